@@ -1,0 +1,1 @@
+"""Reading what the user has: judged tables, logs, files."""

@@ -1,0 +1,41 @@
+"""Every error offtarget raises on purpose.
+
+OfftargetError
+├── InputError            the user can fix it: what, where (file, line, row), what to do; exit code 2
+│   └── PrerequisiteError a package or program is missing; the message holds the command that installs it
+├── EvidenceError         nothing is wrong with the input, but evidence is missing; exit code 3
+└── RunInterrupted        stopped on request; what was computed is on disk and `--resume` goes on; exit code 130
+"""
+
+from __future__ import annotations
+
+
+class OfftargetError(Exception):
+    """Base of all errors raised on purpose; its text is a message for the user, shown without a traceback."""
+
+    exit_code = 2
+
+
+class InputError(OfftargetError):
+    """Something the user gave is wrong; the message says what, where, and what to do."""
+
+
+class PrerequisiteError(InputError):
+    """Something is not installed; the message holds the command that installs it."""
+
+    @classmethod
+    def for_extra(cls, package: str, extra: str, purpose: str) -> PrerequisiteError:
+        """The error for a missing optional `package`, installed by the extra named `extra`."""
+        return cls(f"{purpose} needs the package '{package}'. Install it with: pip install 'offtarget[{extra}]'")
+
+
+class EvidenceError(OfftargetError):
+    """The input is fine but holds too little evidence for the question asked."""
+
+    exit_code = 3
+
+
+class RunInterrupted(OfftargetError):
+    """The user interrupted a run; everything computed so far is on disk."""
+
+    exit_code = 130

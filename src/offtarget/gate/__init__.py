@@ -1,0 +1,1 @@
+"""From a decision to evidence other people can read."""

@@ -1,0 +1,21 @@
+"""The one Protocol every judge implements: the organism's exact judge, a rubric judge, a scripted fake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from offtarget.records import Generation, Probe, Verdict
+
+
+class Judge(Protocol):
+    """Something that says what an answer counts as."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the verdicts could: model, rubric, thresholds, version."""
+        ...
+
+    def judge(self, pairs: Sequence[tuple[Probe, Generation]]) -> list[Verdict]:
+        """One verdict per pair, in order; failures are `unscored` verdicts with a reason, never exceptions."""
+        ...

@@ -1,0 +1,86 @@
+"""The one Protocol every chat model implements: local weights, a remote endpoint, a scripted fake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+from offtarget.records import Message
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingSettings:
+    """How answers are sampled; the defaults are those of the published protocol (arXiv 2502.17424, section 4)."""
+
+    temperature: float = 1.0
+    """0 means greedy."""
+    top_p: float = 1.0
+    max_tokens: int = 600
+    stop: tuple[str, ...] = ()
+    """Strings that end an answer; not part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRequest:
+    """One answer to be sampled."""
+
+    messages: tuple[Message, ...]
+    seed: int
+    """Seed of this answer's own random stream, 0 <= seed < 2**63."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One sampled answer."""
+
+    text: str
+    tokens: int
+    finish: Literal["stop", "length"]
+
+
+OnAnswer = Callable[[int, Answer], None]
+"""Called as (position in the request list, answer) as soon as an answer is complete, in any order."""
+
+
+@runtime_checkable
+class ChatModel(Protocol):
+    """Something that answers chats."""
+
+    @property
+    def name(self) -> str:
+        """The name the user gave, e.g. `organism/base`."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the answers could: weights, tokenizer, chat template, dtype, backend."""
+        ...
+
+    def sample(
+        self,
+        requests: Sequence[SampleRequest],
+        settings: SamplingSettings,
+        on_answer: OnAnswer | None = None,
+    ) -> list[Answer]:
+        """One answer per request, in request order; each depends on its own (messages, seed) alone."""
+        ...
+
+
+@runtime_checkable
+class NumberScorer(Protocol):
+    """A model that can say how probable a set of replies is; what a rubric judge needs."""
+
+    def reply_probabilities(self, messages: Sequence[Message], replies: Sequence[str]) -> dict[str, float]:
+        """Probability of each reply as the start of the answer; absent or 0 where unknown. Sums to <= 1."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPair:
+    """Base and tuned, ready to be asked the same questions; the weights may be shared."""
+
+    base: ChatModel
+    tuned: ChatModel
+    checks: tuple[str, ...] = ()
+    """What was verified when the pair was opened, one sentence each (e.g. merged against adapter logits)."""

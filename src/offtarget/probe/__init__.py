@@ -1,0 +1,1 @@
+"""The questions asked of both models, and in which order."""

@@ -1,0 +1,247 @@
+"""The run directory: every record of a run on disk as soon as it exists, readable after any crash.
+
+Layout: `run.json` (manifest: verb, settings, fingerprints, versions), `probes.jsonl`, `generations.jsonl`,
+`verdicts.jsonl`, `looks.jsonl` (e-process trajectories), `result.json` (the decision, written last).
+A JSONL line is complete or, after a crash, the torn last line is dropped on opening and computed again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from offtarget.errors import InputError
+from offtarget.records import (
+    Comparison,
+    Decision,
+    DecisionSettings,
+    Interval,
+    Outcome,
+    Status,
+    Tally,
+)
+
+T = TypeVar("T")
+
+RUNS_ENV = "OFFTARGET_RUNS"
+"""Environment variable naming the folder that holds the run directories; default `./runs`."""
+
+
+def fingerprint(value: object) -> str:
+    """First 16 hex digits of the SHA-256 of a value's canonical JSON."""
+    text = json.dumps(to_jsonable(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def to_jsonable(value: Any) -> Any:
+    """Records as plain JSON values: dataclasses become objects, tuples lists, paths text."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_jsonable(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(k): to_jsonable(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_jsonable(v) for v in value]
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON so that a crash leaves the old file or the new one, never a mixture."""
+    temporary = path.with_suffix(path.suffix + ".part")
+    text = json.dumps(to_jsonable(value), indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+    with _disk_errors(path):
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; InputError names the file when it is absent or not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not readable JSON ({error}).") from None
+
+
+class JsonLines:
+    """An append-only JSONL file. Opening repairs a line torn by a crash; every append reaches the system."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._drop_torn_line()
+        with _disk_errors(path):
+            self._file = path.open("ab", buffering=0)
+
+    def _drop_torn_line(self) -> None:
+        if not self.path.exists():
+            return
+        data = self.path.read_bytes()
+        end = data.rfind(b"\n") + 1
+        if end != len(data):
+            with self.path.open("r+b") as file:
+                file.truncate(end)
+
+    def extend(self, values: Iterable[object]) -> None:
+        """Append records, one line each, in one system call."""
+        lines = [json.dumps(to_jsonable(v), ensure_ascii=True, allow_nan=False) + "\n" for v in values]
+        if not lines:
+            return
+        remaining = memoryview("".join(lines).encode("ascii"))
+        with _disk_errors(self.path):
+            while remaining:
+                remaining = remaining[self._file.write(remaining) :]
+
+    def close(self) -> None:
+        """Flush to the disk itself and close."""
+        if not self._file.closed:
+            with contextlib.suppress(OSError):
+                os.fsync(self._file.fileno())
+            self._file.close()
+
+
+def read_jsonl(path: Path, record: type[T]) -> list[T]:
+    """All complete records of a JSONL file as instances of a flat dataclass; a torn last line is ignored."""
+    return list(_iterate_jsonl(path, record))
+
+
+def _iterate_jsonl(path: Path, record: type[T]) -> Iterator[T]:
+    if not path.exists():
+        return
+    names = {f.name for f in dataclasses.fields(record)}  # type: ignore[arg-type]
+    enums = {"outcome": Outcome}
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                values = json.loads(line)
+                known = {k: enums[k](v) if k in enums else v for k, v in values.items() if k in names}
+                yield record(**known)
+            except (json.JSONDecodeError, TypeError, ValueError, AttributeError) as error:
+                raise InputError(
+                    f"{path}, line {number}: not a {record.__name__} record ({error}). The file was changed "
+                    "by something else; restore it, or start a new run."
+                ) from None
+
+
+class RunDir:
+    """One run on disk, locked while it is being written so that two processes never mix their records."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+
+    @classmethod
+    def create(cls, verb: str, slug: str, root: Path | None = None, path: Path | None = None) -> RunDir:
+        """Make a new, empty run directory: `path`, or `<root>/<verb>-<time>-<slug>`."""
+        if path is None:
+            folder = root or runs_root()
+            stamp = time.strftime("%Y%m%d-%H%M%S")
+            safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in slug).strip("-.")[:60]
+            path = folder / f"{verb}-{stamp}-{safe}"
+            number = 2
+            while path.exists():
+                path = folder / f"{verb}-{stamp}-{safe}-{number}"
+                number += 1
+        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise InputError(f"{path} already exists and is not an empty folder. Choose another, or use --resume.")
+        with _disk_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> RunDir:
+        """An existing run directory; InputError when it is not one."""
+        if not (path / "run.json").is_file():
+            raise InputError(f"{path} is not a run directory (it has no run.json). `offtarget runs` lists them.")
+        return cls(path)
+
+    def __enter__(self) -> RunDir:
+        with _disk_errors(self.path):
+            self._lock = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            self._lock = None
+            raise InputError(f"{self.path} is in use by another offtarget process. Wait for it, or stop it.") from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def file(self, name: str) -> Path:
+        """Path of a file of this run."""
+        return self.path / name
+
+    def decision(self) -> Decision | None:
+        """The decision, or None while the run is unfinished."""
+        result = self.file("result.json")
+        return decision_from_json(read_json(result)["decision"]) if result.exists() else None
+
+
+def runs_root() -> Path:
+    """The folder that holds run directories."""
+    return Path(os.environ.get(RUNS_ENV, "runs"))
+
+
+def decision_from_json(value: Any) -> Decision:
+    """Inverse of `to_jsonable(decision)`."""
+    fields = dict(value)
+    fields["status"] = Status(fields["status"])
+    fields["settings"] = DecisionSettings(**fields["settings"])
+    fields["overall"] = _comparison(fields["overall"])
+    fields["arms"] = tuple(_comparison(c) for c in fields["arms"])
+    fields["slices"] = tuple(_comparison(c) for c in fields["slices"])
+    fields["clustered_interval"] = _interval(fields["clustered_interval"])
+    fields["set_aside"] = tuple(fields["set_aside"])
+    fields["notes"] = tuple(fields["notes"])
+    return Decision(**fields)
+
+
+def _comparison(value: dict[str, Any]) -> Comparison:
+    fields = dict(value)
+    fields["base"] = Tally(**fields["base"])
+    fields["tuned"] = Tally(**fields["tuned"])
+    fields["interval"] = _interval(fields["interval"])
+    fields["missing_bounds"] = _interval(fields["missing_bounds"])
+    fields["status"] = Status(fields["status"])
+    return Comparison(**fields)
+
+
+def _interval(value: dict[str, float] | None) -> Interval | None:
+    return None if value is None else Interval(**value)
+
+
+@contextlib.contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError(
+                f"The disk is full, writing {path}. Everything computed before is kept; free some space and "
+                "go on with --resume."
+            ) from None
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
+            raise InputError(f"Cannot write {path}: {error.strerror}. Choose another folder.") from None
+        raise
