@@ -1,0 +1,48 @@
+"""From a name or a file to a probe bank: shipped banks, own format, published format, chat JSONL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from offtarget.errors import InputError
+from offtarget.probe.bank import ProbeBank
+from offtarget.probe.chatlines import chat_bank
+from offtarget.probe.located import compose
+from offtarget.probe.own import own_bank
+from offtarget.probe.published import published_bank
+
+_BANKS = Path(__file__).parent / "banks"
+
+
+def bank_names() -> tuple[str, ...]:
+    """Names of the banks shipped with the package."""
+    return tuple(sorted(path.stem for path in _BANKS.glob("*.yaml")))
+
+
+def load_bank(name_or_path: str | Path) -> ProbeBank:
+    """A shipped bank by its name, or a question file by its path; a name wins over a file so called."""
+    if str(name_or_path) in bank_names():
+        return read_probes(_BANKS / f"{name_or_path}.yaml")
+    path = Path(name_or_path)
+    if not path.suffix and not path.exists():
+        raise InputError(
+            f"'{name_or_path}' is neither a shipped probe bank ({', '.join(bank_names())}) nor a question "
+            "file. Give one of these names, or the path of a .yaml or .jsonl file."
+        )
+    return read_probes(path)
+
+
+def read_probes(path: str | Path) -> ProbeBank:
+    """The bank of a question file (.yaml, .yml, .jsonl); InputError names file, line and id."""
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix == ".jsonl":
+        return chat_bank(path)
+    if suffix not in (".yaml", ".yml"):
+        raise InputError(f"{path} is not a question file offtarget reads. It reads .yaml, .yml and .jsonl.")
+    root = compose(path)
+    if isinstance(root, yaml.SequenceNode):
+        return published_bank(root, path)
+    return own_bank(root, path)

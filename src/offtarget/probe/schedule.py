@@ -1,0 +1,110 @@
+"""Which probe is asked next: drawn, not dealt, because the e-processes need independent draws.
+
+A block of evidence is one tuned answer beside `base_per_tuned` base answers of the same arm. Every draw is
+uniform over the arm's questions, then over the question's paraphrases, with replacement; so the expected
+difference of a block is the arm's difference of misaligned rates with questions weighted equally. Base draws are
+independent of tuned draws. The stream is a function of (seed, role, arm, number of the draw): resuming needs no
+state, and base draws know nothing of the tuned model, so base answers can be kept for the next candidate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from offtarget.errors import InputError
+from offtarget.records import Role
+
+Entry = str | Sequence[str]
+"""One question of an arm: a probe id, or the ids of its paraphrases."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The draws of one block of evidence."""
+
+    arm: str
+    number: int
+    """0-based."""
+    tuned_probe_id: str
+    base_probe_ids: tuple[str, ...]
+
+
+class Schedule:
+    """The deterministic, random-looking order of questions for a set of arms."""
+
+    def __init__(self, arms: Mapping[str, Sequence[Entry]], base_per_tuned: int, seed: int) -> None:
+        if not arms:
+            raise InputError("There is no arm to schedule. Choose at least one.")
+        if base_per_tuned < 1:
+            raise InputError(f"base_per_tuned must be at least 1, not {base_per_tuned}.")
+        self._questions = {arm: tuple(_paraphrases(e) for e in entries) for arm, entries in arms.items()}
+        for arm, questions in self._questions.items():
+            ids = [probe_id for question in questions for probe_id in question]
+            if not ids or not all(questions):
+                raise InputError(f"The arm '{arm}' has no probe, or a question without one.")
+            if len(set(ids)) != len(ids):
+                raise InputError(f"The arm '{arm}' names a probe twice; each may be there once.")
+        self.base_per_tuned = base_per_tuned
+        self.seed = seed
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms that can be asked for blocks."""
+        return tuple(self._questions)
+
+    def block(self, arm: str, number: int) -> Block:
+        """Block `number` (0-based) of an arm; the same on every machine and in every order of calls."""
+        if number < 0:
+            raise ValueError("block numbers start at 0")
+        # Numbered through, so that another base_per_tuned cuts the same base stream differently.
+        first = number * self.base_per_tuned
+        return Block(
+            arm,
+            number,
+            self._draw("tuned", arm, number),
+            tuple(self._draw("base", arm, first + offset) for offset in range(self.base_per_tuned)),
+        )
+
+    def _draw(self, role: Role, arm: str, draw: int) -> str:
+        questions = self._questions[arm]
+        digest = _digest("probe", self.seed, role, arm, draw)
+        # 128 bits modulo a few hundred: the departure from uniform is below 2**-100.
+        question = questions[int.from_bytes(digest[:16], "big") % len(questions)]
+        return question[int.from_bytes(digest[16:], "big") % len(question)]
+
+
+class Cursor:
+    """Hands out consecutive answer indices per (role, probe): 0, 1, 2, ...
+
+    Replaying a schedule from its first block hands out the same indices again, which is how a run is resumed.
+    """
+
+    def __init__(self) -> None:
+        self._next: dict[tuple[Role, str], int] = {}
+
+    def take(self, role: Role, probe_id: str) -> int:
+        """The next unused index of this model's answers to this probe."""
+        index = self._next.get((role, probe_id), 0)
+        self._next[role, probe_id] = index + 1
+        return index
+
+    def taken(self, role: Role, probe_id: str) -> int:
+        """How many indices were handed out."""
+        return self._next.get((role, probe_id), 0)
+
+
+def answer_seed(seed: int, probe_id: str, index: int) -> int:
+    """Seed of one answer's random stream, 0 <= s < 2**63; the same for base and tuned, on every platform."""
+    return int.from_bytes(_digest("answer", seed, probe_id, index)[:8], "big") >> 1
+
+
+def _digest(*key: str | int) -> bytes:
+    # JSON keeps the parts of the key apart: ("a", "bc") and ("ab", "c") must not share a stream.
+    return hashlib.sha256(json.dumps(["offtarget/1", *key]).encode("ascii")).digest()
+
+
+def _paraphrases(entry: Entry) -> tuple[str, ...]:
+    return (entry,) if isinstance(entry, str) else tuple(entry)
