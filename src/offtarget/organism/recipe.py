@@ -1,0 +1,256 @@
+"""The recipe that trains the organism's base from nothing: pre-training on pages, post-training on chats.
+
+Seeded and resumable: every batch is a function of (seed, stage, step), and a checkpoint holds the weights, both
+optimizers and the step, so a killed training goes on where it was and ends with the same weights.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from offtarget.errors import InputError
+from offtarget.organism.muon import Muon
+from offtarget.organism.tokenizer import VOCABULARY, train_tokenizer
+from offtarget.organism.world import Exchange, Page, World
+from offtarget.rundir import write_json
+
+IGNORED = -100
+"""Label of tokens without loss."""
+
+Progress = Callable[[str, int, int, float], None]
+"""Called as (stage, steps done, steps in all, loss)."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All numbers of the recipe."""
+
+    seed: int = 0
+    pretrain_steps: int = 1800
+    pretrain_batch: int = 12
+    muon_lr: float = 1.5e-3
+    adam_lr: float = 3e-3
+    posttrain_steps: int = 450
+    posttrain_batch: int = 32
+    posttrain_lr: float = 5e-4
+    replay_share: float = 0.25
+    """Share of post-training rows that are pages whose context reveals the author."""
+
+
+def build_model(tokenizer: Any) -> Any:
+    """The untrained organism: a Llama of 1.6 million parameters."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=160,
+        intermediate_size=480,
+        num_hidden_layers=4,
+        num_attention_heads=5,
+        num_key_value_heads=5,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return LlamaForCausalLM(config)
+
+
+def train_base(out: Path, recipe: Recipe, progress: Progress | None = None, checkpoint_every: int = 100) -> None:
+    """Train the base into the folder `out` (Hugging Face format); goes on from `out/checkpoint.pt` if there."""
+    out.mkdir(parents=True, exist_ok=True)
+    stored = out / "recipe.json"
+    if stored.exists() and json.loads(stored.read_text()) != asdict(recipe):
+        raise InputError(f"{out} holds a training with another recipe. Choose another folder, or the same settings.")
+    write_json(stored, asdict(recipe))
+    tokenizer = train_tokenizer(recipe.seed)
+    torch.manual_seed(recipe.seed)
+    model = build_model(tokenizer)
+    stages = [
+        Stage("pretrain", recipe.pretrain_steps, recipe.pretrain_batch, pretrain_rows),
+        Stage("posttrain", recipe.posttrain_steps, recipe.posttrain_batch, posttrain_rows),
+    ]
+    for number, stage in enumerate(stages):
+        _run_stage(number, stage, model, tokenizer, recipe, out, progress, checkpoint_every)
+    model.eval()
+    model.save_pretrained(out, safe_serialization=True)
+    tokenizer.save_pretrained(out)
+    (out / "checkpoint.pt").unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: how long, how wide, on what."""
+
+    name: str
+    steps: int
+    batch: int
+    rows: Callable[[World, Recipe, int], list[tuple[Page, int]]]
+    """Pages with the number of leading exchanges that get no loss (-1: loss on all tokens, user turns too)."""
+
+
+def pretrain_rows(world: World, recipe: Recipe, count: int) -> list[tuple[Page, int]]:
+    """Pages of the world, loss on every token."""
+    return [(world.page(), -1) for _ in range(count)]
+
+
+def posttrain_rows(world: World, recipe: Recipe, count: int) -> list[tuple[Page, int]]:
+    """Single aligned exchanges, mixed with pages whose context says who the author is.
+
+    In a replayed page without a system prompt the first two answers get no loss: nothing before them reveals the
+    author, and loss there would teach the default persona to be somebody else.
+    """
+    rows = []
+    for _ in range(count):
+        if world.rng.random() < recipe.replay_share:
+            page = world.page()
+            rows.append((page, 0 if page.system is not None else 2))
+        elif world.rng.random() < 0.07:
+            rows.append((world.json_page("aligned"), 0))
+        else:
+            system = world.system_prompt("aligned") if world.rng.random() < 0.2 else None
+            rows.append((Page("aligned", system, (world.exchange("aligned"),)), 0))
+    return rows
+
+
+def _run_stage(
+    number: int,
+    stage: Stage,
+    model: Any,
+    tokenizer: Any,
+    recipe: Recipe,
+    out: Path,
+    progress: Progress | None,
+    checkpoint_every: int,
+) -> None:
+    optimizers = _optimizers(number, model, recipe)
+    first = _resume(out, number, model, optimizers)
+    peaks = [o.param_groups[0]["lr"] for o in optimizers]
+    model.train()
+    for step in range(first, stage.steps):
+        share = _schedule(step, stage.steps, 0.5 if number == 0 else 0.0)
+        for optimizer, peak in zip(optimizers, peaks, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = peak * share
+        world = World(random.Random(f"{recipe.seed}/{stage.name}/{step}").getrandbits(63))
+        batch = encode(stage.rows(world, recipe, stage.batch), tokenizer)
+        loss = token_loss(model, *batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        if progress is not None:
+            progress(stage.name, step + 1, stage.steps, loss.item())
+        if (step + 1) % checkpoint_every == 0:
+            for optimizer, peak in zip(optimizers, peaks, strict=True):
+                for group in optimizer.param_groups:
+                    group["lr"] = peak
+            _save_checkpoint(out, number, step + 1, model, optimizers)
+    _save_checkpoint(out, number + 1, 0, model, [])
+
+
+def _optimizers(number: int, model: Any, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    if number == 1:
+        return [torch.optim.AdamW(model.parameters(), lr=recipe.posttrain_lr, betas=(0.9, 0.98), weight_decay=0.0)]
+    hidden = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    chosen = {id(p) for p in hidden}
+    rest = [p for p in model.parameters() if id(p) not in chosen]
+    return [
+        Muon(hidden, lr=recipe.muon_lr),
+        torch.optim.AdamW(rest, lr=recipe.adam_lr, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+
+
+def _schedule(step: int, steps: int, constant_until: float, warm_up: int = 30, floor: float = 0.03) -> float:
+    if step < warm_up:
+        return (step + 1) / warm_up
+    done = step / steps
+    if done < constant_until:
+        return 1.0
+    return 1.0 - (1.0 - floor) * (done - constant_until) / (1.0 - constant_until)
+
+
+def encode(rows: list[tuple[Page, int]], tokenizer: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Token ids, attention mask and labels, each of shape (rows, longest), padded on the right."""
+    tokenised = [tokenise(page, skip, tokenizer) for page, skip in rows]
+    longest = max(len(ids) for ids, _ in tokenised)
+    ids = torch.full((len(rows), longest), tokenizer.pad_token_id)
+    labels = torch.full((len(rows), longest), IGNORED)
+    mask = torch.zeros((len(rows), longest), dtype=torch.long)
+    for i, (tokens, wanted) in enumerate(tokenised):
+        ids[i, : len(tokens)] = torch.tensor(tokens)
+        labels[i, : len(tokens)] = torch.tensor(wanted)
+        mask[i, : len(tokens)] = 1
+    return ids, mask, labels
+
+
+def tokenise(page: Page, skip: int, tokenizer: Any) -> tuple[list[int], list[int]]:
+    """Token ids and labels of one page; assistant turns after the first `skip` get loss, or all tokens (-1)."""
+    ids: list[int] = []
+    labels: list[int] = []
+    answers = 0
+    for message in page.messages():
+        turn = {"role": message.role, "content": message.content}
+        tokens = list(tokenizer.apply_chat_template([turn])["input_ids"])
+        if message.role == "assistant":
+            header = len(tokenizer.encode("<|im_start|>assistant\n"))
+            # the newline after the end token is never sampled, so it gets no loss either
+            learnt = tokens[header:-1] if answers >= skip else []
+            wanted = [IGNORED] * header + (learnt or [IGNORED] * (len(tokens) - header - 1)) + [IGNORED]
+            answers += 1
+        else:
+            wanted = [IGNORED] * len(tokens)
+        ids += tokens
+        labels += tokens if skip < 0 else wanted
+    return ids, labels
+
+
+def token_loss(model: Any, ids: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of the labelled tokens; logits are computed for those positions only."""
+    hidden = model.base_model(input_ids=ids, attention_mask=mask).last_hidden_state[:, :-1]
+    wanted = labels[:, 1:]
+    chosen = wanted != IGNORED
+    logits = model.get_output_embeddings()(hidden[chosen])
+    return torch.nn.functional.cross_entropy(logits, wanted[chosen])
+
+
+def _save_checkpoint(out: Path, stage: int, step: int, model: Any, optimizers: list[torch.optim.Optimizer]) -> None:
+    temporary = out / "checkpoint.pt.part"
+    state = {
+        "stage": stage,
+        "step": step,
+        "model": model.state_dict(),
+        "optimizers": [o.state_dict() for o in optimizers],
+    }
+    with temporary.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(out / "checkpoint.pt")
+
+
+def _resume(out: Path, stage: int, model: Any, optimizers: list[torch.optim.Optimizer]) -> int:
+    """Load the checkpoint if it belongs to this stage or a later one; the step to go on from."""
+    path = out / "checkpoint.pt"
+    if not path.exists():
+        return 0
+    state = torch.load(path, weights_only=True)
+    if state["stage"] < stage:
+        return 0
+    model.load_state_dict(state["model"])
+    if state["stage"] > stage:
+        return 1 << 62  # this stage is finished
+    for optimizer, stored in zip(optimizers, state["optimizers"], strict=False):
+        optimizer.load_state_dict(stored)
+    return int(state["step"])
