@@ -137,7 +137,7 @@ def _notes(judges: tuple[str, ...], counts: tuple[int, ...]) -> tuple[str, ...]:
     if counts:
         shown = ", ".join(map(str, counts))
         notes.append(
-            f"The file asks for {shown} answers per paraphrase; the sequential check stops when it is decided "
-            "instead."
+            f"The file asks for {shown} answers per paraphrase; the sequential check stops when it is "
+            "decided instead."
         )
     return tuple(notes)

@@ -2,9 +2,10 @@
 
 A block of evidence is one tuned answer beside `base_per_tuned` base answers of the same arm. Every draw is
 uniform over the arm's questions, then over the question's paraphrases, with replacement; so the expected
-difference of a block is the arm's difference of misaligned rates with questions weighted equally. Base draws are
-independent of tuned draws. The stream is a function of (seed, role, arm, number of the draw): resuming needs no
-state, and base draws know nothing of the tuned model, so base answers can be kept for the next candidate.
+difference of a block is the arm's difference of misaligned rates with questions weighted equally. Base draws
+are independent of tuned draws. The stream is a function of (seed, role, arm, number of the draw): resuming
+needs no state, and base draws know nothing of the tuned model, so base answers can be kept for the next
+candidate.
 """
 
 from __future__ import annotations
