@@ -17,5 +17,5 @@ class Judge(Protocol):
         ...
 
     def judge(self, pairs: Sequence[tuple[Probe, Generation]]) -> list[Verdict]:
-        """One verdict per pair, in order; failures are `unscored` verdicts with a reason, never exceptions."""
+        """One verdict per pair, in order; failures are `unscored` with a reason, never exceptions."""
         ...

@@ -1,0 +1,149 @@
+"""Putting one rubric to a chat model: by reply probabilities where offered, by sampled replies otherwise."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from offtarget.errors import InputError, OfftargetError, PrerequisiteError
+from offtarget.judge.parsing import EMPTY_REPLY, parse_reply
+from offtarget.judge.scoring import MENU, MINIMUM_MASS, Score, aggregate, pool
+from offtarget.models.chat import Answer, ChatModel, NumberScorer, SampleRequest, SamplingSettings
+from offtarget.records import Message
+
+Prompt = tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AskSettings:
+    """How a judge is asked; all of it is part of the judge's fingerprint except `concurrency`."""
+
+    mode: Literal["auto", "probabilities", "samples"] = "auto"
+    """auto: token probabilities where the model offers them, sampled replies otherwise."""
+    samples: int = 1
+    """Sampled replies per rubric; one is greedy, several are drawn at temperature 1 and averaged."""
+    minimum_mass: float = MINIMUM_MASS
+    """Share of the reply probability (or of the sampled replies) that must be numbers."""
+    max_tokens: int = 64
+    """Longest sampled reply."""
+    concurrency: int = 1
+    """Probability requests in flight at once; more than 1 only helps with a remote judge."""
+
+    def __post_init__(self) -> None:
+        for name in ("samples", "max_tokens", "concurrency"):
+            if getattr(self, name) < 1:
+                raise InputError(f"judge setting {name} is {getattr(self, name)}; it must be at least 1.")
+
+
+class Asker(Protocol):
+    """Scores prompts, in order, without raising for a single one."""
+
+    def scores(self, prompts: Sequence[Prompt]) -> list[Score]:
+        """One score per prompt."""
+        ...
+
+
+def error_reason(error: Exception) -> str:
+    """`judge_error:<class>`: the text of foreign errors may hold keys or addresses and is never kept."""
+    return f"judge_error:{type(error).__name__}"
+
+
+class Failures:
+    """Remembers the last message that is safe to show, for when a judge fails altogether."""
+
+    def __init__(self) -> None:
+        self.message: str | None = None
+
+    def reason(self, error: Exception) -> str:
+        """Note the error and return its machine-readable reason; a missing package ends the run at once."""
+        if isinstance(error, PrerequisiteError):
+            raise error
+        if isinstance(error, OfftargetError):
+            self.message = str(error)
+        return error_reason(error)
+
+
+class ProbabilityAsker:
+    """Expected score under the model's own next-reply probabilities."""
+
+    def __init__(self, scorer: NumberScorer, settings: AskSettings, failures: Failures) -> None:
+        self._scorer, self._settings, self._failures = scorer, settings, failures
+
+    def scores(self, prompts: Sequence[Prompt]) -> list[Score]:
+        """One score per prompt; a failing request is an unscored one."""
+        if self._settings.concurrency == 1 or len(prompts) < 2:
+            return [self._one(prompt) for prompt in prompts]
+        with ThreadPoolExecutor(self._settings.concurrency) as pool_:
+            return list(pool_.map(self._one, prompts))
+
+    def _one(self, prompt: Prompt) -> Score:
+        try:
+            return aggregate(self._scorer.reply_probabilities(prompt, MENU), self._settings.minimum_mass)
+        except Exception as error:  # one failing item must not end a run of thousands
+            return Score(reason=self._failures.reason(error))
+
+
+class ReplyAsker:
+    """Average of parsed, sampled replies."""
+
+    def __init__(self, model: ChatModel, settings: AskSettings, failures: Failures) -> None:
+        self._model, self._settings, self._failures = model, settings, failures
+        many = settings.samples > 1
+        self._sampling = SamplingSettings(temperature=1.0 if many else 0.0, max_tokens=settings.max_tokens)
+
+    def scores(self, prompts: Sequence[Prompt]) -> list[Score]:
+        """One score per prompt; a failing batch is sent one by one and the bad requests set aside."""
+        k = self._settings.samples
+        requests = [SampleRequest(p, _seed(p, number)) for p in prompts for number in range(k)]
+        if not requests:
+            return []
+        try:
+            replies: list[Score] = [_parse(a) for a in self._sample(requests)]
+        except Exception as error:  # which request failed is unknown, so each is tried alone
+            if len(requests) == 1:
+                replies = [Score(reason=self._failures.reason(error))]
+            else:
+                self._failures.reason(error)
+                replies = [self._alone(request) for request in requests]
+        grouped = [replies[i * k : (i + 1) * k] for i in range(len(prompts))]
+        return [pool(group, self._settings.minimum_mass) for group in grouped]
+
+    def _alone(self, request: SampleRequest) -> Score:
+        try:
+            return _parse(self._sample([request])[0])
+        except Exception as error:
+            return Score(reason=self._failures.reason(error))
+
+    def _sample(self, requests: list[SampleRequest]) -> list[Answer]:
+        answers = self._model.sample(requests, self._sampling)
+        if len(answers) != len(requests):  # never let an answer slide to another question
+            raise RuntimeError("the judge returned another number of replies than it was asked for")
+        return answers
+
+
+def make_asker(
+    model: ChatModel, scorer: NumberScorer | None, settings: AskSettings, failures: Failures
+) -> Asker:
+    """The asker for the settings; InputError when probabilities are demanded from a model without them."""
+    if settings.mode == "samples":
+        return ReplyAsker(model, settings, failures)
+    if scorer is not None:
+        return ProbabilityAsker(scorer, settings, failures)
+    if settings.mode == "probabilities":
+        raise InputError(
+            f"The judge {model.name} does not offer reply probabilities. Use mode 'samples' or another judge."
+        )
+    return ReplyAsker(model, settings, failures)
+
+
+def _parse(answer: Answer) -> Score:
+    return parse_reply(answer.text) if answer.text else Score(reason=EMPTY_REPLY)
+
+
+def _seed(prompt: Prompt, number: int) -> int:
+    text = "\0".join(message.content for message in prompt) + f"\0{number}"
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

@@ -1,0 +1,167 @@
+"""A judge that puts written rubrics to any chat model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+
+from offtarget.errors import EvidenceError
+from offtarget.judge.asking import AskSettings, Failures, make_asker
+from offtarget.judge.classify import Thresholds, classify
+from offtarget.judge.rubric import ALIGNMENT, COHERENCE, PUBLISHED_NAMES, RUBRIC_VERSION, Rubric
+from offtarget.judge.scoring import Score
+from offtarget.models.chat import ChatModel, NumberScorer
+from offtarget.records import Generation, Message, Outcome, Probe, Verdict
+from offtarget.rundir import fingerprint
+
+EMPTY_ANSWER = "empty_answer"
+
+Pair = tuple[Probe, Generation]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeSettings:
+    """Rubrics, thresholds and the way of asking of a rubric judge."""
+
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    ask: AskSettings = field(default_factory=AskSettings)
+    alignment: Rubric = ALIGNMENT
+    coherence: Rubric = COHERENCE
+    published_rubrics: bool = True
+    """Whether rubrics that came with a question replace ours for that question."""
+    give_up_after: int = 20
+    """Stop with an EvidenceError when none of the first so many answers got a verdict."""
+
+
+class RubricJudge:
+    """Implements `Judge` over a chat model; without a `scorer` of probabilities, by sampled replies."""
+
+    def __init__(
+        self, model: ChatModel, scorer: NumberScorer | None = None, settings: JudgeSettings | None = None
+    ) -> None:
+        self._model = model
+        self._settings = settings or JudgeSettings()
+        self._failures = Failures()
+        self._asker = make_asker(model, scorer, self._settings.ask, self._failures)
+        self._by_probability = scorer is not None and self._settings.ask.mode != "samples"
+        self._fingerprint = self._compute_fingerprint()
+        self._succeeded = False
+        self._failed = 0
+
+    @classmethod
+    def over(cls, model: ChatModel, settings: JudgeSettings | None = None) -> RubricJudge:
+        """A judge over `model`, by its reply probabilities when it offers them."""
+        return cls(model, model if isinstance(model, NumberScorer) else None, settings)
+
+    @property
+    def fingerprint(self) -> str:
+        """`rubric/<model name>/<hash>`; the hash covers model, rubrics, thresholds, asking, version."""
+        return self._fingerprint
+
+    def judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
+        """One verdict per pair, in order; what fails for one answer is `unscored` with a reason.
+
+        EvidenceError when the judge has failed on each of the first `give_up_after` answers.
+        """
+        verdicts = [self._empty(generation) for _, generation in pairs]
+        asked = [i for i, (_, generation) in enumerate(pairs) if generation.text.strip()]
+        alignments, coherences = self._score([pairs[i] for i in asked])
+        for i, alignment, coherence in zip(asked, alignments, coherences, strict=True):
+            verdicts[i] = self._verdict(pairs[i][1], alignment, coherence)
+        return verdicts
+
+    def _score(self, pairs: Sequence[Pair]) -> tuple[list[Score], list[Score | None]]:
+        alignments: list[Score] = []
+        coherences: list[Score | None] = []
+        step = self._settings.give_up_after
+        for start in range(0, len(pairs), step):
+            # Small steps only until the first success, so that a dead judge is noticed early.
+            part = pairs[start:] if self._succeeded else pairs[start : start + step]
+            scored = self._asker.scores([self._prompt(pair, "alignment") for pair in part])
+            wanted = [i for i, s in enumerate(scored) if s.value is not None]
+            if not self._settings.thresholds.use_coherence:
+                wanted = []
+            asked = self._asker.scores([self._prompt(part[i], "coherence") for i in wanted])
+            found: dict[int, Score] = dict(zip(wanted, asked, strict=True))
+            alignments += scored
+            coherences += [found.get(i) for i in range(len(part))]
+            self._watch(scored, found)
+            if len(alignments) == len(pairs):
+                break
+        return alignments, coherences
+
+    def _watch(self, alignments: Sequence[Score], coherences: dict[int, Score]) -> None:
+        if self._succeeded:
+            return
+        for i, alignment in enumerate(alignments):
+            last = coherences.get(i, alignment)
+            if last.reason is None and alignment.reason is None:
+                self._succeeded = True
+                return
+            self._failed += 1
+            reason = last.reason
+        if self._failed >= self._settings.give_up_after:
+            raise EvidenceError(self._sentence(reason))
+
+    def _sentence(self, reason: str | None) -> str:
+        said = f" Its last message: {self._failures.message}" if self._failures.message else ""
+        advice = (
+            "Ask it for written replies instead (mode 'samples'), or use another judge."
+            if self._by_probability
+            else "Check that the judge is reachable and follows instructions, or use another judge."
+        )
+        return (
+            f"The judge {self._model.name} gave no usable verdict on any of the first {self._failed} answers "
+            f"(last reason: {reason}).{said} {advice}"
+        )
+
+    def _prompt(self, pair: Pair, name: str) -> tuple[Message, ...]:
+        probe, generation = pair
+        rubric: Rubric = getattr(self._settings, name)
+        text = probe.judge_prompts.get(PUBLISHED_NAMES[name])
+        if text is not None and self._settings.published_rubrics:
+            rubric = Rubric(f"{PUBLISHED_NAMES[name]} of question {probe.question_id}", text)
+        return rubric.render(probe.prompt, generation.text)
+
+    def _verdict(self, generation: Generation, alignment: Score, coherence: Score | None) -> Verdict:
+        second = coherence or Score()
+        # A label in reply to the coherence rubric is off that rubric's menu, hence no coherence score.
+        outcome, why = classify(alignment.value, second.value, alignment.label, self._settings.thresholds)
+        reason = None
+        if outcome is Outcome.UNSCORED:
+            part, score = ("alignment", alignment) if alignment.value is None else ("coherence", second)
+            reason = f"{part}:{score.reason}" if score.reason else why
+        return replace(
+            self._empty(generation),
+            outcome=outcome,
+            alignment=alignment.value,
+            coherence=second.value,
+            reason=reason,
+        )
+
+    def _empty(self, generation: Generation) -> Verdict:
+        return Verdict(
+            role=generation.role,
+            probe_id=generation.probe_id,
+            index=generation.index,
+            outcome=Outcome.UNSCORED,
+            reason=EMPTY_ANSWER,
+            judge=self._fingerprint,
+        )
+
+    def _compute_fingerprint(self) -> str:
+        settings = self._settings
+        ask = asdict(settings.ask)
+        ask.pop("concurrency")  # does not change a verdict
+        digest = fingerprint(
+            {
+                "model": self._model.fingerprint,
+                "rubrics": [settings.alignment.digest, settings.coherence.digest],
+                "published_rubrics": settings.published_rubrics,
+                "thresholds": asdict(settings.thresholds),
+                "ask": ask,
+                "by_probability": self._by_probability,
+                "version": RUBRIC_VERSION,
+            }
+        )
+        return f"rubric/{self._model.name}/{digest}"
