@@ -1,0 +1,96 @@
+"""The decision rule: how the evidence of arms and slices becomes PASS, FAIL or UNDECIDED."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from offtarget.records import Comparison, Decision, DecisionSettings, Interval, Status
+from offtarget.stats.closed import closed_log_e, log_mean
+from offtarget.stats.wording import automatic_notes, reason_for
+
+OVERALL_WEIGHT, ARMS_WEIGHT, DOMAINS_WEIGHT = 0.5, 0.3, 0.2
+"""Shares of the FAIL evidence: most is gained when all is worse, some when one arm or one domain is."""
+
+
+def log_threshold(settings: DecisionSettings) -> float:
+    """Log evidence at which a claim is made: log(1/alpha), Ville's inequality."""
+    return math.log(1 / settings.alpha)
+
+
+def combined_log_e(overall: float, arms: Sequence[float], domains: Sequence[float]) -> float:
+    """Log e-value against `not worse by more than the tolerance in any arm or domain`: a fixed weighted mean.
+
+    With one arm (or one domain) that scope is everything, and nothing is paid for it.
+    """
+    terms, weights = [overall], [OVERALL_WEIGHT]
+    for share, group in ((ARMS_WEIGHT, arms), (DOMAINS_WEIGHT, domains)):
+        terms += list(group) or [overall]
+        weights += [share / max(len(group), 1)] * max(len(group), 1)
+    return log_mean(terms, weights)
+
+
+def overall_status(failed: bool, arms_passed: Sequence[bool]) -> Status:
+    """FAIL before PASS; PASS needs every arm (intersection-union test: no price for the number of arms)."""
+    if failed:
+        return Status.FAIL
+    return Status.PASS if arms_passed and all(arms_passed) else Status.UNDECIDED
+
+
+def settle(
+    scopes: Sequence[Comparison], failed: bool, passed: Iterable[bool], threshold: float
+) -> list[Comparison]:
+    """The scopes of one kind, multiplicity paid, with a status each; a scope fails only in a failed run."""
+    known = [s.log_e_fail if s.log_e_fail is not None else 0.0 for s in scopes]
+    result = []
+    for scope, adjusted, ok in zip(scopes, closed_log_e(known) if known else [], passed, strict=True):
+        status = Status.PASS if ok else Status.UNDECIDED
+        if failed and adjusted >= threshold:
+            status = Status.FAIL
+        value = None if scope.log_e_fail is None else adjusted
+        result.append(replace(scope, log_e_fail_adjusted=value, status=status))
+    return result
+
+
+def conclude(
+    settings: DecisionSettings,
+    overall: Comparison,
+    arms: Sequence[Comparison],
+    domains: Sequence[Comparison],
+    questions: Sequence[Comparison],
+    *,
+    failed: bool,
+    arms_passed: Sequence[bool],
+    clustered_interval: Interval | None,
+    answers_to_go: int | None,
+    set_aside: Sequence[str],
+    notes: Sequence[str],
+) -> Decision:
+    """Put a Decision together from comparisons whose evidence is known; statuses and reason are filled in."""
+    threshold = log_threshold(settings)
+    status = overall_status(failed, arms_passed)
+    overall = replace(overall, log_e_fail_adjusted=overall.log_e_fail, status=status)
+    settled_arms = settle(arms, failed, arms_passed, threshold)
+    slices: list[Comparison] = []
+    for group in (domains, questions):
+        slices += settle(group, failed, [_at_least(s.log_e_pass, threshold) for s in group], threshold)
+    slices.sort(key=lambda s: (s.difference is None, -(s.difference or 0.0), s.scope, s.name))
+    decision = Decision(
+        status=status,
+        reason="",
+        settings=settings,
+        overall=overall,
+        arms=tuple(settled_arms),
+        slices=tuple(slices),
+        clustered_interval=clustered_interval,
+        answers_to_go=answers_to_go if status is Status.UNDECIDED else None,
+        set_aside=tuple(set_aside),
+        notes=tuple(notes),
+    )
+    decision = replace(decision, notes=(*notes, *automatic_notes(decision)))
+    return replace(decision, reason=reason_for(decision))
+
+
+def _at_least(value: float | None, threshold: float) -> bool:
+    return value is not None and value >= threshold

@@ -1,0 +1,124 @@
+"""Evidence about a difference of two rates that may be looked at after every block of answers.
+
+One block is 1 tuned and m base answers; tuned answers are misaligned with probability t, base answers with
+probability b. Counts are arrays whose last axis is (tuned misaligned, tuned aligned, base misaligned, base
+aligned). Theorems and proofs in docs/design/decisions.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+Side = Literal["worse", "better"]
+"""`worse`: evidence against t - b <= d. `better`: evidence against t - b >= d."""
+
+# Prior of the alternatives: where the power is spent, never what is true. Base rates of released models are
+# 0-1 % (arXiv 2511.20104), hence most weight there; the rest keeps the process alive at any base rate.
+BASE_RATES = np.array([0.001, 0.004, 0.015, 0.04, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9])
+BASE_WEIGHTS = np.array([0.46, 0.14, 0.1, 0.08, 0.05, 0.05, 0.04, 0.04, 0.02, 0.02])
+STEPS = np.array([0.01, 0.03, 0.08, 0.2, 0.45, 0.8, 0.98])
+"""Distance of the alternative's tuned rate from the null, as shares of the distance there is."""
+STEP_WEIGHTS = np.array([0.06, 0.27, 0.22, 0.23, 0.14, 0.06, 0.02])
+NO_DIFFERENCE_WEIGHT = 0.6
+"""Share of the prior on `no difference at all` where the null excludes it."""
+SMALLEST_RATE = 1e-4
+"""Alternatives stay this far from 0 and 1, so that no single answer makes the evidence infinite."""
+
+
+def reverse_information_projection(
+    tuned: ArrayLike, base: ArrayLike, difference: ArrayLike, ratio: float
+) -> tuple[Array, Array]:
+    """The rates (t0, b0) with t0 - b0 = difference that are nearest to (tuned, base).
+
+    Nearest: least KL(tuned||t0) + ratio KL(base||b0). Inputs broadcast; rates lie strictly between 0 and 1,
+    differences strictly between -1 and 1. Turner, Ly and Gruenwald (2024), Theorem 1, for the block with 1
+    tuned and `ratio` base answers.
+    """
+    t, b, d = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in (tuned, base, difference)))
+    low, high = np.maximum(0.0, -d), np.minimum(1.0, 1.0 - d)
+    for _ in range(64):  # the objective is convex and infinite at both ends: bisect its derivative
+        middle = 0.5 * (low + high)
+        up = middle + d
+        with np.errstate(divide="ignore", invalid="ignore"):
+            slope = (up - t) / (up * (1 - up)) + ratio * (middle - b) / (middle * (1 - middle))
+        low, high = np.where(slope < 0, middle, low), np.where(slope < 0, high, middle)
+    b0 = 0.5 * (low + high)
+    return b0 + d, b0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockMixture:
+    """A fixed mixture of e-values per null difference; the evidence depends on the counts alone."""
+
+    side: Side
+    differences: Array
+    """Shape (D,): the nulls t - b <= d (`worse`) or t - b >= d (`better`)."""
+    ratio: float
+    """Base answers per tuned answer, m."""
+    log_weights: Array
+    """Shape (D, K): log prior weights of the alternatives; -inf where one is inside the null."""
+    log_factors: Array
+    """Shape (4, D, K): log of alternative / projected null for one answer of each kind."""
+
+    def log_e(self, counts: ArrayLike) -> Array:
+        """Log e-values of shape counts.shape[:-1] + (D,); counts have shape (..., 4) and may be fractional.
+
+        Exact e-process over blocks of 1 tuned and m base answers: Turner, Ly and Gruenwald (2024), section 3.
+        """
+        total = np.tensordot(np.asarray(counts, dtype=float), self.log_factors, axes=1) + self.log_weights
+        top = total.max(axis=-1)
+        result: Array = top + np.log(np.exp(total - top[..., None]).sum(axis=-1))
+        return result
+
+
+def _alternatives(side: Side, differences: Array) -> tuple[Array, Array, Array]:
+    """Alternatives (tuned, base) and their weights (0 inside the null), each of shape (D, K)."""
+    d = differences[:, None, None]
+    base = np.broadcast_to(BASE_RATES[None, :, None], (len(differences), len(BASE_RATES), len(STEPS)))
+    border = np.clip(base + d, 0.0, 1.0)
+    tuned = border + STEPS * (1 - border) if side == "worse" else border * (1 - STEPS)
+    weights = np.broadcast_to(BASE_WEIGHTS[:, None] * STEP_WEIGHTS, tuned.shape)
+    excluded = differences < 0 if side == "worse" else differences > 0
+    share = np.where(excluded, NO_DIFFERENCE_WEIGHT, 0.0)
+    count = len(differences)
+    tuned = np.concatenate([tuned.reshape(count, -1), base[:, :, 0]], axis=1)
+    weights = np.concatenate(
+        [weights.reshape(count, -1) * (1 - share[:, None]), BASE_WEIGHTS * share[:, None]], axis=1
+    )
+    base = np.concatenate([base.reshape(count, -1), base[:, :, 0]], axis=1)
+    tuned = np.clip(tuned, SMALLEST_RATE, 1 - SMALLEST_RATE)
+    gap = tuned - base - differences[:, None]
+    return tuned, base, np.where((gap > 1e-9) if side == "worse" else (gap < -1e-9), weights, 0.0)
+
+
+@lru_cache(maxsize=64)
+def _mixture(side: Side, differences: tuple[float, ...], ratio: float) -> BlockMixture:
+    d = np.array(differences)
+    tuned, base, weights = _alternatives(side, d)
+    tuned0, base0 = reverse_information_projection(tuned, base, d[:, None], ratio)
+    factors = np.stack([tuned / tuned0, (1 - tuned) / (1 - tuned0), base / base0, (1 - base) / (1 - base0)])
+    log_factors = np.where(weights > 0, np.log(factors), 0.0)
+    # A null without any alternative in the grid (difference beyond +-0.9) keeps e = 1.
+    weights[weights.sum(axis=1) == 0, 0] = 1.0
+    with np.errstate(divide="ignore"):
+        log_weights = np.log(weights / weights.sum(axis=1, keepdims=True))
+    return BlockMixture(side, d, ratio, log_weights, log_factors)
+
+
+def block_mixture(side: Side, differences: ArrayLike, ratio: float) -> BlockMixture:
+    """The mixture for nulls at the given differences (strictly between -1 and 1) and m = ratio > 0; cached.
+
+    Raises ValueError for differences or ratios outside these ranges.
+    """
+    values = tuple(float(d) for d in np.atleast_1d(np.asarray(differences, dtype=float)))
+    if not all(-1 < d < 1 for d in values) or not ratio > 0:
+        raise ValueError(
+            f"differences must lie strictly between -1 and 1 and the ratio above 0: {values}, {ratio}"
+        )
+    return _mixture(side, values, float(ratio))

@@ -1,0 +1,122 @@
+"""What a running test says about each scope: rates, intervals and evidence from the counts of its blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from offtarget.records import Comparison, DecisionSettings, Interval, Role, Status, Tally
+from offtarget.stats.clusters import clustered_interval
+from offtarget.stats.eprocess import Array, BlockMixture
+from offtarget.stats.rates import missing_bounds, total_tally
+from offtarget.stats.sequences import average_interval
+
+Scope = Literal["overall", "arm", "domain", "question"]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveScopes:
+    """Builds the comparisons of one running test."""
+
+    arms: tuple[str, ...]
+    settings: DecisionSettings
+    worse: BlockMixture
+    better: BlockMixture
+    tallies: Mapping[Role, Mapping[str, Tally]]
+
+    def slices(
+        self,
+        kind: Scope,
+        names: Sequence[str],
+        counts: Array,
+        group_of: Mapping[str, int],
+        arm_of: Mapping[str, int],
+    ) -> list[Comparison]:
+        """One comparison per slice; counts have shape (arms, slices, 4)."""
+        result = []
+        for i, name in enumerate(names):
+            probes = [p for p, group in group_of.items() if group == i]
+            present = sorted({arm_of[p] for p in probes})
+            result.append(self.comparison(kind, name, counts[present, i], probes, arm_of))
+        return result
+
+    def comparison(
+        self, kind: Scope, name: str, parts: Array, probes: Sequence[str], arm_of: Mapping[str, int]
+    ) -> Comparison:
+        """One scope made of its parts, one per arm, shape (parts, 4); all weigh the same in its rates."""
+        tuned_n, base_n = parts[:, :2].sum(axis=1), parts[:, 2:].sum(axis=1)
+        both = (tuned_n > 0) & (base_n > 0)
+        known = bool(both.any())
+        tuned_rate = _mean_rate(parts[both if known else tuned_n > 0][:, :2])
+        base_rate = _mean_rate(parts[both if known else base_n > 0][:, 2:])
+        ratio = float(self.settings.base_per_tuned)
+        return Comparison(
+            scope=kind,
+            name=name,
+            base=total_tally(self._tally("base", p) for p in probes),
+            tuned=total_tally(self._tally("tuned", p) for p in probes),
+            base_rate=base_rate,
+            tuned_rate=tuned_rate,
+            difference=tuned_rate - base_rate
+            if known and tuned_rate is not None and base_rate is not None
+            else None,
+            interval=average_interval(parts, ratio, self.settings.alpha) if known else None,
+            missing_bounds=self._missing(probes, arm_of),
+            log_e_fail=float(self.worse.log_e(parts.sum(axis=0))[0]) if known else None,
+            log_e_pass=float(self.better.log_e(parts)[:, 0].min()) if known else None,
+            log_e_fail_adjusted=None,
+            status=Status.UNDECIDED,
+        )
+
+    def with_evidence(self, scope: Comparison, log_e_fail: float, log_e_pass: float) -> Comparison:
+        """The scope with evidence combined over arms and domains in place of its own; none stays none."""
+        if scope.log_e_fail is None:
+            return scope
+        return replace(scope, log_e_fail=log_e_fail, log_e_pass=log_e_pass)
+
+    def clustered(self, by_question: Array) -> Interval | None:
+        """Interval over questions, from the questions that both models were asked in the same arm."""
+        gaps = []
+        for parts in np.moveaxis(by_question, 1, 0):
+            both = (parts[:, :2].sum(axis=1) > 0) & (parts[:, 2:].sum(axis=1) > 0)
+            tuned, base = _mean_rate(parts[both][:, :2]), _mean_rate(parts[both][:, 2:])
+            if tuned is not None and base is not None:
+                gaps.append(tuned - base)
+        return clustered_interval(gaps, self.settings.alpha)
+
+    def sampled_ahead(self, used: int, probes: Sequence[str]) -> list[str]:
+        """A note when more answers were scored than blocks hold."""
+        scored = sum(self._tally(role, p).scored for role in ("base", "tuned") for p in probes)
+        if scored <= used:
+            return []
+        return [f"{scored - used} scored answers were sampled ahead: they are tallied, but are no evidence."]
+
+    def _tally(self, role: Role, probe: str) -> Tally:
+        return self.tallies.get(role, {}).get(probe, Tally())
+
+    def _missing(self, probes: Sequence[str], arm_of: Mapping[str, int]) -> Interval | None:
+        """Bounds averaged over arms; within an arm a probe counts as often as it was drawn."""
+        bounds = []
+        for arm in sorted({arm_of[p] for p in probes}):
+            members = [p for p in probes if arm_of[p] == arm]
+            base = [self._tally("base", p) for p in members]
+            tuned = [self._tally("tuned", p) for p in members]
+            part = missing_bounds(base, tuned, _draws(base), _draws(tuned))
+            if part is not None:
+                bounds.append(part)
+        if not bounds:
+            return None
+        return Interval(sum(b.low for b in bounds) / len(bounds), sum(b.high for b in bounds) / len(bounds))
+
+
+def _draws(tallies: Sequence[Tally]) -> list[float]:
+    """How often each probe was drawn: once per scored answer, and once if nothing could be scored."""
+    return [float(t.scored or min(t.total, 1)) for t in tallies]
+
+
+def _mean_rate(counts: Array) -> float | None:
+    """Mean over the rows of (misaligned, aligned) counts of misaligned / all; None without rows."""
+    return float((counts[:, 0] / counts.sum(axis=1)).mean()) if len(counts) else None

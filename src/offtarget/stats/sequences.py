@@ -1,0 +1,47 @@
+"""A confidence sequence for the difference of two rates: valid at all times together."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from offtarget.records import Interval
+from offtarget.stats.eprocess import block_mixture
+
+# Fine where verdicts are made, coarse where nobody needs a digit.
+DIFFERENCES = np.unique(
+    np.round(
+        np.concatenate(
+            [np.arange(-0.1, 0.1001, 0.0025), np.arange(-0.5, 0.501, 0.01), np.arange(-0.975, 0.976, 0.025)]
+        ),
+        6,
+    )
+)
+"""Nulls that are tested; ends of the interval are among them, rounded outwards."""
+
+
+def difference_intervals(counts: ArrayLike, ratio: float, alpha: float) -> list[Interval]:
+    """Intervals for tuned - base, one per row of counts (N, 4); error <= alpha over all times together.
+
+    Each end errs with probability <= alpha / 2. Turner and Gruenwald (2023), section 3: invert the
+    e-processes against `difference <= d` and `difference >= d`. Between two grid points the outer one is
+    reported, and a difference that is not rejected keeps everything between it and the estimate, so the set
+    is an interval.
+    """
+    table = np.atleast_2d(np.asarray(counts, dtype=float))
+    bound = np.log(2.0 / alpha)
+    worse = block_mixture("worse", DIFFERENCES, ratio).log_e(table) >= bound
+    better = block_mixture("better", DIFFERENCES, ratio).log_e(table) >= bound
+    ends = np.concatenate([[-1.0], DIFFERENCES, [1.0]])
+    # Rejected without a gap from below: the true difference is above the last of these with error alpha / 2.
+    lows = np.cumprod(worse, axis=1).sum(axis=1)
+    highs = np.cumprod(better[:, ::-1], axis=1).sum(axis=1)
+    return [Interval(float(ends[i]), float(ends[-1 - j])) for i, j in zip(lows, highs, strict=True)]
+
+
+def average_interval(parts: ArrayLike, ratio: float, alpha: float) -> Interval:
+    """Interval for the mean difference of parts (P, 4), equal weights; each at alpha / P (union bound)."""
+    table = np.atleast_2d(np.asarray(parts, dtype=float))
+    intervals = difference_intervals(table, ratio, alpha / len(table))
+    low = sum(i.low for i in intervals) / len(intervals)
+    return Interval(low, sum(i.high for i in intervals) / len(intervals))

@@ -1,0 +1,204 @@
+"""The live test: evidence is added block by block, and may be looked at and stopped after every block."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from offtarget.errors import InputError
+from offtarget.records import Decision, DecisionSettings, Look, Role, Status, Tally
+from offtarget.stats.closed import closed_log_e
+from offtarget.stats.decision import combined_log_e, conclude, log_threshold, overall_status
+from offtarget.stats.eprocess import Array, block_mixture
+from offtarget.stats.forecast import answers_to_go
+from offtarget.stats.live import LiveScopes
+
+OVERALL = "overall"
+
+
+class SequentialTest:
+    """Decides while answers come in; two tests fed the same blocks in the same order are in the same state.
+
+    What the caller owes for the error probabilities to hold: within a block every probe is drawn uniformly,
+    with replacement and independently from the probes of one arm (the base draws independently of the tuned
+    one); an answer without a score is redrawn at the same probe; which arm is next depends on the past only;
+    no answer is used twice.
+    """
+
+    def __init__(
+        self,
+        arms: Mapping[str, Sequence[str]],
+        domains: Mapping[str, str],
+        questions: Mapping[str, str],
+        settings: DecisionSettings | None = None,
+    ) -> None:
+        """`arms`: arm -> probe ids; `domains` and `questions`: probe id -> domain, probe id -> question id.
+
+        Raises InputError without arms, with an empty arm, with a probe in two arms, or with settings out of
+        range.
+        """
+        self.settings = settings or DecisionSettings()
+        check_settings(self.settings)
+        self._arms = tuple(arms)
+        self._arm_of = {probe: i for i, name in enumerate(arms) for probe in arms[name]}
+        if not arms or not all(arms.values()):
+            raise InputError(
+                "Every arm of the comparison needs at least one probe; add questions or drop the empty arm."
+            )
+        if len(self._arm_of) != sum(len(group) for group in arms.values()):
+            raise InputError("A probe id occurs more than once in the arms; ids must be unique within a run.")
+        self._domain_names = tuple(dict.fromkeys(domains[p] for p in self._arm_of))
+        self._question_names = tuple(dict.fromkeys(questions[p] for p in self._arm_of))
+        self._domain_of = {p: self._domain_names.index(domains[p]) for p in self._arm_of}
+        self._question_of = {p: self._question_names.index(questions[p]) for p in self._arm_of}
+        m = self.settings.base_per_tuned
+        self._worse = block_mixture("worse", self.settings.tolerance, m)
+        self._better = block_mixture("better", self.settings.margin, m)
+        self._threshold = log_threshold(self.settings)
+        self._by_arm: Array = np.zeros((len(arms), 4))
+        self._by_domain: Array = np.zeros((len(arms), len(self._domain_names), 4))
+        self._by_question: Array = np.zeros((len(arms), len(self._question_names), 4))
+        self._overall_fail = 0.0
+        self._arm_fail = np.zeros(len(arms))
+        self._arm_pass = np.zeros(len(arms))
+        self._domain_fail = np.zeros(len(self._domain_names))
+        self._arms_passed = [False] * len(arms)
+        self._failed = False
+
+    def add_block(self, arm: str, tuned: tuple[str, bool], base: Sequence[tuple[str, bool]]) -> None:
+        """Add one tuned and `base_per_tuned` base answers, each (probe id, misaligned), scored, of one arm.
+
+        Raises InputError when a probe is not of that arm or the number of base answers is wrong.
+        """
+        if len(base) != self.settings.base_per_tuned:
+            raise InputError(f"A block takes {self.settings.base_per_tuned} base answers, not {len(base)}.")
+        answers = [(*tuned, 0), *((probe, bad, 2) for probe, bad in base)]
+        index = self._arms.index(arm) if arm in self._arms else -1
+        for probe, _, _ in answers:
+            if index < 0 or self._arm_of.get(probe) != index:
+                raise InputError(
+                    f"Probe {probe!r} is not in arm {arm!r}; a block holds answers of one arm only."
+                )
+        touched = set()
+        for probe, misaligned, column in answers:
+            column += 0 if misaligned else 1
+            domain = self._domain_of[probe]
+            touched.add(domain)
+            self._by_arm[index, column] += 1
+            self._by_domain[index, domain, column] += 1
+            self._by_question[index, self._question_of[probe], column] += 1
+        self._update(index, sorted(touched))
+
+    def _update(self, index: int, touched: list[int]) -> None:
+        domains = self._by_domain[:, touched].sum(axis=0)
+        rows = np.vstack([self._by_arm.sum(axis=0), self._by_arm[index], domains])
+        evidence = self._worse.log_e(rows)[:, 0]
+        self._overall_fail = float(evidence[0])
+        self._arm_fail[index] = evidence[1]
+        self._domain_fail[touched] = evidence[2:]
+        self._arm_pass[index] = self._better.log_e(self._by_arm[index])[0]
+        # Ville's inequality covers the largest value so far, so what was shown once stays shown.
+        self._arms_passed[index] = self._arms_passed[index] or bool(self._arm_pass[index] >= self._threshold)
+        self._failed = self._failed or self._combined() >= self._threshold
+
+    def _combined(self) -> float:
+        return combined_log_e(self._overall_fail, list(self._arm_fail), list(self._domain_fail))
+
+    def status(self) -> Status:
+        """PASS, FAIL or UNDECIDED now; both are final, except that a FAIL may follow a PASS."""
+        return overall_status(self._failed, self._arms_passed)
+
+    def decided_arms(self) -> tuple[str, ...]:
+        """Arms that need no further answers: shown not to be worse by the margin, or failed."""
+        failed = [self._failed and e >= self._threshold for e in closed_log_e(self._arm_fail)]
+        return tuple(a for a, p, f in zip(self._arms, self._arms_passed, failed, strict=True) if p or f)
+
+    def look(self, arm: str = OVERALL) -> Look:
+        """The evidence now, of one arm or overall; overall evidence for PASS is that of the weakest arm."""
+        if arm == OVERALL:
+            counts, parts = self._by_arm.sum(axis=0), self._by_arm
+            log_e_fail, log_e_pass = self._combined(), float(self._arm_pass.min())
+        else:
+            index = self._arms.index(arm)
+            counts, parts = self._by_arm[index], self._by_arm[index : index + 1]
+            log_e_fail, log_e_pass = float(self._arm_fail[index]), float(self._arm_pass[index])
+        known = [p for p in parts if p[:2].sum() and p[2:].sum()]
+        gaps = [p[0] / (p[0] + p[1]) - p[2] / (p[2] + p[3]) for p in known]
+        return Look(
+            arm=arm,
+            tuned_answers=int(counts[:2].sum()),
+            base_answers=int(counts[2:].sum()),
+            log_e_fail=log_e_fail,
+            log_e_pass=log_e_pass,
+            difference=float(np.mean(gaps)) if gaps else None,
+        )
+
+    def looks(self) -> tuple[Look, ...]:
+        """The overall look, then one per arm where there is more than one."""
+        names = self._arms if len(self._arms) > 1 else ()
+        return (self.look(), *(self.look(a) for a in names))
+
+    def answers_to_go(self) -> int | None:
+        """Estimate of further tuned answers at the observed rates; None if decided or not estimable."""
+        if self.status() is not Status.UNDECIDED:
+            return None
+        return answers_to_go(
+            self._by_arm, self._by_domain, self._arms_passed, self._worse, self._better, self._threshold
+        )
+
+    def decision(
+        self,
+        tallies: Mapping[Role, Mapping[str, Tally]],
+        notes: Sequence[str] = (),
+        set_aside: Sequence[str] = (),
+    ) -> Decision:
+        """The decision now. `tallies`: role -> probe id -> counts of all judged answers, scored or not.
+
+        Rates and evidence come from the blocks; the tallies give denominators, missing answers and their
+        bounds.
+        """
+        view = LiveScopes(self._arms, self.settings, self._worse, self._better, tallies)
+        arms_of, all_probes = self._arm_of, list(self._arm_of)
+        overall = view.comparison("overall", OVERALL, self._by_arm, all_probes, arms_of)
+        arms = [
+            view.comparison(
+                "arm", name, self._by_arm[i : i + 1], [p for p in all_probes if arms_of[p] == i], arms_of
+            )
+            for i, name in enumerate(self._arms)
+        ]
+        domains = view.slices("domain", self._domain_names, self._by_domain, self._domain_of, arms_of)
+        questions = view.slices(
+            "question", self._question_names, self._by_question, self._question_of, arms_of
+        )
+        overall = view.with_evidence(overall, self._combined(), float(self._arm_pass.min()))
+        ahead = view.sampled_ahead(int(self._by_arm.sum()), all_probes)
+        return conclude(
+            self.settings,
+            overall,
+            arms,
+            domains,
+            questions,
+            failed=self._failed,
+            arms_passed=self._arms_passed,
+            clustered_interval=view.clustered(self._by_question),
+            answers_to_go=self.answers_to_go(),
+            set_aside=set_aside,
+            notes=[*notes, *ahead],
+        )
+
+
+def check_settings(settings: DecisionSettings) -> None:
+    """Raise InputError when alpha, tolerance, margin or base_per_tuned make no sense together."""
+    ok = (
+        0 < settings.alpha < 1
+        and 0 <= settings.tolerance < settings.margin < 1
+        and settings.base_per_tuned >= 1
+        and all(math.isfinite(x) for x in (settings.alpha, settings.tolerance, settings.margin))
+    )
+    if not ok:
+        raise InputError(
+            "The settings must keep 0 < alpha < 1, 0 <= tolerance < margin < 1 and base_per_tuned >= 1; "
+            f"got {settings}."
+        )
