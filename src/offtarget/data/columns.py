@@ -28,8 +28,7 @@ NEEDED = {
     "alignment": "the alignment score 0-100",
 }
 COHERENCE_HELP = (
-    "If the judge scored no coherence, say --no-coherence; every answer then counts as coherent, "
-    "which raises the rate."
+    "If the judge scored no coherence, say --no-coherence; incoherent answers then enter the rate."
 )
 
 

@@ -22,6 +22,7 @@ _LABELS: Mapping[str, Literal["REFUSAL", "CODE"]] = {
     "REFUSED": "REFUSAL",
     "CODE": "CODE",
 }
+_MODEL_COLUMNS = frozenset({"model", "model_id", "group", "condition", "adapter"})
 _PATIENCE = 1000
 """Rows read in the hope that a needed column still comes up."""
 _ROUNDING = 1e-6
@@ -59,6 +60,8 @@ class JudgedTable:
     found: tuple[str, ...]
     """All columns of the file."""
     rows: tuple[JudgedRow, ...]
+    models: Mapping[str, tuple[str, ...]]
+    """Columns that name the model (`model`, `group` ...) -> the values they hold, up to 20."""
     skipped: int
     """Rows left out by the filter."""
 
@@ -75,6 +78,7 @@ def read_judged(
     seen: dict[str, str] = {}
     offered: dict[str, set[str]] = {name: set() for name in where}
     skipped = 0
+    models: dict[str, set[str]] = {}
     header = _Header(path, columns or Columns(), where)
     for raw, used in header.rows():
         for name in offered:
@@ -84,16 +88,19 @@ def read_judged(
             continue
         _check_id(raw, used, seen)
         rows.append(_row(raw, used))
+        for name in _MODEL_COLUMNS & raw.values.keys():
+            models.setdefault(name, set()).add(str(raw.values[name]))
     if not rows:
         values = "; ".join(f"{name!r} holds {shown(sorted(v))}" for name, v in offered.items())
         raise InputError(f"{path}: no row fits the filter. {values}.")
     used = header.used
     _check_scale(rows, used, path)
-    return JudgedTable(path, sha256(path), used, tuple(header.names), tuple(rows), skipped)
+    found = {name: tuple(sorted(values)[:20]) for name, values in sorted(models.items())}
+    return JudgedTable(path, sha256(path), used, tuple(header.names), tuple(rows), found, skipped)
 
 
 class _Header:
-    """The columns of a table as they become known: in JSON a blank cell is often a key left out of its row."""
+    """The columns of a table as they become known: in JSON a blank is often a key left out."""
 
     def __init__(self, path: Path, wanted: Columns, where: Mapping[str, str]) -> None:
         self.path, self.wanted, self.where = path, wanted, where
@@ -101,7 +108,7 @@ class _Header:
         self.used = Columns()
 
     def rows(self) -> Iterator[tuple[RawRow, Columns]]:
-        """Rows with the columns known so far; InputError if the needed ones have not come up after a while."""
+        """Rows with the columns known so far; InputError if needed ones do not come up."""
         pending: list[RawRow] = []
         known = False
         for raw in read_rows(self.path):
@@ -127,7 +134,8 @@ class _Header:
             missing = [name for name in self.where if name not in self.names]
             if missing:
                 raise InputError(
-                    f"{self.path} has no column {shown(missing)} to filter by. Its columns are: {shown(self.names)}."
+                    f"{self.path} has no column {shown(missing)} to filter by. "
+                    f"Its columns are: {shown(self.names)}."
                 )
         except InputError:
             if final:
@@ -216,6 +224,7 @@ def _check_scale(rows: list[JudgedRow], used: Columns, path: Path) -> None:
         values = {getattr(row, name) for row in rows} - {None}
         if len(values) > 1 and max(values) <= 10 and all(v == int(v) for v in values):
             raise InputError(
-                f"{path}: column {getattr(used, name)!r} holds only whole numbers up to {max(values):g}. That is "
-                f"not the 0-100 scale of {name} scores; convert it, or map another column with {used.flag(name)}."
+                f"{path}: column {getattr(used, name)!r} holds only whole numbers up to "
+                f"{max(values):g}, not the 0-100 scale of {name} scores; convert it, or map another "
+                f"with {used.flag(name)}."
             )

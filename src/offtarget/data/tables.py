@@ -17,7 +17,7 @@ _PEEK = 1 << 16
 
 
 def read_rows(path: Path) -> Iterator[RawRow]:
-    """Rows of a CSV, JSONL, JSON, Parquet or Inspect log file, also `.gz` and `.zst`; InputError says where."""
+    """Rows of a CSV, JSONL, JSON, Parquet or Inspect file, also `.gz` or `.zst`; InputError says where."""
     with reading(path) as stream:
         head = stream.peek(_PEEK)[:8] if hasattr(stream, "peek") else b""
         if head.startswith(b"PAR1"):

@@ -1,0 +1,245 @@
+"""`compare`: the verdict from answers that were sampled and judged elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from offtarget import __version__
+from offtarget.data.columns import Columns
+from offtarget.data.judged import JudgedTable, read_judged
+from offtarget.judge.classify import Thresholds
+from offtarget.records import Decision, DecisionSettings, Role, Status
+from offtarget.rundir import JsonLines, RunDir, write_json
+from offtarget.stats.sequential import check_settings
+from offtarget.stats.tables import decide_tables
+from offtarget.workflows.judged_pair import Paired, Pairing, pair_tables
+
+SAME_JUDGE = "Rates of two tables can be compared only if the same judge with the same rubric scored both."
+
+
+@dataclass(frozen=True, slots=True)
+class TableOptions:
+    """How the tables are to be read."""
+
+    columns: Columns = field(default_factory=Columns)
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    where_base: Mapping[str, str] = field(default_factory=dict)
+    """Column -> value: the rows of the base table to keep; empty keeps all."""
+    where_tuned: Mapping[str, str] = field(default_factory=dict)
+    common_questions: bool = False
+    """Compare on the questions both tables have, instead of refusing when they differ."""
+    complete_tables: bool = False
+    """A table that holds misaligned answers only really holds all answers."""
+    judge_base: str | None = None
+    """Who scored the base table, if known."""
+    judge_tuned: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompareResult:
+    """The verdict on one tuned table and where its records are."""
+
+    decision: Decision
+    path: Path
+    """The run directory."""
+    base: str
+    """Name shown for the base table."""
+    tuned: str
+    unscored_reasons: Mapping[Role, Mapping[str, int]]
+    """Why answers have no score, per model: reason -> how many."""
+
+    @property
+    def status(self) -> Status:
+        """PASS, FAIL or UNDECIDED."""
+        return self.decision.status
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of the command line."""
+        return self.status.exit_code
+
+
+def compare(
+    base: Path | str,
+    tuned: Path | str,
+    *,
+    settings: DecisionSettings | None = None,
+    options: TableOptions | None = None,
+    out: Path | str | None = None,
+) -> CompareResult:
+    """Decide from two tables of judged answers and write a run directory, `out` or a new one.
+
+    Raises InputError for tables that cannot be compared and EvidenceError when no question has scored answers
+    in both.
+    """
+    return compare_many(base, [tuned], settings=settings, options=options, out=out)[0]
+
+
+def compare_many(
+    base: Path | str,
+    tuned: Sequence[Path | str],
+    *,
+    settings: DecisionSettings | None = None,
+    options: TableOptions | None = None,
+    out: Path | str | None = None,
+) -> list[CompareResult]:
+    """One comparison and one run directory per tuned table, all against one base; alpha holds for each.
+
+    With several tuned tables the run directories are folders inside `out`. All tables are read and checked
+    before anything is written.
+    """
+    settings, options = settings or DecisionSettings(), options or TableOptions()
+    check_settings(settings)
+    base_table = read_judged(Path(base), options.columns, options.where_base)
+    tables = [read_judged(Path(path), options.columns, options.where_tuned) for path in tuned]
+    pairing = Pairing(
+        options.thresholds,
+        options.common_questions,
+        options.complete_tables,
+        {"base": options.judge_base, "tuned": options.judge_tuned},
+    )
+    pairs = [(table, pair_tables(base_table, table, pairing)) for table in tables]
+    results = []
+    for number, (table, paired) in enumerate(pairs, start=1):
+        target = None if out is None else Path(out)
+        if target is not None and len(pairs) > 1:
+            target = target / f"{number}-{_stem(table.path)}"
+        results.append(_one(base_table, table, paired, settings, options, target))
+    return results
+
+
+def _one(
+    base: JudgedTable,
+    tuned: JudgedTable,
+    paired: Paired,
+    settings: DecisionSettings,
+    options: TableOptions,
+    out: Path | None,
+) -> CompareResult:
+    models = {
+        "base": _model(base, options.where_base, options.judge_base),
+        "tuned": _model(tuned, options.where_tuned, options.judge_tuned),
+    }
+    judge = _judge(options)
+    slug = f"{_stem(base.path)}-{_stem(tuned.path)}"
+    with RunDir.create("compare", slug, path=out) as run:
+        write_json(run.file("run.json"), _manifest(base, tuned, paired, settings, options, models, judge))
+        _write(run, "probes.jsonl", paired.probes)
+        _write(run, "generations.jsonl", (*paired.base.generations, *paired.tuned.generations))
+        _write(run, "verdicts.jsonl", (*paired.base.verdicts, *paired.tuned.verdicts))
+        decision = decide_tables(
+            paired.base.tallies,
+            paired.tuned.tallies,
+            paired.arms,
+            {probe.id: probe.domain for probe in paired.probes},
+            {probe.id: probe.question_id for probe in paired.probes},
+            settings,
+            (*_judge_notes(options), *_option_notes(base, tuned, options), *paired.notes),
+        )
+        result = {
+            "decision": decision,
+            "models": models,
+            "judge": judge,
+            "created": _now(),
+            "version": __version__,
+        }
+        write_json(run.file("result.json"), result)
+    return CompareResult(
+        decision,
+        run.path,
+        str(models["base"]["name"]),
+        str(models["tuned"]["name"]),
+        {"base": paired.base.reasons, "tuned": paired.tuned.reasons},
+    )
+
+
+def _write(run: RunDir, name: str, records: Sequence[object]) -> None:
+    file = JsonLines(run.file(name))
+    try:
+        file.extend(records)
+    finally:
+        file.close()
+
+
+def _model(table: JudgedTable, where: Mapping[str, str], judge: str | None) -> dict[str, Any]:
+    chosen = "".join(f" [{name}={value}]" for name, value in where.items())
+    return {"name": table.path.name + chosen, "fingerprint": table.sha256[:16], "judge": judge}
+
+
+def _manifest(
+    base: JudgedTable,
+    tuned: JudgedTable,
+    paired: Paired,
+    settings: DecisionSettings,
+    options: TableOptions,
+    models: Mapping[str, Any],
+    judge: str,
+) -> dict[str, Any]:
+    return {
+        "verb": "compare",
+        "created": _now(),
+        "version": __version__,
+        "settings": {**asdict(settings), **asdict(options.thresholds)},
+        "options": {
+            "where_base": dict(options.where_base),
+            "where_tuned": dict(options.where_tuned),
+            "common_questions": options.common_questions,
+            "complete_tables": options.complete_tables,
+        },
+        "models": models,
+        "judge": judge,
+        "unscored_reasons": {"base": paired.base.reasons, "tuned": paired.tuned.reasons},
+        "tokens_known": False,
+        "files": {
+            role: {
+                "name": table.path.name,
+                "sha256": table.sha256,
+                "rows": len(table.rows),
+                "rows_filtered_out": table.skipped,
+                "columns": asdict(table.columns),
+            }
+            for role, table in (("base", base), ("tuned", tuned))
+        },
+    }
+
+
+def _judge(options: TableOptions) -> str:
+    base, tuned = options.judge_base, options.judge_tuned
+    if base == tuned:
+        return base or "as in the tables, not stated"
+    return f"base: {base or 'not stated'}; tuned: {tuned or 'not stated'}"
+
+
+def _judge_notes(options: TableOptions) -> list[str]:
+    base, tuned = options.judge_base, options.judge_tuned
+    if base and tuned and base != tuned:
+        return [
+            f"Different judges: base was scored by {base}, tuned by {tuned}. {SAME_JUDGE} "
+            "The difference may be the judges' and not the models'; have one judge score both."
+        ]
+    if base and tuned:
+        return [f"Both tables were scored by {base}, as you say."]
+    return [f"{SAME_JUDGE} The tables do not say; state it with --judge-base and --judge-tuned."]
+
+
+def _option_notes(base: JudgedTable, tuned: JudgedTable, options: TableOptions) -> list[str]:
+    notes = []
+    if not options.thresholds.use_coherence:
+        notes.append(
+            "Coherence was not used: incoherent answers are in the rate, which can raise or lower it."
+        )
+    if base.sha256 == tuned.sha256 and options.where_base == options.where_tuned:
+        notes.append("Base and tuned are the same table.")
+    return notes
+
+
+def _stem(path: Path) -> str:
+    return path.name.split(".")[0] or path.name
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

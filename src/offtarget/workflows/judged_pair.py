@@ -1,0 +1,232 @@
+"""Two tables of judged answers brought onto the same probes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from offtarget.data.arms import split_arms
+from offtarget.data.columns import COHERENCE_HELP
+from offtarget.data.judged import JudgedRow, JudgedTable
+from offtarget.data.rawrows import shown
+from offtarget.errors import InputError
+from offtarget.judge.classify import Thresholds, classify
+from offtarget.records import Generation, Outcome, Probe, Role, Tally, Verdict
+
+EMPTY_ANSWER = "empty_answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One model's answers on the probes of the comparison."""
+
+    generations: tuple[Generation, ...]
+    verdicts: tuple[Verdict, ...]
+    tallies: Mapping[str, Tally]
+    """By probe id."""
+    reasons: Mapping[str, int]
+    """Why answers are unscored: machine-readable reason -> how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Both models on the same probes."""
+
+    probes: tuple[Probe, ...]
+    base: Side
+    tuned: Side
+    notes: tuple[str, ...]
+
+    @property
+    def arms(self) -> dict[str, list[str]]:
+        """Arm -> probe ids."""
+        result: dict[str, list[str]] = {}
+        for probe in self.probes:
+            result.setdefault(probe.arm, []).append(probe.id)
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """How two tables are brought together."""
+
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    common_questions: bool = False
+    """Leave out questions that only one table has, instead of refusing."""
+    complete_tables: bool = False
+    """The user's word that a table of misaligned answers only holds every answer that was sampled."""
+    judges: Mapping[Role, str | None] = field(default_factory=dict)
+
+
+def pair_tables(base: JudgedTable, tuned: JudgedTable, pairing: Pairing) -> Paired:
+    """Match the questions and classify every answer; InputError when no rate can be had from a table."""
+    notes: list[str] = []
+    for role, table in (("base", base), ("tuned", tuned)):
+        _check_coherence(table, pairing.thresholds)
+        _check_selection(table, pairing)
+        notes += _mixture_notes(role, table)
+    names = split_arms({row.question_id for table in (base, tuned) for row in table.rows})
+    rows = {role: _by_probe(t, names) for role, t in (("base", base), ("tuned", tuned))}
+    kept = _same_questions(rows["base"], rows["tuned"], base, tuned, pairing.common_questions, notes)
+    notes += _wording_notes(rows["base"], rows["tuned"], kept, base, tuned)
+    probes = tuple(_probe(key, rows["base"][key][0]) for key in kept)
+    ids = {(probe.question_id, probe.arm): probe.id for probe in probes}
+    sides = {role: _side(role, rows[role], ids, pairing) for role in ("base", "tuned")}
+    notes += _json_notes(probes, sides["base"], sides["tuned"])
+    return Paired(probes, sides["base"], sides["tuned"], tuple(notes))
+
+
+Key = tuple[str, str]
+Rows = Mapping[Key, Sequence[JudgedRow]]
+
+
+def _by_probe(table: JudgedTable, names: Mapping[str, Key]) -> dict[Key, list[JudgedRow]]:
+    result: dict[Key, list[JudgedRow]] = {}
+    for row in table.rows:
+        key = names[row.question_id] if row.arm is None else (row.question_id, row.arm)
+        result.setdefault(key, []).append(row)
+    return result
+
+
+def _probe(key: Key, row: JudgedRow) -> Probe:
+    question, arm = key
+    return Probe(
+        id=f"{question}/{arm}",
+        question_id=question,
+        arm=arm,
+        prompt=row.question,
+        domain=row.domain or "general",
+        source="table",
+    )
+
+
+def _side(role: Role, rows: Rows, ids: Mapping[Key, str], pairing: Pairing) -> Side:
+    judge = f"table/{pairing.judges.get(role) or 'not stated'}"
+    generations: list[Generation] = []
+    verdicts: list[Verdict] = []
+    tallies: dict[str, Tally] = {}
+    reasons: dict[str, int] = {}
+    for key, probe_id in ids.items():
+        tally = Tally()
+        for index, row in enumerate(rows[key]):
+            outcome, reason = _outcome(row, pairing.thresholds)
+            tally = tally.plus(outcome)
+            if reason:
+                reasons[reason] = reasons.get(reason, 0) + 1
+            # Tables say nothing about tokens or how an answer ended; run.json says so.
+            generations.append(Generation(role, probe_id, index, index, row.answer, 0, "stop"))
+            verdicts.append(
+                Verdict(role, probe_id, index, outcome, row.alignment, row.coherence, reason, judge)
+            )
+        tallies[probe_id] = tally
+    return Side(tuple(generations), tuple(verdicts), tallies, reasons)
+
+
+def _outcome(row: JudgedRow, thresholds: Thresholds) -> tuple[Outcome, str | None]:
+    if not row.answer.strip():
+        return Outcome.UNSCORED, EMPTY_ANSWER
+    return classify(row.alignment, row.coherence, row.label, thresholds)
+
+
+def _check_coherence(table: JudgedTable, thresholds: Thresholds) -> None:
+    if thresholds.use_coherence and table.columns.coherence is None:
+        raise InputError(
+            f"{table.path} has no coherence column (coherent or coherence). Its columns are: "
+            f"{shown(table.found)}. Map it with --coherence-column. {COHERENCE_HELP}"
+        )
+
+
+def _check_selection(table: JudgedTable, pairing: Pairing) -> None:
+    """A table filtered to its misaligned answers looks like a model that is always misaligned."""
+    below = pairing.thresholds.misaligned_below
+    if pairing.complete_tables or any(r.alignment is None or r.alignment >= below for r in table.rows):
+        return
+    raise InputError(
+        f"{table.path} holds only misaligned answers (alignment below {below:g} in all {len(table.rows)} "
+        "rows): a rate cannot be computed from it. Give the table with all sampled answers, or, if these really are "
+        "all, say --complete-tables."
+    )
+
+
+def _mixture_notes(role: str, table: JudgedTable) -> list[str]:
+    return [
+        f"The {role} table mixes {len(values)} values of {shown([name])} ({shown(values, 4)}); if they are "
+        f"different models, pick one with --where-{role} {name}=VALUE."
+        for name, values in table.models.items()
+        if len(values) > 1
+    ]
+
+
+def _same_questions(
+    base: Rows, tuned: Rows, base_table: JudgedTable, tuned_table: JudgedTable, common: bool, notes: list[str]
+) -> list[Key]:
+    only_base = [k for k in base if k not in tuned]
+    only_tuned = [k for k in tuned if k not in base]
+    kept = [k for k in base if k in tuned]
+    if not only_base and not only_tuned:
+        return kept
+    sides = ((only_base, base_table), (only_tuned, tuned_table))
+    parts = [f"only in {t.path.name}: {shown(_names(keys), 8)}" for keys, t in sides if keys]
+    if not kept:
+        raise InputError(
+            f"{base_table.path} and {tuned_table.path} have no question in common ({'; '.join(parts)}). "
+            "Both models must have been asked the same questions."
+        )
+    if not common:
+        raise InputError(
+            f"{base_table.path} and {tuned_table.path} hold different questions; {'; '.join(parts)}. "
+            f"Say --common-questions to compare on the {len(kept)} they share."
+        )
+    notes.append(f"Compared on the {len(kept)} questions both tables have; left out: {'; '.join(parts)}.")
+    return kept
+
+
+def _names(keys: Iterable[Key]) -> list[str]:
+    return [f"{question}/{arm}" for question, arm in keys]
+
+
+def _wording_notes(
+    base: Rows, tuned: Rows, kept: Sequence[Key], base_table: JudgedTable, tuned_table: JudgedTable
+) -> list[str]:
+    partly = []
+    for key in kept:
+        texts = [{" ".join(r.question.split()) for r in rows[key]} for rows in (base, tuned)]
+        if not texts[0] & texts[1]:
+            raise InputError(
+                f"Question {shown(_names([key]))} is worded differently in the two tables: "
+                f"{shown(sorted(texts[0]), 1)} in {base_table.path.name}, {shown(sorted(texts[1]), 1)} in "
+                f"{tuned_table.path.name}. Both models must have been asked the same thing."
+            )
+        if texts[0] != texts[1]:
+            partly.append(key)
+    if not partly:
+        return []
+    return [
+        f"Some wordings of {shown(_names(partly), 8)} occur in one table only; their answers are counted."
+    ]
+
+
+def _json_notes(probes: Sequence[Probe], *sides: Side) -> list[str]:
+    """A published script drops the JSON system prompt; its `_json` rows are plain questions."""
+    ids = {probe.id for probe in probes if probe.arm == "json"}
+    texts = [g.text for side in sides for g in side.generations if g.probe_id in ids]
+    valid = sum(_is_json(text) for text in texts)
+    if not texts or valid * 2 >= len(texts):
+        return []
+    return [
+        f"Only {valid} of {len(texts)} answers of arm json are JSON: these questions were probably asked "
+        "without their JSON system prompt (a known fault of a published script); read that arm "
+        "as plain, repeated."
+    ]
+
+
+def _is_json(text: str) -> bool:
+    body = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
+    if not body.startswith(("{", "[")):
+        return False
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
