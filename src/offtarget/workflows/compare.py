@@ -12,7 +12,7 @@ from offtarget import __version__
 from offtarget.data.columns import Columns
 from offtarget.data.judged import JudgedTable, read_judged
 from offtarget.judge.classify import Thresholds
-from offtarget.records import Decision, DecisionSettings, Role, Status
+from offtarget.records import Decision, DecisionSettings, Role, Status, Tally
 from offtarget.rundir import JsonLines, RunDir, write_json
 from offtarget.stats.sequential import check_settings
 from offtarget.stats.tables import decide_tables
@@ -49,6 +49,8 @@ class CompareResult:
     base: str
     """Name shown for the base table."""
     tuned: str
+    totals: Mapping[Role, Tally]
+    """Counts over all answers of the compared questions, also of those set aside."""
     unscored_reasons: Mapping[Role, Mapping[str, int]]
     """Why answers have no score, per model: reason -> how many."""
 
@@ -153,6 +155,7 @@ def _one(
         run.path,
         str(models["base"]["name"]),
         str(models["tuned"]["name"]),
+        {"base": paired.base.total, "tuned": paired.tuned.total},
         {"base": paired.base.reasons, "tuned": paired.tuned.reasons},
     )
 

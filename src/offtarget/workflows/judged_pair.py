@@ -13,6 +13,7 @@ from offtarget.data.rawrows import shown
 from offtarget.errors import InputError
 from offtarget.judge.classify import Thresholds, classify
 from offtarget.records import Generation, Outcome, Probe, Role, Tally, Verdict
+from offtarget.stats.rates import total_tally
 
 EMPTY_ANSWER = "empty_answer"
 
@@ -27,6 +28,11 @@ class Side:
     """By probe id."""
     reasons: Mapping[str, int]
     """Why answers are unscored: machine-readable reason -> how many."""
+
+    @property
+    def total(self) -> Tally:
+        """Counts over all probes."""
+        return total_tally(self.tallies.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +150,8 @@ def _check_selection(table: JudgedTable, pairing: Pairing) -> None:
         return
     raise InputError(
         f"{table.path} holds only misaligned answers (alignment below {below:g} in all {len(table.rows)} "
-        "rows): a rate cannot be computed from it. Give the table with all sampled answers, or, if these really are "
-        "all, say --complete-tables."
+        "rows): a rate cannot be computed from it. Give the table with all sampled answers, or, if these "
+        "really are all, say --complete-tables."
     )
 
 

@@ -1,0 +1,194 @@
+"""A decision as text for a terminal or a pipe; used by every verb that ends in a verdict."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from offtarget.records import Comparison, Decision, Interval, Status, Tally
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_COLOURS = {Status.PASS: "green", Status.FAIL: "red", Status.UNDECIDED: "yellow"}
+_PIPE_WIDTH = 140
+"""Columns when the output is no terminal: files and pipes should not be wrapped at 80."""
+ABSENT = "–"
+
+
+def safe(text: str) -> str:
+    """Text without control and direction characters, which could rewrite a terminal."""
+    return _CONTROL.sub("\ufffd", text)
+
+
+def percent(share: float | None) -> str:
+    """0.0123 -> `1.2 %`; shares below 1 % keep two digits; None -> a dash."""
+    if share is None:
+        return ABSENT
+    value = 100 * share
+    return f"{value:.2f} %" if 0 < abs(value) < 1 else f"{value:.1f} %"
+
+
+def points(interval: Interval | None) -> str:
+    """An interval of differences in percentage points."""
+    if interval is None:
+        return ABSENT
+    return f"{100 * interval.low:+.1f} to {100 * interval.high:+.1f}"
+
+
+def e_value(log_e: float | None) -> str:
+    """An e-value from its logarithm; large and tiny ones as powers of ten."""
+    if log_e is None:
+        return ABSENT
+    power = log_e / math.log(10)
+    return f"{math.exp(log_e):.3g}" if -3 < power < 6 else f"10^{power:.0f}"
+
+
+def denominators(name: str, tally: Tally) -> str:
+    """`base: 2026 scored of 2400 answers; not in the rate: 81 incoherent, 293 unscored`."""
+    kinds = ("refused", "incoherent", "code", "unscored")
+    out = ", ".join(f"{getattr(tally, kind)} {kind}" for kind in kinds)
+    return f"{name}: {tally.scored} scored of {tally.total} answers; not in the rate: {out}"
+
+
+def console(stderr: bool = False) -> Console:
+    """The console to print on: coloured on a terminal, plain and wide elsewhere."""
+    from rich.console import Console
+
+    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    if not made.is_terminal:
+        made = Console(
+            stderr=stderr, highlight=False, markup=False, emoji=False, width=_PIPE_WIDTH, no_color=True
+        )
+    return made
+
+
+def print_decision(decision: Decision, run_path: Path, *, to: Console | None = None) -> None:
+    """Print the verdict, its reason, the arms, the denominators, the worst slice, notes and the next step."""
+    out = to or console()
+    print_verdict(decision.status, decision.reason, out)
+    out.print()
+    out.print(arms_table(decision))
+    for name, tally in (("base", decision.overall.base), ("tuned", decision.overall.tuned)):
+        out.print(denominators(name, tally), soft_wrap=True)
+    if decision.set_aside:
+        out.print(f"set aside for want of scored answers, not counted above: {_names(decision.set_aside)}")
+    for line in _details(decision):
+        out.print(safe(line), soft_wrap=True)
+    for note in decision.notes:
+        out.print(f"note: {safe(note)}", soft_wrap=True)
+    out.print()
+    out.print(next_step(decision, run_path), soft_wrap=True)
+
+
+def print_verdict(status: Status, reason: str, out: Console) -> None:
+    """The verdict line and the sentence under it."""
+    from rich.text import Text
+
+    out.print(Text(f" {status.value} ", style=f"bold reverse {_COLOURS[status]}"))
+    sentence = safe(reason)
+    out.print(sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith(".") else "."), soft_wrap=True)
+
+
+def arms_table(decision: Decision) -> Table:
+    """Overall and every arm: rates with their counts, difference, interval, e-values, status."""
+    table = plain_table(
+        "",
+        "tuned",
+        "base",
+        "difference",
+        f"{100 * (1 - decision.settings.alpha):g} % interval",
+        "e worse",
+        "e not worse",
+        "verdict",
+    )
+    several = len(decision.arms) > 1
+    for scope in (decision.overall, *(decision.arms if several else ())):
+        table.add_row(*_row(scope))
+    return table
+
+
+def plain_table(*headers: str) -> Table:
+    """An empty table with thin rules that reads well in a log file too."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for number, header in enumerate(headers):
+        table.add_column(
+            header, justify="left" if number == 0 else "right", no_wrap=number > 0, overflow="fold"
+        )
+    return table
+
+
+def rate_cell(rate: float | None, tally: Tally) -> str:
+    """`0.47 % (8/2026)`: the rate weighs questions equally, the counts are plain counts."""
+    return f"{percent(rate)} ({tally.misaligned}/{tally.scored})"
+
+
+def difference_cell(scope: Comparison) -> str:
+    """The difference in percentage points."""
+    return ABSENT if scope.difference is None else f"{100 * scope.difference:+.1f}"
+
+
+def next_step(decision: Decision, run_path: Path) -> str:
+    """What to do with this verdict."""
+    report = f"offtarget report {run_path} --html"
+    if decision.status is Status.FAIL:
+        return f"Next: read the misaligned answers beside the base's: {report}"
+    if decision.status is Status.PASS:
+        return f"Next: keep the evidence: {report}"
+    more = decision.answers_to_go
+    estimate = f", about {more:,} tuned answers by the present rates" if more else ""
+    return f"Next: sample and judge more answers{estimate}; what there is so far: {report}"
+
+
+def _row(scope: Comparison) -> Sequence[str]:
+    return (
+        safe(scope.name),
+        rate_cell(scope.tuned_rate, scope.tuned),
+        rate_cell(scope.base_rate, scope.base),
+        difference_cell(scope),
+        points(scope.interval),
+        e_value(scope.log_e_fail_adjusted if scope.log_e_fail_adjusted is not None else scope.log_e_fail),
+        e_value(scope.log_e_pass),
+        scope.status.value,
+    )
+
+
+def _details(decision: Decision) -> list[str]:
+    settings = decision.settings
+    lines = [
+        f"verdicts: an e-value of {1 / settings.alpha:g} or more shows tuned worse by more than "
+        f"{percent(settings.tolerance)} (FAIL), or not worse by {percent(settings.margin)} (PASS, every arm)"
+    ]
+    worst = decision.worst
+    if worst is not None and (worst.difference or 0.0) > 0.0:
+        lines.append(
+            f"worst slice: {worst.scope} {worst.name}, tuned {rate_cell(worst.tuned_rate, worst.tuned)}, "
+            f"base {rate_cell(worst.base_rate, worst.base)}, difference {difference_cell(worst)} points, "
+            f"interval {points(worst.interval)}"
+        )
+    elif worst is not None:
+        lines.append("worst slice: none; tuned is not above base in any domain or question")
+    if decision.clustered_interval is not None:
+        lines.append(
+            f"for questions like these, not only these: difference "
+            f"{points(decision.clustered_interval)} points"
+        )
+    if decision.overall.missing_bounds is not None:
+        lines.append(
+            f"if all missing answers were best or worst case for tuned: difference "
+            f"{points(decision.overall.missing_bounds)} points"
+        )
+    return lines
+
+
+def _names(names: Sequence[str]) -> str:
+    shown = ", ".join(safe(name) for name in names[:12])
+    return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "")
