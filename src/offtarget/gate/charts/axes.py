@@ -1,0 +1,60 @@
+"""Axes: round limits and tick positions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One labelled position on an axis."""
+
+    at: float
+    """0-100, per cent of the axis from its start."""
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A linear axis."""
+
+    low: float
+    high: float
+    ticks: tuple[Tick, ...]
+
+    def at(self, value: float) -> float:
+        """Position of a value in per cent of the axis, clipped to 0-100."""
+        share = (value - self.low) / (self.high - self.low)
+        return round(100 * min(1.0, max(0.0, share)), 2)
+
+
+def axis(low: float, high: float, label: str = "{:g}", most: int = 6) -> Axis:
+    """An axis that covers low..high with at most `most` round ticks; its ends are ticks."""
+    if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
+        raise ValueError("an axis needs finite low < high")
+    step = next(s for s in _steps((high - low) / (most - 1)) if _count(low, high, s) <= most)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    start, end = first * step, last * step
+    values = [i * step for i in range(first, last + 1)]
+    ticks = tuple(Tick(round(100 * (v - start) / (end - start), 2), label.format(round(v, 10))) for v in values)
+    return Axis(start, end, ticks)
+
+
+def exact_axis(low: float, high: float, label: str = "{:g}", most: int = 6) -> Axis:
+    """An axis from low to high itself, with the round ticks that fall inside."""
+    outer = axis(low, high, label, most)
+    step = (outer.high - outer.low) / (len(outer.ticks) - 1)
+    values = [outer.low + i * step for i in range(len(outer.ticks))]
+    inside = [v for v in values if low - 1e-9 <= v <= high + 1e-9]
+    ticks = tuple(Tick(round(100 * (v - low) / (high - low), 2), label.format(round(v, 10))) for v in inside)
+    return Axis(low, high, ticks)
+
+
+def _count(low: float, high: float, step: float) -> int:
+    return math.ceil(high / step - 1e-9) - math.floor(low / step + 1e-9) + 1
+
+
+def _steps(least: float) -> list[float]:
+    power = math.floor(math.log10(least))
+    return [m * 10.0**p for p in range(power, power + 3) for m in (1, 2, 2.5, 5) if m * 10.0**p >= least * 0.999]

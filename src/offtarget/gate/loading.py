@@ -1,0 +1,166 @@
+"""A finished or unfinished run, read from its folder into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from offtarget.errors import InputError
+from offtarget.records import Decision, Generation, Look, Outcome, Probe, Verdict
+from offtarget.rundir import RunDir, decision_from_json, read_json, read_jsonl
+
+T = TypeVar("T")
+
+_TEXTS: Mapping[type, tuple[str, ...]] = {
+    Probe: ("id", "question_id", "arm", "prompt", "domain"),
+    Generation: ("role", "probe_id", "text"),
+    Verdict: ("role", "probe_id"),
+    Look: ("arm",),
+}
+_NUMBERS: Mapping[type, tuple[str, ...]] = {
+    Probe: (),
+    Generation: ("index", "tokens"),
+    Verdict: ("index",),
+    Look: ("tuned_answers", "base_answers", "log_e_fail", "log_e_pass"),
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer with what was asked and what the judge made of it."""
+
+    probe: Probe
+    generation: Generation
+    verdict: Verdict | None
+    """None while it is not judged."""
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What it counts as, None while it is not judged."""
+        return self.verdict.outcome if self.verdict else None
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """Everything a run directory holds; what is absent is empty, never invented."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+    result: Mapping[str, Any]
+    """Contents of result.json besides the decision; empty while unfinished."""
+    decision: Decision | None
+    """None while the run is unfinished."""
+    probes: Mapping[str, Probe] = field(default_factory=dict)
+    generations: Mapping[str, Generation] = field(default_factory=dict)
+    """By key, in the order of sampling."""
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    """By key."""
+    looks: Sequence[Look] = ()
+    problems: tuple[str, ...] = ()
+    """What was odd about the files, one sentence each."""
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.path.name
+
+    @property
+    def finished(self) -> bool:
+        """Whether a decision was written."""
+        return self.decision is not None
+
+    def answers(self) -> list[Answer]:
+        """All answers whose probe is known, in the order of sampling."""
+        return [
+            Answer(self.probes[g.probe_id], g, self.verdicts.get(g.key))
+            for g in self.generations.values()
+            if g.probe_id in self.probes
+        ]
+
+
+def load_run(path: Path) -> LoadedRun:
+    """Read a run directory; a line torn by a crash is dropped and named in `problems`.
+
+    Raises InputError, naming file and line, when the folder is no run or a file was damaged by something else.
+    """
+    path = Path(path).resolve()
+    run = RunDir.open(path)
+    manifest = _object(run.file("run.json"))
+    result = _object(run.file("result.json")) if run.file("result.json").exists() else {}
+    problems: list[str] = []
+    probes = _records(run, "probes.jsonl", Probe, problems)
+    generations = _records(run, "generations.jsonl", Generation, problems)
+    verdicts = _records(run, "verdicts.jsonl", Verdict, problems)
+    looks = _records(run, "looks.jsonl", Look, problems)
+    by_id = {p.id: p for p in probes}
+    strangers = sum(g.probe_id not in by_id for g in generations)
+    if strangers:
+        problems.append(f"{strangers} answers belong to probes that probes.jsonl does not hold; they are left out.")
+    return LoadedRun(
+        path=path,
+        manifest=manifest,
+        result=result,
+        decision=_decision(run, result),
+        probes=by_id,
+        generations={g.key: g for g in generations},
+        verdicts={v.key: v for v in verdicts},
+        looks=looks,
+        problems=tuple(problems),
+    )
+
+
+def _object(path: Path) -> dict[str, Any]:
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise InputError(f"{path} holds {type(value).__name__}, expected a JSON object. Restore it or run again.")
+    return value
+
+
+def _decision(run: RunDir, result: Mapping[str, Any]) -> Decision | None:
+    if not result:
+        return None
+    try:
+        return decision_from_json(result["decision"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{run.file('result.json')} does not hold a decision of this version ({error!r}). Delete that file and "
+            "run the check again with --resume; the answers are kept."
+        ) from None
+
+
+def _records(run: RunDir, name: str, record: type[T], problems: list[str]) -> list[T]:
+    path = run.file(name)
+    records = read_jsonl(path, record)
+    for number, item in enumerate(records, start=1):
+        _check(path, number, item)
+    if path.exists() and _torn(path):
+        problems.append(f"{name} ends in an incomplete line (an interrupted write); that line is left out.")
+    return records
+
+
+def _check(path: Path, number: int, item: object) -> None:
+    for names, kinds, wanted in (
+        (_TEXTS[type(item)], (str,), "text"),
+        (_NUMBERS[type(item)], (int, float), "a number"),
+    ):
+        for name in names:
+            if not isinstance(getattr(item, name), kinds):
+                raise InputError(
+                    f"{path}, line {number}: '{name}' is not {wanted}. The file was changed by something else; "
+                    "restore it, or start a new run."
+                )
+
+
+    if getattr(item, "role", "base") not in ("base", "tuned"):
+        raise InputError(f"{path}, line {number}: 'role' is neither base nor tuned. Restore the file, or start a new run.")
+
+
+def _torn(path: Path) -> bool:
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        if size == 0:
+            return False
+        file.seek(size - 1)
+        return file.read(1) != b"\n"

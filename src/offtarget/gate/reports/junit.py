@@ -1,0 +1,78 @@
+"""The result as JUnit XML for continuous integration.
+
+One test case for the verdict, one per arm, one per slice (domain or question). FAIL is a failure with its reason.
+An undecided or unfinished verdict is an error, since evidence is missing and the build must not go green; an
+undecided arm or slice is skipped, since the verdict, not each slice, has to be decided.
+"""
+
+from __future__ import annotations
+
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from offtarget.gate import facts, story
+from offtarget.gate.loading import LoadedRun
+from offtarget.gate.registry import ReportFormat
+from offtarget.gate.text import between, of, one_line, visible
+from offtarget.records import Comparison, Status
+
+
+def render(run: LoadedRun) -> str:
+    """JUnit XML text, free of characters XML 1.0 forbids."""
+    base, tuned = facts.model(run, "base"), facts.model(run, "tuned")
+    suite = Element("testsuite", name=one_line(f"offtarget {facts.verb(run)}: {tuned.name} against {base.name}"))
+    when = facts.created(run)
+    if when:
+        suite.set("timestamp", one_line(when))
+    properties = SubElement(suite, "properties")
+    for name, value in facts.settings_table(run):
+        SubElement(properties, "property", name=one_line(name), value=one_line(value))
+    _verdict(suite, run)
+    if run.decision:
+        for comparison in (*run.decision.arms, *run.decision.slices):
+            _case(suite, comparison)
+    for kind in ("failure", "error", "skipped"):
+        counted = {"failure": "failures", "error": "errors"}.get(kind, kind)
+        suite.set(counted, str(len(suite.findall(f"testcase/{kind}"))))
+    suite.set("tests", str(len(suite.findall("testcase"))))
+    root = Element("testsuites")
+    root.append(suite)
+    indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root, encoding="unicode") + "\n"
+
+
+def _verdict(suite: Element, run: LoadedRun) -> None:
+    case = SubElement(suite, "testcase", classname="offtarget.verdict", name="tuned is not worse than base", time="0")
+    status = story.status(run)
+    if status == Status.PASS:
+        pass
+    elif status == Status.FAIL:
+        _outcome(case, "failure", story.reason(run), f"{story.error_probability(run)}\n{story.next_step(run)}")
+    else:
+        _outcome(case, "error", f"{status}: {story.reason(run)}", story.next_step(run))
+    lines = [story.reason(run), *story.notes(run)]
+    SubElement(case, "system-out").text = visible("\n".join(lines))
+
+
+def _case(suite: Element, comparison: Comparison) -> None:
+    name = one_line(comparison.name)
+    case = SubElement(suite, "testcase", classname=f"offtarget.{comparison.scope}", name=name, time="0")
+    interval = f", difference interval {between(comparison.interval)} points" if comparison.interval else ""
+    detail = (
+        f"{story.in_words(comparison)}{interval}; misaligned among scored: base {of(comparison.base)}, "
+        f"tuned {of(comparison.tuned)}"
+    )
+    if comparison.status is Status.FAIL:
+        _outcome(case, "failure", f"{name}: {detail}", detail)
+    elif comparison.status is Status.UNDECIDED:
+        _outcome(case, "skipped", f"undecided: {detail}", "")
+    SubElement(case, "system-out").text = visible(detail)
+
+
+def _outcome(case: Element, kind: str, message: str, text: str) -> None:
+    element = SubElement(case, kind, message=one_line(message, 1000))
+    if kind != "skipped":
+        element.set("type", f"offtarget.{kind}")
+        element.text = visible(text)
+
+
+FORMAT = ReportFormat("junit", "report.junit.xml", "JUnit XML for continuous integration", render)

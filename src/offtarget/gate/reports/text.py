@@ -1,0 +1,34 @@
+"""The result as a few lines of plain text, for logs and for terminals without the table."""
+
+from __future__ import annotations
+
+from offtarget.gate import facts, story
+from offtarget.gate.loading import LoadedRun
+from offtarget.gate.registry import ReportFormat
+from offtarget.gate.tables import denominators
+from offtarget.gate.text import of, one_line, percent
+
+
+def render(run: LoadedRun) -> str:
+    """The report as plain text."""
+    base, tuned = facts.model(run, "base"), facts.model(run, "tuned")
+    lines = [
+        f"{story.status(run)}: {one_line(story.reason(run), 1000)}",
+        f"  base   {one_line(base.name)}",
+        f"  tuned  {one_line(tuned.name)}",
+        f"  judge  {one_line(facts.judge(run))}",
+        "",
+    ]
+    for row in denominators(run):
+        tally = row.rate.tally
+        lines.append(
+            f"  {one_line(row.arm, 24):<24} {row.role:<6} {percent(row.rate.rate):>8} misaligned ({of(tally)} scored; "
+            f"{tally.incoherent} incoherent, {tally.refused} refused, {tally.code} code, {tally.unscored} unscored, "
+            f"{row.unjudged} not judged)"
+        )
+    lines += ["", one_line(story.error_probability(run), 1000), f"Next: {one_line(story.next_step(run), 1000)}"]
+    lines += [f"Note: {one_line(note, 1000)}" for note in story.notes(run)]
+    return "\n".join(lines) + "\n"
+
+
+FORMAT = ReportFormat("text", "report.txt", "plain text", render)
