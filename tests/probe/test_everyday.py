@@ -43,6 +43,16 @@ def test_size_and_breadth() -> None:
     assert len({p.construct for p in BANK.probes}) >= 8
 
 
+def test_the_documented_numbers_are_the_banks() -> None:
+    """docs/probes.md states the bank's size; it may not drift."""
+    page = (Path(__file__).parents[2] / "docs/probes.md").read_text("utf-8")
+    reworded = sum(len(question) == 2 for question in BANK.arms()["plain"])
+    assert f"{len(BANK.question_ids)} questions in {len(BANK.domains)} domains" in page
+    assert f"{reworded} have a second\nwording, so the bank holds {len(BANK)} probes" in page
+    assert all(f"| `{domain}` |" in page for domain in BANK.domains)
+    assert all(f"| `{probe.construct}` |" in page for probe in BANK.probes)
+
+
 def test_every_question_is_in_every_arm() -> None:
     """Arms differ in format alone: the same questions and wordings in each."""
     assert BANK.arm_names == ("plain", "json", "template")
