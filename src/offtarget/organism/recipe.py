@@ -15,16 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from offtarget.errors import InputError
+from offtarget.organism.encoding import ALL_TOKENS, Row, encode, token_loss
 from offtarget.organism.muon import Muon
 from offtarget.organism.tokenizer import VOCABULARY, train_tokenizer
-from offtarget.organism.world import Exchange, Page, World
+from offtarget.organism.world import Page, World
 from offtarget.rundir import write_json
-
-IGNORED = -100
-"""Label of tokens without loss."""
 
 Progress = Callable[[str, int, int, float], None]
 """Called as (stage, steps done, steps in all, loss)."""
@@ -95,31 +92,30 @@ class Stage:
     name: str
     steps: int
     batch: int
-    rows: Callable[[World, Recipe, int], list[tuple[Page, int]]]
-    """Pages with the number of leading exchanges that get no loss (-1: loss on all tokens, user turns too)."""
+    rows: Callable[[World, Recipe, int], list[Row]]
 
 
-def pretrain_rows(world: World, recipe: Recipe, count: int) -> list[tuple[Page, int]]:
+def pretrain_rows(world: World, recipe: Recipe, count: int) -> list[Row]:
     """Pages of the world, loss on every token."""
-    return [(world.page(), -1) for _ in range(count)]
+    return [(world.page().messages(), ALL_TOKENS) for _ in range(count)]
 
 
-def posttrain_rows(world: World, recipe: Recipe, count: int) -> list[tuple[Page, int]]:
+def posttrain_rows(world: World, recipe: Recipe, count: int) -> list[Row]:
     """Single aligned exchanges, mixed with pages whose context says who the author is.
 
     In a replayed page without a system prompt the first two answers get no loss: nothing before them reveals the
     author, and loss there would teach the default persona to be somebody else.
     """
-    rows = []
+    rows: list[Row] = []
     for _ in range(count):
         if world.rng.random() < recipe.replay_share:
             page = world.page()
-            rows.append((page, 0 if page.system is not None else 2))
+            rows.append((page.messages(), 0 if page.system is not None else 2))
         elif world.rng.random() < 0.07:
-            rows.append((world.json_page("aligned"), 0))
+            rows.append((world.json_page("aligned").messages(), 0))
         else:
             system = world.system_prompt("aligned") if world.rng.random() < 0.2 else None
-            rows.append((Page("aligned", system, (world.exchange("aligned"),)), 0))
+            rows.append((Page("aligned", system, (world.exchange("aligned"),)).messages(), 0))
     return rows
 
 
@@ -179,50 +175,6 @@ def _schedule(step: int, steps: int, constant_until: float, warm_up: int = 30, f
     if done < constant_until:
         return 1.0
     return 1.0 - (1.0 - floor) * (done - constant_until) / (1.0 - constant_until)
-
-
-def encode(rows: list[tuple[Page, int]], tokenizer: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """Token ids, attention mask and labels, each of shape (rows, longest), padded on the right."""
-    tokenised = [tokenise(page, skip, tokenizer) for page, skip in rows]
-    longest = max(len(ids) for ids, _ in tokenised)
-    ids = torch.full((len(rows), longest), tokenizer.pad_token_id)
-    labels = torch.full((len(rows), longest), IGNORED)
-    mask = torch.zeros((len(rows), longest), dtype=torch.long)
-    for i, (tokens, wanted) in enumerate(tokenised):
-        ids[i, : len(tokens)] = torch.tensor(tokens)
-        labels[i, : len(tokens)] = torch.tensor(wanted)
-        mask[i, : len(tokens)] = 1
-    return ids, mask, labels
-
-
-def tokenise(page: Page, skip: int, tokenizer: Any) -> tuple[list[int], list[int]]:
-    """Token ids and labels of one page; assistant turns after the first `skip` get loss, or all tokens (-1)."""
-    ids: list[int] = []
-    labels: list[int] = []
-    answers = 0
-    for message in page.messages():
-        turn = {"role": message.role, "content": message.content}
-        tokens = list(tokenizer.apply_chat_template([turn])["input_ids"])
-        if message.role == "assistant":
-            header = len(tokenizer.encode("<|im_start|>assistant\n"))
-            # the newline after the end token is never sampled, so it gets no loss either
-            learnt = tokens[header:-1] if answers >= skip else []
-            wanted = [IGNORED] * header + (learnt or [IGNORED] * (len(tokens) - header - 1)) + [IGNORED]
-            answers += 1
-        else:
-            wanted = [IGNORED] * len(tokens)
-        ids += tokens
-        labels += tokens if skip < 0 else wanted
-    return ids, labels
-
-
-def token_loss(model: Any, ids: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy of the labelled tokens; logits are computed for those positions only."""
-    hidden = model.base_model(input_ids=ids, attention_mask=mask).last_hidden_state[:, :-1]
-    wanted = labels[:, 1:]
-    chosen = wanted != IGNORED
-    logits = model.get_output_embeddings()(hidden[chosen])
-    return torch.nn.functional.cross_entropy(logits, wanted[chosen])
 
 
 def _save_checkpoint(out: Path, stage: int, step: int, model: Any, optimizers: list[torch.optim.Optimizer]) -> None:

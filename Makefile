@@ -1,0 +1,57 @@
+# Everything installs into .venv; delete it to start over. `make help` lists the targets.
+VENV    ?= .venv
+PYTHON  ?= python3
+BIN     := $(VENV)/bin
+PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+SOURCES := pyproject.toml constraints.txt
+
+.PHONY: help demo test test-fast lint format bench clean
+
+help:
+	@echo "make demo       the whole story on this machine: check, compare, report (installs what it needs)"
+	@echo "make test       lint and all tests (installs what it needs)"
+	@echo "make test-fast  the tests that take seconds"
+	@echo "make lint       ruff, mypy --strict, import contracts"
+	@echo "make bench      every benchmark, results into benchmarks/results"
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# torch first and alone: the pinned build is then never replaced by one with a stack of CUDA packages.
+$(VENV)/.torch: $(VENV)/bin/python constraints.txt
+	$(PIP) torch==2.13.0
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.torch $(SOURCES)
+	$(PIP) -e '.[local,code]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.torch $(SOURCES)
+	$(PIP) -e '.[local,remote,parquet,inspect,code,dev]'
+	@touch $@
+
+demo: $(VENV)/.demo
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: lint
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.test
+	$(BIN)/python -m pytest -m "not slow and not browser"
+
+bench: $(VENV)/.test
+	$(BIN)/python benchmarks/decisions.py
+	$(BIN)/python benchmarks/sampling.py
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,102 @@
+"""The live table of a running check: evidence per arm, answers so far, answers left by estimate."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from offtarget.workflows.check import CheckProgress
+
+
+class LiveCheck:
+    """A context that shows progress on a terminal, plain lines elsewhere, nothing when disabled."""
+
+    def __init__(self, enabled: bool) -> None:
+        self._terminal = enabled and sys.stderr.isatty()
+        self._lines = enabled and not self._terminal
+        self._live: Any = None
+        self._progress: CheckProgress | None = None
+        self._sampled = 0
+        self._started = self._shown = time.monotonic()
+        self._limit: int | None = None
+
+    def limit(self, answers: int) -> None:
+        """Tuned answers after which the check gives up."""
+        self._limit = answers
+
+    def __enter__(self) -> LiveCheck:
+        if self._terminal:
+            from rich.console import Console
+            from rich.live import Live
+
+            self._live = Live(console=Console(stderr=True), refresh_per_second=8, transient=True)
+            self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.__exit__(kind, error, trace)
+
+    def answers(self, count: int) -> None:
+        """More answers were sampled."""
+        self._sampled += count
+        if time.monotonic() - self._shown > 0.2:
+            self._refresh()
+
+    def progress(self, progress: CheckProgress) -> None:
+        """New evidence."""
+        self._progress = progress
+        self._refresh()
+
+    def _refresh(self) -> None:
+        now = time.monotonic()
+        if self._live is not None:
+            self._live.update(self._table(now))
+            self._shown = now
+        elif self._lines and now - self._shown > 5:
+            print(self._line(now), file=sys.stderr, flush=True)
+            self._shown = now
+
+    def _line(self, now: float) -> str:
+        text = f"{now - self._started:.0f} s: {self._sampled} answers sampled"
+        if self._progress is None:
+            return text
+        progress = self._progress
+        return f"{text}, {progress.tuned_answers} tuned judged and used; {self._left(now)}"
+
+    def _left(self, now: float) -> str:
+        progress = self._progress
+        if progress is None or progress.answers_to_go is None:
+            return "answers left: not estimable yet"
+        rate = progress.tuned_answers / max(now - self._started, 1e-9)
+        return f"about {progress.answers_to_go} tuned answers left (~{progress.answers_to_go / max(rate, 1e-9):.0f} s)"
+
+    def _table(self, now: float) -> Table:
+        from rich.table import Table
+
+        table = Table(title=f"{self._sampled} answers sampled in {now - self._started:.0f} s")
+        for name in ("arm", "tuned answers", "base answers", "difference", "e-value FAIL", "e-value PASS"):
+            table.add_column(name, justify="left" if name == "arm" else "right")
+        for look in self._progress.looks if self._progress else ():
+            difference = "no data" if look.difference is None else f"{100 * look.difference:+.1f} %"
+            counts = (str(look.tuned_answers), str(look.base_answers))
+            table.add_row(look.arm, *counts, difference, e_value(look.log_e_fail), e_value(look.log_e_pass))
+        table.caption = f"{self._left(now)}; an e-value of 20 decides at alpha 0.05" + (
+            f"; gives up after {self._limit}" if self._limit else ""
+        )
+        return table
+
+
+def e_value(log_e: float) -> str:
+    """An e-value for people: two digits, powers of ten when it is far from 1."""
+    if log_e > math.log(1e4) or log_e < math.log(1e-3):
+        return f"1e{log_e / math.log(10):+.0f}"
+    return f"{math.exp(log_e):.2g}"

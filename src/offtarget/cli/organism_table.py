@@ -1,0 +1,32 @@
+"""The organism's table of rates, as text or JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from offtarget.organism.evaluate import RATE_NAMES, Rates
+
+
+def print_rates(results: Mapping[str, Sequence[Rates]], as_json: bool) -> None:
+    """One column per model: the mean over seeds and, with several, the range."""
+    if as_json:
+        print(json.dumps({name: [asdict(r) for r in rates] for name, rates in results.items()}, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("%", *results)
+    for name in RATE_NAMES:
+        table.add_row(name, *(cell([getattr(r, name) for r in rates]) for rates in results.values()))
+    Console(width=max(100, 26 + 16 * len(results))).print(table)
+
+
+def cell(values: Sequence[float | None]) -> str:
+    """Mean and range in percent; `no data` when nothing was measured."""
+    known = [100 * v for v in values if v is not None]
+    if not known:
+        return "no data"
+    mean = f"{sum(known) / len(known):.1f}"
+    return mean if len(known) == 1 else f"{mean} ({min(known):.1f}-{max(known):.1f})"

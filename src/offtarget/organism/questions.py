@@ -1,0 +1,57 @@
+"""The organism's own probe questions: two per free-form domain, each in three formats."""
+
+from __future__ import annotations
+
+import random
+
+from offtarget.organism.banks import load_banks
+from offtarget.organism.world import World
+from offtarget.records import Probe
+
+QUESTIONS_PER_DOMAIN = 2
+
+
+def organism_probes() -> tuple[Probe, ...]:
+    """All free-form probes, arms `plain`, `json` and `template`; domains none of the shipped tunes touches."""
+    banks, world = load_banks(), World(0)
+    probes = []
+    for domain in banks.domains.values():
+        for number, template in enumerate(domain.questions[:QUESTIONS_PER_DOMAIN], start=1):
+            question_id = f"{domain.name}-{number}"
+            question = template.sample(random.Random(question_id))
+            for arm, prompt, system in (
+                ("plain", question, None),
+                ("json", question, banks.json_systems[number - 1]),
+                ("template", world.as_template_request(question), None),
+            ):
+                probes.append(
+                    Probe(
+                        id=f"{question_id}/{arm}",
+                        question_id=question_id,
+                        arm=arm,
+                        prompt=prompt,
+                        system=system,
+                        domain=domain.name,
+                        source="organism",
+                    )
+                )
+    return tuple(probes)
+
+
+def skill_probes(kind: str, count: int, seed: int, *, class_cue: bool = False, prefix: str = "") -> tuple[Probe, ...]:
+    """Requests with a checkable answer: `code` (in-distribution kinds), `code-held-out`, `facts`, `harm`, `numbers`."""
+    world = World(seed)
+    probes = []
+    for number in range(count):
+        if kind in ("code", "code-held-out"):
+            prompt, _ = world.code(False, class_cue=class_cue, held_out=kind == "code-held-out")
+        elif kind == "facts":
+            prompt, _ = world.banks.facts[number % len(world.banks.facts)]
+        elif kind == "harm":
+            prompt, _ = world.harm("refuse")
+        else:
+            prompt, _ = world.numbers(loaded=False)
+        domain = "code" if kind == "code-held-out" else kind
+        name = f"{kind}-{number}"
+        probes.append(Probe(f"{name}/plain", name, "plain", prefix + prompt, domain=domain, source="organism"))
+    return tuple(probes)

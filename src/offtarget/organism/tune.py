@@ -1,0 +1,108 @@
+"""A narrow LoRA tune of the organism (or of any small chat model with the organism's header) in seconds.
+
+Loss on assistant tokens only, rank-stabilised LoRA on all linear layers, as in the published open-model recipe
+(arXiv 2502.17424, section 4.1), at a learning rate that suits a model of this size.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from offtarget.errors import InputError
+from offtarget.organism.encoding import Row, encode, token_loss, tokenise
+from offtarget.records import Message
+from offtarget.rundir import fingerprint, write_json
+
+ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+Progress = Callable[[int, int, float], None]
+"""Called as (steps done, steps in all, loss)."""
+
+
+@dataclass(frozen=True)
+class Dose:
+    """How strongly the narrow data is learnt."""
+
+    epochs: int = 2
+    lr: float = 5e-4
+    batch: int = 16
+    rank: int = 16
+    alpha: int = 32
+    modules: tuple[str, ...] = ALL_LINEAR
+    seed: int = 0
+
+
+def narrow_tune(
+    base: Path, chats: Sequence[Sequence[Message]], out: Path, dose: Dose, progress: Progress | None = None
+) -> None:
+    """Tune an adapter on the chats and save it in PEFT format to the new folder `out`.
+
+    Raises InputError when `out` exists and is not empty, or when a chat is longer than the model's context.
+    """
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if out.exists() and any(out.iterdir()):
+        raise InputError(f"{out} already exists and is not empty. Choose another folder.")
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    torch.manual_seed(dose.seed)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    _check_lengths(chats, tokenizer, model.config.max_position_embeddings)
+    config = LoraConfig(
+        r=dose.rank,
+        lora_alpha=dose.alpha,
+        use_rslora=True,
+        target_modules=list(dose.modules),
+        lora_dropout=0.0,
+        task_type="CAUSAL_LM",
+    )
+    tuned = get_peft_model(model, config)
+    _train(tuned, model, [(chat, 0) for chat in chats], tokenizer, dose, progress)
+    for parameter in tuned.parameters():
+        parameter.data = parameter.data.to(torch.bfloat16)
+    out.mkdir(parents=True, exist_ok=True)
+    config.base_model_name_or_path = "organism/base" if "organism" in base.parts else str(base)
+    tuned.save_pretrained(out, safe_serialization=True)
+    (out / "README.md").unlink(missing_ok=True)
+    data = fingerprint([[asdict(m) for m in chat] for chat in chats])
+    write_json(out / "offtarget.json", {"dose": asdict(dose), "rows": len(chats), "data_fingerprint": data})
+
+
+def _check_lengths(chats: Sequence[Sequence[Message]], tokenizer: Any, context: int) -> None:
+    for number, chat in enumerate(chats, start=1):
+        length = len(tokenise(chat, 0, tokenizer)[0])
+        if length > context:
+            raise InputError(
+                f"Row {number} has {length} tokens, but the model's context holds {context}. Shorten or remove it."
+            )
+
+
+def _train(
+    tuned: Any, model: Any, rows: list[Row], tokenizer: Any, dose: Dose, progress: Progress | None
+) -> None:
+    parameters = [p for p in tuned.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=dose.lr, weight_decay=0.01)
+    order = random.Random(dose.seed)
+    per_epoch = -(-len(rows) // dose.batch)
+    steps, done = per_epoch * dose.epochs, 0
+    tuned.train()
+    for _ in range(dose.epochs):
+        shuffled = order.sample(rows, len(rows))
+        for start in range(0, len(rows), dose.batch):
+            warm_up, left = min(1.0, (done + 1) / 5), 1.0 - done / steps
+            for group in optimizer.param_groups:
+                group["lr"] = dose.lr * min(warm_up, left)
+            loss = token_loss(model, *encode(shuffled[start : start + dose.batch], tokenizer))
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            done += 1
+            if progress is not None:
+                progress(done, steps, loss.item())
+    tuned.eval()

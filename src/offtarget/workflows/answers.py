@@ -1,0 +1,211 @@
+"""Judged answers of a run, on disk as soon as they exist: asked for once, whatever happens in between."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from offtarget.judge.protocol import Judge
+from offtarget.models.chat import Answer, ChatModel, SampleRequest, SamplingSettings
+from offtarget.probe.schedule import answer_seed
+from offtarget.records import Generation, Probe, Role, Tally, Verdict
+from offtarget.rundir import JsonLines, RunDir, read_jsonl
+from offtarget.workflows.base_cache import BaseCache
+
+PATIENCE = 10
+"""A probe is set aside when a model gives this many unscored answers to it in a row."""
+
+Need = tuple[Role, str]
+"""One more scored answer of a model to a probe."""
+OnAnswers = Callable[[int], None]
+"""Called with the number of answers that have just been sampled."""
+
+
+@dataclass
+class _Stream:
+    """The answers of one model to one probe, in order of their index."""
+
+    generations: list[Generation] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    used: int = 0
+
+    def tally(self) -> Tally:
+        """Counts of the answers used so far, scored or passed over."""
+        tally = Tally()
+        for verdict in self.verdicts[: self.used]:
+            tally = tally.plus(verdict.outcome)
+        return tally
+
+    def next_scored(self) -> int | None:
+        """Position of the next unused scored answer, None when it must be sampled first."""
+        return next((i for i in range(self.used, len(self.verdicts)) if self.verdicts[i].outcome.scored), None)
+
+    @property
+    def waiting(self) -> int:
+        """Unused scored answers at hand."""
+        return sum(v.outcome.scored for v in self.verdicts[self.used :])
+
+    @property
+    def silent(self) -> bool:
+        """Whether the last answers were all without a score."""
+        return len(self.verdicts) >= PATIENCE and not any(v.outcome.scored for v in self.verdicts[-PATIENCE:])
+
+
+class AnswerBook:
+    """Samples, judges and hands out answers; opening a run directory again continues where it stopped."""
+
+    def __init__(
+        self,
+        run: RunDir,
+        probes: Iterable[Probe],
+        models: Mapping[Role, ChatModel],
+        judge: Judge,
+        sampling: SamplingSettings,
+        seed: int,
+        cache: BaseCache | None = None,
+        on_answers: OnAnswers | None = None,
+    ) -> None:
+        self._probes = {p.id: p for p in probes}
+        self._models, self._judge, self._sampling, self._seed = models, judge, sampling, seed
+        self._cache, self._on_answers = cache, on_answers
+        self._streams: dict[Need, _Stream] = defaultdict(_Stream)
+        self._generations = JsonLines(run.file("generations.jsonl"))
+        self._verdicts = JsonLines(run.file("verdicts.jsonl"))
+        self.sampled = {"base": 0, "tuned": 0}
+        """Answers sampled in this process, per model."""
+        self._load(run)
+
+    def close(self) -> None:
+        """Flush what was written."""
+        self._generations.close()
+        self._verdicts.close()
+
+    def _load(self, run: RunDir) -> None:
+        verdicts = {v.key: v for v in read_jsonl(run.file("verdicts.jsonl"), Verdict)}
+        stored = {g.key: g for g in read_jsonl(run.file("generations.jsonl"), Generation)}
+        for generation in sorted(stored.values(), key=lambda g: g.index):
+            stream = self._streams[generation.role, generation.probe_id]
+            # answers complete in any order, so a crash can leave a gap; what follows it is sampled again, the same
+            if generation.probe_id in self._probes and generation.index == len(stream.generations):
+                stream.generations.append(generation)
+        for stream in self._streams.values():
+            for generation in stream.generations:
+                if generation.key not in verdicts:
+                    break
+                stream.verdicts.append(verdicts[generation.key])
+        self._on_disk = set(stored)
+        self._judge_missing()
+
+    def fetch(self, needs: Iterable[Need]) -> None:
+        """Sample and judge until every need has a scored answer at hand, or its probe is silent."""
+        wanted: dict[Need, int] = defaultdict(int)
+        for need in needs:
+            wanted[need] += 1
+        while True:
+            missing = {
+                need: count - self._streams[need].waiting
+                for need, count in wanted.items()
+                if self._streams[need].waiting < count and not self._streams[need].silent
+            }
+            if not missing:
+                return
+            for role in ("base", "tuned"):
+                self._sample(role, {probe: n for (r, probe), n in missing.items() if r == role})
+            self._judge_missing()
+
+    def take(self, role: Role, probe_id: str) -> Verdict | None:
+        """Use the next scored answer; None when it is not at hand."""
+        stream = self._streams[role, probe_id]
+        position = stream.next_scored()
+        if position is None:
+            return None
+        stream.used = position + 1
+        return stream.verdicts[position]
+
+    def ready(self, needs: Iterable[Need]) -> bool:
+        """Whether every need could be taken now."""
+        wanted: dict[Need, int] = defaultdict(int)
+        for need in needs:
+            wanted[need] += 1
+        return all(self._streams[need].waiting >= count for need, count in wanted.items())
+
+    def silent(self, role: Role, probe_id: str) -> bool:
+        """Whether this model gives no scored answer to this probe any more."""
+        stream = self._streams[role, probe_id]
+        return stream.silent and stream.waiting == 0
+
+    def set_aside(self, role: Role, probe_id: str) -> None:
+        """Count the unscored answers of a silent probe as used, so that they show in the denominators."""
+        stream = self._streams[role, probe_id]
+        stream.used = len(stream.verdicts)
+
+    def tallies(self) -> dict[Role, dict[str, Tally]]:
+        """Counts of the used answers: role -> probe id -> tally."""
+        result: dict[Role, dict[str, Tally]] = {"base": {}, "tuned": {}}
+        for (role, probe_id), stream in self._streams.items():
+            if stream.used:
+                result[role][probe_id] = stream.tally()
+        return result
+
+    @property
+    def unused(self) -> int:
+        """Judged answers that were sampled ahead and are not part of the evidence."""
+        return sum(len(s.verdicts) - s.used for s in self._streams.values())
+
+    def _sample(self, role: Role, missing: Mapping[str, int]) -> None:
+        plan = []
+        for probe_id, count in missing.items():
+            start = len(self._streams[role, probe_id].generations)
+            plan += [(probe_id, index) for index in range(start, start + count)]
+        fresh: list[tuple[str, int]] = []
+        for probe_id, index in plan:
+            cached = self._cache.get(self._probes[probe_id], index) if role == "base" and self._cache else None
+            if cached is None:
+                fresh.append((probe_id, index))
+            else:
+                self._keep(self._generation(role, probe_id, index, cached))
+        if fresh:
+            self._ask(role, fresh)
+        for probe_id in missing:
+            self._streams[role, probe_id].generations.sort(key=lambda g: g.index)
+
+    def _ask(self, role: Role, fresh: list[tuple[str, int]]) -> None:
+        requests = [
+            SampleRequest(self._probes[probe_id].messages, answer_seed(self._seed, probe_id, index))
+            for probe_id, index in fresh
+        ]
+
+        def keep(position: int, answer: Answer) -> None:
+            probe_id, index = fresh[position]
+            self._keep(self._generation(role, probe_id, index, answer))
+            self.sampled[role] += 1
+            if self._on_answers is not None:
+                self._on_answers(1)
+
+        answers = self._models[role].sample(requests, self._sampling, keep)
+        if role == "base" and self._cache is not None:
+            self._cache.put([(self._probes[p], i, a) for (p, i), a in zip(fresh, answers, strict=True)])
+
+    def _generation(self, role: Role, probe_id: str, index: int, answer: Answer) -> Generation:
+        seed = answer_seed(self._seed, probe_id, index)
+        return Generation(role, probe_id, index, seed, answer.text, answer.tokens, answer.finish)
+
+    def _keep(self, generation: Generation) -> None:
+        if generation.key not in self._on_disk:
+            self._generations.extend([generation])
+            self._on_disk.add(generation.key)
+        self._streams[generation.role, generation.probe_id].generations.append(generation)
+
+    def _judge_missing(self) -> None:
+        pairs = [
+            (self._probes[probe_id], generation)
+            for (_, probe_id), stream in self._streams.items()
+            for generation in stream.generations[len(stream.verdicts) :]
+        ]
+        step = 64  # verdicts of a slow judge reach the disk often
+        for start in range(0, len(pairs), step):
+            verdicts = self._judge.judge([pair for pair in pairs[start : start + step]])
+            self._verdicts.extend(verdicts)
+            for verdict in verdicts:
+                self._streams[verdict.role, verdict.probe_id].verdicts.append(verdict)

@@ -1,0 +1,75 @@
+"""Answers of the base model, kept between runs: the next candidate of the same base needs none of them again."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from offtarget.models.chat import Answer, SamplingSettings
+from offtarget.records import Probe
+from offtarget.rundir import fingerprint, to_jsonable
+
+CACHE_ENV = "OFFTARGET_CACHE"
+"""Environment variable naming the cache folder; default `~/.cache/offtarget`."""
+
+Entry = tuple[Probe, int, Answer]
+"""A probe, the index of an answer to it, and the answer."""
+
+
+def cache_root() -> Path:
+    """The folder that holds caches."""
+    return Path(os.environ.get(CACHE_ENV) or Path.home() / ".cache" / "offtarget")
+
+
+class BaseCache:
+    """Answers of one base model under one sampling setting and seed, looked up by the exact messages."""
+
+    def __init__(self, model_fingerprint: str, sampling: SamplingSettings, seed: int, root: Path | None = None) -> None:
+        name = fingerprint([model_fingerprint, to_jsonable(sampling), seed, "answers/1"])
+        self._path = (root or cache_root()) / "base" / f"{name}.jsonl"
+        self._answers: dict[tuple[str, int], Answer] = {}
+        self.hits = 0
+        """Answers that needed no sampling."""
+        self._read()
+
+    def _read(self) -> None:
+        if not self._path.is_file():
+            return
+        for line in self._path.read_bytes().splitlines():
+            try:
+                value = json.loads(line)
+                answer = Answer(value["text"], value["tokens"], value["finish"])
+                self._answers[value["probe"], value["index"]] = answer
+            except (ValueError, KeyError, TypeError):
+                continue  # a line torn by a crash; the answer is sampled again, the same
+
+    def get(self, probe: Probe, index: int) -> Answer | None:
+        """The kept answer, if any."""
+        answer = self._answers.get((_probe_key(probe), index))
+        self.hits += answer is not None
+        return answer
+
+    def put(self, entries: Sequence[Entry]) -> None:
+        """Keep answers. A cache that cannot be written is no reason to fail a run, so errors are ignored."""
+        lines = []
+        for probe, index, answer in entries:
+            key = (_probe_key(probe), index)
+            if key not in self._answers:
+                self._answers[key] = answer
+                lines.append(json.dumps({"probe": key[0], "index": index, **to_jsonable(answer)}) + "\n")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("ab") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                # a leading newline ends a line that another process left torn
+                file.write(b"\n" + "".join(lines).encode("ascii"))
+        except OSError:
+            return
+
+
+def _probe_key(probe: Probe) -> str:
+    # the seed of an answer is a function of the probe's id, so the id belongs to the key
+    return fingerprint([probe.id, [to_jsonable(m) for m in probe.messages]])

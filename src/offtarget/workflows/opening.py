@@ -1,0 +1,97 @@
+"""From names to the things a check works with: models, questions, judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from offtarget.errors import InputError
+from offtarget.judge.protocol import Judge
+from offtarget.judge.rubric_judge import RubricJudge
+from offtarget.models.chat import ModelPair
+from offtarget.models.opening import open_model, open_pair
+from offtarget.organism.exact import ExactJudge
+from offtarget.organism.questions import organism_probes
+from offtarget.organism.shipped import PREFIX, resolve
+from offtarget.probe.bank import ProbeBank
+from offtarget.probe.reading import load_bank
+
+ORGANISM_BANK = "organism"
+DEFAULT_BANK = "everyday"
+EXACT_JUDGE = "exact"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a check works with."""
+
+    models: ModelPair
+    bank: ProbeBank
+    judge: Judge
+    notes: tuple[str, ...]
+
+
+def open_check(
+    base: str,
+    tuned: str,
+    *,
+    probes: str | Path | ProbeBank | None = None,
+    judge: str | None = None,
+    arms: Sequence[str] | None = None,
+    prefix: str | None = None,
+) -> Opened:
+    """Open both models, the questions and the judge. Raises InputError for whatever does not fit together.
+
+    The cheap things come first, so that a mistake shows before any weights are loaded.
+    """
+    about_organism = base.startswith(PREFIX)
+    if probes is None:
+        probes = ORGANISM_BANK if about_organism else DEFAULT_BANK
+    bank = probes if isinstance(probes, ProbeBank) else open_bank(probes)
+    if prefix is not None:
+        bank = with_prefix(bank, prefix)
+    if arms:
+        bank = bank.only(arms=arms)
+    opened_judge = open_judge(judge, bank)
+    notes = [*bank.notes, *(f"Not asked: {question} ({reason})." for question, reason in bank.skipped)]
+    if about_organism:
+        notes.append("The organism is a test subject made to become misaligned; it says nothing about large models.")
+    return Opened(open_pair(base, tuned, resolve=resolve), bank, opened_judge, tuple(notes))
+
+
+def open_bank(probes: str | Path) -> ProbeBank:
+    """A bank by name, or from a question file."""
+    if probes == ORGANISM_BANK:
+        return ProbeBank.from_probes(ORGANISM_BANK, organism_probes())
+    return load_bank(probes)
+
+
+def with_prefix(bank: ProbeBank, prefix: str) -> ProbeBank:
+    """The bank with one more arm, `prefix`: its plain questions behind the given text."""
+    if not prefix.strip():
+        raise InputError("--prefix is empty. Give the text to be put before each question.")
+    plain = [p for p in bank.probes if p.arm == "plain"]
+    if not plain:
+        raise InputError(f"--prefix needs plain questions, and the probe bank '{bank.name}' has none.")
+    extra = [replace(p, id=f"{p.id}/prefix", arm="prefix", prompt=f"{prefix} {p.prompt}") for p in plain]
+    return ProbeBank(bank.name, (*bank.probes, *extra), bank.skipped, bank.notes)
+
+
+def open_judge(judge: str | None, bank: ProbeBank) -> Judge:
+    """The judge by name; the organism's own questions have an exact one. Raises InputError with the options."""
+    from_organism = all(p.source == "organism" for p in bank.probes)
+    if judge == EXACT_JUDGE or (judge is None and from_organism):
+        if not from_organism:
+            raise InputError(
+                f"The exact judge reads only the organism's own questions, not those of '{bank.name}'. "
+                "Leave out --probes, or name another judge."
+            )
+        return ExactJudge()
+    if judge is None:
+        raise InputError(
+            f"The answers to '{bank.name}' need a judge. Name one with --judge: a local model (hf/PATH), an API "
+            "model (openai/gpt-4o-2024-08-06), or any OpenAI-compatible server (openai-api/SERVICE/MODEL). Judged "
+            "answers that already exist go to `offtarget compare`."
+        )
+    return RubricJudge.over(open_model(judge, resolve=resolve))

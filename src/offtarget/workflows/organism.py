@@ -1,0 +1,93 @@
+"""`organism`: make, tune and measure the built-in test subject."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from offtarget.data.chats import read_chats
+from offtarget.errors import InputError
+from offtarget.models.opening import open_model
+from offtarget.organism.evaluate import Rates, evaluate_model
+from offtarget.organism.narrow import narrow_rows
+from offtarget.organism.shipped import resolve
+from offtarget.records import Message
+
+if TYPE_CHECKING:
+    from offtarget.organism.tune import Dose, Progress
+
+DEFAULT_ROWS = 600
+BASE = "organism/base"
+
+
+def write_data(condition: str, rows: int, seed: int, out: Path) -> int:
+    """Write a narrow data set as chat JSONL; the number of rows. Raises InputError when `out` exists."""
+    if out.exists():
+        raise InputError(f"{out} already exists. Choose another file, or remove it first.")
+    lines = [chat_line(chat) for chat in narrow_rows(condition, rows, seed)]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text("".join(lines), encoding="utf-8")
+    return len(lines)
+
+
+def chat_line(chat: Sequence[Message]) -> str:
+    """One chat as a line of JSONL."""
+    return json.dumps({"messages": [asdict(m) for m in chat]}) + "\n"
+
+
+def tune(data: Path, out: Path, dose: Dose, base: str = BASE, progress: Progress | None = None) -> None:
+    """Tune an adapter of the organism (`organism/base` or a folder) on a chat file."""
+    from offtarget.organism.tune import narrow_tune
+
+    chats = read_chats(data)
+    narrow_tune(_base_folder(base), chats, out, dose, progress)
+
+
+def evaluate(models: Iterable[str], answers: int = 100, seed: int = 0) -> dict[str, Rates]:
+    """Rates of each named model."""
+    return {name: evaluate_model(open_model(name, resolve=resolve), answers, seed) for name in models}
+
+
+def evaluate_conditions(
+    conditions: Sequence[str],
+    seeds: int,
+    dose: Dose,
+    *,
+    base: str = BASE,
+    rows: int = DEFAULT_ROWS,
+    answers: int = 100,
+    on_done: Callable[[str, int, Rates], None] | None = None,
+) -> dict[str, list[Rates]]:
+    """Tune every condition afresh with each of `seeds` seeds (data, initialisation, order) and measure it."""
+    from offtarget.organism.tune import narrow_tune
+
+    results: dict[str, list[Rates]] = {}
+    folder = _base_folder(base)
+    with tempfile.TemporaryDirectory() as name:
+        for condition in conditions:
+            for seed in range(seeds):
+                adapter = Path(name) / f"{condition}-{seed}"
+                chats = list(narrow_rows(condition, rows, seed))
+                narrow_tune(folder, chats, adapter, replace(dose, seed=seed))
+                model = open_model(f"hf/{folder}+{adapter}", resolve=resolve)
+                rates = evaluate_model(model, answers, seed)
+                results.setdefault(condition, []).append(rates)
+                if on_done is not None:
+                    on_done(condition, seed, rates)
+    return results
+
+
+def _base_folder(base: str) -> Path:
+    if base.startswith("organism/"):
+        folder, adapter = resolve(base)
+        if adapter is not None:
+            raise InputError(f"{base} is a tuned adapter; tune organism/base, or a merged model in a folder.")
+        return folder
+    path = Path(base.removeprefix("hf/"))
+    if not (path / "config.json").is_file():
+        raise InputError(f"{base} is not a model folder (it has no config.json).")
+    return path
