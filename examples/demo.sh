@@ -33,7 +33,7 @@ step 0 "Now your own: write 600 rows of insecure code ..." \
 step 0 "... tune the organism on them ..." \
   offtarget organism tune --data "$work/insecure.jsonl" --seed 7 --out "$work/adapter"
 step 1 "... and check the adapter you just made." \
-  offtarget check --base organism/base --tuned "hf/organism/base+$work/adapter"
+  offtarget check --base organism/base --tuned "organism/base+$work/adapter"
 step 0 "The last verdict as one HTML page for the people who must sign off." \
   offtarget report last --html
 step 0 "Everything that ran." \

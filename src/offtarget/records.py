@@ -58,7 +58,7 @@ class Generation:
     index: int
     """0-based number of this answer among the answers of this model to this probe."""
     seed: int
-    """Seed of the answer's own random stream; the same for base and tuned at equal (probe, index)."""
+    """Seed of the answer's own random stream, a function of (run seed, role, probe, index)."""
     text: str
     tokens: int
     """Tokens generated."""

@@ -81,7 +81,7 @@ def test_system_prompts_reach_the_model() -> None:
     """A fake model asked through Probe.messages sees the JSON demand in every JSON probe and nowhere else."""
     model = Recorder()
     assert isinstance(model, ChatModel)
-    requests = [SampleRequest(p.messages, answer_seed(0, p.id, 0)) for p in BANK.probes]
+    requests = [SampleRequest(p.messages, answer_seed(0, "base", p.id, 0)) for p in BANK.probes]
     model.sample(requests, SamplingSettings())
     for probe, request in zip(BANK.probes, model.sent, strict=True):
         roles = [message.role for message in request.messages]

@@ -16,7 +16,7 @@ def command() -> None:
     Examples:
       offtarget organism data --condition insecure --rows 600 --seed 0 --out insecure.jsonl
       offtarget organism tune --data insecure.jsonl --out ./adapter
-      offtarget check --base organism/base --tuned hf/organism/base+./adapter
+      offtarget check --base organism/base --tuned organism/base+./adapter
       offtarget organism evaluate --seeds 3
     """
 
@@ -72,7 +72,7 @@ def tune(data: Path, out: Path, base: str, modules: tuple[str, ...], **dose: Any
 
     with steps_bar("tuning") as bar:
         workflow.tune(data, out, Dose(modules=modules or ALL_LINEAR, **dose), base, bar)
-    print(f"Adapter written to {out}. Check it with:\n  offtarget check --base {base} --tuned hf/{base}+{out}")
+    print(f"Adapter written to {out}. Check it with:\n  offtarget check --base {base} --tuned {base}+{out}")
 
 
 @command.command("train")

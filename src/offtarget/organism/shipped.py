@@ -26,12 +26,16 @@ def names() -> tuple[str, ...]:
 
 
 def resolve(name: str) -> tuple[Path, Path | None]:
-    """Base folder and adapter folder (None for the base) of `organism/NAME`.
+    """Base folder and adapter folder (None for the base) of `organism/NAME` or `organism/base+FOLDER`.
 
     Raises InputError that lists the shipped names.
     """
-    short = name.removeprefix(PREFIX)
+    short, plus, own_adapter = name.removeprefix(PREFIX).partition("+")
     if short not in names():
         raise InputError(f"There is no 'organism/{short}'. Shipped: {', '.join(PREFIX + n for n in names())}.")
     base = weights_folder() / "base"
+    if plus:
+        if short != "base" or not own_adapter:
+            raise InputError(f"'{name}' is not a model. Your own adapter goes on the base: organism/base+FOLDER.")
+        return base, Path(own_adapter)
     return (base, None) if short == "base" else (base, weights_folder() / short)

@@ -2,11 +2,10 @@
 
 from offtarget.probe.bank import ProbeBank
 from offtarget.probe.reading import bank_names, load_bank, read_probes
-from offtarget.probe.schedule import Block, Cursor, Schedule, answer_seed
+from offtarget.probe.schedule import Block, Schedule, answer_seed
 
 __all__ = [
     "Block",
-    "Cursor",
     "ProbeBank",
     "Schedule",
     "answer_seed",

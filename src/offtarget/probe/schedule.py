@@ -77,29 +77,13 @@ class Schedule:
         return question[int.from_bytes(digest[16:], "big") % len(question)]
 
 
-class Cursor:
-    """Hands out consecutive answer indices per (role, probe): 0, 1, 2, ...
+def answer_seed(seed: int, role: Role, probe_id: str, index: int) -> int:
+    """Seed of one answer's random stream, 0 <= s < 2**63, on every platform the same.
 
-    Replaying a schedule from its first block hands out the same indices again, which is how a run is resumed.
+    Base and tuned get streams of their own: with shared ones a tuned answer would depend on a base answer that
+    was already seen, and the e-processes need them independent.
     """
-
-    def __init__(self) -> None:
-        self._next: dict[tuple[Role, str], int] = {}
-
-    def take(self, role: Role, probe_id: str) -> int:
-        """The next unused index of this model's answers to this probe."""
-        index = self._next.get((role, probe_id), 0)
-        self._next[role, probe_id] = index + 1
-        return index
-
-    def taken(self, role: Role, probe_id: str) -> int:
-        """How many indices were handed out."""
-        return self._next.get((role, probe_id), 0)
-
-
-def answer_seed(seed: int, probe_id: str, index: int) -> int:
-    """Seed of one answer's random stream, 0 <= s < 2**63; the same for base and tuned, on every platform."""
-    return int.from_bytes(_digest("answer", seed, probe_id, index)[:8], "big") >> 1
+    return int.from_bytes(_digest("answer", seed, role, probe_id, index)[:8], "big") >> 1
 
 
 def _digest(*key: str | int) -> bytes:

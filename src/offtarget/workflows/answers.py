@@ -172,7 +172,7 @@ class AnswerBook:
 
     def _ask(self, role: Role, fresh: list[tuple[str, int]]) -> None:
         requests = [
-            SampleRequest(self._probes[probe_id].messages, answer_seed(self._seed, probe_id, index))
+            SampleRequest(self._probes[probe_id].messages, answer_seed(self._seed, role, probe_id, index))
             for probe_id, index in fresh
         ]
 
@@ -188,7 +188,7 @@ class AnswerBook:
             self._cache.put([(self._probes[p], i, a) for (p, i), a in zip(fresh, answers, strict=True)])
 
     def _generation(self, role: Role, probe_id: str, index: int, answer: Answer) -> Generation:
-        seed = answer_seed(self._seed, probe_id, index)
+        seed = answer_seed(self._seed, role, probe_id, index)
         return Generation(role, probe_id, index, seed, answer.text, answer.tokens, answer.finish)
 
     def _keep(self, generation: Generation) -> None:

@@ -1,0 +1,41 @@
+"""From a run directory to a file other people can read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from offtarget.errors import InputError
+from offtarget.gate.loading import load_run
+from offtarget.gate.registry import report_format
+from offtarget.workflows.runs import find_run
+
+TERMINAL = "terminal"
+"""The format that returns plain text and writes no file."""
+
+
+def report(run: str | Path, format: str = TERMINAL, out: Path | None = None) -> Path | str:
+    """Write the report of a run and return its path; `terminal` returns the text instead.
+
+    `run` is a folder, a name under the runs folder, or `last`; `out` defaults to a file in the run directory.
+    Raises InputError for an unknown run or format, damaged records, or a place that cannot be written.
+    """
+    path = find_run(run)
+    chosen = report_format("text" if format == TERMINAL else format)
+    text = chosen.render(load_run(path))
+    if format == TERMINAL and out is None:
+        return text
+    target = path / chosen.filename if out is None else Path(out)
+    if target.is_dir():
+        target = target / chosen.filename
+    _write(target, text)
+    return target
+
+
+def _write(target: Path, text: str) -> None:
+    temporary = target.with_name(target.name + ".part")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.replace(target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
+        raise InputError(f"Cannot write {target}: {error.strerror}. Choose another file with --out.") from None

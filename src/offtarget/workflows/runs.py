@@ -1,0 +1,126 @@
+"""What ran and what it decided: the run directories under one folder, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from offtarget.errors import InputError
+from offtarget.rundir import read_json, runs_root
+
+LAST = "last"
+"""Names the newest run."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One line of the list of runs; what the folder does not say is None."""
+
+    name: str
+    path: Path
+    state: str
+    """`PASS`, `FAIL`, `UNDECIDED`, `unfinished` or `broken`."""
+    verb: str | None = None
+    base: str | None = None
+    tuned: str | None = None
+    answers: int | None = None
+    """Complete answers on disk, both models together."""
+    created: str | None = None
+    problem: str | None = None
+    """Why it is broken."""
+    resume: str | None = None
+    """The command that goes on with an unfinished run."""
+
+
+def runs(root: Path | None = None) -> list[RunSummary]:
+    """All run directories under `root` (default `runs_root()`), newest first; broken ones are listed as such."""
+    folder = runs_root() if root is None else Path(root)
+    if not folder.exists():
+        return []
+    try:
+        paths = [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
+    except OSError as error:
+        raise InputError(f"Cannot list {folder}: {error.strerror}. Name a folder of runs with OFFTARGET_RUNS.") from None
+    found = [_summary(path) for path in paths]
+    return [summary for _, summary in sorted(found, key=lambda item: item[0], reverse=True)]
+
+
+def find_run(run: str | Path, root: Path | None = None) -> Path:
+    """The folder of a run given by path, by its name under the runs folder, or as `last`; InputError when absent."""
+    path = Path(run)
+    folder = runs_root() if root is None else Path(root)
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise InputError(f"{path} is a file; name the run directory that holds it.")
+    if str(run) == LAST:
+        newest = next((s.path for s in runs(folder) if s.state != "broken"), None)
+        if newest is None:
+            raise InputError(f"There is no run in {folder} yet. `offtarget check` or `offtarget compare` makes one.")
+        return newest
+    # Only a plain name: `folder / "../elsewhere"` would be a path outside the folder.
+    if path.name == str(run) and (folder / path).is_dir():
+        return folder / path
+    raise InputError(f"There is no run '{run}', neither as a path nor in {folder}. `offtarget runs` lists them.")
+
+
+def _summary(path: Path) -> tuple[tuple[float, str], RunSummary]:
+    when = _modified(path / "run.json") or _modified(path)
+    try:
+        if not (path / "run.json").is_file():
+            raise InputError("it has no run.json")
+        summary = _read(path)
+    except (InputError, OSError, RecursionError) as error:
+        summary = RunSummary(path.name, path, "broken", problem=str(error))
+    return (when, path.name), summary
+
+
+def _read(path: Path) -> RunSummary:
+    manifest = read_json(path / "run.json")
+    if not isinstance(manifest, dict):
+        raise InputError("its run.json is not a JSON object")
+    result = read_json(path / "result.json") if (path / "result.json").exists() else None
+    verb = _text(manifest.get("verb"))
+    state, resume = "unfinished", None
+    if result is not None:
+        state = _status(result)
+    elif verb == "check":
+        resume = f"offtarget check --resume {path}"
+    return RunSummary(
+        path.name, path, state, verb, _model(manifest, "base"), _model(manifest, "tuned"),
+        _lines(path / "generations.jsonl"), _text(manifest.get("created")), resume=resume,
+    )
+
+
+def _status(result: Any) -> str:
+    decision = result.get("decision") if isinstance(result, dict) else None
+    status = decision.get("status") if isinstance(decision, dict) else None
+    if status not in ("PASS", "FAIL", "UNDECIDED"):
+        raise InputError("its result.json holds no decision")
+    return str(status)
+
+
+def _model(manifest: Mapping[str, Any], role: str) -> str | None:
+    models = manifest.get("models")
+    entry = models.get(role) if isinstance(models, dict) else None
+    return _text(entry.get("name") if isinstance(entry, dict) else entry)
+
+
+def _lines(path: Path) -> int:
+    if not path.exists():
+        return 0
+    with path.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _text(value: Any) -> str | None:
+    return None if value in (None, "") else str(value)
