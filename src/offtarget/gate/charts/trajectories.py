@@ -48,7 +48,7 @@ def _panel(arm: str, looks: Sequence[Look], alpha: float) -> Panel:
     heights = [_height(value) for look in looks for value in (look.log_e_fail, look.log_e_pass)]
     last = looks[-1]
     x = exact_axis(0.0, float(max(look.tuned_answers for look in looks) or 1), "{:g}", 5)
-    y = exact_axis(max(FLOOR, min(-1.0, *heights)), max(bar + 0.5, *heights), "{:g}", 6)
+    y = exact_axis(max(FLOOR, min(-1.0, *heights)), max(bar + 0.5, *(h + 0.3 for h in heights)), "{:g}", 6)
     e_fail, e_pass = e_value(last.log_e_fail), e_value(last.log_e_pass)
     return Panel(
         arm=one_line(arm, 60),

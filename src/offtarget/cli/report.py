@@ -1,0 +1,75 @@
+"""`offtarget report`: a run as a page, JSON, Markdown or JUnit XML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from offtarget.gate.registry import formats
+
+EPILOG = """\b
+Examples:
+  offtarget report last
+  offtarget report last --html
+  offtarget report runs/check-20261120-140500-insecure --junit --out build/offtarget.xml
+  offtarget report last --markdown --out -        (to standard output)
+\b
+Exit code: 0 once the report is written, whatever the verdict; 2 wrong input.
+"""
+
+
+def _format_flags(function: Any) -> Any:
+    for found in reversed(list(formats().values())):
+        help_text = f"{found.summary[:1].upper()}{found.summary[1:]} [{found.filename} in the run]."
+        function = click.option(f"--{found.name}", "chosen", flag_value=found.name, help=help_text)(function)
+    return function
+
+
+@click.command("report", epilog=EPILOG, short_help="A run as a page, JSON, Markdown or JUnit XML.")
+@click.argument("run", default="last", metavar="[RUN]")
+@_format_flags
+@click.option("--out", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True), help="Where to; - is stdout.")
+@click.option("--open", "open_", is_flag=True, help="Open the written file.")
+def command(run: str, chosen: str | None, out: Path | None, open_: bool) -> None:
+    """Turn a run into evidence other people can read.
+
+    RUN is a run directory, the name of a run in the runs folder, or `last` (the default). Without a format the
+    verdict is printed here.
+    """
+    from offtarget.workflows.report import report
+
+    if chosen is None and out is None:
+        _print_here(run)
+        return
+    if out is not None and str(out) == "-":
+        click.echo(_rendered(run, chosen or "text"), nl=False)
+        return
+    written = report(run, chosen or "text", out)
+    click.echo(str(written))
+    if open_:
+        click.launch(Path(written).resolve().as_uri())
+
+
+def _rendered(run: str, chosen: str) -> str:
+    from offtarget.gate.loading import load_run
+    from offtarget.gate.registry import report_format
+    from offtarget.workflows.runs import find_run
+
+    return report_format(chosen).render(load_run(find_run(run)))
+
+
+def _print_here(run: str) -> None:
+    from offtarget.gate.loading import load_run
+    from offtarget.workflows.report import report
+    from offtarget.workflows.runs import find_run
+
+    path = find_run(run)
+    decision = load_run(path).decision
+    if decision is None:
+        click.echo(report(path), nl=False)
+        return
+    from offtarget.cli.render import print_decision
+
+    print_decision(decision, path)

@@ -1,0 +1,58 @@
+"""`offtarget runs`: what ran and what it decided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from offtarget.workflows.runs import RunSummary
+
+
+@click.command("runs", short_help="What ran, what it decided.")
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+def command(as_json: bool) -> None:
+    """List the runs in the runs folder (OFFTARGET_RUNS, else ./runs), newest first."""
+    from offtarget.rundir import runs_root, to_jsonable
+    from offtarget.workflows.runs import runs
+
+    found = runs()
+    if as_json:
+        import json
+
+        click.echo(json.dumps(to_jsonable(found), indent=2))
+    elif not found:
+        click.echo(f"No runs in {runs_root()} yet. `offtarget check` or `offtarget compare` makes one.")
+    else:
+        _print_table(found)
+
+
+def _print_table(found: list[RunSummary]) -> None:
+    from offtarget.cli import render
+
+    out = render.console()
+    table = render.plain_table("run", "verb", "base", "tuned", "verdict", "answers", "when")
+    for column in table.columns:
+        column.justify, column.no_wrap = "left", False
+    table.columns[0].overflow = "fold"
+    table.columns[5].justify = "right"
+    for run in found:
+        cells = (
+            run.name, run.verb, run.base, run.tuned, run.state,
+            None if run.answers is None else f"{run.answers:,}",
+            None if run.created is None else run.created[:16].replace("T", " "),
+        )
+        table.add_row(*(render.ABSENT if cell is None else _one_line(cell) for cell in cells))
+    out.print(table)
+    for run in found:
+        if run.problem:
+            out.print(f"{_one_line(run.name)} is broken: {_one_line(run.problem)}", soft_wrap=True)
+        if run.resume:
+            out.print(f"{_one_line(run.name)} is unfinished; go on with: {_one_line(run.resume)}", soft_wrap=True)
+
+
+def _one_line(text: str) -> str:
+    from offtarget.cli.render import safe
+
+    return " ".join(safe(text).split())
