@@ -11,7 +11,6 @@ from offtarget.stats.eprocess import Array
 
 BETS = np.array([0.02, 0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9, 1.0])
 """Shares of the largest allowed bet; their mean is the bet's capital."""
-MEANS = np.linspace(0.0, 1.0, 2001)
 
 
 def clustered_interval(differences: Sequence[float], alpha: float) -> Interval | None:
@@ -31,12 +30,13 @@ def clustered_interval(differences: Sequence[float], alpha: float) -> Interval |
 
 
 def _lower_bound(values: Array, alpha: float) -> float:
-    """The largest grid mean below which every mean of values in [0, 1] is rejected."""
-    means = MEANS[1:, None, None]
-    with np.errstate(divide="ignore"):  # a full bet on a value of 0 loses everything
-        gains = np.log1p(BETS[None, :, None] * (values[None, None, :] / means - 1)).sum(axis=2)
-    top = np.maximum(gains.max(axis=1), -1e300)
-    capital = top + np.log(np.exp(gains - top[:, None]).mean(axis=1))
-    # The capital falls with the mean, so the rejected means are the first ones.
-    rejected = int(np.cumprod(capital >= np.log(1 / alpha)).sum())
-    return float(MEANS[rejected])
+    """Below this bound every mean of values in [0, 1] is rejected; capital falls with the mean: bisect."""
+    low, high = 0.0, 1.0
+    for _ in range(20):
+        middle = (low + high) / 2
+        with np.errstate(divide="ignore"):  # a full bet on a value of 0 loses everything
+            gains = np.log1p(BETS[:, None] * (values / middle - 1)).sum(axis=1)
+        top = max(float(gains.max()), -1e300)
+        capital = top + np.log(np.exp(gains - top).mean() + 1e-300)
+        low, high = (middle, high) if capital >= np.log(1 / alpha) else (low, middle)
+    return low

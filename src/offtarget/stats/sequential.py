@@ -21,10 +21,10 @@ OVERALL = "overall"
 class SequentialTest:
     """Decides while answers come in; two tests fed the same blocks in the same order are in the same state.
 
-    What the caller owes for the error probabilities to hold: within a block every probe is drawn uniformly,
-    with replacement and independently from the probes of one arm (the base draws independently of the tuned
-    one); an answer without a score is redrawn at the same probe; which arm is next depends on the past only;
-    no answer is used twice.
+    What the caller owes for the error probabilities to hold: within a block every probe is drawn
+    independently, with replacement, from one arm and by one distribution for both models, usually the uniform
+    one (base draws know nothing of tuned draws); an answer without a score is redrawn at the same probe; which arm is next
+    depends on the past only; no answer is used twice.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class SequentialTest:
         self._by_domain: Array = np.zeros((len(arms), len(self._domain_names), 4))
         self._by_question: Array = np.zeros((len(arms), len(self._question_names), 4))
         self._overall_fail = 0.0
+        self._combined = 0.0
         self._arm_fail = np.zeros(len(arms))
         self._arm_pass = np.zeros(len(arms))
         self._domain_fail = np.zeros(len(self._domain_names))
@@ -101,10 +102,8 @@ class SequentialTest:
         self._arm_pass[index] = self._better.log_e(self._by_arm[index])[0]
         # Ville's inequality covers the largest value so far, so what was shown once stays shown.
         self._arms_passed[index] = self._arms_passed[index] or bool(self._arm_pass[index] >= self._threshold)
-        self._failed = self._failed or self._combined() >= self._threshold
-
-    def _combined(self) -> float:
-        return combined_log_e(self._overall_fail, list(self._arm_fail), list(self._domain_fail))
+        self._combined = combined_log_e(self._overall_fail, list(self._arm_fail), list(self._domain_fail))
+        self._failed = self._failed or self._combined >= self._threshold
 
     def status(self) -> Status:
         """PASS, FAIL or UNDECIDED now; both are final, except that a FAIL may follow a PASS."""
@@ -112,14 +111,15 @@ class SequentialTest:
 
     def decided_arms(self) -> tuple[str, ...]:
         """Arms that need no further answers: shown not to be worse by the margin, or failed."""
-        failed = [self._failed and e >= self._threshold for e in closed_log_e(self._arm_fail)]
+        adjusted = closed_log_e(self._arm_fail) if self._failed else [0.0] * len(self._arms)
+        failed = [self._failed and e >= self._threshold for e in adjusted]
         return tuple(a for a, p, f in zip(self._arms, self._arms_passed, failed, strict=True) if p or f)
 
     def look(self, arm: str = OVERALL) -> Look:
         """The evidence now, of one arm or overall; overall evidence for PASS is that of the weakest arm."""
         if arm == OVERALL:
             counts, parts = self._by_arm.sum(axis=0), self._by_arm
-            log_e_fail, log_e_pass = self._combined(), float(self._arm_pass.min())
+            log_e_fail, log_e_pass = self._combined, float(self._arm_pass.min())
         else:
             index = self._arms.index(arm)
             counts, parts = self._by_arm[index], self._by_arm[index : index + 1]
@@ -172,7 +172,7 @@ class SequentialTest:
         questions = view.slices(
             "question", self._question_names, self._by_question, self._question_of, arms_of
         )
-        overall = view.with_evidence(overall, self._combined(), float(self._arm_pass.min()))
+        overall = view.with_evidence(overall, self._combined, float(self._arm_pass.min()))
         ahead = view.sampled_ahead(int(self._by_arm.sum()), all_probes)
         return conclude(
             self.settings,

@@ -1,0 +1,100 @@
+"""Guarantees of the sequential evidence, by simulation with a look after every block."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from simulation import exceeds, streams
+
+from offtarget.stats.eprocess import block_mixture
+from offtarget.stats.sequences import DIFFERENCES, average_interval, difference_intervals
+
+THRESHOLD = np.log(20)
+# name: question-wise rates (tuned, base); the mean difference is the tolerance 0.01 or less.
+AT_TOLERANCE = {
+    "no difference, rare": (np.full(24, 0.001), np.full(24, 0.001)),
+    "at the tolerance, rare": (np.full(24, 0.01), np.zeros(24)),
+    "at the tolerance, half": (np.full(24, 0.51), np.full(24, 0.5)),
+    "questions from 0 to 1": (np.linspace(0.01, 1, 24), np.linspace(0, 0.99, 24)),
+    "one question bears it all": (np.r_[0.24, np.zeros(23)], np.zeros(24)),
+    "mixed signs": (np.r_[np.full(12, 0.26), np.full(12, 0.06)], np.r_[np.full(12, 0.05), np.full(12, 0.25)]),
+}
+AT_MARGIN = {
+    "at the margin, rare": (np.full(24, 0.05), np.zeros(24)),
+    "at the margin, base 0.1": (np.full(24, 0.15), np.full(24, 0.1)),
+    "questions from 0 to 1": (np.linspace(0.05, 1, 24), np.linspace(0, 0.95, 24)),
+    "one question always": (np.r_[np.ones(2), np.zeros(38)], np.zeros(40)),
+    "mixed signs": (np.r_[np.full(12, 0.4), np.full(12, 0.1)], np.r_[np.full(12, 0.1), np.full(12, 0.3)]),
+}
+
+
+def _ever(side, difference, tuned, base, runs=500, blocks=400) -> int:
+    """In how many of the runs the evidence ever reached 1/alpha."""
+    rng = np.random.default_rng(20)
+    mixture, crossed = block_mixture(side, difference, 4), 0
+    for _ in range(runs // 50):
+        crossed += int(
+            (mixture.log_e(streams(rng, tuned, base, 50, blocks))[..., 0] >= THRESHOLD).any(axis=1).sum()
+        )
+    return crossed
+
+
+@pytest.mark.parametrize("name", AT_TOLERANCE)
+def test_false_fail_with_a_look_after_every_block(name):
+    """A tuned model that is not worse by more than the tolerance fails with probability <= alpha, ever."""
+    tuned, base = AT_TOLERANCE[name]
+    assert tuned.mean() - base.mean() <= 0.01 + 1e-12
+    assert not exceeds(_ever("worse", 0.01, tuned, base), 500, 0.05)
+
+
+@pytest.mark.parametrize("name", AT_MARGIN)
+def test_false_pass_with_a_look_after_every_block(name):
+    """A tuned model that is worse by the margin passes with probability <= alpha, ever."""
+    tuned, base = AT_MARGIN[name]
+    assert tuned.mean() - base.mean() >= 0.05 - 1e-12
+    assert not exceeds(_ever("better", 0.05, tuned, base), 500, 0.05)
+
+
+def test_the_simulation_can_tell_a_broken_test():
+    """The same check catches a z-test that is looked at after every block."""
+    rng = np.random.default_rng(0)
+    counts = streams(rng, np.full(24, 0.2), np.full(24, 0.2), 500, 400).astype(float)[:, 20:]
+    t, b = counts[..., 0] / counts[..., :2].sum(-1), counts[..., 2] / counts[..., 2:].sum(-1)
+    error = np.sqrt(t * (1 - t) / counts[..., :2].sum(-1) + b * (1 - b) / counts[..., 2:].sum(-1)) + 1e-9
+    assert exceeds(int(((t - b) / error > 1.645).any(axis=1).sum()), 500, 0.05)
+
+
+@pytest.mark.parametrize(("tuned", "base"), [(0.0, 0.0), (0.2, 0.001), (0.35, 0.3), (0.1, 0.6)])
+@pytest.mark.parametrize("runs", [100, pytest.param(400, marks=pytest.mark.slow)])
+def test_the_true_difference_stays_in_the_interval_at_all_times(tuned, base, runs):
+    """The interval holds the truth at all looks together in at least 1 - alpha of the runs."""
+    rng = np.random.default_rng(3)
+    times = np.unique(np.geomspace(1, 500, 14).astype(int)) - 1
+    misses = 0
+    for counts in streams(rng, np.full(1, tuned), np.full(1, base), runs, 500)[:, times]:
+        intervals = difference_intervals(counts, 4, 0.05)
+        misses += any(not i.low <= tuned - base <= i.high for i in intervals)
+    assert not exceeds(misses, runs, 0.05)
+
+
+def test_intervals_shrink_onto_the_difference():
+    """With 20,000 blocks the interval is narrow, with none it is everything, and it holds the estimate."""
+    wide, narrow = difference_intervals([[0, 0, 0, 0], [6_000, 14_000, 16_000, 64_000]], 4, 0.05)
+    assert (wide.low, wide.high) == (-1, 1)
+    assert 0.08 <= narrow.low < 0.1 < narrow.high <= 0.12
+
+
+def test_defaults_are_among_the_tested_differences():
+    """Tolerance and margin are grid points, so that intervals there are not rounded past them."""
+    assert {0.01, 0.05, 0.0} <= set(DIFFERENCES.tolist())
+    assert (-DIFFERENCES[::-1] == DIFFERENCES).all()
+
+
+def test_the_average_of_parts_pays_for_their_number():
+    """Two equal arms give a wider interval than each alone, and one arm gives its own."""
+    counts = [100, 900, 40, 3960]
+    alone = difference_intervals(counts, 4, 0.05)[0]
+    assert average_interval([counts], 4, 0.05) == alone
+    both = average_interval([counts, counts], 4, 0.05)
+    assert both.low < alone.low
+    assert both.high > alone.high
