@@ -30,7 +30,7 @@ class _ZstdFile(io.RawIOBase):
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
         self._frame: zstandard.ZstdDecompressionObj | None = None
-        self._ready = b""
+        self._ready = memoryview(b"")
 
     def readable(self) -> bool:
         return True
@@ -42,7 +42,7 @@ class _ZstdFile(io.RawIOBase):
                 if self._frame is not None:
                     raise EOFError
                 return 0
-            self._ready = self._decompress(data)
+            self._ready = memoryview(self._decompress(data))
         count = min(len(buffer), len(self._ready))
         buffer[:count] = self._ready[:count]
         self._ready = self._ready[count:]

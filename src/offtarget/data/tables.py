@@ -44,7 +44,7 @@ class _Rejoined(io.RawIOBase):
     """The first line put back in front of the stream it was read from; decompressors rewind badly."""
 
     def __init__(self, first: bytes, rest: io.BufferedReader) -> None:
-        self._first, self._rest = first, rest
+        self._first, self._rest = memoryview(first), rest
 
     def readable(self) -> bool:
         return True
