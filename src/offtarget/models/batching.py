@@ -1,0 +1,106 @@
+"""Sorts requested answers into decoding batches, and halves the batches when memory runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from offtarget.errors import InputError
+from offtarget.models.decoding import OnRow, Row, Rules, decode
+from offtarget.models.engine import Engine
+from offtarget.models.shared_prefix import padded_length
+
+if TYPE_CHECKING:
+    from offtarget.models.weights import Weights
+
+_CPU_ROWS = 256
+_CUDA_ROWS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One answer to sample."""
+
+    index: int
+    prompt: tuple[int, ...]
+    seed: int
+    limit: int
+
+
+def batch_rows(weights: Weights, max_tokens: int) -> int:
+    """Rows per batch so that keys, values and sampling buffers take at most half of the free memory."""
+    config = weights.model.config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    width = 4 if weights.dtype == "float32" else 2
+    per_row = 2 * config.num_hidden_layers * heads * size * width * (max_tokens + 64)
+    # Probabilities in float32, their sums in float64, and a copy of each.
+    per_row += weights.engine.vocabulary * 24
+    if weights.device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(weights.device)
+        most = _CUDA_ROWS
+    else:
+        free, most = _free_memory(), _CPU_ROWS
+    return int(max(1, min(most, free // 2 // per_row)))
+
+
+def run_batches(
+    engine: Engine, jobs: Sequence[Job], rules: Rules, rows: int, device: torch.device, on_row: OnRow
+) -> None:
+    """Decode every job in batches of at most `rows`, shortest prompts first; report (job index, tokens, ended).
+
+    InputError when memory does not suffice for a batch of one.
+    """
+    queue = sorted(jobs, key=lambda j: (padded_length(len(j.prompt) - 1), j.prompt, j.index))
+    while queue:
+        batch = queue[:rows]
+        done: set[int] = set()
+        try:
+            _run(engine, batch, rules, device, on_row, done)
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            if len(batch) == 1:
+                raise InputError(
+                    f"Memory of {device} does not suffice for a single answer: prompt of {len(batch[0].prompt)} "
+                    f"tokens, up to {batch[0].limit} more. Lower max_tokens or use a smaller model."
+                ) from error
+            rows = max(1, len(batch) // 2)
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+        else:
+            done = {job.index for job in batch}
+        queue = [job for job in queue if job.index not in done] if done else queue
+
+
+def _run(
+    engine: Engine, batch: list[Job], rules: Rules, device: torch.device, on_row: OnRow, done: set[int]
+) -> None:
+    prompts: dict[tuple[int, ...], int] = {}
+    for job in batch:
+        prompts.setdefault(job.prompt, len(prompts))
+
+    def report(row: int, tokens: list[int], ended: bool) -> None:
+        done.add(batch[row].index)
+        on_row(batch[row].index, tokens, ended)
+
+    rows = [Row(prompts[job.prompt], job.seed, job.limit) for job in batch]
+    decode(engine, list(prompts), rows, rules, device, report)
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _free_memory() -> int:
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 4 << 30

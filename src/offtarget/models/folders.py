@@ -1,0 +1,84 @@
+"""Finds the files of a model or an adapter and refuses what cannot be sampled, before anything is loaded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from offtarget.errors import InputError
+from offtarget.models.fingerprints import weights_sha256
+from offtarget.models.names import Source, is_path
+
+BASE_NOTE = "offtarget.json"
+"""Optional file beside an adapter; its key `base_weights_sha256` names the base the adapter was trained on."""
+
+_WANTED = ["*.safetensors", "*.json", "*.txt", "*.jinja", "*.model"]
+
+
+def find_folder(source: Source) -> Path:
+    """The folder of a model or adapter, fetched from the hub when `source` is a repository there."""
+    path = Path(source.place).expanduser()
+    if path.is_dir():
+        if source.revision is not None:
+            raise InputError(
+                f"{source} is a folder; a revision (@{source.revision}) is for hub repositories."
+            )
+        return path
+    if path.exists():
+        raise InputError(f"{path} is a file. Name the folder that holds the model.")
+    if is_path(source.place):
+        raise InputError(f"{path} does not exist. Name a folder that holds a Hugging Face model or adapter.")
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(source.place, revision=source.revision, allow_patterns=_WANTED))
+    except Exception as error:
+        raise InputError(
+            f"'{source}' is neither a folder here nor could it be fetched from the Hugging Face hub "
+            f"({type(error).__name__}). Check the name, or put ./ before a folder's name."
+        ) from error
+
+
+def check_model_folder(folder: Path) -> None:
+    """InputError unless the folder holds a configuration and safetensors weights, and is not an adapter."""
+    if (folder / "adapter_config.json").exists() and not (folder / "config.json").exists():
+        raise InputError(f"{folder} holds an adapter, not a model. Name both: hf/BASE+{folder}")
+    if not (folder / "config.json").exists():
+        raise InputError(f"{folder} has no config.json: it does not hold a Hugging Face model.")
+    _check_weights(folder)
+
+
+def check_adapter_folder(folder: Path, base: Path) -> dict[str, Any]:
+    """The adapter's configuration; InputError unless it is LoRA in safetensors for this base."""
+    path = folder / "adapter_config.json"
+    if not path.exists():
+        raise InputError(f"{folder} has no adapter_config.json: it does not hold a PEFT adapter.")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not readable JSON ({error}).") from None
+    if config.get("peft_type") != "LORA":
+        raise InputError(f"{path}: only LoRA adapters are supported, this is {config.get('peft_type')!r}.")
+    _check_weights(folder)
+    note = folder / BASE_NOTE
+    if note.exists():
+        expected = json.loads(note.read_text(encoding="utf-8")).get("base_weights_sha256")
+        if expected is not None and expected != weights_sha256(base):
+            raise InputError(
+                f"{folder} was trained on another base: {note.name} names base weights {expected[:12]}..., "
+                f"those of {base} are {weights_sha256(base)[:12]}.... Name the base the adapter was trained on."
+            )
+    return dict(config)
+
+
+def _check_weights(folder: Path) -> None:
+    if any(folder.glob("*.safetensors")):
+        return
+    pickled = sorted(p.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for p in folder.glob(pattern))
+    if pickled:
+        raise InputError(
+            f"{folder} holds only pickled weights ({', '.join(pickled[:3])}), which can run code when opened. "
+            "Convert them to safetensors: save_pretrained(..., safe_serialization=True) where you trust them."
+        )
+    raise InputError(f"{folder} has no weights (*.safetensors).")

@@ -1,0 +1,127 @@
+"""Chat models from local weights; base and base with adapter share one set of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from offtarget.errors import InputError
+from offtarget.models.batching import Job, batch_rows, run_batches
+from offtarget.models.chat import Answer, OnAnswer, SampleRequest, SamplingSettings
+from offtarget.models.chat_format import end_tokens, prompt_tokens
+from offtarget.models.decoding import Rules
+from offtarget.models.fingerprints import model_fingerprint
+from offtarget.models.scoring import reply_probabilities
+from offtarget.models.stopping import StopStrings
+from offtarget.models.weights import Weights
+from offtarget.records import Message
+
+
+class LocalModel:
+    """A `ChatModel` and `NumberScorer` over weights in memory, with one of their adapters or none.
+
+    `batch_size` is the most answers decoded together; None chooses by memory. On CPU in float32 answers do not
+    depend on it, bit for bit; elsewhere up to rounding of the model's own arithmetic (docs/design/sampling.md).
+    """
+
+    def __init__(
+        self, name: str, weights: Weights, adapter: str | None = None, batch_size: int | None = None
+    ) -> None:
+        if batch_size is not None and batch_size < 1:
+            raise InputError(f"The batch size must be at least 1, not {batch_size}.")
+        self._name = name
+        self._weights = weights
+        self._adapter = adapter
+        self._batch_size = batch_size
+        self._ends = end_tokens(weights.model, weights.tokenizer)
+        self._prompts: dict[tuple[Message, ...], list[int]] = {}
+        folder = None if adapter is None else weights.adapters[adapter]
+        backend = (weights.dtype, weights.device.type, str(self._ends))
+        self._fingerprint = model_fingerprint(weights.folder, folder, backend)
+
+    def __repr__(self) -> str:
+        return f"LocalModel({self._name!r})"
+
+    @property
+    def name(self) -> str:
+        """The name the user gave."""
+        return self._name
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits over weights, tokenizer, template, adapter, dtype, device kind and sampler version."""
+        return self._fingerprint
+
+    def sample(
+        self,
+        requests: Sequence[SampleRequest],
+        settings: SamplingSettings,
+        on_answer: OnAnswer | None = None,
+    ) -> list[Answer]:
+        """One answer per request, in request order; each depends on its own (messages, seed) alone.
+
+        InputError when a prompt does not fit the model, the template refuses it, or memory does not suffice.
+        """
+        _check_settings(settings)
+        weights = self._weights
+        answers: list[Answer | None] = [None] * len(requests)
+        jobs = []
+        for i, request in enumerate(requests):
+            prompt = self._prompt(request.messages)
+            room = min(settings.max_tokens, weights.context - len(prompt))
+            if room < 1:
+                raise InputError(
+                    f"A prompt of {len(prompt)} tokens leaves no room in the context of {self._name} "
+                    f"({weights.context} tokens): '{request.messages[-1].content[:60]}...'"
+                )
+            jobs.append(Job(i, tuple(prompt), request.seed, room))
+        decode_text = weights.tokenizer.decode
+        stops = StopStrings(settings.stop, decode_text) if settings.stop else None
+
+        def finish(index: int, tokens: list[int], by_itself: bool) -> None:
+            text: str = decode_text(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+            if stops is not None:
+                text = stops.cut(text)
+            answer = Answer(text, len(tokens), "stop" if by_itself else "length")
+            answers[index] = answer
+            if on_answer is not None:
+                on_answer(index, answer)
+
+        on_cpu = weights.device.type == "cpu"
+        rules = Rules(
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            end_tokens=self._ends,
+            stopped=None if stops is None else stops.completed_at,
+            check_every=1 if on_cpu else 8,
+            min_rows=max(16, 8 * torch.get_num_threads()) if on_cpu else 1,
+        )
+        rows = self._batch_size or batch_rows(weights, settings.max_tokens)
+        with weights.using(self._adapter) as engine:
+            run_batches(engine, jobs, rules, rows, weights.device, finish)
+        return [answer for answer in answers if answer is not None]
+
+    def reply_probabilities(self, messages: Sequence[Message], replies: Sequence[str]) -> dict[str, float]:
+        """Probability of each reply as the whole first word of the answer; see `scoring.reply_probabilities`."""
+        weights = self._weights
+        with weights.using(self._adapter) as engine:
+            return reply_probabilities(
+                engine, weights.tokenizer, self._prompt(tuple(messages)), replies, weights.device
+            )
+
+    def _prompt(self, messages: tuple[Message, ...]) -> list[int]:
+        if messages not in self._prompts:
+            self._prompts[messages] = prompt_tokens(self._weights.tokenizer, messages, self._name)
+        return self._prompts[messages]
+
+
+def _check_settings(settings: SamplingSettings) -> None:
+    if not 0 <= settings.temperature < float("inf"):
+        raise InputError(f"The temperature must be 0 or more, not {settings.temperature}.")
+    if not 0 < settings.top_p <= 1:
+        raise InputError(f"top_p must be above 0 and at most 1, not {settings.top_p}.")
+    if settings.max_tokens < 1:
+        raise InputError(f"max_tokens must be at least 1, not {settings.max_tokens}.")
+    if any(not stop for stop in settings.stop):
+        raise InputError("A stop string is empty; it would end every answer before its first word.")

@@ -1,0 +1,102 @@
+"""Names of models: what the user types, taken apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from offtarget.errors import InputError
+
+FORMS = """\
+  organism/NAME                  a model that ships with offtarget, e.g. organism/base
+  hf/PATH or hf/REPO[@REVISION]  a Hugging Face model, e.g. hf/./my-model, hf/Qwen/Qwen2.5-0.5B-Instruct
+  hf/BASE+ADAPTER                the same with a LoRA adapter on top, e.g. hf/./base+./adapter
+  openai/MODEL                   OpenAI, or any compatible server named by OPENAI_BASE_URL
+  openai-api/SERVICE/MODEL       a compatible server, from SERVICE_BASE_URL and SERVICE_API_KEY
+  vllm/MODEL                     a vLLM server, from VLLM_BASE_URL"""
+"""The forms a model name can take, for messages and help pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where weights come from: a folder, or a repository on the hub."""
+
+    place: str
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        return self.place if self.revision is None else f"{self.place}@{self.revision}"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalName:
+    """A model whose weights are loaded here."""
+
+    text: str
+    """As the user typed it."""
+    base: Source
+    adapter: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteName:
+    """A model behind an OpenAI-compatible endpoint."""
+
+    text: str
+    service: str
+    """`openai`, `vllm` or the SERVICE of `openai-api/SERVICE/MODEL`."""
+    model: str
+    """The name the server knows it by."""
+
+
+Resolve = Callable[[str], tuple[str | Path, str | Path | None]]
+"""Maps `organism/NAME` to the folders of its base and its adapter (or None)."""
+
+
+def parse_name(text: str, resolve: Resolve | None = None) -> LocalName | RemoteName:
+    """Take a model name apart; InputError lists the forms when it has none of them."""
+    kind, _, rest = text.partition("/")
+    if kind == "organism" and rest:
+        if resolve is None:
+            raise InputError(f"{text} cannot be opened here: no organisms are registered.")
+        base, adapter = resolve(text)
+        return LocalName(text, Source(str(base)), None if adapter is None else Source(str(adapter)))
+    if kind == "hf" and rest:
+        return _local(text, rest)
+    if kind in ("openai", "vllm") and rest:
+        return RemoteName(text, kind, rest)
+    if kind == "openai-api":
+        service, _, model = rest.partition("/")
+        if service and model:
+            return RemoteName(text, service, model)
+    hint = ""
+    if Path(text).expanduser().exists():
+        hint = f" It is a path here: did you mean hf/{text} ?"
+    raise InputError(f"'{text}' is not a model name offtarget knows.{hint} Model names look like:\n{FORMS}")
+
+
+def is_path(place: str) -> bool:
+    """Whether the place of a model is meant as a path (existing or not) rather than a hub repository."""
+    return place.startswith((".", "/", "~")) or place.count("/") > 1 or Path(place).exists()
+
+
+def _local(text: str, rest: str) -> LocalName:
+    # A folder whose own name holds "+" or "@" wins over the separators.
+    if Path(rest).expanduser().exists():
+        return LocalName(text, Source(rest))
+    for i in (i for i, c in enumerate(rest) if c == "+"):
+        if Path(rest[:i]).expanduser().exists() and Path(rest[i + 1 :]).expanduser().exists():
+            return LocalName(text, Source(rest[:i]), Source(rest[i + 1 :]))
+    base, plus, adapter = rest.partition("+")
+    if not base or (plus and not adapter):
+        raise InputError(f"'{text}' lacks the {'adapter' if base else 'base'}. Write hf/BASE+ADAPTER.")
+    return LocalName(text, _source(base), _source(adapter) if plus else None)
+
+
+def _source(place: str) -> Source:
+    if "@" in place and not Path(place).expanduser().exists():
+        head, _, revision = place.rpartition("@")
+        if head and revision:
+            return Source(head, revision)
+    return Source(place)

@@ -1,0 +1,167 @@
+"""Weights in memory: one base model, any number of LoRA adapters, one of them (or none) switched on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from offtarget.errors import InputError, PrerequisiteError
+from offtarget.models.engine import ATTENTION, TransformersEngine
+from offtarget.models.folders import check_adapter_folder, check_model_folder
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+
+
+class Weights:
+    """A base model on a device; `using(adapter)` switches adapters, one user at a time."""
+
+    def __init__(
+        self,
+        folder: Path,
+        device: str | None = None,
+        dtype: Dtype | None = None,
+        trust_remote_code: bool = False,
+    ) -> None:
+        check_model_folder(folder)
+        self.folder = folder
+        self.device = _device(device)
+        self.dtype: Dtype = dtype or ("float32" if self.device.type == "cpu" else "bfloat16")
+        self.adapters: dict[str, Path] = {}
+        self.tokenizer = _load_tokenizer(folder, trust_remote_code)
+        self.model = _load_model(folder, self.dtype, self.device, trust_remote_code)
+        self.engine = TransformersEngine(self.model)
+        self._lock = threading.RLock()
+
+    @property
+    def context(self) -> int:
+        """Most tokens of prompt and answer together."""
+        limit = getattr(self.model.config, "max_position_embeddings", None)
+        return int(limit) if limit else 2**31
+
+    def add_adapter(self, folder: Path) -> str:
+        """Load a LoRA adapter beside the base and return the name to switch it on by."""
+        try:
+            from peft import PeftModel
+        except ImportError:
+            raise PrerequisiteError.for_extra("peft", "local", "An adapter") from None
+        for name, known in self.adapters.items():
+            if known.resolve() == folder.resolve():
+                return name
+        config = check_adapter_folder(folder, self.folder)
+        check_shapes(self.model, folder, self.folder)
+        name = f"adapter{len(self.adapters)}"
+        try:
+            if isinstance(self.model, PeftModel):
+                self.model.load_adapter(
+                    str(folder), adapter_name=name, is_trainable=False, use_safetensors=True
+                )
+            else:
+                self.model = PeftModel.from_pretrained(
+                    self.model, str(folder), adapter_name=name, is_trainable=False, use_safetensors=True
+                )
+        except (ValueError, RuntimeError, KeyError, TypeError) as error:
+            kind = config.get("base_model_name_or_path")
+            raise InputError(
+                f"{folder} cannot be put on {self.folder} (its configuration names the base {kind!r}): {error}"
+            ) from error
+        self.model.eval()
+        self.engine = TransformersEngine(self.model)
+        self.adapters[name] = folder
+        return name
+
+    @contextmanager
+    def using(self, adapter: str | None) -> Iterator[TransformersEngine]:
+        """The engine with one adapter on, or with all of them off (None)."""
+        with self._lock:
+            if not self.adapters:
+                yield self.engine
+            elif adapter is None:
+                with self.model.disable_adapter():
+                    yield self.engine
+            else:
+                self.model.set_adapter(adapter)
+                yield self.engine
+
+
+def check_shapes(model: Any, adapter: Path, base: Path) -> None:
+    """InputError when an adapter's matrices do not fit the modules of the base they are meant for."""
+    from safetensors import safe_open
+
+    modules = {_plain(name): module for name, module in model.named_modules()}
+    for path in sorted(adapter.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            for key in file.keys():  # noqa: SIM118 - safe_open is not iterable
+                target, mark, _ = key.partition(".lora_")
+                if not mark:
+                    continue
+                module = modules.get(target.removeprefix("base_model.model."))
+                if module is None:
+                    raise InputError(
+                        f"{adapter} is an adapter for another base: it changes {target}, which {base} lacks."
+                    )
+                weight = getattr(module, "weight", None)
+                shape = tuple(file.get_slice(key).get_shape())
+                have = () if weight is None else tuple(weight.shape)
+                side = shape[1] if ".lora_A." in key or ".lora_embedding_B" in key else shape[0]
+                if len(shape) == 2 and side not in have:
+                    raise InputError(
+                        f"{adapter} is an adapter for another base: {key} has shape {shape}, "
+                        f"the weight of {base} it belongs to has {have}."
+                    )
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("base_model.model.").replace(".base_layer", "")
+
+
+def _device(name: str | None) -> torch.device:
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"'{name}' is not a device. Use cpu, cuda or cuda:N.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "No CUDA device is available here. Use --device cpu, or install a CUDA build of torch."
+        )
+    return device
+
+
+def _load_tokenizer(folder: Path, trust_remote_code: bool) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder} has no usable tokenizer: {error}") from error
+    if not getattr(tokenizer, "chat_template", None):
+        raise InputError(
+            f"{folder} has no chat template, so it cannot be asked questions: it is probably a pre-trained model. "
+            "Use its instruct version, or save a template with the tokenizer (tokenizer.chat_template = ...)."
+        )
+    return tokenizer
+
+
+def _load_model(folder: Path, dtype: Dtype, device: torch.device, trust_remote_code: bool) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            str(folder),
+            dtype=getattr(torch, dtype),
+            trust_remote_code=trust_remote_code,
+            use_safetensors=True,
+            attn_implementation=ATTENTION,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise InputError(f"{folder} cannot be loaded as a causal language model: {error}") from error
+    try:
+        return model.to(device).eval()
+    except torch.OutOfMemoryError as error:
+        raise InputError(f"{folder} does not fit into the memory of {device} in {dtype}.") from error
