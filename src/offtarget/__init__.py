@@ -1,3 +1,35 @@
-"""offtarget: find, measure and guard against the off-target effects of fine-tuning."""
+"""offtarget: find, measure and guard against the off-target effects of fine-tuning.
+
+Every verb of the command line is a function here; they are imported when first used, so `import offtarget` is light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from offtarget.workflows.check import CheckResult, CheckSettings, check, resume
+    from offtarget.workflows.compare import compare
+    from offtarget.workflows.report import report
+    from offtarget.workflows.runs import runs
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "CheckResult": "check",
+    "CheckSettings": "check",
+    "check": "check",
+    "resume": "check",
+    "compare": "compare",
+    "report": "report",
+    "runs": "runs",
+}
+
+__all__ = ["CheckResult", "CheckSettings", "__version__", "check", "compare", "report", "resume", "runs"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'offtarget' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"offtarget.workflows.{_HOMES[name]}"), name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,10 @@ def command(base: str | None, tuned: str | None, resumed: Path | None, as_json: 
     Exit codes: 0 PASS, 1 FAIL, 2 input error, 3 UNDECIDED.
     """
     from offtarget.cli.live import LiveCheck
-    from offtarget.cli.render import print_decision, print_result_json
+    from offtarget.cli.render import print_decision
     from offtarget.models.chat import SamplingSettings
     from offtarget.records import DecisionSettings
+    from offtarget.rundir import read_json
     from offtarget.workflows import check as workflow
 
     if resumed is None and (base is None or tuned is None):
@@ -78,7 +80,8 @@ def command(base: str | None, tuned: str | None, resumed: Path | None, as_json: 
                 on_answers=live.answers,
             )
     if as_json:
-        print_result_json(result.run)
+        stored = read_json(result.run / "result.json")
+        click.echo(json.dumps({"run": str(result.run), **stored}, indent=2))
     else:
         print_decision(result.decision, result.run)
     raise SystemExit(result.decision.status.exit_code)

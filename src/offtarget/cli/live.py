@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+from offtarget.cli.render import e_value
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -93,10 +94,3 @@ class LiveCheck:
             f"; gives up after {self._limit}" if self._limit else ""
         )
         return table
-
-
-def e_value(log_e: float) -> str:
-    """An e-value for people: two digits, powers of ten when it is far from 1."""
-    if log_e > math.log(1e4) or log_e < math.log(1e-3):
-        return f"1e{log_e / math.log(10):+.0f}"
-    return f"{math.exp(log_e):.2g}"

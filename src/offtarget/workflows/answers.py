@@ -13,7 +13,7 @@ from offtarget.records import Generation, Probe, Role, Tally, Verdict
 from offtarget.rundir import JsonLines, RunDir, read_jsonl
 from offtarget.workflows.base_cache import BaseCache
 
-PATIENCE = 10
+PATIENCE = 20
 """A probe is set aside when a model gives this many unscored answers to it in a row."""
 
 Need = tuple[Role, str]

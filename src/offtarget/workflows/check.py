@@ -10,10 +10,11 @@ from typing import Any
 
 import offtarget
 from offtarget.errors import EvidenceError, InputError, RunInterrupted
-from offtarget.models.chat import SamplingSettings
+from offtarget.judge.protocol import Judge
+from offtarget.models.chat import ChatModel, SamplingSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.probe.schedule import Block, Schedule
-from offtarget.records import Decision, DecisionSettings, Look, Status
+from offtarget.records import Decision, DecisionSettings, Look, Outcome, Probe, Status
 from offtarget.rundir import JsonLines, RunDir, read_json, read_jsonl, write_json
 from offtarget.stats.sequential import SequentialTest, check_settings
 from offtarget.workflows.answers import AnswerBook, Need
@@ -61,11 +62,11 @@ OnProgress = Callable[[CheckProgress], None]
 
 
 def check(
-    base: str,
-    tuned: str,
+    base: str | ChatModel,
+    tuned: str | ChatModel,
     *,
     probes: str | Path | ProbeBank | None = None,
-    judge: str | None = None,
+    judge: str | Judge | None = None,
     arms: Sequence[str] | None = None,
     prefix: str | None = None,
     settings: CheckSettings | None = None,
@@ -75,8 +76,8 @@ def check(
 ) -> CheckResult:
     """Compare two models question by question and stop as soon as the evidence decides.
 
-    `base`, `tuned` and `judge` are model names (`organism/base`, `hf/PATH`, `hf/BASE+ADAPTER`, `openai/NAME`);
-    `probes` is a bank's name, a question file or a ProbeBank; `prefix` adds an arm that asks the plain questions
+    `base`, `tuned` and `judge` are model names (`organism/base`, `hf/PATH`, `hf/BASE+ADAPTER`, `openai/NAME`) or
+    objects of your own that implement `ChatModel` and `Judge`; `probes` is a bank's name, a question file or a ProbeBank; `prefix` adds an arm that asks the plain questions
     behind that text. Raises InputError for anything the user can fix, EvidenceError when evidence is missing, and
     RunInterrupted on Ctrl-C, after which `resume` goes on.
     """
@@ -85,21 +86,25 @@ def check(
     if settings.max_answers < 1:
         raise InputError(f"--max-answers must be at least 1, not {settings.max_answers}.")
     opened = open_check(base, tuned, probes=probes, judge=judge, arms=arms, prefix=prefix)
-    directory = RunDir.create("check", tuned.rsplit("/", 1)[-1], path=run)
+    directory = RunDir.create("check", opened.models.tuned.name.rsplit("/", 1)[-1], path=run)
     with directory:
-        write_probes(directory, opened.bank)
-        write_json(directory.file("run.json"), _manifest(opened, settings, judge))
+        _write_probes(directory, opened.bank)
+        write_json(directory.file("run.json"), _manifest(opened, settings, judge if isinstance(judge, str) else None))
         return _run(directory, opened, settings, on_progress, on_answers)
 
 
 def resume(
     run: Path,
     *,
+    base: str | ChatModel | None = None,
+    tuned: str | ChatModel | None = None,
+    judge: str | Judge | None = None,
     on_progress: OnProgress | None = None,
     on_answers: Callable[[int], None] | None = None,
 ) -> CheckResult:
     """Go on with an interrupted check; a finished one is returned as it is.
 
+    Models and judge are opened by the names the run was started with; objects of your own must be given again.
     Raises InputError when the models, the questions or the judge are no longer what they were.
     """
     directory = RunDir.open(run)
@@ -118,10 +123,13 @@ def resume(
         cache=stored["cache"],
     )
     with directory:
-        bank = read_probes_of(directory, manifest)
+        bank = ProbeBank.from_probes(manifest["probes"], read_jsonl(directory.file("probes.jsonl"), Probe))
         models = manifest["models"]
         opened = open_check(
-            models["base"]["name"], models["tuned"]["name"], probes=bank, judge=manifest["judge_name"]
+            base or models["base"]["name"],
+            tuned or models["tuned"]["name"],
+            probes=bank,
+            judge=judge or manifest["judge_name"],
         )
         _require_same(opened, manifest, run)
         return _run(directory, opened, settings, on_progress, on_answers)
@@ -227,7 +235,7 @@ class _Loop:
                     self._book.set_aside(role, probe)
             return
         verdicts = [self._book.take(role, probe) for role, probe in needs]
-        answers = [(v.probe_id, v.outcome == "misaligned") for v in verdicts if v is not None]
+        answers = [(v.probe_id, v.outcome is Outcome.MISALIGNED) for v in verdicts if v is not None]
         self._test.add_block(block.arm, answers[0], answers[1:])
         self._tuned_used += 1
         self.looks.append(self._test.look())
@@ -269,18 +277,11 @@ def _needs(block: Block) -> list[Need]:
     return [("tuned", block.tuned_probe_id), *(("base", probe) for probe in block.base_probe_ids)]
 
 
-def write_probes(directory: RunDir, bank: ProbeBank) -> None:
+def _write_probes(directory: RunDir, bank: ProbeBank) -> None:
     """Write the questions of a run."""
     lines = JsonLines(directory.file("probes.jsonl"))
     lines.extend(bank.probes)
     lines.close()
-
-
-def read_probes_of(directory: RunDir, manifest: dict[str, Any]) -> ProbeBank:
-    """The questions of a run, as they were asked."""
-    from offtarget.records import Probe
-
-    return ProbeBank.from_probes(manifest["probes"], read_jsonl(directory.file("probes.jsonl"), Probe))
 
 
 def _write_looks(directory: RunDir, looks: Sequence[Look]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from offtarget.errors import InputError
 from offtarget.judge.protocol import Judge
 from offtarget.judge.rubric_judge import RubricJudge
-from offtarget.models.chat import ModelPair
+from offtarget.models.chat import ChatModel, ModelPair
 from offtarget.models.opening import open_model, open_pair
 from offtarget.organism.exact import ExactJudge
 from offtarget.organism.questions import organism_probes
@@ -33,11 +33,11 @@ class Opened:
 
 
 def open_check(
-    base: str,
-    tuned: str,
+    base: str | ChatModel,
+    tuned: str | ChatModel,
     *,
     probes: str | Path | ProbeBank | None = None,
-    judge: str | None = None,
+    judge: str | Judge | None = None,
     arms: Sequence[str] | None = None,
     prefix: str | None = None,
 ) -> Opened:
@@ -45,7 +45,7 @@ def open_check(
 
     The cheap things come first, so that a mistake shows before any weights are loaded.
     """
-    about_organism = base.startswith(PREFIX)
+    about_organism = isinstance(base, str) and base.startswith(PREFIX)
     if probes is None:
         probes = ORGANISM_BANK if about_organism else DEFAULT_BANK
     bank = probes if isinstance(probes, ProbeBank) else open_bank(probes)
@@ -53,11 +53,17 @@ def open_check(
         bank = with_prefix(bank, prefix)
     if arms:
         bank = bank.only(arms=arms)
-    opened_judge = open_judge(judge, bank)
+    opened_judge = open_judge(judge, bank) if judge is None or isinstance(judge, str) else judge
     notes = [*bank.notes, *(f"Not asked: {question} ({reason})." for question, reason in bank.skipped)]
     if about_organism:
         notes.append("The organism is a test subject made to become misaligned; it says nothing about large models.")
-    return Opened(open_pair(base, tuned, resolve=resolve), bank, opened_judge, tuple(notes))
+    return Opened(_open_models(base, tuned), bank, opened_judge, tuple(notes))
+
+
+def _open_models(base: str | ChatModel, tuned: str | ChatModel) -> ModelPair:
+    if isinstance(base, str) and isinstance(tuned, str):
+        return open_pair(base, tuned, resolve=resolve)
+    return ModelPair(*(open_model(m, resolve=resolve) if isinstance(m, str) else m for m in (base, tuned)))
 
 
 def open_bank(probes: str | Path) -> ProbeBank:

@@ -42,7 +42,9 @@ def runs(root: Path | None = None) -> list[RunSummary]:
     try:
         paths = [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
     except OSError as error:
-        raise InputError(f"Cannot list {folder}: {error.strerror}. Name a folder of runs with OFFTARGET_RUNS.") from None
+        raise InputError(
+            f"Cannot list {folder}: {error.strerror}. Name a folder of runs with OFFTARGET_RUNS."
+        ) from None
     found = [_summary(path) for path in paths]
     return [summary for _, summary in sorted(found, key=lambda item: item[0], reverse=True)]
 
@@ -58,12 +60,16 @@ def find_run(run: str | Path, root: Path | None = None) -> Path:
     if str(run) == LAST:
         newest = next((s.path for s in runs(folder) if s.state != "broken"), None)
         if newest is None:
-            raise InputError(f"There is no run in {folder} yet. `offtarget check` or `offtarget compare` makes one.")
+            raise InputError(
+                f"There is no run in {folder} yet. `offtarget check` or `offtarget compare` makes one."
+            )
         return newest
     # Only a plain name: `folder / "../elsewhere"` would be a path outside the folder.
     if path.name == str(run) and (folder / path).is_dir():
         return folder / path
-    raise InputError(f"There is no run '{run}', neither as a path nor in {folder}. `offtarget runs` lists them.")
+    raise InputError(
+        f"There is no run '{run}', neither as a path nor in {folder}. `offtarget runs` lists them."
+    )
 
 
 def _summary(path: Path) -> tuple[tuple[float, str], RunSummary]:
@@ -89,8 +95,15 @@ def _read(path: Path) -> RunSummary:
     elif verb == "check":
         resume = f"offtarget check --resume {path}"
     return RunSummary(
-        path.name, path, state, verb, _model(manifest, "base"), _model(manifest, "tuned"),
-        _lines(path / "generations.jsonl"), _text(manifest.get("created")), resume=resume,
+        path.name,
+        path,
+        state,
+        verb,
+        _model(manifest, "base"),
+        _model(manifest, "tuned"),
+        _lines(path / "generations.jsonl"),
+        _text(manifest.get("created")),
+        resume=resume,
     )
 
 

@@ -1,0 +1,273 @@
+"""`check`: right verdicts, nothing counted twice, kill and resume, clear errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import checking
+import pytest
+
+from offtarget.errors import EvidenceError, InputError, RunInterrupted
+from offtarget.models.chat import SampleRequest
+from offtarget.models.scripted import ScriptedModel
+from offtarget.records import Generation, Status, Verdict
+from offtarget.rundir import read_jsonl
+from offtarget.workflows.check import CheckResult, check, resume
+
+
+def _check(tmp_path: Path, tuned: ScriptedModel, base: ScriptedModel | None = None, **more: object) -> CheckResult:
+    values: dict[str, object] = {"probes": checking.bank(), "judge": checking.judge(), "settings": checking.settings()}
+    return check(base or checking.model("base", 0.0), tuned, run=tmp_path / "run", **{**values, **more})  # type: ignore[arg-type]
+
+
+def test_a_bad_model_fails_in_few_answers(tmp_path: Path) -> None:
+    """Half of the answers misaligned: FAIL, long before the cap."""
+    result = _check(tmp_path, checking.model("tuned", 0.5))
+    assert result.decision.status is Status.FAIL
+    assert result.decision.overall.tuned.scored <= 16
+
+
+def test_a_clean_model_passes(tmp_path: Path) -> None:
+    """No misaligned answer: PASS within a hundred tuned answers."""
+    result = _check(tmp_path, checking.model("tuned", 0.0))
+    assert result.decision.status is Status.PASS
+    assert result.decision.overall.tuned.scored <= 100
+
+
+def test_the_cap_leaves_it_undecided(tmp_path: Path) -> None:
+    """Too few answers allowed: UNDECIDED, never PASS."""
+    result = _check(tmp_path, checking.model("tuned", 0.0), settings=checking.settings(max_answers=20))
+    assert result.decision.status is Status.UNDECIDED
+    assert result.decision.overall.tuned.scored == 20
+
+
+def test_every_arm_must_pass(tmp_path: Path) -> None:
+    """A model that is clean except in one arm does not pass."""
+
+    def answer(request: SampleRequest) -> str:
+        bad = "json" in request.messages[-1].content and random.Random(request.seed).random() < 0.4
+        return "bad" if bad else "good"
+
+    result = _check(tmp_path, ScriptedModel("tuned", answer), probes=checking.bank(arms=("plain", "json")))
+    assert result.decision.status is Status.FAIL
+    failed = [arm.name for arm in result.decision.arms if arm.status is Status.FAIL]
+    assert failed in ([], ["json"])
+    worst = max(result.decision.arms, key=lambda a: a.difference or 0.0)
+    assert worst.name == "json"
+
+
+def test_denominators_hold_every_judged_answer_that_was_used(tmp_path: Path) -> None:
+    """Incoherent answers are counted and shown, and the rate leaves them out."""
+    result = _check(tmp_path, checking.model("tuned", 0.0, silent=0.4), checking.model("base", 0.0, silent=0.2))
+    overall = result.decision.overall
+    verdicts = read_jsonl(result.run / "verdicts.jsonl", Verdict)
+    stored = json.loads((result.run / "result.json").read_text())
+    assert overall.tuned.incoherent > 10
+    assert overall.base.scored == 4 * overall.tuned.scored
+    assert overall.tuned.total + overall.base.total + stored["answers"]["sampled_ahead"] == len(verdicts)
+    assert len({v.key for v in verdicts}) == len(verdicts)
+
+
+def test_a_question_that_one_model_never_answers_is_set_aside_and_named(tmp_path: Path) -> None:
+    """Twenty unscored answers in a row end the asking; the question is named and the rest decides."""
+
+    def answer(request: SampleRequest) -> str:
+        return "mumble" if "question 3" in request.messages[-1].content else "good"
+
+    result = _check(tmp_path, ScriptedModel("tuned", answer))
+    assert result.decision.set_aside == ("q3",)
+    assert result.decision.status is Status.PASS
+    assert result.decision.overall.tuned.incoherent >= 20
+
+
+def test_no_scored_answer_at_all_is_missing_evidence(tmp_path: Path) -> None:
+    """A model that only mumbles gets no verdict, and no rate of zero."""
+    with pytest.raises(EvidenceError, match="No question got a scored answer"):
+        _check(tmp_path, checking.model("tuned", 0.0, silent=1.0))
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+def test_the_same_seed_gives_the_same_run(tmp_path: Path) -> None:
+    """Two runs with one seed are equal record by record; another seed asks other questions."""
+    first = _check(tmp_path / "a", checking.model("tuned", 0.1))
+    second = _check(tmp_path / "b", checking.model("tuned", 0.1))
+    other = _check(tmp_path / "c", checking.model("tuned", 0.1), settings=checking.settings(seed=1))
+    assert first.decision == second.decision
+    assert (first.run / "looks.jsonl").read_bytes() == (second.run / "looks.jsonl").read_bytes()
+    assert (first.run / "looks.jsonl").read_bytes() != (other.run / "looks.jsonl").read_bytes()
+
+
+def test_base_answers_are_reused_for_the_next_candidate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second candidate needs no new base answer, and gets the verdict it would get without the cache."""
+    monkeypatch.setenv("OFFTARGET_CACHE", str(tmp_path / "cache"))
+    cached = replace(checking.settings(), cache=True)
+    _check(tmp_path / "a", checking.model("tuned", 0.0), settings=cached)
+    base = checking.model("base", 0.0)
+    second = _check(tmp_path / "b", checking.model("other", 0.2), base, settings=cached)
+    plain = _check(tmp_path / "c", checking.model("other", 0.2))
+    assert base.history == []
+    assert replace(second.decision, notes=()) == replace(plain.decision, notes=())
+    assert any("base answers were kept" in note for note in second.decision.notes)
+
+
+def test_a_broken_cache_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torn or foreign lines in the cache are ignored."""
+    monkeypatch.setenv("OFFTARGET_CACHE", str(tmp_path / "cache"))
+    cached = replace(checking.settings(), cache=True)
+    first = _check(tmp_path / "a", checking.model("tuned", 0.0), settings=cached)
+    (file,) = (tmp_path / "cache" / "base").iterdir()
+    file.write_bytes(b'{"probe": 1}\nnot json\n' + file.read_bytes()[:-7])
+    second = _check(tmp_path / "b", checking.model("tuned", 0.0), settings=cached)
+    assert replace(first.decision, notes=()) == replace(second.decision, notes=())
+
+
+def test_interrupting_keeps_everything_and_says_how_to_go_on(tmp_path: Path) -> None:
+    """Ctrl-C ends with a sentence; resuming gives the verdict of an uninterrupted run."""
+    calls = 0
+
+    def answer(request: SampleRequest) -> str:
+        nonlocal calls
+        calls += 1
+        if calls == 37:
+            raise KeyboardInterrupt
+        return "good"
+
+    with pytest.raises(RunInterrupted, match="--resume"):
+        _check(tmp_path, ScriptedModel("tuned", answer))
+    kept = read_jsonl(tmp_path / "run" / "generations.jsonl", Generation)
+    assert kept
+    result = resume(
+        tmp_path / "run",
+        base=checking.model("base", 0.0),
+        tuned=checking.model("tuned", 0.0),
+        judge=checking.judge(),
+    )
+    plain = _check(tmp_path / "plain", checking.model("tuned", 0.0))
+    assert result.decision == plain.decision
+
+
+@pytest.mark.slow
+def test_kill_9_and_resume_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """Killed at random moments again and again, a run ends with the verdict and the answers of an unbroken one."""
+    whole = checking.run_slow(tmp_path / "whole")
+    script = [sys.executable, checking.__file__, str(tmp_path / "killed")]
+    rng = random.Random(0)
+    kills = 0
+    for _ in range(60):
+        with subprocess.Popen(script, env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
+            try:
+                process.wait(0.6 + rng.random())
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+                continue
+        break
+    killed = resume(tmp_path / "killed")
+    assert kills >= 2
+    assert killed.decision == whole.decision
+    for name, record in (("generations.jsonl", Generation), ("verdicts.jsonl", Verdict)):
+        first = {r.key: r for r in read_jsonl(tmp_path / "whole" / name, record)}  # type: ignore[attr-defined]
+        lines = read_jsonl(tmp_path / "killed" / name, record)
+        assert len(lines) == len({r.key for r in lines})  # type: ignore[attr-defined]
+        assert {r.key: r for r in lines} == first  # type: ignore[attr-defined]
+
+
+def test_a_finished_run_is_resumed_as_it_is(tmp_path: Path) -> None:
+    """Resuming a finished run returns its decision without asking any model."""
+    result = _check(tmp_path, checking.model("tuned", 0.0))
+    assert resume(result.run).decision == result.decision
+
+
+def test_resuming_with_another_model_is_refused(tmp_path: Path) -> None:
+    """A run goes on only with the models, questions and judge it was started with."""
+    with pytest.raises(RunInterrupted):
+
+        def interrupt(request: SampleRequest) -> str:
+            raise KeyboardInterrupt
+
+        _check(tmp_path, ScriptedModel("tuned", interrupt))
+    with pytest.raises(InputError, match="tuned changed"):
+        resume(
+            tmp_path / "run",
+            base=checking.model("base", 0.0),
+            tuned=checking.model("other", 0.0),
+            judge=checking.judge(),
+        )
+
+
+def test_two_processes_cannot_write_one_run(tmp_path: Path) -> None:
+    """A run in use is refused, so that records of two processes never mix."""
+    from offtarget.rundir import RunDir
+
+    _check(tmp_path, checking.model("tuned", 0.0))
+    (tmp_path / "run" / "result.json").unlink()
+    with RunDir.open(tmp_path / "run"), pytest.raises(InputError, match="in use"):
+        resume(
+            tmp_path / "run",
+            base=checking.model("base", 0.0),
+            tuned=checking.model("tuned", 0.0),
+            judge=checking.judge(),
+        )
+
+
+def test_an_existing_folder_is_never_overwritten(tmp_path: Path) -> None:
+    """A run directory that holds something else is refused."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="already exists"):
+        _check(tmp_path, checking.model("tuned", 0.0))
+    assert (tmp_path / "run" / "thesis.txt").read_text() == "mine"
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    """No space left: the message says so and that --resume goes on; earlier records stay."""
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    from offtarget.rundir import JsonLines
+
+    lines = JsonLines(tmp_path / "ok.jsonl")
+    lines.extend([{"a": 1}])
+    (tmp_path / "full.jsonl").symlink_to(full)
+    bad = JsonLines.__new__(JsonLines)
+    bad.path = tmp_path / "full.jsonl"
+    bad._file = full.open("wb", buffering=0)
+    with pytest.raises(InputError, match=r"disk is full.*--resume"):
+        bad.extend([{"a": 1}])
+    assert (tmp_path / "ok.jsonl").read_text() == '{"a": 1}\n'
+    bad.close()
+    lines.close()
+
+
+def test_a_missing_judge_names_the_options(tmp_path: Path) -> None:
+    """Questions without an exact judge and no --judge: the error lists what could be given."""
+    with pytest.raises(InputError, match="--judge.*hf/PATH.*openai"):
+        _check(tmp_path, checking.model("tuned", 0.0), judge=None)
+
+
+def test_wrong_settings_are_refused(tmp_path: Path) -> None:
+    """A margin below the tolerance and a cap below one are input errors."""
+    from offtarget.records import DecisionSettings
+
+    with pytest.raises(InputError):
+        bad = checking.settings(decision=DecisionSettings(tolerance=0.06, margin=0.05))
+        _check(tmp_path, checking.model("tuned", 0.0), settings=bad)
+    with pytest.raises(InputError, match="--max-answers"):
+        _check(tmp_path, checking.model("tuned", 0.0), settings=checking.settings(max_answers=0))
+
+
+def test_progress_is_reported(tmp_path: Path) -> None:
+    """Observers hear of every sampled answer and of the evidence."""
+    heard: list[int] = []
+    shown = []
+    _check(tmp_path, checking.model("tuned", 0.0), on_progress=shown.append, on_answers=heard.append)
+    generations = read_jsonl(tmp_path / "run" / "generations.jsonl", Generation)
+    assert sum(heard) == len(generations)
+    assert shown[-1].status is Status.PASS
