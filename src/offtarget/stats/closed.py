@@ -13,7 +13,7 @@ from offtarget.stats.eprocess import Array
 def log_mean(log_es: Sequence[float] | Array, weights: Sequence[float] | None = None) -> float:
     """Log of the weighted mean of e-values, itself an e-value under any dependence; weights must sum to 1.
 
-    Vovk and Wang (2021), section 3. Equal weights by default. Raises ValueError for an empty sequence.
+    Vovk and Wang (2021). Equal weights by default. Raises ValueError for an empty sequence.
     """
     values = np.asarray(log_es, dtype=float)
     if values.size == 0:

@@ -37,7 +37,7 @@ def reverse_information_projection(
     """The rates (t0, b0) with t0 - b0 = difference that are nearest to (tuned, base).
 
     Nearest: least KL(tuned||t0) + ratio KL(base||b0). Inputs broadcast; rates lie strictly between 0 and 1,
-    differences strictly between -1 and 1. Turner, Ly and Gruenwald (2024), Theorem 1, for the block with 1
+    differences strictly between -1 and 1. Turner, Ly and Gruenwald (2024), for the block with 1
     tuned and `ratio` base answers.
     """
     t, b, d = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in (tuned, base, difference)))
@@ -69,7 +69,7 @@ class BlockMixture:
     def log_e(self, counts: ArrayLike) -> Array:
         """Log e-values of shape counts.shape[:-1] + (D,); counts have shape (..., 4) and may be fractional.
 
-        Exact e-process over blocks of 1 tuned and m base answers: Turner, Ly and Gruenwald (2024), section 3.
+        Exact e-process over blocks of 1 tuned and m base answers: Turner, Ly and Gruenwald (2024).
         """
         total = np.tensordot(np.asarray(counts, dtype=float), self.log_factors, axes=1) + self.log_weights
         top = total.max(axis=-1)

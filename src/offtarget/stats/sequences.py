@@ -23,7 +23,7 @@ DIFFERENCES = np.unique(
 def difference_intervals(counts: ArrayLike, ratio: float, alpha: float) -> list[Interval]:
     """Intervals for tuned - base, one per row of counts (N, 4); error <= alpha over all times together.
 
-    Each end errs with probability <= alpha / 2. Turner and Gruenwald (2023), section 3: invert the
+    Each end errs with probability <= alpha / 2. Turner and Gruenwald (2023): invert the
     e-processes against `difference <= d` and `difference >= d`. Between two grid points the outer one is
     reported, and a difference that is not rejected keeps everything between it and the estimate, so the set
     is an interval.

@@ -23,8 +23,8 @@ class SequentialTest:
 
     What the caller owes for the error probabilities to hold: within a block every probe is drawn
     independently, with replacement, from one arm and by one distribution for both models, usually the uniform
-    one (base draws know nothing of tuned draws); an answer without a score is redrawn at the same probe; which arm is next
-    depends on the past only; no answer is used twice.
+    one (base draws know nothing of tuned draws); an answer without a score is redrawn at the same probe;
+    which arm is next depends on the past only; no answer is used twice.
     """
 
     def __init__(
