@@ -167,7 +167,7 @@ def _details(decision: Decision) -> list[str]:
         f"verdicts: an e-value of {1 / settings.alpha:g} or more shows tuned worse by more than "
         f"{percent(settings.tolerance)} (FAIL), or not worse by {percent(settings.margin)} (PASS, every arm)"
     ]
-    worst = decision.worst
+    worst = _worst_slice(decision)
     if worst is not None and (worst.difference or 0.0) > 0.0:
         lines.append(
             f"worst slice: {worst.scope} {worst.name}, tuned {rate_cell(worst.tuned_rate, worst.tuned)}, "
@@ -187,6 +187,13 @@ def _details(decision: Decision) -> list[str]:
             f"{points(decision.overall.missing_bounds)} points"
         )
     return lines
+
+
+def _worst_slice(decision: Decision) -> Comparison | None:
+    """The worst slice that is a part of the whole: a single domain or question is the whole again."""
+    counts = {kind: sum(s.scope == kind for s in decision.slices) for kind in ("domain", "question")}
+    known = (s for s in decision.slices if s.difference is not None and counts.get(s.scope, 0) > 1)
+    return next(known, None)
 
 
 def _names(names: Sequence[str]) -> str:

@@ -30,7 +30,7 @@ def read_rows(path: Path) -> Iterator[RawRow]:
 
 def _text_rows(stream: io.BufferedReader, path: Path) -> Iterator[RawRow]:
     first = stream.readline(MAX_LINE + 1)
-    whole = io.BufferedReader(_Rejoined(first, stream))
+    whole = io.BufferedReader(_Rejoined(first, stream), 1 << 18)
     start = first.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     jsonl = any(suffix.lower() in (".jsonl", ".ndjson") for suffix in path.suffixes)
     if jsonl or (start == b"{" and is_one_row(first.decode("utf-8", "replace"))):
