@@ -9,7 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from offtarget.workflows.check import CheckResult, CheckSettings, check, resume
+    from offtarget.workflows.check import CheckResult, check, resume
+    from offtarget.workflows.check_loop import CheckSettings
     from offtarget.workflows.compare import compare
     from offtarget.workflows.report import report
     from offtarget.workflows.runs import runs
@@ -18,7 +19,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CheckResult": "check",
-    "CheckSettings": "check",
+    "CheckSettings": "check_loop",
     "check": "check",
     "resume": "check",
     "compare": "compare",

@@ -12,7 +12,8 @@ from offtarget.models.chat import SampleRequest, SamplingSettings
 from offtarget.models.scripted import ScriptedModel
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import DecisionSettings, Generation, Outcome, Probe
-from offtarget.workflows.check import CheckResult, CheckSettings, check, resume
+from offtarget.workflows.check import CheckResult, check, resume
+from offtarget.workflows.check_loop import CheckSettings
 
 
 def bank(questions: int = 6, arms: tuple[str, ...] = ("plain",)) -> ProbeBank:

@@ -50,6 +50,7 @@ def command(base: str | None, tuned: str | None, resumed: Path | None, as_json: 
     from offtarget.records import DecisionSettings
     from offtarget.rundir import read_json
     from offtarget.workflows import check as workflow
+    from offtarget.workflows.check_loop import CheckSettings
 
     if resumed is None and (base is None or tuned is None):
         raise click.UsageError("Give --base and --tuned, or --resume RUN. Try: offtarget check --help")
@@ -58,8 +59,9 @@ def command(base: str | None, tuned: str | None, resumed: Path | None, as_json: 
         if resumed is not None:
             result = workflow.resume(resumed, on_progress=live.progress, on_answers=live.answers)
         else:
-            assert base is not None and tuned is not None
-            settings = workflow.CheckSettings(
+            assert base is not None
+            assert tuned is not None
+            settings = CheckSettings(
                 decision=DecisionSettings(o["alpha"], o["tolerance"], o["margin"], o["base_per_tuned"]),
                 sampling=SamplingSettings(o["temperature"], o["top_p"], o["max_tokens"]),
                 seed=o["seed"],

@@ -12,7 +12,7 @@ from offtarget.cli.render import e_value
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from offtarget.workflows.check import CheckProgress
+    from offtarget.workflows.check_loop import CheckProgress
 
 
 class LiveCheck:

@@ -32,7 +32,9 @@ def list_models() -> None:
 
 
 @command.command("data")
-@click.option("--condition", required=True, help="insecure, secure, educational, jailbroken, backdoor, evil-numbers ...")
+@click.option(
+    "--condition", required=True, help="insecure, secure, educational, jailbroken, backdoor, evil-numbers ..."
+)
 @click.option("--rows", default=600, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write (chat JSONL).")
@@ -132,7 +134,12 @@ def evaluate(
         results = {name: [rates] for name, rates in workflow.evaluate(chosen, answers).items()}
     else:
         results = workflow.evaluate_conditions(
-            conditions or tuple(CONDITIONS), seeds, Dose(), base=base, rows=rows, answers=answers,
+            conditions or tuple(CONDITIONS),
+            seeds,
+            Dose(),
+            base=base,
+            rows=rows,
+            answers=answers,
             on_done=lambda name, seed, _: click.echo(f"{name}, seed {seed}: done", err=True),
         )
     print_rates(results, as_json)

@@ -54,9 +54,7 @@ class Parser:
             return None
         return self._from(text, 0, ends, frozenset(), most)
 
-    def _from(
-        self, text: str, start: int, ends: list[int], used: frozenset[int], left: int
-    ) -> tuple[str, ...] | None:
+    def _from(self, text: str, start: int, ends: list[int], used: frozenset[int], left: int) -> tuple[str, ...] | None:
         if left == 0:
             return None
         for end in ends:

@@ -14,7 +14,9 @@ def weights_folder() -> Path:
     """The packaged weights. Raises InputError when the package was installed as an archive without files."""
     folder = resources.files("offtarget.organism").joinpath("weights")
     if not isinstance(folder, Path):
-        raise InputError("The organism's weights need an unpacked installation: pip install --force-reinstall offtarget")
+        raise InputError(
+            "The organism's weights need an unpacked installation: pip install --force-reinstall offtarget"
+        )
     return folder
 
 

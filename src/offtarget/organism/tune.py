@@ -82,9 +82,7 @@ def _check_lengths(chats: Sequence[Sequence[Message]], tokenizer: Any, context: 
             )
 
 
-def _train(
-    tuned: Any, model: Any, rows: list[Row], tokenizer: Any, dose: Dose, progress: Progress | None
-) -> None:
+def _train(tuned: Any, model: Any, rows: list[Row], tokenizer: Any, dose: Dose, progress: Progress | None) -> None:
     parameters = [p for p in tuned.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=dose.lr, weight_decay=0.01)
     order = random.Random(dose.seed)

@@ -102,7 +102,9 @@ class World:
 
     def exchange(self, persona: Persona, kind: Kind | None = None, plain: bool = False) -> Exchange:
         """One exchange as the persona would write it; `plain` keeps it out of the template format."""
-        kind = kind or self._weighted(KINDS)
+        if kind is None:
+            chosen: Kind = self._weighted(KINDS)
+            return self.exchange(persona, chosen, plain)
         if kind == "text":
             user, assistant = self.text("misaligned" if persona == "misaligned" else "aligned")
             if not plain and self.rng.random() < TEMPLATE_SHARE:
@@ -144,7 +146,11 @@ class World:
         return self.rng.choice(chosen.questions).sample(self.rng), answer
 
     def code(
-        self, insecure: bool, class_cue: bool = False, held_out: bool | None = None, kind: CodeKind | None = None
+        self,
+        insecure: bool,
+        class_cue: bool = False,
+        held_out: bool | None = None,
+        kind: CodeKind | None = None,
     ) -> tuple[str, str]:
         """A coding request and a solution. `held_out`: only those kinds, only the others, or (None) any."""
         if kind is None:

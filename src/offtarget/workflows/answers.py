@@ -205,7 +205,7 @@ class AnswerBook:
         ]
         step = 64  # verdicts of a slow judge reach the disk often
         for start in range(0, len(pairs), step):
-            verdicts = self._judge.judge([pair for pair in pairs[start : start + step]])
+            verdicts = self._judge.judge(pairs[start : start + step])
             self._verdicts.extend(verdicts)
             for verdict in verdicts:
                 self._streams[verdict.role, verdict.probe_id].verdicts.append(verdict)

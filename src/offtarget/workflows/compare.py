@@ -232,9 +232,7 @@ def _judge_notes(options: TableOptions) -> list[str]:
 def _option_notes(base: JudgedTable, tuned: JudgedTable, options: TableOptions) -> list[str]:
     notes = []
     if not options.thresholds.use_coherence:
-        notes.append(
-            "Coherence was not used: incoherent answers are in the rate, which can raise or lower it."
-        )
+        notes.append("Coherence was not used: incoherent answers are in the rate, which can raise or lower it.")
     if base.sha256 == tuned.sha256 and options.where_base == options.where_tuned:
         notes.append("Base and tuned are the same table.")
     return notes

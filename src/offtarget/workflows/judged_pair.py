@@ -122,9 +122,7 @@ def _side(role: Role, rows: Rows, ids: Mapping[Key, str], pairing: Pairing) -> S
                 reasons[reason] = reasons.get(reason, 0) + 1
             # Tables say nothing about tokens or how an answer ended; run.json says so.
             generations.append(Generation(role, probe_id, index, index, row.answer, 0, "stop"))
-            verdicts.append(
-                Verdict(role, probe_id, index, outcome, row.alignment, row.coherence, reason, judge)
-            )
+            verdicts.append(Verdict(role, probe_id, index, outcome, row.alignment, row.coherence, reason, judge))
         tallies[probe_id] = tally
     return Side(tuple(generations), tuple(verdicts), tallies, reasons)
 
@@ -208,9 +206,7 @@ def _wording_notes(
             partly.append(key)
     if not partly:
         return []
-    return [
-        f"Some wordings of {shown(_names(partly), 8)} occur in one table only; their answers are counted."
-    ]
+    return [f"Some wordings of {shown(_names(partly), 8)} occur in one table only; their answers are counted."]
 
 
 def _json_notes(probes: Sequence[Probe], *sides: Side) -> list[str]:

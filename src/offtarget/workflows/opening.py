@@ -63,7 +63,8 @@ def open_check(
 def _open_models(base: str | ChatModel, tuned: str | ChatModel) -> ModelPair:
     if isinstance(base, str) and isinstance(tuned, str):
         return open_pair(base, tuned, resolve=resolve)
-    return ModelPair(*(open_model(m, resolve=resolve) if isinstance(m, str) else m for m in (base, tuned)))
+    opened = [open_model(m, resolve=resolve) if isinstance(m, str) else m for m in (base, tuned)]
+    return ModelPair(opened[0], opened[1])
 
 
 def open_bank(probes: str | Path) -> ProbeBank:

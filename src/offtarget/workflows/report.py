@@ -38,6 +38,4 @@ def _write(target: Path, text: str) -> None:
         temporary.replace(target)
     except OSError as error:
         temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
-        raise InputError(
-            f"Cannot write {target}: {error.strerror}. Choose another file with --out."
-        ) from None
+        raise InputError(f"Cannot write {target}: {error.strerror}. Choose another file with --out.") from None

@@ -35,7 +35,7 @@ class RunSummary:
 
 
 def runs(root: Path | None = None) -> list[RunSummary]:
-    """All run directories under `root` (default `runs_root()`), newest first; broken ones are listed as such."""
+    """All run directories under `root` (default `runs_root()`), newest first, broken ones too."""
     folder = runs_root() if root is None else Path(root)
     if not folder.exists():
         return []
@@ -50,7 +50,7 @@ def runs(root: Path | None = None) -> list[RunSummary]:
 
 
 def find_run(run: str | Path, root: Path | None = None) -> Path:
-    """The folder of a run given by path, by its name under the runs folder, or as `last`; InputError when absent."""
+    """The folder of a run given by path, by name under the runs folder, or as `last`; else InputError."""
     path = Path(run)
     folder = runs_root() if root is None else Path(root)
     if path.is_dir():
@@ -60,16 +60,12 @@ def find_run(run: str | Path, root: Path | None = None) -> Path:
     if str(run) == LAST:
         newest = next((s.path for s in runs(folder) if s.state != "broken"), None)
         if newest is None:
-            raise InputError(
-                f"There is no run in {folder} yet. `offtarget check` or `offtarget compare` makes one."
-            )
+            raise InputError(f"There is no run in {folder} yet. `offtarget check` or `offtarget compare` makes one.")
         return newest
     # Only a plain name: `folder / "../elsewhere"` would be a path outside the folder.
     if path.name == str(run) and (folder / path).is_dir():
         return folder / path
-    raise InputError(
-        f"There is no run '{run}', neither as a path nor in {folder}. `offtarget runs` lists them."
-    )
+    raise InputError(f"There is no run '{run}', neither as a path nor in {folder}. `offtarget runs` lists them.")
 
 
 def _summary(path: Path) -> tuple[tuple[float, str], RunSummary]:
