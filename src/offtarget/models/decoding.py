@@ -83,7 +83,7 @@ def _fill_in(
     tokens = torch.zeros((len(prefixes), width), dtype=torch.long)
     for i, prefix in enumerate(prefixes):
         tokens[i, : len(prefix)] = torch.tensor(prefix, dtype=torch.long)
-    parts = [engine.prefill(part.to(device)) for part in tokens.split(16)]
+    parts = [engine.prefill(part.to(device)) for part in torch.split(tokens, 16)]
     keys = [torch.cat(layer)[:, :, :padded] for layer in zip(*(k for k, _ in parts), strict=True)]
     values = [torch.cat(layer)[:, :, :padded] for layer in zip(*(v for _, v in parts), strict=True)]
     return keys, values
