@@ -18,6 +18,8 @@ _CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u20
 _COLOURS = {Status.PASS: "green", Status.FAIL: "red", Status.UNDECIDED: "yellow"}
 _PIPE_WIDTH = 140
 """Columns when the output is no terminal: files and pipes should not be wrapped at 80."""
+_WIDE = 112
+"""From this width on the table also holds the evidence; below, it follows line by line."""
 ABSENT = "–"
 
 
@@ -62,9 +64,7 @@ def console(stderr: bool = False) -> Console:
 
     made = Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=False)
     if not made.is_terminal:
-        made = Console(
-            stderr=stderr, highlight=False, markup=False, emoji=False, width=_PIPE_WIDTH, no_color=True
-        )
+        made = Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=_PIPE_WIDTH, no_color=True)
     return made
 
 
@@ -73,7 +73,12 @@ def print_decision(decision: Decision, run_path: Path, *, to: Console | None = N
     out = to or console()
     print_verdict(decision.status, decision.reason, out)
     out.print()
-    out.print(arms_table(decision))
+    wide = out.width >= _WIDE
+    out.print(arms_table(decision, wide=wide))
+    if not wide:
+        for scope in _scopes(decision):
+            interval, worse, not_worse = _evidence(scope)
+            out.print(f"{safe(scope.name)}: interval {interval}, e worse {worse}, e not worse {not_worse}")
     for name, tally in (("base", decision.overall.base), ("tuned", decision.overall.tuned)):
         out.print(denominators(name, tally), soft_wrap=True)
     if decision.set_aside:
@@ -95,21 +100,20 @@ def print_verdict(status: Status, reason: str, out: Console) -> None:
     out.print(sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith(".") else "."), soft_wrap=True)
 
 
-def arms_table(decision: Decision) -> Table:
-    """Overall and every arm: rates with their counts, difference, interval, e-values, status."""
-    table = plain_table(
-        "",
-        "tuned",
-        "base",
-        "difference",
-        f"{100 * (1 - decision.settings.alpha):g} % interval",
-        "e worse",
-        "e not worse",
-        "verdict",
-    )
-    several = len(decision.arms) > 1
-    for scope in (decision.overall, *(decision.arms if several else ())):
-        table.add_row(*_row(scope))
+def arms_table(decision: Decision, *, wide: bool = True) -> Table:
+    """Overall and every arm: rates with their counts, difference and status; if wide, also the evidence."""
+    interval = f"{100 * (1 - decision.settings.alpha):g} % interval"
+    evidence = (interval, "e worse", "e not worse") if wide else ()
+    table = plain_table("", "tuned", "base", "difference" if wide else "diff.", *evidence, "verdict")
+    for scope in _scopes(decision):
+        table.add_row(
+            safe(scope.name),
+            rate_cell(scope.tuned_rate, scope.tuned),
+            rate_cell(scope.base_rate, scope.base),
+            difference_cell(scope),
+            *(_evidence(scope) if wide else ()),
+            scope.status.value,
+        )
     return table
 
 
@@ -120,9 +124,7 @@ def plain_table(*headers: str) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for number, header in enumerate(headers):
-        table.add_column(
-            header, justify="left" if number == 0 else "right", no_wrap=number > 0, overflow="fold"
-        )
+        table.add_column(header, justify="left" if number == 0 else "right", no_wrap=number > 0, overflow="fold")
     return table
 
 
@@ -148,17 +150,14 @@ def next_step(decision: Decision, run_path: Path) -> str:
     return f"Next: sample and judge more answers{estimate}; what there is so far: {report}"
 
 
-def _row(scope: Comparison) -> Sequence[str]:
-    return (
-        safe(scope.name),
-        rate_cell(scope.tuned_rate, scope.tuned),
-        rate_cell(scope.base_rate, scope.base),
-        difference_cell(scope),
-        points(scope.interval),
-        e_value(scope.log_e_fail_adjusted if scope.log_e_fail_adjusted is not None else scope.log_e_fail),
-        e_value(scope.log_e_pass),
-        scope.status.value,
-    )
+def _scopes(decision: Decision) -> tuple[Comparison, ...]:
+    """The whole and its arms; a single arm is the whole again."""
+    return (decision.overall, *(decision.arms if len(decision.arms) > 1 else ()))
+
+
+def _evidence(scope: Comparison) -> tuple[str, str, str]:
+    log_e_fail = scope.log_e_fail if scope.log_e_fail_adjusted is None else scope.log_e_fail_adjusted
+    return points(scope.interval), e_value(log_e_fail), e_value(scope.log_e_pass)
 
 
 def _details(decision: Decision) -> list[str]:
@@ -178,8 +177,7 @@ def _details(decision: Decision) -> list[str]:
         lines.append("worst slice: none; tuned is not above base in any domain or question")
     if decision.clustered_interval is not None:
         lines.append(
-            f"for questions like these, not only these: difference "
-            f"{points(decision.clustered_interval)} points"
+            f"for questions like these, not only these: difference {points(decision.clustered_interval)} points"
         )
     if decision.overall.missing_bounds is not None:
         lines.append(
