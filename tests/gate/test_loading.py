@@ -36,12 +36,16 @@ def test_a_torn_last_line_is_left_out_and_named(tmp_path):
     [
         ("verdicts.jsonl", '{"role": "base"}\n', r"verdicts\.jsonl, line 1"),
         ("generations.jsonl", "[1]\n", r"generations\.jsonl, line 1"),
-        ("generations.jsonl",
-         '{"role":"base","probe_id":"p","index":0,"seed":1,"text":5,"tokens":1,"finish":"stop"}\n',
-         r"line 1: 'text' is not text"),
-        ("generations.jsonl",
-         '{"role":"judge","probe_id":"p","index":0,"seed":1,"text":"","tokens":1,"finish":"stop"}\n',
-         r"line 1: 'role'"),
+        (
+            "generations.jsonl",
+            '{"role":"base","probe_id":"p","index":0,"seed":1,"text":5,"tokens":1,"finish":"stop"}\n',
+            r"line 1: 'text' is not text",
+        ),
+        (
+            "generations.jsonl",
+            '{"role":"judge","probe_id":"p","index":0,"seed":1,"text":"","tokens":1,"finish":"stop"}\n',
+            r"line 1: 'role'",
+        ),
         ("run.json", "[]", r"run\.json holds list"),
         ("run.json", '{"verb": ', r"run\.json is not readable JSON"),
         ("result.json", '{"decision": {"status": "FAIL"}}', r"result\.json does not hold a decision"),
@@ -74,7 +78,10 @@ def test_every_format_survives_an_empty_manifest_and_no_answers(tmp_path, name):
 @pytest.mark.parametrize("name", sorted(formats()))
 @pytest.mark.parametrize("shape", ["models as text", "odd types"])
 def test_every_format_is_lenient_about_the_manifest(tmp_path, name, shape):
-    odd = {"models": {"base": "a/b", "tuned": None}, "judge": {"name": "j"}} if shape == "models as text" else {
-        "models": [], "settings": 3, "judge": None, "checks": "one sentence", "notes": {"a": 1}}
+    odd = (
+        {"models": {"base": "a/b", "tuned": None}, "judge": {"name": "j"}}
+        if shape == "models as text"
+        else {"models": [], "settings": 3, "judge": None, "checks": "one sentence", "notes": {"a": 1}}
+    )
     run = load_run(make_run(tmp_path / "run", per_probe=(1, 1), manifest=odd))
     assert formats()[name].render(run)

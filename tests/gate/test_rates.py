@@ -37,7 +37,7 @@ def test_no_scored_answer_is_no_rate():
 
 
 def test_the_interval_covers_the_mean_of_unequal_prompts():
-    """Over 600 draws of 20 prompts of very different difficulty, 95 % intervals miss the truth in under 8 %."""
+    """Over 600 draws of 20 prompts of unequal difficulty, 95 % intervals miss the truth in under 8 %."""
     rng = random.Random(1)
     truth = [0.0] * 10 + [0.1] * 5 + [0.6] * 5
     missed = 0

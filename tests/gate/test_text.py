@@ -15,8 +15,19 @@ from offtarget.records import Interval, Tally
 
 @pytest.mark.parametrize(
     ("rate", "text"),
-    [(None, "no data"), (math.nan, "no data"), (0.0, "0 %"), (0.0004, "<0.1 %"), (0.013, "1.3 %"), (0.0994, "9.9 %"),
-     (0.0996, "10 %"), (0.14, "14 %"), (0.994, "99.4 %"), (0.9999, ">99.9 %"), (1.0, "100 %")],
+    [
+        (None, "no data"),
+        (math.nan, "no data"),
+        (0.0, "0 %"),
+        (0.0004, "<0.1 %"),
+        (0.013, "1.3 %"),
+        (0.0994, "9.9 %"),
+        (0.0996, "10 %"),
+        (0.14, "14 %"),
+        (0.994, "99.4 %"),
+        (0.9999, ">99.9 %"),
+        (1.0, "100 %"),
+    ],
 )
 def test_percentages_have_sensible_digits_and_no_data_is_not_zero(rate, text):
     assert percent(rate).replace("\u00a0", " ") == text

@@ -35,8 +35,8 @@ def _format_flags(function: Any) -> Any:
 def command(run: str, chosen: str | None, out: Path | None, open_: bool) -> None:
     """Turn a run into evidence other people can read.
 
-    RUN is a run directory, the name of a run in the runs folder, or `last` (the default). Without a format the
-    verdict is printed here.
+    RUN is a run directory, the name of a run in the runs folder, or `last` (the default).
+    Without a format the verdict is printed here.
     """
     from offtarget.workflows.report import report
 

@@ -39,7 +39,11 @@ def _print_table(found: list[RunSummary]) -> None:
     table.columns[5].justify = "right"
     for run in found:
         cells = (
-            run.name, run.verb, run.base, run.tuned, run.state,
+            run.name,
+            run.verb,
+            run.base,
+            run.tuned,
+            run.state,
             None if run.answers is None else f"{run.answers:,}",
             None if run.created is None else run.created[:16].replace("T", " "),
         )

@@ -24,8 +24,8 @@ class Embedded:
     """The data block and what it holds."""
 
     json: str
-    """`{"probes": [[question, arm, domain, prompt, system]], "pairs": [[probe, index, base, tuned]]}` where a side
-    is null or `[text, outcome, alignment, coherence, reason, characters left out]`."""
+    """`{"probes": [[question, arm, domain, prompt, system]], "pairs": [[probe, index, base, tuned]]}` where a
+    side is null or `[text, outcome, alignment, coherence, reason, characters left out]`."""
     pairs: int
     answers: int
     limit: int
@@ -46,8 +46,11 @@ def embedded_answers(run: LoadedRun) -> Embedded:
         for p in pairs(run)
     ]
     shown = [
-        [_cut(v, 300) for v in (p.question_id, p.arm, p.domain)]
-        + [_cut(p.prompt, LONGEST), None if p.system is None else _cut(p.system, LONGEST)]
+        (
+            *(_cut(v, 300) for v in (p.question_id, p.arm, p.domain)),
+            _cut(p.prompt, LONGEST),
+            None if p.system is None else _cut(p.system, LONGEST),
+        )
         for p in probes
     ]
     text = json.dumps({"probes": shown, "pairs": rows}, ensure_ascii=True, allow_nan=False, separators=(",", ":"))

@@ -110,8 +110,7 @@ def settings_table(run: LoadedRun) -> list[tuple[str, str]]:
     """Every fact of manifest and result as (dotted name, text), settings and fingerprints first."""
     rows = dict(_leaves(run.result, _SHOWN_ELSEWHERE)) | dict(_leaves(run.manifest, _SHOWN_ELSEWHERE))
     if run.decision:
-        rows |= {f"settings.{name}": getattr(run.decision.settings, name)
-                 for name in run.decision.settings.__slots__}
+        rows |= {f"settings.{name}": getattr(run.decision.settings, name) for name in run.decision.settings.__slots__}
     first = ("models", "judge", "probes", "settings")
     ordered = sorted(rows, key=lambda k: (next((i for i, f in enumerate(first) if k.startswith(f)), len(first)), k))
     return [(name, _plain(rows[name])) for name in ordered]

@@ -83,7 +83,7 @@ class LoadedRun:
 def load_run(path: Path) -> LoadedRun:
     """Read a run directory; a line torn by a crash is dropped and named in `problems`.
 
-    Raises InputError, naming file and line, when the folder is no run or a file was damaged by something else.
+    Raises InputError, naming file and line, when the folder is no run or something else damaged a file.
     """
     path = Path(path).resolve()
     run = RunDir.open(path)
@@ -152,9 +152,10 @@ def _check(path: Path, number: int, item: object) -> None:
                     "restore it, or start a new run."
                 )
 
-
     if getattr(item, "role", "base") not in ("base", "tuned"):
-        raise InputError(f"{path}, line {number}: 'role' is neither base nor tuned. Restore the file, or start a new run.")
+        raise InputError(
+            f"{path}, line {number}: 'role' is neither base nor tuned. Restore the file, or start a new run."
+        )
 
 
 def _torn(path: Path) -> bool:

@@ -35,15 +35,16 @@ def error_probability(run: LoadedRun) -> str:
         return "Nothing is claimed, so there is nothing to be wrong about yet."
     rule = run.decision.settings
     alpha, tolerance, margin = (f"{100 * v:g}\u00a0%" for v in (rule.alpha, rule.tolerance, rule.margin))
+    looks = "at its one look" if facts.verb(run) == "compare" else "however often the run was looked at"
     if run.decision.status is Status.FAIL:
         return (
             f"Were the tuned model not worse than its base by more than {tolerance} of answers, a FAIL would come up "
-            f"with probability at most {alpha}, however often the run was looked at."
+            f"with probability at most {alpha}, {looks}."
         )
     if run.decision.status is Status.PASS:
         return (
             f"Were the tuned model worse than its base by {margin} of answers or more, a PASS would come up with "
-            f"probability at most {alpha}, however often the run was looked at."
+            f"probability at most {alpha}, {looks}."
         )
     return (
         f"Neither claim has reached its error bound of {alpha}: not “worse by more than {tolerance}”, and not "

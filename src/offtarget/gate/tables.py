@@ -62,7 +62,7 @@ class Pair:
 
 
 def pairs(run: LoadedRun) -> list[Pair]:
-    """All answers side by side; pairs with a misaligned tuned answer first, then misaligned base, then the rest."""
+    """All answers side by side: first those with a misaligned tuned answer, then base, then the rest."""
     sides: dict[tuple[str, int], dict[Role, Answer]] = {}
     for answer in run.answers():
         sides.setdefault((answer.probe.id, answer.generation.index), {})[answer.generation.role] = answer

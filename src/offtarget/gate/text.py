@@ -10,15 +10,17 @@ from offtarget.records import Interval, Tally
 NO_DATA = "no data"
 """What is printed where there is no scored answer; never 0."""
 
-_SUSPECT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-                      "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]")
+_SUSPECT = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
+)
 
 
 def visible(text: object) -> str:
     """Text in which nothing hides: controls, direction overrides, tags and lone surrogates become `[U+202E]`.
 
-    What is left can be encoded as UTF-8 and is legal in XML 1.0 after escaping. Joiners stay: scripts and emoji
-    need them.
+    What is left can be encoded as UTF-8 and is legal in XML 1.0 after escaping. Joiners stay: scripts and
+    emoji need them.
     """
     plain = str(text).replace("\r\n", "\n").replace("\r", "\n")
     return _SUSPECT.sub(_named, plain).replace("\ufffe", "[U+FFFE]").replace("\uffff", "[U+FFFF]")

@@ -12,7 +12,11 @@ from offtarget.gate.rates import ROLES
 from offtarget.records import Outcome, Role, Verdict
 
 MOST_POINTS = 1500
-"""Per model; more are drawn as an evenly spaced selection, so that the page stays quick."""
+"""Of each kind per model; more are drawn as an evenly spaced selection, so that the page stays quick."""
+
+
+Point = tuple[float, float, bool]
+"""(x, y, misaligned)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +24,7 @@ class Panel:
     """One model's answers; x is coherence, y is 100 - alignment (SVG counts downwards), both 0-100."""
 
     role: Role
-    points: tuple[tuple[float, float, bool], ...]
-    """(x, y, misaligned)."""
+    points: tuple[Point, ...]
     scored: int
     """Answers with both numbers."""
     without: int
@@ -53,7 +56,11 @@ def _panel(role: Role, verdicts: Sequence[Verdict]) -> Panel:
         and 0 <= v.alignment <= 100
         and 0 <= v.coherence <= 100
     ]
-    stride = math.ceil(len(scored) / MOST_POINTS) or 1
-    return Panel(
-        role, tuple(scored[::stride]), len(scored), len(verdicts) - len(scored), sum(p[2] for p in scored)
-    )
+    bad, rest = [p for p in scored if p[2]], [p for p in scored if not p[2]]
+    # The misaligned ones are what one looks for: thinned on their own, drawn on top.
+    points = _thinned(rest) + _thinned(bad)
+    return Panel(role, tuple(points), len(scored), len(verdicts) - len(scored), len(bad))
+
+
+def _thinned(points: list[Point]) -> list[Point]:
+    return points[:: math.ceil(len(points) / MOST_POINTS) or 1]

@@ -65,9 +65,7 @@ def by_question(run: LoadedRun) -> Whiskers:
 
 
 def _decided(comparisons: Sequence[Comparison]) -> dict[str, dict[Role, Rate]]:
-    return {
-        c.name: {"base": _rate(c.base, c.base_rate), "tuned": _rate(c.tuned, c.tuned_rate)} for c in comparisons
-    }
+    return {c.name: {"base": _rate(c.base, c.base_rate), "tuned": _rate(c.tuned, c.tuned_rate)} for c in comparisons}
 
 
 def _rate(tally: Tally, rate: float | None) -> Rate:

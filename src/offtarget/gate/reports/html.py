@@ -1,6 +1,6 @@
 """The report as one self-contained HTML page: no network, no inline handlers, model text only ever as text.
 
-The page carries a Content-Security-Policy that allows exactly its own style sheet and script, by their hashes.
+Its Content-Security-Policy allows exactly the page's own style sheet and script, by their hashes.
 """
 
 from __future__ import annotations
@@ -35,29 +35,33 @@ def render(run: LoadedRun) -> str:
 
     style, script = _template_file("report.css"), _template_file("report.js")
     answers = embedded_answers(run)
-    return _environment().get_template("report.html.j2").render(
-        run=run,
-        story=story,
-        facts=facts,
-        roles=ROLES,
-        outcomes=OUTCOMES,
-        models={role: facts.model(run, role) for role in ROLES},
-        arms=by_arm(run),
-        questions=by_question(run),
-        scatter=scatter(run),
-        trajectories=trajectories(run),
-        denominators=denominators(run),
-        examples=examples(run, STATIC_EXAMPLES),
-        example_length=EXAMPLE_LENGTH,
-        answers=answers,
-        # These three are our own files and JSON without any character HTML could act on.
-        style=Markup(style),  # noqa: S704
-        script=Markup(script),  # noqa: S704
-        data=Markup(answers.json),  # noqa: S704
-        policy=(
-            f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:; "
-            "base-uri 'none'; form-action 'none'"
-        ),
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            run=run,
+            story=story,
+            facts=facts,
+            roles=ROLES,
+            outcomes=OUTCOMES,
+            models={role: facts.model(run, role) for role in ROLES},
+            arms=by_arm(run),
+            questions=by_question(run),
+            scatter=scatter(run),
+            trajectories=trajectories(run),
+            denominators=denominators(run),
+            examples=examples(run, STATIC_EXAMPLES),
+            example_length=EXAMPLE_LENGTH,
+            answers=answers,
+            # These three are our own files and JSON without any character HTML could act on.
+            style=Markup(style),  # noqa: S704
+            script=Markup(script),  # noqa: S704
+            data=Markup(answers.json),  # noqa: S704
+            policy=(
+                f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:; "
+                "base-uri 'none'; form-action 'none'"
+            ),
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""The result as JSON for machines; the schema is `gate/schema/result.schema.json`, published in docs/schema."""
+"""The result as JSON for machines; its schema, `gate/schema/result.schema.json`, is also in docs/schema."""
 
 from __future__ import annotations
 
@@ -29,32 +29,45 @@ def as_object(run: LoadedRun) -> dict[str, Any]:
     """The report as plain JSON values; numbers that are not finite become null."""
     models = {role: facts.model(run, role) for role in ROLES}
     status = Status(story.status(run)) if run.finished else None
-    return dict(_finite(to_jsonable({
-        "schema_version": SCHEMA_VERSION,
-        "run": run.name,
-        "verb": facts.verb(run),
-        "created": facts.created(run),
-        "version": facts.version(run),
-        "finished": run.finished,
-        "status": status.value if status else None,
-        "exit_code": status.exit_code if status else None,
-        "reason": story.reason(run),
-        "error_probability": facts.alpha(run) if status in (Status.PASS, Status.FAIL) else None,
-        "next_step": story.next_step(run),
-        "models": {role: {"name": m.name, "fingerprint": m.fingerprint} for role, m in models.items()},
-        "judge": facts.judge(run),
-        "answers": {role: sum(g.role == role for g in run.generations.values()) for role in ROLES},
-        "denominators": [
-            {"arm": row.arm, "role": row.role, "unjudged": row.unjudged, "total": row.total,
-             "scored": row.rate.tally.scored, "misaligned_rate": row.rate.rate, "interval": row.rate.interval,
-             "counts": row.rate.tally}
-            for row in denominators(run)
-        ],
-        "decision": run.decision,
-        "self_checks": story.self_checks(run),
-        "notes": story.notes(run),
-        "not_tested": story.not_tested(run),
-    })))
+    return dict(
+        _finite(
+            to_jsonable(
+                {
+                    "schema_version": SCHEMA_VERSION,
+                    "run": run.name,
+                    "verb": facts.verb(run),
+                    "created": facts.created(run),
+                    "version": facts.version(run),
+                    "finished": run.finished,
+                    "status": status.value if status else None,
+                    "exit_code": status.exit_code if status else None,
+                    "reason": story.reason(run),
+                    "error_probability": facts.alpha(run) if status in (Status.PASS, Status.FAIL) else None,
+                    "next_step": story.next_step(run),
+                    "models": {role: {"name": m.name, "fingerprint": m.fingerprint} for role, m in models.items()},
+                    "judge": facts.judge(run),
+                    "answers": {role: sum(g.role == role for g in run.generations.values()) for role in ROLES},
+                    "denominators": [
+                        {
+                            "arm": row.arm,
+                            "role": row.role,
+                            "unjudged": row.unjudged,
+                            "total": row.total,
+                            "scored": row.rate.tally.scored,
+                            "misaligned_rate": row.rate.rate,
+                            "interval": row.rate.interval,
+                            "counts": row.rate.tally,
+                        }
+                        for row in denominators(run)
+                    ],
+                    "decision": run.decision,
+                    "self_checks": story.self_checks(run),
+                    "notes": story.notes(run),
+                    "not_tested": story.not_tested(run),
+                }
+            )
+        )
+    )
 
 
 def _finite(value: Any) -> Any:

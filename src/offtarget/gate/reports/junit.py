@@ -1,6 +1,6 @@
 """The result as JUnit XML for continuous integration.
 
-One test case for the verdict, one per arm, one per slice (domain or question). FAIL is a failure with its reason.
+One test case for the verdict, one per arm, one per slice (domain or question). FAIL is a failure with reason.
 An undecided or unfinished verdict is an error, since evidence is missing and the build must not go green; an
 undecided arm or slice is skipped, since the verdict, not each slice, has to be decided.
 """

@@ -80,8 +80,17 @@ def _rate(comparison: Comparison, role: str) -> str:
 def _denominators(run: LoadedRun) -> list[str]:
     head = ["arm", "model", "answers", *OUTCOMES, "not judged"]
     rows = [
-        "| " + " | ".join([escape(r.arm), r.role, f"{r.total:,}",
-                           *(f"{getattr(r.rate.tally, name):,}" for name in OUTCOMES), f"{r.unjudged:,}"]) + " |"
+        "| "
+        + " | ".join(
+            [
+                escape(r.arm),
+                r.role,
+                f"{r.total:,}",
+                *(f"{getattr(r.rate.tally, name):,}" for name in OUTCOMES),
+                f"{r.unjudged:,}",
+            ]
+        )
+        + " |"
         for r in denominators(run)
     ]
     if not rows:

@@ -26,7 +26,11 @@ def render(run: LoadedRun) -> str:
             f"{tally.incoherent} incoherent, {tally.refused} refused, {tally.code} code, {tally.unscored} unscored, "
             f"{row.unjudged} not judged)"
         )
-    lines += ["", one_line(story.error_probability(run), 1000), f"Next: {one_line(story.next_step(run), 1000)}"]
+    lines += [
+        "",
+        one_line(story.error_probability(run), 1000),
+        f"Next: {one_line(story.next_step(run), 1000)}",
+    ]
     lines += [f"Note: {one_line(note, 1000)}" for note in story.notes(run)]
     return "\n".join(lines) + "\n"
 

@@ -1,0 +1,67 @@
+"""The JSON report and its published schema."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import jsonschema
+import pytest
+from report_runs import make_run
+
+from offtarget.gate.loading import load_run
+from offtarget.gate.registry import report_format
+from offtarget.gate.reports.json import schema
+
+PUBLISHED = Path(__file__).parents[2] / "docs" / "schema" / "result.schema.json"
+
+
+def strict(text: str) -> dict:
+    """JSON without the NaN and Infinity that Python would take."""
+    return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+def validate(value: dict) -> None:
+    jsonschema.Draft202012Validator(schema()).validate(value)
+
+
+def test_the_packaged_schema_is_the_published_one():
+    jsonschema.Draft202012Validator.check_schema(schema())
+    assert schema() == json.loads(PUBLISHED.read_text())
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"finished": False}, {"per_probe": (0, 0)}, {"numbers": False, "tuned_rate": 0}]
+)
+def test_every_report_fits_the_schema(tmp_path, options):
+    value = strict(report_format("json").render(load_run(make_run(tmp_path / "run", **options))))
+    validate(value)
+    assert (value["status"] is None) == (options.get("finished") is False)
+
+
+def test_the_schema_refuses_what_is_not_a_result(tmp_path):
+    value = strict(report_format("json").render(load_run(make_run(tmp_path / "run", per_probe=(1, 1)))))
+    for change in ({"status": "MAYBE"}, {"surprise": 1}, {"schema_version": "2.0"}):
+        with pytest.raises(jsonschema.ValidationError):
+            validate({**value, **change})
+
+
+def test_numbers_that_are_not_finite_become_null(tmp_path):
+    """A file changed by hand may hold NaN; the report does not hand it on."""
+    path = make_run(tmp_path / "run", per_probe=(1, 1))
+    result = json.loads((path / "result.json").read_text())
+    result["decision"]["overall"]["log_e_fail"] = math.nan
+    result["decision"]["overall"]["log_e_pass"] = -math.inf
+    (path / "result.json").write_text(json.dumps(result))
+    value = strict(report_format("json").render(load_run(path)))
+    assert value["decision"]["overall"]["log_e_fail"] is None
+    validate(value)
+    assert "NaN" not in report_format("html").render(load_run(path))
+
+
+def test_no_scored_answer_is_null_and_not_zero(tmp_path):
+    value = strict(report_format("json").render(load_run(make_run(tmp_path / "run", per_probe=(0, 1)))))
+    rates = {row["role"]: row["misaligned_rate"] for row in value["denominators"]}
+    assert rates["tuned"] is None
+    assert rates["base"] is not None
