@@ -46,8 +46,9 @@ def check(
     """Compare two models question by question and stop as soon as the evidence decides.
 
     `base`, `tuned` and `judge` are model names (`organism/base`, `hf/PATH`, `hf/BASE+ADAPTER`, `openai/NAME`) or
-    objects of your own that implement `ChatModel` and `Judge`; `probes` is a bank's name, a
-    question file or a ProbeBank; `prefix` adds an arm that asks the plain questions behind that text. Raises InputError for anything the user can fix, EvidenceError when evidence is missing, and
+    objects of your own that implement `ChatModel` and `Judge`; `probes` is a bank's name, a question file or a
+    ProbeBank; `prefix` adds an arm that asks the plain questions behind that text.
+    Raises InputError for anything the user can fix, EvidenceError when evidence is missing, and
     RunInterrupted on Ctrl-C, after which `resume` goes on.
     """
     settings = settings or CheckSettings()
