@@ -7,6 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from offtarget.cli.app import main
 from offtarget.cli.compare import command
 
 
@@ -30,9 +31,7 @@ def _runs(tmp_path, monkeypatch):
     monkeypatch.setenv("OFFTARGET_RUNS", str(tmp_path / "runs"))
 
 
-@pytest.mark.parametrize(
-    ("misaligned", "code", "word"), [(0, 0, "PASS"), (18, 1, "FAIL"), (2, 3, "UNDECIDED")]
-)
+@pytest.mark.parametrize(("misaligned", "code", "word"), [(0, 0, "PASS"), (18, 1, "FAIL"), (2, 3, "UNDECIDED")])
 def test_exit_code_and_first_line_are_the_verdict(misaligned, code, word, tmp_path):
     """0 PASS, 1 FAIL, 3 UNDECIDED; both denominators and the next step are printed."""
     base, tuned = table(tmp_path / "b.jsonl", 0), table(tmp_path / "t.jsonl", misaligned)
@@ -42,6 +41,17 @@ def test_exit_code_and_first_line_are_the_verdict(misaligned, code, word, tmp_pa
     assert "base: 240 scored of 240 answers; not in the rate: 0 refused" in result.output
     assert "offtarget report" in result.output
     assert "\x1b" not in result.output
+
+
+def test_the_installed_command_exits_with_the_verdict(tmp_path, monkeypatch, capsys):
+    """Through the real entry point FAIL is exit code 1, and a wrong file is 2 with one sentence."""
+    base, tuned = table(tmp_path / "b.jsonl", 0), table(tmp_path / "t.jsonl", 18)
+    for path, code in ((tuned, 1), (str(tmp_path / "absent.csv"), 2)):
+        monkeypatch.setattr("sys.argv", ["offtarget", "compare", "--base", base, "--tuned", path])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        assert caught.value.code == code
+    assert capsys.readouterr().err == f"Error: {tmp_path / 'absent.csv'} does not exist.\n"
 
 
 def test_json_output_is_the_result_and_nothing_else(tmp_path):

@@ -127,7 +127,7 @@ def _one(
         "tuned": _model(tuned, options.where_tuned, options.judge_tuned),
     }
     judge = _judge(options)
-    slug = f"{_stem(base.path)}-{_stem(tuned.path)}"
+    slug = f"{_stem(base.path)[-24:]}-{_stem(tuned.path)[-34:]}"
     with RunDir.create("compare", slug, path=out) as run:
         write_json(run.file("run.json"), _manifest(base, tuned, paired, settings, options, models, judge))
         _write(run, "probes.jsonl", paired.probes)
