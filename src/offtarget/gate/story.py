@@ -7,7 +7,7 @@ import shlex
 from offtarget.gate import facts
 from offtarget.gate.loading import LoadedRun
 from offtarget.gate.text import percent, points, sentence
-from offtarget.records import Comparison, Status
+from offtarget.records import Comparison, Role, Status
 
 UNFINISHED = "UNFINISHED"
 """Shown in place of a status while no decision was written."""
@@ -65,8 +65,22 @@ def next_step(run: LoadedRun) -> str:
         return "Nothing found here speaks against shipping. Read what was not tested before you rely on it."
     more = f" about {decision.answers_to_go:,} more tuned answers are needed" if decision.answers_to_go else ""
     if facts.verb(run) == "check":
-        return f"Collect more evidence:{more or ' more answers are needed'}. Go on with: {command} --max-answers N"
+        again = f"offtarget check --base {_quoted(run, 'base')} --tuned {_quoted(run, 'tuned')} --max-answers"
+        return f"Collect more evidence:{more or ' more answers are needed'}. Check again: {again} {_larger(run)}"
     return f"Bring more judged answers:{more or ' more answers are needed'}. Do not treat this as a pass."
+
+
+def _quoted(run: LoadedRun, role: Role) -> str:
+    return shlex.quote(facts.model(run, role).name)
+
+
+def _larger(run: LoadedRun) -> str:
+    assert run.decision is not None
+    spent = facts.setting(run, "max_answers")
+    if not isinstance(spent, int):
+        spent = run.decision.overall.tuned.total
+    wanted = spent + (run.decision.answers_to_go or spent)
+    return str(-(-wanted // 100) * 100)
 
 
 def not_tested(run: LoadedRun) -> tuple[str, ...]:
