@@ -21,9 +21,7 @@ def test_closure_is_the_least_mean_over_all_sets(values):
     expected = []
     for i in range(len(values)):
         others = values[:i] + values[i + 1 :]
-        sets = itertools.chain.from_iterable(
-            itertools.combinations(others, k) for k in range(len(others) + 1)
-        )
+        sets = itertools.chain.from_iterable(itertools.combinations(others, k) for k in range(len(others) + 1))
         expected.append(min(log_mean([values[i], *s]) for s in sets))
     assert closed_log_e(values) == pytest.approx(expected, abs=1e-9)
 

@@ -17,9 +17,7 @@ def _kl(p: float, q: np.ndarray) -> np.ndarray:
     return p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
 
 
-@pytest.mark.parametrize(
-    ("tuned", "base", "difference", "ratio"), [(0.2, 0.001, 0.01, 4), (0.1, 0.1, 0.05, 1.3)]
-)
+@pytest.mark.parametrize(("tuned", "base", "difference", "ratio"), [(0.2, 0.001, 0.01, 4), (0.1, 0.1, 0.05, 1.3)])
 def test_projection_is_the_nearest_point_of_the_border(tuned, base, difference, ratio):
     """No point of the null's border is nearer in Kullback-Leibler divergence than the projection."""
     t0, b0 = reverse_information_projection(tuned, base, difference, ratio)
@@ -81,13 +79,9 @@ def test_evidence_moves_with_the_answers(counts):
     t1, t0, b1, b0 = counts
     for worse_counts in ((t1 + 1, t0, b1, b0 + 1), (t1 + 1, t0, b1 + 1, b0), (t1, t0 + 1, b1, b0 + 1)):
         less = (t1, t0 + 1, b1 + 1, b0)
+        assert block_mixture("worse", 0.01, 4).log_e(worse_counts)[0] >= block_mixture("worse", 0.01, 4).log_e(less)[0]
         assert (
-            block_mixture("worse", 0.01, 4).log_e(worse_counts)[0]
-            >= block_mixture("worse", 0.01, 4).log_e(less)[0]
-        )
-        assert (
-            block_mixture("better", 0.05, 4).log_e(worse_counts)[0]
-            <= block_mixture("better", 0.05, 4).log_e(less)[0]
+            block_mixture("better", 0.05, 4).log_e(worse_counts)[0] <= block_mixture("better", 0.05, 4).log_e(less)[0]
         )
 
 

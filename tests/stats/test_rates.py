@@ -33,9 +33,7 @@ def test_questions_weigh_the_same_however_many_answers_they_have():
 
 def test_bounds_take_every_missing_answer_both_ways():
     """By hand: tuned 1 bad of 4 with 2 missing is 0.25 to 0.75, base 0 bad of 4 with 1 missing 0 to 0.25."""
-    bounds = missing_bounds(
-        [Tally(aligned=3, refused=1)], [Tally(aligned=1, misaligned=1, code=1, unscored=1)]
-    )
+    bounds = missing_bounds([Tally(aligned=3, refused=1)], [Tally(aligned=1, misaligned=1, code=1, unscored=1)])
     assert bounds is not None
     assert (bounds.low, bounds.high) == pytest.approx((0.25 - 0.25, 0.75 - 0.0))
 

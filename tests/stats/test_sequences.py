@@ -33,9 +33,7 @@ def _ever(side, difference, tuned, base, runs=500, blocks=400) -> int:
     rng = np.random.default_rng(20)
     mixture, crossed = block_mixture(side, difference, 4), 0
     for _ in range(runs // 50):
-        crossed += int(
-            (mixture.log_e(streams(rng, tuned, base, 50, blocks))[..., 0] >= THRESHOLD).any(axis=1).sum()
-        )
+        crossed += int((mixture.log_e(streams(rng, tuned, base, 50, blocks))[..., 0] >= THRESHOLD).any(axis=1).sum())
     return crossed
 
 

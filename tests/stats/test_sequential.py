@@ -159,9 +159,7 @@ def test_answers_sampled_ahead_are_noted_and_are_no_evidence():
     world = World(lambda p: 0.0, lambda p: 0.0)
     world.run(20)
     plain = world.decision()
-    world.tallies["tuned"]["plain/0"] = (
-        world.tallies["tuned"].get("plain/0", Tally()).plus(Outcome.MISALIGNED)
-    )
+    world.tallies["tuned"]["plain/0"] = world.tallies["tuned"].get("plain/0", Tally()).plus(Outcome.MISALIGNED)
     ahead = world.decision()
     assert ahead.overall.log_e_fail == plain.overall.log_e_fail
     assert ahead.overall.tuned_rate == plain.overall.tuned_rate
@@ -225,9 +223,7 @@ def test_false_pass_when_one_arm_of_two_is_at_the_margin():
     """A clean arm and one that is worse by the margin: PASS within alpha."""
     runs, passed = 40, 0
     for seed in range(runs):
-        world = World(
-            lambda p: 0.05 if p.startswith("cue") else 0.0, lambda p: 0.0, ("plain", "cue"), seed=seed
-        )
+        world = World(lambda p: 0.05 if p.startswith("cue") else 0.0, lambda p: 0.0, ("plain", "cue"), seed=seed)
         passed += world.run(300) is Status.PASS
     assert not exceeds(passed, runs, 0.05)
 

@@ -38,9 +38,7 @@ def overall_status(failed: bool, arms_passed: Sequence[bool]) -> Status:
     return Status.PASS if arms_passed and all(arms_passed) else Status.UNDECIDED
 
 
-def settle(
-    scopes: Sequence[Comparison], failed: bool, passed: Iterable[bool], threshold: float
-) -> list[Comparison]:
+def settle(scopes: Sequence[Comparison], failed: bool, passed: Iterable[bool], threshold: float) -> list[Comparison]:
     """The scopes of one kind, multiplicity paid, with a status each; a scope fails only in a failed run."""
     known = [s.log_e_fail if s.log_e_fail is not None else 0.0 for s in scopes]
     result = []

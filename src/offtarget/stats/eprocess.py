@@ -88,9 +88,7 @@ def _alternatives(side: Side, differences: Array) -> tuple[Array, Array, Array]:
     share = np.where(excluded, NO_DIFFERENCE_WEIGHT, 0.0)
     count = len(differences)
     tuned = np.concatenate([tuned.reshape(count, -1), base[:, :, 0]], axis=1)
-    weights = np.concatenate(
-        [weights.reshape(count, -1) * (1 - share[:, None]), BASE_WEIGHTS * share[:, None]], axis=1
-    )
+    weights = np.concatenate([weights.reshape(count, -1) * (1 - share[:, None]), BASE_WEIGHTS * share[:, None]], axis=1)
     base = np.concatenate([base.reshape(count, -1), base[:, :, 0]], axis=1)
     tuned = np.clip(tuned, SMALLEST_RATE, 1 - SMALLEST_RATE)
     gap = tuned - base - differences[:, None]
@@ -118,7 +116,5 @@ def block_mixture(side: Side, differences: ArrayLike, ratio: float) -> BlockMixt
     """
     values = tuple(float(d) for d in np.atleast_1d(np.asarray(differences, dtype=float)))
     if not all(-1 < d < 1 for d in values) or not ratio > 0:
-        raise ValueError(
-            f"differences must lie strictly between -1 and 1 and the ratio above 0: {values}, {ratio}"
-        )
+        raise ValueError(f"differences must lie strictly between -1 and 1 and the ratio above 0: {values}, {ratio}")
     return _mixture(side, values, float(ratio))

@@ -60,9 +60,7 @@ class LiveScopes:
             tuned=total_tally(self._tally("tuned", p) for p in probes),
             base_rate=base_rate,
             tuned_rate=tuned_rate,
-            difference=tuned_rate - base_rate
-            if known and tuned_rate is not None and base_rate is not None
-            else None,
+            difference=tuned_rate - base_rate if known and tuned_rate is not None and base_rate is not None else None,
             interval=average_interval(parts, ratio, self.settings.alpha) if known else None,
             missing_bounds=self._missing(probes, arm_of),
             log_e_fail=float(self.worse.log_e(parts.sum(axis=0))[0]) if known else None,

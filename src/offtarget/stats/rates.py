@@ -66,9 +66,7 @@ def rate_interval(misaligned: int, scored: int, alpha: float) -> Interval | None
     """Exact interval for one rate at one look: Clopper and Pearson (1934). None when scored is 0."""
     if not scored:
         return None
-    ways = [
-        math.lgamma(scored + 1) - math.lgamma(i + 1) - math.lgamma(scored - i + 1) for i in range(scored + 1)
-    ]
+    ways = [math.lgamma(scored + 1) - math.lgamma(i + 1) - math.lgamma(scored - i + 1) for i in range(scored + 1)]
     log_ways, successes = np.array(ways), np.arange(scored + 1)
 
     def at_least(count: int, rate: float) -> float:

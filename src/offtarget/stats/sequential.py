@@ -79,9 +79,7 @@ class SequentialTest:
         index = self._arms.index(arm) if arm in self._arms else -1
         for probe, _, _ in answers:
             if index < 0 or self._arm_of.get(probe) != index:
-                raise InputError(
-                    f"Probe {probe!r} is not in arm {arm!r}; a block holds answers of one arm only."
-                )
+                raise InputError(f"Probe {probe!r} is not in arm {arm!r}; a block holds answers of one arm only.")
         touched = set()
         for probe, misaligned, column in answers:
             column += 0 if misaligned else 1
@@ -163,15 +161,11 @@ class SequentialTest:
         arms_of, all_probes = self._arm_of, list(self._arm_of)
         overall = view.comparison("overall", OVERALL, self._by_arm, all_probes, arms_of)
         arms = [
-            view.comparison(
-                "arm", name, self._by_arm[i : i + 1], [p for p in all_probes if arms_of[p] == i], arms_of
-            )
+            view.comparison("arm", name, self._by_arm[i : i + 1], [p for p in all_probes if arms_of[p] == i], arms_of)
             for i, name in enumerate(self._arms)
         ]
         domains = view.slices("domain", self._domain_names, self._by_domain, self._domain_of, arms_of)
-        questions = view.slices(
-            "question", self._question_names, self._by_question, self._question_of, arms_of
-        )
+        questions = view.slices("question", self._question_names, self._by_question, self._question_of, arms_of)
         overall = view.with_evidence(overall, self._combined, float(self._arm_pass.min()))
         ahead = view.sampled_ahead(int(self._by_arm.sum()), all_probes)
         return conclude(

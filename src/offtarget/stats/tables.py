@@ -60,11 +60,7 @@ def _check_same_probes(base: Tallies, tuned: Tallies, arms: Mapping[str, Sequenc
             "Both models must be asked the same questions."
         )
     for name, table, other in (("base", base, tuned), ("tuned", tuned, base)):
-        absent = [
-            p
-            for p in dict.fromkeys([*other, *(p for group in arms.values() for p in group)])
-            if p not in table
-        ]
+        absent = [p for p in dict.fromkeys([*other, *(p for group in arms.values() for p in group)]) if p not in table]
         if absent:
             raise InputError(
                 f"The {name} table lacks {len(absent)} question(s) of the comparison: {_listed(absent)}. "
@@ -130,23 +126,17 @@ def decide_tables(
             "Check the judge's columns: blank, refused and incoherent answers do not count as scored."
         )
 
-    def scope(
-        kind: Literal["overall", "arm", "domain", "question"], name: str, members: Sequence[str]
-    ) -> Comparison:
+    def scope(kind: Literal["overall", "arm", "domain", "question"], name: str, members: Sequence[str]) -> Comparison:
         return _compare(kind, name, members, aside, base, tuned, settings)
 
     overall = scope("overall", "overall", probes)
     arm_scopes = [scope("arm", name, members) for name, members in arms.items()]
-    domain_scopes = [
-        scope("domain", d, [p for p in probes if domains[p] == d]) for d in _ordered(domains, probes)
-    ]
+    domain_scopes = [scope("domain", d, [p for p in probes if domains[p] == d]) for d in _ordered(domains, probes)]
     question_scopes = [
         scope("question", q, [p for p in probes if questions[p] == q]) for q in _ordered(questions, probes)
     ]
     threshold = log_threshold(settings)
-    combined = combined_log_e(
-        _known(overall), [_known(a) for a in arm_scopes], [_known(d) for d in domain_scopes]
-    )
+    combined = combined_log_e(_known(overall), [_known(a) for a in arm_scopes], [_known(d) for d in domain_scopes])
     least_pass = min(0.0 if a.log_e_pass is None else a.log_e_pass for a in arm_scopes)
     overall = replace(overall, log_e_fail=combined, log_e_pass=least_pass)
     by_question = [q.difference for q in question_scopes if q.difference is not None]

@@ -52,9 +52,7 @@ def reason_for(decision: Decision) -> str:
     empty = [a.name for a in decision.arms if a.difference is None]
     if empty:
         where = ", ".join(empty)
-        return (
-            f"no verdict without scored answers of both models in {where}; {rates_phrase(decision.overall)}"
-        )
+        return f"no verdict without scored answers of both models in {where}; {rates_phrase(decision.overall)}"
     to_go = decision.answers_to_go
     more = "" if to_go is None else f"; about {to_go:,} more tuned answers at the present rates"
     return (
