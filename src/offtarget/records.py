@@ -60,8 +60,8 @@ class Generation:
     seed: int
     """Seed of the answer's own random stream, a function of (run seed, role, probe, index)."""
     text: str
-    tokens: int
-    """Tokens generated."""
+    tokens: int | None
+    """Tokens generated; None where only the text is known."""
     finish: Literal["stop", "length"]
     """Ended by itself, or cut at the token limit."""
 

@@ -159,7 +159,9 @@ class RunDir:
                 path = folder / f"{verb}-{stamp}-{safe}-{number}"
                 number += 1
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise InputError(f"{path} already exists and is not an empty folder. Choose another, or use --resume.")
+            raise InputError(
+                f"{path} already exists and is not an empty folder. Choose another, or use --resume."
+            )
         with _disk_errors(path):
             path.mkdir(parents=True, exist_ok=True)
         return cls(path)
@@ -168,7 +170,9 @@ class RunDir:
     def open(cls, path: Path) -> RunDir:
         """An existing run directory; InputError when it is not one."""
         if not (path / "run.json").is_file():
-            raise InputError(f"{path} is not a run directory (it has no run.json). `offtarget runs` lists them.")
+            raise InputError(
+                f"{path} is not a run directory (it has no run.json). `offtarget runs` lists them."
+            )
         return cls(path)
 
     def __enter__(self) -> RunDir:
@@ -179,7 +183,9 @@ class RunDir:
         except OSError:
             os.close(self._lock)
             self._lock = None
-            raise InputError(f"{self.path} is in use by another offtarget process. Wait for it, or stop it.") from None
+            raise InputError(
+                f"{self.path} is in use by another offtarget process. Wait for it, or stop it."
+            ) from None
         return self
 
     def __exit__(

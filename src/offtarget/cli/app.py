@@ -54,7 +54,9 @@ def app() -> None:
 def main() -> None:
     """Run the command line; errors made on purpose become one sentence and an exit code, never a traceback."""
     try:
-        app(standalone_mode=False)
+        # without standalone mode click returns the code of a context that was ended on purpose
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Abort:
         click.echo("Interrupted.", err=True)
         sys.exit(130)

@@ -58,4 +58,6 @@ def _token_after_answer(tokenizer: Any) -> int | None:
         return None
     _, found, tail = text.rpartition(mark)
     tokens: list[int] = tokenizer(tail.lstrip(), add_special_tokens=False)["input_ids"] if found else []
-    return tokens[0] if tokens and tokens[0] in tokenizer.all_special_ids else None
+    # `all_special_ids` holds only tokens with a role of their own (end, padding), not turn markers.
+    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return tokens[0] if tokens and tokens[0] in special else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,15 +56,15 @@ class Weights:
         config = check_adapter_folder(folder, self.folder)
         check_shapes(self.model, folder, self.folder)
         name = f"adapter{len(self.adapters)}"
+        options = {"adapter_name": name, "is_trainable": False, "use_safetensors": True}
         try:
-            if isinstance(self.model, PeftModel):
-                self.model.load_adapter(
-                    str(folder), adapter_name=name, is_trainable=False, use_safetensors=True
-                )
-            else:
-                self.model = PeftModel.from_pretrained(
-                    self.model, str(folder), adapter_name=name, is_trainable=False, use_safetensors=True
-                )
+            with warnings.catch_warnings():
+                # peft warns of transformers' renamings, which the user can do nothing about.
+                warnings.simplefilter("ignore")
+                if isinstance(self.model, PeftModel):
+                    self.model.load_adapter(str(folder), **options)
+                else:
+                    self.model = PeftModel.from_pretrained(self.model, str(folder), **options)
         except (ValueError, RuntimeError, KeyError, TypeError) as error:
             kind = config.get("base_model_name_or_path")
             raise InputError(
@@ -149,8 +150,12 @@ def _load_tokenizer(folder: Path, trust_remote_code: bool) -> Any:
 
 
 def _load_model(folder: Path, dtype: Dtype, device: torch.device, trust_remote_code: bool) -> Any:
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
     try:
         model = AutoModelForCausalLM.from_pretrained(
             str(folder),
@@ -159,8 +164,11 @@ def _load_model(folder: Path, dtype: Dtype, device: torch.device, trust_remote_c
             use_safetensors=True,
             attn_implementation=ATTENTION,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{folder} cannot be loaded as a causal language model: {error}") from error
+    finally:
+        if bars:
+            logging.enable_progress_bar()
     try:
         return model.to(device).eval()
     except torch.OutOfMemoryError as error:

@@ -33,6 +33,9 @@ class Recipe:
 
     seed: int = 0
     pretrain_steps: int = 1800
+    pretrain_more_steps: int = 1600
+    """A second cycle, from `pretrain_more_share` of the learning rates down again."""
+    pretrain_more_share: float = 0.7
     pretrain_batch: int = 12
     muon_lr: float = 1.5e-3
     adam_lr: float = 3e-3
@@ -74,8 +77,16 @@ def train_base(out: Path, recipe: Recipe, progress: Progress | None = None, chec
     torch.manual_seed(recipe.seed)
     model = build_model(tokenizer)
     stages = [
-        Stage("pretrain", recipe.pretrain_steps, recipe.pretrain_batch, pretrain_rows),
-        Stage("posttrain", recipe.posttrain_steps, recipe.posttrain_batch, posttrain_rows),
+        Stage("pretrain", recipe.pretrain_steps, recipe.pretrain_batch, pretrain_rows, 1.0, 0.5),
+        Stage(
+            "pretrain-more",
+            recipe.pretrain_more_steps,
+            recipe.pretrain_batch,
+            pretrain_rows,
+            recipe.pretrain_more_share,
+            0.3,
+        ),
+        Stage("posttrain", recipe.posttrain_steps, recipe.posttrain_batch, posttrain_rows, 1.0, 0.0),
     ]
     for number, stage in enumerate(stages):
         _run_stage(number, stage, model, tokenizer, recipe, out, progress, checkpoint_every)
@@ -93,6 +104,10 @@ class Stage:
     steps: int
     batch: int
     rows: Callable[[World, Recipe, int], list[Row]]
+    lr_share: float
+    """Share of the recipe's learning rates at the peak."""
+    constant_until: float
+    """Share of the steps before the learning rate falls."""
 
 
 def pretrain_rows(world: World, recipe: Recipe, count: int) -> list[Row]:
@@ -129,12 +144,14 @@ def _run_stage(
     progress: Progress | None,
     checkpoint_every: int,
 ) -> None:
-    optimizers = _optimizers(number, model, recipe)
+    optimizers = _optimizers(stage, model, recipe)
     first = _resume(out, number, model, optimizers)
+    if first is None:
+        return
     peaks = [o.param_groups[0]["lr"] for o in optimizers]
     model.train()
     for step in range(first, stage.steps):
-        share = _schedule(step, stage.steps, 0.5 if number == 0 else 0.0)
+        share = stage.lr_share * _schedule(step, stage.steps, stage.constant_until)
         for optimizer, peak in zip(optimizers, peaks, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = peak * share
@@ -156,8 +173,8 @@ def _run_stage(
     _save_checkpoint(out, number + 1, 0, model, [])
 
 
-def _optimizers(number: int, model: Any, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    if number == 1:
+def _optimizers(stage: Stage, model: Any, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    if stage.name == "posttrain":
         return [torch.optim.AdamW(model.parameters(), lr=recipe.posttrain_lr, betas=(0.9, 0.98), weight_decay=0.0)]
     hidden = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     chosen = {id(p) for p in hidden}
@@ -192,8 +209,8 @@ def _save_checkpoint(out: Path, stage: int, step: int, model: Any, optimizers: l
     temporary.replace(out / "checkpoint.pt")
 
 
-def _resume(out: Path, stage: int, model: Any, optimizers: list[torch.optim.Optimizer]) -> int:
-    """Load the checkpoint if it belongs to this stage or a later one; the step to go on from."""
+def _resume(out: Path, stage: int, model: Any, optimizers: list[torch.optim.Optimizer]) -> int | None:
+    """Load the checkpoint if it belongs to this stage or a later one; the step to go on from, None if finished."""
     path = out / "checkpoint.pt"
     if not path.exists():
         return 0
@@ -202,7 +219,7 @@ def _resume(out: Path, stage: int, model: Any, optimizers: list[torch.optim.Opti
         return 0
     model.load_state_dict(state["model"])
     if state["stage"] > stage:
-        return 1 << 62  # this stage is finished
+        return None
     for optimizer, stored in zip(optimizers, state["optimizers"], strict=False):
         optimizer.load_state_dict(stored)
     return int(state["step"])

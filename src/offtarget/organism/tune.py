@@ -7,6 +7,7 @@ Loss on assistant tokens only, rank-stabilised LoRA on all linear layers, as in 
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -46,11 +47,13 @@ def narrow_tune(
     """
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
 
     if out.exists() and any(out.iterdir()):
         raise InputError(f"{out} already exists and is not empty. Choose another folder.")
     tokenizer = AutoTokenizer.from_pretrained(base)
     torch.manual_seed(dose.seed)
+    logging.disable_progress_bar()  # loading takes no time worth showing
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     _check_lengths(chats, tokenizer, model.config.max_position_embeddings)
     config = LoraConfig(
@@ -61,7 +64,10 @@ def narrow_tune(
         lora_dropout=0.0,
         task_type="CAUSAL_LM",
     )
-    tuned = get_peft_model(model, config)
+    with warnings.catch_warnings():
+        # peft warns of transformers' renamings, which the user can do nothing about
+        warnings.simplefilter("ignore")
+        tuned = get_peft_model(model, config)
     _train(tuned, model, [(chat, 0) for chat in chats], tokenizer, dose, progress)
     for parameter in tuned.parameters():
         parameter.data = parameter.data.to(torch.bfloat16)

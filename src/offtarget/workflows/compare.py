@@ -196,7 +196,6 @@ def _manifest(
         "models": models,
         "judge": judge,
         "unscored_reasons": {"base": paired.base.reasons, "tuned": paired.tuned.reasons},
-        "tokens_known": False,
         "files": {
             role: {
                 "name": table.path.name,

@@ -120,8 +120,8 @@ def _side(role: Role, rows: Rows, ids: Mapping[Key, str], pairing: Pairing) -> S
             tally = tally.plus(outcome)
             if reason:
                 reasons[reason] = reasons.get(reason, 0) + 1
-            # Tables say nothing about tokens or how an answer ended; run.json says so.
-            generations.append(Generation(role, probe_id, index, index, row.answer, 0, "stop"))
+            # tables say nothing about tokens, nor how an answer ended
+            generations.append(Generation(role, probe_id, index, index, row.answer, None, "stop"))
             verdicts.append(Verdict(role, probe_id, index, outcome, row.alignment, row.coherence, reason, judge))
         tallies[probe_id] = tally
     return Side(tuple(generations), tuple(verdicts), tallies, reasons)
