@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,9 @@ def make_adapter(
     config = LoraConfig(
         r=rank, lora_alpha=2 * rank, use_rslora=rslora, target_modules=names, task_type="CAUSAL_LM"
     )
-    model = get_peft_model(model, config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # peft on renamed attributes of transformers, and on Conv1D
+        model = get_peft_model(model, config)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
