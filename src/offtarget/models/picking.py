@@ -17,11 +17,10 @@ def pick_tokens(logits: Tensor, uniform: Tensor, temperature: float, top_p: floa
     weights = kept_probabilities(logits, temperature, top_p)
     # float64 only for the sums: in float32 the tail of a large vocabulary would be rounded away.
     cumulative = weights.cumsum(dim=-1, dtype=torch.float64)
-    target = uniform[:, None] * cumulative[:, -1:]
-    token = torch.searchsorted(cumulative, target, right=True).squeeze(-1)
-    # Rounding of u * total can reach the total itself; the last token with any weight is then meant.
-    last = torch.searchsorted(cumulative, cumulative[:, -1:].contiguous(), right=False).squeeze(-1)
-    return torch.minimum(token, last)
+    total = cumulative[:, -1:].contiguous()
+    # u * total can round up to the total, beyond the last token with any weight.
+    target = torch.minimum(uniform[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(cumulative, target, right=True).squeeze(-1)
 
 
 def kept_probabilities(logits: Tensor, temperature: float, top_p: float) -> Tensor:

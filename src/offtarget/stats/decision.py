@@ -73,7 +73,8 @@ def conclude(
     slices: list[Comparison] = []
     for group in (domains, questions):
         slices += settle(group, failed, [_at_least(s.log_e_pass, threshold) for s in group], threshold)
-    slices.sort(key=lambda s: (s.difference is None, -(s.difference or 0.0), s.scope, s.name))
+    # by evidence, not by difference: one misaligned answer of one is a large difference and shows little
+    slices.sort(key=lambda s: (s.log_e_fail is None, -(s.log_e_fail or 0.0), s.scope, s.name))
     decision = Decision(
         status=status,
         reason="",

@@ -39,12 +39,9 @@ def reason_for(decision: Decision) -> str:
     error = f"(error probability <= {percent(settings.alpha)})"
     if decision.status is Status.FAIL:
         culprits = _culprits(decision)
-        worse = f"worse by more than {percent(settings.tolerance)} {error}"
-        if not culprits:
-            return f"{rates_phrase(decision.overall)}: {worse}"
-        first, rest = culprits[0], culprits[1:]
-        also = f", and in {', '.join(s.name for s in rest)}" if rest else ""
-        return f"in {first.scope} {first.name}, {rates_phrase(first)}: {worse}{also}"
+        shown = ", ".join(f"{s.scope} {s.name} ({_rate(s.tuned_rate, s.tuned)})" for s in culprits)
+        where = f" in {shown}" if shown else ""
+        return f"{rates_phrase(decision.overall)}: worse by more than {percent(settings.tolerance)}{where} {error}"
     if decision.status is Status.PASS:
         everywhere = " in every arm" if len(decision.arms) > 1 else ""
         better = f"less than {percent(settings.margin)} worse{everywhere}"
