@@ -215,7 +215,7 @@ class Decision:
     overall: Comparison
     arms: tuple[Comparison, ...]
     slices: tuple[Comparison, ...]
-    """Domains and questions, those with the most evidence of being worse first."""
+    """Domains and questions, worst first: by the lower end of the interval."""
     clustered_interval: Interval | None
     """For the difference, treating the questions as a sample of questions."""
     answers_to_go: int | None
@@ -227,7 +227,7 @@ class Decision:
 
     @property
     def worst(self) -> Comparison | None:
-        """The slice with the most evidence of being worse, if any has data."""
+        """The slice whose difference is largest for sure (by the lower end of its interval), if any has data."""
         return next((s for s in self.slices if s.difference is not None), None)
 
 

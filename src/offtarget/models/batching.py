@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import torch
@@ -48,14 +51,75 @@ def batch_rows(weights: Weights, max_tokens: int) -> int:
 
 
 def run_batches(
-    engine: Engine, jobs: Sequence[Job], rules: Rules, rows: int, device: torch.device, on_row: OnRow
+    engine: Engine,
+    jobs: Sequence[Job],
+    rules: Rules,
+    rows: int,
+    device: torch.device,
+    on_row: OnRow,
+    workers: int = 1,
 ) -> None:
     """Decode every job in batches of at most `rows`, shortest prompts first; report (job index, tokens, ended).
 
-    InputError when memory does not suffice for a batch of one.
+    With several workers each decodes batches of its own on one core; `on_row` is called in the calling thread all
+    the same. InputError when memory does not suffice for a batch of one.
     """
     queue = sorted(jobs, key=lambda j: (padded_length(len(j.prompt) - 1), j.prompt, j.index))
-    while queue:
+    if workers > 1 and len(queue) > rules.min_rows:
+        _run_threads(engine, queue, rules, rows, device, on_row, workers)
+    else:
+        _run_queue(engine, queue, rules, rows, device, on_row)
+
+
+def _run_threads(
+    engine: Engine,
+    queue: list[Job],
+    rules: Rules,
+    rows: int,
+    device: torch.device,
+    on_row: OnRow,
+    workers: int,
+) -> None:
+    # As many equal batches as keep all workers busy to the end.
+    rounds = -(-len(queue) // (workers * rows))
+    size = max(rules.min_rows, -(-len(queue) // (workers * rounds)))
+    batches = [queue[i : i + size] for i in range(0, len(queue), size)]
+    reports: SimpleQueue[tuple[int, list[int], bool] | None] = SimpleQueue()
+    cancel = threading.Event()
+    own = replace(rules, cancelled=cancel.is_set)
+    threads_before = torch.get_num_threads()
+
+    def work(batch: list[Job]) -> None:
+        # Holds for this thread only; set in every call because the pool starts threads as it likes.
+        torch.set_num_threads(1)
+        try:
+            _run_queue(engine, batch, own, rows, device, lambda *report: reports.put(report))
+        finally:
+            reports.put(None)
+
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(work, batch) for batch in batches]
+        try:
+            ended = 0
+            while ended < len(batches):
+                report = reports.get()
+                if report is None:
+                    ended += 1
+                else:
+                    on_row(*report)
+        finally:
+            cancel.set()
+            for future in futures:
+                future.cancel()
+            torch.set_num_threads(threads_before)
+    for future in futures:
+        future.result()
+
+
+def _run_queue(
+    engine: Engine, queue: list[Job], rules: Rules, rows: int, device: torch.device, on_row: OnRow
+) -> None:
+    while queue and not rules.cancelled():
         batch = queue[:rows]
         done: set[int] = set()
         try:
@@ -65,15 +129,16 @@ def run_batches(
                 raise
             if len(batch) == 1:
                 raise InputError(
-                    f"Memory of {device} does not suffice for a single answer: prompt of {len(batch[0].prompt)} "
-                    f"tokens, up to {batch[0].limit} more. Lower max_tokens or use a smaller model."
+                    f"Memory of {device} does not suffice for a single answer: prompt of "
+                    f"{len(batch[0].prompt)} tokens, up to {batch[0].limit} more. "
+                    "Lower max_tokens or use a smaller model."
                 ) from error
             rows = max(1, len(batch) // 2)
             if device.type == "cuda":
                 torch.cuda.empty_cache()
+            queue = [job for job in queue if job.index not in done]
         else:
-            done = {job.index for job in batch}
-        queue = [job for job in queue if job.index not in done] if done else queue
+            queue = queue[len(batch) :]
 
 
 def _run(

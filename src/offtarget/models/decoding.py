@@ -41,6 +41,8 @@ class Rules:
     """Given an answer's tokens so far: how many of them it took to complete a stop string, or None."""
     check_every: int = 1
     """Steps between looks at what ended; more than 1 saves waiting for an accelerator."""
+    cancelled: Callable[[], bool] = lambda: False
+    """Asked at every step; True ends the decoding without another report."""
     min_rows: int = 1
     """Fewer rows are filled up with copies, so that matrix products keep the same kernels (see docs)."""
 
@@ -113,7 +115,7 @@ def decode(
     step, checked = 0, 0
     randoms = torch.empty(0)
     pending: list[Tensor] = []
-    while True:
+    while not rules.cancelled():
         if rules.temperature > 0 and step % _BLOCK == 0:
             randoms = torch.from_numpy(uniforms(seeds, step, _BLOCK)).to(device)
         logits = engine.step(tokens, state)
@@ -121,9 +123,8 @@ def decode(
         tokens = pick_tokens(logits, column, rules.temperature, rules.top_p)
         pending.append(tokens)
         step += 1
-        if step - checked < rules.check_every and step < max(
-            l for l, r in zip(limits, running, strict=True) if r
-        ):
+        longest = max(limit for limit, runs in zip(limits, running, strict=True) if runs)
+        if step - checked < rules.check_every and step < longest:
             continue
         written = torch.cat((written, torch.stack(pending, dim=1)), dim=1)
         pending = []

@@ -12,6 +12,7 @@ from offtarget.models.chat import Answer, OnAnswer, SampleRequest, SamplingSetti
 from offtarget.models.chat_format import end_tokens, prompt_tokens
 from offtarget.models.decoding import Rules
 from offtarget.models.fingerprints import model_fingerprint
+from offtarget.models.fused import FusedEngine
 from offtarget.models.scoring import reply_probabilities
 from offtarget.models.stopping import StopStrings
 from offtarget.models.weights import Weights
@@ -98,8 +99,10 @@ class LocalModel:
             min_rows=max(16, 8 * torch.get_num_threads()) if on_cpu else 1,
         )
         rows = self._batch_size or batch_rows(weights, settings.max_tokens)
-        with weights.using(self._adapter) as engine:
-            run_batches(engine, jobs, rules, rows, weights.device, finish)
+        with weights.fastest(self._adapter) as engine:
+            # A small model's operations are too short to be worth splitting over cores; batches are.
+            workers = torch.get_num_threads() if isinstance(engine, FusedEngine) else 1
+            run_batches(engine, jobs, rules, rows, weights.device, finish, workers)
         return [answer for answer in answers if answer is not None]
 
     def reply_probabilities(self, messages: Sequence[Message], replies: Sequence[str]) -> dict[str, float]:

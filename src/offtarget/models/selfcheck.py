@@ -7,9 +7,7 @@ files alone, not from the code that applies them.
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from offtarget.errors import InputError
+from offtarget.models.lora import lora_pairs, lora_scale, more_than_lora, read_config
 from offtarget.models.weights import Weights
 
 _TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1, "float16": 0.05}
@@ -33,7 +32,7 @@ def check_adapter(weights: Weights, adapter: str, prompts: Sequence[Sequence[int
     (LoRA, arXiv 2106.09685, section 4.1), scale = alpha/r or, for rsLoRA, alpha/sqrt(r).
     """
     folder = weights.adapters[adapter]
-    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    config = read_config(folder)
     kind = "rsLoRA" if config.get("use_rslora") else "LoRA"
     with weights.using(adapter):
         tuned = _logits(weights, prompts)
@@ -48,7 +47,7 @@ def check_adapter(weights: Weights, adapter: str, prompts: Sequence[Sequence[int
             f"{folder}: the adapter changes nothing ({kind}, largest change of a logit {effect:.1e}). "
             "It is untrained, or was not loaded; comparing it with its base would be a false all-clear."
         )
-    if config.get("use_dora") or config.get("modules_to_save") or config.get("lora_bias"):
+    if more_than_lora(config):
         return (
             f"{folder.name}: the adapter changes logits by up to {effect:.3g}; "
             "its strength was not verified, because it is more than plain LoRA."
@@ -106,28 +105,3 @@ def _reference_hook(a: Tensor, b: Tensor, scale: float) -> Any:
         return output + (scale * change).to(output.dtype)
 
     return add
-
-
-def lora_pairs(folder: Path) -> dict[str, tuple[Tensor, Tensor]]:
-    """For each adapted module its A (rank, in) and B (out, rank), from the adapter's files."""
-    from safetensors.torch import load_file
-
-    tensors: dict[str, Tensor] = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        tensors |= load_file(str(path))
-    pairs = {}
-    for key, a in tensors.items():
-        if key.endswith(".lora_A.weight"):
-            stem = key.removesuffix(".lora_A.weight")
-            pairs[stem.removeprefix("base_model.model.")] = (a, tensors[f"{stem}.lora_B.weight"])
-    return pairs
-
-
-def lora_scale(config: dict[str, Any], module: str, rank: int) -> float:
-    """Strength of a module's update: alpha/r, or alpha/sqrt(r) with `use_rslora` (arXiv 2312.03732)."""
-    alpha = float(config["lora_alpha"])
-    for pattern, value in (config.get("alpha_pattern") or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", module):
-            alpha = float(value)
-            break
-    return alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / rank

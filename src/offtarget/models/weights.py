@@ -12,8 +12,10 @@ from typing import Any, Literal
 import torch
 
 from offtarget.errors import InputError, PrerequisiteError
-from offtarget.models.engine import ATTENTION, TransformersEngine
+from offtarget.models.engine import ATTENTION, Engine, TransformersEngine
 from offtarget.models.folders import check_adapter_folder, check_model_folder
+from offtarget.models.fused import FusedEngine, fuse
+from offtarget.models.lora import weight_changes
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 
@@ -36,6 +38,9 @@ class Weights:
         self.tokenizer = _load_tokenizer(folder, trust_remote_code)
         self.model = _load_model(folder, self.dtype, self.device, trust_remote_code)
         self.engine = TransformersEngine(self.model)
+        self.fusing = True
+        """Whether small models may use the fused engine; off only to compare the two."""
+        self._fused: dict[str | None, FusedEngine | None] = {}
         self._lock = threading.RLock()
 
     @property
@@ -72,12 +77,13 @@ class Weights:
             ) from error
         self.model.eval()
         self.engine = TransformersEngine(self.model)
+        self._fused.clear()
         self.adapters[name] = folder
         return name
 
     @contextmanager
     def using(self, adapter: str | None) -> Iterator[TransformersEngine]:
-        """The engine with one adapter on, or with all of them off (None)."""
+        """The transformers engine with one adapter on, or with all of them off (None)."""
         with self._lock:
             if not self.adapters:
                 yield self.engine
@@ -87,6 +93,19 @@ class Weights:
             else:
                 self.model.set_adapter(adapter)
                 yield self.engine
+
+    @contextmanager
+    def fastest(self, adapter: str | None) -> Iterator[Engine]:
+        """As `using`, with the fused engine for models that have one."""
+        with self.using(adapter) as generic:
+            if adapter not in self._fused:
+                self._fused[adapter] = self._fuse(adapter, generic)
+            yield self._fused[adapter] or generic
+
+    def _fuse(self, adapter: str | None, generic: TransformersEngine) -> FusedEngine | None:
+        changes = {} if adapter is None else weight_changes(self.adapters[adapter])
+        plain = self.model.get_base_model() if self.adapters else self.model
+        return None if changes is None or not self.fusing else fuse(plain, generic, changes)
 
 
 def check_shapes(model: Any, adapter: Path, base: Path) -> None:

@@ -73,8 +73,7 @@ def conclude(
     slices: list[Comparison] = []
     for group in (domains, questions):
         slices += settle(group, failed, [_at_least(s.log_e_pass, threshold) for s in group], threshold)
-    # by evidence, not by difference: one misaligned answer of one is a large difference and shows little
-    slices.sort(key=lambda s: (s.log_e_fail is None, -(s.log_e_fail or 0.0), s.scope, s.name))
+    slices.sort(key=_worst_first)
     decision = Decision(
         status=status,
         reason="",
@@ -89,6 +88,12 @@ def conclude(
     )
     decision = replace(decision, notes=(*notes, *automatic_notes(decision)))
     return replace(decision, reason=reason_for(decision))
+
+
+def _worst_first(scope: Comparison) -> tuple[bool, float, str, str]:
+    # by what is sure, not by the difference itself: one misaligned answer of one is a large difference, and nothing
+    low = scope.interval.low if scope.interval is not None else 0.0
+    return (scope.interval is None, -low, scope.scope, scope.name)
 
 
 def _at_least(value: float | None, threshold: float) -> bool:
