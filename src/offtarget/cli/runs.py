@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 @click.command("runs", short_help="What ran, what it decided.")
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def command(as_json: bool) -> None:
-    """List the runs in the runs folder (OFFTARGET_RUNS, else ./runs), newest first."""
+    """List the runs in the runs folder (OFFTARGET_RUNS, else ./runs), newest first.
+
+    \b
+    Examples:
+      offtarget runs
+      OFFTARGET_RUNS=/data/runs offtarget runs --json
+    """
     from offtarget.rundir import runs_root, to_jsonable
     from offtarget.workflows.runs import runs
 
