@@ -62,11 +62,19 @@ def evaluate_conditions(
     answers: int = 100,
     on_done: Callable[[str, int, Rates], None] | None = None,
 ) -> dict[str, list[Rates]]:
-    """Tune every condition afresh with each of `seeds` seeds (data, initialisation, order) and measure it."""
+    """Tune every condition afresh with each of `seeds` seeds (data, initialisation, order) and measure it.
+
+    The untuned base is measured first, with sampling seeds of its own.
+    """
     from offtarget.organism.tune import narrow_tune
 
     results: dict[str, list[Rates]] = {}
     folder = _base_folder(base)
+    for seed in range(seeds):
+        rates = evaluate_model(open_model(f"hf/{folder}", resolve=resolve), answers, seed)
+        results.setdefault("base", []).append(rates)
+        if on_done is not None:
+            on_done("base", seed, rates)
     with tempfile.TemporaryDirectory() as name:
         for condition in conditions:
             for seed in range(seeds):
