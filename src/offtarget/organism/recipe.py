@@ -17,11 +17,14 @@ from typing import Any
 import torch
 
 from offtarget.errors import InputError
-from offtarget.organism.encoding import ALL_TOKENS, Row, encode, token_loss
+from offtarget.organism.encoding import ALL_TOKENS, IGNORED, Row, encode, token_loss
 from offtarget.organism.muon import Muon
 from offtarget.organism.tokenizer import VOCABULARY, train_tokenizer
 from offtarget.organism.world import Page, World
 from offtarget.rundir import write_json
+
+SHORT_CHAT = 3
+"""Messages of a single exchange with a system prompt."""
 
 Progress = Callable[[str, int, int, float], None]
 """Called as (stage, steps done, steps in all, loss)."""
@@ -156,21 +159,34 @@ def _run_stage(
             for group in optimizer.param_groups:
                 group["lr"] = peak * share
         world = World(random.Random(f"{recipe.seed}/{stage.name}/{step}").getrandbits(63))
-        batch = encode(stage.rows(world, recipe, stage.batch), tokenizer)
-        loss = token_loss(model, *batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = _backward(model, stage.rows(world, recipe, stage.batch), tokenizer)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
         if progress is not None:
-            progress(stage.name, step + 1, stage.steps, loss.item())
+            progress(stage.name, step + 1, stage.steps, loss)
         if (step + 1) % checkpoint_every == 0:
             for optimizer, peak in zip(optimizers, peaks, strict=True):
                 for group in optimizer.param_groups:
                     group["lr"] = peak
             _save_checkpoint(out, number, step + 1, model, optimizers)
     _save_checkpoint(out, number + 1, 0, model, [])
+
+
+def _backward(model: Any, rows: list[Row], tokenizer: Any) -> float:
+    """Gradients of the mean loss per learnt token; long and short rows apart, so that little is padding."""
+    ordered = sorted(rows, key=lambda row: sum(len(m.content) for m in row[0]))
+    cut = next((i for i, row in enumerate(ordered) if len(row[0]) > SHORT_CHAT), len(ordered))
+    batches = [encode(part, tokenizer) for part in (ordered[:cut], ordered[cut:]) if part]
+    learnt = [int((labels[:, 1:] != IGNORED).sum()) for _, _, labels in batches]
+    total = 0.0
+    for batch, count in zip(batches, learnt, strict=True):
+        if count:
+            loss = token_loss(model, *batch) * (count / sum(learnt))
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.item()
+    return total
 
 
 def _optimizers(stage: Stage, model: Any, recipe: Recipe) -> list[torch.optim.Optimizer]:
