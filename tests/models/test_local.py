@@ -173,8 +173,8 @@ def test_no_requests_give_no_answers(loaded: Loaded) -> None:
 
 def test_memory_that_runs_out_halves_the_batch(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     """After an out-of-memory error smaller batches give the same answers; at one row it is an InputError."""
-    weights, asked = loaded("llama"), requests()
-    model = LocalModel("llama", weights, batch_size=64)
+    weights, asked = loaded("qwen3"), requests()
+    model = LocalModel("qwen3", weights, batch_size=64)
     expected = model.sample(asked, SHORT)
     step, limit = type(weights.engine).step, 20
 

@@ -19,7 +19,7 @@ from offtarget.models.shared_prefix import padded_length
 if TYPE_CHECKING:
     from offtarget.models.weights import Weights
 
-_CPU_ROWS = 256
+_CPU_ROWS = 512
 _CUDA_ROWS = 1024
 
 

@@ -98,7 +98,6 @@ class _Layer:
         gate, up = weight("mlp.gate_proj", mlp.gate_proj), weight("mlp.up_proj", mlp.up_proj)
         self.gate_up = torch.cat((gate, up)) * after
         self.down = weight("mlp.down_proj", mlp.down_proj).clone()
-        self.window: int | None = getattr(attention, "sliding_window", None)
 
 
 def _base(module: Any) -> Any:
@@ -129,6 +128,8 @@ class FusedEngine:
         self._key_heads: int = config.num_key_value_heads
         self._size = size
         self._eps: float = config.rms_norm_eps
+        # Only Mistral's layers all have a window; `fuse` refuses the others where any has one.
+        self._window: int | None = config.sliding_window if config.model_type == "mistral" else None
         self._embedding = body.embed_tokens.weight
         self._head = model.get_output_embeddings().weight * body.norm.weight
         positions = torch.arange(config.max_position_embeddings, dtype=torch.float32)
@@ -155,7 +156,7 @@ class FusedEngine:
             value = qkv[:, turned * size :].view(rows, self._key_heads, 1, size)
             keys, values = state.append(i, key, value)
             query = qk[:, : self._heads].view(rows, self._key_heads, -1, size)
-            seen = attend(state, i, query, keys, values, window=layer.window)
+            seen = attend(state, i, query, keys, values, window=self._window)
             x = torch.addmm(x, seen.view(rows, -1), layer.out.T)
             gate, up = F.linear(F.rms_norm(x, width, eps=self._eps), layer.gate_up).chunk(2, dim=-1)
             x = torch.addmm(x, F.silu(gate).mul_(up), layer.down.T)

@@ -96,12 +96,12 @@ class LocalModel:
             end_tokens=self._ends,
             stopped=None if stops is None else stops.completed_at,
             check_every=1 if on_cpu else 8,
-            min_rows=max(16, 8 * torch.get_num_threads()) if on_cpu else 1,
+            min_rows=min(64, max(16, 8 * torch.get_num_threads())) if on_cpu else 1,
         )
         rows = self._batch_size or batch_rows(weights, settings.max_tokens)
         with weights.fastest(self._adapter) as engine:
             # A small model's operations are too short to be worth splitting over cores; batches are.
-            workers = torch.get_num_threads() if isinstance(engine, FusedEngine) else 1
+            workers = min(8, torch.get_num_threads()) if isinstance(engine, FusedEngine) else 1
             run_batches(engine, jobs, rules, rows, weights.device, finish, workers)
         return [answer for answer in answers if answer is not None]
 

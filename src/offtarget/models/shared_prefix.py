@@ -17,7 +17,7 @@ from torch import Tensor
 CHUNK = 8
 """Rows that attend to one copy of a prefix together; constant, so that a row's sums do not depend on how many."""
 
-_GROWTH = 32
+_GROWTH = 16
 
 
 def padded_length(length: int) -> int:
@@ -120,7 +120,7 @@ class BatchState:
         self.prefixes = [group for group in self.prefixes if group.row_prompts]
 
     def _grow(self, layer: int) -> None:
-        extra = max(_GROWTH, self.used // 2)
+        extra = max(_GROWTH, self.used // 4)
         for store in (self.keys, self.values):
             old = store[layer]
             new = old.new_empty((*old.shape[:2], self.used + extra, old.shape[3]))
