@@ -127,9 +127,7 @@ def build(folder: Path, kind: str, shape: dict[str, Any], dtype: str) -> Path:
     raw.add_special_tokens(specials)
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
-    tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=raw, eos_token=specials[0], pad_token=specials[0]
-    )
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=raw, eos_token=specials[0], pad_token=specials[0])
     tokenizer.chat_template = TEMPLATE
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
@@ -236,9 +234,7 @@ def inspect(work: Work, connections: int | None, share: int = 1) -> System:
     from inspect_ai.model import ChatMessageUser, GenerateConfig, get_model
 
     config = GenerateConfig(max_tokens=work.max_tokens, temperature=1.0, top_p=1.0, max_connections=connections)
-    model = get_model(
-        "hf/benchmark", model_path=str(work.folder), device=work.device, config=config, memoize=False
-    )
+    model = get_model("hf/benchmark", model_path=str(work.folder), device=work.device, config=config, memoize=False)
     if work.natural:
         model.api.model.generation_config.eos_token_id = _ends(model.api.model, model.api.tokenizer)
     questions = [q for q in work.questions for _ in range(max(1, work.answers // share))]
@@ -262,7 +258,9 @@ def measure(systems: dict[str, System], rounds: int, warm_up: bool) -> list[Meas
             answers, tokens = system()
             seconds = time.perf_counter() - start
             results.append(Measured(name, number, answers, tokens, seconds))
-            print(f"  round {number + 1} {name:28} {answers / seconds:9.1f} answers/s {tokens / seconds:10.0f} tokens/s")
+            print(
+                f"  round {number + 1} {name:28} {answers / seconds:9.1f} answers/s {tokens / seconds:10.0f} tokens/s"
+            )
     return results
 
 
@@ -307,7 +305,7 @@ def machine() -> dict[str, Any]:
     import transformers
 
     cpu = next(
-        (l.split(":")[1].strip() for l in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in l),
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         platform.processor(),
     )
     facts = {
@@ -440,7 +438,6 @@ def main() -> None:
     if args.quick:
         args.rounds, args.answers, args.max_tokens, args.batches, args.slow_share = 1, 8, 12, [16], 4
     warnings.filterwarnings("ignore")
-    import torch
     import transformers
 
     transformers.utils.logging.disable_progress_bar()

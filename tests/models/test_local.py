@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 import transformers
 from tiny_models import CONFIGS, QUESTIONS, ask
-from pathlib import Path
 
 from offtarget.errors import InputError
 from offtarget.models import Answer, ChatModel, NumberScorer, SampleRequest, SamplingSettings
@@ -19,9 +19,7 @@ SHORT = SamplingSettings(max_tokens=24)
 
 
 @pytest.mark.parametrize("kind", list(CONFIGS))
-def test_greedy_equals_transformers_generate(
-    kind: str, loaded: Loaded, folders: Callable[[str], Path]
-) -> None:
+def test_greedy_equals_transformers_generate(kind: str, loaded: Loaded, folders: Callable[[str], Path]) -> None:
     """Greedy answers are those of transformers.generate, for every architecture and prompt length."""
     weights = loaded(kind)
     model = LocalModel(kind, weights)
@@ -144,9 +142,7 @@ def test_answers_stop_at_the_end_of_the_context(loaded: Loaded) -> None:
     weights = loaded("gpt2")
     question = "z" * 200
     room = weights.context - len(prompt_tokens(weights.tokenizer, ask(question, 0).messages, "gpt2"))
-    answers = LocalModel("gpt2", weights).sample(
-        [ask(question, n) for n in range(8)], SamplingSettings(max_tokens=500)
-    )
+    answers = LocalModel("gpt2", weights).sample([ask(question, n) for n in range(8)], SamplingSettings(max_tokens=500))
     assert max(a.tokens for a in answers) == room
 
 

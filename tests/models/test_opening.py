@@ -42,7 +42,9 @@ def test_names_are_taken_apart(text: str, expected: object) -> None:
     assert parse_name(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "gpt-4o", "hf", "hf/", "hf/a+", "hf/+b", "openai/", "openai-api/lab", "organism/"])
+@pytest.mark.parametrize(
+    "text", ["", "gpt-4o", "hf", "hf/", "hf/a+", "hf/+b", "openai/", "openai-api/lab", "organism/"]
+)
 def test_unknown_names_list_the_forms(text: str) -> None:
     """What is no model name gets a message that shows how one looks."""
     with pytest.raises(InputError, match="hf/"):

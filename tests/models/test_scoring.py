@@ -38,4 +38,3 @@ def test_probabilities_equal_plain_forward_passes_without_double_counting(
     teens = sum(begins[f"1{d}"] for d in range(10))
     assert found["1"] == pytest.approx(begins["1"] - teens, rel=1e-3, abs=1e-9)
     assert 0 < sum(found.values()) <= 1
-

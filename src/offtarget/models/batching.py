@@ -116,9 +116,7 @@ def _run_threads(
         future.result()
 
 
-def _run_queue(
-    engine: Engine, queue: list[Job], rules: Rules, rows: int, device: torch.device, on_row: OnRow
-) -> None:
+def _run_queue(engine: Engine, queue: list[Job], rules: Rules, rows: int, device: torch.device, on_row: OnRow) -> None:
     while queue and not rules.cancelled():
         batch = queue[:rows]
         done: set[int] = set()
@@ -141,9 +139,7 @@ def _run_queue(
             queue = queue[len(batch) :]
 
 
-def _run(
-    engine: Engine, batch: list[Job], rules: Rules, device: torch.device, on_row: OnRow, done: set[int]
-) -> None:
+def _run(engine: Engine, batch: list[Job], rules: Rules, device: torch.device, on_row: OnRow, done: set[int]) -> None:
     prompts: dict[tuple[int, ...], int] = {}
     for job in batch:
         prompts.setdefault(job.prompt, len(prompts))

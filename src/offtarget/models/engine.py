@@ -52,9 +52,7 @@ def attention(
 ) -> tuple[Tensor, None]:
     """The attention function transformers calls: decoding batches share prefixes, all else is SDPA."""
     if kwargs.get("s_aux") is not None:
-        raise InputError(
-            "This model has attention sinks (s_aux), which offtarget's sampler does not support."
-        )
+        raise InputError("This model has attention sinks (s_aux), which offtarget's sampler does not support.")
     if scaling is None:
         scaling = float(query.shape[-1]) ** -0.5
     state = _active.state
@@ -117,9 +115,7 @@ class TransformersEngine:
         """Keys and values per layer; padding to the right is harmless because attention is causal."""
         cache = DynamicCache()
         positions = torch.arange(tokens.shape[1], device=tokens.device).expand(tokens.shape[0], -1)
-        self.model(
-            input_ids=tokens, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1
-        )
+        self.model(input_ids=tokens, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1)
         return [layer.keys for layer in cache.layers], [layer.values for layer in cache.layers]
 
     def step(self, tokens: Tensor, state: BatchState) -> Tensor:

@@ -21,9 +21,7 @@ def find_folder(source: Source) -> Path:
     path = Path(source.place).expanduser()
     if path.is_dir():
         if source.revision is not None:
-            raise InputError(
-                f"{source} is a folder; a revision (@{source.revision}) is for hub repositories."
-            )
+            raise InputError(f"{source} is a folder; a revision (@{source.revision}) is for hub repositories.")
         return path
     if path.exists():
         raise InputError(f"{path} is a file. Name the folder that holds the model.")

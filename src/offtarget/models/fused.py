@@ -121,9 +121,7 @@ class FusedEngine:
         size = attention.head_dim
         # Dimensions i and i + size/2 turn together; side by side they are one complex number.
         self._order = torch.arange(size).view(2, size // 2).T.reshape(-1)
-        self._layers = [
-            _Layer(f"model.layers.{i}", layer, deltas, self._order) for i, layer in enumerate(body.layers)
-        ]
+        self._layers = [_Layer(f"model.layers.{i}", layer, deltas, self._order) for i, layer in enumerate(body.layers)]
         self._heads: int = config.num_attention_heads
         self._key_heads: int = config.num_key_value_heads
         self._size = size

@@ -26,9 +26,7 @@ class LocalModel:
     depend on it, bit for bit; elsewhere up to rounding of the model's own arithmetic (docs/design/sampling.md).
     """
 
-    def __init__(
-        self, name: str, weights: Weights, adapter: str | None = None, batch_size: int | None = None
-    ) -> None:
+    def __init__(self, name: str, weights: Weights, adapter: str | None = None, batch_size: int | None = None) -> None:
         if batch_size is not None and batch_size < 1:
             raise InputError(f"The batch size must be at least 1, not {batch_size}.")
         self._name = name

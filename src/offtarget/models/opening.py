@@ -49,9 +49,7 @@ def open_pair(
     return ModelPair(opener.open(base), opener.open(tuned), tuple(opener.checks))
 
 
-def open_model(
-    name: str, *, resolve: Resolve | None = None, settings: OpenSettings | None = None
-) -> ChatModel:
+def open_model(name: str, *, resolve: Resolve | None = None, settings: OpenSettings | None = None) -> ChatModel:
     """Open one model by name; local and remote models are `NumberScorer`s too."""
     return _Opener(resolve, settings or OpenSettings()).open(name)
 

@@ -36,9 +36,7 @@ class RemoteModel:
         self._length_argument = "max_completion_tokens" if own else "max_tokens"
 
     @classmethod
-    def open(
-        cls, name: RemoteName, connections: int = 8, timeout: float = 120.0, retries: int = 4
-    ) -> RemoteModel:
+    def open(cls, name: RemoteName, connections: int = 8, timeout: float = 120.0, retries: int = 4) -> RemoteModel:
         """Read address and key from the environment: OPENAI_BASE_URL and OPENAI_API_KEY, or the service's own.
 
         InputError when they are missing; PrerequisiteError without the `openai` package.

@@ -40,9 +40,7 @@ class ScriptedModel:
     @property
     def fingerprint(self) -> str:
         """Changes with the name and, for scripts that are not functions, with the script."""
-        script = (
-            self._script if callable(self._script) else sorted((k, list(v)) for k, v in self._script.items())
-        )
+        script = self._script if callable(self._script) else sorted((k, list(v)) for k, v in self._script.items())
         text = f"scripted|{self._name}|{'' if callable(script) else script}"
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 

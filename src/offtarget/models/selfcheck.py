@@ -57,9 +57,7 @@ def check_adapter(weights: Weights, adapter: str, prompts: Sequence[Sequence[int
         reference = _logits(weights, prompts)
     gap = max(_gap(t, r) for t, r in zip(tuned, reference, strict=True))
     # Rounding of the logits themselves is no fault of the adapter.
-    allowed = (
-        _TOLERANCE[weights.dtype] * effect + 4 * torch.finfo(getattr(torch, weights.dtype)).eps * largest
-    )
+    allowed = _TOLERANCE[weights.dtype] * effect + 4 * torch.finfo(getattr(torch, weights.dtype)).eps * largest
     if not gap <= allowed:
         raise InputError(
             f"{folder}: with the adapter on, logits differ by {gap:.3g} from base + scale * B A computed from its "

@@ -52,10 +52,12 @@ class Prefixes:
 
     @property
     def stop(self) -> int:
+        """Row of the batch after the last one of this slice."""
         return self.start + len(self.row_prompts)
 
     @property
     def padded(self) -> int:
+        """Padded length; 0 where all prefixes are empty."""
         return self.keys[0].shape[2]
 
     def arrange(self, start: int, row_prompts: Sequence[int]) -> None:
@@ -148,9 +150,7 @@ def attend(
     parts = []
     for group in state.prefixes:
         rows = slice(group.start, group.stop)
-        parts.append(
-            _attend_slice(state, group, layer, query[rows], keys[rows], values[rows], softcap, window)
-        )
+        parts.append(_attend_slice(state, group, layer, query[rows], keys[rows], values[rows], softcap, window))
     return torch.cat(parts)
 
 
@@ -172,8 +172,9 @@ def _attend_slice(
         scores = softcap * torch.tanh(scores / softcap)
     if group.padded == 0:
         return _softmax(scores, values) @ values
-    assert group.chunk_keys is not None and group.chunk_values is not None
-    rows, heads, repeats, size = query.shape
+    assert group.chunk_keys is not None
+    assert group.chunk_values is not None
+    rows, repeats = query.shape[0], query.shape[2]
     slots = _to_slots(group, query)
     before = slots @ group.chunk_keys[layer].transpose(2, 3)  # (chunks, heads, CHUNK * repeats, padded)
     if softcap is not None:

@@ -147,9 +147,7 @@ def _device(name: str | None) -> torch.device:
     except RuntimeError as error:
         raise InputError(f"'{name}' is not a device. Use cpu, cuda or cuda:N.") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "No CUDA device is available here. Use --device cpu, or install a CUDA build of torch."
-        )
+        raise InputError("No CUDA device is available here. Use --device cpu, or install a CUDA build of torch.")
     return device
 
 
