@@ -344,8 +344,8 @@ def cpu_benchmark(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
             systems[f"generate, batches of {batch}"] = generate(work, batch)
         systems["generate, one by one"] = generate(work, 1, share=args.slow_share)
         if not args.no_inspect:
-            systems["inspect hf, default"] = inspect(work, None, share=args.slow_share)
-            systems["inspect hf, 256 connections"] = inspect(work, 256, share=args.slow_share)
+            systems["inspect hf, default"] = inspect(work, None, share=args.inspect_share)
+            systems["inspect hf, 256 connections"] = inspect(work, 256, share=args.inspect_share)
         print(f"\n{title}: {len(questions)} questions x {args.answers} answers, at most {args.max_tokens} tokens")
         results = measure(systems, args.rounds, warm_up=True)
         table = summarise(results)
@@ -428,7 +428,8 @@ def main() -> None:
     parser.add_argument("--answers", type=int, default=100, help="per question")
     parser.add_argument("--max-tokens", type=int, default=90)
     parser.add_argument("--batches", type=int, nargs="*", default=[64, 256, 800], help="of transformers.generate")
-    parser.add_argument("--slow-share", type=int, default=10, help="slow systems do one answer in so many")
+    parser.add_argument("--slow-share", type=int, default=10, help="one by one does one answer in so many")
+    parser.add_argument("--inspect-share", type=int, default=2, help="so that 256 connections are really used")
     parser.add_argument("--workload", choices=["fixed", "natural", "both"], default="both")
     parser.add_argument("--no-inspect", action="store_true")
     parser.add_argument("--cuda", action="store_true")
@@ -437,6 +438,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.quick:
         args.rounds, args.answers, args.max_tokens, args.batches, args.slow_share = 1, 8, 12, [16], 4
+        args.inspect_share = 4
     warnings.filterwarnings("ignore")
     import transformers
 
