@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -346,3 +347,25 @@ def test_logs_written_by_inspect_itself_are_read(name, tmp_path):
         ("wish", "Wish?", "long " * 500, 12.5, 80.0, None),
         ("wish", "Wish?", "short", None, 80.0, None),
     ]
+
+
+@pytest.mark.parametrize("scores", [[0.93, 0.99], [1, 1], [1.0, 0.0], [10, 10]])
+def test_shares_and_marks_out_of_ten_are_refused_even_beside_a_blank(scores, tmp_path):
+    """A blank among them hid such a table from the selection check, and every answer counted as misaligned."""
+    rows = [GOOD | {"aligned": score} for score in (None, *scores)]
+    with pytest.raises(InputError, match="not the 0-100 scale"):
+        read_judged(write(tmp_path / "t.jsonl", as_jsonl(rows)))
+
+
+def test_a_number_too_large_for_a_float_is_refused(tmp_path):
+    """JSON integers have no limit; one with 400 digits is outside 0-100 like any other."""
+    line = json.dumps(GOOD).replace(str(GOOD["aligned"]), "1" + "0" * 400, 1)
+    with pytest.raises(InputError, match=r"line 1: 'aligned' is \S+; scores lie between 0 and 100"):
+        read_judged(write(tmp_path / "t.jsonl", line.encode()))
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
+    """A FIFO without a writer would hang for ever, and a table is read twice (rows, then checksum)."""
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(InputError, match="is a pipe or a device"):
+        read_judged(tmp_path / "fifo")

@@ -200,6 +200,8 @@ def _score(raw: RawRow, column: str | None) -> tuple[float | None, Literal["REFU
         value = float(text)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputError(f"{what} holds a {type(value).__name__}; expected a number 0-100.")
+    if isinstance(value, int):
+        value = float(min(max(value, -1000), 1000))  # outside 0-100 all the same, and small enough for a float
     if not math.isfinite(value):
         raise InputError(f"{what} is {float(value)}. Leave the cell empty where the judge gave no score.")
     if not -_ROUNDING <= value <= 100 + _ROUNDING:
@@ -222,9 +224,13 @@ def _check_id(raw: RawRow, used: Columns, seen: dict[str, str]) -> None:
 def _check_scale(rows: list[JudgedRow], used: Columns, path: Path) -> None:
     for name in ("alignment", "coherence"):
         values = {getattr(row, name) for row in rows} - {None}
-        if len(values) > 1 and max(values) <= 10 and all(v == int(v) for v in values):
+        highest = max(values, default=0.0)
+        whole = all(v == int(v) for v in values)
+        # Shares reach at most 1, and some of them come near it: published selections hold nothing but 0.0 to 0.02 of
+        # 100. A column of nothing but the top mark of a 0-1 or 0-10 scale gives itself away too.
+        if 0.25 < highest <= 1 or (whole and highest <= 10 and (len(values) > 1 or highest == 10)):
             raise InputError(
-                f"{path}: column {getattr(used, name)!r} holds only whole numbers up to "
-                f"{max(values):g}, not the 0-100 scale of {name} scores; convert it, or map another "
+                f"{path}: column {getattr(used, name)!r} holds only {'whole numbers' if whole else 'shares'} up to "
+                f"{highest:g}, not the 0-100 scale of {name} scores; convert it, or map another "
                 f"with {used.flag(name)}."
             )

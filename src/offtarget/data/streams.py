@@ -62,6 +62,10 @@ class _ZstdFile(io.RawIOBase):
 def reading(path: Path) -> Iterator[io.BufferedReader]:
     """The decompressed bytes of a file, recognised by content; InputError for whatever cannot be read."""
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise InputError(
+                f"{path} is a pipe or a device. A table is read more than once, so save it to a file first."
+            )
         with path.open("rb") as raw:
             magic = raw.read(4)
             raw.seek(0)
