@@ -12,13 +12,14 @@ import dataclasses
 import errno
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from offtarget.errors import InputError
 from offtarget.records import (
@@ -69,12 +70,14 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; InputError names the file when it is absent or not JSON."""
+    """Read a JSON file; InputError names the file when it is absent, unreadable or not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not readable JSON ({error}).") from None
 
 
@@ -90,11 +93,12 @@ class JsonLines:
     def _drop_torn_line(self) -> None:
         if not self.path.exists():
             return
-        data = self.path.read_bytes()
-        end = data.rfind(b"\n") + 1
-        if end != len(data):
-            with self.path.open("r+b") as file:
-                file.truncate(end)
+        with _disk_errors(self.path):
+            data = self.path.read_bytes()
+            end = data.rfind(b"\n") + 1
+            if end != len(data):
+                with self.path.open("r+b") as file:
+                    file.truncate(end)
 
     def extend(self, values: Iterable[object]) -> None:
         """Append records, one line each, in one system call."""
@@ -124,7 +128,7 @@ def _iterate_jsonl(path: Path, record: type[T]) -> Iterator[T]:
         return
     names = {f.name for f in dataclasses.fields(record)}  # type: ignore[arg-type]
     enums = {"outcome": Outcome}
-    with path.open("rb") as file:
+    with _opened(path) as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return
@@ -132,11 +136,18 @@ def _iterate_jsonl(path: Path, record: type[T]) -> Iterator[T]:
                 values = json.loads(line)
                 known = {k: enums[k](v) if k in enums else v for k, v in values.items() if k in names}
                 yield record(**known)
-            except (json.JSONDecodeError, TypeError, ValueError, AttributeError) as error:
+            except (TypeError, ValueError, AttributeError, RecursionError) as error:
                 raise InputError(
                     f"{path}, line {number}: not a {record.__name__} record ({error}). The file was changed "
                     "by something else; restore it, or start a new run."
                 ) from None
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
 class RunDir:
@@ -150,19 +161,12 @@ class RunDir:
     def create(cls, verb: str, slug: str, root: Path | None = None, path: Path | None = None) -> RunDir:
         """Make a new, empty run directory: `path`, or `<root>/<verb>-<time>-<slug>`."""
         if path is None:
-            folder = root or runs_root()
-            stamp = time.strftime("%Y%m%d-%H%M%S")
-            safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in slug).strip("-.")[:60]
-            path = folder / f"{verb}-{stamp}-{safe}"
-            number = 2
-            while path.exists():
-                path = folder / f"{verb}-{stamp}-{safe}-{number}"
-                number += 1
-        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise InputError(
-                f"{path} already exists and is not an empty folder. Choose another, or use --resume."
-            )
+            return cls(_fresh_folder(root or runs_root(), verb, slug))
         with _disk_errors(path):
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                raise InputError(
+                    f"{path} already exists and is not an empty folder. Choose another, or use --resume."
+                )
             path.mkdir(parents=True, exist_ok=True)
         return cls(path)
 
@@ -205,9 +209,26 @@ class RunDir:
         return decision_from_json(read_json(result)["decision"]) if result.exists() else None
 
 
+def _fresh_folder(folder: Path, verb: str, slug: str) -> Path:
+    """A new folder with a name of its own, also when two processes ask in the same second."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in slug).strip("-.")
+    name = f"{verb}-{stamp}-{safe.encode()[:90].decode('utf-8', 'ignore')}"
+    path = folder / name
+    with _disk_errors(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(2):
+            try:
+                path.mkdir()
+                return path
+            except FileExistsError:
+                path = folder / f"{name}-{number}"
+    raise AssertionError("unreachable")
+
+
 def runs_root() -> Path:
     """The folder that holds run directories."""
-    return Path(os.environ.get(RUNS_ENV, "runs"))
+    return Path(os.environ.get(RUNS_ENV) or "runs")
 
 
 def decision_from_json(value: Any) -> Decision:
@@ -245,9 +266,8 @@ def _disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise InputError(
-                f"The disk is full, writing {path}. Everything computed before is kept; free some space and "
-                "go on with --resume."
+                f"The disk is full, writing {path}. Everything computed before is kept; free some space, then go on "
+                "with `offtarget check --resume`, or run compare again."
             ) from None
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
-            raise InputError(f"Cannot write {path}: {error.strerror}. Choose another folder.") from None
-        raise
+        reason = error.strerror or str(error)
+        raise InputError(f"Cannot write {path}: {reason}. Choose another folder.") from None

@@ -21,7 +21,16 @@ from offtarget.records import (
     Tally,
     Verdict,
 )
-from offtarget.rundir import JsonLines, RunDir, decision_from_json, fingerprint, read_json, read_jsonl, write_json
+from offtarget.rundir import (
+    JsonLines,
+    RunDir,
+    decision_from_json,
+    fingerprint,
+    read_json,
+    read_jsonl,
+    runs_root,
+    write_json,
+)
 
 hostile = st.text(alphabet=st.characters(), max_size=40)
 
@@ -92,3 +101,29 @@ def test_a_folder_without_a_manifest_is_not_a_run(tmp_path: Path) -> None:
     """Opening any folder as a run is refused."""
     with pytest.raises(InputError, match="not a run directory"):
         RunDir.open(tmp_path)
+
+
+def test_runs_started_in_one_second_get_folders_of_their_own(tmp_path: Path) -> None:
+    """Names repeat within a second, folders do not, whatever the length and script of the model's name."""
+    folders = {RunDir.create("check", "𝐀漢é " * 40, root=tmp_path).path for _ in range(5)}
+    assert len(folders) == 5
+    assert all(path.is_dir() for path in folders)
+
+
+def test_an_empty_runs_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`OFFTARGET_RUNS=` must not scatter runs over the working directory."""
+    monkeypatch.setenv("OFFTARGET_RUNS", "")
+    assert runs_root() == Path("runs")
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "{", "\ud800"])
+def test_json_that_cannot_be_read_is_one_sentence(content: str, tmp_path: Path) -> None:
+    """Nested too deeply, cut off, or not UTF-8: the file is named."""
+    file = tmp_path / "run.json"
+    file.write_bytes(content.encode("utf-8", "surrogatepass"))
+    with pytest.raises(InputError, match=r"run\.json is not readable JSON"):
+        read_json(file)
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(InputError, match=r"run\.json cannot be read"):
+        read_json(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -132,7 +133,8 @@ def _run(
         loop.run()
     except KeyboardInterrupt:
         raise RunInterrupted(
-            f"Interrupted. Everything sampled so far is kept; go on with: offtarget check --resume {directory.path}"
+            f"Interrupted. Everything sampled so far is kept; go on with: offtarget check --resume "
+            f"{shlex.quote(str(directory.path))}"
         ) from None
     finally:
         if book is not None:

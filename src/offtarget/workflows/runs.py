@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,9 +54,14 @@ def find_run(run: str | Path, root: Path | None = None) -> Path:
     """The folder of a run given by path, by name under the runs folder, or as `last`; else InputError."""
     path = Path(run)
     folder = runs_root() if root is None else Path(root)
-    if path.is_dir():
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"There is no run {str(run)[:80]!r}: {reason}. `offtarget runs` lists them.") from None
+    if is_folder:
         return path
-    if path.exists():
+    if exists:
         raise InputError(f"{path} is a file; name the run directory that holds it.")
     if str(run) == LAST:
         newest = next((s.path for s in runs(folder) if s.state != "broken"), None)
@@ -89,7 +95,7 @@ def _read(path: Path) -> RunSummary:
     if result is not None:
         state = _status(result)
     elif verb == "check":
-        resume = f"offtarget check --resume {path}"
+        resume = f"offtarget check --resume {shlex.quote(str(path))}"
     return RunSummary(
         path.name,
         path,
