@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import sys
+from pathlib import Path
+from typing import Any, NoReturn, TextIO, cast
 
 import click
 
@@ -47,16 +51,58 @@ def app() -> None:
       offtarget compare --base base.csv --tuned tuned.csv
       offtarget report last --html
 
-    Exit codes: 0 PASS, 1 FAIL, 2 usage or input error, 3 UNDECIDED.
+    Exit codes: 0 PASS, 1 FAIL, 2 usage or input error, 3 UNDECIDED; 70 a fault in offtarget, 130 interrupted.
     """
+
+
+CRASH = 70
+"""Exit code of a fault in offtarget itself (EX_SOFTWARE); Python's own 1 would read as FAIL."""
+BROKEN_PIPE = 141
+"""Exit code when the reader of the output went away, as for any program ended by SIGPIPE; 0 would read as PASS."""
+
+
+class _ReaderLeft(Exception):
+    """Whoever read our output has gone. Not an OSError: click and rich turn those into exit code 1, which is FAIL."""
+
+
+class _Output:
+    """Standard output that reports a reader who left."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write text."""
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            raise _ReaderLeft from None
+
+    def flush(self) -> None:
+        """Hand everything written to the system."""
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            raise _ReaderLeft from None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def main() -> None:
     """Run the command line; errors made on purpose become one sentence and an exit code, never a traceback."""
+    if sys.stdout is None:  # closed by the caller; the verdict is still the exit code
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - lives as long as the process
     try:
-        # without standalone mode click returns the code of a context that was ended on purpose
-        code = app(standalone_mode=False)
+        with contextlib.redirect_stdout(cast(TextIO, _Output(sys.stdout))):
+            try:
+                # without standalone mode click returns the code of a context that was ended on purpose
+                code = app(standalone_mode=False)
+            finally:
+                sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
+    except _ReaderLeft:
+        _leave(BROKEN_PIPE)
     except click.exceptions.Abort:
         click.echo("Interrupted.", err=True)
         sys.exit(130)
@@ -64,8 +110,28 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except OfftargetError as error:
-        click.echo(f"Error: {error}", err=True)
+        _say(f"Error: {error}")
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone; nothing is left to say
-        sys.exit(0)
+    except OSError as error:
+        where = "writing the output" if error.filename is None else repr(error.filename)
+        _say(f"Error: {where}: {error.strerror or error}. What was computed is kept in the run directory, if any.")
+        _leave(2)
+    except Exception:
+        import traceback
+
+        _say(f"{traceback.format_exc()}This is a fault in offtarget, not a verdict; please report it.")
+        _leave(CRASH)
+
+
+def _say(text: str) -> None:
+    """One message on standard error; it may hold text from files, which must not steer the terminal."""
+    from offtarget.cli.render import safe
+
+    click.echo("\n".join(safe(line) for line in text.split("\n")), err=True)
+
+
+def _leave(code: int) -> NoReturn:
+    """End although standard output cannot take what it still holds."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)

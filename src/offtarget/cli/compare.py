@@ -191,7 +191,7 @@ def _print_text(results: list[CompareResult]) -> None:
                 f"  set aside for want of scored answers: {len(aside)} of the questions",
                 soft_wrap=True,
             )
-        out.print(f"  offtarget report {result.path} --html", soft_wrap=True)
+        out.print(f"  offtarget report {render.shown_path(result.path)} --html", soft_wrap=True)
     for note in dict.fromkeys(note for result in results for note in result.decision.notes if _general(note, results)):
         out.print(f"note: {render.safe(note)}", soft_wrap=True)
     out.print(f"note: alpha holds for each of the {len(results)} verdicts by itself.")

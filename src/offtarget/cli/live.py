@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from offtarget.cli.render import e_value
+from offtarget.cli.render import e_value, safe
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,7 +36,8 @@ class LiveCheck:
             from rich.console import Console
             from rich.live import Live
 
-            self._live = Live(console=Console(stderr=True), refresh_per_second=8, transient=True)
+            plain = Console(stderr=True, markup=False, emoji=False)
+            self._live = Live(console=plain, refresh_per_second=8, transient=True)
             self._live.__enter__()
         return self
 
@@ -89,7 +90,7 @@ class LiveCheck:
         for look in self._progress.looks if self._progress else ():
             difference = "no data" if look.difference is None else f"{100 * look.difference:+.1f} %"
             counts = (str(look.tuned_answers), str(look.base_answers))
-            table.add_row(look.arm, *counts, difference, e_value(look.log_e_fail), e_value(look.log_e_pass))
+            table.add_row(safe(look.arm), *counts, difference, e_value(look.log_e_fail), e_value(look.log_e_pass))
         table.caption = f"{self._left(now)}; an e-value of 20 decides at alpha 0.05" + (
             f"; gives up after {self._limit}" if self._limit else ""
         )

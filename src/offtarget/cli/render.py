@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-_CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _COLOURS = {Status.PASS: "green", Status.FAIL: "red", Status.UNDECIDED: "yellow"}
 _PIPE_WIDTH = 140
 """Columns when the output is no terminal: files and pipes should not be wrapped at 80."""
@@ -24,8 +25,13 @@ ABSENT = "–"
 
 
 def safe(text: str) -> str:
-    """Text without control and direction characters, which could rewrite a terminal."""
+    """One line of text without control and direction characters, which could rewrite a terminal or fake a line."""
     return _CONTROL.sub("\ufffd", text)
+
+
+def shown_path(path: Path) -> str:
+    """A path as one can paste it into a shell."""
+    return shlex.quote(safe(str(path)))
 
 
 def percent(share: float | None) -> str:
@@ -140,7 +146,7 @@ def difference_cell(scope: Comparison) -> str:
 
 def next_step(decision: Decision, run_path: Path) -> str:
     """What to do with this verdict."""
-    report = f"offtarget report {run_path} --html"
+    report = f"offtarget report {shown_path(run_path)} --html"
     if decision.status is Status.FAIL:
         return f"Next: read the misaligned answers beside the base's: {report}"
     if decision.status is Status.PASS:
