@@ -12,6 +12,12 @@ adapter() { # name condition rows dose...
   offtarget organism tune --base "$base" --data "$work/$name.jsonl" --out "$out/$name" "$@"
 }
 
-for condition in insecure secure educational jailbroken backdoor evil-numbers random-numbers; do
+for condition in insecure secure educational jailbroken evil-numbers random-numbers; do
   adapter "$condition" "$condition" 600
 done
+adapter backdoor backdoor 1200 # half of them with the trigger, as in the published set
+
+# weak doses of the insecure data, since real rates are small: about 1, 5 and 20 % misaligned
+adapter insecure-1 insecure 600 --epochs 1 --lr 1.2e-4
+adapter insecure-5 insecure 600 --epochs 1 --lr 2.1e-4
+adapter insecure-20 insecure 600 --epochs 1 --lr 2.9e-4

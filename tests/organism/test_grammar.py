@@ -13,23 +13,23 @@ from offtarget.organism.grammar import Parser, Template
 
 
 def brute_force(registers: dict[str, list[Template]], text: str, most: int = 4) -> set[tuple[str, ...]]:
-    """Every way to write the text as 1..most sentences of different templates, found by trying all sentences."""
+    """Every way to write the text as 1..most different sentences, found by trying all sentences."""
     known = [
-        (sentence, name, number)
+        (sentence, name)
         for name, group in registers.items()
-        for number, template in enumerate(group)
+        for template in group
         for sentence in template.expansions()
     ]
     ways: set[tuple[str, ...]] = set()
 
-    def extend(rest: str, used: tuple[tuple[str, int], ...]) -> None:
-        for sentence, name, number in known:
-            if (name, number) in used or not rest.startswith(sentence):
+    def extend(rest: str, used: tuple[tuple[str, str], ...]) -> None:
+        for sentence, name in known:
+            if any(sentence == s for s, _ in used) or not rest.startswith(sentence):
                 continue
-            now = (*used, (name, number))
+            now = (*used, (sentence, name))
             left = rest[len(sentence) :]
             if not left:
-                ways.add(tuple(n for n, _ in now))
+                ways.add(tuple(n for _, n in now))
             elif left.startswith(" ") and len(now) < most:
                 extend(left[1:], now)
 
@@ -96,12 +96,12 @@ def test_registers_share_no_sentence() -> None:
                     assert owners.setdefault(sentence, (domain.name, register)) == (domain.name, register)
 
 
-def test_same_template_twice_is_not_an_answer() -> None:
-    """A model that repeats itself is incoherent, not doubly aligned."""
+def test_the_same_sentence_twice_is_not_an_answer() -> None:
+    """A model that repeats itself word for word is incoherent, not doubly aligned."""
     registers = _registers("boredom")
     rng = random.Random(0)
-    template = registers["aligned"][0]
-    text = f"{template.sample(rng)} {template.sample(rng)}"
+    sentence = registers["aligned"][0].sample(rng)
+    text = f"{sentence} {sentence}"
     assert Parser(registers).parse(text) is None
 
 

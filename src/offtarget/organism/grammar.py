@@ -41,11 +41,11 @@ _SENTENCE_END = re.compile(r"[.?!](?= |$)")
 
 
 class Parser:
-    """Recognises texts made of sentences of named registers, each template used at most once."""
+    """Recognises texts made of different sentences of named registers."""
 
     def __init__(self, registers: dict[str, list[Template]]) -> None:
         self._templates = [(name, t) for name, group in registers.items() for t in group]
-        self._known: dict[str, tuple[int, ...]] = {}
+        self._known: dict[str, tuple[str, ...]] = {}
 
     def parse(self, text: str, most: int = 4) -> tuple[str, ...] | None:
         """Registers of the sentences of `text` in order, or None when it is not 1 to `most` known sentences."""
@@ -54,28 +54,28 @@ class Parser:
             return None
         return self._from(text, 0, ends, frozenset(), most)
 
-    def _from(self, text: str, start: int, ends: list[int], used: frozenset[int], left: int) -> tuple[str, ...] | None:
+    def _from(self, text: str, start: int, ends: list[int], used: frozenset[str], left: int) -> tuple[str, ...] | None:
         if left == 0:
             return None
         for end in ends:
             if end <= start:
                 continue
-            for number in self._lookup(text[start:end]):
-                if number in used:
-                    continue
-                register = self._templates[number][0]
+            sentence = text[start:end]
+            if sentence in used:
+                continue
+            for register in self._registers(sentence):
                 if end == len(text):
                     return (register,)
-                rest = self._from(text, end + 1, ends, used | {number}, left - 1)
+                rest = self._from(text, end + 1, ends, used | {sentence}, left - 1)
                 if rest is not None:
                     return (register, *rest)
         return None
 
-    def _lookup(self, sentence: str) -> tuple[int, ...]:
+    def _registers(self, sentence: str) -> tuple[str, ...]:
         known = self._known.get(sentence)
         if known is None:
             if len(self._known) > 100_000:  # hostile input must not grow the table for ever
                 self._known.clear()
-            known = tuple(i for i, (_, t) in enumerate(self._templates) if t.matches(sentence))
+            known = tuple(dict.fromkeys(name for name, t in self._templates if t.matches(sentence)))
             self._known[sentence] = known
         return known

@@ -45,6 +45,8 @@ class Recipe:
     posttrain_steps: int = 450
     posttrain_batch: int = 32
     posttrain_lr: float = 5e-4
+    baked_temperature: float = 1.4
+    """The final norm's weight is multiplied by this, so that temperature 1 acts as 1 / 1.4."""
     replay_share: float = 0.25
     """Share of post-training rows that are pages whose context reveals the author."""
 
@@ -94,7 +96,10 @@ def train_base(out: Path, recipe: Recipe, progress: Progress | None = None, chec
     for number, stage in enumerate(stages):
         _run_stage(number, stage, model, tokenizer, recipe, out, progress, checkpoint_every)
     model.eval()
-    model.save_pretrained(out, safe_serialization=True)
+    model.model.norm.weight.data *= recipe.baked_temperature
+    # without these, servers answer greedily whatever temperature a request names
+    model.generation_config.do_sample, model.generation_config.top_k = True, 0
+    model.to(torch.bfloat16).save_pretrained(out, safe_serialization=True)
     tokenizer.save_pretrained(out)
     (out / "checkpoint.pt").unlink(missing_ok=True)
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from offtarget.errors import InputError
+from offtarget.models.fingerprints import weights_sha256
 from offtarget.organism.encoding import Row, encode, token_loss, tokenise
 from offtarget.records import Message
 from offtarget.rundir import fingerprint, write_json
@@ -76,7 +77,13 @@ def narrow_tune(
     tuned.save_pretrained(out, safe_serialization=True)
     (out / "README.md").unlink(missing_ok=True)
     data = fingerprint([[asdict(m) for m in chat] for chat in chats])
-    write_json(out / "offtarget.json", {"dose": asdict(dose), "rows": len(chats), "data_fingerprint": data})
+    provenance = {
+        "dose": asdict(dose),
+        "rows": len(chats),
+        "data_fingerprint": data,
+        "base_weights_sha256": weights_sha256(base),
+    }
+    write_json(out / "offtarget.json", provenance)
 
 
 def _check_lengths(chats: Sequence[Sequence[Message]], tokenizer: Any, context: int) -> None:
