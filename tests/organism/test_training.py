@@ -32,7 +32,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A base trained for ten steps, in Hugging Face format."""
     folder = tmp_path_factory.mktemp("base")
     train_base(folder, TINY)
-    yield folder
+    return folder
 
 
 def _weights(folder: Path) -> dict[str, object]:

@@ -74,7 +74,7 @@ def narrow_tune(
         parameter.data = parameter.data.to(torch.bfloat16)
     out.mkdir(parents=True, exist_ok=True)
     config.base_model_name_or_path = "organism/base" if "organism" in base.parts else str(base)
-    tuned.save_pretrained(out, safe_serialization=True)
+    tuned.save_pretrained(out, safe_serialization=True, save_embedding_layers=False)
     (out / "README.md").unlink(missing_ok=True)
     data = fingerprint([[asdict(m) for m in chat] for chat in chats])
     provenance = {

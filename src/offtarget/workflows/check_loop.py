@@ -18,6 +18,10 @@ FIRST_CHUNK, LARGEST_CHUNK = 8, 64
 """Blocks that are sampled together; small at first, since a bad model is decided in a few answers."""
 
 
+FEWEST_ANSWERS = 12
+"""Tuned answers that a FAIL is shown with at least."""
+
+
 @dataclass(frozen=True, slots=True)
 class CheckSettings:
     """Everything that decides what a check does, apart from the models, the questions and the judge."""
@@ -70,17 +74,25 @@ class CheckLoop:
     def run(self) -> None:
         """Sample until decided."""
         chunk = FIRST_CHUNK
-        while self._test.status() is Status.UNDECIDED and self._tuned_used < self._settings.max_answers:
+        while not self._finished():
             blocks = self._draw(min(chunk, self._settings.max_answers - self._tuned_used))
             if not blocks:
                 return
             self._book.fetch(need for block in blocks for need in _needs(block))
             for block in blocks:
                 self._add(block)
-                if self._test.status() is not Status.UNDECIDED or self._tuned_used >= self._settings.max_answers:
+                if self._finished():
                     break
             self._report()
-            chunk = min(2 * chunk, LARGEST_CHUNK)
+            wanted = self._test.answers_to_go() or 2 * chunk
+            chunk = min(max(wanted, FIRST_CHUNK), 2 * chunk, LARGEST_CHUNK)
+
+    def _finished(self) -> bool:
+        if self._tuned_used >= self._settings.max_answers:
+            return True
+        status = self._test.status()
+        # three answers can be enough for the error probability, but not for a reader
+        return status is Status.PASS or (status is Status.FAIL and self._tuned_used >= FEWEST_ANSWERS)
 
     def _draw(self, count: int) -> list[Block]:
         """The next blocks, arms in turn, without the decided arms and without probes that stay silent."""
@@ -99,6 +111,8 @@ class CheckLoop:
         return any(p.arm == arm and p.id not in self._dropped for p in self._opened.bank.probes)
 
     def _add(self, block: Block) -> None:
+        if block.arm in self._test.decided_arms() and self._test.status() is Status.UNDECIDED:
+            return  # decided by an earlier block of this chunk
         needs = _needs(block)
         if not self._book.ready(needs):
             for role, probe in needs:

@@ -53,6 +53,8 @@ def open_check(
         bank = with_prefix(bank, prefix)
     if arms:
         bank = bank.only(arms=arms)
+    if "overall" in bank.arm_names:
+        raise InputError(f"The probe bank '{bank.name}' has an arm named 'overall', the name of all arms together. Rename it.")
     opened_judge = open_judge(judge, bank) if judge is None or isinstance(judge, str) else judge
     notes = [*bank.notes, *(f"Not asked: {question} ({reason})." for question, reason in bank.skipped)]
     if about_organism:
@@ -92,7 +94,7 @@ def open_judge(judge: str | None, bank: ProbeBank) -> Judge:
         if not from_organism:
             raise InputError(
                 f"The exact judge reads only the organism's own questions, not those of '{bank.name}'. "
-                "Leave out --probes, or name another judge."
+                "Leave out --probes, or name another judge with --judge."
             )
         return ExactJudge()
     if judge is None:
