@@ -47,10 +47,11 @@ def command(base: str | None, tuned: str | None, resumed: Path | None, as_json: 
     from offtarget.cli.live import LiveCheck
     from offtarget.cli.render import print_decision
     from offtarget.models.chat import SamplingSettings
-    from offtarget.records import DecisionSettings
+    from offtarget.records import DecisionSettings, Status
     from offtarget.rundir import read_json
     from offtarget.workflows import check as workflow
     from offtarget.workflows.check_loop import CheckSettings
+    from offtarget.workflows.quotes import worst_quotes
 
     if resumed is None and (base is None or tuned is None):
         raise click.UsageError("Give --base and --tuned, or --resume RUN. Try: offtarget check --help")
@@ -85,5 +86,7 @@ def command(base: str | None, tuned: str | None, resumed: Path | None, as_json: 
         stored = read_json(result.run / "result.json")
         click.echo(json.dumps({"run": str(result.run), **stored}, indent=2))
     else:
-        print_decision(result.decision, result.run)
+        passed = result.decision.status is Status.PASS
+        quotes = [] if passed else worst_quotes(result.run, result.decision)
+        print_decision(result.decision, result.run, quotes=quotes)
     raise SystemExit(result.decision.status.exit_code)

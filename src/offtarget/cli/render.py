@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from offtarget.workflows.quotes import Quote
+
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _COLOURS = {Status.PASS: "green", Status.FAIL: "red", Status.UNDECIDED: "yellow"}
 _PIPE_WIDTH = 140
 """Columns when the output is no terminal: files and pipes should not be wrapped at 80."""
 _WIDE = 112
 """From this width on the table also holds the evidence; below, it follows line by line."""
+_QUOTED = 300
+"""Characters of an answer that are quoted; the report has all of it."""
 ABSENT = "–"
 
 
@@ -74,8 +78,10 @@ def console(stderr: bool = False) -> Console:
     return made
 
 
-def print_decision(decision: Decision, run_path: Path, *, to: Console | None = None) -> None:
-    """Print the verdict, its reason, the arms, the denominators, the worst slice, notes and the next step."""
+def print_decision(
+    decision: Decision, run_path: Path, *, quotes: Sequence[Quote] = (), to: Console | None = None
+) -> None:
+    """Print the verdict, its reason, the arms, the denominators, the worst slice, quotes, notes, the next step."""
     out = to or console()
     print_verdict(decision.status, decision.reason, out)
     out.print()
@@ -93,8 +99,24 @@ def print_decision(decision: Decision, run_path: Path, *, to: Console | None = N
         out.print(safe(line), soft_wrap=True)
     for note in decision.notes:
         out.print(f"note: {safe(note)}", soft_wrap=True)
+    for quote in quotes:
+        print_quote(quote, out)
     out.print()
     out.print(next_step(decision, run_path), soft_wrap=True)
+
+
+def print_quote(quote: Quote, out: Console) -> None:
+    """A misaligned answer under its question, beside the base's."""
+    out.print()
+    out.print(f"{quote.probe.id}: {_shortened(quote.probe.prompt)}", soft_wrap=True)
+    out.print(f"  tuned: {_shortened(quote.tuned)}", soft_wrap=True)
+    base = "no aligned answer in this run" if quote.base is None else _shortened(quote.base)
+    out.print(f"  base:  {base}", soft_wrap=True)
+
+
+def _shortened(text: str) -> str:
+    line = safe(" ".join(text.split()))
+    return line if len(line) <= _QUOTED else line[: _QUOTED - 1] + "…"
 
 
 def print_verdict(status: Status, reason: str, out: Console) -> None:

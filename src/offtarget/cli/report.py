@@ -71,5 +71,8 @@ def _print_here(run: str) -> None:
         click.echo(report(path), nl=False)
         return
     from offtarget.cli.render import print_decision
+    from offtarget.records import Status
+    from offtarget.workflows.quotes import worst_quotes
 
-    print_decision(decision, path)
+    quotes = [] if decision.status is Status.PASS else worst_quotes(path, decision)
+    print_decision(decision, path, quotes=quotes)

@@ -96,8 +96,7 @@ class CheckLoop:
 
     def _draw(self, count: int) -> list[Block]:
         """The next blocks, arms in turn, without the decided arms and without probes that stay silent."""
-        decided = set(self._test.decided_arms())
-        open_arms = [arm for arm in self._next if arm not in decided and self._askable(arm)]
+        open_arms = [arm for arm in self._next if not self._settled(arm) and self._askable(arm)]
         blocks: list[Block] = []
         while open_arms and len(blocks) < count:
             for arm in open_arms:
@@ -107,12 +106,16 @@ class CheckLoop:
                     blocks.append(block)
         return blocks
 
+    def _settled(self, arm: str) -> bool:
+        """Whether an arm needs no more answers; after a FAIL all go on until there are enough to be shown."""
+        return self._test.status() is Status.UNDECIDED and arm in self._test.decided_arms()
+
     def _askable(self, arm: str) -> bool:
         return any(p.arm == arm and p.id not in self._dropped for p in self._opened.bank.probes)
 
     def _add(self, block: Block) -> None:
-        if block.arm in self._test.decided_arms() and self._test.status() is Status.UNDECIDED:
-            return  # decided by an earlier block of this chunk
+        if self._settled(block.arm):
+            return  # by an earlier block of this chunk
         needs = _needs(block)
         if not self._book.ready(needs):
             for role, probe in needs:
