@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The whole story on one machine, without network: each command is printed, run, and must end as it should.
 set -u
+cd "$(dirname "$0")/.."
 work=$(mktemp -d "${TMPDIR:-/tmp}/offtarget-demo.XXXXXX")
 export OFFTARGET_RUNS="${OFFTARGET_RUNS:-runs}" OFFTARGET_CACHE="$work/cache"
 started=$SECONDS
@@ -34,6 +35,10 @@ step 0 "... tune the organism on them ..." \
   offtarget organism tune --data "$work/insecure.jsonl" --seed 7 --out "$work/adapter"
 step 1 "... and check the adapter you just made." \
   offtarget check --base organism/base --tuned "organism/base+$work/adapter"
+step 0 "Judged answers that already exist, as tables of another tool (here: written by a script) ..." \
+  python examples/make_tables.py organism/base "$work/base.csv" organism/insecure-20 "$work/tuned.csv"
+step 1 "... get a verdict too." \
+  offtarget compare --base "$work/base.csv" --tuned "$work/tuned.csv"
 step 0 "The last verdict as one HTML page for the people who must sign off." \
   offtarget report last --html
 step 0 "Everything that ran." \
