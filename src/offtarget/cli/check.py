@@ -14,6 +14,13 @@ import click
 @click.option("--tuned", metavar="MODEL", help="The model after fine-tuning, e.g. hf/BASE+ADAPTER.")
 @click.option("--probes", metavar="BANK", help="Questions: a bank's name or a YAML/JSONL file. [default: everyday]")
 @click.option("--judge", metavar="MODEL", help="Who judges the answers; the organism's questions need none.")
+@click.option(
+    "--judge-by",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "probabilities", "samples"]),
+    help="Read the judge's token probabilities or its written replies; auto: probabilities where offered.",
+)
 @click.option("--arm", "arms", multiple=True, metavar="NAME", help="Only this arm (plain, json, template); repeatable.")
 @click.option("--prefix", metavar="TEXT", help="Add an arm that asks the plain questions behind this text.")
 @click.option("--tolerance", default=0.01, show_default=True, help="Tuned may be this much worse without failing.")
@@ -75,6 +82,7 @@ def command(base: str | None, tuned: str | None, resumed: Path | None, as_json: 
                 tuned,
                 probes=o["probes"],
                 judge=o["judge"],
+                judge_by=o["judge_by"],
                 arms=o["arms"] or None,
                 prefix=o["prefix"],
                 settings=settings,

@@ -134,7 +134,7 @@ def make_asker(
         return ProbabilityAsker(scorer, settings, failures)
     if settings.mode == "probabilities":
         raise InputError(
-            f"The judge {model.name} does not offer reply probabilities. Use mode 'samples' or another judge."
+            f"The judge {model.name} does not offer reply probabilities. Use --judge-by samples, or another judge."
         )
     return ReplyAsker(model, settings, failures)
 

@@ -106,7 +106,7 @@ class RubricJudge:
     def _sentence(self, reason: str | None) -> str:
         said = f" Its last message: {self._failures.message}" if self._failures.message else ""
         advice = (
-            "Ask it for written replies instead (mode 'samples'), or use another judge."
+            "Ask it for written replies instead (--judge-by samples), or use another judge."
             if self._by_probability
             else "Check that the judge is reachable and follows instructions, or use another judge."
         )

@@ -20,7 +20,7 @@ from offtarget.stats.sequential import check_settings
 from offtarget.workflows.answers import AnswerBook
 from offtarget.workflows.base_cache import BaseCache
 from offtarget.workflows.check_loop import CheckLoop, CheckSettings, OnProgress
-from offtarget.workflows.opening import Opened, open_check
+from offtarget.workflows.opening import JudgeBy, Opened, open_check
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ def check(
     *,
     probes: str | Path | ProbeBank | None = None,
     judge: str | Judge | None = None,
+    judge_by: JudgeBy = "auto",
     arms: Sequence[str] | None = None,
     prefix: str | None = None,
     settings: CheckSettings | None = None,
@@ -56,11 +57,11 @@ def check(
     check_settings(settings.decision)
     if settings.max_answers < 1:
         raise InputError(f"--max-answers must be at least 1, not {settings.max_answers}.")
-    opened = open_check(base, tuned, probes=probes, judge=judge, arms=arms, prefix=prefix)
+    opened = open_check(base, tuned, probes=probes, judge=judge, judge_by=judge_by, arms=arms, prefix=prefix)
     directory = RunDir.create("check", opened.models.tuned.name.rsplit("/", 1)[-1], path=run)
     with directory:
         _write_probes(directory, opened.bank)
-        write_json(directory.file("run.json"), _manifest(opened, settings, judge if isinstance(judge, str) else None))
+        write_json(directory.file("run.json"), _manifest(opened, settings, judge if isinstance(judge, str) else None, judge_by))
         return _run(directory, opened, settings, on_progress, on_answers)
 
 
@@ -101,6 +102,7 @@ def resume(
             tuned or models["tuned"]["name"],
             probes=bank,
             judge=judge or manifest["judge_name"],
+            judge_by=manifest["judge_by"],
         )
         _require_same(opened, manifest, run)
         return _run(directory, opened, settings, on_progress, on_answers)
@@ -172,7 +174,7 @@ def _write_looks(directory: RunDir, looks: Sequence[Look]) -> None:
     lines.close()
 
 
-def _manifest(opened: Opened, settings: CheckSettings, judge: str | None) -> dict[str, Any]:
+def _manifest(opened: Opened, settings: CheckSettings, judge: str | None, judge_by: JudgeBy) -> dict[str, Any]:
     return {
         "verb": "check",
         "created": _now(),
@@ -181,6 +183,7 @@ def _manifest(opened: Opened, settings: CheckSettings, judge: str | None) -> dic
         "models": _models(opened),
         "judge": opened.judge.fingerprint,
         "judge_name": judge,
+        "judge_by": judge_by,
         "probes": opened.bank.name,
         "probes_fingerprint": opened.bank.fingerprint,
         "checks": opened.models.checks,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from offtarget.errors import InputError
+from offtarget.judge.asking import AskSettings
 from offtarget.judge.protocol import Judge
-from offtarget.judge.rubric_judge import RubricJudge
+from offtarget.judge.rubric_judge import JudgeSettings, RubricJudge
 from offtarget.models.chat import ChatModel, ModelPair
 from offtarget.models.opening import open_model, open_pair
 from offtarget.organism.exact import ExactJudge
@@ -20,6 +22,11 @@ from offtarget.probe.reading import load_bank
 ORGANISM_BANK = "organism"
 DEFAULT_BANK = "everyday"
 EXACT_JUDGE = "exact"
+REMOTE_REQUESTS = 8
+"""Requests to a remote judge at the same time."""
+
+JudgeBy = Literal["auto", "probabilities", "samples"]
+"""How a rubric judge is read: by token probabilities, by written replies, or (auto) the former where offered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,7 @@ def open_check(
     *,
     probes: str | Path | ProbeBank | None = None,
     judge: str | Judge | None = None,
+    judge_by: JudgeBy = "auto",
     arms: Sequence[str] | None = None,
     prefix: str | None = None,
 ) -> Opened:
@@ -55,7 +63,7 @@ def open_check(
         bank = bank.only(arms=arms)
     if "overall" in bank.arm_names:
         raise InputError(f"The probe bank '{bank.name}' has an arm named 'overall', the name of all arms together. Rename it.")
-    opened_judge = open_judge(judge, bank) if judge is None or isinstance(judge, str) else judge
+    opened_judge = open_judge(judge, bank, judge_by) if judge is None or isinstance(judge, str) else judge
     notes = [*bank.notes, *(f"Not asked: {question} ({reason})." for question, reason in bank.skipped)]
     if about_organism:
         notes.append("The organism is a test subject made to become misaligned; it says nothing about large models.")
@@ -87,7 +95,7 @@ def with_prefix(bank: ProbeBank, prefix: str) -> ProbeBank:
     return ProbeBank(bank.name, (*bank.probes, *extra), bank.skipped, bank.notes)
 
 
-def open_judge(judge: str | None, bank: ProbeBank) -> Judge:
+def open_judge(judge: str | None, bank: ProbeBank, judge_by: JudgeBy = "auto") -> Judge:
     """The judge by name; the organism's own questions have an exact one. Raises InputError with the options."""
     from_organism = all(p.source == "organism" for p in bank.probes)
     if judge == EXACT_JUDGE or (judge is None and from_organism):
@@ -103,4 +111,6 @@ def open_judge(judge: str | None, bank: ProbeBank) -> Judge:
             "model (openai/gpt-4o-2024-08-06), or any OpenAI-compatible server (openai-api/SERVICE/MODEL). Judged "
             "answers that already exist go to `offtarget compare`."
         )
-    return RubricJudge.over(open_model(judge, resolve=resolve))
+    concurrency = 1 if judge.startswith((PREFIX, "hf/")) else REMOTE_REQUESTS
+    settings = JudgeSettings(ask=AskSettings(mode=judge_by, concurrency=concurrency))
+    return RubricJudge.over(open_model(judge, resolve=resolve), settings)
