@@ -179,6 +179,25 @@ def test_a_table_without_coherence_needs_the_users_word(base, tmp_path):
     assert any("Coherence was not used" in note for note in result.decision.notes)
 
 
+@pytest.mark.parametrize("form", ["html", "json", "markdown", "junit", "text"])
+def test_every_report_reads_a_compare_run(form, base, tmp_path):
+    """Tables know no tokens; reports once refused every compare run for that."""
+    from offtarget.workflows.report import report
+
+    result = compare(base, table(tmp_path / "tuned.jsonl", 0.3), out=tmp_path / "run")
+    assert "FAIL" in Path(report(result.path, form)).read_text(encoding="utf-8").upper()
+
+
+def test_names_that_run_together_keep_their_own_counts(tmp_path):
+    """Question `a/b` in arm `c` and question `a` in arm `b/c` are two probes, not one with the counts of the last."""
+    good = [row("a/b", arm="c") for _ in range(60)]
+    bad = [row("a", 5 if i < 30 else 95, arm="b/c") for i in range(60)]
+    file = save(tmp_path / "t.jsonl", good + bad)
+    result = compare(file, file, options=TableOptions(columns=Columns(arm="arm")), out=tmp_path / "run")
+    rates = {arm.name: (arm.tuned.misaligned, arm.tuned.scored) for arm in result.decision.arms}
+    assert rates == {"c": (0, 60), "b/c": (30, 60)}
+
+
 def test_no_scored_answer_is_missing_evidence_not_zero_percent(base, tmp_path):
     """All blank: exit code 3, and the records stay on disk."""
     tuned = save(tmp_path / "t.jsonl", [row(q, None) for q in QUESTIONS for _ in range(20)])

@@ -21,7 +21,7 @@ _TEXTS: Mapping[type, tuple[str, ...]] = {
 }
 _NUMBERS: Mapping[type, tuple[str, ...]] = {
     Probe: (),
-    Generation: ("index", "tokens"),
+    Generation: ("index",),
     Verdict: ("index",),
     Look: ("tuned_answers", "base_answers", "log_e_fail", "log_e_pass"),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from offtarget.data.arms import split_arms
 from offtarget.data.columns import COHERENCE_HELP
@@ -76,7 +76,7 @@ def pair_tables(base: JudgedTable, tuned: JudgedTable, pairing: Pairing) -> Pair
     rows = {role: _by_probe(t, names) for role, t in (("base", base), ("tuned", tuned))}
     kept = _same_questions(rows["base"], rows["tuned"], base, tuned, pairing.common_questions, notes)
     notes += _wording_notes(rows["base"], rows["tuned"], kept, base, tuned)
-    probes = tuple(_probe(key, rows["base"][key][0]) for key in kept)
+    probes = _distinct(_probe(key, rows["base"][key][0]) for key in kept)
     ids = {(probe.question_id, probe.arm): probe.id for probe in probes}
     sides = {role: _side(role, rows[role], ids, pairing) for role in ("base", "tuned")}
     notes += _json_notes(probes, sides["base"], sides["tuned"])
@@ -105,6 +105,17 @@ def _probe(key: Key, row: JudgedRow) -> Probe:
         domain=row.domain or "general",
         source="table",
     )
+
+
+def _distinct(probes: Iterable[Probe]) -> tuple[Probe, ...]:
+    """Question `a/b` in arm `c` and question `a` in arm `b/c` would share an id, and so their counts."""
+    result: dict[str, Probe] = {}
+    for probe in probes:
+        number, name = 2, probe.id
+        while name in result:
+            number, name = number + 1, f"{probe.id}~{number}"
+        result[name] = replace(probe, id=name)
+    return tuple(result.values())
 
 
 def _side(role: Role, rows: Rows, ids: Mapping[Key, str], pairing: Pairing) -> Side:
