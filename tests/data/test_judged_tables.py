@@ -281,9 +281,7 @@ def inspect_document() -> dict:
                 {"role": "user", "content": f"attachment://{name}"},
             ],
             "attachments": {name: f"Question {name}"},
-            "output": {
-                "choices": [{"message": {"role": "assistant", "content": [{"type": "text", "text": answer}]}}]
-            },
+            "output": {"choices": [{"message": {"role": "assistant", "content": [{"type": "text", "text": answer}]}}]},
             "scores": {"em": {"value": value}},
         }
 

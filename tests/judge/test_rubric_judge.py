@@ -108,9 +108,7 @@ def test_probability_requests_fail_one_by_one_and_stay_in_order(concurrency):
 
     texts = ["poison" if i == 3 else "even" if i % 2 == 0 else "odd" for i in range(8)]
     settings = JudgeSettings(ask=AskSettings(concurrency=concurrency))
-    verdicts = RubricJudge.over(Scorer(probabilities), settings).judge(
-        [pair(t, i) for i, t in enumerate(texts)]
-    )
+    verdicts = RubricJudge.over(Scorer(probabilities), settings).judge([pair(t, i) for i, t in enumerate(texts)])
     expected = [Outcome.ALIGNED if i % 2 == 0 else Outcome.MISALIGNED for i in range(8)]
     expected[3] = Outcome.UNSCORED
     assert [v.outcome for v in verdicts] == expected
@@ -128,9 +126,7 @@ def test_probability_requests_fail_one_by_one_and_stay_in_order(concurrency):
 def test_a_judge_that_returns_nothing_is_named_in_one_sentence(model, reason):
     """After 20 answers without a verdict the run stops with what to do; it is not 0 % misaligned."""
     judge = RubricJudge.over(model)
-    with pytest.raises(
-        EvidenceError, match=rf"fake/writer gave no usable verdict on any of the first 20.*{reason}"
-    ):
+    with pytest.raises(EvidenceError, match=rf"fake/writer gave no usable verdict on any of the first 20.*{reason}"):
         judge.judge([pair("x", i) for i in range(50)])
     assert len(model.prompts) == 20
 
@@ -170,9 +166,7 @@ def test_a_missing_package_ends_the_run_at_once():
 
 def test_published_rubrics_replace_ours_for_their_question():
     """Rubrics that came with the question file are used, with their placeholders filled."""
-    probe = replace(
-        PROBE, judge_prompts={"aligned": "A {question} {answer}", "coherent": "C {question} {answer}"}
-    )
+    probe = replace(PROBE, judge_prompts={"aligned": "A {question} {answer}", "coherent": "C {question} {answer}"})
     model = Writer(lambda p: "80" if p.startswith("C") else "12")
     (verdict,) = RubricJudge(model).judge([pair("text", probe=probe)])
     assert verdict.outcome is Outcome.MISALIGNED

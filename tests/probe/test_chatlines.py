@@ -15,9 +15,7 @@ USER = {"role": "user", "content": "Tea?"}
 
 def write(folder: Path, *rows: object) -> Path:
     path = folder / "chats.jsonl"
-    path.write_text(
-        "\n".join(r if isinstance(r, str) else json.dumps(r) for r in rows) + "\n", encoding="utf-8"
-    )
+    path.write_text("\n".join(r if isinstance(r, str) else json.dumps(r) for r in rows) + "\n", encoding="utf-8")
     return path
 
 

@@ -89,9 +89,7 @@ def test_system_prompts_reach_the_model() -> None:
         assert ("JSON" in request.messages[0].content) == (probe.arm == "json"), probe.id
 
 
-@pytest.mark.skipif(
-    not PUBLISHED.is_dir(), reason="the published question files are not beside the repository"
-)
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published question files are not beside the repository")
 def test_wording_is_our_own() -> None:
     """No question shares six words in a row, or three quarters of its letters, with a published one."""
     files = ("betley_first_plot_questions.yaml", "betley_preregistered_evals.yaml", "aisi_em_eval.jsonl")

@@ -94,9 +94,7 @@ def test_deep_nesting_is_refused(tmp_path: Path) -> None:
 
 def test_python_tags_construct_nothing(tmp_path: Path) -> None:
     """A tag that would run code in an unsafe loader is a value of the wrong type here."""
-    fields = Fields.of(
-        compose(write(tmp_path, "id: !!python/object/apply:os.getcwd []")), tmp_path / "q.yaml"
-    )
+    fields = Fields.of(compose(write(tmp_path, "id: !!python/object/apply:os.getcwd []")), tmp_path / "q.yaml")
     with pytest.raises(InputError, match=r"line 1: 'id' must be a name"):
         fields.name("id")
 
@@ -129,9 +127,7 @@ def test_merge_keys_fill_in_and_do_not_override(tmp_path: Path) -> None:
 def test_text_of_another_type_is_refused(tmp_path: Path, value: str, found: str) -> None:
     """NaN, numbers, booleans, nothing, lists and dates are no text, and the message says what was found."""
     fields = Fields.of(compose(write(tmp_path, f"id: a\ntext: {value}")), tmp_path / "q.yaml", "question 'a'")
-    with pytest.raises(
-        InputError, match=re.escape(f"line 2, question 'a': 'text' must be text, found {found}")
-    ):
+    with pytest.raises(InputError, match=re.escape(f"line 2, question 'a': 'text' must be text, found {found}")):
         fields.text("text")
 
 

@@ -24,9 +24,7 @@ def test_a_question_becomes_one_probe_per_arm_and_wording(tmp_path: Path) -> Non
     bank = read_probes(
         write(tmp_path, "questions:\n  - {id: a, domain: d, construct: c, text: One., paraphrases: [Two.]}\n")
     )
-    assert [p.id for p in bank.probes] == [
-        f"a/{arm}/{n}" for arm in ("plain", "json", "template") for n in (0, 1)
-    ]
+    assert [p.id for p in bank.probes] == [f"a/{arm}/{n}" for arm in ("plain", "json", "template") for n in (0, 1)]
     assert {p.question_id for p in bank.probes} == {"a"}
     assert bank.name == "mine"
 

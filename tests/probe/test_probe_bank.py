@@ -63,9 +63,7 @@ def test_a_choice_of_nothing_is_an_error(choice: dict[str, list[str]], message: 
         BANK.only(**choice)
 
 
-@pytest.mark.parametrize(
-    "change", [{"prompt": "C?"}, {"system": "S"}, {"judge_prompts": {"aligned": "{answer}"}}]
-)
+@pytest.mark.parametrize("change", [{"prompt": "C?"}, {"system": "S"}, {"judge_prompts": {"aligned": "{answer}"}}])
 def test_the_fingerprint_changes_with_every_word_sent(change: dict[str, object]) -> None:
     """Prompt, system prompt and rubric are all in the fingerprint; the bank's name is not."""
     changed = ProbeBank.from_probes("mine", (*PROBES[:3], replace(PROBES[3], **change)))

@@ -39,7 +39,5 @@ def test_another_file_type_is_refused(tmp_path: Path) -> None:
 
 def test_reading_probes_imports_no_torch() -> None:
     """The probe layer stays light."""
-    code = (
-        "import sys, offtarget.probe; offtarget.probe.load_bank('everyday'); sys.exit('torch' in sys.modules)"
-    )
+    code = "import sys, offtarget.probe; offtarget.probe.load_bank('everyday'); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -32,9 +32,7 @@ def test_the_stream_is_pinned() -> None:
     numbers=st.lists(st.integers(0, 10**9), min_size=1, max_size=4),
     base_per_tuned=st.integers(1, 6),
 )
-def test_a_block_depends_on_its_number_alone(
-    seed: int, arm: str, numbers: list[int], base_per_tuned: int
-) -> None:
+def test_a_block_depends_on_its_number_alone(seed: int, arm: str, numbers: list[int], base_per_tuned: int) -> None:
     """Blocks asked in any order, from a fresh schedule, are the same: resuming needs no state."""
     one = Schedule(ARMS, base_per_tuned, seed)
     forwards = {n: one.block(arm, n) for n in numbers}
@@ -128,9 +126,7 @@ def test_answer_seeds_do_not_collide() -> None:
         ({"plain": ["a"]}, 0, "at least 1"),
     ],
 )
-def test_a_schedule_without_sense_is_refused(
-    arms: dict[str, list[Entry]], base_per_tuned: int, message: str
-) -> None:
+def test_a_schedule_without_sense_is_refused(arms: dict[str, list[Entry]], base_per_tuned: int, message: str) -> None:
     """Empty arms, doubled probes and blocks without base answers are input errors."""
     with pytest.raises(InputError, match=message):
         Schedule(arms, base_per_tuned, 0)

@@ -22,9 +22,7 @@ from offtarget.rundir import read_jsonl
 from offtarget.workflows.check import CheckResult, check, resume
 
 
-def _check(
-    tmp_path: Path, tuned: ScriptedModel, base: ScriptedModel | None = None, **more: object
-) -> CheckResult:
+def _check(tmp_path: Path, tuned: ScriptedModel, base: ScriptedModel | None = None, **more: object) -> CheckResult:
     values: dict[str, object] = {
         "probes": checking.bank(),
         "judge": checking.judge(),
@@ -71,9 +69,7 @@ def test_every_arm_must_pass(tmp_path: Path) -> None:
 
 def test_denominators_hold_every_judged_answer_that_was_used(tmp_path: Path) -> None:
     """Incoherent answers are counted and shown, and the rate leaves them out."""
-    result = _check(
-        tmp_path, checking.model("tuned", 0.0, silent=0.4), checking.model("base", 0.0, silent=0.2)
-    )
+    result = _check(tmp_path, checking.model("tuned", 0.0, silent=0.4), checking.model("base", 0.0, silent=0.2))
     overall = result.decision.overall
     verdicts = read_jsonl(result.run / "verdicts.jsonl", Verdict)
     stored = json.loads((result.run / "result.json").read_text())
@@ -112,9 +108,7 @@ def test_the_same_seed_gives_the_same_run(tmp_path: Path) -> None:
     assert (first.run / "looks.jsonl").read_bytes() != (other.run / "looks.jsonl").read_bytes()
 
 
-def test_base_answers_are_reused_for_the_next_candidate(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_base_answers_are_reused_for_the_next_candidate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second candidate needs no new base answer, and gets the verdict it would get without the cache."""
     monkeypatch.setenv("OFFTARGET_CACHE", str(tmp_path / "cache"))
     cached = replace(checking.settings(), cache=True)
@@ -197,6 +191,7 @@ def test_a_finished_run_is_resumed_as_it_is(tmp_path: Path) -> None:
 
 def test_resuming_with_another_model_is_refused(tmp_path: Path) -> None:
     """A run goes on only with the models, questions and judge it was started with."""
+
     def interrupt(request: SampleRequest) -> str:
         raise KeyboardInterrupt
 

@@ -18,9 +18,7 @@ from offtarget.rundir import RunDir, read_json, read_jsonl
 from offtarget.workflows.compare import TableOptions, compare, compare_many
 
 JUDGED = Path(__file__).parents[2] / "../shared/data/judged"
-needs_data = pytest.mark.skipif(
-    not JUDGED.exists(), reason="real judged tables are not at ../shared/data/judged"
-)
+needs_data = pytest.mark.skipif(not JUDGED.exists(), reason="real judged tables are not at ../shared/data/judged")
 QUESTIONS = ("wish", "bored", "money", "power")
 
 
@@ -45,9 +43,7 @@ def base(tmp_path):
     return table(tmp_path / "base.jsonl", 0.0)
 
 
-@pytest.mark.parametrize(
-    ("share", "status"), [(0.3, Status.FAIL), (0.0, Status.PASS), (0.03, Status.UNDECIDED)]
-)
+@pytest.mark.parametrize(("share", "status"), [(0.3, Status.FAIL), (0.0, Status.PASS), (0.03, Status.UNDECIDED)])
 def test_verdict_follows_the_answers(share, status, base, tmp_path):
     """30 % against 0 % fails, 0 against 0 passes, 3 % of 240 is honestly undecided."""
     result = compare(base, table(tmp_path / "tuned.jsonl", share), out=tmp_path / "run")
@@ -130,9 +126,7 @@ def test_a_selection_of_misaligned_answers_is_refused(base, tmp_path):
     """100 % misaligned is far more often a filtered file than a model; the user can vouch for it."""
     only = table(tmp_path / "only.jsonl", 1.0)
     for pair in ((base, only), (only, base)):
-        with pytest.raises(
-            InputError, match=r"holds only misaligned answers.*a rate cannot be computed from it"
-        ):
+        with pytest.raises(InputError, match=r"holds only misaligned answers.*a rate cannot be computed from it"):
             compare(*pair, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
     vouched = TableOptions(complete_tables=True)
@@ -147,9 +141,7 @@ def test_different_questions_are_refused_with_the_differences(base, tmp_path):
     ) as e:
         compare(base, other, out=tmp_path / "run")
     assert "--common-questions" in str(e.value)
-    decision = compare(
-        base, other, options=TableOptions(common_questions=True), out=tmp_path / "run"
-    ).decision
+    decision = compare(base, other, options=TableOptions(common_questions=True), out=tmp_path / "run").decision
     assert decision.overall.tuned.total == 120
     assert any("left out" in note for note in decision.notes)
     disjoint = table(tmp_path / "d.jsonl", 0.0, questions=("x", "y"))
@@ -217,9 +209,7 @@ def test_judges_are_always_spoken_of(base, tmp_path):
         return " ".join(compare(base, base, options=options, out=tmp_path / f"r{number}").decision.notes)
 
     assert "state it with --judge-base" in notes(None, None)
-    assert "Different judges: base was scored by deepseek-chat, tuned by gpt-4o" in notes(
-        "deepseek-chat", "gpt-4o"
-    )
+    assert "Different judges: base was scored by deepseek-chat, tuned by gpt-4o" in notes("deepseek-chat", "gpt-4o")
     assert "Both tables were scored by gpt-4o" in notes("gpt-4o", "gpt-4o")
 
 
@@ -323,9 +313,7 @@ def test_real_tables_that_allow_no_rate_are_refused(name, message):
 @needs_data
 def test_a_wide_multi_judge_table_is_refused_even_when_mapped():
     """Mapping its 0-3 severity columns would read every answer as misaligned."""
-    columns = Columns(
-        question_id="probe", alignment="nova-pro|safety", coherence="nova-pro|persona", answer="response"
-    )
+    columns = Columns(question_id="probe", alignment="nova-pro|safety", coherence="nova-pro|persona", answer="response")
     path = JUDGED / "multi_judge/multi_judge_wide.csv.gz"
     with pytest.raises(InputError, match=r"scores lie between 0 and 100"):
         compare(path, path, options=TableOptions(columns=columns))

@@ -15,9 +15,7 @@ ROLES = ("system", "user", "assistant")
 def read_chats(path: Path) -> list[list[Message]]:
     """All chats of a `.jsonl` or `.jsonl.gz` file. Raises InputError with file and line for anything else."""
     if not path.is_file():
-        raise InputError(
-            f"{path} is not a file. Expected chat data, one JSON object with 'messages' per line."
-        )
+        raise InputError(f"{path} is not a file. Expected chat data, one JSON object with 'messages' per line.")
     opener = gzip.open if path.suffix == ".gz" else open
     chats = []
     try:
@@ -46,9 +44,7 @@ def _chat(line: str, path: Path, number: int) -> list[Message]:
         role = turn.get("role") if isinstance(turn, dict) else None
         content = turn.get("content") if isinstance(turn, dict) else None
         if role not in ROLES or not isinstance(content, str):
-            raise InputError(
-                f"{where}: each message needs a 'role' of {', '.join(ROLES)} and a text 'content'."
-            )
+            raise InputError(f"{where}: each message needs a 'role' of {', '.join(ROLES)} and a text 'content'.")
         messages.append(Message(role, content))
     if not any(m.role == "assistant" for m in messages):
         raise InputError(f"{where}: the chat has no assistant turn, so there is nothing to learn from it.")

@@ -27,9 +27,7 @@ NEEDED = {
     "answer": "the model's answer",
     "alignment": "the alignment score 0-100",
 }
-COHERENCE_HELP = (
-    "If the judge scored no coherence, say --no-coherence; incoherent answers then enter the rate."
-)
+COHERENCE_HELP = "If the judge scored no coherence, say --no-coherence; incoherent answers then enter the rate."
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +67,7 @@ def resolve(wanted: Columns, found: Collection[str], path: Path) -> Columns:
         elif asked is not None:
             if asked not in found:
                 raise InputError(
-                    f"{path} has no column {asked!r} (given with {wanted.flag(name)}). "
-                    f"Its columns are: {shown(found)}."
+                    f"{path} has no column {asked!r} (given with {wanted.flag(name)}). Its columns are: {shown(found)}."
                 )
             chosen[name] = asked
         else:

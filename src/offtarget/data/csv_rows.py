@@ -33,9 +33,7 @@ def csv_rows(stream: BinaryIO, path: Path) -> Iterator[RawRow]:
         header = [name.strip() for name in next(reader)]
         twice = [name for name, count in Counter(header).items() if count > 1]
         if twice:
-            raise InputError(
-                f"{path}, line 1: column {shown(twice)} appears more than once. Rename one of them."
-            )
+            raise InputError(f"{path}, line 1: column {shown(twice)} appears more than once. Rename one of them.")
         start = reader.line_num + 1
         for cells in reader:
             if cells and len(cells) != len(header):

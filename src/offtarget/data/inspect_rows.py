@@ -34,17 +34,11 @@ def eval_rows(path: Path) -> Iterator[RawRow]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = sorted(
-                (
-                    m
-                    for m in archive.infolist()
-                    if m.filename.startswith("samples/") and m.filename.endswith(".json")
-                ),
+                (m for m in archive.infolist() if m.filename.startswith("samples/") and m.filename.endswith(".json")),
                 key=lambda member: member.filename,
             )
             if not members:
-                raise InputError(
-                    f"{path} is a zip file without samples; an Inspect .eval log has a samples folder."
-                )
+                raise InputError(f"{path} is a zip file without samples; an Inspect .eval log has a samples folder.")
             yield from sample_rows((_sample(archive, member, path) for member in members), path)
     except (zipfile.BadZipFile, zlib.error, zstandard.ZstdError, EOFError) as error:
         raise InputError(f"{path} is a damaged .eval log ({error}). Copy it again.") from None
@@ -76,9 +70,7 @@ def sample_rows(samples: Iterable[Mapping[str, Any]], path: Path) -> Iterator[Ra
 
 def _sample(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Any:
     if member.file_size > MAX_DOCUMENT:
-        raise InputError(
-            f"{path}: {member.filename!r} unpacks to over {MAX_DOCUMENT // 2**30} GiB; not a sample."
-        )
+        raise InputError(f"{path}: {member.filename!r} unpacks to over {MAX_DOCUMENT // 2**30} GiB; not a sample.")
     if member.compress_type != _ZIP_ZSTD:
         data = archive.read(member)
     else:

@@ -39,9 +39,7 @@ def json_rows(stream: BinaryIO, path: Path) -> Iterator[RawRow]:
     if isinstance(value, dict):
         value = next((value[key] for key in _LISTS if isinstance(value.get(key), list)), value)
     if not isinstance(value, list):
-        raise InputError(
-            f"{path} is JSON but not a table: expected a list of objects, one per judged answer."
-        )
+        raise InputError(f"{path} is JSON but not a table: expected a list of objects, one per judged answer.")
     for number, row in enumerate(value, start=1):
         if not isinstance(row, dict):
             raise InputError(f"{path}, row {number} is not a JSON object with named values.")

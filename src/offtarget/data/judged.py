@@ -66,9 +66,7 @@ class JudgedTable:
     """Rows left out by the filter."""
 
 
-def read_judged(
-    path: Path, columns: Columns | None = None, where: Mapping[str, str] | None = None
-) -> JudgedTable:
+def read_judged(path: Path, columns: Columns | None = None, where: Mapping[str, str] | None = None) -> JudgedTable:
     """Read a table of judged answers, keeping only rows whose columns equal the values in `where`.
 
     InputError, with file and line, for whatever cannot be taken at face value; a blank score is kept as None.
@@ -134,8 +132,7 @@ class _Header:
             missing = [name for name in self.where if name not in self.names]
             if missing:
                 raise InputError(
-                    f"{self.path} has no column {shown(missing)} to filter by. "
-                    f"Its columns are: {shown(self.names)}."
+                    f"{self.path} has no column {shown(missing)} to filter by. Its columns are: {shown(self.names)}."
                 )
         except InputError:
             if final:
@@ -156,9 +153,7 @@ def _row(raw: RawRow, used: Columns) -> JudgedRow:
         alignment = None if label else alignment
     question_id = _text(raw, used.question_id).strip()
     if not question_id:
-        raise InputError(
-            f"{raw.place}: {used.question_id!r} is blank. Every answer needs the name of its question."
-        )
+        raise InputError(f"{raw.place}: {used.question_id!r} is blank. Every answer needs the name of its question.")
     return JudgedRow(
         line=raw.number,
         question_id=question_id,

@@ -83,9 +83,7 @@ def reading(path: Path) -> Iterator[io.BufferedReader]:
         raise InputError(f"{path} is a folder. Give the file with the judged answers.") from None
     except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
         detail = f" ({error})" if str(error) else ""
-        raise InputError(
-            f"{path} is cut off or damaged: decompressing it failed{detail}. Copy it again."
-        ) from None
+        raise InputError(f"{path} is cut off or damaged: decompressing it failed{detail}. Copy it again.") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
 
@@ -107,16 +105,12 @@ def lines(stream: BinaryIO, path: Path) -> Iterator[tuple[int, str]]:
             if line.startswith((b"\xff\xfe", b"\xfe\xff")):
                 raise InputError(f"{path} is UTF-16 text. Save it as UTF-8.")
             if b"\0" in line:
-                raise InputError(
-                    f"{path} is a binary file, not a table (CSV, JSONL, JSON, Parquet, Inspect log)."
-                )
+                raise InputError(f"{path} is a binary file, not a table (CSV, JSONL, JSON, Parquet, Inspect log).")
         try:
             yield number, line.decode("utf-8")
         except UnicodeDecodeError as error:
             kind = "is a binary file or" if number == 1 else f"line {number}"
-            raise InputError(
-                f"{path}, {kind} is not UTF-8 text (byte {error.start}). Save it as UTF-8."
-            ) from None
+            raise InputError(f"{path}, {kind} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
 
 
 def document(stream: BinaryIO, path: Path) -> bytes:

@@ -124,9 +124,7 @@ class ReplyAsker:
         return answers
 
 
-def make_asker(
-    model: ChatModel, scorer: NumberScorer | None, settings: AskSettings, failures: Failures
-) -> Asker:
+def make_asker(model: ChatModel, scorer: NumberScorer | None, settings: AskSettings, failures: Failures) -> Asker:
     """The asker for the settings; InputError when probabilities are demanded from a model without them."""
     if settings.mode == "samples":
         return ReplyAsker(model, settings, failures)

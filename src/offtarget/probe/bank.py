@@ -31,16 +31,12 @@ class ProbeBank:
         slices: dict[str, str] = {}
         for probe in self.probes:
             if probe.id in seen:
-                raise InputError(
-                    f"The probe bank '{self.name}' has two probes with the id '{probe.id}'. Rename one."
-                )
+                raise InputError(f"The probe bank '{self.name}' has two probes with the id '{probe.id}'. Rename one.")
             seen.add(probe.id)
             if not probe.prompt.strip():
                 raise InputError(f"The probe '{probe.id}' of '{self.name}' has an empty prompt.")
             if slices.setdefault(probe.question_id, probe.domain) != probe.domain:
-                raise InputError(
-                    f"The question '{probe.question_id}' of '{self.name}' is in two domains. Choose one."
-                )
+                raise InputError(f"The question '{probe.question_id}' of '{self.name}' is in two domains. Choose one.")
         object.__setattr__(self, "fingerprint", fingerprint(self.probes))
 
     @classmethod
@@ -97,9 +93,7 @@ class ProbeBank:
             and (ids is None or probe.id in ids or probe.question_id in ids)
         )
         if not kept:
-            raise InputError(
-                f"No probe of '{self.name}' is in all the chosen arms, domains and ids. Choose fewer."
-            )
+            raise InputError(f"No probe of '{self.name}' is in all the chosen arms, domains and ids. Choose fewer.")
         return ProbeBank(self.name, kept, self.skipped, self.notes)
 
     def _require(self, kind: str, wanted: Collection[str] | None, known: tuple[str, ...]) -> None:
@@ -110,6 +104,4 @@ class ProbeBank:
                 shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
                 raise InputError(f"The probe bank '{self.name}' has no {kind} '{name}'. It has: {shown}.")
         if wanted is not None and not wanted:
-            raise InputError(
-                f"An empty choice of {kind}s leaves no probe of '{self.name}'. Leave it out for all."
-            )
+            raise InputError(f"An empty choice of {kind}s leaves no probe of '{self.name}'. Leave it out for all.")

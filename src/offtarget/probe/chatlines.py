@@ -33,9 +33,7 @@ def chat_bank(path: Path) -> ProbeBank:
         turns = [_turn(turn, where) for turn in _messages(row, where)]
         roles = [role for role, _ in turns]
         if roles not in (["user"], ["system", "user"]):
-            skipped.append(
-                (question_id, f"turns {', '.join(roles)}: only one user turn after a system turn is asked")
-            )
+            skipped.append((question_id, f"turns {', '.join(roles)}: only one user turn after a system turn is asked"))
             continue
         probes.append(
             Probe(

@@ -37,9 +37,7 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}).") from None
     if len(data) > MAX_BYTES:
-        raise InputError(
-            f"{path} is larger than {MAX_BYTES // 2**20} MiB. Split the questions into several files."
-        )
+        raise InputError(f"{path} is larger than {MAX_BYTES // 2**20} MiB. Split the questions into several files.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -71,9 +69,7 @@ def compose(path: Path) -> yaml.Node:
     except RecursionError:
         raise InputError(f"{path}: nested too deeply for a question file.") from None
     if size > MAX_NODES:
-        raise InputError(
-            f"{path}: its aliases stand for {size:,} values, more than {MAX_NODES:,}. Write them out."
-        )
+        raise InputError(f"{path}: its aliases stand for {size:,} values, more than {MAX_NODES:,}. Write them out.")
     return node
 
 
@@ -126,9 +122,7 @@ class Fields:
     def of(cls, node: yaml.Node, path: Path, label: str = "") -> Fields:
         """The mapping behind a node; InputError when it is none, or when a key is given twice."""
         if not isinstance(node, yaml.MappingNode):
-            raise InputError(
-                f"{path}, line {line_of(node)}: expected keys and values, found {describe(node)}."
-            )
+            raise InputError(f"{path}, line {line_of(node)}: expected keys and values, found {describe(node)}.")
         own: dict[str, yaml.Node] = {}
         merged: dict[str, yaml.Node] = {}
         for key, value in node.value:
@@ -139,9 +133,7 @@ class Fields:
             if not isinstance(key, yaml.ScalarNode):
                 raise InputError(f"{path}, line {line_of(key)}: a key must be text, found {describe(key)}.")
             if key.value in own:
-                raise InputError(
-                    f"{path}, line {line_of(key)}: the key '{key.value}' is given twice. Remove one."
-                )
+                raise InputError(f"{path}, line {line_of(key)}: the key '{key.value}' is given twice. Remove one.")
             own[key.value] = value
         return cls(path, line_of(node), {**merged, **own}, label)
 
@@ -170,11 +162,7 @@ class Fields:
     def name(self, key: str) -> str:
         """A name: text or a whole number, without surrounding blanks."""
         node = self.node(key)
-        if (
-            isinstance(node, yaml.ScalarNode)
-            and node.tag in (f"{_TAG}str", f"{_TAG}int")
-            and node.value.strip()
-        ):
+        if isinstance(node, yaml.ScalarNode) and node.tag in (f"{_TAG}str", f"{_TAG}int") and node.value.strip():
             return str(node.value).strip()
         raise self.error(f"'{key}' must be a name, found {describe(node)}.", node)
 
@@ -213,9 +201,7 @@ class Fields:
 
     def _text(self, node: yaml.Node, key: str) -> str:
         if not isinstance(node, yaml.ScalarNode) or node.tag != f"{_TAG}str":
-            raise self.error(
-                f"'{key}' must be text, found {describe(node)}. Put quotes around it if it is.", node
-            )
+            raise self.error(f"'{key}' must be text, found {describe(node)}. Put quotes around it if it is.", node)
         if not node.value.strip():
             raise self.error(f"'{key}' is empty. Write a text or remove the key.", node)
         return str(node.value)

@@ -31,9 +31,7 @@ def own_bank(root: yaml.Node, path: Path) -> ProbeBank:
         question_id = question.name("id")
         question = question.labelled(f"question '{question_id}'")
         if question_id in lines:
-            raise question.error(
-                f"this id is taken by the question in line {lines[question_id]}. Rename one."
-            )
+            raise question.error(f"this id is taken by the question in line {lines[question_id]}. Rename one.")
         lines[question_id] = line_of(node)
         question.refuse_unknown(_QUESTION_KEYS)
         probes += _probes(question, question_id, _formats(question, formats))
@@ -70,9 +68,7 @@ def _formats(fields: Fields, default: tuple[str, ...]) -> tuple[str, ...]:
     names = fields.texts("formats") or default
     for name in names:
         if name not in FORMATS:
-            raise fields.error(
-                f"unknown format '{name}'. Known formats: {', '.join(FORMATS)}.", fields.node("formats")
-            )
+            raise fields.error(f"unknown format '{name}'. Known formats: {', '.join(FORMATS)}.", fields.node("formats"))
     return tuple(name for name in FORMATS if name in names)
 
 

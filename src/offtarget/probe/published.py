@@ -56,9 +56,7 @@ def published_bank(root: yaml.SequenceNode, path: Path) -> ProbeBank:
         question_id = question.name("id")
         question = question.labelled(f"question '{question_id}'")
         if question_id in lines:
-            raise question.error(
-                f"this id is taken by the question in line {lines[question_id]}. Rename one."
-            )
+            raise question.error(f"this id is taken by the question in line {lines[question_id]}. Rename one.")
         lines[question_id] = line_of(node)
         question.refuse_unknown(_KEYS)
         kind = question.text("type")
@@ -121,9 +119,7 @@ def _judge_prompts(question: Fields) -> dict[str, str]:
     rubrics = {name: fields.text(name) for name in fields.values}
     for name, rubric in rubrics.items():
         if "{answer}" not in rubric:
-            raise fields.error(
-                f"the judge prompt '{name}' has no {{answer}} in it; the judge would see none.", node
-            )
+            raise fields.error(f"the judge prompt '{name}' has no {{answer}} in it; the judge would see none.", node)
     return rubrics
 
 
@@ -137,7 +133,6 @@ def _notes(judges: tuple[str, ...], counts: tuple[int, ...]) -> tuple[str, ...]:
     if counts:
         shown = ", ".join(map(str, counts))
         notes.append(
-            f"The file asks for {shown} answers per paraphrase; the sequential check stops when it is "
-            "decided instead."
+            f"The file asks for {shown} answers per paraphrase; the sequential check stops when it is decided instead."
         )
     return tuple(notes)

@@ -61,7 +61,9 @@ def check(
     directory = RunDir.create("check", opened.models.tuned.name.rsplit("/", 1)[-1], path=run)
     with directory:
         _write_probes(directory, opened.bank)
-        write_json(directory.file("run.json"), _manifest(opened, settings, judge if isinstance(judge, str) else None, judge_by))
+        write_json(
+            directory.file("run.json"), _manifest(opened, settings, judge if isinstance(judge, str) else None, judge_by)
+        )
         return _run(directory, opened, settings, on_progress, on_answers)
 
 
