@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -162,19 +162,17 @@ def test_kill_9_and_resume_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """Killed at random moments again and again, a run ends with the verdict and the answers of an unbroken one."""
     whole = checking.run_slow(tmp_path / "whole")
     script = [sys.executable, checking.__file__, str(tmp_path / "killed")]
+    answers = tmp_path / "killed" / "generations.jsonl"
     rng = random.Random(0)
-    kills = 0
-    for _ in range(60):
-        with subprocess.Popen(script, env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
-            try:
-                process.wait(0.6 + rng.random())
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                kills += 1
-                continue
-        break
+    for kill_at in (rng.randint(1, 60), rng.randint(100, 200), rng.randint(240, 400)):
+        with subprocess.Popen(script) as process:
+            while not answers.exists() or answers.read_bytes().count(b"\n") < kill_at:
+                assert process.poll() is None, "the run ended before it could be killed"
+                time.sleep(0.005)
+            process.send_signal(signal.SIGKILL)
+        assert not (tmp_path / "killed" / "result.json").exists()
+    checking.run_slow(tmp_path / "killed")
     killed = resume(tmp_path / "killed")
-    assert kills >= 2
     assert killed.decision == whole.decision
     for name, record in (("generations.jsonl", Generation), ("verdicts.jsonl", Verdict)):
         first = {r.key: r for r in read_jsonl(tmp_path / "whole" / name, record)}  # type: ignore[attr-defined]
