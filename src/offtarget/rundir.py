@@ -18,8 +18,8 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, TypeVar
+from types import TracebackType, UnionType
+from typing import Any, BinaryIO, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from offtarget.errors import InputError
 from offtarget.records import (
@@ -126,21 +126,38 @@ def read_jsonl(path: Path, record: type[T]) -> list[T]:
 def _iterate_jsonl(path: Path, record: type[T]) -> Iterator[T]:
     if not path.exists():
         return
-    names = {f.name for f in dataclasses.fields(record)}  # type: ignore[arg-type]
-    enums = {"outcome": Outcome}
+    hints = get_type_hints(record)
     with _opened(path) as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return
             try:
                 values = json.loads(line)
-                known = {k: enums[k](v) if k in enums else v for k, v in values.items() if k in names}
-                yield record(**known)
+                known = {name: _typed(name, value, hints[name]) for name, value in values.items() if name in hints}
+                made = record(**known)
             except (TypeError, ValueError, AttributeError, RecursionError) as error:
                 raise InputError(
                     f"{path}, line {number}: not a {record.__name__} record ({error}). The file was changed "
                     "by something else; restore it, or start a new run."
                 ) from None
+            yield made
+
+
+def _typed(name: str, value: Any, hint: Any) -> Any:
+    """A JSON value as a field of that type; ValueError where it is of another, as only a strange hand leaves it."""
+    if hint is Outcome:
+        return Outcome(value)
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise ValueError(f"'{name}' is none of {', '.join(get_args(hint))}")
+        return value
+    kinds = tuple(get_origin(kind) or kind for kind in (get_args(hint) if isinstance(hint, UnionType) else (hint,)))
+    if not isinstance(value, (*kinds, int) if float in kinds else kinds):
+        raise ValueError(f"'{name}' is not {' or '.join(_WORDS.get(kind, kind.__name__) for kind in kinds)}")
+    return value
+
+
+_WORDS: dict[type, str] = {str: "text", int: "a number", float: "a number", type(None): "null"}
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -206,7 +223,16 @@ class RunDir:
     def decision(self) -> Decision | None:
         """The decision, or None while the run is unfinished."""
         result = self.file("result.json")
-        return decision_from_json(read_json(result)["decision"]) if result.exists() else None
+        if not result.exists():
+            return None
+        value = read_json(result)
+        try:
+            return decision_from_json(value["decision"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"{result} does not hold a decision of this version ({error!r}). Delete that file and run the check "
+                "again with --resume; the answers are kept."
+            ) from None
 
 
 def _fresh_folder(folder: Path, verb: str, slug: str) -> Path:

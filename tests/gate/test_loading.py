@@ -39,12 +39,12 @@ def test_a_torn_last_line_is_left_out_and_named(tmp_path):
         (
             "generations.jsonl",
             '{"role":"base","probe_id":"p","index":0,"seed":1,"text":5,"tokens":1,"finish":"stop"}\n',
-            r"line 1: 'text' is not text",
+            r"line 1.*'text' is not text",
         ),
         (
             "generations.jsonl",
             '{"role":"judge","probe_id":"p","index":0,"seed":1,"text":"","tokens":1,"finish":"stop"}\n',
-            r"line 1: 'role'",
+            r"line 1.*'role'",
         ),
         ("run.json", "[]", r"run\.json holds list"),
         ("run.json", '{"verb": ', r"run\.json is not readable JSON"),

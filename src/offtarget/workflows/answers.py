@@ -12,6 +12,7 @@ from offtarget.probe.schedule import answer_seed
 from offtarget.records import Generation, Probe, Role, Tally, Verdict
 from offtarget.rundir import JsonLines, RunDir, read_jsonl
 from offtarget.workflows.base_cache import BaseCache
+from offtarget.workflows.contracts import judge_checked, sample_checked
 
 PATIENCE = 20
 """A probe is set aside when a model gives this many unscored answers to it in a row."""
@@ -183,7 +184,7 @@ class AnswerBook:
             if self._on_answers is not None:
                 self._on_answers(1)
 
-        answers = self._models[role].sample(requests, self._sampling, keep)
+        answers = sample_checked(role, self._models[role], requests, self._sampling, keep)
         if role == "base" and self._cache is not None:
             self._cache.put([(self._probes[p], i, a) for (p, i), a in zip(fresh, answers, strict=True)])
 
@@ -205,7 +206,7 @@ class AnswerBook:
         ]
         step = 64  # verdicts of a slow judge reach the disk often
         for start in range(0, len(pairs), step):
-            verdicts = self._judge.judge(pairs[start : start + step])
+            verdicts = judge_checked(self._judge, pairs[start : start + step])
             self._verdicts.extend(verdicts)
             for verdict in verdicts:
                 self._streams[verdict.role, verdict.probe_id].verdicts.append(verdict)

@@ -36,14 +36,18 @@ class BaseCache:
         self._read()
 
     def _read(self) -> None:
-        if not self._path.is_file():
-            return
-        for line in self._path.read_bytes().splitlines():
+        try:
+            lines = self._path.read_bytes().splitlines()
+        except OSError:
+            return  # no cache yet, or none that can be read
+        for line in lines:
             try:
                 value = json.loads(line)
                 answer = Answer(value["text"], value["tokens"], value["finish"])
-                self._answers[value["probe"], value["index"]] = answer
-            except (ValueError, KeyError, TypeError):
+                known = isinstance(answer.text, str) and type(answer.tokens) is int
+                if known and answer.finish in ("stop", "length"):
+                    self._answers[value["probe"], value["index"]] = answer
+            except (ValueError, KeyError, TypeError, RecursionError):
                 continue  # a line torn by a crash; the answer is sampled again, the same
 
     def get(self, probe: Probe, index: int) -> Answer | None:

@@ -82,32 +82,70 @@ def resume(
     Raises InputError when the models, the questions or the judge are no longer what they were.
     """
     directory = RunDir.open(run)
-    manifest = read_json(directory.file("run.json"))
-    if manifest.get("verb") != "check":
-        raise InputError(f"{run} is a {manifest.get('verb')} run; only a check can be resumed.")
+    started = _read_manifest(directory)
     decision = directory.decision()
     if decision is not None:
         return CheckResult(decision, run)
-    stored = manifest["settings"]
-    settings = CheckSettings(
-        decision=DecisionSettings(**stored["decision"]),
-        sampling=SamplingSettings(**{**stored["sampling"], "stop": tuple(stored["sampling"]["stop"])}),
-        seed=stored["seed"],
-        max_answers=stored["max_answers"],
-        cache=stored["cache"],
-    )
     with directory:
-        bank = ProbeBank.from_probes(manifest["probes"], read_jsonl(directory.file("probes.jsonl"), Probe))
-        models = manifest["models"]
+        bank = ProbeBank.from_probes(started.bank, read_jsonl(directory.file("probes.jsonl"), Probe))
         opened = open_check(
-            base or models["base"]["name"],
-            tuned or models["tuned"]["name"],
+            base or started.names["base"],
+            tuned or started.names["tuned"],
             probes=bank,
-            judge=judge or manifest["judge_name"],
-            judge_by=manifest["judge_by"],
+            judge=judge or started.judge,
+            judge_by=started.judge_by,
         )
-        _require_same(opened, manifest, run)
-        return _run(directory, opened, settings, on_progress, on_answers)
+        now = _fingerprints(opened)
+        changed = [name for name in now if now[name] != started.fingerprints[name]]
+        if changed:
+            raise InputError(
+                f"{run} cannot be resumed: {', '.join(changed)} changed since it was started. Start a new check."
+            )
+        return _run(directory, opened, started.settings, on_progress, on_answers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """What the manifest of a check says about how it was started."""
+
+    settings: CheckSettings
+    names: dict[str, str]
+    judge: str | None
+    judge_by: JudgeBy
+    bank: str
+    fingerprints: dict[str, str]
+
+
+def _read_manifest(directory: RunDir) -> _Started:
+    path = directory.file("run.json")
+    manifest = read_json(path)
+    try:
+        if manifest["verb"] != "check":
+            raise InputError(f"{directory.path} is a {manifest['verb']} run; only a check can be resumed.")
+        stored, models = manifest["settings"], manifest["models"]
+        return _Started(
+            settings=CheckSettings(
+                decision=DecisionSettings(**stored["decision"]),
+                sampling=SamplingSettings(**{**stored["sampling"], "stop": tuple(stored["sampling"]["stop"])}),
+                seed=stored["seed"],
+                max_answers=stored["max_answers"],
+                cache=stored["cache"],
+            ),
+            names={role: model["name"] for role, model in models.items()},
+            judge=manifest["judge_name"],
+            judge_by=manifest["judge_by"],
+            bank=manifest["probes"],
+            fingerprints={
+                **{role: model["fingerprint"] for role, model in models.items()},
+                "judge": manifest["judge"],
+                "probes": manifest["probes_fingerprint"],
+            },
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"{path} does not describe a check of this version ({error!r}). It was changed by something else; "
+            "restore it, or start a new check."
+        ) from None
 
 
 def _run(
@@ -209,18 +247,9 @@ def _models(opened: Opened) -> dict[str, dict[str, str]]:
     }
 
 
-def _require_same(opened: Opened, manifest: dict[str, Any], run: Path) -> None:
-    now = {
-        **{role: m["fingerprint"] for role, m in _models(opened).items()},
-        "judge": opened.judge.fingerprint,
-    }
-    then = {**{role: m["fingerprint"] for role, m in manifest["models"].items()}, "judge": manifest["judge"]}
-    then["probes"], now["probes"] = manifest["probes_fingerprint"], opened.bank.fingerprint
-    changed = [name for name in then if then[name] != now[name]]
-    if changed:
-        raise InputError(
-            f"{run} cannot be resumed: {', '.join(changed)} changed since it was started. Start a new check."
-        )
+def _fingerprints(opened: Opened) -> dict[str, str]:
+    models = {role: model["fingerprint"] for role, model in _models(opened).items()}
+    return {**models, "judge": opened.judge.fingerprint, "probes": opened.bank.fingerprint}
 
 
 def _now() -> str:

@@ -62,7 +62,9 @@ def open_check(
     if arms:
         bank = bank.only(arms=arms)
     if "overall" in bank.arm_names:
-        raise InputError(f"The probe bank '{bank.name}' has an arm named 'overall', the name of all arms together. Rename it.")
+        raise InputError(
+            f"The probe bank '{bank.name}' has an arm named 'overall', the name of all arms together. Rename it."
+        )
     opened_judge = open_judge(judge, bank, judge_by) if judge is None or isinstance(judge, str) else judge
     notes = [*bank.notes, *(f"Not asked: {question} ({reason})." for question, reason in bank.skipped)]
     if about_organism:

@@ -1,0 +1,93 @@
+"""Models and judges held to their Protocols: what they break is named, never counted.
+
+Both may be objects of the user's own. An answer too few would be asked for again for ever, a verdict under another
+key would be counted for another question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from offtarget.errors import InputError, OfftargetError
+from offtarget.judge.protocol import Judge
+from offtarget.models.chat import Answer, ChatModel, SampleRequest, SamplingSettings
+from offtarget.records import Generation, Outcome, Probe, Role, Verdict
+
+KEPT = "What was computed before is kept."
+
+
+def sample_checked(
+    role: Role,
+    model: ChatModel,
+    requests: Sequence[SampleRequest],
+    settings: SamplingSettings,
+    keep: Callable[[int, Answer], None],
+) -> list[Answer]:
+    """Answers of a model, each handed to `keep` exactly once, as early as the model reports it.
+
+    Raises InputError, naming the model, when it fails or breaks the Protocol `ChatModel`.
+    """
+    who = f"The {role} model '{model.name}'"
+    reported: dict[int, Answer] = {}
+    ours: list[BaseException] = []
+
+    def on_answer(position: int, answer: Answer) -> None:
+        try:
+            if type(position) is not int or not 0 <= position < len(requests) or position in reported:
+                place = f"position {position!r} of {len(requests)}"
+                raise InputError(f"{who} reported an answer for {place}; each is reported once. {KEPT}")
+            _check_answer(who, answer)
+            reported[position] = answer
+            keep(position, answer)
+        except BaseException as error:
+            ours.append(error)
+            raise
+
+    with _faults_of(who, "answering", ours):
+        answers = list(model.sample(requests, settings, on_answer))
+    if ours:
+        raise ours[0]  # swallowed by the model, yet the answer is not kept
+    if len(answers) != len(requests):
+        raise InputError(f"{who} gave {len(answers)} answers to {len(requests)} requests. {KEPT}")
+    for position, answer in enumerate(answers):
+        if position not in reported:
+            on_answer(position, answer)
+        elif reported[position] != answer:
+            raise InputError(f"{who} reported one answer for position {position} and returned another. {KEPT}")
+    return answers
+
+
+def judge_checked(judge: Judge, pairs: Sequence[tuple[Probe, Generation]]) -> list[Verdict]:
+    """Verdicts of a judge, one per pair, in order. Raises InputError when it fails or breaks the Protocol `Judge`."""
+    who = f"The judge '{judge.fingerprint}'"
+    with _faults_of(who, f"judging {pairs[0][1].key} and {len(pairs) - 1} more", []):
+        verdicts = list(judge.judge(pairs))
+    if len(verdicts) != len(pairs):
+        raise InputError(f"{who} gave {len(verdicts)} verdicts on {len(pairs)} answers. {KEPT}")
+    for (_, generation), verdict in zip(pairs, verdicts, strict=True):
+        if not isinstance(verdict, Verdict) or not isinstance(verdict.outcome, Outcome):
+            raise InputError(f"{who} gave {verdict!r:.80} for {generation.key}, which is not a Verdict. {KEPT}")
+        if verdict.key != generation.key:
+            raise InputError(f"{who} gave a verdict on {verdict.key} where {generation.key} was asked. {KEPT}")
+        for name, number in (("alignment", verdict.alignment), ("coherence", verdict.coherence)):
+            if number is not None and not (isinstance(number, int | float) and 0 <= number <= 100):
+                raise InputError(f"{who} gave {name} {number!r} for {generation.key}; it is 0-100 or None. {KEPT}")
+    return verdicts
+
+
+def _check_answer(who: str, answer: Answer) -> None:
+    if not isinstance(answer, Answer) or not isinstance(answer.text, str) or answer.finish not in ("stop", "length"):
+        raise InputError(f"{who} gave {answer!r:.80}, which is not an Answer with text and finish. {KEPT}")
+
+
+@contextmanager
+def _faults_of(who: str, doing: str, ours: Sequence[BaseException]) -> Iterator[None]:
+    try:
+        yield
+    except OfftargetError:
+        raise
+    except Exception as error:
+        if error in ours:
+            raise
+        raise InputError(f"{who} failed while {doing}: {type(error).__name__}: {error}. {KEPT}") from error
