@@ -75,7 +75,11 @@ class AnswerBook:
         self._verdicts = JsonLines(run.file("verdicts.jsonl"))
         self.sampled = {"base": 0, "tuned": 0}
         """Answers sampled in this process, per model."""
-        self._load(run)
+        try:
+            self._load(run)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Flush what was written."""
