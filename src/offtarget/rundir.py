@@ -181,9 +181,7 @@ class RunDir:
             return cls(_fresh_folder(root or runs_root(), verb, slug))
         with _disk_errors(path):
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                raise InputError(
-                    f"{path} already exists and is not an empty folder. Choose another, or use --resume."
-                )
+                raise InputError(f"{path} already exists and is not an empty folder. Choose another, or use --resume.")
             path.mkdir(parents=True, exist_ok=True)
         return cls(path)
 
@@ -191,9 +189,7 @@ class RunDir:
     def open(cls, path: Path) -> RunDir:
         """An existing run directory; InputError when it is not one."""
         if not (path / "run.json").is_file():
-            raise InputError(
-                f"{path} is not a run directory (it has no run.json). `offtarget runs` lists them."
-            )
+            raise InputError(f"{path} is not a run directory (it has no run.json). `offtarget runs` lists them.")
         return cls(path)
 
     def __enter__(self) -> RunDir:
@@ -204,9 +200,7 @@ class RunDir:
         except OSError:
             os.close(self._lock)
             self._lock = None
-            raise InputError(
-                f"{self.path} is in use by another offtarget process. Wait for it, or stop it."
-            ) from None
+            raise InputError(f"{self.path} is in use by another offtarget process. Wait for it, or stop it.") from None
         return self
 
     def __exit__(
