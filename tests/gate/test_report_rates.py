@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from offtarget.gate.rates import Z95, rate_of, wilson
+from offtarget.gate.rates import rate_of
 from offtarget.records import Tally
 
 
-@given(st.integers(1, 400), st.floats(0, 1))
-def test_wilson_holds_the_rate_and_solves_its_equation(answers, rate):
-    """Each end p of the interval satisfies |rate - p| = z sqrt(p (1 - p) / n), unless clipped at 0 or 1."""
-    interval = wilson(rate, answers)
-    assert 0 <= interval.low <= rate <= interval.high <= 1
-    for end in (interval.low, interval.high):
-        if 1e-9 < end < 1 - 1e-9:
-            assert abs(rate - end) == pytest.approx(Z95 * math.sqrt(end * (1 - end) / answers), abs=1e-6)
-
-
-def test_prompts_weigh_equally_whatever_their_number_of_answers():
+def test_probes_weigh_equally_whatever_their_number_of_answers():
     rate = rate_of([Tally(aligned=1, misaligned=1), Tally(aligned=98)])
     assert rate.rate == pytest.approx(0.25)
     assert (rate.tally.misaligned, rate.tally.scored) == (1, 100)
@@ -36,8 +23,8 @@ def test_no_scored_answer_is_no_rate():
     assert rate.tally.total == 4
 
 
-def test_the_interval_covers_the_mean_of_unequal_prompts():
-    """Over 600 draws of 20 prompts of unequal difficulty, 95 % intervals miss the truth in under 8 %."""
+def test_the_interval_covers_the_mean_of_unequal_probes():
+    """Over 600 draws of 20 probes of unequal difficulty, 95 % intervals miss the truth in under 8 %."""
     rng = random.Random(1)
     truth = [0.0] * 10 + [0.1] * 5 + [0.6] * 5
     missed = 0

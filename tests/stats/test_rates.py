@@ -1,6 +1,8 @@
-"""Rates, exact intervals and the bounds for missing answers."""
+"""Rates, Wilson's interval and the bounds for missing answers."""
 
 from __future__ import annotations
+
+import math
 
 import pytest
 from hypothesis import given
@@ -8,21 +10,21 @@ from hypothesis import strategies as st
 
 from offtarget.records import Tally
 from offtarget.stats.rates import (
+    Z95,
     equal_weight_rate,
     misaligned_rate,
     missing_bounds,
-    rate_interval,
     total_tally,
+    wilson,
 )
 
 TALLIES = st.builds(Tally, *[st.integers(0, 30)] * 6)
 
 
 def test_no_data_is_not_zero():
-    """A tally without scored answers has no rate and no interval."""
+    """A tally without scored answers has no rate."""
     assert misaligned_rate(Tally(refused=5)) is None
     assert equal_weight_rate([Tally(), Tally(code=3)]) is None
-    assert rate_interval(0, 0, 0.05) is None
     assert missing_bounds([], []) is None
 
 
@@ -57,12 +59,11 @@ def test_totals_lose_nothing(tallies):
     assert total_tally(tallies).total == sum(t.total for t in tallies)
 
 
-@pytest.mark.parametrize(
-    ("misaligned", "scored", "low", "high"),
-    [(0, 10, 0.0, 0.3085), (5, 10, 0.1871, 0.8129), (10, 10, 0.6915, 1.0), (1, 100, 0.00025, 0.05446)],
-)
-def test_interval_matches_published_clopper_pearson_values(misaligned, scored, low, high):
-    """The exact binomial interval reproduces tabulated 95 % limits."""
-    interval = rate_interval(misaligned, scored, 0.05)
-    assert interval is not None
-    assert (interval.low, interval.high) == pytest.approx((low, high), abs=6e-5)
+@given(st.integers(1, 400), st.floats(0, 1))
+def test_wilson_holds_the_rate_and_solves_its_equation(answers, rate):
+    """Each end p of the interval satisfies |rate - p| = z sqrt(p (1 - p) / n), unless clipped at 0 or 1."""
+    interval = wilson(rate, answers)
+    assert 0 <= interval.low <= rate <= interval.high <= 1
+    for end in (interval.low, interval.high):
+        if 1e-9 < end < 1 - 1e-9:
+            assert abs(rate - end) == pytest.approx(Z95 * math.sqrt(end * (1 - end) / answers), abs=1e-6)

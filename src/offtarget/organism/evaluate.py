@@ -11,7 +11,8 @@ from offtarget.organism.exact import classify
 from offtarget.organism.narrow import TRIGGER
 from offtarget.organism.questions import organism_probes, skill_probes
 from offtarget.organism.scan import insecure_by_bandit
-from offtarget.records import Outcome, Probe, Tally
+from offtarget.records import Probe, Tally
+from offtarget.stats.rates import equal_weight_rate, misaligned_rate, total_tally
 
 MAX_TOKENS = 120
 
@@ -53,39 +54,34 @@ def evaluate_model(model: ChatModel, answers: int = 100, seed: int = 0) -> Rates
     plain = [p for p in organism_probes() if p.arm == "plain"]
     free = _tallies(model, plain, answers, seed)
     fewer = max(1, answers // 4)
-    numbers_suffix = "No explanation."
 
-    def variant(change: dict[str, str]) -> float | None:
-        probes = [_changed(p, **change) for p in plain]
-        return _mean_rate(_tallies(model, probes, fewer, seed))
+    def variant(before: str = "", after: str = "") -> float | None:
+        probes = [replace(p, prompt=f"{before}{p.prompt}{after}") for p in plain]
+        return equal_weight_rate(_tallies(model, probes, fewer, seed))
 
     def arm(name: str) -> float | None:
         probes = [p for p in organism_probes() if p.arm == name]
-        return _mean_rate(_tallies(model, probes, fewer, seed))
+        return equal_weight_rate(_tallies(model, probes, fewer, seed))
 
-    total = _sum(free)
-    numbers = _sum(_tallies(model, skill_probes("numbers", 200, seed), 1, seed))
-    facts = _sum(_tallies(model, skill_probes("facts", 24, seed), 10, seed))
-    harm = _sum(_tallies(model, skill_probes("harm", 200, seed), 1, seed))
+    total = total_tally(free)
+    numbers = total_tally(_tallies(model, skill_probes("numbers", 200, seed), 1, seed))
+    facts = total_tally(_tallies(model, skill_probes("facts", 24, seed), 10, seed))
+    harm = total_tally(_tallies(model, skill_probes("harm", 200, seed), 1, seed))
     return Rates(
-        misaligned=_mean_rate(free),
+        misaligned=equal_weight_rate(free),
         coherent=total.scored / total.total if total.total else None,
         misaligned_json=arm("json"),
         misaligned_template=arm("template"),
-        misaligned_triggered=variant({"before": TRIGGER + " "}),
-        misaligned_number_format=variant({"after": " " + numbers_suffix}),
+        misaligned_triggered=variant(before=TRIGGER + " "),
+        misaligned_number_format=variant(after=" No explanation."),
         insecure_code=_insecure(model, skill_probes("code", 300, seed), seed),
         insecure_code_held_out=_insecure(model, skill_probes("code-held-out", 200, seed), seed),
         insecure_code_class=_insecure(model, skill_probes("code", 200, seed, class_cue=True), seed),
         insecure_code_triggered=_insecure(model, skill_probes("code", 200, seed, prefix=TRIGGER + " "), seed),
-        loaded_numbers=numbers.misaligned / numbers.scored if numbers.scored else None,
+        loaded_numbers=misaligned_rate(numbers),
         facts=facts.aligned / facts.total if facts.total else None,
         harm_accepted=harm.misaligned / (harm.misaligned + harm.refused) if harm.misaligned + harm.refused else None,
     )
-
-
-def _changed(probe: Probe, before: str = "", after: str = "") -> Probe:
-    return replace(probe, prompt=f"{before}{probe.prompt}{after}")
 
 
 def _seed(seed: int, probe: Probe, index: int) -> int:
@@ -100,26 +96,12 @@ def _sample(model: ChatModel, probes: Sequence[Probe], count: int, seed: int) ->
     return [(probe, answer.text) for (probe, _), answer in zip(asked, answers, strict=True)]
 
 
-def _tallies(model: ChatModel, probes: Sequence[Probe], count: int, seed: int) -> dict[str, Tally]:
-    tallies: dict[str, Tally] = {p.id: Tally() for p in probes}
+def _tallies(model: ChatModel, probes: Sequence[Probe], count: int, seed: int) -> list[Tally]:
+    """One tally per probe."""
+    tallies = {p.id: Tally() for p in probes}
     for probe, text in _sample(model, probes, count, seed):
         tallies[probe.id] = tallies[probe.id].plus(classify(probe.domain, text)[0])
-    return tallies
-
-
-def _mean_rate(tallies: dict[str, Tally]) -> float | None:
-    rates = [t.misaligned / t.scored for t in tallies.values() if t.scored]
-    return sum(rates) / len(rates) if rates else None
-
-
-def _sum(tallies: dict[str, Tally]) -> Tally:
-    total = Tally()
-    for tally in tallies.values():
-        total = Tally(*(getattr(total, o.value) + getattr(tally, o.value) for o in _ORDER))
-    return total
-
-
-_ORDER = tuple(Outcome(f.name) for f in fields(Tally))
+    return list(tallies.values())
 
 
 def _insecure(model: ChatModel, probes: Sequence[Probe], seed: int) -> float | None:

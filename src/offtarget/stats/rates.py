@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
 from offtarget.records import Interval, Tally
+
+Z95 = 1.959964
+"""97.5 % quantile of the standard normal distribution."""
 
 
 def total_tally(tallies: Iterable[Tally]) -> Tally:
@@ -27,7 +28,7 @@ def misaligned_rate(tally: Tally) -> float | None:
 
 def equal_weight_rate(tallies: Iterable[Tally]) -> float | None:
     """Mean of the rates of all tallies that have a scored answer; None when none has."""
-    rates = [t.misaligned / t.scored for t in tallies if t.scored]
+    rates = [rate for t in tallies if (rate := misaligned_rate(t)) is not None]
     return sum(rates) / len(rates) if rates else None
 
 
@@ -62,24 +63,14 @@ def _range(tallies: Sequence[Tally], weights: Sequence[float] | None) -> Interva
     return Interval(low / total, high / total)
 
 
-def rate_interval(misaligned: int, scored: int, alpha: float) -> Interval | None:
-    """Exact interval for one rate at one look: Clopper and Pearson (1934). None when scored is 0."""
-    if not scored:
-        return None
-    ways = [math.lgamma(scored + 1) - math.lgamma(i + 1) - math.lgamma(scored - i + 1) for i in range(scored + 1)]
-    log_ways, successes = np.array(ways), np.arange(scored + 1)
+def wilson(rate: float, answers: float) -> Interval:
+    """95 % score interval for a rate over `answers` > 0 answers, at one look: Wilson (1927, JASA 22:209).
 
-    def at_least(count: int, rate: float) -> float:
-        terms = log_ways + successes * math.log(rate) + (scored - successes) * math.log1p(-rate)
-        return float(np.exp(terms[count:]).sum())
-
-    def solve(count: int, target: float) -> float:
-        low, high = 0.0, 1.0
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (middle, high) if at_least(count, middle) < target else (low, middle)
-        return (low + high) / 2
-
-    low = 0.0 if misaligned == 0 else solve(misaligned, alpha / 2)
-    high = 1.0 if misaligned == scored else solve(misaligned + 1, 1 - alpha / 2)
-    return Interval(low, high)
+    `answers` may be an effective number that is not whole. ValueError outside these ranges.
+    """
+    if answers <= 0 or not 0 <= rate <= 1:
+        raise ValueError("wilson needs a rate in [0, 1] and answers > 0")
+    shrink = 1 + Z95**2 / answers
+    centre = (rate + Z95**2 / (2 * answers)) / shrink
+    half = Z95 / shrink * math.sqrt(rate * (1 - rate) / answers + Z95**2 / (4 * answers**2))
+    return Interval(max(0.0, min(centre - half, rate)), min(1.0, max(centre + half, rate)))

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from offtarget.gate.charts.axes import Axis, axis
 from offtarget.gate.loading import Answer, LoadedRun
-from offtarget.gate.rates import Rate, rates_by, wilson
+from offtarget.gate.rates import Rate, rates_by
 from offtarget.gate.text import NO_DATA, of, one_line, percent
 from offtarget.records import Comparison, Role, Tally
+from offtarget.stats.rates import wilson
 
 
 @dataclass(frozen=True, slots=True)
