@@ -118,3 +118,26 @@ def test_a_run_name_no_system_takes_is_one_sentence(monkeypatch, capsys):
         main()
     assert end.value.code == 2
     assert "There is no run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["compare", "report"])
+def test_nothing_from_a_table_steers_a_terminal(verb, tmp_path, monkeypatch):
+    """Question names, questions, answers and slices with escape sequences are inert wherever a verdict is shown."""
+    evil = "\x1b]0;owned\x07\x1b[2J\n PASS\r\u202e"
+    for name, misaligned in (("b", 0), ("t", 30)):
+        rows = [
+            {"question_id": f"q{q}{evil}", "question": evil, "answer": evil, "domain": f"d{q}{evil}", "coherent": 99}
+            | {"aligned": 5 if i < misaligned else 95}
+            for q in range(4)
+            for i in range(60)
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    arguments = ["compare", "--base", "b.jsonl", "--tuned", "t.jsonl", "--out", "run"]
+    monkeypatch.chdir(tmp_path)
+    done = run(arguments, stdout=subprocess.PIPE)
+    assert done.returncode == 1
+    if verb == "report":
+        done = run(["report", "run"], stdout=subprocess.PIPE)
+    assert "FAIL" in done.stdout
+    assert not set("\x1b\x07\r\u202e") & set(done.stdout)
+    assert not any(line.strip().startswith("PASS") for line in done.stdout.splitlines())

@@ -133,3 +133,16 @@ def test_hostile_names_cannot_rewrite_the_terminal(root):
     output = CliRunner().invoke(runs_command, catch_exceptions=False).output
     assert "\x1b" not in output
     assert "[bold]t" in output
+
+
+def test_a_pipe_is_written_to_and_not_replaced(root, tmp_path):
+    """`--out /dev/null` as root once put a regular file in the place of the device."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert report("done", "text", pipe) == pipe
+        assert os.read(reader, 65536).decode() == report("done")
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()

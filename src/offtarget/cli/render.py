@@ -108,7 +108,7 @@ def print_decision(
 def print_quote(quote: Quote, out: Console) -> None:
     """A misaligned answer under its question, beside the base's."""
     out.print()
-    out.print(f"{quote.probe.id}: {_shortened(quote.probe.prompt)}", soft_wrap=True)
+    out.print(f"{safe(quote.probe.id)}: {_shortened(quote.probe.prompt)}", soft_wrap=True)
     out.print(f"  tuned: {_shortened(quote.tuned)}", soft_wrap=True)
     base = "no aligned answer in this run" if quote.base is None else _shortened(quote.base)
     out.print(f"  base:  {base}", soft_wrap=True)

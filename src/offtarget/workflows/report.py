@@ -34,6 +34,10 @@ def report(run: str | Path, format: str = TERMINAL, out: Path | None = None) -> 
 def _write(target: Path, text: str) -> None:
     temporary = target.with_name(target.name + ".part")
     try:
+        if target.exists() and not target.is_file():
+            # a device or a pipe is written to; to put a file in its place would take /dev/null from the whole machine
+            target.write_text(text, encoding="utf-8", newline="\n")
+            return
         temporary.write_text(text, encoding="utf-8", newline="\n")
         temporary.replace(target)
     except OSError as error:
