@@ -9,22 +9,9 @@ from typing import Any, TypeVar
 
 from offtarget.errors import InputError
 from offtarget.records import Decision, Generation, Look, Outcome, Probe, Verdict
-from offtarget.rundir import RunDir, decision_from_json, read_json, read_jsonl
+from offtarget.rundir import RunDir, read_json, read_jsonl
 
 T = TypeVar("T")
-
-_TEXTS: Mapping[type, tuple[str, ...]] = {
-    Probe: ("id", "question_id", "arm", "prompt", "domain"),
-    Generation: ("role", "probe_id", "text"),
-    Verdict: ("role", "probe_id"),
-    Look: ("arm",),
-}
-_NUMBERS: Mapping[type, tuple[str, ...]] = {
-    Probe: (),
-    Generation: ("index",),
-    Verdict: ("index",),
-    Look: ("tuned_answers", "base_answers", "log_e_fail", "log_e_pass"),
-}
 
 
 @dataclass(frozen=True)
@@ -102,7 +89,7 @@ def load_run(path: Path) -> LoadedRun:
         path=path,
         manifest=manifest,
         result=result,
-        decision=_decision(run, result),
+        decision=run.decision(),
         probes=by_id,
         generations={g.key: g for g in generations},
         verdicts={v.key: v for v in verdicts},
@@ -118,44 +105,12 @@ def _object(path: Path) -> dict[str, Any]:
     return value
 
 
-def _decision(run: RunDir, result: Mapping[str, Any]) -> Decision | None:
-    if not result:
-        return None
-    try:
-        return decision_from_json(result["decision"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"{run.file('result.json')} does not hold a decision of this version ({error!r}). Delete that file and "
-            "run the check again with --resume; the answers are kept."
-        ) from None
-
-
 def _records(run: RunDir, name: str, record: type[T], problems: list[str]) -> list[T]:
     path = run.file(name)
     records = read_jsonl(path, record)
-    for number, item in enumerate(records, start=1):
-        _check(path, number, item)
     if path.exists() and _torn(path):
         problems.append(f"{name} ends in an incomplete line (an interrupted write); that line is left out.")
     return records
-
-
-def _check(path: Path, number: int, item: object) -> None:
-    for names, kinds, wanted in (
-        (_TEXTS[type(item)], (str,), "text"),
-        (_NUMBERS[type(item)], (int, float), "a number"),
-    ):
-        for name in names:
-            if not isinstance(getattr(item, name), kinds):
-                raise InputError(
-                    f"{path}, line {number}: '{name}' is not {wanted}. The file was changed by something else; "
-                    "restore it, or start a new run."
-                )
-
-    if getattr(item, "role", "base") not in ("base", "tuned"):
-        raise InputError(
-            f"{path}, line {number}: 'role' is neither base nor tuned. Restore the file, or start a new run."
-        )
 
 
 def _torn(path: Path) -> bool:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import shlex
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import offtarget
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.judge.protocol import Judge
-from offtarget.models.chat import ChatModel, SamplingSettings
+from offtarget.models.chat import ChatModel
 from offtarget.probe.bank import ProbeBank
-from offtarget.records import Decision, DecisionSettings, Look, Probe, Role
-from offtarget.rundir import JsonLines, RunDir, read_json, read_jsonl, write_json
+from offtarget.records import Decision, Probe, Role
+from offtarget.rundir import RunDir, read_jsonl, write_json
 from offtarget.stats.sequential import check_settings
-from offtarget.workflows.answers import AnswerBook
+from offtarget.workflows.answers import AnswerBook, OnAnswers
 from offtarget.workflows.base_cache import BaseCache
 from offtarget.workflows.check_loop import CheckLoop, CheckSettings, OnProgress
+from offtarget.workflows.check_manifest import fingerprints, named_models, new_manifest, read_manifest
 from offtarget.workflows.opening import JudgeBy, Opened, open_check
+from offtarget.workflows.recording import stamp, write_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ def check(
     settings: CheckSettings | None = None,
     run: Path | None = None,
     on_progress: OnProgress | None = None,
-    on_answers: Callable[[int], None] | None = None,
+    on_answers: OnAnswers | None = None,
 ) -> CheckResult:
     """Compare two models question by question and stop as soon as the evidence decides.
 
@@ -60,10 +59,9 @@ def check(
     opened = open_check(base, tuned, probes=probes, judge=judge, judge_by=judge_by, arms=arms, prefix=prefix)
     directory = RunDir.create("check", opened.models.tuned.name.rsplit("/", 1)[-1], path=run)
     with directory:
-        _write_probes(directory, opened.bank)
-        write_json(
-            directory.file("run.json"), _manifest(opened, settings, judge if isinstance(judge, str) else None, judge_by)
-        )
+        write_records(directory, "probes.jsonl", opened.bank.probes)
+        judge_name = judge if isinstance(judge, str) else None
+        write_json(directory.file("run.json"), new_manifest(opened, settings, judge_name, judge_by))
         return _run(directory, opened, settings, on_progress, on_answers)
 
 
@@ -74,7 +72,7 @@ def resume(
     tuned: str | ChatModel | None = None,
     judge: str | Judge | None = None,
     on_progress: OnProgress | None = None,
-    on_answers: Callable[[int], None] | None = None,
+    on_answers: OnAnswers | None = None,
 ) -> CheckResult:
     """Go on with an interrupted check; a finished one is returned as it is.
 
@@ -82,7 +80,7 @@ def resume(
     Raises InputError when the models, the questions or the judge are no longer what they were.
     """
     directory = RunDir.open(run)
-    started = _read_manifest(directory)
+    started = read_manifest(directory)
     decision = directory.decision()
     if decision is not None:
         return CheckResult(decision, run)
@@ -95,7 +93,7 @@ def resume(
             judge=judge or started.judge,
             judge_by=started.judge_by,
         )
-        now = _fingerprints(opened)
+        now = fingerprints(opened)
         changed = [name for name in now if now[name] != started.fingerprints[name]]
         if changed:
             raise InputError(
@@ -104,56 +102,12 @@ def resume(
         return _run(directory, opened, started.settings, on_progress, on_answers)
 
 
-@dataclass(frozen=True, slots=True)
-class _Started:
-    """What the manifest of a check says about how it was started."""
-
-    settings: CheckSettings
-    names: dict[str, str]
-    judge: str | None
-    judge_by: JudgeBy
-    bank: str
-    fingerprints: dict[str, str]
-
-
-def _read_manifest(directory: RunDir) -> _Started:
-    path = directory.file("run.json")
-    manifest = read_json(path)
-    try:
-        if manifest["verb"] != "check":
-            raise InputError(f"{directory.path} is a {manifest['verb']} run; only a check can be resumed.")
-        stored, models = manifest["settings"], manifest["models"]
-        return _Started(
-            settings=CheckSettings(
-                decision=DecisionSettings(**stored["decision"]),
-                sampling=SamplingSettings(**{**stored["sampling"], "stop": tuple(stored["sampling"]["stop"])}),
-                seed=stored["seed"],
-                max_answers=stored["max_answers"],
-                cache=stored["cache"],
-            ),
-            names={role: model["name"] for role, model in models.items()},
-            judge=manifest["judge_name"],
-            judge_by=manifest["judge_by"],
-            bank=manifest["probes"],
-            fingerprints={
-                **{role: model["fingerprint"] for role, model in models.items()},
-                "judge": manifest["judge"],
-                "probes": manifest["probes_fingerprint"],
-            },
-        )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(
-            f"{path} does not describe a check of this version ({error!r}). It was changed by something else; "
-            "restore it, or start a new check."
-        ) from None
-
-
 def _run(
     directory: RunDir,
     opened: Opened,
     settings: CheckSettings,
     on_progress: OnProgress | None,
-    on_answers: Callable[[int], None] | None,
+    on_answers: OnAnswers | None,
 ) -> CheckResult:
     cache = None
     if settings.cache:
@@ -182,13 +136,12 @@ def _run(
         if book is not None:
             book.close()
     decision = loop.decision(cache)
-    _write_looks(directory, loop.looks)
+    write_records(directory, "looks.jsonl", loop.looks)
     result = {
         "decision": decision,
-        "models": _models(opened),
+        "models": named_models(opened),
         "judge": opened.judge.fingerprint,
-        "created": _now(),
-        "version": offtarget.__version__,
+        **stamp(),
         "answers": {
             "sampled_now": book.sampled,
             "sampled_ahead": book.unused,
@@ -197,60 +150,3 @@ def _run(
     }
     write_json(directory.file("result.json"), result)
     return CheckResult(decision, directory.path)
-
-
-def _write_probes(directory: RunDir, bank: ProbeBank) -> None:
-    """Write the questions of a run."""
-    lines = JsonLines(directory.file("probes.jsonl"))
-    lines.extend(bank.probes)
-    lines.close()
-
-
-def _write_looks(directory: RunDir, looks: Sequence[Look]) -> None:
-    path = directory.file("looks.jsonl")
-    path.unlink(missing_ok=True)  # derived from the answers, so it is simply written anew
-    lines = JsonLines(path)
-    lines.extend(looks)
-    lines.close()
-
-
-def _manifest(opened: Opened, settings: CheckSettings, judge: str | None, judge_by: JudgeBy) -> dict[str, Any]:
-    return {
-        "verb": "check",
-        "created": _now(),
-        "version": offtarget.__version__,
-        "settings": settings,
-        "models": _models(opened),
-        "judge": opened.judge.fingerprint,
-        "judge_name": judge,
-        "judge_by": judge_by,
-        "probes": opened.bank.name,
-        "probes_fingerprint": opened.bank.fingerprint,
-        "checks": opened.models.checks,
-        "not_tested": NOT_TESTED,
-    }
-
-
-NOT_TESTED = (
-    "hidden triggers and conditions that none of these questions contains",
-    "conversations of several turns",
-    "tool use and agents",
-    "languages other than that of the questions",
-)
-"""What a PASS says nothing about."""
-
-
-def _models(opened: Opened) -> dict[str, dict[str, str]]:
-    return {
-        role: {"name": model.name, "fingerprint": model.fingerprint}
-        for role, model in (("base", opened.models.base), ("tuned", opened.models.tuned))
-    }
-
-
-def _fingerprints(opened: Opened) -> dict[str, str]:
-    models = {role: model["fingerprint"] for role, model in _models(opened).items()}
-    return {**models, "judge": opened.judge.fingerprint, "probes": opened.bank.fingerprint}
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

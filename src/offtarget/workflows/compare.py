@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from offtarget import __version__
 from offtarget.data.columns import Columns
 from offtarget.data.judged import JudgedTable, read_judged
 from offtarget.judge.classify import Thresholds
 from offtarget.records import Decision, DecisionSettings, Role, Status, Tally
-from offtarget.rundir import JsonLines, RunDir, write_json
+from offtarget.rundir import RunDir, write_json
 from offtarget.stats.sequential import check_settings
 from offtarget.stats.tables import decide_tables
 from offtarget.workflows.judged_pair import Paired, Pairing, pair_tables
+from offtarget.workflows.recording import stamp, write_records
 
 SAME_JUDGE = "Rates of two tables can be compared only if the same judge with the same rubric scored both."
 
@@ -130,9 +129,9 @@ def _one(
     slug = f"{_stem(base.path)[-24:]}-{_stem(tuned.path)[-34:]}"
     with RunDir.create("compare", slug, path=out) as run:
         write_json(run.file("run.json"), _manifest(base, tuned, paired, settings, options, models, judge))
-        _write(run, "probes.jsonl", paired.probes)
-        _write(run, "generations.jsonl", (*paired.base.generations, *paired.tuned.generations))
-        _write(run, "verdicts.jsonl", (*paired.base.verdicts, *paired.tuned.verdicts))
+        write_records(run, "probes.jsonl", paired.probes)
+        write_records(run, "generations.jsonl", (*paired.base.generations, *paired.tuned.generations))
+        write_records(run, "verdicts.jsonl", (*paired.base.verdicts, *paired.tuned.verdicts))
         decision = decide_tables(
             paired.base.tallies,
             paired.tuned.tallies,
@@ -146,8 +145,7 @@ def _one(
             "decision": decision,
             "models": models,
             "judge": judge,
-            "created": _now(),
-            "version": __version__,
+            **stamp(),
         }
         write_json(run.file("result.json"), result)
     return CompareResult(
@@ -158,14 +156,6 @@ def _one(
         {"base": paired.base.total, "tuned": paired.tuned.total},
         {"base": paired.base.reasons, "tuned": paired.tuned.reasons},
     )
-
-
-def _write(run: RunDir, name: str, records: Sequence[object]) -> None:
-    file = JsonLines(run.file(name))
-    try:
-        file.extend(records)
-    finally:
-        file.close()
 
 
 def _model(table: JudgedTable, where: Mapping[str, str], judge: str | None) -> dict[str, Any]:
@@ -184,8 +174,7 @@ def _manifest(
 ) -> dict[str, Any]:
     return {
         "verb": "compare",
-        "created": _now(),
-        "version": __version__,
+        **stamp(),
         "settings": {**asdict(settings), **asdict(options.thresholds)},
         "options": {
             "where_base": dict(options.where_base),
@@ -239,7 +228,3 @@ def _option_notes(base: JudgedTable, tuned: JudgedTable, options: TableOptions) 
 
 def _stem(path: Path) -> str:
     return path.name.split(".")[0] or path.name
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
