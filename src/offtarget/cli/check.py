@@ -76,7 +76,7 @@ def command(base: str | None, tuned: str | None, resumed: Path | None, as_json: 
                 max_answers=o["max_answers"],
                 cache=not o["no_cache"],
             )
-            live.limit(settings.max_answers)
+            live.rule(settings.decision.alpha, settings.max_answers)
             result = workflow.check(
                 base,
                 tuned,

@@ -25,11 +25,12 @@ class LiveCheck:
         self._progress: CheckProgress | None = None
         self._sampled = 0
         self._started = self._shown = time.monotonic()
+        self._alpha: float | None = None
         self._limit: int | None = None
 
-    def limit(self, answers: int) -> None:
-        """Tuned answers after which the check gives up."""
-        self._limit = answers
+    def rule(self, alpha: float, limit: int) -> None:
+        """Error probability of the check, and the tuned answers after which it gives up; unknown on a resumed one."""
+        self._alpha, self._limit = alpha, limit
 
     def __enter__(self) -> LiveCheck:
         if self._terminal:
@@ -88,10 +89,10 @@ class LiveCheck:
         for name in ("arm", "tuned answers", "base answers", "difference", "e-value FAIL", "e-value PASS"):
             table.add_column(name, justify="left" if name == "arm" else "right")
         for look in self._progress.looks if self._progress else ():
-            difference = "no data" if look.difference is None else f"{100 * look.difference:+.1f} %"
+            difference = "no data" if look.difference is None else f"{100 * look.difference:+.1f} points"
             counts = (str(look.tuned_answers), str(look.base_answers))
             table.add_row(safe(look.arm), *counts, difference, e_value(look.log_e_fail), e_value(look.log_e_pass))
-        table.caption = f"{self._left(now)}; an e-value of 20 decides at alpha 0.05" + (
-            f"; gives up after {self._limit}" if self._limit else ""
-        )
+        bar = "" if self._alpha is None else f"; an e-value of {1 / self._alpha:g} decides"
+        limit = "" if self._limit is None else f"; gives up after {self._limit}"
+        table.caption = f"{self._left(now)}{bar}{limit}"
         return table
