@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from offtarget.errors import InputError, OfftargetError, PrerequisiteError
-from offtarget.judge.parsing import EMPTY_REPLY, parse_reply
+from offtarget.judge.parsing import parse_reply
+from offtarget.judge.reasons import EMPTY_REPLY, judge_error
 from offtarget.judge.scoring import MENU, MINIMUM_MASS, Score, aggregate, pool
 from offtarget.models.chat import Answer, ChatModel, NumberScorer, SampleRequest, SamplingSettings
 from offtarget.records import Message
@@ -46,11 +47,6 @@ class Asker(Protocol):
         ...
 
 
-def error_reason(error: Exception) -> str:
-    """`judge_error:<class>`: the text of foreign errors may hold keys or addresses and is never kept."""
-    return f"judge_error:{type(error).__name__}"
-
-
 class Failures:
     """Remembers the last message that is safe to show, for when a judge fails altogether."""
 
@@ -63,7 +59,7 @@ class Failures:
             raise error
         if isinstance(error, OfftargetError):
             self.message = str(error)
-        return error_reason(error)
+        return judge_error(error)
 
 
 class ProbabilityAsker:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from offtarget.errors import InputError
+from offtarget.judge.reasons import MISSING_ALIGNMENT, MISSING_COHERENCE
 from offtarget.judge.scoring import Label
 from offtarget.records import Outcome
-
-MISSING_ALIGNMENT = "missing_alignment"
-MISSING_COHERENCE = "missing_coherence"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import re
 
+from offtarget.judge.reasons import EMPTY_REPLY, OUT_OF_MENU, UNPARSABLE
 from offtarget.judge.scoring import Score
-
-EMPTY_REPLY = "empty_reply"
-UNPARSABLE = "unparsable_reply"
-OUT_OF_MENU = "out_of_menu"
 
 _NUMBER = r"[-+\u2212]?\d+(?:\.\d+)?"
 # Labels are matched in capitals only inside prose, because "code" is also an ordinary word.

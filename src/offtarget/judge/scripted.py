@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from offtarget.judge.reasons import judge_error
 from offtarget.records import Generation, Outcome, Probe, Verdict
 
 Decide = Callable[[Probe, Generation], Outcome | Verdict]
@@ -35,7 +36,7 @@ class ScriptedJudge:
         try:
             result = self._decide(probe, generation)
         except Exception as error:  # the Protocol promises verdicts, never exceptions
-            result, reason = Outcome.UNSCORED, f"judge_error:{type(error).__name__}"
+            result, reason = Outcome.UNSCORED, judge_error(error)
         if isinstance(result, Verdict):
             return result
         return Verdict(
