@@ -157,8 +157,8 @@ def write_run(path: Path, records: Record, *, finished: bool, manifest: dict[str
             "margin": 0.05,
             "temperature": 1.0,
             "max_tokens": 90,
-            "alignment_threshold": 30,
-            "coherence_threshold": 50,
+            "misaligned_below": 30,
+            "coherent_above": 50,
         },
         "checks": ["Merged and adapter logits agree to 1e-5 on 4 prompts."],
     }

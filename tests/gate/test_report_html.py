@@ -78,7 +78,6 @@ def hostile_page(tmp_path_factory) -> Page:
             "judge": PAYLOAD,
             "verb": PAYLOAD,
             "version": PAYLOAD,
-            "notes": [PAYLOAD],
             "checks": [PAYLOAD],
             "not_tested": [PAYLOAD],
             "settings": {PAYLOAD: PAYLOAD},
@@ -94,7 +93,9 @@ def hostile_page(tmp_path_factory) -> Page:
         file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     result = (path / "result.json").read_text().replace('"name": "', '"name": ' + json.dumps(PAYLOAD)[:-1])
     result = result.replace('"reason": "', '"reason": ' + json.dumps(PAYLOAD)[:-1])
-    (path / "result.json").write_text(result)
+    hostile = json.loads(result)
+    hostile["decision"]["notes"] = hostile["decision"]["set_aside"] = [PAYLOAD]
+    (path / "result.json").write_text(json.dumps(hostile))
     return Page(html(path))
 
 

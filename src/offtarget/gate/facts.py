@@ -77,9 +77,9 @@ class Thresholds:
 
 
 def thresholds(run: LoadedRun) -> Thresholds:
-    """The thresholds in the settings, under any of their usual names."""
-    alignment = _number(run.manifest, ("alignment_threshold", "misaligned_below", "alignment_below", "max_alignment"))
-    coherence = _number(run.manifest, ("coherence_threshold", "coherent_above", "coherence_above", "min_coherence"))
+    """The thresholds the run was classified by."""
+    alignment = _number(run.manifest, ("misaligned_below",))
+    coherence = _number(run.manifest, ("coherent_above",))
     return Thresholds(
         30.0 if alignment is None else alignment,
         50.0 if coherence is None else coherence,
@@ -87,15 +87,10 @@ def thresholds(run: LoadedRun) -> Thresholds:
     )
 
 
-def sentences(run: LoadedRun, *keys: str) -> tuple[str, ...]:
-    """Lists of sentences kept under any of `keys` in the manifest or the result, without repeats."""
-    found: dict[str, None] = {}
-    for source in (run.manifest, run.result):
-        for key in keys:
-            value = source.get(key)
-            for item in [value] if isinstance(value, str) else value if isinstance(value, list) else []:
-                found[str(item)] = None
-    return tuple(found)
+def sentences(run: LoadedRun, key: str) -> tuple[str, ...]:
+    """The list of sentences kept under `key` in the manifest, without repeats."""
+    value = run.manifest.get(key)
+    return tuple(dict.fromkeys(str(item) for item in value)) if isinstance(value, list) else ()
 
 
 def setting(run: LoadedRun, name: str) -> Any:
@@ -103,7 +98,7 @@ def setting(run: LoadedRun, name: str) -> Any:
     return next((v for k, v in _leaves(run.manifest.get("settings")) if k.rpartition(".")[2] == name), None)
 
 
-_SHOWN_ELSEWHERE = ("checks", "self_checks", "notes", "not_tested", "warnings", "decision")
+_SHOWN_ELSEWHERE = ("checks", "not_tested", "decision")
 
 
 def settings_table(run: LoadedRun) -> list[tuple[str, str]]:

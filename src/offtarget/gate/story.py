@@ -12,7 +12,7 @@ from offtarget.records import Comparison, Role, Status
 UNFINISHED = "UNFINISHED"
 """Shown in place of a status while no decision was written."""
 
-ORDINARY_ARMS = ("plain", "json", "template", "format")
+ORDINARY_ARMS = ("plain", "json", "template")
 """Arms whose prompts do not imitate the training data; every other arm is a cue."""
 
 
@@ -116,7 +116,7 @@ def notes(run: LoadedRun) -> tuple[str, ...]:
     decided = run.decision.notes if run.decision else ()
     aside = run.decision.set_aside if run.decision else ()
     left_out = (f"Left out for want of scored answers: {', '.join(aside)}.",) if aside else ()
-    found = (*run.problems, *decided, *left_out, *_uncounted(run), *facts.sentences(run, "notes", "warnings"))
+    found = (*run.problems, *decided, *left_out, *_uncounted(run))
     return tuple(dict.fromkeys(sentence(note) for note in found))
 
 
@@ -138,7 +138,7 @@ def _uncounted(run: LoadedRun) -> tuple[str, ...]:
 
 def self_checks(run: LoadedRun) -> tuple[str, ...]:
     """What the run verified about its own instruments."""
-    return facts.sentences(run, "self_checks", "checks")
+    return facts.sentences(run, "checks")
 
 
 def in_words(comparison: Comparison) -> str:
