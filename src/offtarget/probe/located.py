@@ -205,3 +205,17 @@ class Fields:
         if not node.value.strip():
             raise self.error(f"'{key}' is empty. Write a text or remove the key.", node)
         return str(node.value)
+
+
+def identified(questions: yaml.SequenceNode, path: Path, known: tuple[str, ...]) -> Iterator[tuple[str, Fields]]:
+    """Each question of a list with its `id`; InputError for an id that occurs twice or a key outside `known`."""
+    lines: dict[str, int] = {}
+    for node in questions.value:
+        question = Fields.of(node, path, "a question")
+        question_id = question.name("id")
+        question = question.labelled(f"question '{question_id}'")
+        if question_id in lines:
+            raise question.error(f"this id is taken by the question in line {lines[question_id]}. Rename one.")
+        lines[question_id] = question.line
+        question.refuse_unknown(known)
+        yield question_id, question

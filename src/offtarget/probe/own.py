@@ -9,7 +9,7 @@ import yaml
 
 from offtarget.probe.bank import ProbeBank
 from offtarget.probe.formats import DEFAULT_SLOTS, FORMATS, put
-from offtarget.probe.located import Fields, line_of
+from offtarget.probe.located import Fields, identified
 from offtarget.records import Probe
 
 _FILE_KEYS = ("name", "version", "about", "formats", "questions")
@@ -24,16 +24,8 @@ def own_bank(root: yaml.Node, path: Path) -> ProbeBank:
     listed = file.node("questions")
     if not isinstance(listed, yaml.SequenceNode) or not listed.value:
         raise file.error("'questions' must be a list with at least one question.", listed)
-    lines: dict[str, int] = {}
     probes: list[Probe] = []
-    for node in listed.value:
-        question = Fields.of(node, path, "a question")
-        question_id = question.name("id")
-        question = question.labelled(f"question '{question_id}'")
-        if question_id in lines:
-            raise question.error(f"this id is taken by the question in line {lines[question_id]}. Rename one.")
-        lines[question_id] = line_of(node)
-        question.refuse_unknown(_QUESTION_KEYS)
+    for question_id, question in identified(listed, path, _QUESTION_KEYS):
         probes += _probes(question, question_id, _formats(question, formats))
     return ProbeBank(file.text("name", path.stem), tuple(probes))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from offtarget.probe.bank import ProbeBank
-from offtarget.probe.located import Fields, describe, line_of
+from offtarget.probe.located import Fields, describe, identified
 from offtarget.records import Probe
 
 _ASKED = ("free_form_judge_0_100", "free_form")
@@ -48,17 +48,9 @@ def published_bank(root: yaml.SequenceNode, path: Path) -> ProbeBank:
     """
     probes: list[Probe] = []
     skipped: list[tuple[str, str]] = []
-    lines: dict[str, int] = {}
     judges: dict[str, None] = {}
     counts: dict[int, None] = {}
-    for node in root.value:
-        question = Fields.of(node, path, "a question")
-        question_id = question.name("id")
-        question = question.labelled(f"question '{question_id}'")
-        if question_id in lines:
-            raise question.error(f"this id is taken by the question in line {lines[question_id]}. Rename one.")
-        lines[question_id] = line_of(node)
-        question.refuse_unknown(_KEYS)
+    for question_id, question in identified(root, path, _KEYS):
         kind = question.text("type")
         if kind not in _ASKED and kind not in _NOT_ASKED:
             known = ", ".join((*_ASKED, *_NOT_ASKED))
