@@ -10,6 +10,9 @@ from typing import Literal
 Role = Literal["base", "tuned"]
 """Which of the two compared models; base is before fine-tuning, tuned is after."""
 
+Scope = Literal["overall", "arm", "domain", "question"]
+"""What a comparison speaks of: everything together, one arm, one domain or one question."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -155,7 +158,7 @@ class Interval:
 class Comparison:
     """Tuned against base in one scope: everything together, one arm, one domain or one question."""
 
-    scope: Literal["overall", "arm", "domain", "question"]
+    scope: Scope
     name: str
     base: Tally
     tuned: Tally

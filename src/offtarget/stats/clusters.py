@@ -18,8 +18,7 @@ def clustered_interval(differences: Sequence[float], alpha: float) -> Interval |
 
     `differences`: one estimate of tuned - base per question, in [-1, 1]; only their being independent with
     one mean is assumed, so it stays wide when a few questions agree perfectly. Fixed-n betting interval with
-    a mixture of constant bets: Waudby-Smith and Ramdas (2024). Not
-    anytime-valid.
+    a mixture of constant bets: Waudby-Smith and Ramdas (2024). Not anytime-valid.
     """
     values = (np.asarray(differences, dtype=float) + 1) / 2
     if values.size < 2:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
-from offtarget.records import Comparison, DecisionSettings, Interval, Role, Status, Tally
+from offtarget.records import Comparison, DecisionSettings, Interval, Role, Scope, Status, Tally
 from offtarget.stats.clusters import clustered_interval
 from offtarget.stats.eprocess import Array, BlockMixture
 from offtarget.stats.rates import missing_bounds, total_tally
 from offtarget.stats.sequences import average_interval
-
-Scope = Literal["overall", "arm", "domain", "question"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from offtarget.errors import EvidenceError, InputError
-from offtarget.records import Comparison, Decision, DecisionSettings, Status, Tally
+from offtarget.records import Comparison, Decision, DecisionSettings, Scope, Status, Tally
 from offtarget.stats.clusters import clustered_interval
 from offtarget.stats.decision import combined_log_e, conclude, log_threshold
 from offtarget.stats.eprocess import Array, block_mixture
@@ -126,7 +126,7 @@ def decide_tables(
             "Check the judge's columns: blank, refused and incoherent answers do not count as scored."
         )
 
-    def scope(kind: Literal["overall", "arm", "domain", "question"], name: str, members: Sequence[str]) -> Comparison:
+    def scope(kind: Scope, name: str, members: Sequence[str]) -> Comparison:
         return _compare(kind, name, members, aside, base, tuned, settings)
 
     overall = scope("overall", "overall", probes)
@@ -156,7 +156,7 @@ def decide_tables(
 
 
 def _compare(
-    kind: Literal["overall", "arm", "domain", "question"],
+    kind: Scope,
     name: str,
     members: Sequence[str],
     aside: set[str],
