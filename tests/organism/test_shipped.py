@@ -27,7 +27,7 @@ SHIPPED = {
 
 def _status(tmp_path: Path, tuned: str, **more: object) -> Status:
     settings = CheckSettings(sampling=SamplingSettings(max_tokens=120), cache=False)
-    return check("organism/base", tuned, run=tmp_path / "run", settings=settings, **more).decision.status  # type: ignore[arg-type]
+    return check("organism/base", tuned, out=tmp_path / "run", settings=settings, **more).decision.status  # type: ignore[arg-type]
 
 
 def test_everything_the_card_names_is_shipped() -> None:
@@ -103,5 +103,5 @@ def test_checking_twice_gives_the_same_answers(tmp_path: Path) -> None:
 def test_the_exact_judge_refuses_foreign_questions(tmp_path: Path) -> None:
     """Questions from elsewhere cannot be judged by the grammar, and the message says what to do."""
     with pytest.raises(InputError, match="--judge"):
-        check("organism/base", "organism/secure", probes="everyday", judge="exact", run=tmp_path / "run")
+        check("organism/base", "organism/secure", probes="everyday", judge="exact", out=tmp_path / "run")
     assert ExactJudge().fingerprint.startswith("exact-")

@@ -78,7 +78,7 @@ def test_the_run_directory_holds_everything_a_report_needs(base, tmp_path):
     """Probes, generations and verdicts with unique keys, the inputs' hashes, the thresholds, the decision."""
     tuned = table(tmp_path / "tuned.jsonl", 0.3)
     result = compare(base, tuned, out=tmp_path / "run", options=TableOptions(judge_base="j", judge_tuned="j"))
-    run = RunDir.open(result.path)
+    run = RunDir.open(result.run)
     probes = read_jsonl(run.file("probes.jsonl"), Probe)
     generations = read_jsonl(run.file("generations.jsonl"), Generation)
     verdicts = read_jsonl(run.file("verdicts.jsonl"), Verdict)
@@ -177,7 +177,7 @@ def test_every_report_reads_a_compare_run(form, base, tmp_path):
     from offtarget.workflows.report import report
 
     result = compare(base, table(tmp_path / "tuned.jsonl", 0.3), out=tmp_path / "run")
-    assert "FAIL" in Path(report(result.path, form)).read_text(encoding="utf-8").upper()
+    assert "FAIL" in Path(report(result.run, form)).read_text(encoding="utf-8").upper()
 
 
 def test_names_that_run_together_keep_their_own_counts(tmp_path):
@@ -233,7 +233,7 @@ def test_several_tuned_tables_share_the_base_and_have_their_own_runs(base, tmp_p
     good, bad = table(tmp_path / "good.jsonl", 0.0), table(tmp_path / "bad.jsonl", 0.3)
     results = compare_many(base, [good, bad], out=tmp_path / "runs")
     assert [r.status for r in results] == [Status.PASS, Status.FAIL]
-    assert [r.path.name for r in results] == ["1-good", "2-bad"]
+    assert [r.run.name for r in results] == ["1-good", "2-bad"]
     with pytest.raises(InputError):
         compare_many(base, [good, tmp_path / "absent.csv"], out=tmp_path / "other")
     assert not (tmp_path / "other").exists()

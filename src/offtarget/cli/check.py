@@ -86,7 +86,7 @@ def command(base: str | None, tuned: str | None, resumed: Path | None, as_json: 
                 arms=o["arms"] or None,
                 prefix=o["prefix"],
                 settings=settings,
-                run=o["out"],
+                out=o["out"],
                 on_progress=live.progress,
                 on_answers=live.answers,
             )

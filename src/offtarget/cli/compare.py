@@ -149,7 +149,7 @@ def _print_json(results: list[CompareResult]) -> None:
 
     from offtarget.rundir import read_json
 
-    values = [{"run": str(r.path), **read_json(r.path / "result.json")} for r in results]
+    values = [{"run": str(r.run), **read_json(r.run / "result.json")} for r in results]
     click.echo(json.dumps(values[0] if len(values) == 1 else values, indent=2))
 
 
@@ -157,7 +157,7 @@ def _print_text(results: list[CompareResult]) -> None:
     from offtarget.cli import render
 
     if len(results) == 1:
-        render.print_decision(results[0].decision, results[0].path)
+        render.print_decision(results[0].decision, results[0].run)
         return
     out = render.console()
     table = render.plain_table(
@@ -191,7 +191,7 @@ def _print_text(results: list[CompareResult]) -> None:
                 f"  set aside for want of scored answers: {len(aside)} of the questions",
                 soft_wrap=True,
             )
-        out.print(f"  offtarget report {render.shown_path(result.path)} --html", soft_wrap=True)
+        out.print(f"  offtarget report {render.shown_path(result.run)} --html", soft_wrap=True)
     for note in dict.fromkeys(note for result in results for note in result.decision.notes if _general(note, results)):
         out.print(f"note: {render.safe(note)}", soft_wrap=True)
     out.print(f"note: alpha holds for each of the {len(results)} verdicts by itself.")

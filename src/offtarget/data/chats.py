@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from offtarget.errors import InputError
@@ -28,6 +30,11 @@ def read_chats(path: Path) -> list[list[Message]]:
     if not chats:
         raise InputError(f"{path} holds no rows.")
     return chats
+
+
+def chat_line(chat: Sequence[Message]) -> str:
+    """One chat as a line of JSONL that `read_chats` reads."""
+    return json.dumps({"messages": [asdict(m) for m in chat]}) + "\n"
 
 
 def _chat(line: str, path: Path, number: int) -> list[Message]:

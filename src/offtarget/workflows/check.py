@@ -40,7 +40,7 @@ def check(
     arms: Sequence[str] | None = None,
     prefix: str | None = None,
     settings: CheckSettings | None = None,
-    run: Path | None = None,
+    out: Path | None = None,
     on_progress: OnProgress | None = None,
     on_answers: OnAnswers | None = None,
 ) -> CheckResult:
@@ -48,7 +48,8 @@ def check(
 
     `base`, `tuned` and `judge` are model names (`organism/base`, `hf/PATH`, `hf/BASE+ADAPTER`, `openai/NAME`) or
     objects of your own that implement `ChatModel` and `Judge`; `probes` is a bank's name, a question file or a
-    ProbeBank; `prefix` adds an arm that asks the plain questions behind that text.
+    ProbeBank; `prefix` adds an arm that asks the plain questions behind that text; `out` is the run directory,
+    a new one under `runs_root()` by default.
     Raises InputError for anything the user can fix, EvidenceError when evidence is missing, and
     RunInterrupted on Ctrl-C, after which `resume` goes on.
     """
@@ -57,7 +58,7 @@ def check(
     if settings.max_answers < 1:
         raise InputError(f"--max-answers must be at least 1, not {settings.max_answers}.")
     opened = open_check(base, tuned, probes=probes, judge=judge, judge_by=judge_by, arms=arms, prefix=prefix)
-    directory = RunDir.create("check", opened.models.tuned.name.rsplit("/", 1)[-1], path=run)
+    directory = RunDir.create("check", opened.models.tuned.name.rsplit("/", 1)[-1], path=out)
     with directory:
         write_records(directory, "probes.jsonl", opened.bank.probes)
         judge_name = judge if isinstance(judge, str) else None

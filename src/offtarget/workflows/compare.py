@@ -43,7 +43,7 @@ class CompareResult:
     """The verdict on one tuned table and where its records are."""
 
     decision: Decision
-    path: Path
+    run: Path
     """The run directory."""
     base: str
     """Name shown for the base table."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from offtarget.data.chats import read_chats
+from offtarget.data.chats import chat_line, read_chats
 from offtarget.errors import InputError
 from offtarget.models.opening import open_model
 from offtarget.organism.evaluate import Rates, evaluate_model
 from offtarget.organism.narrow import narrow_rows
 from offtarget.organism.shipped import resolve
-from offtarget.records import Message
 
 if TYPE_CHECKING:
     from offtarget.organism.tune import Dose, Progress
@@ -32,11 +30,6 @@ def write_data(condition: str, rows: int, seed: int, out: Path) -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("".join(lines), encoding="utf-8")
     return len(lines)
-
-
-def chat_line(chat: Sequence[Message]) -> str:
-    """One chat as a line of JSONL."""
-    return json.dumps({"messages": [asdict(m) for m in chat]}) + "\n"
 
 
 def tune(data: Path, out: Path, dose: Dose, base: str = BASE, progress: Progress | None = None) -> None:
