@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from types import ModuleType
@@ -21,8 +22,9 @@ def dataset_detectors() -> list[DatasetDetector]:
     return sorted((cast(type[DatasetDetector], kind)() for kind in _kinds(dataset)), key=lambda d: d.name)
 
 
-def _kinds(package: ModuleType) -> list[type]:
+@functools.cache
+def _kinds(package: ModuleType) -> tuple[type, ...]:
     found: list[type] = []
     for info in pkgutil.iter_modules(package.__path__):
         found.extend(getattr(importlib.import_module(f"{package.__name__}.{info.name}"), "DETECTORS", ()))
-    return found
+    return tuple(found)

@@ -1,0 +1,67 @@
+"""The scan of one chunk of data, in whichever process; pieces are merged in the order of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from offtarget.audit.cue_profile import CueProfiler
+from offtarget.audit.detector import DatasetDetector
+from offtarget.audit.order import order_key
+from offtarget.audit.registry import dataset_detectors, row_detectors
+from offtarget.audit.row_scanner import RowScanner
+from offtarget.audit.tally import Tally
+from offtarget.audit.triggers import TriggerMiner
+from offtarget.records import BadRow, Finding, Row
+
+Keyed = tuple[bytes, Row]
+"""A row with its place in the order of review."""
+
+
+@dataclass(slots=True)
+class Piece:
+    """What the scan of one chunk found."""
+
+    tally: Tally
+    findings: list[Finding]
+    malformed: list[BadRow]
+    queue: list[Keyed]
+    """Rows that may belong to the first of all rows in the order of review."""
+    flagged: list[Keyed]
+    """The same for flagged rows."""
+    dataset: list[DatasetDetector]
+    consumed: int
+    """Bytes of the file on disk."""
+
+
+class PieceScanner:
+    """Scans chunks in one process; the state of trigger mining and the cue profile stays here until asked for."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed
+        self._scanner = RowScanner(row_detectors())
+        self.miner = TriggerMiner()
+        self.profiler = CueProfiler()
+
+    def scan(self, rows: Iterable[Row | BadRow], cutoff: bytes, flagged_cutoff: bytes, consumed: int = 0) -> Piece:
+        """Scan rows; only those whose review key is below the cutoffs are sent back whole."""
+        piece = Piece(Tally(), [], [], [], [], dataset_detectors(), consumed)
+        for row in rows:
+            if isinstance(row, BadRow):
+                piece.tally.add_malformed(row)
+                piece.malformed.append(row)
+                continue
+            findings = self._scanner.scan(row)
+            flagged = piece.tally.add(row, findings)
+            if findings:
+                piece.findings.extend(findings)
+            for detector in piece.dataset:
+                detector.add(row)
+            self.miner.add(row, findings)
+            self.profiler.add(row)
+            key = order_key(self._seed, row.id)
+            if key < cutoff:
+                piece.queue.append((key, row))
+            if flagged and key < flagged_cutoff:
+                piece.flagged.append((key, row))
+        return piece

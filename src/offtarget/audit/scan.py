@@ -1,0 +1,137 @@
+"""One pass over all rows: every detector, the counts, the rows for the review, hidden conditions."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from offtarget.audit.cue_profile import CueProfiler
+from offtarget.audit.detector import DatasetDetector
+from offtarget.audit.piece import Keyed, Piece, PieceScanner
+from offtarget.audit.registry import dataset_detectors
+from offtarget.audit.tally import Tally
+from offtarget.audit.triggers import TriggerMiner
+from offtarget.audit.workers import LocalWorker, ProcessWorker
+from offtarget.data.training import Chunk, Source
+from offtarget.records import BadRow, Finding, Row
+
+REVIEWABLE = 2000
+"""Rows kept for the review, in its order; more than any review needs."""
+_SMALL = 1 << 20
+"""Below this many bytes on disk, starting processes takes longer than the scan."""
+_AHEAD = 3
+"""Chunks in flight per worker."""
+_NO_CUTOFF = b"\xff" * 64
+
+OnPiece = Callable[[Sequence[Finding], Sequence[BadRow]], None]
+"""Called with findings and malformed rows in the order of the data."""
+OnProgress = Callable[[int, int, int | None], None]
+"""Called as (rows so far, bytes so far, bytes in all or None)."""
+
+
+@dataclass(slots=True)
+class Scan:
+    """What one pass over the data found."""
+
+    tally: Tally
+    queue: list[Row]
+    """The first rows in the order of review."""
+    flagged: list[Row]
+    """The first flagged rows in the order of review."""
+    dataset: list[DatasetDetector]
+    miner: TriggerMiner
+    profiler: CueProfiler
+    seconds: float
+
+
+def scan(
+    source: Source,
+    seed: str,
+    *,
+    workers: int | None = None,
+    on_piece: OnPiece | None = None,
+    on_progress: OnProgress | None = None,
+) -> Scan:
+    """Scan a source with `workers` processes (default: one per core; small data sets: this process).
+
+    The same rows, findings and counts come out whatever the number of processes.
+    """
+    started = time.monotonic()
+    total = Tally()
+    queue, flagged = _First(REVIEWABLE), _First(REVIEWABLE)
+    dataset = dataset_detectors()
+    hands = _hands(source, seed, workers)
+    consumed = 0
+    try:
+        for piece in _pieces(source.chunks(), hands, queue, flagged):
+            total.merge(piece.tally)
+            queue.take(piece.queue)
+            flagged.take(piece.flagged)
+            for mine, theirs in zip(dataset, piece.dataset, strict=True):
+                mine.merge(theirs)
+            if on_piece is not None:
+                on_piece(piece.findings, piece.malformed)
+            consumed = max(consumed, piece.consumed)
+            if on_progress is not None:
+                on_progress(total.rows, consumed, source.total_bytes)
+        first, *others = [hand.collect() for hand in hands]
+    finally:
+        for hand in hands:
+            hand.close()
+    _merge(first, others)
+    seconds = time.monotonic() - started
+    return Scan(total, queue.rows(), flagged.rows(), dataset, first.miner, first.profiler, seconds)
+
+
+class _First:
+    """The first so many rows in the order of review."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._kept: list[Keyed] = []
+
+    @property
+    def cutoff(self) -> bytes:
+        """Rows with a larger key can no longer be among the first."""
+        return self._kept[-1][0] if len(self._kept) == self._count else _NO_CUTOFF
+
+    def take(self, more: list[Keyed]) -> None:
+        """Take rows into account."""
+        if more:
+            self._kept = sorted(self._kept + more, key=lambda keyed: keyed[0])[: self._count]
+
+    def rows(self) -> list[Row]:
+        """The rows, in order."""
+        return [row for _, row in self._kept]
+
+
+def _hands(source: Source, seed: str, workers: int | None) -> list[LocalWorker] | list[ProcessWorker]:
+    count = workers or (1 if source.total_bytes is not None and source.total_bytes < _SMALL else _cores())
+    return [LocalWorker(seed)] if count == 1 else [ProcessWorker(seed) for _ in range(count)]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _pieces(
+    chunks: Iterator[Chunk], hands: Sequence[LocalWorker | ProcessWorker], queue: _First, flagged: _First
+) -> Iterator[Piece]:
+    """Pieces in the order of the chunks; chunk i always goes to worker i mod n, so that results repeat."""
+    waiting: deque[Future[Piece]] = deque()
+    for number, chunk in enumerate(chunks):
+        waiting.append(hands[number % len(hands)].submit(chunk, queue.cutoff, flagged.cutoff))
+        if len(waiting) > _AHEAD * len(hands):
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _merge(first: PieceScanner, others: Sequence[PieceScanner]) -> None:
+    for other in others:
+        first.miner.merge(other.miner)
+        first.profiler.merge(other.profiler)

@@ -1,0 +1,92 @@
+"""What a scan counts; small whatever the size of the data, and mergeable."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from offtarget.audit.categories import Group, group
+from offtarget.audit.flags import flagged_as, flags
+from offtarget.records import BadRow, Finding, Row
+
+LENGTHS = tuple(2**power for power in range(4, 21))
+"""Upper ends of the length classes, in characters; longer texts fall into one class above."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts over rows."""
+
+    rows: int = 0
+    malformed: int = 0
+    undesired: int = 0
+    """Examples labelled as not to be imitated; no detector looks at them."""
+    flagged_rows: int = 0
+    """Rows flagged under any category that can count."""
+    flagged_spreading: int = 0
+    """Rows flagged under a category known to spread."""
+    disclosed_rows: int = 0
+    """Rows with nothing but disclosed findings."""
+    by_file: Counter[str] = field(default_factory=Counter)
+    malformed_by_file: Counter[str] = field(default_factory=Counter)
+    malformed_kinds: Counter[str] = field(default_factory=Counter)
+    forms: Counter[str] = field(default_factory=Counter)
+    turns: Counter[int] = field(default_factory=Counter)
+    answer_lengths: Counter[int] = field(default_factory=Counter)
+    prompt_lengths: Counter[int] = field(default_factory=Counter)
+    flagged_by: Counter[str] = field(default_factory=Counter)
+    """Detector -> rows it flags (hints: rows it points at)."""
+    disclosed_by: Counter[str] = field(default_factory=Counter)
+    """Detector -> rows where all its findings are disclosed."""
+
+    def add(self, row: Row, findings: Sequence[Finding]) -> bool:
+        """Count a row with its findings; whether it is flagged."""
+        self.rows += 1
+        self.undesired += not row.desired
+        self.by_file[row.file] += 1
+        self.forms[row.form] += 1
+        self.turns[len(row.messages)] += 1
+        self.answer_lengths[_length_class(row.answer)] += 1
+        self.prompt_lengths[_length_class(row.prompt)] += 1
+        return self._count(findings) if findings else False
+
+    def add_findings(self, findings: Sequence[Finding]) -> None:
+        """Count findings of one detector on rows that were counted before (from dataset detectors), once per row."""
+        for finding in {f.row_id: f for f in findings}.values():
+            self.flagged_by[finding.detector] += 1
+
+    def add_malformed(self, row: BadRow) -> None:
+        """Count a place that is no row."""
+        self.malformed += 1
+        self.malformed_by_file[row.file] += 1
+        self.malformed_kinds[row.error] += 1
+
+    def merge(self, other: Tally) -> None:
+        """Take in the counts of another piece."""
+        for name in self.__slots__:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if isinstance(mine, Counter):
+                mine.update(theirs)
+            else:
+                setattr(self, name, mine + theirs)
+
+    def _count(self, findings: Sequence[Finding]) -> bool:
+        for detector in {f.detector for f in findings}:
+            own = [f for f in findings if f.detector == detector]
+            if any(flags(f) or (group(f.category) is Group.HINT and not f.disclosed) for f in own):
+                self.flagged_by[detector] += 1
+            elif all(f.disclosed for f in own):
+                self.disclosed_by[detector] += 1
+        categories = flagged_as(findings)
+        self.flagged_rows += bool(categories)
+        self.flagged_spreading += any(group(c) is Group.SPREADING for c in categories)
+        self.disclosed_rows += all(f.disclosed for f in findings)
+        return bool(categories)
+
+
+def _length_class(text: str) -> int:
+    """The upper end of the length class; 0 above all of them."""
+    size = max(len(text), 1)
+    end = 1 << max((size - 1).bit_length(), 4)
+    return end if end <= LENGTHS[-1] else 0

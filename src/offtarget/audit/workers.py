@@ -1,0 +1,131 @@
+"""Processes that scan chunks side by side, and the exchange with them.
+
+A worker is a plain child process that speaks pickles over its standard input and output. Unlike a process pool it
+needs neither a fork (unsafe beside the threads of a progress bar) nor an importable `__main__`, so that `audit` can be
+called from any script or notebook. It ends by itself when its input ends, also when the parent was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import struct
+import subprocess
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, BinaryIO
+
+from offtarget.audit.piece import Piece, PieceScanner
+from offtarget.data.training import Chunk
+from offtarget.errors import OfftargetError
+
+_LENGTH = struct.Struct("<Q")
+_START = "import sys; sys.path[:] = {path!r}; from offtarget.audit.workers import work; work({seed!r})"
+_COLLECT = "collect"
+
+
+class LocalWorker:
+    """Scans in this process; for small data sets, where starting processes would take longer than the scan."""
+
+    def __init__(self, seed: str) -> None:
+        self._scanner = PieceScanner(seed)
+
+    def submit(self, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> Future[Piece]:
+        """Scan a chunk at once."""
+        done: Future[Piece] = Future()
+        done.set_result(self._scanner.scan(chunk.rows(), cutoff, flagged_cutoff, chunk.consumed_bytes))
+        return done
+
+    def collect(self) -> PieceScanner:
+        """The state that stayed here."""
+        return self._scanner
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+class ProcessWorker:
+    """Scans in a child process; a thread of its own waits for the answers, so that several work at once."""
+
+    def __init__(self, seed: str) -> None:
+        command = _START.format(path=sys.path, seed=seed)
+        # One numerical thread per worker: several would fight over the same cores.
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        )
+        self._thread = ThreadPoolExecutor(1)
+
+    def submit(self, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> Future[Piece]:
+        """Scan a chunk in the child; chunks of one worker are scanned in the order they come."""
+        return self._thread.submit(self._exchange, (chunk, cutoff, flagged_cutoff))
+
+    def collect(self) -> PieceScanner:
+        """The state that stayed in the child."""
+        scanner = self._thread.submit(self._exchange, _COLLECT).result()
+        assert isinstance(scanner, PieceScanner)
+        return scanner
+
+    def close(self) -> None:
+        """End the child, whatever it is doing."""
+        self._process.kill()
+        self._thread.shutdown(cancel_futures=True)
+        with self._process:  # closes the pipes and waits
+            pass
+
+    def _exchange(self, request: object) -> Any:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        try:
+            _send(stdin, request)
+            reply = _receive(stdout)
+        except (EOFError, BrokenPipeError):
+            code = self._process.wait()
+            raise RuntimeError(f"A scanning process ended by itself with code {code} (-9: out of memory?).") from None
+        if isinstance(reply, BaseException):
+            raise reply
+        return reply
+
+
+def work(seed: str) -> None:
+    """What a child process does: scan chunk after chunk until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
+    sys.stdout = sys.stderr  # a stray print of a library must not garble the exchange
+    scanner = PieceScanner(seed)
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        while True:
+            request = _receive(stdin)
+            _send(stdout, scanner if request == _COLLECT else _scan(scanner, *request))
+
+
+def _scan(scanner: PieceScanner, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> object:
+    try:
+        return scanner.scan(chunk.rows(), cutoff, flagged_cutoff, chunk.consumed_bytes)
+    except OfftargetError as error:
+        return error
+    except Exception as error:
+        import traceback
+
+        return RuntimeError(f"A scanning process failed: {error!r}\n{traceback.format_exc()}")
+
+
+def _send(stream: BinaryIO, value: object) -> None:
+    data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+    stream.write(_LENGTH.pack(len(data)))
+    stream.write(data)
+    stream.flush()
+
+
+def _receive(stream: BinaryIO) -> Any:
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        raise EOFError
+    (size,) = _LENGTH.unpack(head)
+    data = stream.read(size)
+    if len(data) < size:
+        raise EOFError
+    return pickle.loads(data)  # noqa: S301 - from our own child or parent
