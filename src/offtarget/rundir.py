@@ -18,19 +18,12 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType, UnionType
-from typing import Any, BinaryIO, Literal, TypeVar, get_args, get_origin, get_type_hints
+from types import TracebackType
+from typing import Any, BinaryIO, TypeVar
 
 from offtarget.errors import InputError
-from offtarget.records import (
-    Comparison,
-    Decision,
-    DecisionSettings,
-    Interval,
-    Outcome,
-    Status,
-    Tally,
-)
+from offtarget.records import AuditDecision, Decision
+from offtarget.records.from_json import from_json
 
 T = TypeVar("T")
 
@@ -119,45 +112,26 @@ class JsonLines:
 
 
 def read_jsonl(path: Path, record: type[T]) -> list[T]:
-    """All complete records of a JSONL file as instances of a flat dataclass; a torn last line is ignored."""
-    return list(_iterate_jsonl(path, record))
+    """All complete records of a JSONL file as instances of a dataclass; a torn last line is ignored."""
+    return list(iterate_jsonl(path, record))
 
 
-def _iterate_jsonl(path: Path, record: type[T]) -> Iterator[T]:
+def iterate_jsonl(path: Path, record: type[T]) -> Iterator[T]:
+    """The same one by one, for files that may be larger than memory; none where there is no file."""
     if not path.exists():
         return
-    hints = get_type_hints(record)
     with _opened(path) as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return
             try:
-                values = json.loads(line)
-                known = {name: _typed(name, value, hints[name]) for name, value in values.items() if name in hints}
-                made = record(**known)
+                made = from_json(record, json.loads(line))
             except (TypeError, ValueError, AttributeError, RecursionError) as error:
                 raise InputError(
                     f"{path}, line {number}: not a {record.__name__} record ({error}). The file was changed "
                     "by something else; restore it, or start a new run."
                 ) from None
             yield made
-
-
-def _typed(name: str, value: Any, hint: Any) -> Any:
-    """A JSON value as a field of that type; ValueError where it is of another, as only a strange hand leaves it."""
-    if hint is Outcome:
-        return Outcome(value)
-    if get_origin(hint) is Literal:
-        if value not in get_args(hint):
-            raise ValueError(f"'{name}' is none of {', '.join(get_args(hint))}")
-        return value
-    kinds = tuple(get_origin(kind) or kind for kind in (get_args(hint) if isinstance(hint, UnionType) else (hint,)))
-    if not isinstance(value, (*kinds, int) if float in kinds else kinds):
-        raise ValueError(f"'{name}' is not {' or '.join(_WORDS.get(kind, kind.__name__) for kind in kinds)}")
-    return value
-
-
-_WORDS: dict[type, str] = {str: "text", int: "a number", float: "a number", type(None): "null"}
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -253,30 +227,12 @@ def runs_root() -> Path:
 
 def decision_from_json(value: Any) -> Decision:
     """Inverse of `to_jsonable(decision)`."""
-    fields = dict(value)
-    fields["status"] = Status(fields["status"])
-    fields["settings"] = DecisionSettings(**fields["settings"])
-    fields["overall"] = _comparison(fields["overall"])
-    fields["arms"] = tuple(_comparison(c) for c in fields["arms"])
-    fields["slices"] = tuple(_comparison(c) for c in fields["slices"])
-    fields["clustered_interval"] = _interval(fields["clustered_interval"])
-    fields["set_aside"] = tuple(fields["set_aside"])
-    fields["notes"] = tuple(fields["notes"])
-    return Decision(**fields)
+    return from_json(Decision, value)
 
 
-def _comparison(value: dict[str, Any]) -> Comparison:
-    fields = dict(value)
-    fields["base"] = Tally(**fields["base"])
-    fields["tuned"] = Tally(**fields["tuned"])
-    fields["interval"] = _interval(fields["interval"])
-    fields["missing_bounds"] = _interval(fields["missing_bounds"])
-    fields["status"] = Status(fields["status"])
-    return Comparison(**fields)
-
-
-def _interval(value: dict[str, float] | None) -> Interval | None:
-    return None if value is None else Interval(**value)
+def audit_decision_from_json(value: Any) -> AuditDecision:
+    """Inverse of `to_jsonable(decision)` for the decision of an audit."""
+    return from_json(AuditDecision, value)
 
 
 @contextlib.contextmanager
