@@ -24,7 +24,7 @@ _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
 
-class _ZstdFile(io.RawIOBase):
+class ZstdFile(io.RawIOBase):
     """Decompressed bytes of a Zstandard file; unlike the library's own reader it notices a cut-off file."""
 
     def __init__(self, source: BinaryIO) -> None:
@@ -33,11 +33,14 @@ class _ZstdFile(io.RawIOBase):
         self._ready = memoryview(b"")
 
     def readable(self) -> bool:
+        """True."""
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """Fill the buffer; EOFError where a frame is cut off."""
         while not self._ready:
-            data = self._source.read(1 << 17)
+            # Small bites: a Zstandard block of a few bytes may unpack to 128 KiB.
+            data = self._source.read(1 << 13)
             if not data:
                 if self._frame is not None:
                     raise EOFError
@@ -74,7 +77,7 @@ def reading(path: Path) -> Iterator[io.BufferedReader]:
             if magic.startswith(_GZIP):
                 yield io.BufferedReader(gzip.GzipFile(fileobj=raw))
             elif magic == _ZSTD:
-                yield io.BufferedReader(_ZstdFile(raw), 1 << 17)
+                yield io.BufferedReader(ZstdFile(raw), 1 << 17)
             else:
                 yield raw
     except FileNotFoundError:

@@ -1,0 +1,83 @@
+"""Which files of a folder hold its training data."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from offtarget.data.training.cloud import cloud_files, is_url
+from offtarget.data.training.opening import Stored
+from offtarget.errors import InputError
+
+SUFFIXES = frozenset({".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow"})
+PACKED = frozenset({".gz", ".zst"})
+
+DESCRIPTIONS = frozenset({"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"})
+"""Files beside the data in a folder that Hugging Face `datasets` wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file on this machine."""
+
+    name: str
+    path: Path
+
+    def open(self) -> BinaryIO:
+        """Its bytes from the start."""
+        return self.path.open("rb")
+
+    def state(self) -> tuple[int, object]:
+        """Size and time of the last change."""
+        status = self.path.stat()
+        return status.st_size, (status.st_mtime_ns, status.st_ino)
+
+
+def stored_files(path: str | Path) -> tuple[list[Stored], list[str]]:
+    """The data files at a path or address in a fixed order, and the names of files passed over. Raises InputError."""
+    if is_url(str(path)):
+        found: list[Stored] = list(cloud_files(str(path)))
+        single = len(found) == 1 and str(path).rstrip("/").endswith(found[0].name)
+        return (found, []) if single else _data_files(found, str(path))
+    local = Path(path)
+    if local.is_dir():
+        return _data_files(_walk(local), str(path))
+    if not local.exists():
+        raise InputError(f"{path} does not exist.")
+    if not local.is_file():
+        raise InputError(f"{path} is a pipe or a device. Data is read more than once, so save it to a file first.")
+    return [LocalFile(local.name, local)], []
+
+
+def data_suffix(name: str) -> str:
+    """The suffix that says what a file holds, under that of its compression; empty when it is none of data."""
+    path = PurePosixPath(name.lower())
+    if path.suffix in PACKED:
+        path = path.with_suffix("")
+    return path.suffix if path.suffix in SUFFIXES else ""
+
+
+def _walk(root: Path) -> list[Stored]:
+    found: list[Stored] = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [
+            LocalFile((Path(folder) / name).relative_to(root).as_posix(), Path(folder) / name) for name in sorted(names)
+        ]
+    return found
+
+
+def _data_files(found: list[Stored], where: str) -> tuple[list[Stored], list[str]]:
+    data: list[Stored] = []
+    other: list[Stored] = []
+    for file in found:
+        base = file.name.rsplit("/", 1)[-1]
+        if base.startswith((".", "_")):
+            continue
+        (data if data_suffix(base) and base not in DESCRIPTIONS else other).append(file)
+    if not data:
+        saw = f" It holds {', '.join(file.name for file in other[:5])}." if other else ""
+        raise InputError(f"The folder {where} holds no data file ({', '.join(sorted(SUFFIXES))}; .gz, .zst).{saw}")
+    return data, [file.name for file in other if file.name.rsplit("/", 1)[-1] not in DESCRIPTIONS]

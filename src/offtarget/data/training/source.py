@@ -1,0 +1,132 @@
+"""A data set as its files, read in order, chunk by chunk."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from offtarget.data.training.arrow import arrow_chunks, check_columns
+from offtarget.data.training.chunks import Chunk, FillerChunk, Place
+from offtarget.data.training.csv_records import csv_chunks
+from offtarget.data.training.folders import stored_files
+from offtarget.data.training.forms import FORMS
+from offtarget.data.training.json_array import array_chunks
+from offtarget.data.training.lines import line_chunks
+from offtarget.data.training.opening import Stored, closing_check, decompressed, opened
+from offtarget.data.training.sniffing import BOM, HEAD, Kind, recognise
+from offtarget.errors import InputError
+from offtarget.records import BadRow, Row
+
+_COLUMNS = ("parquet", "arrow-stream", "arrow-file")
+
+
+class Source:
+    """Training data, one file or many. Reading it again gives the same chunks."""
+
+    def __init__(self, path: str | Path, stored: list[tuple[Stored, Kind]], notes: list[str], form: str | None) -> None:
+        self.path = path
+        self.name = str(path).rstrip("/").rsplit("/", 1)[-1]
+        self.files: tuple[str, ...] = tuple(file.name for file, _ in stored)
+        """Names as they stand in the ids of rows: relative to the folder."""
+        self.kinds: dict[str, Kind] = {file.name: kind for file, kind in stored}
+        self.total_bytes: int | None = sum(file.state()[0] for file, _ in stored)
+        """On disk, compressed."""
+        self.sha256: dict[str, str] = {}
+        """Of each file as it was read; complete when `chunks()` is exhausted."""
+        self.notes = notes
+        """What a reader of the results has to know, e.g. that a file grew while it was read."""
+        self._stored, self._form, self._opening_notes = stored, form, len(notes)
+        self._done = 0
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Chunks in data order. Raises InputError, after all chunks of a file, when it was rewritten meanwhile."""
+        self._done = 0
+        self.sha256.clear()
+        del self.notes[self._opening_notes :]
+        for stored, kind in self._stored:
+            yield from self._file(stored, kind)
+
+    def handles(self) -> Iterator[tuple[str, Kind, BinaryIO]]:
+        """Each file with its kind, opened at its start."""
+        for stored, kind in self._stored:
+            with stored.open() as file:
+                yield stored.name, kind, file
+
+    def _file(self, stored: Stored, kind: Kind) -> Iterator[Chunk]:
+        with opened(stored) as (raw, size, state):
+            place = Place(stored.name, self._form, lambda: self._done + raw.count)
+            if kind.name in _COLUMNS:
+                with stored.open() as columns:
+                    yield from arrow_chunks(columns, kind, place)
+            else:
+                yield from _text_chunks(decompressed(raw), kind, place)
+            self.sha256[stored.name] = raw.sha256()
+        self._done += size
+        if note := closing_check(stored, size, state, self.sha256[stored.name]):
+            self.notes.append(note)
+
+
+def open_source(path: str | Path, *, form: str | None = None) -> Source:
+    """Training data at a file, a folder, or an address such as `s3://bucket/file.jsonl`.
+
+    Every file's format is recognised by its content. `form` (one of `FORMS`) makes rows of any other form malformed.
+    Raises InputError when there is no data, when a file is no training data, or when none of its keys are understood.
+    """
+    if form is not None and form not in FORMS:
+        raise InputError(f"There is no form '{form}' of training data. Forms: {', '.join(FORMS)}.")
+    found, passed_over = stored_files(path)
+    notes = []
+    if passed_over:
+        more = f" and {len(passed_over) - 5} more" if len(passed_over) > 5 else ""
+        notes.append(f"Not read, as their names are not those of data: {', '.join(passed_over[:5])}{more}.")
+    stored = []
+    for file in found:
+        kind = _kind(file, form, str(path))
+        if kind is None:
+            notes.append(f"{file.name} is empty.")
+        else:
+            stored.append((file, kind))
+    if not stored:
+        raise InputError(f"{path} is empty: it holds no rows.")
+    return Source(path, stored, notes, form)
+
+
+def read_rows(path: str | Path, *, form: str | None = None) -> Iterator[Row | BadRow]:
+    """Every row of a data set, in order, malformed ones included. Raises InputError as `open_source` does."""
+    for chunk in open_source(path, form=form).chunks():
+        yield from chunk.rows()
+
+
+def _kind(stored: Stored, form: str | None, shown: str) -> Kind | None:
+    with opened(stored) as (raw, size, _):
+        stream = decompressed(raw)
+        head = stream.read(HEAD)
+        name = shown if shown.endswith(stored.name) else f"{shown}/{stored.name}"
+        kind = recognise(head, whole=len(head) < HEAD, name=name, form=form) if size else None
+        if kind is not None and kind.name in _COLUMNS:
+            if raw.count and head[:4] != _first_bytes(stored):
+                raise InputError(
+                    f"{name} is compressed from outside. Parquet and Arrow compress themselves: unpack it."
+                )
+            with stored.open() as file:
+                check_columns(file, kind, name, form)
+        return kind
+
+
+def _first_bytes(stored: Stored) -> bytes:
+    with stored.open() as file:
+        return file.read(4)
+
+
+def _text_chunks(stream: BinaryIO, kind: Kind, place: Place) -> Iterator[Chunk]:
+    buffered = cast(io.BufferedReader, stream)
+    if buffered.peek(3)[:3] == BOM:
+        yield FillerChunk(place.file, 1, buffered.read(3), place.consumed())
+    if kind.name == "lines":
+        yield from line_chunks(buffered, place)
+    elif kind.name == "array":
+        yield from array_chunks(buffered, place)
+    else:
+        yield from csv_chunks(buffered, place, kind.delimiter)
