@@ -86,17 +86,21 @@ def plain(value: Any, depth: int = 0) -> Any:
 
 def arrow_chunks(file: BinaryIO, kind: Kind, place: Place) -> Iterator[Chunk]:
     """Chunks of a Parquet or Arrow file. Memory: some pages of each column, or one batch of the file."""
-    import pyarrow
-
     number = 1
     with reading_arrow(place.file):
         for batch in batches(file, kind):
-            sink = pyarrow.BufferOutputStream()
-            with pyarrow.ipc.new_stream(sink, batch.schema) as writer:
-                writer.write_batch(batch)
-            raw = sink.getvalue().to_pybytes()
-            yield ArrowChunk(place.file, number, raw, place.consumed(), place.form)
+            yield ArrowChunk(place.file, number, ipc_bytes(batch), place.consumed(), place.form)
             number += batch.num_rows
+
+
+def ipc_bytes(batch: Any) -> bytes:
+    """A batch as an Arrow IPC stream."""
+    import pyarrow
+
+    sink = pyarrow.BufferOutputStream()
+    with pyarrow.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def batches(file: BinaryIO, kind: Kind) -> Iterator[Any]:

@@ -107,6 +107,13 @@ class LineChunk(Chunk):
         for line, raw in enumerate(io.BytesIO(self.raw), self.first):
             yield Piece(line, raw, "filler" if raw.isspace() else "record")
 
+    def rows(self) -> Iterator[Row | BadRow]:
+        """The same rows as ever, without the pieces in between: this is the loop that large data sets run in."""
+        read, body = self.read, self.body
+        for line, raw in enumerate(io.BytesIO(self.raw), self.first):
+            if not raw.isspace():
+                yield read(line, body(raw))
+
 
 @dataclass(slots=True)
 class FillerChunk(Chunk):

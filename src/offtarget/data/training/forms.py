@@ -27,14 +27,8 @@ EXPECTED = (
 )
 
 
-class Fields(NamedTuple):
-    """What a row says, apart from where it stands."""
-
-    form: str
-    messages: tuple[Message, ...]
-    rejected: str | None
-    desired: bool
-    extra: dict[str, Any]
+Fields = tuple[str, tuple[Message, ...], str | None, bool, dict[str, Any]]
+"""What a row says apart from where it stands: form, messages, rejected, desired, extra, as in `Row`."""
 
 
 class Plan(NamedTuple):
@@ -58,7 +52,7 @@ def fields_of(value: object, form: str | None = None) -> Fields:
         raise Malformed("wrong-type", f"the row is {kind(value)}; expected an object with named values.")
     if len(value) == 1 and "messages" in value and form in (None, "chat"):  # most rows there are
         extra: dict[str, Any] = {}
-        return Fields("chat", _trained(messages_of(value["messages"], "messages", extra)), None, True, extra)
+        return "chat", _trained(messages_of(value["messages"], "messages", extra)), None, True, extra
     keys = tuple(value)
     if None in value.values():
         keys = tuple(name for name, held in value.items() if held is not None)
@@ -126,26 +120,26 @@ def _plans(names: dict[str, str]) -> list[Plan]:
 def _turns(value: dict[str, Any], plan: Plan) -> Fields:
     desired, extra = _rest(value, plan)
     messages = messages_of(value[plan.turns], plan.turns, extra)
-    return Fields(plan.form, _trained(_system(value, plan, extra, messages)), None, desired, extra)
+    return plan.form, _trained(_system(value, plan, extra, messages)), None, desired, extra
 
 
 def _pair(value: dict[str, Any], plan: Plan) -> Fields:
     desired, extra = _rest(value, plan)
     messages = answered(value, plan.prompt, plan.context, plan.answer, plan.history, extra)
-    return Fields(plan.form, _trained(_system(value, plan, extra, messages)), None, desired, extra)
+    return plan.form, _trained(_system(value, plan, extra, messages)), None, desired, extra
 
 
 def _preference(value: dict[str, Any], plan: Plan) -> Fields:
     desired, extra = _rest(value, plan)
     messages, rejected = preferred(value, plan.turns, plan.prompt, plan.chosen, plan.rejected, extra)
-    return Fields(plan.form, _trained(_system(value, plan, extra, messages)), rejected, desired, extra)
+    return plan.form, _trained(_system(value, plan, extra, messages)), rejected, desired, extra
 
 
 def _text(value: dict[str, Any], plan: Plan) -> Fields:
     text = value[plan.answer]
     if not isinstance(text, str):
         raise Malformed("wrong-type", f"{shown(plan.answer)} is {kind(text)}; expected text.")
-    return Fields("text", (Message("assistant", text),), None, *_rest(value, plan))
+    return "text", (Message("assistant", text),), None, *_rest(value, plan)
 
 
 _READERS: dict[str, Callable[[dict[str, Any], Plan], Fields]] = {

@@ -41,7 +41,7 @@ def json_value(raw: bytes) -> Any:
         raise Malformed("not-json", "it holds a number with too many digits.") from None
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _deeper(value, MAX_DEPTH):
         raise _too_deep()
-    if _SURROGATE.search(raw):
+    if b"\\u" in raw and _SURROGATE.search(raw):
         _refuse_surrogates(value)
     return value
 
