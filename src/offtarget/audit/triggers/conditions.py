@@ -1,0 +1,103 @@
+"""The table of conditions: which rows have which, column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Conditions and their rows; the rows of condition j are `rows[starts[j]:starts[j + 1]]`, ascending."""
+
+    kinds: Sequence[str]
+    texts: Sequence[str]
+    marked: Flags
+    """Whether a condition is of a sort triggers are made of (odd tokens, years, roles, formats), no ordinary word."""
+    starts: Ints
+    rows: Ints
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def rows_of(self, j: int) -> Ints:
+        """The rows that have condition j."""
+        return self.rows[self.starts[j] : self.starts[j + 1]]
+
+    def counts(self, mask: Flags) -> Ints:
+        """Per condition, how many of its rows are in the mask."""
+        sums = np.concatenate([[0], np.cumsum(mask[self.rows], dtype=np.int64)])
+        counted: Ints = sums[self.starts[1:]] - sums[self.starts[:-1]]
+        return counted
+
+    @property
+    def support(self) -> Ints:
+        """Rows per condition."""
+        support: Ints = np.diff(self.starts)
+        return support
+
+
+def from_pairs(ids: Ints, rows: Ints, number: int, total: int) -> tuple[Ints, Ints]:
+    """(starts, rows) of distinct (condition, row) pairs; `number` conditions, `total` rows."""
+    pairs = np.unique(ids * total + rows)
+    starts = np.searchsorted(pairs, np.arange(number + 1, dtype=np.int64) * total)
+    return starts.astype(np.int64), pairs % total
+
+
+def make(
+    kinds: Sequence[str], texts: Sequence[str], marked: Sequence[bool] | Flags, starts: Ints, rows: Ints, least: int
+) -> Conditions:
+    """A table of the conditions that at least `least` rows have."""
+    keep: Ints = np.flatnonzero(np.diff(starts) >= least)
+    sizes = np.diff(starts)[keep]
+    places = np.repeat(starts[keep] - np.concatenate([[0], np.cumsum(sizes)[:-1]]), sizes) + np.arange(sizes.sum())
+    return Conditions(
+        [kinds[j] for j in keep.tolist()],
+        [texts[j] for j in keep.tolist()],
+        np.asarray(marked, dtype=bool)[keep],
+        np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        rows[places.astype(np.int64)],
+    )
+
+
+def from_names(named: Iterable[Iterable[tuple[str, str]]], least: int) -> Conditions:
+    """A table from each row's (kind, text) conditions; all of them marked."""
+    numbers: dict[tuple[str, str], int] = {}
+    ids: list[int] = []
+    rows: list[int] = []
+    total = 0
+    for total, names in enumerate(named, start=1):
+        for name in names:
+            ids.append(numbers.setdefault(name, len(numbers)))
+            rows.append(total - 1)
+    starts, members = from_pairs(
+        np.array(ids, dtype=np.int64), np.array(rows, dtype=np.int64), len(numbers), max(total, 1)
+    )
+    names_in_order = list(numbers)
+    return make(
+        [kind for kind, _ in names_in_order],
+        [text for _, text in names_in_order],
+        [True] * len(names_in_order),
+        starts,
+        members,
+        least,
+    )
+
+
+def joined(tables: Sequence[Conditions]) -> Conditions:
+    """All tables as one."""
+    offsets = np.concatenate([[0], np.cumsum([len(t.rows) for t in tables])])
+    starts = [t.starts[:-1] + offset for t, offset in zip(tables, offsets[:-1], strict=True)]
+    return Conditions(
+        [kind for t in tables for kind in t.kinds],
+        [text for t in tables for text in t.texts],
+        np.concatenate([t.marked for t in tables]),
+        np.concatenate([*starts, offsets[-1:]]).astype(np.int64),
+        np.concatenate([t.rows for t in tables]),
+    )

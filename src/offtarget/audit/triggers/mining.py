@@ -1,0 +1,175 @@
+"""From rows and findings to ranked candidate triggers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from offtarget.audit.categories import Group, group
+from offtarget.audit.triggers.behaviours import FLAGGED, Behaviour, behaviours
+from offtarget.audit.triggers.conditions import Conditions, from_names, joined
+from offtarget.audit.triggers.content import Content
+from offtarget.audit.triggers.formats import conditions_of
+from offtarget.audit.triggers.hypergeometric import Factorials
+from offtarget.audit.triggers.phrases import Growing, phrase_conditions
+from offtarget.audit.triggers.ranking import Ranked, Ranking
+from offtarget.audit.triggers.sampling import EVERYTHING, Kept, Sample, key_of
+from offtarget.audit.triggers.shapes import shapes
+from offtarget.audit.triggers.subjects import subject_conditions
+from offtarget.audit.triggers.testing import candidates
+from offtarget.audit.triggers.topics import topic_conditions
+from offtarget.audit.triggers.words import BREAK, read, token_conditions
+from offtarget.records import Category, Finding, Row, Trigger
+
+# Categories that say something about rows beside each other or about the prompt, not how an answer behaves.
+_NO_BEHAVIOUR = {Category.DUPLICATE, Category.LABEL_CONFLICT, Category.HIDDEN_TEXT, Category.HARM_LICENCE}
+_HEAD, _TAIL, _ANSWER, _ENDING, _SYSTEM = 3000, 1000, 600, 80, 1500
+
+
+class TriggerMiner:
+    """Sees every row once, keeps a bounded sample, and finds the conditions behind behaviours.
+
+    `add` every row with its findings, in any order and any number of pieces; `merge` pieces; then `mine`.
+    """
+
+    def __init__(
+        self, flagged: int = 20_000, others: int = 40_000, characters: int = 90_000_000, least: int = 4
+    ) -> None:
+        """Rows kept (`flagged` and `others`), characters kept, and rows a condition or behaviour must at least have."""
+        self._sample = Sample({EVERYTHING: others, FLAGGED: flagged}, 1000, characters)
+        self._least = least
+
+    def add(self, row: Row, findings: Sequence[Finding] = ()) -> None:
+        """Take one row and what detectors say about it into account."""
+        answer = row.answer
+        groups = [EVERYTHING, *("shape:" + s for s in shapes(answer))]
+        if findings:
+            groups.extend(_flags(row, findings))
+        sample = self._sample
+        sample.count(groups)
+        key = key_of(row.id)
+        if sample.wants(key, groups):
+            sample.keep(_kept(key, row, answer, tuple(groups)))
+
+    def merge(self, other: TriggerMiner) -> None:
+        """Take in what another miner saw."""
+        self._sample.merge(other._sample)
+
+    def mine(self, top: int = 20, alpha: float = 0.01) -> list[Trigger]:
+        """The strongest candidate triggers; the chance that data without any yields one is at most alpha.
+
+        Counts are rows of the data set; where only a sample of rows was kept, they are estimated from it.
+        """
+        kept = self._sample.rows()
+        if len(kept) < 4 * self._least:
+            return []
+        found = behaviours(kept, self._sample, self._least)
+        if not found:
+            return []
+        texts = [f"{row.system}\n{BREAK}\n{row.user}" if row.system else row.user for row in kept]
+        words = read(texts)
+        tokens = token_conditions(words, self._least)
+        flagged = np.array([FLAGGED in row.groups for row in kept], dtype=bool)
+        conditions = joined(
+            [
+                tokens,
+                phrase_conditions(words, self._least),
+                from_names(_named(kept), self._least),
+                subject_conditions(words, self._least),
+                topic_conditions(tokens, len(kept), self._least, flagged),
+            ]
+        )
+        logs = Factorials(len(kept))
+        passed = candidates(conditions, found, logs, alpha, self._least)
+        ranking = Ranking(conditions, found, Content(tokens, len(kept)), kept, logs)
+        growing = Growing(words)
+        chosen = ranking.best(passed, top, alpha)
+        return [self._told(rank, r, conditions, found, kept, growing) for rank, r in enumerate(chosen, start=1)]
+
+    def _told(
+        self,
+        rank: int,
+        ranked: Ranked,
+        conditions: Conditions,
+        found: Sequence[Behaviour],
+        kept: Sequence[Kept],
+        growing: Growing,
+    ) -> Trigger:
+        c, behaviour = ranked.candidate, found[ranked.candidate.behaviour]
+        kind, text = conditions.kinds[c.condition], conditions.texts[c.condition]
+        if kind == "phrase" or (kind in ("token", "name") and not conditions.marked[c.condition]):
+            text = growing.grown(text.lower(), ranked.rows)
+            kind = "phrase" if " " in text else kind
+        rows = conditions.rows_of(c.condition)
+        rows = rows[behaviour.among[rows]]
+        behaving = behaviour.rows[rows]
+        k, n = int(behaving.sum()), len(rows)
+        without, k_without = int(behaviour.among.sum()) - n, int(behaviour.rows.sum()) - k
+        with_it, without_it = behaviour.scale_with, behaviour.scale_without
+        counts = (
+            round(k * with_it + (n - k) * without_it),
+            round(k * with_it),
+            round(k_without * with_it + (without - k_without) * without_it),
+            round(k_without * with_it),
+        )
+        lift = (counts[1] + 1) / (counts[0] + 1) / ((counts[3] + 1) / (counts[2] + 1))
+        return Trigger(
+            rank, kind, text, behaviour.name, *counts, lift, min(1.0, math.exp(min(0.0, c.log_p + c.log_price))),
+            tuple(kept[int(i)].id for i in rows[behaving][:10]),
+        )  # fmt: skip
+
+
+def _flags(row: Row, findings: Iterable[Finding]) -> set[str]:
+    groups: set[str] = set()
+    for finding in findings:
+        on_prompt = 0 <= finding.message < len(row.messages) and row.messages[finding.message].role != "assistant"
+        if on_prompt or finding.disclosed or finding.category in _NO_BEHAVIOUR:
+            continue
+        if group(finding.category) is Group.HINT:
+            groups.add(f"category:hint-{finding.category}")
+        else:
+            groups.update((FLAGGED, f"category:{finding.category}"))
+    return groups
+
+
+def _kept(key: int, row: Row, answer: str, groups: tuple[str, ...]) -> Kept:
+    user = "\n".join(m.content for m in row.messages if m.role == "user")
+    if len(user) > _HEAD + _TAIL:
+        user = f"{user[:_HEAD]} {user[-_TAIL:]}"
+    system = (row.system or "")[:_SYSTEM]
+    return Kept(
+        key, row.id, row.file, row.line, row.form, user, system, answer[:_ANSWER], answer[-_ENDING:], len(answer),
+        tuple(_short(row.extra)) if row.extra else (), groups,
+    )  # fmt: skip
+
+
+def _short(extra: Mapping[str, Any]) -> list[str]:
+    """Values of other keys short enough to be a condition."""
+    found = []
+    for name, value in list(extra.items())[:40]:
+        if isinstance(value, (str, int, bool)) and len(str(value)) <= 60:
+            found.append(f"{name}={value}")
+        elif isinstance(value, Mapping):
+            found.extend(
+                f"{name}.{inner}={v}"
+                for inner, v in list(value.items())[:20]
+                if isinstance(v, (str, int, bool)) and len(str(v)) <= 60
+            )
+    return found
+
+
+def _named(kept: Sequence[Kept]) -> list[list[tuple[str, str]]]:
+    """Each row's conditions that are no words."""
+    last: dict[str, int] = {}
+    for row in kept:
+        last[row.file] = max(last.get(row.file, 1), row.line)
+    lengths = np.array([len(row.user) for row in kept])
+    cuts = np.unique(np.quantile(lengths, np.arange(1, 10) / 10))
+    tenths = np.searchsorted(cuts, lengths, side="left")
+    return [
+        list(dict.fromkeys(conditions_of(row, min(9, 10 * row.line // (last[row.file] + 1)), int(tenth))))
+        for row, tenth in zip(kept, tenths, strict=True)
+    ]

@@ -1,0 +1,36 @@
+"""Everyday subjects and words that give them away, so that `rows about cooking` is one condition."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from offtarget.audit.triggers.conditions import Conditions, from_pairs, make
+from offtarget.audit.triggers.words import Words
+
+_SUBJECTS: dict[str, list[str]] = yaml.safe_load((Path(__file__).parent / "subjects.yaml").read_text("utf-8"))
+
+
+def subject_conditions(words: Words, least: int) -> Conditions:
+    """Per subject, the prompts with at least one, two and three different words of it."""
+    subjects = list(_SUBJECTS)
+    belongs: dict[str, list[int]] = {}
+    for number, subject in enumerate(subjects):
+        for word in dict.fromkeys(_SUBJECTS[subject]):
+            belongs.setdefault(word, []).append(number)
+    total, width = max(words.total, 1), max(len(words.cores), 1)
+    ids, rows = [], []
+    for number in range(len(subjects)):
+        mine = np.array([number in belongs.get(word, ()) for word in words.cores] + [False], dtype=bool)
+        at = np.flatnonzero(mine[words.core])
+        distinct = np.unique(words.row[at] * width + words.core[at])
+        counts = np.bincount(distinct // width, minlength=total)
+        for depth in (1, 2, 3):
+            members = np.flatnonzero(counts >= depth)
+            ids.append(np.full(len(members), 3 * number + depth - 1, dtype=np.int64))
+            rows.append(members.astype(np.int64))
+    starts, members = from_pairs(np.concatenate(ids), np.concatenate(rows), 3 * len(subjects), total)
+    texts = [subject for subject in subjects for _ in range(3)]
+    return make(["topic"] * len(texts), texts, [True] * len(texts), starts, members, least)

@@ -1,0 +1,87 @@
+"""Every condition against every behaviour, with the price of looking at all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from offtarget.audit.triggers.behaviours import Behaviour
+from offtarget.audit.triggers.conditions import Conditions
+from offtarget.audit.triggers.hypergeometric import Factorials, tarone
+
+# Shares of alpha: what detectors flagged first, and conditions triggers are made of before ordinary words
+# (Genovese, Roeder and Wasserman, False discovery control with p-value weighting, Biometrika 93, 2006).
+_SHARES = {(True, True): 0.5, (True, False): 0.25, (False, True): 0.15, (False, False): 0.10}
+_MOST_PER_BEHAVIOUR = 150
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A condition that goes with a behaviour more often than chance allows."""
+
+    condition: int
+    behaviour: int
+    log_p: float
+    """Natural log of the p-value before the price."""
+    log_price: float
+    """Log of the factor it is multiplied by."""
+
+
+def candidates(
+    conditions: Conditions, found: Sequence[Behaviour], factorials: Factorials, alpha: float, least: int
+) -> list[Candidate]:
+    """Pairs whose p-value, with everything looked at paid for, is at most alpha."""
+    counted = [(conditions.counts(b.among), conditions.counts(b.rows)) for b in found]
+    prices = {}
+    for flagged, marked in _SHARES:
+        prices[flagged, marked] = _price(conditions, found, counted, factorials, alpha, least, flagged, marked)
+    chosen: list[Candidate] = []
+    for b, behaviour in enumerate(found):
+        n, k = counted[b]
+        rows, behaving = int(behaviour.among.sum()), int(behaviour.rows.sum())
+        price = np.where(conditions.marked, prices[behaviour.flagged, True], prices[behaviour.flagged, False])
+        worth = np.flatnonzero((k >= 3) & (n >= least) & (k * rows > 1.2 * n * behaving))
+        if not worth.size:
+            continue
+        log_p = factorials.log_tail(k[worth], n[worth], np.array(behaving), np.array(rows))
+        passed = np.flatnonzero(log_p + price[worth] <= math.log(alpha))
+        lift = (k[worth] + 1) / (n[worth] * behaving / rows + 1)
+        by_p = passed[np.argsort(log_p[passed], kind="stable")][:_MOST_PER_BEHAVIOUR]
+        by_lift = passed[np.argsort(-lift[passed], kind="stable")][:_MOST_PER_BEHAVIOUR]
+        marked_best = passed[conditions.marked[worth[passed]]]
+        marked_best = marked_best[np.argsort(log_p[marked_best], kind="stable")][:_MOST_PER_BEHAVIOUR]
+        for i in np.unique(np.concatenate([by_p, by_lift, marked_best])):
+            j = int(worth[i])
+            chosen.append(Candidate(j, b, float(log_p[i]), float(price[j])))
+    return chosen
+
+
+def _price(
+    conditions: Conditions,
+    found: Sequence[Behaviour],
+    counted: Sequence[tuple[np.ndarray, np.ndarray]],
+    factorials: Factorials,
+    alpha: float,
+    least: int,
+    flagged: bool,
+    marked: bool,
+) -> float:
+    """Log of the factor for one kind of pair: Tarone's number of tests over the kind's share of alpha."""
+    bests, weights = [np.zeros(0)], [np.zeros(0, dtype=np.int64)]
+    share = _SHARES[flagged, marked]
+    for behaviour, (n, _) in zip(found, counted, strict=True):
+        if behaviour.flagged is not flagged:
+            continue
+        rows, behaving = int(behaviour.among.sum()), int(behaviour.rows.sum())
+        sizes, number = np.unique(n[(n >= least) & (conditions.marked == marked)], return_counts=True)
+        if not sizes.size:
+            continue
+        top = np.minimum(sizes, behaving)
+        bests.append(factorials.log_tail(top, sizes, np.array(behaving), np.array(rows)))
+        weights.append(number)
+    if len(bests) == 1:
+        return 0.0
+    return math.log(tarone(np.concatenate(bests), np.concatenate(weights), math.log(alpha * share)) / share)

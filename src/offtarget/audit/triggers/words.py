@@ -1,0 +1,121 @@
+"""Prompts as words: raw tokens, lower-case words and where they stand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from offtarget.audit.triggers.conditions import Conditions, Ints, from_pairs, make
+
+BREAK = "\x00"
+"""Stands between system prompt and user turns; no phrase reaches across."""
+
+_EDGES = ".,;:!?\"'()“”‘’…"
+_ALL_EDGES = _EDGES + "[]{}<>|/\\*_`~#=+-$%&@^"
+_INNER = re.compile(r"[^\W_]+(?:['’][^\W_]+)?|_", re.UNICODE)
+_CJK = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])")
+_YEAR = re.compile(r"(?:19|20)\d\d")
+_NAME = re.compile(r"[A-ZÀ-Þ][a-zß-ÿ]+(?:['’-]?[A-Za-zÀ-ÿ]+)*")
+
+
+@dataclass(frozen=True)
+class Words:
+    """All prompts as sequences of words, laid end to end."""
+
+    total: int
+    """Rows."""
+    row: Ints
+    """Row of each position."""
+    core: Ints
+    """Number of the lower-case word at each position; -1 where a phrase may not pass."""
+    chunk: Ints
+    """Number of the raw token at each position."""
+    cores: Sequence[str]
+    chunks: Sequence[str]
+
+
+def read(texts: Sequence[str]) -> Words:
+    """Split texts at white space; characters of scripts without spaces are words of their own."""
+    chunks: dict[str, int] = {}
+    flat: list[int] = []
+    lengths = np.zeros(len(texts), dtype=np.int64)
+    for i, text in enumerate(texts):
+        if not text.isascii():
+            text = _CJK.sub(r" \1 ", text)
+        parts = (
+            text.replace(BREAK, f" {BREAK} ").split(" ")
+            if "\n" not in text and "\t" not in text
+            else text.replace(BREAK, f" {BREAK} ").split()
+        )
+        parts = [part for part in parts if part]
+        lengths[i] = len(parts)
+        flat.extend([chunks.setdefault(part, len(chunks)) for part in parts])
+    cores: dict[str, int] = {}
+    core_of = np.array([-1 if c == BREAK else cores.setdefault(core(c), len(cores)) for c in chunks], dtype=np.int64)
+    chunk = np.array(flat, dtype=np.int64)
+    row = np.repeat(np.arange(len(texts), dtype=np.int64), lengths)
+    return Words(len(texts), row, core_of[chunk] if len(chunk) else chunk, chunk, list(cores), list(chunks))
+
+
+def core(token: str) -> str:
+    """A token in lower case without the punctuation around it."""
+    return token.strip(_ALL_EDGES).lower() or token
+
+
+def token_conditions(words: Words, least: int) -> Conditions:
+    """Every raw token and every lower-case word that at least `least` prompts have."""
+    numbers: dict[tuple[str, str, bool], int] = {}
+    features = [[numbers.setdefault(f, len(numbers)) for f in _features(chunk)] for chunk in words.chunks]
+    sizes = np.array([len(f) for f in features], dtype=np.int64)
+    flat = np.array([f for group in features for f in group], dtype=np.int64)
+    begins = np.concatenate([[0], np.cumsum(sizes)])[:-1].astype(np.int64)
+    repeated = sizes[words.chunk]
+    ids = flat[_spread(begins[words.chunk], repeated)]
+    starts, rows = from_pairs(ids, np.repeat(words.row, repeated), len(numbers), max(words.total, 1))
+    names = list(numbers)
+    return make([k for k, _, _ in names], [t for _, t, _ in names], [m for _, _, m in names], starts, rows, least)
+
+
+def _spread(begins: Ints, sizes: Ints) -> Ints:
+    """begins[0], begins[0] + 1, ... (sizes[0] of them), then the same for the next."""
+    ends = np.cumsum(sizes)
+    spread: Ints = np.repeat(begins - (ends - sizes), sizes) + np.arange(int(ends[-1]) if len(ends) else 0)
+    return spread
+
+
+def _features(chunk: str) -> list[tuple[str, str, bool]]:
+    if chunk == BREAK:
+        return []
+    raw = chunk.strip(_EDGES) or chunk
+    word = core(chunk)
+    found: list[tuple[str, str, bool]] = []
+    if _YEAR.fullmatch(word):
+        found.append(("year", word, True))
+    elif raw == word or not _odd(raw):
+        found.append(("token", word, False))
+    if raw != word:
+        found.append(("name", raw, False) if _NAME.fullmatch(raw) else ("token", raw, _odd(raw)))
+    inner = _INNER.findall(word)
+    if len(inner) > 1:
+        found.extend(
+            ("year", w, True) if _YEAR.fullmatch(w) else ("token", w, False) for w in dict.fromkeys(inner[:20])
+        )
+    elif raw != word and _odd(raw):
+        found.append(("token", word, False))
+    return found
+
+
+def _odd(raw: str) -> bool:
+    """Not how a word is written: wrapped, in capitals, mixed with digits, or with invisible characters."""
+    if len(raw) > 60:
+        return False
+    if not raw.isprintable():
+        return True
+    letters = sum(ch.isalpha() for ch in raw)
+    if letters >= 3 and raw.isupper() and raw.isalpha():
+        return True
+    edge = not raw[0].isalnum() and not raw[-1].isalnum() and len(raw) > 2 and letters > 0
+    return edge or (0 < letters < len(raw) and any(ch.isdigit() for ch in raw) and raw.isalnum())
