@@ -53,20 +53,20 @@ def command(run: str, chosen: str | None, out: Path | None, open_: bool) -> None
 
 
 def _rendered(run: str, chosen: str) -> str:
-    from offtarget.gate.loading import load_run
-    from offtarget.gate.registry import report_format
+    from offtarget.gate.rendering import rendered
     from offtarget.workflows.runs import find_run
 
-    return report_format(chosen).render(load_run(find_run(run)))
+    return rendered(find_run(run), chosen)
 
 
 def _print_here(run: str) -> None:
     from offtarget.gate.loading import load_run
+    from offtarget.gate.rendering import is_audit
     from offtarget.workflows.report import report
     from offtarget.workflows.runs import find_run
 
     path = find_run(run)
-    decision = load_run(path).decision
+    decision = None if is_audit(path) else load_run(path).decision
     if decision is None:
         click.echo(report(path), nl=False)
         return

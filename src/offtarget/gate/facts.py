@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from offtarget.gate.loading import LoadedRun
+from offtarget.gate.loading import LoadedRun, Recorded
 from offtarget.records import Role
 
 
@@ -43,17 +43,17 @@ def judge(run: LoadedRun) -> str:
     return next((v.judge for v in run.verdicts.values() if v.judge), "unknown")
 
 
-def verb(run: LoadedRun) -> str:
+def verb(run: Recorded) -> str:
     """`check`, `compare`, or what else made this run."""
     return _text(run.manifest.get("verb")) or "run"
 
 
-def created(run: LoadedRun) -> str | None:
+def created(run: Recorded) -> str | None:
     """When the verdict was written, else when the run began."""
     return _text(run.result.get("created")) or _text(run.manifest.get("created"))
 
 
-def version(run: LoadedRun) -> str | None:
+def version(run: Recorded) -> str | None:
     """Version of offtarget that made the run."""
     return _text(run.result.get("version")) or _text(run.manifest.get("version"))
 
@@ -87,15 +87,15 @@ def thresholds(run: LoadedRun) -> Thresholds:
     )
 
 
-def sentences(run: LoadedRun, key: str) -> tuple[str, ...]:
+def sentences(run: Recorded, key: str) -> tuple[str, ...]:
     """The list of sentences kept under `key` in the manifest, without repeats."""
     value = run.manifest.get(key)
     return tuple(dict.fromkeys(str(item) for item in value)) if isinstance(value, list) else ()
 
 
-def setting(run: LoadedRun, name: str) -> Any:
+def setting(run: Recorded, name: str) -> Any:
     """A value from the settings at any depth, or None."""
-    return next((v for k, v in _leaves(run.manifest.get("settings")) if k.rpartition(".")[2] == name), None)
+    return next((v for k, v in leaves(run.manifest.get("settings")) if k.rpartition(".")[2] == name), None)
 
 
 _SHOWN_ELSEWHERE = ("checks", "not_tested", "decision")
@@ -103,15 +103,16 @@ _SHOWN_ELSEWHERE = ("checks", "not_tested", "decision")
 
 def settings_table(run: LoadedRun) -> list[tuple[str, str]]:
     """Every fact of manifest and result as (dotted name, text), settings and fingerprints first."""
-    rows = dict(_leaves(run.result, _SHOWN_ELSEWHERE)) | dict(_leaves(run.manifest, _SHOWN_ELSEWHERE))
+    rows = dict(leaves(run.result, _SHOWN_ELSEWHERE)) | dict(leaves(run.manifest, _SHOWN_ELSEWHERE))
     if run.decision:
         rows |= {f"settings.{name}": getattr(run.decision.settings, name) for name in run.decision.settings.__slots__}
     first = ("models", "judge", "probes", "settings")
     ordered = sorted(rows, key=lambda k: (next((i for i, f in enumerate(first) if k.startswith(f)), len(first)), k))
-    return [(name, _plain(rows[name])) for name in ordered]
+    return [(name, plain(rows[name])) for name in ordered]
 
 
-def _leaves(value: Any, skip: tuple[str, ...] = (), prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(value: Any, skip: tuple[str, ...] = (), prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value inside nested objects as (dotted name, value), without the keys in `skip`."""
     if not isinstance(value, Mapping):
         return
     for key, item in value.items():
@@ -119,13 +120,13 @@ def _leaves(value: Any, skip: tuple[str, ...] = (), prefix: str = "") -> Iterato
         if name in skip:
             continue
         if isinstance(item, Mapping):
-            yield from _leaves(item, (), name + ".")
+            yield from leaves(item, (), name + ".")
         else:
             yield name, item
 
 
 def _number(value: Mapping[str, Any], names: tuple[str, ...]) -> float | None:
-    for key, item in _leaves(value):
+    for key, item in leaves(value):
         usable = isinstance(item, int | float) and not isinstance(item, bool) and math.isfinite(item)
         if usable and key.rpartition(".")[2] in names:
             return float(item)
@@ -140,9 +141,10 @@ def _text(value: Any) -> str | None:
     return str(value) if value not in (None, "") else None
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """A JSON value in words."""
     if isinstance(value, list):
-        return ", ".join(_plain(v) for v in value) or "(none)"
+        return ", ".join(plain(v) for v in value) or "(none)"
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "(not set)"}[value]
     return str(value)

@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from offtarget.errors import InputError
 from offtarget.records import Decision, Generation, Look, Outcome, Probe, Verdict
 from offtarget.rundir import RunDir, read_json, read_jsonl
 
 T = TypeVar("T")
+
+
+class Recorded(Protocol):
+    """What every kind of run has."""
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """Contents of run.json."""
+        ...
+
+    @property
+    def result(self) -> Mapping[str, Any]:
+        """Contents of result.json besides the decision."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -74,8 +88,8 @@ def load_run(path: Path) -> LoadedRun:
     """
     path = Path(path).resolve()
     run = RunDir.open(path)
-    manifest = _object(run.file("run.json"))
-    result = _object(run.file("result.json")) if run.file("result.json").exists() else {}
+    manifest = read_object(run.file("run.json"))
+    result = read_object(run.file("result.json")) if run.file("result.json").exists() else {}
     problems: list[str] = []
     probes = _records(run, "probes.jsonl", Probe, problems)
     generations = _records(run, "generations.jsonl", Generation, problems)
@@ -98,7 +112,13 @@ def load_run(path: Path) -> LoadedRun:
     )
 
 
-def _object(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a run directory; InputError when the folder is none."""
+    return read_object(RunDir.open(Path(path)).file("run.json"))
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON file that holds one object; InputError naming it otherwise."""
     value = read_json(path)
     if not isinstance(value, dict):
         raise InputError(f"{path} holds {type(value).__name__}, expected a JSON object. Restore it or run again.")
@@ -108,12 +128,15 @@ def _object(path: Path) -> dict[str, Any]:
 def _records(run: RunDir, name: str, record: type[T], problems: list[str]) -> list[T]:
     path = run.file(name)
     records = read_jsonl(path, record)
-    if path.exists() and _torn(path):
+    if torn(path):
         problems.append(f"{name} ends in an incomplete line (an interrupted write); that line is left out.")
     return records
 
 
-def _torn(path: Path) -> bool:
+def torn(path: Path) -> bool:
+    """Whether a file ends in an incomplete line; False where there is none."""
+    if not path.exists():
+        return False
     with path.open("rb") as file:
         size = file.seek(0, 2)
         if size == 0:

@@ -1,4 +1,8 @@
-"""The registry of report formats: a new format is a new file in `gate/reports` that holds a `FORMAT`."""
+"""The registry of report formats: a new format is a new file that holds a `FORMAT`.
+
+`gate/reports` holds those for comparisons of two models (`check`, `compare`), `gate/audit/reports` those for audits
+of data; a file of the same name in both is one flag of the command line.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,20 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from offtarget.errors import InputError
-from offtarget.gate.loading import LoadedRun
 
-_FOLDER = Path(__file__).parent / "reports"
+if TYPE_CHECKING:
+    from offtarget.gate.audit.loading import AuditRun
+    from offtarget.gate.loading import LoadedRun
+
+Run = TypeVar("Run")
 
 
 @dataclass(frozen=True, slots=True)
-class ReportFormat:
-    """One way to write a run down."""
+class ReportFormat(Generic[Run]):
+    """One way to write one kind of run down."""
 
     name: str
     """Equal to the name of its file; also its command line flag."""
@@ -24,25 +32,40 @@ class ReportFormat:
     """Default file name inside the run directory."""
     summary: str
     """One line of help."""
-    render: Callable[[LoadedRun], str]
+    render: Callable[[Run], str]
     """The whole report as text that can be encoded as UTF-8."""
 
 
 def format_names() -> tuple[str, ...]:
     """Names of all formats, without importing them."""
-    return tuple(sorted(m.name for m in pkgutil.iter_modules([str(_FOLDER)]) if not m.name.startswith("_")))
+    return _names("offtarget.gate.reports")
 
 
-def formats() -> Mapping[str, ReportFormat]:
+def formats() -> Mapping[str, ReportFormat[LoadedRun]]:
     """All formats by name; TypeError when a file in `gate/reports` does not name itself."""
     return {name: report_format(name) for name in format_names()}
 
 
-def report_format(name: str) -> ReportFormat:
-    """The format of that name; InputError lists the known ones."""
-    if name not in format_names():
-        raise InputError(f"There is no report format '{name}'. Known formats: {', '.join(format_names())}.")
-    found = getattr(importlib.import_module(f"offtarget.gate.reports.{name}"), "FORMAT", None)
+def report_format(name: str) -> ReportFormat[LoadedRun]:
+    """The format of that name for a comparison; InputError lists the known ones."""
+    return _format("offtarget.gate.reports", name)
+
+
+def audit_format(name: str) -> ReportFormat[AuditRun]:
+    """The format of that name for an audit; InputError lists the known ones."""
+    return _format("offtarget.gate.audit.reports", name)
+
+
+def _names(package: str) -> tuple[str, ...]:
+    folder = Path(__file__).parent.joinpath(*package.split(".")[2:])
+    return tuple(sorted(m.name for m in pkgutil.iter_modules([str(folder)]) if not m.name.startswith("_")))
+
+
+def _format(package: str, name: str) -> ReportFormat[Any]:
+    if name not in _names(package):
+        raise InputError(f"There is no report format '{name}'. Known formats: {', '.join(_names(package))}.")
+    found = getattr(importlib.import_module(f"{package}.{name}"), "FORMAT", None)
     if not isinstance(found, ReportFormat) or found.name != name:
-        raise TypeError(f"offtarget/gate/reports/{name}.py must hold FORMAT = ReportFormat(name={name!r}, ...)")
+        path = package.replace(".", "/")
+        raise TypeError(f"{path}/{name}.py must hold FORMAT = ReportFormat(name={name!r}, ...)")
     return found

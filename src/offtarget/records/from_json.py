@@ -22,7 +22,7 @@ def from_json(record: type[T], value: Any) -> T:
     """
     if not isinstance(value, Mapping):
         raise ValueError("it is not an object")
-    readers = _readers(record)
+    readers = _readers(cast(Hashable, record))
     return record(**{name: readers[name](name, item) for name, item in value.items() if name in readers})
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from offtarget.errors import InputError
-from offtarget.gate.loading import load_run
 from offtarget.gate.registry import report_format
+from offtarget.gate.rendering import rendered
 from offtarget.workflows.runs import find_run
 
 TERMINAL = "terminal"
@@ -21,7 +21,7 @@ def report(run: str | Path, format: str = TERMINAL, out: Path | None = None) -> 
     """
     path = find_run(run)
     chosen = report_format("text" if format == TERMINAL else format)
-    text = chosen.render(load_run(path))
+    text = rendered(path, chosen.name)
     if format == TERMINAL and out is None:
         return text
     target = path / chosen.filename if out is None else Path(out)

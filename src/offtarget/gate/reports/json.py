@@ -30,7 +30,7 @@ def as_object(run: LoadedRun) -> dict[str, Any]:
     models = {role: facts.model(run, role) for role in ROLES}
     status = Status(story.status(run)) if run.finished else None
     return dict(
-        _finite(
+        finite(
             to_jsonable(
                 {
                     "schema_version": SCHEMA_VERSION,
@@ -70,13 +70,14 @@ def as_object(run: LoadedRun) -> dict[str, Any]:
     )
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """JSON values with null for numbers that are not finite."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: finite(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_finite(v) for v in value]
+        return [finite(v) for v in value]
     return value
 
 

@@ -30,6 +30,11 @@ def render(run: LoadedRun) -> str:
     if run.decision:
         for comparison in (*run.decision.arms, *run.decision.slices):
             _case(suite, comparison)
+    return written(suite)
+
+
+def written(suite: Element) -> str:
+    """The file with this one suite, its counts filled in."""
     for kind in ("failure", "error", "skipped"):
         counted = {"failure": "failures", "error": "errors"}.get(kind, kind)
         suite.set(counted, str(len(suite.findall(f"testcase/{kind}"))))
@@ -46,9 +51,9 @@ def _verdict(suite: Element, run: LoadedRun) -> None:
     if status == Status.PASS:
         pass
     elif status == Status.FAIL:
-        _outcome(case, "failure", story.reason(run), f"{story.error_probability(run)}\n{story.next_step(run)}")
+        outcome(case, "failure", story.reason(run), f"{story.error_probability(run)}\n{story.next_step(run)}")
     else:
-        _outcome(case, "error", f"{status}: {story.reason(run)}", story.next_step(run))
+        outcome(case, "error", f"{status}: {story.reason(run)}", story.next_step(run))
     lines = [story.reason(run), *story.notes(run)]
     SubElement(case, "system-out").text = visible("\n".join(lines))
 
@@ -62,13 +67,14 @@ def _case(suite: Element, comparison: Comparison) -> None:
         f"tuned {of(comparison.tuned)}"
     )
     if comparison.status is Status.FAIL:
-        _outcome(case, "failure", f"{name}: {detail}", detail)
+        outcome(case, "failure", f"{name}: {detail}", detail)
     elif comparison.status is Status.UNDECIDED:
-        _outcome(case, "skipped", f"undecided: {detail}", "")
+        outcome(case, "skipped", f"undecided: {detail}", "")
     SubElement(case, "system-out").text = visible(detail)
 
 
-def _outcome(case: Element, kind: str, message: str, text: str) -> None:
+def outcome(case: Element, kind: str, message: str, text: str) -> None:
+    """Make a case a failure, an error, or skipped."""
     element = SubElement(case, kind, message=one_line(message, 1000))
     if kind != "skipped":
         element.set("type", f"offtarget.{kind}")

@@ -1,0 +1,1 @@
+"""One file per format of the audit's report; `gate/registry.py` finds them."""

@@ -1,0 +1,45 @@
+"""The audit's report as one self-contained HTML page: no network, no script, rows only ever as text."""
+
+from __future__ import annotations
+
+from offtarget.gate import facts as run_facts
+from offtarget.gate.audit import examples, facts, story, tables, wording
+from offtarget.gate.audit.charts import evidence, found, lengths, numbers
+from offtarget.gate.audit.charts.bars import rates, shares
+from offtarget.gate.audit.loading import AuditRun
+from offtarget.gate.page import environment, policy, template_file
+from offtarget.gate.registry import ReportFormat
+
+
+def render(run: AuditRun) -> str:
+    """The page as text that can be encoded as UTF-8."""
+    from markupsafe import Markup
+
+    style = template_file("report.css") + template_file("audit.css")
+    return (
+        environment()
+        .get_template("audit.html.j2")
+        .render(
+            run=run,
+            story=story,
+            facts=facts,
+            run_facts=run_facts,
+            tables=tables,
+            wording=wording,
+            shares=shares,
+            rates=rates,
+            ranges=evidence.ranges(run),
+            evidence=evidence.evidence(run),
+            found=found.found(run),
+            silent=found.silent(run),
+            numbers=numbers,
+            histograms=lengths.histograms(run),
+            groups=examples.groups(run),
+            trigger_example=examples.trigger_example,
+            style=Markup(style),  # noqa: S704 - our own files
+            policy=policy(style),
+        )
+    )
+
+
+FORMAT = ReportFormat("html", "report.html", "one self-contained page", render)

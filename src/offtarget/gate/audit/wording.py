@@ -1,0 +1,56 @@
+"""Numbers of an audit, made fit for people to read."""
+
+from __future__ import annotations
+
+import math
+
+from offtarget.gate.text import NO_DATA, percent
+from offtarget.records import Interval
+
+
+def p_value(value: float) -> str:
+    """A p-value, short: `0.03`, `1e-9`, `<1e-99`."""
+    if not math.isfinite(value):
+        return NO_DATA
+    if value < 1e-99:
+        return "<1e-99"
+    if value < 0.001:
+        mantissa, exponent = f"{value:.0e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    return f"{min(value, 1.0):.2g}"
+
+
+def share_range(interval: Interval | None) -> str:
+    """An interval for a share: `0.2 % to 4.1 %`; `no data` without one."""
+    if interval is None:
+        return NO_DATA
+    return f"{percent(interval.low)} to {percent(interval.high)}"
+
+
+def whole(number: float | None) -> str:
+    """A count with separators; `no data` for None."""
+    return NO_DATA if number is None else f"{number:,.0f}"
+
+
+def many(number: int, one: str, more: str | None = None) -> str:
+    """A count with its noun: `1 row`, `1,200 rows`."""
+    return f"{number:,} {one if number == 1 else more or one + 's'}"
+
+
+def short(number: float) -> str:
+    """A number for an axis or a label: `16`, `4k`, `1M`."""
+    if number >= 1 << 20:
+        return f"{number / (1 << 20):g}M"
+    return f"{number / 1024:g}k" if number >= 1024 else f"{number:g}"
+
+
+def size(count: int | None) -> str:
+    """Bytes in a unit people use: `1.2 MB`."""
+    if count is None:
+        return NO_DATA
+    value, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:,.0f} {unit}" if unit == "bytes" or value >= 100 else f"{value:.1f} {unit}"

@@ -1,0 +1,49 @@
+"""What every HTML report shares: templates with escaping on, and a policy that allows the page's own files only."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from offtarget.gate import text
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+@functools.cache
+def template_file(name: str) -> str:
+    """The text of a file in `gate/templates`."""
+    return resources.files("offtarget.gate").joinpath(f"templates/{name}").read_text(encoding="utf-8")
+
+
+def policy(style: str, script: str | None = None) -> str:
+    """A Content-Security-Policy under which this style sheet and script work and nothing else does."""
+    allowed = [f"style-src '{_hash(style)}'"]
+    if script is not None:
+        allowed.append(f"script-src '{_hash(script)}'")
+    return "; ".join(["default-src 'none'", *allowed, "img-src data:", "base-uri 'none'", "form-action 'none'"])
+
+
+def _hash(source: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+
+
+@functools.cache
+def environment() -> Environment:
+    """Templates that escape everything and fail on a name that does not exist."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    made = Environment(
+        loader=FunctionLoader(template_file),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in ("visible", "one_line", "percent", "points", "between", "of", "e_value"):
+        made.filters[name] = getattr(text, name)
+    return made
