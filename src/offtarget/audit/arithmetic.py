@@ -26,6 +26,8 @@ class Value:
     exact: bool
     """Only whole numbers were added, subtracted and multiplied: no rounding can excuse a difference."""
     operations: int
+    slack: float
+    """Relative error if every decimal operand was rounded before it was written."""
 
 
 def evaluate(text: str) -> Value | None:
@@ -45,7 +47,12 @@ def evaluate(text: str) -> Value | None:
         return None
     if parser.at != len(tokens) or abs(number) > 1e15 or number != number:
         return None
-    return Value(number, parser.exact, parser.operations)
+    return Value(number, parser.exact, parser.operations, _slack(text))
+
+
+def _slack(text: str) -> float:
+    rounded = [(float(whole + after), len(after) - 1) for whole, after in re.findall(r"(\d*)(\.\d+)", text)]
+    return sum(0.5 * 10.0**-places / number for number, places in rounded if number)
 
 
 def parse_number(text: str) -> float | None:

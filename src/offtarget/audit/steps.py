@@ -132,7 +132,7 @@ _MARKERS = (
     (
         re.compile(
             r"(?i)\b(?:final answer|(?:the|so|our|your) (?:correct )?answer|(?m:^)[^\w\n]{0,10}answer)\b\W{0,4}"
-            r"(?:(?:is|was|would be|equals|comes to|=|:)\W{0,6}){1,2}((?:\$|-)?[.\d][^\n]{0,120}?)"
+            r"(?:(?:is|was|would be|equals|comes to|=|:)\W{0,6}?){1,2}([$-]{0,2}[.\d][^\n]{0,120}?)"
             r"(?=[.;!]?\s*$|[.;!]\s|\n| because| since)"
         ),
         False,
@@ -165,13 +165,13 @@ def _single(text: str) -> tuple[float, int] | None:
     return None if value is None else (value, decimals(numbers[0]))
 
 
-_SMALL = (
+_UP_TO_TWENTY = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
     "seventeen eighteen nineteen twenty"
 )
-_WORDS = {word: value for value, word in enumerate(_SMALL.split())} | {
-    word: 10 * tens for tens, word in enumerate(["thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred"], 3)
-}
+_TENS = "thirty forty fifty sixty seventy eighty ninety hundred"
+_WORDS = {word: value for value, word in enumerate(_UP_TO_TWENTY.split())}
+_WORDS |= {word: 10 * tens for tens, word in enumerate(_TENS.split(), 3)}
 _MENTION = re.compile(rf"{_NUMBER_IN.pattern}|\b(?:{'|'.join(_WORDS)})\b", re.IGNORECASE)
 
 

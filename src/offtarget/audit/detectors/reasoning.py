@@ -65,7 +65,7 @@ def _wrong(step: Step, text: str) -> tuple[Step, str, float] | None:
     if _CALLED_WRONG.search(around) or _OTHER_ARITHMETIC.search(around):
         return None
     if not step.left.exact:
-        close = 0.05 if _ABOUT.search(around) else 0.01
+        close = (0.05 if _ABOUT.search(around) else 0.01) + step.left.slack
         if any(abs(value - result) <= close * abs(value) for result in results):
             return None
         if is_rounding_of(step.result, step.places, value) or (
