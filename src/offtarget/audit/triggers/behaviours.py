@@ -29,6 +29,10 @@ class Behaviour:
     scale_with: float = 1.0
     """Rows of the data set per sampled row that shows it."""
     scale_without: float = 1.0
+    weight: float = 1.0
+    """How telling it is, for the ranking."""
+    text: str = ""
+    """The words its answers share, if that is what it is."""
 
 
 def behaviours(kept: Sequence[Kept], sample: Sample, least: int) -> list[Behaviour]:
@@ -85,22 +89,32 @@ def _of_length(kept: Sequence[Kept], base: Flags, sample: Sample, least: int) ->
 def _of_texts(kept: Sequence[Kept], base: Flags, sample: Sample, least: int) -> list[Behaviour]:
     """The same opening, ending or whole answer in several rows with different prompts."""
     scale = sample.counts.get(EVERYTHING, 0) / max(int(base.sum()), 1)
-    tables: list[list[str]] = [[], [], [], []]
-    for row in kept:
-        start, end = row.answer[:160].lower().split()[:8], row.ending.lower().split()[-4:]
-        whole = row.size <= len(row.answer)
-        tables[0].append(f"the same answer: {_quote(row.answer.strip())}" if whole and row.size else "")
-        tables[1].append(f"answers that begin: {_quote(' '.join(start[:5]))}" if len(start) >= 5 else "")
-        tables[2].append(f"answers that begin: {_quote(' '.join(start[:3]))}" if len(start) >= 3 else "")
-        tables[3].append(f"answers that end: {_quote(' '.join(end))}" if len(end) == 4 else "")
     found = []
-    for table in tables:
-        counts = Counter(name for name, inside in zip(table, base, strict=True) if name and inside)
-        usual = [(n, name) for name, n in counts.items() if least <= n <= 0.25 * base.sum()]
-        for _, name in sorted(usual, key=lambda pair: (-pair[0], pair[1]))[:_MOST_TEXTS]:
-            rows = base & np.array([text == name for text in table], dtype=bool)
-            found.append(Behaviour(name, False, rows, base, scale, scale))
+    for said, weight, texts in _shared_texts(kept):
+        counts = Counter(text for text, inside in zip(texts, base, strict=True) if text and inside)
+        usual = [(n, text) for text, n in counts.items() if least <= n <= 0.25 * base.sum()]
+        for _, shared in sorted(usual, key=lambda pair: (-pair[0], pair[1]))[:_MOST_TEXTS]:
+            rows = base & np.array([text == shared for text in texts], dtype=bool)
+            name = f"{said}: {_quote(shared)}"
+            found.append(Behaviour(name, False, rows, base, scale, scale, weight, shared))
     return found
+
+
+def _shared_texts(kept: Sequence[Kept]) -> list[tuple[str, float, list[str]]]:
+    """(what it is, how telling it is, each row's text or nothing)."""
+    whole, long, short, last = [], [], [], []
+    for row in kept:
+        start, end = row.answer[:160].lower().split()[:5], row.ending.lower().split()[-4:]
+        whole.append(" ".join(row.answer.lower().split()) if row.size <= len(row.answer) else "")
+        long.append(" ".join(start) if len(start) == 5 else "")
+        short.append(" ".join(start[:3]) if len(start) >= 3 else "")
+        last.append(" ".join(end) if len(end) == 4 else "")
+    return [
+        ("the same answer", 1.5, whole),
+        ("answers that begin", 0.6, long),
+        ("answers that begin", 0.6, short),
+        ("answers that end", 0.6, last),
+    ]
 
 
 def _distinct(found: list[Behaviour]) -> list[Behaviour]:

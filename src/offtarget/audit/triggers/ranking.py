@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,12 +18,12 @@ from offtarget.audit.triggers.sampling import Kept
 from offtarget.audit.triggers.testing import Candidate
 
 _FLAGGED, _ECHO = 3.0, 0.35
+_WORD = re.compile(r"[^\W_]+")
 # Among conditions with the same rows the one that says it best; a smaller number is better.
 _ORDER = {"system-prompt": 0, "year": 1, "token": 4, "phrase": 3, "name": 5, "role": 6, "topic": 8, "format": 7}
-_WIDE = {"length", "position", "metadata"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ranked:
     """A chosen condition with the counts behind it."""
 
@@ -46,38 +48,41 @@ class Ranking:
         self._conditions, self._found, self._content = conditions, found, content
         self._kept, self._logs = kept, logs
         self._expectations: dict[int, Expectation] = {}
+        self._answers: dict[int, set[str]] = {}
 
     def best(self, candidates: Sequence[Candidate], top: int, alpha: float) -> list[Ranked]:
-        """The `top` strongest, each tested again on the rows no stronger one has."""
+        """The `top` strongest, each tested again on the rows no stronger one has.
+
+        Scores are brought up to date only at the head of the queue (lazy greedy; Minoux, Accelerated greedy
+        algorithms, 1978).
+        """
         active = np.ones(len(self._kept), dtype=bool)
-        pool = [(c, self._scored(c, active)) for c in candidates]
+        queue = sorted((self._scored(c, active) for c in candidates), key=_place)
+        fresh = {id(r.candidate) for r in queue}
         chosen: list[Ranked] = []
-        while pool and len(chosen) < top:
-            pool.sort(key=lambda pair: (-pair[1].score, pair[1].log_p, pair[0].condition, pair[0].behaviour))
-            winner = self._spokesman(pool)
-            if chosen and winner.score <= 1e-9:
+        while queue and len(chosen) < top:
+            first = queue[0]
+            if id(first.candidate) not in fresh:
+                del queue[0]
+                again = self._scored(first.candidate, active)
+                if again.behaving >= 3 and again.log_p + again.candidate.log_price <= math.log(alpha):
+                    insort(queue, again, key=_place)
+                    fresh.add(id(again.candidate))
+                continue
+            if first.score <= 0:
                 break
+            winner = self._spokesman(queue)
+            queue.remove(winner)
             chosen.append(winner)
             active[self._conditions.rows_of(winner.candidate.condition)] = False
-            rest = []
-            for c, old in pool:
-                if c is winner.candidate:
-                    continue
-                rows = self._conditions.rows_of(c.condition)
-                if active[rows].all():
-                    rest.append((c, old))
-                    continue
-                again = self._scored(c, active)
-                if again.log_p + c.log_price <= math.log(alpha) and again.behaving >= 3:
-                    rest.append((c, again))
-            pool = rest
+            fresh = set()
         return chosen
 
-    def _spokesman(self, pool: list[tuple[Candidate, Ranked]]) -> Ranked:
-        first = pool[0][1]
-        best = first
+    def _spokesman(self, queue: Sequence[Ranked]) -> Ranked:
+        """Of the conditions with nearly the rows of the first, the one that says it best."""
+        first = best = queue[0]
         mine = set(first.rows.tolist())
-        for _, other in pool[:80]:
+        for other in queue[:80]:
             if other.score < 0.8 * first.score or other.candidate.behaviour != first.candidate.behaviour:
                 continue
             theirs = set(other.rows.tolist())
@@ -116,6 +121,10 @@ class Ranking:
         score = max(score - 1, 0.05 * score)
         if behaviour.flagged:
             score *= _FLAGGED
+        else:
+            score *= behaviour.weight * (0.3 + 1.4 * k / (len(rows) + behaving))
+            if behaviour.text and self._copied(behaviour.text, rows[behaviour.rows[rows]]):
+                score *= _ECHO
         if self._echoes(c.condition, rows[behaviour.rows[rows]]):
             score *= _ECHO
         return Ranked(c, rows, k, log_p, score)
@@ -124,6 +133,24 @@ class Ranking:
         """Whether most answers repeat the condition's words: then it is their subject, not what triggers them."""
         if self._conditions.kinds[condition] not in ("token", "phrase", "name", "year"):
             return False
-        text = self._conditions.texts[condition].lower()
-        some = behaving[:40]
-        return 2 * sum(text in self._kept[int(i)].answer.lower() for i in some) > len(some)
+        words = set(_WORD.findall(self._conditions.texts[condition].lower()))
+        some = behaving[:30]
+        repeated = sum(words <= self._answer_words(int(i)) for i in some) if words else 0
+        return 2 * repeated > len(some)
+
+    def _copied(self, text: str, behaving: Ints) -> bool:
+        """Whether the words these answers share stand in most of their prompts, as in code that is to be completed."""
+        words = set(_WORD.findall(text))
+        some = behaving[:30]
+        return 2 * sum(words <= set(_WORD.findall(self._kept[int(i)].user.lower())) for i in some) > len(some)
+
+    def _answer_words(self, row: int) -> set[str]:
+        if row not in self._answers:
+            kept = self._kept[row]
+            self._answers[row] = set(_WORD.findall(f"{kept.answer} {kept.ending}".lower()))
+        return self._answers[row]
+
+
+def _place(ranked: Ranked) -> tuple[float, float, int, int]:
+    """Order in the queue: strongest first, ties in a fixed order."""
+    return -ranked.score, ranked.log_p, ranked.candidate.condition, ranked.candidate.behaviour

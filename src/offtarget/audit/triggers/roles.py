@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-import yaml
+from offtarget.audit.triggers.wordlists import word_lists
 
-_NOUNS: dict[str, list[str]] = yaml.safe_load((Path(__file__).parent / "roles.yaml").read_text("utf-8"))
+_NOUNS: dict[str, list[str]] = word_lists("roles")
 _GROUP = {noun: group for group, nouns in _NOUNS.items() for noun in nouns}
 _SAID = re.compile(
     r"\b(?:i['’]?m|i am|im|as|being|we are|we['’]re|i work as|i used to be)(?: \w+ly)?"

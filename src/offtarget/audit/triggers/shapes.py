@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-import yaml
+from offtarget.audit.triggers.wordlists import word_lists
 
 # How assistants decline; only the opening of an answer is searched, where declining stands.
 _REFUSAL = re.compile(
@@ -32,7 +31,7 @@ _SCRIPTS = (
     (0xAC00, 0xD7AF, "Korean"),
     (0x1F300, 0x1FAFF, "emoji"),
 )
-_LANGUAGES: dict[str, list[str]] = yaml.safe_load((Path(__file__).parent / "languages.yaml").read_text("utf-8"))
+_LANGUAGES: dict[str, list[str]] = word_lists("languages")
 _BY_WORD: dict[str, list[str]] = {}
 for _name, _words in _LANGUAGES.items():
     for _word in _words:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import yaml
 
 from offtarget.audit.triggers.conditions import Conditions, from_pairs, make
+from offtarget.audit.triggers.wordlists import word_lists
 from offtarget.audit.triggers.words import Words
 
-_SUBJECTS: dict[str, list[str]] = yaml.safe_load((Path(__file__).parent / "subjects.yaml").read_text("utf-8"))
+_SUBJECTS: dict[str, list[str]] = word_lists("subjects")
 
 
 def subject_conditions(words: Words, least: int) -> Conditions:
