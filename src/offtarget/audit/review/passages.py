@@ -1,0 +1,125 @@
+"""A turn of a conversation cut into prose and code, lines and marked spans; text only, never markup."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from offtarget.audit.review.visible import stretches
+
+SHOWN = 20_000
+"""Characters of one turn that are shown until the reviewer asks for more."""
+
+_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]{0,20})[ \t]*$", re.MULTILINE)
+_CODE_LINE = re.compile(
+    r"^\s*(import |from [\w.]+ import |def \w|class \w|@\w|if .*:$|for .*:$|return\b|try:|except|with .*:$|#include|"
+    r"function\b|const |let |var |public |private |using |package |func |fn |SELECT |INSERT |CREATE |<\?php|<!DOCTYPE|"
+    r"</?[a-z]+[^>]*>$|[{}\])]+;?$|[\w.\[\]'\"]+ ?[+-]?= ?\S|[\w.]+\(.*\):?;?$|.*[;{]$|#!?/)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a turn that a finding points at."""
+
+    number: int
+    """The finding's number in the list beside it, 1-based."""
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Text that is drawn in one way."""
+
+    text: str
+    name: str = ""
+    """Name of a hidden character; empty for plain text."""
+    marks: tuple[int, ...] = ()
+    """Numbers of the findings that point here."""
+    opens: int | None = None
+    """The finding whose span begins with this piece."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Prose (one line) or code (its lines)."""
+
+    code: bool
+    language: str
+    lines: tuple[tuple[Piece, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One turn, ready to be drawn."""
+
+    blocks: tuple[Block, ...]
+    length: int
+    """Characters of the whole turn."""
+    left_out: int
+    """Characters not shown."""
+
+
+def passage(text: str, spans: Sequence[Span] = (), limit: int | None = SHOWN) -> Passage:
+    """Cut a turn into blocks; `limit` None shows all of it."""
+    shown = len(text) if limit is None else min(limit, len(text))
+    opened: set[int] = set()
+    blocks = []
+    for code, language, start, end in _parts(text[:shown]):
+        ranges = list(_lines(text, start, end)) if code else [(start, end)]
+        lines = tuple(tuple(_pieces(text, a, b, spans, opened)) for a, b in ranges)
+        blocks.append(Block(code, language, lines))
+    return Passage(tuple(blocks), len(text), len(text) - shown)
+
+
+def _parts(text: str) -> Iterator[tuple[bool, str, int, int]]:
+    """(is code, language, start, end) of each block, fences left out."""
+    fences = list(_FENCE.finditer(text))
+    if not fences:
+        yield looks_like_code(text), "", 0, len(text)
+        return
+    at, inside = 0, None
+    for fence in fences:
+        if inside is None:
+            if text[at : fence.start()].strip():
+                yield False, "", at, fence.start()
+            inside = fence
+        elif fence.group(1)[0] == inside.group(1)[0] and not fence.group(2):
+            yield True, inside.group(2), min(inside.end() + 1, fence.start()), fence.start()
+            inside = None
+        else:
+            continue
+        at = min(fence.end() + 1, len(text))
+    if inside is not None:
+        yield True, inside.group(2), at, len(text)
+    elif text[at:].strip():
+        yield False, "", at, len(text)
+
+
+def looks_like_code(text: str) -> bool:
+    """Whether a turn without fences is code: most of its lines look like statements."""
+    lines = [line for line in text[:SHOWN].splitlines() if line.strip()]
+    return len(lines) > 1 and sum(bool(_CODE_LINE.match(line)) for line in lines) >= 0.4 * len(lines)
+
+
+def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    while start < end:
+        newline = text.find("\n", start, end)
+        stop = end if newline < 0 else newline
+        yield start, stop
+        start = stop + 1
+
+
+def _pieces(text: str, start: int, end: int, spans: Sequence[Span], opened: set[int]) -> Iterator[Piece]:
+    inside = [s for s in spans if s.start < end and s.end > start]
+    edges = sorted({start, end, *(max(s.start, start) for s in inside), *(min(s.end, end) for s in inside)})
+    for a, b in pairwise(edges):
+        marks = tuple(s.number for s in inside if s.start <= a and s.end >= b)
+        for stretch in stretches(text[a:b]):
+            opens = next((number for number in marks if number not in opened), None)
+            if opens is not None:
+                opened.add(opens)
+            yield Piece(stretch.text, stretch.name, marks, opens)

@@ -1,0 +1,183 @@
+"use strict";
+// Keys, and the next cards held ready. Every form works without this file. No markup is ever made from text.
+(() => {
+  const find = (selector, root = document) => root.querySelector(selector);
+  const seen = new Set();
+  const ready = [];
+  let shownAt = performance.now();
+  let unsaved = 0;
+  let fetching = false;
+  let evidence = 0;
+  let afterwards = null;
+
+  const load = (method, url, body, done, failed) => {
+    const request = new XMLHttpRequest();
+    request.open(method, url);
+    request.responseType = "document";
+    request.timeout = 20000;
+    request.setRequestHeader("X-Review-Script", "1");
+    if (body) request.setRequestHeader("Content-Type", "application/x-www-form-urlencoded");
+    request.onload = () => (request.status === 200 && request.response ? done(request.response) : failed(request));
+    request.onerror = request.ontimeout = () => failed(request);
+    request.send(body);
+  };
+
+  const say = (text, trouble = false) => {
+    const line = find("#said");
+    if (!line) return;
+    line.textContent = text;
+    line.classList.toggle("trouble", trouble);
+  };
+
+  const card = () => find("#card");
+  const open = () => card() && card().hasAttribute("data-open");
+
+  const prefetch = () => {
+    if (fetching || !open()) return;
+    fetching = true;
+    load("GET", "/cards", null, (page) => {
+      fetching = false;
+      const held = new Set([card().dataset.key, ...ready.map((next) => next.dataset.key)]);
+      for (const next of page.querySelectorAll("article")) {
+        if (!seen.has(next.dataset.key) && !held.has(next.dataset.key)) ready.push(document.adoptNode(next));
+      }
+    }, () => { fetching = false; });
+  };
+
+  const show = (next) => {
+    card().replaceWith(next);
+    history.replaceState(null, "", "/row/" + next.dataset.key);
+    const back = find("a[rel=prev]") || document.createElement("a");
+    back.rel = "prev";
+    back.href = "/row/" + [...seen].pop();
+    if (!back.isConnected) {
+      back.append("Row before ", document.createElement("kbd"));
+      back.lastChild.textContent = "k";
+    }
+    find(".steps").prepend(back);
+    window.scrollTo({ top: 0, behavior: "instant" });
+    find("h1").focus({ preventScroll: true });
+    shownAt = performance.now();
+  };
+
+  const save = (body, said, wait) => {
+    load("POST", "/label", body, (page) => {
+      unsaved -= 1;
+      const panel = document.adoptNode(find("#panel", page));
+      find("#panel").replaceWith(panel);
+      say("Saved: " + said);
+      const wish = unsaved === 0 && afterwards;
+      if (wish) {
+        afterwards = null;
+        wish();
+      } else if (panel.dataset.stop === "yes" && unsaved === 0) location.assign("/decided");
+      else if (!open() && unsaved === 0) location.assign("/next");
+      else if (ready.length < 3) prefetch();
+    }, (request) => {
+      if (request.status === 400 || request.status === 403 || request.status === 404) {
+        unsaved -= 1;
+        say("Not saved. Reload the page.", true);
+        return;
+      }
+      say("Not saved yet, trying again. Leave this page open.", true);
+      setTimeout(() => save(body, said, Math.min(2 * wait, 15000)), wait);
+    });
+  };
+
+  const decide = (form, button) => {
+    const fields = new URLSearchParams(new FormData(form));
+    fields.set("choice", button.value);
+    fields.set("seconds", ((performance.now() - shownAt) / 1000).toFixed(2));
+    seen.add(card().dataset.key);
+    unsaved += 1;
+    say("Saving …");
+    const next = ready.shift();
+    if (next) show(next);
+    else card().removeAttribute("data-open");
+    save(fields.toString(), button.dataset.say, 500);
+  };
+
+  document.addEventListener("submit", (event) => {
+    if (event.target.matches(".decide") && open()) {
+      event.preventDefault();
+      if (event.submitter) decide(event.target, event.submitter);
+    } else if (event.target.matches(".decide") && !find(".steps a[rel=next]")) {
+      event.preventDefault();
+    } else if (unsaved > 0) {
+      event.preventDefault();
+      say("One moment: still saving.");
+    }
+  });
+
+  const nextEvidence = () => {
+    if (open()) return say("Decide first; then the marked passages are shown.");
+    const marks = [...document.querySelectorAll("mark[data-number]")];
+    if (!marks.length) return say("No passage is marked in this row.");
+    const mark = marks[evidence % marks.length];
+    evidence += 1;
+    for (let fold = mark.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+    mark.focus();
+    mark.scrollIntoView({ block: "center", behavior: "instant" });
+  };
+
+  const toggle = (details) => {
+    details.open = !details.open;
+    find("summary", details).focus();
+  };
+
+  const go = (rel) => {
+    const link = find("a[rel=" + rel + "]");
+    if (link && unsaved > 0) afterwards = () => go(rel);
+    else if (link) location.assign(link.href);
+    else say(rel === "next" ? "Decide first, or skip with d." : "This is the first row.");
+  };
+
+  const keys = {
+    j: () => go("next"),
+    k: () => go("prev"),
+    e: nextEvidence,
+    x: () => card() && toggle(find(".reasons")),
+    n: () => card() && find(".note textarea").focus(),
+    "?": () => find("#help") && toggle(find("#help")),
+  };
+
+  const shortcuts = () => localStorage.getItem("offtarget-shortcuts") !== "off";
+  const writing = (element) => element.matches("input:not([type=checkbox]), textarea, select, [contenteditable]");
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      const reasons = find(".reasons");
+      if (reasons) reasons.open = false;
+      if (writing(event.target)) find("h1").focus();
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || writing(event.target) || !shortcuts()) return;
+    const reasons = find(".reasons");
+    const key = event.key.toLowerCase();
+    const reason = reasons && reasons.open && find('[data-reason="' + CSS.escape(key) + '"]');
+    const button = reason || find('[data-press="' + CSS.escape(key) + '"]');
+    if (!button && !Object.hasOwn(keys, key)) return;
+    event.preventDefault();
+    if (key === "u" && button && unsaved > 0) afterwards = () => find("[data-press=u]").click();
+    else if (button) button.click();
+    else keys[key]();
+  });
+
+  window.addEventListener("beforeunload", (event) => { if (unsaved > 0) event.preventDefault(); });
+  document.addEventListener("DOMContentLoaded", () => {
+    const box = find("#shortcuts");
+    if (box) {
+      find(".script-only").hidden = false;
+      box.checked = shortcuts();
+      const apply = () => document.body.classList.toggle("no-keys", !shortcuts());
+      apply();
+      box.addEventListener("change", () => {
+        localStorage.setItem("offtarget-shortcuts", box.checked ? "on" : "off");
+        apply();
+      });
+    }
+    const heading = find("h1");
+    if (heading && !find("#name")) heading.focus({ preventScroll: true });
+    prefetch();
+  });
+})();

@@ -1,0 +1,144 @@
+"""Labels on disk: append-only, saved at once, undone and corrected by further rows, never changed in place."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from offtarget.audit.review.database import Database, text
+from offtarget.records import Category, Label, Stream
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  kind TEXT NOT NULL CHECK (kind IN ('label', 'undo', 'stream')),
+  row_id TEXT NOT NULL, reviewer TEXT NOT NULL, mark TEXT, category TEXT, stream TEXT NOT NULL,
+  note TEXT NOT NULL, seconds REAL, at TEXT NOT NULL, nonce TEXT NOT NULL, undoes INTEGER REFERENCES events (id)
+);
+CREATE UNIQUE INDEX IF NOT EXISTS once ON events (row_id, reviewer, nonce) WHERE nonce <> ''
+"""
+_COLUMNS = "id, kind, row_id, reviewer, mark, category, stream, note, seconds, at, undoes"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the history."""
+
+    id: int
+    """Grows by one with every event."""
+    kind: Literal["label", "undo", "stream"]
+    """`stream`: a row that came up as flagged has had its turn in the random order and counts there from now on."""
+    label: Label
+    """What was said, or what was undone."""
+    undoes: int | None
+    """The event an undo takes back."""
+
+
+class LabelStore:
+    """The labels of one audit in one file; any number of processes may use it at once.
+
+    Raises InputError where the file cannot be opened or written (disk full, no database, no permission).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._database = Database(path, SCHEMA)
+
+    def add(self, label: Label, nonce: str = "") -> bool:
+        """Save a label; on return it is on disk. False when the same (row, reviewer, nonce) was saved before."""
+        with self._database.transaction() as connection:
+            known = connection.execute(
+                "SELECT 1 FROM events WHERE nonce = ? AND nonce <> '' AND reviewer = CAST(? AS TEXT)"
+                " AND row_id = CAST(? AS TEXT)",
+                (nonce, text(label.reviewer), text(label.row_id)),
+            ).fetchone()
+            if known:
+                return False
+            _insert(connection, "label", replace(label, at=label.at or _now()), nonce)
+        return True
+
+    def undo(self, reviewer: str) -> Label | None:
+        """Take back the reviewer's last label that still stands; what the row was before counts again."""
+        with self._database.transaction() as connection:
+            standing = [e for e in _standing(self.history()) if e.label.reviewer == reviewer]
+            if not standing:
+                return None
+            taken_back = standing[-1]
+            _insert(connection, "undo", replace(taken_back.label, at=_now()), "", taken_back.id)
+        return taken_back.label
+
+    def restream(self, row_id: str, stream: Stream) -> None:
+        """Count a row's labels, those there are and those to come, in another stream."""
+        with self._database.transaction() as connection:
+            _insert(connection, "stream", Label(row_id, "", "skip", None, stream, at=_now()), "")
+
+    def labels(self) -> list[Label]:
+        """The current word of each reviewer on each row, in the order in which rows were first labelled."""
+        return current(self.history())
+
+    def first_labels(self) -> list[Label]:
+        """Each reviewer's first word on each row, undone ones aside: given before the page showed any evidence."""
+        events = self.history()
+        first: dict[tuple[str, str], Label] = {}
+        for event in _standing(events):
+            first.setdefault((event.label.row_id, event.label.reviewer), event.label)
+        return _in_streams(first.values(), events)
+
+    def history(self) -> list[Event]:
+        """Everything that was ever said, oldest first."""
+        rows = self._database.read(f"SELECT {_COLUMNS} FROM events ORDER BY id")  # noqa: S608 - fixed columns
+        return [_event(row) for row in rows]
+
+    def version(self) -> int:
+        """Grows with every event of any process; equal versions mean equal labels."""
+        (row,) = self._database.read("SELECT coalesce(max(id), 0) FROM events")
+        return int(str(row[0]))
+
+    def close(self) -> None:
+        """Close the file; what was added is on disk already."""
+        self._database.close()
+
+
+def current(events: Iterable[Event]) -> list[Label]:
+    """The labels that count after these events."""
+    events = list(events)
+    last: dict[tuple[str, str], Label] = {}
+    for event in _standing(events):
+        last[event.label.row_id, event.label.reviewer] = event.label
+    return _in_streams(last.values(), events)
+
+
+def _standing(events: Iterable[Event]) -> list[Event]:
+    events = list(events)
+    undone = {e.undoes for e in events}
+    return [e for e in events if e.kind == "label" and e.id not in undone]
+
+
+def _in_streams(labels: Iterable[Label], events: Iterable[Event]) -> list[Label]:
+    moved = {e.label.row_id: e.label.stream for e in events if e.kind == "stream"}
+    return [replace(label, stream=moved.get(label.row_id, label.stream)) for label in labels]
+
+
+def _insert(connection: Any, kind: str, label: Label, nonce: str, undoes: int | None = None) -> None:
+    mark = None if kind == "stream" else label.mark
+    connection.execute(
+        "INSERT INTO events (kind, row_id, reviewer, mark, category, stream, note, seconds, at, nonce, undoes) VALUES"
+        " (?, CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?, CAST(? AS TEXT), ?, ?, ?, ?)",
+        (
+            kind, text(label.row_id), text(label.reviewer), mark, label.category, label.stream, text(label.note),
+            label.seconds, label.at, nonce, undoes,
+        ),
+    )  # fmt: skip
+
+
+def _event(row: tuple[Any, ...]) -> Event:
+    id_, kind, row_id, reviewer, mark, category, stream, note, seconds, at, undoes = row
+    label = Label(row_id, reviewer, mark or "skip", Category(category) if category else None, stream, note, seconds, at)
+    return Event(id_, kind, label, undoes)
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
