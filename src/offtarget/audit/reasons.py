@@ -1,0 +1,173 @@
+"""The one-sentence reason of each outcome, and the notes beside it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+
+from offtarget.audit.categories import MEANINGS
+from offtarget.audit.detector_verdict import Alarm
+from offtarget.audit.limit_tests import bound_shown
+from offtarget.audit.limits import Counts, limit_of
+from offtarget.audit.plan import rows_until_pass
+from offtarget.audit.quality import ENOUGH_AGREEMENT
+from offtarget.audit.settled import BACKDOOR, NOISE, SPREADING, Settled
+from offtarget.audit.wording import downwards, of_rows, rows, upwards
+from offtarget.records import (
+    Agreement,
+    AuditSettings,
+    LimitTest,
+    ReviewerQuality,
+    ReviewPlan,
+    Status,
+)
+from offtarget.stats.finite import most_allowed
+from offtarget.stats.wording import percent
+
+KIND = {NOISE: "bad", SPREADING: "of a kind known to spread"}
+
+
+def fail_reason(
+    counts: Counts, tests: Sequence[LimitTest], settled: Mapping[str, Settled], settings: AuditSettings, alpha: float
+) -> str:
+    """Why the labels FAIL the data set."""
+    if counts.confirmed[BACKDOOR]:
+        first = next(row_id for row_id, row in settled.items() if BACKDOOR in row.sure)
+        return f"{rows(counts.confirmed[BACKDOOR])} confirmed as part of a backdoor (first: {first}); one is enough"
+    worst = next(
+        (t for t in (tests[1], tests[0]) if t.status is Status.FAIL), tests[0]
+    )  # the stricter limit says more about what is wrong
+    limit = limit_of(worst.name, settings)
+    kinds = _kinds(settled, worst.name)
+    if counts.confirmed[worst.name] > most_allowed(counts.rows, limit):
+        return (
+            f"{of_rows(counts.confirmed[worst.name], counts.rows)} are confirmed {KIND[worst.name]}{kinds}; "
+            f"the limit is {percent(limit)}"
+        )
+    return (
+        f"{_read(counts, worst.name)}{kinds}: more than {percent(limit)} of {rows(counts.rows)} "
+        f"(error probability <= {percent(alpha)})"
+    )
+
+
+def pass_reason(counts: Counts, tests: Sequence[LimitTest], settings: AuditSettings, alpha: float) -> str:
+    """What a PASS rests on, and what it does not show."""
+    noise, spreading = tests[0], tests[1]
+    text = (
+        f"{_random(counts, NOISE)}: at most {percent(noise.limit)} of {rows(counts.rows)} "
+        f"(error probability <= {percent(alpha)})"
+    )
+    if spreading.status is Status.PASS:
+        return f"{text}, and at most {percent(spreading.limit)} of a kind known to spread"
+    return f"{text}; {spreading_gap(counts, settings)}"
+
+
+def spreading_gap(counts: Counts, settings: AuditSettings) -> str:
+    """How far the random rows are from showing the spreading limit."""
+    more = rows_until_pass(counts, SPREADING, settings, 0.0)
+    would = (
+        ""
+        if more is None
+        else f", and its {percent(settings.spreading_limit)} limit would take {more:,} more clean rows"
+    )
+    return f"of kinds known to spread only at most {upwards(bound_shown(counts, SPREADING, settings))} is shown{would}"
+
+
+def undecided_reason(
+    counts: Counts, tests: Sequence[LimitTest], plan: ReviewPlan, settings: AuditSettings, blocked: str | None
+) -> str:
+    """What is missing."""
+    if not counts.rows:
+        return "there is no row to judge"
+    if not counts.random[NOISE].labelled:
+        read = "no random row has been reviewed" if sum(counts.cleared.values()) else "no row has been reviewed"
+        return (
+            f"{read}; if every one is fine, {rows(plan.clean_rows)} in random order show that at most "
+            f"{percent(settings.noise_limit)} is bad"
+        )
+    if blocked is not None:
+        return f"{_random(counts, NOISE)}, but {blocked}"
+    test = tests[1] if settings.certify_spreading and tests[0].status is Status.PASS else tests[0]
+    where = ""
+    if test.interval is not None:
+        where = f": between {downwards(test.interval.low)} and {upwards(test.interval.high)} of {rows(counts.rows)}"
+    more = "" if plan.rows_to_go is None else f"; about {rows(plan.rows_to_go)} more at this rate"
+    return f"{_random(counts, test.name)}{where}, and the limit is {percent(test.limit)}{more}"
+
+
+def notes_for(
+    *,
+    reviewers: Sequence[ReviewerQuality],
+    agreed: Agreement | None,
+    settled: Mapping[str, Settled],
+    order: Collection[str],
+    prefix: int,
+    planted: int,
+    malformed: int,
+    alarm: Alarm | None,
+    basis: str,
+    settings: AuditSettings,
+) -> list[str]:
+    """Warnings that belong beside the verdict."""
+    notes: list[str] = []
+    if alarm is not None:
+        word = "no person has confirmed it yet" if basis == "detectors" else "the labels speak for themselves"
+        notes.append(f"Detectors alone say FAIL ({alarm.reason}); {word}.")
+    if settled and not planted:
+        notes.append("No known-bad rows were planted: the verdict is about what these reviewers notice, not more.")
+    for reviewer in (r for r in reviewers if r.controls and r.caught < r.controls):
+        low = reviewer.sensitivity.low if reviewer.sensitivity else 0.0
+        notes.append(
+            f"{reviewer.reviewer} found {reviewer.caught} of {reviewer.controls} planted known-bad rows "
+            f"(at least {downwards(low)} of bad rows with 97.5 % confidence)."
+        )
+    if agreed is not None and agreed.krippendorff_alpha is not None and agreed.krippendorff_alpha < ENOUGH_AGREEMENT:
+        notes.append(
+            f"Reviewers agree too little (Krippendorff's alpha {agreed.krippendorff_alpha:.2f} on {rows(agreed.rows)}, "
+            f"below {ENOUGH_AGREEMENT}): talk about the disputed rows and label them again."
+        )
+    open_rows = sum(row.open for row in settled.values())
+    if open_rows:
+        disputed = sum(row.disputed for row in settled.values() if row.open)
+        notes.append(
+            f"{rows(open_rows)} open (unsure, skipped or disputed, {disputed} of them disputed): counted as bad for "
+            "PASS and as fine for FAIL."
+        )
+    gaps = sum(row_id in settled for row_id in list(order)[prefix:])
+    if gaps and prefix < len(order):
+        notes.append(
+            f"{rows(gaps)} labelled ahead of the random order will count once the rows before them are labelled."
+        )
+    if malformed:
+        notes.append(f"{rows(malformed)} could not be read and are no part of the verdict.")
+    if settings.round > 1:
+        notes.append(
+            f"Round {settings.round}: alpha is halved with every re-audit, and all rounds together err with "
+            f"probability at most {percent(2 * settings.alpha)}."
+        )
+    return notes
+
+
+def _random(counts: Counts, name: str) -> str:
+    drawn = counts.random[name]
+    open_rows = int(drawn.possible - drawn.sure)
+    beside = f" and {open_rows} more open" if open_rows else ""
+    return f"{int(drawn.sure):,} of {int(drawn.labelled):,} random rows {KIND[name]}{beside}"
+
+
+def _read(counts: Counts, name: str) -> str:
+    stratum = counts.flagged.get(name)
+    random = _random(counts, name)
+    if stratum is None or not stratum.labelled:
+        return random
+    flagged = (
+        f"{int(stratum.sure):,} of {int(stratum.labelled):,} flagged rows {KIND[name]}, "
+        f"with {of_rows(stratum.population, counts.rows)} flagged"
+    )
+    return flagged if not counts.random[name].labelled else f"{random} and {flagged}"
+
+
+def _kinds(settled: Mapping[str, Settled], name: str) -> str:
+    found = Counter(c for row in settled.values() if name in row.sure for c in row.categories)
+    top = [MEANINGS[category].title.lower() for category, _ in found.most_common(2)]
+    return f" ({', '.join(top)})" if top else ""
