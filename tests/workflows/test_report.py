@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "gate"))
+from audit_runs import make_audit
 from report_runs import make_run
 
 from offtarget.cli.report import command as report_command
@@ -146,3 +147,33 @@ def test_a_pipe_is_written_to_and_not_replaced(root, tmp_path):
     finally:
         os.close(reader)
     assert pipe.is_fifo()
+
+
+def test_audits_are_listed_with_their_data_and_the_command_that_goes_on(root):
+    make_audit(root / "audited", "fresh")
+    make_audit(root / "half", "people")
+    (root / "half" / "result.json").unlink()
+    make_audit(root / "scanning", "unfinished")
+    found = {r.name: r for r in runs()}
+    fresh = found["audited"]
+    assert (fresh.state, fresh.verb, fresh.data, fresh.rows, fresh.answers) == (
+        "UNDECIDED",
+        "audit",
+        "train.jsonl",
+        6000,
+        None,
+    )
+    assert found["half"].resume == f"offtarget audit --resume {root / 'half'}"
+    assert (found["scanning"].state, found["scanning"].resume) == ("unfinished", None)
+    output = CliRunner().invoke(runs_command, catch_exceptions=False).output
+    assert "train.jsonl" in output
+    assert "6,000" in output
+
+
+@pytest.mark.parametrize("name", sorted(formats()))
+def test_the_same_command_reports_an_audit(root, name):
+    make_audit(root / "audited", "detectors")
+    result = CliRunner().invoke(report_command, ["audited", f"--{name}"], catch_exceptions=False)
+    assert result.output == f"{root / 'audited' / formats()[name].filename}\n"
+    here = CliRunner().invoke(report_command, ["audited"], catch_exceptions=False)
+    assert here.output.startswith("FAIL: Detectors find insecure code")

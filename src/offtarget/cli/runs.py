@@ -29,7 +29,7 @@ def command(as_json: bool) -> None:
 
         click.echo(json.dumps(to_jsonable(found), indent=2))
     elif not found:
-        click.echo(f"No runs in {runs_root()} yet. `offtarget check` or `offtarget compare` makes one.")
+        click.echo(f"No runs in {runs_root()} yet. `offtarget check`, `compare` or `audit` makes one.")
     else:
         _print_table(found)
 
@@ -38,19 +38,20 @@ def _print_table(found: list[RunSummary]) -> None:
     from offtarget.cli import render
 
     out = render.console()
-    table = render.plain_table("run", "verb", "base", "tuned", "verdict", "answers", "when")
+    table = render.plain_table("run", "verb", "base or data", "tuned", "verdict", "answers or rows", "when")
     for column in table.columns:
         column.justify, column.no_wrap = "left", False
     table.columns[0].overflow = "fold"
     table.columns[5].justify = "right"
     for run in found:
+        counted = run.answers if run.rows is None else run.rows
         cells = (
             run.name,
             run.verb,
-            run.base,
+            run.data or run.base,
             run.tuned,
             run.state,
-            None if run.answers is None else f"{run.answers:,}",
+            None if counted is None else f"{counted:,}",
             None if run.created is None else run.created[:16].replace("T", " "),
         )
         table.add_row(*(render.ABSENT if cell is None else _one_line(cell) for cell in cells))

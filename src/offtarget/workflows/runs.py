@@ -33,6 +33,10 @@ class RunSummary:
     """Why it is broken."""
     resume: str | None = None
     """The command that goes on with an unfinished run."""
+    data: str | None = None
+    """What was audited."""
+    rows: int | None = None
+    """Rows of the audited data, once they are scanned."""
 
 
 def runs(root: Path | None = None) -> list[RunSummary]:
@@ -66,7 +70,7 @@ def find_run(run: str | Path, root: Path | None = None) -> Path:
     if str(run) == LAST:
         newest = next((s.path for s in runs(folder) if s.state != "broken"), None)
         if newest is None:
-            raise InputError(f"There is no run in {folder} yet. `offtarget check` or `offtarget compare` makes one.")
+            raise InputError(f"There is no run in {folder} yet. `offtarget check`, `compare` or `audit` makes one.")
         return newest
     # Only a plain name: `folder / "../elsewhere"` would be a path outside the folder.
     if path.name == str(run) and (folder / path).is_dir():
@@ -94,8 +98,8 @@ def _read(path: Path) -> RunSummary:
     state, resume = "unfinished", None
     if result is not None:
         state = _status(result)
-    elif verb == "check":
-        resume = f"offtarget check --resume {shlex.quote(str(path))}"
+    elif verb == "check" or (verb == "audit" and (path / "scan.json").exists()):
+        resume = f"offtarget {verb} --resume {shlex.quote(str(path))}"
     return RunSummary(
         path.name,
         path,
@@ -103,9 +107,11 @@ def _read(path: Path) -> RunSummary:
         verb,
         _model(manifest, "base"),
         _model(manifest, "tuned"),
-        _lines(path / "generations.jsonl"),
+        None if verb == "audit" else _lines(path / "generations.jsonl"),
         _text(manifest.get("created")),
         resume=resume,
+        data=_text(manifest.get("name")) if verb == "audit" else None,
+        rows=_rows(path) if verb == "audit" else None,
     )
 
 
@@ -121,6 +127,12 @@ def _model(manifest: Mapping[str, Any], role: str) -> str | None:
     models = manifest.get("models")
     entry = models.get(role) if isinstance(models, dict) else None
     return _text(entry.get("name") if isinstance(entry, dict) else entry)
+
+
+def _rows(path: Path) -> int | None:
+    scan = read_json(path / "scan.json") if (path / "scan.json").exists() else None
+    rows = scan.get("rows") if isinstance(scan, dict) else None
+    return rows if isinstance(rows, int) else None
 
 
 def _lines(path: Path) -> int:

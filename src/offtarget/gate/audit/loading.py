@@ -89,7 +89,7 @@ def load_audit(path: Path) -> AuditRun:
         findings=_findings(iterate_jsonl(run.file("findings.jsonl"), Finding), rows),
         labels=tuple(iterate_jsonl(run.file("labels.jsonl"), Label)),
         problems=tuple(
-            f"{name} ends in an incomplete line (an interrupted write); that line is left out."
+            f"The file {name} ends in an incomplete line (an interrupted write); that line is left out."
             for name in (*ROW_FILES, "malformed.jsonl", "findings.jsonl", "labels.jsonl")
             if torn(run.file(name))
         ),

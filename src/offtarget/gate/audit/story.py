@@ -50,9 +50,9 @@ def nobody_looked(run: AuditRun) -> bool:
 
 
 def basis(run: AuditRun) -> str:
-    """Whose word the verdict rests on, in one sentence."""
+    """Whose word the verdict rests on; empty without a verdict."""
     if run.decision is None:
-        return "Nothing was decided, on nobody's word."
+        return ""
     if run.decision.basis == "people":
         return "People decided: the verdict rests on rows they labelled by hand. Detectors only chose where to look."
     if run.decision.basis == "judge":

@@ -20,6 +20,13 @@ def p_value(value: float) -> str:
     return f"{min(value, 1.0):.2g}"
 
 
+def lift(value: float) -> str:
+    """How many times as frequent: `6.1×`, `93.4×`, `1,204×`."""
+    if not math.isfinite(value):
+        return NO_DATA
+    return f"{value:,.0f}×" if value >= 1000 else f"{value:.3g}×"
+
+
 def share_range(interval: Interval | None) -> str:
     """An interval for a share: `0.2 % to 4.1 %`; `no data` without one."""
     if interval is None:
@@ -42,15 +49,3 @@ def short(number: float) -> str:
     if number >= 1 << 20:
         return f"{number / (1 << 20):g}M"
     return f"{number / 1024:g}k" if number >= 1024 else f"{number:g}"
-
-
-def size(count: int | None) -> str:
-    """Bytes in a unit people use: `1.2 MB`."""
-    if count is None:
-        return NO_DATA
-    value, unit = float(count), "bytes"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{value:,.0f} {unit}" if unit == "bytes" or value >= 100 else f"{value:.1f} {unit}"

@@ -70,7 +70,7 @@ def evidence(run: AuditRun) -> Bars | None:
     """Both e-values of each limit on a log scale up to what decides; None without a label."""
     if run.decision is None:
         return None
-    tests = [t for t in run.decision.tests if t.labelled and math.isfinite(t.log_e_fail + t.log_e_pass)]
+    tests = [t for t in run.decision.tests if t.labelled and _moved(t)]
     if not tests:
         return None
     bar = -math.log10(run.decision.settings.alpha)
@@ -92,6 +92,11 @@ def evidence(run: AuditRun) -> Bars | None:
         for test in tests
     )
     return Bars(scale, rows, (scale.at(bar),), stacked=False)
+
+
+def _moved(test: LimitTest) -> bool:
+    """Whether there is evidence either way; a limit of zero has none, one row settles it."""
+    return math.isfinite(test.log_e_fail + test.log_e_pass) and (test.log_e_fail, test.log_e_pass) != (0.0, 0.0)
 
 
 def _log10(log_e: float) -> float:

@@ -49,7 +49,7 @@ def _verdict(suite: Element, run: AuditRun) -> None:
         outcome(case, "failure", story.reason(run), f"{story.error_probability(run)}\n{story.next_step(run)}")
     elif status != Status.PASS:
         outcome(case, "error", f"{status}: {story.reason(run)}", story.next_step(run))
-    lines = [story.reason(run), story.basis(run), *story.notes(run)]
+    lines = [story.reason(run), *filter(None, (story.basis(run),)), *story.notes(run)]
     lines += [f"Not tested: {item}" for item in story.not_tested(run)]
     SubElement(case, "system-out").text = visible("\n".join(lines))
 

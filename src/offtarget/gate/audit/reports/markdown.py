@@ -23,7 +23,7 @@ def render(run: AuditRun) -> str:
         "",
         f"**{escape(story.reason(run), 1000)}**",
         "",
-        escape(f"{story.basis(run)} {story.error_probability(run)}", 1500),
+        escape(f"{story.basis(run)} {story.error_probability(run)}".strip(), 1500),
         "",
         f"Next: {escape(story.next_step(run), 1000)}",
         "",
@@ -79,9 +79,9 @@ def _triggers(run: AuditRun) -> list[str]:
     if not run.triggers:
         return []
     rows = [
-        f"| {t.rank} | {escape(t.text, 100)} ({escape(t.kind, 40)}) | {escape(facts.behaviour(run, t.behaviour), 100)} | "
-        f"{t.behaving_with:,} of {t.with_condition:,} | {t.behaving_without:,} of {t.without_condition:,} "
-        f"| {_less(p_value(t.p_value))} |"
+        f"| {t.rank} | {escape(t.text, 100)} ({escape(t.kind, 40)}) "
+        f"| {escape(facts.behaviour(run, t.behaviour), 100)} | {t.behaving_with:,} of {t.with_condition:,} "
+        f"| {t.behaving_without:,} of {t.without_condition:,} | {_less(p_value(t.p_value))} |"
         for t in run.triggers[:TRIGGERS]
     ]
     head = "| | condition | behaviour | with it | without it | p |"

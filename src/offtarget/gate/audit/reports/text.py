@@ -21,7 +21,7 @@ def render(run: AuditRun) -> str:
         f"  rows      {whole(facts.rows(run))}{f', and {malformed:,} malformed' if malformed else ''}",
         f"  labelled  {story.labelled(run):,}",
         "",
-        one_line(story.basis(run), 1000),
+        *filter(None, (one_line(story.basis(run), 1000),)),
         one_line(story.error_probability(run), 1000),
     ]
     if run.decision and run.decision.tests:
@@ -68,9 +68,10 @@ def _found(run: AuditRun) -> list[str]:
 
 
 def _trigger(run: AuditRun, trigger: Trigger) -> str:
+    behaviour = one_line(facts.behaviour(run, trigger.behaviour), 80)
     return (
-        f"  {trigger.rank}. {one_line(trigger.text, 100)} ({one_line(trigger.kind, 40)}): "
-        f"{one_line(facts.behaviour(run, trigger.behaviour), 80)} in {trigger.behaving_with:,} of {trigger.with_condition:,} rows with it, "
+        f"  {trigger.rank}. {one_line(trigger.text, 100)} ({one_line(trigger.kind, 40)}): {behaviour} "
+        f"in {trigger.behaving_with:,} of {trigger.with_condition:,} rows with it, "
         f"{trigger.behaving_without:,} of {trigger.without_condition:,} without (p = {p_value(trigger.p_value)})"
     )
 
