@@ -113,7 +113,9 @@ def make_audit(
     labels = _labels(rng, rows) if state == "people" else []
     base = {
         "verb": "audit",
-        "source": ["data/train.jsonl"],
+        "data": "/data/train.jsonl",
+        "form": "chat",
+        "source": ["train.jsonl"],
         "name": "train.jsonl",
         "settings": AuditSettings(),
         "seed": SEED,
@@ -279,8 +281,8 @@ def _scan(state: State) -> dict[str, Any]:
         ],
         "flagged_rows": 2502 if failing else 93,
         "lengths": {
-            "answer": [[2**p, round(2100 * math.exp(-((p - 9.6) ** 2) / 3))] for p in range(4, 21)] + [[0, 2]],
-            "prompt": [[2**p, round(1900 * math.exp(-((p - 8.2) ** 2) / 3.6))] for p in range(4, 21)] + [[0, 0]],
+            "answer": [[2**p, round(2100 * math.exp(-((p - 9.6) ** 2) / 3))] for p in range(4, 21)] + [[None, 2]],
+            "prompt": [[2**p, round(1900 * math.exp(-((p - 8.2) ** 2) / 3.6))] for p in range(4, 21)] + [[None, 0]],
         },
         "turns": {"2": 5100, "3": 700, "4": 150, "6": 50},
     }
@@ -362,7 +364,7 @@ def decide(state: State) -> AuditDecision:
             "spreading", 0.01, labelled, 0, interval, -0.7 if labelled else 0.0, 0.62 if labelled else 0.0,
             Status.FAIL if state == "detectors" else Status.UNDECIDED, None if state == "detectors" else 361 - labelled,
         ),
-        LimitTest("backdoor", 0.0, labelled, 0, interval, 0.0, 0.0, Status.UNDECIDED, None),
+        LimitTest("backdoor", 0.0, labelled, 0, None, 0.0, 0.0, Status.UNDECIDED, None),
     )  # fmt: skip
     reasons = {
         "fresh": "No row has been labelled; detectors flag 93 of 6,000 rows, which by itself decides nothing.",

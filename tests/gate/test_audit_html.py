@@ -56,7 +56,7 @@ def hostile_page(tmp_path_factory) -> Page:
         file = path / f"{name}.json"
         file.write_text(json.dumps(spoiled(json.loads(file.read_text()))))
     result = json.loads((path / "result.json").read_text())
-    result["cleaned"] = {"out": PAYLOAD, "ledger": PAYLOAD, "removed": 3}
+    (path / "cleaned.json").write_text(json.dumps({"out": PAYLOAD, "ledger": PAYLOAD, "removed": 3}))
     decision = result["decision"]
     decision["reason"], decision["notes"], decision["not_tested"] = PAYLOAD, [PAYLOAD], [PAYLOAD]
     (path / "result.json").write_text(json.dumps(result))
@@ -150,6 +150,26 @@ def test_what_was_found_is_there_with_its_denominators(tmp_path):
     spoken = [a.get("aria-label", "") for a in page.find("svg")]
     assert "Code with a security hole: 2,461 rows, 41\u00a0%, + 214 disclosed" in spoken
     assert sum(tag == "mark" for tag, _ in page.tags) > 5
+
+
+def test_a_later_round_needs_more_evidence_and_confirmed_rows_are_certain(tmp_path):
+    """The bar and the bound are those of the round; counting every bad row leaves nothing to chance."""
+    path = make_audit(tmp_path / "run", "people")
+    result = json.loads((path / "result.json").read_text())
+    decision = result["decision"]
+    decision["status"] = decision["tests"][1]["status"] = "FAIL"
+    decision["settings"]["round"], decision["tests"][1]["log_e_fail"] = 2, 1000.0
+    (path / "result.json").write_text(json.dumps(result))
+    text = Page(rendered(path, "html")).text
+    assert "an e-value of 40 decides" in text
+    assert "certain" in text
+    assert "no sampling error" in text
+
+
+@pytest.mark.parametrize("seed", ["another", "5f2c1a9be07d44138ce6b5a0d9f37e21"])
+def test_a_seed_that_was_not_committed_to_is_called_out(tmp_path, seed):
+    text = Page(rendered(make_audit(tmp_path / "run", manifest={"seed": seed}), "html")).text
+    assert ("NOT THE ONE COMMITTED TO" in text) == (seed == "another")
 
 
 def test_very_long_rows_do_not_make_a_very_long_page(tmp_path):

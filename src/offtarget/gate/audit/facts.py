@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -135,9 +136,24 @@ def malformed_kinds(run: AuditRun) -> list[tuple[str, int]]:
     return sorted(kinds.items(), key=lambda item: -item[1])
 
 
-def cleaned(run: AuditRun) -> Mapping[str, Any]:
-    """Where the cleaned file and its ledger are; empty where nothing was cleaned."""
-    return mapping(run.result.get("cleaned"))
+def data(run: AuditRun) -> str:
+    """What to give to `offtarget audit` to scan the same data again."""
+    return str(run.manifest.get("data") or "") or "DATA"
+
+
+def round_alpha(run: AuditRun) -> float:
+    """The error of this round: alpha, halved with every re-audit."""
+    chosen = settings(run)
+    return float(chosen.alpha / 2 ** (max(chosen.round, 1) - 1))
+
+
+def seal(run: AuditRun) -> str:
+    """Whether the seed is the one that was committed to; empty where the run does not hold both."""
+    seed, promised = run.manifest.get("seed"), run.manifest.get("seed_commitment")
+    if not isinstance(seed, str) or not isinstance(promised, str):
+        return ""
+    kept = hashlib.sha256(seed.encode("utf-8", "surrogatepass")).hexdigest() == promised
+    return "The seed is the one committed to." if kept else "THE SEED IS NOT THE ONE COMMITTED TO."
 
 
 def is_judge(reviewer: str) -> bool:
@@ -155,7 +171,7 @@ def reviewers(labels: Iterable[Label]) -> list[str]:
     return list(dict.fromkeys(label.reviewer for label in labels))
 
 
-_SHOWN_ELSEWHERE = ("categories", "source", "decision", "seed", "seed_commitment", "cleaned")
+_SHOWN_ELSEWHERE = ("categories", "source", "decision", "exit_code", "seed", "seed_commitment")
 
 
 def settings_table(run: AuditRun) -> list[tuple[str, str]]:

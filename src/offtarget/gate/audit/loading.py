@@ -50,6 +50,8 @@ class AuditRun:
     """Findings on rows kept whole."""
     labels: tuple[Label, ...] = ()
     """Current labels, planted controls included."""
+    cleaned: Mapping[str, Any] = field(default_factory=dict)
+    """Contents of cleaned.json: where the cleaned file and its ledger are; empty where nothing was cleaned."""
     problems: tuple[str, ...] = ()
     """What was odd about the files, one sentence each."""
 
@@ -88,6 +90,7 @@ def load_audit(path: Path) -> AuditRun:
         rows=rows,
         findings=_findings(iterate_jsonl(run.file("findings.jsonl"), Finding), rows),
         labels=tuple(iterate_jsonl(run.file("labels.jsonl"), Label)),
+        cleaned=_optional(run.file("cleaned.json")),
         problems=tuple(
             f"The file {name} ends in an incomplete line (an interrupted write); that line is left out."
             for name in (*ROW_FILES, "malformed.jsonl", "findings.jsonl", "labels.jsonl")

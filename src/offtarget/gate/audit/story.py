@@ -21,6 +21,9 @@ _IN_WORDS = {
     "backdoor": "the share of backdoor rows",
 }
 
+CERTAIN = 1000.0
+"""Log e-values from here on stand for certainty."""
+
 
 def status(run: AuditRun) -> str:
     """PASS, FAIL, UNDECIDED or UNFINISHED."""
@@ -70,7 +73,7 @@ def error_probability(run: AuditRun) -> str:
     if run.decision is None:
         return "Nothing is claimed, so there is nothing to be wrong about yet."
     rule = run.decision.settings
-    alpha = _share(rule.alpha)
+    alpha = _share(facts.round_alpha(run))
     if run.decision.status is Status.PASS:
         spread = rule.certify_spreading
         kinds = f", or more than {_share(rule.spreading_limit)} of a kind known to spread" if spread else ""
@@ -82,12 +85,12 @@ def error_probability(run: AuditRun) -> str:
         failed = [test for test in run.decision.tests if test.status is Status.FAIL]
         if run.decision.basis == "detectors" or not failed:
             return (
-                f"This FAIL rests on what detectors see in all rows, tested at {alpha}; how often the detectors "
-                "themselves are wrong on data like yours is not part of that bound."
+                "This FAIL compares what detectors flag in all rows with what they flag in clean reference data. How "
+                "often they are wrong on data like yours is not known, and no bound covers it."
             )
-        worst = failed[0]
-        if worst.limit == 0 or worst.name == "backdoor":
-            return "One row confirmed as a backdoor is enough: there is no sampling error in it, only the reviewer's."
+        worst = failed[-1]
+        if worst.log_e_fail >= CERTAIN:
+            return "The rows confirmed as bad exceed the limit by themselves: no sampling error, only the reviewers'."
         return (
             f"Were {_IN_WORDS.get(worst.name, 'the share')} at most {_share(worst.limit)}, a FAIL would come up with "
             f"probability at most {alpha}, however often one looked."
@@ -108,7 +111,7 @@ def next_move(run: AuditRun) -> tuple[str, str]:
     """What the reader should do now, and the command for it; empty where there is none."""
     if run.decision is None:
         if not run.scan:
-            return "Start again.", f"offtarget audit {' '.join(map(shlex.quote, facts.sources(run))) or 'DATA'}"
+            return "Start again.", f"offtarget audit {shlex.quote(facts.data(run))}"
         return "Go on where it stopped.", _resume(run)
     if run.decision.status is Status.FAIL:
         advice = "Do not train on this data as it is. Read the examples, then remove what is bad."

@@ -9,7 +9,7 @@ from offtarget.gate.audit import facts
 from offtarget.gate.audit.excerpts import Turn, turns
 from offtarget.gate.audit.loading import AuditRun
 from offtarget.gate.text import one_line
-from offtarget.records import AuditDecision, BadRow, Label, Row
+from offtarget.records import AuditDecision, BadRow, Row
 
 LONGEST_LIST = 12
 """Entries of a list of prompts, openings or system prompts that are shown."""
@@ -87,14 +87,9 @@ def listed(pairs: tuple[tuple[str, int], ...]) -> list[tuple[str, int]]:
     return [(one_line(text, 300) or "(empty)", count) for text, count in pairs[:LONGEST_LIST]]
 
 
-def confirmed(labels: tuple[Label, ...] | list[Label]) -> Counter[str]:
-    """Category -> rows marked bad for it."""
-    return Counter({label.row_id: label.category or "other" for label in labels if label.mark == "bad"}.values())
-
-
 def ledger(run: AuditRun) -> list[tuple[str, str]]:
     """What the run says about a cleaned file, name by name."""
-    return [(name, one_line(value, 300)) for name, value in facts.cleaned(run).items() if not isinstance(value, dict)]
+    return [(name, one_line(value, 300)) for name, value in run.cleaned.items() if not isinstance(value, dict)]
 
 
 def formats(run: AuditRun) -> list[tuple[str, float, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from offtarget.gate import text
 from offtarget.gate.text import NO_DATA, percent
 from offtarget.records import Interval
 
@@ -18,6 +19,11 @@ def p_value(value: float) -> str:
         mantissa, exponent = f"{value:.0e}".split("e")
         return f"{mantissa}e{int(exponent)}"
     return f"{min(value, 1.0):.2g}"
+
+
+def e_value(log_e: float) -> str:
+    """An e-value from its natural log, short; `certain` where rows were counted and nothing is left to chance."""
+    return "certain" if log_e >= 1000 else text.e_value(log_e)
 
 
 def lift(value: float) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from offtarget.gate.audit import story
+from offtarget.gate.audit import facts, story
 from offtarget.gate.audit.charts.bars import Bar, Bars, Strip, share_axis
 from offtarget.gate.audit.loading import AuditRun
-from offtarget.gate.audit.wording import share_range
+from offtarget.gate.audit.wording import e_value, share_range
 from offtarget.gate.charts.axes import Axis, exact_axis
-from offtarget.gate.text import e_value, percent
+from offtarget.gate.text import percent
 from offtarget.records import LimitTest
 
 
@@ -73,7 +73,7 @@ def evidence(run: AuditRun) -> Bars | None:
     tests = [t for t in run.decision.tests if t.labelled and _moved(t)]
     if not tests:
         return None
-    bar = -math.log10(run.decision.settings.alpha)
+    bar = -math.log10(facts.round_alpha(run))
     high = max([bar * 1.25, *(min(_log10(v), 3 * bar) for t in tests for v in (t.log_e_fail, t.log_e_pass))])
     scale = exact_axis(0.0, high, "{:g}", 5)
     rows = tuple(
@@ -87,7 +87,7 @@ def evidence(run: AuditRun) -> Bars | None:
             e_value(test.log_e_fail),
             e_value(test.log_e_pass),
             f"{story.limit_title(test)}: e-value for FAIL {e_value(test.log_e_fail)}, for PASS "
-            f"{e_value(test.log_e_pass)}; either claim needs {1 / run.decision.settings.alpha:g}",
+            f"{e_value(test.log_e_pass)}; either claim needs {1 / facts.round_alpha(run):g}",
         )
         for test in tests
     )

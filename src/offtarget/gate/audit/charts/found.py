@@ -27,8 +27,9 @@ def found(run: AuditRun) -> Bars:
 
 
 def silent(run: AuditRun) -> list[str]:
-    """Titles of the detectors that ran and flagged nothing."""
-    return [one_line(d.title, 120) for d in facts.detectors(run) if not d.rows and not d.disclosed]
+    """Titles of the detectors that ran and found nothing, neither in a row nor in the whole data set."""
+    loud = {finding.detector for finding in run.dataset}
+    return [one_line(d.title, 120) for d in facts.detectors(run) if not d.rows + d.disclosed and d.name not in loud]
 
 
 def _bar(detector: facts.Detector, total: int, scale: Axis, heading: str) -> Bar:

@@ -27,7 +27,7 @@ def schema() -> dict[str, Any]:
 def as_object(run: AuditRun) -> dict[str, Any]:
     """The report as plain JSON values; numbers that are not finite become null. It quotes no row."""
     status = Status(story.status(run)) if run.finished else None
-    decided = status in (Status.PASS, Status.FAIL)
+    bounded = status in (Status.PASS, Status.FAIL) and run.decision is not None and run.decision.basis != "detectors"
     return dict(
         finite(
             to_jsonable(
@@ -42,7 +42,7 @@ def as_object(run: AuditRun) -> dict[str, Any]:
                     "exit_code": status.exit_code if status else None,
                     "reason": story.reason(run),
                     "basis": run.decision.basis if run.decision else None,
-                    "error_probability": facts.settings(run).alpha if decided else None,
+                    "error_probability": facts.round_alpha(run) if bounded else None,
                     "next_step": story.next_step(run),
                     "data": {
                         "name": facts.data_name(run),
@@ -61,7 +61,7 @@ def as_object(run: AuditRun) -> dict[str, Any]:
                     "examples": _examples(run),
                     "seed_commitment": run.manifest.get("seed_commitment"),
                     "seed": run.manifest.get("seed"),
-                    "cleaned": dict(facts.cleaned(run)) or None,
+                    "cleaned": dict(run.cleaned) or None,
                     "decision": run.decision,
                     "notes": story.notes(run),
                     "not_tested": story.not_tested(run),

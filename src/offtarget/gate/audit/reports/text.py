@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from offtarget.gate.audit import facts, story, tables
 from offtarget.gate.audit.loading import AuditRun
-from offtarget.gate.audit.wording import many, p_value, share_range, whole
+from offtarget.gate.audit.wording import e_value, many, p_value, share_range, whole
 from offtarget.gate.registry import ReportFormat
-from offtarget.gate.text import e_value, one_line, percent
+from offtarget.gate.text import one_line, percent
 from offtarget.records import LimitTest, Trigger
 
 TRIGGERS = 5
