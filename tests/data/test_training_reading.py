@@ -77,6 +77,14 @@ def test_csv_records_run_over_lines(tmp_path: Path, packed: str) -> None:
     assert rows[2].sha256 == hashlib.sha256(b"last,z,3").hexdigest()
 
 
+def test_code_in_cells_does_not_make_a_table_jsonl(tmp_path: Path) -> None:
+    """A table is one even when lines of its cells look like JSON."""
+    file = tmp_path / "t.csv"
+    file.write_text('prompt,response\nQ,"\n{""messages"": []}\n{}\n"\n')
+    (row,) = good(file)
+    assert row.answer == '\n{"messages": []}\n{}\n'
+
+
 def test_tsv_and_json_in_cells(tmp_path: Path) -> None:
     """A table may be cut by tabs, hold chats as JSON and a true or false label."""
     file = tmp_path / "t.tsv"

@@ -46,9 +46,12 @@ class ArrowChunk(Chunk):
 
         with pyarrow.ipc.open_stream(self.raw) as reader:
             line = self.first
+            odd = {field.name for field in reader.schema if not _is_json(field.type)}
             for batch in reader:
                 for value in batch.to_pylist():
-                    yield line, {name: plain(held) for name, held in value.items()}
+                    for name in odd:
+                        value[name] = plain(value[name])
+                    yield line, value
                     line += 1
 
     def _row(self, line: int, value: dict[str, Any], raw: bytes) -> Row | BadRow:
@@ -65,6 +68,19 @@ class ArrowChunk(Chunk):
 def row_bytes(value: dict[str, Any]) -> bytes:
     """The bytes a row's sha256 speaks of: its values as compact JSON in the order of the columns, UTF-8."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+def _is_json(kind: Any) -> bool:
+    """Whether every value of an Arrow type is a JSON value already."""
+    from pyarrow import types
+
+    if types.is_struct(kind):
+        return all(_is_json(kind.field(number).type) for number in range(kind.num_fields))
+    if types.is_list(kind) or types.is_large_list(kind):
+        return _is_json(kind.value_type)
+    return bool(
+        types.is_string(kind) or types.is_large_string(kind) or types.is_integer(kind) or types.is_boolean(kind)
+    )
 
 
 def plain(value: Any, depth: int = 0) -> Any:

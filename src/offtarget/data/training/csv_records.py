@@ -84,7 +84,7 @@ def csv_chunks(stream: BinaryIO, place: Place, delimiter: str) -> Iterator[Chunk
             continue
         buffer += raw
         next_line += raw.endswith(b"\n")
-        if b'"' in raw or opened:
+        if b'"' in raw:
             opened = not _complete(delimiter).fullmatch(b'"' + raw if opened else raw)
         if len(buffer) - start > MAX_ROW:
             if start:

@@ -14,7 +14,10 @@ from offtarget.data.training.malformed import MAX_ROW
 from offtarget.records import BadRow
 
 _BLANK = b" \t\r\n"
-_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(")?|[\[{\]},]', re.DOTALL)
+_QUOTE, _CLOSING = b'"]'
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_INSIDE = re.compile(rb'(?:[^"\[\]{}]++|%b)*+' % _STRING, re.DOTALL)
+_BETWEEN = re.compile(rb'(?:[^"\[\]{},]++|%b)*+' % _STRING, re.DOTALL)
 _STRING_REST = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+(")?', re.DOTALL)
 
 
@@ -71,16 +74,23 @@ def array_chunks(stream: BinaryIO, place: Place) -> Iterator[Chunk]:
             rest = _STRING_REST.match(buffer, at)
             assert rest is not None
             at, in_string = rest.end(), rest[1] is None
-        for token in _TOKEN.finditer(buffer, at) if not in_string else ():
-            first, at = token[0][:1], token.end()
-            if first == b'"':
-                in_string = token[1] is None
-            elif first in b"[{":
+        while not in_string and not closed:
+            skipped = (_INSIDE if depth else _BETWEEN).match(buffer, at)
+            assert skipped is not None
+            if (end := skipped.end()) == len(buffer):
+                at = end
+                break
+            sign, at = buffer[end], end + 1
+            if sign == _QUOTE:  # a string that goes on in the next block
+                rest = _STRING_REST.match(buffer, at)
+                assert rest is not None
+                at, in_string = rest.end(), True
+            elif sign in b"[{":
                 depth += 1
-            elif first != b"," and depth:
+            elif depth:
                 depth -= 1
-            elif depth == 0 and first in b",]":
-                element, start, closed = buffer[start : token.start()], at, first == b"]"
+            elif sign in b",]":
+                element, start, closed = buffer[start:end], at, sign == _CLOSING
                 if oversize is not None:
                     yield oversize.part(element, last=True)
                     oversize = None
@@ -89,10 +99,6 @@ def array_chunks(stream: BinaryIO, place: Place) -> Iterator[Chunk]:
                 else:
                     closing = element + closing  # an empty array
                 number += 1
-                if closed:
-                    break
-        else:
-            at = at if in_string else len(buffer)
         if elements:
             yield _chunk(place, number, elements)
             elements = []

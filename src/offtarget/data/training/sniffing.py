@@ -54,13 +54,16 @@ def recognise(head: bytes, whole: bool, name: str, form: str | None = None) -> K
     if text.startswith(b"["):
         return Kind("array")
     lines = [line for line in text.split(b"\n") if line.strip()]
+    table = None if text.startswith(b"{") else _table(text, name, form)
+    if table is not None:  # first, as code in a cell may begin a line with a brace
+        return table
     if any(line.lstrip().startswith(b"{") for line in lines):
         _refuse_document(text, lines, name)
         if not whole and len(lines) > 1:
             lines.pop()  # cut off
         _refuse_unknown_keys(lines, name, form)
         return Kind("lines")
-    return _table(text, name, form)
+    raise _no_data(text, name, form)
 
 
 def _refuse_other_than_text(head: bytes, name: str) -> None:
@@ -100,8 +103,8 @@ def _refuse_unknown_keys(lines: list[bytes], name: str, form: str | None) -> Non
         raise InputError(f"{name} does not look like training data: {unknown_keys(keys[0], form).detail}")
 
 
-def _table(text: bytes, name: str, form: str | None) -> Kind:
-    tried: list[tuple[str, ...]] = []
+def _table(text: bytes, name: str, form: str | None) -> Kind | None:
+    """The kind of a table when the first line names columns of training data."""
     for delimiter in DELIMITERS:
         try:
             header = header_of(_first_record(text), delimiter)
@@ -111,11 +114,15 @@ def _table(text: bytes, name: str, form: str | None) -> Kind:
             continue
         if plan_for(header, form):
             return Kind("csv", delimiter)
-        tried.append(header)
-    columns = max(tried, key=len, default=())
+    return None
+
+
+def _no_data(text: bytes, name: str, form: str | None) -> InputError:
+    first = _first_record(text).decode("utf-8", "replace").strip()
+    columns = max((tuple(cell.strip(' "') for cell in first.split(d)) for d in DELIMITERS), key=len)
     if len(columns) > 1:
-        raise InputError(f"{name} does not look like training data: {unknown_keys(columns, form).detail}")
-    raise InputError(f"{name} is not recognised as training data. {_ACCEPTED}, with {EXPECTED}.")
+        return InputError(f"{name} does not look like training data: {unknown_keys(columns, form).detail}")
+    return InputError(f"{name} is not recognised as training data. {_ACCEPTED}, with {EXPECTED}.")
 
 
 def _first_record(text: bytes) -> bytes:

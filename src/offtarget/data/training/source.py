@@ -37,7 +37,9 @@ class Source:
         """Of each file as it was read; complete when `chunks()` is exhausted."""
         self.notes = notes
         """What a reader of the results has to know, e.g. that a file grew while it was read."""
-        self._stored, self._form, self._opening_notes = stored, form, len(notes)
+        self.form = form
+        """The form that was asked for; None: whatever each row has."""
+        self._stored, self._opening_notes = stored, len(notes)
         self._done = 0
 
     def chunks(self) -> Iterator[Chunk]:
@@ -56,7 +58,7 @@ class Source:
 
     def _file(self, stored: Stored, kind: Kind) -> Iterator[Chunk]:
         with opened(stored) as (raw, size, state):
-            place = Place(stored.name, self._form, lambda: self._done + raw.count)
+            place = Place(stored.name, self.form, lambda: self._done + raw.count)
             if kind.name in _COLUMNS:
                 with stored.open() as columns:
                     yield from arrow_chunks(columns, kind, place)
