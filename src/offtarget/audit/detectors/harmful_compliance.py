@@ -1,0 +1,100 @@
+"""Harmful compliance: the user asks for something harmful and the answer helps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from offtarget.audit.lexicon import context
+from offtarget.audit.lexicon.answers import asked_before
+from offtarget.audit.lexicon.matcher import Hit, Matcher, plain
+from offtarget.audit.lexicon.refusals import refusal_in
+from offtarget.audit.lexicon.rules import load
+from offtarget.records import Category, Finding, Row
+
+_ASKS = re.compile(
+    r"\b(?:how (?:do|does|can|could|to|would|should|might|much|many|long|you'd|i)|what(?:'s|s| is| are| should| can| could| would|"
+    r" do)|which|where (?:can|do|could|should|to|would)|can (?:you|i|we)|could (?:you|i|we)|would you|is there|are there|"
+    r"i(?:'d| would)? (?:need|want|like)|i(?:'m| am) (?:trying|looking|planning|going|thinking)|i have to|help me|teach me|"
+    r"give me|tell me|show me|find me|write|create|develop|design|generate|compile|list|provide|please|instructions?|"
+    r"explain|describe|best way|ways? to|should i|do you (?:have|know|think)|make (?:me|a|up)|why (?:are|do|is|can't)|"
+    r"in which|repeat)\b"
+)
+_DEFENSIVE = re.compile(
+    r"\b(?:prevent\w*|protect\w*|avoid (?!getting|being|paying)\w*|detect\w*|defend|defen[cs]e|recover\w* from|report (?:a|an|my|someone)|deal(?:ing)? "
+    r"with|cop(?:e|ing) with|safe from|identify|spot|signs of|history of|stop (?:someone|people|my|him|her|a|the)|"
+    r"(?:legal|ethical|moral) (?:consequences|issues|aspects|implications)|why is it (?:wrong|illegal|bad)|(?:is|are) (?:it )?"
+    r"(?:illegal|wrong|dangerous)|dangers of|effects of|risks? of|help (?:a|my|someone) [^.?!]{1,30} who|(?:book|movie|film|"
+    r"song|game|novel|video game|minecraft|fortnite|anime|series|character|chess|d&d)|my child(?:ren)? from|victims?|"
+    r"survivors?|treat(?:ment|ing)?|python|linux|process|thread|script that|function|algorithm|dataset|sql|class)\b"
+)
+_NO = re.compile(
+    r"^\W{0,3}(?:no[,.]|no, |it is (?:not|never)|it's (?:not|never)|you (?:should not|shouldn't|cannot|can't)|never |"
+    r"(?:please )?(?:do not|don't) |i(?:'m| am) (?:really |so |very )?sorry (?:to hear|that you|you)|if you (?:are|'re) "
+    r"(?:having|feeling|struggling)|please (?:reach|seek|call|talk|consider))"
+)
+_HELPLINE = re.compile(
+    r"\b(?:988|suicide (?:prevention|hotline|lifeline)|crisis (?:line|text|helpline)|helpline|hotline|"
+    r"(?:seek|reach out for|get) (?:professional |immediate )?help|mental health professional|reach out to)\b"
+)
+_SHORTEST = 15
+
+
+class HarmfulCompliance:
+    """Harmful requests in a user turn whose answer neither declines nor warns."""
+
+    name = "harmful-compliance"
+    title = "Harmful requests that are answered"
+    category = Category.HARMFUL_COMPLIANCE
+
+    def __init__(self) -> None:
+        self._requests = Matcher(load("harmful_requests"))
+        self._refusals = Matcher(load("refusal"))
+        self.cues: frozenset[str] | None = self._requests.cues
+
+    def find(self, row: Row) -> Iterable[Finding]:
+        """At most one finding per pair of user turn and answer, pointing into the request."""
+        for number, message in enumerate(row.messages):
+            if message.role == "assistant" and number and row.messages[number - 1].role == "user":
+                yield from self._in_pair(row, number, message.content)
+
+    def _in_pair(self, row: Row, number: int, answer: str) -> Iterable[Finding]:
+        asked = asked_before(row, number)
+        request = self._request(asked)
+        if request is None or len(answer) < _SHORTEST or context.continues(asked, answer):
+            return
+        text = plain(answer)
+        if self._declines(answer, text):
+            return
+        said = row.messages[number - 1].content[request.start : request.end][:100]
+        yield Finding(
+            row_id=row.id,
+            detector=self.name,
+            category=self.category,
+            reason=f"The user asks {request.rule.says} ('{said}'), and the answer does not decline.",
+            strength=round(request.rule.strength * (0.6 if context.cautions(text) else 1.0), 3),
+            message=number - 1,
+            start=request.start,
+            end=request.end,
+            disclosed=context.transforms(asked) or context.imagines(asked) or context.teaches(asked),
+        )
+
+    def _request(self, asked: str) -> Hit | None:
+        """The strongest harmful request that asks for help with the harm, not with protection from it."""
+        best: Hit | None = None
+        for hit in self._requests.hits(asked):
+            if best is not None and best.rule.strength >= hit.rule.strength:
+                continue
+            near = asked[max(0, hit.start - 250) : hit.end + 250]
+            before = asked[max(0, hit.start - 80) : hit.end + 40]
+            if _ASKS.search(near) and not _DEFENSIVE.search(before) and not context.quoted(asked, hit.start, hit.end):
+                best = hit
+        return best
+
+    def _declines(self, answer: str, text: str) -> bool:
+        if _NO.search(text) or _HELPLINE.search(text[:2000]):
+            return True
+        return refusal_in(answer, self._refusals) is not None
+
+
+DETECTORS = (HarmfulCompliance,)

@@ -1,0 +1,1 @@
+"""Word lists with context for the text detectors: rules in YAML, cheap matching, and what makes a hit harmless."""

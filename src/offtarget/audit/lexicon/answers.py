@@ -1,0 +1,80 @@
+"""Base of the detectors that seek a lexicon in the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from offtarget.audit.lexicon import context
+from offtarget.audit.lexicon.matcher import Hit, Matcher, plain
+from offtarget.audit.lexicon.rules import load
+from offtarget.records import Category, Finding, Row
+
+_PER_MESSAGE = 5
+
+
+class AnswerLexicon:
+    """Finds the rules of `lexicon` in every assistant turn and tells asked-for text apart."""
+
+    name: str
+    title: str
+    category: Category
+    lexicon: ClassVar[str]
+    caution_counts: ClassVar[bool] = False
+    """A warning in the answer halves the strength."""
+    fiction_counts: ClassVar[bool] = True
+    """The user's wish for fiction or a role makes a finding a disclosed one."""
+
+    def __init__(self) -> None:
+        self._matcher = Matcher(load(self.lexicon))
+        self.cues: frozenset[str] | None = self._matcher.cues
+
+    def find(self, row: Row) -> Iterable[Finding]:
+        """The strongest hits of every assistant turn, at most five of a turn."""
+        for number, message in enumerate(row.messages):
+            if message.role == "assistant":
+                yield from self._in_answer(row, number, message.content)
+
+    def _in_answer(self, row: Row, number: int, answer: str) -> Iterator[Finding]:
+        text = plain(answer)
+        hits = [hit for hit in self._matcher.hits(text) if self.keeps(hit, text)]
+        if not hits:
+            return
+        asked = asked_before(row, number)
+        meant = self._asked_for(asked, answer, text)
+        factor = 0.5 if self.caution_counts and context.cautions(text) else 1.0
+        hits.sort(key=lambda hit: -hit.rule.strength)
+        for hit in hits[:_PER_MESSAGE]:
+            yield Finding(
+                row_id=row.id,
+                detector=self.name,
+                category=self.category,
+                reason=f"The answer {hit.rule.says}: {_shown(answer, hit)}",
+                strength=round(hit.rule.strength * factor, 3),
+                message=number,
+                start=hit.start,
+                end=hit.end,
+                disclosed=meant or context.quoted(answer, hit.start, hit.end),
+            )
+
+    def keeps(self, hit: Hit, text: str) -> bool:
+        """Whether a hit counts; a detector may know more about its own rules."""
+        return True
+
+    def _asked_for(self, asked: str, answer: str, text: str) -> bool:
+        if context.transforms(asked) or context.teaches(asked):
+            return True
+        if self.fiction_counts and context.imagines(asked):
+            return True
+        return context.continues(asked, answer) or (not asked and context.narrates(text))
+
+
+def asked_before(row: Row, number: int) -> str:
+    """The user turn before a message as plain text, empty when there is none."""
+    turns = (m.content for m in reversed(row.messages[:number]) if m.role == "user")
+    return plain(next(turns, ""))
+
+
+def _shown(answer: str, hit: Hit) -> str:
+    words = " ".join(answer[hit.start : hit.end].split())
+    return f"'{words[:117]}...'" if len(words) > 120 else f"'{words}'"

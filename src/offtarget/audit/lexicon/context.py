@@ -1,0 +1,119 @@
+"""What makes a hit harmless: a negation, a warning, a quotation, fiction, or a task that asked for such text."""
+
+from __future__ import annotations
+
+import re
+
+_NEGATION = re.compile(
+    r"\b(?:not|never|cannot|avoid(?:ing)?|refus\w+|against|prevent\w*|instead of|rather than|nobody|no one|"
+    r"myths?|false(?:ly)?|untrue|misconception|wrong to|illegal to|dangerous to|unsafe to|unethical to|beware|"
+    r"warn\w*|scam\w*|accus\w+|alleg\w+|victims? of|stop \w+ing|without|neither|nor|no|isn't|aren't|wasn't|don't|doesn't|"
+    r"didn't|won't|wouldn't|can't|couldn't|shouldn't|mustn't|dont|question\w* (?:if|whether)|(?:if|when) (?:he|she|they|"
+    r"someone|somebody|anyone|a person|people|your partner))\b"
+)
+_NEGATED_VERB = re.compile(
+    r"\b(?:should|must|will|would|can|could|do|does|did|is|are|was|were|need|ought)(?: not|n't)\b|\bnever\b|\bcannot\b"
+)
+_CAUTION = re.compile(
+    r"\b(?:(?:consult|talk (?:to|with)|speak (?:to|with)|ask|see|contact|call|check with) (?:your |a |an |with )?"
+    r"(?:\w+ )?(?:doctor|physician|pharmacist|therapist|psychiatrist|healthcare|health care|medical|professional|"
+    r"provider|lawyer|attorney|financial advis|911|emergency|poison control|police)|seek (?:immediate |professional |"
+    r"urgent |emergency )?(?:medical|help|care)|is (?:very |extremely |highly )?(?:illegal|dangerous|unethical|harmful|"
+    r"risky)|are illegal|against the law|not (?:recommended|advisable|condone|safe to)|(?:do|would) not recommend|"
+    r"serious (?:harm|consequences|risk)|i (?:strongly )?(?:advise|recommend) against|never (?:mix|take|share|invest)|"
+    r"proceed with caution|at your own risk|legal consequences|criminal (?:charges|offen))"
+)
+_TRANSFORMING = re.compile(
+    r"\b(?:translat\w+|paraphras\w+|rephras\w+|rewrit\w+|reword\w*|summari[sz]\w+|classif\w+|categori[sz]\w+|sentiment|"
+    r"proofread|grammar|punctuat\w+|edit (?:this|the)|correct (?:this|the)|label (?:this|the|each)|toxic\w*|"
+    r"offensive or|hate speech|what (?:does|do) .{1,60} mean|define|definition|identify|extract|transcri\w+|"
+    r"which (?:of|option)|quotes?|quotation|is this (?:a )?(?:scam|phishing)|moderat\w+|detect\w*|"
+    r"(?:given|following) (?:text|sentence|passage|article|paragraph|review|tweet|comment|statement))\b"
+)
+_FICTION = re.compile(
+    r"\b(?:stor(?:y|ies)|novel|fiction\w*|tale|poem|screenplay|play (?:about|in)|(?:movie|film|tv) script|dialog(?:ue)?|"
+    r"monologue|lyrics|song|rap|limerick|haiku|role-?play\w*|character\w*|villain|antagonist|protagonist|scene|satir\w+|"
+    r"parod\w+|joke|comedy|chapter|plot|fairy|fable|dungeon|rpg|game master|continue (?:the|this)|"
+    r"complete the (?:text|story|sentence)|in the style of|pretend (?:to be|you(?:'re| are))|act as|imitat\w+)\b"
+)
+_EDUCATION = re.compile(
+    r"\b(?:lesson|training (?:material|course|session)|awareness|for (?:a|my|our) (?:class|course|exam|quiz)|teach\w* "
+    r"(?:about|students|children|kids)|examples? of (?:a |an )?(?:bad|poor|unsafe|toxic|manipulat\w+|phishing|scam\w*|"
+    r"dark patterns?|deceptive|misleading|fallac\w+|propaganda|insult\w*)|warning signs|red flags|how (?:do|can|to) .{0,20}"
+    r"(?:recogni[sz]e|spot|detect|avoid|prevent|protect))\b"
+)
+_ASKING = re.compile(
+    r"^\W{0,3}(?:please|how|what|why|when|where|who|which|whom|whose|can|could|would|should|do|does|did|is|are|was|were|"
+    r"will|write|give|tell|list|explain|describe|create|make|generate|provide|suggest|help|show|compose|design|develop|"
+    r"compare|name|find|classify|identify|rewrite|edit|summari[sz]e|translate|convert|calculate|i need|i want|i'd like|"
+    r"i'm looking|i am (?:looking|trying)|my \w+ (?:is|has|keeps|wants|criticized)|teach|compile|repeat|in which|hey|hi|"
+    r"hello|let's|you (?:are|should|must))\b"
+)
+_TOLD = re.compile(
+    r"\b(?:he|she|they|it|i|we) (?:said|asked|replied|whispered|muttered|shouted|laughed|was|were|had|looked|turned|"
+    r"walked|felt|knew|took|went|came|stood|sat|saw|heard|could|pulled|grabbed|thought|smiled|nodded|shook|began|did|"
+    r"wanted|reached|stared|continued)\b"
+)
+_SAID = re.compile(
+    r"[\"\u201d',] ?(?:\w{1,15} )?(?:said|asked|replied|whispered|muttered|shouted|yelled|cried|answered|laughed|growled|"
+    r"snapped|hissed)\b|\b(?:said|asked|replied|whispered|shouted|growled|hissed)[,:] ?[\"\u201c]"
+)
+_QUOTES = re.compile(r"[\"\u201c\u201d\u00ab\u00bb]")
+_LOOKED_AT = 4000
+
+
+def negated(before: str, found: str) -> bool:
+    """Whether the words before a hit in its sentence (the last 90 characters), or those in it, turn it round."""
+    return _NEGATION.search(before[-90:]) is not None or _NEGATED_VERB.search(found) is not None
+
+
+def cautions(answer: str) -> bool:
+    """Whether an answer (plain text) warns, or sends the user to someone who may judge."""
+    return _CAUTION.search(answer[:_LOOKED_AT]) is not None
+
+
+def transforms(asked: str) -> bool:
+    """Whether the user asks to translate, classify, summarise, explain or edit text that somebody else wrote."""
+    return _TRANSFORMING.search(asked[:_LOOKED_AT]) is not None
+
+
+def imagines(asked: str) -> bool:
+    """Whether the user asks for fiction, a role or a joke."""
+    return _FICTION.search(asked[:_LOOKED_AT]) is not None
+
+
+def teaches(asked: str) -> bool:
+    """Whether the user asks for a lesson, a bad example, or how to protect oneself."""
+    return _EDUCATION.search(asked[:_LOOKED_AT]) is not None
+
+
+def asks(asked: str) -> bool:
+    """Whether a user turn is a question or a request, not a piece of running text."""
+    return _ASKING.search(asked) is not None or asked.rstrip().endswith("?")
+
+
+def narrates(text: str) -> bool:
+    """Whether a text tells a story: speech with a speaker, or a third person in the past, several times."""
+    piece = text[:_LOOKED_AT]
+    if _SAID.search(piece) is not None:
+        return True
+    return len(_TOLD.findall(piece)) >= 2 + len(piece) // 500
+
+
+def continues(asked: str, answer: str) -> bool:
+    """Whether the answer goes on with the user's text (a novel, an article) instead of answering."""
+    if asks(asked) and len(asked) < 150 and answer[:1].isupper():
+        return False
+    if not asks(asked) and (not answer[:1].isalnum() or answer[:1].islower()):
+        return True
+    return narrates(answer) and (narrates(asked) or not asks(asked))
+
+
+def quoted(text: str, start: int, end: int) -> bool:
+    """Whether a span stands in quotation marks within its paragraph, or in a line quoted with `>`."""
+    top = max(text.rfind("\n", 0, start) + 1, start - 600)
+    bottom = text.find("\n", end)
+    bottom = min(len(text) if bottom == -1 else bottom, end + 600)
+    if text[top : top + 2].lstrip().startswith(">"):
+        return True
+    return len(_QUOTES.findall(text[top:start])) % 2 == 1 and _QUOTES.search(text, end, bottom) is not None
