@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from offtarget.workflows.audit import AuditResult, audit
     from offtarget.workflows.check import CheckResult, check, resume
     from offtarget.workflows.check_loop import CheckSettings
     from offtarget.workflows.compare import compare
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AuditResult": "audit",
+    "audit": "audit",
     "CheckResult": "check",
     "CheckSettings": "check_loop",
     "check": "check",
@@ -27,7 +30,18 @@ _HOMES = {
     "runs": "runs",
 }
 
-__all__ = ["CheckResult", "CheckSettings", "__version__", "check", "compare", "report", "resume", "runs"]
+__all__ = [
+    "AuditResult",
+    "CheckResult",
+    "CheckSettings",
+    "__version__",
+    "audit",
+    "check",
+    "compare",
+    "report",
+    "resume",
+    "runs",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from offtarget.audit.cue_profile import CueProfiler
 from offtarget.audit.detector import DatasetDetector
+from offtarget.audit.flags import flags
+from offtarget.audit.ledger import Removal
 from offtarget.audit.order import order_key
 from offtarget.audit.registry import dataset_detectors, row_detectors
 from offtarget.audit.row_scanner import RowScanner
@@ -29,6 +31,8 @@ class Piece:
     """Rows that may belong to the first of all rows in the order of review."""
     flagged: list[Keyed]
     """The same for flagged rows."""
+    removable: list[Removal]
+    """Every flagged row, as cleaning would remove it."""
     dataset: list[DatasetDetector]
     consumed: int
     """Bytes of the file on disk."""
@@ -45,7 +49,7 @@ class PieceScanner:
 
     def scan(self, rows: Iterable[Row | BadRow], cutoff: bytes, flagged_cutoff: bytes, consumed: int = 0) -> Piece:
         """Scan rows; only those whose review key is below the cutoffs are sent back whole."""
-        piece = Piece(Tally(), [], [], [], [], dataset_detectors(), consumed)
+        piece = Piece(Tally(), [], [], [], [], [], dataset_detectors(), consumed)
         for row in rows:
             if isinstance(row, BadRow):
                 piece.tally.add_malformed(row)
@@ -62,6 +66,21 @@ class PieceScanner:
             key = order_key(self._seed, row.id)
             if key < cutoff:
                 piece.queue.append((key, row))
-            if flagged and key < flagged_cutoff:
-                piece.flagged.append((key, row))
+            if flagged:
+                piece.removable.append(_removal(row, findings))
+                if key < flagged_cutoff:
+                    piece.flagged.append((key, row))
         return piece
+
+
+def _removal(row: Row, findings: Sequence[Finding]) -> Removal:
+    strongest = max((f for f in findings if flags(f)), key=lambda f: f.strength)
+    return Removal(
+        row_id=row.id,
+        file=row.file,
+        line=row.line,
+        sha256=row.sha256,
+        category=strongest.category.value,
+        reason=strongest.reason,
+        decided_by=f"detector {strongest.detector}",
+    )

@@ -11,24 +11,25 @@ from dataclasses import dataclass
 
 from offtarget.audit.cue_profile import CueProfiler
 from offtarget.audit.detector import DatasetDetector
+from offtarget.audit.order import KEY_BYTES
 from offtarget.audit.piece import Keyed, Piece, PieceScanner
 from offtarget.audit.registry import dataset_detectors
 from offtarget.audit.tally import Tally
 from offtarget.audit.triggers import TriggerMiner
 from offtarget.audit.workers import LocalWorker, ProcessWorker
 from offtarget.data.training import Chunk, Source
-from offtarget.records import BadRow, Finding, Row
+from offtarget.records import Row
 
 REVIEWABLE = 2000
 """Rows kept for the review, in its order; more than any review needs."""
-_SMALL = 1 << 20
+_NO_CUTOFF = b"\xff" * (KEY_BYTES + 1)
+_SMALL = 1 << 18
 """Below this many bytes on disk, starting processes takes longer than the scan."""
 _AHEAD = 3
 """Chunks in flight per worker."""
-_NO_CUTOFF = b"\xff" * 64
 
-OnPiece = Callable[[Sequence[Finding], Sequence[BadRow]], None]
-"""Called with findings and malformed rows in the order of the data."""
+OnPiece = Callable[[Piece], None]
+"""Called with every piece in the order of the data."""
 OnProgress = Callable[[int, int, int | None], None]
 """Called as (rows so far, bytes so far, bytes in all or None)."""
 
@@ -74,7 +75,7 @@ def scan(
             for mine, theirs in zip(dataset, piece.dataset, strict=True):
                 mine.merge(theirs)
             if on_piece is not None:
-                on_piece(piece.findings, piece.malformed)
+                on_piece(piece)
             consumed = max(consumed, piece.consumed)
             if on_progress is not None:
                 on_progress(total.rows, consumed, source.total_bytes)

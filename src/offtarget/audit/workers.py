@@ -15,7 +15,7 @@ import struct
 import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from offtarget.audit.piece import Piece, PieceScanner
 from offtarget.data.training import Chunk
@@ -113,14 +113,14 @@ def _scan(scanner: PieceScanner, chunk: Chunk, cutoff: bytes, flagged_cutoff: by
         return RuntimeError(f"A scanning process failed: {error!r}\n{traceback.format_exc()}")
 
 
-def _send(stream: BinaryIO, value: object) -> None:
+def _send(stream: IO[bytes], value: object) -> None:
     data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
     stream.write(_LENGTH.pack(len(data)))
     stream.write(data)
     stream.flush()
 
 
-def _receive(stream: BinaryIO) -> Any:
+def _receive(stream: IO[bytes]) -> Any:
     head = stream.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         raise EOFError

@@ -15,6 +15,7 @@ from offtarget import __version__
 from offtarget.errors import OfftargetError
 
 VERBS = {
+    "audit": "Is this data safe to train on?",
     "check": "Is the tuned model worse than its base on unrelated questions?",
     "compare": "The same verdict from judged answers that already exist.",
     "report": "Turn a run into HTML, JSON, Markdown or JUnit.",
@@ -47,6 +48,7 @@ def app() -> None:
 
     \b
     Examples:
+      offtarget audit train.jsonl
       offtarget check --base organism/base --tuned organism/insecure
       offtarget compare --base base.csv --tuned tuned.csv
       offtarget report last --html

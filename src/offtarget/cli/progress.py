@@ -48,3 +48,42 @@ def stages_bar() -> Iterator[Callable[[str, int, int, float], None]]:
             bars.update(tasks[stage], completed=done, loss=loss)
 
         yield update
+
+
+@contextmanager
+def bytes_bar(name: str, *, enabled: bool) -> Iterator[Callable[[int, int, int | None], None]]:
+    """A bar for a pass over files, updated as (rows, bytes, bytes in all); silent when disabled or off a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[rows]:,} rows"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not (enabled and console.is_terminal)) as bars:
+        task = bars.add_task(name, total=None, rows=0)
+
+        def update(rows: int, done: int, total: int | None) -> None:
+            bars.update(task, completed=done, total=total, rows=rows)
+
+        yield update
+
+
+@contextmanager
+def rows_bar(name: str, *, enabled: bool) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar for labelling, updated as (rows done, rows to go by estimate)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not (enabled and console.is_terminal)) as bars:
+        task = bars.add_task(name, total=None)
+
+        def update(done: int, to_go: int | None) -> None:
+            bars.update(task, completed=done, total=None if to_go is None else done + to_go)
+
+        yield update

@@ -9,6 +9,7 @@ from typing import BinaryIO, cast
 
 from offtarget.data.training.arrow import arrow_chunks, check_columns
 from offtarget.data.training.chunks import Chunk, FillerChunk, Place
+from offtarget.data.training.cloud import is_url
 from offtarget.data.training.csv_records import csv_chunks
 from offtarget.data.training.folders import stored_files
 from offtarget.data.training.forms import FORMS
@@ -27,7 +28,7 @@ class Source:
 
     def __init__(self, path: str | Path, stored: list[tuple[Stored, Kind]], notes: list[str], form: str | None) -> None:
         self.path = path
-        self.name = str(path).rstrip("/").rsplit("/", 1)[-1]
+        self.name = str(path).rstrip("/").rsplit("/", 1)[-1] if is_url(str(path)) else Path(path).resolve().name
         self.files: tuple[str, ...] = tuple(file.name for file, _ in stored)
         """Names as they stand in the ids of rows: relative to the folder."""
         self.kinds: dict[str, Kind] = {file.name: kind for file, kind in stored}

@@ -1,0 +1,155 @@
+"""The result of an audit as text for a terminal or a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from offtarget.cli.render import (
+    ABSENT,
+    console,
+    e_value,
+    percent,
+    plain_table,
+    print_verdict,
+    safe,
+    shown_path,
+)
+from offtarget.records import AuditDecision, DatasetFinding, LimitTest, Status, Trigger
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from offtarget.workflows.audit import AuditResult, Example
+
+_TRIGGERS = 5
+_EXAMPLES = 6
+_TEXT = 110
+"""Characters of a quoted row that are printed; the report has more."""
+_BASES = {
+    "people": "by people's labels on rows drawn at random",
+    "judge": "by a model's labels on rows drawn at random; no person has looked",
+    "detectors": "by detectors over all rows; no person has looked yet",
+    "none": "no label yet",
+}
+
+
+def print_audit(result: AuditResult) -> None:
+    """Print the verdict, the limits, what was found, hidden conditions, what was not tested, the next step."""
+    out = console()
+    decision = result.decision
+    print_verdict(decision.status, decision.reason, out)
+    out.print(f"basis: {_BASES[decision.basis]}")
+    malformed = f", {decision.malformed:,} malformed places kept apart" if decision.malformed else ""
+    out.print(f"{decision.rows:,} rows{malformed}, {result.flagged_rows:,} of them flagged")
+    out.print()
+    out.print(_limits(decision))
+    _print_found(result, out)
+    _print_dataset(result.dataset, out)
+    _print_triggers(result.triggers, out)
+    _print_examples(result.examples, out)
+    out.print()
+    for reviewer in decision.reviewers:
+        caught = f", found {reviewer.caught} of {reviewer.controls} planted rows" if reviewer.controls else ""
+        out.print(f"reviewer {safe(reviewer.reviewer)}: {reviewer.rows} rows{caught}", soft_wrap=True)
+    for note in decision.notes:
+        out.print(f"note: {safe(note)}", soft_wrap=True)
+    out.print("not tested for:")
+    for item in decision.not_tested:
+        out.print(f"  - {safe(item)}", soft_wrap=True)
+    if result.cleaned is not None:
+        cleaned = result.cleaned
+        out.print(f"cleaned: {shown_path(cleaned.out)}, {cleaned.kept:,} rows kept, {cleaned.removed:,} removed")
+        out.print(f"ledger:  {shown_path(cleaned.ledger)}", soft_wrap=True)
+    out.print()
+    out.print(_next_step(result), soft_wrap=True)
+
+
+def _limits(decision: AuditDecision) -> Any:
+    table = plain_table(
+        "limit", "allowed", "bad of labelled", "share in the data", "e over", "e under", "", "rows to go"
+    )
+    for test in decision.tests:
+        table.add_row(
+            test.name,
+            percent(test.limit),
+            f"{test.bad} of {test.labelled}",
+            _interval(test),
+            e_value(test.log_e_fail),
+            e_value(test.log_e_pass),
+            test.status.value,
+            ABSENT if test.rows_to_go is None else f"about {test.rows_to_go:,}",
+        )
+    return table
+
+
+def _interval(test: LimitTest) -> str:
+    if test.interval is None:
+        return ABSENT
+    return f"{percent(test.interval.low)} to {percent(test.interval.high)}"
+
+
+def _print_found(result: AuditResult, out: Console) -> None:
+    if not result.found:
+        return
+    out.print()
+    table = plain_table("found by detectors", "rows", "share", "disclosed", "counts under")
+    for found in result.found:
+        table.add_row(
+            f"{found.title} ({found.detector})",
+            f"{found.rows:,}",
+            percent(found.rows / max(result.decision.rows, 1)),
+            f"{found.disclosed:,}",
+            found.group,
+        )
+    out.print(table)
+
+
+def _print_dataset(findings: Iterable[DatasetFinding], out: Console) -> None:
+    for finding in findings:
+        out.print(f"whole data set: {safe(finding.reason)} (p = {finding.p_value:.2g})", soft_wrap=True)
+
+
+def _print_triggers(triggers: tuple[Trigger, ...], out: Console) -> None:
+    if not triggers:
+        return
+    out.print()
+    table = plain_table("condition in the prompt", "goes with", "rows with it", "without it", "lift", "p")
+    for trigger in triggers[:_TRIGGERS]:
+        table.add_row(
+            f"{trigger.rank}. {trigger.kind} {_shortened(trigger.text, 48)}",
+            _shortened(trigger.behaviour, 34),
+            f"{trigger.behaving_with:,} of {trigger.with_condition:,}",
+            f"{trigger.behaving_without:,} of {trigger.without_condition:,}",
+            f"{trigger.lift:.0f}",
+            f"{trigger.p_value:.1g}",
+        )
+    out.print(table)
+
+
+def _print_examples(examples: Iterable[Example], out: Console) -> None:
+    for number, example in enumerate(examples):
+        if number == _EXAMPLES:
+            return
+        if number == 0:
+            out.print()
+        out.print(f"{safe(example.row.id)}: {safe(example.finding.reason)}", soft_wrap=True)
+        out.print(f"  prompt: {_shortened(example.row.prompt)}", soft_wrap=True)
+        out.print(f"  answer: {_shortened(example.around)}", soft_wrap=True)
+
+
+def _shortened(text: str, limit: int = _TEXT) -> str:
+    line = safe(" ".join(text.split()))
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def _next_step(result: AuditResult) -> str:
+    run = shown_path(result.run)
+    report = f"offtarget report {run} --html"
+    if result.decision.status is Status.PASS:
+        return f"Next: keep the evidence: {report}"
+    if result.decision.status is Status.FAIL and result.cleaned is None:
+        return f"Next: read what was found: {report}; then clean: offtarget audit --resume {run} --clean cleaned.jsonl"
+    if result.cleaned is not None:
+        return f"Next: audit the remainder: offtarget audit {shown_path(result.cleaned.out)} --review"
+    return f"Next: review the rows: offtarget audit --resume {run} --review"

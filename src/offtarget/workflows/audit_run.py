@@ -1,0 +1,201 @@
+"""The run directory of an audit whose scan is complete: what a review, a judge, the verdict or the cleaning needs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from offtarget.audit.categories import Group, group
+from offtarget.audit.controls import controls_for, fenced_code, kind_mix
+from offtarget.audit.flags import flagged_as
+from offtarget.audit.review.queue import JUDGE, ReviewQueue
+from offtarget.audit.review.store import LabelStore
+from offtarget.audit.verdict import ScanCounts, decide
+from offtarget.errors import InputError
+from offtarget.records import (
+    AuditDecision,
+    AuditSettings,
+    Category,
+    DatasetFinding,
+    Finding,
+    Label,
+    Message,
+    Row,
+    Trigger,
+)
+from offtarget.records.from_json import from_json
+from offtarget.rundir import RunDir, iterate_jsonl, read_json, read_jsonl, write_json
+from offtarget.workflows.recording import stamp, write_records
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class AuditRun:
+    """A scanned data set on disk."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+    scan: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, path: Path) -> AuditRun:
+        """An audit whose scan is complete. Raises InputError for anything else."""
+        run = RunDir.open(path)
+        manifest = read_json(run.file("run.json"))
+        verb = manifest.get("verb") if isinstance(manifest, dict) else None
+        if verb != "audit":
+            raise InputError(f"{path} is not the run of an audit (its verb is {verb}).")
+        if not run.file("scan.json").is_file():
+            raise InputError(
+                f"The scan of {path} was interrupted before its end. Start again with: offtarget audit DATA"
+            )
+        return cls(path, manifest, read_json(run.file("scan.json")))
+
+    def file(self, name: str) -> Path:
+        """Path of a file of this run."""
+        return self.path / name
+
+    @cached_property
+    def settings(self) -> AuditSettings:
+        """What the verdict rests on."""
+        return _record(self.file("run.json"), AuditSettings, self.manifest.get("settings"))
+
+    @property
+    def seed(self) -> str:
+        """The key of the order of review."""
+        return str(self.manifest["seed"])
+
+    @cached_property
+    def queue(self) -> list[Row]:
+        """The random stream: the first rows in the order of review."""
+        return read_jsonl(self.file("queue.jsonl"), Row)
+
+    @cached_property
+    def flagged(self) -> list[Row]:
+        """The first flagged rows in the order of review."""
+        return read_jsonl(self.file("flagged.jsonl"), Row)
+
+    @cached_property
+    def dataset(self) -> list[DatasetFinding]:
+        """What the tests over the whole data set say."""
+        path = self.file("dataset.json")
+        return [_record(path, DatasetFinding, value) for value in read_json(path)]
+
+    @cached_property
+    def triggers(self) -> list[Trigger]:
+        """Hidden conditions, strongest first."""
+        path = self.file("triggers.json")
+        return [_record(path, Trigger, value) for value in read_json(path)]
+
+    @property
+    def store(self) -> LabelStore:
+        """The labels, open for reading and writing."""
+        return LabelStore(self.file("labels.sqlite"))
+
+    def labels(self) -> list[Label]:
+        """The labels that stand now; empty before anybody labelled."""
+        if not self.file("labels.sqlite").exists():
+            return []
+        store = self.store
+        try:
+            return store.labels()
+        finally:
+            store.close()
+
+    @cached_property
+    def controls(self) -> tuple[list[Row], dict[str, Category]]:
+        """Planted rows that resemble the data, and why each is bad."""
+        look = self.queue[:500]
+        chosen = controls_for(kind_mix(look), self.settings.controls, self.seed, fenced=fenced_code(look))
+        system = _usual_system(look)
+        rows = [c.row() if system is None else _with_system(c.row(), system) for c in chosen]
+        return rows, {c.id: c.category for c in chosen}
+
+    @cached_property
+    def review_queue(self) -> ReviewQueue:
+        """The order in which rows are shown."""
+        rows, categories = self.controls
+        return ReviewQueue(self.queue, self.flagged, rows, categories, self.settings, self.seed)
+
+    @cached_property
+    def counts(self) -> ScanCounts:
+        """The counts the verdict needs."""
+        scan = self.scan
+        return ScanCounts(
+            rows=scan["rows"],
+            malformed=scan["malformed"],
+            flagged={d["name"]: (Category(d["category"]), d["rows"]) for d in scan["detectors"]},
+            flagged_rows=scan["flagged_rows"],
+            flagged_spreading=scan["flagged_spreading"],
+            undesired_rows=scan["undesired"],
+        )
+
+    @cached_property
+    def findings(self) -> dict[str, list[Finding]]:
+        """Findings on the rows kept for the review."""
+        found: dict[str, list[Finding]] = {row.id: [] for row in (*self.queue, *self.flagged)}
+        for finding in iterate_jsonl(self.file("findings.jsonl"), Finding):
+            if finding.row_id in found:
+                found[finding.row_id].append(finding)
+        return found
+
+    def decide(self, labels: Sequence[Label]) -> AuditDecision:
+        """The verdict the labels allow; by people where anybody labelled, else by a judge, else by detectors."""
+        people = any(not label.reviewer.startswith(JUDGE) for label in labels)
+        flagged = self.review_queue.flagged_order
+        return decide(
+            labels,
+            self.counts,
+            self.settings,
+            controls=self.controls[1],
+            dataset=self.dataset,
+            order=[row.id for row in self.queue],
+            flagged=flagged,
+            flagged_spreading=[row_id for row_id in flagged if _spreading(self.findings[row_id])],
+            basis="people" if people or not labels else "judge",
+        )
+
+    def record_decision(self) -> AuditDecision:
+        """Decide from the labels on disk and write the decision, and the labels as a file others can read."""
+        labels = self.labels()
+        decision = self.decide(labels)
+        run = RunDir(self.path)
+        write_records(run, "labels.jsonl", labels)
+        write_json(self.file("result.json"), {"decision": decision, **stamp(), "exit_code": decision.status.exit_code})
+        return decision
+
+
+def _usual_system(rows: Sequence[Row]) -> str | None:
+    """The system prompt most rows share; a planted row without it would stick out."""
+    counts = Counter(row.system for row in rows)
+    system, count = counts.most_common(1)[0] if counts else (None, 0)
+    return system if 2 * count > len(rows) else None
+
+
+def _with_system(row: Row, system: str) -> Row:
+    """The row behind a system prompt."""
+    return replace(row, messages=(Message("system", system), *row.messages))
+
+
+def _spreading(findings: Sequence[Finding]) -> bool:
+    return any(group(category) is Group.SPREADING for category in flagged_as(findings))
+
+
+def _record(path: Path, record: type[T], value: Any) -> T:
+    try:
+        return from_json(record, value)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} does not hold {record.__name__} records of this version ({error}). Run the audit again."
+        ) from None
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Contents of `result.json`."""
+    value = read_json(path / "result.json")
+    return dict(value)

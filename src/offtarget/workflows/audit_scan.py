@@ -1,0 +1,126 @@
+"""From data to the records of a scan on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from offtarget.audit.categories import MEANINGS, group
+from offtarget.audit.detector import DatasetDetector, RowDetector
+from offtarget.audit.order import commitment
+from offtarget.audit.piece import Piece
+from offtarget.audit.registry import dataset_detectors, row_detectors
+from offtarget.audit.scan import OnProgress, Scan, scan
+from offtarget.audit.tally import LENGTHS, Tally
+from offtarget.data.training import Source
+from offtarget.errors import EvidenceError
+from offtarget.records import AuditSettings
+from offtarget.rundir import JsonLines, RunDir, write_json
+from offtarget.workflows.recording import stamp, write_records
+
+
+def write_scan(
+    run: RunDir,
+    source: Source,
+    settings: AuditSettings,
+    seed: str,
+    *,
+    workers: int | None = None,
+    on_progress: OnProgress | None = None,
+) -> None:
+    """Scan the source into the run directory; `scan.json` is written last and marks a complete scan.
+
+    Raises EvidenceError when the source holds no readable row.
+    """
+    write_json(run.file("run.json"), _manifest(source, settings, seed))
+    names = ("findings.jsonl", "malformed.jsonl", "removable.jsonl")
+    findings, malformed, removable = (JsonLines(run.file(name)) for name in names)
+
+    def on_piece(piece: Piece) -> None:
+        findings.extend(piece.findings)
+        malformed.extend(piece.malformed)
+        removable.extend(piece.removable)
+
+    try:
+        result = scan(source, seed, workers=workers, on_piece=on_piece, on_progress=on_progress)
+        whole = [f for detector in result.dataset for f in detector.row_findings()]
+        findings.extend(whole)
+    finally:
+        for file in (findings, malformed, removable):
+            file.close()
+    if result.tally.rows == 0:
+        kinds = ", ".join(f"{count} {error}" for error, count in result.tally.malformed_kinds.most_common(5))
+        raise EvidenceError(f"{source.name} holds no readable row ({kinds}). The places are in {malformed.path}.")
+    result.tally.add_findings(whole)
+    write_records(run, "queue.jsonl", result.queue)
+    write_records(run, "flagged.jsonl", result.flagged)
+    write_json(run.file("dataset.json"), [f for detector in result.dataset for f in detector.findings()])
+    triggers = result.miner.mine()
+    write_json(run.file("triggers.json"), triggers)
+    write_json(run.file("cues.json"), result.profiler.profile(triggers))
+    write_json(run.file("scan.json"), _summary(source, result))
+
+
+def _manifest(source: Source, settings: AuditSettings, seed: str) -> dict[str, Any]:
+    """Written before any detector sees a row: the commitment fixes which rows will be reviewed."""
+    return {
+        "verb": "audit",
+        **stamp(),
+        "data": str(source.path) if "://" in str(source.path) else str(Path(source.path).resolve()),
+        "form": source.form,
+        "source": list(source.files),
+        "name": source.name,
+        "settings": settings,
+        "seed": seed,
+        "seed_commitment": commitment(seed),
+        "categories": {
+            category.value: {"title": m.title, "group": m.group.value, "bad_when": m.bad_when}
+            for category, m in MEANINGS.items()
+        },
+    }
+
+
+def _summary(source: Source, result: Scan) -> dict[str, Any]:
+    tally = result.tally
+    names = sorted({*tally.by_file, *tally.malformed_by_file})
+    return {
+        "rows": tally.rows,
+        "malformed": tally.malformed,
+        "undesired": tally.undesired,
+        "bytes": source.total_bytes,
+        "files": [
+            {
+                "file": name,
+                "rows": tally.by_file[name],
+                "malformed": tally.malformed_by_file[name],
+                "sha256": source.sha256.get(name),
+            }
+            for name in names
+        ],
+        "forms": dict(tally.forms.most_common()),
+        "turns": {str(turns): count for turns, count in sorted(tally.turns.items())},
+        "malformed_kinds": dict(tally.malformed_kinds.most_common()),
+        "detectors": [
+            *(_counts(detector, tally) for detector in row_detectors()),
+            *(_counts(detector, tally) for detector in dataset_detectors()),
+        ],
+        "flagged_rows": tally.flagged_rows,
+        "flagged_spreading": tally.flagged_spreading,
+        "disclosed_rows": tally.disclosed_rows,
+        "lengths": {
+            "answer": [[end or None, tally.answer_lengths[end]] for end in (*LENGTHS, 0)],
+            "prompt": [[end or None, tally.prompt_lengths[end]] for end in (*LENGTHS, 0)],
+        },
+        "seconds": round(result.seconds, 3),
+    }
+
+
+def _counts(detector: RowDetector | DatasetDetector, tally: Tally) -> dict[str, Any]:
+    return {
+        "name": detector.name,
+        "title": detector.title,
+        "category": detector.category.value,
+        "group": group(detector.category).value,
+        "rows": tally.flagged_by[detector.name],
+        "disclosed": tally.disclosed_by[detector.name],
+    }
