@@ -51,7 +51,7 @@ def _test(counts: Counts, name: str, settings: AuditSettings, sensitivity: float
     status = Status.UNDECIDED
     if failed and e_fail >= -math.log(round_alpha(settings)):
         status = Status.FAIL
-    elif has_passed(counts, name, settings, sensitivity):
+    elif counts.rows and has_passed(counts, name, settings, sensitivity):
         status = Status.PASS
     to_go = None if status is not Status.UNDECIDED else rows_until_settled(counts, name, settings, sensitivity)
     return LimitTest(

@@ -90,7 +90,11 @@ def disagree(found: Agreement | None) -> bool:
 
     Alpha alone would stop nearly clean data sets, where one row in dispute among forty makes it 0.
     """
-    if found is None or found.rows < FEWEST_DOUBLE:
+    return low_alpha(found) and found is not None and found.gwet_ac1 is not None and found.gwet_ac1 < ENOUGH_AGREEMENT
+
+
+def low_alpha(found: Agreement | None) -> bool:
+    """Whether Krippendorff's alpha is low on enough rows to be worth a word."""
+    if found is None or found.rows < FEWEST_DOUBLE or found.krippendorff_alpha is None:
         return False
-    low_alpha = found.krippendorff_alpha is not None and found.krippendorff_alpha < ENOUGH_AGREEMENT
-    return low_alpha and found.gwet_ac1 is not None and found.gwet_ac1 < ENOUGH_AGREEMENT
+    return found.krippendorff_alpha < ENOUGH_AGREEMENT

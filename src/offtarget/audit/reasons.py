@@ -10,7 +10,7 @@ from offtarget.audit.detector_verdict import Alarm
 from offtarget.audit.limit_tests import bound_shown
 from offtarget.audit.limits import Counts, limit_of
 from offtarget.audit.plan import rows_until_pass
-from offtarget.audit.quality import ENOUGH_AGREEMENT
+from offtarget.audit.quality import ENOUGH_AGREEMENT, low_alpha
 from offtarget.audit.settled import BACKDOOR, NOISE, SPREADING, Settled
 from offtarget.audit.wording import downwards, of_rows, rows, upwards
 from offtarget.records import (
@@ -111,7 +111,7 @@ def notes_for(
     """Warnings that belong beside the verdict."""
     notes: list[str] = []
     if alarm is not None:
-        word = "no person has confirmed it yet" if basis == "detectors" else "the labels speak for themselves"
+        word = "no person has confirmed it yet" if basis == "detectors" else "the verdict goes by the labels"
         notes.append(f"Detectors alone say FAIL ({alarm.reason}); {word}.")
     if settled and not planted:
         notes.append("No known-bad rows were planted: the verdict is about what these reviewers notice, not more.")
@@ -121,9 +121,9 @@ def notes_for(
             f"{reviewer.reviewer} found {reviewer.caught} of {reviewer.controls} planted known-bad rows "
             f"(at least {downwards(low)} of bad rows with 97.5 % confidence)."
         )
-    if agreed is not None and agreed.krippendorff_alpha is not None and agreed.krippendorff_alpha < ENOUGH_AGREEMENT:
+    if low_alpha(agreed) and agreed is not None:
         notes.append(
-            f"Reviewers agree too little (Krippendorff's alpha {agreed.krippendorff_alpha:.2f} on {rows(agreed.rows)}, "
+            f"Reviewers agree too little (Krippendorff's alpha {agreed.krippendorff_alpha or 0:.2f} on {rows(agreed.rows)}, "
             f"below {ENOUGH_AGREEMENT}): talk about the disputed rows and label them again."
         )
     open_rows = sum(row.open for row in settled.values())

@@ -6,14 +6,14 @@ Design and theorems: docs/design/audit-verdict.md.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from offtarget.audit.detector_verdict import Alarm, Calibration, detector_alarm
 from offtarget.audit.limit_tests import has_failed, has_passed, limit_tests
 from offtarget.audit.limits import Counts, draw, flags_refuted, limit_of, round_alpha
 from offtarget.audit.not_tested import not_tested
-from offtarget.audit.plan import review_plan
+from offtarget.audit.plan import review_plan, rows_until_settled
 from offtarget.audit.quality import agreement, disagree, reviewer_qualities, sensitivity_bound, too_blind
 from offtarget.audit.reasons import fail_reason, notes_for, pass_reason, undecided_reason
 from offtarget.audit.settled import LIMITS, NOISE, SPREADING, Settled, is_judge, opinions, settle
@@ -108,6 +108,8 @@ def decide(
 
     decided = status is not Status.UNDECIDED and source != "detectors"
     plan = review_plan(scan.rows, settings, counts, sensitivity=sensitivity, decided=decided)
+    if status is Status.UNDECIDED and standing is not None and shown:
+        plan = replace(plan, rows_to_go=rows_until_settled(counts, standing.limit, settings))
     alpha = round_alpha(settings)
     if status is Status.PASS:
         reason = pass_reason(counts, tests, settings, alpha)
