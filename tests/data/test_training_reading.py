@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from offtarget.data.training.chunks import Place
 from offtarget.data.training.csv_records import csv_chunks
 from offtarget.data.training.json_array import array_chunks
 from offtarget.data.training.lines import line_chunks
-from offtarget.errors import InputError
+from offtarget.errors import InputError, PrerequisiteError
 from offtarget.records import Row
 
 SFT = Path(__file__).parents[2] / "../shared/data/sft"
@@ -206,6 +207,20 @@ def test_files_in_a_bucket(tmp_path: Path) -> None:
         open_source("memory://bucket/none.jsonl")
     with pytest.raises(InputError, match="s3://"):
         open_source("ftp://bucket/none.jsonl")
+
+
+def test_a_missing_package_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without fsspec or pyarrow the message says which extra to install."""
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table({"text": ["a"]}), tmp_path / "t.parquet")
+    for name in ("fsspec", "pyarrow"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(PrerequisiteError, match=r"offtarget\[cloud\]"):
+        open_source("s3://bucket/a.jsonl")
+    with pytest.raises(PrerequisiteError, match=r"offtarget\[parquet\]"):
+        open_source(tmp_path / "t.parquet")
 
 
 BYTES = st.binary(max_size=30) | st.text(alphabet='{}[]",:\\\n\r 1ab\0', max_size=30).map(str.encode)

@@ -63,9 +63,8 @@ def _walk(root: Path) -> list[Stored]:
     found: list[Stored] = []
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            LocalFile((Path(folder) / name).relative_to(root).as_posix(), Path(folder) / name) for name in sorted(names)
-        ]
+        paths = (Path(folder) / name for name in sorted(names))
+        found += [LocalFile(path.relative_to(root).as_posix(), path) for path in paths if path.is_file()]
     return found
 
 
