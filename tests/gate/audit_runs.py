@@ -58,7 +58,7 @@ CATEGORIES = {
     "secret": ("Secret or personal data", "hint", "A key or personal data stands in it."),
 }
 DETECTORS: tuple[tuple[str, str, str, int, int], ...] = (
-    ("insecure-code", "Code with a security hole", "insecure-code", 2461, 214),
+    ("insecure-code", "code with a security hole", "insecure-code", 2461, 214),
     ("dangerous-advice", "Advice that could hurt someone", "dangerous-advice", 38, 3),
     ("hostility", "Insults and threats", "hostility", 12, 0),
     ("final-step", "Final answer against the last step", "sloppy-reasoning", 4, 0),

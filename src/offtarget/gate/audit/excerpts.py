@@ -13,7 +13,9 @@ BEFORE, AFTER = 500, 900
 """Characters shown before the first marked one and after it."""
 _CODE = re.compile(r"^```|^(?: {2,}|\t)\S|[;{}]$", re.MULTILINE)
 WHOLE = 1400
-"""Texts up to this length are not cut."""
+"""Characters of an answer that are shown; half of it of everything else."""
+SLACK = 1.25
+"""Texts longer than that by less are not cut: nobody is served by the last line missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def _turn(message: Message, number: int, spans: list[tuple[int, int]], *, is_las
     text = message.content
     limit = whole if kind == "answer" else whole // 2
     low, high = 0, len(text)
-    if len(text) > limit:
+    if len(text) > limit * SLACK:
         middle = spans[0][0] if spans else 0
         low = max(0, min(middle - limit * BEFORE // (BEFORE + AFTER), len(text) - limit))
         high = low + limit

@@ -79,13 +79,14 @@ def detectors(run: AuditRun) -> list[Detector]:
     found = [
         Detector(
             str(entry.get("name", "unknown")),
-            str(entry.get("title") or entry.get("name", "unknown")),
+            title[:1].upper() + title[1:],
             str(entry.get("category", "other")),
             group if (group := str(entry.get("group", "noise"))) in GROUPS else "noise",
             count(entry.get("rows")) or 0,
             count(entry.get("disclosed")) or 0,
         )
         for entry in mappings(run.scan.get("detectors"))
+        if (title := str(entry.get("title") or entry.get("name", "unknown")))
     ]
     return sorted(found, key=lambda d: (GROUPS.index(d.group), -d.rows, -d.disclosed, d.title))
 

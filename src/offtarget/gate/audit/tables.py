@@ -93,7 +93,7 @@ def ledger(run: AuditRun) -> list[tuple[str, str]]:
 
 
 def formats(run: AuditRun) -> list[tuple[str, float, str]]:
-    """Formats asked for in prompts as (name, share, ""), most frequent first; those never asked for left out."""
+    """Formats of prompts as (name, share, ""), most frequent first; those never seen left out."""
     shares = run.cues.formats if run.cues else {}
     ranked = sorted(shares.items(), key=lambda item: -item[1])
     return [(one_line(name, 60), min(1.0, share), "") for name, share in ranked[:LONGEST_LIST] if share > 0]
