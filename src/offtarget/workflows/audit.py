@@ -16,7 +16,7 @@ from offtarget.audit.scan import OnProgress
 from offtarget.data.training import open_source
 from offtarget.errors import InputError
 from offtarget.records import AuditDecision, AuditSettings, DatasetFinding, Finding, Row, Status, Trigger
-from offtarget.rundir import RunDir, iterate_jsonl
+from offtarget.rundir import RunDir, iterate_jsonl, write_json
 from offtarget.workflows.audit_run import AuditRun
 from offtarget.workflows.audit_scan import write_scan
 from offtarget.workflows.runs import find_run
@@ -129,6 +129,7 @@ def clean(run: str | Path, out: Path, *, remove: Remove = "flagged") -> AuditRes
         audit_round=opened.settings.round,
         seed_commitment=str(opened.manifest["seed_commitment"]),
     )
+    write_json(opened.file("cleaned.json"), cleaned)
     return replace(result_of(opened, opened.decide(opened.labels())), cleaned=cleaned)
 
 
