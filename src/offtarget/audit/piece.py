@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from offtarget.audit.cue_profile import CueProfiler
 from offtarget.audit.detector import DatasetDetector
@@ -38,14 +38,26 @@ class Piece:
     """Bytes of the file on disk."""
 
 
+@dataclass(slots=True)
+class Gathered:
+    """State that a process keeps over all its chunks, since it is too large to be sent with every piece."""
+
+    miner: TriggerMiner = field(default_factory=TriggerMiner)
+    profiler: CueProfiler = field(default_factory=CueProfiler)
+
+    def merge(self, other: Gathered) -> None:
+        """Take in what another process gathered."""
+        self.miner.merge(other.miner)
+        self.profiler.merge(other.profiler)
+
+
 class PieceScanner:
-    """Scans chunks in one process; the state of trigger mining and the cue profile stays here until asked for."""
+    """Scans chunks in one process."""
 
     def __init__(self, seed: str) -> None:
         self._seed = seed
         self._scanner = RowScanner(row_detectors())
-        self.miner = TriggerMiner()
-        self.profiler = CueProfiler()
+        self.gathered = Gathered()
 
     def scan(self, rows: Iterable[Row | BadRow], cutoff: bytes, flagged_cutoff: bytes, consumed: int = 0) -> Piece:
         """Scan rows; only those whose review key is below the cutoffs are sent back whole."""
@@ -61,8 +73,8 @@ class PieceScanner:
                 piece.findings.extend(findings)
             for detector in piece.dataset:
                 detector.add(row)
-            self.miner.add(row, findings)
-            self.profiler.add(row)
+            self.gathered.miner.add(row, findings)
+            self.gathered.profiler.add(row)
             key = order_key(self._seed, row.id)
             if key < cutoff:
                 piece.queue.append((key, row))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from offtarget.audit.cue_profile import CueProfiler
 from offtarget.audit.detector import DatasetDetector
 from offtarget.audit.order import KEY_BYTES
-from offtarget.audit.piece import Keyed, Piece, PieceScanner
+from offtarget.audit.piece import Keyed, Piece
 from offtarget.audit.registry import dataset_detectors
 from offtarget.audit.tally import Tally
 from offtarget.audit.triggers import TriggerMiner
@@ -83,7 +83,8 @@ def scan(
     finally:
         for hand in hands:
             hand.close()
-    _merge(first, others)
+    for other in others:
+        first.merge(other)
     seconds = time.monotonic() - started
     return Scan(total, queue.rows(), flagged.rows(), dataset, first.miner, first.profiler, seconds)
 
@@ -130,9 +131,3 @@ def _pieces(
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
-
-
-def _merge(first: PieceScanner, others: Sequence[PieceScanner]) -> None:
-    for other in others:
-        first.miner.merge(other.miner)
-        first.profiler.merge(other.profiler)

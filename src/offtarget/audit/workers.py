@@ -17,7 +17,7 @@ import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Any
 
-from offtarget.audit.piece import Piece, PieceScanner
+from offtarget.audit.piece import Gathered, Piece, PieceScanner
 from offtarget.data.training import Chunk
 from offtarget.errors import OfftargetError
 
@@ -38,9 +38,9 @@ class LocalWorker:
         done.set_result(self._scanner.scan(chunk.rows(), cutoff, flagged_cutoff, chunk.consumed_bytes))
         return done
 
-    def collect(self) -> PieceScanner:
+    def collect(self) -> Gathered:
         """The state that stayed here."""
-        return self._scanner
+        return self._scanner.gathered
 
     def close(self) -> None:
         """Nothing to end."""
@@ -62,11 +62,11 @@ class ProcessWorker:
         """Scan a chunk in the child; chunks of one worker are scanned in the order they come."""
         return self._thread.submit(self._exchange, (chunk, cutoff, flagged_cutoff))
 
-    def collect(self) -> PieceScanner:
+    def collect(self) -> Gathered:
         """The state that stayed in the child."""
-        scanner = self._thread.submit(self._exchange, _COLLECT).result()
-        assert isinstance(scanner, PieceScanner)
-        return scanner
+        gathered = self._thread.submit(self._exchange, _COLLECT).result()
+        assert isinstance(gathered, Gathered)
+        return gathered
 
     def close(self) -> None:
         """End the child, whatever it is doing."""
@@ -99,7 +99,7 @@ def work(seed: str) -> None:
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             request = _receive(stdin)
-            _send(stdout, scanner if request == _COLLECT else _scan(scanner, *request))
+            _send(stdout, scanner.gathered if request == _COLLECT else _scan(scanner, *request))
 
 
 def _scan(scanner: PieceScanner, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> object:
