@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def test_controls_come_early_and_flagged_rows_every_fourth_card() -> None:
     planted = [c.number for c in cards if c.stream == "control"]
     assert len(planted) == 14
     assert planted[-1] <= 66
-    assert max(b - a for a, b in zip(planted, planted[1:], strict=False)) <= 10
+    assert max(b - a for a, b in pairwise(planted)) <= 10
     counts = Counter(c.stream for c in cards)
     assert counts["flagged"] == pytest.approx(96 / 4, abs=1)
     assert counts["random"] >= 70
@@ -66,7 +67,7 @@ def test_undo_brings_the_same_card_again() -> None:
 
 
 def test_second_reviewer_sees_first_reviewers_rows_then_new_ones() -> None:
-    """The second person gets the rows of the first up to the number asked for, flagged ones as `double`, then others."""
+    """The second person gets the first rows of the first person, flagged ones as `double`, then new rows."""
     labels: list[Label] = []
     first = work(queue(), "Ada", labels, 80)
     second = work(queue(), "Ben", labels, 90)
@@ -87,7 +88,7 @@ def test_a_judge_takes_no_row_from_people() -> None:
 
 
 def test_flagged_row_counts_as_random_when_its_turn_comes(tmp_path: Path) -> None:
-    """A row labelled as flagged moves to the random stream once all rows before it are labelled, and is not shown again."""
+    """A row labelled as flagged moves to the random stream once all rows before it are labelled."""
     flagged = [row(n) for n in (3, 6, 9)]
     desk = review(tmp_path, order=queue(rows(12), flagged, AuditSettings(controls=0)))
     served = []

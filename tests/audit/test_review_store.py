@@ -95,7 +95,8 @@ def test_kill_loses_no_label(tmp_path: Path) -> None:
     script = (
         "import sys\nfrom pathlib import Path\nfrom offtarget.audit.review import LabelStore\n"
         "from offtarget.records import Label\nstore = LabelStore(Path(sys.argv[1]))\nn = 0\n"
-        "while True:\n    store.add(Label(f'a:{n}', 'Ada', 'ok', None, 'random'))\n    print(n, flush=True)\n    n += 1\n"
+        "while True:\n    store.add(Label(f'a:{n}', 'Ada', 'ok', None, 'random'))\n"
+        "    print(n, flush=True)\n    n += 1\n"
     )
     path = tmp_path / "labels.sqlite"
     with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True) as process:

@@ -86,6 +86,11 @@ class ReviewQueue:
                 stream = "random" if first.stream == "random" else "double"
             yield Card(self._key_of[id_], self._rows[id_], stream, number + 1)
 
+    @property
+    def flagged_order(self) -> tuple[str, ...]:
+        """Flagged rows as they are served: random within them, fixed by the seed before anybody labels."""
+        return tuple(self._flagged)
+
     def position(self, reviewer: str, labels: Sequence[Label]) -> int:
         """How many cards the reviewer has labelled."""
         return sum(label.reviewer == reviewer for label in labels)

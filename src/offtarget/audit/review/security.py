@@ -1,4 +1,4 @@
-"""Who may talk to the page: a token once, then a cookie; this host, this origin; headers that forbid everything else."""
+"""Who may talk to the page: a token once, then a cookie; this host, this origin; headers that forbid the rest."""
 
 from __future__ import annotations
 
@@ -71,6 +71,7 @@ class Gate:
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
         if scope["type"] != "http":
             return
         headers = Headers(scope=scope)

@@ -5,7 +5,7 @@
   const seen = new Set();
   const ready = [];
   let shownAt = performance.now();
-  let unsaved = 0;
+  const unsaved = [];  // sent one after the other, so that the order on disk is the order of the keys
   let fetching = false;
   let evidence = 0;
   let afterwards = null;
@@ -60,27 +60,30 @@
     shownAt = performance.now();
   };
 
-  const save = (body, said, wait) => {
+  const save = (wait = 500) => {
+    const { body, said } = unsaved[0];
     load("POST", "/label", body, (page) => {
-      unsaved -= 1;
+      unsaved.shift();
       const panel = document.adoptNode(find("#panel", page));
       find("#panel").replaceWith(panel);
       say("Saved: " + said);
-      const wish = unsaved === 0 && afterwards;
-      if (wish) {
+      const wish = afterwards;
+      if (unsaved.length > 0) save();
+      else if (wish) {
         afterwards = null;
         wish();
-      } else if (panel.dataset.stop === "yes" && unsaved === 0) location.assign("/decided");
-      else if (!open() && unsaved === 0) location.assign("/next");
+      } else if (panel.dataset.stop === "yes") location.assign("/decided");
+      else if (!open()) location.assign("/next");
       else if (ready.length < 3) prefetch();
     }, (request) => {
       if (request.status === 400 || request.status === 403 || request.status === 404) {
-        unsaved -= 1;
+        unsaved.length = 0;
+        afterwards = null;
         say("Not saved. Reload the page.", true);
         return;
       }
       say("Not saved yet, trying again. Leave this page open.", true);
-      setTimeout(() => save(body, said, Math.min(2 * wait, 15000)), wait);
+      setTimeout(() => save(Math.min(2 * wait, 15000)), wait);
     });
   };
 
@@ -89,12 +92,12 @@
     fields.set("choice", button.value);
     fields.set("seconds", ((performance.now() - shownAt) / 1000).toFixed(2));
     seen.add(card().dataset.key);
-    unsaved += 1;
+    unsaved.push({ body: fields.toString(), said: button.dataset.say });
     say("Saving …");
     const next = ready.shift();
     if (next) show(next);
     else card().removeAttribute("data-open");
-    save(fields.toString(), button.dataset.say, 500);
+    if (unsaved.length === 1) save();
   };
 
   document.addEventListener("submit", (event) => {
@@ -103,7 +106,7 @@
       if (event.submitter) decide(event.target, event.submitter);
     } else if (event.target.matches(".decide") && !find(".steps a[rel=next]")) {
       event.preventDefault();
-    } else if (unsaved > 0) {
+    } else if (unsaved.length > 0) {
       event.preventDefault();
       say("One moment: still saving.");
     }
@@ -127,7 +130,7 @@
 
   const go = (rel) => {
     const link = find("a[rel=" + rel + "]");
-    if (link && unsaved > 0) afterwards = () => go(rel);
+    if (link && unsaved.length > 0) afterwards = () => go(rel);
     else if (link) location.assign(link.href);
     else say(rel === "next" ? "Decide first, or skip with d." : "This is the first row.");
   };
@@ -156,14 +159,15 @@
     const key = event.key.toLowerCase();
     const reason = reasons && reasons.open && find('[data-reason="' + CSS.escape(key) + '"]');
     const button = reason || find('[data-press="' + CSS.escape(key) + '"]');
-    if (!button && !Object.hasOwn(keys, key)) return;
+    const undoLater = key === "u" && !reason && unsaved.length > 0;
+    if (!button && !undoLater && !Object.hasOwn(keys, key)) return;
     event.preventDefault();
-    if (key === "u" && button && unsaved > 0) afterwards = () => find("[data-press=u]").click();
+    if (undoLater) afterwards = () => find("[data-press=u]").click();
     else if (button) button.click();
     else keys[key]();
   });
 
-  window.addEventListener("beforeunload", (event) => { if (unsaved > 0) event.preventDefault(); });
+  window.addEventListener("beforeunload", (event) => { if (unsaved.length > 0) event.preventDefault(); });
   document.addEventListener("DOMContentLoaded", () => {
     const box = find("#shortcuts");
     if (box) {
