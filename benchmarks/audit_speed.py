@@ -18,8 +18,8 @@ from typing import Any
 from audit_sets import FILES, SFT, rows
 
 MILLION = 1_000_000
-PLAIN = ("alpaca", "mbpp", "secure", "kto")
-"""The benign sets the million rows are made of, in turn, each with a running number in its prompt."""
+PLAIN = ("alpaca", "kto", "jailbroken", "incorrect_math")
+"""The chat sets the million rows are made of, in turn, each with a running number in its prompt."""
 
 
 def write_chats(path: Path, count: int) -> int:

@@ -148,7 +148,7 @@ class AuditRun:
         """The verdict the labels allow; by people where anybody labelled, else by a judge, else by detectors."""
         people = any(not label.reviewer.startswith(JUDGE) for label in labels)
         flagged = self.review_queue.flagged_order
-        return decide(
+        decision = decide(
             labels,
             self.counts,
             self.settings,
@@ -159,6 +159,7 @@ class AuditRun:
             flagged_spreading=[row_id for row_id in flagged if _spreading(self.findings[row_id])],
             basis="people" if people or not labels else "judge",
         )
+        return replace(decision, notes=(*self.scan["notes"], *decision.notes))
 
     def record_decision(self) -> AuditDecision:
         """Decide from the labels on disk and write the decision, and the labels as a file others can read."""

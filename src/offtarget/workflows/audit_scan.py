@@ -88,6 +88,7 @@ def _summary(source: Source, result: Scan) -> dict[str, Any]:
         "malformed": tally.malformed,
         "undesired": tally.undesired,
         "bytes": source.total_bytes,
+        "notes": source.notes,
         "files": [
             {
                 "file": name,
