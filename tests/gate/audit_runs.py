@@ -379,7 +379,7 @@ def decide(state: State) -> AuditDecision:
     return AuditDecision(
         status=status,
         reason=reasons.get(state, ""),
-        basis={"detectors": "detectors", "people": "people"}.get(state, "none"),  # type: ignore[arg-type]
+        basis="people" if state == "people" else "detectors",
         settings=settings,
         rows=ROWS,
         malformed=15,

@@ -106,6 +106,8 @@ def test_an_undecided_run_without_labels_says_that_nobody_looked_and_how_to_begi
     assert f"offtarget audit --resume {tmp_path / 'run'} --review" in text
     assert "about 73 rows" in text
     assert "No random row has a label" in text
+    assert "Nobody has decided yet" in text
+    assert "Detectors decided" not in text
 
 
 def test_a_model_as_reviewer_is_not_a_person(tmp_path):
