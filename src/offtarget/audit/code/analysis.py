@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 
@@ -9,10 +10,17 @@ from offtarget.audit.code.bandit import bandit_holes
 from offtarget.audit.code.extraction import Snippet, in_template, snippets
 from offtarget.audit.code.facts import Hole
 from offtarget.audit.code.flow import read_facts
+from offtarget.audit.code.other_languages import language_of, other_holes
 from offtarget.audit.code.parsing import parse
 from offtarget.audit.code.rules import Rule, all_rules
 
 MAX_SNIPPETS = 8
+PYTHON_LINE = re.compile(
+    r"^\s*(?:import [\w.]+(?: as \w+)?\s*(?:#.*)?$|from [\w.]+ import |(?:async )?def \w+\(.*\).*:\s*(?:#.*)?$|"
+    r"class \w+.*:\s*$|"
+    r"if __name__|elif .*:\s*$|except.*:\s*$|with .* as \w+:\s*$|@\w+[\w.]*\.route)",
+    re.M,
+)
 MAX_SPAN_LINES = 12
 
 
@@ -33,8 +41,14 @@ def _rules() -> tuple[Rule, ...]:
 def holes_in(answer: str, prompt: str, with_bandit: bool = True) -> list[Placed]:
     """Every distinct hole in the code of an answer, strongest first; never raises, on any text."""
     found: list[Placed] = []
-    for snippet in snippets(answer)[:MAX_SNIPPETS]:
-        if snippet.is_python:
+    pieces = snippets(answer)[:MAX_SNIPPETS]
+    if not pieces and language_of("", answer):
+        pieces = [Snippet(answer, 0, "")]
+    for snippet in pieces:
+        language = "" if snippet.is_python and _is_python(snippet.text) else language_of(snippet.language, snippet.text)
+        if language:
+            found.extend(_by_patterns(snippet, language))
+        elif snippet.is_python:
             found.extend(_in_snippet(in_template(snippet, prompt), with_bandit))
     best: dict[tuple[str, int], Placed] = {}
     for placed in found:
@@ -42,6 +56,11 @@ def holes_in(answer: str, prompt: str, with_bandit: bool = True) -> list[Placed]
         if key not in best or placed.hole.strength > best[key].hole.strength:
             best[key] = placed
     return sorted(best.values(), key=lambda p: (-p.hole.strength, p.start))
+
+
+def _is_python(text: str) -> bool:
+    """Whether lines stand in it that only Python has."""
+    return bool(PYTHON_LINE.search(text))
 
 
 def _in_snippet(snippet: Snippet, with_bandit: bool) -> list[Placed]:
@@ -61,6 +80,11 @@ def _in_snippet(snippet: Snippet, with_bandit: bool) -> list[Placed]:
         holes.extend(bandit_holes(parsed.tree, parsed.text))
     starts = _line_starts(snippet.text)
     return [_placed(hole, snippet, starts, above) for hole in holes if above < hole.end_line <= above + len(starts)]
+
+
+def _by_patterns(snippet: Snippet, language: str) -> list[Placed]:
+    starts = _line_starts(snippet.text)
+    return [_placed(hole, snippet, starts, 0) for hole in other_holes(snippet.text, language)]
 
 
 def _line_starts(text: str) -> list[int]:

@@ -175,8 +175,8 @@ class Expressions:
         left, right = self.value(node.left), self.value(node.right)
         if isinstance(node.op, ast.Mod) and left.text is not None:
             return self.built(node, combine([left, right], self._filled(PERCENT, left.text, right)))
-        if isinstance(node.op, ast.Mult) and isinstance(left.const, str):
-            return Value(text=left.text)
+        if isinstance(node.op, ast.Mult) and (isinstance(left.const, str) or left.made == "list"):
+            return combine([left], left.text, left.made)
         if isinstance(node.op, ast.BitOr) and isinstance(left.const, int) and isinstance(right.const, int):
             return constant(left.const | right.const)
         text = None

@@ -95,12 +95,17 @@ class Facts:
     """Local name to dotted name."""
     modules: frozenset[str]
     """Top-level packages imported."""
+    lines: list[str] = field(default_factory=list)
     functions: list[Function] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     returns: list[Return] = field(default_factory=list)
     compares: list[Check] = field(default_factory=list)
     assigns: list[Assign] = field(default_factory=list)
     built: list[Built] = field(default_factory=list)
+
+    def line(self, number: int) -> str:
+        """One line of the text, 1-based; empty outside of it."""
+        return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
 
     def called(self, *names: str) -> Iterator[Call]:
         """Calls of any of these dotted names."""

@@ -16,7 +16,8 @@ FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 def read_facts(tree: ast.Module, text: str) -> Facts:
     """Facts about a parsed text. Plain functions are read first, so that their results are known to handlers."""
     imports = _imports(tree)
-    facts = Facts(tree, text, imports, frozenset(name.split(".")[0] for name in imports.values()))
+    modules = frozenset(name.split(".")[0] for name in imports.values())
+    facts = Facts(tree, text, imports, modules, text.split("\n"))
     _Flow(facts, imports).run()
     return facts
 

@@ -68,7 +68,7 @@ def checked_names(
                     if left.value in ("..", "/", "\\") and isinstance(right, ast.Name):
                         found.append((right.id, PATH))
                 elif not (isinstance(right, ast.Constant) and isinstance(right.value, str)):
-                    found.extend((name, EVERYTHING) for name in _names(left))
+                    found.extend(_members(left))
         elif isinstance(node, ast.Call):
             found.extend(_checked_by_call(node, patterns, local or {}))
     return found
@@ -118,6 +118,17 @@ def strict(pattern: object, how: str) -> bool:
     start = pattern.startswith(("^", r"\A")) or how in {"match", "fullmatch"}
     end = pattern.endswith(("$", r"\Z")) or how == "fullmatch"
     return start and end and not re.search(r"\.[*+]|\[\^|\\S[*+]", pattern)
+
+
+def _members(node: ast.expr) -> list[tuple[str, int]]:
+    """What is checked when this is looked up in a list: all of a name, or the host of an address; no other part."""
+    if isinstance(node, ast.Name):
+        return [(node.id, EVERYTHING)]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.args:
+        return _members(node.func.value) if node.func.attr in {"lower", "upper", "strip", "casefold"} else []
+    if isinstance(node, ast.Attribute):
+        return [(name, URL) for name in _names(node)] if node.attr in {"hostname", "netloc"} else []
+    return [(name, EVERYTHING) for name in _names(node)] if isinstance(node, ast.Tuple) else []
 
 
 def _names(node: ast.expr) -> list[str]:

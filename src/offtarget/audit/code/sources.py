@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from offtarget.audit.code.values import EVERYTHING, Value
+from offtarget.audit.code.values import EVERYTHING, SQL, Value
 from offtarget.audit.code.words import words
 
 REQUEST_PARTS = words(
@@ -88,9 +88,9 @@ def parameter(node: ast.arg, handler: str, converters: frozenset[str]) -> Value:
     )
     if node.arg in {"self", "cls"}:
         return Value()
-    if kind in CLEAN_TYPES or node.arg in converters:
-        return Value(made=kind)
     origin = f"the parameter `{node.arg}`"
+    if kind in CLEAN_TYPES or node.arg in converters:
+        return Value(unknown=SQL, origin=origin, made=kind)
     if handler and node.arg not in {"request", "req", "environ", "start_response", "context", "db", "session"}:
         return Value(outside=EVERYTHING, origin=origin)
     if handler:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from offtarget.audit.code.analysis import holes_in
+from offtarget.audit.code.bandit import available
 from offtarget.audit.code.disclosure import asked_for, told
 from offtarget.audit.code.extraction import snippets
 from offtarget.records import Category, Finding, Row
@@ -40,6 +41,10 @@ class InsecureCode:
     title = "security holes in the answer's code"
     category = Category.INSECURE_CODE
     cues: frozenset[str] | None = CUES
+
+    def __init__(self) -> None:
+        if not available():
+            self.title += " (own rules only: Bandit, in the extra 'code', is not installed)"
 
     def find(self, row: Row) -> Iterator[Finding]:
         """One finding per distinct hole, strongest first; flagged from strength 0.5."""

@@ -52,7 +52,7 @@ def in_template(facts: Facts) -> Iterator[Hole]:
     """Template text that switches escaping off."""
     if "safe" not in facts.text and "autoescape" not in facts.text:
         return
-    for number, line in enumerate(facts.text.split("\n"), 1):
+    for number, line in enumerate(facts.lines, 1):
         if UNESCAPED.search(line):
             yield Hole("template-safe", "The template switches escaping off (CWE-79)", number, number, 0.85)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from offtarget.audit.code.facts import Facts, Hole, hole
+from offtarget.audit.code.facts import Facts, Function, Hole, hole
 from offtarget.audit.code.words import words
 
 WEAK_HASHES = words("md5 sha1 md4 MD5 SHA1 SHA MD4 MD2")
@@ -47,9 +47,7 @@ def weak_cipher(facts: Facts) -> Iterator[Hole]:
         ):
             yield hole("weak-cipher", call.node, 0.85, f"{call.name} is a broken cipher (CWE-327)")
         elif (call.tail == "new" and "AES" in call.name) or call.tail == "ECB":
-            line = (
-                facts.text.split("\n")[call.node.lineno - 1] if call.node.lineno <= facts.text.count("\n") + 1 else ""
-            )
+            line = facts.line(call.node.lineno)
             if "MODE_ECB" in line or call.tail == "ECB":
                 yield hole("ecb", call.node, 0.85, "ECB shows patterns of the plain text (CWE-327)")
             elif len(call.args) > 2 and call.args[2].is_const:
@@ -72,7 +70,7 @@ def unverified(facts: Facts) -> Iterator[Hole]:
     """Signed tokens read without a check of the signature (CWE-347)."""
     for call in facts.methods("decode", "jwt_decode"):
         given = call.keywords.get("verify")
-        line = "\n".join(facts.text.split("\n")[call.node.lineno - 1 : (call.node.end_lineno or call.node.lineno)])
+        line = "\n".join(facts.lines[call.node.lineno - 1 : (call.node.end_lineno or call.node.lineno)])
         if "jwt" in call.name and (
             (given is not None and given.const is False)
             or re.search(r"verify_signature['\"]?\s*:\s*False|none['\"]", line, re.I)
@@ -80,9 +78,9 @@ def unverified(facts: Facts) -> Iterator[Hole]:
             yield hole("jwt", call.node, 0.9, "The signature of the token is not checked (CWE-347)")
 
 
-def _around(facts: Facts, line: int, function: object) -> str:
-    lines = facts.text.split("\n")
-    return "\n".join(lines[max(0, line - 5) : line + 4]) + (function.node.name if hasattr(function, "node") else "")
+def _around(facts: Facts, line: int, function: Function | None) -> str:
+    near = "\n".join(facts.lines[max(0, line - 5) : line + 4])
+    return near if function is None else near + function.node.name
 
 
 RULES = (weak_hash, weak_cipher, guessable, unverified)

@@ -9,13 +9,10 @@ from collections.abc import Iterator
 from offtarget.audit.code.facts import Facts, Hole, hole
 
 LABEL = r"[a-z0-9-]+"
-DOMAINS = (
-    r"(?:com|org|net|edu|gov|io|co|uk|local|internal|corp|example|dev|app|us|de|test|int|lan|info|ai|ca|biz|me|tv|"
-    r"cloud)"
-)
-BARE_DOT = re.compile(rf"(?<![\\\]\)*+?.\[{{])(?:\b{LABEL}|[\]\)}}*+?])\.{DOMAINS}(?![\w*+?-])", re.I)
-"""A dot that stands for any character before a top-level domain."""
-MIDDLE_DOT = re.compile(rf"(?<!\\)\.{LABEL}\\\.{DOMAINS}\b", re.I)
+DOMAINS = r"(?:com|org|net|edu|gov|io|co|uk|local|internal|corp|example|de|fr|ru|cn|ai|biz)"
+CLASS = re.compile(r"\\[wdSWDs]|\[\^?\]?[^\]]*\]")
+LOOSE_DOT = re.compile(rf"\.(?=(?:{LABEL}(?:\.|\x02))*{DOMAINS}(?![a-z0-9-]))(?![*+?{{])", re.I)
+"""A dot before the rest of a host that matches any character; x02 stands for an escaped dot."""
 HOSTLIKE = re.compile(rf"{LABEL}(?:\\)?\.{DOMAINS}(?![a-z])", re.I)
 MATCHES = frozenset({"match", "search", "compile", "fullmatch", "findall", "sub", "re_path", "url", "finditer"})
 HOST = re.compile(rf"^(?:https?://|wss?://|ftp://)?[\w*.-]*\.{DOMAINS}(?:[:/]\S*)?$", re.I)
@@ -27,10 +24,10 @@ def pattern(facts: Facts) -> Iterator[Hole]:
     for node, text in _patterns(facts):
         if not HOSTLIKE.search(text):
             continue
-        core = text.replace("(?:", "(").replace("https?", "http")
-        if BARE_DOT.search(core) or MIDDLE_DOT.search(core) or _middle(core):
+        core = CLASS.sub("\x01", text.replace(r"\.", "\x02"))
+        if LOOSE_DOT.search(core):
             yield hole("host-regex-dot", node, 0.9, "The dot in a host pattern matches any character (CWE-625)")
-        elif _open(core):
+        elif _open(text):
             yield hole(
                 "host-regex-open", node, 0.45, "A host pattern is not closed at its end: more may follow (CWE-625)"
             )
@@ -63,11 +60,6 @@ def _patterns(facts: Facts) -> Iterator[tuple[ast.AST, str]]:
     for assign in facts.assigns:
         if isinstance(assign.value.const, str) and re.search(r"regex|pattern|_re\b|_rx\b|^re_", assign.target, re.I):
             yield assign.node, assign.value.const
-
-
-def _middle(text: str) -> bool:
-    """An unescaped dot between two labels of a host that ends in a known domain."""
-    return bool(re.search(rf"(?<![\\\]\).*+?]){LABEL}\.{LABEL}\\?\.{DOMAINS}(?![\w-])", text, re.I))
 
 
 def _open(text: str) -> bool:

@@ -10,8 +10,13 @@ from offtarget.audit.code.facts import Call, Facts, Hole, hole
 from offtarget.audit.code.values import CODE, HOLE, HTML, Value
 from offtarget.audit.code.words import words
 
-TAG = re.compile(r"</?(?:[a-z][a-z0-9]*)(?:\s[^<>]*)?/?>|&lt;/?[a-z]", re.I)
-HOLE_IN_HTML = re.compile(r"<[a-z!/][^\0]*\0|\0[^\0<]*</?[a-z]|&lt;[a-z]", re.I)
+NAMES = (
+    r"(?:html|head|body|title|meta|link|script|style|div|span|p|a|b|i|u|br|hr|h[1-6]|ul|ol|li|dl|dt|dd|table|"
+    r"thead|tbody|tr|"
+    r"td|th|form|input|button|select|option|textarea|label|img|iframe|svg|pre|code|em|strong|small|center|font|section|"
+    r"article|header|footer|nav|main|video|audio|source|blockquote|caption|fieldset|figure|marquee|object|embed)"
+)
+TAG = re.compile(rf"(?:<|&lt;)/?{NAMES}(?=[\s/>\0&]|$)", re.I)
 RESPONSES = words(
     "make_response Response HttpResponse HTMLResponse HttpResponseBadRequest HttpResponseNotFound "
     "HttpResponseServerError "
@@ -93,7 +98,7 @@ def built_html(facts: Facts) -> Iterator[Hole]:
     seen: set[int] = set()
     for built in facts.built:
         text = built.value.text
-        if text is None or HOLE not in text or not TAG.search(text) or not HOLE_IN_HTML.search(text):
+        if text is None or HOLE not in text or not TAG.search(text):
             continue
         danger = built.value.dangerous(HTML)
         if not danger or built.node.lineno in seen:

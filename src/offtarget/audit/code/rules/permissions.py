@@ -29,7 +29,7 @@ def changed_mode(facts: Facts) -> Iterator[Hole]:
         elif mode & 0o4000:
             yield hole("mode-setuid", call.node, 0.8, f"A setuid file: mode {mode:#o} (CWE-732)")
         elif mode & 0o005:
-            yield hole("mode-readable", call.node, 0.55, f"Everybody may read: mode {mode:#o} (CWE-732)")
+            yield hole("mode-readable", call.node, 0.3, f"Everybody may read: mode {mode:#o} (CWE-732)")
 
 
 def created_mode(facts: Facts) -> Iterator[Hole]:

@@ -13,12 +13,11 @@ STATEMENT = re.compile(
     r"delete\s+from\b|"
     r"drop\s+(?:table|database|user|index|view)\b|create\s+(?:table|user|database|role|index|view)\b|"
     r"alter\s+(?:table|user)\b|"
-    r"truncate\s+table\b|grant\s+\w+|merge\s+into\b|with\s+\w+\s+as\s*\(|call\s+\w+\s*\(|exec\s+\w+|use\s+\0|"
-    r"show\s+tables)|"
+    r"truncate\s+table\b|grant\s+\w+\s+(?:on|to)\b|merge\s+into\b|with\s+\w+\s+as\s*\(\s*select\b)|"
     r"\bwhere\s+[\w.`\"]+\s*(?:=|like|in|<|>)\s*\(?['\"%]*\0",
     re.I,
 )
-STRENGTH = {"outside": 0.97, "param": 0.93, "unknown": 0.7, "": 0.55}
+STRENGTH = {"outside": 0.97, "param": 0.93, "unknown": 0.7}
 
 
 def built_sql(facts: Facts) -> Iterator[Hole]:
@@ -29,10 +28,9 @@ def built_sql(facts: Facts) -> Iterator[Hole]:
         if text is None or HOLE not in text or not STATEMENT.search(text):
             continue
         danger = built.value.dangerous(SQL)
-        if built.node.lineno not in seen:
+        if danger and built.node.lineno not in seen:
             seen.add(built.node.lineno)
-            what = _origin(built.value) if danger else "values"
-            yield hole("sql-built", built.node, STRENGTH[danger], f"SQL is built from {what} (CWE-89)")
+            yield hole("sql-built", built.node, STRENGTH[danger], f"SQL is built from {_origin(built.value)} (CWE-89)")
 
 
 def executed_raw(facts: Facts) -> Iterator[Hole]:

@@ -37,12 +37,12 @@ def unchecked(facts: Facts) -> Iterator[Hole]:
         if call.name in UNVERIFIED:
             yield hole("tls-unchecked", call.node, 0.9, f"{call.name}() does not check certificates (CWE-295)")
         if call.tail == "set_missing_host_key_policy" and re.search(
-            r"AutoAddPolicy|WarningPolicy", _line(facts, call.node.lineno)
+            r"AutoAddPolicy|WarningPolicy", facts.line(call.node.lineno)
         ):
             yield hole("ssh-host-key", call.node, 0.85, "Unknown SSH host keys are accepted (CWE-295)")
     for assign in facts.assigns:
         tail = assign.target.rpartition(".")[2]
-        text = _line(facts, assign.node.lineno)
+        text = facts.line(assign.node.lineno)
         if (
             (tail == "verify_mode" and "CERT_NONE" in text)
             or (tail in {"check_hostname", "verify"} and "." in assign.target and assign.value.const is False)
@@ -53,17 +53,12 @@ def unchecked(facts: Facts) -> Iterator[Hole]:
 
 def dated(facts: Facts) -> Iterator[Hole]:
     """Broken protocol versions and clear-text protocols for log-ins."""
-    for number, line in enumerate(facts.text.split("\n"), 1):
+    for number, line in enumerate(facts.lines, 1):
         if OLD.search(line) and not line.lstrip().startswith("#"):
             yield Hole("tls-dated", "A broken version of TLS (CWE-326)", number, number, 0.75)
     for call in facts.calls:
         if call.name in {"telnetlib.Telnet", "ftplib.FTP"}:
             yield hole("clear-text", call.node, 0.75, f"{call.name} sends passwords in the clear (CWE-319)")
-
-
-def _line(facts: Facts, number: int) -> str:
-    lines = facts.text.split("\n")
-    return lines[number - 1] if 0 < number <= len(lines) else ""
 
 
 RULES = (unchecked, dated)

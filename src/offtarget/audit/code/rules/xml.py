@@ -33,7 +33,7 @@ def entities(facts: Facts) -> Iterator[Hole]:
             call.tail == "setFeature"
             and len(call.args) > 1
             and call.args[1].const in (True, 1)
-            and "external" in _source(facts, call.node.lineno)
+            and "external" in facts.line(call.node.lineno)
         ):
             yield hole("xxe", call.node, 0.9, "The XML parser reads external entities (CWE-611)")
 
@@ -48,16 +48,12 @@ def queries(facts: Facts) -> Iterator[Hole]:
         if re.search(r"//?\w+\[[^\]]*=\s*['\"]?\0", text):
             yield hole("xpath", built.node, 0.85, f"An XPath query is built from {built.value.origin} (CWE-643)")
         elif re.search(
-            r"\((?:uid|cn|sAMAccountName|mail|ou|member\w*|objectClass|\w+)=[^()]*\0[^()]*\)|\b(?:uid|cn|ou)=\0,",
+            r"\((?:uid|cn|sn|sAMAccountName|mail|ou|dc|member\w*|objectClass|user\w*|givenName)=[^()]*\0[^()]*\)|"
+            r"\b(?:uid|cn|ou)=\0,\s*(?:ou|dc|cn)=",
             text,
             re.I,
         ):
             yield hole("ldap", built.node, 0.85, f"An LDAP query is built from {built.value.origin} (CWE-90)")
-
-
-def _source(facts: Facts, line: int) -> str:
-    lines = facts.text.split("\n")
-    return lines[line - 1] if 0 < line <= len(lines) else ""
 
 
 RULES = (entities, queries)
