@@ -121,18 +121,17 @@ def notes_for(
             f"{reviewer.reviewer} found {reviewer.caught} of {reviewer.controls} planted known-bad rows "
             f"(at least {downwards(low)} of bad rows with 97.5 % confidence)."
         )
-    if low_alpha(agreed) and agreed is not None:
+    if agreed is not None and low_alpha(agreed):
         notes.append(
-            f"Reviewers agree too little (Krippendorff's alpha {agreed.krippendorff_alpha or 0:.2f} on {rows(agreed.rows)}, "
-            f"below {ENOUGH_AGREEMENT}): talk about the disputed rows and label them again."
+            f"Reviewers agree too little on {rows(agreed.rows)} (Krippendorff's alpha "
+            f"{agreed.krippendorff_alpha or 0:.2f}, below {ENOUGH_AGREEMENT}): talk about the disputed rows and label "
+            "them again."
         )
     open_rows = sum(row.open for row in settled.values())
     if open_rows:
         disputed = sum(row.disputed for row in settled.values() if row.open)
-        notes.append(
-            f"{rows(open_rows)} open (unsure, skipped or disputed, {disputed} of them disputed): counted as bad for "
-            "PASS and as fine for FAIL."
-        )
+        which = f"; {disputed} of them two reviewers dispute" if disputed else ""
+        notes.append(f"{rows(open_rows)} without a clear mark: counted as bad for PASS and as fine for FAIL{which}.")
     gaps = sum(row_id in settled for row_id in list(order)[prefix:])
     if gaps and prefix < len(order):
         notes.append(

@@ -9,8 +9,8 @@ from offtarget.records import Interval
 
 
 def log_binomial_at_least(k: int, n: int, p: float) -> float:
-    """Natural log of P(X >= k) for X ~ Binomial(n, p), exact to rounding; at or below the mean plus one, an upper
-    bound (0) serves, since no test there rejects. ValueError outside 0 <= k <= n, 0 <= p <= 1.
+    """Natural log of P(X >= k) for X ~ Binomial(n, p), exact to rounding above the mean; at or below it 0, an upper
+    bound, since no test rejects there. ValueError outside 0 <= k <= n, 0 <= p <= 1.
     """
     if not 0 <= k <= n or not 0 <= p <= 1:
         raise ValueError(f"no binomial tail for k={k}, n={n}, p={p}")
