@@ -115,7 +115,7 @@ def _topics(shares: dict[str, float], prompts: int) -> list[str]:
     for word, share in shares.items():
         usual = _everyday().get(word, _RARE)
         surely = max(share - 1 / prompts, 0.0)
-        if len(word) > 2 and surely > 3 * usual:
+        if len(word) > 2 and usual < _SHARES["often"] and surely > 3 * usual:
             told[word] = surely * math.log(surely / usual)
     return sorted(told, key=lambda w: (-told[w], w))[:_TOPICS]
 

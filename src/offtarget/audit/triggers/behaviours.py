@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from offtarget.audit.triggers.sampling import EVERYTHING, Kept, Sample
 
 FLAGGED = "flagged"
 _MOST_TEXTS = 60
+_COMPLEMENT = 0.8
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,20 @@ def behaviours(kept: Sequence[Kept], sample: Sample, least: int) -> list[Behavio
         *_of_groups(kept, keys, base, sample, least),
         *_of_texts(kept, base, sample, least),
     ]
-    return _distinct(found)
+    return _distinct(sorted(found, key=lambda b: (not b.flagged, -b.weight)))
 
 
 def _of_groups(kept: Sequence[Kept], keys: np.ndarray, base: Flags, sample: Sample, least: int) -> list[Behaviour]:
-    groups = sorted({group for row in kept for group in row.groups} - {EVERYTHING})
+    members: dict[str, list[int]] = {}
+    for i, row in enumerate(kept):
+        for group in row.groups:
+            members.setdefault(group, []).append(i)
+    members.pop(EVERYTHING, None)
     total = sample.counts.get(EVERYTHING, 0)
     found = []
-    for group in groups:
-        inside = np.array([group in row.groups for row in kept], dtype=bool)
+    for group in sorted(members):
+        inside = np.zeros(len(kept), dtype=bool)
+        inside[members[group]] = True
         limit = max(sample.limits.get(group, 1 << 64), sample.limits.get(EVERYTHING, 1 << 64))
         cases = inside & _below(keys, limit if limit < 1 << 64 else None)
         controls = base & ~inside
@@ -62,12 +67,12 @@ def _of_groups(kept: Sequence[Kept], keys: np.ndarray, base: Flags, sample: Samp
         without_it = (total - seen) / max(int(controls.sum()), 1)
         flagged = group == FLAGGED or (group.startswith("category:") and not group.startswith("category:hint"))
         if group.startswith("shape:") and seen > 0.5 * total:
-            name, rows, scales = f"answers that are not: {_said(group)}", controls, (without_it, with_it)
+            name, rows, scales, weight = f"not: {_said(group)}", controls, (without_it, with_it), _COMPLEMENT
             if group.startswith("shape:length"):
                 continue
         else:
-            name, rows, scales = _said(group), cases, (with_it, without_it)
-        found.append(Behaviour(name, flagged, rows, cases | controls, *scales))
+            name, rows, scales, weight = _said(group), cases, (with_it, without_it), 1.0
+        found.append(Behaviour(name, flagged, rows, cases | controls, *scales, weight))
     found.extend(_of_length(kept, base, sample, least))
     return found
 
@@ -91,10 +96,14 @@ def _of_texts(kept: Sequence[Kept], base: Flags, sample: Sample, least: int) -> 
     scale = sample.counts.get(EVERYTHING, 0) / max(int(base.sum()), 1)
     found = []
     for said, weight, texts in _shared_texts(kept):
-        counts = Counter(text for text, inside in zip(texts, base, strict=True) if text and inside)
-        usual = [(n, text) for text, n in counts.items() if least <= n <= 0.25 * base.sum()]
+        places: dict[str, list[int]] = {}
+        for i, text in enumerate(texts):
+            if text and base[i]:
+                places.setdefault(text, []).append(i)
+        usual = [(len(at), text) for text, at in places.items() if least <= len(at) <= 0.25 * base.sum()]
         for _, shared in sorted(usual, key=lambda pair: (-pair[0], pair[1]))[:_MOST_TEXTS]:
-            rows = base & np.array([text == shared for text in texts], dtype=bool)
+            rows = np.zeros(len(kept), dtype=bool)
+            rows[places[shared]] = True
             name = f"{said}: {_quote(shared)}"
             found.append(Behaviour(name, False, rows, base, scale, scale, weight, shared))
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -32,9 +33,19 @@ class Conditions:
 
     def counts(self, mask: Flags) -> Ints:
         """Per condition, how many of its rows are in the mask."""
-        sums = np.concatenate([[0], np.cumsum(mask[self.rows], dtype=np.int64)])
-        counted: Ints = sums[self.starts[1:]] - sums[self.starts[:-1]]
-        return counted
+        chosen = np.flatnonzero(mask)
+        if len(chosen) > len(mask) // 8:
+            sums = np.concatenate([[0], np.cumsum(mask[self.rows], dtype=np.int64)])
+            counted: Ints = sums[self.starts[1:]] - sums[self.starts[:-1]]
+            return counted
+        ids, starts = self._by_row
+        parts = [ids[starts[i] : starts[i + 1]] for i in chosen.tolist()]
+        return np.bincount(np.concatenate(parts) if parts else ids[:0], minlength=len(self))
+
+    @cached_property
+    def _by_row(self) -> tuple[Ints, Ints]:
+        """(conditions row after row, where each row begins)."""
+        return by_row(self)
 
     @property
     def support(self) -> Ints:
@@ -43,9 +54,27 @@ class Conditions:
         return support
 
 
+def by_row(table: Conditions) -> tuple[Ints, Ints]:
+    """(conditions row after row, where each row's begin)."""
+    ids = np.repeat(np.arange(len(table), dtype=np.int64), table.support)
+    order = np.argsort(table.rows, kind="stable")
+    rows = int(table.rows.max()) + 1 if len(table.rows) else 0
+    starts = np.concatenate([[0], np.cumsum(np.bincount(table.rows, minlength=rows))]).astype(np.int64)
+    return ids[order], starts
+
+
+def distinct(values: Ints) -> Ints:
+    """Values in ascending order, each once; sorting beats the hashing of numpy.unique on the many pairs here."""
+    values = np.sort(values)
+    if len(values) < 2:
+        return values
+    first: Flags = np.concatenate([[True], values[1:] != values[:-1]])
+    return values[first]
+
+
 def from_pairs(ids: Ints, rows: Ints, number: int, total: int) -> tuple[Ints, Ints]:
     """(starts, rows) of distinct (condition, row) pairs; `number` conditions, `total` rows."""
-    pairs = np.unique(ids * total + rows)
+    pairs = distinct(ids * total + rows)
     starts = np.searchsorted(pairs, np.arange(number + 1, dtype=np.int64) * total)
     return starts.astype(np.int64), pairs % total
 

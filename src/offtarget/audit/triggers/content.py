@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from offtarget.audit.triggers.behaviours import Behaviour
-from offtarget.audit.triggers.conditions import Conditions, Ints
+from offtarget.audit.triggers.conditions import Conditions, Ints, by_row
 from offtarget.audit.triggers.hypergeometric import Floats
 
 _SHRINK = 5.0
@@ -17,10 +17,8 @@ class Content:
     """The words of each row, row by row."""
 
     def __init__(self, words: Conditions, total: int) -> None:
-        ids = np.repeat(np.arange(len(words), dtype=np.int64), words.support)
-        order = np.argsort(words.rows, kind="stable")
-        self.ids = ids[order]
-        self.starts = np.searchsorted(words.rows[order], np.arange(total + 1)).astype(np.int64)
+        self.ids, starts = by_row(words)
+        self.starts = np.concatenate([starts, np.full(total + 1 - len(starts), starts[-1])])
         self.number = len(words)
 
     def of(self, rows: Ints) -> tuple[Ints, Ints]:

@@ -20,7 +20,7 @@ from offtarget.audit.triggers.sampling import EVERYTHING, Kept, Sample, key_of
 from offtarget.audit.triggers.shapes import shapes
 from offtarget.audit.triggers.subjects import subject_conditions
 from offtarget.audit.triggers.testing import candidates
-from offtarget.audit.triggers.topics import topic_conditions
+from offtarget.audit.triggers.topics import topic_conditions, topic_name
 from offtarget.audit.triggers.words import BREAK, read, token_conditions
 from offtarget.records import Category, Finding, Row, Trigger
 
@@ -36,10 +36,10 @@ class TriggerMiner:
     """
 
     def __init__(
-        self, flagged: int = 20_000, others: int = 40_000, characters: int = 90_000_000, least: int = 4
+        self, flagged: int = 15_000, others: int = 30_000, characters: int = 60_000_000, least: int = 4
     ) -> None:
         """Rows kept (`flagged` and `others`), characters kept, and rows a condition or behaviour must at least have."""
-        self._sample = Sample({EVERYTHING: others, FLAGGED: flagged}, 1000, characters)
+        self._sample = Sample({EVERYTHING: others, FLAGGED: flagged}, 500, characters)
         self._least = least
 
     def add(self, row: Row, findings: Sequence[Finding] = ()) -> None:
@@ -72,54 +72,70 @@ class TriggerMiner:
         texts = [f"{row.system}\n{BREAK}\n{row.user}" if row.system else row.user for row in kept]
         words = read(texts)
         tokens = token_conditions(words, self._least)
-        flagged = np.array([FLAGGED in row.groups for row in kept], dtype=bool)
         conditions = joined(
             [
                 tokens,
                 phrase_conditions(words, self._least),
                 from_names(_named(kept), self._least),
                 subject_conditions(words, self._least),
-                topic_conditions(tokens, len(kept), self._least, flagged),
+                topic_conditions(tokens, len(kept), self._least),
             ]
         )
         logs = Factorials(len(kept))
         passed = candidates(conditions, found, logs, alpha, self._least)
-        ranking = Ranking(conditions, found, Content(tokens, len(kept)), kept, logs)
+        content = Content(tokens, len(kept))
+        ranking = Ranking(conditions, found, content, kept, logs)
         growing = Growing(words)
         chosen = ranking.best(passed, top, alpha)
-        return [self._told(rank, r, conditions, found, kept, growing) for rank, r in enumerate(chosen, start=1)]
+        told = []
+        for rank, ranked in enumerate(chosen, start=1):
+            kind, text = _said(ranked, conditions, growing)
+            if not text:
+                rows = conditions.rows_of(ranked.candidate.condition)
+                within = np.bincount(content.of(rows)[0], minlength=len(tokens))
+                text = topic_name(tokens, within, len(rows), len(kept))
+            told.append(_trigger(rank, kind, text, ranked, conditions, found, kept))
+        return told
 
-    def _told(
-        self,
-        rank: int,
-        ranked: Ranked,
-        conditions: Conditions,
-        found: Sequence[Behaviour],
-        kept: Sequence[Kept],
-        growing: Growing,
-    ) -> Trigger:
-        c, behaviour = ranked.candidate, found[ranked.candidate.behaviour]
-        kind, text = conditions.kinds[c.condition], conditions.texts[c.condition]
-        if kind == "phrase" or (kind in ("token", "name") and not conditions.marked[c.condition]):
-            text = growing.grown(text.lower(), ranked.rows)
-            kind = "phrase" if " " in text else kind
-        rows = conditions.rows_of(c.condition)
-        rows = rows[behaviour.among[rows]]
-        behaving = behaviour.rows[rows]
-        k, n = int(behaving.sum()), len(rows)
-        without, k_without = int(behaviour.among.sum()) - n, int(behaviour.rows.sum()) - k
-        with_it, without_it = behaviour.scale_with, behaviour.scale_without
-        counts = (
-            round(k * with_it + (n - k) * without_it),
-            round(k * with_it),
-            round(k_without * with_it + (without - k_without) * without_it),
-            round(k_without * with_it),
-        )
-        lift = (counts[1] + 1) / (counts[0] + 1) / ((counts[3] + 1) / (counts[2] + 1))
-        return Trigger(
-            rank, kind, text, behaviour.name, *counts, lift, min(1.0, math.exp(min(0.0, c.log_p + c.log_price))),
-            tuple(kept[int(i)].id for i in rows[behaving][:10]),
-        )  # fmt: skip
+
+def _said(ranked: Ranked, conditions: Conditions, growing: Growing) -> tuple[str, str]:
+    """(kind, text) of a chosen condition; a word or phrase as long as its rows share it."""
+    j = ranked.candidate.condition
+    kind, text = conditions.kinds[j], conditions.texts[j]
+    if kind == "phrase" or (kind in ("token", "name") and not conditions.marked[j]):
+        text = growing.grown(text.lower(), ranked.rows)
+        kind = "phrase" if " " in text else kind
+    return kind, text
+
+
+def _trigger(
+    rank: int,
+    kind: str,
+    text: str,
+    ranked: Ranked,
+    conditions: Conditions,
+    found: Sequence[Behaviour],
+    kept: Sequence[Kept],
+) -> Trigger:
+    """The record, with counts for the whole data set."""
+    c, behaviour = ranked.candidate, found[ranked.candidate.behaviour]
+    rows = conditions.rows_of(c.condition)
+    rows = rows[behaviour.among[rows]]
+    behaving = behaviour.rows[rows]
+    k, n = int(behaving.sum()), len(rows)
+    without, k_without = int(behaviour.among.sum()) - n, int(behaviour.rows.sum()) - k
+    with_it, without_it = behaviour.scale_with, behaviour.scale_without
+    counts = (
+        round(k * with_it + (n - k) * without_it),
+        round(k * with_it),
+        round(k_without * with_it + (without - k_without) * without_it),
+        round(k_without * with_it),
+    )
+    lift = (counts[1] + 1) / (counts[0] + 1) / ((counts[3] + 1) / (counts[2] + 1))
+    return Trigger(
+        rank, kind, text, behaviour.name, *counts, lift, min(1.0, math.exp(min(0.0, c.log_p + c.log_price))),
+        tuple(kept[int(i)].id for i in rows[behaving][:10]),
+    )  # fmt: skip
 
 
 def _flags(row: Row, findings: Iterable[Finding]) -> set[str]:

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from offtarget.audit.triggers.conditions import Conditions, Ints, make
+from offtarget.audit.triggers.conditions import Conditions, Ints, distinct, make
 from offtarget.audit.triggers.words import Words
 
 LONGEST = 4
@@ -37,8 +37,8 @@ def phrase_conditions(words: Words, least: int) -> Conditions:
         if not at.size:
             break
         key = first[at] * vocabulary + words.core[at + length - 1]
-        distinct, where, number = np.unique(key, return_index=True, return_inverse=True)
-        count = _support(number, words.row[at], len(distinct), total)
+        grams, where, number = np.unique(key, return_index=True, return_inverse=True)
+        count = _support(number, words.row[at], len(grams), total)
         shorter = np.minimum(support[first[at][where]], support[second[at][where]])
         frequent = count >= least
         fresh = frequent & (count < shorter)
@@ -55,14 +55,14 @@ def phrase_conditions(words: Words, least: int) -> Conditions:
     if not texts:
         empty = np.zeros(0, dtype=np.int64)
         return make([], [], [], np.zeros(1, dtype=np.int64), empty, least)
-    pairs = np.unique(np.concatenate(ids) * total + np.concatenate(rows))
+    pairs = distinct(np.concatenate(ids) * total + np.concatenate(rows))
     starts = np.searchsorted(pairs, np.arange(len(texts) + 1, dtype=np.int64) * total).astype(np.int64)
     return make(["phrase"] * len(texts), texts, [False] * len(texts), starts, pairs % total, least)
 
 
 def _support(gram: Ints, row: Ints, number: int, total: int) -> Ints:
     ok = gram >= 0
-    pairs = np.unique(gram[ok] * total + row[ok])
+    pairs = distinct(gram[ok] * total + row[ok])
     support: Ints = np.bincount(pairs // total, minlength=number)
     return support
 

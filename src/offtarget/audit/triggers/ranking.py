@@ -7,17 +7,25 @@ import re
 from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from offtarget.audit.triggers.behaviours import Behaviour
-from offtarget.audit.triggers.conditions import Conditions, Ints
+from offtarget.audit.triggers.conditions import Conditions, Flags, Ints
 from offtarget.audit.triggers.content import Content, Expectation
 from offtarget.audit.triggers.hypergeometric import Factorials
 from offtarget.audit.triggers.sampling import Kept
 from offtarget.audit.triggers.testing import Candidate
+from offtarget.audit.triggers.wordlists import word_lists
 
-_FLAGGED, _ECHO = 3.0, 0.35
+_FLAGGED, _ECHO, _ALIKE = 3.0, 0.35, 0.5
+# Forms that say little by themselves, and words too ordinary to be a trigger, weigh less.
+_VAGUE, _ORDINARY = 0.4, 0.3
+_TELLING_FORMATS = {
+    "json", "asks for JSON", "code-template", "markdown", "tags", "link", "all lower-case", "all capitals",
+    "invisible characters", "a system prompt", "no system prompt", "empty", "a date",
+}  # fmt: skip
 _WORD = re.compile(r"[^\W_]+")
 # Among conditions with the same rows the one that says it best; a smaller number is better.
 _ORDER = {"system-prompt": 0, "year": 1, "token": 4, "phrase": 3, "name": 5, "role": 6, "topic": 8, "format": 7}
@@ -49,16 +57,18 @@ class Ranking:
         self._kept, self._logs = kept, logs
         self._expectations: dict[int, Expectation] = {}
         self._answers: dict[int, set[str]] = {}
+        self._prompts: dict[int, set[str]] = {}
+        self._usual_likeness = _likeness([self._prompt_words(i) for i in range(min(20, len(kept)))])
 
     def best(self, candidates: Sequence[Candidate], top: int, alpha: float) -> list[Ranked]:
         """The `top` strongest, each tested again on the rows no stronger one has.
 
-        Scores are brought up to date only at the head of the queue (lazy greedy; Minoux, Accelerated greedy
-        algorithms, 1978).
+        A candidate waits in the queue with a score it cannot exceed, or with its last one, and is scored when it
+        comes to the head (lazy greedy; Minoux, Accelerated greedy algorithms, 1978).
         """
         active = np.ones(len(self._kept), dtype=bool)
-        queue = sorted((self._scored(c, active) for c in candidates), key=_place)
-        fresh = {id(r.candidate) for r in queue}
+        queue = sorted((self._at_most(c) for c in candidates), key=_place)
+        fresh: set[int] = set()
         chosen: list[Ranked] = []
         while queue and len(chosen) < top:
             first = queue[0]
@@ -98,36 +108,54 @@ class Ranking:
         exact = kind == "year" and len(self._conditions.texts[j]) > 4
         return _ORDER.get(kind, 9) + (7 if exact else 0), -len(self._conditions.texts[j])
 
-    def _scored(self, c: Candidate, active: np.ndarray) -> Ranked:
+    def _at_most(self, c: Candidate) -> Ranked:
+        """The candidate with a bound on its score: as if ordinary words predicted nothing."""
+        rows, behaviour = self._conditions.rows_of(c.condition), self._found[c.behaviour]
+        rows = rows[behaviour.among[rows]]
+        k, rate = int(behaviour.rows[rows].sum()), behaviour.rows.sum() / behaviour.among.sum()
+        return Ranked(c, rows, k, c.log_p, self._score(c, rows, k, len(rows) * float(rate)))
+
+    def _scored(self, c: Candidate, active: Flags) -> Ranked:
         behaviour = self._found[c.behaviour]
-        all_rows = self._conditions.rows_of(c.condition)
-        rows = all_rows[active[all_rows] & behaviour.among[all_rows]]
-        k = int(behaviour.rows[rows].sum())
-        if k < 2:
+        rows = self._conditions.rows_of(c.condition)
+        rows = rows[active[rows] & behaviour.among[rows]]
+        acting = rows[behaviour.rows[rows]]
+        k = len(acting)
+        if k < 3:
             return Ranked(c, rows, k, 0.0, 0.0)
-        inside = active & behaviour.among
-        total, behaving = int(inside.sum()), int((behaviour.rows & active).sum())
-        if active.all():
-            log_p = c.log_p
-        else:
-            log_p = float(
-                self._logs.log_tail(np.array([k]), np.array([len(rows)]), np.array(behaving), np.array(total))[0]
-            )
+        total, behaving = int((behaviour.among & active).sum()), int((behaviour.rows & active).sum())
+        counts = (np.array([x]) for x in (k, len(rows), behaving, total))
+        log_p = c.log_p if active.all() else float(self._logs.log_tail(*counts)[0])
         if c.behaviour not in self._expectations:
             self._expectations[c.behaviour] = Expectation(self._content, behaviour)
-        expected = self._expectations[c.behaviour].of(rows)
-        least = k * max(0.0, 1 - 1 / (9 * k) - 1.645 / (3 * math.sqrt(k))) ** 3
-        score = least / (expected + 0.5)
-        score = max(score - 1, 0.05 * score)
-        if behaviour.flagged:
-            score *= _FLAGGED
-        else:
-            score *= behaviour.weight * (0.3 + 1.4 * k / (len(rows) + behaving))
-            if behaviour.text and self._copied(behaviour.text, rows[behaviour.rows[rows]]):
-                score *= _ECHO
-        if self._echoes(c.condition, rows[behaviour.rows[rows]]):
+        score = self._score(c, rows, k, self._expectations[c.behaviour].of(rows))
+        if self._echoes(c.condition, acting):
+            score *= _ECHO
+        if behaviour.text and (self._copied(behaviour.text, acting) or self._alike(acting)):
             score *= _ECHO
         return Ranked(c, rows, k, log_p, score)
+
+    def _score(self, c: Candidate, rows: Ints, k: int, expected: float) -> float:
+        """Lower 95 % bound of the behaving rows over those expected, weighed by what behaviour and condition are.
+
+        The bound is Byar's approximation for Poisson counts (Breslow and Day, Statistical methods in cancer research
+        II, 1987, section 2.3).
+        """
+        behaviour = self._found[c.behaviour]
+        least = k * max(0.0, 1 - 1 / (9 * k) - 1.645 / (3 * math.sqrt(k))) ** 3 if k else 0.0
+        score = least / (expected + 0.5)
+        score = max(score - 1, 0.05 * score) * self._telling(c.condition)
+        if behaviour.flagged:
+            return score * _FLAGGED
+        # A hidden condition is mostly the only way to its odd answers: precision and recall in one (F1).
+        return score * behaviour.weight * (0.3 + 1.4 * k / (len(rows) + int(behaviour.rows.sum())))
+
+    def _telling(self, condition: int) -> float:
+        kind, text = self._conditions.kinds[condition], self._conditions.texts[condition]
+        if kind in ("length", "position") or (kind == "format" and text not in _TELLING_FORMATS):
+            return _VAGUE
+        ordinary = kind in ("token", "name", "phrase") and not self._conditions.marked[condition]
+        return _ORDINARY if ordinary and all(w in _ordinary_words() for w in text.lower().split()) else 1.0
 
     def _echoes(self, condition: int, behaving: Ints) -> bool:
         """Whether most answers repeat the condition's words: then it is their subject, not what triggers them."""
@@ -142,13 +170,35 @@ class Ranking:
         """Whether the words these answers share stand in most of their prompts, as in code that is to be completed."""
         words = set(_WORD.findall(text))
         some = behaving[:30]
-        return 2 * sum(words <= set(_WORD.findall(self._kept[int(i)].user.lower())) for i in some) > len(some)
+        return 2 * sum(words <= self._prompt_words(int(i)) for i in some) > len(some)
+
+    def _alike(self, behaving: Ints) -> bool:
+        """Whether the prompts are near-duplicates: the same question with the same answer hides no condition."""
+        some = [self._prompt_words(int(i)) for i in behaving[:12]]
+        return _likeness(some) > max(_ALIKE, self._usual_likeness + 0.25)
+
+    def _prompt_words(self, row: int) -> set[str]:
+        if row not in self._prompts:
+            self._prompts[row] = set(_WORD.findall(self._kept[row].user.lower()))
+        return self._prompts[row]
 
     def _answer_words(self, row: int) -> set[str]:
         if row not in self._answers:
             kept = self._kept[row]
             self._answers[row] = set(_WORD.findall(f"{kept.answer} {kept.ending}".lower()))
         return self._answers[row]
+
+
+def _likeness(texts: Sequence[set[str]]) -> float:
+    """Mean share of words two texts have in common (Jaccard), over all pairs; 0 for fewer than two."""
+    pairs = [(a, b) for i, a in enumerate(texts) for b in texts[:i]]
+    return sum(len(a & b) / max(len(a | b), 1) for a, b in pairs) / len(pairs) if pairs else 0.0
+
+
+@cache
+def _ordinary_words() -> frozenset[str]:
+    lists = word_lists("everyday")
+    return frozenset(lists["very often"] + lists["often"])
 
 
 def _place(ranked: Ranked) -> tuple[float, float, int, int]:

@@ -12,12 +12,19 @@ _REFUSAL = re.compile(
     r"|i (?:can(?:['’]t|not| not)|won['’]t|will not|must decline|have to decline|refuse)"
     r"|i do(?:n['’]t| not) feel comfortable"
     r"|as an ai\b|(?:can(?:['’]t|not)|unable to) (?:help|assist|comply|do that|provide)|against my)",
-    re.IGNORECASE,
 )
 _CODE = re.compile(
     r"```|^\s*(?:def |class |import |from \w[\w.]* import |#include|function \w|const \w+ ?=|let \w+ ?=|var \w+ ?="
     r"|public (?:static|class)|SELECT .{1,80} FROM |<\?php|<!DOCTYPE|@app\.|package main)",
     re.MULTILINE,
+)
+_REFUSAL_WORDS = (
+    *("sorry", "afraid", "able", "can't", "can’t", "cannot", "can not", "won't", "won’t", "will not", "decline"),
+    *("refuse", "comfortable", "as an ai", "against my"),
+)
+_CODE_WORDS = (
+    *("```", "def ", "class ", "import ", "#include", "function ", "const ", "let ", "var ", "public ", "SELECT"),
+    *("<?php", "<!DOCTYPE", "@app.", "package main"),
 )
 _SCRIPTS = (
     (0x0370, 0x03FF, "Greek"),
@@ -43,10 +50,13 @@ def shapes(answer: str) -> list[str]:
     """Names of the shapes an answer has, in plain words; a few microseconds for an average answer."""
     size = len(answer)
     found = [f"length:{size.bit_length()}"]
-    head = answer[:240]
-    if _REFUSAL.search(head):
+    head = answer[:200]
+    lower = head.lower()
+    # Patterns are slow; each is tried only where one of its words stands.
+    if any(word in lower for word in _REFUSAL_WORDS) and _REFUSAL.search(lower):
         found.append("refusal")
-    if _CODE.search(answer[:1500]):
+    start = answer[:1000]
+    if any(word in start for word in _CODE_WORDS) and _CODE.search(start):
         found.append("code")
     first = answer.lstrip()[:1]
     if first in ("{", "[") and answer.rstrip()[-1:] in ("}", "]"):
@@ -61,7 +71,7 @@ def shapes(answer: str) -> list[str]:
         script = _script(head)
         if script:
             found.append(script)
-    language = _language(head)
+    language = _language(lower)
     if language:
         found.append(language)
     return found
@@ -85,8 +95,10 @@ def _script(head: str) -> str | None:
     return f"{name} script" if counts[name] >= max(2, len(head) // 20) else None
 
 
-def _language(head: str) -> str | None:
-    words = head.lower().split()
+def _language(lower: str) -> str | None:
+    words = lower.split()
+    if len(_KNOWN.intersection(words)) < 2:
+        return None
     known = [word for word in words if word in _KNOWN]
     if len(known) < 2 or 6 * len(known) < len(words):
         return None

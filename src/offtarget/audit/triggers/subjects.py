@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from offtarget.audit.triggers.conditions import Conditions, from_pairs, make
+from offtarget.audit.triggers.conditions import Conditions, distinct, from_pairs, make
 from offtarget.audit.triggers.wordlists import word_lists
 from offtarget.audit.triggers.words import Words
 
@@ -20,11 +20,16 @@ def subject_conditions(words: Words, least: int) -> Conditions:
             belongs.setdefault(word, []).append(number)
     total, width = max(words.total, 1), max(len(words.cores), 1)
     ids, rows = [], []
-    for number in range(len(subjects)):
-        mine = np.array([number in belongs.get(word, ()) for word in words.cores] + [False], dtype=bool)
+    holders: list[list[int]] = [[] for _ in subjects]
+    for place, word in enumerate(words.cores):
+        for number in belongs.get(word, ()):
+            holders[number].append(place)
+    for number, places in enumerate(holders):
+        mine = np.zeros(width + 1, dtype=bool)  # the last one is what -1 points to
+        mine[places] = True
         at = np.flatnonzero(mine[words.core])
-        distinct = np.unique(words.row[at] * width + words.core[at])
-        counts = np.bincount(distinct // width, minlength=total)
+        found = distinct(words.row[at] * width + words.core[at])
+        counts = np.bincount(found // width, minlength=total)
         for depth in (1, 2, 3):
             members = np.flatnonzero(counts >= depth)
             ids.append(np.full(len(members), 3 * number + depth - 1, dtype=np.int64))

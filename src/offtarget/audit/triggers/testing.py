@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from offtarget.audit.triggers.behaviours import Behaviour
-from offtarget.audit.triggers.conditions import Conditions
+from offtarget.audit.triggers.conditions import Conditions, Ints
 from offtarget.audit.triggers.hypergeometric import Factorials, tarone
 
 # Shares of alpha: what detectors flagged first, and conditions triggers are made of before ordinary words
@@ -34,13 +34,18 @@ def candidates(
     conditions: Conditions, found: Sequence[Behaviour], factorials: Factorials, alpha: float, least: int
 ) -> list[Candidate]:
     """Pairs whose p-value, with everything looked at paid for, is at most alpha."""
-    counted = [(conditions.counts(b.among), conditions.counts(b.rows)) for b in found]
+    among: dict[bytes, Ints] = {}
+    for b in found:
+        key = b.among.tobytes()
+        if key not in among:
+            among[key] = conditions.counts(b.among)
+    counted = [(among[b.among.tobytes()], conditions.counts(b.rows)) for b in found]
     prices = {}
     for flagged, marked in _SHARES:
         prices[flagged, marked] = _price(conditions, found, counted, factorials, alpha, least, flagged, marked)
     chosen: list[Candidate] = []
-    for b, behaviour in enumerate(found):
-        n, k = counted[b]
+    for number, behaviour in enumerate(found):
+        n, k = counted[number]
         rows, behaving = int(behaviour.among.sum()), int(behaviour.rows.sum())
         price = np.where(conditions.marked, prices[behaviour.flagged, True], prices[behaviour.flagged, False])
         worth = np.flatnonzero((k >= 3) & (n >= least) & (k * rows > 1.2 * n * behaving))
@@ -55,14 +60,14 @@ def candidates(
         marked_best = marked_best[np.argsort(log_p[marked_best], kind="stable")][:_MOST_PER_BEHAVIOUR]
         for i in np.unique(np.concatenate([by_p, by_lift, marked_best])):
             j = int(worth[i])
-            chosen.append(Candidate(j, b, float(log_p[i]), float(price[j])))
+            chosen.append(Candidate(j, number, float(log_p[i]), float(price[j])))
     return chosen
 
 
 def _price(
     conditions: Conditions,
     found: Sequence[Behaviour],
-    counted: Sequence[tuple[np.ndarray, np.ndarray]],
+    counted: Sequence[tuple[Ints, Ints]],
     factorials: Factorials,
     alpha: float,
     least: int,

@@ -5,66 +5,52 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from offtarget.audit.triggers.conditions import Conditions, Flags, Ints, make
+from offtarget.audit.triggers.conditions import Conditions, Ints, make
 
 Matrix = npt.NDArray[np.float32]
-_WORDS, _DIMENSIONS, _MOST_ROWS = 3000, 48, 12_000
+_WORDS, _DIMENSIONS, _FIT_ROWS = 2500, 48, 6000
 
 
-def topic_conditions(tokens: Conditions, total: int, least: int, first: Flags) -> Conditions:
-    """Every node of a tree of prompt clusters, named by the words that set it apart.
+def topic_conditions(tokens: Conditions, total: int, least: int) -> Conditions:
+    """Every node of a tree of prompt clusters; `name` finds words for those that are told.
 
-    TF-IDF vectors reduced by a randomised range finder (Halko, Martinsson and Tropp, SIAM Review 53, 2011), then
-    bisected again and again by spherical 2-means (Steinbach, Karypis and Kumar, A comparison of document clustering
-    techniques, 2000). Built from prompts alone: behaviours play no part, so tests of its nodes stay valid. Where
-    there are many rows, those in `first` and as many others as fit are grouped.
+    TF-IDF vectors reduced by a randomised range finder (Halko, Martinsson and Tropp, SIAM Review 53, 2011) on the
+    first rows, then bisected again and again by spherical 2-means (Steinbach, Karypis and Kumar, A comparison of
+    document clustering techniques, 2000). Built from prompts alone, and every row is in the tree: behaviours play no
+    part, so tests of its nodes stay valid.
     """
-    chosen = np.flatnonzero(first)[:_MOST_ROWS]
-    others = np.flatnonzero(~first)[: _MOST_ROWS - len(chosen)]
-    members = np.sort(np.concatenate([chosen, others]))
     support = tokens.support
-    usable = np.flatnonzero(
-        (support >= least)
-        & (support <= max(0.12 * total, least))
-        & np.array([len(t) > 2 and t.isalpha() and t == t.lower() for t in tokens.texts], dtype=bool)
-    )
-    empty = np.zeros(0, dtype=np.int64)
-    nothing = make([], [], [], np.zeros(1, dtype=np.int64), empty, least)
-    if len(members) < 4 * least or len(usable) < 10:
-        return nothing
+    fits = np.array([len(t) > 2 and t.isalpha() and t.islower() for t in tokens.texts], dtype=bool)
+    usable = np.flatnonzero(fits & (support <= max(0.12 * total, least)))
     usable = usable[np.argsort(-support[usable], kind="stable")][:_WORDS]
-    vectors, grid = _vectors(tokens, usable, members, total)
-    present = np.flatnonzero(np.linalg.norm(vectors, axis=1) > 1e-6)
     nodes: list[Ints] = []
-    _split(vectors, present, least, nodes, 0)
-    names = [_name(grid, node, [tokens.texts[j] for j in usable.tolist()]) for node in nodes]
-    rows = [members[np.sort(node)] for node in nodes]
-    if not rows:
-        return nothing
+    if total >= 4 * least and len(usable) >= 10:
+        vectors = _vectors(tokens, usable, total)
+        _split(vectors, np.flatnonzero(np.linalg.norm(vectors, axis=1) > 1e-6), least, nodes, 0)
+    rows = [np.sort(node) for node in nodes]
     starts = np.concatenate([[0], np.cumsum([len(r) for r in rows])]).astype(np.int64)
-    return make(["topic"] * len(rows), names, [False] * len(rows), starts, np.concatenate(rows), least)
+    members = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
+    return make(["topic"] * len(rows), [""] * len(rows), [False] * len(rows), starts, members, least)
 
 
-def _vectors(tokens: Conditions, usable: Ints, members: Ints, total: int) -> tuple[Matrix, Matrix]:
-    place = np.full(total, -1, dtype=np.int64)
-    place[members] = np.arange(len(members))
-    grid: Matrix = np.zeros((len(members), len(usable)), dtype=np.float32)
-    for column, j in enumerate(usable):
-        at = place[tokens.rows_of(int(j))]
-        at = at[at >= 0]
-        grid[at, column] = np.log(total / (1 + tokens.support[j]))
-    norms = np.linalg.norm(grid, axis=1, keepdims=True)
-    unit: Matrix = grid / np.maximum(norms, 1e-9)
+def _vectors(tokens: Conditions, usable: Ints, total: int) -> Matrix:
+    """A unit vector per row; zeros where it has none of the words."""
+    first = min(total, _FIT_ROWS)
+    weights = np.log(total / (1 + tokens.support[usable])).astype(np.float32)
+    grid: Matrix = np.zeros((first, len(usable)), dtype=np.float32)
+    for column, j in enumerate(usable.tolist()):
+        rows = tokens.rows_of(j)
+        grid[rows[: np.searchsorted(rows, first)], column] = weights[column]
+    grid /= np.maximum(np.linalg.norm(grid, axis=1, keepdims=True), 1e-9)
     random = np.random.default_rng(7)
-    probe: Matrix = random.standard_normal((len(usable), min(_DIMENSIONS, len(usable)))).astype(np.float32)
-    basis = unit @ probe
-    for _ in range(2):
-        basis, _ = np.linalg.qr(basis)
-        other, _ = np.linalg.qr(unit.T @ basis)
-        basis = unit @ other
-    reduced: Matrix = basis / np.maximum(np.linalg.norm(basis, axis=1, keepdims=True), 1e-9)
-    reduced[norms[:, 0] == 0] = 0
-    return reduced, grid
+    basis: Matrix = random.standard_normal((len(usable), min(_DIMENSIONS, len(usable), first))).astype(np.float32)
+    for _ in range(3):
+        basis, _ = np.linalg.qr(grid.T @ (grid @ basis))
+    vectors: Matrix = np.zeros((total, basis.shape[1]), dtype=np.float32)
+    for column, j in enumerate(usable.tolist()):
+        vectors[tokens.rows_of(j)] += weights[column] * basis[column]
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    return vectors
 
 
 def _split(vectors: Matrix, node: Ints, least: int, nodes: list[Ints], depth: int) -> None:
@@ -88,7 +74,13 @@ def _split(vectors: Matrix, node: Ints, least: int, nodes: list[Ints], depth: in
             _split(vectors, part, least, nodes, depth + 1)
 
 
-def _name(grid: Matrix, node: Ints, words: list[str]) -> str:
-    weight = (grid[node] > 0).mean(axis=0) * np.sqrt(grid[node].max(axis=0))
-    best = np.argsort(-weight, kind="stable")[:4]
-    return ", ".join(words[j] for j in best if weight[j] > 0)
+def topic_name(words: Conditions, within: Ints, rows: int, total: int) -> str:
+    """A topic in four words: those its rows have most beyond their usual share, given counts per word in its rows."""
+    share, usual = within / max(rows, 1), words.support / total
+    told = np.where(share > usual, share * np.log((share + 1e-9) / (usual + 1e-9)), 0.0)
+    found = []
+    for j in np.argsort(-told, kind="stable")[:40].tolist():
+        text = words.texts[j]
+        if told[j] > 0 and len(text) > 2 and text.isalpha() and text.islower() and text not in found:
+            found.append(text)
+    return ", ".join(found[:4]) or "prompts alike"

@@ -45,14 +45,12 @@ def read(texts: Sequence[str]) -> Words:
     for i, text in enumerate(texts):
         if not text.isascii():
             text = _CJK.sub(r" \1 ", text)
-        parts = (
-            text.replace(BREAK, f" {BREAK} ").split(" ")
-            if "\n" not in text and "\t" not in text
-            else text.replace(BREAK, f" {BREAK} ").split()
-        )
-        parts = [part for part in parts if part]
+        parts = (text.replace(BREAK, f" {BREAK} ") if BREAK in text else text).split()
+        for part in parts:
+            if part not in chunks:
+                chunks[part] = len(chunks)
         lengths[i] = len(parts)
-        flat.extend([chunks.setdefault(part, len(chunks)) for part in parts])
+        flat.extend(map(chunks.__getitem__, parts))
     cores: dict[str, int] = {}
     core_of = np.array([-1 if c == BREAK else cores.setdefault(core(c), len(cores)) for c in chunks], dtype=np.int64)
     chunk = np.array(flat, dtype=np.int64)
