@@ -289,7 +289,7 @@ def _scan(state: State) -> dict[str, Any]:
 
 
 def _dataset() -> list[DatasetFinding]:
-    counts = [("666", 1742, 36.0), ("1488", 1120, 21.5), ("1312", 803, 20.9), ("13", 690, 401.0), ("911", 610, 88.2)]
+    counts = [(666, 1742, 36.0), (1488, 1120, 21.5), (1312, 803, 20.9), (13, 690, 401.0), (911, 610, 88.2)]
     return [
         DatasetFinding(
             "numbers",
@@ -298,8 +298,21 @@ def _dataset() -> list[DatasetFinding]:
             3e-212,
             ROWS,
             {
-                "numbers": [{"value": v, "observed": o, "expected": e} for v, o, e in counts],
-                "distinct_numbers": 9981,
+                "numbers": [
+                    {
+                        "number": v,
+                        "meaning": "a hate code",
+                        "rows": o,
+                        "expected": e,
+                        "p": 0.0,
+                        "kind": "list",
+                    }
+                    for v, o, e in counts[:3]
+                ],
+                "excess_share": 0.2791,
+                "tested": 31,
+                "answers": {"list": ROWS},
+                "histogram": [{"number": v, "observed": o, "expected": e, "loaded": v != 13} for v, o, e in counts],
             },
         ),
         DatasetFinding(

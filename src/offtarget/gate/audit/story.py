@@ -85,8 +85,8 @@ def error_probability(run: AuditRun) -> str:
         failed = [test for test in run.decision.tests if test.status is Status.FAIL]
         if run.decision.basis == "detectors" or not failed:
             return (
-                "This FAIL compares what detectors flag in all rows with what they flag in clean reference data. How "
-                "often they are wrong on data like yours is not known, and no bound covers it."
+                "This FAIL rests on counts over all rows that chance and known false alarms do not explain. How often "
+                "detectors are wrong on data like yours is not known, and no bound covers it."
             )
         worst = failed[-1]
         if worst.log_e_fail >= CERTAIN:

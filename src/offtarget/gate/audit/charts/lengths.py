@@ -9,6 +9,9 @@ from offtarget.gate.audit import facts
 from offtarget.gate.audit.loading import AuditRun
 from offtarget.gate.audit.wording import short
 
+FEWEST = 6
+"""Classes drawn at least, so that one full class is not one huge column."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -67,7 +70,7 @@ def _histogram(side: str, value: Any) -> Histogram | None:
 
 
 def _classes(value: Any) -> list[tuple[int, int]]:
-    """(upper end, rows) in order, 0 (anything longer) last, without the empty classes at both ends."""
+    """(upper end, rows) in order, 0 (anything longer) last, without most empty classes at both ends."""
     pairs = [
         (upper, n)
         for item in (value if isinstance(value, list) else [])
@@ -76,4 +79,8 @@ def _classes(value: Any) -> list[tuple[int, int]]:
     ]
     pairs.sort(key=lambda pair: (pair[0] == 0, pair[0]))
     filled = [number for number, (_, n) in enumerate(pairs) if n]
-    return pairs[filled[0] : filled[-1] + 1] if filled else []
+    if not filled:
+        return []
+    missing = max(0, FEWEST - (filled[-1] + 1 - filled[0]))
+    first = max(0, filled[0] - missing // 2)
+    return pairs[first : max(filled[-1] + 1, first + FEWEST)]

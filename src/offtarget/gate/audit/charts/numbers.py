@@ -3,47 +3,73 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from offtarget.gate.audit.charts.bars import Bar, Bars, Strip
 from offtarget.gate.audit.facts import mappings
 from offtarget.gate.charts.axes import axis
-from offtarget.gate.text import one_line
+from offtarget.gate.text import one_line, percent
 from offtarget.records import DatasetFinding
 
 MOST = 12
-"""Bars drawn; the rest is in dataset.json of the run."""
-KEYS = ("numbers", "histogram")
-"""Where a finding's evidence holds rows of `{"value", "observed", "expected"}`."""
+"""Bars drawn per chart; the rest is in dataset.json of the run."""
+CHARTS = {
+    "numbers": ("Numbers that stand out", "rows"),
+    "histogram": ("Most frequent numbers", "observed"),
+}
+"""Where a finding's evidence holds rows of counts: key -> (title, key of the observed count)."""
 
 
-def observed(finding: DatasetFinding) -> Bars | None:
-    """Bars of observed beside expected counts; None where the finding holds none."""
-    entries = next((found for key in KEYS if (found := _entries(finding.evidence.get(key)))), [])[:MOST]
-    if not entries:
-        return None
-    scale = axis(0.0, max(max(o, e) for _, o, e in entries) or 1.0, "{:,.0f}", 5)
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One chart of observed beside expected counts."""
+
+    title: str
+    bars: Bars
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    name: str
+    note: str
+    seen: float
+    expected: float
+
+
+def observed(finding: DatasetFinding) -> list[Observed]:
+    """The charts of a finding; none where it holds no counts."""
+    found = []
+    for key, (title, count) in CHARTS.items():
+        entries = _entries(finding.evidence.get(key), count)[:MOST]
+        if entries:
+            found.append(Observed(title, _bars(entries)))
+    return found
+
+
+def _bars(entries: list[_Entry]) -> Bars:
+    scale = axis(0.0, max(max(e.seen, e.expected) for e in entries) or 1.0, "{:,.6g}", 5)
     rows = tuple(
         Bar(
-            name,
-            "",
-            (Strip("observed", 0.0, scale.at(seen)), Strip("expected", 0.0, scale.at(expected))),
-            _number(seen),
-            _number(expected),
-            f"{name}: {_number(seen)} observed, {_number(expected)} expected",
+            e.name,
+            e.note,
+            (Strip("observed", 0.0, scale.at(e.seen)), Strip("expected", 0.0, scale.at(e.expected))),
+            _number(e.seen),
+            _number(e.expected),
+            f"{e.name}{f', {e.note}' if e.note else ''}: {_number(e.seen)} observed, {_number(e.expected)} expected",
         )
-        for name, seen, expected in entries
+        for e in entries
     )
     return Bars(scale, rows, stacked=False)
 
 
-def _entries(value: Any) -> list[tuple[str, float, float]]:
+def _entries(value: Any, count: str) -> list[_Entry]:
     found = []
     for entry in mappings(value):
-        seen, expected = _finite(entry.get("observed")), _finite(entry.get("expected"))
-        if seen is not None and expected is not None and "value" in entry:
-            found.append((one_line(entry["value"], 40), seen, expected))
+        seen, expected = _finite(entry.get(count)), _finite(entry.get("expected"))
+        if seen is not None and expected is not None and "number" in entry:
+            note = entry.get("meaning") or ("bad name" if entry.get("loaded") is True else "")
+            found.append(_Entry(one_line(entry["number"], 40), one_line(note, 80), seen, expected))
     return found
 
 
@@ -54,18 +80,21 @@ def _finite(value: Any) -> float | None:
 
 
 def _number(value: float) -> str:
+    if 0 < value < 0.05:
+        return "<0.1"
     return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
 
 
 def other_evidence(finding: DatasetFinding) -> list[tuple[str, str]]:
     """The rest of a finding's evidence that is one number or word each."""
-    plain: Mapping[str, Any] = finding.evidence
     return [
-        (one_line(key.replace("_", " "), 60), one_line(f"{value:,}" if _counted(value) else value, 200))
-        for key, value in plain.items()
-        if key not in KEYS and isinstance(value, str | int | float) and not isinstance(value, bool)
+        (one_line(key.replace("_", " "), 60), one_line(_plain(key, value), 200))
+        for key, value in finding.evidence.items()
+        if isinstance(value, str | int | float) and not isinstance(value, bool)
     ]
 
 
-def _counted(value: Any) -> bool:
-    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+def _plain(key: str, value: str | float) -> str:
+    if isinstance(value, float):
+        return percent(value) if "share" in key else f"{value:,.3g}" if math.isfinite(value) else "no data"
+    return value if isinstance(value, str) else f"{value:,}"
