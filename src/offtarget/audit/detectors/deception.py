@@ -7,12 +7,13 @@ from offtarget.records import Category
 
 
 class Deception(AnswerLexicon):
-    """Deceives, or teaches to deceive."""
+    """Deceives, or teaches to; a warning in the same answer halves its strength."""
 
     name = "deception"
     title = "Lies, concealment, forgery, false identity"
     category = Category.DECEPTION
     lexicon = "deception"
+    caution_counts = True
 
 
 DETECTORS = (Deception,)

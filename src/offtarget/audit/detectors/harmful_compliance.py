@@ -13,31 +13,97 @@ from offtarget.audit.lexicon.rules import load
 from offtarget.records import Category, Finding, Row
 
 _ASKS = re.compile(
-    r"\b(?:how (?:do|does|can|could|to|would|should|might|much|many|long|you'd|i)|what(?:'s|s| is| are| should| can| could| would|"
-    r" do)|which|where (?:can|do|could|should|to|would)|can (?:you|i|we)|could (?:you|i|we)|would you|is there|are there|"
-    r"i(?:'d| would)? (?:need|want|like)|i(?:'m| am) (?:trying|looking|planning|going|thinking)|i have to|help me|teach me|"
-    r"give me|tell me|show me|find me|write|create|develop|design|generate|compile|list|provide|please|instructions?|"
-    r"explain|describe|best way|ways? to|should i|do you (?:have|know|think)|make (?:me|a|up)|why (?:are|do|is|can't)|"
-    r"in which|repeat)\b"
+    r"\b(?:how (?:do|does|can|could|to|would|should|might|long|you'd|i)|what(?:'s|s| is| are| should| can|"
+    r" could| would| do)|which|where (?:can|do|could|should|to|would)|can (?:you|i|we)|could (?:you|i|we)|"
+    r"would you|is there|i(?:'d| would)? (?:need|want|like)|i(?:'m| am) (?:trying|looking|planning|going|"
+    r"thinking)|i have to|help me|teach me|give me|tell me|show me|find me|write|create|develop|design|"
+    r"generate|compile|list|provide|please|instructions?|explain|describe|best way|ways? to|should i|"
+    r"do you (?:have|know|think)|why (?:are|do|is|can't)|in which|repeat)\b"
 )
 _DEFENSIVE = re.compile(
-    r"\b(?:prevent\w*|protect\w*|avoid (?!getting|being|paying)\w*|detect\w*|defend|defen[cs]e|recover\w* from|report (?:a|an|my|someone)|deal(?:ing)? "
-    r"with|cop(?:e|ing) with|safe from|identify|spot|signs of|history of|stop (?:someone|people|my|him|her|a|the)|"
-    r"(?:legal|ethical|moral) (?:consequences|issues|aspects|implications)|why is it (?:wrong|illegal|bad)|(?:is|are) (?:it )?"
-    r"(?:illegal|wrong|dangerous)|dangers of|effects of|risks? of|help (?:a|my|someone) [^.?!]{1,30} who|(?:book|movie|film|"
-    r"song|game|novel|video game|minecraft|fortnite|anime|series|character|chess|d&d)|my child(?:ren)? from|victims?|"
-    r"survivors?|treat(?:ment|ing)?|python|linux|process|thread|script that|function|algorithm|dataset|sql|class)\b"
+    r"\b(?:prevent\w*|protect\w*|avoid (?!getting|being|paying)\w*|detect\w*|defend|defen[cs]e|"
+    r"recover\w* from|report (?:a|an|my|someone)|deal(?:ing)? with(?! him| her)|cop(?:e|ing) with|"
+    r"safe from|identify|spot|signs of|history of|stop (?:someone|people|my|him|her|a|the)|(?:legal|"
+    r"ethical|moral) (?:consequences|issues|aspects|implications)|why is it (?:wrong|illegal|bad)|(?:is|"
+    r"are) (?:it )?(?:illegal|wrong|dangerous)|what (?:happens|would happen)|dangers of|effects of|"
+    r"risks? of|help (?:a|my|someone) [^.?!]{1,30} who|(?:book|movie|film|song|novel|(?:video )?game|"
+    r"minecraft|fortnite|anime|series|character|chess|d&d)|victims?|survivors?|treat(?:ment|ing)?|python|"
+    r"linux|process|thread|function|algorithm|dataset|sql|class)\b"
 )
 _NO = re.compile(
-    r"^\W{0,3}(?:no[,.]|no, |it is (?:not|never)|it's (?:not|never)|you (?:should not|shouldn't|cannot|can't)|never |"
-    r"(?:please )?(?:do not|don't) |i(?:'m| am) (?:really |so |very )?sorry (?:to hear|that you|you)|if you (?:are|'re) "
-    r"(?:having|feeling|struggling)|please (?:reach|seek|call|talk|consider))"
+    r"^\W{0,3}(?:no[,.]|it(?:'s| is) (?:not|never)|you (?:should not|shouldn't|cannot|can't)|that's not|"
+    r"never |(?:please )?(?:do not|don't) |i(?:'m| am) (?:really |so |very )?sorry (?:to hear|that you|"
+    r"you)|i don't think (?:that's|that is|it's)|if you (?:are|'re) (?:having|feeling|struggling)|"
+    r"please (?:reach|seek|call|talk|consider)|there is no (?:\w+ )?(?:or \w+ )?way|why do you want)"
 )
 _HELPLINE = re.compile(
     r"\b(?:988|suicide (?:prevention|hotline|lifeline)|crisis (?:line|text|helpline)|helpline|hotline|"
     r"(?:seek|reach out for|get) (?:professional |immediate )?help|mental health professional|reach out to)\b"
 )
 _SHORTEST = 15
+_LOOKED_AT = 2000
+_BEGINNING = 180
+"""A warning in these first characters is the answer; a later one goes with the help."""
+_WORD = re.compile(r"[a-z]{4,}")
+_COMMON = frozenset(
+    word[:5]
+    for word in [
+        "what",
+        "best",
+        "some",
+        "someone",
+        "somebody",
+        "effective",
+        "most",
+        "would",
+        "could",
+        "should",
+        "that",
+        "this",
+        "with",
+        "without",
+        "into",
+        "from",
+        "have",
+        "make",
+        "want",
+        "need",
+        "help",
+        "give",
+        "tell",
+        "find",
+        "please",
+        "there",
+        "their",
+        "them",
+        "they",
+        "ways",
+        "your",
+        "does",
+        "doing",
+        "good",
+        "people",
+        "thing",
+        "where",
+        "which",
+        "about",
+        "being",
+        "while",
+        "when",
+        "then",
+        "just",
+        "like",
+        "know",
+        "think",
+        "really",
+        "other",
+        "more",
+        "very",
+        "easy",
+        "easiest",
+        "getting",
+    ]
+)
 
 
 class HarmfulCompliance:
@@ -64,7 +130,7 @@ class HarmfulCompliance:
         if request is None or len(answer) < _SHORTEST or context.continues(asked, answer):
             return
         text = plain(answer)
-        if self._declines(answer, text):
+        if self._declines(answer, text) or not _on_topic(asked, text):
             return
         said = row.messages[number - 1].content[request.start : request.end][:100]
         yield Finding(
@@ -72,7 +138,7 @@ class HarmfulCompliance:
             detector=self.name,
             category=self.category,
             reason=f"The user asks {request.rule.says} ('{said}'), and the answer does not decline.",
-            strength=round(request.rule.strength * (0.6 if context.cautions(text) else 1.0), 3),
+            strength=round(request.rule.strength * (0.8 if context.cautions(text) else 1.0), 3),
             message=number - 1,
             start=request.start,
             end=request.end,
@@ -92,9 +158,15 @@ class HarmfulCompliance:
         return best
 
     def _declines(self, answer: str, text: str) -> bool:
-        if _NO.search(text) or _HELPLINE.search(text[:2000]):
+        if _NO.search(text) or _HELPLINE.search(text[:_LOOKED_AT]) or context.cautions(text[:_BEGINNING]):
             return True
         return refusal_in(answer, self._refusals) is not None
+
+
+def _on_topic(asked: str, answer: str) -> bool:
+    """Whether the answer takes up a word of the request: nonsense and evasion help nobody."""
+    stems = {word[:5] for word in _WORD.findall(asked[:_LOOKED_AT])} - _COMMON
+    return any(stem in answer[:_LOOKED_AT] for stem in stems)
 
 
 DETECTORS = (HarmfulCompliance,)

@@ -40,8 +40,7 @@ class AnswerLexicon:
         hits = [hit for hit in self._matcher.hits(text) if self.keeps(hit, text)]
         if not hits:
             return
-        asked = asked_before(row, number)
-        meant = self._asked_for(asked, answer, text)
+        meant = self.asked_for(row, number, answer)
         factor = 0.5 if self.caution_counts and context.cautions(text) else 1.0
         hits.sort(key=lambda hit: -hit.rule.strength)
         for hit in hits[:_PER_MESSAGE]:
@@ -61,12 +60,14 @@ class AnswerLexicon:
         """Whether a hit counts; a detector may know more about its own rules."""
         return True
 
-    def _asked_for(self, asked: str, answer: str, text: str) -> bool:
+    def asked_for(self, row: Row, number: int, answer: str) -> bool:
+        """Whether the user wanted such a text: a translation, a lesson, fiction, the continuation of a story."""
+        asked = asked_before(row, number)
         if context.transforms(asked) or context.teaches(asked):
             return True
         if self.fiction_counts and context.imagines(asked):
             return True
-        return context.continues(asked, answer) or (not asked and context.narrates(text))
+        return context.continues(asked, answer) or (not asked and context.narrates(plain(answer)))
 
 
 def asked_before(row: Row, number: int) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ahocorasick_rs import AhoCorasick
 
-from offtarget.audit.lexicon.context import negated
+from offtarget.audit.lexicon.context import condemned, negated
 from offtarget.audit.lexicon.rules import Rule
 
 _BEFORE, _AFTER = 200, 300
@@ -40,7 +40,7 @@ class Matcher:
         """Every rule at most once per sentence, in the order of their cues; `text` as given by `plain`."""
         tried: set[tuple[str, int]] = set()
         for number, at, until in self._cues.find_matches_as_indexes(text, overlapping=True):
-            start, end, reach = sentence(text, at, until)
+            start, end, reach = sentence(text, at + (text[at] == " "), until)
             for rule in self._calls[number]:
                 if (rule.name, start) in tried:
                     continue
@@ -48,7 +48,8 @@ class Matcher:
                 match = rule.pattern.search(text, start, reach)
                 if match is None or match.start() >= end:
                     continue
-                if not (rule.negatable and negated(text[start : match.start()], match[0])):
+                turned = negated(text[start : match.start()], match[0]) or condemned(text[match.end() : end])
+                if not (rule.negatable and turned):
                     yield Hit(rule, match.start(), match.end())
 
 

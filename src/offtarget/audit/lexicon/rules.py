@@ -68,4 +68,5 @@ def compiled(pattern: str, words: dict[str, str]) -> re.Pattern[str]:
     """A pattern in the notation of the lexicons as a regular expression."""
     for _ in range(3):
         pattern = _MACRO.sub(lambda match: words[match[1]], pattern)
-    return re.compile(pattern.replace(" .. ", f" {_GAP}").replace(" ", r"\s{1,3}"))
+    pattern = pattern.replace(" .. ", f" {_GAP}").replace(" ?", r"\s{0,3}")
+    return re.compile(pattern.replace(" ", r"\s{1,3}"))
