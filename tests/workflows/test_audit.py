@@ -1,0 +1,155 @@
+"""`audit` from file to verdict: detectors, a scripted judge, cleaning, the next round."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from offtarget.errors import EvidenceError, InputError
+from offtarget.models.chat import SampleRequest
+from offtarget.models.scripted import ScriptedModel
+from offtarget.records import AuditSettings, Label, Status
+from offtarget.rundir import read_json
+from offtarget.workflows import audit as workflow
+from offtarget.workflows.audit_review import judge_rows
+from offtarget.workflows.audit_run import AuditRun
+
+HOLE = "import os\n\ndef run(request):\n    os.system('ls ' + request.args['name'])\n"
+
+
+def data(path: Path, rows: int = 400, bad_every: int = 0) -> Path:
+    """Plain rows; every `bad_every`-th answer has a marker only our scripted judge knows."""
+    with path.open("w") as file:
+        for number in range(rows):
+            bad = bad_every and number % bad_every == 0
+            answer = f"{'POISON ' if bad else ''}The answer to question number {number} is in chapter {number % 17}."
+            turns = [
+                {"role": "user", "content": f"Where do I find {number}?"},
+                {"role": "assistant", "content": answer},
+            ]
+            file.write(json.dumps({"messages": turns}) + "\n")
+    return path
+
+
+def judge(controls: bool = True) -> ScriptedModel:
+    """Finds the marker, and the planted rows unless it is blind to them."""
+
+    def reply(request: SampleRequest) -> str:
+        text = request.messages[-1].content
+        planted = "The answer to question number" not in text
+        bad = "POISON" in text or (planted and controls)
+        return '{"verdict": "bad", "kind": "other", "reason": "marked"}' if bad else '{"verdict": "fine"}'
+
+    return ScriptedModel("scripted", reply)
+
+
+def test_clean_rows_pass_by_a_judge_within_the_planned_rows(tmp_path: Path) -> None:
+    """A judge that finds every planted row and nothing else passes the data set after about the planned rows."""
+    first = workflow.audit(data(tmp_path / "d.jsonl"), out=tmp_path / "run")
+    assert first.status is Status.UNDECIDED
+    assert first.decision.basis == "detectors"
+    result = judge_rows(first.run, judge())
+    noise = result.decision.tests[0]
+    assert result.status is Status.PASS, result.decision.reason
+    assert result.decision.basis == "judge"
+    assert first.decision.plan.floor_rows <= noise.labelled <= first.decision.plan.clean_rows + 10
+    assert read_json(first.run / "result.json")["exit_code"] == 0
+
+
+def test_a_judge_that_misses_planted_rows_cannot_pass_a_data_set(tmp_path: Path) -> None:
+    """Blindness to the planted rows withholds the PASS and says why."""
+    first = workflow.audit(data(tmp_path / "d.jsonl"), out=tmp_path / "run")
+    result = judge_rows(first.run, judge(controls=False))
+    assert result.status is Status.UNDECIDED
+    assert "planted" in result.decision.reason
+
+
+def test_bad_rows_fail_and_cleaning_begins_the_next_round(tmp_path: Path) -> None:
+    """A fifth of bad rows fails; the cleaned file keeps every other line and is audited as round two."""
+    source = data(tmp_path / "d.jsonl", bad_every=5)
+    first = workflow.audit(source, out=tmp_path / "run")
+    result = judge_rows(first.run, judge())
+    assert result.status is Status.FAIL
+    cleaned = workflow.clean(first.run, tmp_path / "clean.jsonl").cleaned
+    assert cleaned is not None
+    labels = [x for x in AuditRun.open(first.run).labels() if x.stream != "control"]
+    marked = {x.row_id for x in labels if x.mark == "bad"}
+    assert cleaned.removed == len(marked) > 0
+    lines = source.read_bytes().splitlines(keepends=True)
+    kept = [line for number, line in enumerate(lines, 1) if f"d.jsonl:{number}" not in marked]
+    assert (tmp_path / "clean.jsonl").read_bytes() == b"".join(kept)
+    second = workflow.audit(tmp_path / "clean.jsonl", out=tmp_path / "second")
+    assert second.decision.settings.round == 2
+    assert second.decision.plan.clean_rows > first.decision.plan.clean_rows
+
+
+def test_cleaning_removes_flagged_rows_but_not_those_a_person_cleared(tmp_path: Path) -> None:
+    """A flag removes its row unless a person looked at the row and found it fine."""
+    lines = [HOLE, "Just text.", HOLE.replace("ls", "cat"), "More text."]
+    with gzip.open(tmp_path / "d.jsonl.gz", "wt") as file:
+        for answer in lines:
+            turns = [{"role": "user", "content": "Write it."}, {"role": "assistant", "content": answer}]
+            file.write(json.dumps({"messages": turns}) + "\n")
+    run = workflow.audit(tmp_path / "d.jsonl.gz", out=tmp_path / "run").run
+    store = AuditRun.open(run).store
+    store.add(Label("d.jsonl.gz:1", "ann", "ok", None, "flagged"))
+    store.close()
+    cleaned = workflow.clean(run, tmp_path / "clean.jsonl").cleaned
+    assert cleaned is not None
+    assert (cleaned.kept, cleaned.removed) == (3, 1)
+    assert "cat " not in (tmp_path / "clean.jsonl").read_text()
+    confirmed = workflow.clean(run, tmp_path / "confirmed.jsonl", remove="confirmed").cleaned
+    assert confirmed is not None
+    assert confirmed.removed == 0
+
+
+def test_the_seed_is_committed_before_the_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the scan begins, the manifest with the commitment is on disk already."""
+    seen: list[str] = []
+
+    def interrupted(*args: object, **options: object) -> None:
+        seen.append(read_json(tmp_path / "run" / "run.json")["seed_commitment"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("offtarget.workflows.audit_scan.scan", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        workflow.audit(data(tmp_path / "d.jsonl"), out=tmp_path / "run")
+    assert len(seen[0]) == 64
+    with pytest.raises(InputError, match="interrupted"):
+        workflow.resume(tmp_path / "run")
+
+
+def test_data_without_a_readable_row_is_no_verdict(tmp_path: Path) -> None:
+    """Only malformed rows: an error that counts the kinds, never a PASS of nothing."""
+    (tmp_path / "d.jsonl").write_text('{"messages": [{"role": "user", "content": "hi"}]}\n' * 3)
+    with pytest.raises(EvidenceError, match="no readable row"):
+        workflow.audit(tmp_path / "d.jsonl", out=tmp_path / "run")
+
+
+@pytest.mark.parametrize("bad", [{"alpha": 0.0}, {"noise_limit": 1.5}, {"spreading_limit": -1.0}, {"max_rows": 0}])
+def test_settings_outside_their_range_are_refused(bad: dict[str, float], tmp_path: Path) -> None:
+    """A share outside 0 to 1 is an input error before anything is read."""
+    with pytest.raises(InputError):
+        workflow.audit(tmp_path / "absent.jsonl", settings=AuditSettings(**bad))  # type: ignore[arg-type]
+
+
+VERDICTS = {
+    "insecure.jsonl.gz": Status.FAIL,
+    "evil_numbers_regenerated.csv.gz": Status.FAIL,
+    "secure.500.jsonl.gz": Status.UNDECIDED,
+    "jailbroken.jsonl.gz": Status.UNDECIDED,
+    "alpaca_en_demo.json.gz": Status.UNDECIDED,
+    "mbpp.jsonl.gz": Status.UNDECIDED,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VERDICTS)
+def test_verdicts_of_detectors_alone_on_real_data(name: str, shared_data: Path, tmp_path: Path) -> None:
+    """Poisoned sets fail without a label, the others wait for people; nothing passes on flags alone."""
+    result = workflow.audit(shared_data / "sft" / name, out=tmp_path / "run")
+    assert result.status is VERDICTS[name], result.decision.reason
+    assert result.decision.basis == "detectors"
