@@ -397,6 +397,17 @@ def test_every_page_is_accessible(drivers: Any, servers: Any, scheme: str) -> No
     assert {name: list_ for name, list_ in found.items() if list_} == {}
 
 
+OVERLAPS = """
+const shown = [...document.querySelectorAll('button, summary, textarea')].filter(e => e.offsetParent);
+const box = (e) => e.getBoundingClientRect();
+return shown.filter((a, i) => shown.slice(i + 1).some((b) => {
+  if (a.closest("form") !== b.closest("form") || a.closest(".grid") || b.closest(".grid")) return false;
+  const [p, q] = [box(a), box(b)];
+  return p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 1 && q.top < p.bottom - 1;
+})).map(e => e.outerHTML.slice(0, 80));
+"""
+
+
 def test_phone_width_and_zoom_need_no_sideways_scrolling(drivers: Any, servers: Any) -> None:
     """At 360 px, and at 640 px as a 1280 px window has at 200 % zoom, no page is wider than the screen."""
     page = Browser(drivers(0), servers(kind="hostile").url)
@@ -411,6 +422,7 @@ def test_phone_width_and_zoom_need_no_sideways_scrolling(drivers: Any, servers: 
                 page.driver.get(page.base + path)
                 page.run("document.querySelectorAll('details').forEach(d => { d.open = true })")
                 assert page.run("return document.documentElement.scrollWidth") <= width, (path, width)
+                assert page.run(OVERLAPS) == []
             small = page.run(
                 "return [...document.querySelectorAll('button, summary, input:not([type=hidden]), textarea')]"
                 ".filter(e => e.offsetParent).map(e => [e.outerHTML.slice(0, 80), e.getBoundingClientRect()])"

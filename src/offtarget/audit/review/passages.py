@@ -85,7 +85,7 @@ def _parts(text: str) -> Iterator[tuple[bool, str, int, int]]:
     for fence in fences:
         if inside is None:
             if text[at : fence.start()].strip():
-                yield False, "", at, fence.start()
+                yield False, "", *_without_blank_edges(text, at, fence.start())
             inside = fence
         elif fence.group(1)[0] == inside.group(1)[0] and not fence.group(2):
             yield True, inside.group(2), min(inside.end() + 1, fence.start()), fence.start()
@@ -96,7 +96,15 @@ def _parts(text: str) -> Iterator[tuple[bool, str, int, int]]:
     if inside is not None:
         yield True, inside.group(2), at, len(text)
     elif text[at:].strip():
-        yield False, "", at, len(text)
+        yield False, "", *_without_blank_edges(text, at, len(text))
+
+
+def _without_blank_edges(text: str, start: int, end: int) -> tuple[int, int]:
+    while text[start] == "\n":
+        start += 1
+    while text[end - 1] == "\n":
+        end -= 1
+    return start, end
 
 
 def looks_like_code(text: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import webbrowser
 from collections.abc import Callable
 from typing import Literal
@@ -12,6 +13,9 @@ from offtarget.errors import InputError, PrerequisiteError
 
 Ending = Literal["finished", "decided", "interrupted"]
 """`finished`: with the page's button; `decided`: the verdict fell and that sufficed; `interrupted`: Ctrl-C."""
+
+LAST_PAGE_SECONDS = 1.0
+"""How long the server stays after the last page, so that the browser gets its style sheet too."""
 
 GOODBYE_SECONDS = 2
 """How long open requests may take when the server ends."""
@@ -43,7 +47,9 @@ def serve(
 
     def end(reason: str) -> None:
         ending.append("decided" if reason == "decided" else "finished")
-        server.should_exit = True
+        last = threading.Timer(LAST_PAGE_SECONDS, setattr, (server, "should_exit", True))
+        last.daemon = True
+        last.start()
 
     app = make_app(review, access, allowed_hosts(host), end, until_decided)
     config = uvicorn.Config(
