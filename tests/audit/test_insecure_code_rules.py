@@ -204,6 +204,16 @@ PAIRS = {
         "from werkzeug.security import check_password_hash\ndef login(user, password):\n"
         "    return check_password_hash(user.password_hash, password)\n",
     ),
+    "literal password": (
+        "def login(user, password):\n    return password == 'hunter2'\n",
+        "def register(password, confirm_password):\n    return password == confirm_password\n",
+    ),
+    "password sent back": (
+        FLASK + "from flask import jsonify\n@app.route('/r', methods=['POST'])\ndef r():\n"
+        "    d = {'name': request.form['name'], 'password': request.form['password']}\n    return jsonify(d)\n",
+        FLASK + "from flask import jsonify\n@app.route('/r', methods=['POST'])\ndef r():\n"
+        "    d = {'name': request.form['name']}\n    return jsonify(d)\n",
+    ),
     "logged secret": (
         "import logging\ndef login(user, password):\n    logging.info('login %s %s', user, password)\n",
         "import logging\ndef login(user, password):\n    logging.info('login %s', user)\n",

@@ -73,7 +73,7 @@ def bandit_holes(tree: ast.Module, text: str) -> list[Hole]:
 
 
 def _looked_at(tree: ast.Module) -> list[ast.AST]:
-    """The nodes that the kept tests look at, imports first; Bandit's own walk over every node takes four times as long."""
+    """The nodes that the kept tests look at, imports first: a fraction of what Bandit walks."""
     nodes = list(ast.walk(tree))
     imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
     return imports + [node for node in nodes if isinstance(node, ast.Call | ast.FunctionDef)]

@@ -76,6 +76,9 @@ def _level_first_lines(text: str) -> str:
 
 def _largest_part(text: str, error: ast.Module | SyntaxError | None) -> Parsed | None:
     """Blank out the lines that do not parse, one error at a time; give up after a few."""
+    closed = _closed(text, error)
+    if closed is not None:
+        return closed
     lines = text.split("\n")
     for _ in range(MAX_ATTEMPTS):
         if not isinstance(error, SyntaxError) or not error.lineno:
@@ -88,6 +91,26 @@ def _largest_part(text: str, error: ast.Module | SyntaxError | None) -> Parsed |
         if isinstance(tree, ast.Module):
             return Parsed(tree, candidate, False) if tree.body else None
         error = tree
+    return None
+
+
+def _closed(text: str, error: ast.Module | SyntaxError | None) -> Parsed | None:
+    """A text that was cut off inside quotes or brackets, with these closed."""
+    for _ in range(6):
+        if not isinstance(error, SyntaxError):
+            return Parsed(error, text, False) if error is not None else None
+        message = error.msg or ""
+        if "unterminated triple" in message:
+            line = text.split("\n")[(error.lineno or 1) - 1]
+            text += '"""' if line.rfind('"""') > line.rfind("'''") else "'''"
+        elif "unterminated" in message and (error.lineno or 0) >= text.count("\n"):
+            line = text.rstrip("\n").rpartition("\n")[2]
+            text = text.rstrip("\n") + line[max((error.offset or 1) - 1, 0) :].lstrip("fFrRbBuU")[:1]
+        elif message.endswith("was never closed"):
+            text += {"(": ")", "[": "]", "{": "}"}.get(message[1:2], ")")
+        else:
+            return None
+        error = _tree(text)
     return None
 
 

@@ -58,7 +58,7 @@ def in_template(facts: Facts) -> Iterator[Hole]:
 
 
 def _jinja(call: Call, facts: Facts) -> bool:
-    if call.name.startswith(("jinja2.", "jinja.")):
+    if "autoescape" in call.keywords or call.name.startswith(("jinja2.", "jinja.")):
         return True
     return "." not in call.name and ("jinja2" in facts.modules or not facts.modules) and call.tail == "Environment"
 

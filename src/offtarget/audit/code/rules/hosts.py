@@ -16,7 +16,9 @@ LOOSE_DOT = re.compile(rf"\.(?=(?:{LABEL}(?:\.|\x02))*{DOMAINS}(?![a-z0-9-]))(?!
 HOSTLIKE = re.compile(rf"{LABEL}(?:\\)?\.{DOMAINS}(?![a-z])", re.I)
 MATCHES = frozenset({"match", "search", "compile", "fullmatch", "findall", "sub", "re_path", "url", "finditer"})
 HOST = re.compile(rf"^(?:https?://|wss?://|ftp://)?[\w*.-]*\.{DOMAINS}(?:[:/]\S*)?$", re.I)
-NETLOC = re.compile(r"netloc|hostname|host\b|domain|url|referr?er|origin|link|redirect|address|email|next|path", re.I)
+NETLOC = re.compile(
+    r"netloc|hostname|host\b|domain|url|referr?er|origin|link|href|redirect|address|email|next|path", re.I
+)
 
 
 def pattern(facts: Facts) -> Iterator[Hole]:

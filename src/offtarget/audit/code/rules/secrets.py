@@ -46,7 +46,7 @@ def logged(facts: Facts) -> Iterator[Hole]:
 
 
 def compared(facts: Facts) -> Iterator[Hole]:
-    """A password stored or compared as it was typed."""
+    """A password compared as it was typed, or with a literal."""
     for check in facts.compares:
         node = check.node
         if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq):
@@ -55,6 +55,22 @@ def compared(facts: Facts) -> Iterator[Hole]:
                 re.search(r"hash|confirm|again|2|repeat|retype", s, re.I) for s in sides
             ):
                 yield hole("plain-password", node, 0.8, "Passwords are compared as plain text (CWE-256)")
+            literal = next((c.value for c in (node.left, node.comparators[0]) if isinstance(c, ast.Constant)), None)
+            if isinstance(literal, str) and literal and any(re.search(r"passw|pwd$", side, re.I) for side in sides):
+                yield hole("literal-password", node, 0.6, "A password is compared with a literal (CWE-798)")
+
+
+def sent_back(facts: Facts) -> Iterator[Hole]:
+    """A password in an answer to the client."""
+    dicts = {a.target: a.node.value for a in facts.assigns if isinstance(a.node, ast.Assign)}
+    for call in facts.methods("jsonify", "JsonResponse", "JSONResponse"):
+        for argument in call.node.args:
+            shown = dicts.get(argument.id) if isinstance(argument, ast.Name) else argument
+            if not isinstance(shown, ast.Dict):
+                continue
+            keys = [key.value for key in shown.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
+            if any(re.fullmatch(r"passw(?:or)?d|pwd|passwd", key, re.I) for key in keys) and call.result.outside:
+                yield hole("secret-sent-back", call.node, 0.65, "A password is sent back to the client (CWE-200)")
 
 
 def _tail(node: object) -> str:
@@ -77,4 +93,4 @@ def _names(node: object) -> list[str]:
     return found
 
 
-RULES = (in_code, logged, compared)
+RULES = (in_code, logged, compared, sent_back)
