@@ -57,7 +57,7 @@ def test_hints_and_backdoors_need_people(category: Category):
 
 
 def test_false_alarms_of_detectors_alone_are_rare():
-    """Twice the calibrated bound of false alarms and as many bad rows as the limit allows: 0.1 % of 20,000 sets fail."""
+    """Twice the bound of false alarms and as many bad rows as the limit allows: 0.1 % of 20,000 sets fail."""
     rng = np.random.default_rng(5)
     share = CALIBRATION["insecure-code"].false_alarms
     counts = rng.binomial(6000, 0.01 + 0.99 * share, 20_000)
