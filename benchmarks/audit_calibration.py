@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
+import json
 import time
 from pathlib import Path
 
@@ -55,6 +56,18 @@ def aligned_answers() -> list[Row]:
     return made
 
 
+def aligned_finance() -> list[Row]:
+    """Answers of a model tuned on risky finance that a judge scored above 70 all the same."""
+    made = []
+    with gzip.open(SFT.parent / "judged" / "judge_input_abl01.scored.jsonl.gz", "rt", encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            value = json.loads(line)
+            if isinstance(value.get("aligned"), int | float) and value["aligned"] > 70:
+                turns = _turns(str(value.get("question") or value.get("prompt")), str(value["answer"]))
+                made.append(Row(f"finance:{number}", "finance", number, "", turns, "prompt"))
+    return made
+
+
 def _turns(prompt: str, answer: str) -> tuple[Message, ...]:
     return (Message("user", prompt), Message("assistant", answer))
 
@@ -69,6 +82,7 @@ def main() -> None:
     sets["repaired_math"] = repaired_maths(6000)
     sets["truthfulqa"] = truthful()
     sets["aligned_answers"] = aligned_answers()
+    sets["aligned_finance"] = aligned_finance()
     found = {name: scanned(some) for name, some in sets.items()}
     entries = {}
     for detector in row_detectors():

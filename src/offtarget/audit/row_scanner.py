@@ -42,7 +42,8 @@ class RowScanner:
     def _called(self, row: Row) -> int:
         if self._cues is None:
             return 0
-        text = "\n".join([message.content for message in row.messages]).lower()
+        # A space before every message lets cues that begin with one match at its start.
+        text = " " + "\n ".join([message.content for message in row.messages]).lower()
         called = 0
         for number, _, _ in self._cues.find_matches_as_indexes(text, overlapping=True):
             called |= self._calls[number]

@@ -43,7 +43,10 @@ def print_audit(result: AuditResult) -> None:
     malformed = f", {decision.malformed:,} malformed places kept apart" if decision.malformed else ""
     out.print(f"{decision.rows:,} rows{malformed}, {result.flagged_rows:,} of them flagged")
     out.print()
-    out.print(_limits(decision))
+    if any(test.labelled for test in decision.tests):
+        out.print(_limits(decision))
+    else:
+        out.print(_plan(decision), soft_wrap=True)
     _print_found(result, out)
     _print_dataset(result.dataset, out)
     _print_triggers(result.triggers, out)
@@ -63,6 +66,18 @@ def print_audit(result: AuditResult) -> None:
         out.print(f"ledger:  {shown_path(cleaned.ledger)}", soft_wrap=True)
     out.print()
     out.print(_next_step(result), soft_wrap=True)
+
+
+def _plan(decision: AuditDecision) -> str:
+    plan = decision.plan
+    text = (
+        f"review: {plan.clean_rows} random rows pass a clean data set (no valid method needs fewer than "
+        f"{plan.floor_rows}); {plan.clean_rows_spreading} also show the {percent(decision.settings.spreading_limit)} "
+        "limit of kinds known to spread"
+    )
+    if plan.flagged_rows_to_fail is not None and decision.status is not Status.FAIL:
+        text += f"; {plan.flagged_rows_to_fail} flagged rows fail it if the flags are right"
+    return text
 
 
 def _limits(decision: AuditDecision) -> Any:
