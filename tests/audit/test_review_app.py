@@ -124,7 +124,7 @@ def test_undecided_card_says_nothing_of_stream_place_or_findings(tmp_path: Path)
     desk = review(tmp_path, enough=1000, findings=findings, order=order)
     browser = Desk(desk)
     shapes: dict[str, set[str]] = {}
-    for _ in range(60):
+    for _ in range(25):
         page = browser.next()
         card = re.search(r"<article.*</article>", page.text, re.DOTALL)
         assert card
