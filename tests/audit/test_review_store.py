@@ -34,6 +34,15 @@ def test_last_word_counts_and_history_keeps_all(tmp_path: Path) -> None:
     assert len(store.history()) == 3
 
 
+def test_a_planted_row_found_after_the_evidence_was_not_found(tmp_path: Path) -> None:
+    """The verdict rests on the first word on a planted row and on the last word on any other."""
+    store = LabelStore(tmp_path / "labels.sqlite")
+    for row, stream in (("control:x", "control"), ("a:1", "random")):
+        store.add(Label(row, "Ada", "ok", None, stream))
+        store.add(Label(row, "Ada", "bad", Category.DECEPTION, stream))
+    assert {x.row_id: x.mark for x in store.counting()} == {"control:x": "ok", "a:1": "bad"}
+
+
 def test_undo_restores_what_was_before(tmp_path: Path) -> None:
     """Undo takes back a correction first, then the label itself, then says that nothing is left; it deletes nothing."""
     store = LabelStore(tmp_path / "labels.sqlite")

@@ -7,14 +7,16 @@ from itertools import islice
 from pathlib import Path
 
 from offtarget.audit.categories import MEANINGS, Group
+from offtarget.audit.registry import row_detectors
 from offtarget.audit.review.queue import JUDGE
 from offtarget.audit.review.review import Review
 from offtarget.audit.review.server import serve
+from offtarget.audit.row_scanner import RowScanner
 from offtarget.judge.row_judge import RowJudge, RowVerdict
 from offtarget.models.chat import ChatModel
 from offtarget.models.opening import open_model
 from offtarget.organism.shipped import resolve
-from offtarget.records import Label, Row, Status, Stream
+from offtarget.records import Finding, Label, Row, Status, Stream
 from offtarget.workflows.audit import AuditResult, result_of
 from offtarget.workflows.audit_run import AuditRun
 from offtarget.workflows.runs import find_run
@@ -45,7 +47,7 @@ def review(
         opened.file("labels.sqlite"),
         opened.review_queue,
         opened.decide,
-        opened.findings,
+        {**opened.findings, **_findings_on_controls(opened)},
     )
     try:
         serve(page, host=host, port=port, on_ready=on_ready, open_browser=open_browser)
@@ -68,19 +70,25 @@ def judge_rows(run: str | Path, judge: str | ChatModel, *, on_progress: OnLabels
     try:
         done = {label.row_id for label in store.labels() if label.reviewer == reviewer}
         cards = ((stream, row) for stream, row in _cards(opened) if row.id not in done)
-        decision = opened.decide(store.labels())
+        decision = opened.decide(store.counting())
         while decision.status is Status.UNDECIDED or decision.basis == "detectors":
             batch = list(islice(cards, _BATCH))
             if not batch:
                 break
             for (stream, row), verdict in zip(batch, asked.verdicts([row for _, row in batch]), strict=True):
                 store.add(_label(row, reviewer, stream, verdict))
-            decision = opened.decide(store.labels())
+            decision = opened.decide(store.counting())
             if on_progress is not None:
                 on_progress(len(store.labels()), decision.plan.rows_to_go)
     finally:
         store.close()
     return result_of(opened, opened.record_decision())
+
+
+def _findings_on_controls(run: AuditRun) -> dict[str, list[Finding]]:
+    """A decided control shows what detectors say, as any decided row does; without that it would stick out."""
+    scanner = RowScanner(row_detectors())
+    return {row.id: scanner.scan(row) for row in run.controls[0]}
 
 
 def _cards(run: AuditRun) -> Iterator[tuple[Stream, Row]]:

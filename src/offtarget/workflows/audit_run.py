@@ -98,12 +98,12 @@ class AuditRun:
         return LabelStore(self.file("labels.sqlite"))
 
     def labels(self) -> list[Label]:
-        """The labels that stand now; empty before anybody labelled."""
+        """The labels the verdict rests on; empty before anybody labelled."""
         if not self.file("labels.sqlite").exists():
             return []
         store = self.store
         try:
-            return store.labels()
+            return store.counting()
         finally:
             store.close()
 

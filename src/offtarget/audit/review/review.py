@@ -132,7 +132,7 @@ class Review:
         with self._lock:
             version = self.store.version()
             if self._decided is None or self._decided[0] != version:
-                self._decided = (version, self._decide(self.store.labels()))
+                self._decided = (version, self._decide(self.store.counting()))
             return self._decided[1]
 
     def progress(self, reviewer: str) -> Progress:

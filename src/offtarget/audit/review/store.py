@@ -87,6 +87,14 @@ class LabelStore:
             first.setdefault((event.label.row_id, event.label.reviewer), event.label)
         return _in_streams(first.values(), events)
 
+    def counting(self) -> list[Label]:
+        """The labels a verdict rests on: the current word on data, the first on planted rows.
+
+        A planted row that was found only after the page showed its evidence was not found.
+        """
+        planted = [label for label in self.first_labels() if label.stream == "control"]
+        return [label for label in self.labels() if label.stream != "control"] + planted
+
     def history(self) -> list[Event]:
         """Everything that was ever said, oldest first."""
         rows = self._database.read(f"SELECT {_COLUMNS} FROM events ORDER BY id")  # noqa: S608 - fixed columns
