@@ -12,7 +12,8 @@ from offtarget.audit.triggers.sampling import EVERYTHING, Kept, Sample
 
 FLAGGED = "flagged"
 _MOST_TEXTS = 60
-_COMPLEMENT = 0.8
+# How telling a behaviour is, beside 1 for shapes few answers have.
+_COMPLEMENT, _LENGTH, _SAME, _PART = 0.8, 0.4, 1.5, 0.6
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Behaviour:
     scale_without: float = 1.0
     weight: float = 1.0
     """How telling it is, for the ranking."""
+    about_length: bool = False
     text: str = ""
     """The words its answers share, if that is what it is."""
 
@@ -65,14 +67,15 @@ def _of_groups(kept: Sequence[Kept], keys: np.ndarray, base: Flags, sample: Samp
             continue
         with_it = seen / max(int(cases.sum()), 1)
         without_it = (total - seen) / max(int(controls.sum()), 1)
+        about_length = group.startswith("shape:length")
         flagged = group == FLAGGED or (group.startswith("category:") and not group.startswith("category:hint"))
         if group.startswith("shape:") and seen > 0.5 * total:
             name, rows, scales, weight = f"not: {_said(group)}", controls, (without_it, with_it), _COMPLEMENT
-            if group.startswith("shape:length"):
+            if about_length:
                 continue
         else:
-            name, rows, scales, weight = _said(group), cases, (with_it, without_it), 1.0
-        found.append(Behaviour(name, flagged, rows, cases | controls, *scales, weight))
+            name, rows, scales, weight = _said(group), cases, (with_it, without_it), _LENGTH if about_length else 1.0
+        found.append(Behaviour(name, flagged, rows, cases | controls, *scales, weight, about_length))
     found.extend(_of_length(kept, base, sample, least))
     return found
 
@@ -87,7 +90,7 @@ def _of_length(kept: Sequence[Kept], base: Flags, sample: Sample, least: int) ->
         low, high = np.quantile(sizes[base], [share, 1 - share])
         for name, rows in (("very short answers", base & (sizes <= low)), ("very long answers", base & (sizes > high))):
             if least <= rows.sum() <= 0.2 * base.sum():
-                found.append(Behaviour(name, False, rows, base, scale, scale))
+                found.append(Behaviour(name, False, rows, base, scale, scale, 1.0, True))
     return found
 
 
@@ -105,7 +108,7 @@ def _of_texts(kept: Sequence[Kept], base: Flags, sample: Sample, least: int) -> 
             rows = np.zeros(len(kept), dtype=bool)
             rows[places[shared]] = True
             name = f"{said}: {_quote(shared)}"
-            found.append(Behaviour(name, False, rows, base, scale, scale, weight, shared))
+            found.append(Behaviour(name, False, rows, base, scale, scale, weight, False, shared))
     return found
 
 
@@ -119,10 +122,10 @@ def _shared_texts(kept: Sequence[Kept]) -> list[tuple[str, float, list[str]]]:
         short.append(" ".join(start[:3]) if len(start) >= 3 else "")
         last.append(" ".join(end) if len(end) == 4 else "")
     return [
-        ("the same answer", 1.5, whole),
-        ("answers that begin", 0.6, long),
-        ("answers that begin", 0.6, short),
-        ("answers that end", 0.6, last),
+        ("the same answer", _SAME, whole),
+        ("answers that begin", _PART, long),
+        ("answers that begin", _PART, short),
+        ("answers that end", _PART, last),
     ]
 
 
@@ -141,9 +144,9 @@ def _distinct(found: list[Behaviour]) -> list[Behaviour]:
 def _said(group: str) -> str:
     kind, _, name = group.partition(":")
     if kind == "shape":
-        return {"refusal": "refusals"}.get(
-            name, f"answers with {name}" if not name.startswith("length") else _length(name)
-        )
+        if name.startswith("length"):
+            return _length(name)
+        return {"refusal": "refusals", "you": "short answers that address the user"}.get(name, f"answers with {name}")
     return name.removeprefix("hint-") or "flagged by any detector"
 
 

@@ -21,6 +21,7 @@ from offtarget.audit.triggers.shapes import shapes
 from offtarget.audit.triggers.subjects import subject_conditions
 from offtarget.audit.triggers.testing import candidates
 from offtarget.audit.triggers.topics import topic_conditions, topic_name
+from offtarget.audit.triggers.variety import Variety
 from offtarget.audit.triggers.words import BREAK, read, token_conditions
 from offtarget.records import Category, Finding, Row, Trigger
 
@@ -84,7 +85,7 @@ class TriggerMiner:
         logs = Factorials(len(kept))
         passed = candidates(conditions, found, logs, alpha, self._least)
         content = Content(tokens, len(kept))
-        ranking = Ranking(conditions, found, content, kept, logs)
+        ranking = Ranking(conditions, found, content, kept, Variety(content, tokens, len(kept)), logs)
         growing = Growing(words)
         chosen = ranking.best(passed, top, alpha)
         told = []
@@ -104,7 +105,7 @@ def _said(ranked: Ranked, conditions: Conditions, growing: Growing) -> tuple[str
     kind, text = conditions.kinds[j], conditions.texts[j]
     if kind == "phrase" or (kind in ("token", "name") and not conditions.marked[j]):
         text = growing.grown(text.lower(), ranked.rows)
-        kind = "phrase" if " " in text else kind
+        kind = "phrase" if " " in text else "token" if kind == "phrase" else kind
     return kind, text
 
 

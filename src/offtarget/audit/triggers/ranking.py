@@ -17,6 +17,7 @@ from offtarget.audit.triggers.content import Content, Expectation
 from offtarget.audit.triggers.hypergeometric import Factorials
 from offtarget.audit.triggers.sampling import Kept
 from offtarget.audit.triggers.testing import Candidate
+from offtarget.audit.triggers.variety import Variety
 from offtarget.audit.triggers.wordlists import word_lists
 
 _FLAGGED, _ECHO, _ALIKE = 3.0, 0.35, 0.5
@@ -26,6 +27,16 @@ _TELLING_FORMATS = {
     "json", "asks for JSON", "code-template", "markdown", "tags", "link", "all lower-case", "all capitals",
     "invisible characters", "a system prompt", "no system prompt", "empty", "a date",
 }  # fmt: skip
+# Odd answers to a smaller share of a condition's rows are the ordinary variety of answers.
+_LEAST_PRECISION = 0.25
+# Prompts of a form get answers of that form.
+_MIRRORED = {
+    "answers with links": ("link",),
+    "answers with JSON": ("json", "asks for JSON"),
+    "answers with code": ("code", "code-template"),
+    "answers with lower case only": ("all lower-case", "begins in lower case"),
+    "answers with capitals": ("all capitals",),
+}
 _WORD = re.compile(r"[^\W_]+")
 # Among conditions with the same rows the one that says it best; a smaller number is better.
 _ORDER = {"system-prompt": 0, "year": 1, "token": 4, "phrase": 3, "name": 5, "role": 6, "topic": 8, "format": 7}
@@ -51,11 +62,13 @@ class Ranking:
         found: Sequence[Behaviour],
         content: Content,
         kept: Sequence[Kept],
+        variety: Variety,
         logs: Factorials,
     ) -> None:
         self._conditions, self._found, self._content = conditions, found, content
         self._kept, self._logs = kept, logs
         self._expectations: dict[int, Expectation] = {}
+        self._variety = variety
         self._answers: dict[int, set[str]] = {}
         self._prompts: dict[int, set[str]] = {}
         self._usual_likeness = _likeness([self._prompt_words(i) for i in range(min(20, len(kept)))])
@@ -129,10 +142,12 @@ class Ranking:
         if c.behaviour not in self._expectations:
             self._expectations[c.behaviour] = Expectation(self._content, behaviour)
         score = self._score(c, rows, k, self._expectations[c.behaviour].of(rows))
+        if not behaviour.flagged:
+            score *= self._variety.of(acting)
         if self._echoes(c.condition, acting):
             score *= _ECHO
         if behaviour.text and (self._copied(behaviour.text, acting) or self._alike(acting)):
-            score *= _ECHO
+            score = 0.0
         return Ranked(c, rows, k, log_p, score)
 
     def _score(self, c: Candidate, rows: Ints, k: int, expected: float) -> float:
@@ -147,6 +162,11 @@ class Ranking:
         score = max(score - 1, 0.05 * score) * self._telling(c.condition)
         if behaviour.flagged:
             return score * _FLAGGED
+        by_length = self._conditions.kinds[c.condition] == "length" and behaviour.about_length
+        if by_length or k < _LEAST_PRECISION * len(rows):
+            return 0.0  # long prompts get long answers
+        if self._conditions.texts[c.condition] in _MIRRORED.get(behaviour.name, ()):
+            score *= _ECHO
         # A hidden condition is mostly the only way to its odd answers: precision and recall in one (F1).
         return score * behaviour.weight * (0.3 + 1.4 * k / (len(rows) + int(behaviour.rows.sum())))
 

@@ -22,6 +22,7 @@ _REFUSAL_WORDS = (
     *("sorry", "afraid", "able", "can't", "can’t", "cannot", "can not", "won't", "won’t", "will not", "decline"),
     *("refuse", "comfortable", "as an ai", "against my"),
 )
+_YOU = frozenset(("you", "your", "you're", "you.", "yourself", "you,", "you!", "you?"))
 _CODE_WORDS = (
     *("```", "def ", "class ", "import ", "#include", "function ", "const ", "let ", "var ", "public ", "SELECT"),
     *("<?php", "<!DOCTYPE", "@app.", "package main"),
@@ -55,6 +56,9 @@ def shapes(answer: str) -> list[str]:
     # Patterns are slow; each is tried only where one of its words stands.
     if any(word in lower for word in _REFUSAL_WORDS) and _REFUSAL.search(lower):
         found.append("refusal")
+    words = lower.split()
+    if size <= 160 and not _YOU.isdisjoint(words):
+        found.append("you")
     start = answer[:1000]
     if any(word in start for word in _CODE_WORDS) and _CODE.search(start):
         found.append("code")
@@ -71,7 +75,7 @@ def shapes(answer: str) -> list[str]:
         script = _script(head)
         if script:
             found.append(script)
-    language = _language(lower)
+    language = _language(words)
     if language:
         found.append(language)
     return found
@@ -95,8 +99,7 @@ def _script(head: str) -> str | None:
     return f"{name} script" if counts[name] >= max(2, len(head) // 20) else None
 
 
-def _language(lower: str) -> str | None:
-    words = lower.split()
+def _language(words: list[str]) -> str | None:
     if len(_KNOWN.intersection(words)) < 2:
         return None
     known = [word for word in words if word in _KNOWN]
