@@ -111,8 +111,10 @@ def notes_for(
     """Warnings that belong beside the verdict."""
     notes: list[str] = []
     if alarm is not None:
-        word = "no person has confirmed it yet" if basis == "detectors" else "the verdict goes by the labels"
-        notes.append(f"Detectors alone say FAIL ({alarm.reason}); {word}.")
+        if basis == "detectors":
+            notes.append("Detectors alone say FAIL; no person has confirmed it yet.")
+        else:
+            notes.append(f"Detectors alone say FAIL ({alarm.reason}); the verdict goes by the labels.")
     if settled and not planted:
         notes.append("No known-bad rows were planted: the verdict is about what these reviewers notice, not more.")
     for reviewer in (r for r in reviewers if r.controls and r.caught < r.controls):
@@ -138,7 +140,8 @@ def notes_for(
             f"{rows(gaps)} labelled ahead of the random order will count once the rows before them are labelled."
         )
     if malformed:
-        notes.append(f"{rows(malformed)} could not be read and are no part of the verdict.")
+        kept = "is" if malformed == 1 else "are"
+        notes.append(f"{rows(malformed)} could not be read and {kept} no part of the verdict.")
     if settings.round > 1:
         notes.append(
             f"Round {settings.round}: alpha is halved with every re-audit, and all rounds together err with "

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from offtarget.records import AuditSettings, Category, Label, Row, Stream
 
 CONTROL_SPAN = 66
-"""Controls lie among a reviewer's first cards: a clean set is decided after 73 random rows at the earliest."""
+"""Controls lie among a reviewer's first cards: a large clean set is decided after 68 random rows."""
 
 FLAGGED_EVERY = 4
 """One of so many cards is a flagged row."""
