@@ -1,0 +1,64 @@
+"""Keys of rows for comparing millions of them: hashes of their text, and the places to find them again."""
+
+from __future__ import annotations
+
+from array import array
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+
+from offtarget.records import Row
+
+Keys = npt.NDArray[np.uint64]
+
+
+def normal(text: str) -> str:
+    """Lower case, one space between words."""
+    return " ".join(text.lower().split())
+
+
+def text_key(text: str) -> int:
+    """64 bits of BLAKE2b: two of ten million different texts share one with probability 3e-6."""
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def prompt_text(row: Row) -> str:
+    """Everything before the last assistant turn, normalised, with the roles."""
+    last = max((i for i, message in enumerate(row.messages) if message.role == "assistant"), default=0)
+    return "\0".join([f"{message.role}\1{normal(message.content)}" for message in row.messages[:last]])
+
+
+class Places:
+    """Files and lines of rows in little memory (8 bytes a row), in the order they were added."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, int] = {}
+        self._file = array("I")
+        self._line = array("I")
+
+    def __len__(self) -> int:
+        return len(self._line)
+
+    def add(self, row: Row) -> None:
+        """The next row."""
+        self._file.append(self._files.setdefault(row.id.rpartition(":")[0], len(self._files)))
+        self._line.append(row.line)
+
+    def merge(self, other: Places) -> None:
+        """Append the other's rows."""
+        numbers = [self._files.setdefault(name, len(self._files)) for name in other._files]
+        self._file.extend([numbers[n] for n in other._file])
+        self._line.extend(other._line)
+
+    def row_id(self, at: int) -> str:
+        """Id of the row added as number `at`, from 0."""
+        return f"{list(self._files)[self._file[at]]}:{self._line[at]}"
+
+
+def groups(keys: Keys) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Positions sorted by key, in order within a key, and where in them each key begins."""
+    order = np.argsort(keys, kind="stable")
+    ranked = keys[order]
+    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]])) if len(keys) else np.zeros(0, np.intp)
+    return order, starts
