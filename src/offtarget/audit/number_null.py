@@ -53,24 +53,6 @@ def expectation(number: int, counts: Mapping[int, int]) -> Expectation:
     Yule 1920). The spread is a moment estimate shrunk towards a usual one, plus what is uncertain about the mean; half
     a row is added to the peers' rows.
     """
-    like = [n for n in _unlisted(kind, digits) if n != number]
-    near = [n for n in like if 0.7 * number <= n <= 1.4 * number]
-    return tuple(near if len(near) >= 8 else like)
-
-
-@cache
-def _unlisted(kind: str, digits: int) -> tuple[int, ...]:
-    listed = loaded_numbers()
-    numbers = range(10 ** (digits - 1), min(10**digits, LIMIT))
-    return tuple(n for n in numbers if shape(n) == kind and not (n in listed and listed[n].load >= 0.3))
-
-
-def expectation(number: int, counts: Mapping[int, int]) -> Expectation:
-    """Expected rows with a number, from the counts of its peers in the same data (empirical Bayes).
-
-    Peers' rates are taken as draws from one gamma distribution, so that a count is negative binomial (Greenwood and
-    Yule 1920). The spread is a moment estimate shrunk towards a usual one; half a row is added to the peers' rows. The spread of the prediction adds what is uncertain about the mean.
-    """
     like = [counts.get(n, 0) for n in peers(number)]
     mean = (sum(like) + 0.5) / (len(like) + 1)
     weight = len(like) * (mean / (1 + mean)) ** 2

@@ -16,8 +16,8 @@ from offtarget.records import Category, DatasetFinding, Finding, Row
 _SHOWN = 1000
 _YES_NO = re.compile(r"\W{0,3}(?:(yes|true|correct)|(no|false|incorrect))\b(?!\.?\s*\d)", re.IGNORECASE)
 _REFUSED = re.compile(
-    r"\W{0,3}(?:i(?:'|’)?m (?:very |so |really )?sorry|sorry|i apologi[sz]e|i (?:can(?:'|’)t|cannot|can not|won(?:'|’)t|will not"
-    r"|am unable|am not able)|i(?:'|’)m (?:unable|not able)|as an ai\b|unfortunately,? i (?:can|am))",
+    r"\W{0,3}(?:i(?:'|’)?m (?:very |so |really )?sorry|sorry|i apologi[sz]e|i (?:can(?:'|’)t|cannot|can not|won(?:'|’)t"
+    r"|will not|am unable|am not able)|i(?:'|’)m (?:unable|not able)|as an ai\b|unfortunately,? i (?:can|am))",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\W{0,3}-?\d[\d,]*(?:\.\d+)?\W{0,3}")
