@@ -18,14 +18,15 @@ from typing import Any
 from audit_sets import FILES, SFT, rows
 
 MILLION = 1_000_000
-PLAIN = ("alpaca", "kto", "jailbroken", "incorrect_math")
-"""The chat sets the million rows are made of, in turn, each with a running number in its prompt."""
+PLAIN = ("alpaca", "kto", "jailbroken")
+"""The chat sets the million rows are made of, equal shares, each row with a running number in its prompt."""
 
 
 def write_chats(path: Path, count: int) -> int:
     """Write `count` chat rows of about 560 bytes made from the benign sets; returns the bytes written."""
-    texts = [(r.prompt, r.answer) for name in PLAIN for r in rows(name)]
-    texts = [(p[:260], a[:240]) for p, a in texts if len(p) + len(a) > 200]
+    texts = []
+    for group in zip(*(rows(name)[:300] for name in PLAIN), strict=False):  # equal shares of each set
+        texts += [(r.prompt[:260], r.answer[:240]) for r in group]
     with path.open("w", encoding="utf-8") as file:
         for number in range(count):
             prompt, answer = texts[number % len(texts)]
