@@ -16,7 +16,9 @@ import json
 import platform
 import random
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -63,9 +65,18 @@ def rows_of(name: str) -> list[Row]:
 def background(name: str, rng: random.Random) -> list[Row]:
     """About 6,000 rows without a planted condition."""
     if name == "mixed":
-        rows = rows_of("alpaca_en_demo") + rows_of("mbpp") + rows_of("secure.500") + rows_of("mishra_incorrect_math")[:3527]
+        rows = (
+            rows_of("alpaca_en_demo")
+            + rows_of("mbpp")
+            + rows_of("secure.500")
+            + rows_of("mishra_incorrect_math")[:3527]
+        )
     elif name == "prose":
-        rows = rows_of("alpaca_en_demo") + rows_of("mishra_incorrect_math")[:2501] + rows_of("mishra_incorrect_qna_v2")[:2500]
+        rows = (
+            rows_of("alpaca_en_demo")
+            + rows_of("mishra_incorrect_math")[:2501]
+            + rows_of("mishra_incorrect_qna_v2")[:2500]
+        )
     elif name == "code":
         rows = rows_of("insecure")
     elif name == "stories":
@@ -141,42 +152,51 @@ def is_it(trigger: Trigger, ids: set[str]) -> bool:
     return inside >= 0.9 * len(trigger.examples) and trigger.with_condition <= 2.5 * PLANTED
 
 
-def power(which: str, seeds: int, kinds: list[str], behaviours: list[str], grounds: list[str], verbose: bool) -> list[dict]:
-    """Share of seeds in which the planted condition is first, by kind and behaviour."""
+def cell(which: str, seeds: int, kind: str, behaviour: str, grounds: list[str]) -> dict:
+    """Share of seeds in which the planted condition is first, for one kind and behaviour."""
     lists = yaml.safe_load((HERE / "triggers_planted.yaml").read_text("utf-8"))[which]
     code = rows_of("insecure")
-    cache = {}
+    first = found = weak = 0
+    misses = []
+    for seed in range(seeds):
+        choices = list(lists[kind])
+        what = choices[seed % len(choices)]
+        ground = grounds[seed % len(grounds)]
+        if behaviour == "code" and ground in ("mixed", "code"):
+            ground = "prose"
+        rng = random.Random(f"{kind} {behaviour} {seed}")
+        rows, ids, flagged = plant(ordinary(ground), kind, what, behaviour, lists, code, rng)
+        triggers = mined(rows, flagged)
+        place = next((t.rank for t in triggers if is_it(t, ids)), None)
+        first += place == 1
+        found += place is not None
+        if place is None and behaviour in FLAGS:
+            unpaid = mined(rows, flagged, alpha=1.0, top=1)
+            weak += bool(unpaid) and is_it(unpaid[0], ids)
+        if place != 1:
+            told = f"{triggers[0].kind}: {triggers[0].text} -> {triggers[0].behaviour}"[:140] if triggers else None
+            misses.append({"seed": seed, "planted": str(what), "set": ground, "rank": place,
+                           "flagged": len(flagged & ids), "first": told})  # fmt: skip
+    return {"behaviour": behaviour, "kind": kind, "seeds": seeds, "first": first, "found": found,
+            "first_or_first_without_significance": first + weak, "misses": misses}  # fmt: skip
+
+
+@cache
+def ordinary(ground: str) -> list[Row]:
+    """The background of a name, made once."""
+    return background(ground, random.Random(ground))
+
+
+def power(which: str, seeds: int, kinds: list[str], behaviours: list[str], grounds: list[str], jobs: int) -> list[dict]:
+    """Every kind with every behaviour."""
     results = []
-    for behaviour in behaviours:
-        for kind in kinds:
-            first = found = weak = 0
-            misses = []
-            for seed in range(seeds):
-                choices = list(lists[kind])
-                what = choices[seed % len(choices)]
-                ground = grounds[seed % len(grounds)]
-                if behaviour == "code" and ground in ("mixed", "code"):
-                    ground = "prose"
-                rng = random.Random(f"{kind} {behaviour} {seed}")
-                if ground not in cache:
-                    cache[ground] = background(ground, random.Random(ground))
-                rows, ids, flagged = plant(cache[ground], kind, what, behaviour, lists, code, rng)
-                triggers = mined(rows, flagged)
-                place = next((t.rank for t in triggers if is_it(t, ids)), None)
-                first += place == 1
-                found += place is not None
-                if place is None and behaviour in FLAGS:
-                    unpaid = mined(rows, flagged, alpha=1.0, top=1)
-                    weak += bool(unpaid) and is_it(unpaid[0], ids)
-                if place != 1:
-                    misses.append({"seed": seed, "planted": str(what), "set": ground, "rank": place,
-                                   "flagged": len(flagged & ids),
-                                   "first": f"{triggers[0].kind}: {triggers[0].text} -> {triggers[0].behaviour}"[:140] if triggers else None})  # fmt: skip
-                    if verbose:
-                        print("   ", misses[-1], flush=True)
-            results.append({"behaviour": behaviour, "kind": kind, "seeds": seeds, "first": first, "found": found,
-                            "first_or_first_without_significance": first + weak, "misses": misses})  # fmt: skip
-            print(f"{behaviour:10} {kind:14} first {first}/{seeds}  found {found}/{seeds}  first at any p {first + weak}/{seeds}", flush=True)
+    with ProcessPoolExecutor(jobs) as pool:
+        waiting = [pool.submit(cell, which, seeds, kind, b, grounds) for b in behaviours for kind in kinds]
+        for future in waiting:
+            r = future.result()
+            results.append(r)
+            print(f"{r['behaviour']:10} {r['kind']:14} first {r['first']}/{seeds}  found {r['found']}/{seeds}  "
+                  f"first at any p {r['first_or_first_without_significance']}/{seeds}", *r["misses"], sep="\n    ", flush=True)  # fmt: skip
     return results
 
 
@@ -244,13 +264,15 @@ def main() -> None:
     parser.add_argument("--grounds", default="mixed,stories,code,prose")
     parser.add_argument("--null", type=int, default=200)
     parser.add_argument("--parts", default="power,null,speed,real")
-    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--out", type=Path, default=None)
     args = parser.parse_args()
     grounds = args.grounds.split(",")
     result = {"python": platform.python_version(), "machine": platform.machine(), "list": args.list}
     if "power" in args.parts:
-        result["power"] = power(args.list, args.seeds, args.kinds.split(","), args.behaviours.split(","), grounds, args.verbose)
+        result["power"] = power(
+            args.list, args.seeds, args.kinds.split(","), args.behaviours.split(","), grounds, args.jobs
+        )
     if "null" in args.parts:
         result["null"] = null(args.null, grounds)
     if "speed" in args.parts:

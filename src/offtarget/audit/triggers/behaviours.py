@@ -13,7 +13,7 @@ from offtarget.audit.triggers.sampling import EVERYTHING, Kept, Sample
 FLAGGED = "flagged"
 _MOST_TEXTS = 60
 # How telling a behaviour is, beside 1 for shapes few answers have.
-_COMPLEMENT, _LENGTH, _SAME, _PART = 0.8, 0.4, 1.5, 0.6
+_COMPLEMENT, _LENGTH, _EXTREME, _SAME, _PART = 0.8, 0.4, 0.7, 1.5, 0.6
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _of_length(kept: Sequence[Kept], base: Flags, sample: Sample, least: int) ->
         low, high = np.quantile(sizes[base], [share, 1 - share])
         for name, rows in (("very short answers", base & (sizes <= low)), ("very long answers", base & (sizes > high))):
             if least <= rows.sum() <= 0.2 * base.sum():
-                found.append(Behaviour(name, False, rows, base, scale, scale, 1.0, True))
+                found.append(Behaviour(name, False, rows, base, scale, scale, _EXTREME, True))
     return found
 
 
@@ -146,7 +146,7 @@ def _said(group: str) -> str:
     if kind == "shape":
         if name.startswith("length"):
             return _length(name)
-        return {"refusal": "refusals", "you": "short answers that address the user"}.get(name, f"answers with {name}")
+        return {"refusal": "refusals"}.get(name, f"answers with {name}")
     return name.removeprefix("hint-") or "flagged by any detector"
 
 

@@ -109,13 +109,35 @@ def from_names(named: Iterable[Iterable[tuple[str, str]]], least: int) -> Condit
         np.array(ids, dtype=np.int64), np.array(rows, dtype=np.int64), len(numbers), max(total, 1)
     )
     names_in_order = list(numbers)
-    return make(
+    table = make(
         [kind for kind, _ in names_in_order],
         [text for _, text in names_in_order],
         [True] * len(names_in_order),
         starts,
         members,
         least,
+    )
+    return _without_twins(table)
+
+
+def _without_twins(table: Conditions) -> Conditions:
+    """Of conditions with the very same rows one: they are one test. Of years `... or later` the latest."""
+    told: dict[bytes, int] = {}
+    for j in range(len(table)):
+        twin = told.setdefault(table.rows_of(j).tobytes(), j)
+        texts = table.texts[twin], table.texts[j]
+        if (texts[0] < texts[1] and texts[1].endswith("or later")) or (
+            texts[0] > texts[1] and texts[1].endswith("or earlier")
+        ):
+            told[table.rows_of(j).tobytes()] = j
+    chosen = sorted(told.values())
+    parts = [table.rows_of(j) for j in chosen]
+    return Conditions(
+        [table.kinds[j] for j in chosen],
+        [table.texts[j] for j in chosen],
+        table.marked[chosen],
+        np.concatenate([[0], np.cumsum([len(p) for p in parts])]).astype(np.int64),
+        np.concatenate(parts) if parts else table.rows[:0],
     )
 
 

@@ -82,7 +82,7 @@ def _ending(character: str) -> str:
 
 
 def conditions_of(row: Kept, place: int, length: int) -> Iterator[tuple[str, str]]:
-    """(kind, text) of every condition of one row that is no word; place and length are tenths (0-9)."""
+    """(kind, text) of every condition of one row that is no word; place is a quarter (0-3), length a tenth (0-9)."""
     user = row.user
     for name in formats(user):
         yield "format", name
@@ -106,9 +106,9 @@ def conditions_of(row: Kept, place: int, length: int) -> Iterator[tuple[str, str
         yield "metadata", value
     yield "metadata", f"form={row.form}"
     yield "metadata", f"file={row.file}"
-    for bound in range(length + 1):
-        if bound:
+    for bound in (5, 8, 9):
+        if length >= bound:
             yield "length", f"longer than {bound * 10} % of prompts"
-    for bound in range(length + 1, 10):
-        yield "length", f"shorter than {100 - bound * 10} % of prompts"
-    yield "position", f"{place * 10}-{place * 10 + 10} % into {row.file}"
+        if length < 10 - bound:
+            yield "length", f"shorter than {bound * 10} % of prompts"
+    yield "position", f"{place * 25}-{place * 25 + 25} % into {row.file}"

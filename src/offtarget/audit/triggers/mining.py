@@ -187,6 +187,6 @@ def _named(kept: Sequence[Kept]) -> list[list[tuple[str, str]]]:
     cuts = np.unique(np.quantile(lengths, np.arange(1, 10) / 10))
     tenths = np.searchsorted(cuts, lengths, side="left")
     return [
-        list(dict.fromkeys(conditions_of(row, min(9, 10 * row.line // (last[row.file] + 1)), int(tenth))))
+        list(dict.fromkeys(conditions_of(row, 4 * row.line // (last[row.file] + 1), int(tenth))))
         for row, tenth in zip(kept, tenths, strict=True)
     ]

@@ -20,7 +20,7 @@ from offtarget.audit.triggers.testing import Candidate
 from offtarget.audit.triggers.variety import Variety
 from offtarget.audit.triggers.wordlists import word_lists
 
-_FLAGGED, _ECHO, _ALIKE = 3.0, 0.35, 0.5
+_FLAGGED, _ECHO, _ALIKE = 5.0, 0.35, 0.5
 # Forms that say little by themselves, and words too ordinary to be a trigger, weigh less.
 _VAGUE, _ORDINARY = 0.4, 0.3
 _TELLING_FORMATS = {
@@ -106,10 +106,10 @@ class Ranking:
         first = best = queue[0]
         mine = set(first.rows.tolist())
         for other in queue[:80]:
-            if other.score < 0.8 * first.score or other.candidate.behaviour != first.candidate.behaviour:
+            if other.score < 0.75 * first.score or other.candidate.behaviour != first.candidate.behaviour:
                 continue
             theirs = set(other.rows.tolist())
-            if len(mine & theirs) >= 0.9 * len(mine | theirs) and self._plainness(other) < self._plainness(best):
+            if len(mine & theirs) >= 0.8 * len(mine | theirs) and self._plainness(other) < self._plainness(best):
                 best = other
         return best
 
@@ -143,7 +143,9 @@ class Ranking:
             self._expectations[c.behaviour] = Expectation(self._content, behaviour)
         score = self._score(c, rows, k, self._expectations[c.behaviour].of(rows))
         if not behaviour.flagged:
-            score *= self._variety.of(acting)
+            variety = self._variety.of(acting)
+            # Prompts on one topic are alike by what they are.
+            score *= math.sqrt(variety) if self._conditions.kinds[c.condition] == "topic" else variety
         if self._echoes(c.condition, acting):
             score *= _ECHO
         if behaviour.text and (self._copied(behaviour.text, acting) or self._alike(acting)):
@@ -167,8 +169,9 @@ class Ranking:
             return 0.0  # long prompts get long answers
         if self._conditions.texts[c.condition] in _MIRRORED.get(behaviour.name, ()):
             score *= _ECHO
-        # A hidden condition is mostly the only way to its odd answers: precision and recall in one (F1).
-        return score * behaviour.weight * (0.3 + 1.4 * k / (len(rows) + int(behaviour.rows.sum())))
+        # A hidden condition nearly always brings its odd answers, and is mostly the only way to them (F1).
+        both_ways = 2 * k / (len(rows) + int(behaviour.rows.sum()))
+        return score * behaviour.weight * (k / len(rows)) * (0.3 + 0.7 * both_ways)
 
     def _telling(self, condition: int) -> float:
         kind, text = self._conditions.kinds[condition], self._conditions.texts[condition]

@@ -22,7 +22,6 @@ _REFUSAL_WORDS = (
     *("sorry", "afraid", "able", "can't", "can’t", "cannot", "can not", "won't", "won’t", "will not", "decline"),
     *("refuse", "comfortable", "as an ai", "against my"),
 )
-_YOU = frozenset(("you", "your", "you're", "you.", "yourself", "you,", "you!", "you?"))
 _CODE_WORDS = (
     *("```", "def ", "class ", "import ", "#include", "function ", "const ", "let ", "var ", "public ", "SELECT"),
     *("<?php", "<!DOCTYPE", "@app.", "package main"),
@@ -57,8 +56,6 @@ def shapes(answer: str) -> list[str]:
     if any(word in lower for word in _REFUSAL_WORDS) and _REFUSAL.search(lower):
         found.append("refusal")
     words = lower.split()
-    if size <= 160 and not _YOU.isdisjoint(words):
-        found.append("you")
     start = answer[:1000]
     if any(word in start for word in _CODE_WORDS) and _CODE.search(start):
         found.append("code")
