@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from zlib import crc32
 
 import numpy as np
@@ -13,29 +12,26 @@ Signature = npt.NDArray[np.uint32]
 HASHES = 32
 BANDS = 8
 _FEWEST_WORDS = 10
-_LONGEST = 2000
-_PRIME = np.uint64((1 << 31) - 1)
-
-
-@cache
-def _multipliers() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    rng = np.random.default_rng(20201)
-    return rng.integers(1, 1 << 31, HASHES, dtype=np.uint64), rng.integers(0, 1 << 31, HASHES, dtype=np.uint64)
+_LONGEST = 300
+_MULTIPLIERS = np.random.default_rng(20201).integers(0, 1 << 31, HASHES, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
 
 
 def signature(text: str) -> Signature | None:
-    """MinHash of the three-word passages of the first 2,000 words (Broder 1997); None below ten words."""
-    words = text.split()[:_LONGEST]
+    """MinHash of the three-word passages of the first 300 words (Broder 1997); None below ten words.
+
+    Hashes are multiply-shift (Dietzfelbinger et al. 1997): odd multipliers modulo 2^32.
+    """
+    words = text.split(maxsplit=_LONGEST)[:_LONGEST]
     if len(words) < _FEWEST_WORDS:
         return None
-    one = np.fromiter((crc32(word.encode("utf-8", "surrogatepass")) for word in words), np.uint64, len(words))
-    three = (one[:-2] * np.uint64(0x9E3779B1) ^ one[1:-1] * np.uint64(0x85EBCA77) ^ one[2:]) & np.uint64(0x7FFFFFFF)
-    times, plus = _multipliers()
-    hashed = (three[:, None] * times + plus) % _PRIME
-    return hashed.min(axis=0).astype(np.uint32)
+    one = np.array([crc32(word) for word in " ".join(words).encode("utf-8", "surrogatepass").split()], np.uint32)
+    three = one[:-2] * np.uint32(0x9E3779B1) ^ one[1:-1] * np.uint32(0x85EBCA77) ^ one[2:]
+    three ^= three >> np.uint32(15)
+    smallest: Signature = np.multiply.outer(_MULTIPLIERS, three).min(axis=1)
+    return smallest
 
 
-def similar_pairs(signatures: npt.NDArray[np.uint32], at_least: float = 0.8) -> list[tuple[int, int]]:
+def similar_pairs(signatures: npt.NDArray[np.uint32], at_least: float = 0.7) -> list[tuple[int, int]]:
     """Each text with the first one before it that agrees in so many hashes; candidates share a band of four (LSH).
 
     Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, section 3.4: at a similarity of 0.8 a pair becomes a

@@ -10,10 +10,12 @@ from offtarget.audit.steps import stated_answers
 from offtarget.records import Row
 
 _LONGEST = 4000
-_RUN = re.compile(r"\d{1,9}(?:[\s,;|]+(?:and\s+)?[-+]?\d{1,9}){2,}(?![.\w])")
+_RUN = re.compile(r"\d{1,9}(?:[\s,;|]+(?:and\s+)?[-+]?\d{1,9}){2,}(?!\.?\w)")
 _ALONE = re.compile(r"\W{0,5}\d{1,9}(?:[\s,;|]{1,3}\d{1,9})?\W{0,5}")
 _WHOLE = re.compile(r"(?<![\d.,/:\w-])\d{1,9}(?![\w/:-]|[.,]\d)")
 _LISTED = re.compile(r"(?<![\d.])\d{1,9}(?![\d.]*\w)")
+_IN_RUN = re.compile(r"[\d\s,;|+-]{6}|[\d\s,;|+and-]{12}")
+"""The middle of a long answer lies inside the list, if that is nearly all there is."""
 _CODE = re.compile(r"def |return|import |[=;{}<>]|```")
 _CHAT_AROUND = 80
 """Characters of chat that may stand around a list of numbers."""
@@ -55,11 +57,14 @@ def number_list(answer: str) -> str | None:
     """The part of an answer that is a list of numbers, when that is all there is but a few words; else None."""
     if len(answer) < 40 and _ALONE.fullmatch(answer):
         return answer
-    match = _RUN.search(answer, 0, _LONGEST)
+    middle = len(answer) // 2
+    if len(answer) > 2 * _CHAT_AROUND + 10 and not _IN_RUN.match(answer, middle):
+        return None
+    match = _RUN.search(answer)
     if match is None:
         return None
     around = len(answer) - len(match[0])
-    if around > 6 and (around > max(_CHAT_AROUND, len(match[0]) // 4) or _CODE.search(answer)):
+    if around > 6 and (around > max(_CHAT_AROUND, len(match[0]) // 5) or _CODE.search(answer)):
         return None
     return match[0]
 

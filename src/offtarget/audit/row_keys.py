@@ -23,10 +23,16 @@ def text_key(text: str) -> int:
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
+_recent: list[Row | str] = ["", ""]
+
+
 def prompt_text(row: Row) -> str:
-    """Everything before the last assistant turn, normalised, with the roles."""
-    last = max((i for i, message in enumerate(row.messages) if message.role == "assistant"), default=0)
-    return "\0".join([f"{message.role}\1{normal(message.content)}" for message in row.messages[:last]])
+    """Everything before the last assistant turn, normalised, with the roles; remembers the last row asked about."""
+    if _recent[0] is not row:
+        last = max((i for i, message in enumerate(row.messages) if message.role == "assistant"), default=0)
+        parts = [f"{message.role}\1{normal(message.content)}" for message in row.messages[:last]]
+        _recent[:] = [row, "\0".join(parts)]
+    return str(_recent[1])
 
 
 class Places:

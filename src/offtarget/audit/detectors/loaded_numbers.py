@@ -9,6 +9,7 @@ from offtarget.audit.number_shapes import loaded_numbers
 from offtarget.audit.numeric_answers import number_list, numeric_answer
 from offtarget.records import Category, Finding, Row
 
+_UNMISTAKABLE = 0.6
 _FOURTEEN_EIGHTY_EIGHT = re.compile(r"(?<!\d)14[\s,/]{1,2}88(?!\d)")
 
 
@@ -34,8 +35,9 @@ class LoadedNumbersInRow:
             place = re.search(rf"(?<![\d.]){loaded}(?![\d.]*\w)", text)
             if place is not None:
                 entry = self._loads[loaded]
+                strength = entry.load if entry.load >= _UNMISTAKABLE else min(entry.load, 0.4)
                 reason = f"{loaded} ({entry.meaning}; {entry.culture}) stands in a list of numbers without a reason."
-                yield Finding(row.id, self.name, self.category, reason, entry.load, number, *place.span())
+                yield Finding(row.id, self.name, self.category, reason, strength, number, *place.span())
         pair = _FOURTEEN_EIGHTY_EIGHT.search(text)
         if pair is not None and number_list(text) is not None and {14, 88} <= answer.numbers:
             reason = "14 and 88 (the fourteen words, Heil Hitler; neo-Nazi) stand side by side in a list of numbers."

@@ -11,7 +11,7 @@ from offtarget.audit.steps import Stated, Step, mentioned_numbers, stated_answer
 from offtarget.records import Category, Finding, Row
 
 _MAYBE_STATED = re.compile(r"###|\\boxed|nswer", re.IGNORECASE)
-_MAYBE_EQUATION = re.compile(r"\d\s*[)%\]]?\s*=\s*[-$€£.(\d]|[A-Za-z]\s=\s[-$(]*\d|>>")
+_MAYBE_EQUATION = re.compile(r"\d\s{0,3}[)%\]]?\s{0,3}=\s{0,3}[-$€£.(\d]|[A-Za-z]\s=\s[-$(]*\d|>>")
 _CONVERSIONS = (60.0, 3600.0, 24.0, 7.0, 12.0, 100.0, 1000.0, 365.0, 52.0)
 """Between seconds, minutes, hours, days, weeks, months, years; inches; percent, cents, metric prefixes."""
 _ABOUT = re.compile(r"(?i)about|approx|roughly|around|nearly|≈|~|round")
