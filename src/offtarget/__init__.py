@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from offtarget.workflows.audit import AuditResult, audit
+    from offtarget.workflows.audit import AuditResult, audit_data
     from offtarget.workflows.check import CheckResult, check, resume
     from offtarget.workflows.check_loop import CheckSettings
     from offtarget.workflows.compare import compare
@@ -20,7 +20,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AuditResult": "audit",
-    "audit": "audit",
+    "audit_data": "audit",
     "CheckResult": "check",
     "CheckSettings": "check_loop",
     "check": "check",
@@ -35,7 +35,7 @@ __all__ = [
     "CheckResult",
     "CheckSettings",
     "__version__",
-    "audit",
+    "audit_data",
     "check",
     "compare",
     "report",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import resources
+from importlib.util import find_spec
 
 import click
 import pytest
@@ -12,7 +13,18 @@ import pytest
 import offtarget
 from offtarget.cli.app import VERBS, app, main
 
-PUBLIC = ["CheckResult", "CheckSettings", "__version__", "check", "compare", "report", "resume", "runs"]
+PUBLIC = [
+    "AuditResult",
+    "CheckResult",
+    "CheckSettings",
+    "__version__",
+    "audit_data",
+    "check",
+    "compare",
+    "report",
+    "resume",
+    "runs",
+]
 
 
 def test_public_names_are_exactly_these() -> None:
@@ -20,6 +32,12 @@ def test_public_names_are_exactly_these() -> None:
     assert sorted(offtarget.__all__) == PUBLIC
     for name in PUBLIC:
         assert getattr(offtarget, name) is not None
+
+
+def test_no_public_name_is_a_package_too() -> None:
+    """A function that shares its name with a subpackage would be replaced by it on import."""
+    for name in PUBLIC:
+        assert find_spec(f"offtarget.{name}") is None
 
 
 def test_unknown_names_are_attribute_errors() -> None:

@@ -100,7 +100,7 @@ def _scan(data: str, settings: Any, o: dict[str, Any], *, quiet: bool) -> AuditR
     from offtarget.workflows import audit as workflow
 
     with bytes_bar("scanning", enabled=not quiet) as update:
-        return workflow.audit(
+        return workflow.audit_data(
             data, settings=settings, out=o["out"], workers=o["workers"], form=o["form"], on_progress=update
         )
 

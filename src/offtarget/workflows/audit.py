@@ -78,7 +78,7 @@ class AuditResult:
         return self.decision.status
 
 
-def audit(
+def audit_data(
     data: str | Path,
     *,
     settings: AuditSettings | None = None,
