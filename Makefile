@@ -27,7 +27,7 @@ $(VENV)/.demo: $(VENV)/.torch $(SOURCES)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.torch $(SOURCES)
-	$(PIP) -e '.[local,remote,parquet,inspect,code,dev]'
+	$(PIP) -e '.[local,remote,parquet,inspect,code,review,dev]'
 	@touch $@
 
 demo: $(VENV)/.demo
@@ -51,6 +51,9 @@ test-fast: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/decisions.py
+	$(BIN)/python benchmarks/audit.py
+	$(BIN)/python benchmarks/audit_statistics.py
+	$(BIN)/python benchmarks/triggers.py
 	$(BIN)/python benchmarks/sampling.py
 
 clean:
