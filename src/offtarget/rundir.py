@@ -242,8 +242,8 @@ def _disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise InputError(
-                f"The disk is full, writing {path}. Everything computed before is kept; free some space, then go on "
-                "with `offtarget check --resume`, or run compare again."
+                f"The disk is full, writing {path}. Everything computed before is kept. Free some space; then go on "
+                "with `offtarget check --resume`, or start the audit or comparison again in a new folder."
             ) from None
         reason = error.strerror or str(error)
         raise InputError(f"Cannot write {path}: {reason}. Choose another folder.") from None

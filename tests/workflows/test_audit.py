@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from offtarget.errors import EvidenceError, InputError
+from offtarget.errors import InputError, RunInterrupted
 from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
 from offtarget.records import AuditSettings, Label, Status
@@ -115,17 +115,17 @@ def test_the_seed_is_committed_before_the_scan(tmp_path: Path, monkeypatch: pyte
         raise KeyboardInterrupt
 
     monkeypatch.setattr("offtarget.workflows.audit_scan.scan", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(RunInterrupted, match=r"offtarget audit .*d.jsonl"):
         workflow.audit_data(data(tmp_path / "d.jsonl"), out=tmp_path / "run")
     assert len(seen[0]) == 64
-    with pytest.raises(InputError, match="interrupted"):
+    with pytest.raises(InputError, match=r"offtarget audit .*d.jsonl"):
         workflow.resume(tmp_path / "run")
 
 
 def test_data_without_a_readable_row_is_no_verdict(tmp_path: Path) -> None:
-    """Only malformed rows: an error that counts the kinds, never a PASS of nothing."""
+    """Only malformed rows: an input error with the kinds and the first place, never a PASS of nothing."""
     (tmp_path / "d.jsonl").write_text('{"messages": [{"role": "user", "content": "hi"}]}\n' * 3)
-    with pytest.raises(EvidenceError, match="no readable row"):
+    with pytest.raises(InputError, match=r"no readable row .3 no-assistant-turn.*d.jsonl, line 1: "):
         workflow.audit_data(tmp_path / "d.jsonl", out=tmp_path / "run")
 
 

@@ -40,6 +40,7 @@ def clean(
     *,
     drop_malformed: bool = False,
     overwrite: bool = False,
+    audited: Mapping[str, str | None] | None = None,
     audit_round: int = 1,
     seed_commitment: str | None = None,
 ) -> CleanResult:
@@ -49,7 +50,8 @@ def clean(
     Arrow keep values and schema. Compression follows the suffix of `out`; a folder becomes a folder of files of the
     same names. Malformed rows are kept unless `drop_malformed`. Either everything is written or nothing.
     Raises InputError when `out` exists (unless `overwrite`), is the source, or names another format; when a removal
-    names no row of the source, or a row of other bytes; when the disk is full.
+    names no row of the source, or a row of other bytes; when a file no longer has the sha256 it has in `audited`, as
+    nobody saw what came since; when the disk is full.
     """
     source = source if isinstance(source, Source) else open_source(source)
     out = Path(out)
@@ -67,6 +69,8 @@ def clean(
             if folder:
                 _copy_descriptions(Path(source.path), stage.data)
         choice.refuse_unknown(source.name)
+        if audited is not None:
+            _refuse_changed(source, audited)
         written = digests(stage.data) if folder else {out.name: digest(stage.data)}
         ledger = Ledger(
             dict(source.sha256), written, choice.kept, choice.removed, audit_round, seed_commitment, previous
@@ -126,7 +130,7 @@ def _refuse(source: Source, out: Path, overwrite: bool) -> None:
     if out.exists() and (out.is_dir() or folder):
         raise InputError(f"{out} exists already. Choose another name, or remove it first.")
     if (out.exists() or ledger_path(out).exists()) and not overwrite:
-        raise InputError(f"{out} (or its ledger) exists already. Choose another name, or ask to overwrite it.")
+        raise InputError(f"{out} (or its ledger) exists already. Choose another name, or remove it first.")
     if folder:
         if data_suffix(out.name):
             raise InputError(f"The source is a folder, so its cleaned copy is one too. {out} is the name of a file.")
@@ -139,6 +143,21 @@ def _refuse(source: Source, out: Path, overwrite: bool) -> None:
         extra = "" if kind in _TABLES else " (with .gz or .zst to compress it)"
         names = " or *".join(sorted(allowed))
         raise InputError(f"Cleaning keeps the format: name the file *{names}{extra}, not {out.name}.")
+
+
+def _refuse_changed(source: Source, audited: Mapping[str, str | None]) -> None:
+    now = source.sha256
+    names = sorted(now.keys() | audited.keys())
+    changed = [name for name in names if now.get(name) != audited.get(name)]
+    if changed:
+        raise InputError(
+            f"{changed[0]} is not the file that was audited{_more(len(changed) - 1)}, so rows nobody saw would be kept. "
+            "Restore it, or audit the data again and clean from that audit."
+        )
+
+
+def _more(count: int) -> str:
+    return f" (nor are {count} others)" if count > 1 else " (nor is one other)" if count else ""
 
 
 def _is_folder(source: Source) -> bool:

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from offtarget.audit.piece import Gathered, Piece, PieceScanner
 from offtarget.data.training import Chunk
-from offtarget.errors import OfftargetError
+from offtarget.errors import InputError, OfftargetError
 
 _LENGTH = struct.Struct("<Q")
 _START = "import sys; sys.path[:] = {path!r}; from offtarget.audit.workers import work; work({seed!r})"
@@ -72,8 +72,11 @@ class ProcessWorker:
         """End the child, whatever it is doing."""
         self._process.kill()
         self._thread.shutdown(cancel_futures=True)
-        with self._process:  # closes the pipes and waits
-            pass
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):  # what a child that is gone was still to be sent
+                    pipe.close()
+        self._process.wait()
 
     def _exchange(self, request: object) -> Any:
         stdin, stdout = self._process.stdin, self._process.stdout
@@ -83,11 +86,20 @@ class ProcessWorker:
             _send(stdin, request)
             reply = _receive(stdout)
         except (EOFError, BrokenPipeError):
-            code = self._process.wait()
-            raise RuntimeError(f"A scanning process ended by itself with code {code} (-9: out of memory?).") from None
+            raise _ended(self._process.wait()) from None
         if isinstance(reply, BaseException):
             raise reply
         return reply
+
+
+def _ended(code: int) -> Exception:
+    """A child that was killed is no fault of ours, one that ended otherwise is."""
+    if code >= 0:
+        return RuntimeError(f"A scanning process ended by itself with code {code}.")
+    why = " The system may have been out of memory: try --workers 1." if -code == signal.SIGKILL else ""
+    return InputError(
+        f"A scanning process was ended from outside (signal {-code}), so there is no verdict.{why} Start the audit again."
+    )
 
 
 def work(seed: str) -> None:

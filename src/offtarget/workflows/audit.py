@@ -14,10 +14,10 @@ from offtarget.audit.flags import flags
 from offtarget.audit.order import new_seed
 from offtarget.audit.scan import OnProgress
 from offtarget.data.training import open_source
-from offtarget.errors import InputError
+from offtarget.errors import InputError, RunInterrupted
 from offtarget.records import AuditDecision, AuditSettings, DatasetFinding, Finding, Row, Status, Trigger
 from offtarget.rundir import RunDir, iterate_jsonl, write_json
-from offtarget.workflows.audit_run import AuditRun
+from offtarget.workflows.audit_run import AuditRun, scan_again
 from offtarget.workflows.audit_scan import write_scan
 from offtarget.workflows.runs import find_run
 
@@ -92,7 +92,7 @@ def audit_data(
     `data` is a file, a folder or an s3:// or gs:// address; `out` the run directory, a new one under `runs_root()` by
     default; `workers` the number of processes. A data set that was cleaned by an earlier audit is audited at half of
     its error probability (the ledger beside it says so).
-    Raises InputError for data that cannot be read and EvidenceError for data without a single readable row.
+    Raises InputError for data that cannot be read or holds no readable row, RunInterrupted on Ctrl-C.
     """
     settings = settings or AuditSettings()
     _check(settings)
@@ -101,7 +101,13 @@ def audit_data(
         settings = replace(settings, round=max(settings.round, ledger.audit_round + 1))
     directory = RunDir.create("audit", source.name, path=out)
     with directory:
-        write_scan(directory, source, settings, new_seed(), workers=workers, on_progress=on_progress)
+        try:
+            write_scan(directory, source, settings, new_seed(), workers=workers, on_progress=on_progress)
+        except KeyboardInterrupt:
+            raise RunInterrupted(
+                f"Interrupted. A scan cannot go on from its middle; start it again with: {scan_again(data)}\n"
+                f"What it had found so far is in {directory.path}."
+            ) from None
         run = AuditRun.open(directory.path)
         decision = run.record_decision()
     return result_of(run, decision)
@@ -126,6 +132,7 @@ def clean(run: str | Path, out: Path, *, remove: Remove = "flagged") -> AuditRes
         source,
         removals,
         out,
+        audited={file["file"]: file["sha256"] for file in opened.scan["files"]},
         audit_round=opened.settings.round,
         seed_commitment=str(opened.manifest["seed_commitment"]),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -52,7 +53,8 @@ class AuditRun:
             raise InputError(f"{path} is not the run of an audit (its verb is {verb}).")
         if not run.file("scan.json").is_file():
             raise InputError(
-                f"The scan of {path} was interrupted before its end. Start again with: offtarget audit DATA"
+                f"The scan in {path} did not come to its end, and a scan cannot go on from its middle. "
+                f"Start it again, in a new folder, with: {scan_again(manifest.get('data') or 'DATA')}"
             )
         return cls(path, manifest, read_json(run.file("scan.json")))
 
@@ -194,6 +196,11 @@ def _record(path: Path, record: type[T], value: Any) -> T:
         raise InputError(
             f"{path} does not hold {record.__name__} records of this version ({error}). Run the audit again."
         ) from None
+
+
+def scan_again(data: object) -> str:
+    """The command that audits the data from the start."""
+    return f"offtarget audit {shlex.quote(str(data))}"
 
 
 def read_result(path: Path) -> dict[str, Any]:

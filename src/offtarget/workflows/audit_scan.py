@@ -13,9 +13,9 @@ from offtarget.audit.registry import dataset_detectors, row_detectors
 from offtarget.audit.scan import OnProgress, Scan, scan
 from offtarget.audit.tally import LENGTHS, Tally
 from offtarget.data.training import Source
-from offtarget.errors import EvidenceError
-from offtarget.records import AuditSettings
-from offtarget.rundir import JsonLines, RunDir, write_json
+from offtarget.errors import InputError
+from offtarget.records import AuditSettings, BadRow
+from offtarget.rundir import JsonLines, RunDir, iterate_jsonl, write_json
 from offtarget.workflows.recording import stamp, write_records
 
 
@@ -30,7 +30,7 @@ def write_scan(
 ) -> None:
     """Scan the source into the run directory; `scan.json` is written last and marks a complete scan.
 
-    Raises EvidenceError when the source holds no readable row.
+    Raises InputError when the source holds no readable row.
     """
     write_json(run.file("run.json"), _manifest(source, settings, seed))
     names = ("findings.jsonl", "malformed.jsonl", "removable.jsonl")
@@ -49,8 +49,7 @@ def write_scan(
         for file in (findings, malformed, removable):
             file.close()
     if result.tally.rows == 0:
-        kinds = ", ".join(f"{count} {error}" for error, count in result.tally.malformed_kinds.most_common(5))
-        raise EvidenceError(f"{source.name} holds no readable row ({kinds}). The places are in {malformed.path}.")
+        raise _nothing_readable(source, result.tally, malformed.path)
     result.tally.add_findings(whole)
     write_records(run, "queue.jsonl", result.queue)
     write_records(run, "flagged.jsonl", result.flagged)
@@ -59,6 +58,18 @@ def write_scan(
     write_json(run.file("triggers.json"), triggers)
     write_json(run.file("cues.json"), result.profiler.profile(triggers))
     write_json(run.file("scan.json"), _summary(source, result))
+
+
+def _nothing_readable(source: Source, tally: Tally, places: Path) -> InputError:
+    """The first place by its file and line, and how many of each kind there are."""
+    first = next(iterate_jsonl(places, BadRow), None)
+    if first is None:
+        return InputError(f"{source.name} is empty: it holds no rows.")
+    kinds = ", ".join(f"{count:,} {error}" for error, count in tally.malformed_kinds.most_common(5))
+    return InputError(
+        f"{source.name} holds no readable row ({kinds}). The first is {first.file}, line {first.line}: {first.detail} "
+        f"All are in {places}."
+    )
 
 
 def _manifest(source: Source, settings: AuditSettings, seed: str) -> dict[str, Any]:
@@ -82,7 +93,7 @@ def _manifest(source: Source, settings: AuditSettings, seed: str) -> dict[str, A
 
 def _summary(source: Source, result: Scan) -> dict[str, Any]:
     tally = result.tally
-    names = sorted({*tally.by_file, *tally.malformed_by_file})
+    names = sorted({*source.sha256, *tally.by_file, *tally.malformed_by_file})
     return {
         "rows": tally.rows,
         "malformed": tally.malformed,

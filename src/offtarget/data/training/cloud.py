@@ -48,8 +48,11 @@ def cloud_files(url: str) -> list[CloudFile]:
         if not filesystem.isdir(path):
             return [CloudFile(url.rstrip("/").rsplit("/", 1)[-1], url)]
         found = sorted(filesystem.find(path))
-    except OSError as error:
-        raise InputError(f"{url} cannot be read: {error.strerror or error}.") from None
+    except Exception as error:  # stores raise errors of their own: no credentials, no network, no such bucket
+        raise InputError(
+            f"{url} cannot be read: {str(error) or type(error).__name__}. Check the address, the network and the "
+            "credentials, or download the file and give its path."
+        ) from None
     root = path.rstrip("/") + "/"
     return [CloudFile(name.removeprefix(root), filesystem.unstrip_protocol(name)) for name in found]
 

@@ -41,6 +41,8 @@ def stored_files(path: str | Path) -> tuple[list[Stored], list[str]]:
         found: list[Stored] = list(cloud_files(str(path)))
         single = len(found) == 1 and str(path).rstrip("/").endswith(found[0].name)
         return (found, []) if single else _data_files(found, str(path))
+    if not str(path):
+        raise InputError("The name of the data is empty. Give a file or a folder.")
     local = Path(path)
     if local.is_dir():
         return _data_files(_walk(local), str(path))
@@ -61,11 +63,16 @@ def data_suffix(name: str) -> str:
 
 def _walk(root: Path) -> list[Stored]:
     found: list[Stored] = []
-    for folder, folders, names in os.walk(root):
+    for folder, folders, names in os.walk(root, onerror=_refuse_folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths = (Path(folder) / name for name in sorted(names))
         found += [LocalFile(path.relative_to(root).as_posix(), path) for path in paths if path.is_file()]
     return found
+
+
+def _refuse_folder(error: OSError) -> None:
+    """A folder left out in silence would be data that nobody audited."""
+    raise InputError(f"The folder {error.filename} cannot be read: {error.strerror or error}.") from None
 
 
 def _data_files(found: list[Stored], where: str) -> tuple[list[Stored], list[str]]:
