@@ -151,8 +151,8 @@ def _refuse_changed(source: Source, audited: Mapping[str, str | None]) -> None:
     changed = [name for name in names if now.get(name) != audited.get(name)]
     if changed:
         raise InputError(
-            f"{changed[0]} is not the file that was audited{_more(len(changed) - 1)}, so rows nobody saw would be kept. "
-            "Restore it, or audit the data again and clean from that audit."
+            f"{changed[0]} is not the file that was audited{_more(len(changed) - 1)}, so rows nobody saw would be "
+            "kept. Restore it, or audit the data again and clean from that audit."
         )
 
 

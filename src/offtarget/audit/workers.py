@@ -98,7 +98,8 @@ def _ended(code: int) -> Exception:
         return RuntimeError(f"A scanning process ended by itself with code {code}.")
     why = " The system may have been out of memory: try --workers 1." if -code == signal.SIGKILL else ""
     return InputError(
-        f"A scanning process was ended from outside (signal {-code}), so there is no verdict.{why} Start the audit again."
+        f"A scanning process was ended from outside (signal {-code}), so there is no verdict.{why} "
+        "Start the audit again."
     )
 
 
