@@ -116,7 +116,7 @@ def audit_data(
 def resume(run: str | Path) -> AuditResult:
     """The present result of an audit; the review, a judge or the cleaning go on from it."""
     opened = AuditRun.open(find_run(run))
-    return result_of(opened, opened.decide(opened.labels()))
+    return result_of(opened, opened.present_decision())
 
 
 def clean(run: str | Path, out: Path, *, remove: Remove = "flagged") -> AuditResult:

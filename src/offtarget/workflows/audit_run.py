@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from offtarget.audit.controls import controls_for, fenced_code, kind_mix
 from offtarget.audit.flags import flagged_as
 from offtarget.audit.review.queue import JUDGE, ReviewQueue
 from offtarget.audit.review.store import LabelStore
+from offtarget.audit.scan import REVIEWABLE
 from offtarget.audit.verdict import ScanCounts, decide
 from offtarget.errors import InputError
 from offtarget.records import (
@@ -29,10 +31,13 @@ from offtarget.records import (
     Trigger,
 )
 from offtarget.records.from_json import from_json
-from offtarget.rundir import RunDir, iterate_jsonl, read_json, read_jsonl, write_json
+from offtarget.rundir import RunDir, iterate_jsonl, read_json, read_jsonl, to_jsonable, write_json
 from offtarget.workflows.recording import stamp, write_records
 
 T = TypeVar("T")
+
+_COUNTED = {"rows", "malformed", "detectors", "flagged_rows", "flagged_spreading", "undesired", "notes", "files"}
+_AGAIN = "It was changed by something else; restore it, or audit the data again."
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,10 @@ class AuditRun:
                 f"The scan in {path} did not come to its end, and a scan cannot go on from its middle. "
                 f"Start it again, in a new folder, with: {scan_again(manifest.get('data') or 'DATA')}"
             )
-        return cls(path, manifest, read_json(run.file("scan.json")))
+        scan = read_json(run.file("scan.json"))
+        if not (isinstance(scan, dict) and scan.keys() >= _COUNTED):
+            raise InputError(f"{run.file('scan.json')} is not the summary of a scan of this version. {_AGAIN}")
+        return cls(path, manifest, scan)
 
     def file(self, name: str) -> Path:
         """Path of a file of this run."""
@@ -74,8 +82,12 @@ class AuditRun:
 
     @cached_property
     def queue(self) -> list[Row]:
-        """The random stream: the first rows in the order of review."""
-        return read_jsonl(self.file("queue.jsonl"), Row)
+        """The random stream: the first rows in the order of review. Raises InputError when some are missing."""
+        rows = read_jsonl(self.file("queue.jsonl"), Row)
+        expected = min(int(self.scan["rows"]), REVIEWABLE)
+        if len(rows) != expected:  # a short queue would end the review early and look like a full count
+            raise InputError(f"{self.file('queue.jsonl')} holds {len(rows):,} of its {expected:,} rows. {_AGAIN}")
+        return rows
 
     @cached_property
     def flagged(self) -> list[Row]:
@@ -96,18 +108,29 @@ class AuditRun:
 
     @property
     def store(self) -> LabelStore:
-        """The labels, open for reading and writing."""
+        """The labels, open for reading and writing. Raises InputError when their file is gone or damaged."""
+        self._refuse_lost_labels()
         return LabelStore(self.file("labels.sqlite"))
 
     def labels(self) -> list[Label]:
         """The labels the verdict rests on; empty before anybody labelled."""
         if not self.file("labels.sqlite").exists():
+            self._refuse_lost_labels()
             return []
         store = self.store
         try:
             return store.counting()
         finally:
             store.close()
+
+    def _refuse_lost_labels(self) -> None:
+        """Labels that were counted before must not vanish in silence, nor their copy be written over."""
+        copy = self.file("labels.jsonl")
+        if not self.file("labels.sqlite").exists() and copy.exists() and copy.stat().st_size:
+            raise InputError(
+                f"{self.file('labels.sqlite')} is gone, but labels were given: {copy} holds them as they stood at the "
+                "last verdict. Restore the file, or move that copy away to begin the review anew."
+            )
 
     @cached_property
     def controls(self) -> tuple[list[Row], dict[str, Category]]:
@@ -162,6 +185,14 @@ class AuditRun:
             basis="people" if people or not labels else "judge",
         )
         return replace(decision, notes=(*self.scan["notes"], *decision.notes))
+
+    def present_decision(self) -> AuditDecision:
+        """Decide from the labels on disk; recorded when it is another than the recorded one (a review was killed)."""
+        decision = self.decide(self.labels())
+        result = self.file("result.json")
+        if result.exists() and read_result(self.path).get("decision") == json.loads(json.dumps(to_jsonable(decision))):
+            return decision
+        return self.record_decision()
 
     def record_decision(self) -> AuditDecision:
         """Decide from the labels on disk and write the decision, and the labels as a file others can read."""

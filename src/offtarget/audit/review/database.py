@@ -13,6 +13,8 @@ from offtarget.errors import InputError
 BUSY_SECONDS = 30
 """How long a writer waits for another process before it gives up."""
 
+_RESCUE = "If the file is damaged, restore a copy; labels.jsonl beside it has the labels as of the last verdict."
+
 
 class Database:
     """A connection in WAL mode with synchronous=FULL: a commit returns after the disk has it."""
@@ -62,7 +64,7 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise InputError(f"{self.path}: labels cannot be read or written ({error}).") from None
+            raise InputError(f"{self.path}: labels cannot be read or written ({error}). {_RESCUE}") from None
 
 
 def text(value: str) -> bytes:
