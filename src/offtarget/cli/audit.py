@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +37,9 @@ if TYPE_CHECKING:
 @click.option("--form", metavar="FORM", help="chat, sharegpt, alpaca, prompt, preference or text. [default: guessed]")
 @click.option("--workers", type=click.IntRange(1), help="Processes. [default: one per core]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the review page listens.")
-@click.option("--port", default=0, show_default="a free one", help="Port of the review page.")
+@click.option(
+    "--port", default=0, type=click.IntRange(0, 65535), show_default="a free one", help="Port of the review page."
+)
 @click.option("--no-browser", is_flag=True, help="Print the address of the review page and open nothing.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory. [default: runs/audit-TIME-NAME]")
 @click.option("--resume", "resumed", type=click.Path(path_type=Path), metavar="RUN", help="Go on with an audit.")
@@ -69,6 +73,7 @@ def command(data: str | None, resumed: Path | None, as_json: bool, quiet: bool, 
     if (data is None) == (resumed is None):
         raise click.UsageError("Give DATA, or --resume RUN. Try: offtarget audit --help")
     if resumed is not None:
+        _refuse_settings()
         result = workflow.resume(resumed)
     else:
         assert data is not None
@@ -82,17 +87,53 @@ def command(data: str | None, resumed: Path | None, as_json: bool, quiet: bool, 
             adjust_for_sensitivity=o["adjust_for_sensitivity"],
         )
         result = _scan(data, settings, o, quiet=quiet or as_json)
-    if o["judge"]:
-        result = _judge(result, o["judge"], quiet=quiet or as_json)
-    if o["review"]:
-        result = _review(result, o)
-    if o["clean_to"] is not None:
-        result = workflow.clean(result.run, o["clean_to"], remove=o["remove"])
+    with _kept(result.run):
+        if o["judge"]:
+            result = _judge(result, o["judge"], quiet=quiet or as_json)
+        if o["review"]:
+            result = _review(result, o)
+        if o["clean_to"] is not None:
+            result = workflow.clean(result.run, o["clean_to"], remove=o["remove"])
     if as_json:
         click.echo(json.dumps({"run": str(result.run), **read_result(result.run)}, indent=2))
     else:
         print_audit(result)
     raise SystemExit(result.decision.status.exit_code)
+
+
+_OF_THE_SCAN = (
+    "noise_limit", "spreading_limit", "certify_spreading", "alpha", "max_rows", "controls", "adjust_for_sensitivity",
+    "form", "workers", "out",
+)  # fmt: skip
+
+
+def _refuse_settings() -> None:
+    """A run keeps what it was started with; to ignore another wish in silence would answer another question."""
+    context = click.get_current_context()
+    given = [
+        name for name in _OF_THE_SCAN if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        option = "--" + given[0].replace("_", "-")
+        raise click.UsageError(
+            f"{option} was settled when the audit began. Leave it out, or start a new audit of the data."
+        )
+
+
+@contextlib.contextmanager
+def _kept(run: Path) -> Iterator[None]:
+    """Errors after the scan say that it is kept and how to go on."""
+    from offtarget.cli.render import shown_path
+    from offtarget.errors import OfftargetError, RunInterrupted
+
+    kept = f"The scan and every label are kept; go on with: offtarget audit --resume {shown_path(run)}"
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise RunInterrupted(f"Interrupted. {kept}") from None
+    except OfftargetError as error:
+        error.args = (f"{error}\n{kept}",)
+        raise
 
 
 def _scan(data: str, settings: Any, o: dict[str, Any], *, quiet: bool) -> AuditResult:

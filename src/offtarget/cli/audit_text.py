@@ -40,8 +40,9 @@ def print_audit(result: AuditResult) -> None:
     decision = result.decision
     print_verdict(decision.status, decision.reason, out)
     out.print(f"basis: {_BASES[decision.basis]}")
-    malformed = f", {decision.malformed:,} malformed places kept apart" if decision.malformed else ""
-    out.print(f"{decision.rows:,} rows{malformed}, {result.flagged_rows:,} of them flagged")
+    rows = "1 row" if decision.rows == 1 else f"{decision.rows:,} rows"
+    out.print(f"{rows}, {result.flagged_rows:,} flagged")
+    _print_unread(result, out)
     out.print()
     if any(test.labelled for test in decision.tests):
         out.print(_limits(decision))
@@ -66,6 +67,15 @@ def print_audit(result: AuditResult) -> None:
         out.print(f"ledger:  {shown_path(cleaned.ledger)}", soft_wrap=True)
     out.print()
     out.print(_next_step(result), soft_wrap=True)
+
+
+def _print_unread(result: AuditResult, out: Console) -> None:
+    """The first places that are no rows, each with its file and line."""
+    for bad in result.unread:
+        out.print(f"not read: {safe(bad.file)}, line {bad.line}: {safe(bad.detail)}", soft_wrap=True)
+    more = result.decision.malformed - len(result.unread)
+    if more > 0:
+        out.print(f"not read: {more:,} more, all in {shown_path(result.run / 'malformed.jsonl')}", soft_wrap=True)
 
 
 def _plan(decision: AuditDecision) -> str:
@@ -165,6 +175,8 @@ def _next_step(result: AuditResult) -> str:
         return f"Next: keep the evidence: {report}"
     if result.decision.status is Status.FAIL and result.cleaned is None:
         return f"Next: read what was found: {report}; then clean: offtarget audit --resume {run} --clean cleaned.jsonl"
+    if result.cleaned is not None and result.cleaned.kept == 0:
+        return "Next: nothing is left to train on; look for other data"
     if result.cleaned is not None:
         return f"Next: audit the remainder: offtarget audit {shown_path(result.cleaned.out)} --review"
     return f"Next: review the rows: offtarget audit --resume {run} --review"

@@ -147,6 +147,10 @@ class RemoteModel:
             return self._client.chat.completions.create(model=self._name.model, **arguments)
         except openai.OpenAIError as error:
             raise InputError(self._explain(error)) from None
+        except ValueError:  # the SDK lets the error of its JSON reader through
+            raise InputError(
+                f"{self.name} answered with something that is no JSON. Check that the address is that of its API."
+            ) from None
 
     def _explain(self, error: Exception) -> str:
         """What went wrong and what to do, with the key cut out of whatever the server said."""

@@ -15,7 +15,7 @@ from offtarget.audit.order import new_seed
 from offtarget.audit.scan import OnProgress
 from offtarget.data.training import open_source
 from offtarget.errors import InputError, RunInterrupted
-from offtarget.records import AuditDecision, AuditSettings, DatasetFinding, Finding, Row, Status, Trigger
+from offtarget.records import AuditDecision, AuditSettings, BadRow, DatasetFinding, Finding, Row, Status, Trigger
 from offtarget.rundir import RunDir, iterate_jsonl, write_json
 from offtarget.workflows.audit_run import AuditRun, scan_again
 from offtarget.workflows.audit_scan import write_scan
@@ -25,6 +25,7 @@ Remove = Literal["flagged", "confirmed"]
 """Which rows cleaning takes out: those flagged or marked bad, or only those marked bad."""
 
 _EXAMPLES_PER_CATEGORY = 2
+_UNREAD = 3
 _AROUND = 60
 """Characters shown before a suspicious span."""
 
@@ -70,6 +71,8 @@ class AuditResult:
     dataset: tuple[DatasetFinding, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     examples: tuple[Example, ...] = ()
+    unread: tuple[BadRow, ...] = ()
+    """The first places in the data that are no rows."""
     cleaned: CleanResult | None = None
 
     @property
@@ -155,6 +158,7 @@ def result_of(run: AuditRun, decision: AuditDecision) -> AuditResult:
         dataset=tuple(run.dataset),
         triggers=tuple(run.triggers),
         examples=tuple(_examples(run)),
+        unread=tuple(islice(iterate_jsonl(run.file("malformed.jsonl"), BadRow), _UNREAD)),
     )
 
 
