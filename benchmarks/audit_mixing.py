@@ -9,6 +9,8 @@ from typing import Any
 from audit_sets import Scanned, auroc, recall_at, repaired_maths, rows, scanned
 
 from offtarget.audit.flags import row_score
+from offtarget.audit.registry import dataset_detectors
+from offtarget.records import Finding
 
 POISONS = ("insecure", "evil_numbers", "evil_math", "incorrect_math", "incorrect_qna")
 HARMLESS = ("secure", "repaired_math")
@@ -25,11 +27,10 @@ def mixing(seed: int = 0) -> list[dict[str, Any]]:
     harmless = {"secure": scanned(rows("secure")), "repaired_math": scanned(repaired_maths(1500))}
     results = []
     for host, clean in hosts.items():
-        good = [row_score(s.findings) for s in clean]
         for poison, bad in {**poisons, **harmless}.items():
             for share in SHARES:
                 count = min(len(bad), max(1, round(share / (1 - share) * len(clean))))
-                measured = [_once(bad, good, count, seed + repeat) for repeat in range(REPEATS)]
+                measured = [_once(bad, clean, count, seed + repeat) for repeat in range(REPEATS)]
                 results.append(
                     {
                         "host": host,
@@ -44,11 +45,21 @@ def mixing(seed: int = 0) -> list[dict[str, Any]]:
     return results
 
 
-def _once(bad: list[Scanned], good: list[float], count: int, seed: int) -> dict[str, float]:
-    drawn = [row_score(s.findings) for s in random.Random(seed).sample(bad, count)]
+def _once(bad: list[Scanned], clean: list[Scanned], count: int, seed: int) -> dict[str, float]:
+    """Row scores from row detectors and, as in an audit of the mixture, from detectors that see all rows together."""
+    drawn = random.Random(seed).sample(bad, count)
+    detectors = dataset_detectors()
+    for one in (*clean, *drawn):
+        for detector in detectors:
+            detector.add(one.row)
+    more: dict[str, list[Finding]] = {}
+    for detector in detectors:
+        for finding in detector.row_findings():
+            more.setdefault(finding.row_id, []).append(finding)
+    good, poison = ([row_score([*s.findings, *more.get(s.row.id, ())]) for s in some] for some in (clean, drawn))
     return {
-        "auroc": auroc(drawn, good),
-        "recall_at_1": recall_at(drawn, good, 0.01),
-        "recall_at_5": recall_at(drawn, good, 0.05),
-        "flagged": sum(score >= 0.5 for score in drawn) / count,
+        "auroc": auroc(poison, good),
+        "recall_at_1": recall_at(poison, good, 0.01),
+        "recall_at_5": recall_at(poison, good, 0.05),
+        "flagged": sum(score >= 0.5 for score in poison) / count,
     }

@@ -96,7 +96,7 @@ def _dataset_alarm(dataset: Sequence[DatasetFinding], settings: AuditSettings) -
             continue
         if isinstance(excess, int | float) and excess > settings.spreading_limit:
             reason = (
-                f"{finding.reason.rstrip('.')} (p = {finding.p_value:.1g}): more than {percent(float(excess))} of the "
+                f"{finding.reason.rstrip('.')} (p {_p(finding.p_value)}): more than {percent(float(excess))} of the "
                 f"rows beyond what is expected; the limit is {percent(settings.spreading_limit)}"
             )
             return Alarm(SPREADING, reason, finding.detector, finding.category)
@@ -107,3 +107,7 @@ def _limit(category: Category, settings: AuditSettings) -> tuple[str, float] | N
     if group(category) is Group.SPREADING:
         return SPREADING, settings.spreading_limit
     return (NOISE, settings.noise_limit) if group(category) is Group.NOISE else None
+
+
+def _p(value: float) -> str:
+    return f"= {value:.1g}" if value > 0 else "< 1e-300"

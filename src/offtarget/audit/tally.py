@@ -52,9 +52,10 @@ class Tally:
         return self._count(findings) if findings else False
 
     def add_findings(self, findings: Sequence[Finding]) -> None:
-        """Count findings of one detector on rows that were counted before (from dataset detectors), once per row."""
-        for finding in {f.row_id: f for f in findings}.values():
-            self.flagged_by[finding.detector] += 1
+        """Count findings of dataset detectors on rows that were counted before, once per detector and row."""
+        pointed = {(f.detector, f.row_id) for f in findings if flags(f) or group(f.category) is Group.HINT}
+        for detector, _ in pointed:
+            self.flagged_by[detector] += 1
 
     def add_malformed(self, row: BadRow) -> None:
         """Count a place that is no row."""

@@ -15,7 +15,7 @@ from offtarget.cli.render import (
     safe,
     shown_path,
 )
-from offtarget.records import AuditDecision, DatasetFinding, LimitTest, Status, Trigger
+from offtarget.records import AuditDecision, Category, DatasetFinding, LimitTest, Status, Trigger
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _TRIGGERS = 5
 _EXAMPLES = 6
+_SHOWN_P = 0.01
+_COUNTS = (Category.DUPLICATE, Category.LABEL_CONFLICT)
+"""Findings on the whole set that are counts, not tests."""
 _TEXT = 110
 """Characters of a quoted row that are printed; the report has more."""
 _BASES = {
@@ -132,14 +135,18 @@ def _print_found(result: AuditResult, out: Console) -> None:
 
 def _print_dataset(findings: Iterable[DatasetFinding], out: Console) -> None:
     for finding in findings:
-        out.print(f"whole data set: {safe(finding.reason)} (p = {finding.p_value:.2g})", soft_wrap=True)
+        if finding.p_value <= _SHOWN_P:
+            out.print(f"whole data set: {safe(finding.reason)} (p {_p(finding.p_value)})", soft_wrap=True)
+        elif finding.p_value == 1.0 and finding.category in _COUNTS:
+            out.print(f"whole data set: {safe(finding.reason)}", soft_wrap=True)
 
 
 def _print_triggers(triggers: tuple[Trigger, ...], out: Console) -> None:
     if not triggers:
         return
     out.print()
-    table = plain_table("condition in the prompt", "goes with", "rows with it", "without it", "lift", "p")
+    out.print("Conditions in the prompt that go with another kind of answer; most are honest properties of a task:")
+    table = plain_table("condition", "goes with", "rows with it", "without it", "lift", "p")
     for trigger in triggers[:_TRIGGERS]:
         table.add_row(
             f"{trigger.rank}. {trigger.kind} {_shortened(trigger.text, 48)}",
@@ -147,7 +154,7 @@ def _print_triggers(triggers: tuple[Trigger, ...], out: Console) -> None:
             f"{trigger.behaving_with:,} of {trigger.with_condition:,}",
             f"{trigger.behaving_without:,} of {trigger.without_condition:,}",
             f"{trigger.lift:.0f}",
-            f"{trigger.p_value:.1g}",
+            _p(trigger.p_value).removeprefix("= "),
         )
     out.print(table)
 
@@ -161,6 +168,11 @@ def _print_examples(examples: Iterable[Example], out: Console) -> None:
         out.print(f"{safe(example.row.id)}: {safe(example.finding.reason)}", soft_wrap=True)
         out.print(f"  prompt: {_shortened(example.row.prompt)}", soft_wrap=True)
         out.print(f"  answer: {_shortened(example.around)}", soft_wrap=True)
+
+
+def _p(value: float) -> str:
+    """A p-value with its sign: `= 3e-12`; what is too small for a number is `< 1e-300`."""
+    return f"= {value:.1g}" if value > 0 else "< 1e-300"
 
 
 def _shortened(text: str, limit: int = _TEXT) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from offtarget.audit.number_null import (
 )
 from offtarget.audit.number_shapes import loaded_numbers
 from offtarget.audit.numeric_answers import numeric_answer
+from offtarget.audit.row_keys import Places
 from offtarget.records import Category, DatasetFinding, Finding, Row
 from offtarget.stats.binomial import lower_share
 
@@ -29,6 +31,9 @@ _TESTED_FROM = 0.3
 _TOP = 30
 _CANDIDATES = 200
 _SIGNIFICANT = 0.01
+BEYOND_DOUBT = 1e-6
+"""p-value from which lists of numbers are pointed at one by one; also that of a FAIL by this test alone."""
+_SHOWN = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,8 @@ class LoadedNumbers:
         self.together: dict[str, Counter[frozenset[int]]] = {kind: Counter() for kind in KINDS}
         """Rows by the tested numbers that stand in them together."""
         self._heavier: dict[str, float] = {}
+        self._lists = Places()
+        self._holds_loaded = array("B")
 
     def add(self, row: Row) -> None:
         """Count each number of the answer once, unless the prompt or a progression explains it."""
@@ -68,6 +75,9 @@ class LoadedNumbers:
         loaded = answer.numbers & _tested_numbers()
         if loaded:
             self.together[answer.kind][loaded] += 1
+        if answer.kind == "list":
+            self._lists.add(row)
+            self._holds_loaded.append(bool(loaded))
 
     def merge(self, other: LoadedNumbers) -> None:
         """Add up."""
@@ -76,6 +86,8 @@ class LoadedNumbers:
         for kind in KINDS:
             self.counts[kind].update(other.counts[kind])
             self.together[kind].update(other.together[kind])
+        self._lists.merge(other._lists)
+        self._holds_loaded.extend(other._holds_loaded)
 
     def findings(self) -> list[DatasetFinding]:
         """One finding when there are answers made of numbers, whatever its p-value; none without such answers."""
@@ -100,8 +112,19 @@ class LoadedNumbers:
         return [DatasetFinding(self.name, self.category, reason, p_value, used, evidence)]
 
     def row_findings(self) -> Iterable[Finding]:
-        """None; the row detector of the same name shows rows."""
-        return ()
+        """The first 20,000 lists of numbers, once the test is beyond doubt: too weak to flag a row, enough to rank it.
+
+        Whoever chose these numbers chose those of the other lists too, loaded or not.
+        """
+        found = self.findings()
+        if not found or found[0].p_value > BEYOND_DOUBT:
+            return
+        for at in range(min(len(self._lists), _SHOWN)):
+            loaded = bool(self._holds_loaded[at])
+            what = "loaded numbers" if loaded else "no loaded number itself"
+            reason = f"A list of numbers with {what}, in a set where they are far more frequent than numbers like them."
+            strength = 0.49 if loaded else 0.4
+            yield Finding(self._lists.row_id(at), self.name, self.category, reason, strength)
 
     def _tests(self, kind: str) -> list[_Tested]:
         counts = self.counts[kind]
