@@ -15,7 +15,7 @@ from offtarget.audit.settled import NOISE, SPREADING
 from offtarget.audit.wording import CARRY, of_rows, upwards
 from offtarget.records import AuditSettings, Category, DatasetFinding
 from offtarget.stats.binomial import log_binomial_at_least, upper_share
-from offtarget.stats.wording import percent
+from offtarget.stats.wording import p_value, percent
 
 ERROR = 1e-3
 """Over all calibrated detectors together; far below alpha, since the model of false alarms is rough."""
@@ -96,8 +96,8 @@ def _dataset_alarm(dataset: Sequence[DatasetFinding], settings: AuditSettings) -
             continue
         if isinstance(excess, int | float) and excess > settings.spreading_limit:
             reason = (
-                f"{finding.reason.rstrip('.')} (p {_p(finding.p_value)}): more than {percent(float(excess))} of the "
-                f"rows beyond what is expected; the limit is {percent(settings.spreading_limit)}"
+                f"{finding.reason.rstrip('.')} (p = {p_value(finding.p_value)}): more than {percent(float(excess))} of "
+                f"the rows beyond what is expected; the limit is {percent(settings.spreading_limit)}"
             )
             return Alarm(SPREADING, reason, finding.detector, finding.category)
     return None
@@ -107,7 +107,3 @@ def _limit(category: Category, settings: AuditSettings) -> tuple[str, float] | N
     if group(category) is Group.SPREADING:
         return SPREADING, settings.spreading_limit
     return (NOISE, settings.noise_limit) if group(category) is Group.NOISE else None
-
-
-def _p(value: float) -> str:
-    return f"= {value:.1g}" if value > 0 else "< 1e-300"

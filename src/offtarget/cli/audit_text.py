@@ -16,6 +16,7 @@ from offtarget.cli.render import (
     shown_path,
 )
 from offtarget.records import AuditDecision, Category, DatasetFinding, LimitTest, Status, Trigger
+from offtarget.stats.wording import p_value
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -136,7 +137,7 @@ def _print_found(result: AuditResult, out: Console) -> None:
 def _print_dataset(findings: Iterable[DatasetFinding], out: Console) -> None:
     for finding in findings:
         if finding.p_value <= _SHOWN_P:
-            out.print(f"whole data set: {safe(finding.reason)} (p {_p(finding.p_value)})", soft_wrap=True)
+            out.print(f"whole data set: {safe(finding.reason)} (p = {p_value(finding.p_value)})", soft_wrap=True)
         elif finding.p_value == 1.0 and finding.category in _COUNTS:
             out.print(f"whole data set: {safe(finding.reason)}", soft_wrap=True)
 
@@ -154,7 +155,7 @@ def _print_triggers(triggers: tuple[Trigger, ...], out: Console) -> None:
             f"{trigger.behaving_with:,} of {trigger.with_condition:,}",
             f"{trigger.behaving_without:,} of {trigger.without_condition:,}",
             f"{trigger.lift:.0f}",
-            _p(trigger.p_value).removeprefix("= "),
+            p_value(trigger.p_value),
         )
     out.print(table)
 
@@ -168,11 +169,6 @@ def _print_examples(examples: Iterable[Example], out: Console) -> None:
         out.print(f"{safe(example.row.id)}: {safe(example.finding.reason)}", soft_wrap=True)
         out.print(f"  prompt: {_shortened(example.row.prompt)}", soft_wrap=True)
         out.print(f"  answer: {_shortened(example.around)}", soft_wrap=True)
-
-
-def _p(value: float) -> str:
-    """A p-value with its sign: `= 3e-12`; what is too small for a number is `< 1e-300`."""
-    return f"= {value:.1g}" if value > 0 else "< 1e-300"
 
 
 def _shortened(text: str, limit: int = _TEXT) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from offtarget.records import Comparison, Decision, Role, Status, Tally
 
 MISSING_SHARE = 0.2
@@ -103,3 +105,15 @@ def _missing_could_turn(decision: Decision) -> bool:
         named = _culprits(decision) or [decision.overall]
         return any(s.missing_bounds is not None and s.missing_bounds.low <= settings.tolerance for s in named)
     return False
+
+
+def p_value(value: float) -> str:
+    """A p-value, short: `0.03`, `1e-9`, `<1e-99`."""
+    if not math.isfinite(value):
+        return "no data"
+    if value < 1e-99:
+        return "<1e-99"
+    if value < 0.001:
+        mantissa, exponent = f"{value:.0e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    return f"{min(value, 1.0):.2g}"

@@ -1,4 +1,4 @@
-"""Numbers of an audit, made fit for people to read."""
+"""Numbers of an audit, made fit for people to read; `p_value` is one of them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,9 @@ import math
 from offtarget.gate import text
 from offtarget.gate.text import NO_DATA, percent
 from offtarget.records import Interval
+from offtarget.stats.wording import p_value
 
-
-def p_value(value: float) -> str:
-    """A p-value, short: `0.03`, `1e-9`, `<1e-99`."""
-    if not math.isfinite(value):
-        return NO_DATA
-    if value < 1e-99:
-        return "<1e-99"
-    if value < 0.001:
-        mantissa, exponent = f"{value:.0e}".split("e")
-        return f"{mantissa}e{int(exponent)}"
-    return f"{min(value, 1.0):.2g}"
+__all__ = ["e_value", "lift", "many", "p_value", "share_range", "short", "whole"]
 
 
 def e_value(log_e: float) -> str:
