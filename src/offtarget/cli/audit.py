@@ -126,7 +126,7 @@ def _kept(run: Path) -> Iterator[None]:
     from offtarget.cli.render import shown_path
     from offtarget.errors import OfftargetError, RunInterrupted
 
-    kept = f"The scan and every label are kept; go on with: offtarget audit --resume {shown_path(run)}"
+    kept = f"The scan is kept, as is every label on disk; go on with: offtarget audit --resume {shown_path(run)}"
     try:
         yield
     except KeyboardInterrupt:

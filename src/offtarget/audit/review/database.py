@@ -32,6 +32,7 @@ class Database:
             self._connection.execute("PRAGMA synchronous=FULL")
             for statement in filter(None, map(str.strip, schema.split(";"))):
                 self._connection.execute(statement)
+        self._opened = _identity(path)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -40,6 +41,7 @@ class Database:
         Raises InputError, saying what the system said, when the file cannot be written.
         """
         with self._lock, self._said_plainly():
+            self._refuse_another_file()
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -48,6 +50,11 @@ class Database:
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
                 raise
+
+    def _refuse_another_file(self) -> None:
+        """SQLite would go on writing into a file that was deleted or replaced, where nobody finds it again."""
+        if _identity(self.path) != self._opened:
+            raise InputError(f"{self.path} was deleted or replaced while it was in use. Restore it and start again.")
 
     def read(self, query: str, *values: object) -> list[tuple[object, ...]]:
         """All rows of a query."""
@@ -65,6 +72,14 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise InputError(f"{self.path}: labels cannot be read or written ({error}). {_RESCUE}") from None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def text(value: str) -> bytes:

@@ -10,7 +10,7 @@ from typing import cast, get_args
 from urllib.parse import parse_qsl
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from offtarget.audit.review.cards import CHOICES
 from offtarget.audit.review.queue import JUDGE
@@ -37,10 +37,13 @@ class Said:
 async def read_form(request: Request) -> dict[str, str]:
     """The fields of a form; the last one wins. HTTP 413 beyond 64 kB, 400 for what is no form."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_LIMIT:
-            raise HTTPException(413, "The form is too long; shorten the note.")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > BODY_LIMIT:
+                raise HTTPException(413, "The form is too long; shorten the note.")
+    except ClientDisconnect:  # half a form is no label, and nobody is there to be told
+        raise HTTPException(400, "The form did not arrive whole.") from None
     try:
         return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=50))
     except ValueError:

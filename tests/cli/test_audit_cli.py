@@ -1,0 +1,164 @@
+"""`offtarget audit` as a hostile or unlucky user meets it: every fault is one sentence, an exit code, nothing lost."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-c", "from offtarget.cli.app import main; main()", "audit"]
+
+
+def chats(path: Path, count: int, answer: str = "a plain answer") -> str:
+    """A file of so many chats."""
+    rows = [
+        {"messages": [{"role": "user", "content": f"question {i}"}, {"role": "assistant", "content": f"{answer} {i}"}]}
+        for i in range(count)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def run(*arguments: str, **options) -> subprocess.CompletedProcess:
+    """The command in a process of its own; never a traceback."""
+    done = subprocess.run([*COMMAND, *arguments], check=False, capture_output=True, text=True, **options)
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def scanning(tmp_path: Path) -> tuple[subprocess.Popen, list[int]]:
+    """A scan with two processes that will take a while, and those processes."""
+    command = [
+        *COMMAND,
+        chats(tmp_path / "d.jsonl", 150_000),
+        "--workers",
+        "2",
+        "--out",
+        str(tmp_path / "run"),
+        "--quiet",
+    ]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    findings = tmp_path / "run" / "findings.jsonl"
+    for _ in range(300):
+        found = [int(pid) for pid in children.read_text().split()]
+        if len(found) == 2 and findings.exists():
+            return process, found
+        time.sleep(0.05)
+    process.kill()
+    raise AssertionError("the scan did not start")
+
+
+def gone(pids: list[int]) -> bool:
+    """Whether all processes end within some seconds."""
+    for _ in range(200):
+        if not any(Path(f"/proc/{pid}").exists() for pid in pids):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+on_linux = pytest.mark.skipif(
+    not Path(f"/proc/self/task/{os.getpid()}/children").exists(), reason="children are listed in Linux's /proc"
+)
+
+
+@on_linux
+def test_a_killed_scanning_process_is_no_verdict(tmp_path):
+    """kill -9 of a worker: exit code 2 and a sentence, never the silent 1 that reads as FAIL; no process stays."""
+    process, children = scanning(tmp_path)
+    os.kill(children[0], signal.SIGKILL)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert error.startswith("Error: A scanning process was ended from outside (signal 9)")
+    assert "Traceback" not in error
+    assert gone(children)
+
+
+@on_linux
+def test_ctrl_c_says_how_to_start_again(tmp_path):
+    """An interrupted scan ends with 130 and the command that repeats it; its run is refused with the same command."""
+    process, children = scanning(tmp_path)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"offtarget audit {tmp_path / 'd.jsonl'}" in error
+    assert gone(children)
+    again = run("--resume", str(tmp_path / "run"))
+    assert again.returncode == 2
+    assert f"in a new folder, with: offtarget audit {tmp_path / 'd.jsonl'}" in again.stderr
+
+
+def test_places_that_are_no_rows_are_printed(tmp_path):
+    """File, line and what is wrong stand in the output; beyond three the rest is counted and its file named."""
+    path = tmp_path / "d.jsonl"
+    chats(path, 3)
+    with path.open("a") as file:
+        file.write("{broken\n" * 5)
+    done = run(str(path), "--out", str(tmp_path / "run"))
+    assert "not read: d.jsonl, line 4: " in done.stdout
+    assert f"not read: 2 more, all in {tmp_path / 'run' / 'malformed.jsonl'}" in done.stdout
+
+
+def test_settings_of_a_run_cannot_be_given_again(tmp_path):
+    """`--resume RUN --alpha 0.1` is refused rather than ignored."""
+    run(chats(tmp_path / "d.jsonl", 3), "--out", str(tmp_path / "run"))
+    done = run("--resume", str(tmp_path / "run"), "--alpha", "0.1")
+    assert done.returncode == 2
+    assert "--alpha was settled when the audit began" in done.stderr
+
+
+def test_a_wrong_judge_does_not_cost_the_scan(tmp_path):
+    """A judge that cannot be opened: exit code 2, and the command that goes on from the finished scan."""
+    done = run(chats(tmp_path / "d.jsonl", 3), "--out", str(tmp_path / "run"), "--judge", "nosuch")
+    assert done.returncode == 2
+    assert f"go on with: offtarget audit --resume {tmp_path / 'run'}" in done.stderr
+
+
+@pytest.mark.parametrize(("data", "words"), [("", "is empty"), ("s3a-no-such://x", "addresses may start with")])
+def test_a_name_that_is_no_data_is_one_sentence(data, words, tmp_path):
+    """An empty name does not mean the present folder, an unknown kind of address is named."""
+    done = run(data, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_a_header_alone_is_empty_data(tmp_path):
+    """A table without rows is an input error like an empty file."""
+    (tmp_path / "d.csv").write_text("prompt,completion\n")
+    done = run(str(tmp_path / "d.csv"), "--out", str(tmp_path / "run"))
+    assert (done.returncode, done.stderr) == (2, "Error: d.csv is empty: it holds no rows.\n")
+
+
+def test_a_folder_that_cannot_be_listed_is_not_left_out(tmp_path, monkeypatch):
+    """Rows in a folder without permission would be rows nobody audited."""
+    from offtarget.data.training import open_source
+    from offtarget.errors import InputError
+
+    chats(tmp_path / "a.jsonl", 3)
+    (tmp_path / "sub").mkdir()
+    listed = os.scandir
+
+    def refused(path):
+        if Path(path).name == "sub":
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with contextlib.ExitStack() as stack:
+        error = stack.enter_context(pytest.raises(InputError))
+        open_source(tmp_path)
+    assert "sub cannot be read: Permission denied" in str(error.value)
