@@ -18,6 +18,9 @@ from offtarget.records import AuditSettings, BadRow
 from offtarget.rundir import JsonLines, RunDir, iterate_jsonl, write_json
 from offtarget.workflows.recording import stamp, write_records
 
+_TRIGGERS = 10
+"""Conditions that are told; each costs a further round of tests over all candidates."""
+
 
 def write_scan(
     run: RunDir,
@@ -54,7 +57,7 @@ def write_scan(
     write_records(run, "queue.jsonl", result.queue)
     write_records(run, "flagged.jsonl", result.flagged)
     write_json(run.file("dataset.json"), [f for detector in result.dataset for f in detector.findings()])
-    triggers = result.miner.mine()
+    triggers = result.miner.mine(top=_TRIGGERS)
     write_json(run.file("triggers.json"), triggers)
     write_json(run.file("cues.json"), result.profiler.profile(triggers))
     write_json(run.file("scan.json"), _summary(source, result))
