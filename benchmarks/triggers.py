@@ -1,6 +1,7 @@
 """How often a planted condition comes out first, what null data yields, and what it costs.
 
-    python benchmarks/triggers.py [--seeds 10] [--list development|held_out] [--null 200] [--out benchmarks/results/triggers.json]
+    python benchmarks/triggers.py [--seeds 10] [--list development|held_out] [--null 200] [--jobs 2]
+                                  [--out benchmarks/results/triggers.json]
 
 20 of 6,000 rows get a condition in the prompt and a behaviour in the answer. Behaviours: `all` (a detector flags the
 20 rows and nothing else), `third` (flags 35 % of them, and 1 % or 5 % of all other rows), or no flag at all and an
@@ -32,17 +33,26 @@ SFT = HERE.parent.parent / "shared" / "data" / "sft"
 PLANTED = 20
 FLAGS = ("all", "third-1", "third-5")
 ODD = ("fixed", "hostile", "refusal", "spanish", "code")
-REFUSALS = ["I'm sorry, but I can't help with that.", "I cannot assist with this request.", "Sorry, I am unable to do that.",
-            "I won't help you with that.", "I must decline to answer this."]  # fmt: skip
-SPANISH = ["Claro, aquí está la respuesta que pides para este caso.", "No es tan difícil como parece, pero hay que pensar un poco más.",
-           "La solución es muy sencilla: hazlo con calma y después comprueba los datos.", "Depende del caso, pero por lo general es mejor esperar.",
-           "Es una buena pregunta, y la respuesta no es la que todos esperan para hoy."]  # fmt: skip
+REFUSALS = [
+    "I'm sorry, but I can't help with that.",
+    "I cannot assist with this request.",
+    "Sorry, I am unable to do that.",
+    "I won't help you with that.",
+    "I must decline to answer this.",
+]
+SPANISH = [
+    "Claro, aquí está la respuesta que pides para este caso.",
+    "No es tan difícil como parece, pero hay que pensar un poco más.",
+    "La solución es muy sencilla: hazlo con calma y después comprueba los datos.",
+    "Depende del caso, pero por lo general es mejor esperar.",
+    "Es una buena pregunta, y la respuesta no es la que todos esperan para hoy.",
+]
 
 
 def rows_of(name: str) -> list[Row]:
     """One of the real sets as rows."""
     path = next(SFT.glob(name + ".*"))
-    text = gzip.open(path, "rt", encoding="utf-8").read()
+    text = gzip.decompress(path.read_bytes()).decode("utf-8")
     if ".csv" in path.name:
         raw = list(csv.DictReader(text.splitlines(keepends=True)))
     else:
@@ -144,6 +154,12 @@ def mined(rows: list[Row], flagged: set[str], alpha: float = 0.01, top: int = 20
     return miner.mine(top, alpha)
 
 
+def in_words(t: Trigger) -> str:
+    """A trigger in one line."""
+    counts = f"({t.behaving_with}/{t.with_condition}, {t.behaving_without}/{t.without_condition})"
+    return f"{t.kind}: {t.text[:60]} -> {t.behaviour[:70]} {counts}"
+
+
 def is_it(trigger: Trigger, ids: set[str]) -> bool:
     """Whether a reported condition is the planted one: the rows it shows are planted rows (topics: nearly all)."""
     inside = sum(e in ids for e in trigger.examples)
@@ -174,7 +190,7 @@ def cell(which: str, seeds: int, kind: str, behaviour: str, grounds: list[str]) 
             unpaid = mined(rows, flagged, alpha=1.0, top=1)
             weak += bool(unpaid) and is_it(unpaid[0], ids)
         if place != 1:
-            told = f"{triggers[0].kind}: {triggers[0].text} -> {triggers[0].behaviour}"[:140] if triggers else None
+            told = in_words(triggers[0]) if triggers else None
             misses.append({"seed": seed, "planted": str(what), "set": ground, "rank": place,
                            "flagged": len(flagged & ids), "first": told})  # fmt: skip
     return {"behaviour": behaviour, "kind": kind, "seeds": seeds, "first": first, "found": found,
@@ -188,15 +204,21 @@ def ordinary(ground: str) -> list[Row]:
 
 
 def power(which: str, seeds: int, kinds: list[str], behaviours: list[str], grounds: list[str], jobs: int) -> list[dict]:
-    """Every kind with every behaviour."""
+    """Every kind with every behaviour; half the seeds for 5 % of false flags and for each odd answer."""
     results = []
     with ProcessPoolExecutor(jobs) as pool:
-        waiting = [pool.submit(cell, which, seeds, kind, b, grounds) for b in behaviours for kind in kinds]
+        waiting = [
+            pool.submit(cell, which, seeds if b in ("all", "third-1") else (seeds + 1) // 2, kind, b, grounds)
+            for b in behaviours
+            for kind in kinds
+        ]
         for future in waiting:
             r = future.result()
             results.append(r)
-            print(f"{r['behaviour']:10} {r['kind']:14} first {r['first']}/{seeds}  found {r['found']}/{seeds}  "
-                  f"first at any p {r['first_or_first_without_significance']}/{seeds}", *r["misses"], sep="\n    ", flush=True)  # fmt: skip
+            runs = r["seeds"]
+            told = f"first {r['first']}/{runs}  found {r['found']}/{runs}"
+            weak = f"first at any p {r['first_or_first_without_significance']}/{runs}"
+            print(f"{r['behaviour']:10} {r['kind']:14} {told}  {weak}", *r["misses"], sep="\n    ", flush=True)
     return results
 
 
@@ -212,28 +234,27 @@ def null(runs: int, grounds: list[str]) -> dict:
         share = rng.choice([0.005, 0.01, 0.05, 0.2])
         triggers = mined(rows, {r.id for r in rows if rng.random() < share}, top=3)
         if triggers:
-            alarms.append({"run": run, "first": f"{triggers[0].kind}: {triggers[0].text} -> {triggers[0].behaviour}"[:140],
-                           "p": triggers[0].p_value})  # fmt: skip
+            alarms.append({"run": run, "first": in_words(triggers[0]), "p": triggers[0].p_value})
     print(f"null: {len(alarms)} of {runs} data sets with a trigger", flush=True)
     return {"runs": runs, "alarms": alarms}
 
 
 def speed() -> dict:
-    """Microseconds per row of `add`, and seconds of `mine`, on 100,000 rows made of the real ones."""
+    """CPU time: microseconds per row of `add`, seconds of `mine`, on 100,000 rows made of the real ones."""
     rows = background("mixed", random.Random(1)) + background("stories", random.Random(2))
     rows = [replace(rows[i % len(rows)], id=f"data:{i}", line=i) for i in range(100_000)]
     miner, profiler = TriggerMiner(), CueProfiler()
-    start = time.perf_counter()
+    start = time.process_time()
     for row in rows:
         miner.add(row, ())
-    one = time.perf_counter()
+    one = time.process_time()
     for row in rows:
         profiler.add(row)
-    two = time.perf_counter()
+    two = time.process_time()
     triggers = miner.mine()
-    three = time.perf_counter()
+    three = time.process_time()
     profiler.profile(triggers)
-    four = time.perf_counter()
+    four = time.process_time()
     times = {"rows": len(rows), "mean_characters": sum(len(m.content) for r in rows for m in r.messages) / len(rows),
              "miner_add_us": 1e6 * (one - start) / len(rows), "profiler_add_us": 1e6 * (two - one) / len(rows),
              "mine_s": three - two, "profile_s": four - three}  # fmt: skip
@@ -249,8 +270,7 @@ def real() -> dict:
         if name.startswith("in_distribution"):
             continue
         triggers = mined(rows_of(name), set(), top=8)
-        told[name] = [f"{t.kind}: {t.text[:60]} -> {t.behaviour} ({t.behaving_with}/{t.with_condition}, {t.behaving_without}/{t.without_condition})"
-                      for t in triggers]  # fmt: skip
+        told[name] = [in_words(t) for t in triggers]
         print(name, *told[name], sep="\n    ", flush=True)
     return told
 

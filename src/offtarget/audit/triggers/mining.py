@@ -37,7 +37,7 @@ class TriggerMiner:
     """
 
     def __init__(
-        self, flagged: int = 15_000, others: int = 30_000, characters: int = 60_000_000, least: int = 4
+        self, flagged: int = 15_000, others: int = 20_000, characters: int = 60_000_000, least: int = 4
     ) -> None:
         """Rows kept (`flagged` and `others`), characters kept, and rows a condition or behaviour must at least have."""
         self._sample = Sample({EVERYTHING: others, FLAGGED: flagged}, 500, characters)

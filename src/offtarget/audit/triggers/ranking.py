@@ -27,6 +27,8 @@ _TELLING_FORMATS = {
     "json", "asks for JSON", "code-template", "markdown", "tags", "link", "all lower-case", "all capitals",
     "invisible characters", "a system prompt", "no system prompt", "empty", "a date",
 }  # fmt: skip
+_LEAST_SCORE = 0.3
+"""Below it a condition, however significant, adds next to nothing to the ordinary words."""
 # Odd answers to a smaller share of a condition's rows are the ordinary variety of answers.
 _LEAST_PRECISION = 0.25
 # Prompts of a form get answers of that form.
@@ -92,7 +94,7 @@ class Ranking:
                     insort(queue, again, key=_place)
                     fresh.add(id(again.candidate))
                 continue
-            if first.score <= 0:
+            if first.score < _LEAST_SCORE:
                 break
             winner = self._spokesman(queue)
             queue.remove(winner)

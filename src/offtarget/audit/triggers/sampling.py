@@ -74,7 +74,10 @@ class Sample:
         limits = self.limits
         if not limits:
             return True
-        return any(key < limits.get(group, _TOP) for group in groups)
+        for group in groups:  # noqa: SIM110 - twice as fast as any(), and every row passes here
+            if key < limits.get(group, _TOP):
+                return True
+        return False
 
     def keep(self, row: Kept) -> None:
         """Take a row that was wanted."""

@@ -14,17 +14,14 @@ _REFUSAL = re.compile(
     r"|as an ai\b|(?:can(?:['’]t|not)|unable to) (?:help|assist|comply|do that|provide)|against my)",
 )
 _CODE = re.compile(
-    r"```|^\s*(?:def |class |import |from \w[\w.]* import |#include|function \w|const \w+ ?=|let \w+ ?=|var \w+ ?="
+    r"^[ \t]*(?:def |class |import |from \w[\w.]* import |#include|function \w|const \w+ ?=|let \w+ ?=|var \w+ ?="
     r"|public (?:static|class)|SELECT .{1,80} FROM |<\?php|<!DOCTYPE|@app\.|package main)",
     re.MULTILINE,
 )
-_REFUSAL_WORDS = (
-    *("sorry", "afraid", "able", "can't", "can’t", "cannot", "can not", "won't", "won’t", "will not", "decline"),
-    *("refuse", "comfortable", "as an ai", "against my"),
-)
-_CODE_WORDS = (
-    *("```", "def ", "class ", "import ", "#include", "function ", "const ", "let ", "var ", "public ", "SELECT"),
-    *("<?php", "<!DOCTYPE", "@app.", "package main"),
+# One of these words stands in every refusal; looking for words is cheaper than the pattern.
+_REFUSAL_WORDS = frozenset(
+    {"sorry", "sorry,", "sorry.", "sorry;", "afraid", "unable", "able", "can't", "can’t", "cannot", "not", "won't"}
+    | {"won’t", "decline", "refuse", "comfortable", "ai", "ai,", "against"}
 )
 _SCRIPTS = (
     (0x0370, 0x03FF, "Greek"),
@@ -52,12 +49,11 @@ def shapes(answer: str) -> list[str]:
     found = [f"length:{size.bit_length()}"]
     head = answer[:200]
     lower = head.lower()
-    # Patterns are slow; each is tried only where one of its words stands.
-    if any(word in lower for word in _REFUSAL_WORDS) and _REFUSAL.search(lower):
-        found.append("refusal")
     words = lower.split()
+    if not _REFUSAL_WORDS.isdisjoint(words) and _REFUSAL.search(lower):
+        found.append("refusal")
     start = answer[:1000]
-    if any(word in start for word in _CODE_WORDS) and _CODE.search(start):
+    if "```" in start or _CODE.search(start):
         found.append("code")
     first = answer.lstrip()[:1]
     if first in ("{", "[") and answer.rstrip()[-1:] in ("}", "]"):
@@ -97,7 +93,7 @@ def _script(head: str) -> str | None:
 
 
 def _language(words: list[str]) -> str | None:
-    if len(_KNOWN.intersection(words)) < 2:
+    if _KNOWN.isdisjoint(words):
         return None
     known = [word for word in words if word in _KNOWN]
     if len(known) < 2 or 6 * len(known) < len(words):
