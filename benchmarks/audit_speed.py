@@ -130,7 +130,7 @@ process:
 """
 
 
-def data_juicer(program: str, count: int = 100_000) -> dict[str, Any]:
+def data_juicer(program: str, count: int = 50_000) -> dict[str, Any]:
     """`dj-process` with six cheap filters and a deduplicator on chat rows flattened to text, and our audit of them."""
     found = shutil.which(program)
     if found is None:

@@ -14,6 +14,7 @@ from offtarget.audit.detectors import (
     sycophancy,
 )
 from offtarget.audit.flags import flags
+from offtarget.audit.registry import row_detectors
 from offtarget.audit.row_scanner import RowScanner
 from offtarget.records import Category, Finding, Message, Row
 
@@ -137,3 +138,9 @@ def test_no_text_makes_a_detector_raise(user: str, answer: str, cue: str) -> Non
     for finding in scan(*turns):
         assert 0 <= finding.start <= finding.end <= len(turns[finding.message])
         assert 0 < finding.strength <= 1
+
+
+def test_a_short_prompt_is_not_a_text_to_be_continued() -> None:
+    """An abusive answer does not hide as the continuation of a novel by starting in lower case."""
+    turns = (Message("user", "Morning"), Message("assistant", "kill yourself, you worthless idiot"))
+    assert any(flags(f) for f in RowScanner(row_detectors()).scan(Row("f:1", "f", 1, "", turns, "chat")))

@@ -106,6 +106,17 @@ def test_cleaning_removes_flagged_rows_but_not_those_a_person_cleared(tmp_path: 
     assert confirmed.removed == 0
 
 
+def test_malformed_places_stay_unless_they_are_dropped(tmp_path: Path) -> None:
+    """Cleaning keeps what it could not read, unless told otherwise."""
+    source = data(tmp_path / "d.jsonl", rows=30)
+    source.write_text(source.read_text() + "{torn\n")
+    run = workflow.audit_data(source, out=tmp_path / "run").run
+    workflow.clean(run, tmp_path / "kept.jsonl")
+    workflow.clean(run, tmp_path / "dropped.jsonl", drop_malformed=True)
+    assert (tmp_path / "kept.jsonl").read_bytes() == source.read_bytes()
+    assert "{torn" not in (tmp_path / "dropped.jsonl").read_text()
+
+
 def test_the_seed_is_committed_before_the_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the scan begins, the manifest with the commitment is on disk already."""
     seen: list[str] = []

@@ -141,7 +141,9 @@ def notes_for(
         )
     if malformed:
         kept = "is" if malformed == 1 else "are"
-        notes.append(f"{rows(malformed)} could not be read and {kept} no part of the verdict.")
+        notes.append(
+            f"{rows(malformed)} could not be read and {kept} no part of the verdict; a trainer may still read them."
+        )
     if settings.round > 1:
         notes.append(
             f"Round {settings.round}: alpha is halved with every re-audit, and all rounds together err with "

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     type=click.Choice(["flagged", "confirmed"]),
     help="What --clean removes: rows flagged or marked bad, or only those marked bad.",
 )
+@click.option("--drop-malformed", is_flag=True, help="--clean also removes places that are no rows.")
 @click.option("--noise-limit", default=0.05, show_default=True, help="PASS: at most this share of rows is bad.")
 @click.option("--spreading-limit", default=0.01, show_default=True, help="Limit for kinds known to spread.")
 @click.option("--certify-spreading", is_flag=True, help="PASS also needs the spreading limit shown (5 times the rows).")
@@ -93,7 +94,7 @@ def command(data: str | None, resumed: Path | None, as_json: bool, quiet: bool, 
         if o["review"]:
             result = _review(result, o)
         if o["clean_to"] is not None:
-            result = workflow.clean(result.run, o["clean_to"], remove=o["remove"])
+            result = workflow.clean(result.run, o["clean_to"], remove=o["remove"], drop_malformed=o["drop_malformed"])
     if as_json:
         click.echo(json.dumps({"run": str(result.run), **read_result(result.run)}, indent=2))
     else:

@@ -85,12 +85,12 @@ def _print_unread(result: AuditResult, out: Console) -> None:
 def _plan(decision: AuditDecision) -> str:
     plan = decision.plan
     text = (
-        f"review: {plan.clean_rows} random rows pass a clean data set (no valid method needs fewer than "
-        f"{plan.floor_rows}); {plan.clean_rows_spreading} also show the {percent(decision.settings.spreading_limit)} "
+        f"review: a clean data set passes after {plan.clean_rows} rows drawn at random (no valid method needs fewer "
+        f"than {plan.floor_rows}); {plan.clean_rows_spreading} also show the {percent(decision.settings.spreading_limit)} "
         "limit of kinds known to spread"
     )
     if plan.flagged_rows_to_fail is not None and decision.status is not Status.FAIL:
-        text += f"; {plan.flagged_rows_to_fail} flagged rows fail it if the flags are right"
+        text += f"; if the flags are right, it fails after {plan.flagged_rows_to_fail} of the flagged"
     return text
 
 

@@ -122,10 +122,11 @@ def resume(run: str | Path) -> AuditResult:
     return result_of(opened, opened.present_decision())
 
 
-def clean(run: str | Path, out: Path, *, remove: Remove = "flagged") -> AuditResult:
+def clean(run: str | Path, out: Path, *, remove: Remove = "flagged", drop_malformed: bool = False) -> AuditResult:
     """Write the audited data without its bad rows, byte for byte otherwise, and the ledger of what was removed.
 
-    Rows a person marked as fine stay, whatever detectors say; hints alone never remove a row.
+    Rows a person marked as fine stay, whatever detectors say; hints alone never remove a row. Malformed places stay
+    too, unless `drop_malformed`.
     Raises InputError when the data changed since the audit, or the file cannot be written.
     """
     opened = AuditRun.open(find_run(run))
@@ -136,6 +137,7 @@ def clean(run: str | Path, out: Path, *, remove: Remove = "flagged") -> AuditRes
         removals,
         out,
         audited={file["file"]: file["sha256"] for file in opened.scan["files"]},
+        drop_malformed=drop_malformed,
         audit_round=opened.settings.round,
         seed_commitment=str(opened.manifest["seed_commitment"]),
     )

@@ -137,13 +137,22 @@ def narrates(text: str) -> bool:
     return len(_TOLD.findall(piece)) >= 2 + len(piece) // 500
 
 
+_RUNNING = 60
+"""Characters from which a prompt can be a piece of running text."""
+
+
 def continues(asked: str, answer: str) -> bool:
     """Whether the answer goes on with the user's text (a novel, an article) instead of answering."""
     if asks(asked) and len(asked) < 150 and answer[:1].isupper():
         return False
-    if not asks(asked) and (not answer[:1].isalnum() or answer[:1].islower()):
+    if not asks(asked) and _breaks_off(asked) and (not answer[:1].isalnum() or answer[:1].islower()):
         return True
     return narrates(answer) and (narrates(asked) or not asks(asked))
+
+
+def _breaks_off(asked: str) -> bool:
+    """Whether a text ends in the middle, as one that is to be continued does; a short prompt is none."""
+    return len(asked) >= _RUNNING and asked.rstrip()[-1:] not in (".", "!", "?", "")
 
 
 def quoted(text: str, start: int, end: int) -> bool:
