@@ -86,8 +86,8 @@ def _plan(decision: AuditDecision) -> str:
     plan = decision.plan
     text = (
         f"review: a clean data set passes after {plan.clean_rows} rows drawn at random (no valid method needs fewer "
-        f"than {plan.floor_rows}); {plan.clean_rows_spreading} also show the {percent(decision.settings.spreading_limit)} "
-        "limit of kinds known to spread"
+        f"than {plan.floor_rows}); {plan.clean_rows_spreading} also show the "
+        f"{percent(decision.settings.spreading_limit)} limit of kinds known to spread"
     )
     if plan.flagged_rows_to_fail is not None and decision.status is not Status.FAIL:
         text += f"; if the flags are right, it fails after {plan.flagged_rows_to_fail} of the flagged"
