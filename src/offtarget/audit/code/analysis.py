@@ -13,6 +13,7 @@ from offtarget.audit.code.flow import read_facts
 from offtarget.audit.code.other_languages import language_of, other_holes
 from offtarget.audit.code.parsing import parse
 from offtarget.audit.code.rules import Rule, all_rules
+from offtarget.audit.flags import FLAGGED_FROM
 
 MAX_SNIPPETS = 8
 PYTHON_LINE = re.compile(
@@ -76,10 +77,12 @@ def _in_snippet(snippet: Snippet, with_bandit: bool) -> list[Placed]:
         holes = [hole for rule in _rules() for hole in rule(facts)]
     except RecursionError:
         holes = []
-    if with_bandit:
-        holes.extend(bandit_holes(parsed.tree, parsed.text))
     starts = _line_starts(snippet.text)
-    return [_placed(hole, snippet, starts, above) for hole in holes if above < hole.end_line <= above + len(starts)]
+    own = [hole for hole in holes if above < hole.end_line <= above + len(starts)]
+    if with_bandit and all(hole.strength < FLAGGED_FROM for hole in own):
+        more = bandit_holes(parsed.tree, parsed.text)  # as slow as all our rules, so only where they find nothing
+        own += [hole for hole in more if above < hole.end_line <= above + len(starts)]
+    return [_placed(hole, snippet, starts, above) for hole in own]
 
 
 def _by_patterns(snippet: Snippet, language: str) -> list[Placed]:

