@@ -248,13 +248,18 @@ class _Flow:
 
 def _imports(tree: ast.Module) -> dict[str, str]:
     found: dict[str, str] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                found[alias.asname or alias.name.split(".")[0]] = (
-                    alias.name if alias.asname else alias.name.split(".")[0]
-                )
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            for alias in node.names:
-                found[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+    blocks: list[ast.AST] = [tree]
+    for block in blocks:  # grows; only statements are looked into, since imports are no expressions
+        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inner = getattr(block, field, ())
+            for node in inner if isinstance(inner, list) else ():
+                if isinstance(node, ast.Import):
+                    for alias in node.names:
+                        top = alias.name.split(".")[0]
+                        found[alias.asname or top] = alias.name if alias.asname else top
+                elif isinstance(node, ast.ImportFrom) and node.module:
+                    for alias in node.names:
+                        found[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+                else:
+                    blocks.append(node)
     return found
