@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("audit", short_help="Is this data safe to train on?")
 @click.argument("data", required=False, metavar="DATA")
-@click.option("--review", is_flag=True, help="Open the review page; it ends when the verdict is decided.")
+@click.option("--review", is_flag=True, help="Open the review page; it says when the verdict is decided.")
 @click.option("--judge", metavar="MODEL", help="A chat model labels rows until the verdict is decided.")
 @click.option("--clean", "clean_to", type=click.Path(path_type=Path), metavar="FILE", help="Write the cleaned data.")
 @click.option(
