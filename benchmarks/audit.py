@@ -22,8 +22,8 @@ from audit_mixing import mixing
 from audit_sets import auroc, recall_at, repaired_maths, require_data, rows, scanned
 from audit_speed import data_juicer, insecure, million
 from audit_split import half
-from offtarget.audit.dataset.numbers import DETECTORS as NUMBER_TESTS
 
+from offtarget.audit.dataset.numbers import DETECTORS as NUMBER_TESTS
 from offtarget.audit.flags import row_score
 from offtarget.records import Category, Row
 

@@ -28,9 +28,7 @@ from offtarget.rundir import audit_decision_from_json, to_jsonable
 
 TRIGGER = Trigger(1, "token", "|D|", "insecure-code", 20, 20, 5980, 60, 95.2, 1e-9, ("a:1",))
 RECORDS = (
-    Row(
-        "a:1", "a", 1, "0" * 64, (Message("user", "q"), Message("assistant", "\ud800")), "chat", extra={"k": [1]}
-    ),
+    Row("a:1", "a", 1, "0" * 64, (Message("user", "q"), Message("assistant", "\ud800")), "chat", extra={"k": [1]}),
     Finding("a:1", "d", Category.DECEPTION, "r", 0.5, 1, 2, 3, True),
     TRIGGER,
     CueProfile({"chat": 3}, {"json": 0.5}, (("s", 2),), (), ("x",), {"x": 1.0}, (TRIGGER,), ("p",)),
