@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from offtarget.audit.categories import Group, group
+from offtarget.audit.flags import flags
 from offtarget.audit.triggers.behaviours import FLAGGED, Behaviour, behaviours
 from offtarget.audit.triggers.conditions import Conditions, from_names, joined
 from offtarget.audit.triggers.content import Content
@@ -147,7 +148,7 @@ def _flags(row: Row, findings: Iterable[Finding]) -> set[str]:
             continue
         if group(finding.category) is Group.HINT:
             groups.add(f"category:hint-{finding.category}")
-        else:
+        elif flags(finding):  # weaker ones would show a behaviour that no other page of the report counts
             groups.update((FLAGGED, f"category:{finding.category}"))
     return groups
 
