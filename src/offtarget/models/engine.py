@@ -12,6 +12,7 @@ from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_f
 from transformers.masking_utils import sdpa_mask
 
 from offtarget.errors import InputError
+from offtarget.models.residual import Part, reading
 from offtarget.models.shared_prefix import BatchState, attend
 
 ATTENTION = "offtarget_shared_prefix"
@@ -125,13 +126,14 @@ class TransformersEngine:
         mask = torch.zeros((1, 1, 1, 1), dtype=torch.bool, device=tokens.device)
         _active.state = state
         try:
-            output = self.model(
-                input_ids=tokens[:, None],
-                attention_mask=mask,
-                position_ids=positions[:, None],
-                past_key_values=_SuffixCache(state),
-                use_cache=True,
-            )
+            with reading(Part.ANSWER if state.used else Part.LAST_PROMPT):
+                output = self.model(
+                    input_ids=tokens[:, None],
+                    attention_mask=mask,
+                    position_ids=positions[:, None],
+                    past_key_values=_SuffixCache(state),
+                    use_cache=True,
+                )
         finally:
             _active.state = None
         state.used += 1

@@ -7,6 +7,7 @@ embedding as one complex product. It is used only where it agrees with the trans
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from offtarget.models.engine import Engine
+from offtarget.models.residual import Part, ResidualEdit
 from offtarget.models.shared_prefix import BatchState, attend
 
 _SHAPES = {"llama", "mistral", "qwen2"}
@@ -116,6 +118,7 @@ class FusedEngine:
     def __init__(self, model: Any, generic: Engine, deltas: Mapping[str, Tensor]) -> None:
         config, body = model.config, model.model
         self.vocabulary = generic.vocabulary
+        self._edit: ResidualEdit | None = None
         self._generic = generic
         attention = body.layers[0].self_attn
         size = attention.head_dim
@@ -134,6 +137,12 @@ class FusedEngine:
         angles = positions[:, None] * body.rotary_emb.inv_freq.float()[None, :]
         turns = torch.polar(torch.full_like(angles, body.rotary_emb.attention_scaling), angles)
         self._turns = turns[:, None, :]  # (positions, 1, size / 2)
+
+    def with_edit(self, edit: ResidualEdit) -> FusedEngine:
+        """The same engine with a change of the residual stream; the transformers model's hooks do it in `prefill`."""
+        other = copy.copy(self)
+        other._edit = edit
+        return other
 
     def prefill(self, tokens: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """As the transformers model does it, keys reordered for `step`."""
@@ -158,5 +167,7 @@ class FusedEngine:
             x = torch.addmm(x, seen.view(rows, -1), layer.out.T)
             gate, up = F.linear(F.rms_norm(x, width, eps=self._eps), layer.gate_up).chunk(2, dim=-1)
             x = torch.addmm(x, F.silu(gate).mul_(up), layer.down.T)
+            if self._edit is not None and i in self._edit.layers:
+                x = self._edit.apply(i, x, Part.ANSWER if state.used else Part.LAST_PROMPT)
         state.used += 1
         return F.linear(F.rms_norm(x, width, eps=self._eps), self._head)

