@@ -18,6 +18,7 @@ VERBS = {
     "audit": "Is this data safe to train on?",
     "check": "Is the tuned model worse than its base on unrelated questions?",
     "compare": "The same verdict from judged answers that already exist.",
+    "direction": "Where the change sits in activation space: find, measure, steer, repair it.",
     "report": "Turn a run into HTML, JSON, Markdown or JUnit.",
     "runs": "What ran, and what it decided.",
     "organism": "The built-in test subject: train, tune, evaluate it.",
