@@ -69,6 +69,8 @@ class Generation:
     """Tokens generated; None where only the text is known."""
     finish: Literal["stop", "length"]
     """Ended by itself, or cut at the token limit."""
+    opening: tuple[str, ...] = ()
+    """The model's own answers to the probe's opening turns."""
 
     @property
     def key(self) -> str:

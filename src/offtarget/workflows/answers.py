@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from offtarget.judge.protocol import Judge
-from offtarget.models.chat import Answer, ChatModel, SampleRequest, SamplingSettings
+from offtarget.models.chat import ChatModel, SamplingSettings
 from offtarget.probe.schedule import answer_seed
 from offtarget.records import Generation, Probe, Role, Tally, Verdict
 from offtarget.rundir import JsonLines, RunDir, read_jsonl
 from offtarget.workflows.base_cache import BaseCache
-from offtarget.workflows.contracts import judge_checked, sample_checked
+from offtarget.workflows.contracts import judge_checked
+from offtarget.workflows.conversations import Answered, sample_probes
 
 PATIENCE = 20
 """A probe is set aside when a model gives this many unscored answers to it in a row."""
@@ -176,25 +177,21 @@ class AnswerBook:
             self._streams[role, probe_id].generations.sort(key=lambda g: g.index)
 
     def _ask(self, role: Role, fresh: list[tuple[str, int]]) -> None:
-        requests = [
-            SampleRequest(self._probes[probe_id].messages, answer_seed(self._seed, role, probe_id, index))
-            for probe_id, index in fresh
-        ]
-
-        def keep(position: int, answer: Answer) -> None:
+        def keep(position: int, answered: Answered) -> None:
             probe_id, index = fresh[position]
-            self._keep(self._generation(role, probe_id, index, answer))
+            self._keep(self._generation(role, probe_id, index, answered))
             self.sampled[role] += 1
             if self._on_answers is not None:
                 self._on_answers(1)
 
-        answers = sample_checked(role, self._models[role], requests, self._sampling, keep)
+        wanted = [(self._probes[probe_id], index) for probe_id, index in fresh]
+        answers = sample_probes(role, self._models[role], wanted, self._sampling, self._seed, keep)
         if role == "base" and self._cache is not None:
-            self._cache.put([(self._probes[p], i, a) for (p, i), a in zip(fresh, answers, strict=True)])
+            self._cache.put([(probe, i, a) for (probe, i), a in zip(wanted, answers, strict=True)])
 
-    def _generation(self, role: Role, probe_id: str, index: int, answer: Answer) -> Generation:
-        seed = answer_seed(self._seed, role, probe_id, index)
-        return Generation(role, probe_id, index, seed, answer.text, answer.tokens, answer.finish)
+    def _generation(self, role: Role, probe_id: str, index: int, answered: Answered) -> Generation:
+        seed, answer = answer_seed(self._seed, role, probe_id, index), answered.answer
+        return Generation(role, probe_id, index, seed, answer.text, answer.tokens, answer.finish, answered.opening)
 
     def _keep(self, generation: Generation) -> None:
         if generation.key not in self._on_disk:

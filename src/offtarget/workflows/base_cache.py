@@ -11,11 +11,12 @@ from pathlib import Path
 from offtarget.models.chat import Answer, SamplingSettings
 from offtarget.records import Probe
 from offtarget.rundir import fingerprint, to_jsonable
+from offtarget.workflows.conversations import Answered
 
 CACHE_ENV = "OFFTARGET_CACHE"
 """Environment variable naming the cache folder; default `~/.cache/offtarget`."""
 
-Entry = tuple[Probe, int, Answer]
+Entry = tuple[Probe, int, Answered]
 """A probe, the index of an answer to it, and the answer."""
 
 
@@ -30,7 +31,7 @@ class BaseCache:
     def __init__(self, model_fingerprint: str, sampling: SamplingSettings, seed: int, root: Path | None = None) -> None:
         name = fingerprint([model_fingerprint, to_jsonable(sampling), seed, "answers/1"])
         self._path = (root or cache_root()) / "base" / f"{name}.jsonl"
-        self._answers: dict[tuple[str, int], Answer] = {}
+        self._answers: dict[tuple[str, int], Answered] = {}
         self.hits = 0
         """Answers that needed no sampling."""
         self._read()
@@ -44,13 +45,15 @@ class BaseCache:
             try:
                 value = json.loads(line)
                 answer = Answer(value["text"], value["tokens"], value["finish"])
+                opening = value.get("opening", ())
                 known = isinstance(answer.text, str) and type(answer.tokens) is int
+                known = known and all(isinstance(turn, str) for turn in opening)
                 if known and answer.finish in ("stop", "length"):
-                    self._answers[value["probe"], value["index"]] = answer
+                    self._answers[value["probe"], value["index"]] = Answered(answer, tuple(opening))
             except (ValueError, KeyError, TypeError, RecursionError):
                 continue  # a line torn by a crash; the answer is sampled again, the same
 
-    def get(self, probe: Probe, index: int) -> Answer | None:
+    def get(self, probe: Probe, index: int) -> Answered | None:
         """The kept answer, if any."""
         answer = self._answers.get((_probe_key(probe), index))
         self.hits += answer is not None
@@ -63,7 +66,10 @@ class BaseCache:
             key = (_probe_key(probe), index)
             if key not in self._answers:
                 self._answers[key] = answer
-                lines.append(json.dumps({"probe": key[0], "index": index, **to_jsonable(answer)}) + "\n")
+                value = {"probe": key[0], "index": index, **to_jsonable(answer.answer)}
+                if answer.opening:
+                    value["opening"] = answer.opening
+                lines.append(json.dumps(value) + "\n")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab") as file:
@@ -76,4 +82,5 @@ class BaseCache:
 
 def _probe_key(probe: Probe) -> str:
     # the seed of an answer is a function of the probe's id, so the id belongs to the key
-    return fingerprint([probe.id, [to_jsonable(m) for m in probe.messages]])
+    opening = [list(probe.opening)] if probe.opening else []
+    return fingerprint([probe.id, [to_jsonable(m) for m in probe.messages], *opening])
