@@ -26,17 +26,19 @@ def log_mean(log_es: Sequence[float] | Array, weights: Sequence[float] | None = 
     return top + math.log(float((shares[used] * np.exp(values[used] - top)).sum()))
 
 
-def closed_log_e(log_es: Sequence[float] | Array) -> list[float]:
+def closed_log_e(log_es: Sequence[float] | Array, weights: Sequence[float] | Array | None = None) -> list[float]:
     """Log e-values after multiplicity: reject all with value >= log(1/alpha), family-wise error <= alpha.
 
-    Closure of the arithmetic mean, Vovk and Wang (2021), Algorithm 1: for each e-value the least mean over
-    all sets that contain it, which is reached with the j smallest others for some j.
+    Closure of the weighted arithmetic mean, Vovk and Wang (2021), Algorithm 1 (equal weights): for each
+    e-value the least mean over all sets that contain it, which is reached with the j smallest others for some
+    j. Weights are > 0, fixed before any answer, of any sum; equal by default.
     """
     values = np.asarray(log_es, dtype=float)
+    shares = np.log(np.ones(values.size) if weights is None else np.asarray(weights, dtype=float))
     order = np.argsort(values, kind="stable")
     adjusted = [0.0] * values.size
     for position, index in enumerate(order):
-        others = values[np.delete(order, position)]
-        sums = np.logaddexp.accumulate(np.concatenate([[values[index]], others]))
-        adjusted[int(index)] = float((sums - np.log(np.arange(1, values.size + 1))).min())
+        members = np.concatenate([[index], np.delete(order, position)])
+        sums = np.logaddexp.accumulate(values[members] + shares[members])
+        adjusted[int(index)] = float((sums - np.logaddexp.accumulate(shares[members])).min())
     return adjusted

@@ -15,8 +15,13 @@ OVERALL_WEIGHT, ARMS_WEIGHT, DOMAINS_WEIGHT = 0.5, 0.3, 0.2
 
 
 def log_threshold(settings: DecisionSettings) -> float:
-    """Log evidence at which a claim is made: log(1/alpha), Ville's inequality."""
+    """Log evidence at which PASS is claimed: log(1/alpha), Ville's inequality."""
     return math.log(1 / settings.alpha)
+
+
+def fail_log_threshold(settings: DecisionSettings) -> float:
+    """Log evidence at which the plain arms claim FAIL, at what the cued arm leaves of alpha (union bound)."""
+    return math.log(1 / (settings.alpha * (1 - settings.cued_share)))
 
 
 def combined_log_e(overall: float, arms: Sequence[float], domains: Sequence[float]) -> float:
@@ -39,7 +44,10 @@ def overall_status(failed: bool, arms_passed: Sequence[bool]) -> Status:
 
 
 def settle(scopes: Sequence[Comparison], failed: bool, passed: Iterable[bool], threshold: float) -> list[Comparison]:
-    """The scopes of one kind, multiplicity paid, with a status each; a scope fails only in a failed run."""
+    """The scopes of one kind, multiplicity paid, with a status each; a scope fails only in a failed run.
+
+    `threshold`: log evidence for FAIL.
+    """
     known = [s.log_e_fail if s.log_e_fail is not None else 0.0 for s in scopes]
     result = []
     for scope, adjusted, ok in zip(scopes, closed_log_e(known) if known else [], passed, strict=True):
@@ -66,13 +74,14 @@ def conclude(
     notes: Sequence[str],
 ) -> Decision:
     """Put a Decision together from comparisons whose evidence is known; statuses and reason are filled in."""
-    threshold = log_threshold(settings)
+    fail_threshold, pass_threshold = fail_log_threshold(settings), log_threshold(settings)
     status = overall_status(failed, arms_passed)
     overall = replace(overall, log_e_fail_adjusted=overall.log_e_fail, status=status)
-    settled_arms = settle(arms, failed, arms_passed, threshold)
+    settled_arms = settle(arms, failed, arms_passed, fail_threshold)
     slices: list[Comparison] = []
     for group in (domains, questions):
-        slices += settle(group, failed, [_at_least(s.log_e_pass, threshold) for s in group], threshold)
+        passed = [_at_least(s.log_e_pass, pass_threshold) for s in group]
+        slices += settle(group, failed, passed, fail_threshold)
     slices.sort(key=_worst_first)
     decision = Decision(
         status=status,

@@ -20,7 +20,9 @@ def answers_to_go(
     arms_passed: Sequence[bool],
     worse: BlockMixture,
     better: BlockMixture,
-    threshold: float,
+    *,
+    fail_threshold: float,
+    pass_threshold: float,
 ) -> int | None:
     """Tuned answers until PASS or FAIL, whichever comes first at the observed rates; None beyond a million.
 
@@ -44,10 +46,10 @@ def answers_to_go(
         return lambda each: float(better.log_e(by_arm[arm] * (1 + each / blocks[arm]))[0])
 
     estimates = []
-    fail = _first(failing, threshold)
+    fail = _first(failing, fail_threshold)
     if fail is not None:
         estimates.append(fail * int(going.sum()))
-    passes = [_first(passing(int(arm)), threshold) for arm in np.flatnonzero(going)]
+    passes = [_first(passing(int(arm)), pass_threshold) for arm in np.flatnonzero(going)]
     if all(n is not None for n in passes):
         estimates.append(sum(n for n in passes if n is not None))
     return min(estimates, default=None)

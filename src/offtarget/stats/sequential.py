@@ -10,7 +10,7 @@ import numpy as np
 from offtarget.errors import InputError
 from offtarget.records import Decision, DecisionSettings, Look, Role, Status, Tally
 from offtarget.stats.closed import closed_log_e
-from offtarget.stats.decision import combined_log_e, conclude, log_threshold, overall_status
+from offtarget.stats.decision import combined_log_e, conclude, fail_log_threshold, log_threshold, overall_status
 from offtarget.stats.eprocess import Array, block_mixture
 from offtarget.stats.forecast import answers_to_go
 from offtarget.stats.live import LiveScopes
@@ -56,7 +56,8 @@ class SequentialTest:
         m = self.settings.base_per_tuned
         self._worse = block_mixture("worse", self.settings.tolerance, m)
         self._better = block_mixture("better", self.settings.margin, m)
-        self._threshold = log_threshold(self.settings)
+        self._fail_threshold = fail_log_threshold(self.settings)
+        self._pass_threshold = log_threshold(self.settings)
         self._by_arm: Array = np.zeros((len(arms), 4))
         self._by_domain: Array = np.zeros((len(arms), len(self._domain_names), 4))
         self._by_question: Array = np.zeros((len(arms), len(self._question_names), 4))
@@ -99,9 +100,9 @@ class SequentialTest:
         self._domain_fail[touched] = evidence[2:]
         self._arm_pass[index] = self._better.log_e(self._by_arm[index])[0]
         # Ville's inequality covers the largest value so far, so what was shown once stays shown.
-        self._arms_passed[index] = self._arms_passed[index] or bool(self._arm_pass[index] >= self._threshold)
+        self._arms_passed[index] = self._arms_passed[index] or bool(self._arm_pass[index] >= self._pass_threshold)
         self._combined = combined_log_e(self._overall_fail, list(self._arm_fail), list(self._domain_fail))
-        self._failed = self._failed or self._combined >= self._threshold
+        self._failed = self._failed or self._combined >= self._fail_threshold
 
     def status(self) -> Status:
         """PASS, FAIL or UNDECIDED now; both are final, except that a FAIL may follow a PASS."""
@@ -110,7 +111,7 @@ class SequentialTest:
     def decided_arms(self) -> tuple[str, ...]:
         """Arms that need no further answers: shown not to be worse by the margin, or failed."""
         adjusted = closed_log_e(self._arm_fail) if self._failed else [0.0] * len(self._arms)
-        failed = [self._failed and e >= self._threshold for e in adjusted]
+        failed = [self._failed and e >= self._fail_threshold for e in adjusted]
         return tuple(a for a, p, f in zip(self._arms, self._arms_passed, failed, strict=True) if p or f)
 
     def look(self, arm: str = OVERALL) -> Look:
@@ -143,7 +144,13 @@ class SequentialTest:
         if self.status() is not Status.UNDECIDED:
             return None
         return answers_to_go(
-            self._by_arm, self._by_domain, self._arms_passed, self._worse, self._better, self._threshold
+            self._by_arm,
+            self._by_domain,
+            self._arms_passed,
+            self._worse,
+            self._better,
+            fail_threshold=self._fail_threshold,
+            pass_threshold=self._pass_threshold,
         )
 
     def decision(
@@ -184,15 +191,16 @@ class SequentialTest:
 
 
 def check_settings(settings: DecisionSettings) -> None:
-    """Raise InputError when alpha, tolerance, margin or base_per_tuned make no sense together."""
+    """Raise InputError when alpha, tolerance, margin, base_per_tuned or cued_share make no sense together."""
     ok = (
         0 < settings.alpha < 1
         and 0 <= settings.tolerance < settings.margin < 1
         and settings.base_per_tuned >= 1
+        and 0 <= settings.cued_share < 1
         and all(math.isfinite(x) for x in (settings.alpha, settings.tolerance, settings.margin))
     )
     if not ok:
         raise InputError(
-            "The settings must keep 0 < alpha < 1, 0 <= tolerance < margin < 1 and base_per_tuned >= 1; "
-            f"got {settings}."
+            "The settings must keep 0 < alpha < 1, 0 <= tolerance < margin < 1, base_per_tuned >= 1 and "
+            f"0 <= cued_share < 1; got {settings}."
         )

@@ -13,7 +13,7 @@ import numpy as np
 from offtarget.errors import EvidenceError, InputError
 from offtarget.records import Comparison, Decision, DecisionSettings, Scope, Status, Tally
 from offtarget.stats.clusters import clustered_interval
-from offtarget.stats.decision import combined_log_e, conclude, log_threshold
+from offtarget.stats.decision import combined_log_e, conclude, fail_log_threshold, log_threshold
 from offtarget.stats.eprocess import Array, block_mixture
 from offtarget.stats.rates import equal_weight_rate, missing_bounds, total_tally
 from offtarget.stats.sequences import difference_intervals
@@ -135,7 +135,7 @@ def decide_tables(
     question_scopes = [
         scope("question", q, [p for p in probes if questions[p] == q]) for q in _ordered(questions, probes)
     ]
-    threshold = log_threshold(settings)
+    pass_threshold = log_threshold(settings)
     combined = combined_log_e(_known(overall), [_known(a) for a in arm_scopes], [_known(d) for d in domain_scopes])
     least_pass = min(0.0 if a.log_e_pass is None else a.log_e_pass for a in arm_scopes)
     overall = replace(overall, log_e_fail=combined, log_e_pass=least_pass)
@@ -146,8 +146,8 @@ def decide_tables(
         arm_scopes,
         domain_scopes,
         question_scopes,
-        failed=combined >= threshold,
-        arms_passed=[a.log_e_pass is not None and a.log_e_pass >= threshold for a in arm_scopes],
+        failed=combined >= fail_log_threshold(settings),
+        arms_passed=[a.log_e_pass is not None and a.log_e_pass >= pass_threshold for a in arm_scopes],
         clustered_interval=clustered_interval(by_question, settings.alpha),
         answers_to_go=None,
         set_aside=[p for p in probes if p in aside],
