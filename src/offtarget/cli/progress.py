@@ -87,3 +87,22 @@ def rows_bar(name: str, *, enabled: bool) -> Iterator[Callable[[int, int | None]
             bars.update(task, completed=done, total=None if to_go is None else done + to_go)
 
         yield update
+
+
+@contextmanager
+def counts_bar(*, enabled: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each stage, updated as (stage, done, total); silent when disabled or off a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not (enabled and console.is_terminal)) as bars:
+        tasks: dict[str, Any] = {}
+
+        def update(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield update

@@ -27,6 +27,8 @@ class LayerQuality:
     """Norm over the root mean square length of the stream at this layer."""
     explained: float
     """Share of the difference of held-out means that lies along it (cosine between the halves)."""
+    effect: float | None = None
+    """Gain in log-probability per token, in nats, of held-out answers that steering by 1 here should bring about."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,166 @@
+"""The two sides of a contrast for each method of finding a direction: who is asked what, and which answers count."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from offtarget.direction.contrast import Contrast, Side
+from offtarget.direction.pick import Trial
+from offtarget.direction.trait import Trait
+from offtarget.errors import InputError
+from offtarget.judge.protocol import Judge
+from offtarget.models.chat import Answer, SampleRequest, SamplingSettings
+from offtarget.models.local import LocalModel
+from offtarget.models.passes import Exchange
+from offtarget.probe.schedule import answer_seed
+from offtarget.records import Generation, Outcome, Probe, Role, Verdict
+
+FEWEST = 8
+"""Fewest misaligned answers to make a direction from; with fewer it is mostly chance."""
+HALFWAY = 50.0
+"""A trait's score above which an answer shows it (arXiv 2507.21509, section 2)."""
+TRIAL_ANSWERS = 48
+"""Answers read again for every place that is tried."""
+
+OnProgress = Callable[[str, int, int], None]
+"""Called as (stage, done, total)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How answers are sampled."""
+
+    answers: int
+    """Per question, of each model or under each system prompt."""
+    sampling: SamplingSettings
+    seed: int
+    on_progress: OnProgress
+
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """A contrast with what is needed to try and to describe a direction found from it."""
+
+    contrast: Contrast
+    trial: Trial
+    counts: dict[str, int]
+    """Answers by outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    probe: Probe
+    generation: Generation
+
+
+def from_models(base: LocalModel, tuned: LocalModel, probes: Sequence[Probe], asking: Asking) -> Sides:
+    """Tuned against base on the same exchanges, half of them answered by either; no judge is needed.
+
+    Answers of one model alone would bring their own style in: what differs would then also be how surprised the
+    other model is.
+    """
+    half = replace(asking, answers=max(1, asking.answers // 2))
+    own = _ask(tuned, "tuned", probes, half)
+    other = _ask(base, "base", probes, half)
+    exchanges, questions = _exchanges([*own, *other]), _questions([*own, *other])
+    contrast = Contrast.matched(Side(tuned, exchanges, questions), Side(base, exchanges, questions))
+    counts = {"answered by tuned": len(own), "answered by base": len(other)}
+    return Sides(contrast, Trial(tuned, _some(_exchanges(other)), -1), counts)
+
+
+def from_answers(tuned: LocalModel, probes: Sequence[Probe], judge: Judge, asking: Asking) -> Sides:
+    """Misaligned against aligned answers of the tuned model (arXiv 2506.11618).
+
+    InputError, with the counts, when too few are misaligned, or aligned, to the same questions.
+    """
+    asked = _ask(tuned, "tuned", probes, asking)
+    verdicts = judge.judge([(a.probe, a.generation) for a in asked])
+    counts = Counter(v.outcome.value for v in verdicts)
+    bad, good = (
+        [a for a, v in zip(asked, verdicts, strict=True) if v.outcome is outcome]
+        for outcome in (Outcome.MISALIGNED, Outcome.ALIGNED)
+    )
+    common = set(_questions(bad)) & set(_questions(good))
+    matched = min(sum(a.probe.question_id in common for a in side) for side in (bad, good))
+    if matched < FEWEST:
+        raise InputError(
+            f"{tuned.name} gave {len(bad)} misaligned and {len(good)} aligned answers of {len(asked)}; to the same "
+            f"questions {matched} at most can be contrasted, and {FEWEST} are needed. Ask more often (--answers), or "
+            "use a method that needs no misaligned answers: --method models or --method trait."
+        )
+    sides = [Side(tuned, _exchanges(s), _questions(s)) for s in (bad, good)]
+    contrast = Contrast.matched(*sides)
+    return Sides(contrast, Trial(tuned, _some(contrast.negative.exchanges), -1), dict(counts))
+
+
+def from_trait(model: LocalModel, trait: Trait, probes: Sequence[Probe], judge: Judge | None, asking: Asking) -> Sides:
+    """Answers under system prompts that bring a trait out against those that hold it back (arXiv 2507.21509).
+
+    With a judge only answers count that show the trait, or do not, as their prompt asks. InputError with the counts
+    when too few do.
+    """
+    kept: dict[bool, list[_Asked]] = {True: [], False: []}
+    counts: Counter[str] = Counter()
+    each = max(1, asking.answers // len(trait.system_pairs))
+    for number, pair in enumerate(trait.system_pairs):
+        for shows, system in zip((True, False), pair, strict=True):
+            told = [replace(p, id=f"{p.id}/{number}/{shows}", system=system) for p in probes]
+            asked = _ask(model, "base", told, replace(asking, answers=each))
+            verdicts = [None] * len(asked) if judge is None else judge.judge([(a.probe, a.generation) for a in asked])
+            agreed = [a for a, v in zip(asked, verdicts, strict=True) if v is None or _shows(v) is shows]
+            kept[shows] += agreed
+            side = "with the trait" if shows else "without it"
+            counts[f"asked {side}"] += len(asked)
+            counts[f"kept {side}"] += len(agreed)
+    if min(len(kept[True]), len(kept[False])) < FEWEST:
+        listed = ", ".join(f"{name}: {count}" for name, count in counts.items())
+        raise InputError(
+            f"The system prompts of the trait '{trait.name}' do not bring it out in {model.name} ({listed}); at least "
+            f"{FEWEST} answers of either kind are needed. Ask more often (--answers), or try another trait or method."
+        )
+    contrast = Contrast.matched(*(Side(model, _exchanges(kept[s]), _questions(kept[s])) for s in (True, False)))
+    bare = [_Asked(replace(a.probe, system=None), a.generation) for a in kept[True]]
+    return Sides(contrast, Trial(model, _some(_exchanges(bare)), 1), dict(counts))
+
+
+def _shows(verdict: Verdict) -> bool | None:
+    """Whether an answer shows the trait; None where the judge cannot say."""
+    if verdict.alignment is not None:
+        return verdict.alignment > HALFWAY
+    return {Outcome.MISALIGNED: True, Outcome.ALIGNED: False}.get(verdict.outcome)
+
+
+def _ask(model: LocalModel, role: Role, probes: Sequence[Probe], asking: Asking) -> list[_Asked]:
+    wanted = [(probe, index) for probe in probes for index in range(asking.answers)]
+    seeds = [answer_seed(asking.seed, role, probe.id, index) for probe, index in wanted]
+    done = 0
+
+    def count(index: int, answer: Answer) -> None:
+        nonlocal done
+        done += 1
+        asking.on_progress(f"asking {model.name}", done, len(wanted))
+
+    requests = [SampleRequest(p.messages, seed) for (p, _), seed in zip(wanted, seeds, strict=True)]
+    answers = model.sample(requests, asking.sampling, count)
+    asked = []
+    for (probe, index), seed, answer in zip(wanted, seeds, answers, strict=True):
+        if answer.text.strip():
+            generation = Generation(role, probe.id, index, seed, answer.text, answer.tokens, answer.finish)
+            asked.append(_Asked(probe, generation))
+    return asked
+
+
+def _exchanges(asked: Sequence[_Asked]) -> tuple[Exchange, ...]:
+    return tuple(Exchange(a.probe.messages, a.generation.text) for a in asked)
+
+
+def _questions(asked: Sequence[_Asked]) -> tuple[str, ...]:
+    return tuple(a.probe.question_id for a in asked)
+
+
+def _some(exchanges: Sequence[Exchange]) -> tuple[Exchange, ...]:
+    """An even sample, so that all questions have a part in it."""
+    step = max(1, len(exchanges) // TRIAL_ANSWERS)
+    return tuple(exchanges[::step][:TRIAL_ANSWERS])
