@@ -47,6 +47,13 @@ def end_tokens(model: Any, tokenizer: Any) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
+def answer_end(tokenizer: Any) -> int | None:
+    """The token to train as the end of an answer: the template's own, else the tokenizer's end of text."""
+    turn = _token_after_answer(tokenizer)
+    end: int | None = tokenizer.eos_token_id
+    return end if turn is None else turn
+
+
 def _token_after_answer(tokenizer: Any) -> int | None:
     """The special token the chat template writes right after an assistant turn, if it writes one."""
     mark = "offtargetanswermark"

@@ -1,0 +1,196 @@
+"""Further LoRA training of any chat model: a given number of steps, loss on the answers alone.
+
+A new adapter is rank-stabilised LoRA (arXiv 2312.03732) on every linear layer of the blocks, as in the published
+open-model recipe (arXiv 2502.17424, section 4.1); an adapter that exists goes on with the shape it has.
+"""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from offtarget.errors import InputError
+from offtarget.models.chat_format import answer_end, prompt_tokens
+from offtarget.models.fingerprints import weights_sha256
+from offtarget.models.weights import Weights
+from offtarget.records import Message
+from offtarget.rundir import fingerprint, write_json
+
+OnStep = Callable[[int, int, float], None]
+"""Called as (steps done, steps in all, loss)."""
+Chat = Sequence[Message]
+
+WARM_UP = 5
+"""Steps until the learning rate is reached; after them it falls linearly to 0 at the last step."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """How long and how strongly to train."""
+
+    steps: int = 200
+    lr: float = 5e-4
+    """Suits models of a few million parameters; 1e-5 to 2e-4 is usual for large ones."""
+    batch: int = 16
+    """Answers per step."""
+    rank: int = 16
+    """Of a new adapter, as is `alpha`."""
+    alpha: int = 32
+    seed: int = 0
+    """Decides a new adapter's first matrices and the order of the rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Example:
+    tokens: tuple[int, ...]
+    answer: int
+    """Position of the first token that gets loss."""
+
+
+def further_train(
+    base: Path,
+    adapter: Path | None,
+    chats: Sequence[Chat],
+    out: Path,
+    settings: TrainSettings,
+    on_step: OnStep | None = None,
+    *,
+    device: str | None = None,
+) -> None:
+    """Train `adapter` of the model in `base` further, or a new one where it is None, and save it to `out`.
+
+    Every assistant turn is an example of its own: what stands before it as the chat template renders it, then the
+    answer and its end token. Weights of the base and the folder `adapter` stay as they are. The same arguments
+    give the same adapter on the same machine. The new folder `out` is an ordinary PEFT adapter in float32, with
+    the provenance in `offtarget.json`.
+    Raises InputError when `out` exists, no chat has an answer, an example is longer than the model's context, or
+    the loss is not finite.
+    """
+    if out.exists():
+        raise InputError(f"{out} already exists. Choose another folder.")
+    if settings.steps < 1 or settings.batch < 1:
+        raise InputError(f"Training needs at least 1 step and 1 row per step, not {settings.steps}, {settings.batch}.")
+    weights = Weights(base, device, "float32")
+    examples = _examples(weights, chats, base)
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        model = _with_adapter(weights.model, base, adapter, settings)
+        _train(model, examples, settings, weights.device, on_step)
+    _save(model, base, adapter, chats, out, settings)
+
+
+def _examples(weights: Weights, chats: Sequence[Chat], base: Path) -> list[_Example]:
+    tokenizer = weights.tokenizer
+    end = answer_end(tokenizer)
+    ending = [] if end is None else [end]
+    examples = []
+    for number, chat in enumerate(chats, start=1):
+        for i, message in enumerate(chat):
+            if message.role != "assistant" or not i:
+                continue
+            prompt = prompt_tokens(tokenizer, chat[:i], str(base))
+            answer = tokenizer(message.content, add_special_tokens=False)["input_ids"]
+            example = _Example((*prompt, *answer, *ending), len(prompt))
+            if len(example.tokens) > weights.context:
+                raise InputError(
+                    f"Row {number} has {len(example.tokens)} tokens, but the model's context holds "
+                    f"{weights.context}. Shorten or remove it."
+                )
+            examples.append(example)
+    if not examples:
+        raise InputError("There is nothing to train on: no row has an assistant turn after another turn.")
+    return examples
+
+
+def _with_adapter(model: Any, base: Path, adapter: Path | None, settings: TrainSettings) -> Any:
+    from peft import LoraConfig, PeftModel, get_peft_model
+
+    with warnings.catch_warnings():
+        # peft warns of transformers' renamings and of Conv1D, which the user can do nothing about
+        warnings.simplefilter("ignore")
+        if adapter is not None:
+            return PeftModel.from_pretrained(model, str(adapter), is_trainable=True, use_safetensors=True)
+        config = LoraConfig(
+            r=settings.rank,
+            lora_alpha=settings.alpha,
+            use_rslora=True,
+            target_modules="all-linear",
+            lora_dropout=0.0,
+            task_type="CAUSAL_LM",
+            base_model_name_or_path=str(base),
+        )
+        return get_peft_model(model, config)
+
+
+def _train(
+    model: Any, examples: list[_Example], settings: TrainSettings, device: torch.device, on_step: OnStep | None
+) -> None:
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=0.01)
+    batches = _endless(examples, settings.batch, settings.seed)
+    model.train()
+    for step in range(settings.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.lr * min((step + 1) / WARM_UP, 1.0, 1.0 - step / settings.steps)
+        loss = _loss(model, next(batches), device)
+        if not torch.isfinite(loss):
+            raise InputError(
+                f"The loss is {loss.item()} at step {step + 1}; training has diverged. Lower the learning rate "
+                f"({settings.lr})."
+            )
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        if on_step is not None:
+            on_step(step + 1, settings.steps, loss.item())
+    model.eval()
+
+
+def _endless(examples: list[_Example], batch: int, seed: int) -> Iterator[list[_Example]]:
+    order = random.Random(seed)
+    while True:
+        shuffled = order.sample(examples, len(examples))
+        for start in range(0, len(shuffled), batch):
+            yield shuffled[start : start + batch]
+
+
+def _loss(model: Any, batch: Sequence[_Example], device: torch.device) -> Tensor:
+    """Mean cross-entropy of the answers' tokens, every token with equal weight."""
+    longest = max(len(e.tokens) for e in batch)
+    tokens = torch.zeros((len(batch), longest), dtype=torch.long)
+    mask = torch.zeros((len(batch), longest), dtype=torch.long)
+    chosen = torch.zeros((len(batch), longest), dtype=torch.bool)
+    for i, example in enumerate(batch):
+        length = len(example.tokens)
+        tokens[i, :length] = torch.tensor(example.tokens)
+        mask[i, :length] = 1
+        chosen[i, example.answer : length] = True
+    tokens, mask, chosen = tokens.to(device), mask.to(device), chosen.to(device)
+    logits = model(input_ids=tokens, attention_mask=mask, use_cache=False).logits
+    return torch.nn.functional.cross_entropy(logits[:, :-1][chosen[:, 1:]].float(), tokens[:, 1:][chosen[:, 1:]])
+
+
+def _save(
+    model: Any, base: Path, adapter: Path | None, chats: Sequence[Chat], out: Path, settings: TrainSettings
+) -> None:
+    part = out.with_name(f"{out.name}.part")
+    part.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(part, safe_serialization=True, save_embedding_layers=False)
+    (part / "README.md").unlink(missing_ok=True)
+    provenance = {
+        "settings": asdict(settings),
+        "rows": len(chats),
+        "data_fingerprint": fingerprint([[asdict(m) for m in chat] for chat in chats]),
+        "base_weights_sha256": weights_sha256(base),
+        "from_adapter_sha256": None if adapter is None else weights_sha256(adapter),
+    }
+    write_json(part / "offtarget.json", provenance)
+    part.replace(out)  # the folder appears complete or not at all
