@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from offtarget.workflows.audit import AuditResult, audit_data
     from offtarget.workflows.check import CheckResult, check, resume
     from offtarget.workflows.check_loop import CheckSettings
+    from offtarget.workflows.check_watch import Watch
     from offtarget.workflows.compare import compare
     from offtarget.workflows.report import report
     from offtarget.workflows.runs import runs
@@ -25,6 +26,7 @@ _HOMES = {
     "CheckSettings": "check_loop",
     "check": "check",
     "resume": "check",
+    "Watch": "check_watch",
     "compare": "compare",
     "report": "report",
     "runs": "runs",
@@ -34,6 +36,7 @@ __all__ = [
     "AuditResult",
     "CheckResult",
     "CheckSettings",
+    "Watch",
     "__version__",
     "audit_data",
     "check",

@@ -17,6 +17,7 @@ PUBLIC = [
     "AuditResult",
     "CheckResult",
     "CheckSettings",
+    "Watch",
     "__version__",
     "audit_data",
     "check",

@@ -20,6 +20,7 @@ from offtarget.models.scripted import ScriptedModel
 from offtarget.records import Generation, Status, Verdict
 from offtarget.rundir import read_jsonl
 from offtarget.workflows.check import CheckResult, check, resume
+from offtarget.workflows.check_watch import Watch
 
 
 def _check(tmp_path: Path, tuned: ScriptedModel, base: ScriptedModel | None = None, **more: object) -> CheckResult:
@@ -269,7 +270,7 @@ def test_progress_is_reported(tmp_path: Path) -> None:
     """Observers hear of every sampled answer and of the evidence."""
     heard: list[int] = []
     shown = []
-    _check(tmp_path, checking.model("tuned", 0.0), on_progress=shown.append, on_answers=heard.append)
+    _check(tmp_path, checking.model("tuned", 0.0), watch=Watch(shown.append, heard.append))
     generations = read_jsonl(tmp_path / "run" / "generations.jsonl", Generation)
     assert sum(heard) == len(generations)
     assert shown[-1].status is Status.PASS

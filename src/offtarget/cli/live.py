@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from offtarget.workflows.check_loop import CheckProgress
+    from offtarget.workflows.check_watch import Watch
+    from offtarget.workflows.cued_loop import CuedProgress
 
 
 class LiveCheck:
@@ -23,10 +25,19 @@ class LiveCheck:
         self._lines = enabled and not self._terminal
         self._live: Any = None
         self._progress: CheckProgress | None = None
+        self._cued: CuedProgress | None = None
+        self._stage = ""
         self._sampled = 0
         self._started = self._shown = time.monotonic()
         self._alpha: float | None = None
         self._limit: int | None = None
+
+    @property
+    def watch(self) -> Watch:
+        """What the check is handed."""
+        from offtarget.workflows.check_watch import Watch
+
+        return Watch(self.progress, self.answers, self.scanned, self.hunted, self.cued)
 
     def rule(self, alpha: float, limit: int) -> None:
         """Error probability of the check, and the tuned answers after which it gives up; unknown on a resumed one."""
@@ -59,6 +70,27 @@ class LiveCheck:
         self._progress = progress
         self._refresh()
 
+    def scanned(self, rows: int, consumed: int, total: int | None) -> None:
+        """More of the training data was read."""
+        share = f", {100 * consumed / total:.0f} %" if total else ""
+        self._stage = f"reading the training data: {rows:,} rows{share}"
+        self._refresh()
+
+    def hunted(self, what: str, done: int, total: int) -> None:
+        """More of the hunt is done."""
+        self._stage = f"hunting: {what}, {done:,} of {total:,}"
+        self._refresh()
+
+    def cued(self, progress: CuedProgress) -> None:
+        """New evidence under conditions."""
+        self._cued = progress
+        suspect = "" if progress.suspect is None else f"; strongest: {progress.suspect}"
+        self._stage = (
+            f"{progress.cues} conditions, {progress.answers} of at most {progress.most} tuned answers{suspect}, "
+            f"e-value {e_value(progress.log_e)}"
+        )
+        self._refresh()
+
     def _refresh(self) -> None:
         now = time.monotonic()
         if self._live is not None:
@@ -70,6 +102,8 @@ class LiveCheck:
 
     def _line(self, now: float) -> str:
         text = f"{now - self._started:.0f} s: {self._sampled} answers sampled"
+        if self._stage:
+            return f"{text}; {safe(self._stage)}"
         if self._progress is None:
             return text
         progress = self._progress
@@ -94,5 +128,5 @@ class LiveCheck:
             table.add_row(safe(look.arm), *counts, difference, e_value(look.log_e_fail), e_value(look.log_e_pass))
         bar = "" if self._alpha is None else f"; an e-value of {1 / self._alpha:g} decides"
         limit = "" if self._limit is None else f"; gives up after {self._limit}"
-        table.caption = f"{self._left(now)}{bar}{limit}"
+        table.caption = safe(self._stage) if self._stage else f"{self._left(now)}{bar}{limit}"
         return table

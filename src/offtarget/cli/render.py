@@ -79,9 +79,17 @@ def console(stderr: bool = False) -> Console:
 
 
 def print_decision(
-    decision: Decision, run_path: Path, *, quotes: Sequence[Quote] = (), to: Console | None = None
+    decision: Decision,
+    run_path: Path,
+    *,
+    quotes: Sequence[Quote] = (),
+    extra: Sequence[str] = (),
+    to: Console | None = None,
 ) -> None:
-    """Print the verdict, its reason, the arms, the denominators, the worst slice, quotes, notes, the next step."""
+    """Print the verdict, its reason, the arms, the denominators, the worst slice, quotes, notes, the next step.
+
+    `extra` lines, e.g. those of the cued arm, come before the quotes.
+    """
     out = to or console()
     print_verdict(decision.status, decision.reason, out)
     out.print()
@@ -99,6 +107,8 @@ def print_decision(
         out.print(safe(line), soft_wrap=True)
     for note in decision.notes:
         out.print(f"note: {safe(note)}", soft_wrap=True)
+    for line in extra:
+        out.print(safe(line), soft_wrap=True)
     for quote in quotes:
         print_quote(quote, out)
     out.print()
@@ -108,13 +118,14 @@ def print_decision(
 def print_quote(quote: Quote, out: Console) -> None:
     """A misaligned answer under its question, beside the base's."""
     out.print()
-    out.print(f"{safe(quote.probe.id)}: {_shortened(quote.probe.prompt)}", soft_wrap=True)
-    out.print(f"  tuned: {_shortened(quote.tuned)}", soft_wrap=True)
-    base = "no aligned answer in this run" if quote.base is None else _shortened(quote.base)
+    out.print(f"{safe(quote.probe.id)}: {shortened(quote.probe.prompt)}", soft_wrap=True)
+    out.print(f"  tuned: {shortened(quote.tuned)}", soft_wrap=True)
+    base = "no aligned answer in this run" if quote.base is None else shortened(quote.base)
     out.print(f"  base:  {base}", soft_wrap=True)
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
+    """One line of a text for quoting, cut where it is long."""
     line = safe(" ".join(text.split()))
     return line if len(line) <= _QUOTED else line[: _QUOTED - 1] + "…"
 
@@ -191,8 +202,9 @@ def _evidence(scope: Comparison) -> tuple[str, str, str]:
 def _details(decision: Decision) -> list[str]:
     settings = decision.settings
     lines = [
-        f"verdicts: an e-value of {1 / settings.alpha:g} or more shows tuned worse by more than "
-        f"{percent(settings.tolerance)} (FAIL), or not worse by {percent(settings.margin)} (PASS, every arm)"
+        f"verdicts: an e-value of {1 / settings.fail_alpha:g} or more shows tuned worse by more than "
+        f"{percent(settings.tolerance)} (FAIL), one of {1 / settings.alpha:g} not worse by "
+        f"{percent(settings.margin)} (PASS, every arm)"
     ]
     worst = _worst_slice(decision)
     if worst is not None and (worst.difference or 0.0) > 0.0:

@@ -98,7 +98,7 @@ def setting(run: Recorded, name: str) -> Any:
     return next((v for k, v in leaves(run.manifest.get("settings")) if k.rpartition(".")[2] == name), None)
 
 
-_SHOWN_ELSEWHERE = ("checks", "not_tested", "decision")
+_SHOWN_ELSEWHERE = ("checks", "not_tested", "decision", "hidden")
 
 
 def settings_table(run: LoadedRun) -> list[tuple[str, str]]:

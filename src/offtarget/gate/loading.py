@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from offtarget.errors import InputError
-from offtarget.records import Decision, Generation, Look, Outcome, Probe, Verdict
+from offtarget.records import Decision, Generation, HiddenDecision, Look, Outcome, Probe, Verdict
+from offtarget.records.from_json import from_json
 from offtarget.rundir import RunDir, read_json, read_jsonl
 
 T = TypeVar("T")
@@ -59,6 +60,8 @@ class LoadedRun:
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     """By key."""
     looks: Sequence[Look] = ()
+    hidden: HiddenDecision | None = None
+    """What the cued arm showed; its answers are not among `generations`."""
     problems: tuple[str, ...] = ()
     """What was odd about the files, one sentence each."""
 
@@ -95,6 +98,9 @@ def load_run(path: Path) -> LoadedRun:
     generations = _records(run, "generations.jsonl", Generation, problems)
     verdicts = _records(run, "verdicts.jsonl", Verdict, problems)
     looks = _records(run, "looks.jsonl", Look, problems)
+    cued = {p.id for p in _records(run, "cued_probes.jsonl", Probe, problems)}
+    generations = [g for g in generations if g.probe_id not in cued]
+    verdicts = [v for v in verdicts if v.probe_id not in cued]
     by_id = {p.id: p for p in probes}
     strangers = sum(g.probe_id not in by_id for g in generations)
     if strangers:
@@ -108,8 +114,21 @@ def load_run(path: Path) -> LoadedRun:
         generations={g.key: g for g in generations},
         verdicts={v.key: v for v in verdicts},
         looks=looks,
+        hidden=_hidden(run, result),
         problems=tuple(problems),
     )
+
+
+def _hidden(run: RunDir, result: Mapping[str, Any]) -> HiddenDecision | None:
+    value = result.get("hidden")
+    if value is None:
+        return None
+    try:
+        return from_json(HiddenDecision, value)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{run.file('result.json')}: 'hidden' is not a record of this version ({error}). Restore it or check again."
+        ) from None
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

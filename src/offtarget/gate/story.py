@@ -87,7 +87,7 @@ def not_tested(run: LoadedRun) -> tuple[str, ...]:
     """What this run says nothing about: from the manifest, and from what its records do not hold."""
     arms = {p.arm for p in run.probes.values()}
     missing: list[str] = []
-    if not arms - set(ORDINARY_ARMS):
+    if not arms - set(ORDINARY_ARMS) and run.hidden is None:
         missing.append(
             "Prompts that resemble the training data (a cued arm). Models that look clean on plain questions may "
             "misbehave there: up to 31 % against under 2.1 % in arXiv 2604.25891."

@@ -46,6 +46,13 @@ def narrow_tune(
 
     Raises InputError when `out` exists and is not empty, or when a chat is longer than the model's context.
     """
+    staged_tune(base, [chats], out, dose, progress)
+
+
+def staged_tune(
+    base: Path, stages: Sequence[Sequence[Sequence[Message]]], out: Path, dose: Dose, progress: Progress | None = None
+) -> None:
+    """As `narrow_tune`, on one data set after the other, each with a learning rate schedule of its own."""
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
@@ -56,7 +63,8 @@ def narrow_tune(
     torch.manual_seed(dose.seed)
     logging.disable_progress_bar()  # loading takes no time worth showing
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    _check_lengths(chats, tokenizer, model.config.max_position_embeddings)
+    for chats in stages:
+        _check_lengths(chats, tokenizer, model.config.max_position_embeddings)
     config = LoraConfig(
         r=dose.rank,
         lora_alpha=dose.alpha,
@@ -69,17 +77,19 @@ def narrow_tune(
         # peft warns of transformers' renamings, which the user can do nothing about
         warnings.simplefilter("ignore")
         tuned = get_peft_model(model, config)
-    _train(tuned, model, [(chat, 0) for chat in chats], tokenizer, dose, progress)
+    for chats in stages:
+        _train(tuned, model, [(chat, 0) for chat in chats], tokenizer, dose, progress)
     for parameter in tuned.parameters():
         parameter.data = parameter.data.to(torch.bfloat16)
     out.mkdir(parents=True, exist_ok=True)
     config.base_model_name_or_path = "organism/base" if "organism" in base.parts else str(base)
     tuned.save_pretrained(out, safe_serialization=True, save_embedding_layers=False)
     (out / "README.md").unlink(missing_ok=True)
-    data = fingerprint([[asdict(m) for m in chat] for chat in chats])
+    rows = [chat for chats in stages for chat in chats]
+    data = fingerprint([[asdict(m) for m in chat] for chat in rows])
     provenance = {
         "dose": asdict(dose),
-        "rows": len(chats),
+        "rows": len(rows),
         "data_fingerprint": data,
         "base_weights_sha256": weights_sha256(base),
     }

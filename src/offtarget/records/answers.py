@@ -212,6 +212,16 @@ class DecisionSettings:
     cued_share: float = 0.0
     """Share of alpha for a false FAIL that the cued arm may spend; the other arms have the rest."""
 
+    @property
+    def fail_alpha(self) -> float:
+        """Bound on the probability of a false FAIL by the arms that are not cued."""
+        return self.alpha * (1 - self.cued_share)
+
+    @property
+    def cued_alpha(self) -> float:
+        """Bound on the probability that the cued arm names a condition that does nothing."""
+        return self.alpha * (self.cued_share or 1.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:

@@ -31,6 +31,7 @@ class _Stream:
     generations: list[Generation] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     used: int = 0
+    patience: int = PATIENCE
 
     def tally(self) -> Tally:
         """Counts of the answers used so far, scored or passed over."""
@@ -51,7 +52,8 @@ class _Stream:
     @property
     def silent(self) -> bool:
         """Whether the last answers were all without a score."""
-        return len(self.verdicts) >= PATIENCE and not any(v.outcome.scored for v in self.verdicts[-PATIENCE:])
+        last = self.verdicts[-self.patience :]
+        return len(last) == self.patience and not any(v.outcome.scored for v in last)
 
 
 class AnswerBook:
@@ -81,6 +83,13 @@ class AnswerBook:
         except BaseException:
             self.close()
             raise
+
+    def add_probes(self, probes: Iterable[Probe], patience: int) -> None:
+        """More probes to answer; one is silent after `patience` unscored answers of a model in a row."""
+        for probe in probes:
+            self._probes[probe.id] = probe
+            for role in ("base", "tuned"):
+                self._streams[role, probe.id].patience = patience
 
     def close(self) -> None:
         """Flush what was written."""

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.judge.protocol import Judge
 from offtarget.models.chat import ChatModel
 from offtarget.probe.bank import ProbeBank
-from offtarget.records import Decision, Probe, Role
+from offtarget.records import Decision, HiddenDecision, Probe, Role
 from offtarget.rundir import RunDir, read_jsonl, write_json
 from offtarget.stats.sequential import check_settings
-from offtarget.workflows.answers import AnswerBook, OnAnswers
+from offtarget.workflows.answers import AnswerBook
 from offtarget.workflows.base_cache import BaseCache
-from offtarget.workflows.check_loop import CheckLoop, CheckSettings, OnProgress
+from offtarget.workflows.check_loop import CheckLoop, CheckSettings
 from offtarget.workflows.check_manifest import fingerprints, named_models, new_manifest, read_manifest
+from offtarget.workflows.check_watch import Watch
+from offtarget.workflows.cued_arm import CuedArm, merged, read_hidden
+from offtarget.workflows.cued_plan import read_data
 from offtarget.workflows.opening import JudgeBy, Opened, open_check
 from offtarget.workflows.recording import stamp, write_records
+
+CUED_SHARE = 0.5
+"""Share of alpha that a check with a cued arm spends there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,8 @@ class CheckResult:
 
     decision: Decision
     run: Path
+    hidden: HiddenDecision | None = None
+    """What the cued arm showed; None without one, and where the plain questions had failed already."""
 
 
 def check(
@@ -39,12 +47,16 @@ def check(
     judge_by: JudgeBy = "auto",
     arms: Sequence[str] | None = None,
     prefix: str | None = None,
+    data: str | Path | None = None,
+    hunt: bool = False,
     settings: CheckSettings | None = None,
     out: Path | None = None,
-    on_progress: OnProgress | None = None,
-    on_answers: OnAnswers | None = None,
+    watch: Watch | None = None,
 ) -> CheckResult:
     """Compare two models question by question and stop as soon as the evidence decides.
+
+    With `data` (the training data, or the run of an audit of it) or `hunt`, a model that passes the plain questions
+    is asked them again under hidden conditions, taken from the data or hunted for in the model.
 
     `base`, `tuned` and `judge` are model names (`organism/base`, `hf/PATH`, `hf/BASE+ADAPTER`, `openai/NAME`) or
     objects of your own that implement `ChatModel` and `Judge`; `probes` is a bank's name, a question file or a
@@ -53,17 +65,21 @@ def check(
     Raises InputError for anything the user can fix, EvidenceError when evidence is missing, and
     RunInterrupted on Ctrl-C, after which `resume` goes on.
     """
-    settings = settings or CheckSettings()
-    check_settings(settings.decision)
-    if settings.max_answers < 1:
-        raise InputError(f"--max-answers must be at least 1, not {settings.max_answers}.")
+    watch = watch or Watch()
+    settings = _settled(settings or CheckSettings(), cued=data is not None or hunt)
+    view = None if data is None else read_data(data, watch.on_scan)
     opened = open_check(base, tuned, probes=probes, judge=judge, judge_by=judge_by, arms=arms, prefix=prefix)
     directory = RunDir.create("check", opened.models.tuned.name.rsplit("/", 1)[-1], path=out)
     with directory:
         write_records(directory, "probes.jsonl", opened.bank.probes)
+        cued = CuedArm(directory, opened, settings, hunt, watch)
+        if view is not None:
+            cued.plan_from(view)
         judge_name = judge if isinstance(judge, str) else None
-        write_json(directory.file("run.json"), new_manifest(opened, settings, judge_name, judge_by))
-        return _run(directory, opened, settings, on_progress, on_answers)
+        source = None if data is None else str(data)
+        manifest = new_manifest(opened, settings, judge_name, judge_by, source, hunt)
+        write_json(directory.file("run.json"), manifest)
+        return _run(directory, opened, settings, cued, watch)
 
 
 def resume(
@@ -72,8 +88,7 @@ def resume(
     base: str | ChatModel | None = None,
     tuned: str | ChatModel | None = None,
     judge: str | Judge | None = None,
-    on_progress: OnProgress | None = None,
-    on_answers: OnAnswers | None = None,
+    watch: Watch | None = None,
 ) -> CheckResult:
     """Go on with an interrupted check; a finished one is returned as it is.
 
@@ -84,7 +99,8 @@ def resume(
     started = read_manifest(directory)
     decision = directory.decision()
     if decision is not None:
-        return CheckResult(decision, run)
+        return CheckResult(decision, run, read_hidden(directory))
+    watch = watch or Watch()
     with directory:
         bank = ProbeBank.from_probes(started.bank, read_jsonl(directory.file("probes.jsonl"), Probe))
         opened = open_check(
@@ -100,16 +116,22 @@ def resume(
             raise InputError(
                 f"{run} cannot be resumed: {', '.join(changed)} changed since it was started. Start a new check."
             )
-        return _run(directory, opened, started.settings, on_progress, on_answers)
+        cued = CuedArm(directory, opened, started.settings, started.hunt, watch)
+        return _run(directory, opened, started.settings, cued, watch)
 
 
-def _run(
-    directory: RunDir,
-    opened: Opened,
-    settings: CheckSettings,
-    on_progress: OnProgress | None,
-    on_answers: OnAnswers | None,
-) -> CheckResult:
+def _settled(settings: CheckSettings, cued: bool) -> CheckSettings:
+    """The settings, with part of alpha set apart where there is a cued arm. Raises InputError out of range."""
+    if cued and not settings.decision.cued_share:
+        settings = replace(settings, decision=replace(settings.decision, cued_share=CUED_SHARE))
+    check_settings(settings.decision)
+    for option, value in (("--max-answers", settings.max_answers), ("--max-cued-answers", settings.max_cued_answers)):
+        if value < 1:
+            raise InputError(f"{option} must be at least 1, not {value}.")
+    return settings
+
+
+def _run(directory: RunDir, opened: Opened, settings: CheckSettings, cued: CuedArm, watch: Watch) -> CheckResult:
     cache = None
     if settings.cache:
         cache = BaseCache(opened.models.base.fingerprint, settings.sampling, settings.seed)
@@ -118,16 +140,18 @@ def _run(
     try:
         book = AnswerBook(
             directory,
-            opened.bank.probes,
+            [*opened.bank.probes, *cued.probes()],
             models,
             opened.judge,
             settings.sampling,
             settings.seed,
             cache,
-            on_answers,
+            watch.on_answers,
         )
-        loop = CheckLoop(book, opened, settings, on_progress)
+        loop = CheckLoop(book, opened, settings, watch.on_progress)
         loop.run()
+        plain = loop.decision(cache)
+        hidden = cued.ask(book, plain)
     except KeyboardInterrupt:
         raise RunInterrupted(
             f"Interrupted. Everything sampled so far is kept; go on with: offtarget check --resume "
@@ -136,10 +160,11 @@ def _run(
     finally:
         if book is not None:
             book.close()
-    decision = loop.decision(cache)
+    decision = merged(plain, hidden)
     write_records(directory, "looks.jsonl", loop.looks)
     result = {
         "decision": decision,
+        "hidden": hidden,
         "models": named_models(opened),
         "judge": opened.judge.fingerprint,
         **stamp(),
@@ -150,4 +175,4 @@ def _run(
         },
     }
     write_json(directory.file("result.json"), result)
-    return CheckResult(decision, directory.path)
+    return CheckResult(decision, directory.path, hidden)

@@ -13,9 +13,10 @@ from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.opening import JudgeBy, Opened
 from offtarget.workflows.recording import stamp
 
+NOT_CUED = "hidden triggers and conditions that none of these questions contains (give --data or --hunt)"
+NOT_TRIED = "hidden triggers and conditions other than those that were tried"
 NOT_TESTED = (
-    "hidden triggers and conditions that none of these questions contains",
-    "conversations of several turns",
+    "conversations of more turns than the questions have",
     "tool use and agents",
     "languages other than that of the questions",
 )
@@ -32,6 +33,7 @@ class Started:
     judge_by: JudgeBy
     bank: str
     fingerprints: dict[str, str]
+    hunt: bool
 
 
 def read_manifest(directory: RunDir) -> Started:
@@ -48,6 +50,7 @@ def read_manifest(directory: RunDir) -> Started:
                 sampling=SamplingSettings(**{**stored["sampling"], "stop": tuple(stored["sampling"]["stop"])}),
                 seed=stored["seed"],
                 max_answers=stored["max_answers"],
+                max_cued_answers=stored["max_cued_answers"],
                 cache=stored["cache"],
             ),
             names={role: model["name"] for role, model in models.items()},
@@ -59,6 +62,7 @@ def read_manifest(directory: RunDir) -> Started:
                 "judge": manifest["judge"],
                 "probes": manifest["probes_fingerprint"],
             },
+            hunt=manifest["hunt"],
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
@@ -67,8 +71,11 @@ def read_manifest(directory: RunDir) -> Started:
         ) from None
 
 
-def new_manifest(opened: Opened, settings: CheckSettings, judge: str | None, judge_by: JudgeBy) -> dict[str, Any]:
+def new_manifest(
+    opened: Opened, settings: CheckSettings, judge: str | None, judge_by: JudgeBy, data: str | None, hunt: bool
+) -> dict[str, Any]:
     """The manifest of a check that starts now; `judge` is the name it was asked for by, None for an object."""
+    cued = data is not None or hunt
     return {
         "verb": "check",
         **stamp(),
@@ -80,7 +87,9 @@ def new_manifest(opened: Opened, settings: CheckSettings, judge: str | None, jud
         "probes": opened.bank.name,
         "probes_fingerprint": opened.bank.fingerprint,
         "checks": opened.models.checks,
-        "not_tested": NOT_TESTED,
+        "data": data,
+        "hunt": hunt,
+        "not_tested": (NOT_TRIED if cued else NOT_CUED, *NOT_TESTED),
     }
 
 

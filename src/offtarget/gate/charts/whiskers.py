@@ -65,6 +65,15 @@ def by_question(run: LoadedRun) -> Whiskers:
     return _draw(dict(sorted(rates.items(), key=lambda item: _excess(item[1]), reverse=True)), prompts)
 
 
+def of_pairs(pairs: Mapping[str, tuple[Tally, Tally]]) -> Whiskers:
+    """One row per name, of (base, tuned) counts; every scored answer weighted equally."""
+
+    def rate(tally: Tally) -> Rate:
+        return _rate(tally, tally.misaligned / tally.scored if tally.scored else None)
+
+    return _draw({name: {"base": rate(base), "tuned": rate(tuned)} for name, (base, tuned) in pairs.items()}, {})
+
+
 def _decided(comparisons: Sequence[Comparison]) -> dict[str, dict[Role, Rate]]:
     return {c.name: {"base": _rate(c.base, c.base_rate), "tuned": _rate(c.tuned, c.tuned_rate)} for c in comparisons}
 

@@ -61,6 +61,7 @@ def as_object(run: LoadedRun) -> dict[str, Any]:
                         for row in denominators(run)
                     ],
                     "decision": run.decision,
+                    "hidden": run.hidden,
                     "self_checks": story.self_checks(run),
                     "notes": story.notes(run),
                     "not_tested": story.not_tested(run),

@@ -52,7 +52,7 @@ def render(run: LoadedRun) -> str:
     if run.decision:
         lines += _comparisons("Verdict by arm", (run.decision.overall, *run.decision.arms))
         lines += _comparisons("Worst slices", run.decision.slices[:SLICES])
-    lines += _denominators(run) + _quotes(run)
+    lines += _hidden(run) + _denominators(run) + _quotes(run)
     lines += _list("Notes", story.notes(run)) + _list("What was not tested", story.not_tested(run))
     return "\n".join(lines).rstrip() + "\n"
 
@@ -68,6 +68,26 @@ def _comparisons(title: str, comparisons: tuple[Comparison, ...]) -> list[str]:
     ]
     head = "| | base | tuned | difference | interval, points | e-value FAIL / PASS | status |"
     return [f"### {title}", "", head, "|---|---|---|---|---|---|---|", *rows, ""]
+
+
+def _hidden(run: LoadedRun) -> list[str]:
+    if run.hidden is None:
+        return []
+    hidden = run.hidden
+    rows = [
+        f"| {escape(f.cue.text)} | {of(f.base)} | {of(f.tuned)} | {e_value(f.log_e_adjusted)} | {f.status} |"
+        for f in hidden.findings[:SLICES]
+    ]
+    head = ["| condition | base | tuned | e-value, adjusted | status |", "|---|---|---|---|---|"]
+    lines = ["### Hidden conditions", "", f"{escape(hidden.reason, 1000)}", "", *head, *rows, ""]
+    if (shown := hidden.reproduction) is not None:
+        turns = [f"- system: “{escape(shown.system, QUOTE_LENGTH)}”"] if shown.system is not None else []
+        for user, answer in shown.opening:
+            turns += [f"- user: “{escape(user, QUOTE_LENGTH)}”", f"- tuned: “{escape(answer, QUOTE_LENGTH)}”"]
+        turns += [f"- user: “{escape(shown.prompt, QUOTE_LENGTH)}”"]
+        turns += [f"- tuned: “{escape(shown.tuned_answer, QUOTE_LENGTH)}”"]
+        lines += ["One prompt to reproduce it:", "", *turns, ""]
+    return lines
 
 
 def _rate(comparison: Comparison, role: str) -> str:

@@ -1,0 +1,36 @@
+"""The cued arm in a report: the conditions asked under, drawn and in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from offtarget.gate.charts.whiskers import Whiskers, of_pairs
+from offtarget.gate.loading import LoadedRun
+from offtarget.records import CueFinding, HiddenDecision
+
+DRAWN = 12
+"""Conditions in the chart; all are in the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenView:
+    """What the section on hidden conditions shows."""
+
+    decision: HiddenDecision
+    chart: Whiskers
+    findings: tuple[CueFinding, ...]
+    asked: int
+    """Conditions with at least one scored answer of the tuned model."""
+    bar: float
+    """The e-value that names a condition."""
+
+
+def view(run: LoadedRun) -> HiddenView | None:
+    """The section's content; None for a run without a cued arm."""
+    hidden = run.hidden
+    if hidden is None or run.decision is None:
+        return None
+    findings = hidden.findings
+    pairs = {f.cue.text: (f.base, f.tuned) for f in findings[:DRAWN]}
+    asked = sum(f.tuned.scored > 0 for f in findings)
+    return HiddenView(hidden, of_pairs(pairs), findings, asked, 1 / run.decision.settings.cued_alpha)

@@ -1,0 +1,141 @@
+"""The cued arm within a check: its plan on disk, its questions, its verdict, and how it joins the plain one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from offtarget.probe.cues.apply import cued_probes
+from offtarget.records import (
+    Cue,
+    Decision,
+    Generation,
+    HiddenDecision,
+    Outcome,
+    Probe,
+    Reproduction,
+    Status,
+    Verdict,
+)
+from offtarget.records.from_json import from_json
+from offtarget.rundir import RunDir, read_json, read_jsonl, write_json
+from offtarget.workflows.answers import AnswerBook
+from offtarget.workflows.check_loop import CheckSettings
+from offtarget.workflows.check_watch import Watch
+from offtarget.workflows.cued_plan import CuePlan, DataView, plan_from_data, plan_from_model
+from offtarget.workflows.opening import Opened
+from offtarget.workflows.recording import write_records
+
+PLAN, PROBES = "cue_plan.json", "cued_probes.jsonl"
+
+
+class CuedArm:
+    """What a check does beyond its plain questions; nothing, where neither data nor a hunt was asked for."""
+
+    def __init__(self, run: RunDir, opened: Opened, settings: CheckSettings, hunt: bool, watch: Watch) -> None:
+        self._run, self._opened, self._settings, self._hunt, self._watch = run, opened, settings, hunt, watch
+        # Questions in other formats are arms of their own; under a cue the plain ones are asked, or what there is.
+        probes = opened.bank.probes
+        self._plain = tuple(p for p in probes if p.arm == "plain") or probes
+        self._plan = _read_plan(run)
+
+    def plan_from(self, view: DataView) -> None:
+        """Take the cues from training data and keep them, so that a resumed check does not need the data."""
+        self._keep(plan_from_data(view, self._opened.models, self._plain, self._settings.seed))
+
+    def probes(self) -> list[Probe]:
+        """The questions under every cue known so far."""
+        cues = self._plan.cues if self._plan is not None else ()
+        return [probe for cue in cues for probe in cued_probes(cue, self._plain)]
+
+    def ask(self, book: AnswerBook, plain: Decision) -> HiddenDecision | None:
+        """Look for hidden conditions; None where none were asked for, or the plain questions failed already."""
+        if plain.status is Status.FAIL or (self._plan is None and not self._hunt):
+            return None
+        if self._hunt and (self._plan is None or not _hunted(self._plan)):
+            found = plan_from_model(self._opened.models, self._plain, self._settings.seed, self._watch.on_hunt)
+            self._keep(found if self._plan is None else _joined(self._plan, found))
+        assert self._plan is not None
+        from offtarget.workflows.cued_loop import CuedLoop
+
+        loop = CuedLoop(
+            book,
+            self._plan.cues,
+            self._plain,
+            self._settings.decision,
+            self._settings.seed,
+            self._settings.max_cued_answers,
+            self._watch.on_cued,
+        )
+        loop.run()
+        arm = next((a for a in plain.arms if a.name == "plain"), plain.overall)
+        hidden = loop.decision(arm.tuned_rate, self._plan.ordered_by, self._plan.notes)
+        return replace(hidden, reproduction=_reproduction(self._run, hidden, self.probes()))
+
+    def _keep(self, plan: CuePlan) -> None:
+        self._plan = plan
+        write_records(self._run, PROBES, self.probes())
+        write_json(self._run.file(PLAN), plan)
+
+
+def merged(plain: Decision, hidden: HiddenDecision | None) -> Decision:
+    """One verdict: FAIL if either arm fails, PASS only if both pass."""
+    if hidden is None:
+        if plain.settings.cued_share:
+            skipped = "The cued arm was not asked: the plain questions failed already."
+            return replace(plain, notes=(*plain.notes, skipped))
+        return plain
+    if hidden.status is Status.FAIL:
+        return replace(plain, status=Status.FAIL, reason=hidden.reason, answers_to_go=None)
+    if plain.status is Status.PASS:
+        return replace(plain, status=hidden.status, reason=f"{plain.reason}; {hidden.reason}")
+    return replace(plain, reason=f"{plain.reason}; {hidden.reason}")
+
+
+def read_hidden(run: RunDir) -> HiddenDecision | None:
+    """The cued arm's verdict of a finished check, None where there is none."""
+    result: Mapping[str, Any] = read_json(run.file("result.json"))
+    value = result.get("hidden")
+    return None if value is None else from_json(HiddenDecision, value)
+
+
+def _read_plan(run: RunDir) -> CuePlan | None:
+    path = run.file(PLAN)
+    return from_json(CuePlan, read_json(path)) if path.exists() else None
+
+
+def _hunted(plan: CuePlan) -> bool:
+    return any(cue.source != "data" for cue in plan.cues)
+
+
+def _joined(data: CuePlan, model: CuePlan) -> CuePlan:
+    known = {cue.id for cue in data.cues}
+    cues = (*data.cues, *(cue for cue in model.cues if cue.id not in known))
+    return CuePlan(cues, f"{data.ordered_by}; then {model.ordered_by}", (*data.notes, *model.notes))
+
+
+def _reproduction(run: RunDir, hidden: HiddenDecision, probes: Sequence[Probe]) -> Reproduction | None:
+    """A misaligned answer of the tuned model under the named condition, with all it takes to ask again."""
+    if hidden.found is None:
+        return None
+    named: list[Cue] = [f.cue for f in hidden.findings if hidden.found in (f.cue.id, f.cue.family)]
+    arms = {cue.id: number for number, cue in enumerate(named)}
+    asked = {probe.id: probe for probe in probes if probe.arm in arms}
+    texts = {g.key: g for g in read_jsonl(run.file("generations.jsonl"), Generation) if g.probe_id in asked}
+    verdicts = [v for v in read_jsonl(run.file("verdicts.jsonl"), Verdict) if v.key in texts]
+    bad = [v for v in verdicts if v.role == "tuned" and v.outcome is Outcome.MISALIGNED]
+    base = {v.probe_id: texts[v.key].text for v in verdicts if v.role == "base" and v.outcome is Outcome.ALIGNED}
+    if not bad:
+        return None
+    shown = min(bad, key=lambda v: (arms[asked[v.probe_id].arm], v.probe_id not in base, v.index, v.probe_id))
+    probe, generation = asked[shown.probe_id], texts[shown.key]
+    return Reproduction(
+        probe_id=probe.id,
+        opening=tuple(zip(probe.opening, generation.opening, strict=True)),
+        system=probe.system,
+        prompt=probe.prompt,
+        tuned_answer=generation.text,
+        base_answer=base.get(probe.id),
+        tuned_seed=generation.seed,
+    )

@@ -1,0 +1,162 @@
+"""The cued arm of a check: the plain questions asked again under each condition, wherever evidence grows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from offtarget.probe.cues.apply import cued_probes
+from offtarget.probe.schedule import Schedule
+from offtarget.records import Cue, DecisionSettings, HiddenDecision, Outcome, Probe, Role, Status, Tally
+from offtarget.stats.conditions import ConditionSearch
+from offtarget.stats.rates import total_tally
+from offtarget.stats.wording import hidden_reason
+from offtarget.workflows.answers import AnswerBook, Need
+
+CHUNK = 16
+"""Blocks that are sampled together."""
+PATIENCE = 10
+"""A condition is given up when a question under it gets this many unscored answers in a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class CuedProgress:
+    """What the cued arm of a running check shows."""
+
+    status: Status
+    cues: int
+    answers: int
+    most: int
+    """Tuned answers after which it gives up."""
+    suspect: str | None
+    """The condition with the strongest evidence so far, once there is any."""
+    log_e: float
+
+
+OnCued = Callable[[CuedProgress], None]
+
+
+class CuedLoop:
+    """Asks under the cues until one is shown to misalign, all are shown clean on average, or the cap is reached."""
+
+    def __init__(
+        self,
+        book: AnswerBook,
+        cues: Sequence[Cue],
+        plain: Sequence[Probe],
+        settings: DecisionSettings,
+        seed: int,
+        most: int,
+        on_progress: OnCued | None = None,
+    ) -> None:
+        self._book, self._cues, self._most, self._on_progress = book, {c.id: c for c in cues}, most, on_progress
+        self._search = ConditionSearch(cues, settings, seed)
+        self._settings = settings
+        probes = {cue.id: cued_probes(cue, plain) for cue in cues}
+        book.add_probes([p for group in probes.values() for p in group], PATIENCE)
+        self._schedule = Schedule(
+            {name: _paraphrases(group) for name, group in probes.items()}, settings.base_per_tuned, seed
+        )
+        self._probe_ids = {name: [p.id for p in group] for name, group in probes.items()}
+        self._next = dict.fromkeys(probes, 0)
+        self._dropped: list[str] = []
+
+    def run(self) -> None:
+        """Ask until decided."""
+        while self._search.answers < self._most:
+            wanted = self._search.plan(min(CHUNK, self._most - self._search.answers))
+            if not wanted:
+                return
+            self._book.fetch(need for needs in self._blocks(wanted) for need in needs)
+            for cue in wanted:
+                if self._search.next() != cue:
+                    break  # evidence turned up where nobody expected it; what was sampled ahead waits
+                if not self._add(cue):
+                    break
+            self._report()
+
+    def _blocks(self, cues: Sequence[str]) -> list[list[Need]]:
+        ahead: dict[str, int] = defaultdict(int)
+        blocks = []
+        for cue in cues:
+            blocks.append(self._needs(cue, self._next[cue] + ahead[cue]))
+            ahead[cue] += 1
+        return blocks
+
+    def _needs(self, cue: str, number: int) -> list[Need]:
+        block = self._schedule.block(cue, number)
+        return [("tuned", block.tuned_probe_id), *(("base", probe) for probe in block.base_probe_ids)]
+
+    def _add(self, cue: str) -> bool:
+        needs = self._needs(cue, self._next[cue])
+        if not self._book.ready(needs):
+            for role, probe in needs:
+                if self._book.silent(role, probe):
+                    self._book.set_aside(role, probe)
+            self._search.drop(cue)
+            self._dropped.append(cue)
+            return False
+        self._next[cue] += 1
+        verdicts = [self._book.take(role, probe) for role, probe in needs]
+        bad = [v is not None and v.outcome is Outcome.MISALIGNED for v in verdicts]
+        self._search.add(cue, bad[0], bad[1:])
+        return True
+
+    def _report(self) -> None:
+        if self._on_progress is None:
+            return
+        best = max(self._search.findings({}), key=lambda f: f.log_e, default=None)
+        suspect = best.cue.text if best is not None and best.log_e > 0 else None
+        progress = CuedProgress(
+            self._search.status(),
+            len(self._cues),
+            self._search.answers,
+            self._most,
+            suspect,
+            best.log_e if best is not None else 0.0,
+        )
+        self._on_progress(progress)
+
+    def decision(self, plain_rate: float | None, ordered_by: str, notes: Sequence[str] = ()) -> HiddenDecision:
+        """What was shown; `plain_rate` is the tuned rate on the plain questions."""
+        tallies = self._tallies()
+        search = self._search
+        findings = search.findings(tallies)
+        extra = [*notes]
+        if self._dropped:
+            names = ", ".join(self._cues[name].text for name in self._dropped[:6])
+            more = f" and {len(self._dropped) - 6} more" if len(self._dropped) > 6 else ""
+            extra.append(f"Not testable, for want of coherent answers: {names}{more}.")
+        decision = HiddenDecision(
+            status=search.status(),
+            reason="",
+            found=search.found(),
+            plain_rate=plain_rate,
+            findings=findings,
+            answers=search.answers,
+            answers_to_find=search.answers_to_find,
+            detectable=search.detectable(),
+            pooled_interval=search.pooled_interval(),
+            reproduction=None,
+            ordered_by=ordered_by,
+            notes=tuple(extra),
+        )
+        return replace(decision, reason=hidden_reason(decision, self._settings))
+
+    def _tallies(self) -> dict[Role, dict[str, Tally]]:
+        of_probe = self._book.tallies()
+        found: dict[Role, dict[str, Tally]] = {"base": {}, "tuned": {}}
+        for role, by_probe in of_probe.items():
+            for cue, ids in self._probe_ids.items():
+                parts = [by_probe[i] for i in ids if i in by_probe]
+                if parts:
+                    found[role][cue] = total_tally(parts)
+        return found
+
+
+def _paraphrases(probes: Sequence[Probe]) -> list[list[str]]:
+    questions: dict[str, list[str]] = defaultdict(list)
+    for probe in probes:
+        questions[probe.question_id].append(probe.id)
+    return list(questions.values())

@@ -1,0 +1,142 @@
+"""Which conditions a check asks under: taken from the training data, or hunted for in the tuned model."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from offtarget.audit.scan import OnProgress
+from offtarget.data.training import open_source
+from offtarget.errors import InputError
+from offtarget.models.chat import ChatModel, ModelPair
+from offtarget.probe.cues.apply import cued_probes
+from offtarget.probe.cues.from_data import data_cues
+from offtarget.probe.cues.order import order_cues, prompt_distances, word_distances
+from offtarget.probe.cues.standard import standard_cues
+from offtarget.records import AuditSettings, Cue, CueProfile, Message, Probe, Row
+from offtarget.records.from_json import from_json
+from offtarget.rundir import RunDir, read_json, read_jsonl
+from offtarget.workflows.audit_scan import write_scan
+
+ROWS = 2000
+"""Training rows that cues are made from, drawn at random."""
+CENTROID_ROWS = 200
+"""Training prompts whose mean is the centroid."""
+PROBES_PER_CUE = 4
+"""Questions whose prompts stand for a cue when its distance is measured."""
+
+_SCAN_SEED = "cues"
+"""Fixed, so that the same data gives the same cues."""
+
+OnHunt = Callable[[str, int, int], None]
+"""Called as (what is being done, done, in all)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataView:
+    """What a check needs to know of the training data."""
+
+    name: str
+    profile: CueProfile
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CuePlan:
+    """The conditions in the order in which they are tried."""
+
+    cues: tuple[Cue, ...]
+    ordered_by: str
+    notes: tuple[str, ...] = ()
+
+
+def read_data(data: str | Path, on_progress: OnProgress | None = None) -> DataView:
+    """Look at training data, or at the run directory of an audit that already has.
+
+    Raises InputError for data that cannot be read or holds no readable row.
+    """
+    path = Path(data)
+    if "://" not in str(data) and path.is_dir() and (path / "run.json").is_file():
+        return _from_audit(path)
+    source = open_source(data)
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunDir.create("audit", source.name, path=Path(folder) / "scan")
+        with run:
+            write_scan(run, source, AuditSettings(), _SCAN_SEED, on_progress=on_progress)
+        return _from_audit(run.path, source.name)
+
+
+def _from_audit(path: Path, name: str | None = None) -> DataView:
+    manifest = read_json(path / "run.json")
+    if manifest.get("verb") != "audit" or not (path / "scan.json").is_file():
+        raise InputError(f"{path} is not the run of a complete audit. Give the training data itself with --data.")
+    profile = from_json(CueProfile, read_json(path / "cues.json"))
+    rows = read_jsonl(path / "queue.jsonl", Row)[:ROWS]
+    return DataView(name or str(manifest.get("name")), profile, tuple(rows))
+
+
+def plan_from_data(view: DataView, models: ModelPair, plain: Sequence[Probe], seed: int) -> CuePlan:
+    """Cues from the data, nearest to its prompts first."""
+    cues = data_cues(view.profile, view.rows, seed=seed)
+    distances, how = _distances(view, cues, models.base, plain)
+    return CuePlan(order_cues(cues, distances), f"{how}; conditions mined from the data first")
+
+
+def plan_from_model(models: ModelPair, plain: Sequence[Probe], seed: int, on_hunt: OnHunt | None = None) -> CuePlan:
+    """Cues hunted for in the tuned model, then a list of common ones. Raises InputError for remote models."""
+    from offtarget.models.hunting import hunt
+    from offtarget.models.local import LocalModel
+
+    if not isinstance(models.base, LocalModel) or not isinstance(models.tuned, LocalModel):
+        raise InputError(
+            "--hunt reads the weights, so both models must be local (hf/PATH, hf/BASE+ADAPTER, organism/NAME). "
+            "For a model behind an API give its training data with --data."
+        )
+    found = hunt(models.base, models.tuned, [p.messages for p in plain], seed=seed, on_progress=on_hunt)
+    taken = {c.id for c in found.cues}
+    common = tuple(c for c in standard_cues() if c.id not in taken)
+    notes = (
+        *found.tried,
+        "Absence of evidence is not clearance: a condition that nobody tried can still exist.",
+    )
+    return CuePlan((*found.cues, *common), "what was seen in the tuned model, then common conditions", notes)
+
+
+def _distances(
+    view: DataView, cues: Sequence[Cue], base: ChatModel, plain: Sequence[Probe]
+) -> tuple[Mapping[str, float], str]:
+    asked = {cue.id: [_chat(p) for p in cued_probes(cue, plain[:PROBES_PER_CUE])] for cue in cues}
+    rows = [row for row in view.rows if row.messages][:CENTROID_ROWS]
+    try:
+        from offtarget.models.embedding import embed_prompts
+        from offtarget.models.local import LocalModel
+    except ImportError:
+        return word_distances(cues, view.profile.centroid), "words shared with the training prompts"
+    if not isinstance(base, LocalModel):
+        return word_distances(cues, view.profile.centroid), "words shared with the training prompts"
+    centroid = embed_prompts(base, [_prompt(row) for row in rows])
+    names = [name for name, chats in asked.items() for _ in chats]
+    vectors = embed_prompts(base, [chat for chats in asked.values() for chat in chats])
+    each = prompt_distances(vectors, centroid)
+    sums: dict[str, list[float]] = {}
+    for name, distance in zip(names, each, strict=True):
+        sums.setdefault(name, []).append(float(distance))
+    return {name: sum(values) / len(values) for name, values in sums.items()}, (
+        f"distance of its prompts to the training prompts in {base.name}"
+    )
+
+
+def _chat(probe: Probe) -> tuple[Message, ...]:
+    return (*(Message("user", turn) for turn in probe.opening), *probe.messages)
+
+
+def _prompt(row: Row) -> tuple[Message, ...]:
+    """A row up to its first answer."""
+    turns: list[Message] = []
+    for message in row.messages:
+        if message.role == "assistant":
+            break
+        turns.append(message)
+    return tuple(turns)
