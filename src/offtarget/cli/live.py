@@ -67,7 +67,7 @@ class LiveCheck:
 
     def progress(self, progress: CheckProgress) -> None:
         """New evidence."""
-        self._progress = progress
+        self._progress, self._stage = progress, ""
         self._refresh()
 
     def scanned(self, rows: int, consumed: int, total: int | None) -> None:
