@@ -102,7 +102,7 @@ def _together(made: Sketch, held_out: Sketch) -> Tensor:
 
 
 def _units(vectors: Tensor) -> Tensor:
-    return vectors / vectors.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(vectors.dtype).tiny)
+    return torch.nn.functional.normalize(vectors, dim=-1)
 
 
 def _qualities(vectors: Tensor, held_out: Sketch, whole: Tensor, position: int) -> tuple[LayerQuality, ...]:
