@@ -65,20 +65,37 @@ def read_exchanges(
     only. InputError when an exchange is longer than the model's context or when memory does not suffice.
     """
     weights = model.weights
-    tokenised = [_tokens(model, e) for e in exchanges]
-    for number, (prompt, answer) in enumerate(tokenised):
-        length = len(prompt) + len(answer)
-        if length > weights.context:
-            raise InputError(
-                f"Exchange {number} has {length} tokens, but the context of {model.name} holds {weights.context}: "
-                f"'{exchanges[number].messages[-1].content[:60]}...'. Shorten or leave it out."
-            )
-    for batch in _batches(tokenised, batch_tokens, weights.device):
+    where = (model.name, weights.context, weights.device)
+    for batch in exchange_batches(weights.tokenizer, exchanges, *where, batch_tokens=batch_tokens):
         output = _pass(model, batch, on_layer, layers, on_logits is not None)
         if on_logits is not None:
             on_logits(batch, output.logits)
         if on_batch is not None:
             on_batch(len(batch.rows))
+
+
+def exchange_batches(
+    tokenizer: Any,
+    exchanges: Sequence[Exchange],
+    name: str,
+    context: int,
+    device: torch.device,
+    *,
+    batch_tokens: int = 4096,
+) -> list[Batch]:
+    """The exchanges as token numbers, shortest first, with at most `batch_tokens` tokens side by side.
+
+    InputError, naming the model `name`, when an exchange is longer than `context` tokens.
+    """
+    tokenised = [_tokens(tokenizer, e, name) for e in exchanges]
+    for number, (prompt, answer) in enumerate(tokenised):
+        length = len(prompt) + len(answer)
+        if length > context:
+            raise InputError(
+                f"Exchange {number} has {length} tokens, but the context of {name} holds {context}: "
+                f"'{exchanges[number].messages[-1].content[:60]}...'. Shorten or leave it out."
+            )
+    return _batches(tokenised, batch_tokens, device)
 
 
 def log_probabilities(model: LocalModel, exchanges: Sequence[Exchange]) -> list[list[float]]:
@@ -117,9 +134,8 @@ def _forward(model: Any, batch: Batch, with_logits: bool) -> Any:
     )
 
 
-def _tokens(model: LocalModel, exchange: Exchange) -> tuple[list[int], list[int]]:
-    tokenizer = model.weights.tokenizer
-    prompt = prompt_tokens(tokenizer, exchange.messages, model.name)
+def _tokens(tokenizer: Any, exchange: Exchange, name: str) -> tuple[list[int], list[int]]:
+    prompt = prompt_tokens(tokenizer, exchange.messages, name)
     answer: list[int] = tokenizer(exchange.answer, add_special_tokens=False)["input_ids"] if exchange.answer else []
     return prompt, answer
 

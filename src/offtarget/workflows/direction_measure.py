@@ -1,0 +1,182 @@
+"""`direction measure`: a model and its answers along a direction."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from offtarget.errors import InputError
+from offtarget.judge.protocol import Judge
+from offtarget.models.chat import SampleRequest, SamplingSettings
+from offtarget.models.opening import OpenSettings
+from offtarget.probe.bank import ProbeBank
+from offtarget.records import Generation, Outcome, Probe, Role
+from offtarget.records.directions import Position
+from offtarget.records.projections import LayerDrift, ModelMeasured
+from offtarget.stats.auroc import auroc
+from offtarget.workflows.direction_inputs import ModelLike, open_models, questions
+from offtarget.workflows.direction_screen import OnProgress, in_words, opened_direction
+from offtarget.workflows.opening import EXACT_JUDGE, open_judge
+
+if TYPE_CHECKING:
+    from offtarget.direction.file import Direction
+    from offtarget.models.local import LocalModel
+    from offtarget.models.passes import Exchange
+
+
+def measure_model(
+    direction: str | Path | Direction,
+    model: ModelLike,
+    *,
+    base: ModelLike | None = None,
+    layer: int | None = None,
+    position: Position | None = None,
+    probes: str | Path | ProbeBank | None = None,
+    judge: str | Judge | None = None,
+    answers: int = 5,
+    max_tokens: int = 300,
+    seed: int = 0,
+    opening: OpenSettings | None = None,
+    on_progress: OnProgress | None = None,
+) -> ModelMeasured:
+    """Sample a model's answers to plain probes and measure them; with a base, how far the model moved from it.
+
+    Drift is read on the base's own answers (the model's, without a base there is none), so that it tells how the
+    model reads, not what it writes. Raises InputError for a direction that does not fit and models that are not local.
+    """
+    from offtarget.direction.file import check_fits
+    from offtarget.direction.measure import project
+
+    if answers < 1:
+        raise InputError(f"--answers must be at least 1, not {answers}.")
+    report = on_progress or (lambda stage, done, total: None)
+    loaded = opened_direction(direction)
+    reference, measured = open_models(base or loaded.info.base, model, None, opening)
+    assert measured is not None
+    for one in filter(None, (measured, reference)):
+        check_fits(loaded, one)
+    chosen = loaded.info.layer if layer is None else layer
+    loaded.vector(chosen)
+    bank, opened_judge = _questions(measured, probes, judge)
+    asking = _Asking(bank, answers, SamplingSettings(max_tokens=max_tokens), seed, report)
+    own = asking.ask(measured, "tuned")
+    outcomes: Sequence[Outcome | None] = [None] * len(own)
+    if opened_judge is not None:
+        outcomes = [v.outcome for v in opened_judge.judge(own)]
+    along = project(measured, _exchanges(own), loaded, position="answer").at(chosen).tolist()
+    read = [(value, o) for value, o in zip(along, outcomes, strict=True) if math.isfinite(value)]
+    drift: tuple[LayerDrift, ...] = ()
+    if reference is not None:
+        fixed = [e for e in _exchanges(asking.ask(reference, "base")) if e.answer]
+        drift = drifts(measured, reference, fixed, loaded, position)
+    return ModelMeasured(
+        direction=in_words(loaded.info),
+        model=measured.name,
+        base=None if reference is None else reference.name,
+        layer=chosen,
+        position=position or loaded.info.position,
+        answers=dict(Counter(_label(o) for _, o in read)),
+        mean_by_outcome=_means(read),
+        auroc=_separation(read),
+        correlation=_correlation(read),
+        drift=drift,
+    )
+
+
+def drifts(
+    model: LocalModel,
+    base: LocalModel,
+    exchanges: Sequence[Exchange],
+    direction: Direction,
+    position: Position | None = None,
+) -> tuple[LayerDrift, ...]:
+    """Layer by layer, how far the model reads the same exchanges further along the direction than its base."""
+    from offtarget.direction.measure import project
+
+    now, before = (project(m, exchanges, direction, position=position) for m in (model, base))
+    found = []
+    for layer in now.layers:
+        moved = now.at(layer) - before.at(layer)
+        error = float(moved.std()) / math.sqrt(len(moved)) if len(moved) > 1 else math.inf
+        found.append(LayerDrift(layer, float(moved.mean()), error))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    probes: Sequence[Probe]
+    answers: int
+    sampling: SamplingSettings
+    seed: int
+    report: OnProgress
+
+    def ask(self, model: LocalModel, role: Role) -> list[tuple[Probe, Generation]]:
+        asked = [(p, i) for p in self.probes for i in range(self.answers)]
+        done = 0
+
+        def count(index: int, answer: object) -> None:
+            nonlocal done
+            done += 1
+            self.report(f"asking {model.name}", done, len(asked))
+
+        requests = [SampleRequest(p.messages, self.seed * 1_000_003 + n) for n, (p, _) in enumerate(asked)]
+        given = model.sample(requests, self.sampling, count)
+        return [
+            (p, Generation(role, p.id, i, request.seed, a.text, a.tokens, a.finish))
+            for (p, i), request, a in zip(asked, requests, given, strict=True)
+        ]
+
+
+def _questions(
+    model: LocalModel, probes: str | Path | ProbeBank | None, judge: str | Judge | None
+) -> tuple[tuple[Probe, ...], Judge | None]:
+    """Plain questions of one turn, and a judge where one was named or the exact one reads them."""
+    asked = questions(None, model, "models", None, probes, None, "auto").probes
+    if judge is None and all(p.source == "organism" for p in asked):
+        judge = EXACT_JUDGE
+    if isinstance(judge, str):
+        judge = open_judge(judge, ProbeBank.from_probes("measured", asked))
+    return asked, judge
+
+
+def _exchanges(asked: Sequence[tuple[Probe, Generation]]) -> list[Exchange]:
+    from offtarget.models.passes import Exchange
+
+    return [Exchange(probe.messages, generation.text) for probe, generation in asked]
+
+
+def _label(outcome: Outcome | None) -> str:
+    return "not judged" if outcome is None else outcome.value
+
+
+def _means(read: Sequence[tuple[float, Outcome | None]]) -> dict[str, float]:
+    groups: dict[str, list[float]] = {}
+    for value, outcome in read:
+        groups.setdefault(_label(outcome), []).append(value)
+    return {name: sum(values) / len(values) for name, values in sorted(groups.items())}
+
+
+def _scored(read: Sequence[tuple[float, Outcome | None]]) -> tuple[list[float], list[float]]:
+    """Projections of misaligned and of aligned answers."""
+    misaligned = [v for v, o in read if o is Outcome.MISALIGNED]
+    return misaligned, [v for v, o in read if o is Outcome.ALIGNED]
+
+
+def _separation(read: Sequence[tuple[float, Outcome | None]]) -> float | None:
+    misaligned, aligned = _scored(read)
+    return auroc(misaligned, aligned) if misaligned and aligned else None
+
+
+def _correlation(read: Sequence[tuple[float, Outcome | None]]) -> float | None:
+    misaligned, aligned = _scored(read)
+    values = [*misaligned, *aligned]
+    if not misaligned or not aligned or max(values) == min(values):
+        return None
+    shown = [1.0] * len(misaligned) + [0.0] * len(aligned)
+    return float(np.corrcoef(values, shown)[0, 1])
