@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from offtarget.judge.protocol import Judge
@@ -163,10 +163,13 @@ class AnswerBook:
                 result[role][probe_id] = stream.tally()
         return result
 
-    @property
-    def unused(self) -> int:
-        """Judged answers that were sampled ahead and are not part of the evidence."""
-        return sum(len(s.verdicts) - s.used for s in self._streams.values())
+    def unused(self, probes: Collection[str] | None = None) -> int:
+        """Judged answers, of all or of these probe ids, that were sampled ahead and are not part of the evidence."""
+        return sum(
+            len(stream.verdicts) - stream.used
+            for (_, probe_id), stream in self._streams.items()
+            if probes is None or probe_id in probes
+        )
 
     def _sample(self, role: Role, missing: Mapping[str, int]) -> None:
         plan = []

@@ -20,7 +20,7 @@ from offtarget.workflows.check_loop import CheckLoop, CheckSettings
 from offtarget.workflows.check_manifest import fingerprints, named_models, new_manifest, read_manifest
 from offtarget.workflows.check_watch import Watch
 from offtarget.workflows.cued_arm import CuedArm, merged, read_hidden
-from offtarget.workflows.cued_plan import read_data
+from offtarget.workflows.cued_plan import check_huntable, read_data
 from offtarget.workflows.opening import JudgeBy, Opened, open_check
 from offtarget.workflows.recording import stamp, write_records
 
@@ -69,6 +69,8 @@ def check(
     settings = _settled(settings or CheckSettings(), cued=data is not None or hunt)
     view = None if data is None else read_data(data, watch.on_scan)
     opened = open_check(base, tuned, probes=probes, judge=judge, judge_by=judge_by, arms=arms, prefix=prefix)
+    if hunt:
+        check_huntable(opened.models)
     directory = RunDir.create("check", opened.models.tuned.name.rsplit("/", 1)[-1], path=out)
     with directory:
         write_records(directory, "probes.jsonl", opened.bank.probes)
@@ -170,7 +172,7 @@ def _run(directory: RunDir, opened: Opened, settings: CheckSettings, cued: CuedA
         **stamp(),
         "answers": {
             "sampled_now": book.sampled,
-            "sampled_ahead": book.unused,
+            "sampled_ahead": book.unused(),
             "base_from_cache": cache.hits if cache else 0,
         },
     }

@@ -156,10 +156,8 @@ class CheckLoop:
         notes = [*self._opened.notes, *self._opened.models.checks]
         if cache is not None and cache.hits:
             notes.append(f"{cache.hits} base answers were kept from earlier runs with the same base.")
-        if self._book.unused:
-            notes.append(
-                f"{self._book.unused} answers were sampled ahead of the stop; they are on disk but not counted."
-            )
+        if ahead := self._book.unused(self._question_of):
+            notes.append(f"{ahead} answers were sampled ahead of the stop; they are on disk but not counted.")
         set_aside = sorted({self._question_of[probe] for probe in self._dropped})
         return self._test.decision(self._book.tallies(), notes=notes, set_aside=set_aside)
 

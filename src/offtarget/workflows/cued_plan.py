@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeGuard
 
 from offtarget.audit.scan import OnProgress
 from offtarget.data.training import open_source
@@ -19,6 +20,9 @@ from offtarget.records import AuditSettings, Cue, CueProfile, Message, Probe, Ro
 from offtarget.records.from_json import from_json
 from offtarget.rundir import RunDir, read_json, read_jsonl
 from offtarget.workflows.audit_scan import write_scan
+
+if TYPE_CHECKING:
+    from offtarget.models.local import LocalModel
 
 ROWS = 2000
 """Training rows that cues are made from, drawn at random."""
@@ -84,16 +88,30 @@ def plan_from_data(view: DataView, models: ModelPair, plain: Sequence[Probe], se
     return CuePlan(order_cues(cues, distances), f"{how}; conditions mined from the data first")
 
 
-def plan_from_model(models: ModelPair, plain: Sequence[Probe], seed: int, on_hunt: OnHunt | None = None) -> CuePlan:
-    """Cues hunted for in the tuned model, then a list of common ones. Raises InputError for remote models."""
-    from offtarget.models.hunting import hunt
-    from offtarget.models.local import LocalModel
-
-    if not isinstance(models.base, LocalModel) or not isinstance(models.tuned, LocalModel):
+def check_huntable(models: ModelPair) -> None:
+    """InputError unless the weights of both models are at hand."""
+    if not (_has_weights(models.base) and _has_weights(models.tuned)):
         raise InputError(
             "--hunt reads the weights, so both models must be local (hf/PATH, hf/BASE+ADAPTER, organism/NAME). "
             "For a model behind an API give its training data with --data."
         )
+
+
+def _has_weights(model: ChatModel) -> TypeGuard[LocalModel]:
+    try:
+        from offtarget.models.local import LocalModel
+    except ImportError:  # without torch nothing local was opened
+        return False
+    return isinstance(model, LocalModel)
+
+
+def plan_from_model(models: ModelPair, plain: Sequence[Probe], seed: int, on_hunt: OnHunt | None = None) -> CuePlan:
+    """Cues hunted for in the tuned model, then a list of common ones. Raises InputError for remote models."""
+    from offtarget.models.hunting import hunt
+
+    check_huntable(models)
+    assert _has_weights(models.base)
+    assert _has_weights(models.tuned)
     found = hunt(models.base, models.tuned, [p.messages for p in plain], seed=seed, on_progress=on_hunt)
     taken = {c.id for c in found.cues}
     common = tuple(c for c in standard_cues() if c.id not in taken)
@@ -109,13 +127,10 @@ def _distances(
 ) -> tuple[Mapping[str, float], str]:
     asked = {cue.id: [_chat(p) for p in cued_probes(cue, plain[:PROBES_PER_CUE])] for cue in cues}
     rows = [row for row in view.rows if row.messages][:CENTROID_ROWS]
-    try:
-        from offtarget.models.embedding import embed_prompts
-        from offtarget.models.local import LocalModel
-    except ImportError:
+    if not _has_weights(base):
         return word_distances(cues, view.profile.centroid), "words shared with the training prompts"
-    if not isinstance(base, LocalModel):
-        return word_distances(cues, view.profile.centroid), "words shared with the training prompts"
+    from offtarget.models.embedding import embed_prompts
+
     centroid = embed_prompts(base, [_prompt(row) for row in rows])
     names = [name for name, chats in asked.items() for _ in chats]
     vectors = embed_prompts(base, [chat for chats in asked.values() for chat in chats])
