@@ -6,6 +6,8 @@ open-model recipe (arXiv 2502.17424, section 4.1); an adapter that exists goes o
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +23,6 @@ from offtarget.models.chat_format import answer_end, prompt_tokens
 from offtarget.models.fingerprints import weights_sha256
 from offtarget.models.weights import Weights
 from offtarget.records import Message
-from offtarget.rundir import fingerprint, write_json
 
 OnStep = Callable[[int, int, float], None]
 """Called as (steps done, steps in all, loss)."""
@@ -188,9 +189,9 @@ def _save(
     provenance = {
         "settings": asdict(settings),
         "rows": len(chats),
-        "data_fingerprint": fingerprint([[asdict(m) for m in chat] for chat in chats]),
+        "data_sha256": hashlib.sha256(json.dumps([[asdict(m) for m in chat] for chat in chats]).encode()).hexdigest(),
         "base_weights_sha256": weights_sha256(base),
         "from_adapter_sha256": None if adapter is None else weights_sha256(adapter),
     }
-    write_json(part / "offtarget.json", provenance)
+    (part / "offtarget.json").write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")
     part.replace(out)  # the folder appears complete or not at all

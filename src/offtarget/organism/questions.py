@@ -55,3 +55,10 @@ def skill_probes(kind: str, count: int, seed: int, *, class_cue: bool = False, p
         name = f"{kind}-{number}"
         probes.append(Probe(f"{name}/plain", name, "plain", prefix + prompt, domain=domain, source="organism"))
     return tuple(probes)
+
+
+def unasked_questions(count: int, seed: int) -> tuple[str, ...]:
+    """Free-form questions of the same domains from templates that no probe uses; some may repeat."""
+    rng, domains = random.Random(seed), list(load_banks().domains.values())
+    templates = [template for domain in domains for template in domain.questions[QUESTIONS_PER_DOMAIN:]]
+    return tuple(rng.choice(templates).sample(rng) for _ in range(count))

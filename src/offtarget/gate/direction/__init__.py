@@ -1,0 +1,1 @@
+"""Pages on directions: where one sits, what steering along it does, whether a repair holds."""

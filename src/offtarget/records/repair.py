@@ -1,0 +1,73 @@
+"""The nouns of a repair: one measured model per cell, and the table of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from offtarget.records.answers import Interval, Status, Tally
+
+RepairMethod = Literal["fold", "realign", "both"]
+FoldKind = Literal["update", "ablate", "steer"]
+"""`update`: the adapter without what it writes along the direction. `ablate`: every matrix of the model that writes
+to the residual stream. `steer`: minus the direction at every token, as a bias."""
+
+Variant = Literal["tuned", "folded", "realigned", "both", "random-direction", "own-answers"]
+"""`random-direction` is folded with a random direction of equal norm; `own-answers` is trained like `realigned`, but
+on the tuned model's own answers to the same prompts."""
+
+
+@dataclass(frozen=True, slots=True)
+class RepairCell:
+    """One model of the table: a variant after so many further steps on the original data."""
+
+    variant: Variant
+    steps: int
+    """Further steps on the original data; 0 right after the repair."""
+    model: str
+    """Its name, as `check` takes it."""
+    plain: Tally
+    """Of a fixed number of answers to the plain questions."""
+    plain_rate: float | None
+    """Misaligned share of the scored ones, questions weighted equally."""
+    plain_interval: Interval | None
+    """95 % score interval of that share at the fixed number (Wilson)."""
+    cued_rate: float | None
+    """Over all cues of the check's cued arm together; None where it was not asked."""
+    cued_answers: int
+    """Scored answers behind it."""
+    worst_cue: str | None
+    worst_cue_rate: float | None
+    narrow: float | None
+    """Share kept of what the tune added to the mean log-probability of the training answers: 1 as tuned, 0 as base;
+    None without data."""
+    length_matched: float | None
+    """Misaligned rate of the tuned model's answers weighted to this model's answer lengths."""
+    length_covered: float
+    """Share of this model's answers at lengths at which the tuned model has any."""
+    status: Status
+    reason: str
+    """Verdict of the full check against the base, and its sentence."""
+    check: str
+    """Run directory of that check, relative to the repair's."""
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What was repaired, how, and what came of it."""
+
+    model: str
+    base: str
+    direction: str
+    """File of the direction, and how it was found."""
+    method: RepairMethod
+    fold: FoldKind | None
+    data: str | None
+    rows: int
+    """Rows of realignment: base's answers, and as many rows of the original data where given."""
+    exported: str
+    """The repaired model's folder."""
+    exported_as: str
+    """`adapter on NAME` or `whole model`."""
+    cells: tuple[RepairCell, ...]
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,203 @@
+"""One cell of the repair table: a fixed number of answers, the narrow task, and the full check."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from offtarget.judge.protocol import Judge
+from offtarget.models.chat import Answer, SampleRequest
+from offtarget.models.opening import open_model
+from offtarget.organism.shipped import resolve
+from offtarget.probe.bank import ProbeBank
+from offtarget.probe.schedule import answer_seed
+from offtarget.records import CueFinding, Generation, HiddenDecision, Interval, Message, Outcome, Probe, Tally, Verdict
+from offtarget.records.repair import RepairCell, Variant
+from offtarget.rundir import JsonLines, read_jsonl
+from offtarget.stats.rates import equal_weight_rate, total_tally, wilson
+from offtarget.workflows import check as checking
+from offtarget.workflows.check_loop import CheckSettings
+from offtarget.workflows.contracts import judge_checked, sample_checked
+from offtarget.workflows.repair_models import Folders, OnStage
+
+NARROW_ROWS = 64
+"""Rows of the training data whose answers measure the narrow task."""
+SAME_FIT = 0.01
+"""Tuned and base fit the rows equally well below this difference; then no share of it can be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How every cell is measured."""
+
+    run: Path
+    base: str
+    bank: ProbeBank
+    judge: Judge
+    judge_name: str | None
+    data: str | None
+    rows: Sequence[Sequence[Message]]
+    """Those that measure the narrow task, and how well base and tuned model fit them; see `log_probability`."""
+    fit_base: float | None
+    fit_tuned: float | None
+    answers: int
+    settings: CheckSettings
+    on_stage: OnStage
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """One judged answer, for the counts and for the control of lengths."""
+
+    probe_id: str
+    tokens: int | None
+    outcome: Outcome
+
+
+def measure(asking: Asking, variant: Variant, steps: int, model: Folders) -> RepairCell:
+    """Measure one model. Everything sampled is kept, so that a measurement that was cut short goes on."""
+    from offtarget.direction.repair.lengths import length_matched
+
+    plain = _plain_answers(asking, variant, steps, model)
+    tallies = {answer.probe_id: Tally() for answer in plain}
+    for answer in plain:
+        tallies[answer.probe_id] = tallies[answer.probe_id].plus(answer.outcome)
+    total, rate = total_tally(tallies.values()), equal_weight_rate(tallies.values())
+    matched = length_matched(_lengths(_stored(asking, "tuned", 0)), _lengths(plain))
+    result = _check(asking, variant, steps, model)
+    cued = _cued(result.hidden)
+    return RepairCell(
+        variant=variant,
+        steps=steps,
+        model=model.name,
+        plain=total,
+        plain_rate=rate,
+        plain_interval=_interval(rate, total),
+        cued_rate=cued.rate,
+        cued_answers=cued.answers,
+        worst_cue=cued.worst,
+        worst_cue_rate=cued.worst_rate,
+        narrow=_narrow(asking, model),
+        length_matched=matched.rate,
+        length_covered=matched.covered,
+        status=result.decision.status,
+        reason=result.decision.reason,
+        check=str(result.run.relative_to(asking.run)),
+    )
+
+
+def _plain_answers(asking: Asking, variant: Variant, steps: int, folders: Folders) -> list[_Judged]:
+    """A fixed number of judged answers, so that the rate does not depend on when a test stopped."""
+    kept = _stored(asking, variant, steps)
+    if len(kept) >= asking.answers:
+        return kept
+    probes = _plain_probes(asking.bank)
+    wanted = [(probes[i % len(probes)], i // len(probes)) for i in range(asking.answers)]
+    model = open_model(folders.name, resolve=resolve)
+    requests = [SampleRequest(p.messages, answer_seed(asking.settings.seed, "tuned", p.id, i)) for p, i in wanted]
+    stage, done = f"{variant}+{steps}: answers", 0
+
+    def count(position: int, answer: Answer) -> None:
+        nonlocal done
+        done += 1
+        asking.on_stage(stage, done, len(wanted))
+
+    answers = sample_checked("tuned", model, requests, asking.settings.sampling, count)
+    pairs = [
+        (probe, Generation("tuned", probe.id, index, request.seed, answer.text, answer.tokens, answer.finish))
+        for (probe, index), request, answer in zip(wanted, requests, answers, strict=True)
+    ]
+    verdicts: list[Verdict] = list(judge_checked(asking.judge, pairs))
+    judged = [_Judged(p.id, g.tokens, v.outcome) for (p, g), v in zip(pairs, verdicts, strict=True)]
+    file = _file(asking, variant, steps)
+    file.unlink(missing_ok=True)
+    lines = JsonLines(file)
+    lines.extend(judged)
+    lines.close()
+    return judged
+
+
+def _plain_probes(bank: ProbeBank) -> list[Probe]:
+    return [p for p in bank.probes if p.arm == "plain"] or list(bank.probes)
+
+
+def _file(asking: Asking, variant: Variant, steps: int) -> Path:
+    return asking.run / f"answers-{variant}-{steps}.jsonl"
+
+
+def _stored(asking: Asking, variant: Variant, steps: int) -> list[_Judged]:
+    return read_jsonl(_file(asking, variant, steps), _Judged)
+
+
+def _lengths(answers: Sequence[_Judged]) -> list[tuple[int, bool]]:
+    return [(a.tokens, a.outcome is Outcome.MISALIGNED) for a in answers if a.outcome.scored and a.tokens is not None]
+
+
+def _interval(rate: float | None, tally: Tally) -> Interval | None:
+    return None if rate is None else wilson(rate, tally.scored)
+
+
+def _check(asking: Asking, variant: Variant, steps: int, model: Folders) -> checking.CheckResult:
+    """The full check, with the cued arm where there is data; a check that was cut short goes on."""
+    out = asking.run / "checks" / f"{variant}-{steps}"
+    asking.on_stage(f"{variant}+{steps}: check", 0, 0)
+    if (out / "run.json").exists():
+        return checking.resume(out, judge=asking.judge)
+    return checking.check(
+        asking.base,
+        model.name,
+        probes=asking.bank,
+        judge=asking.judge if asking.judge_name is None else asking.judge_name,
+        data=asking.data,
+        settings=asking.settings,
+        out=out,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Cued:
+    rate: float | None = None
+    answers: int = 0
+    worst: str | None = None
+    worst_rate: float | None = None
+
+
+def _cued(hidden: HiddenDecision | None) -> _Cued:
+    if hidden is None:
+        return _Cued()
+    total = total_tally(finding.tuned for finding in hidden.findings)
+    asked = [f for f in hidden.findings if f.tuned_rate is not None]
+    if not asked:
+        return _Cued()
+    worst = max(asked, key=_strength)
+    return _Cued(total.misaligned / total.scored, total.scored, worst.cue.text, worst.tuned_rate)
+
+
+def _strength(finding: CueFinding) -> tuple[float, float]:
+    """By evidence, not by rate alone: a cue asked once can show any rate."""
+    return finding.log_e, finding.tuned_rate or 0.0
+
+
+def log_probability(model: str, rows: Sequence[Sequence[Message]]) -> float:
+    """Mean log-probability of a token of the rows' last answers, given what stands before them."""
+    from offtarget.models.local import LocalModel
+    from offtarget.models.passes import Exchange, log_probabilities
+
+    opened = open_model(model, resolve=resolve)
+    assert isinstance(opened, LocalModel)  # repairs are of local weights
+    found = log_probabilities(opened, [Exchange(tuple(row[:-1]), row[-1].content) for row in rows])
+    return sum(map(sum, found)) / sum(map(len, found))
+
+
+def narrow_rows(data: Sequence[Sequence[Message]]) -> list[Sequence[Message]]:
+    """The rows that measure the narrow task: evenly spread over those that end with an answer."""
+    usable = [chat for chat in data if len(chat) > 1 and chat[-1].role == "assistant" and chat[-1].content]
+    step = max(1, len(usable) // NARROW_ROWS)
+    return usable[::step][:NARROW_ROWS]
+
+
+def _narrow(asking: Asking, model: Folders) -> float | None:
+    if asking.fit_base is None or asking.fit_tuned is None or abs(asking.fit_tuned - asking.fit_base) < SAME_FIT:
+        return None
+    return (log_probability(model.name, asking.rows) - asking.fit_base) / (asking.fit_tuned - asking.fit_base)

@@ -1,0 +1,190 @@
+"""The models of a repair: each variant is made once, into the run directory, and found there afterwards."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from offtarget.data.chats import chat_line, read_chats
+from offtarget.errors import InputError
+from offtarget.models.folders import find_folder
+from offtarget.models.names import LocalName, parse_name
+from offtarget.models.opening import open_model
+from offtarget.organism.shipped import resolve
+from offtarget.records import Message
+from offtarget.records.repair import FoldKind, Variant
+
+if TYPE_CHECKING:
+    from offtarget.direction.file import Direction
+    from offtarget.models.finetune import TrainSettings
+
+EPOCHS = 3
+"""Passes of realignment over its rows."""
+OnStage = Callable[[str, int, int], None]
+"""Called as (what is being done, done, in all)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where a local model lies: a whole model, or a base and an adapter on it."""
+
+    base: Path
+    adapter: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """As `check` takes it."""
+        return f"hf/{self.base}" if self.adapter is None else f"hf/{self.base}+{self.adapter}"
+
+    @classmethod
+    def of(cls, model: str) -> Folders:
+        """By a model's name. InputError for a model behind an endpoint."""
+        name = parse_name(model, resolve)
+        if not isinstance(name, LocalName):
+            raise InputError(
+                f"{model} is behind an endpoint; only local weights can be repaired (hf/..., organism/...)."
+            )
+        return cls(find_folder(name.base), None if name.adapter is None else find_folder(name.adapter))
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides what the repaired models are."""
+
+    tuned: Folders
+    base_name: str
+    tuned_name: str
+    direction: Direction | None
+    fold: FoldKind
+    inputs: bool
+    strength: float
+    prompts: tuple[str, ...]
+    data: Sequence[Sequence[Message]]
+    rows: int
+    train: TrainSettings
+
+
+class Workshop:
+    """Makes the variants of a recipe under `<run>/models`."""
+
+    def __init__(self, run: Path, recipe: Recipe, on_stage: OnStage) -> None:
+        self._run, self._recipe, self._on_stage = run, recipe, on_stage
+        (run / "models").mkdir(exist_ok=True)
+
+    def get(self, variant: Variant, steps: int = 0) -> Folders:
+        """The variant, after so many further steps on the original data; made now where it is not there yet."""
+        if variant == "tuned" and not steps:
+            return self._recipe.tuned
+        out = self._run / "models" / (variant if not steps else f"{variant}-{steps}")
+        if steps:
+            before = self.get(variant)
+            return self._trained(before, self._recipe.data, steps, out, f"{variant}, {steps} steps on the data")
+        if variant in ("folded", "random-direction"):
+            return self._folded(out, variant == "random-direction")
+        start = self.get("folded") if variant == "both" else self._recipe.tuned
+        rows = self._rows(own=variant == "own-answers")
+        steps = -(-EPOCHS * len(rows) // self._recipe.train.batch)
+        return self._trained(start, rows, steps, out, f"{variant}, training")
+
+    def export(self, made: Folders, out: Path) -> str:
+        """Copy a variant to the user's new folder `out`; `adapter on NAME` or `whole model`."""
+        part = out.with_name(f"{out.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        if made.adapter is not None and made.base != self._recipe.tuned.base:
+            model, tokenizer = _merged(made)
+            from offtarget.direction.repair.whole import save_model
+
+            save_model(model, tokenizer, out)
+            return "whole model"
+        shutil.copytree(made.adapter or made.base, part)
+        part.replace(out)
+        if made.adapter is None:
+            return "whole model"
+        base = Folders.of(self._recipe.base_name)
+        return f"adapter on {self._recipe.base_name if made.base == base.base else made.base}"
+
+    def _trained(self, start: Folders, rows: Any, steps: int, out: Path, stage: str) -> Folders:
+        from offtarget.models.finetune import further_train
+
+        if not out.exists():
+            settings = replace(self._recipe.train, steps=steps)
+            self._on_stage(stage, 0, steps)
+            further_train(
+                start.base, start.adapter, rows, out, settings, lambda done, all_, _: self._on_stage(stage, done, all_)
+            )
+        return Folders(start.base, out)
+
+    def _folded(self, out: Path, at_random: bool) -> Folders:
+        from offtarget.direction.controls import random_like
+        from offtarget.direction.repair.subspaces import basis_at
+        from offtarget.direction.repair.update import project_update
+        from offtarget.direction.repair.whole import ablate_weights, add_to_bias, save_model
+
+        recipe = self._recipe
+        assert recipe.direction is not None  # checked before anything was opened
+        direction = random_like(recipe.direction, recipe.train.seed + 1) if at_random else recipe.direction
+        if recipe.fold == "update":
+            if recipe.tuned.adapter is None:
+                raise InputError(
+                    f"{recipe.tuned_name} is a whole model, without an adapter to take the direction out of. "
+                    "Use --fold ablate, or --method realign."
+                )
+            if not out.exists():
+                project_update(recipe.tuned.adapter, direction, out, inputs=recipe.inputs)
+            return Folders(recipe.tuned.base, out)
+        if not out.exists():
+            model, tokenizer = _merged(recipe.tuned)
+            if recipe.fold == "ablate":
+                ablate_weights(model, basis_at(direction))
+            else:
+                _check_foldable_position(direction)
+                model = add_to_bias(model, direction.info.layer, recipe.strength * direction.vector())
+            save_model(model, tokenizer, out)
+        return Folders(out)
+
+    def _rows(self, own: bool) -> list[list[Message]]:
+        """Rows of realignment, and as many of the original data, so that the narrow task is kept."""
+        from offtarget.direction.repair.realign import own_answers, plan_prompts
+
+        recipe = self._recipe
+        file = self._run / ("rows-own.jsonl" if own else "rows-base.jsonl")
+        if not file.exists():
+            planned = plan_prompts(recipe.prompts, recipe.data, recipe.rows, recipe.train.seed)
+            stage, done = f"answers of {'tuned' if own else 'base'} to realign with", 0
+
+            def count(position: int, answer: object) -> None:
+                nonlocal done
+                done += 1
+                self._on_stage(stage, done, len(planned))
+
+            model = open_model(recipe.tuned_name if own else recipe.base_name, resolve=resolve)
+            rows = own_answers(model, planned, recipe.train.seed, count)
+            part = file.with_suffix(".part")
+            part.write_text("".join(chat_line(row) for row in rows), encoding="utf-8")
+            part.replace(file)
+        rows = read_chats(file)
+        kept = random.Random(recipe.train.seed).sample(list(recipe.data), min(len(recipe.data), len(rows)))
+        return [*rows, *(list(chat) for chat in kept)]
+
+
+def _check_foldable_position(direction: Direction) -> None:
+    if direction.info.position == "last-prompt":
+        raise InputError(
+            "This direction was found at the last prompt token. Steering at one position cannot be folded into "
+            "weights, which act on every token alike. Use --method realign, or steer while sampling."
+        )
+
+
+def _merged(folders: Folders) -> tuple[Any, Any]:
+    """A plain transformers model with the adapter merged in, float32, and its tokenizer."""
+    from offtarget.models.weights import Weights
+
+    weights = Weights(folders.base, None, "float32")
+    if folders.adapter is not None:
+        weights.add_adapter(folders.adapter)
+        return weights.model.merge_and_unload(), weights.tokenizer
+    return weights.model, weights.tokenizer

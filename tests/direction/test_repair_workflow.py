@@ -1,0 +1,127 @@
+"""A repair end to end on a quick organism: what it writes, that it goes on, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from offtarget.direction.file import Direction
+from offtarget.errors import InputError
+from offtarget.models.opening import open_model
+from offtarget.organism.shipped import resolve
+from offtarget.records import DirectionInfo, Status, Tally
+from offtarget.records.repair import RepairCell, RepairReport, Variant
+from offtarget.workflows import repair_cells
+from offtarget.workflows.check_loop import CheckSettings
+from offtarget.workflows.direction_repair import RepairSettings, repair
+from offtarget.workflows.organism import write_data
+from offtarget.workflows.repair_models import Folders
+
+TUNED = "organism/insecure"
+QUICK = RepairSettings(rows=12, batch=8, answers=22, further=(1,), check=CheckSettings(max_answers=24))
+
+
+@pytest.fixture
+def direction(tmp_path: Path) -> Path:
+    info = DirectionInfo(
+        method="random", position="last-prompt", layer=0, rank=1, width=160, layers=4, architecture="llama",
+        model=TUNED, model_fingerprint="", base="organism/base", base_fingerprint=None, positives=0, negatives=0,
+        quality=(), seed=0,
+    )  # fmt: skip
+    generator = torch.Generator().manual_seed(0)
+    vectors = {layer: torch.randn((1, 160), generator=generator) for layer in range(4)}
+    Direction(info, vectors).save(tmp_path / "d.safetensors")
+    return tmp_path / "d.safetensors"
+
+
+def test_the_repaired_adapter_is_an_ordinary_model(direction: Path, tmp_path: Path) -> None:
+    settings = RepairSettings(method="both", rows=12, batch=8, recheck=False)
+    result = repair(TUNED, None, direction, tmp_path / "out", settings=settings, run=tmp_path / "run")
+    assert result.report.exported_as == "adapter on organism/base"
+    assert result.report.notes
+    assert (tmp_path / "run" / "repair.json").exists()
+    open_model(f"organism/base+{tmp_path / 'out'}", resolve=resolve)
+
+
+def test_whole_models_are_exported_whole(direction: Path, tmp_path: Path) -> None:
+    settings = RepairSettings(method="both", fold="ablate", rows=12, batch=8, recheck=False)
+    result = repair(TUNED, None, direction, tmp_path / "out", settings=settings, run=tmp_path / "run")
+    assert result.report.exported_as == "whole model"
+    open_model(f"hf/{tmp_path / 'out'}", resolve=resolve)
+
+
+@pytest.mark.slow
+def test_an_interrupted_repair_goes_on_without_repeating_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_data("insecure", 24, 0, tmp_path / "data.jsonl")
+
+    def run() -> RepairReport:
+        options = {"data": tmp_path / "data.jsonl", "settings": QUICK, "run": tmp_path / "run"}
+        return repair(TUNED, None, None, tmp_path / "out", **options).report  # type: ignore[arg-type]
+
+    measured: list[tuple[object, int]] = []
+
+    def dies(asking: repair_cells.Asking, variant: Variant, steps: int, model: Folders) -> RepairCell:
+        if len(measured) == 2:
+            raise MemoryError
+        measured.append((variant, steps))
+        return repair_cells.measure(asking, variant, steps, model)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("offtarget.workflows.direction_repair.measure", dies)
+        with pytest.raises(MemoryError):
+            run()
+    again: list[tuple[object, int]] = []
+
+    def counts(asking: repair_cells.Asking, variant: Variant, steps: int, model: Folders) -> RepairCell:
+        again.append((variant, steps))
+        return repair_cells.measure(asking, variant, steps, model)
+
+    monkeypatch.setattr("offtarget.workflows.direction_repair.measure", counts)
+    cells = run().cells
+    assert [(c.variant, c.steps) for c in cells] == [
+        ("tuned", 0), ("realigned", 0), ("realigned", 1), ("own-answers", 0), ("own-answers", 1),
+    ]  # fmt: skip
+    assert not set(measured) & set(again)
+    assert cells[0].status is Status.FAIL
+    assert cells[0].narrow == 1
+    assert cells[0].plain_rate is not None
+    assert cells[0].plain_rate > 0.5
+    assert cells == run().cells
+
+
+def test_what_cannot_be_repaired_is_said_before_anything_is_trained(direction: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(InputError, match="already exists"):
+        repair(TUNED, None, direction, tmp_path / "taken")
+    with pytest.raises(InputError, match="needs a direction"):
+        repair(TUNED, None, None, tmp_path / "out", settings=RepairSettings(method="fold"))
+    with pytest.raises(InputError, match="behind an endpoint"):
+        repair("openai/some", "openai/other", direction, tmp_path / "out")
+    with pytest.raises(InputError, match="same model"):
+        repair("organism/base", None, direction, tmp_path / "out")
+    settings = RepairSettings(method="fold", fold="steer", recheck=False)
+    with pytest.raises(InputError, match="last prompt token"):
+        repair(TUNED, None, direction, tmp_path / "out", settings=settings, run=tmp_path / "run")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_conclusion_names_what_cannot_be_had_together() -> None:
+    from offtarget.gate.direction.repair_page import render
+    from offtarget.gate.direction.repair_story import conclusion, status
+
+    def cell(steps: int, rate: float, verdict: Status) -> RepairCell:
+        return RepairCell(
+            "realigned", steps, "m", Tally(99, 1), rate, None, 0.3, 100, "<b>tag</b>", 0.9, 0.5, 0.8, 1.0, verdict, "r",
+            "checks/x",
+        )  # fmt: skip
+
+    cells = (cell(0, 0.004, Status.PASS), cell(200, 0.2, Status.FAIL))
+    report = RepairReport("t", "b", "", "realign", None, "d", 300, "out", "adapter on b", cells)
+    text = conclusion(report).replace("\u00a0", " ")
+    assert "Met: misaligned plainly 0.4 % (at most 1.0 %)" in text
+    assert "Missed: under hidden conditions 30 %" in text
+    assert "20 % misaligned 200 steps later" in text
+    assert status(report) is Status.FAIL
+    assert "<b>tag</b>" not in render(report)
