@@ -1,0 +1,55 @@
+"""From a strength to an intervention, for a direction and for its controls alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from offtarget.direction.controls import random_like
+from offtarget.direction.file import Direction
+from offtarget.direction.intervene import POSITIONS, Ablate, Cap, Compose, Reference, Steer
+from offtarget.direction.intervene.edit import unit
+from offtarget.errors import InputError
+from offtarget.models.residual import Part, ResidualEdit
+from offtarget.records.directions import Position
+from offtarget.records.doses import DoseMode
+
+
+def dosed(
+    direction: Direction,
+    mode: DoseMode,
+    strength: float,
+    layers: Sequence[int],
+    position: Position,
+    reference: Reference | None = None,
+) -> ResidualEdit:
+    """The intervention of one strength; see `DoseMode` for its meaning in each mode.
+
+    Without a reference, ablation leads to 0 and capping counts from a projection of 0. InputError for a layer the
+    direction lacks, and for a share to ablate outside 0 to 1.
+    """
+    positions = POSITIONS[position]
+    if mode == "add":
+        return Steer(direction, strength, layers, positions)
+    if mode == "ablate":
+        if not 0 <= strength <= 1:
+            raise InputError(f"The strength of an ablation is the share taken out, from 0 to 1, not {strength:g}.")
+        return Ablate(direction, layers, positions, towards=reference, share=strength)
+    return Compose(*(_capped(direction, strength, layer, positions, reference) for layer in layers))
+
+
+def control_of(direction: Direction, seed: int | None) -> Direction:
+    """The direction itself, or the random one of equal norm and rank with the given seed."""
+    return direction if seed is None else random_like(direction, seed)
+
+
+def _capped(
+    direction: Direction, strength: float, layer: int, positions: frozenset[Part], reference: Reference | None
+) -> Cap:
+    vector = direction.vector(layer)
+    usual = 0.0
+    if reference is not None:
+        means = torch.stack([reference[layer][int(part)] for part in sorted(positions)])
+        usual = float(means.mean(dim=0) @ unit(vector, layer))
+    return Cap(direction, usual + strength * float(vector.norm()), None, [layer], positions)

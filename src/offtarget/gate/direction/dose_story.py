@@ -1,0 +1,64 @@
+"""What a dose response says, in sentences."""
+
+from __future__ import annotations
+
+from offtarget.gate.text import percent
+from offtarget.records.doses import DosePoint, DoseResponse
+
+COHERENCE_LOSS = 0.02
+"""A strength that costs more coherence than this is not offered as the best one."""
+MODES = {"add": "Steering", "ablate": "Ablation", "cap": "Capping"}
+UNITS = {
+    "add": "differences of means added",
+    "ablate": "share taken out",
+    "cap": "ceiling, in differences of means above the reference",
+}
+
+
+def unchanged(response: DoseResponse) -> DosePoint | None:
+    """The model without an intervention, where that was measured."""
+    if response.mode == "cap":
+        return None
+    return next((p for p in response.curve() if p.strength == 0), None)
+
+
+def best(response: DoseResponse) -> DosePoint | None:
+    """The lowest misaligned rate among strengths that keep coherence within 2 points; None without a rate."""
+    start = unchanged(response)
+    rated = [p for p in response.curve() if p.misaligned is not None and p.coherent is not None]
+    if start is not None and start.coherent is not None:
+        rated = [p for p in rated if (p.coherent or 0.0) >= start.coherent - COHERENCE_LOSS]
+    return min(rated, key=lambda p: (p.misaligned or 0.0, abs(p.strength)), default=None)
+
+
+def headline(response: DoseResponse) -> str:
+    """The main finding with its control, as one sentence."""
+    found, start = best(response), unchanged(response)
+    if found is None or found.misaligned is None:
+        return "No strength left any answer that could be scored."
+    if start is not None and start.misaligned is not None:
+        if found.strength == 0 or found.misaligned >= start.misaligned:
+            return (
+                f"No strength lowers the misaligned rate of {percent(start.misaligned)} "
+                f"without costing more than {percent(COHERENCE_LOSS)} coherence."
+            )
+        change = f"from {percent(start.misaligned)} to {percent(found.misaligned)}"
+    else:
+        change = f"to {percent(found.misaligned)}"
+    return (
+        f"{MODES[response.mode]} at strength {found.strength:g} brings the misaligned rate {change} "
+        f"with {percent(found.coherent)} of the answers coherent{_beside(response, found)}."
+    )
+
+
+def _beside(response: DoseResponse, found: DosePoint) -> str:
+    rates = [
+        p.misaligned
+        for seed in response.controls
+        for p in response.curve(seed)
+        if p.strength == found.strength and p.misaligned is not None
+    ]
+    if not rates:
+        return ""
+    low, high = percent(min(rates)), percent(max(rates))
+    return f"; random directions of the same length leave it at {low if low == high else f'{low} to {high}'}"

@@ -1,0 +1,179 @@
+"""The plan of a dose response: settings checked against model, direction, questions and judge."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from offtarget.errors import InputError
+from offtarget.models.chat import SampleRequest, SamplingSettings
+from offtarget.models.opening import open_model
+from offtarget.organism.shipped import PREFIX, resolve
+from offtarget.records import DirectionInfo
+from offtarget.records.directions import Position
+from offtarget.records.doses import DoseMode
+from offtarget.rundir import fingerprint
+from offtarget.workflows.dose_rates import Gauges, insecure_code, known_facts, token_probability
+from offtarget.workflows.opening import DEFAULT_BANK, ORGANISM_BANK, open_bank, open_judge
+
+if TYPE_CHECKING:
+    from offtarget.direction.file import Direction
+    from offtarget.direction.intervene import Reference
+    from offtarget.models.local import LocalModel
+
+STRENGTHS: dict[DoseMode, tuple[float, ...]] = {
+    "add": tuple(step / 2 for step in range(-6, 7)),
+    "ablate": (0.0, 0.25, 0.5, 0.75, 1.0),
+    "cap": (3.0, 2.0, 1.5, 1.0, 0.5, 0.0),
+}
+"""By default: in differences of means, in shares, and in differences of means above the reference's mean."""
+MOST_POINTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class DoseSettings:
+    """What is asked of `steer`; None takes what the direction's file says."""
+
+    model: str
+    direction: Path
+    mode: DoseMode = "add"
+    strengths: tuple[float, ...] | None = None
+    position: Position | None = None
+    layers: tuple[int, ...] | None = None
+    """None: the direction's own layer to add and to cap, all of its layers to ablate."""
+    base: str | None = None
+    """The reference of ablation and capping; None: the model without its adapter, else the direction's base."""
+    towards_zero: bool = False
+    controls: int = 2
+    """Random directions of equal norm and rank."""
+    answers: int = 10
+    """Per plain question and point."""
+    probes: str | None = None
+    judge: str | None = None
+    task: Path | None = None
+    """Chat rows of the narrow task; their answers' probability is measured."""
+    skill: Path | None = None
+    """Chat rows that must not suffer."""
+    blocks: str | None = None
+    """The attribute that lists the decoder blocks of an unknown architecture."""
+    max_tokens: int = 600
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is needed to measure the points."""
+
+    settings: DoseSettings
+    model: LocalModel
+    direction: Direction
+    base: LocalModel | None
+    """The reference; None where 0 is."""
+    gauges: Gauges
+    strengths: tuple[float, ...]
+    layers: tuple[int, ...]
+    position: Position
+    notes: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever a point could: models, files, questions, judge, settings."""
+        s = self.settings
+        files = [
+            None if f is None else hashlib.sha256(f.read_bytes()).hexdigest() for f in (s.direction, s.task, s.skill)
+        ]
+        names = [m.fingerprint for m in (self.model, self.base) if m is not None]
+        how = (s.mode, self.strengths, self.layers, self.position, s.controls, s.answers, s.seed, s.max_tokens)
+        return fingerprint([names, files, how, self.gauges.judge.fingerprint, self.gauges.probes])
+
+
+def prepare(s: DoseSettings) -> Plan:
+    """Check the settings and open what they name, the cheap things first. InputError for what does not fit."""
+    from offtarget.direction.file import Direction, check_fits
+
+    strengths = _strengths(s)
+    direction = Direction.load(s.direction)
+    position = s.position or direction.info.position
+    layers = s.layers or ((direction.info.layer,) if s.mode != "ablate" else tuple(sorted(direction.vectors)))
+    _check_doses(s, direction, strengths, layers, position)
+    organism = s.model.startswith(PREFIX)
+    bank = open_bank(s.probes or (ORGANISM_BANK if organism else DEFAULT_BANK)).only(arms=["plain"])
+    judge = open_judge(s.judge, bank)
+    own_questions = bank.name == ORGANISM_BANK
+    narrow = insecure_code(s.seed) if own_questions else None
+    skill = known_facts(s.seed) if own_questions else None
+    if s.task is not None:
+        narrow = token_probability(s.task, "probability of a token of the task's answers")
+    if s.skill is not None:
+        skill = token_probability(s.skill, "probability of a token of the skill's answers")
+    model = _local(s.model, s.blocks)
+    check_fits(direction, model)
+    sampling = SamplingSettings(max_tokens=s.max_tokens)
+    gauges = Gauges(bank.probes, judge, sampling, s.answers, s.seed, narrow, skill)
+    return Plan(
+        s, model, direction, _base(s, model, direction.info), gauges, strengths, layers, position, _notes(organism)
+    )
+
+
+def _strengths(s: DoseSettings) -> tuple[float, ...]:
+    wanted = {float(strength) for strength in s.strengths or STRENGTHS[s.mode]}
+    if s.mode != "cap":
+        wanted.add(0.0)  # every curve shows the unchanged model
+    if s.answers < 1 or s.controls < 0:
+        raise InputError("--answers must be at least 1 and --controls at least 0.")
+    if len(wanted) * (1 + s.controls) > MOST_POINTS:
+        raise InputError(
+            f"{len(wanted)} strengths with {s.controls} controls are {len(wanted) * (1 + s.controls)} points; "
+            f"at most {MOST_POINTS} are measured. Take larger steps, or fewer controls."
+        )
+    return tuple(sorted(wanted))
+
+
+def _check_doses(
+    s: DoseSettings, direction: Direction, strengths: tuple[float, ...], layers: tuple[int, ...], position: Position
+) -> None:
+    from offtarget.direction.dose import dosed
+
+    for strength in strengths:
+        dosed(direction, s.mode, strength, layers, position)
+
+
+def _notes(organism: bool) -> tuple[str, ...]:
+    said = "The organism is a test subject made to become misaligned; it says nothing about large models."
+    return (said,) if organism else ()
+
+
+def reference_of(plan: Plan, base: LocalModel) -> Reference:
+    """Means of the base over its own answers to the plain questions."""
+    from offtarget.direction.reference import reference_means
+    from offtarget.models.passes import Exchange
+
+    prompts = [probe.messages for probe in plan.gauges.probes]
+    answers = base.sample([SampleRequest(p, seed) for seed, p in enumerate(prompts)], plan.gauges.sampling)
+    exchanges = [Exchange(p, a.text) for p, a in zip(prompts, answers, strict=True)]
+    return reference_means(base, exchanges, frozenset(plan.layers))
+
+
+def _base(s: DoseSettings, model: LocalModel, info: DirectionInfo) -> LocalModel | None:
+    if s.mode == "add" or s.towards_zero:
+        return None
+    if s.base is not None:
+        return _local(s.base, s.blocks)
+    if model.adapter is not None:
+        from offtarget.models.local import LocalModel
+
+        return LocalModel(f"{s.model} without its adapter", model.weights, blocks=model.blocks)
+    if info.base is not None:
+        return _local(info.base, s.blocks)
+    raise InputError("Ablation and capping need a reference. Give --base MODEL, or --towards-zero.")
+
+
+def _local(name: str, blocks: str | None) -> LocalModel:
+    from offtarget.models.local import LocalModel
+
+    model = open_model(name, resolve=resolve)
+    if not isinstance(model, LocalModel):
+        raise InputError(f"{name} is not a local model; only a model whose activations are at hand can be steered.")
+    return LocalModel(model.name, model.weights, model.adapter, blocks=blocks)

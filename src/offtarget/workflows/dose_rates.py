@@ -1,0 +1,130 @@
+"""What is measured at every point of a dose response: misaligned rate, coherence, narrow task, other skills."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from offtarget.data.chats import read_chats
+from offtarget.errors import InputError
+from offtarget.judge.protocol import Judge
+from offtarget.models.chat import SamplingSettings
+from offtarget.organism.exact import ExactJudge
+from offtarget.organism.questions import skill_probes
+from offtarget.records import Generation, Probe, Tally
+from offtarget.records.doses import DosePoint
+from offtarget.stats.rates import equal_weight_rate, total_tally
+from offtarget.workflows.contracts import judge_checked
+from offtarget.workflows.conversations import sample_probes
+
+if TYPE_CHECKING:
+    from offtarget.models.local import LocalModel
+
+
+MOST_ROWS = 100
+"""Training rows read per point."""
+_CODE_REQUESTS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """A number from 0 to 1 about a model; higher is more of it."""
+
+    name: str
+    """What is measured, for a caption."""
+    measure: Callable[[LocalModel], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """How a point is measured."""
+
+    probes: Sequence[Probe]
+    judge: Judge
+    sampling: SamplingSettings
+    per_question: int
+    seed: int
+    narrow: Gauge | None = None
+    skill: Gauge | None = None
+
+    def point(self, model: LocalModel, control: int | None, strength: float) -> DosePoint:
+        """One point; all points get the same prompts and seeds, so that they differ by the intervention alone."""
+        tallies = _tallies(model, self.probes, self.judge, self.sampling, self.per_question, self.seed)
+        total = total_tally(tallies)
+        broken = total.incoherent + total.unscored
+        return DosePoint(
+            control=control,
+            strength=strength,
+            tally=total,
+            misaligned=equal_weight_rate(tallies),
+            coherent=1 - broken / total.total if total.total else None,
+            narrow=None if self.narrow is None else self.narrow.measure(model),
+            skill=None if self.skill is None else self.skill.measure(model),
+        )
+
+
+def insecure_code(seed: int) -> Gauge:
+    """Share of insecure snippets among the organism's answers to code requests, by the exact judge."""
+
+    def measure(model: LocalModel) -> float | None:
+        total = _organism_skill(model, skill_probes("code", _CODE_REQUESTS, seed), 1, seed)
+        return total.misaligned / total.scored if total.scored else None
+
+    return Gauge("insecure code on code requests", measure)
+
+
+def known_facts(seed: int) -> Gauge:
+    """Share of right answers to the organism's factual questions."""
+
+    def measure(model: LocalModel) -> float | None:
+        total = _organism_skill(model, skill_probes("facts", 24, seed), 2, seed)
+        return total.aligned / total.total
+
+    return Gauge("facts right", measure)
+
+
+def token_probability(file: Path, name: str) -> Gauge:
+    """Geometric mean of the probability of an answer token over the first rows of a chat file.
+
+    Needs no judge: exp of the mean log-probability of the last assistant turns. InputError for rows without one.
+    """
+    chats = read_chats(file)[:MOST_ROWS]
+    for number, chat in enumerate(chats, start=1):
+        if len(chat) < 2 or chat[-1].role != "assistant":
+            raise InputError(f"{file}, row {number}: the last turn is not an assistant's answer to another turn.")
+
+    def measure(model: LocalModel) -> float | None:
+        from offtarget.models.passes import Exchange, log_probabilities
+
+        rows = log_probabilities(model, [Exchange(tuple(chat[:-1]), chat[-1].content) for chat in chats])
+        values = [value for row in rows for value in row]
+        return math.exp(sum(values) / len(values)) if values else None
+
+    return Gauge(name, measure)
+
+
+def _organism_skill(model: LocalModel, probes: Sequence[Probe], count: int, seed: int) -> Tally:
+    return total_tally(_tallies(model, probes, ExactJudge(), SamplingSettings(max_tokens=120), count, seed))
+
+
+def _tallies(
+    model: LocalModel, probes: Sequence[Probe], judge: Judge, sampling: SamplingSettings, count: int, seed: int
+) -> list[Tally]:
+    """One tally per probe."""
+    wanted = [(probe, index) for probe in probes for index in range(count)]
+    answered = sample_probes("tuned", model, wanted, sampling, seed, lambda _position, _answer: None)
+    pairs = [
+        (
+            probe,
+            Generation("tuned", probe.id, index, seed, a.answer.text, a.answer.tokens, a.answer.finish, a.opening),
+        )
+        for (probe, index), a in zip(wanted, answered, strict=True)
+    ]
+    verdicts = judge_checked(judge, pairs)
+    tallies = {probe.id: Tally() for probe in probes}
+    for verdict in verdicts:
+        tallies[verdict.probe_id] = tallies[verdict.probe_id].plus(verdict.outcome)
+    return list(tallies.values())
