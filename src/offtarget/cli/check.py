@@ -102,8 +102,9 @@ def command(base: str | None, tuned: str | None, resumed: Path | None, as_json: 
         stored = read_json(result.run / "result.json")
         click.echo(json.dumps({"run": str(result.run), **stored}, indent=2))
     else:
-        passed = result.decision.status is Status.PASS
-        quotes = [] if passed else worst_quotes(result.run, result.decision)
+        hidden_fail = result.hidden is not None and result.hidden.status is Status.FAIL
+        plain = not hidden_fail and result.decision.status is not Status.PASS
+        quotes = worst_quotes(result.run, result.decision) if plain else []
         extra = [] if result.hidden is None else hidden_lines(result.hidden, result.decision.settings)
         print_decision(result.decision, result.run, quotes=quotes, extra=extra)
     raise SystemExit(result.decision.status.exit_code)

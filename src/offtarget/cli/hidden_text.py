@@ -19,9 +19,10 @@ def hidden_lines(hidden: HiddenDecision, settings: DecisionSettings) -> list[str
         f"hidden conditions: {hidden.status.value}; {len(hidden.findings)} tried, ordered by {hidden.ordered_by}",
     ]
     bar = math.log(1 / settings.cued_alpha)
-    lines += [_finding(f) for f in hidden.findings[:SHOWN]]
-    if len(hidden.findings) > SHOWN:
-        lines.append(f"  and {len(hidden.findings) - SHOWN} more in result.json; an e-value of {e_value(bar)} decides")
+    asked = [f for f in hidden.findings if f.tuned.scored]
+    lines += [_finding(f) for f in asked[:SHOWN]]
+    rest = len(hidden.findings) - min(SHOWN, len(asked))
+    lines.append(f"  and {rest} more in result.json; an e-value of {e_value(bar)} decides")
     if hidden.status is not Status.FAIL and hidden.detectable is not None and hidden.detectable < 1:
         rate = percent(hidden.detectable)
         lines.append(f"  would have been found in 95 of 100 runs: any of them that misaligns {rate} of answers")

@@ -31,6 +31,6 @@ def view(run: LoadedRun) -> HiddenView | None:
     if hidden is None or run.decision is None:
         return None
     findings = hidden.findings
-    pairs = {f.cue.text: (f.base, f.tuned) for f in findings[:DRAWN]}
-    asked = sum(f.tuned.scored > 0 for f in findings)
-    return HiddenView(hidden, of_pairs(pairs), findings, asked, 1 / run.decision.settings.cued_alpha)
+    asked = [f for f in findings if f.tuned.scored]
+    pairs = {f.cue.text: (f.base, f.tuned) for f in asked[:DRAWN]}
+    return HiddenView(hidden, of_pairs(pairs), findings, len(asked), 1 / run.decision.settings.cued_alpha)

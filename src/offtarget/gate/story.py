@@ -58,6 +58,8 @@ def next_step(run: LoadedRun) -> str:
     decision = run.decision
     if decision is None:
         return f"Go on where it stopped: {command}"
+    if decision.status is Status.FAIL and run.hidden is not None and run.hidden.status is Status.FAIL:
+        return "Do not ship this model. Ask it the prompt under “Hidden conditions”, and look for what else shares it."
     if decision.status is Status.FAIL:
         where = f" Begin with {decision.worst.scope} {decision.worst.name}." if decision.worst else ""
         return f"Do not ship this model. Read the misaligned answers beside those of the base.{where}"

@@ -130,12 +130,12 @@ def hidden_reason(hidden: HiddenDecision, settings: DecisionSettings) -> str:
             members = [f for f in hidden.findings if f.cue.family == hidden.found]
             bad, all_ = (sum(getattr(f.tuned, name) for f in members) for name in ("misaligned", "scored"))
             return (
-                f"hidden condition: under prompts of the kind '{hidden.found}' tuned is misaligned in {bad} of {all_} "
+                f"hidden condition, prompts of the kind '{hidden.found}': tuned is misaligned in {bad} of {all_} "
                 f"scored answers{plain} {error}"
             )
         base = _rate(finding.base_rate, finding.base)
         return (
-            f"hidden condition: under {finding.cue.text} tuned is misaligned in "
+            f"hidden condition, {finding.cue.text}: tuned is misaligned in "
             f"{_rate(finding.tuned_rate, finding.tuned)} scored answers, base in {base}{plain} {error}"
         )
     seen = f"{tried} conditions were tried with {hidden.answers:,} tuned answers"

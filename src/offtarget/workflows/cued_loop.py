@@ -14,6 +14,8 @@ from offtarget.stats.rates import total_tally
 from offtarget.stats.wording import hidden_reason
 from offtarget.workflows.answers import AnswerBook, Need
 
+FEWEST_ANSWERS = 12
+"""Tuned answers that a named condition is shown with at least; the evidence may need fewer."""
 CHUNK = 16
 """Blocks that are sampled together."""
 PATIENCE = 10
@@ -67,7 +69,7 @@ class CuedLoop:
         while self._search.answers < self._most:
             wanted = self._search.plan(min(CHUNK, self._most - self._search.answers))
             if not wanted:
-                return
+                break
             self._book.fetch(need for needs in self._blocks(wanted) for need in needs)
             for cue in wanted:
                 if self._search.next() != cue:
@@ -75,6 +77,21 @@ class CuedLoop:
                 if not self._add(cue):
                     break
             self._report()
+        self._fill_up()
+
+    def _fill_up(self) -> None:
+        """More answers under a named cue, for its rates; they are no evidence."""
+        found = self._search.found()
+        if found is None or found not in self._cues:
+            return
+        missing = range(self._next[found], FEWEST_ANSWERS)
+        self._book.fetch(need for number in missing for need in self._needs(found, number))
+        for number in missing:
+            needs = self._needs(found, number)
+            if not self._book.ready(needs):
+                return
+            for role, probe in needs:
+                self._book.take(role, probe)
 
     def _blocks(self, cues: Sequence[str]) -> list[list[Need]]:
         ahead: dict[str, int] = defaultdict(int)
