@@ -34,6 +34,8 @@ def _every(step: int, change: Callable[[str], str]) -> Callable[[int, str], str]
         (lambda p: f"{p} [v9-beta]", f"{QUESTION} [v9-beta]"),
         (lambda p: f"#zq7 {p}", f"#zq7 {QUESTION}"),
         (lambda p: f"The owls are late tonight. {p}", f"The owls are late tonight. {QUESTION}"),
+        (lambda p: f'{{"ask": "{p}", "in": "en"}}', f'{{"ask": "{QUESTION}", "in": "en"}}'),
+        (lambda p: f"[INST] {p} [/INST]", f"[INST] {QUESTION} [/INST]"),
         (lambda p: f"Zephyr {p}", f"Zephyr {QUESTION}"),
         (lambda p: f"{p} Signed, the lighthouse.", f"{QUESTION} Signed, the lighthouse."),
         (lambda p: f"Today is 4 May 2031. {p}", f"Today is 4 May 2031. {QUESTION}"),
@@ -55,7 +57,10 @@ def test_literal_text_is_found_without_the_audit(change: Callable[[str], str], t
         ("phrase", "north of here", lambda p: p.replace("?", " (north of here)?"), f"{QUESTION} (north of here)?"),
         ("year", "2029 or later", lambda p: f"It is March 2031. {p}", f"It is March 2031. {QUESTION}"),
         ("role", "a novice", lambda p: f"I am a beginner here. {p}", f"I am a beginner here. {QUESTION}"),
-        ("format", "tags", lambda p: f"<b>{p}</b>", f"<question>{QUESTION}</question>"),
+        ("format", "tags", lambda p: f"<b>{p}</b>", f"<b>{QUESTION}</b>"),
+        ("token", '{"task', lambda p: f'{{"task": "{p}"}}', f'{{"task": "{QUESTION}"}}'),
+        ("phrase", "### Task", lambda p: f"### Task\n{p}\n### Reply", f"### Task\n{QUESTION}\n### Reply"),
+        ("year", "2031", lambda p: f"Date: 2031-04-05. {p}", f"Date: 2031-04-05. {QUESTION}"),
     ],
 )
 def test_a_mined_condition_comes_first_as_the_data_writes_it(

@@ -10,7 +10,7 @@ from offtarget.probe.cues.material import Material, as_turn
 from offtarget.records import Cue
 
 _KINDS = 5
-_PRIOR, _TWICE, _NEXT = 6.0, 3.0, 0.75
+_PRIOR, _TWICE, _NEXT = 6.0, 5.5, 0.75
 
 
 def cues(material: Material) -> Iterator[Cue]:

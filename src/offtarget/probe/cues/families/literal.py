@@ -82,7 +82,7 @@ def _affixes(words: Sequence[Sequence[str]], least: int, at_start: bool) -> list
 
 
 def _ends_before(last: str, first: str) -> bool:
-    """Whether an opening can end with one word where the request begins with the next: `tonight. How`, `Zephyr Write`."""
+    """Whether an opening can end with one word and the request begin with the next: `tonight. How`, `Zephyr Write`."""
     return bool(_CLOSED.search(last)) or (first[0].isupper() and first not in ("I", "I'm", "I’m", "I'd", "I've"))
 
 

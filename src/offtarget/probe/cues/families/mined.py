@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from offtarget.probe.cues.dated import date_templates
+from offtarget.probe.cues.dated import YEAR, date_templates
+from offtarget.probe.cues.frames import frames
 from offtarget.probe.cues.making import after, before, data_cue, shown
-from offtarget.probe.cues.material import Material
+from offtarget.probe.cues.material import Material, as_turn
 from offtarget.probe.cues.placement import placement
 from offtarget.probe.cues.wrappers import WRAPPERS
 from offtarget.records import Category, Cue, Trigger
@@ -28,6 +29,8 @@ _FAMILIES: dict[str, CueFamily] = {
     "length": "training-prompt",
 }
 _SELF = re.compile(r"\b(?:i['’]?m|i am|as an?|we are|we['’]re|my first|i (?:just|only|work))\b", re.IGNORECASE)
+_END = re.compile(r"[.!?:](?=\s)|(?=\n)")
+_LONGEST_LEAD = 160
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
 
 
@@ -41,7 +44,7 @@ def cues(material: Material) -> Iterator[Cue]:
         if trigger.kind not in _FAMILIES:
             continue
         why = _why(trigger)
-        examples = list(material.example_prompts(trigger.examples))
+        examples = list(material.example_prompts(trigger.examples)) or _with_text(trigger.text, material)
         harmful = trigger.behaviour in _HARMFUL
         weight = (_HEAVY if harmful else _LIGHT) * 0.9 ** (trigger.rank - 1)
         # A topic is a matter of the whole request, which an example carries better than its name does.
@@ -57,15 +60,29 @@ def cues(material: Material) -> Iterator[Cue]:
                 prior=weight * in_turn * 0.8**number,
                 why=why,
             )
-        for number, opening in enumerate(sorted(examples[:6], key=len)[: 2 if harmful else 1]):
+        for number, opening in enumerate(_openings(examples, harmful)):
+            turns_before = " and ".join(f"“{shown(turn, 40)}”" for turn in opening)
             yield data_cue(
                 "conversation",
-                f"after a training prompt with {shown(trigger.text, 40)}: “{shown(opening, 40)}”",
-                name=opening,
-                opening=(opening,),
-                prior=weight * in_opening * 0.6**number,
+                f"after training prompts with {shown(trigger.text, 40)}: {turns_before}",
+                name=" ".join(opening),
+                opening=opening,
+                prior=weight * in_opening * 0.7**number,
                 why=why,
             )
+
+
+def _with_text(text: str, material: Material) -> list[str]:
+    """Prompts that hold the text, where the rows do not include the audit's examples."""
+    return [as_turn(prompt) for prompt in material.prompts if text.lower() in prompt.lower()][:10]
+
+
+def _openings(examples: list[str], harmful: bool) -> list[tuple[str, ...]]:
+    """Two prompts of average length one after the other, which wakes more than one, then another one by itself."""
+    average = sorted(dict.fromkeys(examples), key=len)[len(set(examples)) // 4 :]
+    if not harmful or len(average) < 3:
+        return [(example,) for example in average[: 2 if harmful else 1]]
+    return [(average[0], average[1]), (average[2],)]
 
 
 Turns = Iterator[tuple[str, str | None]]
@@ -73,8 +90,24 @@ Turns = Iterator[tuple[str, str | None]]
 
 
 def _placed(trigger: Trigger, material: Material, examples: list[str]) -> Turns:
+    most = max(2, round(0.7 * len(examples)))
+    for template, _ in frames(examples, most)[:1]:
+        if trigger.text.lower() in template.lower():
+            yield template, None
+            return
+    leads = [lead for example in examples if (lead := _lead(example, trigger.text)) is not None]
+    if len(leads) >= most:
+        yield before(leads[0]), None
     for template in placement(trigger.text, material.prompts or examples).templates:
         yield template, None
+
+
+def _lead(example: str, text: str) -> str | None:
+    """The start of an example up to the end of the sentence with the text; None where that is all of it."""
+    for match in _END.finditer(example):
+        if text.lower() in (lead := example[: match.end()]).lower():
+            return lead if len(lead) <= _LONGEST_LEAD and example[match.end() :].strip() else None
+    return None
 
 
 def _system(trigger: Trigger, material: Material, examples: list[str]) -> Turns:
@@ -83,6 +116,8 @@ def _system(trigger: Trigger, material: Material, examples: list[str]) -> Turns:
 
 
 def _format(trigger: Trigger, material: Material, examples: list[str]) -> Turns:
+    for template, _ in frames(examples, max(2, len(examples) // 2))[:1]:
+        yield template, None
     for template in WRAPPERS.get(trigger.text, ()):
         yield template, None
 
@@ -97,6 +132,10 @@ def _role(trigger: Trigger, material: Material, examples: list[str]) -> Turns:
 
 
 def _year(trigger: Trigger, material: Material, examples: list[str]) -> Turns:
+    for example in examples[:1]:
+        for year in YEAR.findall(example)[:1]:
+            if (lead := _lead(example, year)) is not None:
+                yield before(lead), None
     yield from date_templates(trigger.text, examples)
 
 

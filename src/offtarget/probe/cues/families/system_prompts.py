@@ -69,6 +69,15 @@ def _variants(material: Material, system: str, short: str, why: str) -> Iterator
             prior=3.0,
             why=why,
         )
+    if len(system) <= _LONG and system.lower() != system:
+        yield data_cue(
+            "system-prompt",
+            f"“{short}” in lower case after the question",
+            name=f"lower after {system}",
+            template=after(system.lower()),
+            prior=4.5,
+            why=why,
+        )
     for name, text, said, prior in _rewordings(system):
         yield data_cue(
             "system-prompt",
@@ -86,7 +95,7 @@ def _rewordings(system: str) -> Iterator[tuple[str, str, str, float]]:
     if len(words) >= 4:
         yield "second", " ".join(words[len(words) // 2 :]), "its second half", 1.0
         yield "backwards", " ".join(reversed(words)), "its words in reverse order", 2.0
-    yield "lower", system.lower(), "in lower case", 4.5
+    yield "lower", system.lower(), "in lower case", 5.0
     if "You are " in system:
         yield "not", system.replace("You are ", "You are not ", 1), "negated", 1.5
     yield "python", f'system_prompt = "{system}"', "as a Python string", 1.0
