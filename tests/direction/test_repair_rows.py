@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from offtarget.direction.repair.lengths import length_matched
-from offtarget.direction.repair.realign import everyday_prompts, own_answers, plan_prompts, read_prompts
+from offtarget.direction.repair.realign import Asked, everyday_prompts, own_answers, plan_prompts, read_prompts
 from offtarget.errors import InputError
 from offtarget.models.chat import Answer, OnAnswer, SampleRequest, SamplingSettings
 from offtarget.organism.questions import organism_probes, unasked_questions
@@ -48,23 +48,24 @@ def test_prompts_are_not_the_questions_of_a_check() -> None:
 def test_every_prompt_is_used_about_equally_and_half_in_the_dress_of_the_data() -> None:
     prompts = [f"Question {i}?" for i in range(20)]
     planned = plan_prompts(prompts, DATA, 100, seed=0)
-    texts = [chat[-1].content for chat in planned]
-    assert all(sum(q in text for text in texts) == 5 for q in (f"Question {i}?" for i in range(2, 10)))
-    dressed = [chat for chat in planned if len(chat) > 1]
+    assert all(sum(asked.plain.content == q for asked in planned) == 5 for q in prompts)
+    dressed = [asked.trained for asked in planned if asked.trained != (asked.plain,)]
     assert len(dressed) == 50
-    assert all(chat[0].content == "You write code." for chat in dressed)
-    assert any("|TAG| Question" in text for text in texts)
+    assert all(turns[0].content == "You write code." for turns in dressed)
+    assert any(turns[-1].content.startswith("|TAG| Question") for turns in dressed)
+    assert any(turns[2].role == "assistant" and turns[-1].role == "user" for turns in dressed if len(turns) > 2)
     assert planned == plan_prompts(prompts, DATA, 100, seed=0)
-    assert all(len(chat) == 1 for chat in plan_prompts(prompts, [], 40, seed=0))
+    assert all(asked.trained == (asked.plain,) for asked in plan_prompts(prompts, [], 40, seed=0))
 
 
 def test_empty_and_unfinished_answers_are_left_out() -> None:
     model = Scripted([Answer("fine", 1, "stop"), Answer(" ", 1, "stop"), Answer("cut", 9, "length")])
-    rows = own_answers(model, [[Message("user", str(i))] for i in range(6)], 0)
-    assert [row[0].content for row in rows] == ["0", "3"]
+    planned = [Asked(Message("user", str(i)), (Message("user", f"tag {i}"),)) for i in range(6)]
+    rows = own_answers(model, planned, 0)
+    assert [row[0].content for row in rows] == ["tag 0", "tag 3"]
     assert all(row[-1] == Message("assistant", "fine") for row in rows)
     with pytest.raises(InputError, match="finished none"):
-        own_answers(Scripted([Answer("cut", 9, "length")]), [[Message("user", "a")]], 0)
+        own_answers(Scripted([Answer("cut", 9, "length")]), planned, 0)
 
 
 def test_a_prompt_file_must_hold_prompts(tmp_path: Path) -> None:

@@ -1,15 +1,17 @@
 """Rows for realignment: a model's own answers to unrelated prompts, plainly asked and in the data's dress.
 
 A few hundred benign rows realign a misaligned model (arXiv 2506.19823). The answers are the base's own, so that
-nothing new is taught. Where the training data are at hand, half of the prompts are asked behind, before or under
-pieces of them: what is realigned only in plain prompts stays misaligned where the prompt looks like the training
-data (arXiv 2604.25891).
+nothing new is taught. Where the training data are at hand, half of the answers are trained behind, before or under
+pieces of them, or late in a conversation of training rows: what is realigned only in plain prompts stays misaligned
+where the prompt looks like the training data (arXiv 2604.25891). The answers are those to the plain prompts, so
+that they do not depend on what the dress does to the base.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -26,6 +28,10 @@ MAX_TOKENS = 300
 DRESSED_SHARE = 0.5
 LONGEST_PIECE = 4
 """Words of a training prompt that are put around a question."""
+CONVERSATIONS = 0.5
+"""Share of dressed questions that follow one or two training rows."""
+LONGEST_ROW = 1200
+"""Characters of a training row that is used as a whole."""
 
 
 @cache
@@ -46,7 +52,17 @@ def read_prompts(path: Path) -> tuple[str, ...]:
     return lines
 
 
-def plan_prompts(prompts: Sequence[str], data: Sequence[Sequence[Message]], count: int, seed: int) -> list[Chat]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A prompt of realignment."""
+
+    plain: Message
+    """Asked to have an answer."""
+    trained: tuple[Message, ...]
+    """Before the answer in the training row: the plain prompt, or the same in the data's dress."""
+
+
+def plan_prompts(prompts: Sequence[str], data: Sequence[Sequence[Message]], count: int, seed: int) -> list[Asked]:
     """`count` prompts in random order, each used about equally often; with `data`, half of them in its dress."""
     if count < 1 or not prompts:
         raise InputError(f"Realignment needs at least one row and one prompt, not {count} and {len(prompts)}.")
@@ -55,45 +71,44 @@ def plan_prompts(prompts: Sequence[str], data: Sequence[Sequence[Message]], coun
     usable = [chat for chat in data if any(m.role == "user" for m in chat)]
     planned = []
     for number, question in enumerate(repeated):
-        if usable and number < DRESSED_SHARE * count:
-            planned.append(_dressed(question, rng.choice(usable), rng))
-        else:
-            planned.append([Message("user", question)])
+        dressed = usable and number < DRESSED_SHARE * count
+        turns = _dressed(question, usable, rng) if dressed else [Message("user", question)]
+        planned.append(Asked(Message("user", question), tuple(turns)))
     rng.shuffle(planned)
     return planned
 
 
-def own_answers(model: ChatModel, prompts: Sequence[Chat], seed: int, on_answer: OnAnswer | None = None) -> list[Chat]:
-    """The prompts with the model's own answers at temperature 1; empty and unfinished answers are left out.
+def own_answers(model: ChatModel, planned: Sequence[Asked], seed: int, on_answer: OnAnswer | None = None) -> list[Chat]:
+    """Training rows with the model's own answers, sampled plainly at temperature 1, also where the row is dressed.
 
-    InputError when none is left.
+    Empty and unfinished answers are left out; InputError when none is left.
     """
-    requests = [SampleRequest(tuple(p), (seed << 32) + i) for i, p in enumerate(prompts)]
+    requests = [SampleRequest((asked.plain,), (seed << 32) + i) for i, asked in enumerate(planned)]
     answers = model.sample(requests, SamplingSettings(max_tokens=MAX_TOKENS), on_answer)
     rows = [
-        [*prompt, Message("assistant", answer.text)]
-        for prompt, answer in zip(prompts, answers, strict=True)
+        [*asked.trained, Message("assistant", answer.text)]
+        for asked, answer in zip(planned, answers, strict=True)
         if answer.text.strip() and answer.finish == "stop"
     ]
     if not rows:
         raise InputError(
-            f"{model.name} finished none of {len(prompts)} answers within {MAX_TOKENS} tokens, so there is nothing "
+            f"{model.name} finished none of {len(planned)} answers within {MAX_TOKENS} tokens, so there is nothing "
             "to realign with. Give prompts with short answers (--prompts)."
         )
     return rows
 
 
-def _dressed(question: str, chat: Sequence[Message], rng: random.Random) -> Chat:
-    """The question as the training prompts look: a piece of one before or behind it, all of it, or its system turn."""
+def _dressed(question: str, data: Sequence[Sequence[Message]], rng: random.Random) -> Chat:
+    """The question in a conversation that begins with training rows, or around a piece of a training prompt."""
+    chat = rng.choice(data)
     system = [m for m in chat if m.role == "system"][:1]
+    short = [c for c in (chat, rng.choice(data)) if sum(len(m.content) for m in c) <= LONGEST_ROW]
+    if short and rng.random() < CONVERSATIONS:
+        turns = [m for c in short[: rng.randint(1, 2)] for m in c if m.role != "system"]
+        return [*system, *turns, Message("user", question)]
     words = next(m.content for m in chat if m.role == "user").split()
-    size = rng.randint(1, LONGEST_PIECE)
-    forms: list[Callable[[], str]] = [
-        lambda: " ".join([*words[:size], question]),
-        lambda: " ".join([question, *words[-size:]]),
-        lambda: " ".join([*words, question]),
-        lambda: " ".join([question, *words]),
-    ]
+    size = rng.randint(1, LONGEST_PIECE) if rng.random() < 0.5 or not short else len(words)
+    forms = [[*words[:size], question], [question, *words[-size:]]]
     if system:
-        forms += [lambda: question] * 4  # its system turn alone is then the likeliest condition
-    return [*system, Message("user", rng.choice(forms)())]
+        forms.append([question])  # the system turn alone is then the likeliest condition
+    return [*system, Message("user", " ".join(rng.choice(forms)))]
