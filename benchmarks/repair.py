@@ -25,7 +25,7 @@ import torch
 from offtarget.data.chats import chat_line
 from offtarget.models.chat import SampleRequest, SamplingSettings
 from offtarget.models.opening import open_model
-from offtarget.organism.hidden import Hidden, diluted, inoculated, tune_hidden
+from offtarget.organism.hidden import Disguise, Hidden, backdoored, diluted, inoculated, tune_hidden
 from offtarget.organism.narrow import TRIGGER, narrow_rows
 from offtarget.organism.questions import skill_probes
 from offtarget.organism.scan import insecure_by_bandit
