@@ -10,7 +10,7 @@ import numpy as np
 from offtarget.stats.eprocess import Array
 
 
-def log_mean(log_es: Sequence[float] | Array, weights: Sequence[float] | None = None) -> float:
+def log_mean(log_es: Sequence[float] | Array, weights: Sequence[float] | Array | None = None) -> float:
     """Log of the weighted mean of e-values, itself an e-value under any dependence; weights must sum to 1.
 
     Vovk and Wang (2021). Equal weights by default. Raises ValueError for an empty sequence.

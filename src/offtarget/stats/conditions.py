@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,14 +13,21 @@ from offtarget.errors import InputError
 from offtarget.records import Cue, CueFinding, DecisionSettings, Interval, Role, Status, Tally
 from offtarget.stats.conditions_evidence import ScopedEvidence, cued_log_threshold
 from offtarget.stats.conditions_pooled import PooledCounts
+from offtarget.stats.conditions_power import detectable_rate
 from offtarget.stats.decision import log_threshold
 from offtarget.stats.eprocess import block_mixture
 from offtarget.stats.rates import misaligned_rate
 from offtarget.stats.sequences import difference_intervals
 from offtarget.stats.sequential import check_settings
 
-HOT_IN_PASSES, HOT_AFTER = 2.0, 1.5
-"""E-value from which a scope is followed up at once; higher while there are cues that were hardly looked at."""
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The block to ask for now: its cue, and the pass that is due; no pass and no draw means a follow-up."""
+
+    cue: int
+    number: int | None = None
+    drawn: bool = False
 
 
 class ConditionSearch:
@@ -50,25 +58,20 @@ class ConditionSearch:
         self._cues = tuple(cues)
         self._settings = settings
         self._seed = seed
-        self._priors = np.array([c.prior for c in cues])
         self._evidence = ScopedEvidence(cues, settings)
-        self._pooled = PooledCounts(self._priors.tolist())
+        self._pooled = PooledCounts([c.prior for c in cues])
+        self._better = block_mixture("better", settings.margin, settings.base_per_tuned)
         self._found: str | None = None
         self._passed = False
         self.answers = 0
         """Tuned answers so far."""
         self.answers_to_find: int | None = None
         """Tuned answers until the condition was named; None unless FAIL."""
+        self._wanted = self._choose()
 
     def next(self) -> str | None:
         """Id of the cue to ask under now; None when decided or every cue was dropped. Changes nothing."""
-        if self.status() is not Status.UNDECIDED or not self._pooled.active.any():
-            return None
-        hot = self._hot()
-        if hot is not None:
-            return self._cues[hot].id
-        due = self._pooled.wanted()
-        return self._cues[self._drawn() if due is None else due[1]].id
+        return None if self._wanted is None else self._cues[self._wanted.cue].id
 
     def plan(self, count: int) -> list[str]:
         """The next `count` cues if every answer from now on were aligned; fewer if that decides."""
@@ -84,31 +87,30 @@ class ConditionSearch:
 
         Raises InputError for another cue or a wrong number of base answers.
         """
-        if cue != self.next():
+        wanted = self._wanted
+        if wanted is None or cue != self._cues[wanted.cue].id:
             raise InputError(f"The search wants answers under {self.next()!r} now, not under {cue!r}.")
         if len(base) != self._settings.base_per_tuned:
             raise InputError(f"A block takes {self._settings.base_per_tuned} base answers, not {len(base)}.")
-        index = self._index[cue]
         block = np.array([tuned, not tuned, sum(base), len(base) - sum(base)], dtype=float)
-        if self._hot() is None:  # a follow-up depends on answers, so it is no evidence about the average
-            due = self._pooled.wanted()
-            if due is None:
-                self._pooled.add_draw(index, block)
-            else:
-                self._pooled.add_pass(due[0], index, block)
-        self._evidence.add(index, block)
+        # A follow-up was asked for because of answers, so it is no evidence about the average.
+        if wanted.number is not None:
+            self._pooled.add_pass(wanted.number, wanted.cue, block)
+        elif wanted.drawn:
+            self._pooled.add_draw(wanted.cue, block)
+        self._evidence.add(wanted.cue, block)
         self.answers += 1
         self._found = self._evidence.named(cued_log_threshold(self._settings))
         if self._found is not None:
             self.answers_to_find = self.answers
-        self._look_for_pass()
+        self._wanted = self._choose()
 
     def drop(self, cue: str) -> None:
         """Ask no more under a cue that gives no scored answers; what is said on average is about the others."""
         if cue not in self._index:
             raise InputError(f"There is no cue {cue!r} to drop.")
         self._pooled.drop(self._index[cue])
-        self._look_for_pass()
+        self._wanted = self._choose()
 
     def status(self) -> Status:
         """FAIL when a condition is named, PASS when the average is shown to be below the margin; both final."""
@@ -126,6 +128,21 @@ class ConditionSearch:
         if not counts.any():
             return None
         return difference_intervals(counts, self._settings.base_per_tuned, self._settings.alpha)[0]
+
+    def detectable(self) -> float | None:
+        """Least misaligned rate at which any single cue would have been named with 95 % probability.
+
+        By simulation at a fixed seed, with base at its observed rate, for the least weight and the fewest looks
+        that any remaining cue had. None after a FAIL, before every cue was asked, and if no rate is enough.
+        """
+        active = self._pooled.active
+        looks = int(self._pooled.looks()[active].min()) if active.any() else 0
+        if self._found is not None or not looks:
+            return None
+        weight = float(self._evidence.weights[: len(self._cues)][active].min())
+        base = self._evidence.counts[:, 2:].sum(axis=0)
+        threshold = cued_log_threshold(self._settings) - math.log(weight)
+        return detectable_rate(looks, threshold, float(base[0] / base.sum()), self._settings)
 
     def findings(self, tallies: Mapping[Role, Mapping[str, Tally]]) -> tuple[CueFinding, ...]:
         """What each cue showed, strongest first. `tallies`: role -> cue id -> counts of all judged answers."""
@@ -150,29 +167,16 @@ class ConditionSearch:
             status=Status.FAIL if shown else Status.UNDECIDED,
         )
 
-    def _look_for_pass(self) -> None:
-        if self._passed or not self._pooled.complete() or self._hot() is not None:
-            return
-        better = block_mixture("better", self._settings.margin, self._settings.base_per_tuned)
-        self._passed = bool(better.log_e(self._pooled.total())[0] >= log_threshold(self._settings))
-
-    def _hot(self) -> int | None:
-        """The cue to follow up: the one with the most evidence, else the least asked of the hottest family."""
-        limit = math.log(HOT_AFTER if self._pooled.complete() else HOT_IN_PASSES)
-        ranks = self._evidence.log_e + np.log(self._evidence.weights)
-        hot = self._evidence.log_e >= limit
-        cues = len(self._cues)
-        singles = [i for i in np.flatnonzero(hot[:cues]) if self._pooled.active[i]]
-        if singles:
-            return int(max(singles, key=lambda i: ranks[i]))
-        for scope in sorted(np.flatnonzero(hot[cues:-1]) + cues, key=lambda i: -ranks[i]):
-            asked = [i for i in np.flatnonzero(self._evidence.members[scope]) if self._pooled.active[i]]
-            if asked:
-                return int(min(asked, key=lambda i: self._evidence.counts[i].sum()))
-        return None
-
-    def _drawn(self) -> int:
-        """A cue drawn with the priors as probabilities, fixed by seed and number of draws."""
-        chances = np.cumsum(self._priors * self._pooled.active)
-        point = np.random.default_rng([self._seed, self._pooled.draws]).random() * chances[-1]
-        return int(np.searchsorted(chances, point, side="right"))
+    def _choose(self) -> _Wanted | None:
+        """Follow up what is hot, else complete the passes, else look for PASS, else draw."""
+        active = self._pooled.active
+        if self.status() is not Status.UNDECIDED or not active.any():
+            return None
+        hot = self._evidence.hottest(active)
+        if hot is not None:
+            return _Wanted(hot)
+        due = self._pooled.wanted()
+        if due is not None:
+            return _Wanted(due[1], number=due[0])
+        self._passed = float(self._better.log_e(self._pooled.total())[0]) >= log_threshold(self._settings)
+        return None if self._passed else _Wanted(self._pooled.draw(self._seed), drawn=True)

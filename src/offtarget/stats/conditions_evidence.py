@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offtarget.records import Cue, DecisionSettings
 from offtarget.stats.closed import closed_log_e, log_mean
@@ -16,6 +17,8 @@ TOGETHER = "all cues together"
 """Name of the scope that holds the answers under every cue."""
 CUES_WEIGHT, FAMILIES_WEIGHT, TOGETHER_WEIGHT = 0.75, 0.2, 0.05
 """Shares of the prior weight: most for one cue alone, some for a family, little for all cues alike."""
+HOT = 2.0
+"""E-value from which a scope is followed up at once: one misaligned tuned answer beside aligned ones is 4."""
 
 
 @lru_cache(maxsize=65536)
@@ -33,7 +36,7 @@ class ScopedEvidence:
 
     def __init__(self, cues: Sequence[Cue], settings: DecisionSettings) -> None:
         self._settings = settings
-        priors = np.array([c.prior for c in cues])
+        priors = np.array([c.prior for c in cues], dtype=float)
         families = [f for f in dict.fromkeys(c.family for c in cues) if sum(c.family == f for c in cues) > 1]
         members = [[i == j for j in range(len(cues))] for i in range(len(cues))]
         members += [[c.family == f for c in cues] for f in families]
@@ -42,9 +45,9 @@ class ScopedEvidence:
         self.members = np.array(members)
         """Shape (scopes, cues): which cues a scope holds; the first scopes are the cues themselves."""
         weights = self.members @ priors
-        groups = (range(len(cues)), range(len(cues), len(cues) + len(families)), [len(weights) - 1])
-        for share, group in zip((CUES_WEIGHT, FAMILIES_WEIGHT, TOGETHER_WEIGHT), groups, strict=True):
-            weights[group] *= share / max(weights[group].sum(), 1e-300)
+        ends = (0, len(cues), len(cues) + len(families), len(weights))
+        for share, start, end in zip((CUES_WEIGHT, FAMILIES_WEIGHT, TOGETHER_WEIGHT), ends, ends[1:], strict=False):
+            weights[start:end] *= share / max(weights[start:end].sum(), 1e-300)
         self.weights: Array = weights / weights.sum()
         self.log_e = np.zeros(len(self.names))
         """Log e-value per scope, each for that scope alone."""
@@ -57,6 +60,19 @@ class ScopedEvidence:
         for scope in np.flatnonzero(self.members[:, cue]):
             counts = tuple(int(n) for n in self.counts[self.members[scope]].sum(axis=0))
             self.log_e[scope] = worse_log_e(counts, self._settings.tolerance, self._settings.base_per_tuned)
+
+    def hottest(self, active: NDArray[np.bool_]) -> int | None:
+        """The remaining cue to follow up, if any scope is hot: the hottest one, else of a family the least asked."""
+        cues = len(self.counts)
+        hot = np.flatnonzero(self.log_e[:-1] >= math.log(HOT))
+        if not hot.size:
+            return None
+        ranks = self.log_e + np.log(self.weights)
+        for scope in sorted(hot, key=lambda i: (i >= cues, -ranks[i])):
+            asked = np.flatnonzero(self.members[scope] & active)
+            if asked.size:
+                return int(asked[self.counts[asked].sum(axis=1).argmin()])
+        return None
 
     def adjusted(self) -> Array:
         """Log e-values with the number of scopes paid: closed testing with the prior weights."""

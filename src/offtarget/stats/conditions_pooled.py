@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offtarget.stats.eprocess import Array
 
-PASSES = 2
+PASSES = 3
 """How often every cue is asked in turn before cues are drawn at random."""
 
 
@@ -21,15 +22,14 @@ class PooledCounts:
     """
 
     def __init__(self, priors: Sequence[float]) -> None:
-        self._priors = np.array(priors)
+        self._priors = np.array(priors, dtype=float)
         self._passes: Array = np.zeros((PASSES, len(priors), 4))
         self._drawn: Array = np.zeros((len(priors), 4))
-        self._active = np.ones(len(priors), dtype=bool)
-        self.draws = 0
-        """Random draws so far."""
+        self._active: NDArray[np.bool_] = np.ones(len(priors), dtype=bool)
+        self._draws = 0
 
     @property
-    def active(self) -> Array:
+    def active(self) -> NDArray[np.bool_]:
         """Which cues are still asked, shape (cues,)."""
         return self._active
 
@@ -52,15 +52,20 @@ class PooledCounts:
     def add_draw(self, cue: int, block: Array) -> None:
         """Add a block whose cue was drawn with the priors as probabilities."""
         self._drawn[cue] += block
-        self.draws += 1
+        self._draws += 1
+
+    def draw(self, seed: int) -> int:
+        """The remaining cue to ask next, priors as probabilities, fixed by the seed and what happened so far."""
+        chances = np.cumsum(self._priors * self._active)
+        # a dropped cue makes a new draw, not the old one rescaled: that would favour its neighbours
+        dropped = int((~self._active).sum())
+        point = np.random.default_rng([seed, self._draws, dropped]).random() * chances[-1]
+        return int(np.searchsorted(chances, point, side="right"))
 
     def looks(self) -> Array:
         """Per cue, how many of its blocks were set before any answer was seen, shape (cues,)."""
-        return (self._passes.sum(axis=0) + self._drawn)[:, :2].sum(axis=1)
-
-    def complete(self) -> bool:
-        """Whether every remaining cue was asked in every pass."""
-        return bool(self._active.any()) and self.wanted() is None
+        counts: Array = (self._passes.sum(axis=0) + self._drawn)[:, :2].sum(axis=1)
+        return counts
 
     def total(self) -> Array:
         """The four counts, fractional, shape (4,); of passes only the complete ones."""
@@ -68,7 +73,5 @@ class PooledCounts:
             return np.zeros(4)
         shares = self._priors * self._active / self._priors[self._active].max()
         done = [p for p in self._passes if (p[self._active].sum(axis=1) > 0).all()]
-        counts = self._drawn[self._active].sum(axis=0)
-        for each in done:
-            counts = counts + shares @ each
-        return np.asarray(counts)
+        counts: Array = self._drawn[self._active].sum(axis=0) + sum(shares @ p for p in done)
+        return counts
