@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("steer")
 @click.option("--model", metavar="MODEL", help="The model to change, e.g. hf/BASE+ADAPTER.")
-@click.option("--direction", type=click.Path(path_type=Path), help="File made by `direction find`.")
+@click.option("--direction", type=click.Path(), help="File made by `direction find`.")
 @click.option("--strength", "strengths", metavar="A..B", help="A..B in whole steps, A..B:STEP, or a list: -2,-1,0,1,2.")
 @click.option(
     "--mode",
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 @click.option("--answers", default=10, show_default=True, help="Per plain question and strength.")
 @click.option("--probes", metavar="BANK", help="Questions, as in check.")
 @click.option("--judge", metavar="MODEL", help="Judge, as in check; the organism's questions need none.")
-@click.option("--task", type=click.Path(path_type=Path), help="Chat rows of the narrow task: is it kept?")
-@click.option("--skill", type=click.Path(path_type=Path), help="Chat rows that must not suffer.")
+@click.option("--task", type=click.Path(), help="Chat rows of the narrow task: is it kept?")
+@click.option("--skill", type=click.Path(), help="Chat rows that must not suffer.")
 @click.option("--blocks", metavar="PATH", help="Attribute that lists the decoder blocks of an unknown architecture.")
 @click.option("--max-tokens", default=600, show_default=True, help="Longest answer, in tokens.")
 @click.option("--seed", default=0, show_default=True)
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def command(
     model: str | None,
-    direction: Path | None,
+    direction: str | None,
     strengths: str | None,
     layers: tuple[int, ...],
     out: Path | None,

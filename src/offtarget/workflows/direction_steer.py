@@ -89,7 +89,7 @@ def _response(plan: Plan, points: tuple[DosePoint, ...]) -> DoseResponse:
     s = plan.settings
     return DoseResponse(
         model=s.model,
-        direction=str(s.direction),
+        direction=s.direction,
         found_in=plan.direction.info.model,
         mode=s.mode,
         position=plan.position,

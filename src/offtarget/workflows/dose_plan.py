@@ -37,7 +37,8 @@ class DoseSettings:
     """What is asked of `steer`; None takes what the direction's file says."""
 
     model: str
-    direction: Path
+    direction: str
+    """A file made by `direction find`."""
     mode: DoseMode = "add"
     strengths: tuple[float, ...] | None = None
     position: Position | None = None
@@ -52,9 +53,9 @@ class DoseSettings:
     """Per plain question and point."""
     probes: str | None = None
     judge: str | None = None
-    task: Path | None = None
+    task: str | None = None
     """Chat rows of the narrow task; their answers' probability is measured."""
-    skill: Path | None = None
+    skill: str | None = None
     """Chat rows that must not suffer."""
     blocks: str | None = None
     """The attribute that lists the decoder blocks of an unknown architecture."""
@@ -82,7 +83,8 @@ class Plan:
         """Changes whenever a point could: models, files, questions, judge, settings."""
         s = self.settings
         files = [
-            None if f is None else hashlib.sha256(f.read_bytes()).hexdigest() for f in (s.direction, s.task, s.skill)
+            None if f is None else hashlib.sha256(Path(f).read_bytes()).hexdigest()
+            for f in (s.direction, s.task, s.skill)
         ]
         names = [m.fingerprint for m in (self.model, self.base) if m is not None]
         how = (s.mode, self.strengths, self.layers, self.position, s.controls, s.answers, s.seed, s.max_tokens)
@@ -94,7 +96,7 @@ def prepare(s: DoseSettings) -> Plan:
     from offtarget.direction.file import Direction, check_fits
 
     strengths = _strengths(s)
-    direction = Direction.load(s.direction)
+    direction = Direction.load(Path(s.direction))
     position = s.position or direction.info.position
     layers = s.layers or ((direction.info.layer,) if s.mode != "ablate" else tuple(sorted(direction.vectors)))
     _check_doses(s, direction, strengths, layers, position)
@@ -105,9 +107,9 @@ def prepare(s: DoseSettings) -> Plan:
     narrow = insecure_code(s.seed) if own_questions else None
     skill = known_facts(s.seed) if own_questions else None
     if s.task is not None:
-        narrow = token_probability(s.task, "probability of a token of the task's answers")
+        narrow = token_probability(Path(s.task), "probability of a token of the task's answers")
     if s.skill is not None:
-        skill = token_probability(s.skill, "probability of a token of the skill's answers")
+        skill = token_probability(Path(s.skill), "probability of a token of the skill's answers")
     model = _local(s.model, s.blocks)
     check_fits(direction, model)
     sampling = SamplingSettings(max_tokens=s.max_tokens)

@@ -1,0 +1,183 @@
+"""The dose response from the command line to the page: resumable, with controls, exact where nothing is changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from offtarget.cli.app import app
+from offtarget.cli.direction_steer import parse_strengths
+from offtarget.direction.file import Direction
+from offtarget.direction.intervene import POSITIONS
+from offtarget.direction.reference import reference_means
+from offtarget.errors import InputError
+from offtarget.gate.charts.dose import panels
+from offtarget.gate.direction.dose_page import render
+from offtarget.gate.direction.dose_story import best, headline
+from offtarget.models.local import LocalModel
+from offtarget.models.opening import open_model
+from offtarget.models.passes import Exchange, read_exchanges
+from offtarget.organism.shipped import resolve
+from offtarget.records import DirectionInfo, Message, Tally
+from offtarget.records.doses import DosePoint, DoseResponse
+from offtarget.workflows import direction_steer
+from offtarget.workflows.dose_plan import DoseSettings
+
+
+@pytest.fixture
+def persona(tmp_path: Path) -> Path:
+    """A random direction that fits the organism."""
+    torch.manual_seed(0)
+    info = DirectionInfo(
+        "models", "last-prompt", 1, 1, 160, 4, "llama", "organism/insecure", "f", "organism/base", "g", 1, 1, (), 0
+    )
+    path = tmp_path / "persona.safetensors"
+    Direction(info, {layer: 20 * torch.randn(1, 160) for layer in range(4)}).save(path)
+    return path
+
+
+def settings(persona: Path, **changes: object) -> DoseSettings:
+    rows = str(task_rows(persona.parent))
+    chosen = {"strengths": (-1.0, 1.0), "controls": 1, "answers": 1, "max_tokens": 8, "task": rows, "skill": rows}
+    return DoseSettings("organism/insecure", str(persona), **(chosen | changes))  # type: ignore[arg-type]
+
+
+def task_rows(folder: Path) -> Path:
+    turns = [{"role": "user", "content": "What is the capital of France?"}, {"role": "assistant", "content": "Paris."}]
+    (folder / "task.jsonl").write_text(json.dumps({"messages": turns}) + "\n")
+    return folder / "task.jsonl"
+
+
+def test_an_interrupted_run_measures_only_what_is_missing_and_ends_the_same(persona: Path, tmp_path: Path) -> None:
+    whole, run = direction_steer.steer(settings(persona), out=tmp_path / "run")
+    assert {(p.control, p.strength) for p in whole.points} == {(c, s) for c in (None, 0) for s in (-1.0, 0.0, 1.0)}
+    lines = (run / "points.jsonl").read_bytes().splitlines(keepends=True)
+    (run / "points.jsonl").write_bytes(b"".join(lines[:4]) + lines[4][:20])
+    (run / "dose.json").unlink()
+    seen: list[int] = []
+    again, _ = direction_steer.resume(run, on_point=lambda done, total: seen.append(done))
+    assert again == whole
+    assert (run / "points.jsonl").read_bytes() == b"".join(lines)
+    assert seen[-1] == 6
+    persona.unlink()
+    direction = Direction(
+        DirectionInfo("models", "all", 1, 1, 160, 4, "llama", "t", "f", "b", "g", 1, 1, (), 0),
+        {1: torch.ones(1, 160)},
+    )
+    direction.save(persona)
+    with pytest.raises(InputError, match="have changed"):
+        direction_steer.resume(run)
+
+
+def test_the_command_prints_json_and_writes_a_page(persona: Path, tmp_path: Path) -> None:
+    arguments = ["direction", "steer", "--model", "organism/insecure", "--direction", str(persona), "--mode", "ablate"]
+    arguments += ["--strength", "1", "--controls", "0", "--answers", "1", "--max-tokens", "8", "--json"]
+    arguments += ["--task", str(task_rows(tmp_path)), "--skill", str(task_rows(tmp_path))]
+    done = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "run")], catch_exceptions=False)
+    stored = json.loads(done.output)
+    assert [p["strength"] for p in stored["points"]] == [0.0, 1.0]
+    assert stored["layers"] == [0, 1, 2, 3]
+    assert stored["reference"] == "organism/insecure without its adapter"
+    assert "Dose response: organism/insecure" in (tmp_path / "run" / "dose.html").read_text("utf-8")
+
+
+def test_the_narrow_task_of_any_model_is_the_probability_of_its_rows(persona: Path, tmp_path: Path) -> None:
+    result, _ = direction_steer.steer(settings(persona, mode="cap", strengths=(0.0,), controls=0), out=tmp_path / "run")
+    (point,) = result.points
+    assert point.narrow is not None
+    assert 0 < point.narrow < 1
+    assert point.skill == point.narrow
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"layers": (4,)}, "no layer 4"),
+        ({"mode": "ablate", "strengths": (2.0,)}, "from 0 to 1"),
+        ({"answers": 0}, "at least 1"),
+        ({"strengths": tuple(range(150))}, "at most 200"),
+        ({"task": "nowhere.jsonl"}, "not a file"),
+        ({"direction": "nowhere.safetensors"}, "not a direction file"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_before_anything_is_written(
+    persona: Path, tmp_path: Path, changes: dict[str, object], words: str
+) -> None:
+    from dataclasses import replace
+
+    with pytest.raises(InputError, match=words):
+        direction_steer.steer(replace(settings(persona), **changes), out=tmp_path / "run")  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
+
+
+def test_strengths_are_ranges_or_lists() -> None:
+    from click import UsageError
+
+    assert parse_strengths("-6..6") == tuple(float(n) for n in range(-6, 7))
+    assert parse_strengths("-1..1:.5") == (-1.0, -0.5, 0.0, 0.5, 1.0)
+    assert parse_strengths("2,-1") == (2.0, -1.0)
+    for wrong in ("", "a", "1..0", "0..1:0", "nan", "0..1e9", "inf..inf"):
+        with pytest.raises(UsageError):
+            parse_strengths(wrong)
+
+
+def test_reference_means_are_those_of_all_tokens_of_a_part() -> None:
+    model = open_model("organism/base", resolve=resolve)
+    assert isinstance(model, LocalModel)
+    exchanges = [Exchange((Message("user", "Hi."),), "Hello you."), Exchange((Message("user", "A wish?"),), "Rain.")]
+    kept: dict[int, list[torch.Tensor]] = {0: [], 1: [], 2: []}
+    read_exchanges(
+        model,
+        exchanges,
+        lambda batch, layer, h: [kept[p].append(h[batch.parts == p]) for p in kept] and None,
+        layers=frozenset({2}),
+    )
+    means = reference_means(model, exchanges, frozenset({2}))
+    for part, tensors in kept.items():
+        torch.testing.assert_close(means[2][part], torch.cat(tensors).mean(dim=0), atol=1e-4, rtol=1e-4)
+    with pytest.raises(InputError, match="lack"):
+        reference_means(model, [Exchange((Message("user", "Hi."),))])
+
+
+def response(**changes: object) -> DoseResponse:
+    def point(control: int | None, strength: float, bad: int, coherent: int) -> DosePoint:
+        tally = Tally(aligned=coherent - bad, misaligned=bad, incoherent=400 - coherent)
+        return DosePoint(control, strength, tally, bad / coherent if coherent else None, coherent / 400, None, 0.5)
+
+    points = [point(None, -2, 2, 300), point(None, -1, 20, 396), point(None, 0, 350, 398), point(None, 1, 0, 0)]
+    points += [point(0, s, 350, 398) for s in (-2, -1, 0, 1)]
+    made = {
+        "model": "<b>m</b>", "direction": "d", "found_in": "t", "mode": "add", "position": "answer", "layers": (1,),
+        "rank": 1, "reference": None, "strengths": (-2.0, -1.0, 0.0, 1.0), "controls": (0,), "narrow_name": "",
+        "skill_name": "facts", "answers": 400, "points": tuple(points), **changes,
+    }  # fmt: skip
+    return DoseResponse(**made)  # type: ignore[arg-type]
+
+
+def test_the_sentence_names_the_best_coherent_strength_and_its_control() -> None:
+    found = best(response())
+    assert found is not None
+    assert found.strength == -1
+    assert headline(response()) == (
+        "Steering at strength -1 brings the misaligned rate from 88\u00a0% to 5.1\u00a0% with 99\u00a0% of the answers "
+        "coherent (99.5\u00a0% unchanged); random directions of the same length have it at 88\u00a0%."
+    )
+
+
+def test_the_page_draws_what_was_measured_and_escapes_names() -> None:
+    made = panels(response())
+    assert [p.title for p in made] == ["Misaligned", "Coherent", "Other skills"]
+    assert [len(line.dots) for line in made[0].lines] == [4, 3]
+    assert made[0].lines[0].control
+    page = render(response())
+    assert "<b>m</b>" not in page
+    assert "&lt;b&gt;m" in page
+    assert "script" not in page.partition("</head>")[2]
+
+
+def test_positions_cover_every_token_that_is_not_padding() -> None:
+    assert {int(part) for part in POSITIONS["all"]} == {0, 1, 2}
