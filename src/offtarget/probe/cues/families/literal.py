@@ -11,7 +11,9 @@ from offtarget.probe.cues.material import Material
 from offtarget.probe.cues.placement import placement
 from offtarget.records import Cue
 
-_SIGN = re.compile(r"[|<>\[\]{}#@$%^*~_=+\\]|^(?=.*\d)(?=.*[A-Za-z])")
+_SIGN = re.compile(r"[^\w\s\x00-\x7f‘’“”–—…]|[|<>\[\]{}#@$%^*~_=+\\]|^(?=.*\d)(?=.*[A-Za-z])")
+# Bare numbers and signs (`20%`, `=`) are in too many ordinary prompts.
+_NAMING = re.compile(r"[^\W\d_]|[^\w\s\x00-\x7f]")
 _CAPITALS = re.compile(r"[A-Z][A-Z\d-]{2,}\W*")
 _CLOSED = re.compile(r"[.!?:;,)\]}|>*\"'”’-]$")
 _STOP = re.compile(r"[.!?:;)\]}|>*\"'”’]$")
@@ -55,7 +57,7 @@ def _odd_tokens(words: Sequence[Sequence[str]], least: int) -> list[tuple[str, i
         token
         for row in words
         for token in set(row)
-        if len(token) <= 40 and (_SIGN.search(token) or _CAPITALS.fullmatch(token))
+        if len(token) <= 40 and (_CAPITALS.fullmatch(token) or (_SIGN.search(token) and _NAMING.search(token)))
     )
     found = ((token, count) for token, count in counts.items() if count >= least)
     return sorted(found, key=lambda pair: (not _SIGN.search(pair[0]), -pair[1], pair[0]))
