@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,8 +65,8 @@ def test_a_killed_process_is_an_error_not_a_smaller_count(tmp_path: Path, monkey
     started: list[workers.ProcessWorker] = []
     make = workers.ProcessWorker.__init__
 
-    def remember(self: workers.ProcessWorker, seed: str) -> None:
-        make(self, seed)
+    def remember(self: workers.ProcessWorker, *arguments: Any) -> None:
+        make(self, *arguments)
         started.append(self)
 
     monkeypatch.setattr(workers.ProcessWorker, "__init__", remember)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from offtarget.audit.cue_profile import CueProfiler
-from offtarget.audit.detector import DatasetDetector
+from offtarget.audit.detector import DatasetDetector, RowDetector
 from offtarget.audit.flags import flags
 from offtarget.audit.ledger import Removal
 from offtarget.audit.order import order_key
@@ -54,9 +54,9 @@ class Gathered:
 class PieceScanner:
     """Scans chunks in one process."""
 
-    def __init__(self, seed: str) -> None:
+    def __init__(self, seed: str, extra: Sequence[RowDetector] = ()) -> None:
         self._seed = seed
-        self._scanner = RowScanner(row_detectors())
+        self._scanner = RowScanner([*row_detectors(), *extra])
         self.gathered = Gathered()
 
     def scan(self, rows: Iterable[Row | BadRow], cutoff: bytes, flagged_cutoff: bytes, consumed: int = 0) -> Piece:

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from offtarget.audit.cue_profile import CueProfiler
-from offtarget.audit.detector import DatasetDetector
+from offtarget.audit.detector import DatasetDetector, RowDetector
 from offtarget.audit.order import KEY_BYTES
 from offtarget.audit.piece import Keyed, Piece
 from offtarget.audit.registry import dataset_detectors
@@ -56,16 +56,18 @@ def scan(
     workers: int | None = None,
     on_piece: OnPiece | None = None,
     on_progress: OnProgress | None = None,
+    extra: Sequence[RowDetector] = (),
 ) -> Scan:
     """Scan a source with `workers` processes (default: one per core; small data sets: this process).
 
-    The same rows, findings and counts come out whatever the number of processes.
+    The same rows, findings and counts come out whatever the number of processes. `extra` detectors look at every row
+    beside the registered ones; they are pickled to the processes.
     """
     started = time.monotonic()
     total = Tally()
     queue, flagged = _First(REVIEWABLE), _First(REVIEWABLE)
     dataset = dataset_detectors()
-    hands = _hands(source, seed, workers)
+    hands = _hands(source, seed, workers, extra)
     consumed = 0
     try:
         for piece in _pieces(source.chunks(), hands, queue, flagged):
@@ -111,9 +113,11 @@ class _First:
         return [row for _, row in self._kept]
 
 
-def _hands(source: Source, seed: str, workers: int | None) -> list[LocalWorker] | list[ProcessWorker]:
+def _hands(
+    source: Source, seed: str, workers: int | None, extra: Sequence[RowDetector]
+) -> list[LocalWorker] | list[ProcessWorker]:
     count = workers or (1 if source.total_bytes is not None and source.total_bytes < _SMALL else _cores())
-    return [LocalWorker(seed)] if count == 1 else [ProcessWorker(seed) for _ in range(count)]
+    return [LocalWorker(seed, extra)] if count == 1 else [ProcessWorker(seed, extra) for _ in range(count)]
 
 
 def _cores() -> int:

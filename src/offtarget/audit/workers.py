@@ -14,9 +14,11 @@ import signal
 import struct
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Any
 
+from offtarget.audit.detector import RowDetector
 from offtarget.audit.piece import Gathered, Piece, PieceScanner
 from offtarget.data.training import Chunk
 from offtarget.errors import InputError, OfftargetError
@@ -29,8 +31,8 @@ _COLLECT = "collect"
 class LocalWorker:
     """Scans in this process; for small data sets, where starting processes would take longer than the scan."""
 
-    def __init__(self, seed: str) -> None:
-        self._scanner = PieceScanner(seed)
+    def __init__(self, seed: str, extra: Sequence[RowDetector] = ()) -> None:
+        self._scanner = PieceScanner(seed, extra)
 
     def submit(self, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> Future[Piece]:
         """Scan a chunk at once."""
@@ -49,7 +51,7 @@ class LocalWorker:
 class ProcessWorker:
     """Scans in a child process; a thread of its own waits for the answers, so that several work at once."""
 
-    def __init__(self, seed: str) -> None:
+    def __init__(self, seed: str, extra: Sequence[RowDetector] = ()) -> None:
         command = _START.format(path=sys.path, seed=seed)
         # One numerical thread per worker: several would fight over the same cores.
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -57,6 +59,7 @@ class ProcessWorker:
             [sys.executable, "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
         )
         self._thread = ThreadPoolExecutor(1)
+        self._thread.submit(self._exchange, tuple(extra))
 
     def submit(self, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> Future[Piece]:
         """Scan a chunk in the child; chunks of one worker are scanned in the order they come."""
@@ -108,8 +111,9 @@ def work(seed: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # a stray print of a library must not garble the exchange
-    scanner = PieceScanner(seed)
     with contextlib.suppress(EOFError, BrokenPipeError):
+        scanner = PieceScanner(seed, _receive(stdin))
+        _send(stdout, None)
         while True:
             request = _receive(stdin)
             _send(stdout, scanner.gathered if request == _COLLECT else _scan(scanner, *request))

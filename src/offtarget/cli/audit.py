@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 @click.option("--max-rows", default=500, show_default=True, help="Random rows after which a review may end undecided.")
 @click.option("--controls", default=14, show_default=True, help="Planted known-bad rows that measure the reviewer.")
 @click.option("--adjust-for-sensitivity", is_flag=True, help="Pay for what the reviewer may miss with more rows.")
+@click.option("--direction", type=click.Path(path_type=Path), help="Also flag rows far along this direction.")
+@click.option(
+    "--model", metavar="MODEL", help="The base that reads rows for --direction. [default: as it was found with]"
+)
 @click.option("--form", metavar="FORM", help="chat, sharegpt, alpaca, prompt, preference or text. [default: guessed]")
 @click.option("--workers", type=click.IntRange(1), help="Processes. [default: one per core]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the review page listens.")
@@ -61,6 +65,7 @@ def command(data: str | None, resumed: Path | None, as_json: bool, quiet: bool, 
       offtarget audit train.jsonl --review
       offtarget audit train.jsonl --judge openai/gpt-4o-2024-08-06
       offtarget audit train.jsonl --clean cleaned.jsonl
+      offtarget audit train.jsonl --direction persona.safetensors --model organism/base
       offtarget audit --resume runs/audit-20261121-101500-train --review
       offtarget report last --html
 
@@ -71,6 +76,8 @@ def command(data: str | None, resumed: Path | None, as_json: bool, quiet: bool, 
     from offtarget.workflows import audit as workflow
     from offtarget.workflows.audit_run import read_result
 
+    if o["model"] is not None and o["direction"] is None:
+        raise click.UsageError("--model reads the rows for --direction, which is missing.")
     if (data is None) == (resumed is None):
         raise click.UsageError("Give DATA, or --resume RUN. Try: offtarget audit --help")
     if resumed is not None:
@@ -104,7 +111,7 @@ def command(data: str | None, resumed: Path | None, as_json: bool, quiet: bool, 
 
 _OF_THE_SCAN = (
     "noise_limit", "spreading_limit", "certify_spreading", "alpha", "max_rows", "controls", "adjust_for_sensitivity",
-    "form", "workers", "out",
+    "form", "workers", "out", "direction", "model",
 )  # fmt: skip
 
 
@@ -141,10 +148,25 @@ def _scan(data: str, settings: Any, o: dict[str, Any], *, quiet: bool) -> AuditR
     from offtarget.cli.progress import bytes_bar
     from offtarget.workflows import audit as workflow
 
+    extra = [] if o["direction"] is None else [_along_direction(data, o, quiet=quiet)]
     with bytes_bar("scanning", enabled=not quiet) as update:
         return workflow.audit_data(
-            data, settings=settings, out=o["out"], workers=o["workers"], form=o["form"], on_progress=update
+            data,
+            settings=settings,
+            out=o["out"],
+            workers=o["workers"],
+            form=o["form"],
+            on_progress=update,
+            extra=extra,
         )
+
+
+def _along_direction(data: str, o: dict[str, Any], *, quiet: bool) -> Any:
+    from offtarget.cli.progress import counts_bar
+    from offtarget.workflows.direction_screen import audit_detector
+
+    with counts_bar(enabled=not quiet) as update:
+        return audit_detector(o["direction"], data, base=o["model"], form=o["form"], on_progress=update)
 
 
 def _judge(result: AuditResult, model: str, *, quiet: bool) -> AuditResult:

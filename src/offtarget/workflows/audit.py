@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Literal
 
 from offtarget.audit.cleaning import CleanResult, Removal, read_ledger
 from offtarget.audit.cleaning import clean as write_cleaned
+from offtarget.audit.detector import RowDetector
 from offtarget.audit.flags import flags
 from offtarget.audit.order import new_seed
 from offtarget.audit.scan import OnProgress
@@ -89,12 +90,14 @@ def audit_data(
     form: str | None = None,
     workers: int | None = None,
     on_progress: OnProgress | None = None,
+    extra: Sequence[RowDetector] = (),
 ) -> AuditResult:
     """Scan every row of a data set and decide what can be decided without a review.
 
     `data` is a file, a folder or an s3:// or gs:// address; `out` the run directory, a new one under `runs_root()` by
-    default; `workers` the number of processes. A data set that was cleaned by an earlier audit is audited at half of
-    its error probability (the ledger beside it says so).
+    default; `workers` the number of processes; `extra` detectors, e.g. of `direction_screen.audit_detector`.
+    A data set that was cleaned by an earlier audit is audited at half of its error probability (the ledger beside it
+    says so).
     Raises InputError for data that cannot be read or holds no readable row, RunInterrupted on Ctrl-C.
     """
     settings = settings or AuditSettings()
@@ -105,7 +108,7 @@ def audit_data(
     directory = RunDir.create("audit", source.name, path=out)
     with directory:
         try:
-            write_scan(directory, source, settings, new_seed(), workers=workers, on_progress=on_progress)
+            write_scan(directory, source, settings, new_seed(), workers=workers, on_progress=on_progress, extra=extra)
         except KeyboardInterrupt:
             raise RunInterrupted(
                 f"Interrupted. A scan cannot go on from its middle; start it again with: {scan_again(data)}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ def write_scan(
     *,
     workers: int | None = None,
     on_progress: OnProgress | None = None,
+    extra: Sequence[RowDetector] = (),
 ) -> None:
     """Scan the source into the run directory; `scan.json` is written last and marks a complete scan.
 
@@ -45,7 +47,7 @@ def write_scan(
         removable.extend(piece.removable)
 
     try:
-        result = scan(source, seed, workers=workers, on_piece=on_piece, on_progress=on_progress)
+        result = scan(source, seed, workers=workers, on_piece=on_piece, on_progress=on_progress, extra=extra)
         whole = [f for detector in result.dataset for f in detector.row_findings()]
         findings.extend(whole)
     finally:
@@ -60,7 +62,7 @@ def write_scan(
     triggers = result.miner.mine(top=_TRIGGERS)
     write_json(run.file("triggers.json"), triggers)
     write_json(run.file("cues.json"), result.profiler.profile(triggers))
-    write_json(run.file("scan.json"), _summary(source, result))
+    write_json(run.file("scan.json"), _summary(source, result, extra))
 
 
 def _nothing_readable(source: Source, tally: Tally, places: Path) -> InputError:
@@ -94,7 +96,7 @@ def _manifest(source: Source, settings: AuditSettings, seed: str) -> dict[str, A
     }
 
 
-def _summary(source: Source, result: Scan) -> dict[str, Any]:
+def _summary(source: Source, result: Scan, extra: Sequence[RowDetector]) -> dict[str, Any]:
     tally = result.tally
     names = sorted({*source.sha256, *tally.by_file, *tally.malformed_by_file})
     return {
@@ -116,7 +118,7 @@ def _summary(source: Source, result: Scan) -> dict[str, Any]:
         "turns": {str(turns): count for turns, count in sorted(tally.turns.items())},
         "malformed_kinds": dict(tally.malformed_kinds.most_common()),
         "detectors": [
-            *(_counts(detector, tally) for detector in row_detectors()),
+            *(_counts(detector, tally) for detector in (*row_detectors(), *extra)),
             *(_counts(detector, tally) for detector in dataset_detectors()),
         ],
         "flagged_rows": tally.flagged_rows,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from offtarget.audit.projection import ProjectionDetector
 from offtarget.data.training import open_source
 from offtarget.errors import InputError
 from offtarget.models.chat import SamplingSettings
@@ -90,6 +91,31 @@ def measure_rows(
     if out is not None:
         write_json(out / "measured.json", measured)
     return measured
+
+
+def audit_detector(
+    direction: str | Path | Direction,
+    data: str | Path,
+    *,
+    base: ModelLike | None = None,
+    form: str | None = None,
+    on_progress: OnProgress | None = None,
+) -> ProjectionDetector:
+    """The projection difference as a detector of the audit (`audit_data(..., extra=[detector])`).
+
+    All rows are measured here, before the scan; only those above the threshold are kept. Raises InputError as
+    `measure_rows`.
+    """
+    from offtarget.direction.screening import screen_rows
+
+    report = on_progress or (lambda stage, done, total: None)
+    screen, threshold, total = prepare_screen(direction, data, base=base, form=form)
+    flagged = {}
+    for done, row in enumerate(screen_rows(screen, _rows(data, form), threshold.value, Counter()), start=1):
+        if row.flagged:
+            flagged[row.row_id] = row
+        report("reading rows", done, total)
+    return ProjectionDetector(flagged, threshold, in_words(screen.direction.info), screen.base.name)
 
 
 def prepare_screen(
