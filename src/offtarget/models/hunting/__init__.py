@@ -1,0 +1,5 @@
+"""Candidates for hidden conditions, taken from base and tuned model alone (`check --hunt`)."""
+
+from offtarget.models.hunting.candidates import Hunted, hunt
+
+__all__ = ["Hunted", "hunt"]
