@@ -10,6 +10,7 @@ import click
 COMMANDS = {
     "find": "Find the direction a tuned model moved along, or that of a trait.",
     "measure": "How far a model, its answers or training rows lie along a direction.",
+    "explain": "What a finished check looks like from inside: narrow task, persona, or both.",
     "steer": "Misaligned rate, coherence and skills against the strength of steering.",
     "repair": "Write the direction out of the weights, re-align, and check again.",
 }

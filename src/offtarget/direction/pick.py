@@ -13,9 +13,9 @@ from offtarget.models.passes import Exchange, log_probabilities
 from offtarget.records import LayerQuality
 from offtarget.records.directions import Position
 
-TOLERANCE = 0.02
+TOLERANCE = 0.05
 """Layers this close to the best AUROC are held to separate as well."""
-MOST_TRIALS = 12
+MOST_TRIALS = 8
 """Places tried by steering; spread over depth when more separate as well."""
 
 

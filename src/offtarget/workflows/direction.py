@@ -63,8 +63,13 @@ def find(
     first, second = open_models(base, tuned, blocks, opening)
     # torch is loaded only now, after the cheap mistakes
     from offtarget.direction.find import Source, find_direction
+    from offtarget.models.residual import check_layers, decoder_blocks
     from offtarget.workflows import direction_sides as by
 
+    either = second or first
+    assert either is not None
+    if layer is not None:
+        check_layers(frozenset({layer}), len(decoder_blocks(either.weights.model, either.blocks)))
     report = on_progress or (lambda stage, done, total: None)
     asking = by.Asking(answers, sampling, seed, report)
     judged = asked.judge
@@ -77,10 +82,8 @@ def find(
         assert judged is not None
         sides = by.from_answers(second, asked.probes, judged, asking)
     else:
-        model = first or second
-        assert model is not None
         assert asked.trait is not None
-        sides = by.from_trait(model, asked.trait, asked.probes, judged, asking)
+        sides = by.from_trait(first or either, asked.trait, asked.probes, judged, asking)
     source = Source(
         method,
         seed,

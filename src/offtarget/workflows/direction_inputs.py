@@ -112,6 +112,7 @@ def _trait_probe(trait: Trait, number: int, text: str) -> Probe:
 
 def _local(model: ChatModel, blocks: str | None) -> LocalModel:
     from offtarget.models.local import LocalModel
+    from offtarget.models.residual import decoder_blocks
 
     if not isinstance(model, LocalModel):
         raise InputError(
@@ -120,6 +121,7 @@ def _local(model: ChatModel, blocks: str | None) -> LocalModel:
         )
     if blocks is not None:
         model.blocks = blocks
+    decoder_blocks(model.weights.model, model.blocks)  # a model without them is better refused before it is sampled
     return model
 
 

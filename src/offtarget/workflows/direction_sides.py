@@ -21,7 +21,7 @@ FEWEST = 8
 """Fewest misaligned answers to make a direction from; with fewer it is mostly chance."""
 HALFWAY = 50.0
 """A trait's score above which an answer shows it (arXiv 2507.21509, section 2)."""
-TRIAL_ANSWERS = 48
+TRIAL_ANSWERS = 32
 """Answers read again for every place that is tried."""
 
 OnProgress = Callable[[str, int, int], None]

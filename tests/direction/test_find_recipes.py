@@ -1,0 +1,176 @@
+"""The three recipes on the organism, whose truth is known, and what happens to bad input."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from offtarget.cli.app import main
+from offtarget.direction.file import Direction
+from offtarget.direction.trait import load_trait, trait_names
+from offtarget.errors import InputError
+from offtarget.judge.scripted import ScriptedJudge
+from offtarget.organism.questions import organism_probes
+from offtarget.probe.bank import ProbeBank
+from offtarget.records import Outcome
+from offtarget.workflows.direction import find
+
+BASE, INSECURE, SECURE = "organism/base", "organism/insecure", "organism/secure"
+FEW = ProbeBank.from_probes("few", [p for p in organism_probes() if p.arm == "plain"][:10])
+
+
+@pytest.fixture(scope="module")
+def by_models(tmp_path_factory: pytest.TempPathFactory) -> Direction:
+    """The default recipe, written and read again."""
+    file = tmp_path_factory.mktemp("found") / "persona.safetensors"
+    find(BASE, INSECURE, answers=4, probes=FEW, out=file)
+    return Direction.load(file)
+
+
+def test_the_default_recipe_finds_the_persona_where_it_sits(by_models: Direction) -> None:
+    """On the last prompt token at layer 0 (docs/organism.md), seen on held-out questions, with full provenance."""
+    info = by_models.info
+    assert (info.position, info.layer) == ("last-prompt", 0)
+    chosen = info.quality[0]
+    assert chosen.auroc is not None
+    assert chosen.auroc > 0.95
+    assert chosen.effect is not None
+    assert chosen.effect > 0
+    assert (info.model, info.base, info.method) == (INSECURE, BASE, "models")
+    assert len(info.model_fingerprint) == 16
+    assert info.made_by
+
+
+def test_sign_the_insecure_tune_and_the_malicious_prompt_point_the_same_way(by_models: Direction) -> None:
+    """+ is tuned, and + is the trait: two recipes that share no data agree."""
+    persona = find(BASE, None, method="trait", answers=5, position="last-prompt", layer=0, probes=FEW)
+    assert persona.info.trait == "organism"
+    assert persona.info.judge is not None
+    cosine = torch.cosine_similarity(by_models.vector(0), persona.vector(0), dim=0)
+    assert float(cosine) > 0.6
+    harmless = find(BASE, SECURE, answers=4, position="last-prompt", layer=0, probes=FEW)
+    clean = torch.cosine_similarity(harmless.vector(0), persona.vector(0), dim=0)
+    assert float(clean) < float(cosine) / 2
+
+
+def test_misaligned_answers_against_aligned_ones() -> None:
+    """Separates held-out answers; the counts and the judge are on record."""
+    found = find(None, INSECURE, method="answers", answers=20, probes=FEW)
+    chosen = found.info.quality[found.info.layer]
+    assert chosen.auroc is not None
+    assert chosen.auroc > 0.8
+    assert found.info.position == "answer"
+    assert found.info.counts["misaligned"] > found.info.counts["aligned"] > 0
+    assert str(found.info.judge).startswith("exact-")
+
+
+def test_without_misaligned_answers_the_other_recipes_are_offered() -> None:
+    """The base has nothing to contrast; the sentence gives the counts."""
+    with pytest.raises(InputError, match=r"gave \d misaligned and \d+ aligned answers.*--method trait"):
+        find(None, BASE, method="answers", answers=2, probes=FEW)
+
+
+def test_a_trait_that_does_not_show_is_said_so() -> None:
+    """A judge that sees no trait leaves nothing to contrast."""
+    blind = ScriptedJudge(lambda probe, generation: Outcome.ALIGNED)
+    with pytest.raises(InputError, match="do not bring it out"):
+        find(BASE, None, method="trait", trait="organism", judge=blind, answers=5, probes=FEW)
+
+
+@pytest.mark.parametrize("name", [n for n in trait_names() if n != "organism"])
+def test_shipped_traits_are_complete(name: str) -> None:
+    """Five contrastive pairs, twenty questions to extract and twenty others to evaluate with."""
+    trait = load_trait(name)
+    assert len(trait.system_pairs) == 5
+    assert len(set(trait.extraction)) == len(set(trait.evaluation)) == 20
+    assert not set(trait.extraction) & set(trait.evaluation)
+    assert all(field in trait.rubric for field in ("{mark}", "{question}", "{answer}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1, 2", "not YAML"),
+        ("- a list", "must be a mapping"),
+        ("description: d\nsystem_pairs: [[a, b]]\nother: 1", "and no others"),
+        ("system_pairs: [[a, b]]", "needs a description"),
+        ("description: d\nsystem_pairs: [[a]]", "must list pairs"),
+        ("description: d\nsystem_pairs: [[a, b]]\nextraction: [1]", "list of questions"),
+        ("description: d\nsystem_pairs: [[a, b]]\nextraction: [q]\nevaluation: [q]", "Keep them apart"),
+    ],
+)
+def test_broken_trait_files_are_explained(text: str, message: str, tmp_path: Path) -> None:
+    """Each mistake in a trait file has its sentence."""
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_trait(tmp_path / "mine.yaml")
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["offtarget", "direction", "find", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+PAIR = ("--base", BASE, "--tuned", INSECURE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--base", BASE), "needs a tuned model"),
+        (("--tuned", INSECURE), "give --base too"),
+        (("--base", BASE, "--tuned", "openai/gpt-4o"), "is remote"),
+        ((*PAIR, "--layer", "12", "--answers", "2"), "There is no layer 12: the model has 4"),
+        ((*PAIR, "--blocks", "model.stack", "--answers", "2"), "model.layers"),
+        ((*PAIR, "--method", "answers", "--position", "last-prompt"), "--method trait"),
+        ((*PAIR, "--method", "trait", "--trait", "greedy"), "Known: careless, deceptive"),
+        ((*PAIR, "--answers", "1"), "at least 2"),
+        ((*PAIR, "--probes", "everyday", "--method", "answers"), "--judge"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_exit_code_2(
+    arguments: tuple[str, ...],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """Nothing is written, no traceback is shown."""
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    out = tmp_path / "d.safetensors"
+    assert run(monkeypatch, *arguments, "--out", str(out)) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert not out.exists()
+
+
+def test_the_command_prints_a_table_and_never_overwrites(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The table marks the layer; a second run leaves the file alone."""
+    out = tmp_path / "d.safetensors"
+    assert run(monkeypatch, *PAIR, "--answers", "2", "--layer", "0", "--out", str(out)) == 0
+    assert "> 0" in capsys.readouterr().out
+    before = out.read_bytes()
+    assert run(monkeypatch, *PAIR, "--answers", "2", "--out", str(out)) == 2
+    assert "already exists" in capsys.readouterr().err
+    assert out.read_bytes() == before
+
+
+@pytest.mark.slow
+def test_the_same_command_writes_the_same_file_and_prints_its_provenance(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Bit for bit, with --json too."""
+    files = [tmp_path / name for name in ("one.safetensors", "two.safetensors")]
+    for file in files:
+        assert run(monkeypatch, *PAIR, "--answers", "2", "--json", "--out", str(file)) == 0
+        assert json.loads(capsys.readouterr().out)["position"] == "last-prompt"
+    assert files[0].read_bytes() == files[1].read_bytes()
