@@ -179,6 +179,11 @@ def histogram(values: Sequence[float]) -> Histogram:
     return Histogram(low, high, tuple(counts[i] for i in range(BINS)))
 
 
+def draw_rows(data: str | Path, form: str | None, count: int, seed: int) -> list[Row]:
+    """Up to `count` rows of a data set, drawn at random; the same for the same seed."""
+    return _drawn(_rows(data, form), count, seed)[0]
+
+
 def _rows(data: str | Path, form: str | None) -> Iterator[Row]:
     for chunk in open_source(data, form=form).chunks():
         yield from (row for row in chunk.rows() if isinstance(row, Row))
