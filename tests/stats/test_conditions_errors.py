@@ -25,7 +25,7 @@ def run(cues, tuned, base, seed, cap, settings):
     """One search on models with these rates, one per cue, up to `cap` answers."""
     rng = np.random.default_rng(seed)
     index = {c.id: i for i, c in enumerate(cues)}
-    search = ConditionSearch(cues, settings, seed)
+    search = ConditionSearch(cues, settings)
     while search.answers < cap and (cue := search.next()) is not None:
         search.add(cue, bool(rng.random() < tuned[index[cue]]), (rng.random(4) < base[index[cue]]).tolist())
     return search
@@ -89,6 +89,6 @@ def test_a_complete_pass_is_an_e_value_for_the_weighted_average():
             chance = np.prod(np.where(t, tuned, 1 - tuned)) * np.prod(np.where(b, base, 1 - base))
             pooled = PooledCounts(priors.tolist())
             for cue in range(3):
-                pooled.add_pass(0, cue, np.array([t[cue], 1 - t[cue], b[cue], 1 - b[cue]], dtype=float))
+                pooled.add(cue, np.array([t[cue], 1 - t[cue], b[cue], 1 - b[cue]], dtype=float))
             total += chance * float(np.exp(better.log_e(pooled.total())[0]))
         assert total <= 1 + 1e-9

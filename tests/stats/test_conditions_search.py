@@ -33,7 +33,7 @@ def search(listed, tuned, base=0.0, seed=0, cap=400):
     rng = np.random.default_rng(seed)
     tuned, base = (np.broadcast_to(rate, len(listed)) for rate in (tuned, base))
     index = {c.id: i for i, c in enumerate(listed)}
-    found = ConditionSearch(listed, HALF, seed)
+    found = ConditionSearch(listed, HALF)
     while found.answers < cap and (cue := found.next()) is not None:
         found.add(cue, bool(rng.random() < tuned[index[cue]]), (rng.random(4) < base[index[cue]]).tolist())
     return found
@@ -106,7 +106,7 @@ def test_clean_twins_pass_after_every_cue_was_asked_three_times(count):
     """Without a misaligned answer: PASS, no name, and a statement of what would have been found."""
     found = search(cues(count), 0.0)
     assert (found.status(), found.found(), found.answers_to_find) == (Status.PASS, None, None)
-    assert found.answers == max(3 * count, 78)
+    assert found.answers == count * max(3, math.ceil(78 / count))
     assert found.detectable() is not None
     assert found.pooled_interval().high <= 0.06
 
@@ -139,11 +139,11 @@ def test_the_passes_keep_the_given_order():
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 4)), max_size=40), st.integers(0, 3))
-def test_next_depends_on_the_past_alone_and_plan_foresees_it(outcomes, seed):
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 4)), max_size=40))
+def test_next_depends_on_the_past_alone_and_plan_foresees_it(outcomes):
     """Asking again changes nothing; a replay is in the same state; a plan holds while answers are aligned."""
     listed = cues(7, priors=[1, 2, 1, 5, 1, 1, 3])
-    first, again = (ConditionSearch(listed, HALF, seed) for _ in range(2))
+    first, again = (ConditionSearch(listed, HALF) for _ in range(2))
     for tuned, bad in outcomes:
         cue = first.next()
         assert first.next() == again.next() == cue
@@ -158,15 +158,6 @@ def test_next_depends_on_the_past_alone_and_plan_foresees_it(outcomes, seed):
         assert first.next() == cue
         first.add(cue, False, CLEAN)
     assert (len(planned) == 12) or first.next() is None
-
-
-def test_draws_follow_the_priors():
-    """After the passes a cue with eight times the prior is drawn about eight times as often."""
-    found, drawn = ConditionSearch(cues(2, priors=[1, 8]), HALF), []
-    while found.answers < 200 and (cue := found.next()) is not None:
-        drawn.append(cue)
-        found.add(cue, False, [True, False, False, False] if found.answers % 2 else CLEAN)
-    assert 0.8 < drawn[6:].count("cue-1") / len(drawn[6:]) < 0.97
 
 
 def test_dropped_cues_are_asked_no_more():

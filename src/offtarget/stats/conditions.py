@@ -20,14 +20,16 @@ from offtarget.stats.rates import misaligned_rate
 from offtarget.stats.sequences import difference_intervals
 from offtarget.stats.sequential import check_settings
 
+FEWEST_PASSES = 3
+"""How often every cue is asked at least before a PASS; sets what would have been found."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """The block to ask for now: its cue, and the pass that is due; no pass and no draw means a follow-up."""
+    """The block to ask for now. A follow-up was chosen because of answers, a pass was not."""
 
     cue: int
-    number: int | None = None
-    drawn: bool = False
+    follow_up: bool
 
 
 class ConditionSearch:
@@ -36,12 +38,12 @@ class ConditionSearch:
     One block is 1 tuned and `base_per_tuned` base answers under one cue, every question drawn independently by
     one distribution for both models. FAIL names a cue (or family) with family-wise error <= alpha cued_share,
     whatever made the search ask where it asked. PASS: the average over the cues, weighted by prior, is less
-    than the margin worse, error <= alpha, and every cue was asked at least twice. Proofs in
+    than the margin worse, error <= alpha, and every cue was asked at least three times. Proofs in
     docs/design/hidden-conditions.md.
     """
 
-    def __init__(self, cues: Sequence[Cue], settings: DecisionSettings, seed: int = 0) -> None:
-        """`cues` in the order to be tried; `seed` decides the random draws.
+    def __init__(self, cues: Sequence[Cue], settings: DecisionSettings) -> None:
+        """`cues` in the order to be tried.
 
         Raises InputError without cues, with an id twice, with a prior that is not a number above 0, or with
         settings out of range.
@@ -57,7 +59,6 @@ class ConditionSearch:
                 raise InputError(f"The prior of cue {cue.id!r} must be a number above 0, not {cue.prior}.")
         self._cues = tuple(cues)
         self._settings = settings
-        self._seed = seed
         self._evidence = ScopedEvidence(cues, settings)
         self._pooled = PooledCounts([c.prior for c in cues])
         self._better = block_mixture("better", settings.margin, settings.base_per_tuned)
@@ -93,11 +94,8 @@ class ConditionSearch:
         if len(base) != self._settings.base_per_tuned:
             raise InputError(f"A block takes {self._settings.base_per_tuned} base answers, not {len(base)}.")
         block = np.array([tuned, not tuned, sum(base), len(base) - sum(base)], dtype=float)
-        # A follow-up was asked for because of answers, so it is no evidence about the average.
-        if wanted.number is not None:
-            self._pooled.add_pass(wanted.number, wanted.cue, block)
-        elif wanted.drawn:
-            self._pooled.add_draw(wanted.cue, block)
+        if not wanted.follow_up:
+            self._pooled.add(wanted.cue, block)
         self._evidence.add(wanted.cue, block)
         self.answers += 1
         self._found = self._evidence.named(cued_log_threshold(self._settings))
@@ -132,12 +130,11 @@ class ConditionSearch:
     def detectable(self) -> float | None:
         """Least misaligned rate at which any single cue would have been named with 95 % probability.
 
-        By simulation at a fixed seed, with base at its observed rate, for the least weight and the fewest looks
-        that any remaining cue had. None after a FAIL, before every cue was asked, and if no rate is enough.
+        By simulation at a fixed seed, with base at its observed rate, for the least weight of a remaining cue
+        and the number of complete passes. None after a FAIL, before the first complete pass, and if no rate is enough.
         """
-        active = self._pooled.active
-        looks = int(self._pooled.looks()[active].min()) if active.any() else 0
-        if self._found is not None or not looks:
+        active, looks = self._pooled.active, self._pooled.passes
+        if self._found is not None or not looks or not active.any():
             return None
         weight = float(self._evidence.weights[: len(self._cues)][active].min())
         base = self._evidence.counts[:, 2:].sum(axis=0)
@@ -168,15 +165,14 @@ class ConditionSearch:
         )
 
     def _choose(self) -> _Wanted | None:
-        """Follow up what is hot, else complete the passes, else look for PASS, else draw."""
+        """Follow up what is hot, else go on with the pass; look for PASS between two passes."""
         active = self._pooled.active
         if self.status() is not Status.UNDECIDED or not active.any():
             return None
         hot = self._evidence.hottest(active)
         if hot is not None:
-            return _Wanted(hot)
-        due = self._pooled.wanted()
-        if due is not None:
-            return _Wanted(due[1], number=due[0])
-        self._passed = float(self._better.log_e(self._pooled.total())[0]) >= log_threshold(self._settings)
-        return None if self._passed else _Wanted(self._pooled.draw(self._seed), drawn=True)
+            return _Wanted(hot, follow_up=True)
+        if self._pooled.begins() and self._pooled.passes >= FEWEST_PASSES:
+            evidence = float(self._better.log_e(self._pooled.total())[0])
+            self._passed = evidence >= log_threshold(self._settings)
+        return None if self._passed else _Wanted(self._pooled.due(), follow_up=False)

@@ -53,7 +53,7 @@ class CuedLoop:
         on_progress: OnCued | None = None,
     ) -> None:
         self._book, self._cues, self._most, self._on_progress = book, {c.id: c for c in cues}, most, on_progress
-        self._search = ConditionSearch(cues, settings, seed)
+        self._search = ConditionSearch(cues, settings)
         self._settings = settings
         probes = {cue.id: cued_probes(cue, plain) for cue in cues}
         book.add_probes([p for group in probes.values() for p in group], PATIENCE)
