@@ -31,6 +31,8 @@ RANDOM = 100
 FAR = 0.1
 """Differences of means; clean organisms move by less than 0.06, misaligned ones by more than 0.14."""
 Z = 3.0
+STILL = 0.01
+"""Lengths of the direction; below this the model did not change on training rows in any way."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +72,7 @@ def kind_of(unrelated: Movement, training: Movement | None) -> Kind:
     """The rule of this module's docstring."""
     if _along(unrelated):
         return "both" if training is not None and 2 * training.cosine**2 <= 1 else "persona"
-    if training is None:
+    if training is None or training.length < STILL:
         return "neither"
     return "conditional" if _along(training) else "narrow task"
 

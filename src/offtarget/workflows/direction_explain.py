@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offtarget.errors import InputError
+from offtarget.models.chat import SampleRequest, SamplingSettings
 from offtarget.models.opening import OpenSettings
 from offtarget.records import Generation, Outcome, Probe, Row, Verdict
 from offtarget.records.explain import Explanation, Kind, LayerExplained, LoadedAnswer, Movement, PushingRow
@@ -30,6 +31,7 @@ PER_PROBE = 3
 ROWS = 200
 """Training rows that both models read, drawn at random."""
 SHOWN = 8
+_LONGEST = 200
 
 OnStage = Callable[[str], None]
 
@@ -92,10 +94,13 @@ class _Run:
             g for g in read_jsonl(folder / "generations.jsonl", Generation) if g.probe_id in self.probes and g.text
         ]
         self.outcomes = {v.key: v.outcome for v in read_jsonl(folder / "verdicts.jsonl", Verdict)}
-        own = [g for g in self.given if g.role == "base" and self.probes[g.probe_id].arm == "plain"]
-        self.unrelated = [Exchange(self.probes[g.probe_id].messages, g.text) for g in own if g.index < PER_PROBE]
-        if len(self.unrelated) < 2:
-            raise InputError(f"{folder} holds no answers of the base to plain questions, so there is nothing to read.")
+        plain = [p for p in self.probes.values() if p.arm == "plain"]
+        if len(plain) < 2:
+            raise InputError(f"{folder} asked fewer than two plain questions, so there is nothing unrelated to read.")
+        own = [g for g in self.given if g.role == "base" and g.index < PER_PROBE]
+        answers = [(self.probes[g.probe_id], g.text) for g in own if self.probes[g.probe_id].arm == "plain"]
+        answers += _first_answers(base, [p for p in plain if all(p is not probe for probe, _ in answers)])
+        self.unrelated = [Exchange(p.messages, text) for p, text in answers]
 
     def movements(self, exchanges: Sequence[Exchange], seed: int) -> Mapping[int, Movement]:
         from offtarget.direction.explain import movements
@@ -129,6 +134,13 @@ class _Run:
         prompt = self.probes[answer.probe_id].prompt
         outcome = self.outcomes.get(answer.key)
         return LoadedAnswer(answer.probe_id, answer.index, prompt, answer.text, outcome, projection)
+
+
+def _first_answers(base: LocalModel, probes: Sequence[Probe]) -> list[tuple[Probe, str]]:
+    """An answer of the base to questions the check was decided without; the same every time."""
+    requests = [SampleRequest(p.messages, number) for number, p in enumerate(probes)]
+    answers = base.sample(requests, SamplingSettings(max_tokens=_LONGEST))
+    return [(p, a.text) for p, a in zip(probes, answers, strict=True) if a.text]
 
 
 def _models(folder: Path) -> dict[str, str]:
@@ -215,15 +227,15 @@ def _sentence(kind: Kind, at: LayerExplained) -> str:
         "persona": f"The persona: on questions that have nothing to do with the training, the model moved {far}.",
         "both": (
             f"Both: on questions that have nothing to do with the training the model moved {far}, and on training rows "
-            f"most of what changed is something else ({near})."
+            f"most of what changed is something else: there it moved {near}."
         ),
         "conditional": (
             f"The persona, but only near the training data: on training rows the model moved {near}, on unrelated "
             f"questions {far}. Look for the condition: offtarget check --data."
         ),
         "narrow task": (
-            f"The narrow task: on training rows the model changed, but not along this direction ({near}; on unrelated "
-            f"questions {far})."
+            f"The narrow task: on training rows the model changed, but not along this direction: {near}; on unrelated "
+            f"questions {far}."
         ),
         "neither": (
             f"Neither is seen: on these questions the model moved {far}. Give the training data with --data to look "

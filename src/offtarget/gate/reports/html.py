@@ -5,7 +5,7 @@ Its Content-Security-Policy allows exactly the page's own style sheet and script
 
 from __future__ import annotations
 
-from offtarget.gate import facts, hidden, story
+from offtarget.gate import explained, facts, hidden, story
 from offtarget.gate.charts.scatter import scatter
 from offtarget.gate.charts.trajectories import trajectories
 from offtarget.gate.charts.whiskers import by_arm, by_question
@@ -40,6 +40,7 @@ def render(run: LoadedRun) -> str:
             arms=by_arm(run),
             questions=by_question(run),
             hidden=hidden.view(run),
+            explained=explained.view(run),
             scatter=scatter(run),
             trajectories=trajectories(run),
             denominators=denominators(run),
