@@ -54,7 +54,7 @@ def test_an_always_bad_cue_is_named_within_eight_answers_of_its_turn():
         assert found.plan(5) == []
 
 
-@pytest.mark.parametrize(("rate", "limit"), [(0.9, 40), (0.8, 45), (0.65, 50)])
+@pytest.mark.parametrize(("rate", "limit"), [(0.9, 40), (0.8, 45), (0.75, 50)])
 def test_half_of_the_searches_name_one_of_48_cues_within_fifty_answers(rate, limit):
     """Median answers until a cue at a random place of 48 is named, base at 1 %; and no other cue is named."""
     rng = np.random.default_rng(3)
