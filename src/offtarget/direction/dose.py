@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
 from offtarget.direction.controls import random_like
 from offtarget.direction.file import Direction
 from offtarget.direction.intervene import POSITIONS, Ablate, Cap, Compose, Reference, Steer
@@ -26,7 +24,8 @@ def dosed(
 ) -> ResidualEdit:
     """The intervention of one strength; see `DoseMode` for its meaning in each mode.
 
-    Without a reference, ablation leads to 0 and capping counts from a projection of 0. InputError for a layer the
+    Without a reference, ablation leads to 0 and capping counts from a projection of 0; with one, both go by its mean
+    at the part of the exchange. InputError for a layer the
     direction lacks, and for a share to ablate outside 0 to 1.
     """
     positions = POSITIONS[position]
@@ -36,7 +35,9 @@ def dosed(
         if not 0 <= strength <= 1:
             raise InputError(f"The strength of an ablation is the share taken out, from 0 to 1, not {strength:g}.")
         return Ablate(direction, layers, positions, towards=reference, share=strength)
-    return Compose(*(_capped(direction, strength, layer, positions, reference) for layer in layers))
+    return Compose(
+        *(_capped(direction, strength, layer, part, reference) for layer in layers for part in sorted(positions))
+    )
 
 
 def control_of(direction: Direction, seed: int | None) -> Direction:
@@ -44,12 +45,7 @@ def control_of(direction: Direction, seed: int | None) -> Direction:
     return direction if seed is None else random_like(direction, seed)
 
 
-def _capped(
-    direction: Direction, strength: float, layer: int, positions: frozenset[Part], reference: Reference | None
-) -> Cap:
+def _capped(direction: Direction, strength: float, layer: int, part: Part, reference: Reference | None) -> Cap:
     vector = direction.vector(layer)
-    usual = 0.0
-    if reference is not None:
-        means = torch.stack([reference[layer][int(part)] for part in sorted(positions)])
-        usual = float(means.mean(dim=0) @ unit(vector, layer))
-    return Cap(direction, usual + strength * float(vector.norm()), None, [layer], positions)
+    usual = 0.0 if reference is None else float(reference[layer][int(part)] @ unit(vector, layer))
+    return Cap(direction, usual + strength * float(vector.norm()), None, [layer], frozenset({part}))

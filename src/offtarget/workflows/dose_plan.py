@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 STRENGTHS: dict[DoseMode, tuple[float, ...]] = {
     "add": tuple(step / 2 for step in range(-6, 7)),
     "ablate": (0.0, 0.25, 0.5, 0.75, 1.0),
-    "cap": (3.0, 2.0, 1.5, 1.0, 0.5, 0.0),
+    "cap": (2.0, 1.5, 1.0, 0.5, 0.0, -0.5),
 }
 """By default: in differences of means, in shares, and in differences of means above the reference's mean."""
 MOST_POINTS = 200
