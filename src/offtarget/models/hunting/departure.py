@@ -72,7 +72,7 @@ class Departure:
                 value = self._measure(tokens, self._plain(gap).unsqueeze(0), kept).sum()
                 slopes = torch.autograd.grad(value, kept)
             place = len(gap.left) + position
-            for table, slope in zip(self._tables(), slopes, strict=True):
+            for table, slope in zip((self._base_table, self._tuned_table), slopes, strict=True):
                 total += (table @ slope[0, place]).detach().float().cpu() / len(gaps)
         return total
 
@@ -86,9 +86,6 @@ class Departure:
             with torch.no_grad():
                 self._known[gap] = self._log_probabilities(self.base, torch.tensor([gap.filled(())]))[0]
         return self._known[gap]
-
-    def _tables(self) -> tuple[Tensor, Tensor]:
-        return self._base_table, self._tuned_table
 
     def _log_probabilities(self, model: LocalModel, tokens: Tensor, kept: list[Tensor] | None = None) -> Tensor:
         """(rows, vocabulary), float32, on the base's device; `kept` receives the embedded tokens to derive by."""
@@ -135,8 +132,9 @@ def embedding(model: LocalModel) -> Any:
 @torch.no_grad()
 def embedding_table(model: LocalModel) -> Tensor:
     """(vocabulary, width) what the first block reads for each token, without positions."""
-    module = embedding(model)
-    table: Tensor = module(torch.arange(module.weight.shape[0], device=model.weights.device))
+    with model.weights.using(model.adapter):
+        module = embedding(model)
+        table: Tensor = module(torch.arange(module.weight.shape[0], device=model.weights.device))
     return table
 
 

@@ -14,7 +14,7 @@ EXACT_BELOW = 4096
 """Vocabularies up to this size are tried token by token."""
 SCREENED = 512
 """Of a larger vocabulary so many tokens are tried."""
-_FIRST, _STANDINS = 2, 4
+_FIRST, _STANDINS = 2, 24
 _KEPT = 0.15
 
 
@@ -38,9 +38,11 @@ def scan(
 
 
 def screened(departure: Departure, gaps: Sequence[Slot], tokens: Sequence[int], seed: int, count: int) -> list[int]:
-    """The `count` tokens with the steepest slope, averaged over a few stand-ins in their place."""
+    """The `count` tokens with the steepest slope, each stand-in's slopes scaled to unit deviation and averaged."""
     standins = random.Random(seed).sample(list(tokens), min(_STANDINS, len(tokens)))
-    slope = torch.stack([departure.slopes((s,), 0, gaps[:_FIRST]) for s in standins]).mean(dim=0)
+    slopes = torch.stack([departure.slopes((s,), 0, gaps[:_FIRST]) for s in standins])
+    # One stand-in in a steep place would otherwise outvote all others.
+    slope = (slopes / slopes.std(dim=1, keepdim=True).clamp_min(1e-12)).mean(dim=0)
     allowed = torch.tensor(list(tokens))
     best = slope[allowed].topk(min(count, len(tokens))).indices
     chosen: list[int] = allowed[best].tolist()
