@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from offtarget import __version__
 from offtarget.direction.contrast import Contrast
 from offtarget.direction.file import Direction
 from offtarget.direction.pick import Trial, pick
@@ -32,6 +31,7 @@ class Source:
     judge: str | None = None
     notes: tuple[str, ...] = ()
     counts: Mapping[str, int] | None = None
+    made_by: str = ""
 
 
 def find_direction(
@@ -150,7 +150,7 @@ def _info(
         seed=source.seed,
         trait=source.trait,
         judge=source.judge,
-        made_by=__version__,
+        made_by=source.made_by,
         notes=source.notes,
         counts=dict(source.counts or {}),
     )

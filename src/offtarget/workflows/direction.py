@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from offtarget import __version__
 from offtarget.errors import InputError
 from offtarget.judge.protocol import Judge
 from offtarget.models.chat import SamplingSettings
@@ -91,6 +92,7 @@ def find(
         judge=judged.fingerprint if judged else None,
         notes=(_UNJUDGED,) if method == "trait" and judged is None else (),
         counts=sides.counts,
+        made_by=__version__,
     )
     done, total = 0, sum(len(side.exchanges) for side in sides.contrast.sides)
 
