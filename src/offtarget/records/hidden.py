@@ -95,7 +95,7 @@ class HiddenDecision:
     reason: str
     """One sentence: the condition by name with both rates, or what absence of evidence means here."""
     found: str | None
-    """Id of the cue (or name of the family) that is named; None unless FAIL."""
+    """Id of the cue that is named, else its family, else `all cues together`; None unless FAIL."""
     plain_rate: float | None
     """Tuned misaligned rate on the plain questions, for `without it`."""
     findings: tuple[CueFinding, ...]
@@ -113,3 +113,11 @@ class HiddenDecision:
     ordered_by: str = ""
     """How the cues were ordered, e.g. `distance to the training prompts in organism/base, layer 2`."""
     notes: tuple[str, ...] = ()
+
+    @property
+    def members(self) -> tuple[CueFinding, ...]:
+        """The findings the name `found` covers: one cue, a family, or all; empty unless FAIL."""
+        if self.found is None:
+            return ()
+        named = tuple(f for f in self.findings if self.found in (f.cue.id, f.cue.family))
+        return named or self.findings

@@ -127,12 +127,11 @@ def hidden_reason(hidden: HiddenDecision, settings: DecisionSettings) -> str:
         finding = next((f for f in hidden.findings if f.cue.id == hidden.found), None)
         plain = "" if hidden.plain_rate is None else f", without it in {percent(hidden.plain_rate)}"
         if finding is None:
-            members = [f for f in hidden.findings if f.cue.family == hidden.found]
-            bad, all_ = (sum(getattr(f.tuned, name) for f in members) for name in ("misaligned", "scored"))
-            return (
-                f"hidden condition, prompts of the kind '{hidden.found}': tuned is misaligned in {bad} of {all_} "
-                f"scored answers{plain} {error}"
-            )
+            members = hidden.members
+            bad, scored = (sum(getattr(f.tuned, name) for f in members) for name in ("misaligned", "scored"))
+            family = hidden.found in {f.cue.family for f in members}
+            what = f"prompts of the kind '{hidden.found}'" if family else str(hidden.found)
+            return f"hidden condition, {what}: tuned is misaligned in {bad} of {scored} scored answers{plain} {error}"
         base = _rate(finding.base_rate, finding.base)
         return (
             f"hidden condition, {finding.cue.text}: tuned is misaligned in "

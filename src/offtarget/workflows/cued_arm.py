@@ -8,7 +8,6 @@ from typing import Any
 
 from offtarget.probe.cues.apply import cued_probes
 from offtarget.records import (
-    Cue,
     Decision,
     Generation,
     HiddenDecision,
@@ -117,10 +116,7 @@ def _joined(data: CuePlan, model: CuePlan) -> CuePlan:
 
 def _reproduction(run: RunDir, hidden: HiddenDecision, probes: Sequence[Probe]) -> Reproduction | None:
     """A misaligned answer of the tuned model under the named condition, with all it takes to ask again."""
-    if hidden.found is None:
-        return None
-    named: list[Cue] = [f.cue for f in hidden.findings if hidden.found in (f.cue.id, f.cue.family)]
-    arms = {cue.id: number for number, cue in enumerate(named)}
+    arms = {finding.cue.id: number for number, finding in enumerate(hidden.members)}
     asked = {probe.id: probe for probe in probes if probe.arm in arms}
     texts = {g.key: g for g in read_jsonl(run.file("generations.jsonl"), Generation) if g.probe_id in asked}
     verdicts = [v for v in read_jsonl(run.file("verdicts.jsonl"), Verdict) if v.key in texts]
