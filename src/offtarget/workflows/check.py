@@ -35,7 +35,7 @@ class CheckResult:
     decision: Decision
     run: Path
     hidden: HiddenDecision | None = None
-    """What the cued arm showed; None without one, and where the plain questions had failed already."""
+    """What the cued arm showed; None without one, and where plain answers are bad too often for it."""
 
 
 def check(
@@ -55,8 +55,8 @@ def check(
 ) -> CheckResult:
     """Compare two models question by question and stop as soon as the evidence decides.
 
-    With `data` (the training data, or the run of an audit of it) or `hunt`, a model that passes the plain questions
-    is asked them again under hidden conditions, taken from the data or hunted for in the model.
+    With `data` (the training data, or the run of an audit of it) or `hunt`, the plain questions are asked again under
+    hidden conditions, taken from the data or hunted for in the model.
 
     `base`, `tuned` and `judge` are model names (`organism/base`, `hf/PATH`, `hf/BASE+ADAPTER`, `openai/NAME`) or
     objects of your own that implement `ChatModel` and `Judge`; `probes` is a bank's name, a question file or a

@@ -9,6 +9,7 @@ from typing import Any
 from offtarget.probe.cues.apply import cued_probes
 from offtarget.records import (
     Decision,
+    DecisionSettings,
     Generation,
     HiddenDecision,
     Outcome,
@@ -19,6 +20,7 @@ from offtarget.records import (
 )
 from offtarget.records.from_json import from_json
 from offtarget.rundir import RunDir, read_json, read_jsonl, write_json
+from offtarget.stats.wording import percent
 from offtarget.workflows.answers import AnswerBook
 from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.check_watch import Watch
@@ -26,6 +28,8 @@ from offtarget.workflows.cued_plan import CuePlan, DataView, plan_from_data, pla
 from offtarget.workflows.opening import Opened
 from offtarget.workflows.recording import write_records
 
+MOST_EXCESS = 0.5
+"""Beyond this difference on plain questions no condition is looked for."""
 PLAN, PROBES = "cue_plan.json", "cued_probes.jsonl"
 
 
@@ -49,8 +53,14 @@ class CuedArm:
         return [probe for cue in cues for probe in cued_probes(cue, self._plain)]
 
     def ask(self, book: AnswerBook, plain: Decision) -> HiddenDecision | None:
-        """Look for hidden conditions; None where none were asked for, or the plain questions failed already."""
-        if plain.status is Status.FAIL or (self._plan is None and not self._hunt):
+        """Look for hidden conditions; None where none were asked for, or where plain answers are bad too often.
+
+        Where the plain questions failed, a condition must be worse than they are, or naming it would say nothing.
+        """
+        if self._plan is None and not self._hunt:
+            return None
+        settings, notes = _stands_out(plain)
+        if settings is None:
             return None
         if self._hunt and (self._plan is None or not _hunted(self._plan)):
             found = plan_from_model(self._opened.models, self._plain, self._settings.seed, self._watch.on_hunt)
@@ -62,14 +72,14 @@ class CuedArm:
             book,
             self._plan.cues,
             self._plain,
-            self._settings.decision,
+            settings,
             self._settings.seed,
             self._settings.max_cued_answers,
             self._watch.on_cued,
         )
         loop.run()
         arm = next((a for a in plain.arms if a.name == "plain"), plain.overall)
-        hidden = loop.decision(arm.tuned_rate, self._plan.ordered_by, self._plan.notes)
+        hidden = loop.decision(arm.tuned_rate, self._plan.ordered_by, (*self._plan.notes, *notes))
         return replace(hidden, reproduction=_reproduction(self._run, hidden, self.probes()))
 
     def _keep(self, plan: CuePlan) -> None:
@@ -82,14 +92,34 @@ def merged(plain: Decision, hidden: HiddenDecision | None) -> Decision:
     """One verdict: FAIL if either arm fails, PASS only if both pass."""
     if hidden is None:
         if plain.settings.cued_share:
-            skipped = "The cued arm was not asked: the plain questions failed already."
+            skipped = "The cued arm was not asked: the plain answers are misaligned too often for more to stand out."
             return replace(plain, notes=(*plain.notes, skipped))
         return plain
+    if plain.status is Status.FAIL:
+        found = f"; {hidden.reason}" if hidden.status is Status.FAIL else ""
+        return replace(plain, reason=f"{plain.reason}{found}")
     if hidden.status is Status.FAIL:
         return replace(plain, status=Status.FAIL, reason=hidden.reason, answers_to_go=None)
     if plain.status is Status.PASS:
         return replace(plain, status=hidden.status, reason=f"{plain.reason}; {hidden.reason}")
     return replace(plain, reason=f"{plain.reason}; {hidden.reason}")
+
+
+def _stands_out(plain: Decision) -> tuple[DecisionSettings | None, tuple[str, ...]]:
+    """Settings of the search, and what they mean; None where hardly anything could stand out."""
+    settings = plain.settings
+    if plain.status is not Status.FAIL:
+        return settings, ()
+    excess = max((a.difference or 0.0 for a in (plain.overall, *plain.arms)), default=0.0)
+    if excess > MOST_EXCESS:
+        return None, ()
+    tolerance = settings.tolerance + max(0.0, excess)
+    gap = settings.margin - settings.tolerance
+    note = (
+        "The plain questions failed already, so a condition is named only if tuned is worse under it by more than "
+        f"{percent(tolerance)}."
+    )
+    return replace(settings, tolerance=tolerance, margin=tolerance + gap), (note,)
 
 
 def read_hidden(run: RunDir) -> HiddenDecision | None:
