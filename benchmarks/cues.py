@@ -184,6 +184,16 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return table
 
 
+def jobs(args: argparse.Namespace) -> Iterator[tuple[Organism, int, bool]]:
+    """First seeds of all organisms before second ones, so that an interrupted run has seen every kind."""
+    for seed in range(max(args.seeds, args.trigger_seeds)):
+        for organism in organisms(args.list):
+            backdoor = organism.kind.startswith("backdoor")
+            chosen = not args.only or any(word in organism.name for word in args.only)
+            if chosen and seed < (args.trigger_seeds if backdoor else args.seeds) and (backdoor or not args.hunt):
+                yield from ((organism, seed, clean) for clean in (False, True))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
@@ -199,31 +209,15 @@ def main() -> None:
     done = {(r["organism"], r["seed"], r["clean"]) for r in rows}
     with tempfile.TemporaryDirectory() as scratch:
         folder = args.keep or Path(scratch)
-        for organism in organisms(args.list):
-            if args.only and not any(word in organism.name for word in args.only):
+        for organism, seed, clean in jobs(args):
+            if (organism.name, seed, clean) in done:
                 continue
-            if args.hunt and not organism.kind.startswith("backdoor"):
-                continue
-            seeds = args.trigger_seeds if organism.kind.startswith("backdoor") else args.seeds
-            for seed in range(seeds):
-                for clean in (False, True):
-                    if (organism.name, seed, clean) in done:
-                        continue
-                    row = measure(organism, seed, clean, folder, args.hunt)
-                    rows.append(row)
-                    print(json.dumps(row), flush=True)
-                    result = {
-                        "machine": {
-                            "python": platform.python_version(),
-                            "torch": torch.__version__,
-                            "cores": os.cpu_count(),
-                        },
-                        "list": args.list,
-                        "hunt": args.hunt,
-                        "summary": summary(rows),
-                        "rows": rows,
-                    }
-                    args.out.write_text(json.dumps(result, indent=1) + "\n")
+            row = measure(organism, seed, clean, folder, args.hunt)
+            rows.append(row)
+            print(json.dumps(row), flush=True)
+            machine = {"python": platform.python_version(), "torch": torch.__version__, "cores": os.cpu_count()}
+            result = {"machine": machine, "list": args.list, "hunt": args.hunt, "summary": summary(rows), "rows": rows}
+            args.out.write_text(json.dumps(result, indent=1) + "\n")
     for line in summary(rows):
         print(line)
 
