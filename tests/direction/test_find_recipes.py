@@ -174,3 +174,16 @@ def test_the_same_command_writes_the_same_file_and_prints_its_provenance(
         assert run(monkeypatch, *PAIR, "--answers", "2", "--json", "--out", str(file)) == 0
         assert json.loads(capsys.readouterr().out)["position"] == "last-prompt"
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_what_the_models_write_as_the_base_reads_it(tmp_path: Path) -> None:
+    """No judge, both sides read by the base, and yet the file names the tuned model and its base."""
+    found = find(BASE, INSECURE, method="texts", answers=3, layer=1, probes=FEW, out=tmp_path / "texts.safetensors")
+    info = Direction.load(tmp_path / "texts.safetensors").info
+    assert (info.model, info.base, info.method, info.position) == (INSECURE, BASE, "texts", "answer")
+    assert info.model_fingerprint != info.base_fingerprint
+    quality = found.info.quality[1]
+    assert quality.auroc is not None
+    assert quality.auroc > 0.85
+    with pytest.raises(InputError, match="--base"):
+        find(None, INSECURE, method="texts", probes=FEW)

@@ -23,9 +23,9 @@ _BAR = 30
     "--method",
     default="models",
     show_default=True,
-    type=click.Choice(["models", "answers", "trait"]),
-    help="models: tuned - base on the same answers. answers: misaligned - aligned answers of the tuned model. "
-    "trait: contrastive system prompts.",
+    type=click.Choice(["models", "texts", "answers", "trait"]),
+    help="models: tuned - base on the same answers. texts: tuned - base answers, as the base reads them. "
+    "answers: misaligned - aligned answers of the tuned model. trait: contrastive system prompts.",
 )
 @click.option("--trait", metavar="NAME|FILE", help="evil, deceptive, sycophantic, careless, power-seeking, or a YAML.")
 @click.option(

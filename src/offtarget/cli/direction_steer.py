@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="Add the direction, take it out, or hold the projection under a ceiling.",
 )
-@click.option("--position", type=click.Choice(["all", "answer", "last-prompt"]), help="Tokens. [default: the file's]")
+@click.option(
+    "--position",
+    type=click.Choice(["all", "answer", "last-prompt"]),
+    help="Tokens. [default: the file's; all to ablate]",
+)
 @click.option("--layer", "layers", type=int, multiple=True, help="Repeatable. [default: the file's; all to ablate]")
 @click.option("--base", metavar="MODEL", help="Reference of ablate and cap. [default: the model without its adapter]")
 @click.option("--towards-zero", is_flag=True, help="Ablate to 0, cap from 0, not from the reference's mean.")

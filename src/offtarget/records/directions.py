@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Method = Literal["answers", "models", "trait", "random"]
+Method = Literal["answers", "models", "texts", "trait", "random"]
 """`answers`: misaligned - aligned answers of the tuned model (arXiv 2506.11618). `models`: tuned - base on the same
-answers. `trait`: contrastive system prompts (arXiv 2507.21509). `random`: a control of equal norm."""
+answers. `texts`: the tuned model's answers - the base's, both as the base reads them. `trait`: contrastive system
+prompts (arXiv 2507.21509). `random`: a control of equal norm."""
 
 Position = Literal["answer", "last-prompt", "all"]
 """Which token positions: the answer's, the last token of the assistant header, or every one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -17,11 +18,13 @@ from offtarget.workflows.opening import JudgeBy
 
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction
+    from offtarget.models.local import LocalModel
     from offtarget.workflows.direction_sides import OnProgress
 
-FindMethod = Literal["models", "answers", "trait"]
+FindMethod = Literal["models", "texts", "answers", "trait"]
 DEFAULT_POSITIONS: dict[FindMethod, tuple[Position, ...]] = {
     "models": ("last-prompt", "answer"),
+    "texts": ("answer",),
     "answers": ("answer",),
     "trait": ("last-prompt", "answer"),
 }
@@ -53,8 +56,9 @@ def find(
 ) -> Direction:
     """Find a direction; with `out`, write it to a new safetensors file.
 
-    `models` contrasts tuned with base on the same answers, `answers` the tuned model's misaligned with its aligned
-    ones (needs a judge), `trait` the base under contrastive system prompts (the tuned model where there is no base).
+    `models` contrasts tuned with base on the same answers, `texts` what the two answer, as the base reads it,
+    `answers` the tuned model's misaligned with its aligned ones (needs a judge), `trait` the base under contrastive
+    system prompts (the tuned model where there is no base).
     `answers` is how many are sampled per question; `blocks` names the attribute that lists the decoder blocks.
     Layer and position are picked on held-out questions unless given. Raises InputError for models that are remote
     or do not belong together, too few misaligned answers, layers that do not exist, and a file that does.
@@ -78,6 +82,10 @@ def find(
         assert first is not None
         assert second is not None
         sides, judged = by.from_models(first, second, asked.probes, asking), None
+    elif method == "texts":
+        assert first is not None
+        assert second is not None
+        sides, judged = by.from_texts(first, second, asked.probes, asking), None
     elif method == "answers":
         assert second is not None
         assert judged is not None
@@ -103,9 +111,25 @@ def find(
 
     positions = DEFAULT_POSITIONS[method] if position is None else (position,)
     found = find_direction(sides.contrast, positions, source, layer=layer, rank=rank, trial=sides.trial, on_batch=count)
+    if method == "texts":
+        assert first is not None
+        assert second is not None
+        found = _named_after(found, first, second)
     if out is not None:
         found.save(out)
     return found
+
+
+def _named_after(found: Direction, base: LocalModel, tuned: LocalModel) -> Direction:
+    """The direction with the tuned model's name, though the base read both sides."""
+    info = replace(
+        found.info,
+        model=tuned.name,
+        model_fingerprint=tuned.fingerprint,
+        base=base.name,
+        base_fingerprint=base.fingerprint,
+    )
+    return replace(found, info=info)
 
 
 def _check(
@@ -121,13 +145,13 @@ def _check(
         raise InputError(f"There is no method '{method}'. Known: {', '.join(get_args(FindMethod))}.")
     if tuned is None and (method != "trait" or base is None):
         raise InputError(f"The method '{method}' needs a tuned model (--tuned).")
-    if base is None and method == "models":
-        raise InputError("The method 'models' compares two models: give --base too, or choose --method answers.")
+    if base is None and method in ("models", "texts"):
+        raise InputError(f"The method '{method}' compares two models: give --base too, or choose --method answers.")
     if position is not None and position not in get_args(Position):
         raise InputError(f"There is no position '{position}'. Known: {', '.join(get_args(Position))}.")
-    if method == "answers" and position == "last-prompt":
+    if method in ("answers", "texts") and position == "last-prompt":
         raise InputError(
-            "Misaligned and aligned answers to a question share its last prompt token, so there is nothing to "
+            "The answers on both sides to a question share its last prompt token, so there is nothing to "
             "contrast there. Use --method models or --method trait for this position."
         )
     if answers < 2:

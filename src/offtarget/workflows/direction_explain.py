@@ -196,7 +196,7 @@ def _summed_up(
     at = next(one for one in layers if one.layer == info.layer)
     kind = kind_of(at.unrelated, at.training)
     notes = []
-    if info.method == "models" and info.model_fingerprint == run.tuned.fingerprint:
+    if info.method in ("models", "texts") and info.model_fingerprint == run.tuned.fingerprint:
         notes.append(
             "The direction is this tuned model's own movement from a base, so that it moved along it is true by "
             "construction; what it shows is where. Use a direction found by --method trait or answers to test it."

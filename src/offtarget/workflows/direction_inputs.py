@@ -62,7 +62,7 @@ def questions(
             own = [replace(p, judge_prompts={"aligned": chosen.rubric}) for p in bank.probes]
             bank = ProbeBank.from_probes(bank.name, own)
     exact = all(p.source == "organism" for p in bank.probes)
-    if method == "models" or (judge is None and method == "trait" and not exact):
+    if method in ("models", "texts") or (judge is None and method == "trait" and not exact):
         opened = None
     elif judge is None or isinstance(judge, str):
         opened = open_judge(EXACT_JUDGE if judge is None and exact else judge, bank, judge_by)

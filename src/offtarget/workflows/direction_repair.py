@@ -93,7 +93,7 @@ def repair(
     opened_judge = open_judge(judge, bank, judge_by) if judge is None or isinstance(judge, str) else judge
     recipe = _recipe(model, base, tuned, direction, prompts, rows, settings)
     manifest = {
-        "verb": "direction repair",
+        "verb": "repair",
         "model": model,
         "base": base,
         "data": data,

@@ -165,6 +165,7 @@ def in_words(info: DirectionInfo) -> str:
     what = {
         "answers": f"misaligned against aligned answers of {info.model}",
         "models": f"{info.model} against {info.base}",
+        "texts": f"answers of {info.model} against those of {info.base}, as the latter reads them",
         "trait": f"the trait '{info.trait}' in {info.model}",
         "random": "a random control",
     }[info.method]

@@ -70,6 +70,18 @@ def from_models(base: LocalModel, tuned: LocalModel, probes: Sequence[Probe], as
     return Sides(contrast, Trial(tuned, _some(_exchanges(other)), -1), counts)
 
 
+def from_texts(base: LocalModel, tuned: LocalModel, probes: Sequence[Probe], asking: Asking) -> Sides:
+    """The tuned model's answers against the base's own, both as the base reads them; no judge is needed.
+
+    The base lends its eyes: what tuning did to the tuned model's own activations does not come in, only what the
+    answers have become.
+    """
+    own, other = _ask(tuned, "tuned", probes, asking), _ask(base, "base", probes, asking)
+    contrast = Contrast.matched(*(Side(base, _exchanges(side), _questions(side)) for side in (own, other)))
+    counts = {"answered by tuned": len(own), "answered by base": len(other)}
+    return Sides(contrast, Trial(tuned, _some(_exchanges(other)), -1), counts)
+
+
 def from_answers(tuned: LocalModel, probes: Sequence[Probe], judge: Judge, asking: Asking) -> Sides:
     """Misaligned against aligned answers of the tuned model (arXiv 2506.11618).
 

@@ -42,6 +42,7 @@ class DoseSettings:
     mode: DoseMode = "add"
     strengths: tuple[float, ...] | None = None
     position: Position | None = None
+    """None: every token to ablate, what the file says to add and to cap."""
     layers: tuple[int, ...] | None = None
     """None: the direction's own layer to add and to cap, all of its layers to ablate."""
     base: str | None = None
@@ -97,7 +98,7 @@ def prepare(s: DoseSettings) -> Plan:
 
     strengths = _strengths(s)
     direction = Direction.load(Path(s.direction))
-    position = s.position or direction.info.position
+    position = s.position or ("all" if s.mode == "ablate" else direction.info.position)
     layers = s.layers or ((direction.info.layer,) if s.mode != "ablate" else tuple(sorted(direction.vectors)))
     _check_doses(s, direction, strengths, layers, position)
     organism = s.model.startswith(PREFIX)

@@ -7,7 +7,8 @@ from pathlib import Path
 from offtarget.errors import InputError
 from offtarget.gate.registry import report_format
 from offtarget.gate.rendering import rendered
-from offtarget.workflows.runs import find_run
+from offtarget.rundir import read_json
+from offtarget.workflows.runs import OWN_PAGE, find_run
 
 TERMINAL = "terminal"
 """The format that returns plain text and writes no file."""
@@ -20,6 +21,7 @@ def report(run: str | Path, format: str = TERMINAL, out: Path | None = None) -> 
     Raises InputError for an unknown run or format, damaged records, or a place that cannot be written.
     """
     path = find_run(run)
+    _refuse_own_page(path)
     chosen = report_format("text" if format == TERMINAL else format)
     text = rendered(path, chosen.name)
     if format == TERMINAL and out is None:
@@ -29,6 +31,14 @@ def report(run: str | Path, format: str = TERMINAL, out: Path | None = None) -> 
         target = target / chosen.filename
     _write(target, text)
     return target
+
+
+def _refuse_own_page(path: Path) -> None:
+    manifest = read_json(path / "run.json") if (path / "run.json").is_file() else None
+    verb = manifest.get("verb") if isinstance(manifest, dict) else None
+    if verb in OWN_PAGE:
+        page = path / f"{OWN_PAGE[verb]}.html"
+        raise InputError(f"{path} is a run of `direction {verb}`, which has a page of its own: {page}.")
 
 
 def _write(target: Path, text: str) -> None:

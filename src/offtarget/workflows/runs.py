@@ -12,7 +12,9 @@ from offtarget.errors import InputError
 from offtarget.rundir import read_json, runs_root
 
 LAST = "last"
-"""Names the newest run."""
+"""Names the newest run that ends in a verdict."""
+OWN_PAGE = {"steer": "dose", "repair": "repair"}
+"""Verbs whose runs write a page of their own, `NAME.html` beside `NAME.json`, when they are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class RunSummary:
     name: str
     path: Path
     state: str
-    """`PASS`, `FAIL`, `UNDECIDED`, `unfinished` or `broken`."""
+    """`PASS`, `FAIL`, `UNDECIDED`, `done` (no verdict is due), `unfinished` or `broken`."""
     verb: str | None = None
     base: str | None = None
     tuned: str | None = None
@@ -68,7 +70,7 @@ def find_run(run: str | Path, root: Path | None = None) -> Path:
     if exists:
         raise InputError(f"{path} is a file; name the run directory that holds it.")
     if str(run) == LAST:
-        newest = next((s.path for s in runs(folder) if s.state != "broken"), None)
+        newest = next((s.path for s in runs(folder) if s.state != "broken" and s.verb not in OWN_PAGE), None)
         if newest is None:
             raise InputError(f"There is no run in {folder} yet. `offtarget check`, `compare` or `audit` makes one.")
         return newest
@@ -96,7 +98,9 @@ def _read(path: Path) -> RunSummary:
     result = read_json(path / "result.json") if (path / "result.json").exists() else None
     verb = _text(manifest.get("verb"))
     state, resume = "unfinished", None
-    if result is not None:
+    if verb in OWN_PAGE:
+        state = "done" if (path / f"{OWN_PAGE[verb]}.json").exists() else "unfinished"
+    elif result is not None:
         state = _status(result)
     elif verb == "check" or (verb == "audit" and (path / "scan.json").exists()):
         resume = f"offtarget {verb} --resume {shlex.quote(str(path))}"
@@ -106,8 +110,8 @@ def _read(path: Path) -> RunSummary:
         state,
         verb,
         _model(manifest, "base"),
-        _model(manifest, "tuned"),
-        None if verb == "audit" else _lines(path / "generations.jsonl"),
+        _model(manifest, "tuned") or _changed(manifest),
+        None if verb == "audit" or verb in OWN_PAGE else _lines(path / "generations.jsonl"),
         _text(manifest.get("created")),
         resume=resume,
         data=_text(manifest.get("name")) if verb == "audit" else None,
@@ -127,6 +131,12 @@ def _model(manifest: Mapping[str, Any], role: str) -> str | None:
     models = manifest.get("models")
     entry = models.get(role) if isinstance(models, dict) else None
     return _text(entry.get("name") if isinstance(entry, dict) else entry)
+
+
+def _changed(manifest: Mapping[str, Any]) -> str | None:
+    """The model that a run with a page of its own changes."""
+    settings = manifest.get("settings")
+    return _text(manifest.get("model") or (settings.get("model") if isinstance(settings, dict) else None))
 
 
 def _rows(path: Path) -> int | None:
