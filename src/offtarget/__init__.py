@@ -14,11 +14,18 @@ if TYPE_CHECKING:
     from offtarget.workflows.check_loop import CheckSettings
     from offtarget.workflows.check_watch import Watch
     from offtarget.workflows.compare import compare
+    from offtarget.workflows.direction import find as find_direction
+    from offtarget.workflows.direction_explain import explain
+    from offtarget.workflows.direction_measure import measure_model
+    from offtarget.workflows.direction_repair import repair
+    from offtarget.workflows.direction_screen import measure_rows
+    from offtarget.workflows.direction_steer import steer
     from offtarget.workflows.report import report
     from offtarget.workflows.runs import runs
 
 __version__ = "0.1.0"
 
+# Name -> module of `offtarget.workflows`, and after a colon the name there where it is another.
 _HOMES = {
     "AuditResult": "audit",
     "audit_data": "audit",
@@ -28,6 +35,12 @@ _HOMES = {
     "resume": "check",
     "Watch": "check_watch",
     "compare": "compare",
+    "explain": "direction_explain",
+    "find_direction": "direction:find",
+    "measure_model": "direction_measure",
+    "measure_rows": "direction_screen",
+    "repair": "direction_repair",
+    "steer": "direction_steer",
     "report": "report",
     "runs": "runs",
 }
@@ -41,13 +54,20 @@ __all__ = [
     "audit_data",
     "check",
     "compare",
+    "explain",
+    "find_direction",
+    "measure_model",
+    "measure_rows",
+    "repair",
     "report",
     "resume",
     "runs",
+    "steer",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'offtarget' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"offtarget.workflows.{_HOMES[name]}"), name)
+    module, _, other = _HOMES[name].partition(":")
+    return getattr(importlib.import_module(f"offtarget.workflows.{module}"), other or name)

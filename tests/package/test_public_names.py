@@ -22,9 +22,15 @@ PUBLIC = [
     "audit_data",
     "check",
     "compare",
+    "explain",
+    "find_direction",
+    "measure_model",
+    "measure_rows",
+    "repair",
     "report",
     "resume",
     "runs",
+    "steer",
 ]
 
 
