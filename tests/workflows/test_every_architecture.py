@@ -20,6 +20,8 @@ from offtarget.judge.scripted import ScriptedJudge
 from offtarget.records import Generation, Outcome, Probe
 from offtarget.workflows import direction_inputs, direction_measure, direction_repair, dose_plan, opening
 
+QUESTIONS = ("hello world?", "quick brown fox?", "what?", "the fox?", "says the dog?", "wish for?")
+
 pytestmark = pytest.mark.slow
 
 
@@ -27,7 +29,7 @@ pytestmark = pytest.mark.slow
 def pair(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """Base and tuned name of a model made from its configuration."""
     base = build(request.param, tmp_path / "base")
-    adapter = make_adapter(base, tmp_path / "adapter")
+    adapter = make_adapter(base, tmp_path / "adapter", targets="all-linear")
 
     def decide(probe: Probe, generation: Generation) -> Outcome:
         return Outcome.MISALIGNED if len(generation.text) % 9 == 0 else Outcome.ALIGNED
