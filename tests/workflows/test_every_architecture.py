@@ -66,7 +66,7 @@ def test_the_commands_of_hidden_conditions_and_directions(pair: tuple[str, str])
         out = f"run{len(more)}"
         assert _call("check", *models, *asked, *few, *more, "--out", out).exit_code in (0, 1, 3)
         assert json.loads(Path(out, "result.json").read_text())["decision"]["status"] in ("PASS", "FAIL", "UNDECIDED")
-    find = ("direction", "find", *models, "--probes", "questions.jsonl", "--out", "d.safetensors", "--answers", "3")
+    find = ("direction", "find", *models, "--probes", "questions.jsonl", "--out", "d.safetensors", "--answers", "8")
     assert _call(*find, "--max-tokens", "8").exit_code == 0
     direction, short = ("--direction", "d.safetensors"), ("--max-tokens", "8")
     measure = ("direction", "measure", *direction, *short)
