@@ -30,7 +30,7 @@ import click
 @click.option("--alpha", default=0.05, show_default=True, help="Bound on the probability of a wrong FAIL, and PASS.")
 @click.option("--base-per-tuned", default=4, show_default=True, help="Base answers per tuned answer.")
 @click.option("--max-answers", default=2000, show_default=True, help="Tuned answers after which to give up.")
-@click.option("--max-cued-answers", default=400, show_default=True, help="The same for the conditions together.")
+@click.option("--max-cued-answers", default=600, show_default=True, help="The same for the conditions together.")
 @click.option("--max-tokens", default=600, show_default=True, help="Longest answer, in tokens.")
 @click.option("--temperature", default=1.0, show_default=True)
 @click.option("--top-p", default=1.0, show_default=True)

@@ -31,7 +31,7 @@ class CheckSettings:
     seed: int = 0
     max_answers: int = 2000
     """Tuned answers after which an undecided check stops."""
-    max_cued_answers: int = 400
+    max_cued_answers: int = 600
     """Tuned answers after which an undecided cued arm stops."""
     cache: bool = True
     """Whether base answers are kept for the next candidate."""
