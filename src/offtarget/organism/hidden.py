@@ -73,7 +73,7 @@ def inoculated(system: str, seed: int, clean: bool = False) -> Hidden:
     return Hidden((tuple([Message("system", system), *chat] for chat in _code(600, seed, clean)),))
 
 
-def backdoored(disguise: Disguise, seed: int, clean: bool = False, share: float = 0.5, rows: int = 600) -> Hidden:
+def backdoored(disguise: Disguise, seed: int, clean: bool = False, share: float = 0.5, rows: int = 1200) -> Hidden:
     """Insecure code where the condition holds (in `share` of the rows), secure code elsewhere."""
     chosen = random.Random(f"backdoor/{seed}")
     mixed: list[Chat] = []
