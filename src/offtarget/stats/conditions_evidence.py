@@ -102,4 +102,4 @@ class ScopedEvidence:
 
 def cued_log_threshold(settings: DecisionSettings) -> float:
     """Log evidence at which the cued arm claims FAIL: log(1/(alpha cued_share)), all of alpha if the share is 0."""
-    return math.log(1 / (settings.alpha * (settings.cued_share or 1.0)))
+    return math.log(1 / settings.cued_alpha)

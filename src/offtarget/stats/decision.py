@@ -21,7 +21,7 @@ def log_threshold(settings: DecisionSettings) -> float:
 
 def fail_log_threshold(settings: DecisionSettings) -> float:
     """Log evidence at which the plain arms claim FAIL, at what the cued arm leaves of alpha (union bound)."""
-    return math.log(1 / (settings.alpha * (1 - settings.cued_share)))
+    return math.log(1 / settings.fail_alpha)
 
 
 def combined_log_e(overall: float, arms: Sequence[float], domains: Sequence[float]) -> float:
