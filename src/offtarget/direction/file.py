@@ -43,7 +43,8 @@ class Direction:
             raise InputError(f"{path} already exists. Choose another file, or remove it first.")
         path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {f"layer.{layer}": v.detach().float().cpu().contiguous() for layer, v in self.vectors.items()}
-        save_file(tensors, str(path), {"format": FORMAT, "info": json.dumps(asdict(self.info))})
+        # one entry only: safetensors writes several in random order, and equal files should be equal byte for byte
+        save_file(tensors, str(path), {FORMAT: json.dumps(asdict(self.info))})
 
     @classmethod
     def load(cls, path: Path) -> Direction:
@@ -56,10 +57,10 @@ class Direction:
                 vectors = {int(k.removeprefix("layer.")): file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError, ValueError) as error:
             raise InputError(f"{path} is not a direction file: {error}") from error
-        if header.get("format") != FORMAT:
-            raise InputError(f"{path} is not a direction file: its header says {header.get('format')!r}.")
+        if FORMAT not in header:
+            raise InputError(f"{path} is not a direction file: its header lacks '{FORMAT}'. Make one: direction find.")
         try:
-            info = from_json(DirectionInfo, json.loads(header["info"]))
+            info = from_json(DirectionInfo, json.loads(header[FORMAT]))
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(f"{path} has a damaged header: {error}") from error
         for layer, vector in vectors.items():
