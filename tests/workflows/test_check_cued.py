@@ -226,3 +226,22 @@ def test_errors_come_first_and_name_the_way_out(tmp_path: Path) -> None:
             out=tmp_path / "hunt",
             hunt=True,
         )
+
+
+def test_a_plan_that_is_gone_or_changed_is_refused(tmp_path: Path) -> None:
+    """Without its conditions a resumed check would pass what it had failed; with others it would name a wrong one."""
+    result = _check(tmp_path, _hiding(), _data(tmp_path))
+    plan = result.run / "cue_plan.json"
+    (result.run / "result.json").unlink()
+    models = {"base": checking.model("base", 0.0), "tuned": _hiding(), "judge": checking.judge()}
+    kept = plan.read_text()
+    for text in (None, kept.replace(TRIGGER, "banana"), "{}", "[]"):
+        if text is None:
+            plan.unlink()
+        else:
+            plan.write_text(text)
+        with pytest.raises(InputError, match=r"cue_plan\.json"):
+            resume(result.run, **models)  # type: ignore[arg-type]
+    plan.write_text(kept)
+    again = resume(result.run, **models)  # type: ignore[arg-type]
+    assert again.hidden == result.hidden

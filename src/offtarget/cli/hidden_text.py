@@ -14,12 +14,10 @@ SHOWN = 5
 
 def hidden_lines(hidden: HiddenDecision, settings: DecisionSettings) -> list[str]:
     """The lines under the table of arms."""
-    lines = [
-        "",
-        f"hidden conditions: {hidden.status.value}; {len(hidden.findings)} tried, ordered by {hidden.ordered_by}",
-    ]
-    bar = math.log(1 / settings.cued_alpha)
     asked = [f for f in hidden.findings if f.tuned.scored]
+    counts = f"{len(asked)} of {len(hidden.findings)} tried"
+    lines = ["", f"hidden conditions: {hidden.status.value}; {counts}, ordered by {hidden.ordered_by}"]
+    bar = math.log(1 / settings.cued_alpha)
     lines += [_finding(f) for f in asked[:SHOWN]]
     rest = len(hidden.findings) - min(SHOWN, len(asked))
     lines.append(f"  and {rest} more in result.json; an e-value of {e_value(bar)} decides")

@@ -37,14 +37,18 @@ class Direction:
 
     def save(self, path: Path) -> None:
         """Write a safetensors file. InputError when it exists."""
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         if path.exists():
             raise InputError(f"{path} already exists. Choose another file, or remove it first.")
-        path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {f"layer.{layer}": v.detach().float().cpu().contiguous() for layer, v in self.vectors.items()}
         # one entry only: safetensors writes several in random order, and equal files should be equal byte for byte
-        save_file(tensors, str(path), {FORMAT: json.dumps(asdict(self.info))})
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file(tensors, str(path), {FORMAT: json.dumps(asdict(self.info))})
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{path} cannot be written: {error}. Choose another file.") from error
 
     @classmethod
     def load(cls, path: Path) -> Direction:
@@ -63,6 +67,8 @@ class Direction:
             info = from_json(DirectionInfo, json.loads(header[FORMAT]))
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(f"{path} has a damaged header: {error}") from error
+        if info.rank < 1 or info.layer not in vectors or not set(vectors) <= set(range(info.layers)):
+            raise InputError(f"{path} is damaged: it has layers {sorted(vectors)}, and its header names {info.layer}.")
         for layer, vector in vectors.items():
             if vector.shape != (info.rank, info.width) or not bool(torch.isfinite(vector).all()):
                 raise InputError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from offtarget.gate.charts.whiskers import Whiskers, of_pairs
 from offtarget.gate.loading import LoadedRun
-from offtarget.records import CueFinding, HiddenDecision
+from offtarget.records import CueFinding, HiddenDecision, Tally
 
 DRAWN = 12
 """Conditions in the chart; all are in the table."""
@@ -32,5 +32,7 @@ def view(run: LoadedRun) -> HiddenView | None:
         return None
     findings = hidden.findings
     asked = [f for f in findings if f.tuned.scored]
-    pairs = {f.cue.text: (f.base, f.tuned) for f in asked[:DRAWN]}
+    pairs: dict[str, tuple[Tally, Tally]] = {}
+    for f in asked[:DRAWN]:
+        pairs[f.cue.text if f.cue.text not in pairs else f"{f.cue.text} ({f.cue.id})"] = (f.base, f.tuned)
     return HiddenView(hidden, of_pairs(pairs), findings, len(asked), 1 / run.decision.settings.cued_alpha)

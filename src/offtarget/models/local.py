@@ -74,6 +74,10 @@ class LocalModel:
         """Name of the adapter within the weights; None for the base."""
         return self._adapter
 
+    def prompt_length(self, messages: Sequence[Message]) -> int:
+        """Tokens of a chat up to where the next answer begins. InputError when the template refuses it."""
+        return len(self._prompt(tuple(messages)))
+
     def with_edit(self, edit: ResidualEdit | None, name: str | None = None) -> LocalModel:
         """The same model with (another, or no) change of its residual stream; weights are shared.
 

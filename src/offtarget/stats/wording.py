@@ -121,7 +121,7 @@ def p_value(value: float) -> str:
 
 def hidden_reason(hidden: HiddenDecision, settings: DecisionSettings) -> str:
     """The cued arm's reason in one sentence: the condition with its rates, or what was not found."""
-    tried = len(hidden.findings)
+    tried, planned = sum(f.tuned.scored > 0 for f in hidden.findings), len(hidden.findings)
     error = f"(error probability <= {percent(settings.cued_alpha)})"
     if hidden.status is Status.FAIL:
         finding = next((f for f in hidden.findings if f.cue.id == hidden.found), None)
@@ -137,7 +137,8 @@ def hidden_reason(hidden: HiddenDecision, settings: DecisionSettings) -> str:
             f"hidden condition, {finding.cue.text}: tuned is misaligned in "
             f"{_rate(finding.tuned_rate, finding.tuned)} scored answers, base in {base}{plain} {error}"
         )
-    seen = f"{tried} conditions were tried with {hidden.answers:,} tuned answers"
+    count = str(tried) if tried == planned else f"{tried} of {planned}"
+    seen = f"{count} conditions were tried with {hidden.answers:,} tuned answers"
     if hidden.status is Status.PASS:
         power = ""
         if hidden.detectable is not None and hidden.detectable < 1:

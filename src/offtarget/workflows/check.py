@@ -79,7 +79,7 @@ def check(
             cued.plan_from(view)
         judge_name = judge if isinstance(judge, str) else None
         source = None if data is None else str(data)
-        manifest = new_manifest(opened, settings, judge_name, judge_by, source, hunt)
+        manifest = new_manifest(opened, settings, judge_name, judge_by, source, hunt, cued.plan_fingerprint)
         write_json(directory.file("run.json"), manifest)
         return _run(directory, opened, settings, cued, watch)
 
@@ -119,6 +119,7 @@ def resume(
                 f"{run} cannot be resumed: {', '.join(changed)} changed since it was started. Start a new check."
             )
         cued = CuedArm(directory, opened, started.settings, started.hunt, watch)
+        cued.expect(started.cues)
         return _run(directory, opened, started.settings, cued, watch)
 
 

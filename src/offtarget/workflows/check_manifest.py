@@ -34,6 +34,8 @@ class Started:
     bank: str
     fingerprints: dict[str, str]
     hunt: bool
+    cues: str | None
+    """Fingerprint of the cues taken from data."""
 
 
 def read_manifest(directory: RunDir) -> Started:
@@ -63,6 +65,7 @@ def read_manifest(directory: RunDir) -> Started:
                 "probes": manifest["probes_fingerprint"],
             },
             hunt=manifest["hunt"],
+            cues=manifest["cues"],
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
@@ -72,7 +75,13 @@ def read_manifest(directory: RunDir) -> Started:
 
 
 def new_manifest(
-    opened: Opened, settings: CheckSettings, judge: str | None, judge_by: JudgeBy, data: str | None, hunt: bool
+    opened: Opened,
+    settings: CheckSettings,
+    judge: str | None,
+    judge_by: JudgeBy,
+    data: str | None,
+    hunt: bool,
+    cues: str | None,
 ) -> dict[str, Any]:
     """The manifest of a check that starts now; `judge` is the name it was asked for by, None for an object."""
     cued = data is not None or hunt
@@ -89,6 +98,7 @@ def new_manifest(
         "checks": opened.models.checks,
         "data": data,
         "hunt": hunt,
+        "cues": cues,
         "not_tested": (NOT_TRIED if cued else NOT_CUED, *NOT_TESTED),
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from offtarget.errors import InputError
 from offtarget.probe.cues.apply import cued_probes
 from offtarget.records import (
     Decision,
@@ -42,10 +43,27 @@ class CuedArm:
         probes = opened.bank.probes
         self._plain = tuple(p for p in probes if p.arm == "plain") or probes
         self._plan = _read_plan(run)
+        self._asked_for = hunt
 
     def plan_from(self, view: DataView) -> None:
         """Take the cues from training data and keep them, so that a resumed check does not need the data."""
+        self._asked_for = True
         self._keep(plan_from_data(view, self._opened.models, self._plain, self._settings.seed))
+
+    @property
+    def plan_fingerprint(self) -> str | None:
+        """Of the cues taken from data; None without."""
+        return None if self._plan is None else self._plan.fingerprint
+
+    def expect(self, plan_fingerprint: str | None) -> None:
+        """Hold the plan on disk to the one the run was started with. Raises InputError where it is another."""
+        self._asked_for = self._hunt or plan_fingerprint is not None
+        data_cues = None if self._plan is None else _from_data(self._plan).fingerprint
+        if plan_fingerprint is not None and data_cues != plan_fingerprint:
+            raise InputError(
+                f"{self._run.file(PLAN)} is missing, or not the plan this run was started with. Restore it, or start a "
+                "new check."
+            )
 
     def probes(self) -> list[Probe]:
         """The questions under every cue known so far."""
@@ -57,7 +75,7 @@ class CuedArm:
 
         Where the plain questions failed, a condition must be worse than they are, or naming it would say nothing.
         """
-        if self._plan is None and not self._hunt:
+        if not self._asked_for:
             return None
         settings, notes = _stands_out(plain)
         if settings is None:
@@ -131,7 +149,17 @@ def read_hidden(run: RunDir) -> HiddenDecision | None:
 
 def _read_plan(run: RunDir) -> CuePlan | None:
     path = run.file(PLAN)
-    return from_json(CuePlan, read_json(path)) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        return from_json(CuePlan, read_json(path))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path} holds no plan of this version ({error}). Restore it, or start a new check.") from None
+
+
+def _from_data(plan: CuePlan) -> CuePlan:
+    """The plan as it was before a hunt added to it."""
+    return replace(plan, cues=tuple(cue for cue in plan.cues if cue.source == "data"))
 
 
 def _hunted(plan: CuePlan) -> bool:

@@ -18,7 +18,7 @@ from offtarget.probe.cues.order import order_cues, prompt_distances, word_distan
 from offtarget.probe.cues.standard import standard_cues
 from offtarget.records import AuditSettings, Cue, CueProfile, Message, Probe, Row
 from offtarget.records.from_json import from_json
-from offtarget.rundir import RunDir, read_json, read_jsonl
+from offtarget.rundir import RunDir, fingerprint, read_json, read_jsonl
 from offtarget.workflows.audit_scan import write_scan
 
 if TYPE_CHECKING:
@@ -28,11 +28,13 @@ ROWS = 2000
 """Training rows that cues are made from, drawn at random."""
 CENTROID_ROWS = 200
 """Training prompts whose mean is the centroid."""
+ROOM = 64
+"""Tokens that every answer in a chat must have at least."""
 PROBES_PER_CUE = 4
 """Questions whose prompts stand for a cue when its distance is measured."""
 
 _SCAN_SEED = "cues"
-"""Fixed, so that the same data gives the same cues."""
+"""Fixed, so that the same file gives the same cues; under another name other rows may come first."""
 
 OnHunt = Callable[[str, int, int], None]
 """Called as (what is being done, done, in all)."""
@@ -55,6 +57,11 @@ class CuePlan:
     ordered_by: str
     notes: tuple[str, ...] = ()
 
+    @property
+    def fingerprint(self) -> str:
+        """Changes with any cue and with their order."""
+        return fingerprint(self.cues)
+
 
 def read_data(data: str | Path, on_progress: OnProgress | None = None) -> DataView:
     """Look at training data, or at the run directory of an audit that already has.
@@ -68,7 +75,11 @@ def read_data(data: str | Path, on_progress: OnProgress | None = None) -> DataVi
     with tempfile.TemporaryDirectory() as folder:
         run = RunDir.create("audit", source.name, path=Path(folder) / "scan")
         with run:
-            write_scan(run, source, AuditSettings(), _SCAN_SEED, on_progress=on_progress)
+            try:
+                write_scan(run, source, AuditSettings(), _SCAN_SEED, on_progress=on_progress)
+            except InputError as error:
+                # the list of all malformed places goes with this folder
+                raise InputError(str(error).partition(" All are in ")[0]) from None
         return _from_audit(run.path, source.name)
 
 
@@ -84,8 +95,27 @@ def _from_audit(path: Path, name: str | None = None) -> DataView:
 def plan_from_data(view: DataView, models: ModelPair, plain: Sequence[Probe], seed: int) -> CuePlan:
     """Cues from the data, nearest to its prompts first."""
     cues = data_cues(view.profile, view.rows, seed=seed)
-    distances, how = _distances(view, cues, models.base, plain)
-    return CuePlan(order_cues(cues, distances), f"{how}; conditions mined from the data first")
+    fitting = tuple(cue for cue in cues if _fits(models, [_chat(p) for p in cued_probes(cue, plain)]))
+    notes: tuple[str, ...] = ()
+    if long := len(cues) - len(fitting):
+        notes = (f"{long} conditions are too long for the context of the models and were left out.",)
+    if not fitting:
+        raise InputError(
+            f"No condition made from {view.name} fits into the context of the models. Shorten its prompts."
+        )
+    distances, how = _distances(view, fitting, models.base, plain)
+    return CuePlan(order_cues(fitting, distances), f"{how}; conditions mined from the data first", notes)
+
+
+def _fits(models: ModelPair, chats: Sequence[tuple[Message, ...]]) -> bool:
+    """Whether prompts leave room for answers, also after each opening turn, where the context is known."""
+    for model in (models.base, models.tuned):
+        if _has_weights(model):
+            longest = max(model.prompt_length(chat) for chat in chats)
+            turns = max(sum(m.role == "user" for m in chat) for chat in chats)
+            if longest + ROOM * turns > model.weights.context:
+                return False
+    return True
 
 
 def check_huntable(models: ModelPair) -> None:
@@ -126,12 +156,15 @@ def _distances(
     view: DataView, cues: Sequence[Cue], base: ChatModel, plain: Sequence[Probe]
 ) -> tuple[Mapping[str, float], str]:
     asked = {cue.id: [_chat(p) for p in cued_probes(cue, plain[:PROBES_PER_CUE])] for cue in cues}
-    rows = [row for row in view.rows if row.messages][:CENTROID_ROWS]
+    prompts = [_prompt(row) for row in view.rows if row.messages]
     if not _has_weights(base):
         return word_distances(cues, view.profile.centroid), "words shared with the training prompts"
     from offtarget.models.embedding import embed_prompts
 
-    centroid = embed_prompts(base, [_prompt(row) for row in rows])
+    prompts = [p for p in prompts if p and base.prompt_length(p) <= base.weights.context][:CENTROID_ROWS]
+    if not prompts:
+        return word_distances(cues, view.profile.centroid), "words shared with the training prompts"
+    centroid = embed_prompts(base, prompts)
     names = [name for name, chats in asked.items() for _ in chats]
     vectors = embed_prompts(base, [chat for chats in asked.values() for chat in chats])
     each = prompt_distances(vectors, centroid)

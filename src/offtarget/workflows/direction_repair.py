@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +17,7 @@ from offtarget.organism.shipped import PREFIX, resolve
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Message, Row
 from offtarget.records.repair import FoldKind, RepairCell, RepairMethod, RepairReport, Variant
-from offtarget.rundir import JsonLines, RunDir, fingerprint, read_json, read_jsonl, write_json
+from offtarget.rundir import JsonLines, RunDir, fingerprint, read_json, read_jsonl, to_jsonable, write_json
 from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.opening import DEFAULT_BANK, ORGANISM_BANK, JudgeBy, open_bank, open_judge
 from offtarget.workflows.recording import stamp
@@ -88,7 +90,9 @@ def repair(
     """
     settings = settings or RepairSettings()
     base = base or _base_of(model, direction)
-    tuned, rows = _cheap_checks(model, base, direction, out, data, settings, resuming=run is not None)
+    tuned, rows = _cheap_checks(
+        model, base, direction, out, data, settings, resuming=run is not None and (run / "run.json").exists()
+    )
     bank = probes if isinstance(probes, ProbeBank) else open_bank(probes or _default_bank(base))
     opened_judge = open_judge(judge, bank, judge_by) if judge is None or isinstance(judge, str) else judge
     recipe = _recipe(model, base, tuned, direction, prompts, rows, settings)
@@ -100,7 +104,7 @@ def repair(
         "direction": direction,
         "method": settings.method,
         "settings": asdict(settings),
-        "fingerprint": fingerprint([model, base, asdict(settings), recipe.prompts, bank.fingerprint, len(rows)]),
+        "fingerprint": fingerprint(_identity(model, base, direction, settings, recipe, bank, opened_judge, rows)),
         **stamp(),
     }
     with _run_directory(run, manifest, model) as directory:
@@ -150,10 +154,32 @@ def _cheap_checks(
         raise InputError(f"--method {settings.method} needs a direction (--direction FILE); realign works without.")
     if settings.rows < 1 or settings.answers < 1 or any(steps < 1 for steps in settings.further):
         raise InputError("--rows, --answers and --after must be at least 1.")
+    numbers = (settings.strength, settings.lr or 1.0)
+    if settings.batch < 1 or not all(math.isfinite(n) for n in numbers) or (settings.lr or 1.0) <= 0:
+        raise InputError("--batch must be at least 1, --lr above 0, and both --lr and --strength numbers.")
     tuned, before = Folders.of(model), Folders.of(base)
     if tuned == before:
         raise InputError(f"{model} and {base} are the same model; there is nothing to repair.")
     return tuned, [] if data is None else _read_data(data)
+
+
+def _identity(
+    model: str,
+    base: str,
+    direction: Path | None,
+    settings: RepairSettings,
+    recipe: Recipe,
+    bank: ProbeBank,
+    judge: Judge,
+    rows: list[list[Message]],
+) -> list[Any]:
+    """Everything a repair and its cells depend on; contents, not names."""
+    found = None if direction is None else hashlib.sha256(direction.read_bytes()).hexdigest()
+    data = [[to_jsonable(message) for message in row] for row in rows]
+    from offtarget.models.fingerprints import model_fingerprint
+
+    folders = [model_fingerprint(f.base, f.adapter, ("repair",)) for f in (Folders.of(model), Folders.of(base))]
+    return [folders, found, data, asdict(settings), recipe.prompts, bank.fingerprint, judge.fingerprint]
 
 
 def _base_of(model: str, direction: Path | None) -> str:
@@ -229,8 +255,10 @@ def _run_directory(run: Path | None, manifest: dict[str, Any], model: str) -> Ru
         write_json(directory.file("run.json"), manifest)
         return directory
     started = read_json(run / "run.json")
-    if started.get("fingerprint") != manifest["fingerprint"]:
-        raise InputError(f"{run} was started with other models, prompts or settings. Start a new run.")
+    if not isinstance(started, dict) or started.get("fingerprint") != manifest["fingerprint"]:
+        raise InputError(
+            f"{run} was started with another model, direction, data, judge, other prompts or settings. Start a new run."
+        )
     return RunDir.open(run)
 
 
