@@ -35,5 +35,8 @@ def test_they_are_listed_and_left_out_of_last(tmp_path: Path) -> None:
 def test_their_report_is_their_own_page(tmp_path: Path) -> None:
     """Asking for another is told where the page is."""
     folder = _run(tmp_path, "dose", {"verb": "steer"}, "dose.json")
+    with pytest.raises(InputError, match="unfinished"):
+        report(folder)
+    (folder / "dose.html").write_text("")
     with pytest.raises(InputError, match=r"dose\.html"):
         report(folder)

@@ -38,6 +38,8 @@ def _refuse_own_page(path: Path) -> None:
     verb = manifest.get("verb") if isinstance(manifest, dict) else None
     if verb in OWN_PAGE:
         page = path / f"{OWN_PAGE[verb]}.html"
+        if not page.exists():
+            raise InputError(f"{path} is an unfinished run of `direction {verb}`; its page comes when it has ended.")
         raise InputError(f"{path} is a run of `direction {verb}`, which has a page of its own: {page}.")
 
 
