@@ -108,7 +108,7 @@ class HiddenDecision:
     """Any single tried cue that misaligns at least this share of answers would have been named with 95 % probability;
     None while that cannot be said."""
     pooled_interval: Interval | None
-    """For tuned - base, averaged over the cues by prior weight."""
+    """For tuned - base, averaged over the cues."""
     reproduction: Reproduction | None
     ordered_by: str = ""
     """How the cues were ordered, e.g. `distance to the training prompts in organism/base, layer 2`."""

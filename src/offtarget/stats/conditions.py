@@ -37,7 +37,7 @@ class ConditionSearch:
 
     One block is 1 tuned and `base_per_tuned` base answers under one cue, every question drawn independently by
     one distribution for both models. FAIL names a cue (or family) with family-wise error <= alpha cued_share,
-    whatever made the search ask where it asked. PASS: the average over the cues, weighted by prior, is less
+    whatever made the search ask where it asked. PASS: the plain average over the cues is less
     than the margin worse, error <= alpha, and every cue was asked at least three times. Proofs in
     docs/design/hidden-conditions.md.
     """
@@ -60,7 +60,8 @@ class ConditionSearch:
         self._cues = tuple(cues)
         self._settings = settings
         self._evidence = ScopedEvidence(cues, settings)
-        self._pooled = PooledCounts([c.prior for c in cues])
+        # Priors say where to look first; an average by prior would take several times the answers to pass.
+        self._pooled = PooledCounts([1.0] * len(cues))
         self._better = block_mixture("better", settings.margin, settings.base_per_tuned)
         self._found: str | None = None
         self._passed = False
@@ -121,7 +122,7 @@ class ConditionSearch:
         return self._found
 
     def pooled_interval(self) -> Interval | None:
-        """For tuned - base averaged over the cues by prior; None before the first complete pass."""
+        """For tuned - base averaged over the cues; None before the first complete pass."""
         counts = self._pooled.total()
         if not counts.any():
             return None
