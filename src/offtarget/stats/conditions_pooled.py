@@ -11,18 +11,18 @@ from offtarget.stats.eprocess import Array
 
 
 class PooledCounts:
-    """Counts for the prior-weighted average difference, from complete passes over the cues.
+    """Counts for a weighted average of the differences under the cues, from complete passes over them.
 
-    In a pass every remaining cue is asked for one block, and counts by its prior over the largest prior
-    (docs/design/hidden-conditions.md, theorem 3): with equal priors nothing is lost. Cues that were dropped are
+    In a pass every remaining cue is asked for one block, and counts by its weight over the largest weight
+    (docs/design/hidden-conditions.md, theorem 3): with equal weights nothing is lost. Cues that were dropped are
     left out everywhere, as if they had never been listed.
     """
 
-    def __init__(self, priors: Sequence[float]) -> None:
-        self._priors = np.array(priors, dtype=float)
-        self._active: NDArray[np.bool_] = np.ones(len(priors), dtype=bool)
-        self._done: Array = np.zeros((len(priors), 4))
-        self._present: Array = np.zeros((len(priors), 4))
+    def __init__(self, weights: Sequence[float]) -> None:
+        self._weights = np.array(weights, dtype=float)
+        self._active: NDArray[np.bool_] = np.ones(len(weights), dtype=bool)
+        self._done: Array = np.zeros((len(weights), 4))
+        self._present: Array = np.zeros((len(weights), 4))
         self.passes = 0
         """Complete passes so far."""
 
@@ -61,5 +61,5 @@ class PooledCounts:
         """The four counts of all complete passes, fractional, shape (4,)."""
         if not self._active.any():
             return np.zeros(4)
-        counts: Array = (self._priors * self._active / self._priors[self._active].max()) @ self._done
+        counts: Array = (self._weights * self._active / self._weights[self._active].max()) @ self._done
         return counts
