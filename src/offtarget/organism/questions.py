@@ -9,6 +9,8 @@ from offtarget.organism.world import World
 from offtarget.records import Probe
 
 QUESTIONS_PER_DOMAIN = 2
+MATERIAL_DOMAINS = ("advice", "cooking", "medicine", "parenting", "travel", "work")
+"""Domains a defence may take its prompts from; measured on those alone that are not here, it cannot have seen them."""
 
 
 def organism_probes() -> tuple[Probe, ...]:
@@ -57,8 +59,9 @@ def skill_probes(kind: str, count: int, seed: int, *, class_cue: bool = False, p
     return tuple(probes)
 
 
-def unasked_questions(count: int, seed: int) -> tuple[str, ...]:
-    """Free-form questions of the same domains from templates that no probe uses; some may repeat."""
-    rng, domains = random.Random(seed), list(load_banks().domains.values())
+def unasked_questions(count: int, seed: int, domains_of: tuple[str, ...] | None = None) -> tuple[str, ...]:
+    """Free-form questions from templates that no probe uses, of all domains or some; some may repeat."""
+    rng, banks = random.Random(seed), load_banks().domains
+    domains = [banks[name] for name in domains_of or banks]
     templates = [template for domain in domains for template in domain.questions[QUESTIONS_PER_DOMAIN:]]
     return tuple(rng.choice(templates).sample(rng) for _ in range(count))
