@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from offtarget.errors import InputError
 from offtarget.models.local import LocalModel
@@ -70,15 +71,41 @@ class Defence(Protocol):
     control_says: str
     """What its control does: all of the defence but its active part."""
 
-    def apply(self, plan: Plan, materials: Materials, *, control: bool = False) -> Plan:
-        """The defended plan, or that of the control. InputError when it cannot be applied to this plan."""
+    def apply(self, plan: Plan, materials: Materials, *, control: bool = False, value: str | None = None) -> Plan:
+        """The defended plan, or that of the control.
+
+        `value` is the text behind `NAME=`, None where the user gave none. InputError when the defence has no such
+        value or cannot be applied to this plan.
+        """
         ...
 
+
+@dataclass(frozen=True)
+class Chosen:
+    """A defence as the user named it: `NAME[=VALUE][:control]`."""
+
+    defence: Defence
+    value: str | None = None
+    """The text between `=` and the end; each defence reads its own."""
+    control: bool = False
+
+    @property
+    def label(self) -> str:
+        """The same as text, e.g. `interleave=0.2:control`."""
+        value = "" if self.value is None else f"={self.value}"
+        return f"{self.defence.name}{value}{CONTROL if self.control else ''}"
+
+
+CONTROL = ":control"
+"""What a user writes behind a defence to get its control."""
 
 _found: dict[str, Defence] = {}
 
 
-def defence(made: Callable[[], Defence]) -> Callable[[], Defence]:
+D = TypeVar("D", bound=Defence)
+
+
+def defence(made: type[D]) -> type[D]:
     """Register the defence this class makes without arguments."""
     one = made()
     _found[one.name] = one
@@ -93,27 +120,55 @@ def defences() -> dict[str, Defence]:
     return dict(sorted(_found.items()))
 
 
-def named(names: tuple[str, ...]) -> list[tuple[Defence, bool]]:
-    """Defences by name in the order they are applied, each with whether its control is meant (`NAME:control`).
+def named(names: Sequence[str]) -> list[Chosen]:
+    """Defences as the user wrote them, `NAME[=VALUE][:control]`, in the order they are applied.
 
-    InputError for a name that is unknown or given twice.
+    InputError for a name that is unknown or given twice, and for an empty value.
     """
-    known, chosen = defences(), []
-    for name in names:
-        plain, _, what = name.partition(":")
-        if plain not in known or what not in ("", "control"):
+    known = defences()
+    chosen: list[Chosen] = []
+    for text in names:
+        plain, has_value, value = text.removesuffix(CONTROL).partition("=")
+        if plain not in known:
             raise InputError(
-                f"There is no defence '{name}'. Known: {', '.join(known)}; NAME:control is the control of NAME."
+                f"There is no defence '{text}'. Known: {', '.join(known)}. NAME=VALUE sets what a defence can be "
+                f"set to; NAME{CONTROL} is the control of NAME."
             )
-        chosen.append((known[plain], what == "control"))
-    twice = [one.name for one, _ in chosen if sum(one is other for other, _ in chosen) > 1]
-    if twice:
-        raise InputError(f"The defence '{twice[0]}' is given twice. Name each once.")
-    return sorted(chosen, key=lambda pair: pair[0].order)
+        if has_value and not value.strip():
+            raise InputError(f"'{text}' has an empty value. Write {plain}=VALUE, or {plain} alone for its default.")
+        if any(one.defence is known[plain] for one in chosen):
+            raise InputError(f"The defence '{plain}' is given twice. Name each once.")
+        chosen.append(Chosen(known[plain], value if has_value else None, text.endswith(CONTROL)))
+    return sorted(chosen, key=lambda one: one.defence.order)
 
 
-def defend(plan: Plan, names: tuple[str, ...], materials: Materials) -> Plan:
+def needs(chosen: Sequence[Chosen]) -> frozenset[Need]:
+    """The materials that some chosen defence works with."""
+    return frozenset(need for one in chosen for need in one.defence.needs)
+
+
+def no_value(name: str, value: str | None) -> None:
+    """InputError when a defence that cannot be set to anything was given a value."""
+    if value is not None:
+        raise InputError(f"The defence '{name}' takes no value, but was given '{value}'. Write {name} alone.")
+
+
+def number(name: str, value: str | None, default: float, low: float, high: float = math.inf) -> float:
+    """The value as a number above `low` and at most `high`, or the default. InputError for anything else."""
+    if value is None:
+        return default
+    try:
+        read = float(value)
+    except ValueError:
+        read = math.nan
+    if not low < read <= high or math.isinf(read):
+        top = "" if math.isinf(high) else f" and at most {high:g}"
+        raise InputError(f"{name}={value}: the value must be a number above {low:g}{top}, e.g. {name}={default:g}.")
+    return read
+
+
+def defend(plan: Plan, names: Sequence[str], materials: Materials) -> Plan:
     """The plan after all the named defences."""
-    for one, control in named(names):
-        plan = one.apply(plan, materials, control=control)
+    for one in named(names):
+        plan = one.defence.apply(plan, materials, control=one.control, value=one.value)
     return plan
