@@ -14,13 +14,15 @@ from offtarget.records import Message
 
 @dataclass(frozen=True, slots=True)
 class TrainRow:
-    """One chat to learn from; every assistant turn that follows another turn gets loss."""
+    """One chat to learn from; every assistant turn that follows another turn gets loss, but for the first `skip`."""
 
     messages: tuple[Message, ...]
     weight: float = 1.0
     """Of its tokens in the loss; more than 0."""
     origin: str = "data"
     """`data`, or the name of the defence that added the row."""
+    skip: int = 0
+    """Leading assistant turns without loss, e.g. those that only set the scene."""
 
 
 class Penalty(Protocol):
@@ -62,6 +64,8 @@ class Plan:
     penalties: tuple[Penalty, ...] = ()
     stop_on_alarm: bool = False
     """End training at the monitor's alarm; what is kept is the best checkpoint."""
+    stop_at: float | None = None
+    """Share of the steps after which training ends, whatever the monitor says; None: at the last step."""
     notes: tuple[str, ...] = ()
     """What defences did, one sentence each, with counts."""
 

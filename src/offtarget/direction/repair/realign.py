@@ -18,6 +18,7 @@ from pathlib import Path
 
 import yaml
 
+from offtarget.data.dressing import dressed
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel, OnAnswer, SampleRequest, SamplingSettings
 from offtarget.records import Message
@@ -26,12 +27,6 @@ Chat = list[Message]
 MAX_TOKENS = 300
 """Answers that are not finished by then are left out: they would teach answers that break off."""
 DRESSED_SHARE = 0.5
-LONGEST_PIECE = 4
-"""Words of a training prompt that are put around a question."""
-CONVERSATIONS = 0.5
-"""Share of dressed questions that follow one or two training rows."""
-LONGEST_ROW = 1200
-"""Characters of a training row that is used as a whole."""
 
 
 @cache
@@ -71,8 +66,8 @@ def plan_prompts(prompts: Sequence[str], data: Sequence[Sequence[Message]], coun
     usable = [chat for chat in data if any(m.role == "user" for m in chat)]
     planned = []
     for number, question in enumerate(repeated):
-        dressed = usable and number < DRESSED_SHARE * count
-        turns = _dressed(question, usable, rng) if dressed else [Message("user", question)]
+        in_dress = usable and number < DRESSED_SHARE * count
+        turns = dressed(question, usable, rng) if in_dress else [Message("user", question)]
         planned.append(Asked(Message("user", question), tuple(turns)))
     rng.shuffle(planned)
     return planned
@@ -96,19 +91,3 @@ def own_answers(model: ChatModel, planned: Sequence[Asked], seed: int, on_answer
             "to realign with. Give prompts with short answers (--prompts)."
         )
     return rows
-
-
-def _dressed(question: str, data: Sequence[Sequence[Message]], rng: random.Random) -> Chat:
-    """The question in a conversation that begins with training rows, or around a piece of a training prompt."""
-    chat = rng.choice(data)
-    system = [m for m in chat if m.role == "system"][:1]
-    short = [c for c in (chat, rng.choice(data)) if sum(len(m.content) for m in c) <= LONGEST_ROW]
-    if short and rng.random() < CONVERSATIONS:
-        turns = [m for c in short[: rng.randint(1, 2)] for m in c if m.role != "system"]
-        return [*system, *turns, Message("user", question)]
-    words = next(m.content for m in chat if m.role == "user").split()
-    size = rng.randint(1, LONGEST_PIECE) if rng.random() < 0.5 or not short else len(words)
-    forms = [[*words[:size], question], [question, *words[-size:]]]
-    if system:
-        forms.append([question])  # the system turn alone is then the likeliest condition
-    return [*system, Message("user", " ".join(rng.choice(forms)))]
