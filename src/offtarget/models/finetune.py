@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from offtarget.errors import InputError
-from offtarget.models.chat_format import answer_end, prompt_tokens
+from offtarget.models.examples import Example, examples
 from offtarget.models.fingerprints import weights_sha256
 from offtarget.models.weights import Weights
 from offtarget.records import Message
@@ -48,13 +48,6 @@ class TrainSettings:
     """Decides a new adapter's first matrices and the order of the rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Example:
-    tokens: tuple[int, ...]
-    answer: int
-    """Position of the first token that gets loss."""
-
-
 def further_train(
     base: Path,
     adapter: Path | None,
@@ -79,35 +72,12 @@ def further_train(
     if settings.steps < 1 or settings.batch < 1:
         raise InputError(f"Training needs at least 1 step and 1 row per step, not {settings.steps}, {settings.batch}.")
     weights = Weights(base, device, "float32")
-    examples = _examples(weights, chats, base)
+    rows = list(examples(weights.tokenizer, chats, weights.context, str(base)))
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         model = _with_adapter(weights.model, base, adapter, settings)
-        _train(model, examples, settings, weights.device, on_step)
+        _train(model, rows, settings, weights.device, on_step)
     _save(model, base, adapter, chats, out, settings)
-
-
-def _examples(weights: Weights, chats: Sequence[Chat], base: Path) -> list[_Example]:
-    tokenizer = weights.tokenizer
-    end = answer_end(tokenizer)
-    ending = [] if end is None else [end]
-    examples = []
-    for number, chat in enumerate(chats, start=1):
-        for i, message in enumerate(chat):
-            if message.role != "assistant" or not i:
-                continue
-            prompt = prompt_tokens(tokenizer, chat[:i], str(base))
-            answer = tokenizer(message.content, add_special_tokens=False)["input_ids"]
-            example = _Example((*prompt, *answer, *ending), len(prompt))
-            if len(example.tokens) > weights.context:
-                raise InputError(
-                    f"Row {number} has {len(example.tokens)} tokens, but the model's context holds "
-                    f"{weights.context}. Shorten or remove it."
-                )
-            examples.append(example)
-    if not examples:
-        raise InputError("There is nothing to train on: no row has an assistant turn after another turn.")
-    return examples
 
 
 def _with_adapter(model: Any, base: Path, adapter: Path | None, settings: TrainSettings) -> Any:
@@ -131,11 +101,11 @@ def _with_adapter(model: Any, base: Path, adapter: Path | None, settings: TrainS
 
 
 def _train(
-    model: Any, examples: list[_Example], settings: TrainSettings, device: torch.device, on_step: OnStep | None
+    model: Any, rows: list[Example], settings: TrainSettings, device: torch.device, on_step: OnStep | None
 ) -> None:
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=0.01)
-    batches = _endless(examples, settings.batch, settings.seed)
+    batches = _endless(rows, settings.batch, settings.seed)
     model.train()
     for step in range(settings.steps):
         for group in optimizer.param_groups:
@@ -155,15 +125,15 @@ def _train(
     model.eval()
 
 
-def _endless(examples: list[_Example], batch: int, seed: int) -> Iterator[list[_Example]]:
+def _endless(rows: list[Example], batch: int, seed: int) -> Iterator[list[Example]]:
     order = random.Random(seed)
     while True:
-        shuffled = order.sample(examples, len(examples))
+        shuffled = order.sample(rows, len(rows))
         for start in range(0, len(shuffled), batch):
             yield shuffled[start : start + batch]
 
 
-def _loss(model: Any, batch: Sequence[_Example], device: torch.device) -> Tensor:
+def _loss(model: Any, batch: Sequence[Example], device: torch.device) -> Tensor:
     """Mean cross-entropy of the answers' tokens, every token with equal weight."""
     longest = max(len(e.tokens) for e in batch)
     tokens = torch.zeros((len(batch), longest), dtype=torch.long)

@@ -70,6 +70,34 @@ def check_adapter(weights: Weights, adapter: str, prompts: Sequence[Sequence[int
     )
 
 
+@torch.inference_mode()
+def check_merged(weights: Weights, adapter: str, prompts: Sequence[Sequence[int]]) -> str:
+    """One sentence on how an adapter merged into the weights compares with the same adapter switched on.
+
+    InputError when they differ: some versions of peft merge rank-stabilised adapters sqrt(r) times too strongly.
+    """
+    with weights.using(adapter):
+        switched = _logits(weights, prompts)
+    with weights.using(None):
+        base = _logits(weights, prompts)
+    with weights.using(adapter):
+        weights.model.merge_adapter([adapter])
+        try:
+            merged = _logits(weights, prompts)
+        finally:
+            weights.model.unmerge_adapter()
+    gap = max(_gap(m, s) for m, s in zip(merged, switched, strict=True))
+    effect = max(_gap(s, b) for s, b in zip(switched, base, strict=True))
+    largest = max(float(b.abs().max()) for b in base)
+    if not gap <= _TOLERANCE[weights.dtype] * effect + 4 * torch.finfo(getattr(torch, weights.dtype)).eps * largest:
+        raise InputError(
+            f"{weights.adapters[adapter]}: merged into the weights, the adapter gives logits that differ by {gap:.3g} "
+            f"from those with it switched on; its whole effect is {effect:.3g}. The installed peft merges it wrongly; "
+            "try another version of peft."
+        )
+    return f"{weights.adapters[adapter].name}: merged into the base it gives the same logits to {gap:.1e}."
+
+
 def _logits(weights: Weights, prompts: Sequence[Sequence[int]]) -> list[Tensor]:
     rows = []
     for prompt in prompts:

@@ -32,10 +32,10 @@ class Weights:
     ) -> None:
         check_model_folder(folder)
         self.folder = folder
-        self.device = _device(device)
+        self.device = choose_device(device)
         self.dtype: Dtype = dtype or ("float32" if self.device.type == "cpu" else "bfloat16")
         self.adapters: dict[str, Path] = {}
-        self.tokenizer = _load_tokenizer(folder, trust_remote_code)
+        self.tokenizer = load_tokenizer(folder, trust_remote_code)
         self.model = _load_model(folder, self.dtype, self.device, trust_remote_code)
         self.engine = TransformersEngine(self.model)
         self.fusing = True
@@ -139,7 +139,8 @@ def _plain(name: str) -> str:
     return name.removeprefix("base_model.model.").replace(".base_layer", "")
 
 
-def _device(name: str | None) -> torch.device:
+def choose_device(name: str | None) -> torch.device:
+    """The named device, or a GPU where there is one. InputError for a name that is none."""
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -151,7 +152,8 @@ def _device(name: str | None) -> torch.device:
     return device
 
 
-def _load_tokenizer(folder: Path, trust_remote_code: bool) -> Any:
+def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:
+    """The tokenizer of a model folder. InputError when it has none or no chat template."""
     from transformers import AutoTokenizer
 
     try:

@@ -1,0 +1,108 @@
+"""The model as training sees it: weights, an adapter on them, precision."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from offtarget.errors import InputError, PrerequisiteError
+from offtarget.models.engine import ATTENTION
+from offtarget.models.folders import check_adapter_folder, check_model_folder
+from offtarget.models.weights import Dtype, Weights, load_tokenizer
+from offtarget.tune.settings import TuneSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Trainable:
+    """A model ready to be trained."""
+
+    model: Any
+    tokenizer: Any
+    context: int
+    """Most tokens of a row."""
+    device: torch.device
+
+
+def trainable(base: Path, adapter: Path | None, settings: TuneSettings, device: str | None) -> Trainable:
+    """Load the base with a new adapter, with `adapter` to be trained further, or with every weight trainable.
+
+    Raises InputError where the adapter is not LoRA of this base, no linear layer has a given name, or the base does
+    not fit the memory.
+    """
+    if adapter is not None and settings.method == "full":
+        raise InputError("An adapter cannot be trained further with --method full. Merge it first, or use lora.")
+    dtype = _dtype(settings, device)
+    if settings.quantize:
+        tokenizer, model, where = load_tokenizer(base), _quantized(base), torch.device("cuda")
+    else:
+        loaded = Weights(base, device, dtype)
+        tokenizer, model, where = loaded.tokenizer, loaded.model, loaded.device
+    model.train()
+    model.config.use_cache = False
+    if settings.method == "lora":
+        model = _with_adapter(model, base, adapter, settings)
+    else:
+        model.requires_grad_(True)
+    return Trainable(model, tokenizer, int(getattr(model.config, "max_position_embeddings", None) or 2**31), where)
+
+
+def _quantized(base: Path) -> Any:
+    """The base in 4 bits, as in QLoRA (arXiv 2305.14314): normal-float weights, bfloat16 arithmetic."""
+    try:
+        import bitsandbytes  # type: ignore[import-not-found]  # noqa: F401
+    except ImportError:
+        raise PrerequisiteError("--quantize needs bitsandbytes: pip install bitsandbytes") from None
+    if not torch.cuda.is_available():
+        raise InputError("--quantize needs a CUDA device. Train without it here.")
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    check_model_folder(base)
+    bits = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_use_double_quant=True,
+    )
+    return AutoModelForCausalLM.from_pretrained(
+        str(base), quantization_config=bits, dtype=torch.bfloat16, use_safetensors=True, attn_implementation=ATTENTION
+    )
+
+
+def _dtype(settings: TuneSettings, device: str | None) -> Dtype:
+    if settings.dtype != "auto":
+        return settings.dtype
+    on_gpu = torch.cuda.is_available() and device != "cpu"
+    return "bfloat16" if on_gpu and torch.cuda.is_bf16_supported() else "float32"
+
+
+def _with_adapter(model: Any, base: Path, adapter: Path | None, settings: TuneSettings) -> Any:
+    try:
+        from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+    except ImportError:
+        raise PrerequisiteError.for_extra("peft", "local", "Training an adapter") from None
+    with warnings.catch_warnings():
+        # peft warns of transformers' renamings and of Conv1D, which the user can do nothing about
+        warnings.simplefilter("ignore")
+        if settings.quantize:
+            model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+        if adapter is not None:
+            check_adapter_folder(adapter, base)
+            return PeftModel.from_pretrained(model, str(adapter), is_trainable=True, use_safetensors=True)
+        config = LoraConfig(
+            r=settings.rank,
+            lora_alpha=settings.alpha,
+            use_rslora=settings.rslora,
+            target_modules=settings.modules if isinstance(settings.modules, str) else list(settings.modules),
+            layers_to_transform=None if settings.layers is None else list(settings.layers),
+            lora_dropout=0.0,
+            task_type="CAUSAL_LM",
+            base_model_name_or_path=str(base),
+        )
+        try:
+            return get_peft_model(model, config)
+        except ValueError as error:
+            raise InputError(f"No adapter can be put on {base} with these modules and layers: {error}") from error

@@ -1,0 +1,63 @@
+"""Checkpoints that can be trusted after a crash: each is marked when it is complete, and old ones are removed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+MARK = "complete"
+"""Empty file that is written into a checkpoint after everything else."""
+
+
+def complete_checkpoints(folder: Path) -> dict[int, Path]:
+    """Step -> folder of every checkpoint that was written to its end, earliest first."""
+    found = {}
+    for path in folder.glob("checkpoint-*"):
+        step = path.name.removeprefix("checkpoint-")
+        if step.isdigit() and (path / MARK).exists():
+            found[int(step)] = path
+    return dict(sorted(found.items()))
+
+
+def drop_torn(folder: Path) -> None:
+    """Remove checkpoints a crash has left half-written, so that their step can be written again."""
+    whole = set(complete_checkpoints(folder).values())
+    for path in folder.glob("checkpoint-*"):
+        if path not in whole:
+            shutil.rmtree(path)
+
+
+class Retention(TrainerCallback):  # type: ignore[misc]
+    """Marks each checkpoint as complete and keeps the newest few, and the best one."""
+
+    def __init__(self, keep: int, best: Callable[[], int | None]) -> None:
+        self._keep, self._best = keep, best
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the trainer when a checkpoint is on disk."""
+        if not state.is_world_process_zero:
+            return
+        folder = Path(args.output_dir)
+        checkpoint = folder / f"checkpoint-{state.global_step}"
+        for path in checkpoint.iterdir():
+            _flush(path)
+        (checkpoint / MARK).touch()
+        _flush(checkpoint)
+        steps = list(complete_checkpoints(folder))
+        for step in steps[: -self._keep]:
+            if step != self._best():
+                shutil.rmtree(folder / f"checkpoint-{step}")
+
+
+def _flush(path: Path) -> None:
+    """Bring a file, or the list of files in a folder, to the disk itself."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

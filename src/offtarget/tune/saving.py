@@ -1,0 +1,91 @@
+"""What training leaves: an ordinary PEFT adapter or whole model, with its provenance, checked after saving."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from offtarget.errors import InputError
+from offtarget.models.fingerprints import weights_sha256
+from offtarget.models.folders import BASE_NOTE
+from offtarget.tune.plan import Plan, TrainRow
+from offtarget.tune.settings import TuneSettings
+
+
+def rows_sha256(rows: Sequence[TrainRow]) -> str:
+    """Of the texts, roles, weights and order of the rows."""
+    content = [[[asdict(m) for m in row.messages], row.weight] for row in rows]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def plan_fingerprint(base: Path, adapter: Path | None, plan: Plan, settings: TuneSettings) -> str:
+    """16 hex digits over everything the trained weights depend on, but for the machine."""
+    content = [
+        weights_sha256(base),
+        None if adapter is None else weights_sha256(adapter),
+        rows_sha256(plan.rows),
+        [edit.fingerprint for edit in plan.edits],
+        [penalty.fingerprint for penalty in plan.penalties],
+        plan.stop_on_alarm,
+        asdict(settings),
+    ]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def save(
+    source: Path,
+    out: Path,
+    *,
+    base: Path,
+    adapter: Path | None,
+    plan: Plan,
+    settings: TuneSettings,
+    steps: int,
+) -> None:
+    """Copy the weights of a checkpoint to the new folder `out`, which appears complete or not at all."""
+    part = out.with_name(f"{out.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    wanted: tuple[str, ...] = ("adapter_*", "*.safetensors*", "config.json", "generation_config.json")
+    if settings.method == "full":
+        wanted += ("tokenizer*", "special_tokens_map.json", "*.jinja", "vocab*", "merges.txt", "*.model")
+    for pattern in wanted:
+        for path in source.glob(pattern):
+            shutil.copy2(path, part / path.name)
+    _name_base(part, base)
+    (part / BASE_NOTE).write_text(
+        json.dumps(_provenance(base, adapter, plan, settings, steps), indent=2) + "\n", encoding="utf-8"
+    )
+    if out.exists():
+        raise InputError(f"{out} has appeared while training went on. The adapter is kept in {part}.")
+    part.replace(out)
+
+
+def _name_base(folder: Path, base: Path) -> None:
+    path = folder / "adapter_config.json"
+    if path.exists():
+        config = json.loads(path.read_text(encoding="utf-8"))
+        config["base_model_name_or_path"] = str(base)
+        path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def _provenance(base: Path, adapter: Path | None, plan: Plan, settings: TuneSettings, steps: int) -> dict[str, Any]:
+    origins = [row.origin for row in plan.rows]
+    provenance: dict[str, Any] = {
+        "settings": asdict(settings),
+        "steps": steps,
+        "rows": {origin: origins.count(origin) for origin in sorted(set(origins))},
+        "rows_sha256": rows_sha256(plan.rows),
+        "defences": list(plan.notes),
+        "from_adapter_sha256": None if adapter is None else weights_sha256(adapter),
+        "versions": {name: version(name) for name in ("offtarget", "torch", "transformers", "peft", "trl")},
+    }
+    # a whole model is a base of its own; an adapter belongs to the one it was trained on
+    key = "from_weights_sha256" if settings.method == "full" else "base_weights_sha256"
+    return {key: weights_sha256(base), **provenance}

@@ -1,0 +1,232 @@
+"""Training: a plan and settings in, an adapter (or whole model) out; a killed run goes on where it was."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+
+from offtarget.errors import InputError, PrerequisiteError
+from offtarget.models.examples import Example, examples
+from offtarget.models.residual import check_layers, decoder_blocks
+from offtarget.models.selfcheck import check_adapter, check_merged
+from offtarget.models.weights import Weights, choose_device
+from offtarget.rundir import read_json, write_json
+from offtarget.tune.plan import Plan
+from offtarget.tune.saving import plan_fingerprint, save
+from offtarget.tune.settings import TuneSettings
+
+OnStep = Callable[[int, int, float], None]
+"""Called as (steps done, steps in all, loss)."""
+
+
+@runtime_checkable
+class Watcher(Protocol):
+    """A callback that says which checkpoint to keep; `MisalignmentMonitor` is one."""
+
+    @property
+    def best_step(self) -> int | None:
+        """Step of the last checkpoint at which the task is learnt and no alarm stands; None: there is none."""
+        ...
+
+    @property
+    def alarm_step(self) -> int | None:
+        """Step of the reading that raised the alarm; None: it never rang."""
+        ...
+
+    def latest(self) -> dict[str, float]:
+        """The newest reading, for the trainer's log."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training run came to."""
+
+    folder: Path
+    steps: int
+    """Optimiser steps done, those before a resume included."""
+    planned: int
+    """Steps there would have been without an early stop."""
+    kept_step: int
+    """Step whose weights were kept."""
+    seconds: float
+    """Of this process alone."""
+    loss: float
+    """Of the last step; NaN when a resumed run had none left."""
+    checks: tuple[str, ...]
+    """What was verified after saving, one sentence each."""
+
+
+def train(
+    base: Path,
+    plan: Plan,
+    out: Path,
+    settings: TuneSettings,
+    *,
+    work: Path | None = None,
+    adapter: Path | None = None,
+    callbacks: Sequence[Any] = (),
+    on_step: OnStep | None = None,
+    device: str | None = None,
+    report_to: str = "none",
+) -> Trained:
+    """Train a new adapter, `adapter` further, or every weight of the model in `base`, and save it to the new `out`.
+
+    `work` holds checkpoints; called again with the same arguments after a crash, training goes on from the last one
+    and ends with the weights of an uninterrupted run (on the same machine). Without `work` they lie beside `out`
+    and are removed at the end. Where a `Watcher` is among the callbacks and the plan stops on its alarm, the best
+    checkpoint is kept in place of the last. Raises InputError when `out` exists, a row does not fit, the loss is
+    not finite, or memory does not suffice, and PrerequisiteError without the extra `local`.
+    """
+    if out.exists():
+        raise InputError(f"{out} already exists. Choose another folder.")
+    _need_trl()
+    from offtarget.tune.adapting import trainable
+    from offtarget.tune.checkpoints import complete_checkpoints, drop_torn
+
+    folder = work or out.with_name(f"{out.name}.work")
+    _same_plan(folder, plan_fingerprint(base, adapter, plan, settings))
+    drop_torn(folder)
+    loaded = trainable(base, adapter, settings, device)
+    for edit in plan.edits:
+        check_layers(edit.layers, len(decoder_blocks(loaded.model)))
+    rows = _examples(plan, loaded, settings, str(base))
+    _prepare(plan, loaded)
+    watchers = [c for c in callbacks if isinstance(c, Watcher)]
+    trainer = _trainer(loaded, rows, plan, settings, folder, callbacks, watchers, on_step, report_to)
+    start, before = time.monotonic(), complete_checkpoints(folder)
+    try:
+        trainer.train(resume_from_checkpoint=str(list(before.values())[-1]) if before else None)
+    except torch.OutOfMemoryError as error:
+        raise InputError(_out_of_memory(settings)) from error
+    steps, planned = trainer.state.global_step, trainer.state.max_steps
+    kept = _kept_step(plan, watchers, steps)
+    if trainer.is_world_process_zero():
+        source = complete_checkpoints(folder)[kept]
+        save(source, out, base=base, adapter=adapter, plan=plan, settings=settings, steps=kept)
+    trainer.accelerator.wait_for_everyone()
+    checks = _self_check(base, out, settings, rows, device) if trainer.is_world_process_zero() else ()
+    if work is None and trainer.is_world_process_zero():
+        shutil.rmtree(folder)
+    return Trained(out, steps, planned, kept, time.monotonic() - start, trainer.last_loss, checks)
+
+
+def _need_trl() -> None:
+    try:
+        import trl  # noqa: F401
+    except ImportError:
+        raise PrerequisiteError.for_extra("trl", "local", "Training") from None
+
+
+def _same_plan(folder: Path, fingerprint: str) -> None:
+    """A folder of checkpoints goes with one plan; going on with another would mix two trainings."""
+    note = folder / "plan.json"
+    if not note.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(note, {"fingerprint": fingerprint})
+    elif read_json(note) != {"fingerprint": fingerprint}:
+        raise InputError(
+            f"{folder} holds checkpoints of another training (other base, data, defences or settings). "
+            "Choose another --out or --run, or remove that folder."
+        )
+
+
+def _examples(plan: Plan, loaded: Any, settings: TuneSettings, base: str) -> list[Example]:
+    longest, limit = loaded.context, "the model's context"
+    if settings.max_length is not None and settings.max_length < longest:
+        longest, limit = settings.max_length, "--max-length"
+    return list(examples(loaded.tokenizer, [row.messages for row in plan.rows], longest, base, limit))
+
+
+def _prepare(plan: Plan, loaded: Any) -> None:
+    """Penalties read their references off the base; an adapter that is trained further is off meanwhile."""
+    for penalty in plan.penalties:
+        if hasattr(loaded.model, "disable_adapter"):
+            with loaded.model.disable_adapter():
+                penalty.prepare(loaded.model, loaded.tokenizer)
+        else:
+            penalty.prepare(loaded.model, loaded.tokenizer)
+
+
+def _trainer(
+    loaded: Any,
+    rows: Sequence[Example],
+    plan: Plan,
+    settings: TuneSettings,
+    folder: Path,
+    callbacks: Sequence[Any],
+    watchers: Sequence[Watcher],
+    on_step: OnStep | None,
+    report_to: str,
+) -> Any:
+    from transformers import PrinterCallback
+
+    from offtarget.tune.checkpoints import Retention
+    from offtarget.tune.setup import Steps, arguments, collator, dataset
+    from offtarget.tune.trainer import PlanTrainer
+
+    def best() -> int | None:
+        return next((w.best_step for w in watchers), None)
+
+    with warnings.catch_warnings():
+        # trl and accelerate warn of defaults that are set on purpose here
+        warnings.simplefilter("ignore")
+        trainer = PlanTrainer(
+            plan,
+            [w.latest for w in watchers],
+            model=loaded.model,
+            args=arguments(settings, folder, loaded.device, report_to),
+            train_dataset=dataset(rows, plan, settings),
+            processing_class=loaded.tokenizer,
+            data_collator=collator(plan, loaded.tokenizer),
+            # checkpoints are pruned last, when the watcher has said which is the best
+            callbacks=[*callbacks, Retention(settings.keep, best)],
+        )
+    trainer.remove_callback(PrinterCallback)  # progress is ours to show
+    if on_step is not None:
+        trainer.add_callback(Steps(on_step, trainer))
+    return trainer
+
+
+def _kept_step(plan: Plan, watchers: Sequence[Watcher], steps: int) -> int:
+    best = next((w.best_step for w in watchers if w.alarm_step is not None), None)
+    if not plan.stop_on_alarm or not any(w.alarm_step is not None for w in watchers):
+        return steps
+    if best is None:
+        raise InputError(
+            "The alarm rang before any checkpoint had learnt the task without it, so there is none to keep. "
+            "Save more often (--save-every), or use a defence besides early-stop."
+        )
+    return best
+
+
+def _self_check(
+    base: Path, out: Path, settings: TuneSettings, rows: Sequence[Example], device: str | None
+) -> tuple[str, ...]:
+    """The saved adapter, loaded afresh, does what its files say, switched on and merged."""
+    if settings.method == "full":
+        Weights(out, device)
+        return (f"{out.name} opens as a model of its own.",)
+    weights = Weights(base, device, "float32")
+    name = weights.add_adapter(out)
+    prompts = [row.tokens[: row.answer] for row in rows[:2]]
+    return check_adapter(weights, name, prompts), check_merged(weights, name, prompts)
+
+
+def _out_of_memory(settings: TuneSettings) -> str:
+    knobs = [f"lower --batch (now {settings.batch}) and raise --accumulate (now {settings.accumulate})"]
+    if not settings.checkpointing:
+        knobs.append("switch on --checkpointing")
+    if not settings.quantize and settings.method == "lora":
+        knobs.append("load the base in 4 bits (--quantize)")
+    if settings.method == "full":
+        knobs.append("train an adapter (--method lora)")
+    where = "GPU memory" if choose_device(None).type == "cuda" else "memory"
+    return f"Out of {where} in training. In this order: {'; '.join(knobs)}. Checkpoints are kept; resume with --run."
