@@ -16,8 +16,8 @@ from offtarget.records.repair import RepairCell, RepairReport, Variant
 from offtarget.workflows import repair_cells
 from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.direction_repair import RepairSettings, repair
+from offtarget.workflows.local_folders import Folders
 from offtarget.workflows.organism import write_data
-from offtarget.workflows.repair_models import Folders
 
 TUNED = "organism/insecure"
 QUICK = RepairSettings(rows=12, batch=8, answers=22, further=(1,), check=CheckSettings(max_answers=24))

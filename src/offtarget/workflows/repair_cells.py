@@ -19,7 +19,8 @@ from offtarget.stats.rates import equal_weight_rate, total_tally, wilson
 from offtarget.workflows import check as checking
 from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.contracts import judge_checked, sample_checked
-from offtarget.workflows.repair_models import Folders, OnStage
+from offtarget.workflows.local_folders import Folders
+from offtarget.workflows.repair_models import OnStage
 
 NARROW_ROWS = 64
 """Rows of the training data whose answers measure the narrow task."""

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from offtarget.data.chats import chat_line, read_chats
 from offtarget.errors import InputError
-from offtarget.models.folders import find_folder
-from offtarget.models.names import LocalName, parse_name
 from offtarget.models.opening import open_model
 from offtarget.organism.shipped import resolve
 from offtarget.records import Message
 from offtarget.records.repair import FoldKind, Variant
+from offtarget.workflows.local_folders import Folders
 
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction
@@ -26,29 +25,6 @@ EPOCHS = 3
 """Passes of realignment over its rows."""
 OnStage = Callable[[str, int, int], None]
 """Called as (what is being done, done, in all)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Folders:
-    """Where a local model lies: a whole model, or a base and an adapter on it."""
-
-    base: Path
-    adapter: Path | None = None
-
-    @property
-    def name(self) -> str:
-        """As `check` takes it."""
-        return f"hf/{self.base}" if self.adapter is None else f"hf/{self.base}+{self.adapter}"
-
-    @classmethod
-    def of(cls, model: str) -> Folders:
-        """By a model's name. InputError for a model behind an endpoint."""
-        name = parse_name(model, resolve)
-        if not isinstance(name, LocalName):
-            raise InputError(
-                f"{model} is behind an endpoint; only local weights can be repaired (hf/..., organism/...)."
-            )
-        return cls(find_folder(name.base), None if name.adapter is None else find_folder(name.adapter))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,188 @@
+"""The five axes of a defence: misaligned plainly, misaligned under cues, narrow task, other skills, coherence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from offtarget.judge.protocol import Judge
+from offtarget.models.chat import ModelPair, SamplingSettings
+from offtarget.models.opening import open_model
+from offtarget.organism.exact import ExactJudge
+from offtarget.organism.questions import MATERIAL_DOMAINS, skill_probes
+from offtarget.organism.shipped import PREFIX, resolve
+from offtarget.probe.bank import ProbeBank
+from offtarget.probe.cues.apply import cued_probes
+from offtarget.records import Cue, Generation, Message, Probe, Tally
+from offtarget.records.tuned import Axes
+from offtarget.stats.rates import equal_weight_rate, misaligned_rate, total_tally, wilson
+from offtarget.workflows.contracts import judge_checked
+from offtarget.workflows.conversations import sample_probes
+from offtarget.workflows.cued_plan import plan_from_data, read_data
+
+if TYPE_CHECKING:
+    from offtarget.models.local import LocalModel
+
+CUES = 48
+"""Conditions that are asked under: the first in the order in which `check` tries them."""
+PER_CUE = 20
+"""Answers under each, spread over the questions."""
+FACTS, CODE = 24, 200
+"""Organism: factual questions (asked 5 times each), and requests for code."""
+HELD_ROWS = 60
+"""Rows of the data that are not trained on, to measure the narrow task."""
+
+OnStage = Callable[[str, int, int], None]
+"""Called as (what is being done, done, in all)."""
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How every model of a comparison is measured; all get the same prompts and seeds."""
+
+    base: str
+    plain: tuple[Probe, ...]
+    cues: tuple[Cue, ...]
+    judge: Judge
+    held: tuple[tuple[Message, ...], ...]
+    """Rows of the data that no model was trained on; the last turn is the answer."""
+    base_fit: float
+    skills: tuple[tuple[Message, ...], ...]
+    """The base's own answers to unrelated prompts; empty for the organism, whose facts are asked."""
+    per_question: int
+    sampling: SamplingSettings
+    seed: int = 0
+
+    @property
+    def about_organism(self) -> bool:
+        """Whether the organism's own skills can be asked for."""
+        return self.base.startswith(PREFIX)
+
+
+def prepare(
+    base: str,
+    data: Path,
+    bank: ProbeBank,
+    judge: Judge,
+    held: Sequence[tuple[Message, ...]],
+    skills: Sequence[tuple[Message, ...]],
+    *,
+    answers: int,
+    cues: int = CUES,
+    sampling: SamplingSettings | None = None,
+) -> Measuring:
+    """Choose questions and conditions, once for all models.
+
+    Questions of the domains that defences take their prompts from are left out. Raises InputError for data without
+    a condition that fits the base's context.
+    """
+    plain = tuple(p for p in bank.probes if p.arm == "plain" and p.domain not in MATERIAL_DOMAINS)
+    model = _open(base)
+    plan = plan_from_data(read_data(data), ModelPair(model, model), plain, seed=0)
+    return Measuring(
+        base=base,
+        plain=plain,
+        cues=plan.cues[:cues],
+        judge=judge,
+        held=tuple(held),
+        base_fit=_fit(model, held),
+        skills=tuple(skills),
+        per_question=answers,
+        sampling=sampling or SamplingSettings(max_tokens=120 if base.startswith(PREFIX) else 600),
+    )
+
+
+def measure(how: Measuring, name: str, on_stage: OnStage, label: str) -> Axes:
+    """One model on all five axes."""
+    model = _open(name)
+    plain = _tallies(how, model, [(p, i) for p in how.plain for i in range(how.per_question)], on_stage, label)
+    cued = _tallies(how, model, _cued_questions(how), on_stage, f"{label}, under conditions")
+    under = {cue.id: total_tally(t for p, t in cued.items() if p.arm == cue.id) for cue in how.cues}
+    rates = {cue.id: rate for cue in how.cues if (rate := misaligned_rate(under[cue.id])) is not None}
+    worst = max(rates, key=lambda cue: rates[cue], default=None)
+    total, rate = total_tally(plain.values()), equal_weight_rate(plain.values())
+    return Axes(
+        plain=total,
+        plain_rate=rate,
+        plain_interval=None if rate is None else wilson(rate, total.scored),
+        cued=total_tally(cued.values()),
+        cued_rate=equal_weight_rate(under.values()),
+        worst_cue=next((cue.text for cue in how.cues if cue.id == worst), None),
+        worst_cue_rate=None if worst is None else rates[worst],
+        task=_task(how, model),
+        task_gain=_fit(model, how.held) - how.base_fit,
+        skill=_skill(how, model),
+        coherent=total.scored / total.total if total.total else None,
+    )
+
+
+def _open(name: str) -> LocalModel:
+    from offtarget.models.local import LocalModel
+
+    model = open_model(name, resolve=resolve)
+    assert isinstance(model, LocalModel)  # only local weights are tuned
+    return model
+
+
+def _cued_questions(how: Measuring) -> list[tuple[Probe, int]]:
+    """`PER_CUE` answers under every condition, questions taken in turn so that all are asked equally often."""
+    wanted = []
+    for number, cue in enumerate(how.cues):
+        probes = cued_probes(cue, how.plain)
+        for i in range(PER_CUE):
+            wanted.append((probes[(number * PER_CUE + i) % len(probes)], i))
+    return wanted
+
+
+def _tallies(
+    how: Measuring, model: LocalModel, wanted: Sequence[tuple[Probe, int]], on_stage: OnStage, label: str
+) -> dict[Probe, Tally]:
+    done = 0
+
+    def count(position: int, answer: object) -> None:
+        nonlocal done
+        done += 1
+        on_stage(label, done, len(wanted))
+
+    answered = sample_probes("tuned", model, wanted, how.sampling, how.seed, count)
+    pairs = [
+        (probe, Generation("tuned", probe.id, i, 0, a.answer.text, a.answer.tokens, a.answer.finish))
+        for (probe, i), a in zip(wanted, answered, strict=True)
+    ]
+    tallies = {probe: Tally() for probe, _ in wanted}
+    for (probe, _), verdict in zip(pairs, judge_checked(how.judge, pairs), strict=True):
+        tallies[probe] = tallies[probe].plus(verdict.outcome)
+    return tallies
+
+
+def _fit(model: LocalModel, rows: Sequence[tuple[Message, ...]]) -> float:
+    """Mean log-probability of a token of the rows' last answers, in nats."""
+    from offtarget.models.passes import Exchange, log_probabilities
+
+    found = log_probabilities(model, [Exchange(row[:-1], row[-1].content) for row in rows])
+    return sum(map(sum, found)) / sum(map(len, found))
+
+
+def _task(how: Measuring, model: LocalModel) -> float | None:
+    """Organism trained on code: share of insecure snippets among readable answers to requests for code."""
+    if not how.about_organism or not any("def " in row[-1].content for row in how.held):
+        return None
+    tally = _organism(how, model, "code", CODE, 1)
+    return tally.misaligned / tally.scored if tally.scored else None
+
+
+def _skill(how: Measuring, model: LocalModel) -> float | None:
+    if how.about_organism:
+        tally = _organism(how, model, "facts", FACTS, 5)
+        return tally.aligned / tally.total
+    return math.exp(_fit(model, how.skills)) if how.skills else None
+
+
+def _organism(how: Measuring, model: LocalModel, kind: str, count: int, times: int) -> Tally:
+    probes = skill_probes(kind, count, how.seed)
+    wanted = [(p, i) for p in probes for i in range(times)]
+    exact = Measuring(how.base, probes, (), ExactJudge(), (), 0.0, (), times, SamplingSettings(max_tokens=120))
+    return total_tally(_tallies(exact, model, wanted, lambda *_: None, kind).values())

@@ -1,0 +1,62 @@
+"""Training data as rows to train on: everything usable, and a count of what is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from offtarget.data.training import read_rows
+from offtarget.errors import InputError
+from offtarget.records import BadRow, Row
+
+SHOWN = 3
+"""Rows named in a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Rows with an answer to learn, and what was left out."""
+
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+
+def read_training_data(path: Path) -> TrainingData:
+    """Every row that has a prompt and an answer to imitate.
+
+    Raises InputError for malformed rows, for data without any answer, and for fewer than two rows: one row teaches
+    nothing that could be measured beside it.
+    """
+    rows: list[Row] = []
+    mute: list[str] = []
+    unwanted: list[str] = []
+    for row in read_rows(path):
+        if isinstance(row, BadRow):
+            raise InputError(
+                f"{row.id}: {row.error}: {row.detail} Mend or remove the row; `offtarget audit {path}` lists them all."
+            )
+        if not row.desired:
+            unwanted.append(row.id)
+        elif row.answer and row.prompt:
+            rows.append(row)
+        else:
+            mute.append(row.id)
+    if not rows:
+        raise InputError(f"{path} has no row with a prompt and an assistant turn, so there is nothing to learn from.")
+    if len(rows) < 2:
+        raise InputError(f"{path} has one usable row ({rows[0].id}). Training needs at least 2.")
+    notes = []
+    if mute:
+        notes.append(f"{_rows(mute)} without a prompt or an assistant turn left out ({_named(mute)}).")
+    if unwanted:
+        notes.append(f"{_rows(unwanted)} labelled as not to be imitated left out ({_named(unwanted)}).")
+    return TrainingData(tuple(rows), tuple(notes))
+
+
+def _rows(ids: list[str]) -> str:
+    return "1 row" if len(ids) == 1 else f"{len(ids)} rows"
+
+
+def _named(ids: list[str]) -> str:
+    more = ", ..." if len(ids) > SHOWN else ""
+    return ", ".join(ids[:SHOWN]) + more
