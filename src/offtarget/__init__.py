@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from offtarget.workflows.alternatives import alternatives_to_training
     from offtarget.workflows.audit import AuditResult, audit_data
     from offtarget.workflows.check import CheckResult, check, resume
     from offtarget.workflows.check_loop import CheckSettings
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
     from offtarget.workflows.direction_screen import measure_rows
     from offtarget.workflows.direction_steer import steer
     from offtarget.workflows.report import report
+    from offtarget.workflows.reproduce import ReproduceSettings, reproduce
     from offtarget.workflows.runs import runs
+    from offtarget.workflows.tune import TuneOptions
+    from offtarget.workflows.tune import tune as fine_tune
 
 __version__ = "0.1.0"
 
 # Name -> module of `offtarget.workflows`, and after a colon the name there where it is another.
 _HOMES = {
+    "alternatives_to_training": "alternatives",
     "AuditResult": "audit",
     "audit_data": "audit",
     "CheckResult": "check",
@@ -42,24 +47,34 @@ _HOMES = {
     "repair": "direction_repair",
     "steer": "direction_steer",
     "report": "report",
+    "ReproduceSettings": "reproduce",
+    "reproduce": "reproduce",
     "runs": "runs",
+    "TuneOptions": "tune",
+    # `offtarget.tune` is the package that holds the monitor
+    "fine_tune": "tune:tune",
 }
 
 __all__ = [
     "AuditResult",
     "CheckResult",
     "CheckSettings",
+    "ReproduceSettings",
+    "TuneOptions",
     "Watch",
     "__version__",
+    "alternatives_to_training",
     "audit_data",
     "check",
     "compare",
     "explain",
     "find_direction",
+    "fine_tune",
     "measure_model",
     "measure_rows",
     "repair",
     "report",
+    "reproduce",
     "resume",
     "runs",
     "steer",

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli import audit_alternatives
+
 if TYPE_CHECKING:
     from offtarget.workflows.audit import AuditResult
 
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 @click.option("--no-browser", is_flag=True, help="Print the address of the review page and open nothing.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory. [default: runs/audit-TIME-NAME]")
 @click.option("--resume", "resumed", type=click.Path(path_type=Path), metavar="RUN", help="Go on with an audit.")
+@audit_alternatives.options
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def command(data: str | None, resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
@@ -67,10 +70,14 @@ def command(data: str | None, resumed: Path | None, as_json: bool, quiet: bool, 
       offtarget audit train.jsonl --clean cleaned.jsonl
       offtarget audit train.jsonl --direction persona.safetensors --model organism/base
       offtarget audit --resume runs/audit-20261121-101500-train --review
+      offtarget audit train.jsonl --alternatives --base organism/base --tuned organism/insecure --metric f1
       offtarget report last --html
 
-    Exit codes: 0 PASS, 1 FAIL, 2 input error, 3 UNDECIDED.
+    Exit codes: 0 PASS, 1 FAIL, 2 input error, 3 UNDECIDED; of --alternatives: 0 decided, 2 input error, 3 undecided.
     """
+    if o["alternatives"]:
+        audit_alternatives.run(data, resumed, o, as_json=as_json, quiet=quiet)
+    audit_alternatives.refuse_others(wanted=False)
     from offtarget.cli.audit_text import print_audit
     from offtarget.records import AuditSettings
     from offtarget.workflows import audit as workflow

@@ -13,7 +13,7 @@ from offtarget.rundir import read_json, runs_root
 
 LAST = "last"
 """Names the newest run that ends in a verdict."""
-OWN_PAGE = {"steer": "dose", "repair": "repair"}
+OWN_PAGE = {"steer": "dose", "repair": "repair", "alternatives": "alternatives", "reproduce": "reproduce"}
 """Verbs whose runs write a page of their own, `NAME.html` beside `NAME.json`, when they are done."""
 
 
@@ -100,6 +100,8 @@ def _read(path: Path) -> RunSummary:
     state, resume = "unfinished", None
     if verb in OWN_PAGE:
         state = "done" if (path / f"{OWN_PAGE[verb]}.json").exists() else "unfinished"
+        if verb == "alternatives" and state == "unfinished":
+            resume = f"offtarget audit --alternatives --resume {shlex.quote(str(path))}"
     elif result is not None:
         state = _status(result)
     elif verb == "check" or (verb == "audit" and (path / "scan.json").exists()):

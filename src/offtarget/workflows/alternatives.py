@@ -1,0 +1,278 @@
+"""`audit --alternatives`: would instructions or examples do what training is meant to do, and at what risk?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from offtarget.alternatives.verdict import decide, gain_over
+from offtarget.data.chats import chat_line
+from offtarget.errors import InputError, RunInterrupted
+from offtarget.judge.protocol import Judge
+from offtarget.models.chat import ChatModel, SamplingSettings
+from offtarget.models.names import LocalName, parse_name
+from offtarget.models.opening import open_model, open_pair
+from offtarget.organism.shipped import PREFIX, resolve
+from offtarget.probe.bank import ProbeBank
+from offtarget.records import Message, Probe
+from offtarget.records.alternatives import WAYS, AlternativesReport, AlternativesSettings, Grade, Reply, Way
+from offtarget.records.from_json import from_json
+from offtarget.rundir import RunDir, fingerprint, read_json, to_jsonable, write_json
+from offtarget.workflows.alternatives_answers import AlternativesBook, Ask, OnStage
+from offtarget.workflows.alternatives_grading import TaskGrader, open_grader, probe_grade
+from offtarget.workflows.alternatives_plan import Plan, prepare
+from offtarget.workflows.alternatives_results import way_results
+from offtarget.workflows.opening import DEFAULT_BANK, ORGANISM_BANK, open_bank, open_judge
+from offtarget.workflows.recording import stamp
+
+RESULT = "alternatives.json"
+PAGE = "alternatives.html"
+TRAINING_ROWS = "training-rows.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class AlternativesResult:
+    """The report and where its evidence lies."""
+
+    report: AlternativesReport
+    run: Path
+
+
+def alternatives_to_training(
+    data: str | Path,
+    base: str | ChatModel,
+    tuned: str | ChatModel | None = None,
+    *,
+    settings: AlternativesSettings | None = None,
+    probes: str | Path | ProbeBank | None = None,
+    judge: str | Judge | None = None,
+    form: str | None = None,
+    out: Path | None = None,
+    on_stage: OnStage | None = None,
+) -> AlternativesResult:
+    """Compare base alone, base with instructions, base with examples and, if given, the tuned model.
+
+    Each is scored on held-out prompts of `data` and asked the plain questions of `probes` in the same dress. An
+    unfinished run of the same arguments in `out` goes on. Raises InputError for whatever cannot be compared, and
+    RunInterrupted on Ctrl-C.
+    """
+    settings = settings or AlternativesSettings()
+    _check(settings, base, tuned)
+    judge_name = judge if isinstance(judge, str) else None
+    about_organism = isinstance(base, str) and base.startswith(PREFIX)
+    default = ORGANISM_BANK if about_organism else DEFAULT_BANK
+    bank = probes if isinstance(probes, ProbeBank) else open_bank(probes or default)
+    asked = _plain(bank)
+    opened_judge = open_judge(judge, bank) if judge is None or isinstance(judge, str) else judge
+    grader = open_grader(settings.metric, judge_name)
+    models = _open(base, tuned)
+    plan = prepare(data, form, settings, models["base"])
+    manifest = {
+        "verb": "alternatives",
+        "data": str(data),
+        "form": form,
+        "models": {role: model.name for role, model in models.items()},
+        "probes": None if probes is None or isinstance(probes, ProbeBank) else str(probes),
+        "judge": judge_name,
+        "settings": asdict(settings),
+        "fingerprint": fingerprint(_identity(plan, models, asked, opened_judge, grader, settings)),
+        **stamp(),
+    }
+    with _run_directory(out, manifest, str(data)) as directory:
+        _write_training_rows(directory, plan)
+        book = AlternativesBook(directory, on_stage or (lambda stage, done, total: None))
+        try:
+            for way in WAYS:
+                if way != "tuned" or "tuned" in models:
+                    model = models["tuned" if way == "tuned" else "base"]
+                    _measure(book, way, model, plan, asked, opened_judge, grader, settings)
+        except KeyboardInterrupt:
+            raise RunInterrupted(
+                f"Interrupted. Every answer is kept; go on with: offtarget audit --alternatives --resume "
+                f"{directory.path}"
+            ) from None
+        finally:
+            book.close()
+        report = _report(str(data), models, plan, book, settings, about_organism)
+        _write(directory, report)
+        return AlternativesResult(report, directory.path)
+
+
+def resume_alternatives(run: Path, *, on_stage: OnStage | None = None) -> AlternativesResult:
+    """Go on with a run as it was started; a finished one is read again. InputError when it is none."""
+    started = read_json(RunDir.open(run).file("run.json"))
+    if not isinstance(started, dict) or started.get("verb") != "alternatives":
+        raise InputError(f"{run} is no comparison of alternatives; leave out --alternatives to go on with an audit.")
+    models = started["models"]
+    return alternatives_to_training(
+        started["data"],
+        models["base"],
+        models.get("tuned"),
+        settings=from_json(AlternativesSettings, started["settings"]),
+        probes=started["probes"],
+        judge=started["judge"],
+        form=started["form"],
+        out=run,
+        on_stage=on_stage,
+    )
+
+
+def _check(settings: AlternativesSettings, base: str | ChatModel, tuned: str | ChatModel | None) -> None:
+    """The mistakes that show without opening anything."""
+    s = settings
+    if not 0 < s.held_out < 1:
+        raise InputError(f"--held-out is a share between 0 and 1, not {s.held_out:g}.")
+    if min(s.examples, s.answers, s.max_tokens, s.most_held_out) < 1:
+        raise InputError("--examples, --answers and --max-tokens must be at least 1.")
+    if not (0 <= s.margin < 1 and 0 < s.tolerance < 1 and 0 < s.alpha < 1):
+        raise InputError("--margin must be at least 0 and below 1.")
+    if isinstance(base, str) and isinstance(tuned, str):
+        before, after = parse_name(base, resolve), parse_name(tuned, resolve)
+        if base == tuned:
+            raise InputError(f"{base} was given as base and as tuned model. Leave out --tuned to compare without one.")
+        local = isinstance(before, LocalName) and isinstance(after, LocalName)
+        if local and after.adapter is not None and after.base != before.base:  # type: ignore[union-attr]
+            raise InputError(
+                f"{tuned} is an adapter on {after.base}, not on {base}: what it changed cannot be told from what the "  # type: ignore[union-attr]
+                "two bases differ in. Give the base it was tuned from."
+            )
+
+
+def _plain(bank: ProbeBank) -> list[Probe]:
+    """Plain questions of one turn; a system prompt of their own would mix with the instructions."""
+    found = [p for p in bank.probes if p.arm == "plain" and not p.opening and p.system is None]
+    if not found:
+        raise InputError(f"The probe bank '{bank.name}' has no plain question of one turn without a system prompt.")
+    return found
+
+
+def _open(base: str | ChatModel, tuned: str | ChatModel | None) -> dict[str, ChatModel]:
+    if isinstance(base, str) and isinstance(tuned, str):  # weights they share are loaded once
+        pair = open_pair(base, tuned, resolve=resolve)
+        return {"base": pair.base, "tuned": pair.tuned}
+    given = {"base": base, "tuned": tuned}
+    return {
+        role: open_model(model, resolve=resolve) if isinstance(model, str) else model
+        for role, model in given.items()
+        if model is not None
+    }
+
+
+def _identity(
+    plan: Plan,
+    models: dict[str, ChatModel],
+    probes: Sequence[Probe],
+    judge: Judge,
+    grader: TaskGrader,
+    settings: AlternativesSettings,
+) -> list[Any]:
+    """Everything replies and grades depend on; contents, not names."""
+    rows = [plan.training, plan.held_out, plan.instructions.text]
+    prints = {role: model.fingerprint for role, model in models.items()}
+    return [rows, prints, probes, judge.fingerprint, grader.fingerprint, settings]
+
+
+def _run_directory(out: Path | None, manifest: dict[str, Any], data: str) -> RunDir:
+    if out is None or not (out / "run.json").exists():
+        directory = RunDir.create("alternatives", data.rstrip("/").rsplit("/", 1)[-1], path=out)
+        write_json(directory.file("run.json"), manifest)
+        return directory
+    started = read_json(out / "run.json")
+    if not isinstance(started, dict) or started.get("fingerprint") != manifest["fingerprint"]:
+        raise InputError(f"{out} was started with other data, models, questions, judge or settings. Start a new one.")
+    return RunDir.open(out)
+
+
+def _write_training_rows(directory: RunDir, plan: Plan) -> None:
+    """The training split as chat rows, to tune on: a model tuned on all rows has seen the held-out ones."""
+    lines = (chat_line([*q.messages, Message("assistant", q.reference)]) for q in plan.training)
+    directory.file(TRAINING_ROWS).write_text("".join(lines), encoding="ascii")
+
+
+def _measure(
+    book: AlternativesBook,
+    way: Way,
+    model: ChatModel,
+    plan: Plan,
+    probes: Sequence[Probe],
+    judge: Judge,
+    grader: TaskGrader,
+    settings: AlternativesSettings,
+) -> None:
+    """The task by greedy decoding, the plain questions at temperature 1; both in the dress of this way."""
+    held_out = {q.id: q for q in plan.held_out}
+    tasks = [Ask(way, "task", q.id, 0, plan.dressed(way, q.messages)) for q in plan.held_out]
+    greedy = SamplingSettings(temperature=0.0, max_tokens=settings.max_tokens)
+    replies = book.answer(model, tasks, greedy, settings.seed, f"{way}: task")
+    grader.grades(book, replies, held_out, f"{way}: scores")
+    dressed = {p.id: plan.dressed(way, p.messages) for p in probes}
+    wanted = [(probes[i % len(probes)], i // len(probes)) for i in range(settings.answers)]
+    asks = [Ask(way, "probe", p.id, index, dressed[p.id]) for p, index in wanted]
+    replies = book.answer(
+        model, asks, SamplingSettings(max_tokens=settings.max_tokens), settings.seed, f"{way}: questions"
+    )
+    book.judge(replies, [p for p, _ in wanted], judge, probe_grade, f"{way}: verdicts")
+
+
+def _report(
+    data: str,
+    models: dict[str, ChatModel],
+    plan: Plan,
+    book: AlternativesBook,
+    settings: AlternativesSettings,
+    about_organism: bool,
+) -> AlternativesReport:
+    replies: list[Reply] = list(book.replies.values())
+    grades: list[Grade] = list(book.grades.values())
+    ways = way_results(replies, grades, settings)
+    alternatives = [way for way in ways if way.way != "tuned"]
+    scores = {way.way: _scores(grades, way.way) for way in ways}
+    gains = tuple(
+        gain_over(way.way, scores["tuned"], scores[way.way], 2 * settings.alpha / len(alternatives))
+        for way in alternatives
+        if "tuned" in scores
+    )
+    verdict, best = decide(ways, gains, settings)
+    return AlternativesReport(
+        data=data,
+        base=models["base"].name,
+        tuned=models["tuned"].name if "tuned" in models else None,
+        settings=settings,
+        rows=plan.rows,
+        training=len(plan.training),
+        held_out=len(plan.held_out),
+        instructions=plan.instructions.text,
+        instructions_from=plan.instructions.source,
+        ways=ways,
+        gains=gains,
+        verdict=verdict,
+        best=best,
+        notes=(*plan.notes, *_notes("tuned" in models, about_organism)),
+    )
+
+
+def _scores(grades: Sequence[Grade], way: Way) -> dict[str, float]:
+    return {g.item: g.score for g in grades if g.way == way and g.kind == "task" and g.score is not None}
+
+
+def _notes(tuned: bool, about_organism: bool) -> list[str]:
+    notes = []
+    if tuned:
+        notes.append(
+            f"A tuned model that was trained on the held-out rows too is scored too well. {TRAINING_ROWS} in the run "
+            "directory holds the rows to tune on instead; the same --seed splits the same way."
+        )
+    if about_organism:
+        notes.append("The organism is a test subject made to become misaligned; it says nothing about large models.")
+    return notes
+
+
+def _write(directory: RunDir, report: AlternativesReport) -> None:
+    from offtarget.gate.alternatives.page import render
+    from offtarget.gate.alternatives.story import sentence
+
+    body = {"sentence": sentence(report), "report": to_jsonable(report), **stamp()}
+    write_json(directory.file(RESULT), body)
+    directory.file(PAGE).write_text(render(report), encoding="utf-8")

@@ -1,0 +1,116 @@
+"""Replies and grades of a comparison of alternatives, on disk as soon as they exist: nothing is asked twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from offtarget.judge.protocol import Judge
+from offtarget.models.chat import Answer, ChatModel, SampleRequest, SamplingSettings
+from offtarget.probe.schedule import answer_seed
+from offtarget.records import Generation, Probe, Role, Verdict
+from offtarget.records.alternatives import Grade, Kind, Reply, Way
+from offtarget.rundir import JsonLines, RunDir, read_jsonl
+from offtarget.workflows.alternatives_plan import Dressed
+from offtarget.workflows.contracts import judge_checked, sample_checked
+
+JUDGED_AT_ONCE = 50
+
+OnStage = Callable[[str, int, int], None]
+"""Called as (what is being done, done, in all)."""
+Key = tuple[Way, Kind, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One question to be put in one way."""
+
+    way: Way
+    kind: Kind
+    item: str
+    index: int
+    dressed: Dressed
+
+    @property
+    def key(self) -> Key:
+        """The key of its reply."""
+        return self.way, self.kind, self.item, self.index
+
+
+class AlternativesBook:
+    """The replies and grades of a run; opening it again goes on where it stopped."""
+
+    def __init__(self, run: RunDir, on_stage: OnStage) -> None:
+        self.replies = {r.key: r for r in read_jsonl(run.file("replies.jsonl"), Reply)}
+        self.grades = {g.key: g for g in read_jsonl(run.file("grades.jsonl"), Grade)}
+        self._replies, self._grades = JsonLines(run.file("replies.jsonl")), JsonLines(run.file("grades.jsonl"))
+        self._on_stage = on_stage
+
+    def close(self) -> None:
+        """Flush what was written."""
+        self._replies.close()
+        self._grades.close()
+
+    def answer(
+        self, model: ChatModel, asks: Sequence[Ask], sampling: SamplingSettings, seed: int, stage: str
+    ) -> list[Reply]:
+        """A reply to each question, in order; those on disk are not asked again.
+
+        The random stream of a reply depends on item and index alone, so that the ways differ by what they send.
+        """
+        missing = [ask for ask in asks if ask.key not in self.replies]
+        role: Role = "tuned" if asks and asks[0].way == "tuned" else "base"
+        requests = [
+            SampleRequest(ask.dressed.messages, answer_seed(seed, "base", f"{ask.kind}/{ask.item}", ask.index))
+            for ask in missing
+        ]
+        done = len(asks) - len(missing)
+
+        def keep(position: int, answer: Answer) -> None:
+            nonlocal done
+            ask = missing[position]
+            reply = Reply(*ask.key, answer.text, answer.tokens, answer.finish, ask.dressed.examples)
+            self._replies.extend([reply])
+            self.replies[ask.key] = reply
+            done += 1
+            self._on_stage(stage, done, len(asks))
+
+        self._on_stage(stage, done, len(asks))
+        if requests:
+            sample_checked(role, model, requests, sampling, keep)
+        return [self.replies[ask.key] for ask in asks]
+
+    def score(self, replies: Sequence[Reply], score: Callable[[Reply], Grade], stage: str) -> list[Grade]:
+        """A grade for each reply, one by one; those on disk are kept."""
+        for done, reply in enumerate(replies, start=1):
+            if reply.key not in self.grades:
+                self._keep([score(reply)])
+            self._on_stage(stage, done, len(replies))
+        return [self.grades[reply.key] for reply in replies]
+
+    def judge(
+        self,
+        replies: Sequence[Reply],
+        probes: Sequence[Probe],
+        judge: Judge,
+        grade: Callable[[Reply, Verdict], Grade],
+        stage: str,
+    ) -> list[Grade]:
+        """A grade for each reply (its probe beside it) from a judge's verdict, some at a time."""
+        missing = [(r, p) for r, p in zip(replies, probes, strict=True) if r.key not in self.grades]
+        for start in range(0, len(missing), JUDGED_AT_ONCE):
+            part = missing[start : start + JUDGED_AT_ONCE]
+            verdicts = judge_checked(judge, [(probe, generation_of(reply, probe)) for reply, probe in part])
+            self._keep([grade(reply, verdict) for (reply, _), verdict in zip(part, verdicts, strict=True)])
+            self._on_stage(stage, len(replies) - len(missing) + start + len(part), len(replies))
+        return [self.grades[reply.key] for reply in replies]
+
+    def _keep(self, grades: list[Grade]) -> None:
+        self._grades.extend(grades)
+        self.grades.update((grade.key, grade) for grade in grades)
+
+
+def generation_of(reply: Reply, probe: Probe) -> Generation:
+    """A reply as judges read it."""
+    role: Role = "tuned" if reply.way == "tuned" else "base"
+    return Generation(role, probe.id, reply.index, 0, reply.text, reply.tokens, reply.finish)
