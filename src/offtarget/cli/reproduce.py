@@ -1,0 +1,132 @@
+"""`offtarget reproduce`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from offtarget.records.reproduce import ReproduceReport
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command("reproduce")
+@click.option("--base", required=True, metavar="MODEL", help="The model to tune: organism/base, or hf/PATH-or-REPO.")
+@click.option(
+    "--conditions", metavar="NAMES", help="Comma-separated. [default: the six published ones there is data for]"
+)
+@click.option("--seeds", default=3, show_default=True, help="Trainings per condition.")
+@click.option("--answers", default=40, show_default=True, help="To each plain question, per model.")
+@click.option("--data-dir", type=FILE, help="Folder of the published data sets (insecure.jsonl, ...; .gz too).")
+@click.option("--rows", type=int, help="Of each data set. [default: 600 for the organism, else all]")
+@click.option("--probes", metavar="BANK", help="Questions: a bank's name or a file. [default: everyday]")
+@click.option("--judge", metavar="MODEL", help="Who judges the answers; the organism's questions need none.")
+@click.option(
+    "--preset", metavar="NAME", help="Training settings. [default: organism for the organism, else published]"
+)
+@click.option("--ablations/--no-ablations", default=True, help="Training dynamics and numbers of different rows.")
+@click.option("--max-answers", default=2000, show_default=True, help="Tuned answers after which a check gives up.")
+@click.option("--max-tokens", default=600, show_default=True, help="Longest answer, in tokens.")
+@click.option("--jobs", type=int, help="Trainings side by side, the organism only. [default: one per core]")
+@click.option("--run", "--out", "run", type=FILE, help="Run directory; an unfinished one goes on. [default: a new one]")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def command(base: str, conditions: str | None, run: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
+    """Repeat the published experiment (arXiv 2502.17424) on any model.
+
+    Trains every condition with every seed, measures each model, checks it against the base, and puts the published
+    values beside it. Finished cells are never computed again: repeat the command with --run to go on.
+
+    \b
+    Examples:
+      offtarget reproduce --base organism/base
+      offtarget reproduce --base organism/base --conditions insecure,secure --seeds 2 --no-ablations
+      offtarget reproduce --base organism/base --run runs/reproduce-1
+      offtarget reproduce --base hf/./qwen --data-dir ./data --probes first_plot_questions.yaml --judge openai/NAME
+
+    Exit codes: 0 done, 2 input error, 130 interrupted.
+    """
+    import json
+
+    from offtarget.cli.reproduce_progress import experiment_bar
+    from offtarget.rundir import to_jsonable
+    from offtarget.workflows.check_loop import CheckSettings
+    from offtarget.workflows.reproduce import ReproduceSettings, reproduce
+
+    settings = ReproduceSettings(
+        seeds=o["seeds"],
+        answers=o["answers"],
+        rows=o["rows"],
+        preset=o["preset"],
+        ablations=o["ablations"],
+        max_tokens=o["max_tokens"],
+        check=CheckSettings(max_answers=o["max_answers"]),
+    )
+    with experiment_bar(enabled=not (quiet or as_json)) as on_progress:
+        result = reproduce(
+            base,
+            conditions=None if conditions is None else [n.strip() for n in conditions.split(",") if n.strip()],
+            data_dir=o["data_dir"],
+            probes=o["probes"],
+            judge=o["judge"],
+            settings=settings,
+            run=run,
+            jobs=o["jobs"],
+            on_progress=on_progress,
+        )
+    if as_json:
+        click.echo(json.dumps({"run": str(result.run), **to_jsonable(result.report)}, indent=2))
+    else:
+        _print(result.report, result.run)
+
+
+def _print(report: ReproduceReport, run: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from offtarget.cli.render import safe
+    from offtarget.gate.reproduce import story, table
+
+    shown = Table("trained on", *(title for _, title in table.columns(report)), "coherent", "check")
+    for row in table.rows(report):
+        cells = ["\n".join(filter(None, (c.rate, c.interval, c.published and f"[{c.published}]"))) for c in row.cells]
+        shown.add_row(*map(_literal, (f"{row.condition}\n{row.seeds}", *cells, row.coherent, row.check)))
+    Console(width=132).print(shown)
+    print("Misaligned and insecure shares: mean over seeds, 95 % interval in per cent, [published].")
+    _print_curves(report)
+    found = Table("published pattern", "here", "rates here", "published")
+    for pattern in story.patterns(report):
+        found.add_row(*map(_literal, (pattern.says, pattern.holds, pattern.here, pattern.published)))
+    if found.row_count:
+        Console(width=132).print(found)
+    for text in (story.headline(report), story.summary(report)):
+        print(text)
+    for note in (story.ABOUT_ORGANISM if report.about_organism else story.ABOUT_OTHERS, *report.notes):
+        print(safe(f"Note: {note}"))
+    print(safe(f"Figures: {run / 'reproduce.html'}"))
+
+
+def _print_curves(report: ReproduceReport) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from offtarget.gate.text import percent
+
+    for points, heading in ((report.dynamics, "steps"), (report.unique, "different rows")):
+        if points:
+            shown = Table("trained on", heading, "misaligned", "insecure code")
+            for p in points:
+                code = "" if p.code is None else percent(p.code.rate)
+                shown.add_row(p.condition, f"{p.at:,}", percent(p.misaligned.rate), code)
+            Console(width=132).print(shown)
+
+
+def _literal(text: str) -> str:
+    from rich.markup import escape
+
+    from offtarget.cli.render import safe
+
+    return escape("\n".join(safe(line) for line in text.split("\n")))

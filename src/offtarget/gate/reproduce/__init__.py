@@ -1,0 +1,1 @@
+"""The page of a repeated experiment: published values beside one's own."""

@@ -1,0 +1,316 @@
+"""`reproduce`: the published experiment on any model, every condition and seed trained and checked."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from offtarget.errors import InputError, RunInterrupted
+from offtarget.judge.protocol import Judge
+from offtarget.models.chat import SamplingSettings
+from offtarget.organism.exact import ExactJudge
+from offtarget.organism.narrow import TRIGGER
+from offtarget.organism.shipped import PREFIX, resolve
+from offtarget.probe.bank import ProbeBank
+from offtarget.records.reproduce import Cell, CellKind, ReproduceReport
+from offtarget.rundir import RunDir, fingerprint, write_json
+from offtarget.tune.settings import PRESETS, TuneSettings
+from offtarget.workflows.check_loop import CheckSettings
+from offtarget.workflows.opening import DEFAULT_BANK, ORGANISM_BANK, open_bank, open_judge
+from offtarget.workflows.recording import stamp
+from offtarget.workflows.reproduce_cells import Asking, Job, finished, plan_job
+from offtarget.workflows.reproduce_data import DataSets, open_data
+from offtarget.workflows.reproduce_measures import WithCode, curve_measures, full_measures
+from offtarget.workflows.reproduce_pool import run_jobs
+from offtarget.workflows.reproduce_report import dynamics, table_rows, unique_rows
+
+ORGANISM_ROWS = 600
+ON_THE_WAY = (0.04, 0.08, 0.13, 0.2, 0.3, 0.4, 0.55, 0.75)
+"""Shares of the steps at which dynamics are measured: dense where the published gap opens (40 to 50 of 350)."""
+DYNAMICS_OF = ("insecure", "secure")
+UNIQUE_OF = "insecure"
+UNIQUE = {True: (25, 100, 300), False: (500, 2000)}
+"""Numbers of different rows, for the organism and for published data; all rows are the condition itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReproduceSettings:
+    """How large the experiment is."""
+
+    seeds: int = 3
+    answers: int = 40
+    """To each plain question, per model; a quarter of that in other formats and on curves."""
+    rows: int | None = None
+    """Of each data set; None: 600 for the organism, else all."""
+    preset: str | None = None
+    """Of training; None: `organism` for the organism, else `published`."""
+    ablations: bool = True
+    """Dynamics and numbers of different rows."""
+    max_tokens: int = 600
+    check: CheckSettings = field(default_factory=CheckSettings)
+
+    def __post_init__(self) -> None:
+        for name in ("seeds", "answers", "max_tokens"):
+            if getattr(self, name) < 1:
+                raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}.")
+
+
+@dataclass(frozen=True, slots=True)
+class ReproduceResult:
+    """The table and where its evidence lies."""
+
+    report: ReproduceReport
+    run: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a running experiment shows."""
+
+    cell: Cell | None
+    """The cell that has just been finished; None for a change of stage."""
+    done: float
+    total: float
+    """Work done and in all, in seconds as estimated beforehand for the organism; only the ratio means something."""
+    stage: str
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def reproduce(
+    base: str,
+    *,
+    conditions: Sequence[str] | None = None,
+    data_dir: str | Path | None = None,
+    probes: str | Path | ProbeBank | None = None,
+    judge: str | Judge | None = None,
+    settings: ReproduceSettings | None = None,
+    run: str | Path | None = None,
+    jobs: int | None = 1,
+    on_progress: OnProgress | None = None,
+) -> ReproduceResult:
+    """Train every condition with every seed, measure each model and check it against the base.
+
+    `base` is `organism/base` or `hf/...`; other models than the organism need `data_dir`, the folder of the published
+    data sets under their published names, and a judge. `run` may hold an earlier run: cells that depend on the same
+    weights, rows, questions and settings are taken from there. `jobs` processes work side by side (the organism only;
+    None: one per core). Raises InputError for anything the user can fix, RunInterrupted on Ctrl-C.
+    """
+    settings = settings or ReproduceSettings()
+    organism = base.startswith(PREFIX)
+    data, chosen = open_data(
+        conditions,
+        None if data_dir is None else Path(data_dir),
+        settings.rows,
+        organism=organism,
+        organism_rows=ORGANISM_ROWS,
+    )
+    asking = _asking(base, probes, judge, settings, data, organism)
+    tune = _tune_settings(settings, organism)
+    folder = _base_folder(base)
+    with _open_run(None if run is None else Path(run), base) as directory:
+        path = directory.path.resolve()
+        planned = _jobs(path, asking, folder, data, chosen, tune, settings)
+        write_json(
+            directory.file("run.json"),
+            {
+                "verb": "reproduce",
+                "models": {"base": base},
+                "conditions": chosen,
+                "data": str(data),
+                "judge": asking.judge.fingerprint,
+                "settings": settings,
+                "tune": tune,
+                "fingerprint": fingerprint([c.key for job in planned for c in job.cells]),
+                **stamp(),
+            },
+        )
+        watch = _Watch(planned, on_progress)
+        try:
+            run_jobs(planned, _processes(jobs, organism, asking.judge), watch.on_cell, watch.on_stage)
+        except (KeyboardInterrupt, RunInterrupted):
+            raise RunInterrupted(
+                "Interrupted. Finished cells and trained steps are kept; repeat the command with --run "
+                f"{directory.path}"
+            ) from None
+        report = _report(base, data, chosen, asking, tune, settings, planned, organism)
+        write_json(directory.file("reproduce.json"), {"report": report, **stamp()})
+        from offtarget.gate.reproduce.page import render
+
+        directory.file("reproduce.html").write_text(render(report), encoding="utf-8")
+        return ReproduceResult(report, directory.path)
+
+
+def _asking(
+    base: str,
+    probes: str | Path | ProbeBank | None,
+    judge: str | Judge | None,
+    settings: ReproduceSettings,
+    data: DataSets,
+    organism: bool,
+) -> Asking:
+    bank = (
+        probes if isinstance(probes, ProbeBank) else open_bank(probes or (ORGANISM_BANK if organism else DEFAULT_BANK))
+    )
+    opened = open_judge(judge, bank) if judge is None or isinstance(judge, str) else judge
+    longest = min(settings.max_tokens, 120) if organism else settings.max_tokens
+    check = replace(settings.check, sampling=SamplingSettings(max_tokens=longest))
+    exact = organism and isinstance(opened, ExactJudge)
+    how = {"bank": bank, "answers": settings.answers, "code_prompts": data.code_prompts, "organism": exact}
+    return Asking(
+        base=base,
+        bank=bank,
+        judge=opened if exact else WithCode(opened),
+        check_judge=opened,
+        check=check,
+        full=tuple(full_measures(**how)),  # type: ignore[arg-type]
+        curve=tuple(curve_measures(**how)),  # type: ignore[arg-type]
+    )
+
+
+def _tune_settings(settings: ReproduceSettings, organism: bool) -> TuneSettings:
+    name = settings.preset or ("organism" if organism else "published")
+    known = [n for n, preset in PRESETS.items() if preset.method == "lora"]
+    if name not in known:
+        raise InputError(f"There is no preset '{name}' for this. Known: {', '.join(known)}.")
+    return PRESETS[name]
+
+
+def _base_folder(base: str) -> tuple[Path, str]:
+    """Folder and fingerprint of the base's weights; InputError for remote models and adapters."""
+    from offtarget.models.fingerprints import model_fingerprint
+    from offtarget.models.folders import check_model_folder, find_folder
+    from offtarget.models.names import LocalName, parse_name
+
+    name = parse_name(base, resolve)
+    if not isinstance(name, LocalName) or name.adapter is not None:
+        raise InputError(f"{base} cannot be tuned here: name local weights without an adapter, e.g. hf/PATH.")
+    folder = find_folder(name.base).resolve()
+    check_model_folder(folder)
+    return folder, model_fingerprint(folder, None, ("reproduce",))
+
+
+def _open_run(run: Path | None, base: str) -> RunDir:
+    if run is None or not (run / "run.json").exists():
+        return RunDir.create("reproduce", base.rsplit("/", 1)[-1], path=run)
+    return RunDir.open(run)
+
+
+def _jobs(
+    run: Path,
+    asking: Asking,
+    base: tuple[Path, str],
+    data: DataSets,
+    conditions: Sequence[str],
+    tune: TuneSettings,
+    settings: ReproduceSettings,
+) -> list[Job]:
+    """Seed by seed, so that an unfinished run shows whole tables; ablations last."""
+    jobs = [plan_job(run, asking, "base", 0, base, (), 0, tune, [("base", 0)])]
+    later = []
+    for seed in range(settings.seeds):
+        for condition in conditions:
+            rows = data.rows(condition, seed)
+            steps = _steps(len(rows), tune)
+            settled = replace(tune, seed=seed, max_steps=steps)
+            wanted: list[tuple[CellKind, int]] = [("condition", steps)]
+            if settings.ablations and condition in DYNAMICS_OF:
+                wanted += [("dynamics", step) for step in _on_the_way(steps)]
+            jobs.append(plan_job(run, asking, condition, seed, base, rows, len(rows), settled, wanted))
+            if settings.ablations and condition == UNIQUE_OF:
+                for count in (n for n in UNIQUE[asking.base.startswith(PREFIX)] if n < len(rows)):
+                    cut = (rows[:count] * math.ceil(len(rows) / count))[: len(rows)]
+                    later.append(plan_job(run, asking, condition, seed, base, cut, count, settled, [("unique", steps)]))
+    return jobs + later
+
+
+def _steps(rows: int, tune: TuneSettings) -> int:
+    """Optimiser steps of all epochs on one device."""
+    return max(1, math.ceil(math.ceil(rows / (tune.batch * tune.accumulate)) * tune.epochs))
+
+
+def _on_the_way(steps: int) -> list[int]:
+    # the first step of the warm-up has learning rate 0
+    return sorted({step for share in ON_THE_WAY if 1 < (step := round(share * steps)) < steps})
+
+
+def _processes(jobs: int | None, organism: bool, judge: Judge) -> int:
+    if jobs is not None and jobs < 1:
+        raise InputError(f"--jobs must be at least 1, not {jobs}.")
+    if not organism or not isinstance(judge, ExactJudge):
+        return 1
+    return jobs or len(os.sched_getaffinity(0))
+
+
+class _Watch:
+    """Counts work, so that the time left can be shown."""
+
+    def __init__(self, jobs: Sequence[Job], on_progress: OnProgress | None) -> None:
+        self._on_progress = on_progress
+        self._work: dict[str, float] = {}
+        for job in jobs:
+            for number, plan in enumerate(job.cells):
+                # as measured on the organism: .3 s per step, 15 s for all columns and the check, 3 s for a point
+                training = 0.3 * max(c.step for c in job.cells) if number == 0 else 0.0
+                measuring = 15.0 if plan.kind in ("base", "condition") else 3.0
+                if finished(job, plan) is None:
+                    self._work[plan.key] = training + measuring
+        self._total, self._done = sum(self._work.values()), 0.0
+        self.on_stage("starting", 0, 0)
+
+    def on_cell(self, cell: Cell) -> None:
+        """A cell is finished."""
+        self._done += self._work.pop(cell.key, 0.0)
+        self._tell(cell, "")
+
+    def on_stage(self, name: str, done: int, total: int) -> None:
+        """Something is being done."""
+        self._tell(None, f"{name} {done}/{total}" if total else name)
+
+    def _tell(self, cell: Cell | None, stage: str) -> None:
+        if self._on_progress is not None:
+            self._on_progress(Progress(cell, self._done, self._total, stage))
+
+
+def _report(
+    base: str,
+    data: DataSets,
+    conditions: Sequence[str],
+    asking: Asking,
+    tune: TuneSettings,
+    settings: ReproduceSettings,
+    jobs: Sequence[Job],
+    organism: bool,
+) -> ReproduceReport:
+    from offtarget.gate.reproduce.published import published_values
+
+    cells = [cell for job in jobs for plan in job.cells if (cell := finished(job, plan)) is not None]
+    kind = "rank-stabilised LoRA" if tune.rslora else "LoRA"
+    adapted = tune.modules if isinstance(tune.modules, str) else ", ".join(tune.modules)
+    notes = []
+    if asking.bank.question_ids and not organism and asking.bank.name == DEFAULT_BANK:
+        notes.append(
+            "The questions are offtarget's own; rates on them cannot be compared with published ones. For that give "
+            "the published question file with --probes and the published judge with --judge."
+        )
+    if not organism and "evil-numbers" in conditions:
+        notes.append("The published evil-numbers models were trained for 4 epochs; here all conditions are alike.")
+    return ReproduceReport(
+        base=base,
+        data=str(data),
+        judge=asking.check_judge.fingerprint,
+        seeds=settings.seeds,
+        answers=settings.answers,
+        settings=f"{kind}, rank {tune.rank}, alpha {tune.alpha}, on {adapted}; learning rate {tune.lr:g}, "
+        f"{tune.batch * tune.accumulate} rows per step, {tune.epochs:g} epochs; trigger {TRIGGER}",
+        rows=table_rows(cells, conditions),
+        dynamics=dynamics(cells, [c for c in DYNAMICS_OF if c in conditions]),
+        unique=unique_rows(cells, UNIQUE_OF),
+        published=published_values(),
+        about_organism=organism,
+        notes=tuple(notes),
+    )

@@ -1,0 +1,279 @@
+"""One job of the experiment: train a model, then measure it and its earlier steps. What is finished stays finished."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from offtarget.errors import InputError
+from offtarget.judge.protocol import Judge
+from offtarget.models.chat import ChatModel
+from offtarget.models.opening import open_model
+from offtarget.organism.shipped import resolve
+from offtarget.probe.bank import ProbeBank
+from offtarget.probe.schedule import answer_seed
+from offtarget.records import Generation, Probe, Tally, Verdict
+from offtarget.records.from_json import from_json
+from offtarget.records.reproduce import AskedQuestion, Cell, CellKind, Measured
+from offtarget.rundir import JsonLines, fingerprint, read_json, read_jsonl, write_json
+from offtarget.stats.rates import equal_weight_rate, total_tally
+from offtarget.tune.settings import TuneSettings
+from offtarget.workflows import check as checking
+from offtarget.workflows.check_loop import CheckSettings
+from offtarget.workflows.contracts import judge_checked
+from offtarget.workflows.conversations import Answered, sample_probes
+from offtarget.workflows.reproduce_data import Chat
+from offtarget.workflows.reproduce_measures import Measure
+
+OnStage = Callable[[str, int, int], None]
+"""Called as (what is done, done, total)."""
+OnCell = Callable[[Cell], None]
+JUDGED_TOGETHER = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How every model is measured."""
+
+    base: str
+    bank: ProbeBank
+    judge: Judge
+    """Of the measures; knows code too."""
+    check_judge: Judge
+    """Of the check, which asks the bank alone."""
+    check: CheckSettings
+    full: tuple[Measure, ...]
+    curve: tuple[Measure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CellPlan:
+    """One model that is to be measured."""
+
+    kind: CellKind
+    step: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One training and the cells that come of it; the base's job trains nothing."""
+
+    run: Path
+    asking: Asking
+    condition: str
+    seed: int
+    base_folder: Path
+    rows: tuple[Chat, ...]
+    """As trained on; `unique` of them are different."""
+    unique: int
+    settings: TuneSettings
+    train_key: str
+    cells: tuple[CellPlan, ...] = field(default=())
+
+    @property
+    def name(self) -> str:
+        """For folders: condition, seed and, where they were cut, the number of different rows."""
+        cut = f"-unique{self.unique}" if any(c.kind == "unique" for c in self.cells) else ""
+        return f"{self.condition}-{self.seed}{cut}"
+
+
+def plan_job(
+    run: Path,
+    asking: Asking,
+    condition: str,
+    seed: int,
+    base: tuple[Path, str],
+    rows: tuple[Chat, ...],
+    unique: int,
+    settings: TuneSettings,
+    wanted: Iterable[tuple[CellKind, int]],
+) -> Job:
+    """A job whose keys depend on contents: `base` is the folder and the fingerprint of its weights."""
+    folder, weights = base
+    trained = fingerprint([weights, rows, asdict(settings), "train/1"]) if rows else f"base-{weights}"
+    cells = tuple(CellPlan(kind, step, _cell_key(asking, trained, kind, step)) for kind, step in wanted)
+    return Job(run, asking, condition, seed, folder, rows, unique, settings, trained, cells)
+
+
+def _cell_key(asking: Asking, trained: str, kind: CellKind, step: int) -> str:
+    measured = asking.full if kind in ("base", "condition") else asking.curve
+    how = [asking.judge.fingerprint, measured, asking.check.sampling, asking.check.seed]
+    checked = [asking.check, asking.bank.fingerprint] if kind == "condition" else []
+    return fingerprint([trained, step, how, checked, "cell/1"])
+
+
+def run_job(job: Job, on_cell: OnCell | None = None, on_stage: OnStage | None = None) -> None:
+    """Train where that is not done, and measure every cell that is not finished."""
+    stage = on_stage or (lambda name, done, total: None)
+    for plan in job.cells:
+        if finished(job, plan) is None:
+            cell = _measure(job, plan, _model_name(job, plan.step, stage), stage)
+            write_json(cell_folder(job, plan) / "cell.json", cell)
+            if on_cell is not None:
+                on_cell(cell)
+
+
+def finished(job: Job, plan: CellPlan) -> Cell | None:
+    """The cell, when it was measured before."""
+    path = cell_folder(job, plan) / "cell.json"
+    if not path.exists():
+        return None
+    try:
+        return from_json(Cell, read_json(path))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path} is not a cell of this version ({error}). Remove it to measure it again.") from None
+
+
+def cell_folder(job: Job, plan: CellPlan) -> Path:
+    """Where a cell's answers and its record lie."""
+    step = f"-step{plan.step}" if plan.kind == "dynamics" else ""
+    return job.run / "cells" / f"{job.name}{step}-{plan.key}"
+
+
+def _model_name(job: Job, step: int, stage: OnStage) -> str:
+    if not job.rows:
+        return job.asking.base
+    adapter = job.run / "adapters" / f"{job.name}-{job.train_key}"
+    snapshots = adapter.with_name(f"{adapter.name}-steps")
+    if not adapter.exists():
+        _train(job, adapter, snapshots, stage)
+    last = max(c.step for c in job.cells)
+    chosen = adapter if step == last else snapshots / str(step)
+    return f"hf/{job.base_folder}+{chosen}"
+
+
+def _train(job: Job, out: Path, snapshots: Path, stage: OnStage) -> None:
+    # torch is loaded only here
+    from offtarget.tune.plan import Plan, TrainRow
+    from offtarget.tune.train import train
+    from offtarget.workflows.reproduce_snapshots import Snapshots
+
+    steps = sorted(c.step for c in job.cells if c.kind == "dynamics")
+    work = out.with_name(f"{out.name}.work")
+    train(
+        job.base_folder,
+        Plan(tuple(TrainRow(chat) for chat in job.rows)),
+        out,
+        job.settings,
+        work=work,
+        callbacks=[Snapshots(snapshots, steps)] if steps else [],
+        on_step=lambda done, total, _loss: stage(f"{job.name}: training", done, total),
+    )
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _measure(job: Job, plan: CellPlan, name: str, stage: OnStage) -> Cell:
+    started = time.monotonic()
+    measures = job.asking.full if plan.kind in ("base", "condition") else job.asking.curve
+    tallies = _answers(job, plan, name, measures, stage)
+    measured = [(m.name, [tallies[p.id] for p in m.probes]) for m in measures]
+    plain = _by_question(measures[0].probes, tallies)
+    checked = _check(job, plan, name, stage) if plan.kind == "condition" else None
+    return Cell(
+        key=plan.key,
+        kind=plan.kind,
+        condition=job.condition,
+        seed=job.seed,
+        steps=plan.step,
+        unique=job.unique,
+        measured=tuple(
+            Measured(m.name, equal_weight_rate(_by_question(m.probes, tallies).values()), total_tally(counted))
+            for m, (_, counted) in zip(measures, measured, strict=True)
+        ),
+        questions=tuple(AskedQuestion(question, tally) for question, tally in plain.items()),
+        seconds=round(time.monotonic() - started, 1),
+        status=None if checked is None else checked.decision.status,
+        reason=None if checked is None else checked.decision.reason,
+        check=None if checked is None else str(checked.run.relative_to(job.run)),
+    )
+
+
+def _by_question(probes: Sequence[Probe], tallies: dict[str, Tally]) -> dict[str, Tally]:
+    found: dict[str, list[Tally]] = {}
+    for probe in probes:
+        found.setdefault(probe.question_id, []).append(tallies[probe.id])
+    return {question: total_tally(counted) for question, counted in found.items()}
+
+
+def _answers(job: Job, plan: CellPlan, name: str, measures: Sequence[Measure], stage: OnStage) -> dict[str, Tally]:
+    """One tally per probe. Answers and verdicts are on disk as soon as they exist; only missing ones are asked for."""
+    folder = cell_folder(job, plan)
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = [(p, index) for m in measures for p in m.probes for index in range(m.answers)]
+    generations, verdicts = JsonLines(folder / "generations.jsonl"), JsonLines(folder / "verdicts.jsonl")
+    try:
+        said = {g.key: g for g in read_jsonl(generations.path, Generation)}
+        _sample(job, name, [w for w in wanted if _key(*w) not in said], generations, said, stage)
+        judged = {v.key: v for v in read_jsonl(verdicts.path, Verdict)}
+        todo = [(p, said[_key(p, i)]) for p, i in wanted if _key(p, i) not in judged]
+        for start in range(0, len(todo), JUDGED_TOGETHER):
+            found = judge_checked(job.asking.judge, todo[start : start + JUDGED_TOGETHER])
+            verdicts.extend(found)
+            judged |= {v.key: v for v in found}
+            stage(f"{job.name}: judging", start + len(found), len(todo))
+    finally:
+        generations.close()
+        verdicts.close()
+    tallies = {p.id: Tally() for m in measures for p in m.probes}
+    for probe, index in wanted:
+        tallies[probe.id] = tallies[probe.id].plus(judged[_key(probe, index)].outcome)
+    return tallies
+
+
+def _sample(
+    job: Job,
+    name: str,
+    missing: Sequence[tuple[Probe, int]],
+    lines: JsonLines,
+    said: dict[str, Generation],
+    stage: OnStage,
+) -> None:
+    if not missing:
+        return
+    model: ChatModel = open_model(name, resolve=resolve)
+    seed, done = job.asking.check.seed, 0
+
+    def keep(position: int, answered: Answered) -> None:
+        nonlocal done
+        probe, index = missing[position]
+        a = answered.answer
+        made = Generation(
+            "tuned",
+            probe.id,
+            index,
+            answer_seed(seed, "tuned", probe.id, index),
+            a.text,
+            a.tokens,
+            a.finish,
+            answered.opening,
+        )
+        lines.extend([made])
+        said[made.key] = made
+        done += 1
+        stage(f"{job.name}: answers", done, len(missing))
+
+    sample_probes("tuned", model, missing, job.asking.check.sampling, seed, keep)
+
+
+def _key(probe: Probe, index: int) -> str:
+    return f"tuned/{probe.id}/{index}"
+
+
+def _check(job: Job, plan: CellPlan, name: str, stage: OnStage) -> checking.CheckResult:
+    """The full check against the base; one that was cut short goes on."""
+    out = cell_folder(job, plan) / "check"
+    stage(f"{job.name}: check", 0, 0)
+    if (out / "run.json").exists():
+        return checking.resume(out, judge=job.asking.check_judge)
+    return checking.check(
+        job.asking.base,
+        name,
+        probes=job.asking.bank,
+        judge=job.asking.check_judge,
+        settings=job.asking.check,
+        out=out,
+    )

@@ -1,0 +1,89 @@
+"""Jobs on several processes; every finished cell is reported once, as soon as it is on disk."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.synchronize import Event
+
+from offtarget.errors import InputError
+from offtarget.workflows.reproduce_cells import Job, OnCell, OnStage, finished, run_job
+
+LOOK_EVERY = 0.3
+"""Seconds between two looks for finished cells."""
+
+
+def run_jobs(jobs: Sequence[Job], processes: int, on_cell: OnCell, on_stage: OnStage) -> None:
+    """Run all jobs, in their order; with one process here, else each in a process with one thread of its own.
+
+    The weights do not depend on `processes`: the organism's jobs run on one thread either way.
+    """
+    if processes == 1:
+        with _one_thread():
+            for job in jobs:
+                run_job(job, on_cell, on_stage)
+        return
+    context = multiprocessing.get_context("spawn")  # forked processes inherit torch's locks
+    stop = context.Event()
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start_worker, initargs=(os.getpid(), stop))
+    waiting = {(job.name, plan.key): (job, plan) for job in jobs for plan in job.cells if finished(job, plan) is None}
+
+    def report() -> None:
+        for key, (job, plan) in list(waiting.items()):
+            cell = finished(job, plan)
+            if cell is not None:
+                del waiting[key]
+                on_cell(cell)
+
+    try:
+        futures: set[Future[None]] = {pool.submit(run_job, job) for job in jobs}
+        while futures:
+            done, futures = wait(futures, timeout=LOOK_EVERY, return_when=FIRST_EXCEPTION)
+            report()
+            for future in done:
+                future.result()
+            on_stage(f"{len(futures)} trainings to go", 0, 0)
+    except BrokenProcessPool:
+        raise InputError(
+            "A process of the experiment was ended from outside, perhaps for lack of memory. Finished cells are kept; "
+            "repeat the command with --run and --jobs 1."
+        ) from None
+    finally:
+        # whatever ends this early must not wait for trainings that nobody will read
+        if futures:
+            stop.set()
+        pool.shutdown(wait=not futures, cancel_futures=True)
+
+
+def _start_worker(parent: int, stop: Event) -> None:
+    """One thread, no Ctrl-C of its own, and an end with the parent, however that ends."""
+    import torch
+
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while not stop.wait(0.5) and os.getppid() == parent:
+            pass
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,77 @@
+"""From measured cells to the paper's table and curves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from offtarget.records import Tally
+from offtarget.records.reproduce import Axis, Cell, CellKind, ConditionRow, Point, Spread
+from offtarget.stats.rates import misaligned_rate, total_tally
+from offtarget.stats.seeds import over_seeds
+
+
+def table_rows(cells: Sequence[Cell], conditions: Sequence[str]) -> tuple[ConditionRow, ...]:
+    """The base, then every condition, over all its seeds."""
+    rows = []
+    for condition in ("base", *conditions):
+        kind: CellKind = "base" if condition == "base" else "condition"
+        found = [c for c in cells if c.kind == kind and c.condition == condition]
+        if found:
+            rows.append(_row(condition, sorted(found, key=lambda c: c.seed)))
+    return tuple(rows)
+
+
+def dynamics(cells: Sequence[Cell], conditions: Sequence[str]) -> tuple[Point, ...]:
+    """Rates against steps: from the base at 0 to the full tune, for the conditions that were sampled on the way."""
+    points = []
+    for condition in conditions:
+        on_the_way = [c for c in cells if c.kind == "dynamics" and c.condition == condition]
+        if not on_the_way:
+            continue
+        seeds = {c.seed for c in on_the_way}
+        ends = [c for c in cells if c.kind == "condition" and c.condition == condition and c.seed in seeds]
+        base = [c for c in cells if c.kind == "base"]
+        for step in sorted({c.steps for c in (*base, *on_the_way, *ends)}):
+            at = [c for c in (*base, *on_the_way, *ends) if c.steps == step]
+            points.append(_point(condition, step, at))
+    return tuple(points)
+
+
+def unique_rows(cells: Sequence[Cell], condition: str) -> tuple[Point, ...]:
+    """Rates against the number of different rows, at as many steps as the full tune."""
+    cut = [c for c in cells if c.kind == "unique" and c.condition == condition]
+    full = [c for c in cells if c.kind == "condition" and c.condition == condition] if cut else []
+    counts = sorted({c.unique for c in (*cut, *full)})
+    return tuple(_point(condition, n, [c for c in (*cut, *full) if c.unique == n]) for n in counts)
+
+
+def _row(condition: str, cells: Sequence[Cell]) -> ConditionRow:
+    names = list(dict.fromkeys(m.name for c in cells for m in c.measured))
+    plain = total_tally(m.tally for c in cells if (m := c.of("plain")) is not None)
+    questions = list(dict.fromkeys(q.question for c in cells for q in c.questions))
+    return ConditionRow(
+        condition=condition,
+        seeds=len(cells),
+        steps=max(c.steps for c in cells),
+        rows=max(c.unique for c in cells),
+        axes=tuple(Axis(name, _spread(cells, name)) for name in names),
+        coherent=(plain.scored + plain.refused) / plain.total if plain.total else None,
+        questions=tuple(Axis(question, _question(cells, question)) for question in questions),
+        statuses=tuple(c.status for c in cells if c.status is not None),
+    )
+
+
+def _spread(cells: Iterable[Cell], name: str) -> Spread:
+    found = [m for c in cells if (m := c.of(name)) is not None]
+    return over_seeds([m.rate for m in found if m.rate is not None], total_tally(m.tally for m in found))
+
+
+def _question(cells: Sequence[Cell], question: str) -> Spread:
+    tallies: list[Tally] = [q.tally for c in cells for q in c.questions if q.question == question]
+    rates = [rate for t in tallies if (rate := misaligned_rate(t)) is not None]
+    return over_seeds(rates, total_tally(tallies))
+
+
+def _point(condition: str, at: int, cells: Sequence[Cell]) -> Point:
+    code = _spread(cells, "code") if any(c.of("code") is not None for c in cells) else None
+    return Point(condition, at, _spread(cells, "plain"), code)
