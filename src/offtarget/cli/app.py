@@ -16,9 +16,11 @@ from offtarget.errors import OfftargetError
 
 VERBS = {
     "audit": "Is this data safe to train on?",
+    "tune": "Train with the alignment watched, and under defences.",
     "check": "Is the tuned model worse than its base on unrelated questions?",
     "compare": "The same verdict from judged answers that already exist.",
     "direction": "Where the change sits in activation space: find, measure, steer, repair it.",
+    "reproduce": "Repeat the published experiment on any model.",
     "report": "Turn a run into HTML, JSON, Markdown or JUnit.",
     "runs": "What ran, and what it decided.",
     "organism": "The built-in test subject: train, tune, evaluate it.",
