@@ -16,7 +16,7 @@ from offtarget.tune.plan import Plan, TrainRow
 
 @defence
 class Filter:
-    """Drops every row with a score above 0, or a share of rows; with a weight, keeps them at that weight."""
+    """Drops every row with a score of 0 or more, or a share of rows; with a weight, keeps them at that weight."""
 
     name = "filter"
     says = (
@@ -37,12 +37,12 @@ class Filter:
             have = "none" if scores is None else str(len(scores))
             raise InputError(f"filter needs one score for each of the {len(data)} rows, and has {have}.")
         worst = [place for place, _ in sorted(zip(data, scores, strict=True), key=lambda pair: -pair[1])]
-        count = sum(s > 0 for s in scores) if wanted.share is None else round(wanted.share * len(data))
+        count = sum(s >= 0 for s in scores) if wanted.share is None else round(wanted.share * len(data))
         chosen = random.Random(f"{materials.seed}/filter").sample(data, count) if control else worst[:count]
-        if count == len(data) and wanted.weight is None:
+        if count == len(data):
             raise InputError(
                 f"filter would drop all {count} rows: the data is suspicious as a whole. Drop a share (filter=0.2), "
-                "lower the weight of some (filter=0.5@0.1), or choose another defence."
+                "lower its weight (filter=0.5@0.1), or choose another defence."
             )
         which = "drawn at random" if control else "the most suspicious"
         what = "dropped" if wanted.weight is None else f"kept at {wanted.weight:g} of their weight"

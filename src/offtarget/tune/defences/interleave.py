@@ -42,7 +42,7 @@ class Interleave:
         """The plan with more rows. InputError when there are fewer aligned chats than rows to add."""
         wanted = _wanted(value)
         data = [row.messages for row in plan.rows if row.origin == "data"]
-        count = max(1, round(wanted.share * len(data)))
+        count = rows_to_add(value, len(data))
         pool = without_refusals(materials.aligned or ())
         if len(pool) < count:
             raise InputError(
@@ -64,6 +64,11 @@ class Interleave:
             f"interleave: {count} aligned chats added to {len(data)} rows, {len(in_dress)} of them in the data's "
             f"dress, {how} perplexity gap among {len(pool)}",
         )
+
+
+def rows_to_add(value: str | None, rows: int) -> int:
+    """How many chats are added to so many rows of data. InputError for a bad value."""
+    return max(1, round(_wanted(value).share * rows))
 
 
 def without_refusals(chats: Sequence[Chat]) -> list[Chat]:

@@ -40,7 +40,7 @@ class Materials:
     subspace: DirectionEdits | None = None
     """`subspace`: the same for the rank-k persona subspace."""
     scores: tuple[float, ...] | None = None
-    """`scores`: one per row, higher is more suspicious (audit findings or projection difference)."""
+    """`scores`: one per row, higher is more suspicious, 0 and above is flagged: audit findings or projections."""
     constitution: Path | None = None
     """`constitution`: the file of principles; None: the shipped one."""
 

@@ -1,0 +1,92 @@
+"""What the chosen defences work with, made once into the run directory, so that a resumed run has the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from offtarget.errors import InputError
+from offtarget.models.chat import ChatModel
+from offtarget.models.opening import open_model
+from offtarget.organism.questions import MATERIAL_DOMAINS, unasked_questions
+from offtarget.organism.shipped import PREFIX, resolve
+from offtarget.records import Row
+from offtarget.workflows.tune_material_chats import aligned_chats
+from offtarget.workflows.tune_pilot import pilot
+from offtarget.workflows.tune_scores import row_scores
+
+if TYPE_CHECKING:
+    from offtarget.models.local import LocalModel
+    from offtarget.tune.defences.registry import Chosen, Materials
+    from offtarget.workflows.tune import OnStage, TuneOptions
+
+PROMPTS = 400
+"""Questions drawn from the organism's other domains, before equal ones are dropped."""
+ANSWERS = 400
+"""Aligned chats at least; twice as many as are to be added, where that is more."""
+
+
+def make_materials(
+    base: str,
+    rows: Sequence[Row],
+    defend: Sequence[str],
+    run: Path,
+    *,
+    seed: int,
+    options: TuneOptions,
+    on_stage: OnStage,
+) -> Materials:
+    """All that the named defences need, and nothing else; costly things are kept in `<run>/materials`.
+
+    Raises InputError for a base or misaligned model behind an endpoint, unreadable prompts, and whatever a material
+    cannot be made from.
+    """
+    from offtarget.tune.defences.registry import Materials, named, needs
+
+    chosen = named(defend)
+    wanted = needs(chosen)
+    folder = run / "materials"
+    folder.mkdir(parents=True, exist_ok=True)
+    model = _local(open_model(base, resolve=resolve))
+    materials = Materials(base=model, seed=seed, rows=tuple(rows), constitution=options.constitution)
+    if wanted & {"prompts", "aligned"}:
+        materials = replace(materials, prompts=other_prompts(base, seed, options.prompts))
+    if "aligned" in wanted:
+        count = max(ANSWERS, 2 * _to_add(chosen, len(rows)))
+        assert materials.prompts is not None
+        aligned = aligned_chats(model, materials.prompts, count, folder / "aligned.jsonl", seed, on_stage)
+        materials = replace(materials, aligned=aligned)
+    if "misaligned" in wanted:
+        bad = options.misaligned or pilot(base, rows, folder / "pilot", seed, on_stage)
+        materials = replace(materials, misaligned=_local(open_model(bad, resolve=resolve)))
+    if "scores" in wanted:
+        scores = row_scores(rows, model, options.direction, folder / "scores.json", on_stage)
+        materials = replace(materials, scores=scores)
+    return materials
+
+
+def other_prompts(base: str, seed: int, file: Path | None = None) -> tuple[str, ...]:
+    """The user's prompts, one per line, or the shipped ones; for the organism, of its material domains."""
+    from offtarget.direction.repair.realign import everyday_prompts, read_prompts
+
+    if file is not None:
+        return read_prompts(file)
+    if base.startswith(PREFIX):
+        return tuple(dict.fromkeys(unasked_questions(PROMPTS, seed, MATERIAL_DOMAINS)))
+    return everyday_prompts()
+
+
+def _to_add(chosen: Sequence[Chosen], rows: int) -> int:
+    from offtarget.tune.defences.interleave import rows_to_add
+
+    return max((rows_to_add(one.value, rows) for one in chosen if one.defence.name == "interleave"), default=0)
+
+
+def _local(model: ChatModel) -> LocalModel:
+    from offtarget.models.local import LocalModel
+
+    if not isinstance(model, LocalModel):
+        raise InputError(f"{model.name} is behind an endpoint; defences need local weights (hf/..., organism/...).")
+    return model
