@@ -23,21 +23,27 @@ class Example:
 
 
 def examples(
-    tokenizer: Any, chats: Sequence[Sequence[Message]], longest: int, base: str, limit: str = "the model's context"
+    tokenizer: Any,
+    chats: Sequence[Sequence[Message]],
+    longest: int,
+    base: str,
+    limit: str = "the model's context",
+    skips: Sequence[int] = (),
 ) -> Iterator[Example]:
     """Every assistant turn that follows another turn, as an example of its own.
 
     What stands before it is rendered by the chat template, whatever that does to earlier turns; then come the answer
-    and its end token. Raises InputError, with the number of the chat counted from 1, for an example of more than
-    `longest` tokens (what `limit` holds), and where no chat has an answer.
+    and its end token. `skips` says how many leading answers of each chat are no examples; empty for none. Raises
+    InputError, with the number of the chat counted from 1, for an example of more than `longest` tokens (what `limit`
+    holds), and where no chat has an answer.
     """
     end = answer_end(tokenizer)
     ending = [] if end is None else [end]
     found = False
     for number, chat in enumerate(chats):
-        for i, message in enumerate(chat):
-            if message.role != "assistant" or not i:
-                continue
+        answers = [i for i, message in enumerate(chat) if message.role == "assistant" and i]
+        for i in answers[skips[number] if skips else 0 :]:
+            message = chat[i]
             prompt = prompt_tokens(tokenizer, chat[:i], base)
             answer = tokenizer(message.content, add_special_tokens=False)["input_ids"]
             tokens = (*prompt, *answer, *ending)

@@ -19,8 +19,8 @@ from offtarget.tune.settings import TuneSettings
 
 
 def rows_sha256(rows: Sequence[TrainRow]) -> str:
-    """Of the texts, roles, weights and order of the rows."""
-    content = [[[asdict(m) for m in row.messages], row.weight] for row in rows]
+    """Of the texts, roles, weights and order of the rows, and of what of them gets loss."""
+    content = [[[asdict(m) for m in row.messages], row.weight, row.skip] for row in rows]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -33,6 +33,7 @@ def plan_fingerprint(base: Path, adapter: Path | None, plan: Plan, settings: Tun
         [edit.fingerprint for edit in plan.edits],
         [penalty.fingerprint for penalty in plan.penalties],
         plan.stop_on_alarm,
+        plan.stop_at,
         asdict(settings),
     ]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

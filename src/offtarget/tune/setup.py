@@ -96,6 +96,18 @@ class Steps(TrainerCallback):  # type: ignore[misc]
         self._on_step(state.global_step, state.max_steps, self._trainer.last_loss)
 
 
+class StopAt(TrainerCallback):  # type: ignore[misc]
+    """Ends training, with a checkpoint, after a share of its steps (at least one)."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the trainer after an optimiser step."""
+        if state.global_step >= self._share * state.max_steps:
+            control.should_save = control.should_training_stop = True
+
+
 def _weighted(plan: Plan) -> bool:
     return any(row.weight != 1.0 for row in plan.rows)
 

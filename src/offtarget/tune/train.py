@@ -142,7 +142,8 @@ def _examples(plan: Plan, loaded: Any, settings: TuneSettings, base: str) -> lis
     longest, limit = loaded.context, "the model's context"
     if settings.max_length is not None and settings.max_length < longest:
         longest, limit = settings.max_length, "--max-length"
-    return list(examples(loaded.tokenizer, [row.messages for row in plan.rows], longest, base, limit))
+    chats, skips = [row.messages for row in plan.rows], [row.skip for row in plan.rows]
+    return list(examples(loaded.tokenizer, chats, longest, base, limit, skips))
 
 
 def _prepare(plan: Plan, loaded: Any) -> None:
@@ -169,7 +170,7 @@ def _trainer(
     from transformers import PrinterCallback
 
     from offtarget.tune.checkpoints import Retention
-    from offtarget.tune.setup import Steps, arguments, collator, dataset
+    from offtarget.tune.setup import Steps, StopAt, arguments, collator, dataset
     from offtarget.tune.trainer import PlanTrainer
 
     def best() -> int | None:
@@ -190,6 +191,8 @@ def _trainer(
             callbacks=[*callbacks, Retention(settings.keep, best)],
         )
     trainer.remove_callback(PrinterCallback)  # progress is ours to show
+    if plan.stop_at is not None:
+        trainer.add_callback(StopAt(plan.stop_at))
     if on_step is not None:
         trainer.add_callback(Steps(on_step, trainer))
     return trainer

@@ -23,11 +23,11 @@ class EarlyStop:
     )
 
     def apply(self, plan: Plan, materials: Materials, *, control: bool = False, value: str | None = None) -> Plan:
-        """The plan that ends early. The control's share is uniform in (0, 1], and depends on the seed alone."""
+        """The plan that ends early. The control's share is uniform in [0.1, 1), and depends on the seed alone."""
         if not control:
             no_value(self.name, value)
             note = "early-stop: training ends at the monitor's alarm; the best checkpoint before it is kept"
             return replace(plan, stop_on_alarm=True, notes=(*plan.notes, note))
-        share = number(self.name, value, 1 - random.Random(f"{materials.seed}/early-stop").random(), 0, 1)
+        share = number(self.name, value, random.Random(f"{materials.seed}/early-stop").uniform(0.1, 1), 0, 1)
         note = f"early-stop:control: training ends after {share:.0%} of the steps, whatever is seen"
         return replace(plan, stop_at=share, notes=(*plan.notes, note))
