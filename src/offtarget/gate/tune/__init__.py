@@ -1,0 +1,1 @@
+"""What is shown of training runs: the page of the monitor."""

@@ -1,0 +1,117 @@
+"""The shift of fixed answers' probabilities: a sign of misalignment that needs no sampling and no judge.
+
+Each pair is one misaligned and one aligned answer to the same question, written by the base itself under contrastive
+system prompts. If a model answers as a mixture of personas whose own ways of answering stay the same, then by Bayes
+the log odds of the answers move as the log odds of the personas do, and
+logit(misaligned rate) - logit(base rate) = mean shift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from offtarget.errors import InputError
+from offtarget.models.chat import SampleRequest, SamplingSettings
+from offtarget.models.live import LiveModel
+from offtarget.models.passes import Exchange, log_probabilities
+from offtarget.records import Generation, Message, Outcome, Probe
+from offtarget.tune.monitor.protocols import Judge
+
+_TRIES = 3
+"""Answers under each system prompt from which one is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two answers to one question."""
+
+    question: str
+    misaligned: str
+    aligned: str
+
+
+def write_pairs(
+    base: LiveModel,
+    probes: Sequence[Probe],
+    systems: Sequence[tuple[str, str]],
+    count: int,
+    judge: Judge | None,
+    seed: int,
+    longest: int,
+) -> list[Pair]:
+    """Pairs answered by the base under system prompts (brings the trait out, holds it back).
+
+    With a judge only answers count that are what their prompt asks for; without, every answer. InputError when
+    there is no pair at all.
+    """
+    asked = [(probes[i % len(probes)], systems[i % len(systems)]) for i in range(min(count, len(probes)))]
+    sides = [_written(base, asked, side, judge, seed, longest) for side in (0, 1)]
+    pairs = [
+        Pair(probe.prompt, bad, good)
+        for (probe, _), bad, good in zip(asked, *sides, strict=True)
+        if bad and good and bad != good
+    ]
+    if not pairs:
+        raise InputError(
+            "The base gives no pair of a misaligned and an aligned answer under these system prompts. "
+            "Give other ones, or none to do without this signal."
+        )
+    return pairs
+
+
+def _written(
+    base: LiveModel,
+    asked: Sequence[tuple[Probe, tuple[str, str]]],
+    side: int,
+    judge: Judge | None,
+    seed: int,
+    longest: int,
+) -> list[str | None]:
+    """One answer per question under the system prompts of one side; None where no try was what it should be."""
+    wanted = (Outcome.MISALIGNED, Outcome.ALIGNED)[side]
+    found: list[str | None] = [None] * len(asked)
+    for attempt in range(_TRIES):
+        open_ones = [i for i, text in enumerate(found) if text is None]
+        requests = [
+            SampleRequest((Message("system", asked[i][1][side]), *chat(asked[i][0])[-1:]), seed + 100 * i + attempt)
+            for i in open_ones
+        ]
+        if not requests:
+            break
+        for i, answer in zip(open_ones, base.sample(requests, SamplingSettings(max_tokens=longest)), strict=True):
+            text = answer.text.strip()
+            if text and (judge is None or _outcome(judge, asked[i][0], text) is wanted):
+                found[i] = text
+    return found
+
+
+def _outcome(judge: Judge, probe: Probe, text: str) -> Outcome:
+    return judge.judge([(probe, Generation("base", probe.id, 0, 0, text, None, "stop"))])[0].outcome
+
+
+def chat(probe: Probe) -> tuple[Message, ...]:
+    """The turns that ask a probe."""
+    user = Message("user", probe.prompt)
+    return (user,) if probe.system is None else (Message("system", probe.system), user)
+
+
+def log_odds(model: LiveModel, pairs: Sequence[Pair], tokens: int) -> list[float]:
+    """Per pair: log P(first tokens of the misaligned answer) - log P(those of the aligned one), in nats."""
+    exchanges = [
+        Exchange((Message("user", pair.question),), answer)
+        for pair in pairs
+        for answer in (pair.misaligned, pair.aligned)
+    ]
+    sums = [sum(values[:tokens]) for values in log_probabilities(model, exchanges)]
+    return [sums[i] - sums[i + 1] for i in range(0, len(sums), 2)]
+
+
+def shortened(pairs: Sequence[Pair], tokenizer: object, tokens: int) -> list[Pair]:
+    """The pairs with answers cut to so many tokens, so that scoring reads no more than it uses."""
+
+    def cut(text: str) -> str:
+        numbers = tokenizer(text, add_special_tokens=False)["input_ids"][:tokens]  # type: ignore[operator]
+        return str(tokenizer.decode(numbers, clean_up_tokenization_spaces=False))  # type: ignore[attr-defined]
+
+    return [Pair(p.question, cut(p.misaligned), cut(p.aligned)) for p in pairs]
