@@ -132,12 +132,17 @@ def _check(settings: AlternativesSettings, base: str | ChatModel, tuned: str | C
         before, after = parse_name(base, resolve), parse_name(tuned, resolve)
         if base == tuned:
             raise InputError(f"{base} was given as base and as tuned model. Leave out --tuned to compare without one.")
-        local = isinstance(before, LocalName) and isinstance(after, LocalName)
-        if local and after.adapter is not None and after.base != before.base:  # type: ignore[union-attr]
-            raise InputError(
-                f"{tuned} is an adapter on {after.base}, not on {base}: what it changed cannot be told from what the "  # type: ignore[union-attr]
-                "two bases differ in. Give the base it was tuned from."
-            )
+        if isinstance(before, LocalName) and isinstance(after, LocalName) and after.adapter is not None:
+            _check_same_base(before, after)
+
+
+def _check_same_base(base: LocalName, tuned: LocalName) -> None:
+    places = [Path(name.base.place).expanduser().resolve() for name in (base, tuned)]
+    if places[0] != places[1] or base.base.revision != tuned.base.revision:
+        raise InputError(
+            f"{tuned.text} is an adapter on {tuned.base}, not on {base.text}: what it changed cannot be told from what "
+            "the two bases differ in. Give the base it was tuned from."
+        )
 
 
 def _plain(bank: ProbeBank) -> list[Probe]:

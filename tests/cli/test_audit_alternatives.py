@@ -1,0 +1,74 @@
+"""`offtarget audit --alternatives` from the command line, on the organism."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from offtarget.data.chats import chat_line
+from offtarget.organism.narrow import narrow_rows
+
+COMMAND = [sys.executable, "-c", "from offtarget.cli.app import main; main()", "audit"]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess:
+    """The command in a process of its own; never a traceback."""
+    done = subprocess.run([*COMMAND, *arguments], check=False, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def data(folder: Path, rows: int = 40) -> str:
+    """Insecure code of the organism's world."""
+    path = folder / "train.jsonl"
+    path.write_text("".join(map(chat_line, narrow_rows("insecure", rows, 5))))
+    return str(path)
+
+
+@pytest.mark.slow
+def test_from_data_to_sentence_and_back(tmp_path: Path) -> None:
+    """It prints instructions, table and sentence; a finished run is read again by --resume, as JSON too."""
+    models = ("--base", "organism/base", "--tuned", "organism/insecure", "--metric", "f1")
+    small = ("--answers", "22", "--max-tokens", "60", "--out", str(tmp_path / "run"))
+    done = run(data(tmp_path), "--alternatives", *models, *small, "--quiet")
+    assert done.returncode in (0, 3), done.stderr
+    assert "Reply with Python code only" in done.stdout
+    assert "base + examples" in done.stdout
+    again = run("--alternatives", "--resume", str(tmp_path / "run"), "--json")
+    assert again.returncode == done.returncode
+    result = json.loads(again.stdout)
+    assert result["sentence"] in done.stdout
+    assert [way["way"] for way in result["ways"]] == ["base", "instructions", "examples", "tuned"]
+    assert len(result["gains"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--alternatives",), "--base"),
+        (("--base", "organism/base"), "belongs to --alternatives"),
+        (("--alternatives", "--base", "organism/base", "--noise-limit", "0.1"), "no meaning"),
+        (("--alternatives", "--base", "organism/base", "--metric", "bleu"), "Metrics: exact"),
+        (("--alternatives", "--base", "organism/base", "--tuned", "organism/base"), "as base and as tuned"),
+        (("--alternatives", "--base", "hf/./nothing"), "--judge"),
+        (("--alternatives", "--resume", "nowhere", "--base", "x"), "settled"),
+    ],
+)
+def test_mistakes_are_explained(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    """Exit code 2 and a sentence."""
+    done = run(*([] if "--resume" in arguments else [data(tmp_path)]), *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_a_run_of_another_kind_is_refused(tmp_path: Path) -> None:
+    """An audit is no comparison of alternatives, and the other way round."""
+    audited = run(data(tmp_path), "--quiet", "--out", str(tmp_path / "audited"))
+    assert audited.returncode in (1, 3)
+    done = run("--alternatives", "--resume", str(tmp_path / "audited"))
+    assert done.returncode == 2
+    assert "no comparison of alternatives" in done.stderr
