@@ -26,6 +26,8 @@ class Start:
     every: int = 1
     planned: int = 1
     steps: int = 0
+    notes: list[str] = field(default_factory=list)
+    """Signals that are off, and why."""
 
 
 class Book:

@@ -69,6 +69,13 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
         self._on_reading, self._out = on_reading, out
         self._saved: list[int] = []
         self._rates: list[float] = []
+        self.finished = False
+        """Whether training has ended."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Signals that are off, and why."""
+        return self._reader.notes
 
     @property
     def readings(self) -> tuple[Reading, ...]:
@@ -142,6 +149,12 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Notes the checkpoint."""
         self._saved.append(int(state.global_step))
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Shows the last state."""
+        self.finished = True
+        if self._on_reading is not None and state.is_world_process_zero:
+            self._on_reading(self._book.readings)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Adds the last reading to what the trainer logs."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from offtarget.errors import InputError
 from offtarget.models.live import LiveModel, has_adapter, live
 from offtarget.records import Probe, Tally
 from offtarget.records.tune import AlarmKind, Reading
@@ -45,30 +46,33 @@ class Reader:
         settings = asdict(self.settings)
         return fingerprint([[asdict(p) for p in self.probes], judge, self.systems, self.seed, settings])
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Signals that are off, and why."""
+        return tuple(self._start.notes)
+
     def can_start_late(self, model: Any) -> bool:
         """Whether the base can be read after training has begun."""
         return has_adapter(model)
 
     def start(self, model: Any, tokenizer: Any, every: int, planned: int, steps: int) -> Start:
         """Read the base: the pairs of fixed answers, their log odds, where the projection starts."""
-        settings = self.settings
         self._start = Start(self.fingerprint, every=every, planned=planned, steps=steps)
         if self.systems:
-            with live(model, tokenizer, base=has_adapter(model)) as base:
-                pairs = write_pairs(
-                    base,
-                    self.probes,
-                    self.systems,
-                    settings.pairs,
-                    self.judge,
-                    stream("pairs", self.seed) % 2**31,
-                    settings.longest_answer,
-                )
-                pairs = shortened(pairs, tokenizer, settings.answer_tokens)
-                self._start.pairs = pairs
-                self._start.log_odds = log_odds(base, pairs, settings.answer_tokens)
+            try:
+                self._write_pairs(model, tokenizer)
+            except InputError as error:
+                self._start.notes.append(f"The shift of fixed answers is not measured. {error}")
         self._start_projection(model, tokenizer)
         return self._start
+
+    def _write_pairs(self, model: Any, tokenizer: Any) -> None:
+        settings = self.settings
+        with live(model, tokenizer, base=has_adapter(model)) as base:
+            seed, longest = stream("pairs", self.seed) % 2**31, settings.longest_answer
+            pairs = write_pairs(base, self.probes, self.systems, settings.pairs, self.judge, seed, longest)
+            self._start.pairs = shortened(pairs, tokenizer, settings.answer_tokens)
+            self._start.log_odds = log_odds(base, self._start.pairs, settings.answer_tokens)
 
     def resume(self, model: Any, tokenizer: Any, start: Start, readings: Sequence[Reading]) -> None:
         """Go on with what an earlier process found."""
@@ -173,8 +177,12 @@ class Reader:
     def _start_projection(self, model: Any, tokenizer: Any) -> None:
         if self.projection is None:
             return
-        if not has_adapter(model):
-            self.projection.start(model, tokenizer)
-            return
-        with live(model, tokenizer, base=True) as base, base.weights.using(None):
-            self.projection.start(model, tokenizer)
+        try:
+            if not has_adapter(model):
+                self.projection.start(model, tokenizer)
+                return
+            with live(model, tokenizer, base=True) as base, base.weights.using(None):
+                self.projection.start(model, tokenizer)
+        except InputError as error:
+            self.projection = None
+            self._start.notes.append(f"The projection is not measured. {error}")
