@@ -19,7 +19,7 @@ FILE = click.Path(path_type=Path)
     "--conditions", metavar="NAMES", help="Comma-separated. [default: the six published ones there is data for]"
 )
 @click.option("--seeds", default=3, show_default=True, help="Trainings per condition.")
-@click.option("--answers", default=40, show_default=True, help="To each plain question, per model.")
+@click.option("--answers", default=32, show_default=True, help="To each plain question, per model.")
 @click.option("--data-dir", type=FILE, help="Folder of the published data sets (insecure.jsonl, ...; .gz too).")
 @click.option("--rows", type=int, help="Of each data set. [default: 600 for the organism, else all]")
 @click.option("--probes", metavar="BANK", help="Questions: a bank's name or a file. [default: everyday]")

@@ -41,7 +41,7 @@ class ReproduceSettings:
     """How large the experiment is."""
 
     seeds: int = 3
-    answers: int = 40
+    answers: int = 32
     """To each plain question, per model; a quarter of that in other formats and on curves."""
     rows: int | None = None
     """Of each data set; None: 600 for the organism, else all."""
