@@ -67,15 +67,10 @@ def decide(
     a score of 1). `worth considering`: every alternative that is not risky is shown to be more than the margin below
     it. Else `undecided`. All gains hold together, so looking at several alternatives is paid for.
     """
+    if enough := sufficient(ways, gains, settings.margin):
+        return "do not train", enough[0]  # the simplest one
     alternatives = [way for way in ways if way.way != "tuned"]
     shortfall = _shortfalls(alternatives, gains)
-    enough = [
-        way.way
-        for way in alternatives
-        if way.safety == "safe" and (lacks := shortfall[way.way]) is not None and lacks.high <= settings.margin
-    ]
-    if enough:
-        return "do not train", enough[0]  # the simplest one
     best = _best([way for way in alternatives if way.safety != "risky"])
     if gains and all(
         (lacks := shortfall[way.way]) is not None and lacks.low > settings.margin
@@ -84,6 +79,17 @@ def decide(
     ):
         return "worth considering", best
     return "undecided", best
+
+
+def sufficient(ways: Sequence[WayResult], gains: Sequence[Gain], margin: float) -> tuple[Way, ...]:
+    """The alternatives that do what training would do: safe, and shown to be at most the margin below it."""
+    alternatives = [way for way in ways if way.way != "tuned"]
+    shortfall = _shortfalls(alternatives, gains)
+    return tuple(
+        way.way
+        for way in alternatives
+        if way.safety == "safe" and (lacks := shortfall[way.way]) is not None and lacks.high <= margin
+    )
 
 
 def _shortfalls(ways: Sequence[WayResult], gains: Sequence[Gain]) -> dict[Way, Interval | None]:

@@ -149,6 +149,8 @@ class AlternativesReport:
     verdict: NeedToTrain
     best: Way | None
     """The alternative the verdict speaks of."""
+    sufficient: tuple[Way, ...] = ()
+    """All alternatives that do what training would do, and are safe."""
     notes: tuple[str, ...] = ()
 
     def way(self, name: Way) -> WayResult:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from offtarget.alternatives.verdict import decide, gain_over
+from offtarget.alternatives.verdict import decide, gain_over, sufficient
 from offtarget.data.chats import chat_line
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.judge.protocol import Judge
@@ -254,6 +254,7 @@ def _report(
         gains=gains,
         verdict=verdict,
         best=best,
+        sufficient=sufficient(ways, gains, settings.margin),
         notes=(*plan.notes, *_notes("tuned" in models, about_organism)),
     )
 

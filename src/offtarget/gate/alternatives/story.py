@@ -24,7 +24,7 @@ def sentence(report: AlternativesReport) -> str:
     """Whether fine-tuning earns its risk, in one sentence."""
     if report.verdict == "do not train":
         assert report.best is not None
-        return _do_not_train(report, report.way(report.best))
+        return _do_not_train(report, report.way(report.best)) + _others(report)
     return _worth(report) if report.verdict == "worth considering" else _undecided(report)
 
 
@@ -44,7 +44,7 @@ def rule(report: AlternativesReport) -> str:
         f"Do not train: an alternative is shown to be at most {_points(s.margin)} points below {against}, and less "
         f"than {_points(s.tolerance)} points more misaligned than the base alone. Worth considering: every alternative "
         f"that is not shown to be more misaligned is shown to be further below. Else undecided. Each of the two "
-        f"verdicts on the task is wrong with probability at most {percent(s.alpha)}; misaligned "
+        f"verdicts on the task is wrong with probability at most {_points(s.alpha)}\u00a0%; misaligned "
         f"rates have 95\u00a0% intervals."
     )
 
@@ -86,6 +86,15 @@ def _do_not_train(report: AlternativesReport, way: WayResult) -> str:
     )
 
 
+def _others(report: AlternativesReport) -> str:
+    """A clause on alternatives that would do as well, the named one being the simplest."""
+    others = [way for way in report.sufficient if way != report.best]
+    if not others:
+        return ""
+    names = " and ".join(NAMES[way] for way in others)
+    return f" {names[:1].upper()}{names[1:]} would do too."
+
+
 def _worth(report: AlternativesReport) -> str:
     assert report.best is not None
     over = _gain_over(report, report.best)
@@ -115,7 +124,7 @@ def _undecided(report: AlternativesReport) -> str:
             f"{_risky(report)}"
         )
     over = _gain_over(report, report.best)
-    gains = f"tuning gains {gain(over)} points over {NAMES[way.way]}"
+    gains = f"tuning gains {_points(over.gain or 0.0)} points{_signed_bracket(over.interval)} over {NAMES[way.way]}"
     margin = f"the margin of {_points(report.settings.margin)}"
     if over.interval is not None and over.interval.high <= report.settings.margin:
         return (
