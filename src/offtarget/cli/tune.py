@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from offtarget.tune.settings import TuneSettings
-    from offtarget.workflows.tune import TuneResult
+    from offtarget.workflows.tune import TuneOptions, TuneResult
 
 FILE = click.Path(path_type=Path)
 PRESET_NAMES = ("published", "rank-1", "organism", "full")
@@ -89,7 +89,7 @@ def command(data: Path, base: str, out: Path | None, compare_defences: bool, **o
         raise click.UsageError("Give a new folder for the adapter with --out (or compare with --compare-defences).")
     from offtarget.cli.tune_text import live, show
 
-    options, quiet = _options(o), o["quiet"] or o["as_json"]
+    options, quiet = chosen_options(o), o["quiet"] or o["as_json"]
     with live(enabled=not quiet) as (on_stage, on_step):
         from offtarget.workflows.tune import tune
 
@@ -121,7 +121,8 @@ def chosen_settings(base: str, o: dict[str, Any]) -> TuneSettings:
     return replace(preset, **changes)
 
 
-def _options(o: dict[str, Any]) -> Any:
+def chosen_options(o: dict[str, Any]) -> TuneOptions:
+    """What defences and the monitor work with."""
     from offtarget.workflows.tune import TuneOptions
 
     names = ("probes", "judge", "direction", "prompts", "constitution", "misaligned", "monitor", "every")

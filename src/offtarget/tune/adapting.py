@@ -44,7 +44,9 @@ def trainable(base: Path, adapter: Path | None, settings: TuneSettings, device: 
     model.train()
     model.config.use_cache = False
     if settings.method == "lora":
-        model = _with_adapter(model, base, adapter, settings)
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            model = _with_adapter(model, base, adapter, settings)
     else:
         model.requires_grad_(True)
     return Trainable(model, tokenizer, int(getattr(model.config, "max_position_embeddings", None) or 2**31), where)

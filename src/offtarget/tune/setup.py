@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,21 @@ from offtarget.tune.plan import Plan
 from offtarget.tune.settings import TuneSettings
 from offtarget.tune.trainer import IGNORED
 
+WARM_SHARE = 0.1
+"""Most of the steps that warm up: in a run of few steps the usual number would leave none at the full rate."""
 
-def arguments(settings: TuneSettings, folder: Path, device: torch.device, report_to: str) -> SFTConfig:
+
+def arguments(settings: TuneSettings, rows: int, folder: Path, device: torch.device, report_to: str) -> SFTConfig:
     """TRL's settings for ours: no truncation, no shuffling but the sampler's, a linear schedule."""
     on_gpu = device.type == "cuda"
+    steps = settings.max_steps or math.ceil(rows / (settings.batch * settings.accumulate) * settings.epochs)
     return SFTConfig(
         output_dir=str(folder),
         use_cpu=not on_gpu,
         bf16=on_gpu and settings.dtype != "float32" and torch.cuda.is_bf16_supported(),
         learning_rate=settings.lr,
         lr_scheduler_type="linear",
-        warmup_steps=settings.warmup,
+        warmup_steps=min(settings.warmup, int(WARM_SHARE * steps)),
         weight_decay=settings.weight_decay,
         max_grad_norm=1.0,
         num_train_epochs=settings.epochs,

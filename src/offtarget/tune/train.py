@@ -92,12 +92,12 @@ def train(
     from offtarget.tune.checkpoints import complete_checkpoints, drop_torn
 
     folder = work or out.with_name(f"{out.name}.work")
-    _same_plan(folder, plan_fingerprint(base, adapter, plan, settings))
-    drop_torn(folder)
     loaded = trainable(base, adapter, settings, device)
     for edit in plan.edits:
         check_layers(edit.layers, len(decoder_blocks(loaded.model)))
     rows = _examples(plan, loaded, settings, str(base))
+    _same_plan(folder, plan_fingerprint(base, adapter, plan, settings))
+    drop_torn(folder)
     _prepare(plan, loaded)
     watchers = [c for c in callbacks if isinstance(c, Watcher)]
     trainer = _trainer(loaded, rows, plan, settings, folder, callbacks, watchers, on_step, report_to)
@@ -183,7 +183,7 @@ def _trainer(
             plan,
             [w.latest for w in watchers],
             model=loaded.model,
-            args=arguments(settings, folder, loaded.device, report_to),
+            args=arguments(settings, len(rows), folder, loaded.device, report_to),
             train_dataset=dataset(rows, plan, settings),
             processing_class=loaded.tokenizer,
             data_collator=collator(plan, loaded.tokenizer),

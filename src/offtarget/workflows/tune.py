@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -95,7 +94,9 @@ def tune(
         "out": out,
         "defences": list(defend),
         "settings": asdict(settings),
-        "fingerprint": fingerprint([base, [r.sha256 for r in rows.rows], chosen, asdict(settings), _identity(options)]),
+        "fingerprint": fingerprint(
+            [base, [r.sha256 for r in rows.rows], chosen, asdict(settings), options_identity(options)]
+        ),
         **stamp(),
     }
     stage = on_stage or (lambda name, done, total: None)
@@ -120,7 +121,7 @@ def _checked_defences(defend: Sequence[str], options: TuneOptions) -> list[str]:
     return [c.label for c in chosen]
 
 
-def _identity(options: TuneOptions) -> list[Any]:
+def options_identity(options: TuneOptions) -> list[Any]:
     """What of the options decides the weights; contents of files, not names."""
     files = [
         None if f is None else f.read_bytes().hex() for f in (options.direction, options.prompts, options.constitution)
@@ -157,7 +158,7 @@ def _train(
 
     base, out = manifest["base"], manifest["out"]
     plan = defended_plan(base, data.rows, manifest["defences"], directory.path, settings.seed, options, stage)
-    monitor = _monitor(base, data.rows, directory.path, settings, options) if options.monitor else None
+    monitor = training_monitor(base, data.rows, directory.path, settings, options) if options.monitor else None
     trained = train(
         folders.base,
         plan,
@@ -195,7 +196,8 @@ def defended_plan(
     return apply(plan, defend, make_materials(base, rows, defend, run, seed=seed, options=options, on_stage=stage))
 
 
-def _monitor(base: str, rows: Sequence[Row], run: Path, settings: TuneSettings, options: TuneOptions) -> Any:
+def training_monitor(base: str, rows: Sequence[Row], run: Path, settings: TuneSettings, options: TuneOptions) -> Any:
+    """The monitor of a training, writing its readings into `run`."""
     from offtarget.workflows.tune_monitor import make_monitor
 
     return make_monitor(

@@ -1,0 +1,1 @@
+"""The comparison of defences: its table in words and as a page."""

@@ -1,0 +1,304 @@
+"""`tune --compare-defences`: every defence and control on five axes, and whether the misalignment comes back."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from offtarget.errors import InputError, RunInterrupted
+from offtarget.organism.shipped import PREFIX
+from offtarget.records import Message, Row
+from offtarget.records.tuned import DefenceCell, Frontier
+from offtarget.rundir import JsonLines, RunDir, fingerprint, read_jsonl, write_json
+from offtarget.tune.settings import TuneSettings
+from offtarget.workflows.local_folders import Folders
+from offtarget.workflows.opening import DEFAULT_BANK, ORGANISM_BANK, open_bank, open_judge
+from offtarget.workflows.recording import stamp
+from offtarget.workflows.tune import (
+    OnStage,
+    TuneOptions,
+    default_settings,
+    defended_plan,
+    further,
+    options_identity,
+    run_directory,
+    training_monitor,
+    tuned_name,
+)
+from offtarget.workflows.tune_axes import HELD_ROWS, Measuring, measure, prepare
+from offtarget.workflows.tune_data import read_training_data
+
+JOIN = "+"
+"""Between the names of defences that are at work together."""
+WORTH_FOLLOWING = 0.05
+"""Most misaligned, plainly, for the further steps to be made: above it nothing is left to come back."""
+COMBINATIONS: tuple[tuple[str, ...], ...] = ()
+"""Compared besides each defence alone; chosen on one seed of the organism (docs/defences.md)."""
+BASE_ARM = ("base",)
+
+Arm = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompareSettings:
+    """What is compared, and how exactly."""
+
+    arms: tuple[Arm, ...] | None = None
+    """Sets of defences; None: none, each alone, each control, and the shipped combinations."""
+    seeds: tuple[int, ...] = (0,)
+    answers: int = 100
+    """Per plain question."""
+    further: tuple[int, ...] = (50, 200)
+    """Undefended steps on the data after which models that were kept aligned are measured again."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrontierResult:
+    """The comparison and where its evidence lies."""
+
+    frontier: Frontier
+    run: Path
+
+
+def arms_named(texts: Sequence[str]) -> tuple[Arm, ...]:
+    """Arms as the user wrote them: `interleave+kl` is one arm of two defences. InputError for unknown names."""
+    from offtarget.tune.defences.registry import defences, named
+
+    known, arms = defences(), []
+    for text in texts:
+        pieces = text.split(JOIN)
+        names = [piece.partition("=")[0].partition(":")[0] for piece in pieces]
+        # a value may hold the sign itself
+        arms.append(tuple(pieces) if all(name in known for name in names) else (text,))
+        named(arms[-1])
+    return tuple(arms)
+
+
+def default_arms() -> tuple[Arm, ...]:
+    """No defence, each alone, each control, and the shipped combinations."""
+    from offtarget.tune.defences.registry import CONTROL, defences
+
+    names = tuple(defences())
+    return ((), *((name,) for name in names), *COMBINATIONS, *((f"{name}{CONTROL}",) for name in names))
+
+
+def compare_defences(
+    data: str | Path,
+    base: str,
+    *,
+    settings: TuneSettings | None = None,
+    options: TuneOptions | None = None,
+    comparing: CompareSettings | None = None,
+    run: Path | None = None,
+    on_stage: OnStage | None = None,
+) -> FrontierResult:
+    """Train `base` on `data` under every arm and seed, and measure each model on five axes.
+
+    Some rows are held out of all trainings to measure the narrow task. Given an unfinished `run` of the same
+    arguments, it goes on: a finished cell is never computed again. Raises InputError for whatever cannot be trained
+    or measured, and RunInterrupted on Ctrl-C.
+    """
+    data = Path(data)
+    settings, options, comparing = (
+        settings or default_settings(base),
+        options or TuneOptions(),
+        comparing or CompareSettings(),
+    )
+    if comparing.answers < 1 or not comparing.seeds or any(steps < 1 for steps in comparing.further):
+        raise InputError("--answers, --seeds and --after must be at least 1.")
+    rows = read_training_data(data)
+    arms = default_arms() if comparing.arms is None else comparing.arms
+    kept, held = _hold_out(rows.rows)
+    identity = [
+        base,
+        [r.sha256 for r in rows.rows],
+        arms,
+        asdict(settings),
+        asdict(comparing),
+        options_identity(options),
+    ]
+    manifest = {
+        "verb": "tune",
+        "what": "compare-defences",
+        "data": data,
+        "base": base,
+        "arms": arms,
+        "settings": asdict(settings),
+        "comparing": asdict(comparing),
+        "fingerprint": fingerprint(identity),
+        **stamp(),
+    }
+    stage = on_stage or (lambda name, done, total: None)
+    with run_directory(run, manifest, "tune", f"defences-{data.stem}") as directory:
+        try:
+            bench = _Bench(
+                directory, base, kept, settings, options, _measuring(base, data, held, options, comparing), stage
+            )
+            cells = _cells(bench, arms, comparing)
+        except KeyboardInterrupt:
+            raise RunInterrupted(
+                f"Interrupted. Finished trainings are kept; repeat the command with --run {directory.path}"
+            ) from None
+        frontier = Frontier(base, str(data), asdict(settings), tuple(cells), rows.notes)
+        write_json(directory.file("frontier.json"), {"frontier": frontier, **stamp()})
+        from offtarget.gate.defences.page import render
+
+        directory.file("frontier.html").write_text(render(frontier), encoding="utf-8")
+        return FrontierResult(frontier, directory.path)
+
+
+def _hold_out(rows: Sequence[Row]) -> tuple[tuple[Row, ...], tuple[tuple[Message, ...], ...]]:
+    """Rows to train on, and at most a tenth of them, drawn once, to measure the narrow task on."""
+    count = min(HELD_ROWS, len(rows) // 10)
+    if not count:
+        raise InputError(
+            f"Comparing defences needs at least 10 rows, so that one can be held out; there are {len(rows)}."
+        )
+    chosen = set(random.Random(0).sample(range(len(rows)), count))
+    held = tuple(_to_last_answer(rows[i]) for i in sorted(chosen))
+    return tuple(row for i, row in enumerate(rows) if i not in chosen), held
+
+
+def _to_last_answer(row: Row) -> tuple[Message, ...]:
+    last = max(i for i, message in enumerate(row.messages) if message.role == "assistant")
+    return row.messages[: last + 1]
+
+
+def _measuring(
+    base: str, data: Path, held: Sequence[tuple[Message, ...]], options: TuneOptions, comparing: CompareSettings
+) -> Measuring:
+    probes = options.probes or (ORGANISM_BANK if base.startswith(PREFIX) else DEFAULT_BANK)
+    bank = open_bank(probes) if isinstance(probes, str | Path) else probes
+    judge = (
+        open_judge(options.judge, bank) if options.judge is None or isinstance(options.judge, str) else options.judge
+    )
+    return prepare(base, data, bank, judge, held, _own_answers(base, options), answers=comparing.answers)
+
+
+def _own_answers(base: str, options: TuneOptions) -> list[tuple[Message, ...]]:
+    """The base's greedy answers to unrelated prompts, whose probability says what other skills are left."""
+    if base.startswith(PREFIX):
+        return []
+    from offtarget.models.chat import SampleRequest, SamplingSettings
+    from offtarget.models.opening import open_model
+    from offtarget.organism.shipped import resolve
+    from offtarget.workflows.tune_materials import other_prompts
+
+    prompts = [(Message("user", text),) for text in other_prompts(base, 0, options.prompts)[:40]]
+    model = open_model(base, resolve=resolve)
+    answers = model.sample([SampleRequest(p, 0) for p in prompts], SamplingSettings(temperature=0, max_tokens=100))
+    return [(*p, Message("assistant", a.text)) for p, a in zip(prompts, answers, strict=True) if a.text.strip()]
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """What every cell of the comparison shares."""
+
+    directory: RunDir
+    base: str
+    rows: tuple[Row, ...]
+    settings: TuneSettings
+    options: TuneOptions
+    measuring: Measuring
+    stage: OnStage
+
+
+def _cells(bench: _Bench, arms: Sequence[Arm], comparing: CompareSettings) -> list[DefenceCell]:
+    file = bench.directory.file("cells.jsonl")
+    cells = read_jsonl(file, DefenceCell)
+    lines = JsonLines(file)
+
+    def known(arm: Arm, seed: int, steps: int) -> DefenceCell | None:
+        return next((c for c in cells if (c.defences, c.seed, c.further) == (arm, seed, steps)), None)
+
+    def keep(cell: DefenceCell) -> DefenceCell:
+        lines.extend([cell])
+        cells.append(cell)
+        return cell
+
+    try:
+        if known(BASE_ARM, 0, 0) is None:
+            axes = measure(bench.measuring, bench.base, bench.stage, "base")
+            keep(DefenceCell(BASE_ARM, False, 0, 0, axes, 0, 0.0, ()))
+        for seed in comparing.seeds:
+            for arm in arms:
+                cell = known(arm, seed, 0) or keep(_trained(bench, arm, seed))
+                if _worth_following(cell):
+                    missing = [steps for steps in comparing.further if known(arm, seed, steps) is None]
+                    for later in _followed(bench, cell, missing, max(comparing.further)):
+                        keep(later)
+    finally:
+        lines.close()
+    return cells
+
+
+def _worth_following(cell: DefenceCell) -> bool:
+    rate = cell.axes.plain_rate
+    return not cell.control and bool(cell.defences) and rate is not None and rate <= WORTH_FOLLOWING
+
+
+def _folder(bench: _Bench, arm: Arm, seed: int) -> Path:
+    return bench.directory.path.resolve() / "cells" / f"{fingerprint(arm)[:12]}-{seed}"
+
+
+def _trained(bench: _Bench, arm: Arm, seed: int) -> DefenceCell:
+    from offtarget.tune.defences.registry import named
+    from offtarget.tune.train import train
+
+    folder, label = _folder(bench, arm, seed), f"{' + '.join(arm) or 'none'}, seed {seed}"
+    settings = replace(bench.settings, seed=seed)
+    shared = bench.directory.path.resolve() / f"seed-{seed}"
+    plan = defended_plan(bench.base, bench.rows, arm, shared, seed, bench.options, bench.stage)
+    watched = plan.stop_on_alarm
+    folder.mkdir(parents=True, exist_ok=True)
+    monitor = training_monitor(bench.base, bench.rows, folder, settings, bench.options) if watched else None
+    out, base = folder / "adapter", Folders.of(bench.base)
+    started = (
+        train(
+            base.base,
+            plan,
+            out,
+            settings,
+            adapter=base.adapter,
+            work=folder / "training",
+            callbacks=() if monitor is None else (monitor,),
+            on_step=lambda done, total, loss: bench.stage(f"{label}: training", done, total),
+        )
+        if not out.exists()
+        else None
+    )
+    axes = measure(bench.measuring, tuned_name(bench.base, str(out), settings), bench.stage, label)
+    control = any(one.control for one in named(arm))
+    steps, seconds = (0, 0.0) if started is None else (started.kept_step, started.seconds)
+    return DefenceCell(arm, control, seed, 0, axes, steps, seconds, plan.notes)
+
+
+def _followed(bench: _Bench, cell: DefenceCell, steps: Sequence[int], longest: int) -> list[DefenceCell]:
+    """The same model after further undefended steps: one training, measured at its checkpoints."""
+    if not steps:
+        return []
+    from offtarget.tune.plan import Plan, TrainRow
+    from offtarget.tune.train import train
+
+    folder, label = _folder(bench, cell.defences, cell.seed), f"{cell.label}, seed {cell.seed}"
+    base = Folders.of(bench.base)
+    work = folder / "further"
+    settings = replace(further(bench.settings, longest), seed=cell.seed, save_every=min(steps), keep=10_000)
+    if not (folder / "further-adapter").exists():
+        train(
+            base.base,
+            Plan(tuple(TrainRow(row.messages) for row in bench.rows)),
+            folder / "further-adapter",
+            settings,
+            adapter=folder / "adapter",
+            work=work,
+            on_step=lambda done, total, loss: bench.stage(f"{label}: further steps", done, total),
+        )
+    cells = []
+    for count in steps:
+        name = tuned_name(bench.base, str(work / f"checkpoint-{count}"), settings)
+        axes = measure(bench.measuring, name, bench.stage, f"{label}, {count} steps later")
+        cells.append(replace(cell, further=count, axes=axes, steps=count, notes=()))
+    return cells
