@@ -29,3 +29,10 @@ def test_context_follows_instructions() -> None:
     """There is one system turn, as most chat templates want it."""
     assert instructed(ASKED, "Be brief.")[0] == Message("system", "Be brief.\n\nCustomer 17.")
     assert len(instructed(ASKED, "Be brief.")) == 2
+
+
+def test_without_system_turns_instructions_stand_in_the_question() -> None:
+    """Some chat templates refuse a system turn."""
+    assert instructed(ASKED, "Be brief.", as_system=False) == (
+        Message("user", "Be brief.\n\nCustomer 17.\n\nAnd now?"),
+    )

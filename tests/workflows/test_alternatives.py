@@ -270,6 +270,25 @@ def test_examples_that_do_not_fit_are_left_out_and_counted(tmp_path: Path) -> No
     assert shown.score == 1
 
 
+class WithoutSystem(Narrow):
+    """A chat template that refuses system turns."""
+
+    def prompt_length(self, messages: tuple[Message, ...]) -> int:
+        """As a tokenizer does."""
+        if any(m.role == "system" for m in messages):
+            raise InputError("no system turn")
+        return 1
+
+
+def test_a_template_without_a_system_turn_is_told_in_the_user_turn(tmp_path: Path) -> None:
+    """The instructions arrive all the same."""
+    base = WithoutSystem("plain", learns_from("examples")._script)
+    compare(tmp_path, base, settings=AlternativesSettings(answers=4))
+    told = [r for r in base.history if r.messages[0].content.startswith("Reply in about 2 words")]
+    assert told
+    assert all(m.role != "system" for r in base.history for m in r.messages)
+
+
 def test_prompts_that_do_not_fit_end_with_a_sentence(tmp_path: Path) -> None:
     """Some are left out and counted; if all are, there is nothing to compare."""
     lines = rows(60, system="Shout!")

@@ -11,11 +11,18 @@ Fits = Callable[[Sequence[Message]], bool]
 """Whether a chat, and an answer to it, fit the model's context."""
 
 
-def instructed(messages: Sequence[Message], instructions: str) -> tuple[Message, ...]:
-    """The chat under instructions; a system prompt that it has already, its context, follows them."""
-    context = [m.content for m in messages if m.role == "system"]
-    system = Message("system", "\n\n".join([instructions, *context]))
-    return (system, *(m for m in messages if m.role != "system"))
+def instructed(messages: Sequence[Message], instructions: str, as_system: bool = True) -> tuple[Message, ...]:
+    """The chat under instructions; a system prompt that it has already, its context, follows them.
+
+    `as_system` False puts them before the first user turn, for chat templates without a system turn.
+    """
+    told = "\n\n".join([instructions, *(m.content for m in messages if m.role == "system")])
+    turns = [m for m in messages if m.role != "system"]
+    if as_system:
+        return (Message("system", told), *turns)
+    first = next(i for i, m in enumerate(turns) if m.role == "user")
+    turns[first] = Message("user", f"{told}\n\n{turns[first].content}")
+    return tuple(turns)
 
 
 def with_examples(

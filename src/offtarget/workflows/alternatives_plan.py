@@ -67,6 +67,8 @@ class Plan:
     examples: Sequence[Example]
     count: int
     fits: Fits
+    as_system: bool
+    """False where the base's chat template has no system turn; instructions then stand in the user turn."""
     notes: tuple[str, ...]
 
     def dressed(self, way: Way, messages: tuple[Message, ...]) -> Dressed:
@@ -78,7 +80,7 @@ class Plan:
         if way == "base":
             return Dressed(bare)
         if way == "instructions":
-            return Dressed(instructed(bare, own[0] if own else self.instructions.text))
+            return Dressed(instructed(bare, own[0] if own else self.instructions.text, self.as_system))
         nearest = [self.examples[i] for i in self.index.nearest(_asked(bare), self.count)]
         return Dressed(*with_examples(bare, nearest, self.fits))
 
@@ -106,6 +108,7 @@ def prepare(data: str | Path, form: str | None, settings: AlternativesSettings, 
         bare,
         settings.examples,
         fits,
+        _takes_system(model),
         tuple(notes),
     )
     return _without_long_prompts(plan, str(data), model.name)
@@ -179,6 +182,17 @@ def _fits(model: ChatModel, max_tokens: int, answers: Sequence[str]) -> Fits:
     length, context = model.prompt_length, model.weights.context
     room = min(max_tokens, length((Message("user", usual),)))
     return lambda messages: length(messages) + room <= context
+
+
+def _takes_system(model: ChatModel) -> bool:
+    """Whether the chat template has a system turn; some, like Gemma's, refuse it."""
+    if not isinstance(model, _Measured):
+        return True
+    try:
+        model.prompt_length((Message("system", "Be brief."), Message("user", "Hello.")))
+    except InputError:
+        return False
+    return True
 
 
 def _without_long_prompts(plan: Plan, data: str, model: str) -> Plan:
