@@ -25,8 +25,8 @@ from offtarget.models.chat_format import answer_end, prompt_tokens
 from offtarget.tune.defences.registry import Chat, Materials, Need, defence, number
 from offtarget.tune.plan import Plan
 
-WEIGHT = 0.1
-"""Of the divergence in nats per token beside the cross-entropy (arXiv 2508.06249 takes 0.1)."""
+WEIGHT = 1.0
+"""Of the divergence in nats per token; 0.1, as in arXiv 2508.06249, leaves the organism 9 % misaligned."""
 DRESSED = 0.5
 """Share of the prompts that the model reads in the data's dress."""
 BATCH = 8
@@ -75,14 +75,14 @@ class BaseDivergence:
 
     def __init__(self, pairs: Sequence[Pair], weight: float, seed: int, name: str, batch: int = BATCH) -> None:
         self.name = name
-        self._pairs, self._weight, self._seed, self._batch = tuple(pairs), weight, seed, batch
+        self.pairs, self._weight, self._seed, self._batch = tuple(pairs), weight, seed, batch
         self._examples: list[tuple[list[int], list[int], list[int]]] = []
         self._frozen: Any = None
 
     @property
     def fingerprint(self) -> str:
         """Hash of answers, prompts, weight, seed and batch."""
-        said = [self.name, self._weight, self._seed, self._batch, [asdict(pair) for pair in self._pairs]]
+        said = [self.name, self._weight, self._seed, self._batch, [asdict(pair) for pair in self.pairs]]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
     def prepare(self, model: Any, tokenizer: Any) -> None:
@@ -90,13 +90,13 @@ class BaseDivergence:
         context = getattr(model.config, "max_position_embeddings", None) or 2**31
         end = answer_end(tokenizer)
         self._examples = []
-        for pair in self._pairs:
+        for pair in self.pairs:
             answer = tokenizer(pair.answer, add_special_tokens=False)["input_ids"] + ([] if end is None else [end])
             plain, trained = (prompt_tokens(tokenizer, chat, "the base") for chat in (pair.plain, pair.trained))
             if max(len(plain), len(trained)) + len(answer) <= context:
                 self._examples.append((plain, trained, answer))
         if not self._examples:
-            raise InputError(f"None of the {len(self._pairs)} answers for {self.name} fits the context of {context}.")
+            raise InputError(f"None of the {len(self.pairs)} answers for {self.name} fits the context of {context}.")
         self._frozen = None if hasattr(model, "disable_adapter") else copy.deepcopy(model).eval().requires_grad_(False)
 
     def loss(self, model: Any, step: int) -> Tensor:
