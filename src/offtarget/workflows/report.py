@@ -38,9 +38,10 @@ def _refuse_own_page(path: Path) -> None:
     verb = manifest.get("verb") if isinstance(manifest, dict) else None
     if verb in OWN_PAGE:
         page = path / f"{OWN_PAGE[verb]}.html"
+        command = {"steer": "direction steer", "repair": "direction repair"}.get(verb, verb)
         if not page.exists():
-            raise InputError(f"{path} is an unfinished run of `direction {verb}`; its page comes when it has ended.")
-        raise InputError(f"{path} is a run of `direction {verb}`, which has a page of its own: {page}.")
+            raise InputError(f"{path} is an unfinished run of `{command}`; its page comes when it has ended.")
+        raise InputError(f"{path} is a run of `{command}`, which has a page of its own: {page}.")
 
 
 def _write(target: Path, text: str) -> None:
