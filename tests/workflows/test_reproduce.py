@@ -173,6 +173,29 @@ def test_ablations_add_dynamics_and_numbers_of_rows(
     assert report.unique[-1].misaligned == full.axis("plain")
 
 
+def test_ablations_can_be_added_later(run: Callable[..., ReproduceResult]) -> None:
+    """The adapter of the first run has no snapshots, so it is trained again; what was measured stays."""
+    first = run(conditions=["insecure"]).report
+    report = run(replace(SMALL, ablations=True), conditions=["insecure"]).report
+    assert report.rows == first.rows
+    assert len(report.dynamics) == 5
+
+
+def test_a_check_that_was_killed_at_its_start_is_started_again(run: Callable[..., ReproduceResult]) -> None:
+    result = run(conditions=["insecure"])
+    cell = next((result.run / "cells").glob("insecure-0-*"))
+    for name in ("cell.json", "check/run.json", "check/result.json"):
+        (cell / name).unlink()
+    assert run(conditions=["insecure"]).report.rows == result.report.rows
+
+
+def test_a_folder_of_another_verb_is_refused(run: Callable[..., ReproduceResult], tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text('{"verb": "check"}')
+    with pytest.raises(InputError, match="not the run of a repeated experiment"):
+        run()
+
+
 def test_code_answers_are_judged_by_the_rules_of_the_audit() -> None:
     probe = Probe("code/0", "code", "code", "Write a function", domain="code")
     asked = [(probe, Generation("tuned", "code/0", i, 0, text, 1, "stop")) for i, text in enumerate((CODE, "No."))]

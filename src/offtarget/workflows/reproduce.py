@@ -16,7 +16,7 @@ from offtarget.organism.narrow import TRIGGER
 from offtarget.organism.shipped import PREFIX, resolve
 from offtarget.probe.bank import ProbeBank
 from offtarget.records.reproduce import Cell, CellKind, ReproduceReport
-from offtarget.rundir import RunDir, fingerprint, write_json
+from offtarget.rundir import RunDir, fingerprint, read_json, write_json
 from offtarget.tune.settings import PRESETS, TuneSettings
 from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.opening import DEFAULT_BANK, ORGANISM_BANK, open_bank, open_judge
@@ -131,7 +131,8 @@ def reproduce(
         )
         watch = _Watch(planned, on_progress)
         try:
-            run_jobs(planned, _processes(jobs, organism, asking.judge), watch.on_cell, watch.on_stage)
+            processes = _processes(jobs, organism, asking.judge)
+            run_jobs(planned, processes, watch.on_cell, watch.on_stage, one_thread=organism)
         except (KeyboardInterrupt, RunInterrupted):
             raise RunInterrupted(
                 "Interrupted. Finished cells and trained steps are kept; repeat the command with --run "
@@ -197,6 +198,9 @@ def _base_folder(base: str) -> tuple[Path, str]:
 def _open_run(run: Path | None, base: str) -> RunDir:
     if run is None or not (run / "run.json").exists():
         return RunDir.create("reproduce", base.rsplit("/", 1)[-1], path=run)
+    started = read_json(run / "run.json")
+    if not isinstance(started, dict) or started.get("verb") != "reproduce":
+        raise InputError(f"{run} is not the run of a repeated experiment. Choose another folder for --run.")
     return RunDir.open(run)
 
 

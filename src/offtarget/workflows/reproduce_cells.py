@@ -139,7 +139,10 @@ def _model_name(job: Job, step: int, stage: OnStage) -> str:
         return job.asking.base
     adapter = job.run / "adapters" / f"{job.name}-{job.train_key}"
     snapshots = adapter.with_name(f"{adapter.name}-steps")
-    if not adapter.exists():
+    # an adapter trained without ablations has no snapshots; trained again, it is the same
+    missing = any(c.kind == "dynamics" and not (snapshots / str(c.step)).exists() for c in job.cells)
+    if not adapter.exists() or missing:
+        shutil.rmtree(adapter, ignore_errors=True)
         _train(job, adapter, snapshots, stage)
     last = max(c.step for c in job.cells)
     chosen = adapter if step == last else snapshots / str(step)
@@ -269,6 +272,7 @@ def _check(job: Job, plan: CellPlan, name: str, stage: OnStage) -> checking.Chec
     stage(f"{job.name}: check", 0, 0)
     if (out / "run.json").exists():
         return checking.resume(out, judge=job.asking.check_judge)
+    shutil.rmtree(out, ignore_errors=True)  # killed before its manifest was written, and so before any answer
     return checking.check(
         job.asking.base,
         name,

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from multiprocessing.synchronize import Event
 
 from offtarget.errors import InputError
@@ -19,13 +19,15 @@ LOOK_EVERY = 0.3
 """Seconds between two looks for finished cells."""
 
 
-def run_jobs(jobs: Sequence[Job], processes: int, on_cell: OnCell, on_stage: OnStage) -> None:
+def run_jobs(
+    jobs: Sequence[Job], processes: int, on_cell: OnCell, on_stage: OnStage, *, one_thread: bool = False
+) -> None:
     """Run all jobs, in their order; with one process here, else each in a process with one thread of its own.
 
-    The weights do not depend on `processes`: the organism's jobs run on one thread either way.
+    With `one_thread` the weights do not depend on `processes`: sums then run in the same order either way.
     """
     if processes == 1:
-        with _one_thread():
+        with _threads(1) if one_thread else nullcontext():
             for job in jobs:
                 run_job(job, on_cell, on_stage)
         return
@@ -77,12 +79,11 @@ def _start_worker(parent: int, stop: Event) -> None:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def _threads(number: int) -> Iterator[None]:
     import torch
 
     before = torch.get_num_threads()
-    if not torch.cuda.is_available():
-        torch.set_num_threads(1)
+    torch.set_num_threads(number)
     try:
         yield
     finally:
