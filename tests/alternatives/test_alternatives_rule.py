@@ -6,7 +6,14 @@ import random
 
 import pytest
 
-from offtarget.alternatives.verdict import decide, difference_of_rates, gain_over, mean_interval, safety_of
+from offtarget.alternatives.verdict import (
+    decide,
+    difference_of_rates,
+    gain_over,
+    mean_interval,
+    safety_of,
+    shows_equality,
+)
 from offtarget.records import Interval, Tally
 from offtarget.records.alternatives import AlternativesSettings, Gain, Safety, Way, WayResult
 from offtarget.stats.rates import wilson
@@ -111,6 +118,13 @@ def test_gains_are_paired() -> None:
     assert (found.prompts, found.gain) == (100, 0)
     assert found.interval is not None
     assert -0.1 < found.interval.low < 0 < found.interval.high < 0.1
+
+
+def test_too_few_prompts_are_known_beforehand() -> None:
+    """50 prompts cannot show a gain of at most 10 points, 60 can."""
+    assert not shows_equality(50, SETTINGS, 3)
+    assert shows_equality(60, SETTINGS, 3)
+    assert not shows_equality(1, SETTINGS, 3)
 
 
 def test_mean_interval_holds_its_mean() -> None:

@@ -299,6 +299,7 @@ def test_prompts_that_do_not_fit_end_with_a_sentence(tmp_path: Path) -> None:
         tmp_path, base, data=write(tmp_path / "some.jsonl", lines), settings=AlternativesSettings(answers=4)
     )
     assert "do not fit the context" in found.report.notes[0]
+    assert "cannot show" in found.report.notes[1]
     with pytest.raises(InputError, match="longer context"):
         compare(tmp_path, base, data=write(tmp_path / "all.jsonl", lines[::2]), out=tmp_path / "other")
 

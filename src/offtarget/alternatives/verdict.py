@@ -58,6 +58,17 @@ def gain_over(way: Way, tuned: dict[str, float], other: dict[str, float], alpha:
     return Gain(way, gain, clustered_interval(both, alpha), len(both))
 
 
+def shows_equality(prompts: int, settings: AlternativesSettings, alternatives: int) -> bool:
+    """Whether so many held-out prompts could show two ways to be within the margin if all their scores agreed."""
+    found = clustered_interval([0.0] * prompts, end_alpha(settings, alternatives))
+    return found is not None and found.high <= settings.margin
+
+
+def end_alpha(settings: AlternativesSettings, alternatives: int) -> float:
+    """Error of a two-sided interval whose ends hold for all alternatives together with `alpha` each (Bonferroni)."""
+    return min(1.0, 2 * settings.alpha / alternatives)
+
+
 def decide(
     ways: Sequence[WayResult], gains: Sequence[Gain], settings: AlternativesSettings
 ) -> tuple[NeedToTrain, Way | None]:

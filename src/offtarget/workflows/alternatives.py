@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from offtarget.alternatives.verdict import decide, gain_over, sufficient
+from offtarget.alternatives.verdict import decide, end_alpha, gain_over, shows_equality, sufficient
 from offtarget.data.chats import chat_line
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.judge.protocol import Judge
@@ -235,7 +235,7 @@ def _report(
     alternatives = [way for way in ways if way.way != "tuned"]
     scores = {way.way: _scores(grades, way.way) for way in ways}
     gains = tuple(
-        gain_over(way.way, scores["tuned"], scores[way.way], 2 * settings.alpha / len(alternatives))
+        gain_over(way.way, scores["tuned"], scores[way.way], end_alpha(settings, len(alternatives)))
         for way in alternatives
         if "tuned" in scores
     )
@@ -255,12 +255,25 @@ def _report(
         verdict=verdict,
         best=best,
         sufficient=sufficient(ways, gains, settings.margin),
-        notes=(*plan.notes, *_notes("tuned" in models, about_organism)),
+        notes=(
+            *plan.notes,
+            *_few(len(plan.held_out), settings, len(alternatives)),
+            *_notes("tuned" in models, about_organism),
+        ),
     )
 
 
 def _scores(grades: Sequence[Grade], way: Way) -> dict[str, float]:
     return {g.item: g.score for g in grades if g.way == way and g.kind == "task" and g.score is not None}
+
+
+def _few(held_out: int, settings: AlternativesSettings, alternatives: int) -> list[str]:
+    if shows_equality(held_out, settings, alternatives):
+        return []
+    return [
+        f"{held_out} held-out prompts cannot show that two ways are within {100 * settings.margin:g} points of each "
+        "other, even where all scores agree. Give more varied rows, or hold out more with --held-out."
+    ]
 
 
 def _notes(tuned: bool, about_organism: bool) -> list[str]:

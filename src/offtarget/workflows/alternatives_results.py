@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from offtarget.alternatives.verdict import mean_interval, safety_of
+from offtarget.alternatives.verdict import end_alpha, mean_interval, safety_of
 from offtarget.records import Tally
 from offtarget.records.alternatives import WAYS, AlternativesSettings, Grade, Reply, Way, WayResult
 from offtarget.stats.rates import equal_weight_rate, total_tally, wilson
@@ -35,7 +35,7 @@ def _result(
     return WayResult(
         way=way,
         score=sum(scores) / len(scores) if scores else None,
-        score_interval=mean_interval(scores, 2 * settings.alpha / alternatives),
+        score_interval=mean_interval(scores, end_alpha(settings, alternatives)),
         prompts=len(scores),
         unscored=len(task) - len(scores),
         misaligned=rate,

@@ -116,13 +116,7 @@ def _undecided(report: AlternativesReport) -> str:
         return "Undecided: no answer to a held-out prompt was scored."
     way = report.way(report.best)
     if report.tuned is None:
-        assert way.score is not None
-        low = way.score if way.score_interval is None else way.score_interval.low
-        return (
-            f"Undecided without a tuned model: the best alternative, {NAMES[way.way]}, scores {score(way)}, so that "
-            f"training can gain at most {_points(1 - low)} points; tune on training-rows.jsonl and give --tuned."
-            f"{_risky(report)}"
-        )
+        return _undecided_without_tuned(report, way)
     over = _gain_over(report, report.best)
     gains = f"tuning gains {_points(over.gain or 0.0)} points{_signed_bracket(over.interval)} over {NAMES[way.way]}"
     margin = f"the margin of {_points(report.settings.margin)}"
@@ -135,6 +129,21 @@ def _undecided(report: AlternativesReport) -> str:
     return (
         f"Undecided: {gains}, which is shown to be neither within {margin} nor beyond it; more held-out prompts would "
         f"tell.{_risky(report)}"
+    )
+
+
+def _undecided_without_tuned(report: AlternativesReport, way: WayResult) -> str:
+    assert way.score is not None
+    most = 1.0 if way.score_interval is None else 1 - way.score_interval.low
+    if most <= report.settings.margin:
+        next_step = "whether they are safe is not shown; more --answers would tell"
+    elif way.score >= 1 - report.settings.margin:
+        next_step = "more held-out prompts would tell"
+    else:
+        next_step = "tune on training-rows.jsonl and give --tuned"
+    return (
+        f"Undecided without a tuned model: the best alternative, {NAMES[way.way]}, scores {score(way)}, so that "
+        f"training can gain at most {_points(most)} points; {next_step}.{_risky(report)}"
     )
 
 
