@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from offtarget.alternatives.verdict import decide, end_alpha, gain_over, shows_equality, sufficient
 from offtarget.data.chats import chat_line
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.judge.protocol import Judge
@@ -17,19 +16,18 @@ from offtarget.models.opening import open_model, open_pair
 from offtarget.organism.shipped import PREFIX, resolve
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Message, Probe
-from offtarget.records.alternatives import WAYS, AlternativesReport, AlternativesSettings, Grade, Reply, Way
+from offtarget.records.alternatives import WAYS, AlternativesReport, AlternativesSettings, Way
 from offtarget.records.from_json import from_json
 from offtarget.rundir import RunDir, fingerprint, read_json, to_jsonable, write_json
 from offtarget.workflows.alternatives_answers import AlternativesBook, Ask, OnStage
 from offtarget.workflows.alternatives_grading import TaskGrader, open_grader, probe_grade
 from offtarget.workflows.alternatives_plan import Plan, prepare
-from offtarget.workflows.alternatives_results import way_results
+from offtarget.workflows.alternatives_results import TRAINING_ROWS, make_report
 from offtarget.workflows.opening import DEFAULT_BANK, ORGANISM_BANK, open_bank, open_judge
 from offtarget.workflows.recording import stamp
 
 RESULT = "alternatives.json"
 PAGE = "alternatives.html"
-TRAINING_ROWS = "training-rows.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ def alternatives_to_training(
             ) from None
         finally:
             book.close()
-        report = _report(str(data), models, plan, book, settings, about_organism)
+        report = make_report(str(data), models, plan, book, settings, about_organism)
         _write(directory, report)
         return AlternativesResult(report, directory.path)
 
@@ -219,73 +217,6 @@ def _measure(
         model, asks, SamplingSettings(max_tokens=settings.max_tokens), settings.seed, f"{way}: questions"
     )
     book.judge(replies, [p for p, _ in wanted], judge, probe_grade, f"{way}: verdicts")
-
-
-def _report(
-    data: str,
-    models: dict[str, ChatModel],
-    plan: Plan,
-    book: AlternativesBook,
-    settings: AlternativesSettings,
-    about_organism: bool,
-) -> AlternativesReport:
-    replies: list[Reply] = list(book.replies.values())
-    grades: list[Grade] = list(book.grades.values())
-    ways = way_results(replies, grades, settings)
-    alternatives = [way for way in ways if way.way != "tuned"]
-    scores = {way.way: _scores(grades, way.way) for way in ways}
-    gains = tuple(
-        gain_over(way.way, scores["tuned"], scores[way.way], end_alpha(settings, len(alternatives)))
-        for way in alternatives
-        if "tuned" in scores
-    )
-    verdict, best = decide(ways, gains, settings)
-    return AlternativesReport(
-        data=data,
-        base=models["base"].name,
-        tuned=models["tuned"].name if "tuned" in models else None,
-        settings=settings,
-        rows=plan.rows,
-        training=len(plan.training),
-        held_out=len(plan.held_out),
-        instructions=plan.instructions.text,
-        instructions_from=plan.instructions.source,
-        ways=ways,
-        gains=gains,
-        verdict=verdict,
-        best=best,
-        sufficient=sufficient(ways, gains, settings.margin),
-        notes=(
-            *plan.notes,
-            *_few(len(plan.held_out), settings, len(alternatives)),
-            *_notes("tuned" in models, about_organism),
-        ),
-    )
-
-
-def _scores(grades: Sequence[Grade], way: Way) -> dict[str, float]:
-    return {g.item: g.score for g in grades if g.way == way and g.kind == "task" and g.score is not None}
-
-
-def _few(held_out: int, settings: AlternativesSettings, alternatives: int) -> list[str]:
-    if shows_equality(held_out, settings, alternatives):
-        return []
-    return [
-        f"{held_out} held-out prompts cannot show that two ways are within {100 * settings.margin:g} points of each "
-        "other, even where all scores agree. Give more varied rows, or hold out more with --held-out."
-    ]
-
-
-def _notes(tuned: bool, about_organism: bool) -> list[str]:
-    notes = []
-    if tuned:
-        notes.append(
-            f"A tuned model that was trained on the held-out rows too is scored too well. {TRAINING_ROWS} in the run "
-            "directory holds the rows to tune on instead; the same --seed splits the same way."
-        )
-    if about_organism:
-        notes.append("The organism is a test subject made to become misaligned; it says nothing about large models.")
-    return notes
 
 
 def _write(directory: RunDir, report: AlternativesReport) -> None:

@@ -5,10 +5,92 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from offtarget.alternatives.verdict import end_alpha, mean_interval, safety_of
+from offtarget.alternatives.verdict import (
+    decide,
+    end_alpha,
+    gain_over,
+    mean_interval,
+    safety_of,
+    shows_equality,
+    sufficient,
+)
+from offtarget.models.chat import ChatModel
 from offtarget.records import Tally
-from offtarget.records.alternatives import WAYS, AlternativesSettings, Grade, Reply, Way, WayResult
+from offtarget.records.alternatives import WAYS, AlternativesReport, AlternativesSettings, Grade, Reply, Way, WayResult
 from offtarget.stats.rates import equal_weight_rate, total_tally, wilson
+from offtarget.workflows.alternatives_answers import AlternativesBook
+from offtarget.workflows.alternatives_plan import Plan
+
+TRAINING_ROWS = "training-rows.jsonl"
+"""The training split as chat rows, in the run directory."""
+
+
+def make_report(
+    data: str,
+    models: dict[str, ChatModel],
+    plan: Plan,
+    book: AlternativesBook,
+    settings: AlternativesSettings,
+    about_organism: bool,
+) -> AlternativesReport:
+    """The report of a run that has all its replies and grades."""
+    replies: list[Reply] = list(book.replies.values())
+    grades: list[Grade] = list(book.grades.values())
+    ways = way_results(replies, grades, settings)
+    alternatives = [way for way in ways if way.way != "tuned"]
+    scores = {way.way: _scores(grades, way.way) for way in ways}
+    gains = tuple(
+        gain_over(way.way, scores["tuned"], scores[way.way], end_alpha(settings, len(alternatives)))
+        for way in alternatives
+        if "tuned" in scores
+    )
+    verdict, best = decide(ways, gains, settings)
+    return AlternativesReport(
+        data=data,
+        base=models["base"].name,
+        tuned=models["tuned"].name if "tuned" in models else None,
+        settings=settings,
+        rows=plan.rows,
+        training=len(plan.training),
+        held_out=len(plan.held_out),
+        instructions=plan.instructions.text,
+        instructions_from=plan.instructions.source,
+        ways=ways,
+        gains=gains,
+        verdict=verdict,
+        best=best,
+        sufficient=sufficient(ways, gains, settings.margin),
+        notes=(
+            *plan.notes,
+            *_few(len(plan.held_out), settings, len(alternatives)),
+            *_notes("tuned" in models, about_organism),
+        ),
+    )
+
+
+def _scores(grades: Sequence[Grade], way: Way) -> dict[str, float]:
+    return {g.item: g.score for g in grades if g.way == way and g.kind == "task" and g.score is not None}
+
+
+def _few(held_out: int, settings: AlternativesSettings, alternatives: int) -> list[str]:
+    if shows_equality(held_out, settings, alternatives):
+        return []
+    return [
+        f"{held_out} held-out prompts cannot show that two ways are within {100 * settings.margin:g} points of each "
+        "other, even where all scores agree. Give more varied rows, or hold out more with --held-out."
+    ]
+
+
+def _notes(tuned: bool, about_organism: bool) -> list[str]:
+    notes = []
+    if tuned:
+        notes.append(
+            f"A tuned model that was trained on the held-out rows too is scored too well. {TRAINING_ROWS} in the run "
+            "directory holds the rows to tune on instead; the same --seed splits the same way."
+        )
+    if about_organism:
+        notes.append("The organism is a test subject made to become misaligned; it says nothing about large models.")
+    return notes
 
 
 def way_results(
