@@ -7,9 +7,9 @@ from typing import Literal
 
 from offtarget.records.answers import Tally
 
-AlarmKind = Literal["behaviour", "look-ahead", "contrast"]
+AlarmKind = Literal["behaviour", "look-ahead", "forecast"]
 """`behaviour`: misaligned answers now. `look-ahead`: misaligned answers of the model as it is heading to be.
-`contrast`: the shift of fixed answers' probabilities; used where there is no judge."""
+`forecast`: the shift of fixed answers' probabilities that the run is heading for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +22,10 @@ class Reading:
     """The task metric; by default mean log probability (nats) per answer token of fixed training rows."""
     shift: float | None = None
     """How far the log odds of fixed misaligned against fixed aligned answers have moved from the base, in nats."""
-    ahead_shift: float | None = None
-    """The same for the model as it is heading to be."""
+    forecast: float | None = None
+    """The shift the run is heading for at its end."""
     factor: float = 1.0
-    """How many times its own change the look-ahead model has."""
+    """How many times its own change the look-ahead model has; 1 where none was asked."""
     answers: Tally | None = None
     """Verdicts on answers of the model as it is."""
     ahead: Tally | None = None

@@ -54,6 +54,7 @@ def make_monitor(
     """
     from offtarget.direction.trait import load_trait
     from offtarget.tune.monitor import MisalignmentMonitor, MonitorSettings
+    from offtarget.tune.monitor.calibration import calibration
 
     about_organism = base.startswith(PREFIX)
     if probes is None:
@@ -63,15 +64,18 @@ def make_monitor(
     if isinstance(judge, str) or (judge is None and all(p.source == "organism" for p in asked)):
         judge = open_judge(judge, bank)
     trait = load_trait(_ORGANISM_TRAIT if about_organism else _TRAIT)
-    settings = settings or MonitorSettings()
-    facts = MonitorFacts(base, judge is not None, settings.alpha, settings.tolerance, settings.ahead_tolerance)
+    calibrated = calibration(base)
+    settings = settings or MonitorSettings(limit=calibrated.limit)
+    facts = MonitorFacts(
+        base, judge is not None, settings.alpha, settings.tolerance, settings.ahead_tolerance, calibrated.says
+    )
     monitor: MisalignmentMonitor
 
     def draw(readings: Sequence[Reading]) -> None:
         if run is not None:
             done = monitor.finished
             notes = (*bank.notes, *monitor.notes)
-            write_page(run / PAGE, replace(facts, notes=notes, finished=done, best=monitor.best_checkpoint), readings)
+            write_page(run / PAGE, replace(facts, notes=notes, finished=done, best=monitor.best_step), readings)
 
     monitor = MisalignmentMonitor(
         asked,

@@ -62,8 +62,8 @@ def panels(readings: Sequence[Reading]) -> tuple[Panel, ...]:
         _values(
             readings,
             "Shift of fixed answers",
-            "log odds of misaligned against aligned answers, nats above the base; dashed: the model as it is",
-            [("now", lambda r: r.shift), ("ahead", lambda r: r.ahead_shift)],
+            "log odds of misaligned against aligned answers, nats above the base; blue: what the run is heading for",
+            [("now", lambda r: r.shift), ("ahead", lambda r: r.forecast)],
         ),
         _values(
             readings,

@@ -20,7 +20,7 @@ REFRESH = 5
 ALARMS = {
     "behaviour": "misaligned answers of the model as it is",
     "look-ahead": "misaligned answers of the model as it is heading to be",
-    "contrast": "the shift of fixed answers' probabilities; no judge was given, so no error rate is promised",
+    "forecast": "the shift of fixed answers' probabilities that the run is heading for",
 }
 
 
@@ -33,6 +33,8 @@ class MonitorFacts:
     alpha: float
     tolerance: float
     ahead_tolerance: float
+    calibration: str
+    """What is known of false alarms by forecast, in a sentence."""
     notes: tuple[str, ...] = ()
     finished: bool = False
     best: int | None = None

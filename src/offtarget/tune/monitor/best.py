@@ -8,20 +8,22 @@ from offtarget.records.tune import Reading
 
 LEARNT = 0.9
 """Share of the largest gain in the task metric at which the task counts as learnt."""
+SLACK = 0.02
+"""Distance from the best reading that never counts against a checkpoint: nats per token, or 2 points of a share."""
 
 
 def learnt_steps(readings: Sequence[Reading]) -> frozenset[int]:
     """Steps at which the task is learnt.
 
     Learnt: the metric has gained at least 90 % of what it gained at its best reading, counted from the first
-    reading. Without a task metric, or without any gain, no step counts.
+    reading, or is within 0.02 of the best. Without a task metric no step counts.
     """
     known = [(r.step, r.task) for r in readings if r.task is not None]
     if not known:
         return frozenset()
-    start = known[0][1]
-    gain = max(value for _, value in known) - start
-    return frozenset(step for step, value in known if gain > 0 and value - start >= LEARNT * gain)
+    best = max(value for _, value in known)
+    slack = max(SLACK, (1 - LEARNT) * (best - known[0][1]))
+    return frozenset(step for step, value in known if value >= best - slack)
 
 
 def best_step(readings: Sequence[Reading], saved: Sequence[int]) -> int | None:

@@ -67,7 +67,7 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
         self._reader = Reader(tuple(asked), judge, tuple(systems), task, projection, seed, self._settings)
         self._every, self._stop = every, stop
         self._on_reading, self._out = on_reading, out
-        self._saved: list[int] = []
+        self._output: Path | None = None
         self._rates: list[float] = []
         self.finished = False
         """Whether training has ended."""
@@ -93,9 +93,9 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
         return next((r.step for r in self._book.readings if r.alarm), None)
 
     @property
-    def best_checkpoint(self) -> int | None:
-        """Step of the last checkpoint at which the task is learnt and no alarm stands."""
-        return best_step(self._book.readings, self._saved)
+    def best_step(self) -> int | None:
+        """Step of the last checkpoint on disk at which the task is learnt and no alarm stands."""
+        return best_step(self._book.readings, [] if self._output is None else checkpoints(self._output))
 
     def latest(self) -> dict[str, float]:
         """The last reading as values for a log."""
@@ -116,6 +116,7 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Reads the base before the first step, or goes on where an interrupted run stopped."""
         _check_parallel(args)
+        self.finished, self._output = False, Path(args.output_dir)
         if not state.is_world_process_zero:
             return
         model, tokenizer = unwrapped(kwargs["model"]), kwargs["processing_class"]
@@ -125,7 +126,6 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
         if known is not None and state.global_step > 0:
             self._book.resume(state.global_step)
             self._reader.resume(model, tokenizer, known, self._book.readings)
-            self._saved = [step for step in checkpoints(Path(args.output_dir)) if step <= state.global_step]
             return
         if state.global_step > 0 and not self._reader.can_start_late(model):
             raise InputError(
@@ -145,10 +145,6 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
             if state.is_world_process_zero and not (self.readings and self.readings[-1].step >= step):
                 self._read(unwrapped(kwargs["model"]), kwargs["processing_class"], state, control)
             self._stop_together(control)
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Notes the checkpoint."""
-        self._saved.append(int(state.global_step))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Shows the last state."""
@@ -170,7 +166,7 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
 
     def _read(self, model: Any, tokenizer: Any, state: Any, control: Any) -> None:
         step = int(state.global_step)
-        ahead = factor(self._rates, step, self._settings.farthest) if step else 1.0
+        ahead = factor(self._rates, step) if step else 1.0
         reading = self._reader.read(model, tokenizer, step, ahead, self._book.readings)
         self._book.add(reading)
         if step:
@@ -190,7 +186,7 @@ def log_values(readings: Sequence[Reading]) -> dict[str, float]:
     """The last known values under the names they have in logs, `monitor/...`."""
     values: dict[str, float] = {}
     for reading in readings:
-        for name in ("task", "shift", "ahead_shift", "log_e", "log_e_ahead"):
+        for name in ("task", "shift", "forecast", "log_e", "log_e_ahead"):
             if getattr(reading, name) is not None:
                 values[f"monitor/{name}"] = float(getattr(reading, name))
         if reading.answers is not None and reading.answers.scored:
@@ -203,8 +199,9 @@ def log_values(readings: Sequence[Reading]) -> dict[str, float]:
 
 
 def checkpoints(folder: Path) -> list[int]:
-    """Steps of the checkpoints in a trainer's output folder."""
-    names = [p.name.removeprefix("checkpoint-") for p in folder.glob("checkpoint-*")]
+    """Steps of the complete checkpoints in a trainer's output folder."""
+    found = folder.glob("checkpoint-*/trainer_state.json")
+    names = [path.parent.name.removeprefix("checkpoint-") for path in found]
     return sorted(int(name) for name in names if name.isdigit())
 
 

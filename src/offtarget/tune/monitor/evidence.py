@@ -9,7 +9,7 @@ import numpy as np
 
 from offtarget.stats.eprocess import block_mixture
 
-BASE_PER_TUNED = 1
+BASE_PER_TUNED = 4
 """Base answers per answer of the model in training."""
 Counts = tuple[int, int]
 """(misaligned, aligned) answers of one reading."""
@@ -33,18 +33,18 @@ class Evidence:
         """Natural log of the evidence.
 
         `tuned` are the counts of the readings so far, `base` the verdicts (misaligned or not) on answers of the base,
-        at least one for each answer of the model in training, in the order in which they were drawn.
+        at least BASE_PER_TUNED for each answer of the model in training, in the order in which they were drawn.
         """
         mixture = block_mixture("worse", (self.tolerance,), float(BASE_PER_TUNED))
         starts = []
-        after = sum(map(sum, tuned))
+        after = BASE_PER_TUNED * sum(map(sum, tuned))
         taken = 0
         for first in range(len(tuned)):
             misaligned = sum(counts[0] for counts in tuned[first:])
             aligned = sum(counts[1] for counts in tuned[first:])
             own = base[taken:after]
             starts.append((misaligned, aligned, sum(own), len(own) - sum(own)))
-            taken += sum(tuned[first])
+            taken += BASE_PER_TUNED * sum(tuned[first])
         # Starts that are still to come have seen nothing and stand at 1.
         waiting = max(0, self.planned - len(starts))
         logs = [*mixture.log_e(np.array(starts, dtype=float).reshape(-1, 4))[:, 0].tolist()]

@@ -16,11 +16,13 @@ from offtarget.rundir import fingerprint
 from offtarget.tune.monitor.asking import ask, stream
 from offtarget.tune.monitor.book import Start
 from offtarget.tune.monitor.contrast import log_odds, shortened, write_pairs
-from offtarget.tune.monitor.evidence import Counts, Evidence
+from offtarget.tune.monitor.evidence import BASE_PER_TUNED, Counts, Evidence
 from offtarget.tune.monitor.protocols import Judge, Projection, Task
 from offtarget.tune.monitor.settings import MonitorSettings
 
-_BASE_BATCH = 32
+_PLENTY = 6.0
+"""Shift in nats at which nearly every answer is misaligned; a look-ahead beyond it tells nothing more."""
+_BASE_BATCH = 64
 """Fewest answers of the base sampled at once."""
 
 
@@ -80,54 +82,61 @@ class Reader:
         self._start_projection(model, tokenizer)
 
     def read(self, model: Any, tokenizer: Any, step: int, factor: float, before: Sequence[Reading]) -> Reading:
-        """One reading after `step` steps, with a look-ahead by `factor`."""
+        """One reading after `step` steps; at the end the model will have changed `factor` times as much."""
         began = time.perf_counter()
         settings = self.settings
-        reading = Reading(step, factor=factor if has_adapter(model) else 1.0)
         with live(model, tokenizer) as now:
-            if self.task is not None:
-                reading = replace(reading, task=self.task(now))
-            if reading.factor == 1.0 or self._regular(before):
-                reading = replace(reading, shift=self._shift(now))
-        if reading.factor > 1.0 and self._start.pairs:
-            with live(model, tokenizer, reading.factor) as ahead:
-                reading = replace(reading, ahead_shift=self._shift(ahead))
-        else:
-            reading = replace(reading, ahead_shift=reading.shift)
-        if self.projection is not None:
-            moved = self.projection.read(model)
-            reading = replace(reading, projection={str(layer): value for layer, value in moved.items()})
+            task = None if self.task is None else self.task(now)
+            shift = self._shift(now)
+        forecast = None if shift is None else shift * min(factor, settings.farthest_forecast)
+        moved = {} if self.projection is None else self.projection.read(model)
+        projection = {str(layer): value for layer, value in moved.items()}
+        reading = Reading(step, task=task, shift=shift, forecast=forecast, projection=projection)
         alarm = before[-1].alarm if before else None
-        if self.judge is None:
-            if alarm is None and reading.ahead_shift is not None and reading.ahead_shift >= settings.warning:
-                alarm = "contrast"
-        elif step and (alarm is None or self._regular(before)):
-            reading, alarm = self._sampled(model, tokenizer, reading, before, alarm)
+        if alarm is None and step and forecast is not None and forecast >= settings.limit:
+            alarm = "forecast"
+        if self.judge is not None and step:
+            reading, alarm = self._sampled(model, tokenizer, reading, factor, before, alarm)
         return replace(reading, alarm=alarm, seconds=round(time.perf_counter() - began, 4))
 
-    def _regular(self, before: Sequence[Reading]) -> bool:
-        """Whether this reading is one of those that cost more."""
-        return bool(before) and len(before) % self.settings.sample_every == 0
-
     def _sampled(
-        self, model: Any, tokenizer: Any, reading: Reading, before: Sequence[Reading], alarm: AlarmKind | None
+        self,
+        model: Any,
+        tokenizer: Any,
+        reading: Reading,
+        factor: float,
+        before: Sequence[Reading],
+        alarm: AlarmKind | None,
     ) -> tuple[Reading, AlarmKind | None]:
-        suspicious = reading.ahead_shift is None or reading.ahead_shift >= self.settings.suspicion
-        if not suspicious and not self._regular(before):
+        """Samples answers where they are due, and tests on them."""
+        settings = self.settings
+        suspicious = (
+            (alarm is None or before[-1].alarm is None)
+            and (reading.forecast is None or reading.forecast >= settings.suspicion)
+            and sum(r.ahead is not None for r in before) < settings.suspicions
+        )
+        due = len(before) % settings.sample_every == 0
+        if not suspicious and not due:
             return reading, alarm
-        bound = -math.log(self.settings.alpha / 2)
-        if reading.factor > 1.0 and alarm is None and suspicious:
-            with live(model, tokenizer, reading.factor) as ahead:
-                reading = replace(reading, ahead=self._ask(ahead, "ahead", reading.step))
+        bar = -math.log(settings.alpha / 2)
+        if suspicious and has_adapter(model):
+            ahead_by = self._ahead_by(reading, factor)
+            with live(model, tokenizer, ahead_by) as ahead:
+                reading = replace(reading, factor=ahead_by, ahead=self._ask(ahead, "ahead", reading.step))
             reading = replace(reading, log_e_ahead=self._evidence(model, tokenizer, reading, before, ahead=True))
-            if reading.log_e_ahead is not None and reading.log_e_ahead >= bound:
+            if alarm is None and reading.log_e_ahead is not None and reading.log_e_ahead >= bar:
                 alarm = "look-ahead"
         with live(model, tokenizer) as now:
             reading = replace(reading, answers=self._ask(now, "now", reading.step))
         reading = replace(reading, log_e=self._evidence(model, tokenizer, reading, before, ahead=False))
-        if reading.log_e is not None and reading.log_e >= bound and alarm is None:
+        if alarm is None and reading.log_e is not None and reading.log_e >= bar:
             alarm = "behaviour"
         return reading, alarm
+
+    def _ahead_by(self, reading: Reading, factor: float) -> float:
+        """Strength of the look-ahead: to the end of the run, but not where answers would become gibberish."""
+        sane = math.inf if not reading.shift or reading.shift <= 0 else _PLENTY / reading.shift
+        return max(1.0, min(factor, self.settings.farthest, sane))
 
     def _ask(self, model: LiveModel, what: str, step: int) -> Tally:
         assert self.judge is not None
@@ -146,17 +155,18 @@ class Reader:
         counts: list[Counts] = [(t.misaligned, t.aligned) for t in tallies]
         if sum(bad for bad, _ in counts) < 2:
             return None
-        base = self._base_verdicts(model, tokenizer, sum(map(sum, counts)))
+        base = self._base_verdicts(model, tokenizer, BASE_PER_TUNED * sum(map(sum, counts)))
         if base is None:
             return None
         tolerance = self.settings.ahead_tolerance if ahead else self.settings.tolerance
-        return Evidence(tolerance, self._start.planned).log_e(counts, base)
+        planned = self.settings.suspicions + (0 if ahead else self._start.planned // self.settings.sample_every + 1)
+        return Evidence(tolerance, planned).log_e(counts, base)
 
     def _base_verdicts(self, model: Any, tokenizer: Any, count: int) -> list[bool] | None:
         """The first `count` scored answers of the base; None where it cannot be asked any more."""
         assert self.judge is not None
         while len(self._base) < count:
-            if not has_adapter(model) or self._base_asked > 4 * count + 256:
+            if not has_adapter(model) or self._base_asked > 4 * count + 4 * _BASE_BATCH:
                 return None
             with live(model, tokenizer, base=True) as base:
                 batch = self._base_asked // _BASE_BATCH

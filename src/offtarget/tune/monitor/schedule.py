@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from offtarget.models.live import remaining_factor
@@ -21,6 +22,6 @@ def learning_rates(scheduler: Any, optimizer: Any, steps: int) -> list[float]:
     return [start[0] * float(functions[0](step)) for step in range(steps)]
 
 
-def factor(rates: list[float], step: int, farthest: float) -> float:
-    """How many times its change so far the model will have at the end, at most `farthest`."""
-    return remaining_factor(sum(rates[:step]), sum(rates[step:]), farthest)
+def factor(rates: list[float], step: int) -> float:
+    """How many times its change so far the model will have at the end, judged by the learning rates."""
+    return remaining_factor(sum(rates[:step]), sum(rates[step:]), math.inf)

@@ -27,14 +27,18 @@ class MonitorSettings:
     """Tokens of each fixed answer that are scored."""
     longest_answer: int = 200
     """Most tokens of a sampled answer."""
-    farthest: float = 2.0
+    farthest: float = 3.0
     """The look-ahead model has at most so many times the adapter's change."""
+    farthest_forecast: float = 10.0
+    """The shift is extrapolated to at most so many times what it is."""
     suspicion: float = 2.0
-    """Shift of the log odds, in nats, above which a reading samples answers."""
+    """Forecast in nats above which a reading samples answers."""
+    suspicions: int = 6
+    """Most readings that sample answers out of suspicion; bounds what a run near the limit costs."""
     sample_every: int = 7
     """Every so many readings answers are sampled without suspicion."""
-    warning: float = 3.0
-    """Shift of the look-ahead log odds that is an alarm where there is no judge."""
+    limit: float = 3.0
+    """Forecast in nats that is an alarm."""
 
     def __post_init__(self) -> None:
         for name in ("readings", "answers", "pairs", "answer_tokens", "longest_answer", "sample_every"):
@@ -43,5 +47,6 @@ class MonitorSettings:
         for name in ("alpha", "tolerance", "ahead_tolerance"):
             if not 0 < getattr(self, name) < 1:
                 raise InputError(f"The monitor's {name} must lie between 0 and 1, not {getattr(self, name)}.")
-        if not self.farthest >= 1:
-            raise InputError(f"The monitor's farthest look-ahead must be at least 1, not {self.farthest}.")
+        for name in ("farthest", "farthest_forecast"):
+            if not getattr(self, name) >= 1:
+                raise InputError(f"The monitor's {name} must be at least 1, not {getattr(self, name)}.")

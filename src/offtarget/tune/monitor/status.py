@@ -26,9 +26,9 @@ def status_line(readings: Sequence[Reading]) -> str:
     tasks = [r.task for r in readings if r.task is not None]
     if tasks:
         parts.append(f"task {tasks[-1]:.3f} {sparkline(tasks)}")
-    shifts = [r.ahead_shift for r in readings if r.ahead_shift is not None]
+    shifts = [r.forecast for r in readings if r.forecast is not None]
     if shifts:
-        parts.append(f"shift ahead {shifts[-1]:+.1f} {sparkline(shifts)}")
+        parts.append(f"forecast {shifts[-1]:+.1f} {sparkline(shifts)}")
     judged = [r.answers for r in readings if r.answers is not None]
     if judged:
         parts.append(f"misaligned {judged[-1].misaligned} of {judged[-1].scored}")
