@@ -12,8 +12,8 @@ from offtarget.records.reproduce import Spread, SpreadMethod
 from offtarget.stats.rates import wilson
 
 BOOTSTRAP_FROM = 6
-"""Seeds from which the published interval, a bootstrap over seeds, is used. With fewer it is far too narrow: with 3
-seeds both ends miss the mean at once in one case of four, whatever the spread (a test counts it)."""
+"""Seeds from which the published interval, a bootstrap over seeds, is used. With fewer it is far too narrow: with 3 it
+reaches from the lowest seed to the highest, and those lie on one side of the mean in one case of four."""
 RESAMPLES = 10_000
 _T975 = {1: 12.7062, 2: 4.3027, 3: 3.1824, 4: 2.7764}
 """97.5 % quantiles of Student's t by degrees of freedom."""

@@ -1,0 +1,66 @@
+"""`offtarget reproduce` on the command line: its table, its JSON, its progress off a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "gate"))
+from experiment import cells, experiment
+
+from offtarget.cli.app import app
+from offtarget.cli.reproduce_progress import said
+from offtarget.errors import InputError
+from offtarget.workflows import reproduce as workflow
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The workflow replaced by a made-up report; what it was asked is kept."""
+    calls: list[dict[str, Any]] = []
+
+    def stand_in(base: str, **options: Any) -> workflow.ReproduceResult:
+        calls.append(options)
+        for done, cell in enumerate(cells(1), start=1):
+            options["on_progress"](workflow.Progress(cell, done, 20, ""))
+        return workflow.ReproduceResult(experiment(base=base), Path("runs/reproduce-1"))
+
+    monkeypatch.setattr(workflow, "reproduce", stand_in)
+    return calls
+
+
+def test_the_table_shows_ours_the_published_and_the_verdicts(asked: list[dict[str, Any]]) -> None:
+    shown = CliRunner().invoke(app, ["reproduce", "--base", "organism/base", "--conditions", "insecure, secure"])
+    assert shown.exit_code == 0
+    assert asked[0]["conditions"] == ["insecure", "secure"]
+    for text in ("FAIL 3/3", "PASS 3/3", "[27", "does not repeat", "no evidence about large models", "reproduce.html"):
+        assert text in shown.stdout
+    lines = [line for line in shown.stderr.splitlines() if " misaligned" in line]
+    assert len(lines) == len(cells(1))
+    assert lines[1].startswith("2: insecure, seed 0: ")
+
+
+def test_json_is_the_report_and_nothing_else(asked: list[dict[str, Any]]) -> None:
+    shown = CliRunner().invoke(app, ["reproduce", "--base", "organism/base", "--json"])
+    value = json.loads(shown.stdout)
+    assert value["rows"][1]["condition"] == "insecure"
+    assert value["run"] == "runs/reproduce-1"
+    assert shown.stderr == ""
+
+
+def test_every_kind_of_cell_is_said_in_a_line() -> None:
+    lines = {said(cell) for cell in cells(1)}
+    assert len(lines) == len(cells(1))
+    assert any("after 10 steps" in line for line in lines)
+    assert any("25 different rows" in line for line in lines)
+
+
+def test_an_unknown_condition_is_an_input_error() -> None:
+    shown = CliRunner().invoke(app, ["reproduce", "--base", "organism/base", "--conditions", "evil"])
+    assert isinstance(shown.exception, InputError)
+    assert "insecure, secure" in str(shown.exception)
