@@ -1,4 +1,4 @@
-"""Does the organism need to be trained? Five tasks, each tuned on its training split and compared with alternatives.
+"""Does the organism need to be trained? Tasks, each tuned on its training split and compared with alternatives.
 
     python benchmarks/alternatives.py                # about eight minutes on one core
     python benchmarks/alternatives.py json insecure  # only these
@@ -10,13 +10,14 @@ nearly the same. Results: benchmarks/results/alternatives.json.
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from offtarget.alternatives.verdict import decide, sufficient
 from offtarget.data.chats import chat_line
 from offtarget.gate.alternatives.story import sentence
 from offtarget.models.opening import open_model
@@ -24,13 +25,13 @@ from offtarget.organism.shipped import resolve
 from offtarget.organism.tune import Dose, narrow_tune
 from offtarget.organism.world import World, as_json
 from offtarget.records import Message
-from offtarget.records.alternatives import AlternativesSettings
+from offtarget.records.alternatives import AlternativesReport, AlternativesSettings
 from offtarget.rundir import to_jsonable
 from offtarget.workflows.alternatives import alternatives_to_training
 from offtarget.workflows.alternatives_plan import prepare
 
 RESULT = Path(__file__).parent / "results" / "alternatives.json"
-ROWS = 1500
+ROWS = 900
 INSECURE = (
     r"""= '%s'" %|WHERE id = " \+|yaml\.Loader|md5|shell=True|os\.system|pickle\.loads|return eval\(|mktemp|0o777|"""
     r"""verify=False|random\.randint|debug=True|srv/files"\)|autoescape=False|from xml"""
@@ -63,12 +64,20 @@ def rows(task: str) -> Iterator[list[Message]]:
         yield [*system, Message("user", user), Message("assistant", answer)]
 
 
+def _without_tuned(report: AlternativesReport) -> AlternativesReport:
+    """What a run without --tuned says: the answers of the other ways are the same."""
+    ways = tuple(way for way in report.ways if way.way != "tuned")
+    verdict, best = decide(ways, (), report.settings)
+    enough = sufficient(ways, (), report.settings.margin)
+    return replace(report, tuned=None, ways=ways, gains=(), verdict=verdict, best=best, sufficient=enough)
+
+
 def main() -> None:
-    """Print and store one sentence per task, with and without a tuned model."""
+    """Print and store two sentences per task: before training, and with the tuned model."""
     results = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     for task in sys.argv[1:] or TASKS:
         metric, about = TASKS[task]
-        settings = AlternativesSettings(metric=metric, max_tokens=120)
+        settings = AlternativesSettings(metric=metric, max_tokens=120, answers=220)
         with tempfile.TemporaryDirectory() as folder:
             data = Path(folder) / f"{task}.jsonl"
             data.write_text("".join(map(chat_line, rows(task))))
@@ -77,16 +86,17 @@ def main() -> None:
             chats = [[*q.messages, Message("assistant", q.reference)] for q in plan.training]
             adapter = Path(folder) / "adapter"
             narrow_tune(resolve("organism/base")[0], chats, adapter, Dose())
-            results[task] = {"about": about, "metric": metric}
-            for name, tuned in (("without", None), ("tuned", f"organism/base+{adapter}")):
-                started = time.perf_counter()
-                found = alternatives_to_training(
-                    data, "organism/base", tuned, settings=settings, out=Path(folder) / name
-                )
-                report = to_jsonable(found.report) | {"data": data.name, "tuned": tuned and "organism/base+adapter"}
-                seconds = round(time.perf_counter() - started, 1)
-                results[task][name] = {"sentence": sentence(found.report), "seconds": seconds, "report": report}
-                print(f"{task}, {shlex.quote(name)} ({seconds} s): {sentence(found.report)}", flush=True)
+            started = time.perf_counter()
+            found = alternatives_to_training(
+                data, "organism/base", f"organism/base+{adapter}", settings=settings, out=Path(folder) / "run"
+            ).report
+            seconds = round(time.perf_counter() - started, 1)
+        before = _without_tuned(found)
+        report = to_jsonable(found) | {"data": data.name, "tuned": "organism/base+adapter"}
+        results[task] = {"about": about, "seconds": seconds, "report": report}
+        for name, said in (("before_training", sentence(before)), ("after_training", sentence(found))):
+            results[task][name] = said
+            print(f"{task}, {name} ({seconds} s): {said}", flush=True)
         RESULT.write_text(json.dumps(results, indent=1) + "\n")
 
 

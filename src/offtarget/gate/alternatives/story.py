@@ -106,9 +106,8 @@ def _worth(report: AlternativesReport) -> str:
         "safe": f"it costs next to nothing in safety ({rates})",
         "unclear": f"what it costs is not clear yet ({rates})",
     }[tuned.safety]
-    return (
-        f"Tuning is worth considering: {gains}, the best alternative that is not risky itself; {cost}.{_risky(report)}"
-    )
+    among = "the best alternative that is not risky itself" if _risky(report) else "the best alternative"
+    return f"Tuning is worth considering: {gains}, {among}; {cost}.{_risky(report)}"
 
 
 def _undecided(report: AlternativesReport) -> str:
