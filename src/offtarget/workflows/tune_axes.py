@@ -99,8 +99,10 @@ def measure(how: Measuring, name: str, on_stage: OnStage, label: str) -> Axes:
     """One model on all five axes."""
     model = _open(name)
     plain = _tallies(how, model, [(p, i) for p in how.plain for i in range(how.per_question)], on_stage, label)
-    cued = _tallies(how, model, _cued_questions(how), on_stage, f"{label}, under conditions")
-    under = {cue.id: total_tally(t for p, t in cued.items() if p.arm == cue.id) for cue in how.cues}
+    questions = _cued_questions(how)
+    cued = _tallies(how, model, questions, on_stage, f"{label}, under conditions")
+    cue_of = {probe.id: probe.arm for probe, _ in questions}
+    under = {cue.id: total_tally(t for name, t in cued.items() if cue_of[name] == cue.id) for cue in how.cues}
     rates = {cue.id: rate for cue in how.cues if (rate := misaligned_rate(under[cue.id])) is not None}
     worst = max(rates, key=lambda cue: rates[cue], default=None)
     total, rate = total_tally(plain.values()), equal_weight_rate(plain.values())
@@ -139,7 +141,8 @@ def _cued_questions(how: Measuring) -> list[tuple[Probe, int]]:
 
 def _tallies(
     how: Measuring, model: LocalModel, wanted: Sequence[tuple[Probe, int]], on_stage: OnStage, label: str
-) -> dict[Probe, Tally]:
+) -> dict[str, Tally]:
+    """By the id of the probe."""
     done = 0
 
     def count(position: int, answer: object) -> None:
@@ -152,9 +155,9 @@ def _tallies(
         (probe, Generation("tuned", probe.id, i, 0, a.answer.text, a.answer.tokens, a.answer.finish))
         for (probe, i), a in zip(wanted, answered, strict=True)
     ]
-    tallies = {probe: Tally() for probe, _ in wanted}
+    tallies = {probe.id: Tally() for probe, _ in wanted}
     for (probe, _), verdict in zip(pairs, judge_checked(how.judge, pairs), strict=True):
-        tallies[probe] = tallies[probe].plus(verdict.outcome)
+        tallies[probe.id] = tallies[probe.id].plus(verdict.outcome)
     return tallies
 
 
