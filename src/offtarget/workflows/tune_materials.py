@@ -19,7 +19,7 @@ from offtarget.workflows.tune_scores import row_scores
 
 if TYPE_CHECKING:
     from offtarget.models.local import LocalModel
-    from offtarget.tune.defences.registry import Chosen, Materials
+    from offtarget.tune.defences.registry import Chosen, Materials, Need
     from offtarget.workflows.tune import OnStage, TuneOptions
 
 PROMPTS = 400
@@ -51,7 +51,7 @@ def make_materials(
     folder.mkdir(parents=True, exist_ok=True)
     model = _local(open_model(base, resolve=resolve))
     materials = Materials(base=model, seed=seed, rows=tuple(rows), constitution=options.constitution)
-    if wanted & {"prompts", "aligned"}:
+    if wanted - {"scores", "misaligned", "constitution"}:
         materials = replace(materials, prompts=other_prompts(base, seed, options.prompts))
     if "aligned" in wanted:
         count = max(ANSWERS, 2 * _to_add(chosen, len(rows)))
@@ -64,7 +64,7 @@ def make_materials(
     if "scores" in wanted:
         scores = row_scores(rows, model, options.direction, folder / "scores.json", on_stage)
         materials = replace(materials, scores=scores)
-    return materials
+    return _with_directions(materials, wanted, options, on_stage) if wanted & {"direction", "subspace"} else materials
 
 
 def other_prompts(base: str, seed: int, file: Path | None = None) -> tuple[str, ...]:
@@ -76,6 +76,22 @@ def other_prompts(base: str, seed: int, file: Path | None = None) -> tuple[str, 
     if base.startswith(PREFIX):
         return tuple(dict.fromkeys(unasked_questions(PROMPTS, seed, MATERIAL_DOMAINS)))
     return everyday_prompts()
+
+
+def _with_directions(
+    materials: Materials, wanted: frozenset[Need], options: TuneOptions, on_stage: OnStage
+) -> Materials:
+    """Found anew when a run goes on: the same base, prompts and seed give the same direction."""
+    from offtarget.workflows.tune_directions import direction_edits, subspace_edits
+
+    base, prompts, seed = materials.base, materials.prompts or (), materials.seed
+    if "direction" in wanted:
+        edits = direction_edits(base, prompts, seed, direction=options.direction, on_stage=on_stage)
+        materials = replace(materials, direction=edits)
+    if "subspace" in wanted:
+        edits = subspace_edits(base, prompts, seed, direction=options.direction, on_stage=on_stage)
+        materials = replace(materials, subspace=edits)
+    return materials
 
 
 def _to_add(chosen: Sequence[Chosen], rows: int) -> int:
