@@ -1,6 +1,6 @@
 """Does the organism need to be trained? Tasks, each tuned on its training split and compared with alternatives.
 
-    python benchmarks/alternatives.py                # about eight minutes on one core
+    python benchmarks/alternatives.py                # under a CPU minute per task
     python benchmarks/alternatives.py json insecure  # only these
 
 Every data set is written anew from the organism's world; the tuned model never sees a held-out prompt, nor one that is
