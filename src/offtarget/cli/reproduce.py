@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from offtarget.records.reproduce import ReproduceReport
 
 FILE = click.Path(path_type=Path)
+WIDTH = 132
+"""Of the tables, in characters."""
 
 
 @click.command("reproduce")
@@ -84,24 +87,18 @@ def command(base: str, conditions: str | None, run: Path | None, as_json: bool, 
 
 
 def _print(report: ReproduceReport, run: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from offtarget.cli.render import safe
-    from offtarget.gate.reproduce import story, table
+    from offtarget.gate.reproduce import story
 
-    shown = Table("trained on", *(title for _, title in table.columns(report)), "coherent", "check")
-    for row in table.rows(report):
-        cells = ["\n".join(filter(None, (c.rate, c.interval, c.published and f"[{c.published}]"))) for c in row.cells]
-        shown.add_row(*map(_literal, (f"{row.condition}\n{row.seeds}", *cells, row.coherent, row.check)))
-    Console(width=132).print(shown)
-    print("Misaligned and insecure shares: mean over seeds, 95 % interval in per cent, [published].")
+    _print_table(report)
+    print("Shares: mean over seeds, below it the 95 % interval in per cent and [published].")
     _print_curves(report)
-    found = Table("published pattern", "here", "rates here", "published")
-    for pattern in story.patterns(report):
-        found.add_row(*map(_literal, (pattern.says, pattern.holds, pattern.here, pattern.published)))
-    if found.row_count:
-        Console(width=132).print(found)
+    found = story.patterns(report)
+    if found:
+        _show(
+            ("published pattern", "here", "rates here", "published"),
+            [(p.says, p.holds, p.here, p.published) for p in found],
+        )
     for text in (story.headline(report), story.summary(report)):
         print(text)
     for note in (story.ABOUT_ORGANISM if report.about_organism else story.ABOUT_OTHERS, *report.notes):
@@ -109,19 +106,41 @@ def _print(report: ReproduceReport, run: Path) -> None:
     print(safe(f"Figures: {run / 'reproduce.html'}"))
 
 
-def _print_curves(report: ReproduceReport) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _print_table(report: ReproduceReport) -> None:
+    """One column per condition, one row per measure."""
+    from offtarget.gate.reproduce import table
 
+    rows = table.rows(report)
+    lines = [("check", *(row.check for row in rows))]
+    for number, (_, title) in enumerate(table.columns(report)):
+        cells = [row.cells[number] for row in rows]
+        texts = ("\n".join(filter(None, (c.rate, c.interval, c.published and f"[{c.published}]"))) for c in cells)
+        lines.append((title, *texts))
+    lines.append(("coherent", *(row.coherent for row in rows)))
+    _show(("", *(row.condition for row in rows)), lines)
+
+
+def _print_curves(report: ReproduceReport) -> None:
     from offtarget.gate.text import percent
 
     for points, heading in ((report.dynamics, "steps"), (report.unique, "different rows")):
         if points:
-            shown = Table("trained on", heading, "misaligned", "insecure code")
-            for p in points:
-                code = "" if p.code is None else percent(p.code.rate)
-                shown.add_row(p.condition, f"{p.at:,}", percent(p.misaligned.rate), code)
-            Console(width=132).print(shown)
+            shown = [
+                (p.condition, f"{p.at:,}", percent(p.misaligned.rate), "" if p.code is None else percent(p.code.rate))
+                for p in points
+            ]
+            _show(("trained on", heading, "misaligned", "insecure code"), shown)
+
+
+def _show(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(*heads, box=SIMPLE_HEAD, padding=(0, 1))
+    for row in rows:
+        shown.add_row(*map(_literal, row))
+    Console(width=WIDTH).print(shown)
 
 
 def _literal(text: str) -> str:
