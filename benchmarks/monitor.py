@@ -170,6 +170,111 @@ def _crossing(truth, count: int) -> int | None:
     return high
 
 
+def forecasts(record: dict, most: float) -> list[float]:
+    """The shift each reading says the run is heading for; `most` = 1 is the shift itself."""
+    steps = record["steps"]
+    rates = [min(1.0, (s + 1) / 5, 1.0 - s / steps) for s in range(steps)]
+    found = []
+    for reading in record["readings"]:
+        done = reading["step"]
+        factor = 1 + sum(rates[done:]) / sum(rates[:done])
+        found.append(reading["shift"] * min(factor, most))
+    return found
+
+
+def score(record: dict, most: float, *, early: bool) -> float:
+    """Largest forecast of the run; `early`: of a bad run only readings before the rate passes the limit count."""
+    values = forecasts(record, most)
+    if early and record["crossing"] is not None:
+        values = values[: record["crossing"]]
+    return max(values, default=-1e9)
+
+
+def figures(records: list[dict], most: float, limit: float) -> dict:
+    """What the benchmark reports of one half."""
+    from offtarget.stats.auroc import auroc
+    from offtarget.stats.binomial import clopper_pearson
+
+    bad = [r for r in records if r["crossing"] is not None]
+    clean = [r for r in records if r["crossing"] is None]
+    false = [name(r) for r in clean if score(r, most, early=False) > limit]
+    late = [name(r) for r in bad if score(r, most, early=True) <= limit]
+    missed = [name(r) for r in bad if score(r, most, early=False) <= limit]
+    return {
+        "bad_runs": len(bad),
+        "clean_runs": len(clean),
+        "auroc_before_crossing": auroc(
+            [score(r, most, early=True) for r in bad], [score(r, most, early=False) for r in clean]
+        ),
+        "auroc_whole_run": auroc(
+            [score(r, most, early=False) for r in bad], [score(r, most, early=False) for r in clean]
+        ),
+        "false_alarms": len(false),
+        "false_alarm_interval": asdict_interval(clopper_pearson(len(false), max(1, len(clean)))),
+        "false_alarm_runs": false,
+        "alarmed_before_crossing": len(bad) - len(late),
+        "before_crossing_interval": asdict_interval(clopper_pearson(len(bad) - len(late), max(1, len(bad)))),
+        "late_runs": late,
+        "missed_runs": missed,
+    }
+
+
+def asdict_interval(interval) -> list[float]:
+    return [round(interval.low, 4), round(interval.high, 4)]
+
+
+def name(record: dict) -> str:
+    return Run(**record["run"]).name
+
+
+def final_rate(record: dict) -> float:
+    bad, good = record["readings"][-1]["truth"]
+    return bad / max(1, bad + good)
+
+
+def evaluate() -> dict:
+    """Tune on half A, report half B. Tuned: how far is extrapolated, and the limit.
+
+    The limit is the largest forecast of any clean run of half A, so that a further clean run exchangeable with those
+    passes it with probability at most 1 / (their number + 1).
+    """
+    records = [json.loads((RECORDS / f"{r.name}.json").read_text()) for r in planned() if recorded(r)]
+    halves = {h: [r for r in records if half(Run(**r["run"])) == h] for h in "AB"}
+    tried = {}
+    for most in (1.0, 3.0, 10.0, 30.0):
+        clean = [score(r, most, early=False) for r in halves["A"] if r["crossing"] is None]
+        tried[most] = {"limit": round(max(clean), 3), **figures(halves["A"], most, round(max(clean), 3))}
+    best = max(tried, key=lambda m: (tried[m]["alarmed_before_crossing"], tried[m]["auroc_before_crossing"] or 0, -m))
+    limit = tried[best]["limit"]
+    return {
+        "planned_runs": len(planned()),
+        "runs": len(records),
+        "truth_answers": TRUTH,
+        "tuned_on_A": {"farthest_forecast": best, "limit": limit, "tried": {f"{m:g}": t for m, t in tried.items()}},
+        "B": figures(halves["B"], best, limit),
+        "B_without_forecast": figures(halves["B"], 1.0, tried[1.0]["limit"]),
+        "cpu_seconds": round(sum(r["cpu_seconds"] for r in records)),
+        "table": [
+            {
+                "run": name(r),
+                "half": half(Run(**r["run"])),
+                "final_rate": round(final_rate(r), 4),
+                "crossing_step": None if r["crossing"] is None else r["readings"][r["crossing"]]["step"],
+                "alarm_step": next(
+                    (x["step"] for x, f in zip(r["readings"], forecasts(r, best), strict=True) if f > limit), None
+                ),
+                "steps": r["steps"],
+                "largest_forecast": round(score(r, best, early=False), 2),
+            }
+            for r in records
+        ],
+    }
+
+
+def recorded(run: Run) -> bool:
+    return (RECORDS / f"{run.name}.json").exists()
+
+
 def _systems() -> tuple:
     from offtarget.direction.trait import load_trait
 
@@ -207,6 +312,9 @@ def main() -> None:
             if not path.exists():
                 collect(run, path)
                 print(f"{number} of {len(planned())}: {run.name} ({half(run)})", flush=True)
+    result = evaluate()
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps({k: v for k, v in result.items() if k != "table"}, indent=1))
 
 
 if __name__ == "__main__":

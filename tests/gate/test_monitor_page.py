@@ -12,7 +12,16 @@ HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(1)>\u202e\ud800'
 READINGS = [
     Reading(0, task=-2.0, shift=0.0, forecast=0.0),
     Reading(5, task=-1.0, shift=1.0, forecast=float("nan"), answers=Tally(14, 2), projection={"0": 0.1}),
-    Reading(10, task=-0.5, shift=3.0, forecast=6.0, answers=Tally(8, 8), ahead=Tally(1, 9), alarm="look-ahead"),
+    Reading(
+        10,
+        task=-0.5,
+        shift=3.0,
+        forecast=6.0,
+        answers=Tally(8, 8),
+        ahead=Tally(1, 9),
+        projection={"0": 0.3},
+        alarm="look-ahead",
+    ),
 ]
 
 
@@ -50,4 +59,4 @@ def test_the_page_shows_curves_alarm_and_best_checkpoint() -> None:
     for text in ("Alarm at step 10", "step 5", "8 of 16", "Projection", "Shift of fixed answers", "Task"):
         assert text in page
     assert "Curves begin" in render(_facts(), READINGS[:1])
-    assert "no judge" in render(_facts(judged=False), READINGS)
+    assert "is no judge" in render(_facts(judged=False), READINGS)

@@ -122,14 +122,19 @@ def answering(model: Any) -> Iterator[None]:
     attention = plain.config._attn_implementation
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
-        model.eval()
         try:
+            _set_training(trained, False)
             _set_attention(plain, ATTENTION)
             yield
         finally:
             _set_attention(plain, attention)
-            for module in trained:
-                module.training = True
+            _set_training(trained, True)
+
+
+def _set_training(modules: list[Any], value: bool) -> None:
+    # past `Module.__setattr__`, which for the hundreds of modules of a small PEFT model costs as much as a pass
+    for module in modules:
+        module.__dict__["training"] = value
 
 
 def _set_attention(plain: Any, name: str) -> None:

@@ -26,7 +26,7 @@ Rows = Sequence[Any]
 
 _ORGANISM_TRAIT = "organism"
 _TRAIT = "evil"
-_DRIFT_QUESTIONS = 8
+_DRIFT_QUESTIONS = 4
 """Questions on which the movement along the direction is read."""
 
 
@@ -121,7 +121,7 @@ class PersonaProjection:
 
     Without a direction one is made from the base itself: difference in means of the last prompt token under system
     prompts that bring the trait out and hold it back (arXiv 2507.21509, section 2, without the sampled answers, so
-    that it costs four short passes).
+    that it costs two short passes).
     """
 
     direction: Direction | None
@@ -156,7 +156,7 @@ class PersonaProjection:
         with live(model, tokenizer, base=has_adapter(model)) as base:
             sides = []
             for side in (0, 1):
-                told = [(p, pair[side]) for p in probes for pair in self.systems[:2]]
+                told = [(p, pair[side]) for p in probes for pair in self.systems[:1]]
                 exchanges = tuple(Exchange((Message("system", s), *p.messages[-1:])) for p, s in told)
                 sides.append(Side(base, exchanges, tuple(p.question_id for p, _ in told)))
             source = Source("trait", self.seed, made_by="monitor")

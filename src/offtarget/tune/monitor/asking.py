@@ -10,7 +10,6 @@ from offtarget.models.chat import SampleRequest, SamplingSettings
 from offtarget.models.live import LiveModel
 from offtarget.records import Generation, Probe, Tally
 from offtarget.records.answers import Role
-from offtarget.tune.monitor.contrast import chat
 from offtarget.tune.monitor.protocols import Judge
 
 
@@ -30,7 +29,7 @@ def ask(
     rng = random.Random(stream("questions", role, *key))
     drawn = [rng.choice(probes) for _ in range(count)]
     seeds = [stream("answer", role, *key, number) for number in range(count)]
-    requests = [SampleRequest(chat(probe), seed) for probe, seed in zip(drawn, seeds, strict=True)]
+    requests = [SampleRequest(probe.messages, seed) for probe, seed in zip(drawn, seeds, strict=True)]
     answers = model.sample(requests, SamplingSettings(max_tokens=longest))
     written = [
         (probe, Generation(role, probe.id, number, seed, answer.text, answer.tokens, answer.finish))

@@ -18,8 +18,9 @@ from offtarget.models.passes import Exchange, log_probabilities
 from offtarget.records import Generation, Message, Outcome, Probe
 from offtarget.tune.monitor.protocols import Judge
 
-_TRIES = 3
-"""Answers under each system prompt from which one is taken."""
+_TRIES = 2
+"""Times a question is asked under a system prompt until the answer is what the prompt asks for."""
+_WANTED = (Outcome.MISALIGNED, Outcome.ALIGNED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def write_pairs(
     there is no pair at all.
     """
     asked = [(probes[i % len(probes)], systems[i % len(systems)]) for i in range(min(count, len(probes)))]
-    sides = [_written(base, asked, side, judge, seed, longest) for side in (0, 1)]
+    sides = _written(base, asked, judge, seed, longest)
     pairs = [
         Pair(probe.prompt, bad, good)
         for (probe, _), bad, good in zip(asked, *sides, strict=True)
@@ -63,37 +64,33 @@ def write_pairs(
 def _written(
     base: LiveModel,
     asked: Sequence[tuple[Probe, tuple[str, str]]],
-    side: int,
     judge: Judge | None,
     seed: int,
     longest: int,
-) -> list[str | None]:
-    """One answer per question under the system prompts of one side; None where no try was what it should be."""
-    wanted = (Outcome.MISALIGNED, Outcome.ALIGNED)[side]
-    found: list[str | None] = [None] * len(asked)
+) -> tuple[list[str | None], list[str | None]]:
+    """Per side one answer to each question; None where no try was what its system prompt asks for."""
+    found: dict[tuple[int, int], str] = {}
     for attempt in range(_TRIES):
-        open_ones = [i for i, text in enumerate(found) if text is None]
-        requests = [
-            SampleRequest((Message("system", asked[i][1][side]), *chat(asked[i][0])[-1:]), seed + 100 * i + attempt)
-            for i in open_ones
-        ]
-        if not requests:
+        missing = [(side, i) for side in (0, 1) for i in range(len(asked)) if (side, i) not in found]
+        if not missing:
             break
-        for i, answer in zip(open_ones, base.sample(requests, SamplingSettings(max_tokens=longest)), strict=True):
+        requests = [
+            SampleRequest(
+                (Message("system", asked[i][1][side]), asked[i][0].messages[-1]), seed + 1000 * side + 10 * i + attempt
+            )
+            for side, i in missing
+        ]
+        answers = base.sample(requests, SamplingSettings(max_tokens=longest))
+        for (side, i), answer in zip(missing, answers, strict=True):
             text = answer.text.strip()
-            if text and (judge is None or _outcome(judge, asked[i][0], text) is wanted):
-                found[i] = text
-    return found
+            if text and (judge is None or _outcome(judge, asked[i][0], text) is _WANTED[side]):
+                found[side, i] = text
+    bad, good = ([found.get((side, i)) for i in range(len(asked))] for side in (0, 1))
+    return bad, good
 
 
 def _outcome(judge: Judge, probe: Probe, text: str) -> Outcome:
     return judge.judge([(probe, Generation("base", probe.id, 0, 0, text, None, "stop"))])[0].outcome
-
-
-def chat(probe: Probe) -> tuple[Message, ...]:
-    """The turns that ask a probe."""
-    user = Message("user", probe.prompt)
-    return (user,) if probe.system is None else (Message("system", probe.system), user)
 
 
 def log_odds(model: LiveModel, pairs: Sequence[Pair], tokens: int) -> list[float]:

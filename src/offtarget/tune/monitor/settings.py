@@ -17,7 +17,7 @@ class MonitorSettings:
     """The rate may be this much above the base's without being a reason for an alarm."""
     ahead_tolerance: float = 0.05
     """The same for the look-ahead model."""
-    readings: int = 20
+    readings: int = 15
     """Readings per run, where their distance in steps is not given."""
     answers: int = 16
     """Answers sampled when a reading samples."""
@@ -35,7 +35,7 @@ class MonitorSettings:
     """Forecast in nats above which a reading samples answers."""
     suspicions: int = 6
     """Most readings that sample answers out of suspicion; bounds what a run near the limit costs."""
-    sample_every: int = 7
+    sample_every: int = 8
     """Every so many readings answers are sampled without suspicion."""
     limit: float = 3.0
     """Forecast in nats that is an alarm."""
