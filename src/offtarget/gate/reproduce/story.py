@@ -59,7 +59,7 @@ def published_text(value: Published | None) -> str:
     """A published value for a table cell; empty without one."""
     if value is None:
         return ""
-    sign = {"=": "", "<": "<\u00a0", ">": ">\u00a0", "~": "about\u00a0"}[value.sign]
+    sign = {"=": "", "<": "<", ">": ">", "~": "about\u00a0"}[value.sign]
     return f"{sign}{percent(value.value)}"
 
 
