@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -10,11 +11,12 @@ import torch
 from offtarget.errors import InputError
 from offtarget.models.local import LocalModel
 from offtarget.models.opening import open_model
-from offtarget.models.residual import Part, ResidualEdit, edited, reading
+from offtarget.models.residual import Part, ResidualEdit, edited
 from offtarget.organism.questions import MATERIAL_DOMAINS, unasked_questions
 from offtarget.organism.shipped import resolve
 from offtarget.records import Message
 from offtarget.tune.defences.registry import Materials, defend
+from offtarget.tune.fixed_parts import FixedParts
 from offtarget.tune.plan import Plan, TrainRow
 from offtarget.workflows import tune_directions
 
@@ -68,7 +70,7 @@ def test_the_control_of_steering_has_equal_norm_and_that_of_projection_equal_ran
 def test_gradients_flow_through_the_edit_and_equal_those_with_checkpointing(
     name: str, base: LocalModel, materials: Materials
 ) -> None:
-    """Recomputed activations are edited again, at the same tokens."""
+    """Recomputed activations are edited again, at the same tokens, also in a thread of autograd's own, as on a GPU."""
     edit = defend(PLAN, [name], materials).edits[0]
     plain, changed = _gradient(base, None, False), _gradient(base, edit, False)
     assert not torch.allclose(plain, changed, rtol=1e-2)
@@ -106,10 +108,11 @@ def _gradient(base: LocalModel, edit: ResidualEdit | None, checkpointing: bool) 
     if checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     try:
-        with reading(PARTS), edited(model, edit), torch.enable_grad():
+        with edited(model, edit and FixedParts(edit, PARTS)), torch.enable_grad(), ThreadPoolExecutor(1) as other:
             embedded = model.get_input_embeddings()(torch.arange(10).view(2, 5))
             logits = model(inputs_embeds=embedded, use_cache=False).logits
-            (gradient,) = torch.autograd.grad(logits.log_softmax(-1)[..., 7].sum(), weight)
+            chosen = logits.log_softmax(-1)[..., 7].sum()
+            (gradient,) = other.submit(torch.autograd.grad, chosen, weight).result()
     finally:
         model.gradient_checkpointing_disable()
         model.eval()

@@ -12,7 +12,8 @@ from torch import Tensor
 from trl import SFTTrainer
 
 from offtarget.errors import InputError
-from offtarget.models.residual import Part, edited, reading
+from offtarget.models.residual import Part, edited
+from offtarget.tune.fixed_parts import FixedParts
 from offtarget.tune.plan import Penalty, Plan
 
 IGNORED = -100
@@ -35,9 +36,9 @@ class PlanTrainer(SFTTrainer):  # type: ignore[misc]
         """Forward and backward of one batch of rows, and of every penalty."""
         with ExitStack() as stack:
             if self.plan.edits:
-                stack.enter_context(reading(token_parts(inputs["labels"], inputs["attention_mask"])))
+                parts = token_parts(inputs["labels"], inputs["attention_mask"])
                 for edit in self.plan.edits:
-                    stack.enter_context(edited(self.model, edit))
+                    stack.enter_context(edited(self.model, FixedParts(edit, parts)))
             loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
         for penalty in self.plan.penalties:
             loss = loss + self._penalise(penalty, model)

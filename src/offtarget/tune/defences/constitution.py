@@ -18,7 +18,7 @@ from offtarget.tune.plan import Plan
 from offtarget.tune.preference_loss import PreferenceLoss
 from offtarget.tune.principles import Preference, preferences, read_constitution
 
-WEIGHT = 1.0
+WEIGHT = 0.1
 """Of the preference loss beside the cross-entropy."""
 BETA = 0.1
 """How closely the model is held to the base (arXiv 2305.18290, appendix B)."""
