@@ -89,7 +89,8 @@ class Reader:
             task = None if self.task is None else self.task(now)
             shift = self._shift(now)
         forecast = None if shift is None else shift * min(factor, settings.farthest_forecast)
-        moved = {} if self.projection is None else self.projection.read(model)
+        # every second time, as it costs a pass of its own
+        moved = {} if self.projection is None or len(before) % 2 else self.projection.read(model)
         projection = {str(layer): value for layer, value in moved.items()}
         reading = Reading(step, task=task, shift=shift, forecast=forecast, projection=projection)
         alarm = before[-1].alarm if before else None
@@ -110,13 +111,14 @@ class Reader:
     ) -> tuple[Reading, AlarmKind | None]:
         """Samples answers where they are due, and tests on them."""
         settings = self.settings
+        used = sum(r.answers is not None for r in before)
+        due = len(before) % settings.sample_every == 0
         suspicious = (
             (alarm is None or before[-1].alarm is None)
             and (reading.forecast is None or reading.forecast >= settings.suspicion)
-            and sum(r.ahead is not None for r in before) < settings.suspicions
+            and used - len(before) // settings.sample_every < settings.suspicions
         )
-        due = len(before) % settings.sample_every == 0
-        if not suspicious and not due:
+        if used >= self._most_sampled or not (suspicious or due):
             return reading, alarm
         bar = -math.log(settings.alpha / 2)
         if suspicious and has_adapter(model):
@@ -132,6 +134,11 @@ class Reader:
         if alarm is None and reading.log_e is not None and reading.log_e >= bar:
             alarm = "behaviour"
         return reading, alarm
+
+    @property
+    def _most_sampled(self) -> int:
+        """Readings that sample answers, at most; the evidence spreads its weight over so many."""
+        return self.settings.suspicions + self._start.planned // self.settings.sample_every + 1
 
     def _ahead_by(self, reading: Reading, factor: float) -> float:
         """Strength of the look-ahead: to the end of the run, but not where answers would become gibberish."""
@@ -159,8 +166,7 @@ class Reader:
         if base is None:
             return None
         tolerance = self.settings.ahead_tolerance if ahead else self.settings.tolerance
-        planned = self.settings.suspicions + (0 if ahead else self._start.planned // self.settings.sample_every + 1)
-        return Evidence(tolerance, planned).log_e(counts, base)
+        return Evidence(tolerance, self._most_sampled).log_e(counts, base)
 
     def _base_verdicts(self, model: Any, tokenizer: Any, count: int) -> list[bool] | None:
         """The first `count` scored answers of the base; None where it cannot be asked any more."""

@@ -16,7 +16,7 @@ LONGEST = 2048
 class RowLikelihood:
     """Mean log probability (nats) per answer token of fixed rows, teacher-forced: minus their cross-entropy."""
 
-    def __init__(self, rows: Sequence[Sequence[Message]], most: int = 4) -> None:
+    def __init__(self, rows: Sequence[Sequence[Message]], most: int = 3) -> None:
         """The first `most` rows that end with an answer. InputError when there is none."""
         usable = [row for row in rows if len(row) > 1 and row[-1].role == "assistant" and row[-1].content]
         if not usable:
