@@ -34,8 +34,9 @@ JOIN = "+"
 """Between the names of defences that are at work together."""
 WORTH_FOLLOWING = 0.05
 """Most misaligned, plainly, for the further steps to be made: above it nothing is left to come back."""
-COMBINATIONS: tuple[tuple[str, ...], ...] = ()
-"""Compared besides each defence alone; chosen on one seed of the organism (docs/defences.md)."""
+COMBINATIONS: tuple[tuple[str, ...], ...] = (("interleave", "project"), ("constitution", "kl"))
+"""Compared besides each defence alone: the two that act on different things at little cost, and the two strongest on
+one seed of the organism (docs/defences.md)."""
 BASE_ARM = ("base",)
 
 Arm = tuple[str, ...]
