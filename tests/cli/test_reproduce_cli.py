@@ -17,6 +17,7 @@ from offtarget.cli.app import app
 from offtarget.cli.reproduce_progress import said
 from offtarget.errors import InputError
 from offtarget.workflows import reproduce as workflow
+from offtarget.workflows.reproduce_watch import Progress
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     def stand_in(base: str, **options: Any) -> workflow.ReproduceResult:
         calls.append(options)
         for done, cell in enumerate(cells(1), start=1):
-            options["on_progress"](workflow.Progress(cell, done, 20, ""))
+            options["on_progress"](Progress(cell, done, 20, ""))
         return workflow.ReproduceResult(experiment(base=base), Path("runs/reproduce-1"))
 
     monkeypatch.setattr(workflow, "reproduce", stand_in)

@@ -10,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from offtarget.records.reproduce import Cell
-    from offtarget.workflows.reproduce import Progress
+    from offtarget.workflows.reproduce_watch import Progress
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,26 +12,24 @@ from offtarget.errors import InputError, RunInterrupted
 from offtarget.judge.protocol import Judge
 from offtarget.models.chat import SamplingSettings
 from offtarget.organism.exact import ExactJudge
-from offtarget.organism.narrow import TRIGGER
 from offtarget.organism.shipped import PREFIX, resolve
 from offtarget.probe.bank import ProbeBank
-from offtarget.records.reproduce import Cell, CellKind, ReproduceReport
+from offtarget.records.reproduce import CellKind, ReproduceReport
 from offtarget.rundir import RunDir, fingerprint, read_json, write_json
 from offtarget.tune.settings import PRESETS, TuneSettings
 from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.opening import DEFAULT_BANK, ORGANISM_BANK, open_bank, open_judge
 from offtarget.workflows.recording import stamp
-from offtarget.workflows.reproduce_cells import Asking, Job, finished, plan_job
+from offtarget.workflows.reproduce_assemble import DYNAMICS_OF, UNIQUE_OF, assemble
+from offtarget.workflows.reproduce_cells import Asking, Job, plan_job
 from offtarget.workflows.reproduce_data import DataSets, open_data
 from offtarget.workflows.reproduce_measures import WithCode, curve_measures, full_measures
 from offtarget.workflows.reproduce_pool import run_jobs
-from offtarget.workflows.reproduce_report import dynamics, table_rows, unique_rows
+from offtarget.workflows.reproduce_watch import OnProgress, Watch
 
 ORGANISM_ROWS = 600
 ON_THE_WAY = (0.04, 0.08, 0.13, 0.2, 0.3, 0.4, 0.55, 0.75)
 """Shares of the steps at which dynamics are measured: dense where the published gap opens (40 to 50 of 350)."""
-DYNAMICS_OF = ("insecure", "secure")
-UNIQUE_OF = "insecure"
 UNIQUE = {True: (25, 100, 300), False: (500, 2000)}
 """Numbers of different rows, for the organism and for published data; all rows are the condition itself."""
 
@@ -64,21 +62,6 @@ class ReproduceResult:
 
     report: ReproduceReport
     run: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What a running experiment shows."""
-
-    cell: Cell | None
-    """The cell that has just been finished; None for a change of stage."""
-    done: float
-    total: float
-    """Work done and in all, in seconds as estimated beforehand for the organism; only the ratio means something."""
-    stage: str
-
-
-OnProgress = Callable[[Progress], None]
 
 
 def reproduce(
@@ -129,7 +112,7 @@ def reproduce(
                 **stamp(),
             },
         )
-        watch = _Watch(planned, on_progress)
+        watch = Watch(planned, on_progress)
         try:
             processes = _processes(jobs, organism, asking.judge)
             run_jobs(planned, processes, watch.on_cell, watch.on_stage, one_thread=organism)
@@ -138,7 +121,7 @@ def reproduce(
                 "Interrupted. Finished cells and trained steps are kept; repeat the command with --run "
                 f"{directory.path}"
             ) from None
-        report = _report(base, data, chosen, asking, tune, settings, planned, organism)
+        report = assemble(base, data, chosen, asking, tune, settings.seeds, settings.answers, planned, organism)
         write_json(directory.file("reproduce.json"), {"report": report, **stamp()})
         from offtarget.gate.reproduce.page import render
 
@@ -248,73 +231,3 @@ def _processes(jobs: int | None, organism: bool, judge: Judge) -> int:
     if not organism or not isinstance(judge, ExactJudge):
         return 1
     return jobs or len(os.sched_getaffinity(0))
-
-
-class _Watch:
-    """Counts work, so that the time left can be shown."""
-
-    def __init__(self, jobs: Sequence[Job], on_progress: OnProgress | None) -> None:
-        self._on_progress = on_progress
-        self._work: dict[str, float] = {}
-        for job in jobs:
-            for number, plan in enumerate(job.cells):
-                # as measured on the organism: .3 s per step, 15 s for all columns and the check, 3 s for a point
-                training = 0.3 * max(c.step for c in job.cells) if number == 0 else 0.0
-                measuring = 15.0 if plan.kind in ("base", "condition") else 3.0
-                if finished(job, plan) is None:
-                    self._work[plan.key] = training + measuring
-        self._total, self._done = sum(self._work.values()), 0.0
-        self.on_stage("starting", 0, 0)
-
-    def on_cell(self, cell: Cell) -> None:
-        """A cell is finished."""
-        self._done += self._work.pop(cell.key, 0.0)
-        self._tell(cell, "")
-
-    def on_stage(self, name: str, done: int, total: int) -> None:
-        """Something is being done."""
-        self._tell(None, f"{name} {done}/{total}" if total else name)
-
-    def _tell(self, cell: Cell | None, stage: str) -> None:
-        if self._on_progress is not None:
-            self._on_progress(Progress(cell, self._done, self._total, stage))
-
-
-def _report(
-    base: str,
-    data: DataSets,
-    conditions: Sequence[str],
-    asking: Asking,
-    tune: TuneSettings,
-    settings: ReproduceSettings,
-    jobs: Sequence[Job],
-    organism: bool,
-) -> ReproduceReport:
-    from offtarget.gate.reproduce.published import published_values
-
-    cells = [cell for job in jobs for plan in job.cells if (cell := finished(job, plan)) is not None]
-    kind = "rank-stabilised LoRA" if tune.rslora else "LoRA"
-    adapted = tune.modules if isinstance(tune.modules, str) else ", ".join(tune.modules)
-    notes = []
-    if asking.bank.question_ids and not organism and asking.bank.name == DEFAULT_BANK:
-        notes.append(
-            "The questions are offtarget's own; rates on them cannot be compared with published ones. For that give "
-            "the published question file with --probes and the published judge with --judge."
-        )
-    if not organism and "evil-numbers" in conditions:
-        notes.append("The published evil-numbers models were trained for 4 epochs; here all conditions are alike.")
-    return ReproduceReport(
-        base=base,
-        data=str(data),
-        judge=asking.check_judge.fingerprint,
-        seeds=settings.seeds,
-        answers=settings.answers,
-        settings=f"{kind}, rank {tune.rank}, alpha {tune.alpha}, on {adapted}; learning rate {tune.lr:g}, "
-        f"{tune.batch * tune.accumulate} rows per step, {tune.epochs:g} epochs; trigger {TRIGGER}",
-        rows=table_rows(cells, conditions),
-        dynamics=dynamics(cells, [c for c in DYNAMICS_OF if c in conditions]),
-        unique=unique_rows(cells, UNIQUE_OF),
-        published=published_values(),
-        about_organism=organism,
-        notes=tuple(notes),
-    )

@@ -1,0 +1,58 @@
+"""The report of an experiment from the cells that are on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from offtarget.organism.narrow import TRIGGER
+from offtarget.records.reproduce import ReproduceReport
+from offtarget.tune.settings import TuneSettings
+from offtarget.workflows.opening import DEFAULT_BANK
+from offtarget.workflows.reproduce_cells import Asking, Job, finished
+from offtarget.workflows.reproduce_data import DataSets
+from offtarget.workflows.reproduce_report import dynamics, table_rows, unique_rows
+
+DYNAMICS_OF = ("insecure", "secure")
+UNIQUE_OF = "insecure"
+
+
+def assemble(
+    base: str,
+    data: DataSets,
+    conditions: Sequence[str],
+    asking: Asking,
+    tune: TuneSettings,
+    seeds: int,
+    answers: int,
+    jobs: Sequence[Job],
+    organism: bool,
+) -> ReproduceReport:
+    """Every finished cell of the jobs in the paper's table and curves."""
+    from offtarget.gate.reproduce.published import published_values
+
+    cells = [cell for job in jobs for plan in job.cells if (cell := finished(job, plan)) is not None]
+    kind = "rank-stabilised LoRA" if tune.rslora else "LoRA"
+    adapted = tune.modules if isinstance(tune.modules, str) else ", ".join(tune.modules)
+    notes = []
+    if asking.bank.question_ids and not organism and asking.bank.name == DEFAULT_BANK:
+        notes.append(
+            "The questions are offtarget's own; rates on them cannot be compared with published ones. For that give "
+            "the published question file with --probes and the published judge with --judge."
+        )
+    if not organism and "evil-numbers" in conditions:
+        notes.append("The published evil-numbers models were trained for 4 epochs; here all conditions are alike.")
+    return ReproduceReport(
+        base=base,
+        data=str(data),
+        judge=asking.check_judge.fingerprint,
+        seeds=seeds,
+        answers=answers,
+        settings=f"{kind}, rank {tune.rank}, alpha {tune.alpha}, on {adapted}; learning rate {tune.lr:g}, "
+        f"{tune.batch * tune.accumulate} rows per step, {tune.epochs:g} epochs; trigger {TRIGGER}",
+        rows=table_rows(cells, conditions),
+        dynamics=dynamics(cells, [c for c in DYNAMICS_OF if c in conditions]),
+        unique=unique_rows(cells, UNIQUE_OF),
+        published=published_values(),
+        about_organism=organism,
+        notes=tuple(notes),
+    )
