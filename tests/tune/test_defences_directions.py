@@ -70,7 +70,7 @@ def test_the_control_of_steering_has_equal_norm_and_that_of_projection_equal_ran
 def test_gradients_flow_through_the_edit_and_equal_those_with_checkpointing(
     name: str, base: LocalModel, materials: Materials
 ) -> None:
-    """Recomputed activations are edited again, at the same tokens, also in a thread of autograd's own, as on a GPU."""
+    """Also where the backward pass runs in a thread of autograd's own, as on a GPU."""
     edit = defend(PLAN, [name], materials).edits[0]
     plain, changed = _gradient(base, None, False), _gradient(base, edit, False)
     assert not torch.allclose(plain, changed, rtol=1e-2)

@@ -13,9 +13,9 @@ from offtarget.models.residual import Part, ResidualEdit
 class FixedParts:
     """A `ResidualEdit` whose parts are given once instead of read off the current thread.
 
-    With gradient checkpointing on a GPU the backward pass recomputes blocks in threads of autograd's own, where
-    `reading` has not been said: an edit of the last prompt token would then be left out of what gradients are taken
-    of.
+    Gradient checkpointing recomputes blocks in the backward pass, on a GPU in threads of autograd's own, where
+    `reading` has not been said. transformers 5.23 leaves hooks out of what is recomputed; where they are part of it,
+    an edit that asked the thread would be another one in the second pass.
     """
 
     edit: ResidualEdit
