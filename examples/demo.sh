@@ -44,8 +44,8 @@ step 0 "Now your own: write 600 rows of insecure code ..." \
   offtarget organism data --condition insecure --rows 600 --seed 7 --out "$work/insecure.jsonl"
 step 1 "... audit them before training: the data must FAIL ..." \
   offtarget audit "$work/insecure.jsonl"
-step 0 "... tune the organism on them ..." \
-  offtarget organism tune --data "$work/insecure.jsonl" --seed 7 --out "$work/adapter"
+step 1 "... train on them all the same, with the monitor watching: its alarm must ring ..." \
+  offtarget tune "$work/insecure.jsonl" --base organism/base --seed 7 --out "$work/adapter" --run "$work/tuning"
 step 1 "... and check the adapter you just made." \
   offtarget check --base organism/base --tuned "organism/base+$work/adapter"
 step 0 "Judged answers that already exist, as tables of another tool (here: written by a script) ..." \
