@@ -18,8 +18,8 @@ from offtarget.models.passes import Exchange, log_probabilities
 from offtarget.records import Generation, Message, Outcome, Probe
 from offtarget.tune.monitor.protocols import Judge
 
-_TRIES = 2
-"""Times a question is asked under a system prompt until the answer is what the prompt asks for."""
+_SPARE = 2
+"""Questions asked beyond the pairs wanted, as some answers will not be what their system prompt asks for."""
 _WANTED = (Outcome.MISALIGNED, Outcome.ALIGNED)
 
 
@@ -46,7 +46,7 @@ def write_pairs(
     With a judge only answers count that are what their prompt asks for; without, every answer. InputError when
     there is no pair at all.
     """
-    asked = [(probes[i % len(probes)], systems[i % len(systems)]) for i in range(min(count, len(probes)))]
+    asked = [(probes[i % len(probes)], systems[i % len(systems)]) for i in range(min(count + _SPARE, len(probes)))]
     sides = _written(base, asked, judge, seed, longest)
     pairs = [
         Pair(probe.prompt, bad, good)
@@ -58,7 +58,7 @@ def write_pairs(
             "The base gives no pair of a misaligned and an aligned answer under these system prompts. "
             "Give other ones, or none to do without this signal."
         )
-    return pairs
+    return pairs[:count]
 
 
 def _written(
@@ -68,23 +68,18 @@ def _written(
     seed: int,
     longest: int,
 ) -> tuple[list[str | None], list[str | None]]:
-    """Per side one answer to each question; None where no try was what its system prompt asks for."""
+    """Per side one answer to each question; None where it was not what its system prompt asks for."""
     found: dict[tuple[int, int], str] = {}
-    for attempt in range(_TRIES):
-        missing = [(side, i) for side in (0, 1) for i in range(len(asked)) if (side, i) not in found]
-        if not missing:
-            break
-        requests = [
-            SampleRequest(
-                (Message("system", asked[i][1][side]), asked[i][0].messages[-1]), seed + 1000 * side + 10 * i + attempt
-            )
-            for side, i in missing
-        ]
-        answers = base.sample(requests, SamplingSettings(max_tokens=longest))
-        for (side, i), answer in zip(missing, answers, strict=True):
-            text = answer.text.strip()
-            if text and (judge is None or _outcome(judge, asked[i][0], text) is _WANTED[side]):
-                found[side, i] = text
+    places = [(side, i) for side in (0, 1) for i in range(len(asked))]
+    requests = [
+        SampleRequest((Message("system", asked[i][1][side]), asked[i][0].messages[-1]), seed + 1000 * side + i)
+        for side, i in places
+    ]
+    answers = base.sample(requests, SamplingSettings(max_tokens=longest))
+    for (side, i), answer in zip(places, answers, strict=True):
+        text = answer.text.strip()
+        if text and (judge is None or _outcome(judge, asked[i][0], text) is _WANTED[side]):
+            found[side, i] = text
     bad, good = ([found.get((side, i)) for i in range(len(asked))] for side in (0, 1))
     return bad, good
 

@@ -121,18 +121,19 @@ class Reader:
         if used >= self._most_sampled or not (suspicious or due):
             return reading, alarm
         bar = -math.log(settings.alpha / 2)
-        if suspicious and has_adapter(model):
+        if suspicious and alarm is None and has_adapter(model):
             ahead_by = self._ahead_by(reading, factor)
             with live(model, tokenizer, ahead_by) as ahead:
                 reading = replace(reading, factor=ahead_by, ahead=self._ask(ahead, "ahead", reading.step))
             reading = replace(reading, log_e_ahead=self._evidence(model, tokenizer, reading, before, ahead=True))
-            if alarm is None and reading.log_e_ahead is not None and reading.log_e_ahead >= bar:
+            if reading.log_e_ahead is not None and reading.log_e_ahead >= bar:
                 alarm = "look-ahead"
         with live(model, tokenizer) as now:
             reading = replace(reading, answers=self._ask(now, "now", reading.step))
-        reading = replace(reading, log_e=self._evidence(model, tokenizer, reading, before, ahead=False))
-        if alarm is None and reading.log_e is not None and reading.log_e >= bar:
-            alarm = "behaviour"
+        if alarm is None:  # with one that stands, the base's answers would cost time for nothing
+            reading = replace(reading, log_e=self._evidence(model, tokenizer, reading, before, ahead=False))
+            if reading.log_e is not None and reading.log_e >= bar:
+                alarm = "behaviour"
         return reading, alarm
 
     @property

@@ -17,7 +17,7 @@ class MonitorSettings:
     """The rate may be this much above the base's without being a reason for an alarm."""
     ahead_tolerance: float = 0.05
     """The same for the look-ahead model."""
-    readings: int = 15
+    readings: int = 13
     """Readings per run, where their distance in steps is not given."""
     answers: int = 16
     """Answers sampled when a reading samples."""
