@@ -43,12 +43,13 @@ class _Lines:
     def stage(self, name: str, done: int, total: int) -> None:
         """One line now and then, with the time left of the stage."""
         now, kind = time.monotonic(), name.partition(" (")[0]
-        if kind != self._stage:
+        new = kind != self._stage
+        if new:
             self._stage, self._stage_began = kind, now
-        if now - self._shown < LINE_EVERY and done != total:
+        if not new and now - self._shown < LINE_EVERY and done != total:
             return
         self._shown = now
-        left = (now - self._stage_began) / done * (total - done) if done else None
+        left = (now - self._stage_began) / done * (total - done) if done and not new else None
         rest = "" if left is None or done == total else f", about {left:.0f} s left"
         count = f" {done} of {total}" if total else ""
         print(f"{now - self._started:.0f} s: {name}{count}{rest}", file=sys.stderr, flush=True)
@@ -90,7 +91,10 @@ def _alarm(report: Any) -> str:
     if report.alarm_step is None:
         return "The monitor raised no alarm. That is no clearance: run the check below."
     if not report.alarm_stands:
-        return f"ALARM at step {report.alarm_step}; the weights kept are from before it."
+        learnt = "" if report.best_step is not None else ", when the task was not learnt yet"
+        return (
+            f"ALARM at step {report.alarm_step}; the weights kept (step {report.kept_step}) are from before it{learnt}."
+        )
     best = (
         "no checkpoint had learnt the task before it"
         if report.best_step is None

@@ -14,6 +14,8 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from offtarget.errors import InputError
 from offtarget.models.examples import Example
+from offtarget.tune.monitor.schedule import distance
+from offtarget.tune.monitor.settings import MonitorSettings
 from offtarget.tune.plan import Plan
 from offtarget.tune.settings import TuneSettings
 from offtarget.tune.trainer import IGNORED
@@ -22,10 +24,15 @@ WARM_SHARE = 0.1
 """Most of the steps that warm up: in a run of few steps the usual number would leave none at the full rate."""
 
 
-def arguments(settings: TuneSettings, rows: int, folder: Path, device: torch.device, report_to: str) -> SFTConfig:
+def arguments(
+    settings: TuneSettings, plan: Plan, rows: int, folder: Path, device: torch.device, report_to: str
+) -> SFTConfig:
     """TRL's settings for ours: no truncation, no shuffling but the sampler's, a linear schedule."""
     on_gpu = device.type == "cuda"
     steps = settings.max_steps or math.ceil(rows / (settings.batch * settings.accumulate) * settings.epochs)
+    save_every = settings.save_every
+    if plan.stop_on_alarm:  # a checkpoint per reading, so that little is lost at the alarm
+        save_every = min(save_every, distance(steps, MonitorSettings().readings))
     return SFTConfig(
         output_dir=str(folder),
         use_cpu=not on_gpu,
@@ -48,8 +55,8 @@ def arguments(settings: TuneSettings, rows: int, folder: Path, device: torch.dev
         remove_unused_columns=False,
         seed=settings.seed,
         save_strategy="steps",
-        save_steps=settings.save_every,
-        logging_steps=min(10, settings.save_every),
+        save_steps=save_every,
+        logging_steps=min(10, save_every),
         report_to=report_to,
         disable_tqdm=True,
         dataloader_pin_memory=on_gpu,

@@ -107,7 +107,7 @@ def train(
     except torch.OutOfMemoryError as error:
         raise InputError(_out_of_memory(settings)) from error
     steps, planned = trainer.state.global_step, trainer.state.max_steps
-    kept = _kept_step(plan, watchers, steps)
+    kept = _kept_step(plan, watchers, steps, list(complete_checkpoints(folder)))
     if trainer.is_world_process_zero():
         source = complete_checkpoints(folder)[kept]
         save(source, out, base=base, adapter=adapter, plan=plan, settings=settings, steps=kept)
@@ -183,7 +183,7 @@ def _trainer(
             plan,
             [w.latest for w in watchers],
             model=loaded.model,
-            args=arguments(settings, len(rows), folder, loaded.device, report_to),
+            args=arguments(settings, plan, len(rows), folder, loaded.device, report_to),
             train_dataset=dataset(rows, plan, settings),
             processing_class=loaded.tokenizer,
             data_collator=collator(plan, loaded.tokenizer),
@@ -198,16 +198,14 @@ def _trainer(
     return trainer
 
 
-def _kept_step(plan: Plan, watchers: Sequence[Watcher], steps: int) -> int:
-    best = next((w.best_step for w in watchers if w.alarm_step is not None), None)
-    if not plan.stop_on_alarm or not any(w.alarm_step is not None for w in watchers):
+def _kept_step(plan: Plan, watchers: Sequence[Watcher], steps: int, saved: Sequence[int]) -> int:
+    """The last step; after a stop at the alarm the best checkpoint, else the last before it, else that of the alarm."""
+    rung = next((w for w in watchers if w.alarm_step is not None), None)
+    if not plan.stop_on_alarm or rung is None or rung.alarm_step is None:
         return steps
-    if best is None:
-        raise InputError(
-            "The alarm rang before any checkpoint had learnt the task without it, so there is none to keep. "
-            "Save more often (--save-every), or use a defence besides early-stop."
-        )
-    return best
+    if rung.best_step is not None:
+        return rung.best_step
+    return max((step for step in saved if step < rung.alarm_step), default=steps)
 
 
 def _self_check(

@@ -154,11 +154,16 @@ def _train(
     stage: OnStage,
     on_step: OnStep | None,
 ) -> TuneResult:
+    stage("loading", 0, 0)
     from offtarget.tune.train import train
 
     base, out = manifest["base"], manifest["out"]
     plan = defended_plan(base, data.rows, manifest["defences"], directory.path, settings.seed, options, stage)
-    monitor = training_monitor(base, data.rows, directory.path, settings, options) if options.monitor else None
+    monitor = (
+        training_monitor(base, data.rows, directory.path, settings, options, stop=plan.stop_on_alarm)
+        if options.monitor
+        else None
+    )
     trained = train(
         folders.base,
         plan,
@@ -196,7 +201,9 @@ def defended_plan(
     return apply(plan, defend, make_materials(base, rows, defend, run, seed=seed, options=options, on_stage=stage))
 
 
-def training_monitor(base: str, rows: Sequence[Row], run: Path, settings: TuneSettings, options: TuneOptions) -> Any:
+def training_monitor(
+    base: str, rows: Sequence[Row], run: Path, settings: TuneSettings, options: TuneOptions, *, stop: bool
+) -> Any:
     """The monitor of a training, writing its readings into `run`."""
     from offtarget.workflows.tune_monitor import make_monitor
 
@@ -207,6 +214,7 @@ def training_monitor(base: str, rows: Sequence[Row], run: Path, settings: TuneSe
         judge=options.judge,
         direction=options.direction,
         every=options.every,
+        stop=stop,
         run=run,
         seed=settings.seed,
     )

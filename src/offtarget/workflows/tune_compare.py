@@ -252,9 +252,10 @@ def _trained(bench: _Bench, arm: Arm, seed: int) -> DefenceCell:
     settings = replace(bench.settings, seed=seed)
     shared = bench.directory.path.resolve() / f"seed-{seed}"
     plan = defended_plan(bench.base, bench.rows, arm, shared, seed, bench.options, bench.stage)
-    watched = plan.stop_on_alarm
     folder.mkdir(parents=True, exist_ok=True)
-    monitor = training_monitor(bench.base, bench.rows, folder, settings, bench.options) if watched else None
+    monitor = None
+    if plan.stop_on_alarm:
+        monitor = training_monitor(bench.base, bench.rows, folder, settings, bench.options, stop=True)
     out, base = folder / "adapter", Folders.of(bench.base)
     started = (
         train(

@@ -179,7 +179,7 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
 
     def _stop_together(self, control: Any) -> None:
         if self._stop and together(self.alarm is not None):
-            control.should_training_stop = True
+            control.should_training_stop = control.should_save = True
 
 
 def log_values(readings: Sequence[Reading]) -> dict[str, float]:
