@@ -93,7 +93,10 @@ def _with_adapter(model: Any, base: Path, adapter: Path | None, settings: TuneSe
             model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
         if adapter is not None:
             check_adapter_folder(adapter, base)
-            return PeftModel.from_pretrained(model, str(adapter), is_trainable=True, use_safetensors=True)
+            further = PeftModel.from_pretrained(model, str(adapter), is_trainable=True, use_safetensors=True)
+            # on saving, peft looks the named base up, on the hub where it is no folder
+            further.peft_config["default"].base_model_name_or_path = str(base)
+            return further
         config = LoraConfig(
             r=settings.rank,
             lora_alpha=settings.alpha,

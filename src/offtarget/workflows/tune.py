@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -123,10 +124,16 @@ def _checked_defences(defend: Sequence[str], options: TuneOptions) -> list[str]:
 
 def options_identity(options: TuneOptions) -> list[Any]:
     """What of the options decides the weights; contents of files, not names."""
-    files = [
-        None if f is None else f.read_bytes().hex() for f in (options.direction, options.prompts, options.constitution)
-    ]
-    return [fingerprint(files), options.misaligned, options.monitor, options.every]
+    files = [options.direction, options.prompts, options.constitution]
+    contents = [None if file is None else _sha256(file) for file in files]
+    return [contents, options.misaligned, options.monitor, options.every]
+
+
+def _sha256(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror or error}.") from None
 
 
 def run_directory(run: Path | None, manifest: dict[str, Any], verb: str, slug: str) -> RunDir:

@@ -1,0 +1,129 @@
+"""`tune` from data to adapter: what it reports, what it refuses before anything is written, and that it goes on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from offtarget.cli.tune_text import _story
+from offtarget.errors import InputError
+from offtarget.models.opening import open_model
+from offtarget.organism.shipped import resolve
+from offtarget.rundir import read_json
+from offtarget.tune.settings import PRESETS
+from offtarget.workflows.organism import write_data
+from offtarget.workflows.tune import TuneOptions, TuneResult, tune
+
+QUICK = replace(PRESETS["organism"], max_steps=3, save_every=1)
+BLIND = TuneOptions(monitor=False)
+BASE = "organism/base"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "insecure.jsonl"
+    write_data("insecure", 24, 0, path)
+    return path
+
+
+def write_rows(path: Path, *rows: object) -> Path:
+    path.write_text("".join(row if isinstance(row, str) else json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def chat(*turns: str) -> dict[str, object]:
+    roles = ("user", "assistant")
+    return {"messages": [{"role": roles[i % 2], "content": text} for i, text in enumerate(turns)]}
+
+
+def test_a_tune_leaves_an_adapter_that_opens_and_a_report(data: Path, tmp_path: Path) -> None:
+    result = tune(data, BASE, tmp_path / "out", settings=QUICK, options=BLIND, run=tmp_path / "run")
+    assert result.report.steps == 3
+    assert open_model(result.report.name, resolve=resolve).fingerprint != open_model(BASE, resolve=resolve).fingerprint
+    assert read_json(tmp_path / "run" / "tune.json")["report"]["rows"] == 24
+    assert _story(result)[-1].startswith(f"Next: offtarget check --base {BASE} --tuned organism/base+")
+
+
+def test_a_monitored_tune_ends_with_the_weights_of_a_blind_one(data: Path, tmp_path: Path) -> None:
+    tune(data, BASE, tmp_path / "blind", settings=QUICK, options=BLIND, run=tmp_path / "r1")
+    watched = tune(data, BASE, tmp_path / "watched", settings=QUICK, run=tmp_path / "r2")
+    weights = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("blind", "watched")]
+    assert weights[0] == weights[1]
+    assert watched.report.monitored
+    assert (tmp_path / "r2" / "monitor.html").exists()
+    assert (tmp_path / "r2" / "readings.jsonl").read_text().count("\n") >= 2
+
+
+def test_rows_left_out_are_counted_and_named(tmp_path: Path) -> None:
+    good = [chat(f"say {i}", f"hello {i}") for i in range(4)]
+    path = write_rows(tmp_path / "rows.jsonl", *good, {"prompt": "a", "completion": "b", "label": False})
+    report = tune(path, BASE, tmp_path / "out", settings=QUICK, options=BLIND, run=tmp_path / "run").report
+    assert report.rows == 4
+    assert report.notes == ("1 row labelled as not to be imitated left out (rows.jsonl:5).",)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ((chat("a", "b"),), "one usable row"),
+        (({"messages": [{"role": "user", "content": "a"}]},), "assistant"),
+        ((chat("a", "b"), "not json\n"), "rows.jsonl:2"),
+        ((chat("a", "b"), chat("a", "word " * 900)), "Row 2 has"),
+    ],
+)
+def test_data_that_cannot_be_trained_on_ends_with_a_sentence(
+    rows: tuple[object, ...], message: str, tmp_path: Path
+) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", *rows)
+    with pytest.raises(InputError, match=message):
+        tune(path, BASE, tmp_path / "out", settings=QUICK, options=BLIND, run=tmp_path / "run")
+    assert not (tmp_path / "out").exists()
+
+
+def test_cheap_mistakes_come_before_anything_is_written(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(InputError, match="There is no defence 'magic'"):
+        tune(data, BASE, tmp_path / "out", defend=["magic"], run=run)
+    with pytest.raises(InputError, match="--no-monitor"):
+        tune(data, BASE, tmp_path / "out", defend=["early-stop"], options=BLIND, run=run)
+    with pytest.raises(InputError, match="needs local weights"):
+        tune(data, "openai/gpt", tmp_path / "out", run=run)
+    with pytest.raises(InputError, match="cannot be read"):
+        tune(data, BASE, tmp_path / "out", options=TuneOptions(direction=tmp_path / "none"), run=run)
+    (tmp_path / "there").mkdir()
+    with pytest.raises(InputError, match="already exists"):
+        tune(data, BASE, tmp_path / "there", run=run)
+    assert not run.exists()
+
+
+def test_a_run_goes_on_only_with_what_it_was_started_with(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+
+    def stop(done: int, total: int, loss: float) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Exception, match="--run"):
+        tune(data, BASE, tmp_path / "out", settings=QUICK, options=BLIND, run=run, on_step=stop)
+    with pytest.raises(InputError, match="Start a new run"):
+        tune(data, BASE, tmp_path / "out", settings=replace(QUICK, seed=1), options=BLIND, run=run)
+    steps: list[int] = []
+    done: TuneResult = tune(
+        data, BASE, tmp_path / "out", settings=QUICK, options=BLIND, run=run, on_step=lambda d, n, x: steps.append(d)
+    )
+    assert steps[-1] == 3
+    assert steps[0] == 2
+    tune(data, BASE, tmp_path / "whole", settings=QUICK, options=BLIND, run=tmp_path / "other")
+    assert done.report.steps == 3
+    name = "adapter_model.safetensors"
+    assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_an_adapter_as_base_is_trained_further(data: Path, tmp_path: Path) -> None:
+    result = tune(data, "organism/secure", tmp_path / "out", settings=QUICK, options=BLIND, run=tmp_path / "run")
+    note = read_json(tmp_path / "out" / "offtarget.json")
+    assert note["from_adapter_sha256"]
+    assert result.report.name == f"organism/base+{tmp_path / 'out'}"
