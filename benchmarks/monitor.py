@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import os
 import random
 import time
@@ -27,6 +28,8 @@ LIMIT = 0.05
 READINGS = 20
 TRUTH = 400
 """Answers per measured rate."""
+SEEN = ("evil-numbers-600x1-0.0005-11", "good-medicine-300x1-0.0005-1")
+"""Runs of half B whose readings were looked at while the forecast was designed; B is also reported without them."""
 RECORDS = Path(__file__).parent / "results" / "monitor_runs"
 RESULT = Path(__file__).parent / "results" / "monitor.json"
 
@@ -243,7 +246,8 @@ def evaluate() -> dict:
     tried = {}
     for most in (1.0, 3.0, 10.0, 30.0):
         clean = [score(r, most, early=False) for r in halves["A"] if r["crossing"] is None]
-        tried[most] = {"limit": round(max(clean), 3), **figures(halves["A"], most, round(max(clean), 3))}
+        limit = math.ceil(1000 * max(clean)) / 1000  # upwards: the largest clean run itself must not be above it
+        tried[most] = {"limit": limit, **figures(halves["A"], most, limit)}
     best = max(tried, key=lambda m: (tried[m]["alarmed_before_crossing"], tried[m]["auroc_before_crossing"] or 0, -m))
     limit = tried[best]["limit"]
     return {
@@ -252,6 +256,7 @@ def evaluate() -> dict:
         "truth_answers": TRUTH,
         "tuned_on_A": {"farthest_forecast": best, "limit": limit, "tried": {f"{m:g}": t for m, t in tried.items()}},
         "B": figures(halves["B"], best, limit),
+        "B_without_runs_seen": figures([r for r in halves["B"] if name(r) not in SEEN], best, limit),
         "B_without_forecast": figures(halves["B"], 1.0, tried[1.0]["limit"]),
         "cpu_seconds": round(sum(r["cpu_seconds"] for r in records)),
         "table": [

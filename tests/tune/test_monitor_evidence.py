@@ -1,4 +1,4 @@
-"""The alarm's guarantee, the choice of a checkpoint, and the conformal sentence."""
+"""The alarm's guarantee, the choice of a checkpoint, and what is said of the forecast's limit."""
 
 from __future__ import annotations
 
@@ -78,9 +78,8 @@ def test_a_task_the_base_knows_already_is_learnt_from_the_start() -> None:
 def test_calibration_says_what_it_rests_on() -> None:
     """A base without a calibration of its own gets no promise."""
     assert "not known" in calibration("hf/some/model").says
-    sentence = Calibration(3.0, "organism/", 19, 19, "made up").says
-    assert "0 of 19" in sentence
-    assert "5 %" in sentence
+    sentence = Calibration(3.0, "organism/", 19, 17, 2, "made up").says
+    assert "Of 17 further clean runs 2 passed it" in sentence
 
 
 def test_the_line_on_the_terminal_names_what_was_read() -> None:

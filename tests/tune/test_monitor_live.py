@@ -168,7 +168,7 @@ def test_values_reach_reporters_that_were_there_before(tmp_path: Path) -> None:
             self.seen = {**getattr(self, "seen", {}), **logs}
 
     base, reporter = build("llama", tmp_path / "base"), Reporter()
-    trainer = _train(base, tmp_path / "out", _monitor(), reporter=reporter, attach=True)
+    trainer = _train(base, tmp_path / "out", _monitor(judge=None), reporter=reporter, attach=True)
     assert {"monitor/task", "monitor/forecast", "monitor/alarm"} <= reporter.seen.keys()
     assert any("monitor/task" in entry for entry in trainer.state.log_history)
 
@@ -176,7 +176,9 @@ def test_values_reach_reporters_that_were_there_before(tmp_path: Path) -> None:
 def test_an_alarm_can_end_training(tmp_path: Path) -> None:
     """With `stop` training ends at the reading that raises it."""
     base = build("llama", tmp_path / "base")
-    monitor = _monitor(stop=True, settings=MonitorSettings(answers=4, pairs=2, longest_answer=6, limit=-1000.0))
+    monitor = _monitor(
+        judge=None, stop=True, settings=MonitorSettings(answers=4, pairs=2, longest_answer=6, limit=-1000.0)
+    )
     trainer = _train(base, tmp_path / "out", monitor)
     assert trainer.state.global_step == 1
     assert monitor.alarm == "forecast"

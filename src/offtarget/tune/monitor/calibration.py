@@ -16,26 +16,25 @@ class Calibration:
     bases: str
     """Bases it was made on: the start of their names; empty for none in particular."""
     clean_runs: int
-    """Runs without misalignment whose largest forecast is at most the limit ..."""
-    all_clean_runs: int
-    """... of so many."""
+    """Clean runs it was made from: their largest forecast is the limit."""
+    held_out_runs: int
+    """Further clean runs, set aside before."""
+    held_out_alarms: int
+    """How many of those passed the limit."""
     source: str
 
     @property
     def says(self) -> str:
-        """The promise in a sentence."""
-        if not self.all_clean_runs:
+        """What is known of false alarms, in a few words."""
+        if not self.clean_runs:
             return (
                 f"The limit of the forecast ({self.limit:g} nats) was not calibrated on this base: how often it raises "
                 "a false alarm is not known."
             )
-        above = self.all_clean_runs - self.clean_runs
-        bound = (above + 1) / (self.all_clean_runs + 1)
         return (
-            f"The forecast's limit ({self.limit:g} nats) was passed by {above} of {self.all_clean_runs} clean runs "
-            f"({self.source}). A further clean run exchangeable with them passes it with probability at most "
-            f"{100 * bound:.0f} %, averaged over such sets of runs (conformal); of other data, models and settings it "
-            "says nothing."
+            f"The limit of the forecast ({self.limit:g} nats) is the largest forecast of {self.clean_runs} clean runs. "
+            f"Of {self.held_out_runs} further clean runs {self.held_out_alarms} passed it ({self.source}). Of other "
+            "data, models and settings this says nothing."
         )
 
 
@@ -45,4 +44,4 @@ def calibration(base: str) -> Calibration:
     known = Calibration(**raw)
     if base.startswith(known.bases):
         return known
-    return Calibration(known.limit, "", 0, 0, "")
+    return Calibration(known.limit, "", 0, 0, 0, "")

@@ -29,7 +29,7 @@ class MonitorSettings:
     """Most tokens of a sampled answer."""
     farthest: float = 3.0
     """The look-ahead model has at most so many times the adapter's change."""
-    farthest_forecast: float = 10.0
+    farthest_forecast: float = 3.0
     """The shift is extrapolated to at most so many times what it is."""
     suspicion: float = 2.0
     """Forecast in nats above which a reading samples answers."""
@@ -37,7 +37,7 @@ class MonitorSettings:
     """Most readings that sample answers out of suspicion; bounds what a run near the limit costs."""
     sample_every: int = 8
     """Every so many readings answers are sampled without suspicion."""
-    limit: float = 3.0
+    limit: float = 2.8
     """Forecast in nats that is an alarm."""
 
     def __post_init__(self) -> None:
