@@ -6,22 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from offtarget.gate.charts.axes import Axis, axis, exact_axis
+from offtarget.gate.charts.dots import Dot
 from offtarget.gate.text import one_line, percent
 from offtarget.records.doses import DosePoint, DoseResponse
 from offtarget.stats.rates import wilson
 
 Value = Callable[[DosePoint], float | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Dot:
-    """One point; positions in per cent of the panel, y downwards; `low` and `high` are None without an interval."""
-
-    x: float
-    y: float
-    low: float | None
-    high: float | None
-    title: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from offtarget.gate.charts.axes import Axis, Tick, axis, exact_axis
+from offtarget.gate.charts.dots import Dot
 from offtarget.gate.reproduce.story import beside, published_text
 from offtarget.gate.text import of, percent
 from offtarget.records.reproduce import Point, Published, ReproduceReport, Spread
@@ -44,17 +45,6 @@ class Conditions:
 
     axis: Axis
     lines: tuple[Line, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Dot:
-    """One point of a curve; positions in per cent of the panel, y downwards."""
-
-    x: float
-    y: float
-    low: float
-    high: float
-    title: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,21 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from offtarget.gate.charts.axes import Axis, axis, exact_axis
+from offtarget.gate.charts.dots import Dot
 from offtarget.gate.text import of, percent
 from offtarget.records import Tally
 from offtarget.records.tune import Reading
 from offtarget.stats.binomial import clopper_pearson
-
-
-@dataclass(frozen=True, slots=True)
-class Dot:
-    """One value; positions in per cent of the panel, y downwards; `low` and `high` are None without an interval."""
-
-    x: float
-    y: float
-    low: float | None
-    high: float | None
-    title: str
 
 
 @dataclass(frozen=True, slots=True)
