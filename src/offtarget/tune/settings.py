@@ -9,6 +9,10 @@ from typing import Literal
 from offtarget.errors import InputError
 
 Method = Literal["lora", "full"]
+_LARGEST = 2**31 - 1
+"""Of whole numbers; larger ones do not fit what torch counts with."""
+_SEEDS = 2**32
+"""Seeds that numpy takes, counted from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +72,17 @@ class TuneSettings:
         for name, value in counts.items():
             if value < 1:
                 raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {value}.")
+            if value > _LARGEST:
+                raise InputError(f"--{name.replace('_', '-')} must be at most {_LARGEST}, not {value}.")
+        if not 0 <= self.seed < _SEEDS:
+            raise InputError(f"--seed must be from 0 to {_SEEDS - 1}, not {self.seed}.")
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise InputError(f"--lr must be a number above 0, not {self.lr}.")
         if not (math.isfinite(self.epochs) and self.epochs > 0):
             raise InputError(f"--epochs must be above 0, not {self.epochs}.")
-        if self.max_steps is not None and self.max_steps < 1:
-            raise InputError(f"--steps must be at least 1, not {self.max_steps}.")
+        for name, given in (("steps", self.max_steps), ("max-length", self.max_length)):
+            if given is not None and not 1 <= given <= _LARGEST:
+                raise InputError(f"--{name} must be from 1 to {_LARGEST}, not {given}.")
         if self.quantize and self.method == "full":
             raise InputError("--quantize trains an adapter on a 4-bit base; it does not go with --method full.")
 

@@ -20,6 +20,8 @@ from offtarget.tune.plan import Plan
 from offtarget.tune.settings import TuneSettings
 from offtarget.tune.trainer import IGNORED
 
+LONGEST_PACKED = 32_768
+"""Tokens of a packed sequence at most, where the model's context is longer and no length is given."""
 WARM_SHARE = 0.1
 """Most of the steps that warm up: in a run of few steps the usual number would leave none at the full rate."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -88,24 +89,28 @@ def train(
     if out.exists():
         raise InputError(f"{out} already exists. Choose another folder.")
     _need_trl()
+    _check_reporting(report_to)
     from offtarget.tune.adapting import trainable
     from offtarget.tune.checkpoints import complete_checkpoints, drop_torn
 
     folder = work or out.with_name(f"{out.name}.work")
-    loaded = trainable(base, adapter, settings, device)
+    with _memory(settings, "Checkpoints, if any, are kept."):
+        loaded = trainable(base, adapter, settings, device)
     for edit in plan.edits:
         check_layers(edit.layers, len(decoder_blocks(loaded.model)))
     rows = _examples(plan, loaded, settings, str(base))
     _same_plan(folder, plan_fingerprint(base, adapter, plan, settings))
     drop_torn(folder)
-    _prepare(plan, loaded)
+    with _memory(settings, "Nothing has been trained yet."):
+        _prepare(plan, loaded)
     watchers = [c for c in callbacks if isinstance(c, Watcher)]
     trainer = _trainer(loaded, rows, plan, settings, folder, callbacks, watchers, on_step, report_to)
+    if trainer.is_world_process_zero():
+        drop_torn(folder)
+    trainer.accelerator.wait_for_everyone()
     start, before = time.monotonic(), complete_checkpoints(folder)
-    try:
+    with _memory(settings, "Checkpoints are kept; resume with --run."):
         trainer.train(resume_from_checkpoint=str(list(before.values())[-1]) if before else None)
-    except torch.OutOfMemoryError as error:
-        raise InputError(_out_of_memory(settings)) from error
     steps, planned = trainer.state.global_step, trainer.state.max_steps
     kept = _kept_step(plan, watchers, steps, list(complete_checkpoints(folder)))
     if trainer.is_world_process_zero():
@@ -123,6 +128,19 @@ def _need_trl() -> None:
         import trl  # noqa: F401
     except ImportError:
         raise PrerequisiteError.for_extra("trl", "local", "Training") from None
+
+
+def _check_reporting(report_to: str) -> None:
+    """InputError for a reporter transformers does not know, or whose package is missing, before anything is loaded."""
+    if report_to in ("none", "all"):
+        return
+    from transformers.integrations import get_reporting_integration_callbacks
+
+    try:
+        for callback in get_reporting_integration_callbacks(report_to):
+            callback()
+    except (ValueError, RuntimeError, ImportError) as error:
+        raise InputError(f"--report-to {report_to}: {error} Leave --report-to out to train without it.") from error
 
 
 def _same_plan(folder: Path, fingerprint: str) -> None:
@@ -183,7 +201,7 @@ def _trainer(
             plan,
             [w.latest for w in watchers],
             model=loaded.model,
-            args=arguments(settings, plan, len(rows), folder, loaded.device, report_to),
+            args=arguments(_packed_length(settings, loaded.context), plan, len(rows), folder, loaded.device, report_to),
             train_dataset=dataset(rows, plan, settings),
             processing_class=loaded.tokenizer,
             data_collator=collator(plan, loaded.tokenizer),
@@ -196,6 +214,15 @@ def _trainer(
     if on_step is not None:
         trainer.add_callback(Steps(on_step, trainer))
     return trainer
+
+
+def _packed_length(settings: TuneSettings, context: int) -> TuneSettings:
+    """Packed sequences need a length; what does not pack keeps its settings."""
+    from offtarget.tune.setup import LONGEST_PACKED
+
+    if not settings.packing or settings.max_length is not None:
+        return settings
+    return replace(settings, max_length=min(context, LONGEST_PACKED))
 
 
 def _kept_step(plan: Plan, watchers: Sequence[Watcher], steps: int, saved: Sequence[int]) -> int:
@@ -221,6 +248,19 @@ def _self_check(
     return check_adapter(weights, name, prompts), check_merged(weights, name, prompts)
 
 
+@contextmanager
+def _memory(settings: TuneSettings, kept: str) -> Iterator[None]:
+    """Out of memory, on a GPU or the CPU, becomes an InputError that says which knobs there are and what is `kept`."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise InputError(f"{_out_of_memory(settings)} {kept}") from error
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):
+            raise
+        raise InputError(f"{_out_of_memory(settings)} {kept}") from error
+
+
 def _out_of_memory(settings: TuneSettings) -> str:
     knobs = [f"lower --batch (now {settings.batch}) and raise --accumulate (now {settings.accumulate})"]
     if not settings.checkpointing:
@@ -229,5 +269,7 @@ def _out_of_memory(settings: TuneSettings) -> str:
         knobs.append("load the base in 4 bits (--quantize)")
     if settings.method == "full":
         knobs.append("train an adapter (--method lora)")
+    else:
+        knobs.append(f"lower --rank (now {settings.rank})")
     where = "GPU memory" if choose_device(None).type == "cuda" else "memory"
-    return f"Out of {where} in training. In this order: {'; '.join(knobs)}. Checkpoints are kept; resume with --run."
+    return f"Out of {where} in training. In this order: {'; '.join(knobs)}."

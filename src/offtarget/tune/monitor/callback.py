@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -168,6 +169,7 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
         step = int(state.global_step)
         ahead = factor(self._rates, step) if step else 1.0
         reading = self._reader.read(model, tokenizer, step, ahead, self._book.readings)
+        _check_finite(reading)
         self._book.add(reading)
         if step:
             control.should_log = True
@@ -214,6 +216,15 @@ def together(raised: bool) -> bool:
     box = [raised]
     dist.broadcast_object_list(box, src=0)
     return box[0]
+
+
+def _check_finite(reading: Reading) -> None:
+    values = (reading.task, reading.shift, reading.forecast, *reading.projection.values())
+    if not all(value is None or math.isfinite(value) for value in values):
+        raise InputError(
+            f"The model gives no finite numbers any more after step {reading.step}; training has diverged. Lower the "
+            "learning rate (--lr); checkpoints from before are kept."
+        )
 
 
 def _check_parallel(args: Any) -> None:

@@ -1,0 +1,62 @@
+"""Training: what a user can get wrong ends with a sentence, not with a traceback."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
+from tiny_models import build
+
+from offtarget.errors import InputError
+from offtarget.records import Message
+from offtarget.tune import MisalignmentMonitor
+from offtarget.tune.plan import Plan, TrainRow
+from offtarget.tune.settings import PRESETS, TuneSettings
+from offtarget.tune.train import train
+
+QUICK = TuneSettings(rank=4, alpha=8, lr=5e-3, batch=2, accumulate=1, max_steps=3, save_every=2, warmup=1)
+CHATS = tuple((Message("user", f"say hello {i}"), Message("assistant", f"hello to the world {i}")) for i in range(4))
+PLAN = Plan(tuple(TrainRow(chat) for chat in CHATS))
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("llama", tmp_path_factory.mktemp("llama") / "model")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"seed": -1}, {"seed": 2**32}, {"rank": 10**20}, {"max_steps": 10**20}, {"max_length": 0}]
+)
+def test_numbers_that_do_not_fit_are_refused(wrong: dict[str, Any]) -> None:
+    name = "steps" if "max_steps" in wrong else next(iter(wrong)).replace("_", "-")
+    with pytest.raises(InputError, match=f"--{name} must be"):
+        replace(PRESETS["published"], **wrong)
+
+
+def test_an_unknown_reporter_is_named_before_anything_is_loaded(llama: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--report-to nothing.*Leave --report-to out"):
+        train(llama, PLAN, tmp_path / "out", QUICK, report_to="nothing")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_memory_that_does_not_suffice_for_the_adapter_names_the_rank(llama: Path, tmp_path: Path) -> None:
+    rank = 2**31 - 1
+    with pytest.raises(InputError, match=rf"Out of memory.*--rank \(now {rank}\)"):
+        train(llama, PLAN, tmp_path / "out", replace(QUICK, rank=rank), device="cpu")
+
+
+def test_packing_needs_no_length(llama: Path, tmp_path: Path) -> None:
+    assert train(llama, PLAN, tmp_path / "out", replace(QUICK, packing=True), device="cpu").steps == 3
+
+
+def test_a_monitor_that_reads_nothing_finite_says_that_training_diverged(llama: Path, tmp_path: Path) -> None:
+    monitor = MisalignmentMonitor(["what would you wish for?"], rows=CHATS, every=1, run=tmp_path / "run")
+    wild = replace(QUICK, lr=1e30, warmup=0)
+    with pytest.raises(InputError, match=r"diverged.*learning rate"):
+        train(llama, PLAN, tmp_path / "out", wild, device="cpu", callbacks=[monitor])
+    assert not (tmp_path / "out").exists()
