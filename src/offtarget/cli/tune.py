@@ -88,8 +88,9 @@ def command(data: Path, base: str, out: Path | None, compare_defences: bool, **o
     if out is None:
         raise click.UsageError("Give a new folder for the adapter with --out (or compare with --compare-defences).")
     from offtarget.cli.tune_text import live, show
+    from offtarget.workflows.parallel import rank
 
-    options, quiet = chosen_options(o), o["quiet"] or o["as_json"]
+    options, quiet = chosen_options(o), bool(o["quiet"] or o["as_json"] or rank())
     with live(enabled=not quiet) as (on_stage, on_step):
         from offtarget.workflows.tune import tune
 
@@ -105,7 +106,8 @@ def command(data: Path, base: str, out: Path | None, compare_defences: bool, **o
             on_stage=on_stage,
             on_step=on_step,
         )
-    show(result, as_json=o["as_json"])
+    if not rank():
+        show(result, as_json=o["as_json"])
     raise SystemExit(_exit_code(result))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from offtarget.records.tuned import TuneReport
 from offtarget.rundir import RunDir, fingerprint, read_json, write_json
 from offtarget.tune.settings import PRESETS, TuneSettings
 from offtarget.workflows.local_folders import Folders
+from offtarget.workflows.parallel import processes, rank, wait_for
 from offtarget.workflows.recording import stamp
 from offtarget.workflows.tune_data import TrainingData, read_training_data
 
@@ -86,6 +88,8 @@ def tune(
     settings, options = settings or default_settings(base), options or TuneOptions()
     if out.exists():
         raise InputError(f"{out} already exists. Choose another folder with --out.")
+    if processes() > 1 and run is None:
+        raise InputError("With several processes name the run directory (--run DIR), so that all of them use the same.")
     folders, rows = Folders.of(base), read_training_data(data)
     chosen = _checked_defences(defend, options)
     manifest = {
@@ -136,8 +140,11 @@ def _sha256(file: Path) -> str:
         raise InputError(f"{file} cannot be read: {error.strerror or error}.") from None
 
 
-def run_directory(run: Path | None, manifest: dict[str, Any], verb: str, slug: str) -> RunDir:
-    """A new run directory with its manifest, or the unfinished `run` of the same manifest."""
+def run_directory(run: Path | None, manifest: dict[str, Any], verb: str, slug: str) -> AbstractContextManager[RunDir]:
+    """A new run directory with its manifest, or the unfinished `run` of the same manifest; locked by one process."""
+    if run is not None and rank():
+        wait_for(run / "run.json")
+        return nullcontext(RunDir(run))
     if run is None or not (run / "run.json").exists():
         directory = RunDir.create(verb, slug, path=run)
         write_json(directory.file("run.json"), manifest)
@@ -165,7 +172,9 @@ def _train(
     from offtarget.tune.train import train
 
     base, out = manifest["base"], manifest["out"]
-    plan = defended_plan(base, data.rows, manifest["defences"], directory.path, settings.seed, options, stage)
+    # every process makes its own materials; the seeds make them equal
+    materials = directory.path / f"rank-{rank()}" if rank() else directory.path
+    plan = defended_plan(base, data.rows, manifest["defences"], materials, settings.seed, options, stage)
     monitor = (
         training_monitor(base, data.rows, directory.path, settings, options, stop=plan.stop_on_alarm)
         if options.monitor
@@ -183,7 +192,8 @@ def _train(
         report_to=report_to,
     )
     report = _report(manifest, data, plan.notes, settings, trained, monitor)
-    write_json(directory.file("tune.json"), {"report": report, **stamp()})
+    if not rank():
+        write_json(directory.file("tune.json"), {"report": report, **stamp()})
     return TuneResult(report, directory.path)
 
 
