@@ -23,7 +23,7 @@ def test_several_processes_need_a_named_run(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_process_whose_first_one_died_ends_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "PATIENCE", 0.0)
-    with pytest.raises(InputError, match="the first one did not write"):
+    with pytest.raises(InputError, match="the first process did not write"):
         parallel.wait_for(tmp_path / "run.json")
 
 
