@@ -241,7 +241,7 @@ def _cells(bench: _Bench, arms: Sequence[Arm], comparing: CompareSettings) -> li
 
 
 def _worth_following(cell: DefenceCell, undefended: DefenceCell | None) -> bool:
-    """Whether a defence kept the model aligned while it learnt; without an undefended arm, whether it kept it aligned."""
+    """Whether a defence kept the model aligned while it learnt (without an undefended arm: kept it aligned)."""
     rate, gain = cell.axes.plain_rate, cell.axes.task_gain
     if cell.control or not cell.defences or rate is None or rate > WORTH_FOLLOWING:
         return False
