@@ -2,6 +2,7 @@
 
     python benchmarks/defences.py --work defences-work               # 3 seeds, 660 rows of insecure code
     python benchmarks/defences.py --work defences-work --seeds 1     # one of them; the others are kept
+    python benchmarks/defences.py --work defences-work --seeds       # none: only collect what the folder holds
     python benchmarks/defences.py --quick                            # a smoke test
 
 Defaults of the defences were chosen on training seed 0; seeds 1 and 2 were first trained by this command. Each seed is
@@ -23,9 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from offtarget.gate.defences import story
-from offtarget.records.from_json import from_json
-from offtarget.records.tuned import Frontier
-from offtarget.rundir import read_json, to_jsonable
+from offtarget.records.tuned import DefenceCell, Frontier
+from offtarget.rundir import read_jsonl, to_jsonable
 from offtarget.tune.settings import PRESETS
 from offtarget.workflows.organism import write_data
 from offtarget.workflows.tune_compare import Arm, CompareSettings, arms_named, compare_defences
@@ -54,11 +54,12 @@ def run_seed(seed: int, work: Path, quick: bool, arms: tuple[Arm, ...] | None) -
 
 
 def collected(work: Path) -> Frontier:
-    """All seeds of a work folder as one comparison."""
-    found = [from_json(Frontier, read_json(path)["frontier"]) for path in sorted(work.glob("seed-*/frontier.json"))]
-    first = found[0]
-    cells = [cell for one in found for cell in one.cells if cell.defences != story.BASE or one is first]
-    return replace(first, data="660 rows of insecure code", cells=tuple(cells))
+    """All finished cells of a work folder as one comparison; the base is measured once per seed and counted once."""
+    cells: list[DefenceCell] = []
+    for path in sorted(work.glob("**/seed-*/cells.jsonl")):
+        again = any(cell.defences == story.BASE for cell in cells)
+        cells += [c for c in read_jsonl(path, DefenceCell) if not (again and c.defences == story.BASE)]
+    return Frontier("organism/base", "660 rows of insecure code", asdict(PRESETS["organism"]), tuple(cells), ())
 
 
 def summary(frontier: Frontier) -> list[dict[str, Any]]:
