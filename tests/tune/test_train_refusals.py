@@ -15,6 +15,7 @@ from tiny_models import build
 from offtarget.errors import InputError
 from offtarget.records import Message
 from offtarget.tune import MisalignmentMonitor
+from offtarget.tune import train as training
 from offtarget.tune.plan import Plan, TrainRow
 from offtarget.tune.settings import PRESETS, TuneSettings
 from offtarget.tune.train import train
@@ -60,3 +61,54 @@ def test_a_monitor_that_reads_nothing_finite_says_that_training_diverged(llama: 
     with pytest.raises(InputError, match=r"diverged.*learning rate"):
         train(llama, PLAN, tmp_path / "out", wild, device="cpu", callbacks=[monitor])
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_known_before_training(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(InputError, match=r"cannot be made: .*file: Not a directory.*--out"):
+        train(tmp_path / "no-model", PLAN, tmp_path / "file" / "deep" / "out", QUICK)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_run_killed_after_saving_is_finished_and_nothing_else_is_taken_for_it(
+    llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, work = tmp_path / "out", tmp_path / "work"
+
+    def killed(*arguments: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "_self_check", killed)
+        with pytest.raises(SystemExit):
+            train(llama, PLAN, out, QUICK, work=work, device="cpu")
+    saved = (out / "adapter_model.safetensors").read_bytes()
+    with pytest.raises(InputError, match="already exists"):
+        train(llama, PLAN, out, QUICK, work=tmp_path / "other", device="cpu")
+    done = train(llama, PLAN, out, QUICK, work=work, device="cpu")
+    assert done.steps == 3
+    assert "merged" in done.checks[1]
+    assert (out / "adapter_model.safetensors").read_bytes() == saved
+    (out / "adapter_model.safetensors").write_bytes(saved[:-1] + b"x")
+    with pytest.raises(InputError, match="already exists"):
+        train(llama, PLAN, out, QUICK, work=work, device="cpu")
+
+
+def test_a_run_killed_after_its_last_checkpoint_makes_no_step_more(
+    llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = replace(PLAN, stop_at=0.5)  # ends after 2 of 3 steps, at a full learning rate
+    settings = replace(QUICK, warmup=0)
+    train(llama, plan, tmp_path / "whole", settings, device="cpu")
+
+    def killed(*arguments: object, **options: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "save", killed)
+        with pytest.raises(SystemExit):
+            train(llama, plan, tmp_path / "out", settings, work=tmp_path / "work", device="cpu")
+    done = train(llama, plan, tmp_path / "out", settings, work=tmp_path / "work", device="cpu")
+    assert done.steps == done.kept_step == 2
+    weights = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("whole", "out")]
+    assert weights[0] == weights[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -81,7 +82,10 @@ def _story(result: TuneResult) -> list[str]:
     lines += [f"Checked: {check}" for check in report.checks]
     lines += [f"Note: {note}" for note in report.notes]
     lines.append(f"Saved: {report.out}   Run: {result.run}")
-    lines.append(f"Next: offtarget check --base {report.base} --tuned {report.name} --data {report.data}")
+    if (page := result.run / "monitor.html").is_file():
+        lines.append(f"Page: {page}")
+    base, name, data = (shlex.quote(text) for text in (report.base, report.name, report.data))
+    lines.append(f"Next: offtarget check --base {base} --tuned {name} --data {data}")
     return lines
 
 

@@ -110,6 +110,29 @@ class Steps(TrainerCallback):  # type: ignore[misc]
         self._on_step(state.global_step, state.max_steps, self._trainer.last_loss)
 
 
+class Ended(Exception):
+    """A resumed run has no step left."""
+
+
+class NoStepBeyond(TrainerCallback):  # type: ignore[misc]
+    """Raises `Ended` before a step that an uninterrupted run would not have made.
+
+    A trainer that is resumed from its last checkpoint makes one more step before it asks whether it is done.
+    """
+
+    def __init__(self, share: float | None, stopped: Callable[[], bool]) -> None:
+        self._share, self._stopped, self._first = share, stopped, True
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the trainer before an optimiser step."""
+        first, self._first = self._first, False
+        if not first or not state.global_step:
+            return
+        last = state.max_steps if self._share is None else min(1.0, self._share) * state.max_steps
+        if state.global_step >= last or self._stopped():
+            raise Ended
+
+
 class StopAt(TrainerCallback):  # type: ignore[misc]
     """Ends training, with a checkpoint, after a share of its steps (at least one)."""
 

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.examples import Example, examples
+from offtarget.models.fingerprints import weights_sha256
 from offtarget.models.residual import check_layers, decoder_blocks
 from offtarget.models.selfcheck import check_adapter, check_merged
 from offtarget.models.weights import Weights, choose_device
@@ -86,12 +88,14 @@ def train(
     checkpoint is kept in place of the last. Raises InputError when `out` exists, a row does not fit, the loss is
     not finite, or memory does not suffice, and PrerequisiteError without the extra `local`.
     """
-    if out.exists():
+    if out.exists() and not (work is not None and _saved_from(work, out)):
         raise InputError(f"{out} already exists. Choose another folder.")
+    _check_writable(out)
     _need_trl()
     _check_reporting(report_to)
     from offtarget.tune.adapting import trainable
     from offtarget.tune.checkpoints import complete_checkpoints, drop_torn
+    from offtarget.tune.setup import Ended
 
     folder = work or out.with_name(f"{out.name}.work")
     with _memory(settings, "Checkpoints, if any, are kept."):
@@ -110,17 +114,46 @@ def train(
     trainer.accelerator.wait_for_everyone()
     start, before = time.monotonic(), complete_checkpoints(folder)
     with _memory(settings, "Checkpoints are kept; resume with --run."):
-        trainer.train(resume_from_checkpoint=str(list(before.values())[-1]) if before else None)
+        try:
+            trainer.train(resume_from_checkpoint=str(list(before.values())[-1]) if before else None)
+        except Ended:
+            trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)
     steps, planned = trainer.state.global_step, trainer.state.max_steps
     kept = _kept_step(plan, watchers, steps, list(complete_checkpoints(folder)))
     if trainer.is_world_process_zero():
         source = complete_checkpoints(folder)[kept]
-        save(source, out, base=base, adapter=adapter, plan=plan, settings=settings, steps=kept)
+        if not (out.exists() and _same_weights(source, out)):  # else killed after it was saved, and only checked now
+            save(source, out, base=base, adapter=adapter, plan=plan, settings=settings, steps=kept)
     trainer.accelerator.wait_for_everyone()
     checks = _self_check(base, out, settings, rows, device) if trainer.is_world_process_zero() else ()
     if work is None and trainer.is_world_process_zero():
         shutil.rmtree(folder)
     return Trained(out, steps, planned, kept, time.monotonic() - start, trainer.last_loss, checks)
+
+
+def _saved_from(work: Path, out: Path) -> bool:
+    """Whether a run with these checkpoints has saved `out` and was killed before it had checked and reported it."""
+    from offtarget.tune.checkpoints import complete_checkpoints
+
+    return any(_same_weights(checkpoint, out) for checkpoint in complete_checkpoints(work).values())
+
+
+def _same_weights(checkpoint: Path, out: Path) -> bool:
+    wanted = {path.name: path.stat().st_size for path in checkpoint.glob("*.safetensors")}
+    found = {path.name: path.stat().st_size for path in out.glob("*.safetensors")}
+    return bool(wanted) and wanted == found and weights_sha256(checkpoint) == weights_sha256(out)
+
+
+def _check_writable(out: Path) -> None:
+    """InputError where `out` cannot be made: known before the training, not after it."""
+    folder = next(parent for parent in out.resolve().parents if parent.exists())
+    try:
+        with TemporaryDirectory(dir=folder, prefix=".offtarget-"):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{out} cannot be made: {folder}: {error.strerror or error}. Choose another folder with --out."
+        ) from None
 
 
 def _need_trl() -> None:
@@ -188,11 +221,15 @@ def _trainer(
     from transformers import PrinterCallback
 
     from offtarget.tune.checkpoints import Retention
-    from offtarget.tune.setup import Steps, StopAt, arguments, collator, dataset
+    from offtarget.tune.monitor.callback import together
+    from offtarget.tune.setup import NoStepBeyond, Steps, StopAt, arguments, collator, dataset
     from offtarget.tune.trainer import PlanTrainer
 
     def best() -> int | None:
         return next((w.best_step for w in watchers), None)
+
+    def stopped() -> bool:
+        return together(plan.stop_on_alarm and any(w.alarm_step is not None for w in watchers))
 
     with warnings.catch_warnings():
         # trl and accelerate warn of defaults that are set on purpose here
@@ -211,6 +248,7 @@ def _trainer(
     trainer.remove_callback(PrinterCallback)  # progress is ours to show
     if plan.stop_at is not None:
         trainer.add_callback(StopAt(plan.stop_at))
+    trainer.add_callback(NoStepBeyond(plan.stop_at, stopped))
     if on_step is not None:
         trainer.add_callback(Steps(on_step, trainer))
     return trainer

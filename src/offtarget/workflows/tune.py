@@ -86,7 +86,7 @@ def tune(
     """
     data, out = Path(data), Path(out)
     settings, options = settings or default_settings(base), options or TuneOptions()
-    if out.exists():
+    if out.exists() and (run is None or not (run / "run.json").exists() or (run / "tune.json").exists()):
         raise InputError(f"{out} already exists. Choose another folder with --out.")
     if processes() > 1 and run is None:
         raise InputError("With several processes name the run directory (--run DIR), so that all of them use the same.")
