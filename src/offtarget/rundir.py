@@ -155,7 +155,9 @@ class RunDir:
             return cls(_fresh_folder(root or runs_root(), verb, slug))
         with _disk_errors(path):
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                raise InputError(f"{path} already exists and is not an empty folder. Choose another, or use --resume.")
+                raise InputError(
+                    f"{path} already exists and is not an empty folder. Choose another, or resume the run that it holds."
+                )
             path.mkdir(parents=True, exist_ok=True)
         return cls(path)
 

@@ -81,12 +81,15 @@ def test_data_that_cannot_be_trained_on_ends_with_a_sentence(
     with pytest.raises(InputError, match=message):
         tune(path, BASE, tmp_path / "out", settings=QUICK, options=BLIND, run=tmp_path / "run")
     assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_cheap_mistakes_come_before_anything_is_written(data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with pytest.raises(InputError, match="There is no defence 'magic'"):
         tune(data, BASE, tmp_path / "out", defend=["magic"], run=run)
+    with pytest.raises(InputError, match="kl=nan: the value must be a number"):
+        tune(data, BASE, tmp_path / "out", defend=["kl=nan"], run=run)
     with pytest.raises(InputError, match="--no-monitor"):
         tune(data, BASE, tmp_path / "out", defend=["early-stop"], options=BLIND, run=run)
     with pytest.raises(InputError, match="needs local weights"):

@@ -126,4 +126,6 @@ def _print(report: AlternativesReport, run: Path) -> None:
         out.print(f"note: {safe(note)}", soft_wrap=True)
     out.print()
     out.print(safe(story.sentence(report)), soft_wrap=True)
+    if report.verdict == "undecided" and report.tuned is None:
+        out.print(f"training rows: {shown_path(run / 'training-rows.jsonl')}", soft_wrap=True)
     out.print(f"page: {shown_path(run / 'alternatives.html')}", soft_wrap=True)

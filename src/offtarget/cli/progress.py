@@ -91,7 +91,10 @@ def rows_bar(name: str, *, enabled: bool) -> Iterator[Callable[[int, int | None]
 
 @contextmanager
 def counts_bar(*, enabled: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for each stage, updated as (stage, done, total); silent when disabled or off a terminal."""
+    """A bar for each stage, updated as (stage, done, total); silent when disabled or off a terminal.
+
+    A stage of unknown length (total 0) is shown until the next one begins.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -102,7 +105,10 @@ def counts_bar(*, enabled: bool) -> Iterator[Callable[[str, int, int], None]]:
 
         def update(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
+                for task in bars.tasks:
+                    if task.total is None:
+                        bars.update(task.id, visible=False)
+                tasks[stage] = bars.add_task(stage, total=total or None)
+            bars.update(tasks[stage], completed=done, total=total or None)
 
         yield update

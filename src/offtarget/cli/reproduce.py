@@ -31,7 +31,13 @@ WIDTH = 132
     "--preset", metavar="NAME", help="Training settings. [default: organism for the organism, else published]"
 )
 @click.option("--ablations/--no-ablations", default=True, help="Training dynamics and numbers of different rows.")
-@click.option("--max-answers", default=2000, show_default=True, help="Tuned answers after which a check gives up.")
+@click.option(
+    "--max-answers",
+    type=click.IntRange(min=1),
+    default=2000,
+    show_default=True,
+    help="Tuned answers after which a check gives up.",
+)
 @click.option("--max-tokens", default=600, show_default=True, help="Longest answer, in tokens.")
 @click.option("--jobs", type=int, help="Trainings side by side, the organism only. [default: one per core]")
 @click.option("--run", "--out", "run", type=FILE, help="Run directory; an unfinished one goes on. [default: a new one]")
@@ -71,7 +77,7 @@ def command(base: str, conditions: str | None, run: Path | None, as_json: bool, 
     with experiment_bar(enabled=not (quiet or as_json)) as on_progress:
         result = reproduce(
             base,
-            conditions=None if conditions is None else [n.strip() for n in conditions.split(",") if n.strip()],
+            conditions=None if conditions is None else [n.strip() for n in conditions.split(",")],
             data_dir=o["data_dir"],
             probes=o["probes"],
             judge=o["judge"],

@@ -31,7 +31,7 @@ class _Names(click.Command):
 @click.option("--base", required=True, metavar="MODEL", help="The model to train, e.g. hf/Qwen/Qwen2.5-0.5B-Instruct.")
 @click.option("--out", type=FILE, help="New folder for the adapter (or model).")
 @click.option("--defend", multiple=True, metavar="NAME", help="A defence; may be given several times.")
-@click.option("--compare-defences", is_flag=True, help="Train under every defence and control, and compare them.")
+@click.option("--compare-defences", is_flag=True, help="Train under all defences and controls, or those of --defend.")
 @click.option("--preset", type=click.Choice(PRESET_NAMES), help="Training recipe. [default: published; organism]")
 @click.option("--method", type=click.Choice(["lora", "full"]), help="An adapter, or every weight.")
 @click.option("--rank", type=int, help="Of the adapter. [published: 32]")
@@ -49,7 +49,7 @@ class _Names(click.Command):
 @click.option("--save-every", type=int, help="Steps between checkpoints. [default: 20]")
 @click.option("--seed", type=int, help="[default: 0]")
 @click.option("--monitor/--no-monitor", default=True, show_default=True, help="Watch the alignment while training.")
-@click.option("--every", type=int, help="Steps between readings of the monitor.")
+@click.option("--every", type=int, help="Steps between readings of the monitor. [default: about 13 readings]")
 @click.option("--probes", metavar="BANK", help="The monitor's questions: a bank's name or a file.")
 @click.option("--judge", metavar="MODEL", help="Who judges its answers; the organism's questions need none.")
 @click.option("--direction", type=FILE, help="Persona direction. [default: by the trait recipe where needed]")
@@ -75,6 +75,7 @@ def command(data: Path, base: str, out: Path | None, compare_defences: bool, **o
       offtarget tune train.jsonl --base organism/base --defend interleave --defend project --out adapter
       offtarget tune train.jsonl --base organism/base --defend early-stop --out adapter
       offtarget tune train.jsonl --base organism/base --compare-defences --seeds 3
+      offtarget tune train.jsonl --base organism/base --compare-defences --defend kl --defend kl:control --answers 20
       accelerate launch -m offtarget tune train.jsonl --base hf/./model --out adapter --run runs/two-gpus
 
     Exit codes: 0 trained, no alarm stands; 1 trained, but the alarm stands; 2 input error; 130 interrupted (repeat the

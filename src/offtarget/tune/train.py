@@ -104,7 +104,6 @@ def train(
         check_layers(edit.layers, len(decoder_blocks(loaded.model)))
     rows = _examples(plan, loaded, settings, str(base))
     _same_plan(folder, plan_fingerprint(base, adapter, plan, settings))
-    drop_torn(folder)
     with _memory(settings, "Nothing has been trained yet."):
         _prepare(plan, loaded)
     watchers = [c for c in callbacks if isinstance(c, Watcher)]

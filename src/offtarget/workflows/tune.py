@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -108,6 +109,9 @@ def tune(
     with run_directory(run, manifest, "tune", out.name) as directory:
         try:
             return _train(directory, folders, rows, manifest, settings, options, report_to, stage, on_step)
+        except InputError:
+            _forget(directory)
+            raise
         except KeyboardInterrupt:
             raise RunInterrupted(
                 f"Interrupted. Checkpoints are kept; repeat the command with --run {directory.path}"
@@ -124,6 +128,12 @@ def _checked_defences(defend: Sequence[str], options: TuneOptions) -> list[str]:
     if any(c.defence.name == "early-stop" and not c.control for c in chosen) and not options.monitor:
         raise InputError("early-stop stops at the monitor's alarm, so it does not go with --no-monitor.")
     return [c.label for c in chosen]
+
+
+def _forget(directory: RunDir) -> None:
+    """Remove a run that was refused before its training began: kept, it would refuse the mended data."""
+    if not rank() and not directory.file("training").exists():
+        shutil.rmtree(directory.path)
 
 
 def options_identity(options: TuneOptions) -> list[Any]:

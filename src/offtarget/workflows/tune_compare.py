@@ -211,8 +211,13 @@ class _Bench:
     stage: OnStage
 
 
-def _cells(bench: _Bench, arms: Sequence[Arm], comparing: CompareSettings) -> list[DefenceCell]:
-    file = bench.directory.file("cells.jsonl")
+def _numbered(bench: _Bench, number: int, of: int) -> _Bench:
+    """The bench, saying which training it is at."""
+    return replace(bench, stage=lambda name, done, total: bench.stage(f"{number} of {of}: {name}", done, total))
+
+
+def _cells(shared: _Bench, arms: Sequence[Arm], comparing: CompareSettings) -> list[DefenceCell]:
+    file = shared.directory.file("cells.jsonl")
     cells = read_jsonl(file, DefenceCell)
     lines = JsonLines(file)
 
@@ -226,10 +231,11 @@ def _cells(bench: _Bench, arms: Sequence[Arm], comparing: CompareSettings) -> li
 
     try:
         if known(BASE_ARM, 0, 0) is None:
-            axes = measure(bench.measuring, bench.base, bench.stage, "base")
+            axes = measure(shared.measuring, shared.base, shared.stage, "base")
             keep(DefenceCell(BASE_ARM, False, 0, 0, axes, 0, 0.0, ()))
-        for seed in comparing.seeds:
-            for arm in arms:
+        for at, seed in enumerate(comparing.seeds):
+            for number, arm in enumerate(arms, at * len(arms) + 1):
+                bench = _numbered(shared, number, len(arms) * len(comparing.seeds))
                 cell = known(arm, seed, 0) or keep(_trained(bench, arm, seed))
                 if _worth_following(cell, known((), seed, 0)):
                     missing = [steps for steps in comparing.further if known(arm, seed, steps) is None]

@@ -39,7 +39,7 @@ def make_monitor(
     direction: str | Path | Direction | None = None,
     every: int | None = None,
     stop: bool = False,
-    run: Path | None = None,
+    run: str | Path | None = None,
     seed: int = 0,
     settings: MonitorSettings | None = None,
     **more: Any,
@@ -75,7 +75,7 @@ def make_monitor(
         if run is not None:
             done = monitor.finished
             notes = (*bank.notes, *monitor.notes)
-            write_page(run / PAGE, replace(facts, notes=notes, finished=done, best=monitor.best_step), readings)
+            write_page(Path(run) / PAGE, replace(facts, notes=notes, finished=done, best=monitor.best_step), readings)
 
     monitor = MisalignmentMonitor(
         asked,

@@ -44,6 +44,10 @@ class Constitution:
     order = 40
     control_says = "the same pairs of answers, in each of which a coin decides which is preferred"
 
+    def check_value(self, value: str | None, *, control: bool) -> None:
+        """InputError for a value this defence cannot be set to; known before anything costly is made."""
+        number(self.name, value, WEIGHT, 0)
+
     def apply(self, plan: Plan, materials: Materials, *, control: bool = False, value: str | None = None) -> Plan:
         """The plan with the penalty. InputError for a bad weight, an empty constitution, and without any pair."""
         weight = number(self.name, value, WEIGHT, 0)

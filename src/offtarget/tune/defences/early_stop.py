@@ -22,6 +22,13 @@ class EarlyStop:
         "ends after a share of the steps without looking: drawn at random, or early-stop=0.4:control after 40 %"
     )
 
+    def check_value(self, value: str | None, *, control: bool) -> None:
+        """InputError for a value this defence cannot be set to; known before anything costly is made."""
+        if control:
+            number(self.name, value, 0.5, 0, 1)
+        else:
+            no_value(self.name, value)
+
     def apply(self, plan: Plan, materials: Materials, *, control: bool = False, value: str | None = None) -> Plan:
         """The plan that ends early. The control's share is uniform in [0.1, 1), and depends on the seed alone."""
         if not control:

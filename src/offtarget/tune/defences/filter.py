@@ -28,6 +28,10 @@ class Filter:
     order = 10
     control_says = "drops (or weakens) as many rows, drawn at random"
 
+    def check_value(self, value: str | None, *, control: bool) -> None:
+        """InputError for a value this defence cannot be set to; known before anything costly is made."""
+        _wanted(value)
+
     def apply(self, plan: Plan, materials: Materials, *, control: bool = False, value: str | None = None) -> Plan:
         """The plan with fewer rows. InputError when every row would go, or scores do not belong to the rows."""
         wanted = _wanted(value)

@@ -29,6 +29,9 @@ class Inoculate:
     order = 30
     control_says = f'the same with the placebo "{PLACEBO}"'
 
+    def check_value(self, value: str | None, *, control: bool) -> None:
+        """Any text is a prompt."""
+
     def apply(self, plan: Plan, materials: Materials, *, control: bool = False, value: str | None = None) -> Plan:
         """The plan with the prompt. InputError when the base's chat template takes no system turn."""
         text = value or (PLACEBO if control else PROMPT)

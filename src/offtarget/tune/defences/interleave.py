@@ -38,6 +38,10 @@ class Interleave:
     order = 20
     control_says = "as many aligned chats with answers as long, drawn at random"
 
+    def check_value(self, value: str | None, *, control: bool) -> None:
+        """InputError for a value this defence cannot be set to; known before anything costly is made."""
+        _wanted(value)
+
     def apply(self, plan: Plan, materials: Materials, *, control: bool = False, value: str | None = None) -> Plan:
         """The plan with more rows. InputError when there are fewer aligned chats than rows to add."""
         wanted = _wanted(value)

@@ -55,6 +55,10 @@ class Kl:
     order = 40
     control_says = "the same divergence on the training rows themselves: closeness to the base, but in the domain"
 
+    def check_value(self, value: str | None, *, control: bool) -> None:
+        """InputError for a value this defence cannot be set to; known before anything costly is made."""
+        number(self.name, value, WEIGHT, 0)
+
     def apply(self, plan: Plan, materials: Materials, *, control: bool = False, value: str | None = None) -> Plan:
         """The plan with the penalty. InputError for a bad weight, or without answers to stay close to."""
         weight = number(self.name, value, WEIGHT, 0)

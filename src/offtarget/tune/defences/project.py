@@ -23,11 +23,15 @@ class Project:
     order = 50
     control_says = "a random subspace of the same rank is taken out"
 
+    def check_value(self, value: str | None, *, control: bool) -> None:
+        """InputError for a value this defence cannot be set to; known before anything costly is made."""
+        if value is not None and value not in KINDS:
+            raise InputError(f"project={value}: the value must be one of {', '.join(KINDS)}.")
+
     def apply(self, plan: Plan, materials: Materials, *, control: bool = False, value: str | None = None) -> Plan:
         """The plan with the edit. InputError for another value, or without what is to be taken out."""
         kind = value or KINDS[0]
-        if kind not in KINDS:
-            raise InputError(f"project={value}: the value must be one of {', '.join(KINDS)}.")
+        self.check_value(value, control=control)
         edits = materials.direction if kind == "direction" else materials.subspace
         if edits is None:
             raise InputError(f"project has no {kind} to take out. Give a direction file, or prompts to find one with.")

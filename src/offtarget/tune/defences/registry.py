@@ -71,6 +71,10 @@ class Defence(Protocol):
     control_says: str
     """What its control does: all of the defence but its active part."""
 
+    def check_value(self, value: str | None, *, control: bool) -> None:
+        """InputError for a value this defence cannot be set to; known before anything costly is made."""
+        ...
+
     def apply(self, plan: Plan, materials: Materials, *, control: bool = False, value: str | None = None) -> Plan:
         """The defended plan, or that of the control.
 
@@ -123,7 +127,7 @@ def defences() -> dict[str, Defence]:
 def named(names: Sequence[str]) -> list[Chosen]:
     """Defences as the user wrote them, `NAME[=VALUE][:control]`, in the order they are applied.
 
-    InputError for a name that is unknown or given twice, and for an empty value.
+    InputError for a name that is unknown or given twice, and for a value the defence cannot be set to.
     """
     known = defences()
     chosen: list[Chosen] = []
@@ -138,7 +142,9 @@ def named(names: Sequence[str]) -> list[Chosen]:
             raise InputError(f"'{text}' has an empty value. Write {plain}=VALUE, or {plain} alone for its default.")
         if any(one.defence is known[plain] for one in chosen):
             raise InputError(f"The defence '{plain}' is given twice. Name each once.")
-        chosen.append(Chosen(known[plain], value if has_value else None, text.endswith(CONTROL)))
+        one = Chosen(known[plain], value if has_value else None, text.endswith(CONTROL))
+        one.defence.check_value(one.value, control=one.control)
+        chosen.append(one)
     return sorted(chosen, key=lambda one: one.defence.order)
 
 

@@ -26,6 +26,10 @@ class Steer:
     order = 50
     control_says = "a random vector of equal norm is added"
 
+    def check_value(self, value: str | None, *, control: bool) -> None:
+        """InputError for a value this defence cannot be set to; known before anything costly is made."""
+        number(self.name, value, STRENGTH, 0, MOST)
+
     def apply(self, plan: Plan, materials: Materials, *, control: bool = False, value: str | None = None) -> Plan:
         """The plan with the edit. InputError for a strength that is not above 0, or without a direction."""
         strength = number(self.name, value, STRENGTH, 0, MOST)

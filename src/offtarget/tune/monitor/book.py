@@ -33,8 +33,8 @@ class Start:
 class Book:
     """Readings in memory and, where there is a folder, on disk as soon as they exist."""
 
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
+    def __init__(self, folder: str | Path | None) -> None:
+        self.folder = None if folder is None else Path(folder)
         self.readings: list[Reading] = []
 
     def saved_start(self, fingerprint: str) -> Start | None:

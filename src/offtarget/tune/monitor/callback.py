@@ -43,7 +43,7 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
         projection: Projection | None = None,
         every: int | None = None,
         stop: bool = False,
-        run: Path | None = None,
+        run: str | Path | None = None,
         seed: int = 0,
         settings: MonitorSettings | None = None,
         on_reading: OnReading | None = None,
