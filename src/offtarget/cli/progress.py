@@ -93,7 +93,7 @@ def rows_bar(name: str, *, enabled: bool) -> Iterator[Callable[[int, int | None]
 def counts_bar(*, enabled: bool) -> Iterator[Callable[[str, int, int], None]]:
     """A bar for each stage, updated as (stage, done, total); silent when disabled or off a terminal.
 
-    A stage of unknown length (total 0) is shown until the next one begins.
+    A stage with a total of 0 is a line that stays.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -104,11 +104,12 @@ def counts_bar(*, enabled: bool) -> Iterator[Callable[[str, int, int], None]]:
         tasks: dict[str, Any] = {}
 
         def update(stage: str, done: int, total: int) -> None:
+            if not total:
+                if not bars.disable:
+                    bars.console.print(stage, markup=False, highlight=False, soft_wrap=True)
+                return
             if stage not in tasks:
-                for task in bars.tasks:
-                    if task.total is None:
-                        bars.update(task.id, visible=False)
-                tasks[stage] = bars.add_task(stage, total=total or None)
-            bars.update(tasks[stage], completed=done, total=total or None)
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
 
         yield update

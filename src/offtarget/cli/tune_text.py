@@ -39,21 +39,24 @@ class _Lines:
 
     def __init__(self) -> None:
         self._started = self._shown = time.monotonic()
-        self._stage, self._stage_began = "", 0.0
+        self._stage, self._stage_began, self._first = "", 0.0, 0
 
     def stage(self, name: str, done: int, total: int) -> None:
         """One line now and then, with the time left of the stage."""
         now, kind = time.monotonic(), name.partition(" (")[0]
+        if not total:
+            print(f"{now - self._started:.0f} s: {name}", file=sys.stderr, flush=True)
+            return
         new = kind != self._stage
         if new:
-            self._stage, self._stage_began = kind, now
+            self._stage, self._stage_began, self._first = kind, now, done
         if not new and now - self._shown < LINE_EVERY and done != total:
             return
         self._shown = now
-        left = (now - self._stage_began) / done * (total - done) if done and not new else None
+        since = done - self._first
+        left = (now - self._stage_began) / since * (total - done) if since > 0 else None
         rest = "" if left is None or done == total else f", about {left:.0f} s left"
-        count = f" {done} of {total}" if total else ""
-        print(f"{now - self._started:.0f} s: {name}{count}{rest}", file=sys.stderr, flush=True)
+        print(f"{now - self._started:.0f} s: {name} {done} of {total}{rest}", file=sys.stderr, flush=True)
 
 
 def show(result: TuneResult, *, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from offtarget.errors import InputError, RunInterrupted
+from offtarget.gate.tune.monitor_page import PAGE
 from offtarget.judge.protocol import Judge
 from offtarget.organism.shipped import PREFIX
 from offtarget.probe.bank import ProbeBank
@@ -190,6 +191,8 @@ def _train(
         if options.monitor
         else None
     )
+    if monitor is not None:
+        stage(f"watching: {directory.file(PAGE)}", 0, 0)
     trained = train(
         folders.base,
         plan,
@@ -198,13 +201,28 @@ def _train(
         adapter=folders.adapter,
         work=directory.file("training"),
         callbacks=() if monitor is None else (monitor,),
-        on_step=on_step,
+        on_step=_saying_alarms(monitor, stage, on_step),
         report_to=report_to,
     )
     report = _report(manifest, data, plan.notes, settings, trained, monitor)
     if not rank():
         write_json(directory.file("tune.json"), {"report": report, **stamp()})
     return TuneResult(report, directory.path)
+
+
+def _saying_alarms(monitor: Any, stage: OnStage, on_step: OnStep | None) -> OnStep:
+    """`on_step`, which also says once that the alarm was raised."""
+    said = False
+
+    def step(done: int, total: int, loss: float) -> None:
+        nonlocal said
+        if monitor is not None and monitor.alarm_step is not None and not said:
+            said = True
+            stage(f"ALARM at step {monitor.alarm_step}: the model is becoming misaligned", 0, 0)
+        if on_step is not None:
+            on_step(done, total, loss)
+
+    return step
 
 
 def defended_plan(
