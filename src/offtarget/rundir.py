@@ -156,7 +156,7 @@ class RunDir:
         with _disk_errors(path):
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
                 raise InputError(
-                    f"{path} already exists and is not an empty folder. Choose another, or resume the run that it holds."
+                    f"{path} already exists and is not an empty folder. Choose another, or resume the run in it."
                 )
             path.mkdir(parents=True, exist_ok=True)
         return cls(path)
