@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 import torch
 from datasets import Dataset
 from peft import LoraConfig
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 from tiny_models import build
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from trl import SFTConfig, SFTTrainer

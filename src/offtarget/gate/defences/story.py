@@ -40,6 +40,8 @@ class ArmRow:
     label: str
     control: bool
     seeds: int
+    answers: tuple[int, int]
+    """Scored answers to plain questions and under conditions, all seeds together."""
     plain: Spread
     cued: Spread
     worst: Spread
@@ -115,6 +117,7 @@ def _row(frontier: Frontier, arm: tuple[str, ...], cells: Sequence[DefenceCell])
         label=now[0].label,
         control=now[0].control,
         seeds=len(now),
+        answers=(sum(c.axes.plain.scored for c in now), sum(c.axes.cued.scored for c in now)),
         plain=plain,
         cued=cued,
         worst=_spread(now, lambda a: a.worst_cue_rate),
