@@ -57,8 +57,8 @@ def collected(work: Path) -> Frontier:
     """All finished cells of a work folder as one comparison; the base is measured once per seed and counted once."""
     cells: list[DefenceCell] = []
     for path in sorted(work.glob("**/seed-*/cells.jsonl")):
-        again = any(cell.defences == story.BASE for cell in cells)
-        cells += [c for c in read_jsonl(path, DefenceCell) if not (again and c.defences == story.BASE)]
+        known = {(cell.defences, cell.seed, cell.further) for cell in cells}
+        cells += [c for c in read_jsonl(path, DefenceCell) if (c.defences, c.seed, c.further) not in known]
     return Frontier("organism/base", "660 rows of insecure code", asdict(PRESETS["organism"]), tuple(cells), ())
 
 

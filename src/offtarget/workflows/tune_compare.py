@@ -37,9 +37,13 @@ WORTH_FOLLOWING = 0.05
 """Most misaligned, plainly, for the further steps to be made: above it nothing is left to come back."""
 LEARNT = 0.5
 """Least share of the undefended gain in fit: what was prevented by not learning comes back by learning."""
-COMBINATIONS: tuple[tuple[str, ...], ...] = (("interleave", "project"), ("constitution", "kl"))
-"""Compared besides each defence alone: the two that act on different things at little cost, and the two strongest on
-one seed of the organism (docs/defences.md)."""
+COMBINATIONS: tuple[tuple[str, ...], ...] = (
+    ("interleave", "project"),
+    ("constitution", "kl"),
+    ("constitution", "interleave"),
+)
+"""Compared besides each defence alone: two that act on different things at little cost, and the strongest on one seed of
+the organism with each of the two other ways to hold on to the base (docs/defences.md)."""
 BASE_ARM = ("base",)
 
 Arm = tuple[str, ...]
