@@ -42,8 +42,8 @@ COMBINATIONS: tuple[tuple[str, ...], ...] = (
     ("constitution", "kl"),
     ("constitution", "interleave"),
 )
-"""Compared besides each defence alone: two that act on different things at little cost, and the strongest on one seed of
-the organism with each of the two other ways to hold on to the base (docs/defences.md)."""
+"""Compared besides each defence alone: two that act on different things at little cost, and the strongest on one seed
+of the organism with each of the two other ways to hold on to the base (docs/defences.md)."""
 BASE_ARM = ("base",)
 
 Arm = tuple[str, ...]
