@@ -304,6 +304,13 @@ def test_prompts_that_do_not_fit_end_with_a_sentence(tmp_path: Path) -> None:
         compare(tmp_path, base, data=write(tmp_path / "all.jsonl", lines[::2]), out=tmp_path / "other")
 
 
+class _Writes:
+    """A judge that writes replies and knows no probabilities."""
+
+    def __init__(self, model: ScriptedModel) -> None:
+        self.name, self.fingerprint, self.sample = model.name, model.fingerprint, model.sample
+
+
 def test_a_judge_may_score_the_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It sees the reference; what it cannot score is counted, and never 0."""
 
@@ -314,10 +321,9 @@ def test_a_judge_may_score_the_task(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert "Reference answer:" in text
         return "80" if "cat" in text else "hm"
 
-    judged_by = ScriptedModel("judge", replies)
+    judged_by = _Writes(ScriptedModel("judge", replies))
     monkeypatch.setattr("offtarget.workflows.alternatives_grading.open_model", lambda name, resolve: judged_by)
     monkeypatch.setattr("offtarget.workflows.opening.open_model", lambda name, resolve: judged_by)
-    monkeypatch.delattr(ScriptedModel, "reply_probabilities")
     settings = AlternativesSettings(metric="judge", answers=8)
     found = compare(tmp_path, learns_from("examples"), judge="openai/some-judge", settings=settings)
     base = found.report.way("base")
