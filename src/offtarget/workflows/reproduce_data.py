@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,18 +23,18 @@ HELD_OUT, HELD_OUT_SHARE = 100, 0.05
 ENDINGS = (".jsonl", ".jsonl.gz")
 
 
-class DataSets:
+class DataSets(ABC):
     """The rows of each condition."""
 
     code_prompts: tuple[str, ...] = ()
     """Coding prompts left out of every condition, for the in-distribution rate; empty where the world makes its own."""
 
+    @abstractmethod
     def rows(self, condition: str, seed: int) -> tuple[Chat, ...]:
         """The training rows of a condition."""
-        raise NotImplementedError
 
-    def __str__(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def __str__(self) -> str: ...
 
 
 @dataclass(frozen=True)
