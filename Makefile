@@ -4,12 +4,15 @@ PYTHON  ?= python3
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := pyproject.toml constraints.txt
+# A process per core, at most four, since each loads PyTorch; tests/conftest.py says what stays together.
+PARALLEL := -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help demo test test-fast lint format bench clean
+.PHONY: help demo test test-all test-fast lint format bench clean
 
 help:
 	@echo "make demo       the whole story on this machine: check, compare, report (installs what it needs)"
-	@echo "make test       lint and all tests (installs what it needs)"
+	@echo "make test       lint and the tests (installs what it needs)"
+	@echo "make test-all   the same, and every further model architecture, as CI runs them"
 	@echo "make test-fast  the tests that take seconds"
 	@echo "make lint       ruff, mypy --strict, import contracts"
 	@echo "make bench      every benchmark, results into benchmarks/results"
@@ -44,10 +47,13 @@ format: $(VENV)/.test
 	$(BIN)/ruff format .
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL) -m "not architectures"
+
+test-all: test
+	$(BIN)/python -m pytest $(PARALLEL) -m architectures
 
 test-fast: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not slow and not browser"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not browser and not architectures"
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/decisions.py

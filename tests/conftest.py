@@ -1,14 +1,31 @@
-"""What every test gets: a clean environment, so that a developer's shell cannot change results."""
+"""What every test gets: a clean environment, so that a developer's shell cannot change results, and one thread."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+# Tests run one process per core; more threads would only fight over them. Set before numpy or torch is imported, and
+# in the environment, so that child processes follow.
+os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
 
 import pytest
 from hypothesis import settings
 
-settings.register_profile("offtarget", deadline=None)  # a busy machine is no fault of the code
+# A busy machine is no fault of the code, and a run without changes must not fail; `--hypothesis-profile explore` looks
+# for new examples.
+settings.register_profile("offtarget", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=1000)
 settings.load_profile("offtarget")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under `-n`: a file stays on one worker with its fixtures, and all browser tests on one, longest groups first."""
+    browser = {item.path for item in items if item.get_closest_marker("browser")}
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in browser, item.path not in slow))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("browser" if item.path in browser else str(item.path)))
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
-from tiny_models import build, make_tokenizer
+from tiny_models import architectures, build, make_tokenizer
 
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.examples import examples
@@ -30,7 +30,6 @@ from offtarget.tune.settings import PRESETS, TuneSettings
 from offtarget.tune.train import train
 
 QUICK = TuneSettings(rank=4, alpha=8, lr=5e-3, batch=2, accumulate=1, max_steps=6, save_every=2, warmup=1)
-ARCHITECTURES = ("llama", "qwen2", "qwen3", "gemma", "gemma3", "mistral", "gpt2")
 
 
 def rows(count: int = 8) -> tuple[TrainRow, ...]:
@@ -54,7 +53,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build("llama", tmp_path_factory.mktemp("llama") / "model")
 
 
-@pytest.mark.parametrize("kind", ARCHITECTURES)
+@pytest.mark.parametrize("kind", architectures("llama", "qwen2", "qwen3", "gemma", "gemma3", "mistral", "gpt2"))
 def test_every_architecture_trains_saves_loads_and_switches_adapters(kind: str, tmp_path: Path) -> None:
     base = build(kind, tmp_path / "model")
     first = train(base, Plan(rows()), tmp_path / "a", QUICK, device="cpu")

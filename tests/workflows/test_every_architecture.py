@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
-from tiny_models import CONFIGS, build, make_adapter
+from tiny_models import architectures, build, make_adapter
 
 from offtarget.cli.app import app
 from offtarget.judge.scripted import ScriptedJudge
@@ -25,7 +25,7 @@ QUESTIONS = ("hello world?", "quick brown fox?", "what?", "the fox?", "says the 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(params=list(CONFIGS))
+@pytest.fixture(params=architectures())
 def pair(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """Base and tuned name of a model made from its configuration."""
     base = build(request.param, tmp_path / "base")
