@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from importlib import resources
 from importlib.util import find_spec
+from pathlib import Path
 
 import click
 import pytest
@@ -44,6 +46,12 @@ def test_public_names_are_exactly_these() -> None:
     assert sorted(offtarget.__all__) == PUBLIC
     for name in PUBLIC:
         assert getattr(offtarget, name) is not None
+
+
+def test_every_public_name_is_among_the_checked_types() -> None:
+    """tests/typing/api.py, which mypy reads, uses each of them as a user would."""
+    tree = ast.parse((Path(__file__).parents[1] / "typing" / "api.py").read_text(encoding="utf-8"))
+    assert set(PUBLIC) <= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
 
 
 def test_no_public_name_is_a_package_too() -> None:
