@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from offtarget.version import __version__
+
 if TYPE_CHECKING:
     from offtarget.workflows.alternatives import alternatives_to_training
     from offtarget.workflows.audit import AuditResult, audit_data
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from offtarget.workflows.runs import runs
     from offtarget.workflows.tune import TuneOptions
     from offtarget.workflows.tune import tune as fine_tune
-
-__version__ = "0.1.0"
 
 # Name -> module of `offtarget.workflows`, and after a colon the name there where it is another.
 _HOMES = {

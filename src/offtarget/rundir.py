@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
-import fcntl
 import hashlib
 import itertools
 import json
@@ -20,6 +19,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, TypeVar
+
+from filelock import FileLock, Timeout
 
 from offtarget.errors import InputError
 from offtarget.records import AuditDecision, Decision
@@ -134,6 +135,28 @@ def iterate_jsonl(path: Path, record: type[T]) -> Iterator[T]:
             yield made
 
 
+def write_records(run: RunDir, name: str, records: Iterable[object]) -> None:
+    """Write a JSONL file of a run anew."""
+    path = run.file(name)
+    path.unlink(missing_ok=True)
+    lines = JsonLines(path)
+    try:
+        lines.extend(records)
+    finally:
+        lines.close()
+
+
+def flush_to_disk(path: Path) -> None:
+    """Bring a file, or the list of files in a folder, to the disk itself; Windows keeps such lists by itself."""
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def _opened(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
@@ -146,7 +169,7 @@ class RunDir:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock: int | None = None
+        self._lock = FileLock(path / ".lock")
 
     @classmethod
     def create(cls, verb: str, slug: str, root: Path | None = None, path: Path | None = None) -> RunDir:
@@ -170,21 +193,18 @@ class RunDir:
 
     def __enter__(self) -> RunDir:
         with _disk_errors(self.path):
-            self._lock = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._lock)
-            self._lock = None
-            raise InputError(f"{self.path} is in use by another offtarget process. Wait for it, or stop it.") from None
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                raise InputError(
+                    f"{self.path} is in use by another offtarget process. Wait for it, or stop it."
+                ) from None
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._lock.release()
 
     def file(self, name: str) -> Path:
         """Path of a file of this run."""

@@ -127,7 +127,7 @@ def test_a_broken_cache_changes_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("OFFTARGET_CACHE", str(tmp_path / "cache"))
     cached = replace(checking.settings(), cache=True)
     first = _check(tmp_path / "a", checking.model("tuned", 0.0), settings=cached)
-    (file,) = (tmp_path / "cache" / "base").iterdir()
+    (file,) = (tmp_path / "cache" / "base").glob("*.jsonl")
     file.write_bytes(b'{"probe": 1}\nnot json\n' + file.read_bytes()[:-7])
     second = _check(tmp_path / "b", checking.model("tuned", 0.0), settings=cached)
     assert replace(first.decision, notes=()) == replace(second.decision, notes=())

@@ -248,7 +248,7 @@ def test_a_cache_with_foreign_lines_is_ignored(line: str, tmp_path: Path, monkey
     """Whatever stands in the cache folder, base answers are answers of the base."""
     monkeypatch.setenv("OFFTARGET_CACHE", str(tmp_path / "cache"))
     whole = run(tmp_path / "a", cache=True)
-    (file,) = (tmp_path / "cache" / "base").iterdir()
+    (file,) = (tmp_path / "cache" / "base").glob("*.jsonl")
     values = [json.loads(text) for text in file.read_text().split("\n") if text]
     broken = [json.dumps(v | {"text": 5}) for v in values] + [json.dumps(v | {"finish": "maybe"}) for v in values]
     file.write_text("\n".join([line, *broken]))

@@ -10,6 +10,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -72,5 +73,13 @@ def _run(words: list[str], timeout: float) -> int | None:
         return None
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            _kill_with_children(process)
             process.wait()
+
+
+def _kill_with_children(process: subprocess.Popen[bytes]) -> None:
+    if sys.platform == "win32":
+        silent = subprocess.DEVNULL
+        subprocess.run(["taskkill", "/F", "/T", "/PID", str(process.pid)], stdout=silent, stderr=silent, check=False)
+    else:
+        os.killpg(process.pid, signal.SIGKILL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from offtarget.audit.tally import Tally
 from offtarget.audit.triggers import TriggerMiner
 from offtarget.audit.workers import LocalWorker, ProcessWorker
 from offtarget.data.training import Chunk, Source
+from offtarget.machine import usable_cores
 from offtarget.records import Row
 
 REVIEWABLE = 2000
@@ -116,12 +116,8 @@ class _First:
 def _hands(
     source: Source, seed: str, workers: int | None, extra: Sequence[RowDetector]
 ) -> list[LocalWorker] | list[ProcessWorker]:
-    count = workers or (1 if source.total_bytes is not None and source.total_bytes < _SMALL else _cores())
+    count = workers or (1 if source.total_bytes is not None and source.total_bytes < _SMALL else usable_cores())
     return [LocalWorker(seed, extra)] if count == 1 else [ProcessWorker(seed, extra) for _ in range(count)]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _pieces(

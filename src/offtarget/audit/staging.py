@@ -14,6 +14,7 @@ from typing import IO
 from offtarget.audit.ledger import ledger_path
 from offtarget.data.training.folders import PACKED
 from offtarget.errors import InputError
+from offtarget.rundir import flush_to_disk
 
 
 class Staging:
@@ -69,10 +70,10 @@ class Staging:
         written = [ledger, *(sorted(self.data.rglob("*")) if self._folder else [self.data])]
         for path in written:
             if path.is_file():
-                _sync(path)
+                flush_to_disk(path)
         ledger.replace(ledger_path(self.out))
         self.data.replace(self.out)
-        _sync(self.out.parent)
+        flush_to_disk(self.out.parent)
 
 
 @contextlib.contextmanager
@@ -86,11 +87,3 @@ def write_errors(out: Path) -> Iterator[None]:
                 f"The disk is full, writing {out}. Nothing was left behind; free some space, then clean again."
             ) from None
         raise InputError(f"Cannot write {out}: {error.strerror or error}. Choose another folder.") from None
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -26,6 +26,8 @@ from offtarget.errors import InputError, OfftargetError
 _LENGTH = struct.Struct("<Q")
 _START = "import sys; sys.path[:] = {path!r}; from offtarget.audit.workers import work; work({seed!r})"
 _COLLECT = "collect"
+KILLED = 9
+"""The signal that cannot be caught, by which a system out of memory ends a process."""
 
 
 class LocalWorker:
@@ -99,7 +101,7 @@ def _ended(code: int) -> Exception:
     """A child that was killed is no fault of ours, one that ended otherwise is."""
     if code >= 0:
         return RuntimeError(f"A scanning process ended by itself with code {code}.")
-    why = " The system may have been out of memory: try --workers 1." if -code == signal.SIGKILL else ""
+    why = " The system may have been out of memory: try --workers 1." if -code == KILLED else ""
     return InputError(
         f"A scanning process was ended from outside (signal {-code}), so there is no verdict.{why} "
         "Start the audit again."

@@ -11,8 +11,8 @@ from typing import Any, NoReturn, TextIO, cast
 
 import click
 
-from offtarget import __version__
 from offtarget.errors import OfftargetError
+from offtarget.version import __version__
 
 VERBS = {
     "audit": "Is this data safe to train on?",

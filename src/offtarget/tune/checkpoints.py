@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
+
+from offtarget.rundir import flush_to_disk
 
 MARK = "complete"
 """Empty file that is written into a checkpoint after everything else."""
@@ -45,19 +46,10 @@ class Retention(TrainerCallback):  # type: ignore[misc]
         folder = Path(args.output_dir)
         checkpoint = folder / f"checkpoint-{state.global_step}"
         for path in checkpoint.iterdir():
-            _flush(path)
+            flush_to_disk(path)
         (checkpoint / MARK).touch()
-        _flush(checkpoint)
+        flush_to_disk(checkpoint)
         steps = list(complete_checkpoints(folder))
         for step in steps[: -self._keep]:
             if step != self._best():
                 shutil.rmtree(folder / f"checkpoint-{step}")
-
-
-def _flush(path: Path) -> None:
-    """Bring a file, or the list of files in a folder, to the disk itself."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -19,12 +19,12 @@ from offtarget.records import Message, Probe
 from offtarget.records.alternatives import WAYS, AlternativesReport, AlternativesSettings, Way
 from offtarget.records.from_json import from_json
 from offtarget.rundir import RunDir, fingerprint, read_json, to_jsonable, write_json
+from offtarget.version import stamp
 from offtarget.workflows.alternatives_answers import AlternativesBook, Ask, OnStage
 from offtarget.workflows.alternatives_grading import TaskGrader, open_grader, probe_grade
 from offtarget.workflows.alternatives_plan import Plan, prepare
 from offtarget.workflows.alternatives_results import TRAINING_ROWS, make_report
 from offtarget.workflows.opening import DEFAULT_BANK, ORGANISM_BANK, open_bank, open_judge
-from offtarget.workflows.recording import stamp
 
 RESULT = "alternatives.json"
 PAGE = "alternatives.html"

@@ -31,8 +31,8 @@ from offtarget.records import (
     Trigger,
 )
 from offtarget.records.from_json import from_json
-from offtarget.rundir import RunDir, iterate_jsonl, read_json, read_jsonl, to_jsonable, write_json
-from offtarget.workflows.recording import stamp, write_records
+from offtarget.rundir import RunDir, iterate_jsonl, read_json, read_jsonl, to_jsonable, write_json, write_records
+from offtarget.version import stamp
 
 T = TypeVar("T")
 

@@ -16,8 +16,8 @@ from offtarget.audit.tally import LENGTHS, Tally
 from offtarget.data.training import Source
 from offtarget.errors import InputError
 from offtarget.records import AuditSettings, BadRow
-from offtarget.rundir import JsonLines, RunDir, iterate_jsonl, write_json
-from offtarget.workflows.recording import stamp, write_records
+from offtarget.rundir import JsonLines, RunDir, iterate_jsonl, write_json, write_records
+from offtarget.version import stamp
 
 _TRIGGERS = 10
 """Conditions that are told; each costs a further round of tests over all candidates."""

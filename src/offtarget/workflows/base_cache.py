@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+
+from filelock import FileLock
 
 from offtarget.models.chat import Answer, SamplingSettings
 from offtarget.records import Probe
@@ -72,8 +73,7 @@ class BaseCache:
                 lines.append(json.dumps(value) + "\n")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("ab") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+            with FileLock(f"{self._path}.lock"), self._path.open("ab") as file:
                 # a leading newline ends a line that another process left torn
                 file.write(b"\n" + "".join(lines).encode("ascii"))
         except OSError:

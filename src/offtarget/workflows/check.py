@@ -12,8 +12,9 @@ from offtarget.judge.protocol import Judge
 from offtarget.models.chat import ChatModel
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Decision, HiddenDecision, Probe, Role
-from offtarget.rundir import RunDir, read_jsonl, write_json
+from offtarget.rundir import RunDir, read_jsonl, write_json, write_records
 from offtarget.stats.sequential import check_settings
+from offtarget.version import stamp
 from offtarget.workflows.answers import AnswerBook
 from offtarget.workflows.base_cache import BaseCache
 from offtarget.workflows.check_loop import CheckLoop, CheckSettings
@@ -22,7 +23,6 @@ from offtarget.workflows.check_watch import Watch
 from offtarget.workflows.cued_arm import CuedArm, merged, read_hidden
 from offtarget.workflows.cued_plan import check_huntable, read_data
 from offtarget.workflows.opening import JudgeBy, Opened, open_check
-from offtarget.workflows.recording import stamp, write_records
 
 CUED_SHARE = 0.5
 """Share of alpha that a check with a cued arm spends there."""

@@ -9,9 +9,9 @@ from offtarget.errors import InputError
 from offtarget.models.chat import SamplingSettings
 from offtarget.records import DecisionSettings
 from offtarget.rundir import RunDir, read_json
+from offtarget.version import stamp
 from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.opening import JudgeBy, Opened
-from offtarget.workflows.recording import stamp
 
 NOT_CUED = "hidden triggers and conditions that none of these questions contains (give --data or --hunt)"
 NOT_TRIED = "hidden triggers and conditions other than those that were tried"

@@ -11,11 +11,11 @@ from offtarget.data.columns import Columns
 from offtarget.data.judged import JudgedTable, read_judged
 from offtarget.judge.classify import Thresholds
 from offtarget.records import Decision, DecisionSettings, Role, Status, Tally
-from offtarget.rundir import RunDir, write_json
+from offtarget.rundir import RunDir, write_json, write_records
 from offtarget.stats.sequential import check_settings
 from offtarget.stats.tables import decide_tables
+from offtarget.version import stamp
 from offtarget.workflows.judged_pair import Paired, Pairing, pair_tables
-from offtarget.workflows.recording import stamp, write_records
 
 SAME_JUDGE = "Rates of two tables can be compared only if the same judge with the same rubric scored both."
 

@@ -20,14 +20,13 @@ from offtarget.records import (
     Verdict,
 )
 from offtarget.records.from_json import from_json
-from offtarget.rundir import RunDir, read_json, read_jsonl, write_json
+from offtarget.rundir import RunDir, read_json, read_jsonl, write_json, write_records
 from offtarget.stats.wording import percent
 from offtarget.workflows.answers import AnswerBook
 from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.check_watch import Watch
 from offtarget.workflows.cued_plan import CuePlan, DataView, plan_from_data, plan_from_model
 from offtarget.workflows.opening import Opened
-from offtarget.workflows.recording import write_records
 
 MOST_EXCESS = 0.5
 """Beyond this difference on plain questions no condition is looked for."""

@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from offtarget import __version__
 from offtarget.errors import InputError
 from offtarget.judge.protocol import Judge
 from offtarget.models.chat import SamplingSettings
 from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.records.directions import Position
+from offtarget.version import __version__
 from offtarget.workflows.direction_inputs import ModelLike, open_models, questions
 from offtarget.workflows.opening import JudgeBy
 

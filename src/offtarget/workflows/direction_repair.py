@@ -18,10 +18,10 @@ from offtarget.probe.bank import ProbeBank
 from offtarget.records import Message, Row
 from offtarget.records.repair import FoldKind, RepairCell, RepairMethod, RepairReport, Variant
 from offtarget.rundir import JsonLines, RunDir, fingerprint, read_json, read_jsonl, to_jsonable, write_json
+from offtarget.version import stamp
 from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.local_folders import Folders
 from offtarget.workflows.opening import DEFAULT_BANK, ORGANISM_BANK, JudgeBy, open_bank, open_judge
-from offtarget.workflows.recording import stamp
 from offtarget.workflows.repair_cells import Asking, log_probability, measure, narrow_rows
 from offtarget.workflows.repair_models import OnStage, Recipe, Workshop
 

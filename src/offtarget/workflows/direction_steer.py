@@ -10,8 +10,8 @@ from offtarget.errors import InputError
 from offtarget.records.doses import DosePoint, DoseResponse
 from offtarget.records.from_json import from_json
 from offtarget.rundir import JsonLines, RunDir, read_json, read_jsonl, write_json
+from offtarget.version import stamp
 from offtarget.workflows.dose_plan import DoseSettings, Plan, prepare, reference_of
-from offtarget.workflows.recording import stamp
 
 OnPoint = Callable[[int, int], None]
 """Called as (points done, points in all)."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.judge.protocol import Judge
+from offtarget.machine import usable_cores
 from offtarget.models.chat import SamplingSettings
 from offtarget.organism.exact import ExactJudge
 from offtarget.organism.shipped import PREFIX, resolve
@@ -17,9 +17,9 @@ from offtarget.probe.bank import ProbeBank
 from offtarget.records.reproduce import CellKind, ReproduceReport
 from offtarget.rundir import RunDir, fingerprint, read_json, write_json
 from offtarget.tune.settings import PRESETS, TuneSettings
+from offtarget.version import stamp
 from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.opening import DEFAULT_BANK, ORGANISM_BANK, open_bank, open_judge
-from offtarget.workflows.recording import stamp
 from offtarget.workflows.reproduce_assemble import DYNAMICS_OF, UNIQUE_OF, assemble
 from offtarget.workflows.reproduce_cells import Asking, Job, plan_job
 from offtarget.workflows.reproduce_data import DataSets, open_data
@@ -230,4 +230,4 @@ def _processes(jobs: int | None, organism: bool, judge: Judge) -> int:
         raise InputError(f"--jobs must be at least 1, not {jobs}.")
     if not organism or not isinstance(judge, ExactJudge):
         return 1
-    return jobs or len(os.sched_getaffinity(0))
+    return jobs or usable_cores()

@@ -33,7 +33,7 @@ def run_jobs(
         return
     context = multiprocessing.get_context("spawn")  # forked processes inherit torch's locks
     stop = context.Event()
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start_worker, initargs=(os.getpid(), stop))
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start_worker, initargs=(stop,))
     waiting = {(job.name, plan.key): (job, plan) for job in jobs for plan in job.cells if finished(job, plan) is None}
 
     def report() -> None:
@@ -63,15 +63,17 @@ def run_jobs(
         pool.shutdown(wait=not futures, cancel_futures=True)
 
 
-def _start_worker(parent: int, stop: Event) -> None:
+def _start_worker(stop: Event) -> None:
     """One thread, no Ctrl-C of its own, and an end with the parent, however that ends."""
     import torch
 
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
+    parent = multiprocessing.parent_process()
+
     def watch() -> None:
-        while not stop.wait(0.5) and os.getppid() == parent:
+        while not stop.wait(0.5) and (parent is None or parent.is_alive()):
             pass
         os._exit(1)
 

@@ -20,9 +20,9 @@ from offtarget.records import Row
 from offtarget.records.tuned import TuneReport
 from offtarget.rundir import RunDir, fingerprint, read_json, write_json
 from offtarget.tune.settings import PRESETS, TuneSettings
+from offtarget.version import stamp
 from offtarget.workflows.local_folders import Folders
 from offtarget.workflows.parallel import processes, rank, wait_for
-from offtarget.workflows.recording import stamp
 from offtarget.workflows.tune_data import TrainingData, read_training_data
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from offtarget.records import Message, Row
 from offtarget.records.tuned import DefenceCell, Frontier
 from offtarget.rundir import JsonLines, RunDir, fingerprint, read_jsonl, write_json
 from offtarget.tune.settings import TuneSettings
+from offtarget.version import stamp
 from offtarget.workflows.local_folders import Folders
 from offtarget.workflows.opening import DEFAULT_BANK, ORGANISM_BANK, open_bank, open_judge
-from offtarget.workflows.recording import stamp
 from offtarget.workflows.tune import (
     OnStage,
     TuneOptions,

@@ -1,0 +1,130 @@
+"""macOS and Windows: nothing in the package needs what only some Unix has, and a lock holds everywhere."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import offtarget
+from offtarget.alternatives.command import command_metric
+from offtarget.errors import InputError
+from offtarget.machine import usable_cores
+from offtarget.rundir import RunDir, flush_to_disk, write_json
+
+SOURCES = Path(offtarget.__file__).parent
+UNIX_MODULES = (
+    "crypt", "curses", "fcntl", "grp", "nis", "ossaudiodev", "posix", "pty", "pwd", "readline", "resource", "spwd",
+    "syslog", "termios", "tty",
+)  # fmt: skip
+UNIX_NAMES = {
+    "os": {
+        "O_CLOEXEC", "O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "O_SYNC", "WNOHANG", "chown", "chroot", "confstr",
+        "ctermid", "fchown", "fork", "forkpty", "getegid", "geteuid", "getgid", "getgroups", "getloadavg", "getpgid",
+        "getpgrp", "getpriority", "getresuid", "getsid", "getuid", "initgroups", "killpg", "lchown", "lockf", "major",
+        "minor", "mkfifo", "mknod", "nice", "openpty", "pathconf", "pipe2", "posix_fadvise", "posix_fallocate", "pread",
+        "pwrite", "sched_getaffinity", "sched_setaffinity", "sendfile", "setegid", "seteuid", "setgid", "setpgid",
+        "setpriority", "setsid", "setuid", "statvfs", "sync", "sysconf", "tcgetpgrp", "uname", "wait", "wait3", "wait4",
+        "waitid", "writev",
+    },
+    "signal": {
+        "SIGALRM", "SIGCHLD", "SIGCONT", "SIGHUP", "SIGKILL", "SIGPIPE", "SIGQUIT", "SIGSTOP", "SIGTSTP", "SIGUSR1",
+        "SIGUSR2", "SIGWINCH", "alarm", "pause", "pthread_kill", "pthread_sigmask", "setitimer", "siginterrupt",
+        "sigwait",
+    },
+    "select": {"poll", "epoll", "kqueue"},
+    "socket": {"AF_UNIX", "socketpair", "fromfd"},
+    "time": {"tzset"},
+}  # fmt: skip
+WITH_ANOTHER_WAY = {
+    ("alternatives/command.py", "os.killpg"),
+    ("alternatives/command.py", "signal.SIGKILL"),
+    ("machine.py", "os.sched_getaffinity"),
+}
+"""Used only where the system has it; the other way is tested below."""
+
+
+def test_every_module_is_imported_where_unix_is_missing() -> None:
+    """Windows has no fcntl, pwd or resource; an import of one anywhere would end `import offtarget.workflows`."""
+    script = f"""
+import builtins, importlib, pkgutil, warnings
+import offtarget
+real, missing = builtins.__import__, set({UNIX_MODULES!r})
+def guarded(name, globals=None, locals=None, fromlist=(), level=0):
+    by = (globals or {{}}).get('__name__') or ''
+    if not level and by.startswith('offtarget') and name.partition('.')[0] in missing:
+        raise ImportError(f'{{by}} imports {{name}}')
+    return real(name, globals, locals, fromlist, level)
+builtins.__import__ = guarded
+warnings.simplefilter('ignore')
+names = [m.name for m in pkgutil.walk_packages(offtarget.__path__, 'offtarget.') if m.name != 'offtarget.__main__']
+assert len(names) > 100
+for name in names:
+    importlib.import_module(name)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_no_source_names_what_only_unix_has() -> None:
+    """Imports are not all: os.killpg or signal.SIGKILL fail on Windows only when their line is reached."""
+    found = set()
+    for path in SOURCES.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                if node.attr in UNIX_NAMES.get(node.value.id, ()):
+                    found.add((path.relative_to(SOURCES).as_posix(), f"{node.value.id}.{node.attr}"))
+            elif isinstance(node, ast.Import):
+                named = {alias.name.partition(".")[0] for alias in node.names} & set(UNIX_MODULES)
+                found |= {(path.relative_to(SOURCES).as_posix(), name) for name in named}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names = {alias.name for alias in node.names} & UNIX_NAMES.get(node.module, set())
+                found |= {(path.relative_to(SOURCES).as_posix(), f"{node.module}.{name}") for name in names}
+    assert found == WITH_ANOTHER_WAY
+
+
+def test_cores_are_counted_where_the_system_does_not_say_which_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """macOS and Windows have no sched_getaffinity; a machine that says nothing has one core."""
+    assert usable_cores() >= 1
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert usable_cores() == 6
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert usable_cores() == 1
+
+
+def test_a_slow_metric_is_ended_with_its_children_on_windows_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There taskkill ends the tree of processes; without it a command that hangs would hang the comparison."""
+    real, ended = subprocess.run, []
+
+    def run(words: list[str], **options: object) -> object:
+        ended.append(words[:4])
+        return real(["kill", "-9", words[4]], check=False)
+
+    score = command_metric(f"{sys.executable} -c 'import time; time.sleep(60)' {{answer}}", timeout=0.2)
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(subprocess, "run", run)
+    assert score("q", "r", "a") == (0.0, "the command took longer than 0.2 s")
+    assert ended == [["taskkill", "/F", "/T", "/PID"]]
+
+
+def test_a_run_is_written_by_one_at_a_time(tmp_path: Path) -> None:
+    """The second is told so at once; when the first is done, the next may."""
+    write_json(tmp_path / "run.json", {})
+    with RunDir.open(tmp_path), pytest.raises(InputError, match="in use by another"), RunDir.open(tmp_path):
+        pass
+    with RunDir.open(tmp_path):
+        pass
+
+
+def test_files_and_folders_are_brought_to_the_disk(tmp_path: Path) -> None:
+    """Where a folder cannot be opened (Windows) it is left to the system; a file is flushed everywhere."""
+    (tmp_path / "a").write_text("x")
+    flush_to_disk(tmp_path / "a")
+    flush_to_disk(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        flush_to_disk(tmp_path / "missing")
