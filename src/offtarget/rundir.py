@@ -75,6 +75,14 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} is not readable JSON ({error}).") from None
 
 
+def read_record(path: Path, record: type[T], way_out: str = "Restore it, or start a new run.") -> T:
+    """A JSON file as an instance of a dataclass; InputError, ending with the way out, when it holds none."""
+    try:
+        return from_json(record, read_json(path))
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path} does not hold a {record.__name__} of this version ({error}). {way_out}") from None
+
+
 class JsonLines:
     """An append-only JSONL file. Opening repairs a line torn by a crash; every append reaches the system."""
 

@@ -158,7 +158,9 @@ def test_a_torn_checkpoint_is_not_gone_on_from(llama: Path, tmp_path: Path) -> N
     train(llama, Plan(rows()), tmp_path / "whole", QUICK, work=tmp_path / "work")
     (tmp_path / "work" / "checkpoint-6" / MARK).unlink()
     (tmp_path / "work" / "checkpoint-6" / "optimizer.pt").write_bytes(b"torn")
-    train(llama, Plan(rows()), tmp_path / "again", QUICK, work=tmp_path / "work")
+    (tmp_path / "work" / "checkpoint-4" / MARK).write_text("1000.0")
+    again = train(llama, Plan(rows()), tmp_path / "again", QUICK, work=tmp_path / "work")
+    assert 1000 < again.seconds < 2000  # those before the crash count too
     assert same(tmp_path / "whole", tmp_path / "again")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -60,7 +59,7 @@ class Trained:
     kept_step: int
     """Step whose weights were kept."""
     seconds: float
-    """Of this process alone."""
+    """Of training, those before a resume included."""
     loss: float
     """Of the last step; NaN when a resumed run had none left."""
     checks: tuple[str, ...]
@@ -94,7 +93,7 @@ def train(
     _need_trl()
     _check_reporting(report_to)
     from offtarget.tune.adapting import trainable
-    from offtarget.tune.checkpoints import complete_checkpoints, drop_torn
+    from offtarget.tune.checkpoints import Retention, complete_checkpoints, drop_torn
     from offtarget.tune.setup import Ended
 
     folder = work or out.with_name(f"{out.name}.work")
@@ -107,11 +106,13 @@ def train(
     with _memory(settings, "Nothing has been trained yet."):
         _prepare(plan, loaded)
     watchers = [c for c in callbacks if isinstance(c, Watcher)]
-    trainer = _trainer(loaded, rows, plan, settings, folder, callbacks, watchers, on_step, report_to)
+    # checkpoints are pruned last, when the watcher has said which is the best
+    retention = Retention(settings.keep, lambda: next((w.best_step for w in watchers), None), folder)
+    trainer = _trainer(loaded, rows, plan, settings, folder, [*callbacks, retention], watchers, on_step, report_to)
     if trainer.is_world_process_zero():
         drop_torn(folder)
     trainer.accelerator.wait_for_everyone()
-    start, before = time.monotonic(), complete_checkpoints(folder)
+    before = complete_checkpoints(folder)
     with _memory(settings, "Checkpoints are kept; resume with --run."):
         try:
             trainer.train(resume_from_checkpoint=str(list(before.values())[-1]) if before else None)
@@ -127,7 +128,7 @@ def train(
     checks = _self_check(base, out, settings, rows, device) if trainer.is_world_process_zero() else ()
     if work is None and trainer.is_world_process_zero():
         shutil.rmtree(folder)
-    return Trained(out, steps, planned, kept, time.monotonic() - start, trainer.last_loss, checks)
+    return Trained(out, steps, planned, kept, retention.seconds, trainer.last_loss, checks)
 
 
 def _saved_from(work: Path, out: Path) -> bool:
@@ -219,13 +220,9 @@ def _trainer(
 ) -> Any:
     from transformers import PrinterCallback
 
-    from offtarget.tune.checkpoints import Retention
     from offtarget.tune.monitor.callback import together
     from offtarget.tune.setup import NoStepBeyond, Steps, StopAt, arguments, collator, dataset
     from offtarget.tune.trainer import PlanTrainer
-
-    def best() -> int | None:
-        return next((w.best_step for w in watchers), None)
 
     def stopped() -> bool:
         return together(plan.stop_on_alarm and any(w.alarm_step is not None for w in watchers))
@@ -241,8 +238,7 @@ def _trainer(
             train_dataset=dataset(rows, plan, settings),
             processing_class=loaded.tokenizer,
             data_collator=collator(plan, loaded.tokenizer),
-            # checkpoints are pruned last, when the watcher has said which is the best
-            callbacks=[*callbacks, Retention(settings.keep, best)],
+            callbacks=list(callbacks),
         )
     trainer.remove_callback(PrinterCallback)  # progress is ours to show
     if plan.stop_at is not None:

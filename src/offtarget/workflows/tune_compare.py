@@ -12,7 +12,7 @@ from offtarget.errors import InputError, RunInterrupted
 from offtarget.organism.shipped import PREFIX
 from offtarget.records import Message, Row
 from offtarget.records.tuned import DefenceCell, Frontier
-from offtarget.rundir import JsonLines, RunDir, fingerprint, read_jsonl, write_json
+from offtarget.rundir import JsonLines, RunDir, fingerprint, read_jsonl, read_record, write_json
 from offtarget.tune.settings import TuneSettings
 from offtarget.version import stamp
 from offtarget.workflows.local_folders import Folders
@@ -215,6 +215,14 @@ class _Bench:
     stage: OnStage
 
 
+@dataclass(frozen=True, slots=True)
+class _Spent:
+    """What a training took, kept until its model is measured."""
+
+    steps: int
+    seconds: float
+
+
 def _numbered(bench: _Bench, number: int, of: int) -> _Bench:
     """The bench, saying which training it is at."""
     return replace(bench, stage=lambda name, done, total: bench.stage(f"{number} of {of}: {name}", done, total))
@@ -275,9 +283,9 @@ def _trained(bench: _Bench, arm: Arm, seed: int) -> DefenceCell:
     monitor = None
     if plan.stop_on_alarm:
         monitor = training_monitor(bench.base, bench.rows, folder, settings, bench.options, stop=True)
-    out, base = folder / "adapter", Folders.of(bench.base)
-    started = (
-        train(
+    out, base, done = folder / "adapter", Folders.of(bench.base), folder / "trained.json"
+    if not done.exists():
+        trained = train(
             base.base,
             plan,
             out,
@@ -287,13 +295,11 @@ def _trained(bench: _Bench, arm: Arm, seed: int) -> DefenceCell:
             callbacks=() if monitor is None else (monitor,),
             on_step=lambda done, total, loss: bench.stage(f"{label}: training", done, total),
         )
-        if not out.exists()
-        else None
-    )
+        write_json(done, _Spent(trained.kept_step, trained.seconds))
+    spent = read_record(done, _Spent)
     axes = measure(bench.measuring, tuned_name(bench.base, str(out), settings), bench.stage, label)
     control = any(one.control for one in named(arm))
-    steps, seconds = (0, 0.0) if started is None else (started.kept_step, started.seconds)
-    return DefenceCell(arm, control, seed, 0, axes, steps, seconds, plan.notes)
+    return DefenceCell(arm, control, seed, 0, axes, spent.steps, spent.seconds, plan.notes)
 
 
 def _followed(bench: _Bench, cell: DefenceCell, steps: Sequence[int], planned: Sequence[int]) -> list[DefenceCell]:
