@@ -121,6 +121,15 @@ def test_a_run_is_written_by_one_at_a_time(tmp_path: Path) -> None:
         pass
 
 
+def test_output_that_cannot_hold_a_character_is_no_fault(tmp_path: Path) -> None:
+    """A pipe on Windows takes code page 1252; a name with another character is escaped there, not a traceback."""
+    (tmp_path / "run-≥").mkdir()
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "OFFTARGET_RUNS": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-m", "offtarget", "runs"], env=environment, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"run-\\u2265 is broken" in done.stdout
+
+
 def test_files_and_folders_are_brought_to_the_disk(tmp_path: Path) -> None:
     """Where a folder cannot be opened (Windows) it is left to the system; a file is flushed everywhere."""
     (tmp_path / "a").write_text("x")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import os
 import sys
 from pathlib import Path
@@ -98,6 +99,9 @@ def main() -> None:
     """Run the command line; errors made on purpose become one sentence and an exit code, never a traceback."""
     if sys.stdout is None:  # closed by the caller; the verdict is still the exit code
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - lives as long as the process
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a pipe on Windows has no room for every character of a file's name
+            stream.reconfigure(errors="backslashreplace")
     try:
         with contextlib.redirect_stdout(cast(TextIO, _Output(sys.stdout))):
             try:
