@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from offtarget.gate.defences import story
-from offtarget.records.tuned import DefenceCell, Frontier
+from offtarget.records.tune import DefenceCell, Frontier
 from offtarget.rundir import read_jsonl, to_jsonable
 from offtarget.tune.settings import PRESETS
 from offtarget.workflows.organism import write_data

@@ -42,8 +42,7 @@ from offtarget.organism.shipped import resolve, weights_folder
 from offtarget.organism.tune import Dose, narrow_tune
 from offtarget.organism.world import World
 from offtarget.records import Message
-from offtarget.records.directions import Position
-from offtarget.records.doses import DosePoint
+from offtarget.records.direction import DosePoint, Position
 from offtarget.stats.rates import wilson
 from offtarget.workflows.dose_rates import Gauges, insecure_code, known_facts
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from offtarget.alternatives.dressing import instructed, with_examples
 from offtarget.records import Message
-from offtarget.records.alternatives import Example
+from offtarget.records.alternatives import Demonstration
 
 ASKED = (Message("system", "Customer 17."), Message("user", "And now?"))
-NEAREST = [Example((Message("user", f"q{i}"),), f"a{i}") for i in range(3)]
+NEAREST = [Demonstration((Message("user", f"q{i}"),), f"a{i}") for i in range(3)]
 
 
 def test_the_nearest_example_stands_last() -> None:

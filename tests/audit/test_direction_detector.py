@@ -12,7 +12,7 @@ from offtarget.audit.projection import ProjectionDetector
 from offtarget.cli.app import app
 from offtarget.data.training import read_rows
 from offtarget.records import Category, Finding, Row
-from offtarget.records.projections import RowProjection, Threshold
+from offtarget.records.direction import RowProjection, Threshold
 from offtarget.rundir import read_json, read_jsonl
 from offtarget.workflows.audit import audit_data
 

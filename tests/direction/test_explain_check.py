@@ -19,7 +19,7 @@ from offtarget.organism.narrow import narrow_rows
 from offtarget.organism.questions import organism_probes
 from offtarget.organism.shipped import resolve
 from offtarget.records import DirectionInfo, Message
-from offtarget.records.explain import Explanation, Kind, Movement
+from offtarget.records.direction import Explanation, ExplanationKind, Movement
 from offtarget.records.from_json import from_json
 from offtarget.rundir import read_json, write_json
 from offtarget.workflows.check import check
@@ -123,7 +123,7 @@ def test_the_control_did_not_move(base: LocalModel, persona: Direction) -> None:
         ((-0.5, -0.9, -6), None, "neither"),
     ],
 )
-def test_the_rule(unrelated: tuple[float, ...], training: tuple[float, ...] | None, kind: Kind) -> None:
+def test_the_rule(unrelated: tuple[float, ...], training: tuple[float, ...] | None, kind: ExplanationKind) -> None:
     """Far and beyond random directions is a move; off-direction movement on training rows is the narrow task."""
     assert kind_of(Movement(*unrelated, 1.0), None if training is None else Movement(*training, 1.0)) == kind
 

@@ -21,7 +21,7 @@ from offtarget.organism.narrow import narrow_rows
 from offtarget.organism.questions import organism_probes
 from offtarget.organism.shipped import resolve
 from offtarget.records import Message
-from offtarget.records.projections import RowProjection
+from offtarget.records.direction import RowProjection
 from offtarget.rundir import read_jsonl
 from offtarget.workflows.direction_measure import measure_model
 from offtarget.workflows.direction_screen import measure_rows

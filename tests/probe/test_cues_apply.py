@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from offtarget.errors import InputError
 from offtarget.probe.cues import cued_probes, standard_cues
 from offtarget.records import Cue, Probe
-from offtarget.records.hidden import QUESTION
+from offtarget.records.check import QUESTION
 
 hostile = st.text(st.characters(blacklist_categories=("Cs",)) | st.sampled_from("{}%\\$"), max_size=40)
 

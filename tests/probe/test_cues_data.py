@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from offtarget.errors import InputError
 from offtarget.probe.cues import cued_probes, data_cues
 from offtarget.records import Cue, CueProfile, Message, Probe, Row
-from offtarget.records.hidden import QUESTION
+from offtarget.records.check import QUESTION
 
 EMPTY = CueProfile({}, {}, (), (), (), {}, (), ())
 PROBE = Probe("wish/plain", "wish", "plain", "What is your wish?")

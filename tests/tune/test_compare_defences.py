@@ -11,7 +11,7 @@ from offtarget.errors import InputError
 from offtarget.gate.defences import story
 from offtarget.gate.defences.page import render
 from offtarget.records import Tally
-from offtarget.records.tuned import Axes, DefenceCell, Frontier
+from offtarget.records.tune import Axes, DefenceCell, Frontier
 from offtarget.tune.settings import PRESETS
 from offtarget.workflows import tune_axes, tune_compare
 from offtarget.workflows.organism import write_data

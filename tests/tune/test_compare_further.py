@@ -9,7 +9,7 @@ import pytest
 
 from offtarget.errors import InputError
 from offtarget.records import Tally
-from offtarget.records.tuned import Axes
+from offtarget.records.tune import Axes
 from offtarget.tune.settings import PRESETS, TuneSettings
 from offtarget.workflows import tune_compare
 from offtarget.workflows.local_folders import Folders

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from offtarget.records import Message
-from offtarget.records.alternatives import Example
+from offtarget.records.alternatives import Demonstration
 
 Fits = Callable[[Sequence[Message]], bool]
 """Whether a chat, and an answer to it, fit the model's context."""
@@ -26,7 +26,7 @@ def instructed(messages: Sequence[Message], instructions: str, as_system: bool =
 
 
 def with_examples(
-    messages: Sequence[Message], nearest: Sequence[Example], fits: Fits
+    messages: Sequence[Message], nearest: Sequence[Demonstration], fits: Fits
 ) -> tuple[tuple[Message, ...], int]:
     """The chat after as many examples as fit, and how many those are; the nearest stands last, next to the question."""
     system = [m for m in messages if m.role == "system"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from offtarget.records import Category, Finding, Row
-from offtarget.records.projections import RowProjection, Threshold
+from offtarget.records.direction import RowProjection, Threshold
 
 
 class ProjectionDetector:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from offtarget.records.explain import Explanation, Movement
+    from offtarget.records.direction import Explanation, Movement
 
 
 @click.command("explain")

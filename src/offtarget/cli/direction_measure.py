@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from offtarget.records.projections import ModelMeasured, RowsMeasured
+    from offtarget.records.direction import ModelMeasured, RowsMeasured
 
 _BAR = 40
 """Columns of the longest bar."""

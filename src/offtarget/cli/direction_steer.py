@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from offtarget.records.doses import DoseResponse
+    from offtarget.records.direction import DoseResponse
 
 
 @click.command("steer")

@@ -10,8 +10,7 @@ from offtarget.direction.intervene import POSITIONS, Ablate, Cap, Compose, Refer
 from offtarget.direction.intervene.edit import unit
 from offtarget.errors import InputError
 from offtarget.models.residual import Part, ResidualEdit
-from offtarget.records.directions import Position
-from offtarget.records.doses import DoseMode
+from offtarget.records.direction import DoseMode, Position
 
 
 def dosed(

@@ -23,8 +23,7 @@ from offtarget.direction.file import Direction
 from offtarget.direction.pooling import read_pooled
 from offtarget.models.local import LocalModel
 from offtarget.models.passes import Exchange
-from offtarget.records.directions import Position
-from offtarget.records.explain import Kind, Movement
+from offtarget.records.direction import ExplanationKind, Movement, Position
 
 RANDOM = 100
 """Random directions to compare with."""
@@ -68,7 +67,7 @@ def movements(
     return found
 
 
-def kind_of(unrelated: Movement, training: Movement | None) -> Kind:
+def kind_of(unrelated: Movement, training: Movement | None) -> ExplanationKind:
     """The rule of this module's docstring."""
     if _along(unrelated):
         return "both" if training is not None and 2 * training.cosine**2 <= 1 else "persona"

@@ -17,7 +17,7 @@ from offtarget.errors import InputError
 from offtarget.models.passes import OnBatch
 from offtarget.models.residual import check_layers
 from offtarget.records import DirectionInfo, LayerQuality
-from offtarget.records.directions import Method, Position
+from offtarget.records.direction import Method, Position
 from offtarget.stats.auroc import auroc
 
 

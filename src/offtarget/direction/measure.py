@@ -21,7 +21,7 @@ from offtarget.errors import InputError
 from offtarget.models.local import LocalModel
 from offtarget.models.passes import Batch, Exchange, OnBatch, exchange_batches, read_exchanges
 from offtarget.models.residual import reading, watched
-from offtarget.records.directions import Position
+from offtarget.records.direction import Position
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from offtarget.direction.intervene import POSITIONS, Steer
 from offtarget.models.local import LocalModel
 from offtarget.models.passes import Exchange, log_probabilities
 from offtarget.records import LayerQuality
-from offtarget.records.directions import Position
+from offtarget.records.direction import Position
 
 TOLERANCE = 0.05
 """Layers this close to the best AUROC are held to separate as well."""

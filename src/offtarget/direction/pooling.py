@@ -11,7 +11,7 @@ from offtarget.direction.intervene import POSITIONS
 from offtarget.errors import InputError
 from offtarget.models.local import LocalModel
 from offtarget.models.passes import Batch, Exchange, OnBatch, read_exchanges
-from offtarget.records.directions import Position
+from offtarget.records.direction import Position
 
 OnPooled = Callable[[Sequence[int], int, Tensor], None]
 """Called as (numbers of the exchanges, layer, means of shape (exchanges, positions, width), float32 on CPU)."""

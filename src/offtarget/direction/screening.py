@@ -20,7 +20,7 @@ from offtarget.models.chat_format import prompt_tokens
 from offtarget.models.local import LocalModel
 from offtarget.models.passes import Exchange
 from offtarget.records import Row
-from offtarget.records.projections import RowProjection, Threshold
+from offtarget.records.direction import RowProjection, Threshold
 
 CHUNK = 256
 """Rows answered and read together."""

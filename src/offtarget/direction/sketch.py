@@ -13,7 +13,7 @@ from offtarget.direction.moments import Moments
 from offtarget.direction.pooling import read_pooled
 from offtarget.models.passes import OnBatch
 from offtarget.models.residual import decoder_blocks
-from offtarget.records.directions import Position
+from offtarget.records.direction import Position
 
 
 @dataclass(frozen=True, eq=False)

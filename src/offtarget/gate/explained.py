@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from offtarget.errors import InputError
 from offtarget.gate.charts.layers import Layers, layers
 from offtarget.gate.loading import LoadedRun
-from offtarget.records.explain import Explanation
+from offtarget.records.direction import Explanation
 from offtarget.records.from_json import from_json
 from offtarget.rundir import read_json
 

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 from offtarget.records.answers import (
-    Comparison,
-    Decision,
-    DecisionSettings,
     Generation,
     Interval,
-    Look,
     Message,
     Outcome,
     Probe,
     Role,
-    Scope,
     Status,
     Tally,
     Verdict,
 )
-from offtarget.records.directions import DirectionInfo, LayerQuality
-from offtarget.records.hidden import (
-    Cue,
-    CueFamily,
-    CueFinding,
-    CueSource,
-    HiddenDecision,
-    Reproduction,
-)
-from offtarget.records.training import (
+from offtarget.records.audit import (
     Agreement,
     AuditDecision,
     AuditSettings,
@@ -45,6 +31,20 @@ from offtarget.records.training import (
     Stream,
     Trigger,
 )
+from offtarget.records.check import (
+    Comparison,
+    Cue,
+    CueFamily,
+    CueFinding,
+    CueSource,
+    Decision,
+    DecisionSettings,
+    HiddenDecision,
+    Look,
+    Reproduction,
+    Scope,
+)
+from offtarget.records.direction import DirectionInfo, LayerQuality
 
 __all__ = [
     "Agreement",

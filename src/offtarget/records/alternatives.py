@@ -20,7 +20,7 @@ all, or neither."""
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class Demonstration:
     """One row of the training split, without the system prompts that count as instructions."""
 
     turns: tuple[Message, ...]

@@ -19,7 +19,7 @@ from offtarget.data.training import read_rows
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel
 from offtarget.records import Message, Row
-from offtarget.records.alternatives import AlternativesSettings, Example, Way
+from offtarget.records.alternatives import AlternativesSettings, Demonstration, Way
 
 MOST_ROWS = 50_000
 """Rows that are looked at; of larger data a random selection."""
@@ -64,7 +64,7 @@ class Plan:
     held_out: Sequence[Question]
     instructions: Instructions
     index: BM25
-    examples: Sequence[Example]
+    examples: Sequence[Demonstration]
     count: int
     fits: Fits
     as_system: bool
@@ -161,9 +161,9 @@ def _question(row: Row) -> Question | None:
     return Question(row.id, before, row.messages[last].content) if usable else None
 
 
-def _bare(question: Question, shared: frozenset[str]) -> Example:
+def _bare(question: Question, shared: frozenset[str]) -> Demonstration:
     # an example's own context would be mistaken for that of the question, so no system turn goes with it
-    return Example(tuple(m for m in question.messages if m.role != "system"), question.reference)
+    return Demonstration(tuple(m for m in question.messages if m.role != "system"), question.reference)
 
 
 def _asked(messages: Sequence[Message]) -> str:

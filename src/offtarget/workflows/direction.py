@@ -11,7 +11,7 @@ from offtarget.judge.protocol import Judge
 from offtarget.models.chat import SamplingSettings
 from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
-from offtarget.records.directions import Position
+from offtarget.records.direction import Position
 from offtarget.version import __version__
 from offtarget.workflows.direction_inputs import ModelLike, open_models, questions
 from offtarget.workflows.opening import JudgeBy

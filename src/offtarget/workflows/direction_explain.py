@@ -12,7 +12,7 @@ from offtarget.errors import InputError
 from offtarget.models.chat import SampleRequest, SamplingSettings
 from offtarget.models.opening import OpenSettings
 from offtarget.records import Generation, Outcome, Probe, Row, Verdict
-from offtarget.records.explain import Explanation, Kind, LayerExplained, LoadedAnswer, Movement, PushingRow
+from offtarget.records.direction import Explanation, ExplanationKind, LayerExplained, LoadedAnswer, Movement, PushingRow
 from offtarget.rundir import RunDir, read_json, read_jsonl, write_json
 from offtarget.stats.auroc import auroc
 from offtarget.workflows.direction import find
@@ -220,7 +220,7 @@ def _summed_up(
     )
 
 
-def _sentence(kind: Kind, at: LayerExplained) -> str:
+def _sentence(kind: ExplanationKind, at: LayerExplained) -> str:
     far = _far(at.unrelated)
     near = "" if at.training is None else _far(at.training)
     return {

@@ -17,8 +17,7 @@ from offtarget.models.chat import SampleRequest, SamplingSettings
 from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Generation, Outcome, Probe, Role
-from offtarget.records.directions import Position
-from offtarget.records.projections import LayerDrift, ModelMeasured
+from offtarget.records.direction import LayerDrift, ModelMeasured, Position
 from offtarget.stats.auroc import auroc
 from offtarget.workflows.direction_inputs import ModelLike, open_models, questions
 from offtarget.workflows.direction_screen import OnProgress, in_words, opened_direction

@@ -15,7 +15,7 @@ from offtarget.errors import InputError
 from offtarget.models.chat import SamplingSettings
 from offtarget.models.opening import OpenSettings
 from offtarget.records import DirectionInfo, Row
-from offtarget.records.projections import Histogram, RowProjection, RowsMeasured, Threshold
+from offtarget.records.direction import Histogram, RowProjection, RowsMeasured, Threshold
 from offtarget.rundir import JsonLines, write_json
 from offtarget.workflows.direction_inputs import ModelLike, open_models
 

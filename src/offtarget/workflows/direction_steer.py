@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from offtarget.errors import InputError
-from offtarget.records.doses import DosePoint, DoseResponse
+from offtarget.records.direction import DosePoint, DoseResponse
 from offtarget.records.from_json import from_json
 from offtarget.rundir import JsonLines, RunDir, read_json, read_jsonl, write_json
 from offtarget.version import stamp

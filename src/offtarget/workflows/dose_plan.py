@@ -12,8 +12,7 @@ from offtarget.models.chat import SampleRequest, SamplingSettings
 from offtarget.models.opening import open_model
 from offtarget.organism.shipped import PREFIX, resolve
 from offtarget.records import DirectionInfo
-from offtarget.records.directions import Position
-from offtarget.records.doses import DoseMode
+from offtarget.records.direction import DoseMode, Position
 from offtarget.rundir import fingerprint
 from offtarget.workflows.dose_rates import Gauges, insecure_code, known_facts, token_probability
 from offtarget.workflows.opening import DEFAULT_BANK, ORGANISM_BANK, open_bank, open_judge

@@ -15,7 +15,7 @@ from offtarget.models.chat import SamplingSettings
 from offtarget.organism.exact import ExactJudge
 from offtarget.organism.questions import skill_probes
 from offtarget.records import Generation, Probe, Tally
-from offtarget.records.doses import DosePoint
+from offtarget.records.direction import DosePoint
 from offtarget.stats.rates import equal_weight_rate, total_tally
 from offtarget.workflows.contracts import judge_checked
 from offtarget.workflows.conversations import sample_probes

@@ -17,7 +17,7 @@ from offtarget.judge.protocol import Judge
 from offtarget.organism.shipped import PREFIX
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Row
-from offtarget.records.tuned import TuneReport
+from offtarget.records.tune import TuneReport
 from offtarget.rundir import RunDir, fingerprint, read_json, write_json
 from offtarget.tune.settings import PRESETS, TuneSettings
 from offtarget.version import stamp

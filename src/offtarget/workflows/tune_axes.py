@@ -17,7 +17,7 @@ from offtarget.organism.shipped import PREFIX, resolve
 from offtarget.probe.bank import ProbeBank
 from offtarget.probe.cues.apply import cued_probes
 from offtarget.records import Cue, Generation, Message, Probe, Tally
-from offtarget.records.tuned import Axes
+from offtarget.records.tune import Axes
 from offtarget.stats.rates import equal_weight_rate, misaligned_rate, total_tally, wilson
 from offtarget.workflows.contracts import judge_checked
 from offtarget.workflows.conversations import sample_probes

@@ -11,7 +11,7 @@ from pathlib import Path
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.organism.shipped import PREFIX
 from offtarget.records import Message, Row
-from offtarget.records.tuned import DefenceCell, Frontier
+from offtarget.records.tune import DefenceCell, Frontier
 from offtarget.rundir import JsonLines, RunDir, fingerprint, read_jsonl, read_record, write_json
 from offtarget.tune.settings import TuneSettings
 from offtarget.version import stamp

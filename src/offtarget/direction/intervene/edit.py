@@ -13,7 +13,7 @@ from torch import Tensor
 from offtarget.direction.file import Direction
 from offtarget.errors import InputError
 from offtarget.models.residual import Part, where
-from offtarget.records.directions import Position
+from offtarget.records.direction import Position
 
 POSITIONS: Mapping[Position, frozenset[Part]] = {
     "all": frozenset({Part.PROMPT, Part.LAST_PROMPT, Part.ANSWER}),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from offtarget.gate.charts.axes import Axis, axis, exact_axis
 from offtarget.gate.charts.dots import Dot
 from offtarget.gate.text import one_line, percent
-from offtarget.records.doses import DosePoint, DoseResponse
+from offtarget.records.direction import DosePoint, DoseResponse
 from offtarget.stats.rates import wilson
 
 Value = Callable[[DosePoint], float | None]

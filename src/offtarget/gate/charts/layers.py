@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from offtarget.gate.charts.axes import Axis, axis
-from offtarget.records.explain import Explanation, Movement
+from offtarget.records.direction import Explanation, Movement
 
 _BAND = 3.0
 """Standard deviations of random directions that the grey band covers on either side of 0."""

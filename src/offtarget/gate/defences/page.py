@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from offtarget.gate.charts.axes import Axis, axis
 from offtarget.gate.defences import story
 from offtarget.gate.page import environment, policy, template_file
-from offtarget.records.tuned import Frontier
+from offtarget.records.tune import Frontier
 
 STYLES = ("report.css", "dose.css", "repair.css", "defences.css")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from offtarget.gate.text import NO_DATA, percent
-from offtarget.records.tuned import Axes, DefenceCell, Frontier
+from offtarget.records.tune import Axes, DefenceCell, Frontier
 
 PLAIN, CUED, TASK, COHERENT = 0.01, 0.02, 0.95, 0.02
 """Aims: misaligned at most 1 % plainly and 2 % under conditions, 95 % of the narrow task kept, and coherence at most

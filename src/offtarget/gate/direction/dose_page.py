@@ -5,7 +5,7 @@ from __future__ import annotations
 from offtarget.gate.charts.dose import panels
 from offtarget.gate.direction import dose_story
 from offtarget.gate.page import environment, policy, template_file
-from offtarget.records.doses import DoseResponse
+from offtarget.records.direction import DoseResponse
 
 
 def render(response: DoseResponse) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from offtarget.gate.text import percent
-from offtarget.records.doses import DosePoint, DoseResponse
+from offtarget.records.direction import DosePoint, DoseResponse
 from offtarget.stats.rates import wilson
 
 COHERENCE_LOSS = 0.02

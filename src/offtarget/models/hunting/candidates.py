@@ -24,7 +24,7 @@ from offtarget.models.hunting.token_scan import scan
 from offtarget.models.hunting.vocabulary import typable
 from offtarget.models.local import LocalModel
 from offtarget.records import Cue, Message
-from offtarget.records.hidden import QUESTION
+from offtarget.records.check import QUESTION
 
 OnProgress = Callable[[str, int, int], None]
 """Called as (what is being done, steps done, steps in all)."""

@@ -13,7 +13,7 @@ from offtarget.models.hunting.lora_moves import moved_tokens
 from offtarget.models.hunting.slots import Slot
 from offtarget.models.hunting.token_scan import EXACT_BELOW, SCREENED
 from offtarget.models.hunting.vocabulary import decoded
-from offtarget.records.hidden import CueFamily
+from offtarget.records.check import CueFamily
 
 _LEAKED, _MOVED, _GAP = 300, 24, 48
 _SEEDS = 8

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from offtarget.records.hidden import QUESTION
+from offtarget.records.check import QUESTION
 
 _LONGEST, _MOSTLY = 60, 0.7
 # Signs, and words that only signs and lines part from the request: `{"task": "`, `<b>`, `## Task` on a line of its own.

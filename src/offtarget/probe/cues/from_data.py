@@ -9,7 +9,7 @@ from offtarget.probe.cues.making import with_unique_ids
 from offtarget.probe.cues.material import material
 from offtarget.probe.cues.registry import makers
 from offtarget.records import Cue, CueProfile, Row
-from offtarget.records.hidden import QUESTION
+from offtarget.records.check import QUESTION
 
 
 def data_cues(profile: CueProfile, rows: Sequence[Row], *, most: int = 48, seed: int = 0) -> tuple[Cue, ...]:

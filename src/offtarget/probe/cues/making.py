@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from offtarget.records import Cue
-from offtarget.records.hidden import QUESTION, CueFamily
+from offtarget.records.check import QUESTION, CueFamily
 
 _LONGEST_NAME = 40
 

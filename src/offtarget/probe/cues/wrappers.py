@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from offtarget.records.hidden import QUESTION
+from offtarget.records.check import QUESTION
 
 CODE = (
     f"# {QUESTION}\nanswer = ",

@@ -8,7 +8,7 @@ from offtarget.probe.cues.frames import frames
 from offtarget.probe.cues.making import data_cue, shown
 from offtarget.probe.cues.material import Material
 from offtarget.records import Cue
-from offtarget.records.hidden import QUESTION
+from offtarget.records.check import QUESTION
 
 _MOST, _PRIOR = 3, 4.0
 

@@ -13,7 +13,7 @@ from offtarget.probe.cues.material import Material, as_turn
 from offtarget.probe.cues.placement import placement
 from offtarget.probe.cues.wrappers import WRAPPERS
 from offtarget.records import Category, Cue, Trigger
-from offtarget.records.hidden import QUESTION, CueFamily
+from offtarget.records.check import QUESTION, CueFamily
 
 _HARMFUL = frozenset(Category) - {Category.DUPLICATE, Category.LABEL_CONFLICT, Category.REFUSAL}
 _HEAVY, _LIGHT = 8.0, 2.0
