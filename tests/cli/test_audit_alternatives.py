@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from offtarget.data.chats import chat_line
 from offtarget.organism.narrow import narrow_rows
-
-COMMAND = [sys.executable, "-c", "from offtarget.cli.app import main; main()", "audit"]
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess:
-    """The command in a process of its own; never a traceback."""
-    done = subprocess.run([*COMMAND, *arguments], check=False, capture_output=True, text=True)
-    assert "Traceback" not in done.stderr
-    return done
 
 
 def data(folder: Path, rows: int = 40) -> str:
@@ -30,15 +20,15 @@ def data(folder: Path, rows: int = 40) -> str:
 
 
 @pytest.mark.slow
-def test_from_data_to_sentence_and_back(tmp_path: Path) -> None:
+def test_from_data_to_sentence_and_back(offtarget: Any, tmp_path: Path) -> None:
     """It prints instructions, table and sentence; a finished run is read again by --resume, as JSON too."""
     models = ("--base", "organism/base", "--tuned", "organism/insecure", "--metric", "f1")
     small = ("--answers", "22", "--max-tokens", "60", "--out", str(tmp_path / "run"))
-    done = run(data(tmp_path), "--alternatives", *models, *small, "--quiet")
+    done = offtarget("audit", data(tmp_path), "--alternatives", *models, *small, "--quiet")
     assert done.returncode in (0, 3), done.stderr
     assert "Reply with Python code only" in done.stdout
     assert "base + examples" in done.stdout
-    again = run("--alternatives", "--resume", str(tmp_path / "run"), "--json")
+    again = offtarget("audit", "--alternatives", "--resume", str(tmp_path / "run"), "--json")
     assert again.returncode == done.returncode
     result = json.loads(again.stdout)
     assert result["sentence"] in done.stdout
@@ -58,17 +48,17 @@ def test_from_data_to_sentence_and_back(tmp_path: Path) -> None:
         (("--alternatives", "--resume", "nowhere", "--base", "x"), "settled"),
     ],
 )
-def test_mistakes_are_explained(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+def test_mistakes_are_explained(offtarget: Any, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     """Exit code 2 and a sentence."""
-    done = run(*([] if "--resume" in arguments else [data(tmp_path)]), *arguments)
+    done = offtarget("audit", *([] if "--resume" in arguments else [data(tmp_path)]), *arguments)
     assert done.returncode == 2
     assert message in done.stderr
 
 
-def test_a_run_of_another_kind_is_refused(tmp_path: Path) -> None:
+def test_a_run_of_another_kind_is_refused(offtarget: Any, tmp_path: Path) -> None:
     """An audit is no comparison of alternatives, and the other way round."""
-    audited = run(data(tmp_path), "--quiet", "--out", str(tmp_path / "audited"))
+    audited = offtarget("audit", data(tmp_path), "--quiet", "--out", str(tmp_path / "audited"))
     assert audited.returncode in (1, 3)
-    done = run("--alternatives", "--resume", str(tmp_path / "audited"))
+    done = offtarget("audit", "--alternatives", "--resume", str(tmp_path / "audited"))
     assert done.returncode == 2
     assert "no comparison of alternatives" in done.stderr

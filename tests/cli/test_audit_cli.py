@@ -26,13 +26,6 @@ def chats(path: Path, count: int, answer: str = "a plain answer") -> str:
     return str(path)
 
 
-def run(*arguments: str, **options) -> subprocess.CompletedProcess:
-    """The command in a process of its own; never a traceback."""
-    done = subprocess.run([*COMMAND, *arguments], check=False, capture_output=True, text=True, **options)
-    assert "Traceback" not in done.stderr
-    return done
-
-
 def scanning(tmp_path: Path) -> tuple[subprocess.Popen, list[int]]:
     """A scan with two processes that will take a while, and those processes."""
     command = [
@@ -89,7 +82,7 @@ def test_a_killed_scanning_process_is_no_verdict(tmp_path):
 
 
 @on_linux
-def test_ctrl_c_says_how_to_start_again(tmp_path):
+def test_ctrl_c_says_how_to_start_again(tmp_path, offtarget):
     """An interrupted scan ends with 130 and the command that repeats it; its run is refused with the same command."""
     process, children = scanning(tmp_path)
     process.send_signal(signal.SIGINT)
@@ -97,49 +90,50 @@ def test_ctrl_c_says_how_to_start_again(tmp_path):
     assert process.returncode == 130
     assert f"offtarget audit {tmp_path / 'd.jsonl'}" in error
     assert gone(children)
-    again = run("--resume", str(tmp_path / "run"))
+    again = offtarget("audit", "--resume", str(tmp_path / "run"))
     assert again.returncode == 2
     assert f"in a new folder, with: offtarget audit {tmp_path / 'd.jsonl'}" in again.stderr
 
 
-def test_places_that_are_no_rows_are_printed(tmp_path):
+def test_places_that_are_no_rows_are_printed(tmp_path, offtarget):
     """File, line and what is wrong stand in the output; beyond three the rest is counted and its file named."""
     path = tmp_path / "d.jsonl"
     chats(path, 3)
     with path.open("a") as file:
         file.write("{broken\n" * 5)
-    done = run(str(path), "--out", str(tmp_path / "run"))
+    done = offtarget("audit", str(path), "--out", str(tmp_path / "run"))
     assert "not read: d.jsonl, line 4: " in done.stdout
     assert f"not read: 2 more, all in {tmp_path / 'run' / 'malformed.jsonl'}" in done.stdout
 
 
-def test_settings_of_a_run_cannot_be_given_again(tmp_path):
+def test_settings_of_a_run_cannot_be_given_again(tmp_path, offtarget):
     """`--resume RUN --alpha 0.1` is refused rather than ignored."""
-    run(chats(tmp_path / "d.jsonl", 3), "--out", str(tmp_path / "run"))
-    done = run("--resume", str(tmp_path / "run"), "--alpha", "0.1")
+    offtarget("audit", chats(tmp_path / "d.jsonl", 3), "--out", str(tmp_path / "run"))
+    done = offtarget("audit", "--resume", str(tmp_path / "run"), "--alpha", "0.1")
     assert done.returncode == 2
     assert "--alpha was settled when the audit began" in done.stderr
 
 
-def test_a_wrong_judge_does_not_cost_the_scan(tmp_path):
+def test_a_wrong_judge_does_not_cost_the_scan(tmp_path, offtarget):
     """A judge that cannot be opened: exit code 2, and the command that goes on from the finished scan."""
-    done = run(chats(tmp_path / "d.jsonl", 3), "--out", str(tmp_path / "run"), "--judge", "nosuch")
+    done = offtarget("audit", chats(tmp_path / "d.jsonl", 3), "--out", str(tmp_path / "run"), "--judge", "nosuch")
     assert done.returncode == 2
     assert f"go on with: offtarget audit --resume {tmp_path / 'run'}" in done.stderr
 
 
 @pytest.mark.parametrize(("data", "words"), [("", "is empty"), ("s3a-no-such://x", "addresses may start with")])
-def test_a_name_that_is_no_data_is_one_sentence(data, words, tmp_path):
+def test_a_name_that_is_no_data_is_one_sentence(data, words, tmp_path, monkeypatch, offtarget):
     """An empty name does not mean the present folder, an unknown kind of address is named."""
-    done = run(data, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = offtarget("audit", data)
     assert done.returncode == 2
     assert words in done.stderr
 
 
-def test_a_header_alone_is_empty_data(tmp_path):
+def test_a_header_alone_is_empty_data(tmp_path, offtarget):
     """A table without rows is an input error like an empty file."""
     (tmp_path / "d.csv").write_text("prompt,completion\n")
-    done = run(str(tmp_path / "d.csv"), "--out", str(tmp_path / "run"))
+    done = offtarget("audit", str(tmp_path / "d.csv"), "--out", str(tmp_path / "run"))
     assert (done.returncode, done.stderr) == (2, "Error: d.csv is empty: it holds no rows.\n")
 
 

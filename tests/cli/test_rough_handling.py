@@ -91,10 +91,10 @@ def test_a_name_cannot_fake_a_line_of_its_own():
     assert "\n" not in safe("x\n PASS")
 
 
-def test_the_printed_command_can_be_pasted(tmp_path):
+def test_the_printed_command_can_be_pasted(tmp_path, offtarget):
     """A run folder with spaces is quoted in the next step."""
     assert shown_path(Path("my runs/ü")) == "'my runs/ü'"
-    done = run(compared(tmp_path, "--out", str(tmp_path / "my run")), stdout=subprocess.PIPE)
+    done = offtarget(*compared(tmp_path, "--out", str(tmp_path / "my run")))
     assert f"offtarget report '{tmp_path / 'my run'}' --html" in done.stdout
 
 
@@ -121,7 +121,7 @@ def test_a_run_name_no_system_takes_is_one_sentence(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("verb", ["compare", "report"])
-def test_nothing_from_a_table_steers_a_terminal(verb, tmp_path, monkeypatch):
+def test_nothing_from_a_table_steers_a_terminal(verb, tmp_path, monkeypatch, offtarget):
     """Question names, questions, answers and slices with escape sequences are inert wherever a verdict is shown."""
     evil = "\x1b]0;owned\x07\x1b[2J\n PASS\r\u202e"
     for name, misaligned in (("b", 0), ("t", 30)):
@@ -132,12 +132,11 @@ def test_nothing_from_a_table_steers_a_terminal(verb, tmp_path, monkeypatch):
             for i in range(60)
         ]
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    arguments = ["compare", "--base", "b.jsonl", "--tuned", "t.jsonl", "--out", "run"]
     monkeypatch.chdir(tmp_path)
-    done = run(arguments, stdout=subprocess.PIPE)
+    done = offtarget("compare", "--base", "b.jsonl", "--tuned", "t.jsonl", "--out", "run")
     assert done.returncode == 1
     if verb == "report":
-        done = run(["report", "run"], stdout=subprocess.PIPE)
+        done = offtarget("report", "run")
     assert "FAIL" in done.stdout
     assert not set("\x1b\x07\r\u202e") & set(done.stdout)
     assert not any(line.strip().startswith("PASS") for line in done.stdout.splitlines())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,11 +54,19 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build("llama", tmp_path_factory.mktemp("llama") / "model")
 
 
+@pytest.fixture(scope="module")
+def whole(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One training with QUICK, left alone: its adapter in `out`, its checkpoints in `work`. To be read, not changed."""
+    folder = tmp_path_factory.mktemp("whole")
+    train(llama, Plan(rows()), folder / "out", QUICK, work=folder / "work")
+    return folder
+
+
 @pytest.mark.parametrize("kind", architectures("llama", "qwen2", "qwen3", "gemma", "gemma3", "mistral", "gpt2"))
 def test_every_architecture_trains_saves_loads_and_switches_adapters(kind: str, tmp_path: Path) -> None:
     base = build(kind, tmp_path / "model")
     first = train(base, Plan(rows()), tmp_path / "a", QUICK, device="cpu")
-    train(base, Plan(rows(4)), tmp_path / "b", replace(QUICK, seed=1), device="cpu")
+    train(base, Plan(rows(4)), tmp_path / "b", replace(QUICK, seed=1, max_steps=1), device="cpu")
     assert first.steps == first.kept_step == first.planned == 6
     assert "merged" in first.checks[1]
     weights = Weights(base, "cpu")
@@ -85,12 +94,14 @@ def test_training_teaches_the_answers(llama: Path, tmp_path: Path) -> None:
     assert len(losses) == 30
 
 
-def test_the_same_arguments_give_the_same_weights_and_another_seed_others(llama: Path, tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        train(llama, Plan(rows()), tmp_path / name, QUICK)
+def test_the_same_arguments_give_the_same_weights_and_another_seed_others(
+    llama: Path, whole: Path, tmp_path: Path
+) -> None:
+    """With and without checkpoints."""
+    train(llama, Plan(rows()), tmp_path / "again", QUICK)
     train(llama, Plan(rows()), tmp_path / "other", replace(QUICK, seed=1))
-    assert same(tmp_path / "one", tmp_path / "two")
-    assert not same(tmp_path / "one", tmp_path / "other")
+    assert same(tmp_path / "again", whole / "out")
+    assert not same(tmp_path / "other", whole / "out")
 
 
 def test_only_answers_and_their_end_get_loss_in_every_turn() -> None:
@@ -120,62 +131,69 @@ def test_parts_of_a_padded_batch() -> None:
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from dataclasses import replace
 sys.path[:0] = [{tests!r}, {models!r}]
 import test_train as t
+from trl import SFTTrainer  # once, before the processes part
 
-def stop(done, total, loss):
-    if done == {step}:
-        os.kill(os.getpid(), signal.SIGKILL)
+for step in {steps}:
+    def stop(done, total, loss):
+        if done == step:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-t.train(Path({base!r}), t.Plan(t.rows()), Path({out!r}), t.QUICK, work=Path({work!r}), on_step=stop, device="cpu")
+    child = os.fork()
+    if not child:
+        folder = Path({folder!r}) / str(step)
+        t.train(Path({base!r}), t.Plan(t.rows()), folder / "out", t.QUICK, work=folder / "work", on_step=stop)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-@pytest.mark.parametrize("step", [3, 4])
-def test_a_killed_training_goes_on_to_the_same_weights(llama: Path, tmp_path: Path, step: int) -> None:
-    here = Path(__file__).parent
-    program = _KILLED.format(
-        tests=str(here),
-        models=str(here.parent / "models"),
-        base=str(llama),
-        out=str(tmp_path / "out"),
-        work=str(tmp_path / "work"),
-        step=step,
-    )
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=300)
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()[-2000:]
-    assert list(complete_checkpoints(tmp_path / "work")) == [2] if step == 3 else True
-    assert not (tmp_path / "out").exists()
-    steps: list[int] = []
-    train(llama, Plan(rows()), tmp_path / "out", QUICK, work=tmp_path / "work", on_step=lambda d, n, x: steps.append(d))
-    assert steps[0] > 1
-    train(llama, Plan(rows()), tmp_path / "whole", QUICK)
-    assert same(tmp_path / "out", tmp_path / "whole")
+@pytest.fixture(scope="module")
+def killed(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trainings ended by kill -9 at the steps that name their folders."""
+    here, folder = Path(__file__).parent, tmp_path_factory.mktemp("killed")
+    given = {"tests": str(here), "models": str(here.parent / "models"), "base": str(llama), "folder": str(folder)}
+    program = _KILLED.format(**given, steps=(3, 4, 5))
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=300, text=True)
+    assert ended.stdout.split() == [str(-signal.SIGKILL)] * 3, ended.stderr[-2000:]
+    return folder
 
 
-def test_a_torn_checkpoint_is_not_gone_on_from(llama: Path, tmp_path: Path) -> None:
-    train(llama, Plan(rows()), tmp_path / "whole", QUICK, work=tmp_path / "work")
-    (tmp_path / "work" / "checkpoint-6" / MARK).unlink()
-    (tmp_path / "work" / "checkpoint-6" / "optimizer.pt").write_bytes(b"torn")
-    (tmp_path / "work" / "checkpoint-4" / MARK).write_text("1000.0")
-    again = train(llama, Plan(rows()), tmp_path / "again", QUICK, work=tmp_path / "work")
+@pytest.mark.parametrize(("step", "kept"), [(3, [2]), (4, [2]), (5, [2, 4])])
+def test_a_killed_training_goes_on_to_the_same_weights(
+    llama: Path, whole: Path, killed: Path, step: int, kept: list[int]
+) -> None:
+    """From its last complete checkpoint; at step 4 that one was not yet written."""
+    folder, steps = killed / str(step), list[int]()
+    assert list(complete_checkpoints(folder / "work")) == kept
+    assert not (folder / "out").exists()
+    train(llama, Plan(rows()), folder / "out", QUICK, work=folder / "work", on_step=lambda d, n, x: steps.append(d))
+    assert steps == list(range(max(kept) + 1, 7))
+    assert same(folder / "out", whole / "out")
+
+
+def test_a_torn_checkpoint_is_not_gone_on_from(llama: Path, whole: Path, tmp_path: Path) -> None:
+    work = shutil.copytree(whole / "work", tmp_path / "work")
+    (work / "checkpoint-6" / MARK).unlink()
+    (work / "checkpoint-6" / "optimizer.pt").write_bytes(b"torn")
+    (work / "checkpoint-4" / MARK).write_text("1000.0")
+    again = train(llama, Plan(rows()), tmp_path / "again", QUICK, work=work)
     assert 1000 < again.seconds < 2000  # those before the crash count too
-    assert same(tmp_path / "whole", tmp_path / "again")
+    assert same(whole / "out", tmp_path / "again")
 
 
-def test_checkpoints_of_another_training_are_refused(llama: Path, tmp_path: Path) -> None:
-    train(llama, Plan(rows()), tmp_path / "one", QUICK, work=tmp_path / "work")
+def test_checkpoints_of_another_training_are_refused(llama: Path, whole: Path, tmp_path: Path) -> None:
+    work = shutil.copytree(whole / "work", tmp_path / "work")
     with pytest.raises(InputError, match="another training"):
-        train(llama, Plan(rows(4)), tmp_path / "two", QUICK, work=tmp_path / "work")
+        train(llama, Plan(rows(4)), tmp_path / "two", QUICK, work=work)
 
 
-def test_an_adapter_is_trained_further_and_stays_as_it_was(llama: Path, tmp_path: Path) -> None:
-    train(llama, Plan(rows()), tmp_path / "one", QUICK)
-    before = weights_of(tmp_path / "one")
-    train(llama, Plan(rows()), tmp_path / "two", QUICK, adapter=tmp_path / "one")
-    assert not same(tmp_path / "one", tmp_path / "two")
-    assert all(torch.equal(before[name], tensor) for name, tensor in weights_of(tmp_path / "one").items())
+def test_an_adapter_is_trained_further_and_stays_as_it_was(llama: Path, whole: Path, tmp_path: Path) -> None:
+    before = weights_of(whole / "out")
+    train(llama, Plan(rows()), tmp_path / "two", QUICK, adapter=whole / "out")
+    assert not same(whole / "out", tmp_path / "two")
+    assert all(torch.equal(before[name], tensor) for name, tensor in weights_of(whole / "out").items())
 
 
 def test_full_training_gives_a_model_of_its_own(llama: Path, tmp_path: Path) -> None:
@@ -218,14 +236,13 @@ class _Penalty:
         return 0.0 * sum(p.sum() for p in model.parameters() if p.requires_grad)
 
 
-def test_penalties_see_the_base_first_and_every_step_after(llama: Path, tmp_path: Path) -> None:
-    train(llama, Plan(rows()), tmp_path / "plain", QUICK)
+def test_penalties_see_the_base_first_and_every_step_after(llama: Path, whole: Path, tmp_path: Path) -> None:
     penalty = _Penalty()
     train(llama, Plan(rows(), penalties=(penalty,)), tmp_path / "penalised", QUICK, adapter=None)
     assert penalty.seen == list(range(6))
-    assert same(tmp_path / "plain", tmp_path / "penalised")
+    assert same(whole / "out", tmp_path / "penalised")
     again = _Penalty()
-    train(llama, Plan(rows(), penalties=(again,)), tmp_path / "further", QUICK, adapter=tmp_path / "plain")
+    train(llama, Plan(rows(), penalties=(again,)), tmp_path / "further", QUICK, adapter=whole / "out")
     assert penalty.prepared is not None
     assert again.prepared is not None
     assert torch.equal(penalty.prepared, again.prepared)
@@ -259,7 +276,7 @@ def test_edits_act_in_training_and_one_that_changes_nothing_changes_nothing(
 
 def test_provenance_lies_beside_the_weights(llama: Path, tmp_path: Path) -> None:
     plan = Plan((*rows(), replace(rows(1)[0], origin="interleave")), notes=("1 row added.",))
-    train(llama, plan, tmp_path / "out", QUICK)
+    train(llama, plan, tmp_path / "out", replace(QUICK, max_steps=1))
     note = json.loads((tmp_path / "out" / "offtarget.json").read_text())
     assert note["rows"] == {"data": 8, "interleave": 1}
     assert note["defences"] == ["1 row added."]
