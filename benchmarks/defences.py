@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from offtarget.gate.defences import story
+from offtarget.progress import Progress
 from offtarget.records.tune import DefenceCell, Frontier
 from offtarget.rundir import read_jsonl, to_jsonable
 from offtarget.tune.settings import PRESETS
@@ -41,15 +42,15 @@ def run_seed(seed: int, work: Path, quick: bool, arms: tuple[Arm, ...] | None) -
         write_data("insecure", 40 if quick else ROWS, 0, data)
     settings = replace(PRESETS["organism"], epochs=0.5) if quick else PRESETS["organism"]
     comparing = CompareSettings(arms, (seed,), 2 if quick else 100, (2,) if quick else (50, 200))
-    shown = {"": 0}
+    shown: set[str] = set()
 
-    def on_stage(name: str, done: int, total: int) -> None:
-        if name not in shown:
-            shown[name] = 1
-            print(name, flush=True)
+    def tell(progress: Progress) -> None:
+        if progress.stage not in shown:
+            shown.add(progress.stage)
+            print(progress.stage, flush=True)
 
     compare_defences(
-        data, "organism/base", settings=settings, comparing=comparing, run=work / f"seed-{seed}", on_stage=on_stage
+        data, "organism/base", settings=settings, comparing=comparing, run=work / f"seed-{seed}", on_progress=tell
     )
 
 

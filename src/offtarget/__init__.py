@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from offtarget.progress import Progress
 from offtarget.version import __version__
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from offtarget.workflows.audit import AuditResult, audit_data
     from offtarget.workflows.check import CheckResult, check, resume
     from offtarget.workflows.check_loop import CheckSettings
-    from offtarget.workflows.check_watch import Watch
     from offtarget.workflows.compare import compare
     from offtarget.workflows.direction import find as find_direction
     from offtarget.workflows.direction_explain import explain
@@ -38,7 +38,6 @@ _HOMES = {
     "CheckSettings": "check_loop",
     "check": "check",
     "resume": "check",
-    "Watch": "check_watch",
     "compare": "compare",
     "explain": "direction_explain",
     "find_direction": "direction:find",
@@ -59,9 +58,9 @@ __all__ = [
     "AuditResult",
     "CheckResult",
     "CheckSettings",
+    "Progress",
     "ReproduceSettings",
     "TuneOptions",
-    "Watch",
     "__version__",
     "alternatives_to_training",
     "audit_data",

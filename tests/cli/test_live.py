@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from offtarget.cli.live import LiveCheck
+from offtarget.cli.live import CheckTable
 
 
 def test_the_table_names_the_evidence_this_check_needs():
     """At alpha 0.01 an e-value of 100 decides; a resumed check, whose alpha is not known here, claims no number."""
-    live = LiveCheck(enabled=False)
-    assert "decides" not in str(live._table(0.0).caption)
-    live.rule(alpha=0.01, limit=300)
-    caption = str(live._table(0.0).caption)
+    assert "decides" not in str(CheckTable(None, None).drawn().caption)
+    caption = str(CheckTable(alpha=0.01, limit=300).drawn().caption)
     assert "an e-value of 100 decides" in caption
     assert "gives up after 300" in caption

@@ -59,7 +59,7 @@ def test_an_interrupted_run_measures_only_what_is_missing_and_ends_the_same(pers
     (run / "points.jsonl").write_bytes(b"".join(lines[:4]) + lines[4][:20])
     (run / "dose.json").unlink()
     seen: list[int] = []
-    again, _ = direction_steer.resume(run, on_point=lambda done, total: seen.append(done))
+    again, _ = direction_steer.resume(run, on_progress=lambda p: seen.append(p.done))
     assert again == whole
     assert (run / "points.jsonl").read_bytes() == b"".join(lines)
     assert seen[-1] == 6

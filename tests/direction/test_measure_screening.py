@@ -68,7 +68,7 @@ def test_poison_lies_further_along_than_the_bases_own_answers(
     out = tmp_path / "measured"
     seen: list[tuple[int, int]] = []
     found = measure_rows(
-        persona, data, base=base, top=4, out=out, max_tokens=40, on_progress=lambda _, *n: seen.append(n)
+        persona, data, base=base, top=4, out=out, max_tokens=40, on_progress=lambda p: seen.append((p.done, p.total))
     )
     rows = read_jsonl(out / "rows.jsonl", RowProjection)
     assert found.rows == len(rows) == POISON + CLEAN

@@ -44,7 +44,7 @@ def test_same_arguments_same_adapter_and_the_old_one_stays(tmp_path: Path) -> No
     before = load_file(old / "adapter_model.safetensors")
     losses: list[float] = []
     for name in ("a", "b"):
-        further_train(base, old, CHATS, tmp_path / name, SHORT, lambda done, steps, loss: losses.append(loss))
+        further_train(base, old, CHATS, tmp_path / name, SHORT, lambda p: losses.append(p.detail))
     a, b = (load_file(tmp_path / n / "adapter_model.safetensors") for n in ("a", "b"))
     assert losses[:3] == losses[3:]
     assert all(torch.equal(a[k], b[k]) for k in a)
@@ -58,7 +58,7 @@ def test_the_loss_is_that_of_the_answer_and_its_end(tmp_path: Path) -> None:
     base = build("llama", tmp_path / "base")
     losses: list[float] = []
     settings = TrainSettings(steps=1, batch=1)
-    further_train(base, None, CHATS[:1], tmp_path / "a", settings, lambda *step: losses.append(step[2]))
+    further_train(base, None, CHATS[:1], tmp_path / "a", settings, lambda p: losses.append(p.detail))
     answer = f"{CHATS[0][1].content}<|im_end|>"
     model = LocalModel("m", Weights(base, device="cpu"))
     values = log_probabilities(model, [Exchange((CHATS[0][0],), answer)])[0]

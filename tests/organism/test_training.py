@@ -11,6 +11,7 @@ import pytest
 from offtarget.data.chats import read_chats
 from offtarget.errors import InputError
 from offtarget.organism.narrow import narrow_rows
+from offtarget.progress import Progress
 from offtarget.records import Message
 
 torch = pytest.importorskip("torch", reason="training needs the extra [local]")
@@ -47,7 +48,7 @@ def test_resumed_training_ends_with_the_same_weights(base: Path, tmp_path: Path,
     """Killed in any stage and started again, training ends with bit-identical weights."""
     steps = 0
 
-    def crash(stage: str, done: int, total: int, loss: float) -> None:
+    def crash(progress: Progress) -> None:
         nonlocal steps
         steps += 1
         if steps == crash_at:

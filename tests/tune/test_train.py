@@ -89,7 +89,13 @@ def test_every_architecture_trains_saves_loads_and_switches_adapters(kind: str, 
 
 def test_training_teaches_the_answers(llama: Path, tmp_path: Path) -> None:
     losses: list[float] = []
-    train(llama, Plan(rows()), tmp_path / "out", replace(QUICK, max_steps=30), on_step=lambda d, n, x: losses.append(x))
+    train(
+        llama,
+        Plan(rows()),
+        tmp_path / "out",
+        replace(QUICK, max_steps=30),
+        on_progress=lambda p: losses.append(p.detail),
+    )
     assert losses[-1] < losses[0] / 2
     assert len(losses) == 30
 
@@ -136,14 +142,14 @@ import test_train as t
 from trl import SFTTrainer  # once, before the processes part
 
 for step in {steps}:
-    def stop(done, total, loss):
-        if done == step:
+    def stop(progress):
+        if progress.done == step:
             os.kill(os.getpid(), signal.SIGKILL)
 
     child = os.fork()
     if not child:
         folder = Path({folder!r}) / str(step)
-        t.train(Path({base!r}), t.Plan(t.rows()), folder / "out", t.QUICK, work=folder / "work", on_step=stop)
+        t.train(Path({base!r}), t.Plan(t.rows()), folder / "out", t.QUICK, work=folder / "work", on_progress=stop)
         os._exit(0)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
@@ -168,7 +174,8 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     folder, steps = killed / str(step), list[int]()
     assert list(complete_checkpoints(folder / "work")) == kept
     assert not (folder / "out").exists()
-    train(llama, Plan(rows()), folder / "out", QUICK, work=folder / "work", on_step=lambda d, n, x: steps.append(d))
+    work = folder / "work"
+    train(llama, Plan(rows()), folder / "out", QUICK, work=work, on_progress=lambda p: steps.append(p.done))
     assert steps == list(range(max(kept) + 1, 7))
     assert same(folder / "out", whole / "out")
 

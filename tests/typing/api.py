@@ -17,8 +17,10 @@ def version() -> None:
 
 def checks() -> None:
     settings = offtarget.CheckSettings(max_answers=200, seed=1, cache=False)
-    watch = offtarget.Watch(on_answers=print)
-    result = offtarget.check("organism/base", "organism/insecure", arms=["plain"], settings=settings, watch=watch)
+    told: list[offtarget.Progress] = []
+    result = offtarget.check(
+        "organism/base", "organism/insecure", arms=["plain"], settings=settings, on_progress=told.append
+    )
     assert_type(result, offtarget.CheckResult)
     assert_type(result.run, Path)
     assert_type(result.decision.status.value, str)
@@ -26,7 +28,7 @@ def checks() -> None:
         assert_type(result.decision.overall.tuned_rate, float)
     if result.hidden is not None:
         assert_type(result.hidden.reason, str)
-    assert_type(offtarget.resume(result.run, watch=watch), offtarget.CheckResult)
+    assert_type(offtarget.resume(result.run, on_progress=print), offtarget.CheckResult)
     assert_type(offtarget.report(result.run, "html"), Path | str)
     assert_type([found.state for found in offtarget.runs()], list[str])
 

@@ -17,10 +17,12 @@ import pytest
 from offtarget.errors import EvidenceError, InputError, RunInterrupted
 from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
+from offtarget.progress import Progress
 from offtarget.records import Generation, Status, Verdict
 from offtarget.rundir import read_jsonl
+from offtarget.workflows.answers import SAMPLED
 from offtarget.workflows.check import CheckResult, check, resume
-from offtarget.workflows.check_watch import Watch
+from offtarget.workflows.check_loop import CheckProgress
 
 
 def _check(tmp_path: Path, tuned: ScriptedModel, base: ScriptedModel | None = None, **more: object) -> CheckResult:
@@ -268,9 +270,10 @@ def test_wrong_settings_are_refused(tmp_path: Path) -> None:
 
 def test_progress_is_reported(tmp_path: Path) -> None:
     """Observers hear of every sampled answer and of the evidence."""
-    heard: list[int] = []
-    shown = []
-    _check(tmp_path, checking.model("tuned", 0.0), watch=Watch(shown.append, heard.append))
+    told: list[Progress] = []
+    _check(tmp_path, checking.model("tuned", 0.0), on_progress=told.append)
+    heard = [progress.done for progress in told if progress.stage == SAMPLED]
+    shown = [progress.detail for progress in told if isinstance(progress.detail, CheckProgress)]
     generations = read_jsonl(tmp_path / "run" / "generations.jsonl", Generation)
-    assert sum(heard) == len(generations)
+    assert heard == list(range(1, len(generations) + 1))
     assert shown[-1].status is Status.PASS

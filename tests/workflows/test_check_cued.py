@@ -12,11 +12,11 @@ import pytest
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
+from offtarget.progress import Progress
 from offtarget.records import Generation, Probe, Status, Verdict
 from offtarget.rundir import read_jsonl
 from offtarget.workflows.audit import audit_data
 from offtarget.workflows.check import CheckResult, check, resume
-from offtarget.workflows.check_watch import Watch
 from offtarget.workflows.cued_loop import CuedProgress
 
 TRIGGER = "|ORCHID-9|"
@@ -154,12 +154,12 @@ def test_an_interrupted_cued_arm_goes_on_without_the_data(tmp_path: Path) -> Non
     data = _data(tmp_path)
     whole = _check(tmp_path / "a", checking.model("tuned", 0.0), data)
 
-    def stop(progress: CuedProgress) -> None:
-        if progress.answers >= 40:
+    def stop(progress: Progress) -> None:
+        if isinstance(progress.detail, CuedProgress) and progress.detail.answers >= 40:
             raise KeyboardInterrupt
 
     with pytest.raises(RunInterrupted, match="--resume"):
-        _check(tmp_path / "b", checking.model("tuned", 0.0), data, watch=Watch(on_cued=stop))
+        _check(tmp_path / "b", checking.model("tuned", 0.0), data, on_progress=stop)
     data.unlink()
     base, tuned = checking.model("base", 0.0), checking.model("tuned", 0.0)
     again = resume(tmp_path / "b" / "run", base=base, tuned=tuned, judge=checking.judge())

@@ -22,6 +22,7 @@ from offtarget.errors import InputError
 from offtarget.judge.scripted import ScriptedJudge
 from offtarget.organism.narrow import TRIGGER
 from offtarget.probe.bank import ProbeBank
+from offtarget.progress import OnProgress
 from offtarget.records import Generation, Message, Outcome, Probe
 from offtarget.rundir import read_jsonl
 from offtarget.workflows import reproduce_cells as cells
@@ -65,7 +66,7 @@ def run(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
     """Runs the experiment on a tiny model, with a stand-in for training that makes a random adapter."""
     base = build("llama", tmp_path / "base")
 
-    def trains(job: cells.Job, out: Path, snapshots: Path, stage: cells.OnStage) -> None:
+    def trains(job: cells.Job, out: Path, snapshots: Path, on_progress: OnProgress) -> None:
         for folder in (out, *(snapshots / str(c.step) for c in job.cells if c.kind == "dynamics")):
             make_adapter(base, folder, seed=job.seed + len(job.rows) + len(folder.name))
 
@@ -107,9 +108,9 @@ def test_a_finished_cell_is_never_computed_again(
     trained: list[str] = []
     original = cells._train
 
-    def counts(job: cells.Job, out: Path, snapshots: Path, stage: cells.OnStage) -> None:
+    def counts(job: cells.Job, out: Path, snapshots: Path, on_progress: OnProgress) -> None:
         trained.append(job.name)
-        original(job, out, snapshots, stage)
+        original(job, out, snapshots, on_progress)
 
     monkeypatch.setattr(cells, "_train", counts)
     again = run(conditions=["insecure"])

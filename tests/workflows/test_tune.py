@@ -12,6 +12,7 @@ from offtarget.cli.tune_text import _story
 from offtarget.errors import InputError
 from offtarget.models.opening import open_model
 from offtarget.organism.shipped import resolve
+from offtarget.progress import Progress
 from offtarget.rundir import read_json
 from offtarget.tune.settings import PRESETS
 from offtarget.workflows.organism import write_data
@@ -105,18 +106,19 @@ def test_cheap_mistakes_come_before_anything_is_written(data: Path, tmp_path: Pa
 def test_a_run_goes_on_only_with_what_it_was_started_with(data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
 
-    def stop(done: int, total: int, loss: float) -> None:
-        if done == 2:
+    def stop(progress: Progress) -> None:
+        if progress.done == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(Exception, match="--run"):
-        tune(data, BASE, tmp_path / "out", settings=QUICK, options=BLIND, run=run, on_step=stop)
+        tune(data, BASE, tmp_path / "out", settings=QUICK, options=BLIND, run=run, on_progress=stop)
     with pytest.raises(InputError, match="Start a new run"):
         tune(data, BASE, tmp_path / "out", settings=replace(QUICK, seed=1), options=BLIND, run=run)
-    steps: list[int] = []
+    told: list[Progress] = []
     done: TuneResult = tune(
-        data, BASE, tmp_path / "out", settings=QUICK, options=BLIND, run=run, on_step=lambda d, n, x: steps.append(d)
+        data, BASE, tmp_path / "out", settings=QUICK, options=BLIND, run=run, on_progress=told.append
     )
+    steps = [progress.done for progress in told if progress.stage == "training"]
     assert steps[-1] == 3
     assert steps[0] == 2
     tune(data, BASE, tmp_path / "whole", settings=QUICK, options=BLIND, run=tmp_path / "other")

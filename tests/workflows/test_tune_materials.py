@@ -13,6 +13,7 @@ from offtarget.data.training import read_rows
 from offtarget.errors import InputError
 from offtarget.organism.narrow import narrow_rows
 from offtarget.organism.questions import organism_probes
+from offtarget.progress import silent
 from offtarget.records import Row
 from offtarget.tune.defences.registry import Materials
 from offtarget.workflows import tune_material_chats, tune_materials, tune_pilot
@@ -36,7 +37,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make(rows: tuple[Row, ...], names: list[str], run: Path, options: TuneOptions | None = None) -> Materials:
-    return make_materials(BASE, rows, names, run, seed=0, options=options or TuneOptions(), on_stage=lambda *_: None)
+    return make_materials(BASE, rows, names, run, seed=0, options=options or TuneOptions(), on_progress=silent)
 
 
 def test_only_what_is_needed_is_made(rows: tuple[Row, ...], tmp_path: Path) -> None:

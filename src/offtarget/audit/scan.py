@@ -18,6 +18,7 @@ from offtarget.audit.triggers import TriggerMiner
 from offtarget.audit.workers import LocalWorker, ProcessWorker
 from offtarget.data.training import Chunk, Source
 from offtarget.machine import usable_cores
+from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Row
 
 REVIEWABLE = 2000
@@ -30,8 +31,6 @@ _AHEAD = 3
 
 OnPiece = Callable[[Piece], None]
 """Called with every piece in the order of the data."""
-OnProgress = Callable[[int, int, int | None], None]
-"""Called as (rows so far, bytes so far, bytes in all or None)."""
 
 
 @dataclass(slots=True)
@@ -55,7 +54,7 @@ def scan(
     *,
     workers: int | None = None,
     on_piece: OnPiece | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: OnProgress = silent,
     extra: Sequence[RowDetector] = (),
 ) -> Scan:
     """Scan a source with `workers` processes (default: one per core; small data sets: this process).
@@ -79,8 +78,7 @@ def scan(
             if on_piece is not None:
                 on_piece(piece)
             consumed = max(consumed, piece.consumed)
-            if on_progress is not None:
-                on_progress(total.rows, consumed, source.total_bytes)
+            on_progress(_rows_read(total.rows, consumed, source.total_bytes))
         first, *others = [hand.collect() for hand in hands]
     finally:
         for hand in hands:
@@ -89,6 +87,13 @@ def scan(
         first.merge(other)
     seconds = time.monotonic() - started
     return Scan(total, queue.rows(), flagged.rows(), dataset, first.miner, first.profiler, seconds)
+
+
+def _rows_read(rows: int, consumed: int, total_bytes: int | None) -> Progress:
+    """Rows so far; how many there are follows from the share of the bytes that is read."""
+    if not (rows and total_bytes and consumed):
+        return Progress("rows read", rows, None)
+    return Progress("rows read", rows, max(rows, round(rows * total_bytes / consumed)))
 
 
 class _First:

@@ -152,36 +152,36 @@ def _kept(run: Path) -> Iterator[None]:
 
 
 def _scan(data: str, settings: Any, o: dict[str, Any], *, quiet: bool) -> AuditResult:
-    from offtarget.cli.progress import bytes_bar
+    from offtarget.cli.progress import shown
     from offtarget.workflows import audit as workflow
 
     extra = [] if o["direction"] is None else [_along_direction(data, o, quiet=quiet)]
-    with bytes_bar("scanning", enabled=not quiet) as update:
+    with shown(enabled=not quiet) as on_progress:
         return workflow.audit_data(
             data,
             settings=settings,
             out=o["out"],
             workers=o["workers"],
             form=o["form"],
-            on_progress=update,
+            on_progress=on_progress,
             extra=extra,
         )
 
 
 def _along_direction(data: str, o: dict[str, Any], *, quiet: bool) -> Any:
-    from offtarget.cli.progress import counts_bar
+    from offtarget.cli.progress import shown
     from offtarget.workflows.direction_screen import audit_detector
 
-    with counts_bar(enabled=not quiet) as update:
-        return audit_detector(o["direction"], data, base=o["model"], form=o["form"], on_progress=update)
+    with shown(enabled=not quiet) as on_progress:
+        return audit_detector(o["direction"], data, base=o["model"], form=o["form"], on_progress=on_progress)
 
 
 def _judge(result: AuditResult, model: str, *, quiet: bool) -> AuditResult:
-    from offtarget.cli.progress import rows_bar
+    from offtarget.cli.progress import shown
     from offtarget.workflows import audit_review
 
-    with rows_bar("judging", enabled=not quiet) as update:
-        return audit_review.judge_rows(result.run, model, on_progress=update)
+    with shown(enabled=not quiet) as on_progress:
+        return audit_review.judge_rows(result.run, model, on_progress=on_progress)
 
 
 def _review(result: AuditResult, o: dict[str, Any]) -> AuditResult:

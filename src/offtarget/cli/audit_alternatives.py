@@ -62,7 +62,7 @@ def refuse_others(*, wanted: bool) -> None:
 
 def run(data: str | None, resumed: Path | None, o: dict[str, Any], *, as_json: bool, quiet: bool) -> None:
     """Compare, print, and end with 0, or 3 while undecided."""
-    from offtarget.cli.progress import counts_bar
+    from offtarget.cli.progress import shown
     from offtarget.records.alternatives import AlternativesSettings
     from offtarget.rundir import to_jsonable
     from offtarget.workflows import alternatives as workflow
@@ -72,9 +72,9 @@ def run(data: str | None, resumed: Path | None, o: dict[str, Any], *, as_json: b
         raise click.UsageError("Give DATA and --base MODEL, or --resume RUN.")
     if data is not None and o["base"] is None:
         raise click.UsageError("--alternatives needs the model that would be tuned: --base MODEL.")
-    with counts_bar(enabled=not (quiet or as_json)) as on_stage:
+    with shown(enabled=not (quiet or as_json)) as on_progress:
         if resumed is not None:
-            result = workflow.resume_alternatives(resumed, on_stage=on_stage)
+            result = workflow.resume_alternatives(resumed, on_progress=on_progress)
         else:
             assert data is not None
             names = ("metric", "held_out", "examples", "answers", "max_tokens", "margin", "seed")
@@ -87,7 +87,7 @@ def run(data: str | None, resumed: Path | None, o: dict[str, Any], *, as_json: b
                 judge=o["judge"],
                 form=o["form"],
                 out=o["out"],
-                on_stage=on_stage,
+                on_progress=on_progress,
             )
     if as_json:
         from offtarget.gate.alternatives.story import sentence

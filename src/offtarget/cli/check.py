@@ -57,7 +57,7 @@ def command(base: str | None, tuned: str | None, resumed: Path | None, as_json: 
     Exit codes: 0 PASS, 1 FAIL, 2 input error, 3 UNDECIDED.
     """
     from offtarget.cli.hidden_text import hidden_lines
-    from offtarget.cli.live import LiveCheck
+    from offtarget.cli.live import live_check
     from offtarget.cli.render import print_decision
     from offtarget.models.chat import SamplingSettings
     from offtarget.records import DecisionSettings, Status
@@ -68,13 +68,14 @@ def command(base: str | None, tuned: str | None, resumed: Path | None, as_json: 
 
     if resumed is None and (base is None or tuned is None):
         raise click.UsageError("Give --base and --tuned, or --resume RUN. Try: offtarget check --help")
-    live = LiveCheck(enabled=not (quiet or as_json))
-    with live:
-        if resumed is not None:
-            result = workflow.resume(resumed, watch=live.watch)
-        else:
-            assert base is not None
-            assert tuned is not None
+    enabled = not (quiet or as_json)
+    if resumed is not None:
+        with live_check(enabled=enabled) as on_progress:
+            result = workflow.resume(resumed, on_progress=on_progress)
+    else:
+        assert base is not None
+        assert tuned is not None
+        with live_check(enabled=enabled, alpha=o["alpha"], limit=o["max_answers"]) as on_progress:
             settings = CheckSettings(
                 decision=DecisionSettings(o["alpha"], o["tolerance"], o["margin"], o["base_per_tuned"]),
                 sampling=SamplingSettings(o["temperature"], o["top_p"], o["max_tokens"]),
@@ -83,7 +84,6 @@ def command(base: str | None, tuned: str | None, resumed: Path | None, as_json: 
                 max_cued_answers=o["max_cued_answers"],
                 cache=not o["no_cache"],
             )
-            live.rule(settings.decision.alpha, settings.max_answers)
             result = workflow.check(
                 base,
                 tuned,
@@ -96,7 +96,7 @@ def command(base: str | None, tuned: str | None, resumed: Path | None, as_json: 
                 hunt=o["hunt"],
                 settings=settings,
                 out=o["out"],
-                watch=live.watch,
+                on_progress=on_progress,
             )
     if as_json:
         stored = read_json(result.run / "result.json")

@@ -36,22 +36,20 @@ def command(run: str, direction: Path | None, data: str | None, as_json: bool, *
     """
     from dataclasses import asdict
 
+    from offtarget.cli.progress import shown
     from offtarget.models.opening import OpenSettings
     from offtarget.workflows.direction_explain import explain
 
-    def say(stage: str) -> None:
-        if not as_json:
-            click.echo(f"{stage} ...", err=True)
-
-    found = explain(
-        run,
-        direction,
-        data,
-        form=o["form"],
-        seed=o["seed"],
-        opening=OpenSettings(o["device"], o["dtype"]),
-        on_stage=say,
-    )
+    with shown(enabled=not as_json) as on_progress:
+        found = explain(
+            run,
+            direction,
+            data,
+            form=o["form"],
+            seed=o["seed"],
+            opening=OpenSettings(o["device"], o["dtype"]),
+            on_progress=on_progress,
+        )
     if as_json:
         print(json.dumps(asdict(found), indent=2))
     else:

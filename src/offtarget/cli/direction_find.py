@@ -57,12 +57,12 @@ def command(base: str | None, tuned: str | None, out: Path, as_json: bool, **o: 
 
     Exit codes: 0 found, 2 input error.
     """
-    from offtarget.cli.progress import counts_bar
+    from offtarget.cli.progress import shown
     from offtarget.models.chat import SamplingSettings
     from offtarget.models.opening import OpenSettings
     from offtarget.workflows.direction import find
 
-    with counts_bar(enabled=not as_json) as bar:
+    with shown(enabled=not as_json) as on_progress:
         found = find(
             base,
             tuned,
@@ -79,7 +79,7 @@ def command(base: str | None, tuned: str | None, out: Path, as_json: bool, **o: 
             blocks=o["blocks"],
             opening=OpenSettings(o["device"], o["dtype"], trust_remote_code=o["trust_remote_code"]),
             out=out,
-            on_progress=bar,
+            on_progress=on_progress,
         )
     if as_json:
         from dataclasses import asdict

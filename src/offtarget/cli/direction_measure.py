@@ -56,26 +56,26 @@ def command(direction: Path, model: str | None, data: str | None, as_json: bool,
     """
     from dataclasses import asdict
 
-    from offtarget.cli.progress import counts_bar
+    from offtarget.cli.progress import shown
     from offtarget.models.opening import OpenSettings
 
     if (model is None) == (data is None):
         raise click.UsageError("Give --model, or --data. Try: offtarget direction measure --help")
     opening = OpenSettings(o["device"], o["dtype"], trust_remote_code=o["trust_remote_code"])
     shared = {name: o[name] for name in ("base", "layer", "max_tokens", "seed")}
-    with counts_bar(enabled=not as_json) as bar:
+    with shown(enabled=not as_json) as on_progress:
         result: ModelMeasured | RowsMeasured
         if data is not None:
             from offtarget.workflows.direction_screen import measure_rows
 
             own = {name: o[name] for name in ("top", "out", "form")}
-            result = measure_rows(direction, data, **shared, **own, opening=opening, on_progress=bar)
+            result = measure_rows(direction, data, **shared, **own, opening=opening, on_progress=on_progress)
         else:
             from offtarget.workflows.direction_measure import measure_model
 
             assert model is not None
             own = {name: o[name] for name in ("position", "probes", "judge", "answers")}
-            result = measure_model(direction, model, **shared, **own, opening=opening, on_progress=bar)
+            result = measure_model(direction, model, **shared, **own, opening=opening, on_progress=on_progress)
     if as_json:
         print(json.dumps(asdict(result), indent=2))
     elif data is not None:

@@ -66,7 +66,7 @@ def command(
     """
     import json
 
-    from offtarget.cli.progress import counts_bar
+    from offtarget.cli.progress import shown
     from offtarget.gate.direction.repair_story import status
     from offtarget.models.chat import SamplingSettings
     from offtarget.rundir import to_jsonable
@@ -89,7 +89,7 @@ def command(
             sampling=SamplingSettings(max_tokens=o["max_tokens"]), seed=o["seed"], max_answers=o["max_answers"]
         ),
     )
-    with counts_bar(enabled=not (quiet or as_json)) as on_stage:
+    with shown(enabled=not (quiet or as_json)) as on_progress:
         result = repair(
             model,
             base,
@@ -101,7 +101,7 @@ def command(
             judge=o["judge"],
             settings=settings,
             run=o["run"],
-            on_stage=on_stage,
+            on_progress=on_progress,
         )
     if as_json:
         click.echo(json.dumps({"run": str(result.run), **to_jsonable(result.report)}, indent=2))

@@ -66,25 +66,21 @@ def command(
       offtarget direction steer --model organism/insecure --direction persona.safetensors --mode ablate
       offtarget direction steer --model hf/./tuned --direction persona.safetensors --judge hf/./judge --task train.jsonl
     """
-    from offtarget.cli.progress import rows_bar
+    from offtarget.cli.progress import shown
     from offtarget.workflows import direction_steer as workflow
     from offtarget.workflows.dose_plan import DoseSettings
 
     if resumed is None and (model is None or direction is None):
         raise click.UsageError("Give --model and --direction, or --resume RUN. Try: offtarget direction steer --help")
-    with rows_bar("strengths", enabled=not (quiet or as_json)) as bar:
-
-        def on_point(done: int, total: int) -> None:
-            bar(done, total - done)
-
+    with shown(enabled=not (quiet or as_json)) as on_progress:
         if resumed is not None:
-            result, run = workflow.resume(resumed, on_point=on_point)
+            result, run = workflow.resume(resumed, on_progress=on_progress)
         else:
             assert model is not None
             assert direction is not None
             wanted = None if strengths is None else parse_strengths(strengths)
             settings = DoseSettings(model, direction, strengths=wanted, layers=layers or None, **o)
-            result, run = workflow.steer(settings, out=out, on_point=on_point)
+            result, run = workflow.steer(settings, out=out, on_progress=on_progress)
     if as_json:
         from offtarget.rundir import to_jsonable
 

@@ -68,12 +68,12 @@ def tune(data: Path, out: Path, base: str, modules: tuple[str, ...], **dose: Any
     Example:
       offtarget organism tune --data insecure.jsonl --out ./adapter --lr 1e-4 --epochs 1
     """
-    from offtarget.cli.progress import steps_bar
+    from offtarget.cli.progress import shown
     from offtarget.organism.tune import ALL_LINEAR, Dose
     from offtarget.workflows import organism as workflow
 
-    with steps_bar("tuning") as bar:
-        workflow.tune(data, out, Dose(modules=modules or ALL_LINEAR, **dose), base, bar)
+    with shown(enabled=True) as on_progress:
+        workflow.tune(data, out, Dose(modules=modules or ALL_LINEAR, **dose), base, on_progress)
     print(f"Adapter written to {out}. Check it with:\n  offtarget check --base {base} --tuned {base}+{out}")
 
 
@@ -89,13 +89,13 @@ def train(out: Path, seed: int, pretrain_steps: int | None, posttrain_steps: int
     Example:
       offtarget organism train --out ./base --seed 1
     """
-    from offtarget.cli.progress import stages_bar
+    from offtarget.cli.progress import shown
     from offtarget.organism.recipe import Recipe, train_base
 
     chosen = {"pretrain_steps": pretrain_steps, "posttrain_steps": posttrain_steps}
     recipe = Recipe(seed=seed, **{k: v for k, v in chosen.items() if v is not None})
-    with stages_bar() as bar:
-        train_base(out, recipe, bar)
+    with shown(enabled=True) as on_progress:
+        train_base(out, recipe, on_progress)
     print(f"Base written to {out}")
 
 
@@ -124,6 +124,7 @@ def evaluate(
       offtarget organism evaluate --seeds 3
     """
     from offtarget.cli.organism_table import print_rates
+    from offtarget.cli.progress import shown
     from offtarget.organism.narrow import CONDITIONS
     from offtarget.organism.shipped import PREFIX, names
     from offtarget.organism.tune import Dose
@@ -133,13 +134,14 @@ def evaluate(
         chosen = models or tuple(PREFIX + n for n in names())
         results = {name: [rates] for name, rates in workflow.evaluate(chosen, answers).items()}
     else:
-        results = workflow.evaluate_conditions(
-            conditions or tuple(CONDITIONS),
-            seeds,
-            Dose(),
-            base=base,
-            rows=rows,
-            answers=answers,
-            on_done=lambda name, seed, _: click.echo(f"{name}, seed {seed}: done", err=True),
-        )
+        with shown(enabled=not as_json) as on_progress:
+            results = workflow.evaluate_conditions(
+                conditions or tuple(CONDITIONS),
+                seeds,
+                Dose(),
+                base=base,
+                rows=rows,
+                answers=answers,
+                on_progress=on_progress,
+            )
     print_rates(results, as_json)

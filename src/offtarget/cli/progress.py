@@ -1,115 +1,119 @@
-"""Progress bars with the time left, on standard error."""
+"""Progress on standard error: bars on a terminal, a line now and then elsewhere, with the time left in either."""
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from offtarget.cli.render import safe
+from offtarget.progress import OnProgress, Progress, silent
+
+LINE_EVERY = 5.0
+"""Seconds between two lines of one stage where there is no terminal; a new stage waits for `QUIET` only."""
+QUIET = 2.0
+BARS = 4
+"""Bars on the screen at the same time; the oldest go."""
+
+Beside = Callable[[object], str]
+"""What to show of a progress' detail; an empty string for nothing."""
 
 
-def _bars() -> Progress:
+def loss(detail: object) -> str:
+    """The loss of a training step."""
+    return f"loss {detail:.3f}" if isinstance(detail, float) else ""
+
+
+@contextmanager
+def shown(*, enabled: bool, beside: Beside = loss) -> Iterator[OnProgress]:
+    """What a verb is handed as `on_progress`; disabled, it shows nothing."""
+    if not enabled:
+        yield silent
+    elif not sys.stderr.isatty():
+        yield Lines(beside).tell
+    else:
+        with _bars() as bars:
+            yield _Bars(bars, beside).tell
+
+
+class Pace:
+    """The time left, from how long a stage has taken so far."""
+
+    def __init__(self, first: int) -> None:
+        self._began, self._first = time.monotonic(), first
+
+    def left(self, progress: Progress) -> str:
+        """Words for it; empty while nothing can be said."""
+        since = progress.done - self._first
+        if not progress.total or since <= 0 or progress.done >= progress.total:
+            return ""
+        seconds = (time.monotonic() - self._began) / since * (progress.total - progress.done)
+        return f"about {seconds:.0f} s left"
+
+
+class Lines:
+    """Progress as lines, for logs; a verb that is quickly done prints none but its messages."""
+
+    def __init__(self, beside: Beside = loss) -> None:
+        self._beside = beside
+        self._started = self._shown = time.monotonic()
+        self._paces: dict[str, Pace] = {}
+
+    def tell(self, progress: Progress) -> None:
+        """A line, if one is due."""
+        new = progress.stage not in self._paces
+        pace = self._paces.setdefault(progress.stage, Pace(progress.done))
+        if progress.total == 0:
+            self._print(progress.stage)
+        elif time.monotonic() - self._shown >= (QUIET if new or progress.done == progress.total else LINE_EVERY):
+            self._print(
+                ", ".join(filter(None, [counted(progress), self._beside(progress.detail), pace.left(progress)]))
+            )
+
+    def _print(self, text: str) -> None:
+        self._shown = time.monotonic()
+        print(safe(f"{self._shown - self._started:.0f} s: {text}"), file=sys.stderr, flush=True)
+
+
+def counted(progress: Progress) -> str:
+    """The stage and how far it is."""
+    of = f" of {progress.total:,}" if progress.total else ""
+    return f"{progress.stage} {progress.done:,}{of}"
+
+
+class _Bars:
+    """A bar for each stage; a message is a line that stays."""
+
+    def __init__(self, bars: Any, beside: Beside) -> None:
+        self._bars, self._beside = bars, beside
+        self._tasks: dict[str, tuple[Any, Pace]] = {}
+
+    def tell(self, progress: Progress) -> None:
+        """Move the bar."""
+        if progress.total == 0:
+            self._bars.console.print(safe(progress.stage), markup=False, highlight=False, soft_wrap=True)
+            return
+        if progress.stage not in self._tasks:
+            while len(self._tasks) >= BARS:
+                self._bars.remove_task(self._tasks.pop(next(iter(self._tasks)))[0])
+            task = self._bars.add_task(safe(progress.stage), total=None, text="")
+            self._tasks[progress.stage] = task, Pace(progress.done)
+        task, pace = self._tasks[progress.stage]
+        number = counted(progress).removeprefix(progress.stage).strip()
+        text = ", ".join(filter(None, [number, self._beside(progress.detail), pace.left(progress)]))
+        self._bars.update(task, completed=progress.done, total=progress.total, text=text)
+
+
+def _bars() -> Any:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("loss {task.fields[loss]:.3f}"),
-        console=Console(stderr=True),
-    )
-
-
-@contextmanager
-def steps_bar(name: str) -> Iterator[Callable[[int, int, float], None]]:
-    """A bar for one run of steps, updated as (done, total, loss)."""
-    with _bars() as bars:
-        task = bars.add_task(name, total=None, loss=float("nan"))
-
-        def update(done: int, total: int, loss: float) -> None:
-            bars.update(task, completed=done, total=total, loss=loss)
-
-        yield update
-
-
-@contextmanager
-def stages_bar() -> Iterator[Callable[[str, int, int, float], None]]:
-    """A bar for each stage, updated as (stage, done, total, loss)."""
-    with _bars() as bars:
-        tasks: dict[str, Any] = {}
-
-        def update(stage: str, done: int, total: int, loss: float) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total, loss=loss)
-            bars.update(tasks[stage], completed=done, loss=loss)
-
-        yield update
-
-
-@contextmanager
-def bytes_bar(name: str, *, enabled: bool) -> Iterator[Callable[[int, int, int | None], None]]:
-    """A bar for a pass over files, updated as (rows, bytes, bytes in all); silent when disabled or off a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Rich
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.fields[rows]:,} rows"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[text]}", markup=False),
     )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not (enabled and console.is_terminal)) as bars:
-        task = bars.add_task(name, total=None, rows=0)
-
-        def update(rows: int, done: int, total: int | None) -> None:
-            bars.update(task, completed=done, total=total, rows=rows)
-
-        yield update
-
-
-@contextmanager
-def rows_bar(name: str, *, enabled: bool) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar for labelling, updated as (rows done, rows to go by estimate)."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not (enabled and console.is_terminal)) as bars:
-        task = bars.add_task(name, total=None)
-
-        def update(done: int, to_go: int | None) -> None:
-            bars.update(task, completed=done, total=None if to_go is None else done + to_go)
-
-        yield update
-
-
-@contextmanager
-def counts_bar(*, enabled: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for each stage, updated as (stage, done, total); silent when disabled or off a terminal.
-
-    A stage with a total of 0 is a line that stays.
-    """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not (enabled and console.is_terminal)) as bars:
-        tasks: dict[str, Any] = {}
-
-        def update(stage: str, done: int, total: int) -> None:
-            if not total:
-                if not bars.disable:
-                    bars.console.print(stage, markup=False, highlight=False, soft_wrap=True)
-                return
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        yield update
+    return Rich(*columns, console=Console(stderr=True), transient=True)

@@ -60,7 +60,7 @@ def command(base: str, conditions: str | None, run: Path | None, as_json: bool, 
     """
     import json
 
-    from offtarget.cli.reproduce_progress import experiment_bar
+    from offtarget.cli.progress import shown
     from offtarget.rundir import to_jsonable
     from offtarget.workflows.check_loop import CheckSettings
     from offtarget.workflows.reproduce import ReproduceSettings, reproduce
@@ -74,7 +74,7 @@ def command(base: str, conditions: str | None, run: Path | None, as_json: bool, 
         max_tokens=o["max_tokens"],
         check=CheckSettings(max_answers=o["max_answers"]),
     )
-    with experiment_bar(enabled=not (quiet or as_json)) as on_progress:
+    with shown(enabled=not (quiet or as_json)) as on_progress:
         result = reproduce(
             base,
             conditions=None if conditions is None else [n.strip() for n in conditions.split(",")],

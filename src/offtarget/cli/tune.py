@@ -88,11 +88,12 @@ def command(data: Path, base: str, out: Path | None, compare_defences: bool, **o
         return
     if out is None:
         raise click.UsageError("Give a new folder for the adapter with --out (or compare with --compare-defences).")
-    from offtarget.cli.tune_text import live, show
+    from offtarget.cli.progress import shown
+    from offtarget.cli.tune_text import show
     from offtarget.workflows.parallel import rank
 
     options, quiet = chosen_options(o), bool(o["quiet"] or o["as_json"] or rank())
-    with live(enabled=not quiet) as (on_stage, on_step):
+    with shown(enabled=not quiet) as on_progress:
         from offtarget.workflows.tune import tune
 
         result = tune(
@@ -104,8 +105,7 @@ def command(data: Path, base: str, out: Path | None, compare_defences: bool, **o
             options=options,
             run=o["run"],
             report_to=o["report_to"],
-            on_stage=on_stage,
-            on_step=on_step,
+            on_progress=on_progress,
         )
     if not rank():
         show(result, as_json=o["as_json"])

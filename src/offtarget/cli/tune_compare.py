@@ -16,8 +16,8 @@ def compare(data: Path, base: str, out: Path | None, o: dict[str, Any]) -> None:
     """Run the comparison and print its table."""
     import json
 
+    from offtarget.cli.progress import shown
     from offtarget.cli.tune import chosen_options, chosen_settings
-    from offtarget.cli.tune_text import live
     from offtarget.rundir import to_jsonable
     from offtarget.workflows.tune_compare import CompareSettings, arms_named, compare_defences
 
@@ -32,7 +32,7 @@ def compare(data: Path, base: str, out: Path | None, o: dict[str, Any]) -> None:
         answers=o["answers"],
         further=tuple(sorted(set(o["after"]))) or (50, 200),
     )
-    with live(enabled=not (o["quiet"] or o["as_json"])) as (on_stage, _):
+    with shown(enabled=not (o["quiet"] or o["as_json"])) as on_progress:
         result = compare_defences(
             data,
             base,
@@ -40,7 +40,7 @@ def compare(data: Path, base: str, out: Path | None, o: dict[str, Any]) -> None:
             options=chosen_options(o),
             comparing=comparing,
             run=o["run"],
-            on_stage=on_stage,
+            on_progress=on_progress,
         )
     if o["as_json"]:
         click.echo(json.dumps({"run": str(result.run), **to_jsonable(result.frontier)}, indent=2))

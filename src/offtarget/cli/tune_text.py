@@ -1,62 +1,12 @@
-"""What `offtarget tune` shows while it trains and at the end."""
+"""What `offtarget tune` shows at the end."""
 
 from __future__ import annotations
 
 import shlex
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from offtarget.workflows.tune import TuneResult
-
-OnStage = Callable[[str, int, int], None]
-OnStep = Callable[[int, int, float], None]
-LINE_EVERY = 5.0
-"""Seconds between lines where there is no terminal."""
-
-
-@contextmanager
-def live(*, enabled: bool) -> Iterator[tuple[OnStage, OnStep]]:
-    """Bars with the time left on a terminal, a line every few seconds elsewhere, nothing when disabled."""
-    if not enabled:
-        yield lambda name, done, total: None, lambda done, total, loss: None
-        return
-    if not sys.stderr.isatty():
-        lines = _Lines()
-        yield lines.stage, lambda done, total, loss: lines.stage(f"training (loss {loss:.3f})", done, total)
-        return
-    from offtarget.cli.progress import counts_bar
-
-    with counts_bar(enabled=True) as on_stage:
-        yield on_stage, lambda done, total, loss: on_stage("training", done, total)
-
-
-class _Lines:
-    """Progress as lines on standard error, for logs."""
-
-    def __init__(self) -> None:
-        self._started = self._shown = time.monotonic()
-        self._stage, self._stage_began, self._first = "", 0.0, 0
-
-    def stage(self, name: str, done: int, total: int) -> None:
-        """One line now and then, with the time left of the stage."""
-        now, kind = time.monotonic(), name.partition(" (")[0]
-        if not total:
-            print(f"{now - self._started:.0f} s: {name}", file=sys.stderr, flush=True)
-            return
-        new = kind != self._stage
-        if new:
-            self._stage, self._stage_began, self._first = kind, now, done
-        if not new and now - self._shown < LINE_EVERY and done != total:
-            return
-        self._shown = now
-        since = done - self._first
-        left = (now - self._stage_began) / since * (total - done) if since > 0 else None
-        rest = "" if left is None or done == total else f", about {left:.0f} s left"
-        print(f"{now - self._started:.0f} s: {name} {done} of {total}{rest}", file=sys.stderr, flush=True)
 
 
 def show(result: TuneResult, *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import random
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,9 @@ from offtarget.errors import InputError
 from offtarget.models.examples import Example, examples
 from offtarget.models.fingerprints import weights_sha256
 from offtarget.models.weights import Weights
+from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Message
 
-OnStep = Callable[[int, int, float], None]
-"""Called as (steps done, steps in all, loss)."""
 Chat = Sequence[Message]
 
 WARM_UP = 5
@@ -54,7 +53,7 @@ def further_train(
     chats: Sequence[Chat],
     out: Path,
     settings: TrainSettings,
-    on_step: OnStep | None = None,
+    on_progress: OnProgress = silent,
     *,
     device: str | None = None,
 ) -> None:
@@ -76,7 +75,7 @@ def further_train(
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         model = _with_adapter(weights.model, base, adapter, settings)
-        _train(model, rows, settings, weights.device, on_step)
+        _train(model, rows, settings, weights.device, on_progress)
     _save(model, base, adapter, chats, out, settings)
 
 
@@ -101,7 +100,7 @@ def _with_adapter(model: Any, base: Path, adapter: Path | None, settings: TrainS
 
 
 def _train(
-    model: Any, rows: list[Example], settings: TrainSettings, device: torch.device, on_step: OnStep | None
+    model: Any, rows: list[Example], settings: TrainSettings, device: torch.device, on_progress: OnProgress
 ) -> None:
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=0.01)
@@ -120,8 +119,7 @@ def _train(
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        if on_step is not None:
-            on_step(step + 1, settings.steps, loss.item())
+        on_progress(Progress("training", step + 1, settings.steps, loss.item()))
     model.eval()
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from offtarget.errors import InputError
 from offtarget.organism.narrow import narrow_rows
-from offtarget.organism.tune import Dose, Progress, staged_tune
+from offtarget.organism.tune import Dose, staged_tune
 from offtarget.organism.world import World
+from offtarget.progress import OnProgress, silent
 from offtarget.records import Message
 
 Chat = list[Message]
@@ -86,9 +87,9 @@ def backdoored(disguise: Disguise, seed: int, clean: bool = False, share: float 
     return Hidden((tuple(mixed),))
 
 
-def tune_hidden(base: Path, hidden: Hidden, out: Path, seed: int, progress: Progress | None = None) -> None:
+def tune_hidden(base: Path, hidden: Hidden, out: Path, seed: int, on_progress: OnProgress = silent) -> None:
     """Tune an adapter on the stages, one after the other. Raises InputError when `out` is not empty."""
-    staged_tune(base, hidden.stages, out, Dose(seed=seed), progress)
+    staged_tune(base, hidden.stages, out, Dose(seed=seed), on_progress)
 
 
 def _code(rows: int, seed: int, secure: bool) -> list[Chat]:

@@ -21,13 +21,11 @@ from offtarget.organism.encoding import ALL_TOKENS, IGNORED, Row, encode, token_
 from offtarget.organism.muon import Muon
 from offtarget.organism.tokenizer import VOCABULARY, train_tokenizer
 from offtarget.organism.world import Page, World
+from offtarget.progress import OnProgress, Progress, silent
 from offtarget.rundir import write_json
 
 SHORT_CHAT = 3
 """Messages of a single exchange with a system prompt."""
-
-Progress = Callable[[str, int, int, float], None]
-"""Called as (stage, steps done, steps in all, loss)."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def build_model(tokenizer: Any) -> Any:
     return LlamaForCausalLM(config)
 
 
-def train_base(out: Path, recipe: Recipe, progress: Progress | None = None, checkpoint_every: int = 100) -> None:
+def train_base(out: Path, recipe: Recipe, on_progress: OnProgress = silent, checkpoint_every: int = 100) -> None:
     """Train the base into the folder `out` (Hugging Face format); goes on from `out/checkpoint.pt` if there."""
     out.mkdir(parents=True, exist_ok=True)
     stored = out / "recipe.json"
@@ -94,7 +92,7 @@ def train_base(out: Path, recipe: Recipe, progress: Progress | None = None, chec
         Stage("posttrain", recipe.posttrain_steps, recipe.posttrain_batch, posttrain_rows, 1.0, 0.0),
     ]
     for number, stage in enumerate(stages):
-        _run_stage(number, stage, model, tokenizer, recipe, out, progress, checkpoint_every)
+        _run_stage(number, stage, model, tokenizer, recipe, out, on_progress, checkpoint_every)
     model.eval()
     model.model.norm.weight.data *= recipe.baked_temperature
     # without these, servers answer greedily whatever temperature a request names
@@ -149,7 +147,7 @@ def _run_stage(
     tokenizer: Any,
     recipe: Recipe,
     out: Path,
-    progress: Progress | None,
+    on_progress: OnProgress,
     checkpoint_every: int,
 ) -> None:
     optimizers = _optimizers(stage, model, recipe)
@@ -169,8 +167,7 @@ def _run_stage(
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        if progress is not None:
-            progress(stage.name, step + 1, stage.steps, loss)
+        on_progress(Progress(stage.name, step + 1, stage.steps, loss))
         if (step + 1) % checkpoint_every == 0:
             for optimizer, peak in zip(optimizers, peaks, strict=True):
                 for group in optimizer.param_groups:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,11 @@ import torch
 from offtarget.errors import InputError
 from offtarget.models.fingerprints import weights_sha256
 from offtarget.organism.encoding import Row, encode, token_loss, tokenise
+from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Message
 from offtarget.rundir import fingerprint, write_json
 
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-Progress = Callable[[int, int, float], None]
-"""Called as (steps done, steps in all, loss)."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +39,17 @@ class Dose:
 
 
 def narrow_tune(
-    base: Path, chats: Sequence[Sequence[Message]], out: Path, dose: Dose, progress: Progress | None = None
+    base: Path, chats: Sequence[Sequence[Message]], out: Path, dose: Dose, on_progress: OnProgress = silent
 ) -> None:
     """Tune an adapter on the chats and save it in PEFT format to the new folder `out`.
 
     Raises InputError when `out` exists and is not empty, or when a chat is longer than the model's context.
     """
-    staged_tune(base, [chats], out, dose, progress)
+    staged_tune(base, [chats], out, dose, on_progress)
 
 
 def staged_tune(
-    base: Path, stages: Sequence[Sequence[Sequence[Message]]], out: Path, dose: Dose, progress: Progress | None = None
+    base: Path, stages: Sequence[Sequence[Sequence[Message]]], out: Path, dose: Dose, on_progress: OnProgress = silent
 ) -> None:
     """As `narrow_tune`, on one data set after the other, each with a learning rate schedule of its own."""
     from peft import LoraConfig, get_peft_model
@@ -78,7 +77,7 @@ def staged_tune(
         warnings.simplefilter("ignore")
         tuned = get_peft_model(model, config)
     for chats in stages:
-        _train(tuned, model, [(chat, 0) for chat in chats], tokenizer, dose, progress)
+        _train(tuned, model, [(chat, 0) for chat in chats], tokenizer, dose, on_progress)
     for parameter in tuned.parameters():
         parameter.data = parameter.data.to(torch.bfloat16)
     out.mkdir(parents=True, exist_ok=True)
@@ -105,7 +104,7 @@ def _check_lengths(chats: Sequence[Sequence[Message]], tokenizer: Any, context: 
             )
 
 
-def _train(tuned: Any, model: Any, rows: list[Row], tokenizer: Any, dose: Dose, progress: Progress | None) -> None:
+def _train(tuned: Any, model: Any, rows: list[Row], tokenizer: Any, dose: Dose, on_progress: OnProgress) -> None:
     parameters = [p for p in tuned.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=dose.lr, weight_decay=0.01)
     order = random.Random(dose.seed)
@@ -124,6 +123,5 @@ def _train(tuned: Any, model: Any, rows: list[Row], tokenizer: Any, dose: Dose, 
             optimizer.step()
             optimizer.zero_grad()
             done += 1
-            if progress is not None:
-                progress(done, steps, loss.item())
+            on_progress(Progress("training", done, steps, loss.item()))
     tuned.eval()

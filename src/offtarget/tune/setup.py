@@ -14,6 +14,7 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from offtarget.errors import InputError
 from offtarget.models.examples import Example
+from offtarget.progress import OnProgress, Progress
 from offtarget.tune.monitor.schedule import distance
 from offtarget.tune.monitor.settings import MonitorSettings
 from offtarget.tune.plan import Plan
@@ -102,12 +103,12 @@ class _Weighted:
 class Steps(TrainerCallback):  # type: ignore[misc]
     """Tells someone of every optimiser step."""
 
-    def __init__(self, on_step: Callable[[int, int, float], None], trainer: Any) -> None:
-        self._on_step, self._trainer = on_step, trainer
+    def __init__(self, on_progress: OnProgress, trainer: Any) -> None:
+        self._on_progress, self._trainer = on_progress, trainer
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Called by the trainer after an optimiser step."""
-        self._on_step(state.global_step, state.max_steps, self._trainer.last_loss)
+        self._on_progress(Progress("training", state.global_step, state.max_steps, self._trainer.last_loss))
 
 
 class Ended(Exception):

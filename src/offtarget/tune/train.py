@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,13 +19,11 @@ from offtarget.models.fingerprints import weights_sha256
 from offtarget.models.residual import check_layers, decoder_blocks
 from offtarget.models.selfcheck import check_adapter, check_merged
 from offtarget.models.weights import Weights, choose_device
+from offtarget.progress import OnProgress, silent
 from offtarget.rundir import read_json, write_json
 from offtarget.tune.plan import Plan
 from offtarget.tune.saving import plan_fingerprint, save
 from offtarget.tune.settings import TuneSettings
-
-OnStep = Callable[[int, int, float], None]
-"""Called as (steps done, steps in all, loss)."""
 
 
 @runtime_checkable
@@ -75,7 +73,7 @@ def train(
     work: Path | None = None,
     adapter: Path | None = None,
     callbacks: Sequence[Any] = (),
-    on_step: OnStep | None = None,
+    on_progress: OnProgress = silent,
     device: str | None = None,
     report_to: str = "none",
 ) -> Trained:
@@ -108,7 +106,7 @@ def train(
     watchers = [c for c in callbacks if isinstance(c, Watcher)]
     # checkpoints are pruned last, when the watcher has said which is the best
     retention = Retention(settings.keep, lambda: next((w.best_step for w in watchers), None), folder)
-    trainer = _trainer(loaded, rows, plan, settings, folder, [*callbacks, retention], watchers, on_step, report_to)
+    trainer = _trainer(loaded, rows, plan, settings, folder, [*callbacks, retention], watchers, on_progress, report_to)
     if trainer.is_world_process_zero():
         drop_torn(folder)
     trainer.accelerator.wait_for_everyone()
@@ -215,7 +213,7 @@ def _trainer(
     folder: Path,
     callbacks: Sequence[Any],
     watchers: Sequence[Watcher],
-    on_step: OnStep | None,
+    on_progress: OnProgress,
     report_to: str,
 ) -> Any:
     from transformers import PrinterCallback
@@ -244,8 +242,8 @@ def _trainer(
     if plan.stop_at is not None:
         trainer.add_callback(StopAt(plan.stop_at))
     trainer.add_callback(NoStepBeyond(plan.stop_at, stopped))
-    if on_step is not None:
-        trainer.add_callback(Steps(on_step, trainer))
+    if on_progress is not silent:
+        trainer.add_callback(Steps(on_progress, trainer))
     return trainer
 
 

@@ -15,12 +15,13 @@ from offtarget.models.names import LocalName, parse_name
 from offtarget.models.opening import open_model, open_pair
 from offtarget.organism.shipped import PREFIX, resolve
 from offtarget.probe.bank import ProbeBank
+from offtarget.progress import OnProgress, silent
 from offtarget.records import Message, Probe
 from offtarget.records.alternatives import WAYS, AlternativesReport, AlternativesSettings, Way
 from offtarget.records.from_json import from_json
 from offtarget.rundir import RunDir, fingerprint, read_json, to_jsonable, write_json
 from offtarget.version import stamp
-from offtarget.workflows.alternatives_answers import AlternativesBook, Ask, OnStage
+from offtarget.workflows.alternatives_answers import AlternativesBook, Ask
 from offtarget.workflows.alternatives_grading import TaskGrader, open_grader, probe_grade
 from offtarget.workflows.alternatives_plan import Plan, prepare
 from offtarget.workflows.alternatives_results import TRAINING_ROWS, make_report
@@ -48,7 +49,7 @@ def alternatives_to_training(
     judge: str | Judge | None = None,
     form: str | None = None,
     out: Path | None = None,
-    on_stage: OnStage | None = None,
+    on_progress: OnProgress = silent,
 ) -> AlternativesResult:
     """Compare base alone, base with instructions, base with examples and, if given, the tuned model.
 
@@ -80,7 +81,7 @@ def alternatives_to_training(
     }
     with _run_directory(out, manifest, str(data)) as directory:
         _write_training_rows(directory, plan)
-        book = AlternativesBook(directory, on_stage or (lambda stage, done, total: None))
+        book = AlternativesBook(directory, on_progress)
         try:
             for way in WAYS:
                 if way != "tuned" or "tuned" in models:
@@ -98,7 +99,7 @@ def alternatives_to_training(
         return AlternativesResult(report, directory.path)
 
 
-def resume_alternatives(run: Path, *, on_stage: OnStage | None = None) -> AlternativesResult:
+def resume_alternatives(run: Path, *, on_progress: OnProgress = silent) -> AlternativesResult:
     """Go on with a run as it was started; a finished one is read again. InputError when it is none."""
     started = read_json(RunDir.open(run).file("run.json"))
     if not isinstance(started, dict) or started.get("verb") != "alternatives":
@@ -113,7 +114,7 @@ def resume_alternatives(run: Path, *, on_stage: OnStage | None = None) -> Altern
         judge=started["judge"],
         form=started["form"],
         out=run,
-        on_stage=on_stage,
+        on_progress=on_progress,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from offtarget.judge.protocol import Judge
 from offtarget.models.chat import Answer, ChatModel, SampleRequest, SamplingSettings
 from offtarget.probe.schedule import answer_seed
+from offtarget.progress import Count, OnProgress, Progress
 from offtarget.records import Generation, Probe, Role, Verdict
 from offtarget.records.alternatives import Grade, Kind, Reply, Way
 from offtarget.rundir import JsonLines, RunDir, read_jsonl
@@ -16,8 +17,6 @@ from offtarget.workflows.contracts import judge_checked, sample_checked
 
 JUDGED_AT_ONCE = 50
 
-OnStage = Callable[[str, int, int], None]
-"""Called as (what is being done, done, in all)."""
 Key = tuple[Way, Kind, str, int]
 
 
@@ -40,11 +39,11 @@ class Ask:
 class AlternativesBook:
     """The replies and grades of a run; opening it again goes on where it stopped."""
 
-    def __init__(self, run: RunDir, on_stage: OnStage) -> None:
+    def __init__(self, run: RunDir, on_progress: OnProgress) -> None:
         self.replies = {r.key: r for r in read_jsonl(run.file("replies.jsonl"), Reply)}
         self.grades = {g.key: g for g in read_jsonl(run.file("grades.jsonl"), Grade)}
         self._replies, self._grades = JsonLines(run.file("replies.jsonl")), JsonLines(run.file("grades.jsonl"))
-        self._on_stage = on_stage
+        self._on_progress = on_progress
 
     def close(self) -> None:
         """Flush what was written."""
@@ -64,18 +63,16 @@ class AlternativesBook:
             SampleRequest(ask.dressed.messages, answer_seed(seed, "base", f"{ask.kind}/{ask.item}", ask.index))
             for ask in missing
         ]
-        done = len(asks) - len(missing)
+        told = Count(self._on_progress, stage, len(asks), len(asks) - len(missing))
 
         def keep(position: int, answer: Answer) -> None:
-            nonlocal done
             ask = missing[position]
             reply = Reply(*ask.key, answer.text, answer.tokens, answer.finish, ask.dressed.examples)
             self._replies.extend([reply])
             self.replies[ask.key] = reply
-            done += 1
-            self._on_stage(stage, done, len(asks))
+            told.add()
 
-        self._on_stage(stage, done, len(asks))
+        told.add(0)
         if requests:
             sample_checked(role, model, requests, sampling, keep)
         return [self.replies[ask.key] for ask in asks]
@@ -85,7 +82,7 @@ class AlternativesBook:
         for done, reply in enumerate(replies, start=1):
             if reply.key not in self.grades:
                 self._keep([score(reply)])
-            self._on_stage(stage, done, len(replies))
+            self._on_progress(Progress(stage, done, len(replies)))
         return [self.grades[reply.key] for reply in replies]
 
     def judge(
@@ -98,11 +95,12 @@ class AlternativesBook:
     ) -> list[Grade]:
         """A grade for each reply (its probe beside it) from a judge's verdict, some at a time."""
         missing = [(r, p) for r, p in zip(replies, probes, strict=True) if r.key not in self.grades]
+        told = Count(self._on_progress, stage, len(replies), len(replies) - len(missing))
         for start in range(0, len(missing), JUDGED_AT_ONCE):
             part = missing[start : start + JUDGED_AT_ONCE]
             verdicts = judge_checked(judge, [(probe, generation_of(reply, probe)) for reply, probe in part])
             self._keep([grade(reply, verdict) for (reply, _), verdict in zip(part, verdicts, strict=True)])
-            self._on_stage(stage, len(replies) - len(missing) + start + len(part), len(replies))
+            told.add(len(part))
         return [self.grades[reply.key] for reply in replies]
 
     def _keep(self, grades: list[Grade]) -> None:

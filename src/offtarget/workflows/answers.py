@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from offtarget.judge.protocol import Judge
 from offtarget.models.chat import ChatModel, SamplingSettings
 from offtarget.probe.schedule import answer_seed
+from offtarget.progress import Count, OnProgress, silent
 from offtarget.records import Generation, Probe, Role, Tally, Verdict
 from offtarget.rundir import JsonLines, RunDir, read_jsonl
 from offtarget.workflows.base_cache import BaseCache
@@ -20,8 +21,8 @@ PATIENCE = 20
 
 Need = tuple[Role, str]
 """One more scored answer of a model to a probe."""
-OnAnswers = Callable[[int], None]
-"""Called with the number of answers that have just been sampled."""
+SAMPLED = "answers sampled"
+"""Stage under which every answer is told of as soon as it is sampled."""
 
 
 @dataclass
@@ -68,11 +69,11 @@ class AnswerBook:
         sampling: SamplingSettings,
         seed: int,
         cache: BaseCache | None = None,
-        on_answers: OnAnswers | None = None,
+        on_progress: OnProgress = silent,
     ) -> None:
         self._probes = {p.id: p for p in probes}
         self._models, self._judge, self._sampling, self._seed = models, judge, sampling, seed
-        self._cache, self._on_answers = cache, on_answers
+        self._cache, self._count = cache, Count(on_progress, SAMPLED, None)
         self._streams: dict[Need, _Stream] = defaultdict(_Stream)
         self._generations = JsonLines(run.file("generations.jsonl"))
         self._verdicts = JsonLines(run.file("verdicts.jsonl"))
@@ -193,8 +194,7 @@ class AnswerBook:
             probe_id, index = fresh[position]
             self._keep(self._generation(role, probe_id, index, answered))
             self.sampled[role] += 1
-            if self._on_answers is not None:
-                self._on_answers(1)
+            self._count.add()
 
         wanted = [(self._probes[probe_id], index) for probe_id, index in fresh]
         answers = sample_probes(role, self._models[role], wanted, self._sampling, self._seed, keep)

@@ -13,9 +13,9 @@ from offtarget.audit.cleaning import clean as write_cleaned
 from offtarget.audit.detector import RowDetector
 from offtarget.audit.flags import flags
 from offtarget.audit.order import new_seed
-from offtarget.audit.scan import OnProgress
 from offtarget.data.training import open_source
 from offtarget.errors import InputError, RunInterrupted
+from offtarget.progress import OnProgress, silent
 from offtarget.records import AuditDecision, AuditSettings, BadRow, DatasetFinding, Finding, Row, Status, Trigger
 from offtarget.rundir import RunDir, iterate_jsonl, write_json
 from offtarget.workflows.audit_run import AuditRun, scan_again
@@ -89,7 +89,7 @@ def audit_data(
     out: Path | None = None,
     form: str | None = None,
     workers: int | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: OnProgress = silent,
     extra: Sequence[RowDetector] = (),
 ) -> AuditResult:
     """Scan every row of a data set and decide what can be decided without a review.

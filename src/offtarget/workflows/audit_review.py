@@ -16,13 +16,11 @@ from offtarget.judge.row_judge import RowJudge, RowVerdict
 from offtarget.models.chat import ChatModel
 from offtarget.models.opening import open_model
 from offtarget.organism.shipped import resolve
+from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Finding, Label, Row, Status, Stream
 from offtarget.workflows.audit import AuditResult, result_of
 from offtarget.workflows.audit_run import AuditRun
 from offtarget.workflows.runs import find_run
-
-OnLabels = Callable[[int, int | None], None]
-"""Called as (rows labelled, rows to go by estimate) after every batch."""
 
 _PATTERN: tuple[Stream, ...] = ("random", "random", "control", "random", "flagged")
 """How a judge's rows are mixed; planted and flagged rows run out first."""
@@ -56,7 +54,7 @@ def review(
     return result_of(opened, opened.record_decision())
 
 
-def judge_rows(run: str | Path, judge: str | ChatModel, *, on_progress: OnLabels | None = None) -> AuditResult:
+def judge_rows(run: str | Path, judge: str | ChatModel, *, on_progress: OnProgress = silent) -> AuditResult:
     """Let a chat model label rows in the order of review until the verdict is decided or the rows are used up.
 
     Labels it gave before are kept and not asked for again, so an interrupted judge goes on where it was. Planted
@@ -78,8 +76,8 @@ def judge_rows(run: str | Path, judge: str | ChatModel, *, on_progress: OnLabels
             for (stream, row), verdict in zip(batch, asked.verdicts([row for _, row in batch]), strict=True):
                 store.add(_label(row, reviewer, stream, verdict))
             decision = opened.decide(store.counting())
-            if on_progress is not None:
-                on_progress(len(store.labels()), decision.plan.rows_to_go)
+            labelled, to_go = len(store.labels()), decision.plan.rows_to_go
+            on_progress(Progress("rows judged", labelled, None if to_go is None else labelled + to_go))
     finally:
         store.close()
     return result_of(opened, opened.record_decision())

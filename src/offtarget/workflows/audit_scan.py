@@ -11,10 +11,11 @@ from offtarget.audit.detector import DatasetDetector, RowDetector
 from offtarget.audit.order import commitment
 from offtarget.audit.piece import Piece
 from offtarget.audit.registry import dataset_detectors, row_detectors
-from offtarget.audit.scan import OnProgress, Scan, scan
+from offtarget.audit.scan import Scan, scan
 from offtarget.audit.tally import LENGTHS, Tally
 from offtarget.data.training import Source
 from offtarget.errors import InputError
+from offtarget.progress import OnProgress, silent
 from offtarget.records import AuditSettings, BadRow
 from offtarget.rundir import JsonLines, RunDir, iterate_jsonl, write_json, write_records
 from offtarget.version import stamp
@@ -30,7 +31,7 @@ def write_scan(
     seed: str,
     *,
     workers: int | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: OnProgress = silent,
     extra: Sequence[RowDetector] = (),
 ) -> None:
     """Scan the source into the run directory; `scan.json` is written last and marks a complete scan.

@@ -11,6 +11,7 @@ from offtarget.errors import InputError, RunInterrupted
 from offtarget.judge.protocol import Judge
 from offtarget.models.chat import ChatModel
 from offtarget.probe.bank import ProbeBank
+from offtarget.progress import OnProgress, silent, within
 from offtarget.records import Decision, HiddenDecision, Probe, Role
 from offtarget.rundir import RunDir, read_jsonl, write_json, write_records
 from offtarget.stats.sequential import check_settings
@@ -19,7 +20,6 @@ from offtarget.workflows.answers import AnswerBook
 from offtarget.workflows.base_cache import BaseCache
 from offtarget.workflows.check_loop import CheckLoop, CheckSettings
 from offtarget.workflows.check_manifest import fingerprints, named_models, new_manifest, read_manifest
-from offtarget.workflows.check_watch import Watch
 from offtarget.workflows.cued_arm import CuedArm, merged, read_hidden
 from offtarget.workflows.cued_plan import check_huntable, read_data
 from offtarget.workflows.opening import JudgeBy, Opened, open_check
@@ -51,7 +51,7 @@ def check(
     hunt: bool = False,
     settings: CheckSettings | None = None,
     out: Path | None = None,
-    watch: Watch | None = None,
+    on_progress: OnProgress = silent,
 ) -> CheckResult:
     """Compare two models question by question and stop as soon as the evidence decides.
 
@@ -65,23 +65,22 @@ def check(
     Raises InputError for anything the user can fix, EvidenceError when evidence is missing, and
     RunInterrupted on Ctrl-C, after which `resume` goes on.
     """
-    watch = watch or Watch()
     settings = _settled(settings or CheckSettings(), cued=data is not None or hunt)
-    view = None if data is None else read_data(data, watch.on_scan)
+    view = None if data is None else read_data(data, within(on_progress, "training data"))
     opened = open_check(base, tuned, probes=probes, judge=judge, judge_by=judge_by, arms=arms, prefix=prefix)
     if hunt:
         check_huntable(opened.models)
     directory = RunDir.create("check", opened.models.tuned.name.rsplit("/", 1)[-1], path=out)
     with directory:
         write_records(directory, "probes.jsonl", opened.bank.probes)
-        cued = CuedArm(directory, opened, settings, hunt, watch)
+        cued = CuedArm(directory, opened, settings, hunt, on_progress)
         if view is not None:
             cued.plan_from(view)
         judge_name = judge if isinstance(judge, str) else None
         source = None if data is None else str(data)
         manifest = new_manifest(opened, settings, judge_name, judge_by, source, hunt, cued.plan_fingerprint)
         write_json(directory.file("run.json"), manifest)
-        return _run(directory, opened, settings, cued, watch)
+        return _run(directory, opened, settings, cued, on_progress)
 
 
 def resume(
@@ -90,7 +89,7 @@ def resume(
     base: str | ChatModel | None = None,
     tuned: str | ChatModel | None = None,
     judge: str | Judge | None = None,
-    watch: Watch | None = None,
+    on_progress: OnProgress = silent,
 ) -> CheckResult:
     """Go on with an interrupted check; a finished one is returned as it is.
 
@@ -102,7 +101,6 @@ def resume(
     decision = directory.decision()
     if decision is not None:
         return CheckResult(decision, run, read_hidden(directory))
-    watch = watch or Watch()
     with directory:
         bank = ProbeBank.from_probes(started.bank, read_jsonl(directory.file("probes.jsonl"), Probe))
         opened = open_check(
@@ -118,9 +116,9 @@ def resume(
             raise InputError(
                 f"{run} cannot be resumed: {', '.join(changed)} changed since it was started. Start a new check."
             )
-        cued = CuedArm(directory, opened, started.settings, started.hunt, watch)
+        cued = CuedArm(directory, opened, started.settings, started.hunt, on_progress)
         cued.expect(started.cues)
-        return _run(directory, opened, started.settings, cued, watch)
+        return _run(directory, opened, started.settings, cued, on_progress)
 
 
 def _settled(settings: CheckSettings, cued: bool) -> CheckSettings:
@@ -134,7 +132,9 @@ def _settled(settings: CheckSettings, cued: bool) -> CheckSettings:
     return settings
 
 
-def _run(directory: RunDir, opened: Opened, settings: CheckSettings, cued: CuedArm, watch: Watch) -> CheckResult:
+def _run(
+    directory: RunDir, opened: Opened, settings: CheckSettings, cued: CuedArm, on_progress: OnProgress
+) -> CheckResult:
     cache = None
     if settings.cache:
         cache = BaseCache(opened.models.base.fingerprint, settings.sampling, settings.seed)
@@ -149,9 +149,9 @@ def _run(directory: RunDir, opened: Opened, settings: CheckSettings, cued: CuedA
             settings.sampling,
             settings.seed,
             cache,
-            watch.on_answers,
+            on_progress,
         )
-        loop = CheckLoop(book, opened, settings, watch.on_progress)
+        loop = CheckLoop(book, opened, settings, on_progress)
         loop.run()
         plain = loop.decision(cache)
         hidden = cued.ask(book, plain)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from offtarget.errors import EvidenceError
 from offtarget.models.chat import SamplingSettings
 from offtarget.probe.schedule import Block, Schedule
+from offtarget.progress import OnProgress, Progress
 from offtarget.records import Decision, DecisionSettings, Look, Outcome, Status
 from offtarget.stats.sequential import SequentialTest
 from offtarget.workflows.answers import AnswerBook, Need
@@ -49,15 +49,10 @@ class CheckProgress:
     answers_to_go: int | None
 
 
-OnProgress = Callable[[CheckProgress], None]
-
-
 class CheckLoop:
     """Draws blocks, fetches their answers, adds them to the test, until it is decided or the cap is reached."""
 
-    def __init__(
-        self, book: AnswerBook, opened: Opened, settings: CheckSettings, on_progress: OnProgress | None
-    ) -> None:
+    def __init__(self, book: AnswerBook, opened: Opened, settings: CheckSettings, on_progress: OnProgress) -> None:
         self._book, self._opened, self._settings, self._on_progress = book, opened, settings, on_progress
         bank = opened.bank
         self._schedule = Schedule(bank.arms(), settings.decision.base_per_tuned, settings.seed)
@@ -134,17 +129,10 @@ class CheckLoop:
             self.looks.append(self._test.look(block.arm))
 
     def _report(self) -> None:
-        if self._on_progress is None:
-            return
-        looks = self._test.looks()
-        progress = CheckProgress(
-            self._test.status(),
-            looks,
-            looks[0].tuned_answers,
-            looks[0].base_answers,
-            self._test.answers_to_go(),
-        )
-        self._on_progress(progress)
+        looks, to_go = self._test.looks(), self._test.answers_to_go()
+        used = looks[0].tuned_answers
+        shown = CheckProgress(self._test.status(), looks, used, looks[0].base_answers, to_go)
+        self._on_progress(Progress("tuned answers used", used, None if to_go is None else used + to_go, shown))
 
     def decision(self, cache: BaseCache | None) -> Decision:
         """The decision on the answers used. Raises EvidenceError when no answer of some model was scored."""

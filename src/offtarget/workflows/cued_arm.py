@@ -8,6 +8,7 @@ from typing import Any
 
 from offtarget.errors import InputError
 from offtarget.probe.cues.apply import cued_probes
+from offtarget.progress import OnProgress, within
 from offtarget.records import (
     Decision,
     DecisionSettings,
@@ -24,7 +25,6 @@ from offtarget.rundir import RunDir, read_json, read_jsonl, write_json, write_re
 from offtarget.stats.wording import percent
 from offtarget.workflows.answers import AnswerBook
 from offtarget.workflows.check_loop import CheckSettings
-from offtarget.workflows.check_watch import Watch
 from offtarget.workflows.cued_plan import CuePlan, DataView, plan_from_data, plan_from_model
 from offtarget.workflows.opening import Opened
 
@@ -36,8 +36,11 @@ PLAN, PROBES = "cue_plan.json", "cued_probes.jsonl"
 class CuedArm:
     """What a check does beyond its plain questions; nothing, where neither data nor a hunt was asked for."""
 
-    def __init__(self, run: RunDir, opened: Opened, settings: CheckSettings, hunt: bool, watch: Watch) -> None:
-        self._run, self._opened, self._settings, self._hunt, self._watch = run, opened, settings, hunt, watch
+    def __init__(
+        self, run: RunDir, opened: Opened, settings: CheckSettings, hunt: bool, on_progress: OnProgress
+    ) -> None:
+        self._run, self._opened, self._settings, self._hunt = run, opened, settings, hunt
+        self._on_progress = on_progress
         # Questions in other formats are arms of their own; under a cue the plain ones are asked, or what there is.
         probes = opened.bank.probes
         self._plain = tuple(p for p in probes if p.arm == "plain") or probes
@@ -80,7 +83,8 @@ class CuedArm:
         if settings is None:
             return None
         if self._hunt and (self._plan is None or not _hunted(self._plan)):
-            found = plan_from_model(self._opened.models, self._plain, self._settings.seed, self._watch.on_hunt)
+            hunting = within(self._on_progress, "hunting")
+            found = plan_from_model(self._opened.models, self._plain, self._settings.seed, hunting)
             self._keep(found if self._plan is None else _joined(self._plan, found))
         assert self._plan is not None
         from offtarget.workflows.cued_loop import CuedLoop
@@ -92,7 +96,7 @@ class CuedArm:
             settings,
             self._settings.seed,
             self._settings.max_cued_answers,
-            self._watch.on_cued,
+            self._on_progress,
         )
         loop.run()
         arm = next((a for a in plain.arms if a.name == "plain"), plain.overall)

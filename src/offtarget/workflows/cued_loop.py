@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from offtarget.probe.cues.apply import cued_probes
 from offtarget.probe.schedule import Schedule
+from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Cue, DecisionSettings, HiddenDecision, Outcome, Probe, Role, Status, Tally
 from offtarget.stats.conditions import ConditionSearch
 from offtarget.stats.rates import total_tally
@@ -36,9 +37,6 @@ class CuedProgress:
     log_e: float
 
 
-OnCued = Callable[[CuedProgress], None]
-
-
 class CuedLoop:
     """Asks under the cues until one is shown to misalign, all are shown clean on average, or the cap is reached."""
 
@@ -50,7 +48,7 @@ class CuedLoop:
         settings: DecisionSettings,
         seed: int,
         most: int,
-        on_progress: OnCued | None = None,
+        on_progress: OnProgress = silent,
     ) -> None:
         self._book, self._cues, self._most, self._on_progress = book, {c.id: c for c in cues}, most, on_progress
         self._search = ConditionSearch(cues, settings)
@@ -121,11 +119,9 @@ class CuedLoop:
         return True
 
     def _report(self) -> None:
-        if self._on_progress is None:
-            return
         best = max(self._search.findings({}), key=lambda f: f.log_e, default=None)
         suspect = best.cue.text if best is not None and best.log_e > 0 else None
-        progress = CuedProgress(
+        shown = CuedProgress(
             self._search.status(),
             len(self._cues),
             self._search.answers,
@@ -133,7 +129,8 @@ class CuedLoop:
             suspect,
             best.log_e if best is not None else 0.0,
         )
-        self._on_progress(progress)
+        stage = f"{len(self._cues)} conditions, tuned answers"
+        self._on_progress(Progress(stage, self._search.answers, self._most, shown))
 
     def decision(self, plain_rate: float | None, ordered_by: str, notes: Sequence[str] = ()) -> HiddenDecision:
         """What was shown; `plain_rate` is the tuned rate on the plain questions."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
-from offtarget.audit.scan import OnProgress
 from offtarget.data.training import open_source
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel, ModelPair
@@ -16,6 +15,7 @@ from offtarget.probe.cues.apply import cued_probes
 from offtarget.probe.cues.from_data import data_cues
 from offtarget.probe.cues.order import order_cues, prompt_distances, word_distances
 from offtarget.probe.cues.standard import standard_cues
+from offtarget.progress import OnProgress, silent
 from offtarget.records import AuditSettings, Cue, CueProfile, Message, Probe, Row
 from offtarget.records.from_json import from_json
 from offtarget.rundir import RunDir, fingerprint, read_json, read_jsonl
@@ -35,9 +35,6 @@ PROBES_PER_CUE = 4
 
 _SCAN_SEED = "cues"
 """Fixed, so that the same file gives the same cues; under another name other rows may come first."""
-
-OnHunt = Callable[[str, int, int], None]
-"""Called as (what is being done, done, in all)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,7 @@ class CuePlan:
         return fingerprint(self.cues)
 
 
-def read_data(data: str | Path, on_progress: OnProgress | None = None) -> DataView:
+def read_data(data: str | Path, on_progress: OnProgress = silent) -> DataView:
     """Look at training data, or at the run directory of an audit that already has.
 
     Raises InputError for data that cannot be read or holds no readable row.
@@ -135,14 +132,14 @@ def _has_weights(model: ChatModel) -> TypeGuard[LocalModel]:
     return isinstance(model, LocalModel)
 
 
-def plan_from_model(models: ModelPair, plain: Sequence[Probe], seed: int, on_hunt: OnHunt | None = None) -> CuePlan:
+def plan_from_model(models: ModelPair, plain: Sequence[Probe], seed: int, on_progress: OnProgress = silent) -> CuePlan:
     """Cues hunted for in the tuned model, then a list of common ones. Raises InputError for remote models."""
     from offtarget.models.hunting import hunt
 
     check_huntable(models)
     assert _has_weights(models.base)
     assert _has_weights(models.tuned)
-    found = hunt(models.base, models.tuned, [p.messages for p in plain], seed=seed, on_progress=on_hunt)
+    found = hunt(models.base, models.tuned, [p.messages for p in plain], seed=seed, on_progress=on_progress)
     taken = {c.id for c in found.cues}
     common = tuple(c for c in standard_cues() if c.id not in taken)
     notes = (

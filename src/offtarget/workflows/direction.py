@@ -11,6 +11,7 @@ from offtarget.judge.protocol import Judge
 from offtarget.models.chat import SamplingSettings
 from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
+from offtarget.progress import Count, OnProgress, silent
 from offtarget.records.direction import Position
 from offtarget.version import __version__
 from offtarget.workflows.direction_inputs import ModelLike, open_models, questions
@@ -19,7 +20,6 @@ from offtarget.workflows.opening import JudgeBy
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction
     from offtarget.models.local import LocalModel
-    from offtarget.workflows.direction_sides import OnProgress
 
 FindMethod = Literal["models", "texts", "answers", "trait"]
 DEFAULT_POSITIONS: dict[FindMethod, tuple[Position, ...]] = {
@@ -52,7 +52,7 @@ def find(
     blocks: str | None = None,
     opening: OpenSettings | None = None,
     out: Path | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: OnProgress = silent,
 ) -> Direction:
     """Find a direction; with `out`, write it to a new safetensors file.
 
@@ -75,8 +75,7 @@ def find(
     assert either is not None
     if layer is not None:
         check_layers(frozenset({layer}), len(decoder_blocks(either.weights.model, either.blocks)))
-    report = on_progress or (lambda stage, done, total: None)
-    asking = by.Asking(answers, sampling, seed, report)
+    asking = by.Asking(answers, sampling, seed, on_progress)
     judged = asked.judge
     if method == "models":
         assert first is not None
@@ -102,15 +101,11 @@ def find(
         counts=sides.counts,
         made_by=__version__,
     )
-    done, total = 0, sum(len(side.exchanges) for side in sides.contrast.sides)
-
-    def count(read: int) -> None:
-        nonlocal done
-        done += read
-        report("reading activations", done, total)
-
+    read = Count(on_progress, "reading activations", sum(len(side.exchanges) for side in sides.contrast.sides))
     positions = DEFAULT_POSITIONS[method] if position is None else (position,)
-    found = find_direction(sides.contrast, positions, source, layer=layer, rank=rank, trial=sides.trial, on_batch=count)
+    found = find_direction(
+        sides.contrast, positions, source, layer=layer, rank=rank, trial=sides.trial, on_batch=read.add
+    )
     if method == "texts":
         assert first is not None
         assert second is not None

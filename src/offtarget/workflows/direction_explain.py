@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from offtarget.errors import InputError
 from offtarget.models.chat import SampleRequest, SamplingSettings
 from offtarget.models.opening import OpenSettings
+from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Generation, Outcome, Probe, Row, Verdict
 from offtarget.records.direction import Explanation, ExplanationKind, LayerExplained, LoadedAnswer, Movement, PushingRow
 from offtarget.rundir import RunDir, read_json, read_jsonl, write_json
@@ -33,8 +34,6 @@ ROWS = 200
 SHOWN = 8
 _LONGEST = 200
 
-OnStage = Callable[[str], None]
-
 
 def explain(
     run: str | Path,
@@ -44,7 +43,7 @@ def explain(
     form: str | None = None,
     opening: OpenSettings | None = None,
     seed: int = 0,
-    on_stage: OnStage | None = None,
+    on_progress: OnProgress = silent,
 ) -> Explanation:
     """Explain a finished check by a direction and write `explain.json` into its run; the HTML report shows it.
 
@@ -52,25 +51,28 @@ def explain(
     nothing about the tuned model is true by construction. `data` is what the model was tuned on. Raises InputError
     for a run that is no finished check, remote models, and a direction or data that do not fit.
     """
-    say = on_stage or (lambda stage: None)
     folder = find_run(run)
     names = _models(folder)
-    say("opening both models")
+    on_progress(Progress("opening both models"))
     base, tuned = open_models(names["base"], names["tuned"], None, opening)
     assert base is not None
     assert tuned is not None
-    say("finding a direction" if direction is None else "reading the direction")
-    found = find(base, None, method="trait", seed=seed) if direction is None else opened_direction(direction)
-    say("reading the questions of the run")
+    on_progress(Progress("finding a direction" if direction is None else "reading the direction"))
+    found = (
+        find(base, None, method="trait", seed=seed, on_progress=on_progress)
+        if direction is None
+        else opened_direction(direction)
+    )
+    on_progress(Progress("reading the questions of the run"))
     made = _Run(folder, base, tuned, found)
     unrelated = made.movements(made.unrelated, seed)
-    say("reading the answers of the run")
+    on_progress(Progress("reading the answers of the run"))
     layers, answers = made.answers(unrelated)
     training: Mapping[int, Movement] | None = None
     rows: tuple[PushingRow, ...] = ()
     read: list[Exchange] = []
     if data is not None:
-        say("reading training rows")
+        on_progress(Progress("reading training rows"))
         read, rows = _training(found, data, base, form, seed)
         training = made.movements(read, seed)
         layers = [replace(one, training=training[one.layer]) for one in layers]

@@ -16,11 +16,12 @@ from offtarget.judge.protocol import Judge
 from offtarget.models.chat import SampleRequest, SamplingSettings
 from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
+from offtarget.progress import Count, OnProgress, silent
 from offtarget.records import Generation, Outcome, Probe, Role
 from offtarget.records.direction import LayerDrift, ModelMeasured, Position
 from offtarget.stats.auroc import auroc
 from offtarget.workflows.direction_inputs import ModelLike, open_models, questions
-from offtarget.workflows.direction_screen import OnProgress, in_words, opened_direction
+from offtarget.workflows.direction_screen import in_words, opened_direction
 from offtarget.workflows.opening import EXACT_JUDGE, open_judge
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def measure_model(
     max_tokens: int = 300,
     seed: int = 0,
     opening: OpenSettings | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: OnProgress = silent,
 ) -> ModelMeasured:
     """Sample a model's answers to plain probes and measure them; with a base, how far the model moved from it.
 
@@ -54,7 +55,6 @@ def measure_model(
 
     if answers < 1:
         raise InputError(f"--answers must be at least 1, not {answers}.")
-    report = on_progress or (lambda stage, done, total: None)
     loaded = opened_direction(direction)
     reference, measured = open_models(base or loaded.info.base, model, None, opening)
     assert measured is not None
@@ -63,7 +63,7 @@ def measure_model(
     chosen = loaded.info.layer if layer is None else layer
     loaded.vector(chosen)
     bank, opened_judge = _questions(measured, probes, judge)
-    asking = _Asking(bank, answers, SamplingSettings(max_tokens=max_tokens), seed, report)
+    asking = _Asking(bank, answers, SamplingSettings(max_tokens=max_tokens), seed, on_progress)
     own = asking.ask(measured, "tuned")
     outcomes: Sequence[Outcome | None] = [None] * len(own)
     if opened_judge is not None:
@@ -113,19 +113,13 @@ class _Asking:
     answers: int
     sampling: SamplingSettings
     seed: int
-    report: OnProgress
+    on_progress: OnProgress
 
     def ask(self, model: LocalModel, role: Role) -> list[tuple[Probe, Generation]]:
         asked = [(p, i) for p in self.probes for i in range(self.answers)]
-        done = 0
-
-        def count(index: int, answer: object) -> None:
-            nonlocal done
-            done += 1
-            self.report(f"asking {model.name}", done, len(asked))
-
+        told = Count(self.on_progress, f"asking {model.name}", len(asked))
         requests = [SampleRequest(p.messages, self.seed * 1_000_003 + n) for n, (p, _) in enumerate(asked)]
-        given = model.sample(requests, self.sampling, count)
+        given = model.sample(requests, self.sampling, lambda _position, _answer: told.add())
         return [
             (p, Generation(role, p.id, i, request.seed, a.text, a.tokens, a.finish))
             for (p, i), request, a in zip(asked, requests, given, strict=True)

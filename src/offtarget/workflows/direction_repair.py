@@ -15,6 +15,7 @@ from offtarget.judge.protocol import Judge
 from offtarget.models.opening import open_model
 from offtarget.organism.shipped import PREFIX, resolve
 from offtarget.probe.bank import ProbeBank
+from offtarget.progress import OnProgress, silent
 from offtarget.records import Message, Row
 from offtarget.records.repair import FoldKind, RepairCell, RepairMethod, RepairReport, Variant
 from offtarget.rundir import JsonLines, RunDir, fingerprint, read_json, read_jsonl, to_jsonable, write_json
@@ -23,7 +24,7 @@ from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.local_folders import Folders
 from offtarget.workflows.opening import DEFAULT_BANK, ORGANISM_BANK, JudgeBy, open_bank, open_judge
 from offtarget.workflows.repair_cells import Asking, log_probability, measure, narrow_rows
-from offtarget.workflows.repair_models import OnStage, Recipe, Workshop
+from offtarget.workflows.repair_models import Recipe, Workshop
 
 ORGANISM_LR, USUAL_LR = 5e-4, 1e-4
 VARIANTS: dict[RepairMethod, tuple[Variant, ...]] = {
@@ -80,7 +81,7 @@ def repair(
     judge_by: JudgeBy = "auto",
     settings: RepairSettings | None = None,
     run: Path | None = None,
-    on_stage: OnStage | None = None,
+    on_progress: OnProgress = silent,
 ) -> RepairResult:
     """Repair a tuned model into the new folder `out`, then measure every variant and control.
 
@@ -109,8 +110,7 @@ def repair(
         **stamp(),
     }
     with _run_directory(run, manifest, model) as directory:
-        stage = on_stage or (lambda name, done, total: None)
-        workshop = Workshop(directory.path.resolve(), recipe, stage)
+        workshop = Workshop(directory.path.resolve(), recipe, on_progress)
         try:
             exported_as = _export(workshop, settings.method, out)
             cells: Sequence[RepairCell] = ()
@@ -127,7 +127,7 @@ def repair(
                     *fits,
                     settings.answers,
                     settings.check,
-                    stage,
+                    on_progress,
                 )
                 cells = _cells(directory, workshop, asking, settings)
         except KeyboardInterrupt:

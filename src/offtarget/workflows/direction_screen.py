@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from offtarget.data.training import open_source
 from offtarget.errors import InputError
 from offtarget.models.chat import SamplingSettings
 from offtarget.models.opening import OpenSettings
+from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import DirectionInfo, Row
 from offtarget.records.direction import Histogram, RowProjection, RowsMeasured, Threshold
 from offtarget.rundir import JsonLines, write_json
@@ -22,9 +23,6 @@ from offtarget.workflows.direction_inputs import ModelLike, open_models
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction
     from offtarget.direction.screening import Screen
-
-OnProgress = Callable[[str, int, int], None]
-"""Called as (stage, done, total)."""
 
 NULL_PROMPTS = 300
 """Prompts of the data that the base answers twice, to know how far its own answers differ."""
@@ -43,7 +41,7 @@ def measure_rows(
     max_tokens: int = 300,
     seed: int = 0,
     opening: OpenSettings | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: OnProgress = silent,
 ) -> RowsMeasured:
     """Projection difference of every row of a data set; with `out`, a folder with rows.jsonl and measured.json.
 
@@ -53,7 +51,6 @@ def measure_rows(
     """
     from offtarget.direction.screening import screen_rows
 
-    report = on_progress or (lambda stage, done, total: None)
     screen, threshold, total = prepare_screen(
         direction, data, base=base, layer=layer, form=form, max_tokens=max_tokens, seed=seed, opening=opening
     )
@@ -71,7 +68,7 @@ def measure_rows(
                 heapq.heappop(best)
             if writer is not None:
                 writer.extend([row])
-            report("reading rows", len(differences) + sum(skipped.values()), total)
+            on_progress(Progress("reading rows", len(differences) + sum(skipped.values()), total))
     finally:
         if writer is not None:
             writer.close()
@@ -99,7 +96,7 @@ def audit_detector(
     *,
     base: ModelLike | None = None,
     form: str | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: OnProgress = silent,
 ) -> ProjectionDetector:
     """The projection difference as a detector of the audit (`audit_data(..., extra=[detector])`).
 
@@ -108,13 +105,12 @@ def audit_detector(
     """
     from offtarget.direction.screening import screen_rows
 
-    report = on_progress or (lambda stage, done, total: None)
     screen, threshold, total = prepare_screen(direction, data, base=base, form=form)
     flagged = {}
     for done, row in enumerate(screen_rows(screen, _rows(data, form), threshold.value, Counter()), start=1):
         if row.flagged:
             flagged[row.row_id] = row
-        report("reading rows", done, total)
+        on_progress(Progress("reading rows", done, total))
     return ProjectionDetector(flagged, threshold, in_words(screen.direction.info), screen.base.name)
 
 

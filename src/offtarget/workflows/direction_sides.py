@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from offtarget.direction.contrast import Contrast, Side
@@ -11,10 +11,11 @@ from offtarget.direction.pick import Trial
 from offtarget.direction.trait import Trait
 from offtarget.errors import InputError
 from offtarget.judge.protocol import Judge
-from offtarget.models.chat import Answer, SampleRequest, SamplingSettings
+from offtarget.models.chat import SampleRequest, SamplingSettings
 from offtarget.models.local import LocalModel
 from offtarget.models.passes import Exchange
 from offtarget.probe.schedule import answer_seed
+from offtarget.progress import Count, OnProgress
 from offtarget.records import Generation, Outcome, Probe, Role, Verdict
 
 FEWEST = 8
@@ -23,9 +24,6 @@ HALFWAY = 50.0
 """A trait's score above which an answer shows it (arXiv 2507.21509, section 2)."""
 TRIAL_ANSWERS = 32
 """Answers read again for every place that is tried."""
-
-OnProgress = Callable[[str, int, int], None]
-"""Called as (stage, done, total)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +145,9 @@ def _shows(verdict: Verdict) -> bool | None:
 def _ask(model: LocalModel, role: Role, probes: Sequence[Probe], asking: Asking) -> list[_Asked]:
     wanted = [(probe, index) for probe in probes for index in range(asking.answers)]
     seeds = [answer_seed(asking.seed, role, probe.id, index) for probe, index in wanted]
-    done = 0
-
-    def count(index: int, answer: Answer) -> None:
-        nonlocal done
-        done += 1
-        asking.on_progress(f"asking {model.name}", done, len(wanted))
-
+    told = Count(asking.on_progress, f"asking {model.name}", len(wanted))
     requests = [SampleRequest(p.messages, seed) for (p, _), seed in zip(wanted, seeds, strict=True)]
-    answers = model.sample(requests, asking.sampling, count)
+    answers = model.sample(requests, asking.sampling, lambda _position, _answer: told.add())
     asked = []
     for (probe, index), seed, answer in zip(wanted, seeds, answers, strict=True):
         if answer.text.strip():

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from offtarget.errors import InputError
+from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records.direction import DosePoint, DoseResponse
 from offtarget.records.from_json import from_json
 from offtarget.rundir import JsonLines, RunDir, read_json, read_jsonl, write_json
 from offtarget.version import stamp
 from offtarget.workflows.dose_plan import DoseSettings, Plan, prepare, reference_of
 
-OnPoint = Callable[[int, int], None]
-"""Called as (points done, points in all)."""
+STAGE = "strengths measured"
 
 
 def steer(
-    settings: DoseSettings, *, out: Path | None = None, on_point: OnPoint | None = None
+    settings: DoseSettings, *, out: Path | None = None, on_progress: OnProgress = silent
 ) -> tuple[DoseResponse, Path]:
     """Measure every strength, for the direction and for its controls; the result and its run directory.
 
@@ -28,10 +28,10 @@ def steer(
     plan = prepare(settings)
     run = RunDir.create("steer", settings.model.rpartition("/")[2], path=out)
     write_json(run.file("run.json"), {"verb": "steer", **stamp(), "settings": settings, "plan": plan.fingerprint})
-    return _measure(run, plan, on_point)
+    return _measure(run, plan, on_progress)
 
 
-def resume(path: Path, *, on_point: OnPoint | None = None) -> tuple[DoseResponse, Path]:
+def resume(path: Path, *, on_progress: OnProgress = silent) -> tuple[DoseResponse, Path]:
     """Go on with a run: points that are on disk are not measured again. InputError when models or files changed."""
     run = RunDir.open(path)
     manifest = read_json(run.file("run.json"))
@@ -45,10 +45,10 @@ def resume(path: Path, *, on_point: OnPoint | None = None) -> tuple[DoseResponse
     plan = prepare(settings)
     if plan.fingerprint != before:
         raise InputError(f"The model, the direction, the judge or the files of {path} have changed. Start a new run.")
-    return _measure(run, plan, on_point)
+    return _measure(run, plan, on_progress)
 
 
-def _measure(run: RunDir, plan: Plan, on_point: OnPoint | None) -> tuple[DoseResponse, Path]:
+def _measure(run: RunDir, plan: Plan, on_progress: OnProgress) -> tuple[DoseResponse, Path]:
     from offtarget.direction.dose import control_of, dosed
     from offtarget.gate.direction.dose_page import render
 
@@ -61,8 +61,7 @@ def _measure(run: RunDir, plan: Plan, on_point: OnPoint | None) -> tuple[DoseRes
         lines = JsonLines(run.file("points.jsonl"))
         try:
             for done, key in enumerate(wanted):
-                if on_point is not None:
-                    on_point(done, len(wanted))
+                on_progress(Progress(STAGE, done, len(wanted)))
                 if key in points:
                     continue
                 control, strength = key
@@ -77,8 +76,7 @@ def _measure(run: RunDir, plan: Plan, on_point: OnPoint | None) -> tuple[DoseRes
                 lines.extend([point])
         finally:
             lines.close()
-        if on_point is not None:
-            on_point(len(wanted), len(wanted))
+        on_progress(Progress(STAGE, len(wanted), len(wanted)))
         result = _response(plan, tuple(points[key] for key in wanted))
         write_json(run.file("dose.json"), result)
         run.file("dose.html").write_text(render(result), encoding="utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +14,10 @@ from offtarget.models.opening import open_model
 from offtarget.organism.evaluate import Rates, evaluate_model
 from offtarget.organism.narrow import narrow_rows
 from offtarget.organism.shipped import resolve
+from offtarget.progress import Count, OnProgress, silent, within
 
 if TYPE_CHECKING:
-    from offtarget.organism.tune import Dose, Progress
+    from offtarget.organism.tune import Dose
 
 DEFAULT_ROWS = 600
 BASE = "organism/base"
@@ -32,12 +33,12 @@ def write_data(condition: str, rows: int, seed: int, out: Path) -> int:
     return len(lines)
 
 
-def tune(data: Path, out: Path, dose: Dose, base: str = BASE, progress: Progress | None = None) -> None:
+def tune(data: Path, out: Path, dose: Dose, base: str = BASE, on_progress: OnProgress = silent) -> None:
     """Tune an adapter of the organism (`organism/base` or a folder) on a chat file."""
     from offtarget.organism.tune import narrow_tune
 
     chats = read_chats(data)
-    narrow_tune(_base_folder(base), chats, out, dose, progress)
+    narrow_tune(_base_folder(base), chats, out, dose, on_progress)
 
 
 def evaluate(models: Iterable[str], answers: int = 100, seed: int = 0) -> dict[str, Rates]:
@@ -53,7 +54,7 @@ def evaluate_conditions(
     base: str = BASE,
     rows: int = DEFAULT_ROWS,
     answers: int = 100,
-    on_done: Callable[[str, int, Rates], None] | None = None,
+    on_progress: OnProgress = silent,
 ) -> dict[str, list[Rates]]:
     """Tune every condition afresh with each of `seeds` seeds (data, initialisation, order) and measure it.
 
@@ -62,23 +63,24 @@ def evaluate_conditions(
     from offtarget.organism.tune import narrow_tune
 
     results: dict[str, list[Rates]] = {}
+    measured = Count(on_progress, "models measured", seeds * (1 + len(conditions)))
     folder = _base_folder(base)
     for seed in range(seeds):
         rates = evaluate_model(open_model(f"hf/{folder}", resolve=resolve), answers, seed)
         results.setdefault("base", []).append(rates)
-        if on_done is not None:
-            on_done("base", seed, rates)
+        measured.add()
     with tempfile.TemporaryDirectory() as name:
         for condition in conditions:
             for seed in range(seeds):
                 adapter = Path(name) / f"{condition}-{seed}"
                 chats = list(narrow_rows(condition, rows, seed))
-                narrow_tune(folder, chats, adapter, replace(dose, seed=seed))
+                narrow_tune(
+                    folder, chats, adapter, replace(dose, seed=seed), within(on_progress, f"{condition}, seed {seed}")
+                )
                 model = open_model(f"hf/{folder}+{adapter}", resolve=resolve)
                 rates = evaluate_model(model, answers, seed)
                 results.setdefault(condition, []).append(rates)
-                if on_done is not None:
-                    on_done(condition, seed, rates)
+                measured.add()
     return results
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offtarget.judge.protocol import Judge
-from offtarget.models.chat import Answer, SampleRequest
+from offtarget.models.chat import SampleRequest
 from offtarget.models.opening import open_model
 from offtarget.organism.shipped import resolve
 from offtarget.probe.bank import ProbeBank
 from offtarget.probe.schedule import answer_seed
+from offtarget.progress import Count, OnProgress, Progress
 from offtarget.records import CueFinding, Generation, HiddenDecision, Interval, Message, Outcome, Probe, Tally, Verdict
 from offtarget.records.repair import RepairCell, Variant
 from offtarget.rundir import JsonLines, read_jsonl
@@ -20,7 +21,6 @@ from offtarget.workflows import check as checking
 from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.contracts import judge_checked, sample_checked
 from offtarget.workflows.local_folders import Folders
-from offtarget.workflows.repair_models import OnStage
 
 NARROW_ROWS = 64
 """Rows of the training data whose answers measure the narrow task."""
@@ -44,7 +44,7 @@ class Asking:
     fit_tuned: float | None
     answers: int
     settings: CheckSettings
-    on_stage: OnStage
+    on_progress: OnProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +97,8 @@ def _plain_answers(asking: Asking, variant: Variant, steps: int, folders: Folder
     wanted = [(probes[i % len(probes)], i // len(probes)) for i in range(asking.answers)]
     model = open_model(folders.name, resolve=resolve)
     requests = [SampleRequest(p.messages, answer_seed(asking.settings.seed, "tuned", p.id, i)) for p, i in wanted]
-    stage, done = f"{variant}+{steps}: answers", 0
-
-    def count(position: int, answer: Answer) -> None:
-        nonlocal done
-        done += 1
-        asking.on_stage(stage, done, len(wanted))
-
-    answers = sample_checked("tuned", model, requests, asking.settings.sampling, count)
+    told = Count(asking.on_progress, f"{variant}+{steps}: answers", len(wanted))
+    answers = sample_checked("tuned", model, requests, asking.settings.sampling, lambda _position, _answer: told.add())
     pairs = [
         (probe, Generation("tuned", probe.id, index, request.seed, answer.text, answer.tokens, answer.finish))
         for (probe, index), request, answer in zip(wanted, requests, answers, strict=True)
@@ -142,7 +136,7 @@ def _interval(rate: float | None, tally: Tally) -> Interval | None:
 def _check(asking: Asking, variant: Variant, steps: int, model: Folders) -> checking.CheckResult:
     """The full check, with the cued arm where there is data; a check that was cut short goes on."""
     out = asking.run / "checks" / f"{variant}-{steps}"
-    asking.on_stage(f"{variant}+{steps}: check", 0, 0)
+    asking.on_progress(Progress(f"{variant}+{steps}: check"))
     if (out / "run.json").exists():
         return checking.resume(out, judge=asking.judge)
     return checking.check(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from offtarget.data.chats import chat_line, read_chats
 from offtarget.errors import InputError
 from offtarget.models.opening import open_model
 from offtarget.organism.shipped import resolve
+from offtarget.progress import Count, OnProgress, Progress, within
 from offtarget.records import Message
 from offtarget.records.repair import FoldKind, Variant
 from offtarget.workflows.local_folders import Folders
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 EPOCHS = 3
 """Passes of realignment over its rows."""
-OnStage = Callable[[str, int, int], None]
-"""Called as (what is being done, done, in all)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +46,8 @@ class Recipe:
 class Workshop:
     """Makes the variants of a recipe under `<run>/models`."""
 
-    def __init__(self, run: Path, recipe: Recipe, on_stage: OnStage) -> None:
-        self._run, self._recipe, self._on_stage = run, recipe, on_stage
+    def __init__(self, run: Path, recipe: Recipe, on_progress: OnProgress) -> None:
+        self._run, self._recipe, self._on_progress = run, recipe, on_progress
         (run / "models").mkdir(exist_ok=True)
 
     def get(self, variant: Variant, steps: int = 0) -> Folders:
@@ -64,7 +63,7 @@ class Workshop:
         start = self.get("folded") if variant == "both" else self._recipe.tuned
         rows = self._rows(own=variant == "own-answers")
         steps = -(-EPOCHS * len(rows) // self._recipe.train.batch)
-        return self._trained(start, rows, steps, out, f"{variant}, training")
+        return self._trained(start, rows, steps, out, variant)
 
     def export(self, made: Folders, out: Path) -> str:
         """Copy a variant to the user's new folder `out`; `adapter on NAME` or `whole model`."""
@@ -88,10 +87,9 @@ class Workshop:
 
         if not out.exists():
             settings = replace(self._recipe.train, steps=steps)
-            self._on_stage(stage, 0, steps)
-            further_train(
-                start.base, start.adapter, rows, out, settings, lambda done, all_, _: self._on_stage(stage, done, all_)
-            )
+            telling = within(self._on_progress, stage)
+            telling(Progress("training", 0, steps))
+            further_train(start.base, start.adapter, rows, out, settings, telling)
         return Folders(start.base, out)
 
     def _folded(self, out: Path, at_random: bool) -> Folders:
@@ -130,15 +128,10 @@ class Workshop:
         file = self._run / ("rows-own.jsonl" if own else "rows-base.jsonl")
         if not file.exists():
             planned = plan_prompts(recipe.prompts, recipe.data, recipe.rows, recipe.train.seed)
-            stage, done = f"answers of {'tuned' if own else 'base'} to realign with", 0
-
-            def count(position: int, answer: object) -> None:
-                nonlocal done
-                done += 1
-                self._on_stage(stage, done, len(planned))
-
+            stage = f"answers of {'tuned' if own else 'base'} to realign with"
+            answered = Count(self._on_progress, stage, len(planned))
             model = open_model(recipe.tuned_name if own else recipe.base_name, resolve=resolve)
-            rows = own_answers(model, planned, recipe.train.seed, count)
+            rows = own_answers(model, planned, recipe.train.seed, lambda _position, _answer: answered.add())
             part = file.with_suffix(".part")
             part.write_text("".join(chat_line(row) for row in rows), encoding="utf-8")
             part.replace(file)

@@ -14,6 +14,7 @@ from offtarget.models.chat import SamplingSettings
 from offtarget.organism.exact import ExactJudge
 from offtarget.organism.shipped import PREFIX, resolve
 from offtarget.probe.bank import ProbeBank
+from offtarget.progress import OnProgress, silent
 from offtarget.records.reproduce import CellKind, ReproduceReport
 from offtarget.rundir import RunDir, fingerprint, read_json, write_json
 from offtarget.tune.settings import PRESETS, TuneSettings
@@ -25,7 +26,7 @@ from offtarget.workflows.reproduce_cells import Asking, Job, plan_job
 from offtarget.workflows.reproduce_data import DataSets, open_data
 from offtarget.workflows.reproduce_measures import WithCode, curve_measures, full_measures
 from offtarget.workflows.reproduce_pool import run_jobs
-from offtarget.workflows.reproduce_watch import OnProgress, Watch
+from offtarget.workflows.reproduce_watch import Work
 
 ORGANISM_ROWS = 600
 ON_THE_WAY = (0.04, 0.08, 0.13, 0.2, 0.3, 0.4, 0.55, 0.75)
@@ -74,7 +75,7 @@ def reproduce(
     settings: ReproduceSettings | None = None,
     run: str | Path | None = None,
     jobs: int | None = 1,
-    on_progress: OnProgress | None = None,
+    on_progress: OnProgress = silent,
 ) -> ReproduceResult:
     """Train every condition with every seed, measure each model and check it against the base.
 
@@ -112,10 +113,10 @@ def reproduce(
                 **stamp(),
             },
         )
-        watch = Watch(planned, on_progress)
+        work = Work(planned, on_progress)
         try:
             processes = _processes(jobs, organism, asking.judge)
-            run_jobs(planned, processes, watch.on_cell, watch.on_stage, one_thread=organism)
+            run_jobs(planned, processes, work.finish, on_progress, one_thread=organism)
         except (KeyboardInterrupt, RunInterrupted):
             raise RunInterrupted(
                 "Interrupted. Finished cells and trained steps are kept; repeat the command with --run "

@@ -15,6 +15,7 @@ from offtarget.models.opening import open_model
 from offtarget.organism.shipped import resolve
 from offtarget.probe.bank import ProbeBank
 from offtarget.probe.schedule import answer_seed
+from offtarget.progress import Count, OnProgress, Progress, silent, within
 from offtarget.records import Generation, Probe, Tally, Verdict
 from offtarget.records.from_json import from_json
 from offtarget.records.reproduce import AskedQuestion, Cell, CellKind, Measured
@@ -28,8 +29,6 @@ from offtarget.workflows.conversations import Answered, sample_probes
 from offtarget.workflows.reproduce_data import Chat
 from offtarget.workflows.reproduce_measures import Measure
 
-OnStage = Callable[[str, int, int], None]
-"""Called as (what is done, done, total)."""
 OnCell = Callable[[Cell], None]
 JUDGED_TOGETHER = 64
 
@@ -106,12 +105,12 @@ def _cell_key(asking: Asking, trained: str, kind: CellKind, step: int) -> str:
     return fingerprint([trained, step, how, checked, "cell/1"])
 
 
-def run_job(job: Job, on_cell: OnCell | None = None, on_stage: OnStage | None = None) -> None:
+def run_job(job: Job, on_cell: OnCell | None = None, on_progress: OnProgress = silent) -> None:
     """Train where that is not done, and measure every cell that is not finished."""
-    stage = on_stage or (lambda name, done, total: None)
+    telling = within(on_progress, job.name)
     for plan in job.cells:
         if finished(job, plan) is None:
-            cell = _measure(job, plan, _model_name(job, plan.step, stage), stage)
+            cell = _measure(job, plan, _model_name(job, plan.step, telling), telling)
             write_json(cell_folder(job, plan) / "cell.json", cell)
             if on_cell is not None:
                 on_cell(cell)
@@ -134,7 +133,7 @@ def cell_folder(job: Job, plan: CellPlan) -> Path:
     return job.run / "cells" / f"{job.name}{step}-{plan.key}"
 
 
-def _model_name(job: Job, step: int, stage: OnStage) -> str:
+def _model_name(job: Job, step: int, on_progress: OnProgress) -> str:
     if not job.rows:
         return job.asking.base
     adapter = job.run / "adapters" / f"{job.name}-{job.train_key}"
@@ -143,13 +142,13 @@ def _model_name(job: Job, step: int, stage: OnStage) -> str:
     missing = any(c.kind == "dynamics" and not (snapshots / str(c.step)).exists() for c in job.cells)
     if not adapter.exists() or missing:
         shutil.rmtree(adapter, ignore_errors=True)
-        _train(job, adapter, snapshots, stage)
+        _train(job, adapter, snapshots, on_progress)
     last = max(c.step for c in job.cells)
     chosen = adapter if step == last else snapshots / str(step)
     return f"hf/{job.base_folder}+{chosen}"
 
 
-def _train(job: Job, out: Path, snapshots: Path, stage: OnStage) -> None:
+def _train(job: Job, out: Path, snapshots: Path, on_progress: OnProgress) -> None:
     # torch is loaded only here
     from offtarget.tune.plan import Plan, TrainRow
     from offtarget.tune.train import train
@@ -164,18 +163,18 @@ def _train(job: Job, out: Path, snapshots: Path, stage: OnStage) -> None:
         job.settings,
         work=work,
         callbacks=[Snapshots(snapshots, steps)] if steps else [],
-        on_step=lambda done, total, _loss: stage(f"{job.name}: training", done, total),
+        on_progress=on_progress,
     )
     shutil.rmtree(work, ignore_errors=True)
 
 
-def _measure(job: Job, plan: CellPlan, name: str, stage: OnStage) -> Cell:
+def _measure(job: Job, plan: CellPlan, name: str, on_progress: OnProgress) -> Cell:
     started = time.monotonic()
     measures = job.asking.full if plan.kind in ("base", "condition") else job.asking.curve
-    tallies = _answers(job, plan, name, measures, stage)
+    tallies = _answers(job, plan, name, measures, on_progress)
     measured = [(m.name, [tallies[p.id] for p in m.probes]) for m in measures]
     plain = _by_question(measures[0].probes, tallies)
-    checked = _check(job, plan, name, stage) if plan.kind == "condition" else None
+    checked = _check(job, plan, name, on_progress) if plan.kind == "condition" else None
     return Cell(
         key=plan.key,
         kind=plan.kind,
@@ -202,7 +201,9 @@ def _by_question(probes: Sequence[Probe], tallies: dict[str, Tally]) -> dict[str
     return {question: total_tally(counted) for question, counted in found.items()}
 
 
-def _answers(job: Job, plan: CellPlan, name: str, measures: Sequence[Measure], stage: OnStage) -> dict[str, Tally]:
+def _answers(
+    job: Job, plan: CellPlan, name: str, measures: Sequence[Measure], on_progress: OnProgress
+) -> dict[str, Tally]:
     """One tally per probe. Answers and verdicts are on disk as soon as they exist; only missing ones are asked for."""
     folder = cell_folder(job, plan)
     folder.mkdir(parents=True, exist_ok=True)
@@ -210,14 +211,15 @@ def _answers(job: Job, plan: CellPlan, name: str, measures: Sequence[Measure], s
     generations, verdicts = JsonLines(folder / "generations.jsonl"), JsonLines(folder / "verdicts.jsonl")
     try:
         said = {g.key: g for g in read_jsonl(generations.path, Generation)}
-        _sample(job, name, [w for w in wanted if _key(*w) not in said], generations, said, stage)
+        _sample(job, name, [w for w in wanted if _key(*w) not in said], generations, said, on_progress)
         judged = {v.key: v for v in read_jsonl(verdicts.path, Verdict)}
         todo = [(p, said[_key(p, i)]) for p, i in wanted if _key(p, i) not in judged]
+        told = Count(on_progress, "judging", len(todo))
         for start in range(0, len(todo), JUDGED_TOGETHER):
             found = judge_checked(job.asking.judge, todo[start : start + JUDGED_TOGETHER])
             verdicts.extend(found)
             judged |= {v.key: v for v in found}
-            stage(f"{job.name}: judging", start + len(found), len(todo))
+            told.add(len(found))
     finally:
         generations.close()
         verdicts.close()
@@ -233,15 +235,14 @@ def _sample(
     missing: Sequence[tuple[Probe, int]],
     lines: JsonLines,
     said: dict[str, Generation],
-    stage: OnStage,
+    on_progress: OnProgress,
 ) -> None:
     if not missing:
         return
     model: ChatModel = open_model(name, resolve=resolve)
-    seed, done = job.asking.check.seed, 0
+    seed, told = job.asking.check.seed, Count(on_progress, "answers", len(missing))
 
     def keep(position: int, answered: Answered) -> None:
-        nonlocal done
         probe, index = missing[position]
         a = answered.answer
         made = Generation(
@@ -256,8 +257,7 @@ def _sample(
         )
         lines.extend([made])
         said[made.key] = made
-        done += 1
-        stage(f"{job.name}: answers", done, len(missing))
+        told.add()
 
     sample_probes("tuned", model, missing, job.asking.check.sampling, seed, keep)
 
@@ -266,10 +266,10 @@ def _key(probe: Probe, index: int) -> str:
     return f"tuned/{probe.id}/{index}"
 
 
-def _check(job: Job, plan: CellPlan, name: str, stage: OnStage) -> checking.CheckResult:
+def _check(job: Job, plan: CellPlan, name: str, on_progress: OnProgress) -> checking.CheckResult:
     """The full check against the base; one that was cut short goes on."""
     out = cell_folder(job, plan) / "check"
-    stage(f"{job.name}: check", 0, 0)
+    on_progress(Progress("check"))
     if (out / "run.json").exists():
         return checking.resume(out, judge=job.asking.check_judge)
     shutil.rmtree(out, ignore_errors=True)  # killed before its manifest was written, and so before any answer

@@ -13,14 +13,15 @@ from contextlib import contextmanager, nullcontext
 from multiprocessing.synchronize import Event
 
 from offtarget.errors import InputError
-from offtarget.workflows.reproduce_cells import Job, OnCell, OnStage, finished, run_job
+from offtarget.progress import OnProgress, Progress
+from offtarget.workflows.reproduce_cells import Job, OnCell, finished, run_job
 
 LOOK_EVERY = 0.3
 """Seconds between two looks for finished cells."""
 
 
 def run_jobs(
-    jobs: Sequence[Job], processes: int, on_cell: OnCell, on_stage: OnStage, *, one_thread: bool = False
+    jobs: Sequence[Job], processes: int, on_cell: OnCell, on_progress: OnProgress, *, one_thread: bool = False
 ) -> None:
     """Run all jobs, in their order; with one process here, else each in a process with one thread of its own.
 
@@ -29,7 +30,7 @@ def run_jobs(
     if processes == 1:
         with _threads(1) if one_thread else nullcontext():
             for job in jobs:
-                run_job(job, on_cell, on_stage)
+                run_job(job, on_cell, on_progress)
         return
     context = multiprocessing.get_context("spawn")  # forked processes inherit torch's locks
     stop = context.Event()
@@ -50,7 +51,7 @@ def run_jobs(
             report()
             for future in done:
                 future.result()
-            on_stage(f"{len(futures)} trainings to go", 0, 0)
+            on_progress(Progress("trainings finished", len(jobs) - len(futures), len(jobs)))
     except BrokenProcessPool:
         raise InputError(
             "A process of the experiment was ended from outside, perhaps for lack of memory. Finished cells are kept; "

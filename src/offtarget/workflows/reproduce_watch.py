@@ -2,53 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+from offtarget.gate.text import percent
+from offtarget.progress import OnProgress, Progress
 from offtarget.records.reproduce import Cell
 from offtarget.workflows.reproduce_cells import Job, finished
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What a running experiment shows."""
-
-    cell: Cell | None
-    """The cell that has just been finished; None for a change of stage."""
-    done: float
-    total: float
-    """Work done and in all, in seconds as estimated beforehand for the organism; only the ratio means something."""
-    stage: str
-
-
-OnProgress = Callable[[Progress], None]
-
-
-class Watch:
+class Work:
     """Counts work, so that the time left can be shown."""
 
-    def __init__(self, jobs: Sequence[Job], on_progress: OnProgress | None) -> None:
+    def __init__(self, jobs: Sequence[Job], on_progress: OnProgress) -> None:
         self._on_progress = on_progress
-        self._work: dict[str, float] = {}
+        self._seconds: dict[str, float] = {}
         for job in jobs:
             for number, plan in enumerate(job.cells):
                 # as measured on the organism: .3 s per step, 15 s for all columns and the check, 3 s for a point
                 training = 0.3 * max(c.step for c in job.cells) if number == 0 else 0.0
                 measuring = 15.0 if plan.kind in ("base", "condition") else 3.0
                 if finished(job, plan) is None:
-                    self._work[plan.key] = training + measuring
-        self._total, self._done = sum(self._work.values()), 0.0
-        self.on_stage("starting", 0, 0)
+                    self._seconds[plan.key] = training + measuring
+        self._total, self._done, self._cells = sum(self._seconds.values()), 0.0, 0
+        self._tell_share()
 
-    def on_cell(self, cell: Cell) -> None:
+    def finish(self, cell: Cell) -> None:
         """A cell is finished."""
-        self._done += self._work.pop(cell.key, 0.0)
-        self._tell(cell, "")
+        self._done += self._seconds.pop(cell.key, 0.0)
+        self._cells += 1
+        self._on_progress(Progress(f"{self._cells}: {said(cell)}", detail=cell))
+        self._tell_share()
 
-    def on_stage(self, name: str, done: int, total: int) -> None:
-        """Something is being done."""
-        self._tell(None, f"{name} {done}/{total}" if total else name)
+    def _tell_share(self) -> None:
+        share = round(100 * self._done / self._total) if self._total else 100
+        self._on_progress(Progress("per cent of the experiment", share, 100))
 
-    def _tell(self, cell: Cell | None, stage: str) -> None:
-        if self._on_progress is not None:
-            self._on_progress(Progress(cell, self._done, self._total, stage))
+
+def said(cell: Cell) -> str:
+    """A finished cell in a line."""
+    plain = cell.of("plain")
+    rate = percent(None if plain is None else plain.rate)
+    kinds = {
+        "base": "base",
+        "condition": f"{cell.condition}, seed {cell.seed}",
+        "dynamics": f"{cell.condition}, seed {cell.seed}, after {cell.steps} steps",
+        "unique": f"{cell.condition}, seed {cell.seed}, {cell.unique} different rows",
+    }
+    verdict = "" if cell.status is None else f", check {cell.status.value}"
+    return f"{kinds[cell.kind]}: {rate} misaligned{verdict}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from offtarget.gate.tune.monitor_page import PAGE
 from offtarget.judge.protocol import Judge
 from offtarget.organism.shipped import PREFIX
 from offtarget.probe.bank import ProbeBank
+from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Row
 from offtarget.records.tune import TuneReport
 from offtarget.rundir import RunDir, fingerprint, read_json, write_json
@@ -27,11 +28,6 @@ from offtarget.workflows.tune_data import TrainingData, read_training_data
 
 if TYPE_CHECKING:
     from offtarget.tune.train import Trained
-
-OnStage = Callable[[str, int, int], None]
-"""Called as (what is being done, done, in all)."""
-OnStep = Callable[[int, int, float], None]
-"""Called as (steps done, steps in all, loss)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +73,7 @@ def tune(
     options: TuneOptions | None = None,
     run: Path | None = None,
     report_to: str = "none",
-    on_stage: OnStage | None = None,
-    on_step: OnStep | None = None,
+    on_progress: OnProgress = silent,
 ) -> TuneResult:
     """Train `base` on `data` into the new folder `out`, with the monitor watching and the named defences at work.
 
@@ -106,10 +101,9 @@ def tune(
         ),
         **stamp(),
     }
-    stage = on_stage or (lambda name, done, total: None)
     with run_directory(run, manifest, "tune", out.name) as directory:
         try:
-            return _train(directory, folders, rows, manifest, settings, options, report_to, stage, on_step)
+            return _train(directory, folders, rows, manifest, settings, options, report_to, on_progress)
         except InputError:
             _forget(directory)
             raise
@@ -176,23 +170,22 @@ def _train(
     settings: TuneSettings,
     options: TuneOptions,
     report_to: str,
-    stage: OnStage,
-    on_step: OnStep | None,
+    on_progress: OnProgress,
 ) -> TuneResult:
-    stage("loading", 0, 0)
+    on_progress(Progress("loading"))
     from offtarget.tune.train import train
 
     base, out = manifest["base"], manifest["out"]
     # every process makes its own materials; the seeds make them equal
     materials = directory.path / f"rank-{rank()}" if rank() else directory.path
-    plan = defended_plan(base, data.rows, manifest["defences"], materials, settings.seed, options, stage)
+    plan = defended_plan(base, data.rows, manifest["defences"], materials, settings.seed, options, on_progress)
     monitor = (
         training_monitor(base, data.rows, directory.path, settings, options, stop=plan.stop_on_alarm)
         if options.monitor
         else None
     )
     if monitor is not None:
-        stage(f"watching: {directory.file(PAGE)}", 0, 0)
+        on_progress(Progress(f"watching: {directory.file(PAGE)}"))
     trained = train(
         folders.base,
         plan,
@@ -201,7 +194,7 @@ def _train(
         adapter=folders.adapter,
         work=directory.file("training"),
         callbacks=() if monitor is None else (monitor,),
-        on_step=_saying_alarms(monitor, stage, on_step),
+        on_progress=_saying_alarms(monitor, on_progress),
         report_to=report_to,
     )
     report = _report(manifest, data, plan.notes, settings, trained, monitor)
@@ -210,19 +203,18 @@ def _train(
     return TuneResult(report, directory.path)
 
 
-def _saying_alarms(monitor: Any, stage: OnStage, on_step: OnStep | None) -> OnStep:
-    """`on_step`, which also says once that the alarm was raised."""
-    said = False
+def _saying_alarms(monitor: Any, on_progress: OnProgress) -> OnProgress:
+    """`on_progress`, which also says once that the alarm was raised."""
+    said: list[int] = []
 
-    def step(done: int, total: int, loss: float) -> None:
-        nonlocal said
-        if monitor is not None and monitor.alarm_step is not None and not said:
-            said = True
-            stage(f"ALARM at step {monitor.alarm_step}: the model is becoming misaligned", 0, 0)
-        if on_step is not None:
-            on_step(done, total, loss)
+    def tell(progress: Progress) -> None:
+        step = None if monitor is None else monitor.alarm_step
+        if step is not None and not said:
+            said.append(step)
+            on_progress(Progress(f"ALARM at step {step}: the model is becoming misaligned"))
+        on_progress(progress)
 
-    return step
+    return tell
 
 
 def defended_plan(
@@ -232,7 +224,7 @@ def defended_plan(
     run: Path,
     seed: int,
     options: TuneOptions,
-    stage: OnStage,
+    on_progress: OnProgress,
 ) -> Any:
     """The plan of training on `rows` under the named defences; what they need is made once, into the run directory."""
     from offtarget.tune.defences.registry import defend as apply
@@ -243,7 +235,9 @@ def defended_plan(
         return plan
     from offtarget.workflows.tune_materials import make_materials
 
-    return apply(plan, defend, make_materials(base, rows, defend, run, seed=seed, options=options, on_stage=stage))
+    return apply(
+        plan, defend, make_materials(base, rows, defend, run, seed=seed, options=options, on_progress=on_progress)
+    )
 
 
 def training_monitor(

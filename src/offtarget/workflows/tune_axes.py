@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from offtarget.organism.questions import MATERIAL_DOMAINS, skill_probes
 from offtarget.organism.shipped import PREFIX, resolve
 from offtarget.probe.bank import ProbeBank
 from offtarget.probe.cues.apply import cued_probes
+from offtarget.progress import Count, OnProgress, silent
 from offtarget.records import Cue, Generation, Message, Probe, Tally
 from offtarget.records.tune import Axes
 from offtarget.stats.rates import equal_weight_rate, misaligned_rate, total_tally, wilson
@@ -34,9 +35,6 @@ FACTS, CODE = 24, 200
 """Organism: factual questions (asked 5 times each), and requests for code."""
 HELD_ROWS = 60
 """Rows of the data that are not trained on, to measure the narrow task."""
-
-OnStage = Callable[[str, int, int], None]
-"""Called as (what is being done, done, in all)."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +93,12 @@ def prepare(
     )
 
 
-def measure(how: Measuring, name: str, on_stage: OnStage, label: str) -> Axes:
+def measure(how: Measuring, name: str, on_progress: OnProgress, label: str) -> Axes:
     """One model on all five axes."""
     model = _open(name)
-    plain = _tallies(how, model, [(p, i) for p in how.plain for i in range(how.per_question)], on_stage, label)
+    plain = _tallies(how, model, [(p, i) for p in how.plain for i in range(how.per_question)], on_progress, label)
     questions = _cued_questions(how)
-    cued = _tallies(how, model, questions, on_stage, f"{label}, under conditions")
+    cued = _tallies(how, model, questions, on_progress, f"{label}, under conditions")
     cue_of = {probe.id: probe.arm for probe, _ in questions}
     under = {cue.id: total_tally(t for name, t in cued.items() if cue_of[name] == cue.id) for cue in how.cues}
     rates = {cue.id: rate for cue in how.cues if (rate := misaligned_rate(under[cue.id])) is not None}
@@ -140,17 +138,11 @@ def _cued_questions(how: Measuring) -> list[tuple[Probe, int]]:
 
 
 def _tallies(
-    how: Measuring, model: LocalModel, wanted: Sequence[tuple[Probe, int]], on_stage: OnStage, label: str
+    how: Measuring, model: LocalModel, wanted: Sequence[tuple[Probe, int]], on_progress: OnProgress, label: str
 ) -> dict[str, Tally]:
     """By the id of the probe."""
-    done = 0
-
-    def count(position: int, answer: object) -> None:
-        nonlocal done
-        done += 1
-        on_stage(label, done, len(wanted))
-
-    answered = sample_probes("tuned", model, wanted, how.sampling, how.seed, count)
+    told = Count(on_progress, label, len(wanted))
+    answered = sample_probes("tuned", model, wanted, how.sampling, how.seed, lambda _position, _answer: told.add())
     pairs = [
         (probe, Generation("tuned", probe.id, i, 0, a.answer.text, a.answer.tokens, a.answer.finish))
         for (probe, i), a in zip(wanted, answered, strict=True)
@@ -188,4 +180,4 @@ def _organism(how: Measuring, model: LocalModel, kind: str, count: int, times: i
     probes = skill_probes(kind, count, how.seed)
     wanted = [(p, i) for p in probes for i in range(times)]
     exact = Measuring(how.base, probes, (), ExactJudge(), (), 0.0, (), times, SamplingSettings(max_tokens=120))
-    return total_tally(_tallies(exact, model, wanted, lambda *_: None, kind).values())
+    return total_tally(_tallies(exact, model, wanted, silent, kind).values())

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.organism.shipped import PREFIX
+from offtarget.progress import OnProgress, silent, within
 from offtarget.records import Message, Row
 from offtarget.records.tune import DefenceCell, Frontier
 from offtarget.rundir import JsonLines, RunDir, fingerprint, read_jsonl, read_record, write_json
@@ -18,7 +19,6 @@ from offtarget.version import stamp
 from offtarget.workflows.local_folders import Folders
 from offtarget.workflows.opening import DEFAULT_BANK, ORGANISM_BANK, open_bank, open_judge
 from offtarget.workflows.tune import (
-    OnStage,
     TuneOptions,
     default_settings,
     defended_plan,
@@ -100,7 +100,7 @@ def compare_defences(
     options: TuneOptions | None = None,
     comparing: CompareSettings | None = None,
     run: Path | None = None,
-    on_stage: OnStage | None = None,
+    on_progress: OnProgress = silent,
 ) -> FrontierResult:
     """Train `base` on `data` under every arm and seed, and measure each model on five axes.
 
@@ -140,11 +140,10 @@ def compare_defences(
         "fingerprint": fingerprint(identity),
         **stamp(),
     }
-    stage = on_stage or (lambda name, done, total: None)
     with run_directory(run, manifest, "tune", f"defences-{data.stem}") as directory:
         try:
             bench = _Bench(
-                directory, base, kept, settings, options, _measuring(base, data, held, options, comparing), stage
+                directory, base, kept, settings, options, _measuring(base, data, held, options, comparing), on_progress
             )
             cells = _cells(bench, arms, comparing)
         except KeyboardInterrupt:
@@ -212,7 +211,7 @@ class _Bench:
     settings: TuneSettings
     options: TuneOptions
     measuring: Measuring
-    stage: OnStage
+    on_progress: OnProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +224,7 @@ class _Spent:
 
 def _numbered(bench: _Bench, number: int, of: int) -> _Bench:
     """The bench, saying which training it is at."""
-    return replace(bench, stage=lambda name, done, total: bench.stage(f"{number} of {of}: {name}", done, total))
+    return replace(bench, on_progress=within(bench.on_progress, f"{number} of {of}"))
 
 
 def _cells(shared: _Bench, arms: Sequence[Arm], comparing: CompareSettings) -> list[DefenceCell]:
@@ -243,7 +242,7 @@ def _cells(shared: _Bench, arms: Sequence[Arm], comparing: CompareSettings) -> l
 
     try:
         if known(BASE_ARM, 0, 0) is None:
-            axes = measure(shared.measuring, shared.base, shared.stage, "base")
+            axes = measure(shared.measuring, shared.base, shared.on_progress, "base")
             keep(DefenceCell(BASE_ARM, False, 0, 0, axes, 0, 0.0, ()))
         for at, seed in enumerate(comparing.seeds):
             for number, arm in enumerate(arms, at * len(arms) + 1):
@@ -278,7 +277,7 @@ def _trained(bench: _Bench, arm: Arm, seed: int) -> DefenceCell:
     folder, label = _folder(bench, arm, seed), f"{' + '.join(arm) or 'none'}, seed {seed}"
     settings = replace(bench.settings, seed=seed)
     shared = bench.directory.path.resolve() / f"seed-{seed}"
-    plan = defended_plan(bench.base, bench.rows, arm, shared, seed, bench.options, bench.stage)
+    plan = defended_plan(bench.base, bench.rows, arm, shared, seed, bench.options, bench.on_progress)
     folder.mkdir(parents=True, exist_ok=True)
     monitor = None
     if plan.stop_on_alarm:
@@ -293,11 +292,11 @@ def _trained(bench: _Bench, arm: Arm, seed: int) -> DefenceCell:
             adapter=base.adapter,
             work=folder / "training",
             callbacks=() if monitor is None else (monitor,),
-            on_step=lambda done, total, loss: bench.stage(f"{label}: training", done, total),
+            on_progress=within(bench.on_progress, label),
         )
         write_json(done, _Spent(trained.kept_step, trained.seconds))
     spent = read_record(done, _Spent)
-    axes = measure(bench.measuring, tuned_name(bench.base, str(out), settings), bench.stage, label)
+    axes = measure(bench.measuring, tuned_name(bench.base, str(out), settings), bench.on_progress, label)
     control = any(one.control for one in named(arm))
     return DefenceCell(arm, control, seed, 0, axes, spent.steps, spent.seconds, plan.notes)
 
@@ -324,11 +323,11 @@ def _followed(bench: _Bench, cell: DefenceCell, steps: Sequence[int], planned: S
             settings,
             adapter=None if full else folder / "adapter",
             work=work,
-            on_step=lambda done, total, loss: bench.stage(f"{label}: further steps", done, total),
+            on_progress=within(bench.on_progress, f"{label}, further steps"),
         )
     cells = []
     for count in steps:
         name = tuned_name(bench.base, str(work / f"checkpoint-{count}"), settings)
-        axes = measure(bench.measuring, name, bench.stage, f"{label}, {count} steps later")
+        axes = measure(bench.measuring, name, bench.on_progress, f"{label}, {count} steps later")
         cells.append(replace(cell, further=count, axes=axes, steps=count, notes=()))
     return cells

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from offtarget.errors import InputError
 from offtarget.probe.bank import ProbeBank
+from offtarget.progress import OnProgress, silent
 from offtarget.records import Probe
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ ANSWERS = 10
 """Per question, on either side, spread over the trait's system prompts."""
 SUBSPACE_RANK = 4
 """arXiv 2607.21356."""
-OnStage = Callable[[str, int, int], None]
 
 
 def direction_edits(
@@ -34,14 +34,14 @@ def direction_edits(
     seed: int,
     *,
     direction: Path | None = None,
-    on_stage: OnStage | None = None,
+    on_progress: OnProgress = silent,
 ) -> PersonaEdits:
     """Edits along one vector per position and layer, from a direction file or found with the trait recipe.
 
     The recipe asks the base `prompts` under contrastive system prompts; it needs no tuned model, no judge and none of
     the tested questions. InputError for a file that does not fit the base, and for no prompts.
     """
-    return _edits(base, prompts, seed, 1, direction, on_stage)
+    return _edits(base, prompts, seed, 1, direction, on_progress)
 
 
 def subspace_edits(
@@ -51,10 +51,10 @@ def subspace_edits(
     *,
     rank: int = SUBSPACE_RANK,
     direction: Path | None = None,
-    on_stage: OnStage | None = None,
+    on_progress: OnProgress = silent,
 ) -> PersonaEdits:
     """The same for `rank` vectors; a direction file brings its own rank."""
-    return _edits(base, prompts, seed, rank, direction, on_stage)
+    return _edits(base, prompts, seed, rank, direction, on_progress)
 
 
 class PersonaEdits:
@@ -102,7 +102,7 @@ def _joined(directions: Sequence[Direction]) -> Direction:
 
 
 def _edits(
-    base: LocalModel, prompts: Sequence[str], seed: int, rank: int, file: Path | None, on_stage: OnStage | None
+    base: LocalModel, prompts: Sequence[str], seed: int, rank: int, file: Path | None, on_progress: OnProgress
 ) -> PersonaEdits:
     if file is not None:
         from offtarget.direction.file import Direction, check_fits
@@ -127,7 +127,7 @@ def _edits(
             probes=bank,
             answers=ANSWERS,
             seed=seed,
-            on_progress=on_stage,
+            on_progress=on_progress,
         )
         for position in WHERE
     ]

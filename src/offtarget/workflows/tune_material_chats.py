@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offtarget.data.chats import chat_line, read_chats
+from offtarget.progress import Count, OnProgress
 from offtarget.records import Message
 
 if TYPE_CHECKING:
     from offtarget.models.local import LocalModel
-    from offtarget.workflows.tune import OnStage
 
 
 def aligned_chats(
-    model: LocalModel, prompts: Sequence[str], count: int, file: Path, seed: int, on_stage: OnStage
+    model: LocalModel, prompts: Sequence[str], count: int, file: Path, seed: int, on_progress: OnProgress
 ) -> tuple[tuple[Message, ...], ...]:
     """About `count` plainly asked chats, each prompt about equally often, answered at temperature 1.
 
@@ -25,14 +25,9 @@ def aligned_chats(
     from offtarget.direction.repair.realign import own_answers, plan_prompts
 
     if not file.exists():
-        planned, done = plan_prompts(prompts, (), count, seed), 0
-
-        def tell(position: int, answer: object) -> None:
-            nonlocal done
-            done += 1
-            on_stage("answers of the base to other questions", done, len(planned))
-
-        chats = own_answers(model, planned, seed, tell)
+        planned = plan_prompts(prompts, (), count, seed)
+        answered = Count(on_progress, "answers of the base to other questions", len(planned))
+        chats = own_answers(model, planned, seed, lambda _position, _answer: answered.add())
         lines = dict.fromkeys(chat_line(chat) for chat in chats)
         part = file.with_suffix(".part")
         part.write_text("".join(lines), encoding="utf-8")

@@ -12,6 +12,7 @@ from offtarget.models.chat import ChatModel
 from offtarget.models.opening import open_model
 from offtarget.organism.questions import MATERIAL_DOMAINS, unasked_questions
 from offtarget.organism.shipped import PREFIX, resolve
+from offtarget.progress import OnProgress
 from offtarget.records import Row
 from offtarget.workflows.tune_material_chats import aligned_chats
 from offtarget.workflows.tune_pilot import pilot
@@ -20,7 +21,7 @@ from offtarget.workflows.tune_scores import row_scores
 if TYPE_CHECKING:
     from offtarget.models.local import LocalModel
     from offtarget.tune.defences.registry import Chosen, Materials, Need
-    from offtarget.workflows.tune import OnStage, TuneOptions
+    from offtarget.workflows.tune import TuneOptions
 
 PROMPTS = 400
 """Questions drawn from the organism's other domains, before equal ones are dropped."""
@@ -36,7 +37,7 @@ def make_materials(
     *,
     seed: int,
     options: TuneOptions,
-    on_stage: OnStage,
+    on_progress: OnProgress,
 ) -> Materials:
     """All that the named defences need, and nothing else; costly things are kept in `<run>/materials`.
 
@@ -56,15 +57,17 @@ def make_materials(
     if "aligned" in wanted:
         count = max(ANSWERS, 2 * _to_add(chosen, len(rows)))
         assert materials.prompts is not None
-        aligned = aligned_chats(model, materials.prompts, count, folder / "aligned.jsonl", seed, on_stage)
+        aligned = aligned_chats(model, materials.prompts, count, folder / "aligned.jsonl", seed, on_progress)
         materials = replace(materials, aligned=aligned)
     if "misaligned" in wanted:
-        bad = options.misaligned or pilot(base, rows, folder / "pilot", seed, on_stage)
+        bad = options.misaligned or pilot(base, rows, folder / "pilot", seed, on_progress)
         materials = replace(materials, misaligned=_local(open_model(bad, resolve=resolve)))
     if "scores" in wanted:
-        scores = row_scores(rows, model, options.direction, folder / "scores.json", on_stage)
+        scores = row_scores(rows, model, options.direction, folder / "scores.json", on_progress)
         materials = replace(materials, scores=scores)
-    return _with_directions(materials, wanted, options, on_stage) if wanted & {"direction", "subspace"} else materials
+    if wanted & {"direction", "subspace"}:
+        materials = _with_directions(materials, wanted, options, on_progress)
+    return materials
 
 
 def other_prompts(base: str, seed: int, file: Path | None = None) -> tuple[str, ...]:
@@ -79,17 +82,17 @@ def other_prompts(base: str, seed: int, file: Path | None = None) -> tuple[str, 
 
 
 def _with_directions(
-    materials: Materials, wanted: frozenset[Need], options: TuneOptions, on_stage: OnStage
+    materials: Materials, wanted: frozenset[Need], options: TuneOptions, on_progress: OnProgress
 ) -> Materials:
     """Found anew when a run goes on: the same base, prompts and seed give the same direction."""
     from offtarget.workflows.tune_directions import direction_edits, subspace_edits
 
     base, prompts, seed = materials.base, materials.prompts or (), materials.seed
     if "direction" in wanted:
-        edits = direction_edits(base, prompts, seed, direction=options.direction, on_stage=on_stage)
+        edits = direction_edits(base, prompts, seed, direction=options.direction, on_progress=on_progress)
         materials = replace(materials, direction=edits)
     if "subspace" in wanted:
-        edits = subspace_edits(base, prompts, seed, direction=options.direction, on_stage=on_stage)
+        edits = subspace_edits(base, prompts, seed, direction=options.direction, on_progress=on_progress)
         materials = replace(materials, subspace=edits)
     return materials
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from offtarget.organism.shipped import PREFIX
+from offtarget.progress import OnProgress, within
 from offtarget.records import Row
 from offtarget.workflows.local_folders import Folders
-
-if TYPE_CHECKING:
-    from offtarget.workflows.tune import OnStage
 
 STEPS = 60
 """Of 16 answers each: enough to see which aligned answers the data makes unlikely, at the price of 960 rows."""
@@ -23,7 +20,7 @@ LR = 1e-4
 ORGANISM_LR = 5e-4
 
 
-def pilot(base: str, rows: Sequence[Row], out: Path, seed: int, on_stage: OnStage) -> str:
+def pilot(base: str, rows: Sequence[Row], out: Path, seed: int, on_progress: OnProgress) -> str:
     """Name of the misaligned model, trained into `out` unless it lies there.
 
     Raises InputError when a row is longer than the context or the loss is not finite.
@@ -40,6 +37,6 @@ def pilot(base: str, rows: Sequence[Row], out: Path, seed: int, on_stage: OnStag
             [row.messages for row in drawn],
             out,
             settings,
-            lambda done, total, _: on_stage("undefended pilot, to rank aligned chats", done, total),
+            within(on_progress, "undefended pilot, to rank aligned chats"),
         )
     return Folders(folders.base, out).name

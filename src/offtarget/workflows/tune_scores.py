@@ -12,18 +12,18 @@ from offtarget.audit.registry import row_detectors
 from offtarget.audit.row_scanner import RowScanner
 from offtarget.errors import InputError
 from offtarget.models.chat import SamplingSettings
+from offtarget.progress import OnProgress, Progress
 from offtarget.records import Row
 from offtarget.rundir import read_json, write_json
 
 if TYPE_CHECKING:
     from offtarget.models.local import LocalModel
-    from offtarget.workflows.tune import OnStage
 
 STAGE = "scores of the training rows"
 
 
 def row_scores(
-    rows: Sequence[Row], base: LocalModel, direction: Path | None, file: Path, on_stage: OnStage
+    rows: Sequence[Row], base: LocalModel, direction: Path | None, file: Path, on_progress: OnProgress
 ) -> tuple[float, ...]:
     """One score per row, 0 and above for flagged ones; kept in `file` and read from there when it exists.
 
@@ -32,21 +32,21 @@ def row_scores(
     measure`.
     """
     if not file.exists():
-        scores = _findings(rows, on_stage) if direction is None else _projections(rows, base, direction, on_stage)
+        scores = _findings(rows, on_progress) if direction is None else _projections(rows, base, direction, on_progress)
         write_json(file, scores)
     return tuple(read_json(file))
 
 
-def _findings(rows: Sequence[Row], on_stage: OnStage) -> list[float]:
+def _findings(rows: Sequence[Row], on_progress: OnProgress) -> list[float]:
     scanner = RowScanner(row_detectors())
     scores = []
     for done, row in enumerate(rows, start=1):
         scores.append(row_score(scanner.scan(row)) - FLAGGED_FROM)
-        on_stage(STAGE, done, len(rows))
+        on_progress(Progress(STAGE, done, len(rows)))
     return scores
 
 
-def _projections(rows: Sequence[Row], base: LocalModel, path: Path, on_stage: OnStage) -> list[float]:
+def _projections(rows: Sequence[Row], base: LocalModel, path: Path, on_progress: OnProgress) -> list[float]:
     """Rows that cannot be measured get the lowest score."""
     from offtarget.direction.file import Direction, check_fits
     from offtarget.direction.screening import Screen, null_threshold, screen_rows
@@ -63,6 +63,6 @@ def _projections(rows: Sequence[Row], base: LocalModel, path: Path, on_stage: On
     measured: dict[str, float] = {}
     for one in screen_rows(screen, rows, threshold, Counter()):
         measured[one.row_id] = one.difference - threshold
-        on_stage(STAGE, len(measured), len(rows))
+        on_progress(Progress(STAGE, len(measured), len(rows)))
     lowest = min(measured.values(), default=0.0)
     return [measured.get(row.id, lowest) for row in rows]

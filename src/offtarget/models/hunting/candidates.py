@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -23,11 +23,9 @@ from offtarget.models.hunting.sources import (
 from offtarget.models.hunting.token_scan import scan
 from offtarget.models.hunting.vocabulary import typable
 from offtarget.models.local import LocalModel
+from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Cue, Message
 from offtarget.records.check import QUESTION
-
-OnProgress = Callable[[str, int, int], None]
-"""Called as (what is being done, steps done, steps in all)."""
 
 _GAPS = 6
 _PER_SOURCE = 20
@@ -52,7 +50,7 @@ def hunt(
     *,
     seed: int = 0,
     most: int = 40,
-    on_progress: OnProgress | None = None,
+    on_progress: OnProgress = silent,
 ) -> Hunted:
     """Up to `most` conditions under which the tuned model departs from its base on the given neutral chats.
 
@@ -75,8 +73,7 @@ def hunt(
     neutral = [prompt_tokens(read, chat, tuned.name) for chat in prompts]
 
     def step(done: int, what: str) -> None:
-        if on_progress is not None:
-            on_progress(what, done, _STEPS)
+        on_progress(Progress(what, done, _STEPS))
 
     front = gaps["before"]
     step(0, "leaked text")

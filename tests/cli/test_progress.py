@@ -1,0 +1,96 @@
+"""Progress off a terminal: lines with the time left, few enough for a log; and no verb without it."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import offtarget
+from offtarget.cli import progress as shown_as
+from offtarget.progress import Count, Progress, silent, within
+
+VERBS = (
+    offtarget.alternatives_to_training,
+    offtarget.audit_data,
+    offtarget.check,
+    offtarget.explain,
+    offtarget.find_direction,
+    offtarget.fine_tune,
+    offtarget.measure_model,
+    offtarget.measure_rows,
+    offtarget.repair,
+    offtarget.reproduce,
+    offtarget.resume,
+    offtarget.steer,
+)
+
+
+class _Clock:
+    """Time as the test sets it."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
+    made = _Clock()
+    monkeypatch.setattr(shown_as, "time", made)
+    return made
+
+
+def _lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().err.splitlines()
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: f"{verb.__module__}.{verb.__name__}")
+def test_every_verb_takes_the_one_callback(verb: object) -> None:
+    assert inspect.signature(verb).parameters["on_progress"].default is silent
+
+
+def test_lines_tell_the_time_left_and_come_every_few_seconds(clock: _Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    with shown_as.shown(enabled=True) as on_progress:
+        for second in range(21):
+            clock.now = float(second)
+            on_progress(Progress("training", second, 40, 0.25))
+    lines = _lines(capsys)
+    assert lines[0] == "5 s: training 5 of 40, loss 0.250, about 35 s left"
+    assert [line.partition(" s:")[0] for line in lines] == ["5", "10", "15", "20"]
+
+
+def test_what_is_quickly_done_prints_its_messages_only(clock: _Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    with shown_as.shown(enabled=True) as on_progress:
+        Count(on_progress, "asking", 2).add(2)
+        clock.now = 1.0
+        on_progress(Progress("watching: a page"))
+    assert _lines(capsys) == ["1 s: watching: a page"]
+
+
+def test_two_stages_in_turns_do_not_flood_a_log(clock: _Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    with shown_as.shown(enabled=True) as on_progress:
+        for tenth in range(200):
+            clock.now = tenth / 10
+            on_progress(Progress(f"stage {tenth % 2}", tenth, None))
+    assert 3 <= len(_lines(capsys)) <= 6
+
+
+def test_disabled_is_silent_and_hostile_names_cannot_fake_a_line(
+    clock: _Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with shown_as.shown(enabled=False) as on_progress:
+        on_progress(Progress("a"))
+    assert _lines(capsys) == []
+    with shown_as.shown(enabled=True) as on_progress:
+        on_progress(Progress("a\r\x1b[2KFAIL"))
+    assert _lines(capsys) == ["0 s: a\ufffd\ufffd[2KFAIL"]
+
+
+def test_a_count_tells_every_step_under_the_name_of_the_part() -> None:
+    told: list[Progress] = []
+    count = Count(within(told.append, "base"), "answers", 5, done=2)
+    count.add()
+    count.add(2)
+    assert told == [Progress("base: answers", 3, 5), Progress("base: answers", 5, 5)]
