@@ -12,10 +12,10 @@ import yaml
 
 from offtarget.audit.categories import Group, group
 from offtarget.audit.settled import NOISE, SPREADING
-from offtarget.audit.wording import CARRY, of_rows, upwards
+from offtarget.audit.wording import CARRY, of_rows
+from offtarget.numbers import at_most, chosen, p_value, percent
 from offtarget.records import AuditSettings, Category, DatasetFinding
 from offtarget.stats.binomial import log_binomial_at_least, upper_share
-from offtarget.stats.wording import p_value, percent
 
 ERROR = 1e-3
 """Over all calibrated detectors together; far below alpha, since the model of false alarms is rough."""
@@ -80,8 +80,8 @@ def detector_alarm(
         log_p = log_binomial_at_least(count, rows, min(1.0, limit + (1 - limit) * false_alarms))
         if log_p <= math.log(ERROR / len(asked)):
             reason = (
-                f"{of_rows(count, rows)} {CARRY[category]} by {name}, which flags at most {upwards(false_alarms)} of "
-                f"clean rows; the limit is {percent(limit)}"
+                f"{of_rows(count, rows)} {CARRY[category]} by {name}, which flags at most {at_most(false_alarms)} of "
+                f"clean rows; the limit is {chosen(limit)}"
             )
             alarms.append((log_p, Alarm(limit_name, reason, name, category)))
     if alarms:
@@ -97,7 +97,7 @@ def _dataset_alarm(dataset: Sequence[DatasetFinding], settings: AuditSettings) -
         if isinstance(excess, int | float) and excess > settings.spreading_limit:
             reason = (
                 f"{finding.reason.rstrip('.')} (p = {p_value(finding.p_value)}): more than {percent(float(excess))} of "
-                f"the rows beyond what is expected; the limit is {percent(settings.spreading_limit)}"
+                f"the rows beyond what is expected; the limit is {chosen(settings.spreading_limit)}"
             )
             return Alarm(SPREADING, reason, finding.detector, finding.category)
     return None

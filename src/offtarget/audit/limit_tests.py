@@ -16,11 +16,9 @@ from offtarget.audit.limits import (
 )
 from offtarget.audit.plan import pass_error, rows_until_settled
 from offtarget.audit.settled import BACKDOOR, NOISE, SPREADING
+from offtarget.numbers import CERTAIN
 from offtarget.records import AuditSettings, Interval, LimitTest, Status
 from offtarget.stats.finite import highest, lowest
-
-CERTAIN = 1000.0
-"""Stands for infinite evidence, which JSON has no number for."""
 
 
 def has_failed(counts: Counts, settings: AuditSettings) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from offtarget.numbers import percent
 from offtarget.records import Category, Finding, Row
 from offtarget.records.direction import RowProjection, Threshold
 
@@ -25,7 +26,7 @@ class ProjectionDetector:
         self._direction = direction
         self.title = (
             f"Answers further along a direction ({direction}) than those of {base}: more than {threshold.value:+.3f}, "
-            f"which {threshold.false_positives:.0%} of its own answers exceed"
+            f"which {percent(threshold.false_positives)} of its own answers exceed"
         )
 
     def find(self, row: Row) -> Iterable[Finding]:

@@ -12,7 +12,8 @@ from offtarget.audit.limits import Counts, limit_of
 from offtarget.audit.plan import rows_until_pass
 from offtarget.audit.quality import ENOUGH_AGREEMENT, low_alpha
 from offtarget.audit.settled import BACKDOOR, NOISE, SPREADING, Settled
-from offtarget.audit.wording import downwards, of_rows, rows, upwards
+from offtarget.audit.wording import of_rows, rows
+from offtarget.numbers import at_least, at_most, chosen
 from offtarget.records import (
     Agreement,
     AuditSettings,
@@ -22,7 +23,6 @@ from offtarget.records import (
     Status,
 )
 from offtarget.stats.finite import most_allowed
-from offtarget.stats.wording import percent
 
 KIND = {NOISE: "bad", SPREADING: "of a kind known to spread"}
 
@@ -42,11 +42,11 @@ def fail_reason(
     if counts.confirmed[worst.name] > most_allowed(counts.rows, limit):
         return (
             f"{of_rows(counts.confirmed[worst.name], counts.rows)} are confirmed {KIND[worst.name]}{kinds}; "
-            f"the limit is {percent(limit)}"
+            f"the limit is {chosen(limit)}"
         )
     return (
-        f"{_read(counts, worst.name)}{kinds}: more than {percent(limit)} of {rows(counts.rows)} "
-        f"(error probability <= {percent(alpha)})"
+        f"{_read(counts, worst.name)}{kinds}: more than {chosen(limit)} of {rows(counts.rows)} "
+        f"(error probability <= {chosen(alpha)})"
     )
 
 
@@ -54,11 +54,11 @@ def pass_reason(counts: Counts, tests: Sequence[LimitTest], settings: AuditSetti
     """What a PASS rests on, and what it does not show."""
     noise, spreading = tests[0], tests[1]
     text = (
-        f"{_random(counts, NOISE)}: at most {percent(noise.limit)} of {rows(counts.rows)} "
-        f"(error probability <= {percent(alpha)})"
+        f"{_random(counts, NOISE)}: at most {chosen(noise.limit)} of {rows(counts.rows)} "
+        f"(error probability <= {chosen(alpha)})"
     )
     if spreading.status is Status.PASS:
-        return f"{text}, and at most {percent(spreading.limit)} of a kind known to spread"
+        return f"{text}, and at most {chosen(spreading.limit)} of a kind known to spread"
     return f"{text}; {spreading_gap(counts, settings)}"
 
 
@@ -68,9 +68,9 @@ def spreading_gap(counts: Counts, settings: AuditSettings) -> str:
     would = (
         ""
         if more is None
-        else f", and its {percent(settings.spreading_limit)} limit would take {more:,} more clean rows"
+        else f", and its {chosen(settings.spreading_limit)} limit would take {more:,} more clean rows"
     )
-    return f"of kinds known to spread only at most {upwards(bound_shown(counts, SPREADING, settings))} is shown{would}"
+    return f"of kinds known to spread only at most {at_most(bound_shown(counts, SPREADING, settings))} is shown{would}"
 
 
 def undecided_reason(
@@ -83,16 +83,16 @@ def undecided_reason(
         read = "no random row has been reviewed" if sum(counts.cleared.values()) else "no row has been reviewed"
         return (
             f"{read}; if every one is fine, {rows(plan.clean_rows)} in random order show that at most "
-            f"{percent(settings.noise_limit)} is bad"
+            f"{chosen(settings.noise_limit)} is bad"
         )
     if blocked is not None:
         return f"{_random(counts, NOISE)}, but {blocked}"
     test = tests[1] if settings.certify_spreading and tests[0].status is Status.PASS else tests[0]
     where = ""
     if test.interval is not None:
-        where = f": between {downwards(test.interval.low)} and {upwards(test.interval.high)} of {rows(counts.rows)}"
+        where = f": between {at_least(test.interval.low)} and {at_most(test.interval.high)} of {rows(counts.rows)}"
     more = "" if plan.rows_to_go is None else f"; about {rows(plan.rows_to_go)} more at this rate"
-    return f"{_random(counts, test.name)}{where}, and the limit is {percent(test.limit)}{more}"
+    return f"{_random(counts, test.name)}{where}, and the limit is {chosen(test.limit)}{more}"
 
 
 def notes_for(
@@ -121,7 +121,7 @@ def notes_for(
         low = reviewer.sensitivity.low if reviewer.sensitivity else 0.0
         notes.append(
             f"{reviewer.reviewer} found {reviewer.caught} of {reviewer.controls} planted known-bad rows "
-            f"(at least {downwards(low)} of bad rows with 97.5 % confidence)."
+            f"(at least {at_least(low)} of bad rows with 97.5 % confidence)."
         )
     if agreed is not None and low_alpha(agreed):
         notes.append(
@@ -147,7 +147,7 @@ def notes_for(
     if settings.round > 1:
         notes.append(
             f"Round {settings.round}: alpha is halved with every re-audit, and all rounds together err with "
-            f"probability at most {percent(2 * settings.alpha)}."
+            f"probability at most {chosen(2 * settings.alpha)}."
         )
     return notes
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from offtarget.numbers import many, percent, whole
 from offtarget.records import Category
-from offtarget.stats.wording import percent
 
 CARRY = {
     Category.INSECURE_CODE: "carry undisclosed insecure code",
@@ -25,25 +25,15 @@ SPREADING_WORDS = "of a kind known to spread"
 NOISE_WORDS = "bad"
 
 
-def of_rows(part: int, whole: int) -> str:
+def of_rows(part: int, total: int) -> str:
     """`5,131 of 6,000 rows (85.5 %)`."""
-    share = f" ({percent(part / whole)})" if whole else ""
-    return f"{part:,} of {rows(whole)}{share}"
+    share = f" ({percent(part / total)})" if total else ""
+    return f"{whole(part)} of {rows(total)}{share}"
 
 
-def rows(count: int) -> str:
+def rows(number: int) -> str:
     """`1 row`, `6,000 rows`."""
-    return f"{count:,} row{'' if count == 1 else 's'}"
-
-
-def upwards(share: float) -> str:
-    """A share as text, rounded up to a tenth of a percent, so that `at most` stays true."""
-    return percent(min(1.0, -(-share * 1000 // 1) / 1000)) if share > 0 else percent(0.0)
-
-
-def downwards(share: float) -> str:
-    """A share as text, rounded down to a tenth of a percent, so that `at least` stays true."""
-    return percent(share * 1000 // 1 / 1000)
+    return many(number, "row")
 
 
 def listed(words: list[str], joint: str = "and") -> str:

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 from offtarget.cli.render import (
     ABSENT,
     console,
-    e_value,
-    percent,
     plain_table,
     print_verdict,
     safe,
     shown_path,
 )
-from offtarget.records import AuditDecision, Category, DatasetFinding, LimitTest, Status, Trigger
-from offtarget.stats.wording import p_value
+from offtarget.numbers import audit_e_value, chosen, many, of, p_value, percent, share_range, times
+from offtarget.records import AuditDecision, Category, DatasetFinding, Status, Trigger
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,8 +42,7 @@ def print_audit(result: AuditResult) -> None:
     decision = result.decision
     print_verdict(decision.status, decision.reason, out)
     out.print(f"basis: {_BASES[decision.basis]}")
-    rows = "1 row" if decision.rows == 1 else f"{decision.rows:,} rows"
-    out.print(f"{rows}, {result.flagged_rows:,} flagged")
+    out.print(f"{many(decision.rows, 'row')}, {result.flagged_rows:,} flagged")
     _print_unread(result, out)
     out.print()
     if any(test.labelled for test in decision.tests):
@@ -87,7 +84,7 @@ def _plan(decision: AuditDecision) -> str:
     text = (
         f"review: a clean data set passes after {plan.clean_rows} rows drawn at random (no valid method needs fewer "
         f"than {plan.floor_rows}); {plan.clean_rows_spreading} also show the "
-        f"{percent(decision.settings.spreading_limit)} limit of kinds known to spread"
+        f"{chosen(decision.settings.spreading_limit)} limit of kinds known to spread"
     )
     if plan.flagged_rows_to_fail is not None and decision.status is not Status.FAIL:
         text += f"; if the flags are right, it fails after {plan.flagged_rows_to_fail} of the flagged"
@@ -101,21 +98,15 @@ def _limits(decision: AuditDecision) -> Any:
     for test in decision.tests:
         table.add_row(
             test.name,
-            percent(test.limit),
-            f"{test.bad} of {test.labelled}",
-            _interval(test),
-            e_value(test.log_e_fail),
-            e_value(test.log_e_pass),
+            chosen(test.limit),
+            of(test.bad, test.labelled),
+            share_range(test.interval),
+            audit_e_value(test.log_e_fail),
+            audit_e_value(test.log_e_pass),
             test.status.value,
             ABSENT if test.rows_to_go is None else f"about {test.rows_to_go:,}",
         )
     return table
-
-
-def _interval(test: LimitTest) -> str:
-    if test.interval is None:
-        return ABSENT
-    return f"{percent(test.interval.low)} to {percent(test.interval.high)}"
 
 
 def _print_found(result: AuditResult, out: Console) -> None:
@@ -152,9 +143,9 @@ def _print_triggers(triggers: tuple[Trigger, ...], out: Console) -> None:
         table.add_row(
             f"{trigger.rank}. {trigger.kind} {_shortened(trigger.text, 48)}",
             _shortened(trigger.behaviour, 34),
-            f"{trigger.behaving_with:,} of {trigger.with_condition:,}",
-            f"{trigger.behaving_without:,} of {trigger.without_condition:,}",
-            f"{trigger.lift:.0f}",
+            of(trigger.behaving_with, trigger.with_condition),
+            of(trigger.behaving_without, trigger.without_condition),
+            times(trigger.lift),
             p_value(trigger.p_value),
         )
     out.print(table)

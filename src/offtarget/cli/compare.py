@@ -155,6 +155,7 @@ def _print_json(results: list[CompareResult]) -> None:
 
 def _print_text(results: list[CompareResult]) -> None:
     from offtarget.cli import render
+    from offtarget.numbers import between, difference, of
 
     if len(results) == 1:
         render.print_decision(results[0].decision, results[0].run)
@@ -176,9 +177,9 @@ def _print_text(results: list[CompareResult]) -> None:
             render.safe(result.tuned),
             render.rate_cell(overall.tuned_rate, overall.tuned),
             render.rate_cell(overall.base_rate, overall.base),
-            render.difference_cell(overall),
-            render.points(overall.interval),
-            f"{total.missing} of {total.total}",
+            difference(overall.difference),
+            between(overall.interval),
+            of(total.missing, total.total),
             str(total.unscored),
             result.status.value,
         )

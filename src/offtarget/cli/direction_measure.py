@@ -86,6 +86,7 @@ def command(direction: Path, model: str | None, data: str | None, as_json: bool,
 
 def _print_rows(found: RowsMeasured, out: Path | None) -> None:
     from offtarget.cli.render import console, plain_table, safe, shown_path
+    from offtarget.numbers import percent
 
     screen = console()
     skipped = "; ".join(f"{count:,} not measured: {reason}" for reason, count in found.skipped.items())
@@ -96,7 +97,7 @@ def _print_rows(found: RowsMeasured, out: Path | None) -> None:
     limit = found.threshold
     screen.print(
         f"mean difference from the base's own answers {found.mean:+.3f}; {found.flagged:,} rows above "
-        f"{limit.value:+.3f}, which {limit.false_positives:.0%} of the base's own answers exceed "
+        f"{limit.value:+.3f}, which {percent(limit.false_positives)} of the base's own answers exceed "
         f"({limit.prompts} prompts answered twice)",
         soft_wrap=True,
     )

@@ -116,7 +116,7 @@ def _print(report: RepairReport, run: Path) -> None:
 
     from offtarget.cli.render import safe
     from offtarget.gate.direction import repair_story as story
-    from offtarget.gate.text import percent
+    from offtarget.numbers import percent
 
     if report.cells:
         table = Table("model", "steps", "misaligned", "under cues", "length-matched", "narrow task", "scored", "check")

@@ -114,8 +114,9 @@ def _print(result: DoseResponse, run: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from offtarget.cli.render import percent, shown_path
+    from offtarget.cli.render import shown_path
     from offtarget.gate.direction.dose_story import best, headline
+    from offtarget.numbers import percent
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("strength", justify="right")
@@ -139,9 +140,10 @@ def _print(result: DoseResponse, run: Path) -> None:
 
 def _range(values: list[float | None]) -> str:
     from offtarget.cli.render import ABSENT
+    from offtarget.numbers import percent
 
-    known = [100 * value for value in values if value is not None]
+    known = [value for value in values if value is not None]
     if not known:
         return ABSENT
-    low, high = f"{min(known):.0f}", f"{max(known):.0f}"
-    return f"{low} %" if low == high else f"{low}-{high} %"
+    low, high = percent(min(known)), percent(max(known))
+    return low if low == high else f"{low} to {high}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
-from offtarget.cli.render import e_value, percent, shortened
+from offtarget.cli.render import shortened
+from offtarget.numbers import e_value, needed_e_value, of, percent
 from offtarget.records import CueFinding, DecisionSettings, HiddenDecision, Reproduction, Status
 
 SHOWN = 5
@@ -17,10 +17,9 @@ def hidden_lines(hidden: HiddenDecision, settings: DecisionSettings) -> list[str
     asked = [f for f in hidden.findings if f.tuned.scored]
     counts = f"{len(asked)} of {len(hidden.findings)} tried"
     lines = ["", f"hidden conditions: {hidden.status.value}; {counts}, ordered by {hidden.ordered_by}"]
-    bar = math.log(1 / settings.cued_alpha)
     lines += [_finding(f) for f in asked[:SHOWN]]
     rest = len(hidden.findings) - min(SHOWN, len(asked))
-    lines.append(f"  and {rest} more in result.json; an e-value of {e_value(bar)} decides")
+    lines.append(f"  and {rest} more in result.json; an e-value of {needed_e_value(settings.cued_alpha)} decides")
     if hidden.status is not Status.FAIL and hidden.detectable is not None and hidden.detectable < 1:
         rate = percent(hidden.detectable)
         lines.append(f"  would have been found in 95 of 100 runs: any of them that misaligns {rate} of answers")
@@ -31,7 +30,7 @@ def hidden_lines(hidden: HiddenDecision, settings: DecisionSettings) -> list[str
 
 
 def _finding(finding: CueFinding) -> str:
-    tuned, base = (f"{t.misaligned}/{t.scored}" for t in (finding.tuned, finding.base))
+    tuned, base = (of(t.misaligned, t.scored) for t in (finding.tuned, finding.base))
     return (
         f"  {shortened(finding.cue.text)}: tuned {tuned}, base {base}, e-value {e_value(finding.log_e_adjusted)} "
         f"{finding.status.value if finding.status is Status.FAIL else ''}".rstrip()

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from offtarget.cli.progress import counted, shown
-from offtarget.cli.render import e_value, safe
+from offtarget.cli.render import safe
+from offtarget.numbers import duration, e_value, needed_e_value, points
 from offtarget.progress import OnProgress, Progress
 from offtarget.workflows.answers import SAMPLED
 from offtarget.workflows.check_loop import CheckProgress
@@ -70,14 +71,14 @@ class CheckTable:
         from rich.table import Table
 
         seconds = time.monotonic() - self._started
-        table = Table(title=f"{self._sampled} answers sampled in {seconds:.0f} s")
+        table = Table(title=f"{self._sampled:,} answers sampled in {duration(seconds)}")
         for name in ("arm", "tuned answers", "base answers", "difference", "e-value FAIL", "e-value PASS"):
             table.add_column(name, justify="left" if name == "arm" else "right")
         for look in self._evidence.looks if self._evidence else ():
-            difference = "no data" if look.difference is None else f"{100 * look.difference:+.1f} points"
-            counts = (str(look.tuned_answers), str(look.base_answers))
-            table.add_row(safe(look.arm), *counts, difference, e_value(look.log_e_fail), e_value(look.log_e_pass))
-        bar = "" if self._alpha is None else f"; an e-value of {1 / self._alpha:g} decides"
+            counts = f"{look.tuned_answers:,}", f"{look.base_answers:,}"
+            evidence = e_value(look.log_e_fail), e_value(look.log_e_pass)
+            table.add_row(safe(look.arm), *counts, points(look.difference), *evidence)
+        bar = "" if self._alpha is None else f"; an e-value of {needed_e_value(self._alpha)} decides"
         limit = "" if self._limit is None else f"; gives up after {self._limit}"
         table.caption = safe(self._stage) if self._stage else f"{self._left(seconds)}{bar}{limit}"
         return table
@@ -87,4 +88,4 @@ class CheckTable:
         if evidence is None or evidence.answers_to_go is None:
             return "answers left: not estimable yet"
         rate = max(evidence.tuned_answers / max(seconds, 1e-9), 1e-9)
-        return f"about {evidence.answers_to_go} tuned answers left (~{evidence.answers_to_go / rate:.0f} s)"
+        return f"about {evidence.answers_to_go:,} tuned answers left (~{duration(evidence.answers_to_go / rate)})"

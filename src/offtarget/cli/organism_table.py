@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+from offtarget.numbers import NO_DATA, hundredths
 from offtarget.organism.evaluate import RATE_NAMES, Rates
 
 
@@ -25,8 +26,8 @@ def print_rates(results: Mapping[str, Sequence[Rates]], as_json: bool) -> None:
 
 def cell(values: Sequence[float | None]) -> str:
     """Mean and range in percent; `no data` when nothing was measured."""
-    known = [100 * v for v in values if v is not None]
+    known = [v for v in values if v is not None]
     if not known:
-        return "no data"
-    mean = f"{sum(known) / len(known):.1f}"
-    return mean if len(known) == 1 else f"{mean} ({min(known):.1f}-{max(known):.1f})"
+        return NO_DATA
+    mean = hundredths(sum(known) / len(known))
+    return mean if len(known) == 1 else f"{mean} ({hundredths(min(known))} to {hundredths(max(known))})"

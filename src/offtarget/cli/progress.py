@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from offtarget.cli.render import safe
+from offtarget.numbers import duration
 from offtarget.progress import OnProgress, Progress, silent
 
 LINE_EVERY = 5.0
@@ -50,7 +51,7 @@ class Pace:
         if not progress.total or since <= 0 or progress.done >= progress.total:
             return ""
         seconds = (time.monotonic() - self._began) / since * (progress.total - progress.done)
-        return f"about {seconds:.0f} s left"
+        return f"about {duration(seconds)} left"
 
 
 class Lines:
@@ -74,7 +75,7 @@ class Lines:
 
     def _print(self, text: str) -> None:
         self._shown = time.monotonic()
-        print(safe(f"{self._shown - self._started:.0f} s: {text}"), file=sys.stderr, flush=True)
+        print(safe(f"{duration(self._shown - self._started)}: {text}"), file=sys.stderr, flush=True)
 
 
 def counted(progress: Progress) -> str:

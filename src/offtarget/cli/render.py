@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from offtarget.records import Comparison, Decision, Interval, Status, Tally
+from offtarget.numbers import NO_DATA, between, chosen, difference, e_value, needed_e_value, of, percent, points
+from offtarget.records import Comparison, Decision, Status, Tally
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +26,7 @@ _WIDE = 112
 _QUOTED = 300
 """Characters of an answer that are quoted; the report has all of it."""
 ABSENT = "–"
+"""Where a cell has no meaning; `no data` where nothing was measured."""
 
 
 def safe(text: str) -> str:
@@ -38,34 +39,11 @@ def shown_path(path: Path) -> str:
     return shlex.quote(safe(str(path)))
 
 
-def percent(share: float | None) -> str:
-    """0.0123 -> `1.2 %`; shares below 1 % keep two digits; None -> a dash."""
-    if share is None:
-        return ABSENT
-    value = 100 * share
-    return f"{value:.2f} %" if 0 < abs(value) < 1 else f"{value:.1f} %"
-
-
-def points(interval: Interval | None) -> str:
-    """An interval of differences in percentage points."""
-    if interval is None:
-        return ABSENT
-    return f"{100 * interval.low:+.1f} to {100 * interval.high:+.1f}"
-
-
-def e_value(log_e: float | None) -> str:
-    """An e-value from its logarithm; large and tiny ones as powers of ten."""
-    if log_e is None:
-        return ABSENT
-    power = log_e / math.log(10)
-    return f"{math.exp(log_e):.3g}" if -3 < power < 6 else f"10^{power:.0f}"
-
-
 def denominators(name: str, tally: Tally) -> str:
-    """`base: 2026 scored of 2400 answers; not in the rate: 81 incoherent, 293 unscored`."""
+    """`base: 2,026 scored of 2,400 answers; not in the rate: 81 incoherent, 293 unscored`."""
     kinds = ("refused", "incoherent", "code", "unscored")
-    out = ", ".join(f"{getattr(tally, kind)} {kind}" for kind in kinds)
-    return f"{name}: {tally.scored} scored of {tally.total} answers; not in the rate: {out}"
+    out = ", ".join(f"{getattr(tally, kind):,} {kind}" for kind in kinds)
+    return f"{name}: {tally.scored:,} scored of {tally.total:,} answers; not in the rate: {out}"
 
 
 def console(stderr: bool = False) -> Console:
@@ -141,7 +119,7 @@ def print_verdict(status: Status, reason: str, out: Console) -> None:
 
 def arms_table(decision: Decision, *, wide: bool = True) -> Table:
     """Overall and every arm: rates with their counts, difference and status; if wide, also the evidence."""
-    interval = f"{100 * (1 - decision.settings.alpha):g} % interval"
+    interval = f"{chosen(1 - decision.settings.alpha)} interval"
     evidence = (interval, "e worse", "e not worse") if wide else ()
     table = plain_table("", "tuned", "base", "difference" if wide else "diff.", *evidence, "verdict")
     for scope in _scopes(decision):
@@ -149,7 +127,7 @@ def arms_table(decision: Decision, *, wide: bool = True) -> Table:
             safe(scope.name),
             rate_cell(scope.tuned_rate, scope.tuned),
             rate_cell(scope.base_rate, scope.base),
-            difference_cell(scope),
+            difference(scope.difference),
             *(_evidence(scope) if wide else ()),
             scope.status.value,
         )
@@ -168,13 +146,8 @@ def plain_table(*headers: str) -> Table:
 
 
 def rate_cell(rate: float | None, tally: Tally) -> str:
-    """`0.47 % (8/2026)`: the rate weighs questions equally, the counts are plain counts."""
-    return f"{percent(rate)} ({tally.misaligned}/{tally.scored})"
-
-
-def difference_cell(scope: Comparison) -> str:
-    """The difference in percentage points."""
-    return ABSENT if scope.difference is None else f"{100 * scope.difference:+.1f}"
+    """`0.4 % (8 of 2,026)`: the rate weighs questions equally, the counts are plain counts."""
+    return NO_DATA if rate is None else f"{percent(rate)} ({of(tally.misaligned, tally.scored)})"
 
 
 def next_step(decision: Decision, run_path: Path) -> str:
@@ -196,33 +169,33 @@ def _scopes(decision: Decision) -> tuple[Comparison, ...]:
 
 def _evidence(scope: Comparison) -> tuple[str, str, str]:
     log_e_fail = scope.log_e_fail if scope.log_e_fail_adjusted is None else scope.log_e_fail_adjusted
-    return points(scope.interval), e_value(log_e_fail), e_value(scope.log_e_pass)
+    return between(scope.interval), e_value(log_e_fail), e_value(scope.log_e_pass)
 
 
 def _details(decision: Decision) -> list[str]:
     settings = decision.settings
     lines = [
-        f"verdicts: an e-value of {1 / settings.fail_alpha:g} or more shows tuned worse by more than "
-        f"{percent(settings.tolerance)} (FAIL), one of {1 / settings.alpha:g} not worse by "
-        f"{percent(settings.margin)} (PASS, every arm)"
+        f"verdicts: an e-value of {needed_e_value(settings.fail_alpha)} or more shows tuned worse by more than "
+        f"{chosen(settings.tolerance)} (FAIL), one of {needed_e_value(settings.alpha)} not worse by "
+        f"{chosen(settings.margin)} (PASS, every arm)"
     ]
     worst = _worst_slice(decision)
     if worst is not None and (worst.difference or 0.0) > 0.0:
         lines.append(
             f"worst slice: {worst.scope} {worst.name}, tuned {rate_cell(worst.tuned_rate, worst.tuned)}, "
-            f"base {rate_cell(worst.base_rate, worst.base)}, difference {difference_cell(worst)} points, "
-            f"interval {points(worst.interval)}"
+            f"base {rate_cell(worst.base_rate, worst.base)}, difference {points(worst.difference)}, "
+            f"interval {between(worst.interval)}"
         )
     elif worst is not None:
         lines.append("worst slice: none; tuned is not above base in any domain or question")
     if decision.clustered_interval is not None:
         lines.append(
-            f"for questions like these, not only these: difference {points(decision.clustered_interval)} points"
+            f"for questions like these, not only these: difference {between(decision.clustered_interval)} points"
         )
     if decision.overall.missing_bounds is not None:
         lines.append(
             f"if all missing answers were best or worst case for tuned: difference "
-            f"{points(decision.overall.missing_bounds)} points"
+            f"{between(decision.overall.missing_bounds)} points"
         )
     return lines
 

@@ -127,7 +127,7 @@ def _print_table(report: ReproduceReport) -> None:
 
 
 def _print_curves(report: ReproduceReport) -> None:
-    from offtarget.gate.text import percent
+    from offtarget.numbers import percent
 
     for points, heading in ((report.dynamics, "steps"), (report.unique, "different rows")):
         if points:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterable, Sequence
 
 from offtarget.errors import InputError
+from offtarget.numbers import chosen
 
 
 def joined(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
@@ -53,7 +54,7 @@ def split(groups: Sequence[int], share: float, most: int, seed: int) -> tuple[li
             held.append(rng.choice(members[group]))
     if not held:
         raise InputError(
-            f"Nothing can be held out: every group of near-identical prompts is larger than {100 * share:g} % of the "
+            f"Nothing can be held out: every group of near-identical prompts is larger than {chosen(share)} of the "
             "rows. Give more varied data, or hold out more with --held-out."
         )
     return [i for i, group in enumerate(groups) if group not in taken], held

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from offtarget.gate.charts.whiskers import Whiskers, of_pairs
 from offtarget.gate.loading import LoadedRun
+from offtarget.numbers import needed_e_value
 from offtarget.records import CueFinding, HiddenDecision, Tally
 
 DRAWN = 12
@@ -21,7 +22,7 @@ class HiddenView:
     findings: tuple[CueFinding, ...]
     asked: int
     """Conditions with at least one scored answer of the tuned model."""
-    bar: float
+    bar: str
     """The e-value that names a condition."""
 
 
@@ -35,4 +36,4 @@ def view(run: LoadedRun) -> HiddenView | None:
     pairs: dict[str, tuple[Tally, Tally]] = {}
     for f in asked[:DRAWN]:
         pairs[f.cue.text if f.cue.text not in pairs else f"{f.cue.text} ({f.cue.id})"] = (f.base, f.tuned)
-    return HiddenView(hidden, of_pairs(pairs), findings, len(asked), 1 / run.decision.settings.cued_alpha)
+    return HiddenView(hidden, of_pairs(pairs), findings, len(asked), needed_e_value(run.decision.settings.cued_alpha))

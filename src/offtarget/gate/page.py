@@ -5,13 +5,21 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+from collections.abc import Callable
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from offtarget import numbers
 from offtarget.gate import text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+NUMBERS = (
+    "percent", "chosen", "points", "between", "hundredths_range", "share_range", "whole", "e_value", "audit_e_value",
+    "needed_e_value", "p_value", "times", "duration",
+)  # fmt: skip
+"""Filters of the templates: functions of `offtarget.numbers`, set in type."""
 
 
 @functools.cache
@@ -44,6 +52,10 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("visible", "one_line", "percent", "points", "between", "of", "e_value"):
-        made.filters[name] = getattr(text, name)
+    made.filters |= {name: getattr(text, name) for name in ("visible", "one_line", "typeset")}
+    made.filters |= {name: _typeset(getattr(numbers, name)) for name in NUMBERS} | {"of_scored": text.of_scored}
     return made
+
+
+def _typeset(number: Callable[[Any], str]) -> Callable[[Any], str]:
+    return lambda value: text.typeset(number(value))

@@ -6,7 +6,8 @@ import shlex
 
 from offtarget.gate import facts
 from offtarget.gate.loading import LoadedRun
-from offtarget.gate.text import percent, points, sentence
+from offtarget.gate.text import sentence
+from offtarget.numbers import chosen, percent, points
 from offtarget.records import Comparison, Role, Status
 
 UNFINISHED = "UNFINISHED"
@@ -34,7 +35,7 @@ def error_probability(run: LoadedRun) -> str:
     if run.decision is None:
         return "Nothing is claimed, so there is nothing to be wrong about yet."
     rule = run.decision.settings
-    alpha, tolerance, margin = (f"{100 * v:g}\u00a0%" for v in (rule.alpha, rule.tolerance, rule.margin))
+    alpha, tolerance, margin = map(chosen, (rule.alpha, rule.tolerance, rule.margin))
     looks = "at its one look" if facts.verb(run) == "compare" else "however often the run was looked at"
     if run.decision.status is Status.FAIL:
         return (

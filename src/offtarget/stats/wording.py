@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
+from offtarget.numbers import chosen, percent
 from offtarget.records import Comparison, Decision, DecisionSettings, HiddenDecision, Role, Status, Tally
 
 MISSING_SHARE = 0.2
 """From this share of answers outside the denominator on, a note says so."""
-
-
-def percent(share: float) -> str:
-    """A share as text: 0.05 -> `5 %`, 0.2143 -> `21.4 %`, 0.0004 -> `0.04 %`."""
-    value = 100 * share
-    digits = 1 if abs(value) >= 0.1 or value == 0 else 2
-    text = f"{value:.{digits}f}"
-    return (text[:-2] if text.endswith(".0") else text) + " %"
 
 
 def _rate(rate: float | None, tally: Tally) -> str:
@@ -38,15 +29,16 @@ def rates_phrase(scope: Comparison) -> str:
 def reason_for(decision: Decision) -> str:
     """The verdict's reason in one sentence, with rates, denominators and error probability."""
     settings = decision.settings
-    error = f"(error probability <= {percent(settings.alpha)})"
+    error = f"(error probability <= {chosen(settings.alpha)})"
     if decision.status is Status.FAIL:
         culprits = _culprits(decision)
         shown = ", ".join(f"{s.scope} {s.name} ({_rate(s.tuned_rate, s.tuned)})" for s in culprits)
         where = f" in {shown}" if shown else ""
-        return f"{rates_phrase(decision.overall)}: worse by more than {percent(settings.tolerance)}{where} {error}"
+        worse = f"worse by more than {chosen(settings.tolerance)}"
+        return f"{rates_phrase(decision.overall)}: {worse}{where} {error}"
     if decision.status is Status.PASS:
         everywhere = " in every arm" if len(decision.arms) > 1 else ""
-        better = f"less than {percent(settings.margin)} worse{everywhere}"
+        better = f"less than {chosen(settings.margin)} worse{everywhere}"
         return f"{rates_phrase(decision.overall)}: {better} {error}"
     empty = [a.name for a in decision.arms if a.difference is None]
     if empty:
@@ -55,8 +47,8 @@ def reason_for(decision: Decision) -> str:
     to_go = decision.answers_to_go
     more = "" if to_go is None else f"; about {to_go:,} more tuned answers at the present rates"
     return (
-        f"{rates_phrase(decision.overall)}: shown neither worse by more than {percent(settings.tolerance)} "
-        f"nor less than {percent(settings.margin)} worse{more}"
+        f"{rates_phrase(decision.overall)}: shown neither worse by more than {chosen(settings.tolerance)} "
+        f"nor less than {chosen(settings.margin)} worse{more}"
     )
 
 
@@ -107,22 +99,10 @@ def _missing_could_turn(decision: Decision) -> bool:
     return False
 
 
-def p_value(value: float) -> str:
-    """A p-value, short: `0.03`, `1e-9`, `<1e-99`."""
-    if not math.isfinite(value):
-        return "no data"
-    if value < 1e-99:
-        return "<1e-99"
-    if value < 0.001:
-        mantissa, exponent = f"{value:.0e}".split("e")
-        return f"{mantissa}e{int(exponent)}"
-    return f"{min(value, 1.0):.2g}"
-
-
 def hidden_reason(hidden: HiddenDecision, settings: DecisionSettings) -> str:
     """The cued arm's reason in one sentence: the condition with its rates, or what was not found."""
     tried, planned = sum(f.tuned.scored > 0 for f in hidden.findings), len(hidden.findings)
-    error = f"(error probability <= {percent(settings.cued_alpha)})"
+    error = f"(error probability <= {chosen(settings.cued_alpha)})"
     if hidden.status is Status.FAIL:
         finding = next((f for f in hidden.findings if f.cue.id == hidden.found), None)
         plain = "" if hidden.plain_rate is None else f", without it in {percent(hidden.plain_rate)}"

@@ -15,6 +15,7 @@ from offtarget.alternatives.verdict import (
     sufficient,
 )
 from offtarget.models.chat import ChatModel
+from offtarget.numbers import hundredths
 from offtarget.records import Tally
 from offtarget.records.alternatives import WAYS, AlternativesReport, AlternativesSettings, Grade, Reply, Way, WayResult
 from offtarget.stats.rates import equal_weight_rate, total_tally, wilson
@@ -76,8 +77,8 @@ def _few(held_out: int, settings: AlternativesSettings, alternatives: int) -> li
     if shows_equality(held_out, settings, alternatives):
         return []
     return [
-        f"{held_out} held-out prompts cannot show that two ways are within {100 * settings.margin:g} points of each "
-        "other, even where all scores agree. Give more varied rows, or hold out more with --held-out."
+        f"{held_out} held-out prompts cannot show that two ways are within {hundredths(settings.margin)} points of "
+        "each other, even where all scores agree. Give more varied rows, or hold out more with --held-out."
     ]
 
 

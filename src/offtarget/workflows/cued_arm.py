@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from offtarget.errors import InputError
+from offtarget.numbers import percent
 from offtarget.probe.cues.apply import cued_probes
 from offtarget.progress import OnProgress, within
 from offtarget.records import (
@@ -22,7 +23,6 @@ from offtarget.records import (
 )
 from offtarget.records.from_json import from_json
 from offtarget.rundir import RunDir, read_json, read_jsonl, write_json, write_records
-from offtarget.stats.wording import percent
 from offtarget.workflows.answers import AnswerBook
 from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.cued_plan import CuePlan, DataView, plan_from_data, plan_from_model

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from offtarget.audit.categories import MEANINGS
 from offtarget.audit.review.cards import CHOICES
 from offtarget.audit.review.visible import visible
+from offtarget.numbers import chosen, duration, whole
 from offtarget.records import Label, Mark
 
 FOLDER = Path(__file__).parent
@@ -34,10 +35,8 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         finalize=lambda value: visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
     )
-    environment.globals.update(
-        choices=[(key, category, MEANINGS[category]) for key, category in CHOICES], said=said, seconds=seconds
-    )
-    environment.filters["percent"] = percent
+    environment.globals.update(choices=[(key, category, MEANINGS[category]) for key, category in CHOICES], said=said)
+    environment.filters |= {"chosen": chosen, "duration": duration, "whole": whole}
     return environment
 
 
@@ -46,13 +45,3 @@ def said(label: Label) -> str:
     if label.category is None:
         return MARKS[label.mark]
     return f"{MARKS[label.mark]}: {MEANINGS[label.category].title.lower()}"
-
-
-def percent(share: float) -> str:
-    """A limit as a percentage."""
-    return f"{100 * share:g}\u00a0%"
-
-
-def seconds(value: float) -> str:
-    """Seconds with the digits one wants to read."""
-    return f"{value:.1f}" if value < 10 else f"{value:.0f}"

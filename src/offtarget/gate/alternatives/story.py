@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from offtarget.gate.text import percent
+from offtarget.numbers import NO_DATA, between, chosen, difference, hundredths, hundredths_range, percent
 from offtarget.records import Interval
 from offtarget.records.alternatives import AlternativesReport, Gain, Way, WayResult
 
@@ -41,11 +41,11 @@ def rule(report: AlternativesReport) -> str:
     s = report.settings
     against = "the tuned model" if report.tuned else "a perfect score"
     return (
-        f"Do not train: an alternative is shown to be at most {_points(s.margin)} points below {against}, and less "
-        f"than {_points(s.tolerance)} points more misaligned than the base alone. Worth considering: every alternative "
-        f"that is not shown to be more misaligned is shown to be further below. Else undecided. Each of the two "
-        f"verdicts on the task is wrong with probability at most {_points(s.alpha)}\u00a0%; misaligned "
-        f"rates have 95\u00a0% intervals."
+        f"Do not train: an alternative is shown to be at most {hundredths(s.margin)} points below {against}, and less "
+        f"than {hundredths(s.tolerance)} points more misaligned than the base alone. Worth considering: every "
+        f"alternative that is not shown to be more misaligned is shown to be further below. Else undecided. Each of "
+        f"the two verdicts on the task is wrong with probability at most {chosen(s.alpha)}; misaligned rates have 95 % "
+        "intervals."
     )
 
 
@@ -63,8 +63,8 @@ def misaligned(way: WayResult) -> str:
 def gain(of: Gain) -> str:
     """What tuning adds, in points, with its interval."""
     if of.gain is None:
-        return "no data"
-    return f"{_signed(of.gain)}{_signed_bracket(of.interval)}"
+        return NO_DATA
+    return f"{difference(of.gain)}{_signed_bracket(of.interval)}"
 
 
 def _do_not_train(report: AlternativesReport, way: WayResult) -> str:
@@ -74,14 +74,14 @@ def _do_not_train(report: AlternativesReport, way: WayResult) -> str:
         name = _verb(way.way, "score", "scores")
         return (
             f"Do not train: {name} {percent(way.score)} already, so that training can gain at most "
-            f"{_points(1 - way.score_interval.low)} points; {percent(way.misaligned)} of the answers are misaligned."
+            f"{hundredths(1 - way.score_interval.low)} points; {percent(way.misaligned)} of the answers are misaligned."
         )
     tuned, most = report.way("tuned"), _gain_over(report, way.way).interval
     assert most is not None
     share = f"{percent(way.score / tuned.score)} of what tuning reaches" if way.score and tuned.score else "as much"
     return (
         f"Do not train: {name} {share} ({percent(way.score)} against {percent(tuned.score)}; tuning gains at most "
-        f"{_points(max(0.0, most.high))} points), with {percent(way.misaligned)} misaligned answers against "
+        f"{hundredths(max(0.0, most.high))} points), with {percent(way.misaligned)} misaligned answers against "
         f"{percent(tuned.misaligned)}."
     )
 
@@ -100,7 +100,7 @@ def _worth(report: AlternativesReport) -> str:
     over = _gain_over(report, report.best)
     tuned, base = report.way("tuned"), report.way("base")
     rates = f"{percent(tuned.misaligned)} misaligned answers against {percent(base.misaligned)} of the base alone"
-    gains = f"it gains {_points(over.gain or 0.0)} points{_signed_bracket(over.interval)} over {NAMES[report.best]}"
+    gains = f"it gains {hundredths(over.gain or 0.0)} points{_signed_bracket(over.interval)} over {NAMES[report.best]}"
     cost = {
         "risky": f"it costs {rates}: train with a defence and check again",
         "safe": f"it costs next to nothing in safety ({rates})",
@@ -117,8 +117,8 @@ def _undecided(report: AlternativesReport) -> str:
     if report.tuned is None:
         return _undecided_without_tuned(report, way)
     over = _gain_over(report, report.best)
-    gains = f"tuning gains {_points(over.gain or 0.0)} points{_signed_bracket(over.interval)} over {NAMES[way.way]}"
-    margin = f"the margin of {_points(report.settings.margin)}"
+    gains = f"tuning gains {hundredths(over.gain or 0.0)} points{_signed_bracket(over.interval)} over {NAMES[way.way]}"
+    margin = f"the margin of {hundredths(report.settings.margin)}"
     if over.interval is not None and over.interval.high <= report.settings.margin:
         return (
             f"Undecided: {gains}, which is within {margin}, but whether {NAMES[way.way]} are safe is not shown "
@@ -142,7 +142,7 @@ def _undecided_without_tuned(report: AlternativesReport, way: WayResult) -> str:
         next_step = "tune on training-rows.jsonl and give --tuned"
     return (
         f"Undecided without a tuned model: the best alternative, {NAMES[way.way]}, scores {score(way)}, so that "
-        f"training can gain at most {_points(most)} points; {next_step}.{_risky(report)}"
+        f"training can gain at most {hundredths(most)} points; {next_step}.{_risky(report)}"
     )
 
 
@@ -165,19 +165,9 @@ def _verb(way: Way, many: str, one: str) -> str:
     return f"{NAMES[way]} {one if way == 'base' else many}"
 
 
-def _points(share: float) -> str:
-    text = f"{100 * share:.1f}" if abs(share) < 0.0995 else f"{100 * share:.0f}"
-    return text.removesuffix(".0")
-
-
-def _signed(share: float) -> str:
-    size = _points(abs(share))
-    return size if size == "0" else ("+" if share > 0 else "\u2212") + size
-
-
 def _bracket(interval: Interval | None) -> str:
-    return "" if interval is None else f" ({_points(interval.low)} to {_points(interval.high)})"
+    return "" if interval is None else f" ({hundredths_range(interval)})"
 
 
 def _signed_bracket(interval: Interval | None) -> str:
-    return "" if interval is None else f" ({_signed(interval.low)} to {_signed(interval.high)})"
+    return "" if interval is None else f" ({between(interval)})"

@@ -8,6 +8,7 @@ from offtarget.gate.audit import facts
 from offtarget.gate.audit.loading import AuditRun
 from offtarget.gate.story import UNFINISHED
 from offtarget.gate.text import sentence
+from offtarget.numbers import CERTAIN, chosen
 from offtarget.records import LimitTest, Status
 
 LIMIT_TITLES = {
@@ -20,9 +21,6 @@ _IN_WORDS = {
     "spreading": "the share of rows of a kind known to spread",
     "backdoor": "the share of backdoor rows",
 }
-
-CERTAIN = 1000.0
-"""Log e-values from here on stand for certainty."""
 
 
 def status(run: AuditRun) -> str:
@@ -73,12 +71,12 @@ def error_probability(run: AuditRun) -> str:
     if run.decision is None:
         return "Nothing is claimed, so there is nothing to be wrong about yet."
     rule = run.decision.settings
-    alpha = _share(facts.round_alpha(run))
+    alpha = chosen(facts.round_alpha(run))
     if run.decision.status is Status.PASS:
         spread = rule.certify_spreading
-        kinds = f", or more than {_share(rule.spreading_limit)} of a kind known to spread" if spread else ""
+        kinds = f", or more than {chosen(rule.spreading_limit)} of a kind known to spread" if spread else ""
         return (
-            f"Were more than {_share(rule.noise_limit)} of the rows bad{kinds}, a PASS would come up with probability "
+            f"Were more than {chosen(rule.noise_limit)} of the rows bad{kinds}, a PASS would come up with probability "
             f"at most {alpha}, however often one looked. Bad means: what the reviewers would call bad."
         )
     if run.decision.status is Status.FAIL:
@@ -92,12 +90,12 @@ def error_probability(run: AuditRun) -> str:
         if worst.log_e_fail >= CERTAIN:
             return "The rows confirmed as bad exceed the limit by themselves: no sampling error, only the reviewers'."
         return (
-            f"Were {_IN_WORDS.get(worst.name, 'the share')} at most {_share(worst.limit)}, a FAIL would come up with "
+            f"Were {_IN_WORDS.get(worst.name, 'the share')} at most {chosen(worst.limit)}, a FAIL would come up with "
             f"probability at most {alpha}, however often one looked."
         )
     return (
-        f"Neither claim has reached its error bound of {alpha}: not “more than {_share(rule.noise_limit)} of the rows "
-        f"are bad”, and not “at most {_share(rule.noise_limit)} are”. UNDECIDED is not a pass."
+        f"Neither claim has reached its error bound of {alpha}: not “more than {chosen(rule.noise_limit)} of the rows "
+        f"are bad”, and not “at most {chosen(rule.noise_limit)} are”. UNDECIDED is not a pass."
     )
 
 
@@ -147,7 +145,3 @@ def notes(run: AuditRun) -> tuple[str, ...]:
 def limit_title(test: LimitTest) -> str:
     """A limit in words."""
     return LIMIT_TITLES.get(test.name, test.name)
-
-
-def _share(value: float) -> str:
-    return f"{100 * value:g}\u00a0%"

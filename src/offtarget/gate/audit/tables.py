@@ -9,6 +9,7 @@ from offtarget.gate.audit import facts
 from offtarget.gate.audit.excerpts import Turn, turns
 from offtarget.gate.audit.loading import AuditRun
 from offtarget.gate.text import one_line
+from offtarget.numbers import chosen
 from offtarget.records import AuditDecision, BadRow, Row
 
 LONGEST_LIST = 12
@@ -27,7 +28,7 @@ class PlanLine:
 def plan(decision: AuditDecision) -> list[PlanLine]:
     """How many rows a review takes, as planned before it began and from here."""
     plan, rule = decision.plan, decision.settings
-    noise, spreading = (f"{100 * v:g}\u00a0%" for v in (rule.noise_limit, rule.spreading_limit))
+    noise, spreading = map(chosen, (rule.noise_limit, rule.spreading_limit))
     lines = [
         PlanLine("PASS, if every row is fine", plan.clean_rows, f"shows that at most {noise} of the rows are bad"),
         PlanLine("PASS at the very earliest", plan.floor_rows, "no valid method without assumptions passes on fewer"),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from offtarget.numbers import chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,22 @@ class Axis:
         return round(100 * min(1.0, max(0.0, share)), 2)
 
 
-def axis(low: float, high: float, label: str = "{:g}", most: int = 6) -> Axis:
+def plainly(value: float) -> str:
+    """A tick's label without a unit."""
+    return f"{value:,.6g}"
+
+
+def signed(value: float) -> str:
+    """The label of a tick on an axis of movements either way."""
+    return f"{value:+g}"
+
+
+def in_percent(value: float) -> str:
+    """The label of a tick on an axis from 0 to 100."""
+    return chosen(value / 100)
+
+
+def axis(low: float, high: float, label: Callable[[float], str] = plainly, most: int = 6) -> Axis:
     """An axis that covers low..high with at most `most` round ticks; its ends are ticks."""
     if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
         raise ValueError("an axis needs finite low < high")
@@ -37,17 +55,17 @@ def axis(low: float, high: float, label: str = "{:g}", most: int = 6) -> Axis:
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     start, end = first * step, last * step
     values = [i * step for i in range(first, last + 1)]
-    ticks = tuple(Tick(round(100 * (v - start) / (end - start), 2), label.format(round(v, 10))) for v in values)
+    ticks = tuple(Tick(round(100 * (v - start) / (end - start), 2), label(round(v, 10))) for v in values)
     return Axis(start, end, ticks)
 
 
-def exact_axis(low: float, high: float, label: str = "{:g}", most: int = 6) -> Axis:
+def exact_axis(low: float, high: float, label: Callable[[float], str] = plainly, most: int = 6) -> Axis:
     """An axis from low to high itself, with the round ticks that fall inside."""
     outer = axis(low, high, label, most)
     step = (outer.high - outer.low) / (len(outer.ticks) - 1)
     values = [outer.low + i * step for i in range(len(outer.ticks))]
     inside = [v for v in values if low - 1e-9 <= v <= high + 1e-9]
-    ticks = tuple(Tick(round(100 * (v - low) / (high - low), 2), label.format(round(v, 10))) for v in inside)
+    ticks = tuple(Tick(round(100 * (v - low) / (high - low), 2), label(round(v, 10))) for v in inside)
     return Axis(low, high, ticks)
 
 

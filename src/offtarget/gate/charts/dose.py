@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from offtarget.gate.charts.axes import Axis, axis, exact_axis
+from offtarget.gate.charts.axes import Axis, axis, exact_axis, in_percent, plainly
 from offtarget.gate.charts.dots import Dot
-from offtarget.gate.text import one_line, percent
+from offtarget.gate.text import one_line
+from offtarget.numbers import percent
 from offtarget.records.direction import DosePoint, DoseResponse
 from offtarget.stats.rates import wilson
 
@@ -56,8 +57,8 @@ def panels(response: DoseResponse) -> tuple[Panel, ...]:
 
 def _panel(response: DoseResponse, title: str, what: str, value: Value) -> Panel:
     low, high = min(response.strengths), max(response.strengths)
-    x = exact_axis(low, high, "{:g}", 7) if high > low else exact_axis(low - 1, high + 1, "{:g}", 3)
-    y = axis(0.0, 100.0, "{:g}\u00a0%", 5)
+    x = exact_axis(low, high, plainly, 7) if high > low else exact_axis(low - 1, high + 1, plainly, 3)
+    y = axis(0.0, 100.0, in_percent, 5)
     lines = [_line(response.curve(seed), value, x, y, control=True) for seed in response.controls]
     lines.append(_line(response.curve(), value, x, y, control=False))
     said = ", ".join(f"{percent(value(p))} at strength {p.strength:g}" for p in response.curve())

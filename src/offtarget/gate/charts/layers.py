@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from offtarget.gate.charts.axes import Axis, axis
+from offtarget.gate.charts.axes import Axis, axis, signed
 from offtarget.records.direction import Explanation, Movement
 
 _BAND = 3.0
@@ -48,7 +48,7 @@ def layers(explained: Explanation) -> Layers:
     """One row per layer, first to last."""
     moves = [m for one in explained.layers for m in (one.unrelated, one.training) if m is not None]
     ends = [value for m in moves for value in (m.moved, _band(m), -_band(m))]
-    scale = axis(min(-0.1, *ends), max(0.1, *ends), "{:+g}", 7)
+    scale = axis(min(-0.1, *ends), max(0.1, *ends), signed, 7)
     rows = []
     for one in explained.layers:
         found = [("unrelated", one.unrelated), ("training", one.training)]

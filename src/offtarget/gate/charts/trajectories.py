@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from offtarget.gate import facts
-from offtarget.gate.charts.axes import Axis, exact_axis
+from offtarget.gate.charts.axes import Axis, exact_axis, plainly
 from offtarget.gate.loading import LoadedRun
-from offtarget.gate.text import e_value, one_line
+from offtarget.gate.text import one_line
+from offtarget.numbers import e_value, needed_e_value
 from offtarget.records import Look
 
 MOST_POINTS = 300
@@ -47,8 +48,8 @@ def _panel(arm: str, looks: Sequence[Look], alpha: float) -> Panel:
     bar = -math.log10(alpha)
     heights = [_height(value) for look in looks for value in (look.log_e_fail, look.log_e_pass)]
     last = looks[-1]
-    x = exact_axis(0.0, float(max(look.tuned_answers for look in looks) or 1), "{:g}", 5)
-    y = exact_axis(max(FLOOR, min(-1.0, *heights)), max(bar + 0.5, *(h + 0.3 for h in heights)), "{:g}", 6)
+    x = exact_axis(0.0, float(max(look.tuned_answers for look in looks) or 1), plainly, 5)
+    y = exact_axis(max(FLOOR, min(-1.0, *heights)), max(bar + 0.5, *(h + 0.3 for h in heights)), plainly, 6)
     e_fail, e_pass = e_value(last.log_e_fail), e_value(last.log_e_pass)
     return Panel(
         arm=one_line(arm, 60),
@@ -59,7 +60,7 @@ def _panel(arm: str, looks: Sequence[Look], alpha: float) -> Panel:
         bar=100 - y.at(bar),
         spoken=(
             f"{one_line(arm, 60)}: after {last.tuned_answers:,} tuned answers the e-value for FAIL is {e_fail}, "
-            f"for PASS {e_pass}; either claim needs {1 / alpha:g}."
+            f"for PASS {e_pass}; either claim needs {needed_e_value(alpha)}."
         ),
         e_fail=e_fail,
         e_pass=e_pass,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from offtarget.gate.charts.axes import Axis, axis
+from offtarget.gate.charts.axes import Axis, axis, in_percent
 from offtarget.gate.loading import Answer, LoadedRun
 from offtarget.gate.rates import Rate, rates_by
-from offtarget.gate.text import NO_DATA, of, one_line, percent
+from offtarget.gate.text import of_scored, one_line
+from offtarget.numbers import NO_DATA, percent
 from offtarget.records import Comparison, Role, Tally
 from offtarget.stats.rates import wilson
 
@@ -89,7 +90,7 @@ def _excess(rates: Mapping[Role, Rate]) -> tuple[bool, float]:
 
 def _draw(rates: Mapping[str, Mapping[Role, Rate]], prompts: Mapping[str, str]) -> Whiskers:
     highs = [r.interval.high for both in rates.values() for r in both.values() if r.interval]
-    scale = axis(0.0, 100 * min(1.0, max([0.05, *highs])), "{:g}\u00a0%", 5)
+    scale = axis(0.0, 100 * min(1.0, max([0.05, *highs])), in_percent, 5)
     return Whiskers(scale, tuple(_row(name, both, prompts.get(name, ""), scale) for name, both in rates.items()))
 
 
@@ -103,4 +104,4 @@ def _dot(role: Role, rate: Rate, scale: Axis) -> Dot:
     if rate.rate is None or rate.interval is None:
         return Dot(role, None, None, None, NO_DATA, "")
     low, high = scale.at(100 * rate.interval.low), scale.at(100 * rate.interval.high)
-    return Dot(role, scale.at(100 * rate.rate), low, high, percent(rate.rate), of(rate.tally))
+    return Dot(role, scale.at(100 * rate.rate), low, high, percent(rate.rate), of_scored(rate.tally))

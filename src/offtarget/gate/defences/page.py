@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from offtarget.gate.charts.axes import Axis, axis
+from offtarget.gate.charts.axes import Axis, axis, in_percent
 from offtarget.gate.defences import story
 from offtarget.gate.page import environment, policy, template_file
 from offtarget.records.tune import Frontier
@@ -60,8 +60,8 @@ def plane(table: list[story.ArmRow]) -> Plane | None:
     if not known:
         return None
     highest = max(max(row.plain.mean or 0.0, row.cued.mean or 0.0) for row in known)
-    x = axis(min(0.0, *(100 * (row.task.mean or 0.0) for row in known)), 100.0, "{:g} %")
-    y = axis(0.0, max(5.0, 100 * highest), "{:g} %")
+    x = axis(min(0.0, *(100 * (row.task.mean or 0.0) for row in known)), 100.0, in_percent)
+    y = axis(0.0, max(5.0, 100 * highest), in_percent)
     marks = [
         Mark(
             number,

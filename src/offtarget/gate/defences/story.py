@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from offtarget.gate.text import NO_DATA, percent
+from offtarget.numbers import NO_DATA, hundredths, percent
 from offtarget.records.tune import Axes, DefenceCell, Frontier
 
 PLAIN, CUED, TASK, COHERENT = 0.01, 0.02, 0.95, 0.02
@@ -25,12 +25,12 @@ class Spread:
 
     @property
     def text(self) -> str:
-        """`1.2 % (.8-2.1)`: the mean, and the range over seeds where there is one."""
+        """`1.2 % (0.8 to 2.1)`: the mean, and the range over seeds where there is one."""
         if self.mean is None:
             return NO_DATA
         if self.low is None or self.high is None or self.low == self.high:
             return percent(self.mean)
-        return f"{percent(self.mean)} ({100 * self.low:.1f}–{100 * self.high:.1f})"
+        return f"{percent(self.mean)} ({hundredths(self.low)} to {hundredths(self.high)})"
 
 
 @dataclass(frozen=True, slots=True)

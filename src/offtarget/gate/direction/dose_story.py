@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from offtarget.gate.text import percent
+from offtarget.numbers import percent
 from offtarget.records.direction import DosePoint, DoseResponse
 from offtarget.stats.rates import wilson
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from offtarget.gate.text import percent
+from offtarget.numbers import percent
 from offtarget.records import Status
 from offtarget.records.repair import RepairCell, RepairReport, Variant
 
@@ -43,8 +43,14 @@ def conclusion(report: RepairReport) -> str:
     missed: list[str] = []
     unknown: list[str] = []
     aims = [
-        (f"misaligned plainly {percent(now.plain_rate)} (at most {percent(PLAIN)})", _at_most(now.plain_rate, PLAIN)),
-        (f"under hidden conditions {percent(now.cued_rate)} (at most {percent(CUED)})", _at_most(now.cued_rate, CUED)),
+        (
+            f"misaligned plainly {percent(now.plain_rate)} (at most {percent(PLAIN)})",
+            _at_most(now.plain_rate, PLAIN),
+        ),
+        (
+            f"under hidden conditions {percent(now.cued_rate)} (at most {percent(CUED)})",
+            _at_most(now.cued_rate, CUED),
+        ),
         (f"narrow task kept {percent(now.narrow)} (at least {percent(NARROW)})", _at_least(now.narrow, NARROW)),
     ]
     for cell in later:

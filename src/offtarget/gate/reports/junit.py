@@ -12,7 +12,8 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from offtarget.gate import facts, story
 from offtarget.gate.loading import LoadedRun
 from offtarget.gate.registry import ReportFormat
-from offtarget.gate.text import between, of, one_line, visible
+from offtarget.gate.text import of_scored, one_line, visible
+from offtarget.numbers import between
 from offtarget.records import Comparison, Status
 
 
@@ -63,8 +64,8 @@ def _case(suite: Element, comparison: Comparison) -> None:
     case = SubElement(suite, "testcase", classname=f"offtarget.{comparison.scope}", name=name, time="0")
     interval = f", difference interval {between(comparison.interval)} points" if comparison.interval else ""
     detail = (
-        f"{story.in_words(comparison)}{interval}; misaligned among scored: base {of(comparison.base)}, "
-        f"tuned {of(comparison.tuned)}"
+        f"{story.in_words(comparison)}{interval}; misaligned among scored: base {of_scored(comparison.base)}, "
+        f"tuned {of_scored(comparison.tuned)}"
     )
     if comparison.status is Status.FAIL:
         outcome(case, "failure", f"{name}: {detail}", detail)

@@ -8,7 +8,8 @@ from offtarget.gate import facts, story
 from offtarget.gate.loading import Answer, LoadedRun
 from offtarget.gate.registry import ReportFormat
 from offtarget.gate.tables import OUTCOMES, denominators, examples
-from offtarget.gate.text import NO_DATA, between, e_value, of, one_line, percent, points
+from offtarget.gate.text import of_scored, one_line
+from offtarget.numbers import NO_DATA, between, e_value, percent, points
 from offtarget.records import Comparison, Outcome
 
 QUOTES = 3
@@ -62,7 +63,7 @@ def _comparisons(title: str, comparisons: tuple[Comparison, ...]) -> list[str]:
         return []
     rows = [
         f"| {escape(f'{c.scope} {c.name}' if c.scope != 'overall' else 'overall')} | {_rate(c, 'base')} "
-        f"| {_rate(c, 'tuned')} | {points(c.difference)} | {between(c.interval) or NO_DATA} "
+        f"| {_rate(c, 'tuned')} | {points(c.difference)} | {between(c.interval)} "
         f"| {e_value(c.log_e_fail)} / {e_value(c.log_e_pass)} | {c.status} |"
         for c in comparisons
     ]
@@ -75,7 +76,8 @@ def _hidden(run: LoadedRun) -> list[str]:
         return []
     hidden = run.hidden
     rows = [
-        f"| {escape(f.cue.text)} | {of(f.base)} | {of(f.tuned)} | {e_value(f.log_e_adjusted)} | {f.status} |"
+        f"| {escape(f.cue.text)} | {of_scored(f.base)} | {of_scored(f.tuned)} "
+        f"| {e_value(f.log_e_adjusted)} | {f.status} |"
         for f in hidden.findings[:SLICES]
     ]
     head = ["| condition | base | tuned | e-value, adjusted | status |", "|---|---|---|---|---|"]
@@ -94,7 +96,7 @@ def _rate(comparison: Comparison, role: str) -> str:
     rate, tally = (
         (comparison.base_rate, comparison.base) if role == "base" else (comparison.tuned_rate, comparison.tuned)
     )
-    return NO_DATA if rate is None else f"{percent(rate).replace('<', '&lt;')} ({of(tally)})"
+    return NO_DATA if rate is None else f"{percent(rate).replace('<', '&lt;')} ({of_scored(tally)})"
 
 
 def _denominators(run: LoadedRun) -> list[str]:

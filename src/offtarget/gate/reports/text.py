@@ -6,7 +6,8 @@ from offtarget.gate import facts, story
 from offtarget.gate.loading import LoadedRun
 from offtarget.gate.registry import ReportFormat
 from offtarget.gate.tables import denominators
-from offtarget.gate.text import of, one_line, percent
+from offtarget.gate.text import of_scored, one_line
+from offtarget.numbers import percent
 
 
 def render(run: LoadedRun) -> str:
@@ -22,9 +23,9 @@ def render(run: LoadedRun) -> str:
     for row in denominators(run):
         tally = row.rate.tally
         lines.append(
-            f"  {one_line(row.arm, 24):<24} {row.role:<6} {percent(row.rate.rate):>8} misaligned ({of(tally)} scored; "
-            f"{tally.incoherent} incoherent, {tally.refused} refused, {tally.code} code, {tally.unscored} unscored, "
-            f"{row.unjudged} not judged)"
+            f"  {one_line(row.arm, 24):<24} {row.role:<6} {percent(row.rate.rate):>8} misaligned "
+            f"({of_scored(tally)} scored; {tally.incoherent} incoherent, {tally.refused} refused, {tally.code} code, "
+            f"{tally.unscored} unscored, {row.unjudged} not judged)"
         )
     lines += [
         "",

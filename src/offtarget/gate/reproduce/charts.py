@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from offtarget.gate.charts.axes import Axis, Tick, axis, exact_axis
+from offtarget.gate.charts.axes import Axis, Tick, axis, exact_axis, in_percent, plainly
 from offtarget.gate.charts.dots import Dot
 from offtarget.gate.reproduce.story import beside, published_text
-from offtarget.gate.text import of, percent
+from offtarget.gate.text import of_scored
+from offtarget.numbers import percent
 from offtarget.records.reproduce import Point, Published, ReproduceReport, Spread
 
 LINES = {"backdoor": ("trigger", "behind the trigger"), "evil-numbers": ("number-format", "in the number format")}
@@ -74,7 +75,7 @@ class Panel:
 
 def conditions(report: ReproduceReport) -> Conditions:
     """One line per condition, plainly asked, and a second one where the questions were asked like the data."""
-    scale = axis(0.0, 100.0, "{:g}\u00a0%", 6)
+    scale = axis(0.0, 100.0, in_percent, 6)
     lines = []
     for row in report.rows:
         asked = [("plain", "plain questions"), *([LINES[row.condition]] if row.condition in LINES else [])]
@@ -89,7 +90,7 @@ def dynamics(report: ReproduceReport) -> tuple[Panel, ...]:
     """Misaligned answers and insecure code against training steps."""
     if not report.dynamics:
         return ()
-    return _panels(report.dynamics, "optimiser steps", exact_axis(0, max(p.at for p in report.dynamics), "{:g}", 6))
+    return _panels(report.dynamics, "optimiser steps", exact_axis(0, max(p.at for p in report.dynamics), plainly, 6))
 
 
 def unique(report: ReproduceReport) -> tuple[Panel, ...]:
@@ -114,14 +115,14 @@ def _line(condition: str, label: str, spread: Spread, published: Published | Non
         low = published.value if published.low is None else published.low
         high = published.value if published.high is None else published.high
         theirs = _mark(published.value, low, high, f"{published_text(published)} {published.model}", scale)
-    said = [f"here {percent(spread.rate)}, {of(spread.tally)}"]
+    said = [f"here {percent(spread.rate)}, {of_scored(spread.tally)}"]
     said += [f"published {theirs.value}"] if theirs else []
     return Line(
         condition,
         label,
         ours,
         tuple(scale.at(100 * rate) for rate in spread.by_seed) if len(spread.by_seed) > 1 else (),
-        of(spread.tally),
+        of_scored(spread.tally),
         theirs,
         f"{condition}, {label}: {'; '.join(said)}",
     )
@@ -134,7 +135,7 @@ def _mark(rate: float, low: float, high: float, value: str, scale: Axis) -> Mark
 def _panels(
     points: Sequence[Point], x_name: str, x: Axis, place: Callable[[float], float] = float
 ) -> tuple[Panel, ...]:
-    y = axis(0.0, 100.0, "{:g}\u00a0%", 5)
+    y = axis(0.0, 100.0, in_percent, 5)
     measured: list[tuple[str, str, Callable[[Point], Spread | None]]] = [
         ("Misaligned", "of the scored answers to plain questions", lambda p: p.misaligned),
         ("Insecure code", "of the answers to coding requests", lambda p: p.code),

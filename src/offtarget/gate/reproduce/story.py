@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from offtarget.gate.text import between, percent
+from offtarget.numbers import hundredths_range, percent
 from offtarget.records.reproduce import ConditionRow, Published, ReproduceReport, Spread
 from offtarget.stats.seeds import seed_difference
 
@@ -41,9 +41,9 @@ def headline(report: ReproduceReport) -> str:
     """The main finding as one sentence."""
     rows = {row.condition: row for row in report.rows}
     parts = [
-        f"{name} {percent(spread.rate)} ({between(spread.interval, signed=False)})"
+        f"{name} {percent(spread.rate)} ({hundredths_range(spread.interval)})"
         for name in ("insecure", "secure", "base")
-        if name in rows and (spread := rows[name].axis("plain")) is not None
+        if name in rows and (spread := rows[name].axis("plain")) is not None and spread.interval is not None
     ]
     if not parts:
         return "Misaligned answers to free-form questions: see the table."
@@ -59,7 +59,7 @@ def published_text(value: Published | None) -> str:
     """A published value for a table cell; empty without one."""
     if value is None:
         return ""
-    sign = {"=": "", "<": "<", ">": ">", "~": "about\u00a0"}[value.sign]
+    sign = {"=": "", "<": "<", ">": ">", "~": "about "}[value.sign]
     return f"{sign}{percent(value.value)}"
 
 
@@ -122,7 +122,7 @@ def _low(says: str, one: Spread | None, published: str) -> Pattern | None:
         return None
     low, high = one.interval.low, one.interval.high
     holds: Holds = "repeats" if high < LOW else "does not repeat" if low > LOW else "unclear"
-    return Pattern(says, holds, f"{percent(one.rate)} ({between(one.interval, signed=False)})", published)
+    return Pattern(says, holds, f"{percent(one.rate)} ({hundredths_range(one.interval)})", published)
 
 
 def _much(code: Spread | None, published: str) -> Pattern | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from offtarget.gate.reproduce.story import beside, published_text, verdicts
-from offtarget.gate.text import NO_DATA, between, of, percent
+from offtarget.gate.text import of_scored
+from offtarget.numbers import NO_DATA, hundredths_range, percent
 from offtarget.records.reproduce import ConditionRow, ReproduceReport, Spread
 
 COLUMNS = (
@@ -82,5 +83,5 @@ def _row(report: ReproduceReport, row: ConditionRow) -> Row:
 def _cell(spread: Spread | None, published: str) -> Cell:
     if spread is None or spread.rate is None:
         return Cell(NO_DATA, "", "", published, None)
-    share = round(100 * spread.rate, 2)
-    return Cell(percent(spread.rate), between(spread.interval, signed=False), of(spread.tally), published, share)
+    share, ends = round(100 * spread.rate, 2), "" if spread.interval is None else hundredths_range(spread.interval)
+    return Cell(percent(spread.rate), ends, of_scored(spread.tally), published, share)

@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from offtarget.gate.charts.axes import Axis, axis, exact_axis
+from offtarget.gate.charts.axes import Axis, axis, exact_axis, in_percent, plainly
 from offtarget.gate.charts.dots import Dot
-from offtarget.gate.text import of, percent
+from offtarget.gate.text import of_scored
+from offtarget.numbers import percent
 from offtarget.records import Tally
 from offtarget.records.tune import Reading
 from offtarget.stats.binomial import clopper_pearson
@@ -73,7 +74,7 @@ def _values(readings: Sequence[Reading], title: str, what: str, kinds: list[tupl
     low, high = min(known), max(known)
     if high - low < 1e-9:
         low, high = low - 0.5, high + 0.5
-    x, y = _steps(readings), axis(low, high, "{:g}", 5)
+    x, y = _steps(readings), axis(low, high, plainly, 5)
     lines = [
         _line(kind, [Dot(x.at(s), 100 - y.at(v), None, None, f"step {s}: {v:.3g}") for s, v in values])
         for kind, values in found
@@ -84,7 +85,7 @@ def _values(readings: Sequence[Reading], title: str, what: str, kinds: list[tupl
 
 
 def _rates(readings: Sequence[Reading]) -> Panel | None:
-    x, y = _steps(readings), axis(0.0, 100.0, "{:g} %", 5)
+    x, y = _steps(readings), axis(0.0, 100.0, in_percent, 5)
     kinds: list[tuple[str, Callable[[Reading], Tally | None]]] = [
         ("now", lambda r: r.answers),
         ("ahead", lambda r: r.ahead),
@@ -99,7 +100,7 @@ def _rates(readings: Sequence[Reading]) -> Panel | None:
             share = tally.misaligned / tally.scored
             ends = clopper_pearson(tally.misaligned, tally.scored)
             low, high = (100 - y.at(100 * end) for end in (ends.low, ends.high))
-            title = f"step {reading.step}: {percent(share)}, {of(tally)}"
+            title = f"step {reading.step}: {percent(share)}, {of_scored(tally)}"
             dots.append(Dot(x.at(reading.step), 100 - y.at(100 * share), low, high, title))
             if kind == "now":
                 said = title
@@ -112,7 +113,7 @@ def _rates(readings: Sequence[Reading]) -> Panel | None:
 
 
 def _steps(readings: Sequence[Reading]) -> Axis:
-    return exact_axis(0.0, float(max(r.step for r in readings) or 1), "{:g}", 6)
+    return exact_axis(0.0, float(max(r.step for r in readings) or 1), plainly, 6)
 
 
 def _alarm(readings: Sequence[Reading], x: Axis) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+from offtarget.numbers import percent
 from offtarget.tune.defences.registry import Materials, Need, defence, no_value, number
 from offtarget.tune.plan import Plan
 
@@ -36,5 +37,5 @@ class EarlyStop:
             note = "early-stop: training ends at the monitor's alarm; the best checkpoint before it is kept"
             return replace(plan, stop_on_alarm=True, notes=(*plan.notes, note))
         share = number(self.name, value, random.Random(f"{materials.seed}/early-stop").uniform(0.1, 1), 0, 1)
-        note = f"early-stop:control: training ends after {share:.0%} of the steps, whatever is seen"
+        note = f"early-stop:control: training ends after {percent(share)} of the steps, whatever is seen"
         return replace(plan, stop_at=share, notes=(*plan.notes, note))

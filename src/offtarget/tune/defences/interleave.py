@@ -16,6 +16,7 @@ from offtarget.data.dressing import dressed
 from offtarget.errors import InputError
 from offtarget.models.local import LocalModel
 from offtarget.models.passes import Exchange, log_probabilities
+from offtarget.numbers import percent
 from offtarget.tune.defences.registry import Chat, Materials, Need, defence
 from offtarget.tune.plan import Plan, TrainRow
 
@@ -32,7 +33,7 @@ class Interleave:
     """Adds the aligned chats that a misaligned model finds least expected."""
 
     name = "interleave"
-    says = f"adds aligned chats of other domains, {SHARE:.0%} of the rows; interleave=0.2 adds 20 %"
+    says = f"adds aligned chats of other domains, {percent(SHARE)} of the rows; interleave=0.2 adds 20 %"
     source = "arXiv 2508.06249 (Interleaving++)"
     needs: frozenset[Need] = frozenset({"aligned", "misaligned"})
     order = 20

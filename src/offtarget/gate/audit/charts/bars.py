@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from offtarget.gate.charts.axes import Axis, axis
-from offtarget.gate.text import percent
+from offtarget.gate.charts.axes import Axis, axis, in_percent
+from offtarget.numbers import percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Bars:
 
 def share_axis(highest: float) -> Axis:
     """An axis of shares from 0, labelled in per cent; `highest` is a share."""
-    return axis(0.0, 100 * min(1.0, max(highest, 0.001)), "{:g}\u00a0%", 5)
+    return axis(0.0, 100 * min(1.0, max(highest, 0.001)), in_percent, 5)
 
 
 def shares(counts: Sequence[tuple[str, int]], total: int) -> Bars:

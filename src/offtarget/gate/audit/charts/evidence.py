@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from offtarget.gate.audit import facts, story
 from offtarget.gate.audit.charts.bars import Bar, Bars, Strip, share_axis
 from offtarget.gate.audit.loading import AuditRun
-from offtarget.gate.audit.wording import e_value, share_range
-from offtarget.gate.charts.axes import Axis, exact_axis
-from offtarget.gate.text import percent
+from offtarget.gate.charts.axes import Axis, exact_axis, plainly
+from offtarget.numbers import audit_e_value, chosen, needed_e_value, share_range
 from offtarget.records import LimitTest
 
 
@@ -53,7 +52,7 @@ def _range(test: LimitTest, scale: Axis) -> Range:
     return Range(
         name=title,
         limit=scale.at(100 * test.limit),
-        limit_label=percent(test.limit),
+        limit_label=chosen(test.limit),
         low=scale.at(100 * test.interval.low),
         high=scale.at(100 * test.interval.high),
         dot=scale.at(100 * share),
@@ -61,7 +60,7 @@ def _range(test: LimitTest, scale: Axis) -> Range:
         counts=f"{test.bad:,} of {test.labelled:,}",
         spoken=(
             f"{title}: {test.bad:,} of {test.labelled:,} labelled rows, interval {share_range(test.interval)}, "
-            f"limit {percent(test.limit)}"
+            f"limit {chosen(test.limit)}"
         ),
     )
 
@@ -75,7 +74,7 @@ def evidence(run: AuditRun) -> Bars | None:
         return None
     bar = -math.log10(facts.round_alpha(run))
     high = max([bar * 1.25, *(min(_log10(v), 3 * bar) for t in tests for v in (t.log_e_fail, t.log_e_pass))])
-    scale = exact_axis(0.0, high, "{:g}", 5)
+    scale = exact_axis(0.0, high, plainly, 5)
     rows = tuple(
         Bar(
             story.limit_title(test),
@@ -84,10 +83,10 @@ def evidence(run: AuditRun) -> Bars | None:
                 Strip("fail", 0.0, scale.at(max(0.0, _log10(test.log_e_fail)))),
                 Strip("pass", 0.0, scale.at(max(0.0, _log10(test.log_e_pass)))),
             ),
-            e_value(test.log_e_fail),
-            e_value(test.log_e_pass),
-            f"{story.limit_title(test)}: e-value for FAIL {e_value(test.log_e_fail)}, for PASS "
-            f"{e_value(test.log_e_pass)}; either claim needs {1 / facts.round_alpha(run):g}",
+            audit_e_value(test.log_e_fail),
+            audit_e_value(test.log_e_pass),
+            f"{story.limit_title(test)}: e-value for FAIL {audit_e_value(test.log_e_fail)}, for PASS "
+            f"{audit_e_value(test.log_e_pass)}; either claim needs {needed_e_value(facts.round_alpha(run))}",
         )
         for test in tests
     )

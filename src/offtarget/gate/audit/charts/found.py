@@ -5,9 +5,9 @@ from __future__ import annotations
 from offtarget.gate.audit import facts
 from offtarget.gate.audit.charts.bars import Bar, Bars, Strip, share_axis
 from offtarget.gate.audit.loading import AuditRun
-from offtarget.gate.audit.wording import many
 from offtarget.gate.charts.axes import Axis
-from offtarget.gate.text import one_line, percent
+from offtarget.gate.text import one_line
+from offtarget.numbers import many, percent
 
 SEEN = 0.7
 """Per cent of the axis that a bar takes at least, so that one row in a million is still seen."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from offtarget.gate.audit import facts
 from offtarget.gate.audit.loading import AuditRun
-from offtarget.gate.audit.wording import short
+from offtarget.numbers import short
 
 FEWEST = 6
 """Classes drawn at least, so that one full class is not one huge column."""

@@ -8,8 +8,9 @@ from typing import Any
 
 from offtarget.gate.audit.charts.bars import Bar, Bars, Strip
 from offtarget.gate.audit.facts import mappings
-from offtarget.gate.charts.axes import axis
-from offtarget.gate.text import one_line, percent
+from offtarget.gate.charts.axes import axis, plainly
+from offtarget.gate.text import one_line
+from offtarget.numbers import mean_count, percent, whole
 from offtarget.records import DatasetFinding
 
 MOST = 12
@@ -40,23 +41,23 @@ class _Entry:
 def observed(finding: DatasetFinding) -> list[Observed]:
     """The charts of a finding; none where it holds no counts."""
     found = []
-    for key, (title, count) in CHARTS.items():
-        entries = _entries(finding.evidence.get(key), count)[:MOST]
+    for key, (title, seen) in CHARTS.items():
+        entries = _entries(finding.evidence.get(key), seen)[:MOST]
         if entries:
             found.append(Observed(title, _bars(entries)))
     return found
 
 
 def _bars(entries: list[_Entry]) -> Bars:
-    scale = axis(0.0, max(max(e.seen, e.expected) for e in entries) or 1.0, "{:,.6g}", 5)
+    scale = axis(0.0, max(max(e.seen, e.expected) for e in entries) or 1.0, plainly, 5)
     rows = tuple(
         Bar(
             e.name,
             e.note,
             (Strip("observed", 0.0, scale.at(e.seen)), Strip("expected", 0.0, scale.at(e.expected))),
-            _number(e.seen),
-            _number(e.expected),
-            f"{e.name}{f', {e.note}' if e.note else ''}: {_number(e.seen)} observed, {_number(e.expected)} expected",
+            whole(e.seen),
+            mean_count(e.expected),
+            f"{e.name}{f', {e.note}' if e.note else ''}: {whole(e.seen)} observed, {mean_count(e.expected)} expected",
         )
         for e in entries
     )
@@ -77,12 +78,6 @@ def _finite(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return max(0.0, float(value))
-
-
-def _number(value: float) -> str:
-    if 0 < value < 0.05:
-        return "<0.1"
-    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
 
 
 def other_evidence(finding: DatasetFinding) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from offtarget.gate import facts as run_facts
-from offtarget.gate.audit import examples, facts, story, tables, wording
+from offtarget.gate.audit import examples, facts, story, tables
 from offtarget.gate.audit.charts import evidence, found, lengths, numbers
 from offtarget.gate.audit.charts.bars import rates, shares
 from offtarget.gate.audit.loading import AuditRun
@@ -25,7 +25,6 @@ def render(run: AuditRun) -> str:
             facts=facts,
             run_facts=run_facts,
             tables=tables,
-            wording=wording,
             shares=shares,
             rates=rates,
             ranges=evidence.ranges(run),

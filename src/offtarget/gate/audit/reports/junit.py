@@ -12,10 +12,10 @@ from xml.etree.ElementTree import Element, SubElement
 from offtarget.gate import facts as run_facts
 from offtarget.gate.audit import facts, story
 from offtarget.gate.audit.loading import AuditRun
-from offtarget.gate.audit.wording import p_value, share_range
 from offtarget.gate.registry import ReportFormat
 from offtarget.gate.reports.junit import outcome, written
-from offtarget.gate.text import one_line, percent, visible
+from offtarget.gate.text import one_line, visible
+from offtarget.numbers import chosen, p_value, share_range
 from offtarget.records import LimitTest, Status
 
 
@@ -57,7 +57,7 @@ def _verdict(suite: Element, run: AuditRun) -> None:
 def _case(suite: Element, test: LimitTest) -> None:
     case = SubElement(suite, "testcase", classname="offtarget.limit", name=one_line(test.name), time="0")
     detail = (
-        f"{story.limit_title(test)}, at most {percent(test.limit)}: {test.bad:,} bad of {test.labelled:,} labelled "
+        f"{story.limit_title(test)}, at most {chosen(test.limit)}: {test.bad:,} bad of {test.labelled:,} labelled "
         f"rows, {share_range(test.interval)} in all rows"
     )
     if test.status is Status.FAIL:

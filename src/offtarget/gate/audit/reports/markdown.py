@@ -5,10 +5,9 @@ from __future__ import annotations
 from offtarget.gate.audit import examples, facts, story
 from offtarget.gate.audit.excerpts import Turn
 from offtarget.gate.audit.loading import AuditRun
-from offtarget.gate.audit.wording import p_value, share_range, whole
 from offtarget.gate.registry import ReportFormat
 from offtarget.gate.reports.markdown import escape
-from offtarget.gate.text import NO_DATA, percent
+from offtarget.numbers import NO_DATA, chosen, p_value, percent, share_range, whole
 
 DETECTORS = 10
 TRIGGERS = 5
@@ -49,7 +48,7 @@ def _limits(run: AuditRun) -> list[str]:
     if run.decision is None or not run.decision.tests:
         return []
     rows = [
-        f"| {escape(story.limit_title(t))} | {_percent(t.limit)} | "
+        f"| {escape(story.limit_title(t))} | {chosen(t.limit)} | "
         f"{f'{t.bad:,} of {t.labelled:,}' if t.labelled else NO_DATA} | {_less(share_range(t.interval))} | {t.status} "
         f"| {f'about {t.rows_to_go:,}' if t.rows_to_go is not None else ''} |"
         for t in run.decision.tests

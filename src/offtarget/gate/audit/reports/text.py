@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from offtarget.gate.audit import facts, story, tables
 from offtarget.gate.audit.loading import AuditRun
-from offtarget.gate.audit.wording import e_value, many, p_value, share_range, whole
 from offtarget.gate.registry import ReportFormat
-from offtarget.gate.text import one_line, percent
+from offtarget.gate.text import one_line
+from offtarget.numbers import audit_e_value, chosen, duration, many, p_value, percent, share_range, whole
 from offtarget.records import LimitTest, Trigger
 
 TRIGGERS = 5
@@ -46,10 +46,11 @@ def render(run: AuditRun) -> str:
 def _limit(test: LimitTest) -> str:
     counted = f"{test.bad:,} bad of {test.labelled:,} labelled" if test.labelled else "no label yet"
     go = f", about {test.rows_to_go:,} rows to go" if test.rows_to_go is not None else ""
-    evidence = f", e FAIL {e_value(test.log_e_fail)}, e PASS {e_value(test.log_e_pass)}" if test.labelled else ""
+    e_fail, e_pass = audit_e_value(test.log_e_fail), audit_e_value(test.log_e_pass)
+    evidence = f", e FAIL {e_fail}, e PASS {e_pass}" if test.labelled else ""
     shown = f", {share_range(test.interval)} in all rows" if test.interval else ""
     return (
-        f"  {test.status.value:<9}  {one_line(story.limit_title(test), 80)}, at most {percent(test.limit)}: "
+        f"  {test.status.value:<9}  {one_line(story.limit_title(test), 80)}, at most {chosen(test.limit)}: "
         f"{counted}{shown}{evidence}{go}"
     )
 
@@ -82,7 +83,7 @@ def _reviewers(run: AuditRun) -> list[str]:
     lines = []
     for r in run.decision.reviewers:
         caught = f", caught {r.caught} of {r.controls} planted rows" if r.controls else ", no planted rows"
-        pace = f", {r.median_seconds:.1f} s per row" if r.median_seconds is not None else ""
+        pace = f", {duration(r.median_seconds)} per row" if r.median_seconds is not None else ""
         lines.append(f"  {one_line(r.reviewer, 80)}: {many(r.rows, 'row')}{caught}{pace}")
     agreement = run.decision.agreement
     if agreement:
