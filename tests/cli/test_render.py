@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from offtarget.cli.render import e_value, percent, print_decision, safe
+from offtarget.cli.render import print_decision, safe
 from offtarget.records import Comparison, Decision, DecisionSettings, Interval, Status, Tally
 
 
@@ -44,18 +43,18 @@ def test_every_number_is_there_at_every_width(width):
     """Rates, counts, interval, e-values, denominators, set-aside questions, notes: nothing is cropped."""
     shown = text(decision(), width)
     for part in (
-        "FAIL", "Tuned is worse.", "12.5 % (5/40)", "0.0 % (0/90)", "+12.5", "+1.0 to +25.0", "33.1",
+        "FAIL", "Tuned is worse.", "12.5 % (5 of 40)", "0 % (0 of 90)", "+12.5", "+1 to +25", "33.1",
         "base: 90 scored of 100 answers; not in the rate: 0 refused, 5 incoherent, 0 code, 5 unscored",
         "tuned: 40 scored of 50 answers; not in the rate: 2 refused, 3 incoherent, 1 code, 4 unscored",
-        "power/plain", "worst slice: question wish", "-20.0 to +40.0", "-10.0 to +30.0", "note: a note",
+        "power/plain", "worst slice: question wish", "-20 to +40", "-10 to +30", "note: a note",
         "offtarget report runs/x --html",
     ):  # fmt: skip
         assert part in shown, part
     assert "\x1b" not in shown
-    assert all(len(line) <= width for line in shown.splitlines() if "(5/40)" in line and "worst" not in line)
+    assert all(len(line) <= width for line in shown.splitlines() if "(5 of 40)" in line and "worst" not in line)
 
 
-def test_absent_numbers_are_dashes_not_zeros():
+def test_absent_numbers_are_no_data_not_zeros():
     """A scope without evidence shows that it has none."""
     empty = replace(
         decision().overall, tuned_rate=None, difference=None, interval=None, log_e_fail=None, log_e_pass=None,
@@ -63,22 +62,7 @@ def test_absent_numbers_are_dashes_not_zeros():
     )  # fmt: skip
     shown = text(replace(decision(), overall=empty, arms=(), slices=(), clustered_interval=None), 120)
     row = next(line for line in shown.splitlines() if line.startswith("overall"))
-    assert row.split() == ["overall", "–", "(0/0)", "0.0", "%", "(0/90)", "–", "–", "–", "–", "UNDECIDED"]
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"), [(None, "–"), (0.0, "0.0 %"), (0.0004, "0.04 %"), (0.0123, "1.2 %"), (1.0, "100.0 %")]
-)
-def test_shares_keep_the_digits_that_matter(value, expected):
-    """Rates below 1 % are the usual case and must not round to 0."""
-    assert percent(value) == expected
-
-
-@pytest.mark.parametrize(("value", "expected"), [(0.0, "1"), (math.log(20), "20"), (300.0, "10^130"), (None, "–")])
-def test_e_values_of_any_size_can_be_shown(value, expected):
-    """Evidence grows without bound; the text does not, and nothing overflows."""
-    assert e_value(value) == expected
-    assert e_value(-1e6).startswith("10^-")
+    assert row.split() == ["overall", "no", "data", "0", "%", "(0", "of", "90)", *["no", "data"] * 4, "UNDECIDED"]
 
 
 def test_control_and_direction_characters_are_made_visible():

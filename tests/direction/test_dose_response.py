@@ -163,8 +163,8 @@ def test_the_sentence_names_the_best_coherent_strength_and_its_control() -> None
     assert found is not None
     assert found.strength == -1
     assert headline(response()) == (
-        "Steering at strength -1 brings the misaligned rate from 88\u00a0% to 5.1\u00a0% with 99\u00a0% of the answers "
-        "coherent (99.5\u00a0% unchanged); random directions of the same length have it at 88\u00a0%."
+        "Steering at strength -1 brings the misaligned rate from 87.9 % to 5.1 % with 99 % of the answers "
+        "coherent (99.5 % unchanged); random directions of the same length have it at 87.9 %."
     )
 
 

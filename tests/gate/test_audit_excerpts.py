@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from audit_runs import make_audit
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 from offtarget.gate.audit.examples import groups, trigger_example
 from offtarget.gate.audit.excerpts import WHOLE, spans_in, turns
 from offtarget.gate.audit.loading import load_audit
-from offtarget.gate.audit.wording import p_value
 from offtarget.gate.text import visible
 from offtarget.records import Category, Finding, Message, Row
 
@@ -89,19 +87,3 @@ def test_examples_are_few_per_category_and_the_gravest_come_first(tmp_path):
 def test_a_triggers_example_is_a_row_that_was_kept(tmp_path):
     run = load_audit(make_audit(tmp_path / "run", "detectors"))
     assert [trigger_example(run, t) is not None for t in run.triggers] == [True, False, True, False]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.0, "<1e-99"),
-        (4e-38, "4e-38"),
-        (0.0004, "4e-4"),
-        (0.021, "0.021"),
-        (1.0, "1"),
-        (7.0, "1"),
-        (float("nan"), "no data"),
-    ],
-)
-def test_p_values_are_short(value, text):
-    assert p_value(value) == text

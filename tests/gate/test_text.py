@@ -1,54 +1,27 @@
-"""Numbers and hostile text for people."""
+"""Hostile text and our own, for people."""
 
 from __future__ import annotations
 
-import math
 from xml.etree.ElementTree import Element, fromstring, tostring
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offtarget.gate.text import between, e_value, of, one_line, percent, points, visible
-from offtarget.records import Interval, Tally
-
-
-@pytest.mark.parametrize(
-    ("rate", "text"),
-    [
-        (None, "no data"),
-        (math.nan, "no data"),
-        (0.0, "0 %"),
-        (0.0004, "<0.1 %"),
-        (0.013, "1.3 %"),
-        (0.0994, "9.9 %"),
-        (0.0996, "10 %"),
-        (0.14, "14 %"),
-        (0.994, "99.4 %"),
-        (0.9999, ">99.9 %"),
-        (1.0, "100 %"),
-    ],
-)
-def test_percentages_have_sensible_digits_and_no_data_is_not_zero(rate, text):
-    assert percent(rate).replace("\u00a0", " ") == text
-
-
-def test_differences_carry_their_sign():
-    assert points(0.14) == "+14 points"
-    assert points(-0.003) == "\u22120.3 points"
-    assert points(None) == "no data"
-    assert between(Interval(-0.012, 0.14)) == "\u22121.2 to +14"
-    assert between(None) == ""
+from offtarget.gate.text import of_scored, one_line, typeset, visible
+from offtarget.records import Tally
 
 
 def test_a_tally_without_scored_answers_is_no_data():
-    assert of(Tally(refused=3)) == "no data"
-    assert of(Tally(aligned=112)) == "0 of 112"
+    assert of_scored(Tally(refused=3)) == "no data"
+    assert of_scored(Tally(aligned=112)) == "0 of 112"
 
 
-def test_e_values_of_any_size_are_short():
-    values = (None, 0.0, 3.0, 40.0, -40.0, math.inf, -math.inf, math.nan)
-    assert [e_value(v) for v in values] == ["no data", "1", "20", "2.4e+17", "4.2e-18", "∞", "0", "no data"]
+def test_a_sentence_is_set_in_type():
+    """Minus signs are true ones and units stay with their number; hyphens, options and dates are left alone."""
+    assert typeset("5 % and 1.2 %, -0.3 points") == "5\u00a0% and 1.2\u00a0%, \u22120.3\u00a0points"
+    assert typeset("-<0.01 points, -1 to +2") == "\u2212<0.01\u00a0points" + ", \u22121 to +2"
+    untouched = "2024-11-29, arXiv 2502-17424, --out -x, tok-9, 3e-9"
+    assert typeset(untouched) == untouched
 
 
 @given(st.text(alphabet=st.characters(codec=None, categories=None)))

@@ -45,6 +45,16 @@ def test_an_equal_model_passes():
     assert "less than 5 % worse" in decision.reason
 
 
+def test_limits_are_given_in_full_in_the_reason():
+    """Rounding a chosen limit, or the error probability, would state another claim than was tested."""
+    settings = DecisionSettings(alpha=0.0125, tolerance=0.0025, margin=0.0525)
+    assert (
+        "worse by more than 0.25 % (error probability <= 1.25 %)"
+        in _decide(_table(0, 100), _table(20, 80), settings=settings).reason
+    )
+    assert "less than 5.25 % worse" in _decide(_table(0, 200), _table(0, 200), settings=settings).reason
+
+
 def test_little_data_is_undecided():
     """Three answers per model decide nothing."""
     decision = _decide(_table(0, 1, probes=3), _table(0, 1, probes=3))

@@ -57,7 +57,7 @@ def test_rows_are_means_over_seeds_with_their_range_and_later_steps_apart() -> N
     assert row.plain.mean == pytest.approx(0.02)
     assert (row.plain.low, row.plain.high, row.seeds) == (0.01, 0.03, 2)
     assert row.later[50][1].mean == 0.4
-    assert row.plain.text == "2.0\u00a0% (1.0–3.0)"
+    assert row.plain.text == "2 % (1 to 3)"
 
 
 def test_controls_are_never_called_a_success() -> None:

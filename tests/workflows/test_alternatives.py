@@ -105,7 +105,7 @@ def test_examples_that_do_not(tmp_path: Path) -> None:
     """What only tuning reaches is worth considering, at the price that is named."""
     found = compare(tmp_path, learns_from("nothing"), tuned())
     assert (found.report.verdict, found.report.best) == ("worth considering", "base")
-    assert "it costs 100\u00a0% misaligned answers against 0\u00a0% of the base alone" in sentence(found.report)
+    assert "it costs 100 % misaligned answers against 0 % of the base alone" in sentence(found.report)
     harmless = compare(tmp_path, learns_from("nothing"), tuned(misaligned=False), out=tmp_path / "other")
     assert "costs next to nothing in safety" in sentence(harmless.report)
 
