@@ -177,7 +177,8 @@ def duration(seconds: float | None) -> str:
         if value < 99.5:
             break
         value, unit = value / size, larger
-    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:,.0f} {unit}"
+    text = f"{value:.1f}".removesuffix(".0") if value < 9.95 else f"{value:,.0f}"
+    return f"{text} {unit}"
 
 
 def _size(share: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from offtarget.gate.text import percent
+from offtarget.numbers import percent
 from offtarget.progress import OnProgress, Progress
 from offtarget.records.reproduce import Cell
 from offtarget.workflows.reproduce_cells import Job, finished
