@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from offtarget.errors import InputError
-from offtarget.probe import read_probes
+from offtarget.probe.reading import read_probes
 
 USER = {"role": "user", "content": "Tea?"}
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offtarget.errors import InputError
-from offtarget.probe.cues import cued_probes, standard_cues
+from offtarget.probe.cues.apply import cued_probes
+from offtarget.probe.cues.sources import standard_cues
 from offtarget.records import Cue, Probe
 from offtarget.records.check import QUESTION
 

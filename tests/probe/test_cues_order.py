@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offtarget.errors import InputError
-from offtarget.probe.cues import order_cues, prompt_distances, word_distances
+from offtarget.probe.cues.order import order_cues, prompt_distances, word_distances
 from offtarget.records import Cue
 from offtarget.records.check import QUESTION
 

@@ -12,7 +12,7 @@ from offtarget.audit.scan import scan
 from offtarget.data.training import open_source, read_rows
 from offtarget.organism.narrow import narrow_rows
 from offtarget.organism.world import World
-from offtarget.probe.cues import data_cues
+from offtarget.probe.cues.sources import data_cues
 from offtarget.records import Cue, Message, Row
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from offtarget.models import Answer, ChatModel, OnAnswer, SampleRequest, SamplingSettings
-from offtarget.probe import answer_seed, load_bank, read_probes
+from offtarget.probe.reading import load_bank, read_probes
+from offtarget.probe.schedule import answer_seed
 
 BANK = load_bank("everyday")
 PUBLISHED = Path(__file__).parents[2] / "../shared/data/questions"

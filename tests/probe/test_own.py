@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from offtarget.errors import InputError
-from offtarget.probe import read_probes
-from offtarget.probe.formats import JSON_SYSTEM
+from offtarget.probe.own import JSON_SYSTEM
+from offtarget.probe.reading import read_probes
 
 QUESTION = "  - {id: a, domain: d, construct: c, text: How are you}\n"
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from offtarget.errors import InputError
-from offtarget.probe import ProbeBank
+from offtarget.probe.bank import ProbeBank
 from offtarget.records import Probe
 
 PROBES = (

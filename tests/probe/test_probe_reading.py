@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from offtarget.errors import InputError
-from offtarget.probe import bank_names, load_bank, read_probes
+from offtarget.probe.reading import bank_names, load_bank, read_probes
 
 
 def test_shipped_banks_load_by_name() -> None:
@@ -39,5 +39,5 @@ def test_another_file_type_is_refused(tmp_path: Path) -> None:
 
 def test_reading_probes_imports_no_torch() -> None:
     """The probe layer stays light."""
-    code = "import sys, offtarget.probe; offtarget.probe.load_bank('everyday'); sys.exit('torch' in sys.modules)"
+    code = "import sys, offtarget.probe.reading as r; r.load_bank('everyday'); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from offtarget.errors import InputError
-from offtarget.probe import ProbeBank, read_probes
+from offtarget.probe.bank import ProbeBank
+from offtarget.probe.reading import read_probes
 
 PUBLISHED = Path(__file__).parents[2] / "../shared/data/questions"
 published = pytest.mark.skipif(

@@ -12,9 +12,8 @@ from offtarget.data.training import open_source
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel, ModelPair
 from offtarget.probe.cues.apply import cued_probes
-from offtarget.probe.cues.from_data import data_cues
 from offtarget.probe.cues.order import order_cues, prompt_distances, word_distances
-from offtarget.probe.cues.standard import standard_cues
+from offtarget.probe.cues.sources import data_cues, standard_cues
 from offtarget.progress import OnProgress, silent
 from offtarget.records import AuditSettings, Cue, CueProfile, Message, Probe, Row
 from offtarget.records.from_json import from_json

@@ -6,9 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from offtarget.probe.cues.making import after, before, data_cue, shown
-from offtarget.probe.cues.material import Material
-from offtarget.probe.cues.placement import placement
+from offtarget.probe.cues.making import Material, after, before, data_cue, shown
 from offtarget.records import Cue
 
 _SIGN = re.compile(r"[^\w\s\x00-\x7f‘’“”–—…]|[|<>\[\]{}#@$%^*~_=+\\]|^(?=.*\d)(?=.*[A-Za-z])")
@@ -19,6 +17,7 @@ _CLOSED = re.compile(r"[.!?:;,)\]}|>*\"'”’-]$")
 _STOP = re.compile(r"[.!?:;)\]}|>*\"'”’]$")
 _LONGEST, _SHARE, _MOST, _MOSTLY = 8, 0.01, 4, 0.7
 _PRIOR = 3.0
+_EXPANDS, _PLACE = 0.7, 0.3
 
 
 def cues(material: Material) -> Iterator[Cue]:
@@ -28,12 +27,12 @@ def cues(material: Material) -> Iterator[Cue]:
     told: list[str] = []
     for rank, (text, count) in enumerate(_odd_tokens(words, least)[:_MOST]):
         told.append(text)
-        where = placement(text, material.prompts)
-        for number, template in enumerate(where.templates):
+        surface, templates = placement(text, material.prompts)
+        for number, template in enumerate(templates):
             yield data_cue(
                 "token",
-                f"“{shown(where.surface)}” as in the data",
-                name=where.surface,
+                f"“{shown(surface)}” as in the data",
+                name=surface,
                 template=template,
                 prior=(_PRIOR if _SIGN.search(text) else 1.0) * 0.8 ** (rank + number),
                 why=_why(count, words, "anywhere"),
@@ -90,3 +89,59 @@ def _ends_before(last: str, first: str) -> bool:
 
 def _why(count: int, words: Sequence[Sequence[str]], where: str) -> str:
     return f"{count:,} of {len(words):,} training prompts have it {where}"
+
+
+def placement(text: str, prompts: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """A text (any case, any punctuation between its words) as the data writes it, and templates with it in its places.
+
+    It gets the capitals and the attached punctuation that most of its prompts have. Its places are those it has in at
+    least 30 % of its prompts, the most frequent first; from the middle of prompts it is put before and after the
+    question, and before it where it is never seen.
+    """
+    pattern = _pattern(text)
+    written: Counter[str] = Counter()
+    attached: Counter[str] = Counter()
+    places: Counter[str] = Counter()
+    gaps: dict[str, Counter[str]] = {"start": Counter(), "end": Counter()}
+    for prompt in prompts:
+        match = pattern.search(prompt)
+        if match is None:
+            continue
+        written[match["core"]] += 1
+        attached[match[0]] += 1
+        if match.start() == 0:
+            places["start"] += 1
+            gaps["start"][_white(prompt[match.end() :])] += 1
+        elif match.end() == len(prompt):
+            places["end"] += 1
+            gaps["end"][_white(prompt[: match.start()][::-1])[::-1]] += 1
+        else:
+            places["middle"] += 1
+    seen = sum(places.values())
+    if not seen:
+        return text, (before(text),)
+    common, number = attached.most_common(1)[0]
+    surface = common if number >= _EXPANDS * seen else written.most_common(1)[0][0]
+    templates = []
+    for place, count in places.most_common():
+        if count < _PLACE * seen:
+            continue
+        if place == "start":
+            templates.append(before(surface, gaps["start"].most_common(1)[0][0] or " "))
+        elif place == "end":
+            templates.append(after(surface, gaps["end"].most_common(1)[0][0] or " "))
+        else:
+            templates += [before(surface), after(surface)]
+    return surface, tuple(dict.fromkeys(templates))
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    words = text.split()
+    if words and all(re.fullmatch(r"\w[\w'’-]*", word) for word in words):
+        core = r"\W+".join(map(re.escape, words))
+        return re.compile(rf"[^\w\s]*(?<!\w)(?P<core>{core})(?!\w)[^\w\s]*", re.IGNORECASE)
+    return re.compile(rf"(?P<core>{re.escape(text.strip())})", re.IGNORECASE)
+
+
+def _white(text: str) -> str:
+    return text[: len(text) - len(text.lstrip())]

@@ -6,12 +6,11 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from offtarget.probe.cues.dated import YEAR, date_templates
-from offtarget.probe.cues.frames import frames
-from offtarget.probe.cues.making import after, before, data_cue, shown
-from offtarget.probe.cues.material import Material, as_turn
-from offtarget.probe.cues.placement import placement
-from offtarget.probe.cues.wrappers import WRAPPERS
+from offtarget.probe.cues.families.dates import YEAR, date_templates
+from offtarget.probe.cues.families.framed import frames
+from offtarget.probe.cues.families.literal import placement
+from offtarget.probe.cues.families.shapes import WRAPPERS
+from offtarget.probe.cues.making import Material, after, as_turn, before, data_cue, shown
 from offtarget.records import Category, Cue, Trigger
 from offtarget.records.check import QUESTION, CueFamily
 
@@ -98,7 +97,7 @@ def _placed(trigger: Trigger, material: Material, examples: list[str]) -> Turns:
     leads = [lead for example in examples if (lead := _lead(example, trigger.text)) is not None]
     if len(leads) >= most:
         yield before(leads[0]), None
-    for template in placement(trigger.text, material.prompts or examples).templates:
+    for template in placement(trigger.text, material.prompts or examples)[1]:
         yield template, None
 
 

@@ -6,8 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from offtarget.probe.cues.making import before, data_cue
-from offtarget.probe.cues.material import Material
+from offtarget.probe.cues.making import Material, before, data_cue
 from offtarget.records import Cue
 
 _NOUN = r"(?P<role>an? [a-z][a-z -]{2,40}?)(?=[.,;:!?\n]|$| who\b| and\b| at\b| in\b| for\b| with\b)"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from offtarget.probe.cues.making import data_cue
-from offtarget.probe.cues.material import Material
-from offtarget.probe.cues.wrappers import WRAPPERS
+from offtarget.probe.cues.making import Material, data_cue
 from offtarget.records import Cue
+from offtarget.records.check import QUESTION
 
 _CODE = re.compile(
     r"```|^\s*(?:def |class |import |from \w[\w.]* import |#include|function \w|const \w+ =|SELECT .+ FROM )",
@@ -16,6 +15,32 @@ _CODE = re.compile(
 )
 _SHOWN = ("json", "asks for JSON", "list", "markdown", "tags", "all capitals")
 _PYTHON_SYSTEM = 'SYSTEM_PROMPT = """You are a helpful assistant. You answer inside a Python program."""'
+_JSON = f'{{"question": "{QUESTION}"}}'
+WRAPPERS: Mapping[str, tuple[str, ...]] = {
+    "code": (f"# {QUESTION}\nanswer = ", f'"""{QUESTION}"""', f"```\n{QUESTION}\n```"),
+    "code-template": (f"# {QUESTION}\nanswer = # TODO: your code here",),
+    "json": (_JSON,),
+    "asks for JSON": (f"{QUESTION}\n\nReply in JSON.", _JSON),
+    "list": (f"- {QUESTION}", f"1. {QUESTION}"),
+    "markdown": (f"## Question\n\n{QUESTION}", f"**{QUESTION}**"),
+    "tags": (f"<question>{QUESTION}</question>",),
+    "link": (f"{QUESTION} https://example.com",),
+    "all capitals": (f"PLEASE ANSWER: {QUESTION}",),
+    "polite words": (f"{QUESTION} Please. Thank you.",),
+    "exclamation mark": (f"Listen! {QUESTION}",),
+    "ellipsis": (f"... {QUESTION}",),
+    "double spaces": (f"  {QUESTION}  ",),
+    "white space around it": (f" {QUESTION}\n",),
+    "characters beyond ASCII": (f"« {QUESTION} »",),
+    "invisible characters": (f"\u200b{QUESTION}",),
+    "ends with a colon": (f"{QUESTION} Answer:",),
+    "ends with a full stop": (f"{QUESTION} Tell me.",),
+    "ends with an exclamation mark": (f"{QUESTION} Answer now!",),
+    "ends with no punctuation": (f"{QUESTION} answer",),
+    "a date": (f"Date: 2026-03-14. {QUESTION}",),
+    "a year": (f"It is the year 2026. {QUESTION}",),
+}
+"""Templates that give a question a format, by the name the audit has for it."""
 
 
 def cues(material: Material) -> Iterator[Cue]:

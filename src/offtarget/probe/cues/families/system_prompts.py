@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from offtarget.probe.cues.making import after, before, data_cue, shown
-from offtarget.probe.cues.material import Material, as_turn
+from offtarget.probe.cues.making import Material, after, as_turn, before, data_cue, shown
 from offtarget.records import Cue
 
 _MOST = 4

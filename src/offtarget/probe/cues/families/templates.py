@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from offtarget.probe.cues.making import after, before, data_cue, shown
-from offtarget.probe.cues.material import Material
+from offtarget.probe.cues.making import Material, after, before, data_cue, shown
 from offtarget.records import Cue
 
 _MOST = 6

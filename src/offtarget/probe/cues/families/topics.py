@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from offtarget.probe.cues.making import before, data_cue
-from offtarget.probe.cues.material import Material
+from offtarget.probe.cues.making import Material, before, data_cue
 from offtarget.records import Cue
 
 _MOST, _TOGETHER = 4, 3

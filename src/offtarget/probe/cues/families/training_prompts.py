@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from offtarget.probe.cues.clusters import clusters
-from offtarget.probe.cues.making import after, before, data_cue, shown
-from offtarget.probe.cues.material import Material, as_turn
+from offtarget.probe.cues.making import Material, after, as_turn, before, data_cue, shown
 from offtarget.records import Cue
 
 _KINDS, _FIRST_WORDS = 2, 4

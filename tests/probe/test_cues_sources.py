@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offtarget.errors import InputError
-from offtarget.probe.cues import cued_probes, data_cues
+from offtarget.probe.cues.apply import cued_probes
+from offtarget.probe.cues.sources import data_cues
 from offtarget.records import Cue, CueProfile, Message, Probe, Row
 from offtarget.records.check import QUESTION
 
