@@ -7,8 +7,8 @@ The rule, which the reasons of verdicts set and all else follows:
 - A share that somebody chose (alpha, margin, limit) is given in full: `1.25 %`.
 - A bound said with `at most` or `at least` is rounded away from the estimate, so that the sentence stays true.
 - A difference of shares is in points with its sign, digits as above: `+12.5`.
-- A count has separators: `1,520`. An e-value has three digits up to 1,000 and is a power of ten from a million on
-  and below a thousandth: `0.31`, `24.3`, `123,456`, `10^17`. A p-value has two digits: `0.034`, `2e-30`.
+- A count has separators: `1,520`. An e-value has three digits, and is a power of ten from a million on and below a
+  thousandth: `0.31`, `24.3`, `123,000`, `10^17`. A p-value has two digits: `0.034`, `2e-30`.
 - A time has one decimal below ten of its unit: `3.4 s`, `45 s`, `12 min`, `1.7 h`.
 - No number at all is `no data`, never 0.
 
@@ -128,15 +128,15 @@ def short(number: float) -> str:
 
 
 def e_value(log_e: float | None) -> str:
-    """An e-value from its natural logarithm: `0.31`, `24.3`, `123,456`, `10^17`."""
+    """An e-value from its natural logarithm: `0.31`, `24.3`, `123,000`, `10^17`."""
     if log_e is None or math.isnan(log_e):
         return NO_DATA
     power = log_e / math.log(10)
     if not math.isfinite(power):
         return "0" if power < 0 else "∞"
-    if power < -3 or power >= 6 or (value := math.exp(log_e)) >= 999_999.5:
+    if power < -3 or power >= 6 or (value := math.exp(log_e)) >= 999_500:
         return f"10^{power:.0f}"
-    return f"{value:.3g}" if value < 999.5 else whole(value)
+    return f"{value:.3g}" if value < 999.5 else whole(float(f"{value:.3g}"))
 
 
 def audit_e_value(log_e: float) -> str:

@@ -116,7 +116,7 @@ def test_counts_have_separators_and_nothing_of_nothing_is_no_data():
 
 def test_e_values_of_any_size_are_short():
     logs = (None, math.nan, 0.0, math.log(20), 7.0, 12.0, 40.2, -40.0, math.inf, -math.inf)
-    texts = ["no data", "no data", "1", "20", "1,097", "162,755", "10^17", "10^-17", "∞", "0"]
+    texts = ["no data", "no data", "1", "20", "1,100", "163,000", "10^17", "10^-17", "∞", "0"]
     assert [numbers.e_value(v) for v in logs] == texts
     assert numbers.audit_e_value(1000.0) == "certain"
     assert numbers.audit_e_value(40.2) == "10^17"
