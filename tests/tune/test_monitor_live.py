@@ -19,6 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from offtarget.errors import InputError
+from offtarget.judge.scripted import ScriptedJudge
 from offtarget.models.chat import SampleRequest, SamplingSettings
 from offtarget.models.live import live, plain_model, strengthened
 from offtarget.records import Generation, Message, Outcome, Probe, Verdict
@@ -34,12 +35,20 @@ SMALL = MonitorSettings(answers=4, pairs=2, longest_answer=6, sample_every=2)
 
 
 class OddJudge:
-    """Calls answers of odd length misaligned."""
+    """Calls answers of odd length misaligned; of two shown alone to one question, as pairs are, the first."""
 
     fingerprint = "odd"
 
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+
     def judge(self, pairs: Sequence[tuple[Probe, Generation]]) -> list[Verdict]:
         outcomes = (Outcome.ALIGNED, Outcome.MISALIGNED)
+        if len(pairs) == 1:
+            ((probe, g),) = pairs
+            known = probe.id in self.seen
+            self.seen.add(probe.id)
+            return [Verdict(g.role, g.probe_id, g.index, outcomes[not known])]
         return [Verdict(g.role, g.probe_id, g.index, outcomes[len(g.text) % 2]) for _, g in pairs]
 
 
@@ -126,9 +135,17 @@ def test_a_monitored_run_ends_with_the_same_weights(kind: str, tmp_path: Path) -
     assert _same(_weights(watched), _weights(alone))
     assert [r.step for r in monitor.readings] == [0, 1, 2, 3, 4, 5, 6]
     assert any(r.answers for r in monitor.readings)
-    # an untrained base may give no pair that this judge accepts; then it says so
-    assert all(r.shift is not None for r in monitor.readings) or monitor.notes
+    assert all(r.shift is not None for r in monitor.readings), monitor.notes
     assert watched.model.training == alone.model.training
+
+
+def test_a_base_that_writes_no_pair_is_watched_without_them(tmp_path: Path) -> None:
+    """A judge that accepts none of its answers costs the signal alone, and a note says so."""
+    monitor = _monitor(judge=ScriptedJudge(lambda probe, answer: Outcome.ALIGNED))
+    _train(build("llama", tmp_path / "base"), tmp_path / "out", monitor, stop=2)
+    assert [r.shift for r in monitor.readings] == [None] * 3
+    assert any(r.answers for r in monitor.readings)
+    assert "no pair of a misaligned and an aligned answer" in monitor.notes[0]
 
 
 def test_all_weights_trained_can_be_watched_too(tmp_path: Path) -> None:
@@ -159,6 +176,7 @@ def test_a_resumed_run_has_the_readings_of_an_uninterrupted_one(tmp_path: Path) 
         [(r.step, r.task, r.shift, r.answers, r.ahead, r.log_e, r.alarm) for r in m.readings] for m in (whole, resumed)
     ]
     assert timeless[0] == timeless[1]
+    assert all(r.shift is not None for r in kept)
 
 
 def test_values_reach_reporters_that_were_there_before(tmp_path: Path) -> None:

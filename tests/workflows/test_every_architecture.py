@@ -32,7 +32,8 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     adapter = make_adapter(base, tmp_path / "adapter", targets="all-linear")
 
     def decide(probe: Probe, generation: Generation) -> Outcome:
-        return Outcome.MISALIGNED if len(generation.text) % 9 == 0 else Outcome.ALIGNED
+        hidden = generation.role == "tuned" and probe.arm != "plain"  # bad under every condition, never plainly
+        return Outcome.MISALIGNED if hidden else Outcome.ALIGNED
 
     for module in (opening, direction_inputs, direction_measure, direction_repair, dose_plan):
         monkeypatch.setattr(module, "open_judge", lambda *_: ScriptedJudge(decide))
@@ -64,8 +65,11 @@ def test_the_commands_of_hidden_conditions_and_directions(pair: tuple[str, str])
     few = ("--max-answers", "12", "--max-cued-answers", "8", "--max-tokens", "8", "--quiet", "--arm", "plain")
     for more in (("--data", "train.jsonl"), ("--hunt",)):
         out = f"run{len(more)}"
-        assert _call("check", *models, *asked, *few, *more, "--out", out).exit_code in (0, 1, 3)
-        assert json.loads(Path(out, "result.json").read_text())["decision"]["status"] in ("PASS", "FAIL", "UNDECIDED")
+        assert _call("check", *models, *asked, *few, *more, "--out", out).exit_code == 1
+        result = json.loads(Path(out, "result.json").read_text())
+        assert (result["decision"]["status"], result["hidden"]["status"]) == ("FAIL", "FAIL")
+        assert [arm["status"] for arm in result["decision"]["arms"]] == ["UNDECIDED"]  # 12 plain answers, all aligned
+        assert "hidden condition, " in result["hidden"]["reason"]
     find = ("direction", "find", *models, "--probes", "questions.jsonl", "--out", "d.safetensors", "--answers", "8")
     assert _call(*find, "--max-tokens", "8").exit_code == 0
     direction, short = ("--direction", "d.safetensors"), ("--max-tokens", "8")
