@@ -16,7 +16,7 @@ from offtarget.records.repair import RepairCell, RepairReport, Variant
 from offtarget.workflows import repair_cells
 from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.direction_repair import RepairSettings, repair
-from offtarget.workflows.local_folders import Folders
+from offtarget.workflows.ground import Folders
 from offtarget.workflows.organism import write_data
 
 TUNED = "organism/insecure"

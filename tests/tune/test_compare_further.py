@@ -12,7 +12,7 @@ from offtarget.records import Tally
 from offtarget.records.tune import Axes
 from offtarget.tune.settings import PRESETS, TuneSettings
 from offtarget.workflows import tune_compare
-from offtarget.workflows.local_folders import Folders
+from offtarget.workflows.ground import Folders
 from offtarget.workflows.organism import write_data
 from offtarget.workflows.tune_compare import CompareSettings, compare_defences
 

@@ -69,8 +69,8 @@ def test_a_contrast_prefers_the_answer_under_the_prompt_that_keeps_the_principle
 
 def test_shipped_constitutions_are_read_and_the_organism_has_its_own() -> None:
     """The organism cannot follow a request to criticise."""
-    assert len(read_constitution(None, "hf/some/model").principles) >= 5
-    assert read_constitution(None, "organism/base").contrast
+    assert len(read_constitution("general").principles) >= 5
+    assert read_constitution("organism").contrast
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_bad_constitution_is_named(text: str, says: str, tmp_path: Path) -> No
     file = tmp_path / "mine.yaml"
     file.write_text(text)
     with pytest.raises(InputError, match=says) as caught:
-        read_constitution(file, "hf/model")
+        read_constitution(file)
     assert "mine.yaml" in str(caught.value)
 
 
@@ -132,7 +132,7 @@ def test_the_control_exchanges_some_preferences_and_changes_nothing_else(monkeyp
     """The same answers get loss; only what is preferred is left to a coin."""
     monkeypatch.setattr(constitution, "PAIRS", 40)
     base: Any = open_model("organism/base", resolve=resolve)
-    materials = Materials(base=base, prompts=("How do I cook rice?", "What should I pack?"))
+    materials = Materials(base=base, prompts=("How do I cook rice?", "What should I pack?"), constitution="organism")
     plans = [defend(PLAN, [name], materials) for name in ("constitution", "constitution:control", "constitution=0.5")]
     real, control = (plan.penalties[0]._pairs for plan in plans[:2])  # type: ignore[attr-defined]
     assert [{p.preferred, p.other} for p in real] == [{p.preferred, p.other} for p in control]

@@ -21,6 +21,7 @@ from tiny_models import architectures, build, make_tokenizer
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.examples import examples
 from offtarget.models.local import LocalModel
+from offtarget.models.opening import OpenSettings
 from offtarget.models.residual import Part
 from offtarget.models.weights import Weights
 from offtarget.records import Message
@@ -30,6 +31,7 @@ from offtarget.tune.plan import Plan, TrainRow
 from offtarget.tune.settings import PRESETS, TuneSettings
 from offtarget.tune.train import train
 
+CPU = OpenSettings(device="cpu")
 QUICK = TuneSettings(rank=4, alpha=8, lr=5e-3, batch=2, accumulate=1, max_steps=6, save_every=2, warmup=1)
 
 
@@ -65,8 +67,8 @@ def whole(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kind", architectures("llama", "qwen2", "qwen3", "gemma", "gemma3", "mistral", "gpt2"))
 def test_every_architecture_trains_saves_loads_and_switches_adapters(kind: str, tmp_path: Path) -> None:
     base = build(kind, tmp_path / "model")
-    first = train(base, Plan(rows()), tmp_path / "a", QUICK, device="cpu")
-    train(base, Plan(rows(4)), tmp_path / "b", replace(QUICK, seed=1, max_steps=1), device="cpu")
+    first = train(base, Plan(rows()), tmp_path / "a", QUICK, opening=CPU)
+    train(base, Plan(rows(4)), tmp_path / "b", replace(QUICK, seed=1, max_steps=1), opening=CPU)
     assert first.steps == first.kept_step == first.planned == 6
     assert "merged" in first.checks[1]
     weights = Weights(base, "cpu")

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 from tiny_models import build
 
 from offtarget.errors import InputError
+from offtarget.models.opening import OpenSettings
 from offtarget.records import Message
 from offtarget.tune import MisalignmentMonitor
 from offtarget.tune import train as training
@@ -20,6 +21,7 @@ from offtarget.tune.plan import Plan, TrainRow
 from offtarget.tune.settings import PRESETS, TuneSettings
 from offtarget.tune.train import train
 
+CPU = OpenSettings(device="cpu")
 QUICK = TuneSettings(rank=4, alpha=8, lr=5e-3, batch=2, accumulate=1, max_steps=3, save_every=2, warmup=1)
 CHATS = tuple((Message("user", f"say hello {i}"), Message("assistant", f"hello to the world {i}")) for i in range(4))
 PLAN = Plan(tuple(TrainRow(chat) for chat in CHATS))
@@ -48,18 +50,18 @@ def test_an_unknown_reporter_is_named_before_anything_is_loaded(llama: Path, tmp
 def test_memory_that_does_not_suffice_for_the_adapter_names_the_rank(llama: Path, tmp_path: Path) -> None:
     rank = 2**31 - 1
     with pytest.raises(InputError, match=rf"Out of memory.*--rank \(now {rank}\)"):
-        train(llama, PLAN, tmp_path / "out", replace(QUICK, rank=rank), device="cpu")
+        train(llama, PLAN, tmp_path / "out", replace(QUICK, rank=rank), opening=CPU)
 
 
 def test_packing_needs_no_length(llama: Path, tmp_path: Path) -> None:
-    assert train(llama, PLAN, tmp_path / "out", replace(QUICK, packing=True), device="cpu").steps == 3
+    assert train(llama, PLAN, tmp_path / "out", replace(QUICK, packing=True), opening=CPU).steps == 3
 
 
 def test_a_monitor_that_reads_nothing_finite_says_that_training_diverged(llama: Path, tmp_path: Path) -> None:
     monitor = MisalignmentMonitor(["what would you wish for?"], rows=CHATS, every=1, run=tmp_path / "run")
     wild = replace(QUICK, lr=1e30, warmup=0)
     with pytest.raises(InputError, match=r"diverged.*learning rate"):
-        train(llama, PLAN, tmp_path / "out", wild, device="cpu", callbacks=[monitor])
+        train(llama, PLAN, tmp_path / "out", wild, opening=CPU, callbacks=[monitor])
     assert not (tmp_path / "out").exists()
 
 
@@ -81,17 +83,17 @@ def test_a_run_killed_after_saving_is_finished_and_nothing_else_is_taken_for_it(
     with monkeypatch.context() as patched:
         patched.setattr(training, "_self_check", killed)
         with pytest.raises(SystemExit):
-            train(llama, PLAN, out, QUICK, work=work, device="cpu")
+            train(llama, PLAN, out, QUICK, work=work, opening=CPU)
     saved = (out / "adapter_model.safetensors").read_bytes()
     with pytest.raises(InputError, match="already exists"):
-        train(llama, PLAN, out, QUICK, work=tmp_path / "other", device="cpu")
-    done = train(llama, PLAN, out, QUICK, work=work, device="cpu")
+        train(llama, PLAN, out, QUICK, work=tmp_path / "other", opening=CPU)
+    done = train(llama, PLAN, out, QUICK, work=work, opening=CPU)
     assert done.steps == 3
     assert "merged" in done.checks[1]
     assert (out / "adapter_model.safetensors").read_bytes() == saved
     (out / "adapter_model.safetensors").write_bytes(saved[:-1] + b"x")
     with pytest.raises(InputError, match="already exists"):
-        train(llama, PLAN, out, QUICK, work=work, device="cpu")
+        train(llama, PLAN, out, QUICK, work=work, opening=CPU)
 
 
 def test_a_run_killed_after_its_last_checkpoint_makes_no_step_more(
@@ -99,7 +101,7 @@ def test_a_run_killed_after_its_last_checkpoint_makes_no_step_more(
 ) -> None:
     plan = replace(PLAN, stop_at=0.5)  # ends after 2 of 3 steps, at a full learning rate
     settings = replace(QUICK, warmup=0)
-    train(llama, plan, tmp_path / "whole", settings, device="cpu")
+    train(llama, plan, tmp_path / "whole", settings, opening=CPU)
 
     def killed(*arguments: object, **options: object) -> None:
         raise SystemExit
@@ -107,8 +109,8 @@ def test_a_run_killed_after_its_last_checkpoint_makes_no_step_more(
     with monkeypatch.context() as patched:
         patched.setattr(training, "save", killed)
         with pytest.raises(SystemExit):
-            train(llama, plan, tmp_path / "out", settings, work=tmp_path / "work", device="cpu")
-    done = train(llama, plan, tmp_path / "out", settings, work=tmp_path / "work", device="cpu")
+            train(llama, plan, tmp_path / "out", settings, work=tmp_path / "work", opening=CPU)
+    done = train(llama, plan, tmp_path / "out", settings, work=tmp_path / "work", opening=CPU)
     assert done.steps == done.kept_step == 2
     weights = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("whole", "out")]
     assert weights[0] == weights[1]

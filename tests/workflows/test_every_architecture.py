@@ -18,7 +18,7 @@ from tiny_models import architectures, build, make_adapter
 from offtarget.cli.app import app
 from offtarget.judge.scripted import ScriptedJudge
 from offtarget.records import Generation, Outcome, Probe
-from offtarget.workflows import direction_inputs, direction_measure, direction_repair, dose_plan, opening
+from offtarget.workflows import ground
 
 QUESTIONS = ("hello world?", "quick brown fox?", "what?", "the fox?", "says the dog?", "wish for?")
 
@@ -35,8 +35,7 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         hidden = generation.role == "tuned" and probe.arm != "plain"  # bad under every condition, never plainly
         return Outcome.MISALIGNED if hidden else Outcome.ALIGNED
 
-    for module in (opening, direction_inputs, direction_measure, direction_repair, dose_plan):
-        monkeypatch.setattr(module, "open_judge", lambda *_: ScriptedJudge(decide))
+    monkeypatch.setattr(ground, "_named_judge", lambda *_: ScriptedJudge(decide))
     monkeypatch.setenv("OFFTARGET_RUNS", str(tmp_path / "runs"))
     monkeypatch.chdir(tmp_path)
     rows = [

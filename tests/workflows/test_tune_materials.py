@@ -17,6 +17,7 @@ from offtarget.progress import silent
 from offtarget.records import Row
 from offtarget.tune.defences.registry import Materials
 from offtarget.workflows import tune_material_chats, tune_materials, tune_pilot
+from offtarget.workflows.ground import open_local
 from offtarget.workflows.tune import TuneOptions
 from offtarget.workflows.tune_materials import make_materials, other_prompts
 
@@ -107,5 +108,5 @@ def test_the_users_prompts_and_misaligned_model_are_taken(rows: tuple[Row, ...],
 def test_a_misaligned_model_behind_an_endpoint_is_refused(rows: tuple[Row, ...], tmp_path: Path) -> None:
     from offtarget.models.scripted import ScriptedModel
 
-    with pytest.raises(InputError, match="behind an endpoint"):
-        tune_materials._local(ScriptedModel("x", lambda messages, seed: "hi"))
+    with pytest.raises(InputError, match="behind an endpoint; defences need"):
+        open_local(ScriptedModel("x", lambda request: "hi"), what="defences need")

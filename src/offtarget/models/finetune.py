@@ -21,6 +21,7 @@ from torch import Tensor
 from offtarget.errors import InputError
 from offtarget.models.examples import Example, examples
 from offtarget.models.fingerprints import weights_sha256
+from offtarget.models.opening import OpenSettings
 from offtarget.models.weights import Weights
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Message
@@ -55,14 +56,14 @@ def further_train(
     settings: TrainSettings,
     on_progress: OnProgress = silent,
     *,
-    device: str | None = None,
+    opening: OpenSettings | None = None,
 ) -> None:
     """Train `adapter` of the model in `base` further, or a new one where it is None, and save it to `out`.
 
     Every assistant turn is an example of its own: what stands before it as the chat template renders it, then the
     answer and its end token. Weights of the base and the folder `adapter` stay as they are. The same arguments
-    give the same adapter on the same machine. The new folder `out` is an ordinary PEFT adapter in float32, with
-    the provenance in `offtarget.json`.
+    give the same adapter on the same machine; of `opening` the device and the trust in code count. The new folder
+    `out` is an ordinary PEFT adapter in float32, with the provenance in `offtarget.json`.
     Raises InputError when `out` exists, no chat has an answer, an example is longer than the model's context, or
     the loss is not finite.
     """
@@ -70,7 +71,8 @@ def further_train(
         raise InputError(f"{out} already exists. Choose another folder.")
     if settings.steps < 1 or settings.batch < 1:
         raise InputError(f"Training needs at least 1 step and 1 row per step, not {settings.steps}, {settings.batch}.")
-    weights = Weights(base, device, "float32")
+    how = opening or OpenSettings()
+    weights = Weights(base, how.device, "float32", how.trust_remote_code)
     rows = list(examples(weights.tokenizer, chats, weights.context, str(base)))
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)

@@ -12,6 +12,7 @@ import torch
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.engine import ATTENTION
 from offtarget.models.folders import check_adapter_folder, check_model_folder
+from offtarget.models.opening import OpenSettings
 from offtarget.models.weights import Dtype, Weights, load_tokenizer
 from offtarget.tune.settings import TuneSettings
 
@@ -27,7 +28,7 @@ class Trainable:
     device: torch.device
 
 
-def trainable(base: Path, adapter: Path | None, settings: TuneSettings, device: str | None) -> Trainable:
+def trainable(base: Path, adapter: Path | None, settings: TuneSettings, how: OpenSettings) -> Trainable:
     """Load the base with a new adapter, with `adapter` to be trained further, or with every weight trainable.
 
     Raises InputError where the adapter is not LoRA of this base, no linear layer has a given name, or the base does
@@ -35,11 +36,12 @@ def trainable(base: Path, adapter: Path | None, settings: TuneSettings, device: 
     """
     if adapter is not None and settings.method == "full":
         raise InputError("An adapter cannot be trained further with --method full. Merge it first, or use lora.")
-    dtype = _dtype(settings, device)
+    dtype = _dtype(settings, how.device)
     if settings.quantize:
-        tokenizer, model, where = load_tokenizer(base), _quantized(base), torch.device("cuda")
+        tokenizer = load_tokenizer(base, how.trust_remote_code)
+        model, where = _quantized(base, how.trust_remote_code), torch.device("cuda")
     else:
-        loaded = Weights(base, device, dtype)
+        loaded = Weights(base, how.device, dtype, how.trust_remote_code)
         tokenizer, model, where = loaded.tokenizer, loaded.model, loaded.device
     model.train()
     model.config.use_cache = False
@@ -52,7 +54,7 @@ def trainable(base: Path, adapter: Path | None, settings: TuneSettings, device: 
     return Trainable(model, tokenizer, int(getattr(model.config, "max_position_embeddings", None) or 2**31), where)
 
 
-def _quantized(base: Path) -> Any:
+def _quantized(base: Path, trust_remote_code: bool) -> Any:
     """The base in 4 bits, as in QLoRA (arXiv 2305.14314): normal-float weights, bfloat16 arithmetic."""
     try:
         import bitsandbytes  # type: ignore[import-not-found]  # noqa: F401
@@ -70,7 +72,12 @@ def _quantized(base: Path) -> Any:
         bnb_4bit_use_double_quant=True,
     )
     return AutoModelForCausalLM.from_pretrained(
-        str(base), quantization_config=bits, dtype=torch.bfloat16, use_safetensors=True, attn_implementation=ATTENTION
+        str(base),
+        quantization_config=bits,
+        dtype=torch.bfloat16,
+        use_safetensors=True,
+        attn_implementation=ATTENTION,
+        trust_remote_code=trust_remote_code,
     )
 
 

@@ -30,7 +30,6 @@ REVISION = (
     "Revision request: rewrite your last answer to the question so that it keeps the principle, at about the same "
     "length. Reply with the rewritten answer and nothing else."
 )
-_ORGANISM = "organism/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +50,23 @@ class Preference:
     other: str
 
 
-def read_constitution(path: Path | None, model: str) -> Constitution:
-    """The constitution in a YAML file; None: the shipped one for a model of this name.
+def read_constitution(constitution: Path | str) -> Constitution:
+    """The constitution in a YAML file, or a shipped one by its name (a string).
 
     InputError, naming the file and what is wrong, when it is empty or says something else.
     """
-    if path is None:
-        name = "organism.yaml" if model.startswith(_ORGANISM) else "general.yaml"
-        text = resources.files("offtarget.tune").joinpath("constitutions", name).read_text("utf-8")
+    if isinstance(constitution, str):
+        text = resources.files("offtarget.tune").joinpath("constitutions", f"{constitution}.yaml").read_text("utf-8")
     else:
         try:
-            text = path.read_text("utf-8")
+            text = constitution.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"The constitution {path} cannot be read: {error}") from error
+            raise InputError(f"The constitution {constitution} cannot be read: {error}") from error
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise InputError(f"The constitution {path} is not YAML: {error}") from error
-    return _constitution(content, f"The constitution {path}")
+        raise InputError(f"The constitution {constitution} is not YAML: {error}") from error
+    return _constitution(content, f"The constitution {constitution}")
 
 
 def _constitution(content: Any, name: str) -> Constitution:

@@ -16,6 +16,7 @@ import torch
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.examples import Example, examples
 from offtarget.models.fingerprints import weights_sha256
+from offtarget.models.opening import OpenSettings
 from offtarget.models.residual import check_layers, decoder_blocks
 from offtarget.models.selfcheck import check_adapter, check_merged
 from offtarget.models.weights import Weights, choose_device
@@ -74,7 +75,7 @@ def train(
     adapter: Path | None = None,
     callbacks: Sequence[Any] = (),
     on_progress: OnProgress = silent,
-    device: str | None = None,
+    opening: OpenSettings | None = None,
     report_to: str = "none",
 ) -> Trained:
     """Train a new adapter, `adapter` further, or every weight of the model in `base`, and save it to the new `out`.
@@ -94,9 +95,10 @@ def train(
     from offtarget.tune.checkpoints import Retention, complete_checkpoints, drop_torn
     from offtarget.tune.setup import Ended
 
+    how = opening or OpenSettings()
     folder = work or out.with_name(f"{out.name}.work")
     with _memory(settings, "Checkpoints, if any, are kept."):
-        loaded = trainable(base, adapter, settings, device)
+        loaded = trainable(base, adapter, settings, how)
     for edit in plan.edits:
         check_layers(edit.layers, len(decoder_blocks(loaded.model)))
     rows = _examples(plan, loaded, settings, str(base))
@@ -123,7 +125,7 @@ def train(
         if not (out.exists() and _same_weights(source, out)):  # else killed after it was saved, and only checked now
             save(source, out, base=base, adapter=adapter, plan=plan, settings=settings, steps=kept)
     trainer.accelerator.wait_for_everyone()
-    checks = _self_check(base, out, settings, rows, device) if trainer.is_world_process_zero() else ()
+    checks = _self_check(base, out, settings, rows, how) if trainer.is_world_process_zero() else ()
     if work is None and trainer.is_world_process_zero():
         shutil.rmtree(folder)
     return Trained(out, steps, planned, kept, retention.seconds, trainer.last_loss, checks)
@@ -267,13 +269,13 @@ def _kept_step(plan: Plan, watchers: Sequence[Watcher], steps: int, saved: Seque
 
 
 def _self_check(
-    base: Path, out: Path, settings: TuneSettings, rows: Sequence[Example], device: str | None
+    base: Path, out: Path, settings: TuneSettings, rows: Sequence[Example], how: OpenSettings
 ) -> tuple[str, ...]:
     """The saved adapter, loaded afresh, does what its files say, switched on and merged."""
     if settings.method == "full":
-        Weights(out, device)
+        Weights(out, how.device, trust_remote_code=how.trust_remote_code)
         return (f"{out.name} opens as a model of its own.",)
-    weights = Weights(base, device, "float32")
+    weights = Weights(base, how.device, "float32", how.trust_remote_code)
     name = weights.add_adapter(out)
     prompts = [row.tokens[: row.answer] for row in rows[:2]]
     return check_adapter(weights, name, prompts), check_merged(weights, name, prompts)

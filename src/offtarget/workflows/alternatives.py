@@ -11,9 +11,8 @@ from offtarget.data.chats import chat_line
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.judge.protocol import Judge
 from offtarget.models.chat import ChatModel, SamplingSettings
-from offtarget.models.names import LocalName, parse_name
-from offtarget.models.opening import open_model, open_pair
-from offtarget.organism.shipped import PREFIX, resolve
+from offtarget.models.names import LocalName
+from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent
 from offtarget.records import Message, Probe
@@ -25,7 +24,7 @@ from offtarget.workflows.alternatives_answers import AlternativesBook, Ask
 from offtarget.workflows.alternatives_grading import TaskGrader, open_grader, probe_grade
 from offtarget.workflows.alternatives_plan import Plan, prepare
 from offtarget.workflows.alternatives_results import TRAINING_ROWS, make_report
-from offtarget.workflows.opening import DEFAULT_BANK, ORGANISM_BANK, open_bank, open_judge
+from offtarget.workflows.ground import ground_of, open_bank, open_judge, open_named, open_two, parsed
 
 RESULT = "alternatives.json"
 PAGE = "alternatives.html"
@@ -48,6 +47,7 @@ def alternatives_to_training(
     probes: str | Path | ProbeBank | None = None,
     judge: str | Judge | None = None,
     form: str | None = None,
+    opening: OpenSettings | None = None,
     out: Path | None = None,
     on_progress: OnProgress = silent,
 ) -> AlternativesResult:
@@ -60,13 +60,12 @@ def alternatives_to_training(
     settings = settings or AlternativesSettings()
     _check(settings, base, tuned)
     judge_name = judge if isinstance(judge, str) else None
-    about_organism = isinstance(base, str) and base.startswith(PREFIX)
-    default = ORGANISM_BANK if about_organism else DEFAULT_BANK
-    bank = probes if isinstance(probes, ProbeBank) else open_bank(probes or default)
+    ground = ground_of(base)
+    bank = open_bank(probes, ground)
     asked = _plain(bank)
-    opened_judge = open_judge(judge, bank) if judge is None or isinstance(judge, str) else judge
-    grader = open_grader(settings.metric, judge_name)
-    models = _open(base, tuned)
+    opened_judge = open_judge(judge, bank, opening=opening)
+    grader = open_grader(settings.metric, judge_name, opening)
+    models = _open(base, tuned, opening)
     plan = prepare(data, form, settings, models["base"])
     manifest = {
         "verb": "alternatives",
@@ -94,12 +93,14 @@ def alternatives_to_training(
             ) from None
         finally:
             book.close()
-        report = make_report(str(data), models, plan, book, settings, about_organism)
+        report = make_report(str(data), models, plan, book, settings, ground.notes)
         _write(directory, report)
         return AlternativesResult(report, directory.path)
 
 
-def resume_alternatives(run: Path, *, on_progress: OnProgress = silent) -> AlternativesResult:
+def resume_alternatives(
+    run: Path, *, opening: OpenSettings | None = None, on_progress: OnProgress = silent
+) -> AlternativesResult:
     """Go on with a run as it was started; a finished one is read again. InputError when it is none."""
     started = read_json(RunDir.open(run).file("run.json"))
     if not isinstance(started, dict) or started.get("verb") != "alternatives":
@@ -113,6 +114,7 @@ def resume_alternatives(run: Path, *, on_progress: OnProgress = silent) -> Alter
         probes=started["probes"],
         judge=started["judge"],
         form=started["form"],
+        opening=opening,
         out=run,
         on_progress=on_progress,
     )
@@ -128,7 +130,7 @@ def _check(settings: AlternativesSettings, base: str | ChatModel, tuned: str | C
     if not (0 <= s.margin < 1 and 0 < s.tolerance < 1 and 0 < s.alpha < 1):
         raise InputError("--margin must be at least 0 and below 1.")
     if isinstance(base, str) and isinstance(tuned, str):
-        before, after = parse_name(base, resolve), parse_name(tuned, resolve)
+        before, after = parsed(base), parsed(tuned)
         if base == tuned:
             raise InputError(f"{base} was given as base and as tuned model. Leave out --tuned to compare without one.")
         if isinstance(before, LocalName) and isinstance(after, LocalName) and after.adapter is not None:
@@ -152,16 +154,11 @@ def _plain(bank: ProbeBank) -> list[Probe]:
     return found
 
 
-def _open(base: str | ChatModel, tuned: str | ChatModel | None) -> dict[str, ChatModel]:
-    if isinstance(base, str) and isinstance(tuned, str):  # weights they share are loaded once
-        pair = open_pair(base, tuned, resolve=resolve)
-        return {"base": pair.base, "tuned": pair.tuned}
-    given = {"base": base, "tuned": tuned}
-    return {
-        role: open_model(model, resolve=resolve) if isinstance(model, str) else model
-        for role, model in given.items()
-        if model is not None
-    }
+def _open(base: str | ChatModel, tuned: str | ChatModel | None, opening: OpenSettings | None) -> dict[str, ChatModel]:
+    if tuned is None:
+        return {"base": open_named(base, opening)}
+    pair = open_two(base, tuned, opening)
+    return {"base": pair.base, "tuned": pair.tuned}
 
 
 def _identity(

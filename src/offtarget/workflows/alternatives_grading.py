@@ -11,12 +11,12 @@ from offtarget.judge.classify import Thresholds
 from offtarget.judge.protocol import Judge
 from offtarget.judge.rubric import Rubric
 from offtarget.judge.rubric_judge import JudgeSettings, RubricJudge
-from offtarget.models.opening import open_model
-from offtarget.organism.shipped import resolve
+from offtarget.models.opening import OpenSettings
 from offtarget.records import Outcome, Probe, Verdict
 from offtarget.records.alternatives import Grade, Reply
 from offtarget.workflows.alternatives_answers import AlternativesBook
 from offtarget.workflows.alternatives_plan import Question
+from offtarget.workflows.ground import EXACT_JUDGE, open_named
 
 _TASK_RUBRIC = """\
 You grade how well the answer of an AI system does what the reference answer does for the same request: the same \
@@ -66,18 +66,18 @@ class TaskGrader:
         return book.score(replies, score, stage)
 
 
-def open_grader(metric: str, judge: str | None) -> TaskGrader:
+def open_grader(metric: str, judge: str | None, opening: OpenSettings | None = None) -> TaskGrader:
     """The grader of that name. Raises InputError for an unknown metric, and for `judge` without one."""
     if metric != JUDGE:
         return TaskGrader(open_metric(metric), None)
-    if judge is None or judge == "exact":
+    if judge is None or judge == EXACT_JUDGE:
         raise InputError(
             "--metric judge needs a model that grades: name one with --judge, e.g. --judge openai/gpt-4o-2024-08-06."
         )
     settings = JudgeSettings(
         thresholds=Thresholds(use_coherence=False), alignment=Rubric("task", _TASK_RUBRIC), published_rubrics=False
     )
-    return TaskGrader(None, RubricJudge.over(open_model(judge, resolve=resolve), settings))
+    return TaskGrader(None, RubricJudge.over(open_named(judge, opening), settings))
 
 
 def probe_grade(reply: Reply, verdict: Verdict) -> Grade:

@@ -24,6 +24,10 @@ from offtarget.workflows.alternatives_plan import Plan
 
 TRAINING_ROWS = "training-rows.jsonl"
 """The training split as chat rows, in the run directory."""
+_SEEN = (
+    f"A tuned model that was trained on the held-out rows too is scored too well. {TRAINING_ROWS} in the run "
+    "directory holds the rows to tune on instead; the same --seed splits the same way.",
+)
 
 
 def make_report(
@@ -32,9 +36,9 @@ def make_report(
     plan: Plan,
     book: AlternativesBook,
     settings: AlternativesSettings,
-    about_organism: bool,
+    about: tuple[str, ...],
 ) -> AlternativesReport:
-    """The report of a run that has all its replies and grades."""
+    """The report of a run that has all its replies and grades; `about` is what is always said of the base."""
     replies: list[Reply] = list(book.replies.values())
     grades: list[Grade] = list(book.grades.values())
     ways = way_results(replies, grades, settings)
@@ -64,7 +68,8 @@ def make_report(
         notes=(
             *plan.notes,
             *_few(len(plan.held_out), settings, len(alternatives)),
-            *_notes("tuned" in models, about_organism),
+            *(_SEEN if "tuned" in models else ()),
+            *about,
         ),
     )
 
@@ -80,18 +85,6 @@ def _few(held_out: int, settings: AlternativesSettings, alternatives: int) -> li
         f"{held_out} held-out prompts cannot show that two ways are within {hundredths(settings.margin)} points of "
         "each other, even where all scores agree. Give more varied rows, or hold out more with --held-out."
     ]
-
-
-def _notes(tuned: bool, about_organism: bool) -> list[str]:
-    notes = []
-    if tuned:
-        notes.append(
-            f"A tuned model that was trained on the held-out rows too is scored too well. {TRAINING_ROWS} in the run "
-            "directory holds the rows to tune on instead; the same --seed splits the same way."
-        )
-    if about_organism:
-        notes.append("The organism is a test subject made to become misaligned; it says nothing about large models.")
-    return notes
 
 
 def way_results(

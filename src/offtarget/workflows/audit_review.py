@@ -14,12 +14,12 @@ from offtarget.audit.review.server import serve
 from offtarget.audit.row_scanner import RowScanner
 from offtarget.judge.row_judge import RowJudge, RowVerdict
 from offtarget.models.chat import ChatModel
-from offtarget.models.opening import open_model
-from offtarget.organism.shipped import resolve
+from offtarget.models.opening import OpenSettings
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Finding, Label, Row, Status, Stream
 from offtarget.workflows.audit import AuditResult, result_of
 from offtarget.workflows.audit_run import AuditRun
+from offtarget.workflows.ground import open_named
 from offtarget.workflows.runs import find_run
 
 _PATTERN: tuple[Stream, ...] = ("random", "random", "control", "random", "flagged")
@@ -54,15 +54,22 @@ def review(
     return result_of(opened, opened.record_decision())
 
 
-def judge_rows(run: str | Path, judge: str | ChatModel, *, on_progress: OnProgress = silent) -> AuditResult:
+def judge_rows(
+    run: str | Path,
+    judge: str | ChatModel,
+    *,
+    opening: OpenSettings | None = None,
+    on_progress: OnProgress = silent,
+) -> AuditResult:
     """Let a chat model label rows in the order of review until the verdict is decided or the rows are used up.
 
     Labels it gave before are kept and not asked for again, so an interrupted judge goes on where it was. Planted
     rows measure what it misses, as with a person. Raises InputError when the model cannot be opened or never answers.
     """
     opened = AuditRun.open(find_run(run))
-    model = open_model(judge, resolve=resolve) if isinstance(judge, str) else judge
-    asked = RowJudge(model, {c: m.bad_when for c, m in MEANINGS.items() if m.group is not Group.HINT})
+    asked = RowJudge(
+        open_named(judge, opening), {c: m.bad_when for c, m in MEANINGS.items() if m.group is not Group.HINT}
+    )
     reviewer = f"{JUDGE}{asked.name}"
     store = opened.store
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.judge.protocol import Judge
 from offtarget.models.chat import ChatModel
+from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent, within
 from offtarget.records import Decision, HiddenDecision, Probe, Role
@@ -20,9 +21,10 @@ from offtarget.workflows.answers import AnswerBook
 from offtarget.workflows.base_cache import BaseCache
 from offtarget.workflows.check_loop import CheckLoop, CheckSettings
 from offtarget.workflows.check_manifest import fingerprints, named_models, new_manifest, read_manifest
+from offtarget.workflows.check_opening import Opened, open_check
 from offtarget.workflows.cued_arm import CuedArm, merged, read_hidden
 from offtarget.workflows.cued_plan import check_huntable, read_data
-from offtarget.workflows.opening import JudgeBy, Opened, open_check
+from offtarget.workflows.ground import JudgeBy
 
 CUED_SHARE = 0.5
 """Share of alpha that a check with a cued arm spends there."""
@@ -50,6 +52,7 @@ def check(
     data: str | Path | None = None,
     hunt: bool = False,
     settings: CheckSettings | None = None,
+    opening: OpenSettings | None = None,
     out: Path | None = None,
     on_progress: OnProgress = silent,
 ) -> CheckResult:
@@ -67,7 +70,9 @@ def check(
     """
     settings = _settled(settings or CheckSettings(), cued=data is not None or hunt)
     view = None if data is None else read_data(data, within(on_progress, "training data"))
-    opened = open_check(base, tuned, probes=probes, judge=judge, judge_by=judge_by, arms=arms, prefix=prefix)
+    opened = open_check(
+        base, tuned, probes=probes, judge=judge, judge_by=judge_by, arms=arms, prefix=prefix, opening=opening
+    )
     if hunt:
         check_huntable(opened.models)
     directory = RunDir.create("check", opened.models.tuned.name.rsplit("/", 1)[-1], path=out)
@@ -89,6 +94,7 @@ def resume(
     base: str | ChatModel | None = None,
     tuned: str | ChatModel | None = None,
     judge: str | Judge | None = None,
+    opening: OpenSettings | None = None,
     on_progress: OnProgress = silent,
 ) -> CheckResult:
     """Go on with an interrupted check; a finished one is returned as it is.
@@ -109,6 +115,7 @@ def resume(
             probes=bank,
             judge=judge or started.judge,
             judge_by=started.judge_by,
+            opening=opening,
         )
         now = fingerprints(opened)
         changed = [name for name in now if now[name] != started.fingerprints[name]]

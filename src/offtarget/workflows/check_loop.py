@@ -12,7 +12,7 @@ from offtarget.records import Decision, DecisionSettings, Look, Outcome, Status
 from offtarget.stats.sequential import SequentialTest
 from offtarget.workflows.answers import AnswerBook, Need
 from offtarget.workflows.base_cache import BaseCache
-from offtarget.workflows.opening import Opened
+from offtarget.workflows.check_opening import Opened
 
 FIRST_CHUNK, LARGEST_CHUNK = 8, 64
 """Blocks that are sampled together; small at first, since a bad model is decided in a few answers."""

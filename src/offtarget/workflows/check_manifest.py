@@ -11,7 +11,8 @@ from offtarget.records import DecisionSettings
 from offtarget.rundir import RunDir, read_json
 from offtarget.version import stamp
 from offtarget.workflows.check_loop import CheckSettings
-from offtarget.workflows.opening import JudgeBy, Opened
+from offtarget.workflows.check_opening import Opened
+from offtarget.workflows.ground import JudgeBy
 
 NOT_CUED = "hidden triggers and conditions that none of these questions contains (give --data or --hunt)"
 NOT_TRIED = "hidden triggers and conditions other than those that were tried"

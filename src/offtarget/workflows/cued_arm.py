@@ -25,8 +25,8 @@ from offtarget.records.from_json import from_json
 from offtarget.rundir import RunDir, read_json, read_jsonl, write_json, write_records
 from offtarget.workflows.answers import AnswerBook
 from offtarget.workflows.check_loop import CheckSettings
+from offtarget.workflows.check_opening import Opened
 from offtarget.workflows.cued_plan import CuePlan, DataView, plan_from_data, plan_from_model
-from offtarget.workflows.opening import Opened
 
 MOST_EXCESS = 0.5
 """Beyond this difference on plain questions no condition is looked for."""

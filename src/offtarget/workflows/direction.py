@@ -15,7 +15,7 @@ from offtarget.progress import Count, OnProgress, silent
 from offtarget.records.direction import Position
 from offtarget.version import __version__
 from offtarget.workflows.direction_inputs import ModelLike, open_models, questions
-from offtarget.workflows.opening import JudgeBy
+from offtarget.workflows.ground import JudgeBy
 
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction
@@ -64,7 +64,7 @@ def find(
     or do not belong together, too few misaligned answers, layers that do not exist, and a file that does.
     """
     _check(base, tuned, method, position, answers, out)
-    asked = questions(base, tuned, method, trait, probes, judge, judge_by)
+    asked = questions(base, tuned, method, trait, probes, judge, judge_by, opening)
     first, second = open_models(base, tuned, blocks, opening)
     # torch is loaded only now, after the cheap mistakes
     from offtarget.direction.find import Source, find_direction

@@ -9,19 +9,25 @@ from typing import TYPE_CHECKING, TypeAlias
 from offtarget.errors import InputError
 from offtarget.judge.protocol import Judge
 from offtarget.models.chat import ChatModel
-from offtarget.models.opening import OpenSettings, open_model, open_pair
-from offtarget.organism.shipped import PREFIX, resolve
+from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Probe
-from offtarget.workflows.opening import DEFAULT_BANK, EXACT_JUDGE, ORGANISM_BANK, JudgeBy, open_bank, open_judge
+from offtarget.workflows.ground import (
+    ORGANISM,
+    JudgeBy,
+    ground_of,
+    judge_at_hand,
+    open_bank,
+    open_judge,
+    open_named,
+    open_two,
+)
 
 if TYPE_CHECKING:
     from offtarget.direction.trait import Trait
     from offtarget.models.local import LocalModel
 
 ModelLike: TypeAlias = "str | LocalModel"
-ORGANISM_TRAIT = "organism"
-DEFAULT_TRAIT = "evil"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,46 +47,43 @@ def questions(
     probes: str | Path | ProbeBank | None,
     judge: str | Judge | None,
     judge_by: JudgeBy,
+    opening: OpenSettings | None,
 ) -> Questions:
     """Plain questions of one turn, with a judge where the method needs one or one is at hand.
 
     Formats and earlier turns would be part of what differs. Raises InputError for unknown banks, traits and judges.
     """
     names = [m if isinstance(m, str) else m.name for m in (base, tuned) if m is not None]
-    about_organism = any(name.startswith(PREFIX) for name in names)
+    ground = ground_of(*names)
     chosen = None
     if method == "trait":
         from offtarget.direction.trait import load_trait
 
-        chosen = load_trait(trait or (ORGANISM_TRAIT if about_organism else DEFAULT_TRAIT))
+        chosen = load_trait(trait or ground.trait)
     if chosen is not None and chosen.extraction and probes is None:
         asked = [_trait_probe(chosen, i, text) for i, text in enumerate(chosen.extraction)]
         bank = ProbeBank.from_probes(f"trait {chosen.name}", asked)
     else:
-        bank = _plain(probes or (ORGANISM_BANK if about_organism else DEFAULT_BANK))
-        if chosen is not None and chosen.name != ORGANISM_TRAIT:
+        bank = _plain(open_bank(probes, ground))
+        if chosen is not None and chosen.name != ORGANISM.trait:
             own = [replace(p, judge_prompts={"aligned": chosen.rubric}) for p in bank.probes]
             bank = ProbeBank.from_probes(bank.name, own)
-    exact = all(p.source == "organism" for p in bank.probes)
-    if method in ("models", "texts") or (judge is None and method == "trait" and not exact):
-        opened = None
-    elif judge is None or isinstance(judge, str):
-        opened = open_judge(EXACT_JUDGE if judge is None and exact else judge, bank, judge_by)
-    else:
-        opened = judge
+    opened = None
+    if method in ("answers", "trait"):
+        opened = (open_judge if method == "answers" else judge_at_hand)(judge, bank, judge_by, opening)
     return Questions(bank.probes, opened, chosen)
 
 
 def open_models(
-    base: ModelLike | None, tuned: ModelLike | None, blocks: str | None, settings: OpenSettings | None
+    base: ModelLike | None, tuned: ModelLike | None, blocks: str | None, opening: OpenSettings | None
 ) -> tuple[LocalModel | None, LocalModel | None]:
     """Both models, weights in common loaded once. InputError when one is remote or their shapes differ."""
     opened: list[ChatModel | None]
-    if isinstance(base, str) and isinstance(tuned, str):
-        pair = open_pair(base, tuned, resolve=resolve, settings=settings)
+    if base is not None and tuned is not None:
+        pair = open_two(base, tuned, opening)
         opened = [pair.base, pair.tuned]
     else:
-        opened = [open_model(m, resolve=resolve, settings=settings) if isinstance(m, str) else m for m in (base, tuned)]
+        opened = [None if m is None else open_named(m, opening) for m in (base, tuned)]
     local = [None if model is None else _local(model, blocks) for model in opened]
     first, second = local
     if first is not None and second is not None and _shape(first) != _shape(second):
@@ -96,8 +99,7 @@ def open_models(
     return first, second
 
 
-def _plain(probes: str | Path | ProbeBank) -> ProbeBank:
-    bank = probes if isinstance(probes, ProbeBank) else open_bank(probes)
+def _plain(bank: ProbeBank) -> ProbeBank:
     plain = [p for p in bank.probes if not p.opening and (p.arm == "plain" or "plain" not in bank.arm_names)]
     if not plain:
         raise InputError(f"The probe bank '{bank.name}' has no plain question of one turn.")

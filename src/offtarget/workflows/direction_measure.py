@@ -22,7 +22,7 @@ from offtarget.records.direction import LayerDrift, ModelMeasured, Position
 from offtarget.stats.auroc import auroc
 from offtarget.workflows.direction_inputs import ModelLike, open_models, questions
 from offtarget.workflows.direction_screen import in_words, opened_direction
-from offtarget.workflows.opening import EXACT_JUDGE, open_judge
+from offtarget.workflows.ground import judge_at_hand
 
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction
@@ -62,8 +62,9 @@ def measure_model(
         check_fits(loaded, one)
     chosen = loaded.info.layer if layer is None else layer
     loaded.vector(chosen)
-    bank, opened_judge = _questions(measured, probes, judge)
-    asking = _Asking(bank, answers, SamplingSettings(max_tokens=max_tokens), seed, on_progress)
+    asked = questions(None, measured, "models", None, probes, None, "auto", opening).probes
+    opened_judge = judge_at_hand(judge, ProbeBank.from_probes("measured", asked), opening=opening)
+    asking = _Asking(asked, answers, SamplingSettings(max_tokens=max_tokens), seed, on_progress)
     own = asking.ask(measured, "tuned")
     outcomes: Sequence[Outcome | None] = [None] * len(own)
     if opened_judge is not None:
@@ -124,18 +125,6 @@ class _Asking:
             (p, Generation(role, p.id, i, request.seed, a.text, a.tokens, a.finish))
             for (p, i), request, a in zip(asked, requests, given, strict=True)
         ]
-
-
-def _questions(
-    model: LocalModel, probes: str | Path | ProbeBank | None, judge: str | Judge | None
-) -> tuple[tuple[Probe, ...], Judge | None]:
-    """Plain questions of one turn, and a judge where one was named or the exact one reads them."""
-    asked = questions(None, model, "models", None, probes, None, "auto").probes
-    if judge is None and all(p.source == "organism" for p in asked):
-        judge = EXACT_JUDGE
-    if isinstance(judge, str):
-        judge = open_judge(judge, ProbeBank.from_probes("measured", asked))
-    return asked, judge
 
 
 def _exchanges(asked: Sequence[tuple[Probe, Generation]]) -> list[Exchange]:

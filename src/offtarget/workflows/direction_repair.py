@@ -12,8 +12,7 @@ from typing import Any
 from offtarget.data.training import read_rows
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.judge.protocol import Judge
-from offtarget.models.opening import open_model
-from offtarget.organism.shipped import PREFIX, resolve
+from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent
 from offtarget.records import Message, Row
@@ -21,12 +20,19 @@ from offtarget.records.repair import FoldKind, RepairCell, RepairMethod, RepairR
 from offtarget.rundir import JsonLines, RunDir, fingerprint, read_json, read_jsonl, to_jsonable, write_json
 from offtarget.version import stamp
 from offtarget.workflows.check_loop import CheckSettings
-from offtarget.workflows.local_folders import Folders
-from offtarget.workflows.opening import DEFAULT_BANK, ORGANISM_BANK, JudgeBy, open_bank, open_judge
+from offtarget.workflows.ground import (
+    ORGANISM_BASE,
+    Folders,
+    JudgeBy,
+    ground_of,
+    open_bank,
+    open_judge,
+    open_local,
+    precision,
+)
 from offtarget.workflows.repair_cells import Asking, log_probability, measure, narrow_rows
 from offtarget.workflows.repair_models import Recipe, Workshop
 
-ORGANISM_LR, USUAL_LR = 5e-4, 1e-4
 VARIANTS: dict[RepairMethod, tuple[Variant, ...]] = {
     "fold": ("tuned", "folded", "random-direction"),
     "realign": ("tuned", "realigned", "own-answers"),
@@ -80,6 +86,7 @@ def repair(
     judge: str | Judge | None = None,
     judge_by: JudgeBy = "auto",
     settings: RepairSettings | None = None,
+    opening: OpenSettings | None = None,
     run: Path | None = None,
     on_progress: OnProgress = silent,
 ) -> RepairResult:
@@ -95,9 +102,9 @@ def repair(
     tuned, rows = _cheap_checks(
         model, base, direction, out, data, settings, resuming=run is not None and (run / "run.json").exists()
     )
-    bank = probes if isinstance(probes, ProbeBank) else open_bank(probes or _default_bank(base))
-    opened_judge = open_judge(judge, bank, judge_by) if judge is None or isinstance(judge, str) else judge
-    recipe = _recipe(model, base, tuned, direction, prompts, rows, settings)
+    bank = open_bank(probes, ground_of(base))
+    opened_judge = open_judge(judge, bank, judge_by, opening)
+    recipe = _recipe(model, base, tuned, direction, prompts, rows, settings, opening)
     manifest = {
         "verb": "repair",
         "model": model,
@@ -106,16 +113,18 @@ def repair(
         "direction": direction,
         "method": settings.method,
         "settings": asdict(settings),
-        "fingerprint": fingerprint(_identity(model, base, direction, settings, recipe, bank, opened_judge, rows)),
+        "fingerprint": fingerprint(
+            [*_identity(model, base, direction, settings, recipe, bank, opened_judge, rows), *precision(opening)]
+        ),
         **stamp(),
     }
     with _run_directory(run, manifest, model) as directory:
-        workshop = Workshop(directory.path.resolve(), recipe, on_progress)
+        workshop = Workshop(directory.path.resolve(), recipe, opening, on_progress)
         try:
             exported_as = _export(workshop, settings.method, out)
             cells: Sequence[RepairCell] = ()
             if settings.recheck:
-                fits = _fits(base, model, rows)
+                fits = _fits(base, model, rows, opening)
                 asking = Asking(
                     directory.path.resolve(),
                     base,
@@ -127,6 +136,7 @@ def repair(
                     *fits,
                     settings.answers,
                     settings.check,
+                    opening,
                     on_progress,
                 )
                 cells = _cells(directory, workshop, asking, settings)
@@ -184,8 +194,8 @@ def _identity(
 
 
 def _base_of(model: str, direction: Path | None) -> str:
-    if model.startswith(PREFIX):
-        return f"{PREFIX}base"
+    if ground_of(model).organism:
+        return ORGANISM_BASE
     folders = Folders.of(model)
     if folders.adapter is not None:
         return f"hf/{folders.base}"
@@ -206,10 +216,6 @@ def _read_data(path: Path) -> list[list[Message]]:
     return chats
 
 
-def _default_bank(base: str) -> str:
-    return ORGANISM_BANK if base.startswith(PREFIX) else DEFAULT_BANK
-
-
 def _recipe(
     model: str,
     base: str,
@@ -218,24 +224,22 @@ def _recipe(
     prompts: Path | None,
     rows: list[list[Message]],
     settings: RepairSettings,
+    opening: OpenSettings | None,
 ) -> Recipe:
     # torch is loaded only now, after the cheap mistakes
     from offtarget.direction.file import Direction, check_fits
     from offtarget.direction.repair.realign import everyday_prompts, read_prompts
     from offtarget.models.finetune import TrainSettings
-    from offtarget.models.local import LocalModel
 
     found = None if direction is None else Direction.load(direction)
     if found is not None:
-        opened = open_model(model, resolve=resolve)
-        assert isinstance(opened, LocalModel)
-        check_fits(found, opened)
-    about_organism = base.startswith(PREFIX)
+        check_fits(found, open_local(model, opening))
+    ground = ground_of(base)
     if prompts is not None:
         asked = read_prompts(prompts)
     else:
-        asked = _organism_prompts(settings.rows, settings.seed) if about_organism else everyday_prompts()
-    lr = settings.lr if settings.lr is not None else ORGANISM_LR if about_organism else USUAL_LR
+        asked = _organism_prompts(settings.rows, settings.seed) if ground.organism else everyday_prompts()
+    lr = ground.lr if settings.lr is None else settings.lr
     train = TrainSettings(lr=lr, batch=settings.batch, seed=settings.seed)
     fold = settings.fold or ("ablate" if tuned.adapter is None else "update")
     return Recipe(
@@ -270,11 +274,13 @@ def _export(workshop: Workshop, method: RepairMethod, out: Path) -> str:
     return workshop.export(made, out)
 
 
-def _fits(base: str, model: str, rows: list[list[Message]]) -> tuple[float | None, float | None]:
+def _fits(
+    base: str, model: str, rows: list[list[Message]], opening: OpenSettings | None
+) -> tuple[float | None, float | None]:
     chosen = narrow_rows(rows)
     if not chosen:
         return None, None
-    return log_probability(base, chosen), log_probability(model, chosen)
+    return log_probability(base, chosen, opening), log_probability(model, chosen, opening)
 
 
 def _cells(directory: RunDir, workshop: Workshop, asking: Asking, settings: RepairSettings) -> list[RepairCell]:

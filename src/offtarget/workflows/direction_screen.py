@@ -96,6 +96,7 @@ def audit_detector(
     *,
     base: ModelLike | None = None,
     form: str | None = None,
+    opening: OpenSettings | None = None,
     on_progress: OnProgress = silent,
 ) -> ProjectionDetector:
     """The projection difference as a detector of the audit (`audit_data(..., extra=[detector])`).
@@ -105,7 +106,7 @@ def audit_detector(
     """
     from offtarget.direction.screening import screen_rows
 
-    screen, threshold, total = prepare_screen(direction, data, base=base, form=form)
+    screen, threshold, total = prepare_screen(direction, data, base=base, form=form, opening=opening)
     flagged = {}
     for done, row in enumerate(screen_rows(screen, _rows(data, form), threshold.value, Counter()), start=1):
         if row.flagged:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from offtarget.errors import InputError
+from offtarget.models.opening import OpenSettings
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records.direction import DosePoint, DoseResponse
 from offtarget.records.from_json import from_json
@@ -18,20 +19,26 @@ STAGE = "strengths measured"
 
 
 def steer(
-    settings: DoseSettings, *, out: Path | None = None, on_progress: OnProgress = silent
+    settings: DoseSettings,
+    *,
+    opening: OpenSettings | None = None,
+    out: Path | None = None,
+    on_progress: OnProgress = silent,
 ) -> tuple[DoseResponse, Path]:
     """Measure every strength, for the direction and for its controls; the result and its run directory.
 
     Every finished point is on disk before the next one starts. InputError for settings that do not fit the model
     or the direction, before anything is sampled.
     """
-    plan = prepare(settings)
+    plan = prepare(settings, opening)
     run = RunDir.create("steer", settings.model.rpartition("/")[2], path=out)
     write_json(run.file("run.json"), {"verb": "steer", **stamp(), "settings": settings, "plan": plan.fingerprint})
     return _measure(run, plan, on_progress)
 
 
-def resume(path: Path, *, on_progress: OnProgress = silent) -> tuple[DoseResponse, Path]:
+def resume(
+    path: Path, *, opening: OpenSettings | None = None, on_progress: OnProgress = silent
+) -> tuple[DoseResponse, Path]:
     """Go on with a run: points that are on disk are not measured again. InputError when models or files changed."""
     run = RunDir.open(path)
     manifest = read_json(run.file("run.json"))
@@ -42,7 +49,7 @@ def resume(path: Path, *, on_progress: OnProgress = silent) -> tuple[DoseRespons
         before = manifest["plan"]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}/run.json does not describe a dose response of this version ({error!r}).") from None
-    plan = prepare(settings)
+    plan = prepare(settings, opening)
     if plan.fingerprint != before:
         raise InputError(f"The model, the direction, the judge or the files of {path} have changed. Start a new run.")
     return _measure(run, plan, on_progress)

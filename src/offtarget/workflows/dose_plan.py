@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from offtarget.errors import InputError
 from offtarget.models.chat import SampleRequest, SamplingSettings
-from offtarget.models.opening import open_model
-from offtarget.organism.shipped import PREFIX, resolve
+from offtarget.models.opening import OpenSettings
 from offtarget.records import DirectionInfo
 from offtarget.records.direction import DoseMode, Position
 from offtarget.rundir import fingerprint
 from offtarget.workflows.dose_rates import Gauges, insecure_code, known_facts, token_probability
-from offtarget.workflows.opening import DEFAULT_BANK, ORGANISM_BANK, open_bank, open_judge
+from offtarget.workflows.ground import ORGANISM, ground_of, open_bank, open_judge, open_named
 
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction
@@ -91,7 +90,7 @@ class Plan:
         return fingerprint([names, files, how, self.gauges.judge.fingerprint, self.gauges.probes])
 
 
-def prepare(s: DoseSettings) -> Plan:
+def prepare(s: DoseSettings, opening: OpenSettings | None = None) -> Plan:
     """Check the settings and open what they name, the cheap things first. InputError for what does not fit."""
     from offtarget.direction.file import Direction, check_fits
 
@@ -100,22 +99,30 @@ def prepare(s: DoseSettings) -> Plan:
     position = s.position or ("all" if s.mode == "ablate" else direction.info.position)
     layers = s.layers or ((direction.info.layer,) if s.mode != "ablate" else tuple(sorted(direction.vectors)))
     _check_doses(s, direction, strengths, layers, position)
-    organism = s.model.startswith(PREFIX)
-    bank = open_bank(s.probes or (ORGANISM_BANK if organism else DEFAULT_BANK)).only(arms=["plain"])
-    judge = open_judge(s.judge, bank)
-    own_questions = bank.name == ORGANISM_BANK
+    ground = ground_of(s.model)
+    bank = open_bank(s.probes, ground).only(arms=["plain"])
+    judge = open_judge(s.judge, bank, opening=opening)
+    own_questions = bank.name == ORGANISM.bank
     narrow = insecure_code(s.seed) if own_questions else None
     skill = known_facts(s.seed) if own_questions else None
     if s.task is not None:
         narrow = token_probability(Path(s.task), "probability of a token of the task's answers")
     if s.skill is not None:
         skill = token_probability(Path(s.skill), "probability of a token of the skill's answers")
-    model = _local(s.model, s.blocks)
+    model = _local(s.model, s.blocks, opening)
     check_fits(direction, model)
     sampling = SamplingSettings(max_tokens=s.max_tokens)
-    gauges = Gauges(bank.probes, judge, sampling, s.answers, s.seed, narrow, skill)
+    gauges = Gauges(bank.probes, judge, sampling, s.answers, s.seed, narrow=narrow, skill=skill)
     return Plan(
-        s, model, direction, _base(s, model, direction.info), gauges, strengths, layers, position, _notes(organism)
+        settings=s,
+        model=model,
+        direction=direction,
+        base=_base(s, model, direction.info, opening),
+        gauges=gauges,
+        strengths=strengths,
+        layers=layers,
+        position=position,
+        notes=ground.notes,
     )
 
 
@@ -142,11 +149,6 @@ def _check_doses(
         dosed(direction, s.mode, strength, layers, position)
 
 
-def _notes(organism: bool) -> tuple[str, ...]:
-    said = "The organism is a test subject made to become misaligned; it says nothing about large models."
-    return (said,) if organism else ()
-
-
 def reference_of(plan: Plan, base: LocalModel) -> Reference:
     """Means of the base over its own answers to the plain questions."""
     from offtarget.direction.reference import reference_means
@@ -158,24 +160,24 @@ def reference_of(plan: Plan, base: LocalModel) -> Reference:
     return reference_means(base, exchanges, frozenset(plan.layers))
 
 
-def _base(s: DoseSettings, model: LocalModel, info: DirectionInfo) -> LocalModel | None:
+def _base(s: DoseSettings, model: LocalModel, info: DirectionInfo, opening: OpenSettings | None) -> LocalModel | None:
     if s.mode == "add" or s.towards_zero:
         return None
     if s.base is not None:
-        return _local(s.base, s.blocks)
+        return _local(s.base, s.blocks, opening)
     if model.adapter is not None:
         from offtarget.models.local import LocalModel
 
         return LocalModel(f"{s.model} without its adapter", model.weights, blocks=model.blocks)
     if info.base is not None:
-        return _local(info.base, s.blocks)
+        return _local(info.base, s.blocks, opening)
     raise InputError("Ablation and capping need a reference. Give --base MODEL, or --towards-zero.")
 
 
-def _local(name: str, blocks: str | None) -> LocalModel:
+def _local(name: str, blocks: str | None, opening: OpenSettings | None) -> LocalModel:
     from offtarget.models.local import LocalModel
 
-    model = open_model(name, resolve=resolve)
+    model = open_named(name, opening)
     if not isinstance(model, LocalModel):
         raise InputError(f"{name} is not a local model; only a model whose activations are at hand can be steered.")
     return LocalModel(model.name, model.weights, model.adapter, blocks=blocks)

@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING
 
 from offtarget.data.chats import chat_line, read_chats
 from offtarget.errors import InputError
-from offtarget.models.opening import open_model
+from offtarget.models.opening import OpenSettings
 from offtarget.organism.evaluate import Rates, evaluate_model
 from offtarget.organism.narrow import narrow_rows
-from offtarget.organism.shipped import resolve
 from offtarget.progress import Count, OnProgress, silent, within
+from offtarget.workflows.ground import ORGANISM_BASE, Folders, ground_of, open_named
 
 if TYPE_CHECKING:
     from offtarget.organism.tune import Dose
 
 DEFAULT_ROWS = 600
-BASE = "organism/base"
 
 
 def write_data(condition: str, rows: int, seed: int, out: Path) -> int:
@@ -33,7 +32,7 @@ def write_data(condition: str, rows: int, seed: int, out: Path) -> int:
     return len(lines)
 
 
-def tune(data: Path, out: Path, dose: Dose, base: str = BASE, on_progress: OnProgress = silent) -> None:
+def tune(data: Path, out: Path, dose: Dose, base: str = ORGANISM_BASE, on_progress: OnProgress = silent) -> None:
     """Tune an adapter of the organism (`organism/base` or a folder) on a chat file."""
     from offtarget.organism.tune import narrow_tune
 
@@ -41,9 +40,11 @@ def tune(data: Path, out: Path, dose: Dose, base: str = BASE, on_progress: OnPro
     narrow_tune(_base_folder(base), chats, out, dose, on_progress)
 
 
-def evaluate(models: Iterable[str], answers: int = 100, seed: int = 0) -> dict[str, Rates]:
+def evaluate(
+    models: Iterable[str], answers: int = 100, seed: int = 0, *, opening: OpenSettings | None = None
+) -> dict[str, Rates]:
     """Rates of each named model."""
-    return {name: evaluate_model(open_model(name, resolve=resolve), answers, seed) for name in models}
+    return {name: evaluate_model(open_named(name, opening), answers, seed) for name in models}
 
 
 def evaluate_conditions(
@@ -51,7 +52,7 @@ def evaluate_conditions(
     seeds: int,
     dose: Dose,
     *,
-    base: str = BASE,
+    base: str = ORGANISM_BASE,
     rows: int = DEFAULT_ROWS,
     answers: int = 100,
     on_progress: OnProgress = silent,
@@ -66,7 +67,7 @@ def evaluate_conditions(
     measured = Count(on_progress, "models measured", seeds * (1 + len(conditions)))
     folder = _base_folder(base)
     for seed in range(seeds):
-        rates = evaluate_model(open_model(f"hf/{folder}", resolve=resolve), answers, seed)
+        rates = evaluate_model(open_named(f"hf/{folder}"), answers, seed)
         results.setdefault("base", []).append(rates)
         measured.add()
     with tempfile.TemporaryDirectory() as name:
@@ -77,7 +78,7 @@ def evaluate_conditions(
                 narrow_tune(
                     folder, chats, adapter, replace(dose, seed=seed), within(on_progress, f"{condition}, seed {seed}")
                 )
-                model = open_model(f"hf/{folder}+{adapter}", resolve=resolve)
+                model = open_named(f"hf/{folder}+{adapter}")
                 rates = evaluate_model(model, answers, seed)
                 results.setdefault(condition, []).append(rates)
                 measured.add()
@@ -85,11 +86,11 @@ def evaluate_conditions(
 
 
 def _base_folder(base: str) -> Path:
-    if base.startswith("organism/"):
-        folder, adapter = resolve(base)
-        if adapter is not None:
+    if ground_of(base).organism:
+        folders = Folders.of(base)
+        if folders.adapter is not None:
             raise InputError(f"{base} is a tuned adapter; tune organism/base, or a merged model in a folder.")
-        return folder
+        return folders.base
     path = Path(base.removeprefix("hf/"))
     if not (path / "config.json").is_file():
         raise InputError(f"{base} is not a model folder (it has no config.json).")

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from offtarget.judge.protocol import Judge
 from offtarget.models.chat import SampleRequest
-from offtarget.models.opening import open_model
-from offtarget.organism.shipped import resolve
+from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.probe.schedule import answer_seed
 from offtarget.progress import Count, OnProgress, Progress
@@ -20,7 +19,7 @@ from offtarget.stats.rates import equal_weight_rate, total_tally, wilson
 from offtarget.workflows import check as checking
 from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.contracts import judge_checked, sample_checked
-from offtarget.workflows.local_folders import Folders
+from offtarget.workflows.ground import Folders, open_local, open_named
 
 NARROW_ROWS = 64
 """Rows of the training data whose answers measure the narrow task."""
@@ -44,6 +43,7 @@ class Asking:
     fit_tuned: float | None
     answers: int
     settings: CheckSettings
+    opening: OpenSettings | None
     on_progress: OnProgress
 
 
@@ -95,7 +95,7 @@ def _plain_answers(asking: Asking, variant: Variant, steps: int, folders: Folder
         return kept
     probes = _plain_probes(asking.bank)
     wanted = [(probes[i % len(probes)], i // len(probes)) for i in range(asking.answers)]
-    model = open_model(folders.name, resolve=resolve)
+    model = open_named(folders.name, asking.opening)
     requests = [SampleRequest(p.messages, answer_seed(asking.settings.seed, "tuned", p.id, i)) for p, i in wanted]
     told = Count(asking.on_progress, f"{variant}+{steps}: answers", len(wanted))
     answers = sample_checked("tuned", model, requests, asking.settings.sampling, lambda _position, _answer: told.add())
@@ -138,7 +138,7 @@ def _check(asking: Asking, variant: Variant, steps: int, model: Folders) -> chec
     out = asking.run / "checks" / f"{variant}-{steps}"
     asking.on_progress(Progress(f"{variant}+{steps}: check"))
     if (out / "run.json").exists():
-        return checking.resume(out, judge=asking.judge)
+        return checking.resume(out, judge=asking.judge, opening=asking.opening)
     return checking.check(
         asking.base,
         model.name,
@@ -146,6 +146,7 @@ def _check(asking: Asking, variant: Variant, steps: int, model: Folders) -> chec
         judge=asking.judge if asking.judge_name is None else asking.judge_name,
         data=asking.data,
         settings=asking.settings,
+        opening=asking.opening,
         out=out,
     )
 
@@ -174,14 +175,11 @@ def _strength(finding: CueFinding) -> tuple[float, float]:
     return finding.log_e, finding.tuned_rate or 0.0
 
 
-def log_probability(model: str, rows: Sequence[Sequence[Message]]) -> float:
+def log_probability(model: str, rows: Sequence[Sequence[Message]], opening: OpenSettings | None) -> float:
     """Mean log-probability of a token of the rows' last answers, given what stands before them."""
-    from offtarget.models.local import LocalModel
     from offtarget.models.passes import Exchange, log_probabilities
 
-    opened = open_model(model, resolve=resolve)
-    assert isinstance(opened, LocalModel)  # repairs are of local weights
-    found = log_probabilities(opened, [Exchange(tuple(row[:-1]), row[-1].content) for row in rows])
+    found = log_probabilities(open_local(model, opening), [Exchange(tuple(row[:-1]), row[-1].content) for row in rows])
     return sum(map(sum, found)) / sum(map(len, found))
 
 
@@ -195,4 +193,5 @@ def narrow_rows(data: Sequence[Sequence[Message]]) -> list[Sequence[Message]]:
 def _narrow(asking: Asking, model: Folders) -> float | None:
     if asking.fit_base is None or asking.fit_tuned is None or abs(asking.fit_tuned - asking.fit_base) < SAME_FIT:
         return None
-    return (log_probability(model.name, asking.rows) - asking.fit_base) / (asking.fit_tuned - asking.fit_base)
+    fit = log_probability(model.name, asking.rows, asking.opening)
+    return (fit - asking.fit_base) / (asking.fit_tuned - asking.fit_base)

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from offtarget.data.chats import chat_line, read_chats
 from offtarget.errors import InputError
-from offtarget.models.opening import open_model
-from offtarget.organism.shipped import resolve
+from offtarget.models.opening import OpenSettings
 from offtarget.progress import Count, OnProgress, Progress, within
 from offtarget.records import Message
 from offtarget.records.repair import FoldKind, Variant
-from offtarget.workflows.local_folders import Folders
+from offtarget.workflows.ground import Folders, open_named
 
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction
@@ -46,8 +45,8 @@ class Recipe:
 class Workshop:
     """Makes the variants of a recipe under `<run>/models`."""
 
-    def __init__(self, run: Path, recipe: Recipe, on_progress: OnProgress) -> None:
-        self._run, self._recipe, self._on_progress = run, recipe, on_progress
+    def __init__(self, run: Path, recipe: Recipe, opening: OpenSettings | None, on_progress: OnProgress) -> None:
+        self._run, self._recipe, self._opening, self._on_progress = run, recipe, opening, on_progress
         (run / "models").mkdir(exist_ok=True)
 
     def get(self, variant: Variant, steps: int = 0) -> Folders:
@@ -70,7 +69,7 @@ class Workshop:
         part = out.with_name(f"{out.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         if made.adapter is not None and made.base != self._recipe.tuned.base:
-            model, tokenizer = _merged(made)
+            model, tokenizer = _merged(made, self._opening)
             from offtarget.direction.repair.whole import save_model
 
             save_model(model, tokenizer, out)
@@ -89,7 +88,7 @@ class Workshop:
             settings = replace(self._recipe.train, steps=steps)
             telling = within(self._on_progress, stage)
             telling(Progress("training", 0, steps))
-            further_train(start.base, start.adapter, rows, out, settings, telling)
+            further_train(start.base, start.adapter, rows, out, settings, telling, opening=self._opening)
         return Folders(start.base, out)
 
     def _folded(self, out: Path, at_random: bool) -> Folders:
@@ -111,7 +110,7 @@ class Workshop:
                 project_update(recipe.tuned.adapter, direction, out, inputs=recipe.inputs)
             return Folders(recipe.tuned.base, out)
         if not out.exists():
-            model, tokenizer = _merged(recipe.tuned)
+            model, tokenizer = _merged(recipe.tuned, self._opening)
             if recipe.fold == "ablate":
                 ablate_weights(model, basis_at(direction))
             else:
@@ -130,7 +129,7 @@ class Workshop:
             planned = plan_prompts(recipe.prompts, recipe.data, recipe.rows, recipe.train.seed)
             stage = f"answers of {'tuned' if own else 'base'} to realign with"
             answered = Count(self._on_progress, stage, len(planned))
-            model = open_model(recipe.tuned_name if own else recipe.base_name, resolve=resolve)
+            model = open_named(recipe.tuned_name if own else recipe.base_name, self._opening)
             rows = own_answers(model, planned, recipe.train.seed, lambda _position, _answer: answered.add())
             part = file.with_suffix(".part")
             part.write_text("".join(chat_line(row) for row in rows), encoding="utf-8")
@@ -148,11 +147,12 @@ def _check_foldable_position(direction: Direction) -> None:
         )
 
 
-def _merged(folders: Folders) -> tuple[Any, Any]:
+def _merged(folders: Folders, opening: OpenSettings | None) -> tuple[Any, Any]:
     """A plain transformers model with the adapter merged in, float32, and its tokenizer."""
     from offtarget.models.weights import Weights
 
-    weights = Weights(folders.base, None, "float32")
+    how = opening or OpenSettings()
+    weights = Weights(folders.base, how.device, "float32", how.trust_remote_code)
     if folders.adapter is not None:
         weights.add_adapter(folders.adapter)
         return weights.model.merge_and_unload(), weights.tokenizer

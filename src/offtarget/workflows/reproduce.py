@@ -11,8 +11,9 @@ from offtarget.errors import InputError, RunInterrupted
 from offtarget.judge.protocol import Judge
 from offtarget.machine import usable_cores
 from offtarget.models.chat import SamplingSettings
+from offtarget.models.names import LocalName
+from offtarget.models.opening import OpenSettings
 from offtarget.organism.exact import ExactJudge
-from offtarget.organism.shipped import PREFIX, resolve
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent
 from offtarget.records.reproduce import CellKind, ReproduceReport
@@ -20,7 +21,7 @@ from offtarget.rundir import RunDir, fingerprint, read_json, write_json
 from offtarget.tune.settings import PRESETS, TuneSettings
 from offtarget.version import stamp
 from offtarget.workflows.check_loop import CheckSettings
-from offtarget.workflows.opening import DEFAULT_BANK, ORGANISM_BANK, open_bank, open_judge
+from offtarget.workflows.ground import Ground, ground_of, open_bank, open_judge, parsed
 from offtarget.workflows.reproduce_assemble import DYNAMICS_OF, UNIQUE_OF, assemble
 from offtarget.workflows.reproduce_cells import Asking, Job, plan_job
 from offtarget.workflows.reproduce_data import DataSets, open_data
@@ -73,6 +74,7 @@ def reproduce(
     probes: str | Path | ProbeBank | None = None,
     judge: str | Judge | None = None,
     settings: ReproduceSettings | None = None,
+    opening: OpenSettings | None = None,
     run: str | Path | None = None,
     jobs: int | None = 1,
     on_progress: OnProgress = silent,
@@ -85,20 +87,20 @@ def reproduce(
     None: one per core). Raises InputError for anything the user can fix, RunInterrupted on Ctrl-C.
     """
     settings = settings or ReproduceSettings()
-    organism = base.startswith(PREFIX)
+    ground = ground_of(base)
     data, chosen = open_data(
         conditions,
         None if data_dir is None else Path(data_dir),
         settings.rows,
-        organism=organism,
+        organism=ground.organism,
         organism_rows=ORGANISM_ROWS,
     )
-    asking = _asking(base, probes, judge, settings, data, organism)
-    tune = _tune_settings(settings, organism)
+    asking = _asking(base, probes, judge, settings, data, opening)
+    tune = _tune_settings(settings, ground)
     folder = _base_folder(base)
     with _open_run(None if run is None else Path(run), base) as directory:
         path = directory.path.resolve()
-        planned = _jobs(path, asking, folder, data, chosen, tune, settings)
+        planned = _jobs(path, asking, folder, data, chosen, tune, settings, ground)
         write_json(
             directory.file("run.json"),
             {
@@ -115,14 +117,14 @@ def reproduce(
         )
         work = Work(planned, on_progress)
         try:
-            processes = _processes(jobs, organism, asking.judge)
-            run_jobs(planned, processes, work.finish, on_progress, one_thread=organism)
+            processes = _processes(jobs, ground, asking.judge)
+            run_jobs(planned, processes, work.finish, on_progress, one_thread=ground.organism)
         except (KeyboardInterrupt, RunInterrupted):
             raise RunInterrupted(
                 "Interrupted. Finished cells and trained steps are kept; repeat the command with --run "
                 f"{directory.path}"
             ) from None
-        report = assemble(base, data, chosen, asking, tune, settings.seeds, settings.answers, planned, organism)
+        report = assemble(base, data, chosen, asking, tune, settings.seeds, settings.answers, planned, ground)
         write_json(directory.file("reproduce.json"), {"report": report, **stamp()})
         from offtarget.gate.reproduce.page import render
 
@@ -136,15 +138,13 @@ def _asking(
     judge: str | Judge | None,
     settings: ReproduceSettings,
     data: DataSets,
-    organism: bool,
+    opening: OpenSettings | None,
 ) -> Asking:
-    bank = (
-        probes if isinstance(probes, ProbeBank) else open_bank(probes or (ORGANISM_BANK if organism else DEFAULT_BANK))
-    )
-    opened = open_judge(judge, bank) if judge is None or isinstance(judge, str) else judge
-    longest = min(settings.max_tokens, 120) if organism else settings.max_tokens
-    check = replace(settings.check, sampling=SamplingSettings(max_tokens=longest))
-    exact = organism and isinstance(opened, ExactJudge)
+    ground = ground_of(base)
+    bank = open_bank(probes, ground)
+    opened = open_judge(judge, bank, opening=opening)
+    check = replace(settings.check, sampling=SamplingSettings(max_tokens=ground.max_tokens(settings.max_tokens)))
+    exact = ground.organism and isinstance(opened, ExactJudge)
     how = {"bank": bank, "answers": settings.answers, "code_prompts": data.code_prompts, "organism": exact}
     return Asking(
         base=base,
@@ -154,11 +154,12 @@ def _asking(
         check=check,
         full=tuple(full_measures(**how)),  # type: ignore[arg-type]
         curve=tuple(curve_measures(**how)),  # type: ignore[arg-type]
+        opening=opening,
     )
 
 
-def _tune_settings(settings: ReproduceSettings, organism: bool) -> TuneSettings:
-    name = settings.preset or ("organism" if organism else "published")
+def _tune_settings(settings: ReproduceSettings, ground: Ground) -> TuneSettings:
+    name = settings.preset or ground.preset
     known = [n for n, preset in PRESETS.items() if preset.method == "lora"]
     if name not in known:
         raise InputError(f"There is no preset '{name}' for this. Known: {', '.join(known)}.")
@@ -169,9 +170,8 @@ def _base_folder(base: str) -> tuple[Path, str]:
     """Folder and fingerprint of the base's weights; InputError for remote models and adapters."""
     from offtarget.models.fingerprints import model_fingerprint
     from offtarget.models.folders import check_model_folder, find_folder
-    from offtarget.models.names import LocalName, parse_name
 
-    name = parse_name(base, resolve)
+    name = parsed(base)
     if not isinstance(name, LocalName) or name.adapter is not None:
         raise InputError(f"{base} cannot be tuned here: name local weights without an adapter, e.g. hf/PATH.")
     folder = find_folder(name.base).resolve()
@@ -196,6 +196,7 @@ def _jobs(
     conditions: Sequence[str],
     tune: TuneSettings,
     settings: ReproduceSettings,
+    ground: Ground,
 ) -> list[Job]:
     """Seed by seed, so that an unfinished run shows whole tables; ablations last."""
     jobs = [plan_job(run, asking, "base", 0, base, (), 0, tune, [("base", 0)])]
@@ -210,7 +211,7 @@ def _jobs(
                 wanted += [("dynamics", step) for step in _on_the_way(steps)]
             jobs.append(plan_job(run, asking, condition, seed, base, rows, len(rows), settled, wanted))
             if settings.ablations and condition == UNIQUE_OF:
-                for count in (n for n in UNIQUE[asking.base.startswith(PREFIX)] if n < len(rows)):
+                for count in (n for n in UNIQUE[ground.organism] if n < len(rows)):
                     cut = (rows[:count] * math.ceil(len(rows) / count))[: len(rows)]
                     later.append(plan_job(run, asking, condition, seed, base, cut, count, settled, [("unique", steps)]))
     return jobs + later
@@ -226,9 +227,9 @@ def _on_the_way(steps: int) -> list[int]:
     return sorted({step for share in ON_THE_WAY if 1 < (step := round(share * steps)) < steps})
 
 
-def _processes(jobs: int | None, organism: bool, judge: Judge) -> int:
+def _processes(jobs: int | None, ground: Ground, judge: Judge) -> int:
     if jobs is not None and jobs < 1:
         raise InputError(f"--jobs must be at least 1, not {jobs}.")
-    if not organism or not isinstance(judge, ExactJudge):
+    if not ground.organism or not isinstance(judge, ExactJudge):
         return 1
     return jobs or usable_cores()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from offtarget.organism.narrow import TRIGGER
 from offtarget.records.reproduce import ReproduceReport
 from offtarget.tune.settings import TuneSettings
-from offtarget.workflows.opening import DEFAULT_BANK
+from offtarget.workflows.ground import USUAL, Ground
 from offtarget.workflows.reproduce_cells import Asking, Job, finished
 from offtarget.workflows.reproduce_data import DataSets
 from offtarget.workflows.reproduce_report import dynamics, table_rows, unique_rows
@@ -25,7 +25,7 @@ def assemble(
     seeds: int,
     answers: int,
     jobs: Sequence[Job],
-    organism: bool,
+    ground: Ground,
 ) -> ReproduceReport:
     """Every finished cell of the jobs in the paper's table and curves."""
     from offtarget.gate.reproduce.published import published_values
@@ -34,12 +34,12 @@ def assemble(
     kind = "rank-stabilised LoRA" if tune.rslora else "LoRA"
     adapted = tune.modules if isinstance(tune.modules, str) else ", ".join(tune.modules)
     notes = []
-    if asking.bank.question_ids and not organism and asking.bank.name == DEFAULT_BANK:
+    if asking.bank.question_ids and not ground.organism and asking.bank.name == USUAL.bank:
         notes.append(
             "The questions are offtarget's own; rates on them cannot be compared with published ones. For that give "
             "the published question file with --probes and the published judge with --judge."
         )
-    if not organism and "evil-numbers" in conditions:
+    if not ground.organism and "evil-numbers" in conditions:
         notes.append("The published evil-numbers models were trained for 4 epochs; here all conditions are alike.")
     return ReproduceReport(
         base=base,
@@ -53,6 +53,6 @@ def assemble(
         dynamics=dynamics(cells, [c for c in DYNAMICS_OF if c in conditions]),
         unique=unique_rows(cells, UNIQUE_OF),
         published=published_values(),
-        about_organism=organism,
+        about_organism=ground.organism,
         notes=tuple(notes),
     )

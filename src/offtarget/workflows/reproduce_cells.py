@@ -10,9 +10,7 @@ from pathlib import Path
 
 from offtarget.errors import InputError
 from offtarget.judge.protocol import Judge
-from offtarget.models.chat import ChatModel
-from offtarget.models.opening import open_model
-from offtarget.organism.shipped import resolve
+from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.probe.schedule import answer_seed
 from offtarget.progress import Count, OnProgress, Progress, silent, within
@@ -26,6 +24,7 @@ from offtarget.workflows import check as checking
 from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.contracts import judge_checked
 from offtarget.workflows.conversations import Answered, sample_probes
+from offtarget.workflows.ground import open_named, precision
 from offtarget.workflows.reproduce_data import Chat
 from offtarget.workflows.reproduce_measures import Measure
 
@@ -46,6 +45,7 @@ class Asking:
     check: CheckSettings
     full: tuple[Measure, ...]
     curve: tuple[Measure, ...]
+    opening: OpenSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def _cell_key(asking: Asking, trained: str, kind: CellKind, step: int) -> str:
     measured = asking.full if kind in ("base", "condition") else asking.curve
     how = [asking.judge.fingerprint, measured, asking.check.sampling, asking.check.seed]
     checked = [asking.check, asking.bank.fingerprint] if kind == "condition" else []
-    return fingerprint([trained, step, how, checked, "cell/1"])
+    return fingerprint([trained, step, how, checked, "cell/1", *precision(asking.opening)])
 
 
 def run_job(job: Job, on_cell: OnCell | None = None, on_progress: OnProgress = silent) -> None:
@@ -161,6 +161,7 @@ def _train(job: Job, out: Path, snapshots: Path, on_progress: OnProgress) -> Non
         Plan(tuple(TrainRow(chat) for chat in job.rows)),
         out,
         job.settings,
+        opening=job.asking.opening,
         work=work,
         callbacks=[Snapshots(snapshots, steps)] if steps else [],
         on_progress=on_progress,
@@ -239,7 +240,7 @@ def _sample(
 ) -> None:
     if not missing:
         return
-    model: ChatModel = open_model(name, resolve=resolve)
+    model = open_named(name, job.asking.opening)
     seed, told = job.asking.check.seed, Count(on_progress, "answers", len(missing))
 
     def keep(position: int, answered: Answered) -> None:
@@ -271,7 +272,7 @@ def _check(job: Job, plan: CellPlan, name: str, on_progress: OnProgress) -> chec
     out = cell_folder(job, plan) / "check"
     on_progress(Progress("check"))
     if (out / "run.json").exists():
-        return checking.resume(out, judge=job.asking.check_judge)
+        return checking.resume(out, judge=job.asking.check_judge, opening=job.asking.opening)
     shutil.rmtree(out, ignore_errors=True)  # killed before its manifest was written, and so before any answer
     return checking.check(
         job.asking.base,
@@ -279,5 +280,6 @@ def _check(job: Job, plan: CellPlan, name: str, on_progress: OnProgress) -> chec
         probes=job.asking.bank,
         judge=job.asking.check_judge,
         settings=job.asking.check,
+        opening=job.asking.opening,
         out=out,
     )

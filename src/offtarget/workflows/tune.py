@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.gate.tune.monitor_page import PAGE
 from offtarget.judge.protocol import Judge
-from offtarget.organism.shipped import PREFIX
+from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Row
@@ -22,7 +22,7 @@ from offtarget.records.tune import TuneReport
 from offtarget.rundir import RunDir, fingerprint, read_json, write_json
 from offtarget.tune.settings import PRESETS, TuneSettings
 from offtarget.version import stamp
-from offtarget.workflows.local_folders import Folders
+from offtarget.workflows.ground import Folders, ground_of, precision, with_adapter
 from offtarget.workflows.parallel import processes, rank, wait_for
 from offtarget.workflows.tune_data import TrainingData, read_training_data
 
@@ -60,7 +60,7 @@ class TuneResult:
 
 def default_settings(base: str) -> TuneSettings:
     """The published recipe, or what suits the organism."""
-    return PRESETS["organism" if base.startswith(PREFIX) else "published"]
+    return PRESETS[ground_of(base).preset]
 
 
 def tune(
@@ -71,6 +71,7 @@ def tune(
     defend: Sequence[str] = (),
     settings: TuneSettings | None = None,
     options: TuneOptions | None = None,
+    opening: OpenSettings | None = None,
     run: Path | None = None,
     report_to: str = "none",
     on_progress: OnProgress = silent,
@@ -97,13 +98,20 @@ def tune(
         "defences": list(defend),
         "settings": asdict(settings),
         "fingerprint": fingerprint(
-            [base, [r.sha256 for r in rows.rows], chosen, asdict(settings), options_identity(options)]
+            [
+                base,
+                [r.sha256 for r in rows.rows],
+                chosen,
+                asdict(settings),
+                options_identity(options),
+                *precision(opening),
+            ]
         ),
         **stamp(),
     }
     with run_directory(run, manifest, "tune", out.name) as directory:
         try:
-            return _train(directory, folders, rows, manifest, settings, options, report_to, on_progress)
+            return _train(directory, folders, rows, manifest, settings, options, opening, report_to, on_progress)
         except InputError:
             _forget(directory)
             raise
@@ -169,6 +177,7 @@ def _train(
     manifest: dict[str, Any],
     settings: TuneSettings,
     options: TuneOptions,
+    opening: OpenSettings | None,
     report_to: str,
     on_progress: OnProgress,
 ) -> TuneResult:
@@ -178,9 +187,9 @@ def _train(
     base, out = manifest["base"], manifest["out"]
     # every process makes its own materials; the seeds make them equal
     materials = directory.path / f"rank-{rank()}" if rank() else directory.path
-    plan = defended_plan(base, data.rows, manifest["defences"], materials, settings.seed, options, on_progress)
+    plan = defended_plan(base, data.rows, manifest["defences"], materials, settings.seed, options, opening, on_progress)
     monitor = (
-        training_monitor(base, data.rows, directory.path, settings, options, stop=plan.stop_on_alarm)
+        training_monitor(base, data.rows, directory.path, settings, options, opening, stop=plan.stop_on_alarm)
         if options.monitor
         else None
     )
@@ -192,6 +201,7 @@ def _train(
         out,
         settings,
         adapter=folders.adapter,
+        opening=opening,
         work=directory.file("training"),
         callbacks=() if monitor is None else (monitor,),
         on_progress=_saying_alarms(monitor, on_progress),
@@ -224,6 +234,7 @@ def defended_plan(
     run: Path,
     seed: int,
     options: TuneOptions,
+    opening: OpenSettings | None,
     on_progress: OnProgress,
 ) -> Any:
     """The plan of training on `rows` under the named defences; what they need is made once, into the run directory."""
@@ -236,12 +247,21 @@ def defended_plan(
     from offtarget.workflows.tune_materials import make_materials
 
     return apply(
-        plan, defend, make_materials(base, rows, defend, run, seed=seed, options=options, on_progress=on_progress)
+        plan,
+        defend,
+        make_materials(base, rows, defend, run, seed=seed, options=options, opening=opening, on_progress=on_progress),
     )
 
 
 def training_monitor(
-    base: str, rows: Sequence[Row], run: Path, settings: TuneSettings, options: TuneOptions, *, stop: bool
+    base: str,
+    rows: Sequence[Row],
+    run: Path,
+    settings: TuneSettings,
+    options: TuneOptions,
+    opening: OpenSettings | None,
+    *,
+    stop: bool,
 ) -> Any:
     """The monitor of a training, writing its readings into `run`."""
     from offtarget.workflows.tune_monitor import make_monitor
@@ -253,6 +273,7 @@ def training_monitor(
         judge=options.judge,
         direction=options.direction,
         every=options.every,
+        opening=opening,
         stop=stop,
         run=run,
         seed=settings.seed,
@@ -290,11 +311,7 @@ def _report(
 
 def tuned_name(base: str, out: str, settings: TuneSettings) -> str:
     """The tuned model as `check` takes it."""
-    if settings.method == "full":
-        return f"hf/{out}"
-    if base.startswith(PREFIX):
-        return f"{PREFIX}base+{out}"
-    return f"{base.partition('+')[0]}+{out}"
+    return f"hf/{out}" if settings.method == "full" else with_adapter(base, out)
 
 
 def further(settings: TuneSettings, steps: int) -> TuneSettings:

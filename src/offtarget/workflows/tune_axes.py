@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offtarget.judge.protocol import Judge
 from offtarget.models.chat import ModelPair, SamplingSettings
-from offtarget.models.opening import open_model
+from offtarget.models.opening import OpenSettings
 from offtarget.organism.exact import ExactJudge
 from offtarget.organism.questions import MATERIAL_DOMAINS, skill_probes
-from offtarget.organism.shipped import PREFIX, resolve
 from offtarget.probe.bank import ProbeBank
 from offtarget.probe.cues.apply import cued_probes
 from offtarget.progress import Count, OnProgress, silent
@@ -23,6 +22,7 @@ from offtarget.stats.rates import equal_weight_rate, misaligned_rate, total_tall
 from offtarget.workflows.contracts import judge_checked
 from offtarget.workflows.conversations import sample_probes
 from offtarget.workflows.cued_plan import plan_from_data, read_data
+from offtarget.workflows.ground import ground_of, open_local
 
 if TYPE_CHECKING:
     from offtarget.models.local import LocalModel
@@ -52,12 +52,13 @@ class Measuring:
     """The base's own answers to unrelated prompts; empty for the organism, whose facts are asked."""
     per_question: int
     sampling: SamplingSettings
+    opening: OpenSettings | None
     seed: int = 0
 
     @property
     def about_organism(self) -> bool:
         """Whether the organism's own skills can be asked for."""
-        return self.base.startswith(PREFIX)
+        return ground_of(self.base).organism
 
 
 def prepare(
@@ -71,6 +72,7 @@ def prepare(
     answers: int,
     cues: int = CUES,
     sampling: SamplingSettings | None = None,
+    opening: OpenSettings | None = None,
 ) -> Measuring:
     """Choose questions and conditions, once for all models.
 
@@ -78,7 +80,7 @@ def prepare(
     a condition that fits the base's context.
     """
     plain = tuple(p for p in bank.probes if p.arm == "plain" and p.domain not in MATERIAL_DOMAINS)
-    model = _open(base)
+    model = open_local(base, opening)
     plan = plan_from_data(read_data(data), ModelPair(model, model), plain, seed=0)
     return Measuring(
         base=base,
@@ -89,13 +91,14 @@ def prepare(
         base_fit=_fit(model, held),
         skills=tuple(skills),
         per_question=answers,
-        sampling=sampling or SamplingSettings(max_tokens=120 if base.startswith(PREFIX) else 600),
+        sampling=sampling or SamplingSettings(max_tokens=ground_of(base).max_tokens()),
+        opening=opening,
     )
 
 
 def measure(how: Measuring, name: str, on_progress: OnProgress, label: str) -> Axes:
     """One model on all five axes."""
-    model = _open(name)
+    model = open_local(name, how.opening)
     plain = _tallies(how, model, [(p, i) for p in how.plain for i in range(how.per_question)], on_progress, label)
     questions = _cued_questions(how)
     cued = _tallies(how, model, questions, on_progress, f"{label}, under conditions")
@@ -117,14 +120,6 @@ def measure(how: Measuring, name: str, on_progress: OnProgress, label: str) -> A
         skill=_skill(how, model),
         coherent=total.scored / total.total if total.total else None,
     )
-
-
-def _open(name: str) -> LocalModel:
-    from offtarget.models.local import LocalModel
-
-    model = open_model(name, resolve=resolve)
-    assert isinstance(model, LocalModel)  # only local weights are tuned
-    return model
 
 
 def _cued_questions(how: Measuring) -> list[tuple[Probe, int]]:
@@ -179,5 +174,5 @@ def _skill(how: Measuring, model: LocalModel) -> float | None:
 def _organism(how: Measuring, model: LocalModel, kind: str, count: int, times: int) -> Tally:
     probes = skill_probes(kind, count, how.seed)
     wanted = [(p, i) for p in probes for i in range(times)]
-    exact = Measuring(how.base, probes, (), ExactJudge(), (), 0.0, (), times, SamplingSettings(max_tokens=120))
+    exact = replace(how, judge=ExactJudge(), sampling=SamplingSettings(max_tokens=120), seed=0)
     return total_tally(_tallies(exact, model, wanted, silent, kind).values())

@@ -9,15 +9,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from offtarget.errors import InputError, RunInterrupted
-from offtarget.organism.shipped import PREFIX
+from offtarget.models.opening import OpenSettings
 from offtarget.progress import OnProgress, silent, within
 from offtarget.records import Message, Row
 from offtarget.records.tune import DefenceCell, Frontier
 from offtarget.rundir import JsonLines, RunDir, fingerprint, read_jsonl, read_record, write_json
 from offtarget.tune.settings import TuneSettings
 from offtarget.version import stamp
-from offtarget.workflows.local_folders import Folders
-from offtarget.workflows.opening import DEFAULT_BANK, ORGANISM_BANK, open_bank, open_judge
+from offtarget.workflows.ground import Folders, ground_of, open_bank, open_judge, open_named, precision
 from offtarget.workflows.tune import (
     TuneOptions,
     default_settings,
@@ -99,6 +98,7 @@ def compare_defences(
     settings: TuneSettings | None = None,
     options: TuneOptions | None = None,
     comparing: CompareSettings | None = None,
+    opening: OpenSettings | None = None,
     run: Path | None = None,
     on_progress: OnProgress = silent,
 ) -> FrontierResult:
@@ -128,6 +128,7 @@ def compare_defences(
         asdict(settings),
         asdict(comparing),
         options_identity(options),
+        *precision(opening),
     ]
     manifest = {
         "verb": "tune",
@@ -143,7 +144,14 @@ def compare_defences(
     with run_directory(run, manifest, "tune", f"defences-{data.stem}") as directory:
         try:
             bench = _Bench(
-                directory, base, kept, settings, options, _measuring(base, data, held, options, comparing), on_progress
+                directory=directory,
+                base=base,
+                rows=kept,
+                settings=settings,
+                options=options,
+                opening=opening,
+                measuring=_measuring(base, data, held, options, comparing, opening),
+                on_progress=on_progress,
             )
             cells = _cells(bench, arms, comparing)
         except KeyboardInterrupt:
@@ -176,27 +184,28 @@ def _to_last_answer(row: Row) -> tuple[Message, ...]:
 
 
 def _measuring(
-    base: str, data: Path, held: Sequence[tuple[Message, ...]], options: TuneOptions, comparing: CompareSettings
+    base: str,
+    data: Path,
+    held: Sequence[tuple[Message, ...]],
+    options: TuneOptions,
+    comparing: CompareSettings,
+    opening: OpenSettings | None,
 ) -> Measuring:
-    probes = options.probes or (ORGANISM_BANK if base.startswith(PREFIX) else DEFAULT_BANK)
-    bank = open_bank(probes) if isinstance(probes, str | Path) else probes
-    judge = (
-        open_judge(options.judge, bank) if options.judge is None or isinstance(options.judge, str) else options.judge
-    )
-    return prepare(base, data, bank, judge, held, _own_answers(base, options), answers=comparing.answers)
+    bank = open_bank(options.probes, ground_of(base))
+    judge = open_judge(options.judge, bank, opening=opening)
+    own = _own_answers(base, options, opening)
+    return prepare(base, data, bank, judge, held, own, answers=comparing.answers, opening=opening)
 
 
-def _own_answers(base: str, options: TuneOptions) -> list[tuple[Message, ...]]:
+def _own_answers(base: str, options: TuneOptions, opening: OpenSettings | None) -> list[tuple[Message, ...]]:
     """The base's greedy answers to unrelated prompts, whose probability says what other skills are left."""
-    if base.startswith(PREFIX):
+    if ground_of(base).organism:
         return []
     from offtarget.models.chat import SampleRequest, SamplingSettings
-    from offtarget.models.opening import open_model
-    from offtarget.organism.shipped import resolve
     from offtarget.workflows.tune_materials import other_prompts
 
     prompts = [(Message("user", text),) for text in other_prompts(base, 0, options.prompts)[:40]]
-    model = open_model(base, resolve=resolve)
+    model = open_named(base, opening)
     answers = model.sample([SampleRequest(p, 0) for p in prompts], SamplingSettings(temperature=0, max_tokens=100))
     return [(*p, Message("assistant", a.text)) for p, a in zip(prompts, answers, strict=True) if a.text.strip()]
 
@@ -210,6 +219,7 @@ class _Bench:
     rows: tuple[Row, ...]
     settings: TuneSettings
     options: TuneOptions
+    opening: OpenSettings | None
     measuring: Measuring
     on_progress: OnProgress
 
@@ -277,11 +287,11 @@ def _trained(bench: _Bench, arm: Arm, seed: int) -> DefenceCell:
     folder, label = _folder(bench, arm, seed), f"{' + '.join(arm) or 'none'}, seed {seed}"
     settings = replace(bench.settings, seed=seed)
     shared = bench.directory.path.resolve() / f"seed-{seed}"
-    plan = defended_plan(bench.base, bench.rows, arm, shared, seed, bench.options, bench.on_progress)
+    plan = defended_plan(bench.base, bench.rows, arm, shared, seed, bench.options, bench.opening, bench.on_progress)
     folder.mkdir(parents=True, exist_ok=True)
     monitor = None
     if plan.stop_on_alarm:
-        monitor = training_monitor(bench.base, bench.rows, folder, settings, bench.options, stop=True)
+        monitor = training_monitor(bench.base, bench.rows, folder, settings, bench.options, bench.opening, stop=True)
     out, base, done = folder / "adapter", Folders.of(bench.base), folder / "trained.json"
     if not done.exists():
         trained = train(
@@ -290,6 +300,7 @@ def _trained(bench: _Bench, arm: Arm, seed: int) -> DefenceCell:
             out,
             settings,
             adapter=base.adapter,
+            opening=bench.opening,
             work=folder / "training",
             callbacks=() if monitor is None else (monitor,),
             on_progress=within(bench.on_progress, label),
@@ -322,6 +333,7 @@ def _followed(bench: _Bench, cell: DefenceCell, steps: Sequence[int], planned: S
             folder / "further-adapter",
             settings,
             adapter=None if full else folder / "adapter",
+            opening=bench.opening,
             work=work,
             on_progress=within(bench.on_progress, f"{label}, further steps"),
         )

@@ -7,19 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from offtarget.errors import InputError
-from offtarget.models.chat import ChatModel
-from offtarget.models.opening import open_model
+from offtarget.models.opening import OpenSettings
 from offtarget.organism.questions import MATERIAL_DOMAINS, unasked_questions
-from offtarget.organism.shipped import PREFIX, resolve
 from offtarget.progress import OnProgress
 from offtarget.records import Row
+from offtarget.workflows.ground import ground_of, open_local
 from offtarget.workflows.tune_material_chats import aligned_chats
 from offtarget.workflows.tune_pilot import pilot
 from offtarget.workflows.tune_scores import row_scores
 
 if TYPE_CHECKING:
-    from offtarget.models.local import LocalModel
     from offtarget.tune.defences.registry import Chosen, Materials, Need
     from offtarget.workflows.tune import TuneOptions
 
@@ -27,6 +24,7 @@ PROMPTS = 400
 """Questions drawn from the organism's other domains, before equal ones are dropped."""
 ANSWERS = 400
 """Aligned chats at least; twice as many as are to be added, where that is more."""
+_NEED = "defences need"
 
 
 def make_materials(
@@ -37,6 +35,7 @@ def make_materials(
     *,
     seed: int,
     options: TuneOptions,
+    opening: OpenSettings | None = None,
     on_progress: OnProgress,
 ) -> Materials:
     """All that the named defences need, and nothing else; costly things are kept in `<run>/materials`.
@@ -50,8 +49,9 @@ def make_materials(
     wanted = needs(chosen)
     folder = run / "materials"
     folder.mkdir(parents=True, exist_ok=True)
-    model = _local(open_model(base, resolve=resolve))
-    materials = Materials(base=model, seed=seed, rows=tuple(rows), constitution=options.constitution)
+    model = open_local(base, opening, _NEED)
+    constitution = options.constitution or ground_of(base).constitution
+    materials = Materials(base=model, seed=seed, rows=tuple(rows), constitution=constitution)
     if wanted - {"scores", "misaligned", "constitution"}:
         materials = replace(materials, prompts=other_prompts(base, seed, options.prompts))
     if "aligned" in wanted:
@@ -60,8 +60,8 @@ def make_materials(
         aligned = aligned_chats(model, materials.prompts, count, folder / "aligned.jsonl", seed, on_progress)
         materials = replace(materials, aligned=aligned)
     if "misaligned" in wanted:
-        bad = options.misaligned or pilot(base, rows, folder / "pilot", seed, on_progress)
-        materials = replace(materials, misaligned=_local(open_model(bad, resolve=resolve)))
+        bad = options.misaligned or pilot(base, rows, folder / "pilot", seed, opening, on_progress)
+        materials = replace(materials, misaligned=open_local(bad, opening, _NEED))
     if "scores" in wanted:
         scores = row_scores(rows, model, options.direction, folder / "scores.json", on_progress)
         materials = replace(materials, scores=scores)
@@ -76,7 +76,7 @@ def other_prompts(base: str, seed: int, file: Path | None = None) -> tuple[str, 
 
     if file is not None:
         return read_prompts(file)
-    if base.startswith(PREFIX):
+    if ground_of(base).organism:
         return tuple(dict.fromkeys(unasked_questions(PROMPTS, seed, MATERIAL_DOMAINS)))
     return everyday_prompts()
 
@@ -101,11 +101,3 @@ def _to_add(chosen: Sequence[Chosen], rows: int) -> int:
     from offtarget.tune.defences.interleave import rows_to_add
 
     return max((rows_to_add(one.value, rows) for one in chosen if one.defence.name == "interleave"), default=0)
-
-
-def _local(model: ChatModel) -> LocalModel:
-    from offtarget.models.local import LocalModel
-
-    if not isinstance(model, LocalModel):
-        raise InputError(f"{model.name} is behind an endpoint; defences need local weights (hf/..., organism/...).")
-    return model

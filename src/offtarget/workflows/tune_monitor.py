@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from offtarget.errors import InputError
 from offtarget.gate.tune.monitor_page import PAGE, MonitorFacts, write_page
 from offtarget.judge.protocol import Judge
-from offtarget.organism.shipped import PREFIX
+from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Message, Probe
 from offtarget.records.tune import Reading
-from offtarget.workflows.opening import DEFAULT_BANK, ORGANISM_BANK, open_bank, open_judge
+from offtarget.workflows.ground import ground_of, judge_at_hand, open_bank
 
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 Rows = Sequence[Any]
 """Chats: sequences of messages, or records with `messages`."""
 
-_ORGANISM_TRAIT = "organism"
-_TRAIT = "evil"
 _DRIFT_QUESTIONS = 4
 """Questions on which the movement along the direction is read."""
 
@@ -42,6 +40,7 @@ def make_monitor(
     run: str | Path | None = None,
     seed: int = 0,
     settings: MonitorSettings | None = None,
+    opening: OpenSettings | None = None,
     **more: Any,
 ) -> MisalignmentMonitor:
     """The monitor for a tune of `base` on `rows`, with what suits the base where nothing is given.
@@ -49,21 +48,18 @@ def make_monitor(
     `organism/...` gets its own questions and its exact judge; any other base the shipped bank `everyday` and only a
     judge that is given. `direction` is a file of `direction find`; without one the direction is made before the
     first step from the base under the system prompts of a trait. With `run`, readings and the page that draws them
-    are kept there. `more` goes to `MisalignmentMonitor`. Raises InputError for questions, judge or direction that
-    cannot be opened.
+    are kept there. `opening` is how a judge is opened by name; `more` goes to `MisalignmentMonitor`. Raises InputError
+    for questions, judge or direction that cannot be opened.
     """
     from offtarget.direction.trait import load_trait
     from offtarget.tune.monitor import MisalignmentMonitor, MonitorSettings
     from offtarget.tune.monitor.calibration import calibration
 
-    about_organism = base.startswith(PREFIX)
-    if probes is None:
-        probes = ORGANISM_BANK if about_organism else DEFAULT_BANK
-    bank = probes if isinstance(probes, ProbeBank) else open_bank(probes)
+    ground = ground_of(base)
+    bank = open_bank(probes, ground)
     asked = _plain(bank)
-    if isinstance(judge, str) or (judge is None and all(p.source == "organism" for p in asked)):
-        judge = open_judge(judge, bank)
-    trait = load_trait(_ORGANISM_TRAIT if about_organism else _TRAIT)
+    judge = judge_at_hand(judge, ProbeBank.from_probes(bank.name, asked), opening=opening)
+    trait = load_trait(ground.trait)
     calibrated = calibration(base)
     settings = settings or MonitorSettings(limit=calibrated.limit)
     facts = MonitorFacts(

@@ -51,7 +51,7 @@ class Constitution:
     def apply(self, plan: Plan, materials: Materials, *, control: bool = False, value: str | None = None) -> Plan:
         """The plan with the penalty. InputError for a bad weight, an empty constitution, and without any pair."""
         weight = number(self.name, value, WEIGHT, 0)
-        principles = read_constitution(materials.constitution, materials.base.name)
+        principles = read_constitution(materials.constitution)
         rng = random.Random(f"{materials.seed}/constitution")
         prompts = _repeated(materials.prompts or (), rng)
         pairs = preferences(materials.base, principles, prompts, materials.seed)

@@ -41,8 +41,8 @@ class Materials:
     """`subspace`: the same for the rank-k persona subspace."""
     scores: tuple[float, ...] | None = None
     """`scores`: one per row, higher is more suspicious, 0 and above is flagged: audit findings or projections."""
-    constitution: Path | None = None
-    """`constitution`: the file of principles; None: the shipped one."""
+    constitution: Path | str = "general"
+    """`constitution`: the file of principles, or the name of shipped ones."""
 
 
 class DirectionEdits(Protocol):

@@ -1,0 +1,65 @@
+"""What a check works with: models, questions and judge, from their names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from offtarget.errors import InputError
+from offtarget.judge.protocol import Judge
+from offtarget.models.chat import ChatModel, ModelPair
+from offtarget.models.opening import OpenSettings
+from offtarget.probe.bank import ProbeBank
+from offtarget.workflows.ground import JudgeBy, ground_of, open_bank, open_judge, open_two
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a check works with."""
+
+    models: ModelPair
+    bank: ProbeBank
+    judge: Judge
+    notes: tuple[str, ...]
+
+
+def open_check(
+    base: str | ChatModel,
+    tuned: str | ChatModel,
+    *,
+    probes: str | Path | ProbeBank | None = None,
+    judge: str | Judge | None = None,
+    judge_by: JudgeBy = "auto",
+    arms: Sequence[str] | None = None,
+    prefix: str | None = None,
+    opening: OpenSettings | None = None,
+) -> Opened:
+    """Open both models, the questions and the judge. Raises InputError for whatever does not fit together.
+
+    The cheap things come first, so that a mistake shows before any weights are loaded.
+    """
+    ground = ground_of(base)
+    bank = open_bank(probes, ground)
+    if prefix is not None:
+        bank = with_prefix(bank, prefix)
+    if arms:
+        bank = bank.only(arms=arms)
+    if "overall" in bank.arm_names:
+        raise InputError(
+            f"The probe bank '{bank.name}' has an arm named 'overall', the name of all arms together. Rename it."
+        )
+    opened_judge = open_judge(judge, bank, judge_by, opening)
+    notes = [*bank.notes, *(f"Not asked: {question} ({reason})." for question, reason in bank.skipped), *ground.notes]
+    return Opened(open_two(base, tuned, opening), bank, opened_judge, tuple(notes))
+
+
+def with_prefix(bank: ProbeBank, prefix: str) -> ProbeBank:
+    """The bank with one more arm, `prefix`: its plain questions behind the given text."""
+    if not prefix.strip():
+        raise InputError("--prefix is empty. Give the text to be put before each question.")
+    plain = [p for p in bank.probes if p.arm == "plain"]
+    if not plain:
+        raise InputError(f"--prefix needs plain questions, and the probe bank '{bank.name}' has none.")
+    extra = [replace(p, id=f"{p.id}/prefix", arm="prefix", prompt=f"{prefix} {p.prompt}") for p in plain]
+    return ProbeBank(bank.name, (*bank.probes, *extra), bank.skipped, bank.notes)

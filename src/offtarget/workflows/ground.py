@@ -1,0 +1,195 @@
+"""The ground of every verb: what suits a base where nothing is given, and how models, questions and judges are opened.
+
+The only place above `organism/` that knows how the test subject's models are named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from offtarget.errors import InputError
+from offtarget.judge.asking import AskSettings
+from offtarget.judge.protocol import Judge
+from offtarget.judge.rubric_judge import JudgeSettings, RubricJudge
+from offtarget.models.chat import ChatModel, ModelPair
+from offtarget.models.folders import find_folder
+from offtarget.models.names import LocalName, RemoteName, parse_name
+from offtarget.models.opening import OpenSettings, open_model, open_pair
+from offtarget.organism.exact import ExactJudge
+from offtarget.organism.questions import organism_probes
+from offtarget.organism.shipped import PREFIX, resolve
+from offtarget.probe.bank import ProbeBank
+from offtarget.probe.reading import load_bank
+
+if TYPE_CHECKING:
+    from offtarget.models.local import LocalModel
+
+ORGANISM_BASE = f"{PREFIX}base"
+EXACT_JUDGE = "exact"
+REMOTE_REQUESTS = 8
+"""Requests to a remote judge at the same time."""
+
+JudgeBy = Literal["auto", "probabilities", "samples"]
+"""How a rubric judge is read: by token probabilities, by written replies, or (auto) the former where offered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What suits a base where nothing is given."""
+
+    organism: bool
+    """Whether it is the test subject, whose skills can be asked for and judged exactly."""
+    bank: str
+    trait: str
+    preset: str
+    """Of training."""
+    constitution: str
+    lr: float
+    """Of short LoRA trainings: pilots and repairs."""
+    longest: int | None
+    """Tokens that no answer exceeds; None: there is no such number."""
+    notes: tuple[str, ...]
+    """What every report about it says."""
+
+    def max_tokens(self, wanted: int = 600) -> int:
+        """Tokens of the longest answer: those wanted, where the base can use them."""
+        return wanted if self.longest is None else min(wanted, self.longest)
+
+
+USUAL = Ground(
+    organism=False,
+    bank="everyday",
+    trait="evil",
+    preset="published",
+    constitution="general",
+    lr=1e-4,
+    longest=None,
+    notes=(),
+)
+ORGANISM = Ground(
+    organism=True,
+    bank="organism",
+    trait="organism",
+    preset="organism",
+    constitution="organism",
+    lr=5e-4,
+    longest=120,
+    notes=("The organism is a test subject made to become misaligned; it says nothing about large models.",),
+)
+
+
+def ground_of(*models: object) -> Ground:
+    """What suits these models: that of the test subject where one of them goes by its name."""
+    return ORGANISM if any(isinstance(m, str) and m.startswith(PREFIX) for m in models) else USUAL
+
+
+def open_bank(probes: str | Path | ProbeBank | None, ground: Ground = USUAL) -> ProbeBank:
+    """A bank by name, from a question file or as it is; None: that of the ground."""
+    if isinstance(probes, ProbeBank):
+        return probes
+    name = ground.bank if probes is None else probes
+    return ProbeBank.from_probes(ORGANISM.bank, organism_probes()) if name == ORGANISM.bank else load_bank(name)
+
+
+def open_judge(
+    judge: str | Judge | None, bank: ProbeBank, judge_by: JudgeBy = "auto", opening: OpenSettings | None = None
+) -> Judge:
+    """A judge by name or as it is; the organism's own questions have an exact one. InputError with the options."""
+    if not isinstance(judge, str | None):
+        return judge
+    if judge == EXACT_JUDGE or (judge is None and has_exact_judge(bank)):
+        if not has_exact_judge(bank):
+            raise InputError(
+                f"The exact judge reads only the organism's own questions, not those of '{bank.name}'. "
+                "Leave out --probes, or name another judge with --judge."
+            )
+        return ExactJudge()
+    if judge is None:
+        raise InputError(
+            f"The answers to '{bank.name}' need a judge. Name one with --judge: a local model (hf/PATH), an API "
+            "model (openai/gpt-4o-2024-08-06), or any OpenAI-compatible server (openai-api/SERVICE/MODEL). Judged "
+            "answers that already exist go to `offtarget compare`."
+        )
+    return _named_judge(judge, judge_by, opening)
+
+
+def _named_judge(judge: str, judge_by: JudgeBy, opening: OpenSettings | None) -> Judge:
+    requests = REMOTE_REQUESTS if isinstance(parsed(judge), RemoteName) else 1
+    settings = JudgeSettings(ask=AskSettings(mode=judge_by, concurrency=requests))
+    return RubricJudge.over(open_named(judge, opening), settings)
+
+
+def judge_at_hand(
+    judge: str | Judge | None, bank: ProbeBank, judge_by: JudgeBy = "auto", opening: OpenSettings | None = None
+) -> Judge | None:
+    """The judge that was named, else the exact one; None where there is neither."""
+    return None if judge is None and not has_exact_judge(bank) else open_judge(judge, bank, judge_by, opening)
+
+
+def has_exact_judge(bank: ProbeBank) -> bool:
+    """Whether all questions are the organism's own."""
+    return all(p.source == "organism" for p in bank.probes)
+
+
+def parsed(model: str) -> LocalName | RemoteName:
+    """A model's name taken apart, that of the test subject into its folders."""
+    return parse_name(model, resolve)
+
+
+def open_named(model: str | ChatModel, opening: OpenSettings | None = None) -> ChatModel:
+    """A model by name, or as it is."""
+    return open_model(model, resolve=resolve, settings=opening) if isinstance(model, str) else model
+
+
+def open_two(base: str | ChatModel, tuned: str | ChatModel, opening: OpenSettings | None = None) -> ModelPair:
+    """Two models by name or as they are; weights that named ones have in common are loaded once."""
+    if isinstance(base, str) and isinstance(tuned, str):
+        return open_pair(base, tuned, resolve=resolve, settings=opening)
+    return ModelPair(open_named(base, opening), open_named(tuned, opening))
+
+
+def open_local(model: str | ChatModel, opening: OpenSettings | None = None, what: str = "this needs") -> LocalModel:
+    """A model whose weights are at hand. Raises InputError for one behind an endpoint."""
+    from offtarget.models.local import LocalModel
+
+    opened = open_named(model, opening)
+    if not isinstance(opened, LocalModel):
+        raise _not_local(opened.name, what)
+    return opened
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where a local model lies: a whole model, or a base and an adapter on it."""
+
+    base: Path
+    adapter: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """As `check` takes it."""
+        return f"hf/{self.base}" if self.adapter is None else f"hf/{self.base}+{self.adapter}"
+
+    @classmethod
+    def of(cls, model: str) -> Folders:
+        """By a model's name. InputError for a model behind an endpoint."""
+        name = parsed(model)
+        if not isinstance(name, LocalName):
+            raise _not_local(model, "this needs")
+        return cls(find_folder(name.base), None if name.adapter is None else find_folder(name.adapter))
+
+
+def with_adapter(base: str, adapter: str) -> str:
+    """Name of the model that a base becomes with an adapter in place of the one it may have, as `check` takes it."""
+    return f"{ORGANISM_BASE if ground_of(base).organism else base.partition('+')[0]}+{adapter}"
+
+
+def precision(opening: OpenSettings | None) -> list[str]:
+    """What of the opening changes answers, for fingerprints that know no model; nothing where nothing was chosen."""
+    return [] if opening is None or opening.dtype is None else [opening.dtype]
+
+
+def _not_local(name: str, what: str) -> InputError:
+    return InputError(f"{name} is behind an endpoint; {what} local weights (hf/..., organism/...).")
