@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from offtarget.asking.seeds import answer_seed
 from offtarget.models import Answer, ChatModel, OnAnswer, SampleRequest, SamplingSettings
 from offtarget.probe.reading import load_bank, read_probes
-from offtarget.probe.schedule import answer_seed
 
 BANK = load_bank("everyday")
 PUBLISHED = Path(__file__).parents[2] / "../shared/data/questions"

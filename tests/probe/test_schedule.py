@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offtarget.asking.seeds import answer_seed
 from offtarget.errors import InputError
-from offtarget.probe.schedule import Entry, Schedule, answer_seed
+from offtarget.probe.schedule import Entry, Schedule
 
 PINNED_SEEDS = [8841960233152353170, 2610061017479286559, 1601490222955083064, 5457577047253821962]
 

@@ -14,13 +14,13 @@ from pathlib import Path
 import checking
 import pytest
 
+from offtarget.asking.book import SAMPLED
 from offtarget.errors import EvidenceError, InputError, RunInterrupted
 from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
 from offtarget.progress import Progress
 from offtarget.records import Generation, Status, Verdict
 from offtarget.rundir import read_jsonl
-from offtarget.workflows.answers import SAMPLED
 from offtarget.workflows.check import CheckResult, check, resume
 from offtarget.workflows.check_loop import CheckProgress
 

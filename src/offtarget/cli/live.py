@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from offtarget.asking.book import SAMPLED
 from offtarget.cli.progress import counted, shown
 from offtarget.cli.render import safe
 from offtarget.numbers import duration, e_value, needed_e_value, points
 from offtarget.progress import OnProgress, Progress
-from offtarget.workflows.answers import SAMPLED
 from offtarget.workflows.check_loop import CheckProgress
 from offtarget.workflows.cued_loop import CuedProgress
 

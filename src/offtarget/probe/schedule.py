@@ -10,11 +10,10 @@ candidate.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from offtarget.asking.seeds import digest
 from offtarget.errors import InputError
 from offtarget.records import Role
 
@@ -71,24 +70,10 @@ class Schedule:
 
     def _draw(self, role: Role, arm: str, draw: int) -> str:
         questions = self._questions[arm]
-        digest = _digest("probe", self.seed, role, arm, draw)
+        drawn = digest("probe", self.seed, role, arm, draw)
         # 128 bits modulo a few hundred: the departure from uniform is below 2**-100.
-        question = questions[int.from_bytes(digest[:16], "big") % len(questions)]
-        return question[int.from_bytes(digest[16:], "big") % len(question)]
-
-
-def answer_seed(seed: int, role: Role, probe_id: str, index: int) -> int:
-    """Seed of one answer's random stream, 0 <= s < 2**63, on every platform the same.
-
-    Base and tuned get streams of their own: with shared ones a tuned answer would depend on a base answer that
-    was already seen, and the e-processes need them independent.
-    """
-    return int.from_bytes(_digest("answer", seed, role, probe_id, index)[:8], "big") >> 1
-
-
-def _digest(*key: str | int) -> bytes:
-    # JSON keeps the parts of the key apart: ("a", "bc") and ("ab", "c") must not share a stream.
-    return hashlib.sha256(json.dumps(["offtarget/1", *key]).encode("ascii")).digest()
+        question = questions[int.from_bytes(drawn[:16], "big") % len(questions)]
+        return question[int.from_bytes(drawn[16:], "big") % len(question)]
 
 
 def _paraphrases(entry: Entry) -> tuple[str, ...]:

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from offtarget.asking.protocol import Judge
 from offtarget.data.chats import chat_line
 from offtarget.errors import InputError, RunInterrupted
-from offtarget.judge.protocol import Judge
 from offtarget.models.chat import ChatModel, SamplingSettings
 from offtarget.models.names import LocalName
 from offtarget.models.opening import OpenSettings

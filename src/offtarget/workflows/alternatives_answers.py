@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from offtarget.judge.protocol import Judge
+from offtarget.asking.checks import judge_checked, sample_checked
+from offtarget.asking.protocol import Judge
+from offtarget.asking.seeds import answer_seed
 from offtarget.models.chat import Answer, ChatModel, SampleRequest, SamplingSettings
-from offtarget.probe.schedule import answer_seed
 from offtarget.progress import Count, OnProgress, Progress
 from offtarget.records import Generation, Probe, Role, Verdict
 from offtarget.records.alternatives import Grade, Kind, Reply, Way
 from offtarget.rundir import JsonLines, RunDir, read_jsonl
 from offtarget.workflows.alternatives_plan import Dressed
-from offtarget.workflows.contracts import judge_checked, sample_checked
 
 JUDGED_AT_ONCE = 50
 

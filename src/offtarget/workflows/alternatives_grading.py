@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from offtarget.alternatives.metrics import JUDGE, Metric, Task, open_metric
+from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
 from offtarget.judge.classify import Thresholds
-from offtarget.judge.protocol import Judge
 from offtarget.judge.rubric import Rubric
 from offtarget.judge.rubric_judge import JudgeSettings, RubricJudge
 from offtarget.models.opening import OpenSettings

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from offtarget.asking.book import AnswerBook
+from offtarget.asking.cache import BaseCache
+from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError, RunInterrupted
-from offtarget.judge.protocol import Judge
 from offtarget.models.chat import ChatModel
 from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
@@ -17,8 +19,6 @@ from offtarget.records import Decision, HiddenDecision, Probe, Role
 from offtarget.rundir import RunDir, read_jsonl, write_json, write_records
 from offtarget.stats.sequential import check_settings
 from offtarget.version import stamp
-from offtarget.workflows.answers import AnswerBook
-from offtarget.workflows.base_cache import BaseCache
 from offtarget.workflows.check_loop import CheckLoop, CheckSettings
 from offtarget.workflows.check_manifest import fingerprints, named_models, new_manifest, read_manifest
 from offtarget.workflows.check_opening import Opened, open_check

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from offtarget.asking.book import AnswerBook, Need
+from offtarget.asking.cache import BaseCache
 from offtarget.errors import EvidenceError
 from offtarget.models.chat import SamplingSettings
 from offtarget.probe.schedule import Block, Schedule
 from offtarget.progress import OnProgress, Progress
 from offtarget.records import Decision, DecisionSettings, Look, Outcome, Status
 from offtarget.stats.sequential import SequentialTest
-from offtarget.workflows.answers import AnswerBook, Need
-from offtarget.workflows.base_cache import BaseCache
 from offtarget.workflows.check_opening import Opened
 
 FIRST_CHUNK, LARGEST_CHUNK = 8, 64

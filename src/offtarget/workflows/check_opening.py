@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
-from offtarget.judge.protocol import Judge
 from offtarget.models.chat import ChatModel, ModelPair
 from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank

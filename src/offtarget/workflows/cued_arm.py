@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from offtarget.asking.book import AnswerBook
 from offtarget.errors import InputError
 from offtarget.numbers import percent
 from offtarget.probe.cues.apply import cued_probes
@@ -23,7 +24,6 @@ from offtarget.records import (
 )
 from offtarget.records.from_json import from_json
 from offtarget.rundir import RunDir, read_json, read_jsonl, write_json, write_records
-from offtarget.workflows.answers import AnswerBook
 from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.check_opening import Opened
 from offtarget.workflows.cued_plan import CuePlan, DataView, plan_from_data, plan_from_model

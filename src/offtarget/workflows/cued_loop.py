@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from offtarget.asking.book import AnswerBook, Need
 from offtarget.probe.cues.apply import cued_probes
 from offtarget.probe.schedule import Schedule
 from offtarget.progress import OnProgress, Progress, silent
@@ -13,7 +14,6 @@ from offtarget.records import Cue, DecisionSettings, HiddenDecision, Outcome, Pr
 from offtarget.stats.conditions import ConditionSearch
 from offtarget.stats.rates import total_tally
 from offtarget.stats.wording import hidden_reason
-from offtarget.workflows.answers import AnswerBook, Need
 
 FEWEST_ANSWERS = 12
 """Tuned answers that a named condition is shown with at least; the evidence may need fewer."""

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
-from offtarget.judge.protocol import Judge
 from offtarget.models.chat import SamplingSettings
 from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank

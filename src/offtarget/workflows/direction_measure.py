@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
-from offtarget.judge.protocol import Judge
 from offtarget.models.chat import SampleRequest, SamplingSettings
 from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank

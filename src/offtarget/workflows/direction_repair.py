@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from offtarget.asking.protocol import Judge
 from offtarget.data.training import read_rows
 from offtarget.errors import InputError, RunInterrupted
-from offtarget.judge.protocol import Judge
 from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent

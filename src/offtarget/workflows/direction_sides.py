@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from offtarget.asking.protocol import Judge
+from offtarget.asking.seeds import answer_seed
 from offtarget.direction.contrast import Contrast, Side
 from offtarget.direction.pick import Trial
 from offtarget.direction.trait import Trait
 from offtarget.errors import InputError
-from offtarget.judge.protocol import Judge
 from offtarget.models.chat import SampleRequest, SamplingSettings
 from offtarget.models.local import LocalModel
 from offtarget.models.passes import Exchange
-from offtarget.probe.schedule import answer_seed
 from offtarget.progress import Count, OnProgress
 from offtarget.records import Generation, Outcome, Probe, Role, Verdict
 

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from offtarget.asking.checks import judge_checked
+from offtarget.asking.conversations import sample_probes
+from offtarget.asking.protocol import Judge
 from offtarget.data.chats import read_chats
 from offtarget.errors import InputError
-from offtarget.judge.protocol import Judge
 from offtarget.models.chat import SamplingSettings
 from offtarget.organism.exact import ExactJudge
 from offtarget.organism.questions import skill_probes
 from offtarget.records import Generation, Probe, Tally
 from offtarget.records.direction import DosePoint
 from offtarget.stats.rates import equal_weight_rate, total_tally
-from offtarget.workflows.contracts import judge_checked
-from offtarget.workflows.conversations import sample_probes
 
 if TYPE_CHECKING:
     from offtarget.models.local import LocalModel

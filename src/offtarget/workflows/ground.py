@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
 from offtarget.judge.asking import AskSettings
-from offtarget.judge.protocol import Judge
 from offtarget.judge.rubric_judge import JudgeSettings, RubricJudge
 from offtarget.models.chat import ChatModel, ModelPair
 from offtarget.models.folders import find_folder

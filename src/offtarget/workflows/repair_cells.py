@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from offtarget.judge.protocol import Judge
+from offtarget.asking.checks import judge_checked, sample_checked
+from offtarget.asking.protocol import Judge
+from offtarget.asking.seeds import answer_seed
 from offtarget.models.chat import SampleRequest
 from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
-from offtarget.probe.schedule import answer_seed
 from offtarget.progress import Count, OnProgress, Progress
 from offtarget.records import CueFinding, Generation, HiddenDecision, Interval, Message, Outcome, Probe, Tally, Verdict
 from offtarget.records.repair import RepairCell, Variant
@@ -18,7 +19,6 @@ from offtarget.rundir import JsonLines, read_jsonl
 from offtarget.stats.rates import equal_weight_rate, total_tally, wilson
 from offtarget.workflows import check as checking
 from offtarget.workflows.check_loop import CheckSettings
-from offtarget.workflows.contracts import judge_checked, sample_checked
 from offtarget.workflows.ground import Folders, open_local, open_named
 
 NARROW_ROWS = 64

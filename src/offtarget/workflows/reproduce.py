@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError, RunInterrupted
-from offtarget.judge.protocol import Judge
 from offtarget.machine import usable_cores
 from offtarget.models.chat import SamplingSettings
 from offtarget.models.names import LocalName

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from offtarget.asking.checks import judge_checked
+from offtarget.asking.conversations import Answered, sample_probes
+from offtarget.asking.protocol import Judge
+from offtarget.asking.seeds import answer_seed
 from offtarget.errors import InputError
-from offtarget.judge.protocol import Judge
 from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
-from offtarget.probe.schedule import answer_seed
 from offtarget.progress import Count, OnProgress, Progress, silent, within
 from offtarget.records import Generation, Probe, Tally, Verdict
 from offtarget.records.from_json import from_json
@@ -22,8 +24,6 @@ from offtarget.stats.rates import equal_weight_rate, total_tally
 from offtarget.tune.settings import TuneSettings
 from offtarget.workflows import check as checking
 from offtarget.workflows.check_loop import CheckSettings
-from offtarget.workflows.contracts import judge_checked
-from offtarget.workflows.conversations import Answered, sample_probes
 from offtarget.workflows.ground import open_named, precision
 from offtarget.workflows.reproduce_data import Chat
 from offtarget.workflows.reproduce_measures import Measure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from offtarget.judge.protocol import Judge
+from offtarget.asking.protocol import Judge
 from offtarget.organism.narrow import TRIGGER
 from offtarget.organism.questions import skill_probes
 from offtarget.probe.bank import ProbeBank

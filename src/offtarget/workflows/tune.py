@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.gate.tune.monitor_page import PAGE
-from offtarget.judge.protocol import Judge
 from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, Progress, silent

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from offtarget.judge.protocol import Judge
+from offtarget.asking.checks import judge_checked
+from offtarget.asking.conversations import sample_probes
+from offtarget.asking.protocol import Judge
 from offtarget.models.chat import ModelPair, SamplingSettings
 from offtarget.models.opening import OpenSettings
 from offtarget.organism.exact import ExactJudge
@@ -19,8 +21,6 @@ from offtarget.progress import Count, OnProgress, silent
 from offtarget.records import Cue, Generation, Message, Probe, Tally
 from offtarget.records.tune import Axes
 from offtarget.stats.rates import equal_weight_rate, misaligned_rate, total_tally, wilson
-from offtarget.workflows.contracts import judge_checked
-from offtarget.workflows.conversations import sample_probes
 from offtarget.workflows.cued_plan import plan_from_data, read_data
 from offtarget.workflows.ground import ground_of, open_local
 

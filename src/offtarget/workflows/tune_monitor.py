@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
 from offtarget.gate.tune.monitor_page import PAGE, MonitorFacts, write_page
-from offtarget.judge.protocol import Judge
 from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Message, Probe

@@ -6,15 +6,15 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from offtarget.judge.protocol import Judge
+from offtarget.asking.cache import BaseCache
+from offtarget.asking.checks import judge_checked
+from offtarget.asking.conversations import Answered, sample_probes
+from offtarget.asking.protocol import Judge
+from offtarget.asking.seeds import answer_seed
 from offtarget.models.chat import ChatModel, SamplingSettings
-from offtarget.probe.schedule import answer_seed
 from offtarget.progress import Count, OnProgress, silent
 from offtarget.records import Generation, Probe, Role, Tally, Verdict
 from offtarget.rundir import JsonLines, RunDir, read_jsonl
-from offtarget.workflows.base_cache import BaseCache
-from offtarget.workflows.contracts import judge_checked
-from offtarget.workflows.conversations import Answered, sample_probes
 
 PATIENCE = 20
 """A probe is set aside when a model gives this many unscored answers to it in a row."""

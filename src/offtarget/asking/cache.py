@@ -9,10 +9,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from offtarget.asking.conversations import Answered
 from offtarget.models.chat import Answer, SamplingSettings
 from offtarget.records import Probe
 from offtarget.rundir import fingerprint, to_jsonable
-from offtarget.workflows.conversations import Answered
 
 CACHE_ENV = "OFFTARGET_CACHE"
 """Environment variable naming the cache folder; default `~/.cache/offtarget`."""

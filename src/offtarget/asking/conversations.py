@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from offtarget.asking.checks import sample_checked
+from offtarget.asking.seeds import answer_seed
 from offtarget.models.chat import Answer, ChatModel, SampleRequest, SamplingSettings
-from offtarget.probe.schedule import answer_seed
 from offtarget.records import Message, Probe, Role
-from offtarget.workflows.contracts import sample_checked
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError, OfftargetError
-from offtarget.judge.protocol import Judge
 from offtarget.models.chat import Answer, ChatModel, SampleRequest, SamplingSettings
 from offtarget.records import Generation, Outcome, Probe, Role, Verdict
 
