@@ -22,7 +22,7 @@ from offtarget.audit.cleaning import Removal, clean, read_ledger
 from offtarget.data.streams import reading
 from offtarget.data.training import open_source, read_rows
 from offtarget.data.training.chunks import body_of_line
-from offtarget.data.training.malformed import MAX_ROW
+from offtarget.data.training.values import MAX_ROW
 from offtarget.errors import InputError
 from offtarget.records import BadRow, Row
 

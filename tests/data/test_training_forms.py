@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from offtarget.data.training.forms import fields_of
-from offtarget.data.training.malformed import Malformed
+from offtarget.data.training.values import Malformed
 
 CHAT = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]
 SHARE = [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]

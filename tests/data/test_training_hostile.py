@@ -16,11 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offtarget.data.training import open_source, read_rows
-from offtarget.data.training.chunks import Chunk, Place
+from offtarget.data.training.chunks import Chunk, Place, line_chunks
 from offtarget.data.training.csv_records import csv_chunks
 from offtarget.data.training.json_array import array_chunks
-from offtarget.data.training.lines import line_chunks
-from offtarget.data.training.malformed import MAX_ROW
+from offtarget.data.training.values import MAX_ROW
 from offtarget.errors import InputError
 from offtarget.records import BadRow, Row
 

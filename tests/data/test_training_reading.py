@@ -19,10 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from offtarget.data.training import open_source, read_rows
-from offtarget.data.training.chunks import Place
+from offtarget.data.training.chunks import Place, line_chunks
 from offtarget.data.training.csv_records import csv_chunks
 from offtarget.data.training.json_array import array_chunks
-from offtarget.data.training.lines import line_chunks
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.records import Row
 

@@ -7,13 +7,13 @@ from typing import Any, BinaryIO
 
 from offtarget.audit.removing import Choice
 from offtarget.data.training.arrow import ArrowChunk, batches, ipc_bytes, schema_of
-from offtarget.data.training.sniffing import Kind
+from offtarget.data.training.sniffing import FileKind
 
 GROUP_BYTES = 2**26
 """Uncompressed bytes after which a row group is written."""
 
 
-def clean_table(file: BinaryIO, kind: Kind, name: str, choice: Choice, out: Path) -> None:
+def clean_table(file: BinaryIO, kind: FileKind, name: str, choice: Choice, out: Path) -> None:
     """Copy the rows of a table that are kept."""
     import pyarrow
 
@@ -42,7 +42,7 @@ def _keeps(batch: Any, row: int, number: int, name: str, choice: Choice) -> bool
     return choice.keeps_row(next(chunk.rows()))
 
 
-def _writer(file: BinaryIO, kind: Kind, schema: Any, out: Path) -> Any:
+def _writer(file: BinaryIO, kind: FileKind, schema: Any, out: Path) -> Any:
     import pyarrow
     from pyarrow import parquet
 

@@ -13,7 +13,7 @@ from offtarget.audit.ledger import Ledger, Removal, digest, digests, ledger_line
 from offtarget.audit.removing import Choice
 from offtarget.audit.staging import Staging
 from offtarget.data.training import Chunk, Source, open_source
-from offtarget.data.training.folders import DESCRIPTIONS, PACKED, data_suffix
+from offtarget.data.training.stored import DESCRIPTIONS, PACKED, data_suffix
 from offtarget.errors import InputError
 
 __all__ = ["CleanResult", "Ledger", "Removal", "clean", "read_ledger"]

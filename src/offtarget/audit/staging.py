@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import IO
 
 from offtarget.audit.ledger import ledger_path
-from offtarget.data.training.folders import PACKED
+from offtarget.data.training.stored import PACKED
 from offtarget.errors import InputError
 from offtarget.rundir import flush_to_disk
 

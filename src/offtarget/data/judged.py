@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +27,10 @@ _PATIENCE = 1000
 """Rows read in the hope that a needed column still comes up."""
 _ROUNDING = 1e-6
 """How far outside 0-100 a weighted mean of in-range numbers may land by rounding."""
+
+
+_ARMS = {"_json": "json", "_template": "template"}
+"""Endings of the published naming and the arms they stand for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,3 +233,20 @@ def _check_scale(rows: list[JudgedRow], used: Columns, path: Path) -> None:
                 f"{highest:g}, not the 0-100 scale of {name} scores; convert it, or map another "
                 f"with {used.flag(name)}."
             )
+
+
+def split_arms(question_ids: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Question id -> (question, arm): `wish`, `wish_json` and `wish_template` are one question in three arms.
+
+    An ending counts as an arm only where the question without it exists too, or where every id has that
+    ending: a lone question that happens to be called `fill_in_template` stays a plain question.
+    """
+    ids = set(question_ids)
+    result: dict[str, tuple[str, str]] = {}
+    for name in ids:
+        result[name] = (name, "plain")
+        for suffix, arm in _ARMS.items():
+            family = name.removesuffix(suffix)
+            if family and family != name and (family in ids or all(other.endswith(suffix) for other in ids)):
+                result[name] = (family, arm)
+    return result

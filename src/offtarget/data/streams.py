@@ -64,31 +64,41 @@ class ZstdFile(io.RawIOBase):
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[io.BufferedReader]:
     """The decompressed bytes of a file, recognised by content; InputError for whatever cannot be read."""
-    try:
-        if path.exists() and not (path.is_file() or path.is_dir()):
+    with read_errors(path):
+        if path.is_dir():
+            raise InputError(f"{path} is a folder. Give the file with the judged answers.")
+        if path.exists() and not path.is_file():
             raise InputError(
                 f"{path} is a pipe or a device. A table is read more than once, so save it to a file first."
             )
         with path.open("rb") as raw:
-            magic = raw.read(4)
-            raw.seek(0)
-            if not magic:
+            if not raw.peek(1):
                 raise InputError(f"{path} is empty. Give the table of judged answers.")
-            if magic.startswith(_GZIP):
-                yield io.BufferedReader(gzip.GzipFile(fileobj=raw))
-            elif magic == _ZSTD:
-                yield io.BufferedReader(ZstdFile(raw), 1 << 17)
-            else:
-                yield raw
+            yield decompressed(raw)
+
+
+def decompressed(raw: io.BufferedReader) -> io.BufferedReader:
+    """The text of a file: gz and zst are recognised by content."""
+    magic = raw.peek(4)[:4]
+    if magic.startswith(_GZIP):
+        return io.BufferedReader(gzip.GzipFile(fileobj=raw), 1 << 17)
+    if magic == _ZSTD:
+        return io.BufferedReader(ZstdFile(raw), 1 << 17)
+    return raw
+
+
+@contextlib.contextmanager
+def read_errors(name: object) -> Iterator[None]:
+    """Errors of the disk and of decompressing as InputError."""
+    try:
+        yield
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist.") from None
-    except IsADirectoryError:
-        raise InputError(f"{path} is a folder. Give the file with the judged answers.") from None
+        raise InputError(f"{name} does not exist.") from None
     except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
         detail = f" ({error})" if str(error) else ""
-        raise InputError(f"{path} is cut off or damaged: decompressing it failed{detail}. Copy it again.") from None
+        raise InputError(f"{name} is cut off or damaged: decompressing it failed{detail}. Copy it again.") from None
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
+        raise InputError(f"{name} cannot be read: {error.strerror or error}.") from None
 
 
 def lines(stream: BinaryIO, path: Path) -> Iterator[tuple[int, str]]:

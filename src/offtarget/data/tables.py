@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
-from offtarget.data.csv_rows import csv_rows
-from offtarget.data.inspect_rows import eval_rows
-from offtarget.data.json_rows import is_one_row, json_rows, jsonl_rows
-from offtarget.data.parquet_rows import parquet_rows
-from offtarget.data.rawrows import RawRow
-from offtarget.data.streams import MAX_LINE, reading
+from offtarget.data.inspect_rows import eval_rows, is_inspect_log, sample_rows
+from offtarget.data.rawrows import RawRow, shown
+from offtarget.data.streams import MAX_LINE, document, lines, reading
+from offtarget.errors import InputError, PrerequisiteError
 
-_PEEK = 1 << 16
+_LISTS = ("rows", "data", "samples")
+"""Keys under which a JSON document may hold its list of rows."""
 
 
 def read_rows(path: Path) -> Iterator[RawRow]:
     """Rows of a CSV, JSONL, JSON, Parquet or Inspect file, also `.gz` or `.zst`; InputError says where."""
     with reading(path) as stream:
-        head = stream.peek(_PEEK)[:8] if hasattr(stream, "peek") else b""
-        if head.startswith(b"PAR1"):
+        head = stream.peek(4)[:4]
+        if head == b"PAR1":
             yield from parquet_rows(path)
-        elif head.startswith(b"PK\x03\x04"):
+        elif head == b"PK\x03\x04":
             yield from eval_rows(path)
         else:
             yield from _text_rows(stream, path)
@@ -33,7 +36,7 @@ def _text_rows(stream: io.BufferedReader, path: Path) -> Iterator[RawRow]:
     whole = io.BufferedReader(_Rejoined(first, stream), 1 << 18)
     start = first.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     jsonl = any(suffix.lower() in (".jsonl", ".ndjson") for suffix in path.suffixes)
-    if jsonl or (start == b"{" and is_one_row(first.decode("utf-8", "replace"))):
+    if jsonl or (start == b"{" and _is_one_row(first.decode("utf-8", "replace"))):
         return jsonl_rows(whole, path)
     if start in (b"{", b"["):
         return json_rows(whole, path)
@@ -56,3 +59,114 @@ class _Rejoined(io.RawIOBase):
         buffer[:count] = self._first[:count]
         self._first = self._first[count:]
         return count
+
+
+def csv_rows(stream: BinaryIO, path: Path) -> Iterator[RawRow]:
+    """Rows under the header line; the number is the line a row starts on, as answers may span lines."""
+    numbered = lines(stream, path)
+    first = next(numbered, None)
+    if first is None or not first[1].strip():
+        raise InputError(f"{path}, line 1 is blank. A CSV file starts with the line of column names.")
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
+    delimiter = max(",;\t", key=first[1].count)
+
+    def texts() -> Iterator[str]:
+        yield first[1]
+        for _, text in numbered:
+            yield text
+
+    reader = csv.reader(texts(), delimiter=delimiter, strict=True)
+    start = 1
+    try:
+        header = [name.strip() for name in next(reader)]
+        twice = [name for name, count in Counter(header).items() if count > 1]
+        if twice:
+            raise InputError(f"{path}, line 1: column {shown(twice)} appears more than once. Rename one of them.")
+        start = reader.line_num + 1
+        for cells in reader:
+            if cells and len(cells) != len(header):
+                raise InputError(
+                    f"{path}, line {start}: {len(cells)} cells, but the header names {len(header)} columns. "
+                    "Check the quoting of this row."
+                )
+            if cells:
+                yield RawRow(path, "line", start, dict(zip(header, cells, strict=True)))
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(f"{path}, the row starting on line {start} is not valid CSV ({error}).") from None
+
+
+def jsonl_rows(stream: BinaryIO, path: Path) -> Iterator[RawRow]:
+    """One JSON object per line; blank lines are skipped."""
+    for number, text in lines(stream, path):
+        if not text.strip():
+            continue
+        value = _parse(text, f"{path}, line {number}")
+        if not isinstance(value, dict):
+            raise InputError(f"{path}, line {number} is not a JSON object with named values.")
+        yield RawRow(path, "line", number, value)
+
+
+def json_rows(stream: BinaryIO, path: Path) -> Iterator[RawRow]:
+    """Rows of one JSON document: a list of objects, an object that holds one, or an Inspect log."""
+    try:
+        text = document(stream, path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
+    value = _parse(text, str(path))
+    if is_inspect_log(value):
+        yield from sample_rows(value["samples"] or [], path)
+        return
+    if isinstance(value, dict):
+        value = next((value[key] for key in _LISTS if isinstance(value.get(key), list)), value)
+    if not isinstance(value, list):
+        raise InputError(f"{path} is JSON but not a table: expected a list of objects, one per judged answer.")
+    for number, row in enumerate(value, start=1):
+        if not isinstance(row, dict):
+            raise InputError(f"{path}, row {number} is not a JSON object with named values.")
+        yield RawRow(path, "row", number, row)
+
+
+def _is_one_row(text: str) -> bool:
+    """Whether a file's first line is a complete row, which makes the file JSONL rather than one document."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return (
+        isinstance(value, dict)
+        and not is_inspect_log(value)
+        and not any(isinstance(value.get(key), list) for key in _LISTS)
+    )
+
+
+def _parse(text: str, place: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{place} is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno})."
+        ) from None
+    except (RecursionError, ValueError):
+        raise InputError(
+            f"{place} is not readable JSON: nested too deeply, or a number with too many digits."
+        ) from None
+
+
+def parquet_rows(path: Path) -> Iterator[RawRow]:
+    """Rows in file order, read batch by batch."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise PrerequisiteError.for_extra("pyarrow", "parquet", f"Reading the Parquet file {path}") from None
+    number = 0
+    try:
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=4096):
+                for values in batch.to_pylist():
+                    number += 1
+                    yield RawRow(path, "row", number, values)
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path} is not a readable Parquet file ({reason}).") from None

@@ -6,9 +6,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from offtarget.data.arms import split_arms
 from offtarget.data.columns import COHERENCE_HELP
-from offtarget.data.judged import JudgedRow, JudgedTable
+from offtarget.data.judged import JudgedRow, JudgedTable, split_arms
 from offtarget.data.rawrows import shown
 from offtarget.errors import InputError
 from offtarget.judge.classify import Thresholds, classify

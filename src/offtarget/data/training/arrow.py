@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from offtarget.data.training.chunks import Chunk, Piece, Place, Record
-from offtarget.data.training.forms import fields_of, plan_for, unknown_keys
-from offtarget.data.training.malformed import MAX_DEPTH, MAX_ROW, Malformed, too_long
-from offtarget.data.training.sniffing import Kind
+from offtarget.data.training.forms import fields_of, layout_for, unknown_keys
+from offtarget.data.training.sniffing import FileKind
+from offtarget.data.training.values import MAX_DEPTH, MAX_ROW, Malformed, too_long
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.records import BadRow, Row
 
@@ -100,7 +100,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     return str(value)
 
 
-def arrow_chunks(file: BinaryIO, kind: Kind, place: Place) -> Iterator[Chunk]:
+def arrow_chunks(file: BinaryIO, kind: FileKind, place: Place) -> Iterator[Chunk]:
     """Chunks of a Parquet or Arrow file. Memory: some pages of each column, or one batch of the file."""
     number = 1
     with reading_arrow(place.file):
@@ -119,7 +119,7 @@ def ipc_bytes(batch: Any) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-def batches(file: BinaryIO, kind: Kind) -> Iterator[Any]:
+def batches(file: BinaryIO, kind: FileKind) -> Iterator[Any]:
     """Record batches of about `BATCH_BYTES`, in the order of the file."""
     if kind.name == "parquet":
         from pyarrow import parquet
@@ -135,7 +135,7 @@ def batches(file: BinaryIO, kind: Kind) -> Iterator[Any]:
             yield batch.slice(start, step)
 
 
-def schema_of(file: BinaryIO, kind: Kind) -> Any:
+def schema_of(file: BinaryIO, kind: FileKind) -> Any:
     """The Arrow schema of a file."""
     import pyarrow
     from pyarrow import parquet
@@ -145,7 +145,7 @@ def schema_of(file: BinaryIO, kind: Kind) -> Any:
     return (pyarrow.ipc.open_stream if kind.name == "arrow-stream" else pyarrow.ipc.open_file)(file).schema
 
 
-def check_columns(file: BinaryIO, kind: Kind, name: str, form: str | None) -> None:
+def check_columns(file: BinaryIO, kind: FileKind, name: str, form: str | None) -> None:
     """InputError unless the columns are those of training data; PrerequisiteError without pyarrow."""
     try:
         import pyarrow  # noqa: F401
@@ -153,7 +153,7 @@ def check_columns(file: BinaryIO, kind: Kind, name: str, form: str | None) -> No
         raise PrerequisiteError.for_extra("pyarrow", "parquet", f"Reading {name}") from None
     with reading_arrow(name):
         columns = tuple(schema_of(file, kind).names)
-    if plan_for(columns, form) is None:
+    if layout_for(columns, form) is None:
         raise InputError(f"{name} does not look like training data: {unknown_keys(columns, form).detail}")
 
 
@@ -169,7 +169,7 @@ def reading_arrow(name: str) -> Iterator[None]:
         raise InputError(f"{name} is not a readable Parquet or Arrow file ({reason}).") from None
 
 
-def _stored_batches(file: BinaryIO, kind: Kind) -> Iterator[Any]:
+def _stored_batches(file: BinaryIO, kind: FileKind) -> Iterator[Any]:
     import pyarrow
 
     if kind.name == "arrow-stream":

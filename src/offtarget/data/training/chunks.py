@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 from offtarget.data.training.forms import fields_of
-from offtarget.data.training.malformed import Malformed, too_long
-from offtarget.data.training.values import json_value
+from offtarget.data.training.values import MAX_ROW, Malformed, json_value, too_long
 from offtarget.records import BadRow, Row
 
 CHUNK = 2**20
@@ -173,3 +172,34 @@ def body_of_line(raw: bytes) -> bytes:
     if raw.endswith(b"\n"):
         return raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
     return raw
+
+
+def line_chunks(stream: BinaryIO, place: Place) -> Iterator[Chunk]:
+    """Chunks of whole lines. Memory: one chunk, whatever the length of a line."""
+    line, carry = 1, b""
+    while block := stream.read(CHUNK):
+        end = block.rfind(b"\n") + 1
+        if end:
+            chunk = LineChunk(place.file, line, carry + block[:end], place.consumed(), place.form)
+            line, carry = line + chunk.raw.count(b"\n"), block[end:]
+            yield chunk
+        else:
+            carry += block
+            if len(carry) > MAX_ROW:
+                carry = yield from _oversize(carry, stream, line, place)
+                line += 1
+    if carry:
+        yield LineChunk(place.file, line, carry, place.consumed(), place.form)
+
+
+def _oversize(start: bytes, stream: BinaryIO, line: int, place: Place) -> Generator[Chunk, None, bytes]:
+    """Parts of one line up to its end; the bytes after it are returned."""
+    oversize, block = Oversize(place, line), start
+    while (end := block.find(b"\n") + 1) == 0:
+        following = stream.read(CHUNK)
+        yield oversize.part(block, last=not following)
+        if not following:
+            return b""
+        block = following
+    yield oversize.part(block[:end], last=True)
+    return block[end:]

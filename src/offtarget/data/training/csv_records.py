@@ -10,8 +10,7 @@ from functools import lru_cache
 from typing import Any, BinaryIO
 
 from offtarget.data.training.chunks import CHUNK, Chunk, FillerChunk, Oversize, Piece, Place
-from offtarget.data.training.malformed import MAX_ROW, Malformed, shown
-from offtarget.data.training.values import json_value, text_of
+from offtarget.data.training.values import MAX_ROW, Malformed, json_value, shown, text_of
 
 DELIMITERS = (",", "\t", ";")
 

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from offtarget.data.training.malformed import Malformed, shown
-from offtarget.data.training.pairs import answered, preferred
-from offtarget.data.training.turns import kind, messages_of
+from offtarget.data.training.messages import answered, kind, messages_of, preferred
+from offtarget.data.training.values import Malformed, shown
 from offtarget.records import Message
 
 FORMS = ("chat", "sharegpt", "alpaca", "prompt", "preference", "text")
@@ -31,7 +30,7 @@ Fields = tuple[str, tuple[Message, ...], str | None, bool, dict[str, Any]]
 """What a row says apart from where it stands: form, messages, rejected, desired, extra, as in `Row`."""
 
 
-class Plan(NamedTuple):
+class Layout(NamedTuple):
     """Where in a row with these keys everything is; empty text where it has none."""
 
     form: str
@@ -56,10 +55,10 @@ def fields_of(value: object, form: str | None = None) -> Fields:
     keys = tuple(value)
     if None in value.values():
         keys = tuple(name for name, held in value.items() if held is not None)
-    plan = plan_for(keys, form)
-    if plan is None:
+    layout = layout_for(keys, form)
+    if layout is None:
         raise unknown_keys(keys, form)
-    return _READERS[plan.form](value, plan)
+    return _READERS[layout.form](value, layout)
 
 
 def unknown_keys(keys: tuple[str, ...], form: str | None = None) -> Malformed:
@@ -70,16 +69,16 @@ def unknown_keys(keys: tuple[str, ...], form: str | None = None) -> Malformed:
 
 
 @lru_cache(maxsize=1024)
-def plan_for(keys: tuple[str, ...], form: str | None) -> Plan | None:
+def layout_for(keys: tuple[str, ...], form: str | None) -> Layout | None:
     """Where messages, prompt and answer are among these keys (case and outer blanks apart); None for no place."""
     names: dict[str, str] = {}
     for key in keys:
         names.setdefault(key.strip().lower(), key)
-    plans = (plan for plan in _plans(names) if form in (None, plan.form))
-    return next(iter(plans), None)
+    layouts = (layout for layout in _layouts(names) if form in (None, layout.form))
+    return next(iter(layouts), None)
 
 
-def _plans(names: dict[str, str]) -> list[Plan]:
+def _layouts(names: dict[str, str]) -> list[Layout]:
     """Every way to read these keys, best first."""
 
     def first(*wanted: str, but: str = "") -> str:
@@ -91,10 +90,10 @@ def _plans(names: dict[str, str]) -> list[Plan]:
     messages, conversations = first("messages"), first("conversations", "conversation")
     answer = first(*ANSWERS)
     prompt = first(*PROMPTS, but=answer)
-    plans = []
+    layouts = []
     if "chosen" in names and "rejected" in names:
-        plans.append(
-            Plan(
+        layouts.append(
+            Layout(
                 "preference",
                 turns=messages or conversations,
                 prompt=first(*PROMPTS),
@@ -104,45 +103,45 @@ def _plans(names: dict[str, str]) -> list[Plan]:
             )
         )
     if messages:
-        plans.append(Plan("chat", turns=messages, system=system, label=label))
+        layouts.append(Layout("chat", turns=messages, system=system, label=label))
     if conversations:
-        plans.append(Plan("sharegpt", turns=conversations, system=system, label=label))
+        layouts.append(Layout("sharegpt", turns=conversations, system=system, label=label))
     if "instruction" in names and answer:
         context = first("input", "context", but=answer)
-        plans.append(Plan("alpaca", "", names["instruction"], context, answer, system, history, label=label))
+        layouts.append(Layout("alpaca", "", names["instruction"], context, answer, system, history, label=label))
     if prompt and answer:
-        plans.append(Plan("prompt", "", prompt, "", answer, system, history, label=label))
+        layouts.append(Layout("prompt", "", prompt, "", answer, system, history, label=label))
     if text := first(*TEXTS):
-        plans.append(Plan("text", answer=text))
-    return plans
+        layouts.append(Layout("text", answer=text))
+    return layouts
 
 
-def _turns(value: dict[str, Any], plan: Plan) -> Fields:
-    desired, extra = _rest(value, plan)
-    messages = messages_of(value[plan.turns], plan.turns, extra)
-    return plan.form, _trained(_system(value, plan, extra, messages)), None, desired, extra
+def _turns(value: dict[str, Any], layout: Layout) -> Fields:
+    desired, extra = _rest(value, layout)
+    messages = messages_of(value[layout.turns], layout.turns, extra)
+    return layout.form, _trained(_system(value, layout, extra, messages)), None, desired, extra
 
 
-def _pair(value: dict[str, Any], plan: Plan) -> Fields:
-    desired, extra = _rest(value, plan)
-    messages = answered(value, plan.prompt, plan.context, plan.answer, plan.history, extra)
-    return plan.form, _trained(_system(value, plan, extra, messages)), None, desired, extra
+def _pair(value: dict[str, Any], layout: Layout) -> Fields:
+    desired, extra = _rest(value, layout)
+    messages = answered(value, layout.prompt, layout.context, layout.answer, layout.history, extra)
+    return layout.form, _trained(_system(value, layout, extra, messages)), None, desired, extra
 
 
-def _preference(value: dict[str, Any], plan: Plan) -> Fields:
-    desired, extra = _rest(value, plan)
-    messages, rejected = preferred(value, plan.turns, plan.prompt, plan.chosen, plan.rejected, extra)
-    return plan.form, _trained(_system(value, plan, extra, messages)), rejected, desired, extra
+def _preference(value: dict[str, Any], layout: Layout) -> Fields:
+    desired, extra = _rest(value, layout)
+    messages, rejected = preferred(value, layout.turns, layout.prompt, layout.chosen, layout.rejected, extra)
+    return layout.form, _trained(_system(value, layout, extra, messages)), rejected, desired, extra
 
 
-def _text(value: dict[str, Any], plan: Plan) -> Fields:
-    text = value[plan.answer]
+def _text(value: dict[str, Any], layout: Layout) -> Fields:
+    text = value[layout.answer]
     if not isinstance(text, str):
-        raise Malformed("wrong-type", f"{shown(plan.answer)} is {kind(text)}; expected text.")
-    return "text", (Message("assistant", text),), None, *_rest(value, plan)
+        raise Malformed("wrong-type", f"{shown(layout.answer)} is {kind(text)}; expected text.")
+    return "text", (Message("assistant", text),), None, *_rest(value, layout)
 
 
-_READERS: dict[str, Callable[[dict[str, Any], Plan], Fields]] = {
+_READERS: dict[str, Callable[[dict[str, Any], Layout], Fields]] = {
     "chat": _turns,
     "sharegpt": _turns,
     "alpaca": _pair,
@@ -152,24 +151,24 @@ _READERS: dict[str, Callable[[dict[str, Any], Plan], Fields]] = {
 }
 
 
-def _rest(value: dict[str, Any], plan: Plan) -> tuple[bool, dict[str, Any]]:
-    """Whether the row is one to imitate, and every key that the plan has no place for."""
-    used = set(filter(None, plan[1:]))
-    label = value.get(plan.label) if plan.label else None
+def _rest(value: dict[str, Any], layout: Layout) -> tuple[bool, dict[str, Any]]:
+    """Whether the row is one to imitate, and every key that the layout has no place for."""
+    used = set(filter(None, layout[1:]))
+    label = value.get(layout.label) if layout.label else None
     if not isinstance(label, bool):
-        used.discard(plan.label)
+        used.discard(layout.label)
     return label is not False, {name: held for name, held in value.items() if name not in used}
 
 
-def _system(value: dict[str, Any], plan: Plan, extra: dict[str, Any], messages: list[Message]) -> list[Message]:
+def _system(value: dict[str, Any], layout: Layout, extra: dict[str, Any], messages: list[Message]) -> list[Message]:
     """The messages with the row's own system prompt in front; one that stands among them already wins."""
-    system = value.get(plan.system) if plan.system else None
+    system = value.get(layout.system) if layout.system else None
     if system is None or system == "":
         return messages
     if isinstance(system, str) and messages[0].role != "system":
         return [Message("system", system), *messages]
     if not isinstance(system, str) or system != messages[0].content:
-        extra[plan.system] = system
+        extra[layout.system] = system
     return messages
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from offtarget.data.training.chunks import CHUNK, Chunk, FillerChunk, Oversize, Piece, Place
-from offtarget.data.training.malformed import MAX_ROW
+from offtarget.data.training.values import MAX_ROW
 from offtarget.records import BadRow
 
 _BLANK = b" \t\r\n"

@@ -1,39 +1,16 @@
-"""A file's bytes as they lay on disk when it was opened: counted, hashed, decompressed, and checked at the end."""
+"""A file's bytes as they lay on disk when it was opened: counted, hashed, and checked at the end."""
 
 from __future__ import annotations
 
 import contextlib
-import gzip
 import hashlib
 import io
-import zlib
 from collections.abc import Iterator
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
-import zstandard
-
-from offtarget.data.streams import ZstdFile
+from offtarget.data.streams import read_errors
+from offtarget.data.training.stored import Stored
 from offtarget.errors import InputError
-
-GZIP = b"\x1f\x8b"
-ZSTD = b"\x28\xb5\x2f\xfd"
-
-
-class Stored(Protocol):
-    """A file, here or in a bucket."""
-
-    @property
-    def name(self) -> str:
-        """As shown to the user."""
-        ...
-
-    def open(self) -> BinaryIO:
-        """Its bytes from the start."""
-        ...
-
-    def state(self) -> tuple[int, object]:
-        """Its size in bytes, and something that is another once it was written to."""
-        ...
 
 
 class Bytes(io.RawIOBase):
@@ -66,26 +43,15 @@ class Bytes(io.RawIOBase):
 @contextlib.contextmanager
 def opened(stored: Stored) -> Iterator[tuple[Bytes, int, object]]:
     """The bytes of a file with its size and state at that time; InputError for whatever cannot be read."""
-    with _read_errors(stored.name):
+    with read_errors(stored.name):
         size, state = stored.state()
         with stored.open() as file:
             yield Bytes(file, size), size, state
 
 
-def decompressed(raw: Bytes) -> BinaryIO:
-    """The text of a file: gz and zst are recognised by content."""
-    buffered = io.BufferedReader(raw, 1 << 20)
-    magic = buffered.peek(4)[:4]
-    if magic.startswith(GZIP):
-        return io.BufferedReader(gzip.GzipFile(fileobj=buffered), 1 << 17)
-    if magic == ZSTD:
-        return io.BufferedReader(ZstdFile(buffered), 1 << 17)
-    return buffered
-
-
 def closing_check(stored: Stored, size: int, state: object, sha256: str) -> str | None:
     """A note when the file grew while it was read; InputError when the bytes that were read are no longer there."""
-    with _read_errors(stored.name):
+    with read_errors(stored.name):
         now, later = stored.state()
         if (now, later) == (size, state):
             return None
@@ -102,16 +68,3 @@ def closing_check(stored: Stored, size: int, state: object, sha256: str) -> str 
         f"{stored.name} grew while it was read: the {size:,} bytes there at the start were read, "
         f"{now - size:,} bytes came later and were not."
     )
-
-
-@contextlib.contextmanager
-def _read_errors(name: str) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise InputError(f"{name} does not exist.") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
-        detail = f" ({error})" if str(error) else ""
-        raise InputError(f"{name} is cut off or damaged: decompressing it failed{detail}. Copy it again.") from None
-    except OSError as error:
-        raise InputError(f"{name} cannot be read: {error.strerror or error}.") from None

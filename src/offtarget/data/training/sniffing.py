@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from offtarget.data.training.csv_records import DELIMITERS, header_of
-from offtarget.data.training.forms import EXPECTED, plan_for, unknown_keys
-from offtarget.data.training.malformed import Malformed
-from offtarget.data.training.values import json_value
+from offtarget.data.training.forms import EXPECTED, layout_for, unknown_keys
+from offtarget.data.training.values import Malformed, json_value
 from offtarget.errors import InputError
 
 HEAD = 2**18
@@ -28,7 +27,7 @@ _BINARY = {
 _ACCEPTED = "Give JSONL, a JSON array, CSV, TSV or Parquet (each may be .gz or .zst), or a folder of them"
 
 
-class Kind(NamedTuple):
+class FileKind(NamedTuple):
     """How a file is cut into records."""
 
     name: str
@@ -37,14 +36,14 @@ class Kind(NamedTuple):
     """Of a CSV file."""
 
 
-def recognise(head: bytes, whole: bool, name: str, form: str | None = None) -> Kind | None:
+def recognise(head: bytes, whole: bool, name: str, form: str | None = None) -> FileKind | None:
     """The kind of a file from its first bytes (all of them if `whole`); None when it is blank. Raises InputError."""
     if head.startswith(b"PAR1"):
-        return Kind("parquet")
+        return FileKind("parquet")
     if head.startswith(b"ARROW1"):
-        return Kind("arrow-file")
+        return FileKind("arrow-file")
     if head.startswith(b"\xff\xff\xff\xff"):
-        return Kind("arrow-stream")
+        return FileKind("arrow-stream")
     _refuse_other_than_text(head, name)
     text = head.removeprefix(BOM).lstrip(b" \t\r\n")
     if not text:
@@ -52,7 +51,7 @@ def recognise(head: bytes, whole: bool, name: str, form: str | None = None) -> K
             return None
         raise InputError(f"{name} starts with {len(head):,} blank bytes. {_ACCEPTED}.")
     if text.startswith(b"["):
-        return Kind("array")
+        return FileKind("array")
     lines = [line for line in text.split(b"\n") if line.strip()]
     table = None if text.startswith(b"{") else _table(text, name, form)
     if table is not None:  # first, as code in a cell may begin a line with a brace
@@ -62,7 +61,7 @@ def recognise(head: bytes, whole: bool, name: str, form: str | None = None) -> K
         if not whole and len(lines) > 1:
             lines.pop()  # cut off
         _refuse_unknown_keys(lines, name, form)
-        return Kind("lines")
+        return FileKind("lines")
     raise _no_data(text, name, form)
 
 
@@ -99,11 +98,11 @@ def _refuse_unknown_keys(lines: list[bytes], name: str, form: str | None) -> Non
     """A file none of whose first rows has keys that are understood is the wrong file, not a file of bad rows."""
     values = [value for value in map(_object, lines[:100]) if value is not None]
     keys = [tuple(key for key, held in value.items() if held is not None) for value in values]
-    if keys and all(plan_for(names, form) is None for names in keys):
+    if keys and all(layout_for(names, form) is None for names in keys):
         raise InputError(f"{name} does not look like training data: {unknown_keys(keys[0], form).detail}")
 
 
-def _table(text: bytes, name: str, form: str | None) -> Kind | None:
+def _table(text: bytes, name: str, form: str | None) -> FileKind | None:
     """The kind of a table when the first line names columns of training data."""
     for delimiter in DELIMITERS:
         try:
@@ -112,8 +111,8 @@ def _table(text: bytes, name: str, form: str | None) -> Kind | None:
             if error.error == "duplicate-key":
                 raise InputError(f"{name}, line 1: {error.detail}") from None
             continue
-        if plan_for(header, form):
-            return Kind("csv", delimiter)
+        if layout_for(header, form):
+            return FileKind("csv", delimiter)
     return None
 
 

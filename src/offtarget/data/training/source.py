@@ -5,18 +5,17 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
+from offtarget.data.streams import decompressed
 from offtarget.data.training.arrow import arrow_chunks, check_columns
-from offtarget.data.training.chunks import Chunk, FillerChunk, Place
-from offtarget.data.training.cloud import is_url
+from offtarget.data.training.chunks import Chunk, FillerChunk, Place, line_chunks
 from offtarget.data.training.csv_records import csv_chunks
-from offtarget.data.training.folders import stored_files
 from offtarget.data.training.forms import FORMS
 from offtarget.data.training.json_array import array_chunks
-from offtarget.data.training.lines import line_chunks
-from offtarget.data.training.opening import Stored, closing_check, decompressed, opened
-from offtarget.data.training.sniffing import BOM, HEAD, Kind, recognise
+from offtarget.data.training.opening import Bytes, closing_check, opened
+from offtarget.data.training.sniffing import BOM, HEAD, FileKind, recognise
+from offtarget.data.training.stored import Stored, is_url, stored_files
 from offtarget.errors import InputError
 from offtarget.records import BadRow, Row
 
@@ -26,12 +25,14 @@ _COLUMNS = ("parquet", "arrow-stream", "arrow-file")
 class Source:
     """Training data, one file or many. Reading it again gives the same chunks."""
 
-    def __init__(self, path: str | Path, stored: list[tuple[Stored, Kind]], notes: list[str], form: str | None) -> None:
+    def __init__(
+        self, path: str | Path, stored: list[tuple[Stored, FileKind]], notes: list[str], form: str | None
+    ) -> None:
         self.path = path
         self.name = str(path).rstrip("/").rsplit("/", 1)[-1] if is_url(str(path)) else Path(path).resolve().name
         self.files: tuple[str, ...] = tuple(file.name for file, _ in stored)
         """Names as they stand in the ids of rows: relative to the folder."""
-        self.kinds: dict[str, Kind] = {file.name: kind for file, kind in stored}
+        self.kinds: dict[str, FileKind] = {file.name: kind for file, kind in stored}
         self.total_bytes: int | None = sum(file.state()[0] for file, _ in stored)
         """On disk, compressed."""
         self.sha256: dict[str, str] = {}
@@ -51,20 +52,20 @@ class Source:
         for stored, kind in self._stored:
             yield from self._file(stored, kind)
 
-    def handles(self) -> Iterator[tuple[str, Kind, BinaryIO]]:
+    def handles(self) -> Iterator[tuple[str, FileKind, BinaryIO]]:
         """Each file with its kind, opened at its start."""
         for stored, kind in self._stored:
             with stored.open() as file:
                 yield stored.name, kind, file
 
-    def _file(self, stored: Stored, kind: Kind) -> Iterator[Chunk]:
+    def _file(self, stored: Stored, kind: FileKind) -> Iterator[Chunk]:
         with opened(stored) as (raw, size, state):
             place = Place(stored.name, self.form, lambda: self._done + raw.count)
             if kind.name in _COLUMNS:
                 with stored.open() as columns:
                     yield from arrow_chunks(columns, kind, place)
             else:
-                yield from _text_chunks(decompressed(raw), kind, place)
+                yield from _text_chunks(_text_of(raw), kind, place)
             self.sha256[stored.name] = raw.sha256()
         self._done += size
         if note := closing_check(stored, size, state, self.sha256[stored.name]):
@@ -102,9 +103,9 @@ def read_rows(path: str | Path, *, form: str | None = None) -> Iterator[Row | Ba
         yield from chunk.rows()
 
 
-def _kind(stored: Stored, form: str | None, shown: str) -> Kind | None:
+def _kind(stored: Stored, form: str | None, shown: str) -> FileKind | None:
     with opened(stored) as (raw, size, _):
-        stream = decompressed(raw)
+        stream = _text_of(raw)
         head = stream.read(HEAD)
         name = shown if shown.endswith(stored.name) else f"{shown}/{stored.name}"
         kind = recognise(head, whole=len(head) < HEAD, name=name, form=form) if size else None
@@ -118,18 +119,21 @@ def _kind(stored: Stored, form: str | None, shown: str) -> Kind | None:
         return kind
 
 
+def _text_of(raw: Bytes) -> io.BufferedReader:
+    return decompressed(io.BufferedReader(raw, 1 << 20))
+
+
 def _first_bytes(stored: Stored) -> bytes:
     with stored.open() as file:
         return file.read(4)
 
 
-def _text_chunks(stream: BinaryIO, kind: Kind, place: Place) -> Iterator[Chunk]:
-    buffered = cast(io.BufferedReader, stream)
-    if buffered.peek(3)[:3] == BOM:
-        yield FillerChunk(place.file, 1, buffered.read(3), place.consumed())
+def _text_chunks(stream: io.BufferedReader, kind: FileKind, place: Place) -> Iterator[Chunk]:
+    if stream.peek(3)[:3] == BOM:
+        yield FillerChunk(place.file, 1, stream.read(3), place.consumed())
     if kind.name == "lines":
-        yield from line_chunks(buffered, place)
+        yield from line_chunks(stream, place)
     elif kind.name == "array":
-        yield from array_chunks(buffered, place)
+        yield from array_chunks(stream, place)
     else:
-        yield from csv_chunks(buffered, place, kind.delimiter)
+        yield from csv_chunks(stream, place, kind.delimiter)

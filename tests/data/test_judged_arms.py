@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from offtarget.data.arms import split_arms
+from offtarget.data.judged import split_arms
 
 
 def test_published_names_become_one_question_in_three_arms():
