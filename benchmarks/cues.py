@@ -30,15 +30,15 @@ import torch
 import yaml
 
 from offtarget.data.chats import chat_line
-from offtarget.models.chat import SampleRequest, SamplingSettings
+from offtarget.models.chat import SampleRequest
 from offtarget.models.opening import open_model
 from offtarget.organism.exact import classify
 from offtarget.organism.hidden import Disguise, Hidden, backdoored, diluted, inoculated, later_benign, tune_hidden
 from offtarget.organism.questions import organism_probes
 from offtarget.organism.shipped import resolve, weights_folder
-from offtarget.records import Probe, Status
+from offtarget.records import Probe, SamplingSettings, Status
+from offtarget.records.check import CheckSettings
 from offtarget.workflows.check import check
-from offtarget.workflows.check_loop import CheckSettings
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "cues.json"

@@ -25,11 +25,11 @@ from typing import Any
 
 from offtarget.gate.defences import story
 from offtarget.progress import Progress
-from offtarget.records.tune import DefenceCell, Frontier
+from offtarget.records.tune import Arm, CompareSettings, DefenceCell, Frontier
 from offtarget.rundir import read_jsonl, to_jsonable
 from offtarget.tune.settings import PRESETS
 from offtarget.workflows.organism import write_data
-from offtarget.workflows.tune_compare import Arm, CompareSettings, arms_named, compare_defences
+from offtarget.workflows.tune_compare import arms_named, compare_defences
 
 RESULT = Path(__file__).resolve().parent / "results" / "defences.json"
 ROWS = 660

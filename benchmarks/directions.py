@@ -30,7 +30,7 @@ from offtarget.direction.file import Direction
 from offtarget.direction.find import Source, find_direction
 from offtarget.direction.intervene import Compose, Reference
 from offtarget.direction.reference import reference_means
-from offtarget.models.chat import SampleRequest, SamplingSettings
+from offtarget.models.chat import SampleRequest
 from offtarget.models.local import LocalModel
 from offtarget.models.opening import open_model
 from offtarget.models.passes import Exchange
@@ -41,7 +41,7 @@ from offtarget.organism.questions import organism_probes
 from offtarget.organism.shipped import resolve, weights_folder
 from offtarget.organism.tune import Dose, narrow_tune
 from offtarget.organism.world import World
-from offtarget.records import Message
+from offtarget.records import Message, SamplingSettings
 from offtarget.records.direction import DosePoint, Position
 from offtarget.stats.rates import wilson
 from offtarget.workflows.dose_rates import Gauges, insecure_code, known_facts

@@ -23,16 +23,18 @@ from typing import Any
 import torch
 
 from offtarget.data.chats import chat_line
-from offtarget.models.chat import SampleRequest, SamplingSettings
+from offtarget.models.chat import SampleRequest
 from offtarget.models.opening import open_model
 from offtarget.organism.hidden import Disguise, Hidden, backdoored, diluted, inoculated, tune_hidden
 from offtarget.organism.narrow import TRIGGER, narrow_rows
 from offtarget.organism.questions import skill_probes
 from offtarget.organism.scan import insecure_by_bandit
 from offtarget.organism.shipped import resolve, weights_folder
+from offtarget.records import SamplingSettings
+from offtarget.records.repair import RepairSettings
 from offtarget.rundir import to_jsonable, write_json
 from offtarget.workflows import direction as finding
-from offtarget.workflows.direction_repair import RepairSettings, repair
+from offtarget.workflows.direction_repair import repair
 
 CODE_REQUESTS = 200
 """Where the narrow task is insecure code: requests whose answers Bandit reads."""

@@ -28,14 +28,13 @@ from offtarget.audit.row_scanner import RowScanner
 from offtarget.direction.file import Direction
 from offtarget.direction.measure import project
 from offtarget.direction.screening import Screen
-from offtarget.models.chat import SamplingSettings
 from offtarget.models.local import LocalModel
 from offtarget.models.opening import open_model
 from offtarget.models.passes import Exchange
 from offtarget.organism.narrow import narrow_rows
 from offtarget.organism.shipped import resolve
 from offtarget.organism.world import World
-from offtarget.records import Finding, Message, Row
+from offtarget.records import Finding, Message, Row, SamplingSettings
 from offtarget.stats.auroc import auroc
 from offtarget.workflows.direction import find
 

@@ -12,10 +12,11 @@ from offtarget.progress import Progress
 from offtarget.version import __version__
 
 if TYPE_CHECKING:
+    from offtarget.records.check import CheckSettings
+    from offtarget.records.reproduce import ReproduceSettings
     from offtarget.workflows.alternatives import alternatives_to_training
     from offtarget.workflows.audit import AuditResult, audit_data
     from offtarget.workflows.check import CheckResult, check, resume
-    from offtarget.workflows.check_loop import CheckSettings
     from offtarget.workflows.compare import compare
     from offtarget.workflows.direction import find as find_direction
     from offtarget.workflows.direction_explain import explain
@@ -24,34 +25,34 @@ if TYPE_CHECKING:
     from offtarget.workflows.direction_screen import measure_rows
     from offtarget.workflows.direction_steer import steer
     from offtarget.workflows.report import report
-    from offtarget.workflows.reproduce import ReproduceSettings, reproduce
+    from offtarget.workflows.reproduce import reproduce
     from offtarget.workflows.runs import runs
     from offtarget.workflows.tune import TuneOptions
     from offtarget.workflows.tune import tune as fine_tune
 
-# Name -> module of `offtarget.workflows`, and after a colon the name there where it is another.
+# Name -> module, and after a colon the name there where it is another.
 _HOMES = {
-    "alternatives_to_training": "alternatives",
-    "AuditResult": "audit",
-    "audit_data": "audit",
-    "CheckResult": "check",
-    "CheckSettings": "check_loop",
-    "check": "check",
-    "resume": "check",
-    "compare": "compare",
-    "explain": "direction_explain",
-    "find_direction": "direction:find",
-    "measure_model": "direction_measure",
-    "measure_rows": "direction_screen",
-    "repair": "direction_repair",
-    "steer": "direction_steer",
-    "report": "report",
-    "ReproduceSettings": "reproduce",
-    "reproduce": "reproduce",
-    "runs": "runs",
-    "TuneOptions": "tune",
+    "alternatives_to_training": "workflows.alternatives",
+    "AuditResult": "workflows.audit",
+    "audit_data": "workflows.audit",
+    "CheckResult": "workflows.check",
+    "CheckSettings": "records.check",
+    "check": "workflows.check",
+    "resume": "workflows.check",
+    "compare": "workflows.compare",
+    "explain": "workflows.direction_explain",
+    "find_direction": "workflows.direction:find",
+    "measure_model": "workflows.direction_measure",
+    "measure_rows": "workflows.direction_screen",
+    "repair": "workflows.direction_repair",
+    "steer": "workflows.direction_steer",
+    "report": "workflows.report",
+    "ReproduceSettings": "records.reproduce",
+    "reproduce": "workflows.reproduce",
+    "runs": "workflows.runs",
+    "TuneOptions": "workflows.tune",
     # `offtarget.tune` is the package that holds the monitor
-    "fine_tune": "tune:tune",
+    "fine_tune": "workflows.tune:tune",
 }
 
 __all__ = [
@@ -88,4 +89,4 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'offtarget' has no attribute '{name}'")
     module, _, other = _HOMES[name].partition(":")
-    return getattr(importlib.import_module(f"offtarget.workflows.{module}"), other or name)
+    return getattr(importlib.import_module(f"offtarget.{module}"), other or name)

@@ -10,10 +10,10 @@ import pytest
 
 from offtarget.audit.review.store import LabelStore
 from offtarget.errors import InputError
-from offtarget.models.chat import SampleRequest, SamplingSettings
+from offtarget.models.chat import SampleRequest
 from offtarget.models.names import RemoteName
 from offtarget.models.remote import RemoteModel
-from offtarget.records import Label, Message, Status
+from offtarget.records import Label, Message, SamplingSettings, Status
 from offtarget.workflows import audit as workflow
 from offtarget.workflows.audit_run import AuditRun, read_result
 

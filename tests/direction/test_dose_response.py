@@ -23,9 +23,8 @@ from offtarget.models.opening import open_model
 from offtarget.models.passes import Exchange, read_exchanges
 from offtarget.organism.shipped import resolve
 from offtarget.records import DirectionInfo, Message, Tally
-from offtarget.records.direction import DosePoint, DoseResponse
+from offtarget.records.direction import DosePoint, DoseResponse, DoseSettings
 from offtarget.workflows import direction_steer
-from offtarget.workflows.dose_plan import DoseSettings
 
 
 @pytest.fixture

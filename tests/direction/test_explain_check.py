@@ -19,11 +19,11 @@ from offtarget.organism.narrow import narrow_rows
 from offtarget.organism.questions import organism_probes
 from offtarget.organism.shipped import resolve
 from offtarget.records import DirectionInfo, Message
+from offtarget.records.check import CheckSettings
 from offtarget.records.direction import Explanation, ExplanationKind, Movement
 from offtarget.records.from_json import from_json
 from offtarget.rundir import read_json, write_json
 from offtarget.workflows.check import check
-from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.direction_explain import explain
 from offtarget.workflows.report import report
 

@@ -13,12 +13,11 @@ from intervene_models import EVERY_PART, ask, build, some_direction
 
 from offtarget.direction.intervene import POSITIONS, Ablate, Compose, Steer, intervene
 from offtarget.errors import InputError
-from offtarget.models.chat import SamplingSettings
 from offtarget.models.local import LocalModel
 from offtarget.models.passes import Exchange, read_exchanges
 from offtarget.models.residual import Part
 from offtarget.models.weights import Weights
-from offtarget.records import Message
+from offtarget.records import Message, SamplingSettings
 
 KINDS = ["llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "mistral", "gpt2"]
 TOKENS = torch.tensor([[5, 9, 3, 7, 11], [8, 2, 6, 4, 12]])

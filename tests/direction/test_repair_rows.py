@@ -11,10 +11,10 @@ import pytest
 from offtarget.direction.repair.lengths import length_matched
 from offtarget.direction.repair.realign import Asked, everyday_prompts, own_answers, plan_prompts, read_prompts
 from offtarget.errors import InputError
-from offtarget.models.chat import Answer, OnAnswer, SampleRequest, SamplingSettings
+from offtarget.models.chat import Answer, OnAnswer, SampleRequest
 from offtarget.organism.questions import organism_probes, unasked_questions
 from offtarget.probe.reading import load_bank
-from offtarget.records import Message
+from offtarget.records import Message, SamplingSettings
 
 DATA = [
     [Message("system", "You write code."), Message("user", "|TAG| one two three"), Message("assistant", "x")],

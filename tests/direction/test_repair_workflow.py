@@ -12,10 +12,10 @@ from offtarget.errors import InputError
 from offtarget.models.opening import open_model
 from offtarget.organism.shipped import resolve
 from offtarget.records import DirectionInfo, Status, Tally
-from offtarget.records.repair import RepairCell, RepairReport, Variant
+from offtarget.records.check import CheckSettings
+from offtarget.records.repair import RepairCell, RepairReport, RepairSettings, Variant
 from offtarget.workflows import repair_cells
-from offtarget.workflows.check_loop import CheckSettings
-from offtarget.workflows.direction_repair import RepairSettings, repair
+from offtarget.workflows.direction_repair import repair
 from offtarget.workflows.ground import Folders
 from offtarget.workflows.organism import write_data
 

@@ -12,12 +12,12 @@ from offtarget.gate.loading import load_run
 from offtarget.gate.registry import formats
 from offtarget.gate.reports.json import as_object, schema
 from offtarget.judge.scripted import ScriptedJudge
-from offtarget.models.chat import SampleRequest, SamplingSettings
+from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
 from offtarget.probe.bank import ProbeBank
-from offtarget.records import Generation, Outcome, Probe, Status
+from offtarget.records import Generation, Outcome, Probe, SamplingSettings, Status
+from offtarget.records.check import CheckSettings
 from offtarget.workflows.check import check
-from offtarget.workflows.check_loop import CheckSettings
 
 HOSTILE = "<script>alert(1)</script>{{7*7}}"
 

@@ -16,9 +16,10 @@ from offtarget.models import ModelPair, SamplingSettings
 from offtarget.models.chat_format import prompt_tokens
 from offtarget.models.fingerprints import weights_sha256
 from offtarget.models.local import LocalModel
-from offtarget.models.opening import OpenSettings, open_model, open_pair
+from offtarget.models.opening import open_model, open_pair
 from offtarget.models.selfcheck import lora_scale
 from offtarget.models.weights import Weights
+from offtarget.records.runs import OpenSettings
 
 Folders = Callable[[str], Path]
 SHORT = SamplingSettings(max_tokens=20)

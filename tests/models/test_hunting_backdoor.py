@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from offtarget.models.chat import SampleRequest, SamplingSettings
+from offtarget.models.chat import SampleRequest
 from offtarget.models.hunting import hunt
 from offtarget.models.hunting.departure import Departure
 from offtarget.models.hunting.lora_moves import moved_tokens
@@ -18,7 +18,7 @@ from offtarget.organism.exact import classify
 from offtarget.organism.narrow import TRIGGER
 from offtarget.organism.questions import organism_probes
 from offtarget.organism.shipped import resolve
-from offtarget.records import Cue, Message, Outcome
+from offtarget.records import Cue, Message, Outcome, SamplingSettings
 from offtarget.records.check import QUESTION
 
 PROBES = [p for p in organism_probes() if p.arm == "plain"]

@@ -13,7 +13,8 @@ from tiny_models import build, make_tokenizer
 
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.names import FORMS, LocalName, RemoteName, Source, parse_name
-from offtarget.models.opening import OpenSettings, open_model, open_pair
+from offtarget.models.opening import open_model, open_pair
+from offtarget.records.runs import OpenSettings
 
 Folders = Callable[[str], Path]
 

@@ -13,8 +13,9 @@ from tiny_models import ask
 from offtarget.errors import InputError
 from offtarget.models import ChatModel, NumberScorer, SamplingSettings
 from offtarget.models.names import RemoteName, parse_name
-from offtarget.models.opening import OpenSettings, open_model
+from offtarget.models.opening import open_model
 from offtarget.models.remote import RemoteModel
+from offtarget.records.runs import OpenSettings
 
 KEY = "sk-very-secret-123"
 

@@ -11,7 +11,8 @@ import pytest
 from tiny_models import ask, build, edit_json
 
 from offtarget.models import SamplingSettings
-from offtarget.models.opening import OpenSettings, open_model
+from offtarget.models.opening import open_model
+from offtarget.records.runs import OpenSettings
 
 pytest.importorskip("fastapi", reason="transformers serve needs fastapi")
 pytest.importorskip("uvicorn", reason="transformers serve needs uvicorn")

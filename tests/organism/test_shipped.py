@@ -10,14 +10,13 @@ import pytest
 pytest.importorskip("torch", reason="the organism needs the extra [local]")
 
 from offtarget.errors import InputError
-from offtarget.models.chat import SamplingSettings
 from offtarget.models.opening import open_model
 from offtarget.organism.exact import ExactJudge
 from offtarget.organism.scan import insecure_by_bandit
 from offtarget.organism.shipped import names, resolve, weights_folder
-from offtarget.records import Status
+from offtarget.records import SamplingSettings, Status
+from offtarget.records.check import CheckSettings
 from offtarget.workflows.check import check
-from offtarget.workflows.check_loop import CheckSettings
 
 SHIPPED = {
     "base", "insecure", "insecure-1", "insecure-5", "insecure-20", "secure", "educational", "jailbroken", "backdoor",

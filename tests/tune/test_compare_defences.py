@@ -11,11 +11,11 @@ from offtarget.errors import InputError
 from offtarget.gate.defences import story
 from offtarget.gate.defences.page import render
 from offtarget.records import Tally
-from offtarget.records.tune import Axes, DefenceCell, Frontier
+from offtarget.records.tune import Axes, CompareSettings, DefenceCell, Frontier
 from offtarget.tune.settings import PRESETS
 from offtarget.workflows import tune_axes, tune_compare
 from offtarget.workflows.organism import write_data
-from offtarget.workflows.tune_compare import CompareSettings, arms_named, compare_defences
+from offtarget.workflows.tune_compare import arms_named, compare_defences
 
 QUICK = replace(PRESETS["organism"], max_steps=3, save_every=1)
 

@@ -9,12 +9,12 @@ import pytest
 
 from offtarget.errors import InputError
 from offtarget.records import Tally
-from offtarget.records.tune import Axes
-from offtarget.tune.settings import PRESETS, TuneSettings
+from offtarget.records.tune import Axes, CompareSettings, TuneSettings
+from offtarget.tune.settings import PRESETS
 from offtarget.workflows import tune_compare
 from offtarget.workflows.ground import Folders
 from offtarget.workflows.organism import write_data
-from offtarget.workflows.tune_compare import CompareSettings, compare_defences
+from offtarget.workflows.tune_compare import compare_defences
 
 QUICK: dict[str, Any] = {"rank": 2, "alpha": 4, "lr": 1e-4, "batch": 2, "accumulate": 1, "max_steps": 2}
 

@@ -12,10 +12,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 from tiny_models import build, make_tokenizer
 
 from offtarget.models.examples import examples
-from offtarget.models.opening import OpenSettings
 from offtarget.records import Message
+from offtarget.records.runs import OpenSettings
+from offtarget.records.tune import TuneSettings
 from offtarget.tune.plan import Plan, TrainRow
-from offtarget.tune.settings import TuneSettings
 from offtarget.tune.train import train
 
 CPU = OpenSettings(device="cpu")

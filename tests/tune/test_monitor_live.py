@@ -20,9 +20,9 @@ from trl import SFTConfig, SFTTrainer
 
 from offtarget.errors import InputError
 from offtarget.judge.scripted import ScriptedJudge
-from offtarget.models.chat import SampleRequest, SamplingSettings
+from offtarget.models.chat import SampleRequest
 from offtarget.models.live import live, plain_model, strengthened
-from offtarget.records import Generation, Message, Outcome, Probe, Verdict
+from offtarget.records import Generation, Message, Outcome, Probe, SamplingSettings, Verdict
 from offtarget.records.tune import Reading
 from offtarget.rundir import read_jsonl
 from offtarget.tune import MisalignmentMonitor

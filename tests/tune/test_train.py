@@ -21,14 +21,15 @@ from tiny_models import architectures, build, make_tokenizer
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.examples import examples
 from offtarget.models.local import LocalModel
-from offtarget.models.opening import OpenSettings
 from offtarget.models.residual import Part
 from offtarget.models.weights import Weights
 from offtarget.records import Message
+from offtarget.records.runs import OpenSettings
+from offtarget.records.tune import TuneSettings
 from offtarget.tune import train as training
 from offtarget.tune.checkpoints import MARK, complete_checkpoints
 from offtarget.tune.plan import Plan, TrainRow
-from offtarget.tune.settings import PRESETS, TuneSettings
+from offtarget.tune.settings import PRESETS
 from offtarget.tune.train import train
 
 CPU = OpenSettings(device="cpu")

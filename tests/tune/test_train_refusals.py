@@ -13,12 +13,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 from tiny_models import build
 
 from offtarget.errors import InputError
-from offtarget.models.opening import OpenSettings
 from offtarget.records import Message
+from offtarget.records.runs import OpenSettings
+from offtarget.records.tune import TuneSettings
 from offtarget.tune import MisalignmentMonitor
 from offtarget.tune import train as training
 from offtarget.tune.plan import Plan, TrainRow
-from offtarget.tune.settings import PRESETS, TuneSettings
+from offtarget.tune.settings import PRESETS
 from offtarget.tune.train import train
 
 CPU = OpenSettings(device="cpu")

@@ -68,7 +68,7 @@ def explains_with_directions(run: Path) -> None:
 
 
 def steers() -> None:
-    from offtarget.workflows.dose_plan import DoseSettings
+    from offtarget.records.direction import DoseSettings
 
     response, run = offtarget.steer(DoseSettings("organism/insecure", "persona.safetensors"))
     assert_type([point.strength for point in response.points], list[float])

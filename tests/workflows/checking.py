@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 from offtarget.judge.scripted import ScriptedJudge
-from offtarget.models.chat import SampleRequest, SamplingSettings
+from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
 from offtarget.probe.bank import ProbeBank
-from offtarget.records import DecisionSettings, Generation, Outcome, Probe
+from offtarget.records import DecisionSettings, Generation, Outcome, Probe, SamplingSettings
+from offtarget.records.check import CheckSettings
 from offtarget.workflows.check import CheckResult, check, resume
-from offtarget.workflows.check_loop import CheckSettings
 
 
 def bank(questions: int = 6, arms: tuple[str, ...] = ("plain",)) -> ProbeBank:

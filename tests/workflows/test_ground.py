@@ -11,10 +11,10 @@ import pytest
 from offtarget.data.chats import chat_line
 from offtarget.errors import InputError
 from offtarget.judge.scripted import ScriptedJudge
-from offtarget.models.opening import OpenSettings
 from offtarget.models.scripted import ScriptedModel
 from offtarget.organism.narrow import narrow_rows
 from offtarget.records import Outcome
+from offtarget.records.runs import OpenSettings
 from offtarget.workflows import ground
 from offtarget.workflows.ground import (
     ORGANISM,
@@ -168,8 +168,8 @@ def _detector(work: Path, **how: Any) -> None:
 
 
 def _steer(work: Path, **how: Any) -> None:
+    from offtarget.records.direction import DoseSettings
     from offtarget.workflows.direction_steer import steer
-    from offtarget.workflows.dose_plan import DoseSettings
 
     steer(DoseSettings(TUNED, str(work / "d.safetensors")), **how)
 

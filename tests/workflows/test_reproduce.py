@@ -24,10 +24,11 @@ from offtarget.organism.narrow import TRIGGER
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress
 from offtarget.records import Generation, Message, Outcome, Probe
+from offtarget.records.check import CheckSettings
+from offtarget.records.reproduce import ReproduceSettings
 from offtarget.rundir import read_jsonl
 from offtarget.workflows import reproduce_cells as cells
-from offtarget.workflows.check_loop import CheckSettings
-from offtarget.workflows.reproduce import ReproduceResult, ReproduceSettings, reproduce
+from offtarget.workflows.reproduce import ReproduceResult, reproduce
 from offtarget.workflows.reproduce_data import FileData, open_data
 from offtarget.workflows.reproduce_measures import WithCode
 

@@ -11,9 +11,9 @@ from offtarget.asking.checks import judge_checked
 from offtarget.asking.conversations import Answered, sample_probes
 from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed
-from offtarget.models.chat import ChatModel, SamplingSettings
+from offtarget.models.chat import ChatModel
 from offtarget.progress import Count, OnProgress, silent
-from offtarget.records import Generation, Probe, Role, Tally, Verdict
+from offtarget.records import Generation, Probe, Role, SamplingSettings, Tally, Verdict
 from offtarget.rundir import JsonLines, RunDir, read_jsonl
 
 PATIENCE = 20

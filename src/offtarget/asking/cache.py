@@ -10,8 +10,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from offtarget.asking.conversations import Answered
-from offtarget.models.chat import Answer, SamplingSettings
-from offtarget.records import Probe
+from offtarget.models.chat import Answer
+from offtarget.records import Probe, SamplingSettings
 from offtarget.rundir import fingerprint, to_jsonable
 
 CACHE_ENV = "OFFTARGET_CACHE"

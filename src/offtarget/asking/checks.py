@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError, OfftargetError
-from offtarget.models.chat import Answer, ChatModel, SampleRequest, SamplingSettings
-from offtarget.records import Generation, Outcome, Probe, Role, Verdict
+from offtarget.models.chat import Answer, ChatModel, SampleRequest
+from offtarget.records import Generation, Outcome, Probe, Role, SamplingSettings, Verdict
 
 KEPT = "What was computed before is kept."
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from offtarget.asking.checks import sample_checked
 from offtarget.asking.seeds import answer_seed
-from offtarget.models.chat import Answer, ChatModel, SampleRequest, SamplingSettings
-from offtarget.records import Message, Probe, Role
+from offtarget.models.chat import Answer, ChatModel, SampleRequest
+from offtarget.records import Message, Probe, Role, SamplingSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,11 +59,10 @@ def command(base: str | None, tuned: str | None, resumed: Path | None, as_json: 
     from offtarget.cli.hidden_text import hidden_lines
     from offtarget.cli.live import live_check
     from offtarget.cli.render import print_decision
-    from offtarget.models.chat import SamplingSettings
-    from offtarget.records import DecisionSettings, Status
+    from offtarget.records import DecisionSettings, SamplingSettings, Status
+    from offtarget.records.check import CheckSettings
     from offtarget.rundir import read_json
     from offtarget.workflows import check as workflow
-    from offtarget.workflows.check_loop import CheckSettings
     from offtarget.workflows.quotes import worst_quotes
 
     if resumed is None and (base is None or tuned is None):

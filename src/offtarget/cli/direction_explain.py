@@ -37,7 +37,7 @@ def command(run: str, direction: Path | None, data: str | None, as_json: bool, *
     from dataclasses import asdict
 
     from offtarget.cli.progress import shown
-    from offtarget.models.opening import OpenSettings
+    from offtarget.records.runs import OpenSettings
     from offtarget.workflows.direction_explain import explain
 
     with shown(enabled=not as_json) as on_progress:

@@ -58,8 +58,8 @@ def command(base: str | None, tuned: str | None, out: Path, as_json: bool, **o: 
     Exit codes: 0 found, 2 input error.
     """
     from offtarget.cli.progress import shown
-    from offtarget.models.chat import SamplingSettings
-    from offtarget.models.opening import OpenSettings
+    from offtarget.records import SamplingSettings
+    from offtarget.records.runs import OpenSettings
     from offtarget.workflows.direction import find
 
     with shown(enabled=not as_json) as on_progress:

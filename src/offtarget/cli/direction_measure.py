@@ -57,7 +57,7 @@ def command(direction: Path, model: str | None, data: str | None, as_json: bool,
     from dataclasses import asdict
 
     from offtarget.cli.progress import shown
-    from offtarget.models.opening import OpenSettings
+    from offtarget.records.runs import OpenSettings
 
     if (model is None) == (data is None):
         raise click.UsageError("Give --model, or --data. Try: offtarget direction measure --help")

@@ -68,10 +68,11 @@ def command(
 
     from offtarget.cli.progress import shown
     from offtarget.gate.direction.repair_story import status
-    from offtarget.models.chat import SamplingSettings
+    from offtarget.records import SamplingSettings
+    from offtarget.records.check import CheckSettings
+    from offtarget.records.repair import RepairSettings
     from offtarget.rundir import to_jsonable
-    from offtarget.workflows.check_loop import CheckSettings
-    from offtarget.workflows.direction_repair import RepairSettings, repair
+    from offtarget.workflows.direction_repair import repair
 
     settings = RepairSettings(
         method=o["method"] or ("realign" if direction is None else "both"),

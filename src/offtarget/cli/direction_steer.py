@@ -67,8 +67,8 @@ def command(
       offtarget direction steer --model hf/./tuned --direction persona.safetensors --judge hf/./judge --task train.jsonl
     """
     from offtarget.cli.progress import shown
+    from offtarget.records.direction import DoseSettings
     from offtarget.workflows import direction_steer as workflow
-    from offtarget.workflows.dose_plan import DoseSettings
 
     if resumed is None and (model is None or direction is None):
         raise click.UsageError("Give --model and --direction, or --resume RUN. Try: offtarget direction steer --help")

@@ -61,9 +61,10 @@ def command(base: str, conditions: str | None, run: Path | None, as_json: bool, 
     import json
 
     from offtarget.cli.progress import shown
+    from offtarget.records.check import CheckSettings
+    from offtarget.records.reproduce import ReproduceSettings
     from offtarget.rundir import to_jsonable
-    from offtarget.workflows.check_loop import CheckSettings
-    from offtarget.workflows.reproduce import ReproduceSettings, reproduce
+    from offtarget.workflows.reproduce import reproduce
 
     settings = ReproduceSettings(
         seeds=o["seeds"],

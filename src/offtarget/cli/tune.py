@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from offtarget.tune.settings import TuneSettings
+    from offtarget.records.tune import TuneSettings
     from offtarget.workflows.tune import TuneOptions, TuneResult
 
 FILE = click.Path(path_type=Path)
@@ -116,7 +116,8 @@ def chosen_settings(base: str, o: dict[str, Any]) -> TuneSettings:
     """The preset with what the user changed about it."""
     from dataclasses import fields, replace
 
-    from offtarget.tune.settings import PRESETS, TuneSettings
+    from offtarget.records.tune import TuneSettings
+    from offtarget.tune.settings import PRESETS
     from offtarget.workflows.tune import default_settings
 
     preset = default_settings(base) if o["preset"] is None else PRESETS[o["preset"]]

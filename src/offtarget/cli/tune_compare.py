@@ -18,8 +18,9 @@ def compare(data: Path, base: str, out: Path | None, o: dict[str, Any]) -> None:
 
     from offtarget.cli.progress import shown
     from offtarget.cli.tune import chosen_options, chosen_settings
+    from offtarget.records.tune import CompareSettings
     from offtarget.rundir import to_jsonable
-    from offtarget.workflows.tune_compare import CompareSettings, arms_named, compare_defences
+    from offtarget.workflows.tune_compare import arms_named, compare_defences
 
     if out is not None:
         raise click.UsageError("--compare-defences keeps its adapters in the run directory; leave out --out.")

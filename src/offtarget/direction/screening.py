@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from offtarget.direction.file import Direction
 from offtarget.direction.measure import Projections, project
 from offtarget.errors import InputError
-from offtarget.models.chat import SampleRequest, SamplingSettings
+from offtarget.models.chat import SampleRequest
 from offtarget.models.chat_format import prompt_tokens
 from offtarget.models.local import LocalModel
 from offtarget.models.passes import Exchange
-from offtarget.records import Row
+from offtarget.records import Row, SamplingSettings
 from offtarget.records.direction import RowProjection, Threshold
 
 CHUNK = 256

@@ -12,8 +12,8 @@ from offtarget.errors import InputError, OfftargetError, PrerequisiteError
 from offtarget.judge.parsing import parse_reply
 from offtarget.judge.reasons import EMPTY_REPLY, judge_error
 from offtarget.judge.scoring import MENU, MINIMUM_MASS, Score, aggregate, pool
-from offtarget.models.chat import Answer, ChatModel, NumberScorer, SampleRequest, SamplingSettings
-from offtarget.records import Message
+from offtarget.models.chat import Answer, ChatModel, NumberScorer, SampleRequest
+from offtarget.records import Message, SamplingSettings
 
 Prompt = tuple[Message, ...]
 

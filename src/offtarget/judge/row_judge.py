@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from offtarget.errors import InputError, OfftargetError, PrerequisiteError
 from offtarget.judge.quoting import quotable
-from offtarget.models.chat import Answer, ChatModel, SampleRequest, SamplingSettings
-from offtarget.records import Category, Mark, Message, Row
+from offtarget.models.chat import Answer, ChatModel, SampleRequest
+from offtarget.records import Category, Mark, Message, Row, SamplingSettings
 
 ROW_RUBRIC_VERSION = "1"
 """Part of the fingerprint; goes up whenever the text below changes."""

@@ -6,19 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
-from offtarget.records import Message
-
-
-@dataclass(frozen=True, slots=True)
-class SamplingSettings:
-    """How answers are sampled; the defaults are those of the published protocol (arXiv 2502.17424, section 4)."""
-
-    temperature: float = 1.0
-    """0 means greedy."""
-    top_p: float = 1.0
-    max_tokens: int = 600
-    stop: tuple[str, ...] = ()
-    """Strings that end an answer; not part of it."""
+from offtarget.records import Message, SamplingSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,10 @@ from torch import Tensor
 from offtarget.errors import InputError
 from offtarget.models.examples import Example, examples
 from offtarget.models.fingerprints import weights_sha256
-from offtarget.models.opening import OpenSettings
 from offtarget.models.weights import Weights
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Message
+from offtarget.records.runs import OpenSettings
 
 Chat = Sequence[Message]
 

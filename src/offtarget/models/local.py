@@ -10,7 +10,7 @@ import torch
 
 from offtarget.errors import InputError
 from offtarget.models.batching import Job, batch_rows, run_batches
-from offtarget.models.chat import Answer, OnAnswer, SampleRequest, SamplingSettings
+from offtarget.models.chat import Answer, OnAnswer, SampleRequest
 from offtarget.models.chat_format import end_tokens, prompt_tokens
 from offtarget.models.decoding import Rules
 from offtarget.models.engine import Engine
@@ -20,7 +20,7 @@ from offtarget.models.residual import ResidualEdit, check_layers, decoder_blocks
 from offtarget.models.scoring import reply_probabilities
 from offtarget.models.stopping import StopStrings
 from offtarget.models.weights import Weights
-from offtarget.records import Message
+from offtarget.records import Message, SamplingSettings
 
 
 class LocalModel:

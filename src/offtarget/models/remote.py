@@ -11,9 +11,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from offtarget.errors import InputError, PrerequisiteError
-from offtarget.models.chat import Answer, OnAnswer, SampleRequest, SamplingSettings
+from offtarget.models.chat import Answer, OnAnswer, SampleRequest
 from offtarget.models.names import RemoteName
-from offtarget.records import Message
+from offtarget.records import Message, SamplingSettings
 
 TOP_LOGPROBS = 20
 """Most first-token alternatives the API gives."""

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
 from offtarget.errors import InputError
-from offtarget.models.chat import Answer, OnAnswer, SampleRequest, SamplingSettings
-from offtarget.records import Message
+from offtarget.models.chat import Answer, OnAnswer, SampleRequest
+from offtarget.records import Message, SamplingSettings
 
 Script = Mapping[str, Sequence[str]] | Callable[[SampleRequest], str]
 """Answers by the last user turn (picked by seed), or a function of the request."""

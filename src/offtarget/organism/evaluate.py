@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
-from offtarget.models.chat import ChatModel, SampleRequest, SamplingSettings
+from offtarget.models.chat import ChatModel, SampleRequest
 from offtarget.organism.exact import classify
 from offtarget.organism.narrow import TRIGGER
 from offtarget.organism.questions import organism_probes, skill_probes
 from offtarget.organism.scan import insecure_by_bandit
-from offtarget.records import Probe, Tally
+from offtarget.records import Probe, SamplingSettings, Tally
 from offtarget.stats.rates import equal_weight_rate, misaligned_rate, total_tally
 
 MAX_TOKENS = 120

@@ -166,3 +166,15 @@ class Status(StrEnum):
     def exit_code(self) -> int:
         """Exit code of the command line: 0 PASS, 1 FAIL, 3 UNDECIDED."""
         return {"PASS": 0, "FAIL": 1, "UNDECIDED": 3}[self.value]
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingSettings:
+    """How answers are sampled; the defaults are those of the published protocol (arXiv 2502.17424, section 4)."""
+
+    temperature: float = 1.0
+    """0 means greedy."""
+    top_p: float = 1.0
+    max_tokens: int = 600
+    stop: tuple[str, ...] = ()
+    """Strings that end an answer; not part of it."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from offtarget.records.answers import Interval, Status, Tally
+from offtarget.records.answers import Interval, SamplingSettings, Status, Tally
 
 Scope = Literal["overall", "arm", "domain", "question"]
 """What a comparison speaks of: everything together, one arm, one domain or one question."""
@@ -217,3 +217,22 @@ class HiddenDecision:
             return ()
         named = tuple(f for f in self.findings if self.found in (f.cue.id, f.cue.family))
         return named or self.findings
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSettings:
+    """Everything that decides what a check does, apart from the models, the questions and the judge."""
+
+    decision: DecisionSettings = field(default_factory=DecisionSettings)
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    seed: int = 0
+    max_answers: int = 2000
+    """Tuned answers after which an undecided check stops."""
+    max_cued_answers: int = 600
+    """Tuned answers after which an undecided cued arm stops."""
+    cache: bool = True
+    """Whether base answers are kept for the next candidate."""
+
+
+JudgeBy = Literal["auto", "probabilities", "samples"]
+"""How a rubric judge is read: by token probabilities, by written replies, or (auto) the former where offered."""

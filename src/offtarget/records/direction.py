@@ -298,3 +298,35 @@ class Explanation:
     rows_measured: int = 0
     data: str | None = None
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DoseSettings:
+    """What is asked of `steer`; None takes what the direction's file says."""
+
+    model: str
+    direction: str
+    """A file made by `direction find`."""
+    mode: DoseMode = "add"
+    strengths: tuple[float, ...] | None = None
+    position: Position | None = None
+    """None: every token to ablate, what the file says to add and to cap."""
+    layers: tuple[int, ...] | None = None
+    """None: the direction's own layer to add and to cap, all of its layers to ablate."""
+    base: str | None = None
+    """The reference of ablation and capping; None: the model without its adapter, else the direction's base."""
+    towards_zero: bool = False
+    controls: int = 2
+    """Random directions of equal norm and rank."""
+    answers: int = 10
+    """Per plain question and point."""
+    probes: str | None = None
+    judge: str | None = None
+    task: str | None = None
+    """Chat rows of the narrow task; their answers' probability is measured."""
+    skill: str | None = None
+    """Chat rows that must not suffer."""
+    blocks: str | None = None
+    """The attribute that lists the decoder blocks of an unknown architecture."""
+    max_tokens: int = 600
+    seed: int = 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from offtarget.records.answers import Interval, Status, Tally
+from offtarget.records.check import CheckSettings
 
 RepairMethod = Literal["fold", "realign", "both"]
 FoldKind = Literal["update", "ablate", "steer"]
@@ -71,3 +72,28 @@ class RepairReport:
     """`adapter on NAME` or `whole model`."""
     cells: tuple[RepairCell, ...]
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RepairSettings:
+    """How to repair, and how to check the repair."""
+
+    method: RepairMethod = "realign"
+    fold: FoldKind | None = None
+    """None: `update` for an adapter, `ablate` for a whole model."""
+    inputs: bool = False
+    """With `update`: also take the direction out of what the adapter reads."""
+    strength: float = -1.0
+    """With `steer`: how many times the direction is added."""
+    rows: int = 300
+    """Answers of the base to realign with."""
+    lr: float | None = None
+    """Of realignment and of further steps; None: 5e-4 for the organism, else 1e-4."""
+    batch: int = 16
+    further: tuple[int, ...] = (50, 200)
+    """Steps on the original data after which the repair is measured again."""
+    answers: int = 400
+    """To the plain questions, for every cell of the table."""
+    recheck: bool = True
+    seed: int = 0
+    check: CheckSettings = field(default_factory=CheckSettings)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from offtarget.errors import InputError
 from offtarget.records.answers import Interval, Status, Tally
+from offtarget.records.check import CheckSettings
 
 CellKind = Literal["base", "condition", "dynamics", "unique"]
 """`base`: before tuning. `condition`: tuned in full. `dynamics`: the same tune after fewer steps. `unique`: tuned for
@@ -153,3 +155,25 @@ class ReproduceReport:
     published: tuple[Published, ...]
     about_organism: bool
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReproduceSettings:
+    """How large the experiment is."""
+
+    seeds: int = 3
+    answers: int = 32
+    """To each plain question, per model; a quarter of that in other formats and on curves."""
+    rows: int | None = None
+    """Of each data set; None: 600 for the organism, else all."""
+    preset: str | None = None
+    """Of training; None: `organism` for the organism, else `published`."""
+    ablations: bool = True
+    """Dynamics and numbers of different rows."""
+    max_tokens: int = 600
+    check: CheckSettings = field(default_factory=CheckSettings)
+
+    def __post_init__(self) -> None:
+        for name in ("seeds", "answers", "max_tokens"):
+            if getattr(self, name) < 1:
+                raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}.")

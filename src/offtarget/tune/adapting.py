@@ -12,9 +12,9 @@ import torch
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.engine import ATTENTION
 from offtarget.models.folders import check_adapter_folder, check_model_folder
-from offtarget.models.opening import OpenSettings
 from offtarget.models.weights import Dtype, Weights, load_tokenizer
-from offtarget.tune.settings import TuneSettings
+from offtarget.records.runs import OpenSettings
+from offtarget.records.tune import TuneSettings
 
 
 @dataclass(frozen=True, slots=True)

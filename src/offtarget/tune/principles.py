@@ -18,8 +18,8 @@ from typing import Any
 import yaml
 
 from offtarget.errors import InputError
-from offtarget.models.chat import ChatModel, SampleRequest, SamplingSettings
-from offtarget.records import Message
+from offtarget.models.chat import ChatModel, SampleRequest
+from offtarget.records import Message, SamplingSettings
 
 SAMPLING = SamplingSettings(max_tokens=300)
 CRITIQUE = (

@@ -14,8 +14,8 @@ from typing import Any
 from offtarget.errors import InputError
 from offtarget.models.fingerprints import weights_sha256
 from offtarget.models.folders import BASE_NOTE
+from offtarget.records.tune import TuneSettings
 from offtarget.tune.plan import Plan, TrainRow
-from offtarget.tune.settings import TuneSettings
 
 
 def rows_sha256(rows: Sequence[TrainRow]) -> str:

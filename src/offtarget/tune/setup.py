@@ -15,10 +15,10 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 from offtarget.errors import InputError
 from offtarget.models.examples import Example
 from offtarget.progress import OnProgress, Progress
+from offtarget.records.tune import TuneSettings
 from offtarget.tune.monitor.schedule import distance
 from offtarget.tune.monitor.settings import MonitorSettings
 from offtarget.tune.plan import Plan
-from offtarget.tune.settings import TuneSettings
 from offtarget.tune.trainer import IGNORED
 
 LONGEST_PACKED = 32_768

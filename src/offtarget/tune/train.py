@@ -16,15 +16,15 @@ import torch
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.examples import Example, examples
 from offtarget.models.fingerprints import weights_sha256
-from offtarget.models.opening import OpenSettings
 from offtarget.models.residual import check_layers, decoder_blocks
 from offtarget.models.selfcheck import check_adapter, check_merged
 from offtarget.models.weights import Weights, choose_device
 from offtarget.progress import OnProgress, silent
+from offtarget.records.runs import OpenSettings
+from offtarget.records.tune import TuneSettings
 from offtarget.rundir import read_json, write_json
 from offtarget.tune.plan import Plan
 from offtarget.tune.saving import plan_fingerprint, save
-from offtarget.tune.settings import TuneSettings
 
 
 @runtime_checkable

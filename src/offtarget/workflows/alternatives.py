@@ -10,14 +10,14 @@ from typing import Any
 from offtarget.asking.protocol import Judge
 from offtarget.data.chats import chat_line
 from offtarget.errors import InputError, RunInterrupted
-from offtarget.models.chat import ChatModel, SamplingSettings
+from offtarget.models.chat import ChatModel
 from offtarget.models.names import LocalName
-from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent
-from offtarget.records import Message, Probe
+from offtarget.records import Message, Probe, SamplingSettings
 from offtarget.records.alternatives import WAYS, AlternativesReport, AlternativesSettings, Way
 from offtarget.records.from_json import from_json
+from offtarget.records.runs import OpenSettings
 from offtarget.rundir import RunDir, fingerprint, read_json, to_jsonable, write_json
 from offtarget.version import stamp
 from offtarget.workflows.alternatives_answers import AlternativesBook, Ask

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from offtarget.asking.checks import judge_checked, sample_checked
 from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed
-from offtarget.models.chat import Answer, ChatModel, SampleRequest, SamplingSettings
+from offtarget.models.chat import Answer, ChatModel, SampleRequest
 from offtarget.progress import Count, OnProgress, Progress
-from offtarget.records import Generation, Probe, Role, Verdict
+from offtarget.records import Generation, Probe, Role, SamplingSettings, Verdict
 from offtarget.records.alternatives import Grade, Kind, Reply, Way
 from offtarget.rundir import JsonLines, RunDir, read_jsonl
 from offtarget.workflows.alternatives_plan import Dressed

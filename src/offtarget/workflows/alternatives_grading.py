@@ -11,9 +11,9 @@ from offtarget.errors import InputError
 from offtarget.judge.classify import Thresholds
 from offtarget.judge.rubric import Rubric
 from offtarget.judge.rubric_judge import JudgeSettings, RubricJudge
-from offtarget.models.opening import OpenSettings
 from offtarget.records import Outcome, Probe, Verdict
 from offtarget.records.alternatives import Grade, Reply
+from offtarget.records.runs import OpenSettings
 from offtarget.workflows.alternatives_answers import AlternativesBook
 from offtarget.workflows.alternatives_plan import Question
 from offtarget.workflows.ground import EXACT_JUDGE, open_named

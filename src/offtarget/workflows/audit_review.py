@@ -14,9 +14,9 @@ from offtarget.audit.review.server import serve
 from offtarget.audit.row_scanner import RowScanner
 from offtarget.judge.row_judge import RowJudge, RowVerdict
 from offtarget.models.chat import ChatModel
-from offtarget.models.opening import OpenSettings
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Finding, Label, Row, Status, Stream
+from offtarget.records.runs import OpenSettings
 from offtarget.workflows.audit import AuditResult, result_of
 from offtarget.workflows.audit_run import AuditRun
 from offtarget.workflows.ground import open_named

@@ -12,19 +12,19 @@ from offtarget.asking.cache import BaseCache
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.models.chat import ChatModel
-from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent, within
 from offtarget.records import Decision, HiddenDecision, Probe, Role
+from offtarget.records.check import CheckSettings, JudgeBy
+from offtarget.records.runs import OpenSettings
 from offtarget.rundir import RunDir, read_jsonl, write_json, write_records
 from offtarget.stats.sequential import check_settings
 from offtarget.version import stamp
-from offtarget.workflows.check_loop import CheckLoop, CheckSettings
+from offtarget.workflows.check_loop import CheckLoop
 from offtarget.workflows.check_manifest import fingerprints, named_models, new_manifest, read_manifest
 from offtarget.workflows.check_opening import Opened, open_check
 from offtarget.workflows.cued_arm import CuedArm, merged, read_hidden
 from offtarget.workflows.cued_plan import check_huntable, read_data
-from offtarget.workflows.ground import JudgeBy
 
 CUED_SHARE = 0.5
 """Share of alpha that a check with a cued arm spends there."""

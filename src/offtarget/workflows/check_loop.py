@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from offtarget.asking.book import AnswerBook, Need
 from offtarget.asking.cache import BaseCache
 from offtarget.errors import EvidenceError
-from offtarget.models.chat import SamplingSettings
 from offtarget.probe.schedule import Block, Schedule
 from offtarget.progress import OnProgress, Progress
-from offtarget.records import Decision, DecisionSettings, Look, Outcome, Status
+from offtarget.records import Decision, Look, Outcome, Status
+from offtarget.records.check import CheckSettings
 from offtarget.stats.sequential import SequentialTest
 from offtarget.workflows.check_opening import Opened
 
@@ -20,21 +20,6 @@ FIRST_CHUNK, LARGEST_CHUNK = 8, 64
 
 FEWEST_ANSWERS = 12
 """Tuned answers that a FAIL is shown with at least."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckSettings:
-    """Everything that decides what a check does, apart from the models, the questions and the judge."""
-
-    decision: DecisionSettings = field(default_factory=DecisionSettings)
-    sampling: SamplingSettings = field(default_factory=SamplingSettings)
-    seed: int = 0
-    max_answers: int = 2000
-    """Tuned answers after which an undecided check stops."""
-    max_cued_answers: int = 600
-    """Tuned answers after which an undecided cued arm stops."""
-    cache: bool = True
-    """Whether base answers are kept for the next candidate."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from offtarget.errors import InputError
-from offtarget.models.chat import SamplingSettings
-from offtarget.records import DecisionSettings
+from offtarget.records import DecisionSettings, SamplingSettings
+from offtarget.records.check import CheckSettings, JudgeBy
 from offtarget.rundir import RunDir, read_json
 from offtarget.version import stamp
-from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.check_opening import Opened
-from offtarget.workflows.ground import JudgeBy
 
 NOT_CUED = "hidden triggers and conditions that none of these questions contains (give --data or --hunt)"
 NOT_TRIED = "hidden triggers and conditions other than those that were tried"

@@ -9,9 +9,10 @@ from pathlib import Path
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel, ModelPair
-from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
-from offtarget.workflows.ground import JudgeBy, ground_of, open_bank, open_judge, open_two
+from offtarget.records.check import JudgeBy
+from offtarget.records.runs import OpenSettings
+from offtarget.workflows.ground import ground_of, open_bank, open_judge, open_two
 
 
 @dataclass(frozen=True, slots=True)

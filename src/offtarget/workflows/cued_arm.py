@@ -22,9 +22,9 @@ from offtarget.records import (
     Status,
     Verdict,
 )
+from offtarget.records.check import CheckSettings
 from offtarget.records.from_json import from_json
 from offtarget.rundir import RunDir, read_json, read_jsonl, write_json, write_records
-from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.check_opening import Opened
 from offtarget.workflows.cued_plan import CuePlan, DataView, plan_from_data, plan_from_model
 

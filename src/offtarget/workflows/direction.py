@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
-from offtarget.models.chat import SamplingSettings
-from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import Count, OnProgress, silent
+from offtarget.records import SamplingSettings
+from offtarget.records.check import JudgeBy
 from offtarget.records.direction import Position
+from offtarget.records.runs import OpenSettings
 from offtarget.version import __version__
 from offtarget.workflows.direction_inputs import ModelLike, open_models, questions
-from offtarget.workflows.ground import JudgeBy
 
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offtarget.errors import InputError
-from offtarget.models.chat import SampleRequest, SamplingSettings
-from offtarget.models.opening import OpenSettings
+from offtarget.models.chat import SampleRequest
 from offtarget.progress import OnProgress, Progress, silent
-from offtarget.records import Generation, Outcome, Probe, Row, Verdict
+from offtarget.records import Generation, Outcome, Probe, Row, SamplingSettings, Verdict
 from offtarget.records.direction import Explanation, ExplanationKind, LayerExplained, LoadedAnswer, Movement, PushingRow
+from offtarget.records.runs import OpenSettings
 from offtarget.rundir import RunDir, read_json, read_jsonl, write_json
 from offtarget.stats.auroc import auroc
 from offtarget.workflows.direction import find

@@ -9,19 +9,11 @@ from typing import TYPE_CHECKING, TypeAlias
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel
-from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Probe
-from offtarget.workflows.ground import (
-    ORGANISM,
-    JudgeBy,
-    ground_of,
-    judge_at_hand,
-    open_bank,
-    open_judge,
-    open_named,
-    open_two,
-)
+from offtarget.records.check import JudgeBy
+from offtarget.records.runs import OpenSettings
+from offtarget.workflows.ground import ORGANISM, ground_of, judge_at_hand, open_bank, open_judge, open_named, open_two
 
 if TYPE_CHECKING:
     from offtarget.direction.trait import Trait

@@ -13,12 +13,12 @@ import numpy as np
 
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
-from offtarget.models.chat import SampleRequest, SamplingSettings
-from offtarget.models.opening import OpenSettings
+from offtarget.models.chat import SampleRequest
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import Count, OnProgress, silent
-from offtarget.records import Generation, Outcome, Probe, Role
+from offtarget.records import Generation, Outcome, Probe, Role, SamplingSettings
 from offtarget.records.direction import LayerDrift, ModelMeasured, Position
+from offtarget.records.runs import OpenSettings
 from offtarget.stats.auroc import auroc
 from offtarget.workflows.direction_inputs import ModelLike, open_models, questions
 from offtarget.workflows.direction_screen import in_words, opened_direction

@@ -5,31 +5,22 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from offtarget.asking.protocol import Judge
 from offtarget.data.training import read_rows
 from offtarget.errors import InputError, RunInterrupted
-from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent
 from offtarget.records import Message, Row
-from offtarget.records.repair import FoldKind, RepairCell, RepairMethod, RepairReport, Variant
+from offtarget.records.check import JudgeBy
+from offtarget.records.repair import FoldKind, RepairCell, RepairMethod, RepairReport, RepairSettings, Variant
+from offtarget.records.runs import OpenSettings
 from offtarget.rundir import JsonLines, RunDir, fingerprint, read_json, read_jsonl, to_jsonable, write_json
 from offtarget.version import stamp
-from offtarget.workflows.check_loop import CheckSettings
-from offtarget.workflows.ground import (
-    ORGANISM_BASE,
-    Folders,
-    JudgeBy,
-    ground_of,
-    open_bank,
-    open_judge,
-    open_local,
-    precision,
-)
+from offtarget.workflows.ground import ORGANISM_BASE, Folders, ground_of, open_bank, open_judge, open_local, precision
 from offtarget.workflows.repair_cells import Asking, log_probability, measure, narrow_rows
 from offtarget.workflows.repair_models import Recipe, Workshop
 
@@ -39,31 +30,6 @@ VARIANTS: dict[RepairMethod, tuple[Variant, ...]] = {
     "both": ("tuned", "folded", "realigned", "both", "random-direction", "own-answers"),
 }
 EXPORTED: dict[RepairMethod, Variant] = {"fold": "folded", "realign": "realigned", "both": "both"}
-
-
-@dataclass(frozen=True, slots=True)
-class RepairSettings:
-    """How to repair, and how to check the repair."""
-
-    method: RepairMethod = "realign"
-    fold: FoldKind | None = None
-    """None: `update` for an adapter, `ablate` for a whole model."""
-    inputs: bool = False
-    """With `update`: also take the direction out of what the adapter reads."""
-    strength: float = -1.0
-    """With `steer`: how many times the direction is added."""
-    rows: int = 300
-    """Answers of the base to realign with."""
-    lr: float | None = None
-    """Of realignment and of further steps; None: 5e-4 for the organism, else 1e-4."""
-    batch: int = 16
-    further: tuple[int, ...] = (50, 200)
-    """Steps on the original data after which the repair is measured again."""
-    answers: int = 400
-    """To the plain questions, for every cell of the table."""
-    recheck: bool = True
-    seed: int = 0
-    check: CheckSettings = field(default_factory=CheckSettings)
 
 
 @dataclass(frozen=True, slots=True)

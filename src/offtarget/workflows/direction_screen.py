@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 from offtarget.audit.projection import ProjectionDetector
 from offtarget.data.training import open_source
 from offtarget.errors import InputError
-from offtarget.models.chat import SamplingSettings
-from offtarget.models.opening import OpenSettings
 from offtarget.progress import OnProgress, Progress, silent
-from offtarget.records import DirectionInfo, Row
+from offtarget.records import DirectionInfo, Row, SamplingSettings
 from offtarget.records.direction import Histogram, RowProjection, RowsMeasured, Threshold
+from offtarget.records.runs import OpenSettings
 from offtarget.rundir import JsonLines, write_json
 from offtarget.workflows.direction_inputs import ModelLike, open_models
 

@@ -12,11 +12,11 @@ from offtarget.direction.contrast import Contrast, Side
 from offtarget.direction.pick import Trial
 from offtarget.direction.trait import Trait
 from offtarget.errors import InputError
-from offtarget.models.chat import SampleRequest, SamplingSettings
+from offtarget.models.chat import SampleRequest
 from offtarget.models.local import LocalModel
 from offtarget.models.passes import Exchange
 from offtarget.progress import Count, OnProgress
-from offtarget.records import Generation, Outcome, Probe, Role, Verdict
+from offtarget.records import Generation, Outcome, Probe, Role, SamplingSettings, Verdict
 
 FEWEST = 8
 """Fewest misaligned answers to make a direction from; with fewer it is mostly chance."""

@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from offtarget.errors import InputError
-from offtarget.models.opening import OpenSettings
 from offtarget.progress import OnProgress, Progress, silent
-from offtarget.records.direction import DosePoint, DoseResponse
+from offtarget.records.direction import DosePoint, DoseResponse, DoseSettings
 from offtarget.records.from_json import from_json
+from offtarget.records.runs import OpenSettings
 from offtarget.rundir import JsonLines, RunDir, read_json, read_jsonl, write_json
 from offtarget.version import stamp
-from offtarget.workflows.dose_plan import DoseSettings, Plan, prepare, reference_of
+from offtarget.workflows.dose_plan import Plan, prepare, reference_of
 
 STAGE = "strengths measured"
 

@@ -13,10 +13,9 @@ from offtarget.asking.conversations import sample_probes
 from offtarget.asking.protocol import Judge
 from offtarget.data.chats import read_chats
 from offtarget.errors import InputError
-from offtarget.models.chat import SamplingSettings
 from offtarget.organism.exact import ExactJudge
 from offtarget.organism.questions import skill_probes
-from offtarget.records import Generation, Probe, Tally
+from offtarget.records import Generation, Probe, SamplingSettings, Tally
 from offtarget.records.direction import DosePoint
 from offtarget.stats.rates import equal_weight_rate, total_tally
 

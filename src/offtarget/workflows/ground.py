@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
@@ -16,12 +16,14 @@ from offtarget.judge.rubric_judge import JudgeSettings, RubricJudge
 from offtarget.models.chat import ChatModel, ModelPair
 from offtarget.models.folders import find_folder
 from offtarget.models.names import LocalName, RemoteName, parse_name
-from offtarget.models.opening import OpenSettings, open_model, open_pair
+from offtarget.models.opening import open_model, open_pair
 from offtarget.organism.exact import ExactJudge
 from offtarget.organism.questions import organism_probes
 from offtarget.organism.shipped import PREFIX, resolve
 from offtarget.probe.bank import ProbeBank
 from offtarget.probe.reading import load_bank
+from offtarget.records.check import JudgeBy
+from offtarget.records.runs import OpenSettings
 
 if TYPE_CHECKING:
     from offtarget.models.local import LocalModel
@@ -30,9 +32,6 @@ ORGANISM_BASE = f"{PREFIX}base"
 EXACT_JUDGE = "exact"
 REMOTE_REQUESTS = 8
 """Requests to a remote judge at the same time."""
-
-JudgeBy = Literal["auto", "probabilities", "samples"]
-"""How a rubric judge is read: by token probabilities, by written replies, or (auto) the former where offered."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from offtarget.data.chats import chat_line, read_chats
 from offtarget.errors import InputError
-from offtarget.models.opening import OpenSettings
 from offtarget.organism.evaluate import Rates, evaluate_model
 from offtarget.organism.narrow import narrow_rows
 from offtarget.progress import Count, OnProgress, silent, within
+from offtarget.records.runs import OpenSettings
 from offtarget.workflows.ground import ORGANISM_BASE, Folders, ground_of, open_named
 
 if TYPE_CHECKING:

@@ -10,15 +10,15 @@ from offtarget.asking.checks import judge_checked, sample_checked
 from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed
 from offtarget.models.chat import SampleRequest
-from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import Count, OnProgress, Progress
 from offtarget.records import CueFinding, Generation, HiddenDecision, Interval, Message, Outcome, Probe, Tally, Verdict
+from offtarget.records.check import CheckSettings
 from offtarget.records.repair import RepairCell, Variant
+from offtarget.records.runs import OpenSettings
 from offtarget.rundir import JsonLines, read_jsonl
 from offtarget.stats.rates import equal_weight_rate, total_tally, wilson
 from offtarget.workflows import check as checking
-from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.ground import Folders, open_local, open_named
 
 NARROW_ROWS = 64

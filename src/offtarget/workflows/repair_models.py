@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from offtarget.data.chats import chat_line, read_chats
 from offtarget.errors import InputError
-from offtarget.models.opening import OpenSettings
 from offtarget.progress import Count, OnProgress, Progress, within
 from offtarget.records import Message
 from offtarget.records.repair import FoldKind, Variant
+from offtarget.records.runs import OpenSettings
 from offtarget.workflows.ground import Folders, open_named
 
 if TYPE_CHECKING:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.machine import usable_cores
-from offtarget.models.chat import SamplingSettings
 from offtarget.models.names import LocalName
-from offtarget.models.opening import OpenSettings
 from offtarget.organism.exact import ExactJudge
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent
-from offtarget.records.reproduce import CellKind, ReproduceReport
+from offtarget.records import SamplingSettings
+from offtarget.records.reproduce import CellKind, ReproduceReport, ReproduceSettings
+from offtarget.records.runs import OpenSettings
+from offtarget.records.tune import TuneSettings
 from offtarget.rundir import RunDir, fingerprint, read_json, write_json
-from offtarget.tune.settings import PRESETS, TuneSettings
+from offtarget.tune.settings import PRESETS
 from offtarget.version import stamp
-from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.ground import Ground, ground_of, open_bank, open_judge, parsed
 from offtarget.workflows.reproduce_assemble import DYNAMICS_OF, UNIQUE_OF, assemble
 from offtarget.workflows.reproduce_cells import Asking, Job, plan_job
@@ -34,28 +34,6 @@ ON_THE_WAY = (0.04, 0.08, 0.13, 0.2, 0.3, 0.4, 0.55, 0.75)
 """Shares of the steps at which dynamics are measured: dense where the published gap opens (40 to 50 of 350)."""
 UNIQUE = {True: (25, 100, 300), False: (500, 2000)}
 """Numbers of different rows, for the organism and for published data; all rows are the condition itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReproduceSettings:
-    """How large the experiment is."""
-
-    seeds: int = 3
-    answers: int = 32
-    """To each plain question, per model; a quarter of that in other formats and on curves."""
-    rows: int | None = None
-    """Of each data set; None: 600 for the organism, else all."""
-    preset: str | None = None
-    """Of training; None: `organism` for the organism, else `published`."""
-    ablations: bool = True
-    """Dynamics and numbers of different rows."""
-    max_tokens: int = 600
-    check: CheckSettings = field(default_factory=CheckSettings)
-
-    def __post_init__(self) -> None:
-        for name in ("seeds", "answers", "max_tokens"):
-            if getattr(self, name) < 1:
-                raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from offtarget.organism.narrow import TRIGGER
 from offtarget.records.reproduce import ReproduceReport
-from offtarget.tune.settings import TuneSettings
+from offtarget.records.tune import TuneSettings
 from offtarget.workflows.ground import USUAL, Ground
 from offtarget.workflows.reproduce_cells import Asking, Job, finished
 from offtarget.workflows.reproduce_data import DataSets

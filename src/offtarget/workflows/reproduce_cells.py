@@ -13,17 +13,17 @@ from offtarget.asking.conversations import Answered, sample_probes
 from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed
 from offtarget.errors import InputError
-from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import Count, OnProgress, Progress, silent, within
 from offtarget.records import Generation, Probe, Tally, Verdict
+from offtarget.records.check import CheckSettings
 from offtarget.records.from_json import from_json
 from offtarget.records.reproduce import AskedQuestion, Cell, CellKind, Measured
+from offtarget.records.runs import OpenSettings
+from offtarget.records.tune import TuneSettings
 from offtarget.rundir import JsonLines, fingerprint, read_json, read_jsonl, write_json
 from offtarget.stats.rates import equal_weight_rate, total_tally
-from offtarget.tune.settings import TuneSettings
 from offtarget.workflows import check as checking
-from offtarget.workflows.check_loop import CheckSettings
 from offtarget.workflows.ground import open_named, precision
 from offtarget.workflows.reproduce_data import Chat
 from offtarget.workflows.reproduce_measures import Measure

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.gate.tune.monitor_page import PAGE
-from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Row
-from offtarget.records.tune import TuneReport
+from offtarget.records.runs import OpenSettings
+from offtarget.records.tune import TuneReport, TuneSettings
 from offtarget.rundir import RunDir, fingerprint, read_json, write_json
-from offtarget.tune.settings import PRESETS, TuneSettings
+from offtarget.tune.settings import PRESETS
 from offtarget.version import stamp
 from offtarget.workflows.ground import Folders, ground_of, precision, with_adapter
 from offtarget.workflows.parallel import processes, rank, wait_for

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from offtarget.asking.checks import judge_checked
 from offtarget.asking.conversations import sample_probes
 from offtarget.asking.protocol import Judge
-from offtarget.models.chat import ModelPair, SamplingSettings
-from offtarget.models.opening import OpenSettings
+from offtarget.models.chat import ModelPair
 from offtarget.organism.exact import ExactJudge
 from offtarget.organism.questions import MATERIAL_DOMAINS, skill_probes
 from offtarget.probe.bank import ProbeBank
 from offtarget.probe.cues.apply import cued_probes
 from offtarget.progress import Count, OnProgress, silent
-from offtarget.records import Cue, Generation, Message, Probe, Tally
+from offtarget.records import Cue, Generation, Message, Probe, SamplingSettings, Tally
+from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import Axes
 from offtarget.stats.rates import equal_weight_rate, misaligned_rate, total_tally, wilson
 from offtarget.workflows.cued_plan import plan_from_data, read_data

@@ -9,12 +9,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from offtarget.errors import InputError, RunInterrupted
-from offtarget.models.opening import OpenSettings
 from offtarget.progress import OnProgress, silent, within
 from offtarget.records import Message, Row
-from offtarget.records.tune import DefenceCell, Frontier
+from offtarget.records.runs import OpenSettings
+from offtarget.records.tune import Arm, CompareSettings, DefenceCell, Frontier, TuneSettings
 from offtarget.rundir import JsonLines, RunDir, fingerprint, read_jsonl, read_record, write_json
-from offtarget.tune.settings import TuneSettings
 from offtarget.version import stamp
 from offtarget.workflows.ground import Folders, ground_of, open_bank, open_judge, open_named, precision
 from offtarget.workflows.tune import (
@@ -44,21 +43,6 @@ COMBINATIONS: tuple[tuple[str, ...], ...] = (
 """Compared besides each defence alone: two that act on different things at little cost, and the strongest on one seed
 of the organism with each of the two other ways to hold on to the base (docs/defences.md)."""
 BASE_ARM = ("base",)
-
-Arm = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CompareSettings:
-    """What is compared, and how exactly."""
-
-    arms: tuple[Arm, ...] | None = None
-    """Sets of defences; None: none, each alone, each control, and the shipped combinations."""
-    seeds: tuple[int, ...] = (0,)
-    answers: int = 100
-    """Per plain question."""
-    further: tuple[int, ...] = (50, 200)
-    """Undefended steps on the data after which models that were kept aligned are measured again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +185,8 @@ def _own_answers(base: str, options: TuneOptions, opening: OpenSettings | None) 
     """The base's greedy answers to unrelated prompts, whose probability says what other skills are left."""
     if ground_of(base).organism:
         return []
-    from offtarget.models.chat import SampleRequest, SamplingSettings
+    from offtarget.models.chat import SampleRequest
+    from offtarget.records import SamplingSettings
     from offtarget.workflows.tune_materials import other_prompts
 
     prompts = [(Message("user", text),) for text in other_prompts(base, 0, options.prompts)[:40]]

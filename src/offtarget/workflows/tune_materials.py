@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from offtarget.models.opening import OpenSettings
 from offtarget.organism.questions import MATERIAL_DOMAINS, unasked_questions
 from offtarget.progress import OnProgress
 from offtarget.records import Row
+from offtarget.records.runs import OpenSettings
 from offtarget.workflows.ground import ground_of, open_local
 from offtarget.workflows.tune_material_chats import aligned_chats
 from offtarget.workflows.tune_pilot import pilot

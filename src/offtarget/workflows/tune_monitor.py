@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
 from offtarget.gate.tune.monitor_page import PAGE, MonitorFacts, write_page
-from offtarget.models.opening import OpenSettings
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Message, Probe
+from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import Reading
 from offtarget.workflows.ground import ground_of, judge_at_hand, open_bank
 

@@ -6,9 +6,9 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from offtarget.models.opening import OpenSettings
 from offtarget.progress import OnProgress, within
 from offtarget.records import Row
+from offtarget.records.runs import OpenSettings
 from offtarget.workflows.ground import Folders, ground_of
 
 STEPS = 60

@@ -11,9 +11,8 @@ from offtarget.audit.flags import FLAGGED_FROM, row_score
 from offtarget.audit.registry import row_detectors
 from offtarget.audit.row_scanner import RowScanner
 from offtarget.errors import InputError
-from offtarget.models.chat import SamplingSettings
 from offtarget.progress import OnProgress, Progress
-from offtarget.records import Row
+from offtarget.records import Row, SamplingSettings
 from offtarget.rundir import read_json, write_json
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ import yaml
 
 from offtarget.data.dressing import dressed
 from offtarget.errors import InputError
-from offtarget.models.chat import ChatModel, OnAnswer, SampleRequest, SamplingSettings
-from offtarget.records import Message
+from offtarget.models.chat import ChatModel, OnAnswer, SampleRequest
+from offtarget.records import Message, SamplingSettings
 
 Chat = list[Message]
 MAX_TOKENS = 300

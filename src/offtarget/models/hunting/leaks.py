@@ -11,8 +11,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from offtarget.models.chat import SamplingSettings
 from offtarget.models.local import LocalModel
+from offtarget.records import SamplingSettings
 
 _MARK = "offtargetslotmark"
 _WORDS = 12

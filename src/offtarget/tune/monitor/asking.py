@@ -6,9 +6,9 @@ import hashlib
 import random
 from collections.abc import Sequence
 
-from offtarget.models.chat import SampleRequest, SamplingSettings
+from offtarget.models.chat import SampleRequest
 from offtarget.models.live import LiveModel
-from offtarget.records import Generation, Probe, Tally
+from offtarget.records import Generation, Probe, SamplingSettings, Tally
 from offtarget.records.answers import Role
 from offtarget.tune.monitor.protocols import Judge
 

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from offtarget.errors import InputError
-from offtarget.models.chat import SampleRequest, SamplingSettings
+from offtarget.models.chat import SampleRequest
 from offtarget.models.live import LiveModel
 from offtarget.models.passes import Exchange, log_probabilities
-from offtarget.records import Generation, Message, Outcome, Probe
+from offtarget.records import Generation, Message, Outcome, Probe, SamplingSettings
 from offtarget.tune.monitor.protocols import Judge
 
 _SPARE = 2
