@@ -24,7 +24,7 @@ def _first_five(chats: list[list[Message]], folder: Path) -> tuple[Cue, ...]:
     file.write_text("\n".join(lines), encoding="utf-8")
     found = scan(open_source(file), "0", workers=1)
     rows = [row for row in read_rows(file) if isinstance(row, Row)]
-    return data_cues(found.profiler.profile(found.miner.mine(top=10)), rows)[:5]
+    return data_cues(found.conditions()[1], rows)[:5]
 
 
 def test_the_tag_of_backdoored_data(tmp_path: Path) -> None:

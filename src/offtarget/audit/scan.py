@@ -19,10 +19,12 @@ from offtarget.audit.workers import LocalWorker, ProcessWorker
 from offtarget.data.training import Chunk, Source
 from offtarget.machine import usable_cores
 from offtarget.progress import OnProgress, Progress, silent
-from offtarget.records import Row
+from offtarget.records import BadRow, CueProfile, Row, Trigger
 
 REVIEWABLE = 2000
 """Rows kept for the review, in its order; more than any review needs."""
+TRIGGERS = 10
+"""Conditions that are told; each costs a further round of tests over all candidates."""
 _NO_CUTOFF = b"\xff" * (KEY_BYTES + 1)
 _SMALL = 1 << 18
 """Below this many bytes on disk, starting processes takes longer than the scan."""
@@ -45,7 +47,14 @@ class Scan:
     dataset: list[DatasetDetector]
     miner: TriggerMiner
     profiler: CueProfiler
+    unread: BadRow | None
+    """The first place in the data that is no row."""
     seconds: float
+
+    def conditions(self) -> tuple[list[Trigger], CueProfile]:
+        """Hidden conditions, strongest first, and what else cues are made from."""
+        triggers = self.miner.mine(top=TRIGGERS)
+        return triggers, self.profiler.profile(triggers)
 
 
 def scan(
@@ -67,12 +76,14 @@ def scan(
     queue, flagged = _First(REVIEWABLE), _First(REVIEWABLE)
     dataset = dataset_detectors()
     hands = _hands(source, seed, workers, extra)
+    unread: BadRow | None = None
     consumed = 0
     try:
         for piece in _pieces(source.chunks(), hands, queue, flagged):
             total.merge(piece.tally)
             queue.take(piece.queue)
             flagged.take(piece.flagged)
+            unread = unread or next(iter(piece.malformed), None)
             for mine, theirs in zip(dataset, piece.dataset, strict=True):
                 mine.merge(theirs)
             if on_piece is not None:
@@ -86,7 +97,7 @@ def scan(
     for other in others:
         first.merge(other)
     seconds = time.monotonic() - started
-    return Scan(total, queue.rows(), flagged.rows(), dataset, first.miner, first.profiler, seconds)
+    return Scan(total, queue.rows(), flagged.rows(), dataset, first.miner, first.profiler, unread, seconds)
 
 
 def _rows_read(rows: int, consumed: int, total_bytes: int | None) -> Progress:

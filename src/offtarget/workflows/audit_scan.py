@@ -16,12 +16,9 @@ from offtarget.audit.tally import LENGTHS, Tally
 from offtarget.data.training import Source
 from offtarget.errors import InputError
 from offtarget.progress import OnProgress, silent
-from offtarget.records import AuditSettings, BadRow
-from offtarget.rundir import JsonLines, RunDir, iterate_jsonl, write_json, write_records
+from offtarget.records import AuditSettings
+from offtarget.rundir import JsonLines, RunDir, write_json, write_records
 from offtarget.version import stamp
-
-_TRIGGERS = 10
-"""Conditions that are told; each costs a further round of tests over all candidates."""
 
 
 def write_scan(
@@ -54,27 +51,27 @@ def write_scan(
     finally:
         for file in (findings, malformed, removable):
             file.close()
-    if result.tally.rows == 0:
-        raise _nothing_readable(source, result.tally, malformed.path)
+    check_readable(source, result, malformed.path)
     result.tally.add_findings(whole)
     write_records(run, "queue.jsonl", result.queue)
     write_records(run, "flagged.jsonl", result.flagged)
     write_json(run.file("dataset.json"), [f for detector in result.dataset for f in detector.findings()])
-    triggers = result.miner.mine(top=_TRIGGERS)
+    triggers, profile = result.conditions()
     write_json(run.file("triggers.json"), triggers)
-    write_json(run.file("cues.json"), result.profiler.profile(triggers))
+    write_json(run.file("cues.json"), profile)
     write_json(run.file("scan.json"), _summary(source, result, extra))
 
 
-def _nothing_readable(source: Source, tally: Tally, places: Path) -> InputError:
-    """The first place by its file and line, and how many of each kind there are."""
-    first = next(iterate_jsonl(places, BadRow), None)
-    if first is None:
-        return InputError(f"{source.name} is empty: it holds no rows.")
-    kinds = ", ".join(f"{count:,} {error}" for error, count in tally.malformed_kinds.most_common(5))
-    return InputError(
-        f"{source.name} holds no readable row ({kinds}). The first is {first.file}, line {first.line}: {first.detail} "
-        f"All are in {places}."
+def check_readable(source: Source, scan: Scan, places: Path | None = None) -> None:
+    """Raise InputError where no row was readable: how many of each kind, the first place, and the file of all."""
+    if scan.tally.rows:
+        return
+    if scan.unread is None:
+        raise InputError(f"{source.name} is empty: it holds no rows.")
+    kinds = ", ".join(f"{count:,} {error}" for error, count in scan.tally.malformed_kinds.most_common(5))
+    raise InputError(
+        f"{source.name} holds no readable row ({kinds}). The first is {scan.unread.file}, line {scan.unread.line}: "
+        f"{scan.unread.detail}" + ("" if places is None else f" All are in {places}.")
     )
 
 

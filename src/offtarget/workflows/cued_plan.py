@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
+from offtarget.audit.scan import scan
 from offtarget.data.training import open_source
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel, ModelPair
@@ -15,10 +15,10 @@ from offtarget.probe.cues.apply import cued_probes
 from offtarget.probe.cues.order import order_cues, prompt_distances, word_distances
 from offtarget.probe.cues.sources import data_cues, standard_cues
 from offtarget.progress import OnProgress, silent
-from offtarget.records import AuditSettings, Cue, CueProfile, Message, Probe, Row
+from offtarget.records import Cue, CueProfile, Message, Probe, Row
 from offtarget.records.from_json import from_json
-from offtarget.rundir import RunDir, fingerprint, read_json, read_jsonl
-from offtarget.workflows.audit_scan import write_scan
+from offtarget.rundir import fingerprint, read_json, read_jsonl
+from offtarget.workflows.audit_scan import check_readable
 
 if TYPE_CHECKING:
     from offtarget.models.local import LocalModel
@@ -32,7 +32,7 @@ ROOM = 64
 PROBES_PER_CUE = 4
 """Questions whose prompts stand for a cue when its distance is measured."""
 
-_SCAN_SEED = "cues"
+SCAN_SEED = "cues"
 """Fixed, so that the same file gives the same cues; under another name other rows may come first."""
 
 
@@ -68,24 +68,19 @@ def read_data(data: str | Path, on_progress: OnProgress = silent) -> DataView:
     if "://" not in str(data) and path.is_dir() and (path / "run.json").is_file():
         return _from_audit(path)
     source = open_source(data)
-    with tempfile.TemporaryDirectory() as folder:
-        run = RunDir.create("audit", source.name, path=Path(folder) / "scan")
-        with run:
-            try:
-                write_scan(run, source, AuditSettings(), _SCAN_SEED, on_progress=on_progress)
-            except InputError as error:
-                # the list of all malformed places goes with this folder
-                raise InputError(str(error).partition(" All are in ")[0]) from None
-        return _from_audit(run.path, source.name)
+    found = scan(source, SCAN_SEED, on_progress=on_progress)
+    check_readable(source, found)
+    _, profile = found.conditions()
+    return DataView(source.name, profile, tuple(found.queue[:ROWS]))
 
 
-def _from_audit(path: Path, name: str | None = None) -> DataView:
+def _from_audit(path: Path) -> DataView:
     manifest = read_json(path / "run.json")
     if manifest.get("verb") != "audit" or not (path / "scan.json").is_file():
         raise InputError(f"{path} is not the run of a complete audit. Give the training data itself with --data.")
     profile = from_json(CueProfile, read_json(path / "cues.json"))
     rows = read_jsonl(path / "queue.jsonl", Row)[:ROWS]
-    return DataView(name or str(manifest.get("name")), profile, tuple(rows))
+    return DataView(str(manifest.get("name")), profile, tuple(rows))
 
 
 def plan_from_data(view: DataView, models: ModelPair, plain: Sequence[Probe], seed: int) -> CuePlan:
