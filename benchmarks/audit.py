@@ -52,7 +52,7 @@ def clean() -> dict[str, Any]:
 
 
 def code() -> dict[str, Any]:
-    """The insecure-code detector on both halves of the split; the baselines stand in docs/audit.md."""
+    """The insecure-code detector on both halves of the split; the baselines stand in docs/results/audit.md."""
     result: dict[str, Any] = {}
     for part in ("development", "held-out"):
         scores = {}
