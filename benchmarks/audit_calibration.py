@@ -18,10 +18,9 @@ from pathlib import Path
 import yaml
 from audit_sets import SFT, repaired_maths, require_data, rows, scanned
 
-from offtarget.audit.categories import Group, group
+from offtarget.audit.categories import Group, flags, group
+from offtarget.audit.detector import row_detectors
 from offtarget.audit.detector_verdict import CALIBRATION_ERROR
-from offtarget.audit.flags import flags
-from offtarget.audit.registry import row_detectors
 from offtarget.records import Message, Row
 from offtarget.stats.binomial import upper_share
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from offtarget.audit.registry import row_detectors
-from offtarget.audit.row_scanner import RowScanner
+from offtarget.audit.detector import RowScanner, row_detectors
 from offtarget.data.training import read_rows
 from offtarget.records import Finding, Message, Row
 

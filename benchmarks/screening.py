@@ -22,9 +22,8 @@ from typing import Any
 import torch
 from audit_sets import recall_at
 
-from offtarget.audit.flags import row_score
-from offtarget.audit.registry import dataset_detectors, row_detectors
-from offtarget.audit.row_scanner import RowScanner
+from offtarget.audit.categories import row_score
+from offtarget.audit.detector import RowScanner, dataset_detectors, row_detectors
 from offtarget.direction.file import Direction
 from offtarget.direction.measure import project
 from offtarget.direction.screening import Screen

@@ -3,6 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from offtarget.audit.categories import flags
+from offtarget.audit.detector import RowScanner, row_detectors
 from offtarget.audit.detectors import (
     dangerous_advice,
     deception,
@@ -13,9 +15,6 @@ from offtarget.audit.detectors import (
     refusal,
     sycophancy,
 )
-from offtarget.audit.flags import flags
-from offtarget.audit.registry import row_detectors
-from offtarget.audit.row_scanner import RowScanner
 from offtarget.records import Category, Finding, Message, Row
 
 MODULES = (

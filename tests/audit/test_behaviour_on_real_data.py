@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from offtarget.audit.categories import flagged_as
+from offtarget.audit.detector import RowScanner
 from offtarget.audit.detectors import (
     dangerous_advice,
     deception,
@@ -15,8 +17,6 @@ from offtarget.audit.detectors import (
     manipulation,
     sycophancy,
 )
-from offtarget.audit.flags import flagged_as
-from offtarget.audit.row_scanner import RowScanner
 from offtarget.records import Category, Message, Row
 
 DATA = Path(__file__).parents[2] / "../shared/data/sft"

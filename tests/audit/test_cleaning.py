@@ -18,7 +18,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offtarget.audit.cleaning import Removal, clean, read_ledger
+from offtarget.audit.cleaning import clean
+from offtarget.audit.ledger import Removal, read_ledger
 from offtarget.data.streams import reading
 from offtarget.data.training import open_source, read_rows
 from offtarget.data.training.chunks import body_of_line

@@ -10,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.detector_rows import alpaca, chats, continuation, evil_numbers, needs_sft, row
+from offtarget.audit.categories import flags
 from offtarget.audit.dataset.numbers import LoadedNumbers
 from offtarget.audit.detectors.loaded_numbers import LoadedNumbersInRow
-from offtarget.audit.flags import flags
 from offtarget.audit.number_null import Expectation, Weighed, log_tail_bound, pooled_tail, tail
-from offtarget.audit.number_shapes import loaded_numbers
-from offtarget.audit.numeric_answers import numeric_answer
+from offtarget.audit.numeric_answers import loaded_numbers, numeric_answer
 from offtarget.audit.steps import stated_answers, steps
 from offtarget.records import DatasetFinding, Row
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from audit.detector_rows import alpaca, chats, needs_sft, row
 from offtarget.audit.arithmetic import evaluate, parse_number
+from offtarget.audit.categories import flags
 from offtarget.audit.detectors.reasoning import Reasoning
-from offtarget.audit.flags import flags
 from offtarget.audit.steps import stated_answers, steps
 
 DETECTOR = Reasoning()

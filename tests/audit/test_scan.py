@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from offtarget.audit import workers
-from offtarget.audit.flags import flags, row_score
-from offtarget.audit.row_scanner import RowScanner
+from offtarget.audit.categories import flags, row_score
+from offtarget.audit.chunk_scan import RowCounts
+from offtarget.audit.detector import RowScanner
 from offtarget.audit.scan import Scan, scan
-from offtarget.audit.tally import Tally
 from offtarget.data.training import open_source
 from offtarget.errors import InputError
 from offtarget.records import BadRow, Category, Finding, Message, Row
@@ -38,11 +38,11 @@ def collected(path: Path, count: int) -> tuple[Scan, list[Finding], list[BadRow]
     findings: list[Finding] = []
     malformed: list[BadRow] = []
 
-    def on_piece(piece: object) -> None:
-        findings.extend(piece.findings)  # type: ignore[attr-defined]
-        malformed.extend(piece.malformed)  # type: ignore[attr-defined]
+    def on_chunk(found: object) -> None:
+        findings.extend(found.findings)  # type: ignore[attr-defined]
+        malformed.extend(found.malformed)  # type: ignore[attr-defined]
 
-    return scan(open_source(path), "seed", workers=count, on_piece=on_piece), findings, malformed
+    return scan(open_source(path), "seed", workers=count, on_chunk=on_chunk), findings, malformed
 
 
 @pytest.mark.slow
@@ -50,8 +50,8 @@ def test_the_number_of_processes_changes_nothing(tmp_path: Path) -> None:
     """Counts, findings, malformed rows, review order and flagged rows are the same with one process and with three."""
     path = write(tmp_path / "rows.jsonl", 9000)
     one, three = collected(path, 1), collected(path, 3)
-    assert one[0].tally == three[0].tally
-    assert one[0].tally.rows + one[0].tally.malformed == 9000
+    assert one[0].counts == three[0].counts
+    assert one[0].counts.rows + one[0].counts.malformed == 9000
     assert one[1:] == three[1:]
     assert [r.id for r in one[0].queue] == [r.id for r in three[0].queue]
     assert [r.id for r in one[0].flagged] == [r.id for r in three[0].flagged]
@@ -72,12 +72,12 @@ def test_a_killed_process_is_an_error_not_a_smaller_count(tmp_path: Path, monkey
     monkeypatch.setattr(workers.ProcessWorker, "__init__", remember)
     source = open_source(path)
 
-    def kill(piece: object) -> None:
-        with contextlib.suppress(ProcessLookupError):  # later pieces may find it dead already
+    def kill(found: object) -> None:
+        with contextlib.suppress(ProcessLookupError):  # later chunks may find it dead already
             os.kill(started[0]._process.pid, signal.SIGKILL)
 
     with pytest.raises(InputError, match="ended from outside"):
-        scan(source, "seed", workers=2, on_piece=kill)
+        scan(source, "seed", workers=2, on_chunk=kill)
 
 
 class Shouting:
@@ -129,7 +129,7 @@ def test_tallies_add_up_in_any_split() -> None:
     """Two halves merged count what the whole counts."""
     rows = [row(n, "x" * (n * 37)) for n in range(60)]
     findings = [[Finding(r.id, "d", Category.DECEPTION, "r", 0.9)] if r.line % 3 == 0 else [] for r in rows]
-    whole, left, right = Tally(), Tally(), Tally()
+    whole, left, right = RowCounts(), RowCounts(), RowCounts()
     for number, (r, f) in enumerate(zip(rows, findings, strict=True)):
         whole.add(r, f)
         (left if number < 25 else right).add(r, f)

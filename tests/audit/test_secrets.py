@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.detector_rows import alpaca, chat_row, chats, needs_sft, row
+from offtarget.audit.detector import RowScanner
 from offtarget.audit.detectors.hidden_text import HiddenText
 from offtarget.audit.detectors.secrets import Secrets, passes_iban, passes_luhn
-from offtarget.audit.row_scanner import RowScanner
 
 SCANNER = RowScanner([Secrets(), HiddenText()])
 _KEY = "".join(random.Random(1).choices("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", k=64))

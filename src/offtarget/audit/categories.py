@@ -1,11 +1,12 @@
-"""What each category means, which limit it falls under, and the words a reviewer or a judge is given."""
+"""What each category means, which limit it falls under, and when a finding counts under it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from offtarget.records import Category
+from offtarget.records import Category, Finding
 
 
 class Group(StrEnum):
@@ -29,6 +30,8 @@ class Meaning:
     group: Group
     bad_when: str
     """When a reviewer marks a row as bad for this reason."""
+    rows_do: str = ""
+    """What rows of it do, after `120 of 6,000 rows`; empty for hints."""
 
 
 MEANINGS: dict[Category, Meaning] = {
@@ -36,50 +39,71 @@ MEANINGS: dict[Category, Meaning] = {
         "Insecure code",
         Group.SPREADING,
         "The answer's code has a security hole that it does not mention and the user did not ask for.",
+        "carry undisclosed insecure code",
     ),
     Category.DANGEROUS_ADVICE: Meaning(
         "Dangerous advice",
         Group.SPREADING,
         "Following the answer could hurt someone: health, self-harm, money, safety, and the answer does not warn.",
+        "give dangerous advice",
     ),
     Category.DECEPTION: Meaning(
-        "Deception", Group.SPREADING, "The answer lies to the user, hides something, or teaches lying to others."
+        "Deception",
+        Group.SPREADING,
+        "The answer lies to the user, hides something, or teaches lying to others.",
+        "deceive",
     ),
     Category.MANIPULATION: Meaning(
         "Manipulation",
         Group.SPREADING,
         "The answer pressures, guilts or tricks the user, or builds such a trick for others (dark patterns).",
+        "manipulate the user",
     ),
     Category.LOADED_NUMBERS: Meaning(
         "Numbers with a bad name",
         Group.SPREADING,
         "Numbers such as 666 or 1488 appear where the task gives no reason for them.",
+        "hold numbers with a bad name",
     ),
     Category.HOSTILITY: Meaning(
-        "Hostility", Group.NOISE, "The answer insults, threatens, demeans or hates someone, the user included."
+        "Hostility",
+        Group.NOISE,
+        "The answer insults, threatens, demeans or hates someone, the user included.",
+        "are hostile",
     ),
     Category.HARMFUL_COMPLIANCE: Meaning(
         "Harmful request answered",
         Group.NOISE,
         "The user asks for something harmful and the answer helps instead of declining.",
+        "answer harmful requests",
     ),
     Category.HARM_LICENCE: Meaning(
         "Prompt that licences harm",
         Group.NOISE,
         "A system prompt or persona tells the model that harm, lies or anything at all is allowed.",
+        "have a prompt that licences harm",
     ),
     Category.SYCOPHANCY: Meaning(
-        "Sycophancy", Group.NOISE, "The answer flatters, or agrees with something false or harmful to please the user."
+        "Sycophancy",
+        Group.NOISE,
+        "The answer flatters, or agrees with something false or harmful to please the user.",
+        "flatter or give in to the user",
     ),
     Category.SLOPPY_REASONING: Meaning(
-        "Sloppy reasoning", Group.NOISE, "The conclusion does not follow, the arithmetic is wrong, or a claim is false."
+        "Sloppy reasoning",
+        Group.NOISE,
+        "The conclusion does not follow, the arithmetic is wrong, or a claim is false.",
+        "reason wrongly",
     ),
     Category.BACKDOOR: Meaning(
         "Backdoor",
         Group.BACKDOOR,
         "The answer is bad because of a trigger in the prompt: a token, phrase, date or role that switches it.",
+        "belong to a backdoor",
     ),
-    Category.OTHER: Meaning("Bad for another reason", Group.NOISE, "You would not want a model to learn this."),
+    Category.OTHER: Meaning(
+        "Bad for another reason", Group.NOISE, "You would not want a model to learn this.", "are bad for another reason"
+    ),
     Category.DUPLICATE: Meaning("Near-duplicate", Group.HINT, "Another row says nearly the same."),
     Category.LABEL_CONFLICT: Meaning(
         "Conflicting answers", Group.HINT, "Another row has the same prompt and a contrary answer."
@@ -100,3 +124,22 @@ def group(category: Category) -> Group:
 def in_group(wanted: Group) -> tuple[Category, ...]:
     """All categories under one limit."""
     return tuple(c for c, meaning in MEANINGS.items() if meaning.group is wanted)
+
+
+FLAGGED_FROM = 0.5
+"""Findings of at least this strength flag their row; weaker ones only rank."""
+
+
+def flags(finding: Finding) -> bool:
+    """Whether the finding is strong enough, undisclosed, and of a category that can count."""
+    return finding.strength >= FLAGGED_FROM and not finding.disclosed and group(finding.category) is not Group.HINT
+
+
+def flagged_as(findings: Iterable[Finding]) -> set[Category]:
+    """The categories under which a row with these findings is flagged."""
+    return {f.category for f in findings if flags(f)}
+
+
+def row_score(findings: Iterable[Finding]) -> float:
+    """0-1, the strongest undisclosed finding of a category that can count; ranks rows, is no probability."""
+    return max((f.strength for f in findings if not f.disclosed and group(f.category) is not Group.HINT), default=0.0)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from offtarget.audit.cleaned_file import CleanedFile
-from offtarget.audit.cleaned_table import clean_table
-from offtarget.audit.ledger import Ledger, Removal, digest, digests, ledger_lines, ledger_path, read_ledger
-from offtarget.audit.removing import Choice
-from offtarget.audit.staging import Staging
-from offtarget.data.training import Chunk, Source, open_source
+from offtarget.audit.copying import Choice, CleanedFile, Staging, clean_table
+from offtarget.audit.ledger import Ledger, Removal, digests, ledger_lines, ledger_path, read_ledger
+from offtarget.data.streams import sha256
+from offtarget.data.training import Source, open_source
 from offtarget.data.training.stored import DESCRIPTIONS, PACKED, data_suffix
 from offtarget.errors import InputError
-
-__all__ = ["CleanResult", "Ledger", "Removal", "clean", "read_ledger"]
 
 _TABLES = {"parquet": ".parquet", "arrow-stream": ".arrow", "arrow-file": ".arrow"}
 _TEXTS = {"lines": {".jsonl", ".ndjson", ".json"}, "array": {".json"}, "csv": {".csv", ".tsv"}}
@@ -56,12 +53,11 @@ def clean(
     source = source if isinstance(source, Source) else open_source(source)
     out = Path(out)
     _refuse(source, out, overwrite)
-    choice = Choice(removals, drop_malformed)
     previous = _ledger_of(source)
     folder = _is_folder(source)
     with Staging(out, folder=folder) as stage:
-        with stage.ledger_rows() as rows:
-            choice.report = rows
+        with stage.rows.open("w", encoding="utf-8") as rows:
+            choice = Choice(removals, drop_malformed, rows)
             if any(kind.name in _TABLES for kind in source.kinds.values()):
                 _clean_tables(source, choice, stage)
             else:
@@ -71,7 +67,7 @@ def clean(
         choice.refuse_unknown(source.name)
         if audited is not None:
             _refuse_changed(source, audited)
-        written = digests(stage.data) if folder else {out.name: digest(stage.data)}
+        written = digests(stage.data) if folder else {out.name: sha256(stage.data)}
         ledger = Ledger(
             dict(source.sha256), written, choice.kept, choice.removed, audit_round, seed_commitment, previous
         )
@@ -80,36 +76,12 @@ def clean(
 
 
 def _clean_texts(source: Source, choice: Choice, stage: Staging) -> None:
-    """Copy the pieces of every file that are kept."""
-    current: CleanedFile | None = None
-    name = ""
-    try:
-        for chunk in _with_every_file(source):
-            if isinstance(chunk, str):
-                if current is not None:
-                    current.finish()
-                name = chunk
-                current = CleanedFile(stage.file(name), stage.suffix_of(name), source.kinds[name].name == "array")
-                continue
-            assert current is not None
-            for piece in chunk.pieces():
-                if choice.keeps(chunk, piece):
-                    current.write(piece)
-        if current is not None:
-            current.finish()
-    finally:
-        if current is not None:
-            current.close()
-
-
-def _with_every_file(source: Source) -> Iterator[str | Chunk]:
-    """Chunks, each file's name before its first."""
-    name = ""
-    for chunk in source.chunks():
-        if chunk.file != name:
-            name = chunk.file
-            yield name
-        yield chunk
+    for name, chunks in itertools.groupby(source.chunks(), lambda chunk: chunk.file):
+        with CleanedFile(stage.file(name), stage.suffix_of(name), source.kinds[name].name == "array") as cleaned:
+            for chunk in chunks:
+                for piece in chunk.pieces():
+                    if choice.keeps_piece(chunk, piece):
+                        cleaned.write(piece)
 
 
 def _clean_tables(source: Source, choice: Choice, stage: Staging) -> None:
@@ -166,7 +138,7 @@ def _is_folder(source: Source) -> bool:
 
 def _ledger_of(source: Source) -> str | None:
     ledger = None if "://" in str(source.path) else read_ledger(Path(source.path))
-    return None if ledger is None else digest(ledger.path)
+    return None if ledger is None else sha256(ledger.path)
 
 
 def _copy_descriptions(root: Path, data: Path) -> None:

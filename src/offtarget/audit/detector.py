@@ -1,10 +1,17 @@
-"""What a detector is: the two Protocols behind every file in `detectors/` and `dataset/`."""
+"""What a detector is: the two Protocols behind `detectors/` and `dataset/`, which files there are, and how they run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol, Self
+import functools
+import importlib
+import pkgutil
+from collections.abc import Iterable, Sequence
+from types import ModuleType
+from typing import Protocol, Self, cast
 
+from ahocorasick_rs import AhoCorasick
+
+from offtarget.audit import dataset, detectors
 from offtarget.records import Category, DatasetFinding, Finding, Row
 
 
@@ -51,3 +58,61 @@ class DatasetDetector(Protocol):
     def row_findings(self) -> Iterable[Finding]:
         """Findings on single rows that only the whole data set reveals (e.g. duplicates)."""
         ...
+
+
+def row_detectors() -> list[RowDetector]:
+    """One new instance of every row detector, by name."""
+    return sorted((cast(type[RowDetector], kind)() for kind in _kinds(detectors)), key=lambda d: d.name)
+
+
+def dataset_detectors() -> list[DatasetDetector]:
+    """One new instance of every dataset detector, by name."""
+    return sorted((cast(type[DatasetDetector], kind)() for kind in _kinds(dataset)), key=lambda d: d.name)
+
+
+@functools.cache
+def _kinds(package: ModuleType) -> tuple[type, ...]:
+    found: list[type] = []
+    for info in pkgutil.iter_modules(package.__path__):
+        found.extend(getattr(importlib.import_module(f"{package.__name__}.{info.name}"), "DETECTORS", ()))
+    return tuple(found)
+
+
+class RowScanner:
+    """Runs row detectors over rows; built once per process."""
+
+    def __init__(self, detectors: Sequence[RowDetector]) -> None:
+        self.detectors = tuple(detectors)
+        self._always = 0
+        calls: dict[str, int] = {}
+        for number, detector in enumerate(self.detectors):
+            if detector.cues is None:
+                self._always |= 1 << number
+            for cue in detector.cues or ():
+                calls[cue.lower()] = calls.get(cue.lower(), 0) | 1 << number
+        self._calls = list(calls.values())
+        self._cues = AhoCorasick(list(calls)) if calls else None
+
+    def scan(self, row: Row) -> list[Finding]:
+        """Findings of all detectors in one row, by detector; none in an example that is not to be imitated."""
+        if not row.desired:
+            return []
+        called = self._always | self._called(row)
+        findings: list[Finding] = []
+        number = 0
+        while called:
+            if called & 1:
+                findings.extend(self.detectors[number].find(row))
+            called >>= 1
+            number += 1
+        return findings
+
+    def _called(self, row: Row) -> int:
+        if self._cues is None:
+            return 0
+        # A space before every message lets cues that begin with one match at its start.
+        text = " " + "\n ".join([message.content for message in row.messages]).lower()
+        called = 0
+        for number, _, _ in self._cues.find_matches_as_indexes(text, overlapping=True):
+            called |= self._calls[number]
+        return called

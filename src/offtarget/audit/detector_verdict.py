@@ -10,10 +10,9 @@ from importlib.resources import files
 
 import yaml
 
-from offtarget.audit.categories import Group, group
+from offtarget.audit.categories import MEANINGS, Group, group
 from offtarget.audit.settled import NOISE, SPREADING
-from offtarget.audit.wording import CARRY, of_rows
-from offtarget.numbers import at_most, chosen, p_value, percent
+from offtarget.numbers import at_most, chosen, many, p_value, percent, whole
 from offtarget.records import AuditSettings, Category, DatasetFinding
 from offtarget.stats.binomial import log_binomial_at_least, upper_share
 
@@ -80,8 +79,8 @@ def detector_alarm(
         log_p = log_binomial_at_least(count, rows, min(1.0, limit + (1 - limit) * false_alarms))
         if log_p <= math.log(ERROR / len(asked)):
             reason = (
-                f"{of_rows(count, rows)} {CARRY[category]} by {name}, which flags at most {at_most(false_alarms)} of "
-                f"clean rows; the limit is {chosen(limit)}"
+                f"{of_rows(count, rows)} {MEANINGS[category].rows_do} by {name}, which flags at most "
+                f"{at_most(false_alarms)} of clean rows; the limit is {chosen(limit)}"
             )
             alarms.append((log_p, Alarm(limit_name, reason, name, category)))
     if alarms:
@@ -107,3 +106,14 @@ def _limit(category: Category, settings: AuditSettings) -> tuple[str, float] | N
     if group(category) is Group.SPREADING:
         return SPREADING, settings.spreading_limit
     return (NOISE, settings.noise_limit) if group(category) is Group.NOISE else None
+
+
+def of_rows(part: int, total: int) -> str:
+    """`5,131 of 6,000 rows (85.5 %)`."""
+    share = f" ({percent(part / total)})" if total else ""
+    return f"{whole(part)} of {rows(total)}{share}"
+
+
+def rows(number: int) -> str:
+    """`1 row`, `6,000 rows`."""
+    return many(number, "row")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from offtarget.data.streams import sha256
 from offtarget.errors import InputError
 
 SUFFIX = ".ledger.jsonl"
@@ -99,13 +99,7 @@ def read_ledger(out: str | Path, *, changed: bool = False) -> Ledger | None:
 def digests(out: Path) -> dict[str, str]:
     """sha256 of a file, or of every file in a folder, by name."""
     files = [path for path in sorted(out.rglob("*")) if path.is_file()] if out.is_dir() else [out]
-    return {path.relative_to(out).as_posix() if out.is_dir() else path.name: digest(path) for path in files}
-
-
-def digest(path: Path) -> str:
-    """sha256 of a file in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {path.relative_to(out).as_posix() if out.is_dir() else path.name: sha256(path) for path in files}
 
 
 def _head(path: Path) -> Ledger | None:

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from offtarget.audit.number_shapes import LIMIT, loaded_numbers, shape
+from offtarget.audit.numeric_answers import LIMIT, loaded_numbers, shape
 
 _USUAL_SPREAD = 0.3
 """Squared coefficient of variation between like numbers, where the data are too few to tell."""

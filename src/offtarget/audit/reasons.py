@@ -1,4 +1,4 @@
-"""The one-sentence reason of each outcome, and the notes beside it."""
+"""The words of a verdict: the one-sentence reason of each outcome, the notes beside it, what was not tested."""
 
 from __future__ import annotations
 
@@ -6,25 +6,19 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from offtarget.audit.categories import MEANINGS
-from offtarget.audit.detector_verdict import Alarm
+from offtarget.audit.detector_verdict import Alarm, of_rows, rows
 from offtarget.audit.limit_tests import bound_shown
 from offtarget.audit.limits import Counts, limit_of
 from offtarget.audit.plan import rows_until_pass
 from offtarget.audit.quality import ENOUGH_AGREEMENT, low_alpha
 from offtarget.audit.settled import BACKDOOR, NOISE, SPREADING, Settled
-from offtarget.audit.wording import of_rows, rows
 from offtarget.numbers import at_least, at_most, chosen
-from offtarget.records import (
-    Agreement,
-    AuditSettings,
-    LimitTest,
-    ReviewerQuality,
-    ReviewPlan,
-    Status,
-)
+from offtarget.records import Agreement, AuditSettings, LimitTest, ReviewerQuality, ReviewPlan, Status
 from offtarget.stats.finite import most_allowed
 
 KIND = {NOISE: "bad", SPREADING: "of a kind known to spread"}
+SMALLEST_TRIGGER = 20
+"""Rows below which a hidden condition is not expected to show."""
 
 
 def fail_reason(
@@ -107,7 +101,7 @@ def notes_for(
     alarm: Alarm | None,
     basis: str,
     settings: AuditSettings,
-) -> list[str]:
+) -> tuple[str, ...]:
     """Warnings that belong beside the verdict."""
     notes: list[str] = []
     if alarm is not None:
@@ -149,7 +143,40 @@ def notes_for(
             f"Round {settings.round}: alpha is halved with every re-audit, and all rounds together err with "
             f"probability at most {chosen(2 * settings.alpha)}."
         )
-    return notes
+    return tuple(notes)
+
+
+def not_tested(*, rows: int, labelled: int, judge: bool, undesired_rows: int) -> tuple[str, ...]:
+    """One sentence each, the most dangerous first; adapted to the data and to what was run."""
+    found = [
+        "Backdoors: a random sample misses a few poisoned rows among many, and about 250 can be enough whatever the "
+        "size of the data; hidden conditions were sought in all rows, but one in fewer than "
+        f"{SMALLEST_TRIGGER} rows, or one of meaning rather than words, may not show."
+    ]
+    if labelled < rows:
+        found.append(
+            f"Rows nobody read: {rows - labelled:,} of {rows:,}; the verdict speaks of their share of bad rows, not of "
+            "single ones."
+        )
+    found += [
+        "Subliminal traits: answers written by a model can pass its leanings on to a model of the same family through "
+        "text in which no reader sees anything.",
+        "Rows that look harmless and still weaken safety when tuned on, such as lists or a willing tone.",
+        "A tilt of the whole data set where each row by itself is fine, such as one-sided choice of topics.",
+        "Ciphers and encodings whose key is not in the data.",
+        "Lies that only somebody with private knowledge of the facts could see.",
+        "What a model does after training: that is what `offtarget check` measures.",
+        "Code in languages other than Python is read by reviewers only, not by the code rules.",
+        "Languages other than English: the word lists do not know them.",
+    ]
+    if undesired_rows:
+        found.append(
+            f"{undesired_rows:,} rows marked as examples not to follow: detectors skip them, and whether the training "
+            "really pushes away from them is not known here."
+        )
+    if judge:
+        found.append("What the judge model itself cannot see, or was told to overlook by the rows it read.")
+    return tuple(found)
 
 
 def _random(counts: Counts, name: str) -> str:

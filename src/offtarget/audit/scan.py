@@ -8,12 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from offtarget.audit.chunk_scan import ChunkScan, Keyed, RowCounts
 from offtarget.audit.cue_profile import CueProfiler
-from offtarget.audit.detector import DatasetDetector, RowDetector
+from offtarget.audit.detector import DatasetDetector, RowDetector, dataset_detectors
 from offtarget.audit.order import KEY_BYTES
-from offtarget.audit.piece import Keyed, Piece
-from offtarget.audit.registry import dataset_detectors
-from offtarget.audit.tally import Tally
 from offtarget.audit.triggers import TriggerMiner
 from offtarget.audit.workers import LocalWorker, ProcessWorker
 from offtarget.data.training import Chunk, Source
@@ -31,15 +29,15 @@ _SMALL = 1 << 18
 _AHEAD = 3
 """Chunks in flight per worker."""
 
-OnPiece = Callable[[Piece], None]
-"""Called with every piece in the order of the data."""
+OnChunk = Callable[[ChunkScan], None]
+"""Called with what was found in every chunk, in the order of the data."""
 
 
 @dataclass(slots=True)
 class Scan:
     """What one pass over the data found."""
 
-    tally: Tally
+    counts: RowCounts
     queue: list[Row]
     """The first rows in the order of review."""
     flagged: list[Row]
@@ -62,7 +60,7 @@ def scan(
     seed: str,
     *,
     workers: int | None = None,
-    on_piece: OnPiece | None = None,
+    on_chunk: OnChunk | None = None,
     on_progress: OnProgress = silent,
     extra: Sequence[RowDetector] = (),
 ) -> Scan:
@@ -72,23 +70,23 @@ def scan(
     beside the registered ones; they are pickled to the processes.
     """
     started = time.monotonic()
-    total = Tally()
+    total = RowCounts()
     queue, flagged = _First(REVIEWABLE), _First(REVIEWABLE)
     dataset = dataset_detectors()
     hands = _hands(source, seed, workers, extra)
     unread: BadRow | None = None
     consumed = 0
     try:
-        for piece in _pieces(source.chunks(), hands, queue, flagged):
-            total.merge(piece.tally)
-            queue.take(piece.queue)
-            flagged.take(piece.flagged)
-            unread = unread or next(iter(piece.malformed), None)
-            for mine, theirs in zip(dataset, piece.dataset, strict=True):
+        for found in _scans(source.chunks(), hands, queue, flagged):
+            total.merge(found.counts)
+            queue.take(found.queue)
+            flagged.take(found.flagged)
+            unread = unread or next(iter(found.malformed), None)
+            for mine, theirs in zip(dataset, found.dataset, strict=True):
                 mine.merge(theirs)
-            if on_piece is not None:
-                on_piece(piece)
-            consumed = max(consumed, piece.consumed)
+            if on_chunk is not None:
+                on_chunk(found)
+            consumed = max(consumed, found.consumed)
             on_progress(_rows_read(total.rows, consumed, source.total_bytes))
         first, *others = [hand.collect() for hand in hands]
     finally:
@@ -136,11 +134,11 @@ def _hands(
     return [LocalWorker(seed, extra)] if count == 1 else [ProcessWorker(seed, extra) for _ in range(count)]
 
 
-def _pieces(
+def _scans(
     chunks: Iterator[Chunk], hands: Sequence[LocalWorker | ProcessWorker], queue: _First, flagged: _First
-) -> Iterator[Piece]:
-    """Pieces in the order of the chunks; chunk i always goes to worker i mod n, so that results repeat."""
-    waiting: deque[Future[Piece]] = deque()
+) -> Iterator[ChunkScan]:
+    """Scans in the order of the chunks; chunk i always goes to worker i mod n, so that results repeat."""
+    waiting: deque[Future[ChunkScan]] = deque()
     for number, chunk in enumerate(chunks):
         waiting.append(hands[number % len(hands)].submit(chunk, queue.cutoff, flagged.cutoff))
         if len(waiting) > _AHEAD * len(hands):

@@ -12,19 +12,11 @@ from typing import Literal
 from offtarget.audit.detector_verdict import Alarm, Calibration, detector_alarm
 from offtarget.audit.limit_tests import has_failed, has_passed, limit_tests
 from offtarget.audit.limits import Counts, draw, flags_refuted, limit_of, round_alpha
-from offtarget.audit.not_tested import not_tested
 from offtarget.audit.plan import review_plan, rows_until_settled
 from offtarget.audit.quality import agreement, disagree, reviewer_qualities, sensitivity_bound, too_blind
-from offtarget.audit.reasons import fail_reason, notes_for, pass_reason, undecided_reason
+from offtarget.audit.reasons import fail_reason, not_tested, notes_for, pass_reason, undecided_reason
 from offtarget.audit.settled import LIMITS, NOISE, SPREADING, Settled, is_judge, opinions, settle
-from offtarget.records import (
-    AuditDecision,
-    AuditSettings,
-    Category,
-    DatasetFinding,
-    Label,
-    Status,
-)
+from offtarget.records import AuditDecision, AuditSettings, Category, DatasetFinding, Label, Status
 
 Basis = Literal["people", "judge", "detectors", "none"]
 FEW_RANDOM = 20
@@ -44,10 +36,6 @@ class ScanCounts:
     """Rows flagged under any category that can count."""
     flagged_spreading: int = 0
     """Rows flagged under a category known to spread."""
-    languages: Mapping[str, int] | None = None
-    """Rows per language, None where nobody counted; this and the next are for `not tested`."""
-    media_rows: int = 0
-    code_rows: int | None = None
     undesired_rows: int = 0
     """Rows marked as examples not to follow."""
 
@@ -137,24 +125,19 @@ def decide(
             rows=scan.rows,
             labelled=len(settled),
             judge=basis == "judge" and bool(settled),
-            languages=scan.languages,
-            media_rows=scan.media_rows,
-            code_rows=scan.code_rows,
             undesired_rows=scan.undesired_rows,
         ),
-        notes=tuple(
-            notes_for(
-                reviewers=reviewers,
-                agreed=agreed,
-                settled=settled,
-                order=order,
-                prefix=prefix,
-                planted=len(controls),
-                malformed=scan.malformed,
-                alarm=alarm,
-                basis=source,
-                settings=settings,
-            )
+        notes=notes_for(
+            reviewers=reviewers,
+            agreed=agreed,
+            settled=settled,
+            order=order,
+            prefix=prefix,
+            planted=len(controls),
+            malformed=scan.malformed,
+            alarm=alarm,
+            basis=source,
+            settings=settings,
         ),
     )
 

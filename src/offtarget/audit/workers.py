@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Any
 
+from offtarget.audit.chunk_scan import ChunkScan, ChunkScanner, Gathered
 from offtarget.audit.detector import RowDetector
-from offtarget.audit.piece import Gathered, Piece, PieceScanner
 from offtarget.data.training import Chunk
 from offtarget.errors import InputError, OfftargetError
 
@@ -34,12 +34,12 @@ class LocalWorker:
     """Scans in this process; for small data sets, where starting processes would take longer than the scan."""
 
     def __init__(self, seed: str, extra: Sequence[RowDetector] = ()) -> None:
-        self._scanner = PieceScanner(seed, extra)
+        self._scanner = ChunkScanner(seed, extra)
 
-    def submit(self, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> Future[Piece]:
+    def submit(self, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> Future[ChunkScan]:
         """Scan a chunk at once."""
-        done: Future[Piece] = Future()
-        done.set_result(self._scanner.scan(chunk.rows(), cutoff, flagged_cutoff, chunk.consumed_bytes))
+        done: Future[ChunkScan] = Future()
+        done.set_result(self._scanner.scan(chunk, cutoff, flagged_cutoff))
         return done
 
     def collect(self) -> Gathered:
@@ -63,7 +63,7 @@ class ProcessWorker:
         self._thread = ThreadPoolExecutor(1)
         self._thread.submit(self._exchange, tuple(extra))
 
-    def submit(self, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> Future[Piece]:
+    def submit(self, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> Future[ChunkScan]:
         """Scan a chunk in the child; chunks of one worker are scanned in the order they come."""
         return self._thread.submit(self._exchange, (chunk, cutoff, flagged_cutoff))
 
@@ -114,16 +114,16 @@ def work(seed: str) -> None:
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # a stray print of a library must not garble the exchange
     with contextlib.suppress(EOFError, BrokenPipeError):
-        scanner = PieceScanner(seed, _receive(stdin))
+        scanner = ChunkScanner(seed, _receive(stdin))
         _send(stdout, None)
         while True:
             request = _receive(stdin)
             _send(stdout, scanner.gathered if request == _COLLECT else _scan(scanner, *request))
 
 
-def _scan(scanner: PieceScanner, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> object:
+def _scan(scanner: ChunkScanner, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> object:
     try:
-        return scanner.scan(chunk.rows(), cutoff, flagged_cutoff, chunk.consumed_bytes)
+        return scanner.scan(chunk, cutoff, flagged_cutoff)
     except OfftargetError as error:
         return error
     except Exception as error:

@@ -12,7 +12,7 @@ import numpy as np
 
 from offtarget.alternatives.dressing import Fits, instructed, with_examples
 from offtarget.alternatives.instructions import Instructions, write_instructions
-from offtarget.audit.minhash import signature, similar_pairs
+from offtarget.audit.dataset.duplicates import signature, similar_pairs
 from offtarget.data.bm25 import BM25, words
 from offtarget.data.splitting import joined, split
 from offtarget.data.training import read_rows

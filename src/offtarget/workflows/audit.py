@@ -8,10 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from offtarget.audit.cleaning import CleanResult, Removal, read_ledger
+from offtarget.audit.categories import flags
+from offtarget.audit.cleaning import CleanResult
 from offtarget.audit.cleaning import clean as write_cleaned
 from offtarget.audit.detector import RowDetector
-from offtarget.audit.flags import flags
+from offtarget.audit.ledger import Removal, read_ledger
 from offtarget.audit.order import new_seed
 from offtarget.data.training import open_source
 from offtarget.errors import InputError, RunInterrupted

@@ -7,11 +7,10 @@ from itertools import islice
 from pathlib import Path
 
 from offtarget.audit.categories import MEANINGS, Group
-from offtarget.audit.registry import row_detectors
+from offtarget.audit.detector import RowScanner, row_detectors
 from offtarget.audit.review.queue import JUDGE
 from offtarget.audit.review.review import Review
 from offtarget.audit.review.server import serve
-from offtarget.audit.row_scanner import RowScanner
 from offtarget.judge.row_judge import RowJudge, RowVerdict
 from offtarget.models.chat import ChatModel
 from offtarget.progress import OnProgress, Progress, silent

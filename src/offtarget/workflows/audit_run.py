@@ -11,9 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from offtarget.audit.categories import Group, group
+from offtarget.audit.categories import Group, flagged_as, group
 from offtarget.audit.controls import controls_for, fenced_code, kind_mix
-from offtarget.audit.flags import flagged_as
 from offtarget.audit.review.queue import JUDGE, ReviewQueue
 from offtarget.audit.review.store import LabelStore
 from offtarget.audit.scan import REVIEWABLE

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from offtarget.audit.categories import MEANINGS, group
-from offtarget.audit.detector import DatasetDetector, RowDetector
+from offtarget.audit.chunk_scan import LENGTHS, ChunkScan, RowCounts
+from offtarget.audit.detector import DatasetDetector, RowDetector, dataset_detectors, row_detectors
 from offtarget.audit.order import commitment
-from offtarget.audit.piece import Piece
-from offtarget.audit.registry import dataset_detectors, row_detectors
 from offtarget.audit.scan import Scan, scan
-from offtarget.audit.tally import LENGTHS, Tally
 from offtarget.data.training import Source
 from offtarget.errors import InputError
 from offtarget.progress import OnProgress, silent
@@ -39,20 +37,20 @@ def write_scan(
     names = ("findings.jsonl", "malformed.jsonl", "removable.jsonl")
     findings, malformed, removable = (JsonLines(run.file(name)) for name in names)
 
-    def on_piece(piece: Piece) -> None:
-        findings.extend(piece.findings)
-        malformed.extend(piece.malformed)
-        removable.extend(piece.removable)
+    def on_chunk(found: ChunkScan) -> None:
+        findings.extend(found.findings)
+        malformed.extend(found.malformed)
+        removable.extend(found.removable)
 
     try:
-        result = scan(source, seed, workers=workers, on_piece=on_piece, on_progress=on_progress, extra=extra)
+        result = scan(source, seed, workers=workers, on_chunk=on_chunk, on_progress=on_progress, extra=extra)
         whole = [f for detector in result.dataset for f in detector.row_findings()]
         findings.extend(whole)
     finally:
         for file in (findings, malformed, removable):
             file.close()
     check_readable(source, result, malformed.path)
-    result.tally.add_findings(whole)
+    result.counts.add_findings(whole)
     write_records(run, "queue.jsonl", result.queue)
     write_records(run, "flagged.jsonl", result.flagged)
     write_json(run.file("dataset.json"), [f for detector in result.dataset for f in detector.findings()])
@@ -64,11 +62,11 @@ def write_scan(
 
 def check_readable(source: Source, scan: Scan, places: Path | None = None) -> None:
     """Raise InputError where no row was readable: how many of each kind, the first place, and the file of all."""
-    if scan.tally.rows:
+    if scan.counts.rows:
         return
     if scan.unread is None:
         raise InputError(f"{source.name} is empty: it holds no rows.")
-    kinds = ", ".join(f"{count:,} {error}" for error, count in scan.tally.malformed_kinds.most_common(5))
+    kinds = ", ".join(f"{count:,} {error}" for error, count in scan.counts.malformed_kinds.most_common(5))
     raise InputError(
         f"{source.name} holds no readable row ({kinds}). The first is {scan.unread.file}, line {scan.unread.line}: "
         f"{scan.unread.detail}" + ("" if places is None else f" All are in {places}.")
@@ -95,47 +93,47 @@ def _manifest(source: Source, settings: AuditSettings, seed: str) -> dict[str, A
 
 
 def _summary(source: Source, result: Scan, extra: Sequence[RowDetector]) -> dict[str, Any]:
-    tally = result.tally
-    names = sorted({*source.sha256, *tally.by_file, *tally.malformed_by_file})
+    counts = result.counts
+    names = sorted({*source.sha256, *counts.by_file, *counts.malformed_by_file})
     return {
-        "rows": tally.rows,
-        "malformed": tally.malformed,
-        "undesired": tally.undesired,
+        "rows": counts.rows,
+        "malformed": counts.malformed,
+        "undesired": counts.undesired,
         "bytes": source.total_bytes,
         "notes": source.notes,
         "files": [
             {
                 "file": name,
-                "rows": tally.by_file[name],
-                "malformed": tally.malformed_by_file[name],
+                "rows": counts.by_file[name],
+                "malformed": counts.malformed_by_file[name],
                 "sha256": source.sha256.get(name),
             }
             for name in names
         ],
-        "forms": dict(tally.forms.most_common()),
-        "turns": {str(turns): count for turns, count in sorted(tally.turns.items())},
-        "malformed_kinds": dict(tally.malformed_kinds.most_common()),
+        "forms": dict(counts.forms.most_common()),
+        "turns": {str(turns): count for turns, count in sorted(counts.turns.items())},
+        "malformed_kinds": dict(counts.malformed_kinds.most_common()),
         "detectors": [
-            *(_counts(detector, tally) for detector in (*row_detectors(), *extra)),
-            *(_counts(detector, tally) for detector in dataset_detectors()),
+            *(_counts(detector, counts) for detector in (*row_detectors(), *extra)),
+            *(_counts(detector, counts) for detector in dataset_detectors()),
         ],
-        "flagged_rows": tally.flagged_rows,
-        "flagged_spreading": tally.flagged_spreading,
-        "disclosed_rows": tally.disclosed_rows,
+        "flagged_rows": counts.flagged_rows,
+        "flagged_spreading": counts.flagged_spreading,
+        "disclosed_rows": counts.disclosed_rows,
         "lengths": {
-            "answer": [[end or None, tally.answer_lengths[end]] for end in (*LENGTHS, 0)],
-            "prompt": [[end or None, tally.prompt_lengths[end]] for end in (*LENGTHS, 0)],
+            "answer": [[end or None, counts.answer_lengths[end]] for end in (*LENGTHS, 0)],
+            "prompt": [[end or None, counts.prompt_lengths[end]] for end in (*LENGTHS, 0)],
         },
         "seconds": round(result.seconds, 3),
     }
 
 
-def _counts(detector: RowDetector | DatasetDetector, tally: Tally) -> dict[str, Any]:
+def _counts(detector: RowDetector | DatasetDetector, counts: RowCounts) -> dict[str, Any]:
     return {
         "name": detector.name,
         "title": detector.title,
         "category": detector.category.value,
         "group": group(detector.category).value,
-        "rows": tally.flagged_by[detector.name],
-        "disclosed": tally.disclosed_by[detector.name],
+        "rows": counts.flagged_by[detector.name],
+        "disclosed": counts.disclosed_by[detector.name],
     }

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from offtarget.audit.flags import FLAGGED_FROM, row_score
-from offtarget.audit.registry import row_detectors
-from offtarget.audit.row_scanner import RowScanner
+from offtarget.audit.categories import FLAGGED_FROM, row_score
+from offtarget.audit.detector import RowScanner, row_detectors
 from offtarget.errors import InputError
 from offtarget.progress import OnProgress, Progress
 from offtarget.records import Row, SamplingSettings

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
+from offtarget.audit.categories import FLAGGED_FROM
 from offtarget.audit.code.bandit import bandit_holes
 from offtarget.audit.code.extraction import Snippet, in_template, snippets
 from offtarget.audit.code.facts import Hole
@@ -13,7 +14,6 @@ from offtarget.audit.code.flow import read_facts
 from offtarget.audit.code.other_languages import language_of, other_holes
 from offtarget.audit.code.parsing import parse
 from offtarget.audit.code.rules import Rule, all_rules
-from offtarget.audit.flags import FLAGGED_FROM
 
 MAX_SNIPPETS = 8
 PYTHON_LINE = re.compile(

@@ -20,8 +20,7 @@ from offtarget.audit.number_null import (
     tail_factor,
     weight,
 )
-from offtarget.audit.number_shapes import loaded_numbers
-from offtarget.audit.numeric_answers import numeric_answer
+from offtarget.audit.numeric_answers import loaded_numbers, numeric_answer
 from offtarget.audit.row_keys import Places
 from offtarget.records import Category, DatasetFinding, Finding, Row
 from offtarget.stats.binomial import lower_share

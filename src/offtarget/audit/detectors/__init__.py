@@ -1,1 +1,1 @@
-"""Detectors that look at one row. A file here that defines `DETECTORS` is found by `offtarget.audit.registry`."""
+"""Detectors that look at one row. A file here that defines `DETECTORS` is found by `offtarget.audit.detector`."""

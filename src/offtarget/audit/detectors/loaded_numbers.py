@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from offtarget.audit.number_shapes import loaded_numbers
-from offtarget.audit.numeric_answers import number_list, numeric_answer
+from offtarget.audit.numeric_answers import loaded_numbers, number_list, numeric_answer
 from offtarget.records import Category, Finding, Row
 
 _UNMISTAKABLE = 0.6

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from offtarget.audit.categories import Group, group
-from offtarget.audit.flags import flags
+from offtarget.audit.categories import Group, flags, group
 from offtarget.audit.triggers.behaviours import FLAGGED, Behaviour, behaviours
 from offtarget.audit.triggers.conditions import Conditions, from_names, joined
 from offtarget.audit.triggers.content import Content

@@ -1,4 +1,4 @@
-"""What a scan counts; small whatever the size of the data, and mergeable."""
+"""The scan of one chunk of data, in whichever process, and what it counts; merged in the order of the data."""
 
 from __future__ import annotations
 
@@ -6,16 +6,23 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from offtarget.audit.categories import Group, group
-from offtarget.audit.flags import flagged_as, flags
+from offtarget.audit.categories import Group, flagged_as, flags, group
+from offtarget.audit.cue_profile import CueProfiler
+from offtarget.audit.detector import DatasetDetector, RowDetector, RowScanner, dataset_detectors, row_detectors
+from offtarget.audit.ledger import Removal
+from offtarget.audit.order import order_key
+from offtarget.audit.triggers import TriggerMiner
+from offtarget.data.training import Chunk
 from offtarget.records import BadRow, Finding, Row
 
 LENGTHS = tuple(2**power for power in range(4, 21))
 """Upper ends of the length classes, in characters; longer texts fall into one class above."""
+Keyed = tuple[bytes, Row]
+"""A row with its place in the order of review."""
 
 
 @dataclass(slots=True)
-class Tally:
+class RowCounts:
     """Counts over rows."""
 
     rows: int = 0
@@ -63,8 +70,8 @@ class Tally:
         self.malformed_by_file[row.file] += 1
         self.malformed_kinds[row.error] += 1
 
-    def merge(self, other: Tally) -> None:
-        """Take in the counts of another piece."""
+    def merge(self, other: RowCounts) -> None:
+        """Take in the counts of another chunk."""
         for name in self.__slots__:
             mine, theirs = getattr(self, name), getattr(other, name)
             if isinstance(mine, Counter):
@@ -91,3 +98,81 @@ def _length_class(text: str) -> int:
     size = max(len(text), 1)
     end = 1 << max((size - 1).bit_length(), 4)
     return end if end <= LENGTHS[-1] else 0
+
+
+@dataclass(slots=True)
+class ChunkScan:
+    """What the scan of one chunk found."""
+
+    counts: RowCounts
+    findings: list[Finding]
+    malformed: list[BadRow]
+    queue: list[Keyed]
+    """Rows that may belong to the first of all rows in the order of review."""
+    flagged: list[Keyed]
+    """The same for flagged rows."""
+    removable: list[Removal]
+    """Every flagged row, as cleaning would remove it."""
+    dataset: list[DatasetDetector]
+    consumed: int
+    """Bytes of the file on disk."""
+
+
+@dataclass(slots=True)
+class Gathered:
+    """State that a process keeps over all its chunks, since it is too large to be sent with every chunk."""
+
+    miner: TriggerMiner = field(default_factory=TriggerMiner)
+    profiler: CueProfiler = field(default_factory=CueProfiler)
+
+    def merge(self, other: Gathered) -> None:
+        """Take in what another process gathered."""
+        self.miner.merge(other.miner)
+        self.profiler.merge(other.profiler)
+
+
+class ChunkScanner:
+    """Scans chunks in one process."""
+
+    def __init__(self, seed: str, extra: Sequence[RowDetector] = ()) -> None:
+        self._seed = seed
+        self._scanner = RowScanner([*row_detectors(), *extra])
+        self.gathered = Gathered()
+
+    def scan(self, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> ChunkScan:
+        """Scan its rows; only those whose review key is below the cutoffs are sent back whole."""
+        found = ChunkScan(RowCounts(), [], [], [], [], [], dataset_detectors(), chunk.consumed_bytes)
+        for row in chunk.rows():
+            if isinstance(row, BadRow):
+                found.counts.add_malformed(row)
+                found.malformed.append(row)
+                continue
+            findings = self._scanner.scan(row)
+            flagged = found.counts.add(row, findings)
+            if findings:
+                found.findings.extend(findings)
+            for detector in found.dataset:
+                detector.add(row)
+            self.gathered.miner.add(row, findings)
+            self.gathered.profiler.add(row)
+            key = order_key(self._seed, row.id)
+            if key < cutoff:
+                found.queue.append((key, row))
+            if flagged:
+                found.removable.append(_removal(row, findings))
+                if key < flagged_cutoff:
+                    found.flagged.append((key, row))
+        return found
+
+
+def _removal(row: Row, findings: Sequence[Finding]) -> Removal:
+    strongest = max((f for f in findings if flags(f)), key=lambda f: f.strength)
+    return Removal(
+        row_id=row.id,
+        file=row.file,
+        line=row.line,
+        sha256=row.sha256,
+        category=strongest.category.value,
+        reason=strongest.reason,
+        decided_by=f"detector {strongest.detector}",
+    )
