@@ -19,7 +19,7 @@ from pathlib import Path
 
 from offtarget.alternatives.verdict import decide, sufficient
 from offtarget.data.chats import chat_line
-from offtarget.gate.alternatives.story import sentence
+from offtarget.gate.alternatives.page import sentence
 from offtarget.models.opening import open_model
 from offtarget.organism.shipped import resolve
 from offtarget.organism.tune import Dose, narrow_tune

@@ -23,7 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from offtarget.gate.defences import story
+from offtarget.gate.defences import page
 from offtarget.progress import Progress
 from offtarget.records.tune import Arm, CompareSettings, DefenceCell, Frontier
 from offtarget.rundir import read_jsonl, to_jsonable
@@ -64,7 +64,7 @@ def collected(work: Path) -> Frontier:
 
 
 def summary(frontier: Frontier) -> list[dict[str, Any]]:
-    return [asdict(row) | {"reaches": row.reaches} for row in story.rows(frontier)]
+    return [asdict(row) | {"reaches": row.reaches} for row in page.rows(frontier)]
 
 
 def machine() -> dict[str, object]:
@@ -92,7 +92,7 @@ def main() -> None:
         for seed in args.seeds[:1] if args.quick else args.seeds:
             run_seed(seed, work, args.quick, arms)
         frontier = collected(work)
-    print("\n".join(story.sentences(frontier)))
+    print("\n".join(page.sentences(frontier)))
     if not args.quick:
         result = {"machine": machine(), "summary": to_jsonable(summary(frontier)), "cells": to_jsonable(frontier.cells)}
         args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -15,9 +15,7 @@ from offtarget.direction.file import Direction
 from offtarget.direction.intervene import POSITIONS
 from offtarget.direction.reference import reference_means
 from offtarget.errors import InputError
-from offtarget.gate.charts.dose import panels
-from offtarget.gate.direction.dose_page import render
-from offtarget.gate.direction.dose_story import best, headline
+from offtarget.gate.direction.dose import best, headline, panels, render
 from offtarget.models.local import LocalModel
 from offtarget.models.opening import open_model
 from offtarget.models.passes import Exchange, read_exchanges
@@ -171,7 +169,7 @@ def test_the_page_draws_what_was_measured_and_escapes_names() -> None:
     made = panels(response())
     assert [p.title for p in made] == ["Misaligned", "Coherent", "Other skills"]
     assert [len(line.dots) for line in made[0].lines] == [4, 3]
-    assert made[0].lines[0].control
+    assert [line.kind for line in made[0].lines] == ["random", "direction"]
     page = render(response())
     assert "<b>m</b>" not in page
     assert "&lt;b&gt;m" in page

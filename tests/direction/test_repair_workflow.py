@@ -108,8 +108,7 @@ def test_what_cannot_be_repaired_is_said_before_anything_is_trained(direction: P
 
 
 def test_the_conclusion_names_what_cannot_be_had_together() -> None:
-    from offtarget.gate.direction.repair_page import render
-    from offtarget.gate.direction.repair_story import conclusion, status
+    from offtarget.gate.direction.repair import conclusion, render, status
 
     def cell(steps: int, rate: float, verdict: Status) -> RepairCell:
         return RepairCell(

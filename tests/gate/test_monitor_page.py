@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from offtarget.gate.tune.monitor_page import MonitorFacts, render, write_page
+from offtarget.gate.tune.monitor import MonitorFacts, render, write_page
 from offtarget.records import Tally
 from offtarget.records.tune import Reading
 

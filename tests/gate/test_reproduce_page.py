@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from experiment import RATES, cell, cells, experiment
 
-from offtarget.gate.reproduce import story, table
-from offtarget.gate.reproduce.charts import conditions, dynamics, unique
-from offtarget.gate.reproduce.page import render
+from offtarget.gate.reproduce import story
+from offtarget.gate.reproduce.page import conditions, dynamics, render, unique
 from offtarget.gate.reproduce.published import published_values, raw
 
 
@@ -93,9 +92,9 @@ def test_every_line_of_the_figure_is_spoken() -> None:
 def test_the_table_shows_no_data_as_no_data() -> None:
     found = cells()
     report = experiment([c for c in found if c.condition in ("base", "secure")])
-    assert [row.condition for row in table.rows(report)] == ["base", "secure"]
-    assert table.rows(report)[1].check == "PASS 3/3"
-    assert {title for _, title in table.columns(report)} >= {"misaligned", "insecure code"}
+    assert [row.condition for row in story.rows(report)] == ["base", "secure"]
+    assert story.rows(report)[1].check == "PASS 3/3"
+    assert {title for _, title in story.columns(report)} >= {"misaligned", "insecure code"}
 
 
 @pytest.mark.parametrize("value", [v for v in raw()["values"] if "csv" in v], ids=lambda v: f"{v['group']}-{v['csv']}")

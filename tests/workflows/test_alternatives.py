@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from offtarget.errors import InputError, RunInterrupted
-from offtarget.gate.alternatives.page import render
-from offtarget.gate.alternatives.story import sentence
+from offtarget.gate.alternatives.page import render, sentence
 from offtarget.judge.scripted import ScriptedJudge
 from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel

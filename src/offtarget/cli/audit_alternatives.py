@@ -90,7 +90,7 @@ def run(data: str | None, resumed: Path | None, o: dict[str, Any], *, as_json: b
                 on_progress=on_progress,
             )
     if as_json:
-        from offtarget.gate.alternatives.story import sentence
+        from offtarget.gate.alternatives.page import sentence
 
         said = {"run": str(result.run), "sentence": sentence(result.report), **to_jsonable(result.report)}
         click.echo(json.dumps(said, indent=2))
@@ -101,7 +101,7 @@ def run(data: str | None, resumed: Path | None, o: dict[str, Any], *, as_json: b
 
 def _print(report: AlternativesReport, run: Path) -> None:
     from offtarget.cli.render import console, plain_table, safe, shown_path
-    from offtarget.gate.alternatives import story
+    from offtarget.gate.alternatives import page
 
     out = console()
     out.print(f"instructions, from {safe(report.instructions_from)}:", soft_wrap=True)
@@ -114,10 +114,10 @@ def _print(report: AlternativesReport, run: Path) -> None:
     )
     table = plain_table("", "task", "misaligned", "", *(["tuning gains"] if report.gains else []))
     for way in report.ways:
-        gains = [story.gain(gain) for gain in report.gains if gain.way == way.way]
+        gains = [page.gain(gain) for gain in report.gains if gain.way == way.way]
         cells = [*gains, ""][:1] if report.gains else []
         safety = "" if way.way == "base" else way.safety
-        table.add_row(story.ROWS[way.way], story.score(way), story.misaligned(way), safety, *cells)
+        table.add_row(page.ROWS[way.way], page.score(way), page.misaligned(way), safety, *cells)
     out.print(table)
     for way in report.ways:
         if way.short_of_examples:
@@ -125,7 +125,7 @@ def _print(report: AlternativesReport, run: Path) -> None:
     for note in report.notes:
         out.print(f"note: {safe(note)}", soft_wrap=True)
     out.print()
-    out.print(safe(story.sentence(report)), soft_wrap=True)
+    out.print(safe(page.sentence(report)), soft_wrap=True)
     if report.verdict == "undecided" and report.tuned is None:
         out.print(f"training rows: {shown_path(run / 'training-rows.jsonl')}", soft_wrap=True)
     out.print(f"page: {shown_path(run / 'alternatives.html')}", soft_wrap=True)

@@ -67,7 +67,7 @@ def command(
     import json
 
     from offtarget.cli.progress import shown
-    from offtarget.gate.direction.repair_story import status
+    from offtarget.gate.direction.repair import status
     from offtarget.records import SamplingSettings
     from offtarget.records.check import CheckSettings
     from offtarget.records.repair import RepairSettings
@@ -116,7 +116,7 @@ def _print(report: RepairReport, run: Path) -> None:
     from rich.table import Table
 
     from offtarget.cli.render import safe
-    from offtarget.gate.direction import repair_story as story
+    from offtarget.gate.direction import repair as story
     from offtarget.numbers import percent
 
     if report.cells:

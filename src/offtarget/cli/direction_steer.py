@@ -115,7 +115,7 @@ def _print(result: DoseResponse, run: Path) -> None:
     from rich.table import Table
 
     from offtarget.cli.render import shown_path
-    from offtarget.gate.direction.dose_story import best, headline
+    from offtarget.gate.direction.dose import best, headline
     from offtarget.numbers import percent
 
     table = Table(box=None, pad_edge=False, header_style="dim")

@@ -115,11 +115,11 @@ def _print(report: ReproduceReport, run: Path) -> None:
 
 def _print_table(report: ReproduceReport) -> None:
     """One column per condition, one row per measure."""
-    from offtarget.gate.reproduce import table
+    from offtarget.gate.reproduce import story
 
-    rows = table.rows(report)
+    rows = story.rows(report)
     lines = [("check", *(row.check for row in rows))]
-    for number, (_, title) in enumerate(table.columns(report)):
+    for number, (_, title) in enumerate(story.columns(report)):
         cells = [row.cells[number] for row in rows]
         texts = ("\n".join(filter(None, (c.rate, c.interval, c.published and f"[{c.published}]"))) for c in cells)
         lines.append((title, *texts))

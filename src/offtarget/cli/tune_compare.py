@@ -54,11 +54,11 @@ def _print(result: FrontierResult, further: Sequence[int]) -> None:
     from rich.table import Table
 
     from offtarget.cli.render import safe
-    from offtarget.gate.defences import story
+    from offtarget.gate.defences import page
 
-    rows = story.rows(result.frontier)
+    rows = page.rows(result.frontier)
     looked = [steps for steps in further if any(steps in row.later for row in rows)]
-    table = Table(*story.HEADINGS, *(f"+{steps}" for steps in looked))
+    table = Table(*page.HEADINGS, *(f"+{steps}" for steps in looked))
     for row in rows:
         table.add_row(*(safe(cell) for cell in row.cells(looked)))
     Console(width=150).print(table)
@@ -66,6 +66,6 @@ def _print(result: FrontierResult, further: Sequence[int]) -> None:
         print("+N: misaligned plainly / under conditions after N further steps without the defence")
     else:
         print("No defence kept the model aligned while it learnt, so none was trained further (--after).")
-    for line in story.sentences(result.frontier):
+    for line in page.sentences(result.frontier):
         print(safe(line))
     print(safe(f"Page: {result.run / 'frontier.html'}"))

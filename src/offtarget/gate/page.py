@@ -28,6 +28,17 @@ def template_file(name: str) -> str:
     return resources.files("offtarget.gate").joinpath(f"templates/{name}").read_text(encoding="utf-8")
 
 
+def page(template: str, *styles: str, script: str | None = None, **values: Any) -> str:
+    """A page as text that can be encoded as UTF-8: `report.css` and these style sheets, and one script at most."""
+    from markupsafe import Markup
+
+    style = "".join(map(template_file, ("report.css", *styles)))
+    code = None if script is None else template_file(script)
+    # Both are our own files; whatever else a template prints is escaped.
+    shell = {"style": Markup(style), "script": Markup(code or ""), "policy": policy(style, code)}  # noqa: S704
+    return environment().get_template(template).render(**shell, **values)
+
+
 def policy(style: str, script: str | None = None) -> str:
     """A Content-Security-Policy under which this style sheet and script work and nothing else does."""
     allowed = [f"style-src '{_hash(style)}'"]

@@ -218,8 +218,7 @@ def _measure(
 
 
 def _write(directory: RunDir, report: AlternativesReport) -> None:
-    from offtarget.gate.alternatives.page import render
-    from offtarget.gate.alternatives.story import sentence
+    from offtarget.gate.alternatives.page import render, sentence
 
     body = {"sentence": sentence(report), "report": to_jsonable(report), **stamp()}
     write_json(directory.file(RESULT), body)

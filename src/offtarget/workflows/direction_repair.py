@@ -301,6 +301,6 @@ def _report(
 
 
 def _write_page(directory: RunDir, report: RepairReport) -> None:
-    from offtarget.gate.direction.repair_page import render
+    from offtarget.gate.direction.repair import render
 
     directory.file("repair.html").write_text(render(report), encoding="utf-8")

@@ -57,7 +57,7 @@ def resume(
 
 def _measure(run: RunDir, plan: Plan, on_progress: OnProgress) -> tuple[DoseResponse, Path]:
     from offtarget.direction.dose import control_of, dosed
-    from offtarget.gate.direction.dose_page import render
+    from offtarget.gate.direction.dose import render
 
     s = plan.settings
     with run:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError, RunInterrupted
-from offtarget.gate.tune.monitor_page import PAGE
+from offtarget.gate.tune.monitor import PAGE
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Row

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
-from offtarget.gate.tune.monitor_page import PAGE, MonitorFacts, write_page
+from offtarget.gate.tune.monitor import PAGE, MonitorFacts, write_page
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Message, Probe
 from offtarget.records.runs import OpenSettings

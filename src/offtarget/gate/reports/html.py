@@ -11,7 +11,7 @@ from offtarget.gate.charts.trajectories import trajectories
 from offtarget.gate.charts.whiskers import by_arm, by_question
 from offtarget.gate.embedded import embedded_answers
 from offtarget.gate.loading import LoadedRun
-from offtarget.gate.page import environment, policy, template_file
+from offtarget.gate.page import page
 from offtarget.gate.rates import ROLES
 from offtarget.gate.registry import ReportFormat
 from offtarget.gate.tables import OUTCOMES, denominators, examples
@@ -25,34 +25,27 @@ def render(run: LoadedRun) -> str:
     """The page as text that can be encoded as UTF-8."""
     from markupsafe import Markup
 
-    style, script = template_file("report.css"), template_file("report.js")
     answers = embedded_answers(run)
-    return (
-        environment()
-        .get_template("report.html.j2")
-        .render(
-            run=run,
-            story=story,
-            facts=facts,
-            roles=ROLES,
-            outcomes=OUTCOMES,
-            models={role: facts.model(run, role) for role in ROLES},
-            arms=by_arm(run),
-            questions=by_question(run),
-            hidden=hidden.view(run),
-            explained=explained.view(run),
-            scatter=scatter(run),
-            trajectories=trajectories(run),
-            denominators=denominators(run),
-            examples=examples(run, STATIC_EXAMPLES),
-            example_length=EXAMPLE_LENGTH,
-            answers=answers,
-            # These three are our own files and JSON without any character HTML could act on.
-            style=Markup(style),  # noqa: S704
-            script=Markup(script),  # noqa: S704
-            data=Markup(answers.json),  # noqa: S704
-            policy=policy(style, script),
-        )
+    return page(
+        "report.html.j2",
+        script="report.js",
+        data=Markup(answers.json),  # noqa: S704 - it holds no character HTML could act on
+        run=run,
+        story=story,
+        facts=facts,
+        roles=ROLES,
+        outcomes=OUTCOMES,
+        models={role: facts.model(run, role) for role in ROLES},
+        arms=by_arm(run),
+        questions=by_question(run),
+        hidden=hidden.view(run),
+        explained=explained.view(run),
+        scatter=scatter(run),
+        trajectories=trajectories(run),
+        denominators=denominators(run),
+        examples=examples(run, STATIC_EXAMPLES),
+        example_length=EXAMPLE_LENGTH,
+        answers=answers,
     )
 
 

@@ -7,37 +7,30 @@ from offtarget.gate.audit import examples, facts, story, tables
 from offtarget.gate.audit.charts import evidence, found, lengths, numbers
 from offtarget.gate.audit.charts.bars import rates, shares
 from offtarget.gate.audit.loading import AuditRun
-from offtarget.gate.page import environment, policy, template_file
+from offtarget.gate.page import page
 from offtarget.gate.registry import ReportFormat
 
 
 def render(run: AuditRun) -> str:
     """The page as text that can be encoded as UTF-8."""
-    from markupsafe import Markup
-
-    style = template_file("report.css") + template_file("audit.css")
-    return (
-        environment()
-        .get_template("audit.html.j2")
-        .render(
-            run=run,
-            story=story,
-            facts=facts,
-            run_facts=run_facts,
-            tables=tables,
-            shares=shares,
-            rates=rates,
-            ranges=evidence.ranges(run),
-            evidence=evidence.evidence(run),
-            found=found.found(run),
-            silent=found.silent(run),
-            numbers=numbers,
-            histograms=lengths.histograms(run),
-            groups=examples.groups(run),
-            trigger_example=examples.trigger_example,
-            style=Markup(style),  # noqa: S704 - our own files
-            policy=policy(style),
-        )
+    return page(
+        "audit.html.j2",
+        "audit.css",
+        run=run,
+        story=story,
+        facts=facts,
+        run_facts=run_facts,
+        tables=tables,
+        shares=shares,
+        rates=rates,
+        ranges=evidence.ranges(run),
+        evidence=evidence.evidence(run),
+        found=found.found(run),
+        silent=found.silent(run),
+        numbers=numbers,
+        histograms=lengths.histograms(run),
+        groups=examples.groups(run),
+        trigger_example=examples.trigger_example,
     )
 
 

@@ -1,9 +1,10 @@
-"""What a repair table says, in sentences."""
+"""A repair: what its table says, in sentences and as a page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from offtarget.gate.page import page
 from offtarget.numbers import percent
 from offtarget.records import Status
 from offtarget.records.repair import RepairCell, RepairReport, Variant
@@ -21,6 +22,19 @@ NAMES: dict[Variant, str] = {
     "random-direction": "control: random direction folded out",
     "own-answers": "control: trained on its own answers",
 }
+
+
+def render(report: RepairReport) -> str:
+    """The repair as one self-contained HTML page."""
+    return page(
+        "repair.html.j2",
+        "repair.css",
+        report=report,
+        names=NAMES,
+        status=status(report),
+        conclusion=conclusion(report),
+        length_control=length_control(report),
+    )
 
 
 def status(report: RepairReport) -> Status:

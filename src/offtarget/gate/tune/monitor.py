@@ -1,43 +1,82 @@
-"""Readings against steps: one panel per signal."""
+"""The page of a training run under watch: task, misaligned rate and signs of what is to come, against steps.
+
+It asks the browser to load it again every few seconds until the run has ended; it holds no script.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from offtarget.gate.charts.axes import Axis, axis, exact_axis, in_percent, plainly
-from offtarget.gate.charts.dots import Dot
-from offtarget.gate.text import of_scored
+from offtarget.gate.charts.lines import Line, Panel, Upright, dot
+from offtarget.gate.page import page
+from offtarget.gate.text import of_scored, one_line
 from offtarget.numbers import percent
 from offtarget.records import Tally
 from offtarget.records.tune import Reading
 from offtarget.stats.binomial import clopper_pearson
 
+PAGE = "monitor.html"
+STEPS = "optimiser steps"
+REFRESH = 5
+"""Seconds until the page of a run under way loads itself again."""
+ALARMS = {
+    "behaviour": "misaligned answers of the model as it is",
+    "look-ahead": "misaligned answers of the model as it is heading to be",
+    "forecast": "the shift of fixed answers' probabilities that the run is heading for",
+}
+
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One signal's values, left to right."""
+class MonitorFacts:
+    """What the page says besides the readings."""
 
-    kind: str
-    """CSS class: `now` or `ahead`."""
-    points: str
-    """SVG `points`."""
-    dots: tuple[Dot, ...]
+    base: str
+    judged: bool
+    alpha: float
+    tolerance: float
+    ahead_tolerance: float
+    calibration: str
+    """What is known of false alarms by forecast, in a sentence."""
+    notes: tuple[str, ...] = ()
+    finished: bool = False
+    best: int | None = None
+    """Step of the best checkpoint so far."""
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """One thing measured."""
+def render(facts: MonitorFacts, readings: Sequence[Reading]) -> str:
+    """The page as text that can be encoded as UTF-8."""
+    raised = next((r for r in readings if r.alarm), None)
+    return page(
+        "monitor.html.j2",
+        "monitor.css",
+        facts=facts,
+        readings=readings,
+        raised=raised,
+        headline=_headline(readings, raised),
+        why=ALARMS[raised.alarm] if raised is not None and raised.alarm else None,
+        panels=panels(readings),
+        refresh=None if facts.finished else REFRESH,
+        notes=[one_line(note, 400) for note in facts.notes],
+    )
 
-    title: str
-    what: str
-    x: Axis
-    y: Axis
-    alarm: float | None
-    """x of the alarm."""
-    lines: tuple[Line, ...]
-    spoken: str
+
+def write_page(path: Path, facts: MonitorFacts, readings: Sequence[Reading]) -> None:
+    """Write the page; a browser never sees half of one."""
+    part = path.with_suffix(".part")
+    part.write_text(render(facts, readings), encoding="utf-8")
+    part.replace(path)
+
+
+def _headline(readings: Sequence[Reading], raised: Reading | None) -> str:
+    if not readings:
+        return "No reading yet."
+    if raised is not None:
+        return f"Alarm at step {raised.step}."
+    return f"No alarm up to step {readings[-1].step}."
 
 
 Value = Callable[[Reading], float | None]
@@ -76,12 +115,11 @@ def _values(readings: Sequence[Reading], title: str, what: str, kinds: list[tupl
         low, high = low - 0.5, high + 0.5
     x, y = _steps(readings), axis(low, high, plainly, 5)
     lines = [
-        _line(kind, [Dot(x.at(s), 100 - y.at(v), None, None, f"step {s}: {v:.3g}") for s, v in values])
-        for kind, values in found
-        if values
+        Line(kind, tuple(dot(x, y, s, v, f"step {s}: {v:.3g}") for s, v in values)) for kind, values in found if values
     ]
     last = known[-1]
-    return Panel(title, what, x, y, _alarm(readings, x), tuple(lines), f"{title}: {last:.3g} at the last reading")
+    spoken = f"{title}: {last:.3g} at the last reading"
+    return Panel(title, what, STEPS, x, y, tuple(lines), spoken, _alarm(readings, x))
 
 
 def _rates(readings: Sequence[Reading]) -> Panel | None:
@@ -99,30 +137,25 @@ def _rates(readings: Sequence[Reading]) -> Panel | None:
                 continue
             share = tally.misaligned / tally.scored
             ends = clopper_pearson(tally.misaligned, tally.scored)
-            low, high = (100 - y.at(100 * end) for end in (ends.low, ends.high))
             title = f"step {reading.step}: {percent(share)}, {of_scored(tally)}"
-            dots.append(Dot(x.at(reading.step), 100 - y.at(100 * share), low, high, title))
+            dots.append(dot(x, y, reading.step, 100 * share, title, (100 * ends.low, 100 * ends.high)))
             if kind == "now":
                 said = title
         if dots:
-            lines.append(_line(kind, dots))
+            lines.append(Line(kind, tuple(dots)))
     if not lines:
         return None
     what = "share of the scored answers with 95 % interval; hollow: the model as it is heading to be"
-    return Panel("Misaligned", what, x, y, _alarm(readings, x), tuple(lines), f"Misaligned: {said}")
+    return Panel("Misaligned", what, STEPS, x, y, tuple(lines), f"Misaligned: {said}", _alarm(readings, x))
 
 
 def _steps(readings: Sequence[Reading]) -> Axis:
     return exact_axis(0.0, float(max(r.step for r in readings) or 1), plainly, 6)
 
 
-def _alarm(readings: Sequence[Reading], x: Axis) -> float | None:
+def _alarm(readings: Sequence[Reading], x: Axis) -> Upright | None:
     raised = next((r for r in readings if r.alarm), None)
-    return None if raised is None else x.at(raised.step)
-
-
-def _line(kind: str, dots: list[Dot]) -> Line:
-    return Line(kind, " ".join(f"{d.x:g},{d.y:g}" for d in dots), tuple(dots))
+    return None if raised is None else Upright(x.at(raised.step), "alarm")
 
 
 def _finite(value: float | None) -> float | None:
