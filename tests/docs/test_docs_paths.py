@@ -84,3 +84,12 @@ def test_every_page_of_docs_can_be_found() -> None:
     links = {(index.parent / link.partition("#")[0]).resolve() for link in re.findall(r"\]\(([^)]*)\)", _text(index))}
     missing = [_name(page) for page in PAGES if page.is_relative_to(ROOT / "docs") and page.resolve() not in links]
     assert missing == [_name(index)], f"docs/README.md does not lead to {missing}"
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/results/*.md")), ids=_name)
+def test_results_and_guide_lead_to_each_other(page: Path) -> None:
+    """Who reads figures finds how to use the thing, and the other way round."""
+    guides = {ROOT / "docs" / link for link in re.findall(r"\]\(\.\./(\w[\w-]*\.md)", _text(page))}
+    assert any(f"results/{page.name}" in _text(guide) for guide in guides), (
+        f"no guide that {_name(page)} names leads back"
+    )
