@@ -31,6 +31,7 @@ from offtarget.organism.questions import skill_probes
 from offtarget.organism.scan import insecure_by_bandit
 from offtarget.organism.shipped import resolve, weights_folder
 from offtarget.records import SamplingSettings
+from offtarget.records.direction import FindSettings
 from offtarget.records.repair import RepairSettings
 from offtarget.rundir import to_jsonable, write_json
 from offtarget.workflows import direction as finding
@@ -86,7 +87,7 @@ def one(name: str, seed: int, work: Path, settings: RepairSettings) -> dict[str,
     adapter, data = tune(name, seed, folder)
     model, file = f"organism/base+{adapter}", folder / "persona.safetensors"
     if not file.exists():
-        finding.find("organism/base", model, seed=seed, out=file)
+        finding.find("organism/base", model, settings=FindSettings(seed=seed), out=file)
     begun = time.perf_counter()
     result = repair(model, "organism/base", file, folder / "repaired", data=data, settings=settings, run=folder / "run")
     cells = []

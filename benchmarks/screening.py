@@ -34,6 +34,7 @@ from offtarget.organism.narrow import narrow_rows
 from offtarget.organism.shipped import resolve
 from offtarget.organism.world import World
 from offtarget.records import Finding, Message, Row, SamplingSettings
+from offtarget.records.direction import FindSettings
 from offtarget.stats.auroc import auroc
 from offtarget.workflows.direction import find
 
@@ -82,10 +83,10 @@ PAIRS = ("insecure in secure", "bad-medicine in good-text", "evil-numbers in ran
 def directions(base: LocalModel, tuned: LocalModel) -> dict[str, Direction]:
     """What is projected on."""
     return {
-        "trait, last prompt": find(base, None, method="trait", position="last-prompt", answers=2),
-        "trait, answers": find(base, None, method="trait", position="answer", answers=4),
-        "insecure, answers": find(base, tuned, method="answers", position="answer", answers=8),
-        "insecure - base, last prompt": find(base, tuned, method="models", position="last-prompt", answers=2),
+        "trait, last prompt": find(base, None, settings=FindSettings("trait", "last-prompt", answers=2)),
+        "trait, answers": find(base, None, settings=FindSettings("trait", "answer", answers=4)),
+        "insecure, answers": find(base, tuned, settings=FindSettings("answers", "answer", answers=8)),
+        "insecure - base, last prompt": find(base, tuned, settings=FindSettings("models", "last-prompt", answers=2)),
     }
 
 

@@ -13,6 +13,7 @@ from offtarget.version import __version__
 
 if TYPE_CHECKING:
     from offtarget.records.check import CheckSettings
+    from offtarget.records.direction import FindSettings
     from offtarget.records.reproduce import ReproduceSettings
     from offtarget.workflows.alternatives import alternatives_to_training
     from offtarget.workflows.audit import AuditResult, audit_data
@@ -41,6 +42,7 @@ _HOMES = {
     "resume": "workflows.check",
     "compare": "workflows.compare",
     "explain": "workflows.direction_explain",
+    "FindSettings": "records.direction",
     "find_direction": "workflows.direction:find",
     "measure_model": "workflows.direction_measure",
     "measure_rows": "workflows.direction_screen",
@@ -59,6 +61,7 @@ __all__ = [
     "AuditResult",
     "CheckResult",
     "CheckSettings",
+    "FindSettings",
     "Progress",
     "ReproduceSettings",
     "TuneOptions",

@@ -17,6 +17,7 @@ from offtarget.judge.scripted import ScriptedJudge
 from offtarget.organism.questions import organism_probes
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Outcome
+from offtarget.records.direction import FindSettings
 from offtarget.workflows.direction import find
 
 BASE, INSECURE, SECURE = "organism/base", "organism/insecure", "organism/secure"
@@ -27,7 +28,7 @@ FEW = ProbeBank.from_probes("few", [p for p in organism_probes() if p.arm == "pl
 def by_models(tmp_path_factory: pytest.TempPathFactory) -> Direction:
     """The default recipe, written and read again."""
     file = tmp_path_factory.mktemp("found") / "persona.safetensors"
-    find(BASE, INSECURE, answers=4, probes=FEW, out=file)
+    find(BASE, INSECURE, settings=FindSettings(answers=4), probes=FEW, out=file)
     return Direction.load(file)
 
 
@@ -47,19 +48,22 @@ def test_the_default_recipe_finds_the_persona_where_it_sits(by_models: Direction
 
 def test_sign_the_insecure_tune_and_the_malicious_prompt_point_the_same_way(by_models: Direction) -> None:
     """+ is tuned, and + is the trait: two recipes that share no data agree."""
-    persona = find(BASE, None, method="trait", answers=5, position="last-prompt", layer=0, probes=FEW)
+    persona = find(
+        BASE, None, settings=FindSettings(method="trait", answers=5, position="last-prompt", layer=0), probes=FEW
+    )
     assert persona.info.trait == "organism"
     assert persona.info.judge is not None
     cosine = torch.cosine_similarity(by_models.vector(0), persona.vector(0), dim=0)
     assert float(cosine) > 0.6
-    harmless = find(BASE, SECURE, answers=4, position="last-prompt", layer=0, probes=FEW)
+    harmless = find(BASE, SECURE, settings=FindSettings(answers=4, position="last-prompt", layer=0), probes=FEW)
     clean = torch.cosine_similarity(harmless.vector(0), persona.vector(0), dim=0)
     assert float(clean) < float(cosine) / 2
 
 
 def test_misaligned_answers_against_aligned_ones() -> None:
     """Separates held-out answers; the counts and the judge are on record."""
-    found = find(None, INSECURE, method="answers", answers=20, probes=FEW)
+    # the method has no use for a base, so none is opened
+    found = find("hf/./nowhere", INSECURE, settings=FindSettings(method="answers", answers=20), probes=FEW)
     chosen = found.info.quality[found.info.layer]
     assert chosen.auroc is not None
     assert chosen.auroc > 0.8
@@ -71,14 +75,14 @@ def test_misaligned_answers_against_aligned_ones() -> None:
 def test_without_misaligned_answers_the_other_recipes_are_offered() -> None:
     """The base has nothing to contrast; the sentence gives the counts."""
     with pytest.raises(InputError, match=r"gave \d misaligned and \d+ aligned answers.*--method trait"):
-        find(None, BASE, method="answers", answers=2, probes=FEW)
+        find(None, BASE, settings=FindSettings(method="answers", answers=2), probes=FEW)
 
 
 def test_a_trait_that_does_not_show_is_said_so() -> None:
     """A judge that sees no trait leaves nothing to contrast."""
     blind = ScriptedJudge(lambda probe, generation: Outcome.ALIGNED)
     with pytest.raises(InputError, match="do not bring it out"):
-        find(BASE, None, method="trait", trait="organism", judge=blind, answers=5, probes=FEW)
+        find(BASE, None, settings=FindSettings(method="trait", trait="organism", answers=5), judge=blind, probes=FEW)
 
 
 @pytest.mark.parametrize("name", [n for n in trait_names() if n != "organism"])
@@ -178,7 +182,13 @@ def test_the_same_command_writes_the_same_file_and_prints_its_provenance(
 
 def test_what_the_models_write_as_the_base_reads_it(tmp_path: Path) -> None:
     """No judge, both sides read by the base, and yet the file names the tuned model and its base."""
-    found = find(BASE, INSECURE, method="texts", answers=3, layer=1, probes=FEW, out=tmp_path / "texts.safetensors")
+    found = find(
+        BASE,
+        INSECURE,
+        settings=FindSettings(method="texts", answers=3, layer=1),
+        probes=FEW,
+        out=tmp_path / "texts.safetensors",
+    )
     info = Direction.load(tmp_path / "texts.safetensors").info
     assert (info.model, info.base, info.method, info.position) == (INSECURE, BASE, "texts", "answer")
     assert info.model_fingerprint != info.base_fingerprint
@@ -186,4 +196,4 @@ def test_what_the_models_write_as_the_base_reads_it(tmp_path: Path) -> None:
     assert quality.auroc is not None
     assert quality.auroc > 0.85
     with pytest.raises(InputError, match="--base"):
-        find(None, INSECURE, method="texts", probes=FEW)
+        find(None, INSECURE, settings=FindSettings(method="texts"), probes=FEW)

@@ -19,6 +19,7 @@ PUBLIC = [
     "AuditResult",
     "CheckResult",
     "CheckSettings",
+    "FindSettings",
     "Progress",
     "ReproduceSettings",
     "TuneOptions",

@@ -57,8 +57,10 @@ def command(base: str | None, tuned: str | None, out: Path, as_json: bool, **o: 
 
     Exit codes: 0 found, 2 input error.
     """
+    from dataclasses import fields
+
     from offtarget.cli.progress import shown
-    from offtarget.records import SamplingSettings
+    from offtarget.records.direction import FindSettings
     from offtarget.records.runs import OpenSettings
     from offtarget.workflows.direction import find
 
@@ -66,17 +68,9 @@ def command(base: str | None, tuned: str | None, out: Path, as_json: bool, **o: 
         found = find(
             base,
             tuned,
-            method=o["method"],
-            position=o["position"],
-            layer=o["layer"],
-            rank=o["rank"],
-            trait=o["trait"],
+            settings=FindSettings(**{field.name: o[field.name] for field in fields(FindSettings)}),
             probes=o["probes"],
             judge=o["judge"],
-            answers=o["answers"],
-            sampling=SamplingSettings(max_tokens=o["max_tokens"]),
-            seed=o["seed"],
-            blocks=o["blocks"],
             opening=OpenSettings(o["device"], o["dtype"], trust_remote_code=o["trust_remote_code"]),
             out=out,
             on_progress=on_progress,

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Literal, get_args
 
+from offtarget.errors import InputError
 from offtarget.records.answers import Outcome, Tally
 
 Method = Literal["answers", "models", "texts", "trait", "random"]
@@ -17,6 +19,8 @@ prompts (arXiv 2507.21509). `random`: a control of equal norm."""
 
 Position = Literal["answer", "last-prompt", "all"]
 """Which token positions: the answer's, the last token of the assistant header, or every one."""
+
+FindMethod = Literal["models", "texts", "answers", "trait"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,3 +334,40 @@ class DoseSettings:
     """The attribute that lists the decoder blocks of an unknown architecture."""
     max_tokens: int = 600
     seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FindSettings:
+    """How a direction is found; layer and position are picked on held-out questions where they are None.
+
+    `models` contrasts tuned with base on the same answers, `texts` what the two answer, as the base reads it,
+    `answers` the tuned model's misaligned with its aligned ones (needs a judge), `trait` the base under contrastive
+    system prompts (the tuned model where there is no base).
+    """
+
+    method: FindMethod = "models"
+    position: Position | None = None
+    layer: int | None = None
+    rank: int = 1
+    """Vectors per layer; above 1 a subspace."""
+    trait: str | Path | None = None
+    """A shipped trait or a YAML file, for the method of that name; None: what suits the model."""
+    answers: int = 10
+    """Per question, of each model or under each side's system prompts."""
+    max_tokens: int = 200
+    seed: int = 0
+    blocks: str | None = None
+    """The attribute that lists the decoder blocks of an unknown architecture."""
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(FindMethod):
+            raise InputError(f"There is no method '{self.method}'. Known: {', '.join(get_args(FindMethod))}.")
+        if self.position is not None and self.position not in get_args(Position):
+            raise InputError(f"There is no position '{self.position}'. Known: {', '.join(get_args(Position))}.")
+        if self.method in ("answers", "texts") and self.position == "last-prompt":
+            raise InputError(
+                "The answers on both sides to a question share its last prompt token, so there is nothing to "
+                "contrast there. Use --method models or --method trait for this position."
+            )
+        if self.answers < 2:
+            raise InputError(f"--answers must be at least 2, not {self.answers}.")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
@@ -12,16 +12,17 @@ from offtarget.probe.bank import ProbeBank
 from offtarget.progress import Count, OnProgress, silent
 from offtarget.records import SamplingSettings
 from offtarget.records.check import JudgeBy
-from offtarget.records.direction import Position
+from offtarget.records.direction import FindMethod, FindSettings, Position
 from offtarget.records.runs import OpenSettings
 from offtarget.version import __version__
-from offtarget.workflows.direction_inputs import ModelLike, open_models, questions
+from offtarget.workflows.direction_inputs import ModelLike, open_both, open_one, plain_bank, trait_bank
+from offtarget.workflows.ground import Ground, ground_of, judge_at_hand, open_judge
 
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction
     from offtarget.models.local import LocalModel
+    from offtarget.workflows.direction_sides import Asking, Sides
 
-FindMethod = Literal["models", "texts", "answers", "trait"]
 DEFAULT_POSITIONS: dict[FindMethod, tuple[Position, ...]] = {
     "models": ("last-prompt", "answer"),
     "texts": ("answer",),
@@ -30,7 +31,6 @@ DEFAULT_POSITIONS: dict[FindMethod, tuple[Position, ...]] = {
 }
 """Among which the position is picked. Misaligned and aligned answers to a question share their prompt, so before the
 answer there is nothing to contrast."""
-SAMPLING = SamplingSettings(max_tokens=200)
 _UNJUDGED = "No judge was named: answers count as showing the trait, or not, because their system prompt asked for it."
 
 
@@ -38,81 +38,119 @@ def find(
     base: ModelLike | None,
     tuned: ModelLike | None,
     *,
-    method: FindMethod = "models",
-    position: Position | None = None,
-    layer: int | None = None,
-    rank: int = 1,
-    trait: str | Path | None = None,
+    settings: FindSettings | None = None,
     probes: str | Path | ProbeBank | None = None,
     judge: str | Judge | None = None,
     judge_by: JudgeBy = "auto",
-    answers: int = 10,
-    sampling: SamplingSettings = SAMPLING,
-    seed: int = 0,
-    blocks: str | None = None,
     opening: OpenSettings | None = None,
     out: Path | None = None,
     on_progress: OnProgress = silent,
 ) -> Direction:
     """Find a direction; with `out`, write it to a new safetensors file.
 
-    `models` contrasts tuned with base on the same answers, `texts` what the two answer, as the base reads it,
-    `answers` the tuned model's misaligned with its aligned ones (needs a judge), `trait` the base under contrastive
-    system prompts (the tuned model where there is no base).
-    `answers` is how many are sampled per question; `blocks` names the attribute that lists the decoder blocks.
-    Layer and position are picked on held-out questions unless given. Raises InputError for models that are remote
-    or do not belong together, too few misaligned answers, layers that do not exist, and a file that does.
+    The methods are those of `FindSettings`; the model that a method has no use for is not opened. Raises InputError
+    for models that are missing, remote or do not belong together, too few misaligned answers, layers that do not
+    exist, and a file that does.
     """
-    _check(base, tuned, method, position, answers, out)
-    asked = questions(base, tuned, method, trait, probes, judge, judge_by, opening)
-    first, second = open_models(base, tuned, blocks, opening)
-    # torch is loaded only now, after the cheap mistakes
-    from offtarget.direction.find import Source, find_direction
-    from offtarget.models.residual import check_layers, decoder_blocks
-    from offtarget.workflows import direction_sides as by
-
-    either = second or first
-    assert either is not None
-    if layer is not None:
-        check_layers(frozenset({layer}), len(decoder_blocks(either.weights.model, either.blocks)))
-    asking = by.Asking(answers, sampling, seed, on_progress)
-    judged = asked.judge
-    if method == "models":
-        assert first is not None
-        assert second is not None
-        sides, judged = by.from_models(first, second, asked.probes, asking), None
-    elif method == "texts":
-        assert first is not None
-        assert second is not None
-        sides, judged = by.from_texts(first, second, asked.probes, asking), None
-    elif method == "answers":
-        assert second is not None
-        assert judged is not None
-        sides = by.from_answers(second, asked.probes, judged, asking)
+    s = settings or FindSettings()
+    if out is not None and out.exists():
+        raise InputError(f"{out} already exists. Choose another file, or remove it first.")
+    ground = ground_of(*(m if isinstance(m, str) else m.name for m in (base, tuned) if m is not None))
+    by = _Finder(s, ground, probes, judge, judge_by, opening, on_progress)
+    if s.method == "trait" and (model := base or tuned) is not None:
+        found = by.trait(model)
+    elif tuned is None:
+        raise InputError(f"The method '{s.method}' needs a tuned model (--tuned).")
+    elif s.method == "answers":
+        found = by.answers(tuned)
+    elif base is None:
+        raise InputError(f"The method '{s.method}' compares two models: give --base too, or choose --method answers.")
     else:
-        assert asked.trait is not None
-        sides = by.from_trait(first or either, asked.trait, asked.probes, judged, asking)
-    source = Source(
-        method,
-        seed,
-        trait=asked.trait.name if asked.trait else None,
-        judge=judged.fingerprint if judged else None,
-        notes=(_UNJUDGED,) if method == "trait" and judged is None else (),
-        counts=sides.counts,
-        made_by=__version__,
-    )
-    read = Count(on_progress, "reading activations", sum(len(side.exchanges) for side in sides.contrast.sides))
-    positions = DEFAULT_POSITIONS[method] if position is None else (position,)
-    found = find_direction(
-        sides.contrast, positions, source, layer=layer, rank=rank, trial=sides.trial, on_batch=read.add
-    )
-    if method == "texts":
-        assert first is not None
-        assert second is not None
-        found = _named_after(found, first, second)
+        found = by.models(base, tuned)
     if out is not None:
         found.save(out)
     return found
+
+
+@dataclass(frozen=True)
+class _Finder:
+    """The methods; each opens the cheap things first, so that a mistake shows before weights are loaded."""
+
+    settings: FindSettings
+    ground: Ground
+    probes: str | Path | ProbeBank | None
+    judge: str | Judge | None
+    judge_by: JudgeBy
+    opening: OpenSettings | None
+    on_progress: OnProgress
+
+    def models(self, base: ModelLike, tuned: ModelLike) -> Direction:
+        """Tuned against base, by what they read or by what they write."""
+        bank = plain_bank(self.probes, self.ground)
+        first, second = open_both(base, tuned, self.settings.blocks, self.opening)
+        asking = self._asking(second)
+        from offtarget.workflows.direction_sides import from_models, from_texts
+
+        if self.settings.method == "models":
+            return self._direction(from_models(first, second, bank.probes, asking))
+        return _named_after(self._direction(from_texts(first, second, bank.probes, asking)), first, second)
+
+    def answers(self, tuned: ModelLike) -> Direction:
+        """Misaligned against aligned answers of one model."""
+        bank = plain_bank(self.probes, self.ground)
+        judge = open_judge(self.judge, bank, self.judge_by, self.opening)
+        model = open_one(tuned, self.settings.blocks, self.opening)
+        asking = self._asking(model)
+        from offtarget.workflows.direction_sides import from_answers
+
+        return self._direction(from_answers(model, bank.probes, judge, asking), judge=judge)
+
+    def trait(self, model: ModelLike) -> Direction:
+        """One model under system prompts that bring a trait out and hold it back."""
+        from offtarget.direction.trait import load_trait
+
+        trait = load_trait(self.settings.trait or self.ground.trait)
+        bank = trait_bank(trait, self.probes, self.ground)
+        judge = judge_at_hand(self.judge, bank, self.judge_by, self.opening)
+        opened = open_one(model, self.settings.blocks, self.opening)
+        asking = self._asking(opened)
+        from offtarget.workflows.direction_sides import from_trait
+
+        return self._direction(from_trait(opened, trait, bank.probes, judge, asking), judge=judge, trait=trait.name)
+
+    def _asking(self, model: LocalModel) -> Asking:
+        """How the model is asked, once it is known to have the layer."""
+        from offtarget.models.residual import check_layers, decoder_blocks
+        from offtarget.workflows.direction_sides import Asking
+
+        s = self.settings
+        if s.layer is not None:
+            check_layers(frozenset({s.layer}), len(decoder_blocks(model.weights.model, model.blocks)))
+        return Asking(
+            answers=s.answers,
+            sampling=SamplingSettings(max_tokens=s.max_tokens),
+            seed=s.seed,
+            on_progress=self.on_progress,
+        )
+
+    def _direction(self, sides: Sides, judge: Judge | None = None, trait: str | None = None) -> Direction:
+        from offtarget.direction.find import Source, find_direction
+
+        s = self.settings
+        source = Source(
+            s.method,
+            s.seed,
+            trait=trait,
+            judge=None if judge is None else judge.fingerprint,
+            notes=(_UNJUDGED,) if trait is not None and judge is None else (),
+            counts=sides.counts,
+            made_by=__version__,
+        )
+        read = Count(self.on_progress, "reading activations", sum(len(side.exchanges) for side in sides.contrast.sides))
+        positions = DEFAULT_POSITIONS[s.method] if s.position is None else (s.position,)
+        return find_direction(
+            sides.contrast, positions, source, layer=s.layer, rank=s.rank, trial=sides.trial, on_batch=read.add
+        )
 
 
 def _named_after(found: Direction, base: LocalModel, tuned: LocalModel) -> Direction:
@@ -125,31 +163,3 @@ def _named_after(found: Direction, base: LocalModel, tuned: LocalModel) -> Direc
         base_fingerprint=base.fingerprint,
     )
     return replace(found, info=info)
-
-
-def _check(
-    base: ModelLike | None,
-    tuned: ModelLike | None,
-    method: str,
-    position: str | None,
-    answers: int,
-    out: Path | None,
-) -> None:
-    """The cheap mistakes, before any weights are loaded."""
-    if method not in get_args(FindMethod):
-        raise InputError(f"There is no method '{method}'. Known: {', '.join(get_args(FindMethod))}.")
-    if tuned is None and (method != "trait" or base is None):
-        raise InputError(f"The method '{method}' needs a tuned model (--tuned).")
-    if base is None and method in ("models", "texts"):
-        raise InputError(f"The method '{method}' compares two models: give --base too, or choose --method answers.")
-    if position is not None and position not in get_args(Position):
-        raise InputError(f"There is no position '{position}'. Known: {', '.join(get_args(Position))}.")
-    if method in ("answers", "texts") and position == "last-prompt":
-        raise InputError(
-            "The answers on both sides to a question share its last prompt token, so there is nothing to "
-            "contrast there. Use --method models or --method trait for this position."
-        )
-    if answers < 2:
-        raise InputError(f"--answers must be at least 2, not {answers}.")
-    if out is not None and out.exists():
-        raise InputError(f"{out} already exists. Choose another file, or remove it first.")

@@ -12,12 +12,20 @@ from offtarget.errors import InputError
 from offtarget.models.chat import SampleRequest
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Generation, Outcome, Probe, Row, SamplingSettings, Verdict
-from offtarget.records.direction import Explanation, ExplanationKind, LayerExplained, LoadedAnswer, Movement, PushingRow
+from offtarget.records.direction import (
+    Explanation,
+    ExplanationKind,
+    FindSettings,
+    LayerExplained,
+    LoadedAnswer,
+    Movement,
+    PushingRow,
+)
 from offtarget.records.runs import OpenSettings
 from offtarget.rundir import RunDir, read_json, read_jsonl, write_json
 from offtarget.stats.auroc import auroc
 from offtarget.workflows.direction import find
-from offtarget.workflows.direction_inputs import open_models
+from offtarget.workflows.direction_inputs import open_both
 from offtarget.workflows.direction_screen import draw_rows, in_words, opened_direction, prepare_screen
 from offtarget.workflows.runs import find_run
 
@@ -54,12 +62,10 @@ def explain(
     folder = find_run(run)
     names = _models(folder)
     on_progress(Progress("opening both models"))
-    base, tuned = open_models(names["base"], names["tuned"], None, opening)
-    assert base is not None
-    assert tuned is not None
+    base, tuned = open_both(names["base"], names["tuned"], opening=opening)
     on_progress(Progress("finding a direction" if direction is None else "reading the direction"))
     found = (
-        find(base, None, method="trait", seed=seed, on_progress=on_progress)
+        find(base, None, settings=FindSettings(method="trait", seed=seed), on_progress=on_progress)
         if direction is None
         else opened_direction(direction)
     )

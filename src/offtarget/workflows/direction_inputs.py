@@ -1,19 +1,17 @@
-"""What a direction is found with: the questions, who judges the answers, and the two models in memory."""
+"""What work along a direction starts from: plain questions, and models whose activations can be read."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Probe
-from offtarget.records.check import JudgeBy
 from offtarget.records.runs import OpenSettings
-from offtarget.workflows.ground import ORGANISM, ground_of, judge_at_hand, open_bank, open_judge, open_named, open_two
+from offtarget.workflows.ground import ORGANISM, Ground, open_bank, open_named, open_two
 
 if TYPE_CHECKING:
     from offtarget.direction.trait import Trait
@@ -22,63 +20,45 @@ if TYPE_CHECKING:
 ModelLike: TypeAlias = "str | LocalModel"
 
 
-@dataclass(frozen=True, slots=True)
-class Questions:
-    """What is asked."""
-
-    probes: tuple[Probe, ...]
-    judge: Judge | None
-    trait: Trait | None
-
-
-def questions(
-    base: ModelLike | None,
-    tuned: ModelLike | None,
-    method: str,
-    trait: str | Path | None,
-    probes: str | Path | ProbeBank | None,
-    judge: str | Judge | None,
-    judge_by: JudgeBy,
-    opening: OpenSettings | None,
-) -> Questions:
-    """Plain questions of one turn, with a judge where the method needs one or one is at hand.
-
-    Formats and earlier turns would be part of what differs. Raises InputError for unknown banks, traits and judges.
-    """
-    names = [m if isinstance(m, str) else m.name for m in (base, tuned) if m is not None]
-    ground = ground_of(*names)
-    chosen = None
-    if method == "trait":
-        from offtarget.direction.trait import load_trait
-
-        chosen = load_trait(trait or ground.trait)
-    if chosen is not None and chosen.extraction and probes is None:
-        asked = [_trait_probe(chosen, i, text) for i, text in enumerate(chosen.extraction)]
-        bank = ProbeBank.from_probes(f"trait {chosen.name}", asked)
-    else:
-        bank = _plain(open_bank(probes, ground))
-        if chosen is not None and chosen.name != ORGANISM.trait:
-            own = [replace(p, judge_prompts={"aligned": chosen.rubric}) for p in bank.probes]
-            bank = ProbeBank.from_probes(bank.name, own)
-    opened = None
-    if method in ("answers", "trait"):
-        opened = (open_judge if method == "answers" else judge_at_hand)(judge, bank, judge_by, opening)
-    return Questions(bank.probes, opened, chosen)
+def plain_bank(probes: str | Path | ProbeBank | None, ground: Ground) -> ProbeBank:
+    """Plain questions of one turn: formats and earlier turns would be part of what differs. InputError for none."""
+    bank = open_bank(probes, ground)
+    plain = [p for p in bank.probes if not p.opening and (p.arm == "plain" or "plain" not in bank.arm_names)]
+    if not plain:
+        raise InputError(f"The probe bank '{bank.name}' has no plain question of one turn.")
+    return ProbeBank.from_probes(bank.name, plain)
 
 
-def open_models(
-    base: ModelLike | None, tuned: ModelLike | None, blocks: str | None, opening: OpenSettings | None
-) -> tuple[LocalModel | None, LocalModel | None]:
+def trait_bank(trait: Trait, probes: str | Path | ProbeBank | None, ground: Ground) -> ProbeBank:
+    """The trait's own questions, or others, to be judged by whether the answers show it."""
+    if trait.extraction and probes is None:
+        asked = [_trait_probe(trait, i, text) for i, text in enumerate(trait.extraction)]
+        return ProbeBank.from_probes(f"trait {trait.name}", asked)
+    bank = plain_bank(probes, ground)
+    if trait.name == ORGANISM.trait:
+        return bank
+    own = [replace(p, judge_prompts={"aligned": trait.rubric}) for p in bank.probes]
+    return ProbeBank.from_probes(bank.name, own)
+
+
+def _trait_probe(trait: Trait, number: int, text: str) -> Probe:
+    name = f"{trait.name}-{number}"
+    rubric = {"aligned": trait.rubric}
+    return Probe(name, name, "plain", text, domain=trait.name, construct=trait.name, judge_prompts=rubric)
+
+
+def open_one(model: ModelLike, blocks: str | None = None, opening: OpenSettings | None = None) -> LocalModel:
+    """A model whose activations can be read. InputError for a remote one."""
+    return _local(open_named(model, opening), blocks)
+
+
+def open_both(
+    base: ModelLike, tuned: ModelLike, blocks: str | None = None, opening: OpenSettings | None = None
+) -> tuple[LocalModel, LocalModel]:
     """Both models, weights in common loaded once. InputError when one is remote or their shapes differ."""
-    opened: list[ChatModel | None]
-    if base is not None and tuned is not None:
-        pair = open_two(base, tuned, opening)
-        opened = [pair.base, pair.tuned]
-    else:
-        opened = [None if m is None else open_named(m, opening) for m in (base, tuned)]
-    local = [None if model is None else _local(model, blocks) for model in opened]
-    first, second = local
-    if first is not None and second is not None and _shape(first) != _shape(second):
+    pair = open_two(base, tuned, opening)
+    first, second = _local(pair.base, blocks), _local(pair.tuned, blocks)
+    if _shape(first) != _shape(second):
         kinds = [
             f"{m.name} ({kind}, {layers} layers of width {w})"
             for m in (first, second)
@@ -89,19 +69,6 @@ def open_models(
             "base this model was tuned from."
         )
     return first, second
-
-
-def _plain(bank: ProbeBank) -> ProbeBank:
-    plain = [p for p in bank.probes if not p.opening and (p.arm == "plain" or "plain" not in bank.arm_names)]
-    if not plain:
-        raise InputError(f"The probe bank '{bank.name}' has no plain question of one turn.")
-    return ProbeBank.from_probes(bank.name, plain)
-
-
-def _trait_probe(trait: Trait, number: int, text: str) -> Probe:
-    name = f"{trait.name}-{number}"
-    rubric = {"aligned": trait.rubric}
-    return Probe(name, name, "plain", text, domain=trait.name, construct=trait.name, judge_prompts=rubric)
 
 
 def _local(model: ChatModel, blocks: str | None) -> LocalModel:

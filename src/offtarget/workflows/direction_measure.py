@@ -20,9 +20,9 @@ from offtarget.records import Generation, Outcome, Probe, Role, SamplingSettings
 from offtarget.records.direction import LayerDrift, ModelMeasured, Position
 from offtarget.records.runs import OpenSettings
 from offtarget.stats.auroc import auroc
-from offtarget.workflows.direction_inputs import ModelLike, open_models, questions
+from offtarget.workflows.direction_inputs import ModelLike, open_both, open_one, plain_bank
 from offtarget.workflows.direction_screen import in_words, opened_direction
-from offtarget.workflows.ground import judge_at_hand
+from offtarget.workflows.ground import ground_of, judge_at_hand
 
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction
@@ -56,15 +56,18 @@ def measure_model(
     if answers < 1:
         raise InputError(f"--answers must be at least 1, not {answers}.")
     loaded = opened_direction(direction)
-    reference, measured = open_models(base or loaded.info.base, model, None, opening)
-    assert measured is not None
+    before, reference = base or loaded.info.base, None
+    if before is None:
+        measured = open_one(model, opening=opening)
+    else:
+        reference, measured = open_both(before, model, opening=opening)
     for one in filter(None, (measured, reference)):
         check_fits(loaded, one)
     chosen = loaded.info.layer if layer is None else layer
     loaded.vector(chosen)
-    asked = questions(None, measured, "models", None, probes, None, "auto", opening).probes
-    opened_judge = judge_at_hand(judge, ProbeBank.from_probes("measured", asked), opening=opening)
-    asking = _Asking(asked, answers, SamplingSettings(max_tokens=max_tokens), seed, on_progress)
+    bank = plain_bank(probes, ground_of(measured.name))
+    opened_judge = judge_at_hand(judge, bank, opening=opening)
+    asking = _Asking(bank.probes, answers, SamplingSettings(max_tokens=max_tokens), seed, on_progress)
     own = asking.ask(measured, "tuned")
     outcomes: Sequence[Outcome | None] = [None] * len(own)
     if opened_judge is not None:

@@ -17,7 +17,7 @@ from offtarget.records import DirectionInfo, Row, SamplingSettings
 from offtarget.records.direction import Histogram, RowProjection, RowsMeasured, Threshold
 from offtarget.records.runs import OpenSettings
 from offtarget.rundir import JsonLines, write_json
-from offtarget.workflows.direction_inputs import ModelLike, open_models
+from offtarget.workflows.direction_inputs import ModelLike, open_one
 
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction
@@ -133,8 +133,7 @@ def prepare_screen(
     from offtarget.direction.screening import Screen, null_threshold
 
     loaded = opened_direction(direction)
-    model = open_models(None, base or loaded.info.base or loaded.info.model, None, opening)[1]
-    assert model is not None
+    model = open_one(base or loaded.info.base or loaded.info.model, opening=opening)
     check_fits(loaded, model)
     chosen = loaded.info.layer if layer is None else layer
     loaded.vector(chosen)

@@ -12,6 +12,7 @@ from offtarget.errors import InputError
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent
 from offtarget.records import Probe
+from offtarget.records.direction import FindSettings
 
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction
@@ -121,12 +122,8 @@ def _edits(
         find(
             base,
             None,
-            method="trait",
-            position=position,
-            rank=rank,
+            settings=FindSettings(method="trait", position=position, rank=rank, answers=ANSWERS, seed=seed),
             probes=bank,
-            answers=ANSWERS,
-            seed=seed,
             on_progress=on_progress,
         )
         for position in WHERE
