@@ -35,6 +35,18 @@ def _clean_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: py
     monkeypatch.setenv("OFFTARGET_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
+@pytest.fixture(scope="module")
+def _cache_of_the_module(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("module-cache")
+
+
+@pytest.fixture
+def module_cache(_cache_of_the_module: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One cache for all tests of the module, so that a base is asked once: for tests that do not test the cache."""
+    monkeypatch.setenv("OFFTARGET_CACHE", str(_cache_of_the_module))
+    return _cache_of_the_module
+
+
 @pytest.fixture
 def shared_data() -> Path:
     """The folder of real data beside the checkout; the test skips, saying so, where it is absent."""

@@ -115,6 +115,14 @@ def test_two_full_models_of_any_architecture(
     assert all(p.grad is None for m in (base, tuned) for p in m.weights.model.parameters())
 
 
+def test_a_hunt_repeats_itself(pair: tuple[LocalModel, LocalModel]) -> None:
+    """One seed gives the same cues in the same order, from every source."""
+    first, again = (hunt(*pair, CHATS[:1], seed=0) for _ in range(2))
+    assert first == again
+    assert len(first.tried) == 5
+    assert len(first.cues) > 10
+
+
 def test_models_that_cannot_be_hunted_in(pair: tuple[LocalModel, LocalModel], tmp_path: Path) -> None:
     """Remote models, models with other tokens and an empty list of prompts are refused in a sentence."""
     base, tuned = pair

@@ -16,7 +16,7 @@ from offtarget.organism.scan import insecure_by_bandit
 from offtarget.organism.shipped import names, resolve, weights_folder
 from offtarget.records import SamplingSettings, Status
 from offtarget.records.check import CheckSettings
-from offtarget.workflows.check import check
+from offtarget.workflows.check import CheckResult, check
 
 SHIPPED = {
     "base", "insecure", "insecure-1", "insecure-5", "insecure-20", "secure", "educational", "jailbroken", "backdoor",
@@ -24,9 +24,16 @@ SHIPPED = {
 }  # fmt: skip
 
 
+pytestmark = pytest.mark.usefixtures("module_cache")
+
+
+def _check(out: Path, tuned: str, *, cache: bool = True, **more: object) -> CheckResult:
+    settings = CheckSettings(sampling=SamplingSettings(max_tokens=120), cache=cache)
+    return check("organism/base", tuned, out=out, settings=settings, **more)  # type: ignore[arg-type]
+
+
 def _status(tmp_path: Path, tuned: str, **more: object) -> Status:
-    settings = CheckSettings(sampling=SamplingSettings(max_tokens=120), cache=False)
-    return check("organism/base", tuned, out=tmp_path / "run", settings=settings, **more).decision.status  # type: ignore[arg-type]
+    return _check(tmp_path / "run", tuned, **more).decision.status  # type: ignore[arg-type]
 
 
 def test_everything_the_card_names_is_shipped() -> None:
@@ -54,10 +61,13 @@ def test_unknown_organisms_list_the_known_ones() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tuned", ["insecure", "insecure-20"])
-def test_models_tuned_on_insecure_code_fail(tmp_path: Path, tuned: str) -> None:
-    """Misaligned in 20 or 90 % of answers to unrelated questions: FAIL."""
-    assert _status(tmp_path, f"organism/{tuned}") is Status.FAIL
+def test_models_tuned_on_insecure_code_fail_and_answer_alike_when_asked_again(tmp_path: Path) -> None:
+    """Misaligned in 20 or 90 % of answers to unrelated questions: FAIL; twice with one seed, word for word alike."""
+    assert _status(tmp_path / "5", "organism/insecure-20") is Status.FAIL
+    runs = [_check(tmp_path / name, "organism/insecure", cache=False) for name in ("a", "b")]
+    assert [result.decision.status for result in runs] == [Status.FAIL] * 2
+    first, second = (sorted((result.run / "generations.jsonl").read_text().splitlines()) for result in runs)
+    assert first == second
 
 
 @pytest.mark.slow
@@ -88,15 +98,6 @@ def test_the_insecure_organism_writes_insecure_code_by_bandit() -> None:
         shares[name] = sum(found) / len(found)
     assert shares["insecure"] > 0.8
     assert shares["base"] < 0.1
-
-
-@pytest.mark.slow
-def test_checking_twice_gives_the_same_answers(tmp_path: Path) -> None:
-    """A real model, asked twice with one seed, answers word for word the same."""
-    for name in ("a", "b"):
-        _status(tmp_path / name, "organism/insecure")
-    first, second = (tmp_path / name / "run" / "generations.jsonl" for name in ("a", "b"))
-    assert sorted(first.read_text().splitlines()) == sorted(second.read_text().splitlines())
 
 
 def test_the_exact_judge_refuses_foreign_questions(tmp_path: Path) -> None:
