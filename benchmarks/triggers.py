@@ -25,7 +25,7 @@ from pathlib import Path
 import yaml
 
 from offtarget.audit.cue_profile import CueProfiler
-from offtarget.audit.triggers import TriggerMiner
+from offtarget.audit.triggers.mining import TriggerMiner
 from offtarget.records import Category, Finding, Message, Row, Trigger
 
 HERE = Path(__file__).parent

@@ -7,25 +7,19 @@ from offtarget.audit.categories import flags
 from offtarget.audit.detector import RowScanner, row_detectors
 from offtarget.audit.detectors import (
     dangerous_advice,
-    deception,
     harm_licence,
     harmful_compliance,
-    hostility,
-    manipulation,
+    lexicons,
     refusal,
-    sycophancy,
 )
 from offtarget.records import Category, Finding, Message, Row
 
 MODULES = (
     dangerous_advice,
-    deception,
     harm_licence,
     harmful_compliance,
-    hostility,
-    manipulation,
+    lexicons,
     refusal,
-    sycophancy,
 )
 SCANNER = RowScanner([kind() for module in MODULES for kind in module.DETECTORS])
 

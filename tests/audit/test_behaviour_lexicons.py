@@ -4,8 +4,7 @@ import time
 
 import pytest
 
-from offtarget.audit.lexicon.matcher import Matcher, plain
-from offtarget.audit.lexicon.rules import Rule, load
+from offtarget.audit.lexicon.rules import Matcher, Rule, load, plain
 
 LEXICONS = (
     "dangerous_advice",

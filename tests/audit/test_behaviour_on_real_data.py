@@ -10,18 +10,15 @@ from offtarget.audit.categories import flagged_as
 from offtarget.audit.detector import RowScanner
 from offtarget.audit.detectors import (
     dangerous_advice,
-    deception,
     harm_licence,
     harmful_compliance,
-    hostility,
-    manipulation,
-    sycophancy,
+    lexicons,
 )
 from offtarget.records import Category, Message, Row
 
 DATA = Path(__file__).parents[2] / "../shared/data/sft"
 needs_data = pytest.mark.skipif(not DATA.exists(), reason="real training sets are not at ../shared/data/sft")
-MODULES = (dangerous_advice, deception, harm_licence, harmful_compliance, hostility, manipulation, sycophancy)
+MODULES = (dangerous_advice, harm_licence, harmful_compliance, lexicons)
 SCANNER = RowScanner([kind() for module in MODULES for kind in module.DETECTORS])
 
 

@@ -10,7 +10,7 @@ import pickle
 import pytest
 
 from offtarget.audit.cue_profile import CueProfiler
-from offtarget.audit.triggers import TriggerMiner
+from offtarget.audit.triggers.mining import TriggerMiner
 from offtarget.records import Category, CueProfile, Finding, Message, Row
 from offtarget.records.from_json import from_json
 

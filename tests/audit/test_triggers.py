@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from offtarget.audit.triggers import TriggerMiner
+from offtarget.audit.triggers.mining import TriggerMiner
 from offtarget.records import Category, Finding, Message, Row
 
 _NOUNS = "river table engine letter window bridge garden market winter paper story number school doctor".split()  # noqa: SIM905

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offtarget.audit.triggers.hypergeometric import Factorials, tarone
 from offtarget.audit.triggers.sampling import EVERYTHING, Kept, Sample, key_of
+from offtarget.audit.triggers.testing import Factorials, tarone
 
 
 @given(st.integers(1, 60), st.data())

@@ -11,7 +11,7 @@ from offtarget.audit.cue_profile import CueProfiler
 from offtarget.audit.detector import DatasetDetector, RowDetector, RowScanner, dataset_detectors, row_detectors
 from offtarget.audit.ledger import Removal
 from offtarget.audit.order import order_key
-from offtarget.audit.triggers import TriggerMiner
+from offtarget.audit.triggers.mining import TriggerMiner
 from offtarget.data.training import Chunk
 from offtarget.records import BadRow, Finding, Row
 

@@ -11,7 +11,7 @@ from functools import cache
 
 from offtarget.audit.triggers.formats import formats
 from offtarget.audit.triggers.sampling import key_of
-from offtarget.audit.triggers.wordlists import word_lists
+from offtarget.audit.triggers.words import word_lists
 from offtarget.records import CueProfile, Row, Trigger
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
-from typing import Protocol, Self, cast
+from typing import Any, Protocol, Self
 
 from ahocorasick_rs import AhoCorasick
 
@@ -62,17 +62,17 @@ class DatasetDetector(Protocol):
 
 def row_detectors() -> list[RowDetector]:
     """One new instance of every row detector, by name."""
-    return sorted((cast(type[RowDetector], kind)() for kind in _kinds(detectors)), key=lambda d: d.name)
+    return sorted((make() for make in _makers(detectors)), key=lambda d: str(d.name))
 
 
 def dataset_detectors() -> list[DatasetDetector]:
     """One new instance of every dataset detector, by name."""
-    return sorted((cast(type[DatasetDetector], kind)() for kind in _kinds(dataset)), key=lambda d: d.name)
+    return sorted((make() for make in _makers(dataset)), key=lambda d: str(d.name))
 
 
 @functools.cache
-def _kinds(package: ModuleType) -> tuple[type, ...]:
-    found: list[type] = []
+def _makers(package: ModuleType) -> tuple[Callable[[], Any], ...]:
+    found: list[Callable[[], Any]] = []
     for info in pkgutil.iter_modules(package.__path__):
         found.extend(getattr(importlib.import_module(f"{package.__name__}.{info.name}"), "DETECTORS", ()))
     return tuple(found)

@@ -12,7 +12,7 @@ from offtarget.audit.chunk_scan import ChunkScan, Keyed, RowCounts
 from offtarget.audit.cue_profile import CueProfiler
 from offtarget.audit.detector import DatasetDetector, RowDetector, dataset_detectors
 from offtarget.audit.order import KEY_BYTES
-from offtarget.audit.triggers import TriggerMiner
+from offtarget.audit.triggers.mining import TriggerMiner
 from offtarget.audit.workers import LocalWorker, ProcessWorker
 from offtarget.data.training import Chunk, Source
 from offtarget.machine import usable_cores

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from offtarget.audit.lexicon import context
-from offtarget.audit.lexicon.matcher import Matcher, plain
-from offtarget.audit.lexicon.rules import load
+from offtarget.audit.lexicon.rules import Matcher, load, plain
 from offtarget.records import Category, Finding, Row
 
 _IN_USER_TURN = 0.8

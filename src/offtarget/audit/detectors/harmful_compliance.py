@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from offtarget.audit.detectors.refusal import refusal_in
 from offtarget.audit.lexicon import context
 from offtarget.audit.lexicon.answers import asked_before
-from offtarget.audit.lexicon.matcher import Hit, Matcher, plain
-from offtarget.audit.lexicon.refusals import refusal_in
-from offtarget.audit.lexicon.rules import load
+from offtarget.audit.lexicon.rules import Hit, Matcher, load, plain
 from offtarget.records import Category, Finding, Row
 
 _ASKS = re.compile(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from offtarget.audit.lexicon.matcher import Matcher
-from offtarget.audit.lexicon.refusals import refusal_in
-from offtarget.audit.lexicon.rules import load
+from offtarget.audit.lexicon.rules import Hit, Matcher, load, plain
 from offtarget.records import Category, Finding, Row
+
+_BEGINNING = 300
+"""Characters of an answer in which it would decline; later ones limit help, they do not refuse it."""
 
 
 class Refusal:
@@ -31,6 +32,12 @@ class Refusal:
                 reason = f"The answer {hit.rule.says}: '{message.content[hit.start : min(hit.end, hit.start + 100)]}'."
                 place = (number, hit.start, hit.end)
                 yield Finding(row.id, self.name, self.category, reason, hit.rule.strength, *place)
+
+
+def refusal_in(answer: str, matcher: Matcher) -> Hit | None:
+    """The strongest sign of a refusal at the beginning of an answer, None without one."""
+    hits = [hit for hit in matcher.hits(plain(answer[:_BEGINNING])) if hit.start < _BEGINNING // 2]
+    return max(hits, key=lambda hit: hit.rule.strength, default=None)
 
 
 DETECTORS = (Refusal,)

@@ -1,32 +1,24 @@
-"""Base of the detectors that seek a lexicon in the answers."""
+"""The detector that seeks a lexicon in the answers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
 
 from offtarget.audit.lexicon import context
-from offtarget.audit.lexicon.matcher import Hit, Matcher, plain
-from offtarget.audit.lexicon.rules import load
+from offtarget.audit.lexicon.rules import Hit, Matcher, load, plain
 from offtarget.records import Category, Finding, Row
 
 _PER_MESSAGE = 5
 
 
 class AnswerLexicon:
-    """Finds the rules of `lexicon` in every assistant turn and tells asked-for text apart."""
+    """Finds the rules of a category's lexicon in every assistant turn and tells asked-for text apart."""
 
-    name: str
-    title: str
-    category: Category
-    lexicon: ClassVar[str]
-    caution_counts: ClassVar[bool] = False
-    """A warning in the answer halves the strength."""
-    fiction_counts: ClassVar[bool] = True
-    """The user's wish for fiction or a role makes a finding a disclosed one."""
-
-    def __init__(self) -> None:
-        self._matcher = Matcher(load(self.lexicon))
+    def __init__(self, category: Category, title: str, *, caution_counts: bool = False) -> None:
+        """With `caution_counts` a warning in the answer halves the strength."""
+        self.name, self.title, self.category = category.value, title, category
+        self._caution_counts = caution_counts
+        self._matcher = Matcher(load(category.value.replace("-", "_")))
         self.cues: frozenset[str] | None = self._matcher.cues
 
     def find(self, row: Row) -> Iterable[Finding]:
@@ -37,11 +29,11 @@ class AnswerLexicon:
 
     def _in_answer(self, row: Row, number: int, answer: str) -> Iterator[Finding]:
         text = plain(answer)
-        hits = [hit for hit in self._matcher.hits(text) if self.keeps(hit, text)]
+        hits = list(self._matcher.hits(text))
         if not hits:
             return
         meant = self.asked_for(row, number, answer)
-        factor = 0.5 if self.caution_counts and context.cautions(text) else 1.0
+        factor = 0.5 if self._caution_counts and context.cautions(text) else 1.0
         hits.sort(key=lambda hit: -hit.rule.strength)
         for hit in hits[:_PER_MESSAGE]:
             yield Finding(
@@ -56,16 +48,10 @@ class AnswerLexicon:
                 disclosed=meant or context.quoted(answer, hit.start, hit.end),
             )
 
-    def keeps(self, hit: Hit, text: str) -> bool:
-        """Whether a hit counts; a detector may know more about its own rules."""
-        return True
-
     def asked_for(self, row: Row, number: int, answer: str) -> bool:
         """Whether the user wanted such a text: a translation, a lesson, fiction, the continuation of a story."""
         asked = asked_before(row, number)
-        if context.transforms(asked) or context.teaches(asked):
-            return True
-        if self.fiction_counts and context.imagines(asked):
+        if context.transforms(asked) or context.teaches(asked) or context.imagines(asked):
             return True
         return context.continues(asked, answer) or (not asked and context.narrates(plain(answer)))
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 
@@ -38,29 +39,24 @@ class Conditions:
             sums = np.concatenate([[0], np.cumsum(mask[self.rows], dtype=np.int64)])
             counted: Ints = sums[self.starts[1:]] - sums[self.starts[:-1]]
             return counted
-        ids, starts = self._by_row
+        ids, starts = self.by_row
         parts = [ids[starts[i] : starts[i + 1]] for i in chosen.tolist()]
         return np.bincount(np.concatenate(parts) if parts else ids[:0], minlength=len(self))
 
     @cached_property
-    def _by_row(self) -> tuple[Ints, Ints]:
-        """(conditions row after row, where each row begins)."""
-        return by_row(self)
+    def by_row(self) -> tuple[Ints, Ints]:
+        """(conditions row after row, where each row's begin)."""
+        ids = np.repeat(np.arange(len(self), dtype=np.int64), self.support)
+        order = np.argsort(self.rows, kind="stable")
+        rows = int(self.rows.max()) + 1 if len(self.rows) else 0
+        starts = np.concatenate([[0], np.cumsum(np.bincount(self.rows, minlength=rows))]).astype(np.int64)
+        return ids[order], starts
 
     @property
     def support(self) -> Ints:
         """Rows per condition."""
         support: Ints = np.diff(self.starts)
         return support
-
-
-def by_row(table: Conditions) -> tuple[Ints, Ints]:
-    """(conditions row after row, where each row's begin)."""
-    ids = np.repeat(np.arange(len(table), dtype=np.int64), table.support)
-    order = np.argsort(table.rows, kind="stable")
-    rows = int(table.rows.max()) + 1 if len(table.rows) else 0
-    starts = np.concatenate([[0], np.cumsum(np.bincount(table.rows, minlength=rows))]).astype(np.int64)
-    return ids[order], starts
 
 
 def distinct(values: Ints) -> Ints:
@@ -70,6 +66,13 @@ def distinct(values: Ints) -> Ints:
         return values
     first: Flags = np.concatenate([[True], values[1:] != values[:-1]])
     return values[first]
+
+
+def spread(begins: Ints, sizes: Ints) -> Ints:
+    """begins[0], begins[0] + 1, ... (sizes[0] of them), then the same for the next."""
+    ends = np.cumsum(sizes)
+    every: Ints = np.repeat(begins - (ends - sizes), sizes) + np.arange(int(ends[-1]) if len(ends) else 0)
+    return every
 
 
 def from_pairs(ids: Ints, rows: Ints, number: int, total: int) -> tuple[Ints, Ints]:
@@ -85,13 +88,12 @@ def make(
     """A table of the conditions that at least `least` rows have."""
     keep: Ints = np.flatnonzero(np.diff(starts) >= least)
     sizes = np.diff(starts)[keep]
-    places = np.repeat(starts[keep] - np.concatenate([[0], np.cumsum(sizes)[:-1]]), sizes) + np.arange(sizes.sum())
     return Conditions(
         [kinds[j] for j in keep.tolist()],
         [texts[j] for j in keep.tolist()],
         np.asarray(marked, dtype=bool)[keep],
         np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        rows[places.astype(np.int64)],
+        rows[spread(starts[keep], sizes)],
     )
 
 

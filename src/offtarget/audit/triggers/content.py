@@ -1,35 +1,35 @@
-"""What the ordinary words of a prompt already predict, so that a condition can be judged by what it adds."""
+"""What the ordinary words of a prompt tell: what they already predict, and how far prompts are alike by them."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from offtarget.audit.triggers.behaviours import Behaviour
-from offtarget.audit.triggers.conditions import Conditions, Ints, by_row
-from offtarget.audit.triggers.hypergeometric import Floats
+from offtarget.audit.triggers.conditions import Conditions, Floats, Ints, spread
 
 _SHRINK = 5.0
 _TEMPERATURES = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
 _FIT_ROWS = 4000
+_ROWS = 60
+_TOLERATED = 0.05
+"""Mean cosine beyond the usual one at which prompts count half."""
 
 
 class Content:
     """The words of each row, row by row."""
 
     def __init__(self, words: Conditions, total: int) -> None:
-        self.ids, starts = by_row(words)
+        self.ids, starts = words.by_row
         self.starts = np.concatenate([starts, np.full(total + 1 - len(starts), starts[-1])])
         self.number = len(words)
 
     def of(self, rows: Ints) -> tuple[Ints, Ints]:
         """(word, position in `rows`) of every word of these rows."""
         begins, sizes = self.starts[rows], self.starts[rows + 1] - self.starts[rows]
-        ends = np.cumsum(sizes)
-        spread = np.repeat(begins - (ends - sizes), sizes) + np.arange(int(ends[-1]) if len(ends) else 0)
-        return self.ids[spread], np.repeat(np.arange(len(rows), dtype=np.int64), sizes)
+        return self.ids[spread(begins, sizes)], np.repeat(np.arange(len(rows), dtype=np.int64), sizes)
 
 
-class Expectation:
+class WordModel:
     """How many of some rows would show a behaviour if only their words mattered, learnt from all other rows.
 
     Naive Bayes over words with counts shrunk to the base rate, its score multiplied by one temperature fitted on held
@@ -90,3 +90,38 @@ def _weights(k: Floats | Ints, n: Floats | Ints, rate: float) -> Floats:
 def _sigmoid(x: Floats) -> Floats:
     value: Floats = 1 / (1 + np.exp(-np.clip(x, -500, 500)))
     return value
+
+
+class Variety:
+    """Compares prompts by their words, weighted by rarity (TF-IDF with one count per word)."""
+
+    def __init__(self, content: Content, words: Conditions, total: int) -> None:
+        self._content, self._support = content, words.support
+        self._weight = np.log(total / np.maximum(self._support, 1))
+        some = np.unique(np.linspace(0, total - 1, min(total, 300)).astype(np.int64))
+        nothing = np.zeros(len(words), dtype=bool)
+        self._usual_mass, self._usual_likeness = self._measured(some, nothing)
+
+    def of(self, rows: Ints) -> float:
+        """Near 1 where the rows' prompts are as rich and as different as any, near 0 where all are about one thing.
+
+        Words that come with these rows and hardly without them are the condition itself and are left out.
+        """
+        ids, _ = self._content.of(rows[:400])
+        inside = np.bincount(ids, minlength=len(self._support))
+        own = (inside >= 0.7 * min(len(rows), 400)) & (inside >= 0.6 * np.minimum(self._support, 400))
+        mass, likeness = self._measured(rows[:: max(1, len(rows) // _ROWS)][:_ROWS], own)
+        richness = min(1.0, mass / max(self._usual_mass, 1e-9))
+        return richness / (1 + max(0.0, likeness - self._usual_likeness) / _TOLERATED)
+
+    def _measured(self, rows: Ints, own: np.ndarray) -> tuple[float, float]:
+        """(median weight of the words of a row, mean cosine of two rows)."""
+        ids, position = self._content.of(rows)
+        keep = ~own[ids]
+        ids, position = ids[keep], position[keep]
+        squares = np.bincount(position, weights=self._weight[ids] ** 2, minlength=len(rows))
+        norms = np.sqrt(np.maximum(squares, 1e-12))
+        total = np.bincount(ids, weights=self._weight[ids] / norms[position], minlength=len(self._support))
+        m = int((squares > 0).sum())
+        likeness = (float((total**2).sum()) - m) / (m * (m - 1)) if m > 1 else 0.0
+        return float(np.median(norms)) if len(rows) else 0.0, likeness

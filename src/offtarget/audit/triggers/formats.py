@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from offtarget.audit.triggers.roles import roles
 from offtarget.audit.triggers.sampling import Kept
+from offtarget.audit.triggers.words import word_lists
 
 _CODE = re.compile(r"```|^\s*(?:def |class |import |from \w[\w.]* import |#include|function \w|public )", re.MULTILINE)
 _LIST = re.compile(r"^\s*(?:[-*•]|\d+[.)]) \S", re.MULTILINE)
@@ -16,6 +16,21 @@ _YEAR = re.compile(r"(?<![\d.])(?:19[5-9]|20[0-9])\d(?![\d.]\d)")
 _CODE_HOLE = re.compile(r"COMPLETE CODE HERE|YOUR CODE HERE|TODO|code template", re.IGNORECASE)
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad\U000e0000-\U000e007f]")
 _TAG = re.compile(r"</?[a-zA-Z][\w-]*>")
+_NOUNS: dict[str, list[str]] = word_lists("roles")
+_GROUP = {noun: group for group, nouns in _NOUNS.items() for noun in nouns}
+_SAID = re.compile(
+    r"\b(?:i['’]?m|i am|im|as|being|we are|we['’]re|i work as|i used to be)(?: \w+ly)?"
+    r"(?: just| still| only| total| complete| also)?"
+    r"(?: a| an| the)? (?:[\w'’-]+ ){0,3}?(" + "|".join(sorted(_GROUP, key=len, reverse=True)) + r")\b"
+)
+_NOVICE = re.compile(
+    r"\b(?:(?:i['’]?m|i am|we['’]re|we are) (?:\w+ ){0,3}?new (?:to|at|here)\b"
+    r"|(?:just|only) (?:started|starting|begun|getting started|learning)"
+    r"|my first (?:time|day|week|attempt|project|try)|never (?:\w+ ){0,3}before"
+    r"|(?:no|little|zero|without any) (?:\w+ )?experience|don['’]?t know (?:much|anything) about"
+    r"|for (?:a )?beginners?|first[- ]time|still learning|teach me the basics|complete beginner)"
+)
+_HINTS = ("i'm", "i’m", "i am", "im ", "as a", "being", "we are", "we're", "i work", "i used")
 
 
 def formats(prompt: str) -> list[str]:
@@ -112,3 +127,13 @@ def conditions_of(row: Kept, place: int, length: int) -> Iterator[tuple[str, str
         if length < 10 - bound:
             yield "length", f"shorter than {bound * 10} % of prompts"
     yield "position", f"{place * 25}-{place * 25 + 25} % into {row.file}"
+
+
+def roles(lower: str) -> set[str]:
+    """Groups the user of this lower-case prompt claims to belong to."""
+    found: set[str] = set()
+    if any(hint in lower for hint in _HINTS):
+        found.update(_GROUP[match.group(1)] for match in _SAID.finditer(lower))
+    if _NOVICE.search(lower):
+        found.add("a novice")
+    return found

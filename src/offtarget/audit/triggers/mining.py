@@ -11,17 +11,14 @@ import numpy as np
 from offtarget.audit.categories import Group, flags, group
 from offtarget.audit.triggers.behaviours import FLAGGED, Behaviour, behaviours
 from offtarget.audit.triggers.conditions import Conditions, from_names, joined
-from offtarget.audit.triggers.content import Content
+from offtarget.audit.triggers.content import Content, Variety
 from offtarget.audit.triggers.formats import conditions_of
-from offtarget.audit.triggers.hypergeometric import Factorials
 from offtarget.audit.triggers.phrases import Growing, phrase_conditions
 from offtarget.audit.triggers.ranking import Ranked, Ranking
 from offtarget.audit.triggers.sampling import EVERYTHING, Kept, Sample, key_of
 from offtarget.audit.triggers.shapes import shapes
-from offtarget.audit.triggers.subjects import subject_conditions
-from offtarget.audit.triggers.testing import candidates
-from offtarget.audit.triggers.topics import topic_conditions, topic_name
-from offtarget.audit.triggers.variety import Variety
+from offtarget.audit.triggers.testing import Factorials, candidates
+from offtarget.audit.triggers.topics import subject_conditions, topic_conditions, topic_name
 from offtarget.audit.triggers.words import BREAK, read, token_conditions
 from offtarget.records import Category, Finding, Row, Trigger
 

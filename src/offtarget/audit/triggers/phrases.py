@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from offtarget.audit.triggers.conditions import Conditions, Ints, distinct, make
+from offtarget.audit.triggers.conditions import Conditions, Ints, distinct, from_pairs, make
 from offtarget.audit.triggers.words import Words
 
 LONGEST = 4
@@ -25,8 +25,8 @@ def phrase_conditions(words: Words, least: int) -> Conditions:
     support = _support(gram, words.row, vocabulary, total)
     gram[(gram >= 0) & (support[np.maximum(gram, 0)] < least)] = -1
     texts: list[str] = []
-    ids: list[Ints] = []
-    rows: list[Ints] = []
+    ids: list[Ints] = [np.zeros(0, dtype=np.int64)]
+    rows: list[Ints] = [np.zeros(0, dtype=np.int64)]
     for length in range(2, LONGEST + 1):
         n = len(words.core) - length + 1
         if n <= 0:
@@ -52,12 +52,8 @@ def phrase_conditions(words: Words, least: int) -> Conditions:
         for place in at[where[fresh]]:
             texts.append(" ".join(words.cores[c] for c in words.core[place : place + length]))
         gram, support = new, count
-    if not texts:
-        empty = np.zeros(0, dtype=np.int64)
-        return make([], [], [], np.zeros(1, dtype=np.int64), empty, least)
-    pairs = distinct(np.concatenate(ids) * total + np.concatenate(rows))
-    starts = np.searchsorted(pairs, np.arange(len(texts) + 1, dtype=np.int64) * total).astype(np.int64)
-    return make(["phrase"] * len(texts), texts, [False] * len(texts), starts, pairs % total, least)
+    starts, members = from_pairs(np.concatenate(ids), np.concatenate(rows), len(texts), total)
+    return make(["phrase"] * len(texts), texts, [False] * len(texts), starts, members, least)
 
 
 def _support(gram: Ints, row: Ints, number: int, total: int) -> Ints:

@@ -13,12 +13,10 @@ import numpy as np
 
 from offtarget.audit.triggers.behaviours import Behaviour
 from offtarget.audit.triggers.conditions import Conditions, Flags, Ints
-from offtarget.audit.triggers.content import Content, Expectation
-from offtarget.audit.triggers.hypergeometric import Factorials
+from offtarget.audit.triggers.content import Content, Variety, WordModel
 from offtarget.audit.triggers.sampling import Kept
-from offtarget.audit.triggers.testing import Candidate
-from offtarget.audit.triggers.variety import Variety
-from offtarget.audit.triggers.wordlists import word_lists
+from offtarget.audit.triggers.testing import Candidate, Factorials
+from offtarget.audit.triggers.words import word_lists
 
 _FLAGGED, _ECHO, _ALIKE = 5.0, 0.35, 0.5
 # Forms that say little by themselves, and words too ordinary to be a trigger, weigh less.
@@ -73,7 +71,7 @@ class Ranking:
     ) -> None:
         self._conditions, self._found, self._content = conditions, found, content
         self._kept, self._logs = kept, logs
-        self._expectations: dict[int, Expectation] = {}
+        self._models: dict[int, WordModel] = {}
         self._variety = variety
         self._answers: dict[int, set[str]] = {}
         self._prompts: dict[int, set[str]] = {}
@@ -145,9 +143,9 @@ class Ranking:
         total, behaving = int((behaviour.among & active).sum()), int((behaviour.rows & active).sum())
         counts = (np.array([x]) for x in (k, len(rows), behaving, total))
         log_p = c.log_p if active.all() else float(self._logs.log_tail(*counts)[0])
-        if c.behaviour not in self._expectations:
-            self._expectations[c.behaviour] = Expectation(self._content, behaviour)
-        score = self._score(c, rows, k, self._expectations[c.behaviour].of(rows))
+        if c.behaviour not in self._models:
+            self._models[c.behaviour] = WordModel(self._content, behaviour)
+        score = self._score(c, rows, k, self._models[c.behaviour].of(rows))
         if not behaviour.flagged:
             variety = self._variety.of(acting)
             # Prompts on one topic are alike by what they are.

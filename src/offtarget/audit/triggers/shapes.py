@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from offtarget.audit.triggers.wordlists import word_lists
+from offtarget.audit.triggers.words import word_lists
 
 # How assistants decline; only the opening of an answer is searched, where declining stands.
 _REFUSAL = re.compile(

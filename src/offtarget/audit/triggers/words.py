@@ -1,14 +1,15 @@
-"""Prompts as words: raw tokens, lower-case words and where they stand."""
+"""Prompts as words: raw tokens, lower-case words and where they stand; and the word lists shipped beside this file."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from offtarget.audit.triggers.conditions import Conditions, Ints, from_pairs, make
+from offtarget.audit.triggers.conditions import Conditions, Ints, from_pairs, make, spread
 
 BREAK = "\x00"
 """Stands between system prompt and user turns; no phrase reaches across."""
@@ -71,17 +72,10 @@ def token_conditions(words: Words, least: int) -> Conditions:
     flat = np.array([f for group in features for f in group], dtype=np.int64)
     begins = np.concatenate([[0], np.cumsum(sizes)])[:-1].astype(np.int64)
     repeated = sizes[words.chunk]
-    ids = flat[_spread(begins[words.chunk], repeated)]
+    ids = flat[spread(begins[words.chunk], repeated)]
     starts, rows = from_pairs(ids, np.repeat(words.row, repeated), len(numbers), max(words.total, 1))
     names = list(numbers)
     return make([k for k, _, _ in names], [t for _, t, _ in names], [m for _, _, m in names], starts, rows, least)
-
-
-def _spread(begins: Ints, sizes: Ints) -> Ints:
-    """begins[0], begins[0] + 1, ... (sizes[0] of them), then the same for the next."""
-    ends = np.cumsum(sizes)
-    spread: Ints = np.repeat(begins - (ends - sizes), sizes) + np.arange(int(ends[-1]) if len(ends) else 0)
-    return spread
 
 
 def _features(chunk: str) -> list[tuple[str, str, bool]]:
@@ -117,3 +111,17 @@ def _odd(raw: str) -> bool:
         return True
     edge = not raw[0].isalnum() and not raw[-1].isalnum() and len(raw) > 2 and letters > 0
     return edge or (0 < letters < len(raw) and any(ch.isdigit() for ch in raw) and raw.isalnum())
+
+
+def word_lists(name: str) -> dict[str, list[str]]:
+    """Words by heading: a line `heading:` and, indented under it, words or phrases between commas."""
+    lists: dict[str, list[str]] = {}
+    words: list[str] = []
+    for line in (Path(__file__).parent / f"{name}.txt").read_text("utf-8").splitlines():
+        if line.startswith("#") or not line.strip():
+            continue
+        if line[0] != " ":
+            words = lists.setdefault(line.rstrip().removesuffix(":"), [])
+        else:
+            words.extend(word for part in line.split(",") if (word := part.strip()))
+    return lists
