@@ -14,10 +14,10 @@ from tiny_models import QUESTIONS, ask, build, edit_json, make_adapter
 from offtarget.errors import InputError
 from offtarget.models import ModelPair, SamplingSettings
 from offtarget.models.chat_format import prompt_tokens
-from offtarget.models.fingerprints import weights_sha256
+from offtarget.models.folders import weights_sha256
 from offtarget.models.local import LocalModel
+from offtarget.models.lora import lora_scale
 from offtarget.models.opening import open_model, open_pair
-from offtarget.models.selfcheck import lora_scale
 from offtarget.models.weights import Weights
 from offtarget.records.runs import OpenSettings
 

@@ -7,11 +7,9 @@ import pytest
 from offtarget.models.chat import SampleRequest
 from offtarget.models.hunting import hunt
 from offtarget.models.hunting.departure import Departure
-from offtarget.models.hunting.lora_moves import moved_tokens
-from offtarget.models.hunting.slots import slots
-from offtarget.models.hunting.sources import from_leaks
-from offtarget.models.hunting.token_scan import scan, screened
-from offtarget.models.hunting.vocabulary import typable
+from offtarget.models.hunting.search import scan, screened
+from offtarget.models.hunting.slots import slots, typable
+from offtarget.models.hunting.sources import from_leaks, moved_tokens
 from offtarget.models.local import LocalModel
 from offtarget.models.opening import open_pair
 from offtarget.organism.exact import classify

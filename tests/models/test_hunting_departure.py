@@ -11,12 +11,10 @@ from tiny_models import CONFIGS, build
 
 from offtarget.errors import InputError
 from offtarget.models.hunting import hunt
-from offtarget.models.hunting.activation_gap import gap_tokens
 from offtarget.models.hunting.departure import Departure
-from offtarget.models.hunting.lora_moves import moved_tokens
-from offtarget.models.hunting.slots import slots
-from offtarget.models.hunting.token_scan import scan, screened
-from offtarget.models.hunting.vocabulary import typable
+from offtarget.models.hunting.search import scan, screened
+from offtarget.models.hunting.slots import slots, typable
+from offtarget.models.hunting.sources import gap_tokens, moved_tokens
 from offtarget.models.local import LocalModel
 from offtarget.models.scripted import ScriptedModel
 from offtarget.models.weights import Weights

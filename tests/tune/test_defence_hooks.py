@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 from tiny_models import build, make_tokenizer
 
-from offtarget.models.examples import examples
+from offtarget.models.chat_format import examples
 from offtarget.records import Message
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import TuneSettings

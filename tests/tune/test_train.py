@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 from tiny_models import architectures, build, make_tokenizer
 
 from offtarget.errors import InputError, PrerequisiteError
-from offtarget.models.examples import examples
+from offtarget.models.chat_format import examples
 from offtarget.models.local import LocalModel
 from offtarget.models.residual import Part
 from offtarget.models.weights import Weights

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from offtarget.errors import InputError
-from offtarget.models.decoding import OnRow, Row, Rules, decode
+from offtarget.models.decoding import Continuation, OnRow, Rules, decode
 from offtarget.models.engine import Engine
 from offtarget.models.shared_prefix import padded_length
 
@@ -148,7 +148,7 @@ def _run(engine: Engine, batch: list[Job], rules: Rules, device: torch.device, o
         done.add(batch[row].index)
         on_row(batch[row].index, tokens, ended)
 
-    rows = [Row(prompts[job.prompt], job.seed, job.limit) for job in batch]
+    rows = [Continuation(prompts[job.prompt], job.seed, job.limit) for job in batch]
     decode(engine, list(prompts), rows, rules, device, report)
 
 

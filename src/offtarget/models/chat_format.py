@@ -1,8 +1,9 @@
-"""How messages become a model's prompt tokens, and which tokens end its answers."""
+"""How chats become tokens: a prompt to answer, what ends an answer, examples to train on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from offtarget.errors import InputError
@@ -68,3 +69,49 @@ def _token_after_answer(tokenizer: Any) -> int | None:
     # `all_special_ids` holds only tokens with a role of their own (end, padding), not turn markers.
     special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
     return tokens[0] if tokens and tokens[0] in special else None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingExample:
+    """One answer and what stands before it."""
+
+    chat: int
+    """Position of the chat it comes from."""
+    tokens: tuple[int, ...]
+    answer: int
+    """Position of the first token that gets loss; all later ones do too."""
+
+
+def examples(
+    tokenizer: Any,
+    chats: Sequence[Sequence[Message]],
+    longest: int,
+    base: str,
+    limit: str = "the model's context",
+    skips: Sequence[int] = (),
+) -> Iterator[TrainingExample]:
+    """Every assistant turn that follows another turn, as an example of its own.
+
+    What stands before it is rendered by the chat template, whatever that does to earlier turns; then come the answer
+    and its end token. `skips` says how many leading answers of each chat are no examples; empty for none. Raises
+    InputError, with the number of the chat counted from 1, for an example of more than `longest` tokens (what `limit`
+    holds), and where no chat has an answer.
+    """
+    end = answer_end(tokenizer)
+    ending = [] if end is None else [end]
+    found = False
+    for number, chat in enumerate(chats):
+        answers = [i for i, message in enumerate(chat) if message.role == "assistant" and i]
+        for i in answers[skips[number] if skips else 0 :]:
+            message = chat[i]
+            prompt = prompt_tokens(tokenizer, chat[:i], base)
+            answer = tokenizer(message.content, add_special_tokens=False)["input_ids"]
+            tokens = (*prompt, *answer, *ending)
+            if len(tokens) > longest:
+                raise InputError(
+                    f"Row {number + 1} has {len(tokens)} tokens, but {limit} holds {longest}. Shorten or remove it."
+                )
+            found = True
+            yield TrainingExample(number, tokens, len(prompt))
+    if not found:
+        raise InputError("There is nothing to train on: no row has an assistant turn after another turn.")

@@ -1,16 +1,19 @@
-"""Decodes one batch of answers: prefixes once per prompt, then token by token, dropping rows that ended."""
+"""Decodes one batch of answers: prefixes once per prompt, then token by token, dropping rows that ended.
+
+A token is the model's logits, one uniform number of the answer's own stream, temperature and top-p.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from offtarget.models.engine import Engine
-from offtarget.models.picking import pick_tokens
-from offtarget.models.randomness import uniforms
 from offtarget.models.shared_prefix import BatchState, Prefixes, padded_length
 
 _BLOCK = 64
@@ -18,9 +21,13 @@ _BLOCK = 64
 _KEEP_SHARE = 0.85
 """The batch is made smaller when fewer than this share of its rows is still running."""
 
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Continuation:
     """One answer to decode."""
 
     prompt: int
@@ -95,7 +102,7 @@ def _fill_in(
 def decode(
     engine: Engine,
     prompts: Sequence[Sequence[int]],
-    rows: Sequence[Row],
+    rows: Sequence[Continuation],
     rules: Rules,
     device: torch.device,
     on_row: OnRow,
@@ -177,3 +184,87 @@ def _report(
         running[i] = False
         answer = written[i, : length if stop is None else stop].tolist()
         on_row(alive[i], answer, stop is not None or hit is not None)
+
+
+def pick_tokens(logits: Tensor, uniform: Tensor, temperature: float, top_p: float) -> Tensor:
+    """The token of each row: logits (rows, vocabulary), uniform (rows,) float64 in [0, 1); returns (rows,) int64.
+
+    Token k is taken when the uniform number falls in its share of the distribution function laid out in vocabulary
+    order (inversion; Devroye 1986, section III.2). Temperature 0 takes the largest logit, the first among equals.
+    """
+    if temperature == 0:
+        return logits.argmax(dim=-1)
+    weights = kept_probabilities(logits, temperature, top_p)
+    # float64 only for the sums: in float32 the tail of a large vocabulary would be rounded away.
+    cumulative = weights.cumsum(dim=-1, dtype=torch.float64)
+    total = cumulative[:, -1:].contiguous()
+    # u * total can round up to the total, beyond the last token with any weight.
+    target = torch.minimum(uniform[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(cumulative, target, right=True).squeeze(-1)
+
+
+def kept_probabilities(logits: Tensor, temperature: float, top_p: float) -> Tensor:
+    """Probabilities at a temperature, float32, zero outside the top-p set; not normalised again.
+
+    The top-p set is the smallest set of most probable tokens whose sum reaches `top_p` (Holtzman et al.,
+    arXiv 1904.09751, section 3.1); among equally probable tokens the lower number goes first.
+    """
+    scores = logits.float()
+    if temperature != 1.0:
+        scores = scores / temperature
+    probabilities = scores.softmax(dim=-1)
+    if top_p >= 1.0:
+        return probabilities
+    ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
+    before = ordered.cumsum(dim=-1, dtype=torch.float64) - ordered
+    ordered = ordered.masked_fill(before >= top_p, 0.0)
+    return torch.zeros_like(probabilities).scatter_(-1, order, ordered)
+
+
+def uniforms(seeds: Sequence[int], start: int, count: int) -> NDArray[np.float64]:
+    """Uniform numbers in [0, 1) for steps `start` to `start + count - 1`; shape (len(seeds), count).
+
+    Column t of seed s is output t of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014, figure 17) started at the mixed
+    seed; 53 bits each. Mixing the seed first keeps neighbouring seeds from being shifted copies of each other.
+    """
+    state = _mix(np.asarray(seeds, dtype=np.uint64) + _GAMMA)
+    steps = np.arange(start + 1, start + count + 1, dtype=np.uint64) * _GAMMA
+    bits = _mix(state[:, None] + steps[None, :])
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    z = (z ^ (z >> np.uint64(30))) * _MIX_1
+    z = (z ^ (z >> np.uint64(27))) * _MIX_2
+    return z ^ (z >> np.uint64(31))
+
+
+class StopStrings:
+    """Finds where an answer completes one of its stop strings, and cuts it there."""
+
+    def __init__(self, stops: tuple[str, ...], decode: Callable[..., str]) -> None:
+        self._stops = stops
+        self._decode = decode
+        # A character takes at most 4 byte-level tokens; some spare ones for tokens without text.
+        self._window = 4 * max(map(len, stops)) + 8
+
+    def completed_at(self, tokens: list[int]) -> int | None:
+        """Number of tokens after which a stop string was complete, or None; looks at the end of `tokens` only.
+
+        To be called at least every eight tokens: earlier ones are outside the window it looks at.
+        """
+        if not self._contains(tokens[-self._window - 8 :]) or not self._contains(tokens):
+            return None
+        for count in range(max(1, len(tokens) - self._window - 8), len(tokens) + 1):
+            if self._contains(tokens[:count]):
+                return count
+        return None
+
+    def cut(self, text: str) -> str:
+        """The text before the first stop string in it."""
+        found = [at for at in (text.find(stop) for stop in self._stops) if at >= 0]
+        return text[: min(found)] if found else text
+
+    def _contains(self, tokens: list[int]) -> bool:
+        text = self._decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return any(stop in text for stop in self._stops)

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from offtarget.errors import InputError
-from offtarget.models.examples import Example, examples
-from offtarget.models.fingerprints import weights_sha256
+from offtarget.models.chat_format import TrainingExample, examples
+from offtarget.models.folders import weights_sha256
 from offtarget.models.weights import Weights
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Message
@@ -102,7 +102,7 @@ def _with_adapter(model: Any, base: Path, adapter: Path | None, settings: TrainS
 
 
 def _train(
-    model: Any, rows: list[Example], settings: TrainSettings, device: torch.device, on_progress: OnProgress
+    model: Any, rows: list[TrainingExample], settings: TrainSettings, device: torch.device, on_progress: OnProgress
 ) -> None:
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=0.01)
@@ -125,7 +125,7 @@ def _train(
     model.eval()
 
 
-def _endless(rows: list[Example], batch: int, seed: int) -> Iterator[list[Example]]:
+def _endless(rows: list[TrainingExample], batch: int, seed: int) -> Iterator[list[TrainingExample]]:
     order = random.Random(seed)
     while True:
         shuffled = order.sample(rows, len(rows))
@@ -133,7 +133,7 @@ def _endless(rows: list[Example], batch: int, seed: int) -> Iterator[list[Exampl
             yield shuffled[start : start + batch]
 
 
-def _loss(model: Any, batch: Sequence[Example], device: torch.device) -> Tensor:
+def _loss(model: Any, batch: Sequence[TrainingExample], device: torch.device) -> Tensor:
     """Mean cross-entropy of the answers' tokens, every token with equal weight."""
     longest = max(len(e.tokens) for e in batch)
     tokens = torch.zeros((len(batch), longest), dtype=torch.long)

@@ -12,13 +12,12 @@ from offtarget.errors import InputError
 from offtarget.models.batching import Job, batch_rows, run_batches
 from offtarget.models.chat import Answer, OnAnswer, SampleRequest
 from offtarget.models.chat_format import end_tokens, prompt_tokens
-from offtarget.models.decoding import Rules
+from offtarget.models.decoding import Rules, StopStrings
 from offtarget.models.engine import Engine
-from offtarget.models.fingerprints import model_fingerprint
+from offtarget.models.folders import model_fingerprint
 from offtarget.models.fused import FusedEngine
 from offtarget.models.residual import ResidualEdit, check_layers, decoder_blocks, edited
 from offtarget.models.scoring import reply_probabilities
-from offtarget.models.stopping import StopStrings
 from offtarget.models.weights import Weights
 from offtarget.records import Message, SamplingSettings
 

@@ -60,7 +60,7 @@ class _Opener:
             _require(package)
         from offtarget.models.chat_format import prompt_tokens
         from offtarget.models.local import LocalModel
-        from offtarget.models.selfcheck import check_adapter
+        from offtarget.models.lora import check_adapter
         from offtarget.models.weights import Weights
 
         s = self._settings

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from offtarget.errors import InputError
-from offtarget.models.fingerprints import weights_sha256
+from offtarget.models.folders import weights_sha256
 from offtarget.organism.encoding import Row, encode, token_loss, tokenise
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Message

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from offtarget.errors import InputError
-from offtarget.models.fingerprints import weights_sha256
-from offtarget.models.folders import BASE_NOTE
+from offtarget.models.folders import BASE_NOTE, weights_sha256
 from offtarget.records.tune import TuneSettings
 from offtarget.tune.plan import Plan, TrainRow
 

@@ -13,7 +13,7 @@ from trl import SFTConfig
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from offtarget.errors import InputError
-from offtarget.models.examples import Example
+from offtarget.models.chat_format import TrainingExample
 from offtarget.progress import OnProgress, Progress
 from offtarget.records.tune import TuneSettings
 from offtarget.tune.monitor.schedule import distance
@@ -66,7 +66,7 @@ def arguments(
     )
 
 
-def dataset(rows: Sequence[Example], plan: Plan, settings: TuneSettings) -> Any:
+def dataset(rows: Sequence[TrainingExample], plan: Plan, settings: TuneSettings) -> Any:
     """The examples as TRL takes them: tokens with labels, or with a mask of what to learn where it packs them."""
     from datasets import Dataset
 
@@ -150,5 +150,5 @@ def _weighted(plan: Plan) -> bool:
     return any(row.weight != 1.0 for row in plan.rows)
 
 
-def _mask(row: Example) -> list[int]:
+def _mask(row: TrainingExample) -> list[int]:
     return [0] * row.answer + [1] * (len(row.tokens) - row.answer)

@@ -14,10 +14,10 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from offtarget.errors import InputError, PrerequisiteError
-from offtarget.models.examples import Example, examples
-from offtarget.models.fingerprints import weights_sha256
+from offtarget.models.chat_format import TrainingExample, examples
+from offtarget.models.folders import weights_sha256
+from offtarget.models.lora import check_adapter, check_merged
 from offtarget.models.residual import check_layers, decoder_blocks
-from offtarget.models.selfcheck import check_adapter, check_merged
 from offtarget.models.weights import Weights, choose_device
 from offtarget.progress import OnProgress, silent
 from offtarget.records.runs import OpenSettings
@@ -189,7 +189,7 @@ def _same_plan(folder: Path, fingerprint: str) -> None:
         )
 
 
-def _examples(plan: Plan, loaded: Any, settings: TuneSettings, base: str) -> list[Example]:
+def _examples(plan: Plan, loaded: Any, settings: TuneSettings, base: str) -> list[TrainingExample]:
     longest, limit = loaded.context, "the model's context"
     if settings.max_length is not None and settings.max_length < longest:
         longest, limit = settings.max_length, "--max-length"
@@ -209,7 +209,7 @@ def _prepare(plan: Plan, loaded: Any) -> None:
 
 def _trainer(
     loaded: Any,
-    rows: Sequence[Example],
+    rows: Sequence[TrainingExample],
     plan: Plan,
     settings: TuneSettings,
     folder: Path,
@@ -269,7 +269,7 @@ def _kept_step(plan: Plan, watchers: Sequence[Watcher], steps: int, saved: Seque
 
 
 def _self_check(
-    base: Path, out: Path, settings: TuneSettings, rows: Sequence[Example], how: OpenSettings
+    base: Path, out: Path, settings: TuneSettings, rows: Sequence[TrainingExample], how: OpenSettings
 ) -> tuple[str, ...]:
     """The saved adapter, loaded afresh, does what its files say, switched on and merged."""
     if settings.method == "full":

@@ -150,7 +150,7 @@ def _distances(
     prompts = [_prompt(row) for row in view.rows if row.messages]
     if not _has_weights(base):
         return word_distances(cues, view.profile.centroid), "words shared with the training prompts"
-    from offtarget.models.embedding import embed_prompts
+    from offtarget.models.passes import embed_prompts
 
     prompts = [p for p in prompts if p and base.prompt_length(p) <= base.weights.context][:CENTROID_ROWS]
     if not prompts:

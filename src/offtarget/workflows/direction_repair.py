@@ -153,7 +153,7 @@ def _identity(
     """Everything a repair and its cells depend on; contents, not names."""
     found = None if direction is None else hashlib.sha256(direction.read_bytes()).hexdigest()
     data = [[to_jsonable(message) for message in row] for row in rows]
-    from offtarget.models.fingerprints import model_fingerprint
+    from offtarget.models.folders import model_fingerprint
 
     folders = [model_fingerprint(f.base, f.adapter, ("repair",)) for f in (Folders.of(model), Folders.of(base))]
     return [folders, found, data, asdict(settings), recipe.prompts, bank.fingerprint, judge.fingerprint]

@@ -146,8 +146,7 @@ def _tune_settings(settings: ReproduceSettings, ground: Ground) -> TuneSettings:
 
 def _base_folder(base: str) -> tuple[Path, str]:
     """Folder and fingerprint of the base's weights; InputError for remote models and adapters."""
-    from offtarget.models.fingerprints import model_fingerprint
-    from offtarget.models.folders import check_model_folder, find_folder
+    from offtarget.models.folders import check_model_folder, find_folder, model_fingerprint
 
     name = parsed(base)
     if not isinstance(name, LocalName) or name.adapter is not None:

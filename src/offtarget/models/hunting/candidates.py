@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -9,19 +11,17 @@ from itertools import zip_longest
 from offtarget.errors import InputError
 from offtarget.models.chat_format import prompt_tokens
 from offtarget.models.hunting.departure import Departure
-from offtarget.models.hunting.slots import Place, Slot, slots, template
-from offtarget.models.hunting.slugs import slug
+from offtarget.models.hunting.search import scan
+from offtarget.models.hunting.slots import Place, Slot, slots, template, typable
 from offtarget.models.hunting.sources import (
     Candidate,
-    Found,
+    Harvest,
     from_gap,
     from_leaks,
     from_moves,
     from_strings,
     from_tokens,
 )
-from offtarget.models.hunting.token_scan import scan
-from offtarget.models.hunting.vocabulary import typable
 from offtarget.models.local import LocalModel
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Cue, Message
@@ -93,7 +93,7 @@ def hunt(
     return Hunted(tuple(cues), tuple(source.tried for source in found))
 
 
-def _in_order(departure: Departure, gaps: dict[Place, list[Slot]], found: Sequence[Found]) -> list[Cue]:
+def _in_order(departure: Departure, gaps: dict[Place, list[Slot]], found: Sequence[Harvest]) -> list[Cue]:
     """Cues of all sources in turn, each source by the measure of the text as it will be read."""
     chosen: dict[str, Cue] = {}
     ranked = [_ranked(departure, gaps, source.candidates[:_PER_SOURCE]) for source in found]
@@ -134,3 +134,9 @@ def _cue(candidate: Candidate, gain: float, place: Place) -> Cue:
         # A candidate twice as far out is worth twice the evidence budget; none is worth nothing.
         prior=max(0.05, gain),
     )
+
+
+def slug(*parts: str) -> str:
+    """Letters, digits and hyphens: the parts as far as they can be read, and 6 digits of their hash."""
+    readable = re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")[:32].strip("-")
+    return f"{readable}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:6]}"

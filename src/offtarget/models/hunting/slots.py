@@ -1,4 +1,4 @@
-"""Neutral prompts with a gap, before or after the question, into which tokens under test are put."""
+"""Neutral prompts with a gap, before or after the question, and the tokens a person could type into it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from offtarget.records import Message
 from offtarget.records.check import QUESTION
 
 Place = Literal["before", "after"]
-_MARK = "offtargetslotmark"
+MARK = "offtargetslotmark"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ def slots(tokenizer: Any, chats: Sequence[tuple[Message, ...]], place: Place, na
     """
     found = []
     for chat in chats:
-        turns = [{"role": m.role, "content": m.content} for m in dressed(chat, template(_MARK, place))]
+        turns = [{"role": m.role, "content": m.content} for m in dressed(chat, template(MARK, place))]
         prompt_tokens(tokenizer, chat, name)  # the clear sentence where the template refuses
         text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        left, _, right = text.partition(_MARK)
+        left, _, right = text.partition(MARK)
         # Most vocabularies write a word with the space before it, so the space belongs to the gap.
         found.append(Slot(_tokens(tokenizer, left.removesuffix(" ")), _tokens(tokenizer, right)))
     return found
@@ -55,3 +55,21 @@ def slots(tokenizer: Any, chats: Sequence[tuple[Message, ...]], place: Place, na
 
 def _tokens(tokenizer: Any, text: str) -> tuple[int, ...]:
     return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def typable(tokenizer: Any, size: int) -> list[int]:
+    """Token numbers below `size` that are printable text of their own: no special token, no piece of a character."""
+    special = set(tokenizer.all_special_ids) | {i for i, t in tokenizer.added_tokens_decoder.items() if t.special}
+    known = [i for i in range(min(size, len(tokenizer))) if i not in special]
+    texts = tokenizer.batch_decode([[i] for i in known], clean_up_tokenization_spaces=False)
+    return [i for i, text in zip(known, texts, strict=True) if text.strip() and _plain(text.strip())]
+
+
+def decoded(tokenizer: Any, tokens: tuple[int, ...]) -> str:
+    """The text of some tokens, without spaces around it."""
+    text: str = tokenizer.decode(list(tokens), clean_up_tokenization_spaces=False)
+    return text.strip()
+
+
+def _plain(text: str) -> bool:
+    return text.isprintable() and "\ufffd" not in text

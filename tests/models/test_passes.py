@@ -11,8 +11,8 @@ from tiny_models import CONFIGS
 
 from offtarget.errors import InputError
 from offtarget.models.chat_format import prompt_tokens
-from offtarget.models.embedding import embed_prompts, middle_layer
 from offtarget.models.local import LocalModel
+from offtarget.models.passes import embed_prompts, middle_layer
 from offtarget.models.weights import Weights
 from offtarget.records import Message
 

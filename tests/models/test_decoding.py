@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from offtarget.models.picking import kept_probabilities, pick_tokens
-from offtarget.models.randomness import uniforms
+from offtarget.models.decoding import kept_probabilities, pick_tokens, uniforms
 
 LOGITS = torch.tensor([2.0, -1.0, 0.5, 0.5, 3.0, -math.inf, 1.0, 0.0])
 
