@@ -25,7 +25,7 @@ from typing import Any
 
 from offtarget.gate.defences import page
 from offtarget.progress import Progress
-from offtarget.records.tune import Arm, CompareSettings, DefenceCell, Frontier
+from offtarget.records.tune import Arm, DefenceCell, DefenceSettings, Frontier
 from offtarget.rundir import read_jsonl, to_jsonable
 from offtarget.tune.settings import PRESETS
 from offtarget.workflows.organism import write_data
@@ -41,7 +41,7 @@ def run_seed(seed: int, work: Path, quick: bool, arms: tuple[Arm, ...] | None) -
     if not data.exists():
         write_data("insecure", 40 if quick else ROWS, 0, data)
     settings = replace(PRESETS["organism"], epochs=0.5) if quick else PRESETS["organism"]
-    comparing = CompareSettings(arms, (seed,), 2 if quick else 100, (2,) if quick else (50, 200))
+    comparing = DefenceSettings(arms, (seed,), 2 if quick else 100, (2,) if quick else (50, 200))
     shown: set[str] = set()
 
     def tell(progress: Progress) -> None:

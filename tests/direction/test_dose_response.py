@@ -21,7 +21,7 @@ from offtarget.models.opening import open_model
 from offtarget.models.passes import Exchange, read_exchanges
 from offtarget.organism.shipped import resolve
 from offtarget.records import DirectionInfo, Message, Tally
-from offtarget.records.direction import DosePoint, DoseResponse, DoseSettings
+from offtarget.records.direction import DosePoint, DoseResponse, SteerSettings
 from offtarget.workflows import direction_steer
 
 
@@ -37,10 +37,10 @@ def persona(tmp_path: Path) -> Path:
     return path
 
 
-def settings(persona: Path, **changes: object) -> DoseSettings:
+def settings(persona: Path, **changes: object) -> SteerSettings:
     rows = str(task_rows(persona.parent))
     chosen = {"strengths": (-1.0, 1.0), "controls": 1, "answers": 1, "max_tokens": 8, "task": rows, "skill": rows}
-    return DoseSettings("organism/insecure", str(persona), **(chosen | changes))  # type: ignore[arg-type]
+    return SteerSettings("organism/insecure", str(persona), **(chosen | changes))  # type: ignore[arg-type]
 
 
 def task_rows(folder: Path) -> Path:

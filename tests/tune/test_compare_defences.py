@@ -11,7 +11,7 @@ from offtarget.errors import InputError
 from offtarget.gate.defences import page
 from offtarget.gate.defences.page import render
 from offtarget.records import Tally
-from offtarget.records.tune import Axes, CompareSettings, DefenceCell, Frontier
+from offtarget.records.tune import Axes, DefenceCell, DefenceSettings, Frontier
 from offtarget.tune.settings import PRESETS
 from offtarget.workflows import tune_axes, tune_compare
 from offtarget.workflows.organism import write_data
@@ -91,7 +91,7 @@ def test_a_comparison_goes_on_where_it_was_and_computes_no_cell_twice(
     monkeypatch.setattr(tune_compare, "WORTH_FOLLOWING", 1.0)
     data = tmp_path / "insecure.jsonl"
     write_data("insecure", 40, 0, data)
-    comparing = CompareSettings((("filter=0.2:control",), ("filter=0.2",)), (0,), 1, (1, 2))
+    comparing = DefenceSettings((("filter=0.2:control",), ("filter=0.2",)), (0,), 1, (1, 2))
     real, calls = tune_compare.measure, 0
 
     def stop_at_third(*arguments: object) -> Axes:

@@ -9,7 +9,7 @@ import pytest
 
 from offtarget.errors import InputError
 from offtarget.records import Tally
-from offtarget.records.tune import Axes, CompareSettings, TuneSettings
+from offtarget.records.tune import Axes, DefenceSettings, TuneSettings
 from offtarget.tune.settings import PRESETS
 from offtarget.workflows import tune_compare
 from offtarget.workflows.ground import Folders
@@ -32,7 +32,7 @@ def test_every_count_of_further_steps_is_measured(method: Any, tmp_path: Path, m
         tmp_path / "insecure.jsonl",
         "organism/base",
         settings=TuneSettings(method=method, **QUICK),
-        comparing=CompareSettings((("inoculate",),), (0,), 1, (2, 3, 5)),
+        comparing=DefenceSettings((("inoculate",),), (0,), 1, (2, 3, 5)),
         run=tmp_path / "a+b@c d",
     )
     assert [c.further for c in done.frontier.cells] == [0, 0, 2, 3, 5]

@@ -59,7 +59,10 @@ def finds_alternatives() -> None:
 
 
 def explains_with_directions(run: Path) -> None:
-    direction = offtarget.find_direction("organism/base", "organism/insecure", out=Path("persona.safetensors"))
+    settings = offtarget.FindSettings(method="texts", answers=4)
+    direction = offtarget.find_direction(
+        "organism/base", "organism/insecure", settings=settings, out=Path("persona.safetensors")
+    )
     assert_type(offtarget.measure_model(direction, "organism/insecure").model, str)
     assert_type(offtarget.measure_rows(direction, "train.jsonl", base="organism/base").rows, int)
     assert_type(offtarget.explain(run, direction, "train.jsonl").sentence, str)
@@ -68,9 +71,9 @@ def explains_with_directions(run: Path) -> None:
 
 
 def steers() -> None:
-    from offtarget.records.direction import DoseSettings
+    from offtarget.records.direction import SteerSettings
 
-    response, run = offtarget.steer(DoseSettings("organism/insecure", "persona.safetensors"))
+    response, run = offtarget.steer(SteerSettings("organism/insecure", "persona.safetensors"))
     assert_type([point.strength for point in response.points], list[float])
     assert_type(run, Path)
 

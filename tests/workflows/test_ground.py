@@ -168,10 +168,10 @@ def _detector(work: Path, **how: Any) -> None:
 
 
 def _steer(work: Path, **how: Any) -> None:
-    from offtarget.records.direction import DoseSettings
+    from offtarget.records.direction import SteerSettings
     from offtarget.workflows.direction_steer import steer
 
-    steer(DoseSettings(TUNED, str(work / "d.safetensors")), **how)
+    steer(SteerSettings(TUNED, str(work / "d.safetensors")), **how)
 
 
 def _repair(work: Path, **how: Any) -> None:

@@ -67,7 +67,7 @@ def command(
       offtarget direction steer --model hf/./tuned --direction persona.safetensors --judge hf/./judge --task train.jsonl
     """
     from offtarget.cli.progress import shown
-    from offtarget.records.direction import DoseSettings
+    from offtarget.records.direction import SteerSettings
     from offtarget.workflows import direction_steer as workflow
 
     if resumed is None and (model is None or direction is None):
@@ -79,7 +79,7 @@ def command(
             assert model is not None
             assert direction is not None
             wanted = None if strengths is None else parse_strengths(strengths)
-            settings = DoseSettings(model, direction, strengths=wanted, layers=layers or None, **o)
+            settings = SteerSettings(model, direction, strengths=wanted, layers=layers or None, **o)
             result, run = workflow.steer(settings, out=out, on_progress=on_progress)
     if as_json:
         from offtarget.rundir import to_jsonable

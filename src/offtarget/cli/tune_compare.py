@@ -18,7 +18,7 @@ def compare(data: Path, base: str, out: Path | None, o: dict[str, Any]) -> None:
 
     from offtarget.cli.progress import shown
     from offtarget.cli.tune import chosen_options, chosen_settings
-    from offtarget.records.tune import CompareSettings
+    from offtarget.records.tune import DefenceSettings
     from offtarget.rundir import to_jsonable
     from offtarget.workflows.tune_compare import arms_named, compare_defences
 
@@ -27,7 +27,7 @@ def compare(data: Path, base: str, out: Path | None, o: dict[str, Any]) -> None:
     if o["seeds"] < 1:
         raise click.UsageError("--seeds must be at least 1.")
     arms = ((), *arms_named(o["defend"])) if o["defend"] else None
-    comparing = CompareSettings(
+    comparing = DefenceSettings(
         arms=arms,
         seeds=tuple(range(o["seeds"])),
         answers=o["answers"],

@@ -305,7 +305,7 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
-class DoseSettings:
+class SteerSettings:
     """What is asked of `steer`; None takes what the direction's file says."""
 
     model: str

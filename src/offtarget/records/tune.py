@@ -218,7 +218,7 @@ class TuneSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class CompareSettings:
+class DefenceSettings:
     """What is compared, and how exactly."""
 
     arms: tuple[Arm, ...] | None = None

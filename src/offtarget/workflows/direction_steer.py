@@ -8,7 +8,7 @@ from pathlib import Path
 
 from offtarget.errors import InputError
 from offtarget.progress import OnProgress, Progress, silent
-from offtarget.records.direction import DosePoint, DoseResponse, DoseSettings
+from offtarget.records.direction import DosePoint, DoseResponse, SteerSettings
 from offtarget.records.from_json import from_json
 from offtarget.records.runs import OpenSettings
 from offtarget.rundir import JsonLines, RunDir, read_json, read_jsonl, write_json
@@ -19,7 +19,7 @@ STAGE = "strengths measured"
 
 
 def steer(
-    settings: DoseSettings,
+    settings: SteerSettings,
     *,
     opening: OpenSettings | None = None,
     out: Path | None = None,
@@ -45,7 +45,7 @@ def resume(
     if not isinstance(manifest, dict) or manifest.get("verb") != "steer":
         raise InputError(f"{path} is not a run of `direction steer`.")
     try:
-        settings = from_json(DoseSettings, manifest["settings"])
+        settings = from_json(SteerSettings, manifest["settings"])
         before = manifest["plan"]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}/run.json does not describe a dose response of this version ({error!r}).") from None

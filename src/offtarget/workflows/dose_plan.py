@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from offtarget.errors import InputError
 from offtarget.models.chat import SampleRequest
 from offtarget.records import DirectionInfo, SamplingSettings
-from offtarget.records.direction import DoseMode, DoseSettings, Position
+from offtarget.records.direction import DoseMode, Position, SteerSettings
 from offtarget.records.runs import OpenSettings
 from offtarget.rundir import fingerprint
 from offtarget.workflows.dose_rates import Gauges, insecure_code, known_facts, token_probability
@@ -34,7 +34,7 @@ MOST_POINTS = 200
 class Plan:
     """Everything that is needed to measure the points."""
 
-    settings: DoseSettings
+    settings: SteerSettings
     model: LocalModel
     direction: Direction
     base: LocalModel | None
@@ -58,7 +58,7 @@ class Plan:
         return fingerprint([names, files, how, self.gauges.judge.fingerprint, self.gauges.probes])
 
 
-def prepare(s: DoseSettings, opening: OpenSettings | None = None) -> Plan:
+def prepare(s: SteerSettings, opening: OpenSettings | None = None) -> Plan:
     """Check the settings and open what they name, the cheap things first. InputError for what does not fit."""
     from offtarget.direction.file import Direction, check_fits
 
@@ -94,7 +94,7 @@ def prepare(s: DoseSettings, opening: OpenSettings | None = None) -> Plan:
     )
 
 
-def _strengths(s: DoseSettings) -> tuple[float, ...]:
+def _strengths(s: SteerSettings) -> tuple[float, ...]:
     wanted = {float(strength) for strength in s.strengths or STRENGTHS[s.mode]}
     if s.mode != "cap":
         wanted.add(0.0)  # every curve shows the unchanged model
@@ -109,7 +109,7 @@ def _strengths(s: DoseSettings) -> tuple[float, ...]:
 
 
 def _check_doses(
-    s: DoseSettings, direction: Direction, strengths: tuple[float, ...], layers: tuple[int, ...], position: Position
+    s: SteerSettings, direction: Direction, strengths: tuple[float, ...], layers: tuple[int, ...], position: Position
 ) -> None:
     from offtarget.direction.dose import dosed
 
@@ -128,7 +128,7 @@ def reference_of(plan: Plan, base: LocalModel) -> Reference:
     return reference_means(base, exchanges, frozenset(plan.layers))
 
 
-def _base(s: DoseSettings, model: LocalModel, info: DirectionInfo, opening: OpenSettings | None) -> LocalModel | None:
+def _base(s: SteerSettings, model: LocalModel, info: DirectionInfo, opening: OpenSettings | None) -> LocalModel | None:
     if s.mode == "add" or s.towards_zero:
         return None
     if s.base is not None:

@@ -12,7 +12,7 @@ from offtarget.errors import InputError, RunInterrupted
 from offtarget.progress import OnProgress, silent, within
 from offtarget.records import Message, Row
 from offtarget.records.runs import OpenSettings
-from offtarget.records.tune import Arm, CompareSettings, DefenceCell, Frontier, TuneSettings
+from offtarget.records.tune import Arm, DefenceCell, DefenceSettings, Frontier, TuneSettings
 from offtarget.rundir import JsonLines, RunDir, fingerprint, read_jsonl, read_record, write_json
 from offtarget.version import stamp
 from offtarget.workflows.ground import Folders, ground_of, open_bank, open_judge, open_named, precision
@@ -81,7 +81,7 @@ def compare_defences(
     *,
     settings: TuneSettings | None = None,
     options: TuneOptions | None = None,
-    comparing: CompareSettings | None = None,
+    comparing: DefenceSettings | None = None,
     opening: OpenSettings | None = None,
     run: Path | None = None,
     on_progress: OnProgress = silent,
@@ -96,7 +96,7 @@ def compare_defences(
     settings, options, comparing = (
         settings or default_settings(base),
         options or TuneOptions(),
-        comparing or CompareSettings(),
+        comparing or DefenceSettings(),
     )
     if comparing.answers < 1 or not comparing.seeds or any(steps < 1 for steps in comparing.further):
         raise InputError("--answers, --seeds and --after must be at least 1.")
@@ -172,7 +172,7 @@ def _measuring(
     data: Path,
     held: Sequence[tuple[Message, ...]],
     options: TuneOptions,
-    comparing: CompareSettings,
+    comparing: DefenceSettings,
     opening: OpenSettings | None,
 ) -> Measuring:
     bank = open_bank(options.probes, ground_of(base))
@@ -222,7 +222,7 @@ def _numbered(bench: _Bench, number: int, of: int) -> _Bench:
     return replace(bench, on_progress=within(bench.on_progress, f"{number} of {of}"))
 
 
-def _cells(shared: _Bench, arms: Sequence[Arm], comparing: CompareSettings) -> list[DefenceCell]:
+def _cells(shared: _Bench, arms: Sequence[Arm], comparing: DefenceSettings) -> list[DefenceCell]:
     file = shared.directory.file("cells.jsonl")
     cells = read_jsonl(file, DefenceCell)
     lines = JsonLines(file)
