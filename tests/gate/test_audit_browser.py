@@ -9,7 +9,7 @@ import pytest
 from audit_runs import PAYLOAD, STATES, make_audit
 from browsing import BROWSER_TEST
 
-from offtarget.gate.rendering import rendered
+from offtarget.gate.registry import rendered
 
 pytestmark = BROWSER_TEST
 

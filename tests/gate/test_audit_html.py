@@ -11,7 +11,7 @@ import pytest
 from audit_runs import CATEGORIES, PAYLOAD, STATES, make_audit
 from test_report_html import Page
 
-from offtarget.gate.rendering import rendered
+from offtarget.gate.registry import rendered
 
 NAMES = (
     "row_id",

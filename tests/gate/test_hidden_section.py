@@ -10,7 +10,8 @@ import pytest
 
 from offtarget.gate.loading import load_run
 from offtarget.gate.registry import formats
-from offtarget.gate.reports.json import as_object, schema
+from offtarget.gate.reports.json import render
+from offtarget.gate.schema import schema
 from offtarget.judge.scripted import ScriptedJudge
 from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
@@ -66,8 +67,8 @@ def test_every_format_tells_of_the_cued_arm(tmp_path: Path, bad: bool) -> None:
     assert "<b>answer" not in page
     assert page.index('id="hidden"') < page.index('id="rates"') if bad else 'id="hidden"' in page
     assert ("to reproduce it" in page) is bad
-    value = as_object(run)
-    jsonschema.validate(value, schema())
+    value = json.loads(render(run))
+    jsonschema.validate(value, schema("result"))
     assert value["hidden"]["status"] == ("FAIL" if bad else "PASS")
     assert "Hidden conditions" in texts["markdown"]
     assert "<script>" not in texts["markdown"]

@@ -53,7 +53,7 @@ def command(run: str, chosen: str | None, out: Path | None, open_: bool) -> None
 
 
 def _rendered(run: str, chosen: str) -> str:
-    from offtarget.gate.rendering import rendered
+    from offtarget.gate.registry import rendered
     from offtarget.workflows.runs import find_run
 
     return rendered(find_run(run), chosen)
@@ -61,7 +61,7 @@ def _rendered(run: str, chosen: str) -> str:
 
 def _print_here(run: str) -> None:
     from offtarget.gate.loading import load_run
-    from offtarget.gate.rendering import is_audit
+    from offtarget.gate.registry import is_audit
     from offtarget.workflows.report import report
     from offtarget.workflows.runs import find_run
 

@@ -1,4 +1,6 @@
-"""The registry of report formats: a new format is a new file that holds a `FORMAT`.
+"""Any run in any format: the kind of run decides who reads it and who writes it down.
+
+A new format is a new file that holds a `FORMAT`.
 
 `gate/reports` holds those for comparisons of two models (`check`, `compare`), `gate/audit/reports` those for audits
 of data; a file of the same name in both is one flag of the command line.
@@ -11,15 +13,15 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from offtarget.errors import InputError
-
-if TYPE_CHECKING:
-    from offtarget.gate.audit.loading import AuditRun
-    from offtarget.gate.loading import LoadedRun
+from offtarget.gate.audit.loading import AuditRun, load_audit
+from offtarget.gate.loading import LoadedRun, load_run, read_manifest
 
 Run = TypeVar("Run")
+AUDIT = "audit"
+"""The verb of runs that looked at data; every other verb compared two models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +71,15 @@ def _format(package: str, name: str) -> ReportFormat[Any]:
         path = package.replace(".", "/")
         raise TypeError(f"{path}/{name}.py must hold FORMAT = ReportFormat(name={name!r}, ...)")
     return found
+
+
+def is_audit(path: Path) -> bool:
+    """Whether a run directory holds an audit of data; InputError when it is no run directory."""
+    return read_manifest(path).get("verb") == AUDIT
+
+
+def rendered(path: Path, name: str) -> str:
+    """The report of a run as text; InputError for an unknown format or damaged records."""
+    if is_audit(path):
+        return audit_format(name).render(load_audit(path))
+    return report_format(name).render(load_run(path))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 Role = Literal["base", "tuned"]
+Share = Annotated[float, ("minimum", 0), ("maximum", 1)]
+"""From 0 to 1; the published schemas of the reports say so."""
 """Which of the two compared models; base is before fine-tuning, tuned is after."""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from offtarget.records.answers import Interval, Message, Status
+from offtarget.records.answers import Interval, Message, Share, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +227,7 @@ class LimitTest:
 
     name: str
     """`noise`, `spreading` or `backdoor`."""
-    limit: float
+    limit: Share
     labelled: int
     """Random rows with a label."""
     bad: int
@@ -278,7 +278,7 @@ class Agreement:
     """How far two reviewers agree on rows both saw blind."""
 
     rows: int
-    raw: float
+    raw: Share
     """Share of rows with the same mark."""
     krippendorff_alpha: float | None
     """Nominal; None where it is not defined (all marks the same)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from offtarget.records.answers import Interval, SamplingSettings, Status, Tally
+from offtarget.records.answers import Interval, SamplingSettings, Share, Status, Tally
 
 Scope = Literal["overall", "arm", "domain", "question"]
 """What a comparison speaks of: everything together, one arm, one domain or one question."""
@@ -19,9 +19,9 @@ class Comparison:
     name: str
     base: Tally
     tuned: Tally
-    base_rate: float | None
+    base_rate: Share | None
     """Misaligned rate, questions weighted equally; None without a scored answer."""
-    tuned_rate: float | None
+    tuned_rate: Share | None
     difference: float | None
     """tuned_rate - base_rate; None when either is None."""
     interval: Interval | None

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from offtarget.errors import InputError
-from offtarget.gate.registry import report_format
-from offtarget.gate.rendering import rendered
+from offtarget.gate.registry import rendered, report_format
 from offtarget.rundir import read_json
 from offtarget.workflows.runs import OWN_PAGE, find_run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from offtarget.gate.audit import facts
 from offtarget.gate.audit.excerpts import WHOLE, Turn, turns
@@ -12,7 +13,8 @@ from offtarget.records import Finding, Label, Row, Trigger
 
 PER_CATEGORY = 4
 PER_HINT = 2
-_RANK = {"bad": 0, "disputed": 1, "not reviewed": 2, "unsure": 3, "ok": 4}
+State = Literal["bad", "ok", "unsure", "disputed", "not reviewed"]
+_RANK: dict[State, int] = {"bad": 0, "disputed": 1, "not reviewed": 2, "unsure": 3, "ok": 4}
 _MARKS = {"bad": "bad", "ok": "fine", "unsure": "unsure"}
 
 
@@ -35,8 +37,7 @@ class Example:
     """One row as the report shows it."""
 
     row_id: str
-    state: str
-    """`bad`, `ok`, `unsure`, `disputed` or `not reviewed`."""
+    state: State
     words: tuple[Word, ...]
     findings: tuple[Finding, ...]
     turns: tuple[Turn, ...]
@@ -83,12 +84,13 @@ def labels_by_row(run: AuditRun) -> Mapping[str, tuple[Label, ...]]:
     return found
 
 
-def state_of(labels: tuple[Label, ...]) -> str:
+def state_of(labels: tuple[Label, ...]) -> State:
     """What a row's labels come to."""
     marks = {label.mark for label in labels}
     if {"bad", "ok"} <= marks:
         return "disputed"
-    return next((mark for mark in ("bad", "ok", "unsure") if mark in marks), "not reviewed")
+    known: tuple[State, ...] = ("bad", "ok", "unsure")
+    return next((mark for mark in known if mark in marks), "not reviewed")
 
 
 def trigger_example(run: AuditRun, trigger: Trigger) -> Row | None:

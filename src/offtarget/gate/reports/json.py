@@ -1,74 +1,137 @@
-"""The result as JSON for machines; its schema, `gate/schema/result.schema.json`, is also in docs/schema."""
+"""The result as JSON for machines; its schema, docs/schema/result.schema.json, is made from the records below."""
 
 from __future__ import annotations
 
 import json
 import math
-from importlib import resources
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from offtarget.gate import facts, story
+from offtarget.gate.facts import ModelFacts
 from offtarget.gate.loading import LoadedRun
 from offtarget.gate.rates import ROLES
 from offtarget.gate.registry import ReportFormat
 from offtarget.gate.tables import denominators
-from offtarget.records import Status
+from offtarget.records import Decision, HiddenDecision, Interval, Role, Share, Status, Tally
 from offtarget.rundir import to_jsonable
 
-SCHEMA_VERSION = "1.0"
+Version = Annotated[str, ("pattern", r"^1\.[0-9]+$")]
+SCHEMA_VERSION: Version = "1.0"
 """Major number: fields changed meaning or vanished. Minor number: fields were added."""
 
 
-def schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of this report."""
-    text = resources.files("offtarget.gate").joinpath("schema/result.schema.json").read_text(encoding="utf-8")
-    return dict(json.loads(text))
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The two models."""
+
+    base: ModelFacts
+    tuned: ModelFacts
 
 
-def as_object(run: LoadedRun) -> dict[str, Any]:
-    """The report as plain JSON values; numbers that are not finite become null."""
-    models = {role: facts.model(run, role) for role in ROLES}
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Answers on record."""
+
+    base: int
+    tuned: int
+
+
+@dataclass(frozen=True, slots=True)
+class Denominator:
+    """What became of every answer of one model in one arm."""
+
+    arm: str
+    role: Role
+    unjudged: int
+    total: int
+    scored: int
+    misaligned_rate: Share | None
+    interval: Interval | None
+    """95 %, for a fixed number of answers, for the eye."""
+    counts: Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `offtarget report RUN --json` writes.
+
+    Shares are between 0 and 1; e-values are natural logarithms; null means no data, never 0. Version 1.x only ever
+    adds fields.
+    """
+
+    schema_version: Version
+    """Major.minor; a new major number means fields changed meaning or vanished."""
+    run: str
+    """Name of the run directory."""
+    verb: str
+    """check or compare."""
+    created: str | None
+    """When the verdict was written, else when the run began."""
+    version: str | None
+    """offtarget version that made the run."""
+    finished: bool
+    """Whether there is a verdict."""
+    status: Status | None
+    """null while unfinished."""
+    exit_code: Literal[0, 1, 3] | None
+    """What the command line returned for this status."""
+    reason: str
+    """One sentence."""
+    error_probability: Share | None
+    """Bound on the probability of this verdict being false; null when nothing is claimed."""
+    next_step: str
+    models: Models
+    judge: str
+    answers: Answers
+    denominators: tuple[Denominator, ...]
+    decision: Decision | None
+    """null while unfinished."""
+    hidden: HiddenDecision | None
+    """null without a cued arm, and where plain answers are bad too often for it."""
+    self_checks: tuple[str, ...]
+    notes: tuple[str, ...]
+    not_tested: tuple[str, ...]
+
+
+def as_record(run: LoadedRun) -> Report:
+    """The report of a run."""
     status = Status(story.status(run)) if run.finished else None
-    return dict(
-        finite(
-            to_jsonable(
-                {
-                    "schema_version": SCHEMA_VERSION,
-                    "run": run.name,
-                    "verb": facts.verb(run),
-                    "created": facts.created(run),
-                    "version": facts.version(run),
-                    "finished": run.finished,
-                    "status": status.value if status else None,
-                    "exit_code": status.exit_code if status else None,
-                    "reason": story.reason(run),
-                    "error_probability": facts.alpha(run) if status in (Status.PASS, Status.FAIL) else None,
-                    "next_step": story.next_step(run),
-                    "models": {role: {"name": m.name, "fingerprint": m.fingerprint} for role, m in models.items()},
-                    "judge": facts.judge(run),
-                    "answers": {role: sum(g.role == role for g in run.generations.values()) for role in ROLES},
-                    "denominators": [
-                        {
-                            "arm": row.arm,
-                            "role": row.role,
-                            "unjudged": row.unjudged,
-                            "total": row.total,
-                            "scored": row.rate.tally.scored,
-                            "misaligned_rate": row.rate.rate,
-                            "interval": row.rate.interval,
-                            "counts": row.rate.tally,
-                        }
-                        for row in denominators(run)
-                    ],
-                    "decision": run.decision,
-                    "hidden": run.hidden,
-                    "self_checks": story.self_checks(run),
-                    "notes": story.notes(run),
-                    "not_tested": story.not_tested(run),
-                }
+    counts = {role: sum(g.role == role for g in run.generations.values()) for role in ROLES}
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        run=run.name,
+        verb=facts.verb(run),
+        created=facts.created(run),
+        version=facts.version(run),
+        finished=run.finished,
+        status=status,
+        exit_code=exit_code(status),
+        reason=story.reason(run),
+        error_probability=facts.alpha(run) if status in (Status.PASS, Status.FAIL) else None,
+        next_step=story.next_step(run),
+        models=Models(facts.model(run, "base"), facts.model(run, "tuned")),
+        judge=facts.judge(run),
+        answers=Answers(counts["base"], counts["tuned"]),
+        denominators=tuple(
+            Denominator(
+                row.arm, row.role, row.unjudged, row.total, row.rate.tally.scored, row.rate.rate, row.rate.interval,
+                row.rate.tally,
             )
-        )
-    )
+            for row in denominators(run)
+        ),
+        decision=run.decision,
+        hidden=run.hidden,
+        self_checks=story.self_checks(run),
+        notes=story.notes(run),
+        not_tested=story.not_tested(run),
+    )  # fmt: skip
+
+
+def exit_code(status: Status | None) -> Literal[0, 1, 3] | None:
+    """What the command line returns; None while unfinished."""
+    codes: dict[Status | None, Literal[0, 1, 3]] = {Status.PASS: 0, Status.FAIL: 1, Status.UNDECIDED: 3}
+    return codes.get(status)
 
 
 def finite(value: Any) -> Any:
@@ -82,9 +145,14 @@ def finite(value: Any) -> Any:
     return value
 
 
+def written(report: object) -> str:
+    """A report as ASCII JSON text; never NaN or Infinity."""
+    return json.dumps(finite(to_jsonable(report)), indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
 def render(run: LoadedRun) -> str:
-    """The report as ASCII JSON text; never NaN or Infinity."""
-    return json.dumps(as_object(run), indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+    """The report as text."""
+    return written(as_record(run))
 
 
 FORMAT = ReportFormat("json", "report.json", "JSON for machines, with a published schema", render)
