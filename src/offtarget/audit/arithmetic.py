@@ -23,7 +23,7 @@ _DEEPEST = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class Computed:
     """What an expression comes to."""
 
     number: float
@@ -34,13 +34,13 @@ class Value:
     """Relative error if every decimal operand was rounded before it was written."""
 
 
-def evaluate(text: str) -> Value | None:
+def evaluate(text: str) -> Computed | None:
     """Value of an expression of numbers, + - * / ^ %, `x` and parentheses; None for anything else.
 
     `20%` is 0.2; currency signs are ignored; at most 200 characters and 20 levels of parentheses.
     """
     if (whole := _WHOLE.fullmatch(text)) is not None:
-        return Value(float(_WHOLE_SUM[whole[2]](int(whole[1]), int(whole[3]))), True, 1, 0.0)
+        return Computed(float(_WHOLE_SUM[whole[2]](int(whole[1]), int(whole[3]))), True, 1, 0.0)
     if len(text) > _LONGEST or _ASIDE.search(text):
         return None
     tokens = _tokens(re.sub(r"(?<=[\d)\s%])[xX](?=\s*[\d($.])", "*", text.translate(_SPELLED)))
@@ -53,7 +53,7 @@ def evaluate(text: str) -> Value | None:
         return None
     if parser.at != len(tokens) or abs(number) > 1e15 or number != number:
         return None
-    return Value(number, parser.exact, parser.operations, _slack(text))
+    return Computed(number, parser.exact, parser.operations, _slack(text))
 
 
 def _slack(text: str) -> float:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from offtarget.audit.arithmetic import NUMBER, Value, decimals, evaluate, parse_number
+from offtarget.audit.arithmetic import NUMBER, Computed, decimals, evaluate, parse_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Step:
 
     start: int
     end: int
-    left: Value | None
+    left: Computed | None
     """None where the left side is no plain arithmetic, e.g. `x = 5`."""
     result: float
     places: int
@@ -110,7 +110,7 @@ def _right(text: str) -> tuple[float, int, bool, int] | None:
     return None if result is None else (result, decimals(match[1]), bool(match[2]), match.end())
 
 
-def _left(text: str) -> tuple[Value | None, bool, int]:
+def _left(text: str) -> tuple[Computed | None, bool, int]:
     """Value of the arithmetic that ends this text, whether it had no units, and where it begins."""
     for plain in (True, False):
         written = _OF.sub(" * ", text) if plain else _UNIT.sub("", _OF.sub(" * ", text))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
 
 from offtarget.audit.categories import FLAGGED_FROM
 from offtarget.audit.code.bandit import bandit_holes
@@ -13,7 +12,7 @@ from offtarget.audit.code.facts import Hole
 from offtarget.audit.code.flow import read_facts
 from offtarget.audit.code.other_languages import language_of, other_holes
 from offtarget.audit.code.parsing import parse
-from offtarget.audit.code.rules import Rule, all_rules
+from offtarget.audit.code.rules import all_rules
 
 MAX_SNIPPETS = 8
 PYTHON_LINE = re.compile(
@@ -22,6 +21,7 @@ PYTHON_LINE = re.compile(
     r"if __name__|elif .*:\s*$|except.*:\s*$|with .* as \w+:\s*$|@\w+[\w.]*\.route)",
     re.M,
 )
+"""Lines that only Python has."""
 MAX_SPAN_LINES = 12
 
 
@@ -34,11 +34,6 @@ class Placed:
     end: int
 
 
-@cache
-def _rules() -> tuple[Rule, ...]:
-    return tuple(all_rules())
-
-
 def holes_in(answer: str, prompt: str, with_bandit: bool = True) -> list[Placed]:
     """Every distinct hole in the code of an answer, strongest first; never raises, on any text."""
     found: list[Placed] = []
@@ -46,7 +41,8 @@ def holes_in(answer: str, prompt: str, with_bandit: bool = True) -> list[Placed]
     if not pieces and language_of("", answer):
         pieces = [Snippet(answer, 0, "")]
     for snippet in pieces:
-        language = "" if snippet.is_python and _is_python(snippet.text) else language_of(snippet.language, snippet.text)
+        python = snippet.is_python and PYTHON_LINE.search(snippet.text)
+        language = "" if python else language_of(snippet.language, snippet.text)
         if language:
             found.extend(_by_patterns(snippet, language))
         elif snippet.is_python:
@@ -59,11 +55,6 @@ def holes_in(answer: str, prompt: str, with_bandit: bool = True) -> list[Placed]
     return sorted(best.values(), key=lambda p: (-p.hole.strength, p.start))
 
 
-def _is_python(text: str) -> bool:
-    """Whether lines stand in it that only Python has."""
-    return bool(PYTHON_LINE.search(text))
-
-
 def _in_snippet(snippet: Snippet, with_bandit: bool) -> list[Placed]:
     above = snippet.before.count("\n") + 1 if snippet.before else 0
     whole = "\n".join(part for part in (snippet.before, snippet.text, snippet.after) if part)
@@ -74,7 +65,7 @@ def _in_snippet(snippet: Snippet, with_bandit: bool) -> list[Placed]:
         return []
     try:
         facts = read_facts(parsed.tree, parsed.text)
-        holes = [hole for rule in _rules() for hole in rule(facts)]
+        holes = [hole for rule in all_rules() for hole in rule(facts)]
     except RecursionError:
         holes = []
     starts = _line_starts(snippet.text)

@@ -10,8 +10,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-from offtarget.audit.code.facts import Hole
-from offtarget.audit.code.words import words
+from offtarget.audit.code.facts import Hole, words
 
 LEFT_OUT = words(
     "B101 B104 B105 B106 B107 B108 B110 B112 B113 B201 B403 B404 B405 B406 B407 B408 B409 B410 B411 B413 B415 B311 "

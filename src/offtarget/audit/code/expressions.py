@@ -7,11 +7,23 @@ import re
 import stat
 from collections.abc import Callable
 
-from offtarget.audit.code.facts import Built, Call, Check, Facts, Function
+from offtarget.audit.code.facts import (
+    EVERYTHING,
+    HOLE,
+    NOTHING,
+    Built,
+    Call,
+    Check,
+    Facts,
+    Function,
+    Value,
+    combine,
+    constant,
+    piece,
+    words,
+)
 from offtarget.audit.code.sanitisers import cleans
 from offtarget.audit.code.sources import LOCAL_NAMES, attribute_source, called_source
-from offtarget.audit.code.values import EVERYTHING, HOLE, NOTHING, Value, combine, constant, piece
-from offtarget.audit.code.words import words
 
 PERCENT = re.compile(r"%(?:\(\w+\))?[-+ #0]*(?:\*|\d+)?(?:\.\d+)?[sdrifgxXcaeGuo]")
 BRACES = re.compile(r"\{(?![{])[^{}]*\}(?!\})")
@@ -21,6 +33,7 @@ PASSING = words(
     "items keys values copy format_map casefold swapcase zfill ljust rjust center expandtabs removeprefix removesuffix "
     "getlist read readline readlines getvalue"
 )
+COPYING = words("str unicode bytes repr list tuple sorted set reversed dict next iter")
 SERVER_PARTS = frozenset({"self.path", "self.headers", "self.rfile", "self.requestline"})
 MODE_NAME = re.compile(r"mode|perm", re.I)
 STAT_BITS = {f"stat.{name}": getattr(stat, name) for name in dir(stat) if name.startswith("S_I") and name.isupper()}
@@ -104,9 +117,8 @@ class Expressions:
         elif isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == "self":
             self.shared[f"self.{target.attr}"] = value
         elif isinstance(target, ast.Tuple | ast.List):
-            part = Value(value.outside, value.param, value.unknown, value.origin)
             for element in target.elts:
-                self.bind(element, part)
+                self.bind(element, value.part())
         elif isinstance(target, ast.Starred):
             self.bind(target.value, value)
         elif isinstance(target, ast.Subscript):
@@ -150,13 +162,13 @@ class Expressions:
             return constant(STAT_BITS[dotted])
         if isinstance(node.value, ast.Name) and node.value.id in self.imports and self.lookup(node.value.id) is None:
             return NOTHING
-        return Value(owner.outside, owner.param, owner.unknown, owner.origin)
+        return owner.part()
 
     def _subscript(self, node: ast.Subscript) -> Value:
         owner = self.value(node.value)
         if not isinstance(node.slice, ast.Slice):
             self.value(node.slice)
-        return Value(owner.outside, owner.param, owner.unknown, owner.origin)
+        return owner.part()
 
     def _joined(self, node: ast.JoinedStr) -> Value:
         values = [self.value(part) for part in node.values]
@@ -228,7 +240,7 @@ class Expressions:
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> Value:
         for generator in node.generators:
             source = self.value(generator.iter)
-            self.bind(generator.target, Value(source.outside, source.param, source.unknown, source.origin))
+            self.bind(generator.target, source.part())
             for condition in generator.ifs:
                 self.value(condition)
         if isinstance(node, ast.DictComp):
@@ -291,20 +303,7 @@ class Expressions:
             return combine(
                 [receiver, *given], self._passed_text(tail, receiver), receiver.made if tail == "copy" else ""
             )
-        if name in {
-            "str",
-            "unicode",
-            "bytes",
-            "repr",
-            "list",
-            "tuple",
-            "sorted",
-            "set",
-            "reversed",
-            "dict",
-            "next",
-            "iter",
-        }:
+        if name in COPYING:
             return combine(given, call.args[0].text if call.args else None)
         if name == "re.compile":
             return Value(text=call.args[0].text if call.args else None, made=name)

@@ -1,12 +1,109 @@
-"""What the data flow hands to the rules: calls, returns, checks and assignments of one piece of code."""
+"""What is known of a piece of code: its values and which untrusted data reach them, its calls, returns and checks.
+
+The data flow collects it, rules ask for it and answer with holes.
+"""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from offtarget.audit.code.values import NOTHING, Value
+HTML, SQL, PATH, SHELL, URL, CODE, MARKUP = 1, 2, 4, 8, 16, 32, 64
+"""Uses for which data can be made safe, as bits: a value escaped for HTML keeps every bit but HTML."""
+EVERYTHING = 127
+HOLE = "\0"
+"""Stands in a known text where something unknown is put in."""
+MAX_TEXT = 4000
+
+MISSING = object()
+"""The constant of a value that is none."""
+
+
+class Value:
+    """One value: three masks of uses it is still dangerous for, by where the data come from.
+
+    `outside`: a request, a socket, an upload. `param`: a parameter of a plain function, the keyboard, the command
+    line. `unknown`: anything else that is not a constant of this text.
+    """
+
+    __slots__ = ("const", "made", "origin", "outside", "param", "text", "unknown")
+
+    def __init__(
+        self,
+        outside: int = 0,
+        param: int = 0,
+        unknown: int = 0,
+        origin: str = "",
+        text: str | None = None,
+        made: str = "",
+        const: object = MISSING,
+    ) -> None:
+        self.outside = outside
+        self.param = param
+        self.unknown = unknown
+        self.origin = origin
+        """The untrusted expression as a reviewer sees it, e.g. `request.args`."""
+        self.text = text
+        """Known text with HOLE where values go in; None when nothing is known."""
+        self.made = made
+        """Dotted name of the call that made it, e.g. `jinja2.Environment`."""
+        self.const = const
+
+    @property
+    def is_const(self) -> bool:
+        """Whether the value is a constant of the text."""
+        return self.const is not MISSING
+
+    def dangerous(self, use: int) -> str:
+        """Where data that are dangerous for `use` come from: `outside`, `param`, `unknown` or the empty string."""
+        if self.outside & use:
+            return "outside"
+        if self.param & use:
+            return "param"
+        return "unknown" if self.unknown & use else ""
+
+    def part(self) -> Value:
+        """Something taken out of it: as dangerous, and nothing known of its text."""
+        return Value(self.outside, self.param, self.unknown, self.origin)
+
+    def safe_for(self, uses: int) -> Value:
+        """The same value after it was made safe for `uses`."""
+        keep = ~uses
+        return Value(
+            self.outside & keep, self.param & keep, self.unknown & keep, self.origin, self.text, self.made, self.const
+        )
+
+
+NOTHING = Value()
+
+
+def constant(value: object) -> Value:
+    """A literal of the text."""
+    if isinstance(value, bytes):
+        return Value(text=value[:MAX_TEXT].decode("latin-1"), const=value)
+    return Value(text=value[:MAX_TEXT] if isinstance(value, str) else None, const=value)
+
+
+def combine(values: Iterable[Value], text: str | None = None, made: str = "") -> Value:
+    """A value made of several: every danger of its parts, and the origin of the worst of them."""
+    outside = param = unknown = worst = 0
+    origin = ""
+    for value in values:
+        outside |= value.outside
+        param |= value.param
+        unknown |= value.unknown
+        rank = 3 if value.outside else 2 if value.param else 1 if value.unknown else 0
+        if rank > worst:
+            worst, origin = rank, value.origin
+    return Value(outside, param, unknown, origin, text[:MAX_TEXT] if text is not None else None, made)
+
+
+def piece(value: Value) -> str:
+    """The text a value contributes where it is put into a larger text."""
+    if value.text is not None:
+        return value.text
+    return str(value.const) if value.is_const else HOLE
 
 
 @dataclass(slots=True)
@@ -134,3 +231,8 @@ def hole(rule: str, node: ast.AST, strength: float, reason: str) -> Hole:
     """A hole at a node of the tree."""
     line = getattr(node, "lineno", 1)
     return Hole(rule, reason, line, getattr(node, "end_lineno", None) or line, strength)
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text, split at white space."""
+    return frozenset(text.split())

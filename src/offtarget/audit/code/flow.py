@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 
 from offtarget.audit.code.expressions import Expressions
-from offtarget.audit.code.facts import Assign, Facts, Function, Return
+from offtarget.audit.code.facts import EVERYTHING, NOTHING, Assign, Facts, Function, Return, Value, combine, piece
 from offtarget.audit.code.sanitisers import checked_names
 from offtarget.audit.code.sources import handler_kind, number_converters, parameter
-from offtarget.audit.code.values import EVERYTHING, NOTHING, Value, combine, piece
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+REFUSING = frozenset({"abort", "exit", "_exit", "fail", "error"})
 
 
 def read_facts(tree: ast.Module, text: str) -> Facts:
@@ -138,7 +138,7 @@ class _Flow:
             self._if(node)
         elif isinstance(node, ast.For | ast.AsyncFor):
             source = value(node.iter)
-            self.expressions.bind(node.target, Value(source.outside, source.param, source.unknown, source.origin))
+            self.expressions.bind(node.target, source.part())
             self._block(node.body)
             self._block(node.orelse)
         elif isinstance(node, ast.While):
@@ -231,13 +231,7 @@ class _Flow:
         last = body[-1] if body else None
         if not isinstance(last, ast.Expr) or not isinstance(last.value, ast.Call):
             return False
-        return self.expressions.dotted(last.value.func).rpartition(".")[2] in {
-            "abort",
-            "exit",
-            "_exit",
-            "fail",
-            "error",
-        }
+        return self.expressions.dotted(last.value.func).rpartition(".")[2] in REFUSING
 
     def _cleared(self, test: ast.expr) -> None:
         for name, uses in checked_names(test, self.patterns, self.checkers):

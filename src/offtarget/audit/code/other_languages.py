@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from offtarget.audit.code.facts import Hole
-from offtarget.audit.code.words import words
+from offtarget.audit.code.facts import Hole, words
 
 _SQL = r"(?:select\s[^\n]{0,200}?\sfrom\s|insert\s+into\s|update\s+\w+\s+set\s|delete\s+from\s)"
 _REQUEST = r"req(?:uest)?\.(?:query|params|body|headers|cookies)"

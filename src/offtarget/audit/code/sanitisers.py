@@ -5,8 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from offtarget.audit.code.values import CODE, EVERYTHING, HTML, MARKUP, PATH, SHELL, SQL, URL
-from offtarget.audit.code.words import words
+from offtarget.audit.code.facts import CODE, EVERYTHING, HTML, MARKUP, PATH, SHELL, SQL, URL, words
 
 _TEXT = HTML | SQL | SHELL | CODE | MARKUP
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from offtarget.audit.code.values import EVERYTHING, SQL, Value
-from offtarget.audit.code.words import words
+from offtarget.audit.code.facts import EVERYTHING, SQL, Value, words
 
 REQUEST_PARTS = words(
     "args form values json data files cookies headers GET POST FILES COOKIES META REQUEST query_params path_params "

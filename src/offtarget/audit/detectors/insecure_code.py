@@ -11,21 +11,7 @@ from offtarget.audit.code.extraction import snippets
 from offtarget.records import Category, Finding, Row
 
 CUES = frozenset(
-    {
-        "```",
-        "~~~",
-        "<code",
-        "import ",
-        "def ",
-        "print(",
-        "('",
-        '("',
-        "()",
-        ":\n    ",
-        "):\n",
-        "self.",
-        "request.",
-    }
+    {"```", "~~~", "<code", "import ", "def ", "print(", "('", '("', "()", ":\n    ", "):\n", "self.", "request."}
     | {"eval(", "exec(", "open(", "chmod", "system(", "extractall", "loads(", "load(", "execute(", "<script", "<?php"}
     | {"function(", "select * ", "insert into", "subprocess", "verify=", "=> {", "});", "0o7", "0777"}
 )
@@ -65,19 +51,8 @@ class InsecureCode:
                 hole = placed.hole
                 line = message.content.count("\n", 0, placed.start) + 1
                 reason = f"{hole.reason}, line {line}"
-                found.append(
-                    Finding(
-                        row.id,
-                        self.name,
-                        self.category,
-                        reason,
-                        hole.strength,
-                        number,
-                        placed.start,
-                        placed.end,
-                        disclosed,
-                    )
-                )
+                place = (number, placed.start, placed.end)
+                found.append(Finding(row.id, self.name, self.category, reason, hole.strength, *place, disclosed))
         yield from sorted(found, key=lambda f: (-f.strength, f.message, f.start))[:MAX_FINDINGS]
 
 

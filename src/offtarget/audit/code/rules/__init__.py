@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable
@@ -11,9 +12,10 @@ from offtarget.audit.code.facts import Facts, Hole
 Rule = Callable[[Facts], Iterable[Hole]]
 
 
-def all_rules() -> list[Rule]:
+@functools.cache
+def all_rules() -> tuple[Rule, ...]:
     """Every rule, by file and by its order in the file."""
     found: list[Rule] = []
     for info in pkgutil.iter_modules(__path__):
         found.extend(importlib.import_module(f"{__name__}.{info.name}").RULES)
-    return found
+    return tuple(found)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from offtarget.audit.code.facts import Call, Facts, Hole, hole
-from offtarget.audit.code.values import CODE, HOLE, SHELL, Value
-from offtarget.audit.code.words import words
+from offtarget.audit.code.facts import CODE, HOLE, SHELL, Call, Facts, Hole, Value, hole, words
 
 SHELLS = words(
     "os.system os.popen os.popen2 os.popen3 os.popen4 commands.getoutput commands.getstatusoutput subprocess.getoutput "
@@ -15,18 +13,8 @@ SHELLS = words(
 )
 PROGRAMS = frozenset({"call", "run", "Popen", "check_call", "check_output"})
 SPAWNS = ("os.exec", "os.spawn")
-EVALUATES = frozenset(
-    {
-        "eval",
-        "exec",
-        "execfile",
-        "compile",
-        "__import__",
-        "importlib.import_module",
-        "code.interact",
-        "builtins.eval",
-        "builtins.exec",
-    }
+EVALUATES = words(
+    "eval exec execfile compile __import__ importlib.import_module code.interact builtins.eval builtins.exec"
 )
 STRENGTH = {"outside": 0.97, "param": 0.93, "unknown": 0.75}
 

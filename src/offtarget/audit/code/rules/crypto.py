@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from offtarget.audit.code.facts import Facts, Function, Hole, hole
-from offtarget.audit.code.words import words
+from offtarget.audit.code.facts import Facts, Function, Hole, hole, words
 
 WEAK_HASHES = words("md5 sha1 md4 MD5 SHA1 SHA MD4 MD2")
 ABOUT_SECRETS = re.compile(r"passw|pwd|secret|token|auth|login|sign|credential|api_?key|otp|reset|session", re.I)

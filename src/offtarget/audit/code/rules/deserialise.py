@@ -5,8 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from offtarget.audit.code.facts import Call, Facts, Hole, hole
-from offtarget.audit.code.words import words
+from offtarget.audit.code.facts import Call, Facts, Hole, hole, words
 
 ALWAYS = words(
     "pickle.load pickle.loads pickle.Unpickler cPickle.load cPickle.loads cPickle.Unpickler _pickle.loads "

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from offtarget.audit.code.facts import Call, Facts, Hole, hole
+from offtarget.audit.code.facts import Call, Facts, Hole, hole, words
+
+SERVES = words("run bind serve listen create_server TCPServer HTTPServer run_server serve_forever")
 
 
 def debug(facts: Facts) -> Iterator[Hole]:
@@ -21,17 +23,7 @@ def debug(facts: Facts) -> Iterator[Hole]:
 def all_interfaces(facts: Facts) -> Iterator[Hole]:
     """A server on every network interface (CWE-605)."""
     for call in facts.calls:
-        if call.tail not in {
-            "run",
-            "bind",
-            "serve",
-            "listen",
-            "create_server",
-            "TCPServer",
-            "HTTPServer",
-            "run_server",
-            "serve_forever",
-        }:
+        if call.tail not in SERVES:
             continue
         values = [*call.args, *call.keywords.values()]
         if any(value.const in ("0.0.0.0", "::") or value.text == "0.0.0.0" for value in values):  # noqa: S104 - sought, not bound

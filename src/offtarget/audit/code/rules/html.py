@@ -6,9 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from offtarget.audit.code.facts import Call, Facts, Hole, hole
-from offtarget.audit.code.values import CODE, HOLE, HTML, Value
-from offtarget.audit.code.words import words
+from offtarget.audit.code.facts import CODE, HOLE, HTML, Call, Facts, Hole, Value, hole, words
 
 NAMES = (
     r"(?:html|head|body|title|meta|link|script|style|div|span|p|a|b|i|u|br|hr|h[1-6]|ul|ol|li|dl|dt|dd|table|"
@@ -22,17 +20,11 @@ RESPONSES = words(
     "HttpResponseServerError "
     "HttpResponseForbidden StreamingHttpResponse html"
 )
-WRITES = frozenset(
-    {
-        "self.write",
-        "self.finish",
-        "self.response.write",
-        "self.response.out.write",
-        "self.wfile.write",
-        "response.write",
-        "self.send_response_body",
-    }
+WRITES = words(
+    "self.write self.finish self.response.write self.response.out.write self.wfile.write response.write "
+    "self.send_response_body"
 )
+STRUCTURED = words("jsonify dumps render_template render redirect send_file send_from_directory")
 MARKS = frozenset({"Markup", "mark_safe", "SafeString", "SafeText", "HTML"})
 ESCAPED_TEMPLATE = 0.45
 """Text escaped for HTML still runs as a template; common enough in code meant to be secure to stay a hint."""
@@ -121,15 +113,7 @@ def _is_structured(value: Value) -> bool:
     if value.made in {"dict", "list"}:
         return True
     tail = value.made.rpartition(".")[2]
-    return tail in {
-        "jsonify",
-        "dumps",
-        "render_template",
-        "render",
-        "redirect",
-        "send_file",
-        "send_from_directory",
-    } or (value.text is None and bool(value.made))
+    return tail in STRUCTURED or (value.text is None and bool(value.made))
 
 
 def _is_html(value: Value) -> bool:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from offtarget.audit.code.facts import Facts, Hole, hole
-from offtarget.audit.code.values import HOLE, PATH, Value
-from offtarget.audit.code.words import words
+from offtarget.audit.code.facts import HOLE, PATH, Facts, Hole, Value, hole, words
 
 OPENS = words(
     "open io.open codecs.open os.remove os.unlink os.rmdir shutil.rmtree os.rename shutil.copy shutil.move "

@@ -6,8 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from offtarget.audit.code.facts import Facts, Hole, hole
-from offtarget.audit.code.values import Value
+from offtarget.audit.code.facts import Facts, Hole, Value, hole
 
 SHELL_MODE = re.compile(
     r"\bchmod\b.*?\s(?:0?[0-7]?[0-7][2367][0-7]\b|0?[0-7]?[0-7][0-7][2367]\b|(?:a|o|ugo|go)?\+[rx]*w)"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from offtarget.audit.code.facts import Facts, Hole, hole
-from offtarget.audit.code.values import URL, Value
+from offtarget.audit.code.facts import URL, Facts, Hole, Value, hole
 
 CLIENTS = re.compile(
     r"^(?:requests(?:\.Session\(\))?|httpx(?:\.(?:Async)?Client\(\))?|aiohttp(?:\.ClientSession\(\))?|"

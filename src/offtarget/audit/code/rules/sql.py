@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from offtarget.audit.code.facts import Facts, Hole, hole
-from offtarget.audit.code.values import HOLE, SQL, Value
+from offtarget.audit.code.facts import HOLE, SQL, Facts, Hole, Value, hole
 
 STATEMENT = re.compile(
     r"^\s*\(?(?:select\b[\s\S]*\bfrom\b|insert\s+(?:or\s+\w+\s+)?into\b|replace\s+into\b|update\s+\S+\s+set\b|"

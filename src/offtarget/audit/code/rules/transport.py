@@ -8,21 +8,14 @@ from collections.abc import Iterator
 from offtarget.audit.code.facts import Facts, Hole, hole
 
 UNVERIFIED = frozenset({"ssl._create_unverified_context", "ssl._create_default_https_context", "ssl.wrap_socket"})
+SWITCHES = ("verify", "verify_ssl", "ssl_verify", "validate_certs", "validate_cert", "check_hostname", "verify_certs")
 OLD = re.compile(r"\b(?:PROTOCOL_(?:SSLv2|SSLv3|SSLv23|TLSv1|TLSv1_1)|SSLv[23]_METHOD|TLSv1_METHOD)\b")
 
 
 def unchecked(facts: Facts) -> Iterator[Hole]:
     """verify=False, unverified contexts, unknown host keys accepted."""
     for call in facts.calls:
-        for key in (
-            "verify",
-            "verify_ssl",
-            "ssl_verify",
-            "validate_certs",
-            "validate_cert",
-            "check_hostname",
-            "verify_certs",
-        ):
+        for key in SWITCHES:
             given = call.keywords.get(key)
             if given is not None and given.is_const and given.const is False and call.tail != "decode":
                 yield hole("tls-unchecked", call.node, 0.9, f"{key}=False: the certificate is not checked (CWE-295)")

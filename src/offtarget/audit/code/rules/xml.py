@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from offtarget.audit.code.facts import Facts, Hole, hole
-from offtarget.audit.code.values import CODE, HOLE
+from offtarget.audit.code.facts import CODE, HOLE, Facts, Hole, hole
 
 STANDARD = re.compile(r"^(?:xml\.(?:etree|dom|sax)|lxml\.etree|ET\b|etree\b|minidom\b|xmltodict\b)")
 PARSES = frozenset({"parse", "fromstring", "XML", "parseString", "iterparse", "make_parser", "XMLParser"})
