@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from offtarget.audit.review import Review, ReviewQueue
+from offtarget.audit.review.queue import ReviewQueue
+from offtarget.audit.review.review import Review
 from offtarget.records import (
     AuditDecision,
     AuditSettings,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from review_rows import queue, review, row
 
-from offtarget.audit.review import ReviewQueue, serve
+from offtarget.audit.review.queue import ReviewQueue
+from offtarget.audit.review.server import serve
 from offtarget.records import AuditSettings, Category, Finding, Message, Row
 
 ATTACKS = (

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from review_rows import queue, review, row
 
-from offtarget.audit.review import Review
+from offtarget.audit.review.review import Review
 from offtarget.records import AuditSettings, Category, Finding, Message, Row
 
 TestClient = pytest.importorskip("starlette.testclient", reason="needs the extra 'review'").TestClient

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from offtarget.audit.review import LabelStore
+from offtarget.audit.review.store import LabelStore
 from offtarget.records import Category
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

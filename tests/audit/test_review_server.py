@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from review_rows import review
 
-from offtarget.audit.review import LabelStore, serve
+from offtarget.audit.review.server import serve
+from offtarget.audit.review.store import LabelStore
 from offtarget.errors import InputError, PrerequisiteError
 
 

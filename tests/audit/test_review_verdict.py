@@ -7,7 +7,8 @@ from pathlib import Path
 
 from review_rows import SEED, controls, row
 
-from offtarget.audit.review import Review, ReviewQueue
+from offtarget.audit.review.queue import ReviewQueue
+from offtarget.audit.review.review import Review
 from offtarget.audit.verdict import ScanCounts, decide
 from offtarget.records import AuditSettings, Category, Label, Mark, Row, Status
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from offtarget.audit.categories import MEANINGS, Group
 from offtarget.audit.detector import RowScanner, row_detectors
-from offtarget.audit.review.queue import JUDGE
 from offtarget.audit.review.review import Review
 from offtarget.audit.review.server import serve
+from offtarget.audit.settled import JUDGE
 from offtarget.judge.row_judge import RowJudge, RowVerdict
 from offtarget.models.chat import ChatModel
 from offtarget.progress import OnProgress, Progress, silent

@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 
 from offtarget.audit.categories import Group, flagged_as, group
 from offtarget.audit.controls import controls_for, fenced_code, kind_mix
-from offtarget.audit.review.queue import JUDGE, ReviewQueue
+from offtarget.audit.review.queue import ReviewQueue
 from offtarget.audit.review.store import LabelStore
 from offtarget.audit.scan import REVIEWABLE
+from offtarget.audit.settled import is_judge
 from offtarget.audit.verdict import ScanCounts, decide
 from offtarget.errors import InputError
 from offtarget.records import (
@@ -170,7 +171,7 @@ class AuditRun:
 
     def decide(self, labels: Sequence[Label]) -> AuditDecision:
         """The verdict the labels allow; by people where anybody labelled, else by a judge, else by detectors."""
-        people = any(not label.reviewer.startswith(JUDGE) for label in labels)
+        people = any(not is_judge(label.reviewer) for label in labels)
         flagged = self.review_queue.flagged_order
         decision = decide(
             labels,

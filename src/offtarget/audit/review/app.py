@@ -17,9 +17,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from offtarget.audit.review.cards import of_card, view
 from offtarget.audit.review.forms import NAME_LIMIT, read_form, read_label, read_name
-from offtarget.audit.review.pages import FOLDER, render
+from offtarget.audit.review.pages import FOLDER, render, view
 from offtarget.audit.review.passages import SHOWN
 from offtarget.audit.review.review import Review
 from offtarget.audit.review.security import Access, Gate
@@ -103,7 +102,7 @@ class ReviewApp:
     def cards(self, request: Request, reviewer: str) -> Response:
         """The next cards as fragments, held ready by the script."""
         cards = self.review.next_cards(reviewer, PREFETCH)
-        return self._html("cards.html", forms=[(of_card(card), self._form()) for card in cards])
+        return self._html("cards.html", forms=[(view(c.row, c.key, c.number, None, ()), self._form()) for c in cards])
 
     def skipped(self, request: Request, reviewer: str) -> Response:
         """Back to the row that was skipped first."""

@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from offtarget.audit.review.cards import CHOICES
-from offtarget.audit.review.queue import JUDGE
+from offtarget.audit.review.pages import CHOICES
+from offtarget.audit.settled import JUDGE
 from offtarget.records import Category, Mark
 
 BODY_LIMIT = 64 * 1024

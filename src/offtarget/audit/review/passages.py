@@ -1,13 +1,15 @@
-"""A turn of a conversation cut into prose and code, lines and marked spans; text only, never markup."""
+"""A turn of a conversation cut into prose and code, lines, spans and hidden characters; text only, never markup.
+
+Hidden characters are made visible: nothing in a row may be on the page without being seen.
+"""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-
-from offtarget.audit.review.visible import stretches
 
 SHOWN = 20_000
 """Characters of one turn that are shown until the reviewer asks for more."""
@@ -18,6 +20,14 @@ _CODE_LINE = re.compile(
     r"function\b|const |let |var |public |private |using |package |func |fn |SELECT |INSERT |CREATE |<\?php|<!DOCTYPE|"
     r"</?[a-z]+[^>]*>$|[{}\])]+;?$|[\w.\[\]'\"]+ ?[+-]?= ?\S|[\w.]+\(.*\):?;?$|.*[;{]$|#!?/)"
 )
+# Controls but tab and newline, format characters (direction, joiners, tags), line separators, fillers that look like
+# nothing, lone surrogates, private use of plane 0, non-characters.
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u070f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u2800\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+_EMOJI_STYLE = "\ufe0e\ufe0f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,32 +41,32 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """Text that is drawn in one way."""
+class Stretch:
+    """Text that is drawn in one way: a run of plain text, or one hidden character."""
 
     text: str
     name: str = ""
-    """Name of a hidden character; empty for plain text."""
+    """The character's name for screen readers; empty for plain text."""
     marks: tuple[int, ...] = ()
     """Numbers of the findings that point here."""
     opens: int | None = None
-    """The finding whose span begins with this piece."""
+    """The finding whose span begins with this stretch."""
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class TextBlock:
     """Prose (one line) or code (its lines)."""
 
     code: bool
     language: str
-    lines: tuple[tuple[Piece, ...], ...]
+    lines: tuple[tuple[Stretch, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
     """One turn, ready to be drawn."""
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[TextBlock, ...]
     length: int
     """Characters of the whole turn."""
     left_out: int
@@ -71,7 +81,7 @@ def passage(text: str, spans: Sequence[Span] = (), limit: int | None = SHOWN) ->
     for code, language, start, end in _parts(text[:shown]):
         ranges = list(_lines(text, start, end)) if code else [(start, end)]
         lines = tuple(tuple(_pieces(text, a, b, spans, opened)) for a, b in ranges)
-        blocks.append(Block(code, language, lines))
+        blocks.append(TextBlock(code, language, lines))
     return Passage(tuple(blocks), len(text), len(text) - shown)
 
 
@@ -121,7 +131,7 @@ def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         start = stop + 1
 
 
-def _pieces(text: str, start: int, end: int, spans: Sequence[Span], opened: set[int]) -> Iterator[Piece]:
+def _pieces(text: str, start: int, end: int, spans: Sequence[Span], opened: set[int]) -> Iterator[Stretch]:
     inside = [s for s in spans if s.start < end and s.end > start]
     edges = sorted({start, end, *(max(s.start, start) for s in inside), *(min(s.end, end) for s in inside)})
     for a, b in pairwise(edges):
@@ -130,4 +140,42 @@ def _pieces(text: str, start: int, end: int, spans: Sequence[Span], opened: set[
             opens = next((number for number in marks if number not in opened), None)
             if opens is not None:
                 opened.add(opens)
-            yield Piece(stretch.text, stretch.name, marks, opens)
+            yield Stretch(stretch.text, stretch.name, marks, opens)
+
+
+def stretches(text: str) -> Iterator[Stretch]:
+    r"""Text cut at hidden characters, each of which becomes `U+202E` with its name; `\r\n` counts as a newline."""
+    done = 0
+    for match in _HIDDEN.finditer(text):
+        at = match.start()
+        if _harmless(text, at):
+            continue
+        if at > done:
+            yield Stretch(text[done:at])
+        yield Stretch(f"U+{ord(text[at]):04X}", _name(text[at]))
+        done = at + 1
+    if done < len(text):
+        yield Stretch(text[done:])
+
+
+def visible(text: str) -> str:
+    """The same on one string: `[U+202E]`; what is left can be encoded as UTF-8."""
+    return "".join(f"[{s.text}]" if s.name else s.text for s in stretches(text))
+
+
+def _harmless(text: str, at: int) -> bool:
+    if text[at] == "\r":
+        return text[at + 1 : at + 2] == "\n"
+    before = text[at - 1] if at else ""
+    return (
+        text[at] in _EMOJI_STYLE and bool(before) and (before in "#*0123456789" or unicodedata.category(before) == "So")
+    )
+
+
+def _name(character: str) -> str:
+    code = ord(character)
+    if 0xD800 <= code <= 0xDFFF:
+        return "lone surrogate"
+    if 0xE0020 <= code <= 0xE007E:
+        return f"invisible tag {chr(code - 0xE0000)}"
+    return unicodedata.name(character, "control character" if code < 0xA0 else "hidden character").lower()

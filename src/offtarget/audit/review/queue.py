@@ -7,6 +7,7 @@ import random
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from offtarget.audit.settled import is_judge
 from offtarget.records import AuditSettings, Category, Label, Row, Stream
 
 CONTROL_SPAN = 66
@@ -14,9 +15,6 @@ CONTROL_SPAN = 66
 
 FLAGGED_EVERY = 4
 """One of so many cards is a flagged row."""
-
-JUDGE = "judge:"
-"""Reviewers with this prefix are models; their labels take no row from people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +56,12 @@ class ReviewQueue:
         self._key_of = {id_: key for key, id_ in self._keys.items()}
         self._patterns: dict[str, list[Stream]] = {}
 
-    def next_card(self, reviewer: str, labels: Sequence[Label], taken: Collection[str] = ()) -> Card | None:
-        """The reviewer's next card; None when no row is left. `taken`: rows others have on the screen."""
-        return next(self.cards(reviewer, labels, taken), None)
-
     def cards(self, reviewer: str, labels: Sequence[Label], taken: Collection[str] = ()) -> Iterator[Card]:
-        """The reviewer's cards from here on, if nobody else labelled anything meanwhile."""
-        people = [label for label in labels if not label.reviewer.startswith(JUDGE)]
+        """The reviewer's cards from here on, if nobody else labelled anything meanwhile.
+
+        `taken`: rows others have on the screen.
+        """
+        people = [label for label in labels if not is_judge(label.reviewer)]
         mine = {label.row_id for label in people if label.reviewer == reviewer}
         labelled = {label.row_id for label in people if label.reviewer == reviewer or label.mark != "skip"}
         new = [id_ for id_ in self._random if id_ not in labelled and id_ not in taken]
@@ -91,10 +88,6 @@ class ReviewQueue:
         """Flagged rows as they are served: random within them, fixed by the seed before anybody labels."""
         return tuple(self._flagged)
 
-    def position(self, reviewer: str, labels: Sequence[Label]) -> int:
-        """How many cards the reviewer has labelled."""
-        return sum(label.reviewer == reviewer for label in labels)
-
     def cards_until(self, random_rows: int, reviewer: str, labels: Sequence[Label]) -> int:
         """Cards of all kinds this reviewer alone would see until so many further random rows are labelled."""
         count = 0
@@ -107,7 +100,7 @@ class ReviewQueue:
 
     def due(self, labels: Iterable[Label]) -> list[str]:
         """Rows labelled in the flagged stream whose turn in the random order has come: they count as random now."""
-        streams = {label.row_id: label.stream for label in labels if not label.reviewer.startswith(JUDGE)}
+        streams = {label.row_id: label.stream for label in labels if not is_judge(label.reviewer)}
         due: list[str] = []
         for id_ in self._random:
             if id_ not in streams:
@@ -124,10 +117,6 @@ class ReviewQueue:
     def key(self, row_id: str) -> str | None:
         """The key of a row; None for a row this review does not show."""
         return self._key_of.get(row_id)
-
-    def is_control(self, row_id: str) -> bool:
-        """Whether a row was planted."""
-        return row_id in self.control_categories
 
     def _pick(self, wanted: Stream, sources: dict[Stream, Iterator[str]], shown: set[str]) -> tuple[str, Stream] | None:
         order: tuple[Stream, ...] = ("control", "double", "random", "flagged")

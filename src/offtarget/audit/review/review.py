@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from offtarget.audit.review.leases import Leases
 from offtarget.audit.review.queue import Card, ReviewQueue
-from offtarget.audit.review.store import Event, LabelStore
+from offtarget.audit.review.store import Event, LabelStore, Leases
 from offtarget.records import AuditDecision, Category, Finding, Label, Mark, Row, Status
 
 Decide = Callable[[list[Label]], AuditDecision]
@@ -25,7 +24,7 @@ BREAK_EVERY = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ReviewProgress:
     """Where one reviewer and the whole review stand."""
 
     decision: AuditDecision
@@ -100,7 +99,7 @@ class Review:
         """Save a reviewer's word on a row that was served; False when this very label was saved before."""
         stream = self._leases.stream(row.id, reviewer)
         if stream is None:
-            stream = "control" if self.queue.is_control(row.id) else "flagged"
+            stream = "control" if row.id in self.queue.control_categories else "flagged"
         label = Label(row.id, reviewer, mark, category if mark == "bad" else None, stream, note, seconds)
         added = self.store.add(label, nonce)
         for row_id in self.queue.due(self.store.labels()):
@@ -135,7 +134,7 @@ class Review:
                 self._decided = (version, self._decide(self.store.counting()))
             return self._decided[1]
 
-    def progress(self, reviewer: str) -> Progress:
+    def progress(self, reviewer: str) -> ReviewProgress:
         """Where the reviewer and the review stand now."""
         decision = self.decision()
         events = self.store.history()
@@ -145,7 +144,7 @@ class Review:
         median = statistics.median(times) if times else None
         rows = decision.plan.rows_to_go if decision.status is Status.UNDECIDED else None
         cards = None if rows is None else self.queue.cards_until(rows, reviewer, labels)
-        return Progress(
+        return ReviewProgress(
             decision=decision,
             labelled=len(mine),
             skipped=sum(label.mark == "skip" for label in mine),

@@ -1,9 +1,14 @@
-"""Labels on disk: append-only, saved at once, undone and corrected by further rows, never changed in place."""
+"""Labels on disk, append-only and saved at once; and who has which row on the screen, in the same file.
+
+Labels are undone and corrected by further rows, never changed in place. Two people never get the same new row, and
+nobody keeps one for long.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +16,7 @@ from typing import Any, Literal
 from offtarget.audit.review.database import Database, text
 from offtarget.records import Category, Label, Stream
 
-SCHEMA = """
+_LABELS = """
 CREATE TABLE IF NOT EXISTS events (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   kind TEXT NOT NULL CHECK (kind IN ('label', 'undo', 'stream')),
@@ -21,6 +26,15 @@ CREATE TABLE IF NOT EXISTS events (
 CREATE UNIQUE INDEX IF NOT EXISTS once ON events (row_id, reviewer, nonce) WHERE nonce <> ''
 """
 _COLUMNS = "id, kind, row_id, reviewer, mark, category, stream, note, seconds, at, undoes"
+LEASE_SECONDS = 300.0
+"""A row is another's again after this long without a label."""
+
+_LEASES = """
+CREATE TABLE IF NOT EXISTS served (
+  row_id TEXT NOT NULL, reviewer TEXT NOT NULL, stream TEXT NOT NULL, until REAL NOT NULL,
+  PRIMARY KEY (row_id, reviewer)
+)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +59,7 @@ class LabelStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._database = Database(path, SCHEMA)
+        self._database = Database(path, _LABELS)
 
     def add(self, label: Label, nonce: str = "") -> bool:
         """Save a label; on return it is on disk. False when the same (row, reviewer, nonce) was saved before."""
@@ -77,7 +91,9 @@ class LabelStore:
 
     def labels(self) -> list[Label]:
         """The current word of each reviewer on each row, in the order in which rows were first labelled."""
-        return current(self.history())
+        events = self.history()
+        last = {(e.label.row_id, e.label.reviewer): e.label for e in _standing(events)}
+        return _in_streams(last.values(), events)
 
     def first_labels(self) -> list[Label]:
         """Each reviewer's first word on each row, undone ones aside: given before the page showed any evidence."""
@@ -110,17 +126,57 @@ class LabelStore:
         self._database.close()
 
 
-def current(events: Iterable[Event]) -> list[Label]:
-    """The labels that count after these events."""
-    events = list(events)
-    last: dict[tuple[str, str], Label] = {}
-    for event in _standing(events):
-        last[event.label.row_id, event.label.reviewer] = event.label
-    return _in_streams(last.values(), events)
+class Leases:
+    """Rows served to reviewers, with the stream each was served in; in the same file as the labels."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path, _LEASES)
+
+    def claim(self, row_id: str, reviewer: str, stream: Stream, *, shared: bool = False) -> bool:
+        """Reserve a row; False when another reviewer has it. `shared` rows may be with several at once."""
+        now = time.time()
+        with self._database.transaction() as connection:
+            other = connection.execute(
+                "SELECT 1 FROM served WHERE row_id = CAST(? AS TEXT) AND reviewer <> CAST(? AS TEXT) AND until > ?",
+                (text(row_id), text(reviewer), now),
+            ).fetchone()
+            if other and not shared:
+                return False
+            until = 0.0 if shared else now + LEASE_SECONDS
+            connection.execute(
+                "INSERT INTO served VALUES (CAST(? AS TEXT), CAST(? AS TEXT), ?, ?) ON CONFLICT (row_id, reviewer)"
+                " DO UPDATE SET stream = excluded.stream, until = excluded.until",
+                (text(row_id), text(reviewer), stream, until),
+            )
+        return True
+
+    def taken(self, reviewer: str) -> set[str]:
+        """Rows that other reviewers have on the screen now."""
+        rows = self._database.read(
+            "SELECT row_id FROM served WHERE reviewer <> CAST(? AS TEXT) AND until > ?", text(reviewer), time.time()
+        )
+        return {str(row[0]) for row in rows}
+
+    def stream(self, row_id: str, reviewer: str) -> Stream | None:
+        """The stream in which a row was served to a reviewer; None when it never was."""
+        rows = self._database.read(
+            "SELECT stream FROM served WHERE row_id = CAST(? AS TEXT) AND reviewer = CAST(? AS TEXT)",
+            text(row_id),
+            text(reviewer),
+        )
+        return rows[0][0] if rows else None  # type: ignore[return-value]
+
+    def release(self, reviewer: str) -> None:
+        """Give back all rows of a reviewer who leaves."""
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE served SET until = 0 WHERE reviewer = CAST(? AS TEXT)", (text(reviewer),))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
 
 
-def _standing(events: Iterable[Event]) -> list[Event]:
-    events = list(events)
+def _standing(events: Sequence[Event]) -> list[Event]:
     undone = {e.undoes for e in events}
     return [e for e in events if e.kind == "label" and e.id not in undone]
 
