@@ -6,6 +6,7 @@ The data flow collects it, rules ask for it and answer with holes.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -213,6 +214,17 @@ class Facts:
         """Calls whose name ends in one of these parts."""
         wanted = frozenset(tails)
         return (call for call in self.calls if call.tail in wanted)
+
+    def built_with(self, text: re.Pattern[str], use: int) -> Iterator[tuple[Built, str]]:
+        """Texts like this that hold data dangerous for a use, and where these come from; one text per line."""
+        seen: set[int] = set()
+        for built in self.built:
+            if built.value.text is None or HOLE not in built.value.text or not text.search(built.value.text):
+                continue
+            danger = built.value.dangerous(use)
+            if danger and built.node.lineno not in seen:
+                seen.add(built.node.lineno)
+                yield built, danger
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,20 @@
-"""A data set as its files, read in order, chunk by chunk."""
+"""A data set as its files, read in order, chunk by chunk: counted, hashed, decompressed, and checked at the end."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from offtarget.data.streams import decompressed
+from offtarget.data.streams import decompressed, read_errors
 from offtarget.data.training.arrow import arrow_chunks, check_columns
 from offtarget.data.training.chunks import Chunk, FillerChunk, Place, line_chunks
 from offtarget.data.training.csv_records import csv_chunks
 from offtarget.data.training.forms import FORMS
 from offtarget.data.training.json_array import array_chunks
-from offtarget.data.training.opening import Bytes, closing_check, opened
 from offtarget.data.training.sniffing import BOM, HEAD, FileKind, recognise
 from offtarget.data.training.stored import Stored, is_url, stored_files
 from offtarget.errors import InputError
@@ -137,3 +138,60 @@ def _text_chunks(stream: io.BufferedReader, kind: FileKind, place: Place) -> Ite
         yield from array_chunks(stream, place)
     else:
         yield from csv_chunks(stream, place, kind.delimiter)
+
+
+class Bytes(io.RawIOBase):
+    """The first `size` bytes of a file, counted and hashed as they are read; what is appended meanwhile is not read."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._size = file, size
+        self.count = 0
+        self._digest = hashlib.sha256()
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """Fill the buffer as far as there are bytes."""
+        data = self._file.read(min(len(buffer), self._size - self.count))
+        buffer[: len(data)] = data
+        self.count += len(data)
+        self._digest.update(data)
+        return len(data)
+
+    def sha256(self) -> str:
+        """Of all bytes, those nobody asked for included."""
+        while self.read(1 << 20):
+            pass
+        return self._digest.hexdigest()
+
+
+@contextlib.contextmanager
+def opened(stored: Stored) -> Iterator[tuple[Bytes, int, object]]:
+    """The bytes of a file with its size and state at that time; InputError for whatever cannot be read."""
+    with read_errors(stored.name):
+        size, state = stored.state()
+        with stored.open() as file:
+            yield Bytes(file, size), size, state
+
+
+def closing_check(stored: Stored, size: int, state: object, sha256: str) -> str | None:
+    """A note when the file grew while it was read; InputError when the bytes that were read are no longer there."""
+    with read_errors(stored.name):
+        now, later = stored.state()
+        if (now, later) == (size, state):
+            return None
+        with stored.open() as file:
+            again = Bytes(file, size).sha256()
+    if now < size or again != sha256:
+        raise InputError(
+            f"{stored.name} was changed while it was read, so what was read is neither the old file nor the new one. "
+            "Start again when nothing writes to it."
+        )
+    if now == size:
+        return None
+    return (
+        f"{stored.name} grew while it was read: the {size:,} bytes there at the start were read, "
+        f"{now - size:,} bytes came later and were not."
+    )

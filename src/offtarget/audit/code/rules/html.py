@@ -87,15 +87,7 @@ def built_template(facts: Facts) -> Iterator[Hole]:
 
 def built_html(facts: Facts) -> Iterator[Hole]:
     """HTML put together from data in a function that no framework calls here."""
-    seen: set[int] = set()
-    for built in facts.built:
-        text = built.value.text
-        if text is None or HOLE not in text or not TAG.search(text):
-            continue
-        danger = built.value.dangerous(HTML)
-        if not danger or built.node.lineno in seen:
-            continue
-        seen.add(built.node.lineno)
+    for built, danger in facts.built_with(TAG, HTML):
         strength = {"outside": 0.93, "param": 0.75, "unknown": 0.55}[danger]
         yield hole(
             "html-built", built.node, strength, f"HTML is built from {built.value.origin} without escaping (CWE-79)"

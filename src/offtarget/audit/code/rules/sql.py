@@ -21,15 +21,8 @@ STRENGTH = {"outside": 0.97, "param": 0.93, "unknown": 0.7}
 
 def built_sql(facts: Facts) -> Iterator[Hole]:
     """A statement whose text holds data, whether or not this text executes it."""
-    seen: set[int] = set()
-    for built in facts.built:
-        text = built.value.text
-        if text is None or HOLE not in text or not STATEMENT.search(text):
-            continue
-        danger = built.value.dangerous(SQL)
-        if danger and built.node.lineno not in seen:
-            seen.add(built.node.lineno)
-            yield hole("sql-built", built.node, STRENGTH[danger], f"SQL is built from {_origin(built.value)} (CWE-89)")
+    for built, danger in facts.built_with(STATEMENT, SQL):
+        yield hole("sql-built", built.node, STRENGTH[danger], f"SQL is built from {_origin(built.value)} (CWE-89)")
 
 
 def executed_raw(facts: Facts) -> Iterator[Hole]:
