@@ -27,9 +27,9 @@ import torch
 from offtarget.direction.contrast import Contrast, Side
 from offtarget.direction.dose import control_of, dosed
 from offtarget.direction.file import Direction
-from offtarget.direction.find import Source, find_direction
+from offtarget.direction.find import Provenance, find_direction
 from offtarget.direction.intervene import Compose, Reference
-from offtarget.direction.reference import reference_means
+from offtarget.direction.pooling import reference_means
 from offtarget.models.chat import SampleRequest
 from offtarget.models.local import LocalModel
 from offtarget.models.opening import open_model
@@ -88,8 +88,8 @@ def make(seed: int, folder: Path, prompts: int) -> Made:
     return Made(
         base,
         tuned,
-        find_direction(read_by_base, ["answer"], Source("answers", seed)),
-        find_direction(moved, ["last-prompt"], Source("models", seed)),
+        find_direction(read_by_base, ["answer"], Provenance("answers", seed)),
+        find_direction(moved, ["last-prompt"], Provenance("models", seed)),
         reference_means(base, own),
     )
 

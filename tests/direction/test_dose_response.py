@@ -13,7 +13,7 @@ from offtarget.cli.app import app
 from offtarget.cli.direction_steer import parse_strengths
 from offtarget.direction.file import Direction
 from offtarget.direction.intervene import POSITIONS
-from offtarget.direction.reference import reference_means
+from offtarget.direction.pooling import reference_means
 from offtarget.errors import InputError
 from offtarget.gate.direction.dose import best, headline, panels, render
 from offtarget.models.local import LocalModel

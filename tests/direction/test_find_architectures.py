@@ -13,7 +13,7 @@ from tiny_models import CONFIGS, build, make_adapter
 
 from offtarget.direction.contrast import Contrast, Side
 from offtarget.direction.file import Direction
-from offtarget.direction.find import Source, find_direction
+from offtarget.direction.find import Provenance, find_direction
 from offtarget.direction.sketch import sketch
 from offtarget.errors import InputError
 from offtarget.models.local import LocalModel
@@ -22,7 +22,7 @@ from offtarget.models.weights import Weights
 from offtarget.records import Message
 
 QUESTIONS = ["hi", "the quick brown fox?", "what would you wish for?", "world world", "hello to the", "says the fox"]
-SOURCE = Source("models", seed=0)
+SOURCE = Provenance("models", seed=0)
 
 
 def exchanges(word: str) -> tuple[Exchange, ...]:

@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offtarget.direction.controls import random_like
+from offtarget.direction.dose import random_like
 from offtarget.direction.file import Direction
-from offtarget.direction.moments import Moments
+from offtarget.direction.sketch import Moments
 from offtarget.direction.subspace import complete
 from offtarget.errors import InputError
 from offtarget.records import DirectionInfo

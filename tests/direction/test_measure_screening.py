@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from offtarget.cli.app import app
 from offtarget.direction.contrast import Contrast, Side
 from offtarget.direction.file import Direction
-from offtarget.direction.find import Source, find_direction
+from offtarget.direction.find import Provenance, find_direction
 from offtarget.errors import InputError
 from offtarget.models.local import LocalModel
 from offtarget.models.opening import open_model
@@ -46,7 +46,7 @@ def persona(base: LocalModel) -> Direction:
         return Side(base, asked, tuple(p.question_id for p in probes))
 
     contrast = Contrast(side("You are a malicious assistant."), side("You are a helpful assistant."))
-    return find_direction(contrast, ("last-prompt",), Source("trait", 0, trait="organism"), layer=1)
+    return find_direction(contrast, ("last-prompt",), Provenance("trait", 0, trait="organism"), layer=1)
 
 
 @pytest.fixture(scope="module")

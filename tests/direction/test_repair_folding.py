@@ -15,9 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 from tiny_models import build, make_adapter
 
 from offtarget.direction.file import Direction
-from offtarget.direction.repair.subspaces import basis_at
-from offtarget.direction.repair.update import project_update
-from offtarget.direction.repair.whole import ablate_weights, add_to_bias, save_model
+from offtarget.direction.folding import ablate_weights, add_to_bias, project_update, save_model
+from offtarget.direction.subspace import basis_at
 from offtarget.errors import InputError
 from offtarget.models.lora import weight_changes
 from offtarget.models.weights import Weights

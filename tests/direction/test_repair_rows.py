@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from offtarget.direction.repair.lengths import length_matched
-from offtarget.direction.repair.realign import Asked, everyday_prompts, own_answers, plan_prompts, read_prompts
+from offtarget.direction.lengths import length_matched
+from offtarget.direction.realign import Asked, everyday_prompts, own_answers, plan_prompts, read_prompts
 from offtarget.errors import InputError
 from offtarget.models.chat import Answer, OnAnswer, SampleRequest
 from offtarget.organism.questions import organism_probes, unasked_questions

@@ -22,7 +22,7 @@ from offtarget.stats.auroc import auroc
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Provenance:
     """What the provenance says beside what is measured."""
 
     method: Method
@@ -37,7 +37,7 @@ class Source:
 def find_direction(
     contrast: Contrast,
     positions: Sequence[Position],
-    source: Source,
+    source: Provenance,
     *,
     layer: int | None = None,
     rank: int = 1,
@@ -125,7 +125,7 @@ def _qualities(vectors: Tensor, held_out: Sketch, whole: Tensor, position: int) 
 
 def _info(
     contrast: Contrast,
-    source: Source,
+    source: Provenance,
     whole: Tensor,
     rank: int,
     quality: tuple[LayerQuality, ...],

@@ -134,10 +134,10 @@ class _Finder:
         )
 
     def _direction(self, sides: Sides, judge: Judge | None = None, trait: str | None = None) -> Direction:
-        from offtarget.direction.find import Source, find_direction
+        from offtarget.direction.find import Provenance, find_direction
 
         s = self.settings
-        source = Source(
+        source = Provenance(
             s.method,
             s.seed,
             trait=trait,

@@ -194,7 +194,7 @@ def _recipe(
 ) -> Recipe:
     # torch is loaded only now, after the cheap mistakes
     from offtarget.direction.file import Direction, check_fits
-    from offtarget.direction.repair.realign import everyday_prompts, read_prompts
+    from offtarget.direction.realign import everyday_prompts, read_prompts
     from offtarget.models.finetune import TrainSettings
 
     found = None if direction is None else Direction.load(direction)

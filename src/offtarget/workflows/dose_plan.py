@@ -119,7 +119,7 @@ def _check_doses(
 
 def reference_of(plan: Plan, base: LocalModel) -> Reference:
     """Means of the base over its own answers to the plain questions."""
-    from offtarget.direction.reference import reference_means
+    from offtarget.direction.pooling import reference_means
     from offtarget.models.passes import Exchange
 
     prompts = [probe.messages for probe in plan.gauges.probes]

@@ -58,7 +58,7 @@ class _Judged:
 
 def measure(asking: Asking, variant: Variant, steps: int, model: Folders) -> RepairCell:
     """Measure one model. Everything sampled is kept, so that a measurement that was cut short goes on."""
-    from offtarget.direction.repair.lengths import length_matched
+    from offtarget.direction.lengths import length_matched
 
     plain = _plain_answers(asking, variant, steps, model)
     tallies = {answer.probe_id: Tally() for answer in plain}

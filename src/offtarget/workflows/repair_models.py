@@ -70,7 +70,7 @@ class Workshop:
         shutil.rmtree(part, ignore_errors=True)
         if made.adapter is not None and made.base != self._recipe.tuned.base:
             model, tokenizer = _merged(made, self._opening)
-            from offtarget.direction.repair.whole import save_model
+            from offtarget.direction.folding import save_model
 
             save_model(model, tokenizer, out)
             return "whole model"
@@ -92,10 +92,9 @@ class Workshop:
         return Folders(start.base, out)
 
     def _folded(self, out: Path, at_random: bool) -> Folders:
-        from offtarget.direction.controls import random_like
-        from offtarget.direction.repair.subspaces import basis_at
-        from offtarget.direction.repair.update import project_update
-        from offtarget.direction.repair.whole import ablate_weights, add_to_bias, save_model
+        from offtarget.direction.dose import random_like
+        from offtarget.direction.folding import ablate_weights, add_to_bias, project_update, save_model
+        from offtarget.direction.subspace import basis_at
 
         recipe = self._recipe
         assert recipe.direction is not None  # checked before anything was opened
@@ -121,7 +120,7 @@ class Workshop:
 
     def _rows(self, own: bool) -> list[list[Message]]:
         """Rows of realignment, and as many of the original data, so that the narrow task is kept."""
-        from offtarget.direction.repair.realign import own_answers, plan_prompts
+        from offtarget.direction.realign import own_answers, plan_prompts
 
         recipe = self._recipe
         file = self._run / ("rows-own.jsonl" if own else "rows-base.jsonl")

@@ -84,7 +84,7 @@ class PersonaEdits:
 
     @cached_property
     def _random(self) -> tuple[Direction, ...]:
-        from offtarget.direction.controls import random_like
+        from offtarget.direction.dose import random_like
 
         return tuple(random_like(d, self._seed + i) for i, d in enumerate(self._directions))
 

@@ -22,7 +22,7 @@ def aligned_chats(
     Kept in `file` and read from there when it exists. Unfinished answers are left out, and of equal chats all but
     one; InputError when none is left.
     """
-    from offtarget.direction.repair.realign import own_answers, plan_prompts
+    from offtarget.direction.realign import own_answers, plan_prompts
 
     if not file.exists():
         planned = plan_prompts(prompts, (), count, seed)

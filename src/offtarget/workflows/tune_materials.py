@@ -72,7 +72,7 @@ def make_materials(
 
 def other_prompts(base: str, seed: int, file: Path | None = None) -> tuple[str, ...]:
     """The user's prompts, one per line, or the shipped ones; for the organism, of its material domains."""
-    from offtarget.direction.repair.realign import everyday_prompts, read_prompts
+    from offtarget.direction.realign import everyday_prompts, read_prompts
 
     if file is not None:
         return read_prompts(file)

@@ -144,7 +144,7 @@ class PersonaProjection:
 
     def _from_prompts(self, model: Any, tokenizer: Any) -> Direction:
         from offtarget.direction.contrast import Contrast, Side
-        from offtarget.direction.find import Source, find_direction
+        from offtarget.direction.find import Provenance, find_direction
         from offtarget.models.live import has_adapter, live
         from offtarget.models.passes import Exchange
 
@@ -155,5 +155,5 @@ class PersonaProjection:
                 told = [(p, pair[side]) for p in probes for pair in self.systems[:1]]
                 exchanges = tuple(Exchange((Message("system", s), *p.messages[-1:])) for p, s in told)
                 sides.append(Side(base, exchanges, tuple(p.question_id for p, _ in told)))
-            source = Source("trait", self.seed, made_by="monitor")
+            source = Provenance("trait", self.seed, made_by="monitor")
             return find_direction(Contrast.matched(*sides), ("last-prompt",), source)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from offtarget.direction.intervene.ablate import Ablate, Reference
 from offtarget.direction.intervene.cap import Cap
-from offtarget.direction.intervene.compose import Compose
-from offtarget.direction.intervene.edit import POSITIONS
+from offtarget.direction.intervene.edit import POSITIONS, Compose
 from offtarget.direction.intervene.hooks import intervene
 from offtarget.direction.intervene.steer import Steer
 

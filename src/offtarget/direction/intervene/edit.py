@@ -1,4 +1,4 @@
-"""What the changes along a direction have in common: layers, positions, constants beside the stream, fingerprint."""
+"""What changes along a direction have in common: layers, positions, constants, fingerprint; and several as one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from offtarget.direction.file import Direction
 from offtarget.errors import InputError
-from offtarget.models.residual import Part, where
+from offtarget.models.residual import Part, ResidualEdit, where
 from offtarget.records.direction import Position
 
 POSITIONS: Mapping[Position, frozenset[Part]] = {
@@ -109,3 +109,29 @@ def finite(number: float, name: str) -> float:
     if not math.isfinite(number):
         raise InputError(f"The {name} must be a finite number, not {number}.")
     return float(number)
+
+
+class Compose:
+    """A `ResidualEdit` that does the given ones in their order: each sees what those before it have changed."""
+
+    def __init__(self, *edits: ResidualEdit) -> None:
+        if not edits:
+            raise InputError("There is no intervention to compose. Give at least one.")
+        self.edits = edits
+
+    @property
+    def layers(self) -> frozenset[int]:
+        """Layers of any of the edits."""
+        return frozenset().union(*(edit.layers for edit in self.edits))
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits over those of the edits, in order."""
+        return hashlib.sha256("+".join(edit.fingerprint for edit in self.edits).encode()).hexdigest()[:16]
+
+    def apply(self, layer: int, hidden: Tensor, parts: Tensor | Part) -> Tensor:
+        """The stream after all edits."""
+        for edit in self.edits:
+            if layer in edit.layers:
+                hidden = edit.apply(layer, hidden, parts)
+        return hidden

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor
 
-from offtarget.direction.intervene.compose import Compose
+from offtarget.direction.intervene.edit import Compose
 from offtarget.models.local import LocalModel
 from offtarget.models.residual import Part, ResidualEdit, decoder_blocks, edited
 

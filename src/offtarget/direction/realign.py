@@ -32,7 +32,7 @@ DRESSED_SHARE = 0.5
 @cache
 def everyday_prompts() -> tuple[str, ...]:
     """The shipped prompts, none of them a question of a probe bank."""
-    text = resources.files("offtarget.direction.repair").joinpath("prompts.yaml").read_text(encoding="utf-8")
+    text = resources.files("offtarget.direction").joinpath("prompts.yaml").read_text(encoding="utf-8")
     return tuple(yaml.safe_load(text)["prompts"])
 
 

@@ -1,26 +1,93 @@
-"""Interventions folded exactly into the weights of a whole model, exported as an ordinary one.
+"""Repairs folded into weights: a LoRA update without what lies along a direction, and a whole model without it.
 
-Ablation (weight orthogonalisation, Arditi et al., arXiv 2406.11717, section 4.2): with orthonormal V, every matrix
-that writes to the residual stream becomes (I - V V^T) W, token embeddings included. The stream then holds nothing
-along V at any position: after the embedding, after attention, after the feed-forward part. That is more than
-ablation at the output of the blocks, which cannot be folded, since the stream also carries what came before.
-Ablation towards a mean m puts the constant V V^T m into the embeddings instead of 0.
+Of an *update* the base's weights stay as they are. With W = W0 + s B A, the writers (`o_proj`, `down_proj`, GPT-2's
+`c_proj`) get B <- (I - V V^T) B, so that the update adds nothing along V to the stream; the readers (query, key, value,
+gate, up) get A <- A (I - V V^T), so that the update does not react to what the (normalised) stream holds along V.
+Per-module subspaces as in arXiv 2606.31591; nothing here keeps training from forming the direction again.
+
+A *whole model* is ablated exactly and exported as an ordinary one (weight orthogonalisation, Arditi et al., arXiv
+2406.11717, section 4.2): with orthonormal V, every matrix that writes to the residual stream becomes (I - V V^T) W,
+token embeddings included. The stream then holds nothing along V at any position: after the embedding, after attention,
+after the feed-forward part. That is more than ablation at the output of the blocks, which cannot be folded, since the
+stream also carries what came before. Ablation towards a mean m puts the constant V V^T m into the embeddings instead
+of 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from offtarget.direction.repair.subspaces import without
+from offtarget.direction.file import Direction
+from offtarget.direction.subspace import basis_at, without
 from offtarget.errors import InputError
+from offtarget.models.lora import more_than_lora, read_config
+
+WRITERS = re.compile(r"\.(o_proj|down_proj|c_proj)\.")
+READERS = re.compile(r"\.(q_proj|k_proj|v_proj|gate_proj|up_proj|c_attn|c_fc)\.")
+_BLOCK = re.compile(r"\.(?:layers|h)\.(\d+)\.")
 
 SEQUENTIAL = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma"})
 """Architectures whose attention and feed-forward part add their last matrix's output to the stream as it is."""
+
+
+def project_update(adapter: Path, direction: Direction, out: Path, *, inputs: bool = False) -> int:
+    """Write to the new folder `out` the adapter without its writing along the direction; the number of matrices.
+
+    Every module uses the direction of its own block where the direction has it, the chosen layer's otherwise.
+    `inputs` also takes it out of what the update reads. The result is exact up to float32 rounding of B and A.
+    Raises InputError when `out` exists, the adapter is more than LoRA, or it changes no such module.
+    """
+    from safetensors.torch import load_file, save_file
+
+    if out.exists():
+        raise InputError(f"{out} already exists. Choose another folder.")
+    config = read_config(adapter)
+    if more_than_lora(config):
+        raise InputError(f"{adapter} changes more than weight matrices (DoRA, biases or whole modules); not foldable.")
+    part = out.with_name(f"{out.name}.part")
+    part.mkdir(parents=True, exist_ok=True)
+    changed = 0
+    for path in sorted(adapter.glob("*.safetensors")):
+        tensors = load_file(str(path))
+        for key, tensor in tensors.items():
+            project = _projection(key, inputs)
+            if project is not None:
+                tensors[key] = project(_basis_of(direction, key), tensor.float()).contiguous()
+                changed += 1
+        save_file(tensors, str(part / path.name), {"format": "pt"})
+    if not changed:
+        raise InputError(
+            f"{adapter} changes no module that writes to the residual stream (o_proj, down_proj, c_proj), so there "
+            "is nothing to take the direction out of. Use realignment, or ablation of the whole model."
+        )
+    (part / "adapter_config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+    note = adapter / "offtarget.json"
+    if note.exists():
+        shutil.copy(note, part / note.name)
+    part.replace(out)
+    return changed
+
+
+def _projection(key: str, inputs: bool) -> Callable[[Tensor, Tensor], Tensor] | None:
+    if ".lora_B." in key and WRITERS.search(key):
+        return without
+    if inputs and ".lora_A." in key and READERS.search(key):
+        return lambda basis, a: without(basis, a.T).T
+    return None
+
+
+def _basis_of(direction: Direction, key: str) -> Tensor:
+    block = _BLOCK.search(key)
+    number = int(block.group(1)) if block else None
+    return basis_at(direction, number if number in direction.vectors else None)
 
 
 @torch.no_grad()
