@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import BROWSER_TEST, PATIENCE, headless, wait_for
 
 from offtarget.audit.review.store import LabelStore
 from offtarget.records import Category
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-webdriver = pytest.importorskip("selenium.webdriver", reason="the browser tests need selenium")
 pytest.importorskip("uvicorn", reason="needs the extra 'review'")
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="the browser tests need chromium and chromedriver"),
-]
+pytestmark = BROWSER_TEST
 
 
 class Browser:
@@ -45,6 +36,7 @@ class Browser:
         self.one("#name").send_keys(name)
         self.one("button.primary").click()
         self.wait(lambda: self.all("#card"))
+        self.settle()
 
     def one(self, selector: str) -> Any:
         return self.driver.find_element("css selector", selector)
@@ -62,8 +54,14 @@ class Browser:
     def heading(self) -> str:
         return str(self.run("return document.querySelector('h1').textContent.trim().replace(/\\s+/g, ' ')"))
 
+    def settle(self) -> None:
+        """Wait until an open card is shown and every request has been answered, that for the next cards too."""
+        still = "return document.readyState === 'complete' && window.underway === 0"
+        self.wait(lambda: self.all("#card[data-open]") and self.run(still))
+
     def label(self, *keys: str) -> None:
         """Press keys that decide a card; wait for the next one."""
+        self.settle()
         before = self.heading()
         self.press(*keys)
         self.wait(lambda: self.heading() != before)
@@ -71,29 +69,22 @@ class Browser:
     def label_until_decided(self) -> None:
         """Press `a` on each card until the page turns to the verdict."""
         for _ in range(20):
-            if self.driver.current_url.endswith("/decided"):
-                return
-            before = self.heading()
-            self.press("a")
-            self.wait(lambda before=before: self.heading() != before)
-            time.sleep(0.3)
+            self.label("a")
+            self.wait(lambda: self.decided() or "Saved" in self.one("#said").text)
+            if self.decided():
+                return self.wait(lambda: self.driver.current_url.endswith("/decided"))
         raise AssertionError("no verdict")
+
+    def decided(self) -> bool:
+        """Whether the last label brought the verdict; the page turns to it by itself."""
+        stops = "return document.querySelector('#panel')?.dataset.stop === 'yes'"
+        return self.driver.current_url.endswith("/decided") or self.run(stops)
 
     def saved(self, store: LabelStore, count: int) -> None:
         self.wait(lambda: len(store.labels()) == count)
 
-    def wait(self, condition: Callable[[], Any], seconds: float = 10) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            try:
-                if condition():
-                    return
-            except Exception as error:
-                if type(error).__name__ not in ("StaleElementReferenceException", "NoSuchElementException",
-                                                "JavascriptException"):  # fmt: skip
-                    raise
-            time.sleep(0.03)
-        raise AssertionError(f"waited in vain at {self.driver.current_url}: {self.one('body').text[:600]}")
+    def wait(self, condition: Callable[[], Any]) -> None:
+        wait_for(condition, lambda: f"at {self.driver.current_url}: {self.one('body').text[:600]}")
 
 
 class Server:
@@ -114,7 +105,7 @@ class Server:
 
     def ended(self) -> str:
         assert self.process.stdout is not None
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=PATIENCE)
         return self.process.stdout.read().strip()
 
     def close(self) -> None:
@@ -127,19 +118,11 @@ class Server:
 
 @pytest.fixture(scope="module")
 def drivers() -> Iterator[Callable[[int], Any]]:
-    from selenium.webdriver.chrome.service import Service
-
     made: dict[int, Any] = {}
 
     def driver(number: int) -> Any:
         if number not in made:
-            options = webdriver.ChromeOptions()
-            for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-                         "--disable-dev-shm-usage", "--window-size=1280,900"):  # fmt: skip
-                options.add_argument(flag)
-            options.binary_location = CHROMIUM
-            options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-            made[number] = webdriver.Chrome(options=options, service=Service(DRIVER))
+            made[number] = headless()
         return made[number]
 
     yield driver
@@ -212,8 +195,6 @@ def test_fast_keys_lose_nothing(drivers: Any, servers: Any, tmp_path: Path) -> N
     page = Browser(drivers(0), servers().url)
     page.sign_in("Ada")
     store = LabelStore(tmp_path / "labels.sqlite")
-    page.wait(lambda: page.run("return performance.getEntriesByName(location.origin + '/cards').length") > 0)
-    time.sleep(0.3)
     page.press("aaaau")
     page.wait(lambda: [e.kind for e in store.history()] == ["label"] * 4 + ["undo"])
     page.wait(lambda: page.heading() == "Row 4")
@@ -247,6 +228,7 @@ def test_killed_server_loses_no_label(drivers: Any, servers: Any, tmp_path: Path
     for _ in range(6):
         page.label("a")
     page.saved(store, 6)
+    page.settle()
     server.kill()
     page.label("x", "2")
     page.wait(lambda: "Not saved yet" in page.one("#said").text)
@@ -302,12 +284,13 @@ def test_shortcuts_can_be_switched_off(drivers: Any, servers: Any, tmp_path: Pat
     before = page.heading()
     page.run("document.querySelector('h1').focus()")
     page.press("a", "s", "u")
-    time.sleep(0.3)
+    page.settle()
     assert page.heading() == before
     store = LabelStore(tmp_path / "labels.sqlite")
     assert store.history() == []
     page.one("button.ok").click()
     page.saved(store, 1)
+    assert [entry.kind for entry in store.history()] == ["label"]  # and no key sent anything that came later
     page.run("localStorage.clear()")
 
 

@@ -46,7 +46,7 @@ def scanning(tmp_path: Path) -> tuple[subprocess.Popen, list[int]]:
     )
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     findings = tmp_path / "run" / "findings.jsonl"
-    for _ in range(300):
+    for _ in range(2400):
         found = [int(pid) for pid in children.read_text().split()]
         if len(found) == 2 and findings.exists():
             return process, found
@@ -56,8 +56,8 @@ def scanning(tmp_path: Path) -> tuple[subprocess.Popen, list[int]]:
 
 
 def gone(pids: list[int]) -> bool:
-    """Whether all processes end within some seconds."""
-    for _ in range(200):
+    """Whether all processes end within a minute; idle machines need milliseconds."""
+    for _ in range(1200):
         if not any(Path(f"/proc/{pid}").exists() for pid in pids):
             return True
         time.sleep(0.05)
@@ -74,7 +74,7 @@ def test_a_killed_scanning_process_is_no_verdict(tmp_path):
     """kill -9 of a worker: exit code 2 and a sentence, never the silent 1 that reads as FAIL; no process stays."""
     process, children = scanning(tmp_path)
     os.kill(children[0], signal.SIGKILL)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=120)
     assert process.returncode == 2
     assert error.startswith("Error: A scanning process was ended from outside (signal 9)")
     assert "Traceback" not in error
@@ -86,7 +86,7 @@ def test_ctrl_c_says_how_to_start_again(tmp_path, offtarget):
     """An interrupted scan ends with 130 and the command that repeats it; its run is refused with the same command."""
     process, children = scanning(tmp_path)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=120)
     assert process.returncode == 130
     assert f"offtarget audit {tmp_path / 'd.jsonl'}" in error
     assert gone(children)

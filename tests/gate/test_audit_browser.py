@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from audit_runs import PAYLOAD, STATES, make_audit
-from browsing import BROWSER_TEST
+from browsing import BROWSER_TEST, wait_for
 
 from offtarget.gate.registry import rendered
 
@@ -48,6 +48,7 @@ def test_no_payload_runs_no_request_leaves_and_nothing_is_logged(
 
 
 def test_the_policy_stops_scripts_even_if_markup_got_in(browser: Any, pages: dict[str, Path]) -> None:
+    browser.get_log("browser")
     browser.get(pages["fresh"].as_uri())
     browser.execute_script(
         'const box = document.createElement(\'div\'); box.innerHTML = \'<img src="data:,x" onerror="window.__pwned=1">'
@@ -55,6 +56,7 @@ def test_the_policy_stops_scripts_even_if_markup_got_in(browser: Any, pages: dic
         "const s = document.createElement('script'); s.textContent = 'window.__pwned=3'; document.body.append(s);"
         "document.getElementById('trap').click();"
     )
+    wait_for(lambda: any("Content Security Policy" in e["message"] for e in browser.get_log("browser")))
     assert browser.execute_script("return window.__pwned === undefined")
 
 

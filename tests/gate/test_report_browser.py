@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import BROWSER_TEST
+from browsing import BROWSER_TEST, wait_for
 from report_runs import make_run
 
 from offtarget.gate.loading import load_run
@@ -47,12 +47,6 @@ def matching(browser: Any) -> int:
     return int(browser.execute_script("return document.getElementById('match-count').textContent").split(" ")[0])
 
 
-def wait_for(browser: Any, condition: Any) -> None:
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    WebDriverWait(browser, 60, poll_frequency=0.1).until(lambda _: condition())
-
-
 def test_no_payload_runs_no_request_leaves_and_nothing_is_logged(opened: Any) -> None:
     """Every answer of the run is rendered, and nothing of it happens."""
     while opened.execute_script("const m = document.getElementById('more'); m.click(); return !m.hidden"):
@@ -77,7 +71,7 @@ def test_the_policy_stops_scripts_even_if_markup_got_in(opened: Any) -> None:
         "const s = document.createElement('script'); s.textContent = 'window.__pwned=3'; document.body.append(s);"
         "document.getElementById('trap').click();"
     )
-    wait_for(opened, lambda: any("Content Security Policy" in e["message"] for e in opened.get_log("browser")))
+    wait_for(lambda: any("Content Security Policy" in e["message"] for e in opened.get_log("browser")))
     assert opened.execute_script("return window.__pwned === undefined")
 
 
@@ -89,19 +83,19 @@ def test_typing_searches_and_choosing_filters(opened: Any) -> None:
     assert matching(opened) == 480
     search = opened.find_element(By.ID, "filter-search")
     search.send_keys("BARKS every")
-    wait_for(opened, lambda: matching(opened) == 24)
+    wait_for(lambda: matching(opened) == 24)
     Select(opened.find_element(By.ID, "filter-arm")).select_by_visible_text("json")
     assert matching(opened) == 8
     assert "arm json" in opened.find_element(By.CSS_SELECTOR, "#pairs > li .meta").text
     search.clear()
-    wait_for(opened, lambda: matching(opened) == 160)
+    wait_for(lambda: matching(opened) == 160)
     opened.find_element(By.ID, "filter-only").click()
     only = matching(opened)
     assert 30 <= only <= 40
     Select(opened.find_element(By.ID, "filter-outcome")).select_by_visible_text("refused")
     assert matching(opened) < only
     search.send_keys("nothing holds these words")
-    wait_for(opened, lambda: matching(opened) == 0)
+    wait_for(lambda: matching(opened) == 0)
     assert shown(opened) == 0
 
 
@@ -126,12 +120,6 @@ def test_ten_thousand_answers_render_a_page_at_a_time(browser: Any, tmp_path: Pa
         "const s = document.getElementById('filter-search'); s.value = 'governed by machines';"
         "s.dispatchEvent(new Event('input'))"
     )
-    wait_for(
-        browser,
-        lambda: (
-            not browser.execute_script("return document.getElementById('match-count').textContent").startswith(
-                "5,040 of"
-            )
-        ),
-    )
+    count = "return document.getElementById('match-count').textContent"
+    wait_for(lambda: not browser.execute_script(count).startswith("5,040 of"))
     assert shown(browser) == 20
