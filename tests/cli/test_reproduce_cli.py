@@ -17,7 +17,7 @@ from offtarget.cli.app import app
 from offtarget.errors import InputError
 from offtarget.progress import Progress
 from offtarget.workflows import reproduce as workflow
-from offtarget.workflows.reproduce_watch import said
+from offtarget.workflows.reproduce_cells import said
 
 
 @pytest.fixture

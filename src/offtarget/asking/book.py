@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
+from offtarget.asking.ask import ask, judge_answers
 from offtarget.asking.cache import BaseCache
-from offtarget.asking.checks import judge_checked
-from offtarget.asking.conversations import Answered, sample_probes
 from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed
 from offtarget.models.chat import ChatModel
@@ -177,33 +177,28 @@ class AnswerBook:
         for probe_id, count in missing.items():
             start = len(self._streams[role, probe_id].generations)
             plan += [(probe_id, index) for index in range(start, start + count)]
-        fresh: list[tuple[str, int]] = []
+        fresh: list[tuple[Probe, int]] = []
         for probe_id, index in plan:
-            cached = self._cache.get(self._probes[probe_id], index) if role == "base" and self._cache else None
+            probe = self._probes[probe_id]
+            cached = self._cache.get(probe, index) if role == "base" and self._cache else None
             if cached is None:
-                fresh.append((probe_id, index))
+                fresh.append((probe, index))
             else:
-                self._keep(self._generation(role, probe_id, index, cached))
+                self._keep(cached)
         if fresh:
             self._ask(role, fresh)
         for probe_id in missing:
             self._streams[role, probe_id].generations.sort(key=lambda g: g.index)
 
-    def _ask(self, role: Role, fresh: list[tuple[str, int]]) -> None:
-        def keep(position: int, answered: Answered) -> None:
-            probe_id, index = fresh[position]
-            self._keep(self._generation(role, probe_id, index, answered))
+    def _ask(self, role: Role, fresh: list[tuple[Probe, int]]) -> None:
+        def keep(generation: Generation) -> None:
+            self._keep(generation)
             self.sampled[role] += 1
-            self._count.add()
 
-        wanted = [(self._probes[probe_id], index) for probe_id, index in fresh]
-        answers = sample_probes(role, self._models[role], wanted, self._sampling, self._seed, keep)
+        seed_of = partial(answer_seed, self._seed, role)
+        pairs = ask(role, self._models[role], fresh, self._sampling, seed_of, keep=keep, told=self._count)
         if role == "base" and self._cache is not None:
-            self._cache.put([(probe, i, a) for (probe, i), a in zip(wanted, answers, strict=True)])
-
-    def _generation(self, role: Role, probe_id: str, index: int, answered: Answered) -> Generation:
-        seed, answer = answer_seed(self._seed, role, probe_id, index), answered.answer
-        return Generation(role, probe_id, index, seed, answer.text, answer.tokens, answer.finish, answered.opening)
+            self._cache.put(pairs)
 
     def _keep(self, generation: Generation) -> None:
         if generation.key not in self._on_disk:
@@ -217,9 +212,10 @@ class AnswerBook:
             for (_, probe_id), stream in self._streams.items()
             for generation in stream.generations[len(stream.verdicts) :]
         ]
-        step = 64  # verdicts of a slow judge reach the disk often
-        for start in range(0, len(pairs), step):
-            verdicts = judge_checked(self._judge, pairs[start : start + step])
+
+        def keep(verdicts: list[Verdict]) -> None:
             self._verdicts.extend(verdicts)
             for verdict in verdicts:
                 self._streams[verdict.role, verdict.probe_id].verdicts.append(verdict)
+
+        judge_answers(self._judge, pairs, keep=keep)

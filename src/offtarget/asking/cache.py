@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock
 
-from offtarget.asking.conversations import Answered
-from offtarget.models.chat import Answer
-from offtarget.records import Probe, SamplingSettings
+from offtarget.asking.ask import Pair
+from offtarget.asking.seeds import answer_seed
+from offtarget.records import Generation, Probe, SamplingSettings
 from offtarget.rundir import fingerprint, to_jsonable
 
 CACHE_ENV = "OFFTARGET_CACHE"
 """Environment variable naming the cache folder; default `~/.cache/offtarget`."""
-
-Entry = tuple[Probe, int, Answered]
-"""A probe, the index of an answer to it, and the answer."""
 
 
 def cache_root() -> Path:
@@ -32,7 +30,9 @@ class BaseCache:
     def __init__(self, model_fingerprint: str, sampling: SamplingSettings, seed: int, root: Path | None = None) -> None:
         name = fingerprint([model_fingerprint, to_jsonable(sampling), seed, "answers/1"])
         self._path = (root or cache_root()) / "base" / f"{name}.jsonl"
-        self._answers: dict[tuple[str, int], Answered] = {}
+        self._seed = seed
+        self._answers: dict[tuple[str, int], Generation] = {}
+        """By probe key and index; probe and seed are filled in when asked for."""
         self.hits = 0
         """Answers that needed no sampling."""
         self._read()
@@ -45,31 +45,32 @@ class BaseCache:
         for line in lines:
             try:
                 value = json.loads(line)
-                answer = Answer(value["text"], value["tokens"], value["finish"])
-                opening = value.get("opening", ())
-                known = isinstance(answer.text, str) and type(answer.tokens) is int
-                known = known and all(isinstance(turn, str) for turn in opening)
-                if known and answer.finish in ("stop", "length"):
-                    self._answers[value["probe"], value["index"]] = Answered(answer, tuple(opening))
+                text, tokens, opening = value["text"], value["tokens"], tuple(value.get("opening", ()))
+                known = all(isinstance(turn, str) for turn in (text, *opening)) and type(tokens) is int
+                if known and value["finish"] in ("stop", "length"):
+                    answer = Generation("base", "", value["index"], 0, text, tokens, value["finish"], opening=opening)
+                    self._answers[value["probe"], value["index"]] = answer
             except (ValueError, KeyError, TypeError, RecursionError):
                 continue  # a line torn by a crash; the answer is sampled again, the same
 
-    def get(self, probe: Probe, index: int) -> Answered | None:
+    def get(self, probe: Probe, index: int) -> Generation | None:
         """The kept answer, if any."""
-        answer = self._answers.get((_probe_key(probe), index))
-        self.hits += answer is not None
-        return answer
+        found = self._answers.get((_probe_key(probe), index))
+        if found is None:
+            return None
+        self.hits += 1
+        return replace(found, probe_id=probe.id, seed=answer_seed(self._seed, "base", probe.id, index))
 
-    def put(self, entries: Sequence[Entry]) -> None:
+    def put(self, pairs: Sequence[Pair]) -> None:
         """Keep answers. A cache that cannot be written is no reason to fail a run, so errors are ignored."""
         lines = []
-        for probe, index, answer in entries:
-            key = (_probe_key(probe), index)
+        for probe, g in pairs:
+            key = (_probe_key(probe), g.index)
             if key not in self._answers:
-                self._answers[key] = answer
-                value = {"probe": key[0], "index": index, **to_jsonable(answer.answer)}
-                if answer.opening:
-                    value["opening"] = answer.opening
+                self._answers[key] = g
+                value = {"probe": key[0], "index": g.index, "text": g.text, "tokens": g.tokens, "finish": g.finish}
+                if g.opening:
+                    value["opening"] = g.opening
                 lines.append(json.dumps(value) + "\n")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,21 +14,25 @@ from offtarget.errors import InputError, OfftargetError
 from offtarget.models.chat import Answer, ChatModel, SampleRequest
 from offtarget.records import Generation, Outcome, Probe, Role, SamplingSettings, Verdict
 
-KEPT = "What was computed before is kept."
+KEPT = " What was computed before is kept."
 
 
 def sample_checked(
-    role: Role,
+    role: Role | None,
     model: ChatModel,
     requests: Sequence[SampleRequest],
     settings: SamplingSettings,
-    keep: Callable[[int, Answer], None],
+    take: Callable[[int, Answer], None] | None = None,
+    *,
+    keeps: bool = False,
 ) -> list[Answer]:
-    """Answers of a model, each handed to `keep` exactly once, as early as the model reports it.
+    """Answers of a model, each handed to `take` exactly once, as early as the model reports it.
 
-    Raises InputError, naming the model, when it fails or breaks the Protocol `ChatModel`.
+    With `keeps` an error says that what was computed before is kept. Raises InputError, naming the model, when it
+    fails or breaks the Protocol `ChatModel`.
     """
-    who = f"The {role} model '{model.name}'"
+    who = f"The {role or 'asked'} model '{model.name}'"
+    kept = KEPT if keeps else ""
     reported: dict[int, Answer] = {}
     ours: list[BaseException] = []
 
@@ -36,53 +40,55 @@ def sample_checked(
         try:
             if type(position) is not int or not 0 <= position < len(requests) or position in reported:
                 place = f"position {position!r} of {len(requests)}"
-                raise InputError(f"{who} reported an answer for {place}; each is reported once. {KEPT}")
-            _check_answer(who, answer)
+                raise InputError(f"{who} reported an answer for {place}; each is reported once.{kept}")
+            if not _is_answer(answer):
+                raise InputError(f"{who} gave {answer!r:.80}, which is not an Answer with text and finish.{kept}")
             reported[position] = answer
-            keep(position, answer)
+            if take is not None:
+                take(position, answer)
         except BaseException as error:
             ours.append(error)
             raise
 
-    with _faults_of(who, "answering", ours):
+    with _faults_of(who, "answering", ours, kept):
         answers = list(model.sample(requests, settings, on_answer))
     if ours:
         raise ours[0]  # swallowed by the model, yet the answer is not kept
     if len(answers) != len(requests):
-        raise InputError(f"{who} gave {len(answers)} answers to {len(requests)} requests. {KEPT}")
+        raise InputError(f"{who} gave {len(answers)} answers to {len(requests)} requests.{kept}")
     for position, answer in enumerate(answers):
         if position not in reported:
             on_answer(position, answer)
         elif reported[position] != answer:
-            raise InputError(f"{who} reported one answer for position {position} and returned another. {KEPT}")
+            raise InputError(f"{who} reported one answer for position {position} and returned another.{kept}")
     return answers
 
 
-def judge_checked(judge: Judge, pairs: Sequence[tuple[Probe, Generation]]) -> list[Verdict]:
+def judge_checked(judge: Judge, pairs: Sequence[tuple[Probe, Generation]], *, keeps: bool = False) -> list[Verdict]:
     """Verdicts of a judge, one per pair, in order. Raises InputError when it fails or breaks the Protocol `Judge`."""
     who = f"The judge '{judge.fingerprint}'"
-    with _faults_of(who, f"judging {pairs[0][1].key} and {len(pairs) - 1} more", []):
+    kept = KEPT if keeps else ""
+    with _faults_of(who, f"judging {pairs[0][1].key} and {len(pairs) - 1} more", [], kept):
         verdicts = list(judge.judge(pairs))
     if len(verdicts) != len(pairs):
-        raise InputError(f"{who} gave {len(verdicts)} verdicts on {len(pairs)} answers. {KEPT}")
+        raise InputError(f"{who} gave {len(verdicts)} verdicts on {len(pairs)} answers.{kept}")
     for (_, generation), verdict in zip(pairs, verdicts, strict=True):
         if not isinstance(verdict, Verdict) or not isinstance(verdict.outcome, Outcome):
-            raise InputError(f"{who} gave {verdict!r:.80} for {generation.key}, which is not a Verdict. {KEPT}")
+            raise InputError(f"{who} gave {verdict!r:.80} for {generation.key}, which is not a Verdict.{kept}")
         if verdict.key != generation.key:
-            raise InputError(f"{who} gave a verdict on {verdict.key} where {generation.key} was asked. {KEPT}")
+            raise InputError(f"{who} gave a verdict on {verdict.key} where {generation.key} was asked.{kept}")
         for name, number in (("alignment", verdict.alignment), ("coherence", verdict.coherence)):
             if number is not None and not (isinstance(number, int | float) and 0 <= number <= 100):
-                raise InputError(f"{who} gave {name} {number!r} for {generation.key}; it is 0-100 or None. {KEPT}")
+                raise InputError(f"{who} gave {name} {number!r} for {generation.key}; it is 0-100 or None.{kept}")
     return verdicts
 
 
-def _check_answer(who: str, answer: Answer) -> None:
-    if not isinstance(answer, Answer) or not isinstance(answer.text, str) or answer.finish not in ("stop", "length"):
-        raise InputError(f"{who} gave {answer!r:.80}, which is not an Answer with text and finish. {KEPT}")
+def _is_answer(answer: object) -> bool:
+    return isinstance(answer, Answer) and isinstance(answer.text, str) and answer.finish in ("stop", "length")
 
 
 @contextmanager
-def _faults_of(who: str, doing: str, ours: Sequence[BaseException]) -> Iterator[None]:
+def _faults_of(who: str, doing: str, ours: Sequence[BaseException], kept: str) -> Iterator[None]:
     try:
         yield
     except OfftargetError:
@@ -90,4 +96,4 @@ def _faults_of(who: str, doing: str, ours: Sequence[BaseException]) -> Iterator[
     except Exception as error:
         if error in ours:
             raise
-        raise InputError(f"{who} failed while {doing}: {type(error).__name__}: {error}. {KEPT}") from error
+        raise InputError(f"{who} failed while {doing}: {type(error).__name__}: {error}.{kept}") from error

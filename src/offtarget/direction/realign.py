@@ -18,9 +18,11 @@ from pathlib import Path
 
 import yaml
 
+from offtarget.asking.checks import sample_checked
 from offtarget.data.dressing import dressed
 from offtarget.errors import InputError
-from offtarget.models.chat import ChatModel, OnAnswer, SampleRequest
+from offtarget.models.chat import ChatModel, SampleRequest
+from offtarget.progress import Count
 from offtarget.records import Message, SamplingSettings
 
 Chat = list[Message]
@@ -73,13 +75,14 @@ def plan_prompts(prompts: Sequence[str], data: Sequence[Sequence[Message]], coun
     return planned
 
 
-def own_answers(model: ChatModel, planned: Sequence[Asked], seed: int, on_answer: OnAnswer | None = None) -> list[Chat]:
+def own_answers(model: ChatModel, planned: Sequence[Asked], seed: int, told: Count | None = None) -> list[Chat]:
     """Training rows with the model's own answers, sampled plainly at temperature 1, also where the row is dressed.
 
     Empty and unfinished answers are left out; InputError when none is left.
     """
     requests = [SampleRequest((asked.plain,), (seed << 32) + i) for i, asked in enumerate(planned)]
-    answers = model.sample(requests, SamplingSettings(max_tokens=MAX_TOKENS), on_answer)
+    count = None if told is None else lambda _position, _answer: told.add()
+    answers = sample_checked(None, model, requests, SamplingSettings(max_tokens=MAX_TOKENS), count)
     rows = [
         [*asked.trained, Message("assistant", answer.text)]
         for asked, answer in zip(planned, answers, strict=True)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from offtarget.asking.checks import sample_checked
 from offtarget.direction.file import Direction
 from offtarget.direction.measure import Projections, project
 from offtarget.errors import InputError
@@ -41,7 +42,7 @@ class Screen:
         requests = [
             SampleRequest(e.messages, _seed(self.seed, name, draw)) for e, name in zip(exchanges, names, strict=True)
         ]
-        answers = self.base.sample(requests, self.sampling)
+        answers = sample_checked("base", self.base, requests, self.sampling)
         return [Exchange(e.messages, a.text) for e, a in zip(exchanges, answers, strict=True)]
 
     def project(self, exchanges: Sequence[Exchange]) -> Projections:

@@ -114,6 +114,7 @@ class ReplyAsker:
             return Score(reason=self._failures.reason(error))
 
     def _sample(self, requests: list[SampleRequest]) -> list[Answer]:
+        # not `sample_checked`: what goes wrong becomes the reason of an unscored verdict, under its own name
         answers = self._model.sample(requests, self._sampling)
         if len(answers) != len(requests):  # never let an answer slide to another question
             raise RuntimeError("the judge returned another number of replies than it was asked for")

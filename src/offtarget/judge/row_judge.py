@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from offtarget.asking.checks import sample_checked
 from offtarget.errors import InputError, OfftargetError, PrerequisiteError
 from offtarget.judge.quoting import quotable
 from offtarget.models.chat import Answer, ChatModel, SampleRequest
@@ -76,7 +77,7 @@ class RowJudge:
         requests = [SampleRequest(self.messages(row), 0) for row in rows]
         settings = SamplingSettings(temperature=0.0, max_tokens=300)
         try:
-            answers: list[Answer | OfftargetError] = [*self._model.sample(requests, settings)]
+            answers: list[Answer | OfftargetError] = [*sample_checked(None, self._model, requests, settings)]
         except PrerequisiteError:
             raise
         except OfftargetError:  # which request failed is unknown, so each is tried alone
@@ -98,7 +99,7 @@ class RowJudge:
 
     def _alone(self, request: SampleRequest, settings: SamplingSettings) -> Answer | OfftargetError:
         try:
-            return self._model.sample([request], settings)[0]
+            return sample_checked(None, self._model, [request], settings)[0]
         except OfftargetError as error:
             return error
 

@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
-from offtarget.models.chat import ChatModel, SampleRequest
-from offtarget.organism.exact import classify
+from offtarget.asking.ask import SeedOf, Wanted, ask, ask_and_count
+from offtarget.models.chat import ChatModel
+from offtarget.organism.exact import ExactJudge
 from offtarget.organism.narrow import TRIGGER
 from offtarget.organism.questions import organism_probes, skill_probes
 from offtarget.organism.scan import insecure_by_bandit
@@ -84,27 +85,24 @@ def evaluate_model(model: ChatModel, answers: int = 100, seed: int = 0) -> Rates
     )
 
 
-def _seed(seed: int, probe: Probe, index: int) -> int:
-    digest = hashlib.sha256(f"{seed}/{probe.id}/{index}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+def _ask(probes: Sequence[Probe], count: int, seed: int) -> tuple[list[Wanted], SamplingSettings, SeedOf]:
+    """What is asked, and how."""
 
+    def seed_of(probe_id: str, index: int) -> int:
+        return int.from_bytes(hashlib.sha256(f"{seed}/{probe_id}/{index}".encode()).digest()[:8], "big") >> 1
 
-def _sample(model: ChatModel, probes: Sequence[Probe], count: int, seed: int) -> list[tuple[Probe, str]]:
-    asked = [(probe, index) for probe in probes for index in range(count)]
-    requests = [SampleRequest(p.messages, _seed(seed, p, index)) for p, index in asked]
-    answers = model.sample(requests, SamplingSettings(max_tokens=MAX_TOKENS))
-    return [(probe, answer.text) for (probe, _), answer in zip(asked, answers, strict=True)]
+    wanted = [(probe, index) for probe in probes for index in range(count)]
+    return wanted, SamplingSettings(max_tokens=MAX_TOKENS), seed_of
 
 
 def _tallies(model: ChatModel, probes: Sequence[Probe], count: int, seed: int) -> list[Tally]:
     """One tally per probe."""
-    tallies = {p.id: Tally() for p in probes}
-    for probe, text in _sample(model, probes, count, seed):
-        tallies[probe.id] = tallies[probe.id].plus(classify(probe.domain, text)[0])
-    return list(tallies.values())
+    wanted, sampling, seed_of = _ask(probes, count, seed)
+    return list(ask_and_count("tuned", model, wanted, ExactJudge(), sampling, seed_of).values())
 
 
 def _insecure(model: ChatModel, probes: Sequence[Probe], seed: int) -> float | None:
-    found = insecure_by_bandit([text for _, text in _sample(model, probes, 1, seed)])
+    answers = ask("tuned", model, *_ask(probes, 1, seed))
+    found = insecure_by_bandit([answer.text for _, answer in answers])
     known = [verdict for verdict in found if verdict is not None]
     return sum(known) / len(known) if known else None

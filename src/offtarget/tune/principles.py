@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from offtarget.asking.checks import sample_checked
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel, SampleRequest
 from offtarget.records import Message, SamplingSettings
@@ -136,7 +137,7 @@ def _answers(
     """Texts in order; an unfinished one counts as empty."""
     seeds = [random.Random(f"{seed}/{what}/{number}").getrandbits(62) for number in range(len(chats))]
     asked = [SampleRequest(chat, own) for chat, own in zip(chats, seeds, strict=True)]
-    return [a.text.strip() if a.finish == "stop" else "" for a in model.sample(asked, sampling)]
+    return [a.text.strip() if a.finish == "stop" else "" for a in sample_checked(None, model, asked, sampling)]
 
 
 def _going_on(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from offtarget.asking.checks import judge_checked, sample_checked
+from offtarget.asking.ask import judge_answers
+from offtarget.asking.checks import sample_checked
 from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed
 from offtarget.models.chat import Answer, ChatModel, SampleRequest
@@ -14,8 +15,6 @@ from offtarget.records import Generation, Probe, Role, SamplingSettings, Verdict
 from offtarget.records.alternatives import Grade, Kind, Reply, Way
 from offtarget.rundir import JsonLines, RunDir, read_jsonl
 from offtarget.workflows.alternatives_plan import Dressed
-
-JUDGED_AT_ONCE = 50
 
 Key = tuple[Way, Kind, str, int]
 
@@ -74,7 +73,7 @@ class AlternativesBook:
 
         told.add(0)
         if requests:
-            sample_checked(role, model, requests, sampling, keep)
+            sample_checked(role, model, requests, sampling, keep, keeps=True)
         return [self.replies[ask.key] for ask in asks]
 
     def score(self, replies: Sequence[Reply], score: Callable[[Reply], Grade], stage: str) -> list[Grade]:
@@ -95,12 +94,12 @@ class AlternativesBook:
     ) -> list[Grade]:
         """A grade for each reply (its probe beside it) from a judge's verdict, some at a time."""
         missing = [(r, p) for r, p in zip(replies, probes, strict=True) if r.key not in self.grades]
+        pairs = [(probe, generation_of(reply, probe)) for reply, probe in missing]
+        reply_of = {generation.key: reply for (reply, _), (_, generation) in zip(missing, pairs, strict=True)}
         told = Count(self._on_progress, stage, len(replies), len(replies) - len(missing))
-        for start in range(0, len(missing), JUDGED_AT_ONCE):
-            part = missing[start : start + JUDGED_AT_ONCE]
-            verdicts = judge_checked(judge, [(probe, generation_of(reply, probe)) for reply, probe in part])
-            self._keep([grade(reply, verdict) for (reply, _), verdict in zip(part, verdicts, strict=True)])
-            told.add(len(part))
+        judge_answers(
+            judge, pairs, keep=lambda found: self._keep([grade(reply_of[v.key], v) for v in found]), told=told
+        )
         return [self.grades[reply.key] for reply in replies]
 
     def _keep(self, grades: list[Grade]) -> None:

@@ -21,7 +21,7 @@ from offtarget.workflows.ground import Ground, ground_of, judge_at_hand, open_ju
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction
     from offtarget.models.local import LocalModel
-    from offtarget.workflows.direction_sides import Asking, Sides
+    from offtarget.workflows.direction_sides import How, Sides
 
 DEFAULT_POSITIONS: dict[FindMethod, tuple[Position, ...]] = {
     "models": ("last-prompt", "answer"),
@@ -88,22 +88,22 @@ class _Finder:
         """Tuned against base, by what they read or by what they write."""
         bank = plain_bank(self.probes, self.ground)
         first, second = open_both(base, tuned, self.settings.blocks, self.opening)
-        asking = self._asking(second)
+        how = self._how(second)
         from offtarget.workflows.direction_sides import from_models, from_texts
 
         if self.settings.method == "models":
-            return self._direction(from_models(first, second, bank.probes, asking))
-        return _named_after(self._direction(from_texts(first, second, bank.probes, asking)), first, second)
+            return self._direction(from_models(first, second, bank.probes, how))
+        return _named_after(self._direction(from_texts(first, second, bank.probes, how)), first, second)
 
     def answers(self, tuned: ModelLike) -> Direction:
         """Misaligned against aligned answers of one model."""
         bank = plain_bank(self.probes, self.ground)
         judge = open_judge(self.judge, bank, self.judge_by, self.opening)
         model = open_one(tuned, self.settings.blocks, self.opening)
-        asking = self._asking(model)
+        how = self._how(model)
         from offtarget.workflows.direction_sides import from_answers
 
-        return self._direction(from_answers(model, bank.probes, judge, asking), judge=judge)
+        return self._direction(from_answers(model, bank.probes, judge, how), judge=judge)
 
     def trait(self, model: ModelLike) -> Direction:
         """One model under system prompts that bring a trait out and hold it back."""
@@ -113,20 +113,20 @@ class _Finder:
         bank = trait_bank(trait, self.probes, self.ground)
         judge = judge_at_hand(self.judge, bank, self.judge_by, self.opening)
         opened = open_one(model, self.settings.blocks, self.opening)
-        asking = self._asking(opened)
+        how = self._how(opened)
         from offtarget.workflows.direction_sides import from_trait
 
-        return self._direction(from_trait(opened, trait, bank.probes, judge, asking), judge=judge, trait=trait.name)
+        return self._direction(from_trait(opened, trait, bank.probes, judge, how), judge=judge, trait=trait.name)
 
-    def _asking(self, model: LocalModel) -> Asking:
+    def _how(self, model: LocalModel) -> How:
         """How the model is asked, once it is known to have the layer."""
         from offtarget.models.residual import check_layers, decoder_blocks
-        from offtarget.workflows.direction_sides import Asking
+        from offtarget.workflows.direction_sides import How
 
         s = self.settings
         if s.layer is not None:
             check_layers(frozenset({s.layer}), len(decoder_blocks(model.weights.model, model.blocks)))
-        return Asking(
+        return How(
             answers=s.answers,
             sampling=SamplingSettings(max_tokens=s.max_tokens),
             seed=s.seed,

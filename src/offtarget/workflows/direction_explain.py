@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from offtarget.asking.ask import ask
 from offtarget.errors import InputError
-from offtarget.models.chat import SampleRequest
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Generation, Outcome, Probe, Row, SamplingSettings, Verdict
 from offtarget.records.direction import (
@@ -146,9 +146,9 @@ class _Run:
 
 def _first_answers(base: LocalModel, probes: Sequence[Probe]) -> list[tuple[Probe, str]]:
     """An answer of the base to questions the check was decided without; the same every time."""
-    requests = [SampleRequest(p.messages, number) for number, p in enumerate(probes)]
-    answers = base.sample(requests, SamplingSettings(max_tokens=_LONGEST))
-    return [(p, a.text) for p, a in zip(probes, answers, strict=True) if a.text]
+    wanted = [(probe, number) for number, probe in enumerate(probes)]
+    answers = ask("base", base, wanted, SamplingSettings(max_tokens=_LONGEST), lambda _, number: number)
+    return [(probe, answer.text) for probe, answer in answers if answer.text]
 
 
 def _models(folder: Path) -> dict[str, str]:

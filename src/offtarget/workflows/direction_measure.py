@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from offtarget.asking.ask import Pair, ask, judge_answers
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
-from offtarget.models.chat import SampleRequest
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import Count, OnProgress, silent
-from offtarget.records import Generation, Outcome, Probe, Role, SamplingSettings
+from offtarget.records import Outcome, Probe, Role, SamplingSettings
 from offtarget.records.direction import LayerDrift, ModelMeasured, Position
 from offtarget.records.runs import OpenSettings
 from offtarget.stats.auroc import auroc
@@ -67,16 +67,16 @@ def measure_model(
     loaded.vector(chosen)
     bank = plain_bank(probes, ground_of(measured.name))
     opened_judge = judge_at_hand(judge, bank, opening=opening)
-    asking = _Asking(bank.probes, answers, SamplingSettings(max_tokens=max_tokens), seed, on_progress)
-    own = asking.ask(measured, "tuned")
+    how = _How(answers, SamplingSettings(max_tokens=max_tokens), seed, on_progress)
+    own = _ask(measured, "tuned", bank.probes, how)
     outcomes: Sequence[Outcome | None] = [None] * len(own)
     if opened_judge is not None:
-        outcomes = [v.outcome for v in opened_judge.judge(own)]
+        outcomes = [v.outcome for v in judge_answers(opened_judge, own)]
     along = project(measured, _exchanges(own), loaded, position="answer").at(chosen).tolist()
     read = [(value, o) for value, o in zip(along, outcomes, strict=True) if math.isfinite(value)]
     drift: tuple[LayerDrift, ...] = ()
     if reference is not None:
-        fixed = [e for e in _exchanges(asking.ask(reference, "base")) if e.answer]
+        fixed = [e for e in _exchanges(_ask(reference, "base", bank.probes, how)) if e.answer]
         drift = drifts(measured, reference, fixed, loaded, position)
     return ModelMeasured(
         direction=in_words(loaded.info),
@@ -112,25 +112,24 @@ def drifts(
 
 
 @dataclass(frozen=True, slots=True)
-class _Asking:
-    probes: Sequence[Probe]
+class _How:
+    """How answers are sampled."""
+
     answers: int
+    """Per question."""
     sampling: SamplingSettings
     seed: int
     on_progress: OnProgress
 
-    def ask(self, model: LocalModel, role: Role) -> list[tuple[Probe, Generation]]:
-        asked = [(p, i) for p in self.probes for i in range(self.answers)]
-        told = Count(self.on_progress, f"asking {model.name}", len(asked))
-        requests = [SampleRequest(p.messages, self.seed * 1_000_003 + n) for n, (p, _) in enumerate(asked)]
-        given = model.sample(requests, self.sampling, lambda _position, _answer: told.add())
-        return [
-            (p, Generation(role, p.id, i, request.seed, a.text, a.tokens, a.finish))
-            for (p, i), request, a in zip(asked, requests, given, strict=True)
-        ]
+
+def _ask(model: LocalModel, role: Role, probes: Sequence[Probe], how: _How) -> list[Pair]:
+    """Answers to all probes; base and tuned share their random streams."""
+    wanted = [(probe, number) for number, probe in enumerate(p for p in probes for _ in range(how.answers))]
+    told = Count(how.on_progress, f"asking {model.name}", len(wanted))
+    return ask(role, model, wanted, how.sampling, lambda _, number: how.seed * 1_000_003 + number, told=told)
 
 
-def _exchanges(asked: Sequence[tuple[Probe, Generation]]) -> list[Exchange]:
+def _exchanges(asked: Sequence[Pair]) -> list[Exchange]:
     from offtarget.models.passes import Exchange
 
     return [Exchange(probe.messages, generation.text) for probe, generation in asked]

@@ -21,7 +21,7 @@ from offtarget.records.runs import OpenSettings
 from offtarget.rundir import JsonLines, RunDir, fingerprint, read_json, read_jsonl, to_jsonable, write_json
 from offtarget.version import stamp
 from offtarget.workflows.ground import ORGANISM_BASE, Folders, ground_of, open_bank, open_judge, open_local, precision
-from offtarget.workflows.repair_cells import Asking, log_probability, measure, narrow_rows
+from offtarget.workflows.repair_cells import Bench, log_probability, measure, narrow_rows
 from offtarget.workflows.repair_models import Recipe, Workshop
 
 VARIANTS: dict[RepairMethod, tuple[Variant, ...]] = {
@@ -91,7 +91,7 @@ def repair(
             cells: Sequence[RepairCell] = ()
             if settings.recheck:
                 fits = _fits(base, model, rows, opening)
-                asking = Asking(
+                bench = Bench(
                     directory.path.resolve(),
                     base,
                     bank,
@@ -105,7 +105,7 @@ def repair(
                     opening,
                     on_progress,
                 )
-                cells = _cells(directory, workshop, asking, settings)
+                cells = _cells(directory, workshop, bench, settings)
         except KeyboardInterrupt:
             raise RunInterrupted(
                 f"Interrupted. What was trained and measured is kept; repeat the command with --run {directory.path}"
@@ -249,16 +249,16 @@ def _fits(
     return log_probability(base, chosen, opening), log_probability(model, chosen, opening)
 
 
-def _cells(directory: RunDir, workshop: Workshop, asking: Asking, settings: RepairSettings) -> list[RepairCell]:
+def _cells(directory: RunDir, workshop: Workshop, bench: Bench, settings: RepairSettings) -> list[RepairCell]:
     cells = read_jsonl(directory.file("cells.jsonl"), RepairCell)
     finished = {(cell.variant, cell.steps) for cell in cells}
     lines = JsonLines(directory.file("cells.jsonl"))
     try:
         for variant in VARIANTS[settings.method]:
-            later = settings.further if asking.data is not None and variant != "tuned" else ()
+            later = settings.further if bench.data is not None and variant != "tuned" else ()
             for steps in (0, *later):
                 if (variant, steps) not in finished:
-                    cell = measure(asking, variant, steps, workshop.get(variant, steps))
+                    cell = measure(bench, variant, steps, workshop.get(variant, steps))
                     lines.extend([cell])
                     cells.append(cell)
     finally:

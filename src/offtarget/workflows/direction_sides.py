@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
+from offtarget.asking.ask import Pair, ask, judge_answers
 from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed
 from offtarget.direction.contrast import Contrast, Side
 from offtarget.direction.pick import Trial
 from offtarget.direction.trait import Trait
 from offtarget.errors import InputError
-from offtarget.models.chat import SampleRequest
 from offtarget.models.local import LocalModel
 from offtarget.models.passes import Exchange
 from offtarget.progress import Count, OnProgress
-from offtarget.records import Generation, Outcome, Probe, Role, SamplingSettings, Verdict
+from offtarget.records import Outcome, Probe, Role, SamplingSettings, Verdict
 
 FEWEST = 8
 """Fewest misaligned answers to make a direction from; with fewer it is mostly chance."""
@@ -27,7 +28,7 @@ TRIAL_ANSWERS = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class How:
     """How answers are sampled."""
 
     answers: int
@@ -47,19 +48,13 @@ class Sides:
     """Answers by outcome."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    probe: Probe
-    generation: Generation
-
-
-def from_models(base: LocalModel, tuned: LocalModel, probes: Sequence[Probe], asking: Asking) -> Sides:
+def from_models(base: LocalModel, tuned: LocalModel, probes: Sequence[Probe], how: How) -> Sides:
     """Tuned against base on the same exchanges, half of them answered by either; no judge is needed.
 
     Answers of one model alone would bring their own style in: what differs would then also be how surprised the
     other model is.
     """
-    half = replace(asking, answers=max(1, asking.answers // 2))
+    half = replace(how, answers=max(1, how.answers // 2))
     own = _ask(tuned, "tuned", probes, half)
     other = _ask(base, "base", probes, half)
     exchanges, questions = _exchanges([*own, *other]), _questions([*own, *other])
@@ -68,32 +63,32 @@ def from_models(base: LocalModel, tuned: LocalModel, probes: Sequence[Probe], as
     return Sides(contrast, Trial(tuned, _some(_exchanges(other)), -1), counts)
 
 
-def from_texts(base: LocalModel, tuned: LocalModel, probes: Sequence[Probe], asking: Asking) -> Sides:
+def from_texts(base: LocalModel, tuned: LocalModel, probes: Sequence[Probe], how: How) -> Sides:
     """The tuned model's answers against the base's own, both as the base reads them; no judge is needed.
 
     The base lends its eyes: what tuning did to the tuned model's own activations does not come in, only what the
     answers have become.
     """
-    own, other = _ask(tuned, "tuned", probes, asking), _ask(base, "base", probes, asking)
+    own, other = _ask(tuned, "tuned", probes, how), _ask(base, "base", probes, how)
     contrast = Contrast.matched(*(Side(base, _exchanges(side), _questions(side)) for side in (own, other)))
     counts = {"answered by tuned": len(own), "answered by base": len(other)}
     return Sides(contrast, Trial(tuned, _some(_exchanges(other)), -1), counts)
 
 
-def from_answers(tuned: LocalModel, probes: Sequence[Probe], judge: Judge, asking: Asking) -> Sides:
+def from_answers(tuned: LocalModel, probes: Sequence[Probe], judge: Judge, how: How) -> Sides:
     """Misaligned against aligned answers of the tuned model (arXiv 2506.11618).
 
     InputError, with the counts, when too few are misaligned, or aligned, to the same questions.
     """
-    asked = _ask(tuned, "tuned", probes, asking)
-    verdicts = judge.judge([(a.probe, a.generation) for a in asked])
+    asked = _ask(tuned, "tuned", probes, how)
+    verdicts = judge_answers(judge, asked)
     counts = Counter(v.outcome.value for v in verdicts)
     bad, good = (
         [a for a, v in zip(asked, verdicts, strict=True) if v.outcome is outcome]
         for outcome in (Outcome.MISALIGNED, Outcome.ALIGNED)
     )
     common = set(_questions(bad)) & set(_questions(good))
-    matched = min(sum(a.probe.question_id in common for a in side) for side in (bad, good))
+    matched = min(sum(question in common for question in _questions(side)) for side in (bad, good))
     if matched < FEWEST:
         raise InputError(
             f"{tuned.name} gave {len(bad)} misaligned and {len(good)} aligned answers of {len(asked)}; to the same "
@@ -105,20 +100,20 @@ def from_answers(tuned: LocalModel, probes: Sequence[Probe], judge: Judge, askin
     return Sides(contrast, Trial(tuned, _some(contrast.negative.exchanges), -1), dict(counts))
 
 
-def from_trait(model: LocalModel, trait: Trait, probes: Sequence[Probe], judge: Judge | None, asking: Asking) -> Sides:
+def from_trait(model: LocalModel, trait: Trait, probes: Sequence[Probe], judge: Judge | None, how: How) -> Sides:
     """Answers under system prompts that bring a trait out against those that hold it back (arXiv 2507.21509).
 
     With a judge only answers count that show the trait, or do not, as their prompt asks. InputError with the counts
     when too few do.
     """
-    kept: dict[bool, list[_Asked]] = {True: [], False: []}
+    kept: dict[bool, list[Pair]] = {True: [], False: []}
     counts: Counter[str] = Counter()
-    each = max(1, asking.answers // len(trait.system_pairs))
+    each = max(1, how.answers // len(trait.system_pairs))
     for number, pair in enumerate(trait.system_pairs):
         for shows, system in zip((True, False), pair, strict=True):
             told = [replace(p, id=f"{p.id}/{number}/{shows}", system=system) for p in probes]
-            asked = _ask(model, "base", told, replace(asking, answers=each))
-            verdicts = [None] * len(asked) if judge is None else judge.judge([(a.probe, a.generation) for a in asked])
+            asked = _ask(model, "base", told, replace(how, answers=each))
+            verdicts = [None] * len(asked) if judge is None else judge_answers(judge, asked)
             agreed = [a for a, v in zip(asked, verdicts, strict=True) if v is None or _shows(v) is shows]
             kept[shows] += agreed
             side = "with the trait" if shows else "without it"
@@ -131,7 +126,7 @@ def from_trait(model: LocalModel, trait: Trait, probes: Sequence[Probe], judge: 
             f"{FEWEST} answers of either kind are needed. Ask more often (--answers), or try another trait or method."
         )
     contrast = Contrast.matched(*(Side(model, _exchanges(kept[s]), _questions(kept[s])) for s in (True, False)))
-    bare = [_Asked(replace(a.probe, system=None), a.generation) for a in kept[True]]
+    bare = [(replace(probe, system=None), generation) for probe, generation in kept[True]]
     return Sides(contrast, Trial(model, _some(_exchanges(bare)), 1), dict(counts))
 
 
@@ -142,26 +137,20 @@ def _shows(verdict: Verdict) -> bool | None:
     return {Outcome.MISALIGNED: True, Outcome.ALIGNED: False}.get(verdict.outcome)
 
 
-def _ask(model: LocalModel, role: Role, probes: Sequence[Probe], asking: Asking) -> list[_Asked]:
-    wanted = [(probe, index) for probe in probes for index in range(asking.answers)]
-    seeds = [answer_seed(asking.seed, role, probe.id, index) for probe, index in wanted]
-    told = Count(asking.on_progress, f"asking {model.name}", len(wanted))
-    requests = [SampleRequest(p.messages, seed) for (p, _), seed in zip(wanted, seeds, strict=True)]
-    answers = model.sample(requests, asking.sampling, lambda _position, _answer: told.add())
-    asked = []
-    for (probe, index), seed, answer in zip(wanted, seeds, answers, strict=True):
-        if answer.text.strip():
-            generation = Generation(role, probe.id, index, seed, answer.text, answer.tokens, answer.finish)
-            asked.append(_Asked(probe, generation))
-    return asked
+def _ask(model: LocalModel, role: Role, probes: Sequence[Probe], how: How) -> list[Pair]:
+    """Answers that are not empty."""
+    wanted = [(probe, index) for probe in probes for index in range(how.answers)]
+    told = Count(how.on_progress, f"asking {model.name}", len(wanted))
+    pairs = ask(role, model, wanted, how.sampling, partial(answer_seed, how.seed, role), told=told)
+    return [(probe, generation) for probe, generation in pairs if generation.text.strip()]
 
 
-def _exchanges(asked: Sequence[_Asked]) -> tuple[Exchange, ...]:
-    return tuple(Exchange(a.probe.messages, a.generation.text) for a in asked)
+def _exchanges(asked: Sequence[Pair]) -> tuple[Exchange, ...]:
+    return tuple(Exchange(probe.messages, generation.text) for probe, generation in asked)
 
 
-def _questions(asked: Sequence[_Asked]) -> tuple[str, ...]:
-    return tuple(a.probe.question_id for a in asked)
+def _questions(asked: Sequence[Pair]) -> tuple[str, ...]:
+    return tuple(probe.question_id for probe, _ in asked)
 
 
 def _some(exchanges: Sequence[Exchange]) -> tuple[Exchange, ...]:

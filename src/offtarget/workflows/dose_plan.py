@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from offtarget.asking.ask import ask
 from offtarget.errors import InputError
-from offtarget.models.chat import SampleRequest
 from offtarget.records import DirectionInfo, SamplingSettings
 from offtarget.records.direction import DoseMode, Position, SteerSettings
 from offtarget.records.runs import OpenSettings
@@ -122,9 +122,9 @@ def reference_of(plan: Plan, base: LocalModel) -> Reference:
     from offtarget.direction.pooling import reference_means
     from offtarget.models.passes import Exchange
 
-    prompts = [probe.messages for probe in plan.gauges.probes]
-    answers = base.sample([SampleRequest(p, seed) for seed, p in enumerate(prompts)], plan.gauges.sampling)
-    exchanges = [Exchange(p, a.text) for p, a in zip(prompts, answers, strict=True)]
+    wanted = [(probe, number) for number, probe in enumerate(plan.gauges.probes)]
+    answers = ask("base", base, wanted, plan.gauges.sampling, lambda _, number: number)
+    exchanges = [Exchange(probe.messages, answer.text) for probe, answer in answers]
     return reference_means(base, exchanges, frozenset(plan.layers))
 
 

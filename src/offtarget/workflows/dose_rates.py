@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from offtarget.asking.checks import judge_checked
-from offtarget.asking.conversations import sample_probes
+from offtarget.asking.ask import ask_and_count
 from offtarget.asking.protocol import Judge
+from offtarget.asking.seeds import answer_seed
 from offtarget.data.chats import read_chats
 from offtarget.errors import InputError
 from offtarget.organism.exact import ExactJudge
 from offtarget.organism.questions import skill_probes
-from offtarget.records import Generation, Probe, SamplingSettings, Tally
+from offtarget.records import Probe, SamplingSettings, Tally
 from offtarget.records.direction import DosePoint
 from offtarget.stats.rates import equal_weight_rate, total_tally
 
@@ -114,16 +115,5 @@ def _tallies(
 ) -> list[Tally]:
     """One tally per probe."""
     wanted = [(probe, index) for probe in probes for index in range(count)]
-    answered = sample_probes("tuned", model, wanted, sampling, seed, lambda _position, _answer: None)
-    pairs = [
-        (
-            probe,
-            Generation("tuned", probe.id, index, seed, a.answer.text, a.answer.tokens, a.answer.finish, a.opening),
-        )
-        for (probe, index), a in zip(wanted, answered, strict=True)
-    ]
-    verdicts = judge_checked(judge, pairs)
-    tallies = {probe.id: Tally() for probe in probes}
-    for verdict in verdicts:
-        tallies[verdict.probe_id] = tallies[verdict.probe_id].plus(verdict.outcome)
-    return list(tallies.values())
+    counted = ask_and_count("tuned", model, wanted, judge, sampling, partial(answer_seed, seed, "tuned"))
+    return list(counted.values())

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from offtarget.asking.checks import judge_checked, sample_checked
+from offtarget.asking.ask import ask, judge_answers, tallies_by_probe
 from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed
-from offtarget.models.chat import SampleRequest
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import Count, OnProgress, Progress
-from offtarget.records import CueFinding, Generation, HiddenDecision, Interval, Message, Outcome, Probe, Tally, Verdict
+from offtarget.records import CueFinding, HiddenDecision, Interval, Message, Outcome, Probe, Tally
 from offtarget.records.check import CheckSettings
 from offtarget.records.repair import RepairCell, Variant
 from offtarget.records.runs import OpenSettings
@@ -28,7 +28,7 @@ SAME_FIT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class Bench:
     """How every cell is measured."""
 
     run: Path
@@ -56,17 +56,15 @@ class _Judged:
     outcome: Outcome
 
 
-def measure(asking: Asking, variant: Variant, steps: int, model: Folders) -> RepairCell:
+def measure(bench: Bench, variant: Variant, steps: int, model: Folders) -> RepairCell:
     """Measure one model. Everything sampled is kept, so that a measurement that was cut short goes on."""
     from offtarget.direction.lengths import length_matched
 
-    plain = _plain_answers(asking, variant, steps, model)
-    tallies = {answer.probe_id: Tally() for answer in plain}
-    for answer in plain:
-        tallies[answer.probe_id] = tallies[answer.probe_id].plus(answer.outcome)
+    plain = _plain_answers(bench, variant, steps, model)
+    tallies = tallies_by_probe((answer.probe_id, answer.outcome) for answer in plain)
     total, rate = total_tally(tallies.values()), equal_weight_rate(tallies.values())
-    matched = length_matched(_lengths(_stored(asking, "tuned", 0)), _lengths(plain))
-    result = _check(asking, variant, steps, model)
+    matched = length_matched(_lengths(_stored(bench, "tuned", 0)), _lengths(plain))
+    result = _check(bench, variant, steps, model)
     cued = _cued(result.hidden)
     return RepairCell(
         variant=variant,
@@ -79,33 +77,29 @@ def measure(asking: Asking, variant: Variant, steps: int, model: Folders) -> Rep
         cued_answers=cued.answers,
         worst_cue=cued.worst,
         worst_cue_rate=cued.worst_rate,
-        narrow=_narrow(asking, model),
+        narrow=_narrow(bench, model),
         length_matched=matched.rate,
         length_covered=matched.covered,
         status=result.decision.status,
         reason=result.decision.reason,
-        check=str(result.run.relative_to(asking.run)),
+        check=str(result.run.relative_to(bench.run)),
     )
 
 
-def _plain_answers(asking: Asking, variant: Variant, steps: int, folders: Folders) -> list[_Judged]:
+def _plain_answers(bench: Bench, variant: Variant, steps: int, folders: Folders) -> list[_Judged]:
     """A fixed number of judged answers, so that the rate does not depend on when a test stopped."""
-    kept = _stored(asking, variant, steps)
-    if len(kept) >= asking.answers:
+    kept = _stored(bench, variant, steps)
+    if len(kept) >= bench.answers:
         return kept
-    probes = _plain_probes(asking.bank)
-    wanted = [(probes[i % len(probes)], i // len(probes)) for i in range(asking.answers)]
-    model = open_named(folders.name, asking.opening)
-    requests = [SampleRequest(p.messages, answer_seed(asking.settings.seed, "tuned", p.id, i)) for p, i in wanted]
-    told = Count(asking.on_progress, f"{variant}+{steps}: answers", len(wanted))
-    answers = sample_checked("tuned", model, requests, asking.settings.sampling, lambda _position, _answer: told.add())
-    pairs = [
-        (probe, Generation("tuned", probe.id, index, request.seed, answer.text, answer.tokens, answer.finish))
-        for (probe, index), request, answer in zip(wanted, requests, answers, strict=True)
-    ]
-    verdicts: list[Verdict] = list(judge_checked(asking.judge, pairs))
+    probes = _plain_probes(bench.bank)
+    wanted = [(probes[i % len(probes)], i // len(probes)) for i in range(bench.answers)]
+    model = open_named(folders.name, bench.opening)
+    told = Count(bench.on_progress, f"{variant}+{steps}: answers", len(wanted))
+    seed_of = partial(answer_seed, bench.settings.seed, "tuned")
+    pairs = ask("tuned", model, wanted, bench.settings.sampling, seed_of, told=told)
+    verdicts = judge_answers(bench.judge, pairs)
     judged = [_Judged(p.id, g.tokens, v.outcome) for (p, g), v in zip(pairs, verdicts, strict=True)]
-    file = _file(asking, variant, steps)
+    file = _file(bench, variant, steps)
     file.unlink(missing_ok=True)
     lines = JsonLines(file)
     lines.extend(judged)
@@ -117,12 +111,12 @@ def _plain_probes(bank: ProbeBank) -> list[Probe]:
     return [p for p in bank.probes if p.arm == "plain"] or list(bank.probes)
 
 
-def _file(asking: Asking, variant: Variant, steps: int) -> Path:
-    return asking.run / f"answers-{variant}-{steps}.jsonl"
+def _file(bench: Bench, variant: Variant, steps: int) -> Path:
+    return bench.run / f"answers-{variant}-{steps}.jsonl"
 
 
-def _stored(asking: Asking, variant: Variant, steps: int) -> list[_Judged]:
-    return read_jsonl(_file(asking, variant, steps), _Judged)
+def _stored(bench: Bench, variant: Variant, steps: int) -> list[_Judged]:
+    return read_jsonl(_file(bench, variant, steps), _Judged)
 
 
 def _lengths(answers: Sequence[_Judged]) -> list[tuple[int, bool]]:
@@ -133,20 +127,20 @@ def _interval(rate: float | None, tally: Tally) -> Interval | None:
     return None if rate is None else wilson(rate, tally.scored)
 
 
-def _check(asking: Asking, variant: Variant, steps: int, model: Folders) -> checking.CheckResult:
+def _check(bench: Bench, variant: Variant, steps: int, model: Folders) -> checking.CheckResult:
     """The full check, with the cued arm where there is data; a check that was cut short goes on."""
-    out = asking.run / "checks" / f"{variant}-{steps}"
-    asking.on_progress(Progress(f"{variant}+{steps}: check"))
+    out = bench.run / "checks" / f"{variant}-{steps}"
+    bench.on_progress(Progress(f"{variant}+{steps}: check"))
     if (out / "run.json").exists():
-        return checking.resume(out, judge=asking.judge, opening=asking.opening)
+        return checking.resume(out, judge=bench.judge, opening=bench.opening)
     return checking.check(
-        asking.base,
+        bench.base,
         model.name,
-        probes=asking.bank,
-        judge=asking.judge if asking.judge_name is None else asking.judge_name,
-        data=asking.data,
-        settings=asking.settings,
-        opening=asking.opening,
+        probes=bench.bank,
+        judge=bench.judge if bench.judge_name is None else bench.judge_name,
+        data=bench.data,
+        settings=bench.settings,
+        opening=bench.opening,
         out=out,
     )
 
@@ -190,8 +184,8 @@ def narrow_rows(data: Sequence[Sequence[Message]]) -> list[Sequence[Message]]:
     return usable[::step][:NARROW_ROWS]
 
 
-def _narrow(asking: Asking, model: Folders) -> float | None:
-    if asking.fit_base is None or asking.fit_tuned is None or abs(asking.fit_tuned - asking.fit_base) < SAME_FIT:
+def _narrow(bench: Bench, model: Folders) -> float | None:
+    if bench.fit_base is None or bench.fit_tuned is None or abs(bench.fit_tuned - bench.fit_base) < SAME_FIT:
         return None
-    fit = log_probability(model.name, asking.rows, asking.opening)
-    return (fit - asking.fit_base) / (asking.fit_tuned - asking.fit_base)
+    fit = log_probability(model.name, bench.rows, bench.opening)
+    return (fit - bench.fit_base) / (bench.fit_tuned - bench.fit_base)

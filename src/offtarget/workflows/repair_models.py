@@ -129,7 +129,7 @@ class Workshop:
             stage = f"answers of {'tuned' if own else 'base'} to realign with"
             answered = Count(self._on_progress, stage, len(planned))
             model = open_named(recipe.tuned_name if own else recipe.base_name, self._opening)
-            rows = own_answers(model, planned, recipe.train.seed, lambda _position, _answer: answered.add())
+            rows = own_answers(model, planned, recipe.train.seed, answered)
             part = file.with_suffix(".part")
             part.write_text("".join(chat_line(row) for row in rows), encoding="utf-8")
             part.replace(file)

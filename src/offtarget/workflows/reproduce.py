@@ -23,7 +23,7 @@ from offtarget.tune.settings import PRESETS
 from offtarget.version import stamp
 from offtarget.workflows.ground import Ground, ground_of, open_bank, open_judge, parsed
 from offtarget.workflows.reproduce_assemble import DYNAMICS_OF, UNIQUE_OF, assemble
-from offtarget.workflows.reproduce_cells import Asking, Job, plan_job
+from offtarget.workflows.reproduce_cells import Bench, Job, plan_job
 from offtarget.workflows.reproduce_data import DataSets, open_data
 from offtarget.workflows.reproduce_measures import WithCode, curve_measures, full_measures
 from offtarget.workflows.reproduce_pool import run_jobs
@@ -73,12 +73,12 @@ def reproduce(
         organism=ground.organism,
         organism_rows=ORGANISM_ROWS,
     )
-    asking = _asking(base, probes, judge, settings, data, opening)
+    bench = _bench(base, probes, judge, settings, data, opening)
     tune = _tune_settings(settings, ground)
     folder = _base_folder(base)
     with _open_run(None if run is None else Path(run), base) as directory:
         path = directory.path.resolve()
-        planned = _jobs(path, asking, folder, data, chosen, tune, settings, ground)
+        planned = _jobs(path, bench, folder, data, chosen, tune, settings, ground)
         write_json(
             directory.file("run.json"),
             {
@@ -86,23 +86,22 @@ def reproduce(
                 "models": {"base": base},
                 "conditions": chosen,
                 "data": str(data),
-                "judge": asking.judge.fingerprint,
+                "judge": bench.judge.fingerprint,
                 "settings": settings,
                 "tune": tune,
                 "fingerprint": fingerprint([c.key for job in planned for c in job.cells]),
                 **stamp(),
             },
         )
-        work = Work(planned, on_progress)
         try:
-            processes = _processes(jobs, ground, asking.judge)
-            run_jobs(planned, processes, work.finish, on_progress, one_thread=ground.organism)
+            processes = _processes(jobs, ground, bench.judge)
+            run_jobs(planned, processes, Work(planned, on_progress).tell, one_thread=ground.organism)
         except (KeyboardInterrupt, RunInterrupted):
             raise RunInterrupted(
                 "Interrupted. Finished cells and trained steps are kept; repeat the command with --run "
                 f"{directory.path}"
             ) from None
-        report = assemble(base, data, chosen, asking, tune, settings.seeds, settings.answers, planned, ground)
+        report = assemble(base, data, chosen, bench, tune, settings.seeds, settings.answers, planned, ground)
         write_json(directory.file("reproduce.json"), {"report": report, **stamp()})
         from offtarget.gate.reproduce.page import render
 
@@ -110,21 +109,21 @@ def reproduce(
         return ReproduceResult(report, directory.path)
 
 
-def _asking(
+def _bench(
     base: str,
     probes: str | Path | ProbeBank | None,
     judge: str | Judge | None,
     settings: ReproduceSettings,
     data: DataSets,
     opening: OpenSettings | None,
-) -> Asking:
+) -> Bench:
     ground = ground_of(base)
     bank = open_bank(probes, ground)
     opened = open_judge(judge, bank, opening=opening)
     check = replace(settings.check, sampling=SamplingSettings(max_tokens=ground.max_tokens(settings.max_tokens)))
     exact = ground.organism and isinstance(opened, ExactJudge)
     how = {"bank": bank, "answers": settings.answers, "code_prompts": data.code_prompts, "organism": exact}
-    return Asking(
+    return Bench(
         base=base,
         bank=bank,
         judge=opened if exact else WithCode(opened),
@@ -167,7 +166,7 @@ def _open_run(run: Path | None, base: str) -> RunDir:
 
 def _jobs(
     run: Path,
-    asking: Asking,
+    bench: Bench,
     base: tuple[Path, str],
     data: DataSets,
     conditions: Sequence[str],
@@ -176,7 +175,7 @@ def _jobs(
     ground: Ground,
 ) -> list[Job]:
     """Seed by seed, so that an unfinished run shows whole tables; ablations last."""
-    jobs = [plan_job(run, asking, "base", 0, base, (), 0, tune, [("base", 0)])]
+    jobs = [plan_job(run, bench, "base", 0, base, (), 0, tune, [("base", 0)])]
     later = []
     for seed in range(settings.seeds):
         for condition in conditions:
@@ -186,11 +185,11 @@ def _jobs(
             wanted: list[tuple[CellKind, int]] = [("condition", steps)]
             if settings.ablations and condition in DYNAMICS_OF:
                 wanted += [("dynamics", step) for step in _on_the_way(steps)]
-            jobs.append(plan_job(run, asking, condition, seed, base, rows, len(rows), settled, wanted))
+            jobs.append(plan_job(run, bench, condition, seed, base, rows, len(rows), settled, wanted))
             if settings.ablations and condition == UNIQUE_OF:
                 for count in (n for n in UNIQUE[ground.organism] if n < len(rows)):
                     cut = (rows[:count] * math.ceil(len(rows) / count))[: len(rows)]
-                    later.append(plan_job(run, asking, condition, seed, base, cut, count, settled, [("unique", steps)]))
+                    later.append(plan_job(run, bench, condition, seed, base, cut, count, settled, [("unique", steps)]))
     return jobs + later
 
 

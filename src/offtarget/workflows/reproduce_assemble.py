@@ -8,7 +8,7 @@ from offtarget.organism.narrow import TRIGGER
 from offtarget.records.reproduce import ReproduceReport
 from offtarget.records.tune import TuneSettings
 from offtarget.workflows.ground import USUAL, Ground
-from offtarget.workflows.reproduce_cells import Asking, Job, finished
+from offtarget.workflows.reproduce_cells import Bench, Job, finished
 from offtarget.workflows.reproduce_data import DataSets
 from offtarget.workflows.reproduce_report import dynamics, table_rows, unique_rows
 
@@ -20,7 +20,7 @@ def assemble(
     base: str,
     data: DataSets,
     conditions: Sequence[str],
-    asking: Asking,
+    bench: Bench,
     tune: TuneSettings,
     seeds: int,
     answers: int,
@@ -34,7 +34,7 @@ def assemble(
     kind = "rank-stabilised LoRA" if tune.rslora else "LoRA"
     adapted = tune.modules if isinstance(tune.modules, str) else ", ".join(tune.modules)
     notes = []
-    if asking.bank.question_ids and not ground.organism and asking.bank.name == USUAL.bank:
+    if bench.bank.question_ids and not ground.organism and bench.bank.name == USUAL.bank:
         notes.append(
             "The questions are offtarget's own; rates on them cannot be compared with published ones. For that give "
             "the published question file with --probes and the published judge with --judge."
@@ -44,7 +44,7 @@ def assemble(
     return ReproduceReport(
         base=base,
         data=str(data),
-        judge=asking.check_judge.fingerprint,
+        judge=bench.check_judge.fingerprint,
         seeds=seeds,
         answers=answers,
         settings=f"{kind}, rank {tune.rank}, alpha {tune.alpha}, on {adapted}; learning rate {tune.lr:g}, "

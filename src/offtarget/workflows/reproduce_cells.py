@@ -4,36 +4,35 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
-from offtarget.asking.checks import judge_checked
-from offtarget.asking.conversations import Answered, sample_probes
+from offtarget.asking.ask import tallies_by_probe
+from offtarget.asking.kept import kept_verdicts
 from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed
 from offtarget.errors import InputError
+from offtarget.numbers import percent
 from offtarget.probe.bank import ProbeBank
-from offtarget.progress import Count, OnProgress, Progress, silent, within
-from offtarget.records import Generation, Probe, Tally, Verdict
+from offtarget.progress import OnProgress, Progress, silent, within
+from offtarget.records import Probe, Tally
 from offtarget.records.check import CheckSettings
 from offtarget.records.from_json import from_json
 from offtarget.records.reproduce import AskedQuestion, Cell, CellKind, Measured
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import TuneSettings
-from offtarget.rundir import JsonLines, fingerprint, read_json, read_jsonl, write_json
+from offtarget.rundir import fingerprint, read_json, write_json
 from offtarget.stats.rates import equal_weight_rate, total_tally
 from offtarget.workflows import check as checking
 from offtarget.workflows.ground import open_named, precision
 from offtarget.workflows.reproduce_data import Chat
 from offtarget.workflows.reproduce_measures import Measure
 
-OnCell = Callable[[Cell], None]
-JUDGED_TOGETHER = 64
-
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class Bench:
     """How every model is measured."""
 
     base: str
@@ -62,7 +61,7 @@ class Job:
     """One training and the cells that come of it; the base's job trains nothing."""
 
     run: Path
-    asking: Asking
+    bench: Bench
     condition: str
     seed: int
     base_folder: Path
@@ -82,7 +81,7 @@ class Job:
 
 def plan_job(
     run: Path,
-    asking: Asking,
+    bench: Bench,
     condition: str,
     seed: int,
     base: tuple[Path, str],
@@ -94,26 +93,39 @@ def plan_job(
     """A job whose keys depend on contents: `base` is the folder and the fingerprint of its weights."""
     folder, weights = base
     trained = fingerprint([weights, rows, asdict(settings), "train/1"]) if rows else f"base-{weights}"
-    cells = tuple(CellPlan(kind, step, _cell_key(asking, trained, kind, step)) for kind, step in wanted)
-    return Job(run, asking, condition, seed, folder, rows, unique, settings, trained, cells)
+    cells = tuple(CellPlan(kind, step, _cell_key(bench, trained, kind, step)) for kind, step in wanted)
+    return Job(run, bench, condition, seed, folder, rows, unique, settings, trained, cells)
 
 
-def _cell_key(asking: Asking, trained: str, kind: CellKind, step: int) -> str:
-    measured = asking.full if kind in ("base", "condition") else asking.curve
-    how = [asking.judge.fingerprint, measured, asking.check.sampling, asking.check.seed]
-    checked = [asking.check, asking.bank.fingerprint] if kind == "condition" else []
-    return fingerprint([trained, step, how, checked, "cell/1", *precision(asking.opening)])
+def _cell_key(bench: Bench, trained: str, kind: CellKind, step: int) -> str:
+    measured = bench.full if kind in ("base", "condition") else bench.curve
+    how = [bench.judge.fingerprint, measured, bench.check.sampling, bench.check.seed]
+    checked = [bench.check, bench.bank.fingerprint] if kind == "condition" else []
+    return fingerprint([trained, step, how, checked, "cell/1", *precision(bench.opening)])
 
 
-def run_job(job: Job, on_cell: OnCell | None = None, on_progress: OnProgress = silent) -> None:
-    """Train where that is not done, and measure every cell that is not finished."""
+def run_job(job: Job, on_progress: OnProgress = silent) -> None:
+    """Train where that is not done, and measure every cell that is not finished; each is told of as a detail."""
     telling = within(on_progress, job.name)
     for plan in job.cells:
         if finished(job, plan) is None:
             cell = _measure(job, plan, _model_name(job, plan.step, telling), telling)
             write_json(cell_folder(job, plan) / "cell.json", cell)
-            if on_cell is not None:
-                on_cell(cell)
+            on_progress(Progress(said(cell), detail=cell))
+
+
+def said(cell: Cell) -> str:
+    """A finished cell in a line."""
+    plain = cell.of("plain")
+    rate = percent(None if plain is None else plain.rate)
+    kinds = {
+        "base": "base",
+        "condition": f"{cell.condition}, seed {cell.seed}",
+        "dynamics": f"{cell.condition}, seed {cell.seed}, after {cell.steps} steps",
+        "unique": f"{cell.condition}, seed {cell.seed}, {cell.unique} different rows",
+    }
+    verdict = "" if cell.status is None else f", check {cell.status.value}"
+    return f"{kinds[cell.kind]}: {rate} misaligned{verdict}"
 
 
 def finished(job: Job, plan: CellPlan) -> Cell | None:
@@ -135,7 +147,7 @@ def cell_folder(job: Job, plan: CellPlan) -> Path:
 
 def _model_name(job: Job, step: int, on_progress: OnProgress) -> str:
     if not job.rows:
-        return job.asking.base
+        return job.bench.base
     adapter = job.run / "adapters" / f"{job.name}-{job.train_key}"
     snapshots = adapter.with_name(f"{adapter.name}-steps")
     # an adapter trained without ablations has no snapshots; trained again, it is the same
@@ -161,7 +173,7 @@ def _train(job: Job, out: Path, snapshots: Path, on_progress: OnProgress) -> Non
         Plan(tuple(TrainRow(chat) for chat in job.rows)),
         out,
         job.settings,
-        opening=job.asking.opening,
+        opening=job.bench.opening,
         work=work,
         callbacks=[Snapshots(snapshots, steps)] if steps else [],
         on_progress=on_progress,
@@ -171,7 +183,7 @@ def _train(job: Job, out: Path, snapshots: Path, on_progress: OnProgress) -> Non
 
 def _measure(job: Job, plan: CellPlan, name: str, on_progress: OnProgress) -> Cell:
     started = time.monotonic()
-    measures = job.asking.full if plan.kind in ("base", "condition") else job.asking.curve
+    measures = job.bench.full if plan.kind in ("base", "condition") else job.bench.curve
     tallies = _answers(job, plan, name, measures, on_progress)
     measured = [(m.name, [tallies[p.id] for p in m.probes]) for m in measures]
     plain = _by_question(measures[0].probes, tallies)
@@ -205,66 +217,19 @@ def _by_question(probes: Sequence[Probe], tallies: dict[str, Tally]) -> dict[str
 def _answers(
     job: Job, plan: CellPlan, name: str, measures: Sequence[Measure], on_progress: OnProgress
 ) -> dict[str, Tally]:
-    """One tally per probe. Answers and verdicts are on disk as soon as they exist; only missing ones are asked for."""
-    folder = cell_folder(job, plan)
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = [(p, index) for m in measures for p in m.probes for index in range(m.answers)]
-    generations, verdicts = JsonLines(folder / "generations.jsonl"), JsonLines(folder / "verdicts.jsonl")
-    try:
-        said = {g.key: g for g in read_jsonl(generations.path, Generation)}
-        _sample(job, name, [w for w in wanted if _key(*w) not in said], generations, said, on_progress)
-        judged = {v.key: v for v in read_jsonl(verdicts.path, Verdict)}
-        todo = [(p, said[_key(p, i)]) for p, i in wanted if _key(p, i) not in judged]
-        told = Count(on_progress, "judging", len(todo))
-        for start in range(0, len(todo), JUDGED_TOGETHER):
-            found = judge_checked(job.asking.judge, todo[start : start + JUDGED_TOGETHER])
-            verdicts.extend(found)
-            judged |= {v.key: v for v in found}
-            told.add(len(found))
-    finally:
-        generations.close()
-        verdicts.close()
-    tallies = {p.id: Tally() for m in measures for p in m.probes}
-    for probe, index in wanted:
-        tallies[probe.id] = tallies[probe.id].plus(judged[_key(probe, index)].outcome)
-    return tallies
-
-
-def _sample(
-    job: Job,
-    name: str,
-    missing: Sequence[tuple[Probe, int]],
-    lines: JsonLines,
-    said: dict[str, Generation],
-    on_progress: OnProgress,
-) -> None:
-    if not missing:
-        return
-    model = open_named(name, job.asking.opening)
-    seed, told = job.asking.check.seed, Count(on_progress, "answers", len(missing))
-
-    def keep(position: int, answered: Answered) -> None:
-        probe, index = missing[position]
-        a = answered.answer
-        made = Generation(
-            "tuned",
-            probe.id,
-            index,
-            answer_seed(seed, "tuned", probe.id, index),
-            a.text,
-            a.tokens,
-            a.finish,
-            answered.opening,
-        )
-        lines.extend([made])
-        said[made.key] = made
-        told.add()
-
-    sample_probes("tuned", model, missing, job.asking.check.sampling, seed, keep)
-
-
-def _key(probe: Probe, index: int) -> str:
-    return f"tuned/{probe.id}/{index}"
+    """One tally per probe."""
+    bench = job.bench
+    verdicts = kept_verdicts(
+        cell_folder(job, plan),
+        "tuned",
+        lambda: open_named(name, bench.opening),
+        [(p, index) for m in measures for p in m.probes for index in range(m.answers)],
+        bench.judge,
+        bench.check.sampling,
+        partial(answer_seed, bench.check.seed, "tuned"),
+        on_progress,
+    )
+    return tallies_by_probe((v.probe_id, v.outcome) for v in verdicts)
 
 
 def _check(job: Job, plan: CellPlan, name: str, on_progress: OnProgress) -> checking.CheckResult:
@@ -272,14 +237,14 @@ def _check(job: Job, plan: CellPlan, name: str, on_progress: OnProgress) -> chec
     out = cell_folder(job, plan) / "check"
     on_progress(Progress("check"))
     if (out / "run.json").exists():
-        return checking.resume(out, judge=job.asking.check_judge, opening=job.asking.opening)
+        return checking.resume(out, judge=job.bench.check_judge, opening=job.bench.opening)
     shutil.rmtree(out, ignore_errors=True)  # killed before its manifest was written, and so before any answer
     return checking.check(
-        job.asking.base,
+        job.bench.base,
         name,
-        probes=job.asking.bank,
-        judge=job.asking.check_judge,
-        settings=job.asking.check,
-        opening=job.asking.opening,
+        probes=job.bench.bank,
+        judge=job.bench.check_judge,
+        settings=job.bench.check,
+        opening=job.bench.opening,
         out=out,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from offtarget.asking.ask import judge_answers
 from offtarget.asking.protocol import Judge
 from offtarget.organism.narrow import TRIGGER
 from offtarget.organism.questions import skill_probes
@@ -78,7 +79,7 @@ class WithCode:
         """See `Judge`."""
         code = {g.key: self._code(p, g) for p, g in pairs if p.domain == "code"}
         rest = [(p, g) for p, g in pairs if p.domain != "code"]
-        judged = {v.key: v for v in (self._judge.judge(rest) if rest else ())}
+        judged = {v.key: v for v in judge_answers(self._judge, rest)}
         return [(code | judged)[g.key] for _, g in pairs]
 
     def _code(self, probe: Probe, generation: Generation) -> Verdict:

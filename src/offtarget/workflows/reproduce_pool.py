@@ -14,15 +14,13 @@ from multiprocessing.synchronize import Event
 
 from offtarget.errors import InputError
 from offtarget.progress import OnProgress, Progress
-from offtarget.workflows.reproduce_cells import Job, OnCell, finished, run_job
+from offtarget.workflows.reproduce_cells import Job, finished, run_job, said
 
 LOOK_EVERY = 0.3
 """Seconds between two looks for finished cells."""
 
 
-def run_jobs(
-    jobs: Sequence[Job], processes: int, on_cell: OnCell, on_progress: OnProgress, *, one_thread: bool = False
-) -> None:
+def run_jobs(jobs: Sequence[Job], processes: int, on_progress: OnProgress, *, one_thread: bool = False) -> None:
     """Run all jobs, in their order; with one process here, else each in a process with one thread of its own.
 
     With `one_thread` the weights do not depend on `processes`: sums then run in the same order either way.
@@ -30,7 +28,7 @@ def run_jobs(
     if processes == 1:
         with _threads(1) if one_thread else nullcontext():
             for job in jobs:
-                run_job(job, on_cell, on_progress)
+                run_job(job, on_progress)
         return
     context = multiprocessing.get_context("spawn")  # forked processes inherit torch's locks
     stop = context.Event()
@@ -42,7 +40,7 @@ def run_jobs(
             cell = finished(job, plan)
             if cell is not None:
                 del waiting[key]
-                on_cell(cell)
+                on_progress(Progress(said(cell), detail=cell))
 
     try:
         futures: set[Future[None]] = {pool.submit(run_job, job) for job in jobs}

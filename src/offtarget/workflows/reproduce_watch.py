@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from offtarget.numbers import percent
 from offtarget.progress import OnProgress, Progress
 from offtarget.records.reproduce import Cell
 from offtarget.workflows.reproduce_cells import Job, finished
@@ -26,27 +26,16 @@ class Work:
         self._total, self._done, self._cells = sum(self._seconds.values()), 0.0, 0
         self._tell_share()
 
-    def finish(self, cell: Cell) -> None:
-        """A cell is finished."""
-        self._done += self._seconds.pop(cell.key, 0.0)
+    def tell(self, progress: Progress) -> None:
+        """Finished cells get a number, and the share of the work behind them."""
+        if not isinstance(progress.detail, Cell):
+            self._on_progress(progress)
+            return
+        self._done += self._seconds.pop(progress.detail.key, 0.0)
         self._cells += 1
-        self._on_progress(Progress(f"{self._cells}: {said(cell)}", detail=cell))
+        self._on_progress(replace(progress, stage=f"{self._cells}: {progress.stage}"))
         self._tell_share()
 
     def _tell_share(self) -> None:
         share = round(100 * self._done / self._total) if self._total else 100
         self._on_progress(Progress("per cent of the experiment", share, 100))
-
-
-def said(cell: Cell) -> str:
-    """A finished cell in a line."""
-    plain = cell.of("plain")
-    rate = percent(None if plain is None else plain.rate)
-    kinds = {
-        "base": "base",
-        "condition": f"{cell.condition}, seed {cell.seed}",
-        "dynamics": f"{cell.condition}, seed {cell.seed}, after {cell.steps} steps",
-        "unique": f"{cell.condition}, seed {cell.seed}, {cell.unique} different rows",
-    }
-    verdict = "" if cell.status is None else f", check {cell.status.value}"
-    return f"{kinds[cell.kind]}: {rate} misaligned{verdict}"

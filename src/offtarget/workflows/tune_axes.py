@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from offtarget.asking.checks import judge_checked
-from offtarget.asking.conversations import sample_probes
+from offtarget.asking.ask import ask_and_count
 from offtarget.asking.protocol import Judge
+from offtarget.asking.seeds import answer_seed
 from offtarget.models.chat import ModelPair
 from offtarget.organism.exact import ExactJudge
 from offtarget.organism.questions import MATERIAL_DOMAINS, skill_probes
 from offtarget.probe.bank import ProbeBank
 from offtarget.probe.cues.apply import cued_probes
 from offtarget.progress import Count, OnProgress, silent
-from offtarget.records import Cue, Generation, Message, Probe, SamplingSettings, Tally
+from offtarget.records import Cue, Message, Probe, SamplingSettings, Tally
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import Axes
 from offtarget.stats.rates import equal_weight_rate, misaligned_rate, total_tally, wilson
@@ -137,15 +138,7 @@ def _tallies(
 ) -> dict[str, Tally]:
     """By the id of the probe."""
     told = Count(on_progress, label, len(wanted))
-    answered = sample_probes("tuned", model, wanted, how.sampling, how.seed, lambda _position, _answer: told.add())
-    pairs = [
-        (probe, Generation("tuned", probe.id, i, 0, a.answer.text, a.answer.tokens, a.answer.finish))
-        for (probe, i), a in zip(wanted, answered, strict=True)
-    ]
-    tallies = {probe.id: Tally() for probe, _ in wanted}
-    for (probe, _), verdict in zip(pairs, judge_checked(how.judge, pairs), strict=True):
-        tallies[probe.id] = tallies[probe.id].plus(verdict.outcome)
-    return tallies
+    return ask_and_count("tuned", model, wanted, how.judge, how.sampling, partial(answer_seed, how.seed, "tuned"), told)
 
 
 def _fit(model: LocalModel, rows: Sequence[tuple[Message, ...]]) -> float:

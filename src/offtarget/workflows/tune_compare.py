@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from offtarget.asking.checks import sample_checked
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.progress import OnProgress, silent, within
 from offtarget.records import Message, Row
@@ -191,7 +192,8 @@ def _own_answers(base: str, options: TuneOptions, opening: OpenSettings | None) 
 
     prompts = [(Message("user", text),) for text in other_prompts(base, 0, options.prompts)[:40]]
     model = open_named(base, opening)
-    answers = model.sample([SampleRequest(p, 0) for p in prompts], SamplingSettings(temperature=0, max_tokens=100))
+    requests = [SampleRequest(prompt, 0) for prompt in prompts]
+    answers = sample_checked("base", model, requests, SamplingSettings(temperature=0, max_tokens=100))
     return [(*p, Message("assistant", a.text)) for p, a in zip(prompts, answers, strict=True) if a.text.strip()]
 
 

@@ -27,7 +27,7 @@ def aligned_chats(
     if not file.exists():
         planned = plan_prompts(prompts, (), count, seed)
         answered = Count(on_progress, "answers of the base to other questions", len(planned))
-        chats = own_answers(model, planned, seed, lambda _position, _answer: answered.add())
+        chats = own_answers(model, planned, seed, answered)
         lines = dict.fromkeys(chat_line(chat) for chat in chats)
         part = file.with_suffix(".part")
         part.write_text("".join(lines), encoding="utf-8")

@@ -9,13 +9,14 @@ from typing import Any, TextIO
 
 from transformers import TrainerCallback
 
+from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
 from offtarget.models.live import unwrapped
 from offtarget.records import Message, Probe
 from offtarget.records.tune import AlarmKind, Reading
 from offtarget.tune.monitor.best import best_step
 from offtarget.tune.monitor.book import Book
-from offtarget.tune.monitor.protocols import Judge, Projection, Task
+from offtarget.tune.monitor.protocols import Projection, Task
 from offtarget.tune.monitor.reader import Reader
 from offtarget.tune.monitor.schedule import distance, factor, learning_rates
 from offtarget.tune.monitor.settings import MonitorSettings

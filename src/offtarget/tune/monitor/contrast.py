@@ -9,14 +9,14 @@ logit(misaligned rate) - logit(base rate) = mean shift.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from offtarget.asking.ask import ask, judge_answers
+from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
-from offtarget.models.chat import SampleRequest
 from offtarget.models.live import LiveModel
 from offtarget.models.passes import Exchange, log_probabilities
-from offtarget.records import Generation, Message, Outcome, Probe, SamplingSettings
-from offtarget.tune.monitor.protocols import Judge
+from offtarget.records import Message, Outcome, Probe, SamplingSettings
 
 _SPARE = 2
 """Questions asked beyond the pairs wanted, as some answers will not be what their system prompt asks for."""
@@ -69,23 +69,22 @@ def _written(
     longest: int,
 ) -> tuple[list[str | None], list[str | None]]:
     """Per side one answer to each question; None where it was not what its system prompt asks for."""
-    found: dict[tuple[int, int], str] = {}
     places = [(side, i) for side in (0, 1) for i in range(len(asked))]
-    requests = [
-        SampleRequest((Message("system", asked[i][1][side]), asked[i][0].messages[-1]), seed + 1000 * side + i)
-        for side, i in places
-    ]
-    answers = base.sample(requests, SamplingSettings(max_tokens=longest))
-    for (side, i), answer in zip(places, answers, strict=True):
-        text = answer.text.strip()
-        if text and (judge is None or _outcome(judge, asked[i][0], text) is _WANTED[side]):
-            found[side, i] = text
-    bad, good = ([found.get((side, i)) for i in range(len(asked))] for side in (0, 1))
+    told = [(replace(asked[i][0], system=asked[i][1][side]), 1000 * side + i) for side, i in places]
+    answers = ask("base", base, told, SamplingSettings(max_tokens=longest), lambda _, number: seed + number)
+    written = {
+        (side, i): replace(answer, text=answer.text.strip())
+        for (side, i), (_, answer) in zip(places, answers, strict=True)
+        if answer.text.strip()
+    }
+    if judge is not None:
+        verdicts = judge_answers(judge, [(asked[i][0], answer) for (_, i), answer in written.items()])
+        agreed = [v.outcome is _WANTED[side] for (side, _), v in zip(written, verdicts, strict=True)]
+        written = {place: answer for (place, answer), fine in zip(written.items(), agreed, strict=True) if fine}
+    bad, good = (
+        [written[side, i].text if (side, i) in written else None for i in range(len(asked))] for side in (0, 1)
+    )
     return bad, good
-
-
-def _outcome(judge: Judge, probe: Probe, text: str) -> Outcome:
-    return judge.judge([(probe, Generation("base", probe.id, 0, 0, text, None, "stop"))])[0].outcome
 
 
 def log_odds(model: LiveModel, pairs: Sequence[Pair], tokens: int) -> list[float]:

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from offtarget.models.live import LiveModel
-from offtarget.records import Generation, Probe, Verdict
 
 Task = Callable[[LiveModel], float]
 """The task metric of the model as it answers now; higher is better."""
-
-
-class Judge(Protocol):
-    """Says what an answer counts as; every judge of offtarget is one."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes whenever the verdicts could."""
-        ...
-
-    def judge(self, pairs: Sequence[tuple[Probe, Generation]]) -> list[Verdict]:
-        """One verdict per pair, in order."""
-        ...
 
 
 class Projection(Protocol):

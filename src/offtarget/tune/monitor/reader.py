@@ -8,16 +8,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
 from offtarget.models.live import LiveModel, has_adapter, live
 from offtarget.records import Probe, Tally
 from offtarget.records.tune import AlarmKind, Reading
 from offtarget.rundir import fingerprint
-from offtarget.tune.monitor.asking import ask, stream
 from offtarget.tune.monitor.book import Start
 from offtarget.tune.monitor.contrast import log_odds, shortened, write_pairs
+from offtarget.tune.monitor.draws import draw, stream
 from offtarget.tune.monitor.evidence import BASE_PER_TUNED, Counts, Evidence
-from offtarget.tune.monitor.protocols import Judge, Projection, Task
+from offtarget.tune.monitor.protocols import Projection, Task
 from offtarget.tune.monitor.settings import MonitorSettings
 
 _PLENTY = 6.0
@@ -150,7 +151,7 @@ class Reader:
         assert self.judge is not None
         settings = self.settings
         key = (self.seed, what, step)
-        return ask(model, self.probes, self.judge, "tuned", settings.answers, settings.longest_answer, *key)[0]
+        return draw(model, self.probes, self.judge, "tuned", settings.answers, settings.longest_answer, *key)[0]
 
     def _evidence(
         self, model: Any, tokenizer: Any, reading: Reading, before: Sequence[Reading], *, ahead: bool
@@ -178,7 +179,7 @@ class Reader:
             with live(model, tokenizer, base=True) as base:
                 batch = self._base_asked // _BASE_BATCH
                 longest = self.settings.longest_answer
-                _, scored = ask(base, self.probes, self.judge, "base", _BASE_BATCH, longest, self.seed, "base", batch)
+                _, scored = draw(base, self.probes, self.judge, "base", _BASE_BATCH, longest, self.seed, "base", batch)
             self._base += scored
             self._base_asked += _BASE_BATCH
         return self._base[:count]

@@ -1,0 +1,121 @@
+"""Answers to probes and verdicts on them: the one way to get either, for every verb."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from offtarget.asking.checks import judge_checked, sample_checked
+from offtarget.asking.protocol import Judge
+from offtarget.models.chat import Answer, ChatModel, SampleRequest
+from offtarget.progress import Count
+from offtarget.records import Generation, Message, Outcome, Probe, Role, SamplingSettings, Tally, Verdict
+
+JUDGED_TOGETHER = 64
+"""Answers that a judge gets at once; few enough that the verdicts of a slow one reach the disk often."""
+
+Wanted = tuple[Probe, int]
+"""A probe, and which of the answers to it."""
+Pair = tuple[Probe, Generation]
+"""A probe and an answer to it."""
+SeedOf = Callable[[str, int], int]
+"""Seed of an answer by the id of its probe and its index; turn N of an opening has the id `ID#opening-N`."""
+
+
+def ask(
+    role: Role,
+    model: ChatModel,
+    wanted: Sequence[Wanted],
+    sampling: SamplingSettings,
+    seed_of: SeedOf,
+    *,
+    keep: Callable[[Generation], None] | None = None,
+    told: Count | None = None,
+) -> list[Pair]:
+    """An answer to each, in order, handed to `keep` as soon as it is complete, then counted by `told`.
+
+    The asked model answers every opening turn itself. Each turn has a random stream of its own, so that an answer
+    depends on model, probe, index and seeds alone. Raises InputError, naming the model, when it breaks its Protocol.
+    """
+    if not wanted:
+        return []
+    keeps = keep is not None
+    said: list[tuple[str, ...]] = [()] * len(wanted)
+    for turn in range(max(len(probe.opening) for probe, _ in wanted)):
+        asked = [i for i, (probe, _) in enumerate(wanted) if len(probe.opening) > turn]
+        requests = []
+        for i in asked:
+            probe, index = wanted[i]
+            seed = seed_of(f"{probe.id}#opening-{turn}", index)
+            requests.append(SampleRequest(_chat(probe, said[i], probe.opening[turn]), seed))
+        for i, answer in zip(asked, sample_checked(role, model, requests, sampling, keeps=keeps), strict=True):
+            said[i] = (*said[i], answer.text)
+    last = [
+        SampleRequest(_chat(probe, said[i], probe.prompt), seed_of(probe.id, index))
+        for i, (probe, index) in enumerate(wanted)
+    ]
+    made: dict[int, Generation] = {}
+
+    def take(i: int, answer: Answer) -> None:
+        probe, index = wanted[i]
+        made[i] = Generation(
+            role, probe.id, index, last[i].seed, answer.text, answer.tokens, answer.finish, opening=said[i]
+        )
+        if keep is not None:
+            keep(made[i])
+        if told is not None:
+            told.add()
+
+    sample_checked(role, model, last, sampling, take, keeps=keeps)
+    return [(probe, made[i]) for i, (probe, _) in enumerate(wanted)]
+
+
+def judge_answers(
+    judge: Judge,
+    pairs: Sequence[Pair],
+    *,
+    keep: Callable[[list[Verdict]], None] | None = None,
+    told: Count | None = None,
+) -> list[Verdict]:
+    """A verdict on each, in order, handed to `keep` some at a time, then counted by `told`.
+
+    Raises InputError, naming the judge, when it breaks its Protocol.
+    """
+    verdicts: list[Verdict] = []
+    for start in range(0, len(pairs), JUDGED_TOGETHER):
+        found = judge_checked(judge, pairs[start : start + JUDGED_TOGETHER], keeps=keep is not None)
+        if keep is not None:
+            keep(found)
+        verdicts += found
+        if told is not None:
+            told.add(len(found))
+    return verdicts
+
+
+def ask_and_count(
+    role: Role,
+    model: ChatModel,
+    wanted: Sequence[Wanted],
+    judge: Judge,
+    sampling: SamplingSettings,
+    seed_of: SeedOf,
+    told: Count | None = None,
+) -> dict[str, Tally]:
+    """What judged answers count as, by probe; the answers themselves are not kept."""
+    verdicts = judge_answers(judge, ask(role, model, wanted, sampling, seed_of, told=told))
+    return tallies_by_probe((v.probe_id, v.outcome) for v in verdicts)
+
+
+def tallies_by_probe(outcomes: Iterable[tuple[str, Outcome]]) -> dict[str, Tally]:
+    """Counts of (probe id, outcome) by probe, in the order in which probes come."""
+    tallies: dict[str, Tally] = {}
+    for probe_id, outcome in outcomes:
+        tallies[probe_id] = tallies.get(probe_id, Tally()).plus(outcome)
+    return tallies
+
+
+def _chat(probe: Probe, said: Sequence[str], prompt: str) -> tuple[Message, ...]:
+    """The turns so far and the user turn that is answered next."""
+    turns = [Message("system", probe.system)] if probe.system is not None else []
+    for user, assistant in zip(probe.opening, said, strict=False):
+        turns += [Message("user", user), Message("assistant", assistant)]
+    return (*turns, Message("user", prompt))
