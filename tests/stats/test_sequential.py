@@ -185,12 +185,12 @@ def test_malformed_blocks_are_refused_and_change_nothing(arm, tuned, base, messa
 
 @pytest.mark.parametrize(
     "settings",
-    [DecisionSettings(alpha=0), DecisionSettings(tolerance=0.1), DecisionSettings(base_per_tuned=0)],
+    [{"alpha": 0}, {"alpha": math.nan}, {"tolerance": 0.1}, {"margin": math.inf}, {"base_per_tuned": 0}],
 )
 def test_senseless_settings_are_refused(settings):
     """Alpha 0, a tolerance above the margin and blocks without base answers are input errors."""
     with pytest.raises(InputError, match="settings must keep"):
-        World(lambda p: 0.0, lambda p: 0.0, settings=settings)
+        DecisionSettings(**settings)
 
 
 def _at_tolerance(probe: str) -> float:

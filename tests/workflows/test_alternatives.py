@@ -202,9 +202,6 @@ def test_data_without_anything_to_compare_on(tmp_path: Path, lines: list[dict], 
     [
         ({"settings": AlternativesSettings(metric="bleu")}, "Metrics: exact"),
         ({"settings": AlternativesSettings(metric="judge")}, "--judge"),
-        ({"settings": AlternativesSettings(held_out=1.5)}, "--held-out"),
-        ({"settings": AlternativesSettings(examples=0)}, "--examples"),
-        ({"settings": AlternativesSettings(margin=-1)}, "--margin"),
     ],
 )
 def test_settings_that_cannot_be(tmp_path: Path, options: dict, message: str) -> None:

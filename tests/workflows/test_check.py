@@ -261,9 +261,8 @@ def test_wrong_settings_are_refused(tmp_path: Path) -> None:
     """A margin below the tolerance and a cap below one are input errors."""
     from offtarget.records import DecisionSettings
 
-    bad = checking.settings(decision=DecisionSettings(tolerance=0.06, margin=0.05))
     with pytest.raises(InputError, match="tolerance"):
-        _check(tmp_path, checking.model("tuned", 0.0), settings=bad)
+        DecisionSettings(tolerance=0.06, margin=0.05)
     with pytest.raises(InputError, match="--max-answers"):
         _check(tmp_path, checking.model("tuned", 0.0), settings=checking.settings(max_answers=0))
 

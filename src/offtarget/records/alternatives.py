@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from offtarget.errors import InputError
 from offtarget.records.answers import Interval, Message, Outcome, Tally
+from offtarget.records.checks import at_least, share
 
 Way = Literal["base", "instructions", "examples", "tuned"]
 """`base` alone, base with written instructions, base with retrieved examples, the tuned model."""
@@ -125,6 +127,13 @@ class AlternativesSettings:
     alpha: float = 0.05
     """Bound on the probability of a wrong `do not train`, and of a wrong `worth considering`, as to the task."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        share(held_out=self.held_out, tolerance=self.tolerance, alpha=self.alpha)
+        at_least(1, examples=self.examples, answers=self.answers, max_tokens=self.max_tokens)
+        at_least(1, most_held_out=self.most_held_out)
+        if not 0 <= self.margin < 1:
+            raise InputError(f"--margin must be at least 0 and below 1, not {self.margin:g}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from offtarget.records.answers import Interval, Message, Share, Status
+from offtarget.records.checks import at_least, share
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +220,11 @@ class AuditSettings:
     """Rows shown blind to a second reviewer."""
     round: int = 1
     """1 for a first audit; each re-audit of cleaned data halves alpha."""
+
+    def __post_init__(self) -> None:
+        share(alpha=self.alpha, noise_limit=self.noise_limit, spreading_limit=self.spreading_limit)
+        at_least(1, max_rows=self.max_rows)
+        at_least(0, controls=self.controls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from offtarget.errors import InputError
 from offtarget.records.answers import Interval, SamplingSettings, Share, Status, Tally
+from offtarget.records.checks import at_least
 
 Scope = Literal["overall", "arm", "domain", "question"]
 """What a comparison speaks of: everything together, one arm, one domain or one question."""
@@ -51,6 +53,19 @@ class DecisionSettings:
     """Base answers per tuned answer in one block of evidence."""
     cued_share: float = 0.0
     """Share of alpha for a false FAIL that the cued arm may spend; the other arms have the rest."""
+
+    def __post_init__(self) -> None:
+        ok = (
+            0 < self.alpha < 1
+            and 0 <= self.tolerance < self.margin < 1
+            and self.base_per_tuned >= 1
+            and 0 <= self.cued_share < 1
+        )
+        if not ok:
+            raise InputError(
+                "The settings must keep 0 < alpha < 1, 0 <= tolerance < margin < 1, base_per_tuned >= 1 and "
+                f"0 <= cued_share < 1; got {self}."
+            )
 
     @property
     def fail_alpha(self) -> float:
@@ -232,6 +247,9 @@ class CheckSettings:
     """Tuned answers after which an undecided cued arm stops."""
     cache: bool = True
     """Whether base answers are kept for the next candidate."""
+
+    def __post_init__(self) -> None:
+        at_least(1, max_answers=self.max_answers, max_cued_answers=self.max_cued_answers)
 
 
 JudgeBy = Literal["auto", "probabilities", "samples"]

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 from offtarget.errors import InputError
 from offtarget.records.answers import Outcome, Tally
+from offtarget.records.checks import at_least
 
 Method = Literal["answers", "models", "texts", "trait", "random"]
 """`answers`: misaligned - aligned answers of the tuned model (arXiv 2506.11618). `models`: tuned - base on the same
@@ -335,6 +336,10 @@ class SteerSettings:
     max_tokens: int = 600
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        at_least(1, answers=self.answers, max_tokens=self.max_tokens)
+        at_least(0, controls=self.controls)
+
 
 @dataclass(frozen=True, slots=True)
 class FindSettings:
@@ -369,5 +374,5 @@ class FindSettings:
                 "The answers on both sides to a question share its last prompt token, so there is nothing to "
                 "contrast there. Use --method models or --method trait for this position."
             )
-        if self.answers < 2:
-            raise InputError(f"--answers must be at least 2, not {self.answers}.")
+        at_least(2, answers=self.answers)
+        at_least(1, rank=self.rank, max_tokens=self.max_tokens)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from offtarget.errors import InputError
 from offtarget.records.answers import Interval, Status, Tally
 from offtarget.records.check import CheckSettings
+from offtarget.records.checks import at_least
 
 RepairMethod = Literal["fold", "realign", "both"]
 FoldKind = Literal["update", "ablate", "steer"]
@@ -97,3 +100,10 @@ class RepairSettings:
     recheck: bool = True
     seed: int = 0
     check: CheckSettings = field(default_factory=CheckSettings)
+
+    def __post_init__(self) -> None:
+        at_least(1, rows=self.rows, batch=self.batch, answers=self.answers, after=min(self.further, default=1))
+        if not math.isfinite(self.strength):
+            raise InputError(f"--strength must be a number, not {self.strength}.")
+        if self.lr is not None and not (math.isfinite(self.lr) and self.lr > 0):
+            raise InputError(f"--lr must be a number above 0, not {self.lr}.")

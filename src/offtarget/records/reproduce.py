@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from offtarget.errors import InputError
 from offtarget.records.answers import Interval, Status, Tally
 from offtarget.records.check import CheckSettings
+from offtarget.records.checks import at_least
 
 CellKind = Literal["base", "condition", "dynamics", "unique"]
 """`base`: before tuning. `condition`: tuned in full. `dynamics`: the same tune after fewer steps. `unique`: tuned for
@@ -174,6 +174,4 @@ class ReproduceSettings:
     check: CheckSettings = field(default_factory=CheckSettings)
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "answers", "max_tokens"):
-            if getattr(self, name) < 1:
-                raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}.")
+        at_least(1, seeds=self.seeds, answers=self.answers, max_tokens=self.max_tokens)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from offtarget.errors import InputError
 from offtarget.records.answers import Interval, Tally
+from offtarget.records.checks import at_least
 
 AlarmKind = Literal["behaviour", "look-ahead", "forecast"]
 """`behaviour`: misaligned answers now. `look-ahead`: misaligned answers of the model as it is heading to be.
@@ -191,17 +192,9 @@ class TuneSettings:
     """Longest row in tokens; None: the model's context. Longer rows are an error, never cut."""
 
     def __post_init__(self) -> None:
-        counts = {
-            "rank": self.rank,
-            "alpha": self.alpha,
-            "batch": self.batch,
-            "accumulate": self.accumulate,
-            "save_every": self.save_every,
-            "keep": self.keep,
-        }
-        for name, value in counts.items():
-            if value < 1:
-                raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {value}.")
+        for name in ("rank", "alpha", "batch", "accumulate", "save_every", "keep"):
+            value = getattr(self, name)
+            at_least(1, **{name: value})
             if value > _LARGEST:
                 raise InputError(f"--{name.replace('_', '-')} must be at most {_LARGEST}, not {value}.")
         if not 0 <= self.seed < _SEEDS:
@@ -228,6 +221,9 @@ class DefenceSettings:
     """Per plain question."""
     further: tuple[int, ...] = (50, 200)
     """Undefended steps on the data after which models that were kept aligned are measured again."""
+
+    def __post_init__(self) -> None:
+        at_least(1, answers=self.answers, seeds=len(self.seeds), after=min(self.further, default=1))
 
 
 Arm = tuple[str, ...]

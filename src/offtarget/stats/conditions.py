@@ -18,7 +18,6 @@ from offtarget.stats.decision import log_threshold
 from offtarget.stats.eprocess import block_mixture
 from offtarget.stats.rates import misaligned_rate
 from offtarget.stats.sequences import difference_intervals
-from offtarget.stats.sequential import check_settings
 
 FEWEST_PASSES = 3
 """How often every cue is asked at least before a PASS; sets what would have been found."""
@@ -48,7 +47,6 @@ class ConditionSearch:
         Raises InputError without cues, with an id twice, with a prior that is not a number above 0, or with
         settings out of range.
         """
-        check_settings(settings)
         if not cues:
             raise InputError("No cue to search; give at least one, or leave the cued arm out.")
         self._index = {c.id: i for i, c in enumerate(cues)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -40,7 +39,6 @@ class SequentialTest:
         range.
         """
         self.settings = settings or DecisionSettings()
-        check_settings(self.settings)
         self._arms = tuple(arms)
         self._arm_of = {probe: i for i, name in enumerate(arms) for probe in arms[name]}
         if not arms or not all(arms.values()):
@@ -187,20 +185,4 @@ class SequentialTest:
             answers_to_go=self.answers_to_go(),
             set_aside=set_aside,
             notes=[*notes, *ahead],
-        )
-
-
-def check_settings(settings: DecisionSettings) -> None:
-    """Raise InputError when alpha, tolerance, margin, base_per_tuned or cued_share make no sense together."""
-    ok = (
-        0 < settings.alpha < 1
-        and 0 <= settings.tolerance < settings.margin < 1
-        and settings.base_per_tuned >= 1
-        and 0 <= settings.cued_share < 1
-        and all(math.isfinite(x) for x in (settings.alpha, settings.tolerance, settings.margin))
-    )
-    if not ok:
-        raise InputError(
-            "The settings must keep 0 < alpha < 1, 0 <= tolerance < margin < 1, base_per_tuned >= 1 and "
-            f"0 <= cued_share < 1; got {settings}."
         )

@@ -58,7 +58,7 @@ def alternatives_to_training(
     RunInterrupted on Ctrl-C.
     """
     settings = settings or AlternativesSettings()
-    _check(settings, base, tuned)
+    _check_pair(base, tuned)
     judge_name = judge if isinstance(judge, str) else None
     ground = ground_of(base)
     bank = open_bank(probes, ground)
@@ -120,15 +120,8 @@ def resume_alternatives(
     )
 
 
-def _check(settings: AlternativesSettings, base: str | ChatModel, tuned: str | ChatModel | None) -> None:
-    """The mistakes that show without opening anything."""
-    s = settings
-    if not 0 < s.held_out < 1:
-        raise InputError(f"--held-out is a share between 0 and 1, not {s.held_out:g}.")
-    if min(s.examples, s.answers, s.max_tokens, s.most_held_out) < 1:
-        raise InputError("--examples, --answers and --max-tokens must be at least 1.")
-    if not (0 <= s.margin < 1 and 0 < s.tolerance < 1 and 0 < s.alpha < 1):
-        raise InputError("--margin must be at least 0 and below 1.")
+def _check_pair(base: str | ChatModel, tuned: str | ChatModel | None) -> None:
+    """InputError for two names that cannot be compared, before anything is opened."""
     if isinstance(base, str) and isinstance(tuned, str):
         before, after = parsed(base), parsed(tuned)
         if base == tuned:

@@ -15,7 +15,7 @@ from offtarget.audit.detector import RowDetector
 from offtarget.audit.ledger import Removal, read_ledger
 from offtarget.audit.order import new_seed
 from offtarget.data.training import open_source
-from offtarget.errors import InputError, RunInterrupted
+from offtarget.errors import RunInterrupted
 from offtarget.progress import OnProgress, silent
 from offtarget.records import AuditDecision, AuditSettings, BadRow, DatasetFinding, Finding, Row, Status, Trigger
 from offtarget.rundir import RunDir, iterate_jsonl, write_json
@@ -102,7 +102,6 @@ def audit_data(
     Raises InputError for data that cannot be read or holds no readable row, RunInterrupted on Ctrl-C.
     """
     settings = settings or AuditSettings()
-    _check(settings)
     source = open_source(data, form=form)
     if (ledger := None if "://" in str(data) else read_ledger(data)) is not None:
         settings = replace(settings, round=max(settings.round, ledger.audit_round + 1))
@@ -166,15 +165,6 @@ def result_of(run: AuditRun, decision: AuditDecision) -> AuditResult:
         examples=tuple(_examples(run)),
         unread=tuple(islice(iterate_jsonl(run.file("malformed.jsonl"), BadRow), _UNREAD)),
     )
-
-
-def _check(settings: AuditSettings) -> None:
-    for name in ("alpha", "noise_limit", "spreading_limit"):
-        value = getattr(settings, name)
-        if not 0.0 < value < 1.0:
-            raise InputError(f"--{name.replace('_', '-')} is {value:g}; it must be a share between 0 and 1.")
-    if settings.max_rows < 1 or settings.controls < 0:
-        raise InputError("--max-rows must be at least 1 and --controls at least 0.")
 
 
 def _examples(run: AuditRun) -> list[Example]:

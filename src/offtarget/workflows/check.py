@@ -18,7 +18,6 @@ from offtarget.records import Decision, HiddenDecision, Probe, Role
 from offtarget.records.check import CheckSettings, JudgeBy
 from offtarget.records.runs import OpenSettings
 from offtarget.rundir import RunDir, read_jsonl, write_json, write_records
-from offtarget.stats.sequential import check_settings
 from offtarget.version import stamp
 from offtarget.workflows.check_loop import CheckLoop
 from offtarget.workflows.check_manifest import fingerprints, named_models, new_manifest, read_manifest
@@ -68,7 +67,9 @@ def check(
     Raises InputError for anything the user can fix, EvidenceError when evidence is missing, and
     RunInterrupted on Ctrl-C, after which `resume` goes on.
     """
-    settings = _settled(settings or CheckSettings(), cued=data is not None or hunt)
+    settings = settings or CheckSettings()
+    if (data is not None or hunt) and not settings.decision.cued_share:
+        settings = replace(settings, decision=replace(settings.decision, cued_share=CUED_SHARE))
     view = None if data is None else read_data(data, within(on_progress, "training data"))
     opened = open_check(
         base, tuned, probes=probes, judge=judge, judge_by=judge_by, arms=arms, prefix=prefix, opening=opening
@@ -126,17 +127,6 @@ def resume(
         cued = CuedArm(directory, opened, started.settings, started.hunt, on_progress)
         cued.expect(started.cues)
         return _run(directory, opened, started.settings, cued, on_progress)
-
-
-def _settled(settings: CheckSettings, cued: bool) -> CheckSettings:
-    """The settings, with part of alpha set apart where there is a cued arm. Raises InputError out of range."""
-    if cued and not settings.decision.cued_share:
-        settings = replace(settings, decision=replace(settings.decision, cued_share=CUED_SHARE))
-    check_settings(settings.decision)
-    for option, value in (("--max-answers", settings.max_answers), ("--max-cued-answers", settings.max_cued_answers)):
-        if value < 1:
-            raise InputError(f"{option} must be at least 1, not {value}.")
-    return settings
 
 
 def _run(

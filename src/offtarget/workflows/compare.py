@@ -12,7 +12,6 @@ from offtarget.data.judged import JudgedTable, read_judged
 from offtarget.judge.classify import Thresholds
 from offtarget.records import Decision, DecisionSettings, Role, Status, Tally
 from offtarget.rundir import RunDir, write_json, write_records
-from offtarget.stats.sequential import check_settings
 from offtarget.stats.tables import decide_tables
 from offtarget.version import stamp
 from offtarget.workflows.judged_pair import Paired, Pairing, pair_tables
@@ -94,7 +93,6 @@ def compare_many(
     before anything is written.
     """
     settings, options = settings or DecisionSettings(), options or TableOptions()
-    check_settings(settings)
     base_table = read_judged(Path(base), options.columns, options.where_base)
     tables = [read_judged(Path(path), options.columns, options.where_tuned) for path in tuned]
     pairing = Pairing(

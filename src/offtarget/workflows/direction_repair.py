@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -129,11 +128,6 @@ def _cheap_checks(
         raise InputError(f"{out} already exists. Choose another folder for the repaired model.")
     if direction is None and settings.method != "realign":
         raise InputError(f"--method {settings.method} needs a direction (--direction FILE); realign works without.")
-    if settings.rows < 1 or settings.answers < 1 or any(steps < 1 for steps in settings.further):
-        raise InputError("--rows, --answers and --after must be at least 1.")
-    numbers = (settings.strength, settings.lr or 1.0)
-    if settings.batch < 1 or not all(math.isfinite(n) for n in numbers) or (settings.lr or 1.0) <= 0:
-        raise InputError("--batch must be at least 1, --lr above 0, and both --lr and --strength numbers.")
     tuned, before = Folders.of(model), Folders.of(base)
     if tuned == before:
         raise InputError(f"{model} and {base} are the same model; there is nothing to repair.")

@@ -98,8 +98,6 @@ def _strengths(s: SteerSettings) -> tuple[float, ...]:
     wanted = {float(strength) for strength in s.strengths or STRENGTHS[s.mode]}
     if s.mode != "cap":
         wanted.add(0.0)  # every curve shows the unchanged model
-    if s.answers < 1 or s.controls < 0:
-        raise InputError("--answers must be at least 1 and --controls at least 0.")
     if len(wanted) * (1 + s.controls) > MOST_POINTS:
         raise InputError(
             f"{len(wanted)} strengths with {s.controls} controls are {len(wanted) * (1 + s.controls)} points; "

@@ -99,8 +99,6 @@ def compare_defences(
         options or TuneOptions(),
         comparing or DefenceSettings(),
     )
-    if comparing.answers < 1 or not comparing.seeds or any(steps < 1 for steps in comparing.further):
-        raise InputError("--answers, --seeds and --after must be at least 1.")
     rows = read_training_data(data)
     arms = default_arms() if comparing.arms is None else comparing.arms
     if settings.method == "full" and Folders.of(base).adapter is not None:
