@@ -12,7 +12,7 @@ _SUSPECT = re.compile(
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
 _MINUS = re.compile(r"(?<![\w.-])-(?=[\d<])")
-_UNIT = re.compile(r"(?<=\d) (?=%|points?\b)")
+_UNIT = re.compile(r"(?<=\d) (?=%|points?\b)|(?<=[≤≥]) (?=\d)")
 
 
 def visible(text: object) -> str:
