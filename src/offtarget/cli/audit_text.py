@@ -55,8 +55,8 @@ def print_audit(result: AuditResult) -> None:
     _print_examples(result.examples, out)
     out.print()
     for reviewer in decision.reviewers:
-        caught = f", found {reviewer.caught} of {reviewer.controls} planted rows" if reviewer.controls else ""
-        out.print(f"reviewer {safe(reviewer.reviewer)}: {reviewer.rows} rows{caught}", soft_wrap=True)
+        caught = f", found {reviewer.caught:,} of {reviewer.controls:,} planted rows" if reviewer.controls else ""
+        out.print(f"reviewer {safe(reviewer.reviewer)}: {many(reviewer.rows, 'row')}{caught}", soft_wrap=True)
     for note in decision.notes:
         out.print(f"note: {safe(note)}", soft_wrap=True)
     out.print("not tested for:")
@@ -82,12 +82,12 @@ def _print_unread(result: AuditResult, out: Console) -> None:
 def _plan(decision: AuditDecision) -> str:
     plan = decision.plan
     text = (
-        f"review: a clean data set passes after {plan.clean_rows} rows drawn at random (no valid method needs fewer "
-        f"than {plan.floor_rows}); {plan.clean_rows_spreading} also show the "
+        f"review: a clean data set passes after {plan.clean_rows:,} rows drawn at random (no valid method needs fewer "
+        f"than {plan.floor_rows:,}); {plan.clean_rows_spreading:,} also show the "
         f"{chosen(decision.settings.spreading_limit)} limit of kinds known to spread"
     )
     if plan.flagged_rows_to_fail is not None and decision.status is not Status.FAIL:
-        text += f"; if the flags are right, it fails after {plan.flagged_rows_to_fail} of the flagged"
+        text += f"; if the flags are right, it fails after {plan.flagged_rows_to_fail:,} of the flagged"
     return text
 
 

@@ -24,8 +24,8 @@ def render(run: LoadedRun) -> str:
         tally = row.rate.tally
         lines.append(
             f"  {one_line(row.arm, 24):<24} {row.role:<6} {percent(row.rate.rate):>8} misaligned "
-            f"({of_scored(tally)} scored; {tally.incoherent} incoherent, {tally.refused} refused, {tally.code} code, "
-            f"{tally.unscored} unscored, {row.unjudged} not judged)"
+            f"({of_scored(tally)} scored; {tally.incoherent:,} incoherent, {tally.refused:,} refused, "
+            f"{tally.code:,} code, {tally.unscored:,} unscored, {row.unjudged:,} not judged)"
         )
     lines += [
         "",

@@ -82,7 +82,7 @@ def _reviewers(run: AuditRun) -> list[str]:
         return []
     lines = []
     for r in run.decision.reviewers:
-        caught = f", caught {r.caught} of {r.controls} planted rows" if r.controls else ", no planted rows"
+        caught = f", caught {r.caught:,} of {r.controls:,} planted rows" if r.controls else ", no planted rows"
         pace = f", {duration(r.median_seconds)} per row" if r.median_seconds is not None else ""
         lines.append(f"  {one_line(r.reviewer, 80)}: {many(r.rows, 'row')}{caught}{pace}")
     agreement = run.decision.agreement
