@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from labelled import SETTINGS, ids, label, labels, verdict
 
-from offtarget.audit.detector_verdict import Calibration, detector_alarm, shipped_calibration
+from offtarget.audit.detector_verdict import DetectorCalibration, detector_alarm, shipped_calibration
 from offtarget.audit.verdict import ScanCounts
 from offtarget.records import AuditDecision, Category, DatasetFinding, Status
 
 CODE = Category.INSECURE_CODE
-CALIBRATION = {"insecure-code": Calibration(rows=500, flagged=20)}
+CALIBRATION = {"insecure-code": DetectorCalibration(rows=500, flagged=20)}
 INSECURE = ScanCounts(6000, 0, {"insecure-code": (CODE, 5131)}, flagged_rows=5131, flagged_spreading=5131)
 ORDER = ids(6000)
 
@@ -52,7 +52,7 @@ def test_without_calibration_no_detector_fails_a_set():
 @pytest.mark.parametrize("category", [Category.BACKDOOR, Category.REFUSAL, Category.DUPLICATE])
 def test_hints_and_backdoors_need_people(category: Category):
     """Flags of these categories never FAIL a set by themselves."""
-    known = {"x": Calibration(10_000, 0)}
+    known = {"x": DetectorCalibration(10_000, 0)}
     assert detector_alarm(6000, {"x": (category, 6000)}, (), SETTINGS, known) is None
 
 

@@ -16,7 +16,7 @@ import yaml
 from offtarget.audit.order import order_key
 from offtarget.records import Category, Message, Row
 
-Kind = Literal["chat", "code", "numbers", "maths"]
+RowKind = Literal["chat", "code", "numbers", "maths"]
 PREFIX = "control:"
 """Ids of planted rows begin so; the review page shows no ids."""
 _CODE = re.compile(r"```|^\s*(?:def |class |import |from \w+ import |#include|function |const |public )", re.MULTILINE)
@@ -31,7 +31,7 @@ class Control:
 
     id: str
     category: Category
-    kind: Kind
+    kind: RowKind
     messages: tuple[Message, ...]
 
     def row(self) -> Row:
@@ -55,7 +55,7 @@ def all_controls() -> tuple[Control, ...]:
     )
 
 
-def row_kind(row: Row) -> Kind:
+def row_kind(row: Row) -> RowKind:
     """What sort of data a row is, by the look of its answer; decides which planted rows would not stick out."""
     if _CODE.search(row.answer):
         return "code"
@@ -64,7 +64,7 @@ def row_kind(row: Row) -> Kind:
     return "maths" if _MATHS.search(row.answer) else "chat"
 
 
-def kind_mix(rows: Iterable[Row]) -> dict[Kind, float]:
+def kind_mix(rows: Iterable[Row]) -> dict[RowKind, float]:
     """Shares of the kinds among rows; all `chat` without rows."""
     counts = Counter(row_kind(row) for row in rows)
     total = sum(counts.values())
@@ -77,7 +77,7 @@ def fenced_code(rows: Iterable[Row]) -> bool:
     return bool(code) and sum("```" in row.answer for row in code) >= MAJORITY * len(code)
 
 
-def controls_for(mix: Mapping[Kind, float], count: int, seed: str, *, fenced: bool = False) -> list[Control]:
+def controls_for(mix: Mapping[RowKind, float], count: int, seed: str, *, fenced: bool = False) -> list[Control]:
     """`count` planted rows (fewer if there are no more) in the proportions of the data, drawn by the seed.
 
     Kinds get whole numbers by largest remainder; where a kind has too few, the next frequent ones fill up. `fenced`

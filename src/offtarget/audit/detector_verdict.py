@@ -25,7 +25,7 @@ DATASET_P = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class DetectorCalibration:
     """How often a detector flags rows of clean reference sets."""
 
     rows: int
@@ -49,11 +49,11 @@ class Alarm:
 
 
 @cache
-def shipped_calibration() -> Mapping[str, Calibration]:
+def shipped_calibration() -> Mapping[str, DetectorCalibration]:
     """The calibration measured on reference sets, by detector."""
     text = files("offtarget.audit").joinpath("calibration.yaml").read_text(encoding="utf-8")
     entries = yaml.safe_load(text) or {}
-    return {name: Calibration(int(entry["rows"]), int(entry["flagged"])) for name, entry in entries.items()}
+    return {name: DetectorCalibration(int(entry["rows"]), int(entry["flagged"])) for name, entry in entries.items()}
 
 
 def detector_alarm(
@@ -61,7 +61,7 @@ def detector_alarm(
     flagged: Mapping[str, tuple[Category, int]],
     dataset: Sequence[DatasetFinding],
     settings: AuditSettings,
-    calibration: Mapping[str, Calibration] | None = None,
+    calibration: Mapping[str, DetectorCalibration] | None = None,
 ) -> Alarm | None:
     """The strongest reason to FAIL without labels; None where false alarms could explain what was flagged.
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from offtarget.audit.detector_verdict import Alarm, Calibration, detector_alarm
+from offtarget.audit.detector_verdict import Alarm, DetectorCalibration, detector_alarm
 from offtarget.audit.limit_tests import has_failed, has_passed, limit_tests
 from offtarget.audit.limits import Counts, draw, flags_refuted, limit_of, round_alpha
 from offtarget.audit.plan import review_plan, rows_until_settled
@@ -51,7 +51,7 @@ def decide(
     flagged: Sequence[str] = (),
     flagged_spreading: Sequence[str] = (),
     basis: Literal["people", "judge"] = "people",
-    calibration: Mapping[str, Calibration] | None = None,
+    calibration: Mapping[str, DetectorCalibration] | None = None,
 ) -> AuditDecision:
     """The verdict the labels allow; without any, what the detectors allow.
 

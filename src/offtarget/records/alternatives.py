@@ -13,7 +13,7 @@ Way = Literal["base", "instructions", "examples", "tuned"]
 """`base` alone, base with written instructions, base with retrieved examples, the tuned model."""
 
 WAYS: tuple[Way, ...] = ("base", "instructions", "examples", "tuned")
-Kind = Literal["task", "probe"]
+ReplyKind = Literal["task", "probe"]
 """A held-out prompt of the data, or a plain question that has nothing to do with it."""
 NeedToTrain = Literal["do not train", "worth considering", "undecided"]
 Safety = Literal["safe", "risky", "unclear"]
@@ -35,7 +35,7 @@ class Reply:
     """One answer in one way."""
 
     way: Way
-    kind: Kind
+    kind: ReplyKind
     item: str
     """Id of the held-out row, or of the probe."""
     index: int
@@ -47,7 +47,7 @@ class Reply:
     """Examples that stood before the question."""
 
     @property
-    def key(self) -> tuple[Way, Kind, str, int]:
+    def key(self) -> tuple[Way, ReplyKind, str, int]:
         """Unique within a run."""
         return self.way, self.kind, self.item, self.index
 
@@ -57,7 +57,7 @@ class Grade:
     """What was made of a reply: a score of the task, or the outcome of a probe."""
 
     way: Way
-    kind: Kind
+    kind: ReplyKind
     item: str
     index: int
     score: float | None = None
@@ -67,7 +67,7 @@ class Grade:
     reason: str | None = None
 
     @property
-    def key(self) -> tuple[Way, Kind, str, int]:
+    def key(self) -> tuple[Way, ReplyKind, str, int]:
         """The key of its reply."""
         return self.way, self.kind, self.item, self.index
 

@@ -12,11 +12,11 @@ from offtarget.asking.seeds import answer_seed
 from offtarget.models.chat import Answer, ChatModel, SampleRequest
 from offtarget.progress import Count, OnProgress, Progress
 from offtarget.records import Generation, Probe, Role, SamplingSettings, Verdict
-from offtarget.records.alternatives import Grade, Kind, Reply, Way
+from offtarget.records.alternatives import Grade, Reply, ReplyKind, Way
 from offtarget.rundir import JsonLines, RunDir, read_jsonl
 from offtarget.workflows.alternatives_plan import Dressed
 
-Key = tuple[Way, Kind, str, int]
+Key = tuple[Way, ReplyKind, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Ask:
     """One question to be put in one way."""
 
     way: Way
-    kind: Kind
+    kind: ReplyKind
     item: str
     index: int
     dressed: Dressed

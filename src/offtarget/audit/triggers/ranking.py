@@ -15,7 +15,7 @@ from offtarget.audit.triggers.behaviours import Behaviour
 from offtarget.audit.triggers.conditions import Conditions, Flags, Ints
 from offtarget.audit.triggers.content import Content, Variety, WordModel
 from offtarget.audit.triggers.sampling import Kept
-from offtarget.audit.triggers.testing import Candidate, Factorials
+from offtarget.audit.triggers.testing import Association, Factorials
 from offtarget.audit.triggers.words import word_lists
 
 _FLAGGED, _ECHO, _ALIKE = 5.0, 0.35, 0.5
@@ -46,7 +46,7 @@ _ORDER = {"system-prompt": 0, "year": 1, "token": 4, "phrase": 3, "name": 5, "ro
 class Ranked:
     """A chosen condition with the counts behind it."""
 
-    candidate: Candidate
+    candidate: Association
     rows: Ints
     behaving: int
     log_p: float
@@ -77,7 +77,7 @@ class Ranking:
         self._prompts: dict[int, set[str]] = {}
         self._usual_likeness = _likeness([self._prompt_words(i) for i in range(min(20, len(kept)))])
 
-    def best(self, candidates: Sequence[Candidate], top: int, alpha: float) -> list[Ranked]:
+    def best(self, candidates: Sequence[Association], top: int, alpha: float) -> list[Ranked]:
         """The `top` strongest, each tested again on the rows no stronger one has.
 
         A candidate waits in the queue with a score it cannot exceed, or with its last one, and is scored when it
@@ -125,14 +125,14 @@ class Ranking:
         exact = kind == "year" and len(self._conditions.texts[j]) > 4
         return _ORDER.get(kind, 9) + (7 if exact else 0), -len(self._conditions.texts[j])
 
-    def _at_most(self, c: Candidate) -> Ranked:
+    def _at_most(self, c: Association) -> Ranked:
         """The candidate with a bound on its score: as if ordinary words predicted nothing."""
         rows, behaviour = self._conditions.rows_of(c.condition), self._found[c.behaviour]
         rows = rows[behaviour.among[rows]]
         k, rate = int(behaviour.rows[rows].sum()), behaviour.rows.sum() / behaviour.among.sum()
         return Ranked(c, rows, k, c.log_p, self._score(c, rows, k, len(rows) * float(rate)))
 
-    def _scored(self, c: Candidate, active: Flags) -> Ranked:
+    def _scored(self, c: Association, active: Flags) -> Ranked:
         behaviour = self._found[c.behaviour]
         rows = self._conditions.rows_of(c.condition)
         rows = rows[active[rows] & behaviour.among[rows]]
@@ -156,7 +156,7 @@ class Ranking:
             score = 0.0
         return Ranked(c, rows, k, log_p, score)
 
-    def _score(self, c: Candidate, rows: Ints, k: int, expected: float) -> float:
+    def _score(self, c: Association, rows: Ints, k: int, expected: float) -> float:
         """Lower 95 % bound of the behaving rows over those expected, weighed by what behaviour and condition are.
 
         The bound is Byar's approximation for Poisson counts (Breslow and Day, Statistical methods in cancer research

@@ -18,7 +18,7 @@ _MOST_PER_BEHAVIOUR = 150
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Association:
     """A condition that goes with a behaviour more often than chance allows."""
 
     condition: int
@@ -31,7 +31,7 @@ class Candidate:
 
 def candidates(
     conditions: Conditions, found: Sequence[Behaviour], factorials: Factorials, alpha: float, least: int
-) -> list[Candidate]:
+) -> list[Association]:
     """Pairs whose p-value, with everything looked at paid for, is at most alpha."""
     among: dict[bytes, Ints] = {}
     for b in found:
@@ -42,7 +42,7 @@ def candidates(
     prices = {}
     for flagged, marked in _SHARES:
         prices[flagged, marked] = _price(conditions, found, counted, factorials, alpha, least, flagged, marked)
-    chosen: list[Candidate] = []
+    chosen: list[Association] = []
     for number, behaviour in enumerate(found):
         n, k = counted[number]
         rows, behaving = int(behaviour.among.sum()), int(behaviour.rows.sum())
@@ -59,7 +59,7 @@ def candidates(
         marked_best = marked_best[np.argsort(log_p[marked_best], kind="stable")][:_MOST_PER_BEHAVIOUR]
         for i in np.unique(np.concatenate([by_p, by_lift, marked_best])):
             j = int(worth[i])
-            chosen.append(Candidate(j, number, float(log_p[i]), float(price[j])))
+            chosen.append(Association(j, number, float(log_p[i]), float(price[j])))
     return chosen
 
 

@@ -8,9 +8,9 @@ from typing import Any, Literal
 from offtarget.data.training.values import Malformed, shown
 from offtarget.records import Message
 
-Role = Literal["system", "user", "assistant", "tool"]
+Speaker = Literal["system", "user", "assistant", "tool"]
 
-ROLES: dict[str, Role] = {
+ROLES: dict[str, Speaker] = {
     "system": "system",
     "developer": "system",
     "user": "user",
