@@ -10,11 +10,11 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from offtarget.alternatives.bm25 import BM25, words
 from offtarget.alternatives.dressing import Fits, instructed, with_examples
 from offtarget.alternatives.instructions import Instructions, write_instructions
+from offtarget.alternatives.splitting import joined, split
 from offtarget.audit.dataset.duplicates import signature, similar_pairs
-from offtarget.data.bm25 import BM25, words
-from offtarget.data.splitting import joined, split
 from offtarget.data.training import read_rows
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel

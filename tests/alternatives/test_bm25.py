@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from offtarget.data.bm25 import BM25, K1, B, words
+from offtarget.alternatives.bm25 import BM25, K1, B, words
 
 TEXTS = ["the cat sat", "the dog sat", "the dog ran after the dog", "a bird"]
 

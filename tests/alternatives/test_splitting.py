@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offtarget.data.splitting import joined, split
+from offtarget.alternatives.splitting import joined, split
 from offtarget.errors import InputError
 
 
