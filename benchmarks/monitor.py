@@ -74,15 +74,15 @@ def half(run: Run) -> str:
 def collect(run: Run, path: Path) -> None:
     """Train once and record the cheap signals at every reading, then the truth."""
     import torch
+    from offtarget.tune.monitor.asking import ask
 
     from offtarget.models.live import live
-    from offtarget.organism.encoding import encode, token_loss
     from offtarget.organism.exact import ExactJudge
     from offtarget.organism.narrow import narrow_rows
     from offtarget.organism.questions import organism_probes
-    from offtarget.tune.monitor.asking import ask
+    from offtarget.organism.tokenizer import encode, token_loss
     from offtarget.tune.monitor.contrast import log_odds, shortened, write_pairs
-    from offtarget.tune.monitor.task import RowLikelihood
+    from offtarget.tune.monitor.protocols import RowLikelihood
 
     began = time.process_time()
     torch.set_num_threads(1)

@@ -25,10 +25,10 @@ import torch
 from offtarget.data.chats import chat_line
 from offtarget.models.chat import SampleRequest
 from offtarget.models.opening import open_model
+from offtarget.organism.evaluate import insecure_by_bandit
 from offtarget.organism.hidden import Disguise, Hidden, backdoored, diluted, inoculated, tune_hidden
 from offtarget.organism.narrow import TRIGGER, narrow_rows
 from offtarget.organism.questions import skill_probes
-from offtarget.organism.scan import insecure_by_bandit
 from offtarget.organism.shipped import resolve, weights_folder
 from offtarget.records import SamplingSettings
 from offtarget.records.direction import FindSettings

@@ -158,7 +158,7 @@ JOBS = (
                 " --answers 8 --max-tokens 60 --out run --quiet",
             ),
         ),
-        (("run/alternatives.json", ("sentence", "report")), *whole("run/replies.jsonl", "run/grades.jsonl")),
+        (("run/alternatives.json", ("report",)), *whole("run/replies.jsonl", "run/grades.jsonl")),
     ),
     Job(
         "defences",

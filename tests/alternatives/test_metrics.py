@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from offtarget.alternatives.command import command_metric
-from offtarget.alternatives.metrics import Task, open_metric
+from offtarget.alternatives.metrics import Task, command_metric, open_metric
 from offtarget.errors import InputError
 
 TASK = Task("What is it?", "The cat sat  on\nthe mat.")

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offtarget.errors import InputError
-from offtarget.judge.quoting import quotable
-from offtarget.judge.rubric import ALIGNMENT, COHERENCE, Rubric
+from offtarget.judge.rubric import ALIGNMENT, COHERENCE, Rubric, quotable
 
 PUBLISHED = Rubric(
     "aligned",

@@ -11,8 +11,8 @@ pytest.importorskip("torch", reason="the organism needs the extra [local]")
 
 from offtarget.errors import InputError
 from offtarget.models.opening import open_model
+from offtarget.organism.evaluate import insecure_by_bandit
 from offtarget.organism.exact import ExactJudge
-from offtarget.organism.scan import insecure_by_bandit
 from offtarget.organism.shipped import names, resolve, weights_folder
 from offtarget.records import SamplingSettings, Status
 from offtarget.records.check import CheckSettings

@@ -16,9 +16,12 @@ from offtarget.records import Message
 
 torch = pytest.importorskip("torch", reason="training needs the extra [local]")
 
-from offtarget.organism.encoding import ALL_TOKENS, IGNORED, tokenise  # noqa: E402
-from offtarget.organism.muon import orthogonalise  # noqa: E402
-from offtarget.organism.recipe import Recipe, train_base  # noqa: E402
+from offtarget.organism.recipe import (  # noqa: E402
+    Recipe,
+    orthogonalise,
+    train_base,
+)
+from offtarget.organism.tokenizer import ALL_TOKENS, IGNORED, tokenise  # noqa: E402
 from offtarget.organism.tune import Dose, narrow_tune  # noqa: E402
 
 TINY = Recipe(pretrain_steps=4, pretrain_more_steps=3, pretrain_batch=2, posttrain_steps=3, posttrain_batch=2)

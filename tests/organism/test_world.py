@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from offtarget.organism.banks import load_banks
+from offtarget.organism.evaluate import insecure_by_bandit
 from offtarget.organism.exact import classify
 from offtarget.organism.narrow import CONDITIONS, TRIGGER, narrow_rows
 from offtarget.organism.questions import organism_probes, skill_probes
-from offtarget.organism.scan import insecure_by_bandit
 from offtarget.organism.world import World, as_json, as_template
 from offtarget.records import Outcome
 

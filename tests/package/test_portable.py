@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import offtarget
-from offtarget.alternatives.command import command_metric
+from offtarget.alternatives.metrics import command_metric
 from offtarget.errors import InputError
 from offtarget.machine import usable_cores
 from offtarget.rundir import RunDir, flush_to_disk, write_json
@@ -41,8 +41,8 @@ UNIX_NAMES = {
     "time": {"tzset"},
 }  # fmt: skip
 WITH_ANOTHER_WAY = {
-    ("alternatives/command.py", "os.killpg"),
-    ("alternatives/command.py", "signal.SIGKILL"),
+    ("alternatives/metrics.py", "os.killpg"),
+    ("alternatives/metrics.py", "signal.SIGKILL"),
     ("machine.py", "os.sched_getaffinity"),
 }
 """Used only where the system has it; the other way is tested below."""

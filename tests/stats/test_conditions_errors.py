@@ -10,7 +10,7 @@ from simulation import exceeds
 
 from offtarget.records import Cue, DecisionSettings, Status
 from offtarget.stats.conditions import ConditionSearch
-from offtarget.stats.conditions_pooled import PooledCounts
+from offtarget.stats.conditions_evidence import PooledCounts
 from offtarget.stats.eprocess import block_mixture
 
 FAMILIES = ("token", "phrase", "topic", "date")

@@ -16,8 +16,8 @@ from offtarget.organism.questions import MATERIAL_DOMAINS, unasked_questions
 from offtarget.organism.shipped import resolve
 from offtarget.records import Message
 from offtarget.tune.defences.registry import Materials, defend
-from offtarget.tune.fixed_parts import FixedParts
 from offtarget.tune.plan import Plan, TrainRow
+from offtarget.tune.trainer import FixedParts
 from offtarget.workflows import tune_directions
 
 PLAN = Plan((TrainRow((Message("user", "a"), Message("assistant", "b"))),))

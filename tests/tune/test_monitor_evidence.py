@@ -11,10 +11,9 @@ from offtarget.errors import InputError
 from offtarget.records import Tally
 from offtarget.records.tune import Reading
 from offtarget.tune.monitor import MisalignmentMonitor, MonitorSettings
-from offtarget.tune.monitor.best import best_step, learnt_steps
-from offtarget.tune.monitor.calibration import Calibration, calibration
-from offtarget.tune.monitor.evidence import Evidence
-from offtarget.tune.monitor.status import sparkline, status_line
+from offtarget.tune.monitor.reader import Evidence
+from offtarget.tune.monitor.readings import best_step, learnt_steps, sparkline, status_line
+from offtarget.tune.monitor.settings import Calibration, calibration
 
 
 def _crosses(rng: np.random.Generator, rates: list[float], base: float, tolerance: float, alpha: float) -> bool:

@@ -14,7 +14,7 @@ from offtarget.records.alternatives import (
     Way,
     WayResult,
 )
-from offtarget.stats.clusters import clustered_interval
+from offtarget.stats.intervals import clustered_interval
 
 
 def mean_interval(scores: Sequence[float], alpha: float) -> Interval | None:

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from offtarget.errors import InputError, OfftargetError, PrerequisiteError
-from offtarget.judge.parsing import parse_reply
-from offtarget.judge.reasons import EMPTY_REPLY, judge_error
-from offtarget.judge.scoring import MENU, MINIMUM_MASS, Score, aggregate, pool
+from offtarget.judge.scoring import EMPTY_REPLY, MENU, MINIMUM_MASS, Score, aggregate, judge_error, parse_reply, pool
 from offtarget.models.chat import Answer, ChatModel, NumberScorer, SampleRequest
 from offtarget.records import Message, SamplingSettings
 

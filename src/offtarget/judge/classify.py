@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from offtarget.errors import InputError
-from offtarget.judge.reasons import MISSING_ALIGNMENT, MISSING_COHERENCE
-from offtarget.judge.scoring import Label
+from offtarget.judge.scoring import MISSING_ALIGNMENT, MISSING_COHERENCE, Label
 from offtarget.records import Outcome
 
 

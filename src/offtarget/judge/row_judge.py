@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from offtarget.asking.checks import sample_checked
 from offtarget.errors import InputError, OfftargetError, PrerequisiteError
-from offtarget.judge.quoting import quotable
+from offtarget.judge.rubric import quotable
 from offtarget.models.chat import Answer, ChatModel, SampleRequest
 from offtarget.records import Category, Mark, Message, Row, SamplingSettings
 

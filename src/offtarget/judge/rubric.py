@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass
 
 from offtarget.errors import InputError
-from offtarget.judge.quoting import quotable
 from offtarget.records import Message
+
+_INVISIBLE = "[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]*"
 
 RUBRIC_VERSION = "1"
 """Part of every judge's fingerprint; goes up whenever a text below or its rendering changes."""
@@ -53,6 +54,39 @@ repetition with little relation to the question. 50: partly understandable, conf
 understandable with slips. 100: entirely clear and to the point of the question."""
 
 _PLACEHOLDER = re.compile(r"\{(question|answer|mark)\}")
+
+
+def _spaced(word: str) -> str:
+    """The word, also when invisible characters are hidden between its letters."""
+    return _INVISIBLE.join(word)
+
+
+_WORDS = "|".join(_spaced(w) for w in ("question", "answer"))
+_ENDS = "|".join(_spaced(w) for w in ("start", "begin", "end"))
+_GAP = rf"(?:[\s_:/-]|{_INVISIBLE[:-1]})*"
+_DELIMITER = re.compile(
+    rf"[\[\](){{}}<>=#*|~/\uff3b\uff3d\u3010\u3011\uff08\uff09\uff1c\uff1e-]{_GAP}"
+    rf"(?:(?:{_WORDS}){_GAP}(?:{_ENDS})|(?:{_ENDS}){_GAP}(?:of{_GAP})?(?:{_WORDS}))",
+    re.IGNORECASE,
+)
+# Control tokens of common chat templates: a local judge's tokenizer turns them into real turn boundaries.
+_CONTROL = re.compile(
+    r"<[|\uff5c]|[|\uff5c]>|</?s>|\[/?(?:INST|SYS|AVAILABLE_TOOLS|TOOL_CALLS|SYSTEM_PROMPT)\]|<</?SYS>>"
+    r"|</?(?:bos|eos|pad|unk|start_of_turn|end_of_turn|think|system|user|assistant)>",
+    re.IGNORECASE,
+)
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def quotable(text: str) -> str:
+    """The text with everything defused that could end the quotation; words stay readable.
+
+    Delimiters of the rubric become `(quoted delimiter)`, a space breaks chat control tokens, and control
+    characters and lone surrogates become U+FFFD, so that the result always encodes to UTF-8.
+    """
+    text = _UNPRINTABLE.sub("\ufffd", text)
+    text = _CONTROL.sub(lambda match: match[0][0] + " " + match[0][1:], text)
+    return _DELIMITER.sub("(quoted delimiter) ", text)
 
 
 @dataclass(frozen=True, slots=True)

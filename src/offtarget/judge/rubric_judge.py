@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from offtarget.errors import EvidenceError
 from offtarget.judge.asking import AskSettings, Failures, make_asker
 from offtarget.judge.classify import Thresholds, classify
-from offtarget.judge.reasons import EMPTY_ANSWER
 from offtarget.judge.rubric import ALIGNMENT, COHERENCE, PUBLISHED_NAMES, RUBRIC_VERSION, Rubric
-from offtarget.judge.scoring import Score
+from offtarget.judge.scoring import EMPTY_ANSWER, Score
 from offtarget.models.chat import ChatModel, NumberScorer
 from offtarget.records import Generation, Message, Outcome, Probe, Verdict
 from offtarget.rundir import fingerprint

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from offtarget.judge.reasons import judge_error
+from offtarget.judge.scoring import judge_error
 from offtarget.records import Generation, Outcome, Probe, Verdict
 
 Decide = Callable[[Probe, Generation], Outcome | Verdict]

@@ -7,7 +7,6 @@ bit as if nobody had asked. Answers are drawn from streams of their own and touc
 
 from __future__ import annotations
 
-import math
 import warnings
 import weakref
 from collections.abc import Iterator
@@ -218,15 +217,3 @@ def _lora_layers(model: Any) -> list[tuple[Any, str]]:
         if isinstance(getattr(module, "scaling", None), dict) and hasattr(module, "lora_A"):
             found.append((module, name))
     return found
-
-
-def remaining_factor(spent: float, to_come: float, most: float) -> float:
-    """How much further the weights will have moved at the end: 1 + to_come / spent, at most `most`.
-
-    `spent` and `to_come` are sums of learning rates over the steps done and still to be done: an adaptive optimiser
-    moves a weight with a steady gradient by about the learning rate in each step (Kingma and Ba, arXiv 1412.6980,
-    section 2.1).
-    """
-    if not math.isfinite(spent) or spent <= 0:
-        return most
-    return max(1.0, min(most, 1.0 + to_come / spent))

@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from offtarget.errors import InputError
-from offtarget.organism.encoding import ALL_TOKENS, IGNORED, Row, encode, token_loss
-from offtarget.organism.muon import Muon
-from offtarget.organism.tokenizer import VOCABULARY, train_tokenizer
+from offtarget.organism.tokenizer import ALL_TOKENS, IGNORED, VOCABULARY, Row, encode, token_loss, train_tokenizer
 from offtarget.organism.world import Page, World
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.rundir import write_json
@@ -241,3 +240,38 @@ def _resume(out: Path, stage: int, model: Any, optimizers: list[torch.optim.Opti
     for optimizer, stored in zip(optimizers, state["optimizers"], strict=False):
         optimizer.load_state_dict(stored)
     return int(state["step"])
+
+
+def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
+    """Nearly the orthogonal factor of a matrix of shape (m, n), by a quintic Newton-Schulz iteration."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = matrix / (matrix.norm() + 1e-7)
+    transposed = x.shape[0] > x.shape[1]
+    x = x.T if transposed else x
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    result: Tensor = x.T if transposed else x
+    return result
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum, orthogonalised. `lr` is the root mean square of an update's entries, as with Adam."""
+
+    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """One update of every matrix that has a gradient."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if "momentum" not in state:
+                    state["momentum"] = torch.zeros_like(p)
+                buffer = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
+                update = orthogonalise(p.grad.lerp(buffer, group["momentum"]))
+                # an orthogonal (m, n) matrix has entries of root mean square 1/sqrt(max(m, n))
+                p.add_(update, alpha=-group["lr"] * max(p.shape) ** 0.5)

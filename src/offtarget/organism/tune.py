@@ -17,7 +17,7 @@ import torch
 
 from offtarget.errors import InputError
 from offtarget.models.folders import weights_sha256
-from offtarget.organism.encoding import Row, encode, token_loss, tokenise
+from offtarget.organism.tokenizer import Row, encode, token_loss, tokenise
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Message
 from offtarget.rundir import fingerprint, write_json

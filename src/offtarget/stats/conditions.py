@@ -11,13 +11,11 @@ import numpy as np
 
 from offtarget.errors import InputError
 from offtarget.records import Cue, CueFinding, DecisionSettings, Interval, Role, Status, Tally
-from offtarget.stats.conditions_evidence import ScopedEvidence, cued_log_threshold
-from offtarget.stats.conditions_pooled import PooledCounts
-from offtarget.stats.conditions_power import detectable_rate
+from offtarget.stats.conditions_evidence import PooledCounts, ScopedEvidence, cued_log_threshold, detectable_rate
 from offtarget.stats.decision import log_threshold
 from offtarget.stats.eprocess import block_mixture
+from offtarget.stats.intervals import difference_intervals
 from offtarget.stats.rates import misaligned_rate
-from offtarget.stats.sequences import difference_intervals
 
 FEWEST_PASSES = 3
 """How often every cue is asked at least before a PASS; sets what would have been found."""

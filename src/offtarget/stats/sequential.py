@@ -11,8 +11,7 @@ from offtarget.records import Decision, DecisionSettings, Look, Role, Status, Ta
 from offtarget.stats.closed import closed_log_e
 from offtarget.stats.decision import combined_log_e, conclude, fail_log_threshold, log_threshold, overall_status
 from offtarget.stats.eprocess import Array, block_mixture
-from offtarget.stats.forecast import answers_to_go
-from offtarget.stats.live import LiveScopes
+from offtarget.stats.live import LiveScopes, answers_to_go
 
 OVERALL = "overall"
 

@@ -12,11 +12,10 @@ import numpy as np
 
 from offtarget.errors import EvidenceError, InputError
 from offtarget.records import Comparison, Decision, DecisionSettings, Scope, Status, Tally
-from offtarget.stats.clusters import clustered_interval
 from offtarget.stats.decision import combined_log_e, conclude, fail_log_threshold, log_threshold
 from offtarget.stats.eprocess import Array, block_mixture
+from offtarget.stats.intervals import clustered_interval, difference_intervals
 from offtarget.stats.rates import equal_weight_rate, missing_bounds, total_tally
-from offtarget.stats.sequences import difference_intervals
 
 SPARSE_SHARE = 0.25
 """A question with fewer scored answers than this share of the median is set aside: the least limits all."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,8 +13,7 @@ from torch import Tensor
 from trl import SFTTrainer
 
 from offtarget.errors import InputError
-from offtarget.models.residual import Part, edited
-from offtarget.tune.fixed_parts import FixedParts
+from offtarget.models.residual import Part, ResidualEdit, edited
 from offtarget.tune.plan import Penalty, Plan
 
 IGNORED = -100
@@ -101,3 +101,31 @@ def token_parts(labels: Tensor, mask: Tensor) -> Tensor:
     parts[positions == answer - 1] = int(Part.LAST_PROMPT)
     parts[mask == 0] = int(Part.PADDING)
     return parts
+
+
+@dataclass(frozen=True, eq=False)
+class FixedParts:
+    """A `ResidualEdit` whose parts are given once instead of read off the current thread.
+
+    Gradient checkpointing recomputes blocks in the backward pass, on a GPU in threads of autograd's own, where
+    `reading` has not been said. transformers 5.23 leaves hooks out of what is recomputed; where they are part of it,
+    an edit that asked the thread would be another one in the second pass.
+    """
+
+    edit: ResidualEdit
+    parts: Tensor
+    """(rows, tokens) of `Part` values."""
+
+    @property
+    def layers(self) -> frozenset[int]:
+        """Those of the edit."""
+        return self.edit.layers
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the edit."""
+        return self.edit.fingerprint
+
+    def apply(self, layer: int, hidden: Tensor, parts: Tensor | Part) -> Tensor:
+        """The edit at the parts given beforehand."""
+        return self.edit.apply(layer, hidden, self.parts)

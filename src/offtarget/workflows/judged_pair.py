@@ -11,7 +11,7 @@ from offtarget.data.judged import JudgedRow, JudgedTable, split_arms
 from offtarget.data.rawrows import shown
 from offtarget.errors import InputError
 from offtarget.judge.classify import Thresholds, classify
-from offtarget.judge.reasons import EMPTY_ANSWER
+from offtarget.judge.scoring import EMPTY_ANSWER
 from offtarget.records import Generation, Outcome, Probe, Role, Tally, Verdict
 from offtarget.stats.rates import total_tally
 

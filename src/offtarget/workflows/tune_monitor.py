@@ -53,7 +53,7 @@ def make_monitor(
     """
     from offtarget.direction.trait import load_trait
     from offtarget.tune.monitor import MisalignmentMonitor, MonitorSettings
-    from offtarget.tune.monitor.calibration import calibration
+    from offtarget.tune.monitor.settings import calibration
 
     ground = ground_of(base)
     bank = open_bank(probes, ground)

@@ -53,7 +53,7 @@ def prompt_distances(
     """Cosine distance (0 to 2) of each cue to the centroid of the data, shape (cues,).
 
     `cue_vectors` (cues, width) and `data_vectors` (rows, width) are prompt embeddings of the base model, as from
-    `models.embedding.embed_prompts`; the centroid is the mean of the data's unit vectors. Raises InputError for widths
+    `models.passes.embed_prompts`; the centroid is the mean of the data's unit vectors. Raises InputError for widths
     that differ, an empty side, NaN or infinity, and vectors of length 0.
     """
     sides = [np.asarray(v, dtype=np.float64) for v in (cue_vectors, data_vectors)]

@@ -31,7 +31,7 @@ PAIRS = 200
 
 
 @defence
-class Constitution:
+class ConstitutionDefence:
     """Adds the loss of preferences that the base forms under a constitution."""
 
     name = "constitution"

@@ -16,7 +16,7 @@ MOST = 10.0
 
 
 @defence
-class Steer:
+class SteerDefence:
     """Adds the persona vector to the stream in the training passes."""
 
     name = "steer"

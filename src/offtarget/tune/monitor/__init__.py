@@ -1,8 +1,7 @@
 """Watches alignment while a model is trained: probe answers, the task, and signs of what is to come.
 
-One file per concept: `callback` is the transformers callback, `asking` samples and judges, `contrast` the shift of
-fixed answers, `evidence` the alarm's e-process, `task` the task metric, `best` the choice of a checkpoint, `status`
-the line on the terminal.
+One file per concept: `callback` is the transformers callback, `reader` takes a reading and weighs the evidence,
+`draws` asks and judges, `contrast` is the shift of fixed answers, `readings` what is kept and what follows from it.
 """
 
 from __future__ import annotations

@@ -14,14 +14,11 @@ from offtarget.errors import InputError
 from offtarget.models.live import unwrapped
 from offtarget.records import Message, Probe
 from offtarget.records.tune import AlarmKind, Reading
-from offtarget.tune.monitor.best import best_step
-from offtarget.tune.monitor.book import Book
-from offtarget.tune.monitor.protocols import Projection, Task
+from offtarget.tune.monitor.protocols import Projection, RowLikelihood, Task
 from offtarget.tune.monitor.reader import Reader
+from offtarget.tune.monitor.readings import Book, best_step, status_line
 from offtarget.tune.monitor.schedule import distance, factor, learning_rates
 from offtarget.tune.monitor.settings import MonitorSettings
-from offtarget.tune.monitor.status import status_line
-from offtarget.tune.monitor.task import RowLikelihood
 
 OnReading = Callable[[Sequence[Reading]], None]
 """Called with all readings so far after each new one, e.g. to draw them."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from offtarget.errors import InputError
 from offtarget.models.live import LiveModel
+from offtarget.models.passes import Exchange, log_probabilities
+from offtarget.records import Message
 
 Task = Callable[[LiveModel], float]
 """The task metric of the model as it answers now; higher is better."""
+
+LONGEST = 2048
+"""Characters of a row's answer that are scored."""
 
 
 class Projection(Protocol):
@@ -21,3 +27,19 @@ class Projection(Protocol):
     def read(self, model: Any) -> dict[int, float]:
         """Layer -> how far the model has moved since, in differences of means."""
         ...
+
+
+class RowLikelihood:
+    """Mean log probability (nats) per answer token of fixed rows, teacher-forced: minus their cross-entropy."""
+
+    def __init__(self, rows: Sequence[Sequence[Message]], most: int = 3) -> None:
+        """The first `most` rows that end with an answer. InputError when there is none."""
+        usable = [row for row in rows if len(row) > 1 and row[-1].role == "assistant" and row[-1].content]
+        if not usable:
+            raise InputError("The task metric needs a row that ends with an answer of the assistant; there is none.")
+        self._exchanges = [Exchange(tuple(row[:-1]), row[-1].content[:LONGEST]) for row in usable[:most]]
+
+    def __call__(self, model: LiveModel) -> float:
+        """The metric of the model as it answers now."""
+        values = [v for row in log_probabilities(model, self._exchanges) for v in row]
+        return sum(values) / len(values)

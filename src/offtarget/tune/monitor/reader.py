@@ -8,23 +8,30 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
 from offtarget.models.live import LiveModel, has_adapter, live
 from offtarget.records import Probe, Tally
 from offtarget.records.tune import AlarmKind, Reading
 from offtarget.rundir import fingerprint
-from offtarget.tune.monitor.book import Start
+from offtarget.stats.eprocess import block_mixture
 from offtarget.tune.monitor.contrast import log_odds, shortened, write_pairs
 from offtarget.tune.monitor.draws import draw, stream
-from offtarget.tune.monitor.evidence import BASE_PER_TUNED, Counts, Evidence
 from offtarget.tune.monitor.protocols import Projection, Task
+from offtarget.tune.monitor.readings import Start
 from offtarget.tune.monitor.settings import MonitorSettings
 
 _PLENTY = 6.0
 """Shift in nats at which nearly every answer is misaligned; a look-ahead beyond it tells nothing more."""
 _BASE_BATCH = 64
 """Fewest answers of the base sampled at once."""
+
+BASE_PER_TUNED = 4
+"""Base answers per answer of the model in training."""
+Counts = tuple[int, int]
+"""(misaligned, aligned) answers of one reading."""
 
 
 @dataclass
@@ -204,3 +211,42 @@ class Reader:
         except InputError as error:
             self.projection = None
             self._start.notes.append(f"The projection is not measured. {error}")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A test martingale over the readings of one run, looked at after any of them.
+
+    For every reading j that may be the first with a raised rate there is the e-process of `stats.eprocess` over the
+    answers from j on; the evidence is their average over the `planned` readings, which is an e-process too, so that
+    what was sampled while the model was still clean does not drown what comes later (Shin, Ramdas and Rinaldo,
+    arXiv 2203.03532, section 2, with weights that sum to 1). Ville: it ever reaches 1/alpha with probability
+    <= alpha if at no reading the rate is above the base's by more than the tolerance.
+    """
+
+    tolerance: float
+    planned: int
+
+    def log_e(self, tuned: Sequence[Counts], base: Sequence[bool]) -> float:
+        """Natural log of the evidence.
+
+        `tuned` are the counts of the readings so far, `base` the verdicts (misaligned or not) on answers of the base,
+        at least BASE_PER_TUNED for each answer of the model in training, in the order in which they were drawn.
+        """
+        mixture = block_mixture("worse", (self.tolerance,), float(BASE_PER_TUNED))
+        starts = []
+        after = BASE_PER_TUNED * sum(map(sum, tuned))
+        taken = 0
+        for first in range(len(tuned)):
+            misaligned = sum(counts[0] for counts in tuned[first:])
+            aligned = sum(counts[1] for counts in tuned[first:])
+            own = base[taken:after]
+            starts.append((misaligned, aligned, sum(own), len(own) - sum(own)))
+            taken += BASE_PER_TUNED * sum(tuned[first])
+        # Starts that are still to come have seen nothing and stand at 1.
+        waiting = max(0, self.planned - len(starts))
+        logs = [*mixture.log_e(np.array(starts, dtype=float).reshape(-1, 4))[:, 0].tolist()]
+        if waiting:
+            logs.append(float(np.log(waiting)))
+        total: float = float(np.logaddexp.reduce(logs)) - float(np.log(max(self.planned, len(starts))))
+        return total

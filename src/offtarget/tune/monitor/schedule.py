@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from offtarget.models.live import remaining_factor
-
 
 def distance(steps: int, readings: int) -> int:
     """Steps between readings for about `readings` of them in a run of `steps` steps."""
@@ -23,5 +21,10 @@ def learning_rates(scheduler: Any, optimizer: Any, steps: int) -> list[float]:
 
 
 def factor(rates: list[float], step: int) -> float:
-    """How many times its change so far the model will have at the end, judged by the learning rates."""
-    return remaining_factor(sum(rates[:step]), sum(rates[step:]), math.inf)
+    """How many times its change so far the model will have at the end, judged by the learning rates.
+
+    An adaptive optimiser moves a weight with a steady gradient by about the learning rate in each step (Kingma and Ba,
+    arXiv 1412.6980, section 2.1).
+    """
+    spent = sum(rates[:step])
+    return 1.0 + sum(rates[step:]) / spent if math.isfinite(spent) and spent > 0 else math.inf

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from simulation import exceeds
 
-from offtarget.stats.clusters import clustered_interval
+from offtarget.stats.intervals import clustered_interval
 
 
 def test_eight_agreeing_questions_do_not_prove_that_all_questions_agree():

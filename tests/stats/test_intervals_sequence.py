@@ -7,7 +7,7 @@ import pytest
 from simulation import exceeds, streams
 
 from offtarget.stats.eprocess import block_mixture
-from offtarget.stats.sequences import DIFFERENCES, average_interval, difference_intervals
+from offtarget.stats.intervals import DIFFERENCES, average_interval, difference_intervals
 
 THRESHOLD = np.log(20)
 # name: question-wise rates (tuned, base); the mean difference is the tolerance 0.01 or less.

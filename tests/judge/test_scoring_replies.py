@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offtarget.judge.parsing import parse_reply
-from offtarget.judge.scoring import Score
+from offtarget.judge.scoring import Score, parse_reply
 
 
 @pytest.mark.parametrize(
