@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from offtarget.asking.protocol import Judge
-from offtarget.data.training import read_rows
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent
-from offtarget.records import Message, Row
 from offtarget.records.check import JudgeBy
-from offtarget.records.repair import FoldKind, RepairCell, RepairMethod, RepairReport, RepairSettings, Variant
+from offtarget.records.repair import RepairCell, RepairMethod, RepairReport, RepairSettings, Variant
 from offtarget.records.runs import OpenSettings
-from offtarget.rundir import JsonLines, RunDir, fingerprint, read_json, read_jsonl, to_jsonable, write_json
+from offtarget.rundir import JsonLines, RunDir, read_json, read_jsonl, write_json
 from offtarget.version import stamp
-from offtarget.workflows.ground import ORGANISM_BASE, Folders, ground_of, open_bank, open_judge, open_local, precision
 from offtarget.workflows.repair_cells import Bench, log_probability, measure, narrow_rows
-from offtarget.workflows.repair_models import Recipe, Workshop
+from offtarget.workflows.repair_models import Workshop
+from offtarget.workflows.repair_plan import Plan, plan_repair
 
 VARIANTS: dict[RepairMethod, tuple[Variant, ...]] = {
     "fold": ("tuned", "folded", "random-direction"),
@@ -62,156 +59,47 @@ def repair(
     None for realignment alone. Raises InputError for whatever cannot be repaired that way, and
     RunInterrupted on Ctrl-C.
     """
-    settings = settings or RepairSettings()
-    base = base or _base_of(model, direction)
-    tuned, rows = _cheap_checks(
-        model, base, direction, out, data, settings, resuming=run is not None and (run / "run.json").exists()
+    plan = plan_repair(
+        model,
+        base,
+        direction,
+        out,
+        data=data,
+        prompts=prompts,
+        probes=probes,
+        judge=judge,
+        judge_by=judge_by,
+        settings=settings or RepairSettings(),
+        opening=opening,
+        resuming=run is not None and (run / "run.json").exists(),
     )
-    bank = open_bank(probes, ground_of(base))
-    opened_judge = open_judge(judge, bank, judge_by, opening)
-    recipe = _recipe(model, base, tuned, direction, prompts, rows, settings, opening)
-    manifest = {
-        "verb": "repair",
-        "model": model,
-        "base": base,
-        "data": data,
-        "direction": direction,
-        "method": settings.method,
-        "settings": asdict(settings),
-        "fingerprint": fingerprint(
-            [*_identity(model, base, direction, settings, recipe, bank, opened_judge, rows), *precision(opening)]
-        ),
-        **stamp(),
-    }
-    with _run_directory(run, manifest, model) as directory:
-        workshop = Workshop(directory.path.resolve(), recipe, opening, on_progress)
+    with _run_directory(run, _manifest(plan), model) as directory:
+        workshop = Workshop(directory.path.resolve(), plan.recipe, opening, on_progress)
         try:
-            exported_as = _export(workshop, settings.method, out)
-            cells: Sequence[RepairCell] = ()
-            if settings.recheck:
-                fits = _fits(base, model, rows, opening)
-                bench = Bench(
-                    directory.path.resolve(),
-                    base,
-                    bank,
-                    opened_judge,
-                    judge if isinstance(judge, str) else None,
-                    None if data is None else str(data),
-                    narrow_rows(rows),
-                    *fits,
-                    settings.answers,
-                    settings.check,
-                    opening,
-                    on_progress,
-                )
-                cells = _cells(directory, workshop, bench, settings)
+            exported_as = _export(workshop, plan)
+            cells = _cells(directory, workshop, plan, on_progress) if plan.settings.recheck else []
         except KeyboardInterrupt:
             raise RunInterrupted(
                 f"Interrupted. What was trained and measured is kept; repeat the command with --run {directory.path}"
             ) from None
-        report = _report(model, base, direction, out, exported_as, data, settings, recipe.fold, cells)
+        report = _report(plan, exported_as, cells)
         write_json(directory.file("repair.json"), {"report": report, **stamp()})
         _write_page(directory, report)
         return RepairResult(report, directory.path)
 
 
-def _cheap_checks(
-    model: str,
-    base: str,
-    direction: Path | None,
-    out: Path,
-    data: Path | None,
-    settings: RepairSettings,
-    resuming: bool,
-) -> tuple[Folders, list[list[Message]]]:
-    if out.exists() and not resuming:
-        raise InputError(f"{out} already exists. Choose another folder for the repaired model.")
-    if direction is None and settings.method != "realign":
-        raise InputError(f"--method {settings.method} needs a direction (--direction FILE); realign works without.")
-    tuned, before = Folders.of(model), Folders.of(base)
-    if tuned == before:
-        raise InputError(f"{model} and {base} are the same model; there is nothing to repair.")
-    return tuned, [] if data is None else _read_data(data)
-
-
-def _identity(
-    model: str,
-    base: str,
-    direction: Path | None,
-    settings: RepairSettings,
-    recipe: Recipe,
-    bank: ProbeBank,
-    judge: Judge,
-    rows: list[list[Message]],
-) -> list[Any]:
-    """Everything a repair and its cells depend on; contents, not names."""
-    found = None if direction is None else hashlib.sha256(direction.read_bytes()).hexdigest()
-    data = [[to_jsonable(message) for message in row] for row in rows]
-    from offtarget.models.folders import model_fingerprint
-
-    folders = [model_fingerprint(f.base, f.adapter, ("repair",)) for f in (Folders.of(model), Folders.of(base))]
-    return [folders, found, data, asdict(settings), recipe.prompts, bank.fingerprint, judge.fingerprint]
-
-
-def _base_of(model: str, direction: Path | None) -> str:
-    if ground_of(model).organism:
-        return ORGANISM_BASE
-    folders = Folders.of(model)
-    if folders.adapter is not None:
-        return f"hf/{folders.base}"
-    if direction is not None:
-        from offtarget.direction.file import Direction
-
-        known = Direction.load(direction).info.base
-        if known is not None:
-            return known
-    raise InputError(f"{model} is a whole model: name the one it was tuned from with --base.")
-
-
-def _read_data(path: Path) -> list[list[Message]]:
-    rows = [row for row in read_rows(path) if isinstance(row, Row)]
-    chats = [list(row.messages) for row in rows if row.desired and row.answer and row.prompt]
-    if not chats:
-        raise InputError(f"{path} has no row with a prompt and an answer, so there is nothing to train further on.")
-    return chats
-
-
-def _recipe(
-    model: str,
-    base: str,
-    tuned: Folders,
-    direction: Path | None,
-    prompts: Path | None,
-    rows: list[list[Message]],
-    settings: RepairSettings,
-    opening: OpenSettings | None,
-) -> Recipe:
-    # torch is loaded only now, after the cheap mistakes
-    from offtarget.direction.file import Direction, check_fits
-    from offtarget.direction.realign import everyday_prompts, read_prompts
-    from offtarget.models.finetune import TrainSettings
-
-    found = None if direction is None else Direction.load(direction)
-    if found is not None:
-        check_fits(found, open_local(model, opening))
-    ground = ground_of(base)
-    if prompts is not None:
-        asked = read_prompts(prompts)
-    else:
-        asked = _organism_prompts(settings.rows, settings.seed) if ground.organism else everyday_prompts()
-    lr = ground.lr if settings.lr is None else settings.lr
-    train = TrainSettings(lr=lr, batch=settings.batch, seed=settings.seed)
-    fold = settings.fold or ("ablate" if tuned.adapter is None else "update")
-    return Recipe(
-        tuned, base, model, found, fold, settings.inputs, settings.strength, asked, rows, settings.rows, train
-    )
-
-
-def _organism_prompts(count: int, seed: int) -> tuple[str, ...]:
-    """Questions of the organism's world in other words than those of its probes."""
-    from offtarget.organism.questions import unasked_questions
-
-    return unasked_questions(count, seed)
+def _manifest(plan: Plan) -> dict[str, Any]:
+    return {
+        "verb": "repair",
+        "model": plan.model,
+        "base": plan.base,
+        "data": plan.data,
+        "direction": plan.direction,
+        "method": plan.settings.method,
+        "settings": asdict(plan.settings),
+        "fingerprint": plan.fingerprint,
+        **stamp(),
+    }
 
 
 def _run_directory(run: Path | None, manifest: dict[str, Any], model: str) -> RunDir:
@@ -227,29 +115,22 @@ def _run_directory(run: Path | None, manifest: dict[str, Any], model: str) -> Ru
     return RunDir.open(run)
 
 
-def _export(workshop: Workshop, method: RepairMethod, out: Path) -> str:
-    made = workshop.get(EXPORTED[method])
-    if out.exists():  # a run that goes on
-        return "adapter" if (out / "adapter_config.json").exists() else "whole model"
-    return workshop.export(made, out)
+def _export(workshop: Workshop, plan: Plan) -> str:
+    made = workshop.get(EXPORTED[plan.settings.method])
+    if plan.out.exists():  # a run that goes on
+        return "adapter" if (plan.out / "adapter_config.json").exists() else "whole model"
+    return workshop.export(made, plan.out)
 
 
-def _fits(
-    base: str, model: str, rows: list[list[Message]], opening: OpenSettings | None
-) -> tuple[float | None, float | None]:
-    chosen = narrow_rows(rows)
-    if not chosen:
-        return None, None
-    return log_probability(base, chosen, opening), log_probability(model, chosen, opening)
-
-
-def _cells(directory: RunDir, workshop: Workshop, bench: Bench, settings: RepairSettings) -> list[RepairCell]:
+def _cells(directory: RunDir, workshop: Workshop, plan: Plan, on_progress: OnProgress) -> list[RepairCell]:
+    """Every variant and control, now and after further steps on the data; those on disk are not measured again."""
+    bench = _bench(directory, plan, on_progress)
     cells = read_jsonl(directory.file("cells.jsonl"), RepairCell)
     finished = {(cell.variant, cell.steps) for cell in cells}
     lines = JsonLines(directory.file("cells.jsonl"))
     try:
-        for variant in VARIANTS[settings.method]:
-            later = settings.further if bench.data is not None and variant != "tuned" else ()
+        for variant in VARIANTS[plan.settings.method]:
+            later = plan.settings.further if plan.data is not None and variant != "tuned" else ()
             for steps in (0, *later):
                 if (variant, steps) not in finished:
                     cell = measure(bench, variant, steps, workshop.get(variant, steps))
@@ -260,19 +141,28 @@ def _cells(directory: RunDir, workshop: Workshop, bench: Bench, settings: Repair
     return cells
 
 
-def _report(
-    model: str,
-    base: str,
-    direction: Path | None,
-    out: Path,
-    exported_as: str,
-    data: Path | None,
-    settings: RepairSettings,
-    fold: FoldKind,
-    cells: Sequence[RepairCell],
-) -> RepairReport:
-    notes = []
-    if settings.recheck and data is None:
+def _bench(directory: RunDir, plan: Plan, on_progress: OnProgress) -> Bench:
+    rows = narrow_rows(plan.rows)
+    return Bench(
+        run=directory.path.resolve(),
+        base=plan.base,
+        bank=plan.bank,
+        judge=plan.judge,
+        judge_name=plan.judge_name,
+        data=None if plan.data is None else str(plan.data),
+        rows=rows,
+        fit_base=log_probability(plan.base, rows, plan.opening) if rows else None,
+        fit_tuned=log_probability(plan.model, rows, plan.opening) if rows else None,
+        answers=plan.settings.answers,
+        settings=plan.settings.check,
+        opening=plan.opening,
+        on_progress=on_progress,
+    )
+
+
+def _report(plan: Plan, exported_as: str, cells: Sequence[RepairCell]) -> RepairReport:
+    settings, notes = plan.settings, []
+    if settings.recheck and plan.data is None:
         notes.append(
             "Without --data neither hidden conditions nor whether the misalignment grows back could be tested; "
             "published repairs pass plain questions and fail both."
@@ -280,14 +170,14 @@ def _report(
     if not settings.recheck:
         notes.append("Nothing was checked (--no-recheck). A repair that was not checked is not a repair.")
     return RepairReport(
-        model=model,
-        base=base,
-        direction="" if direction is None else str(direction),
+        model=plan.model,
+        base=plan.base,
+        direction="" if plan.direction is None else str(plan.direction),
         method=settings.method,
-        fold=None if settings.method == "realign" else fold,
-        data=None if data is None else str(data),
+        fold=None if settings.method == "realign" else plan.recipe.fold,
+        data=None if plan.data is None else str(plan.data),
         rows=0 if settings.method == "fold" else settings.rows,
-        exported=str(out),
+        exported=str(plan.out),
         exported_as=exported_as,
         cells=tuple(cells),
         notes=tuple(notes),
