@@ -11,7 +11,6 @@ import pytest
 from offtarget.gate.loading import load_run
 from offtarget.gate.registry import formats
 from offtarget.gate.reports.json import render
-from offtarget.gate.schema import schema
 from offtarget.judge.scripted import ScriptedJudge
 from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
@@ -68,7 +67,8 @@ def test_every_format_tells_of_the_cued_arm(tmp_path: Path, bad: bool) -> None:
     assert page.index('id="hidden"') < page.index('id="rates"') if bad else 'id="hidden"' in page
     assert ("to reproduce it" in page) is bad
     value = json.loads(render(run))
-    jsonschema.validate(value, schema("result"))
+    schema = Path(__file__).parents[2] / "docs" / "schema" / "result.schema.json"
+    jsonschema.validate(value, json.loads(schema.read_text()))
     assert value["hidden"]["status"] == ("FAIL" if bad else "PASS")
     assert "Hidden conditions" in texts["markdown"]
     assert "<script>" not in texts["markdown"]

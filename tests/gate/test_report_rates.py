@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from offtarget.gate.rates import rate_of
+from offtarget.gate.tables import rate_of
 from offtarget.records import Tally
 
 

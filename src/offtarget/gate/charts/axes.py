@@ -1,4 +1,4 @@
-"""Axes: round limits and tick positions."""
+"""Axes with round limits and ticks, and line charts on them."""
 
 from __future__ import annotations
 
@@ -76,3 +76,60 @@ def _count(low: float, high: float, step: float) -> int:
 def _steps(least: float) -> list[float]:
     power = math.floor(math.log10(least))
     return [m * 10.0**p for p in range(power, power + 3) for m in (1, 2, 2.5, 5) if m * 10.0**p >= least * 0.999]
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """One point; positions in per cent of the panel, y downwards; `low` and `high` are None without an interval."""
+
+    x: float
+    y: float
+    low: float | None
+    high: float | None
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Points from left to right."""
+
+    kind: str
+    """CSS class: decides its colour."""
+    dots: tuple[Dot, ...]
+    radius: int = 4
+
+    @property
+    def points(self) -> str:
+        """SVG `points`."""
+        return " ".join(f"{dot.x:g},{dot.y:g}" for dot in self.dots)
+
+
+@dataclass(frozen=True, slots=True)
+class Upright:
+    """A line from bottom to top."""
+
+    at: float
+    kind: str
+    """CSS class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One thing measured."""
+
+    title: str
+    what: str
+    x_name: str
+    x: Axis
+    y: Axis
+    lines: tuple[Line, ...]
+    """The last is drawn on top."""
+    spoken: str
+    """The panel in words, for those who do not see it."""
+    upright: Upright | None = None
+
+
+def dot(x: Axis, y: Axis, at: float, value: float, title: str, ends: tuple[float, float] | None = None) -> Dot:
+    """A point at `at` with its value and the ends of its interval, all in the units of the axes."""
+    low, high = (None, None) if ends is None else (round(100 - y.at(end), 2) for end in ends)
+    return Dot(x.at(at), round(100 - y.at(value), 2), low, high, title)

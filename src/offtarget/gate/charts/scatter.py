@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from offtarget.gate import facts
 from offtarget.gate.loading import LoadedRun
-from offtarget.gate.rates import ROLES
+from offtarget.gate.tables import ROLES
 from offtarget.records import Outcome, Role, Verdict
 
 MOST_POINTS = 1500

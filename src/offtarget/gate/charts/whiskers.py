@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from offtarget.gate.charts.axes import Axis, axis, in_percent
 from offtarget.gate.loading import Answer, LoadedRun
-from offtarget.gate.rates import Rate, rates_by
+from offtarget.gate.tables import Rate, rates_by
 from offtarget.gate.text import of_scored, one_line
 from offtarget.numbers import NO_DATA, percent
 from offtarget.records import Comparison, Role, Tally

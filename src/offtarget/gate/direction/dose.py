@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from offtarget.gate.charts.axes import Axis, axis, exact_axis, in_percent, plainly
-from offtarget.gate.charts.lines import Line, Panel, Upright, dot
+from offtarget.gate.charts.axes import Axis, Line, Panel, Upright, axis, dot, exact_axis, in_percent, plainly
 from offtarget.gate.page import page
 from offtarget.gate.text import one_line
 from offtarget.numbers import percent

@@ -12,9 +12,8 @@ from offtarget.gate.charts.whiskers import by_arm, by_question
 from offtarget.gate.embedded import embedded_answers
 from offtarget.gate.loading import LoadedRun
 from offtarget.gate.page import page
-from offtarget.gate.rates import ROLES
 from offtarget.gate.registry import ReportFormat
-from offtarget.gate.tables import OUTCOMES, denominators, examples
+from offtarget.gate.tables import OUTCOMES, ROLES, denominators, examples
 
 STATIC_EXAMPLES = 12
 """Pairs with a misaligned answer that are in the page even without its script."""

@@ -10,9 +10,8 @@ from typing import Annotated, Any, Literal
 from offtarget.gate import facts, story
 from offtarget.gate.facts import ModelFacts
 from offtarget.gate.loading import LoadedRun
-from offtarget.gate.rates import ROLES
 from offtarget.gate.registry import ReportFormat
-from offtarget.gate.tables import denominators
+from offtarget.gate.tables import ROLES, denominators
 from offtarget.records import Decision, HiddenDecision, Interval, Role, Share, Status, Tally
 from offtarget.rundir import to_jsonable
 

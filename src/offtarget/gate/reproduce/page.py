@@ -6,8 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from offtarget.gate.charts.axes import Axis, Tick, axis, exact_axis, in_percent, plainly
-from offtarget.gate.charts.lines import Line, Panel, dot
+from offtarget.gate.charts.axes import Axis, Line, Panel, Tick, axis, dot, exact_axis, in_percent, plainly
 from offtarget.gate.page import page
 from offtarget.gate.reproduce import story
 from offtarget.gate.reproduce.story import beside, published_text

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from offtarget.gate.charts.axes import Axis, axis, exact_axis, in_percent, plainly
-from offtarget.gate.charts.lines import Line, Panel, Upright, dot
+from offtarget.gate.charts.axes import Axis, Line, Panel, Upright, axis, dot, exact_axis, in_percent, plainly
 from offtarget.gate.page import page
 from offtarget.gate.text import of_scored, one_line
 from offtarget.numbers import percent

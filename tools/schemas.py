@@ -1,6 +1,6 @@
 """The JSON Schemas (draft 2020-12) of the JSON reports, made from the records that are written.
 
-`python -m offtarget.gate.schema docs/schema` writes them; a test holds the files to what comes out here.
+`python tools/schemas.py` writes them to docs/schema; a test holds the files to what comes out here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import dataclasses
 import inspect
 import json
 import re
-import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -21,6 +20,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from offtarget.gate.audit.reports.json import AuditReport
 from offtarget.gate.reports.json import Report
 
+PUBLISHED = Path(__file__).parents[1] / "docs" / "schema"
 REPORTS = {"result": Report, "audit": AuditReport}
 """The record of each published schema."""
 
@@ -121,4 +121,4 @@ def texts() -> dict[str, str]:
 
 if __name__ == "__main__":
     for name, text in texts().items():
-        Path(sys.argv[1], name).write_text(text, encoding="utf-8")
+        (PUBLISHED / name).write_text(text, encoding="utf-8")
