@@ -155,29 +155,19 @@ def test_mistakes_are_one_sentence_and_exit_code_2(
     assert not out.exists()
 
 
-def test_the_command_prints_a_table_and_never_overwrites(
+def test_the_same_command_writes_the_same_file_and_never_over_another(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """The table marks the layer; a second run leaves the file alone."""
-    out = tmp_path / "d.safetensors"
-    assert run(monkeypatch, *PAIR, "--answers", "2", "--layer", "0", "--out", str(out)) == 0
+    """Bit for bit, whether it prints a table that marks the layer or, with --json, the provenance."""
+    one, two = (tmp_path / name for name in ("one.safetensors", "two.safetensors"))
+    assert run(monkeypatch, *PAIR, "--answers", "2", "--out", str(one)) == 0
     assert "> 0" in capsys.readouterr().out
-    before = out.read_bytes()
-    assert run(monkeypatch, *PAIR, "--answers", "2", "--out", str(out)) == 2
+    assert run(monkeypatch, *PAIR, "--answers", "2", "--json", "--out", str(two)) == 0
+    assert json.loads(capsys.readouterr().out)["position"] == "last-prompt"
+    assert one.read_bytes() == two.read_bytes()
+    assert run(monkeypatch, *PAIR, "--answers", "3", "--out", str(one)) == 2
     assert "already exists" in capsys.readouterr().err
-    assert out.read_bytes() == before
-
-
-@pytest.mark.slow
-def test_the_same_command_writes_the_same_file_and_prints_its_provenance(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    """Bit for bit, with --json too."""
-    files = [tmp_path / name for name in ("one.safetensors", "two.safetensors")]
-    for file in files:
-        assert run(monkeypatch, *PAIR, "--answers", "2", "--json", "--out", str(file)) == 0
-        assert json.loads(capsys.readouterr().out)["position"] == "last-prompt"
-    assert files[0].read_bytes() == files[1].read_bytes()
+    assert one.read_bytes() == two.read_bytes()
 
 
 def test_what_the_models_write_as_the_base_reads_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,41 +55,38 @@ def test_whole_models_are_exported_whole(direction: Path, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_an_interrupted_repair_goes_on_without_repeating_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of its cells two are measured, one before and one after the interruption; the others take over what was found."""
     write_data("insecure", 24, 0, tmp_path / "data.jsonl")
+    cells = [("tuned", 0), ("realigned", 0), ("realigned", 1), ("own-answers", 0), ("own-answers", 1)]
+    asked: list[tuple[object, int]] = []
+    found: list[RepairCell] = []
 
     def run() -> RepairReport:
         options = {"data": tmp_path / "data.jsonl", "settings": QUICK, "run": tmp_path / "run"}
         return repair(TUNED, None, None, tmp_path / "out", **options).report  # type: ignore[arg-type]
 
-    measured: list[tuple[object, int]] = []
-
-    def dies(asking: repair_cells.Asking, variant: Variant, steps: int, model: Folders) -> RepairCell:
-        if len(measured) == 2:
+    def measured(asking: repair_cells.Asking, variant: Variant, steps: int, model: Folders) -> RepairCell:
+        if len(asked) == 2:
+            asked.append(("death", 0))
             raise MemoryError
-        measured.append((variant, steps))
-        return repair_cells.measure(asking, variant, steps, model)
+        asked.append((variant, steps))
+        if (variant, steps) in (("tuned", 0), ("realigned", 1)):
+            found.append(repair_cells.measure(asking, variant, steps, model))
+        return replace(found[-1], variant=variant, steps=steps, model=model.name)
 
-    with monkeypatch.context() as patch:
-        patch.setattr("offtarget.workflows.direction_repair.measure", dies)
-        with pytest.raises(MemoryError):
-            run()
-    again: list[tuple[object, int]] = []
-
-    def counts(asking: repair_cells.Asking, variant: Variant, steps: int, model: Folders) -> RepairCell:
-        again.append((variant, steps))
-        return repair_cells.measure(asking, variant, steps, model)
-
-    monkeypatch.setattr("offtarget.workflows.direction_repair.measure", counts)
-    cells = run().cells
-    assert [(c.variant, c.steps) for c in cells] == [
-        ("tuned", 0), ("realigned", 0), ("realigned", 1), ("own-answers", 0), ("own-answers", 1),
-    ]  # fmt: skip
-    assert not set(measured) & set(again)
-    assert cells[0].status is Status.FAIL
-    assert cells[0].narrow == 1
-    assert cells[0].plain_rate is not None
-    assert cells[0].plain_rate > 0.5
-    assert cells == run().cells
+    monkeypatch.setattr("offtarget.workflows.direction_repair.measure", measured)
+    with pytest.raises(MemoryError):
+        run()
+    done = run().cells
+    assert asked == [*cells[:2], ("death", 0), *cells[2:]]
+    assert [(c.variant, c.steps) for c in done] == cells
+    assert done[0] == found[0]
+    assert done[2] == found[1]
+    assert done[0].status is Status.FAIL
+    assert done[0].narrow == 1
+    assert done[0].plain_rate is not None
+    assert done[0].plain_rate > 0.5
+    assert done == run().cells
 
 
 def test_what_cannot_be_repaired_is_said_before_anything_is_trained(direction: Path, tmp_path: Path) -> None:
