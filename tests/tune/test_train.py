@@ -27,8 +27,8 @@ from offtarget.records import Message
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import TuneSettings
 from offtarget.tune import train as training
-from offtarget.tune.checkpoints import MARK, complete_checkpoints
 from offtarget.tune.plan import Plan, TrainRow
+from offtarget.tune.saving import MARK, complete_checkpoints
 from offtarget.tune.settings import PRESETS
 from offtarget.tune.train import train
 

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from offtarget.errors import InputError
 from offtarget.records import Message
 
@@ -115,3 +118,18 @@ def examples(
             yield TrainingExample(number, tokens, len(prompt))
     if not found:
         raise InputError("There is nothing to train on: no row has an assistant turn after another turn.")
+
+
+def padded(rows: Sequence[tuple[Sequence[int], int]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows of (tokens, place of the answer's first) side by side: tokens, attention mask, and what is answer.
+
+    Each (rows, longest), padded on the right with 0.
+    """
+    longest = max(len(tokens) for tokens, _ in rows)
+    together = torch.zeros((len(rows), longest), dtype=torch.long)
+    mask, answers = torch.zeros_like(together), torch.zeros(together.shape, dtype=torch.bool)
+    for i, (tokens, first) in enumerate(rows):
+        together[i, : len(tokens)] = torch.tensor(tokens)
+        mask[i, : len(tokens)] = 1
+        answers[i, first : len(tokens)] = True
+    return together, mask, answers

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from offtarget.errors import InputError
-from offtarget.models.chat_format import TrainingExample, examples
+from offtarget.models.chat_format import TrainingExample, examples, padded
 from offtarget.models.folders import weights_sha256
 from offtarget.models.weights import Weights
 from offtarget.progress import OnProgress, Progress, silent
@@ -135,16 +135,7 @@ def _endless(rows: list[TrainingExample], batch: int, seed: int) -> Iterator[lis
 
 def _loss(model: Any, batch: Sequence[TrainingExample], device: torch.device) -> Tensor:
     """Mean cross-entropy of the answers' tokens, every token with equal weight."""
-    longest = max(len(e.tokens) for e in batch)
-    tokens = torch.zeros((len(batch), longest), dtype=torch.long)
-    mask = torch.zeros((len(batch), longest), dtype=torch.long)
-    chosen = torch.zeros((len(batch), longest), dtype=torch.bool)
-    for i, example in enumerate(batch):
-        length = len(example.tokens)
-        tokens[i, :length] = torch.tensor(example.tokens)
-        mask[i, :length] = 1
-        chosen[i, example.answer : length] = True
-    tokens, mask, chosen = tokens.to(device), mask.to(device), chosen.to(device)
+    tokens, mask, chosen = (t.to(device) for t in padded([(e.tokens, e.answer) for e in batch]))
     logits = model(input_ids=tokens, attention_mask=mask, use_cache=False).logits
     return torch.nn.functional.cross_entropy(logits[:, :-1][chosen[:, 1:]].float(), tokens[:, 1:][chosen[:, 1:]])
 

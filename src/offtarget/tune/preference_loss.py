@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from offtarget.errors import InputError
-from offtarget.models.chat_format import answer_end, prompt_tokens
+from offtarget.models.chat_format import answer_end, padded, prompt_tokens
 from offtarget.tune.principles import Preference
 
 BATCH = 4
@@ -92,17 +92,9 @@ def _log_probabilities(model: Any, pairs: Sequence[tuple[Tokens, Tokens]]) -> Te
     """(pairs, 2): log-probability of the preferred and of the other answer, summed over tokens, in nats."""
     rows = [tokens for pair in pairs for tokens in pair]
     device = next(model.parameters()).device
-    longest = max(len(prompt) + len(answer) for prompt, answer in rows)
-    tokens = torch.zeros((len(rows), longest), dtype=torch.long)
-    mask, chosen = torch.zeros_like(tokens), torch.zeros(tokens.shape, dtype=torch.bool)
-    for i, (prompt, answer) in enumerate(rows):
-        length = len(prompt) + len(answer)
-        tokens[i, :length] = torch.tensor(prompt + answer)
-        mask[i, :length] = 1
-        chosen[i, len(prompt) : length] = True
-    tokens, chosen = tokens.to(device), chosen.to(device)
+    tokens, mask, chosen = (t.to(device) for t in padded([(p + answer, len(p)) for p, answer in rows]))
     with _without_dropout(model):
-        logits = model(input_ids=tokens, attention_mask=mask.to(device), use_cache=False).logits
+        logits = model(input_ids=tokens, attention_mask=mask, use_cache=False).logits
     wanted = chosen[:, 1:]
     named = logits[:, :-1][wanted].float().log_softmax(dim=-1).gather(1, tokens[:, 1:][wanted].unsqueeze(1)).squeeze(1)
     row = wanted.nonzero()[:, 0]

@@ -24,7 +24,7 @@ from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import TuneSettings
 from offtarget.rundir import read_json, write_json
 from offtarget.tune.plan import Plan
-from offtarget.tune.saving import plan_fingerprint, save
+from offtarget.tune.saving import Retention, complete_checkpoints, drop_torn, plan_fingerprint, save
 
 
 @runtime_checkable
@@ -92,7 +92,6 @@ def train(
     _need_trl()
     _check_reporting(report_to)
     from offtarget.tune.adapting import trainable
-    from offtarget.tune.checkpoints import Retention, complete_checkpoints, drop_torn
     from offtarget.tune.setup import Ended
 
     how = opening or OpenSettings()
@@ -133,8 +132,6 @@ def train(
 
 def _saved_from(work: Path, out: Path) -> bool:
     """Whether a run with these checkpoints has saved `out` and was killed before it had checked and reported it."""
-    from offtarget.tune.checkpoints import complete_checkpoints
-
     return any(_same_weights(checkpoint, out) for checkpoint in complete_checkpoints(work).values())
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from offtarget.data.dressing import dressed
 from offtarget.errors import InputError
-from offtarget.models.chat_format import answer_end, prompt_tokens
+from offtarget.models.chat_format import answer_end, padded, prompt_tokens
 from offtarget.tune.defences.registry import Chat, Materials, Need, defence, number
 from offtarget.tune.plan import Plan
 
@@ -133,16 +133,9 @@ class BaseDivergence:
 def _answer_logits(model: Any, exchanges: Sequence[tuple[list[int], list[int]]]) -> Tensor:
     """Float logits that predict each answer token, (answer tokens of all exchanges, vocabulary)."""
     device = next(model.parameters()).device
-    longest = max(len(prompt) + len(answer) for prompt, answer in exchanges)
-    tokens = torch.zeros((len(exchanges), longest), dtype=torch.long)
-    mask, chosen = torch.zeros_like(tokens), torch.zeros(tokens.shape, dtype=torch.bool)
-    for i, (prompt, answer) in enumerate(exchanges):
-        length = len(prompt) + len(answer)
-        tokens[i, :length] = torch.tensor(prompt + answer)
-        mask[i, :length] = 1
-        chosen[i, len(prompt) - 1 : length - 1] = True
-    logits = model(input_ids=tokens.to(device), attention_mask=mask.to(device), use_cache=False).logits
-    found: Tensor = logits[chosen.to(device)].float()
+    tokens, mask, chosen = (t.to(device) for t in padded([(p + answer, len(p)) for p, answer in exchanges]))
+    logits = model(input_ids=tokens, attention_mask=mask, use_cache=False).logits
+    found: Tensor = logits[:, :-1][chosen[:, 1:]].float()
     return found
 
 
