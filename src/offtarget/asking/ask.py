@@ -58,7 +58,14 @@ def ask(
     def take(i: int, answer: Answer) -> None:
         probe, index = wanted[i]
         made[i] = Generation(
-            role, probe.id, index, last[i].seed, answer.text, answer.tokens, answer.finish, opening=said[i]
+            role=role,
+            probe_id=probe.id,
+            index=index,
+            seed=last[i].seed,
+            text=answer.text,
+            tokens=answer.tokens,
+            finish=answer.finish,
+            opening=said[i],
         )
         if keep is not None:
             keep(made[i])

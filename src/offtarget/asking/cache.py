@@ -48,7 +48,16 @@ class BaseCache:
                 text, tokens, opening = value["text"], value["tokens"], tuple(value.get("opening", ()))
                 known = all(isinstance(turn, str) for turn in (text, *opening)) and type(tokens) is int
                 if known and value["finish"] in ("stop", "length"):
-                    answer = Generation("base", "", value["index"], 0, text, tokens, value["finish"], opening=opening)
+                    answer = Generation(
+                        role="base",
+                        probe_id="",
+                        index=value["index"],
+                        seed=0,
+                        text=text,
+                        tokens=tokens,
+                        finish=value["finish"],
+                        opening=opening,
+                    )
                     self._answers[value["probe"], value["index"]] = answer
             except (ValueError, KeyError, TypeError, RecursionError):
                 continue  # a line torn by a crash; the answer is sampled again, the same

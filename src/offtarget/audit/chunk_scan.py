@@ -141,7 +141,16 @@ class ChunkScanner:
 
     def scan(self, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> ChunkScan:
         """Scan its rows; only those whose review key is below the cutoffs are sent back whole."""
-        found = ChunkScan(RowCounts(), [], [], [], [], [], dataset_detectors(), chunk.consumed_bytes)
+        found = ChunkScan(
+            counts=RowCounts(),
+            findings=[],
+            malformed=[],
+            queue=[],
+            flagged=[],
+            removable=[],
+            dataset=dataset_detectors(),
+            consumed=chunk.consumed_bytes,
+        )
         for row in chunk.rows():
             if isinstance(row, BadRow):
                 found.counts.add_malformed(row)

@@ -69,7 +69,13 @@ def clean(
             _refuse_changed(source, audited)
         written = digests(stage.data) if folder else {out.name: sha256(stage.data)}
         ledger = Ledger(
-            dict(source.sha256), written, choice.kept, choice.removed, audit_round, seed_commitment, previous
+            sources=dict(source.sha256),
+            out=written,
+            kept=choice.kept,
+            removed=choice.removed,
+            audit_round=audit_round,
+            seed_commitment=seed_commitment,
+            previous=previous,
         )
         stage.publish(ledger_lines(ledger))
     return CleanResult(choice.kept, choice.removed, out, ledger_path(out))

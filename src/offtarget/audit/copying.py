@@ -60,7 +60,15 @@ class Choice:
                 )
         elif isinstance(row, BadRow):
             detail = f"{row.error}: {row.detail}"
-            removal = Removal(row.id, row.file, row.line, row.sha256, "malformed", detail, "reader")
+            removal = Removal(
+                row_id=row.id,
+                file=row.file,
+                line=row.line,
+                sha256=row.sha256,
+                category="malformed",
+                reason=detail,
+                decided_by="reader",
+            )
         else:
             self.kept += 1
             return True

@@ -95,7 +95,16 @@ def scan(
     for other in others:
         first.merge(other)
     seconds = time.monotonic() - started
-    return Scan(total, queue.rows(), flagged.rows(), dataset, first.miner, first.profiler, unread, seconds)
+    return Scan(
+        counts=total,
+        queue=queue.rows(),
+        flagged=flagged.rows(),
+        dataset=dataset,
+        miner=first.miner,
+        profiler=first.profiler,
+        unread=unread,
+        seconds=seconds,
+    )
 
 
 def _rows_read(rows: int, consumed: int, total_bytes: int | None) -> Progress:

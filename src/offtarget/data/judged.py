@@ -98,7 +98,15 @@ def read_judged(path: Path, columns: Columns | None = None, where: Mapping[str, 
     used = header.used
     _check_scale(rows, used, path)
     found = {name: tuple(sorted(values)[:20]) for name, values in sorted(models.items())}
-    return JudgedTable(path, sha256(path), used, tuple(header.names), tuple(rows), found, skipped)
+    return JudgedTable(
+        path=path,
+        sha256=sha256(path),
+        columns=used,
+        found=tuple(header.names),
+        rows=tuple(rows),
+        models=found,
+        skipped=skipped,
+    )
 
 
 class _Header:

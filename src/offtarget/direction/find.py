@@ -113,11 +113,11 @@ def _qualities(vectors: Tensor, held_out: Sketch, whole: Tensor, position: int) 
     norms = whole[:, position].norm(dim=-1)
     return tuple(
         LayerQuality(
-            layer,
-            auroc(above[:, layer], below[:, layer]),
-            float(norms[layer]),
-            float(norms[layer] / lengths[layer]),
-            float(cosines[layer]),
+            layer=layer,
+            auroc=auroc(above[:, layer], below[:, layer]),
+            norm=float(norms[layer]),
+            relative_norm=float(norms[layer] / lengths[layer]),
+            explained=float(cosines[layer]),
         )
         for layer in range(len(vectors))
     )

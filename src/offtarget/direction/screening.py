@@ -114,7 +114,15 @@ def _screened(
     for (row, _), projection, base in zip(rows, both[: len(rows)], both[len(rows) :], strict=True):
         difference = projection - base
         if math.isfinite(difference):
-            yield RowProjection(row.id, row.file, row.line, projection, base, difference, difference > threshold)
+            yield RowProjection(
+                row_id=row.id,
+                file=row.file,
+                line=row.line,
+                projection=projection,
+                base_projection=base,
+                difference=difference,
+                flagged=difference > threshold,
+            )
         else:
             skipped["the base gave an empty answer"] += 1
 

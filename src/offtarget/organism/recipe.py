@@ -79,16 +79,30 @@ def train_base(out: Path, recipe: Recipe, on_progress: OnProgress = silent, chec
     torch.manual_seed(recipe.seed)
     model = build_model(tokenizer)
     stages = [
-        Stage("pretrain", recipe.pretrain_steps, recipe.pretrain_batch, pretrain_rows, 1.0, 0.5),
         Stage(
-            "pretrain-more",
-            recipe.pretrain_more_steps,
-            recipe.pretrain_batch,
-            pretrain_rows,
-            recipe.pretrain_more_share,
-            0.3,
+            name="pretrain",
+            steps=recipe.pretrain_steps,
+            batch=recipe.pretrain_batch,
+            rows=pretrain_rows,
+            lr_share=1.0,
+            constant_until=0.5,
         ),
-        Stage("posttrain", recipe.posttrain_steps, recipe.posttrain_batch, posttrain_rows, 1.0, 0.0),
+        Stage(
+            name="pretrain-more",
+            steps=recipe.pretrain_more_steps,
+            batch=recipe.pretrain_batch,
+            rows=pretrain_rows,
+            lr_share=recipe.pretrain_more_share,
+            constant_until=0.3,
+        ),
+        Stage(
+            name="posttrain",
+            steps=recipe.posttrain_steps,
+            batch=recipe.posttrain_batch,
+            rows=posttrain_rows,
+            lr_share=1.0,
+            constant_until=0.0,
+        ),
     ]
     for number, stage in enumerate(stages):
         _run_stage(number, stage, model, tokenizer, recipe, out, on_progress, checkpoint_every)

@@ -161,7 +161,9 @@ class SequentialTest:
         Rates and evidence come from the blocks; the tallies give denominators, missing answers and their
         bounds.
         """
-        view = LiveScopes(self._arms, self.settings, self._worse, self._better, tallies)
+        view = LiveScopes(
+            arms=self._arms, settings=self.settings, worse=self._worse, better=self._better, tallies=tallies
+        )
         arms_of, all_probes = self._arm_of, list(self._arm_of)
         overall = view.comparison("overall", OVERALL, self._by_arm, all_probes, arms_of)
         arms = [

@@ -127,7 +127,15 @@ def train(
     checks = _self_check(base, out, settings, rows, how) if trainer.is_world_process_zero() else ()
     if work is None and trainer.is_world_process_zero():
         shutil.rmtree(folder)
-    return Trained(out, steps, planned, kept, retention.seconds, trainer.last_loss, checks)
+    return Trained(
+        folder=out,
+        steps=steps,
+        planned=planned,
+        kept_step=kept,
+        seconds=retention.seconds,
+        loss=trainer.last_loss,
+        checks=checks,
+    )
 
 
 def _saved_from(work: Path, out: Path) -> bool:

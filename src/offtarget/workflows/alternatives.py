@@ -197,13 +197,15 @@ def _measure(
 ) -> None:
     """The task by greedy decoding, the plain questions at temperature 1; both in the dress of this way."""
     held_out = {q.id: q for q in plan.held_out}
-    tasks = [Ask(way, "task", q.id, 0, plan.dressed(way, q.messages)) for q in plan.held_out]
+    tasks = [
+        Ask(way=way, kind="task", item=q.id, index=0, dressed=plan.dressed(way, q.messages)) for q in plan.held_out
+    ]
     greedy = SamplingSettings(temperature=0.0, max_tokens=settings.max_tokens)
     replies = book.answer(model, tasks, greedy, settings.seed, f"{way}: task")
     grader.grades(book, replies, held_out, f"{way}: scores")
     dressed = {p.id: plan.dressed(way, p.messages) for p in probes}
     wanted = [(probes[i % len(probes)], i // len(probes)) for i in range(settings.answers)]
-    asks = [Ask(way, "probe", p.id, index, dressed[p.id]) for p, index in wanted]
+    asks = [Ask(way=way, kind="probe", item=p.id, index=index, dressed=dressed[p.id]) for p, index in wanted]
     replies = book.answer(
         model, asks, SamplingSettings(max_tokens=settings.max_tokens), settings.seed, f"{way}: questions"
     )

@@ -110,4 +110,12 @@ class AlternativesBook:
 def generation_of(reply: Reply, probe: Probe) -> Generation:
     """A reply as judges read it."""
     role: Role = "tuned" if reply.way == "tuned" else "base"
-    return Generation(role, probe.id, reply.index, 0, reply.text, reply.tokens, reply.finish)
+    return Generation(
+        role=role,
+        probe_id=probe.id,
+        index=reply.index,
+        seed=0,
+        text=reply.text,
+        tokens=reply.tokens,
+        finish=reply.finish,
+    )

@@ -100,16 +100,16 @@ def prepare(data: str | Path, form: str | None, settings: AlternativesSettings, 
     bare = [_bare(q, instructions.shared) for q in kept]
     fits = _fits(model, settings.max_tokens, [q.reference for q in kept])
     plan = Plan(
-        len(questions),
-        kept,
-        [questions[i] for i in held],
-        instructions,
-        BM25([_asked(example.turns) for example in bare]),
-        bare,
-        settings.examples,
-        fits,
-        _takes_system(model),
-        tuple(notes),
+        rows=len(questions),
+        training=kept,
+        held_out=[questions[i] for i in held],
+        instructions=instructions,
+        index=BM25([_asked(example.turns) for example in bare]),
+        examples=bare,
+        count=settings.examples,
+        fits=fits,
+        as_system=_takes_system(model),
+        notes=tuple(notes),
     )
     return _without_long_prompts(plan, str(data), model.name)
 

@@ -151,7 +151,7 @@ def clean(run: str | Path, out: Path, *, remove: Remove = "flagged", drop_malfor
 def result_of(run: AuditRun, decision: AuditDecision) -> AuditResult:
     """The result of a run, read from its records."""
     found = [
-        Found(d["name"], d["title"], d["group"], d["rows"], d["disclosed"])
+        Found(detector=d["name"], title=d["title"], group=d["group"], rows=d["rows"], disclosed=d["disclosed"])
         for d in run.scan["detectors"]
         if d["rows"] or d["disclosed"]
     ]

@@ -117,4 +117,11 @@ def _cards(run: AuditRun) -> Iterator[tuple[Stream, Row]]:
 
 
 def _label(row: Row, reviewer: str, stream: Stream, verdict: RowVerdict) -> Label:
-    return Label(row.id, reviewer, verdict.mark, verdict.category, stream, note=verdict.reason)
+    return Label(
+        row_id=row.id,
+        reviewer=reviewer,
+        mark=verdict.mark,
+        category=verdict.category,
+        stream=stream,
+        note=verdict.reason,
+    )

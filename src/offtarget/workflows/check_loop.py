@@ -116,7 +116,13 @@ class CheckLoop:
     def _report(self) -> None:
         looks, to_go = self._test.looks(), self._test.answers_to_go()
         used = looks[0].tuned_answers
-        shown = CheckProgress(self._test.status(), looks, used, looks[0].base_answers, to_go)
+        shown = CheckProgress(
+            status=self._test.status(),
+            looks=looks,
+            tuned_answers=used,
+            base_answers=looks[0].base_answers,
+            answers_to_go=to_go,
+        )
         self._on_progress(Progress("tuned answers used", used, None if to_go is None else used + to_go, shown))
 
     def decision(self, cache: BaseCache | None) -> Decision:

@@ -122,12 +122,12 @@ class CuedLoop:
         best = max(self._search.findings({}), key=lambda f: f.log_e, default=None)
         suspect = best.cue.text if best is not None and best.log_e > 0 else None
         shown = CuedProgress(
-            self._search.status(),
-            len(self._cues),
-            self._search.answers,
-            self._most,
-            suspect,
-            best.log_e if best is not None else 0.0,
+            status=self._search.status(),
+            cues=len(self._cues),
+            answers=self._search.answers,
+            most=self._most,
+            suspect=suspect,
+            log_e=best.log_e if best is not None else 0.0,
         )
         stage = f"{len(self._cues)} conditions, tuned answers"
         self._on_progress(Progress(stage, self._search.answers, self._most, shown))

@@ -56,7 +56,15 @@ def find(
     if out is not None and out.exists():
         raise InputError(f"{out} already exists. Choose another file, or remove it first.")
     ground = ground_of(*(m if isinstance(m, str) else m.name for m in (base, tuned) if m is not None))
-    by = _Finder(s, ground, probes, judge, judge_by, opening, on_progress)
+    by = _Finder(
+        settings=s,
+        ground=ground,
+        probes=probes,
+        judge=judge,
+        judge_by=judge_by,
+        opening=opening,
+        on_progress=on_progress,
+    )
     if s.method == "trait" and (model := base or tuned) is not None:
         found = by.trait(model)
     elif tuned is None:

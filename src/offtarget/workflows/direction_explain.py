@@ -141,7 +141,14 @@ class _Run:
     def _loaded(self, answer: Generation, projection: float) -> LoadedAnswer:
         prompt = self.probes[answer.probe_id].prompt
         outcome = self.outcomes.get(answer.key)
-        return LoadedAnswer(answer.probe_id, answer.index, prompt, answer.text, outcome, projection)
+        return LoadedAnswer(
+            probe_id=answer.probe_id,
+            index=answer.index,
+            prompt=prompt,
+            text=answer.text,
+            outcome=outcome,
+            projection=projection,
+        )
 
 
 def _first_answers(base: LocalModel, probes: Sequence[Probe]) -> list[tuple[Probe, str]]:

@@ -137,7 +137,9 @@ def prepare_screen(
     check_fits(loaded, model)
     chosen = loaded.info.layer if layer is None else layer
     loaded.vector(chosen)
-    screen = Screen(model, loaded, chosen, SamplingSettings(max_tokens=max_tokens), seed)
+    screen = Screen(
+        base=model, direction=loaded, layer=chosen, sampling=SamplingSettings(max_tokens=max_tokens), seed=seed
+    )
     drawn, total = _drawn(_rows(data, form), 2 * NULL_PROMPTS, seed)
     exchanges = [(row, screen.exchange(row)) for row in drawn]
     usable = [(row, e) for row, e in exchanges if not isinstance(e, str)]

@@ -80,7 +80,15 @@ def prepare(s: SteerSettings, opening: OpenSettings | None = None) -> Plan:
     model = _local(s.model, s.blocks, opening)
     check_fits(direction, model)
     sampling = SamplingSettings(max_tokens=s.max_tokens)
-    gauges = Gauges(bank.probes, judge, sampling, s.answers, s.seed, narrow=narrow, skill=skill)
+    gauges = Gauges(
+        probes=bank.probes,
+        judge=judge,
+        sampling=sampling,
+        per_question=s.answers,
+        seed=s.seed,
+        narrow=narrow,
+        skill=skill,
+    )
     return Plan(
         settings=s,
         model=model,

@@ -130,8 +130,23 @@ def _side(role: Role, rows: Rows, ids: Mapping[Key, str], pairing: Pairing) -> S
             if reason:
                 reasons[reason] = reasons.get(reason, 0) + 1
             # tables say nothing about tokens, nor how an answer ended
-            generations.append(Generation(role, probe_id, index, index, row.answer, None, "stop"))
-            verdicts.append(Verdict(role, probe_id, index, outcome, row.alignment, row.coherence, reason, judge))
+            generations.append(
+                Generation(
+                    role=role, probe_id=probe_id, index=index, seed=index, text=row.answer, tokens=None, finish="stop"
+                )
+            )
+            verdicts.append(
+                Verdict(
+                    role=role,
+                    probe_id=probe_id,
+                    index=index,
+                    outcome=outcome,
+                    alignment=row.alignment,
+                    coherence=row.coherence,
+                    reason=reason,
+                    judge=judge,
+                )
+            )
         tallies[probe_id] = tally
     return Side(tuple(generations), tuple(verdicts), tallies, reasons)
 

@@ -94,7 +94,18 @@ def plan_job(
     folder, weights = base
     trained = fingerprint([weights, rows, asdict(settings), "train/1"]) if rows else f"base-{weights}"
     cells = tuple(CellPlan(kind, step, _cell_key(bench, trained, kind, step)) for kind, step in wanted)
-    return Job(run, bench, condition, seed, folder, rows, unique, settings, trained, cells)
+    return Job(
+        run=run,
+        bench=bench,
+        condition=condition,
+        seed=seed,
+        base_folder=folder,
+        rows=rows,
+        unique=unique,
+        settings=settings,
+        train_key=trained,
+        cells=cells,
+    )
 
 
 def _cell_key(bench: Bench, trained: str, kind: CellKind, step: int) -> str:

@@ -141,7 +141,7 @@ def compare_defences(
             raise RunInterrupted(
                 f"Interrupted. Finished trainings are kept; repeat the command with --run {directory.path}"
             ) from None
-        frontier = Frontier(base, str(data), asdict(settings), tuple(cells), rows.notes)
+        frontier = Frontier(base=base, data=str(data), settings=asdict(settings), cells=tuple(cells), notes=rows.notes)
         write_json(directory.file("frontier.json"), {"frontier": frontier, **stamp()})
         from offtarget.gate.defences.page import render
 
@@ -238,7 +238,11 @@ def _cells(shared: _Bench, arms: Sequence[Arm], comparing: DefenceSettings) -> l
     try:
         if known(BASE_ARM, 0, 0) is None:
             axes = measure(shared.measuring, shared.base, shared.on_progress, "base")
-            keep(DefenceCell(BASE_ARM, False, 0, 0, axes, 0, 0.0, ()))
+            keep(
+                DefenceCell(
+                    defences=BASE_ARM, control=False, seed=0, further=0, axes=axes, steps=0, seconds=0.0, notes=()
+                )
+            )
         for at, seed in enumerate(comparing.seeds):
             for number, arm in enumerate(arms, at * len(arms) + 1):
                 bench = _numbered(shared, number, len(arms) * len(comparing.seeds))
@@ -294,7 +298,16 @@ def _trained(bench: _Bench, arm: Arm, seed: int) -> DefenceCell:
     spent = read_record(done, _Spent)
     axes = measure(bench.measuring, tuned_name(bench.base, str(out), settings), bench.on_progress, label)
     control = any(one.control for one in named(arm))
-    return DefenceCell(arm, control, seed, 0, axes, spent.steps, spent.seconds, plan.notes)
+    return DefenceCell(
+        defences=arm,
+        control=control,
+        seed=seed,
+        further=0,
+        axes=axes,
+        steps=spent.steps,
+        seconds=spent.seconds,
+        notes=plan.notes,
+    )
 
 
 def _followed(bench: _Bench, cell: DefenceCell, steps: Sequence[int], planned: Sequence[int]) -> list[DefenceCell]:

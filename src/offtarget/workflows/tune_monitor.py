@@ -63,7 +63,12 @@ def make_monitor(
     calibrated = calibration(base)
     settings = settings or MonitorSettings(limit=calibrated.limit)
     facts = MonitorFacts(
-        base, judge is not None, settings.alpha, settings.tolerance, settings.ahead_tolerance, calibrated.says
+        base=base,
+        judged=judge is not None,
+        alpha=settings.alpha,
+        tolerance=settings.tolerance,
+        ahead_tolerance=settings.ahead_tolerance,
+        calibration=calibrated.says,
     )
     monitor: MisalignmentMonitor
 

@@ -52,7 +52,9 @@ def _projections(rows: Sequence[Row], base: LocalModel, path: Path, on_progress:
 
     direction = Direction.load(path)
     check_fits(direction, base)
-    screen = Screen(base, direction, direction.info.layer, SamplingSettings(max_tokens=300), 0)
+    screen = Screen(
+        base=base, direction=direction, layer=direction.info.layer, sampling=SamplingSettings(max_tokens=300), seed=0
+    )
     exchanges = [(row, screen.exchange(row)) for row in rows]
     usable = [(row, exchange) for row, exchange in exchanges if not isinstance(exchange, str)]
     if not usable:

@@ -63,7 +63,15 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
         if task is None and rows:
             task = RowLikelihood(rows)
         self._book = Book(run)
-        self._reader = Reader(tuple(asked), judge, tuple(systems), task, projection, seed, self._settings)
+        self._reader = Reader(
+            probes=tuple(asked),
+            judge=judge,
+            systems=tuple(systems),
+            task=task,
+            projection=projection,
+            seed=seed,
+            settings=self._settings,
+        )
         self._every, self._stop = every, stop
         self._on_reading, self._out = on_reading, out
         self._output: Path | None = None

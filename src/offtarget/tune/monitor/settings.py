@@ -91,4 +91,4 @@ def calibration(base: str) -> Calibration:
     known = Calibration(**raw)
     if base.startswith(known.bases):
         return known
-    return Calibration(known.limit, "", 0, 0, 0, "")
+    return Calibration(limit=known.limit, bases="", clean_runs=0, held_out_runs=0, held_out_alarms=0, source="")
