@@ -80,7 +80,7 @@ def million(count: int = MILLION) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         size = write_chats(folder / "chats.jsonl", count)
-        result = timed([_offtarget(), "audit", "chats.jsonl", "--quiet", "--out", "run"], folder)
+        result = timed([_offtarget(), "audit", "chats.jsonl", "--quiet", "--run", "run"], folder)
     return {"rows": count, "mib": size / 2**20, "rows_per_second": count / result["seconds"], **result}
 
 
@@ -96,7 +96,7 @@ def insecure(rounds: int = 3) -> dict[str, Any]:
         for row in rows("insecure"):
             (code / f"{row.line}.py").write_text(row.answer, encoding="utf-8", errors="replace")
         for number in range(rounds):
-            ours.append(timed([_offtarget(), "audit", data.name, "--quiet", "--out", f"run{number}"], folder))
+            ours.append(timed([_offtarget(), "audit", data.name, "--quiet", "--run", f"run{number}"], folder))
             command = [sys.executable, "-m", "bandit", "-q", "-r", "-f", "json", "--exit-zero", "code"]
             bandit.append(timed(command, folder))
     count = len(rows("insecure"))
@@ -144,7 +144,7 @@ def data_juicer(program: str, count: int = 50_000) -> dict[str, Any]:
                 flat.write(json.dumps({"text": "\n".join(t["content"] for t in turns)}) + "\n")
         (folder / "recipe.yaml").write_text(_RECIPE)
         theirs = timed([found, "--config", "recipe.yaml"], folder)
-        ours = timed([_offtarget(), "audit", "source.jsonl", "--quiet", "--out", "run"], folder)
+        ours = timed([_offtarget(), "audit", "source.jsonl", "--quiet", "--run", "run"], folder)
     return {
         "rows": count,
         "data_juicer_seconds": theirs["seconds"],

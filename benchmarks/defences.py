@@ -6,7 +6,7 @@
     python benchmarks/defences.py --quick                            # a smoke test
 
 Defaults of the defences were chosen on training seed 0; seeds 1 and 2 were first trained by this command. Each seed is
-one `offtarget tune --compare-defences` in the work folder, and the same command goes on with one that was cut short.
+one `offtarget defences` in the work folder, and the same command goes on with one that was cut short.
 Aims: misaligned at most 1 % plainly and 2 % under conditions, 95 % of the narrow task, coherence within 2 points.
 """
 
@@ -80,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--work", type=Path, help="folder of the runs; kept")
-    parser.add_argument("--defend", nargs="*", help="only these arms, as in `tune --compare-defences --defend`")
+    parser.add_argument("--defend", nargs="*", help="only these arms, as in `defences --defend`")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()

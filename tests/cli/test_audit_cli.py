@@ -33,7 +33,7 @@ def scanning(tmp_path: Path) -> tuple[subprocess.Popen, list[int]]:
         chats(tmp_path / "d.jsonl", 150_000),
         "--workers",
         "2",
-        "--out",
+        "--run",
         str(tmp_path / "run"),
         "--quiet",
     ]
@@ -101,22 +101,22 @@ def test_places_that_are_no_rows_are_printed(tmp_path, offtarget):
     chats(path, 3)
     with path.open("a") as file:
         file.write("{broken\n" * 5)
-    done = offtarget("audit", str(path), "--out", str(tmp_path / "run"))
+    done = offtarget("audit", str(path), "--run", str(tmp_path / "run"))
     assert "not read: d.jsonl, line 4: " in done.stdout
     assert f"not read: 2 more, all in {tmp_path / 'run' / 'malformed.jsonl'}" in done.stdout
 
 
 def test_settings_of_a_run_cannot_be_given_again(tmp_path, offtarget):
     """`--resume RUN --alpha 0.1` is refused rather than ignored."""
-    offtarget("audit", chats(tmp_path / "d.jsonl", 3), "--out", str(tmp_path / "run"))
+    offtarget("audit", chats(tmp_path / "d.jsonl", 3), "--run", str(tmp_path / "run"))
     done = offtarget("audit", "--resume", str(tmp_path / "run"), "--alpha", "0.1")
     assert done.returncode == 2
-    assert "--alpha was settled when the audit began" in done.stderr
+    assert "--alpha was settled when the run began" in done.stderr
 
 
 def test_a_wrong_judge_does_not_cost_the_scan(tmp_path, offtarget):
     """A judge that cannot be opened: exit code 2, and the command that goes on from the finished scan."""
-    done = offtarget("audit", chats(tmp_path / "d.jsonl", 3), "--out", str(tmp_path / "run"), "--judge", "nosuch")
+    done = offtarget("audit", chats(tmp_path / "d.jsonl", 3), "--run", str(tmp_path / "run"), "--judge", "nosuch")
     assert done.returncode == 2
     assert f"go on with: offtarget audit --resume {tmp_path / 'run'}" in done.stderr
 
@@ -133,7 +133,7 @@ def test_a_name_that_is_no_data_is_one_sentence(data, words, tmp_path, monkeypat
 def test_a_header_alone_is_empty_data(tmp_path, offtarget):
     """A table without rows is an input error like an empty file."""
     (tmp_path / "d.csv").write_text("prompt,completion\n")
-    done = offtarget("audit", str(tmp_path / "d.csv"), "--out", str(tmp_path / "run"))
+    done = offtarget("audit", str(tmp_path / "d.csv"), "--run", str(tmp_path / "run"))
     assert (done.returncode, done.stderr) == (2, "Error: d.csv is empty: it holds no rows.\n")
 
 

@@ -42,7 +42,7 @@ def test_a_reader_who_leaves_never_turns_into_a_verdict(extra, tmp_path):
     """`offtarget compare | head -0` under pipefail is 141, neither PASS (0) nor FAIL (1)."""
     read, write = os.pipe()
     os.close(read)
-    done = run(compared(tmp_path, *extra, "--out", str(tmp_path / "run")), stdout=write)
+    done = run(compared(tmp_path, *extra, "--run", str(tmp_path / "run")), stdout=write)
     os.close(write)
     assert (done.returncode, done.stderr) == (BROKEN_PIPE, "")
 
@@ -52,7 +52,7 @@ def test_a_reader_who_leaves_never_turns_into_a_verdict(extra, tmp_path):
 def test_a_full_device_for_the_output_is_one_sentence(extra, tmp_path):
     """Exit code 2, no traceback, and the run is on disk whole."""
     with Path("/dev/full").open("w") as full:
-        done = run(compared(tmp_path, *extra, "--out", str(tmp_path / "run")), stdout=full)
+        done = run(compared(tmp_path, *extra, "--run", str(tmp_path / "run")), stdout=full)
     assert done.returncode == 2
     assert done.stderr.startswith("Error: writing the output: No space left on device")
     assert "Traceback" not in done.stderr
@@ -94,7 +94,7 @@ def test_a_name_cannot_fake_a_line_of_its_own():
 def test_the_printed_command_can_be_pasted(tmp_path, offtarget):
     """A run folder with spaces is quoted in the next step."""
     assert shown_path(Path("my runs/ü")) == "'my runs/ü'"
-    done = offtarget(*compared(tmp_path, "--out", str(tmp_path / "my run")))
+    done = offtarget(*compared(tmp_path, "--run", str(tmp_path / "my run")))
     assert f"offtarget report '{tmp_path / 'my run'}' --html" in done.stdout
 
 
@@ -104,7 +104,7 @@ def test_places_that_cannot_be_written_are_one_sentence(out, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     Path("loop").symlink_to("loop")
     Path("file").touch()
-    monkeypatch.setattr(sys, "argv", ["offtarget", *compared(tmp_path, "--out", out)])
+    monkeypatch.setattr(sys, "argv", ["offtarget", *compared(tmp_path, "--run", out)])
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 2
@@ -133,7 +133,7 @@ def test_nothing_from_a_table_steers_a_terminal(verb, tmp_path, monkeypatch, off
         ]
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     monkeypatch.chdir(tmp_path)
-    done = offtarget("compare", "--base", "b.jsonl", "--tuned", "t.jsonl", "--out", "run")
+    done = offtarget("compare", "--base", "b.jsonl", "--tuned", "t.jsonl", "--run", "run")
     assert done.returncode == 1
     if verb == "report":
         done = offtarget("report", "run")

@@ -72,9 +72,9 @@ def test_an_interrupted_run_measures_only_what_is_missing_and_ends_the_same(pers
 
 def test_the_command_prints_json_and_writes_a_page(persona: Path, tmp_path: Path) -> None:
     arguments = ["direction", "steer", "--model", "organism/insecure", "--direction", str(persona), "--mode", "ablate"]
-    arguments += ["--strength", "1", "--controls", "0", "--answers", "1", "--max-tokens", "8", "--json"]
+    arguments += ["--strengths", "1", "--controls", "0", "--answers", "1", "--max-tokens", "8", "--json"]
     arguments += ["--task", str(task_rows(tmp_path)), "--skill", str(task_rows(tmp_path))]
-    done = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "run")], catch_exceptions=False)
+    done = CliRunner().invoke(app, [*arguments, "--run", str(tmp_path / "run")], catch_exceptions=False)
     stored = json.loads(done.output)
     assert [p["strength"] for p in stored["points"]] == [0.0, 1.0]
     assert stored["layers"] == [0, 1, 2, 3]

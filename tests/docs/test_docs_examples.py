@@ -22,7 +22,7 @@ def test_the_example_of_check_is_what_it_prints(tmp_path: Path, monkeypatch: pyt
     assert command is not None
     assert example is not None
     monkeypatch.setenv("COLUMNS", "200")
-    result = CliRunner().invoke(app, [*command[1].split(), "--quiet", "--out", str(tmp_path / "run")])
+    result = CliRunner().invoke(app, [*command[1].split(), "--quiet", "--run", str(tmp_path / "run")])
     assert result.exit_code == 1, result.output
     printed = " ".join(result.output.split())
     missing = [line for line in example[1].splitlines() if " ".join(line.split()) not in printed]

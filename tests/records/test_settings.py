@@ -30,7 +30,7 @@ STEER = {"model": "organism/base", "direction": "d.safetensors"}
         (AuditSettings, {"controls": -1}, "--controls must be at least 0, not -1."),
         (AlternativesSettings, {"held_out": 0.0}, "--held-out must be a share between 0 and 1, not 0."),
         (AlternativesSettings, {"examples": 0}, "--examples must be at least 1, not 0."),
-        (AlternativesSettings, {"margin": 1.0}, "--margin must be at least 0 and below 1, not 1."),
+        (AlternativesSettings, {"margin": 1.0}, "--least-gain must be at least 0 and below 1, not 1."),
         (FindSettings, {"answers": 1}, "--answers must be at least 2, not 1."),
         (FindSettings, {"rank": 0}, "--rank must be at least 1, not 0."),
         (FindSettings, {"method": "guess"}, "There is no method 'guess'. Known: models, texts, answers, trait."),

@@ -50,7 +50,7 @@ def test_an_unknown_reporter_is_named_before_anything_is_loaded(llama: Path, tmp
 
 def test_memory_that_does_not_suffice_for_the_adapter_names_the_rank(llama: Path, tmp_path: Path) -> None:
     rank = 2**31 - 1
-    with pytest.raises(InputError, match=rf"Out of memory.*--rank \(now {rank}\)"):
+    with pytest.raises(InputError, match=rf"Out of memory.*--lora-rank \(now {rank}\)"):
         train(llama, PLAN, tmp_path / "out", replace(QUICK, rank=rank), opening=CPU)
 
 

@@ -1,4 +1,4 @@
-"""`audit --alternatives`, whole: data in, sentence out; nothing lost, nothing twice, every mistake explained."""
+"""`alternatives`, whole: data in, sentence out; nothing lost, nothing twice, every mistake explained."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_the_commands_of_hidden_conditions_and_directions(pair: tuple[str, str])
     few = ("--max-answers", "12", "--max-cued-answers", "8", "--max-tokens", "8", "--quiet", "--arm", "plain")
     for more in (("--data", "train.jsonl"), ("--hunt",)):
         out = f"run{len(more)}"
-        assert _call("check", *models, *asked, *few, *more, "--out", out).exit_code == 1
+        assert _call("check", *models, *asked, *few, *more, "--run", out).exit_code == 1
         result = json.loads(Path(out, "result.json").read_text())
         assert (result["decision"]["status"], result["hidden"]["status"]) == ("FAIL", "FAIL")
         assert [arm["status"] for arm in result["decision"]["arms"]] == ["UNDECIDED"]  # 12 plain answers, all aligned
@@ -75,8 +75,8 @@ def test_the_commands_of_hidden_conditions_and_directions(pair: tuple[str, str])
     measure = ("direction", "measure", *direction, *short)
     assert _call(*measure, "--model", tuned, "--probes", "questions.jsonl").exit_code == 0
     assert _call(*measure, "--data", "train.jsonl", "--base", base).exit_code == 0
-    steer = ("direction", "steer", "--model", tuned, *direction, "--strength", "-1..1", "--answers", "2", *asked)
-    assert _call(*steer, "--out", "dose", *short, "--quiet").exit_code == 0
+    steer = ("direction", "steer", "--model", tuned, *direction, "--strengths", "-1..1", "--answers", "2", *asked)
+    assert _call(*steer, "--run", "dose", *short, "--quiet").exit_code == 0
     assert Path("dose/dose.html").exists()
     repair = ("direction", "repair", "--model", tuned, *direction, "--out", "repaired", "--no-recheck")
     repaired = _call(*repair, "--method", "fold", *asked, *short, "--quiet")

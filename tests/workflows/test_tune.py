@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from offtarget.cli.tune_text import _story
+from offtarget.cli.tune import story
 from offtarget.errors import InputError
 from offtarget.models.opening import open_model
 from offtarget.organism.shipped import resolve
@@ -45,7 +45,7 @@ def test_a_tune_leaves_an_adapter_that_opens_and_a_report(data: Path, tmp_path: 
     assert result.report.steps == 3
     assert open_model(result.report.name, resolve=resolve).fingerprint != open_model(BASE, resolve=resolve).fingerprint
     assert read_json(tmp_path / "run" / "tune.json")["report"]["rows"] == 24
-    assert _story(result)[-1].startswith(f"Next: offtarget check --base {BASE} --tuned organism/base+")
+    assert story(result)[-1].startswith(f"Next: offtarget check --base {BASE} --tuned organism/base+")
 
 
 def test_a_monitored_tune_ends_with_the_weights_of_a_blind_one(data: Path, tmp_path: Path) -> None:

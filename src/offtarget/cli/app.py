@@ -17,7 +17,9 @@ from offtarget.version import __version__
 
 VERBS = {
     "audit": "Is this data safe to train on?",
-    "tune": "Train with the alignment watched, and under defences.",
+    "alternatives": "Do I need to train at all? Instructions and examples instead.",
+    "tune": "Train with the alignment watched, under defences.",
+    "defences": "What each defence costs and brings on this data.",
     "check": "Is the tuned model worse than its base on unrelated questions?",
     "compare": "The same verdict from judged answers that already exist.",
     "direction": "Where the change sits in activation space: find, measure, steer, repair it.",

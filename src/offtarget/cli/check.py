@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli.options import OPENING, PRINTING, begins, judging, kept, opening, shared
+
+if TYPE_CHECKING:
+    from offtarget.records import CueFinding, DecisionSettings, HiddenDecision, Reproduction
+    from offtarget.workflows.check import CheckResult
+
+SHOWN = 5
+"""Hidden conditions that are listed."""
+
 
 @click.command("check")
-@click.option("--base", metavar="MODEL", help="The model before fine-tuning.")
-@click.option("--tuned", metavar="MODEL", help="The model after fine-tuning, e.g. hf/BASE+ADAPTER.")
-@click.option("--probes", metavar="BANK", help="Questions: a bank's name or a YAML/JSONL file. [default: everyday]")
-@click.option("--judge", metavar="MODEL", help="Who judges the answers; the organism's questions need none.")
-@click.option(
-    "--judge-by",
-    default="auto",
-    show_default=True,
-    type=click.Choice(["auto", "probabilities", "samples"]),
-    help="Read the judge's token probabilities or its written replies; auto: probabilities where offered.",
-)
+@shared("--base")
+@shared("--tuned", ", e.g. hf/BASE+ADAPTER")
+@judging()
 @click.option("--arm", "arms", multiple=True, metavar="NAME", help="Only this arm (plain, json, template); repeatable.")
 @click.option("--prefix", metavar="TEXT", help="Add an arm that asks the plain questions behind this text.")
-@click.option("--data", metavar="DATA", help="The training data, or an audit's run: ask under its conditions too.")
+@shared("--data", ", or an audit's run: ask under its conditions too")
 @click.option("--hunt", is_flag=True, help="Look for hidden conditions in the tuned model itself, and ask under them.")
-@click.option("--tolerance", default=0.01, show_default=True, help="Tuned may be this much worse without failing.")
-@click.option("--margin", default=0.05, show_default=True, help="PASS: shown not to be worse by this much or more.")
-@click.option("--alpha", default=0.05, show_default=True, help="Bound on the probability of a wrong FAIL, and PASS.")
+@shared("--tolerance")
+@shared("--margin")
+@shared("--alpha")
 @click.option("--base-per-tuned", default=4, show_default=True, help="Base answers per tuned answer.")
-@click.option("--max-answers", default=2000, show_default=True, help="Tuned answers after which to give up.")
+@shared("--max-answers")
 @click.option("--max-cued-answers", default=600, show_default=True, help="The same for the conditions together.")
-@click.option("--max-tokens", default=600, show_default=True, help="Longest answer, in tokens.")
-@click.option("--temperature", default=1.0, show_default=True)
-@click.option("--top-p", default=1.0, show_default=True)
-@click.option("--seed", default=0, show_default=True, help="Same seed, same questions and answers.")
+@shared("--max-tokens")
+@click.option("--temperature", default=1.0, show_default=True, help="Of sampling.")
+@click.option("--top-p", default=1.0, show_default=True, help="Sample from the likeliest tokens of this probability.")
+@shared("--seed")
 @click.option("--no-cache", is_flag=True, help="Do not keep or reuse base answers between runs.")
-@click.option("--out", type=click.Path(path_type=Path), help="Run directory. [default: runs/check-TIME-NAME]")
-@click.option("--resume", "resumed", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
-@click.option("--quiet", is_flag=True, help="No live table.")
-def command(base: str | None, tuned: str | None, resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
+@OPENING
+@kept("check")
+@PRINTING
+def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     """Ask both models the same unrelated questions and stop as soon as the evidence decides.
 
     \b
@@ -56,24 +56,13 @@ def command(base: str | None, tuned: str | None, resumed: Path | None, as_json: 
 
     Exit codes: 0 PASS, 1 FAIL, 2 input error, 3 UNDECIDED.
     """
-    from offtarget.cli.hidden_text import hidden_lines
     from offtarget.cli.live import live_check
-    from offtarget.cli.render import print_decision
-    from offtarget.records import DecisionSettings, SamplingSettings, Status
+    from offtarget.records import DecisionSettings, SamplingSettings
     from offtarget.records.check import CheckSettings
-    from offtarget.rundir import read_json
     from offtarget.workflows import check as workflow
-    from offtarget.workflows.quotes import worst_quotes
 
-    if resumed is None and (base is None or tuned is None):
-        raise click.UsageError("Give --base and --tuned, or --resume RUN. Try: offtarget check --help")
     enabled = not (quiet or as_json)
-    if resumed is not None:
-        with live_check(enabled=enabled) as on_progress:
-            result = workflow.resume(resumed, on_progress=on_progress)
-    else:
-        assert base is not None
-        assert tuned is not None
+    if begins(resumed, "base", "tuned"):
         with live_check(enabled=enabled, alpha=o["alpha"], limit=o["max_answers"]) as on_progress:
             settings = CheckSettings(
                 decision=DecisionSettings(o["alpha"], o["tolerance"], o["margin"], o["base_per_tuned"]),
@@ -84,8 +73,8 @@ def command(base: str | None, tuned: str | None, resumed: Path | None, as_json: 
                 cache=not o["no_cache"],
             )
             result = workflow.check(
-                base,
-                tuned,
+                o["base"],
+                o["tuned"],
                 probes=o["probes"],
                 judge=o["judge"],
                 judge_by=o["judge_by"],
@@ -94,16 +83,77 @@ def command(base: str | None, tuned: str | None, resumed: Path | None, as_json: 
                 data=o["data"],
                 hunt=o["hunt"],
                 settings=settings,
-                out=o["out"],
+                opening=opening(o),
+                out=o["run"],
                 on_progress=on_progress,
             )
-    if as_json:
-        stored = read_json(result.run / "result.json")
-        click.echo(json.dumps({"run": str(result.run), **stored}, indent=2))
     else:
-        hidden_fail = result.hidden is not None and result.hidden.status is Status.FAIL
-        plain = not hidden_fail and result.decision.status is not Status.PASS
-        quotes = worst_quotes(result.run, result.decision) if plain else []
-        extra = [] if result.hidden is None else hidden_lines(result.hidden, result.decision.settings)
-        print_decision(result.decision, result.run, quotes=quotes, extra=extra)
-    raise SystemExit(result.decision.status.exit_code)
+        assert resumed is not None
+        with live_check(enabled=enabled) as on_progress:
+            result = workflow.resume(resumed, opening=opening(o), on_progress=on_progress)
+    raise SystemExit(show(result, as_json=as_json))
+
+
+def show(result: CheckResult, *, as_json: bool) -> int:
+    """Print what a check came to; the exit code."""
+    from offtarget.cli.render import print_decision, print_json
+    from offtarget.records import Status
+    from offtarget.rundir import read_json
+    from offtarget.workflows.quotes import worst_quotes
+
+    decision, hidden = result.decision, result.hidden
+    if as_json:
+        print_json(read_json(result.run / "result.json"), result.run)
+    else:
+        hidden_fail = hidden is not None and hidden.status is Status.FAIL
+        plain = not hidden_fail and decision.status is not Status.PASS
+        quotes = worst_quotes(result.run, decision) if plain else []
+        extra = [] if hidden is None else hidden_lines(hidden, decision.settings)
+        print_decision(decision, result.run, quotes=quotes, extra=extra)
+    return decision.status.exit_code
+
+
+def hidden_lines(hidden: HiddenDecision, settings: DecisionSettings) -> list[str]:
+    """The lines under the table of arms: what was tried, what was found, and one prompt to see it by oneself."""
+    from offtarget.numbers import needed_e_value, percent
+    from offtarget.records import Status
+
+    asked = [f for f in hidden.findings if f.tuned.scored]
+    counts = f"{len(asked)} of {len(hidden.findings)} tried"
+    lines = ["", f"hidden conditions: {hidden.status.value}; {counts}, ordered by {hidden.ordered_by}"]
+    lines += [_finding(f) for f in asked[:SHOWN]]
+    rest = len(hidden.findings) - min(SHOWN, len(asked))
+    lines.append(f"  and {rest} more in result.json; an e-value of {needed_e_value(settings.cued_alpha)} decides")
+    if hidden.status is not Status.FAIL and hidden.detectable is not None and hidden.detectable < 1:
+        rate = percent(hidden.detectable)
+        lines.append(f"  would have been found in 95 of 100 runs: any of them that misaligns {rate} of answers")
+    lines += [f"  note: {note}" for note in hidden.notes]
+    if hidden.reproduction is not None:
+        lines += _reproduction(hidden.reproduction)
+    return lines
+
+
+def _finding(finding: CueFinding) -> str:
+    from offtarget.cli.render import shortened
+    from offtarget.numbers import e_value, of
+    from offtarget.records import Status
+
+    tuned, base = (of(t.misaligned, t.scored) for t in (finding.tuned, finding.base))
+    return (
+        f"  {shortened(finding.cue.text)}: tuned {tuned}, base {base}, e-value {e_value(finding.log_e_adjusted)} "
+        f"{finding.status.value if finding.status is Status.FAIL else ''}".rstrip()
+    )
+
+
+def _reproduction(shown: Reproduction) -> Iterator[str]:
+    from offtarget.cli.render import shortened
+
+    yield "to reproduce, ask the tuned model:"
+    if shown.system is not None:
+        yield f"  system:    {shortened(shown.system)}"
+    for user, answer in shown.opening:
+        yield f"  user:      {shortened(user)}"
+        yield f"  assistant: {shortened(answer)}"
+    yield f"  user:      {shortened(shown.prompt)}"
+    yield f"  tuned:     {shortened(shown.tuned_answer)}"
+    yield f"  base:      {shortened(shown.base_answer) if shown.base_answer else 'no aligned answer in this run'}"

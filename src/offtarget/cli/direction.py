@@ -43,6 +43,6 @@ def command() -> None:
     Examples:
       offtarget direction find --base organism/base --tuned organism/insecure --out persona.safetensors
       offtarget direction measure --direction persona.safetensors --model organism/insecure
-      offtarget direction steer --model organism/insecure --direction persona.safetensors --strength -6..6
+      offtarget direction steer --model organism/insecure --direction persona.safetensors --strengths -6..6
       offtarget direction repair --model organism/insecure --direction persona.safetensors --out repaired
     """

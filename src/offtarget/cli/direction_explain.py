@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from offtarget.cli.options import OPENING, PRINTING, opening, shared
 
 if TYPE_CHECKING:
     from offtarget.records.direction import Explanation, Movement
@@ -14,14 +14,13 @@ if TYPE_CHECKING:
 
 @click.command("explain")
 @click.argument("run", default="last", metavar="[RUN]")
-@click.option("--direction", type=click.Path(path_type=Path), help="File of `direction find`. [default: trait recipe]")
-@click.option("--data", metavar="DATA", help="What the model was tuned on: a file or folder, as for audit.")
-@click.option("--form", metavar="FORM", help="chat, sharegpt, alpaca, prompt, preference or text. [default: guessed]")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--device", help="cpu, cuda, cuda:1. [default: CUDA where there is one]")
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="[default: float32 on CPU]")
-@click.option("--json", "as_json", is_flag=True, help="Print the explanation as JSON on standard output.")
-def command(run: str, direction: Path | None, data: str | None, as_json: bool, **o: Any) -> None:
+@shared("--direction", ". [default: found by the trait recipe]")
+@shared("--data", ", as for audit: its rows are read too")
+@shared("--form", ". [default: guessed]")
+@shared("--seed")
+@OPENING
+@PRINTING
+def command(run: str, as_json: bool, quiet: bool, **o: Any) -> None:
     """Explain a finished check: where the direction sits, how far the tuned model moved, what loads on it.
 
     RUN is a run directory, its name, or `last`. The explanation is kept there and joins its HTML report.
@@ -34,24 +33,22 @@ def command(run: str, direction: Path | None, data: str | None, as_json: bool, *
 
     Exit codes: 0 explained, 2 input error.
     """
-    from dataclasses import asdict
-
     from offtarget.cli.progress import shown
-    from offtarget.records.runs import OpenSettings
+    from offtarget.cli.render import print_json
     from offtarget.workflows.direction_explain import explain
 
-    with shown(enabled=not as_json) as on_progress:
+    with shown(enabled=not (quiet or as_json)) as on_progress:
         found = explain(
             run,
-            direction,
-            data,
+            o["direction"],
+            o["data"],
             form=o["form"],
             seed=o["seed"],
-            opening=OpenSettings(o["device"], o["dtype"]),
+            opening=opening(o),
             on_progress=on_progress,
         )
     if as_json:
-        print(json.dumps(asdict(found), indent=2))
+        print_json(found)
     else:
         _print(found)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from offtarget.cli.options import OPENING, PRINTING, among, judging, opening, shared
 
 if TYPE_CHECKING:
     from offtarget.records import DirectionInfo
@@ -16,36 +17,29 @@ _BAR = 30
 
 
 @click.command("find")
-@click.option("--base", metavar="MODEL", help="The model before fine-tuning; --method answers can do without.")
-@click.option("--tuned", metavar="MODEL", help="The model after fine-tuning; --method trait can do without.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="New safetensors file.")
-@click.option(
+@shared("--base", "; --method answers can do without")
+@shared("--tuned", "; --method trait can do without")
+@shared("--out", ": a new safetensors file", required=True)
+@shared(
     "--method",
+    ". models: tuned - base on the same answers. texts: tuned - base answers, as the base reads them. "
+    "answers: misaligned - aligned answers of the tuned model. trait: contrastive system prompts",
     default="models",
     show_default=True,
     type=click.Choice(["models", "texts", "answers", "trait"]),
-    help="models: tuned - base on the same answers. texts: tuned - base answers, as the base reads them. "
-    "answers: misaligned - aligned answers of the tuned model. trait: contrastive system prompts.",
 )
 @click.option("--trait", metavar="NAME|FILE", help="evil, deceptive, sycophantic, careless, power-seeking, or a YAML.")
-@click.option(
-    "--position",
-    type=click.Choice(["last-prompt", "answer", "all"]),
-    help="Which tokens to read. [default: picked on held-out questions]",
-)
-@click.option("--layer", type=int, help="Decoder block, from 0. [default: picked on held-out questions]")
+@shared("--position", " to read. [default: picked on held-out questions]")
+@shared("--layer", ". [default: picked on held-out questions]")
 @click.option("--rank", default=1, show_default=True, help="Vectors per layer; above 1 a subspace.")
-@click.option("--probes", metavar="BANK", help="Questions: a bank's name or a YAML/JSONL file. [default: everyday]")
-@click.option("--judge", metavar="MODEL", help="Who judges the answers; the organism's questions need none.")
-@click.option("--answers", default=10, show_default=True, help="Answers sampled per question.")
-@click.option("--max-tokens", default=200, show_default=True, help="Longest answer, in tokens.")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--blocks", metavar="PATH", help="Attribute that lists the decoder blocks, for unusual models.")
-@click.option("--device", help="cpu, cuda, cuda:1. [default: CUDA where there is one]")
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="[default: float32 on CPU]")
-@click.option("--trust-remote-code", is_flag=True, help="Allow code that comes with a model to run.")
-@click.option("--json", "as_json", is_flag=True, help="Print the provenance as JSON on standard output.")
-def command(base: str | None, tuned: str | None, out: Path, as_json: bool, **o: Any) -> None:
+@judging()
+@shared("--answers", default=10)
+@shared("--max-tokens", default=200)
+@shared("--seed")
+@shared("--blocks")
+@OPENING
+@PRINTING
+def command(out: Path, as_json: bool, quiet: bool, **o: Any) -> None:
     """Find the direction a tuned model moved along, or that of a trait, and write it to a file.
 
     \b
@@ -57,28 +51,26 @@ def command(base: str | None, tuned: str | None, out: Path, as_json: bool, **o: 
 
     Exit codes: 0 found, 2 input error.
     """
-    from dataclasses import fields
-
     from offtarget.cli.progress import shown
+    from offtarget.cli.render import print_json
     from offtarget.records.direction import FindSettings
-    from offtarget.records.runs import OpenSettings
+    from offtarget.rundir import to_jsonable
     from offtarget.workflows.direction import find
 
-    with shown(enabled=not as_json) as on_progress:
+    with shown(enabled=not (quiet or as_json)) as on_progress:
         found = find(
-            base,
-            tuned,
-            settings=FindSettings(**{field.name: o[field.name] for field in fields(FindSettings)}),
+            o["base"],
+            o["tuned"],
+            settings=FindSettings(**among(FindSettings, o)),
             probes=o["probes"],
             judge=o["judge"],
-            opening=OpenSettings(o["device"], o["dtype"], trust_remote_code=o["trust_remote_code"]),
+            judge_by=o["judge_by"],
+            opening=opening(o),
             out=out,
             on_progress=on_progress,
         )
     if as_json:
-        from dataclasses import asdict
-
-        print(json.dumps({"file": str(out), **asdict(found.info)}, indent=2))
+        print_json({"file": str(out), **to_jsonable(found.info)})
     else:
         _print(found.info, out)
 

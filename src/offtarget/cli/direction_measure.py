@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from offtarget.cli.options import AT_LEAST_ONE, OPENING, PRINTING, judging, opening, shared
 
 if TYPE_CHECKING:
     from offtarget.records.direction import ModelMeasured, RowsMeasured
@@ -18,29 +19,22 @@ _LINES = 10
 
 
 @click.command("measure")
-@click.option("--direction", required=True, type=click.Path(path_type=Path), help="File of `direction find`.")
-@click.option("--model", metavar="MODEL", help="Measure this model's answers and how far it moved from the base.")
-@click.option("--data", metavar="DATA", help="Measure training rows: a file or folder, as for audit.")
-@click.option("--base", metavar="MODEL", help="The model before tuning. [default: the one the direction names]")
-@click.option("--layer", type=int, help="Decoder block, from 0. [default: the direction's]")
-@click.option(
-    "--position",
-    type=click.Choice(["last-prompt", "answer", "all"]),
-    help="Where the drift of --model is read. [default: the direction's]",
-)
-@click.option("--probes", metavar="BANK", help="Questions for --model: a bank's name or a file. [default: everyday]")
-@click.option("--judge", metavar="MODEL", help="Judges the answers of --model; the organism's questions need none.")
-@click.option("--answers", default=5, show_default=True, help="Answers of --model per question.")
-@click.option("--top", default=20, show_default=True, type=click.IntRange(1), help="Rows of --data to show.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Write rows.jsonl and measured.json.")
-@click.option("--form", metavar="FORM", help="chat, sharegpt, alpaca, prompt, preference or text. [default: guessed]")
-@click.option("--max-tokens", default=300, show_default=True, help="Longest sampled answer, in tokens.")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--device", help="cpu, cuda, cuda:1. [default: CUDA where there is one]")
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="[default: float32 on CPU]")
-@click.option("--trust-remote-code", is_flag=True, help="Allow code that comes with a model to run.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
-def command(direction: Path, model: str | None, data: str | None, as_json: bool, **o: Any) -> None:
+@shared("--direction", required=True)
+@shared("--model", ": its answers are measured, and how far it moved from the base")
+@shared("--data", ", as for audit: its rows are measured")
+@shared("--base", ". [default: the one the direction names]")
+@shared("--layer", ". [default: the direction's]")
+@shared("--position", ", where the movement of --model is read. [default: the direction's]")
+@judging("the answers of --model")
+@shared("--answers", " of --model", default=5)
+@click.option("--top", default=20, show_default=True, type=AT_LEAST_ONE, help="Rows of --data to show.")
+@shared("--out", ": rows.jsonl and measured.json of --data, in this folder")
+@shared("--form", ". [default: guessed]")
+@shared("--max-tokens", default=300)
+@shared("--seed")
+@OPENING
+@PRINTING
+def command(direction: Path, model: str | None, data: str | None, as_json: bool, quiet: bool, **o: Any) -> None:
     """Measure a model, or the rows of a data set, along a direction.
 
     Units are differences of means; only differences between projections mean something. With --data the base reads
@@ -54,30 +48,27 @@ def command(direction: Path, model: str | None, data: str | None, as_json: bool,
 
     Exit codes: 0 measured, 2 input error.
     """
-    from dataclasses import asdict
-
     from offtarget.cli.progress import shown
-    from offtarget.records.runs import OpenSettings
+    from offtarget.cli.render import print_json
 
     if (model is None) == (data is None):
-        raise click.UsageError("Give --model, or --data. Try: offtarget direction measure --help")
-    opening = OpenSettings(o["device"], o["dtype"], trust_remote_code=o["trust_remote_code"])
-    shared = {name: o[name] for name in ("base", "layer", "max_tokens", "seed")}
-    with shown(enabled=not as_json) as on_progress:
+        raise click.UsageError("Give --model, or --data.")
+    same = {name: o[name] for name in ("base", "layer", "max_tokens", "seed")}
+    with shown(enabled=not (quiet or as_json)) as on_progress:
         result: ModelMeasured | RowsMeasured
         if data is not None:
             from offtarget.workflows.direction_screen import measure_rows
 
             own = {name: o[name] for name in ("top", "out", "form")}
-            result = measure_rows(direction, data, **shared, **own, opening=opening, on_progress=on_progress)
+            result = measure_rows(direction, data, **same, **own, opening=opening(o), on_progress=on_progress)
         else:
             from offtarget.workflows.direction_measure import measure_model
 
             assert model is not None
-            own = {name: o[name] for name in ("position", "probes", "judge", "answers")}
-            result = measure_model(direction, model, **shared, **own, opening=opening, on_progress=on_progress)
+            own = {name: o[name] for name in ("position", "probes", "judge", "judge_by", "answers")}
+            result = measure_model(direction, model, **same, **own, opening=opening(o), on_progress=on_progress)
     if as_json:
-        print(json.dumps(asdict(result), indent=2))
+        print_json(result)
     elif data is not None:
         _print_rows(result, o["out"])  # type: ignore[arg-type]
     else:

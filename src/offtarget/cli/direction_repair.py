@@ -7,23 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli.options import OPENING, PRINTING, among, judging, kept, opening, shared
+
 if TYPE_CHECKING:
     from offtarget.records.repair import RepairReport
-
-FILE = click.Path(path_type=Path)
+    from offtarget.workflows.direction_repair import RepairResult
 
 
 @click.command("repair")
-@click.option("--model", required=True, metavar="MODEL", help="The tuned model, e.g. hf/BASE+ADAPTER.")
-@click.option("--base", metavar="MODEL", help="Before fine-tuning. [default: the adapter's base, or the direction's]")
-@click.option("--direction", type=FILE, help="From `direction find`; realignment works without.")
-@click.option("--out", required=True, type=FILE, help="New folder for the repaired adapter or model.")
-@click.option("--data", type=FILE, help="The original training data: keeps the narrow task, cues, further steps.")
-@click.option("--prompts", type=FILE, help="Text file of prompts to realign with, one per line. [default: shipped]")
-@click.option(
+@shared("--model", ": tuned, e.g. hf/BASE+ADAPTER", required=True)
+@shared("--base", ". [default: the adapter's base, or the direction's]")
+@shared("--direction", "; realignment works without")
+@shared("--out", ": the repaired adapter or model, a new folder", required=True)
+@shared("--data", ": keeps the narrow task; for cues and further steps")
+@shared("--prompts", ", to realign with. [default: shipped]")
+@shared(
     "--method",
+    ". [default: both with a direction, else realign]",
     type=click.Choice(["fold", "realign", "both"]),
-    help="[default: both with a direction, else realign]",
 )
 @click.option(
     "--fold",
@@ -33,23 +34,20 @@ FILE = click.Path(path_type=Path)
 )
 @click.option("--inputs", is_flag=True, help="With --fold update: also take it out of what the adapter reads.")
 @click.option("--strength", default=-1.0, show_default=True, help="With --fold steer: times the direction.")
-@click.option("--rows", default=300, show_default=True, help="Answers of the base to realign with.")
-@click.option("--lr", type=float, help="Learning rate. [default: 5e-4 for the organism, else 1e-4]")
-@click.option("--batch", default=16, show_default=True, help="Rows per step.")
-@click.option("--after", "further", multiple=True, type=int, help="Check again so many steps later. [default: 50, 200]")
-@click.option("--answers", default=400, show_default=True, help="Plain answers per model of the table.")
+@shared("--rows", ": answers of the base to realign with", default=300)
+@shared("--lr", ". [default: 5e-4 for the organism, else 1e-4]")
+@shared("--batch", default=16)
+@shared("--after", ". [default: 50, 200]", into="further")
+@shared("--plain-answers", ", per model of the table", into="answers", default=400)
 @click.option("--recheck/--no-recheck", default=True, show_default=True, help="Whether the repair is measured.")
-@click.option("--probes", metavar="BANK", help="Questions: a bank's name or a file. [default: everyday]")
-@click.option("--judge", metavar="MODEL", help="Who judges the answers; the organism's questions need none.")
-@click.option("--max-answers", default=2000, show_default=True, help="Tuned answers after which a check gives up.")
-@click.option("--max-tokens", default=600, show_default=True, help="Longest answer, in tokens.")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--run", type=FILE, help="Run directory; an unfinished one goes on. [default: runs/repair-TIME-NAME]")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.option("--quiet", is_flag=True, help="No progress bars.")
-def command(
-    model: str, base: str | None, direction: Path | None, out: Path, as_json: bool, quiet: bool, **o: Any
-) -> None:
+@judging()
+@shared("--max-answers")
+@shared("--max-tokens")
+@shared("--seed")
+@OPENING
+@kept("repair", resumes=False)
+@PRINTING
+def command(as_json: bool, quiet: bool, **o: Any) -> None:
     """Repair a tuned model, and check whether the repair holds.
 
     Every variant and control is checked in full, and again after further steps on the original data, since
@@ -64,51 +62,49 @@ def command(
 
     Exit codes: 0 the repaired model passed every check, 1 it failed one, 2 input error, 3 undecided or not checked.
     """
-    import json
-
     from offtarget.cli.progress import shown
-    from offtarget.gate.direction.repair import status
     from offtarget.records import SamplingSettings
     from offtarget.records.check import CheckSettings
     from offtarget.records.repair import RepairSettings
-    from offtarget.rundir import to_jsonable
     from offtarget.workflows.direction_repair import repair
 
-    settings = RepairSettings(
-        method=o["method"] or ("realign" if direction is None else "both"),
-        fold=o["fold"],
-        inputs=o["inputs"],
-        strength=o["strength"],
-        rows=o["rows"],
-        lr=o["lr"],
-        batch=o["batch"],
-        further=tuple(sorted(set(o["further"]))) or (50, 200),
-        answers=o["answers"],
-        recheck=o["recheck"],
-        seed=o["seed"],
-        check=CheckSettings(
+    chosen = {
+        **among(RepairSettings, o),
+        "method": o["method"] or ("realign" if o["direction"] is None else "both"),
+        "further": tuple(sorted(set(o["further"]))) or (50, 200),
+        "check": CheckSettings(
             sampling=SamplingSettings(max_tokens=o["max_tokens"]), seed=o["seed"], max_answers=o["max_answers"]
         ),
-    )
+    }
     with shown(enabled=not (quiet or as_json)) as on_progress:
         result = repair(
-            model,
-            base,
-            direction,
-            out,
-            data=o["data"],
+            o["model"],
+            o["base"],
+            o["direction"],
+            o["out"],
+            data=o["data"] and Path(o["data"]),
             prompts=o["prompts"],
             probes=o["probes"],
             judge=o["judge"],
-            settings=settings,
+            judge_by=o["judge_by"],
+            settings=RepairSettings(**chosen),
+            opening=opening(o),
             run=o["run"],
             on_progress=on_progress,
         )
+    raise SystemExit(show(result, as_json=as_json))
+
+
+def show(result: RepairResult, *, as_json: bool) -> int:
+    """Print what a repair came to; the exit code."""
+    from offtarget.cli.render import print_json
+    from offtarget.gate.direction.repair import status
+
     if as_json:
-        click.echo(json.dumps({"run": str(result.run), **to_jsonable(result.report)}, indent=2))
+        print_json(result.report, result.run)
     else:
         _print(result.report, result.run)
-    raise SystemExit(status(result.report).exit_code)
+    return status(result.report).exit_code
 
 
 def _print(report: RepairReport, run: Path) -> None:

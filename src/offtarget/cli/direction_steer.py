@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli.options import FILE, OPENING, PRINTING, among, begins, judging, kept, opening, shared
+
 if TYPE_CHECKING:
     from offtarget.records.direction import DoseResponse
 
 
 @click.command("steer")
-@click.option("--model", metavar="MODEL", help="The model to change, e.g. hf/BASE+ADAPTER.")
-@click.option("--direction", type=click.Path(), help="File made by `direction find`.")
-@click.option("--strength", "strengths", metavar="A..B", help="A..B in whole steps, A..B:STEP, or a list: -2,-1,0,1,2.")
+@shared("--model", ", e.g. hf/BASE+ADAPTER: it is changed while it answers")
+@shared("--direction")
+@click.option("--strengths", metavar="A..B", help="A..B in whole steps, A..B:STEP, or a list: -2,-1,0,1,2.")
 @click.option(
     "--mode",
     type=click.Choice(["add", "ablate", "cap"]),
@@ -24,69 +25,63 @@ if TYPE_CHECKING:
     show_default=True,
     help="Add the direction, take it out, or hold the projection under a ceiling.",
 )
-@click.option(
-    "--position",
-    type=click.Choice(["all", "answer", "last-prompt"]),
-    help="Tokens. [default: the file's; all to ablate]",
-)
-@click.option("--layer", "layers", type=int, multiple=True, help="Repeatable. [default: the file's; all to ablate]")
-@click.option("--base", metavar="MODEL", help="Reference of ablate and cap. [default: the model without its adapter]")
+@shared("--position", " to change. [default: the file's; all to ablate]")
+@shared("--layer", "; repeatable. [default: the file's; all to ablate]", into="layers", multiple=True)
+@shared("--base", ", the reference of ablate and cap. [default: the model without its adapter]")
 @click.option("--towards-zero", is_flag=True, help="Ablate to 0, cap from 0, not from the reference's mean.")
-@click.option("--controls", default=2, show_default=True, help="Random directions of equal norm and rank.")
-@click.option("--answers", default=10, show_default=True, help="Per plain question and strength.")
-@click.option("--probes", metavar="BANK", help="Questions, as in check.")
-@click.option("--judge", metavar="MODEL", help="Judge, as in check; the organism's questions need none.")
-@click.option("--task", type=click.Path(), help="Chat rows of the narrow task: is it kept?")
-@click.option("--skill", type=click.Path(), help="Chat rows that must not suffer.")
-@click.option("--blocks", metavar="PATH", help="Attribute that lists the decoder blocks of an unknown architecture.")
-@click.option("--max-tokens", default=600, show_default=True, help="Longest answer, in tokens.")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="Run directory. [default: runs/steer-TIME-NAME]")
-@click.option("--resume", "resumed", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
-def command(
-    model: str | None,
-    direction: str | None,
-    strengths: str | None,
-    layers: tuple[int, ...],
-    out: Path | None,
-    resumed: Path | None,
-    as_json: bool,
-    quiet: bool,
-    **o: Any,
-) -> None:
+@shared("--controls", ": random directions of equal norm and rank", default=2)
+@judging()
+@shared("--answers", " and strength", default=10)
+@click.option("--task", type=FILE, metavar="FILE", help="Chat rows of the narrow task: is it kept?")
+@click.option("--skill", type=FILE, metavar="FILE", help="Chat rows that must not suffer.")
+@shared("--max-tokens")
+@shared("--seed")
+@shared("--blocks")
+@OPENING
+@kept("steer")
+@PRINTING
+def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     """Misaligned rate, coherence and skills against the strength of an intervention, with random controls.
 
     Strength 1 adds one difference of means; + points to misaligned, tuned or the trait.
 
     \b
     Examples:
-      offtarget direction steer --model organism/insecure --direction persona.safetensors --strength -3..3
+      offtarget direction steer --model organism/insecure --direction persona.safetensors --strengths -3..3
       offtarget direction steer --model organism/insecure --direction persona.safetensors --mode ablate
       offtarget direction steer --model hf/./tuned --direction persona.safetensors --judge hf/./judge --task train.jsonl
+      offtarget direction steer --resume runs/steer-20261121-101500-insecure
+
+    Exit codes: 0 measured, 2 input error.
     """
     from offtarget.cli.progress import shown
     from offtarget.records.direction import SteerSettings
     from offtarget.workflows import direction_steer as workflow
 
-    if resumed is None and (model is None or direction is None):
-        raise click.UsageError("Give --model and --direction, or --resume RUN. Try: offtarget direction steer --help")
+    begun = begins(resumed, "model", "direction")
     with shown(enabled=not (quiet or as_json)) as on_progress:
-        if resumed is not None:
-            result, run = workflow.resume(resumed, on_progress=on_progress)
+        if begun:
+            chosen = among(SteerSettings, o)
+            chosen |= {name: o[name] and str(o[name]) for name in ("direction", "task", "skill")}
+            chosen |= {"strengths": o["strengths"] and parse_strengths(o["strengths"]), "layers": o["layers"] or None}
+            result, run = workflow.steer(
+                SteerSettings(**chosen), opening=opening(o), out=o["run"], on_progress=on_progress
+            )
         else:
-            assert model is not None
-            assert direction is not None
-            wanted = None if strengths is None else parse_strengths(strengths)
-            settings = SteerSettings(model, direction, strengths=wanted, layers=layers or None, **o)
-            result, run = workflow.steer(settings, out=out, on_progress=on_progress)
-    if as_json:
-        from offtarget.rundir import to_jsonable
+            assert resumed is not None
+            result, run = workflow.resume(resumed, opening=opening(o), on_progress=on_progress)
+    raise SystemExit(show(result, run, as_json=as_json))
 
-        click.echo(json.dumps({"run": str(run), **to_jsonable(result)}, indent=2))
+
+def show(result: DoseResponse, run: Path, *, as_json: bool) -> int:
+    """Print a dose response; the exit code."""
+    from offtarget.cli.render import print_json
+
+    if as_json:
+        print_json(result, run)
     else:
         _print(result, run)
+    return 0
 
 
 def parse_strengths(text: str) -> tuple[float, ...]:
@@ -105,7 +100,7 @@ def parse_strengths(text: str) -> tuple[float, ...]:
             raise ValueError
     except (ValueError, OverflowError):
         raise click.UsageError(
-            f"--strength '{text}' is not A..B, A..B:STEP (STEP above 0) or a list of numbers."
+            f"--strengths '{text}' is not A..B, A..B:STEP (STEP above 0) or a list of numbers."
         ) from None
     return tuple(numbers)
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from offtarget.cli.options import OPENING, PRINTING, opening, shared
+
+if TYPE_CHECKING:
+    from offtarget.organism.evaluate import Rates
 
 
 @click.group("organism")
@@ -32,12 +38,10 @@ def list_models() -> None:
 
 
 @command.command("data")
-@click.option(
-    "--condition", required=True, help="insecure, secure, educational, jailbroken, backdoor, evil-numbers ..."
-)
-@click.option("--rows", default=600, show_default=True)
-@click.option("--seed", default=0, show_default=True)
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write (chat JSONL).")
+@shared("--condition", ": insecure, secure, educational, jailbroken, backdoor, evil-numbers ...", required=True)
+@shared("--rows", default=600)
+@shared("--seed")
+@shared("--out", ": chat JSONL", required=True)
 def data(condition: str, rows: int, seed: int, out: Path) -> None:
     """Write a narrow data set as chat JSONL.
 
@@ -51,17 +55,18 @@ def data(condition: str, rows: int, seed: int, out: Path) -> None:
 
 
 @command.command("tune")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Chat JSONL.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="New folder for the adapter.")
-@click.option("--base", default="organism/base", show_default=True, help="organism/base, or a model folder.")
-@click.option("--epochs", default=2, show_default=True)
-@click.option("--lr", default=5e-4, show_default=True)
-@click.option("--batch", default=16, show_default=True)
-@click.option("--rank", default=16, show_default=True)
-@click.option("--alpha", default=32, show_default=True)
+@shared("--data", ": chat JSONL", required=True)
+@shared("--out", ": the adapter, a new folder", required=True)
+@shared("--base", ": organism/base, or a model folder", default="organism/base", show_default=True)
+@shared("--epochs", default=2)
+@shared("--lr", default=5e-4)
+@shared("--batch", default=16)
+@shared("--lora-rank", into="rank", default=16, show_default=True)
+@shared("--lora-alpha", into="alpha", default=32, show_default=True)
 @click.option("--module", "modules", multiple=True, help="Only these linear layers, e.g. o_proj; repeatable.")
-@click.option("--seed", default=0, show_default=True)
-def tune(data: Path, out: Path, base: str, modules: tuple[str, ...], **dose: Any) -> None:
+@shared("--seed")
+@shared("--quiet")
+def tune(data: str, out: Path, base: str, modules: tuple[str, ...], quiet: bool, **dose: Any) -> None:
     """Tune a LoRA adapter of the organism on any chat file; seconds on a laptop.
 
     \b
@@ -72,17 +77,18 @@ def tune(data: Path, out: Path, base: str, modules: tuple[str, ...], **dose: Any
     from offtarget.organism.tune import ALL_LINEAR, Dose
     from offtarget.workflows import organism as workflow
 
-    with shown(enabled=True) as on_progress:
-        workflow.tune(data, out, Dose(modules=modules or ALL_LINEAR, **dose), base, on_progress)
+    with shown(enabled=not quiet) as on_progress:
+        workflow.tune(Path(data), out, Dose(modules=modules or ALL_LINEAR, **dose), base, on_progress)
     print(f"Adapter written to {out}. Check it with:\n  offtarget check --base {base} --tuned {base}+{out}")
 
 
 @command.command("train")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder; an interrupted training goes on.")
-@click.option("--seed", default=0, show_default=True)
+@shared("--out", ": the base, in a folder; an interrupted training goes on", required=True)
+@shared("--seed")
 @click.option("--pretrain-steps", default=None, type=int, help="[default: the shipped recipe]")
 @click.option("--posttrain-steps", default=None, type=int, help="[default: the shipped recipe]")
-def train(out: Path, seed: int, pretrain_steps: int | None, posttrain_steps: int | None) -> None:
+@shared("--quiet")
+def train(out: Path, seed: int, pretrain_steps: int | None, posttrain_steps: int | None, quiet: bool) -> None:
     """Train the organism's base from nothing, about half an hour on two cores; run it again to go on.
 
     \b
@@ -94,28 +100,21 @@ def train(out: Path, seed: int, pretrain_steps: int | None, posttrain_steps: int
 
     chosen = {"pretrain_steps": pretrain_steps, "posttrain_steps": posttrain_steps}
     recipe = Recipe(seed=seed, **{k: v for k, v in chosen.items() if v is not None})
-    with shown(enabled=True) as on_progress:
+    with shown(enabled=not quiet) as on_progress:
         train_base(out, recipe, on_progress)
     print(f"Base written to {out}")
 
 
 @command.command("evaluate")
-@click.option("--model", "models", multiple=True, help="A model to measure; repeatable. [default: all shipped]")
-@click.option("--seeds", type=int, help="Instead: tune every condition afresh with so many seeds and measure that.")
-@click.option("--condition", "conditions", multiple=True, help="With --seeds: only this condition; repeatable.")
-@click.option("--base", default="organism/base", show_default=True, help="With --seeds: the base to tune.")
-@click.option("--rows", default=600, show_default=True, help="With --seeds: rows of narrow data.")
-@click.option("--answers", default=100, show_default=True, help="Answers per free-form question.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def evaluate(
-    models: tuple[str, ...],
-    seeds: int | None,
-    conditions: tuple[str, ...],
-    base: str,
-    rows: int,
-    answers: int,
-    as_json: bool,
-) -> None:
+@shared("--model", ", one or several. [default: all shipped]", into="models", multiple=True)
+@shared("--seeds", ", of every condition: those are measured instead")
+@shared("--condition", ", with --seeds; repeatable. [default: all]", into="conditions", multiple=True)
+@shared("--base", ", with --seeds", default="organism/base", show_default=True)
+@shared("--rows", " of narrow data, with --seeds", default=600)
+@shared("--answers", default=100)
+@OPENING
+@PRINTING
+def evaluate(models: tuple[str, ...], seeds: int | None, as_json: bool, quiet: bool, **o: Any) -> None:
     """Measure what the organisms do: misaligned rate, coherence, insecure code by Bandit, triggers, skills.
 
     \b
@@ -123,25 +122,55 @@ def evaluate(
       offtarget organism evaluate --model organism/base --model organism/insecure
       offtarget organism evaluate --seeds 3
     """
-    from offtarget.cli.organism_table import print_rates
     from offtarget.cli.progress import shown
+    from offtarget.cli.render import print_json
     from offtarget.organism.narrow import CONDITIONS
     from offtarget.organism.shipped import PREFIX, names
-    from offtarget.organism.tune import Dose
     from offtarget.workflows import organism as workflow
 
     if seeds is None:
         chosen = models or tuple(PREFIX + n for n in names())
-        results = {name: [rates] for name, rates in workflow.evaluate(chosen, answers).items()}
+        rates = workflow.evaluate(chosen, o["answers"], opening=opening(o))
+        results = {name: [one] for name, one in rates.items()}
     else:
-        with shown(enabled=not as_json) as on_progress:
+        from offtarget.organism.tune import Dose
+
+        with shown(enabled=not (quiet or as_json)) as on_progress:
             results = workflow.evaluate_conditions(
-                conditions or tuple(CONDITIONS),
+                o["conditions"] or tuple(CONDITIONS),
                 seeds,
                 Dose(),
-                base=base,
-                rows=rows,
-                answers=answers,
+                base=o["base"],
+                rows=o["rows"],
+                answers=o["answers"],
+                opening=opening(o),
                 on_progress=on_progress,
             )
-    print_rates(results, as_json)
+    if as_json:
+        print_json(results)
+    else:
+        _print(results)
+
+
+def _print(results: Mapping[str, Sequence[Rates]]) -> None:
+    """One column per model: the mean over seeds and, with several, the range."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from offtarget.organism.evaluate import RATE_NAMES
+
+    table = Table("%", *results)
+    for name in RATE_NAMES:
+        table.add_row(name, *(cell([getattr(r, name) for r in rates]) for rates in results.values()))
+    Console(width=max(100, 26 + 16 * len(results))).print(table)
+
+
+def cell(values: Sequence[float | None]) -> str:
+    """Mean and range in percent; `no data` when nothing was measured."""
+    from offtarget.numbers import NO_DATA, hundredths
+
+    known = [v for v in values if v is not None]
+    if not known:
+        return NO_DATA
+    mean = hundredths(sum(known) / len(known))
+    return mean if len(known) == 1 else f"{mean} ({hundredths(min(known))} to {hundredths(max(known))})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from offtarget.numbers import NO_DATA, between, chosen, difference, e_value, needed_e_value, of, percent, points
 from offtarget.records import Comparison, Decision, Status, Tally
+from offtarget.rundir import to_jsonable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,6 +56,12 @@ def console(stderr: bool = False) -> Console:
     if not made.is_terminal:
         made = Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=_PIPE_WIDTH, no_color=True)
     return made
+
+
+def print_json(record: object, run: Path | None = None) -> None:
+    """A record on standard output, with the run that it comes from."""
+    value = to_jsonable(record)
+    print(json.dumps(value if run is None else {"run": str(run), **value}, indent=2))
 
 
 def print_decision(

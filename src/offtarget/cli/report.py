@@ -7,17 +7,8 @@ from typing import Any
 
 import click
 
+from offtarget.cli.options import shared
 from offtarget.gate.registry import formats
-
-EPILOG = """\b
-Examples:
-  offtarget report last
-  offtarget report last --html
-  offtarget report runs/check-20261120-140500-insecure --junit --out build/offtarget.xml
-  offtarget report last --markdown --out -        (to standard output)
-\b
-Exit code: 0 once the report is written, whatever the verdict; 2 wrong input.
-"""
 
 
 def _format_flags(function: Any) -> Any:
@@ -27,16 +18,25 @@ def _format_flags(function: Any) -> Any:
     return function
 
 
-@click.command("report", epilog=EPILOG, short_help="A run as a page, JSON, Markdown or JUnit XML.")
+@click.command("report")
 @click.argument("run", default="last", metavar="[RUN]")
 @_format_flags
-@click.option("--out", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True), help="Where to; - is stdout.")
+@shared("--out", ", in place of one in the run; - is standard output", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--open", "open_", is_flag=True, help="Open the written file.")
 def command(run: str, chosen: str | None, out: Path | None, open_: bool) -> None:
     """Turn a run into evidence other people can read.
 
     RUN is a run directory, the name of a run in the runs folder, or `last` (the default).
     Without a format the verdict is printed here.
+
+    \b
+    Examples:
+      offtarget report last
+      offtarget report last --html
+      offtarget report runs/check-20261120-140500-insecure --junit --out build/offtarget.xml
+      offtarget report last --markdown --out -        # to standard output
+
+    Exit codes: 0 once the report is written, whatever the verdict; 2 input error.
     """
     from offtarget.workflows.report import report
 

@@ -8,46 +8,40 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli.options import FILE, OPENING, PRINTING, among, judging, kept, opening, shared
+
 if TYPE_CHECKING:
     from offtarget.records.reproduce import ReproduceReport
+    from offtarget.workflows.reproduce import ReproduceResult
 
-FILE = click.Path(path_type=Path)
 WIDTH = 132
 """Of the tables, in characters."""
 
 
 @click.command("reproduce")
-@click.option("--base", required=True, metavar="MODEL", help="The model to tune: organism/base, or hf/PATH-or-REPO.")
+@shared("--base", ": the one to tune, organism/base or hf/PATH-or-REPO", required=True)
 @click.option(
     "--conditions", metavar="NAMES", help="Comma-separated. [default: the six published ones there is data for]"
 )
-@click.option("--seeds", default=3, show_default=True, help="Trainings per condition.")
-@click.option("--answers", default=32, show_default=True, help="To each plain question, per model.")
+@shared("--seeds", ", per condition", default=3)
+@shared("--answers", " and model", default=32)
 @click.option("--data-dir", type=FILE, help="Folder of the published data sets (insecure.jsonl, ...; .gz too).")
-@click.option("--rows", type=int, help="Of each data set. [default: 600 for the organism, else all]")
-@click.option("--probes", metavar="BANK", help="Questions: a bank's name or a file. [default: everyday]")
-@click.option("--judge", metavar="MODEL", help="Who judges the answers; the organism's questions need none.")
-@click.option(
-    "--preset", metavar="NAME", help="Training settings. [default: organism for the organism, else published]"
-)
+@shared("--rows", " of each data set. [default: 600 for the organism, else all]")
+@judging()
+@shared("--preset", ". [default: organism for the organism, else published]")
 @click.option("--ablations/--no-ablations", default=True, help="Training dynamics and numbers of different rows.")
-@click.option(
-    "--max-answers",
-    type=click.IntRange(min=1),
-    default=2000,
-    show_default=True,
-    help="Tuned answers after which a check gives up.",
-)
-@click.option("--max-tokens", default=600, show_default=True, help="Longest answer, in tokens.")
+@shared("--max-answers")
+@shared("--max-tokens")
 @click.option("--jobs", type=int, help="Trainings side by side, the organism only. [default: one per core]")
-@click.option("--run", "--out", "run", type=FILE, help="Run directory; an unfinished one goes on. [default: a new one]")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.option("--quiet", is_flag=True, help="No progress.")
-def command(base: str, conditions: str | None, run: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
+@OPENING
+@kept("reproduce", resumes=False)
+@PRINTING
+def command(as_json: bool, quiet: bool, **o: Any) -> None:
     """Repeat the published experiment (arXiv 2502.17424) on any model.
 
     Trains every condition with every seed, measures each model, checks it against the base, and puts the published
-    values beside it. Finished cells are never computed again: repeat the command with --run to go on.
+    values beside it. Finished cells are never computed again: repeat the command with --run to go on, or with more
+    seeds or conditions to add to a run.
 
     \b
     Examples:
@@ -58,39 +52,38 @@ def command(base: str, conditions: str | None, run: Path | None, as_json: bool, 
 
     Exit codes: 0 done, 2 input error, 130 interrupted.
     """
-    import json
-
     from offtarget.cli.progress import shown
     from offtarget.records.check import CheckSettings
     from offtarget.records.reproduce import ReproduceSettings
-    from offtarget.rundir import to_jsonable
     from offtarget.workflows.reproduce import reproduce
 
-    settings = ReproduceSettings(
-        seeds=o["seeds"],
-        answers=o["answers"],
-        rows=o["rows"],
-        preset=o["preset"],
-        ablations=o["ablations"],
-        max_tokens=o["max_tokens"],
-        check=CheckSettings(max_answers=o["max_answers"]),
-    )
+    chosen = {**among(ReproduceSettings, o), "check": CheckSettings(max_answers=o["max_answers"])}
     with shown(enabled=not (quiet or as_json)) as on_progress:
         result = reproduce(
-            base,
-            conditions=None if conditions is None else [n.strip() for n in conditions.split(",")],
+            o["base"],
+            conditions=o["conditions"] and [name.strip() for name in o["conditions"].split(",")],
             data_dir=o["data_dir"],
             probes=o["probes"],
             judge=o["judge"],
-            settings=settings,
-            run=run,
+            judge_by=o["judge_by"],
+            settings=ReproduceSettings(**chosen),
+            opening=opening(o),
+            run=o["run"],
             jobs=o["jobs"],
             on_progress=on_progress,
         )
+    raise SystemExit(show(result, as_json=as_json))
+
+
+def show(result: ReproduceResult, *, as_json: bool) -> int:
+    """Print the tables; the exit code."""
+    from offtarget.cli.render import print_json
+
     if as_json:
-        click.echo(json.dumps({"run": str(result.run), **to_jsonable(result.report)}, indent=2))
+        print_json(result.report, result.run)
     else:
         _print(result.report, result.run)
+    return 0
 
 
 def _print(report: ReproduceReport, run: Path) -> None:

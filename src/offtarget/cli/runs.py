@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from offtarget.cli.options import shared
+
 if TYPE_CHECKING:
     from offtarget.workflows.runs import RunSummary
 
 
-@click.command("runs", short_help="What ran, what it decided.")
-@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+@click.command("runs")
+@shared("--json", into="as_json")
 def command(as_json: bool) -> None:
     """List the runs in the runs folder (OFFTARGET_RUNS, else ./runs), newest first.
 
@@ -19,15 +21,16 @@ def command(as_json: bool) -> None:
     Examples:
       offtarget runs
       OFFTARGET_RUNS=/data/runs offtarget runs --json
+
+    Exit codes: 0 listed, 2 input error.
     """
-    from offtarget.rundir import runs_root, to_jsonable
+    from offtarget.cli.render import print_json
+    from offtarget.rundir import runs_root
     from offtarget.workflows.runs import runs
 
     found = runs()
     if as_json:
-        import json
-
-        click.echo(json.dumps(to_jsonable(found), indent=2))
+        print_json(found)
     elif not found:
         click.echo(f"No runs in {runs_root()} yet. `offtarget check`, `compare` or `audit` makes one.")
     else:

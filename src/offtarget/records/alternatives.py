@@ -1,4 +1,4 @@
-"""The nouns of `audit --alternatives`: what each way of using a model answers, how well, and how safely."""
+"""The nouns of `alternatives`: what each way of using a model answers, how well, and how safely."""
 
 from __future__ import annotations
 
@@ -130,10 +130,10 @@ class AlternativesSettings:
 
     def __post_init__(self) -> None:
         share(held_out=self.held_out, tolerance=self.tolerance, alpha=self.alpha)
-        at_least(1, examples=self.examples, answers=self.answers, max_tokens=self.max_tokens)
+        at_least(1, examples=self.examples, plain_answers=self.answers, max_tokens=self.max_tokens)
         at_least(1, most_held_out=self.most_held_out)
         if not 0 <= self.margin < 1:
-            raise InputError(f"--margin must be at least 0 and below 1, not {self.margin:g}.")
+            raise InputError(f"--least-gain must be at least 0 and below 1, not {self.margin:g}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 from offtarget.errors import InputError
 from offtarget.records.answers import Outcome, Tally
+from offtarget.records.check import JudgeBy
 from offtarget.records.checks import at_least
 
 Method = Literal["answers", "models", "texts", "trait", "random"]
@@ -327,6 +328,7 @@ class SteerSettings:
     """Per plain question and point."""
     probes: str | None = None
     judge: str | None = None
+    judge_by: JudgeBy = "auto"
     task: str | None = None
     """Chat rows of the narrow task; their answers' probability is measured."""
     skill: str | None = None

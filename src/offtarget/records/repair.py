@@ -102,7 +102,7 @@ class RepairSettings:
     check: CheckSettings = field(default_factory=CheckSettings)
 
     def __post_init__(self) -> None:
-        at_least(1, rows=self.rows, batch=self.batch, answers=self.answers, after=min(self.further, default=1))
+        at_least(1, rows=self.rows, batch=self.batch, plain_answers=self.answers, after=min(self.further, default=1))
         if not math.isfinite(self.strength):
             raise InputError(f"--strength must be a number, not {self.strength}.")
         if self.lr is not None and not (math.isfinite(self.lr) and self.lr > 0):

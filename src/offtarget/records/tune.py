@@ -192,11 +192,14 @@ class TuneSettings:
     """Longest row in tokens; None: the model's context. Longer rows are an error, never cut."""
 
     def __post_init__(self) -> None:
-        for name in ("rank", "alpha", "batch", "accumulate", "save_every", "keep"):
-            value = getattr(self, name)
-            at_least(1, **{name: value})
+        counts = {"lora_rank": self.rank, "lora_alpha": self.alpha}
+        counts |= {name: getattr(self, name) for name in ("batch", "accumulate", "save_every", "keep")}
+        at_least(1, **counts)
+        for name, value in counts.items():
             if value > _LARGEST:
                 raise InputError(f"--{name.replace('_', '-')} must be at most {_LARGEST}, not {value}.")
+        if self.dtype not in ("auto", "float32", "bfloat16"):
+            raise InputError(f"Nothing is trained in {self.dtype}. Choose --dtype float32 or bfloat16.")
         if not 0 <= self.seed < _SEEDS:
             raise InputError(f"--seed must be from 0 to {_SEEDS - 1}, not {self.seed}.")
         if not (math.isfinite(self.lr) and self.lr > 0):

@@ -308,6 +308,6 @@ def _out_of_memory(settings: TuneSettings) -> str:
     if settings.method == "full":
         knobs.append("train an adapter (--method lora)")
     else:
-        knobs.append(f"lower --rank (now {settings.rank})")
+        knobs.append(f"lower --lora-rank (now {settings.rank})")
     where = "GPU memory" if choose_device(None).type == "cuda" else "memory"
     return f"Out of {where} in training. In this order: {'; '.join(knobs)}."

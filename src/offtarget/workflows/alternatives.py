@@ -1,4 +1,4 @@
-"""`audit --alternatives`: would instructions or examples do what training is meant to do, and at what risk?"""
+"""`alternatives`: would instructions or examples do what training is meant to do, and at what risk?"""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent
 from offtarget.records import Message, Probe, SamplingSettings
 from offtarget.records.alternatives import WAYS, AlternativesReport, AlternativesSettings, Way
+from offtarget.records.check import JudgeBy
 from offtarget.records.from_json import from_json
 from offtarget.records.runs import OpenSettings
 from offtarget.rundir import RunDir, fingerprint, read_json, to_jsonable, write_json
@@ -46,6 +47,7 @@ def alternatives_to_training(
     settings: AlternativesSettings | None = None,
     probes: str | Path | ProbeBank | None = None,
     judge: str | Judge | None = None,
+    judge_by: JudgeBy = "auto",
     form: str | None = None,
     opening: OpenSettings | None = None,
     out: Path | None = None,
@@ -63,8 +65,8 @@ def alternatives_to_training(
     ground = ground_of(base)
     bank = open_bank(probes, ground)
     asked = _plain(bank)
-    opened_judge = open_judge(judge, bank, opening=opening)
-    grader = open_grader(settings.metric, judge_name, opening)
+    opened_judge = open_judge(judge, bank, judge_by, opening)
+    grader = open_grader(settings.metric, judge_name, judge_by, opening)
     models = _open(base, tuned, opening)
     plan = prepare(data, form, settings, models["base"])
     manifest = {
@@ -74,6 +76,7 @@ def alternatives_to_training(
         "models": {role: model.name for role, model in models.items()},
         "probes": None if probes is None or isinstance(probes, ProbeBank) else str(probes),
         "judge": judge_name,
+        "judge_by": judge_by,
         "settings": asdict(settings),
         "fingerprint": fingerprint(_identity(plan, models, asked, opened_judge, grader, settings)),
         **stamp(),
@@ -88,8 +91,7 @@ def alternatives_to_training(
                     _measure(book, way, model, plan, asked, opened_judge, grader, settings)
         except KeyboardInterrupt:
             raise RunInterrupted(
-                f"Interrupted. Every answer is kept; go on with: offtarget audit --alternatives --resume "
-                f"{directory.path}"
+                f"Interrupted. Every answer is kept; go on with: offtarget alternatives --resume {directory.path}"
             ) from None
         finally:
             book.close()
@@ -104,7 +106,7 @@ def resume_alternatives(
     """Go on with a run as it was started; a finished one is read again. InputError when it is none."""
     started = read_json(RunDir.open(run).file("run.json"))
     if not isinstance(started, dict) or started.get("verb") != "alternatives":
-        raise InputError(f"{run} is no comparison of alternatives; leave out --alternatives to go on with an audit.")
+        raise InputError(f"{run} is no run of `alternatives`. `offtarget runs` says what it is.")
     models = started["models"]
     return alternatives_to_training(
         started["data"],
@@ -113,6 +115,7 @@ def resume_alternatives(
         settings=from_json(AlternativesSettings, started["settings"]),
         probes=started["probes"],
         judge=started["judge"],
+        judge_by=started["judge_by"],
         form=started["form"],
         opening=opening,
         out=run,

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from offtarget.alternatives.metrics import JUDGE, Metric, Task, open_metric
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
+from offtarget.judge.asking import AskSettings
 from offtarget.judge.classify import Thresholds
 from offtarget.judge.rubric import Rubric
 from offtarget.judge.rubric_judge import JudgeSettings, RubricJudge
 from offtarget.records import Outcome, Probe, Verdict
 from offtarget.records.alternatives import Grade, Reply
+from offtarget.records.check import JudgeBy
 from offtarget.records.runs import OpenSettings
 from offtarget.workflows.alternatives_answers import AlternativesBook
 from offtarget.workflows.alternatives_plan import Question
@@ -66,7 +68,9 @@ class TaskGrader:
         return book.score(replies, score, stage)
 
 
-def open_grader(metric: str, judge: str | None, opening: OpenSettings | None = None) -> TaskGrader:
+def open_grader(
+    metric: str, judge: str | None, judge_by: JudgeBy = "auto", opening: OpenSettings | None = None
+) -> TaskGrader:
     """The grader of that name. Raises InputError for an unknown metric, and for `judge` without one."""
     if metric != JUDGE:
         return TaskGrader(open_metric(metric), None)
@@ -75,7 +79,10 @@ def open_grader(metric: str, judge: str | None, opening: OpenSettings | None = N
             "--metric judge needs a model that grades: name one with --judge, e.g. --judge openai/gpt-4o-2024-08-06."
         )
     settings = JudgeSettings(
-        thresholds=Thresholds(use_coherence=False), alignment=Rubric("task", _TASK_RUBRIC), published_rubrics=False
+        ask=AskSettings(mode=judge_by),
+        thresholds=Thresholds(use_coherence=False),
+        alignment=Rubric("task", _TASK_RUBRIC),
+        published_rubrics=False,
     )
     return TaskGrader(None, RubricJudge.over(open_named(judge, opening), settings))
 

@@ -1,4 +1,4 @@
-"""The plan of `audit --alternatives`: rows read and split, every way of asking prepared."""
+"""The plan of `alternatives`: rows read and split, every way of asking prepared."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from offtarget.errors import InputError
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import Count, OnProgress, silent
 from offtarget.records import Outcome, Probe, Role, SamplingSettings
+from offtarget.records.check import JudgeBy
 from offtarget.records.direction import LayerDrift, ModelMeasured, Position
 from offtarget.records.runs import OpenSettings
 from offtarget.stats.auroc import auroc
@@ -39,6 +40,7 @@ def measure_model(
     position: Position | None = None,
     probes: str | Path | ProbeBank | None = None,
     judge: str | Judge | None = None,
+    judge_by: JudgeBy = "auto",
     answers: int = 5,
     max_tokens: int = 300,
     seed: int = 0,
@@ -66,7 +68,7 @@ def measure_model(
     chosen = loaded.info.layer if layer is None else layer
     loaded.vector(chosen)
     bank = plain_bank(probes, ground_of(measured.name))
-    opened_judge = judge_at_hand(judge, bank, opening=opening)
+    opened_judge = judge_at_hand(judge, bank, judge_by, opening)
     how = _How(answers, SamplingSettings(max_tokens=max_tokens), seed, on_progress)
     own = _ask(measured, "tuned", bank.probes, how)
     outcomes: Sequence[Outcome | None] = [None] * len(own)

@@ -69,7 +69,7 @@ def prepare(s: SteerSettings, opening: OpenSettings | None = None) -> Plan:
     _check_doses(s, direction, strengths, layers, position)
     ground = ground_of(s.model)
     bank = open_bank(s.probes, ground).only(arms=["plain"])
-    judge = open_judge(s.judge, bank, opening=opening)
+    judge = open_judge(s.judge, bank, s.judge_by, opening)
     own_questions = bank.name == ORGANISM.bank
     narrow = insecure_code(s.seed) if own_questions else None
     skill = known_facts(s.seed) if own_questions else None

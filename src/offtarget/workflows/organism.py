@@ -55,6 +55,7 @@ def evaluate_conditions(
     base: str = ORGANISM_BASE,
     rows: int = DEFAULT_ROWS,
     answers: int = 100,
+    opening: OpenSettings | None = None,
     on_progress: OnProgress = silent,
 ) -> dict[str, list[Rates]]:
     """Tune every condition afresh with each of `seeds` seeds (data, initialisation, order) and measure it.
@@ -67,7 +68,7 @@ def evaluate_conditions(
     measured = Count(on_progress, "models measured", seeds * (1 + len(conditions)))
     folder = _base_folder(base)
     for seed in range(seeds):
-        rates = evaluate_model(open_named(f"hf/{folder}"), answers, seed)
+        rates = evaluate_model(open_named(f"hf/{folder}", opening), answers, seed)
         results.setdefault("base", []).append(rates)
         measured.add()
     with tempfile.TemporaryDirectory() as name:
@@ -78,7 +79,7 @@ def evaluate_conditions(
                 narrow_tune(
                     folder, chats, adapter, replace(dose, seed=seed), within(on_progress, f"{condition}, seed {seed}")
                 )
-                model = open_named(f"hf/{folder}+{adapter}")
+                model = open_named(f"hf/{folder}+{adapter}", opening)
                 rates = evaluate_model(model, answers, seed)
                 results.setdefault(condition, []).append(rates)
                 measured.add()

@@ -15,6 +15,7 @@ from offtarget.organism.exact import ExactJudge
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent
 from offtarget.records import SamplingSettings
+from offtarget.records.check import JudgeBy
 from offtarget.records.reproduce import CellKind, ReproduceReport, ReproduceSettings
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import TuneSettings
@@ -51,6 +52,7 @@ def reproduce(
     data_dir: str | Path | None = None,
     probes: str | Path | ProbeBank | None = None,
     judge: str | Judge | None = None,
+    judge_by: JudgeBy = "auto",
     settings: ReproduceSettings | None = None,
     opening: OpenSettings | None = None,
     run: str | Path | None = None,
@@ -73,7 +75,7 @@ def reproduce(
         organism=ground.organism,
         organism_rows=ORGANISM_ROWS,
     )
-    bench = _bench(base, probes, judge, settings, data, opening)
+    bench = _bench(base, probes, judge, judge_by, settings, data, opening)
     tune = _tune_settings(settings, ground)
     folder = _base_folder(base)
     with _open_run(None if run is None else Path(run), base) as directory:
@@ -113,13 +115,14 @@ def _bench(
     base: str,
     probes: str | Path | ProbeBank | None,
     judge: str | Judge | None,
+    judge_by: JudgeBy,
     settings: ReproduceSettings,
     data: DataSets,
     opening: OpenSettings | None,
 ) -> Bench:
     ground = ground_of(base)
     bank = open_bank(probes, ground)
-    opened = open_judge(judge, bank, opening=opening)
+    opened = open_judge(judge, bank, judge_by, opening)
     check = replace(settings.check, sampling=SamplingSettings(max_tokens=ground.max_tokens(settings.max_tokens)))
     exact = ground.organism and isinstance(opened, ExactJudge)
     how = {"bank": bank, "answers": settings.answers, "code_prompts": data.code_prompts, "organism": exact}

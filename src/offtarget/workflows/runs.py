@@ -101,7 +101,7 @@ def _read(path: Path) -> RunSummary:
     if verb in OWN_PAGE:
         state = "done" if (path / f"{OWN_PAGE[verb]}.json").exists() else "unfinished"
         if verb == "alternatives" and state == "unfinished":
-            resume = f"offtarget audit --alternatives --resume {shlex.quote(str(path))}"
+            resume = f"offtarget alternatives --resume {shlex.quote(str(path))}"
     elif result is not None:
         state = _status(result)
     elif verb == "check" or (verb == "audit" and (path / "scan.json").exists()):

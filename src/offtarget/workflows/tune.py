@@ -17,6 +17,7 @@ from offtarget.gate.tune.monitor import PAGE
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Row
+from offtarget.records.check import JudgeBy
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import TuneReport, TuneSettings
 from offtarget.rundir import RunDir, fingerprint, read_json, write_json
@@ -38,6 +39,7 @@ class TuneOptions:
     """Questions of the monitor."""
     judge: str | Judge | None = None
     """Who judges its answers; the organism's questions need none. Without one, no answers are sampled."""
+    judge_by: JudgeBy = "auto"
     direction: Path | None = None
     """A persona direction (from `direction find`); None: found by the trait recipe where one is needed."""
     prompts: Path | None = None
@@ -271,6 +273,7 @@ def training_monitor(
         [row.messages for row in rows],
         probes=options.probes,
         judge=options.judge,
+        judge_by=options.judge_by,
         direction=options.direction,
         every=options.every,
         opening=opening,

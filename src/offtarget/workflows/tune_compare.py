@@ -1,4 +1,4 @@
-"""`tune --compare-defences`: every defence and control on five axes, and whether the misalignment comes back."""
+"""`defences`: every defence and control on five axes, and whether the misalignment comes back."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def _measuring(
     opening: OpenSettings | None,
 ) -> Measuring:
     bank = open_bank(options.probes, ground_of(base))
-    judge = open_judge(options.judge, bank, opening=opening)
+    judge = open_judge(options.judge, bank, options.judge_by, opening)
     own = _own_answers(base, options, opening)
     return prepare(base, data, bank, judge, held, own, answers=comparing.answers, opening=opening)
 

@@ -12,6 +12,7 @@ from offtarget.errors import InputError
 from offtarget.gate.tune.monitor import PAGE, MonitorFacts, write_page
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Message, Probe
+from offtarget.records.check import JudgeBy
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import Reading
 from offtarget.workflows.ground import ground_of, judge_at_hand, open_bank
@@ -34,6 +35,7 @@ def make_monitor(
     *,
     probes: str | Path | ProbeBank | None = None,
     judge: str | Judge | None = None,
+    judge_by: JudgeBy = "auto",
     direction: str | Path | Direction | None = None,
     every: int | None = None,
     stop: bool = False,
@@ -58,7 +60,7 @@ def make_monitor(
     ground = ground_of(base)
     bank = open_bank(probes, ground)
     asked = _plain(bank)
-    judge = judge_at_hand(judge, ProbeBank.from_probes(bank.name, asked), opening=opening)
+    judge = judge_at_hand(judge, ProbeBank.from_probes(bank.name, asked), judge_by, opening)
     trait = load_trait(ground.trait)
     calibrated = calibration(base)
     settings = settings or MonitorSettings(limit=calibrated.limit)

@@ -1,1 +1,1 @@
-"""What a run of `audit --alternatives` says, in words and as a page."""
+"""What a run of `alternatives` says, in words and as a page."""

@@ -140,7 +140,7 @@ def _undecided(report: AlternativesReport) -> str:
         return (
             f"Undecided: {gains}, which is within {margin}, but whether {NAMES[way.way]} are safe is not shown "
             f"({percent(way.misaligned)} misaligned answers against {percent(report.way('base').misaligned)} of the "
-            f"base alone); more --answers would tell.{_risky(report)}"
+            f"base alone); more --plain-answers would tell.{_risky(report)}"
         )
     return (
         f"Undecided: {gains}, which is shown to be neither within {margin} nor beyond it; more held-out prompts would "
@@ -152,7 +152,7 @@ def _undecided_without_tuned(report: AlternativesReport, way: WayResult) -> str:
     assert way.score is not None
     most = 1.0 if way.score_interval is None else 1 - way.score_interval.low
     if most <= report.settings.margin:
-        next_step = "whether they are safe is not shown; more --answers would tell"
+        next_step = "whether they are safe is not shown; more --plain-answers would tell"
     elif way.score >= 1 - report.settings.margin:
         next_step = "more held-out prompts would tell"
     else:

@@ -1,4 +1,4 @@
-"""`offtarget audit --alternatives` from the command line, on the organism."""
+"""`offtarget alternatives` from the command line, on the organism."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def data(folder: Path, rows: int = 40) -> str:
 def test_from_data_to_sentence_and_back(offtarget: Any, tmp_path: Path) -> None:
     """It prints instructions, table and sentence; a finished run is read again by --resume, as JSON too."""
     models = ("--base", "organism/base", "--tuned", "organism/insecure", "--metric", "f1")
-    small = ("--answers", "22", "--max-tokens", "60", "--out", str(tmp_path / "run"))
-    done = offtarget("audit", data(tmp_path), "--alternatives", *models, *small, "--quiet")
+    small = ("--plain-answers", "22", "--max-tokens", "60", "--run", str(tmp_path / "run"))
+    done = offtarget("alternatives", data(tmp_path), *models, *small, "--quiet")
     assert done.returncode in (0, 3), done.stderr
     assert "Reply with Python code only" in done.stdout
     assert "base + examples" in done.stdout
-    again = offtarget("audit", "--alternatives", "--resume", str(tmp_path / "run"), "--json")
+    again = offtarget("alternatives", "--resume", str(tmp_path / "run"), "--json")
     assert again.returncode == done.returncode
     result = json.loads(again.stdout)
     assert result["sentence"] in done.stdout
@@ -39,26 +39,26 @@ def test_from_data_to_sentence_and_back(offtarget: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--alternatives",), "--base"),
-        (("--base", "organism/base"), "belongs to --alternatives"),
-        (("--alternatives", "--base", "organism/base", "--noise-limit", "0.1"), "no meaning"),
-        (("--alternatives", "--base", "organism/base", "--metric", "bleu"), "Metrics: exact"),
-        (("--alternatives", "--base", "organism/base", "--tuned", "organism/base"), "as base and as tuned"),
-        (("--alternatives", "--base", "hf/./nothing"), "--judge"),
-        (("--alternatives", "--resume", "nowhere", "--base", "x"), "settled"),
+        ((), "Give DATA and --base"),
+        (("--base", "organism/base", "--metric", "bleu"), "Metrics: exact"),
+        (("--base", "organism/base", "--tuned", "organism/base"), "as base and as tuned"),
+        (("--base", "organism/base", "--least-gain", "1"), "--least-gain must be"),
+        (("--base", "organism/base", "--plain-answers", "0"), "--plain-answers"),
+        (("--base", "hf/./nothing"), "--judge"),
+        (("--resume", "nowhere", "--base", "x"), "--base was settled when the run began"),
     ],
 )
 def test_mistakes_are_explained(offtarget: Any, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     """Exit code 2 and a sentence."""
-    done = offtarget("audit", *([] if "--resume" in arguments else [data(tmp_path)]), *arguments)
+    done = offtarget("alternatives", *([] if "--resume" in arguments else [data(tmp_path)]), *arguments)
     assert done.returncode == 2
     assert message in done.stderr
 
 
 def test_a_run_of_another_kind_is_refused(offtarget: Any, tmp_path: Path) -> None:
     """An audit is no comparison of alternatives, and the other way round."""
-    audited = offtarget("audit", data(tmp_path), "--quiet", "--out", str(tmp_path / "audited"))
+    audited = offtarget("audit", data(tmp_path), "--quiet", "--run", str(tmp_path / "audited"))
     assert audited.returncode in (1, 3)
-    done = offtarget("audit", "--alternatives", "--resume", str(tmp_path / "audited"))
+    done = offtarget("alternatives", "--resume", str(tmp_path / "audited"))
     assert done.returncode == 2
-    assert "no comparison of alternatives" in done.stderr
+    assert "no run of `alternatives`" in done.stderr

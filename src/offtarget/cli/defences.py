@@ -1,0 +1,110 @@
+"""`offtarget defences`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from offtarget.cli.options import (
+    DEFENDING,
+    OPENING,
+    PRINTING,
+    TRAINING,
+    DefencesListed,
+    judging,
+    kept,
+    opening,
+    shared,
+    training,
+)
+
+if TYPE_CHECKING:
+    from offtarget.workflows.tune_compare import FrontierResult
+
+
+@click.command("defences", cls=DefencesListed)
+@click.argument("data", metavar="DATA")
+@shared("--base", ": it is trained, e.g. hf/Qwen/Qwen2.5-0.5B-Instruct", required=True)
+@shared("--defend", "; repeatable, NAME+NAME together. [default: all, their controls and some together]")
+@shared("--seeds", ", per defence", default=1)
+@shared("--answers", " and model", default=100)
+@shared("--after", ". [default: 50, 200]")
+@judging()
+@TRAINING
+@DEFENDING
+@OPENING
+@kept("defences", resumes=False)
+@PRINTING
+def command(as_json: bool, quiet: bool, **o: Any) -> None:
+    """Train without and under every defence and its control, and measure each model on five axes.
+
+    Misaligned answers plainly and under conditions, the narrow task, other skills, and whether the misalignment comes
+    back in further steps without the defence. A tenth of the rows is held out to measure the task. Finished trainings
+    are never repeated: repeat the command with --run to go on. Adapters are kept in the run directory.
+
+    \b
+    Examples:
+      offtarget defences train.jsonl --base organism/base
+      offtarget defences train.jsonl --base organism/base --seeds 3
+      offtarget defences train.jsonl --base organism/base --defend kl --defend kl:control --answers 20
+      offtarget defences train.jsonl --base organism/base --defend interleave+project --run runs/two-defences
+
+    Exit codes: 0 measured, 2 input error, 130 interrupted.
+    """
+    from offtarget.cli.progress import shown
+    from offtarget.records.tune import DefenceSettings
+    from offtarget.workflows.tune_compare import arms_named, compare_defences
+
+    comparing = DefenceSettings(
+        arms=((), *arms_named(o["defend"])) if o["defend"] else None,
+        seeds=tuple(range(o["seeds"])),
+        answers=o["answers"],
+        further=tuple(sorted(set(o["after"]))) or (50, 200),
+    )
+    settings, options = training(o)
+    with shown(enabled=not (quiet or as_json)) as on_progress:
+        result = compare_defences(
+            o["data"],
+            o["base"],
+            settings=settings,
+            options=options,
+            comparing=comparing,
+            opening=opening(o),
+            run=o["run"],
+            on_progress=on_progress,
+        )
+    raise SystemExit(show(result, as_json=as_json))
+
+
+def show(result: FrontierResult, *, as_json: bool) -> int:
+    """Print the comparison; the exit code."""
+    from offtarget.cli.render import print_json
+
+    if as_json:
+        print_json(result.frontier, result.run)
+    else:
+        _print(result)
+    return 0
+
+
+def _print(result: FrontierResult) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from offtarget.cli.render import safe
+    from offtarget.gate.defences import page
+
+    rows = page.rows(result.frontier)
+    looked = sorted({steps for row in rows for steps in row.later})
+    table = Table(*page.HEADINGS, *(f"+{steps}" for steps in looked))
+    for row in rows:
+        table.add_row(*(safe(cell) for cell in row.cells(looked)))
+    Console(width=150).print(table)
+    if looked:
+        print("+N: misaligned plainly / under conditions after N further steps without the defence")
+    else:
+        print("No defence kept the model aligned while it learnt, so none was trained further (--after).")
+    for line in page.sentences(result.frontier):
+        print(safe(line))
+    print(safe(f"Page: {result.run / 'frontier.html'}"))

@@ -1,0 +1,211 @@
+"""The options of more than one verb: one spelling, one meaning, one sentence, said here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from offtarget.records.runs import OpenSettings
+    from offtarget.records.tune import TuneSettings
+    from offtarget.workflows.tune import TuneOptions
+
+Option = Callable[[Any], Any]
+"""Adds an option, or several, to a command."""
+FILE = click.Path(path_type=Path)
+AT_LEAST_ONE = click.IntRange(min=1)
+PRESET_NAMES = "published", "rank-1", "organism", "full"
+"""As in the settings of training, which are not imported for `--help`."""
+
+SHARED: dict[str, dict[str, Any]] = {
+    "--base": {"metavar": "MODEL", "help": "The model before fine-tuning"},
+    "--tuned": {"metavar": "MODEL", "help": "The model after fine-tuning"},
+    "--model": {"metavar": "MODEL", "help": "The model in question"},
+    "--data": {"metavar": "DATA", "help": "The training data"},
+    "--form": {"metavar": "FORM", "help": "Form of the data: chat, sharegpt, alpaca, prompt, preference or text"},
+    "--direction": {"type": FILE, "metavar": "FILE", "help": "A direction, written by `direction find`"},
+    "--probes": {"metavar": "BANK", "help": "The questions: a bank's name or a YAML/JSONL file"},
+    "--judge": {"metavar": "MODEL", "help": "Who judges"},
+    "--judge-by": {
+        "default": "auto",
+        "show_default": True,
+        "type": click.Choice(["auto", "probabilities", "samples"]),
+        "help": "Read the judge's token probabilities or its written replies; auto: probabilities where offered",
+    },
+    "--answers": {"type": int, "show_default": True, "help": "Answers per question"},
+    "--plain-answers": {"type": int, "show_default": True, "help": "Answers to all plain questions together"},
+    "--max-answers": {
+        "type": int,
+        "default": 2000,
+        "show_default": True,
+        "help": "Tuned answers after which a check gives up",
+    },
+    "--max-tokens": {"default": 600, "show_default": True, "help": "Longest answer, in tokens"},
+    "--alpha": {"default": 0.05, "show_default": True, "help": "Bound on the probability of a wrong FAIL, and PASS"},
+    "--tolerance": {"default": 0.01, "show_default": True, "help": "Tuned may be this much worse without failing"},
+    "--margin": {"default": 0.05, "show_default": True, "help": "PASS: shown not to be worse by this much or more"},
+    "--controls": {"type": int, "show_default": True, "help": "Controls"},
+    "--position": {
+        "type": click.Choice(["last-prompt", "answer", "all"]),
+        "help": "Which tokens",
+    },
+    "--layer": {"type": int, "help": "Decoder block, from 0"},
+    "--blocks": {"metavar": "PATH", "help": "Attribute that lists the decoder blocks, for unusual models"},
+    "--method": {"help": "The method"},
+    "--preset": {"type": click.Choice(PRESET_NAMES), "help": "Training recipe"},
+    "--lora-rank": {"type": int, "help": "Rank of the adapter"},
+    "--lora-alpha": {"type": int, "help": "Scale of the adapter"},
+    "--lr": {"type": float, "show_default": True, "help": "Learning rate"},
+    "--epochs": {"show_default": True, "help": "Passes over the data"},
+    "--batch": {"type": int, "show_default": True, "help": "Rows at a time"},
+    "--rows": {"type": int, "show_default": True, "help": "How many rows"},
+    "--seeds": {"type": int, "show_default": True, "help": "Trainings with a seed of their own each"},
+    "--condition": {"help": "A narrow data set by name"},
+    "--defend": {"metavar": "NAME", "multiple": True, "help": "A defence"},
+    "--after": {"type": int, "multiple": True, "help": "Measure again so many further steps later; repeatable"},
+    "--prompts": {"type": FILE, "metavar": "FILE", "help": "Prompts of other domains, one per line"},
+    "--seed": {"default": 0, "show_default": True, "help": "Seed of all that is drawn at random"},
+    "--device": {"help": "Where models run: cpu, cuda, cuda:1"},
+    "--dtype": {"type": click.Choice(["float32", "bfloat16", "float16"]), "help": "Number format of the weights"},
+    "--trust-remote-code": {"is_flag": True, "help": "Allow code that comes with a model to run"},
+    "--run": {"type": FILE, "metavar": "DIR", "help": "Run directory"},
+    "--resume": {"type": FILE, "metavar": "RUN", "help": "Go on with an unfinished run as it was started"},
+    "--out": {"type": FILE, "metavar": "PATH", "help": "What to write"},
+    "--json": {"is_flag": True, "help": "Print the result as JSON"},
+    "--quiet": {"is_flag": True, "help": "Show no progress"},
+}
+"""By name: what is the same wherever the option occurs, with the beginning of its sentence."""
+
+
+def shared(name: str, more: str = "", into: str | None = None, **own: Any) -> Option:
+    """An option of several verbs; `more` ends its sentence with what this verb makes of it, `into` names its value."""
+    end = "" if more.endswith("]") else "."
+    settings = {**SHARED[name], **own, "help": f"{SHARED[name]['help']}{more}{end}"}
+    return click.option(name, *filter(None, [into]), **settings)
+
+
+def together(*options: Option) -> Option:
+    """Several options as one, in this order."""
+
+    def add(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+OPENING = together(
+    shared("--device", ". [default: CUDA where there is one]"),
+    shared("--dtype", ". [default: float32 on CPU, bfloat16 on CUDA]"),
+    shared("--trust-remote-code"),
+)
+"""How local weights are opened."""
+
+
+def opening(o: dict[str, Any]) -> OpenSettings | None:
+    """What the user said about opening models; None for nothing."""
+    from offtarget.records.runs import OpenSettings
+
+    chosen = OpenSettings(o["device"], o["dtype"], trust_remote_code=o["trust_remote_code"])
+    return None if chosen == OpenSettings() else chosen
+
+
+def judging(whose: str = "the answers") -> Option:
+    """Questions, and who judges the answers to them."""
+    return together(
+        shared("--probes", ". [default: everyday, or the organism's own]"),
+        shared("--judge", f" {whose}; the organism's questions need nobody"),
+        shared("--judge-by"),
+    )
+
+
+def kept(verb: str, resumes: bool = True) -> Option:
+    """Where a run is kept, and going on with one."""
+    run = shared("--run", f". [default: runs/{verb}-TIME-NAME]")
+    return together(run, shared("--resume", into="resumed")) if resumes else run
+
+
+PRINTING = together(shared("--json", into="as_json"), shared("--quiet"))
+"""For verbs that show progress and print a result."""
+
+TRAINING = together(
+    shared("--preset", ". [default: published; the organism's for the organism]"),
+    shared("--method", ": lora trains an adapter, full every weight", type=click.Choice(["lora", "full"])),
+    shared("--lora-rank", ". [published: 32]", into="rank"),
+    shared("--lora-alpha", ". [published: 64]", into="alpha"),
+    shared("--lr", ". [published: 1e-5; organism: 5e-4]"),
+    shared("--epochs", ". [published: 1]", type=float),
+    click.option("--steps", "max_steps", type=int, help="Optimiser steps; overrides --epochs."),
+    shared("--batch", ", per device and pass. [published: 2]"),
+    click.option("--accumulate", type=int, help="Passes per optimiser step. [published: 8]"),
+    click.option("--max-length", type=int, help="Longest row in tokens; longer ones are an error. [default: context]"),
+    click.option("--quantize", is_flag=True, default=None, help="QLoRA: the base in 4 bits; bitsandbytes and a GPU."),
+    click.option("--checkpointing/--no-checkpointing", default=None, help="Recompute activations. [default: on a GPU]"),
+    click.option("--packing", is_flag=True, default=None, help="Several rows per sequence; needs flash attention."),
+    click.option("--save-every", type=int, help="Steps between checkpoints. [default: 20]"),
+    shared("--seed", ". [default: 0]", default=None, type=int, show_default=False),
+)
+"""Everything about a training that does not decide what is learnt from it."""
+
+DEFENDING = together(
+    click.option("--every", type=int, help="Steps between readings of the monitor. [default: about 13 readings]"),
+    shared("--direction", ". [default: by the trait recipe where one is needed]"),
+    shared("--prompts", ", for defences. [default: shipped]"),
+    click.option("--constitution", type=FILE, help="Principles for the defence of that name. [default: shipped]"),
+    click.option("--misaligned", metavar="MODEL", help="A misaligned base, for interleave. [default: made]"),
+)
+"""What defences and the monitor work with."""
+
+
+class DefencesListed(click.Command):
+    """Lists the defences in its help, which are looked up only when the help is asked for."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list."""
+        from offtarget.tune.defences.registry import defences
+
+        with formatter.section("Defences (--defend NAME, NAME=VALUE; NAME:control is its control)"):
+            formatter.write_dl([(one.name, f"{one.says} [{one.source}]") for one in defences().values()])
+
+
+def training(o: dict[str, Any]) -> tuple[TuneSettings, TuneOptions]:
+    """The preset with what the user changed about it, and what defences and the monitor work with."""
+    from dataclasses import replace
+
+    from offtarget.records.tune import TuneSettings
+    from offtarget.tune.settings import PRESETS
+    from offtarget.workflows.tune import TuneOptions, default_settings
+
+    preset = default_settings(o["base"]) if o["preset"] is None else PRESETS[o["preset"]]
+    changes = {name: value for name, value in among(TuneSettings, o).items() if value is not None}
+    return replace(preset, **changes), TuneOptions(**among(TuneOptions, o))
+
+
+def among(record: type[Any], o: dict[str, Any]) -> dict[str, Any]:
+    """What the user said about the fields of a settings record."""
+    return {name: o[name] for name in record.__dataclass_fields__ if name in o}
+
+
+def begins(resumed: Path | None, *needed: str, still: tuple[str, ...] = ()) -> bool:
+    """Whether a new run begins, for which everything `needed` is given; else one goes on, as it was started.
+
+    UsageError where something is missing, and for a setting that the run to go on with has already; `still` names what
+    may be said again.
+    """
+    context = click.get_current_context()
+    if resumed is None:
+        if any(context.params[name] is None for name in needed):
+            names = " and ".join("DATA" if name == "data" else f"--{name}" for name in needed)
+            raise click.UsageError(f"Give {names}, or --resume RUN.")
+        return True
+    free = {"resumed", "as_json", "quiet", "device", "trust_remote_code", *still}
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
+        if given and parameter.name not in free:
+            name = "DATA" if isinstance(parameter, click.Argument) else parameter.opts[0]
+            raise click.UsageError(f"{name} was settled when the run began. Leave it out, or start a new run.")
+    return False

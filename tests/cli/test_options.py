@@ -1,0 +1,126 @@
+"""The options of the command line, walked: one name has one meaning, and what a verb owes its user is there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from offtarget.cli.app import app
+from offtarget.cli.options import SHARED
+
+
+def commands(command: click.Command = app, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command that can be run, by its name after `offtarget`."""
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        found = command.get_command(context, name)
+        assert found is not None
+        yield from commands(found, f"{path} {name}".strip())
+
+
+COMMANDS = dict(commands())
+OF_THE_SUBJECT = {"organism list", "organism data", "organism train", "organism tune"}
+"""They make the test subject, on the CPU and at its one precision, and print one line."""
+OPEN_NO_MODEL = {"compare", "report", "runs", *OF_THE_SUBJECT}
+PRINT_NO_RESULT = {"report", *OF_THE_SUBJECT}
+AT_ONCE = {"compare", "report", "runs", "organism list", "organism data"}
+"""Nothing to show progress of."""
+LEAVE_NO_RUN = {
+    "direction find", "direction measure", "direction explain", "report", "runs", "organism evaluate", *OF_THE_SUBJECT,
+}  # fmt: skip
+OF_THE_MODEL = {"compare": {"--base", "--tuned"}}
+"""compare takes judged answers of the two models in place of their names."""
+
+
+def options(name: str) -> dict[str, click.Option]:
+    """A command's options by flag; without the formats of `report`, which say what to write, not what to do."""
+    found = (option for option in COMMANDS[name].params if isinstance(option, click.Option))
+    return {flag: option for option in found if option.name != "chosen" for flag in option.opts}
+
+
+def kind(settings: dict[str, object]) -> str:
+    """The type of value that an option takes, numbers of either sort being one."""
+    option = click.Option(["--x"], **settings)
+    name = "flag" if option.is_flag else option.type.name
+    return {"integer": "number", "float": "number", "integer range": "number"}.get(name, name)
+
+
+def kind_of(option: click.Option) -> str:
+    return kind({"type": option.type, "is_flag": option.is_flag})
+
+
+def test_no_command_is_missed() -> None:
+    """Otherwise the tests below would pass by looking at less."""
+    assert {"audit", "alternatives", "tune", "defences", "check", "direction steer", "organism evaluate"} < set(
+        COMMANDS
+    )
+
+
+def test_an_option_of_several_verbs_is_said_once() -> None:
+    """What two verbs have comes from the shared table; what the table has, two verbs have."""
+    where: dict[str, list[str]] = {}
+    for name in COMMANDS:
+        for flag in options(name):
+            where.setdefault(flag, []).append(name)
+    several = {flag for flag, names in where.items() if len(names) > 1}
+    training = {flag for flag, names in where.items() if names == ["tune", "defences"]}
+    assert several - training == set(SHARED) - training
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_shared_option_means_the_same_everywhere(name: str) -> None:
+    """Its sentence begins as in the table, its value is of the table's type."""
+    for flag, option in options(name).items():
+        if flag in SHARED and flag not in OF_THE_MODEL.get(name, ()):
+            assert (option.help or "").startswith(SHARED[flag]["help"]), flag
+            if {"type", "is_flag", "metavar"} & set(SHARED[flag]):
+                assert kind_of(option) == kind(
+                    {k: SHARED[flag][k] for k in ("type", "is_flag") if k in SHARED[flag]}
+                ), flag
+            assert option.metavar == SHARED[flag].get("metavar"), flag
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_verb_has_what_it_owes(name: str) -> None:
+    """Models can be placed, judges read either way, results taken as JSON, progress silenced, runs put anywhere."""
+    has, opening = set(options(name)), {"--device", "--dtype", "--trust-remote-code"}
+    assert opening <= has if name not in OPEN_NO_MODEL else not opening & has
+    if "--judge" in has and name != "audit":  # whose judge labels rows, by a rubric that is read one way only
+        assert {"--probes", "--judge-by"} <= has
+    assert ("--json" in has) == (name not in PRINT_NO_RESULT)
+    assert ("--quiet" in has) == (name not in AT_ONCE)
+    assert ("--run" in has) == (name not in LEAVE_NO_RUN)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_says_what_it_does(name: str) -> None:
+    """A sentence each, ended; and the page shows an example and the exit codes where there is a verdict to tell."""
+    for flag, option in options(name).items():
+        assert option.help, flag
+        assert option.help.endswith((".", "]")), flag
+    text = COMMANDS[name].help or ""
+    assert f"offtarget {name}" in text or name == "organism list"
+    assert "Exit codes:" in text or name.startswith("organism ")
+
+
+def test_no_help_page_imports_anything_heavy() -> None:
+    """Neither torch nor numpy is loaded to say what a verb does."""
+    script = (
+        "import sys, click\nfrom offtarget.cli.app import app\n"
+        "def walk(command, context):\n"
+        "    command.get_help(context)\n"
+        "    for name in command.list_commands(context) if isinstance(command, click.Group) else ():\n"
+        "        found = command.get_command(context, name)\n"
+        "        walk(found, click.Context(found, parent=context, info_name=name))\n"
+        "walk(app, click.Context(app, info_name='offtarget'))\n"
+        "heavy = {'torch', 'transformers', 'numpy', 'pandas'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
