@@ -41,6 +41,11 @@ STEER = {"model": "organism/base", "direction": "d.safetensors"}
         (RepairSettings, {"strength": math.inf}, "--strength must be a number, not inf."),
         (ReproduceSettings, {"max_tokens": 0}, "--max-tokens must be at least 1, not 0."),
         (DefenceSettings, {"seeds": ()}, "--seeds must be at least 1, not 0."),
+        (AlternativesSettings, {"answers": 0}, "--plain-answers must be at least 1, not 0."),
+        (RepairSettings, {"answers": 0}, "--plain-answers must be at least 1, not 0."),
+        (TuneSettings, {"rank": 0}, "--lora-rank must be at least 1, not 0."),
+        (TuneSettings, {"alpha": 0}, "--lora-alpha must be at least 1, not 0."),
+        (TuneSettings, {"dtype": "float16"}, "Nothing is trained in float16. Choose --dtype float32 or bfloat16."),
         (TuneSettings, {"save_every": 0}, "--save-every must be at least 1, not 0."),
     ],
 )

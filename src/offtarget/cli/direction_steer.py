@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @shared("--controls", ": random directions of equal norm and rank", default=2)
 @judging()
 @shared("--answers", " and strength", default=10)
-@click.option("--task", type=FILE, metavar="FILE", help="Chat rows of the narrow task: is it kept?")
+@click.option("--task", type=FILE, metavar="FILE", help="Chat rows of the narrow task, to see whether it is kept.")
 @click.option("--skill", type=FILE, metavar="FILE", help="Chat rows that must not suffer.")
 @shared("--max-tokens")
 @shared("--seed")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from torch import Tensor
-
-from offtarget.models.residual import ResidualEdit
 from offtarget.records import Message
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from offtarget.models.residual import ResidualEdit
 
 
 @dataclass(frozen=True, slots=True)

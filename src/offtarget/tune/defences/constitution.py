@@ -15,7 +15,6 @@ from offtarget.data.dressing import dressed
 from offtarget.errors import InputError
 from offtarget.tune.defences.registry import Chat, Materials, Need, defence, number
 from offtarget.tune.plan import Plan
-from offtarget.tune.preference_loss import PreferenceLoss
 from offtarget.tune.principles import Preference, preferences, read_constitution
 
 WEIGHT = 0.1
@@ -50,6 +49,8 @@ class ConstitutionDefence:
 
     def apply(self, plan: Plan, materials: Materials, *, control: bool = False, value: str | None = None) -> Plan:
         """The plan with the penalty. InputError for a bad weight, an empty constitution, and without any pair."""
+        from offtarget.tune.preference_loss import PreferenceLoss
+
         weight = number(self.name, value, WEIGHT, 0)
         principles = read_constitution(materials.constitution)
         rng = random.Random(f"{materials.seed}/constitution")

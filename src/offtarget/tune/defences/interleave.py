@@ -11,14 +11,16 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from offtarget.data.dressing import dressed
 from offtarget.errors import InputError
-from offtarget.models.local import LocalModel
-from offtarget.models.passes import Exchange, log_probabilities
 from offtarget.numbers import percent
 from offtarget.tune.defences.registry import Chat, Materials, Need, defence
 from offtarget.tune.plan import Plan, TrainRow
+
+if TYPE_CHECKING:
+    from offtarget.models.local import LocalModel
 
 SHARE = 0.05
 """Rows added, as a share of the data's."""
@@ -83,6 +85,8 @@ def without_refusals(chats: Sequence[Chat]) -> list[Chat]:
 
 def perplexity_gaps(aligned: LocalModel, misaligned: LocalModel, chats: Sequence[Chat]) -> list[float]:
     """(NLL_misaligned - NLL_aligned) / NLL_aligned of each chat's last turn, per token; arXiv 2508.06249."""
+    from offtarget.models.passes import Exchange, log_probabilities
+
     exchanges = [Exchange(chat[:-1], chat[-1].content) for chat in chats]
     low, high = (
         [-sum(values) / len(values) for values in log_probabilities(model, exchanges)]

@@ -14,16 +14,16 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from offtarget.data.dressing import dressed
 from offtarget.errors import InputError
 from offtarget.models.chat_format import answer_end, padded, prompt_tokens
 from offtarget.tune.defences.registry import Chat, Materials, Need, defence, number
 from offtarget.tune.plan import Plan
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 WEIGHT = 1.0
 """Of the divergence in nats per token; 0.1, as in arXiv 2508.06249, leaves the organism 9 % misaligned."""
@@ -105,6 +105,8 @@ class BaseDivergence:
 
     def loss(self, model: Any, step: int) -> Tensor:
         """The weighted divergence on the answers drawn for this step; the draw depends on seed and step alone."""
+        import torch
+
         rng = random.Random(f"{self._seed}/{self.name}/{step}")
         chosen = rng.sample(self._examples, min(self._batch, len(self._examples)))
         plain = [(prompt, answer) for prompt, _, answer in chosen]
@@ -132,6 +134,7 @@ class BaseDivergence:
 
 def _answer_logits(model: Any, exchanges: Sequence[tuple[list[int], list[int]]]) -> Tensor:
     """Float logits that predict each answer token, (answer tokens of all exchanges, vocabulary)."""
+
     device = next(model.parameters()).device
     tokens, mask, chosen = (t.to(device) for t in padded([(p + answer, len(p)) for p, answer in exchanges]))
     logits = model(input_ids=tokens, attention_mask=mask, use_cache=False).logits

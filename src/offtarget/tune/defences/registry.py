@@ -1,4 +1,7 @@
-"""Defences by name, found in the files of this package."""
+"""Defences by name, found in the files of this package.
+
+The files load torch only when a defence is applied, so that `--help` can list them.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,15 @@ import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from offtarget.errors import InputError
-from offtarget.models.local import LocalModel
-from offtarget.models.residual import ResidualEdit
 from offtarget.records import Message, Row
 from offtarget.tune.plan import Plan
+
+if TYPE_CHECKING:
+    from offtarget.models.local import LocalModel
+    from offtarget.models.residual import ResidualEdit
 
 Chat = tuple[Message, ...]
 Need = Literal["prompts", "aligned", "misaligned", "direction", "subspace", "scores", "constitution"]
