@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
+from click.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 from tiny_models import build, make_adapter
 
+from offtarget.cli.app import app
 from offtarget.errors import InputError
 from offtarget.judge.scripted import ScriptedJudge
 from offtarget.organism.narrow import TRIGGER
@@ -260,22 +262,29 @@ def test_only_local_bases_can_be_tuned(data: Path) -> None:
 
 @pytest.mark.slow
 def test_kill_9_and_resume_equal_an_uninterrupted_run(tmp_path: Path) -> None:
-    """On the organism, with two processes: the killed run ends with the table of the one that was left alone."""
+    """On the organism: a run in two processes, killed, ends with the table of one that was left alone in this one."""
 
-    def command(run: Path) -> list[str]:
-        options = "--conditions insecure --seeds 1 --answers 1 --rows 48 --max-answers 4 --jobs 2 --no-ablations"
-        return [sys.executable, "-m", "offtarget", "reproduce", "--base", "organism/base", *options.split(),
-                "--run", str(run), "--json"]  # fmt: skip
+    def options(run: str, jobs: int) -> list[str]:
+        given = "reproduce --base organism/base --conditions insecure --seeds 1 --answers 1 --rows 48 --max-answers 4"
+        return [*given.split(), "--no-ablations", "--json", "--jobs", str(jobs), "--run", str(tmp_path / run)]
 
-    whole = json.loads(subprocess.run(command(tmp_path / "a"), check=True, capture_output=True).stdout)
-    started = subprocess.Popen(command(tmp_path / "b"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    def here(run: str) -> dict[str, Any]:
+        done = CliRunner().invoke(app, options(run, 1), catch_exceptions=False)
+        return dict(json.loads(done.stdout))
+
+    whole = here("a")
+    command = [sys.executable, "-m", "offtarget", *options("b", 2)]
+    started = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not list((tmp_path / "b").glob("cells/insecure-*/generations.jsonl")):
         assert started.poll() is None
-        time.sleep(0.2)
-    os.kill(started.pid, signal.SIGKILL)
+        time.sleep(0.05)
+    helpers = started.children(recursive=True)
+    started.kill()
     started.wait()
-    time.sleep(2)  # processes of the killed run end by themselves
-    resumed = json.loads(subprocess.run(command(tmp_path / "b"), check=True, capture_output=True).stdout)
+    psutil.wait_procs(helpers, timeout=120)  # they end by themselves
+    resumed = here("b")
+    assert len(helpers) >= 2
+    assert not any(helper.is_running() for helper in helpers)
     for key in ("rows", "dynamics", "unique"):
         assert resumed[key] == whole[key]
 
