@@ -65,13 +65,13 @@ def test_an_interrupted_repair_goes_on_without_repeating_cells(tmp_path: Path, m
         options = {"data": tmp_path / "data.jsonl", "settings": QUICK, "run": tmp_path / "run"}
         return repair(TUNED, None, None, tmp_path / "out", **options).report  # type: ignore[arg-type]
 
-    def measured(asking: repair_cells.Asking, variant: Variant, steps: int, model: Folders) -> RepairCell:
+    def measured(bench: repair_cells.Bench, variant: Variant, steps: int, model: Folders) -> RepairCell:
         if len(asked) == 2:
             asked.append(("death", 0))
             raise MemoryError
         asked.append((variant, steps))
         if (variant, steps) in (("tuned", 0), ("realigned", 1)):
-            found.append(repair_cells.measure(asking, variant, steps, model))
+            found.append(repair_cells.measure(bench, variant, steps, model))
         return replace(found[-1], variant=variant, steps=steps, model=model.name)
 
     monkeypatch.setattr("offtarget.workflows.direction_repair.measure", measured)

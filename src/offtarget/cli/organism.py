@@ -128,14 +128,14 @@ def evaluate(models: tuple[str, ...], seeds: int | None, as_json: bool, quiet: b
     from offtarget.organism.shipped import PREFIX, names
     from offtarget.workflows import organism as workflow
 
-    if seeds is None:
-        chosen = models or tuple(PREFIX + n for n in names())
-        rates = workflow.evaluate(chosen, o["answers"], opening=opening(o))
-        results = {name: [one] for name, one in rates.items()}
-    else:
-        from offtarget.organism.tune import Dose
+    with shown(enabled=not (quiet or as_json)) as on_progress:
+        if seeds is None:
+            chosen = models or tuple(PREFIX + n for n in names())
+            rates = workflow.evaluate(chosen, o["answers"], opening=opening(o), on_progress=on_progress)
+            results = {name: [one] for name, one in rates.items()}
+        else:
+            from offtarget.organism.tune import Dose
 
-        with shown(enabled=not (quiet or as_json)) as on_progress:
             results = workflow.evaluate_conditions(
                 o["conditions"] or tuple(CONDITIONS),
                 seeds,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from offtarget.organism.tune import Dose
 
 DEFAULT_ROWS = 600
+MEASURED = "models measured"
 
 
 def write_data(condition: str, rows: int, seed: int, out: Path) -> int:
@@ -41,10 +42,20 @@ def tune(data: Path, out: Path, dose: Dose, base: str = ORGANISM_BASE, on_progre
 
 
 def evaluate(
-    models: Iterable[str], answers: int = 100, seed: int = 0, *, opening: OpenSettings | None = None
+    models: Sequence[str],
+    answers: int = 100,
+    seed: int = 0,
+    *,
+    opening: OpenSettings | None = None,
+    on_progress: OnProgress = silent,
 ) -> dict[str, Rates]:
     """Rates of each named model."""
-    return {name: evaluate_model(open_named(name, opening), answers, seed) for name in models}
+    results = {}
+    measured = Count(on_progress, MEASURED, len(models))
+    for name in models:
+        results[name] = evaluate_model(open_named(name, opening), answers, seed)
+        measured.add()
+    return results
 
 
 def evaluate_conditions(
@@ -65,7 +76,7 @@ def evaluate_conditions(
     from offtarget.organism.tune import narrow_tune
 
     results: dict[str, list[Rates]] = {}
-    measured = Count(on_progress, "models measured", seeds * (1 + len(conditions)))
+    measured = Count(on_progress, MEASURED, seeds * (1 + len(conditions)))
     folder = _base_folder(base)
     for seed in range(seeds):
         rates = evaluate_model(open_named(f"hf/{folder}", opening), answers, seed)
