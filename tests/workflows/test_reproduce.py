@@ -19,6 +19,7 @@ from click.testing import CliRunner
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 from tiny_models import build, make_adapter
 
+from offtarget.asking import kept
 from offtarget.cli.app import app
 from offtarget.errors import InputError
 from offtarget.judge.scripted import ScriptedJudge
@@ -131,16 +132,16 @@ def test_an_answer_is_neither_lost_nor_doubled(
     """Death in the middle of a cell, with a torn line, leaves answers that are taken up and completed."""
     whole = run(run=tmp_path / "whole", conditions=["insecure"]).report
     died = False
-    original = cells.judge_checked
+    original = kept.judge_answers
 
-    def dies(*args: object) -> object:
+    def dies(*args: Any, **named: Any) -> object:
         nonlocal died
         if not died:
             died = True
             raise MemoryError
-        return original(*args)  # type: ignore[arg-type]
+        return original(*args, **named)
 
-    monkeypatch.setattr(cells, "judge_checked", dies)
+    monkeypatch.setattr(kept, "judge_answers", dies)
     with pytest.raises(MemoryError):
         run(conditions=["insecure"])
     file = next((tmp_path / "run" / "cells").glob("base-0-*/generations.jsonl"))
