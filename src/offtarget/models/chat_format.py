@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from offtarget.errors import InputError
 from offtarget.records import Message
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def prompt_tokens(tokenizer: Any, messages: Sequence[Message], name: str) -> list[int]:
@@ -125,6 +125,8 @@ def padded(rows: Sequence[tuple[Sequence[int], int]]) -> tuple[Tensor, Tensor, T
 
     Each (rows, longest), padded on the right with 0.
     """
+    import torch
+
     longest = max(len(tokens) for tokens, _ in rows)
     together = torch.zeros((len(rows), longest), dtype=torch.long)
     mask, answers = torch.zeros_like(together), torch.zeros(together.shape, dtype=torch.bool)

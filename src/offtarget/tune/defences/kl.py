@@ -134,7 +134,6 @@ class BaseDivergence:
 
 def _answer_logits(model: Any, exchanges: Sequence[tuple[list[int], list[int]]]) -> Tensor:
     """Float logits that predict each answer token, (answer tokens of all exchanges, vocabulary)."""
-
     device = next(model.parameters()).device
     tokens, mask, chosen = (t.to(device) for t in padded([(p + answer, len(p)) for p, answer in exchanges]))
     logits = model(input_ids=tokens, attention_mask=mask, use_cache=False).logits
