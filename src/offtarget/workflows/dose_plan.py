@@ -13,8 +13,9 @@ from offtarget.records import DirectionInfo, SamplingSettings
 from offtarget.records.direction import DoseMode, Position, SteerSettings
 from offtarget.records.runs import OpenSettings
 from offtarget.rundir import fingerprint
+from offtarget.workflows.direction_inputs import open_one
 from offtarget.workflows.dose_rates import Gauges, insecure_code, known_facts, token_probability
-from offtarget.workflows.ground import ORGANISM, ground_of, open_bank, open_judge, open_named
+from offtarget.workflows.ground import ORGANISM, ground_of, open_bank, open_judge
 
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction
@@ -77,7 +78,7 @@ def prepare(s: SteerSettings, opening: OpenSettings | None = None) -> Plan:
         narrow = token_probability(Path(s.task), "probability of a token of the task's answers")
     if s.skill is not None:
         skill = token_probability(Path(s.skill), "probability of a token of the skill's answers")
-    model = _local(s.model, s.blocks, opening)
+    model = open_one(s.model, s.blocks, opening)
     check_fits(direction, model)
     sampling = SamplingSettings(max_tokens=s.max_tokens)
     gauges = Gauges(
@@ -138,20 +139,11 @@ def _base(s: SteerSettings, model: LocalModel, info: DirectionInfo, opening: Ope
     if s.mode == "add" or s.towards_zero:
         return None
     if s.base is not None:
-        return _local(s.base, s.blocks, opening)
+        return open_one(s.base, s.blocks, opening)
     if model.adapter is not None:
         from offtarget.models.local import LocalModel
 
         return LocalModel(f"{s.model} without its adapter", model.weights, blocks=model.blocks)
     if info.base is not None:
-        return _local(info.base, s.blocks, opening)
+        return open_one(info.base, s.blocks, opening)
     raise InputError("Ablation and capping need a reference. Give --base MODEL, or --towards-zero.")
-
-
-def _local(name: str, blocks: str | None, opening: OpenSettings | None) -> LocalModel:
-    from offtarget.models.local import LocalModel
-
-    model = open_named(name, opening)
-    if not isinstance(model, LocalModel):
-        raise InputError(f"{name} is not a local model; only a model whose activations are at hand can be steered.")
-    return LocalModel(model.name, model.weights, model.adapter, blocks=blocks)
