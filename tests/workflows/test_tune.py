@@ -30,6 +30,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def blind(data: Path, tmp_path_factory: pytest.TempPathFactory) -> TuneResult:
+    """A tune without a monitor, left alone: its adapter in `out` beside its run. To be read, not changed."""
+    folder = tmp_path_factory.mktemp("blind")
+    return tune(data, BASE, folder / "out", settings=QUICK, options=BLIND, run=folder / "run")
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "adapter_model.safetensors").read_bytes()
+
+
 def write_rows(path: Path, *rows: object) -> Path:
     path.write_text("".join(row if isinstance(row, str) else json.dumps(row) + "\n" for row in rows))
     return path
@@ -40,22 +51,19 @@ def chat(*turns: str) -> dict[str, object]:
     return {"messages": [{"role": roles[i % 2], "content": text} for i, text in enumerate(turns)]}
 
 
-def test_a_tune_leaves_an_adapter_that_opens_and_a_report(data: Path, tmp_path: Path) -> None:
-    result = tune(data, BASE, tmp_path / "out", settings=QUICK, options=BLIND, run=tmp_path / "run")
-    assert result.report.steps == 3
-    assert open_model(result.report.name, resolve=resolve).fingerprint != open_model(BASE, resolve=resolve).fingerprint
-    assert read_json(tmp_path / "run" / "tune.json")["report"]["rows"] == 24
-    assert story(result)[-1].startswith(f"Next: offtarget check --base {BASE} --tuned organism/base+")
+def test_a_tune_leaves_an_adapter_that_opens_and_a_report(blind: TuneResult) -> None:
+    assert blind.report.steps == 3
+    assert open_model(blind.report.name, resolve=resolve).fingerprint != open_model(BASE, resolve=resolve).fingerprint
+    assert read_json(blind.run / "tune.json")["report"]["rows"] == 24
+    assert story(blind)[-1].startswith(f"Next: offtarget check --base {BASE} --tuned organism/base+")
 
 
-def test_a_monitored_tune_ends_with_the_weights_of_a_blind_one(data: Path, tmp_path: Path) -> None:
-    tune(data, BASE, tmp_path / "blind", settings=QUICK, options=BLIND, run=tmp_path / "r1")
-    watched = tune(data, BASE, tmp_path / "watched", settings=QUICK, run=tmp_path / "r2")
-    weights = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("blind", "watched")]
-    assert weights[0] == weights[1]
+def test_a_monitored_tune_ends_with_the_weights_of_a_blind_one(data: Path, blind: TuneResult, tmp_path: Path) -> None:
+    watched = tune(data, BASE, tmp_path / "out", settings=QUICK, run=tmp_path / "run")
+    assert weights(tmp_path / "out") == weights(blind.run.parent / "out")
     assert watched.report.monitored
-    assert (tmp_path / "r2" / "monitor.html").exists()
-    assert (tmp_path / "r2" / "readings.jsonl").read_text().count("\n") >= 2
+    assert (tmp_path / "run" / "monitor.html").exists()
+    assert (tmp_path / "run" / "readings.jsonl").read_text().count("\n") >= 2
 
 
 def test_rows_left_out_are_counted_and_named(tmp_path: Path) -> None:
@@ -103,7 +111,7 @@ def test_cheap_mistakes_come_before_anything_is_written(data: Path, tmp_path: Pa
     assert not run.exists()
 
 
-def test_a_run_goes_on_only_with_what_it_was_started_with(data: Path, tmp_path: Path) -> None:
+def test_a_run_goes_on_only_with_what_it_was_started_with(data: Path, blind: TuneResult, tmp_path: Path) -> None:
     run = tmp_path / "run"
 
     def stop(progress: Progress) -> None:
@@ -121,10 +129,8 @@ def test_a_run_goes_on_only_with_what_it_was_started_with(data: Path, tmp_path: 
     steps = [progress.done for progress in told if progress.stage == "training"]
     assert steps[-1] == 3
     assert steps[0] == 2
-    tune(data, BASE, tmp_path / "whole", settings=QUICK, options=BLIND, run=tmp_path / "other")
     assert done.report.steps == 3
-    name = "adapter_model.safetensors"
-    assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert weights(tmp_path / "out") == weights(blind.run.parent / "out")
 
 
 def test_an_adapter_as_base_is_trained_further(data: Path, tmp_path: Path) -> None:
