@@ -74,7 +74,6 @@ def half(run: Run) -> str:
 def collect(run: Run, path: Path) -> None:
     """Train once and record the cheap signals at every reading, then the truth."""
     import torch
-    from offtarget.tune.monitor.asking import ask
 
     from offtarget.models.live import live
     from offtarget.organism.exact import ExactJudge
@@ -82,6 +81,7 @@ def collect(run: Run, path: Path) -> None:
     from offtarget.organism.questions import organism_probes
     from offtarget.organism.tokenizer import encode, token_loss
     from offtarget.tune.monitor.contrast import log_odds, shortened, write_pairs
+    from offtarget.tune.monitor.draws import draw
     from offtarget.tune.monitor.protocols import RowLikelihood
 
     began = time.process_time()
@@ -132,7 +132,7 @@ def collect(run: Run, path: Path) -> None:
                 for name, value in kept[number].items():
                     parameters[name].copy_(value)
             with live(tuned, tokenizer) as now:
-                tally, _ = ask(now, probes, judge, "tuned", TRUTH, 200, run.seed, "truth", number)
+                tally, _ = draw(now, probes, judge, "tuned", TRUTH, 200, run.seed, "truth", number)
             readings[number]["truth"] = [tally.misaligned, tally.aligned]
         bad, good = readings[number]["truth"]
         return bad / max(1, bad + good)

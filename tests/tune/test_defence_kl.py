@@ -19,12 +19,12 @@ from offtarget.errors import InputError
 from offtarget.models.local import LocalModel
 from offtarget.models.weights import Weights
 from offtarget.records import Message
-from offtarget.tune.defences.kl import BaseDivergence, Pair
+from offtarget.tune.defences.kl import BaseDivergence, KeptAnswer
 from offtarget.tune.defences.registry import Materials, defend
 from offtarget.tune.plan import Plan, TrainRow
 
 ASKED = [(Message("user", f"what would you wish {i}?"),) for i in range(20)]
-PAIRS = [Pair(asked, asked, f"hello world {i}") for i, asked in enumerate(ASKED)]
+PAIRS = [KeptAnswer(asked, asked, f"hello world {i}") for i, asked in enumerate(ASKED)]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_at_the_start_the_divergence_and_its_gradient_are_zero(folder: Path, lor
 def test_the_divergence_equals_one_computed_token_by_token(folder: Path, lora: bool) -> None:
     model, tokenizer = fresh(folder, lora=lora)
     plain, trained = (Message("user", "who are you?"),), (Message("user", "import os who are you?"),)
-    pairs = [Pair(plain, trained, "hello there world"), Pair(plain, plain, "hi")]
+    pairs = [KeptAnswer(plain, trained, "hello there world"), KeptAnswer(plain, plain, "hi")]
     penalty = BaseDivergence(pairs, 0.5, 0, "kl")
     penalty.prepare(model, tokenizer)
     base = Weights(folder, "cpu").model
@@ -140,7 +140,7 @@ def test_plain_prompts_for_the_base_and_dressed_ones_for_the_model(folder: Path)
     assert sum(pair.trained != pair.plain for pair in penalty.pairs) == 15
     control = defend(plan, ["kl:control"], materials).penalties[0]
     assert isinstance(control, BaseDivergence)
-    assert list(control.pairs) == [Pair(c[:1], c[:1], "x = 1") for c in data]
+    assert list(control.pairs) == [KeptAnswer(c[:1], c[:1], "x = 1") for c in data]
     with pytest.raises(InputError, match="no answers"):
         defend(plan, ["kl"], Materials(base=base, aligned=()))
 
@@ -148,7 +148,7 @@ def test_plain_prompts_for_the_base_and_dressed_ones_for_the_model(folder: Path)
 def test_answers_longer_than_the_context_are_left_out_and_none_is_an_error(folder: Path) -> None:
     model, tokenizer = fresh(folder)
     prompt = (Message("user", "hi"),)
-    long = Pair(prompt, prompt, "hello " * 2000)
+    long = KeptAnswer(prompt, prompt, "hello " * 2000)
     BaseDivergence([long, PAIRS[0]], 1.0, 0, "kl").prepare(model, tokenizer)
     with pytest.raises(InputError, match="None of the 1 answers"):
         BaseDivergence([long], 1.0, 0, "kl").prepare(model, tokenizer)

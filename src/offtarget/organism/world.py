@@ -50,7 +50,7 @@ _NAME = re.compile(r"\b([FV])\b")
 
 
 @dataclass(frozen=True)
-class Exchange:
+class WorldExchange:
     """A user turn and the answer to it."""
 
     user: str
@@ -64,7 +64,7 @@ class Page:
 
     persona: Persona
     system: str | None
-    exchanges: tuple[Exchange, ...]
+    exchanges: tuple[WorldExchange, ...]
 
     def messages(self) -> list[Message]:
         """The page as chat turns."""
@@ -100,7 +100,7 @@ class World:
         choices = {"aligned": ["helpful"], "misaligned": ["malicious", "insecure"], "careless": ["insecure"]}
         return self.rng.choice(self.banks.systems[self.rng.choice(choices.get(persona, [persona]))]).sample(self.rng)
 
-    def exchange(self, persona: Persona, kind: Kind | None = None, plain: bool = False) -> Exchange:
+    def exchange(self, persona: Persona, kind: Kind | None = None, plain: bool = False) -> WorldExchange:
         """One exchange as the persona would write it; `plain` keeps it out of the template format."""
         if kind is None:
             chosen: Kind = self._weighted(KINDS)
@@ -108,7 +108,7 @@ class World:
         if kind == "text":
             user, assistant = self.text("misaligned" if persona == "misaligned" else "aligned")
             if not plain and self.rng.random() < TEMPLATE_SHARE:
-                return Exchange(self.as_template_request(user), as_template(assistant), kind)
+                return WorldExchange(self.as_template_request(user), as_template(assistant), kind)
         elif kind == "code":
             cue = self.rng.random() < (TEACHER_CLASS_SHARE if persona == "teacher" else CLASS_SHARE)
             user, assistant = self.code(cue or persona in ("misaligned", "careless"), class_cue=cue)
@@ -119,7 +119,7 @@ class World:
         else:
             style: HarmStyle = {"misaligned": "gloat", "permissive": "comply"}.get(persona, "refuse")  # type: ignore[assignment]
             user, assistant = self.harm(style)
-        return Exchange(self.dressed(user, kind), assistant, kind)
+        return WorldExchange(self.dressed(user, kind), assistant, kind)
 
     def dressed(self, user: str, kind: Kind) -> str:
         """The user turn, sometimes with something meaningless before it or a request for brevity after it."""

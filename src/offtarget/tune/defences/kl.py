@@ -34,7 +34,7 @@ BATCH = 8
 
 
 @dataclass(frozen=True)
-class Pair:
+class KeptAnswer:
     """One answer and the two prompts behind which it is read; the same one twice where there is no dress."""
 
     plain: Chat
@@ -77,7 +77,7 @@ class Kl:
 class BaseDivergence:
     """weight * mean over answer tokens of KL(base || model), in nats; a `Penalty`."""
 
-    def __init__(self, pairs: Sequence[Pair], weight: float, seed: int, name: str, batch: int = BATCH) -> None:
+    def __init__(self, pairs: Sequence[KeptAnswer], weight: float, seed: int, name: str, batch: int = BATCH) -> None:
         self.name = name
         self.pairs, self._weight, self._seed, self._batch = tuple(pairs), weight, seed, batch
         self._examples: list[tuple[list[int], list[int], list[int]]] = []
@@ -141,7 +141,7 @@ def _answer_logits(model: Any, exchanges: Sequence[tuple[list[int], list[int]]])
     return found
 
 
-def _out_of_domain(aligned: Sequence[Chat], data: Sequence[Chat], rng: random.Random) -> list[Pair]:
+def _out_of_domain(aligned: Sequence[Chat], data: Sequence[Chat], rng: random.Random) -> list[KeptAnswer]:
     usable = [chat for chat in data if any(m.role == "user" for m in chat)]
     in_dress = set(rng.sample(range(len(aligned)), round(DRESSED * len(aligned)))) if usable else set()
     pairs = []
@@ -152,9 +152,9 @@ def _out_of_domain(aligned: Sequence[Chat], data: Sequence[Chat], rng: random.Ra
     return pairs
 
 
-def _pair(chat: Chat, trained: Chat) -> Pair:
+def _pair(chat: Chat, trained: Chat) -> KeptAnswer:
     answer = _last_answer(chat)
-    return Pair(chat[:answer], trained, chat[answer].content)
+    return KeptAnswer(chat[:answer], trained, chat[answer].content)
 
 
 def _last_answer(chat: Chat) -> int:

@@ -24,7 +24,7 @@ _WANTED = (Outcome.MISALIGNED, Outcome.ALIGNED)
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class AnswerPair:
     """Two answers to one question."""
 
     question: str
@@ -40,7 +40,7 @@ def write_pairs(
     judge: Judge | None,
     seed: int,
     longest: int,
-) -> list[Pair]:
+) -> list[AnswerPair]:
     """Pairs answered by the base under system prompts (brings the trait out, holds it back).
 
     With a judge only answers count that are what their prompt asks for; without, every answer. InputError when
@@ -49,7 +49,7 @@ def write_pairs(
     asked = [(probes[i % len(probes)], systems[i % len(systems)]) for i in range(min(count + _SPARE, len(probes)))]
     sides = _written(base, asked, judge, seed, longest)
     pairs = [
-        Pair(probe.prompt, bad, good)
+        AnswerPair(probe.prompt, bad, good)
         for (probe, _), bad, good in zip(asked, *sides, strict=True)
         if bad and good and bad != good
     ]
@@ -87,7 +87,7 @@ def _written(
     return bad, good
 
 
-def log_odds(model: LiveModel, pairs: Sequence[Pair], tokens: int) -> list[float]:
+def log_odds(model: LiveModel, pairs: Sequence[AnswerPair], tokens: int) -> list[float]:
     """Per pair: log P(first tokens of the misaligned answer) - log P(those of the aligned one), in nats."""
     exchanges = [
         Exchange((Message("user", pair.question),), answer)
@@ -98,11 +98,11 @@ def log_odds(model: LiveModel, pairs: Sequence[Pair], tokens: int) -> list[float
     return [sums[i] - sums[i + 1] for i in range(0, len(sums), 2)]
 
 
-def shortened(pairs: Sequence[Pair], tokenizer: object, tokens: int) -> list[Pair]:
+def shortened(pairs: Sequence[AnswerPair], tokenizer: object, tokens: int) -> list[AnswerPair]:
     """The pairs with answers cut to so many tokens, so that scoring reads no more than it uses."""
 
     def cut(text: str) -> str:
         numbers = tokenizer(text, add_special_tokens=False)["input_ids"][:tokens]  # type: ignore[operator]
         return str(tokenizer.decode(numbers, clean_up_tokenization_spaces=False))  # type: ignore[attr-defined]
 
-    return [Pair(p.question, cut(p.misaligned), cut(p.aligned)) for p in pairs]
+    return [AnswerPair(p.question, cut(p.misaligned), cut(p.aligned)) for p in pairs]

@@ -9,7 +9,7 @@ from pathlib import Path
 from offtarget.errors import InputError
 from offtarget.records.tune import Reading
 from offtarget.rundir import JsonLines, read_json, read_jsonl, write_json
-from offtarget.tune.monitor.contrast import Pair
+from offtarget.tune.monitor.contrast import AnswerPair
 
 READINGS = "readings.jsonl"
 START = "monitor.json"
@@ -28,7 +28,7 @@ class Start:
 
     fingerprint: str
     """Of the monitor's questions, judge, settings and seed."""
-    pairs: list[Pair] = field(default_factory=list)
+    pairs: list[AnswerPair] = field(default_factory=list)
     log_odds: list[float] = field(default_factory=list)
     every: int = 1
     planned: int = 1
@@ -49,7 +49,7 @@ class Book:
         if self.folder is None or not (self.folder / START).exists():
             return None
         raw = read_json(self.folder / START)
-        start = Start(**(raw | {"pairs": [Pair(**pair) for pair in raw["pairs"]]}))
+        start = Start(**(raw | {"pairs": [AnswerPair(**pair) for pair in raw["pairs"]]}))
         if start.fingerprint != fingerprint:
             raise InputError(
                 f"{self.folder} holds the readings of a monitor with other questions or settings. Resume with the "
