@@ -37,7 +37,8 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "wrong", [{"seed": -1}, {"seed": 2**32}, {"rank": 10**20}, {"max_steps": 10**20}, {"max_length": 0}]
 )
 def test_numbers_that_do_not_fit_are_refused(wrong: dict[str, Any]) -> None:
-    name = "steps" if "max_steps" in wrong else next(iter(wrong)).replace("_", "-")
+    field = next(iter(wrong))
+    name = {"max_steps": "steps", "rank": "lora-rank"}.get(field, field.replace("_", "-"))
     with pytest.raises(InputError, match=f"--{name} must be"):
         replace(PRESETS["published"], **wrong)
 
