@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
-
 from tiny_models import ask, build, make_adapter
 
 from offtarget.direction.file import Direction

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 from tiny_models import CONFIGS, build, make_adapter
 
 from offtarget.direction.contrast import Contrast, Side

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 from tiny_models import build, make_tokenizer
+from transformers import AutoModelForCausalLM
 
 from offtarget.errors import InputError
 from offtarget.models.chat import SampleRequest

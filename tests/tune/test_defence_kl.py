@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 from peft import LoraConfig, get_peft_model
 from tiny_models import build
+from torch import Tensor
 
 from offtarget.errors import InputError
 from offtarget.models.local import LocalModel

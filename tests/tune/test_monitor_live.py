@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +11,6 @@ import pytest
 import torch
 from datasets import Dataset
 from peft import LoraConfig
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 from tiny_models import build
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from trl import SFTConfig, SFTTrainer

@@ -14,8 +14,6 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 from tiny_models import architectures, build, make_tokenizer
 
 from offtarget.errors import InputError, PrerequisiteError
@@ -140,7 +138,7 @@ def test_parts_of_a_padded_batch() -> None:
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-sys.path[:0] = [{tests!r}, {models!r}]
+sys.path[:0] = [{tests!r}, {helpers!r}]
 import test_train as t
 from trl import SFTTrainer  # once, before the processes part
 
@@ -162,7 +160,7 @@ for step in {steps}:
 def killed(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trainings ended by kill -9 at the steps that name their folders."""
     here, folder = Path(__file__).parent, tmp_path_factory.mktemp("killed")
-    given = {"tests": str(here), "models": str(here.parent / "models"), "base": str(llama), "folder": str(folder)}
+    given = {"tests": str(here), "helpers": str(here.parent / "helpers"), "base": str(llama), "folder": str(folder)}
     program = _KILLED.format(**given, steps=(3, 4, 5))
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=300, text=True)
     assert ended.stdout.split() == [str(-signal.SIGKILL)] * 3, ended.stderr[-2000:]

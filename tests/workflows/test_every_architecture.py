@@ -6,13 +6,10 @@ The weights are random, so the figures mean nothing; a scripted judge stands in,
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 from tiny_models import architectures, build, make_adapter
 
 from offtarget.cli.app import app

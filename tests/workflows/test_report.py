@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "gate"))
 from audit_runs import make_audit
+from click.testing import CliRunner
 from report_runs import make_run
 
 from offtarget.cli.report import command as report_command

@@ -15,8 +15,6 @@ from typing import Any
 import psutil
 import pytest
 from click.testing import CliRunner
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 from tiny_models import build, make_adapter
 
 from offtarget.asking import kept
