@@ -167,6 +167,22 @@ def _detector(work: Path, **how: Any) -> None:
     audit_detector(work / "d.safetensors", work / "rows.jsonl", **how)
 
 
+def _explain(work: Path, **how: Any) -> None:
+    from offtarget.workflows import direction_explain
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(direction_explain, "find_run", Path)
+        patch.setattr(direction_explain, "_models", lambda folder: {"base": BASE, "tuned": TUNED})
+        direction_explain.explain(work, **how)
+
+
+def _rows(work: Path, **how: Any) -> None:
+    from offtarget.workflows.audit import audit_data
+    from offtarget.workflows.audit_review import judge_rows
+
+    judge_rows(audit_data(work / "rows.jsonl", workers=1).run, "hf/judge", **how)
+
+
 def _steer(work: Path, **how: Any) -> None:
     from offtarget.records.direction import SteerSettings
     from offtarget.workflows.direction_steer import steer
@@ -221,6 +237,8 @@ def _evaluate(work: Path, **how: Any) -> None:
         _measure,
         _screen,
         _detector,
+        _explain,
+        _rows,
         _steer,
         _repair,
         _realign,
