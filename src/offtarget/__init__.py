@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from offtarget.records.reproduce import ReproduceSettings
     from offtarget.workflows.alternatives import alternatives_to_training
     from offtarget.workflows.audit import AuditResult, audit_data
-    from offtarget.workflows.check import CheckResult, check, resume
+    from offtarget.workflows.check import CheckResult, check
     from offtarget.workflows.compare import compare
     from offtarget.workflows.direction import find as find_direction
     from offtarget.workflows.direction_explain import explain
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from offtarget.workflows.direction_repair import repair
     from offtarget.workflows.direction_screen import measure_rows
     from offtarget.workflows.direction_steer import steer
-    from offtarget.workflows.report import report
     from offtarget.workflows.reproduce import reproduce
-    from offtarget.workflows.runs import runs
+    from offtarget.workflows.runs.listing import runs
+    from offtarget.workflows.runs.report import report
+    from offtarget.workflows.runs.resume import resume
     from offtarget.workflows.tune import TuneOptions
     from offtarget.workflows.tune import tune as fine_tune
 
@@ -39,7 +40,7 @@ _HOMES = {
     "CheckResult": "workflows.check",
     "CheckSettings": "records.check",
     "check": "workflows.check",
-    "resume": "workflows.check",
+    "resume": "workflows.runs.resume",
     "compare": "workflows.compare",
     "explain": "workflows.direction_explain",
     "FindSettings": "records.direction",
@@ -48,10 +49,10 @@ _HOMES = {
     "measure_rows": "workflows.direction_screen",
     "repair": "workflows.direction_repair",
     "steer": "workflows.direction_steer",
-    "report": "workflows.report",
+    "report": "workflows.runs.report",
     "ReproduceSettings": "records.reproduce",
     "reproduce": "workflows.reproduce",
-    "runs": "workflows.runs",
+    "runs": "workflows.runs.listing",
     "TuneOptions": "workflows.tune",
     # `offtarget.tune` is the package that holds the monitor
     "fine_tune": "workflows.tune:tune",

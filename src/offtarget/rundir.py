@@ -14,6 +14,8 @@ import hashlib
 import itertools
 import json
 import os
+import re
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -25,9 +27,13 @@ from filelock import FileLock, Timeout
 from offtarget.errors import InputError
 from offtarget.records import AuditDecision, Decision
 from offtarget.records.from_json import from_json
+from offtarget.records.manifests import manifest_kind
+from offtarget.records.runs import Manifest
 
 T = TypeVar("T")
 
+MANIFEST = "run.json"
+"""How a run was started; a folder with one is a run."""
 RUNS_ENV = "OFFTARGET_RUNS"
 """Environment variable naming the folder that holds the run directories; default `./runs`."""
 
@@ -75,12 +81,46 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} is not readable JSON ({error}).") from None
 
 
-def read_record(path: Path, record: type[T], way_out: str = "Restore it, or start a new run.") -> T:
-    """A JSON file as an instance of a dataclass; InputError, ending with the way out, when it holds none."""
+def read_record(path: Path, record: type[T], way_out: str = "Restore it, or start a new run.", key: str = "") -> T:
+    """A JSON file, or what it holds under `key`, as an instance of a dataclass.
+
+    Raises InputError, ending with the way out, when it holds none.
+    """
+    value = read_json(path)
     try:
-        return from_json(record, read_json(path))
-    except (TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path} does not hold a {record.__name__} of this version ({error}). {way_out}") from None
+        return from_json(record, value[key] if key else value)
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+        reason = f"'{key}' is missing" if isinstance(error, KeyError) else str(error)
+        raise InputError(f"{path} does not hold {_in_words(record)} of this version ({reason}). {way_out}") from None
+
+
+def _in_words(record: type) -> str:
+    """`AuditDecision` -> `an audit decision`."""
+    words = re.sub(r"(?<!^)(?=[A-Z])", " ", record.__name__.lstrip("_")).lower()
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON file that holds one object; InputError naming it otherwise."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise InputError(f"{path} holds {type(value).__name__}, expected a JSON object. Restore it or run again.")
+    return value
+
+
+def read_manifest(run: Path) -> Manifest:
+    """How a run was started. InputError when the folder is no run, or its manifest foreign or damaged."""
+    path = run / MANIFEST
+    if not path.is_file():
+        raise InputError(f"{run} is not a run directory (it has no {MANIFEST}). `offtarget runs` lists them.")
+    value = read_object(path)
+    kind = manifest_kind(value)
+    if kind is None:
+        raise InputError(
+            f"{path} is of no verb of this version (its verb is {str(value.get('verb'))[:40]!r}): it was made by "
+            "something else, or by another version."
+        )
+    return read_record(path, kind, "It was changed by something else; restore it, or start a new run.")
 
 
 class JsonLines:
@@ -178,6 +218,7 @@ class RunDir:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = FileLock(path / ".lock")
+        self._discarded = False
 
     @classmethod
     def create(cls, verb: str, slug: str, root: Path | None = None, path: Path | None = None) -> RunDir:
@@ -195,8 +236,8 @@ class RunDir:
     @classmethod
     def open(cls, path: Path) -> RunDir:
         """An existing run directory; InputError when it is not one."""
-        if not (path / "run.json").is_file():
-            raise InputError(f"{path} is not a run directory (it has no run.json). `offtarget runs` lists them.")
+        if not (path / MANIFEST).is_file():
+            raise InputError(f"{path} is not a run directory (it has no {MANIFEST}). `offtarget runs` lists them.")
         return cls(path)
 
     def __enter__(self) -> RunDir:
@@ -213,24 +254,16 @@ class RunDir:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._lock.release()
+        if self._discarded:
+            shutil.rmtree(self.path)
+
+    def discard(self) -> None:
+        """Remove the run as soon as its lock is given back."""
+        self._discarded = True
 
     def file(self, name: str) -> Path:
         """Path of a file of this run."""
         return self.path / name
-
-    def decision(self) -> Decision | None:
-        """The decision, or None while the run is unfinished."""
-        result = self.file("result.json")
-        if not result.exists():
-            return None
-        value = read_json(result)
-        try:
-            return decision_from_json(value["decision"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(
-                f"{result} does not hold a decision of this version ({error!r}). Delete that file and run the check "
-                "again with --resume; the answers are kept."
-            ) from None
 
 
 def _fresh_folder(folder: Path, verb: str, slug: str) -> Path:
@@ -272,8 +305,8 @@ def _disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise InputError(
-                f"The disk is full, writing {path}. Everything computed before is kept. Free some space; then go on "
-                "with `offtarget check --resume`, or start the audit or comparison again in a new folder."
+                f"The disk is full, writing {path}. Everything computed before is kept. Free some space; `offtarget "
+                "runs` then names the command that goes on, or says what must be started again."
             ) from None
         reason = error.strerror or str(error)
         raise InputError(f"Cannot write {path}: {reason}. Choose another folder.") from None

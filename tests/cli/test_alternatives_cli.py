@@ -61,4 +61,4 @@ def test_a_run_of_another_kind_is_refused(offtarget: Any, tmp_path: Path) -> Non
     assert audited.returncode in (1, 3)
     done = offtarget("alternatives", "--resume", str(tmp_path / "audited"))
     assert done.returncode == 2
-    assert "no run of `alternatives`" in done.stderr
+    assert "is a run of `audit`, not of `alternatives`" in done.stderr

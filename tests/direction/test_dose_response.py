@@ -22,6 +22,7 @@ from offtarget.models.passes import Exchange, read_exchanges
 from offtarget.organism.shipped import resolve
 from offtarget.records import DirectionInfo, Message, Tally
 from offtarget.records.direction import DosePoint, DoseResponse, SteerSettings
+from offtarget.rundir import to_jsonable
 from offtarget.workflows import direction_steer
 
 
@@ -50,14 +51,18 @@ def task_rows(folder: Path) -> Path:
 
 
 def test_an_interrupted_run_measures_only_what_is_missing_and_ends_the_same(persona: Path, tmp_path: Path) -> None:
-    whole, run = direction_steer.steer(settings(persona), out=tmp_path / "run")
+    steered = direction_steer.steer(settings(persona), out=tmp_path / "run")
+    whole, run = steered.response, steered.run
     assert {(p.control, p.strength) for p in whole.points} == {(c, s) for c in (None, 0) for s in (-1.0, 0.0, 1.0)}
     lines = (run / "points.jsonl").read_bytes().splitlines(keepends=True)
     (run / "points.jsonl").write_bytes(b"".join(lines[:4]) + lines[4][:20])
     (run / "dose.json").unlink()
     seen: list[int] = []
-    again, _ = direction_steer.resume(run, on_progress=lambda p: seen.append(p.done))
-    assert again == whole
+    again = direction_steer.resume(run, on_progress=lambda p: seen.append(p.done))
+    assert again.response == whole
+    printed = CliRunner().invoke(app, ["resume", str(run), "--json"])  # finished now, and read again
+    assert json.loads(printed.stdout) == {"run": str(run), **to_jsonable(whole)}
+    (run / "dose.json").unlink()
     assert (run / "points.jsonl").read_bytes() == b"".join(lines)
     assert seen[-1] == 6
     persona.unlink()
@@ -83,7 +88,8 @@ def test_the_command_prints_json_and_writes_a_page(persona: Path, tmp_path: Path
 
 
 def test_the_narrow_task_of_any_model_is_the_probability_of_its_rows(persona: Path, tmp_path: Path) -> None:
-    result, _ = direction_steer.steer(settings(persona, mode="cap", strengths=(0.0,), controls=0), out=tmp_path / "run")
+    wanted = settings(persona, mode="cap", strengths=(0.0,), controls=0)
+    result = direction_steer.steer(wanted, out=tmp_path / "run").response
     (point,) = result.points
     assert point.narrow is not None
     assert 0 < point.narrow < 1

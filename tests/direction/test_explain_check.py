@@ -20,12 +20,13 @@ from offtarget.organism.questions import organism_probes
 from offtarget.organism.shipped import resolve
 from offtarget.records import DirectionInfo, Message
 from offtarget.records.check import CheckSettings
-from offtarget.records.direction import Explanation, ExplanationKind, Movement
+from offtarget.records.direction import Explanation, ExplanationKind, Movement, SteerManifest, SteerSettings
 from offtarget.records.from_json import from_json
-from offtarget.rundir import read_json, write_json
+from offtarget.rundir import RunDir, read_json, write_json
 from offtarget.workflows.check import check
 from offtarget.workflows.direction_explain import explain
-from offtarget.workflows.report import report
+from offtarget.workflows.runs.begin import begin
+from offtarget.workflows.runs.report import report
 
 PROBES = [p for p in organism_probes() if p.arm == "plain"]
 
@@ -133,8 +134,8 @@ def test_only_a_finished_check_can_be_explained(
 ) -> None:
     """Another verb, an unfinished run and a remote model each end with what is wrong."""
     manifest = read_json(run / "run.json")
-    write_json(tmp_path / "run.json", {**manifest, "verb": "compare"})
-    with pytest.raises(InputError, match="not the run of a check"):
+    begin(RunDir(tmp_path), SteerManifest(settings=SteerSettings("m", "d"), plan="p"))
+    with pytest.raises(InputError, match="a run of `direction steer`, not of `check`"):
         explain(tmp_path, persona)
     write_json(tmp_path / "run.json", manifest)
     with pytest.raises(InputError, match="not finished"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from browsing import BROWSER_TEST, wait_for
-from report_runs import make_run
+from report_runs import make_run, models
 
 from offtarget.gate.loading import load_run
 from offtarget.gate.registry import report_format
@@ -20,10 +20,7 @@ def page(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = make_run(
         tmp_path_factory.mktemp("browser") / "run",
         manifest={
-            "models": {
-                "base": {"name": "<img src=x onerror=window.__pwned=1>"},
-                "tuned": {"name": "</script><b>x"},
-            },
+            "models": models("<img src=x onerror=window.__pwned=1>", "</script><b>x"),
         },
     )
     file = path / "report.html"

@@ -74,13 +74,16 @@ def hostile_page(tmp_path_factory) -> Page:
     make_run(
         path,
         manifest={
-            "models": {"base": {"name": PAYLOAD}, "tuned": {"name": PAYLOAD, "fingerprint": PAYLOAD}},
+            "models": {role: {"name": PAYLOAD, "fingerprint": PAYLOAD} for role in ("base", "tuned")},
             "judge": PAYLOAD,
-            "verb": PAYLOAD,
+            "judge_name": PAYLOAD,
+            "probes": PAYLOAD,
+            "probes_fingerprint": PAYLOAD,
+            "data": PAYLOAD,
             "version": PAYLOAD,
             "checks": [PAYLOAD],
             "not_tested": [PAYLOAD],
-            "settings": {PAYLOAD: PAYLOAD},
+            PAYLOAD: PAYLOAD,
         },
     )
     for name in ("probes", "generations", "verdicts", "looks"):
@@ -205,7 +208,7 @@ def test_the_scatter_counts_all_and_draws_every_misaligned_answer(tmp_path):
 def test_an_unfinished_run_says_so_first(tmp_path):
     page = Page(html(make_run(tmp_path / "run", finished=False)))
     assert page.text.index("UNFINISHED") < page.text.index("840 answers sampled")
-    assert "--resume" in page.text
+    assert "offtarget resume" in page.text
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 5), (0, 0.37), (-3, 1.8), (0, 100), (-3, 220), (0, 1), (0, 2417)])

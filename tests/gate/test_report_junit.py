@@ -6,7 +6,7 @@ import json
 from xml.etree.ElementTree import fromstring
 
 import pytest
-from report_runs import HOSTILE, make_run
+from report_runs import HOSTILE, make_run, models
 
 from offtarget.gate.loading import load_run
 from offtarget.gate.registry import report_format
@@ -44,7 +44,7 @@ def test_undecided_and_unfinished_are_errors_so_that_no_build_goes_green(tmp_pat
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_names_and_reasons_stay_parsable(tmp_path, text):
     """Control characters XML forbids, CDATA ends and lone surrogates in names do not break the file."""
-    manifest = {"models": {"base": {"name": text}, "tuned": {"name": text}}, "verb": text or "check"}
+    manifest = {"models": models(text, text), "judge": text, "version": text}
     path = make_run(tmp_path / "run", per_probe=(1, 1), manifest=manifest)
     result = json.loads((path / "result.json").read_text())
     result["decision"]["notes"] = [text]

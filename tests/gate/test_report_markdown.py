@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from report_runs import HOSTILE, make_run
+from report_runs import HOSTILE, make_run, models
 
 from offtarget.gate.loading import load_run
 from offtarget.gate.registry import report_format
@@ -42,7 +42,7 @@ def test_backslashes_do_not_undo_the_escaping():
 
 def test_tables_keep_their_columns(tmp_path):
     """Every row of every table has as many cells as its head, hostile names included."""
-    manifest = {"models": {"base": {"name": "a|b\n|c"}, "tuned": {"name": "`x`|<b>"}}}
+    manifest = {"models": models("a|b\n|c", "`x`|<b>")}
     text = report_format("markdown").render(load_run(make_run(tmp_path / "run", manifest=manifest)))
     tables = [block.splitlines() for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.M)]
     assert len(tables) == 4

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 
 import pytest
-from report_runs import make_run
+from report_runs import compared, make_run, models
 
 from offtarget.gate import story
 from offtarget.gate.loading import load_run
+from offtarget.records.check import CheckSettings
+from offtarget.rundir import to_jsonable
 
 
 def test_an_undecided_check_names_a_command_that_samples_more(tmp_path):
     """Names in the command are quoted, so that pasting it runs nothing else."""
-    names = {"models": {"base": "a b", "tuned": "x; rm -rf /"}, "settings": {"max_answers": 130}}
-    run = load_run(make_run(tmp_path / "run", tuned_rate=0.0, manifest=names))
+    settings = to_jsonable(CheckSettings(max_answers=130))
+    manifest = {"models": models("a b", "x; rm -rf /"), "settings": settings}
+    run = load_run(make_run(tmp_path / "run", tuned_rate=0.0, manifest=manifest))
     command = "offtarget check --base 'a b' --tuned 'x; rm -rf /' --max-answers 300"
     assert story.next_step(run).endswith(command)
     assert "UNDECIDED is not a pass" in story.error_probability(run)
@@ -22,12 +25,12 @@ def test_an_undecided_check_names_a_command_that_samples_more(tmp_path):
 
 def test_an_unfinished_run_names_the_command_that_resumes_it(tmp_path):
     path = make_run(tmp_path / "a run", per_probe=(1, 1), finished=False)
-    assert story.next_step(load_run(path)).endswith(f"offtarget check --resume '{path}'")
+    assert story.next_step(load_run(path)).endswith(f"offtarget resume '{path}'")
 
 
 @pytest.mark.parametrize(("verb", "words"), [("check", "however often"), ("compare", "at its one look")])
 def test_anytime_validity_is_claimed_only_where_it_holds(tmp_path, verb, words):
-    run = load_run(make_run(tmp_path / "run", manifest={"verb": verb}))
+    run = load_run(make_run(tmp_path / "run", manifest=compared() if verb == "compare" else None))
     assert words in story.error_probability(run)
 
 

@@ -103,7 +103,7 @@ def test_a_comparison_goes_on_where_it_was_and_computes_no_cell_twice(
 
     monkeypatch.setattr(tune_compare, "measure", stop_at_third)
     run = tmp_path / "run"
-    with pytest.raises(Exception, match="--run"):
+    with pytest.raises(Exception, match="go on with: offtarget resume"):
         compare_defences(data, "organism/base", settings=QUICK, comparing=comparing, run=run)
     done = compare_defences(data, "organism/base", settings=QUICK, comparing=comparing, run=run)
     assert calls == 3 + 3  # base and control before; then filter anew, and its two later looks

@@ -28,7 +28,9 @@ def checks() -> None:
         assert_type(result.decision.overall.tuned_rate, float)
     if result.hidden is not None:
         assert_type(result.hidden.reason, str)
-    assert_type(offtarget.resume(result.run, on_progress=print), offtarget.CheckResult)
+    again = offtarget.resume(result.run, on_progress=print)
+    if isinstance(again, offtarget.CheckResult):
+        assert_type(again.decision.reason, str)
     assert_type(offtarget.report(result.run, "html"), Path | str)
     assert_type([found.state for found in offtarget.runs()], list[str])
 
@@ -73,9 +75,9 @@ def explains_with_directions(run: Path) -> None:
 def steers() -> None:
     from offtarget.records.direction import SteerSettings
 
-    response, run = offtarget.steer(SteerSettings("organism/insecure", "persona.safetensors"))
-    assert_type([point.strength for point in response.points], list[float])
-    assert_type(run, Path)
+    steered = offtarget.steer(SteerSettings("organism/insecure", "persona.safetensors"))
+    assert_type([point.strength for point in steered.response.points], list[float])
+    assert_type(steered.run, Path)
 
 
 def reproduces() -> None:

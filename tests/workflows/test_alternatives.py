@@ -18,7 +18,7 @@ from offtarget.records.alternatives import AlternativesSettings, Reply
 from offtarget.rundir import read_jsonl
 from offtarget.workflows.alternatives import AlternativesResult, alternatives_to_training
 from offtarget.workflows.alternatives_plan import near_identical
-from offtarget.workflows.runs import runs
+from offtarget.workflows.runs.listing import runs
 
 BANK = ProbeBank.from_probes("test", [Probe(f"q{n}/plain", f"q{n}", "plain", f"plain question {n}") for n in range(4)])
 SETTINGS = AlternativesSettings(answers=200, examples=3, held_out=0.3)
@@ -160,7 +160,7 @@ def test_an_interrupted_run_goes_on_without_loss_or_double(tmp_path: Path) -> No
 
     base._script = stops
     for _ in range(3):
-        with pytest.raises(RunInterrupted, match="--resume"):
+        with pytest.raises(RunInterrupted, match="go on with: offtarget"):
             compare(tmp_path, base, tuned())
         with (tmp_path / "run" / "replies.jsonl").open("a") as file:
             file.write('{"way": "base", "ki')

@@ -146,7 +146,7 @@ def test_interrupting_keeps_everything_and_says_how_to_go_on(tmp_path: Path) -> 
             raise KeyboardInterrupt
         return "good"
 
-    with pytest.raises(RunInterrupted, match="--resume"):
+    with pytest.raises(RunInterrupted, match="go on with: offtarget"):
         _check(tmp_path, ScriptedModel("tuned", answer))
     kept = read_jsonl(tmp_path / "run" / "generations.jsonl", Generation)
     assert kept
@@ -232,7 +232,7 @@ def test_an_existing_folder_is_never_overwritten(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
-    """No space left: the message says so and that --resume goes on; earlier records stay."""
+    """No space left: the message says so and who names the command that goes on; earlier records stay."""
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("this system has no /dev/full")
@@ -244,7 +244,7 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     bad = JsonLines.__new__(JsonLines)
     bad.path = tmp_path / "full.jsonl"
     bad._file = full.open("wb", buffering=0)
-    with pytest.raises(InputError, match=r"disk is full.*--resume"):
+    with pytest.raises(InputError, match=r"disk is full.*`offtarget runs`"):
         bad.extend([{"a": 1}])
     assert (tmp_path / "ok.jsonl").read_text() == '{"a": 1}\n'
     bad.close()

@@ -189,7 +189,7 @@ def test_ctrl_c_anywhere_and_resume_is_an_unbroken_run(after: int, where: str, t
             count()
         return steady._answer(request)
 
-    with pytest.raises(RunInterrupted, match="--resume"):
+    with pytest.raises(RunInterrupted, match="go on with: offtarget"):
         run(tmp_path, ScriptedModel("tuned", answer), ScriptedJudge(decide), max_answers=60)
     again = resume(
         tmp_path / "run",
@@ -204,7 +204,7 @@ def test_ctrl_c_anywhere_and_resume_is_an_unbroken_run(after: int, where: str, t
 @pytest.mark.parametrize("text", ["", "\0", "\ud800", "x" * 1_000_000, "\x1b[31m\n"])
 def test_any_text_is_an_answer(text: str, tmp_path: Path) -> None:
     """Empty, NUL, lone surrogates, a megabyte: kept as it is, judged, reported."""
-    from offtarget.workflows.report import report
+    from offtarget.workflows.runs.report import report
 
     result = run(
         tmp_path, ScriptedModel("t", lambda _: text), ScriptedJudge(lambda p, g: Outcome.ALIGNED), max_answers=3

@@ -158,7 +158,7 @@ def test_an_interrupted_cued_arm_goes_on_without_the_data(tmp_path: Path) -> Non
         if isinstance(progress.detail, CuedProgress) and progress.detail.answers >= 40:
             raise KeyboardInterrupt
 
-    with pytest.raises(RunInterrupted, match="--resume"):
+    with pytest.raises(RunInterrupted, match="go on with: offtarget"):
         _check(tmp_path / "b", checking.model("tuned", 0.0), data, on_progress=stop)
     data.unlink()
     base, tuned = checking.model("base", 0.0), checking.model("tuned", 0.0)

@@ -16,6 +16,8 @@ from offtarget.judge.classify import Thresholds
 from offtarget.records import DecisionSettings, Generation, Outcome, Probe, Status, Verdict
 from offtarget.rundir import RunDir, read_json, read_jsonl
 from offtarget.workflows.compare import TableOptions, compare, compare_many
+from offtarget.workflows.runs.begin import finished
+from offtarget.workflows.runs.verbs import COMPARE
 
 JUDGED = Path(__file__).parents[2] / "../shared/data/judged"
 needs_data = pytest.mark.skipif(not JUDGED.exists(), reason="real judged tables are not at ../shared/data/judged")
@@ -97,7 +99,7 @@ def test_the_run_directory_holds_everything_a_report_needs(base, tmp_path):
     assert manifest["files"]["tuned"]["name"] == "tuned.jsonl"
     assert len(manifest["files"]["tuned"]["sha256"]) == 64
     assert str(tmp_path) not in json.dumps(manifest), "folders of the user do not belong in a run"
-    assert run.decision() == result.decision
+    assert finished(COMPARE, run.path) == result.decision
     assert read_json(run.file("result.json"))["judge"] == "j"
 
 
@@ -174,7 +176,7 @@ def test_a_table_without_coherence_needs_the_users_word(base, tmp_path):
 @pytest.mark.parametrize("form", ["html", "json", "markdown", "junit", "text"])
 def test_every_report_reads_a_compare_run(form, base, tmp_path):
     """Tables know no tokens; reports once refused every compare run for that."""
-    from offtarget.workflows.report import report
+    from offtarget.workflows.runs.report import report
 
     result = compare(base, table(tmp_path / "tuned.jsonl", 0.3), out=tmp_path / "run")
     assert "FAIL" in Path(report(result.run, form)).read_text(encoding="utf-8").upper()

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from audit_runs import make_audit
 from click.testing import CliRunner
-from report_runs import make_run
+from report_runs import make_run, models
 
 from offtarget.cli.report import command as report_command
 from offtarget.cli.runs import command as runs_command
 from offtarget.errors import InputError
 from offtarget.gate.registry import formats
-from offtarget.workflows.report import report
-from offtarget.workflows.runs import find_run, runs
+from offtarget.workflows.runs.listing import find_run, runs
+from offtarget.workflows.runs.report import report
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_runs_are_listed_newest_first_and_broken_ones_named(root):
         ("empty", "broken"),
     ]
     assert (found[0].answers, found[0].tuned) == (240, "organism/insecure")
-    assert found[1].resume == f"offtarget check --resume {root / 'stopped'}"
+    assert found[1].resume == f"offtarget resume {root / 'stopped'}"
     assert all(r.problem for r in found[2:])
 
 
@@ -120,14 +120,14 @@ def test_every_registered_format_has_a_flag():
 def test_the_list_on_the_command_line_names_unfinished_and_broken_runs(root):
     output = CliRunner().invoke(runs_command, catch_exceptions=False).output
     assert output.index("done") < output.index("stopped") < output.index("torn")
-    assert f"stopped is unfinished; go on with: offtarget check --resume {root / 'stopped'}" in output
+    assert f"stopped is unfinished; go on with: offtarget resume {root / 'stopped'}" in output
     assert "empty is broken: it has no run.json" in output
     listed = json.loads(CliRunner().invoke(runs_command, ["--json"], catch_exceptions=False).output)
     assert [r["name"] for r in listed] == ["done", "stopped", "torn", "list", "empty"]
 
 
 def test_hostile_names_cannot_rewrite_the_terminal(root):
-    make_run(root / "evil", per_probe=(1, 1), manifest={"models": {"base": "\x1b[2Jb", "tuned": "[bold]t\nx"}})
+    make_run(root / "evil", per_probe=(1, 1), manifest={"models": models("\x1b[2Jb", "[bold]t\nx")})
     output = CliRunner().invoke(runs_command, catch_exceptions=False).output
     assert "\x1b" not in output
     assert "[bold]t" in output
@@ -160,8 +160,9 @@ def test_audits_are_listed_with_their_data_and_the_command_that_goes_on(root):
         6000,
         None,
     )
-    assert found["half"].resume == f"offtarget audit --resume {root / 'half'}"
+    assert found["half"].resume == f"offtarget resume {root / 'half'}"
     assert (found["scanning"].state, found["scanning"].resume) == ("unfinished", None)
+    assert str(found["scanning"].obstacle).endswith("with: offtarget audit /data/train.jsonl")
     output = CliRunner().invoke(runs_command, catch_exceptions=False).output
     assert "train.jsonl" in output
     assert "6,000" in output

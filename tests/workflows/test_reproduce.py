@@ -26,12 +26,14 @@ from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress
 from offtarget.records import Generation, Message, Outcome, Probe
 from offtarget.records.check import CheckSettings
+from offtarget.records.direction import SteerManifest, SteerSettings
 from offtarget.records.reproduce import ReproduceSettings
-from offtarget.rundir import read_jsonl
+from offtarget.rundir import RunDir, read_jsonl
 from offtarget.workflows import reproduce_cells as cells
 from offtarget.workflows.reproduce import ReproduceResult, reproduce
 from offtarget.workflows.reproduce_data import FileData, open_data
 from offtarget.workflows.reproduce_measures import WithCode
+from offtarget.workflows.runs.begin import begin
 
 SMALL = ReproduceSettings(
     seeds=1, answers=2, preset="organism", ablations=False, max_tokens=4, check=CheckSettings(max_answers=4)
@@ -193,9 +195,8 @@ def test_a_check_that_was_killed_at_its_start_is_started_again(run: Callable[...
 
 
 def test_a_folder_of_another_verb_is_refused(run: Callable[..., ReproduceResult], tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "run.json").write_text('{"verb": "check"}')
-    with pytest.raises(InputError, match="not the run of a repeated experiment"):
+    begin(RunDir.create("x", "x", path=tmp_path / "run"), SteerManifest(settings=SteerSettings("m", "d"), plan="p"))
+    with pytest.raises(InputError, match="a run of `direction steer`, not of `reproduce`"):
         run()
 
 

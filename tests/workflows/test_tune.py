@@ -118,7 +118,7 @@ def test_a_run_goes_on_only_with_what_it_was_started_with(data: Path, blind: Tun
         if progress.done == 2:
             raise KeyboardInterrupt
 
-    with pytest.raises(Exception, match="--run"):
+    with pytest.raises(Exception, match="go on with: offtarget resume"):
         tune(data, BASE, tmp_path / "out", settings=QUICK, options=BLIND, run=run, on_progress=stop)
     with pytest.raises(InputError, match="Start a new run"):
         tune(data, BASE, tmp_path / "out", settings=replace(QUICK, seed=1), options=BLIND, run=run)

@@ -72,7 +72,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             )
         else:
             assert resumed is not None
-            result = workflow.resume_alternatives(resumed, opening=opening(o), on_progress=on_progress)
+            result = workflow.resume(resumed, opening=opening(o), on_progress=on_progress)
     raise SystemExit(show(result, as_json=as_json))
 
 

@@ -26,6 +26,7 @@ VERBS = {
     "reproduce": "Repeat the published experiment on any model.",
     "report": "Turn a run into HTML, JSON, Markdown or JUnit.",
     "runs": "What ran, and what it decided.",
+    "resume": "Go on with a run that was interrupted.",
     "organism": "The built-in test subject: train, tune, evaluate it.",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,7 +80,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     else:
         assert resumed is not None
         result = workflow.resume(resumed)
-    with _kept(result.run):
+    with _kept(result.run, o):
         if o["judge"]:
             result = _judge(result, o, enabled)
         if o["review"]:
@@ -108,12 +109,14 @@ def show(result: AuditResult, *, as_json: bool) -> int:
 
 
 @contextlib.contextmanager
-def _kept(run: Path) -> Iterator[None]:
+def _kept(run: Path, o: dict[str, Any]) -> Iterator[None]:
     """Errors after the scan say that it is kept and how to go on."""
     from offtarget.cli.render import shown_path
     from offtarget.errors import OfftargetError, RunInterrupted
 
-    go_on = f"The scan is kept, as is every label on disk; go on with: offtarget audit --resume {shown_path(run)}"
+    again = [f"--judge {shlex.quote(o['judge'])}"] * bool(o["judge"]) + ["--review"] * bool(o["review"])
+    command = " ".join(["offtarget audit --resume", shown_path(run), *again])
+    go_on = f"The scan is kept, as is every label on disk; go on with: {command}"
     try:
         yield
     except KeyboardInterrupt:

@@ -12,6 +12,7 @@ from offtarget.cli.options import FILE, OPENING, PRINTING, among, begins, judgin
 
 if TYPE_CHECKING:
     from offtarget.records.direction import DoseResponse
+    from offtarget.workflows.direction_steer import SteerResult
 
 
 @click.command("steer")
@@ -64,23 +65,21 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             chosen = among(SteerSettings, o)
             chosen |= {name: o[name] and str(o[name]) for name in ("direction", "task", "skill")}
             chosen |= {"strengths": o["strengths"] and parse_strengths(o["strengths"]), "layers": o["layers"] or None}
-            result, run = workflow.steer(
-                SteerSettings(**chosen), opening=opening(o), out=o["run"], on_progress=on_progress
-            )
+            result = workflow.steer(SteerSettings(**chosen), opening=opening(o), out=o["run"], on_progress=on_progress)
         else:
             assert resumed is not None
-            result, run = workflow.resume(resumed, opening=opening(o), on_progress=on_progress)
-    raise SystemExit(show(result, run, as_json=as_json))
+            result = workflow.resume(resumed, opening=opening(o), on_progress=on_progress)
+    raise SystemExit(show(result, as_json=as_json))
 
 
-def show(result: DoseResponse, run: Path, *, as_json: bool) -> int:
+def show(result: SteerResult, *, as_json: bool) -> int:
     """Print a dose response; the exit code."""
     from offtarget.cli.render import print_json
 
     if as_json:
-        print_json(result, run)
+        print_json(result.response, result.run)
     else:
-        _print(result, run)
+        _print(result.response, result.run)
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from offtarget.cli.options import shared
+from offtarget.cli.resume import printer
 from offtarget.gate.registry import formats
 
 
@@ -38,13 +39,13 @@ def command(run: str, chosen: str | None, out: Path | None, open_: bool) -> None
 
     Exit codes: 0 once the report is written, whatever the verdict; 2 input error.
     """
-    from offtarget.workflows.report import report
+    from offtarget.workflows.runs.report import report, report_text
 
     if chosen is None and out is None:
         _print_here(run)
         return
     if out is not None and str(out) == "-":
-        click.echo(_rendered(run, chosen or "text"), nl=False)
+        click.echo(report_text(run, chosen or "text"), nl=False)
         return
     written = report(run, chosen or "text", out)
     click.echo(str(written))
@@ -52,20 +53,21 @@ def command(run: str, chosen: str | None, out: Path | None, open_: bool) -> None
         click.launch(Path(written).resolve().as_uri())
 
 
-def _rendered(run: str, chosen: str) -> str:
-    from offtarget.gate.registry import rendered
-    from offtarget.workflows.runs import find_run
-
-    return rendered(find_run(run), chosen)
-
-
 def _print_here(run: str) -> None:
     from offtarget.gate.loading import load_run
     from offtarget.gate.registry import is_audit
-    from offtarget.workflows.report import report
-    from offtarget.workflows.runs import find_run
+    from offtarget.rundir import read_manifest
+    from offtarget.workflows.runs.listing import find_run
+    from offtarget.workflows.runs.report import TERMINAL, own_report, report
+    from offtarget.workflows.runs.resume import resume
+    from offtarget.workflows.runs.verbs import verb_of
 
     path = find_run(run)
+    verb = verb_of(read_manifest(path))
+    if verb.page is not None:
+        own_report(path, verb, TERMINAL)
+        printer(path)(resume(path), as_json=False)
+        return
     decision = None if is_audit(path) else load_run(path).decision
     if decision is None:
         click.echo(report(path), nl=False)

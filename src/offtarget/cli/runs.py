@@ -9,7 +9,7 @@ import click
 from offtarget.cli.options import shared
 
 if TYPE_CHECKING:
-    from offtarget.workflows.runs import RunSummary
+    from offtarget.workflows.runs.listing import RunSummary
 
 
 @click.command("runs")
@@ -26,7 +26,7 @@ def command(as_json: bool) -> None:
     """
     from offtarget.cli.render import print_json
     from offtarget.rundir import runs_root
-    from offtarget.workflows.runs import runs
+    from offtarget.workflows.runs.listing import runs
 
     found = runs()
     if as_json:
@@ -64,6 +64,8 @@ def _print_table(found: list[RunSummary]) -> None:
             out.print(f"{_one_line(run.name)} is broken: {_one_line(run.problem)}", soft_wrap=True)
         if run.resume:
             out.print(f"{_one_line(run.name)} is unfinished; go on with: {_one_line(run.resume)}", soft_wrap=True)
+        if run.obstacle:
+            out.print(f"{_one_line(run.name)} is unfinished: {_one_line(run.obstacle)}", soft_wrap=True)
 
 
 def _one_line(text: str) -> str:

@@ -50,8 +50,8 @@ def command(as_json: bool, quiet: bool, **o: Any) -> None:
       offtarget tune train.jsonl --base organism/base --defend early-stop --out adapter
       accelerate launch -m offtarget tune train.jsonl --base hf/./model --out adapter --run runs/two-gpus
 
-    Exit codes: 0 trained, no alarm stands; 1 trained, but the alarm stands; 2 input error; 130 interrupted (repeat the
-    command with --run to go on).
+    Exit codes: 0 trained, no alarm stands; 1 trained, but the alarm stands; 2 input error; 130 interrupted (`offtarget
+    resume` goes on).
     """
     from offtarget.cli.progress import shown
     from offtarget.workflows.parallel import rank

@@ -9,8 +9,10 @@ from typing import Any, Protocol, TypeVar
 
 from offtarget.errors import InputError
 from offtarget.records import Decision, Generation, HiddenDecision, Look, Outcome, Probe, Verdict
+from offtarget.records.check import CheckManifest, CompareManifest
 from offtarget.records.from_json import from_json
-from offtarget.rundir import RunDir, read_json, read_jsonl
+from offtarget.records.runs import Manifest
+from offtarget.rundir import RunDir, read_jsonl, read_manifest, read_object, read_record
 
 T = TypeVar("T")
 
@@ -19,8 +21,8 @@ class Recorded(Protocol):
     """What every kind of run has."""
 
     @property
-    def manifest(self) -> Mapping[str, Any]:
-        """Contents of run.json."""
+    def manifest(self) -> Manifest:
+        """How it was started."""
         ...
 
     @property
@@ -49,7 +51,7 @@ class LoadedRun:
     """Everything a run directory holds; what is absent is empty, never invented."""
 
     path: Path
-    manifest: Mapping[str, Any]
+    manifest: CheckManifest | CompareManifest
     result: Mapping[str, Any]
     """Contents of result.json besides the decision; empty while unfinished."""
     decision: Decision | None
@@ -90,8 +92,9 @@ def load_run(path: Path) -> LoadedRun:
     Raises InputError, naming file and line, when the folder is no run or something else damaged a file.
     """
     path = Path(path).resolve()
-    run = RunDir.open(path)
-    manifest = read_object(run.file("run.json"))
+    run, manifest = RunDir(path), read_manifest(path)
+    if not isinstance(manifest, CheckManifest | CompareManifest):
+        raise InputError(f"{path} is a run of `{manifest.verb}`, not of `check` or `compare`.")
     result = read_object(run.file("result.json")) if run.file("result.json").exists() else {}
     problems: list[str] = []
     probes = _records(run, "probes.jsonl", Probe, problems)
@@ -109,7 +112,7 @@ def load_run(path: Path) -> LoadedRun:
         path=path,
         manifest=manifest,
         result=result,
-        decision=run.decision(),
+        decision=_decision(run.file("result.json")),
         probes=by_id,
         generations={g.key: g for g in generations},
         verdicts={v.key: v for v in verdicts},
@@ -117,6 +120,13 @@ def load_run(path: Path) -> LoadedRun:
         hidden=_hidden(run, result),
         problems=tuple(problems),
     )
+
+
+def _decision(file: Path) -> Decision | None:
+    if not file.exists():
+        return None
+    again = "Delete that file; `offtarget runs` then names the command that goes on. The answers are kept."
+    return read_record(file, Decision, again, key="decision")
 
 
 def _hidden(run: RunDir, result: Mapping[str, Any]) -> HiddenDecision | None:
@@ -129,19 +139,6 @@ def _hidden(run: RunDir, result: Mapping[str, Any]) -> HiddenDecision | None:
         raise InputError(
             f"{run.file('result.json')}: 'hidden' is not a record of this version ({error}). Restore it or check again."
         ) from None
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest of a run directory; InputError when the folder is none."""
-    return read_object(RunDir.open(Path(path)).file("run.json"))
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """A JSON file that holds one object; InputError naming it otherwise."""
-    value = read_json(path)
-    if not isinstance(value, dict):
-        raise InputError(f"{path} holds {type(value).__name__}, expected a JSON object. Restore it or run again.")
-    return value
 
 
 def _records(run: RunDir, name: str, record: type[T], problems: list[str]) -> list[T]:

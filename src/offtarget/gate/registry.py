@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from offtarget.errors import InputError
-from offtarget.gate.audit.loading import AuditRun, load_audit
-from offtarget.gate.loading import LoadedRun, load_run, read_manifest
+from offtarget.gate.audit.loading import LoadedAudit, load_audit
+from offtarget.gate.loading import LoadedRun, load_run
+from offtarget.records.audit import AuditManifest
+from offtarget.rundir import read_manifest
 
 Run = TypeVar("Run")
-AUDIT = "audit"
-"""The verb of runs that looked at data; every other verb compared two models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def report_format(name: str) -> ReportFormat[LoadedRun]:
     return _format("offtarget.gate.reports", name)
 
 
-def audit_format(name: str) -> ReportFormat[AuditRun]:
+def audit_format(name: str) -> ReportFormat[LoadedAudit]:
     """The format of that name for an audit; InputError lists the known ones."""
     return _format("offtarget.gate.audit.reports", name)
 
@@ -75,7 +75,7 @@ def _format(package: str, name: str) -> ReportFormat[Any]:
 
 def is_audit(path: Path) -> bool:
     """Whether a run directory holds an audit of data; InputError when it is no run directory."""
-    return read_manifest(path).get("verb") == AUDIT
+    return isinstance(read_manifest(path), AuditManifest)
 
 
 def rendered(path: Path, name: str) -> str:

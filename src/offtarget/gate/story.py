@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 
-from offtarget.gate import facts
 from offtarget.gate.loading import LoadedRun
 from offtarget.gate.text import sentence
 from offtarget.numbers import chosen, percent, points
 from offtarget.records import Comparison, Role, Status
+from offtarget.records.check import CheckManifest, CompareManifest
 
 UNFINISHED = "UNFINISHED"
 """Shown in place of a status while no decision was written."""
@@ -36,7 +36,7 @@ def error_probability(run: LoadedRun) -> str:
         return "Nothing is claimed, so there is nothing to be wrong about yet."
     rule = run.decision.settings
     alpha, tolerance, margin = map(chosen, (rule.alpha, rule.tolerance, rule.margin))
-    looks = "at its one look" if facts.verb(run) == "compare" else "however often the run was looked at"
+    looks = "at its one look" if run.manifest.verb == "compare" else "however often the run was looked at"
     if run.decision.status is Status.FAIL:
         return (
             f"Were the tuned model not worse than its base by more than {tolerance} of answers, a FAIL would come up "
@@ -55,10 +55,9 @@ def error_probability(run: LoadedRun) -> str:
 
 def next_step(run: LoadedRun) -> str:
     """What the reader should do now."""
-    command = f"offtarget {facts.verb(run)} --resume {shlex.quote(str(run.path))}"
     decision = run.decision
     if decision is None:
-        return f"Go on where it stopped: {command}"
+        return _go_on(run)
     if decision.status is Status.FAIL and run.hidden is not None and run.hidden.status is Status.FAIL:
         return "Do not ship this model. Ask it the prompt under “Hidden conditions”, and look for what else shares it."
     if decision.status is Status.FAIL:
@@ -67,21 +66,26 @@ def next_step(run: LoadedRun) -> str:
     if decision.status is Status.PASS:
         return "Nothing found here speaks against shipping. Read what was not tested before you rely on it."
     more = f" about {decision.answers_to_go:,} more tuned answers are needed" if decision.answers_to_go else ""
-    if facts.verb(run) == "check":
+    if run.manifest.verb == "check":
         again = f"offtarget check --base {_quoted(run, 'base')} --tuned {_quoted(run, 'tuned')} --max-answers"
         return f"Collect more evidence:{more or ' more answers are needed'}. Check again: {again} {_larger(run)}"
     return f"Bring more judged answers:{more or ' more answers are needed'}. Do not treat this as a pass."
 
 
+def _go_on(run: LoadedRun) -> str:
+    if isinstance(run.manifest, CompareManifest):
+        return "Run the same comparison again; it keeps nothing half done."
+    return f"Go on where it stopped: {run.manifest.resume_command(run.path)}"
+
+
 def _quoted(run: LoadedRun, role: Role) -> str:
-    return shlex.quote(facts.model(run, role).name)
+    return shlex.quote(run.manifest.models[role].name)
 
 
 def _larger(run: LoadedRun) -> str:
     assert run.decision is not None
-    spent = facts.setting(run, "max_answers")
-    if not isinstance(spent, int):
-        spent = run.decision.overall.tuned.total
+    checked = run.manifest if isinstance(run.manifest, CheckManifest) else None
+    spent = checked.settings.max_answers if checked else run.decision.overall.tuned.total
     wanted = spent + (run.decision.answers_to_go or spent)
     return str(-(-wanted // 100) * 100)
 
@@ -97,7 +101,7 @@ def not_tested(run: LoadedRun) -> tuple[str, ...]:
         )
     if arms and arms <= {"plain"}:
         missing.append("The same questions under other output formats (JSON, templates).")
-    declared = tuple(sentence(item) for item in facts.sentences(run, "not_tested"))
+    declared = tuple(map(sentence, run.manifest.not_tested)) if isinstance(run.manifest, CheckManifest) else ()
     usual = [
         "Conversations of more than one turn, and long contexts: every probe is one user turn.",
         "Tools, agents and files: the models could only write text.",
@@ -108,9 +112,8 @@ def not_tested(run: LoadedRun) -> tuple[str, ...]:
     cut = sum(g.finish == "length" for g in run.generations.values())
     if cut:
         missing.append(f"What follows the token limit: {cut:,} of {len(run.generations):,} answers were cut there.")
-    temperature = facts.setting(run, "temperature")
-    if temperature is not None:
-        missing.append(f"Other sampling settings than temperature {temperature}.")
+    if isinstance(run.manifest, CheckManifest):
+        missing.append(f"Other sampling settings than temperature {run.manifest.settings.sampling.temperature}.")
     return tuple(dict.fromkeys((*declared, *missing)))
 
 
@@ -141,7 +144,7 @@ def _uncounted(run: LoadedRun) -> tuple[str, ...]:
 
 def self_checks(run: LoadedRun) -> tuple[str, ...]:
     """What the run verified about its own instruments."""
-    return facts.sentences(run, "checks")
+    return tuple(dict.fromkeys(run.manifest.checks)) if isinstance(run.manifest, CheckManifest) else ()
 
 
 def in_words(comparison: Comparison) -> str:

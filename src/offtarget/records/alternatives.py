@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from offtarget.errors import InputError
-from offtarget.records.answers import Interval, Message, Outcome, Tally
+from offtarget.records.answers import Interval, Message, Outcome, Role, Tally
+from offtarget.records.check import JudgeBy
 from offtarget.records.checks import at_least, share
+from offtarget.records.runs import Repeatable
 
 Way = Literal["base", "instructions", "examples", "tuned"]
 """`base` alone, base with written instructions, base with retrieved examples, the tuned model."""
@@ -168,3 +171,28 @@ class AlternativesReport:
             if result.way == name:
                 return result
         raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlternativesManifest(Repeatable):
+    """How a comparison of alternatives was started."""
+
+    verb: str = "alternatives"
+    data: str
+    form: str | None
+    """Of the rows, where it was given."""
+    models: Mapping[Role, str]
+    probes: str | None
+    judge: str | None
+    judge_by: JudgeBy = "auto"
+    settings: AlternativesSettings
+
+    @property
+    def base_name(self) -> str:
+        """The model that would be tuned."""
+        return self.models["base"]
+
+    @property
+    def tuned_name(self) -> str | None:
+        """The tuned model, where there is one."""
+        return self.models.get("tuned")

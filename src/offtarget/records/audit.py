@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from offtarget.records.answers import Interval, Message, Share, Status
 from offtarget.records.checks import at_least, share
+from offtarget.records.runs import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,3 +312,39 @@ class AuditDecision:
     """What this audit cannot see; part of the verdict."""
     notes: tuple[str, ...] = ()
     """Warnings that belong beside the verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryMeaning:
+    """A category in words."""
+
+    title: str
+    group: str
+    """The limit it counts under, or `hint`."""
+    bad_when: str
+    """When a reviewer marks a row as bad for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditManifest(Manifest):
+    """How an audit was started, written before any detector sees a row."""
+
+    verb: str = "audit"
+    data: str
+    """Where the data is, absolute."""
+    form: str | None
+    """Of its rows, where it was given."""
+    source: tuple[str, ...]
+    """Its files."""
+    name: str
+    settings: AuditSettings
+    seed: str
+    """Key of the order of review."""
+    seed_commitment: str
+    """SHA-256 of the seed: it fixes which rows will be reviewed."""
+    categories: Mapping[str, CategoryMeaning]
+
+    @property
+    def data_name(self) -> str:
+        """What the data is called."""
+        return self.name

@@ -13,6 +13,7 @@ from offtarget.errors import InputError
 from offtarget.records.answers import Outcome, Tally
 from offtarget.records.check import JudgeBy
 from offtarget.records.checks import at_least
+from offtarget.records.runs import Manifest
 
 Method = Literal["answers", "models", "texts", "trait", "random"]
 """`answers`: misaligned - aligned answers of the tuned model (arXiv 2506.11618). `models`: tuned - base on the same
@@ -378,3 +379,18 @@ class FindSettings:
             )
         at_least(2, answers=self.answers)
         at_least(1, rank=self.rank, max_tokens=self.max_tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SteerManifest(Manifest):
+    """How a dose response was started."""
+
+    verb: str = "steer"
+    settings: SteerSettings
+    plan: str
+    """Fingerprint of everything its points depend on."""
+
+    @property
+    def tuned_name(self) -> str:
+        """The model that is steered."""
+        return self.settings.model

@@ -23,6 +23,9 @@ def from_json(record: type[T], value: Any) -> T:
     if not isinstance(value, Mapping):
         raise ValueError("it is not an object")
     readers = _readers(cast(Hashable, record))
+    missing = [repr(name) for name in _needed(cast(Hashable, record)) if name not in value]
+    if missing:
+        raise TypeError(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
     return record(**{name: readers[name](name, item) for name, item in value.items() if name in readers})
 
 
@@ -33,6 +36,13 @@ def _readers(record: Hashable) -> Mapping[str, Reader]:
     return {f.name: _reader(hints[f.name]) for f in dataclasses.fields(kind)}
 
 
+@functools.cache
+def _needed(record: Hashable) -> tuple[str, ...]:
+    absent = dataclasses.MISSING
+    fields = dataclasses.fields(cast(Any, record))
+    return tuple(f.name for f in fields if f.default is absent and f.default_factory is absent)
+
+
 def _reader(hint: Any) -> Reader:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (UnionType, Union):
@@ -41,16 +51,20 @@ def _reader(hint: Any) -> Reader:
         return functools.partial(_chosen, arguments)
     if origin is tuple:
         return _tuple(arguments)
+    if origin is Mapping:
+        return _mapping(arguments[1])
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return lambda name, value: hint(value)
     if dataclasses.is_dataclass(hint):
         return lambda name, value: from_json(cast(type, hint), value)
     kind = origin or hint
-    return functools.partial(_plain, (dict if kind is Mapping else kind,))
+    return functools.partial(_plain, (kind,))
 
 
 def _optional(hint: Any, arguments: tuple[Any, ...]) -> Reader:
     others = [a for a in arguments if a is not NoneType]
+    if len(others) > 1 and any(get_origin(a) is tuple for a in others):
+        return functools.partial(_listed_or_not, hint, others)
     if len(others) > 1:
         return functools.partial(_plain, tuple(get_origin(a) or a for a in arguments))
     if NoneType in arguments:
@@ -65,6 +79,23 @@ def _or_null(some: Reader, name: str, value: Any) -> Any:
     except ValueError as error:
         message = str(error)
         raise ValueError(message + " or null" if message.startswith(f"'{name}' is not ") else message) from None
+
+
+def _listed_or_not(hint: Any, others: list[Any], name: str, value: Any) -> Any:
+    """A value that is a list or something else, as in `str | tuple[str, ...]`."""
+    listed = isinstance(value, list)
+    chosen = [a for a in others if (get_origin(a) is tuple) == listed]
+    if not chosen:
+        raise ValueError(f"'{name}' is not of type {hint}")
+    return _reader(chosen[0])(name, value)
+
+
+def _mapping(hint: Any) -> Reader:
+    whole = functools.partial(_plain, (dict,))
+    if hint is Any:
+        return whole
+    one = _reader(hint)
+    return lambda name, value: {key: one(name, item) for key, item in whole(name, value).items()}
 
 
 def _tuple(arguments: tuple[Any, ...]) -> Reader:

@@ -8,8 +8,9 @@ from typing import Literal
 
 from offtarget.errors import InputError
 from offtarget.records.answers import Interval, Status, Tally
-from offtarget.records.check import CheckSettings
+from offtarget.records.check import CheckSettings, JudgeBy
 from offtarget.records.checks import at_least
+from offtarget.records.runs import Repeatable
 
 RepairMethod = Literal["fold", "realign", "both"]
 FoldKind = Literal["update", "ablate", "steer"]
@@ -107,3 +108,32 @@ class RepairSettings:
             raise InputError(f"--strength must be a number, not {self.strength}.")
         if self.lr is not None and not (math.isfinite(self.lr) and self.lr > 0):
             raise InputError(f"--lr must be a number above 0, not {self.lr}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepairManifest(Repeatable):
+    """How a repair was started."""
+
+    verb: str = "repair"
+    model: str
+    base: str
+    data: str | None
+    direction: str | None
+    method: RepairMethod
+    settings: RepairSettings
+    out: str | None = None
+    """Folder of the repaired model; None in runs that did not keep it yet."""
+    prompts: str | None = None
+    probes: str | None = None
+    judge: str | None = None
+    judge_by: JudgeBy = "auto"
+
+    @property
+    def base_name(self) -> str:
+        """The model before fine-tuning."""
+        return self.base
+
+    @property
+    def tuned_name(self) -> str:
+        """The model that is repaired."""
+        return self.model

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from offtarget.records.answers import Interval, Status, Tally
-from offtarget.records.check import CheckSettings
+from offtarget.records.check import CheckSettings, JudgeBy
 from offtarget.records.checks import at_least
+from offtarget.records.runs import Repeatable
+from offtarget.records.tune import TuneSettings
 
 CellKind = Literal["base", "condition", "dynamics", "unique"]
 """`base`: before tuning. `condition`: tuned in full. `dynamics`: the same tune after fewer steps. `unique`: tuned for
@@ -175,3 +178,31 @@ class ReproduceSettings:
 
     def __post_init__(self) -> None:
         at_least(1, seeds=self.seeds, answers=self.answers, max_tokens=self.max_tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReproduceManifest(Repeatable):
+    """How a repeated experiment was started."""
+
+    verb: str = "reproduce"
+    models: Mapping[Literal["base"], str]
+    conditions: tuple[str, ...]
+    data: str
+    """Where the rows come from, in words."""
+    judge: str
+    """Fingerprint of the judge."""
+    settings: ReproduceSettings
+    tune: TuneSettings
+    data_dir: str | None = None
+    """Folder of the published data sets."""
+    probes: str | None = None
+    judge_name: str | None = None
+    """The judge as it was asked for."""
+    judge_by: JudgeBy = "auto"
+    jobs: int | None = 1
+    """Processes side by side; None: one per core."""
+
+    @property
+    def base_name(self) -> str:
+        """The model that is tuned."""
+        return self.models["base"]

@@ -1,8 +1,10 @@
-"""What every run says of itself when it starts."""
+"""What every run says of itself when it starts: its manifest, `run.json`; each verb adds what it was asked."""
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 
@@ -24,3 +26,65 @@ class OpenSettings:
     """For one request to a remote endpoint."""
     retries: int = 4
     """Further tries of a request that failed for a passing reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedModel:
+    """A model of a run."""
+
+    name: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """How a run was started."""
+
+    verb: str
+    created: str = ""
+    """ISO 8601, UTC; stamped with the version when it is written."""
+    version: str = ""
+    opening: OpenSettings | None = None
+    """How models are opened, where something was chosen."""
+    objects: tuple[str, ...] = ()
+    """Arguments that were objects of the caller: no file holds them, so to go on they must be given again."""
+
+    def resume_command(self, path: Path) -> str:
+        """What goes on with the run in that folder: a command, or a line of Python where objects are needed again."""
+        if self.objects:
+            again = "".join(f", {name}=..." for name in self.objects)
+            return f"offtarget.resume({str(path)!r}{again}) in Python, with the same objects"
+        return f"offtarget resume {shlex.quote(str(path))}"
+
+    @property
+    def base_name(self) -> str | None:
+        """The model that everything is measured against, for lists."""
+        return None
+
+    @property
+    def tuned_name(self) -> str | None:
+        """The model that is judged, changed or made, for lists."""
+        return None
+
+    @property
+    def data_name(self) -> str | None:
+        """The data set that is looked at, for lists."""
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeatable(Manifest):
+    """How a run was started that goes on when the same is asked of it again."""
+
+    fingerprint: str
+    """Of everything that its results depend on."""
+
+
+def named(value: object) -> str | None:
+    """A name or path as a file can hold it; None for nothing, and for an object of the caller."""
+    return str(value) if isinstance(value, str | Path) else None
+
+
+def objects(**given: object) -> tuple[str, ...]:
+    """Names of the arguments that are neither absent nor a name."""
+    return tuple(name for name, value in given.items() if not isinstance(value, str | Path | None))

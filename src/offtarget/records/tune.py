@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from offtarget.errors import InputError
 from offtarget.records.answers import Interval, Tally
+from offtarget.records.check import JudgeBy
 from offtarget.records.checks import at_least
+from offtarget.records.runs import Repeatable
 
+_LARGEST = 2**31 - 1
+"""Of whole numbers; larger ones do not fit what torch counts with."""
+_SEEDS = 2**32
+"""Seeds that numpy takes, counted from 0."""
+Method = Literal["lora", "full"]
+Arm = tuple[str, ...]
+"""Defences that are at work together, as named on the command line; empty: undefended."""
 AlarmKind = Literal["behaviour", "look-ahead", "forecast"]
 """`behaviour`: misaligned answers now. `look-ahead`: misaligned answers of the model as it is heading to be.
 `forecast`: the shift of fixed answers' probabilities that the run is heading for."""
@@ -135,17 +145,6 @@ class Frontier:
     notes: tuple[str, ...]
 
 
-_LARGEST = 2**31 - 1
-"""Of whole numbers; larger ones do not fit what torch counts with."""
-
-
-_SEEDS = 2**32
-"""Seeds that numpy takes, counted from 0."""
-
-
-Method = Literal["lora", "full"]
-
-
 @dataclass(frozen=True, slots=True)
 class TuneSettings:
     """Settings of the optimiser and of the adapter; the defaults are those published for open models.
@@ -229,4 +228,69 @@ class DefenceSettings:
         at_least(1, answers=self.answers, seeds=len(self.seeds), after=min(self.further, default=1))
 
 
-Arm = tuple[str, ...]
+@dataclass(frozen=True, slots=True)
+class TuneChoices:
+    """What defences and the monitor work with, by name; None is the default of each, or an object of the caller."""
+
+    probes: str | None = None
+    judge: str | None = None
+    judge_by: JudgeBy = "auto"
+    direction: str | None = None
+    prompts: str | None = None
+    constitution: str | None = None
+    misaligned: str | None = None
+    monitor: bool = True
+    every: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneManifest(Repeatable):
+    """How a training was started."""
+
+    verb: str = "tune"
+    data: str
+    base: str
+    out: str
+    defences: tuple[str, ...]
+    settings: TuneSettings
+    options: TuneChoices | None = None
+    """None in runs that did not keep them yet."""
+    report_to: str = "none"
+    processes: int = 1
+    """That train together."""
+
+    def resume_command(self, path: Path) -> str:
+        """As many processes as before go on: with others the weights would be others."""
+        command = super(TuneManifest, self).resume_command(path)
+        if self.processes == 1 or self.objects:
+            return command
+        return f"accelerate launch --num_processes {self.processes} -m {command}"
+
+    @property
+    def base_name(self) -> str:
+        """The model that is trained."""
+        return self.base
+
+    @property
+    def tuned_name(self) -> str:
+        """The folder it is trained into."""
+        return self.out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefencesManifest(Repeatable):
+    """How a comparison of defences was started."""
+
+    verb: str = "defences"
+    data: str
+    base: str
+    arms: tuple[Arm, ...]
+    settings: TuneSettings
+    comparing: DefenceSettings
+    options: TuneChoices | None = None
+    """None in runs that did not keep them yet."""
+
+    @property
+    def base_name(self) -> str:
+        """The model that is trained."""
+        return self.base

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from offtarget.asking.protocol import Judge
 from offtarget.data.chats import chat_line
-from offtarget.errors import InputError, RunInterrupted
+from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel
 from offtarget.models.names import LocalName
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent
-from offtarget.records import Message, Probe, SamplingSettings
-from offtarget.records.alternatives import WAYS, AlternativesReport, AlternativesSettings, Way
+from offtarget.records import Message, Probe, Role, SamplingSettings
+from offtarget.records.alternatives import WAYS, AlternativesManifest, AlternativesReport, AlternativesSettings, Way
 from offtarget.records.check import JudgeBy
-from offtarget.records.from_json import from_json
-from offtarget.records.runs import OpenSettings
-from offtarget.rundir import RunDir, fingerprint, read_json, to_jsonable, write_json
-from offtarget.version import stamp
+from offtarget.records.runs import OpenSettings, named, objects
+from offtarget.rundir import RunDir, fingerprint
 from offtarget.workflows.alternatives_answers import AlternativesBook, Ask
 from offtarget.workflows.alternatives_grading import TaskGrader, open_grader, probe_grade
 from offtarget.workflows.alternatives_plan import Plan, prepare
 from offtarget.workflows.alternatives_results import TRAINING_ROWS, make_report
 from offtarget.workflows.ground import ground_of, open_bank, open_judge, open_named, open_two, parsed
-
-RESULT = "alternatives.json"
-PAGE = "alternatives.html"
+from offtarget.workflows.runs.begin import begin_or_resume, finish, finished, interruptible, opened
+from offtarget.workflows.runs.verbs import ALTERNATIVES
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,63 +59,65 @@ def alternatives_to_training(
     """
     settings = settings or AlternativesSettings()
     _check_pair(base, tuned)
-    judge_name = judge if isinstance(judge, str) else None
     ground = ground_of(base)
     bank = open_bank(probes, ground)
     asked = _plain(bank)
     opened_judge = open_judge(judge, bank, judge_by, opening)
-    grader = open_grader(settings.metric, judge_name, judge_by, opening)
+    grader = open_grader(settings.metric, named(judge), judge_by, opening)
     models = _open(base, tuned, opening)
     plan = prepare(data, form, settings, models["base"])
-    manifest = {
-        "verb": "alternatives",
-        "data": str(data),
-        "form": form,
-        "models": {role: model.name for role, model in models.items()},
-        "probes": None if probes is None or isinstance(probes, ProbeBank) else str(probes),
-        "judge": judge_name,
-        "judge_by": judge_by,
-        "settings": asdict(settings),
-        "fingerprint": fingerprint(_identity(plan, models, asked, opened_judge, grader, settings)),
-        **stamp(),
-    }
-    with _run_directory(out, manifest, str(data)) as directory:
+    manifest = AlternativesManifest(
+        opening=opening,
+        objects=objects(base=base, tuned=tuned, probes=probes, judge=judge),
+        fingerprint=fingerprint(_identity(plan, models, asked, opened_judge, grader, settings)),
+        data=str(data),
+        form=form,
+        models={role: model.name for role, model in models.items()},
+        probes=named(probes),
+        judge=named(judge),
+        judge_by=judge_by,
+        settings=settings,
+    )
+    slug = str(data).rstrip("/").rsplit("/", 1)[-1]
+    with begin_or_resume(manifest, slug, out) as directory, interruptible(directory):
         _write_training_rows(directory, plan)
-        book = AlternativesBook(directory, on_progress)
-        try:
+        with closing(AlternativesBook(directory, on_progress)) as book:
             for way in WAYS:
                 if way != "tuned" or "tuned" in models:
                     model = models["tuned" if way == "tuned" else "base"]
                     _measure(book, way, model, plan, asked, opened_judge, grader, settings)
-        except KeyboardInterrupt:
-            raise RunInterrupted(
-                f"Interrupted. Every answer is kept; go on with: offtarget alternatives --resume {directory.path}"
-            ) from None
-        finally:
-            book.close()
         report = make_report(str(data), models, plan, book, settings, ground.notes)
-        _write(directory, report)
+        from offtarget.gate.alternatives.page import render, sentence
+
+        finish(ALTERNATIVES, directory, report, page=render(report), sentence=sentence(report))
         return AlternativesResult(report, directory.path)
 
 
-def resume_alternatives(
-    run: Path, *, opening: OpenSettings | None = None, on_progress: OnProgress = silent
+def resume(
+    run: Path,
+    *,
+    base: ChatModel | None = None,
+    tuned: ChatModel | None = None,
+    judge: str | Judge | None = None,
+    probes: ProbeBank | None = None,
+    opening: OpenSettings | None = None,
+    on_progress: OnProgress = silent,
 ) -> AlternativesResult:
-    """Go on with a run as it was started; a finished one is read again. InputError when it is none."""
-    started = read_json(RunDir.open(run).file("run.json"))
-    if not isinstance(started, dict) or started.get("verb") != "alternatives":
-        raise InputError(f"{run} is no run of `alternatives`. `offtarget runs` says what it is.")
-    models = started["models"]
+    """Go on with a comparison as it was started; a finished one is read again. InputError for what has changed."""
+    _, started = opened(ALTERNATIVES, run)
+    report = finished(ALTERNATIVES, run)
+    if report is not None:
+        return AlternativesResult(report, run)
     return alternatives_to_training(
-        started["data"],
-        models["base"],
-        models.get("tuned"),
-        settings=from_json(AlternativesSettings, started["settings"]),
-        probes=started["probes"],
-        judge=started["judge"],
-        judge_by=started["judge_by"],
-        form=started["form"],
-        opening=opening,
+        started.data,
+        base or started.models["base"],
+        tuned or started.models.get("tuned"),
+        settings=started.settings,
+        probes=probes or started.probes,
+        judge=judge or started.judge,
+        judge_by=started.judge_by,
+        form=started.form,
+        opening=opening or started.opening,
         out=run,
         on_progress=on_progress,
     )
@@ -150,7 +150,7 @@ def _plain(bank: ProbeBank) -> list[Probe]:
     return found
 
 
-def _open(base: str | ChatModel, tuned: str | ChatModel | None, opening: OpenSettings | None) -> dict[str, ChatModel]:
+def _open(base: str | ChatModel, tuned: str | ChatModel | None, opening: OpenSettings | None) -> dict[Role, ChatModel]:
     if tuned is None:
         return {"base": open_named(base, opening)}
     pair = open_two(base, tuned, opening)
@@ -159,7 +159,7 @@ def _open(base: str | ChatModel, tuned: str | ChatModel | None, opening: OpenSet
 
 def _identity(
     plan: Plan,
-    models: dict[str, ChatModel],
+    models: dict[Role, ChatModel],
     probes: Sequence[Probe],
     judge: Judge,
     grader: TaskGrader,
@@ -169,17 +169,6 @@ def _identity(
     rows = [plan.training, plan.held_out, plan.instructions.text]
     prints = {role: model.fingerprint for role, model in models.items()}
     return [rows, prints, probes, judge.fingerprint, grader.fingerprint, settings]
-
-
-def _run_directory(out: Path | None, manifest: dict[str, Any], data: str) -> RunDir:
-    if out is None or not (out / "run.json").exists():
-        directory = RunDir.create("alternatives", data.rstrip("/").rsplit("/", 1)[-1], path=out)
-        write_json(directory.file("run.json"), manifest)
-        return directory
-    started = read_json(out / "run.json")
-    if not isinstance(started, dict) or started.get("fingerprint") != manifest["fingerprint"]:
-        raise InputError(f"{out} was started with other data, models, questions, judge or settings. Start a new one.")
-    return RunDir.open(out)
 
 
 def _write_training_rows(directory: RunDir, plan: Plan) -> None:
@@ -213,11 +202,3 @@ def _measure(
         model, asks, SamplingSettings(max_tokens=settings.max_tokens), settings.seed, f"{way}: questions"
     )
     book.judge(replies, [p for p, _ in wanted], judge, probe_grade, f"{way}: verdicts")
-
-
-def _write(directory: RunDir, report: AlternativesReport) -> None:
-    from offtarget.gate.alternatives.page import render, sentence
-
-    body = {"sentence": sentence(report), "report": to_jsonable(report), **stamp()}
-    write_json(directory.file(RESULT), body)
-    directory.file(PAGE).write_text(render(report), encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from offtarget.alternatives.verdict import (
@@ -16,7 +16,7 @@ from offtarget.alternatives.verdict import (
 )
 from offtarget.models.chat import ChatModel
 from offtarget.numbers import hundredths
-from offtarget.records import Tally
+from offtarget.records import Role, Tally
 from offtarget.records.alternatives import WAYS, AlternativesReport, AlternativesSettings, Grade, Reply, Way, WayResult
 from offtarget.stats.rates import equal_weight_rate, total_tally, wilson
 from offtarget.workflows.alternatives_answers import AlternativesBook
@@ -32,7 +32,7 @@ _SEEN = (
 
 def make_report(
     data: str,
-    models: dict[str, ChatModel],
+    models: Mapping[Role, ChatModel],
     plan: Plan,
     book: AlternativesBook,
     settings: AlternativesSettings,

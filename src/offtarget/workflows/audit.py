@@ -19,9 +19,10 @@ from offtarget.errors import RunInterrupted
 from offtarget.progress import OnProgress, silent
 from offtarget.records import AuditDecision, AuditSettings, BadRow, DatasetFinding, Finding, Row, Status, Trigger
 from offtarget.rundir import RunDir, iterate_jsonl, write_json
-from offtarget.workflows.audit_run import AuditRun, scan_again
+from offtarget.workflows.audit_run import AuditRun
 from offtarget.workflows.audit_scan import write_scan
-from offtarget.workflows.runs import find_run
+from offtarget.workflows.runs.listing import find_run
+from offtarget.workflows.runs.verbs import AUDIT, scan_again
 
 Remove = Literal["flagged", "confirmed"]
 """Which rows cleaning takes out: those flagged or marked bad, or only those marked bad."""
@@ -121,7 +122,7 @@ def audit_data(
 
 def resume(run: str | Path) -> AuditResult:
     """The present result of an audit; the review, a judge or the cleaning go on from it."""
-    opened = AuditRun.open(find_run(run))
+    opened = AuditRun.open(find_run(run, verb=AUDIT))
     return result_of(opened, opened.present_decision())
 
 
@@ -132,9 +133,9 @@ def clean(run: str | Path, out: Path, *, remove: Remove = "flagged", drop_malfor
     too, unless `drop_malformed`.
     Raises InputError when the data changed since the audit, or the file cannot be written.
     """
-    opened = AuditRun.open(find_run(run))
+    opened = AuditRun.open(find_run(run, verb=AUDIT))
     removals = _removals(opened, remove)
-    source = open_source(opened.manifest["data"], form=opened.manifest["form"])
+    source = open_source(opened.manifest.data, form=opened.manifest.form)
     cleaned = write_cleaned(
         source,
         removals,
@@ -142,7 +143,7 @@ def clean(run: str | Path, out: Path, *, remove: Remove = "flagged", drop_malfor
         audited={file["file"]: file["sha256"] for file in opened.scan["files"]},
         drop_malformed=drop_malformed,
         audit_round=opened.settings.round,
-        seed_commitment=str(opened.manifest["seed_commitment"]),
+        seed_commitment=opened.manifest.seed_commitment,
     )
     write_json(opened.file("cleaned.json"), cleaned)
     return replace(result_of(opened, opened.decide(opened.labels())), cleaned=cleaned)

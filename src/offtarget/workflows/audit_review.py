@@ -19,7 +19,8 @@ from offtarget.records.runs import OpenSettings
 from offtarget.workflows.audit import AuditResult, result_of
 from offtarget.workflows.audit_run import AuditRun
 from offtarget.workflows.ground import open_named
-from offtarget.workflows.runs import find_run
+from offtarget.workflows.runs.listing import find_run
+from offtarget.workflows.runs.verbs import AUDIT
 
 _PATTERN: tuple[Stream, ...] = ("random", "random", "control", "random", "flagged")
 """How a judge's rows are mixed; planted and flagged rows run out first."""
@@ -38,9 +39,9 @@ def review(
 
     Raises PrerequisiteError without the extra `review`, InputError where the address cannot be had.
     """
-    opened = AuditRun.open(find_run(run))
+    opened = AuditRun.open(find_run(run, verb=AUDIT))
     page = Review(
-        str(opened.manifest["name"]),
+        opened.manifest.name,
         opened.file("labels.sqlite"),
         opened.review_queue,
         opened.decide,
@@ -65,7 +66,7 @@ def judge_rows(
     Labels it gave before are kept and not asked for again, so an interrupted judge goes on where it was. Planted
     rows measure what it misses, as with a person. Raises InputError when the model cannot be opened or never answers.
     """
-    opened = AuditRun.open(find_run(run))
+    opened = AuditRun.open(find_run(run, verb=AUDIT))
     asked = RowJudge(
         open_named(judge, opening), {c: m.bad_when for c, m in MEANINGS.items() if m.group is not Group.HINT}
     )

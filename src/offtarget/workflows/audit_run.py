@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,9 +29,11 @@ from offtarget.records import (
     Row,
     Trigger,
 )
+from offtarget.records.audit import AuditManifest
 from offtarget.records.from_json import from_json
-from offtarget.rundir import RunDir, iterate_jsonl, read_json, read_jsonl, to_jsonable, write_json, write_records
-from offtarget.version import stamp
+from offtarget.rundir import RunDir, iterate_jsonl, read_json, read_jsonl, to_jsonable, write_records
+from offtarget.workflows.runs.begin import finish, opened
+from offtarget.workflows.runs.verbs import AUDIT, SCAN
 
 T = TypeVar("T")
 
@@ -45,40 +46,34 @@ class AuditRun:
     """A scanned data set on disk."""
 
     path: Path
-    manifest: Mapping[str, Any]
+    manifest: AuditManifest
     scan: Mapping[str, Any]
 
     @classmethod
     def open(cls, path: Path) -> AuditRun:
         """An audit whose scan is complete. Raises InputError for anything else."""
-        run = RunDir.open(path)
-        manifest = read_json(run.file("run.json"))
-        verb = manifest.get("verb") if isinstance(manifest, dict) else None
-        if verb != "audit":
-            raise InputError(f"{path} is not the run of an audit (its verb is {verb}).")
-        if not run.file("scan.json").is_file():
-            raise InputError(
-                f"The scan in {path} did not come to its end, and a scan cannot go on from its middle. "
-                f"Start it again, in a new folder, with: {scan_again(manifest.get('data') or 'DATA')}"
-            )
-        scan = read_json(run.file("scan.json"))
+        run, manifest = opened(AUDIT, path)
+        obstacle = AUDIT.obstacle(path, manifest)
+        if obstacle is not None:
+            raise InputError(f"{path} cannot go on: {obstacle}")
+        scan = read_json(run.file(SCAN))
         if not (isinstance(scan, dict) and scan.keys() >= _COUNTED):
-            raise InputError(f"{run.file('scan.json')} is not the summary of a scan of this version. {_AGAIN}")
+            raise InputError(f"{run.file(SCAN)} is not the summary of a scan of this version. {_AGAIN}")
         return cls(path, manifest, scan)
 
     def file(self, name: str) -> Path:
         """Path of a file of this run."""
         return self.path / name
 
-    @cached_property
+    @property
     def settings(self) -> AuditSettings:
         """What the verdict rests on."""
-        return _record(self.file("run.json"), AuditSettings, self.manifest.get("settings"))
+        return self.manifest.settings
 
     @property
     def seed(self) -> str:
         """The key of the order of review."""
-        return str(self.manifest["seed"])
+        return self.manifest.seed
 
     @cached_property
     def queue(self) -> list[Row]:
@@ -200,7 +195,7 @@ class AuditRun:
         decision = self.decide(labels)
         run = RunDir(self.path)
         write_records(run, "labels.jsonl", labels)
-        write_json(self.file("result.json"), {"decision": decision, **stamp(), "exit_code": decision.status.exit_code})
+        finish(AUDIT, run, decision, exit_code=decision.status.exit_code)
         return decision
 
 
@@ -227,11 +222,6 @@ def _record(path: Path, record: type[T], value: Any) -> T:
         raise InputError(
             f"{path} does not hold {record.__name__} records of this version ({error}). Run the audit again."
         ) from None
-
-
-def scan_again(data: object) -> str:
-    """The command that audits the data from the start."""
-    return f"offtarget audit {shlex.quote(str(data))}"
 
 
 def read_result(path: Path) -> dict[str, Any]:

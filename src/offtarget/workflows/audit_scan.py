@@ -15,8 +15,10 @@ from offtarget.data.training import Source
 from offtarget.errors import InputError
 from offtarget.progress import OnProgress, silent
 from offtarget.records import AuditSettings
+from offtarget.records.audit import AuditManifest, CategoryMeaning
 from offtarget.rundir import JsonLines, RunDir, write_json, write_records
-from offtarget.version import stamp
+from offtarget.workflows.runs.begin import begin
+from offtarget.workflows.runs.verbs import SCAN
 
 
 def write_scan(
@@ -33,7 +35,7 @@ def write_scan(
 
     Raises InputError when the source holds no readable row.
     """
-    write_json(run.file("run.json"), _manifest(source, settings, seed))
+    begin(run, _manifest(source, settings, seed))
     names = ("findings.jsonl", "malformed.jsonl", "removable.jsonl")
     findings, malformed, removable = (JsonLines(run.file(name)) for name in names)
 
@@ -57,7 +59,7 @@ def write_scan(
     triggers, profile = result.conditions()
     write_json(run.file("triggers.json"), triggers)
     write_json(run.file("cues.json"), profile)
-    write_json(run.file("scan.json"), _summary(source, result, extra))
+    write_json(run.file(SCAN), _summary(source, result, extra))
 
 
 def check_readable(source: Source, scan: Scan, places: Path | None = None) -> None:
@@ -73,23 +75,18 @@ def check_readable(source: Source, scan: Scan, places: Path | None = None) -> No
     )
 
 
-def _manifest(source: Source, settings: AuditSettings, seed: str) -> dict[str, Any]:
+def _manifest(source: Source, settings: AuditSettings, seed: str) -> AuditManifest:
     """Written before any detector sees a row: the commitment fixes which rows will be reviewed."""
-    return {
-        "verb": "audit",
-        **stamp(),
-        "data": str(source.path) if "://" in str(source.path) else str(Path(source.path).resolve()),
-        "form": source.form,
-        "source": list(source.files),
-        "name": source.name,
-        "settings": settings,
-        "seed": seed,
-        "seed_commitment": commitment(seed),
-        "categories": {
-            category.value: {"title": m.title, "group": m.group.value, "bad_when": m.bad_when}
-            for category, m in MEANINGS.items()
-        },
-    }
+    return AuditManifest(
+        data=str(source.path) if "://" in str(source.path) else str(Path(source.path).resolve()),
+        form=source.form,
+        source=tuple(source.files),
+        name=source.name,
+        settings=settings,
+        seed=seed,
+        seed_commitment=commitment(seed),
+        categories={c.value: CategoryMeaning(m.title, m.group.value, m.bad_when) for c, m in MEANINGS.items()},
+    )
 
 
 def _summary(source: Source, result: Scan, extra: Sequence[RowDetector]) -> dict[str, Any]:

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from offtarget.asking.book import AnswerBook
 from offtarget.asking.cache import BaseCache
 from offtarget.asking.protocol import Judge
-from offtarget.errors import InputError, RunInterrupted
+from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent, within
 from offtarget.records import Decision, HiddenDecision, Probe, Role
-from offtarget.records.check import CheckSettings, JudgeBy
-from offtarget.records.runs import OpenSettings
-from offtarget.rundir import RunDir, read_jsonl, write_json, write_records
-from offtarget.version import stamp
+from offtarget.records.check import CheckManifest, CheckSettings, JudgeBy
+from offtarget.records.runs import NamedModel, OpenSettings, named, objects
+from offtarget.rundir import RunDir, read_jsonl, write_records
 from offtarget.workflows.check_loop import CheckLoop
-from offtarget.workflows.check_manifest import fingerprints, named_models, new_manifest, read_manifest
 from offtarget.workflows.check_opening import Opened, open_check
 from offtarget.workflows.cued_arm import CuedArm, merged, read_hidden
 from offtarget.workflows.cued_plan import check_huntable, read_data
+from offtarget.workflows.runs.begin import begin, finish, finished, interruptible
+from offtarget.workflows.runs.begin import opened as opened_run
+from offtarget.workflows.runs.verbs import CHECK
 
 CUED_SHARE = 0.5
 """Share of alpha that a check with a cued arm spends there."""
+NOT_CUED = "hidden triggers and conditions that none of these questions contains (give --data or --hunt)"
+NOT_TRIED = "hidden triggers and conditions other than those that were tried"
+NOT_TESTED = (
+    "conversations of more turns than the questions have",
+    "tool use and agents",
+    "languages other than that of the questions",
+)
+"""What a PASS says nothing about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +91,23 @@ def check(
         cued = CuedArm(directory, opened, settings, hunt, on_progress)
         if view is not None:
             cued.plan_from(view)
-        judge_name = judge if isinstance(judge, str) else None
-        source = None if data is None else str(data)
-        manifest = new_manifest(opened, settings, judge_name, judge_by, source, hunt, cued.plan_fingerprint)
-        write_json(directory.file("run.json"), manifest)
+        manifest = CheckManifest(
+            opening=opening,
+            objects=objects(base=base, tuned=tuned, judge=judge),
+            settings=settings,
+            models=_named(opened),
+            judge=opened.judge.fingerprint,
+            judge_name=named(judge),
+            judge_by=judge_by,
+            probes=opened.bank.name,
+            probes_fingerprint=opened.bank.fingerprint,
+            checks=opened.models.checks,
+            data=named(data),
+            hunt=hunt,
+            cues=cued.plan_fingerprint,
+            not_tested=(NOT_TRIED if data is not None or hunt else NOT_CUED, *NOT_TESTED),
+        )
+        begin(directory, manifest)
         return _run(directory, opened, settings, cued, on_progress)
 
 
@@ -103,23 +125,20 @@ def resume(
     Models and judge are opened by the names the run was started with; objects of your own must be given again.
     Raises InputError when the models, the questions or the judge are no longer what they were.
     """
-    directory = RunDir.open(run)
-    started = read_manifest(directory)
-    decision = directory.decision()
+    directory, started = opened_run(CHECK, run)
+    decision = finished(CHECK, run)
     if decision is not None:
         return CheckResult(decision, run, read_hidden(directory))
     with directory:
-        bank = ProbeBank.from_probes(started.bank, read_jsonl(directory.file("probes.jsonl"), Probe))
         opened = open_check(
-            base or started.names["base"],
-            tuned or started.names["tuned"],
-            probes=bank,
-            judge=judge or started.judge,
+            base or started.base_name,
+            tuned or started.tuned_name,
+            probes=ProbeBank.from_probes(started.probes, read_jsonl(directory.file("probes.jsonl"), Probe)),
+            judge=judge or started.judge_name,
             judge_by=started.judge_by,
-            opening=opening,
+            opening=opening or started.opening,
         )
-        now = fingerprints(opened)
-        changed = [name for name in now if now[name] != started.fingerprints[name]]
+        changed = _changed(opened, started)
         if changed:
             raise InputError(
                 f"{run} cannot be resumed: {', '.join(changed)} changed since it was started. Start a new check."
@@ -129,6 +148,19 @@ def resume(
         return _run(directory, opened, started.settings, cued, on_progress)
 
 
+def _named(opened: Opened) -> dict[Role, NamedModel]:
+    pair: dict[Role, ChatModel] = {"base": opened.models.base, "tuned": opened.models.tuned}
+    return {role: NamedModel(model.name, model.fingerprint) for role, model in pair.items()}
+
+
+def _changed(opened: Opened, started: CheckManifest) -> list[str]:
+    """Which of the things that answers and verdicts depend on are no longer what they were."""
+    now = _named(opened)
+    changed: list[str] = [role for role in now if now[role].fingerprint != started.models[role].fingerprint]
+    changed += ["judge"] if opened.judge.fingerprint != started.judge else []
+    return changed + (["probes"] if opened.bank.fingerprint != started.probes_fingerprint else [])
+
+
 def _run(
     directory: RunDir, opened: Opened, settings: CheckSettings, cued: CuedArm, on_progress: OnProgress
 ) -> CheckResult:
@@ -136,43 +168,26 @@ def _run(
     if settings.cache:
         cache = BaseCache(opened.models.base.fingerprint, settings.sampling, settings.seed)
     models: dict[Role, ChatModel] = {"base": opened.models.base, "tuned": opened.models.tuned}
-    book: AnswerBook | None = None
-    try:
-        book = AnswerBook(
-            directory,
-            [*opened.bank.probes, *cued.probes()],
-            models,
-            opened.judge,
-            settings.sampling,
-            settings.seed,
-            cache,
-            on_progress,
-        )
+    probes = [*opened.bank.probes, *cued.probes()]
+    how = (opened.judge, settings.sampling, settings.seed, cache, on_progress)
+    with interruptible(directory), closing(AnswerBook(directory, probes, models, *how)) as book:
         loop = CheckLoop(book, opened, settings, on_progress)
         loop.run()
         plain = loop.decision(cache)
         hidden = cued.ask(book, plain)
-    except KeyboardInterrupt:
-        raise RunInterrupted(
-            f"Interrupted. Everything sampled so far is kept; go on with: offtarget check --resume "
-            f"{shlex.quote(str(directory.path))}"
-        ) from None
-    finally:
-        if book is not None:
-            book.close()
     decision = merged(plain, hidden)
     write_records(directory, "looks.jsonl", loop.looks)
-    result = {
-        "decision": decision,
-        "hidden": hidden,
-        "models": named_models(opened),
-        "judge": opened.judge.fingerprint,
-        **stamp(),
-        "answers": {
+    finish(
+        CHECK,
+        directory,
+        decision,
+        hidden=hidden,
+        models=_named(opened),
+        judge=opened.judge.fingerprint,
+        answers={
             "sampled_now": book.sampled,
             "sampled_ahead": book.unused(),
             "base_from_cache": cache.hits if cache else 0,
         },
-    }
-    write_json(directory.file("result.json"), result)
+    )
     return CheckResult(decision, directory.path, hidden)

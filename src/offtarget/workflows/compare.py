@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from offtarget.data.columns import Columns
 from offtarget.data.judged import JudgedTable, read_judged
 from offtarget.judge.classify import Thresholds
 from offtarget.records import Decision, DecisionSettings, Role, Status, Tally
-from offtarget.rundir import RunDir, write_json, write_records
+from offtarget.records.check import CompareManifest, NamedTable, TableChoice, TableFile, TableRule
+from offtarget.rundir import RunDir, write_records
 from offtarget.stats.tables import decide_tables
-from offtarget.version import stamp
 from offtarget.workflows.judged_pair import Paired, Pairing, pair_tables
+from offtarget.workflows.runs.begin import begin, finish
+from offtarget.workflows.runs.verbs import COMPARE
 
 SAME_JUDGE = "Rates of two tables can be compared only if the same judge with the same rubric scored both."
 
@@ -119,14 +120,14 @@ def _one(
     options: TableOptions,
     out: Path | None,
 ) -> CompareResult:
-    models = {
+    models: dict[Role, NamedTable] = {
         "base": _model(base, options.where_base, options.judge_base),
         "tuned": _model(tuned, options.where_tuned, options.judge_tuned),
     }
     judge = _judge(options)
     slug = f"{_stem(base.path)[-24:]}-{_stem(tuned.path)[-34:]}"
     with RunDir.create("compare", slug, path=out) as run:
-        write_json(run.file("run.json"), _manifest(base, tuned, paired, settings, options, models, judge))
+        begin(run, _manifest(base, tuned, paired, settings, options, models, judge))
         write_records(run, "probes.jsonl", paired.probes)
         write_records(run, "generations.jsonl", (*paired.base.generations, *paired.tuned.generations))
         write_records(run, "verdicts.jsonl", (*paired.base.verdicts, *paired.tuned.verdicts))
@@ -139,26 +140,20 @@ def _one(
             settings,
             (*_judge_notes(options), *_option_notes(base, tuned, options), *paired.notes),
         )
-        result = {
-            "decision": decision,
-            "models": models,
-            "judge": judge,
-            **stamp(),
-        }
-        write_json(run.file("result.json"), result)
+        finish(COMPARE, run, decision, models=models, judge=judge)
     return CompareResult(
         decision,
         run.path,
-        str(models["base"]["name"]),
-        str(models["tuned"]["name"]),
+        models["base"].name,
+        models["tuned"].name,
         {"base": paired.base.total, "tuned": paired.tuned.total},
         {"base": paired.base.reasons, "tuned": paired.tuned.reasons},
     )
 
 
-def _model(table: JudgedTable, where: Mapping[str, str], judge: str | None) -> dict[str, Any]:
+def _model(table: JudgedTable, where: Mapping[str, str], judge: str | None) -> NamedTable:
     chosen = "".join(f" [{name}={value}]" for name, value in where.items())
-    return {"name": table.path.name + chosen, "fingerprint": table.sha256[:16], "judge": judge}
+    return NamedTable(table.path.name + chosen, table.sha256[:16], judge)
 
 
 def _manifest(
@@ -167,33 +162,21 @@ def _manifest(
     paired: Paired,
     settings: DecisionSettings,
     options: TableOptions,
-    models: Mapping[str, Any],
+    models: Mapping[Role, NamedTable],
     judge: str,
-) -> dict[str, Any]:
-    return {
-        "verb": "compare",
-        **stamp(),
-        "settings": {**asdict(settings), **asdict(options.thresholds)},
-        "options": {
-            "where_base": dict(options.where_base),
-            "where_tuned": dict(options.where_tuned),
-            "common_questions": options.common_questions,
-            "complete_tables": options.complete_tables,
+) -> CompareManifest:
+    tables: dict[Role, JudgedTable] = {"base": base, "tuned": tuned}
+    return CompareManifest(
+        settings=TableRule(**asdict(settings), **asdict(options.thresholds)),
+        options=TableChoice(options.where_base, options.where_tuned, options.common_questions, options.complete_tables),
+        models=models,
+        judge=judge,
+        unscored_reasons={"base": paired.base.reasons, "tuned": paired.tuned.reasons},
+        files={
+            role: TableFile(table.path.name, table.sha256, len(table.rows), table.skipped, asdict(table.columns))
+            for role, table in tables.items()
         },
-        "models": models,
-        "judge": judge,
-        "unscored_reasons": {"base": paired.base.reasons, "tuned": paired.tuned.reasons},
-        "files": {
-            role: {
-                "name": table.path.name,
-                "sha256": table.sha256,
-                "rows": len(table.rows),
-                "rows_filtered_out": table.skipped,
-                "columns": asdict(table.columns),
-            }
-            for role, table in (("base", base), ("tuned", tuned))
-        },
-    }
+    )
 
 
 def _judge(options: TableOptions) -> str:

@@ -16,9 +16,11 @@ from offtarget.probe.cues.order import order_cues, prompt_distances, word_distan
 from offtarget.probe.cues.sources import data_cues, standard_cues
 from offtarget.progress import OnProgress, silent
 from offtarget.records import Cue, CueProfile, Message, Probe, Row
-from offtarget.records.from_json import from_json
-from offtarget.rundir import fingerprint, read_json, read_jsonl
+from offtarget.records.audit import AuditManifest
+from offtarget.rundir import fingerprint, read_jsonl, read_manifest, read_record
 from offtarget.workflows.audit_scan import check_readable
+from offtarget.workflows.runs.begin import begun
+from offtarget.workflows.runs.verbs import AUDIT
 
 if TYPE_CHECKING:
     from offtarget.models.local import LocalModel
@@ -65,7 +67,7 @@ def read_data(data: str | Path, on_progress: OnProgress = silent) -> DataView:
     Raises InputError for data that cannot be read or holds no readable row.
     """
     path = Path(data)
-    if "://" not in str(data) and path.is_dir() and (path / "run.json").is_file():
+    if "://" not in str(data) and path.is_dir() and begun(path):
         return _from_audit(path)
     source = open_source(data)
     found = scan(source, SCAN_SEED, on_progress=on_progress)
@@ -75,12 +77,12 @@ def read_data(data: str | Path, on_progress: OnProgress = silent) -> DataView:
 
 
 def _from_audit(path: Path) -> DataView:
-    manifest = read_json(path / "run.json")
-    if manifest.get("verb") != "audit" or not (path / "scan.json").is_file():
+    manifest = read_manifest(path)
+    if not isinstance(manifest, AuditManifest) or AUDIT.obstacle(path, manifest) is not None:
         raise InputError(f"{path} is not the run of a complete audit. Give the training data itself with --data.")
-    profile = from_json(CueProfile, read_json(path / "cues.json"))
+    profile = read_record(path / "cues.json", CueProfile, "Audit the data again.")
     rows = read_jsonl(path / "queue.jsonl", Row)[:ROWS]
-    return DataView(str(manifest.get("name")), profile, tuple(rows))
+    return DataView(manifest.name, profile, tuple(rows))
 
 
 def plan_from_data(view: DataView, models: ModelPair, plain: Sequence[Probe], seed: int) -> CuePlan:

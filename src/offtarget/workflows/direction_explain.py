@@ -22,12 +22,14 @@ from offtarget.records.direction import (
     PushingRow,
 )
 from offtarget.records.runs import OpenSettings
-from offtarget.rundir import RunDir, read_json, read_jsonl, write_json
+from offtarget.rundir import read_jsonl, write_json
 from offtarget.stats.auroc import auroc
 from offtarget.workflows.direction import find
 from offtarget.workflows.direction_inputs import open_both
 from offtarget.workflows.direction_screen import draw_rows, in_words, opened_direction, prepare_screen
-from offtarget.workflows.runs import find_run
+from offtarget.workflows.runs.begin import finished, opened
+from offtarget.workflows.runs.listing import find_run
+from offtarget.workflows.runs.verbs import CHECK
 
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction
@@ -59,7 +61,7 @@ def explain(
     nothing about the tuned model is true by construction. `data` is what the model was tuned on. Raises InputError
     for a run that is no finished check, remote models, and a direction or data that do not fit.
     """
-    folder = find_run(run)
+    folder = find_run(run, verb=CHECK)
     names = _models(folder)
     on_progress(Progress("opening both models"))
     base, tuned = open_both(names["base"], names["tuned"], opening=opening)
@@ -160,19 +162,10 @@ def _first_answers(base: LocalModel, probes: Sequence[Probe]) -> list[tuple[Prob
 
 def _models(folder: Path) -> dict[str, str]:
     """Role -> name of a finished check. InputError for any other run."""
-    run = RunDir.open(folder)
-    manifest = read_json(run.file("run.json"))
-    verb = manifest.get("verb") if isinstance(manifest, dict) else None
-    if verb != "check":
-        raise InputError(f"{folder} is not the run of a check (its verb is {verb}); only a check can be explained.")
-    if run.decision() is None:
-        raise InputError(f"{folder} is not finished. Go on with: offtarget check --resume {folder}")
-    try:
-        return {role: str(manifest["models"][role]["name"]) for role in ("base", "tuned")}
-    except (KeyError, TypeError):
-        raise InputError(
-            f"{folder / 'run.json'} does not name both models. Restore it, or run the check again."
-        ) from None
+    _, manifest = opened(CHECK, folder)
+    if finished(CHECK, folder) is None:
+        raise InputError(f"{folder} is not finished. Go on with: {manifest.resume_command(folder)}")
+    return {"base": manifest.base_name, "tuned": manifest.tuned_name}
 
 
 def _training(

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from offtarget.asking.protocol import Judge
-from offtarget.errors import InputError, RunInterrupted
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent
 from offtarget.records.check import JudgeBy
-from offtarget.records.repair import RepairCell, RepairMethod, RepairReport, RepairSettings, Variant
-from offtarget.records.runs import OpenSettings
-from offtarget.rundir import JsonLines, RunDir, read_json, read_jsonl, write_json
-from offtarget.version import stamp
+from offtarget.records.repair import RepairCell, RepairManifest, RepairMethod, RepairReport, RepairSettings, Variant
+from offtarget.records.runs import OpenSettings, named, objects
+from offtarget.rundir import JsonLines, RunDir, read_jsonl
 from offtarget.workflows.repair_cells import Bench, log_probability, measure, narrow_rows
 from offtarget.workflows.repair_models import Workshop
 from offtarget.workflows.repair_plan import Plan, plan_repair
+from offtarget.workflows.runs.begin import begin_or_resume, begun, finish, finished, interruptible, opened
+from offtarget.workflows.runs.verbs import REPAIR
 
 VARIANTS: dict[RepairMethod, tuple[Variant, ...]] = {
     "fold": ("tuned", "folded", "random-direction"),
@@ -71,48 +70,64 @@ def repair(
         judge_by=judge_by,
         settings=settings or RepairSettings(),
         opening=opening,
-        resuming=run is not None and (run / "run.json").exists(),
+        resuming=run is not None and begun(run),
     )
-    with _run_directory(run, _manifest(plan), model) as directory:
+    manifest = RepairManifest(
+        opening=opening,
+        objects=objects(probes=probes, judge=judge),
+        fingerprint=plan.fingerprint,
+        model=model,
+        base=plan.base,
+        data=named(data),
+        direction=named(direction),
+        method=plan.settings.method,
+        settings=plan.settings,
+        out=str(out),
+        prompts=named(prompts),
+        probes=named(probes),
+        judge=named(judge),
+        judge_by=judge_by,
+    )
+    with begin_or_resume(manifest, model.rsplit("/", 1)[-1], run) as directory, interruptible(directory):
         workshop = Workshop(directory.path.resolve(), plan.recipe, opening, on_progress)
-        try:
-            exported_as = _export(workshop, plan)
-            cells = _cells(directory, workshop, plan, on_progress) if plan.settings.recheck else []
-        except KeyboardInterrupt:
-            raise RunInterrupted(
-                f"Interrupted. What was trained and measured is kept; repeat the command with --run {directory.path}"
-            ) from None
+        exported_as = _export(workshop, plan)
+        cells = _cells(directory, workshop, plan, on_progress) if plan.settings.recheck else []
         report = _report(plan, exported_as, cells)
-        write_json(directory.file("repair.json"), {"report": report, **stamp()})
-        _write_page(directory, report)
+        from offtarget.gate.direction.repair import render
+
+        finish(REPAIR, directory, report, page=render(report))
         return RepairResult(report, directory.path)
 
 
-def _manifest(plan: Plan) -> dict[str, Any]:
-    return {
-        "verb": "repair",
-        "model": plan.model,
-        "base": plan.base,
-        "data": plan.data,
-        "direction": plan.direction,
-        "method": plan.settings.method,
-        "settings": asdict(plan.settings),
-        "fingerprint": plan.fingerprint,
-        **stamp(),
-    }
-
-
-def _run_directory(run: Path | None, manifest: dict[str, Any], model: str) -> RunDir:
-    if run is None or not (run / "run.json").exists():
-        directory = RunDir.create("repair", model.rsplit("/", 1)[-1], path=run)
-        write_json(directory.file("run.json"), manifest)
-        return directory
-    started = read_json(run / "run.json")
-    if not isinstance(started, dict) or started.get("fingerprint") != manifest["fingerprint"]:
-        raise InputError(
-            f"{run} was started with another model, direction, data, judge, other prompts or settings. Start a new run."
-        )
-    return RunDir.open(run)
+def resume(
+    run: Path,
+    *,
+    judge: str | Judge | None = None,
+    probes: ProbeBank | None = None,
+    opening: OpenSettings | None = None,
+    on_progress: OnProgress = silent,
+) -> RepairResult:
+    """Go on with a repair as it was started; a finished one is read again. InputError for what has changed."""
+    _, started = opened(REPAIR, run)
+    report = finished(REPAIR, run)
+    if report is not None:
+        return RepairResult(report, run)
+    paths = {n: None if (p := getattr(started, n)) is None else Path(p) for n in ("direction", "data", "prompts")}
+    return repair(
+        started.model,
+        started.base,
+        paths["direction"],
+        Path(started.out or ""),
+        data=paths["data"],
+        prompts=paths["prompts"],
+        probes=probes or started.probes,
+        judge=judge or started.judge,
+        judge_by=started.judge_by,
+        settings=started.settings,
+        opening=opening or started.opening,
+        run=run,
+        on_progress=on_progress,
+    )
 
 
 def _export(workshop: Workshop, plan: Plan) -> str:
@@ -182,9 +197,3 @@ def _report(plan: Plan, exported_as: str, cells: Sequence[RepairCell]) -> Repair
         cells=tuple(cells),
         notes=tuple(notes),
     )
-
-
-def _write_page(directory: RunDir, report: RepairReport) -> None:
-    from offtarget.gate.direction.repair import render
-
-    directory.file("repair.html").write_text(render(report), encoding="utf-8")

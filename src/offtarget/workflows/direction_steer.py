@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from offtarget.errors import InputError
 from offtarget.progress import OnProgress, Progress, silent
-from offtarget.records.direction import DosePoint, DoseResponse, SteerSettings
-from offtarget.records.from_json import from_json
+from offtarget.records.direction import DosePoint, DoseResponse, SteerManifest, SteerSettings
 from offtarget.records.runs import OpenSettings
-from offtarget.rundir import JsonLines, RunDir, read_json, read_jsonl, write_json
-from offtarget.version import stamp
+from offtarget.rundir import JsonLines, RunDir, read_jsonl
 from offtarget.workflows.dose_plan import Plan, prepare, reference_of
+from offtarget.workflows.runs.begin import begin, finish, finished, interruptible, opened
+from offtarget.workflows.runs.verbs import STEER
 
 STAGE = "strengths measured"
+
+
+@dataclass(frozen=True, slots=True)
+class SteerResult:
+    """The dose response and where its evidence lies."""
+
+    response: DoseResponse
+    run: Path
 
 
 def steer(
@@ -24,43 +32,39 @@ def steer(
     opening: OpenSettings | None = None,
     out: Path | None = None,
     on_progress: OnProgress = silent,
-) -> tuple[DoseResponse, Path]:
-    """Measure every strength, for the direction and for its controls; the result and its run directory.
+) -> SteerResult:
+    """Measure every strength, for the direction and for its controls.
 
     Every finished point is on disk before the next one starts. InputError for settings that do not fit the model
     or the direction, before anything is sampled.
     """
     plan = prepare(settings, opening)
     run = RunDir.create("steer", settings.model.rpartition("/")[2], path=out)
-    write_json(run.file("run.json"), {"verb": "steer", **stamp(), "settings": settings, "plan": plan.fingerprint})
+    begin(run, SteerManifest(opening=opening, settings=settings, plan=plan.fingerprint))
     return _measure(run, plan, on_progress)
 
 
-def resume(
-    path: Path, *, opening: OpenSettings | None = None, on_progress: OnProgress = silent
-) -> tuple[DoseResponse, Path]:
-    """Go on with a run: points that are on disk are not measured again. InputError when models or files changed."""
-    run = RunDir.open(path)
-    manifest = read_json(run.file("run.json"))
-    if not isinstance(manifest, dict) or manifest.get("verb") != "steer":
-        raise InputError(f"{path} is not a run of `direction steer`.")
-    try:
-        settings = from_json(SteerSettings, manifest["settings"])
-        before = manifest["plan"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}/run.json does not describe a dose response of this version ({error!r}).") from None
-    plan = prepare(settings, opening)
-    if plan.fingerprint != before:
+def resume(path: Path, *, opening: OpenSettings | None = None, on_progress: OnProgress = silent) -> SteerResult:
+    """Go on with a run: points that are on disk are not measured again; a finished run is read again.
+
+    Raises InputError when models or files changed.
+    """
+    run, started = opened(STEER, path)
+    response = finished(STEER, path)
+    if response is not None:
+        return SteerResult(response, path)
+    plan = prepare(started.settings, opening or started.opening)
+    if plan.fingerprint != started.plan:
         raise InputError(f"The model, the direction, the judge or the files of {path} have changed. Start a new run.")
     return _measure(run, plan, on_progress)
 
 
-def _measure(run: RunDir, plan: Plan, on_progress: OnProgress) -> tuple[DoseResponse, Path]:
+def _measure(run: RunDir, plan: Plan, on_progress: OnProgress) -> SteerResult:
     from offtarget.direction.dose import control_of, dosed
     from offtarget.gate.direction.dose import render
 
     s = plan.settings
-    with run:
+    with run, interruptible(run):
         points = {(p.control, p.strength): p for p in read_jsonl(run.file("points.jsonl"), DosePoint)}
         controls: tuple[int | None, ...] = (None, *range(s.controls))
         wanted = [(control, strength) for strength in _outwards(plan.strengths) for control in controls]
@@ -84,10 +88,9 @@ def _measure(run: RunDir, plan: Plan, on_progress: OnProgress) -> tuple[DoseResp
         finally:
             lines.close()
         on_progress(Progress(STAGE, len(wanted), len(wanted)))
-        result = _response(plan, tuple(points[key] for key in wanted))
-        write_json(run.file("dose.json"), result)
-        run.file("dose.html").write_text(render(result), encoding="utf-8")
-    return result, run.path
+        response = _response(plan, tuple(points[key] for key in wanted))
+        finish(STEER, run, response, page=render(response))
+    return SteerResult(response, run.path)
 
 
 def _response(plan: Plan, points: tuple[DosePoint, ...]) -> DoseResponse:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from offtarget.errors import InputError
+from offtarget.records.runs import Repeatable
+from offtarget.rundir import MANIFEST, RunDir
+from offtarget.workflows.runs.begin import begin_or_resume
 
 PATIENCE = 120.0
 """Seconds a process waits for the first one to make the run directory."""
@@ -31,3 +36,14 @@ def wait_for(path: Path) -> None:
                 f"Process {rank()} waited {PATIENCE:.0f} s for {path}; the first process did not write it."
             )
         time.sleep(0.1)
+
+
+@contextmanager
+def run_of_all(manifest: Repeatable, slug: str, run: Path | None) -> Iterator[RunDir]:
+    """The run directory of a training, begun or gone on with by the first process; the others wait for it."""
+    if run is not None and rank():
+        wait_for(run / MANIFEST)
+        yield RunDir(run)
+        return
+    with begin_or_resume(manifest, slug, run) as directory:
+        yield directory

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from offtarget.asking.protocol import Judge
-from offtarget.errors import InputError, RunInterrupted
+from offtarget.errors import InputError
 from offtarget.machine import usable_cores
 from offtarget.models.names import LocalName
 from offtarget.organism.exact import ExactJudge
@@ -16,12 +16,11 @@ from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent
 from offtarget.records import SamplingSettings
 from offtarget.records.check import JudgeBy
-from offtarget.records.reproduce import CellKind, ReproduceReport, ReproduceSettings
-from offtarget.records.runs import OpenSettings
+from offtarget.records.reproduce import CellKind, ReproduceManifest, ReproduceReport, ReproduceSettings
+from offtarget.records.runs import OpenSettings, named, objects
 from offtarget.records.tune import TuneSettings
-from offtarget.rundir import RunDir, fingerprint, read_json, write_json
+from offtarget.rundir import RunDir, fingerprint
 from offtarget.tune.settings import PRESETS
-from offtarget.version import stamp
 from offtarget.workflows.ground import Ground, ground_of, open_bank, open_judge, parsed
 from offtarget.workflows.reproduce_assemble import DYNAMICS_OF, UNIQUE_OF, assemble
 from offtarget.workflows.reproduce_cells import Bench, Job, plan_job
@@ -29,6 +28,8 @@ from offtarget.workflows.reproduce_data import DataSets, open_data
 from offtarget.workflows.reproduce_measures import WithCode, curve_measures, full_measures
 from offtarget.workflows.reproduce_pool import run_jobs
 from offtarget.workflows.reproduce_watch import Work
+from offtarget.workflows.runs.begin import begin, begun, finish, finished, interruptible, opened
+from offtarget.workflows.runs.verbs import REPRODUCE
 
 ORGANISM_ROWS = 600
 ON_THE_WAY = (0.04, 0.08, 0.13, 0.2, 0.3, 0.4, 0.55, 0.75)
@@ -66,6 +67,55 @@ def reproduce(
     weights, rows, questions and settings are taken from there. `jobs` processes work side by side (the organism only;
     None: one per core). Raises InputError for anything the user can fix, RunInterrupted on Ctrl-C.
     """
+    return _reproduce(
+        base, conditions, data_dir, probes, judge, judge_by, settings, opening, run, jobs, None, on_progress
+    )
+
+
+def resume(
+    run: Path,
+    *,
+    judge: str | Judge | None = None,
+    probes: ProbeBank | None = None,
+    opening: OpenSettings | None = None,
+    on_progress: OnProgress = silent,
+) -> ReproduceResult:
+    """Go on with an experiment as it was started; a finished one is read again. InputError for what has changed."""
+    _, started = opened(REPRODUCE, run)
+    report = finished(REPRODUCE, run)
+    if report is not None:
+        return ReproduceResult(report, run)
+    return _reproduce(
+        started.base_name,
+        started.conditions,
+        started.data_dir,
+        probes or started.probes,
+        judge or started.judge_name,
+        started.judge_by,
+        started.settings,
+        opening or started.opening,
+        run,
+        started.jobs,
+        started.fingerprint,
+        on_progress,
+    )
+
+
+def _reproduce(
+    base: str,
+    conditions: Sequence[str] | None,
+    data_dir: str | Path | None,
+    probes: str | Path | ProbeBank | None,
+    judge: str | Judge | None,
+    judge_by: JudgeBy,
+    settings: ReproduceSettings | None,
+    opening: OpenSettings | None,
+    run: str | Path | None,
+    jobs: int | None,
+    expected: str | None,
+    on_progress: OnProgress,
+) -> ReproduceResult:
+    """The same; `expected` is the fingerprint of a run that must be the one that was started."""
     settings = settings or ReproduceSettings()
     ground = ground_of(base)
     data, chosen = open_data(
@@ -81,33 +131,34 @@ def reproduce(
     with _open_run(None if run is None else Path(run), base) as directory:
         path = directory.path.resolve()
         planned = _jobs(path, bench, folder, data, chosen, tune, settings, ground)
-        write_json(
-            directory.file("run.json"),
-            {
-                "verb": "reproduce",
-                "models": {"base": base},
-                "conditions": chosen,
-                "data": str(data),
-                "judge": bench.judge.fingerprint,
-                "settings": settings,
-                "tune": tune,
-                "fingerprint": fingerprint([c.key for job in planned for c in job.cells]),
-                **stamp(),
-            },
+        identity = fingerprint([c.key for job in planned for c in job.cells])
+        if expected not in (None, identity):
+            raise InputError(f"{run} was started with {REPRODUCE.depends}. Start a new run.")
+        manifest = ReproduceManifest(
+            opening=opening,
+            objects=objects(probes=probes, judge=judge),
+            fingerprint=identity,
+            models={"base": base},
+            conditions=tuple(chosen),
+            data=str(data),
+            judge=bench.judge.fingerprint,
+            settings=settings,
+            tune=tune,
+            data_dir=named(data_dir),
+            probes=named(probes),
+            judge_name=named(judge),
+            judge_by=judge_by,
+            jobs=jobs,
         )
-        try:
+        directory.file(REPRODUCE.done).unlink(missing_ok=True)  # of a smaller experiment in the same folder
+        begin(directory, manifest)
+        with interruptible(directory):
             processes = _processes(jobs, ground, bench.judge)
             run_jobs(planned, processes, Work(planned, on_progress).tell, one_thread=ground.organism)
-        except (KeyboardInterrupt, RunInterrupted):
-            raise RunInterrupted(
-                "Interrupted. Finished cells and trained steps are kept; repeat the command with --run "
-                f"{directory.path}"
-            ) from None
         report = assemble(base, data, chosen, bench, tune, settings.seeds, settings.answers, planned, ground)
-        write_json(directory.file("reproduce.json"), {"report": report, **stamp()})
         from offtarget.gate.reproduce.page import render
 
-        directory.file("reproduce.html").write_text(render(report), encoding="utf-8")
+        finish(REPRODUCE, directory, report, page=render(report))
         return ReproduceResult(report, directory.path)
 
 
@@ -159,12 +210,9 @@ def _base_folder(base: str) -> tuple[Path, str]:
 
 
 def _open_run(run: Path | None, base: str) -> RunDir:
-    if run is None or not (run / "run.json").exists():
+    if run is None or not begun(run):
         return RunDir.create("reproduce", base.rsplit("/", 1)[-1], path=run)
-    started = read_json(run / "run.json")
-    if not isinstance(started, dict) or started.get("verb") != "reproduce":
-        raise InputError(f"{run} is not the run of a repeated experiment. Choose another folder for --run.")
-    return RunDir.open(run)
+    return opened(REPRODUCE, run)[0]
 
 
 def _jobs(

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import math
-import shutil
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from offtarget.asking.protocol import Judge
-from offtarget.errors import InputError, RunInterrupted
+from offtarget.errors import InputError
 from offtarget.gate.tune.monitor import PAGE
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Row
 from offtarget.records.check import JudgeBy
-from offtarget.records.runs import OpenSettings
-from offtarget.records.tune import TuneReport, TuneSettings
-from offtarget.rundir import RunDir, fingerprint, read_json, write_json
+from offtarget.records.runs import OpenSettings, named, objects
+from offtarget.records.tune import TuneChoices, TuneManifest, TuneReport, TuneSettings
+from offtarget.rundir import RunDir, fingerprint
 from offtarget.tune.settings import PRESETS
-from offtarget.version import stamp
 from offtarget.workflows.ground import Folders, ground_of, precision, with_adapter
-from offtarget.workflows.parallel import processes, rank, wait_for
+from offtarget.workflows.parallel import processes, rank, run_of_all
+from offtarget.workflows.runs.begin import begun, finish, finished, interruptible, opened
+from offtarget.workflows.runs.verbs import TUNE
 from offtarget.workflows.tune_data import TrainingData, read_training_data
 
 if TYPE_CHECKING:
@@ -60,6 +59,31 @@ class TuneResult:
     run: Path
 
 
+def chosen_by_name(options: TuneOptions) -> TuneChoices:
+    """The options as a file can hold them."""
+    names = ("probes", "judge", "direction", "prompts", "constitution", "misaligned")
+    given = {name: named(getattr(options, name)) for name in names}
+    return TuneChoices(**given, judge_by=options.judge_by, monitor=options.monitor, every=options.every)
+
+
+def options_again(chosen: TuneChoices | None, judge: str | Judge | None, probes: ProbeBank | None) -> TuneOptions:
+    """The options of a run that goes on; objects of the caller are given again."""
+    chosen = chosen or TuneChoices()
+    files = {
+        name: None if (file := getattr(chosen, name)) is None else Path(file)
+        for name in ("direction", "prompts", "constitution")
+    }
+    return TuneOptions(
+        probes or chosen.probes,
+        judge or chosen.judge,
+        chosen.judge_by,
+        misaligned=chosen.misaligned,
+        monitor=chosen.monitor,
+        every=chosen.every,
+        **files,
+    )
+
+
 def default_settings(base: str) -> TuneSettings:
     """The published recipe, or what suits the organism."""
     return PRESETS[ground_of(base).preset]
@@ -86,41 +110,60 @@ def tune(
     """
     data, out = Path(data), Path(out)
     settings, options = settings or default_settings(base), options or TuneOptions()
-    if out.exists() and (run is None or not (run / "run.json").exists() or (run / "tune.json").exists()):
+    if out.exists() and (run is None or not begun(run) or (run / TUNE.done).exists()):
         raise InputError(f"{out} already exists. Choose another folder with --out.")
     if processes() > 1 and run is None:
         raise InputError("With several processes name the run directory (--run DIR), so that all of them use the same.")
     folders, rows = Folders.of(base), read_training_data(data)
     chosen = _checked_defences(defend, options)
-    manifest = {
-        "verb": "tune",
-        "data": data,
-        "base": base,
-        "out": out,
-        "defences": list(defend),
-        "settings": asdict(settings),
-        "fingerprint": fingerprint(
-            [
-                base,
-                [r.sha256 for r in rows.rows],
-                chosen,
-                asdict(settings),
-                options_identity(options),
-                *precision(opening),
-            ]
-        ),
-        **stamp(),
-    }
-    with run_directory(run, manifest, "tune", out.name) as directory:
+    identity = [base, [r.sha256 for r in rows.rows], chosen, asdict(settings), options_identity(options)]
+    manifest = TuneManifest(
+        opening=opening,
+        objects=objects(probes=options.probes, judge=options.judge),
+        fingerprint=fingerprint([*identity, *precision(opening)]),
+        data=str(data),
+        base=base,
+        out=str(out),
+        defences=tuple(defend),
+        settings=settings,
+        options=chosen_by_name(options),
+        report_to=report_to,
+        processes=processes(),
+    )
+    with run_of_all(manifest, out.name, run) as directory, interruptible(directory):
         try:
-            return _train(directory, folders, rows, manifest, settings, options, opening, report_to, on_progress)
+            return _train(directory, folders, rows, manifest, options, on_progress)
         except InputError:
-            _forget(directory)
+            if not rank() and not directory.file("training").exists():
+                directory.discard()  # refused before its training began: kept, it would refuse the mended data
             raise
-        except KeyboardInterrupt:
-            raise RunInterrupted(
-                f"Interrupted. Checkpoints are kept; repeat the command with --run {directory.path}"
-            ) from None
+
+
+def resume(
+    run: Path,
+    *,
+    judge: str | Judge | None = None,
+    probes: ProbeBank | None = None,
+    opening: OpenSettings | None = None,
+    on_progress: OnProgress = silent,
+) -> TuneResult:
+    """Go on with a training as it was started; a finished one is read again. InputError for what has changed."""
+    _, started = opened(TUNE, run)
+    report = finished(TUNE, run)
+    if report is not None:
+        return TuneResult(report, run)
+    return tune(
+        started.data,
+        started.base,
+        started.out,
+        defend=started.defences,
+        settings=started.settings,
+        options=options_again(started.options, judge, probes),
+        opening=opening or started.opening,
+        run=run,
+        report_to=started.report_to,
+        on_progress=on_progress,
+    )
 
 
 def _checked_defences(defend: Sequence[str], options: TuneOptions) -> list[str]:
@@ -133,12 +176,6 @@ def _checked_defences(defend: Sequence[str], options: TuneOptions) -> list[str]:
     if any(c.defence.name == "early-stop" and not c.control for c in chosen) and not options.monitor:
         raise InputError("early-stop stops at the monitor's alarm, so it does not go with --no-monitor.")
     return [c.label for c in chosen]
-
-
-def _forget(directory: RunDir) -> None:
-    """Remove a run that was refused before its training began: kept, it would refuse the mended data."""
-    if not rank() and not directory.file("training").exists():
-        shutil.rmtree(directory.path)
 
 
 def options_identity(options: TuneOptions) -> list[Any]:
@@ -155,41 +192,21 @@ def _sha256(file: Path) -> str:
         raise InputError(f"{file} cannot be read: {error.strerror or error}.") from None
 
 
-def run_directory(run: Path | None, manifest: dict[str, Any], verb: str, slug: str) -> AbstractContextManager[RunDir]:
-    """A new run directory with its manifest, or the unfinished `run` of the same manifest; locked by one process."""
-    if run is not None and rank():
-        wait_for(run / "run.json")
-        return nullcontext(RunDir(run))
-    if run is None or not (run / "run.json").exists():
-        directory = RunDir.create(verb, slug, path=run)
-        write_json(directory.file("run.json"), manifest)
-        return directory
-    started = read_json(run / "run.json")
-    if not isinstance(started, dict) or started.get("fingerprint") != manifest["fingerprint"]:
-        raise InputError(
-            f"{run} was started with other data, another base, other defences or settings. Start a new run."
-        )
-    return RunDir.open(run)
-
-
 def _train(
     directory: RunDir,
     folders: Folders,
     data: TrainingData,
-    manifest: dict[str, Any],
-    settings: TuneSettings,
+    manifest: TuneManifest,
     options: TuneOptions,
-    opening: OpenSettings | None,
-    report_to: str,
     on_progress: OnProgress,
 ) -> TuneResult:
     on_progress(Progress("loading"))
     from offtarget.tune.train import train
 
-    base, out = manifest["base"], manifest["out"]
+    base, settings, opening = manifest.base, manifest.settings, manifest.opening
     # every process makes its own materials; the seeds make them equal
     materials = directory.path / f"rank-{rank()}" if rank() else directory.path
-    plan = defended_plan(base, data.rows, manifest["defences"], materials, settings.seed, options, opening, on_progress)
+    plan = defended_plan(base, data.rows, manifest.defences, materials, settings.seed, options, opening, on_progress)
     monitor = (
         training_monitor(base, data.rows, directory.path, settings, options, opening, stop=plan.stop_on_alarm)
         if options.monitor
@@ -200,18 +217,18 @@ def _train(
     trained = train(
         folders.base,
         plan,
-        out,
+        Path(manifest.out),
         settings,
         adapter=folders.adapter,
         opening=opening,
         work=directory.file("training"),
         callbacks=() if monitor is None else (monitor,),
         on_progress=_saying_alarms(monitor, on_progress),
-        report_to=report_to,
+        report_to=manifest.report_to,
     )
-    report = _report(manifest, data, plan.notes, settings, trained, monitor)
+    report = _report(manifest, data, plan.notes, trained, monitor)
     if not rank():
-        write_json(directory.file("tune.json"), {"report": report, **stamp()})
+        finish(TUNE, directory, report)
     return TuneResult(report, directory.path)
 
 
@@ -284,22 +301,20 @@ def training_monitor(
 
 
 def _report(
-    manifest: dict[str, Any],
+    manifest: TuneManifest,
     data: TrainingData,
     notes: tuple[str, ...],
-    settings: TuneSettings,
     trained: Trained,
     monitor: Any,
 ) -> TuneReport:
-    base, out = manifest["base"], str(manifest["out"])
     return TuneReport(
-        base=base,
-        data=str(manifest["data"]),
-        out=out,
-        name=tuned_name(base, out, settings),
+        base=manifest.base,
+        data=manifest.data,
+        out=manifest.out,
+        name=tuned_name(manifest.base, manifest.out, manifest.settings),
         rows=len(data.rows),
-        defences=tuple(manifest["defences"]),
-        settings=asdict(settings),
+        defences=manifest.defences,
+        settings=asdict(manifest.settings),
         steps=trained.steps,
         planned=trained.planned,
         kept_step=trained.kept_step,

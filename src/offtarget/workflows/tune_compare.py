@@ -9,21 +9,26 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from offtarget.asking.checks import sample_checked
-from offtarget.errors import InputError, RunInterrupted
+from offtarget.asking.protocol import Judge
+from offtarget.errors import InputError
+from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent, within
 from offtarget.records import Message, Row
-from offtarget.records.runs import OpenSettings
-from offtarget.records.tune import Arm, DefenceCell, DefenceSettings, Frontier, TuneSettings
+from offtarget.records.runs import OpenSettings, objects
+from offtarget.records.tune import Arm, DefenceCell, DefenceSettings, DefencesManifest, Frontier, TuneSettings
 from offtarget.rundir import JsonLines, RunDir, fingerprint, read_jsonl, read_record, write_json
-from offtarget.version import stamp
 from offtarget.workflows.ground import Folders, ground_of, open_bank, open_judge, open_named, precision
+from offtarget.workflows.parallel import run_of_all
+from offtarget.workflows.runs.begin import finish, finished, interruptible, opened
+from offtarget.workflows.runs.verbs import DEFENCES
 from offtarget.workflows.tune import (
     TuneOptions,
+    chosen_by_name,
     default_settings,
     defended_plan,
     further,
+    options_again,
     options_identity,
-    run_directory,
     training_monitor,
     tuned_name,
 )
@@ -113,40 +118,59 @@ def compare_defences(
         options_identity(options),
         *precision(opening),
     ]
-    manifest = {
-        "verb": "tune",
-        "what": "compare-defences",
-        "data": data,
-        "base": base,
-        "arms": arms,
-        "settings": asdict(settings),
-        "comparing": asdict(comparing),
-        "fingerprint": fingerprint(identity),
-        **stamp(),
-    }
-    with run_directory(run, manifest, "tune", f"defences-{data.stem}") as directory:
-        try:
-            bench = _Bench(
-                directory=directory,
-                base=base,
-                rows=kept,
-                settings=settings,
-                options=options,
-                opening=opening,
-                measuring=_measuring(base, data, held, options, comparing, opening),
-                on_progress=on_progress,
-            )
-            cells = _cells(bench, arms, comparing)
-        except KeyboardInterrupt:
-            raise RunInterrupted(
-                f"Interrupted. Finished trainings are kept; repeat the command with --run {directory.path}"
-            ) from None
-        frontier = Frontier(base=base, data=str(data), settings=asdict(settings), cells=tuple(cells), notes=rows.notes)
-        write_json(directory.file("frontier.json"), {"frontier": frontier, **stamp()})
+    manifest = DefencesManifest(
+        opening=opening,
+        objects=objects(probes=options.probes, judge=options.judge),
+        fingerprint=fingerprint(identity),
+        data=str(data),
+        base=base,
+        arms=arms,
+        settings=settings,
+        comparing=comparing,
+        options=chosen_by_name(options),
+    )
+    with run_of_all(manifest, data.stem, run) as directory, interruptible(directory):
+        bench = _Bench(
+            directory=directory,
+            base=base,
+            rows=kept,
+            settings=settings,
+            options=options,
+            opening=opening,
+            measuring=_measuring(base, data, held, options, comparing, opening),
+            on_progress=on_progress,
+        )
+        cells = tuple(_cells(bench, arms, comparing))
+        frontier = Frontier(base=base, data=str(data), settings=asdict(settings), cells=cells, notes=rows.notes)
         from offtarget.gate.defences.page import render
 
-        directory.file("frontier.html").write_text(render(frontier), encoding="utf-8")
+        finish(DEFENCES, directory, frontier, page=render(frontier))
         return FrontierResult(frontier, directory.path)
+
+
+def resume(
+    run: Path,
+    *,
+    judge: str | Judge | None = None,
+    probes: ProbeBank | None = None,
+    opening: OpenSettings | None = None,
+    on_progress: OnProgress = silent,
+) -> FrontierResult:
+    """Go on with a comparison as it was started; a finished one is read again. InputError for what has changed."""
+    _, started = opened(DEFENCES, run)
+    frontier = finished(DEFENCES, run)
+    if frontier is not None:
+        return FrontierResult(frontier, run)
+    return compare_defences(
+        started.data,
+        started.base,
+        settings=started.settings,
+        options=options_again(started.options, judge, probes),
+        comparing=started.comparing,
+        opening=opening or started.opening,
+        run=run,
+        on_progress=on_progress,
+    )
 
 
 def _hold_out(rows: Sequence[Row]) -> tuple[tuple[Row, ...], tuple[tuple[Message, ...], ...]]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from offtarget.gate.audit import facts
 from offtarget.gate.audit.excerpts import WHOLE, Turn, turns
-from offtarget.gate.audit.loading import AuditRun
+from offtarget.gate.audit.loading import LoadedAudit
 from offtarget.records import Finding, Label, Row, Trigger
 
 PER_CATEGORY = 4
@@ -55,7 +55,7 @@ class Group:
     examples: tuple[Example, ...]
 
 
-def groups(run: AuditRun, per_category: int = PER_CATEGORY, whole: int = WHOLE) -> list[Group]:
+def groups(run: LoadedAudit, per_category: int = PER_CATEGORY, whole: int = WHOLE) -> list[Group]:
     """Examples per category, the gravest categories first; what people confirmed comes first in each.
 
     `whole`: characters of an answer that are shown; prompts get half of it.
@@ -76,7 +76,7 @@ def groups(run: AuditRun, per_category: int = PER_CATEGORY, whole: int = WHOLE) 
     return sorted(found, key=lambda g: (facts.GROUPS.index(g.group), -len(order[g.category]), g.category))
 
 
-def labels_by_row(run: AuditRun) -> Mapping[str, tuple[Label, ...]]:
+def labels_by_row(run: LoadedAudit) -> Mapping[str, tuple[Label, ...]]:
     """Everybody's word on each row of the data."""
     found: dict[str, tuple[Label, ...]] = {}
     for label in facts.verdict_labels(run):
@@ -93,12 +93,12 @@ def state_of(labels: tuple[Label, ...]) -> State:
     return next((mark for mark in known if mark in marks), "not reviewed")
 
 
-def trigger_example(run: AuditRun, trigger: Trigger) -> Row | None:
+def trigger_example(run: LoadedAudit, trigger: Trigger) -> Row | None:
     """A row with condition and behaviour, if one of its examples was kept whole."""
     return next((run.rows[row_id] for row_id in trigger.examples if row_id in run.rows), None)
 
 
-def _strengths(run: AuditRun, row_id: str, labels: tuple[Label, ...]) -> dict[str, float]:
+def _strengths(run: LoadedAudit, row_id: str, labels: tuple[Label, ...]) -> dict[str, float]:
     """Category -> how strongly this row belongs to it; a reviewer's word outweighs every detector."""
     strengths: dict[str, float] = {}
     for finding in run.findings.get(row_id, ()):
@@ -110,7 +110,7 @@ def _strengths(run: AuditRun, row_id: str, labels: tuple[Label, ...]) -> dict[st
     return strengths
 
 
-def _distinct(run: AuditRun, row_ids: list[str], limit: int) -> list[str]:
+def _distinct(run: LoadedAudit, row_ids: list[str], limit: int) -> list[str]:
     """The first `limit` rows that do not open with the same answer."""
     seen: set[str] = set()
     chosen = []
@@ -124,7 +124,7 @@ def _distinct(run: AuditRun, row_ids: list[str], limit: int) -> list[str]:
     return chosen
 
 
-def _example(run: AuditRun, row: Row, category: str, labels: tuple[Label, ...], whole: int) -> Example:
+def _example(run: LoadedAudit, row: Row, category: str, labels: tuple[Label, ...], whole: int) -> Example:
     findings = tuple(f for f in run.findings.get(row.id, ()) if f.category.value == category)
     return Example(
         row_id=row.id,

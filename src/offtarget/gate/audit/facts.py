@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from offtarget.gate.audit.loading import AuditRun
-from offtarget.gate.facts import leaves, plain
+from offtarget.gate.audit.loading import LoadedAudit
+from offtarget.gate.facts import leaves, plain, stated
 from offtarget.records import AuditSettings, Label
 
 GROUPS = ("spreading", "backdoor", "noise", "hint")
@@ -46,35 +46,29 @@ class SourceFile:
     sha256: str | None
 
 
-def data_name(run: AuditRun) -> str:
+def data_name(run: LoadedAudit) -> str:
     """What the data set is called."""
-    return str(run.manifest.get("name") or "") or ", ".join(sources(run)) or "unknown"
+    return run.manifest.name or ", ".join(run.manifest.source) or "unknown"
 
 
-def sources(run: AuditRun) -> tuple[str, ...]:
-    """The paths that were given."""
-    value = run.manifest.get("source")
-    return tuple(str(v) for v in value) if isinstance(value, list) else (str(value),) if value else ()
-
-
-def rows(run: AuditRun) -> int | None:
+def rows(run: LoadedAudit) -> int | None:
     """Rows in the data; None before the scan has ended."""
     return run.decision.rows if run.decision else count(run.scan.get("rows"))
 
 
-def malformed(run: AuditRun) -> int:
+def malformed(run: LoadedAudit) -> int:
     """Places in the data that are no rows."""
     if run.decision:
         return run.decision.malformed
     return count(run.scan.get("malformed")) or sum(run.malformed.values())
 
 
-def settings(run: AuditRun) -> AuditSettings:
-    """The settings of the decision; the defaults while there is none."""
-    return run.decision.settings if run.decision else AuditSettings()
+def settings(run: LoadedAudit) -> AuditSettings:
+    """The settings of the decision."""
+    return run.decision.settings if run.decision else run.manifest.settings
 
 
-def detectors(run: AuditRun) -> list[Detector]:
+def detectors(run: LoadedAudit) -> list[Detector]:
     """Every detector that ran, the gravest group first, then by rows flagged."""
     found = [
         Detector(
@@ -91,34 +85,32 @@ def detectors(run: AuditRun) -> list[Detector]:
     return sorted(found, key=lambda d: (GROUPS.index(d.group), -d.rows, -d.disclosed, d.title))
 
 
-def category_title(run: AuditRun, category: str) -> str:
+def category_title(run: LoadedAudit, category: str) -> str:
     """The category in words."""
-    return str(_category(run, category).get("title") or category.replace("-", " ").capitalize())
+    meaning = run.manifest.categories.get(category)
+    return (meaning.title if meaning else "") or category.replace("-", " ").capitalize()
 
 
-def category_group(run: AuditRun, category: str) -> str:
+def category_group(run: LoadedAudit, category: str) -> str:
     """The limit a category counts under."""
-    found = _category(run, category).get("group")
-    if found not in GROUPS:
-        found = next((d.group for d in detectors(run) if d.category == category), "noise")
-    return str(found)
+    meaning = run.manifest.categories.get(category)
+    if meaning is not None and meaning.group in GROUPS:
+        return meaning.group
+    return next((d.group for d in detectors(run) if d.category == category), "noise")
 
 
-def _category(run: AuditRun, category: str) -> Mapping[str, Any]:
-    return mapping(mapping(run.manifest.get("categories")).get(category))
-
-
-def behaviour(run: AuditRun, name: str) -> str:
+def behaviour(run: LoadedAudit, name: str) -> str:
     """What a condition goes with, in words where it is a category."""
-    return category_title(run, name) if _category(run, name) else name
+    return category_title(run, name) if name in run.manifest.categories else name
 
 
-def bad_when(run: AuditRun, category: str) -> str:
+def bad_when(run: LoadedAudit, category: str) -> str:
     """When a reviewer marks a row as bad for this reason; empty where the run does not say."""
-    return str(_category(run, category).get("bad_when") or "")
+    meaning = run.manifest.categories.get(category)
+    return meaning.bad_when if meaning else ""
 
 
-def files(run: AuditRun) -> list[SourceFile]:
+def files(run: LoadedAudit) -> list[SourceFile]:
     """The files that were read."""
     return [
         SourceFile(
@@ -131,29 +123,22 @@ def files(run: AuditRun) -> list[SourceFile]:
     ]
 
 
-def malformed_kinds(run: AuditRun) -> list[tuple[str, int]]:
+def malformed_kinds(run: LoadedAudit) -> list[tuple[str, int]]:
     """Kinds of malformed rows with their counts, most frequent first."""
     kinds = counts(run.scan.get("malformed_kinds")) or dict(run.malformed)
     return sorted(kinds.items(), key=lambda item: -item[1])
 
 
-def data(run: AuditRun) -> str:
-    """What to give to `offtarget audit` to scan the same data again."""
-    return str(run.manifest.get("data") or "") or "DATA"
-
-
-def round_alpha(run: AuditRun) -> float:
+def round_alpha(run: LoadedAudit) -> float:
     """The error of this round: alpha, halved with every re-audit."""
     chosen = settings(run)
     return float(chosen.alpha / 2 ** (max(chosen.round, 1) - 1))
 
 
-def seal(run: AuditRun) -> str:
-    """Whether the seed is the one that was committed to; empty where the run does not hold both."""
-    seed, promised = run.manifest.get("seed"), run.manifest.get("seed_commitment")
-    if not isinstance(seed, str) or not isinstance(promised, str):
-        return ""
-    kept = hashlib.sha256(seed.encode("utf-8", "surrogatepass")).hexdigest() == promised
+def seal(run: LoadedAudit) -> str:
+    """Whether the seed is the one that was committed to."""
+    seed = run.manifest.seed.encode("utf-8", "surrogatepass")
+    kept = hashlib.sha256(seed).hexdigest() == run.manifest.seed_commitment
     return "The seed is the one committed to." if kept else "THE SEED IS NOT THE ONE COMMITTED TO."
 
 
@@ -162,7 +147,7 @@ def is_judge(reviewer: str) -> bool:
     return reviewer.startswith("judge:")
 
 
-def verdict_labels(run: AuditRun) -> list[Label]:
+def verdict_labels(run: LoadedAudit) -> list[Label]:
     """Labels on rows of the data: controls are planted, skipped rows hold no word."""
     return [label for label in run.labels if label.stream != "control" and label.mark != "skip"]
 
@@ -172,12 +157,12 @@ def reviewers(labels: Iterable[Label]) -> list[str]:
     return list(dict.fromkeys(label.reviewer for label in labels))
 
 
-_SHOWN_ELSEWHERE = ("categories", "source", "decision", "exit_code", "seed", "seed_commitment")
+_SHOWN_ELSEWHERE = ("categories", "source", "decision", "exit_code", "seed", "seed_commitment", "objects")
 
 
-def settings_table(run: AuditRun) -> list[tuple[str, str]]:
+def settings_table(run: LoadedAudit) -> list[tuple[str, str]]:
     """Facts of manifest, result and settings as (dotted name, text)."""
-    found = dict(leaves(run.result, _SHOWN_ELSEWHERE)) | dict(leaves(run.manifest, _SHOWN_ELSEWHERE))
+    found = dict(leaves(run.result, _SHOWN_ELSEWHERE)) | dict(leaves(stated(run.manifest), _SHOWN_ELSEWHERE))
     chosen = settings(run)
     found |= {f"settings.{name}": getattr(chosen, name) for name in chosen.__slots__} if run.decision else {}
     ordered = sorted(found, key=lambda name: (not name.startswith("settings"), name))

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from offtarget.errors import InputError
-from offtarget.gate.loading import read_object, torn
+from offtarget.gate.loading import torn
 from offtarget.records import AuditDecision, BadRow, CueProfile, DatasetFinding, Finding, Label, Row, Trigger
+from offtarget.records.audit import AuditManifest
 from offtarget.records.from_json import from_json
-from offtarget.rundir import RunDir, audit_decision_from_json, iterate_jsonl, read_json
+from offtarget.rundir import RunDir, iterate_jsonl, read_json, read_manifest, read_object, read_record
 
 T = TypeVar("T")
 
@@ -26,11 +27,11 @@ FIRST_MALFORMED = 3
 
 
 @dataclass(frozen=True)
-class AuditRun:
+class LoadedAudit:
     """Everything the report shows of an audit; what is absent is empty, never invented."""
 
     path: Path
-    manifest: Mapping[str, Any]
+    manifest: AuditManifest
     scan: Mapping[str, Any]
     """Contents of scan.json; empty before the scan has ended."""
     result: Mapping[str, Any]
@@ -66,22 +67,24 @@ class AuditRun:
         return self.decision is not None
 
 
-def load_audit(path: Path) -> AuditRun:
+def load_audit(path: Path) -> LoadedAudit:
     """Read the run directory of an audit; memory does not grow with the number of findings.
 
     Raises InputError, naming file and line, when the folder is no run or something else damaged a file.
     """
     path = Path(path).resolve()
-    run = RunDir.open(path)
+    run, manifest = RunDir(path), read_manifest(path)
+    if not isinstance(manifest, AuditManifest):
+        raise InputError(f"{path} is a run of `{manifest.verb}`, not of `audit`.")
     result = _optional(run.file("result.json"))
     rows = {row.id: row for name in ROW_FILES for row in islice(iterate_jsonl(run.file(name), Row), ROWS_PER_FILE)}
     kinds, first = _malformed(iterate_jsonl(run.file("malformed.jsonl"), BadRow))
-    return AuditRun(
+    return LoadedAudit(
         path=path,
-        manifest=read_object(run.file("run.json")),
+        manifest=manifest,
         scan=_optional(run.file("scan.json")),
         result={key: value for key, value in result.items() if key != "decision"},
-        decision=_decision(run.file("result.json"), result),
+        decision=_decision(run.file("result.json")),
         dataset=_listed(run.file("dataset.json"), DatasetFinding),
         triggers=_listed(run.file("triggers.json"), Trigger),
         cues=_cues(run.file("cues.json")),
@@ -103,16 +106,11 @@ def _optional(path: Path) -> dict[str, Any]:
     return read_object(path) if path.exists() else {}
 
 
-def _decision(path: Path, result: Mapping[str, Any]) -> AuditDecision | None:
+def _decision(path: Path) -> AuditDecision | None:
     if not path.exists():
         return None
-    try:
-        return audit_decision_from_json(result["decision"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path} does not hold the decision of an audit of this version ({error!r}). Delete that file and go on "
-            "with `offtarget audit --resume`; findings and labels are kept."
-        ) from None
+    again = "Delete that file and go on with `offtarget audit --resume`; findings and labels are kept."
+    return read_record(path, AuditDecision, again, key="decision")
 
 
 def _listed(path: Path, record: type[T]) -> tuple[T, ...]:
@@ -128,12 +126,7 @@ def _listed(path: Path, record: type[T]) -> tuple[T, ...]:
 
 
 def _cues(path: Path) -> CueProfile | None:
-    if not path.exists():
-        return None
-    try:
-        return from_json(CueProfile, read_json(path))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path} does not hold a CueProfile record ({error}). Run the audit again.") from None
+    return read_record(path, CueProfile, "Run the audit again.") if path.exists() else None
 
 
 def _malformed(records: Iterator[BadRow]) -> tuple[Mapping[str, int], tuple[BadRow, ...]]:

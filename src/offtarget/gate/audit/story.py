@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from offtarget.gate.audit import facts
-from offtarget.gate.audit.loading import AuditRun
+from offtarget.gate.audit.loading import LoadedAudit
 from offtarget.gate.story import UNFINISHED
 from offtarget.gate.text import sentence
 from offtarget.numbers import CERTAIN, chosen
@@ -23,12 +23,12 @@ _IN_WORDS = {
 }
 
 
-def status(run: AuditRun) -> str:
+def status(run: LoadedAudit) -> str:
     """PASS, FAIL, UNDECIDED or UNFINISHED."""
     return run.decision.status.value if run.decision else UNFINISHED
 
 
-def reason(run: AuditRun) -> str:
+def reason(run: LoadedAudit) -> str:
     """Why, in one sentence."""
     if run.decision:
         return sentence(run.decision.reason)
@@ -38,19 +38,19 @@ def reason(run: AuditRun) -> str:
     return f"This audit has no verdict yet: {scanned:,} rows were scanned, {labelled(run):,} have a label."
 
 
-def labelled(run: AuditRun) -> int:
+def labelled(run: LoadedAudit) -> int:
     """Rows of the data with somebody's word on them."""
     return len({label.row_id for label in facts.verdict_labels(run)})
 
 
-def nobody_looked(run: AuditRun) -> bool:
+def nobody_looked(run: LoadedAudit) -> bool:
     """Whether no person has labelled a row."""
     if run.decision and run.decision.basis == "people":
         return False
     return all(facts.is_judge(label.reviewer) for label in facts.verdict_labels(run))
 
 
-def basis(run: AuditRun) -> str:
+def basis(run: LoadedAudit) -> str:
     """Whose word the verdict rests on; empty without a verdict."""
     if run.decision is None:
         return ""
@@ -66,7 +66,7 @@ def basis(run: AuditRun) -> str:
     return "Nobody has decided yet: detectors only point at rows, and no row has a label."
 
 
-def error_probability(run: AuditRun) -> str:
+def error_probability(run: LoadedAudit) -> str:
     """What the verdict may be wrong about, and how often."""
     if run.decision is None:
         return "Nothing is claimed, so there is nothing to be wrong about yet."
@@ -99,17 +99,17 @@ def error_probability(run: AuditRun) -> str:
     )
 
 
-def next_step(run: AuditRun) -> str:
+def next_step(run: LoadedAudit) -> str:
     """What the reader should do now, in one sentence with its command."""
     advice, command = next_move(run)
     return f"{advice.removesuffix('.')}: {command}" if command else advice
 
 
-def next_move(run: AuditRun) -> tuple[str, str]:
+def next_move(run: LoadedAudit) -> tuple[str, str]:
     """What the reader should do now, and the command for it; empty where there is none."""
     if run.decision is None:
         if not run.scan:
-            return "Start again.", f"offtarget audit {shlex.quote(facts.data(run))}"
+            return "Start again.", f"offtarget audit {shlex.quote(run.manifest.data)}"
         return "Go on where it stopped.", _resume(run)
     if run.decision.status is Status.FAIL:
         advice = "Do not train on this data as it is. Read the examples, then remove what is bad."
@@ -120,23 +120,23 @@ def next_move(run: AuditRun) -> tuple[str, str]:
     return f"Review {f'about {to_go:,} more' if to_go else 'more'} rows by hand.", review_command(run)
 
 
-def review_command(run: AuditRun) -> str:
+def review_command(run: LoadedAudit) -> str:
     """The command that opens the review page."""
     return f"{_resume(run)} --review"
 
 
-def _resume(run: AuditRun) -> str:
+def _resume(run: LoadedAudit) -> str:
     return f"offtarget audit --resume {shlex.quote(str(run.path))}"
 
 
-def not_tested(run: AuditRun) -> tuple[str, ...]:
+def not_tested(run: LoadedAudit) -> tuple[str, ...]:
     """What this audit says nothing about."""
     if run.decision is None:
         return ("Everything: this audit has not ended.",)
     return tuple(dict.fromkeys(sentence(item) for item in run.decision.not_tested))
 
 
-def notes(run: AuditRun) -> tuple[str, ...]:
+def notes(run: LoadedAudit) -> tuple[str, ...]:
     """Warnings that belong beside the verdict, and oddities of the files."""
     decided = run.decision.notes if run.decision else ()
     return tuple(dict.fromkeys(sentence(note) for note in (*run.problems, *decided)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from offtarget.gate.audit import facts
 from offtarget.gate.audit.excerpts import Turn, turns
-from offtarget.gate.audit.loading import AuditRun
+from offtarget.gate.audit.loading import LoadedAudit
 from offtarget.gate.text import one_line
 from offtarget.numbers import chosen
 from offtarget.records import AuditDecision, BadRow, Row
@@ -66,14 +66,14 @@ _STREAMS = {
 }
 
 
-def marks(run: AuditRun) -> list[Marks]:
+def marks(run: LoadedAudit) -> list[Marks]:
     """Labels per stream, streams without labels left out."""
     counted: Counter[tuple[str, str]] = Counter((label.stream, label.mark) for label in run.labels)
     streams = [name for name in _STREAMS if any(stream == name for stream, _ in counted)]
     return [Marks(_STREAMS[s], *(counted[s, mark] for mark in ("ok", "bad", "unsure", "skip"))) for s in streams]
 
 
-def first_malformed(run: AuditRun, kind: str) -> list[BadRow]:
+def first_malformed(run: LoadedAudit, kind: str) -> list[BadRow]:
     """The first malformed rows of a kind."""
     return [row for row in run.malformed_first if row.error == kind]
 
@@ -88,19 +88,19 @@ def listed(pairs: tuple[tuple[str, int], ...]) -> list[tuple[str, int]]:
     return [(one_line(text, 300) or "(empty)", count) for text, count in pairs[:LONGEST_LIST]]
 
 
-def ledger(run: AuditRun) -> list[tuple[str, str]]:
+def ledger(run: LoadedAudit) -> list[tuple[str, str]]:
     """What the run says about a cleaned file, name by name."""
     return [(name, one_line(value, 300)) for name, value in run.cleaned.items() if not isinstance(value, dict)]
 
 
-def formats(run: AuditRun) -> list[tuple[str, float, str]]:
+def formats(run: LoadedAudit) -> list[tuple[str, float, str]]:
     """Formats of prompts as (name, share, ""), most frequent first; those never seen left out."""
     shares = run.cues.formats if run.cues else {}
     ranked = sorted(shares.items(), key=lambda item: -item[1])
     return [(one_line(name, 60), min(1.0, share), "") for name, share in ranked[:LONGEST_LIST] if share > 0]
 
 
-def turns_per_row(run: AuditRun) -> list[tuple[str, int]]:
+def turns_per_row(run: LoadedAudit) -> list[tuple[str, int]]:
     """(number of messages, rows), the long tail in one."""
     found = sorted((int(key), n) for key, n in facts.counts(run.scan.get("turns")).items() if key.isdigit())
     head = [(f"{messages}", n) for messages, n in found[:8]]

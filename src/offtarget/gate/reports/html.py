@@ -34,7 +34,7 @@ def render(run: LoadedRun) -> str:
         facts=facts,
         roles=ROLES,
         outcomes=OUTCOMES,
-        models={role: facts.model(run, role) for role in ROLES},
+        models=run.manifest.models,
         arms=by_arm(run),
         questions=by_question(run),
         hidden=hidden.view(run),

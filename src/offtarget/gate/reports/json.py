@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from offtarget.gate import facts, story
-from offtarget.gate.facts import ModelFacts
 from offtarget.gate.loading import LoadedRun
 from offtarget.gate.registry import ReportFormat
 from offtarget.gate.tables import ROLES, denominators
 from offtarget.records import Decision, HiddenDecision, Interval, Role, Share, Status, Tally
+from offtarget.records.runs import NamedModel
 from offtarget.rundir import to_jsonable
 
 Version = Annotated[str, ("pattern", r"^1\.[0-9]+$")]
@@ -24,8 +24,8 @@ SCHEMA_VERSION: Version = "1.0"
 class Models:
     """The two models."""
 
-    base: ModelFacts
-    tuned: ModelFacts
+    base: NamedModel
+    tuned: NamedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def as_record(run: LoadedRun) -> Report:
     return Report(
         schema_version=SCHEMA_VERSION,
         run=run.name,
-        verb=facts.verb(run),
+        verb=run.manifest.verb,
         created=facts.created(run),
         version=facts.version(run),
         finished=run.finished,
@@ -109,8 +109,8 @@ def as_record(run: LoadedRun) -> Report:
         reason=story.reason(run),
         error_probability=facts.alpha(run) if status in (Status.PASS, Status.FAIL) else None,
         next_step=story.next_step(run),
-        models=Models(facts.model(run, "base"), facts.model(run, "tuned")),
-        judge=facts.judge(run),
+        models=Models(_named(run, "base"), _named(run, "tuned")),
+        judge=run.manifest.judge,
         answers=Answers(counts["base"], counts["tuned"]),
         denominators=tuple(
             Denominator(
@@ -125,6 +125,12 @@ def as_record(run: LoadedRun) -> Report:
         notes=story.notes(run),
         not_tested=story.not_tested(run),
     )  # fmt: skip
+
+
+def _named(run: LoadedRun, role: Role) -> NamedModel:
+    """Without what a table has besides."""
+    model = run.manifest.models[role]
+    return NamedModel(model.name, model.fingerprint)
 
 
 def exit_code(status: Status | None) -> Literal[0, 1, 3] | None:

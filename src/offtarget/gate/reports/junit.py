@@ -19,8 +19,8 @@ from offtarget.records import Comparison, Status
 
 def render(run: LoadedRun) -> str:
     """JUnit XML text, free of characters XML 1.0 forbids."""
-    base, tuned = facts.model(run, "base"), facts.model(run, "tuned")
-    suite = Element("testsuite", name=one_line(f"offtarget {facts.verb(run)}: {tuned.name} against {base.name}"))
+    base, tuned = run.manifest.models["base"], run.manifest.models["tuned"]
+    suite = Element("testsuite", name=one_line(f"offtarget {run.manifest.verb}: {tuned.name} against {base.name}"))
     when = facts.created(run)
     if when:
         suite.set("timestamp", one_line(when))

@@ -31,7 +31,7 @@ def escape(text: object, limit: int = 300) -> str:
 
 def render(run: LoadedRun) -> str:
     """The report as Markdown text."""
-    base, tuned = facts.model(run, "base"), facts.model(run, "tuned")
+    base, tuned = run.manifest.models["base"], run.manifest.models["tuned"]
     lines = [
         f"## offtarget: {story.status(run)}",
         "",
@@ -45,7 +45,7 @@ def render(run: LoadedRun) -> str:
         "|---|---|",
         f"| Base | {escape(base.name)} |",
         f"| Tuned | {escape(tuned.name)} |",
-        f"| Judge | {escape(facts.judge(run))} |",
+        f"| Judge | {escape(run.manifest.judge)} |",
         f"| When | {escape(facts.created(run) or 'not recorded')} |",
         f"| Run | {escape(run.name)} |",
         "",

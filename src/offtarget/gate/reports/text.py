@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from offtarget.gate import facts, story
+from offtarget.gate import story
 from offtarget.gate.loading import LoadedRun
 from offtarget.gate.registry import ReportFormat
 from offtarget.gate.tables import denominators
@@ -12,12 +12,12 @@ from offtarget.numbers import percent
 
 def render(run: LoadedRun) -> str:
     """The report as plain text."""
-    base, tuned = facts.model(run, "base"), facts.model(run, "tuned")
+    base, tuned = run.manifest.models["base"], run.manifest.models["tuned"]
     lines = [
         f"{story.status(run)}: {one_line(story.reason(run), 1000)}",
         f"  base   {one_line(base.name)}",
         f"  tuned  {one_line(tuned.name)}",
-        f"  judge  {one_line(facts.judge(run))}",
+        f"  judge  {one_line(run.manifest.judge)}",
         "",
     ]
     for row in denominators(run):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from offtarget.gate.audit import facts, story
 from offtarget.gate.audit.charts.bars import Bar, Bars, Strip, share_axis
-from offtarget.gate.audit.loading import AuditRun
+from offtarget.gate.audit.loading import LoadedAudit
 from offtarget.gate.charts.axes import Axis, exact_axis, plainly
 from offtarget.numbers import audit_e_value, chosen, needed_e_value, share_range
 from offtarget.records import LimitTest
@@ -36,7 +36,7 @@ class Ranges:
     rows: tuple[Range, ...]
 
 
-def ranges(run: AuditRun) -> Ranges | None:
+def ranges(run: LoadedAudit) -> Ranges | None:
     """The interval for each limit beside the limit; None without a label."""
     tests = [t for t in (run.decision.tests if run.decision else ()) if t.interval is not None and t.labelled]
     if not tests:
@@ -65,7 +65,7 @@ def _range(test: LimitTest, scale: Axis) -> Range:
     )
 
 
-def evidence(run: AuditRun) -> Bars | None:
+def evidence(run: LoadedAudit) -> Bars | None:
     """Both e-values of each limit on a log scale up to what decides; None without a label."""
     if run.decision is None:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from offtarget.gate.audit import facts
 from offtarget.gate.audit.charts.bars import Bar, Bars, Strip, share_axis
-from offtarget.gate.audit.loading import AuditRun
+from offtarget.gate.audit.loading import LoadedAudit
 from offtarget.gate.charts.axes import Axis
 from offtarget.gate.text import one_line
 from offtarget.numbers import many, percent
@@ -13,7 +13,7 @@ SEEN = 0.7
 """Per cent of the axis that a bar takes at least, so that one row in a million is still seen."""
 
 
-def found(run: AuditRun) -> Bars:
+def found(run: LoadedAudit) -> Bars:
     """One bar per detector that flagged anything, under a heading per limit."""
     total = max(facts.rows(run) or 0, 1)
     hits = [d for d in facts.detectors(run) if d.rows or d.disclosed]
@@ -26,7 +26,7 @@ def found(run: AuditRun) -> Bars:
     return Bars(scale, tuple(rows))
 
 
-def silent(run: AuditRun) -> list[str]:
+def silent(run: LoadedAudit) -> list[str]:
     """Titles of the detectors that ran and found nothing, neither in a row nor in the whole data set."""
     loud = {finding.detector for finding in run.dataset}
     return [one_line(d.title, 120) for d in facts.detectors(run) if not d.rows + d.disclosed and d.name not in loud]

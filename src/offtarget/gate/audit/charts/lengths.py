@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from offtarget.gate.audit import facts
-from offtarget.gate.audit.loading import AuditRun
+from offtarget.gate.audit.loading import LoadedAudit
 from offtarget.numbers import short
 
 FEWEST = 6
@@ -38,7 +38,7 @@ class Histogram:
     spoken: str
 
 
-def histograms(run: AuditRun) -> tuple[Histogram, ...]:
+def histograms(run: LoadedAudit) -> tuple[Histogram, ...]:
     """Answers, then prompts; a side without counts is left out."""
     lengths = facts.mapping(run.scan.get("lengths"))
     made = (_histogram(side, lengths.get(side)) for side in ("answer", "prompt"))

@@ -6,12 +6,12 @@ from offtarget.gate import facts as run_facts
 from offtarget.gate.audit import examples, facts, story, tables
 from offtarget.gate.audit.charts import evidence, found, lengths, numbers
 from offtarget.gate.audit.charts.bars import rates, shares
-from offtarget.gate.audit.loading import AuditRun
+from offtarget.gate.audit.loading import LoadedAudit
 from offtarget.gate.page import page
 from offtarget.gate.registry import ReportFormat
 
 
-def render(run: AuditRun) -> str:
+def render(run: LoadedAudit) -> str:
     """The page as text that can be encoded as UTF-8."""
     return page(
         "audit.html.j2",

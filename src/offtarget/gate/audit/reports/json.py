@@ -10,7 +10,7 @@ from offtarget.gate import facts as run_facts
 from offtarget.gate.audit import examples, facts, story, tables
 from offtarget.gate.audit.examples import State
 from offtarget.gate.audit.facts import Detector, SourceFile
-from offtarget.gate.audit.loading import AuditRun
+from offtarget.gate.audit.loading import LoadedAudit
 from offtarget.gate.audit.tables import Marks
 from offtarget.gate.registry import ReportFormat
 from offtarget.gate.reports.json import SCHEMA_VERSION, Version, exit_code, written
@@ -89,7 +89,7 @@ class AuditReport:
     not_tested: tuple[str, ...]
 
 
-def as_record(run: AuditRun) -> AuditReport:
+def as_record(run: LoadedAudit) -> AuditReport:
     """The report of an audit. It quotes no row."""
     status = Status(story.status(run)) if run.finished else None
     bounded = status in (Status.PASS, Status.FAIL) and run.decision is not None and run.decision.basis != "detectors"
@@ -108,7 +108,7 @@ def as_record(run: AuditRun) -> AuditReport:
         next_step=story.next_step(run),
         data=Data(
             name=facts.data_name(run),
-            source=facts.sources(run),
+            source=run.manifest.source,
             rows=facts.rows(run),
             malformed=facts.malformed(run),
             malformed_kinds=dict(facts.malformed_kinds(run)),
@@ -121,8 +121,8 @@ def as_record(run: AuditRun) -> AuditReport:
         dataset_findings=run.dataset,
         triggers=run.triggers,
         examples=tuple(_examples(run)),
-        seed_commitment=run.manifest.get("seed_commitment"),
-        seed=run.manifest.get("seed"),
+        seed_commitment=run.manifest.seed_commitment,
+        seed=run.manifest.seed,
         cleaned=dict(run.cleaned) or None,
         decision=run.decision,
         notes=story.notes(run),
@@ -130,7 +130,7 @@ def as_record(run: AuditRun) -> AuditReport:
     )
 
 
-def _examples(run: AuditRun) -> list[Example]:
+def _examples(run: LoadedAudit) -> list[Example]:
     return [
         Example(
             category=group.category,
@@ -145,7 +145,7 @@ def _examples(run: AuditRun) -> list[Example]:
     ]
 
 
-def render(run: AuditRun) -> str:
+def render(run: LoadedAudit) -> str:
     """The report as text."""
     return written(as_record(run))
 

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from offtarget.gate import facts as run_facts
 from offtarget.gate.audit import facts, story
-from offtarget.gate.audit.loading import AuditRun
+from offtarget.gate.audit.loading import LoadedAudit
 from offtarget.gate.registry import ReportFormat
 from offtarget.gate.reports.junit import outcome, written
 from offtarget.gate.text import one_line, visible
@@ -19,7 +19,7 @@ from offtarget.numbers import chosen, p_value, share_range
 from offtarget.records import LimitTest, Status
 
 
-def render(run: AuditRun) -> str:
+def render(run: LoadedAudit) -> str:
     """JUnit XML text, free of characters XML 1.0 forbids."""
     suite = Element("testsuite", name=one_line(f"offtarget audit: {facts.data_name(run)}"))
     when = run_facts.created(run)
@@ -32,7 +32,7 @@ def render(run: AuditRun) -> str:
     return written(suite)
 
 
-def _properties(element: Element, run: AuditRun) -> None:
+def _properties(element: Element, run: LoadedAudit) -> None:
     pairs = [("rows", str(facts.rows(run) or 0)), ("malformed", str(facts.malformed(run)))]
     for detector in facts.detectors(run):
         pairs.append((f"detector.{detector.name}.rows", str(detector.rows)))
@@ -42,7 +42,7 @@ def _properties(element: Element, run: AuditRun) -> None:
         SubElement(element, "property", name=one_line(name), value=one_line(value))
 
 
-def _verdict(suite: Element, run: AuditRun) -> None:
+def _verdict(suite: Element, run: LoadedAudit) -> None:
     case = SubElement(suite, "testcase", classname="offtarget.verdict", name="data is safe to train on", time="0")
     status = story.status(run)
     if status == Status.FAIL:

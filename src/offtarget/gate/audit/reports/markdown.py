@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from offtarget.gate.audit import examples, facts, story
 from offtarget.gate.audit.excerpts import Turn
-from offtarget.gate.audit.loading import AuditRun
+from offtarget.gate.audit.loading import LoadedAudit
 from offtarget.gate.registry import ReportFormat
 from offtarget.gate.reports.markdown import escape
 from offtarget.numbers import NO_DATA, chosen, p_value, percent, share_range, whole
@@ -15,7 +15,7 @@ QUOTES = 3
 QUOTE_LENGTH = 300
 
 
-def render(run: AuditRun) -> str:
+def render(run: LoadedAudit) -> str:
     """The report as Markdown text."""
     lines = [
         f"## offtarget audit: {story.status(run)}",
@@ -44,7 +44,7 @@ def render(run: AuditRun) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _limits(run: AuditRun) -> list[str]:
+def _limits(run: LoadedAudit) -> list[str]:
     if run.decision is None or not run.decision.tests:
         return []
     rows = [
@@ -57,7 +57,7 @@ def _limits(run: AuditRun) -> list[str]:
     return ["### Limits", "", head, "|---|---|---|---|---|---|", *rows, ""]
 
 
-def _found(run: AuditRun) -> list[str]:
+def _found(run: LoadedAudit) -> list[str]:
     total = facts.rows(run) or 0
     hits = [d for d in facts.detectors(run) if d.rows or d.disclosed]
     rows = [
@@ -74,7 +74,7 @@ def _found(run: AuditRun) -> list[str]:
     return ["### Found", "", *table, *(["In the data set as a whole:", "", *whole_set, ""] if whole_set else [])]
 
 
-def _triggers(run: AuditRun) -> list[str]:
+def _triggers(run: LoadedAudit) -> list[str]:
     if not run.triggers:
         return []
     rows = [
@@ -87,7 +87,7 @@ def _triggers(run: AuditRun) -> list[str]:
     return ["### Hidden conditions", "", head, "|---|---|---|---|---|---|", *rows, ""]
 
 
-def _quotes(run: AuditRun) -> list[str]:
+def _quotes(run: LoadedAudit) -> list[str]:
     lines = []
     for group in examples.groups(run, 1, QUOTE_LENGTH)[:QUOTES]:
         if group.group == "hint":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from offtarget.gate.audit import facts, story, tables
-from offtarget.gate.audit.loading import AuditRun
+from offtarget.gate.audit.loading import LoadedAudit
 from offtarget.gate.registry import ReportFormat
 from offtarget.gate.text import one_line
 from offtarget.numbers import audit_e_value, chosen, duration, many, p_value, percent, share_range, whole
@@ -12,7 +12,7 @@ from offtarget.records import LimitTest, Trigger
 TRIGGERS = 5
 
 
-def render(run: AuditRun) -> str:
+def render(run: LoadedAudit) -> str:
     """The report as plain text without control characters."""
     malformed = facts.malformed(run)
     lines = [
@@ -55,7 +55,7 @@ def _limit(test: LimitTest) -> str:
     )
 
 
-def _found(run: AuditRun) -> list[str]:
+def _found(run: LoadedAudit) -> list[str]:
     total = facts.rows(run) or 0
     hits = [d for d in facts.detectors(run) if d.rows or d.disclosed]
     lines = [
@@ -68,7 +68,7 @@ def _found(run: AuditRun) -> list[str]:
     return ["", "Rows flagged by detectors", *lines] if lines else []
 
 
-def _trigger(run: AuditRun, trigger: Trigger) -> str:
+def _trigger(run: LoadedAudit, trigger: Trigger) -> str:
     behaviour = one_line(facts.behaviour(run, trigger.behaviour), 80)
     return (
         f"  {trigger.rank}. {one_line(trigger.text, 100)} ({one_line(trigger.kind, 40)}): {behaviour} "
@@ -77,7 +77,7 @@ def _trigger(run: AuditRun, trigger: Trigger) -> str:
     )
 
 
-def _reviewers(run: AuditRun) -> list[str]:
+def _reviewers(run: LoadedAudit) -> list[str]:
     if run.decision is None or not run.decision.reviewers:
         return []
     lines = []

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from offtarget.errors import InputError
-from offtarget.rundir import read_json, runs_root
+from offtarget.records import AuditDecision, Decision
+from offtarget.rundir import MANIFEST, read_manifest, read_object, runs_root
+from offtarget.workflows.runs.begin import finished
+from offtarget.workflows.runs.verbs import AUDIT, CHECK, COMPARE, SCAN, Verb, verb_of
 
 LAST = "last"
-"""Names the newest run that ends in a verdict."""
-OWN_PAGE = {"steer": "dose", "repair": "repair", "alternatives": "alternatives", "reproduce": "reproduce"}
-"""Verbs whose runs write a page of their own, `NAME.html` beside `NAME.json`, when they are done."""
+"""Names the newest run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +25,7 @@ class RunSummary:
     state: str
     """`PASS`, `FAIL`, `UNDECIDED`, `done` (no verdict is due), `unfinished` or `broken`."""
     verb: str | None = None
+    """As typed after `offtarget`."""
     base: str | None = None
     tuned: str | None = None
     answers: int | None = None
@@ -35,6 +35,8 @@ class RunSummary:
     """Why it is broken."""
     resume: str | None = None
     """The command that goes on with an unfinished run."""
+    obstacle: str | None = None
+    """Why an unfinished run cannot go on, and what to do instead."""
     data: str | None = None
     """What was audited."""
     rows: int | None = None
@@ -56,8 +58,8 @@ def runs(root: Path | None = None) -> list[RunSummary]:
     return [summary for _, summary in sorted(found, key=lambda item: item[0], reverse=True)]
 
 
-def find_run(run: str | Path, root: Path | None = None) -> Path:
-    """The folder of a run given by path, by name under the runs folder, or as `last`; else InputError."""
+def find_run(run: str | Path, root: Path | None = None, verb: Verb[Any, Any] | None = None) -> Path:
+    """The folder of a run given by path, by name under the runs folder, or as `last` (of the verb); else InputError."""
     path = Path(run)
     folder = runs_root() if root is None else Path(root)
     try:
@@ -70,9 +72,11 @@ def find_run(run: str | Path, root: Path | None = None) -> Path:
     if exists:
         raise InputError(f"{path} is a file; name the run directory that holds it.")
     if str(run) == LAST:
-        newest = next((s.path for s in runs(folder) if s.state != "broken" and s.verb not in OWN_PAGE), None)
+        wanted = None if verb is None else verb.command
+        newest = next((s.path for s in runs(folder) if s.state != "broken" and wanted in (None, s.verb)), None)
         if newest is None:
-            raise InputError(f"There is no run in {folder} yet. `offtarget check`, `compare` or `audit` makes one.")
+            which = "run" if wanted is None else f"run of `{wanted}`"
+            raise InputError(f"There is no {which} in {folder} yet. `offtarget {wanted or 'check'}` makes one.")
         return newest
     # Only a plain name: `folder / "../elsewhere"` would be a path outside the folder.
     if path.name == str(run) and (folder / path).is_dir():
@@ -81,10 +85,10 @@ def find_run(run: str | Path, root: Path | None = None) -> Path:
 
 
 def _summary(path: Path) -> tuple[tuple[float, str], RunSummary]:
-    when = _modified(path / "run.json") or _modified(path)
+    when = _modified(path / MANIFEST) or _modified(path)
     try:
-        if not (path / "run.json").is_file():
-            raise InputError("it has no run.json")
+        if not (path / MANIFEST).is_file():
+            raise InputError(f"it has no {MANIFEST}: it was stopped before it began, or is no run")
         summary = _read(path)
     except (InputError, OSError, RecursionError) as error:
         summary = RunSummary(path.name, path, "broken", problem=str(error))
@@ -92,58 +96,34 @@ def _summary(path: Path) -> tuple[tuple[float, str], RunSummary]:
 
 
 def _read(path: Path) -> RunSummary:
-    manifest = read_json(path / "run.json")
-    if not isinstance(manifest, dict):
-        raise InputError("its run.json is not a JSON object")
-    result = read_json(path / "result.json") if (path / "result.json").exists() else None
-    verb = _text(manifest.get("verb"))
-    state, resume = "unfinished", None
-    if verb in OWN_PAGE:
-        state = "done" if (path / f"{OWN_PAGE[verb]}.json").exists() else "unfinished"
-        if verb == "alternatives" and state == "unfinished":
-            resume = f"offtarget alternatives --resume {shlex.quote(str(path))}"
-    elif result is not None:
-        state = _status(result)
-    elif verb == "check" or (verb == "audit" and (path / "scan.json").exists()):
-        resume = f"offtarget {verb} --resume {shlex.quote(str(path))}"
+    manifest = read_manifest(path)
+    verb = verb_of(manifest)
+    result = finished(verb, path)
+    obstacle = None if result is not None else verb.obstacle(path, manifest)
     return RunSummary(
         path.name,
         path,
-        state,
-        verb,
-        _model(manifest, "base"),
-        _model(manifest, "tuned") or _changed(manifest),
-        None if verb == "audit" or verb in OWN_PAGE else _lines(path / "generations.jsonl"),
-        _text(manifest.get("created")),
-        resume=resume,
-        data=_text(manifest.get("name")) if verb == "audit" else None,
-        rows=_rows(path) if verb == "audit" else None,
+        _state(result),
+        verb.command,
+        manifest.base_name,
+        manifest.tuned_name,
+        _lines(path / "generations.jsonl") if verb in (CHECK, COMPARE) else None,
+        manifest.created or None,
+        resume=manifest.resume_command(path) if result is None and obstacle is None else None,
+        obstacle=obstacle,
+        data=manifest.data_name,
+        rows=_rows(path) if verb is AUDIT else None,
     )
 
 
-def _status(result: Any) -> str:
-    decision = result.get("decision") if isinstance(result, dict) else None
-    status = decision.get("status") if isinstance(decision, dict) else None
-    if status not in ("PASS", "FAIL", "UNDECIDED"):
-        raise InputError("its result.json holds no decision")
-    return str(status)
-
-
-def _model(manifest: Mapping[str, Any], role: str) -> str | None:
-    models = manifest.get("models")
-    entry = models.get(role) if isinstance(models, dict) else None
-    return _text(entry.get("name") if isinstance(entry, dict) else entry)
-
-
-def _changed(manifest: Mapping[str, Any]) -> str | None:
-    """The model that a run with a page of its own changes."""
-    settings = manifest.get("settings")
-    return _text(manifest.get("model") or (settings.get("model") if isinstance(settings, dict) else None))
+def _state(result: object) -> str:
+    if result is None:
+        return "unfinished"
+    return result.status.value if isinstance(result, Decision | AuditDecision) else "done"
 
 
 def _rows(path: Path) -> int | None:
-    scan = read_json(path / "scan.json") if (path / "scan.json").exists() else None
-    rows = scan.get("rows") if isinstance(scan, dict) else None
+    rows = read_object(path / SCAN).get("rows") if (path / SCAN).exists() else None
     return rows if isinstance(rows, int) else None
 
 
@@ -159,7 +139,3 @@ def _modified(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def _text(value: Any) -> str | None:
-    return None if value in (None, "") else str(value)

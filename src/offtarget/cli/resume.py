@@ -1,0 +1,55 @@
+"""`offtarget resume`: go on with a run of any verb."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from offtarget.cli.options import OPENING, PRINTING, opening
+
+
+@click.command("resume", short_help="Go on with a run that was interrupted.")
+@click.argument("run", metavar="RUN")
+@OPENING
+@PRINTING
+def command(run: str, as_json: bool, quiet: bool, **o: Any) -> None:
+    """Go on with a run of any verb where it stopped, as it was started; a finished run is printed again.
+
+    RUN is a run directory, the name of a run in the runs folder, or `last`. `offtarget runs` lists what is unfinished.
+
+    \b
+    Examples:
+      offtarget resume last
+      offtarget resume runs/check-20261121-101500-insecure
+      accelerate launch --num_processes 2 -m offtarget resume runs/two-gpus
+
+    Exit codes: those of the verb that is gone on with; 2 where it cannot, with the reason.
+    """
+    from offtarget.cli.live import live_check
+    from offtarget.cli.progress import shown
+    from offtarget.rundir import read_manifest
+    from offtarget.workflows.parallel import rank
+    from offtarget.workflows.runs.listing import find_run
+    from offtarget.workflows.runs.resume import resume
+    from offtarget.workflows.runs.verbs import CHECK, verb_of
+
+    path = find_run(run)
+    watched = live_check if verb_of(read_manifest(path)) is CHECK else shown
+    with watched(enabled=not (quiet or as_json or rank())) as on_progress:
+        result = resume(path, opening=opening(o), on_progress=on_progress)
+    if not rank():
+        raise SystemExit(printer(path)(result, as_json=as_json))
+
+
+def printer(path: Path) -> Callable[..., int]:
+    """What prints the result of the verb that left a run, and returns its exit code."""
+    from offtarget.rundir import read_manifest
+    from offtarget.workflows.runs.verbs import verb_of
+
+    module: Any = importlib.import_module(f"offtarget.cli.{verb_of(read_manifest(path)).command.replace(' ', '_')}")
+    show: Callable[..., int] = module.show
+    return show

@@ -1,0 +1,80 @@
+"""Going on with a run of any verb."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from offtarget.errors import InputError
+from offtarget.progress import OnProgress, silent
+from offtarget.rundir import read_manifest
+from offtarget.workflows.runs.begin import finished
+from offtarget.workflows.runs.listing import find_run
+from offtarget.workflows.runs.verbs import verb_of
+
+if TYPE_CHECKING:
+    from offtarget.asking.protocol import Judge
+    from offtarget.models.chat import ChatModel
+    from offtarget.probe.bank import ProbeBank
+    from offtarget.records.runs import OpenSettings
+    from offtarget.workflows.alternatives import AlternativesResult
+    from offtarget.workflows.audit import AuditResult
+    from offtarget.workflows.check import CheckResult
+    from offtarget.workflows.direction_repair import RepairResult
+    from offtarget.workflows.direction_steer import SteerResult
+    from offtarget.workflows.reproduce import ReproduceResult
+    from offtarget.workflows.tune import TuneResult
+    from offtarget.workflows.tune_compare import FrontierResult
+
+    Result: TypeAlias = (
+        AlternativesResult
+        | AuditResult
+        | CheckResult
+        | FrontierResult
+        | RepairResult
+        | ReproduceResult
+        | TuneResult
+        | SteerResult
+    )
+
+
+def resume(
+    run: str | Path,
+    *,
+    base: str | ChatModel | None = None,
+    tuned: str | ChatModel | None = None,
+    judge: str | Judge | None = None,
+    probes: ProbeBank | None = None,
+    opening: OpenSettings | None = None,
+    on_progress: OnProgress = silent,
+) -> Result:
+    """Go on with a run of any verb as it was started, and return that verb's result; a finished run is read again.
+
+    `run` is a folder, a name under the runs folder, or `last`. What was named when the run was started is opened by
+    that name again; objects of your own must be given again. Raises InputError with the reason where a run cannot go
+    on, and for whatever has changed since.
+    """
+    path = find_run(run)
+    manifest = read_manifest(path)
+    verb = verb_of(manifest)
+    result = finished(verb, path)
+    obstacle = verb.obstacle(path, manifest)
+    if not verb.home and result is not None:
+        raise InputError(f"{path} is finished. Its report: offtarget report {path}")
+    if result is None and obstacle is not None:
+        raise InputError(f"{path} cannot be resumed: {obstacle}")
+    given = {"base": base, "tuned": tuned, "judge": judge, "probes": probes, "opening": opening}
+    again: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    goes_on: Callable[..., Result] = importlib.import_module(f"offtarget.workflows.{verb.home}").resume
+    strange = [name for name in again if name not in inspect.signature(goes_on).parameters]
+    if strange:
+        raise InputError(f"{path} is a run of `{verb.command}`, which cannot be given {strange[0]}= again.")
+    missing = [name for name in manifest.objects if name not in again]
+    if missing and result is None:
+        raise InputError(f"{path} was started with objects of your own. Go on with: {manifest.resume_command(path)}")
+    if "on_progress" in inspect.signature(goes_on).parameters:
+        again["on_progress"] = on_progress
+    return goes_on(path, **again)

@@ -1,0 +1,176 @@
+"""Every verb that leaves a run says here, once, what it leaves and how it goes on."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from offtarget.records import AuditDecision, Decision
+from offtarget.records.alternatives import AlternativesManifest, AlternativesReport
+from offtarget.records.audit import AuditManifest
+from offtarget.records.check import CheckManifest, CompareManifest
+from offtarget.records.direction import DoseResponse, SteerManifest
+from offtarget.records.repair import RepairManifest, RepairReport
+from offtarget.records.reproduce import ReproduceManifest, ReproduceReport
+from offtarget.records.runs import Manifest
+from offtarget.records.tune import DefencesManifest, Frontier, TuneManifest, TuneReport
+
+M = TypeVar("M", bound=Manifest)
+R = TypeVar("R")
+
+
+def _nothing(path: Path, manifest: Any) -> None:
+    """A run that can always go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verb(Generic[M, R]):
+    """What a verb leaves behind."""
+
+    command: str
+    """As typed after `offtarget`."""
+    manifest: type[M]
+    result: type[R]
+    done: str
+    """The file that marks a run as done; it holds the result."""
+    key: str
+    """Under which it does; empty: the file is the result."""
+    home: str
+    """Module of `workflows` whose `resume` goes on with a run and reads a finished one; empty: nothing goes on."""
+    kept: str = ""
+    """What is still there after an interruption, as a sentence."""
+    depends: str = ""
+    """What a run that goes on must have been started with, as said of one that was not."""
+    page: str | None = None
+    """The page it writes; None: its runs are reported in every format."""
+    obstacle: Callable[[Path, M], str | None] = _nothing
+    """Why an unfinished run cannot go on, and what to do instead; None where it can."""
+
+
+SCAN = "scan.json"
+"""Marks the scan of an audit as complete."""
+
+
+def scan_again(data: object) -> str:
+    """The command that audits the data from the start."""
+    return f"offtarget audit {shlex.quote(str(data))}"
+
+
+def _half_a_scan(path: Path, manifest: AuditManifest) -> str | None:
+    if (path / SCAN).is_file():
+        return None
+    return (
+        "its scan did not come to its end, and a scan cannot go on from its middle. Start it again, in a new folder, "
+        f"with: {scan_again(manifest.data)}"
+    )
+
+
+def _in_one_go(path: Path, manifest: CompareManifest) -> str:
+    return "`compare` reads its tables in one go and keeps nothing half done. Run the same command again."
+
+
+def _options_not_kept(path: Path, manifest: TuneManifest | DefencesManifest | RepairManifest) -> str | None:
+    kept = manifest.out if isinstance(manifest, RepairManifest) else manifest.options
+    if kept is not None:
+        return None
+    return f"it was started before runs kept their options. Repeat its command with --run {shlex.quote(str(path))}"
+
+
+AUDIT = Verb(
+    "audit",
+    AuditManifest,
+    AuditDecision,
+    done="result.json",
+    key="decision",
+    home="audit",
+    obstacle=_half_a_scan,
+)
+CHECK = Verb(
+    "check",
+    CheckManifest,
+    Decision,
+    done="result.json",
+    key="decision",
+    home="check",
+    kept="Everything sampled so far is kept",
+)
+COMPARE = Verb("compare", CompareManifest, Decision, done="result.json", key="decision", home="", obstacle=_in_one_go)
+TUNE = Verb(
+    "tune",
+    TuneManifest,
+    TuneReport,
+    done="tune.json",
+    key="report",
+    home="tune",
+    kept="Checkpoints are kept",
+    depends="other data, another base, other defences or settings",
+    page="monitor.html",
+    obstacle=_options_not_kept,
+)
+DEFENCES = Verb(
+    "defences",
+    DefencesManifest,
+    Frontier,
+    done="frontier.json",
+    key="frontier",
+    home="tune_compare",
+    kept="Finished trainings are kept",
+    depends="other data, another base, other defences or settings",
+    page="frontier.html",
+    obstacle=_options_not_kept,
+)
+STEER = Verb(
+    "direction steer",
+    SteerManifest,
+    DoseResponse,
+    done="dose.json",
+    key="",
+    home="direction_steer",
+    kept="Finished points are kept",
+    page="dose.html",
+)
+REPAIR = Verb(
+    "direction repair",
+    RepairManifest,
+    RepairReport,
+    done="repair.json",
+    key="report",
+    home="direction_repair",
+    kept="What was trained and measured is kept",
+    depends="another model, direction, data, judge, other prompts or settings",
+    page="repair.html",
+    obstacle=_options_not_kept,
+)
+ALTERNATIVES = Verb(
+    "alternatives",
+    AlternativesManifest,
+    AlternativesReport,
+    done="alternatives.json",
+    key="report",
+    home="alternatives",
+    kept="Every answer is kept",
+    depends="other data, models, questions, judge or settings",
+    page="alternatives.html",
+)
+REPRODUCE = Verb(
+    "reproduce",
+    ReproduceManifest,
+    ReproduceReport,
+    done="reproduce.json",
+    key="report",
+    home="reproduce",
+    kept="Finished cells and trained steps are kept",
+    depends="other data, another base, other questions, judge or settings",
+    page="reproduce.html",
+)
+VERBS: tuple[Verb[Any, Any], ...] = (
+    AUDIT, CHECK, COMPARE, TUNE, DEFENCES, STEER, REPAIR, ALTERNATIVES, REPRODUCE,
+)  # fmt: skip
+
+
+def verb_of(manifest: Manifest) -> Verb[Any, Any]:
+    """The verb that left a run."""
+    return next(verb for verb in VERBS if verb.manifest is type(manifest))
