@@ -4,7 +4,7 @@ OfftargetError
 ├── InputError            the user can fix it: what, where (file, line, row), what to do; exit code 2
 │   └── PrerequisiteError a package or program is missing; the message holds the command that installs it
 ├── EvidenceError         nothing is wrong with the input, but evidence is missing; exit code 3
-└── RunInterrupted        stopped on request; what was computed is on disk and `--resume` goes on; exit code 130
+└── RunInterrupted        stopped on request; what was computed is on disk; the message says what goes on; exit code 130
 """
 
 from __future__ import annotations
