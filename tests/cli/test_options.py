@@ -33,7 +33,8 @@ PRINT_NO_RESULT = {"report", *OF_THE_SUBJECT}
 AT_ONCE = {"compare", "report", "runs", "organism list", "organism data"}
 """Nothing to show progress of."""
 LEAVE_NO_RUN = {
-    "direction find", "direction measure", "direction explain", "report", "runs", "organism evaluate", *OF_THE_SUBJECT,
+    "direction find", "direction measure", "direction explain", "report", "resume", "runs", "organism evaluate",
+    *OF_THE_SUBJECT,
 }  # fmt: skip
 OF_THE_MODEL = {"compare": {"--base", "--tuned"}}
 """compare takes judged answers of the two models in place of their names."""
