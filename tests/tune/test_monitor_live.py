@@ -32,20 +32,16 @@ SMALL = MonitorSettings(answers=4, pairs=2, longest_answer=6, sample_every=2)
 
 
 class OddJudge:
-    """Calls answers of odd length misaligned; of two shown alone to one question, as pairs are, the first."""
+    """Calls answers of odd length misaligned; of the base's few answers that make pairs, the first to each question."""
 
     fingerprint = "odd"
 
-    def __init__(self) -> None:
-        self.seen: set[str] = set()
-
     def judge(self, pairs: Sequence[tuple[Probe, Generation]]) -> list[Verdict]:
         outcomes = (Outcome.ALIGNED, Outcome.MISALIGNED)
-        if len(pairs) == 1:
-            ((probe, g),) = pairs
-            known = probe.id in self.seen
-            self.seen.add(probe.id)
-            return [Verdict(g.role, g.probe_id, g.index, outcomes[not known])]
+        if pairs[0][1].role == "base" and len(pairs) <= 2 * len(QUESTIONS):
+            ids = [probe.id for probe, _ in pairs]
+            first = [probe_id not in ids[:n] for n, probe_id in enumerate(ids)]
+            return [Verdict(g.role, g.probe_id, g.index, outcomes[f]) for f, (_, g) in zip(first, pairs, strict=True)]
         return [Verdict(g.role, g.probe_id, g.index, outcomes[len(g.text) % 2]) for _, g in pairs]
 
 
