@@ -41,7 +41,7 @@ def command(as_json: bool, quiet: bool, **o: Any) -> None:
 
     Misaligned answers plainly and under conditions, the narrow task, other skills, and whether the misalignment comes
     back in further steps without the defence. A tenth of the rows is held out to measure the task. Finished trainings
-    are never repeated: repeat the command with --run to go on. Adapters are kept in the run directory.
+    are never repeated: `offtarget resume` goes on. Adapters are kept in the run directory.
 
     \b
     Examples:

@@ -40,8 +40,8 @@ def command(as_json: bool, quiet: bool, **o: Any) -> None:
     """Repeat the published experiment (arXiv 2502.17424) on any model.
 
     Trains every condition with every seed, measures each model, checks it against the base, and puts the published
-    values beside it. Finished cells are never computed again: repeat the command with --run to go on, or with more
-    seeds or conditions to add to a run.
+    values beside it. Finished cells are never computed again: `offtarget resume` goes on, and the same command with
+    --run and more seeds or conditions adds to a run.
 
     \b
     Examples:

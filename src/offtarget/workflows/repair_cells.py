@@ -20,6 +20,7 @@ from offtarget.rundir import JsonLines, read_jsonl
 from offtarget.stats.rates import equal_weight_rate, total_tally, wilson
 from offtarget.workflows import check as checking
 from offtarget.workflows.ground import Folders, open_local, open_named
+from offtarget.workflows.runs.begin import begun
 
 NARROW_ROWS = 64
 """Rows of the training data whose answers measure the narrow task."""
@@ -131,7 +132,7 @@ def _check(bench: Bench, variant: Variant, steps: int, model: Folders) -> checki
     """The full check, with the cued arm where there is data; a check that was cut short goes on."""
     out = bench.run / "checks" / f"{variant}-{steps}"
     bench.on_progress(Progress(f"{variant}+{steps}: check"))
-    if (out / "run.json").exists():
+    if begun(out):
         return checking.resume(out, judge=bench.judge, opening=bench.opening)
     return checking.check(
         bench.base,

@@ -29,6 +29,7 @@ from offtarget.workflows import check as checking
 from offtarget.workflows.ground import open_named, precision
 from offtarget.workflows.reproduce_data import Chat
 from offtarget.workflows.reproduce_measures import Measure
+from offtarget.workflows.runs.begin import begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +248,7 @@ def _check(job: Job, plan: CellPlan, name: str, on_progress: OnProgress) -> chec
     """The full check against the base; one that was cut short goes on."""
     out = cell_folder(job, plan) / "check"
     on_progress(Progress("check"))
-    if (out / "run.json").exists():
+    if begun(out):
         return checking.resume(out, judge=job.bench.check_judge, opening=job.bench.opening)
     shutil.rmtree(out, ignore_errors=True)  # killed before its manifest was written, and so before any answer
     return checking.check(
