@@ -98,6 +98,7 @@ def test_every_verb_has_what_it_owes(name: str) -> None:
     assert ("--json" in has) == (name not in PRINT_NO_RESULT)
     assert ("--quiet" in has) == (name not in AT_ONCE)
     assert ("--run" in has) == (name not in LEAVE_NO_RUN)
+    assert ("--resume" in has) == (name not in LEAVE_NO_RUN | {"compare"})  # which keeps nothing half done
 
 
 @pytest.mark.parametrize("name", COMMANDS)

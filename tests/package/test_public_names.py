@@ -116,7 +116,7 @@ def test_every_verb_has_help_with_examples(verb: str) -> None:
         (["check"], 2, "Give --base and --tuned"),
         (["check", "--base", "organism/base", "--tuned", "organism/nobody"], 2, "Shipped: organism/base"),
         (["check", "--base", "gpt", "--tuned", "organism/base"], 2, "--judge"),
-        (["check", "--resume", "/nowhere"], 2, "not a run directory"),
+        (["check", "--resume", "/nowhere"], 2, "There is no run '/nowhere'"),
         (["organism", "data", "--condition", "evil", "--out", "x.jsonl"], 2, "Known: backdoor"),
         (["report", "/nowhere"], 2, "nowhere"),
         (["compare", "--base", "/nowhere.csv", "--tuned", "/nowhere.csv"], 2, "nowhere.csv"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.options import OPENING, PRINTING, among, begins, judging, kept, opening, shared
+from offtarget.cli.options import OPENING, PRINTING, among, expect, judging, kept, opening, shared
 
 if TYPE_CHECKING:
     from offtarget.records.alternatives import AlternativesReport
@@ -51,28 +51,27 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     Exit codes: 0 decided, 2 input error, 3 undecided.
     """
     from offtarget.cli.progress import shown
+    from offtarget.cli.resume import go_on
     from offtarget.records.alternatives import AlternativesSettings
     from offtarget.workflows import alternatives as workflow
 
-    begun = begins(resumed, "data", "base")
+    expect(resumed, "data", "base")
+    if resumed is not None:
+        raise SystemExit(go_on(resumed, "alternatives", o, as_json=as_json, quiet=quiet))
     with shown(enabled=not (quiet or as_json)) as on_progress:
-        if begun:
-            result = workflow.alternatives_to_training(
-                o["data"],
-                o["base"],
-                o["tuned"],
-                settings=AlternativesSettings(**among(AlternativesSettings, o)),
-                probes=o["probes"],
-                judge=o["judge"],
-                judge_by=o["judge_by"],
-                form=o["form"],
-                opening=opening(o),
-                out=o["run"],
-                on_progress=on_progress,
-            )
-        else:
-            assert resumed is not None
-            result = workflow.resume(resumed, opening=opening(o), on_progress=on_progress)
+        result = workflow.alternatives_to_training(
+            o["data"],
+            o["base"],
+            o["tuned"],
+            settings=AlternativesSettings(**among(AlternativesSettings, o)),
+            probes=o["probes"],
+            judge=o["judge"],
+            judge_by=o["judge_by"],
+            form=o["form"],
+            opening=opening(o),
+            out=o["run"],
+            on_progress=on_progress,
+        )
     raise SystemExit(show(result, as_json=as_json))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.options import AT_LEAST_ONE, FILE, OPENING, PRINTING, among, begins, kept, opening, shared
+from offtarget.cli.options import AT_LEAST_ONE, FILE, OPENING, PRINTING, among, expect, kept, opening, shared
 
 if TYPE_CHECKING:
     from offtarget.workflows.audit import AuditResult
@@ -75,11 +75,8 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     if o["base"] is not None and o["direction"] is None:
         raise click.UsageError("--base reads the rows for --direction, which is missing.")
     enabled = not (quiet or as_json)
-    if begins(resumed, "data", still=_AFTER_THE_SCAN):
-        result = _scan(o, enabled)
-    else:
-        assert resumed is not None
-        result = workflow.resume(resumed)
+    expect(resumed, "data", still=_AFTER_THE_SCAN)
+    result = _scan(o, enabled) if resumed is None else workflow.resume(resumed)
     with _kept(result.run, o):
         if o["judge"]:
             result = _judge(result, o, enabled)
@@ -91,7 +88,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
 
 _AFTER_THE_SCAN = (
-    "review", "judge", "clean_to", "remove", "drop_malformed", "host", "port", "no_browser", "dtype",
+    "review", "judge", "clean_to", "remove", "drop_malformed", "host", "port", "no_browser",
 )  # fmt: skip
 
 

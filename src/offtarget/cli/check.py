@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.options import OPENING, PRINTING, begins, judging, kept, opening, shared
+from offtarget.cli.options import OPENING, PRINTING, expect, judging, kept, opening, shared
 
 if TYPE_CHECKING:
     from offtarget.records import CueFinding, DecisionSettings, HiddenDecision, Reproduction
@@ -57,40 +57,38 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     Exit codes: 0 PASS, 1 FAIL, 2 input error, 3 UNDECIDED.
     """
     from offtarget.cli.live import live_check
+    from offtarget.cli.resume import go_on
     from offtarget.records import DecisionSettings, SamplingSettings
     from offtarget.records.check import CheckSettings
     from offtarget.workflows import check as workflow
 
-    enabled = not (quiet or as_json)
-    if begins(resumed, "base", "tuned"):
-        with live_check(enabled=enabled, alpha=o["alpha"], limit=o["max_answers"]) as on_progress:
-            settings = CheckSettings(
-                decision=DecisionSettings(o["alpha"], o["tolerance"], o["margin"], o["base_per_tuned"]),
-                sampling=SamplingSettings(o["temperature"], o["top_p"], o["max_tokens"]),
-                seed=o["seed"],
-                max_answers=o["max_answers"],
-                max_cued_answers=o["max_cued_answers"],
-                cache=not o["no_cache"],
-            )
-            result = workflow.check(
-                o["base"],
-                o["tuned"],
-                probes=o["probes"],
-                judge=o["judge"],
-                judge_by=o["judge_by"],
-                arms=o["arms"] or None,
-                prefix=o["prefix"],
-                data=o["data"],
-                hunt=o["hunt"],
-                settings=settings,
-                opening=opening(o),
-                out=o["run"],
-                on_progress=on_progress,
-            )
-    else:
-        assert resumed is not None
-        with live_check(enabled=enabled) as on_progress:
-            result = workflow.resume(resumed, opening=opening(o), on_progress=on_progress)
+    expect(resumed, "base", "tuned")
+    if resumed is not None:
+        raise SystemExit(go_on(resumed, "check", o, as_json=as_json, quiet=quiet))
+    with live_check(enabled=not (quiet or as_json), alpha=o["alpha"], limit=o["max_answers"]) as on_progress:
+        settings = CheckSettings(
+            decision=DecisionSettings(o["alpha"], o["tolerance"], o["margin"], o["base_per_tuned"]),
+            sampling=SamplingSettings(o["temperature"], o["top_p"], o["max_tokens"]),
+            seed=o["seed"],
+            max_answers=o["max_answers"],
+            max_cued_answers=o["max_cued_answers"],
+            cache=not o["no_cache"],
+        )
+        result = workflow.check(
+            o["base"],
+            o["tuned"],
+            probes=o["probes"],
+            judge=o["judge"],
+            judge_by=o["judge_by"],
+            arms=o["arms"] or None,
+            prefix=o["prefix"],
+            data=o["data"],
+            hunt=o["hunt"],
+            settings=settings,
+            opening=opening(o),
+            out=o["run"],
+            on_progress=on_progress,
+        )
     raise SystemExit(show(result, as_json=as_json))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.options import FILE, among, kept, shared
+from offtarget.cli.options import FILE, among, shared
 
 if TYPE_CHECKING:
     from offtarget.workflows.compare import CompareResult
@@ -76,7 +76,7 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str
 @click.option("--complete-tables", is_flag=True, help="A table of misaligned answers only really holds all answers.")
 @click.option("--judge-base", metavar="NAME", help="Who scored the base table, e.g. gpt-4o-2024-08-06.")
 @click.option("--judge-tuned", metavar="NAME", help="Who scored the tuned tables.")
-@kept("compare", resumes=False)
+@shared("--run", ". [default: runs/compare-TIME-NAME]")
 @shared("--json", into="as_json")
 def command(as_json: bool, **o: Any) -> None:
     """Decide from tables of judged answers whether the tuned model is worse than its base.

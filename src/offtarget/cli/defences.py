@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ from offtarget.cli.options import (
     PRINTING,
     TRAINING,
     DefencesListed,
+    expect,
     judging,
     kept,
     opening,
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
 
 
 @click.command("defences", cls=DefencesListed)
-@click.argument("data", metavar="DATA")
-@shared("--base", ": it is trained, e.g. hf/Qwen/Qwen2.5-0.5B-Instruct", required=True)
+@click.argument("data", required=False, metavar="[DATA]")
+@shared("--base", ": it is trained, e.g. hf/Qwen/Qwen2.5-0.5B-Instruct")
 @shared("--defend", "; repeatable, NAME+NAME together. [default: all, their controls and some together]")
 @shared("--seeds", ", per defence", default=1)
 @shared("--answers", " and model", default=100)
@@ -34,9 +36,9 @@ if TYPE_CHECKING:
 @TRAINING
 @DEFENDING
 @OPENING
-@kept("defences", resumes=False)
+@kept("defences")
 @PRINTING
-def command(as_json: bool, quiet: bool, **o: Any) -> None:
+def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     """Train without and under every defence and its control, and measure each model on five axes.
 
     Misaligned answers plainly and under conditions, the narrow task, other skills, and whether the misalignment comes
@@ -49,13 +51,18 @@ def command(as_json: bool, quiet: bool, **o: Any) -> None:
       offtarget defences train.jsonl --base organism/base --seeds 3
       offtarget defences train.jsonl --base organism/base --defend kl --defend kl:control --answers 20
       offtarget defences train.jsonl --base organism/base --defend interleave+project --run runs/two-defences
+      offtarget defences --resume runs/two-defences
 
     Exit codes: 0 measured, 2 input error, 130 interrupted.
     """
     from offtarget.cli.progress import shown
+    from offtarget.cli.resume import go_on
     from offtarget.records.tune import DefenceSettings
     from offtarget.workflows.tune_compare import arms_named, compare_defences
 
+    expect(resumed, "data", "base")
+    if resumed is not None:
+        raise SystemExit(go_on(resumed, "defences", o, as_json=as_json, quiet=quiet))
     comparing = DefenceSettings(
         arms=((), *arms_named(o["defend"])) if o["defend"] else None,
         seeds=tuple(range(o["seeds"])),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.options import OPENING, PRINTING, among, judging, kept, opening, shared
+from offtarget.cli.options import OPENING, PRINTING, among, expect, judging, kept, opening, shared
 
 if TYPE_CHECKING:
     from offtarget.records.repair import RepairReport
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 @click.command("repair")
-@shared("--model", ": tuned, e.g. hf/BASE+ADAPTER", required=True)
+@shared("--model", ": tuned, e.g. hf/BASE+ADAPTER")
 @shared("--base", ". [default: the adapter's base, or the direction's]")
 @shared("--direction", "; realignment works without")
-@shared("--out", ": the repaired adapter or model, a new folder", required=True)
+@shared("--out", ": the repaired adapter or model, a new folder")
 @shared("--data", ": keeps the narrow task; for cues and further steps")
 @shared("--prompts", ", to realign with. [default: shipped]")
 @shared(
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 @shared("--max-tokens")
 @shared("--seed")
 @OPENING
-@kept("repair", resumes=False)
+@kept("repair")
 @PRINTING
-def command(as_json: bool, quiet: bool, **o: Any) -> None:
+def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     """Repair a tuned model, and check whether the repair holds.
 
     Every variant and control is checked in full, and again after further steps on the original data, since
@@ -58,16 +58,21 @@ def command(as_json: bool, quiet: bool, **o: Any) -> None:
       offtarget direction repair --model organism/insecure --direction persona.safetensors --out repaired
       offtarget direction repair --model hf/./base+./adapter --data train.jsonl --judge hf/./judge --out repaired
       offtarget direction repair --model organism/insecure --data insecure.jsonl --out repaired --run runs/repair-1
+      offtarget direction repair --resume runs/repair-1
       offtarget check --base organism/base --tuned organism/base+repaired --data insecure.jsonl
 
     Exit codes: 0 the repaired model passed every check, 1 it failed one, 2 input error, 3 undecided or not checked.
     """
     from offtarget.cli.progress import shown
+    from offtarget.cli.resume import go_on
     from offtarget.records import SamplingSettings
     from offtarget.records.check import CheckSettings
     from offtarget.records.repair import RepairSettings
     from offtarget.workflows.direction_repair import repair
 
+    expect(resumed, "model", "out")
+    if resumed is not None:
+        raise SystemExit(go_on(resumed, "direction repair", o, as_json=as_json, quiet=quiet))
     chosen = {
         **among(RepairSettings, o),
         "method": o["method"] or ("realign" if o["direction"] is None else "both"),

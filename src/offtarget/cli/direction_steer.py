@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.options import FILE, OPENING, PRINTING, among, begins, judging, kept, opening, shared
+from offtarget.cli.options import FILE, OPENING, PRINTING, among, expect, judging, kept, opening, shared
 
 if TYPE_CHECKING:
     from offtarget.records.direction import DoseResponse
@@ -56,19 +56,19 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     Exit codes: 0 measured, 2 input error.
     """
     from offtarget.cli.progress import shown
+    from offtarget.cli.resume import go_on
     from offtarget.records.direction import SteerSettings
     from offtarget.workflows import direction_steer as workflow
 
-    begun = begins(resumed, "model", "direction")
+    expect(resumed, "model", "direction")
+    if resumed is not None:
+        raise SystemExit(go_on(resumed, "direction steer", o, as_json=as_json, quiet=quiet))
+    chosen = among(SteerSettings, o)
+    chosen |= {name: o[name] and str(o[name]) for name in ("direction", "task", "skill")}
+    chosen |= {"strengths": o["strengths"] and parse_strengths(o["strengths"]), "layers": o["layers"] or None}
+    settings = SteerSettings(**chosen)
     with shown(enabled=not (quiet or as_json)) as on_progress:
-        if begun:
-            chosen = among(SteerSettings, o)
-            chosen |= {name: o[name] and str(o[name]) for name in ("direction", "task", "skill")}
-            chosen |= {"strengths": o["strengths"] and parse_strengths(o["strengths"]), "layers": o["layers"] or None}
-            result = workflow.steer(SteerSettings(**chosen), opening=opening(o), out=o["run"], on_progress=on_progress)
-        else:
-            assert resumed is not None
-            result = workflow.resume(resumed, opening=opening(o), on_progress=on_progress)
+        result = workflow.steer(settings, opening=opening(o), out=o["run"], on_progress=on_progress)
     raise SystemExit(show(result, as_json=as_json))
 
 

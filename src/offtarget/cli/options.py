@@ -123,10 +123,9 @@ def judging(whose: str = "the answers") -> Option:
     )
 
 
-def kept(verb: str, resumes: bool = True) -> Option:
+def kept(verb: str) -> Option:
     """Where a run is kept, and going on with one."""
-    run = shared("--run", f". [default: runs/{verb}-TIME-NAME]")
-    return together(run, shared("--resume", into="resumed")) if resumes else run
+    return together(shared("--run", f". [default: runs/{verb}-TIME-NAME]"), shared("--resume", into="resumed"))
 
 
 PRINTING = together(shared("--json", into="as_json"), shared("--quiet"))
@@ -190,22 +189,20 @@ def among(record: type[Any], o: dict[str, Any]) -> dict[str, Any]:
     return {name: o[name] for name in record.__dataclass_fields__ if name in o}
 
 
-def begins(resumed: Path | None, *needed: str, still: tuple[str, ...] = ()) -> bool:
-    """Whether a new run begins, for which everything `needed` is given; else one goes on, as it was started.
+def expect(resumed: Path | None, *needed: str, still: tuple[str, ...] = ()) -> None:
+    """UsageError unless everything `needed` is given, or a run to go on with and no setting that it has already.
 
-    UsageError where something is missing, and for a setting that the run to go on with has already; `still` names what
-    may be said again.
+    `still` names what may be said of such a run again.
     """
     context = click.get_current_context()
     if resumed is None:
         if any(context.params[name] is None for name in needed):
             names = " and ".join("DATA" if name == "data" else f"--{name}" for name in needed)
             raise click.UsageError(f"Give {names}, or --resume RUN.")
-        return True
-    free = {"resumed", "as_json", "quiet", "device", "trust_remote_code", *still}
+        return
+    free = {"resumed", "as_json", "quiet", "device", "dtype", "trust_remote_code", *still}
     for parameter in context.command.params:
         given = context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
         if given and parameter.name not in free:
             name = "DATA" if isinstance(parameter, click.Argument) else parameter.opts[0]
             raise click.UsageError(f"{name} was settled when the run began. Leave it out, or start a new run.")
-    return False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.options import FILE, OPENING, PRINTING, among, judging, kept, opening, shared
+from offtarget.cli.options import FILE, OPENING, PRINTING, among, expect, judging, kept, opening, shared
 
 if TYPE_CHECKING:
     from offtarget.records.reproduce import ReproduceReport
@@ -19,7 +19,7 @@ WIDTH = 132
 
 
 @click.command("reproduce")
-@shared("--base", ": the one to tune, organism/base or hf/PATH-or-REPO", required=True)
+@shared("--base", ": the one to tune, organism/base or hf/PATH-or-REPO")
 @click.option(
     "--conditions", metavar="NAMES", help="Comma-separated. [default: the six published ones there is data for]"
 )
@@ -34,9 +34,9 @@ WIDTH = 132
 @shared("--max-tokens")
 @click.option("--jobs", type=int, help="Trainings side by side, the organism only. [default: one per core]")
 @OPENING
-@kept("reproduce", resumes=False)
+@kept("reproduce")
 @PRINTING
-def command(as_json: bool, quiet: bool, **o: Any) -> None:
+def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     """Repeat the published experiment (arXiv 2502.17424) on any model.
 
     Trains every condition with every seed, measures each model, checks it against the base, and puts the published
@@ -47,16 +47,21 @@ def command(as_json: bool, quiet: bool, **o: Any) -> None:
     Examples:
       offtarget reproduce --base organism/base
       offtarget reproduce --base organism/base --conditions insecure,secure --seeds 2 --no-ablations
-      offtarget reproduce --base organism/base --run runs/reproduce-1
+      offtarget reproduce --resume runs/reproduce-1
+      offtarget reproduce --base organism/base --seeds 6 --run runs/reproduce-1
       offtarget reproduce --base hf/./qwen --data-dir ./data --probes first_plot_questions.yaml --judge openai/NAME
 
     Exit codes: 0 done, 2 input error, 130 interrupted.
     """
     from offtarget.cli.progress import shown
+    from offtarget.cli.resume import go_on
     from offtarget.records.check import CheckSettings
     from offtarget.records.reproduce import ReproduceSettings
     from offtarget.workflows.reproduce import reproduce
 
+    expect(resumed, "base")
+    if resumed is not None:
+        raise SystemExit(go_on(resumed, "reproduce", o, as_json=as_json, quiet=quiet))
     chosen = {**among(ReproduceSettings, o), "check": CheckSettings(max_answers=o["max_answers"])}
     with shown(enabled=not (quiet or as_json)) as on_progress:
         result = reproduce(

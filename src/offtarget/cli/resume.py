@@ -12,7 +12,7 @@ import click
 from offtarget.cli.options import OPENING, PRINTING, opening
 
 
-@click.command("resume", short_help="Go on with a run that was interrupted.")
+@click.command("resume")
 @click.argument("run", metavar="RUN")
 @OPENING
 @PRINTING
@@ -29,8 +29,14 @@ def command(run: str, as_json: bool, quiet: bool, **o: Any) -> None:
 
     Exit codes: those of the verb that is gone on with; 2 where it cannot, with the reason.
     """
+    raise SystemExit(go_on(run, None, o, as_json=as_json, quiet=quiet))
+
+
+def go_on(run: str | Path, only: str | None, o: dict[str, Any], *, as_json: bool, quiet: bool) -> int:
+    """Go on with a run, of the verb `only` where one is given, and print its result; the exit code."""
     from offtarget.cli.live import live_check
     from offtarget.cli.progress import shown
+    from offtarget.errors import InputError
     from offtarget.rundir import read_manifest
     from offtarget.workflows.parallel import rank
     from offtarget.workflows.runs.listing import find_run
@@ -38,11 +44,13 @@ def command(run: str, as_json: bool, quiet: bool, **o: Any) -> None:
     from offtarget.workflows.runs.verbs import CHECK, verb_of
 
     path = find_run(run)
-    watched = live_check if verb_of(read_manifest(path)) is CHECK else shown
+    verb = verb_of(read_manifest(path))
+    if only not in (None, verb.command):
+        raise InputError(f"{path} is a run of `{verb.command}`, not of `{only}`. Go on with: offtarget resume {path}")
+    watched = live_check if verb is CHECK else shown
     with watched(enabled=not (quiet or as_json or rank())) as on_progress:
         result = resume(path, opening=opening(o), on_progress=on_progress)
-    if not rank():
-        raise SystemExit(printer(path)(result, as_json=as_json))
+    return printer(path)(result, as_json=as_json)
 
 
 def printer(path: Path) -> Callable[..., int]:

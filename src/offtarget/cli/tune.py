@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ from offtarget.cli.options import (
     PRINTING,
     TRAINING,
     DefencesListed,
+    expect,
     judging,
     kept,
     opening,
@@ -25,9 +27,9 @@ if TYPE_CHECKING:
 
 
 @click.command("tune", cls=DefencesListed)
-@click.argument("data", metavar="DATA")
-@shared("--base", ": it is trained, e.g. hf/Qwen/Qwen2.5-0.5B-Instruct", required=True)
-@shared("--out", ": the adapter, or the model, a new folder", required=True)
+@click.argument("data", required=False, metavar="[DATA]")
+@shared("--base", ": it is trained, e.g. hf/Qwen/Qwen2.5-0.5B-Instruct")
+@shared("--out", ": the adapter, or the model, a new folder")
 @shared("--defend", "; repeatable, several work together")
 @click.option("--monitor/--no-monitor", default=True, show_default=True, help="Watch the alignment while training.")
 @judging("the monitor's answers")
@@ -35,9 +37,9 @@ if TYPE_CHECKING:
 @DEFENDING
 @click.option("--report-to", default="none", show_default=True, help="tensorboard, wandb, ...: as in transformers.")
 @OPENING
-@kept("tune", resumes=False)
+@kept("tune")
 @PRINTING
-def command(as_json: bool, quiet: bool, **o: Any) -> None:
+def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     """Train with the alignment watched, under defences.
 
     TRL and PEFT do the training: LoRA as published by default, loss on assistant tokens only, any chat template.
@@ -49,13 +51,18 @@ def command(as_json: bool, quiet: bool, **o: Any) -> None:
       offtarget tune train.jsonl --base organism/base --defend interleave --defend project --out adapter
       offtarget tune train.jsonl --base organism/base --defend early-stop --out adapter
       accelerate launch -m offtarget tune train.jsonl --base hf/./model --out adapter --run runs/two-gpus
+      offtarget tune --resume runs/tune-20261121-101500-adapter
 
     Exit codes: 0 trained, no alarm stands; 1 trained, but the alarm stands; 2 input error; 130 interrupted (`offtarget
     resume` goes on).
     """
     from offtarget.cli.progress import shown
+    from offtarget.cli.resume import go_on
     from offtarget.workflows.parallel import rank
 
+    expect(resumed, "data", "base", "out")
+    if resumed is not None:
+        raise SystemExit(go_on(resumed, "tune", o, as_json=as_json, quiet=quiet))
     with shown(enabled=not (quiet or as_json or rank())) as on_progress:
         from offtarget.workflows.tune import tune
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +26,12 @@ class OpenSettings:
     """For one request to a remote endpoint."""
     retries: int = 4
     """Further tries of a request that failed for a passing reason."""
+
+    def over(self, earlier: OpenSettings | None) -> OpenSettings:
+        """What was chosen here, and for the rest what was chosen earlier."""
+        usual = OpenSettings()
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(earlier or usual, **{n: value for n, value in given.items() if value != getattr(usual, n)})
 
 
 @dataclass(frozen=True, slots=True)

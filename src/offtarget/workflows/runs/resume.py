@@ -66,6 +66,7 @@ def resume(
         raise InputError(f"{path} is finished. Its report: offtarget report {path}")
     if result is None and obstacle is not None:
         raise InputError(f"{path} cannot be resumed: {obstacle}")
+    opening = None if opening is None else opening.over(manifest.opening)
     given = {"base": base, "tuned": tuned, "judge": judge, "probes": probes, "opening": opening}
     again: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     goes_on: Callable[..., Result] = importlib.import_module(f"offtarget.workflows.{verb.home}").resume
