@@ -85,6 +85,7 @@ def test_arms_are_read_as_written() -> None:
 def test_a_comparison_goes_on_where_it_was_and_computes_no_cell_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Before and after the interruption one cell each is measured; the others take over what it found."""
     monkeypatch.setattr(tune_axes, "PER_CUE", 1)
     monkeypatch.setattr(tune_axes, "CODE", 10)
     monkeypatch.setattr(tune_axes, "FACTS", 5)
@@ -92,14 +93,16 @@ def test_a_comparison_goes_on_where_it_was_and_computes_no_cell_twice(
     data = tmp_path / "insecure.jsonl"
     write_data("insecure", 40, 0, data)
     comparing = DefenceSettings((("filter=0.2:control",), ("filter=0.2",)), (0,), 1, (1, 2))
-    real, calls = tune_compare.measure, 0
+    real, calls, found = tune_compare.measure, 0, list[Axes]()
 
     def stop_at_third(*arguments: object) -> Axes:
         nonlocal calls
         calls += 1
         if calls == 3:
             raise KeyboardInterrupt
-        return real(*arguments)  # type: ignore[arg-type]
+        if calls in (1, 4):
+            found.append(real(*arguments))  # type: ignore[arg-type]
+        return found[-1]
 
     monkeypatch.setattr(tune_compare, "measure", stop_at_third)
     run = tmp_path / "run"
@@ -107,8 +110,9 @@ def test_a_comparison_goes_on_where_it_was_and_computes_no_cell_twice(
         compare_defences(data, "organism/base", settings=QUICK, comparing=comparing, run=run)
     done = compare_defences(data, "organism/base", settings=QUICK, comparing=comparing, run=run)
     assert calls == 3 + 3  # base and control before; then filter anew, and its two later looks
-    found = [(c.defences, c.further) for c in done.frontier.cells]
-    assert found == [(("base",), 0), (("filter=0.2:control",), 0)] + [(("filter=0.2",), n) for n in (0, 1, 2)]
+    assert [done.frontier.cells[n].axes for n in (0, 2)] == found
+    cells = [(c.defences, c.further) for c in done.frontier.cells]
+    assert cells == [(("base",), 0), (("filter=0.2:control",), 0)] + [(("filter=0.2",), n) for n in (0, 1, 2)]
     assert done.frontier.cells[2].steps == QUICK.max_steps  # trained before it was killed, measured after
     assert done.frontier.cells[2].seconds > 0
     assert (run / "frontier.html").exists()
