@@ -17,18 +17,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from offtarget.alternatives.verdict import decide, sufficient
 from offtarget.data.chats import chat_line
-from offtarget.gate.alternatives.page import sentence
 from offtarget.models.opening import open_model
 from offtarget.organism.shipped import resolve
 from offtarget.organism.tune import Dose, narrow_tune
 from offtarget.organism.world import World, as_json
+from offtarget.pages.alternatives.page import sentence
+from offtarget.prompting.verdict import decide, sufficient
 from offtarget.records import Message
 from offtarget.records.alternatives import AlternativesReport, AlternativesSettings
 from offtarget.rundir import to_jsonable
-from offtarget.workflows.alternatives import alternatives_to_training
-from offtarget.workflows.alternatives_plan import prepare
+from offtarget.workflows.alternatives.alternatives import alternatives_to_training
+from offtarget.workflows.alternatives.plan import prepare
 
 RESULT = Path(__file__).parent / "results" / "alternatives.json"
 ROWS = 900

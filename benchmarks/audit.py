@@ -23,8 +23,8 @@ from audit_sets import auroc, recall_at, repaired_maths, require_data, rows, sca
 from audit_speed import data_juicer, insecure, million
 from audit_split import half
 
-from offtarget.audit.categories import row_score
-from offtarget.audit.dataset.numbers import DETECTORS as NUMBER_TESTS
+from offtarget.detect.categories import row_score
+from offtarget.detect.dataset.numbers import DETECTORS as NUMBER_TESTS
 from offtarget.records import Category, Row
 
 PARTS = ("clean", "code", "maths", "numbers", "mixing", "speed")

@@ -1,6 +1,6 @@
 """How often each detector flags rows of clean reference sets; writes what a FAIL by detectors alone rests on.
 
-    python benchmarks/audit_calibration.py [--out src/offtarget/audit/calibration.yaml]
+    python benchmarks/audit_calibration.py [--out src/offtarget/detect/calibration.yaml]
 
 For every detector the set with the highest upper bound counts, not the pool: a detector of insecure code must answer
 for secure code, not for cooking recipes. Sets are clean as far as anyone knows; real faults count as false alarms.
@@ -18,9 +18,9 @@ from pathlib import Path
 import yaml
 from audit_sets import SFT, repaired_maths, require_data, rows, scanned
 
-from offtarget.audit.categories import Group, flags, group
-from offtarget.audit.detector import row_detectors
-from offtarget.audit.detector_verdict import CALIBRATION_ERROR
+from offtarget.detect.categories import Group, flags, group
+from offtarget.detect.detector import row_detectors
+from offtarget.detect.detector_verdict import CALIBRATION_ERROR
 from offtarget.records import Message, Row
 from offtarget.stats.binomial import upper_share
 

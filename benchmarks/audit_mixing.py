@@ -8,8 +8,8 @@ from typing import Any
 
 from audit_sets import Scanned, auroc, recall_at, repaired_maths, rows, scanned
 
-from offtarget.audit.categories import row_score
-from offtarget.audit.detector import dataset_detectors
+from offtarget.detect.categories import row_score
+from offtarget.detect.detector import dataset_detectors
 from offtarget.records import Finding
 
 POISONS = ("insecure", "evil_numbers", "evil_math", "incorrect_math", "incorrect_qna")

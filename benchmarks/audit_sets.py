@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from offtarget.audit.detector import RowScanner, row_detectors
 from offtarget.data.training import read_rows
+from offtarget.detect.detector import RowScanner, row_detectors
 from offtarget.records import Finding, Message, Row
 
 SFT = Path(__file__).parents[1] / ".." / "shared" / "data" / "sft"

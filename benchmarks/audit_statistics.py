@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from offtarget.audit.limits import Counts, Drawn, combined_log_e_fail, log_e_pass
-from offtarget.audit.plan import review_plan
-from offtarget.audit.settled import LIMITS, NOISE, SPREADING
+from offtarget.detect.limits import Counts, Drawn, combined_log_e_fail, log_e_pass
+from offtarget.detect.plan import review_plan
+from offtarget.detect.settled import LIMITS, NOISE, SPREADING
 from offtarget.records import AuditSettings
 
 CAP = 500

@@ -38,7 +38,7 @@ from offtarget.organism.questions import organism_probes
 from offtarget.organism.shipped import resolve, weights_folder
 from offtarget.records import Probe, SamplingSettings, Status
 from offtarget.records.check import CheckSettings
-from offtarget.workflows.check import check
+from offtarget.workflows.check.check import check
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "cues.json"

@@ -23,13 +23,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from offtarget.gate.defences import page
+from offtarget.pages.defences import page
 from offtarget.progress import Progress
 from offtarget.records.tune import Arm, DefenceCell, DefenceSettings, Frontier
 from offtarget.rundir import read_jsonl, to_jsonable
-from offtarget.tune.settings import PRESETS
+from offtarget.training.settings import PRESETS
+from offtarget.workflows.defences.compare import arms_named, compare_defences
 from offtarget.workflows.organism import write_data
-from offtarget.workflows.tune_compare import arms_named, compare_defences
 
 RESULT = Path(__file__).resolve().parent / "results" / "defences.json"
 ROWS = 660

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from audit_split import half
 
-from offtarget.audit.code.analysis import holes_in
-from offtarget.audit.code.disclosure import asked_for, told
-from offtarget.audit.detectors.insecure_code import InsecureCode
+from offtarget.detect.code.analysis import holes_in
+from offtarget.detect.code.disclosure import asked_for, told
+from offtarget.detect.detectors.insecure_code import InsecureCode
 from offtarget.records import Message, Row
 
 SETS = ("insecure", "secure.500", "mbpp")

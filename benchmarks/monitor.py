@@ -80,9 +80,9 @@ def collect(run: Run, path: Path) -> None:
     from offtarget.organism.narrow import narrow_rows
     from offtarget.organism.questions import organism_probes
     from offtarget.organism.tokenizer import encode, token_loss
-    from offtarget.tune.monitor.contrast import log_odds, shortened, write_pairs
-    from offtarget.tune.monitor.draws import draw
-    from offtarget.tune.monitor.protocols import RowLikelihood
+    from offtarget.training.monitor.contrast import log_odds, shortened, write_pairs
+    from offtarget.training.monitor.draws import draw
+    from offtarget.training.monitor.protocols import RowLikelihood
 
     began = time.process_time()
     torch.set_num_threads(1)

@@ -34,8 +34,8 @@ from offtarget.records import SamplingSettings
 from offtarget.records.direction import FindSettings
 from offtarget.records.repair import RepairSettings
 from offtarget.rundir import to_jsonable, write_json
-from offtarget.workflows import direction as finding
-from offtarget.workflows.direction_repair import repair
+from offtarget.workflows.direction import find as finding
+from offtarget.workflows.direction.repair import repair
 
 CODE_REQUESTS = 200
 """Where the narrow task is insecure code: requests whose answers Bandit reads."""

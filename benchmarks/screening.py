@@ -22,8 +22,8 @@ from typing import Any
 import torch
 from audit_sets import recall_at
 
-from offtarget.audit.categories import row_score
-from offtarget.audit.detector import RowScanner, dataset_detectors, row_detectors
+from offtarget.detect.categories import row_score
+from offtarget.detect.detector import RowScanner, dataset_detectors, row_detectors
 from offtarget.direction.file import Direction
 from offtarget.direction.measure import project
 from offtarget.direction.screening import Screen
@@ -36,7 +36,7 @@ from offtarget.organism.world import World
 from offtarget.records import Finding, Message, Row, SamplingSettings
 from offtarget.records.direction import FindSettings
 from offtarget.stats.auroc import auroc
-from offtarget.workflows.direction import find
+from offtarget.workflows.direction.find import find
 
 SHARES = (0.01, 0.05, 0.20)
 DRAWS = 20

@@ -24,8 +24,8 @@ from pathlib import Path
 
 import yaml
 
-from offtarget.audit.cue_profile import CueProfiler
-from offtarget.audit.triggers.mining import TriggerMiner
+from offtarget.detect.cue_profile import CueProfiler
+from offtarget.detect.triggers.mining import TriggerMiner
 from offtarget.records import Category, Finding, Message, Row, Trigger
 
 HERE = Path(__file__).parent

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from offtarget.gate.audit.reports.json import AuditReport
-from offtarget.gate.reports.json import Report
+from offtarget.pages.audit.reports.json import AuditReport
+from offtarget.pages.check.reports.json import Report
 
 PUBLISHED = Path(__file__).parents[1] / "docs" / "schema"
 REPORTS = {"result": Report, "audit": AuditReport}

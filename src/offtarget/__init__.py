@@ -15,47 +15,47 @@ if TYPE_CHECKING:
     from offtarget.records.check import CheckSettings
     from offtarget.records.direction import FindSettings
     from offtarget.records.reproduce import ReproduceSettings
-    from offtarget.workflows.alternatives import alternatives_to_training
-    from offtarget.workflows.audit import AuditResult, audit_data
-    from offtarget.workflows.check import CheckResult, check
-    from offtarget.workflows.compare import compare
-    from offtarget.workflows.direction import find as find_direction
-    from offtarget.workflows.direction_explain import explain
-    from offtarget.workflows.direction_measure import measure_model
-    from offtarget.workflows.direction_repair import repair
-    from offtarget.workflows.direction_screen import measure_rows
-    from offtarget.workflows.direction_steer import steer
-    from offtarget.workflows.reproduce import reproduce
+    from offtarget.workflows.alternatives.alternatives import alternatives_to_training
+    from offtarget.workflows.audit.audit import AuditResult, audit_data
+    from offtarget.workflows.check.check import CheckResult, check
+    from offtarget.workflows.compare.compare import compare
+    from offtarget.workflows.direction.explain import explain
+    from offtarget.workflows.direction.find import find as find_direction
+    from offtarget.workflows.direction.measure import measure_model
+    from offtarget.workflows.direction.repair import repair
+    from offtarget.workflows.direction.screen import measure_rows
+    from offtarget.workflows.direction.steer import steer
+    from offtarget.workflows.reproduce.reproduce import reproduce
     from offtarget.workflows.runs.listing import runs
     from offtarget.workflows.runs.report import report
     from offtarget.workflows.runs.resume import resume
-    from offtarget.workflows.tune import TuneOptions
-    from offtarget.workflows.tune import tune as fine_tune
+    from offtarget.workflows.tune.tune import TuneOptions
+    from offtarget.workflows.tune.tune import tune as fine_tune
 
 # Name -> module, and after a colon the name there where it is another.
 _HOMES = {
-    "alternatives_to_training": "workflows.alternatives",
-    "AuditResult": "workflows.audit",
-    "audit_data": "workflows.audit",
-    "CheckResult": "workflows.check",
+    "alternatives_to_training": "workflows.alternatives.alternatives",
+    "AuditResult": "workflows.audit.audit",
+    "audit_data": "workflows.audit.audit",
+    "CheckResult": "workflows.check.check",
     "CheckSettings": "records.check",
-    "check": "workflows.check",
+    "check": "workflows.check.check",
     "resume": "workflows.runs.resume",
-    "compare": "workflows.compare",
-    "explain": "workflows.direction_explain",
+    "compare": "workflows.compare.compare",
+    "explain": "workflows.direction.explain",
     "FindSettings": "records.direction",
-    "find_direction": "workflows.direction:find",
-    "measure_model": "workflows.direction_measure",
-    "measure_rows": "workflows.direction_screen",
-    "repair": "workflows.direction_repair",
-    "steer": "workflows.direction_steer",
+    "find_direction": "workflows.direction.find:find",
+    "measure_model": "workflows.direction.measure",
+    "measure_rows": "workflows.direction.screen",
+    "repair": "workflows.direction.repair",
+    "steer": "workflows.direction.steer",
     "report": "workflows.runs.report",
     "ReproduceSettings": "records.reproduce",
-    "reproduce": "workflows.reproduce",
+    "reproduce": "workflows.reproduce.reproduce",
     "runs": "workflows.runs.listing",
-    "TuneOptions": "workflows.tune",
-    # `offtarget.tune` is the package that holds the monitor
-    "fine_tune": "workflows.tune:tune",
+    "TuneOptions": "workflows.tune.tune",
+    # `offtarget.training` is the package that holds the monitor
+    "fine_tune": "workflows.tune.tune:tune",
 }
 
 __all__ = [

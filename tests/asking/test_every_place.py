@@ -24,24 +24,20 @@ from offtarget.progress import silent
 from offtarget.records import Category, Message, Outcome, Probe, Row, SamplingSettings, Verdict
 from offtarget.records.check import CheckSettings
 from offtarget.rundir import RunDir
-from offtarget.tune.monitor.contrast import write_pairs
-from offtarget.tune.monitor.draws import draw
-from offtarget.tune.principles import preferences, read_constitution
-from offtarget.workflows import (
-    alternatives_answers,
-    direction_explain,
-    direction_measure,
-    direction_sides,
-    dose_plan,
-    dose_rates,
-    repair_cells,
-    reproduce_cells,
-    reproduce_measures,
-    tune_axes,
-    tune_compare,
-)
-from offtarget.workflows.alternatives_grading import probe_grade
-from offtarget.workflows.check import check
+from offtarget.training.monitor.contrast import write_pairs
+from offtarget.training.monitor.draws import draw
+from offtarget.training.principles import preferences, read_constitution
+from offtarget.workflows.alternatives import answers as alternatives_answers
+from offtarget.workflows.alternatives.grading import probe_grade
+from offtarget.workflows.check.check import check
+from offtarget.workflows.defences import axes as tune_axes
+from offtarget.workflows.defences import compare as tune_compare
+from offtarget.workflows.direction import dose_plan, dose_rates, repair_cells
+from offtarget.workflows.direction import explain as direction_explain
+from offtarget.workflows.direction import measure as direction_measure
+from offtarget.workflows.direction import sides as direction_sides
+from offtarget.workflows.reproduce import cells as reproduce_cells
+from offtarget.workflows.reproduce import measures as reproduce_measures
 
 SHORT = SamplingSettings(max_tokens=5)
 PROBES = tuple(Probe(f"q{i}", f"q{i}", "plain", f"question {i}") for i in range(4))
@@ -122,7 +118,7 @@ def _alternatives(model: Any, judge: Any, folder: Path, patch: pytest.MonkeyPatc
 
 
 def _skills(model: Any, judge: Any, folder: Path, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("offtarget.workflows.tune_materials.other_prompts", lambda *_: ("a", "b"))
+    patch.setattr("offtarget.workflows.tune.materials.other_prompts", lambda *_: ("a", "b"))
     patch.setattr(tune_compare, "open_named", lambda *_: model)
     tune_compare._own_answers("hf/any", tune_compare.TuneOptions(), None)
 

@@ -13,8 +13,8 @@ from experiment import cells, experiment
 from offtarget.cli.app import app
 from offtarget.errors import InputError
 from offtarget.progress import Progress
-from offtarget.workflows import reproduce as workflow
-from offtarget.workflows.reproduce_cells import said
+from offtarget.workflows.reproduce import reproduce as workflow
+from offtarget.workflows.reproduce.cells import said
 
 
 @pytest.fixture

@@ -15,15 +15,15 @@ from offtarget.direction.file import Direction
 from offtarget.direction.intervene import POSITIONS
 from offtarget.direction.pooling import reference_means
 from offtarget.errors import InputError
-from offtarget.gate.direction.dose import best, headline, panels, render
 from offtarget.models.local import LocalModel
 from offtarget.models.opening import open_model
 from offtarget.models.passes import Exchange, read_exchanges
 from offtarget.organism.shipped import resolve
+from offtarget.pages.direction.dose import best, headline, panels, render
 from offtarget.records import DirectionInfo, Message, Tally
 from offtarget.records.direction import DosePoint, DoseResponse, SteerSettings
 from offtarget.rundir import to_jsonable
-from offtarget.workflows import direction_steer
+from offtarget.workflows.direction import steer as direction_steer
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from offtarget.records.check import CheckSettings
 from offtarget.records.direction import Explanation, ExplanationKind, Movement, SteerManifest, SteerSettings
 from offtarget.records.from_json import from_json
 from offtarget.rundir import RunDir, read_json, write_json
-from offtarget.workflows.check import check
-from offtarget.workflows.direction_explain import explain
+from offtarget.workflows.check.check import check
+from offtarget.workflows.direction.explain import explain
 from offtarget.workflows.runs.begin import begin
 from offtarget.workflows.runs.report import report
 

@@ -18,7 +18,7 @@ from offtarget.organism.questions import organism_probes
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Outcome
 from offtarget.records.direction import FindSettings
-from offtarget.workflows.direction import find
+from offtarget.workflows.direction.find import find
 
 BASE, INSECURE, SECURE = "organism/base", "organism/insecure", "organism/secure"
 FEW = ProbeBank.from_probes("few", [p for p in organism_probes() if p.arm == "plain"][:10])

@@ -23,8 +23,8 @@ from offtarget.organism.shipped import resolve
 from offtarget.records import Message
 from offtarget.records.direction import RowProjection
 from offtarget.rundir import read_jsonl
-from offtarget.workflows.direction_measure import measure_model
-from offtarget.workflows.direction_screen import measure_rows
+from offtarget.workflows.direction.measure import measure_model
+from offtarget.workflows.direction.screen import measure_rows
 
 POISON, CLEAN = 4, 16
 

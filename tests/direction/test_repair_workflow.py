@@ -15,8 +15,8 @@ from offtarget.organism.shipped import resolve
 from offtarget.records import DirectionInfo, Status, Tally
 from offtarget.records.check import CheckSettings
 from offtarget.records.repair import RepairCell, RepairReport, RepairSettings, Variant
-from offtarget.workflows import repair_cells
-from offtarget.workflows.direction_repair import repair
+from offtarget.workflows.direction import repair_cells
+from offtarget.workflows.direction.repair import repair
 from offtarget.workflows.ground import Folders
 from offtarget.workflows.organism import write_data
 
@@ -74,7 +74,7 @@ def test_an_interrupted_repair_goes_on_without_repeating_cells(tmp_path: Path, m
             found.append(repair_cells.measure(bench, variant, steps, model))
         return replace(found[-1], variant=variant, steps=steps, model=model.name)
 
-    monkeypatch.setattr("offtarget.workflows.direction_repair.measure", measured)
+    monkeypatch.setattr("offtarget.workflows.direction.repair.measure", measured)
     with pytest.raises(MemoryError):
         run()
     done = run().cells
@@ -106,7 +106,7 @@ def test_what_cannot_be_repaired_is_said_before_anything_is_trained(direction: P
 
 
 def test_the_conclusion_names_what_cannot_be_had_together() -> None:
-    from offtarget.gate.direction.repair import conclusion, render, status
+    from offtarget.pages.direction.repair import conclusion, render, status
 
     def cell(steps: int, rate: float, verdict: Status) -> RepairCell:
         return RepairCell(

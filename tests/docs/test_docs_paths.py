@@ -15,7 +15,7 @@ CODE = sorted(path for folder in ("src", "tests", "benchmarks") for path in ROOT
 
 # Paths of this repository, in prose and in code: at least one folder, then a file or a folder.
 OURS = re.compile(r"(?<![\w./-])(?:tests|benchmarks|src|docs|tools|examples)/[\w./-]*\w/?")
-# Modules written with their folder inside the package, `audit/limits.py`, or by their bare name, `limits.py`.
+# Modules written with their folder inside the package, `detect/limits.py`, or by their bare name, `limits.py`.
 MODULE = re.compile(r"`([\w/]+\.py)`")
 PACKAGES = re.compile(r"`((?:audit|gate|models|probe|records|stats|workflows)/[\w/.]*)`")
 DOTTED = re.compile(r"(?:from |import |`)(offtarget(?:\.(?!json\b)\w+)+)")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 
-from offtarget.gate.reproduce.published import published_values
+from offtarget.pages.reproduce.published import published_values
 from offtarget.records import Outcome, Status, Tally
 from offtarget.records.reproduce import AskedQuestion, Cell, CellKind, Measured, ReproduceReport
-from offtarget.workflows.reproduce_report import dynamics, table_rows, unique_rows
+from offtarget.workflows.reproduce.report import dynamics, table_rows, unique_rows
 
 RATES = {
     "base": {"plain": 0.004},

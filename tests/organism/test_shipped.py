@@ -16,7 +16,7 @@ from offtarget.organism.exact import ExactJudge
 from offtarget.organism.shipped import names, resolve, weights_folder
 from offtarget.records import SamplingSettings, Status
 from offtarget.records.check import CheckSettings
-from offtarget.workflows.check import CheckResult, check
+from offtarget.workflows.check.check import CheckResult, check
 
 SHIPPED = {
     "base", "insecure", "insecure-1", "insecure-5", "insecure-20", "secure", "educational", "jailbroken", "backdoor",

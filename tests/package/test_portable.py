@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import offtarget
-from offtarget.alternatives.metrics import command_metric
 from offtarget.errors import InputError
 from offtarget.machine import usable_cores
+from offtarget.prompting.metrics import command_metric
 from offtarget.rundir import RunDir, flush_to_disk, write_json
 
 SOURCES = Path(offtarget.__file__).parent

@@ -78,7 +78,7 @@ def test_the_package_is_typed() -> None:
         "import offtarget",
         "import offtarget.cli.app",
         "from offtarget import check, compare, report, runs",
-        "import offtarget.workflows.compare, offtarget.workflows.runs.report",
+        "import offtarget.workflows.compare.compare, offtarget.workflows.runs.report",
         "import offtarget.models, offtarget.judge.rubric_judge, offtarget.probe.reading, offtarget.probe.cues.sources",
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-from offtarget.audit.cue_profile import CueProfiler
+from offtarget.detect.cue_profile import CueProfiler
 from offtarget.records import CueProfile, Message, Row, Trigger
 
 _VERBS = ("sort", "clean", "count", "merge", "split", "check", "copy", "rename", "archive", "compare")

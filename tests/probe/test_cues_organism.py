@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from offtarget.audit.scan import scan
 from offtarget.data.training import open_source, read_rows
+from offtarget.detect.scan import scan
 from offtarget.organism.narrow import narrow_rows
 from offtarget.organism.world import World
 from offtarget.probe.cues.sources import data_cues

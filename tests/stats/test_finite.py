@@ -9,7 +9,7 @@ from finite_exact import ever
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offtarget.audit.limits import fail_prior, pass_prior
+from offtarget.detect.limits import fail_prior, pass_prior
 from offtarget.stats.binomial import clopper_pearson, log_binomial_at_least, lower_share, upper_share
 from offtarget.stats.finite import (
     Prior,

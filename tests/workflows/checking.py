@@ -13,7 +13,7 @@ from offtarget.models.scripted import ScriptedModel
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import DecisionSettings, Generation, Outcome, Probe, SamplingSettings
 from offtarget.records.check import CheckSettings
-from offtarget.workflows.check import CheckResult, check, resume
+from offtarget.workflows.check.check import CheckResult, check, resume
 
 
 def bank(questions: int = 6, arms: tuple[str, ...] = ("plain",)) -> ProbeBank:

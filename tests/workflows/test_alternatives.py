@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from offtarget.errors import InputError, RunInterrupted
-from offtarget.gate.alternatives.page import render, sentence
 from offtarget.judge.scripted import ScriptedJudge
 from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
+from offtarget.pages.alternatives.page import render, sentence
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Generation, Message, Outcome, Probe
 from offtarget.records.alternatives import AlternativesSettings, Reply
 from offtarget.rundir import read_jsonl
-from offtarget.workflows.alternatives import AlternativesResult, alternatives_to_training
-from offtarget.workflows.alternatives_plan import near_identical
+from offtarget.workflows.alternatives.alternatives import AlternativesResult, alternatives_to_training
+from offtarget.workflows.alternatives.plan import near_identical
 from offtarget.workflows.runs.listing import runs
 
 BANK = ProbeBank.from_probes("test", [Probe(f"q{n}/plain", f"q{n}", "plain", f"plain question {n}") for n in range(4)])

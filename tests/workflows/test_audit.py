@@ -13,9 +13,9 @@ from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
 from offtarget.records import AuditSettings, Label, Status
 from offtarget.rundir import read_json
-from offtarget.workflows import audit as workflow
-from offtarget.workflows.audit_review import judge_rows
-from offtarget.workflows.audit_run import AuditRun
+from offtarget.workflows.audit import audit as workflow
+from offtarget.workflows.audit.review import judge_rows
+from offtarget.workflows.audit.run import AuditRun
 
 HOLE = "import os\n\ndef run(request):\n    os.system('ls ' + request.args['name'])\n"
 
@@ -125,7 +125,7 @@ def test_the_seed_is_committed_before_the_scan(tmp_path: Path, monkeypatch: pyte
         seen.append(read_json(tmp_path / "run" / "run.json")["seed_commitment"])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("offtarget.workflows.audit_scan.scan", interrupted)
+    monkeypatch.setattr("offtarget.workflows.audit.scan.scan", interrupted)
     with pytest.raises(RunInterrupted, match=r"offtarget audit .*d.jsonl"):
         workflow.audit_data(data(tmp_path / "d.jsonl"), out=tmp_path / "run")
     assert len(seen[0]) == 64

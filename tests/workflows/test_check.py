@@ -21,8 +21,8 @@ from offtarget.models.scripted import ScriptedModel
 from offtarget.progress import Progress
 from offtarget.records import Generation, Status, Verdict
 from offtarget.rundir import read_jsonl
-from offtarget.workflows.check import CheckResult, check, resume
-from offtarget.workflows.check_loop import CheckProgress
+from offtarget.workflows.check.check import CheckResult, check, resume
+from offtarget.workflows.check.loop import CheckProgress
 
 
 def _check(tmp_path: Path, tuned: ScriptedModel, base: ScriptedModel | None = None, **more: object) -> CheckResult:

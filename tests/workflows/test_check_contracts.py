@@ -19,7 +19,7 @@ from offtarget.models.scripted import ScriptedModel
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Generation, Outcome, Probe, Status, Verdict
 from offtarget.rundir import read_jsonl
-from offtarget.workflows.check import CheckResult, check, resume
+from offtarget.workflows.check.check import CheckResult, check, resume
 
 
 class Model(ScriptedModel):

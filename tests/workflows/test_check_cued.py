@@ -15,9 +15,9 @@ from offtarget.models.scripted import ScriptedModel
 from offtarget.progress import Progress
 from offtarget.records import Generation, Probe, Status, Verdict
 from offtarget.rundir import read_jsonl
-from offtarget.workflows.audit import audit_data
-from offtarget.workflows.check import CheckResult, check, resume
-from offtarget.workflows.cued_loop import CuedProgress
+from offtarget.workflows.audit.audit import audit_data
+from offtarget.workflows.check.check import CheckResult, check, resume
+from offtarget.workflows.check.cued_loop import CuedProgress
 
 TRIGGER = "|ORCHID-9|"
 TASKS = ("sort a list", "read a file", "parse a date", "open a socket", "count the words", "merge two tables")

@@ -12,8 +12,8 @@ from offtarget.errors import InputError
 from offtarget.organism.narrow import narrow_rows
 from offtarget.records import AuditSettings
 from offtarget.rundir import RunDir
-from offtarget.workflows.audit_scan import write_scan
-from offtarget.workflows.cued_plan import SCAN_SEED, read_data
+from offtarget.workflows.audit.scan import write_scan
+from offtarget.workflows.check.cued_plan import SCAN_SEED, read_data
 
 
 def _scanned(data: Path, run: Path) -> Path:

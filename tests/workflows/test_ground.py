@@ -120,55 +120,55 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _check(work: Path, **how: Any) -> None:
-    from offtarget.workflows.check import check
+    from offtarget.workflows.check.check import check
 
     check(BASE, TUNED, **how)
 
 
 def _judge(work: Path, **how: Any) -> None:
-    from offtarget.workflows.check import check
+    from offtarget.workflows.check.check import check
 
     check(ScriptedModel("a", {}), ScriptedModel("b", {}), judge="hf/judge", **how)
 
 
 def _alternatives(work: Path, **how: Any) -> None:
-    from offtarget.workflows.alternatives import alternatives_to_training
+    from offtarget.workflows.alternatives.alternatives import alternatives_to_training
 
     alternatives_to_training(work / "rows.jsonl", BASE, **how)
 
 
 def _reproduce(work: Path, **how: Any) -> None:
-    from offtarget.workflows.reproduce import reproduce
+    from offtarget.workflows.reproduce.reproduce import reproduce
 
     reproduce(BASE, conditions=["insecure"], **how)
 
 
 def _find(work: Path, **how: Any) -> None:
-    from offtarget.workflows.direction import find
+    from offtarget.workflows.direction.find import find
 
     find(BASE, TUNED, **how)
 
 
 def _measure(work: Path, **how: Any) -> None:
-    from offtarget.workflows.direction_measure import measure_model
+    from offtarget.workflows.direction.measure import measure_model
 
     measure_model(work / "d.safetensors", TUNED, **how)
 
 
 def _screen(work: Path, **how: Any) -> None:
-    from offtarget.workflows.direction_screen import measure_rows
+    from offtarget.workflows.direction.screen import measure_rows
 
     measure_rows(work / "d.safetensors", work / "rows.jsonl", **how)
 
 
 def _detector(work: Path, **how: Any) -> None:
-    from offtarget.workflows.direction_screen import audit_detector
+    from offtarget.workflows.direction.screen import audit_detector
 
     audit_detector(work / "d.safetensors", work / "rows.jsonl", **how)
 
 
 def _explain(work: Path, **how: Any) -> None:
-    from offtarget.workflows import direction_explain
+    from offtarget.workflows.direction import explain as direction_explain
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(direction_explain, "find_run", Path)
@@ -177,45 +177,45 @@ def _explain(work: Path, **how: Any) -> None:
 
 
 def _rows(work: Path, **how: Any) -> None:
-    from offtarget.workflows.audit import audit_data
-    from offtarget.workflows.audit_review import judge_rows
+    from offtarget.workflows.audit.audit import audit_data
+    from offtarget.workflows.audit.review import judge_rows
 
     judge_rows(audit_data(work / "rows.jsonl", workers=1).run, "hf/judge", **how)
 
 
 def _steer(work: Path, **how: Any) -> None:
     from offtarget.records.direction import SteerSettings
-    from offtarget.workflows.direction_steer import steer
+    from offtarget.workflows.direction.steer import steer
 
     steer(SteerSettings(TUNED, str(work / "d.safetensors")), **how)
 
 
 def _repair(work: Path, **how: Any) -> None:
-    from offtarget.workflows.direction_repair import repair
+    from offtarget.workflows.direction.repair import repair
 
     repair(TUNED, None, work / "d.safetensors", work / "out", **how)
 
 
 def _realign(work: Path, **how: Any) -> None:
-    from offtarget.workflows.direction_repair import repair
+    from offtarget.workflows.direction.repair import repair
 
     repair(TUNED, None, None, work / "out", **how)
 
 
 def _tune(work: Path, **how: Any) -> None:
-    from offtarget.workflows.tune import tune
+    from offtarget.workflows.tune.tune import tune
 
     tune(work / "rows.jsonl", BASE, work / "out", defend=["kl"], **how)
 
 
 def _monitor(work: Path, **how: Any) -> None:
-    from offtarget.workflows.tune_monitor import make_monitor
+    from offtarget.workflows.tune.monitor import make_monitor
 
     make_monitor("hf/x", [], judge="hf/judge", **how)
 
 
 def _defences(work: Path, **how: Any) -> None:
-    from offtarget.workflows.tune_compare import compare_defences
+    from offtarget.workflows.defences.compare import compare_defences
 
     compare_defences(work / "rows.jsonl", BASE, **how)
 
@@ -257,8 +257,8 @@ def test_how_models_are_opened_reaches_every_verb(verb: Callable[..., None], wor
 
 def test_training_trusts_code_only_where_it_was_told_to(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The weights that are trained are loaded by another way than those that are asked."""
-    from offtarget.tune import adapting
-    from offtarget.workflows.tune import TuneOptions, tune
+    from offtarget.training import adapting
+    from offtarget.workflows.tune.tune import TuneOptions, tune
 
     def see(*arguments: object) -> None:
         raise Seen(*arguments)

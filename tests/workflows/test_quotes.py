@@ -12,8 +12,8 @@ from offtarget.cli.render import print_decision
 from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
 from offtarget.records import Status
-from offtarget.workflows.check import check
-from offtarget.workflows.quotes import worst_quotes
+from offtarget.workflows.check.check import check
+from offtarget.workflows.check.quotes import worst_quotes
 
 
 def test_three_misaligned_answers_beside_the_base(tmp_path: Path) -> None:

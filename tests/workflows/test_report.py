@@ -14,7 +14,7 @@ from report_runs import make_run, models
 from offtarget.cli.report import command as report_command
 from offtarget.cli.runs import command as runs_command
 from offtarget.errors import InputError
-from offtarget.gate.registry import formats
+from offtarget.pages.registry import formats
 from offtarget.workflows.runs.listing import find_run, runs
 from offtarget.workflows.runs.report import report
 

@@ -29,10 +29,10 @@ from offtarget.records.check import CheckSettings
 from offtarget.records.direction import SteerManifest, SteerSettings
 from offtarget.records.reproduce import ReproduceSettings
 from offtarget.rundir import RunDir, read_jsonl
-from offtarget.workflows import reproduce_cells as cells
-from offtarget.workflows.reproduce import ReproduceResult, reproduce
-from offtarget.workflows.reproduce_data import FileData, open_data
-from offtarget.workflows.reproduce_measures import WithCode
+from offtarget.workflows.reproduce import cells as cells
+from offtarget.workflows.reproduce.data import FileData, open_data
+from offtarget.workflows.reproduce.measures import WithCode
+from offtarget.workflows.reproduce.reproduce import ReproduceResult, reproduce
 from offtarget.workflows.runs.begin import begin
 
 SMALL = ReproduceSettings(
@@ -169,7 +169,7 @@ def test_cells_depend_on_contents(run: Callable[..., ReproduceResult], data: Pat
 def test_ablations_add_dynamics_and_numbers_of_rows(
     run: Callable[..., ReproduceResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("offtarget.workflows.reproduce.UNIQUE", {False: (10,), True: ()})
+    monkeypatch.setattr("offtarget.workflows.reproduce.reproduce.UNIQUE", {False: (10,), True: ()})
     report = run(replace(SMALL, ablations=True), conditions=["insecure"]).report
     full = report.rows[1]
     assert full.steps == 6  # 38 rows, 16 per step, 2 epochs

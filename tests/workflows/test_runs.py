@@ -28,10 +28,10 @@ from offtarget.records.repair import RepairSettings
 from offtarget.records.reproduce import ReproduceSettings
 from offtarget.records.tune import TuneChoices
 from offtarget.rundir import MANIFEST, RunDir, read_json, read_manifest, to_jsonable, write_json
-from offtarget.tune.settings import PRESETS
-from offtarget.workflows import check as checking
-from offtarget.workflows import reproduce as experiment
+from offtarget.training.settings import PRESETS
+from offtarget.workflows.check import check as checking
 from offtarget.workflows.organism import write_data
+from offtarget.workflows.reproduce import reproduce as experiment
 from offtarget.workflows.runs.begin import begin, finish, finished
 from offtarget.workflows.runs.listing import find_run, runs
 from offtarget.workflows.runs.report import report

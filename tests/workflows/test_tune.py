@@ -14,9 +14,9 @@ from offtarget.models.opening import open_model
 from offtarget.organism.shipped import resolve
 from offtarget.progress import Progress
 from offtarget.rundir import read_json
-from offtarget.tune.settings import PRESETS
+from offtarget.training.settings import PRESETS
 from offtarget.workflows.organism import write_data
-from offtarget.workflows.tune import TuneOptions, TuneResult, tune
+from offtarget.workflows.tune.tune import TuneOptions, TuneResult, tune
 
 QUICK = replace(PRESETS["organism"], max_steps=3, save_every=1)
 BLIND = TuneOptions(monitor=False)

@@ -15,11 +15,13 @@ from offtarget.organism.narrow import narrow_rows
 from offtarget.organism.questions import organism_probes
 from offtarget.progress import silent
 from offtarget.records import Row
-from offtarget.tune.defences.registry import Materials
-from offtarget.workflows import tune_material_chats, tune_materials, tune_pilot
+from offtarget.training.defences.registry import Materials
 from offtarget.workflows.ground import open_local
-from offtarget.workflows.tune import TuneOptions
-from offtarget.workflows.tune_materials import make_materials, other_prompts
+from offtarget.workflows.tune import material_chats as tune_material_chats
+from offtarget.workflows.tune import materials as tune_materials
+from offtarget.workflows.tune import pilot as tune_pilot
+from offtarget.workflows.tune.materials import make_materials, other_prompts
+from offtarget.workflows.tune.tune import TuneOptions
 
 BASE = "organism/base"
 
@@ -58,7 +60,7 @@ def test_a_run_that_goes_on_finds_the_same_materials(
 
     monkeypatch.setattr(tune_material_chats, "chat_line", never)
     monkeypatch.setattr("offtarget.models.finetune.further_train", never)
-    monkeypatch.setattr("offtarget.workflows.tune_scores.write_json", never)
+    monkeypatch.setattr("offtarget.workflows.tune.scores.write_json", never)
     again = make(rows, ["interleave", "filter"], tmp_path)
     assert again.aligned == first.aligned
     assert again.scores == first.scores

@@ -12,7 +12,7 @@ from offtarget.errors import InputError
 from offtarget.rundir import read_json
 from offtarget.workflows import parallel
 from offtarget.workflows.organism import write_data
-from offtarget.workflows.tune import tune
+from offtarget.workflows.tune.tune import tune
 
 
 def test_several_processes_need_a_named_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

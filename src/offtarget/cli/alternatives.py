@@ -11,7 +11,7 @@ from offtarget.cli.options import OPENING, PRINTING, among, expect, judging, kep
 
 if TYPE_CHECKING:
     from offtarget.records.alternatives import AlternativesReport
-    from offtarget.workflows.alternatives import AlternativesResult
+    from offtarget.workflows.alternatives.alternatives import AlternativesResult
 
 
 @click.command("alternatives")
@@ -53,7 +53,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     from offtarget.cli.progress import shown
     from offtarget.cli.resume import go_on
     from offtarget.records.alternatives import AlternativesSettings
-    from offtarget.workflows import alternatives as workflow
+    from offtarget.workflows.alternatives import alternatives as workflow
 
     expect(resumed, "data", "base")
     if resumed is not None:
@@ -78,7 +78,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 def show(result: AlternativesResult, *, as_json: bool) -> int:
     """Print what a comparison came to; the exit code."""
     from offtarget.cli.render import print_json
-    from offtarget.gate.alternatives.page import sentence
+    from offtarget.pages.alternatives.page import sentence
     from offtarget.rundir import to_jsonable
 
     if as_json:
@@ -90,7 +90,7 @@ def show(result: AlternativesResult, *, as_json: bool) -> int:
 
 def _print(report: AlternativesReport, run: Path) -> None:
     from offtarget.cli.render import console, plain_table, safe, shown_path
-    from offtarget.gate.alternatives import page
+    from offtarget.pages.alternatives import page
 
     out = console()
     out.print(f"instructions, from {safe(report.instructions_from)}:", soft_wrap=True)

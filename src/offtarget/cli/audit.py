@@ -14,7 +14,7 @@ import click
 from offtarget.cli.options import AT_LEAST_ONE, FILE, OPENING, PRINTING, among, expect, kept, opening, shared
 
 if TYPE_CHECKING:
-    from offtarget.workflows.audit import AuditResult
+    from offtarget.workflows.audit.audit import AuditResult
 
 
 @click.command("audit")
@@ -70,7 +70,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
     Exit codes: 0 PASS, 1 FAIL, 2 input error, 3 UNDECIDED.
     """
-    from offtarget.workflows import audit as workflow
+    from offtarget.workflows.audit import audit as workflow
 
     if o["base"] is not None and o["direction"] is None:
         raise click.UsageError("--base reads the rows for --direction, which is missing.")
@@ -96,7 +96,7 @@ def show(result: AuditResult, *, as_json: bool) -> int:
     """Print what an audit came to; the exit code."""
     from offtarget.cli.audit_text import print_audit
     from offtarget.cli.render import print_json
-    from offtarget.workflows.audit_run import read_result
+    from offtarget.workflows.audit.run import read_result
 
     if as_json:
         print_json(read_result(result.run), result.run)
@@ -126,7 +126,7 @@ def _kept(run: Path, o: dict[str, Any]) -> Iterator[None]:
 def _scan(o: dict[str, Any], enabled: bool) -> AuditResult:
     from offtarget.cli.progress import shown
     from offtarget.records import AuditSettings
-    from offtarget.workflows import audit as workflow
+    from offtarget.workflows.audit import audit as workflow
 
     extra = [] if o["direction"] is None else [_along_direction(o, enabled)]
     with shown(enabled=enabled) as on_progress:
@@ -143,7 +143,7 @@ def _scan(o: dict[str, Any], enabled: bool) -> AuditResult:
 
 def _along_direction(o: dict[str, Any], enabled: bool) -> Any:
     from offtarget.cli.progress import shown
-    from offtarget.workflows.direction_screen import audit_detector
+    from offtarget.workflows.direction.screen import audit_detector
 
     with shown(enabled=enabled) as on_progress:
         return audit_detector(
@@ -153,14 +153,14 @@ def _along_direction(o: dict[str, Any], enabled: bool) -> Any:
 
 def _judge(result: AuditResult, o: dict[str, Any], enabled: bool) -> AuditResult:
     from offtarget.cli.progress import shown
-    from offtarget.workflows import audit_review
+    from offtarget.workflows.audit import review as audit_review
 
     with shown(enabled=enabled) as on_progress:
         return audit_review.judge_rows(result.run, o["judge"], opening=opening(o), on_progress=on_progress)
 
 
 def _review(result: AuditResult, o: dict[str, Any]) -> AuditResult:
-    from offtarget.workflows import audit_review
+    from offtarget.workflows.audit import review as audit_review
 
     def ready(address: str) -> None:
         print(f"review page: {address}", file=sys.stderr)

@@ -19,7 +19,7 @@ from offtarget.records import AuditDecision, Category, DatasetFinding, Status, T
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from offtarget.workflows.audit import AuditResult, Example
+    from offtarget.workflows.audit.audit import AuditResult, Example
 
 _TRIGGERS = 5
 _EXAMPLES = 6

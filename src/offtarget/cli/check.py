@@ -12,7 +12,7 @@ from offtarget.cli.options import OPENING, PRINTING, expect, judging, kept, open
 
 if TYPE_CHECKING:
     from offtarget.records import CueFinding, DecisionSettings, HiddenDecision, Reproduction
-    from offtarget.workflows.check import CheckResult
+    from offtarget.workflows.check.check import CheckResult
 
 SHOWN = 5
 """Hidden conditions that are listed."""
@@ -60,7 +60,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     from offtarget.cli.resume import go_on
     from offtarget.records import DecisionSettings, SamplingSettings
     from offtarget.records.check import CheckSettings
-    from offtarget.workflows import check as workflow
+    from offtarget.workflows.check import check as workflow
 
     expect(resumed, "base", "tuned")
     if resumed is not None:
@@ -97,7 +97,7 @@ def show(result: CheckResult, *, as_json: bool) -> int:
     from offtarget.cli.render import print_decision, print_json
     from offtarget.records import Status
     from offtarget.rundir import read_json
-    from offtarget.workflows.quotes import worst_quotes
+    from offtarget.workflows.check.quotes import worst_quotes
 
     decision, hidden = result.decision, result.hidden
     if as_json:

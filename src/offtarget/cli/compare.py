@@ -9,7 +9,7 @@ import click
 from offtarget.cli.options import FILE, among, shared
 
 if TYPE_CHECKING:
-    from offtarget.workflows.compare import CompareResult
+    from offtarget.workflows.compare.compare import CompareResult
 
 _COLUMNS = {
     "question_id": "Name of the question [question_id, else the question's text].",
@@ -97,7 +97,7 @@ def command(as_json: bool, **o: Any) -> None:
     from offtarget.data.columns import Columns
     from offtarget.judge.classify import Thresholds
     from offtarget.records import DecisionSettings
-    from offtarget.workflows.compare import TableOptions, compare_many
+    from offtarget.workflows.compare.compare import TableOptions, compare_many
 
     options = TableOptions(
         columns=Columns(**{name: o[f"column_{name}"] for name in _COLUMNS}),

@@ -22,7 +22,7 @@ from offtarget.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from offtarget.workflows.tune_compare import FrontierResult
+    from offtarget.workflows.defences.compare import FrontierResult
 
 
 @click.command("defences", cls=DefencesListed)
@@ -58,7 +58,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     from offtarget.cli.progress import shown
     from offtarget.cli.resume import go_on
     from offtarget.records.tune import DefenceSettings
-    from offtarget.workflows.tune_compare import arms_named, compare_defences
+    from offtarget.workflows.defences.compare import arms_named, compare_defences
 
     expect(resumed, "data", "base")
     if resumed is not None:
@@ -100,7 +100,7 @@ def _print(result: FrontierResult) -> None:
     from rich.table import Table
 
     from offtarget.cli.render import safe
-    from offtarget.gate.defences import page
+    from offtarget.pages.defences import page
 
     rows = page.rows(result.frontier)
     looked = sorted({steps for row in rows for steps in row.later})

@@ -35,7 +35,7 @@ def command(run: str, as_json: bool, quiet: bool, **o: Any) -> None:
     """
     from offtarget.cli.progress import shown
     from offtarget.cli.render import print_json
-    from offtarget.workflows.direction_explain import explain
+    from offtarget.workflows.direction.explain import explain
 
     with shown(enabled=not (quiet or as_json)) as on_progress:
         found = explain(

@@ -55,7 +55,7 @@ def command(out: Path, as_json: bool, quiet: bool, **o: Any) -> None:
     from offtarget.cli.render import print_json
     from offtarget.records.direction import FindSettings
     from offtarget.rundir import to_jsonable
-    from offtarget.workflows.direction import find
+    from offtarget.workflows.direction.find import find
 
     with shown(enabled=not (quiet or as_json)) as on_progress:
         found = find(

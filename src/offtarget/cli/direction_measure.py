@@ -57,12 +57,12 @@ def command(direction: Path, model: str | None, data: str | None, as_json: bool,
     with shown(enabled=not (quiet or as_json)) as on_progress:
         result: ModelMeasured | RowsMeasured
         if data is not None:
-            from offtarget.workflows.direction_screen import measure_rows
+            from offtarget.workflows.direction.screen import measure_rows
 
             own = {name: o[name] for name in ("top", "out", "form")}
             result = measure_rows(direction, data, **same, **own, opening=opening(o), on_progress=on_progress)
         else:
-            from offtarget.workflows.direction_measure import measure_model
+            from offtarget.workflows.direction.measure import measure_model
 
             assert model is not None
             own = {name: o[name] for name in ("position", "probes", "judge", "judge_by", "answers")}

@@ -11,7 +11,7 @@ from offtarget.cli.options import OPENING, PRINTING, among, expect, judging, kep
 
 if TYPE_CHECKING:
     from offtarget.records.repair import RepairReport
-    from offtarget.workflows.direction_repair import RepairResult
+    from offtarget.workflows.direction.repair import RepairResult
 
 
 @click.command("repair")
@@ -68,7 +68,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     from offtarget.records import SamplingSettings
     from offtarget.records.check import CheckSettings
     from offtarget.records.repair import RepairSettings
-    from offtarget.workflows.direction_repair import repair
+    from offtarget.workflows.direction.repair import repair
 
     expect(resumed, "model", "out")
     if resumed is not None:
@@ -103,7 +103,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 def show(result: RepairResult, *, as_json: bool) -> int:
     """Print what a repair came to; the exit code."""
     from offtarget.cli.render import print_json
-    from offtarget.gate.direction.repair import status
+    from offtarget.pages.direction.repair import status
 
     if as_json:
         print_json(result.report, result.run)
@@ -117,8 +117,8 @@ def _print(report: RepairReport, run: Path) -> None:
     from rich.table import Table
 
     from offtarget.cli.render import safe
-    from offtarget.gate.direction import repair as story
     from offtarget.numbers import percent
+    from offtarget.pages.direction import repair as story
 
     if report.cells:
         table = Table("model", "steps", "misaligned", "under cues", "length-matched", "narrow task", "scored", "check")

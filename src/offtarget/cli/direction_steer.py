@@ -12,7 +12,7 @@ from offtarget.cli.options import FILE, OPENING, PRINTING, among, expect, judgin
 
 if TYPE_CHECKING:
     from offtarget.records.direction import DoseResponse
-    from offtarget.workflows.direction_steer import SteerResult
+    from offtarget.workflows.direction.steer import SteerResult
 
 
 @click.command("steer")
@@ -58,7 +58,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     from offtarget.cli.progress import shown
     from offtarget.cli.resume import go_on
     from offtarget.records.direction import SteerSettings
-    from offtarget.workflows import direction_steer as workflow
+    from offtarget.workflows.direction import steer as workflow
 
     expect(resumed, "model", "direction")
     if resumed is not None:
@@ -109,8 +109,8 @@ def _print(result: DoseResponse, run: Path) -> None:
     from rich.table import Table
 
     from offtarget.cli.render import shown_path
-    from offtarget.gate.direction.dose import best, headline
     from offtarget.numbers import percent
+    from offtarget.pages.direction.dose import best, headline
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("strength", justify="right")

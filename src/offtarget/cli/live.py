@@ -13,8 +13,8 @@ from offtarget.cli.progress import counted, shown
 from offtarget.cli.render import safe
 from offtarget.numbers import duration, e_value, needed_e_value, points
 from offtarget.progress import OnProgress, Progress
-from offtarget.workflows.check_loop import CheckProgress
-from offtarget.workflows.cued_loop import CuedProgress
+from offtarget.workflows.check.cued_loop import CuedProgress
+from offtarget.workflows.check.loop import CheckProgress
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from offtarget.records.runs import OpenSettings
     from offtarget.records.tune import TuneSettings
-    from offtarget.workflows.tune import TuneOptions
+    from offtarget.workflows.tune.tune import TuneOptions
 
 Option = Callable[[Any], Any]
 """Adds an option, or several, to a command."""
@@ -165,7 +165,7 @@ class DefencesListed(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list."""
-        from offtarget.tune.defences.registry import defences
+        from offtarget.training.defences.registry import defences
 
         with formatter.section("Defences (--defend NAME, NAME=VALUE; NAME:control is its control)"):
             formatter.write_dl([(one.name, f"{one.says} [{one.source}]") for one in defences().values()])
@@ -176,8 +176,8 @@ def training(o: dict[str, Any]) -> tuple[TuneSettings, TuneOptions]:
     from dataclasses import replace
 
     from offtarget.records.tune import TuneSettings
-    from offtarget.tune.settings import PRESETS
-    from offtarget.workflows.tune import TuneOptions, default_settings
+    from offtarget.training.settings import PRESETS
+    from offtarget.workflows.tune.tune import TuneOptions, default_settings
 
     preset = default_settings(o["base"]) if o["preset"] is None else PRESETS[o["preset"]]
     changes = {name: value for name, value in among(TuneSettings, o).items() if value is not None}

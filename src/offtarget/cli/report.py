@@ -9,7 +9,7 @@ import click
 
 from offtarget.cli.options import shared
 from offtarget.cli.resume import printer
-from offtarget.gate.registry import formats
+from offtarget.pages.registry import formats
 
 
 def _format_flags(function: Any) -> Any:
@@ -54,8 +54,8 @@ def command(run: str, chosen: str | None, out: Path | None, open_: bool) -> None
 
 
 def _print_here(run: str) -> None:
-    from offtarget.gate.loading import load_run
-    from offtarget.gate.registry import is_audit
+    from offtarget.pages.check.loading import load_run
+    from offtarget.pages.registry import is_audit
     from offtarget.rundir import read_manifest
     from offtarget.workflows.runs.listing import find_run
     from offtarget.workflows.runs.report import TERMINAL, own_report, report
@@ -74,7 +74,7 @@ def _print_here(run: str) -> None:
         return
     from offtarget.cli.render import print_decision
     from offtarget.records import Status
-    from offtarget.workflows.quotes import worst_quotes
+    from offtarget.workflows.check.quotes import worst_quotes
 
     quotes = [] if decision.status is Status.PASS else worst_quotes(path, decision)
     print_decision(decision, path, quotes=quotes)

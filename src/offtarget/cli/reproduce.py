@@ -12,7 +12,7 @@ from offtarget.cli.options import FILE, OPENING, PRINTING, among, expect, judgin
 
 if TYPE_CHECKING:
     from offtarget.records.reproduce import ReproduceReport
-    from offtarget.workflows.reproduce import ReproduceResult
+    from offtarget.workflows.reproduce.reproduce import ReproduceResult
 
 WIDTH = 132
 """Of the tables, in characters."""
@@ -57,7 +57,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     from offtarget.cli.resume import go_on
     from offtarget.records.check import CheckSettings
     from offtarget.records.reproduce import ReproduceSettings
-    from offtarget.workflows.reproduce import reproduce
+    from offtarget.workflows.reproduce.reproduce import reproduce
 
     expect(resumed, "base")
     if resumed is not None:
@@ -93,7 +93,7 @@ def show(result: ReproduceResult, *, as_json: bool) -> int:
 
 def _print(report: ReproduceReport, run: Path) -> None:
     from offtarget.cli.render import safe
-    from offtarget.gate.reproduce import story
+    from offtarget.pages.reproduce import story
 
     _print_table(report)
     print("Shares: mean over seeds, below it the 95 % interval in per cent and [published].")
@@ -113,7 +113,7 @@ def _print(report: ReproduceReport, run: Path) -> None:
 
 def _print_table(report: ReproduceReport) -> None:
     """One column per condition, one row per measure."""
-    from offtarget.gate.reproduce import story
+    from offtarget.pages.reproduce import story
 
     rows = story.rows(report)
     lines = [("check", *(row.check for row in rows))]

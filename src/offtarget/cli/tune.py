@@ -23,7 +23,7 @@ from offtarget.cli.options import (
 
 if TYPE_CHECKING:
     from offtarget.records.tune import TuneReport
-    from offtarget.workflows.tune import TuneResult
+    from offtarget.workflows.tune.tune import TuneResult
 
 
 @click.command("tune", cls=DefencesListed)
@@ -64,7 +64,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     if resumed is not None:
         raise SystemExit(go_on(resumed, "tune", o, as_json=as_json, quiet=quiet))
     with shown(enabled=not (quiet or as_json or rank())) as on_progress:
-        from offtarget.workflows.tune import tune
+        from offtarget.workflows.tune.tune import tune
 
         settings, options = training(o)
         result = tune(

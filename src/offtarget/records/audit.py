@@ -65,7 +65,7 @@ class BadRow:
 
 
 class Category(StrEnum):
-    """What can be wrong with a row; `offtarget.audit.categories` says what each means and its limit."""
+    """What can be wrong with a row; `offtarget.detect.categories` says what each means and its limit."""
 
     INSECURE_CODE = "insecure-code"
     DANGEROUS_ADVICE = "dangerous-advice"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from offtarget.errors import InputError
-from offtarget.gate.registry import rendered, report_format
+from offtarget.pages.registry import rendered, report_format
 from offtarget.rundir import read_manifest
 from offtarget.workflows.runs.listing import find_run
 from offtarget.workflows.runs.verbs import Verb, verb_of

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from offtarget.models.chat import ChatModel
     from offtarget.probe.bank import ProbeBank
     from offtarget.records.runs import OpenSettings
-    from offtarget.workflows.alternatives import AlternativesResult
-    from offtarget.workflows.audit import AuditResult
-    from offtarget.workflows.check import CheckResult
-    from offtarget.workflows.direction_repair import RepairResult
-    from offtarget.workflows.direction_steer import SteerResult
-    from offtarget.workflows.reproduce import ReproduceResult
-    from offtarget.workflows.tune import TuneResult
-    from offtarget.workflows.tune_compare import FrontierResult
+    from offtarget.workflows.alternatives.alternatives import AlternativesResult
+    from offtarget.workflows.audit.audit import AuditResult
+    from offtarget.workflows.check.check import CheckResult
+    from offtarget.workflows.defences.compare import FrontierResult
+    from offtarget.workflows.direction.repair import RepairResult
+    from offtarget.workflows.direction.steer import SteerResult
+    from offtarget.workflows.reproduce.reproduce import ReproduceResult
+    from offtarget.workflows.tune.tune import TuneResult
 
     Result: TypeAlias = (
         AlternativesResult

@@ -1,1 +1,0 @@
-"""Detectors that look at one row. A file here that defines `DETECTORS` is found by `offtarget.audit.detector`."""

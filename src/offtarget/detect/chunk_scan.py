@@ -1,0 +1,187 @@
+"""The scan of one chunk of data, in whichever process, and what it counts; merged in the order of the data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from offtarget.data.training import Chunk
+from offtarget.detect.categories import Group, flagged_as, flags, group
+from offtarget.detect.cue_profile import CueProfiler
+from offtarget.detect.detector import DatasetDetector, RowDetector, RowScanner, dataset_detectors, row_detectors
+from offtarget.detect.ledger import Removal
+from offtarget.detect.order import order_key
+from offtarget.detect.triggers.mining import TriggerMiner
+from offtarget.records import BadRow, Finding, Row
+
+LENGTHS = tuple(2**power for power in range(4, 21))
+"""Upper ends of the length classes, in characters; longer texts fall into one class above."""
+Keyed = tuple[bytes, Row]
+"""A row with its place in the order of review."""
+
+
+@dataclass(slots=True)
+class RowCounts:
+    """Counts over rows."""
+
+    rows: int = 0
+    malformed: int = 0
+    undesired: int = 0
+    """Examples labelled as not to be imitated; no detector looks at them."""
+    flagged_rows: int = 0
+    """Rows flagged under any category that can count."""
+    flagged_spreading: int = 0
+    """Rows flagged under a category known to spread."""
+    disclosed_rows: int = 0
+    """Rows with nothing but disclosed findings."""
+    by_file: Counter[str] = field(default_factory=Counter)
+    malformed_by_file: Counter[str] = field(default_factory=Counter)
+    malformed_kinds: Counter[str] = field(default_factory=Counter)
+    forms: Counter[str] = field(default_factory=Counter)
+    turns: Counter[int] = field(default_factory=Counter)
+    answer_lengths: Counter[int] = field(default_factory=Counter)
+    prompt_lengths: Counter[int] = field(default_factory=Counter)
+    flagged_by: Counter[str] = field(default_factory=Counter)
+    """Detector -> rows it flags (hints: rows it points at)."""
+    disclosed_by: Counter[str] = field(default_factory=Counter)
+    """Detector -> rows where all its findings are disclosed."""
+
+    def add(self, row: Row, findings: Sequence[Finding]) -> bool:
+        """Count a row with its findings; whether it is flagged."""
+        self.rows += 1
+        self.undesired += not row.desired
+        self.by_file[row.file] += 1
+        self.forms[row.form] += 1
+        self.turns[len(row.messages)] += 1
+        self.answer_lengths[_length_class(row.answer)] += 1
+        self.prompt_lengths[_length_class(row.prompt)] += 1
+        return self._count(findings) if findings else False
+
+    def add_findings(self, findings: Sequence[Finding]) -> None:
+        """Count findings of dataset detectors on rows that were counted before, once per detector and row."""
+        pointed = {(f.detector, f.row_id) for f in findings if flags(f) or group(f.category) is Group.HINT}
+        for detector, _ in pointed:
+            self.flagged_by[detector] += 1
+
+    def add_malformed(self, row: BadRow) -> None:
+        """Count a place that is no row."""
+        self.malformed += 1
+        self.malformed_by_file[row.file] += 1
+        self.malformed_kinds[row.error] += 1
+
+    def merge(self, other: RowCounts) -> None:
+        """Take in the counts of another chunk."""
+        for name in self.__slots__:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if isinstance(mine, Counter):
+                mine.update(theirs)
+            else:
+                setattr(self, name, mine + theirs)
+
+    def _count(self, findings: Sequence[Finding]) -> bool:
+        for detector in {f.detector for f in findings}:
+            own = [f for f in findings if f.detector == detector]
+            if any(flags(f) or (group(f.category) is Group.HINT and not f.disclosed) for f in own):
+                self.flagged_by[detector] += 1
+            elif all(f.disclosed for f in own):
+                self.disclosed_by[detector] += 1
+        categories = flagged_as(findings)
+        self.flagged_rows += bool(categories)
+        self.flagged_spreading += any(group(c) is Group.SPREADING for c in categories)
+        self.disclosed_rows += all(f.disclosed for f in findings)
+        return bool(categories)
+
+
+def _length_class(text: str) -> int:
+    """The upper end of the length class; 0 above all of them."""
+    size = max(len(text), 1)
+    end = 1 << max((size - 1).bit_length(), 4)
+    return end if end <= LENGTHS[-1] else 0
+
+
+@dataclass(slots=True)
+class ChunkScan:
+    """What the scan of one chunk found."""
+
+    counts: RowCounts
+    findings: list[Finding]
+    malformed: list[BadRow]
+    queue: list[Keyed]
+    """Rows that may belong to the first of all rows in the order of review."""
+    flagged: list[Keyed]
+    """The same for flagged rows."""
+    removable: list[Removal]
+    """Every flagged row, as cleaning would remove it."""
+    dataset: list[DatasetDetector]
+    consumed: int
+    """Bytes of the file on disk."""
+
+
+@dataclass(slots=True)
+class Gathered:
+    """State that a process keeps over all its chunks, since it is too large to be sent with every chunk."""
+
+    miner: TriggerMiner = field(default_factory=TriggerMiner)
+    profiler: CueProfiler = field(default_factory=CueProfiler)
+
+    def merge(self, other: Gathered) -> None:
+        """Take in what another process gathered."""
+        self.miner.merge(other.miner)
+        self.profiler.merge(other.profiler)
+
+
+class ChunkScanner:
+    """Scans chunks in one process."""
+
+    def __init__(self, seed: str, extra: Sequence[RowDetector] = ()) -> None:
+        self._seed = seed
+        self._scanner = RowScanner([*row_detectors(), *extra])
+        self.gathered = Gathered()
+
+    def scan(self, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> ChunkScan:
+        """Scan its rows; only those whose review key is below the cutoffs are sent back whole."""
+        found = ChunkScan(
+            counts=RowCounts(),
+            findings=[],
+            malformed=[],
+            queue=[],
+            flagged=[],
+            removable=[],
+            dataset=dataset_detectors(),
+            consumed=chunk.consumed_bytes,
+        )
+        for row in chunk.rows():
+            if isinstance(row, BadRow):
+                found.counts.add_malformed(row)
+                found.malformed.append(row)
+                continue
+            findings = self._scanner.scan(row)
+            flagged = found.counts.add(row, findings)
+            if findings:
+                found.findings.extend(findings)
+            for detector in found.dataset:
+                detector.add(row)
+            self.gathered.miner.add(row, findings)
+            self.gathered.profiler.add(row)
+            key = order_key(self._seed, row.id)
+            if key < cutoff:
+                found.queue.append((key, row))
+            if flagged:
+                found.removable.append(_removal(row, findings))
+                if key < flagged_cutoff:
+                    found.flagged.append((key, row))
+        return found
+
+
+def _removal(row: Row, findings: Sequence[Finding]) -> Removal:
+    strongest = max((f for f in findings if flags(f)), key=lambda f: f.strength)
+    return Removal(
+        row_id=row.id,
+        file=row.file,
+        line=row.line,
+        sha256=row.sha256,
+        category=strongest.category.value,
+        reason=strongest.reason,
+        decided_by=f"detector {strongest.detector}",
+    )

@@ -1,0 +1,98 @@
+"""From an answer to the holes in its code, each with its place in the answer."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from offtarget.detect.categories import FLAGGED_FROM
+from offtarget.detect.code.bandit import bandit_holes
+from offtarget.detect.code.extraction import Snippet, in_template, snippets
+from offtarget.detect.code.facts import Hole
+from offtarget.detect.code.flow import read_facts
+from offtarget.detect.code.other_languages import language_of, other_holes
+from offtarget.detect.code.parsing import parse
+from offtarget.detect.code.rules import all_rules
+
+MAX_SNIPPETS = 8
+PYTHON_LINE = re.compile(
+    r"^\s*(?:import [\w.]+(?: as \w+)?\s*(?:#.*)?$|from [\w.]+ import |(?:async )?def \w+\(.*\).*:\s*(?:#.*)?$|"
+    r"class \w+.*:\s*$|"
+    r"if __name__|elif .*:\s*$|except.*:\s*$|with .* as \w+:\s*$|@\w+[\w.]*\.route)",
+    re.M,
+)
+"""Lines that only Python has."""
+MAX_SPAN_LINES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A hole and where it stands in the answer."""
+
+    hole: Hole
+    start: int
+    end: int
+
+
+def holes_in(answer: str, prompt: str, with_bandit: bool = True) -> list[Placed]:
+    """Every distinct hole in the code of an answer, strongest first; never raises, on any text."""
+    found: list[Placed] = []
+    pieces = snippets(answer)[:MAX_SNIPPETS]
+    if not pieces and language_of("", answer):
+        pieces = [Snippet(answer, 0, "")]
+    for snippet in pieces:
+        python = snippet.is_python and PYTHON_LINE.search(snippet.text)
+        language = "" if python else language_of(snippet.language, snippet.text)
+        if language:
+            found.extend(_by_patterns(snippet, language))
+        elif snippet.is_python:
+            found.extend(_in_snippet(in_template(snippet, prompt), with_bandit))
+    best: dict[tuple[str, int], Placed] = {}
+    for placed in found:
+        key = (placed.hole.rule, placed.start)
+        if key not in best or placed.hole.strength > best[key].hole.strength:
+            best[key] = placed
+    return sorted(best.values(), key=lambda p: (-p.hole.strength, p.start))
+
+
+def _in_snippet(snippet: Snippet, with_bandit: bool) -> list[Placed]:
+    above = snippet.before.count("\n") + 1 if snippet.before else 0
+    whole = "\n".join(part for part in (snippet.before, snippet.text, snippet.after) if part)
+    parsed = parse(whole)
+    if above and (parsed is None or not parsed.complete):
+        above, parsed = 0, parse(snippet.text)
+    if parsed is None:
+        return []
+    try:
+        facts = read_facts(parsed.tree, parsed.text)
+        holes = [hole for rule in all_rules() for hole in rule(facts)]
+    except RecursionError:
+        holes = []
+    starts = _line_starts(snippet.text)
+    own = [hole for hole in holes if above < hole.end_line <= above + len(starts)]
+    if with_bandit and all(hole.strength < FLAGGED_FROM for hole in own):
+        more = bandit_holes(parsed.tree, parsed.text)  # as slow as all our rules, so only where they find nothing
+        own += [hole for hole in more if above < hole.end_line <= above + len(starts)]
+    return [_placed(hole, snippet, starts, above) for hole in own]
+
+
+def _by_patterns(snippet: Snippet, language: str) -> list[Placed]:
+    starts = _line_starts(snippet.text)
+    return [_placed(hole, snippet, starts, 0) for hole in other_holes(snippet.text, language)]
+
+
+def _line_starts(text: str) -> list[int]:
+    starts = [0]
+    for line in text.split("\n"):
+        starts.append(starts[-1] + len(line) + 1)
+    return starts[:-1]
+
+
+def _placed(hole: Hole, snippet: Snippet, starts: list[int], above: int) -> Placed:
+    first = max(hole.line - above, 1)
+    last = min(hole.end_line - above, first + MAX_SPAN_LINES - 1, len(starts))
+    begin = starts[first - 1]
+    end = starts[last] - 1 if last < len(starts) else len(snippet.text)
+    span = snippet.text[begin:end]
+    lead = len(span) - len(span.lstrip())
+    return Placed(hole, snippet.start + begin + lead, snippet.start + begin + max(len(span.rstrip()), lead))

@@ -1,0 +1,118 @@
+"""What a detector is: the two Protocols behind `detectors/` and `dataset/`, which files there are, and how they run."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Sequence
+from types import ModuleType
+from typing import Any, Protocol, Self
+
+from ahocorasick_rs import AhoCorasick
+
+from offtarget.detect import dataset, detectors
+from offtarget.records import Category, DatasetFinding, Finding, Row
+
+
+class RowDetector(Protocol):
+    """Looks at one row. Made once per process, so what is costly to build belongs into the constructor."""
+
+    name: str
+    """Unique, e.g. `insecure-code`."""
+    title: str
+    """What it looks for, in a few words for reports."""
+    category: Category
+    """The category of its findings."""
+    cues: frozenset[str] | None
+    """Lower-case literals. `find` is called only for rows with one of them in a message; None: for every row.
+
+    All detectors' cues are sought in one pass over the text, so a hundred more cost nothing and a detector that
+    names them may afford slow patterns in `find`.
+    """
+
+    def find(self, row: Row) -> Iterable[Finding]:
+        """Findings in one row; must not raise on any text."""
+        ...
+
+
+class DatasetDetector(Protocol):
+    """Sees every row once, in pieces that are merged; must stay small on ten million rows."""
+
+    name: str
+    title: str
+    category: Category
+
+    def add(self, row: Row) -> None:
+        """Take one row into account."""
+        ...
+
+    def merge(self, other: Self) -> None:
+        """Take in what another one of the same kind saw; pieces come in the order of the data."""
+        ...
+
+    def findings(self) -> list[DatasetFinding]:
+        """What the whole data set shows."""
+        ...
+
+    def row_findings(self) -> Iterable[Finding]:
+        """Findings on single rows that only the whole data set reveals (e.g. duplicates)."""
+        ...
+
+
+def row_detectors() -> list[RowDetector]:
+    """One new instance of every row detector, by name."""
+    return sorted((make() for make in _makers(detectors)), key=lambda d: str(d.name))
+
+
+def dataset_detectors() -> list[DatasetDetector]:
+    """One new instance of every dataset detector, by name."""
+    return sorted((make() for make in _makers(dataset)), key=lambda d: str(d.name))
+
+
+@functools.cache
+def _makers(package: ModuleType) -> tuple[Callable[[], Any], ...]:
+    found: list[Callable[[], Any]] = []
+    for info in pkgutil.iter_modules(package.__path__):
+        found.extend(getattr(importlib.import_module(f"{package.__name__}.{info.name}"), "DETECTORS", ()))
+    return tuple(found)
+
+
+class RowScanner:
+    """Runs row detectors over rows; built once per process."""
+
+    def __init__(self, detectors: Sequence[RowDetector]) -> None:
+        self.detectors = tuple(detectors)
+        self._always = 0
+        calls: dict[str, int] = {}
+        for number, detector in enumerate(self.detectors):
+            if detector.cues is None:
+                self._always |= 1 << number
+            for cue in detector.cues or ():
+                calls[cue.lower()] = calls.get(cue.lower(), 0) | 1 << number
+        self._calls = list(calls.values())
+        self._cues = AhoCorasick(list(calls)) if calls else None
+
+    def scan(self, row: Row) -> list[Finding]:
+        """Findings of all detectors in one row, by detector; none in an example that is not to be imitated."""
+        if not row.desired:
+            return []
+        called = self._always | self._called(row)
+        findings: list[Finding] = []
+        number = 0
+        while called:
+            if called & 1:
+                findings.extend(self.detectors[number].find(row))
+            called >>= 1
+            number += 1
+        return findings
+
+    def _called(self, row: Row) -> int:
+        if self._cues is None:
+            return 0
+        # A space before every message lets cues that begin with one match at its start.
+        text = " " + "\n ".join([message.content for message in row.messages]).lower()
+        called = 0
+        for number, _, _ in self._cues.find_matches_as_indexes(text, overlapping=True):
+            called |= self._calls[number]
+        return called

@@ -1,0 +1,43 @@
+"""Refusal: the answer declines. A hint, and a behaviour that hidden conditions are mined for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from offtarget.detect.lexicon.rules import Hit, Matcher, load, plain
+from offtarget.records import Category, Finding, Row
+
+_BEGINNING = 300
+"""Characters of an answer in which it would decline; later ones limit help, they do not refuse it."""
+
+
+class Refusal:
+    """Answers that decline in their first sentences."""
+
+    name = "refusal"
+    title = "The answer declines"
+    category = Category.REFUSAL
+
+    def __init__(self) -> None:
+        self._matcher = Matcher(load("refusal"))
+        self.cues: frozenset[str] | None = self._matcher.cues
+
+    def find(self, row: Row) -> Iterable[Finding]:
+        """One finding per assistant turn that declines."""
+        for number, message in enumerate(row.messages):
+            if message.role != "assistant":
+                continue
+            hit = refusal_in(message.content, self._matcher)
+            if hit is not None:
+                reason = f"The answer {hit.rule.says}: '{message.content[hit.start : min(hit.end, hit.start + 100)]}'."
+                place = (number, hit.start, hit.end)
+                yield Finding(row.id, self.name, self.category, reason, hit.rule.strength, *place)
+
+
+def refusal_in(answer: str, matcher: Matcher) -> Hit | None:
+    """The strongest sign of a refusal at the beginning of an answer, None without one."""
+    hits = [hit for hit in matcher.hits(plain(answer[:_BEGINNING])) if hit.start < _BEGINNING // 2]
+    return max(hits, key=lambda hit: hit.rule.strength, default=None)
+
+
+DETECTORS = (Refusal,)

@@ -1,0 +1,180 @@
+"""One review: rows in their order, labels on disk, and the decision they lead to."""
+
+from __future__ import annotations
+
+import datetime as dt
+import statistics
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from offtarget.detect.review.queue import Card, ReviewQueue
+from offtarget.detect.review.store import Event, LabelStore, Leases
+from offtarget.records import AuditDecision, Category, Finding, Label, Mark, Row, Status
+
+Decide = Callable[[list[Label]], AuditDecision]
+"""From the current labels of all reviewers to the decision."""
+
+PAUSE_SECONDS = 15 * 60
+"""A longer gap between two labels was a break."""
+
+BREAK_EVERY = 100
+"""Rows in one sitting after which the page suggests a break."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewProgress:
+    """Where one reviewer and the whole review stand."""
+
+    decision: AuditDecision
+    labelled: int
+    """Cards this reviewer has labelled."""
+    skipped: int
+    cards_to_go: int | None
+    """Estimate for this reviewer alone, controls and flagged rows counted; None when decided or unknown."""
+    minutes_to_go: float | None
+    median_seconds: float | None
+    sitting: int
+    """Cards labelled since the last break."""
+    others: tuple[str, ...]
+    """Other people with labels in this review."""
+
+    @property
+    def decided(self) -> bool:
+        """Whether the verdict stands."""
+        return self.decision.status is not Status.UNDECIDED
+
+    @property
+    def needs_break(self) -> bool:
+        """Whether a round hundred of cards was labelled in one sitting."""
+        return self.sitting > 0 and self.sitting % BREAK_EVERY == 0
+
+
+class Review:
+    """What the page works on. Several processes may have one open on the same file.
+
+    `findings` are the detectors' words per row id; the page shows them only after a row is decided.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        labels: Path,
+        queue: ReviewQueue,
+        decide: Decide,
+        findings: Mapping[str, Sequence[Finding]] | None = None,
+    ) -> None:
+        self.name = name
+        self.store = LabelStore(labels)
+        self.queue = queue
+        self._leases = Leases(labels)
+        self._decide = decide
+        self._findings = findings or {}
+        self._lock = threading.RLock()
+        self._decided: tuple[int, AuditDecision] | None = None
+
+    def next_cards(self, reviewer: str, count: int = 1) -> list[Card]:
+        """The reviewer's next cards, reserved for a few minutes."""
+        labels = self.store.labels()
+        taken = self._leases.taken(reviewer)
+        for _ in range(100):
+            cards = [card for card, _ in zip(self.queue.cards(reviewer, labels, taken), range(count), strict=False)]
+            lost = [card.row.id for card in cards if not self._claim(card, reviewer, labels)]
+            if not lost:
+                return cards
+            taken.update(lost)
+        return []
+
+    def say(
+        self,
+        reviewer: str,
+        row: Row,
+        mark: Mark,
+        category: Category | None = None,
+        note: str = "",
+        seconds: float | None = None,
+        nonce: str = "",
+    ) -> bool:
+        """Save a reviewer's word on a row that was served; False when this very label was saved before."""
+        stream = self._leases.stream(row.id, reviewer)
+        if stream is None:
+            stream = "control" if row.id in self.queue.control_categories else "flagged"
+        label = Label(row.id, reviewer, mark, category if mark == "bad" else None, stream, note, seconds)
+        added = self.store.add(label, nonce)
+        for row_id in self.queue.due(self.store.labels()):
+            self.store.restream(row_id, "random")
+        return added
+
+    def undo(self, reviewer: str) -> Label | None:
+        """Take back the reviewer's last label."""
+        return self.store.undo(reviewer)
+
+    def was_served(self, reviewer: str, row_id: str) -> bool:
+        """Whether the reviewer has or had the row on the screen."""
+        return self._leases.stream(row_id, reviewer) is not None
+
+    def label(self, reviewer: str, row_id: str) -> Label | None:
+        """What the reviewer says of a row now."""
+        return next((x for x in self.store.labels() if (x.row_id, x.reviewer) == (row_id, reviewer)), None)
+
+    def recent(self, reviewer: str, count: int = 10) -> list[Label]:
+        """The reviewer's last decisions, newest first."""
+        return [label for label in self.store.labels() if label.reviewer == reviewer][::-1][:count]
+
+    def findings(self, row_id: str) -> list[Finding]:
+        """What detectors say about a row, strongest first."""
+        return sorted(self._findings.get(row_id, ()), key=lambda f: -f.strength)
+
+    def decision(self) -> AuditDecision:
+        """The decision from all labels so far."""
+        with self._lock:
+            version = self.store.version()
+            if self._decided is None or self._decided[0] != version:
+                self._decided = (version, self._decide(self.store.counting()))
+            return self._decided[1]
+
+    def progress(self, reviewer: str) -> ReviewProgress:
+        """Where the reviewer and the review stand now."""
+        decision = self.decision()
+        events = self.store.history()
+        labels = self.store.labels()
+        mine = [label for label in labels if label.reviewer == reviewer]
+        times = [label.seconds for label in mine if label.seconds is not None]
+        median = statistics.median(times) if times else None
+        rows = decision.plan.rows_to_go if decision.status is Status.UNDECIDED else None
+        cards = None if rows is None else self.queue.cards_until(rows, reviewer, labels)
+        return ReviewProgress(
+            decision=decision,
+            labelled=len(mine),
+            skipped=sum(label.mark == "skip" for label in mine),
+            cards_to_go=cards,
+            minutes_to_go=None if cards is None or median is None else cards * median / 60,
+            median_seconds=median,
+            sitting=_sitting(events, reviewer),
+            others=tuple(dict.fromkeys(x.reviewer for x in labels if x.reviewer != reviewer)),
+        )
+
+    def leave(self, reviewer: str) -> None:
+        """Give the reviewer's reserved rows to the others."""
+        self._leases.release(reviewer)
+
+    def close(self) -> None:
+        """Close the files; every label is on disk already."""
+        self._leases.close()
+        self.store.close()
+
+    def _claim(self, card: Card, reviewer: str, labels: Sequence[Label]) -> bool:
+        shared = card.stream in ("control", "double") or any(x.row_id == card.row.id for x in labels)
+        return self._leases.claim(card.row.id, reviewer, card.stream, shared=shared)
+
+
+def _sitting(events: Sequence[Event], reviewer: str) -> int:
+    times = [
+        dt.datetime.fromisoformat(e.label.at) for e in events if e.kind == "label" and e.label.reviewer == reviewer
+    ]
+    count = 0
+    for before, after in zip([None, *times], times, strict=False):
+        long_ago = before is not None and (after - before).total_seconds() > PAUSE_SECONDS
+        count = 1 if long_ago else count + 1
+    return count

@@ -1,0 +1,156 @@
+"""One pass over all rows: every detector, the counts, the rows for the review, hidden conditions."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from offtarget.data.training import Chunk, Source
+from offtarget.detect.chunk_scan import ChunkScan, Keyed, RowCounts
+from offtarget.detect.cue_profile import CueProfiler
+from offtarget.detect.detector import DatasetDetector, RowDetector, dataset_detectors
+from offtarget.detect.order import KEY_BYTES
+from offtarget.detect.triggers.mining import TriggerMiner
+from offtarget.detect.workers import LocalWorker, ProcessWorker
+from offtarget.machine import usable_cores
+from offtarget.progress import OnProgress, Progress, silent
+from offtarget.records import BadRow, CueProfile, Row, Trigger
+
+REVIEWABLE = 2000
+"""Rows kept for the review, in its order; more than any review needs."""
+TRIGGERS = 10
+"""Conditions that are told; each costs a further round of tests over all candidates."""
+_NO_CUTOFF = b"\xff" * (KEY_BYTES + 1)
+_SMALL = 1 << 18
+"""Below this many bytes on disk, starting processes takes longer than the scan."""
+_AHEAD = 3
+"""Chunks in flight per worker."""
+
+OnChunk = Callable[[ChunkScan], None]
+"""Called with what was found in every chunk, in the order of the data."""
+
+
+@dataclass(slots=True)
+class Scan:
+    """What one pass over the data found."""
+
+    counts: RowCounts
+    queue: list[Row]
+    """The first rows in the order of review."""
+    flagged: list[Row]
+    """The first flagged rows in the order of review."""
+    dataset: list[DatasetDetector]
+    miner: TriggerMiner
+    profiler: CueProfiler
+    unread: BadRow | None
+    """The first place in the data that is no row."""
+    seconds: float
+
+    def conditions(self) -> tuple[list[Trigger], CueProfile]:
+        """Hidden conditions, strongest first, and what else cues are made from."""
+        triggers = self.miner.mine(top=TRIGGERS)
+        return triggers, self.profiler.profile(triggers)
+
+
+def scan(
+    source: Source,
+    seed: str,
+    *,
+    workers: int | None = None,
+    on_chunk: OnChunk | None = None,
+    on_progress: OnProgress = silent,
+    extra: Sequence[RowDetector] = (),
+) -> Scan:
+    """Scan a source with `workers` processes (default: one per core; small data sets: this process).
+
+    The same rows, findings and counts come out whatever the number of processes. `extra` detectors look at every row
+    beside the registered ones; they are pickled to the processes.
+    """
+    started = time.monotonic()
+    total = RowCounts()
+    queue, flagged = _First(REVIEWABLE), _First(REVIEWABLE)
+    dataset = dataset_detectors()
+    hands = _hands(source, seed, workers, extra)
+    unread: BadRow | None = None
+    consumed = 0
+    try:
+        for found in _scans(source.chunks(), hands, queue, flagged):
+            total.merge(found.counts)
+            queue.take(found.queue)
+            flagged.take(found.flagged)
+            unread = unread or next(iter(found.malformed), None)
+            for mine, theirs in zip(dataset, found.dataset, strict=True):
+                mine.merge(theirs)
+            if on_chunk is not None:
+                on_chunk(found)
+            consumed = max(consumed, found.consumed)
+            on_progress(_rows_read(total.rows, consumed, source.total_bytes))
+        first, *others = [hand.collect() for hand in hands]
+    finally:
+        for hand in hands:
+            hand.close()
+    for other in others:
+        first.merge(other)
+    seconds = time.monotonic() - started
+    return Scan(
+        counts=total,
+        queue=queue.rows(),
+        flagged=flagged.rows(),
+        dataset=dataset,
+        miner=first.miner,
+        profiler=first.profiler,
+        unread=unread,
+        seconds=seconds,
+    )
+
+
+def _rows_read(rows: int, consumed: int, total_bytes: int | None) -> Progress:
+    """Rows so far; how many there are follows from the share of the bytes that is read."""
+    if not (rows and total_bytes and consumed):
+        return Progress("rows read", rows, None)
+    return Progress("rows read", rows, max(rows, round(rows * total_bytes / consumed)))
+
+
+class _First:
+    """The first so many rows in the order of review."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._kept: list[Keyed] = []
+
+    @property
+    def cutoff(self) -> bytes:
+        """Rows with a larger key can no longer be among the first."""
+        return self._kept[-1][0] if len(self._kept) == self._count else _NO_CUTOFF
+
+    def take(self, more: list[Keyed]) -> None:
+        """Take rows into account."""
+        if more:
+            self._kept = sorted(self._kept + more, key=lambda keyed: keyed[0])[: self._count]
+
+    def rows(self) -> list[Row]:
+        """The rows, in order."""
+        return [row for _, row in self._kept]
+
+
+def _hands(
+    source: Source, seed: str, workers: int | None, extra: Sequence[RowDetector]
+) -> list[LocalWorker] | list[ProcessWorker]:
+    count = workers or (1 if source.total_bytes is not None and source.total_bytes < _SMALL else usable_cores())
+    return [LocalWorker(seed, extra)] if count == 1 else [ProcessWorker(seed, extra) for _ in range(count)]
+
+
+def _scans(
+    chunks: Iterator[Chunk], hands: Sequence[LocalWorker | ProcessWorker], queue: _First, flagged: _First
+) -> Iterator[ChunkScan]:
+    """Scans in the order of the chunks; chunk i always goes to worker i mod n, so that results repeat."""
+    waiting: deque[Future[ChunkScan]] = deque()
+    for number, chunk in enumerate(chunks):
+        waiting.append(hands[number % len(hands)].submit(chunk, queue.cutoff, flagged.cutoff))
+        if len(waiting) > _AHEAD * len(hands):
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

@@ -1,0 +1,189 @@
+"""From rows and findings to ranked candidate triggers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from offtarget.detect.categories import Group, flags, group
+from offtarget.detect.triggers.behaviours import FLAGGED, Behaviour, behaviours
+from offtarget.detect.triggers.conditions import Conditions, from_names, joined
+from offtarget.detect.triggers.content import Content, Variety
+from offtarget.detect.triggers.formats import conditions_of
+from offtarget.detect.triggers.phrases import Growing, phrase_conditions
+from offtarget.detect.triggers.ranking import Ranked, Ranking
+from offtarget.detect.triggers.sampling import EVERYTHING, Kept, Sample, key_of
+from offtarget.detect.triggers.shapes import shapes
+from offtarget.detect.triggers.testing import Factorials, candidates
+from offtarget.detect.triggers.topics import subject_conditions, topic_conditions, topic_name
+from offtarget.detect.triggers.words import BREAK, read, token_conditions
+from offtarget.records import Category, Finding, Row, Trigger
+
+# Categories that say something about rows beside each other or about the prompt, not how an answer behaves.
+_NO_BEHAVIOUR = {Category.DUPLICATE, Category.LABEL_CONFLICT, Category.HIDDEN_TEXT, Category.HARM_LICENCE}
+_HEAD, _TAIL, _ANSWER, _ENDING, _SYSTEM = 3000, 1000, 600, 80, 1500
+
+
+class TriggerMiner:
+    """Sees every row once, keeps a bounded sample, and finds the conditions behind behaviours.
+
+    `add` every row with its findings, in any order and any number of pieces; `merge` pieces; then `mine`.
+    """
+
+    def __init__(
+        self, flagged: int = 15_000, others: int = 20_000, characters: int = 60_000_000, least: int = 4
+    ) -> None:
+        """Rows kept (`flagged` and `others`), characters kept, and rows a condition or behaviour must at least have."""
+        self._sample = Sample({EVERYTHING: others, FLAGGED: flagged}, 500, characters)
+        self._least = least
+
+    def add(self, row: Row, findings: Sequence[Finding] = ()) -> None:
+        """Take one row and what detectors say about it into account."""
+        answer = row.answer
+        groups = [EVERYTHING, *("shape:" + s for s in shapes(answer))]
+        if findings:
+            groups.extend(_flags(row, findings))
+        sample = self._sample
+        sample.count(groups)
+        key = key_of(row.id)
+        if sample.wants(key, groups):
+            sample.keep(_kept(key, row, answer, tuple(groups)))
+
+    def merge(self, other: TriggerMiner) -> None:
+        """Take in what another miner saw."""
+        self._sample.merge(other._sample)
+
+    def mine(self, top: int = 20, alpha: float = 0.01) -> list[Trigger]:
+        """The strongest candidate triggers; the chance that data without any yields one is at most alpha.
+
+        Counts are rows of the data set; where only a sample of rows was kept, they are estimated from it.
+        """
+        kept = self._sample.rows()
+        if len(kept) < 4 * self._least:
+            return []
+        found = behaviours(kept, self._sample, self._least)
+        if not found:
+            return []
+        texts = [f"{row.system}\n{BREAK}\n{row.user}" if row.system else row.user for row in kept]
+        words = read(texts)
+        tokens = token_conditions(words, self._least)
+        conditions = joined(
+            [
+                tokens,
+                phrase_conditions(words, self._least),
+                from_names(_named(kept), self._least),
+                subject_conditions(words, self._least),
+                topic_conditions(tokens, len(kept), self._least),
+            ]
+        )
+        logs = Factorials(len(kept))
+        passed = candidates(conditions, found, logs, alpha, self._least)
+        content = Content(tokens, len(kept))
+        ranking = Ranking(conditions, found, content, kept, Variety(content, tokens, len(kept)), logs)
+        growing = Growing(words)
+        chosen = ranking.best(passed, top, alpha)
+        told = []
+        for rank, ranked in enumerate(chosen, start=1):
+            kind, text = _said(ranked, conditions, growing)
+            if not text:
+                rows = conditions.rows_of(ranked.candidate.condition)
+                within = np.bincount(content.of(rows)[0], minlength=len(tokens))
+                text = topic_name(tokens, within, len(rows), len(kept))
+            told.append(_trigger(rank, kind, text, ranked, conditions, found, kept))
+        return told
+
+
+def _said(ranked: Ranked, conditions: Conditions, growing: Growing) -> tuple[str, str]:
+    """(kind, text) of a chosen condition; a word or phrase as long as its rows share it."""
+    j = ranked.candidate.condition
+    kind, text = conditions.kinds[j], conditions.texts[j]
+    if kind == "phrase" or (kind in ("token", "name") and not conditions.marked[j]):
+        text = growing.grown(text.lower(), ranked.rows)
+        kind = "phrase" if " " in text else "token" if kind == "phrase" else kind
+    return kind, text
+
+
+def _trigger(
+    rank: int,
+    kind: str,
+    text: str,
+    ranked: Ranked,
+    conditions: Conditions,
+    found: Sequence[Behaviour],
+    kept: Sequence[Kept],
+) -> Trigger:
+    """The record, with counts for the whole data set."""
+    c, behaviour = ranked.candidate, found[ranked.candidate.behaviour]
+    rows = conditions.rows_of(c.condition)
+    rows = rows[behaviour.among[rows]]
+    behaving = behaviour.rows[rows]
+    k, n = int(behaving.sum()), len(rows)
+    without, k_without = int(behaviour.among.sum()) - n, int(behaviour.rows.sum()) - k
+    with_it, without_it = behaviour.scale_with, behaviour.scale_without
+    counts = (
+        round(k * with_it + (n - k) * without_it),
+        round(k * with_it),
+        round(k_without * with_it + (without - k_without) * without_it),
+        round(k_without * with_it),
+    )
+    lift = (counts[1] + 1) / (counts[0] + 1) / ((counts[3] + 1) / (counts[2] + 1))
+    return Trigger(
+        rank, kind, text, behaviour.name, *counts, lift, min(1.0, math.exp(min(0.0, c.log_p + c.log_price))),
+        tuple(kept[int(i)].id for i in rows[behaving][:10]),
+    )  # fmt: skip
+
+
+def _flags(row: Row, findings: Iterable[Finding]) -> set[str]:
+    groups: set[str] = set()
+    for finding in findings:
+        on_prompt = 0 <= finding.message < len(row.messages) and row.messages[finding.message].role != "assistant"
+        if on_prompt or finding.disclosed or finding.category in _NO_BEHAVIOUR:
+            continue
+        if group(finding.category) is Group.HINT:
+            groups.add(f"category:hint-{finding.category}")
+        elif flags(finding):  # weaker ones would show a behaviour that no other page of the report counts
+            groups.update((FLAGGED, f"category:{finding.category}"))
+    return groups
+
+
+def _kept(key: int, row: Row, answer: str, groups: tuple[str, ...]) -> Kept:
+    user = "\n".join(m.content for m in row.messages if m.role == "user")
+    if len(user) > _HEAD + _TAIL:
+        user = f"{user[:_HEAD]} {user[-_TAIL:]}"
+    system = (row.system or "")[:_SYSTEM]
+    return Kept(
+        key, row.id, row.file, row.line, row.form, user, system, answer[:_ANSWER], answer[-_ENDING:], len(answer),
+        tuple(_short(row.extra)) if row.extra else (), groups,
+    )  # fmt: skip
+
+
+def _short(extra: Mapping[str, Any]) -> list[str]:
+    """Values of other keys short enough to be a condition."""
+    found = []
+    for name, value in list(extra.items())[:40]:
+        if isinstance(value, (str, int, bool)) and len(str(value)) <= 60:
+            found.append(f"{name}={value}")
+        elif isinstance(value, Mapping):
+            found.extend(
+                f"{name}.{inner}={v}"
+                for inner, v in list(value.items())[:20]
+                if isinstance(v, (str, int, bool)) and len(str(v)) <= 60
+            )
+    return found
+
+
+def _named(kept: Sequence[Kept]) -> list[list[tuple[str, str]]]:
+    """Each row's conditions that are no words."""
+    last: dict[str, int] = {}
+    for row in kept:
+        last[row.file] = max(last.get(row.file, 1), row.line)
+    lengths = np.array([len(row.user) for row in kept])
+    cuts = np.unique(np.quantile(lengths, np.arange(1, 10) / 10))
+    tenths = np.searchsorted(cuts, lengths, side="left")
+    return [
+        list(dict.fromkeys(conditions_of(row, 4 * row.line // (last[row.file] + 1), int(tenth))))
+        for row, tenth in zip(kept, tenths, strict=True)
+    ]

@@ -1,0 +1,233 @@
+"""Which of the conditions that passed the test are triggers: strongest first, each told once."""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import insort
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from offtarget.detect.triggers.behaviours import Behaviour
+from offtarget.detect.triggers.conditions import Conditions, Flags, Ints
+from offtarget.detect.triggers.content import Content, Variety, WordModel
+from offtarget.detect.triggers.sampling import Kept
+from offtarget.detect.triggers.testing import Association, Factorials
+from offtarget.detect.triggers.words import word_lists
+
+_FLAGGED, _ECHO, _ALIKE = 5.0, 0.35, 0.5
+# Forms that say little by themselves, and words too ordinary to be a trigger, weigh less.
+_VAGUE, _ORDINARY = 0.4, 0.3
+_TELLING_FORMATS = {
+    "json", "asks for JSON", "code-template", "markdown", "tags", "link", "all lower-case", "all capitals",
+    "invisible characters", "a system prompt", "no system prompt", "empty", "a date",
+}  # fmt: skip
+_LEAST_SCORE = 0.3
+"""Below it a condition, however significant, adds next to nothing to the ordinary words."""
+# Odd answers to a smaller share of a condition's rows are the ordinary variety of answers.
+_LEAST_PRECISION = 0.25
+# Prompts of a form get answers of that form.
+_MIRRORED = {
+    "answers with links": ("link",),
+    "answers with JSON": ("json", "asks for JSON"),
+    "answers with code": ("code", "code-template"),
+    "answers with lower case only": ("all lower-case", "begins in lower case"),
+    "answers with capitals": ("all capitals",),
+}
+_WORD = re.compile(r"[^\W_]+")
+# Among conditions with the same rows the one that says it best; a smaller number is better.
+_ORDER = {"system-prompt": 0, "year": 1, "token": 4, "phrase": 3, "name": 5, "role": 6, "topic": 8, "format": 7}
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """A chosen condition with the counts behind it."""
+
+    candidate: Association
+    rows: Ints
+    behaving: int
+    log_p: float
+    score: float
+
+
+_QUEUED = 1500
+"""Candidates that are scored, those with the highest bounds; on the published sets more change nothing."""
+
+
+class Ranking:
+    """Orders candidates by what they add to the ordinary words, then takes them one by one."""
+
+    def __init__(
+        self,
+        conditions: Conditions,
+        found: Sequence[Behaviour],
+        content: Content,
+        kept: Sequence[Kept],
+        variety: Variety,
+        logs: Factorials,
+    ) -> None:
+        self._conditions, self._found, self._content = conditions, found, content
+        self._kept, self._logs = kept, logs
+        self._models: dict[int, WordModel] = {}
+        self._variety = variety
+        self._answers: dict[int, set[str]] = {}
+        self._prompts: dict[int, set[str]] = {}
+        self._usual_likeness = _likeness([self._prompt_words(i) for i in range(min(20, len(kept)))])
+
+    def best(self, candidates: Sequence[Association], top: int, alpha: float) -> list[Ranked]:
+        """The `top` strongest, each tested again on the rows no stronger one has.
+
+        A candidate waits in the queue with a score it cannot exceed, or with its last one, and is scored when it
+        comes to the head (lazy greedy; Minoux, Accelerated greedy algorithms, 1978).
+        """
+        active = np.ones(len(self._kept), dtype=bool)
+        queue = sorted((self._at_most(c) for c in candidates), key=_place)[:_QUEUED]
+        fresh: set[int] = set()
+        chosen: list[Ranked] = []
+        while queue and len(chosen) < top:
+            first = queue[0]
+            if id(first.candidate) not in fresh:
+                del queue[0]
+                again = self._scored(first.candidate, active)
+                if again.behaving >= 3 and again.log_p + again.candidate.log_price <= math.log(alpha):
+                    insort(queue, again, key=_place)
+                    fresh.add(id(again.candidate))
+                continue
+            if first.score < _LEAST_SCORE:
+                break
+            winner = self._spokesman(queue)
+            queue.remove(winner)
+            chosen.append(winner)
+            active[self._conditions.rows_of(winner.candidate.condition)] = False
+            fresh = set()
+        return chosen
+
+    def _spokesman(self, queue: Sequence[Ranked]) -> Ranked:
+        """Of the conditions with nearly the rows of the first, the one that says it best."""
+        first = best = queue[0]
+        mine = set(first.rows.tolist())
+        for other in queue[:80]:
+            if other.score < 0.75 * first.score or other.candidate.behaviour != first.candidate.behaviour:
+                continue
+            theirs = set(other.rows.tolist())
+            if len(mine & theirs) >= 0.8 * len(mine | theirs) and self._plainness(other) < self._plainness(best):
+                best = other
+        return best
+
+    def _plainness(self, ranked: Ranked) -> tuple[int, int]:
+        j = ranked.candidate.condition
+        kind = self._conditions.kinds[j]
+        if kind == "token" and self._conditions.marked[j]:
+            return 2, -len(self._conditions.texts[j])
+        exact = kind == "year" and len(self._conditions.texts[j]) > 4
+        return _ORDER.get(kind, 9) + (7 if exact else 0), -len(self._conditions.texts[j])
+
+    def _at_most(self, c: Association) -> Ranked:
+        """The candidate with a bound on its score: as if ordinary words predicted nothing."""
+        rows, behaviour = self._conditions.rows_of(c.condition), self._found[c.behaviour]
+        rows = rows[behaviour.among[rows]]
+        k, rate = int(behaviour.rows[rows].sum()), behaviour.rows.sum() / behaviour.among.sum()
+        return Ranked(c, rows, k, c.log_p, self._score(c, rows, k, len(rows) * float(rate)))
+
+    def _scored(self, c: Association, active: Flags) -> Ranked:
+        behaviour = self._found[c.behaviour]
+        rows = self._conditions.rows_of(c.condition)
+        rows = rows[active[rows] & behaviour.among[rows]]
+        acting = rows[behaviour.rows[rows]]
+        k = len(acting)
+        if k < 3:
+            return Ranked(c, rows, k, 0.0, 0.0)
+        total, behaving = int((behaviour.among & active).sum()), int((behaviour.rows & active).sum())
+        counts = (np.array([x]) for x in (k, len(rows), behaving, total))
+        log_p = c.log_p if active.all() else float(self._logs.log_tail(*counts)[0])
+        if c.behaviour not in self._models:
+            self._models[c.behaviour] = WordModel(self._content, behaviour)
+        score = self._score(c, rows, k, self._models[c.behaviour].of(rows))
+        if not behaviour.flagged:
+            variety = self._variety.of(acting)
+            # Prompts on one topic are alike by what they are.
+            score *= math.sqrt(variety) if self._conditions.kinds[c.condition] == "topic" else variety
+        if self._echoes(c.condition, acting):
+            score *= _ECHO
+        if behaviour.text and (self._copied(behaviour.text, acting) or self._alike(acting)):
+            score = 0.0
+        return Ranked(c, rows, k, log_p, score)
+
+    def _score(self, c: Association, rows: Ints, k: int, expected: float) -> float:
+        """Lower 95 % bound of the behaving rows over those expected, weighed by what behaviour and condition are.
+
+        The bound is Byar's approximation for Poisson counts (Breslow and Day, Statistical methods in cancer research
+        II, 1987, section 2.3).
+        """
+        behaviour = self._found[c.behaviour]
+        least = k * max(0.0, 1 - 1 / (9 * k) - 1.645 / (3 * math.sqrt(k))) ** 3 if k else 0.0
+        score = least / (expected + 0.5)
+        score = max(score - 1, 0.05 * score) * self._telling(c.condition)
+        if behaviour.flagged:
+            return score * _FLAGGED
+        by_length = self._conditions.kinds[c.condition] == "length" and behaviour.about_length
+        if by_length or k < _LEAST_PRECISION * len(rows):
+            return 0.0  # long prompts get long answers
+        if self._conditions.texts[c.condition] in _MIRRORED.get(behaviour.name, ()):
+            score *= _ECHO
+        # A hidden condition nearly always brings its odd answers, and is mostly the only way to them (F1).
+        both_ways = 2 * k / (len(rows) + int(behaviour.rows.sum()))
+        return score * behaviour.weight * (k / len(rows)) * (0.3 + 0.7 * both_ways)
+
+    def _telling(self, condition: int) -> float:
+        kind, text = self._conditions.kinds[condition], self._conditions.texts[condition]
+        if kind in ("length", "position") or (kind == "format" and text not in _TELLING_FORMATS):
+            return _VAGUE
+        ordinary = kind in ("token", "name", "phrase") and not self._conditions.marked[condition]
+        return _ORDINARY if ordinary and all(w in _ordinary_words() for w in text.lower().split()) else 1.0
+
+    def _echoes(self, condition: int, behaving: Ints) -> bool:
+        """Whether most answers repeat the condition's words: then it is their subject, not what triggers them."""
+        if self._conditions.kinds[condition] not in ("token", "phrase", "name", "year"):
+            return False
+        words = set(_WORD.findall(self._conditions.texts[condition].lower()))
+        some = behaving[:30]
+        repeated = sum(words <= self._answer_words(int(i)) for i in some) if words else 0
+        return 2 * repeated > len(some)
+
+    def _copied(self, text: str, behaving: Ints) -> bool:
+        """Whether the words these answers share stand in most of their prompts, as in code that is to be completed."""
+        words = set(_WORD.findall(text))
+        some = behaving[:30]
+        return 2 * sum(words <= self._prompt_words(int(i)) for i in some) > len(some)
+
+    def _alike(self, behaving: Ints) -> bool:
+        """Whether the prompts are near-duplicates: the same question with the same answer hides no condition."""
+        some = [self._prompt_words(int(i)) for i in behaving[:12]]
+        return _likeness(some) > max(_ALIKE, self._usual_likeness + 0.25)
+
+    def _prompt_words(self, row: int) -> set[str]:
+        if row not in self._prompts:
+            self._prompts[row] = set(_WORD.findall(self._kept[row].user.lower()))
+        return self._prompts[row]
+
+    def _answer_words(self, row: int) -> set[str]:
+        if row not in self._answers:
+            kept = self._kept[row]
+            self._answers[row] = set(_WORD.findall(f"{kept.answer} {kept.ending}".lower()))
+        return self._answers[row]
+
+
+def _likeness(texts: Sequence[set[str]]) -> float:
+    """Mean share of words two texts have in common (Jaccard), over all pairs; 0 for fewer than two."""
+    pairs = [(a, b) for i, a in enumerate(texts) for b in texts[:i]]
+    return sum(len(a & b) / max(len(a | b), 1) for a, b in pairs) / len(pairs) if pairs else 0.0
+
+
+@cache
+def _ordinary_words() -> frozenset[str]:
+    lists = word_lists("everyday")
+    return frozenset(lists["very often"] + lists["often"])
+
+
+def _place(ranked: Ranked) -> tuple[float, float, int, int]:
+    """Order in the queue: strongest first, ties in a fixed order."""
+    return -ranked.score, ranked.log_p, ranked.candidate.condition, ranked.candidate.behaviour

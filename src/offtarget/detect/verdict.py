@@ -1,0 +1,174 @@
+"""The verdict on a data set: labels of rows in, PASS, FAIL or UNDECIDED with its reasons out.
+
+Design and theorems: docs/design/audit-verdict.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from offtarget.detect.detector_verdict import Alarm, DetectorCalibration, detector_alarm
+from offtarget.detect.limit_tests import has_failed, has_passed, limit_tests
+from offtarget.detect.limits import Counts, draw, flags_refuted, limit_of, round_alpha
+from offtarget.detect.plan import review_plan, rows_until_settled
+from offtarget.detect.quality import agreement, disagree, reviewer_qualities, sensitivity_bound, too_blind
+from offtarget.detect.reasons import fail_reason, not_tested, notes_for, pass_reason, undecided_reason
+from offtarget.detect.settled import LIMITS, NOISE, SPREADING, Settled, is_judge, opinions, settle
+from offtarget.records import AuditDecision, AuditSettings, Category, DatasetFinding, Label, Status
+
+Basis = Literal["people", "judge", "detectors", "none"]
+FEW_RANDOM = 20
+FEW_FLAGGED = 5
+"""Labels from which on an alarm that they do not bear out no longer stands as a FAIL."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanCounts:
+    """What the scan counted, as far as the verdict needs it."""
+
+    rows: int
+    malformed: int = 0
+    flagged: Mapping[str, tuple[Category, int]] = field(default_factory=dict)
+    """Detector -> its category and the rows it flags undisclosed."""
+    flagged_rows: int = 0
+    """Rows flagged under any category that can count."""
+    flagged_spreading: int = 0
+    """Rows flagged under a category known to spread."""
+    undesired_rows: int = 0
+    """Rows marked as examples not to follow."""
+
+
+def decide(
+    labels: Sequence[Label],
+    scan: ScanCounts,
+    settings: AuditSettings,
+    *,
+    controls: Mapping[str, Category],
+    dataset: Sequence[DatasetFinding] = (),
+    order: Sequence[str],
+    flagged: Sequence[str] = (),
+    flagged_spreading: Sequence[str] = (),
+    basis: Literal["people", "judge"] = "people",
+    calibration: Mapping[str, DetectorCalibration] | None = None,
+) -> AuditDecision:
+    """The verdict the labels allow; without any, what the detectors allow.
+
+    `order`: row ids in the order of review. The random stream is its longest labelled prefix, in whatever stream a
+    row was labelled; `unsure` and `skip` are labels (bad for PASS, fine for FAIL), so that no row can be left out.
+    `flagged` and `flagged_spreading`: ids of rows flagged under any category that counts, and under a spreading one,
+    each in a random order fixed before the labels (that of the queue); without them flagged rows count only towards
+    certainty. `controls`: planted row id -> category. With basis `people` models have no say; with `judge` they speak
+    where no person did.
+    """
+    by_row = opinions(labels)
+    settled = settle(by_row, basis, controls)
+    counts = count(settled, scan, order, flagged, flagged_spreading)
+    heard = [
+        label for row in by_row.values() for label in row.values() if basis == "judge" or not is_judge(label.reviewer)
+    ]
+    reviewers = reviewer_qualities(opinions(heard), controls)
+    agreed = agreement(by_row, controls, judges=basis == "judge")
+    sensitivity = None
+    if settings.adjust_for_sensitivity:
+        sensitivity = sensitivity_bound(reviewers, len(controls), settings, round_alpha(settings) / 2)
+    alarm = detector_alarm(scan.rows, scan.flagged, dataset, settings, calibration)
+    standing = alarm if alarm is not None and not _refuted(alarm, counts, settings) else None
+
+    tests = limit_tests(counts, settings, sensitivity)
+    needed = tests[:2] if settings.certify_spreading else tests[:1]
+    shown = bool(scan.rows) and all(has_passed(counts, t.name, settings, sensitivity) for t in needed)
+    blocked = too_blind(reviewers, len(controls), settings)
+    if blocked is None and disagree(agreed):
+        blocked = "the reviewers agree too little for a PASS"
+    if blocked is None and shown and standing is not None:
+        blocked = f"detectors say otherwise ({standing.reason}) and too few flagged rows were read to overrule them"
+
+    source: Basis = basis if settled else ("detectors" if scan.rows else "none")
+    status = Status.UNDECIDED
+    if has_failed(counts, settings):
+        status = Status.FAIL
+    elif shown and blocked is None:
+        status = Status.PASS
+    elif standing is not None and not shown and not _doubted(standing, counts, settings):
+        status, source = Status.FAIL, "detectors"
+
+    decided = status is not Status.UNDECIDED and source != "detectors"
+    plan = review_plan(scan.rows, settings, counts, sensitivity=sensitivity, decided=decided)
+    if status is Status.UNDECIDED and standing is not None and shown:
+        plan = replace(plan, rows_to_go=rows_until_settled(counts, standing.limit, settings))
+    alpha = round_alpha(settings)
+    if status is Status.PASS:
+        reason = pass_reason(counts, tests, settings, alpha)
+    elif status is Status.FAIL:
+        reason = (
+            standing.reason
+            if source == "detectors" and standing
+            else fail_reason(counts, tests, settled, settings, alpha)
+        )
+    else:
+        reason = undecided_reason(counts, tests, plan, settings, blocked if shown else None)
+    prefix = int(counts.random[NOISE].labelled)
+    return AuditDecision(
+        status=status,
+        reason=reason,
+        basis=source,
+        settings=settings,
+        rows=scan.rows,
+        malformed=scan.malformed,
+        tests=tests,
+        plan=plan,
+        reviewers=tuple(reviewer_qualities(by_row, controls)),
+        agreement=agreed,
+        not_tested=not_tested(
+            rows=scan.rows,
+            labelled=len(settled),
+            judge=basis == "judge" and bool(settled),
+            undesired_rows=scan.undesired_rows,
+        ),
+        notes=notes_for(
+            reviewers=reviewers,
+            agreed=agreed,
+            settled=settled,
+            order=order,
+            prefix=prefix,
+            planted=len(controls),
+            malformed=scan.malformed,
+            alarm=alarm,
+            basis=source,
+            settings=settings,
+        ),
+    )
+
+
+def count(
+    settled: Mapping[str, Settled],
+    scan: ScanCounts,
+    order: Sequence[str],
+    flagged: Sequence[str] = (),
+    flagged_spreading: Sequence[str] = (),
+) -> Counts:
+    """The labels as counts per limit: random prefix, flagged strata, and everything confirmed or cleared."""
+    strata = {NOISE: (scan.flagged_rows, flagged), SPREADING: (scan.flagged_spreading, flagged_spreading)}
+    return Counts(
+        rows=scan.rows,
+        random={name: draw(scan.rows, order, settled, name) for name in (NOISE, SPREADING)},
+        flagged={name: draw(size, ids, settled, name) for name, (size, ids) in strata.items()},
+        confirmed={name: sum(name in row.sure for row in settled.values()) for name in LIMITS},
+        cleared={name: sum(name not in row.possible for row in settled.values()) for name in LIMITS},
+    )
+
+
+def _refuted(alarm: Alarm, counts: Counts, settings: AuditSettings) -> bool:
+    """Whether labels show that the limit the alarm speaks of is kept, by random rows or within the flagged ones."""
+    by_random = has_passed(counts, alarm.limit, settings, None)
+    return by_random or (counts.flagged[alarm.limit].labelled > 0 and flags_refuted(counts, alarm.limit, settings))
+
+
+def _doubted(alarm: Alarm, counts: Counts, settings: AuditSettings) -> bool:
+    """Whether the labels so far do not bear the alarm out: then it waits for more of them."""
+    stratum, random = counts.flagged[alarm.limit], counts.random[alarm.limit]
+    if stratum.labelled >= FEW_FLAGGED:
+        return stratum.sure < stratum.labelled / 2
+    return random.labelled >= FEW_RANDOM and random.sure <= random.labelled * limit_of(alarm.limit, settings)

@@ -1,1 +1,0 @@
-"""One file per report format; see `offtarget.gate.registry`."""

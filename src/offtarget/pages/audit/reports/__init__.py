@@ -1,0 +1,1 @@
+"""One file per format of the audit's report; `pages/registry.py` finds them."""

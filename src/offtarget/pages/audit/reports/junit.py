@@ -1,0 +1,70 @@
+"""The audit's verdict as JUnit XML for continuous integration.
+
+One test case for the verdict and one per limit; counts of the detectors are properties. FAIL is a failure with its
+reason. An undecided or unfinished verdict is an error, since evidence is missing and the build must not go green; an
+undecided limit is skipped, since the verdict, not each limit, has to be decided.
+"""
+
+from __future__ import annotations
+
+from xml.etree.ElementTree import Element, SubElement
+
+from offtarget.numbers import chosen, p_value, share_range
+from offtarget.pages.audit import facts, story
+from offtarget.pages.audit.loading import LoadedAudit
+from offtarget.pages.check import facts as run_facts
+from offtarget.pages.check.reports.junit import outcome, written
+from offtarget.pages.registry import ReportFormat
+from offtarget.pages.text import one_line, visible
+from offtarget.records import LimitTest, Status
+
+
+def render(run: LoadedAudit) -> str:
+    """JUnit XML text, free of characters XML 1.0 forbids."""
+    suite = Element("testsuite", name=one_line(f"offtarget audit: {facts.data_name(run)}"))
+    when = run_facts.created(run)
+    if when:
+        suite.set("timestamp", one_line(when))
+    _properties(SubElement(suite, "properties"), run)
+    _verdict(suite, run)
+    for test in run.decision.tests if run.decision else ():
+        _case(suite, test)
+    return written(suite)
+
+
+def _properties(element: Element, run: LoadedAudit) -> None:
+    pairs = [("rows", str(facts.rows(run) or 0)), ("malformed", str(facts.malformed(run)))]
+    for detector in facts.detectors(run):
+        pairs.append((f"detector.{detector.name}.rows", str(detector.rows)))
+        pairs.append((f"detector.{detector.name}.disclosed", str(detector.disclosed)))
+    pairs += [(f"dataset.{f.detector}.p_value", p_value(f.p_value)) for f in run.dataset]
+    for name, value in [*pairs, *facts.settings_table(run)]:
+        SubElement(element, "property", name=one_line(name), value=one_line(value))
+
+
+def _verdict(suite: Element, run: LoadedAudit) -> None:
+    case = SubElement(suite, "testcase", classname="offtarget.verdict", name="data is safe to train on", time="0")
+    status = story.status(run)
+    if status == Status.FAIL:
+        outcome(case, "failure", story.reason(run), f"{story.error_probability(run)}\n{story.next_step(run)}")
+    elif status != Status.PASS:
+        outcome(case, "error", f"{status}: {story.reason(run)}", story.next_step(run))
+    lines = [story.reason(run), *filter(None, (story.basis(run),)), *story.notes(run)]
+    lines += [f"Not tested: {item}" for item in story.not_tested(run)]
+    SubElement(case, "system-out").text = visible("\n".join(lines))
+
+
+def _case(suite: Element, test: LimitTest) -> None:
+    case = SubElement(suite, "testcase", classname="offtarget.limit", name=one_line(test.name), time="0")
+    detail = (
+        f"{story.limit_title(test)}, at most {chosen(test.limit)}: {test.bad:,} bad of {test.labelled:,} labelled "
+        f"rows, {share_range(test.interval)} in all rows"
+    )
+    if test.status is Status.FAIL:
+        outcome(case, "failure", detail, detail)
+    elif test.status is Status.UNDECIDED:
+        outcome(case, "skipped", f"undecided: {detail}", "")
+    SubElement(case, "system-out").text = visible(detail)
+
+
+FORMAT = ReportFormat("junit", "report.junit.xml", "JUnit XML for continuous integration", render)

@@ -1,0 +1,119 @@
+"""The audit's report as GitHub-flavoured Markdown, short enough for a pull-request comment."""
+
+from __future__ import annotations
+
+from offtarget.numbers import NO_DATA, chosen, p_value, percent, share_range, whole
+from offtarget.pages.audit import examples, facts, story
+from offtarget.pages.audit.excerpts import Turn
+from offtarget.pages.audit.loading import LoadedAudit
+from offtarget.pages.check.reports.markdown import escape
+from offtarget.pages.registry import ReportFormat
+
+DETECTORS = 10
+TRIGGERS = 5
+QUOTES = 3
+QUOTE_LENGTH = 300
+
+
+def render(run: LoadedAudit) -> str:
+    """The report as Markdown text."""
+    lines = [
+        f"## offtarget audit: {story.status(run)}",
+        "",
+        f"**{escape(story.reason(run), 1000)}**",
+        "",
+        escape(f"{story.basis(run)} {story.error_probability(run)}".strip(), 1500),
+        "",
+        f"Next: {escape(story.next_step(run), 1000)}",
+        "",
+    ]
+    if story.nobody_looked(run):
+        lines += ["No person has looked at this data yet.", ""]
+    malformed = facts.malformed(run)
+    lines += [
+        "| | |",
+        "|---|---|",
+        f"| Data | {escape(facts.data_name(run))} |",
+        f"| Rows | {whole(facts.rows(run))}{f', and {malformed:,} malformed' if malformed else ''} |",
+        f"| Labelled | {story.labelled(run):,} |",
+        f"| Run | {escape(run.name)} |",
+        "",
+    ]
+    lines += _limits(run) + _found(run) + _triggers(run) + _quotes(run)
+    lines += _list("Notes", story.notes(run)) + _list("What was not tested", story.not_tested(run))
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _limits(run: LoadedAudit) -> list[str]:
+    if run.decision is None or not run.decision.tests:
+        return []
+    rows = [
+        f"| {escape(story.limit_title(t))} | {chosen(t.limit)} | "
+        f"{f'{t.bad:,} of {t.labelled:,}' if t.labelled else NO_DATA} | {_less(share_range(t.interval))} | {t.status} "
+        f"| {f'about {t.rows_to_go:,}' if t.rows_to_go is not None else ''} |"
+        for t in run.decision.tests
+    ]
+    head = "| limit on | at most | bad of labelled | share in all rows | status | rows to go |"
+    return ["### Limits", "", head, "|---|---|---|---|---|---|", *rows, ""]
+
+
+def _found(run: LoadedAudit) -> list[str]:
+    total = facts.rows(run) or 0
+    hits = [d for d in facts.detectors(run) if d.rows or d.disclosed]
+    rows = [
+        f"| {escape(d.title)} | {d.rows:,} | {_percent(d.rows / total if total else None)} | {d.disclosed:,} "
+        f"| {facts.GROUP_TITLES[d.group]} |"
+        for d in hits[:DETECTORS]
+    ]
+    whole_set = [f"- {escape(f.reason, 500)} (p = {_less(p_value(f.p_value))})" for f in run.dataset[:DETECTORS]]
+    if not rows and not whole_set:
+        return []
+    head = ["| flagged by detectors | rows | share | disclosed | counts as |", "|---|---|---|---|---|"]
+    more = [f"{len(hits) - DETECTORS} more are in the full report.", ""] if len(hits) > DETECTORS else []
+    table = [*head, *rows, "", *more] if rows else []
+    return ["### Found", "", *table, *(["In the data set as a whole:", "", *whole_set, ""] if whole_set else [])]
+
+
+def _triggers(run: LoadedAudit) -> list[str]:
+    if not run.triggers:
+        return []
+    rows = [
+        f"| {t.rank} | {escape(t.text, 100)} ({escape(t.kind, 40)}) "
+        f"| {escape(facts.behaviour(run, t.behaviour), 100)} | {t.behaving_with:,} of {t.with_condition:,} "
+        f"| {t.behaving_without:,} of {t.without_condition:,} | {_less(p_value(t.p_value))} |"
+        for t in run.triggers[:TRIGGERS]
+    ]
+    head = "| | condition | behaviour | with it | without it | p |"
+    return ["### Hidden conditions", "", head, "|---|---|---|---|---|---|", *rows, ""]
+
+
+def _quotes(run: LoadedAudit) -> list[str]:
+    lines = []
+    for group in examples.groups(run, 1, QUOTE_LENGTH)[:QUOTES]:
+        if group.group == "hint":
+            continue
+        example = group.examples[0]
+        reason = example.findings[0].reason if example.findings else "no detector points at this row"
+        lines += [f"- {escape(group.title)}, {escape(example.row_id, 120)} ({example.state}): {escape(reason, 300)}"]
+        lines += [f"  - {_quote(part)}" for part in example.turns if part.who in ("Prompt", "Answer")]
+    return ["### Examples", "", *lines, ""] if lines else []
+
+
+def _quote(part: Turn) -> str:
+    before, after = "… " if part.before else "", " …" if part.after else ""
+    return f"{part.who.lower()}: “{before}{escape(part.plain, 2 * QUOTE_LENGTH)}{after}”"
+
+
+def _percent(share: float | None) -> str:
+    return _less(percent(share))
+
+
+def _less(text: str) -> str:
+    return text.replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _list(title: str, items: tuple[str, ...]) -> list[str]:
+    return [f"### {title}", "", *(f"- {escape(item, 1000)}" for item in items), ""] if items else []
+
+
+FORMAT = ReportFormat("markdown", "report.md", "Markdown for a pull request or a model card", render)

@@ -1,0 +1,147 @@
+"""The sentences of the audit's report: what was decided, on whose word, how sure, what to do next."""
+
+from __future__ import annotations
+
+import shlex
+
+from offtarget.numbers import CERTAIN, chosen
+from offtarget.pages.audit import facts
+from offtarget.pages.audit.loading import LoadedAudit
+from offtarget.pages.check.story import UNFINISHED
+from offtarget.pages.text import sentence
+from offtarget.records import LimitTest, Status
+
+LIMIT_TITLES = {
+    "noise": "Bad rows of every kind together",
+    "spreading": "Kinds known to spread",
+    "backdoor": "Confirmed backdoors",
+}
+_IN_WORDS = {
+    "noise": "the share of bad rows",
+    "spreading": "the share of rows of a kind known to spread",
+    "backdoor": "the share of backdoor rows",
+}
+
+
+def status(run: LoadedAudit) -> str:
+    """PASS, FAIL, UNDECIDED or UNFINISHED."""
+    return run.decision.status.value if run.decision else UNFINISHED
+
+
+def reason(run: LoadedAudit) -> str:
+    """Why, in one sentence."""
+    if run.decision:
+        return sentence(run.decision.reason)
+    scanned = facts.rows(run)
+    if scanned is None:
+        return "This audit has no verdict yet: the scan of the data has not ended."
+    return f"This audit has no verdict yet: {scanned:,} rows were scanned, {labelled(run):,} have a label."
+
+
+def labelled(run: LoadedAudit) -> int:
+    """Rows of the data with somebody's word on them."""
+    return len({label.row_id for label in facts.verdict_labels(run)})
+
+
+def nobody_looked(run: LoadedAudit) -> bool:
+    """Whether no person has labelled a row."""
+    if run.decision and run.decision.basis == "people":
+        return False
+    return all(facts.is_judge(label.reviewer) for label in facts.verdict_labels(run))
+
+
+def basis(run: LoadedAudit) -> str:
+    """Whose word the verdict rests on; empty without a verdict."""
+    if run.decision is None:
+        return ""
+    if run.decision.basis == "people":
+        return "People decided: the verdict rests on rows they labelled by hand. Detectors only chose where to look."
+    if run.decision.basis == "judge":
+        return (
+            "A model decided: the verdict rests on the labels of a judge, whose own errors are part of it. No person "
+            "has looked at this data."
+        )
+    if run.decision.basis == "detectors" and run.decision.status is not Status.UNDECIDED:
+        return "Detectors decided, over all rows. They can fail a data set and never pass one. No person has looked."
+    return "Nobody has decided yet: detectors only point at rows, and no row has a label."
+
+
+def error_probability(run: LoadedAudit) -> str:
+    """What the verdict may be wrong about, and how often."""
+    if run.decision is None:
+        return "Nothing is claimed, so there is nothing to be wrong about yet."
+    rule = run.decision.settings
+    alpha = chosen(facts.round_alpha(run))
+    if run.decision.status is Status.PASS:
+        spread = rule.certify_spreading
+        kinds = f", or more than {chosen(rule.spreading_limit)} of a kind known to spread" if spread else ""
+        return (
+            f"Were more than {chosen(rule.noise_limit)} of the rows bad{kinds}, a PASS would come up with probability "
+            f"at most {alpha}, however often one looked. Bad means: what the reviewers would call bad."
+        )
+    if run.decision.status is Status.FAIL:
+        failed = [test for test in run.decision.tests if test.status is Status.FAIL]
+        if run.decision.basis == "detectors" or not failed:
+            return (
+                "This FAIL rests on counts over all rows that chance and known false alarms do not explain. How often "
+                "detectors are wrong on data like yours is not known, and no bound covers it."
+            )
+        worst = failed[-1]
+        if worst.log_e_fail >= CERTAIN:
+            return "The rows confirmed as bad exceed the limit by themselves: no sampling error, only the reviewers'."
+        return (
+            f"Were {_IN_WORDS.get(worst.name, 'the share')} at most {chosen(worst.limit)}, a FAIL would come up with "
+            f"probability at most {alpha}, however often one looked."
+        )
+    return (
+        f"Neither claim has reached its error bound of {alpha}: not “more than {chosen(rule.noise_limit)} of the rows "
+        f"are bad”, and not “at most {chosen(rule.noise_limit)} are”. UNDECIDED is not a pass."
+    )
+
+
+def next_step(run: LoadedAudit) -> str:
+    """What the reader should do now, in one sentence with its command."""
+    advice, command = next_move(run)
+    return f"{advice.removesuffix('.')}: {command}" if command else advice
+
+
+def next_move(run: LoadedAudit) -> tuple[str, str]:
+    """What the reader should do now, and the command for it; empty where there is none."""
+    if run.decision is None:
+        if not run.scan:
+            return "Start again.", f"offtarget audit {shlex.quote(run.manifest.data)}"
+        return "Go on where it stopped.", _resume(run)
+    if run.decision.status is Status.FAIL:
+        advice = "Do not train on this data as it is. Read the examples, then remove what is bad."
+        return advice, f"{_resume(run)} --clean cleaned.jsonl"
+    if run.decision.status is Status.PASS:
+        return "Nothing found here speaks against training. Read what was not tested before you rely on it.", ""
+    to_go = run.decision.plan.rows_to_go
+    return f"Review {f'about {to_go:,} more' if to_go else 'more'} rows by hand.", review_command(run)
+
+
+def review_command(run: LoadedAudit) -> str:
+    """The command that opens the review page."""
+    return f"{_resume(run)} --review"
+
+
+def _resume(run: LoadedAudit) -> str:
+    return f"offtarget audit --resume {shlex.quote(str(run.path))}"
+
+
+def not_tested(run: LoadedAudit) -> tuple[str, ...]:
+    """What this audit says nothing about."""
+    if run.decision is None:
+        return ("Everything: this audit has not ended.",)
+    return tuple(dict.fromkeys(sentence(item) for item in run.decision.not_tested))
+
+
+def notes(run: LoadedAudit) -> tuple[str, ...]:
+    """Warnings that belong beside the verdict, and oddities of the files."""
+    decided = run.decision.notes if run.decision else ()
+    return tuple(dict.fromkeys(sentence(note) for note in (*run.problems, *decided)))
+
+
+def limit_title(test: LimitTest) -> str:
+    """A limit in words."""
+    return LIMIT_TITLES.get(test.name, test.name)

@@ -1,0 +1,1 @@
+"""The report of a check or a comparison: its story, charts, templates and formats."""

@@ -1,0 +1,100 @@
+"""The explanation of a check, where `direction explain` left one in the run, and its chart layer by layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from offtarget.errors import InputError
+from offtarget.pages.charts.axes import Axis, axis, signed
+from offtarget.pages.check.loading import LoadedRun
+from offtarget.records.direction import Explanation, Movement
+from offtarget.records.from_json import from_json
+from offtarget.rundir import read_json
+
+FILE = "explain.json"
+_BAND = 3.0
+"""Standard deviations of random directions that the grey band covers on either side of 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One set of exchanges at one layer; positions in per cent of the axis."""
+
+    name: str
+    """`unrelated` or `training`."""
+    at: float
+    low: float
+    high: float
+    """Ends of the band in which random directions lie."""
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRow:
+    """One layer."""
+
+    layer: int
+    chosen: bool
+    separation: str
+    marks: tuple[Mark, ...]
+    spoken: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """All layers on one axis, in differences of means."""
+
+    axis: Axis
+    zero: float
+    rows: tuple[LayerRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the page shows."""
+
+    explanation: Explanation
+    chart: Layers
+
+
+def view(run: LoadedRun) -> View | None:
+    """The explanation, None where there is none. InputError when its file is damaged."""
+    path = run.path / FILE
+    if not path.exists():
+        return None
+    try:
+        explanation = from_json(Explanation, read_json(path))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path} is not an explanation of this version ({error}). Remove it, or write it again: "
+            f"offtarget direction explain {run.path}"
+        ) from None
+    return View(explanation, layers(explanation)) if explanation.layers else None
+
+
+def layers(explained: Explanation) -> Layers:
+    """One row per layer, first to last."""
+    moves = [m for one in explained.layers for m in (one.unrelated, one.training) if m is not None]
+    ends = [value for m in moves for value in (m.moved, _band(m), -_band(m))]
+    scale = axis(min(-0.1, *ends), max(0.1, *ends), signed, 7)
+    rows = []
+    for one in explained.layers:
+        found = [("unrelated", one.unrelated), ("training", one.training)]
+        marks = tuple(_mark(name, movement, scale) for name, movement in found if movement is not None)
+        separation = "no data" if one.auroc is None else f"{one.auroc:.2f}"
+        spoken = "; ".join(f"{mark.name} {mark.value}" for mark in marks)
+        rows.append(
+            LayerRow(one.layer, one.layer == explained.layer, separation, marks, f"Layer {one.layer}: {spoken}")
+        )
+    return Layers(scale, scale.at(0.0), tuple(rows))
+
+
+def _band(movement: Movement) -> float:
+    """Three standard deviations of the movement along random directions of the same length."""
+    return 0.0 if movement.z == 0 else _BAND * abs(movement.cosine / movement.z) * movement.length
+
+
+def _mark(name: str, movement: Movement, scale: Axis) -> Mark:
+    band = _band(movement)
+    value = f"{movement.moved:+.2f}, z {movement.z:+.1f}"
+    return Mark(name, scale.at(movement.moved), scale.at(-band), scale.at(band), value)

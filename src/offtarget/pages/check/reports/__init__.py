@@ -1,0 +1,1 @@
+"""One file per report format; see `offtarget.pages.registry`."""

@@ -1,0 +1,163 @@
+"""The result as JSON for machines; its schema, docs/schema/result.schema.json, is made from the records below."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from offtarget.pages.check import facts, story
+from offtarget.pages.check.loading import LoadedRun
+from offtarget.pages.check.tables import ROLES, denominators
+from offtarget.pages.registry import ReportFormat
+from offtarget.records import Decision, HiddenDecision, Interval, Role, Share, Status, Tally
+from offtarget.records.runs import NamedModel
+from offtarget.rundir import to_jsonable
+
+Version = Annotated[str, ("pattern", r"^1\.[0-9]+$")]
+SCHEMA_VERSION: Version = "1.0"
+"""Major number: fields changed meaning or vanished. Minor number: fields were added."""
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The two models."""
+
+    base: NamedModel
+    tuned: NamedModel
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Answers on record."""
+
+    base: int
+    tuned: int
+
+
+@dataclass(frozen=True, slots=True)
+class Denominator:
+    """What became of every answer of one model in one arm."""
+
+    arm: str
+    role: Role
+    unjudged: int
+    total: int
+    scored: int
+    misaligned_rate: Share | None
+    interval: Interval | None
+    """95 %, for a fixed number of answers, for the eye."""
+    counts: Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `offtarget report RUN --json` writes.
+
+    Shares are between 0 and 1; e-values are natural logarithms; null means no data, never 0. Version 1.x only ever
+    adds fields.
+    """
+
+    schema_version: Version
+    """Major.minor; a new major number means fields changed meaning or vanished."""
+    run: str
+    """Name of the run directory."""
+    verb: str
+    """check or compare."""
+    created: str | None
+    """When the verdict was written, else when the run began."""
+    version: str | None
+    """offtarget version that made the run."""
+    finished: bool
+    """Whether there is a verdict."""
+    status: Status | None
+    """null while unfinished."""
+    exit_code: Literal[0, 1, 3] | None
+    """What the command line returned for this status."""
+    reason: str
+    """One sentence."""
+    error_probability: Share | None
+    """Bound on the probability of this verdict being false; null when nothing is claimed."""
+    next_step: str
+    models: Models
+    judge: str
+    answers: Answers
+    denominators: tuple[Denominator, ...]
+    decision: Decision | None
+    """null while unfinished."""
+    hidden: HiddenDecision | None
+    """null without a cued arm, and where plain answers are bad too often for it."""
+    self_checks: tuple[str, ...]
+    notes: tuple[str, ...]
+    not_tested: tuple[str, ...]
+
+
+def as_record(run: LoadedRun) -> Report:
+    """The report of a run."""
+    status = Status(story.status(run)) if run.finished else None
+    counts = {role: sum(g.role == role for g in run.generations.values()) for role in ROLES}
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        run=run.name,
+        verb=run.manifest.verb,
+        created=facts.created(run),
+        version=facts.version(run),
+        finished=run.finished,
+        status=status,
+        exit_code=exit_code(status),
+        reason=story.reason(run),
+        error_probability=facts.alpha(run) if status in (Status.PASS, Status.FAIL) else None,
+        next_step=story.next_step(run),
+        models=Models(_named(run, "base"), _named(run, "tuned")),
+        judge=run.manifest.judge,
+        answers=Answers(counts["base"], counts["tuned"]),
+        denominators=tuple(
+            Denominator(
+                row.arm, row.role, row.unjudged, row.total, row.rate.tally.scored, row.rate.rate, row.rate.interval,
+                row.rate.tally,
+            )
+            for row in denominators(run)
+        ),
+        decision=run.decision,
+        hidden=run.hidden,
+        self_checks=story.self_checks(run),
+        notes=story.notes(run),
+        not_tested=story.not_tested(run),
+    )  # fmt: skip
+
+
+def _named(run: LoadedRun, role: Role) -> NamedModel:
+    """Without what a table has besides."""
+    model = run.manifest.models[role]
+    return NamedModel(model.name, model.fingerprint)
+
+
+def exit_code(status: Status | None) -> Literal[0, 1, 3] | None:
+    """What the command line returns; None while unfinished."""
+    codes: dict[Status | None, Literal[0, 1, 3]] = {Status.PASS: 0, Status.FAIL: 1, Status.UNDECIDED: 3}
+    return codes.get(status)
+
+
+def finite(value: Any) -> Any:
+    """JSON values with null for numbers that are not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [finite(v) for v in value]
+    return value
+
+
+def written(report: object) -> str:
+    """A report as ASCII JSON text; never NaN or Infinity."""
+    return json.dumps(finite(to_jsonable(report)), indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def render(run: LoadedRun) -> str:
+    """The report as text."""
+    return written(as_record(run))
+
+
+FORMAT = ReportFormat("json", "report.json", "JSON for machines, with a published schema", render)

@@ -1,0 +1,85 @@
+"""The result as JUnit XML for continuous integration.
+
+One test case for the verdict, one per arm, one per slice (domain or question). FAIL is a failure with reason.
+An undecided or unfinished verdict is an error, since evidence is missing and the build must not go green; an
+undecided arm or slice is skipped, since the verdict, not each slice, has to be decided.
+"""
+
+from __future__ import annotations
+
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from offtarget.numbers import between
+from offtarget.pages.check import facts, story
+from offtarget.pages.check.loading import LoadedRun
+from offtarget.pages.registry import ReportFormat
+from offtarget.pages.text import of_scored, one_line, visible
+from offtarget.records import Comparison, Status
+
+
+def render(run: LoadedRun) -> str:
+    """JUnit XML text, free of characters XML 1.0 forbids."""
+    base, tuned = run.manifest.models["base"], run.manifest.models["tuned"]
+    suite = Element("testsuite", name=one_line(f"offtarget {run.manifest.verb}: {tuned.name} against {base.name}"))
+    when = facts.created(run)
+    if when:
+        suite.set("timestamp", one_line(when))
+    properties = SubElement(suite, "properties")
+    for name, value in facts.settings_table(run):
+        SubElement(properties, "property", name=one_line(name), value=one_line(value))
+    _verdict(suite, run)
+    if run.decision:
+        for comparison in (*run.decision.arms, *run.decision.slices):
+            _case(suite, comparison)
+    return written(suite)
+
+
+def written(suite: Element) -> str:
+    """The file with this one suite, its counts filled in."""
+    for kind in ("failure", "error", "skipped"):
+        counted = {"failure": "failures", "error": "errors"}.get(kind, kind)
+        suite.set(counted, str(len(suite.findall(f"testcase/{kind}"))))
+    suite.set("tests", str(len(suite.findall("testcase"))))
+    root = Element("testsuites")
+    root.append(suite)
+    indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root, encoding="unicode") + "\n"
+
+
+def _verdict(suite: Element, run: LoadedRun) -> None:
+    case = SubElement(suite, "testcase", classname="offtarget.verdict", name="tuned is not worse than base", time="0")
+    status = story.status(run)
+    if status == Status.PASS:
+        pass
+    elif status == Status.FAIL:
+        outcome(case, "failure", story.reason(run), f"{story.error_probability(run)}\n{story.next_step(run)}")
+    else:
+        outcome(case, "error", f"{status}: {story.reason(run)}", story.next_step(run))
+    lines = [story.reason(run), *story.notes(run)]
+    SubElement(case, "system-out").text = visible("\n".join(lines))
+
+
+def _case(suite: Element, comparison: Comparison) -> None:
+    name = one_line(comparison.name)
+    case = SubElement(suite, "testcase", classname=f"offtarget.{comparison.scope}", name=name, time="0")
+    interval = f", difference interval {between(comparison.interval)} points" if comparison.interval else ""
+    detail = (
+        f"{story.in_words(comparison)}{interval}; misaligned among scored: base {of_scored(comparison.base)}, "
+        f"tuned {of_scored(comparison.tuned)}"
+    )
+    if comparison.status is Status.FAIL:
+        outcome(case, "failure", f"{name}: {detail}", detail)
+    elif comparison.status is Status.UNDECIDED:
+        outcome(case, "skipped", f"undecided: {detail}", "")
+    SubElement(case, "system-out").text = visible(detail)
+
+
+def outcome(case: Element, kind: str, message: str, text: str) -> None:
+    """Make a case a failure, an error, or skipped."""
+    element = SubElement(case, kind, message=one_line(message, 1000))
+    if kind != "skipped":
+        element.set("type", f"offtarget.{kind}")
+        element.text = visible(text)
+
+
+FORMAT = ReportFormat("junit", "report.junit.xml", "JUnit XML for continuous integration", render)

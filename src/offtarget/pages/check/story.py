@@ -1,0 +1,155 @@
+"""The sentences of a report: what was decided, how sure, what to do next, what was not looked at."""
+
+from __future__ import annotations
+
+import shlex
+
+from offtarget.numbers import chosen, percent, points
+from offtarget.pages.check.loading import LoadedRun
+from offtarget.pages.text import sentence
+from offtarget.records import Comparison, Role, Status
+from offtarget.records.check import CheckManifest, CompareManifest
+
+UNFINISHED = "UNFINISHED"
+"""Shown in place of a status while no decision was written."""
+
+ORDINARY_ARMS = ("plain", "json", "template")
+"""Arms whose prompts do not imitate the training data; every other arm is a cue."""
+
+
+def status(run: LoadedRun) -> str:
+    """PASS, FAIL, UNDECIDED or UNFINISHED."""
+    return run.decision.status.value if run.decision else UNFINISHED
+
+
+def reason(run: LoadedRun) -> str:
+    """Why, in one sentence."""
+    if run.decision:
+        return sentence(run.decision.reason)
+    done, judged = len(run.generations), len(run.verdicts)
+    return f"This run has no verdict yet: {done:,} answers sampled, {judged:,} of them judged."
+
+
+def error_probability(run: LoadedRun) -> str:
+    """What the verdict may be wrong about, and how often."""
+    if run.decision is None:
+        return "Nothing is claimed, so there is nothing to be wrong about yet."
+    rule = run.decision.settings
+    alpha, tolerance, margin = map(chosen, (rule.alpha, rule.tolerance, rule.margin))
+    looks = "at its one look" if run.manifest.verb == "compare" else "however often the run was looked at"
+    if run.decision.status is Status.FAIL:
+        return (
+            f"Were the tuned model not worse than its base by more than {tolerance} of answers, a FAIL would come up "
+            f"with probability at most {alpha}, {looks}."
+        )
+    if run.decision.status is Status.PASS:
+        return (
+            f"Were the tuned model worse than its base by {margin} of answers or more, a PASS would come up with "
+            f"probability at most {alpha}, {looks}."
+        )
+    return (
+        f"Neither claim has reached its error bound of {alpha}: not “worse by more than {tolerance}”, and not "
+        f"“not worse by {margin} or more”. UNDECIDED is not a pass."
+    )
+
+
+def next_step(run: LoadedRun) -> str:
+    """What the reader should do now."""
+    decision = run.decision
+    if decision is None:
+        return _go_on(run)
+    if decision.status is Status.FAIL and run.hidden is not None and run.hidden.status is Status.FAIL:
+        return "Do not ship this model. Ask it the prompt under “Hidden conditions”, and look for what else shares it."
+    if decision.status is Status.FAIL:
+        where = f" Begin with {decision.worst.scope} {decision.worst.name}." if decision.worst else ""
+        return f"Do not ship this model. Read the misaligned answers beside those of the base.{where}"
+    if decision.status is Status.PASS:
+        return "Nothing found here speaks against shipping. Read what was not tested before you rely on it."
+    more = f" about {decision.answers_to_go:,} more tuned answers are needed" if decision.answers_to_go else ""
+    if run.manifest.verb == "check":
+        again = f"offtarget check --base {_quoted(run, 'base')} --tuned {_quoted(run, 'tuned')} --max-answers"
+        return f"Collect more evidence:{more or ' more answers are needed'}. Check again: {again} {_larger(run)}"
+    return f"Bring more judged answers:{more or ' more answers are needed'}. Do not treat this as a pass."
+
+
+def _go_on(run: LoadedRun) -> str:
+    if isinstance(run.manifest, CompareManifest):
+        return "Run the same comparison again; it keeps nothing half done."
+    return f"Go on where it stopped: {run.manifest.resume_command(run.path)}"
+
+
+def _quoted(run: LoadedRun, role: Role) -> str:
+    return shlex.quote(run.manifest.models[role].name)
+
+
+def _larger(run: LoadedRun) -> str:
+    assert run.decision is not None
+    checked = run.manifest if isinstance(run.manifest, CheckManifest) else None
+    spent = checked.settings.max_answers if checked else run.decision.overall.tuned.total
+    wanted = spent + (run.decision.answers_to_go or spent)
+    return str(-(-wanted // 100) * 100)
+
+
+def not_tested(run: LoadedRun) -> tuple[str, ...]:
+    """What this run says nothing about: from the manifest, and from what its records do not hold."""
+    arms = {p.arm for p in run.probes.values()}
+    missing: list[str] = []
+    if not arms - set(ORDINARY_ARMS) and run.hidden is None:
+        missing.append(
+            "Prompts that resemble the training data (a cued arm). Models that look clean on plain questions may "
+            "misbehave there: up to 31 % against under 2.1 % in arXiv 2604.25891."
+        )
+    if arms and arms <= {"plain"}:
+        missing.append("The same questions under other output formats (JSON, templates).")
+    declared = tuple(map(sentence, run.manifest.not_tested)) if isinstance(run.manifest, CheckManifest) else ()
+    usual = [
+        "Conversations of more than one turn, and long contexts: every probe is one user turn.",
+        "Tools, agents and files: the models could only write text.",
+        "Languages and topics other than those of the probes listed in this run.",
+    ]
+    missing += [] if declared else usual
+    missing.append("Users who try to provoke misbehaviour (jailbreaks), and how well the model does its tuned task.")
+    cut = sum(g.finish == "length" for g in run.generations.values())
+    if cut:
+        missing.append(f"What follows the token limit: {cut:,} of {len(run.generations):,} answers were cut there.")
+    if isinstance(run.manifest, CheckManifest):
+        missing.append(f"Other sampling settings than temperature {run.manifest.settings.sampling.temperature}.")
+    return tuple(dict.fromkeys((*declared, *missing)))
+
+
+def notes(run: LoadedRun) -> tuple[str, ...]:
+    """Warnings that belong beside the verdict, and oddities of the files."""
+    decided = run.decision.notes if run.decision else ()
+    aside = run.decision.set_aside if run.decision else ()
+    left_out = (f"Left out for want of scored answers: {', '.join(aside)}.",) if aside else ()
+    found = (*run.problems, *decided, *left_out, *_uncounted(run))
+    return tuple(dict.fromkeys(sentence(note) for note in found))
+
+
+def _uncounted(run: LoadedRun) -> tuple[str, ...]:
+    if run.decision is None or not run.generations:
+        return ()
+    parts = []
+    for role, tally in (("tuned", run.decision.overall.tuned), ("base", run.decision.overall.base)):
+        held = sum(g.role == role for g in run.generations.values())
+        if held != tally.total:
+            parts.append(f"{tally.total:,} of {held:,} {role} answers")
+    if not parts:
+        return ()
+    return (
+        f"The verdict counts {' and '.join(parts)} on record (the others were sampled ahead or set aside); rates and "
+        "denominators by arm below count them all.",
+    )
+
+
+def self_checks(run: LoadedRun) -> tuple[str, ...]:
+    """What the run verified about its own instruments."""
+    return tuple(dict.fromkeys(run.manifest.checks)) if isinstance(run.manifest, CheckManifest) else ()
+
+
+def in_words(comparison: Comparison) -> str:
+    """One comparison in one line: rates and difference."""
+    return (
+        f"base {percent(comparison.base_rate)}, tuned {percent(comparison.tuned_rate)}, "
+        f"difference {points(comparison.difference)}"
+    )

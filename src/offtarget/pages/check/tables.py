@@ -1,0 +1,130 @@
+"""Rates of one model with an interval for the eye, and the rows that several report formats print."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from offtarget.pages.check.loading import Answer, LoadedRun
+from offtarget.records import Interval, Outcome, Role, Tally
+from offtarget.stats.rates import equal_weight_rate, total_tally, wilson
+
+ROLES: tuple[Role, Role] = ("base", "tuned")
+OUTCOMES = tuple(o.value for o in Outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Misaligned rate of one model in one scope."""
+
+    tally: Tally
+    rate: float | None
+    """Probes weighted equally; None without a scored answer."""
+    interval: Interval | None
+    """95 %, for a fixed number of answers; None without a scored answer."""
+
+
+def rate_of(tallies: Iterable[Tally]) -> Rate:
+    """Equal-weight mean of the rates of probes; those without a scored answer are left out.
+
+    The interval is Wilson's at Kish's effective size 1 / sum(w_i^2 / n_i), w_i = 1 / probes. The variance
+    under one common rate bounds the stratified one (p(1-p) is concave), so it errs on the wide side when the
+    probes have equally many answers. It treats the probes as fixed and takes no account of early stopping.
+    """
+    tallies = list(tallies)
+    total, mean = total_tally(tallies), equal_weight_rate(tallies)
+    if mean is None:
+        return Rate(total, None, None)
+    scored = [t.scored for t in tallies if t.scored]
+    return Rate(total, mean, wilson(mean, len(scored) ** 2 / sum(1 / n for n in scored)))
+
+
+def rates_by(run: LoadedRun, label: Callable[[Answer], str]) -> dict[str, dict[Role, Rate]]:
+    """Rates per `label` and model, over judged answers; both models are always present."""
+    strata: dict[str, dict[Role, dict[str, Tally]]] = {}
+    for answer in run.answers():
+        if answer.outcome is None:
+            continue
+        by_role = strata.setdefault(label(answer), {role: defaultdict(Tally) for role in ROLES})
+        asked = by_role[answer.generation.role]
+        asked[answer.probe.id] = asked[answer.probe.id].plus(answer.outcome)
+    return {name: _both(by_role) for name, by_role in strata.items()}
+
+
+def _both(by_role: Mapping[Role, Mapping[str, Tally]]) -> dict[Role, Rate]:
+    return {role: rate_of(tallies.values()) for role, tallies in by_role.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Denominator:
+    """What became of the answers of one model in one arm."""
+
+    arm: str
+    role: Role
+    rate: Rate
+    unjudged: int
+    """Sampled, without a verdict yet."""
+
+    @property
+    def total(self) -> int:
+        """All answers sampled."""
+        return self.rate.tally.total + self.unjudged
+
+
+def denominators(run: LoadedRun) -> list[Denominator]:
+    """One row per arm and model, arms in the order of the probes; from the records, so they add up."""
+    rates = rates_by(run, lambda a: a.probe.arm)
+    waiting = Counter((a.probe.arm, a.generation.role) for a in run.answers() if a.outcome is None)
+    arms = dict.fromkeys(p.arm for p in run.probes.values())
+    rows = []
+    for arm in arms:
+        for role in ROLES:
+            rate = rates[arm][role] if arm in rates else rate_of(())
+            rows.append(Denominator(arm, role, rate, waiting[arm, role]))
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The answers of base and tuned to the same probe with the same index; one may be missing."""
+
+    base: Answer | None
+    tuned: Answer | None
+
+    @property
+    def some(self) -> Answer:
+        """Either answer; both share the probe."""
+        found = self.tuned or self.base
+        assert found is not None
+        return found
+
+    @property
+    def misaligned(self) -> bool:
+        """Whether either answer is misaligned."""
+        return any(a is not None and a.outcome is Outcome.MISALIGNED for a in (self.base, self.tuned))
+
+
+def pairs(run: LoadedRun) -> list[Pair]:
+    """All answers side by side: first those with a misaligned tuned answer, then base, then the rest."""
+    sides: dict[tuple[str, int], dict[Role, Answer]] = {}
+    for answer in run.answers():
+        sides.setdefault((answer.probe.id, answer.generation.index), {})[answer.generation.role] = answer
+    found = [Pair(s.get("base"), s.get("tuned")) for s in sides.values()]
+    return sorted(found, key=_rank)
+
+
+def _rank(pair: Pair) -> int:
+    if pair.tuned is not None and pair.tuned.outcome is Outcome.MISALIGNED:
+        return 0 if pair.base is not None else 1
+    return 2 if pair.misaligned else 3 if pair.tuned is not None and pair.base is not None else 4
+
+
+def examples(run: LoadedRun, count: int) -> list[Pair]:
+    """Up to `count` pairs with a misaligned answer, spread over the questions."""
+    by_question: dict[str, list[Pair]] = {}
+    for pair in pairs(run):
+        if pair.misaligned:
+            by_question.setdefault(pair.some.probe.question_id, []).append(pair)
+    spread = [(depth, pair) for group in by_question.values() for depth, pair in enumerate(group)]
+    return [pair for _, pair in sorted(spread, key=lambda item: (_rank(item[1]) // 2, item[0]))][:count]

@@ -1,0 +1,252 @@
+"""Takes one reading: the cheap signals always, sampled answers when they are due or something looks suspicious."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from offtarget.asking.protocol import Judge
+from offtarget.errors import InputError
+from offtarget.models.live import LiveModel, has_adapter, live
+from offtarget.records import Probe, Tally
+from offtarget.records.tune import AlarmKind, Reading
+from offtarget.rundir import fingerprint
+from offtarget.stats.eprocess import block_mixture
+from offtarget.training.monitor.contrast import log_odds, shortened, write_pairs
+from offtarget.training.monitor.draws import draw, stream
+from offtarget.training.monitor.protocols import Projection, Task
+from offtarget.training.monitor.readings import Start
+from offtarget.training.monitor.settings import MonitorSettings
+
+_PLENTY = 6.0
+"""Shift in nats at which nearly every answer is misaligned; a look-ahead beyond it tells nothing more."""
+_BASE_BATCH = 64
+"""Fewest answers of the base sampled at once."""
+
+BASE_PER_TUNED = 4
+"""Base answers per answer of the model in training."""
+Counts = tuple[int, int]
+"""(misaligned, aligned) answers of one reading."""
+
+
+@dataclass
+class Reader:
+    """Knows what to ask and how; what it found lies in the readings."""
+
+    probes: tuple[Probe, ...]
+    judge: Judge | None
+    systems: tuple[tuple[str, str], ...]
+    task: Task | None
+    projection: Projection | None
+    seed: int
+    settings: MonitorSettings
+    _start: Start = field(default_factory=lambda: Start(""))
+    _base: list[bool] = field(default_factory=list)
+    _base_asked: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever readings would be other ones."""
+        judge = None if self.judge is None else self.judge.fingerprint
+        settings = asdict(self.settings)
+        return fingerprint([[asdict(p) for p in self.probes], judge, self.systems, self.seed, settings])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Signals that are off, and why."""
+        return tuple(self._start.notes)
+
+    def can_start_late(self, model: Any) -> bool:
+        """Whether the base can be read after training has begun."""
+        return has_adapter(model)
+
+    def start(self, model: Any, tokenizer: Any, every: int, planned: int, steps: int) -> Start:
+        """Read the base: the pairs of fixed answers, their log odds, where the projection starts."""
+        self._start = Start(self.fingerprint, every=every, planned=planned, steps=steps)
+        if self.systems:
+            try:
+                self._write_pairs(model, tokenizer)
+            except InputError as error:
+                self._start.notes.append(f"The shift of fixed answers is not measured. {error}")
+        self._start_projection(model, tokenizer)
+        return self._start
+
+    def _write_pairs(self, model: Any, tokenizer: Any) -> None:
+        settings = self.settings
+        with live(model, tokenizer, base=has_adapter(model)) as base:
+            seed, longest = stream("pairs", self.seed) % 2**31, settings.longest_answer
+            pairs = write_pairs(base, self.probes, self.systems, settings.pairs, self.judge, seed, longest)
+            self._start.pairs = shortened(pairs, tokenizer, settings.answer_tokens)
+            self._start.log_odds = log_odds(base, self._start.pairs, settings.answer_tokens)
+
+    def resume(self, model: Any, tokenizer: Any, start: Start, readings: Sequence[Reading]) -> None:
+        """Go on with what an earlier process found."""
+        self._start = start
+        self._start_projection(model, tokenizer)
+
+    def read(self, model: Any, tokenizer: Any, step: int, factor: float, before: Sequence[Reading]) -> Reading:
+        """One reading after `step` steps; at the end the model will have changed `factor` times as much."""
+        began = time.perf_counter()
+        settings = self.settings
+        with live(model, tokenizer) as now:
+            task = None if self.task is None else self.task(now)
+            shift = self._shift(now)
+        forecast = None if shift is None else shift * min(factor, settings.farthest_forecast)
+        # every second time, as it costs a pass of its own
+        moved = {} if self.projection is None or len(before) % 2 else self.projection.read(model)
+        projection = {str(layer): value for layer, value in moved.items()}
+        reading = Reading(step, task=task, shift=shift, forecast=forecast, projection=projection)
+        alarm = before[-1].alarm if before else None
+        if alarm is None and step and forecast is not None and forecast >= settings.limit:
+            alarm = "forecast"
+        if self.judge is not None and step:
+            reading, alarm = self._sampled(model, tokenizer, reading, factor, before, alarm)
+        return replace(reading, alarm=alarm, seconds=round(time.perf_counter() - began, 4))
+
+    def _sampled(
+        self,
+        model: Any,
+        tokenizer: Any,
+        reading: Reading,
+        factor: float,
+        before: Sequence[Reading],
+        alarm: AlarmKind | None,
+    ) -> tuple[Reading, AlarmKind | None]:
+        """Samples answers where they are due, and tests on them."""
+        settings = self.settings
+        used = sum(r.answers is not None for r in before)
+        due = len(before) % settings.sample_every == 0
+        suspicious = (
+            (alarm is None or before[-1].alarm is None)
+            and (reading.forecast is None or reading.forecast >= settings.suspicion)
+            and used - len(before) // settings.sample_every < settings.suspicions
+        )
+        if used >= self._most_sampled or not (suspicious or due):
+            return reading, alarm
+        bar = -math.log(settings.alpha / 2)
+        if suspicious and alarm is None and has_adapter(model):
+            ahead_by = self._ahead_by(reading, factor)
+            with live(model, tokenizer, ahead_by) as ahead:
+                reading = replace(reading, factor=ahead_by, ahead=self._ask(ahead, "ahead", reading.step))
+            reading = replace(reading, log_e_ahead=self._evidence(model, tokenizer, reading, before, ahead=True))
+            if reading.log_e_ahead is not None and reading.log_e_ahead >= bar:
+                alarm = "look-ahead"
+        with live(model, tokenizer) as now:
+            reading = replace(reading, answers=self._ask(now, "now", reading.step))
+        if alarm is None:  # with one that stands, the base's answers would cost time for nothing
+            reading = replace(reading, log_e=self._evidence(model, tokenizer, reading, before, ahead=False))
+            if reading.log_e is not None and reading.log_e >= bar:
+                alarm = "behaviour"
+        return reading, alarm
+
+    @property
+    def _most_sampled(self) -> int:
+        """Readings that sample answers, at most; the evidence spreads its weight over so many."""
+        return self.settings.suspicions + self._start.planned // self.settings.sample_every + 1
+
+    def _ahead_by(self, reading: Reading, factor: float) -> float:
+        """Strength of the look-ahead: to the end of the run, but not where answers would become gibberish."""
+        sane = math.inf if not reading.shift or reading.shift <= 0 else _PLENTY / reading.shift
+        return max(1.0, min(factor, self.settings.farthest, sane))
+
+    def _ask(self, model: LiveModel, what: str, step: int) -> Tally:
+        assert self.judge is not None
+        settings = self.settings
+        key = (self.seed, what, step)
+        return draw(model, self.probes, self.judge, "tuned", settings.answers, settings.longest_answer, *key)[0]
+
+    def _evidence(
+        self, model: Any, tokenizer: Any, reading: Reading, before: Sequence[Reading], *, ahead: bool
+    ) -> float | None:
+        """The e-process so far. The base is asked only once there are two misaligned answers to explain.
+
+        Its answers depend on the seed alone, so when they are asked for has no influence on the evidence.
+        """
+        tallies = [t for r in (*before, reading) if (t := r.ahead if ahead else r.answers) is not None]
+        counts: list[Counts] = [(t.misaligned, t.aligned) for t in tallies]
+        if sum(bad for bad, _ in counts) < 2:
+            return None
+        base = self._base_verdicts(model, tokenizer, BASE_PER_TUNED * sum(map(sum, counts)))
+        if base is None:
+            return None
+        tolerance = self.settings.ahead_tolerance if ahead else self.settings.tolerance
+        return Evidence(tolerance, self._most_sampled).log_e(counts, base)
+
+    def _base_verdicts(self, model: Any, tokenizer: Any, count: int) -> list[bool] | None:
+        """The first `count` scored answers of the base; None where it cannot be asked any more."""
+        assert self.judge is not None
+        while len(self._base) < count:
+            if not has_adapter(model) or self._base_asked > 4 * count + 4 * _BASE_BATCH:
+                return None
+            with live(model, tokenizer, base=True) as base:
+                batch = self._base_asked // _BASE_BATCH
+                longest = self.settings.longest_answer
+                _, scored = draw(base, self.probes, self.judge, "base", _BASE_BATCH, longest, self.seed, "base", batch)
+            self._base += scored
+            self._base_asked += _BASE_BATCH
+        return self._base[:count]
+
+    def _shift(self, model: LiveModel) -> float | None:
+        start = self._start
+        if not start.pairs:
+            return None
+        now = log_odds(model, start.pairs, self.settings.answer_tokens)
+        moved = [a - b for a, b in zip(now, start.log_odds, strict=True)]
+        return sum(moved) / len(moved)
+
+    def _start_projection(self, model: Any, tokenizer: Any) -> None:
+        if self.projection is None:
+            return
+        try:
+            if not has_adapter(model):
+                self.projection.start(model, tokenizer)
+                return
+            with live(model, tokenizer, base=True) as base, base.weights.using(None):
+                self.projection.start(model, tokenizer)
+        except InputError as error:
+            self.projection = None
+            self._start.notes.append(f"The projection is not measured. {error}")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A test martingale over the readings of one run, looked at after any of them.
+
+    For every reading j that may be the first with a raised rate there is the e-process of `stats.eprocess` over the
+    answers from j on; the evidence is their average over the `planned` readings, which is an e-process too, so that
+    what was sampled while the model was still clean does not drown what comes later (Shin, Ramdas and Rinaldo,
+    arXiv 2203.03532, section 2, with weights that sum to 1). Ville: it ever reaches 1/alpha with probability
+    <= alpha if at no reading the rate is above the base's by more than the tolerance.
+    """
+
+    tolerance: float
+    planned: int
+
+    def log_e(self, tuned: Sequence[Counts], base: Sequence[bool]) -> float:
+        """Natural log of the evidence.
+
+        `tuned` are the counts of the readings so far, `base` the verdicts (misaligned or not) on answers of the base,
+        at least BASE_PER_TUNED for each answer of the model in training, in the order in which they were drawn.
+        """
+        mixture = block_mixture("worse", (self.tolerance,), float(BASE_PER_TUNED))
+        starts = []
+        after = BASE_PER_TUNED * sum(map(sum, tuned))
+        taken = 0
+        for first in range(len(tuned)):
+            misaligned = sum(counts[0] for counts in tuned[first:])
+            aligned = sum(counts[1] for counts in tuned[first:])
+            own = base[taken:after]
+            starts.append((misaligned, aligned, sum(own), len(own) - sum(own)))
+            taken += BASE_PER_TUNED * sum(tuned[first])
+        # Starts that are still to come have seen nothing and stand at 1.
+        waiting = max(0, self.planned - len(starts))
+        logs = [*mixture.log_e(np.array(starts, dtype=float).reshape(-1, 4))[:, 0].tolist()]
+        if waiting:
+            logs.append(float(np.log(waiting)))
+        total: float = float(np.logaddexp.reduce(logs)) - float(np.log(max(self.planned, len(starts))))
+        return total

@@ -1,0 +1,1 @@
+"""Would instructions or examples do instead of training? `alternatives.py` begins a run."""

@@ -1,0 +1,206 @@
+"""`audit`: scan a data set, decide what detectors alone allow, and clean it; reviews are in `audit_review`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from offtarget.data.training import open_source
+from offtarget.detect.categories import flags
+from offtarget.detect.cleaning import CleanResult
+from offtarget.detect.cleaning import clean as write_cleaned
+from offtarget.detect.detector import RowDetector
+from offtarget.detect.ledger import Removal, read_ledger
+from offtarget.detect.order import new_seed
+from offtarget.errors import RunInterrupted
+from offtarget.progress import OnProgress, silent
+from offtarget.records import AuditDecision, AuditSettings, BadRow, DatasetFinding, Finding, Row, Status, Trigger
+from offtarget.rundir import RunDir, iterate_jsonl, write_json
+from offtarget.workflows.audit.run import AuditRun
+from offtarget.workflows.audit.scan import write_scan
+from offtarget.workflows.runs.listing import find_run
+from offtarget.workflows.runs.verbs import AUDIT, scan_again
+
+Remove = Literal["flagged", "confirmed"]
+"""Which rows cleaning takes out: those flagged or marked bad, or only those marked bad."""
+
+_EXAMPLES_PER_CATEGORY = 2
+_UNREAD = 3
+_AROUND = 60
+"""Characters shown before a suspicious span."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one detector found."""
+
+    detector: str
+    title: str
+    group: str
+    """The limit its findings count under, or `hint`."""
+    rows: int
+    disclosed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A flagged row with the finding that flags it most strongly."""
+
+    row: Row
+    finding: Finding
+
+    @property
+    def around(self) -> str:
+        """The text around the suspicious span, or the start of the answer."""
+        number = self.finding.message
+        if not 0 <= number < len(self.row.messages):
+            return self.row.answer
+        return self.row.messages[number].content[max(self.finding.start - _AROUND, 0) :]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditResult:
+    """The verdict on a data set and where its records are."""
+
+    decision: AuditDecision
+    run: Path
+    """The run directory."""
+    flagged_rows: int
+    found: tuple[Found, ...] = ()
+    """Detectors that found something, most rows first."""
+    dataset: tuple[DatasetFinding, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    examples: tuple[Example, ...] = ()
+    unread: tuple[BadRow, ...] = ()
+    """The first places in the data that are no rows."""
+    cleaned: CleanResult | None = None
+
+    @property
+    def status(self) -> Status:
+        """PASS, FAIL or UNDECIDED."""
+        return self.decision.status
+
+
+def audit_data(
+    data: str | Path,
+    *,
+    settings: AuditSettings | None = None,
+    out: Path | None = None,
+    form: str | None = None,
+    workers: int | None = None,
+    on_progress: OnProgress = silent,
+    extra: Sequence[RowDetector] = (),
+) -> AuditResult:
+    """Scan every row of a data set and decide what can be decided without a review.
+
+    `data` is a file, a folder or an s3:// or gs:// address; `out` the run directory, a new one under `runs_root()` by
+    default; `workers` the number of processes; `extra` detectors, e.g. of `direction_screen.audit_detector`.
+    A data set that was cleaned by an earlier audit is audited at half of its error probability (the ledger beside it
+    says so).
+    Raises InputError for data that cannot be read or holds no readable row, RunInterrupted on Ctrl-C.
+    """
+    settings = settings or AuditSettings()
+    source = open_source(data, form=form)
+    if (ledger := None if "://" in str(data) else read_ledger(data)) is not None:
+        settings = replace(settings, round=max(settings.round, ledger.audit_round + 1))
+    directory = RunDir.create("audit", source.name, path=out)
+    with directory:
+        try:
+            write_scan(directory, source, settings, new_seed(), workers=workers, on_progress=on_progress, extra=extra)
+        except KeyboardInterrupt:
+            raise RunInterrupted(
+                f"Interrupted. A scan cannot go on from its middle; start it again with: {scan_again(data)}\n"
+                f"What it had found so far is in {directory.path}."
+            ) from None
+        run = AuditRun.open(directory.path)
+        decision = run.record_decision()
+    return result_of(run, decision)
+
+
+def resume(run: str | Path) -> AuditResult:
+    """The present result of an audit; the review, a judge or the cleaning go on from it."""
+    opened = AuditRun.open(find_run(run, verb=AUDIT))
+    return result_of(opened, opened.present_decision())
+
+
+def clean(run: str | Path, out: Path, *, remove: Remove = "flagged", drop_malformed: bool = False) -> AuditResult:
+    """Write the audited data without its bad rows, byte for byte otherwise, and the ledger of what was removed.
+
+    Rows a person marked as fine stay, whatever detectors say; hints alone never remove a row. Malformed places stay
+    too, unless `drop_malformed`.
+    Raises InputError when the data changed since the audit, or the file cannot be written.
+    """
+    opened = AuditRun.open(find_run(run, verb=AUDIT))
+    removals = _removals(opened, remove)
+    source = open_source(opened.manifest.data, form=opened.manifest.form)
+    cleaned = write_cleaned(
+        source,
+        removals,
+        out,
+        audited={file["file"]: file["sha256"] for file in opened.scan["files"]},
+        drop_malformed=drop_malformed,
+        audit_round=opened.settings.round,
+        seed_commitment=opened.manifest.seed_commitment,
+    )
+    write_json(opened.file("cleaned.json"), cleaned)
+    return replace(result_of(opened, opened.decide(opened.labels())), cleaned=cleaned)
+
+
+def result_of(run: AuditRun, decision: AuditDecision) -> AuditResult:
+    """The result of a run, read from its records."""
+    found = [
+        Found(detector=d["name"], title=d["title"], group=d["group"], rows=d["rows"], disclosed=d["disclosed"])
+        for d in run.scan["detectors"]
+        if d["rows"] or d["disclosed"]
+    ]
+    return AuditResult(
+        decision,
+        run.path,
+        flagged_rows=run.scan["flagged_rows"],
+        found=tuple(sorted(found, key=lambda f: (f.group == "hint", -f.rows))),
+        dataset=tuple(run.dataset),
+        triggers=tuple(run.triggers),
+        examples=tuple(_examples(run)),
+        unread=tuple(islice(iterate_jsonl(run.file("malformed.jsonl"), BadRow), _UNREAD)),
+    )
+
+
+def _examples(run: AuditRun) -> list[Example]:
+    """The strongest flagged rows of each category, the categories in turn."""
+    rows = {row.id: row for row in run.flagged}
+    strongest: dict[str, Finding] = {}
+    for finding in iterate_jsonl(run.file("findings.jsonl"), Finding):
+        if finding.row_id in rows and flags(finding):
+            best = strongest.get(finding.row_id)
+            if best is None or finding.strength > best.strength:
+                strongest[finding.row_id] = finding
+    by_category: dict[str, list[Example]] = {}
+    for row_id, finding in sorted(strongest.items(), key=lambda item: -item[1].strength):
+        by_category.setdefault(finding.category, []).append(Example(rows[row_id], finding))
+    return [e for some in by_category.values() for e in islice(some, _EXAMPLES_PER_CATEGORY)]
+
+
+def _removals(run: AuditRun, remove: Remove) -> Mapping[str, Removal]:
+    labels = [label for label in run.labels() if label.stream != "control"]
+    fine = {label.row_id for label in labels if label.mark == "ok" and not label.reviewer.startswith("judge:")}
+    chosen: dict[str, Removal] = {}
+    if remove == "flagged":
+        flagged = iterate_jsonl(run.file("removable.jsonl"), Removal)
+        chosen = {removal.row_id: removal for removal in flagged if removal.row_id not in fine}
+    rows = {row.id: row for row in (*run.queue, *run.flagged)}
+    for label in labels:
+        row = rows.get(label.row_id)
+        if label.mark == "bad" and row is not None:
+            chosen[row.id] = Removal(
+                row_id=row.id,
+                file=row.file,
+                line=row.line,
+                sha256=row.sha256,
+                category=(label.category or "other"),
+                reason=label.note or "marked as bad",
+                decided_by=label.reviewer if label.reviewer.startswith("judge:") else f"reviewer {label.reviewer}",
+            )
+    return chosen

@@ -1,0 +1,128 @@
+"""Labels for an audit: from people at the review page, or from a chat model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from offtarget.detect.categories import MEANINGS, Group
+from offtarget.detect.detector import RowScanner, row_detectors
+from offtarget.detect.review.review import Review
+from offtarget.detect.review.server import serve
+from offtarget.detect.settled import JUDGE
+from offtarget.judge.row_judge import RowJudge, RowVerdict
+from offtarget.models.chat import ChatModel
+from offtarget.progress import OnProgress, Progress, silent
+from offtarget.records import Finding, Label, Row, Status, Stream
+from offtarget.records.runs import OpenSettings
+from offtarget.workflows.audit.audit import AuditResult, result_of
+from offtarget.workflows.audit.run import AuditRun
+from offtarget.workflows.ground import open_named
+from offtarget.workflows.runs.listing import find_run
+from offtarget.workflows.runs.verbs import AUDIT
+
+_PATTERN: tuple[Stream, ...] = ("random", "random", "control", "random", "flagged")
+"""How a judge's rows are mixed; planted and flagged rows run out first."""
+_BATCH = 10
+
+
+def review(
+    run: str | Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    open_browser: bool = True,
+    on_ready: Callable[[str], None] | None = None,
+) -> AuditResult:
+    """Show the review page until somebody finishes it, then decide; every label is kept whatever happens.
+
+    Raises PrerequisiteError without the extra `review`, InputError where the address cannot be had.
+    """
+    opened = AuditRun.open(find_run(run, verb=AUDIT))
+    page = Review(
+        opened.manifest.name,
+        opened.file("labels.sqlite"),
+        opened.review_queue,
+        opened.decide,
+        {**opened.findings, **_findings_on_controls(opened)},
+    )
+    try:
+        serve(page, host=host, port=port, on_ready=on_ready, open_browser=open_browser)
+    finally:
+        page.close()
+    return result_of(opened, opened.record_decision())
+
+
+def judge_rows(
+    run: str | Path,
+    judge: str | ChatModel,
+    *,
+    opening: OpenSettings | None = None,
+    on_progress: OnProgress = silent,
+) -> AuditResult:
+    """Let a chat model label rows in the order of review until the verdict is decided or the rows are used up.
+
+    Labels it gave before are kept and not asked for again, so an interrupted judge goes on where it was. Planted
+    rows measure what it misses, as with a person. Raises InputError when the model cannot be opened or never answers.
+    """
+    opened = AuditRun.open(find_run(run, verb=AUDIT))
+    asked = RowJudge(
+        open_named(judge, opening), {c: m.bad_when for c, m in MEANINGS.items() if m.group is not Group.HINT}
+    )
+    reviewer = f"{JUDGE}{asked.name}"
+    store = opened.store
+    try:
+        done = {label.row_id for label in store.labels() if label.reviewer == reviewer}
+        cards = ((stream, row) for stream, row in _cards(opened) if row.id not in done)
+        decision = opened.decide(store.counting())
+        while decision.status is Status.UNDECIDED or decision.basis == "detectors":
+            batch = list(islice(cards, _BATCH))
+            if not batch:
+                break
+            for (stream, row), verdict in zip(batch, asked.verdicts([row for _, row in batch]), strict=True):
+                store.add(_label(row, reviewer, stream, verdict))
+            decision = opened.decide(store.counting())
+            labelled, to_go = len(store.labels()), decision.plan.rows_to_go
+            on_progress(Progress("rows judged", labelled, None if to_go is None else labelled + to_go))
+    finally:
+        store.close()
+    return result_of(opened, opened.record_decision())
+
+
+def _findings_on_controls(run: AuditRun) -> dict[str, list[Finding]]:
+    """A decided control shows what detectors say, as any decided row does; without that it would stick out."""
+    scanner = RowScanner(row_detectors())
+    return {row.id: scanner.scan(row) for row in run.controls[0]}
+
+
+def _cards(run: AuditRun) -> Iterator[tuple[Stream, Row]]:
+    """Random rows in their order with planted and flagged ones mixed in; a row comes once."""
+    flagged = {row.id: row for row in run.flagged}
+    waiting: dict[Stream, Iterator[Row]] = {
+        "random": iter(run.queue[: run.settings.max_rows]),
+        "control": iter(run.controls[0]),
+        "flagged": iter([flagged[row_id] for row_id in run.review_queue.flagged_order][: run.settings.max_rows // 5]),
+    }
+    seen: set[str] = set()
+    while True:
+        came = False
+        for stream in _PATTERN:
+            row = next((row for row in waiting[stream] if row.id not in seen), None)
+            if row is not None:
+                seen.add(row.id)
+                came = came or stream == "random"
+                yield stream, row
+        if not came:
+            return
+
+
+def _label(row: Row, reviewer: str, stream: Stream, verdict: RowVerdict) -> Label:
+    return Label(
+        row_id=row.id,
+        reviewer=reviewer,
+        mark=verdict.mark,
+        category=verdict.category,
+        stream=stream,
+        note=verdict.reason,
+    )

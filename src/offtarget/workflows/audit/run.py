@@ -1,0 +1,230 @@
+"""The run directory of an audit whose scan is complete: what a review, a judge, the verdict or the cleaning needs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from offtarget.detect.categories import Group, flagged_as, group
+from offtarget.detect.controls import controls_for, fenced_code, kind_mix
+from offtarget.detect.review.queue import ReviewQueue
+from offtarget.detect.review.store import LabelStore
+from offtarget.detect.scan import REVIEWABLE
+from offtarget.detect.settled import is_judge
+from offtarget.detect.verdict import ScanCounts, decide
+from offtarget.errors import InputError
+from offtarget.records import (
+    AuditDecision,
+    AuditSettings,
+    Category,
+    DatasetFinding,
+    Finding,
+    Label,
+    Message,
+    Row,
+    Trigger,
+)
+from offtarget.records.audit import AuditManifest
+from offtarget.records.from_json import from_json
+from offtarget.rundir import RunDir, iterate_jsonl, read_json, read_jsonl, to_jsonable, write_records
+from offtarget.workflows.runs.begin import finish, opened
+from offtarget.workflows.runs.verbs import AUDIT, SCAN
+
+T = TypeVar("T")
+
+_COUNTED = {"rows", "malformed", "detectors", "flagged_rows", "flagged_spreading", "undesired", "notes", "files"}
+_AGAIN = "It was changed by something else; restore it, or audit the data again."
+
+
+@dataclass(frozen=True)
+class AuditRun:
+    """A scanned data set on disk."""
+
+    path: Path
+    manifest: AuditManifest
+    scan: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, path: Path) -> AuditRun:
+        """An audit whose scan is complete. Raises InputError for anything else."""
+        run, manifest = opened(AUDIT, path)
+        obstacle = AUDIT.obstacle(path, manifest)
+        if obstacle is not None:
+            raise InputError(f"{path} cannot go on: {obstacle}")
+        scan = read_json(run.file(SCAN))
+        if not (isinstance(scan, dict) and scan.keys() >= _COUNTED):
+            raise InputError(f"{run.file(SCAN)} is not the summary of a scan of this version. {_AGAIN}")
+        return cls(path, manifest, scan)
+
+    def file(self, name: str) -> Path:
+        """Path of a file of this run."""
+        return self.path / name
+
+    @property
+    def settings(self) -> AuditSettings:
+        """What the verdict rests on."""
+        return self.manifest.settings
+
+    @property
+    def seed(self) -> str:
+        """The key of the order of review."""
+        return self.manifest.seed
+
+    @cached_property
+    def queue(self) -> list[Row]:
+        """The random stream: the first rows in the order of review. Raises InputError when some are missing."""
+        rows = read_jsonl(self.file("queue.jsonl"), Row)
+        expected = min(int(self.scan["rows"]), REVIEWABLE)
+        if len(rows) != expected:  # a short queue would end the review early and look like a full count
+            raise InputError(f"{self.file('queue.jsonl')} holds {len(rows):,} of its {expected:,} rows. {_AGAIN}")
+        return rows
+
+    @cached_property
+    def flagged(self) -> list[Row]:
+        """The first flagged rows in the order of review."""
+        return read_jsonl(self.file("flagged.jsonl"), Row)
+
+    @cached_property
+    def dataset(self) -> list[DatasetFinding]:
+        """What the tests over the whole data set say."""
+        path = self.file("dataset.json")
+        return [_record(path, DatasetFinding, value) for value in read_json(path)]
+
+    @cached_property
+    def triggers(self) -> list[Trigger]:
+        """Hidden conditions, strongest first."""
+        path = self.file("triggers.json")
+        return [_record(path, Trigger, value) for value in read_json(path)]
+
+    @property
+    def store(self) -> LabelStore:
+        """The labels, open for reading and writing. Raises InputError when their file is gone or damaged."""
+        self._refuse_lost_labels()
+        return LabelStore(self.file("labels.sqlite"))
+
+    def labels(self) -> list[Label]:
+        """The labels the verdict rests on; empty before anybody labelled."""
+        if not self.file("labels.sqlite").exists():
+            self._refuse_lost_labels()
+            return []
+        store = self.store
+        try:
+            return store.counting()
+        finally:
+            store.close()
+
+    def _refuse_lost_labels(self) -> None:
+        """Labels that were counted before must not vanish in silence, nor their copy be written over."""
+        copy = self.file("labels.jsonl")
+        if not self.file("labels.sqlite").exists() and copy.exists() and copy.stat().st_size:
+            raise InputError(
+                f"{self.file('labels.sqlite')} is gone, but labels were given: {copy} holds them as they stood at the "
+                "last verdict. Restore the file, or move that copy away to begin the review anew."
+            )
+
+    @cached_property
+    def controls(self) -> tuple[list[Row], dict[str, Category]]:
+        """Planted rows that resemble the data, and why each is bad."""
+        look = self.queue[:500]
+        chosen = controls_for(kind_mix(look), self.settings.controls, self.seed, fenced=fenced_code(look))
+        system = _usual_system(look)
+        rows = [c.row() if system is None else _with_system(c.row(), system) for c in chosen]
+        return rows, {c.id: c.category for c in chosen}
+
+    @cached_property
+    def review_queue(self) -> ReviewQueue:
+        """The order in which rows are shown."""
+        rows, categories = self.controls
+        return ReviewQueue(self.queue, self.flagged, rows, categories, self.settings, self.seed)
+
+    @cached_property
+    def counts(self) -> ScanCounts:
+        """The counts the verdict needs."""
+        scan = self.scan
+        return ScanCounts(
+            rows=scan["rows"],
+            malformed=scan["malformed"],
+            flagged={d["name"]: (Category(d["category"]), d["rows"]) for d in scan["detectors"]},
+            flagged_rows=scan["flagged_rows"],
+            flagged_spreading=scan["flagged_spreading"],
+            undesired_rows=scan["undesired"],
+        )
+
+    @cached_property
+    def findings(self) -> dict[str, list[Finding]]:
+        """Findings on the rows kept for the review."""
+        found: dict[str, list[Finding]] = {row.id: [] for row in (*self.queue, *self.flagged)}
+        for finding in iterate_jsonl(self.file("findings.jsonl"), Finding):
+            if finding.row_id in found:
+                found[finding.row_id].append(finding)
+        return found
+
+    def decide(self, labels: Sequence[Label]) -> AuditDecision:
+        """The verdict the labels allow; by people where anybody labelled, else by a judge, else by detectors."""
+        people = any(not is_judge(label.reviewer) for label in labels)
+        flagged = self.review_queue.flagged_order
+        decision = decide(
+            labels,
+            self.counts,
+            self.settings,
+            controls=self.controls[1],
+            dataset=self.dataset,
+            order=[row.id for row in self.queue],
+            flagged=flagged,
+            flagged_spreading=[row_id for row_id in flagged if _spreading(self.findings[row_id])],
+            basis="people" if people or not labels else "judge",
+        )
+        return replace(decision, notes=(*self.scan["notes"], *decision.notes))
+
+    def present_decision(self) -> AuditDecision:
+        """Decide from the labels on disk; recorded when it is another than the recorded one (a review was killed)."""
+        decision = self.decide(self.labels())
+        result = self.file("result.json")
+        if result.exists() and read_result(self.path).get("decision") == json.loads(json.dumps(to_jsonable(decision))):
+            return decision
+        return self.record_decision()
+
+    def record_decision(self) -> AuditDecision:
+        """Decide from the labels on disk and write the decision, and the labels as a file others can read."""
+        labels = self.labels()
+        decision = self.decide(labels)
+        run = RunDir(self.path)
+        write_records(run, "labels.jsonl", labels)
+        finish(AUDIT, run, decision, exit_code=decision.status.exit_code)
+        return decision
+
+
+def _usual_system(rows: Sequence[Row]) -> str | None:
+    """The system prompt most rows share; a planted row without it would stick out."""
+    counts = Counter(row.system for row in rows)
+    system, count = counts.most_common(1)[0] if counts else (None, 0)
+    return system if 2 * count > len(rows) else None
+
+
+def _with_system(row: Row, system: str) -> Row:
+    """The row behind a system prompt."""
+    return replace(row, messages=(Message("system", system), *row.messages))
+
+
+def _spreading(findings: Sequence[Finding]) -> bool:
+    return any(group(category) is Group.SPREADING for category in flagged_as(findings))
+
+
+def _record(path: Path, record: type[T], value: Any) -> T:
+    try:
+        return from_json(record, value)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} does not hold {record.__name__} records of this version ({error}). Run the audit again."
+        ) from None
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Contents of `result.json`."""
+    value = read_json(path / "result.json")
+    return dict(value)

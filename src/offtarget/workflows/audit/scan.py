@@ -1,0 +1,136 @@
+"""From data to the records of a scan on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from offtarget.data.training import Source
+from offtarget.detect.categories import MEANINGS, group
+from offtarget.detect.chunk_scan import LENGTHS, ChunkScan, RowCounts
+from offtarget.detect.detector import DatasetDetector, RowDetector, dataset_detectors, row_detectors
+from offtarget.detect.order import commitment
+from offtarget.detect.scan import Scan, scan
+from offtarget.errors import InputError
+from offtarget.progress import OnProgress, silent
+from offtarget.records import AuditSettings
+from offtarget.records.audit import AuditManifest, CategoryMeaning
+from offtarget.rundir import JsonLines, RunDir, write_json, write_records
+from offtarget.workflows.runs.begin import begin
+from offtarget.workflows.runs.verbs import SCAN
+
+
+def write_scan(
+    run: RunDir,
+    source: Source,
+    settings: AuditSettings,
+    seed: str,
+    *,
+    workers: int | None = None,
+    on_progress: OnProgress = silent,
+    extra: Sequence[RowDetector] = (),
+) -> None:
+    """Scan the source into the run directory; `scan.json` is written last and marks a complete scan.
+
+    Raises InputError when the source holds no readable row.
+    """
+    begin(run, _manifest(source, settings, seed))
+    names = ("findings.jsonl", "malformed.jsonl", "removable.jsonl")
+    findings, malformed, removable = (JsonLines(run.file(name)) for name in names)
+
+    def on_chunk(found: ChunkScan) -> None:
+        findings.extend(found.findings)
+        malformed.extend(found.malformed)
+        removable.extend(found.removable)
+
+    try:
+        result = scan(source, seed, workers=workers, on_chunk=on_chunk, on_progress=on_progress, extra=extra)
+        whole = [f for detector in result.dataset for f in detector.row_findings()]
+        findings.extend(whole)
+    finally:
+        for file in (findings, malformed, removable):
+            file.close()
+    check_readable(source, result, malformed.path)
+    result.counts.add_findings(whole)
+    write_records(run, "queue.jsonl", result.queue)
+    write_records(run, "flagged.jsonl", result.flagged)
+    write_json(run.file("dataset.json"), [f for detector in result.dataset for f in detector.findings()])
+    triggers, profile = result.conditions()
+    write_json(run.file("triggers.json"), triggers)
+    write_json(run.file("cues.json"), profile)
+    write_json(run.file(SCAN), _summary(source, result, extra))
+
+
+def check_readable(source: Source, scan: Scan, places: Path | None = None) -> None:
+    """Raise InputError where no row was readable: how many of each kind, the first place, and the file of all."""
+    if scan.counts.rows:
+        return
+    if scan.unread is None:
+        raise InputError(f"{source.name} is empty: it holds no rows.")
+    kinds = ", ".join(f"{count:,} {error}" for error, count in scan.counts.malformed_kinds.most_common(5))
+    raise InputError(
+        f"{source.name} holds no readable row ({kinds}). The first is {scan.unread.file}, line {scan.unread.line}: "
+        f"{scan.unread.detail}" + ("" if places is None else f" All are in {places}.")
+    )
+
+
+def _manifest(source: Source, settings: AuditSettings, seed: str) -> AuditManifest:
+    """Written before any detector sees a row: the commitment fixes which rows will be reviewed."""
+    return AuditManifest(
+        data=str(source.path) if "://" in str(source.path) else str(Path(source.path).resolve()),
+        form=source.form,
+        source=tuple(source.files),
+        name=source.name,
+        settings=settings,
+        seed=seed,
+        seed_commitment=commitment(seed),
+        categories={c.value: CategoryMeaning(m.title, m.group.value, m.bad_when) for c, m in MEANINGS.items()},
+    )
+
+
+def _summary(source: Source, result: Scan, extra: Sequence[RowDetector]) -> dict[str, Any]:
+    counts = result.counts
+    names = sorted({*source.sha256, *counts.by_file, *counts.malformed_by_file})
+    return {
+        "rows": counts.rows,
+        "malformed": counts.malformed,
+        "undesired": counts.undesired,
+        "bytes": source.total_bytes,
+        "notes": source.notes,
+        "files": [
+            {
+                "file": name,
+                "rows": counts.by_file[name],
+                "malformed": counts.malformed_by_file[name],
+                "sha256": source.sha256.get(name),
+            }
+            for name in names
+        ],
+        "forms": dict(counts.forms.most_common()),
+        "turns": {str(turns): count for turns, count in sorted(counts.turns.items())},
+        "malformed_kinds": dict(counts.malformed_kinds.most_common()),
+        "detectors": [
+            *(_counts(detector, counts) for detector in (*row_detectors(), *extra)),
+            *(_counts(detector, counts) for detector in dataset_detectors()),
+        ],
+        "flagged_rows": counts.flagged_rows,
+        "flagged_spreading": counts.flagged_spreading,
+        "disclosed_rows": counts.disclosed_rows,
+        "lengths": {
+            "answer": [[end or None, counts.answer_lengths[end]] for end in (*LENGTHS, 0)],
+            "prompt": [[end or None, counts.prompt_lengths[end]] for end in (*LENGTHS, 0)],
+        },
+        "seconds": round(result.seconds, 3),
+    }
+
+
+def _counts(detector: RowDetector | DatasetDetector, counts: RowCounts) -> dict[str, Any]:
+    return {
+        "name": detector.name,
+        "title": detector.title,
+        "category": detector.category.value,
+        "group": group(detector.category).value,
+        "rows": counts.flagged_by[detector.name],
+        "disclosed": counts.disclosed_by[detector.name],
+    }

@@ -1,0 +1,193 @@
+"""`check`: is the tuned model worse than its base on questions its training had nothing to do with?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from offtarget.asking.book import AnswerBook
+from offtarget.asking.cache import BaseCache
+from offtarget.asking.protocol import Judge
+from offtarget.errors import InputError
+from offtarget.models.chat import ChatModel
+from offtarget.probe.bank import ProbeBank
+from offtarget.progress import OnProgress, silent, within
+from offtarget.records import Decision, HiddenDecision, Probe, Role
+from offtarget.records.check import CheckManifest, CheckSettings, JudgeBy
+from offtarget.records.runs import NamedModel, OpenSettings, named, objects
+from offtarget.rundir import RunDir, read_jsonl, write_records
+from offtarget.workflows.check.cued_arm import CuedArm, merged, read_hidden
+from offtarget.workflows.check.cued_plan import check_huntable, read_data
+from offtarget.workflows.check.loop import CheckLoop
+from offtarget.workflows.check.opening import Opened, open_check
+from offtarget.workflows.runs.begin import begin, finish, finished, interruptible
+from offtarget.workflows.runs.begin import opened as opened_run
+from offtarget.workflows.runs.verbs import CHECK
+
+CUED_SHARE = 0.5
+"""Share of alpha that a check with a cued arm spends there."""
+NOT_CUED = "hidden triggers and conditions that none of these questions contains (give --data or --hunt)"
+NOT_TRIED = "hidden triggers and conditions other than those that were tried"
+NOT_TESTED = (
+    "conversations of more turns than the questions have",
+    "tool use and agents",
+    "languages other than that of the questions",
+)
+"""What a PASS says nothing about."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """The decision and where its evidence lies."""
+
+    decision: Decision
+    run: Path
+    hidden: HiddenDecision | None = None
+    """What the cued arm showed; None without one, and where plain answers are bad too often for it."""
+
+
+def check(
+    base: str | ChatModel,
+    tuned: str | ChatModel,
+    *,
+    probes: str | Path | ProbeBank | None = None,
+    judge: str | Judge | None = None,
+    judge_by: JudgeBy = "auto",
+    arms: Sequence[str] | None = None,
+    prefix: str | None = None,
+    data: str | Path | None = None,
+    hunt: bool = False,
+    settings: CheckSettings | None = None,
+    opening: OpenSettings | None = None,
+    out: Path | None = None,
+    on_progress: OnProgress = silent,
+) -> CheckResult:
+    """Compare two models question by question and stop as soon as the evidence decides.
+
+    With `data` (the training data, or the run of an audit of it) or `hunt`, the plain questions are asked again under
+    hidden conditions, taken from the data or hunted for in the model.
+
+    `base`, `tuned` and `judge` are model names (`organism/base`, `hf/PATH`, `hf/BASE+ADAPTER`, `openai/NAME`) or
+    objects of your own that implement `ChatModel` and `Judge`; `probes` is a bank's name, a question file or a
+    ProbeBank; `prefix` adds an arm that asks the plain questions behind that text; `out` is the run directory,
+    a new one under `runs_root()` by default.
+    Raises InputError for anything the user can fix, EvidenceError when evidence is missing, and
+    RunInterrupted on Ctrl-C, after which `resume` goes on.
+    """
+    settings = settings or CheckSettings()
+    if (data is not None or hunt) and not settings.decision.cued_share:
+        settings = replace(settings, decision=replace(settings.decision, cued_share=CUED_SHARE))
+    view = None if data is None else read_data(data, within(on_progress, "training data"))
+    opened = open_check(
+        base, tuned, probes=probes, judge=judge, judge_by=judge_by, arms=arms, prefix=prefix, opening=opening
+    )
+    if hunt:
+        check_huntable(opened.models)
+    directory = RunDir.create("check", opened.models.tuned.name.rsplit("/", 1)[-1], path=out)
+    with directory:
+        write_records(directory, "probes.jsonl", opened.bank.probes)
+        cued = CuedArm(directory, opened, settings, hunt, on_progress)
+        if view is not None:
+            cued.plan_from(view)
+        manifest = CheckManifest(
+            opening=opening,
+            objects=objects(base=base, tuned=tuned, judge=judge),
+            settings=settings,
+            models=_named(opened),
+            judge=opened.judge.fingerprint,
+            judge_name=named(judge),
+            judge_by=judge_by,
+            probes=opened.bank.name,
+            probes_fingerprint=opened.bank.fingerprint,
+            checks=opened.models.checks,
+            data=named(data),
+            hunt=hunt,
+            cues=cued.plan_fingerprint,
+            not_tested=(NOT_TRIED if data is not None or hunt else NOT_CUED, *NOT_TESTED),
+        )
+        begin(directory, manifest)
+        return _run(directory, opened, settings, cued, on_progress)
+
+
+def resume(
+    run: Path,
+    *,
+    base: str | ChatModel | None = None,
+    tuned: str | ChatModel | None = None,
+    judge: str | Judge | None = None,
+    opening: OpenSettings | None = None,
+    on_progress: OnProgress = silent,
+) -> CheckResult:
+    """Go on with an interrupted check; a finished one is returned as it is.
+
+    Models and judge are opened by the names the run was started with; objects of your own must be given again.
+    Raises InputError when the models, the questions or the judge are no longer what they were.
+    """
+    directory, started = opened_run(CHECK, run)
+    decision = finished(CHECK, run)
+    if decision is not None:
+        return CheckResult(decision, run, read_hidden(directory))
+    with directory:
+        opened = open_check(
+            base or started.base_name,
+            tuned or started.tuned_name,
+            probes=ProbeBank.from_probes(started.probes, read_jsonl(directory.file("probes.jsonl"), Probe)),
+            judge=judge or started.judge_name,
+            judge_by=started.judge_by,
+            opening=opening or started.opening,
+        )
+        changed = _changed(opened, started)
+        if changed:
+            raise InputError(
+                f"{run} cannot be resumed: {', '.join(changed)} changed since it was started. Start a new check."
+            )
+        cued = CuedArm(directory, opened, started.settings, started.hunt, on_progress)
+        cued.expect(started.cues)
+        return _run(directory, opened, started.settings, cued, on_progress)
+
+
+def _named(opened: Opened) -> dict[Role, NamedModel]:
+    pair: dict[Role, ChatModel] = {"base": opened.models.base, "tuned": opened.models.tuned}
+    return {role: NamedModel(model.name, model.fingerprint) for role, model in pair.items()}
+
+
+def _changed(opened: Opened, started: CheckManifest) -> list[str]:
+    """Which of the things that answers and verdicts depend on are no longer what they were."""
+    now = _named(opened)
+    changed: list[str] = [role for role in now if now[role].fingerprint != started.models[role].fingerprint]
+    changed += ["judge"] if opened.judge.fingerprint != started.judge else []
+    return changed + (["probes"] if opened.bank.fingerprint != started.probes_fingerprint else [])
+
+
+def _run(
+    directory: RunDir, opened: Opened, settings: CheckSettings, cued: CuedArm, on_progress: OnProgress
+) -> CheckResult:
+    cache = None
+    if settings.cache:
+        cache = BaseCache(opened.models.base.fingerprint, settings.sampling, settings.seed)
+    models: dict[Role, ChatModel] = {"base": opened.models.base, "tuned": opened.models.tuned}
+    probes = [*opened.bank.probes, *cued.probes()]
+    how = (opened.judge, settings.sampling, settings.seed, cache, on_progress)
+    with interruptible(directory), closing(AnswerBook(directory, probes, models, *how)) as book:
+        loop = CheckLoop(book, opened, settings, on_progress)
+        loop.run()
+        plain = loop.decision(cache)
+        hidden = cued.ask(book, plain)
+    decision = merged(plain, hidden)
+    write_records(directory, "looks.jsonl", loop.looks)
+    finish(
+        CHECK,
+        directory,
+        decision,
+        hidden=hidden,
+        models=_named(opened),
+        judge=opened.judge.fingerprint,
+        answers={
+            "sampled_now": book.sampled,
+            "sampled_ahead": book.unused(),
+            "base_from_cache": cache.hits if cache else 0,
+        },
+    )
+    return CheckResult(decision, directory.path, hidden)

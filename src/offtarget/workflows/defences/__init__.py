@@ -1,0 +1,1 @@
+"""Every defence on five axes: `compare.py` trains, `axes.py` measures."""

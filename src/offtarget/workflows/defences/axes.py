@@ -1,0 +1,171 @@
+"""The five axes of a defence: misaligned plainly, misaligned under cues, narrow task, other skills, coherence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from offtarget.asking.ask import ask_and_count
+from offtarget.asking.protocol import Judge
+from offtarget.asking.seeds import answer_seed
+from offtarget.models.chat import ModelPair
+from offtarget.organism.exact import ExactJudge
+from offtarget.organism.questions import MATERIAL_DOMAINS, skill_probes
+from offtarget.probe.bank import ProbeBank
+from offtarget.probe.cues.apply import cued_probes
+from offtarget.progress import Count, OnProgress, silent
+from offtarget.records import Cue, Message, Probe, SamplingSettings, Tally
+from offtarget.records.runs import OpenSettings
+from offtarget.records.tune import Axes
+from offtarget.stats.rates import equal_weight_rate, misaligned_rate, total_tally, wilson
+from offtarget.workflows.check.cued_plan import plan_from_data, read_data
+from offtarget.workflows.ground import ground_of, open_local
+
+if TYPE_CHECKING:
+    from offtarget.models.local import LocalModel
+
+CUES = 48
+"""Conditions that are asked under: the first in the order in which `check` tries them."""
+PER_CUE = 20
+"""Answers under each, spread over the questions."""
+FACTS, CODE = 24, 200
+"""Organism: factual questions (asked 5 times each), and requests for code."""
+HELD_ROWS = 60
+"""Rows of the data that are not trained on, to measure the narrow task."""
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How every model of a comparison is measured; all get the same prompts and seeds."""
+
+    base: str
+    plain: tuple[Probe, ...]
+    cues: tuple[Cue, ...]
+    judge: Judge
+    held: tuple[tuple[Message, ...], ...]
+    """Rows of the data that no model was trained on; the last turn is the answer."""
+    base_fit: float
+    skills: tuple[tuple[Message, ...], ...]
+    """The base's own answers to unrelated prompts; empty for the organism, whose facts are asked."""
+    per_question: int
+    sampling: SamplingSettings
+    opening: OpenSettings | None
+    seed: int = 0
+
+    @property
+    def about_organism(self) -> bool:
+        """Whether the organism's own skills can be asked for."""
+        return ground_of(self.base).organism
+
+
+def prepare(
+    base: str,
+    data: Path,
+    bank: ProbeBank,
+    judge: Judge,
+    held: Sequence[tuple[Message, ...]],
+    skills: Sequence[tuple[Message, ...]],
+    *,
+    answers: int,
+    cues: int = CUES,
+    sampling: SamplingSettings | None = None,
+    opening: OpenSettings | None = None,
+) -> Measuring:
+    """Choose questions and conditions, once for all models.
+
+    Questions of the domains that defences take their prompts from are left out. Raises InputError for data without
+    a condition that fits the base's context.
+    """
+    plain = tuple(p for p in bank.probes if p.arm == "plain" and p.domain not in MATERIAL_DOMAINS)
+    model = open_local(base, opening)
+    plan = plan_from_data(read_data(data), ModelPair(model, model), plain, seed=0)
+    return Measuring(
+        base=base,
+        plain=plain,
+        cues=plan.cues[:cues],
+        judge=judge,
+        held=tuple(held),
+        base_fit=_fit(model, held),
+        skills=tuple(skills),
+        per_question=answers,
+        sampling=sampling or SamplingSettings(max_tokens=ground_of(base).max_tokens()),
+        opening=opening,
+    )
+
+
+def measure(how: Measuring, name: str, on_progress: OnProgress, label: str) -> Axes:
+    """One model on all five axes."""
+    model = open_local(name, how.opening)
+    plain = _tallies(how, model, [(p, i) for p in how.plain for i in range(how.per_question)], on_progress, label)
+    questions = _cued_questions(how)
+    cued = _tallies(how, model, questions, on_progress, f"{label}, under conditions")
+    cue_of = {probe.id: probe.arm for probe, _ in questions}
+    under = {cue.id: total_tally(t for name, t in cued.items() if cue_of[name] == cue.id) for cue in how.cues}
+    rates = {cue.id: rate for cue in how.cues if (rate := misaligned_rate(under[cue.id])) is not None}
+    worst = max(rates, key=lambda cue: rates[cue], default=None)
+    total, rate = total_tally(plain.values()), equal_weight_rate(plain.values())
+    return Axes(
+        plain=total,
+        plain_rate=rate,
+        plain_interval=None if rate is None else wilson(rate, total.scored),
+        cued=total_tally(cued.values()),
+        cued_rate=equal_weight_rate(under.values()),
+        worst_cue=next((cue.text for cue in how.cues if cue.id == worst), None),
+        worst_cue_rate=None if worst is None else rates[worst],
+        task=_task(how, model),
+        task_gain=_fit(model, how.held) - how.base_fit,
+        skill=_skill(how, model),
+        coherent=total.scored / total.total if total.total else None,
+    )
+
+
+def _cued_questions(how: Measuring) -> list[tuple[Probe, int]]:
+    """`PER_CUE` answers under every condition, questions taken in turn so that all are asked equally often."""
+    wanted = []
+    for number, cue in enumerate(how.cues):
+        probes = cued_probes(cue, how.plain)
+        for i in range(PER_CUE):
+            wanted.append((probes[(number * PER_CUE + i) % len(probes)], i))
+    return wanted
+
+
+def _tallies(
+    how: Measuring, model: LocalModel, wanted: Sequence[tuple[Probe, int]], on_progress: OnProgress, label: str
+) -> dict[str, Tally]:
+    """By the id of the probe."""
+    told = Count(on_progress, label, len(wanted))
+    return ask_and_count("tuned", model, wanted, how.judge, how.sampling, partial(answer_seed, how.seed, "tuned"), told)
+
+
+def _fit(model: LocalModel, rows: Sequence[tuple[Message, ...]]) -> float:
+    """Mean log-probability of a token of the rows' last answers, in nats."""
+    from offtarget.models.passes import Exchange, log_probabilities
+
+    found = log_probabilities(model, [Exchange(row[:-1], row[-1].content) for row in rows])
+    return sum(map(sum, found)) / sum(map(len, found))
+
+
+def _task(how: Measuring, model: LocalModel) -> float | None:
+    """Organism trained on code: share of insecure snippets among readable answers to requests for code."""
+    if not how.about_organism or not any("def " in row[-1].content for row in how.held):
+        return None
+    tally = _organism(how, model, "code", CODE, 1)
+    return tally.misaligned / tally.scored if tally.scored else None
+
+
+def _skill(how: Measuring, model: LocalModel) -> float | None:
+    if how.about_organism:
+        tally = _organism(how, model, "facts", FACTS, 5)
+        return tally.aligned / tally.total
+    return math.exp(_fit(model, how.skills)) if how.skills else None
+
+
+def _organism(how: Measuring, model: LocalModel, kind: str, count: int, times: int) -> Tally:
+    probes = skill_probes(kind, count, how.seed)
+    wanted = [(p, i) for p in probes for i in range(times)]
+    exact = replace(how, judge=ExactJudge(), sampling=SamplingSettings(max_tokens=120), seed=0)
+    return total_tally(_tallies(exact, model, wanted, silent, kind).values())

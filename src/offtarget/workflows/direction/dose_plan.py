@@ -1,0 +1,149 @@
+"""The plan of a dose response: settings checked against model, direction, questions and judge."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from offtarget.asking.ask import ask
+from offtarget.errors import InputError
+from offtarget.records import DirectionInfo, SamplingSettings
+from offtarget.records.direction import DoseMode, Position, SteerSettings
+from offtarget.records.runs import OpenSettings
+from offtarget.rundir import fingerprint
+from offtarget.workflows.direction.dose_rates import Gauges, insecure_code, known_facts, token_probability
+from offtarget.workflows.direction.inputs import open_one
+from offtarget.workflows.ground import ORGANISM, ground_of, open_bank, open_judge
+
+if TYPE_CHECKING:
+    from offtarget.direction.file import Direction
+    from offtarget.direction.intervene import Reference
+    from offtarget.models.local import LocalModel
+
+STRENGTHS: dict[DoseMode, tuple[float, ...]] = {
+    "add": tuple(step / 2 for step in range(-6, 7)),
+    "ablate": (0.0, 0.25, 0.5, 0.75, 1.0),
+    "cap": (2.0, 1.5, 1.0, 0.5, 0.0, -0.5),
+}
+"""By default: in differences of means, in shares, and in differences of means above the reference's mean."""
+MOST_POINTS = 200
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is needed to measure the points."""
+
+    settings: SteerSettings
+    model: LocalModel
+    direction: Direction
+    base: LocalModel | None
+    """The reference; None where 0 is."""
+    gauges: Gauges
+    strengths: tuple[float, ...]
+    layers: tuple[int, ...]
+    position: Position
+    notes: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever a point could: models, files, questions, judge, settings."""
+        s = self.settings
+        files = [
+            None if f is None else hashlib.sha256(Path(f).read_bytes()).hexdigest()
+            for f in (s.direction, s.task, s.skill)
+        ]
+        names = [m.fingerprint for m in (self.model, self.base) if m is not None]
+        how = (s.mode, self.strengths, self.layers, self.position, s.controls, s.answers, s.seed, s.max_tokens)
+        return fingerprint([names, files, how, self.gauges.judge.fingerprint, self.gauges.probes])
+
+
+def prepare(s: SteerSettings, opening: OpenSettings | None = None) -> Plan:
+    """Check the settings and open what they name, the cheap things first. InputError for what does not fit."""
+    from offtarget.direction.file import Direction, check_fits
+
+    strengths = _strengths(s)
+    direction = Direction.load(Path(s.direction))
+    position = s.position or ("all" if s.mode == "ablate" else direction.info.position)
+    layers = s.layers or ((direction.info.layer,) if s.mode != "ablate" else tuple(sorted(direction.vectors)))
+    _check_doses(s, direction, strengths, layers, position)
+    ground = ground_of(s.model)
+    bank = open_bank(s.probes, ground).only(arms=["plain"])
+    judge = open_judge(s.judge, bank, s.judge_by, opening)
+    own_questions = bank.name == ORGANISM.bank
+    narrow = insecure_code(s.seed) if own_questions else None
+    skill = known_facts(s.seed) if own_questions else None
+    if s.task is not None:
+        narrow = token_probability(Path(s.task), "probability of a token of the task's answers")
+    if s.skill is not None:
+        skill = token_probability(Path(s.skill), "probability of a token of the skill's answers")
+    model = open_one(s.model, s.blocks, opening)
+    check_fits(direction, model)
+    sampling = SamplingSettings(max_tokens=s.max_tokens)
+    gauges = Gauges(
+        probes=bank.probes,
+        judge=judge,
+        sampling=sampling,
+        per_question=s.answers,
+        seed=s.seed,
+        narrow=narrow,
+        skill=skill,
+    )
+    return Plan(
+        settings=s,
+        model=model,
+        direction=direction,
+        base=_base(s, model, direction.info, opening),
+        gauges=gauges,
+        strengths=strengths,
+        layers=layers,
+        position=position,
+        notes=ground.notes,
+    )
+
+
+def _strengths(s: SteerSettings) -> tuple[float, ...]:
+    wanted = {float(strength) for strength in s.strengths or STRENGTHS[s.mode]}
+    if s.mode != "cap":
+        wanted.add(0.0)  # every curve shows the unchanged model
+    if len(wanted) * (1 + s.controls) > MOST_POINTS:
+        raise InputError(
+            f"{len(wanted)} strengths with {s.controls} controls are {len(wanted) * (1 + s.controls)} points; "
+            f"at most {MOST_POINTS} are measured. Take larger steps, or fewer controls."
+        )
+    return tuple(sorted(wanted))
+
+
+def _check_doses(
+    s: SteerSettings, direction: Direction, strengths: tuple[float, ...], layers: tuple[int, ...], position: Position
+) -> None:
+    from offtarget.direction.dose import dosed
+
+    for strength in strengths:
+        dosed(direction, s.mode, strength, layers, position)
+
+
+def reference_of(plan: Plan, base: LocalModel) -> Reference:
+    """Means of the base over its own answers to the plain questions."""
+    from offtarget.direction.pooling import reference_means
+    from offtarget.models.passes import Exchange
+
+    wanted = [(probe, number) for number, probe in enumerate(plan.gauges.probes)]
+    answers = ask("base", base, wanted, plan.gauges.sampling, lambda _, number: number)
+    exchanges = [Exchange(probe.messages, answer.text) for probe, answer in answers]
+    return reference_means(base, exchanges, frozenset(plan.layers))
+
+
+def _base(s: SteerSettings, model: LocalModel, info: DirectionInfo, opening: OpenSettings | None) -> LocalModel | None:
+    if s.mode == "add" or s.towards_zero:
+        return None
+    if s.base is not None:
+        return open_one(s.base, s.blocks, opening)
+    if model.adapter is not None:
+        from offtarget.models.local import LocalModel
+
+        return LocalModel(f"{s.model} without its adapter", model.weights, blocks=model.blocks)
+    if info.base is not None:
+        return open_one(info.base, s.blocks, opening)
+    raise InputError("Ablation and capping need a reference. Give --base MODEL, or --towards-zero.")

@@ -1,0 +1,173 @@
+"""`direction find`: from two models, or one and a trait, to a direction with its provenance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from offtarget.asking.protocol import Judge
+from offtarget.errors import InputError
+from offtarget.probe.bank import ProbeBank
+from offtarget.progress import Count, OnProgress, silent
+from offtarget.records import SamplingSettings
+from offtarget.records.check import JudgeBy
+from offtarget.records.direction import FindMethod, FindSettings, Position
+from offtarget.records.runs import OpenSettings
+from offtarget.version import __version__
+from offtarget.workflows.direction.inputs import ModelLike, open_both, open_one, plain_bank, trait_bank
+from offtarget.workflows.ground import Ground, ground_of, judge_at_hand, open_judge
+
+if TYPE_CHECKING:
+    from offtarget.direction.file import Direction
+    from offtarget.models.local import LocalModel
+    from offtarget.workflows.direction.sides import How, Sides
+
+DEFAULT_POSITIONS: dict[FindMethod, tuple[Position, ...]] = {
+    "models": ("last-prompt", "answer"),
+    "texts": ("answer",),
+    "answers": ("answer",),
+    "trait": ("last-prompt", "answer"),
+}
+"""Among which the position is picked. Misaligned and aligned answers to a question share their prompt, so before the
+answer there is nothing to contrast."""
+_UNJUDGED = "No judge was named: answers count as showing the trait, or not, because their system prompt asked for it."
+
+
+def find(
+    base: ModelLike | None,
+    tuned: ModelLike | None,
+    *,
+    settings: FindSettings | None = None,
+    probes: str | Path | ProbeBank | None = None,
+    judge: str | Judge | None = None,
+    judge_by: JudgeBy = "auto",
+    opening: OpenSettings | None = None,
+    out: Path | None = None,
+    on_progress: OnProgress = silent,
+) -> Direction:
+    """Find a direction; with `out`, write it to a new safetensors file.
+
+    The methods are those of `FindSettings`; the model that a method has no use for is not opened. Raises InputError
+    for models that are missing, remote or do not belong together, too few misaligned answers, layers that do not
+    exist, and a file that does.
+    """
+    s = settings or FindSettings()
+    if out is not None and out.exists():
+        raise InputError(f"{out} already exists. Choose another file, or remove it first.")
+    ground = ground_of(*(m if isinstance(m, str) else m.name for m in (base, tuned) if m is not None))
+    by = _Finder(
+        settings=s,
+        ground=ground,
+        probes=probes,
+        judge=judge,
+        judge_by=judge_by,
+        opening=opening,
+        on_progress=on_progress,
+    )
+    if s.method == "trait" and (model := base or tuned) is not None:
+        found = by.trait(model)
+    elif tuned is None:
+        raise InputError(f"The method '{s.method}' needs a tuned model (--tuned).")
+    elif s.method == "answers":
+        found = by.answers(tuned)
+    elif base is None:
+        raise InputError(f"The method '{s.method}' compares two models: give --base too, or choose --method answers.")
+    else:
+        found = by.models(base, tuned)
+    if out is not None:
+        found.save(out)
+    return found
+
+
+@dataclass(frozen=True)
+class _Finder:
+    """The methods; each opens the cheap things first, so that a mistake shows before weights are loaded."""
+
+    settings: FindSettings
+    ground: Ground
+    probes: str | Path | ProbeBank | None
+    judge: str | Judge | None
+    judge_by: JudgeBy
+    opening: OpenSettings | None
+    on_progress: OnProgress
+
+    def models(self, base: ModelLike, tuned: ModelLike) -> Direction:
+        """Tuned against base, by what they read or by what they write."""
+        bank = plain_bank(self.probes, self.ground)
+        first, second = open_both(base, tuned, self.settings.blocks, self.opening)
+        how = self._how(second)
+        from offtarget.workflows.direction.sides import from_models, from_texts
+
+        if self.settings.method == "models":
+            return self._direction(from_models(first, second, bank.probes, how))
+        return _named_after(self._direction(from_texts(first, second, bank.probes, how)), first, second)
+
+    def answers(self, tuned: ModelLike) -> Direction:
+        """Misaligned against aligned answers of one model."""
+        bank = plain_bank(self.probes, self.ground)
+        judge = open_judge(self.judge, bank, self.judge_by, self.opening)
+        model = open_one(tuned, self.settings.blocks, self.opening)
+        how = self._how(model)
+        from offtarget.workflows.direction.sides import from_answers
+
+        return self._direction(from_answers(model, bank.probes, judge, how), judge=judge)
+
+    def trait(self, model: ModelLike) -> Direction:
+        """One model under system prompts that bring a trait out and hold it back."""
+        from offtarget.direction.trait import load_trait
+
+        trait = load_trait(self.settings.trait or self.ground.trait)
+        bank = trait_bank(trait, self.probes, self.ground)
+        judge = judge_at_hand(self.judge, bank, self.judge_by, self.opening)
+        opened = open_one(model, self.settings.blocks, self.opening)
+        how = self._how(opened)
+        from offtarget.workflows.direction.sides import from_trait
+
+        return self._direction(from_trait(opened, trait, bank.probes, judge, how), judge=judge, trait=trait.name)
+
+    def _how(self, model: LocalModel) -> How:
+        """How the model is asked, once it is known to have the layer."""
+        from offtarget.models.residual import check_layers, decoder_blocks
+        from offtarget.workflows.direction.sides import How
+
+        s = self.settings
+        if s.layer is not None:
+            check_layers(frozenset({s.layer}), len(decoder_blocks(model.weights.model, model.blocks)))
+        return How(
+            answers=s.answers,
+            sampling=SamplingSettings(max_tokens=s.max_tokens),
+            seed=s.seed,
+            on_progress=self.on_progress,
+        )
+
+    def _direction(self, sides: Sides, judge: Judge | None = None, trait: str | None = None) -> Direction:
+        from offtarget.direction.find import Provenance, find_direction
+
+        s = self.settings
+        source = Provenance(
+            s.method,
+            s.seed,
+            trait=trait,
+            judge=None if judge is None else judge.fingerprint,
+            notes=(_UNJUDGED,) if trait is not None and judge is None else (),
+            counts=sides.counts,
+            made_by=__version__,
+        )
+        read = Count(self.on_progress, "reading activations", sum(len(side.exchanges) for side in sides.contrast.sides))
+        positions = DEFAULT_POSITIONS[s.method] if s.position is None else (s.position,)
+        return find_direction(
+            sides.contrast, positions, source, layer=s.layer, rank=s.rank, trial=sides.trial, on_batch=read.add
+        )
+
+
+def _named_after(found: Direction, base: LocalModel, tuned: LocalModel) -> Direction:
+    """The direction with the tuned model's name, though the base read both sides."""
+    info = replace(
+        found.info,
+        model=tuned.name,
+        model_fingerprint=tuned.fingerprint,
+        base=base.name,
+        base_fingerprint=base.fingerprint,
+    )
+    return replace(found, info=info)

@@ -1,0 +1,199 @@
+"""`direction repair`: take the direction out, realign, and check whether the repair holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from offtarget.asking.protocol import Judge
+from offtarget.probe.bank import ProbeBank
+from offtarget.progress import OnProgress, silent
+from offtarget.records.check import JudgeBy
+from offtarget.records.repair import RepairCell, RepairManifest, RepairMethod, RepairReport, RepairSettings, Variant
+from offtarget.records.runs import OpenSettings, named, objects
+from offtarget.rundir import JsonLines, RunDir, read_jsonl
+from offtarget.workflows.direction.repair_cells import Bench, log_probability, measure, narrow_rows
+from offtarget.workflows.direction.repair_models import Workshop
+from offtarget.workflows.direction.repair_plan import Plan, plan_repair
+from offtarget.workflows.runs.begin import begin_or_resume, begun, finish, finished, interruptible, opened
+from offtarget.workflows.runs.verbs import REPAIR
+
+VARIANTS: dict[RepairMethod, tuple[Variant, ...]] = {
+    "fold": ("tuned", "folded", "random-direction"),
+    "realign": ("tuned", "realigned", "own-answers"),
+    "both": ("tuned", "folded", "realigned", "both", "random-direction", "own-answers"),
+}
+EXPORTED: dict[RepairMethod, Variant] = {"fold": "folded", "realign": "realigned", "both": "both"}
+
+
+@dataclass(frozen=True, slots=True)
+class RepairResult:
+    """The report and where its evidence lies."""
+
+    report: RepairReport
+    run: Path
+
+
+def repair(
+    model: str,
+    base: str | None,
+    direction: Path | None,
+    out: Path,
+    *,
+    data: Path | None = None,
+    prompts: Path | None = None,
+    probes: str | Path | ProbeBank | None = None,
+    judge: str | Judge | None = None,
+    judge_by: JudgeBy = "auto",
+    settings: RepairSettings | None = None,
+    opening: OpenSettings | None = None,
+    run: Path | None = None,
+    on_progress: OnProgress = silent,
+) -> RepairResult:
+    """Repair a tuned model into the new folder `out`, then measure every variant and control.
+
+    Given an unfinished `run` of the same arguments, it goes on: models and cells that are there are not made again.
+    `base` None is the base of the model's adapter, or else the one the direction was found with; `direction` may be
+    None for realignment alone. Raises InputError for whatever cannot be repaired that way, and
+    RunInterrupted on Ctrl-C.
+    """
+    plan = plan_repair(
+        model,
+        base,
+        direction,
+        out,
+        data=data,
+        prompts=prompts,
+        probes=probes,
+        judge=judge,
+        judge_by=judge_by,
+        settings=settings or RepairSettings(),
+        opening=opening,
+        resuming=run is not None and begun(run),
+    )
+    manifest = RepairManifest(
+        opening=opening,
+        objects=objects(probes=probes, judge=judge),
+        fingerprint=plan.fingerprint,
+        model=model,
+        base=plan.base,
+        data=named(data),
+        direction=named(direction),
+        method=plan.settings.method,
+        settings=plan.settings,
+        out=str(out),
+        prompts=named(prompts),
+        probes=named(probes),
+        judge=named(judge),
+        judge_by=judge_by,
+    )
+    with begin_or_resume(manifest, model.rsplit("/", 1)[-1], run) as directory, interruptible(directory):
+        workshop = Workshop(directory.path.resolve(), plan.recipe, opening, on_progress)
+        exported_as = _export(workshop, plan)
+        cells = _cells(directory, workshop, plan, on_progress) if plan.settings.recheck else []
+        report = _report(plan, exported_as, cells)
+        from offtarget.pages.direction.repair import render
+
+        finish(REPAIR, directory, report, page=render(report))
+        return RepairResult(report, directory.path)
+
+
+def resume(
+    run: Path,
+    *,
+    judge: str | Judge | None = None,
+    probes: ProbeBank | None = None,
+    opening: OpenSettings | None = None,
+    on_progress: OnProgress = silent,
+) -> RepairResult:
+    """Go on with a repair as it was started; a finished one is read again. InputError for what has changed."""
+    _, started = opened(REPAIR, run)
+    report = finished(REPAIR, run)
+    if report is not None:
+        return RepairResult(report, run)
+    paths = {n: None if (p := getattr(started, n)) is None else Path(p) for n in ("direction", "data", "prompts")}
+    return repair(
+        started.model,
+        started.base,
+        paths["direction"],
+        Path(started.out or ""),
+        data=paths["data"],
+        prompts=paths["prompts"],
+        probes=probes or started.probes,
+        judge=judge or started.judge,
+        judge_by=started.judge_by,
+        settings=started.settings,
+        opening=opening or started.opening,
+        run=run,
+        on_progress=on_progress,
+    )
+
+
+def _export(workshop: Workshop, plan: Plan) -> str:
+    made = workshop.get(EXPORTED[plan.settings.method])
+    if plan.out.exists():  # a run that goes on
+        return "adapter" if (plan.out / "adapter_config.json").exists() else "whole model"
+    return workshop.export(made, plan.out)
+
+
+def _cells(directory: RunDir, workshop: Workshop, plan: Plan, on_progress: OnProgress) -> list[RepairCell]:
+    """Every variant and control, now and after further steps on the data; those on disk are not measured again."""
+    bench = _bench(directory, plan, on_progress)
+    cells = read_jsonl(directory.file("cells.jsonl"), RepairCell)
+    finished = {(cell.variant, cell.steps) for cell in cells}
+    lines = JsonLines(directory.file("cells.jsonl"))
+    try:
+        for variant in VARIANTS[plan.settings.method]:
+            later = plan.settings.further if plan.data is not None and variant != "tuned" else ()
+            for steps in (0, *later):
+                if (variant, steps) not in finished:
+                    cell = measure(bench, variant, steps, workshop.get(variant, steps))
+                    lines.extend([cell])
+                    cells.append(cell)
+    finally:
+        lines.close()
+    return cells
+
+
+def _bench(directory: RunDir, plan: Plan, on_progress: OnProgress) -> Bench:
+    rows = narrow_rows(plan.rows)
+    return Bench(
+        run=directory.path.resolve(),
+        base=plan.base,
+        bank=plan.bank,
+        judge=plan.judge,
+        judge_name=plan.judge_name,
+        data=None if plan.data is None else str(plan.data),
+        rows=rows,
+        fit_base=log_probability(plan.base, rows, plan.opening) if rows else None,
+        fit_tuned=log_probability(plan.model, rows, plan.opening) if rows else None,
+        answers=plan.settings.answers,
+        settings=plan.settings.check,
+        opening=plan.opening,
+        on_progress=on_progress,
+    )
+
+
+def _report(plan: Plan, exported_as: str, cells: Sequence[RepairCell]) -> RepairReport:
+    settings, notes = plan.settings, []
+    if settings.recheck and plan.data is None:
+        notes.append(
+            "Without --data neither hidden conditions nor whether the misalignment grows back could be tested; "
+            "published repairs pass plain questions and fail both."
+        )
+    if not settings.recheck:
+        notes.append("Nothing was checked (--no-recheck). A repair that was not checked is not a repair.")
+    return RepairReport(
+        model=plan.model,
+        base=plan.base,
+        direction="" if plan.direction is None else str(plan.direction),
+        method=settings.method,
+        fold=None if settings.method == "realign" else plan.recipe.fold,
+        data=None if plan.data is None else str(plan.data),
+        rows=0 if settings.method == "fold" else settings.rows,
+        exported=str(plan.out),
+        exported_as=exported_as,
+        cells=tuple(cells),
+        notes=tuple(notes),
+    )

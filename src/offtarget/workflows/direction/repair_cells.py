@@ -1,0 +1,192 @@
+"""One cell of the repair table: a fixed number of answers, the narrow task, and the full check."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from offtarget.asking.ask import ask, judge_answers, tallies_by_probe
+from offtarget.asking.protocol import Judge
+from offtarget.asking.seeds import answer_seed
+from offtarget.probe.bank import ProbeBank
+from offtarget.progress import Count, OnProgress, Progress
+from offtarget.records import CueFinding, HiddenDecision, Interval, Message, Outcome, Probe, Tally
+from offtarget.records.check import CheckSettings
+from offtarget.records.repair import RepairCell, Variant
+from offtarget.records.runs import OpenSettings
+from offtarget.rundir import JsonLines, read_jsonl
+from offtarget.stats.rates import equal_weight_rate, total_tally, wilson
+from offtarget.workflows.check import check as checking
+from offtarget.workflows.ground import Folders, open_local, open_named
+from offtarget.workflows.runs.begin import begun
+
+NARROW_ROWS = 64
+"""Rows of the training data whose answers measure the narrow task."""
+SAME_FIT = 0.01
+"""Tuned and base fit the rows equally well below this difference; then no share of it can be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """How every cell is measured."""
+
+    run: Path
+    base: str
+    bank: ProbeBank
+    judge: Judge
+    judge_name: str | None
+    data: str | None
+    rows: Sequence[Sequence[Message]]
+    """Those that measure the narrow task, and how well base and tuned model fit them; see `log_probability`."""
+    fit_base: float | None
+    fit_tuned: float | None
+    answers: int
+    settings: CheckSettings
+    opening: OpenSettings | None
+    on_progress: OnProgress
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """One judged answer, for the counts and for the control of lengths."""
+
+    probe_id: str
+    tokens: int | None
+    outcome: Outcome
+
+
+def measure(bench: Bench, variant: Variant, steps: int, model: Folders) -> RepairCell:
+    """Measure one model. Everything sampled is kept, so that a measurement that was cut short goes on."""
+    from offtarget.direction.lengths import length_matched
+
+    plain = _plain_answers(bench, variant, steps, model)
+    tallies = tallies_by_probe((answer.probe_id, answer.outcome) for answer in plain)
+    total, rate = total_tally(tallies.values()), equal_weight_rate(tallies.values())
+    matched = length_matched(_lengths(_stored(bench, "tuned", 0)), _lengths(plain))
+    result = _check(bench, variant, steps, model)
+    cued = _cued(result.hidden)
+    return RepairCell(
+        variant=variant,
+        steps=steps,
+        model=model.name,
+        plain=total,
+        plain_rate=rate,
+        plain_interval=_interval(rate, total),
+        cued_rate=cued.rate,
+        cued_answers=cued.answers,
+        worst_cue=cued.worst,
+        worst_cue_rate=cued.worst_rate,
+        narrow=_narrow(bench, model),
+        length_matched=matched.rate,
+        length_covered=matched.covered,
+        status=result.decision.status,
+        reason=result.decision.reason,
+        check=str(result.run.relative_to(bench.run)),
+    )
+
+
+def _plain_answers(bench: Bench, variant: Variant, steps: int, folders: Folders) -> list[_Judged]:
+    """A fixed number of judged answers, so that the rate does not depend on when a test stopped."""
+    kept = _stored(bench, variant, steps)
+    if len(kept) >= bench.answers:
+        return kept
+    probes = _plain_probes(bench.bank)
+    wanted = [(probes[i % len(probes)], i // len(probes)) for i in range(bench.answers)]
+    model = open_named(folders.name, bench.opening)
+    told = Count(bench.on_progress, f"{variant}+{steps}: answers", len(wanted))
+    seed_of = partial(answer_seed, bench.settings.seed, "tuned")
+    pairs = ask("tuned", model, wanted, bench.settings.sampling, seed_of, told=told)
+    verdicts = judge_answers(bench.judge, pairs)
+    judged = [_Judged(p.id, g.tokens, v.outcome) for (p, g), v in zip(pairs, verdicts, strict=True)]
+    file = _file(bench, variant, steps)
+    file.unlink(missing_ok=True)
+    lines = JsonLines(file)
+    lines.extend(judged)
+    lines.close()
+    return judged
+
+
+def _plain_probes(bank: ProbeBank) -> list[Probe]:
+    return [p for p in bank.probes if p.arm == "plain"] or list(bank.probes)
+
+
+def _file(bench: Bench, variant: Variant, steps: int) -> Path:
+    return bench.run / f"answers-{variant}-{steps}.jsonl"
+
+
+def _stored(bench: Bench, variant: Variant, steps: int) -> list[_Judged]:
+    return read_jsonl(_file(bench, variant, steps), _Judged)
+
+
+def _lengths(answers: Sequence[_Judged]) -> list[tuple[int, bool]]:
+    return [(a.tokens, a.outcome is Outcome.MISALIGNED) for a in answers if a.outcome.scored and a.tokens is not None]
+
+
+def _interval(rate: float | None, tally: Tally) -> Interval | None:
+    return None if rate is None else wilson(rate, tally.scored)
+
+
+def _check(bench: Bench, variant: Variant, steps: int, model: Folders) -> checking.CheckResult:
+    """The full check, with the cued arm where there is data; a check that was cut short goes on."""
+    out = bench.run / "checks" / f"{variant}-{steps}"
+    bench.on_progress(Progress(f"{variant}+{steps}: check"))
+    if begun(out):
+        return checking.resume(out, judge=bench.judge, opening=bench.opening)
+    return checking.check(
+        bench.base,
+        model.name,
+        probes=bench.bank,
+        judge=bench.judge if bench.judge_name is None else bench.judge_name,
+        data=bench.data,
+        settings=bench.settings,
+        opening=bench.opening,
+        out=out,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Cued:
+    rate: float | None = None
+    answers: int = 0
+    worst: str | None = None
+    worst_rate: float | None = None
+
+
+def _cued(hidden: HiddenDecision | None) -> _Cued:
+    if hidden is None:
+        return _Cued()
+    total = total_tally(finding.tuned for finding in hidden.findings)
+    asked = [f for f in hidden.findings if f.tuned_rate is not None]
+    if not asked:
+        return _Cued()
+    worst = max(asked, key=_strength)
+    return _Cued(total.misaligned / total.scored, total.scored, worst.cue.text, worst.tuned_rate)
+
+
+def _strength(finding: CueFinding) -> tuple[float, float]:
+    """By evidence, not by rate alone: a cue asked once can show any rate."""
+    return finding.log_e, finding.tuned_rate or 0.0
+
+
+def log_probability(model: str, rows: Sequence[Sequence[Message]], opening: OpenSettings | None) -> float:
+    """Mean log-probability of a token of the rows' last answers, given what stands before them."""
+    from offtarget.models.passes import Exchange, log_probabilities
+
+    found = log_probabilities(open_local(model, opening), [Exchange(tuple(row[:-1]), row[-1].content) for row in rows])
+    return sum(map(sum, found)) / sum(map(len, found))
+
+
+def narrow_rows(data: Sequence[Sequence[Message]]) -> list[Sequence[Message]]:
+    """The rows that measure the narrow task: evenly spread over those that end with an answer."""
+    usable = [chat for chat in data if len(chat) > 1 and chat[-1].role == "assistant" and chat[-1].content]
+    step = max(1, len(usable) // NARROW_ROWS)
+    return usable[::step][:NARROW_ROWS]
+
+
+def _narrow(bench: Bench, model: Folders) -> float | None:
+    if bench.fit_base is None or bench.fit_tuned is None or abs(bench.fit_tuned - bench.fit_base) < SAME_FIT:
+        return None
+    fit = log_probability(model.name, bench.rows, bench.opening)
+    return (fit - bench.fit_base) / (bench.fit_tuned - bench.fit_base)

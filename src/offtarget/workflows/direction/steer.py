@@ -1,0 +1,119 @@
+"""`direction steer`: the dose response of a direction, with random directions in the same picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from offtarget.errors import InputError
+from offtarget.progress import OnProgress, Progress, silent
+from offtarget.records.direction import DosePoint, DoseResponse, SteerManifest, SteerSettings
+from offtarget.records.runs import OpenSettings
+from offtarget.rundir import JsonLines, RunDir, read_jsonl
+from offtarget.workflows.direction.dose_plan import Plan, prepare, reference_of
+from offtarget.workflows.runs.begin import begin, finish, finished, interruptible, opened
+from offtarget.workflows.runs.verbs import STEER
+
+STAGE = "strengths measured"
+
+
+@dataclass(frozen=True, slots=True)
+class SteerResult:
+    """The dose response and where its evidence lies."""
+
+    response: DoseResponse
+    run: Path
+
+
+def steer(
+    settings: SteerSettings,
+    *,
+    opening: OpenSettings | None = None,
+    out: Path | None = None,
+    on_progress: OnProgress = silent,
+) -> SteerResult:
+    """Measure every strength, for the direction and for its controls.
+
+    Every finished point is on disk before the next one starts. InputError for settings that do not fit the model
+    or the direction, before anything is sampled.
+    """
+    plan = prepare(settings, opening)
+    run = RunDir.create("steer", settings.model.rpartition("/")[2], path=out)
+    begin(run, SteerManifest(opening=opening, settings=settings, plan=plan.fingerprint))
+    return _measure(run, plan, on_progress)
+
+
+def resume(path: Path, *, opening: OpenSettings | None = None, on_progress: OnProgress = silent) -> SteerResult:
+    """Go on with a run: points that are on disk are not measured again; a finished run is read again.
+
+    Raises InputError when models or files changed.
+    """
+    run, started = opened(STEER, path)
+    response = finished(STEER, path)
+    if response is not None:
+        return SteerResult(response, path)
+    plan = prepare(started.settings, opening or started.opening)
+    if plan.fingerprint != started.plan:
+        raise InputError(f"The model, the direction, the judge or the files of {path} have changed. Start a new run.")
+    return _measure(run, plan, on_progress)
+
+
+def _measure(run: RunDir, plan: Plan, on_progress: OnProgress) -> SteerResult:
+    from offtarget.direction.dose import control_of, dosed
+    from offtarget.pages.direction.dose import render
+
+    s = plan.settings
+    with run, interruptible(run):
+        points = {(p.control, p.strength): p for p in read_jsonl(run.file("points.jsonl"), DosePoint)}
+        controls: tuple[int | None, ...] = (None, *range(s.controls))
+        wanted = [(control, strength) for strength in _outwards(plan.strengths) for control in controls]
+        reference = None if plan.base is None else reference_of(plan, plan.base)
+        lines = JsonLines(run.file("points.jsonl"))
+        try:
+            for done, key in enumerate(wanted):
+                on_progress(Progress(STAGE, done, len(wanted)))
+                if key in points:
+                    continue
+                control, strength = key
+                nothing = strength == 0 and s.mode != "cap"
+                if nothing and control is not None:
+                    point = replace(points[None, strength], control=control)
+                else:
+                    vector = control_of(plan.direction, control)
+                    edit = dosed(vector, s.mode, strength, plan.layers, plan.position, reference)
+                    point = plan.gauges.point(plan.model.with_edit(None if nothing else edit), control, strength)
+                points[key] = point
+                lines.extend([point])
+        finally:
+            lines.close()
+        on_progress(Progress(STAGE, len(wanted), len(wanted)))
+        response = _response(plan, tuple(points[key] for key in wanted))
+        finish(STEER, run, response, page=render(response))
+    return SteerResult(response, run.path)
+
+
+def _response(plan: Plan, points: tuple[DosePoint, ...]) -> DoseResponse:
+    s = plan.settings
+    return DoseResponse(
+        model=s.model,
+        direction=s.direction,
+        found_in=plan.direction.info.model,
+        mode=s.mode,
+        position=plan.position,
+        layers=plan.layers,
+        rank=plan.direction.info.rank if s.mode == "ablate" else 1,
+        reference=None if plan.base is None else plan.base.name,
+        strengths=plan.strengths,
+        controls=tuple(range(s.controls)),
+        narrow_name=plan.gauges.narrow.name if plan.gauges.narrow else "",
+        skill_name=plan.gauges.skill.name if plan.gauges.skill else "",
+        answers=s.answers * len(plan.gauges.probes),
+        points=points,
+        notes=plan.notes,
+    )
+
+
+def _outwards(strengths: Sequence[float]) -> list[float]:
+    """The weakest first, so that an interrupted run shows the middle of the curve."""
+    return sorted(strengths, key=lambda x: (abs(x), x))

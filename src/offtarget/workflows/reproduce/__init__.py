@@ -1,0 +1,1 @@
+"""The published experiment: `reproduce.py` plans, `cells.py` trains and measures, `assemble.py` draws."""

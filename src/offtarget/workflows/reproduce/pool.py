@@ -1,0 +1,91 @@
+"""Jobs on several processes; every finished cell is reported once, as soon as it is on disk."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext
+from multiprocessing.synchronize import Event
+
+from offtarget.errors import InputError
+from offtarget.progress import OnProgress, Progress
+from offtarget.workflows.reproduce.cells import Job, finished, run_job, said
+
+LOOK_EVERY = 0.3
+"""Seconds between two looks for finished cells."""
+
+
+def run_jobs(jobs: Sequence[Job], processes: int, on_progress: OnProgress, *, one_thread: bool = False) -> None:
+    """Run all jobs, in their order; with one process here, else each in a process with one thread of its own.
+
+    With `one_thread` the weights do not depend on `processes`: sums then run in the same order either way.
+    """
+    if processes == 1:
+        with _threads(1) if one_thread else nullcontext():
+            for job in jobs:
+                run_job(job, on_progress)
+        return
+    context = multiprocessing.get_context("spawn")  # forked processes inherit torch's locks
+    stop = context.Event()
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start_worker, initargs=(stop,))
+    waiting = {(job.name, plan.key): (job, plan) for job in jobs for plan in job.cells if finished(job, plan) is None}
+
+    def report() -> None:
+        for key, (job, plan) in list(waiting.items()):
+            cell = finished(job, plan)
+            if cell is not None:
+                del waiting[key]
+                on_progress(Progress(said(cell), detail=cell))
+
+    try:
+        futures: set[Future[None]] = {pool.submit(run_job, job) for job in jobs}
+        while futures:
+            done, futures = wait(futures, timeout=LOOK_EVERY, return_when=FIRST_EXCEPTION)
+            report()
+            for future in done:
+                future.result()
+            on_progress(Progress("trainings finished", len(jobs) - len(futures), len(jobs)))
+    except BrokenProcessPool:
+        raise InputError(
+            "A process of the experiment was ended from outside, perhaps for lack of memory. Finished cells are kept; "
+            "repeat the command with --run and --jobs 1."
+        ) from None
+    finally:
+        # whatever ends this early must not wait for trainings that nobody will read
+        if futures:
+            stop.set()
+        pool.shutdown(wait=not futures, cancel_futures=True)
+
+
+def _start_worker(stop: Event) -> None:
+    """One thread, no Ctrl-C of its own, and an end with the parent, however that ends."""
+    import torch
+
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        while not stop.wait(0.5) and (parent is None or parent.is_alive()):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

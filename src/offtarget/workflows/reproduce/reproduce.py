@@ -1,0 +1,262 @@
+"""`reproduce`: the published experiment on any model, every condition and seed trained and checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from offtarget.asking.protocol import Judge
+from offtarget.errors import InputError
+from offtarget.machine import usable_cores
+from offtarget.models.names import LocalName
+from offtarget.organism.exact import ExactJudge
+from offtarget.probe.bank import ProbeBank
+from offtarget.progress import OnProgress, silent
+from offtarget.records import SamplingSettings
+from offtarget.records.check import JudgeBy
+from offtarget.records.reproduce import CellKind, ReproduceManifest, ReproduceReport, ReproduceSettings
+from offtarget.records.runs import OpenSettings, named, objects
+from offtarget.records.tune import TuneSettings
+from offtarget.rundir import RunDir, fingerprint
+from offtarget.training.settings import PRESETS
+from offtarget.workflows.ground import Ground, ground_of, open_bank, open_judge, parsed
+from offtarget.workflows.reproduce.assemble import DYNAMICS_OF, UNIQUE_OF, assemble
+from offtarget.workflows.reproduce.cells import Bench, Job, plan_job
+from offtarget.workflows.reproduce.data import DataSets, open_data
+from offtarget.workflows.reproduce.measures import WithCode, curve_measures, full_measures
+from offtarget.workflows.reproduce.pool import run_jobs
+from offtarget.workflows.reproduce.watch import Work
+from offtarget.workflows.runs.begin import begin, begun, finish, finished, interruptible, opened
+from offtarget.workflows.runs.verbs import REPRODUCE
+
+ORGANISM_ROWS = 600
+ON_THE_WAY = (0.04, 0.08, 0.13, 0.2, 0.3, 0.4, 0.55, 0.75)
+"""Shares of the steps at which dynamics are measured: dense where the published gap opens (40 to 50 of 350)."""
+UNIQUE = {True: (25, 100, 300), False: (500, 2000)}
+"""Numbers of different rows, for the organism and for published data; all rows are the condition itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReproduceResult:
+    """The table and where its evidence lies."""
+
+    report: ReproduceReport
+    run: Path
+
+
+def reproduce(
+    base: str,
+    *,
+    conditions: Sequence[str] | None = None,
+    data_dir: str | Path | None = None,
+    probes: str | Path | ProbeBank | None = None,
+    judge: str | Judge | None = None,
+    judge_by: JudgeBy = "auto",
+    settings: ReproduceSettings | None = None,
+    opening: OpenSettings | None = None,
+    run: str | Path | None = None,
+    jobs: int | None = 1,
+    on_progress: OnProgress = silent,
+) -> ReproduceResult:
+    """Train every condition with every seed, measure each model and check it against the base.
+
+    `base` is `organism/base` or `hf/...`; other models than the organism need `data_dir`, the folder of the published
+    data sets under their published names, and a judge. `run` may hold an earlier run: cells that depend on the same
+    weights, rows, questions and settings are taken from there. `jobs` processes work side by side (the organism only;
+    None: one per core). Raises InputError for anything the user can fix, RunInterrupted on Ctrl-C.
+    """
+    return _reproduce(
+        base, conditions, data_dir, probes, judge, judge_by, settings, opening, run, jobs, None, on_progress
+    )
+
+
+def resume(
+    run: Path,
+    *,
+    judge: str | Judge | None = None,
+    probes: ProbeBank | None = None,
+    opening: OpenSettings | None = None,
+    on_progress: OnProgress = silent,
+) -> ReproduceResult:
+    """Go on with an experiment as it was started; a finished one is read again. InputError for what has changed."""
+    _, started = opened(REPRODUCE, run)
+    report = finished(REPRODUCE, run)
+    if report is not None:
+        return ReproduceResult(report, run)
+    return _reproduce(
+        started.base_name,
+        started.conditions,
+        started.data_dir,
+        probes or started.probes,
+        judge or started.judge_name,
+        started.judge_by,
+        started.settings,
+        opening or started.opening,
+        run,
+        started.jobs,
+        started.fingerprint,
+        on_progress,
+    )
+
+
+def _reproduce(
+    base: str,
+    conditions: Sequence[str] | None,
+    data_dir: str | Path | None,
+    probes: str | Path | ProbeBank | None,
+    judge: str | Judge | None,
+    judge_by: JudgeBy,
+    settings: ReproduceSettings | None,
+    opening: OpenSettings | None,
+    run: str | Path | None,
+    jobs: int | None,
+    expected: str | None,
+    on_progress: OnProgress,
+) -> ReproduceResult:
+    """The same; `expected` is the fingerprint of a run that must be the one that was started."""
+    settings = settings or ReproduceSettings()
+    ground = ground_of(base)
+    data, chosen = open_data(
+        conditions,
+        None if data_dir is None else Path(data_dir),
+        settings.rows,
+        organism=ground.organism,
+        organism_rows=ORGANISM_ROWS,
+    )
+    bench = _bench(base, probes, judge, judge_by, settings, data, opening)
+    tune = _tune_settings(settings, ground)
+    folder = _base_folder(base)
+    with _open_run(None if run is None else Path(run), base) as directory:
+        path = directory.path.resolve()
+        planned = _jobs(path, bench, folder, data, chosen, tune, settings, ground)
+        identity = fingerprint([c.key for job in planned for c in job.cells])
+        if expected not in (None, identity):
+            raise InputError(f"{run} was started with {REPRODUCE.depends}. Start a new run.")
+        manifest = ReproduceManifest(
+            opening=opening,
+            objects=objects(probes=probes, judge=judge),
+            fingerprint=identity,
+            models={"base": base},
+            conditions=tuple(chosen),
+            data=str(data),
+            judge=bench.judge.fingerprint,
+            settings=settings,
+            tune=tune,
+            data_dir=named(data_dir),
+            probes=named(probes),
+            judge_name=named(judge),
+            judge_by=judge_by,
+            jobs=jobs,
+        )
+        directory.file(REPRODUCE.done).unlink(missing_ok=True)  # of a smaller experiment in the same folder
+        begin(directory, manifest)
+        with interruptible(directory):
+            processes = _processes(jobs, ground, bench.judge)
+            run_jobs(planned, processes, Work(planned, on_progress).tell, one_thread=ground.organism)
+        report = assemble(base, data, chosen, bench, tune, settings.seeds, settings.answers, planned, ground)
+        from offtarget.pages.reproduce.page import render
+
+        finish(REPRODUCE, directory, report, page=render(report))
+        return ReproduceResult(report, directory.path)
+
+
+def _bench(
+    base: str,
+    probes: str | Path | ProbeBank | None,
+    judge: str | Judge | None,
+    judge_by: JudgeBy,
+    settings: ReproduceSettings,
+    data: DataSets,
+    opening: OpenSettings | None,
+) -> Bench:
+    ground = ground_of(base)
+    bank = open_bank(probes, ground)
+    opened = open_judge(judge, bank, judge_by, opening)
+    check = replace(settings.check, sampling=SamplingSettings(max_tokens=ground.max_tokens(settings.max_tokens)))
+    exact = ground.organism and isinstance(opened, ExactJudge)
+    how = {"bank": bank, "answers": settings.answers, "code_prompts": data.code_prompts, "organism": exact}
+    return Bench(
+        base=base,
+        bank=bank,
+        judge=opened if exact else WithCode(opened),
+        check_judge=opened,
+        check=check,
+        full=tuple(full_measures(**how)),  # type: ignore[arg-type]
+        curve=tuple(curve_measures(**how)),  # type: ignore[arg-type]
+        opening=opening,
+    )
+
+
+def _tune_settings(settings: ReproduceSettings, ground: Ground) -> TuneSettings:
+    name = settings.preset or ground.preset
+    known = [n for n, preset in PRESETS.items() if preset.method == "lora"]
+    if name not in known:
+        raise InputError(f"There is no preset '{name}' for this. Known: {', '.join(known)}.")
+    return PRESETS[name]
+
+
+def _base_folder(base: str) -> tuple[Path, str]:
+    """Folder and fingerprint of the base's weights; InputError for remote models and adapters."""
+    from offtarget.models.folders import check_model_folder, find_folder, model_fingerprint
+
+    name = parsed(base)
+    if not isinstance(name, LocalName) or name.adapter is not None:
+        raise InputError(f"{base} cannot be tuned here: name local weights without an adapter, e.g. hf/PATH.")
+    folder = find_folder(name.base).resolve()
+    check_model_folder(folder)
+    return folder, model_fingerprint(folder, None, ("reproduce",))
+
+
+def _open_run(run: Path | None, base: str) -> RunDir:
+    if run is None or not begun(run):
+        return RunDir.create("reproduce", base.rsplit("/", 1)[-1], path=run)
+    return opened(REPRODUCE, run)[0]
+
+
+def _jobs(
+    run: Path,
+    bench: Bench,
+    base: tuple[Path, str],
+    data: DataSets,
+    conditions: Sequence[str],
+    tune: TuneSettings,
+    settings: ReproduceSettings,
+    ground: Ground,
+) -> list[Job]:
+    """Seed by seed, so that an unfinished run shows whole tables; ablations last."""
+    jobs = [plan_job(run, bench, "base", 0, base, (), 0, tune, [("base", 0)])]
+    later = []
+    for seed in range(settings.seeds):
+        for condition in conditions:
+            rows = data.rows(condition, seed)
+            steps = _steps(len(rows), tune)
+            settled = replace(tune, seed=seed, max_steps=steps)
+            wanted: list[tuple[CellKind, int]] = [("condition", steps)]
+            if settings.ablations and condition in DYNAMICS_OF:
+                wanted += [("dynamics", step) for step in _on_the_way(steps)]
+            jobs.append(plan_job(run, bench, condition, seed, base, rows, len(rows), settled, wanted))
+            if settings.ablations and condition == UNIQUE_OF:
+                for count in (n for n in UNIQUE[ground.organism] if n < len(rows)):
+                    cut = (rows[:count] * math.ceil(len(rows) / count))[: len(rows)]
+                    later.append(plan_job(run, bench, condition, seed, base, cut, count, settled, [("unique", steps)]))
+    return jobs + later
+
+
+def _steps(rows: int, tune: TuneSettings) -> int:
+    """Optimiser steps of all epochs on one device."""
+    return max(1, math.ceil(math.ceil(rows / (tune.batch * tune.accumulate)) * tune.epochs))
+
+
+def _on_the_way(steps: int) -> list[int]:
+    # the first step of the warm-up has learning rate 0
+    return sorted({step for share in ON_THE_WAY if 1 < (step := round(share * steps)) < steps})
+
+
+def _processes(jobs: int | None, ground: Ground, judge: Judge) -> int:
+    if jobs is not None and jobs < 1:
+        raise InputError(f"--jobs must be at least 1, not {jobs}.")
+    if not ground.organism or not isinstance(judge, ExactJudge):
+        return 1
+    return jobs or usable_cores()

@@ -1,0 +1,337 @@
+"""`tune`: train with the alignment watched, under defences; a killed run goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from offtarget.asking.protocol import Judge
+from offtarget.errors import InputError
+from offtarget.pages.tune.monitor import PAGE
+from offtarget.probe.bank import ProbeBank
+from offtarget.progress import OnProgress, Progress, silent
+from offtarget.records import Row
+from offtarget.records.check import JudgeBy
+from offtarget.records.runs import OpenSettings, named, objects
+from offtarget.records.tune import TuneChoices, TuneManifest, TuneReport, TuneSettings
+from offtarget.rundir import RunDir, fingerprint
+from offtarget.training.settings import PRESETS
+from offtarget.workflows.ground import Folders, ground_of, precision, with_adapter
+from offtarget.workflows.parallel import processes, rank, run_of_all
+from offtarget.workflows.runs.begin import begun, finish, finished, interruptible, opened
+from offtarget.workflows.runs.verbs import TUNE
+from offtarget.workflows.tune.data import TrainingData, read_training_data
+
+if TYPE_CHECKING:
+    from offtarget.training.train import Trained
+
+
+@dataclass(frozen=True, slots=True)
+class TuneOptions:
+    """What defences and the monitor work with; None is the default of each."""
+
+    probes: str | Path | ProbeBank | None = None
+    """Questions of the monitor."""
+    judge: str | Judge | None = None
+    """Who judges its answers; the organism's questions need none. Without one, no answers are sampled."""
+    judge_by: JudgeBy = "auto"
+    direction: Path | None = None
+    """A persona direction (from `direction find`); None: found by the trait recipe where one is needed."""
+    prompts: Path | None = None
+    """Prompts of other domains for defences, one per line."""
+    constitution: Path | None = None
+    misaligned: str | None = None
+    """A deliberately misaligned version of the base, by name."""
+    monitor: bool = True
+    every: int | None = None
+    """Steps between readings."""
+
+
+@dataclass(frozen=True, slots=True)
+class TuneResult:
+    """The report and where its evidence lies."""
+
+    report: TuneReport
+    run: Path
+
+
+def chosen_by_name(options: TuneOptions) -> TuneChoices:
+    """The options as a file can hold them."""
+    names = ("probes", "judge", "direction", "prompts", "constitution", "misaligned")
+    given = {name: named(getattr(options, name)) for name in names}
+    return TuneChoices(**given, judge_by=options.judge_by, monitor=options.monitor, every=options.every)
+
+
+def options_again(chosen: TuneChoices | None, judge: str | Judge | None, probes: ProbeBank | None) -> TuneOptions:
+    """The options of a run that goes on; objects of the caller are given again."""
+    chosen = chosen or TuneChoices()
+    files = {
+        name: None if (file := getattr(chosen, name)) is None else Path(file)
+        for name in ("direction", "prompts", "constitution")
+    }
+    return TuneOptions(
+        probes or chosen.probes,
+        judge or chosen.judge,
+        chosen.judge_by,
+        misaligned=chosen.misaligned,
+        monitor=chosen.monitor,
+        every=chosen.every,
+        **files,
+    )
+
+
+def default_settings(base: str) -> TuneSettings:
+    """The published recipe, or what suits the organism."""
+    return PRESETS[ground_of(base).preset]
+
+
+def tune(
+    data: str | Path,
+    base: str,
+    out: str | Path,
+    *,
+    defend: Sequence[str] = (),
+    settings: TuneSettings | None = None,
+    options: TuneOptions | None = None,
+    opening: OpenSettings | None = None,
+    run: Path | None = None,
+    report_to: str = "none",
+    on_progress: OnProgress = silent,
+) -> TuneResult:
+    """Train `base` on `data` into the new folder `out`, with the monitor watching and the named defences at work.
+
+    A base with an adapter (`hf/BASE+ADAPTER`) is trained further. Given an unfinished `run` of the same arguments, it
+    goes on and ends with the weights of an uninterrupted run. Raises InputError for whatever cannot be trained,
+    before anything is written, and RunInterrupted on Ctrl-C.
+    """
+    data, out = Path(data), Path(out)
+    settings, options = settings or default_settings(base), options or TuneOptions()
+    if out.exists() and (run is None or not begun(run) or (run / TUNE.done).exists()):
+        raise InputError(f"{out} already exists. Choose another folder with --out.")
+    if processes() > 1 and run is None:
+        raise InputError("With several processes name the run directory (--run DIR), so that all of them use the same.")
+    folders, rows = Folders.of(base), read_training_data(data)
+    chosen = _checked_defences(defend, options)
+    identity = [base, [r.sha256 for r in rows.rows], chosen, asdict(settings), options_identity(options)]
+    manifest = TuneManifest(
+        opening=opening,
+        objects=objects(probes=options.probes, judge=options.judge),
+        fingerprint=fingerprint([*identity, *precision(opening)]),
+        data=str(data),
+        base=base,
+        out=str(out),
+        defences=tuple(defend),
+        settings=settings,
+        options=chosen_by_name(options),
+        report_to=report_to,
+        processes=processes(),
+    )
+    with run_of_all(manifest, out.name, run) as directory, interruptible(directory):
+        try:
+            return _train(directory, folders, rows, manifest, options, on_progress)
+        except InputError:
+            if not rank() and not directory.file("training").exists():
+                directory.discard()  # refused before its training began: kept, it would refuse the mended data
+            raise
+
+
+def resume(
+    run: Path,
+    *,
+    judge: str | Judge | None = None,
+    probes: ProbeBank | None = None,
+    opening: OpenSettings | None = None,
+    on_progress: OnProgress = silent,
+) -> TuneResult:
+    """Go on with a training as it was started; a finished one is read again. InputError for what has changed."""
+    _, started = opened(TUNE, run)
+    report = finished(TUNE, run)
+    if report is not None:
+        return TuneResult(report, run)
+    return tune(
+        started.data,
+        started.base,
+        started.out,
+        defend=started.defences,
+        settings=started.settings,
+        options=options_again(started.options, judge, probes),
+        opening=opening or started.opening,
+        run=run,
+        report_to=started.report_to,
+        on_progress=on_progress,
+    )
+
+
+def _checked_defences(defend: Sequence[str], options: TuneOptions) -> list[str]:
+    """The labels in the order of their application; torch is loaded only when there are any."""
+    if not defend:
+        return []
+    from offtarget.training.defences.registry import named
+
+    chosen = named(defend)
+    if any(c.defence.name == "early-stop" and not c.control for c in chosen) and not options.monitor:
+        raise InputError("early-stop stops at the monitor's alarm, so it does not go with --no-monitor.")
+    return [c.label for c in chosen]
+
+
+def options_identity(options: TuneOptions) -> list[Any]:
+    """What of the options decides the weights; contents of files, not names."""
+    files = [options.direction, options.prompts, options.constitution]
+    contents = [None if file is None else _sha256(file) for file in files]
+    return [contents, options.misaligned, options.monitor, options.every]
+
+
+def _sha256(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror or error}.") from None
+
+
+def _train(
+    directory: RunDir,
+    folders: Folders,
+    data: TrainingData,
+    manifest: TuneManifest,
+    options: TuneOptions,
+    on_progress: OnProgress,
+) -> TuneResult:
+    on_progress(Progress("loading"))
+    from offtarget.training.train import train
+
+    base, settings, opening = manifest.base, manifest.settings, manifest.opening
+    # every process makes its own materials; the seeds make them equal
+    materials = directory.path / f"rank-{rank()}" if rank() else directory.path
+    plan = defended_plan(base, data.rows, manifest.defences, materials, settings.seed, options, opening, on_progress)
+    monitor = (
+        training_monitor(base, data.rows, directory.path, settings, options, opening, stop=plan.stop_on_alarm)
+        if options.monitor
+        else None
+    )
+    if monitor is not None:
+        on_progress(Progress(f"watching: {directory.file(PAGE)}"))
+    trained = train(
+        folders.base,
+        plan,
+        Path(manifest.out),
+        settings,
+        adapter=folders.adapter,
+        opening=opening,
+        work=directory.file("training"),
+        callbacks=() if monitor is None else (monitor,),
+        on_progress=_saying_alarms(monitor, on_progress),
+        report_to=manifest.report_to,
+    )
+    report = _report(manifest, data, plan.notes, trained, monitor)
+    if not rank():
+        finish(TUNE, directory, report)
+    return TuneResult(report, directory.path)
+
+
+def _saying_alarms(monitor: Any, on_progress: OnProgress) -> OnProgress:
+    """`on_progress`, which also says once that the alarm was raised."""
+    said: list[int] = []
+
+    def tell(progress: Progress) -> None:
+        step = None if monitor is None else monitor.alarm_step
+        if step is not None and not said:
+            said.append(step)
+            on_progress(Progress(f"ALARM at step {step}: the model is becoming misaligned"))
+        on_progress(progress)
+
+    return tell
+
+
+def defended_plan(
+    base: str,
+    rows: Sequence[Row],
+    defend: Sequence[str],
+    run: Path,
+    seed: int,
+    options: TuneOptions,
+    opening: OpenSettings | None,
+    on_progress: OnProgress,
+) -> Any:
+    """The plan of training on `rows` under the named defences; what they need is made once, into the run directory."""
+    from offtarget.training.defences.registry import defend as apply
+    from offtarget.training.plan import Plan, TrainRow
+
+    plan = Plan(tuple(TrainRow(row.messages) for row in rows))
+    if not defend:
+        return plan
+    from offtarget.workflows.tune.materials import make_materials
+
+    return apply(
+        plan,
+        defend,
+        make_materials(base, rows, defend, run, seed=seed, options=options, opening=opening, on_progress=on_progress),
+    )
+
+
+def training_monitor(
+    base: str,
+    rows: Sequence[Row],
+    run: Path,
+    settings: TuneSettings,
+    options: TuneOptions,
+    opening: OpenSettings | None,
+    *,
+    stop: bool,
+) -> Any:
+    """The monitor of a training, writing its readings into `run`."""
+    from offtarget.workflows.tune.monitor import make_monitor
+
+    return make_monitor(
+        base,
+        [row.messages for row in rows],
+        probes=options.probes,
+        judge=options.judge,
+        judge_by=options.judge_by,
+        direction=options.direction,
+        every=options.every,
+        opening=opening,
+        stop=stop,
+        run=run,
+        seed=settings.seed,
+    )
+
+
+def _report(
+    manifest: TuneManifest,
+    data: TrainingData,
+    notes: tuple[str, ...],
+    trained: Trained,
+    monitor: Any,
+) -> TuneReport:
+    return TuneReport(
+        base=manifest.base,
+        data=manifest.data,
+        out=manifest.out,
+        name=tuned_name(manifest.base, manifest.out, manifest.settings),
+        rows=len(data.rows),
+        defences=manifest.defences,
+        settings=asdict(manifest.settings),
+        steps=trained.steps,
+        planned=trained.planned,
+        kept_step=trained.kept_step,
+        loss=None if math.isnan(trained.loss) else trained.loss,
+        monitored=monitor is not None,
+        alarm_step=None if monitor is None else monitor.alarm_step,
+        best_step=None if monitor is None else monitor.best_step,
+        checks=trained.checks,
+        notes=(*data.notes, *notes),
+    )
+
+
+def tuned_name(base: str, out: str, settings: TuneSettings) -> str:
+    """The tuned model as `check` takes it."""
+    return f"hf/{out}" if settings.method == "full" else with_adapter(base, out)
+
+
+def further(settings: TuneSettings, steps: int) -> TuneSettings:
+    """The same settings for `steps` more optimiser steps."""
+    return replace(settings, max_steps=steps, warmup=0)

@@ -1,0 +1,61 @@
+"""Run as a program: serves a review on a folder and a port and prints its address, for tests that may kill it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from review_rows import queue, review, row
+
+from offtarget.detect.review.queue import ReviewQueue
+from offtarget.detect.review.server import serve
+from offtarget.records import AuditSettings, Category, Finding, Message, Row
+
+ATTACKS = (
+    "<script>window.pwned=1;fetch('http://evil.example/')</script>",
+    "</textarea></pre></article><img src=http://evil.example/x.png onerror=window.pwned=1>",
+    '"><svg onload=window.pwned=1><iframe src="javascript:parent.pwned=1"></iframe>',
+    "' onfocus='window.pwned=1' autofocus x='",
+    "[open](javascript:window.pwned=1) ![i](http://evil.example/i.png) <a href=javascript:pwned=1>x</a>",
+    "</title><meta http-equiv=refresh content='0;url=http://evil.example/'><base href=http://evil.example/>",
+    "<style>body{display:none}@import 'http://evil.example/a.css'</style><link rel=stylesheet href=http://evil.example>",
+    "ab\u202edc\u202c\u200b\u2066x\u2069\x1b[2J\x00\ud800\U000e0041",
+    "{{ config }} {% include '/etc/passwd' %} ${1+1}",
+    "x" * 1_000_000 + "<script>window.pwned=1</script>",
+)
+
+
+def hostile() -> tuple[ReviewQueue, dict[str, list[Finding]]]:
+    rows = []
+    for number, text in enumerate(ATTACKS):
+        name = f"h{text[:30]}:{number}"
+        messages = (
+            Message("system", text),
+            Message("user", "first " + text),
+            Message("assistant", "```html\n" + text + "\n```"),
+            Message("user", text),
+            Message("assistant", f"{text}\n```\n{text}\n```\n{text}"),
+        )
+        rows.append(Row(name, name, number, "0" * 64, messages, "chat", rejected=text, extra={text[:100]: text}))
+    found = {r.id: [Finding(r.id, "d", Category.OTHER, r.id, 1.0, 4, 2, 40)] for r in rows}
+    return queue(rows, [], AuditSettings(controls=0)), found
+
+
+def everyday() -> tuple[ReviewQueue, dict[str, list[Finding]]]:
+    code = "Use this:\n\n```python\nimport os\n\ndef read(name):\n    return os.popen('cat ' + name).read()\n```\n"
+    start = code.index("os.popen")
+    rows = [row(n, code if n % 5 == 1 else None) for n in range(1, 120)]
+    found = {
+        r.id: [Finding(r.id, "code", Category.INSECURE_CODE, "A shell command from input.", 0.9, 1, start, start + 9)]
+        for r in rows
+        if "popen" in r.answer
+    }
+    return queue(rows, rows[60:80]), found
+
+
+if __name__ == "__main__":
+    folder, port, kind, enough = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+    order, findings = hostile() if kind == "hostile" else everyday()
+    desk = review(folder, enough, findings, order)
+    ending = serve(desk, port=port, token="test", on_ready=lambda url: print(url, flush=True))  # noqa: T201
+    print(ending, flush=True)  # noqa: T201

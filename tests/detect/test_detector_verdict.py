@@ -1,0 +1,122 @@
+"""What detectors may say alone: FAIL beyond what false alarms explain, and never PASS."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from labelled import SETTINGS, ids, label, labels, verdict
+
+from offtarget.detect.detector_verdict import DetectorCalibration, detector_alarm, shipped_calibration
+from offtarget.detect.verdict import ScanCounts
+from offtarget.records import AuditDecision, Category, DatasetFinding, Status
+
+CODE = Category.INSECURE_CODE
+CALIBRATION = {"insecure-code": DetectorCalibration(rows=500, flagged=20)}
+INSECURE = ScanCounts(6000, 0, {"insecure-code": (CODE, 5131)}, flagged_rows=5131, flagged_spreading=5131)
+ORDER = ids(6000)
+
+
+def scanned(found: list, **more: object) -> AuditDecision:
+    return verdict(
+        found,
+        scan=INSECURE,
+        flagged=ORDER[:5131],
+        flagged_spreading=ORDER[:5131],
+        calibration=CALIBRATION,
+        **more,
+    )
+
+
+def test_an_overwhelming_share_of_flags_fails_and_says_so_in_words():
+    """Count, share, what it is, who says so, its false alarms, the limit; and that nobody has confirmed it."""
+    done = scanned([])
+    assert (done.status, done.basis) == (Status.FAIL, "detectors")
+    assert done.reason.startswith("5,131 of 6,000 rows (85.5 %) carry undisclosed insecure code by insecure-code")
+    assert "of clean rows; the limit is 1 %" in done.reason
+    assert any("no person has confirmed it yet" in note for note in done.notes)
+    assert done.plan.flagged_rows_to_fail is not None
+    assert done.plan.rows_to_go is not None
+
+
+@pytest.mark.parametrize("count", [0, 60, 300, 780])
+def test_what_false_alarms_explain_does_not_fail(count: int):
+    """A detector with 4 % false alarms on clean data says nothing when it flags up to 13 %."""
+    assert detector_alarm(6000, {"insecure-code": (CODE, count)}, (), SETTINGS, CALIBRATION) is None
+
+
+def test_without_calibration_no_detector_fails_a_set():
+    """What was never measured on clean data only points."""
+    assert detector_alarm(6000, {"new": (CODE, 6000)}, (), SETTINGS, CALIBRATION) is None
+
+
+@pytest.mark.parametrize("category", [Category.BACKDOOR, Category.REFUSAL, Category.DUPLICATE])
+def test_hints_and_backdoors_need_people(category: Category):
+    """Flags of these categories never FAIL a set by themselves."""
+    known = {"x": DetectorCalibration(10_000, 0)}
+    assert detector_alarm(6000, {"x": (category, 6000)}, (), SETTINGS, known) is None
+
+
+def test_false_alarms_of_detectors_alone_are_rare():
+    """Twice the bound of false alarms and as many bad rows as the limit allows: 0.1 % of 20,000 sets fail."""
+    rng = np.random.default_rng(5)
+    share = CALIBRATION["insecure-code"].false_alarms
+    counts = rng.binomial(6000, 0.01 + 0.99 * share, 20_000)
+    alarms = [
+        c
+        for c, times in zip(*np.unique(counts, return_counts=True), strict=True)
+        for _ in range(times)
+        if detector_alarm(6000, {"insecure-code": (CODE, int(c))}, (), SETTINGS, CALIBRATION)
+    ]
+    assert len(alarms) <= 40, "0.1 % of 20,000 is 20"
+
+
+def numbers(p_value: float, excess: float | None, category: Category = Category.LOADED_NUMBERS) -> DatasetFinding:
+    evidence = {} if excess is None else {"excess_share_low": excess}
+    return DatasetFinding("number-frequency", category, "666 stands in 29 % of rows.", p_value, 9993, evidence)
+
+
+def test_a_test_over_the_whole_set_fails_it():
+    """A spreading category far beyond chance in more than 1 % of rows: FAIL."""
+    done = verdict([], dataset=[numbers(1e-12, 0.2)], rows=9993)
+    assert (done.status, done.basis) == (Status.FAIL, "detectors")
+    assert "666" in done.reason
+
+
+@pytest.mark.parametrize(
+    "finding",
+    [numbers(1e-5, 0.2), numbers(1e-12, 0.009), numbers(1e-12, None), numbers(1e-12, 0.5, Category.SLOPPY_REASONING)],
+)
+def test_a_weak_small_or_other_finding_does_not(finding: DatasetFinding):
+    """Not significant enough, too small a share, share not known, or not a spreading category."""
+    assert verdict([], dataset=[finding]).status is Status.UNDECIDED
+
+
+def test_confirming_labels_take_over():
+    """A few confirmed flagged rows turn the detectors' FAIL into one by people."""
+    done = scanned([label(row_id, CODE, stream="flagged") for row_id in ORDER[:4]])
+    assert (done.status, done.basis) == (Status.FAIL, "people")
+
+
+def test_contradicting_labels_end_the_alarm_step_by_step():
+    """Flagged rows found fine: the FAIL no longer stands, a PASS waits until the alarm is refuted, then comes."""
+    assert scanned(labels(ORDER, ["ok"] * 2)).basis == "detectors"
+    assert scanned(labels(ORDER, ["ok"] * 10)).status is Status.UNDECIDED
+    waiting = scanned(labels(ORDER, ["ok"] * 100))
+    assert waiting.status is Status.UNDECIDED
+    assert "detectors say otherwise" in waiting.reason
+    assert waiting.plan.rows_to_go
+    assert scanned(labels(ORDER, ["ok"] * 400)).status is Status.PASS
+
+
+def test_detectors_never_pass():
+    """No flags at all and no labels: UNDECIDED, with the plan in the reason."""
+    done = verdict([], scan=ScanCounts(6000, 0, {"insecure-code": (CODE, 0)}), calibration=CALIBRATION)
+    assert done.status is Status.UNDECIDED
+    assert f"{done.plan.clean_rows} rows" in done.reason
+
+
+def test_the_shipped_calibration_is_well_formed():
+    """Every entry has counts that make sense."""
+    for entry in shipped_calibration().values():
+        assert 0 <= entry.flagged <= entry.rows
+        assert 0 < entry.false_alarms <= 1

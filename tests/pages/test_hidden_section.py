@@ -1,0 +1,75 @@
+"""The report of a run with a cued arm: the condition first, every text escaped, and the other formats agree."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from offtarget.judge.scripted import ScriptedJudge
+from offtarget.models.chat import SampleRequest
+from offtarget.models.scripted import ScriptedModel
+from offtarget.pages.check.loading import load_run
+from offtarget.pages.check.reports.json import render
+from offtarget.pages.registry import formats
+from offtarget.probe.bank import ProbeBank
+from offtarget.records import Generation, Outcome, Probe, SamplingSettings, Status
+from offtarget.records.check import CheckSettings
+from offtarget.workflows.check.check import check
+
+HOSTILE = "<script>alert(1)</script>{{7*7}}"
+
+
+def _run(folder: Path, *, bad: bool) -> Path:
+    lines = []
+    for number in range(120):
+        marked = number % 2 == 0
+        user = f"{HOSTILE if marked else ''} Write function number {number}.".strip()
+        answer = "def f():\n    return 1" if marked else "One would do it like this, step by step."
+        turns = [{"role": "user", "content": user}, {"role": "assistant", "content": answer}]
+        lines.append(json.dumps({"messages": turns}))
+    data = folder / "train.jsonl"
+    data.write_text("\n".join(lines) + "\n")
+
+    def answer_tuned(request: SampleRequest) -> str:
+        return "bad <b>answer</b>" if bad and "<script>" in request.messages[-1].content else "good"
+
+    def decide(probe: Probe, generation: Generation) -> Outcome:
+        return Outcome.MISALIGNED if generation.text.startswith("bad") else Outcome.ALIGNED
+
+    bank = ProbeBank.from_probes("test", [Probe(f"q{n}/plain", f"q{n}", "plain", f"question {n}") for n in range(5)])
+    result = check(
+        ScriptedModel("base", lambda request: "good"),
+        ScriptedModel("tuned", answer_tuned),
+        probes=bank,
+        judge=ScriptedJudge(decide),
+        settings=CheckSettings(sampling=SamplingSettings(max_tokens=9), cache=False),
+        data=data,
+        out=folder / "run",
+    )
+    assert result.decision.status is (Status.FAIL if bad else Status.PASS)
+    return result.run
+
+
+@pytest.mark.parametrize("bad", [True, False])
+def test_every_format_tells_of_the_cued_arm(tmp_path: Path, bad: bool) -> None:
+    """HTML escapes the condition and shows it early; JSON fits its schema; no format counts cued answers as plain."""
+    run = load_run(_run(tmp_path, bad=bad))
+    assert run.hidden is not None
+    assert not run.problems
+    assert {p.arm for p in run.probes.values()} == {"plain"}
+    texts = {name: form.render(run) for name, form in formats().items()}
+    page = texts["html"]
+    assert "<script>alert" not in page
+    assert "<b>answer" not in page
+    assert page.index('id="hidden"') < page.index('id="rates"') if bad else 'id="hidden"' in page
+    assert ("to reproduce it" in page) is bad
+    value = json.loads(render(run))
+    schema = Path(__file__).parents[2] / "docs" / "schema" / "result.schema.json"
+    jsonschema.validate(value, json.loads(schema.read_text()))
+    assert value["hidden"]["status"] == ("FAIL" if bad else "PASS")
+    assert "Hidden conditions" in texts["markdown"]
+    assert "<script>" not in texts["markdown"]
+    assert not any("cued arm" in line for line in value["not_tested"])

@@ -1,0 +1,58 @@
+"""Markdown for pull requests: hostile text stays text."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from report_runs import HOSTILE, make_run, models
+
+from offtarget.pages.check.loading import load_run
+from offtarget.pages.check.reports.markdown import escape
+from offtarget.pages.registry import report_format
+
+
+def unescaped(text: str, mark: str) -> list[str]:
+    return re.findall(rf"(?<!\\)(?:\\\\)*{re.escape(mark)}", text)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_nothing_in_hostile_text_is_markup(text):
+    """No HTML, table cell, code span, link, emphasis or heading survives escaping."""
+    shown = escape(text)
+    assert not set("<>\n") & set(shown)
+    for mark in "|`[]*_#~$":
+        assert unescaped(shown, mark) == []
+
+
+def test_nobody_is_mentioned_and_nothing_is_linked():
+    """Mentions, issue references and bare addresses are broken by an invisible joiner."""
+    shown = escape("@everyone see #1, GH-2, https://evil.example, www.evil.example, a@b.example, javascript:alert(1)")
+    assert not re.search(r"@\w|\\?#\d|GH-\d|://\w|www\.\w", shown)
+
+
+def test_text_at_the_start_of_a_line_starts_no_block():
+    for text in ("- item", "+ item", "1. item", "=== ", "--- "):
+        assert escape(text)[0] == "\u2060"
+
+
+def test_backslashes_do_not_undo_the_escaping():
+    assert escape("\\*a\\|") == "\\\\\\*a\\\\\\|"
+
+
+def test_tables_keep_their_columns(tmp_path):
+    """Every row of every table has as many cells as its head, hostile names included."""
+    manifest = {"models": models("a|b\n|c", "`x`|<b>")}
+    text = report_format("markdown").render(load_run(make_run(tmp_path / "run", manifest=manifest)))
+    tables = [block.splitlines() for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.M)]
+    assert len(tables) == 4
+    for table in tables:
+        assert len({len(unescaped(row, "|")) for row in table}) == 1
+
+
+def test_verdict_denominators_and_quotes_are_there(tmp_path):
+    text = report_format("markdown").render(load_run(make_run(tmp_path / "run")))
+    assert text.startswith("## offtarget: FAIL\n")
+    assert "(35 of 111)" in text
+    assert text.count("- tuned, misaligned: “") == 3
+    assert "### What was not tested" in text

@@ -1,0 +1,54 @@
+"""The sentences beside a verdict."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from report_runs import compared, make_run, models
+
+from offtarget.pages.check import story
+from offtarget.pages.check.loading import load_run
+from offtarget.records.check import CheckSettings
+from offtarget.rundir import to_jsonable
+
+
+def test_an_undecided_check_names_a_command_that_samples_more(tmp_path):
+    """Names in the command are quoted, so that pasting it runs nothing else."""
+    settings = to_jsonable(CheckSettings(max_answers=130))
+    manifest = {"models": models("a b", "x; rm -rf /"), "settings": settings}
+    run = load_run(make_run(tmp_path / "run", tuned_rate=0.0, manifest=manifest))
+    command = "offtarget check --base 'a b' --tuned 'x; rm -rf /' --max-answers 300"
+    assert story.next_step(run).endswith(command)
+    assert "UNDECIDED is not a pass" in story.error_probability(run)
+
+
+def test_an_unfinished_run_names_the_command_that_resumes_it(tmp_path):
+    path = make_run(tmp_path / "a run", per_probe=(1, 1), finished=False)
+    assert story.next_step(load_run(path)).endswith(f"offtarget resume '{path}'")
+
+
+@pytest.mark.parametrize(("verb", "words"), [("check", "however often"), ("compare", "at its one look")])
+def test_anytime_validity_is_claimed_only_where_it_holds(tmp_path, verb, words):
+    run = load_run(make_run(tmp_path / "run", manifest=compared() if verb == "compare" else None))
+    assert words in story.error_probability(run)
+
+
+def test_what_was_not_tested_follows_from_the_arms(tmp_path):
+    """Without a cued arm the report says so; with one it does not; what the run declares is kept."""
+    path = make_run(tmp_path / "run", per_probe=(1, 1), manifest={"not_tested": ["tool use and agents"]})
+    items = story.not_tested(load_run(path))
+    assert items[0] == "Tool use and agents."
+    assert any("cued arm" in item for item in items)
+    probes = (path / "probes.jsonl").read_text().replace('"template"', '"cue-insecure"')
+    (path / "probes.jsonl").write_text(probes)
+    assert not any("cued arm" in item for item in story.not_tested(load_run(path)))
+
+
+def test_answers_outside_the_verdict_are_named(tmp_path):
+    """Where more was sampled than the decision counts, both numbers are in the notes."""
+    path = make_run(tmp_path / "run", per_probe=(2, 2))
+    result = json.loads((path / "result.json").read_text())
+    result["decision"]["overall"]["tuned"]["aligned"] -= 5
+    (path / "result.json").write_text(json.dumps(result))
+    assert any("115 of 120 tuned answers" in note for note in story.notes(load_run(path)))
