@@ -41,8 +41,8 @@ UNIX_NAMES = {
     "time": {"tzset"},
 }  # fmt: skip
 WITH_ANOTHER_WAY = {
-    ("alternatives/metrics.py", "os.killpg"),
-    ("alternatives/metrics.py", "signal.SIGKILL"),
+    ("prompting/metrics.py", "os.killpg"),
+    ("prompting/metrics.py", "signal.SIGKILL"),
     ("machine.py", "os.sched_getaffinity"),
 }
 """Used only where the system has it; the other way is tested below."""

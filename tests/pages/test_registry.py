@@ -9,7 +9,7 @@ from offtarget.pages.registry import format_names, formats, report_format
 
 
 def test_every_file_names_itself():
-    """Each module in gate/reports holds a format of its own name, with a file name of its own."""
+    """Each module in pages/check/reports holds a format of its own name, with a file name of its own."""
     found = formats()
     assert set(found) == set(format_names()) >= {"html", "json", "markdown", "junit", "text"}
     assert len({f.filename for f in found.values()}) == len(found)
