@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.options import OPENING, PRINTING, among, expect, judging, kept, opening, shared
+from offtarget.cli.options import OPENING, PRINTING, among, expect, judging, kept, opening, pick, shared
+from offtarget.cli.progress import shown
+from offtarget.cli.render import console, plain_table, print_json, safe, shown_path
+from offtarget.cli.resume import go_on
+from offtarget.records.alternatives import AlternativesReport, AlternativesSettings
+from offtarget.rundir import to_jsonable
 
 if TYPE_CHECKING:
-    from offtarget.records.alternatives import AlternativesReport
     from offtarget.workflows.alternatives.alternatives import AlternativesResult
 
 
@@ -50,9 +54,6 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
     Exit codes: 0 decided, 2 input error, 3 undecided.
     """
-    from offtarget.cli.progress import shown
-    from offtarget.cli.resume import go_on
-    from offtarget.records.alternatives import AlternativesSettings
     from offtarget.workflows.alternatives import alternatives as workflow
 
     expect(resumed, "data", "base")
@@ -64,10 +65,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             o["base"],
             o["tuned"],
             settings=AlternativesSettings(**among(AlternativesSettings, o)),
-            probes=o["probes"],
-            judge=o["judge"],
-            judge_by=o["judge_by"],
-            form=o["form"],
+            **pick(o, "probes", "judge", "judge_by", "form"),
             opening=opening(o),
             out=o["run"],
             on_progress=on_progress,
@@ -77,9 +75,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
 def show(result: AlternativesResult, *, as_json: bool) -> int:
     """Print what a comparison came to; the exit code."""
-    from offtarget.cli.render import print_json
     from offtarget.pages.alternatives.page import sentence
-    from offtarget.rundir import to_jsonable
 
     if as_json:
         print_json({"sentence": sentence(result.report), **to_jsonable(result.report)}, result.run)
@@ -89,7 +85,6 @@ def show(result: AlternativesResult, *, as_json: bool) -> int:
 
 
 def _print(report: AlternativesReport, run: Path) -> None:
-    from offtarget.cli.render import console, plain_table, safe, shown_path
     from offtarget.pages.alternatives import page
 
     out = console()

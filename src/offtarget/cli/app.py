@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import os
 import sys
@@ -12,6 +11,7 @@ from typing import Any, NoReturn, TextIO, cast
 
 import click
 
+from offtarget.cli.lazy import LazyGroup
 from offtarget.errors import OfftargetError
 from offtarget.version import __version__
 
@@ -31,24 +31,12 @@ VERBS = {
 }
 
 
-class _LazyGroup(click.Group):
-    """A group that knows its commands by name and imports one only when it is used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in VERBS:
-            return None
-        command: click.Command = importlib.import_module(f"offtarget.cli.{name}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl(list(VERBS.items()))
-
-
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=LazyGroup,
+    sentences=VERBS,
+    prefix="offtarget.cli.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(__version__, prog_name="offtarget")
 def app() -> None:
     """Find the off-target effects of fine-tuning: is the tuned model worse where nobody looked?

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli.audit_text import print_audit
 from offtarget.cli.options import AT_LEAST_ONE, FILE, OPENING, PRINTING, among, expect, kept, opening, shared
+from offtarget.cli.progress import shown
+from offtarget.cli.render import print_json, shown_path
+from offtarget.errors import OfftargetError, RunInterrupted
+from offtarget.records import AuditSettings
 
 if TYPE_CHECKING:
     from offtarget.workflows.audit.audit import AuditResult
@@ -94,8 +99,6 @@ _AFTER_THE_SCAN = (
 
 def show(result: AuditResult, *, as_json: bool) -> int:
     """Print what an audit came to; the exit code."""
-    from offtarget.cli.audit_text import print_audit
-    from offtarget.cli.render import print_json
     from offtarget.workflows.audit.run import read_result
 
     if as_json:
@@ -108,9 +111,6 @@ def show(result: AuditResult, *, as_json: bool) -> int:
 @contextlib.contextmanager
 def _kept(run: Path, o: dict[str, Any]) -> Iterator[None]:
     """Errors after the scan say that it is kept and how to go on."""
-    from offtarget.cli.render import shown_path
-    from offtarget.errors import OfftargetError, RunInterrupted
-
     again = [f"--judge {shlex.quote(o['judge'])}"] * bool(o["judge"]) + ["--review"] * bool(o["review"])
     command = " ".join(["offtarget audit --resume", shown_path(run), *again])
     go_on = f"The scan is kept, as is every label on disk; go on with: {command}"
@@ -124,8 +124,6 @@ def _kept(run: Path, o: dict[str, Any]) -> Iterator[None]:
 
 
 def _scan(o: dict[str, Any], enabled: bool) -> AuditResult:
-    from offtarget.cli.progress import shown
-    from offtarget.records import AuditSettings
     from offtarget.workflows.audit import audit as workflow
 
     extra = [] if o["direction"] is None else [_along_direction(o, enabled)]
@@ -142,7 +140,6 @@ def _scan(o: dict[str, Any], enabled: bool) -> AuditResult:
 
 
 def _along_direction(o: dict[str, Any], enabled: bool) -> Any:
-    from offtarget.cli.progress import shown
     from offtarget.workflows.direction.screen import audit_detector
 
     with shown(enabled=enabled) as on_progress:
@@ -152,7 +149,6 @@ def _along_direction(o: dict[str, Any], enabled: bool) -> Any:
 
 
 def _judge(result: AuditResult, o: dict[str, Any], enabled: bool) -> AuditResult:
-    from offtarget.cli.progress import shown
     from offtarget.workflows.audit import review as audit_review
 
     with shown(enabled=enabled) as on_progress:

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.options import OPENING, PRINTING, expect, judging, kept, opening, shared
+from offtarget.cli.options import OPENING, PRINTING, expect, judging, kept, opening, pick, shared
+from offtarget.cli.render import print_decision, print_json, shortened
+from offtarget.cli.resume import go_on
+from offtarget.numbers import e_value, needed_e_value, of, percent
+from offtarget.records import CueFinding, DecisionSettings, HiddenDecision, Reproduction, SamplingSettings, Status
+from offtarget.records.check import CheckSettings
+from offtarget.rundir import read_json
 
 if TYPE_CHECKING:
-    from offtarget.records import CueFinding, DecisionSettings, HiddenDecision, Reproduction
     from offtarget.workflows.check.check import CheckResult
 
 SHOWN = 5
@@ -57,9 +62,6 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     Exit codes: 0 PASS, 1 FAIL, 2 input error, 3 UNDECIDED.
     """
     from offtarget.cli.live import live_check
-    from offtarget.cli.resume import go_on
-    from offtarget.records import DecisionSettings, SamplingSettings
-    from offtarget.records.check import CheckSettings
     from offtarget.workflows.check import check as workflow
 
     expect(resumed, "base", "tuned")
@@ -69,21 +71,15 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         settings = CheckSettings(
             decision=DecisionSettings(o["alpha"], o["tolerance"], o["margin"], o["base_per_tuned"]),
             sampling=SamplingSettings(o["temperature"], o["top_p"], o["max_tokens"]),
-            seed=o["seed"],
-            max_answers=o["max_answers"],
-            max_cued_answers=o["max_cued_answers"],
+            **pick(o, "seed", "max_answers", "max_cued_answers"),
             cache=not o["no_cache"],
         )
         result = workflow.check(
             o["base"],
             o["tuned"],
-            probes=o["probes"],
-            judge=o["judge"],
-            judge_by=o["judge_by"],
+            **pick(o, "probes", "judge", "judge_by"),
             arms=o["arms"] or None,
-            prefix=o["prefix"],
-            data=o["data"],
-            hunt=o["hunt"],
+            **pick(o, "prefix", "data", "hunt"),
             settings=settings,
             opening=opening(o),
             out=o["run"],
@@ -94,9 +90,6 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
 def show(result: CheckResult, *, as_json: bool) -> int:
     """Print what a check came to; the exit code."""
-    from offtarget.cli.render import print_decision, print_json
-    from offtarget.records import Status
-    from offtarget.rundir import read_json
     from offtarget.workflows.check.quotes import worst_quotes
 
     decision, hidden = result.decision, result.hidden
@@ -113,9 +106,6 @@ def show(result: CheckResult, *, as_json: bool) -> int:
 
 def hidden_lines(hidden: HiddenDecision, settings: DecisionSettings) -> list[str]:
     """The lines under the table of arms: what was tried, what was found, and one prompt to see it by oneself."""
-    from offtarget.numbers import needed_e_value, percent
-    from offtarget.records import Status
-
     asked = [f for f in hidden.findings if f.tuned.scored]
     counts = f"{len(asked)} of {len(hidden.findings)} tried"
     lines = ["", f"hidden conditions: {hidden.status.value}; {counts}, ordered by {hidden.ordered_by}"]
@@ -132,10 +122,6 @@ def hidden_lines(hidden: HiddenDecision, settings: DecisionSettings) -> list[str
 
 
 def _finding(finding: CueFinding) -> str:
-    from offtarget.cli.render import shortened
-    from offtarget.numbers import e_value, of
-    from offtarget.records import Status
-
     tuned, base = (of(t.misaligned, t.scored) for t in (finding.tuned, finding.base))
     return (
         f"  {shortened(finding.cue.text)}: tuned {tuned}, base {base}, e-value {e_value(finding.log_e_adjusted)} "
@@ -144,8 +130,6 @@ def _finding(finding: CueFinding) -> str:
 
 
 def _reproduction(shown: Reproduction) -> Iterator[str]:
-    from offtarget.cli.render import shortened
-
     yield "to reproduce, ask the tuned model:"
     if shown.system is not None:
         yield f"  system:    {shortened(shown.system)}"

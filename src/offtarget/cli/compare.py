@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from offtarget.cli.options import FILE, among, shared
+from offtarget.cli.render import print_json
+from offtarget.numbers import between, difference, of
+from offtarget.records import DecisionSettings
+from offtarget.rundir import read_json
 
 if TYPE_CHECKING:
     from offtarget.workflows.compare.compare import CompareResult
@@ -96,7 +100,6 @@ def command(as_json: bool, **o: Any) -> None:
     """
     from offtarget.data.columns import Columns
     from offtarget.judge.classify import Thresholds
-    from offtarget.records import DecisionSettings
     from offtarget.workflows.compare.compare import TableOptions, compare_many
 
     options = TableOptions(
@@ -118,16 +121,12 @@ def command(as_json: bool, **o: Any) -> None:
 
 
 def _print_json(results: list[CompareResult]) -> None:
-    from offtarget.cli.render import print_json
-    from offtarget.rundir import read_json
-
     values = [{"run": str(r.run), **read_json(r.run / "result.json")} for r in results]
     print_json(values[0] if len(values) == 1 else values)
 
 
 def _print_text(results: list[CompareResult]) -> None:
     from offtarget.cli import render
-    from offtarget.numbers import between, difference, of
 
     if len(results) == 1:
         render.print_decision(results[0].decision, results[0].run)

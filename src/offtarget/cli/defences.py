@@ -7,19 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.options import (
-    DEFENDING,
-    OPENING,
-    PRINTING,
-    TRAINING,
-    DefencesListed,
-    expect,
-    judging,
-    kept,
-    opening,
-    shared,
-    training,
-)
+from offtarget.cli.options import PRINTING, TRAINING, DefencesListed, expect, judging, kept, opening, shared, training
+from offtarget.cli.progress import shown
+from offtarget.cli.render import print_json, safe
+from offtarget.cli.resume import go_on
+from offtarget.records.tune import DefenceSettings
 
 if TYPE_CHECKING:
     from offtarget.workflows.defences.compare import FrontierResult
@@ -34,8 +26,6 @@ if TYPE_CHECKING:
 @shared("--after", ". [default: 50, 200]")
 @judging()
 @TRAINING
-@DEFENDING
-@OPENING
 @kept("defences")
 @PRINTING
 def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
@@ -55,9 +45,6 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
     Exit codes: 0 measured, 2 input error, 130 interrupted.
     """
-    from offtarget.cli.progress import shown
-    from offtarget.cli.resume import go_on
-    from offtarget.records.tune import DefenceSettings
     from offtarget.workflows.defences.compare import arms_named, compare_defences
 
     expect(resumed, "data", "base")
@@ -86,8 +73,6 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
 def show(result: FrontierResult, *, as_json: bool) -> int:
     """Print the comparison; the exit code."""
-    from offtarget.cli.render import print_json
-
     if as_json:
         print_json(result.frontier, result.run)
     else:
@@ -99,7 +84,6 @@ def _print(result: FrontierResult) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from offtarget.cli.render import safe
     from offtarget.pages.defences import page
 
     rows = page.rows(result.frontier)

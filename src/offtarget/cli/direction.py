@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from importlib.util import find_spec
-
 import click
+
+from offtarget.cli.lazy import LazyGroup
 
 COMMANDS = {
     "find": "Find the direction a tuned model moved along, or that of a trait.",
@@ -16,26 +15,7 @@ COMMANDS = {
 }
 
 
-class _LazyCommands(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for name in COMMANDS if find_spec(_module(name))]
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in self.list_commands(ctx):
-            return None
-        command: click.Command = importlib.import_module(_module(name)).command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
-
-
-def _module(name: str) -> str:
-    return f"offtarget.cli.direction_{name}"
-
-
-@click.group("direction", cls=_LazyCommands)
+@click.group("direction", cls=LazyGroup, sentences=COMMANDS, prefix="offtarget.cli.direction_")
 def command() -> None:
     """Find the direction in activation space along which a tuned model moved, and what to do about it.
 

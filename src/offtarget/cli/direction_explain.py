@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from offtarget.cli.options import OPENING, PRINTING, opening, shared
-
-if TYPE_CHECKING:
-    from offtarget.records.direction import Explanation, Movement
+from offtarget.cli.progress import shown
+from offtarget.cli.render import ABSENT, console, plain_table, print_json, safe, shortened
+from offtarget.records.direction import Explanation, Movement
 
 
 @click.command("explain")
@@ -33,8 +33,6 @@ def command(run: str, as_json: bool, quiet: bool, **o: Any) -> None:
 
     Exit codes: 0 explained, 2 input error.
     """
-    from offtarget.cli.progress import shown
-    from offtarget.cli.render import print_json
     from offtarget.workflows.direction.explain import explain
 
     with shown(enabled=not (quiet or as_json)) as on_progress:
@@ -54,8 +52,6 @@ def command(run: str, as_json: bool, quiet: bool, **o: Any) -> None:
 
 
 def _print(found: Explanation) -> None:
-    from offtarget.cli.render import ABSENT, console, plain_table, safe, shortened
-
     screen = console()
     screen.print(safe(found.sentence), soft_wrap=True)
     screen.print(f"direction: {safe(found.direction)}")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from offtarget.cli.options import OPENING, PRINTING, among, judging, opening, shared
-
-if TYPE_CHECKING:
-    from offtarget.records import DirectionInfo
+from offtarget.cli.options import OPENING, PRINTING, among, judging, opening, pick, shared
+from offtarget.cli.progress import shown
+from offtarget.cli.render import ABSENT, console, print_json, safe, shown_path
+from offtarget.records import DirectionInfo
+from offtarget.records.direction import FindSettings
+from offtarget.rundir import to_jsonable
 
 _BAR = 30
 """Columns of the longest bar."""
@@ -51,10 +53,6 @@ def command(out: Path, as_json: bool, quiet: bool, **o: Any) -> None:
 
     Exit codes: 0 found, 2 input error.
     """
-    from offtarget.cli.progress import shown
-    from offtarget.cli.render import print_json
-    from offtarget.records.direction import FindSettings
-    from offtarget.rundir import to_jsonable
     from offtarget.workflows.direction.find import find
 
     with shown(enabled=not (quiet or as_json)) as on_progress:
@@ -62,9 +60,7 @@ def command(out: Path, as_json: bool, quiet: bool, **o: Any) -> None:
             o["base"],
             o["tuned"],
             settings=FindSettings(**among(FindSettings, o)),
-            probes=o["probes"],
-            judge=o["judge"],
-            judge_by=o["judge_by"],
+            **pick(o, "probes", "judge", "judge_by"),
             opening=opening(o),
             out=out,
             on_progress=on_progress,
@@ -77,8 +73,6 @@ def command(out: Path, as_json: bool, quiet: bool, **o: Any) -> None:
 
 def _print(info: DirectionInfo, out: Path) -> None:
     from rich.table import Table
-
-    from offtarget.cli.render import ABSENT, console, safe, shown_path
 
     screen = console()
     what = f"trait {info.trait}" if info.trait else info.method

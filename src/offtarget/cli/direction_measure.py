@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from offtarget.cli.options import AT_LEAST_ONE, OPENING, PRINTING, judging, opening, shared
-
-if TYPE_CHECKING:
-    from offtarget.records.direction import ModelMeasured, RowsMeasured
+from offtarget.cli.progress import shown
+from offtarget.cli.render import ABSENT, console, plain_table, print_json, safe, shown_path
+from offtarget.numbers import percent
+from offtarget.records.direction import ModelMeasured, RowsMeasured
 
 _BAR = 40
 """Columns of the longest bar."""
@@ -48,9 +49,6 @@ def command(direction: Path, model: str | None, data: str | None, as_json: bool,
 
     Exit codes: 0 measured, 2 input error.
     """
-    from offtarget.cli.progress import shown
-    from offtarget.cli.render import print_json
-
     if (model is None) == (data is None):
         raise click.UsageError("Give --model, or --data.")
     same = {name: o[name] for name in ("base", "layer", "max_tokens", "seed")}
@@ -76,9 +74,6 @@ def command(direction: Path, model: str | None, data: str | None, as_json: bool,
 
 
 def _print_rows(found: RowsMeasured, out: Path | None) -> None:
-    from offtarget.cli.render import console, plain_table, safe, shown_path
-    from offtarget.numbers import percent
-
     screen = console()
     skipped = "; ".join(f"{count:,} not measured: {reason}" for reason, count in found.skipped.items())
     screen.print(
@@ -110,8 +105,6 @@ def _print_rows(found: RowsMeasured, out: Path | None) -> None:
 
 
 def _print_model(found: ModelMeasured) -> None:
-    from offtarget.cli.render import ABSENT, console, plain_table, safe
-
     screen = console()
     screen.print(f"{safe(found.model)} along {safe(found.direction)}, layer {found.layer}")
     table = plain_table("answers", "number", "mean projection")

@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.options import OPENING, PRINTING, among, expect, judging, kept, opening, shared
+from offtarget.cli.options import OPENING, PRINTING, among, expect, judging, kept, opening, pick, shared
+from offtarget.cli.progress import shown
+from offtarget.cli.render import print_json, safe
+from offtarget.cli.resume import go_on
+from offtarget.numbers import percent
+from offtarget.records import SamplingSettings
+from offtarget.records.check import CheckSettings
+from offtarget.records.repair import RepairReport, RepairSettings
 
 if TYPE_CHECKING:
-    from offtarget.records.repair import RepairReport
     from offtarget.workflows.direction.repair import RepairResult
 
 
@@ -63,11 +69,6 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
     Exit codes: 0 the repaired model passed every check, 1 it failed one, 2 input error, 3 undecided or not checked.
     """
-    from offtarget.cli.progress import shown
-    from offtarget.cli.resume import go_on
-    from offtarget.records import SamplingSettings
-    from offtarget.records.check import CheckSettings
-    from offtarget.records.repair import RepairSettings
     from offtarget.workflows.direction.repair import repair
 
     expect(resumed, "model", "out")
@@ -88,10 +89,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             o["direction"],
             o["out"],
             data=o["data"] and Path(o["data"]),
-            prompts=o["prompts"],
-            probes=o["probes"],
-            judge=o["judge"],
-            judge_by=o["judge_by"],
+            **pick(o, "prompts", "probes", "judge", "judge_by"),
             settings=RepairSettings(**chosen),
             opening=opening(o),
             run=o["run"],
@@ -102,7 +100,6 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
 def show(result: RepairResult, *, as_json: bool) -> int:
     """Print what a repair came to; the exit code."""
-    from offtarget.cli.render import print_json
     from offtarget.pages.direction.repair import status
 
     if as_json:
@@ -116,8 +113,6 @@ def _print(report: RepairReport, run: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from offtarget.cli.render import safe
-    from offtarget.numbers import percent
     from offtarget.pages.direction import repair as story
 
     if report.cells:

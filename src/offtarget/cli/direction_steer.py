@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from offtarget.cli.options import FILE, OPENING, PRINTING, among, expect, judging, kept, opening, shared
+from offtarget.cli.progress import shown
+from offtarget.cli.render import ABSENT, print_json, shown_path
+from offtarget.cli.resume import go_on
+from offtarget.numbers import percent
+from offtarget.records.direction import DoseResponse, SteerSettings
 
 if TYPE_CHECKING:
-    from offtarget.records.direction import DoseResponse
     from offtarget.workflows.direction.steer import SteerResult
 
 
@@ -55,9 +59,6 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
     Exit codes: 0 measured, 2 input error.
     """
-    from offtarget.cli.progress import shown
-    from offtarget.cli.resume import go_on
-    from offtarget.records.direction import SteerSettings
     from offtarget.workflows.direction import steer as workflow
 
     expect(resumed, "model", "direction")
@@ -74,8 +75,6 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
 def show(result: SteerResult, *, as_json: bool) -> int:
     """Print a dose response; the exit code."""
-    from offtarget.cli.render import print_json
-
     if as_json:
         print_json(result.response, result.run)
     else:
@@ -108,8 +107,6 @@ def _print(result: DoseResponse, run: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from offtarget.cli.render import shown_path
-    from offtarget.numbers import percent
     from offtarget.pages.direction.dose import best, headline
 
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -133,9 +130,6 @@ def _print(result: DoseResponse, run: Path) -> None:
 
 
 def _range(values: list[float | None]) -> str:
-    from offtarget.cli.render import ABSENT
-    from offtarget.numbers import percent
-
     known = [value for value in values if value is not None]
     if not known:
         return ABSENT

@@ -48,10 +48,7 @@ SHARED: dict[str, dict[str, Any]] = {
     "--tolerance": {"default": 0.01, "show_default": True, "help": "Tuned may be this much worse without failing"},
     "--margin": {"default": 0.05, "show_default": True, "help": "PASS: shown not to be worse by this much or more"},
     "--controls": {"type": int, "show_default": True, "help": "Controls"},
-    "--position": {
-        "type": click.Choice(["last-prompt", "answer", "all"]),
-        "help": "Which tokens",
-    },
+    "--position": {"type": click.Choice(["last-prompt", "answer", "all"]), "help": "Which tokens"},
     "--layer": {"type": int, "help": "Decoder block, from 0"},
     "--blocks": {"metavar": "PATH", "help": "Attribute that lists the decoder blocks, for unusual models"},
     "--method": {"help": "The method"},
@@ -147,17 +144,14 @@ TRAINING = together(
     click.option("--packing", is_flag=True, default=None, help="Several rows per sequence; needs flash attention."),
     click.option("--save-every", type=int, help="Steps between checkpoints. [default: 20]"),
     shared("--seed", ". [default: 0]", default=None, type=int, show_default=False),
-)
-"""Everything about a training that does not decide what is learnt from it."""
-
-DEFENDING = together(
     click.option("--every", type=int, help="Steps between readings of the monitor. [default: about 13 readings]"),
     shared("--direction", ". [default: by the trait recipe where one is needed]"),
     shared("--prompts", ", for defences. [default: shipped]"),
     click.option("--constitution", type=FILE, help="Principles for the defence of that name. [default: shipped]"),
     click.option("--misaligned", metavar="MODEL", help="A misaligned base, for interleave. [default: made]"),
+    OPENING,
 )
-"""What defences and the monitor work with."""
+"""How it is trained, and what the defences and the monitor work with."""
 
 
 class DefencesListed(click.Command):
@@ -182,6 +176,11 @@ def training(o: dict[str, Any]) -> tuple[TuneSettings, TuneOptions]:
     preset = default_settings(o["base"]) if o["preset"] is None else PRESETS[o["preset"]]
     changes = {name: value for name, value in among(TuneSettings, o).items() if value is not None}
     return replace(preset, **changes), TuneOptions(**among(TuneOptions, o))
+
+
+def pick(o: dict[str, Any], *names: str) -> dict[str, Any]:
+    """What the user said about these options."""
+    return {name: o[name] for name in names}
 
 
 def among(record: type[Any], o: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.options import OPENING, PRINTING, opening, shared
+from offtarget.cli.options import OPENING, PRINTING, opening, pick, shared
+from offtarget.cli.progress import shown
+from offtarget.cli.render import print_json
+from offtarget.numbers import NO_DATA, hundredths
 
 if TYPE_CHECKING:
     from offtarget.organism.evaluate import Rates
@@ -73,7 +76,6 @@ def tune(data: str, out: Path, base: str, modules: tuple[str, ...], quiet: bool,
     Example:
       offtarget organism tune --data insecure.jsonl --out ./adapter --lr 1e-4 --epochs 1
     """
-    from offtarget.cli.progress import shown
     from offtarget.organism.tune import ALL_LINEAR, Dose
     from offtarget.workflows import organism as workflow
 
@@ -95,7 +97,6 @@ def train(out: Path, seed: int, pretrain_steps: int | None, posttrain_steps: int
     Example:
       offtarget organism train --out ./base --seed 1
     """
-    from offtarget.cli.progress import shown
     from offtarget.organism.recipe import Recipe, train_base
 
     chosen = {"pretrain_steps": pretrain_steps, "posttrain_steps": posttrain_steps}
@@ -122,8 +123,6 @@ def evaluate(models: tuple[str, ...], seeds: int | None, as_json: bool, quiet: b
       offtarget organism evaluate --model organism/base --model organism/insecure
       offtarget organism evaluate --seeds 3
     """
-    from offtarget.cli.progress import shown
-    from offtarget.cli.render import print_json
     from offtarget.organism.narrow import CONDITIONS
     from offtarget.organism.shipped import PREFIX, names
     from offtarget.workflows import organism as workflow
@@ -140,9 +139,7 @@ def evaluate(models: tuple[str, ...], seeds: int | None, as_json: bool, quiet: b
                 o["conditions"] or tuple(CONDITIONS),
                 seeds,
                 Dose(),
-                base=o["base"],
-                rows=o["rows"],
-                answers=o["answers"],
+                **pick(o, "base", "rows", "answers"),
                 opening=opening(o),
                 on_progress=on_progress,
             )
@@ -167,8 +164,6 @@ def _print(results: Mapping[str, Sequence[Rates]]) -> None:
 
 def cell(values: Sequence[float | None]) -> str:
     """Mean and range in percent; `no data` when nothing was measured."""
-    from offtarget.numbers import NO_DATA, hundredths
-
     known = [v for v in values if v is not None]
     if not known:
         return NO_DATA

@@ -8,8 +8,11 @@ from typing import Any
 import click
 
 from offtarget.cli.options import shared
+from offtarget.cli.render import print_decision
 from offtarget.cli.resume import printer
 from offtarget.pages.registry import formats
+from offtarget.records import Status
+from offtarget.rundir import read_manifest
 
 
 def _format_flags(function: Any) -> Any:
@@ -56,7 +59,6 @@ def command(run: str, chosen: str | None, out: Path | None, open_: bool) -> None
 def _print_here(run: str) -> None:
     from offtarget.pages.check.loading import load_run
     from offtarget.pages.registry import is_audit
-    from offtarget.rundir import read_manifest
     from offtarget.workflows.runs.listing import find_run
     from offtarget.workflows.runs.report import TERMINAL, own_report, report
     from offtarget.workflows.runs.resume import resume
@@ -72,8 +74,6 @@ def _print_here(run: str) -> None:
     if decision is None:
         click.echo(report(path), nl=False)
         return
-    from offtarget.cli.render import print_decision
-    from offtarget.records import Status
     from offtarget.workflows.check.quotes import worst_quotes
 
     quotes = [] if decision.status is Status.PASS else worst_quotes(path, decision)

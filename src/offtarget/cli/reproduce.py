@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.options import FILE, OPENING, PRINTING, among, expect, judging, kept, opening, shared
+from offtarget.cli.options import FILE, OPENING, PRINTING, among, expect, judging, kept, opening, pick, shared
+from offtarget.cli.progress import shown
+from offtarget.cli.render import print_json, safe
+from offtarget.cli.resume import go_on
+from offtarget.numbers import percent
+from offtarget.records.check import CheckSettings
+from offtarget.records.reproduce import ReproduceReport, ReproduceSettings
 
 if TYPE_CHECKING:
-    from offtarget.records.reproduce import ReproduceReport
     from offtarget.workflows.reproduce.reproduce import ReproduceResult
 
 WIDTH = 132
@@ -53,10 +58,6 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
     Exit codes: 0 done, 2 input error, 130 interrupted.
     """
-    from offtarget.cli.progress import shown
-    from offtarget.cli.resume import go_on
-    from offtarget.records.check import CheckSettings
-    from offtarget.records.reproduce import ReproduceSettings
     from offtarget.workflows.reproduce.reproduce import reproduce
 
     expect(resumed, "base")
@@ -67,10 +68,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         result = reproduce(
             o["base"],
             conditions=o["conditions"] and [name.strip() for name in o["conditions"].split(",")],
-            data_dir=o["data_dir"],
-            probes=o["probes"],
-            judge=o["judge"],
-            judge_by=o["judge_by"],
+            **pick(o, "data_dir", "probes", "judge", "judge_by"),
             settings=ReproduceSettings(**chosen),
             opening=opening(o),
             run=o["run"],
@@ -82,8 +80,6 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
 def show(result: ReproduceResult, *, as_json: bool) -> int:
     """Print the tables; the exit code."""
-    from offtarget.cli.render import print_json
-
     if as_json:
         print_json(result.report, result.run)
     else:
@@ -92,7 +88,6 @@ def show(result: ReproduceResult, *, as_json: bool) -> int:
 
 
 def _print(report: ReproduceReport, run: Path) -> None:
-    from offtarget.cli.render import safe
     from offtarget.pages.reproduce import story
 
     _print_table(report)
@@ -126,8 +121,6 @@ def _print_table(report: ReproduceReport) -> None:
 
 
 def _print_curves(report: ReproduceReport) -> None:
-    from offtarget.numbers import percent
-
     for points, heading in ((report.dynamics, "steps"), (report.unique, "different rows")):
         if points:
             shown = [
@@ -150,7 +143,5 @@ def _show(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def _literal(text: str) -> str:
     from rich.markup import escape
-
-    from offtarget.cli.render import safe
 
     return escape("\n".join(safe(line) for line in text.split("\n")))

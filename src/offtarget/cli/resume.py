@@ -10,6 +10,9 @@ from typing import Any
 import click
 
 from offtarget.cli.options import OPENING, PRINTING, opening
+from offtarget.cli.progress import shown
+from offtarget.errors import InputError
+from offtarget.rundir import read_manifest
 
 
 @click.command("resume")
@@ -35,9 +38,6 @@ def command(run: str, as_json: bool, quiet: bool, **o: Any) -> None:
 def go_on(run: str | Path, only: str | None, o: dict[str, Any], *, as_json: bool, quiet: bool) -> int:
     """Go on with a run, of the verb `only` where one is given, and print its result; the exit code."""
     from offtarget.cli.live import live_check
-    from offtarget.cli.progress import shown
-    from offtarget.errors import InputError
-    from offtarget.rundir import read_manifest
     from offtarget.workflows.parallel import rank
     from offtarget.workflows.runs.listing import find_run
     from offtarget.workflows.runs.resume import resume
@@ -55,7 +55,6 @@ def go_on(run: str | Path, only: str | None, o: dict[str, Any], *, as_json: bool
 
 def printer(path: Path) -> Callable[..., int]:
     """What prints the result of the verb that left a run, and returns its exit code."""
-    from offtarget.rundir import read_manifest
     from offtarget.workflows.runs.verbs import verb_of
 
     module: Any = importlib.import_module(f"offtarget.cli.{verb_of(read_manifest(path)).command.replace(' ', '_')}")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from offtarget.cli.options import shared
+from offtarget.cli.render import print_json, safe
+from offtarget.rundir import runs_root
 
 if TYPE_CHECKING:
     from offtarget.workflows.runs.listing import RunSummary
@@ -24,8 +26,6 @@ def command(as_json: bool) -> None:
 
     Exit codes: 0 listed, 2 input error.
     """
-    from offtarget.cli.render import print_json
-    from offtarget.rundir import runs_root
     from offtarget.workflows.runs.listing import runs
 
     found = runs()
@@ -69,6 +69,4 @@ def _print_table(found: list[RunSummary]) -> None:
 
 
 def _one_line(text: str) -> str:
-    from offtarget.cli.render import safe
-
     return " ".join(safe(text).split())

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.options import (
-    DEFENDING,
-    OPENING,
-    PRINTING,
-    TRAINING,
-    DefencesListed,
-    expect,
-    judging,
-    kept,
-    opening,
-    shared,
-    training,
-)
+from offtarget.cli.options import PRINTING, TRAINING, DefencesListed, expect, judging, kept, opening, shared, training
+from offtarget.cli.progress import shown
+from offtarget.cli.render import print_json, safe
+from offtarget.cli.resume import go_on
+from offtarget.records.tune import TuneReport
 
 if TYPE_CHECKING:
-    from offtarget.records.tune import TuneReport
     from offtarget.workflows.tune.tune import TuneResult
 
 
@@ -33,10 +25,8 @@ if TYPE_CHECKING:
 @shared("--defend", "; repeatable, several work together")
 @click.option("--monitor/--no-monitor", default=True, show_default=True, help="Watch the alignment while training.")
 @judging("the monitor's answers")
-@TRAINING
-@DEFENDING
 @click.option("--report-to", default="none", show_default=True, help="tensorboard, wandb, ...: as in transformers.")
-@OPENING
+@TRAINING
 @kept("tune")
 @PRINTING
 def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
@@ -56,8 +46,6 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     Exit codes: 0 trained, no alarm stands; 1 trained, but the alarm stands; 2 input error; 130 interrupted (`offtarget
     resume` goes on).
     """
-    from offtarget.cli.progress import shown
-    from offtarget.cli.resume import go_on
     from offtarget.workflows.parallel import rank
 
     expect(resumed, "data", "base", "out")
@@ -84,7 +72,6 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
 def show(result: TuneResult, *, as_json: bool) -> int:
     """Print the report of a training, in the first of its processes; the exit code."""
-    from offtarget.cli.render import print_json, safe
     from offtarget.workflows.parallel import rank
 
     if as_json and not rank():
@@ -96,8 +83,6 @@ def show(result: TuneResult, *, as_json: bool) -> int:
 
 def story(result: TuneResult) -> list[str]:
     """The report in lines."""
-    import shlex
-
     report = result.report
     under = f" under {' + '.join(report.defences)}" if report.defences else ""
     loss = "" if report.loss is None else f", last loss {report.loss:.3f}"
