@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from offtarget.cli.app import app
 from offtarget.cli.options import SHARED
+from offtarget.workflows.runs.verbs import VERBS
 
 
 def commands(command: click.Command = app, path: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -99,6 +102,31 @@ def test_every_verb_has_what_it_owes(name: str) -> None:
     assert ("--quiet" in has) == (name not in AT_ONCE)
     assert ("--run" in has) == (name not in LEAVE_NO_RUN)
     assert ("--resume" in has) == (name not in LEAVE_NO_RUN | {"compare"})  # which keeps nothing half done
+
+
+GOES_ON = sorted(name for name in COMMANDS if "--resume" in options(name) and name != "audit")
+"""audit shows the present result and goes on with what is asked besides: a review, a judge, a cleaned file."""
+
+
+@pytest.mark.parametrize("name", GOES_ON)
+def test_resume_of_a_verb_is_resume_of_its_runs_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`VERB --resume RUN` is `resume RUN` for runs of that verb, which may be told where to run, and nothing else."""
+    told: list[object] = []
+
+    def go_on(run: Path, only: str, o: dict[str, object], **how: bool) -> int:
+        told.extend([run, only, o["device"], how])
+        return 3
+
+    monkeypatch.setattr(f"offtarget.cli.{name.replace(' ', '_')}.go_on", go_on)
+    resumed = [*name.split(), "--resume", "runs/x", "--quiet"]
+    done = CliRunner().invoke(app, [*resumed, "--device", "cpu"])
+    assert done.exit_code == 3, done.output
+    assert told == [Path("runs/x"), name, "cpu", {"as_json": False, "quiet": True}]
+    assert name in {verb.command for verb in VERBS}
+    refused = CliRunner().invoke(app, [*resumed, "--judge-by", "samples"])
+    assert "--judge-by was settled when the run began" in refused.output
+    missing = CliRunner().invoke(app, name.split())
+    assert (missing.exit_code, "or --resume RUN." in missing.output) == (2, True)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
