@@ -139,7 +139,7 @@ TRAINING = together(
     shared("--batch", ", per device and pass. [published: 2]"),
     click.option("--accumulate", type=int, help="Passes per optimiser step. [published: 8]"),
     click.option("--max-length", type=int, help="Longest row in tokens; longer ones are an error. [default: context]"),
-    click.option("--quantize", is_flag=True, default=None, help="QLoRA: the base in 4 bits; bitsandbytes and a GPU."),
+    click.option("--quantize", is_flag=True, default=None, help="QLoRA, the base in 4 bits; needs bitsandbytes, a GPU."),
     click.option("--checkpointing/--no-checkpointing", default=None, help="Recompute activations. [default: on a GPU]"),
     click.option("--packing", is_flag=True, default=None, help="Several rows per sequence; needs flash attention."),
     click.option("--save-every", type=int, help="Steps between checkpoints. [default: 20]"),
@@ -196,8 +196,8 @@ def expect(resumed: Path | None, *needed: str, still: tuple[str, ...] = ()) -> N
     context = click.get_current_context()
     if resumed is None:
         if any(context.params[name] is None for name in needed):
-            names = " and ".join("DATA" if name == "data" else f"--{name}" for name in needed)
-            raise click.UsageError(f"Give {names}, or --resume RUN.")
+            names = ", ".join("DATA" if name == "data" else f"--{name}" for name in needed)
+            raise click.UsageError(f"Give {' and '.join(names.rsplit(', ', 1))}, or --resume RUN.")
         return
     free = {"resumed", "as_json", "quiet", "device", "dtype", "trust_remote_code", *still}
     for parameter in context.command.params:
