@@ -139,7 +139,7 @@ TRAINING = together(
     shared("--batch", ", per device and pass. [published: 2]"),
     click.option("--accumulate", type=int, help="Passes per optimiser step. [published: 8]"),
     click.option("--max-length", type=int, help="Longest row in tokens; longer ones are an error. [default: context]"),
-    click.option("--quantize", is_flag=True, default=None, help="QLoRA, the base in 4 bits; needs bitsandbytes, a GPU."),
+    click.option("--quantize", is_flag=True, default=None, help="QLoRA: 4-bit weights; needs bitsandbytes and a GPU."),
     click.option("--checkpointing/--no-checkpointing", default=None, help="Recompute activations. [default: on a GPU]"),
     click.option("--packing", is_flag=True, default=None, help="Several rows per sequence; needs flash attention."),
     click.option("--save-every", type=int, help="Steps between checkpoints. [default: 20]"),
