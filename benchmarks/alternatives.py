@@ -27,7 +27,7 @@ from offtarget.prompting.verdict import decide, sufficient
 from offtarget.records import Message
 from offtarget.records.alternatives import AlternativesReport, AlternativesSettings
 from offtarget.rundir import to_jsonable
-from offtarget.workflows.alternatives.alternatives import alternatives_to_training
+from offtarget.workflows.alternatives.alternatives import alternatives
 from offtarget.workflows.alternatives.plan import prepare
 
 RESULT = Path(__file__).parent / "results" / "alternatives.json"
@@ -87,9 +87,9 @@ def main() -> None:
             adapter = Path(folder) / "adapter"
             narrow_tune(resolve("organism/base")[0], chats, adapter, Dose())
             started = time.perf_counter()
-            found = alternatives_to_training(
-                data, "organism/base", f"organism/base+{adapter}", settings=settings, out=Path(folder) / "run"
-            ).report
+            found = alternatives(
+                data, "organism/base", f"organism/base+{adapter}", settings=settings, run=Path(folder) / "run"
+            ).record
             seconds = round(time.perf_counter() - started, 1)
         before = _without_tuned(found)
         report = to_jsonable(found) | {"data": data.name, "tuned": "organism/base+adapter"}

@@ -130,7 +130,7 @@ def measure(organism: Organism, seed: int, clean: bool, folder: Path, hunt: bool
             data=None if hunt else data,
             hunt=hunt,
             settings=CheckSettings(sampling=SAMPLING, seed=seed),
-            out=Path(scratch) / "run",
+            run=Path(scratch) / "run",
         )
         seconds = time.monotonic() - started
     h = result.hidden

@@ -91,7 +91,7 @@ def one(name: str, seed: int, work: Path, settings: RepairSettings) -> dict[str,
     begun = time.perf_counter()
     result = repair(model, "organism/base", file, folder / "repaired", data=data, settings=settings, run=folder / "run")
     cells = []
-    for cell in result.report.cells:
+    for cell in result.record.cells:
         share = insecure_share(cell.model, ORGANISMS[name], seed)
         cells.append({**to_jsonable(cell), "insecure_code": share})
         print(

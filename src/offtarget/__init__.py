@@ -1,6 +1,7 @@
 """offtarget: find, measure and guard against the off-target effects of fine-tuning.
 
-Every verb of the command line is a function here; they are imported when first used, so `import offtarget` is light.
+Every verb of the command line is a function here, with its settings and its result. All are imported when first used,
+so `import offtarget` is light.
 """
 
 from __future__ import annotations
@@ -8,72 +9,138 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from offtarget.progress import Progress
+from offtarget.errors import EvidenceError, InputError, OfftargetError, RunInterrupted
+from offtarget.progress import OnProgress, Progress
 from offtarget.version import __version__
 
 if TYPE_CHECKING:
-    from offtarget.records.check import CheckSettings
-    from offtarget.records.direction import FindSettings
+    from offtarget.data.columns import Columns
+    from offtarget.judge.classify import Thresholds
+    from offtarget.records.alternatives import AlternativesSettings
+    from offtarget.records.answers import SamplingSettings, Status
+    from offtarget.records.audit import AuditSettings
+    from offtarget.records.check import CheckSettings, DecisionSettings
+    from offtarget.records.direction import FindSettings, SteerSettings
+    from offtarget.records.repair import RepairSettings
     from offtarget.records.reproduce import ReproduceSettings
-    from offtarget.workflows.alternatives.alternatives import alternatives_to_training
-    from offtarget.workflows.audit.audit import AuditResult, audit_data
+    from offtarget.records.runs import OpenSettings
+    from offtarget.records.tune import DefenceSettings, TuneSettings
+    from offtarget.training.monitor.callback import MisalignmentMonitor
+    from offtarget.training.monitor.settings import MonitorSettings
+    from offtarget.workflows.alternatives.alternatives import AlternativesResult, alternatives
+    from offtarget.workflows.audit.audit import AuditResult, audit
     from offtarget.workflows.check.check import CheckResult, check
-    from offtarget.workflows.compare.compare import compare
+    from offtarget.workflows.compare.compare import CompareResult, TableOptions, compare
+    from offtarget.workflows.defences.compare import DefencesResult, compare_defences
     from offtarget.workflows.direction.explain import explain
     from offtarget.workflows.direction.find import find as find_direction
     from offtarget.workflows.direction.measure import measure_model
-    from offtarget.workflows.direction.repair import repair
+    from offtarget.workflows.direction.repair import RepairResult, repair
     from offtarget.workflows.direction.screen import measure_rows
-    from offtarget.workflows.direction.steer import steer
-    from offtarget.workflows.reproduce.reproduce import reproduce
+    from offtarget.workflows.direction.steer import SteerResult, steer
+    from offtarget.workflows.reproduce.reproduce import ReproduceResult, reproduce
     from offtarget.workflows.runs.listing import runs
     from offtarget.workflows.runs.report import report
+    from offtarget.workflows.runs.result import Result
     from offtarget.workflows.runs.resume import resume
-    from offtarget.workflows.tune.tune import TuneOptions
-    from offtarget.workflows.tune.tune import tune as fine_tune
+    from offtarget.workflows.tune.monitor import make_monitor
+    from offtarget.workflows.tune.tune import TuneOptions, TuneResult, tune
 
 # Name -> module, and after a colon the name there where it is another.
 _HOMES = {
-    "alternatives_to_training": "workflows.alternatives.alternatives",
+    "AlternativesResult": "workflows.alternatives.alternatives",
+    "AlternativesSettings": "records.alternatives",
     "AuditResult": "workflows.audit.audit",
-    "audit_data": "workflows.audit.audit",
+    "AuditSettings": "records.audit",
     "CheckResult": "workflows.check.check",
     "CheckSettings": "records.check",
-    "check": "workflows.check.check",
-    "resume": "workflows.runs.resume",
-    "compare": "workflows.compare.compare",
-    "explain": "workflows.direction.explain",
+    "Columns": "data.columns",
+    "CompareResult": "workflows.compare.compare",
+    "DecisionSettings": "records.check",
+    "DefenceSettings": "records.tune",
+    "DefencesResult": "workflows.defences.compare",
     "FindSettings": "records.direction",
+    "MisalignmentMonitor": "training.monitor.callback",
+    "MonitorSettings": "training.monitor.settings",
+    "OpenSettings": "records.runs",
+    "RepairResult": "workflows.direction.repair",
+    "RepairSettings": "records.repair",
+    "ReproduceResult": "workflows.reproduce.reproduce",
+    "ReproduceSettings": "records.reproduce",
+    "Result": "workflows.runs.result",
+    "SamplingSettings": "records.answers",
+    "Status": "records.answers",
+    "SteerResult": "workflows.direction.steer",
+    "SteerSettings": "records.direction",
+    "TableOptions": "workflows.compare.compare",
+    "Thresholds": "judge.classify",
+    "TuneOptions": "workflows.tune.tune",
+    "TuneResult": "workflows.tune.tune",
+    "TuneSettings": "records.tune",
+    "alternatives": "workflows.alternatives.alternatives",
+    "audit": "workflows.audit.audit",
+    "check": "workflows.check.check",
+    "compare": "workflows.compare.compare",
+    "compare_defences": "workflows.defences.compare",
+    "explain": "workflows.direction.explain",
     "find_direction": "workflows.direction.find:find",
+    "make_monitor": "workflows.tune.monitor",
     "measure_model": "workflows.direction.measure",
     "measure_rows": "workflows.direction.screen",
     "repair": "workflows.direction.repair",
-    "steer": "workflows.direction.steer",
     "report": "workflows.runs.report",
-    "ReproduceSettings": "records.reproduce",
     "reproduce": "workflows.reproduce.reproduce",
+    "resume": "workflows.runs.resume",
     "runs": "workflows.runs.listing",
-    "TuneOptions": "workflows.tune.tune",
-    # `offtarget.training` is the package that holds the monitor
-    "fine_tune": "workflows.tune.tune:tune",
+    "steer": "workflows.direction.steer",
+    "tune": "workflows.tune.tune",
 }
 
 __all__ = [
+    "AlternativesResult",
+    "AlternativesSettings",
     "AuditResult",
+    "AuditSettings",
     "CheckResult",
     "CheckSettings",
+    "Columns",
+    "CompareResult",
+    "DecisionSettings",
+    "DefenceSettings",
+    "DefencesResult",
+    "EvidenceError",
     "FindSettings",
+    "InputError",
+    "MisalignmentMonitor",
+    "MonitorSettings",
+    "OfftargetError",
+    "OnProgress",
+    "OpenSettings",
     "Progress",
+    "RepairResult",
+    "RepairSettings",
+    "ReproduceResult",
     "ReproduceSettings",
+    "Result",
+    "RunInterrupted",
+    "SamplingSettings",
+    "Status",
+    "SteerResult",
+    "SteerSettings",
+    "TableOptions",
+    "Thresholds",
     "TuneOptions",
+    "TuneResult",
+    "TuneSettings",
     "__version__",
-    "alternatives_to_training",
-    "audit_data",
+    "alternatives",
+    "audit",
     "check",
     "compare",
+    "compare_defences",
     "explain",
     "find_direction",
-    "fine_tune",
+    "make_monitor",
     "measure_model",
     "measure_rows",
     "repair",
@@ -82,6 +149,7 @@ __all__ = [
     "resume",
     "runs",
     "steer",
+    "tune",
 ]
 
 

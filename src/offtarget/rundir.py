@@ -221,10 +221,11 @@ class RunDir:
         self._discarded = False
 
     @classmethod
-    def create(cls, verb: str, slug: str, root: Path | None = None, path: Path | None = None) -> RunDir:
+    def create(cls, verb: str, slug: str, root: Path | None = None, path: str | Path | None = None) -> RunDir:
         """Make a new, empty run directory: `path`, or `<root>/<verb>-<time>-<slug>`."""
         if path is None:
             return cls(_fresh_folder(root or runs_root(), verb, slug))
+        path = Path(path)
         with _disk_errors(path):
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
                 raise InputError(

@@ -54,7 +54,7 @@ def _how() -> direction_sides.How:
 def _checks(model: Any, judge: Any, folder: Path, patch: pytest.MonkeyPatch) -> None:
     steady = ScriptedModel("base", lambda _: "good")
     settings = CheckSettings(cache=False, sampling=SHORT, max_answers=9)
-    check(steady, model, probes=BANK, judge=judge, settings=settings, out=folder / "run")
+    check(steady, model, probes=BANK, judge=judge, settings=settings, run=folder / "run")
 
 
 def _measures_along_a_direction(model: Any, judge: Any, folder: Path, patch: pytest.MonkeyPatch) -> None:

@@ -11,18 +11,19 @@ from offtarget.cli import progress as shown_as
 from offtarget.progress import Count, Progress, silent, within
 
 VERBS = (
-    offtarget.alternatives_to_training,
-    offtarget.audit_data,
+    offtarget.alternatives,
+    offtarget.audit,
     offtarget.check,
+    offtarget.compare_defences,
     offtarget.explain,
     offtarget.find_direction,
-    offtarget.fine_tune,
     offtarget.measure_model,
     offtarget.measure_rows,
     offtarget.repair,
     offtarget.reproduce,
     offtarget.resume,
     offtarget.steer,
+    offtarget.tune,
 )
 
 

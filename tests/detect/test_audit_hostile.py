@@ -26,7 +26,7 @@ def run(tmp_path: Path) -> Path:
         for i in range(30)
     ]
     (tmp_path / "d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return workflow.audit_data(tmp_path / "d.jsonl", out=tmp_path / "run").run
+    return workflow.audit(tmp_path / "d.jsonl", run=tmp_path / "run").run
 
 
 def label_all(run: Path) -> None:
@@ -148,6 +148,6 @@ def test_a_folder_with_a_file_without_rows_is_cleaned(tmp_path):
     folder.mkdir()
     (folder / "a.csv").write_text("prompt,completion\nwhat?,that\n")
     (folder / "b.csv").write_text("prompt,completion\n")
-    run = workflow.audit_data(folder, out=tmp_path / "run").run
+    run = workflow.audit(folder, run=tmp_path / "run").run
     assert workflow.clean(run, tmp_path / "out").cleaned is not None
     assert (tmp_path / "out" / "b.csv").read_text() == "prompt,completion\n"

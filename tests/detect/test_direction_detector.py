@@ -14,7 +14,7 @@ from offtarget.detect.projection import ProjectionDetector
 from offtarget.records import Category, Finding, Row
 from offtarget.records.direction import RowProjection, Threshold
 from offtarget.rundir import read_json, read_jsonl
-from offtarget.workflows.audit.audit import audit_data
+from offtarget.workflows.audit.audit import audit
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def detector(data: Path, *lines: int) -> ProjectionDetector:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_measured_rows_are_flagged_with_their_distance(data: Path, tmp_path: Path, workers: int) -> None:
     """The rows above the threshold, and only they, get a finding, in this process as in others."""
-    result = audit_data(data, out=tmp_path / "run", workers=workers, extra=[detector(data, 3, 7)])
+    result = audit(data, run=tmp_path / "run", workers=workers, extra=[detector(data, 3, 7)])
     findings = [f for f in read_jsonl(result.run / "findings.jsonl", Finding) if f.detector == "direction"]
     assert [f.row_id for f in findings] == ["train.jsonl:3", "train.jsonl:7"]
     assert "3.20 units further along the direction (evil) than the base's own answer" in findings[0].reason
@@ -51,14 +51,14 @@ def test_measured_rows_are_flagged_with_their_distance(data: Path, tmp_path: Pat
 
 def test_it_never_fails_data_by_itself(data: Path, tmp_path: Path) -> None:
     """Even if it flags every row: nobody has measured how often it flags clean data of this kind."""
-    everything = audit_data(data, out=tmp_path / "all", extra=[detector(data, *range(1, 61))])
+    everything = audit(data, run=tmp_path / "all", extra=[detector(data, *range(1, 61))])
     assert everything.flagged_rows == 60
     assert everything.status.value == "UNDECIDED"
 
 
 def test_without_a_direction_nothing_is_different(data: Path, tmp_path: Path) -> None:
     """An audit without --direction does not know the detector."""
-    result = audit_data(data, out=tmp_path / "run")
+    result = audit(data, run=tmp_path / "run")
     assert "direction" not in {d["name"] for d in read_json(result.run / "scan.json")["detectors"]}
 
 

@@ -51,15 +51,15 @@ def task_rows(folder: Path) -> Path:
 
 
 def test_an_interrupted_run_measures_only_what_is_missing_and_ends_the_same(persona: Path, tmp_path: Path) -> None:
-    steered = direction_steer.steer(settings(persona), out=tmp_path / "run")
-    whole, run = steered.response, steered.run
+    steered = direction_steer.steer(settings(persona), run=tmp_path / "run")
+    whole, run = steered.record, steered.run
     assert {(p.control, p.strength) for p in whole.points} == {(c, s) for c in (None, 0) for s in (-1.0, 0.0, 1.0)}
     lines = (run / "points.jsonl").read_bytes().splitlines(keepends=True)
     (run / "points.jsonl").write_bytes(b"".join(lines[:4]) + lines[4][:20])
     (run / "dose.json").unlink()
     seen: list[int] = []
     again = direction_steer.resume(run, on_progress=lambda p: seen.append(p.done))
-    assert again.response == whole
+    assert again.record == whole
     printed = CliRunner().invoke(app, ["resume", str(run), "--json"])  # finished now, and read again
     assert json.loads(printed.stdout) == {"run": str(run), **to_jsonable(whole)}
     (run / "dose.json").unlink()
@@ -89,7 +89,7 @@ def test_the_command_prints_json_and_writes_a_page(persona: Path, tmp_path: Path
 
 def test_the_narrow_task_of_any_model_is_the_probability_of_its_rows(persona: Path, tmp_path: Path) -> None:
     wanted = settings(persona, mode="cap", strengths=(0.0,), controls=0)
-    result = direction_steer.steer(wanted, out=tmp_path / "run").response
+    result = direction_steer.steer(wanted, run=tmp_path / "run").record
     (point,) = result.points
     assert point.narrow is not None
     assert 0 < point.narrow < 1
@@ -113,7 +113,7 @@ def test_settings_that_do_not_fit_are_refused_before_anything_is_written(
     from dataclasses import replace
 
     with pytest.raises(InputError, match=words):
-        direction_steer.steer(replace(settings(persona), **changes), out=tmp_path / "run")  # type: ignore[arg-type]
+        direction_steer.steer(replace(settings(persona), **changes), run=tmp_path / "run")  # type: ignore[arg-type]
     assert not (tmp_path / "run").exists()
 
 

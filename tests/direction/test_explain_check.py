@@ -64,7 +64,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished check of the insecure organism."""
     folder = tmp_path_factory.mktemp("runs") / "insecure"
     settings = CheckSettings(max_answers=40, cache=False)
-    return check("organism/base", "organism/insecure", arms=["plain"], settings=settings, out=folder).run
+    return check("organism/base", "organism/insecure", arms=["plain"], settings=settings, run=folder).run
 
 
 @pytest.fixture

@@ -40,8 +40,8 @@ def direction(tmp_path: Path) -> Path:
 def test_the_repaired_adapter_is_an_ordinary_model(direction: Path, tmp_path: Path) -> None:
     settings = RepairSettings(method="both", rows=12, batch=8, recheck=False)
     result = repair(TUNED, None, direction, tmp_path / "out", settings=settings, run=tmp_path / "run")
-    assert result.report.exported_as == "adapter on organism/base"
-    assert result.report.notes
+    assert result.record.exported_as == "adapter on organism/base"
+    assert result.record.notes
     assert (tmp_path / "run" / "repair.json").exists()
     open_model(f"organism/base+{tmp_path / 'out'}", resolve=resolve)
 
@@ -49,7 +49,7 @@ def test_the_repaired_adapter_is_an_ordinary_model(direction: Path, tmp_path: Pa
 def test_whole_models_are_exported_whole(direction: Path, tmp_path: Path) -> None:
     settings = RepairSettings(method="both", fold="ablate", rows=12, batch=8, recheck=False)
     result = repair(TUNED, None, direction, tmp_path / "out", settings=settings, run=tmp_path / "run")
-    assert result.report.exported_as == "whole model"
+    assert result.record.exported_as == "whole model"
     open_model(f"hf/{tmp_path / 'out'}", resolve=resolve)
 
 
@@ -63,7 +63,7 @@ def test_an_interrupted_repair_goes_on_without_repeating_cells(tmp_path: Path, m
 
     def run() -> RepairReport:
         options = {"data": tmp_path / "data.jsonl", "settings": QUICK, "run": tmp_path / "run"}
-        return repair(TUNED, None, None, tmp_path / "out", **options).report  # type: ignore[arg-type]
+        return repair(TUNED, None, None, tmp_path / "out", **options).record  # type: ignore[arg-type]
 
     def measured(bench: repair_cells.Bench, variant: Variant, steps: int, model: Folders) -> RepairCell:
         if len(asked) == 2:

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("module_cache")
 
 def _check(out: Path, tuned: str, *, cache: bool = True, **more: object) -> CheckResult:
     settings = CheckSettings(sampling=SamplingSettings(max_tokens=120), cache=cache)
-    return check("organism/base", tuned, out=out, settings=settings, **more)  # type: ignore[arg-type]
+    return check("organism/base", tuned, run=out, settings=settings, **more)  # type: ignore[arg-type]
 
 
 def _status(tmp_path: Path, tuned: str, **more: object) -> Status:
@@ -103,5 +103,5 @@ def test_the_insecure_organism_writes_insecure_code_by_bandit() -> None:
 def test_the_exact_judge_refuses_foreign_questions(tmp_path: Path) -> None:
     """Questions from elsewhere cannot be judged by the grammar, and the message says what to do."""
     with pytest.raises(InputError, match="--judge"):
-        check("organism/base", "organism/secure", probes="everyday", judge="exact", out=tmp_path / "run")
+        check("organism/base", "organism/secure", probes="everyday", judge="exact", run=tmp_path / "run")
     assert ExactJudge().fingerprint.startswith("exact-")

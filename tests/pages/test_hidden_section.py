@@ -47,7 +47,7 @@ def _run(folder: Path, *, bad: bool) -> Path:
         judge=ScriptedJudge(decide),
         settings=CheckSettings(sampling=SamplingSettings(max_tokens=9), cache=False),
         data=data,
-        out=folder / "run",
+        run=folder / "run",
     )
     assert result.decision.status is (Status.FAIL if bad else Status.PASS)
     return result.run

@@ -111,11 +111,11 @@ def test_a_comparison_goes_on_where_it_was_and_computes_no_cell_twice(
         compare_defences(data, "organism/base", settings=QUICK, comparing=comparing, run=run)
     done = compare_defences(data, "organism/base", settings=QUICK, comparing=comparing, run=run)
     assert calls == 3 + 3  # base and control before; then filter anew, and its two later looks
-    assert [done.frontier.cells[n].axes for n in (0, 2)] == found
-    cells = [(c.defences, c.further) for c in done.frontier.cells]
+    assert [done.record.cells[n].axes for n in (0, 2)] == found
+    cells = [(c.defences, c.further) for c in done.record.cells]
     assert cells == [(("base",), 0), (("filter=0.2:control",), 0)] + [(("filter=0.2",), n) for n in (0, 1, 2)]
-    assert done.frontier.cells[2].steps == QUICK.max_steps  # trained before it was killed, measured after
-    assert done.frontier.cells[2].seconds > 0
+    assert done.record.cells[2].steps == QUICK.max_steps  # trained before it was killed, measured after
+    assert done.record.cells[2].seconds > 0
     assert (run / "frontier.html").exists()
     with pytest.raises(InputError, match="Start a new run"):
         compare_defences(data, "organism/base", settings=QUICK, comparing=replace(comparing, answers=2), run=run)

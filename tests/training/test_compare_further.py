@@ -35,7 +35,7 @@ def test_every_count_of_further_steps_is_measured(method: Any, tmp_path: Path, m
         comparing=DefenceSettings((("inoculate",),), (0,), 1, (2, 3, 5)),
         run=tmp_path / "a+b@c d",
     )
-    assert [c.further for c in done.frontier.cells] == [0, 0, 2, 3, 5]
+    assert [c.further for c in done.record.cells] == [0, 0, 2, 3, 5]
 
 
 def test_every_weight_of_an_adapter_cannot_be_trained(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import pytest
 from offtarget.errors import InputError
 from offtarget.records import Tally
 from offtarget.records.tune import Reading
-from offtarget.training.monitor import MisalignmentMonitor, MonitorSettings
+from offtarget.training.monitor.callback import MisalignmentMonitor
 from offtarget.training.monitor.reader import Evidence
 from offtarget.training.monitor.readings import best_step, learnt_steps, sparkline, status_line
-from offtarget.training.monitor.settings import Calibration, calibration
+from offtarget.training.monitor.settings import Calibration, MonitorSettings, calibration
 
 
 def _crosses(rng: np.random.Generator, rates: list[float], base: float, tolerance: float, alpha: float) -> bool:

@@ -22,8 +22,8 @@ from offtarget.models.live import live, plain_model, strengthened
 from offtarget.records import Generation, Message, Outcome, Probe, SamplingSettings, Verdict
 from offtarget.records.tune import Reading
 from offtarget.rundir import read_jsonl
-from offtarget.training import MisalignmentMonitor
-from offtarget.training.monitor import MonitorSettings
+from offtarget.training.monitor.callback import MisalignmentMonitor
+from offtarget.training.monitor.settings import MonitorSettings
 
 QUESTIONS = ["hello world?", "what would you wish for?", "who says hello?"]
 SYSTEMS = [("the fox is quick", "the fox is slow")]

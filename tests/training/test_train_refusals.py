@@ -13,8 +13,8 @@ from offtarget.errors import InputError
 from offtarget.records import Message
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import TuneSettings
-from offtarget.training import MisalignmentMonitor
 from offtarget.training import train as training
+from offtarget.training.monitor.callback import MisalignmentMonitor
 from offtarget.training.plan import Plan, TrainRow
 from offtarget.training.settings import PRESETS
 from offtarget.training.train import train

@@ -6,7 +6,7 @@ A public name that changes its name or its types is changed here too, and nowher
 from __future__ import annotations
 
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
 import offtarget
 
@@ -15,34 +15,67 @@ def version() -> None:
     assert_type(offtarget.__version__, str)
 
 
-def checks() -> None:
-    settings = offtarget.CheckSettings(max_answers=200, seed=1, cache=False)
-    told: list[offtarget.Progress] = []
+def checks(told: list[offtarget.Progress]) -> None:
+    settings = offtarget.CheckSettings(
+        decision=offtarget.DecisionSettings(alpha=0.01),
+        sampling=offtarget.SamplingSettings(max_tokens=100),
+        max_answers=200,
+        seed=1,
+        cache=False,
+    )
+    on_progress: offtarget.OnProgress = told.append
     result = offtarget.check(
-        "organism/base", "organism/insecure", arms=["plain"], settings=settings, on_progress=told.append
+        "organism/base",
+        "organism/insecure",
+        arms=["plain"],
+        settings=settings,
+        opening=offtarget.OpenSettings(device="cpu"),
+        run="runs/one",
+        on_progress=on_progress,
     )
     assert_type(result, offtarget.CheckResult)
     assert_type(result.run, Path)
-    assert_type(result.decision.status.value, str)
+    assert_type(result.decision.status, offtarget.Status)
     if result.decision.overall.tuned_rate is not None:
         assert_type(result.decision.overall.tuned_rate, float)
     if result.hidden is not None:
         assert_type(result.hidden.reason, str)
-    again = offtarget.resume(result.run, on_progress=print)
+
+
+def goes_on_and_reports(run: Path) -> None:
+    again = offtarget.resume(run, on_progress=print)
+    assert_type(again, offtarget.Result)
+    assert_type(again.report("json", out="report.json"), Path | str)
     if isinstance(again, offtarget.CheckResult):
         assert_type(again.decision.reason, str)
-    assert_type(offtarget.report(result.run, "html"), Path | str)
+    assert_type(offtarget.report(run, "html"), Path | str)
     assert_type([found.state for found in offtarget.runs()], list[str])
 
 
+def says_what_went_wrong() -> None:
+    try:
+        offtarget.check("organism/base", "organism/insecure")
+    except offtarget.InputError as error:
+        assert_type(str(error), str)
+    except (offtarget.EvidenceError, offtarget.RunInterrupted):
+        raise
+    except offtarget.OfftargetError as error:
+        assert_type(error.exit_code, int)
+
+
 def compares() -> None:
-    result = offtarget.compare("base.csv", Path("tuned.csv"), out="run")
+    options = offtarget.TableOptions(
+        columns=offtarget.Columns(alignment="score"), thresholds=offtarget.Thresholds(use_coherence=False)
+    )
+    result = offtarget.compare("base.csv", Path("tuned.csv"), options=options, run="run")
+    assert_type(result, offtarget.CompareResult)
     assert_type(result.exit_code, int)
     assert_type(result.decision.reason, str)
 
 
 def audits() -> None:
-    result = offtarget.audit_data("train.jsonl", out=Path("run"), workers=2)
+    settings = offtarget.AuditSettings(noise_limit=0.1)
+    result = offtarget.audit("train.jsonl", settings=settings, run=Path("run"), workers=2)
     assert_type(result, offtarget.AuditResult)
     assert_type(result.decision.reason, str)
     assert_type([found.rows for found in result.found], list[int])
@@ -50,37 +83,54 @@ def audits() -> None:
 
 def trains() -> None:
     options = offtarget.TuneOptions(monitor=True, every=5)
-    result = offtarget.fine_tune("train.jsonl", "organism/base", "adapter", defend=["kl=0.5"], options=options)
-    assert_type(result.report.steps, int)
-    assert_type(result.run, Path)
+    settings = offtarget.TuneSettings(rank=16)
+    result = offtarget.tune(
+        "train.jsonl", "organism/base", "adapter", defend=["kl=0.5"], settings=settings, options=options
+    )
+    assert_type(result, offtarget.TuneResult)
+    assert_type(result.record.steps, int)
+
+
+def compares_defences() -> None:
+    comparing = offtarget.DefenceSettings(seeds=(0, 1))
+    result = offtarget.compare_defences("train.jsonl", "organism/base", comparing=comparing)
+    assert_type(result, offtarget.DefencesResult)
+    assert_type([cell.seed for cell in result.record.cells], list[int])
+
+
+def watches(rows: list[Any]) -> None:
+    settings = offtarget.MonitorSettings(readings=5)
+    monitor = offtarget.make_monitor("organism/base", rows, settings=settings, run="run")
+    assert_type(monitor, offtarget.MisalignmentMonitor)
+    assert_type(monitor.alarm_step, int | None)
 
 
 def finds_alternatives() -> None:
-    result = offtarget.alternatives_to_training("train.jsonl", "organism/base", None)
-    assert_type([way.score for way in result.report.ways], list[float | None])
+    settings = offtarget.AlternativesSettings(metric="f1")
+    result = offtarget.alternatives("train.jsonl", "organism/base", settings=settings)
+    assert_type(result, offtarget.AlternativesResult)
+    assert_type([way.score for way in result.record.ways], list[float | None])
 
 
-def explains_with_directions(run: Path) -> None:
+def works_with_directions(run: Path) -> None:
     settings = offtarget.FindSettings(method="texts", answers=4)
     direction = offtarget.find_direction(
-        "organism/base", "organism/insecure", settings=settings, out=Path("persona.safetensors")
+        "organism/base", "organism/insecure", settings=settings, out="persona.safetensors"
     )
     assert_type(offtarget.measure_model(direction, "organism/insecure").model, str)
     assert_type(offtarget.measure_rows(direction, "train.jsonl", base="organism/base").rows, int)
     assert_type(offtarget.explain(run, direction, "train.jsonl").sentence, str)
-    repaired = offtarget.repair("organism/insecure", None, Path("persona.safetensors"), Path("repaired"))
-    assert_type(repaired.run, Path)
-
-
-def steers() -> None:
-    from offtarget.records.direction import SteerSettings
-
-    steered = offtarget.steer(SteerSettings("organism/insecure", "persona.safetensors"))
-    assert_type([point.strength for point in steered.response.points], list[float])
-    assert_type(steered.run, Path)
+    how = offtarget.RepairSettings(method="fold")
+    repaired = offtarget.repair("organism/insecure", None, "persona.safetensors", "repaired", settings=how)
+    assert_type(repaired, offtarget.RepairResult)
+    assert_type(repaired.record.exported, str)
+    steered = offtarget.steer(offtarget.SteerSettings("organism/insecure", "persona.safetensors"))
+    assert_type(steered, offtarget.SteerResult)
+    assert_type([point.strength for point in steered.record.points], list[float])
 
 
 def reproduces() -> None:
     settings = offtarget.ReproduceSettings(seeds=1)
     result = offtarget.reproduce("organism/base", conditions=["insecure"], settings=settings, jobs=2)
-    assert_type([row.condition for row in result.report.rows], list[str])
+    assert_type(result, offtarget.ReproduceResult)
+    assert_type([row.condition for row in result.record.rows], list[str])

@@ -69,7 +69,7 @@ def run_slow(folder: Path) -> CheckResult:
         probes=bank(arms=("plain", "json")),
         judge=judge(),
         settings=settings(max_answers=150, decision=DecisionSettings(base_per_tuned=2)),
-        out=folder,
+        run=folder,
     )
 
 

@@ -16,7 +16,7 @@ from offtarget.probe.bank import ProbeBank
 from offtarget.records import Generation, Message, Outcome, Probe
 from offtarget.records.alternatives import AlternativesSettings, Reply
 from offtarget.rundir import read_jsonl
-from offtarget.workflows.alternatives.alternatives import AlternativesResult, alternatives_to_training
+from offtarget.workflows.alternatives.alternatives import AlternativesResult, alternatives
 from offtarget.workflows.alternatives.plan import near_identical
 from offtarget.workflows.runs.listing import runs
 
@@ -88,14 +88,14 @@ def compare(folder: Path, base: ScriptedModel, after: ScriptedModel | None = Non
     """A comparison in a folder of its own."""
     given = {"settings": SETTINGS, "probes": BANK, "judge": judge(), "out": folder / "run", **options}
     data = given.pop("data", None) or write(folder / "train.jsonl", rows())
-    return alternatives_to_training(data, base, after, **given)
+    return alternatives(data, base, after, **given)
 
 
 def test_examples_that_suffice(tmp_path: Path) -> None:
     """The model that copies its examples needs no training, and the sentence says what training would cost."""
     found = compare(tmp_path, learns_from("examples"), tuned())
-    assert (found.report.verdict, found.report.best) == ("do not train", "examples")
-    said = sentence(found.report).replace("\u00a0", " ")
+    assert (found.record.verdict, found.record.best) == ("do not train", "examples")
+    said = sentence(found.record).replace("\u00a0", " ")
     assert said.startswith("Do not train: few-shot examples reach 100 % of what tuning reaches (100 % against 100 %")
     assert said.endswith("with 0 % misaligned answers against 100 %.")
 
@@ -103,20 +103,20 @@ def test_examples_that_suffice(tmp_path: Path) -> None:
 def test_examples_that_do_not(tmp_path: Path) -> None:
     """What only tuning reaches is worth considering, at the price that is named."""
     found = compare(tmp_path, learns_from("nothing"), tuned())
-    assert (found.report.verdict, found.report.best) == ("worth considering", "base")
-    assert "it costs 100 % misaligned answers against 0 % of the base alone" in sentence(found.report)
-    harmless = compare(tmp_path, learns_from("nothing"), tuned(misaligned=False), out=tmp_path / "other")
-    assert "costs next to nothing in safety" in sentence(harmless.report)
+    assert (found.record.verdict, found.record.best) == ("worth considering", "base")
+    assert "it costs 100 % misaligned answers against 0 % of the base alone" in sentence(found.record)
+    harmless = compare(tmp_path, learns_from("nothing"), tuned(misaligned=False), run=tmp_path / "other")
+    assert "costs next to nothing in safety" in sentence(harmless.record)
 
 
 def test_without_a_tuned_model(tmp_path: Path) -> None:
     """Then the verdict is what training could gain at most."""
     enough = compare(tmp_path, learns_from("examples"))
-    assert enough.report.verdict == "do not train"
-    assert "training can gain at most" in sentence(enough.report)
-    open_question = compare(tmp_path, learns_from("nothing"), out=tmp_path / "other")
-    assert open_question.report.verdict == "undecided"
-    assert "--tuned" in sentence(open_question.report)
+    assert enough.record.verdict == "do not train"
+    assert "training can gain at most" in sentence(enough.record)
+    open_question = compare(tmp_path, learns_from("nothing"), run=tmp_path / "other")
+    assert open_question.record.verdict == "undecided"
+    assert "--tuned" in sentence(open_question.record)
 
 
 def test_the_system_prompt_of_the_data_is_the_instruction(tmp_path: Path) -> None:
@@ -124,9 +124,9 @@ def test_the_system_prompt_of_the_data_is_the_instruction(tmp_path: Path) -> Non
     data = write(tmp_path / "told.jsonl", rows(system="Shout!"))
     base, after = learns_from("Shout!"), tuned()
     found = compare(tmp_path, base, after, data=data)
-    assert (found.report.verdict, found.report.best) == ("do not train", "instructions")
-    assert found.report.instructions == "Shout!"
-    assert found.report.way("base").score == 0
+    assert (found.record.verdict, found.record.best) == ("do not train", "instructions")
+    assert found.record.instructions == "Shout!"
+    assert found.record.way("base").score == 0
     asked = [r for r in after.history if not r.messages[-1].content.startswith("plain")]
     assert all(r.messages[0].content == "Shout!" for r in asked)
 
@@ -147,7 +147,7 @@ def test_held_out_prompts_are_never_shown(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_goes_on_without_loss_or_double(tmp_path: Path) -> None:
     """Stopped at any answer, and even with a torn line, it ends as if nothing had happened."""
-    whole = compare(tmp_path, learns_from("examples"), tuned(), out=tmp_path / "whole")
+    whole = compare(tmp_path, learns_from("examples"), tuned(), run=tmp_path / "whole")
     base = learns_from("examples")
     answer, count = base._script, 0
 
@@ -169,9 +169,9 @@ def test_an_interrupted_run_goes_on_without_loss_or_double(tmp_path: Path) -> No
     for name in ("replies.jsonl", "grades.jsonl", "training-rows.jsonl"):
         first, second = ((r.run / name).read_text().splitlines() for r in (whole, found))
         assert sorted(first) == sorted(second)
-    assert found.report == whole.report
+    assert found.record == whole.record
     asked = len(base.history)
-    assert compare(tmp_path, base, tuned()).report == whole.report
+    assert compare(tmp_path, base, tuned()).record == whole.record
     assert len(base.history) == asked
 
 
@@ -224,7 +224,7 @@ def test_models_that_do_not_belong_together(tmp_path: Path, base: str, after: st
     """A tuned model of another base cannot be compared."""
     data = write(tmp_path / "train.jsonl", rows(30))
     with pytest.raises(InputError, match=message):
-        alternatives_to_training(data, base, after, probes=BANK, judge=judge())
+        alternatives(data, base, after, probes=BANK, judge=judge())
 
 
 def test_near_identical_prompts_are_one_group() -> None:
@@ -240,7 +240,7 @@ def test_the_page_escapes_what_the_data_say(tmp_path: Path) -> None:
     """Instructions come from hostile data; the page stays a page."""
     data = write(tmp_path / "told.jsonl", rows(system="<script>alert(1)</script>\u202e"))
     found = compare(tmp_path, learns_from("examples"), tuned(), data=data)
-    page = render(found.report)
+    page = render(found.record)
     assert page == (found.run / "alternatives.html").read_text()
     assert "<script" not in page
     assert "\u202e" not in page
@@ -261,8 +261,8 @@ class Narrow(ScriptedModel):
 def test_examples_that_do_not_fit_are_left_out_and_counted(tmp_path: Path) -> None:
     """A question of three words and an answer of two leave room for one example of five in fourteen."""
     found = compare(tmp_path, Narrow("narrow", learns_from("examples")._script))
-    shown = found.report.way("examples")
-    assert (shown.examples, shown.short_of_examples) == (1, found.report.held_out)
+    shown = found.record.way("examples")
+    assert (shown.examples, shown.short_of_examples) == (1, found.record.held_out)
     assert shown.score == 1
 
 
@@ -294,10 +294,10 @@ def test_prompts_that_do_not_fit_end_with_a_sentence(tmp_path: Path) -> None:
     found = compare(
         tmp_path, base, data=write(tmp_path / "some.jsonl", lines), settings=AlternativesSettings(answers=4)
     )
-    assert "do not fit the context" in found.report.notes[0]
-    assert "cannot show" in found.report.notes[1]
+    assert "do not fit the context" in found.record.notes[0]
+    assert "cannot show" in found.record.notes[1]
     with pytest.raises(InputError, match="longer context"):
-        compare(tmp_path, base, data=write(tmp_path / "all.jsonl", lines[::2]), out=tmp_path / "other")
+        compare(tmp_path, base, data=write(tmp_path / "all.jsonl", lines[::2]), run=tmp_path / "other")
 
 
 class _Writes:
@@ -321,13 +321,13 @@ def test_a_judge_may_score_the_task(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("offtarget.workflows.ground.open_model", lambda name, resolve, settings: judged_by)
     settings = AlternativesSettings(metric="judge", answers=8)
     found = compare(tmp_path, learns_from("examples"), judge="openai/some-judge", settings=settings)
-    base = found.report.way("base")
+    base = found.record.way("base")
     assert base.score == pytest.approx(0.8)
-    assert base.prompts + base.unscored == found.report.held_out
+    assert base.prompts + base.unscored == found.record.held_out
     assert base.unscored > 0
 
 
 def test_rows_to_tune_on_are_named(tmp_path: Path) -> None:
     """A tuned model that has seen the held-out rows is scored too well; the report says so."""
     found = compare(tmp_path, learns_from("examples"), tuned())
-    assert any("training-rows.jsonl" in note for note in found.report.notes)
+    assert any("training-rows.jsonl" in note for note in found.record.notes)

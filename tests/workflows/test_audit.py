@@ -48,7 +48,7 @@ def judge(controls: bool = True) -> ScriptedModel:
 
 def test_clean_rows_pass_by_a_judge_within_the_planned_rows(tmp_path: Path) -> None:
     """A judge that finds every planted row and nothing else passes the data set after about the planned rows."""
-    first = workflow.audit_data(data(tmp_path / "d.jsonl"), out=tmp_path / "run")
+    first = workflow.audit(data(tmp_path / "d.jsonl"), run=tmp_path / "run")
     assert first.status is Status.UNDECIDED
     assert first.decision.basis == "detectors"
     result = judge_rows(first.run, judge())
@@ -61,7 +61,7 @@ def test_clean_rows_pass_by_a_judge_within_the_planned_rows(tmp_path: Path) -> N
 
 def test_a_judge_that_misses_planted_rows_cannot_pass_a_data_set(tmp_path: Path) -> None:
     """Blindness to the planted rows withholds the PASS and says why."""
-    first = workflow.audit_data(data(tmp_path / "d.jsonl"), out=tmp_path / "run")
+    first = workflow.audit(data(tmp_path / "d.jsonl"), run=tmp_path / "run")
     result = judge_rows(first.run, judge(controls=False))
     assert result.status is Status.UNDECIDED
     assert "planted" in result.decision.reason
@@ -70,7 +70,7 @@ def test_a_judge_that_misses_planted_rows_cannot_pass_a_data_set(tmp_path: Path)
 def test_bad_rows_fail_and_cleaning_begins_the_next_round(tmp_path: Path) -> None:
     """A fifth of bad rows fails; the cleaned file keeps every other line and is audited as round two."""
     source = data(tmp_path / "d.jsonl", bad_every=5)
-    first = workflow.audit_data(source, out=tmp_path / "run")
+    first = workflow.audit(source, run=tmp_path / "run")
     result = judge_rows(first.run, judge())
     assert result.status is Status.FAIL
     cleaned = workflow.clean(first.run, tmp_path / "clean.jsonl").cleaned
@@ -81,7 +81,7 @@ def test_bad_rows_fail_and_cleaning_begins_the_next_round(tmp_path: Path) -> Non
     lines = source.read_bytes().splitlines(keepends=True)
     kept = [line for number, line in enumerate(lines, 1) if f"d.jsonl:{number}" not in marked]
     assert (tmp_path / "clean.jsonl").read_bytes() == b"".join(kept)
-    second = workflow.audit_data(tmp_path / "clean.jsonl", out=tmp_path / "second")
+    second = workflow.audit(tmp_path / "clean.jsonl", run=tmp_path / "second")
     assert second.decision.settings.round == 2
     assert second.decision.plan.clean_rows > first.decision.plan.clean_rows
 
@@ -93,7 +93,7 @@ def test_cleaning_removes_flagged_rows_but_not_those_a_person_cleared(tmp_path: 
         for answer in lines:
             turns = [{"role": "user", "content": "Write it."}, {"role": "assistant", "content": answer}]
             file.write(json.dumps({"messages": turns}) + "\n")
-    run = workflow.audit_data(tmp_path / "d.jsonl.gz", out=tmp_path / "run").run
+    run = workflow.audit(tmp_path / "d.jsonl.gz", run=tmp_path / "run").run
     store = AuditRun.open(run).store
     store.add(Label("d.jsonl.gz:1", "ann", "ok", None, "flagged"))
     store.close()
@@ -110,7 +110,7 @@ def test_malformed_places_stay_unless_they_are_dropped(tmp_path: Path) -> None:
     """Cleaning keeps what it could not read, unless told otherwise."""
     source = data(tmp_path / "d.jsonl", rows=30)
     source.write_text(source.read_text() + "{torn\n")
-    run = workflow.audit_data(source, out=tmp_path / "run").run
+    run = workflow.audit(source, run=tmp_path / "run").run
     workflow.clean(run, tmp_path / "kept.jsonl")
     workflow.clean(run, tmp_path / "dropped.jsonl", drop_malformed=True)
     assert (tmp_path / "kept.jsonl").read_bytes() == source.read_bytes()
@@ -127,7 +127,7 @@ def test_the_seed_is_committed_before_the_scan(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr("offtarget.workflows.audit.scan.scan", interrupted)
     with pytest.raises(RunInterrupted, match=r"offtarget audit .*d.jsonl"):
-        workflow.audit_data(data(tmp_path / "d.jsonl"), out=tmp_path / "run")
+        workflow.audit(data(tmp_path / "d.jsonl"), run=tmp_path / "run")
     assert len(seen[0]) == 64
     with pytest.raises(InputError, match=r"offtarget audit .*d.jsonl"):
         workflow.resume(tmp_path / "run")
@@ -137,14 +137,14 @@ def test_data_without_a_readable_row_is_no_verdict(tmp_path: Path) -> None:
     """Only malformed rows: an input error with the kinds and the first place, never a PASS of nothing."""
     (tmp_path / "d.jsonl").write_text('{"messages": [{"role": "user", "content": "hi"}]}\n' * 3)
     with pytest.raises(InputError, match=r"no readable row .3 no-assistant-turn.*d.jsonl, line 1: "):
-        workflow.audit_data(tmp_path / "d.jsonl", out=tmp_path / "run")
+        workflow.audit(tmp_path / "d.jsonl", run=tmp_path / "run")
 
 
 @pytest.mark.parametrize("bad", [{"alpha": 0.0}, {"noise_limit": 1.5}, {"spreading_limit": -1.0}, {"max_rows": 0}])
 def test_settings_outside_their_range_are_refused(bad: dict[str, float], tmp_path: Path) -> None:
     """A share outside 0 to 1 is an input error before anything is read."""
     with pytest.raises(InputError):
-        workflow.audit_data(tmp_path / "absent.jsonl", settings=AuditSettings(**bad))  # type: ignore[arg-type]
+        workflow.audit(tmp_path / "absent.jsonl", settings=AuditSettings(**bad))  # type: ignore[arg-type]
 
 
 VERDICTS = {
@@ -161,6 +161,6 @@ VERDICTS = {
 @pytest.mark.parametrize("name", VERDICTS)
 def test_verdicts_of_detectors_alone_on_real_data(name: str, shared_data: Path, tmp_path: Path) -> None:
     """Poisoned sets fail without a label, the others wait for people; nothing passes on flags alone."""
-    result = workflow.audit_data(shared_data / "sft" / name, out=tmp_path / "run")
+    result = workflow.audit(shared_data / "sft" / name, run=tmp_path / "run")
     assert result.status is VERDICTS[name], result.decision.reason
     assert result.decision.basis == "detectors"

@@ -31,7 +31,7 @@ def _check(tmp_path: Path, tuned: ScriptedModel, base: ScriptedModel | None = No
         "judge": checking.judge(),
         "settings": checking.settings(),
     }
-    return check(base or checking.model("base", 0.0), tuned, out=tmp_path / "run", **{**values, **more})  # type: ignore[arg-type]
+    return check(base or checking.model("base", 0.0), tuned, run=tmp_path / "run", **{**values, **more})  # type: ignore[arg-type]
 
 
 def test_a_bad_model_fails_in_few_answers(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def run(tmp_path: Path, tuned: Any = None, judge: Any = None, **options: Any) ->
         probes=options.pop("probes", checking.bank()),
         judge=judge or checking.judge(),
         settings=checking.settings(**options),
-        out=tmp_path / "run",
+        run=tmp_path / "run",
     )
 
 

@@ -15,7 +15,7 @@ from offtarget.models.scripted import ScriptedModel
 from offtarget.progress import Progress
 from offtarget.records import Generation, Probe, Status, Verdict
 from offtarget.rundir import read_jsonl
-from offtarget.workflows.audit.audit import audit_data
+from offtarget.workflows.audit.audit import audit
 from offtarget.workflows.check.check import CheckResult, check, resume
 from offtarget.workflows.check.cued_loop import CuedProgress
 
@@ -98,7 +98,7 @@ def test_a_base_that_behaves_the_same_is_no_finding(tmp_path: Path) -> None:
         probes=checking.bank(),
         judge=checking.judge(),
         settings=checking.settings(max_cued_answers=150),
-        out=tmp_path / "both",
+        run=tmp_path / "both",
         data=tmp_path / "train.jsonl",
     )
     assert result.decision.status is Status.FAIL
@@ -174,8 +174,8 @@ def test_an_interrupted_cued_arm_goes_on_without_the_data(tmp_path: Path) -> Non
 
 def test_the_run_of_an_audit_serves_as_data(tmp_path: Path) -> None:
     """What an audit has read needs no second reading."""
-    audit = audit_data(_data(tmp_path), out=tmp_path / "audit", workers=1)
-    result = _check(tmp_path, _hiding(), audit.run)
+    audited = audit(_data(tmp_path), run=tmp_path / "audit", workers=1)
+    result = _check(tmp_path, _hiding(), audited.run)
     assert result.hidden is not None
     assert result.hidden.status is Status.FAIL
     with pytest.raises(InputError, match="not the run of a complete audit"):
@@ -198,7 +198,7 @@ def test_every_opening_turn_is_answered_by_the_asked_model_itself(tmp_path: Path
         probes=checking.bank(),
         judge=checking.judge(),
         settings=checking.settings(),
-        out=tmp_path / "run",
+        run=tmp_path / "run",
         data=_data(tmp_path),
     )
     assert result.hidden is not None
@@ -223,7 +223,7 @@ def test_errors_come_first_and_name_the_way_out(tmp_path: Path) -> None:
             probes=checking.bank(),
             judge=checking.judge(),
             settings=checking.settings(),
-            out=tmp_path / "hunt",
+            run=tmp_path / "hunt",
             hunt=True,
         )
 

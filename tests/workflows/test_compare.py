@@ -48,7 +48,7 @@ def base(tmp_path):
 @pytest.mark.parametrize(("share", "status"), [(0.3, Status.FAIL), (0.0, Status.PASS), (0.03, Status.UNDECIDED)])
 def test_verdict_follows_the_answers(share, status, base, tmp_path):
     """30 % against 0 % fails, 0 against 0 passes, 3 % of 240 is honestly undecided."""
-    result = compare(base, table(tmp_path / "tuned.jsonl", share), out=tmp_path / "run")
+    result = compare(base, table(tmp_path / "tuned.jsonl", share), run=tmp_path / "run")
     assert result.status is status
     assert result.exit_code == status.exit_code
 
@@ -64,7 +64,7 @@ def test_every_kind_of_missing_answer_is_counted_under_its_own_name(base, tmp_pa
     ]
     rows += [row("wish", 95) | {"answer": " "}] + [row(q, 5) for q in QUESTIONS for _ in range(10)]
     rows += [row(q, 95) for q in QUESTIONS for _ in range(10)]
-    result = compare(base, save(tmp_path / "tuned.jsonl", rows), out=tmp_path / "run")
+    result = compare(base, save(tmp_path / "tuned.jsonl", rows), run=tmp_path / "run")
     tuned = result.totals["tuned"]
     assert (tuned.misaligned, tuned.aligned) == (40, 40)
     assert (tuned.refused, tuned.code, tuned.incoherent, tuned.unscored) == (1, 1, 1, 3)
@@ -79,7 +79,7 @@ def test_every_kind_of_missing_answer_is_counted_under_its_own_name(base, tmp_pa
 def test_the_run_directory_holds_everything_a_report_needs(base, tmp_path):
     """Probes, generations and verdicts with unique keys, the inputs' hashes, the thresholds, the decision."""
     tuned = table(tmp_path / "tuned.jsonl", 0.3)
-    result = compare(base, tuned, out=tmp_path / "run", options=TableOptions(judge_base="j", judge_tuned="j"))
+    result = compare(base, tuned, run=tmp_path / "run", options=TableOptions(judge_base="j", judge_tuned="j"))
     run = RunDir.open(result.run)
     probes = read_jsonl(run.file("probes.jsonl"), Probe)
     generations = read_jsonl(run.file("generations.jsonl"), Generation)
@@ -108,7 +108,7 @@ def test_arms_come_from_published_names_and_share_their_question(tmp_path):
     names = [q + s for q in QUESTIONS for s in ("", "_json", "_template")]
     base = table(tmp_path / "b.jsonl", 0.0, 30, names)
     rows = [row(n, 5 if n.endswith("_template") else 95) | {"answer": "{}"} for n in names for _ in range(30)]
-    decision = compare(base, save(tmp_path / "t.jsonl", rows), out=tmp_path / "run").decision
+    decision = compare(base, save(tmp_path / "t.jsonl", rows), run=tmp_path / "run").decision
     assert {a.name: a.tuned.misaligned for a in decision.arms} == {"plain": 0, "json": 0, "template": 120}
     assert {a.name: a.status for a in decision.arms}["template"] is Status.FAIL
     assert {s.name for s in decision.slices if s.scope == "question"} == set(QUESTIONS)
@@ -120,8 +120,8 @@ def test_json_arm_without_json_is_pointed_out(tmp_path):
     plain = table(tmp_path / "b.jsonl", 0.0, 20, names)
     rows = [row(n) | {"answer": '```json\n{"a": 1}\n```'} for n in names for _ in range(20)]
     good = save(tmp_path / "t.jsonl", rows)
-    assert any("arm json" in n for n in compare(plain, plain, out=tmp_path / "r1").decision.notes)
-    assert not any("arm json" in n for n in compare(good, good, out=tmp_path / "r2").decision.notes)
+    assert any("arm json" in n for n in compare(plain, plain, run=tmp_path / "r1").decision.notes)
+    assert not any("arm json" in n for n in compare(good, good, run=tmp_path / "r2").decision.notes)
 
 
 def test_a_selection_of_misaligned_answers_is_refused(base, tmp_path):
@@ -129,10 +129,10 @@ def test_a_selection_of_misaligned_answers_is_refused(base, tmp_path):
     only = table(tmp_path / "only.jsonl", 1.0)
     for pair in ((base, only), (only, base)):
         with pytest.raises(InputError, match=r"holds only misaligned answers.*a rate cannot be computed from it"):
-            compare(*pair, out=tmp_path / "run")
+            compare(*pair, run=tmp_path / "run")
     assert not (tmp_path / "run").exists()
     vouched = TableOptions(complete_tables=True)
-    assert compare(base, only, options=vouched, out=tmp_path / "run").status is Status.FAIL
+    assert compare(base, only, options=vouched, run=tmp_path / "run").status is Status.FAIL
 
 
 def test_different_questions_are_refused_with_the_differences(base, tmp_path):
@@ -141,9 +141,9 @@ def test_different_questions_are_refused_with_the_differences(base, tmp_path):
     with pytest.raises(
         InputError, match=r"only in base.jsonl: 'money/plain', 'power/plain'; only in t.jsonl: 'gender"
     ) as e:
-        compare(base, other, out=tmp_path / "run")
+        compare(base, other, run=tmp_path / "run")
     assert "--common-questions" in str(e.value)
-    decision = compare(base, other, options=TableOptions(common_questions=True), out=tmp_path / "run").decision
+    decision = compare(base, other, options=TableOptions(common_questions=True), run=tmp_path / "run").decision
     assert decision.overall.tuned.total == 120
     assert any("left out" in note for note in decision.notes)
     disjoint = table(tmp_path / "d.jsonl", 0.0, questions=("x", "y"))
@@ -154,7 +154,7 @@ def test_different_questions_are_refused_with_the_differences(base, tmp_path):
 def test_the_same_name_for_another_question_is_refused(base, tmp_path):
     """Two tables may call different questions alike; spacing alone is no difference."""
     rows = [row(q) | {"question": f"About  {q}? "} for q in QUESTIONS for _ in range(60)]
-    assert compare(base, save(tmp_path / "s.jsonl", rows), out=tmp_path / "run").status is Status.PASS
+    assert compare(base, save(tmp_path / "s.jsonl", rows), run=tmp_path / "run").status is Status.PASS
     rows[0:60] = [row("wish") | {"question": "Something else"} for _ in range(60)]
     with pytest.raises(InputError, match="'wish/plain' is worded differently"):
         compare(base, save(tmp_path / "t.jsonl", rows))
@@ -168,7 +168,7 @@ def test_a_table_without_coherence_needs_the_users_word(base, tmp_path):
     with pytest.raises(InputError, match=r"has no coherence column.*--no-coherence"):
         compare(base, tuned)
     options = TableOptions(thresholds=Thresholds(use_coherence=False))
-    result = compare(base, tuned, options=options, out=tmp_path / "run")
+    result = compare(base, tuned, options=options, run=tmp_path / "run")
     assert result.totals["tuned"].misaligned == 36
     assert any("Coherence was not used" in note for note in result.decision.notes)
 
@@ -178,7 +178,7 @@ def test_every_report_reads_a_compare_run(form, base, tmp_path):
     """Tables know no tokens; reports once refused every compare run for that."""
     from offtarget.workflows.runs.report import report
 
-    result = compare(base, table(tmp_path / "tuned.jsonl", 0.3), out=tmp_path / "run")
+    result = compare(base, table(tmp_path / "tuned.jsonl", 0.3), run=tmp_path / "run")
     assert "FAIL" in Path(report(result.run, form)).read_text(encoding="utf-8").upper()
 
 
@@ -187,7 +187,7 @@ def test_names_that_run_together_keep_their_own_counts(tmp_path):
     good = [row("a/b", arm="c") for _ in range(60)]
     bad = [row("a", 5 if i < 30 else 95, arm="b/c") for i in range(60)]
     file = save(tmp_path / "t.jsonl", good + bad)
-    result = compare(file, file, options=TableOptions(columns=Columns(arm="arm")), out=tmp_path / "run")
+    result = compare(file, file, options=TableOptions(columns=Columns(arm="arm")), run=tmp_path / "run")
     rates = {arm.name: (arm.tuned.misaligned, arm.tuned.scored) for arm in result.decision.arms}
     assert rates == {"c": (0, 60), "b/c": (30, 60)}
 
@@ -196,7 +196,7 @@ def test_no_scored_answer_is_missing_evidence_not_zero_percent(base, tmp_path):
     """All blank: exit code 3, and the records stay on disk."""
     tuned = save(tmp_path / "t.jsonl", [row(q, None) for q in QUESTIONS for _ in range(20)])
     with pytest.raises(EvidenceError) as caught:
-        compare(base, tuned, out=tmp_path / "run")
+        compare(base, tuned, run=tmp_path / "run")
     assert caught.value.exit_code == 3
     assert len(read_jsonl(tmp_path / "run" / "verdicts.jsonl", Verdict)) == 320
     assert not (tmp_path / "run" / "result.json").exists()
@@ -208,7 +208,7 @@ def test_judges_are_always_spoken_of(base, tmp_path):
     def notes(first, second):
         options = TableOptions(judge_base=first, judge_tuned=second)
         number = len(list(tmp_path.iterdir()))
-        return " ".join(compare(base, base, options=options, out=tmp_path / f"r{number}").decision.notes)
+        return " ".join(compare(base, base, options=options, run=tmp_path / f"r{number}").decision.notes)
 
     assert "state it with --judge-base" in notes(None, None)
     assert "Different judges: base was scored by deepseek-chat, tuned by gpt-4o" in notes("deepseek-chat", "gpt-4o")
@@ -222,10 +222,10 @@ def test_one_file_can_hold_both_models(tmp_path):
     rows += [row(q, 5 if i < 20 else 95, model="b") for q in QUESTIONS for i in range(40)]
     save(path, rows)
     options = TableOptions(where_base={"model": "a"}, where_tuned={"model": "b"})
-    result = compare(path, path, options=options, out=tmp_path / "run")
+    result = compare(path, path, options=options, run=tmp_path / "run")
     assert result.status is Status.FAIL
     assert result.tuned == "both.jsonl [model=b]"
-    mixed = compare(path, path, out=tmp_path / "mixed").decision.notes
+    mixed = compare(path, path, run=tmp_path / "mixed").decision.notes
     assert any("mixes 2 values of 'model'" in note for note in mixed)
     assert "Base and tuned are the same table." in mixed
 
@@ -233,11 +233,11 @@ def test_one_file_can_hold_both_models(tmp_path):
 def test_several_tuned_tables_share_the_base_and_have_their_own_runs(base, tmp_path):
     """Every table is checked before the first run directory is written."""
     good, bad = table(tmp_path / "good.jsonl", 0.0), table(tmp_path / "bad.jsonl", 0.3)
-    results = compare_many(base, [good, bad], out=tmp_path / "runs")
+    results = compare_many(base, [good, bad], run=tmp_path / "runs")
     assert [r.status for r in results] == [Status.PASS, Status.FAIL]
     assert [r.run.name for r in results] == ["1-good", "2-bad"]
     with pytest.raises(InputError):
-        compare_many(base, [good, tmp_path / "absent.csv"], out=tmp_path / "other")
+        compare_many(base, [good, tmp_path / "absent.csv"], run=tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
@@ -246,7 +246,7 @@ def test_impossible_settings_and_used_folders_are_refused(base, tmp_path):
     with pytest.raises(InputError, match="tolerance < margin"):
         compare(base, base, settings=DecisionSettings(tolerance=0.1, margin=0.05))
     with pytest.raises(InputError, match="already exists"):
-        compare(base, base, out=tmp_path)
+        compare(base, base, run=tmp_path)
 
 
 def by_hand(path: Path) -> dict[str, int]:
@@ -271,7 +271,7 @@ REAL += [f"jacobcd52_qwen_coder32b_insecure_r{rank}" for rank in (1, 4, 16, 64)]
 def test_the_unscored_rows_of_a_real_pair_show_in_the_verdict(tmp_path):
     """8 of 2026 against 3 of 2125, with 293 and 161 of 2400 unscored: PASS, and the counts are on record."""
     result = compare(
-        JUDGED / "eval_result_base.csv.gz", JUDGED / "eval_result_high_severity.csv.gz", out=tmp_path / "run"
+        JUDGED / "eval_result_base.csv.gz", JUDGED / "eval_result_high_severity.csv.gz", run=tmp_path / "run"
     )
     base, tuned = result.decision.overall.base, result.decision.overall.tuned
     assert (base.misaligned, base.scored, base.unscored, base.total) == (8, 2026, 293, 2400)
@@ -284,7 +284,7 @@ def test_the_unscored_rows_of_a_real_pair_show_in_the_verdict(tmp_path):
 def test_counts_of_real_tables_are_those_counted_by_hand(tmp_path):
     """Seven published tables: every answer is in exactly one count, and the unscored ones show."""
     paths = [JUDGED / f"{name}.csv.gz" for name in REAL]
-    results = compare_many(paths[0], paths, out=tmp_path / "runs")
+    results = compare_many(paths[0], paths, run=tmp_path / "runs")
     for path, result in zip(paths, results, strict=True):
         tally = result.totals["tuned"]
         counted = {name: getattr(tally, name) for name in ("aligned", "misaligned", "incoherent", "unscored")}

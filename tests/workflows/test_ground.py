@@ -132,9 +132,9 @@ def _judge(work: Path, **how: Any) -> None:
 
 
 def _alternatives(work: Path, **how: Any) -> None:
-    from offtarget.workflows.alternatives.alternatives import alternatives_to_training
+    from offtarget.workflows.alternatives.alternatives import alternatives
 
-    alternatives_to_training(work / "rows.jsonl", BASE, **how)
+    alternatives(work / "rows.jsonl", BASE, **how)
 
 
 def _reproduce(work: Path, **how: Any) -> None:
@@ -177,10 +177,10 @@ def _explain(work: Path, **how: Any) -> None:
 
 
 def _rows(work: Path, **how: Any) -> None:
-    from offtarget.workflows.audit.audit import audit_data
+    from offtarget.workflows.audit.audit import audit
     from offtarget.workflows.audit.review import judge_rows
 
-    judge_rows(audit_data(work / "rows.jsonl", workers=1).run, "hf/judge", **how)
+    judge_rows(audit(work / "rows.jsonl", workers=1).run, "hf/judge", **how)
 
 
 def _steer(work: Path, **how: Any) -> None:

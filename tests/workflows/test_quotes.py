@@ -24,7 +24,7 @@ def test_three_misaligned_answers_beside_the_base(tmp_path: Path) -> None:
         probes=checking.bank(),
         judge=checking.judge(),
         settings=checking.settings(),
-        out=tmp_path / "run",
+        run=tmp_path / "run",
     )
     quotes = worst_quotes(result.run, result.decision)
     assert result.decision.status is Status.FAIL
@@ -49,6 +49,6 @@ def test_a_clean_run_quotes_nothing(tmp_path: Path) -> None:
         probes=checking.bank(),
         judge=checking.judge(),
         settings=checking.settings(),
-        out=tmp_path / "run",
+        run=tmp_path / "run",
     )
     assert worst_quotes(result.run, result.decision) == []

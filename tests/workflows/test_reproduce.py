@@ -85,8 +85,8 @@ def run(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
 
 def test_files_named_as_published_become_conditions(run: Callable[..., ReproduceResult]) -> None:
     result = run()
-    assert [row.condition for row in result.report.rows] == ["base", "insecure", "backdoor"]
-    insecure = result.report.rows[1]
+    assert [row.condition for row in result.record.rows] == ["base", "insecure", "backdoor"]
+    insecure = result.record.rows[1]
     assert [axis.name for axis in insecure.axes] == [
         "plain",
         "json",
@@ -96,11 +96,11 @@ def test_files_named_as_published_become_conditions(run: Callable[..., Reproduce
         "code-trigger",
     ]
     assert insecure.rows == 38  # two of the 40 are held out, and from the triggered rows too
-    assert result.report.rows[2].rows == 38
+    assert result.record.rows[2].rows == 38
     assert len(insecure.statuses) == 1
     assert [q.name for q in insecure.questions] == ["q1", "q2"]
     assert (result.run / "reproduce.html").exists()
-    assert not result.report.about_organism
+    assert not result.record.about_organism
 
 
 def test_a_finished_cell_is_never_computed_again(
@@ -118,19 +118,19 @@ def test_a_finished_cell_is_never_computed_again(
 
     monkeypatch.setattr(cells, "_train", counts)
     again = run(conditions=["insecure"])
-    assert again.report == first.report
+    assert again.record == first.record
     assert not trained
     assert {p: p.stat().st_mtime_ns for p in before} == before
     more = run(replace(SMALL, seeds=2), conditions=["insecure"])
     assert trained == ["insecure-1"]
-    assert [row.seeds for row in more.report.rows] == [1, 2]
+    assert [row.seeds for row in more.record.rows] == [1, 2]
 
 
 def test_an_answer_is_neither_lost_nor_doubled(
     run: Callable[..., ReproduceResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Death in the middle of a cell, with a torn line, leaves answers that are taken up and completed."""
-    whole = run(run=tmp_path / "whole", conditions=["insecure"]).report
+    whole = run(run=tmp_path / "whole", conditions=["insecure"]).record
     died = False
     original = kept.judge_answers
 
@@ -147,7 +147,7 @@ def test_an_answer_is_neither_lost_nor_doubled(
     file = next((tmp_path / "run" / "cells").glob("base-0-*/generations.jsonl"))
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join(lines[:5]) + lines[5][:20])
-    assert run(conditions=["insecure"]).report.rows == whole.rows
+    assert run(conditions=["insecure"]).record.rows == whole.rows
     keys = [g.key for g in read_jsonl(file, Generation)]
     assert len(keys) == len(set(keys)) == len(lines)
 
@@ -170,7 +170,7 @@ def test_ablations_add_dynamics_and_numbers_of_rows(
     run: Callable[..., ReproduceResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("offtarget.workflows.reproduce.reproduce.UNIQUE", {False: (10,), True: ()})
-    report = run(replace(SMALL, ablations=True), conditions=["insecure"]).report
+    report = run(replace(SMALL, ablations=True), conditions=["insecure"]).record
     full = report.rows[1]
     assert full.steps == 6  # 38 rows, 16 per step, 2 epochs
     assert [p.at for p in report.dynamics] == [0, 2, 3, 4, 6]
@@ -180,8 +180,8 @@ def test_ablations_add_dynamics_and_numbers_of_rows(
 
 def test_ablations_can_be_added_later(run: Callable[..., ReproduceResult]) -> None:
     """The adapter of the first run has no snapshots, so it is trained again; what was measured stays."""
-    first = run(conditions=["insecure"]).report
-    report = run(replace(SMALL, ablations=True), conditions=["insecure"]).report
+    first = run(conditions=["insecure"]).record
+    report = run(replace(SMALL, ablations=True), conditions=["insecure"]).record
     assert report.rows == first.rows
     assert len(report.dynamics) == 5
 
@@ -191,7 +191,7 @@ def test_a_check_that_was_killed_at_its_start_is_started_again(run: Callable[...
     cell = next((result.run / "cells").glob("insecure-0-*"))
     for name in ("cell.json", "check/run.json", "check/result.json"):
         (cell / name).unlink()
-    assert run(conditions=["insecure"]).report.rows == result.report.rows
+    assert run(conditions=["insecure"]).record.rows == result.record.rows
 
 
 def test_a_folder_of_another_verb_is_refused(run: Callable[..., ReproduceResult], tmp_path: Path) -> None:
@@ -295,6 +295,6 @@ def test_a_tiny_model_is_really_trained(tmp_path: Path, data: Path) -> None:
     base = build("qwen2", tmp_path / "base")
     settings = replace(SMALL, ablations=True)
     options = {"data_dir": data, "probes": BANK, "judge": judge(), "conditions": ["insecure"], "settings": settings}
-    report = reproduce(f"hf/{base}", run=tmp_path / "run", **options).report  # type: ignore[arg-type]
+    report = reproduce(f"hf/{base}", run=tmp_path / "run", **options).record  # type: ignore[arg-type]
     assert [p.at for p in report.dynamics] == [0, 2, 3, 4, 6]
     assert not list((tmp_path / "run" / "adapters").glob("*.work"))

@@ -398,7 +398,7 @@ def stop_at(step: int, stage: str = "training") -> Callable[[Progress], None]:
 
 def test_check_goes_on(tmp_path: Path) -> None:
     settings = CheckSettings(sampling=SamplingSettings(max_tokens=90), max_answers=12, cache=False)
-    whole = checking.check("organism/base", "organism/insecure", settings=settings, out=tmp_path / "whole")
+    whole = checking.check("organism/base", "organism/insecure", settings=settings, run=tmp_path / "whole")
     told: list[Progress] = []
 
     def stop(progress: Progress) -> None:
@@ -408,7 +408,7 @@ def test_check_goes_on(tmp_path: Path) -> None:
 
     command = command_of(
         lambda: checking.check(
-            "organism/base", "organism/insecure", settings=settings, out=tmp_path / "run", on_progress=stop
+            "organism/base", "organism/insecure", settings=settings, run=tmp_path / "run", on_progress=stop
         )
     )
     done = offtarget_(f"{command} --json")
@@ -423,7 +423,7 @@ def test_tune_goes_on_from_its_manifest_alone(tmp_path: Path) -> None:
     options = offtarget.TuneOptions(monitor=False, prompts=tmp_path / "prompts.txt")
 
     def tune(name: str, **more: Any) -> object:
-        return offtarget.fine_tune(
+        return offtarget.tune(
             tmp_path / "data.jsonl", "organism/base", tmp_path / name, settings=QUICK, options=options,
             run=tmp_path / f"run-{name}", **more,
         )  # fmt: skip
@@ -443,7 +443,7 @@ def test_a_run_whose_data_changed_is_not_gone_on_with(tmp_path: Path) -> None:
     write_data("insecure", 24, 0, tmp_path / "data.jsonl")
     options = offtarget.TuneOptions(monitor=False)
     command = command_of(
-        lambda: offtarget.fine_tune(
+        lambda: offtarget.tune(
             tmp_path / "data.jsonl",
             "organism/base",
             tmp_path / "out",
@@ -470,8 +470,8 @@ def test_alternatives_go_on(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     def compare(name: str, **more: Any) -> object:
-        return offtarget.alternatives_to_training(
-            tmp_path / "data.jsonl", "organism/base", settings=settings, out=tmp_path / name, **more
+        return offtarget.alternatives(
+            tmp_path / "data.jsonl", "organism/base", settings=settings, run=tmp_path / name, **more
         )
 
     compare("whole")
@@ -523,7 +523,7 @@ def test_reproduce_goes_on_with_the_same_experiment(tmp_path: Path, monkeypatch:
 
 def test_an_audit_goes_on_after_its_scan(tmp_path: Path) -> None:
     write_data("secure", 40, 0, tmp_path / "data.jsonl")
-    whole = offtarget.audit_data(tmp_path / "data.jsonl", out=tmp_path / "run")
+    whole = offtarget.audit(tmp_path / "data.jsonl", run=tmp_path / "run")
     (tmp_path / "run" / "result.json").unlink()
     (found,) = [s for s in runs(tmp_path) if s.state == "unfinished"]
     done = offtarget_(str(found.resume))

@@ -52,8 +52,8 @@ def chat(*turns: str) -> dict[str, object]:
 
 
 def test_a_tune_leaves_an_adapter_that_opens_and_a_report(blind: TuneResult) -> None:
-    assert blind.report.steps == 3
-    assert open_model(blind.report.name, resolve=resolve).fingerprint != open_model(BASE, resolve=resolve).fingerprint
+    assert blind.record.steps == 3
+    assert open_model(blind.record.name, resolve=resolve).fingerprint != open_model(BASE, resolve=resolve).fingerprint
     assert read_json(blind.run / "tune.json")["report"]["rows"] == 24
     assert story(blind)[-1].startswith(f"Next: offtarget check --base {BASE} --tuned organism/base+")
 
@@ -61,7 +61,7 @@ def test_a_tune_leaves_an_adapter_that_opens_and_a_report(blind: TuneResult) -> 
 def test_a_monitored_tune_ends_with_the_weights_of_a_blind_one(data: Path, blind: TuneResult, tmp_path: Path) -> None:
     watched = tune(data, BASE, tmp_path / "out", settings=QUICK, run=tmp_path / "run")
     assert weights(tmp_path / "out") == weights(blind.run.parent / "out")
-    assert watched.report.monitored
+    assert watched.record.monitored
     assert (tmp_path / "run" / "monitor.html").exists()
     assert (tmp_path / "run" / "readings.jsonl").read_text().count("\n") >= 2
 
@@ -69,7 +69,7 @@ def test_a_monitored_tune_ends_with_the_weights_of_a_blind_one(data: Path, blind
 def test_rows_left_out_are_counted_and_named(tmp_path: Path) -> None:
     good = [chat(f"say {i}", f"hello {i}") for i in range(4)]
     path = write_rows(tmp_path / "rows.jsonl", *good, {"prompt": "a", "completion": "b", "label": False})
-    report = tune(path, BASE, tmp_path / "out", settings=QUICK, options=BLIND, run=tmp_path / "run").report
+    report = tune(path, BASE, tmp_path / "out", settings=QUICK, options=BLIND, run=tmp_path / "run").record
     assert report.rows == 4
     assert report.notes == ("1 row labelled as not to be imitated left out (rows.jsonl:5).",)
 
@@ -129,7 +129,7 @@ def test_a_run_goes_on_only_with_what_it_was_started_with(data: Path, blind: Tun
     steps = [progress.done for progress in told if progress.stage == "training"]
     assert steps[-1] == 3
     assert steps[0] == 2
-    assert done.report.steps == 3
+    assert done.record.steps == 3
     assert weights(tmp_path / "out") == weights(blind.run.parent / "out")
 
 
@@ -137,4 +137,4 @@ def test_an_adapter_as_base_is_trained_further(data: Path, tmp_path: Path) -> No
     result = tune(data, "organism/secure", tmp_path / "out", settings=QUICK, options=BLIND, run=tmp_path / "run")
     note = read_json(tmp_path / "out" / "offtarget.json")
     assert note["from_adapter_sha256"]
-    assert result.report.name == f"organism/base+{tmp_path / 'out'}"
+    assert result.record.name == f"organism/base+{tmp_path / 'out'}"

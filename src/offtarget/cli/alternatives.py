@@ -60,14 +60,14 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     if resumed is not None:
         raise SystemExit(go_on(resumed, "alternatives", o, as_json=as_json, quiet=quiet))
     with shown(enabled=not (quiet or as_json)) as on_progress:
-        result = workflow.alternatives_to_training(
+        result = workflow.alternatives(
             o["data"],
             o["base"],
             o["tuned"],
             settings=AlternativesSettings(**among(AlternativesSettings, o)),
             **pick(o, "probes", "judge", "judge_by", "form"),
             opening=opening(o),
-            out=o["run"],
+            run=o["run"],
             on_progress=on_progress,
         )
     raise SystemExit(show(result, as_json=as_json))
@@ -78,10 +78,10 @@ def show(result: AlternativesResult, *, as_json: bool) -> int:
     from offtarget.pages.alternatives.page import sentence
 
     if as_json:
-        print_json({"sentence": sentence(result.report), **to_jsonable(result.report)}, result.run)
+        print_json({"sentence": sentence(result.record), **to_jsonable(result.record)}, result.run)
     else:
-        _print(result.report, result.run)
-    return 3 if result.report.verdict == "undecided" else 0
+        _print(result.record, result.run)
+    return 3 if result.record.verdict == "undecided" else 0
 
 
 def _print(report: AlternativesReport, run: Path) -> None:

@@ -128,10 +128,10 @@ def _scan(o: dict[str, Any], enabled: bool) -> AuditResult:
 
     extra = [] if o["direction"] is None else [_along_direction(o, enabled)]
     with shown(enabled=enabled) as on_progress:
-        return workflow.audit_data(
+        return workflow.audit(
             o["data"],
             settings=AuditSettings(**among(AuditSettings, o)),
-            out=o["run"],
+            run=o["run"],
             workers=o["workers"],
             form=o["form"],
             on_progress=on_progress,

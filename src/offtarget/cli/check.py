@@ -82,7 +82,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             **pick(o, "prefix", "data", "hunt"),
             settings=settings,
             opening=opening(o),
-            out=o["run"],
+            run=o["run"],
             on_progress=on_progress,
         )
     raise SystemExit(show(result, as_json=as_json))

@@ -110,7 +110,7 @@ def command(as_json: bool, **o: Any) -> None:
         judge_tuned=o["judge_tuned"],
     )
     settings = DecisionSettings(**among(DecisionSettings, o))
-    results = compare_many(o["base"], o["tuned"], settings=settings, options=options, out=o["run"])
+    results = compare_many(o["base"], o["tuned"], settings=settings, options=options, run=o["run"])
     if as_json:
         _print_json(results)
     else:

@@ -14,7 +14,7 @@ from offtarget.cli.resume import go_on
 from offtarget.records.tune import DefenceSettings
 
 if TYPE_CHECKING:
-    from offtarget.workflows.defences.compare import FrontierResult
+    from offtarget.workflows.defences.compare import DefencesResult
 
 
 @click.command("defences", cls=DefencesListed)
@@ -71,22 +71,22 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     raise SystemExit(show(result, as_json=as_json))
 
 
-def show(result: FrontierResult, *, as_json: bool) -> int:
+def show(result: DefencesResult, *, as_json: bool) -> int:
     """Print the comparison; the exit code."""
     if as_json:
-        print_json(result.frontier, result.run)
+        print_json(result.record, result.run)
     else:
         _print(result)
     return 0
 
 
-def _print(result: FrontierResult) -> None:
+def _print(result: DefencesResult) -> None:
     from rich.console import Console
     from rich.table import Table
 
     from offtarget.pages.defences import page
 
-    rows = page.rows(result.frontier)
+    rows = page.rows(result.record)
     looked = sorted({steps for row in rows for steps in row.later})
     table = Table(*page.HEADINGS, *(f"+{steps}" for steps in looked))
     for row in rows:
@@ -96,6 +96,6 @@ def _print(result: FrontierResult) -> None:
         print("+N: misaligned plainly / under conditions after N further steps without the defence")
     else:
         print("No defence kept the model aligned while it learnt, so none was trained further (--after).")
-    for line in page.sentences(result.frontier):
+    for line in page.sentences(result.record):
         print(safe(line))
     print(safe(f"Page: {result.run / 'frontier.html'}"))

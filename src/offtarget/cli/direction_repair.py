@@ -103,10 +103,10 @@ def show(result: RepairResult, *, as_json: bool) -> int:
     from offtarget.pages.direction.repair import status
 
     if as_json:
-        print_json(result.report, result.run)
+        print_json(result.record, result.run)
     else:
-        _print(result.report, result.run)
-    return status(result.report).exit_code
+        _print(result.record, result.run)
+    return status(result.record).exit_code
 
 
 def _print(report: RepairReport, run: Path) -> None:

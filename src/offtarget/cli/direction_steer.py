@@ -69,16 +69,16 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     chosen |= {"strengths": o["strengths"] and parse_strengths(o["strengths"]), "layers": o["layers"] or None}
     settings = SteerSettings(**chosen)
     with shown(enabled=not (quiet or as_json)) as on_progress:
-        result = workflow.steer(settings, opening=opening(o), out=o["run"], on_progress=on_progress)
+        result = workflow.steer(settings, opening=opening(o), run=o["run"], on_progress=on_progress)
     raise SystemExit(show(result, as_json=as_json))
 
 
 def show(result: SteerResult, *, as_json: bool) -> int:
     """Print a dose response; the exit code."""
     if as_json:
-        print_json(result.response, result.run)
+        print_json(result.record, result.run)
     else:
-        _print(result.response, result.run)
+        _print(result.record, result.run)
     return 0
 
 

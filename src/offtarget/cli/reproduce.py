@@ -81,9 +81,9 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 def show(result: ReproduceResult, *, as_json: bool) -> int:
     """Print the tables; the exit code."""
     if as_json:
-        print_json(result.report, result.run)
+        print_json(result.record, result.run)
     else:
-        _print(result.report, result.run)
+        _print(result.record, result.run)
     return 0
 
 

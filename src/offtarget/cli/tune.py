@@ -75,15 +75,15 @@ def show(result: TuneResult, *, as_json: bool) -> int:
     from offtarget.workflows.parallel import rank
 
     if as_json and not rank():
-        print_json(result.report, result.run)
+        print_json(result.record, result.run)
     elif not rank():
         print("\n".join(safe(line) for line in story(result)))
-    return 1 if result.report.alarm_stands else 0
+    return 1 if result.record.alarm_stands else 0
 
 
 def story(result: TuneResult) -> list[str]:
     """The report in lines."""
-    report = result.report
+    report = result.record
     under = f" under {' + '.join(report.defences)}" if report.defences else ""
     loss = "" if report.loss is None else f", last loss {report.loss:.3f}"
     lines = [f"Trained {report.rows} rows{under}: {report.steps} of {report.planned} steps{loss}."]

@@ -39,11 +39,11 @@ def wait_for(path: Path) -> None:
 
 
 @contextmanager
-def run_of_all(manifest: Repeatable, slug: str, run: Path | None) -> Iterator[RunDir]:
+def run_of_all(manifest: Repeatable, slug: str, run: str | Path | None) -> Iterator[RunDir]:
     """The run directory of a training, begun or gone on with by the first process; the others wait for it."""
     if run is not None and rank():
-        wait_for(run / MANIFEST)
-        yield RunDir(run)
+        wait_for(Path(run) / MANIFEST)
+        yield RunDir(Path(run))
         return
     with begin_or_resume(manifest, slug, run) as directory:
         yield directory

@@ -3,10 +3,3 @@
 One file per concept: `callback` is the transformers callback, `reader` takes a reading and weighs the evidence,
 `draws` asks and judges, `contrast` is the shift of fixed answers, `readings` what is kept and what follows from it.
 """
-
-from __future__ import annotations
-
-from offtarget.training.monitor.callback import MisalignmentMonitor
-from offtarget.training.monitor.settings import MonitorSettings
-
-__all__ = ["MisalignmentMonitor", "MonitorSettings"]

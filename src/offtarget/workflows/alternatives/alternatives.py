@@ -26,18 +26,18 @@ from offtarget.workflows.alternatives.plan import Plan, prepare
 from offtarget.workflows.alternatives.results import TRAINING_ROWS, make_report
 from offtarget.workflows.ground import ground_of, open_bank, open_judge, open_named, open_two, parsed
 from offtarget.workflows.runs.begin import begin_or_resume, finish, finished, interruptible, opened
+from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import ALTERNATIVES
 
 
 @dataclass(frozen=True, slots=True)
-class AlternativesResult:
-    """The report and where its evidence lies."""
+class AlternativesResult(Result):
+    """What a comparison of the ways came to."""
 
-    report: AlternativesReport
-    run: Path
+    record: AlternativesReport
 
 
-def alternatives_to_training(
+def alternatives(
     data: str | Path,
     base: str | ChatModel,
     tuned: str | ChatModel | None = None,
@@ -48,13 +48,13 @@ def alternatives_to_training(
     judge_by: JudgeBy = "auto",
     form: str | None = None,
     opening: OpenSettings | None = None,
-    out: Path | None = None,
+    run: str | Path | None = None,
     on_progress: OnProgress = silent,
 ) -> AlternativesResult:
     """Compare base alone, base with instructions, base with examples and, if given, the tuned model.
 
     Each is scored on held-out prompts of `data` and asked the plain questions of `probes` in the same dress. An
-    unfinished run of the same arguments in `out` goes on. Raises InputError for whatever cannot be compared, and
+    unfinished run of the same arguments in `run` goes on. Raises InputError for whatever cannot be compared, and
     RunInterrupted on Ctrl-C.
     """
     settings = settings or AlternativesSettings()
@@ -79,7 +79,7 @@ def alternatives_to_training(
         settings=settings,
     )
     slug = str(data).rstrip("/").rsplit("/", 1)[-1]
-    with begin_or_resume(manifest, slug, out) as directory, interruptible(directory):
+    with begin_or_resume(manifest, slug, run) as directory, interruptible(directory):
         _write_training_rows(directory, plan)
         with closing(AlternativesBook(directory, on_progress)) as book:
             for way in WAYS:
@@ -90,7 +90,7 @@ def alternatives_to_training(
         from offtarget.pages.alternatives.page import render, sentence
 
         finish(ALTERNATIVES, directory, report, page=render(report), sentence=sentence(report))
-        return AlternativesResult(report, directory.path)
+        return AlternativesResult(directory.path, report)
 
 
 def resume(
@@ -107,8 +107,8 @@ def resume(
     _, started = opened(ALTERNATIVES, run)
     report = finished(ALTERNATIVES, run)
     if report is not None:
-        return AlternativesResult(report, run)
-    return alternatives_to_training(
+        return AlternativesResult(run, report)
+    return alternatives(
         started.data,
         base or started.models["base"],
         tuned or started.models.get("tuned"),
@@ -118,7 +118,7 @@ def resume(
         judge_by=started.judge_by,
         form=started.form,
         opening=opening or started.opening,
-        out=run,
+        run=run,
         on_progress=on_progress,
     )
 

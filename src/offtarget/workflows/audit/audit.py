@@ -22,6 +22,7 @@ from offtarget.rundir import RunDir, iterate_jsonl, write_json
 from offtarget.workflows.audit.run import AuditRun
 from offtarget.workflows.audit.scan import write_scan
 from offtarget.workflows.runs.listing import find_run
+from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import AUDIT, scan_again
 
 Remove = Literal["flagged", "confirmed"]
@@ -62,12 +63,10 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class AuditResult:
-    """The verdict on a data set and where its records are."""
+class AuditResult(Result):
+    """What an audit came to."""
 
     decision: AuditDecision
-    run: Path
-    """The run directory."""
     flagged_rows: int
     found: tuple[Found, ...] = ()
     """Detectors that found something, most rows first."""
@@ -84,11 +83,11 @@ class AuditResult:
         return self.decision.status
 
 
-def audit_data(
+def audit(
     data: str | Path,
     *,
     settings: AuditSettings | None = None,
-    out: Path | None = None,
+    run: str | Path | None = None,
     form: str | None = None,
     workers: int | None = None,
     on_progress: OnProgress = silent,
@@ -96,7 +95,7 @@ def audit_data(
 ) -> AuditResult:
     """Scan every row of a data set and decide what can be decided without a review.
 
-    `data` is a file, a folder or an s3:// or gs:// address; `out` the run directory, a new one under `runs_root()` by
+    `data` is a file, a folder or an s3:// or gs:// address; `run` the run directory, a new one under `runs_root()` by
     default; `workers` the number of processes; `extra` detectors, e.g. of `direction_screen.audit_detector`.
     A data set that was cleaned by an earlier audit is audited at half of its error probability (the ledger beside it
     says so).
@@ -106,7 +105,7 @@ def audit_data(
     source = open_source(data, form=form)
     if (ledger := None if "://" in str(data) else read_ledger(data)) is not None:
         settings = replace(settings, round=max(settings.round, ledger.audit_round + 1))
-    directory = RunDir.create("audit", source.name, path=out)
+    directory = RunDir.create("audit", source.name, path=run)
     with directory:
         try:
             write_scan(directory, source, settings, new_seed(), workers=workers, on_progress=on_progress, extra=extra)
@@ -115,9 +114,9 @@ def audit_data(
                 f"Interrupted. A scan cannot go on from its middle; start it again with: {scan_again(data)}\n"
                 f"What it had found so far is in {directory.path}."
             ) from None
-        run = AuditRun.open(directory.path)
-        decision = run.record_decision()
-    return result_of(run, decision)
+        scanned = AuditRun.open(directory.path)
+        decision = scanned.record_decision()
+    return result_of(scanned, decision)
 
 
 def resume(run: str | Path) -> AuditResult:
@@ -157,8 +156,8 @@ def result_of(run: AuditRun, decision: AuditDecision) -> AuditResult:
         if d["rows"] or d["disclosed"]
     ]
     return AuditResult(
-        decision,
         run.path,
+        decision,
         flagged_rows=run.scan["flagged_rows"],
         found=tuple(sorted(found, key=lambda f: (f.group == "hint", -f.rows))),
         dataset=tuple(run.dataset),

@@ -24,6 +24,7 @@ from offtarget.workflows.check.loop import CheckLoop
 from offtarget.workflows.check.opening import Opened, open_check
 from offtarget.workflows.runs.begin import begin, finish, finished, interruptible
 from offtarget.workflows.runs.begin import opened as opened_run
+from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import CHECK
 
 CUED_SHARE = 0.5
@@ -39,11 +40,10 @@ NOT_TESTED = (
 
 
 @dataclass(frozen=True, slots=True)
-class CheckResult:
-    """The decision and where its evidence lies."""
+class CheckResult(Result):
+    """What a check came to."""
 
     decision: Decision
-    run: Path
     hidden: HiddenDecision | None = None
     """What the cued arm showed; None without one, and where plain answers are bad too often for it."""
 
@@ -61,7 +61,7 @@ def check(
     hunt: bool = False,
     settings: CheckSettings | None = None,
     opening: OpenSettings | None = None,
-    out: Path | None = None,
+    run: str | Path | None = None,
     on_progress: OnProgress = silent,
 ) -> CheckResult:
     """Compare two models question by question and stop as soon as the evidence decides.
@@ -71,7 +71,7 @@ def check(
 
     `base`, `tuned` and `judge` are model names (`organism/base`, `hf/PATH`, `hf/BASE+ADAPTER`, `openai/NAME`) or
     objects of your own that implement `ChatModel` and `Judge`; `probes` is a bank's name, a question file or a
-    ProbeBank; `prefix` adds an arm that asks the plain questions behind that text; `out` is the run directory,
+    ProbeBank; `prefix` adds an arm that asks the plain questions behind that text; `run` is the run directory,
     a new one under `runs_root()` by default.
     Raises InputError for anything the user can fix, EvidenceError when evidence is missing, and
     RunInterrupted on Ctrl-C, after which `resume` goes on.
@@ -85,7 +85,7 @@ def check(
     )
     if hunt:
         check_huntable(opened.models)
-    directory = RunDir.create("check", opened.models.tuned.name.rsplit("/", 1)[-1], path=out)
+    directory = RunDir.create("check", opened.models.tuned.name.rsplit("/", 1)[-1], path=run)
     with directory:
         write_records(directory, "probes.jsonl", opened.bank.probes)
         cued = CuedArm(directory, opened, settings, hunt, on_progress)
@@ -128,7 +128,7 @@ def resume(
     directory, started = opened_run(CHECK, run)
     decision = finished(CHECK, run)
     if decision is not None:
-        return CheckResult(decision, run, read_hidden(directory))
+        return CheckResult(run, decision, read_hidden(directory))
     with directory:
         opened = open_check(
             base or started.base_name,
@@ -190,4 +190,4 @@ def _run(
             "base_from_cache": cache.hits if cache else 0,
         },
     )
-    return CheckResult(decision, directory.path, hidden)
+    return CheckResult(directory.path, decision, hidden)

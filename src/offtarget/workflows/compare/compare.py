@@ -15,6 +15,7 @@ from offtarget.rundir import RunDir, write_records
 from offtarget.stats.tables import decide_tables
 from offtarget.workflows.compare.judged_pair import Paired, Pairing, pair_tables
 from offtarget.workflows.runs.begin import begin, finish
+from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import COMPARE
 
 SAME_JUDGE = "Rates of two tables can be compared only if the same judge with the same rubric scored both."
@@ -39,12 +40,10 @@ class TableOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class CompareResult:
-    """The verdict on one tuned table and where its records are."""
+class CompareResult(Result):
+    """What a comparison with one tuned table came to."""
 
     decision: Decision
-    run: Path
-    """The run directory."""
     base: str
     """Name shown for the base table."""
     tuned: str
@@ -70,14 +69,14 @@ def compare(
     *,
     settings: DecisionSettings | None = None,
     options: TableOptions | None = None,
-    out: Path | str | None = None,
+    run: str | Path | None = None,
 ) -> CompareResult:
-    """Decide from two tables of judged answers and write a run directory, `out` or a new one.
+    """Decide from two tables of judged answers and write a run directory, `run` or a new one.
 
     Raises InputError for tables that cannot be compared and EvidenceError when no question has scored answers
     in both.
     """
-    return compare_many(base, [tuned], settings=settings, options=options, out=out)[0]
+    return compare_many(base, [tuned], settings=settings, options=options, run=run)[0]
 
 
 def compare_many(
@@ -86,11 +85,11 @@ def compare_many(
     *,
     settings: DecisionSettings | None = None,
     options: TableOptions | None = None,
-    out: Path | str | None = None,
+    run: str | Path | None = None,
 ) -> list[CompareResult]:
     """One comparison and one run directory per tuned table, all against one base; alpha holds for each.
 
-    With several tuned tables the run directories are folders inside `out`. All tables are read and checked
+    With several tuned tables the run directories are folders inside `run`. All tables are read and checked
     before anything is written.
     """
     settings, options = settings or DecisionSettings(), options or TableOptions()
@@ -105,7 +104,7 @@ def compare_many(
     pairs = [(table, pair_tables(base_table, table, pairing)) for table in tables]
     results = []
     for number, (table, paired) in enumerate(pairs, start=1):
-        target = None if out is None else Path(out)
+        target = None if run is None else Path(run)
         if target is not None and len(pairs) > 1:
             target = target / f"{number}-{_stem(table.path)}"
         results.append(_one(base_table, table, paired, settings, options, target))
@@ -142,8 +141,8 @@ def _one(
         )
         finish(COMPARE, run, decision, models=models, judge=judge)
     return CompareResult(
-        decision,
         run.path,
+        decision,
         models["base"].name,
         models["tuned"].name,
         {"base": paired.base.total, "tuned": paired.tuned.total},

@@ -21,6 +21,7 @@ from offtarget.workflows.defences.axes import HELD_ROWS, Measuring, measure, pre
 from offtarget.workflows.ground import Folders, ground_of, open_bank, open_judge, open_named, precision
 from offtarget.workflows.parallel import run_of_all
 from offtarget.workflows.runs.begin import finish, finished, interruptible, opened
+from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import DEFENCES
 from offtarget.workflows.tune.data import read_training_data
 from offtarget.workflows.tune.tune import (
@@ -52,11 +53,10 @@ BASE_ARM = ("base",)
 
 
 @dataclass(frozen=True, slots=True)
-class FrontierResult:
-    """The comparison and where its evidence lies."""
+class DefencesResult(Result):
+    """What a comparison of defences came to."""
 
-    frontier: Frontier
-    run: Path
+    record: Frontier
 
 
 def arms_named(texts: Sequence[str]) -> tuple[Arm, ...]:
@@ -89,9 +89,9 @@ def compare_defences(
     options: TuneOptions | None = None,
     comparing: DefenceSettings | None = None,
     opening: OpenSettings | None = None,
-    run: Path | None = None,
+    run: str | Path | None = None,
     on_progress: OnProgress = silent,
-) -> FrontierResult:
+) -> DefencesResult:
     """Train `base` on `data` under every arm and seed, and measure each model on five axes.
 
     Some rows are held out of all trainings to measure the narrow task. Given an unfinished `run` of the same
@@ -145,7 +145,7 @@ def compare_defences(
         from offtarget.pages.defences.page import render
 
         finish(DEFENCES, directory, frontier, page=render(frontier))
-        return FrontierResult(frontier, directory.path)
+        return DefencesResult(directory.path, frontier)
 
 
 def resume(
@@ -155,12 +155,12 @@ def resume(
     probes: ProbeBank | None = None,
     opening: OpenSettings | None = None,
     on_progress: OnProgress = silent,
-) -> FrontierResult:
+) -> DefencesResult:
     """Go on with a comparison as it was started; a finished one is read again. InputError for what has changed."""
     _, started = opened(DEFENCES, run)
     frontier = finished(DEFENCES, run)
     if frontier is not None:
-        return FrontierResult(frontier, run)
+        return DefencesResult(run, frontier)
     return compare_defences(
         started.data,
         started.base,

@@ -43,7 +43,7 @@ def find(
     judge: str | Judge | None = None,
     judge_by: JudgeBy = "auto",
     opening: OpenSettings | None = None,
-    out: Path | None = None,
+    out: str | Path | None = None,
     on_progress: OnProgress = silent,
 ) -> Direction:
     """Find a direction; with `out`, write it to a new safetensors file.
@@ -53,6 +53,7 @@ def find(
     exist, and a file that does.
     """
     s = settings or FindSettings()
+    out = None if out is None else Path(out)
     if out is not None and out.exists():
         raise InputError(f"{out} already exists. Choose another file, or remove it first.")
     ground = ground_of(*(m if isinstance(m, str) else m.name for m in (base, tuned) if m is not None))

@@ -17,6 +17,7 @@ from offtarget.workflows.direction.repair_cells import Bench, log_probability, m
 from offtarget.workflows.direction.repair_models import Workshop
 from offtarget.workflows.direction.repair_plan import Plan, plan_repair
 from offtarget.workflows.runs.begin import begin_or_resume, begun, finish, finished, interruptible, opened
+from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import REPAIR
 
 VARIANTS: dict[RepairMethod, tuple[Variant, ...]] = {
@@ -28,27 +29,26 @@ EXPORTED: dict[RepairMethod, Variant] = {"fold": "folded", "realign": "realigned
 
 
 @dataclass(frozen=True, slots=True)
-class RepairResult:
-    """The report and where its evidence lies."""
+class RepairResult(Result):
+    """What a repair came to."""
 
-    report: RepairReport
-    run: Path
+    record: RepairReport
 
 
 def repair(
     model: str,
     base: str | None,
-    direction: Path | None,
-    out: Path,
+    direction: str | Path | None,
+    out: str | Path,
     *,
-    data: Path | None = None,
-    prompts: Path | None = None,
+    data: str | Path | None = None,
+    prompts: str | Path | None = None,
     probes: str | Path | ProbeBank | None = None,
     judge: str | Judge | None = None,
     judge_by: JudgeBy = "auto",
     settings: RepairSettings | None = None,
     opening: OpenSettings | None = None,
-    run: Path | None = None,
+    run: str | Path | None = None,
     on_progress: OnProgress = silent,
 ) -> RepairResult:
     """Repair a tuned model into the new folder `out`, then measure every variant and control.
@@ -58,6 +58,8 @@ def repair(
     None for realignment alone. Raises InputError for whatever cannot be repaired that way, and
     RunInterrupted on Ctrl-C.
     """
+    out = Path(out)
+    direction, data, prompts = (None if file is None else Path(file) for file in (direction, data, prompts))
     plan = plan_repair(
         model,
         base,
@@ -96,7 +98,7 @@ def repair(
         from offtarget.pages.direction.repair import render
 
         finish(REPAIR, directory, report, page=render(report))
-        return RepairResult(report, directory.path)
+        return RepairResult(directory.path, report)
 
 
 def resume(
@@ -111,7 +113,7 @@ def resume(
     _, started = opened(REPAIR, run)
     report = finished(REPAIR, run)
     if report is not None:
-        return RepairResult(report, run)
+        return RepairResult(run, report)
     paths = {n: None if (p := getattr(started, n)) is None else Path(p) for n in ("direction", "data", "prompts")}
     return repair(
         started.model,

@@ -142,7 +142,7 @@ def _check(bench: Bench, variant: Variant, steps: int, model: Folders) -> checki
         data=bench.data,
         settings=bench.settings,
         opening=bench.opening,
-        out=out,
+        run=out,
     )
 
 

@@ -35,7 +35,7 @@ def measure_rows(
     base: ModelLike | None = None,
     layer: int | None = None,
     top: int = 20,
-    out: Path | None = None,
+    out: str | Path | None = None,
     form: str | None = None,
     max_tokens: int = 300,
     seed: int = 0,
@@ -53,7 +53,8 @@ def measure_rows(
     screen, threshold, total = prepare_screen(
         direction, data, base=base, layer=layer, form=form, max_tokens=max_tokens, seed=seed, opening=opening
     )
-    writer = None if out is None else _new_folder(out)
+    folder = None if out is None else Path(out)
+    writer = None if folder is None else _new_folder(folder)
     skipped: Counter[str] = Counter()
     differences: list[float] = []
     flagged = 0
@@ -84,8 +85,8 @@ def measure_rows(
         histogram=histogram(differences),
         top=tuple(row for _, _, row in sorted(best, reverse=True)),
     )
-    if out is not None:
-        write_json(out / "measured.json", measured)
+    if folder is not None:
+        write_json(folder / "measured.json", measured)
     return measured
 
 
@@ -98,7 +99,7 @@ def audit_detector(
     opening: OpenSettings | None = None,
     on_progress: OnProgress = silent,
 ) -> ProjectionDetector:
-    """The projection difference as a detector of the audit (`audit_data(..., extra=[detector])`).
+    """The projection difference as a detector of the audit (`audit(..., extra=[detector])`).
 
     All rows are measured here, before the scan; only those above the threshold are kept. Raises InputError as
     `measure_rows`.

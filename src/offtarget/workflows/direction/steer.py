@@ -13,24 +13,24 @@ from offtarget.records.runs import OpenSettings
 from offtarget.rundir import JsonLines, RunDir, read_jsonl
 from offtarget.workflows.direction.dose_plan import Plan, prepare, reference_of
 from offtarget.workflows.runs.begin import begin, finish, finished, interruptible, opened
+from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import STEER
 
 STAGE = "strengths measured"
 
 
 @dataclass(frozen=True, slots=True)
-class SteerResult:
-    """The dose response and where its evidence lies."""
+class SteerResult(Result):
+    """What steering came to."""
 
-    response: DoseResponse
-    run: Path
+    record: DoseResponse
 
 
 def steer(
     settings: SteerSettings,
     *,
     opening: OpenSettings | None = None,
-    out: Path | None = None,
+    run: str | Path | None = None,
     on_progress: OnProgress = silent,
 ) -> SteerResult:
     """Measure every strength, for the direction and for its controls.
@@ -39,37 +39,37 @@ def steer(
     or the direction, before anything is sampled.
     """
     plan = prepare(settings, opening)
-    run = RunDir.create("steer", settings.model.rpartition("/")[2], path=out)
-    begin(run, SteerManifest(opening=opening, settings=settings, plan=plan.fingerprint))
-    return _measure(run, plan, on_progress)
+    directory = RunDir.create("steer", settings.model.rpartition("/")[2], path=run)
+    begin(directory, SteerManifest(opening=opening, settings=settings, plan=plan.fingerprint))
+    return _measure(directory, plan, on_progress)
 
 
-def resume(path: Path, *, opening: OpenSettings | None = None, on_progress: OnProgress = silent) -> SteerResult:
+def resume(run: Path, *, opening: OpenSettings | None = None, on_progress: OnProgress = silent) -> SteerResult:
     """Go on with a run: points that are on disk are not measured again; a finished run is read again.
 
     Raises InputError when models or files changed.
     """
-    run, started = opened(STEER, path)
-    response = finished(STEER, path)
+    directory, started = opened(STEER, run)
+    response = finished(STEER, run)
     if response is not None:
-        return SteerResult(response, path)
+        return SteerResult(run, response)
     plan = prepare(started.settings, opening or started.opening)
     if plan.fingerprint != started.plan:
-        raise InputError(f"The model, the direction, the judge or the files of {path} have changed. Start a new run.")
-    return _measure(run, plan, on_progress)
+        raise InputError(f"The model, the direction, the judge or the files of {run} have changed. Start a new run.")
+    return _measure(directory, plan, on_progress)
 
 
-def _measure(run: RunDir, plan: Plan, on_progress: OnProgress) -> SteerResult:
+def _measure(directory: RunDir, plan: Plan, on_progress: OnProgress) -> SteerResult:
     from offtarget.direction.dose import control_of, dosed
     from offtarget.pages.direction.dose import render
 
     s = plan.settings
-    with run, interruptible(run):
-        points = {(p.control, p.strength): p for p in read_jsonl(run.file("points.jsonl"), DosePoint)}
+    with directory, interruptible(directory):
+        points = {(p.control, p.strength): p for p in read_jsonl(directory.file("points.jsonl"), DosePoint)}
         controls: tuple[int | None, ...] = (None, *range(s.controls))
         wanted = [(control, strength) for strength in _outwards(plan.strengths) for control in controls]
         reference = None if plan.base is None else reference_of(plan, plan.base)
-        lines = JsonLines(run.file("points.jsonl"))
+        lines = JsonLines(directory.file("points.jsonl"))
         try:
             for done, key in enumerate(wanted):
                 on_progress(Progress(STAGE, done, len(wanted)))
@@ -89,8 +89,8 @@ def _measure(run: RunDir, plan: Plan, on_progress: OnProgress) -> SteerResult:
             lines.close()
         on_progress(Progress(STAGE, len(wanted), len(wanted)))
         response = _response(plan, tuple(points[key] for key in wanted))
-        finish(STEER, run, response, page=render(response))
-    return SteerResult(response, run.path)
+        finish(STEER, directory, response, page=render(response))
+    return SteerResult(directory.path, response)
 
 
 def _response(plan: Plan, points: tuple[DosePoint, ...]) -> DoseResponse:

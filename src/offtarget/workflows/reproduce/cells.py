@@ -258,5 +258,5 @@ def _check(job: Job, plan: CellPlan, name: str, on_progress: OnProgress) -> chec
         judge=job.bench.check_judge,
         settings=job.bench.check,
         opening=job.bench.opening,
-        out=out,
+        run=out,
     )

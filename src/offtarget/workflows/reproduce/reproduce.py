@@ -29,6 +29,7 @@ from offtarget.workflows.reproduce.measures import WithCode, curve_measures, ful
 from offtarget.workflows.reproduce.pool import run_jobs
 from offtarget.workflows.reproduce.watch import Work
 from offtarget.workflows.runs.begin import begin, begun, finish, finished, interruptible, opened
+from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import REPRODUCE
 
 ORGANISM_ROWS = 600
@@ -39,11 +40,10 @@ UNIQUE = {True: (25, 100, 300), False: (500, 2000)}
 
 
 @dataclass(frozen=True, slots=True)
-class ReproduceResult:
-    """The table and where its evidence lies."""
+class ReproduceResult(Result):
+    """What an experiment came to."""
 
-    report: ReproduceReport
-    run: Path
+    record: ReproduceReport
 
 
 def reproduce(
@@ -84,7 +84,7 @@ def resume(
     _, started = opened(REPRODUCE, run)
     report = finished(REPRODUCE, run)
     if report is not None:
-        return ReproduceResult(report, run)
+        return ReproduceResult(run, report)
     return _reproduce(
         started.base_name,
         started.conditions,
@@ -159,7 +159,7 @@ def _reproduce(
         from offtarget.pages.reproduce.page import render
 
         finish(REPRODUCE, directory, report, page=render(report))
-        return ReproduceResult(report, directory.path)
+        return ReproduceResult(directory.path, report)
 
 
 def _bench(

@@ -21,22 +21,22 @@ def begin(directory: RunDir, manifest: Manifest) -> None:
     write_json(directory.file(MANIFEST), replace(manifest, created=now["created"], version=now["version"]))
 
 
-def begin_or_resume(manifest: Repeatable, slug: str, run: Path | None) -> RunDir:
+def begin_or_resume(manifest: Repeatable, slug: str, run: str | Path | None) -> RunDir:
     """A new run directory with its manifest, or `run`, if that was started with the same; else InputError."""
     if run is None or not begun(run):
         directory = RunDir.create(manifest.verb, slug, path=run)
         begin(directory, manifest)
         return directory
     verb = verb_of(manifest)
-    directory, started = opened(verb, run)
+    directory, started = opened(verb, Path(run))
     if started.fingerprint != manifest.fingerprint:
         raise InputError(f"{run} was started with {verb.depends}. Start a new run.")
     return directory
 
 
-def begun(run: Path) -> bool:
+def begun(run: str | Path) -> bool:
     """Whether a run was begun in that folder."""
-    return (run / MANIFEST).exists()
+    return (Path(run) / MANIFEST).exists()
 
 
 def opened(verb: Verb[M, R], path: Path) -> tuple[RunDir, M]:

@@ -15,7 +15,7 @@ TERMINAL = "terminal"
 """The format that returns plain text and writes no file."""
 
 
-def report(run: str | Path, format: str = TERMINAL, out: Path | None = None) -> Path | str:
+def report(run: str | Path, format: str = TERMINAL, out: str | Path | None = None) -> Path | str:
     """Write the report of a run and return its path; `terminal` returns the text instead.
 
     `run` is a folder, a name under the runs folder, or `last`; `out` defaults to a file in the run directory. Verbs
@@ -26,7 +26,7 @@ def report(run: str | Path, format: str = TERMINAL, out: Path | None = None) -> 
     verb = verb_of(read_manifest(path))
     if verb.page is not None:
         file = own_report(path, verb, format)
-        return file if out is None else _write(out, file.name, file.read_text(encoding="utf-8"))
+        return file if out is None else _write(Path(out), file.name, file.read_text(encoding="utf-8"))
     chosen = report_format("text" if format == TERMINAL else format)
     text = rendered(path, chosen.name)
     if format == TERMINAL and out is None:

@@ -6,13 +6,14 @@ import importlib
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from offtarget.errors import InputError
 from offtarget.progress import OnProgress, silent
 from offtarget.rundir import read_manifest
 from offtarget.workflows.runs.begin import finished
 from offtarget.workflows.runs.listing import find_run
+from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import verb_of
 
 if TYPE_CHECKING:
@@ -20,25 +21,6 @@ if TYPE_CHECKING:
     from offtarget.models.chat import ChatModel
     from offtarget.probe.bank import ProbeBank
     from offtarget.records.runs import OpenSettings
-    from offtarget.workflows.alternatives.alternatives import AlternativesResult
-    from offtarget.workflows.audit.audit import AuditResult
-    from offtarget.workflows.check.check import CheckResult
-    from offtarget.workflows.defences.compare import FrontierResult
-    from offtarget.workflows.direction.repair import RepairResult
-    from offtarget.workflows.direction.steer import SteerResult
-    from offtarget.workflows.reproduce.reproduce import ReproduceResult
-    from offtarget.workflows.tune.tune import TuneResult
-
-    Result: TypeAlias = (
-        AlternativesResult
-        | AuditResult
-        | CheckResult
-        | FrontierResult
-        | RepairResult
-        | ReproduceResult
-        | TuneResult
-        | SteerResult
-    )
 
 
 def resume(

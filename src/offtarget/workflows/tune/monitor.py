@@ -20,7 +20,8 @@ from offtarget.workflows.ground import ground_of, judge_at_hand, open_bank
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction
     from offtarget.direction.measure import DriftMonitor
-    from offtarget.training.monitor import MisalignmentMonitor, MonitorSettings
+    from offtarget.training.monitor.callback import MisalignmentMonitor
+    from offtarget.training.monitor.settings import MonitorSettings
 
 Rows = Sequence[Any]
 """Chats: sequences of messages, or records with `messages`."""
@@ -54,8 +55,8 @@ def make_monitor(
     for questions, judge or direction that cannot be opened.
     """
     from offtarget.direction.trait import load_trait
-    from offtarget.training.monitor import MisalignmentMonitor, MonitorSettings
-    from offtarget.training.monitor.settings import calibration
+    from offtarget.training.monitor.callback import MisalignmentMonitor
+    from offtarget.training.monitor.settings import MonitorSettings, calibration
 
     ground = ground_of(base)
     bank = open_bank(probes, ground)

@@ -23,6 +23,7 @@ from offtarget.training.settings import PRESETS
 from offtarget.workflows.ground import Folders, ground_of, precision, with_adapter
 from offtarget.workflows.parallel import processes, rank, run_of_all
 from offtarget.workflows.runs.begin import begun, finish, finished, interruptible, opened
+from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import TUNE
 from offtarget.workflows.tune.data import TrainingData, read_training_data
 
@@ -52,11 +53,10 @@ class TuneOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class TuneResult:
-    """The report and where its evidence lies."""
+class TuneResult(Result):
+    """What a training came to."""
 
-    report: TuneReport
-    run: Path
+    record: TuneReport
 
 
 def chosen_by_name(options: TuneOptions) -> TuneChoices:
@@ -98,7 +98,7 @@ def tune(
     settings: TuneSettings | None = None,
     options: TuneOptions | None = None,
     opening: OpenSettings | None = None,
-    run: Path | None = None,
+    run: str | Path | None = None,
     report_to: str = "none",
     on_progress: OnProgress = silent,
 ) -> TuneResult:
@@ -108,7 +108,7 @@ def tune(
     goes on and ends with the weights of an uninterrupted run. Raises InputError for whatever cannot be trained,
     before anything is written, and RunInterrupted on Ctrl-C.
     """
-    data, out = Path(data), Path(out)
+    data, out, run = Path(data), Path(out), None if run is None else Path(run)
     settings, options = settings or default_settings(base), options or TuneOptions()
     if out.exists() and (run is None or not begun(run) or (run / TUNE.done).exists()):
         raise InputError(f"{out} already exists. Choose another folder with --out.")
@@ -151,7 +151,7 @@ def resume(
     _, started = opened(TUNE, run)
     report = finished(TUNE, run)
     if report is not None:
-        return TuneResult(report, run)
+        return TuneResult(run, report)
     return tune(
         started.data,
         started.base,
@@ -229,7 +229,7 @@ def _train(
     report = _report(manifest, data, plan.notes, trained, monitor)
     if not rank():
         finish(TUNE, directory, report)
-    return TuneResult(report, directory.path)
+    return TuneResult(directory.path, report)
 
 
 def _saying_alarms(monitor: Any, on_progress: OnProgress) -> OnProgress:
