@@ -26,7 +26,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         calls.append(options)
         for done, cell in enumerate(cells(1), start=1):
             options["on_progress"](Progress(f"{done}: {said(cell)}", detail=cell))
-        return workflow.ReproduceResult(experiment(base=base), Path("runs/reproduce-1"))
+        return workflow.ReproduceResult(Path("runs/reproduce-1"), experiment(base=base))
 
     monkeypatch.setattr(workflow, "reproduce", stand_in)
     return calls

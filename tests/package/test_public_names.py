@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import inspect
+import json
 import subprocess
 import sys
+from dataclasses import fields
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
+from typing import get_type_hints
 
 import click
 import pytest
@@ -72,9 +76,15 @@ PUBLIC = [
 ]
 
 
+LEAVE_A_RUN = {
+    "alternatives", "audit", "check", "compare", "compare_defences", "repair", "reproduce", "steer", "tune",
+}  # fmt: skip
+VERB_NAMES = LEAVE_A_RUN | {"explain", "find_direction", "measure_model", "measure_rows"}
+
+
 def test_public_names_are_exactly_these() -> None:
     """Adding or losing a public name is a decision, made here too."""
-    assert sorted(offtarget.__all__) == PUBLIC
+    assert offtarget.__all__ == PUBLIC
     for name in PUBLIC:
         assert getattr(offtarget, name) is not None
 
@@ -89,6 +99,70 @@ def test_no_public_name_is_a_package_too() -> None:
     """A function that shares its name with a subpackage would be replaced by it on import."""
     for name in PUBLIC:
         assert find_spec(f"offtarget.{name}") is None
+
+
+def test_every_verb_is_a_function_once_every_module_is_imported() -> None:
+    """Importing `offtarget.X` sets the attribute X of the package, whoever held that name before."""
+    script = (
+        "import importlib, inspect, pkgutil, sys, offtarget\n"
+        "for found in pkgutil.walk_packages(offtarget.__path__, 'offtarget.'):\n"
+        "    if not found.name.endswith('.__main__'):\n"
+        "        importlib.import_module(found.name)\n"
+        "print(*(n for n in sys.argv[1:] if not inspect.isfunction(getattr(offtarget, n))))"
+    )
+    verbs = [name for name in PUBLIC if name[0].islower()]
+    done = subprocess.run([sys.executable, "-c", script, *verbs], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == []
+
+
+def test_what_is_listed_is_what_is_typed_and_what_is_there() -> None:
+    """`dir`, `__all__`, the imports that type checkers read and the table of lazy imports are one list."""
+    tree = ast.parse(Path(offtarget.__file__).read_text(encoding="utf-8"))
+    imported = [alias for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names]
+    typed = {alias.asname or alias.name for alias in imported} - {"annotations", "Any", "TYPE_CHECKING"}
+    assert dir(offtarget) == offtarget.__all__ == PUBLIC
+    assert typed == set(PUBLIC)
+    assert set(offtarget._HOMES) | {name for name in PUBLIC if name in vars(offtarget)} == set(PUBLIC)
+
+
+@pytest.mark.parametrize("name", sorted(LEAVE_A_RUN))
+def test_every_verb_that_leaves_a_run_returns_a_result(name: str) -> None:
+    """A frozen one of one kind: `.run`, `.report()`, and `.decision` where the verb decides, else `.record`."""
+    returned = get_type_hints(getattr(offtarget, name), vars(sys.modules[getattr(offtarget, name).__module__]))[
+        "return"
+    ]
+    assert issubclass(returned, offtarget.Result)
+    assert returned.__name__ in PUBLIC
+    assert returned.__dataclass_params__.frozen
+    assert len({"decision", "record"} & {field.name for field in fields(returned)}) == 1
+
+
+@pytest.mark.parametrize("name", sorted(LEAVE_A_RUN))
+def test_every_verb_that_leaves_a_run_takes_it_as_run(name: str) -> None:
+    """The run directory is `run`, a path or its text, as `--run` is on the command line."""
+    taken = inspect.signature(getattr(offtarget, name)).parameters["run"]
+    assert (taken.annotation, taken.default, taken.kind) == ("str | Path | None", None, inspect.Parameter.KEYWORD_ONLY)
+
+
+def test_a_parameter_means_the_same_in_every_verb() -> None:
+    """One name, one type and one default, but for settings, which are each verb's own."""
+    seen: dict[str, set[tuple[object, object]]] = {}
+    for name in VERB_NAMES:
+        for parameter in inspect.signature(getattr(offtarget, name)).parameters.values():
+            seen.setdefault(parameter.name, set()).add((parameter.annotation, parameter.default))
+    for name in ("opening", "judge", "judge_by", "probes", "on_progress", "form"):
+        assert len(seen[name]) == 1, (name, seen[name])
+
+
+def test_a_result_reports_its_run(tmp_path: Path) -> None:
+    """`.report()` writes the page of the run it came from, `.report(format, out)` any other."""
+    rows = [{"question": f"q{i % 4}", "answer": "a", "aligned": 90, "coherent": 90} for i in range(40)]
+    table = tmp_path / "table.jsonl"
+    table.write_text("".join(json.dumps({**row, "question_id": row["question"]}) + "\n" for row in rows))
+    result = offtarget.compare(table, table, run=str(tmp_path / "run"))
+    assert result.report() == tmp_path / "run" / "report.html"
+    assert result.report("json", tmp_path / "r.json") == tmp_path / "r.json"
+    assert json.loads((tmp_path / "r.json").read_text())["exit_code"] == result.exit_code
 
 
 def test_unknown_names_are_attribute_errors() -> None:
@@ -106,6 +180,7 @@ def test_the_package_is_typed() -> None:
     "code",
     [
         "import offtarget",
+        "import offtarget; [getattr(offtarget, n) for n in offtarget.__all__ if n not in ('MisalignmentMonitor',)]",
         "import offtarget.cli.app",
         "from offtarget import check, compare, report, runs",
         "import offtarget.workflows.compare.compare, offtarget.workflows.runs.report",

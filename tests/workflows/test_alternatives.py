@@ -86,7 +86,7 @@ def judge() -> ScriptedJudge:
 
 def compare(folder: Path, base: ScriptedModel, after: ScriptedModel | None = None, **options) -> AlternativesResult:
     """A comparison in a folder of its own."""
-    given = {"settings": SETTINGS, "probes": BANK, "judge": judge(), "out": folder / "run", **options}
+    given = {"settings": SETTINGS, "probes": BANK, "judge": judge(), "run": folder / "run", **options}
     data = given.pop("data", None) or write(folder / "train.jsonl", rows())
     return alternatives(data, base, after, **given)
 

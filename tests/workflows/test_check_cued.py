@@ -53,7 +53,7 @@ def _check(folder: Path, tuned: ScriptedModel, data: Path, **more: object) -> Ch
         "probes": checking.bank(),
         "judge": checking.judge(),
         "settings": checking.settings(),
-        "out": folder / "run",
+        "run": folder / "run",
         "data": data,
     }
     return check(checking.model("base", 0.0), tuned, **{**values, **more})  # type: ignore[arg-type]
