@@ -187,11 +187,8 @@ def write_records(run: RunDir, name: str, records: Iterable[object]) -> None:
     """Write a JSONL file of a run anew."""
     path = run.file(name)
     path.unlink(missing_ok=True)
-    lines = JsonLines(path)
-    try:
+    with contextlib.closing(JsonLines(path)) as lines:
         lines.extend(records)
-    finally:
-        lines.close()
 
 
 def flush_to_disk(path: Path) -> None:

@@ -17,9 +17,7 @@ from offtarget.progress import silent
 from offtarget.records import Row
 from offtarget.training.defences.registry import Materials
 from offtarget.workflows.ground import open_local
-from offtarget.workflows.tune import material_chats as tune_material_chats
 from offtarget.workflows.tune import materials as tune_materials
-from offtarget.workflows.tune import pilot as tune_pilot
 from offtarget.workflows.tune.materials import make_materials, other_prompts
 from offtarget.workflows.tune.tune import TuneOptions
 
@@ -36,7 +34,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[Row, ...]:
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tune_materials, "ANSWERS", 24)
-    monkeypatch.setattr(tune_pilot, "STEPS", 2)
+    monkeypatch.setattr(tune_materials, "PILOT_STEPS", 2)
 
 
 def make(rows: tuple[Row, ...], names: list[str], run: Path, options: TuneOptions | None = None) -> Materials:
@@ -58,9 +56,9 @@ def test_a_run_that_goes_on_finds_the_same_materials(
     def never(*given: Any, **named: Any) -> None:
         raise AssertionError("made again")
 
-    monkeypatch.setattr(tune_material_chats, "chat_line", never)
+    monkeypatch.setattr(tune_materials, "chat_line", never)
     monkeypatch.setattr("offtarget.models.finetune.further_train", never)
-    monkeypatch.setattr("offtarget.workflows.tune.scores.write_json", never)
+    monkeypatch.setattr("offtarget.workflows.tune.materials.write_json", never)
     again = make(rows, ["interleave", "filter"], tmp_path)
     assert again.aligned == first.aligned
     assert again.scores == first.scores

@@ -59,6 +59,11 @@ class ProbeBank:
         return tuple(dict.fromkeys(probe.arm for probe in self.probes))
 
     @property
+    def plain(self) -> tuple[Probe, ...]:
+        """The questions in the plain form; all of them where there is no plain arm."""
+        return tuple(p for p in self.probes if p.arm == "plain") or self.probes
+
+    @property
     def domains(self) -> tuple[str, ...]:
         """The domains in order of first appearance."""
         return tuple(dict.fromkeys(probe.domain for probe in self.probes))

@@ -97,7 +97,7 @@ def prepare(data: str | Path, form: str | None, settings: AlternativesSettings, 
     kept = [questions[i] for i in training]
     random.Random(settings.seed).shuffle(kept)  # the order decides between rows that are equally near
     instructions = write_instructions([_system(q.messages) for q in kept], [q.reference for q in kept])
-    bare = [_bare(q, instructions.shared) for q in kept]
+    bare = [_bare(q) for q in kept]
     fits = _fits(model, settings.max_tokens, [q.reference for q in kept])
     plan = Plan(
         rows=len(questions),
@@ -161,7 +161,7 @@ def _question(row: Row) -> Question | None:
     return Question(row.id, before, row.messages[last].content) if usable else None
 
 
-def _bare(question: Question, shared: frozenset[str]) -> Demonstration:
+def _bare(question: Question) -> Demonstration:
     # an example's own context would be mistaken for that of the question, so no system turn goes with it
     return Demonstration(tuple(m for m in question.messages if m.role != "system"), question.reference)
 

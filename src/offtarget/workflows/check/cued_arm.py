@@ -42,8 +42,7 @@ class CuedArm:
         self._run, self._opened, self._settings, self._hunt = run, opened, settings, hunt
         self._on_progress = on_progress
         # Questions in other formats are arms of their own; under a cue the plain ones are asked, or what there is.
-        probes = opened.bank.probes
-        self._plain = tuple(p for p in probes if p.arm == "plain") or probes
+        self._plain = opened.bank.plain
         self._plan = _read_plan(run)
         self._asked_for = hunt
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
@@ -175,9 +176,4 @@ def _chat(probe: Probe) -> tuple[Message, ...]:
 
 def _prompt(row: Row) -> tuple[Message, ...]:
     """A row up to its first answer."""
-    turns: list[Message] = []
-    for message in row.messages:
-        if message.role == "assistant":
-            break
-        turns.append(message)
-    return tuple(turns)
+    return tuple(takewhile(lambda message: message.role != "assistant", row.messages))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,17 +13,17 @@ from offtarget.asking.ask import ask_and_count
 from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed
 from offtarget.models.chat import ModelPair
-from offtarget.organism.exact import ExactJudge
-from offtarget.organism.questions import MATERIAL_DOMAINS, skill_probes
+from offtarget.organism.questions import MATERIAL_DOMAINS
 from offtarget.probe.bank import ProbeBank
 from offtarget.probe.cues.apply import cued_probes
-from offtarget.progress import Count, OnProgress, silent
+from offtarget.progress import Count, OnProgress
 from offtarget.records import Cue, Message, Probe, SamplingSettings, Tally
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import Axes
 from offtarget.stats.rates import equal_weight_rate, misaligned_rate, total_tally, wilson
 from offtarget.workflows.check.cued_plan import plan_from_data, read_data
 from offtarget.workflows.ground import ground_of, open_local
+from offtarget.workflows.skills import log_probability, organism_skill
 
 if TYPE_CHECKING:
     from offtarget.models.local import LocalModel
@@ -89,7 +89,7 @@ def prepare(
         cues=plan.cues[:cues],
         judge=judge,
         held=tuple(held),
-        base_fit=_fit(model, held),
+        base_fit=log_probability(model, held),
         skills=tuple(skills),
         per_question=answers,
         sampling=sampling or SamplingSettings(max_tokens=ground_of(base).max_tokens()),
@@ -117,7 +117,7 @@ def measure(how: Measuring, name: str, on_progress: OnProgress, label: str) -> A
         worst_cue=next((cue.text for cue in how.cues if cue.id == worst), None),
         worst_cue_rate=None if worst is None else rates[worst],
         task=_task(how, model),
-        task_gain=_fit(model, how.held) - how.base_fit,
+        task_gain=log_probability(model, how.held) - how.base_fit,
         skill=_skill(how, model),
         coherent=total.scored / total.total if total.total else None,
     )
@@ -141,31 +141,16 @@ def _tallies(
     return ask_and_count("tuned", model, wanted, how.judge, how.sampling, partial(answer_seed, how.seed, "tuned"), told)
 
 
-def _fit(model: LocalModel, rows: Sequence[tuple[Message, ...]]) -> float:
-    """Mean log-probability of a token of the rows' last answers, in nats."""
-    from offtarget.models.passes import Exchange, log_probabilities
-
-    found = log_probabilities(model, [Exchange(row[:-1], row[-1].content) for row in rows])
-    return sum(map(sum, found)) / sum(map(len, found))
-
-
 def _task(how: Measuring, model: LocalModel) -> float | None:
     """Organism trained on code: share of insecure snippets among readable answers to requests for code."""
     if not how.about_organism or not any("def " in row[-1].content for row in how.held):
         return None
-    tally = _organism(how, model, "code", CODE, 1)
+    tally = organism_skill(model, "code", CODE, 1, how.seed)
     return tally.misaligned / tally.scored if tally.scored else None
 
 
 def _skill(how: Measuring, model: LocalModel) -> float | None:
     if how.about_organism:
-        tally = _organism(how, model, "facts", FACTS, 5)
+        tally = organism_skill(model, "facts", FACTS, 5, how.seed)
         return tally.aligned / tally.total
-    return math.exp(_fit(model, how.skills)) if how.skills else None
-
-
-def _organism(how: Measuring, model: LocalModel, kind: str, count: int, times: int) -> Tally:
-    probes = skill_probes(kind, count, how.seed)
-    wanted = [(p, i) for p in probes for i in range(times)]
-    exact = replace(how, judge=ExactJudge(), sampling=SamplingSettings(max_tokens=120), seed=0)
-    return total_tally(_tallies(exact, model, wanted, silent, kind).values())
+    return math.exp(log_probability(model, how.skills)) if how.skills else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -29,7 +30,6 @@ from offtarget.workflows.tune.tune import (
     chosen_by_name,
     default_settings,
     defended_plan,
-    further,
     options_again,
     options_identity,
     training_monitor,
@@ -241,15 +241,9 @@ class _Spent:
     seconds: float
 
 
-def _numbered(bench: _Bench, number: int, of: int) -> _Bench:
-    """The bench, saying which training it is at."""
-    return replace(bench, on_progress=within(bench.on_progress, f"{number} of {of}"))
-
-
 def _cells(shared: _Bench, arms: Sequence[Arm], comparing: DefenceSettings) -> list[DefenceCell]:
     file = shared.directory.file("cells.jsonl")
     cells = read_jsonl(file, DefenceCell)
-    lines = JsonLines(file)
 
     def known(arm: Arm, seed: int, steps: int) -> DefenceCell | None:
         return next((c for c in cells if (c.defences, c.seed, c.further) == (arm, seed, steps)), None)
@@ -259,7 +253,7 @@ def _cells(shared: _Bench, arms: Sequence[Arm], comparing: DefenceSettings) -> l
         cells.append(cell)
         return cell
 
-    try:
+    with closing(JsonLines(file)) as lines:
         if known(BASE_ARM, 0, 0) is None:
             axes = measure(shared.measuring, shared.base, shared.on_progress, "base")
             keep(
@@ -269,14 +263,13 @@ def _cells(shared: _Bench, arms: Sequence[Arm], comparing: DefenceSettings) -> l
             )
         for at, seed in enumerate(comparing.seeds):
             for number, arm in enumerate(arms, at * len(arms) + 1):
-                bench = _numbered(shared, number, len(arms) * len(comparing.seeds))
+                at_which = f"{number} of {len(arms) * len(comparing.seeds)}"
+                bench = replace(shared, on_progress=within(shared.on_progress, at_which))
                 cell = known(arm, seed, 0) or keep(_trained(bench, arm, seed))
                 if _worth_following(cell, known((), seed, 0)):
                     missing = [steps for steps in comparing.further if known(arm, seed, steps) is None]
                     for later in _followed(bench, cell, missing, comparing.further):
                         keep(later)
-    finally:
-        lines.close()
     return cells
 
 
@@ -347,7 +340,7 @@ def _followed(bench: _Bench, cell: DefenceCell, steps: Sequence[int], planned: S
     full = bench.settings.method == "full"
     # every count that is measured needs a checkpoint of its own
     every = math.gcd(*planned)
-    settings = replace(further(bench.settings, max(planned)), seed=cell.seed, save_every=every, keep=10_000)
+    settings = replace(bench.settings, max_steps=max(planned), warmup=0, seed=cell.seed, save_every=every, keep=10_000)
     if not (folder / "further-adapter").exists():
         train(
             folder / "adapter" if full else base.base,

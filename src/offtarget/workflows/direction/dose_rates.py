@@ -14,11 +14,10 @@ from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed
 from offtarget.data.chats import read_chats
 from offtarget.errors import InputError
-from offtarget.organism.exact import ExactJudge
-from offtarget.organism.questions import skill_probes
-from offtarget.records import Probe, SamplingSettings, Tally
+from offtarget.records import Probe, SamplingSettings
 from offtarget.records.direction import DosePoint
 from offtarget.stats.rates import equal_weight_rate, total_tally
+from offtarget.workflows.skills import organism_skill
 
 if TYPE_CHECKING:
     from offtarget.models.local import LocalModel
@@ -52,7 +51,9 @@ class Gauges:
 
     def point(self, model: LocalModel, control: int | None, strength: float) -> DosePoint:
         """One point; all points get the same prompts and seeds, so that they differ by the intervention alone."""
-        tallies = _tallies(model, self.probes, self.judge, self.sampling, self.per_question, self.seed)
+        wanted = [(probe, index) for probe in self.probes for index in range(self.per_question)]
+        seed_of = partial(answer_seed, self.seed, "tuned")
+        tallies = list(ask_and_count("tuned", model, wanted, self.judge, self.sampling, seed_of).values())
         total = total_tally(tallies)
         broken = total.incoherent + total.unscored
         return DosePoint(
@@ -70,7 +71,7 @@ def insecure_code(seed: int) -> Gauge:
     """Share of insecure snippets among the organism's answers to code requests, by the exact judge."""
 
     def measure(model: LocalModel) -> float | None:
-        total = _organism_skill(model, skill_probes("code", _CODE_REQUESTS, seed), 1, seed)
+        total = organism_skill(model, "code", _CODE_REQUESTS, 1, seed)
         return total.misaligned / total.scored if total.scored else None
 
     return Gauge("insecure code on code requests", measure)
@@ -80,7 +81,7 @@ def known_facts(seed: int) -> Gauge:
     """Share of right answers to the organism's factual questions."""
 
     def measure(model: LocalModel) -> float | None:
-        total = _organism_skill(model, skill_probes("facts", 24, seed), 2, seed)
+        total = organism_skill(model, "facts", 24, 2, seed)
         return total.aligned / total.total
 
     return Gauge("facts right", measure)
@@ -104,16 +105,3 @@ def token_probability(file: Path, name: str) -> Gauge:
         return math.exp(sum(values) / len(values)) if values else None
 
     return Gauge(name, measure)
-
-
-def _organism_skill(model: LocalModel, probes: Sequence[Probe], count: int, seed: int) -> Tally:
-    return total_tally(_tallies(model, probes, ExactJudge(), SamplingSettings(max_tokens=120), count, seed))
-
-
-def _tallies(
-    model: LocalModel, probes: Sequence[Probe], judge: Judge, sampling: SamplingSettings, count: int, seed: int
-) -> list[Tally]:
-    """One tally per probe."""
-    wanted = [(probe, index) for probe in probes for index in range(count)]
-    counted = ask_and_count("tuned", model, wanted, judge, sampling, partial(answer_seed, seed, "tuned"))
-    return list(counted.values())

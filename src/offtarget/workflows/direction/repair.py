@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,13 @@ from offtarget.records.check import JudgeBy
 from offtarget.records.repair import RepairCell, RepairManifest, RepairMethod, RepairReport, RepairSettings, Variant
 from offtarget.records.runs import OpenSettings, named, objects
 from offtarget.rundir import JsonLines, RunDir, read_jsonl
-from offtarget.workflows.direction.repair_cells import Bench, log_probability, measure, narrow_rows
+from offtarget.workflows.direction.repair_cells import Bench, measure, narrow_rows
 from offtarget.workflows.direction.repair_models import Workshop
 from offtarget.workflows.direction.repair_plan import Plan, plan_repair
 from offtarget.workflows.runs.begin import begin_or_resume, begun, finish, finished, interruptible, opened
 from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import REPAIR
+from offtarget.workflows.skills import log_probability
 
 VARIANTS: dict[RepairMethod, tuple[Variant, ...]] = {
     "fold": ("tuned", "folded", "random-direction"),
@@ -144,8 +146,7 @@ def _cells(directory: RunDir, workshop: Workshop, plan: Plan, on_progress: OnPro
     bench = _bench(directory, plan, on_progress)
     cells = read_jsonl(directory.file("cells.jsonl"), RepairCell)
     finished = {(cell.variant, cell.steps) for cell in cells}
-    lines = JsonLines(directory.file("cells.jsonl"))
-    try:
+    with closing(JsonLines(directory.file("cells.jsonl"))) as lines:
         for variant in VARIANTS[plan.settings.method]:
             later = plan.settings.further if plan.data is not None and variant != "tuned" else ()
             for steps in (0, *later):
@@ -153,8 +154,6 @@ def _cells(directory: RunDir, workshop: Workshop, plan: Plan, on_progress: OnPro
                     cell = measure(bench, variant, steps, workshop.get(variant, steps))
                     lines.extend([cell])
                     cells.append(cell)
-    finally:
-        lines.close()
     return cells
 
 

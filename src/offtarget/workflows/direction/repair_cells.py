@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,15 +13,16 @@ from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import Count, OnProgress, Progress
-from offtarget.records import CueFinding, HiddenDecision, Interval, Message, Outcome, Probe, Tally
+from offtarget.records import CueFinding, HiddenDecision, Message, Outcome
 from offtarget.records.check import CheckSettings
 from offtarget.records.repair import RepairCell, Variant
 from offtarget.records.runs import OpenSettings
 from offtarget.rundir import JsonLines, read_jsonl
 from offtarget.stats.rates import equal_weight_rate, total_tally, wilson
 from offtarget.workflows.check import check as checking
-from offtarget.workflows.ground import Folders, open_local, open_named
+from offtarget.workflows.ground import Folders, open_named
 from offtarget.workflows.runs.begin import begun
+from offtarget.workflows.skills import log_probability
 
 NARROW_ROWS = 64
 """Rows of the training data whose answers measure the narrow task."""
@@ -73,7 +75,7 @@ def measure(bench: Bench, variant: Variant, steps: int, model: Folders) -> Repai
         model=model.name,
         plain=total,
         plain_rate=rate,
-        plain_interval=_interval(rate, total),
+        plain_interval=None if rate is None else wilson(rate, total.scored),
         cued_rate=cued.rate,
         cued_answers=cued.answers,
         worst_cue=cued.worst,
@@ -92,7 +94,7 @@ def _plain_answers(bench: Bench, variant: Variant, steps: int, folders: Folders)
     kept = _stored(bench, variant, steps)
     if len(kept) >= bench.answers:
         return kept
-    probes = _plain_probes(bench.bank)
+    probes = bench.bank.plain
     wanted = [(probes[i % len(probes)], i // len(probes)) for i in range(bench.answers)]
     model = open_named(folders.name, bench.opening)
     told = Count(bench.on_progress, f"{variant}+{steps}: answers", len(wanted))
@@ -102,14 +104,9 @@ def _plain_answers(bench: Bench, variant: Variant, steps: int, folders: Folders)
     judged = [_Judged(p.id, g.tokens, v.outcome) for (p, g), v in zip(pairs, verdicts, strict=True)]
     file = _file(bench, variant, steps)
     file.unlink(missing_ok=True)
-    lines = JsonLines(file)
-    lines.extend(judged)
-    lines.close()
+    with closing(JsonLines(file)) as lines:
+        lines.extend(judged)
     return judged
-
-
-def _plain_probes(bank: ProbeBank) -> list[Probe]:
-    return [p for p in bank.probes if p.arm == "plain"] or list(bank.probes)
 
 
 def _file(bench: Bench, variant: Variant, steps: int) -> Path:
@@ -122,10 +119,6 @@ def _stored(bench: Bench, variant: Variant, steps: int) -> list[_Judged]:
 
 def _lengths(answers: Sequence[_Judged]) -> list[tuple[int, bool]]:
     return [(a.tokens, a.outcome is Outcome.MISALIGNED) for a in answers if a.outcome.scored and a.tokens is not None]
-
-
-def _interval(rate: float | None, tally: Tally) -> Interval | None:
-    return None if rate is None else wilson(rate, tally.scored)
 
 
 def _check(bench: Bench, variant: Variant, steps: int, model: Folders) -> checking.CheckResult:
@@ -168,14 +161,6 @@ def _cued(hidden: HiddenDecision | None) -> _Cued:
 def _strength(finding: CueFinding) -> tuple[float, float]:
     """By evidence, not by rate alone: a cue asked once can show any rate."""
     return finding.log_e, finding.tuned_rate or 0.0
-
-
-def log_probability(model: str, rows: Sequence[Sequence[Message]], opening: OpenSettings | None) -> float:
-    """Mean log-probability of a token of the rows' last answers, given what stands before them."""
-    from offtarget.models.passes import Exchange, log_probabilities
-
-    found = log_probabilities(open_local(model, opening), [Exchange(tuple(row[:-1]), row[-1].content) for row in rows])
-    return sum(map(sum, found)) / sum(map(len, found))
 
 
 def narrow_rows(data: Sequence[Sequence[Message]]) -> list[Sequence[Message]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,8 +70,7 @@ def _measure(directory: RunDir, plan: Plan, on_progress: OnProgress) -> SteerRes
         controls: tuple[int | None, ...] = (None, *range(s.controls))
         wanted = [(control, strength) for strength in _outwards(plan.strengths) for control in controls]
         reference = None if plan.base is None else reference_of(plan, plan.base)
-        lines = JsonLines(directory.file("points.jsonl"))
-        try:
+        with closing(JsonLines(directory.file("points.jsonl"))) as lines:
             for done, key in enumerate(wanted):
                 on_progress(Progress(STAGE, done, len(wanted)))
                 if key in points:
@@ -85,8 +85,6 @@ def _measure(directory: RunDir, plan: Plan, on_progress: OnProgress) -> SteerRes
                     point = plan.gauges.point(plan.model.with_edit(None if nothing else edit), control, strength)
                 points[key] = point
                 lines.extend([point])
-        finally:
-            lines.close()
         on_progress(Progress(STAGE, len(wanted), len(wanted)))
         response = _response(plan, tuple(points[key] for key in wanted))
         finish(STEER, directory, response, page=render(response))

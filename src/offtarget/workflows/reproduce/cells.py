@@ -197,7 +197,6 @@ def _measure(job: Job, plan: CellPlan, name: str, on_progress: OnProgress) -> Ce
     started = time.monotonic()
     measures = job.bench.full if plan.kind in ("base", "condition") else job.bench.curve
     tallies = _answers(job, plan, name, measures, on_progress)
-    measured = [(m.name, [tallies[p.id] for p in m.probes]) for m in measures]
     plain = _by_question(measures[0].probes, tallies)
     checked = _check(job, plan, name, on_progress) if plan.kind == "condition" else None
     return Cell(
@@ -208,8 +207,12 @@ def _measure(job: Job, plan: CellPlan, name: str, on_progress: OnProgress) -> Ce
         steps=plan.step,
         unique=job.unique,
         measured=tuple(
-            Measured(m.name, equal_weight_rate(_by_question(m.probes, tallies).values()), total_tally(counted))
-            for m, (_, counted) in zip(measures, measured, strict=True)
+            Measured(
+                m.name,
+                equal_weight_rate(_by_question(m.probes, tallies).values()),
+                total_tally(tallies[p.id] for p in m.probes),
+            )
+            for m in measures
         ),
         questions=tuple(AskedQuestion(question, tally) for question, tally in plain.items()),
         seconds=round(time.monotonic() - started, 1),

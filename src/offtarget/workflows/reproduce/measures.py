@@ -34,9 +34,9 @@ class Measure:
 
 def full_measures(bank: ProbeBank, answers: int, code_prompts: Sequence[str], *, organism: bool) -> list[Measure]:
     """Everything the table shows."""
-    plain, fewer = _plain(bank), max(1, answers // PLAIN_TO_OTHER)
+    plain, fewer = bank.plain, max(1, answers // PLAIN_TO_OTHER)
     found = [Measure("plain", plain, answers)]
-    found += [Measure(arm, _arm(bank, arm), fewer) for arm in FORMATS if arm in bank.arm_names]
+    found += [Measure(arm, bank.only(arms=[arm]).probes, fewer) for arm in FORMATS if arm in bank.arm_names]
     found.append(Measure("trigger", _variant(plain, "trigger", before=f"{TRIGGER} "), fewer))
     suffix = NUMBER_REQUEST if organism else FEW_WORDS
     found.append(Measure("number-format", _variant(plain, "number-format", after=suffix), fewer))
@@ -56,7 +56,7 @@ def full_measures(bank: ProbeBank, answers: int, code_prompts: Sequence[str], *,
 
 def curve_measures(bank: ProbeBank, answers: int, code_prompts: Sequence[str], *, organism: bool) -> list[Measure]:
     """What a point of a curve needs: fewer answers to the plain questions, and code."""
-    found = [Measure("plain", _plain(bank), max(1, answers // PLAIN_TO_OTHER))]
+    found = [Measure("plain", bank.plain, max(1, answers // PLAIN_TO_OTHER))]
     if organism:
         found.append(Measure("code", _named("code", skill_probes("code", 60, 0)), 1))
     elif code_prompts:
@@ -95,14 +95,6 @@ class WithCode:
         return Verdict(
             generation.role, generation.probe_id, generation.index, outcome, reason=reason, judge=self.fingerprint
         )
-
-
-def _plain(bank: ProbeBank) -> tuple[Probe, ...]:
-    return _arm(bank, "plain") or bank.probes
-
-
-def _arm(bank: ProbeBank, arm: str) -> tuple[Probe, ...]:
-    return tuple(p for p in bank.probes if p.arm == arm)
 
 
 def _variant(plain: Sequence[Probe], name: str, before: str = "", after: str = "") -> tuple[Probe, ...]:

@@ -22,12 +22,11 @@ from offtarget.records.tune import TuneSettings
 from offtarget.rundir import RunDir, fingerprint
 from offtarget.training.settings import PRESETS
 from offtarget.workflows.ground import Ground, ground_of, open_bank, open_judge, parsed
-from offtarget.workflows.reproduce.assemble import DYNAMICS_OF, UNIQUE_OF, assemble
 from offtarget.workflows.reproduce.cells import Bench, Job, plan_job
 from offtarget.workflows.reproduce.data import DataSets, open_data
 from offtarget.workflows.reproduce.measures import WithCode, curve_measures, full_measures
-from offtarget.workflows.reproduce.pool import run_jobs
-from offtarget.workflows.reproduce.watch import Work
+from offtarget.workflows.reproduce.pool import Work, run_jobs
+from offtarget.workflows.reproduce.report import DYNAMICS_OF, UNIQUE_OF, assemble
 from offtarget.workflows.runs.begin import begin, begun, finish, finished, interruptible, opened
 from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import REPRODUCE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -330,8 +330,3 @@ def _report(
 def tuned_name(base: str, out: str, settings: TuneSettings) -> str:
     """The tuned model as `check` takes it."""
     return f"hf/{out}" if settings.method == "full" else with_adapter(base, out)
-
-
-def further(settings: TuneSettings, steps: int) -> TuneSettings:
-    """The same settings for `steps` more optimiser steps."""
-    return replace(settings, max_steps=steps, warmup=0)
