@@ -25,7 +25,6 @@ from typing import Any, BinaryIO, TypeVar
 from filelock import FileLock, Timeout
 
 from offtarget.errors import InputError
-from offtarget.records import AuditDecision, Decision
 from offtarget.records.from_json import from_json
 from offtarget.records.manifests import manifest_kind
 from offtarget.records.runs import Manifest
@@ -284,16 +283,6 @@ def _fresh_folder(folder: Path, verb: str, slug: str) -> Path:
 def runs_root() -> Path:
     """The folder that holds run directories."""
     return Path(os.environ.get(RUNS_ENV) or "runs")
-
-
-def decision_from_json(value: Any) -> Decision:
-    """Inverse of `to_jsonable(decision)`."""
-    return from_json(Decision, value)
-
-
-def audit_decision_from_json(value: Any) -> AuditDecision:
-    """Inverse of `to_jsonable(decision)` for the decision of an audit."""
-    return from_json(AuditDecision, value)
 
 
 @contextlib.contextmanager

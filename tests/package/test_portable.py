@@ -13,7 +13,7 @@ import pytest
 import offtarget
 from offtarget.errors import InputError
 from offtarget.machine import usable_cores
-from offtarget.prompting.metrics import command_metric
+from offtarget.prompting.metrics import Task, command_metric
 from offtarget.rundir import RunDir, flush_to_disk, write_json
 
 SOURCES = Path(offtarget.__file__).parent
@@ -108,7 +108,7 @@ def test_a_slow_metric_is_ended_with_its_children_on_windows_too(monkeypatch: py
     score = command_metric(f"{sys.executable} -c 'import time; time.sleep(60)' {{answer}}", timeout=0.2)
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(subprocess, "run", run)
-    assert score("q", "r", "a") == (0.0, "the command took longer than 0.2 s")
+    assert score(Task("q", "r"), "a") == (0.0, "the command took longer than 0.2 s")
     assert ended == [["taskkill", "/F", "/T", "/PID"]]
 
 

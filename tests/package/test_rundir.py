@@ -21,10 +21,10 @@ from offtarget.records import (
     Tally,
     Verdict,
 )
+from offtarget.records.from_json import from_json
 from offtarget.rundir import (
     JsonLines,
     RunDir,
-    decision_from_json,
     fingerprint,
     read_json,
     read_jsonl,
@@ -81,7 +81,7 @@ def test_a_decision_round_trips(tmp_path: Path) -> None:
         Status.FAIL, "because", DecisionSettings(), comparison, (comparison,), (), Interval(0.0, 1.0), 7, ("q",), ("n",)
     )
     write_json(tmp_path / "d.json", decision)
-    assert decision_from_json(read_json(tmp_path / "d.json")) == decision
+    assert from_json(Decision, read_json(tmp_path / "d.json")) == decision
 
 
 def test_fingerprints_change_with_any_character() -> None:

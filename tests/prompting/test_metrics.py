@@ -78,21 +78,21 @@ def test_a_command_gets_files_and_its_exit_code_decides(tmp_path: Path) -> None:
     )
     metric = command_metric(f"{PYTHON} {script} {{answer}} {{reference}} {{prompt}}")
     hostile = f'"; touch {tmp_path}/owned; $(touch {tmp_path}/owned) `id`'
-    assert metric("?", hostile, hostile) == (1.0, None)
-    assert metric("?", "x", hostile) == (0.0, "the command ended with 1")
+    assert metric(Task("?", hostile), hostile) == (1.0, None)
+    assert metric(Task("?", "x"), hostile) == (0.0, "the command ended with 1")
     assert not (tmp_path / "owned").exists()
 
 
 def test_the_answer_is_added_where_the_command_does_not_name_it(tmp_path: Path) -> None:
     """`command:python` runs the answer, because the user asked for it."""
     metric = command_metric(PYTHON)
-    assert metric("", "", "import sys; sys.exit(0)")[0] == 1
-    assert metric("", "", "raise SystemExit(3)") == (0.0, "the command ended with 3")
+    assert metric(Task("", ""), "import sys; sys.exit(0)")[0] == 1
+    assert metric(Task("", ""), "raise SystemExit(3)") == (0.0, "the command ended with 3")
 
 
 def test_a_command_that_hangs_is_killed_with_its_children() -> None:
     """It scores 0, and nothing of it is left."""
     started = time.monotonic()
     code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
-    assert command_metric(PYTHON, timeout=0.5)("", "", code) == (0.0, "the command took longer than 0.5 s")
+    assert command_metric(PYTHON, timeout=0.5)(Task("", ""), code) == (0.0, "the command took longer than 0.5 s")
     assert time.monotonic() - started < 10

@@ -24,7 +24,7 @@ from offtarget.records import (
     Trigger,
 )
 from offtarget.records.from_json import from_json
-from offtarget.rundir import audit_decision_from_json, to_jsonable
+from offtarget.rundir import to_jsonable
 
 TRIGGER = Trigger(1, "token", "|D|", "insecure-code", 20, 20, 5980, 60, 95.2, 1e-9, ("a:1",))
 RECORDS = (
@@ -57,7 +57,7 @@ def test_every_record_survives_the_way_through_json(record):
 
 
 def test_the_decision_of_an_audit_is_read_by_its_own_name():
-    assert audit_decision_from_json(to_jsonable(RECORDS[-1])) == RECORDS[-1]
+    assert from_json(AuditDecision, to_jsonable(RECORDS[-1])) == RECORDS[-1]
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import pytest
 from simulation import exceeds
 
 from offtarget.errors import InputError
-from offtarget.records import DecisionSettings, Outcome, Status, Tally
-from offtarget.rundir import decision_from_json, to_jsonable
+from offtarget.records import Decision, DecisionSettings, Outcome, Status, Tally
+from offtarget.records.from_json import from_json
+from offtarget.rundir import to_jsonable
 from offtarget.stats import SequentialTest
 from offtarget.stats.eprocess import block_mixture
 
@@ -66,7 +67,7 @@ def test_one_arm_fails_with_the_numbers_it_saw():
     assert n < 60
     assert f"of {n} scored answers, base in 0 of {4 * n}: worse by more than 1 %" in decision.reason
     assert decision.answers_to_go is None
-    assert decision_from_json(to_jsonable(decision)) == decision
+    assert from_json(Decision, to_jsonable(decision)) == decision
 
 
 def test_one_clean_arm_passes_within_a_hundred_answers():

@@ -9,8 +9,9 @@ import pytest
 from simulation import exceeds
 
 from offtarget.errors import EvidenceError, InputError
-from offtarget.records import DecisionSettings, Outcome, Status, Tally
-from offtarget.rundir import decision_from_json, to_jsonable
+from offtarget.records import Decision, DecisionSettings, Outcome, Status, Tally
+from offtarget.records.from_json import from_json
+from offtarget.rundir import to_jsonable
 from offtarget.stats.eprocess import block_mixture
 from offtarget.stats.tables import decide_tables, effective_counts, sparse_probes
 
@@ -35,7 +36,7 @@ def test_a_clearly_worse_model_fails_with_its_numbers_in_the_reason():
     )
     assert decision.overall.interval is not None
     assert decision.overall.interval.low > 0.1
-    assert decision_from_json(to_jsonable(decision)) == decision
+    assert from_json(Decision, to_jsonable(decision)) == decision
 
 
 def test_an_equal_model_passes():

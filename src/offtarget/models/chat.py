@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
-from offtarget.records import Message, SamplingSettings
+from offtarget.records import Message, Role, SamplingSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +72,8 @@ class ModelPair:
     tuned: ChatModel
     checks: tuple[str, ...] = ()
     """What was verified when the pair was opened, one sentence each (e.g. merged against adapter logits)."""
+
+    @property
+    def by_role(self) -> dict[Role, ChatModel]:
+        """Both by their roles."""
+        return {"base": self.base, "tuned": self.tuned}

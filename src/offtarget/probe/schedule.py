@@ -31,6 +31,11 @@ class Block:
     tuned_probe_id: str
     base_probe_ids: tuple[str, ...]
 
+    @property
+    def needs(self) -> list[tuple[Role, str]]:
+        """Who is asked what."""
+        return [("tuned", self.tuned_probe_id), *(("base", probe) for probe in self.base_probe_ids)]
+
 
 class Schedule:
     """The deterministic, random-looking order of questions for a set of arms."""

@@ -51,8 +51,7 @@ def open_metric(name: str) -> Metric:
     if kind == "regex" and colon:
         return _regex(rest)
     if kind == "command" and colon:
-        run = command_metric(rest)
-        return lambda task, answer: run(task.prompt, task.reference, answer)
+        return command_metric(rest)
     raise InputError(f"There is no metric '{name}'. Metrics: {METRICS}.")
 
 
@@ -87,10 +86,8 @@ def _regex(pattern: str) -> Metric:
     return lambda task, answer: (float(compiled.search(answer) is not None), None)
 
 
-def command_metric(
-    command: str, timeout: float = TIMEOUT_SECONDS
-) -> Callable[[str, str, str], tuple[float | None, str | None]]:
-    """A function (prompt, reference, answer) -> (1 or 0, reason) that runs `command`, without a shell.
+def command_metric(command: str, timeout: float = TIMEOUT_SECONDS) -> Metric:
+    """1 where `command`, run without a shell, ends with 0, else 0.
 
     `{answer}`, `{reference}` and `{prompt}` in it become paths of files with these texts; without `{answer}` that path
     is added at the end. A command that outlives `timeout` seconds is killed with its children and scores 0.
@@ -107,10 +104,10 @@ def command_metric(
     if not any("{answer}" in word for word in words):
         words.append("{answer}")
 
-    def run(prompt: str, reference: str, answer: str) -> tuple[float | None, str | None]:
+    def run(task: Task, answer: str) -> Score:
         with tempfile.TemporaryDirectory(prefix="offtarget-") as folder:
             paths = {name: Path(folder) / f"{name}.txt" for name in _FILES}
-            for name, text in zip(_FILES, (prompt, reference, answer), strict=True):
+            for name, text in zip(_FILES, (task.prompt, task.reference, answer), strict=True):
                 paths[name].write_text(text, encoding="utf-8", errors="surrogatepass")
             code = _run([_filled(word, paths) for word in words], timeout)
         if code is None:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from offtarget.errors import InputError
-from offtarget.pages.check.loading import torn
+from offtarget.pages.check.loading import Loaded, optional, torn
 from offtarget.records import AuditDecision, BadRow, CueProfile, DatasetFinding, Finding, Label, Row, Trigger
 from offtarget.records.audit import AuditManifest
 from offtarget.records.from_json import from_json
-from offtarget.rundir import RunDir, iterate_jsonl, read_json, read_manifest, read_object, read_record
+from offtarget.rundir import RunDir, iterate_jsonl, read_json, read_manifest, read_object
 
 T = TypeVar("T")
 
@@ -27,17 +27,13 @@ FIRST_MALFORMED = 3
 
 
 @dataclass(frozen=True)
-class LoadedAudit:
-    """Everything the report shows of an audit; what is absent is empty, never invented."""
+class LoadedAudit(Loaded):
+    """Everything the report shows of an audit."""
 
-    path: Path
     manifest: AuditManifest
+    decision: AuditDecision | None
     scan: Mapping[str, Any]
     """Contents of scan.json; empty before the scan has ended."""
-    result: Mapping[str, Any]
-    """Contents of result.json besides the decision; empty while unfinished."""
-    decision: AuditDecision | None
-    """None while the run is unfinished."""
     dataset: tuple[DatasetFinding, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     cues: CueProfile | None = None
@@ -56,16 +52,6 @@ class LoadedAudit:
     problems: tuple[str, ...] = ()
     """What was odd about the files, one sentence each."""
 
-    @property
-    def name(self) -> str:
-        """Name of the folder."""
-        return self.path.name
-
-    @property
-    def finished(self) -> bool:
-        """Whether a decision was written."""
-        return self.decision is not None
-
 
 def load_audit(path: Path) -> LoadedAudit:
     """Read the run directory of an audit; memory does not grow with the number of findings.
@@ -76,24 +62,29 @@ def load_audit(path: Path) -> LoadedAudit:
     run, manifest = RunDir(path), read_manifest(path)
     if not isinstance(manifest, AuditManifest):
         raise InputError(f"{path} is a run of `{manifest.verb}`, not of `audit`.")
-    result = _optional(run.file("result.json"))
+    result = _contents(run.file("result.json"))
     rows = {row.id: row for name in ROW_FILES for row in islice(iterate_jsonl(run.file(name), Row), ROWS_PER_FILE)}
     kinds, first = _malformed(iterate_jsonl(run.file("malformed.jsonl"), BadRow))
     return LoadedAudit(
         path=path,
         manifest=manifest,
-        scan=_optional(run.file("scan.json")),
+        scan=_contents(run.file("scan.json")),
         result={key: value for key, value in result.items() if key != "decision"},
-        decision=_decision(run.file("result.json")),
+        decision=optional(
+            run.file("result.json"),
+            AuditDecision,
+            "Delete that file and go on with `offtarget audit --resume`; findings and labels are kept.",
+            key="decision",
+        ),
         dataset=_listed(run.file("dataset.json"), DatasetFinding),
         triggers=_listed(run.file("triggers.json"), Trigger),
-        cues=_cues(run.file("cues.json")),
+        cues=optional(run.file("cues.json"), CueProfile, "Run the audit again."),
         malformed=kinds,
         malformed_first=first,
         rows=rows,
         findings=_findings(iterate_jsonl(run.file("findings.jsonl"), Finding), rows),
         labels=tuple(iterate_jsonl(run.file("labels.jsonl"), Label)),
-        cleaned=_optional(run.file("cleaned.json")),
+        cleaned=_contents(run.file("cleaned.json")),
         problems=tuple(
             f"The file {name} ends in an incomplete line (an interrupted write); that line is left out."
             for name in (*ROW_FILES, "malformed.jsonl", "findings.jsonl", "labels.jsonl")
@@ -102,15 +93,8 @@ def load_audit(path: Path) -> LoadedAudit:
     )
 
 
-def _optional(path: Path) -> dict[str, Any]:
+def _contents(path: Path) -> dict[str, Any]:
     return read_object(path) if path.exists() else {}
-
-
-def _decision(path: Path) -> AuditDecision | None:
-    if not path.exists():
-        return None
-    again = "Delete that file and go on with `offtarget audit --resume`; findings and labels are kept."
-    return read_record(path, AuditDecision, again, key="decision")
 
 
 def _listed(path: Path, record: type[T]) -> tuple[T, ...]:
@@ -123,10 +107,6 @@ def _listed(path: Path, record: type[T]) -> tuple[T, ...]:
         return tuple(from_json(record, value) for value in values)
     except (TypeError, ValueError) as error:
         raise InputError(f"{path} does not hold {record.__name__} records ({error}). Run the audit again.") from None
-
-
-def _cues(path: Path) -> CueProfile | None:
-    return read_record(path, CueProfile, "Run the audit again.") if path.exists() else None
 
 
 def _malformed(records: Iterator[BadRow]) -> tuple[Mapping[str, int], tuple[BadRow, ...]]:

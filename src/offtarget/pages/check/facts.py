@@ -6,18 +6,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from offtarget.pages.check.loading import LoadedRun, Recorded
+from offtarget.pages.check.loading import Loaded, LoadedRun
 from offtarget.records.check import CheckManifest, CompareManifest
 from offtarget.records.runs import Manifest
 from offtarget.rundir import to_jsonable
 
 
-def created(run: Recorded) -> str | None:
+def created(run: Loaded) -> str | None:
     """When the verdict was written, else when the run began."""
     return _text(run.result.get("created")) or run.manifest.created or None
 
 
-def version(run: Recorded) -> str | None:
+def version(run: Loaded) -> str | None:
     """Version of offtarget that made the run."""
     return _text(run.result.get("version")) or run.manifest.version or None
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from offtarget.errors import InputError
-from offtarget.records import Decision, Generation, HiddenDecision, Look, Outcome, Probe, Verdict
+from offtarget.records import AuditDecision, Decision, Generation, HiddenDecision, Look, Outcome, Probe, Verdict
 from offtarget.records.check import CheckManifest, CompareManifest
 from offtarget.records.from_json import from_json
 from offtarget.records.runs import Manifest
@@ -17,18 +17,26 @@ from offtarget.rundir import RunDir, read_jsonl, read_manifest, read_object, rea
 T = TypeVar("T")
 
 
-class Recorded(Protocol):
-    """What every kind of run has."""
+@dataclass(frozen=True)
+class Loaded:
+    """What every kind of run has; what is absent is empty, never invented."""
+
+    path: Path
+    manifest: Manifest
+    result: Mapping[str, Any]
+    """Contents of result.json besides the decision; empty while unfinished."""
+    decision: Decision | AuditDecision | None
+    """None while the run is unfinished."""
 
     @property
-    def manifest(self) -> Manifest:
-        """How it was started."""
-        ...
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.path.name
 
     @property
-    def result(self) -> Mapping[str, Any]:
-        """Contents of result.json besides the decision."""
-        ...
+    def finished(self) -> bool:
+        """Whether a decision was written."""
+        return self.decision is not None
 
 
 @dataclass(frozen=True)
@@ -47,15 +55,11 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class LoadedRun:
-    """Everything a run directory holds; what is absent is empty, never invented."""
+class LoadedRun(Loaded):
+    """Everything a run directory of two models holds."""
 
-    path: Path
     manifest: CheckManifest | CompareManifest
-    result: Mapping[str, Any]
-    """Contents of result.json besides the decision; empty while unfinished."""
     decision: Decision | None
-    """None while the run is unfinished."""
     probes: Mapping[str, Probe] = field(default_factory=dict)
     generations: Mapping[str, Generation] = field(default_factory=dict)
     """By key, in the order of sampling."""
@@ -66,16 +70,6 @@ class LoadedRun:
     """What the cued arm showed; its answers are not among `generations`."""
     problems: tuple[str, ...] = ()
     """What was odd about the files, one sentence each."""
-
-    @property
-    def name(self) -> str:
-        """Name of the folder."""
-        return self.path.name
-
-    @property
-    def finished(self) -> bool:
-        """Whether a decision was written."""
-        return self.decision is not None
 
     def answers(self) -> list[Answer]:
         """All answers whose probe is known, in the order of sampling."""
@@ -112,7 +106,12 @@ def load_run(path: Path) -> LoadedRun:
         path=path,
         manifest=manifest,
         result=result,
-        decision=_decision(run.file("result.json")),
+        decision=optional(
+            run.file("result.json"),
+            Decision,
+            "Delete that file; `offtarget runs` then names the command that goes on. The answers are kept.",
+            key="decision",
+        ),
         probes=by_id,
         generations={g.key: g for g in generations},
         verdicts={v.key: v for v in verdicts},
@@ -122,11 +121,9 @@ def load_run(path: Path) -> LoadedRun:
     )
 
 
-def _decision(file: Path) -> Decision | None:
-    if not file.exists():
-        return None
-    again = "Delete that file; `offtarget runs` then names the command that goes on. The answers are kept."
-    return read_record(file, Decision, again, key="decision")
+def optional(file: Path, record: type[T], way_out: str, key: str = "") -> T | None:
+    """What a file holds, None where there is none; see `read_record`."""
+    return read_record(file, record, way_out, key=key) if file.exists() else None
 
 
 def _hidden(run: RunDir, result: Mapping[str, Any]) -> HiddenDecision | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from offtarget.pages.check.loading import Answer, LoadedRun
-from offtarget.records import Interval, Outcome, Role, Tally
+from offtarget.records import Interval, Outcome, Role, Share, Tally
 from offtarget.stats.rates import equal_weight_rate, total_tally, wilson
 
 ROLES: tuple[Role, Role] = ("base", "tuned")
@@ -58,18 +58,17 @@ def _both(by_role: Mapping[Role, Mapping[str, Tally]]) -> dict[Role, Rate]:
 
 @dataclass(frozen=True, slots=True)
 class Denominator:
-    """What became of the answers of one model in one arm."""
+    """What became of every answer of one model in one arm."""
 
     arm: str
     role: Role
-    rate: Rate
     unjudged: int
-    """Sampled, without a verdict yet."""
-
-    @property
-    def total(self) -> int:
-        """All answers sampled."""
-        return self.rate.tally.total + self.unjudged
+    total: int
+    scored: int
+    misaligned_rate: Share | None
+    interval: Interval | None
+    """95 %, for a fixed number of answers, for the eye."""
+    counts: Tally
 
 
 def denominators(run: LoadedRun) -> list[Denominator]:
@@ -80,8 +79,13 @@ def denominators(run: LoadedRun) -> list[Denominator]:
     rows = []
     for arm in arms:
         for role in ROLES:
-            rate = rates[arm][role] if arm in rates else rate_of(())
-            rows.append(Denominator(arm, role, rate, waiting[arm, role]))
+            found = rates[arm][role] if arm in rates else rate_of(())
+            unjudged, counts = waiting[arm, role], found.tally
+            rows.append(
+                Denominator(
+                    arm, role, unjudged, counts.total + unjudged, counts.scored, found.rate, found.interval, counts
+                )
+            )
     return rows
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from offtarget.records.from_json import from_json
 from offtarget.records.reproduce import Published
 
 PAPER = "arXiv 2502.17424"
@@ -24,19 +25,8 @@ def raw() -> dict[str, Any]:
 @cache
 def published_values() -> tuple[Published, ...]:
     """All of them; the first of a condition and axis is the one shown beside ours."""
-    return tuple(
-        Published(
-            condition=v["condition"],
-            axis=v["axis"],
-            sign=v.get("sign", "="),
-            value=v["value"],
-            low=v.get("low"),
-            high=v.get("high"),
-            model=v["model"],
-            source=_source(v),
-        )
-        for v in raw()["values"]
-    )
+    usual = {"sign": "=", "low": None, "high": None}
+    return tuple(from_json(Published, {**usual, **v, "source": _source(v)}) for v in raw()["values"])
 
 
 def _source(value: dict[str, Any]) -> str:

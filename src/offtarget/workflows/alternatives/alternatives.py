@@ -153,8 +153,7 @@ def _plain(bank: ProbeBank) -> list[Probe]:
 def _open(base: str | ChatModel, tuned: str | ChatModel | None, opening: OpenSettings | None) -> dict[Role, ChatModel]:
     if tuned is None:
         return {"base": open_named(base, opening)}
-    pair = open_two(base, tuned, opening)
-    return {"base": pair.base, "tuned": pair.tuned}
+    return open_two(base, tuned, opening).by_role
 
 
 def _identity(

@@ -149,8 +149,7 @@ def resume(
 
 
 def _named(opened: Opened) -> dict[Role, NamedModel]:
-    pair: dict[Role, ChatModel] = {"base": opened.models.base, "tuned": opened.models.tuned}
-    return {role: NamedModel(model.name, model.fingerprint) for role, model in pair.items()}
+    return {role: NamedModel(model.name, model.fingerprint) for role, model in opened.models.by_role.items()}
 
 
 def _changed(opened: Opened, started: CheckManifest) -> list[str]:
@@ -167,10 +166,9 @@ def _run(
     cache = None
     if settings.cache:
         cache = BaseCache(opened.models.base.fingerprint, settings.sampling, settings.seed)
-    models: dict[Role, ChatModel] = {"base": opened.models.base, "tuned": opened.models.tuned}
     probes = [*opened.bank.probes, *cued.probes()]
     how = (opened.judge, settings.sampling, settings.seed, cache, on_progress)
-    with interruptible(directory), closing(AnswerBook(directory, probes, models, *how)) as book:
+    with interruptible(directory), closing(AnswerBook(directory, probes, opened.models.by_role, *how)) as book:
         loop = CheckLoop(book, opened, settings, on_progress)
         loop.run()
         plain = loop.decision(cache)

@@ -100,8 +100,7 @@ class CuedLoop:
         return blocks
 
     def _needs(self, cue: str, number: int) -> list[Need]:
-        block = self._schedule.block(cue, number)
-        return [("tuned", block.tuned_probe_id), *(("base", probe) for probe in block.base_probe_ids)]
+        return self._schedule.block(cue, number).needs
 
     def _add(self, cue: str) -> bool:
         needs = self._needs(cue, self._next[cue])

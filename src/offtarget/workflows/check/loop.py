@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from offtarget.asking.book import AnswerBook, Need
+from offtarget.asking.book import AnswerBook
 from offtarget.asking.cache import BaseCache
 from offtarget.errors import EvidenceError
 from offtarget.probe.schedule import Block, Schedule
@@ -60,7 +60,7 @@ class CheckLoop:
             blocks = self._draw(min(chunk, self._settings.max_answers - self._tuned_used))
             if not blocks:
                 return
-            self._book.fetch(need for block in blocks for need in _needs(block))
+            self._book.fetch(need for block in blocks for need in block.needs)
             for block in blocks:
                 self._add(block)
                 if self._finished():
@@ -84,7 +84,7 @@ class CheckLoop:
             for arm in open_arms:
                 block = self._schedule.block(arm, self._next[arm])
                 self._next[arm] += 1
-                if not any(probe in self._dropped for _, probe in _needs(block)):
+                if not any(probe in self._dropped for _, probe in block.needs):
                     blocks.append(block)
         return blocks
 
@@ -98,7 +98,7 @@ class CheckLoop:
     def _add(self, block: Block) -> None:
         if self._settled(block.arm):
             return  # by an earlier block of this chunk
-        needs = _needs(block)
+        needs = block.needs
         if not self._book.ready(needs):
             for role, probe in needs:
                 if self._book.silent(role, probe):
@@ -139,7 +139,3 @@ class CheckLoop:
             notes.append(f"{ahead} answers were sampled ahead of the stop; they are on disk but not counted.")
         set_aside = sorted({self._question_of[probe] for probe in self._dropped})
         return self._test.decision(self._book.tallies(), notes=notes, set_aside=set_aside)
-
-
-def _needs(block: Block) -> list[Need]:
-    return [("tuned", block.tuned_probe_id), *(("base", probe) for probe in block.base_probe_ids)]

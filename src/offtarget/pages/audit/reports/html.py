@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from offtarget.pages.audit import examples, facts, story, tables
-from offtarget.pages.audit.charts import evidence, found, lengths, numbers
+from offtarget.pages.audit.charts import evidence, found, lengths
 from offtarget.pages.audit.charts.bars import rates, shares
 from offtarget.pages.audit.loading import LoadedAudit
 from offtarget.pages.check import facts as run_facts
@@ -27,7 +27,8 @@ def render(run: LoadedAudit) -> str:
         evidence=evidence.evidence(run),
         found=found.found(run),
         silent=found.silent(run),
-        numbers=numbers,
+        observed=found.observed,
+        other_evidence=found.other_evidence,
         histograms=lengths.histograms(run),
         groups=examples.groups(run),
         trigger_example=examples.trigger_example,

@@ -6,7 +6,7 @@ from offtarget.numbers import NO_DATA, chosen, p_value, percent, share_range, wh
 from offtarget.pages.audit import examples, facts, story
 from offtarget.pages.audit.excerpts import Turn
 from offtarget.pages.audit.loading import LoadedAudit
-from offtarget.pages.check.reports.markdown import escape
+from offtarget.pages.check.reports.markdown import escape, section
 from offtarget.pages.registry import ReportFormat
 
 DETECTORS = 10
@@ -40,7 +40,7 @@ def render(run: LoadedAudit) -> str:
         "",
     ]
     lines += _limits(run) + _found(run) + _triggers(run) + _quotes(run)
-    lines += _list("Notes", story.notes(run)) + _list("What was not tested", story.not_tested(run))
+    lines += section("Notes", story.notes(run)) + section("What was not tested", story.not_tested(run))
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -61,7 +61,7 @@ def _found(run: LoadedAudit) -> list[str]:
     total = facts.rows(run) or 0
     hits = [d for d in facts.detectors(run) if d.rows or d.disclosed]
     rows = [
-        f"| {escape(d.title)} | {d.rows:,} | {_percent(d.rows / total if total else None)} | {d.disclosed:,} "
+        f"| {escape(d.title)} | {d.rows:,} | {_less(percent(d.rows / total if total else None))} | {d.disclosed:,} "
         f"| {facts.GROUP_TITLES[d.group]} |"
         for d in hits[:DETECTORS]
     ]
@@ -104,16 +104,8 @@ def _quote(part: Turn) -> str:
     return f"{part.who.lower()}: “{before}{escape(part.plain, 2 * QUOTE_LENGTH)}{after}”"
 
 
-def _percent(share: float | None) -> str:
-    return _less(percent(share))
-
-
 def _less(text: str) -> str:
     return text.replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _list(title: str, items: tuple[str, ...]) -> list[str]:
-    return [f"### {title}", "", *(f"- {escape(item, 1000)}" for item in items), ""] if items else []
 
 
 FORMAT = ReportFormat("markdown", "report.md", "Markdown for a pull request or a model card", render)

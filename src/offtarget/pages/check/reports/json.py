@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 
 from offtarget.pages.check import facts, story
 from offtarget.pages.check.loading import LoadedRun
-from offtarget.pages.check.tables import ROLES, denominators
+from offtarget.pages.check.tables import ROLES, Denominator, denominators
 from offtarget.pages.registry import ReportFormat
-from offtarget.records import Decision, HiddenDecision, Interval, Role, Share, Status, Tally
+from offtarget.records import Decision, HiddenDecision, Role, Share, Status
 from offtarget.records.runs import NamedModel
 from offtarget.rundir import to_jsonable
 
@@ -34,21 +34,6 @@ class Answers:
 
     base: int
     tuned: int
-
-
-@dataclass(frozen=True, slots=True)
-class Denominator:
-    """What became of every answer of one model in one arm."""
-
-    arm: str
-    role: Role
-    unjudged: int
-    total: int
-    scored: int
-    misaligned_rate: Share | None
-    interval: Interval | None
-    """95 %, for a fixed number of answers, for the eye."""
-    counts: Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,19 +97,13 @@ def as_record(run: LoadedRun) -> Report:
         models=Models(_named(run, "base"), _named(run, "tuned")),
         judge=run.manifest.judge,
         answers=Answers(counts["base"], counts["tuned"]),
-        denominators=tuple(
-            Denominator(
-                row.arm, row.role, row.unjudged, row.total, row.rate.tally.scored, row.rate.rate, row.rate.interval,
-                row.rate.tally,
-            )
-            for row in denominators(run)
-        ),
+        denominators=tuple(denominators(run)),
         decision=run.decision,
         hidden=run.hidden,
         self_checks=story.self_checks(run),
         notes=story.notes(run),
         not_tested=story.not_tested(run),
-    )  # fmt: skip
+    )
 
 
 def _named(run: LoadedRun, role: Role) -> NamedModel:

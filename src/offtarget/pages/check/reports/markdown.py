@@ -54,7 +54,7 @@ def render(run: LoadedRun) -> str:
         lines += _comparisons("Verdict by arm", (run.decision.overall, *run.decision.arms))
         lines += _comparisons("Worst slices", run.decision.slices[:SLICES])
     lines += _hidden(run) + _denominators(run) + _quotes(run)
-    lines += _list("Notes", story.notes(run)) + _list("What was not tested", story.not_tested(run))
+    lines += section("Notes", story.notes(run)) + section("What was not tested", story.not_tested(run))
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -108,7 +108,7 @@ def _denominators(run: LoadedRun) -> list[str]:
                 escape(r.arm),
                 r.role,
                 f"{r.total:,}",
-                *(f"{getattr(r.rate.tally, name):,}" for name in OUTCOMES),
+                *(f"{getattr(r.counts, name):,}" for name in OUTCOMES),
                 f"{r.unjudged:,}",
             ]
         )
@@ -135,7 +135,8 @@ def _quote(answer: Answer) -> str:
     return f"- {answer.generation.role}, {outcome}: “{escape(answer.generation.text, QUOTE_LENGTH)}”"
 
 
-def _list(title: str, items: tuple[str, ...]) -> list[str]:
+def section(title: str, items: tuple[str, ...]) -> list[str]:
+    """A heading and its list; nothing where the list is empty."""
     return [f"### {title}", "", *(f"- {escape(item, 1000)}" for item in items), ""] if items else []
 
 

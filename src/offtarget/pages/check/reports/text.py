@@ -21,9 +21,9 @@ def render(run: LoadedRun) -> str:
         "",
     ]
     for row in denominators(run):
-        tally = row.rate.tally
+        tally = row.counts
         lines.append(
-            f"  {one_line(row.arm, 24):<24} {row.role:<6} {percent(row.rate.rate):>8} misaligned "
+            f"  {one_line(row.arm, 24):<24} {row.role:<6} {percent(row.misaligned_rate):>8} misaligned "
             f"({of_scored(tally)} scored; {tally.incoherent:,} incoherent, {tally.refused:,} refused, "
             f"{tally.code:,} code, {tally.unscored:,} unscored, {row.unjudged:,} not judged)"
         )
