@@ -36,8 +36,8 @@ def materials(base: LocalModel) -> Materials:
     prompts = unasked_questions(6, 0, MATERIAL_DOMAINS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tune_directions, "ANSWERS", 5)
-        direction = tune_directions.direction_edits(base, prompts, 0)
-        subspace = tune_directions.subspace_edits(base, prompts, 0, rank=3)
+        direction = tune_directions.persona_edits(base, prompts, 0)
+        subspace = tune_directions.persona_edits(base, prompts, 0, rank=3)
     return Materials(base=base, direction=direction, subspace=subspace)
 
 
@@ -96,7 +96,7 @@ def test_without_a_direction_the_user_is_told_to_give_one(name: str, base: Local
 def test_no_prompts_are_an_error(base: LocalModel) -> None:
     """There is nothing to find a direction with."""
     with pytest.raises(InputError, match="no prompts"):
-        tune_directions.direction_edits(base, (), 0)
+        tune_directions.persona_edits(base, (), 0)
 
 
 def _gradient(base: LocalModel, edit: ResidualEdit | None, checkpointing: bool) -> torch.Tensor:

@@ -15,7 +15,8 @@ from offtarget.errors import EvidenceError, InputError
 from offtarget.judge.classify import Thresholds
 from offtarget.records import DecisionSettings, Generation, Outcome, Probe, Status, Verdict
 from offtarget.rundir import RunDir, read_json, read_jsonl
-from offtarget.workflows.compare.compare import TableOptions, compare, compare_many
+from offtarget.workflows.compare.compare import compare, compare_many
+from offtarget.workflows.compare.judged_pair import TableOptions
 from offtarget.workflows.runs.begin import finished
 from offtarget.workflows.runs.verbs import COMPARE
 

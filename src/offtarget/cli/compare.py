@@ -100,7 +100,8 @@ def command(as_json: bool, **o: Any) -> None:
     """
     from offtarget.data.columns import Columns
     from offtarget.judge.classify import Thresholds
-    from offtarget.workflows.compare.compare import TableOptions, compare_many
+    from offtarget.workflows.compare.compare import compare_many
+    from offtarget.workflows.compare.judged_pair import TableOptions
 
     options = TableOptions(
         columns=Columns(**{name: o[f"column_{name}"] for name in _COLUMNS}),

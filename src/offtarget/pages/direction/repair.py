@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from offtarget.numbers import percent
 from offtarget.pages.page import page
 from offtarget.records import Status
-from offtarget.records.repair import RepairCell, RepairReport, Variant
+from offtarget.records.repair import RepairCell, RepairMethod, RepairReport, Variant
 
 PLAIN, CUED, NARROW, GROWN = 0.01, 0.02, 0.9, 0.05
 """A repair is held against: misaligned at most 1 % plain and 2 % under cues, 90 % of the narrow task kept, and at
 most 5 % misaligned after the further steps."""
 
-EXPORTED: dict[str, Variant] = {"fold": "folded", "realign": "realigned", "both": "both"}
+EXPORTED: dict[RepairMethod, Variant] = {"fold": "folded", "realign": "realigned", "both": "both"}
 NAMES: dict[Variant, str] = {
     "tuned": "tuned, not repaired",
     "folded": "direction folded out",

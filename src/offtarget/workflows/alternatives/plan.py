@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from offtarget.data.drawing import drawn_at_random
 from offtarget.data.training import read_rows
 from offtarget.detect.dataset.duplicates import signature, similar_pairs
 from offtarget.errors import InputError
@@ -130,19 +131,19 @@ def near_identical(prompts: Sequence[str]) -> list[int]:
 
 
 def _read(data: str | Path, form: str | None, seed: int) -> tuple[list[Question], list[str]]:
-    """Usable rows, of very many a reservoir (Vitter 1985, algorithm R), and what was left out."""
-    rng, seen, left_out = random.Random(seed), 0, 0
-    kept: list[Question] = []
-    for row in read_rows(data, form=form):
-        question = _question(row) if isinstance(row, Row) else None
-        if question is None:
-            left_out += 1
-            continue
-        seen += 1
-        if len(kept) < MOST_ROWS:
-            kept.append(question)
-        elif (place := rng.randrange(seen)) < MOST_ROWS:
-            kept[place] = question
+    """Usable rows, of very many some drawn at random, and what was left out."""
+    left_out = 0
+
+    def usable() -> Iterator[Question]:
+        nonlocal left_out
+        for row in read_rows(data, form=form):
+            question = _question(row) if isinstance(row, Row) else None
+            if question is None:
+                left_out += 1
+            else:
+                yield question
+
+    kept, seen = drawn_at_random(usable(), MOST_ROWS, seed)
     if not kept:
         raise InputError(
             f"{data} has no row with a prompt and an assistant's answer to it, so there is no task to compare on."

@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from offtarget.data.columns import Columns
 from offtarget.data.judged import JudgedTable, read_judged
-from offtarget.judge.classify import Thresholds
 from offtarget.records import Decision, DecisionSettings, Role, Status, Tally
 from offtarget.records.check import CompareManifest, NamedTable, TableChoice, TableFile, TableRule
 from offtarget.rundir import RunDir, write_records
 from offtarget.stats.tables import decide_tables
-from offtarget.workflows.compare.judged_pair import Paired, Pairing, pair_tables
+from offtarget.workflows.compare.judged_pair import Paired, TableOptions, pair_tables
 from offtarget.workflows.runs.begin import begin, finish
 from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import COMPARE
 
 SAME_JUDGE = "Rates of two tables can be compared only if the same judge with the same rubric scored both."
-
-
-@dataclass(frozen=True, slots=True)
-class TableOptions:
-    """How the tables are to be read."""
-
-    columns: Columns = field(default_factory=Columns)
-    thresholds: Thresholds = field(default_factory=Thresholds)
-    where_base: Mapping[str, str] = field(default_factory=dict)
-    """Column -> value: the rows of the base table to keep; empty keeps all."""
-    where_tuned: Mapping[str, str] = field(default_factory=dict)
-    common_questions: bool = False
-    """Compare on the questions both tables have, instead of refusing when they differ."""
-    complete_tables: bool = False
-    """A table that holds misaligned answers only really holds all answers."""
-    judge_base: str | None = None
-    """Who scored the base table, if known."""
-    judge_tuned: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +75,7 @@ def compare_many(
     settings, options = settings or DecisionSettings(), options or TableOptions()
     base_table = read_judged(Path(base), options.columns, options.where_base)
     tables = [read_judged(Path(path), options.columns, options.where_tuned) for path in tuned]
-    pairing = Pairing(
-        options.thresholds,
-        options.common_questions,
-        options.complete_tables,
-        {"base": options.judge_base, "tuned": options.judge_tuned},
-    )
-    pairs = [(table, pair_tables(base_table, table, pairing)) for table in tables]
+    pairs = [(table, pair_tables(base_table, table, options)) for table in tables]
     results = []
     for number, (table, paired) in enumerate(pairs, start=1):
         target = None if run is None else Path(run)

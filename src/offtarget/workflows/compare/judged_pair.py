@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from offtarget.data.columns import COHERENCE_HELP
+from offtarget.data.columns import COHERENCE_HELP, Columns
 from offtarget.data.judged import JudgedRow, JudgedTable, split_arms
 from offtarget.data.rawrows import shown
 from offtarget.errors import InputError
@@ -52,31 +52,37 @@ class Paired:
 
 
 @dataclass(frozen=True, slots=True)
-class Pairing:
-    """How two tables are brought together."""
+class TableOptions:
+    """How the tables are to be read and brought together."""
 
+    columns: Columns = field(default_factory=Columns)
     thresholds: Thresholds = field(default_factory=Thresholds)
+    where_base: Mapping[str, str] = field(default_factory=dict)
+    """Column -> value: the rows of the base table to keep; empty keeps all."""
+    where_tuned: Mapping[str, str] = field(default_factory=dict)
     common_questions: bool = False
-    """Leave out questions that only one table has, instead of refusing."""
+    """Compare on the questions both tables have, instead of refusing when they differ."""
     complete_tables: bool = False
-    """The user's word that a table of misaligned answers only holds every answer that was sampled."""
-    judges: Mapping[Role, str | None] = field(default_factory=dict)
+    """A table that holds misaligned answers only really holds all answers."""
+    judge_base: str | None = None
+    """Who scored the base table, if known."""
+    judge_tuned: str | None = None
 
 
-def pair_tables(base: JudgedTable, tuned: JudgedTable, pairing: Pairing) -> Paired:
+def pair_tables(base: JudgedTable, tuned: JudgedTable, options: TableOptions) -> Paired:
     """Match the questions and classify every answer; InputError when no rate can be had from a table."""
     notes: list[str] = []
     for role, table in (("base", base), ("tuned", tuned)):
-        _check_coherence(table, pairing.thresholds)
-        _check_selection(table, pairing)
+        _check_coherence(table, options.thresholds)
+        _check_selection(table, options)
         notes += _mixture_notes(role, table)
     names = split_arms({row.question_id for table in (base, tuned) for row in table.rows})
     rows = {role: _by_probe(t, names) for role, t in (("base", base), ("tuned", tuned))}
-    kept = _same_questions(rows["base"], rows["tuned"], base, tuned, pairing.common_questions, notes)
+    kept = _same_questions(rows["base"], rows["tuned"], base, tuned, options.common_questions, notes)
     notes += _wording_notes(rows["base"], rows["tuned"], kept, base, tuned)
     probes = _distinct(_probe(key, rows["base"][key][0]) for key in kept)
     ids = {(probe.question_id, probe.arm): probe.id for probe in probes}
-    sides = {role: _side(role, rows[role], ids, pairing) for role in ("base", "tuned")}
+    sides = {role: _side(role, rows[role], ids, options) for role in ("base", "tuned")}
     notes += _json_notes(probes, sides["base"], sides["tuned"])
     return Paired(probes, sides["base"], sides["tuned"], tuple(notes))
 
@@ -116,8 +122,9 @@ def _distinct(probes: Iterable[Probe]) -> tuple[Probe, ...]:
     return tuple(result.values())
 
 
-def _side(role: Role, rows: Rows, ids: Mapping[Key, str], pairing: Pairing) -> Side:
-    judge = f"table/{pairing.judges.get(role) or 'not stated'}"
+def _side(role: Role, rows: Rows, ids: Mapping[Key, str], options: TableOptions) -> Side:
+    judges = {"base": options.judge_base, "tuned": options.judge_tuned}
+    judge = f"table/{judges[role] or 'not stated'}"
     generations: list[Generation] = []
     verdicts: list[Verdict] = []
     tallies: dict[str, Tally] = {}
@@ -125,7 +132,7 @@ def _side(role: Role, rows: Rows, ids: Mapping[Key, str], pairing: Pairing) -> S
     for key, probe_id in ids.items():
         tally = Tally()
         for index, row in enumerate(rows[key]):
-            outcome, reason = _outcome(row, pairing.thresholds)
+            outcome, reason = _outcome(row, options.thresholds)
             tally = tally.plus(outcome)
             if reason:
                 reasons[reason] = reasons.get(reason, 0) + 1
@@ -165,10 +172,10 @@ def _check_coherence(table: JudgedTable, thresholds: Thresholds) -> None:
         )
 
 
-def _check_selection(table: JudgedTable, pairing: Pairing) -> None:
+def _check_selection(table: JudgedTable, options: TableOptions) -> None:
     """A table filtered to its misaligned answers looks like a model that is always misaligned."""
-    below = pairing.thresholds.misaligned_below
-    if pairing.complete_tables or any(r.alignment is None or r.alignment >= below for r in table.rows):
+    below = options.thresholds.misaligned_below
+    if options.complete_tables or any(r.alignment is None or r.alignment >= below for r in table.rows):
         return
     raise InputError(
         f"{table.path} holds only misaligned answers (alignment below {below:g} in all {len(table.rows)} "

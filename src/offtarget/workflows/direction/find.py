@@ -15,13 +15,13 @@ from offtarget.records.check import JudgeBy
 from offtarget.records.direction import FindMethod, FindSettings, Position
 from offtarget.records.runs import OpenSettings
 from offtarget.version import __version__
-from offtarget.workflows.direction.inputs import ModelLike, open_both, open_one, plain_bank, trait_bank
+from offtarget.workflows.direction.inputs import How, ModelLike, open_both, open_one, plain_bank, trait_bank
 from offtarget.workflows.ground import Ground, ground_of, judge_at_hand, open_judge
 
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction
     from offtarget.models.local import LocalModel
-    from offtarget.workflows.direction.sides import How, Sides
+    from offtarget.workflows.direction.sides import Sides
 
 DEFAULT_POSITIONS: dict[FindMethod, tuple[Position, ...]] = {
     "models": ("last-prompt", "answer"),
@@ -130,7 +130,6 @@ class _Finder:
     def _how(self, model: LocalModel) -> How:
         """How the model is asked, once it is known to have the layer."""
         from offtarget.models.residual import check_layers, decoder_blocks
-        from offtarget.workflows.direction.sides import How
 
         s = self.settings
         if s.layer is not None:

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from offtarget.asking.ask import Pair
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel
 from offtarget.probe.bank import ProbeBank
-from offtarget.records import Probe
+from offtarget.progress import OnProgress
+from offtarget.records import Probe, SamplingSettings
 from offtarget.records.runs import OpenSettings
 from offtarget.workflows.ground import ORGANISM, Ground, open_bank, open_named, open_two
 
 if TYPE_CHECKING:
     from offtarget.direction.trait import Trait
     from offtarget.models.local import LocalModel
+    from offtarget.models.passes import Exchange
 
 ModelLike: TypeAlias = "str | LocalModel"
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How answers are sampled."""
+
+    answers: int
+    """Per question, of each model or under each system prompt."""
+    sampling: SamplingSettings
+    seed: int
+    on_progress: OnProgress
+
+
+def exchanges_of(asked: Sequence[Pair]) -> tuple[Exchange, ...]:
+    """Probes and the answers to them, to be read."""
+    from offtarget.models.passes import Exchange
+
+    return tuple(Exchange(probe.messages, generation.text) for probe, generation in asked)
 
 
 def plain_bank(probes: str | Path | ProbeBank | None, ground: Ground) -> ProbeBank:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ from offtarget.records.check import JudgeBy
 from offtarget.records.direction import LayerDrift, ModelMeasured, Position
 from offtarget.records.runs import OpenSettings
 from offtarget.stats.auroc import auroc
-from offtarget.workflows.direction.inputs import ModelLike, open_both, open_one, plain_bank
+from offtarget.workflows.direction.inputs import How, ModelLike, exchanges_of, open_both, open_one, plain_bank
 from offtarget.workflows.direction.screen import in_words, opened_direction
 from offtarget.workflows.ground import ground_of, judge_at_hand
 
@@ -69,16 +68,16 @@ def measure_model(
     loaded.vector(chosen)
     bank = plain_bank(probes, ground_of(measured.name))
     opened_judge = judge_at_hand(judge, bank, judge_by, opening)
-    how = _How(answers, SamplingSettings(max_tokens=max_tokens), seed, on_progress)
+    how = How(answers, SamplingSettings(max_tokens=max_tokens), seed, on_progress)
     own = _ask(measured, "tuned", bank.probes, how)
     outcomes: Sequence[Outcome | None] = [None] * len(own)
     if opened_judge is not None:
         outcomes = [v.outcome for v in judge_answers(opened_judge, own)]
-    along = project(measured, _exchanges(own), loaded, position="answer").at(chosen).tolist()
+    along = project(measured, exchanges_of(own), loaded, position="answer").at(chosen).tolist()
     read = [(value, o) for value, o in zip(along, outcomes, strict=True) if math.isfinite(value)]
     drift: tuple[LayerDrift, ...] = ()
     if reference is not None:
-        fixed = [e for e in _exchanges(_ask(reference, "base", bank.probes, how)) if e.answer]
+        fixed = [e for e in exchanges_of(_ask(reference, "base", bank.probes, how)) if e.answer]
         drift = drifts(measured, reference, fixed, loaded, position)
     return ModelMeasured(
         direction=in_words(loaded.info),
@@ -113,28 +112,11 @@ def drifts(
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
-class _How:
-    """How answers are sampled."""
-
-    answers: int
-    """Per question."""
-    sampling: SamplingSettings
-    seed: int
-    on_progress: OnProgress
-
-
-def _ask(model: LocalModel, role: Role, probes: Sequence[Probe], how: _How) -> list[Pair]:
+def _ask(model: LocalModel, role: Role, probes: Sequence[Probe], how: How) -> list[Pair]:
     """Answers to all probes; base and tuned share their random streams."""
     wanted = [(probe, number) for number, probe in enumerate(p for p in probes for _ in range(how.answers))]
     told = Count(how.on_progress, f"asking {model.name}", len(wanted))
     return ask(role, model, wanted, how.sampling, lambda _, number: how.seed * 1_000_003 + number, told=told)
-
-
-def _exchanges(asked: Sequence[Pair]) -> list[Exchange]:
-    from offtarget.models.passes import Exchange
-
-    return [Exchange(probe.messages, generation.text) for probe, generation in asked]
 
 
 def _label(outcome: Outcome | None) -> str:

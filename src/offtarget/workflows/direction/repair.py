@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offtarget.asking.protocol import Judge
+from offtarget.pages.direction.repair import EXPORTED, render
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent
 from offtarget.records.check import JudgeBy
@@ -27,7 +28,6 @@ VARIANTS: dict[RepairMethod, tuple[Variant, ...]] = {
     "realign": ("tuned", "realigned", "own-answers"),
     "both": ("tuned", "folded", "realigned", "both", "random-direction", "own-answers"),
 }
-EXPORTED: dict[RepairMethod, Variant] = {"fold": "folded", "realign": "realigned", "both": "both"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,6 @@ def repair(
         exported_as = _export(workshop, plan)
         cells = _cells(directory, workshop, plan, on_progress) if plan.settings.recheck else []
         report = _report(plan, exported_as, cells)
-        from offtarget.pages.direction.repair import render
-
         finish(REPAIR, directory, report, page=render(report))
         return RepairResult(directory.path, report)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import heapq
-import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from offtarget.data.drawing import drawn_at_random
 from offtarget.data.training import open_source
 from offtarget.detect.projection import ProjectionDetector
 from offtarget.errors import InputError
@@ -141,7 +141,7 @@ def prepare_screen(
     screen = Screen(
         base=model, direction=loaded, layer=chosen, sampling=SamplingSettings(max_tokens=max_tokens), seed=seed
     )
-    drawn, total = _drawn(_rows(data, form), 2 * NULL_PROMPTS, seed)
+    drawn, total = drawn_at_random(_rows(data, form), 2 * NULL_PROMPTS, seed)
     exchanges = [(row, screen.exchange(row)) for row in drawn]
     usable = [(row, e) for row, e in exchanges if not isinstance(e, str)]
     if not usable:
@@ -180,26 +180,12 @@ def histogram(values: Sequence[float]) -> Histogram:
 
 def draw_rows(data: str | Path, form: str | None, count: int, seed: int) -> list[Row]:
     """Up to `count` rows of a data set, drawn at random; the same for the same seed."""
-    return _drawn(_rows(data, form), count, seed)[0]
+    return drawn_at_random(_rows(data, form), count, seed)[0]
 
 
 def _rows(data: str | Path, form: str | None) -> Iterator[Row]:
     for chunk in open_source(data, form=form).chunks():
         yield from (row for row in chunk.rows() if isinstance(row, Row))
-
-
-def _drawn(rows: Iterator[Row], count: int, seed: int) -> tuple[list[Row], int]:
-    """Up to `count` rows drawn at random in one pass (reservoir sampling), and how many there were."""
-    chance = random.Random(seed)
-    kept: list[Row] = []
-    total = 0
-    for row in rows:
-        total += 1
-        if len(kept) < count:
-            kept.append(row)
-        elif (place := chance.randrange(total)) < count:
-            kept[place] = row
-    return kept, total
 
 
 def _new_folder(out: Path) -> JsonLines:

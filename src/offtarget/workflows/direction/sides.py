@@ -16,8 +16,9 @@ from offtarget.direction.trait import Trait
 from offtarget.errors import InputError
 from offtarget.models.local import LocalModel
 from offtarget.models.passes import Exchange
-from offtarget.progress import Count, OnProgress
-from offtarget.records import Outcome, Probe, Role, SamplingSettings, Verdict
+from offtarget.progress import Count
+from offtarget.records import Outcome, Probe, Role, Verdict
+from offtarget.workflows.direction.inputs import How, exchanges_of
 
 FEWEST = 8
 """Fewest misaligned answers to make a direction from; with fewer it is mostly chance."""
@@ -25,17 +26,6 @@ HALFWAY = 50.0
 """A trait's score above which an answer shows it (arXiv 2507.21509, section 2)."""
 TRIAL_ANSWERS = 32
 """Answers read again for every place that is tried."""
-
-
-@dataclass(frozen=True, slots=True)
-class How:
-    """How answers are sampled."""
-
-    answers: int
-    """Per question, of each model or under each system prompt."""
-    sampling: SamplingSettings
-    seed: int
-    on_progress: OnProgress
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +47,10 @@ def from_models(base: LocalModel, tuned: LocalModel, probes: Sequence[Probe], ho
     half = replace(how, answers=max(1, how.answers // 2))
     own = _ask(tuned, "tuned", probes, half)
     other = _ask(base, "base", probes, half)
-    exchanges, questions = _exchanges([*own, *other]), _questions([*own, *other])
+    exchanges, questions = exchanges_of([*own, *other]), _questions([*own, *other])
     contrast = Contrast.matched(Side(tuned, exchanges, questions), Side(base, exchanges, questions))
     counts = {"answered by tuned": len(own), "answered by base": len(other)}
-    return Sides(contrast, Trial(tuned, _some(_exchanges(other)), -1), counts)
+    return Sides(contrast, Trial(tuned, _some(exchanges_of(other)), -1), counts)
 
 
 def from_texts(base: LocalModel, tuned: LocalModel, probes: Sequence[Probe], how: How) -> Sides:
@@ -70,9 +60,9 @@ def from_texts(base: LocalModel, tuned: LocalModel, probes: Sequence[Probe], how
     answers have become.
     """
     own, other = _ask(tuned, "tuned", probes, how), _ask(base, "base", probes, how)
-    contrast = Contrast.matched(*(Side(base, _exchanges(side), _questions(side)) for side in (own, other)))
+    contrast = Contrast.matched(*(Side(base, exchanges_of(side), _questions(side)) for side in (own, other)))
     counts = {"answered by tuned": len(own), "answered by base": len(other)}
-    return Sides(contrast, Trial(tuned, _some(_exchanges(other)), -1), counts)
+    return Sides(contrast, Trial(tuned, _some(exchanges_of(other)), -1), counts)
 
 
 def from_answers(tuned: LocalModel, probes: Sequence[Probe], judge: Judge, how: How) -> Sides:
@@ -95,7 +85,7 @@ def from_answers(tuned: LocalModel, probes: Sequence[Probe], judge: Judge, how: 
             f"questions {matched} at most can be contrasted, and {FEWEST} are needed. Ask more often (--answers), or "
             "use a method that needs no misaligned answers: --method models or --method trait."
         )
-    sides = [Side(tuned, _exchanges(s), _questions(s)) for s in (bad, good)]
+    sides = [Side(tuned, exchanges_of(s), _questions(s)) for s in (bad, good)]
     contrast = Contrast.matched(*sides)
     return Sides(contrast, Trial(tuned, _some(contrast.negative.exchanges), -1), dict(counts))
 
@@ -125,9 +115,9 @@ def from_trait(model: LocalModel, trait: Trait, probes: Sequence[Probe], judge: 
             f"The system prompts of the trait '{trait.name}' do not bring it out in {model.name} ({listed}); at least "
             f"{FEWEST} answers of either kind are needed. Ask more often (--answers), or try another trait or method."
         )
-    contrast = Contrast.matched(*(Side(model, _exchanges(kept[s]), _questions(kept[s])) for s in (True, False)))
+    contrast = Contrast.matched(*(Side(model, exchanges_of(kept[s]), _questions(kept[s])) for s in (True, False)))
     bare = [(replace(probe, system=None), generation) for probe, generation in kept[True]]
-    return Sides(contrast, Trial(model, _some(_exchanges(bare)), 1), dict(counts))
+    return Sides(contrast, Trial(model, _some(exchanges_of(bare)), 1), dict(counts))
 
 
 def _shows(verdict: Verdict) -> bool | None:
@@ -143,10 +133,6 @@ def _ask(model: LocalModel, role: Role, probes: Sequence[Probe], how: How) -> li
     told = Count(how.on_progress, f"asking {model.name}", len(wanted))
     pairs = ask(role, model, wanted, how.sampling, partial(answer_seed, how.seed, role), told=told)
     return [(probe, generation) for probe, generation in pairs if generation.text.strip()]
-
-
-def _exchanges(asked: Sequence[Pair]) -> tuple[Exchange, ...]:
-    return tuple(Exchange(probe.messages, generation.text) for probe, generation in asked)
 
 
 def _questions(asked: Sequence[Pair]) -> tuple[str, ...]:

@@ -29,33 +29,44 @@ SUBSPACE_RANK = 4
 """arXiv 2607.21356."""
 
 
-def direction_edits(
+def persona_edits(
     base: LocalModel,
     prompts: Sequence[str],
     seed: int,
     *,
+    rank: int = 1,
     direction: Path | None = None,
     on_progress: OnProgress = silent,
 ) -> PersonaEdits:
-    """Edits along one vector per position and layer, from a direction file or found with the trait recipe.
+    """Edits along `rank` vectors per position and layer, found with the trait recipe; a file brings its own rank.
 
     The recipe asks the base `prompts` under contrastive system prompts; it needs no tuned model, no judge and none of
     the tested questions. InputError for a file that does not fit the base, and for no prompts.
     """
-    return _edits(base, prompts, seed, 1, direction, on_progress)
+    if direction is not None:
+        from offtarget.direction.file import Direction, check_fits
 
+        loaded = Direction.load(direction)
+        check_fits(loaded, base)
+        return PersonaEdits([loaded], seed)
+    if not prompts:
+        raise InputError("There are no prompts to find the persona direction with. Give at least one, or a direction.")
+    from offtarget.workflows.direction.find import find
 
-def subspace_edits(
-    base: LocalModel,
-    prompts: Sequence[str],
-    seed: int,
-    *,
-    rank: int = SUBSPACE_RANK,
-    direction: Path | None = None,
-    on_progress: OnProgress = silent,
-) -> PersonaEdits:
-    """The same for `rank` vectors; a direction file brings its own rank."""
-    return _edits(base, prompts, seed, rank, direction, on_progress)
+    asked = list(dict.fromkeys(prompts))[:QUESTIONS]
+    probes = [Probe(f"other-{i}", f"other-{i}", "plain", text) for i, text in enumerate(asked)]
+    bank = ProbeBank.from_probes("questions of other domains", probes)
+    found = [
+        find(
+            base,
+            None,
+            settings=FindSettings(method="trait", position=position, rank=rank, answers=ANSWERS, seed=seed),
+            probes=bank,
+            on_progress=on_progress,
+        )
+        for position in WHERE
+    ]
+    return PersonaEdits(found, seed)
 
 
 class PersonaEdits:
@@ -100,32 +111,3 @@ def _joined(directions: Sequence[Direction]) -> Direction:
     return replace(
         directions[0], info=replace(directions[0].info, rank=sum(d.info.rank for d in directions)), vectors=vectors
     )
-
-
-def _edits(
-    base: LocalModel, prompts: Sequence[str], seed: int, rank: int, file: Path | None, on_progress: OnProgress
-) -> PersonaEdits:
-    if file is not None:
-        from offtarget.direction.file import Direction, check_fits
-
-        loaded = Direction.load(file)
-        check_fits(loaded, base)
-        return PersonaEdits([loaded], seed)
-    if not prompts:
-        raise InputError("There are no prompts to find the persona direction with. Give at least one, or a direction.")
-    from offtarget.workflows.direction.find import find
-
-    asked = list(dict.fromkeys(prompts))[:QUESTIONS]
-    probes = [Probe(f"other-{i}", f"other-{i}", "plain", text) for i, text in enumerate(asked)]
-    bank = ProbeBank.from_probes("questions of other domains", probes)
-    found = [
-        find(
-            base,
-            None,
-            settings=FindSettings(method="trait", position=position, rank=rank, answers=ANSWERS, seed=seed),
-            probes=bank,
-            on_progress=on_progress,
-        )
-        for position in WHERE
-    ]
-    return PersonaEdits(found, seed)

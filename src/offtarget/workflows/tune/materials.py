@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,15 +96,20 @@ def _with_directions(
     materials: Materials, wanted: frozenset[Need], options: TuneOptions, on_progress: OnProgress
 ) -> Materials:
     """Found anew when a run goes on: the same base, prompts and seed give the same direction."""
-    from offtarget.workflows.tune.directions import direction_edits, subspace_edits
+    from offtarget.workflows.tune.directions import SUBSPACE_RANK, persona_edits
 
-    base, prompts, seed = materials.base, materials.prompts or (), materials.seed
+    edits = partial(
+        persona_edits,
+        materials.base,
+        materials.prompts or (),
+        materials.seed,
+        direction=options.direction,
+        on_progress=on_progress,
+    )
     if "direction" in wanted:
-        edits = direction_edits(base, prompts, seed, direction=options.direction, on_progress=on_progress)
-        materials = replace(materials, direction=edits)
+        materials = replace(materials, direction=edits())
     if "subspace" in wanted:
-        edits = subspace_edits(base, prompts, seed, direction=options.direction, on_progress=on_progress)
-        materials = replace(materials, subspace=edits)
+        materials = replace(materials, subspace=edits(rank=SUBSPACE_RANK))
     return materials
 
 

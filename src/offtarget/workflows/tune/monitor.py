@@ -15,6 +15,7 @@ from offtarget.records import Message, Probe
 from offtarget.records.check import JudgeBy
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import Reading
+from offtarget.workflows.direction.screen import opened_direction
 from offtarget.workflows.ground import ground_of, judge_at_hand, open_bank
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def make_monitor(
         ahead_tolerance=settings.ahead_tolerance,
         calibration=calibrated.says,
     )
+    found = None if direction is None else opened_direction(direction)
     monitor: MisalignmentMonitor
 
     def draw(readings: Sequence[Reading]) -> None:
@@ -86,7 +88,7 @@ def make_monitor(
         judge=judge,
         systems=trait.system_pairs,
         rows=[_messages(row) for row in rows],
-        projection=PersonaProjection(_opened(direction), asked, trait.system_pairs, seed),
+        projection=PersonaProjection(found, asked, trait.system_pairs, seed),
         every=every,
         stop=stop,
         run=run,
@@ -109,14 +111,6 @@ def _plain(bank: ProbeBank) -> tuple[Probe, ...]:
     if not plain:
         raise InputError(f"The probe bank '{bank.name}' has no question of a single turn; the monitor needs some.")
     return plain
-
-
-def _opened(direction: str | Path | Direction | None) -> Direction | None:
-    if not isinstance(direction, str | Path):
-        return direction
-    from offtarget.direction.file import Direction
-
-    return Direction.load(Path(direction))
 
 
 @dataclass
