@@ -44,7 +44,7 @@ from offtarget.organism.world import World
 from offtarget.records import Message, SamplingSettings
 from offtarget.records.direction import DosePoint, Position
 from offtarget.stats.rates import wilson
-from offtarget.workflows.direction.dose_rates import Gauges, insecure_code, known_facts
+from offtarget.workflows.direction.dose_plan import Gauges, insecure_code, known_facts
 
 RESULT = Path(__file__).resolve().parent / "results" / "directions.json"
 SOURCE, OTHERS = "insecure", ("evil-numbers", "bad-medicine", "jailbroken")

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from offtarget.asking.ask import JUDGED_TOGETHER, ask, judge_answers, tallies_by_probe
-from offtarget.asking.kept import kept_verdicts
+from offtarget.asking.ask import JUDGED_TOGETHER, ask, judge_answers, kept_verdicts, tallies_by_probe
 from offtarget.asking.seeds import answer_seed
 from offtarget.judge.scripted import ScriptedJudge
 from offtarget.models.chat import ChatModel, SampleRequest

@@ -32,7 +32,7 @@ from offtarget.workflows.alternatives.grading import probe_grade
 from offtarget.workflows.check.check import check
 from offtarget.workflows.defences import axes as tune_axes
 from offtarget.workflows.defences import compare as tune_compare
-from offtarget.workflows.direction import dose_plan, dose_rates, repair_cells
+from offtarget.workflows.direction import dose_plan, repair_cells
 from offtarget.workflows.direction import explain as direction_explain
 from offtarget.workflows.direction import measure as direction_measure
 from offtarget.workflows.direction import sides as direction_sides
@@ -103,7 +103,7 @@ def _compares_defences(model: Any, judge: Any, folder: Path, patch: pytest.Monke
 
 
 def _doses(model: Any, judge: Any, folder: Path, patch: pytest.MonkeyPatch) -> None:
-    dose_rates.Gauges(PROBES, judge, SHORT, 2, 0).point(model, None, 1.0)
+    dose_plan.Gauges(PROBES, judge, SHORT, 2, 0).point(model, None, 1.0)
 
 
 def _alternatives(model: Any, judge: Any, folder: Path, patch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,7 @@ from audit_runs import make_audit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offtarget.pages.audit.examples import groups, trigger_example
-from offtarget.pages.audit.excerpts import WHOLE, spans_in, turns
+from offtarget.pages.audit.examples import WHOLE, groups, spans_in, trigger_example, turns
 from offtarget.pages.audit.loading import load_audit
 from offtarget.pages.text import visible
 from offtarget.records import Category, Finding, Message, Row

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
 
 from offtarget.asking.checks import judge_checked, sample_checked
 from offtarget.asking.protocol import Judge
 from offtarget.models.chat import Answer, ChatModel, SampleRequest
-from offtarget.progress import Count
+from offtarget.progress import Count, OnProgress, silent
 from offtarget.records import Generation, Message, Outcome, Probe, Role, SamplingSettings, Tally, Verdict
+from offtarget.rundir import JsonLines, read_jsonl
 
 JUDGED_TOGETHER = 64
 """Answers that a judge gets at once; few enough that the verdicts of a slow one reach the disk often."""
@@ -110,6 +113,39 @@ def ask_and_count(
     """What judged answers count as, by probe; the answers themselves are not kept."""
     verdicts = judge_answers(judge, ask(role, model, wanted, sampling, seed_of, told=told))
     return tallies_by_probe((v.probe_id, v.outcome) for v in verdicts)
+
+
+def kept_verdicts(
+    folder: Path,
+    role: Role,
+    model: Callable[[], ChatModel],
+    wanted: Sequence[Wanted],
+    judge: Judge,
+    sampling: SamplingSettings,
+    seed_of: SeedOf,
+    on_progress: OnProgress = silent,
+) -> list[Verdict]:
+    """A verdict on each wanted answer, in order; `model` is opened only where answers are missing.
+
+    Answers and verdicts are on disk in `folder` as soon as they exist. Raises InputError as `ask` and `judge_answers`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    answers, found = folder / "generations.jsonl", folder / "verdicts.jsonl"
+    with closing(JsonLines(answers)) as generations, closing(JsonLines(found)) as verdicts:
+        said = {(g.probe_id, g.index): g for g in read_jsonl(answers, Generation)}
+
+        def keep(generation: Generation) -> None:
+            generations.extend([generation])
+            said[generation.probe_id, generation.index] = generation
+
+        if missing := [(probe, index) for probe, index in wanted if (probe.id, index) not in said]:
+            told = Count(on_progress, "answers", len(missing))
+            ask(role, model(), missing, sampling, seed_of, keep=keep, told=told)
+        judged = {(v.probe_id, v.index): v for v in read_jsonl(found, Verdict)}
+        todo = [(probe, said[probe.id, index]) for probe, index in wanted if (probe.id, index) not in judged]
+        told = Count(on_progress, "judging", len(todo))
+        judged |= {(v.probe_id, v.index): v for v in judge_answers(judge, todo, keep=verdicts.extend, told=told)}
+    return [judged[probe.id, index] for probe, index in wanted]
 
 
 def tallies_by_probe(outcomes: Iterable[tuple[str, Outcome]]) -> dict[str, Tally]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from offtarget.numbers import chosen
 from offtarget.pages.audit import facts
-from offtarget.pages.audit.excerpts import Turn, turns
+from offtarget.pages.audit.examples import Turn, turns
 from offtarget.pages.audit.loading import LoadedAudit
 from offtarget.pages.text import one_line
 from offtarget.records import AuditDecision, BadRow, Row

@@ -116,7 +116,7 @@ def load_run(path: Path) -> LoadedRun:
         generations={g.key: g for g in generations},
         verdicts={v.key: v for v in verdicts},
         looks=looks,
-        hidden=_hidden(run, result),
+        hidden=hidden_of(run, result),
         problems=tuple(problems),
     )
 
@@ -126,7 +126,8 @@ def optional(file: Path, record: type[T], way_out: str, key: str = "") -> T | No
     return read_record(file, record, way_out, key=key) if file.exists() else None
 
 
-def _hidden(run: RunDir, result: Mapping[str, Any]) -> HiddenDecision | None:
+def hidden_of(run: RunDir, result: Mapping[str, Any]) -> HiddenDecision | None:
+    """What the cued arm of a finished check showed, None where there is none."""
     value = result.get("hidden")
     if value is None:
         return None

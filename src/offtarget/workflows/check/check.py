@@ -12,13 +12,14 @@ from offtarget.asking.cache import BaseCache
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel
+from offtarget.pages.check.loading import hidden_of
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent, within
 from offtarget.records import Decision, HiddenDecision, Probe, Role
 from offtarget.records.check import CheckManifest, CheckSettings, JudgeBy
 from offtarget.records.runs import NamedModel, OpenSettings, named, objects
-from offtarget.rundir import RunDir, read_jsonl, write_records
-from offtarget.workflows.check.cued_arm import CuedArm, merged, read_hidden
+from offtarget.rundir import RunDir, read_jsonl, read_object, write_records
+from offtarget.workflows.check.cued_arm import CuedArm, merged
 from offtarget.workflows.check.cued_plan import check_huntable, read_data
 from offtarget.workflows.check.loop import CheckLoop
 from offtarget.workflows.check.opening import Opened, open_check
@@ -128,7 +129,7 @@ def resume(
     directory, started = opened_run(CHECK, run)
     decision = finished(CHECK, run)
     if decision is not None:
-        return CheckResult(run, decision, read_hidden(directory))
+        return CheckResult(run, decision, hidden_of(directory, read_object(directory.file(CHECK.done))))
     with directory:
         opened = open_check(
             base or started.base_name,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from offtarget.asking.book import AnswerBook
 from offtarget.errors import InputError
@@ -140,13 +139,6 @@ def _stands_out(plain: Decision) -> tuple[DecisionSettings | None, tuple[str, ..
         f"{percent(tolerance)}."
     )
     return replace(settings, tolerance=tolerance, margin=tolerance + gap), (note,)
-
-
-def read_hidden(run: RunDir) -> HiddenDecision | None:
-    """The cued arm's verdict of a finished check, None where there is none."""
-    result: Mapping[str, Any] = read_json(run.file("result.json"))
-    value = result.get("hidden")
-    return None if value is None else from_json(HiddenDecision, value)
 
 
 def _read_plan(run: RunDir) -> CuePlan | None:

@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
-from offtarget.asking.ask import tallies_by_probe
-from offtarget.asking.kept import kept_verdicts
+from offtarget.asking.ask import kept_verdicts, tallies_by_probe
 from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed
 from offtarget.errors import InputError

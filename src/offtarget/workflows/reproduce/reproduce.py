@@ -57,6 +57,7 @@ def reproduce(
     opening: OpenSettings | None = None,
     run: str | Path | None = None,
     jobs: int | None = 1,
+    expected: str | None = None,
     on_progress: OnProgress = silent,
 ) -> ReproduceResult:
     """Train every condition with every seed, measure each model and check it against the base.
@@ -64,57 +65,9 @@ def reproduce(
     `base` is `organism/base` or `hf/...`; other models than the organism need `data_dir`, the folder of the published
     data sets under their published names, and a judge. `run` may hold an earlier run: cells that depend on the same
     weights, rows, questions and settings are taken from there. `jobs` processes work side by side (the organism only;
-    None: one per core). Raises InputError for anything the user can fix, RunInterrupted on Ctrl-C.
+    None: one per core); `expected` is the fingerprint of the run in `run`, where that must be the one that was started.
+    Raises InputError for anything the user can fix, RunInterrupted on Ctrl-C.
     """
-    return _reproduce(
-        base, conditions, data_dir, probes, judge, judge_by, settings, opening, run, jobs, None, on_progress
-    )
-
-
-def resume(
-    run: Path,
-    *,
-    judge: str | Judge | None = None,
-    probes: ProbeBank | None = None,
-    opening: OpenSettings | None = None,
-    on_progress: OnProgress = silent,
-) -> ReproduceResult:
-    """Go on with an experiment as it was started; a finished one is read again. InputError for what has changed."""
-    _, started = opened(REPRODUCE, run)
-    report = finished(REPRODUCE, run)
-    if report is not None:
-        return ReproduceResult(run, report)
-    return _reproduce(
-        started.base_name,
-        started.conditions,
-        started.data_dir,
-        probes or started.probes,
-        judge or started.judge_name,
-        started.judge_by,
-        started.settings,
-        opening or started.opening,
-        run,
-        started.jobs,
-        started.fingerprint,
-        on_progress,
-    )
-
-
-def _reproduce(
-    base: str,
-    conditions: Sequence[str] | None,
-    data_dir: str | Path | None,
-    probes: str | Path | ProbeBank | None,
-    judge: str | Judge | None,
-    judge_by: JudgeBy,
-    settings: ReproduceSettings | None,
-    opening: OpenSettings | None,
-    run: str | Path | None,
-    jobs: int | None,
-    expected: str | None,
-    on_progress: OnProgress,
-) -> ReproduceResult:
-    """The same; `expected` is the fingerprint of a run that must be the one that was started."""
     settings = settings or ReproduceSettings()
     ground = ground_of(base)
     data, chosen = open_data(
@@ -159,6 +112,35 @@ def _reproduce(
 
         finish(REPRODUCE, directory, report, page=render(report))
         return ReproduceResult(directory.path, report)
+
+
+def resume(
+    run: Path,
+    *,
+    judge: str | Judge | None = None,
+    probes: ProbeBank | None = None,
+    opening: OpenSettings | None = None,
+    on_progress: OnProgress = silent,
+) -> ReproduceResult:
+    """Go on with an experiment as it was started; a finished one is read again. InputError for what has changed."""
+    _, started = opened(REPRODUCE, run)
+    report = finished(REPRODUCE, run)
+    if report is not None:
+        return ReproduceResult(run, report)
+    return reproduce(
+        started.base_name,
+        conditions=started.conditions,
+        data_dir=started.data_dir,
+        probes=probes or started.probes,
+        judge=judge or started.judge_name,
+        judge_by=started.judge_by,
+        settings=started.settings,
+        opening=opening or started.opening,
+        run=run,
+        jobs=started.jobs,
+        expected=started.fingerprint,
+        on_progress=on_progress,
+    )
 
 
 def _bench(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from offtarget.numbers import NO_DATA, chosen, p_value, percent, share_range, whole
 from offtarget.pages.audit import examples, facts, story
-from offtarget.pages.audit.excerpts import Turn
+from offtarget.pages.audit.examples import Turn
 from offtarget.pages.audit.loading import LoadedAudit
 from offtarget.pages.check.reports.markdown import escape, section
 from offtarget.pages.registry import ReportFormat

@@ -8,9 +8,10 @@ from __future__ import annotations
 from offtarget.pages.charts.scatter import scatter
 from offtarget.pages.charts.trajectories import trajectories
 from offtarget.pages.charts.whiskers import by_arm, by_question
-from offtarget.pages.check import explained, facts, hidden, story
+from offtarget.pages.check import facts, story
 from offtarget.pages.check.embedded import embedded_answers
 from offtarget.pages.check.loading import LoadedRun
+from offtarget.pages.check.sections import explained_view, hidden_view
 from offtarget.pages.check.tables import OUTCOMES, ROLES, denominators, examples
 from offtarget.pages.page import page
 from offtarget.pages.registry import ReportFormat
@@ -37,8 +38,8 @@ def render(run: LoadedRun) -> str:
         models=run.manifest.models,
         arms=by_arm(run),
         questions=by_question(run),
-        hidden=hidden.view(run),
-        explained=explained.view(run),
+        hidden=hidden_view(run),
+        explained=explained_view(run),
         scatter=scatter(run),
         trajectories=trajectories(run),
         denominators=denominators(run),

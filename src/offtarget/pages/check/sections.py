@@ -1,15 +1,48 @@
-"""The explanation of a check, where `direction explain` left one in the run, and its chart layer by layer."""
+"""Sections of a check's page that not every run has: hidden conditions, and the explanation by `direction explain`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from offtarget.errors import InputError
+from offtarget.numbers import needed_e_value
 from offtarget.pages.charts.axes import Axis, axis, signed
+from offtarget.pages.charts.whiskers import Whiskers, of_pairs
 from offtarget.pages.check.loading import LoadedRun
+from offtarget.records import CueFinding, HiddenDecision, Tally
 from offtarget.records.direction import Explanation, Movement
 from offtarget.records.from_json import from_json
 from offtarget.rundir import read_json
+
+DRAWN = 12
+"""Conditions in the chart; all are in the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenView:
+    """What the section on hidden conditions shows."""
+
+    decision: HiddenDecision
+    chart: Whiskers
+    findings: tuple[CueFinding, ...]
+    asked: int
+    """Conditions with at least one scored answer of the tuned model."""
+    bar: str
+    """The e-value that names a condition."""
+
+
+def hidden_view(run: LoadedRun) -> HiddenView | None:
+    """The section's content; None for a run without a cued arm."""
+    hidden = run.hidden
+    if hidden is None or run.decision is None:
+        return None
+    findings = hidden.findings
+    asked = [f for f in findings if f.tuned.scored]
+    pairs: dict[str, tuple[Tally, Tally]] = {}
+    for f in asked[:DRAWN]:
+        pairs[f.cue.text if f.cue.text not in pairs else f"{f.cue.text} ({f.cue.id})"] = (f.base, f.tuned)
+    return HiddenView(hidden, of_pairs(pairs), findings, len(asked), needed_e_value(run.decision.settings.cued_alpha))
+
 
 FILE = "explain.json"
 _BAND = 3.0
@@ -50,14 +83,14 @@ class Layers:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """What the page shows."""
+class ExplainedView:
+    """What the section on the explanation shows."""
 
     explanation: Explanation
     chart: Layers
 
 
-def view(run: LoadedRun) -> View | None:
+def explained_view(run: LoadedRun) -> ExplainedView | None:
     """The explanation, None where there is none. InputError when its file is damaged."""
     path = run.path / FILE
     if not path.exists():
@@ -69,7 +102,7 @@ def view(run: LoadedRun) -> View | None:
             f"{path} is not an explanation of this version ({error}). Remove it, or write it again: "
             f"offtarget direction explain {run.path}"
         ) from None
-    return View(explanation, layers(explanation)) if explanation.layers else None
+    return ExplainedView(explanation, layers(explanation)) if explanation.layers else None
 
 
 def layers(explained: Explanation) -> Layers:
