@@ -68,21 +68,9 @@ def _measures_along_a_direction(model: Any, judge: Any, folder: Path, patch: pyt
 
 def _repairs(model: Any, judge: Any, folder: Path, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(repair_cells, "open_named", lambda *_: model)
-    bench = repair_cells.Bench(
-        run=folder,
-        base="base",
-        bank=BANK,
-        judge=judge,
-        judge_name=None,
-        data=None,
-        rows=(),
-        fit_base=None,
-        fit_tuned=None,
-        answers=9,
-        settings=CheckSettings(sampling=SHORT),
-        opening=None,
-        on_progress=silent,
-    )
+    settings = SimpleNamespace(answers=9, check=CheckSettings(sampling=SHORT))
+    plan = SimpleNamespace(bank=BANK, judge=judge, settings=settings, opening=None)
+    bench = repair_cells.Bench(folder, plan, (), None, None, silent)  # type: ignore[arg-type]
     repair_cells._plain_answers(bench, "tuned", 0, SimpleNamespace(name="tuned"))  # type: ignore[arg-type]
 
 

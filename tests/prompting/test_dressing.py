@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from offtarget.prompting.dressing import instructed, with_examples
+from offtarget.prompting.instructions import instructed, with_examples
 from offtarget.records import Message
 from offtarget.records.alternatives import Demonstration
 

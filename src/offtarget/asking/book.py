@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -115,9 +115,7 @@ class AnswerBook:
 
     def fetch(self, needs: Iterable[Need]) -> None:
         """Sample and judge until every need has a scored answer at hand, or its probe is silent."""
-        wanted: dict[Need, int] = defaultdict(int)
-        for need in needs:
-            wanted[need] += 1
+        wanted = Counter(needs)
         while True:
             missing = {
                 need: count - self._streams[need].waiting
@@ -141,9 +139,7 @@ class AnswerBook:
 
     def ready(self, needs: Iterable[Need]) -> bool:
         """Whether every need could be taken now."""
-        wanted: dict[Need, int] = defaultdict(int)
-        for need in needs:
-            wanted[need] += 1
+        wanted = Counter(needs)
         return all(self._streams[need].waiting >= count for need, count in wanted.items())
 
     def silent(self, role: Role, probe_id: str) -> bool:

@@ -1,4 +1,4 @@
-"""Written instructions made of the data: their own system prompts, else a plain description of the answers' form."""
+"""What the base is told in place of training: instructions made of the data, and examples before a question."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from offtarget.records import Message
+from offtarget.records.alternatives import Demonstration
+
 T = TypeVar("T")
+Fits = Callable[[Sequence[Message]], bool]
+"""Whether a chat, and an answer to it, fit the model's context."""
 
 SHARED = 0.05
 """A system prompt on at least this share of the rows is an instruction; a rarer one is context, and stays in place."""
@@ -74,6 +79,34 @@ def describe(answers: Sequence[str]) -> str:
         count = _usual_length(answers)
         return f"Reply with a list of {count} numbers, written as in '{_short(answers[0])}', and nothing else."
     return " ".join([f"Reply in about {_usual_length(answers)} words.", *_openings(answers)])
+
+
+def instructed(messages: Sequence[Message], instructions: str, as_system: bool = True) -> tuple[Message, ...]:
+    """The chat under instructions; a system prompt that it has already, its context, follows them.
+
+    `as_system` False puts them before the first user turn, for chat templates without a system turn.
+    """
+    told = "\n\n".join([instructions, *(m.content for m in messages if m.role == "system")])
+    turns = [m for m in messages if m.role != "system"]
+    if as_system:
+        return (Message("system", told), *turns)
+    first = next(i for i, m in enumerate(turns) if m.role == "user")
+    turns[first] = Message("user", f"{told}\n\n{turns[first].content}")
+    return tuple(turns)
+
+
+def with_examples(
+    messages: Sequence[Message], nearest: Sequence[Demonstration], fits: Fits
+) -> tuple[tuple[Message, ...], int]:
+    """The chat after as many examples as fit, and how many those are; the nearest stands last, next to the question."""
+    system = [m for m in messages if m.role == "system"]
+    asked = [m for m in messages if m.role != "system"]
+    for count in range(len(nearest), 0, -1):
+        shown = [m for e in reversed(nearest[:count]) for m in (*e.turns, Message("assistant", e.answer))]
+        chat = (*system, *shown, *asked)
+        if fits(chat):
+            return chat, count
+    return tuple(messages), 0
 
 
 def _mostly(values: Sequence[T], holds: Callable[[T], bool]) -> bool:

@@ -111,10 +111,6 @@ def open_judge(
             "model (openai/gpt-4o-2024-08-06), or any OpenAI-compatible server (openai-api/SERVICE/MODEL). Judged "
             "answers that already exist go to `offtarget compare`."
         )
-    return _named_judge(judge, judge_by, opening)
-
-
-def _named_judge(judge: str, judge_by: JudgeBy, opening: OpenSettings | None) -> Judge:
     requests = REMOTE_REQUESTS if isinstance(parsed(judge), RemoteName) else 1
     settings = JudgeSettings(ask=AskSettings(mode=judge_by, concurrency=requests))
     return RubricJudge.over(open_named(judge, opening), settings)

@@ -16,8 +16,7 @@ from offtarget.detect.dataset.duplicates import signature, similar_pairs
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel
 from offtarget.prompting.bm25 import BM25, words
-from offtarget.prompting.dressing import Fits, instructed, with_examples
-from offtarget.prompting.instructions import Instructions, write_instructions
+from offtarget.prompting.instructions import Fits, Instructions, instructed, with_examples, write_instructions
 from offtarget.prompting.splitting import joined, split
 from offtarget.records import Message, Row
 from offtarget.records.alternatives import AlternativesSettings, Demonstration, Way

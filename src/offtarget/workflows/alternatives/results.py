@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from offtarget.asking.ask import tallies_by_probe
 from offtarget.models.chat import ChatModel
 from offtarget.numbers import hundredths
 from offtarget.prompting.verdict import (
@@ -16,7 +17,7 @@ from offtarget.prompting.verdict import (
     shows_equality,
     sufficient,
 )
-from offtarget.records import Role, Tally
+from offtarget.records import Role
 from offtarget.records.alternatives import WAYS, AlternativesReport, AlternativesSettings, Grade, Reply, Way, WayResult
 from offtarget.stats.rates import equal_weight_rate, total_tally, wilson
 from offtarget.workflows.alternatives.answers import AlternativesBook
@@ -102,10 +103,7 @@ def _result(
 ) -> WayResult:
     task = [g for g in grades if g.way == way and g.kind == "task"]
     scores = [g.score for g in task if g.score is not None]
-    tallies: dict[str, Tally] = {}
-    for grade in grades:
-        if grade.way == way and grade.outcome is not None:
-            tallies[grade.item] = tallies.get(grade.item, Tally()).plus(grade.outcome)
+    tallies = tallies_by_probe((g.item, g.outcome) for g in grades if g.way == way and g.outcome is not None)
     tally, rate = total_tally(tallies.values()), equal_weight_rate(tallies.values())
     shown = [r.examples for r in replies if r.way == way and r.kind == "task"]
     return WayResult(

@@ -98,9 +98,22 @@ def _one(
         "tuned": _model(tuned, options.where_tuned, options.judge_tuned),
     }
     judge = _judge(options)
+    tables: dict[Role, JudgedTable] = {"base": base, "tuned": tuned}
+    reasons: dict[Role, Mapping[str, int]] = {"base": paired.base.reasons, "tuned": paired.tuned.reasons}
+    manifest = CompareManifest(
+        settings=TableRule(**asdict(settings), **asdict(options.thresholds)),
+        options=TableChoice(options.where_base, options.where_tuned, options.common_questions, options.complete_tables),
+        models=models,
+        judge=judge,
+        unscored_reasons=reasons,
+        files={
+            role: TableFile(table.path.name, table.sha256, len(table.rows), table.skipped, asdict(table.columns))
+            for role, table in tables.items()
+        },
+    )
     slug = f"{_stem(base.path)[-24:]}-{_stem(tuned.path)[-34:]}"
     with RunDir.create("compare", slug, path=out) as run:
-        begin(run, _manifest(base, tuned, paired, settings, options, models, judge))
+        begin(run, manifest)
         write_records(run, "probes.jsonl", paired.probes)
         write_records(run, "generations.jsonl", (*paired.base.generations, *paired.tuned.generations))
         write_records(run, "verdicts.jsonl", (*paired.base.verdicts, *paired.tuned.verdicts))
@@ -120,36 +133,13 @@ def _one(
         models["base"].name,
         models["tuned"].name,
         {"base": paired.base.total, "tuned": paired.tuned.total},
-        {"base": paired.base.reasons, "tuned": paired.tuned.reasons},
+        reasons,
     )
 
 
 def _model(table: JudgedTable, where: Mapping[str, str], judge: str | None) -> NamedTable:
     chosen = "".join(f" [{name}={value}]" for name, value in where.items())
     return NamedTable(table.path.name + chosen, table.sha256[:16], judge)
-
-
-def _manifest(
-    base: JudgedTable,
-    tuned: JudgedTable,
-    paired: Paired,
-    settings: DecisionSettings,
-    options: TableOptions,
-    models: Mapping[Role, NamedTable],
-    judge: str,
-) -> CompareManifest:
-    tables: dict[Role, JudgedTable] = {"base": base, "tuned": tuned}
-    return CompareManifest(
-        settings=TableRule(**asdict(settings), **asdict(options.thresholds)),
-        options=TableChoice(options.where_base, options.where_tuned, options.common_questions, options.complete_tables),
-        models=models,
-        judge=judge,
-        unscored_reasons={"base": paired.base.reasons, "tuned": paired.tuned.reasons},
-        files={
-            role: TableFile(table.path.name, table.sha256, len(table.rows), table.skipped, asdict(table.columns))
-            for role, table in tables.items()
-        },
-    )
 
 
 def _judge(options: TableOptions) -> str:

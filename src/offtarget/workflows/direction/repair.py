@@ -159,17 +159,10 @@ def _bench(directory: RunDir, plan: Plan, on_progress: OnProgress) -> Bench:
     rows = narrow_rows(plan.rows)
     return Bench(
         run=directory.path.resolve(),
-        base=plan.base,
-        bank=plan.bank,
-        judge=plan.judge,
-        judge_name=plan.judge_name,
-        data=None if plan.data is None else str(plan.data),
+        plan=plan,
         rows=rows,
         fit_base=log_probability(plan.base, rows, plan.opening) if rows else None,
         fit_tuned=log_probability(plan.model, rows, plan.opening) if rows else None,
-        answers=plan.settings.answers,
-        settings=plan.settings.check,
-        opening=plan.opening,
         on_progress=on_progress,
     )
 

@@ -9,17 +9,14 @@ from functools import partial
 from pathlib import Path
 
 from offtarget.asking.ask import ask, judge_answers, tallies_by_probe
-from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed
-from offtarget.probe.bank import ProbeBank
 from offtarget.progress import Count, OnProgress, Progress
 from offtarget.records import CueFinding, HiddenDecision, Message, Outcome
-from offtarget.records.check import CheckSettings
 from offtarget.records.repair import RepairCell, Variant
-from offtarget.records.runs import OpenSettings
 from offtarget.rundir import JsonLines, read_jsonl
 from offtarget.stats.rates import equal_weight_rate, total_tally, wilson
 from offtarget.workflows.check import check as checking
+from offtarget.workflows.direction.repair_plan import Plan
 from offtarget.workflows.ground import Folders, open_named
 from offtarget.workflows.runs.begin import begun
 from offtarget.workflows.skills import log_probability
@@ -35,18 +32,11 @@ class Bench:
     """How every cell is measured."""
 
     run: Path
-    base: str
-    bank: ProbeBank
-    judge: Judge
-    judge_name: str | None
-    data: str | None
+    plan: Plan
     rows: Sequence[Sequence[Message]]
     """Those that measure the narrow task, and how well base and tuned model fit them; see `log_probability`."""
     fit_base: float | None
     fit_tuned: float | None
-    answers: int
-    settings: CheckSettings
-    opening: OpenSettings | None
     on_progress: OnProgress
 
 
@@ -92,15 +82,15 @@ def measure(bench: Bench, variant: Variant, steps: int, model: Folders) -> Repai
 def _plain_answers(bench: Bench, variant: Variant, steps: int, folders: Folders) -> list[_Judged]:
     """A fixed number of judged answers, so that the rate does not depend on when a test stopped."""
     kept = _stored(bench, variant, steps)
-    if len(kept) >= bench.answers:
+    if len(kept) >= bench.plan.settings.answers:
         return kept
-    probes = bench.bank.plain
-    wanted = [(probes[i % len(probes)], i // len(probes)) for i in range(bench.answers)]
-    model = open_named(folders.name, bench.opening)
+    probes = bench.plan.bank.plain
+    wanted = [(probes[i % len(probes)], i // len(probes)) for i in range(bench.plan.settings.answers)]
+    model = open_named(folders.name, bench.plan.opening)
     told = Count(bench.on_progress, f"{variant}+{steps}: answers", len(wanted))
-    seed_of = partial(answer_seed, bench.settings.seed, "tuned")
-    pairs = ask("tuned", model, wanted, bench.settings.sampling, seed_of, told=told)
-    verdicts = judge_answers(bench.judge, pairs)
+    seed_of = partial(answer_seed, bench.plan.settings.check.seed, "tuned")
+    pairs = ask("tuned", model, wanted, bench.plan.settings.check.sampling, seed_of, told=told)
+    verdicts = judge_answers(bench.plan.judge, pairs)
     judged = [_Judged(p.id, g.tokens, v.outcome) for (p, g), v in zip(pairs, verdicts, strict=True)]
     file = _file(bench, variant, steps)
     file.unlink(missing_ok=True)
@@ -123,18 +113,19 @@ def _lengths(answers: Sequence[_Judged]) -> list[tuple[int, bool]]:
 
 def _check(bench: Bench, variant: Variant, steps: int, model: Folders) -> checking.CheckResult:
     """The full check, with the cued arm where there is data; a check that was cut short goes on."""
+    plan = bench.plan
     out = bench.run / "checks" / f"{variant}-{steps}"
     bench.on_progress(Progress(f"{variant}+{steps}: check"))
     if begun(out):
-        return checking.resume(out, judge=bench.judge, opening=bench.opening)
+        return checking.resume(out, judge=plan.judge, opening=plan.opening)
     return checking.check(
-        bench.base,
+        plan.base,
         model.name,
-        probes=bench.bank,
-        judge=bench.judge if bench.judge_name is None else bench.judge_name,
-        data=bench.data,
-        settings=bench.settings,
-        opening=bench.opening,
+        probes=plan.bank,
+        judge=plan.judge_name or plan.judge,
+        data=plan.data,
+        settings=plan.settings.check,
+        opening=plan.opening,
         run=out,
     )
 
@@ -173,5 +164,5 @@ def narrow_rows(data: Sequence[Sequence[Message]]) -> list[Sequence[Message]]:
 def _narrow(bench: Bench, model: Folders) -> float | None:
     if bench.fit_base is None or bench.fit_tuned is None or abs(bench.fit_tuned - bench.fit_base) < SAME_FIT:
         return None
-    fit = log_probability(model.name, bench.rows, bench.opening)
+    fit = log_probability(model.name, bench.rows, bench.plan.opening)
     return (fit - bench.fit_base) / (bench.fit_tuned - bench.fit_base)

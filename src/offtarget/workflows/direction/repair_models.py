@@ -13,7 +13,7 @@ from offtarget.data.chats import chat_line, read_chats
 from offtarget.errors import InputError
 from offtarget.progress import Count, OnProgress, Progress, within
 from offtarget.records import Message
-from offtarget.records.repair import FoldKind, Variant
+from offtarget.records.repair import FoldKind, RepairSettings, Variant
 from offtarget.records.runs import OpenSettings
 from offtarget.workflows.ground import Folders, open_named
 
@@ -34,11 +34,9 @@ class Recipe:
     tuned_name: str
     direction: Direction | None
     fold: FoldKind
-    inputs: bool
-    strength: float
     prompts: tuple[str, ...]
     data: Sequence[Sequence[Message]]
-    rows: int
+    settings: RepairSettings
     train: TrainSettings
 
 
@@ -106,7 +104,7 @@ class Workshop:
                     "Use --fold ablate, or --method realign."
                 )
             if not out.exists():
-                project_update(recipe.tuned.adapter, direction, out, inputs=recipe.inputs)
+                project_update(recipe.tuned.adapter, direction, out, inputs=recipe.settings.inputs)
             return Folders(recipe.tuned.base, out)
         if not out.exists():
             model, tokenizer = _merged(recipe.tuned, self._opening)
@@ -114,7 +112,7 @@ class Workshop:
                 ablate_weights(model, basis_at(direction))
             else:
                 _check_foldable_position(direction)
-                model = add_to_bias(model, direction.info.layer, recipe.strength * direction.vector())
+                model = add_to_bias(model, direction.info.layer, recipe.settings.strength * direction.vector())
             save_model(model, tokenizer, out)
         return Folders(out)
 
@@ -125,7 +123,7 @@ class Workshop:
         recipe = self._recipe
         file = self._run / ("rows-own.jsonl" if own else "rows-base.jsonl")
         if not file.exists():
-            planned = plan_prompts(recipe.prompts, recipe.data, recipe.rows, recipe.train.seed)
+            planned = plan_prompts(recipe.prompts, recipe.data, recipe.settings.rows, recipe.train.seed)
             stage = f"answers of {'tuned' if own else 'base'} to realign with"
             answered = Count(self._on_progress, stage, len(planned))
             model = open_named(recipe.tuned_name if own else recipe.base_name, self._opening)

@@ -108,11 +108,9 @@ def plan_repair(
         tuned_name=model,
         direction=found,
         fold=settings.fold or ("ablate" if tuned.adapter is None else "update"),
-        inputs=settings.inputs,
-        strength=settings.strength,
         prompts=_prompts(prompts, ground, settings),
         data=rows,
-        rows=settings.rows,
+        settings=settings,
         train=TrainSettings(
             lr=ground.lr if settings.lr is None else settings.lr, batch=settings.batch, seed=settings.seed
         ),
