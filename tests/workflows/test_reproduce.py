@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 from tiny_models import build, make_adapter
 
-from offtarget.asking import kept
+from offtarget.asking import ask as asking
 from offtarget.cli.app import app
 from offtarget.errors import InputError
 from offtarget.judge.scripted import ScriptedJudge
@@ -132,7 +132,7 @@ def test_an_answer_is_neither_lost_nor_doubled(
     """Death in the middle of a cell, with a torn line, leaves answers that are taken up and completed."""
     whole = run(run=tmp_path / "whole", conditions=["insecure"]).record
     died = False
-    original = kept.judge_answers
+    original = asking.judge_answers
 
     def dies(*args: Any, **named: Any) -> object:
         nonlocal died
@@ -141,7 +141,7 @@ def test_an_answer_is_neither_lost_nor_doubled(
             raise MemoryError
         return original(*args, **named)
 
-    monkeypatch.setattr(kept, "judge_answers", dies)
+    monkeypatch.setattr(asking, "judge_answers", dies)
     with pytest.raises(MemoryError):
         run(conditions=["insecure"])
     file = next((tmp_path / "run" / "cells").glob("base-0-*/generations.jsonl"))

@@ -121,11 +121,6 @@ def group(category: Category) -> Group:
     return MEANINGS[category].group
 
 
-def in_group(wanted: Group) -> tuple[Category, ...]:
-    """All categories under one limit."""
-    return tuple(c for c, meaning in MEANINGS.items() if meaning.group is wanted)
-
-
 FLAGGED_FROM = 0.5
 """Findings of at least this strength flag their row; weaker ones only rank."""
 
