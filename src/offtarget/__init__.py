@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from offtarget.workflows.alternatives.alternatives import AlternativesResult, alternatives
     from offtarget.workflows.audit.audit import AuditResult, audit
     from offtarget.workflows.check.check import CheckResult, check
-    from offtarget.workflows.compare.compare import CompareResult, TableOptions, compare
+    from offtarget.workflows.compare.compare import CompareResult, compare
+    from offtarget.workflows.compare.judged_pair import TableOptions
     from offtarget.workflows.defences.compare import DefencesResult, compare_defences
     from offtarget.workflows.direction.explain import explain
     from offtarget.workflows.direction.find import find as find_direction
@@ -72,7 +73,7 @@ _HOMES = {
     "Status": "records.answers",
     "SteerResult": "workflows.direction.steer",
     "SteerSettings": "records.direction",
-    "TableOptions": "workflows.compare.compare",
+    "TableOptions": "workflows.compare.judged_pair",
     "Thresholds": "judge.classify",
     "TuneOptions": "workflows.tune.tune",
     "TuneResult": "workflows.tune.tune",
