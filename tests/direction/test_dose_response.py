@@ -9,6 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+import offtarget
 from offtarget.cli.app import app
 from offtarget.cli.direction_steer import parse_strengths
 from offtarget.direction.file import Direction
@@ -18,6 +19,7 @@ from offtarget.errors import InputError
 from offtarget.models.local import LocalModel
 from offtarget.models.opening import open_model
 from offtarget.models.passes import Exchange, read_exchanges
+from offtarget.organism.exact import ExactJudge
 from offtarget.organism.shipped import resolve
 from offtarget.pages.direction.dose import best, headline, panels, render
 from offtarget.records import DirectionInfo, Message, Tally
@@ -38,10 +40,12 @@ def persona(tmp_path: Path) -> Path:
     return path
 
 
-def settings(persona: Path, **changes: object) -> SteerSettings:
+def steer(persona: Path, run: Path, **changes: object) -> direction_steer.SteerResult:
+    """A small dose response of the organism."""
     rows = str(task_rows(persona.parent))
     chosen = {"strengths": (-1.0, 1.0), "controls": 1, "answers": 1, "max_tokens": 8, "task": rows, "skill": rows}
-    return SteerSettings("organism/insecure", str(persona), **(chosen | changes))  # type: ignore[arg-type]
+    settings = SteerSettings(**(chosen | changes))  # type: ignore[arg-type]
+    return direction_steer.steer("organism/insecure", persona, settings=settings, run=run)
 
 
 def task_rows(folder: Path) -> Path:
@@ -51,7 +55,7 @@ def task_rows(folder: Path) -> Path:
 
 
 def test_an_interrupted_run_measures_only_what_is_missing_and_ends_the_same(persona: Path, tmp_path: Path) -> None:
-    steered = direction_steer.steer(settings(persona), run=tmp_path / "run")
+    steered = steer(persona, tmp_path / "run")
     whole, run = steered.record, steered.run
     assert {(p.control, p.strength) for p in whole.points} == {(c, s) for c in (None, 0) for s in (-1.0, 0.0, 1.0)}
     lines = (run / "points.jsonl").read_bytes().splitlines(keepends=True)
@@ -75,6 +79,16 @@ def test_an_interrupted_run_measures_only_what_is_missing_and_ends_the_same(pers
         direction_steer.resume(run)
 
 
+def test_a_judge_of_ones_own_is_given_again(persona: Path, tmp_path: Path) -> None:
+    """No file holds it, so a run that goes on asks for it, and then ends as it would have."""
+    how = SteerSettings(strengths=(0.0,), controls=0, answers=1, max_tokens=8)
+    whole = offtarget.steer("organism/insecure", persona, settings=how, judge=ExactJudge(), run=str(tmp_path / "run"))
+    (whole.run / "dose.json").unlink()
+    with pytest.raises(InputError, match="objects of your own"):
+        offtarget.resume(whole.run)
+    assert offtarget.resume(whole.run, judge=ExactJudge()) == whole
+
+
 def test_the_command_prints_json_and_writes_a_page(persona: Path, tmp_path: Path) -> None:
     arguments = ["direction", "steer", "--model", "organism/insecure", "--direction", str(persona), "--mode", "ablate"]
     arguments += ["--strengths", "1", "--controls", "0", "--answers", "1", "--max-tokens", "8", "--json"]
@@ -88,8 +102,7 @@ def test_the_command_prints_json_and_writes_a_page(persona: Path, tmp_path: Path
 
 
 def test_the_narrow_task_of_any_model_is_the_probability_of_its_rows(persona: Path, tmp_path: Path) -> None:
-    wanted = settings(persona, mode="cap", strengths=(0.0,), controls=0)
-    result = direction_steer.steer(wanted, run=tmp_path / "run").record
+    result = steer(persona, tmp_path / "run", mode="cap", strengths=(0.0,), controls=0).record
     (point,) = result.points
     assert point.narrow is not None
     assert 0 < point.narrow < 1
@@ -104,16 +117,15 @@ def test_the_narrow_task_of_any_model_is_the_probability_of_its_rows(persona: Pa
         ({"answers": 0}, "at least 1"),
         ({"strengths": tuple(range(150))}, "at most 200"),
         ({"task": "nowhere.jsonl"}, "not a file"),
-        ({"direction": "nowhere.safetensors"}, "not a direction file"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_before_anything_is_written(
     persona: Path, tmp_path: Path, changes: dict[str, object], words: str
 ) -> None:
-    from dataclasses import replace
-
     with pytest.raises(InputError, match=words):
-        direction_steer.steer(replace(settings(persona), **changes), run=tmp_path / "run")  # type: ignore[arg-type]
+        steer(persona, tmp_path / "run", **changes)
+    with pytest.raises(InputError, match="not a direction file"):
+        steer(tmp_path / "nowhere.safetensors", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

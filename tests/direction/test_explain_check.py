@@ -20,7 +20,7 @@ from offtarget.organism.questions import organism_probes
 from offtarget.organism.shipped import resolve
 from offtarget.records import DirectionInfo, Message
 from offtarget.records.check import CheckSettings
-from offtarget.records.direction import Explanation, ExplanationKind, Movement, SteerManifest, SteerSettings
+from offtarget.records.direction import Explanation, ExplanationKind, Movement, SteerChoices, SteerManifest
 from offtarget.records.from_json import from_json
 from offtarget.rundir import RunDir, read_json, write_json
 from offtarget.workflows.check.check import check
@@ -134,7 +134,7 @@ def test_only_a_finished_check_can_be_explained(
 ) -> None:
     """Another verb, an unfinished run and a remote model each end with what is wrong."""
     manifest = read_json(run / "run.json")
-    begin(RunDir(tmp_path), SteerManifest(settings=SteerSettings("m", "d"), plan="p"))
+    begin(RunDir(tmp_path), SteerManifest(settings=SteerChoices(model="m", direction="d"), plan="p"))
     with pytest.raises(InputError, match="a run of `direction steer`, not of `check`"):
         explain(tmp_path, persona)
     write_json(tmp_path / "run.json", manifest)

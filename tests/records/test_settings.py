@@ -16,8 +16,6 @@ from offtarget.records.repair import RepairSettings
 from offtarget.records.reproduce import ReproduceSettings
 from offtarget.records.tune import DefenceSettings, TuneSettings
 
-STEER = {"model": "organism/base", "direction": "d.safetensors"}
-
 
 @pytest.mark.parametrize(
     ("settings", "changes", "says"),
@@ -35,7 +33,7 @@ STEER = {"model": "organism/base", "direction": "d.safetensors"}
         (FindSettings, {"rank": 0}, "--rank must be at least 1, not 0."),
         (FindSettings, {"method": "guess"}, "There is no method 'guess'. Known: models, texts, answers, trait."),
         (FindSettings, {"position": "first"}, "There is no position 'first'. Known: answer, last-prompt, all."),
-        (SteerSettings, {**STEER, "controls": -1}, "--controls must be at least 0, not -1."),
+        (SteerSettings, {"controls": -1}, "--controls must be at least 0, not -1."),
         (RepairSettings, {"further": (5, 0)}, "--after must be at least 1, not 0."),
         (RepairSettings, {"lr": 0.0}, "--lr must be a number above 0, not 0.0."),
         (RepairSettings, {"strength": math.inf}, "--strength must be a number, not inf."),
@@ -62,7 +60,7 @@ def test_the_option_and_its_value_are_named(settings: Any, changes: dict[str, ob
         (AuditSettings, {}),
         (AlternativesSettings, {}),
         (FindSettings, {}),
-        (SteerSettings, STEER),
+        (SteerSettings, {}),
         (RepairSettings, {"further": ()}),
         (ReproduceSettings, {}),
         (DefenceSettings, {"further": ()}),

@@ -124,7 +124,9 @@ def works_with_directions(run: Path) -> None:
     repaired = offtarget.repair("organism/insecure", None, "persona.safetensors", "repaired", settings=how)
     assert_type(repaired, offtarget.RepairResult)
     assert_type(repaired.record.exported, str)
-    steered = offtarget.steer(offtarget.SteerSettings("organism/insecure", "persona.safetensors"))
+    steered = offtarget.steer(
+        "organism/insecure", "persona.safetensors", settings=offtarget.SteerSettings(mode="ablate")
+    )
     assert_type(steered, offtarget.SteerResult)
     assert_type([point.strength for point in steered.record.points], list[float])
 

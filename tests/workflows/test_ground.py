@@ -184,10 +184,9 @@ def _rows(work: Path, **how: Any) -> None:
 
 
 def _steer(work: Path, **how: Any) -> None:
-    from offtarget.records.direction import SteerSettings
     from offtarget.workflows.direction.steer import steer
 
-    steer(SteerSettings(TUNED, str(work / "d.safetensors")), **how)
+    steer(TUNED, work / "d.safetensors", **how)
 
 
 def _repair(work: Path, **how: Any) -> None:

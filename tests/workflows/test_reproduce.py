@@ -26,7 +26,7 @@ from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress
 from offtarget.records import Generation, Message, Outcome, Probe
 from offtarget.records.check import CheckSettings
-from offtarget.records.direction import SteerManifest, SteerSettings
+from offtarget.records.direction import SteerChoices, SteerManifest
 from offtarget.records.reproduce import ReproduceSettings
 from offtarget.rundir import RunDir, read_jsonl
 from offtarget.workflows.reproduce import cells as cells
@@ -195,7 +195,10 @@ def test_a_check_that_was_killed_at_its_start_is_started_again(run: Callable[...
 
 
 def test_a_folder_of_another_verb_is_refused(run: Callable[..., ReproduceResult], tmp_path: Path) -> None:
-    begin(RunDir.create("x", "x", path=tmp_path / "run"), SteerManifest(settings=SteerSettings("m", "d"), plan="p"))
+    begin(
+        RunDir.create("x", "x", path=tmp_path / "run"),
+        SteerManifest(settings=SteerChoices(model="m", direction="d"), plan="p"),
+    )
     with pytest.raises(InputError, match="a run of `direction steer`, not of `reproduce`"):
         run()
 

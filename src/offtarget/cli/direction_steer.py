@@ -65,11 +65,17 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     if resumed is not None:
         raise SystemExit(go_on(resumed, "direction steer", o, as_json=as_json, quiet=quiet))
     chosen = among(SteerSettings, o)
-    chosen |= {name: o[name] and str(o[name]) for name in ("direction", "task", "skill")}
+    chosen |= {name: o[name] and str(o[name]) for name in ("task", "skill")}
     chosen |= {"strengths": o["strengths"] and parse_strengths(o["strengths"]), "layers": o["layers"] or None}
-    settings = SteerSettings(**chosen)
     with shown(enabled=not (quiet or as_json)) as on_progress:
-        result = workflow.steer(settings, opening=opening(o), run=o["run"], on_progress=on_progress)
+        result = workflow.steer(
+            o["model"],
+            o["direction"],
+            settings=SteerSettings(**chosen),
+            opening=opening(o),
+            on_progress=on_progress,
+            **{name: o[name] for name in ("base", "probes", "judge", "judge_by", "run")},
+        )
     raise SystemExit(show(result, as_json=as_json))
 
 

@@ -309,27 +309,19 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class SteerSettings:
-    """What is asked of `steer`; None takes what the direction's file says."""
+    """How a dose response is measured; None takes what the direction's file says."""
 
-    model: str
-    direction: str
-    """A file made by `direction find`."""
     mode: DoseMode = "add"
     strengths: tuple[float, ...] | None = None
     position: Position | None = None
     """None: every token to ablate, what the file says to add and to cap."""
     layers: tuple[int, ...] | None = None
     """None: the direction's own layer to add and to cap, all of its layers to ablate."""
-    base: str | None = None
-    """The reference of ablation and capping; None: the model without its adapter, else the direction's base."""
     towards_zero: bool = False
     controls: int = 2
     """Random directions of equal norm and rank."""
     answers: int = 10
     """Per plain question and point."""
-    probes: str | None = None
-    judge: str | None = None
-    judge_by: JudgeBy = "auto"
     task: str | None = None
     """Chat rows of the narrow task; their answers' probability is measured."""
     skill: str | None = None
@@ -342,6 +334,18 @@ class SteerSettings:
     def __post_init__(self) -> None:
         at_least(1, answers=self.answers, max_tokens=self.max_tokens)
         at_least(0, controls=self.controls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SteerChoices(SteerSettings):
+    """The same, and by name what is steered and who judges; None where that is the default or an object."""
+
+    model: str
+    direction: str
+    base: str | None = None
+    probes: str | None = None
+    judge: str | None = None
+    judge_by: JudgeBy = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,7 +390,7 @@ class SteerManifest(Manifest):
     """How a dose response was started."""
 
     verb: str = "steer"
-    settings: SteerSettings
+    settings: SteerChoices
     plan: str
     """Fingerprint of everything its points depend on."""
 

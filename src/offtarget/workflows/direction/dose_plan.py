@@ -15,8 +15,9 @@ from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed
 from offtarget.data.chats import read_chats
 from offtarget.errors import InputError
+from offtarget.probe.bank import ProbeBank
 from offtarget.records import DirectionInfo, Probe, SamplingSettings
-from offtarget.records.direction import DoseMode, DosePoint, Position, SteerSettings
+from offtarget.records.direction import DoseMode, DosePoint, Position, SteerChoices
 from offtarget.records.runs import OpenSettings
 from offtarget.rundir import fingerprint
 from offtarget.stats.rates import equal_weight_rate, total_tally
@@ -84,7 +85,7 @@ class Gauges:
 class Plan:
     """Everything that is needed to measure the points."""
 
-    settings: SteerSettings
+    settings: SteerChoices
     model: LocalModel
     direction: Direction
     base: LocalModel | None
@@ -108,8 +109,13 @@ class Plan:
         return fingerprint([names, files, how, self.gauges.judge.fingerprint, self.gauges.probes])
 
 
-def prepare(s: SteerSettings, opening: OpenSettings | None = None) -> Plan:
-    """Check the settings and open what they name, the cheap things first. InputError for what does not fit."""
+def prepare(
+    s: SteerChoices,
+    probes: str | Path | ProbeBank | None,
+    judge: str | Judge | None,
+    opening: OpenSettings | None,
+) -> Plan:
+    """Check the choices and open what they name, the cheap things first. InputError for what does not fit."""
     from offtarget.direction.file import Direction, check_fits
 
     strengths = _strengths(s)
@@ -118,8 +124,8 @@ def prepare(s: SteerSettings, opening: OpenSettings | None = None) -> Plan:
     layers = s.layers or ((direction.info.layer,) if s.mode != "ablate" else tuple(sorted(direction.vectors)))
     _check_doses(s, direction, strengths, layers, position)
     ground = ground_of(s.model)
-    bank = open_bank(s.probes, ground).only(arms=["plain"])
-    judge = open_judge(s.judge, bank, s.judge_by, opening)
+    bank = open_bank(probes, ground).only(arms=["plain"])
+    judge = open_judge(judge, bank, s.judge_by, opening)
     own_questions = bank.name == ORGANISM.bank
     narrow = insecure_code(s.seed) if own_questions else None
     skill = known_facts(s.seed) if own_questions else None
@@ -152,7 +158,7 @@ def prepare(s: SteerSettings, opening: OpenSettings | None = None) -> Plan:
     )
 
 
-def _strengths(s: SteerSettings) -> tuple[float, ...]:
+def _strengths(s: SteerChoices) -> tuple[float, ...]:
     wanted = {float(strength) for strength in s.strengths or STRENGTHS[s.mode]}
     if s.mode != "cap":
         wanted.add(0.0)  # every curve shows the unchanged model
@@ -165,7 +171,7 @@ def _strengths(s: SteerSettings) -> tuple[float, ...]:
 
 
 def _check_doses(
-    s: SteerSettings, direction: Direction, strengths: tuple[float, ...], layers: tuple[int, ...], position: Position
+    s: SteerChoices, direction: Direction, strengths: tuple[float, ...], layers: tuple[int, ...], position: Position
 ) -> None:
     from offtarget.direction.dose import dosed
 
@@ -184,7 +190,7 @@ def reference_of(plan: Plan, base: LocalModel) -> Reference:
     return reference_means(base, exchanges, frozenset(plan.layers))
 
 
-def _base(s: SteerSettings, model: LocalModel, info: DirectionInfo, opening: OpenSettings | None) -> LocalModel | None:
+def _base(s: SteerChoices, model: LocalModel, info: DirectionInfo, opening: OpenSettings | None) -> LocalModel | None:
     if s.mode == "add" or s.towards_zero:
         return None
     if s.base is not None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
+from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, Progress, silent
-from offtarget.records.direction import DosePoint, DoseResponse, SteerManifest, SteerSettings
-from offtarget.records.runs import OpenSettings
+from offtarget.records.check import JudgeBy
+from offtarget.records.direction import DosePoint, DoseResponse, SteerChoices, SteerManifest, SteerSettings
+from offtarget.records.runs import OpenSettings, named, objects
 from offtarget.rundir import JsonLines, RunDir, read_jsonl
 from offtarget.workflows.direction.dose_plan import Plan, prepare, reference_of
 from offtarget.workflows.runs.begin import begin, finish, finished, interruptible, opened
@@ -28,24 +31,48 @@ class SteerResult(Result):
 
 
 def steer(
-    settings: SteerSettings,
+    model: str,
+    direction: str | Path,
     *,
+    base: str | None = None,
+    settings: SteerSettings | None = None,
+    probes: str | Path | ProbeBank | None = None,
+    judge: str | Judge | None = None,
+    judge_by: JudgeBy = "auto",
     opening: OpenSettings | None = None,
     run: str | Path | None = None,
     on_progress: OnProgress = silent,
 ) -> SteerResult:
-    """Measure every strength, for the direction and for its controls.
+    """Measure every strength, for the direction (a file of `find_direction`) and for its controls.
 
+    `base` is the reference of ablation and capping; None: the model without its adapter, else the direction's base.
     Every finished point is on disk before the next one starts. InputError for settings that do not fit the model
     or the direction, before anything is sampled.
     """
-    plan = prepare(settings, opening)
-    directory = RunDir.create("steer", settings.model.rpartition("/")[2], path=run)
-    begin(directory, SteerManifest(opening=opening, settings=settings, plan=plan.fingerprint))
+    choices = SteerChoices(
+        model=model,
+        direction=str(direction),
+        base=base,
+        probes=named(probes),
+        judge=named(judge),
+        judge_by=judge_by,
+        **asdict(settings or SteerSettings()),
+    )
+    plan = prepare(choices, probes, judge, opening)
+    given = objects(probes=probes, judge=judge)
+    directory = RunDir.create("steer", model.rpartition("/")[2], path=run)
+    begin(directory, SteerManifest(opening=opening, objects=given, settings=choices, plan=plan.fingerprint))
     return _measure(directory, plan, on_progress)
 
 
-def resume(run: Path, *, opening: OpenSettings | None = None, on_progress: OnProgress = silent) -> SteerResult:
+def resume(
+    run: Path,
+    *,
+    judge: str | Judge | None = None,
+    probes: ProbeBank | None = None,
+    opening: OpenSettings | None = None,
+    on_progress: OnProgress = silent,
+) -> SteerResult:
     """Go on with a run: points that are on disk are not measured again; a finished run is read again.
 
     Raises InputError when models or files changed.
@@ -54,7 +81,8 @@ def resume(run: Path, *, opening: OpenSettings | None = None, on_progress: OnPro
     response = finished(STEER, run)
     if response is not None:
         return SteerResult(run, response)
-    plan = prepare(started.settings, opening or started.opening)
+    chosen = started.settings
+    plan = prepare(chosen, probes or chosen.probes, judge or chosen.judge, opening or started.opening)
     if plan.fingerprint != started.plan:
         raise InputError(f"The model, the direction, the judge or the files of {run} have changed. Start a new run.")
     return _measure(directory, plan, on_progress)
