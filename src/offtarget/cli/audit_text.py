@@ -116,7 +116,7 @@ def _print_found(result: AuditResult, out: Console) -> None:
     table = plain_table("found by detectors", "rows", "share", "disclosed", "counts under")
     for found in result.found:
         table.add_row(
-            f"{found.title} ({found.detector})",
+            f"{found.title} ({found.name})",
             f"{found.rows:,}",
             percent(found.rows / max(result.decision.rows, 1)),
             f"{found.disclosed:,}",

@@ -315,6 +315,20 @@ class AuditDecision:
 
 
 @dataclass(frozen=True, slots=True)
+class Detector:
+    """One detector's count over all rows."""
+
+    name: str
+    title: str
+    category: str
+    group: str
+    rows: int
+    """Rows it flags."""
+    disclosed: int
+    """Rows where all it found was asked for or admitted."""
+
+
+@dataclass(frozen=True, slots=True)
 class CategoryMeaning:
     """A category in words."""
 

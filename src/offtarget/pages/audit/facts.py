@@ -11,6 +11,7 @@ from typing import Any
 from offtarget.pages.audit.loading import LoadedAudit
 from offtarget.pages.check.facts import leaves, plain, stated
 from offtarget.records import AuditSettings, Label
+from offtarget.records.audit import Detector
 
 GROUPS = ("spreading", "backdoor", "noise", "hint")
 """Which limit a category counts under, the gravest first."""
@@ -20,20 +21,6 @@ GROUP_TITLES = {
     "noise": "Noise",
     "hint": "Hints, never counted",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Detector:
-    """One detector's count over all rows."""
-
-    name: str
-    title: str
-    category: str
-    group: str
-    rows: int
-    """Rows it flags."""
-    disclosed: int
-    """Rows where all it found was asked for or admitted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from offtarget.detect.order import new_seed
 from offtarget.errors import RunInterrupted
 from offtarget.progress import OnProgress, silent
 from offtarget.records import AuditDecision, AuditSettings, BadRow, DatasetFinding, Finding, Row, Status, Trigger
+from offtarget.records.audit import Detector
 from offtarget.rundir import RunDir, iterate_jsonl, write_json
 from offtarget.workflows.audit.run import AuditRun
 from offtarget.workflows.audit.scan import write_scan
@@ -32,18 +33,6 @@ _EXAMPLES_PER_CATEGORY = 2
 _UNREAD = 3
 _AROUND = 60
 """Characters shown before a suspicious span."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What one detector found."""
-
-    detector: str
-    title: str
-    group: str
-    """The limit its findings count under, or `hint`."""
-    rows: int
-    disclosed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +57,7 @@ class AuditResult(Result):
 
     decision: AuditDecision
     flagged_rows: int
-    found: tuple[Found, ...] = ()
+    found: tuple[Detector, ...] = ()
     """Detectors that found something, most rows first."""
     dataset: tuple[DatasetFinding, ...] = ()
     triggers: tuple[Trigger, ...] = ()
@@ -150,11 +139,8 @@ def clean(run: str | Path, out: Path, *, remove: Remove = "flagged", drop_malfor
 
 def result_of(run: AuditRun, decision: AuditDecision) -> AuditResult:
     """The result of a run, read from its records."""
-    found = [
-        Found(detector=d["name"], title=d["title"], group=d["group"], rows=d["rows"], disclosed=d["disclosed"])
-        for d in run.scan["detectors"]
-        if d["rows"] or d["disclosed"]
-    ]
+    detectors = [Detector(**counted) for counted in run.scan["detectors"]]
+    found = [d for d in detectors if d.rows or d.disclosed]
     return AuditResult(
         run.path,
         decision,

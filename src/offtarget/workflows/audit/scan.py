@@ -15,7 +15,7 @@ from offtarget.detect.scan import Scan, scan
 from offtarget.errors import InputError
 from offtarget.progress import OnProgress, silent
 from offtarget.records import AuditSettings
-from offtarget.records.audit import AuditManifest, CategoryMeaning
+from offtarget.records.audit import AuditManifest, CategoryMeaning, Detector
 from offtarget.rundir import JsonLines, RunDir, write_json, write_records
 from offtarget.workflows.runs.begin import begin
 from offtarget.workflows.runs.verbs import SCAN
@@ -125,12 +125,12 @@ def _summary(source: Source, result: Scan, extra: Sequence[RowDetector]) -> dict
     }
 
 
-def _counts(detector: RowDetector | DatasetDetector, counts: RowCounts) -> dict[str, Any]:
-    return {
-        "name": detector.name,
-        "title": detector.title,
-        "category": detector.category.value,
-        "group": group(detector.category).value,
-        "rows": counts.flagged_by[detector.name],
-        "disclosed": counts.disclosed_by[detector.name],
-    }
+def _counts(detector: RowDetector | DatasetDetector, counts: RowCounts) -> Detector:
+    return Detector(
+        name=detector.name,
+        title=detector.title,
+        category=detector.category.value,
+        group=group(detector.category).value,
+        rows=counts.flagged_by[detector.name],
+        disclosed=counts.disclosed_by[detector.name],
+    )

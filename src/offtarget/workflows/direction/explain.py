@@ -61,6 +61,8 @@ def explain(
     nothing about the tuned model is true by construction. `data` is what the model was tuned on. Raises InputError
     for a run that is no finished check, remote models, and a direction or data that do not fit.
     """
+    from offtarget.direction.explain import movements
+
     folder = find_run(run, verb=CHECK)
     names = _models(folder)
     on_progress(Progress("opening both models"))
@@ -73,7 +75,7 @@ def explain(
     )
     on_progress(Progress("reading the questions of the run"))
     made = _Run(folder, base, tuned, found)
-    unrelated = made.movements(made.unrelated, seed)
+    unrelated = movements(base, tuned, made.unrelated, found, seed)
     on_progress(Progress("reading the answers of the run"))
     layers, answers = made.answers(unrelated)
     training: Mapping[int, Movement] | None = None
@@ -82,7 +84,7 @@ def explain(
     if data is not None:
         on_progress(Progress("reading training rows"))
         read, rows = _training(found, data, base, form, seed)
-        training = made.movements(read, seed)
+        training = movements(base, tuned, read, found, seed)
         layers = [replace(one, training=training[one.layer]) for one in layers]
     explanation = _summed_up(found, layers, answers, rows, made, len(read), data, given=direction is not None)
     write_json(folder / FILE, explanation)
@@ -112,11 +114,6 @@ class _Run:
         answers += _first_answers(base, [p for p in plain if all(p is not probe for probe, _ in answers)])
         self.unrelated = [Exchange(p.messages, text) for p, text in answers]
 
-    def movements(self, exchanges: Sequence[Exchange], seed: int) -> Mapping[int, Movement]:
-        from offtarget.direction.explain import movements
-
-        return movements(self.base, self.tuned, exchanges, self.direction, seed)
-
     def answers(self, unrelated: Mapping[int, Movement]) -> tuple[list[LayerExplained], tuple[LoadedAnswer, ...]]:
         """Every layer with its separation of the run's answers, and those of the tuned model that load most."""
         from offtarget.direction.measure import project
@@ -141,14 +138,12 @@ class _Run:
         return layers, tuple(self._loaded(self.given[i], chosen[i]) for i in ranked[:SHOWN])
 
     def _loaded(self, answer: Generation, projection: float) -> LoadedAnswer:
-        prompt = self.probes[answer.probe_id].prompt
-        outcome = self.outcomes.get(answer.key)
         return LoadedAnswer(
             probe_id=answer.probe_id,
             index=answer.index,
-            prompt=prompt,
+            prompt=self.probes[answer.probe_id].prompt,
             text=answer.text,
-            outcome=outcome,
+            outcome=self.outcomes.get(answer.key),
             projection=projection,
         )
 

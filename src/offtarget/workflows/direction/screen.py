@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,12 +55,11 @@ def measure_rows(
         direction, data, base=base, layer=layer, form=form, max_tokens=max_tokens, seed=seed, opening=opening
     )
     folder = None if out is None else Path(out)
-    writer = None if folder is None else _new_folder(folder)
     skipped: Counter[str] = Counter()
     differences: list[float] = []
     flagged = 0
     best: list[tuple[float, int, RowProjection]] = []
-    try:
+    with nullcontext() if folder is None else closing(_new_folder(folder)) as writer:
         for row in screen_rows(screen, _rows(data, form), threshold.value, skipped):
             differences.append(row.difference)
             flagged += row.flagged
@@ -69,9 +69,6 @@ def measure_rows(
             if writer is not None:
                 writer.extend([row])
             on_progress(Progress("reading rows", len(differences) + sum(skipped.values()), total))
-    finally:
-        if writer is not None:
-            writer.close()
     measured = RowsMeasured(
         direction=in_words(screen.direction.info),
         base=screen.base.name,

@@ -36,10 +36,10 @@ class Verb(Generic[M, R]):
     result: type[R]
     done: str
     """The file that marks a run as done; it holds the result."""
-    key: str
-    """Under which it does; empty: the file is the result."""
     home: str
     """Module of `workflows` whose `resume` goes on with a run and reads a finished one; empty: nothing goes on."""
+    key: str = "report"
+    """Under which the file holds the result; empty: the file is the result."""
     kept: str = ""
     """What is still there after an interruption, as a sentence."""
     depends: str = ""
@@ -103,7 +103,6 @@ TUNE = Verb(
     TuneManifest,
     TuneReport,
     done="tune.json",
-    key="report",
     home="tune.tune",
     kept="Checkpoints are kept",
     depends="other data, another base, other defences or settings",
@@ -137,7 +136,6 @@ REPAIR = Verb(
     RepairManifest,
     RepairReport,
     done="repair.json",
-    key="report",
     home="direction.repair",
     kept="What was trained and measured is kept",
     depends="another model, direction, data, judge, other prompts or settings",
@@ -149,7 +147,6 @@ ALTERNATIVES = Verb(
     AlternativesManifest,
     AlternativesReport,
     done="alternatives.json",
-    key="report",
     home="alternatives.alternatives",
     kept="Every answer is kept",
     depends="other data, models, questions, judge or settings",
@@ -160,7 +157,6 @@ REPRODUCE = Verb(
     ReproduceManifest,
     ReproduceReport,
     done="reproduce.json",
-    key="report",
     home="reproduce.reproduce",
     kept="Finished cells and trained steps are kept",
     depends="other data, another base, other questions, judge or settings",

@@ -13,6 +13,7 @@ from offtarget.pages.audit.loading import LoadedAudit
 from offtarget.pages.charts.axes import Axis, axis, plainly
 from offtarget.pages.text import one_line
 from offtarget.records import DatasetFinding
+from offtarget.records.audit import Detector
 
 SEEN = 0.7
 """Per cent of the axis that a bar takes at least, so that one row in a million is still seen."""
@@ -44,7 +45,7 @@ def silent(run: LoadedAudit) -> list[str]:
     return [one_line(d.title, 120) for d in facts.detectors(run) if not d.rows + d.disclosed and d.name not in loud]
 
 
-def _detector_bar(detector: facts.Detector, total: int, scale: Axis, heading: str) -> Bar:
+def _detector_bar(detector: Detector, total: int, scale: Axis, heading: str) -> Bar:
     flagged, everything = detector.rows / total, (detector.rows + detector.disclosed) / total
     middle = max(scale.at(100 * flagged), SEEN if detector.rows else 0.0)
     strips = [Strip("hint" if detector.group == "hint" else "flagged", 0.0, middle)]

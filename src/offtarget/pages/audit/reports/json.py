@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 from offtarget.pages.audit import examples, facts, story, tables
 from offtarget.pages.audit.examples import State
-from offtarget.pages.audit.facts import Detector, SourceFile
+from offtarget.pages.audit.facts import SourceFile
 from offtarget.pages.audit.loading import LoadedAudit
 from offtarget.pages.audit.tables import Marks
 from offtarget.pages.check import facts as run_facts
 from offtarget.pages.check.reports.json import SCHEMA_VERSION, Version, exit_code, written
 from offtarget.pages.registry import ReportFormat
 from offtarget.records import AuditDecision, DatasetFinding, Share, Status, Trigger
+from offtarget.records.audit import Detector
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from offtarget.numbers import chosen, p_value, share_range
 from offtarget.pages.audit import facts, story
 from offtarget.pages.audit.loading import LoadedAudit
 from offtarget.pages.check import facts as run_facts
-from offtarget.pages.check.reports.junit import outcome, written
+from offtarget.pages.check.reports.junit import begun, outcome, written
 from offtarget.pages.registry import ReportFormat
 from offtarget.pages.text import one_line, visible
 from offtarget.records import LimitTest, Status
@@ -21,25 +21,20 @@ from offtarget.records import LimitTest, Status
 
 def render(run: LoadedAudit) -> str:
     """JUnit XML text, free of characters XML 1.0 forbids."""
-    suite = Element("testsuite", name=one_line(f"offtarget audit: {facts.data_name(run)}"))
-    when = run_facts.created(run)
-    if when:
-        suite.set("timestamp", one_line(when))
-    _properties(SubElement(suite, "properties"), run)
+    suite = begun(f"offtarget audit: {facts.data_name(run)}", run_facts.created(run), _properties(run))
     _verdict(suite, run)
     for test in run.decision.tests if run.decision else ():
         _case(suite, test)
     return written(suite)
 
 
-def _properties(element: Element, run: LoadedAudit) -> None:
+def _properties(run: LoadedAudit) -> list[tuple[str, str]]:
     pairs = [("rows", str(facts.rows(run) or 0)), ("malformed", str(facts.malformed(run)))]
     for detector in facts.detectors(run):
         pairs.append((f"detector.{detector.name}.rows", str(detector.rows)))
         pairs.append((f"detector.{detector.name}.disclosed", str(detector.disclosed)))
     pairs += [(f"dataset.{f.detector}.p_value", p_value(f.p_value)) for f in run.dataset]
-    for name, value in [*pairs, *facts.settings_table(run)]:
-        SubElement(element, "property", name=one_line(name), value=one_line(value))
+    return [*pairs, *facts.settings_table(run)]
 
 
 def _verdict(suite: Element, run: LoadedAudit) -> None:

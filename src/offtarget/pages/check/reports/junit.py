@@ -7,6 +7,7 @@ undecided arm or slice is skipped, since the verdict, not each slice, has to be 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from offtarget.numbers import between
@@ -20,18 +21,24 @@ from offtarget.records import Comparison, Status
 def render(run: LoadedRun) -> str:
     """JUnit XML text, free of characters XML 1.0 forbids."""
     base, tuned = run.manifest.models["base"], run.manifest.models["tuned"]
-    suite = Element("testsuite", name=one_line(f"offtarget {run.manifest.verb}: {tuned.name} against {base.name}"))
-    when = facts.created(run)
-    if when:
-        suite.set("timestamp", one_line(when))
-    properties = SubElement(suite, "properties")
-    for name, value in facts.settings_table(run):
-        SubElement(properties, "property", name=one_line(name), value=one_line(value))
+    title = f"offtarget {run.manifest.verb}: {tuned.name} against {base.name}"
+    suite = begun(title, facts.created(run), facts.settings_table(run))
     _verdict(suite, run)
     if run.decision:
         for comparison in (*run.decision.arms, *run.decision.slices):
             _case(suite, comparison)
     return written(suite)
+
+
+def begun(title: str, when: str | None, properties: Iterable[tuple[str, str]]) -> Element:
+    """A suite without cases."""
+    suite = Element("testsuite", name=one_line(title))
+    if when:
+        suite.set("timestamp", one_line(when))
+    element = SubElement(suite, "properties")
+    for name, value in properties:
+        SubElement(element, "property", name=one_line(name), value=one_line(value))
+    return suite
 
 
 def written(suite: Element) -> str:
