@@ -92,14 +92,12 @@ class AuditRun:
     @cached_property
     def dataset(self) -> list[DatasetFinding]:
         """What the tests over the whole data set say."""
-        path = self.file("dataset.json")
-        return [_record(path, DatasetFinding, value) for value in read_json(path)]
+        return _records(self.file("dataset.json"), DatasetFinding)
 
     @cached_property
     def triggers(self) -> list[Trigger]:
         """Hidden conditions, strongest first."""
-        path = self.file("triggers.json")
-        return [_record(path, Trigger, value) for value in read_json(path)]
+        return _records(self.file("triggers.json"), Trigger)
 
     @property
     def store(self) -> LabelStore:
@@ -215,9 +213,10 @@ def _spreading(findings: Sequence[Finding]) -> bool:
     return any(group(category) is Group.SPREADING for category in flagged_as(findings))
 
 
-def _record(path: Path, record: type[T], value: Any) -> T:
+def _records(path: Path, record: type[T]) -> list[T]:
+    values = read_json(path)
     try:
-        return from_json(record, value)
+        return [from_json(record, value) for value in values]
     except (TypeError, ValueError) as error:
         raise InputError(
             f"{path} does not hold {record.__name__} records of this version ({error}). Run the audit again."
