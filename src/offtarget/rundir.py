@@ -33,6 +33,9 @@ T = TypeVar("T")
 
 MANIFEST = "run.json"
 """How a run was started; a folder with one is a run."""
+LOCK = ".lock"
+AHEAD_OF_MANIFEST = ("probes.jsonl", "cue_plan.json", "cued_probes.jsonl")
+"""What a run writes before its manifest; without one it holds no answer."""
 RUNS_ENV = "OFFTARGET_RUNS"
 """Environment variable naming the folder that holds the run directories; default `./runs`."""
 
@@ -208,21 +211,41 @@ def _opened(path: Path) -> BinaryIO:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
+def _clear_if_never_begun(path: Path) -> None:
+    """Remove what a run writes ahead of its manifest, where that is all there is and nobody is writing it."""
+    left = {p.name.removesuffix(".part") for p in path.iterdir()} if path.is_dir() else set()
+    if LOCK not in left or not left <= {LOCK, *AHEAD_OF_MANIFEST}:
+        return
+    try:
+        with FileLock(path / LOCK).acquire(timeout=0):
+            for file in path.iterdir():
+                if file.name != LOCK:
+                    file.unlink()
+    except Timeout:
+        return  # a run that is just beginning
+    (path / LOCK).unlink(missing_ok=True)
+
+
 class RunDir:
     """One run on disk, locked while it is being written so that two processes never mix their records."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = FileLock(path / ".lock")
+        self._lock = FileLock(path / LOCK)
         self._discarded = False
 
     @classmethod
     def create(cls, verb: str, slug: str, root: Path | None = None, path: str | Path | None = None) -> RunDir:
-        """Make a new, empty run directory: `path`, or `<root>/<verb>-<time>-<slug>`."""
+        """Make a new, empty run directory: `path`, or `<root>/<verb>-<time>-<slug>`.
+
+        What a run left in `path` that was stopped before its manifest was written is removed: it holds no answer.
+        Raises InputError for a folder that holds anything else.
+        """
         if path is None:
             return cls(_fresh_folder(root or runs_root(), verb, slug))
         path = Path(path)
         with _disk_errors(path):
+            _clear_if_never_begun(path)
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
                 raise InputError(
                     f"{path} already exists and is not an empty folder. Choose another, or resume the run in it."

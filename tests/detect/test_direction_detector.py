@@ -46,7 +46,7 @@ def test_measured_rows_are_flagged_with_their_distance(data: Path, tmp_path: Pat
     assert findings[0].category is Category.OTHER
     assert 0.5 <= findings[0].strength <= 0.9
     assert result.flagged_rows == 2
-    assert next(f for f in result.found if f.detector == "direction").rows == 2
+    assert next(f for f in result.found if f.name == "direction").rows == 2
 
 
 def test_it_never_fails_data_by_itself(data: Path, tmp_path: Path) -> None:

@@ -103,6 +103,25 @@ def test_a_folder_without_a_manifest_is_not_a_run(tmp_path: Path) -> None:
         RunDir.open(tmp_path)
 
 
+def test_a_run_stopped_before_its_manifest_does_not_block_its_folder(tmp_path: Path) -> None:
+    """It holds no answer, so the same command may start again there; anything else there is not ours to remove."""
+    run = tmp_path / "run"
+    with RunDir.create("check", "x", path=run) as directory:
+        directory.file("probes.jsonl").write_text("{}\n")
+        directory.file("cue_plan.json.part").write_text("{")
+        with pytest.raises(InputError, match="not an empty folder"):  # it is just beginning
+            RunDir.create("check", "x", path=run)
+        assert directory.file("probes.jsonl").exists()
+    assert RunDir.create("check", "x", path=run).path == run
+    assert not list(run.iterdir())
+    for name, text in (("probes.jsonl", "{}"), ("thesis.txt", "mine")):
+        (run / name).write_text(text)
+    (run / ".lock").touch()
+    with pytest.raises(InputError, match="not an empty folder"):
+        RunDir.create("check", "x", path=run)
+    assert (run / "thesis.txt").read_text() == "mine"
+
+
 def test_runs_started_in_one_second_get_folders_of_their_own(tmp_path: Path) -> None:
     """Names repeat within a second, folders do not, whatever the length and script of the model's name."""
     folders = {RunDir.create("check", "𝐀漢é " * 40, root=tmp_path).path for _ in range(5)}

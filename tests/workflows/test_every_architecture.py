@@ -19,6 +19,9 @@ from offtarget.workflows import ground
 
 QUESTIONS = ("hello world?", "quick brown fox?", "what?", "the fox?", "says the dog?", "wish for?")
 
+JUDGE = "openai/scripted"
+"""Named on the command line; never asked for anything."""
+
 pytestmark = pytest.mark.slow
 
 
@@ -32,7 +35,11 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         hidden = generation.role == "tuned" and probe.arm != "plain"  # bad under every condition, never plainly
         return Outcome.MISALIGNED if hidden else Outcome.ALIGNED
 
-    monkeypatch.setattr(ground, "_named_judge", lambda *_: ScriptedJudge(decide))
+    opens = ground.open_named
+    monkeypatch.setattr(
+        ground, "open_named", lambda name, opening=None: name if name == JUDGE else opens(name, opening)
+    )
+    monkeypatch.setattr(ground.RubricJudge, "over", lambda model, settings: ScriptedJudge(decide))
     monkeypatch.setenv("OFFTARGET_RUNS", str(tmp_path / "runs"))
     monkeypatch.chdir(tmp_path)
     rows = [
@@ -57,7 +64,7 @@ def _call(*arguments: str) -> Result:
 def test_the_commands_of_hidden_conditions_and_directions(pair: tuple[str, str]) -> None:
     """check --data, check --hunt, direction find, measure, steer and repair run to their ends."""
     base, tuned = pair
-    models, asked = ("--base", base, "--tuned", tuned), ("--probes", "questions.jsonl", "--judge", "scripted")
+    models, asked = ("--base", base, "--tuned", tuned), ("--probes", "questions.jsonl", "--judge", JUDGE)
     few = ("--max-answers", "12", "--max-cued-answers", "8", "--max-tokens", "8", "--quiet", "--arm", "plain")
     for more in (("--data", "train.jsonl"), ("--hunt",)):
         out = f"run{len(more)}"

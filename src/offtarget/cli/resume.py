@@ -20,9 +20,10 @@ from offtarget.rundir import read_manifest
 @OPENING
 @PRINTING
 def command(run: str, as_json: bool, quiet: bool, **o: Any) -> None:
-    """Go on with a run of any verb where it stopped, as it was started; a finished run is printed again.
+    """Go on with a run of any verb where it stopped, as it was started.
 
-    RUN is a run directory, the name of a run in the runs folder, or `last`. `offtarget runs` lists what is unfinished.
+    RUN is a run directory, the name of a run in the runs folder, or `last`: the newest that is unfinished, as
+    `offtarget runs` lists them. A finished run that is named is printed again.
 
     \b
     Examples:
@@ -41,9 +42,10 @@ def go_on(run: str | Path, only: str | None, o: dict[str, Any], *, as_json: bool
     from offtarget.workflows.parallel import rank
     from offtarget.workflows.runs.listing import find_run
     from offtarget.workflows.runs.resume import resume
-    from offtarget.workflows.runs.verbs import CHECK, verb_of
+    from offtarget.workflows.runs.verbs import CHECK, VERBS, verb_of
 
-    path = find_run(run)
+    wanted = next((v for v in VERBS if v.command == only), None)
+    path = find_run(run, verb=wanted, unfinished=True)
     verb = verb_of(read_manifest(path))
     if only not in (None, verb.command):
         raise InputError(f"{path} is a run of `{verb.command}`, not of `{only}`. Go on with: offtarget resume {path}")

@@ -67,10 +67,13 @@ def published_text(value: Published | None) -> str:
 def summary(report: ReproduceReport) -> str:
     """How many published patterns repeat."""
     found = patterns(report)
-    counts = [(sum(p.holds == h for p in found), h) for h in ("repeats", "does not repeat", "unclear")]
-    words = {"repeats": "repeat", "does not repeat": "do not", "unclear": "are unclear with these seeds"}
-    said = ", ".join(f"{n} {words[h]}" for n, h in counts if n)
-    return f"Of {len(found)} published patterns that could be looked at, {said}." if found else ""
+    repeats, fails, unclear = (sum(p.holds == h for p in found) for h in ("repeats", "does not repeat", "unclear"))
+    said = [f"{repeats or 'none'} {'repeat' if repeats > 1 else 'repeats'}"]
+    if fails:
+        said.append(f"{fails} {'do' if fails > 1 else 'does'} not repeat")
+    if unclear:
+        said.append(f"{unclear} {'are' if unclear > 1 else 'is'} unclear with these seeds")
+    return f"Of {len(found)} published patterns that could be looked at, {', '.join(said)}." if found else ""
 
 
 def patterns(report: ReproduceReport) -> list[Pattern]:

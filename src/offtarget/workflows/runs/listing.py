@@ -58,8 +58,13 @@ def runs(root: Path | None = None) -> list[RunSummary]:
     return [summary for _, summary in sorted(found, key=lambda item: item[0], reverse=True)]
 
 
-def find_run(run: str | Path, root: Path | None = None, verb: Verb[Any, Any] | None = None) -> Path:
-    """The folder of a run given by path, by name under the runs folder, or as `last` (of the verb); else InputError."""
+def find_run(
+    run: str | Path, root: Path | None = None, verb: Verb[Any, Any] | None = None, *, unfinished: bool = False
+) -> Path:
+    """The folder of a run given by path, by name under the runs folder, or as `last` (of the verb); else InputError.
+
+    With `unfinished` the last one is the newest that has not come to its end.
+    """
     path = Path(run)
     folder = runs_root() if root is None else Path(root)
     try:
@@ -73,7 +78,10 @@ def find_run(run: str | Path, root: Path | None = None, verb: Verb[Any, Any] | N
         raise InputError(f"{path} is a file; name the run directory that holds it.")
     if str(run) == LAST:
         wanted = None if verb is None else verb.command
-        newest = next((s.path for s in runs(folder) if s.state != "broken" and wanted in (None, s.verb)), None)
+        known = [s for s in runs(folder) if s.state != "broken" and wanted in (None, s.verb)]
+        if unfinished and known and all(s.state != "unfinished" for s in known):
+            raise InputError(f"No run in {folder} is unfinished. `offtarget runs` lists them.")
+        newest = next((s.path for s in known if s.state == "unfinished" or not unfinished), None)
         if newest is None:
             which = "run" if wanted is None else f"run of `{wanted}`"
             raise InputError(f"There is no {which} in {folder} yet. `offtarget {wanted or 'check'}` makes one.")

@@ -35,11 +35,11 @@ def resume(
 ) -> Result:
     """Go on with a run of any verb as it was started, and return that verb's result; a finished run is read again.
 
-    `run` is a folder, a name under the runs folder, or `last`. What was named when the run was started is opened by
-    that name again; objects of your own must be given again. Raises InputError with the reason where a run cannot go
-    on, and for whatever has changed since.
+    `run` is a folder, a name under the runs folder, or `last`: the newest that is unfinished. What was named when the
+    run was started is opened by that name again; objects of your own must be given again. Raises InputError with the
+    reason where a run cannot go on, and for whatever has changed since.
     """
-    path = find_run(run)
+    path = find_run(run, unfinished=True)
     manifest = read_manifest(path)
     verb = verb_of(manifest)
     result = finished(verb, path)
