@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from offtarget.workflows.runs.result import Result
     from offtarget.workflows.runs.resume import resume
     from offtarget.workflows.tune.monitor import make_monitor
-    from offtarget.workflows.tune.tune import TuneOptions, TuneResult, tune
+    from offtarget.workflows.tune.options import TuneOptions
+    from offtarget.workflows.tune.tune import TuneResult, tune
 
 # Name -> module, and after a colon the name there where it is another.
 _HOMES = {
@@ -75,7 +76,7 @@ _HOMES = {
     "SteerSettings": "records.direction",
     "TableOptions": "workflows.compare.judged_pair",
     "Thresholds": "judge.classify",
-    "TuneOptions": "workflows.tune.tune",
+    "TuneOptions": "workflows.tune.options",
     "TuneResult": "workflows.tune.tune",
     "TuneSettings": "records.tune",
     "alternatives": "workflows.alternatives.alternatives",

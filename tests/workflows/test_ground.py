@@ -257,7 +257,8 @@ def test_how_models_are_opened_reaches_every_verb(verb: Callable[..., None], wor
 def test_training_trusts_code_only_where_it_was_told_to(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The weights that are trained are loaded by another way than those that are asked."""
     from offtarget.training import adapting
-    from offtarget.workflows.tune.tune import TuneOptions, tune
+    from offtarget.workflows.tune.options import TuneOptions
+    from offtarget.workflows.tune.tune import tune
 
     def see(*arguments: object) -> None:
         raise Seen(*arguments)

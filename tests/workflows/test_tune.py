@@ -16,7 +16,8 @@ from offtarget.progress import Progress
 from offtarget.rundir import read_json
 from offtarget.training.settings import PRESETS
 from offtarget.workflows.organism import write_data
-from offtarget.workflows.tune.tune import TuneOptions, TuneResult, tune
+from offtarget.workflows.tune.options import TuneOptions
+from offtarget.workflows.tune.tune import TuneResult, tune
 
 QUICK = replace(PRESETS["organism"], max_steps=3, save_every=1)
 BLIND = TuneOptions(monitor=False)

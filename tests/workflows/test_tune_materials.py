@@ -19,7 +19,7 @@ from offtarget.training.defences.registry import Materials
 from offtarget.workflows.ground import open_local
 from offtarget.workflows.tune import materials as tune_materials
 from offtarget.workflows.tune.materials import make_materials, other_prompts
-from offtarget.workflows.tune.tune import TuneOptions
+from offtarget.workflows.tune.options import TuneOptions
 
 BASE = "organism/base"
 

@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from offtarget.records.runs import OpenSettings
     from offtarget.records.tune import TuneSettings
-    from offtarget.workflows.tune.tune import TuneOptions
+    from offtarget.workflows.tune.options import TuneOptions
 
 Option = Callable[[Any], Any]
 """Adds an option, or several, to a command."""
@@ -171,7 +171,8 @@ def training(o: dict[str, Any]) -> tuple[TuneSettings, TuneOptions]:
 
     from offtarget.records.tune import TuneSettings
     from offtarget.training.settings import PRESETS
-    from offtarget.workflows.tune.tune import TuneOptions, default_settings
+    from offtarget.workflows.tune.options import TuneOptions
+    from offtarget.workflows.tune.tune import default_settings
 
     preset = default_settings(o["base"]) if o["preset"] is None else PRESETS[o["preset"]]
     changes = {name: value for name, value in among(TuneSettings, o).items() if value is not None}

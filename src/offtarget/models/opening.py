@@ -58,9 +58,9 @@ class _Opener:
     def _open_local(self, name: LocalName) -> ChatModel:
         for package in ("torch", "transformers"):
             _require(package)
+        from offtarget.models.adapter_check import check_adapter
         from offtarget.models.chat_format import prompt_tokens
         from offtarget.models.local import LocalModel
-        from offtarget.models.lora import check_adapter
         from offtarget.models.weights import Weights
 
         s = self._settings

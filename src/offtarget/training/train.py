@@ -14,9 +14,9 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from offtarget.errors import InputError, PrerequisiteError
+from offtarget.models.adapter_check import check_adapter, check_merged
 from offtarget.models.chat_format import TrainingExample, examples
 from offtarget.models.folders import weights_sha256
-from offtarget.models.lora import check_adapter, check_merged
 from offtarget.models.residual import check_layers, decoder_blocks
 from offtarget.models.weights import Weights, choose_device
 from offtarget.progress import OnProgress, silent

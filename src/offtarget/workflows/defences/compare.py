@@ -25,16 +25,8 @@ from offtarget.workflows.runs.begin import finish, finished, interruptible, open
 from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import DEFENCES
 from offtarget.workflows.tune.data import read_training_data
-from offtarget.workflows.tune.tune import (
-    TuneOptions,
-    chosen_by_name,
-    default_settings,
-    defended_plan,
-    options_again,
-    options_identity,
-    training_monitor,
-    tuned_name,
-)
+from offtarget.workflows.tune.options import TuneOptions, chosen_by_name, options_again, options_identity
+from offtarget.workflows.tune.tune import default_settings, defended_plan, training_monitor, tuned_name
 
 JOIN = "+"
 """Between the names of defences that are at work together."""

@@ -24,7 +24,7 @@ from offtarget.workflows.ground import Folders, ground_of, open_local
 if TYPE_CHECKING:
     from offtarget.models.local import LocalModel
     from offtarget.training.defences.registry import Chosen, Materials, Need
-    from offtarget.workflows.tune.tune import TuneOptions
+    from offtarget.workflows.tune.options import TuneOptions
 
 PROMPTS = 400
 """Questions drawn from the organism's other domains, before equal ones are dropped."""

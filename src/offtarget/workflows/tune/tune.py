@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,9 +14,8 @@ from offtarget.pages.tune.monitor import PAGE
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Row
-from offtarget.records.check import JudgeBy
-from offtarget.records.runs import OpenSettings, named, objects
-from offtarget.records.tune import TuneChoices, TuneManifest, TuneReport, TuneSettings
+from offtarget.records.runs import OpenSettings, objects
+from offtarget.records.tune import TuneManifest, TuneReport, TuneSettings
 from offtarget.rundir import RunDir, fingerprint
 from offtarget.training.settings import PRESETS
 from offtarget.workflows.ground import Folders, ground_of, precision, with_adapter
@@ -26,30 +24,10 @@ from offtarget.workflows.runs.begin import begun, finish, finished, interruptibl
 from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import TUNE
 from offtarget.workflows.tune.data import TrainingData, read_training_data
+from offtarget.workflows.tune.options import TuneOptions, chosen_by_name, options_again, options_identity
 
 if TYPE_CHECKING:
     from offtarget.training.train import Trained
-
-
-@dataclass(frozen=True, slots=True)
-class TuneOptions:
-    """What defences and the monitor work with; None is the default of each."""
-
-    probes: str | Path | ProbeBank | None = None
-    """Questions of the monitor."""
-    judge: str | Judge | None = None
-    """Who judges its answers; the organism's questions need none. Without one, no answers are sampled."""
-    judge_by: JudgeBy = "auto"
-    direction: Path | None = None
-    """A persona direction (from `direction find`); None: found by the trait recipe where one is needed."""
-    prompts: Path | None = None
-    """Prompts of other domains for defences, one per line."""
-    constitution: Path | None = None
-    misaligned: str | None = None
-    """A deliberately misaligned version of the base, by name."""
-    monitor: bool = True
-    every: int | None = None
-    """Steps between readings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,31 +35,6 @@ class TuneResult(Result):
     """What a training came to."""
 
     record: TuneReport
-
-
-def chosen_by_name(options: TuneOptions) -> TuneChoices:
-    """The options as a file can hold them."""
-    names = ("probes", "judge", "direction", "prompts", "constitution", "misaligned")
-    given = {name: named(getattr(options, name)) for name in names}
-    return TuneChoices(**given, judge_by=options.judge_by, monitor=options.monitor, every=options.every)
-
-
-def options_again(chosen: TuneChoices | None, judge: str | Judge | None, probes: ProbeBank | None) -> TuneOptions:
-    """The options of a run that goes on; objects of the caller are given again."""
-    chosen = chosen or TuneChoices()
-    files = {
-        name: None if (file := getattr(chosen, name)) is None else Path(file)
-        for name in ("direction", "prompts", "constitution")
-    }
-    return TuneOptions(
-        probes or chosen.probes,
-        judge or chosen.judge,
-        chosen.judge_by,
-        misaligned=chosen.misaligned,
-        monitor=chosen.monitor,
-        every=chosen.every,
-        **files,
-    )
 
 
 def default_settings(base: str) -> TuneSettings:
@@ -176,20 +129,6 @@ def _checked_defences(defend: Sequence[str], options: TuneOptions) -> list[str]:
     if any(c.defence.name == "early-stop" and not c.control for c in chosen) and not options.monitor:
         raise InputError("early-stop stops at the monitor's alarm, so it does not go with --no-monitor.")
     return [c.label for c in chosen]
-
-
-def options_identity(options: TuneOptions) -> list[Any]:
-    """What of the options decides the weights; contents of files, not names."""
-    files = [options.direction, options.prompts, options.constitution]
-    contents = [None if file is None else _sha256(file) for file in files]
-    return [contents, options.misaligned, options.monitor, options.every]
-
-
-def _sha256(file: Path) -> str:
-    try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror or error}.") from None
 
 
 def _train(
