@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -149,17 +150,19 @@ def test_answers_stop_at_the_end_of_the_context(loaded: Loaded) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (SamplingSettings(temperature=-1), "temperature"),
-        (SamplingSettings(temperature=float("nan")), "temperature"),
-        (SamplingSettings(top_p=0), "top_p"),
-        (SamplingSettings(max_tokens=0), "max_tokens"),
-        (SamplingSettings(stop=("",)), "stop string"),
+        ({"temperature": -1}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"temperature": float("inf")}, "temperature"),
+        ({"top_p": 0}, "top_p"),
+        ({"top_p": float("nan")}, "top_p"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"stop": ("",)}, "stop string"),
     ],
 )
-def test_impossible_settings_are_refused(loaded: Loaded, settings: SamplingSettings, words: str) -> None:
-    """Settings without meaning are named, not guessed at."""
+def test_impossible_settings_are_refused(settings: dict[str, Any], words: str) -> None:
+    """Settings without meaning are named when they are made, before anything is opened or written."""
     with pytest.raises(InputError, match=words):
-        LocalModel("llama", loaded("llama")).sample([ask("hi", 0)], settings)
+        SamplingSettings(**settings)
 
 
 def test_no_requests_give_no_answers(loaded: Loaded) -> None:

@@ -111,6 +111,8 @@ def swallowing(requests: Any, on_answer: Any) -> list[Answer]:
         (contradicting, "reported one answer for position 0 and returned another"),
         (lambda r, on: all_of(r, on, "text"), "is not an Answer"),
         (lambda r, on: all_of(r, on, Answer(None, 1, "stop")), "is not an Answer"),  # type: ignore[arg-type]
+        (lambda r, on: all_of(r, on, Answer("x", "two", "stop")), "is not an Answer"),  # type: ignore[arg-type]
+        (lambda r, on: all_of(r, on, Answer("x", float("nan"), "stop")), "is not an Answer"),  # type: ignore[arg-type]
     ],
 )
 def test_a_model_that_breaks_its_protocol_is_named(sample: Callable[..., Any], message: str, tmp_path: Path) -> None:
@@ -140,6 +142,8 @@ def test_a_model_that_reports_nothing_early_is_heard(tmp_path: Path) -> None:
         (lambda v: [replace(x, outcome="great") for x in v], "is not a Verdict"),
         (lambda v: [replace(x, alignment=float("nan")) for x in v], "alignment nan"),
         (lambda v: [replace(x, coherence=1e9) for x in v], "coherence 1000000000.0"),
+        (lambda v: [replace(x, judge=None) for x in v], "judge and reason are text"),
+        (lambda v: [replace(x, reason=float("nan")) for x in v], "judge and reason are text"),
     ],
 )
 def test_a_judge_that_breaks_its_protocol_is_named(change: Callable[..., Any], message: str, tmp_path: Path) -> None:

@@ -80,11 +80,16 @@ def judge_checked(judge: Judge, pairs: Sequence[tuple[Probe, Generation]], *, ke
         for name, number in (("alignment", verdict.alignment), ("coherence", verdict.coherence)):
             if number is not None and not (isinstance(number, int | float) and 0 <= number <= 100):
                 raise InputError(f"{who} gave {name} {number!r} for {generation.key}; it is 0-100 or None.{kept}")
+        said: tuple[object, ...] = (verdict.judge, "" if verdict.reason is None else verdict.reason)
+        if not all(isinstance(text, str) for text in said):
+            raise InputError(f"{who} gave {verdict!r:.200} for {generation.key}: judge and reason are text.{kept}")
     return verdicts
 
 
 def _is_answer(answer: object) -> bool:
-    return isinstance(answer, Answer) and isinstance(answer.text, str) and answer.finish in ("stop", "length")
+    if not isinstance(answer, Answer) or type(answer.tokens) not in (int, type(None)):
+        return False
+    return isinstance(answer.text, str) and answer.finish in ("stop", "length")
 
 
 @contextmanager

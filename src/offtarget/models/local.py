@@ -112,7 +112,6 @@ class LocalModel:
 
         InputError when a prompt is empty or does not fit the model, or when memory does not suffice.
         """
-        _check_settings(settings)
         weights = self._weights
         answers: list[Answer | None] = [None] * len(prompts)
         jobs = []
@@ -171,14 +170,3 @@ class LocalModel:
         if messages not in self._prompts:
             self._prompts[messages] = prompt_tokens(self._weights.tokenizer, messages, self._name)
         return self._prompts[messages]
-
-
-def _check_settings(settings: SamplingSettings) -> None:
-    if not 0 <= settings.temperature < float("inf"):
-        raise InputError(f"The temperature must be 0 or more, not {settings.temperature}.")
-    if not 0 < settings.top_p <= 1:
-        raise InputError(f"top_p must be above 0 and at most 1, not {settings.top_p}.")
-    if settings.max_tokens < 1:
-        raise InputError(f"max_tokens must be at least 1, not {settings.max_tokens}.")
-    if any(not stop for stop in settings.stop):
-        raise InputError("A stop string is empty; it would end every answer before its first word.")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Literal
+
+from offtarget.errors import InputError
 
 Role = Literal["base", "tuned"]
 Share = Annotated[float, ("minimum", 0), ("maximum", 1)]
@@ -180,3 +183,13 @@ class SamplingSettings:
     max_tokens: int = 600
     stop: tuple[str, ...] = ()
     """Strings that end an answer; not part of it."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature < math.inf:
+            raise InputError(f"The temperature must be 0 or more, not {self.temperature}.")
+        if not 0 < self.top_p <= 1:
+            raise InputError(f"top_p must be above 0 and at most 1, not {self.top_p}.")
+        if self.max_tokens < 1:
+            raise InputError(f"max_tokens must be at least 1, not {self.max_tokens}.")
+        if any(not stop for stop in self.stop):
+            raise InputError("A stop string is empty; it would end every answer before its first word.")
