@@ -112,4 +112,4 @@ def _print(report: AlternativesReport, run: Path) -> None:
     out.print(safe(page.sentence(report)), soft_wrap=True)
     if report.verdict == "undecided" and report.tuned is None:
         out.print(f"training rows: {shown_path(run / 'training-rows.jsonl')}", soft_wrap=True)
-    out.print(f"page: {shown_path(run / 'alternatives.html')}", soft_wrap=True)
+    out.print(f"Page: {shown_path(run / 'alternatives.html')}", soft_wrap=True)

@@ -136,4 +136,4 @@ def _print(report: RepairReport, run: Path) -> None:
     for note in report.notes:
         print(safe(f"Note: {note}"))
     print(safe(f"Repaired model ({report.exported_as}): {report.exported}"))
-    print(safe(f"Report: {run / 'repair.html'}"))
+    print(safe(f"Page: {run / 'repair.html'}"))

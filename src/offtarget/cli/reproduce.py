@@ -103,7 +103,7 @@ def _print(report: ReproduceReport, run: Path) -> None:
         print(text)
     for note in (story.ABOUT_ORGANISM if report.about_organism else story.ABOUT_OTHERS, *report.notes):
         print(safe(f"Note: {note}"))
-    print(safe(f"Figures: {run / 'reproduce.html'}"))
+    print(safe(f"Page: {run / 'reproduce.html'}"))
 
 
 def _print_table(report: ReproduceReport) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -118,6 +119,7 @@ def _check(bench: Bench, variant: Variant, steps: int, model: Folders) -> checki
     bench.on_progress(Progress(f"{variant}+{steps}: check"))
     if begun(out):
         return checking.resume(out, judge=plan.judge, opening=plan.opening)
+    shutil.rmtree(out, ignore_errors=True)  # killed before its manifest was written, and so before any answer
     return checking.check(
         plan.base,
         model.name,

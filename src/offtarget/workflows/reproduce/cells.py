@@ -252,6 +252,7 @@ def _check(job: Job, plan: CellPlan, name: str, on_progress: OnProgress) -> chec
     on_progress(Progress("check"))
     if begun(out):
         return checking.resume(out, judge=job.bench.check_judge, opening=job.bench.opening)
+    shutil.rmtree(out, ignore_errors=True)  # killed before its manifest was written, and so before any answer
     return checking.check(
         job.bench.base,
         name,
