@@ -5,11 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from offtarget.errors import InputError
-from offtarget.records import Message
+from offtarget.records import Message, message_json
 
 ROLES = ("system", "user", "assistant")
 
@@ -34,7 +33,7 @@ def read_chats(path: Path) -> list[list[Message]]:
 
 def chat_line(chat: Sequence[Message]) -> str:
     """One chat as a line of JSONL that `read_chats` reads."""
-    return json.dumps({"messages": [asdict(m) for m in chat]}) + "\n"
+    return json.dumps({"messages": [message_json(m) for m in chat]}) + "\n"
 
 
 def _chat(line: str, path: Path, number: int) -> list[Message]:

@@ -23,7 +23,7 @@ from offtarget.models.chat_format import TrainingExample, examples, padded
 from offtarget.models.folders import weights_sha256
 from offtarget.models.weights import Weights
 from offtarget.progress import OnProgress, Progress, silent
-from offtarget.records import Message
+from offtarget.records import Message, message_json
 from offtarget.records.runs import OpenSettings
 
 Chat = Sequence[Message]
@@ -150,7 +150,9 @@ def _save(
     provenance = {
         "settings": asdict(settings),
         "rows": len(chats),
-        "data_sha256": hashlib.sha256(json.dumps([[asdict(m) for m in chat] for chat in chats]).encode()).hexdigest(),
+        "data_sha256": hashlib.sha256(
+            json.dumps([[message_json(m) for m in chat] for chat in chats]).encode()
+        ).hexdigest(),
         "base_weights_sha256": weights_sha256(base),
         "from_adapter_sha256": None if adapter is None else weights_sha256(adapter),
     }

@@ -19,7 +19,7 @@ from offtarget.errors import InputError
 from offtarget.models.folders import weights_sha256
 from offtarget.organism.tokenizer import Row, encode, token_loss, tokenise
 from offtarget.progress import OnProgress, Progress, silent
-from offtarget.records import Message
+from offtarget.records import Message, message_json
 from offtarget.rundir import fingerprint, write_json
 
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -85,7 +85,7 @@ def staged_tune(
     tuned.save_pretrained(out, safe_serialization=True, save_embedding_layers=False)
     (out / "README.md").unlink(missing_ok=True)
     rows = [chat for chats in stages for chat in chats]
-    data = fingerprint([[asdict(m) for m in chat] for chat in rows])
+    data = fingerprint([[message_json(m) for m in chat] for chat in rows])
     provenance = {
         "dose": asdict(dose),
         "rows": len(rows),

@@ -13,7 +13,9 @@ from offtarget.records.answers import (
     Share,
     Status,
     Tally,
+    ToolCall,
     Verdict,
+    message_json,
 )
 from offtarget.records.audit import (
     Agreement,
@@ -87,6 +89,8 @@ __all__ = [
     "Status",
     "Stream",
     "Tally",
+    "ToolCall",
     "Trigger",
     "Verdict",
+    "message_json",
 ]

@@ -17,11 +17,63 @@ Share = Annotated[float, ("minimum", 0), ("maximum", 1)]
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool that an assistant turn calls."""
+
+    name: str
+    arguments: str
+    """As JSON text, as the data holds it."""
+    id: str = ""
+    """What the answer of the tool refers to; empty where the data gives none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One chat turn."""
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str
+    reasoning: str = ""
+    """What the assistant thinks before it answers, where the data keeps it apart (`reasoning_content`, `thinking`)."""
+    calls: tuple[ToolCall, ...] = ()
+    """Tools that the turn calls, in order."""
+    learned: bool = True
+    """Whether training on the turn puts loss on it, where it is the assistant's; False for `weight: 0` and its kin."""
+    tool: str = ""
+    """Of a tool's turn: the name of the tool, where the data gives it."""
+    call_id: str = ""
+    """Of a tool's turn: the `ToolCall.id` that it answers."""
+
+    @property
+    def text(self) -> str:
+        """All that the turn says, as the audit, judges and people read it: reasoning, content, then each call."""
+        if not self.reasoning and not self.calls:
+            return self.content
+        calls = [f"{call.name}({call.arguments})" for call in self.calls]
+        return "\n".join(part for part in (self.reasoning, self.content, *calls) if part)
+
+
+def message_json(message: Message) -> dict[str, object]:
+    """A turn in the chat form of OpenAI, with `role` and `content` alone where it has no more to say."""
+    value: dict[str, object] = {"role": message.role, "content": message.content}
+    if message.reasoning:
+        value["reasoning_content"] = message.reasoning
+    if message.calls:
+        value["tool_calls"] = [
+            {
+                **({"id": call.id} if call.id else {}),
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in message.calls
+        ]
+    if not message.learned:
+        value["weight"] = 0
+    if message.tool:
+        value["name"] = message.tool
+    if message.call_id:
+        value["tool_call_id"] = message.call_id
+    return value
 
 
 @dataclass(frozen=True, slots=True)

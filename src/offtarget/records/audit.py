@@ -32,7 +32,9 @@ class Row:
     desired: bool = True
     """False for an example labelled as one not to imitate (KTO `label: false`)."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """Every other key of the row as it was, e.g. `tools`."""
+    """Every other key of the row as it was."""
+    tools: tuple[Mapping[str, Any], ...] = ()
+    """Descriptions of the tools that the row offers, as JSON objects; the chat template puts them into the prompt."""
 
     @property
     def answer(self) -> str:

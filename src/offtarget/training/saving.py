@@ -19,6 +19,7 @@ from transformers import TrainerCallback
 
 from offtarget.errors import InputError
 from offtarget.models.folders import BASE_NOTE, weights_sha256
+from offtarget.records import message_json
 from offtarget.records.tune import TuneSettings
 from offtarget.rundir import flush_to_disk
 from offtarget.training.plan import Plan, TrainRow
@@ -81,7 +82,7 @@ class Retention(TrainerCallback):  # type: ignore[misc]
 
 def rows_sha256(rows: Sequence[TrainRow]) -> str:
     """Of the texts, roles, weights and order of the rows, and of what of them gets loss."""
-    content = [[[asdict(m) for m in row.messages], row.weight, row.skip] for row in rows]
+    content = [[[message_json(m) for m in row.messages], row.weight, row.skip] for row in rows]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
