@@ -54,3 +54,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real data sets are not at {folder}")
     return folder
+
+
+@pytest.fixture
+def shared_cases() -> Path:
+    """The folder of inputs that once came out wrong, beside the checkout; the test skips, saying so, where absent."""
+    folder = Path(__file__).parents[1] / ".." / "shared" / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"the inputs that once came out wrong are not at {folder}")
+    return folder
