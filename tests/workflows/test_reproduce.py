@@ -8,9 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import psutil
 import pytest
@@ -32,6 +35,7 @@ from offtarget.rundir import RunDir, read_jsonl
 from offtarget.workflows.reproduce import cells as cells
 from offtarget.workflows.reproduce.data import FileData, open_data
 from offtarget.workflows.reproduce.measures import WithCode
+from offtarget.workflows.reproduce.pool import run_jobs
 from offtarget.workflows.reproduce.reproduce import ReproduceResult, reproduce
 from offtarget.workflows.runs.begin import begin
 
@@ -301,3 +305,12 @@ def test_a_tiny_model_is_really_trained(tmp_path: Path, data: Path) -> None:
     report = reproduce(f"hf/{base}", run=tmp_path / "run", **options).record  # type: ignore[arg-type]
     assert [p.at for p in report.dynamics] == [0, 2, 3, 4, 6]
     assert not list((tmp_path / "run" / "adapters").glob("*.work"))
+
+
+def test_a_process_that_ends_before_the_first_job_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise BrokenProcessPool
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", broken)
+    with pytest.raises(InputError, match="__main__"):
+        run_jobs([cast(cells.Job, SimpleNamespace(name="insecure", cells=()))], 2, lambda _: None)

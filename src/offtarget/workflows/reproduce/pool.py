@@ -44,8 +44,9 @@ def run_jobs(jobs: Sequence[Job], processes: int, on_progress: OnProgress, *, on
                 del waiting[key]
                 on_progress(Progress(said(cell), detail=cell))
 
+    futures: set[Future[None]] = set()
     try:
-        futures: set[Future[None]] = {pool.submit(run_job, job) for job in jobs}
+        futures |= {pool.submit(run_job, job) for job in jobs}
         while futures:
             done, futures = wait(futures, timeout=LOOK_EVERY, return_when=FIRST_EXCEPTION)
             report()
@@ -55,7 +56,8 @@ def run_jobs(jobs: Sequence[Job], processes: int, on_progress: OnProgress, *, on
     except BrokenProcessPool:
         raise InputError(
             "A process of the experiment was ended from outside, perhaps for lack of memory. Finished cells are kept; "
-            "repeat the command with --run and --jobs 1."
+            "repeat the command with --run and --jobs 1. A Python script of your own that calls reproduce() with several "
+            'jobs must do so under `if __name__ == "__main__":`, since every process reads the script again.'
         ) from None
     finally:
         # whatever ends this early must not wait for trainings that nobody will read
