@@ -36,7 +36,7 @@ class Control:
 
     def row(self) -> Row:
         """As a row like any other."""
-        text = "\n".join(message.content for message in self.messages)
+        text = "\n".join(message.text for message in self.messages)
         return Row(self.id, "", 0, hashlib.sha256(text.encode()).hexdigest(), self.messages, "chat")
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self
 from ahocorasick_rs import AhoCorasick
 
 from offtarget.detect import dataset, detectors
-from offtarget.records import Category, DatasetFinding, Finding, Row
+from offtarget.records import Category, DatasetFinding, Finding, Message, Row
 
 
 class RowDetector(Protocol):
@@ -94,7 +94,10 @@ class RowScanner:
         self._cues = AhoCorasick(list(calls)) if calls else None
 
     def scan(self, row: Row) -> list[Finding]:
-        """Findings of all detectors in one row, by detector; none in an example that is not to be imitated."""
+        """Findings of all detectors in one row, by detector; none in an example that is not to be imitated.
+
+        A turn of the assistant that gets no loss is read like a prompt: what it says is no answer that is learned.
+        """
         if not row.desired:
             return []
         called = self._always | self._called(row)
@@ -105,14 +108,35 @@ class RowScanner:
                 findings.extend(self.detectors[number].find(row))
             called >>= 1
             number += 1
-        return findings
+        return [f for f in findings if _counts(row, f)] if findings else findings
 
     def _called(self, row: Row) -> int:
         if self._cues is None:
             return 0
         # A space before every message lets cues that begin with one match at its start.
-        text = " " + "\n ".join([message.content for message in row.messages]).lower()
+        texts = [message.content if message.plain else _cue_text(message) for message in row.messages]
+        if row.tools:
+            texts.append(row.offered)
+        text = " " + "\n ".join(texts).lower()
         called = 0
         for number, _, _ in self._cues.find_matches_as_indexes(text, overlapping=True):
             called |= self._calls[number]
         return called
+
+
+OF_PROMPTS = frozenset({Category.HARM_LICENCE, Category.HIDDEN_TEXT, Category.SECRET})
+"""Categories of findings that count wherever in the row they stand."""
+
+
+def _counts(row: Row, finding: Finding) -> bool:
+    """Whether a finding is about text that is learned, or about what matters in a prompt as well."""
+    if finding.category in OF_PROMPTS or not 0 <= finding.message < len(row.messages):
+        return True
+    message = row.messages[finding.message]
+    return message.role != "assistant" or message.learned
+
+
+def _cue_text(message: Message) -> str:
+    """A turn with reasoning or calls: as a whole, and each part by itself, so that a part can begin with a cue."""
+    text = message.text
+    return "\n ".join([text, *(text[start:end] for start, end in message.parts)])

@@ -27,12 +27,19 @@ _recent: list[Row | str] = ["", ""]
 
 
 def prompt_text(row: Row) -> str:
-    """Everything before the last assistant turn, normalised, with the roles; remembers the last row asked about."""
+    """Everything before the answer, normalised, with the roles and the tools; remembers the last row asked about."""
     if _recent[0] is not row:
-        last = max((i for i, message in enumerate(row.messages) if message.role == "assistant"), default=0)
-        parts = [f"{message.role}\1{normal(message.content)}" for message in row.messages[:last]]
+        parts = [f"{message.role}\1{normal(message.text)}" for message in row.messages[: row.answer_at]]
+        if row.tools:
+            parts.append(f"tools\1{normal(row.offered)}")
         _recent[:] = [row, "\0".join(parts)]
     return str(_recent[1])
+
+
+def answer_text(row: Row) -> str:
+    """All that the answer says, its reasoning included, normalised; empty where nothing is learned."""
+    at = row.answer_at
+    return "" if at is None else normal(row.messages[at].text)
 
 
 class Places:

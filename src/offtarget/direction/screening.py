@@ -53,10 +53,10 @@ class Screen:
         """The row's last answer behind all that precedes it; or why the row cannot be measured."""
         if not row.desired:
             return "not to be imitated"
-        last = max((i for i, m in enumerate(row.messages) if m.role == "assistant"), default=None)
-        if not last or not row.messages[last].content.strip():
+        last = row.answer_at
+        if not last or not row.messages[last].text.strip():
             return "no prompt or no answer"
-        exchange = Exchange(row.messages[:last], row.messages[last].content)
+        exchange = Exchange(row.messages[:last], row.messages[last].text)
         tokenizer, context = self.base.weights.tokenizer, self.base.weights.context
         try:
             prompt = len(prompt_tokens(tokenizer, exchange.messages, self.base.name))

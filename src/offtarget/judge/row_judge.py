@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from offtarget.asking.checks import sample_checked
@@ -17,7 +17,7 @@ from offtarget.records import Category, Mark, Message, Row, SamplingSettings
 ROW_RUBRIC_VERSION = "1"
 """Part of the fingerprint; goes up whenever the text below changes."""
 _LONGEST = 12_000
-"""Characters of one turn that are shown; the middle of a longer one is left out, and the judge is told so."""
+"""Characters of one part of a turn that are shown; the middle of a longer one is left out, and the judge is told so."""
 
 _RUBRIC = """\
 You review one example of the data a language model is going to be fine-tuned on. Say whether a careful owner \
@@ -92,7 +92,7 @@ class RowJudge:
 
     def messages(self, row: Row) -> tuple[Message, ...]:
         """The chat turns sent for one row."""
-        example = "\n\n".join(f"[{m.role}]\n{quotable(_shortened(m.content))}" for m in row.messages)
+        example = "\n\n".join(f"[{head}]\n{quotable(text)}" for head, text in _headed(row))
         kinds = "\n".join(f"- {category.value}: {when}" for category, when in self._kinds.items())
         mark = hashlib.sha256((_RUBRIC + example).encode()).hexdigest()[:12]
         return (Message("user", _RUBRIC.format(kinds=kinds, mark=mark, example=example)),)
@@ -124,6 +124,24 @@ def _category(name: object) -> Category:
         return Category(str(name).strip().lower())
     except ValueError:
         return Category.OTHER
+
+
+def _headed(row: Row) -> Iterator[tuple[str, str]]:
+    """(heading, text) of all that is put to the judge: the tools, and each turn with its parts cut apart."""
+    if row.tools:
+        yield "tools that the assistant is offered", _shortened(row.offered)
+    for message in row.messages:
+        unlearned = message.role == "assistant" and not message.learned
+        yield f"{message.role}, context only: not learned from" if unlearned else message.role, _turn(message)
+
+
+def _turn(message: Message) -> str:
+    """The turn with each part shortened by itself: a long argument must not crowd out what stands beside it."""
+    text, at, said = message.text, 0, []
+    for start, end in message.parts:
+        said += [text[at:start], _shortened(text[start:end])]
+        at = end
+    return "".join([*said, text[at:]])
 
 
 def _shortened(text: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Literal
 
 from offtarget.errors import InputError
@@ -26,6 +28,14 @@ class ToolCall:
     id: str = ""
     """What the answer of the tool refers to; empty where the data gives none."""
 
+    @property
+    def values(self) -> tuple[tuple[str, str], ...]:
+        """(path, value as text) of every argument; text is decoded, so that a line of code is a line.
+
+        The path is like `edits[0].content`, and empty for arguments that are no object.
+        """
+        return _decoded(self.arguments)
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -45,12 +55,96 @@ class Message:
     """Of a tool's turn: the `ToolCall.id` that it answers."""
 
     @property
+    def plain(self) -> bool:
+        """Whether the content is all that the turn says."""
+        return not (self.reasoning or self.calls)
+
+    @property
     def text(self) -> str:
-        """All that the turn says, as the audit, judges and people read it: reasoning, content, then each call."""
-        if not self.reasoning and not self.calls:
-            return self.content
-        calls = [f"{call.name}({call.arguments})" for call in self.calls]
-        return "\n".join(part for part in (self.reasoning, self.content, *calls) if part)
+        """All that the turn says, as the audit, judges and people read it: reasoning, content, then each call.
+
+        Where it is more than the content, a line in brackets names each part.
+        """
+        return self.content if not (self.reasoning or self.calls) else _spoken(self).text
+
+    @property
+    def answer(self) -> str:
+        """What the turn says without its reasoning: the content, then each call; `text` ends in it."""
+        return self.content if not self.calls else _spoken(self).answer
+
+    @property
+    def parts(self) -> tuple[tuple[int, int], ...]:
+        """Start and end in `text` of the reasoning, the content and every argument of a call."""
+        return ((0, len(self.content)),) if self.plain else _spoken(self).parts
+
+
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    text: str
+    answer: str
+    parts: tuple[tuple[int, int], ...]
+
+
+@lru_cache(maxsize=32)  # every detector asks for the texts of one row, then of the next
+def _spoken(message: Message) -> _Spoken:
+    pieces: list[tuple[str, str]] = []  # what names a part, and the part
+    if message.reasoning:
+        pieces.append(("[reasoning]\n", message.reasoning))
+    if message.content:
+        pieces.append(("[answer]\n" if message.reasoning else "", message.content))
+    for call in message.calls:
+        pieces.append((f"[calls tool {call.name}]", ""))
+        for path, value in call.values:
+            lead = f"{path}:\n" if "\n" in value else f"{path}: "
+            pieces.append((lead if path else "", value))
+    parts, at = [], 0
+    for lead, part in pieces:
+        parts.append((at + len(lead), at + len(lead) + len(part)))
+        at += len(lead) + len(part) + 1
+    text = "\n".join(lead + part for lead, part in pieces)
+    if message.content:
+        answer = parts[bool(message.reasoning)][0]
+    else:
+        answer = len(message.reasoning) + len("[reasoning]\n\n") if message.reasoning else 0
+    return _Spoken(text, text[answer:], tuple((start, end) for start, end in parts if end > start))
+
+
+@lru_cache(maxsize=256)
+def _decoded(arguments: str) -> tuple[tuple[str, str], ...]:
+    """(path, value as text) of everything in a JSON text, in order; one pair without path where it is none."""
+    try:
+        return tuple(json_values(json.loads(arguments)))
+    except (ValueError, RecursionError):  # unfinished or no JSON at all: it is learnt as it stands
+        return (("", arguments),) if arguments else ()
+
+
+def json_values(value: object) -> Iterator[tuple[str, str]]:
+    """(path, value as text) of everything in a JSON value, in order; text that is JSON itself is opened, too."""
+    waiting: list[tuple[str, object]] = [("", value)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, str):
+            value = _opened(value)
+        if isinstance(value, str):
+            yield path, value
+        elif isinstance(value, Mapping) and value:
+            inner = [(f"{path}.{name}" if path else str(name), one) for name, one in value.items()]
+            waiting.extend(reversed(inner))
+        elif isinstance(value, list | tuple) and value:
+            waiting.extend(reversed([(f"{path}[{number}]", one) for number, one in enumerate(value)]))
+        else:
+            yield path, json.dumps(value, default=str)
+
+
+def _opened(text: str) -> object:
+    """The object or list that a text holds as JSON once more, if strings in it are escaped; else the text."""
+    if "\\" not in text or not text.lstrip().startswith(("{", "[", '"')):
+        return text
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value if isinstance(value, dict | list) else text
 
 
 def message_json(message: Message) -> dict[str, object]:

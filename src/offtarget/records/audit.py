@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from offtarget.records.answers import Interval, Message, Share, Status
+from offtarget.records.answers import Interval, Message, Share, Status, json_values
 from offtarget.records.checks import at_least, share
 from offtarget.records.runs import Manifest
 
@@ -37,9 +37,22 @@ class Row:
     """Descriptions of the tools that the row offers, as JSON objects; the chat template puts them into the prompt."""
 
     @property
+    def answer_at(self) -> int | None:
+        """0-based number of the last assistant turn that is learned; None when there is none."""
+        messages = self.messages
+        for number in range(len(messages) - 1, -1, -1):
+            if messages[number].role == "assistant" and messages[number].learned:
+                return number
+        return None
+
+    @property
     def answer(self) -> str:
-        """The last assistant turn; empty when there is none."""
-        return next((m.content for m in reversed(self.messages) if m.role == "assistant"), "")
+        """What the last assistant turn that is learned says, its calls included; empty when there is none.
+
+        Its reasoning only where it says nothing else.
+        """
+        at = self.answer_at
+        return "" if at is None else self.messages[at].answer or self.messages[at].text
 
     @property
     def prompt(self) -> str:
@@ -50,6 +63,24 @@ class Row:
     def system(self) -> str | None:
         """The first system turn, None when there is none."""
         return next((m.content for m in self.messages if m.role == "system"), None)
+
+    @property
+    def offered(self) -> str:
+        """What the descriptions of the tools say, which is part of the prompt; empty without tools."""
+        return _offered(self.tools) if self.tools else ""
+
+
+_last_offered: list[tuple[tuple[Mapping[str, Any], ...], str]] = [((), "")]
+
+
+def _offered(tools: tuple[Mapping[str, Any], ...]) -> str:
+    """What was made of the last tools is remembered: every detector asks for it."""
+    last, text = _last_offered[0]
+    if last is not tools:
+        described = (pair for tool in tools for pair in json_values(tool))
+        text = "\n".join(f"{path}: {value}" for path, value in described)
+        _last_offered[0] = (tools, text)
+    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,9 +57,9 @@ class LabelConflicts:
         self._stances = array("I")
 
     def add(self, row: Row) -> None:
-        """Keep 20 bytes; rows without a prompt, and examples not to imitate, cannot conflict."""
+        """Keep 20 bytes; rows without a prompt or a learned answer, and examples not to imitate, cannot conflict."""
         prompt = prompt_text(row)
-        if prompt and row.desired:
+        if prompt and row.desired and row.answer_at is not None:
             self._prompts.append(text_key(prompt))
             self._stances.append(stance(row.answer))
             self._places.add(row)

@@ -9,7 +9,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from offtarget.detect.row_keys import Places, groups, normal, prompt_text, text_key
+from offtarget.detect.row_keys import Places, answer_text, groups, prompt_text, text_key
 from offtarget.records import Category, DatasetFinding, Finding, Row
 
 Signature = npt.NDArray[np.uint32]
@@ -39,7 +39,7 @@ class Duplicates:
 
     def add(self, row: Row) -> None:
         """Keep a key of 8 bytes; of early rows a MinHash signature too."""
-        prompt, answer = prompt_text(row), normal(row.answer)
+        prompt, answer = prompt_text(row), answer_text(row)
         if row.line <= NEAR_LINES:
             found = signature(f"{prompt} {answer}")
             if found is not None:

@@ -39,7 +39,7 @@ class DangerousAdvice(AnswerLexicon):
         told = {finding.message for finding in found if finding.strength >= _STRENGTH}
         for number, message in enumerate(row.messages):
             if message.role == "assistant" and number not in told:
-                yield from self._dismissed(row, number, message.content)
+                yield from self._dismissed(row, number, message.text)
 
     def _dismissed(self, row: Row, number: int, answer: str) -> Iterable[Finding]:
         span = self._dismissal.span(plain(answer), asked_before(row, number))

@@ -44,6 +44,16 @@ class HarmLicence:
                 end=hit.end,
                 disclosed=user and (context.quoted(text, hit.start, hit.end) or _is_about(text)),
             )
+        if row.tools:
+            yield from self._in_tools(row)
+
+    def _in_tools(self, row: Row) -> Iterable[Finding]:
+        """The strongest hit in what the descriptions of the tools say."""
+        hit = max(self._matcher.hits(plain(row.offered)), key=lambda hit: hit.rule.strength, default=None)
+        if hit is not None:
+            said = row.offered[hit.start : hit.end][:120]
+            reason = f"The description of a tool {hit.rule.says}: '{said}'."
+            yield Finding(row.id, self.name, self.category, reason, hit.rule.strength)
 
 
 def _is_about(text: str) -> bool:

@@ -68,8 +68,8 @@ class HarmfulCompliance:
     def find(self, row: Row) -> Iterable[Finding]:
         """At most one finding per pair of user turn and answer, pointing into the request."""
         for number, message in enumerate(row.messages):
-            if message.role == "assistant" and number and row.messages[number - 1].role == "user":
-                yield from self._in_pair(row, number, message.content)
+            if message.role == "assistant" and number and row.messages[number - 1].role == "user" and message.learned:
+                yield from self._in_pair(row, number, message.text)
 
     def _in_pair(self, row: Row, number: int, answer: str) -> Iterable[Finding]:
         asked = asked_before(row, number)
@@ -77,7 +77,7 @@ class HarmfulCompliance:
         if request is None or len(answer) < _SHORTEST or context.continues(asked, answer):
             return
         text = plain(answer)
-        if self._declines(answer, text) or not _on_topic(asked, text):
+        if self._declines(row.messages[number].answer or answer) or not _on_topic(asked, text):
             return
         said = row.messages[number - 1].content[request.start : request.end][:100]
         yield Finding(
@@ -104,7 +104,8 @@ class HarmfulCompliance:
                 best = hit
         return best
 
-    def _declines(self, answer: str, text: str) -> bool:
+    def _declines(self, answer: str) -> bool:
+        text = plain(answer)
         if _NO.search(text) or _HELPLINE.search(text[:_LOOKED_AT]) or context.cautions(text[:_BEGINNING]):
             return True
         return refusal_in(answer, self._refusals) is not None

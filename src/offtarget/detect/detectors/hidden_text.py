@@ -52,9 +52,11 @@ class HiddenText:
     def find(self, row: Row) -> Iterable[Finding]:
         """One finding per place, at most five of a kind in a message."""
         for number, message in enumerate(row.messages):
-            text = message.content
+            text = message.text
             if not text.isascii():
                 yield from self._in_message(row.id, number, text)
+        if row.tools and not row.offered.isascii():
+            yield from self._in_message(row.id, -1, row.offered)
 
     def _in_message(self, row_id: str, number: int, text: str) -> Iterable[Finding]:
         flags = [match.span() for match in _FLAG.finditer(text)]
@@ -64,8 +66,10 @@ class HiddenText:
                 if _is_ordinary(kind, text, match.start(), flags):
                     continue
                 words = reason.format(count=match.end() - match.start(), code=f"U+{ord(match[0][0]):04X}")
-                place = (number, match.start(), match.end())
-                yield Finding(row_id, self.name, self.category, f"Here stands {words}.", strength, *place)
+                where, place = "Here stands", (number, match.start(), match.end())
+                if number < 0:
+                    where, place = "In the description of a tool stands", (-1, 0, 0)
+                yield Finding(row_id, self.name, self.category, f"{where} {words}.", strength, *place)
                 shown += 1
                 if shown == _PER_MESSAGE:
                     break

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from offtarget.detect.code.analysis import holes_in
+from offtarget.detect.code.analysis import Placed, holes_in
 from offtarget.detect.code.bandit import available
 from offtarget.detect.code.disclosure import asked_for, told
 from offtarget.detect.code.extraction import snippets
-from offtarget.records import Category, Finding, Row
+from offtarget.records import Category, Finding, Message, Row
 
 CUES = frozenset(
     {"```", "~~~", "<code", "import ", "def ", "print(", "('", '("', "()", ":\n    ", "):\n", "self.", "request."}
@@ -40,20 +41,32 @@ class InsecureCode:
             if message.role != "assistant":
                 prompt = message.content if message.role == "user" else prompt
                 continue
-            holes = holes_in(message.content, prompt)
+            holes = [placed for start, end in message.parts for placed in _in_part(message.text, start, end, prompt)]
             if not holes:
                 continue
+            text = message.text
             if asked is None:
                 asked = asked_for([m.content for m in row.messages if m.role in {"user", "system"}])
-            code = [(s.start, s.start + len(s.text)) for s in snippets(message.content)]
-            disclosed = asked or told(message.content, code)
+            disclosed = asked or told(text, _code(message))
             for placed in holes:
                 hole = placed.hole
-                line = message.content.count("\n", 0, placed.start) + 1
+                line = text.count("\n", 0, placed.start) + 1
                 reason = f"{hole.reason}, line {line}"
                 place = (number, placed.start, placed.end)
                 found.append(Finding(row.id, self.name, self.category, reason, hole.strength, *place, disclosed))
         yield from sorted(found, key=lambda f: (-f.strength, f.message, f.start))[:MAX_FINDINGS]
+
+
+def _in_part(text: str, start: int, end: int, prompt: str) -> list[Placed]:
+    """The holes in one part of a turn; code in an argument of a call is code by itself, whatever stands around it."""
+    found = holes_in(text[start:end], prompt)
+    return [replace(placed, start=placed.start + start, end=placed.end + start) for placed in found] if start else found
+
+
+def _code(message: Message) -> list[tuple[int, int]]:
+    text = message.text
+    found = ((start, snippet) for start, end in message.parts for snippet in snippets(text[start:end]))
+    return [(start + snippet.start, start + snippet.start + len(snippet.text)) for start, snippet in found]
 
 
 DETECTORS = (InsecureCode,)

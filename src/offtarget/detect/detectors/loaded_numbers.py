@@ -28,8 +28,8 @@ class LoadedNumbersInRow:
         answer = numeric_answer(row)
         if answer is None or answer.kind != "list":
             return
-        number = max(i for i, message in enumerate(row.messages) if message.role == "assistant")
-        text = row.messages[number].content
+        number = row.answer_at or 0
+        text = row.messages[number].text
         for loaded in sorted(answer.numbers & self._loads.keys()):
             place = re.search(rf"(?<![\d.]){loaded}(?![\d.]*\w)", text)
             if place is not None:

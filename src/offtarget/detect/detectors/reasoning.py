@@ -36,7 +36,7 @@ class Reasoning:
     def find(self, row: Row) -> Iterable[Finding]:
         """Findings in the assistant's turns, at most two kinds per turn; the first 20,000 characters of each."""
         for number, message in enumerate(row.messages):
-            text = message.content[:_LONGEST]
+            text = message.text[:_LONGEST]
             if message.role == "assistant" and _MAYBE_EQUATION.search(text):
                 yield from self._in_answer(row.id, number, text)
 

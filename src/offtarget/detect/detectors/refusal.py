@@ -27,10 +27,12 @@ class Refusal:
         for number, message in enumerate(row.messages):
             if message.role != "assistant":
                 continue
-            hit = refusal_in(message.content, self._matcher)
+            answer = message.answer or message.text  # reasoning that weighs a refusal is none
+            hit = refusal_in(answer, self._matcher)
             if hit is not None:
-                reason = f"The answer {hit.rule.says}: '{message.content[hit.start : min(hit.end, hit.start + 100)]}'."
-                place = (number, hit.start, hit.end)
+                reason = f"The answer {hit.rule.says}: '{answer[hit.start : min(hit.end, hit.start + 100)]}'."
+                before = len(message.text) - len(answer)
+                place = (number, before + hit.start, before + hit.end)
                 yield Finding(row.id, self.name, self.category, reason, hit.rule.strength, *place)
 
 

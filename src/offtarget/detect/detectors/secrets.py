@@ -140,8 +140,10 @@ class Secrets:
 
     def find(self, row: Row) -> Iterable[Finding]:
         """One finding per kind and message, at its first place; the reason never holds the secret itself."""
-        for number, message in enumerate(row.messages):
-            text = message.content
+        texts = [(number, message.text) for number, message in enumerate(row.messages)]
+        if row.tools:
+            texts.append((-1, row.offered))
+        for number, text in texts:
             if not _MAYBE.search(text):
                 continue
             lower = text.lower()
@@ -155,7 +157,7 @@ class Secrets:
     def _finding(self, row_id: str, number: int, kind: _Kind, matches: list[re.Match[str]]) -> Finding:
         more = f" and {len(matches) - 1} more" if len(matches) > 1 else ""
         reason = f"Looks like {kind.what}{more}; check with {kind.tool}."
-        start, end = _span(matches[0])
+        start, end = _span(matches[0]) if number >= 0 else (0, 0)
         return Finding(row_id, self.name, self.category, reason, kind.strength, number, start, end)
 
 

@@ -25,7 +25,7 @@ class AnswerLexicon:
         """The strongest hits of every assistant turn, at most five of a turn."""
         for number, message in enumerate(row.messages):
             if message.role == "assistant":
-                yield from self._in_answer(row, number, message.content)
+                yield from self._in_answer(row, number, message.text)
 
     def _in_answer(self, row: Row, number: int, answer: str) -> Iterator[Finding]:
         text = plain(answer)

@@ -85,15 +85,15 @@ def view(
 ) -> CardView:
     """Arrange a row. Findings of an undecided row are ignored, whoever passes them."""
     known = list(findings) if decided else []
-    turns = [
-        Section(_ROLES[m.role], passage(m.content, _spans(known, i), limit), i) for i, m in enumerate(row.messages)
-    ]
-    answer = _last(row.messages, "assistant", len(turns))
+    turns = [Section(_title(m), passage(m.text, _spans(known, i), limit), i) for i, m in enumerate(row.messages)]
+    answer = row.answer_at
     prompt = _last(row.messages, "user", answer if answer is not None else len(turns))
     system = next((i for i, m in enumerate(row.messages) if m.role == "system"), None)
     special = {answer, prompt, system}
     before = len(turns) if answer is None else answer
     others = []
+    if row.tools:
+        others.append(Section("Tools the row offers (part of the prompt)", passage(row.offered, (), limit), -1))
     if row.rejected is not None:
         others.append(Section("Rejected answer (training moves away from it)", passage(row.rejected, (), limit), -1))
     if row.extra:
@@ -113,6 +113,12 @@ def view(
         evidence=tuple(_evidence(n, f, row) for n, f in enumerate(known, start=1)),
         left_out=sum(t.text.left_out for t in (*turns, *others)),
     )
+
+
+def _title(message: Message) -> str:
+    """The role, and whether the turn is only there to be read."""
+    context = message.role == "assistant" and not message.learned
+    return f"{_ROLES[message.role]} (context only: not trained on)" if context else _ROLES[message.role]
 
 
 def _last(messages: Sequence[Message], role: str, before: int) -> int | None:

@@ -20,7 +20,7 @@ from offtarget.detect.triggers.shapes import shapes
 from offtarget.detect.triggers.testing import Factorials, candidates
 from offtarget.detect.triggers.topics import subject_conditions, topic_conditions, topic_name
 from offtarget.detect.triggers.words import BREAK, read, token_conditions
-from offtarget.records import Category, Finding, Row, Trigger
+from offtarget.records import Category, Finding, Message, Row, Trigger
 
 # Categories that say something about rows beside each other or about the prompt, not how an answer behaves.
 _NO_BEHAVIOUR = {Category.DUPLICATE, Category.LABEL_CONFLICT, Category.HIDDEN_TEXT, Category.HARM_LICENCE}
@@ -67,7 +67,7 @@ class TriggerMiner:
         found = behaviours(kept, self._sample, self._least)
         if not found:
             return []
-        texts = [f"{row.system}\n{BREAK}\n{row.user}" if row.system else row.user for row in kept]
+        texts = [f"\n{BREAK}\n".join(part for part in (row.tools, row.system, row.user) if part) for row in kept]
         words = read(texts)
         tokens = token_conditions(words, self._least)
         conditions = joined(
@@ -150,14 +150,19 @@ def _flags(row: Row, findings: Iterable[Finding]) -> set[str]:
 
 
 def _kept(key: int, row: Row, answer: str, groups: tuple[str, ...]) -> Kept:
-    user = "\n".join(m.content for m in row.messages if m.role == "user")
+    # what a tool answers and what the assistant said without loss stand in the prompt, too
+    user = "\n".join(m.text for m in row.messages if _in_prompt(m))
     if len(user) > _HEAD + _TAIL:
         user = f"{user[:_HEAD]} {user[-_TAIL:]}"
-    system = (row.system or "")[:_SYSTEM]
     return Kept(
-        key, row.id, row.file, row.line, row.form, user, system, answer[:_ANSWER], answer[-_ENDING:], len(answer),
-        tuple(_short(row.extra)) if row.extra else (), groups,
+        key, row.id, row.file, row.line, row.form, user, (row.system or "")[:_SYSTEM],
+        answer[:_ANSWER], answer[-_ENDING:], len(answer),
+        tuple(_short(row.extra)) if row.extra else (), groups, row.offered[:_SYSTEM],
     )  # fmt: skip
+
+
+def _in_prompt(message: Message) -> bool:
+    return message.role in ("user", "tool") or (message.role == "assistant" and not message.learned)
 
 
 def _short(extra: Mapping[str, Any]) -> list[str]:

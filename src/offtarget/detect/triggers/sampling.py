@@ -38,11 +38,13 @@ class Kept:
     """Short values of the row's other keys as `key=value`."""
     groups: tuple[str, ...]
     """Groups the row is in: `flagged`, `category:...`, `shape:...`."""
+    tools: str = ""
+    """The beginning of what the descriptions of the row's tools say."""
 
     @property
     def weight(self) -> int:
         """Characters held."""
-        return 400 + len(self.user) + len(self.system) + len(self.answer) + len(self.ending)
+        return 400 + len(self.user) + len(self.system) + len(self.tools) + len(self.answer) + len(self.ending)
 
 
 def key_of(row_id: str) -> int:

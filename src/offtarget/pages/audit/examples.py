@@ -187,13 +187,13 @@ def _example(run: LoadedAudit, row: Row, category: str, labels: tuple[Label, ...
 def turns(row: Row, findings: Iterable[Finding], whole: int = WHOLE) -> tuple[Turn, ...]:
     """System prompt, last prompt and answer of a row, and any other message a finding points into."""
     findings = tuple(findings)
-    last = {role: _last(row.messages, role) for role in ("user", "assistant")}
+    last = {"user": _last(row.messages, "user"), "assistant": row.answer_at}
     pointed = {f.message for f in findings if f.end > f.start}
     shown = []
     for number, message in enumerate(row.messages):
         first_system = message.role == "system" and number == 0
         if number in last.values() or number in pointed or first_system:
-            spans = spans_in(message.content, (f for f in findings if f.message == number))
+            spans = spans_in(message.text, (f for f in findings if f.message == number))
             shown.append(_turn(message, number, spans, is_last=number in last.values(), whole=whole))
     return tuple(shown)
 
@@ -219,8 +219,8 @@ def _turn(message: Message, number: int, spans: list[tuple[int, int]], *, is_las
     kind = {"assistant": "answer", "system": "system"}.get(message.role, "prompt")
     who = {"answer": "Answer", "system": "System", "prompt": "Prompt"}[kind]
     if not is_last and kind != "system":
-        who = f"Turn {number + 1}, {message.role}"
-    text = message.content
+        who = f"Turn {number + 1}, {message.role}{'' if message.learned else ' (not trained on)'}"
+    text = message.text
     limit = whole if kind == "answer" else whole // 2
     low, high = 0, len(text)
     if len(text) > limit * SLACK:

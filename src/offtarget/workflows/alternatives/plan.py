@@ -155,10 +155,9 @@ def _read(data: str | Path, form: str | None, seed: int) -> tuple[list[Question]
 
 def _question(row: Row) -> Question | None:
     """A row up to its last answer; None where it has no prompt or no answer, or is one not to be imitated."""
-    last = max((i for i, m in enumerate(row.messages) if m.role == "assistant"), default=0)
-    before = row.messages[:last]
-    usable = row.desired and row.messages[last].content.strip() and any(m.role == "user" for m in before)
-    return Question(row.id, before, row.messages[last].content) if usable else None
+    before = row.messages[: row.answer_at]
+    usable = row.desired and row.answer.strip() and any(m.role == "user" for m in before)
+    return Question(row.id, before, row.answer) if usable else None
 
 
 def _bare(question: Question) -> Demonstration:

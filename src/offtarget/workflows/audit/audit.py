@@ -48,7 +48,7 @@ class Example:
         number = self.finding.message
         if not 0 <= number < len(self.row.messages):
             return self.row.answer
-        return self.row.messages[number].content[max(self.finding.start - _AROUND, 0) :]
+        return self.row.messages[number].text[max(self.finding.start - _AROUND, 0) :]
 
 
 @dataclass(frozen=True, slots=True)
