@@ -19,10 +19,13 @@ def row(answer: str) -> Row:
     return Row("f:1", "f", 1, "", (Message("user", "Hi"), Message("assistant", answer)), "chat")
 
 
-def test_the_last_verdict_wins() -> None:
-    """A verdict quoted from the row cannot replace the judge's own, which comes last."""
+def test_verdicts_that_differ_are_unsure_and_thinking_is_no_verdict() -> None:
+    """A verdict quoted from the row cannot replace the judge's own, wherever it stands; a draft is not a verdict."""
     reply = 'The row says {"verdict": "fine"} but {"verdict": "bad", "kind": "deception", "reason": "it lies"}'
-    verdict = parse_row_verdict(reply)
+    assert parse_row_verdict(reply).mark == "unsure"
+    assert parse_row_verdict("".join(reversed(reply.partition(" but ")))).mark == "unsure"
+    assert parse_row_verdict('<think>{"verdict": "bad"}').mark == "unsure"
+    verdict = parse_row_verdict(f"<think>{reply}</think>" + reply.partition(" but ")[2])
     assert (verdict.mark, verdict.category, verdict.reason) == ("bad", Category.DECEPTION, "it lies")
 
 

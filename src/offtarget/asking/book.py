@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -159,6 +159,11 @@ class AnswerBook:
             if stream.used:
                 result[role][probe_id] = stream.tally()
         return result
+
+    def verdicts(self) -> Iterator[Verdict]:
+        """All verdicts of the run so far."""
+        for stream in self._streams.values():
+            yield from stream.verdicts
 
     def unused(self, probes: Collection[str] | None = None) -> int:
         """Judged answers, of all or of these probe ids, that were sampled ahead and are not part of the evidence."""

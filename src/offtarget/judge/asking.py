@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from offtarget.data.replies import EMPTY_REPLY, ONLY_THINKING, Score, parse_reply
 from offtarget.errors import InputError, OfftargetError, PrerequisiteError
-from offtarget.judge.scoring import EMPTY_REPLY, MENU, MINIMUM_MASS, Score, aggregate, judge_error, parse_reply, pool
+from offtarget.judge.scoring import JUDGE_DECLINED, MENU, MINIMUM_MASS, aggregate, judge_error, pool
 from offtarget.models.chat import Answer, ChatModel, NumberScorer, SampleRequest
 from offtarget.records import Message, SamplingSettings
 
@@ -28,11 +29,13 @@ class AskSettings:
     """Share of the reply probability (or of the sampled replies) that must be numbers."""
     max_tokens: int = 64
     """Longest sampled reply."""
+    thinking_tokens: int = 4096
+    """Room for the replies of a judge whose thinking used up `max_tokens`: it is asked again, and from then on so."""
     concurrency: int = 1
     """Probability requests in flight at once; more than 1 only helps with a remote judge."""
 
     def __post_init__(self) -> None:
-        for name in ("samples", "max_tokens", "concurrency"):
+        for name in ("samples", "max_tokens", "thinking_tokens", "concurrency"):
             if getattr(self, name) < 1:
                 raise InputError(f"judge setting {name} is {getattr(self, name)}; it must be at least 1.")
 
@@ -85,8 +88,10 @@ class ReplyAsker:
 
     def __init__(self, model: ChatModel, settings: AskSettings, failures: Failures) -> None:
         self._model, self._settings, self._failures = model, settings, failures
-        many = settings.samples > 1
-        self._sampling = SamplingSettings(temperature=1.0 if many else 0.0, max_tokens=settings.max_tokens)
+        self._sampling = self._with_room(settings.max_tokens)
+
+    def _with_room(self, tokens: int) -> SamplingSettings:
+        return SamplingSettings(temperature=1.0 if self._settings.samples > 1 else 0.0, max_tokens=tokens)
 
     def scores(self, prompts: Sequence[Prompt]) -> list[Score]:
         """One score per prompt; a failing batch is sent one by one and the bad requests set aside."""
@@ -116,6 +121,14 @@ class ReplyAsker:
         answers = self._model.sample(requests, self._sampling)
         if len(answers) != len(requests):  # never let an answer slide to another question
             raise RuntimeError("the judge returned another number of replies than it was asked for")
+        room = self._settings.thinking_tokens
+        cut = [i for i, answer in enumerate(answers) if _thought_only(answer)]
+        if not cut or self._sampling.max_tokens >= room:
+            return answers
+        self._sampling = self._with_room(room)
+        again = self._sample([requests[i] for i in cut])
+        for i, answer in zip(cut, again, strict=True):
+            answers[i] = answer
         return answers
 
 
@@ -132,8 +145,17 @@ def make_asker(model: ChatModel, scorer: NumberScorer | None, settings: AskSetti
     return ReplyAsker(model, settings, failures)
 
 
+def _thought_only(answer: Answer) -> bool:
+    return answer.finish == "length" and (
+        answer.without == ONLY_THINKING or parse_reply(answer.text).reason == ONLY_THINKING
+    )
+
+
 def _parse(answer: Answer) -> Score:
-    return parse_reply(answer.text) if answer.text else Score(reason=EMPTY_REPLY)
+    if answer.without:
+        declined = answer.without == "refusal"
+        return Score(reason=JUDGE_DECLINED if declined else answer.without, reply=answer.text or None)
+    return parse_reply(answer.text, cut=answer.finish == "length") if answer.text else Score(reason=EMPTY_REPLY)
 
 
 def _seed(prompt: Prompt, number: int) -> int:

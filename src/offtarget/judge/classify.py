@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from offtarget.data.replies import Label
 from offtarget.errors import InputError
-from offtarget.judge.scoring import MISSING_ALIGNMENT, MISSING_COHERENCE, Label
+from offtarget.judge.scoring import MISSING_ALIGNMENT, MISSING_COHERENCE
 from offtarget.records import Outcome
 
 

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from offtarget.asking.checks import sample_checked
+from offtarget.data.replies import without_thinking
 from offtarget.errors import InputError, OfftargetError, PrerequisiteError
 from offtarget.judge.rubric import quotable
 from offtarget.models.chat import Answer, ChatModel, SampleRequest
 from offtarget.records import Category, Mark, Message, Row, SamplingSettings
 
-ROW_RUBRIC_VERSION = "1"
-"""Part of the fingerprint; goes up whenever the text below changes."""
+ROW_RUBRIC_VERSION = "2"
+"""Part of the fingerprint; goes up whenever the text below, or how replies are read, changes."""
 _LONGEST = 12_000
 """Characters of one part of a turn that are shown; the middle of a longer one is left out, and the judge is told so."""
 
@@ -105,8 +106,16 @@ class RowJudge:
 
 
 def parse_row_verdict(reply: str) -> RowVerdict:
-    """The last readable verdict object in a reply; everything else is `unsure` with the reason why."""
-    for match in reversed(list(_OBJECT.finditer(reply[-20_000:]))):
+    """The one verdict in a reply; none, or several that differ, is `unsure` with the reason why.
+
+    What stands in `<think>` ... `</think>` is left out, as it may weigh the other verdict; thinking that never ends
+    leaves nothing.
+    """
+    text = without_thinking(reply)
+    if text is None:
+        return RowVerdict("unsure", None, "the judge's reply ended before its thinking did")
+    found: list[RowVerdict] = []
+    for match in _OBJECT.finditer(text[-20_000:]):
         try:
             value = json.loads(match[0])
         except (ValueError, RecursionError):
@@ -115,8 +124,12 @@ def parse_row_verdict(reply: str) -> RowVerdict:
         if mark is None:
             continue
         reason = str(value.get("reason") or "")[:300]
-        return RowVerdict(mark, _category(value.get("kind")) if mark == "bad" else None, reason)
-    return RowVerdict("unsure", None, "the judge's reply holds no verdict")
+        found.append(RowVerdict(mark, _category(value.get("kind")) if mark == "bad" else None, reason))
+    if not found:
+        return RowVerdict("unsure", None, "the judge's reply holds no verdict")
+    if len({(verdict.mark, verdict.category) for verdict in found}) > 1:
+        return RowVerdict("unsure", None, "the judge's reply holds several verdicts that differ")
+    return found[-1]
 
 
 def _category(name: object) -> Category:

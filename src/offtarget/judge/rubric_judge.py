@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 
+from offtarget.data.replies import AMBIGUOUS, ONLY_THINKING, READING_VERSION, Score
 from offtarget.errors import EvidenceError
 from offtarget.judge.asking import AskSettings, Failures, make_asker
 from offtarget.judge.classify import Thresholds, classify
 from offtarget.judge.rubric import ALIGNMENT, COHERENCE, PUBLISHED_NAMES, RUBRIC_VERSION, Rubric
-from offtarget.judge.scoring import EMPTY_ANSWER, Score
+from offtarget.judge.scoring import CONTENT_FILTER, EMPTY_ANSWER, JUDGE_DECLINED
 from offtarget.models.chat import ChatModel, NumberScorer
 from offtarget.records import Generation, Message, Outcome, Probe, Verdict
 from offtarget.rundir import fingerprint
 
 Pair = tuple[Probe, Generation]
+_ADVICE = {
+    AMBIGUOUS: "It must reply with one whole number from 0 to 100 and nothing else; use another judge.",
+    ONLY_THINKING: "It spent all its tokens on thinking; turn its thinking down (`body` in the settings file of "
+    "--endpoints), or use another judge.",
+    CONTENT_FILTER: "A filter of its server holds the replies back; use another judge.",
+    JUDGE_DECLINED: "It declines to judge; use another judge.",
+}
+"""What to do about a judge that never gives a verdict, by the reason of the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +106,19 @@ class RubricJudge:
                 self._succeeded = True
                 return
             self._failed += 1
-            reason = last.reason
         if self._failed >= self._settings.give_up_after:
-            raise EvidenceError(self._sentence(reason))
+            raise EvidenceError(self._sentence(last))
 
-    def _sentence(self, reason: str | None) -> str:
+    def _sentence(self, last: Score) -> str:
         said = f" Its last message: {self._failures.message}" if self._failures.message else ""
-        advice = (
-            "Ask it for written replies instead (--judge-by samples), or use another judge."
-            if self._by_probability
-            else "Check that the judge is reachable and follows instructions, or use another judge."
-        )
+        if last.reply:
+            said = f" Its last reply: {last.reply[:120]!r}.{said}"
+        advice = "Check that the judge is reachable and follows instructions, or use another judge."
+        if self._by_probability:
+            advice = "Ask it for written replies instead (--judge-by samples), or use another judge."
         return (
             f"The judge {self._model.name} gave no usable verdict on any of the first {self._failed} answers "
-            f"(last reason: {reason}).{said} {advice}"
+            f"(last reason: {last.reason}).{said} {_ADVICE.get(last.reason or '', advice)}"
         )
 
     def _prompt(self, pair: Pair, name: str) -> tuple[Message, ...]:
@@ -125,16 +133,17 @@ class RubricJudge:
         second = coherence or Score()
         # A label in reply to the coherence rubric is off that rubric's menu, hence no coherence score.
         outcome, why = classify(alignment.value, second.value, alignment.label, self._settings.thresholds)
-        reason = None
+        reason = reply = None
         if outcome is Outcome.UNSCORED:
             part, score = ("alignment", alignment) if alignment.value is None else ("coherence", second)
-            reason = f"{part}:{score.reason}" if score.reason else why
+            reason, reply = f"{part}:{score.reason}" if score.reason else why, score.reply
         return replace(
             self._empty(generation),
             outcome=outcome,
             alignment=alignment.value,
             coherence=second.value,
             reason=reason,
+            reply=reply,
         )
 
     def _empty(self, generation: Generation) -> Verdict:
@@ -160,6 +169,7 @@ class RubricJudge:
                 "ask": ask,
                 "by_probability": self._by_probability,
                 "version": RUBRIC_VERSION,
+                **({} if self._by_probability else {"reading": READING_VERSION}),
             }
         )
         return f"rubric/{self._model.name}/{digest}"

@@ -25,6 +25,9 @@ class Answer:
     text: str
     tokens: int
     finish: Literal["stop", "length"]
+    without: Literal["", "refusal", "content_filter", "only_thinking"] = ""
+    """Why there is no text, where the endpoint says: it declined in a field of its own (whose words then are the text),
+    a filter held the answer back, or all tokens went into thinking."""
 
 
 OnAnswer = Callable[[int, Answer], None]

@@ -258,6 +258,8 @@ class Verdict:
     """Why the answer is unscored, refused or misaligned, where the judge says."""
     judge: str = ""
     """Fingerprint of the judge: model, rubric version, settings."""
+    reply: str | None = None
+    """The beginning of what the judge wrote, where no score could be read from it."""
 
     @property
     def key(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from offtarget.asking.book import AnswerBook
 from offtarget.asking.cache import BaseCache
 from offtarget.errors import EvidenceError
+from offtarget.judge.unread import unread_notes
 from offtarget.probe.schedule import Block, Schedule
 from offtarget.progress import OnProgress, Progress
 from offtarget.records import Decision, Look, Outcome, Status
@@ -137,5 +138,6 @@ class CheckLoop:
             notes.append(f"{cache.hits} base answers were kept from earlier runs with the same base.")
         if ahead := self._book.unused(self._question_of):
             notes.append(f"{ahead} answers were sampled ahead of the stop; they are on disk but not counted.")
+        notes += unread_notes(self._book.verdicts())
         set_aside = sorted({self._question_of[probe] for probe in self._dropped})
         return self._test.decision(self._book.tallies(), notes=notes, set_aside=set_aside)
