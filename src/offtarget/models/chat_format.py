@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+_ROWS = "offtarget_rows"
+"""Attribute of a tokenizer that knows more tokens than its model: how many the model has."""
+
+
 def prompt_tokens(tokenizer: Any, messages: Sequence[Message], name: str) -> list[int]:
     """Token numbers of the rendered chat up to where the assistant's answer begins.
 
@@ -30,7 +34,16 @@ def prompt_tokens(tokenizer: Any, messages: Sequence[Message], name: str) -> lis
     tokens: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     if not tokens:
         raise InputError(f"The chat template of {name} renders an empty prompt; the template is unusable.")
+    rows = getattr(tokenizer, _ROWS, None)
+    if rows is not None and max(tokens) >= rows:
+        token = tokenizer.convert_ids_to_tokens(max(tokens))
+        raise InputError(f"A prompt holds '{token}', a token of its tokenizer that {name} has no embedding of.")
     return tokens
+
+
+def keep_to(tokenizer: Any, rows: int) -> None:
+    """From now on refuse prompts with token numbers from `rows` on, which the model of this tokenizer does not have."""
+    setattr(tokenizer, _ROWS, rows)
 
 
 def end_tokens(model: Any, tokenizer: Any) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from offtarget.errors import InputError
+from offtarget.models.contents import check_contents
 from offtarget.models.names import Source, is_path
 
 BASE_NOTE = "offtarget.json"
@@ -57,13 +58,12 @@ def find_folder(source: Source) -> Path:
         ) from error
 
 
-def check_model_folder(folder: Path) -> None:
-    """InputError unless the folder holds a configuration and safetensors weights, and is not an adapter."""
-    if (folder / "adapter_config.json").exists() and not (folder / "config.json").exists():
-        raise InputError(f"{folder} holds an adapter, not a model. Name both: hf/BASE+{folder}")
-    if not (folder / "config.json").exists():
-        raise InputError(f"{folder} has no config.json: it does not hold a Hugging Face model.")
-    _check_weights(folder)
+def check_model_folder(folder: Path) -> tuple[str, ...]:
+    """Notes on a model's folder, one sentence each.
+
+    InputError unless it holds a configuration and the safetensors weights that would be loaded, and no adapter.
+    """
+    return check_contents(folder)
 
 
 def check_adapter_folder(folder: Path, base: Path) -> dict[str, Any]:

@@ -21,8 +21,9 @@ from offtarget.errors import InputError
 from offtarget.models.chat_format import end_tokens
 from offtarget.models.engine import ATTENTION, Engine, TransformersEngine
 from offtarget.models.fused import FusedEngine, fuse
+from offtarget.models.loading import Dtype
 from offtarget.models.local import LocalModel
-from offtarget.models.weights import Dtype, Weights
+from offtarget.models.weights import Weights
 
 TRAINED = "trained"
 """Name of the adapter in training within `LiveWeights`."""

@@ -70,6 +70,7 @@ class _Opener:
         if weights is None:
             weights = Weights(folder, s.device, s.dtype, s.trust_remote_code)
             self._weights[key] = weights
+            self.checks += weights.notes
         adapter = None
         if name.adapter is not None:
             known = len(weights.adapters)

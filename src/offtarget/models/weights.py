@@ -7,17 +7,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from offtarget.errors import InputError, PrerequisiteError
-from offtarget.models.engine import ATTENTION, Engine, TransformersEngine
+from offtarget.models.engine import Engine, TransformersEngine
 from offtarget.models.folders import check_adapter_folder, check_model_folder
 from offtarget.models.fused import FusedEngine, fuse
+from offtarget.models.loading import Dtype, check_vocabulary, load_model, load_tokenizer
 from offtarget.models.lora import weight_changes
-
-Dtype = Literal["float32", "bfloat16", "float16"]
 
 
 class Weights:
@@ -30,15 +29,18 @@ class Weights:
         dtype: Dtype | None = None,
         trust_remote_code: bool = False,
     ) -> None:
-        check_model_folder(folder)
+        notes = check_model_folder(folder)
         self.folder = folder
         self.device = choose_device(device)
         self.dtype: Dtype = dtype or ("float32" if self.device.type == "cpu" else "bfloat16")
         self.adapters: dict[str, Path] = {}
         self.tokenizer = load_tokenizer(folder, trust_remote_code)
-        self.model = _load_model(folder, self.dtype, self.device, trust_remote_code)
+        self.model, more = load_model(folder, self.dtype, self.device, trust_remote_code)
+        rows = self.model.get_input_embeddings().weight.shape[0]
+        self.notes = (*notes, *more, *check_vocabulary(folder, self.tokenizer, rows))
+        """What of the folder is not loaded, one sentence each."""
         self.engine = TransformersEngine(self.model)
-        self.fusing = True
+        self.fusing = getattr(self.model, "hf_quantizer", None) is None
         """Whether small models may use the fused engine; off only to compare the two."""
         self._fused: dict[str | None, FusedEngine | None] = {}
         self._lock = threading.RLock()
@@ -150,45 +152,3 @@ def choose_device(name: str | None) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError("No CUDA device is available here. Use --device cpu, or install a CUDA build of torch.")
     return device
-
-
-def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:
-    """The tokenizer of a model folder. InputError when it has none or no chat template."""
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder} has no usable tokenizer: {error}") from error
-    if not getattr(tokenizer, "chat_template", None):
-        raise InputError(
-            f"{folder} has no chat template, so it cannot be asked questions: it is probably a pre-trained model. "
-            "Use its instruct version, or save a template with the tokenizer (tokenizer.chat_template = ...)."
-        )
-    return tokenizer
-
-
-def _load_model(folder: Path, dtype: Dtype, device: torch.device, trust_remote_code: bool) -> Any:
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
-
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            str(folder),
-            dtype=getattr(torch, dtype),
-            trust_remote_code=trust_remote_code,
-            use_safetensors=True,
-            attn_implementation=ATTENTION,
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{folder} cannot be loaded as a causal language model: {error}") from error
-    finally:
-        if bars:
-            logging.enable_progress_bar()
-    try:
-        return model.to(device).eval()
-    except torch.OutOfMemoryError as error:
-        raise InputError(f"{folder} does not fit into the memory of {device} in {dtype}.") from error

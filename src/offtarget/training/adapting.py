@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from offtarget.errors import InputError, PrerequisiteError
-from offtarget.models.engine import ATTENTION
 from offtarget.models.folders import check_adapter_folder, check_model_folder
-from offtarget.models.weights import Dtype, Weights, load_tokenizer
+from offtarget.models.loading import Dtype, load_model, load_tokenizer
+from offtarget.models.weights import Weights
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import TuneSettings
 
@@ -62,7 +62,7 @@ def _quantized(base: Path, trust_remote_code: bool) -> Any:
         raise PrerequisiteError("--quantize needs bitsandbytes: pip install bitsandbytes") from None
     if not torch.cuda.is_available():
         raise InputError("--quantize needs a CUDA device. Train without it here.")
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers import BitsAndBytesConfig
 
     check_model_folder(base)
     bits = BitsAndBytesConfig(
@@ -71,14 +71,8 @@ def _quantized(base: Path, trust_remote_code: bool) -> Any:
         bnb_4bit_compute_dtype=torch.bfloat16,
         bnb_4bit_use_double_quant=True,
     )
-    return AutoModelForCausalLM.from_pretrained(
-        str(base),
-        quantization_config=bits,
-        dtype=torch.bfloat16,
-        use_safetensors=True,
-        attn_implementation=ATTENTION,
-        trust_remote_code=trust_remote_code,
-    )
+    model, _ = load_model(base, "bfloat16", None, trust_remote_code, quantization_config=bits)
+    return model
 
 
 def _dtype(settings: TuneSettings, device: str | None) -> Dtype:
