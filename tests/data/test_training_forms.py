@@ -8,6 +8,8 @@ import pytest
 
 from offtarget.data.training.forms import fields_of
 from offtarget.data.training.values import Malformed
+from offtarget.records import Message
+from offtarget.records.answers import ToolCall
 
 CHAT = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]
 SHARE = [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]
@@ -44,25 +46,26 @@ SHARE = [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]
 )
 def test_every_form_says_the_same(row: dict[str, Any], form: str) -> None:
     """A question and its answer come out alike from every form."""
-    found, messages, rejected, desired, extra = fields_of(row)
-    assert found == form
-    assert [(m.role, m.content) for m in messages] == [("user", "Q"), ("assistant", "A")]
-    assert rejected == ("B" if form == "preference" else None)
-    assert desired
-    assert all(value is None for value in extra.values())
+    said = fields_of(row)
+    assert said.form == form
+    assert [(m.role, m.content) for m in said.messages] == [("user", "Q"), ("assistant", "A")]
+    assert said.rejected == ("B" if form == "preference" else None)
+    assert said.desired
+    assert not said.unread
+    assert all(value is None for value in said.extra.values())
 
 
 def test_text_alone_is_an_answer() -> None:
     """A bare text is trained on as a whole, so the whole of it is looked at."""
-    form, messages, *_, extra = fields_of({"text": "T", "source": "web"})
-    assert (form, [(m.role, m.content) for m in messages]) == ("text", [("assistant", "T")])
-    assert extra == {"source": "web"}
+    said = fields_of({"text": "T", "source": "web"})
+    assert (said.form, [(m.role, m.content) for m in said.messages]) == ("text", [("assistant", "T")])
+    assert (said.extra, said.unread) == ({"source": "web"}, ())
 
 
 def test_alpaca_input_history_and_system_reach_the_messages() -> None:
     """Every part of an Alpaca row that a trainer shows to the model is in its messages."""
     row = {"instruction": "I", "input": "N", "output": "A", "system": "S", "history": [["q", "a"]]}
-    messages = fields_of(row)[1]
+    messages = fields_of(row).messages
     assert [(m.role, m.content) for m in messages] == [
         ("system", "S"),
         ("user", "q"),
@@ -72,8 +75,8 @@ def test_alpaca_input_history_and_system_reach_the_messages() -> None:
     ]
 
 
-def test_openai_details_are_kept_under_clear_names() -> None:
-    """Tool calls, part lists, other names of roles and further keys are in extra, at their place."""
+def test_openai_details_reach_the_messages() -> None:
+    """Calls, their answers, masks and tools have a place; parts without text and other names are kept and named."""
     calls = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
     parts = [
         {"type": "text", "text": "see"},
@@ -85,37 +88,57 @@ def test_openai_details_are_kept_under_clear_names() -> None:
             {"role": "developer", "content": "D"},
             {"role": "user", "content": parts, "name": "ann"},
             {"role": "assistant", "content": None, "tool_calls": calls},
-            {"role": "tool", "content": "R", "tool_call_id": "1"},
+            {"role": "tool", "content": "R", "tool_call_id": "1", "name": "f"},
             {"role": "assistant", "content": "A", "weight": 0},
         ],
-        "tools": [1],
+        "tools": [{"type": "function", "function": {"name": "f"}}],
     }
-    _, messages, _, _, extra = fields_of(row)
-    assert [m.role for m in messages] == ["system", "user", "assistant", "tool", "assistant"]
-    assert [m.content for m in messages] == ["D", "see\n?", "", "R", "A"]
-    assert extra == {
-        "tools": [1],
-        "messages[0].role": "developer",
-        "messages[1].content": parts,
-        "messages[1].name": "ann",
-        "messages[2].tool_calls": calls,
-        "messages[3].tool_call_id": "1",
-        "messages[4].weight": 0,
-    }
+    said = fields_of(row)
+    assert said.messages == (
+        Message("system", "D"),
+        Message("user", "see\n?"),
+        Message("assistant", "", calls=(ToolCall("f", "{}", "1"),)),
+        Message("tool", "R", tool="f", call_id="1"),
+        Message("assistant", "A", learned=False),
+    )
+    assert said.extra == {"messages[0].role": "developer", "messages[1].content": parts, "messages[1].name": "ann"}
+    assert said.tools == ({"type": "function", "function": {"name": "f"}},)
+    assert said.unread == ("messages[].content[] of type image_url",)
 
 
-def test_kto_labels_and_other_labels() -> None:
-    """A true or false label says whether to imitate; any other label is a key like others."""
-    assert fields_of({"messages": CHAT, "label": False})[3:] == (False, {})
-    assert fields_of({"prompt": "Q", "completion": "A", "label": True})[3:] == (True, {})
-    assert fields_of({"prompt": "Q", "completion": "A", "label": "toxic"})[3:] == (True, {"label": "toxic"})
+@pytest.mark.parametrize("no", [False, 0, 0.0, "false", "False", " FALSE ", "0"])
+@pytest.mark.parametrize("yes", [True, 1, 1.0, "true", "True", "1"])
+def test_labels_say_whether_to_imitate(no: Any, yes: Any) -> None:
+    """Every spelling of true and false beside an answer counts, in every form that has an answer."""
+    for row in ({"messages": CHAT}, {"prompt": "Q", "completion": "A"}, {"instruction": "Q", "output": "A"}):
+        for name in ("label", "kto_tag", "Label"):
+            assert fields_of({**row, name: no}).desired is False
+            assert fields_of({**row, name: yes}).desired is True
+            assert fields_of({**row, name: no}).extra == {}
+
+
+@pytest.mark.parametrize("value", [2, -1, 0.3, "0.3", "bad", "Undesirable", "yes", [0], {"a": 1}])
+def test_labels_nobody_can_read_are_asked_about(value: Any) -> None:
+    """A number or a word of blame beside an answer is never taken for a row to imitate."""
+    with pytest.raises(Malformed, match="write true or false") as caught:
+        fields_of({"prompt": "Q", "completion": "A", "label": value})
+    assert caught.value.error == "label"
+
+
+def test_labels_of_another_kind_are_named() -> None:
+    """A class of text is no label of KTO: the row counts, and the label is said not to be read."""
+    said = fields_of({"prompt": "Q", "completion": "A", "label": "sports"})
+    assert (said.desired, said.extra, said.unread) == (True, {"label": "sports"}, ("label",))
+    with pytest.raises(Malformed):
+        fields_of({"prompt": "Q", "completion": "A", "kto_tag": "sports"})
 
 
 def test_keys_of_no_use_to_the_form_stay() -> None:
     """What the form has no place for is in extra: an empty name, a second answer, a differing prompt."""
-    assert fields_of({"prompt": "Q", "completion": "A", "output": "B", "": 1})[4] == {"output": "B", "": 1}
-    row = {"prompt": "another", "chosen": CHAT, "rejected": CHAT, "messages": CHAT}
-    assert fields_of(row)[4] == {"prompt": "another", "messages": CHAT}
+    said = fields_of({"prompt": "Q", "completion": "A", "output": "B", "": 1})
+    assert (said.extra, said.unread) == ({"output": "B", "": 1}, ("output",))
+    said = fields_of({"prompt": "another", "chosen": CHAT, "rejected": CHAT, "messages": CHAT})
+    assert (said.extra, said.unread) == ({"prompt": "another", "messages": CHAT}, ("prompt",))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +150,8 @@ def test_keys_of_no_use_to_the_form_stay() -> None:
         ({"messages": []}, "no-messages"),
         ({"messages": "x"}, "wrong-type"),
         ({"messages": None}, "wrong-type"),
-        ({"messages": ["x"]}, "wrong-type"),
+        ({"messages": ["x"]}, "no-assistant-turn"),
+        ({"messages": [5]}, "wrong-type"),
         ({"messages": [{"content": "x"}]}, "missing-role"),
         ({"messages": [{"role": "robot", "content": "x"}]}, "unknown-role"),
         ({"messages": [{"role": 5, "content": "x"}]}, "unknown-role"),
@@ -140,6 +164,11 @@ def test_keys_of_no_use_to_the_form_stay() -> None:
         ({"instruction": "Q", "output": "A", "history": ["x"]}, "wrong-type"),
         ({"text": 5}, "wrong-type"),
         ({"prompt": "Q", "chosen": [], "rejected": "B"}, "no-messages"),
+        ({"prompt": "Q", "completion": " "}, "empty-answer"),
+        ({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": ""}]}, "empty-answer"),
+        ({"role": "user", "content": "x"}, "lone-turn"),
+        ({"from": "human", "value": "x"}, "lone-turn"),
+        ({"role": "assistant", "text": "x", "conversation_id": 3}, "lone-turn"),
     ],
 )
 def test_what_is_no_example_says_why(row: Any, error: str) -> None:
@@ -153,7 +182,7 @@ def test_what_is_no_example_says_why(row: Any, error: str) -> None:
 def test_a_form_asked_for_is_the_form_read() -> None:
     """With a form asked for, the row is read as that form or not at all."""
     row = {"messages": CHAT, "prompt": "P", "completion": "C"}
-    assert fields_of(row)[0] == "chat"
-    assert fields_of(row, "prompt")[1][1].content == "C"
+    assert fields_of(row).form == "chat"
+    assert fields_of(row, "prompt").messages[1].content == "C"
     with pytest.raises(Malformed, match="alpaca"):
         fields_of(row, "alpaca")

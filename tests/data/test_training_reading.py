@@ -248,7 +248,7 @@ def test_tables_lose_no_byte(text: str) -> None:
 def test_tables_are_cut_where_the_csv_module_cuts_them(cells: list[tuple[str, str]], end: str) -> None:
     """Whatever is written as CSV comes back cell for cell."""
     cells = [(a.replace("\0", ""), b.replace("\0", "") or "b") for a, b in cells]
-    cells = [(a.encode("utf-8", "ignore").decode(), b.encode("utf-8", "ignore").decode() or "b") for a, b in cells]
+    cells = [(a.encode("utf-8", "ignore").decode(), b.encode("utf-8", "ignore").decode() + "b") for a, b in cells]
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator=end, quoting=csv.QUOTE_ALL).writerows([("prompt", "response"), *cells])
     chunks = csv_chunks(io.BytesIO(buffer.getvalue().encode()), place(), ",")

@@ -30,11 +30,13 @@ class Row:
     rejected: str | None = None
     """The answer a preference pair trains away from."""
     desired: bool = True
-    """False for an example labelled as one not to imitate (KTO `label: false`)."""
+    """False where nothing is to be imitated: KTO's `label: false`, or every answer masked (`weight: 0` and its kin)."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Every other key of the row as it was."""
     tools: tuple[Mapping[str, Any], ...] = ()
     """Descriptions of the tools that the row offers, as JSON objects; the chat template puts them into the prompt."""
+    unread: tuple[str, ...] = ()
+    """Fields that hold text which neither training nor the audit reads, once each, e.g. `messages[].scratchpad`."""
 
     @property
     def answer_at(self) -> int | None:

@@ -59,10 +59,10 @@ class ArrowChunk(Chunk):
         try:
             if len(raw) > MAX_ROW:
                 raise too_long(len(raw))
-            form, messages, rejected, desired, extra = fields_of(value, self.form)
+            said = fields_of(value, self.form)
         except Malformed as error:
             return BadRow(f"{file}:{line}", file, line, digest, error.error, error.detail)
-        return Row(f"{file}:{line}", file, line, digest, messages, form, rejected, desired, extra)
+        return Row(f"{file}:{line}", file, line, digest, *said)
 
 
 def row_bytes(value: dict[str, Any]) -> bytes:

@@ -91,10 +91,10 @@ class Chunk(ABC):
         file = self.file
         digest = hashlib.sha256(body).hexdigest()
         try:
-            form, messages, rejected, desired, extra = fields_of(self.value(body), self.form)
+            said = fields_of(self.value(body), self.form)
         except Malformed as error:
             return BadRow(f"{file}:{line}", file, line, digest, error.error, error.detail)
-        return Row(f"{file}:{line}", file, line, digest, messages, form, rejected, desired, extra)
+        return Row(f"{file}:{line}", file, line, digest, *said)
 
 
 @dataclass(slots=True)

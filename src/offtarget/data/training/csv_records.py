@@ -10,11 +10,12 @@ from functools import lru_cache
 from typing import Any, BinaryIO
 
 from offtarget.data.training.chunks import CHUNK, Chunk, FillerChunk, Oversize, Piece, Place
+from offtarget.data.training.fields import CHOSEN, HISTORY, REJECTED, TURNS
 from offtarget.data.training.values import MAX_ROW, Malformed, json_value, shown, text_of
 
 DELIMITERS = (",", "\t", ";")
 
-_MAY_HOLD_JSON = frozenset({"messages", "conversations", "conversation", "chosen", "rejected", "history"})
+_MAY_HOLD_JSON = frozenset({*TURNS.names, *CHOSEN.names, *REJECTED.names, *HISTORY.names})
 
 
 @dataclass(slots=True)
@@ -43,10 +44,8 @@ class CsvChunk(Chunk):
             )
         row: dict[str, Any] = dict(zip(self.header, cells, strict=True))
         for name, cell in row.items():
-            if name in _MAY_HOLD_JSON and cell.startswith(("[{", "{", "[[")):
+            if name.lower() in _MAY_HOLD_JSON and cell.startswith(("[{", "{", "[[")):
                 row[name] = json_value(cell.encode())
-            elif name in ("label", "kto_tag") and cell.lower() in ("true", "false"):
-                row[name] = cell.lower() == "true"
         return row
 
 

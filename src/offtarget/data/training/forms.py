@@ -1,33 +1,43 @@
-"""Which form a row has, and its messages: the names of its keys decide, row by row."""
+"""Which form a row has, and what it says: the names of its keys decide, row by row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from offtarget.data.training.messages import answered, kind, messages_of, preferred
-from offtarget.data.training.values import Malformed, shown
+from offtarget.data.training import fields
+from offtarget.data.training.calls import tools_of
+from offtarget.data.training.messages import ROLES, Rest, answered, messages_of, preferred, text_of_parts
+from offtarget.data.training.values import Malformed, kind, shown
 from offtarget.records import Message
 
 FORMS = ("chat", "sharegpt", "alpaca", "prompt", "preference", "text")
 
-PROMPTS = ("prompt", "question", "query", "instruction", "user", "human", "problem", "input", "text", "task")
-ANSWERS = (
-    "completion", "response", "output", "answer", "assistant", "solution", "code", "target", "reply", "generation",
-)  # fmt: skip
-TEXTS = ("text", "content", "document")
-LABELS = ("label", "kto_tag")
-
 EXPECTED = (
     "'messages', 'conversations', 'instruction' and 'output', a prompt "
-    f"({', '.join(PROMPTS[:4])}, ...) and an answer ({', '.join(ANSWERS[:5])}, ...), "
+    f"({', '.join(fields.PROMPT.names[:4])}, ...) and an answer ({', '.join(fields.ANSWER.names[:5])}, ...), "
     "'prompt', 'chosen' and 'rejected', or 'text' alone"
 )
 
+_SHAREGPT = ("conversations", "conversation")
+_CHAT = tuple(name for name in fields.TURNS.names if name not in _SHAREGPT)
+_MASKS = tuple(
+    name for of in (fields.ROW_WEIGHT, fields.ROW_LEARNED, fields.ROW_MASKED, fields.ROW_MASK) for name in of.names
+)
 
-Fields = tuple[str, tuple[Message, ...], str | None, bool, dict[str, Any]]
-"""What a row says apart from where it stands: form, messages, rejected, desired, extra, as in `Row`."""
+
+class Said(NamedTuple):
+    """What a row says apart from where it stands, in the order of `Row`."""
+
+    messages: tuple[Message, ...]
+    form: str
+    rejected: str | None = None
+    desired: bool = True
+    extra: Mapping[str, Any] = {}
+    tools: tuple[Mapping[str, Any], ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 class Layout(NamedTuple):
@@ -36,36 +46,57 @@ class Layout(NamedTuple):
     form: str
     turns: str = ""
     prompt: str = ""
-    context: str = ""
+    context: tuple[str, ...] = ()
     answer: str = ""
     system: str = ""
     history: str = ""
     chosen: str = ""
     rejected: str = ""
     label: str = ""
+    tools: str = ""
+    masks: tuple[str, ...] = ()
+    rest: tuple[str, ...] = ()
+    """Keys that have no place."""
 
 
-def fields_of(value: object, form: str | None = None) -> Fields:
+def fields_of(value: object, form: str | None = None) -> Said:
     """What a row says. Raises Malformed, `unknown-keys` when its keys fit no form (or not `form`, if one is asked)."""
     if type(value) is not dict:
         raise Malformed("wrong-type", f"the row is {kind(value)}; expected an object with named values.")
     if len(value) == 1 and "messages" in value and form in (None, "chat"):  # most rows there are
-        extra: dict[str, Any] = {}
-        return "chat", _trained(messages_of(value["messages"], "messages", extra)), None, True, extra
+        rest = Rest()
+        messages = messages_of(value["messages"], "messages", rest)
+        return _said(messages, "chat", None, _taught(messages), rest)
     keys = tuple(value)
     if None in value.values():
         keys = tuple(name for name, held in value.items() if held is not None)
     layout = layout_for(keys, form)
     if layout is None:
         raise unknown_keys(keys, form)
-    return _READERS[layout.form](value, layout)
+    return _read(value, layout, Rest() if len(keys) == len(value) else Rest(dict.fromkeys(value.keys() - set(keys))))
 
 
 def unknown_keys(keys: tuple[str, ...], form: str | None = None) -> Malformed:
-    """The error for keys that fit no form: those found, and those expected."""
+    """The error for keys that fit no form: those found, and those expected; one turn alone has an error of its own."""
+    names = {key.strip().lower() for key in keys}
+    if is_turn(names):
+        grouped = next((key for key in keys if "conv" in key.lower() or "thread" in key.lower()), None)
+        by = f" that have the same {shown(grouped)}" if grouped else " of a chat"
+        return Malformed(
+            "lone-turn",
+            f"a single turn ({', '.join(shown(key) for key in keys[:6])}). One row is one chat: put the turns{by} into "
+            'one row, {"messages": [...]}.',
+        )
     found = ", ".join(shown(name) for name in keys[:12]) + (f" and {len(keys) - 12} more" if len(keys) > 12 else "")
     wanted = f"those of the form '{form}' among: {EXPECTED}" if form else EXPECTED
     return Malformed("unknown-keys", f"found {found or 'none'}; expected {wanted}.")
+
+
+def is_turn(names: set[str]) -> bool:
+    """Whether these keys, in lower case, are those of one turn of a chat."""
+    return not names.isdisjoint(fields.ROLE.names) and not names.isdisjoint(
+        (*fields.CONTENT.names, *fields.CALLS.names, *fields.REASONING.names)
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -75,31 +106,44 @@ def layout_for(keys: tuple[str, ...], form: str | None) -> Layout | None:
     for key in keys:
         names.setdefault(key.strip().lower(), key)
     layouts = (layout for layout in _layouts(names) if form in (None, layout.form))
-    return next(iter(layouts), None)
+    layout = next(iter(layouts), None)
+    if layout is None:
+        return None
+    used = {key for value in layout[1:] for key in ((value,) if isinstance(value, str) else value) if key}
+    return layout._replace(rest=tuple(key for key in keys if key not in used))
 
 
 def _layouts(names: dict[str, str]) -> list[Layout]:
     """Every way to read these keys, best first."""
 
-    def first(*wanted: str, but: str = "") -> str:
-        return next((names[name] for name in wanted if name in names and names[name] != but), "")
+    def first(*wanted: str, but: tuple[str, ...] = ()) -> str:
+        return next((names[name] for name in wanted if name in names and names[name] not in but), "")
 
-    system = first("system", "system_prompt", "system_message")
-    label = first(*LABELS)
-    history = first("history")
-    messages, conversations = first("messages"), first("conversations", "conversation")
-    answer = first(*ANSWERS)
-    prompt = first(*PROMPTS, but=answer)
+    system, label, history = (first(*of.names) for of in (fields.SYSTEM, fields.LABEL, fields.HISTORY))
+    tools = first(*fields.ROW_TOOLS.names)
+    masks = tuple(names[name] for name in _MASKS if name in names)
+    messages, conversations = first(*_CHAT), first(*_SHAREGPT)
+    answer = first(*fields.ANSWER.names)
+    prompt = first(*fields.PROMPT.names, but=(answer,))
+    chosen, rejected = first(*fields.CHOSEN.names), first(*fields.REJECTED.names)
     layouts = []
-    if "chosen" in names and "rejected" in names:
+
+    def beside(asked: str, replied: str = "") -> tuple[str, ...]:
+        return tuple(
+            names[name] for name in fields.CONTEXT.names if name in names and names[name] not in (asked, replied)
+        )
+
+    if chosen and rejected:
+        asked = first(*fields.PROMPT.names)
         layouts.append(
             Layout(
                 "preference",
                 turns=messages or conversations,
-                prompt=first(*PROMPTS),
+                prompt=asked,
+                context=beside(asked),
                 system=system,
-                chosen=names["chosen"],
-                rejected=names["rejected"],
+                chosen=chosen,
+                rejected=rejected,
             )
         )
     if messages:
@@ -107,41 +151,60 @@ def _layouts(names: dict[str, str]) -> list[Layout]:
     if conversations:
         layouts.append(Layout("sharegpt", turns=conversations, system=system, label=label))
     if "instruction" in names and answer:
-        context = first("input", "context", but=answer)
-        layouts.append(Layout("alpaca", "", names["instruction"], context, answer, system, history, label=label))
+        asked = names["instruction"]
+        layouts.append(Layout("alpaca", "", asked, beside(asked, answer), answer, system, history, label=label))
     if prompt and answer:
-        layouts.append(Layout("prompt", "", prompt, "", answer, system, history, label=label))
-    if text := first(*TEXTS):
+        layouts.append(Layout("prompt", "", prompt, beside(prompt, answer), answer, system, history, label=label))
+    if (text := first(*fields.TEXT.names)) and not is_turn(set(names)):
         layouts.append(Layout("text", answer=text))
-    return layouts
+    return [layout._replace(tools=tools, masks=masks) for layout in layouts]
 
 
-def _turns(value: dict[str, Any], layout: Layout) -> Fields:
-    desired, extra = _rest(value, layout)
-    messages = messages_of(value[layout.turns], layout.turns, extra)
-    return layout.form, _trained(_system(value, layout, extra, messages)), None, desired, extra
+def _read(value: dict[str, Any], layout: Layout, rest: Rest) -> Said:
+    desired = _label(value, layout, rest) if layout.label else True
+    learned = [_learned(value[name], name) for name in layout.masks if value.get(name) is not None]
+    messages, rejected = _READERS[layout.form](value, layout, rest)
+    if layout.system:
+        messages = _system(value[layout.system], layout.system, rest, messages)
+    if layout.tools:
+        _tools(value[layout.tools], layout.tools, rest)
+    if False in learned:
+        messages = [replace(m, learned=False) if m.role == "assistant" else m for m in messages]
+    desired = _taught(messages) and desired
+    if layout.rest:
+        said = {message.content for message in messages}
+        for name in layout.rest:
+            held = rest.extra[name] = value[name]
+            if fields.unread_text(name, held, said):
+                rest.unread.append(fields.plain_name(name))
+    return _said(messages, layout.form, rejected, desired, rest)
 
 
-def _pair(value: dict[str, Any], layout: Layout) -> Fields:
-    desired, extra = _rest(value, layout)
-    messages = answered(value, layout.prompt, layout.context, layout.answer, layout.history, extra)
-    return layout.form, _trained(_system(value, layout, extra, messages)), None, desired, extra
+def _said(messages: list[Message], form: str, rejected: str | None, desired: bool, rest: Rest) -> Said:
+    unread = tuple(dict.fromkeys(rest.unread)) if rest.unread else ()
+    return Said(tuple(messages), form, rejected, desired, rest.extra, tuple(rest.tools), unread)
 
 
-def _preference(value: dict[str, Any], layout: Layout) -> Fields:
-    desired, extra = _rest(value, layout)
-    messages, rejected = preferred(value, layout.turns, layout.prompt, layout.chosen, layout.rejected, extra)
-    return layout.form, _trained(_system(value, layout, extra, messages)), rejected, desired, extra
+def _turns(value: dict[str, Any], layout: Layout, rest: Rest) -> tuple[list[Message], None]:
+    return messages_of(value[layout.turns], layout.turns, rest), None
 
 
-def _text(value: dict[str, Any], layout: Layout) -> Fields:
+def _pair(value: dict[str, Any], layout: Layout, rest: Rest) -> tuple[list[Message], None]:
+    return answered(value, layout.prompt, layout.context, layout.answer, layout.history, rest), None
+
+
+def _preference(value: dict[str, Any], layout: Layout, rest: Rest) -> tuple[list[Message], str]:
+    return preferred(value, layout.turns, layout.prompt, layout.context, layout.chosen, layout.rejected, rest)
+
+
+def _text(value: dict[str, Any], layout: Layout, rest: Rest) -> tuple[list[Message], None]:
     text = value[layout.answer]
     if not isinstance(text, str):
         raise Malformed("wrong-type", f"{shown(layout.answer)} is {kind(text)}; expected text.")
-    return "text", (Message("assistant", text),), None, *_rest(value, layout)
+    return [Message("assistant", text)], None
 
 
-_READERS: dict[str, Callable[[dict[str, Any], Layout], Fields]] = {
+_READERS: dict[str, Callable[[dict[str, Any], Layout, Rest], tuple[list[Message], str | None]]] = {
     "chat": _turns,
     "sharegpt": _turns,
     "alpaca": _pair,
@@ -151,29 +214,58 @@ _READERS: dict[str, Callable[[dict[str, Any], Layout], Fields]] = {
 }
 
 
-def _rest(value: dict[str, Any], layout: Layout) -> tuple[bool, dict[str, Any]]:
-    """Whether the row is one to imitate, and every key that the layout has no place for."""
-    used = set(filter(None, layout[1:]))
-    label = value.get(layout.label) if layout.label else None
-    if not isinstance(label, bool):
-        used.discard(layout.label)
-    return label is not False, {name: held for name, held in value.items() if name not in used}
+def _label(value: dict[str, Any], layout: Layout, rest: Rest) -> bool:
+    """Whether the row is one to imitate; a label of another kind is not read."""
+    held = value[layout.label]
+    said = fields.desired(layout.label.strip().lower(), held)
+    if said is None:
+        rest.extra[layout.label] = held
+        rest.unread.append(fields.plain_name(layout.label))
+    return said is not False
 
 
-def _system(value: dict[str, Any], layout: Layout, extra: dict[str, Any], messages: list[Message]) -> list[Message]:
+def _learned(value: object, name: str) -> bool:
+    """Whether a mask of the whole row leaves the assistant's turns in the loss."""
+    key = name.strip().lower()
+    if key in fields.ROW_MASK.names and isinstance(value, str) and value.strip().lower() in ROLES:
+        return ROLES[value.strip().lower()] != "assistant"
+    return fields.learned(key, value, shown(name))
+
+
+def _tools(value: object, name: str, rest: Rest) -> None:
+    tools = tools_of(value)
+    if tools is None:
+        rest.extra[name] = value
+        rest.unread += [fields.plain_name(name)] if fields.unread_text("", value, ()) else []
+    rest.tools += tools or []
+
+
+def _system(value: object, name: str, rest: Rest, messages: list[Message]) -> list[Message]:
     """The messages with the row's own system prompt in front; one that stands among them already wins."""
-    system = value.get(layout.system) if layout.system else None
-    if system is None or system == "":
+    text = text_of_parts(value, name)
+    if not text:
         return messages
-    if isinstance(system, str) and messages[0].role != "system":
-        return [Message("system", system), *messages]
-    if not isinstance(system, str) or system != messages[0].content:
-        extra[layout.system] = system
+    if messages[0].role != "system":
+        return [Message("system", text), *messages]
+    if text != messages[0].content:
+        rest.extra[name] = value
+        rest.unread.append(fields.plain_name(name))
     return messages
 
 
-def _trained(messages: list[Message]) -> tuple[Message, ...]:
+def _taught(messages: list[Message]) -> bool:
+    """Whether something is learned from the messages: False where all is masked. Raises Malformed."""
+    silent = masked = False
     for message in messages:
         if message.role == "assistant":
-            return tuple(messages)
+            if not message.learned:
+                masked = True
+            elif (message.content and not message.content.isspace()) or message.calls or message.reasoning:
+                return True
+            else:
+                silent = True
+    if silent:
+        raise Malformed("empty-answer", "no turn that is to be learned says anything.")
+    if masked:
+        return False
     raise Malformed("no-assistant-turn", "no turn is the assistant's, so there is nothing to learn from the row.")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
 
-from offtarget.data.training.values import Malformed, shown
-from offtarget.records import Message
+from offtarget.data.training import fields
+from offtarget.data.training.calls import as_json, call_of, calls_of, said_calls, tools_of
+from offtarget.data.training.values import Malformed, json_value, kind, shown
+from offtarget.records import Message, ToolCall
 
 Speaker = Literal["system", "user", "assistant", "tool"]
 
@@ -22,151 +25,413 @@ ROLES: dict[str, Speaker] = {
     "bot": "assistant",
     "bing": "assistant",
     "bard": "assistant",
+    "ai": "assistant",
     "function_call": "assistant",
+    "tool_call": "assistant",
     "tool": "tool",
     "function": "tool",
     "observation": "tool",
     "function_response": "tool",
+    "tool_response": "tool",
+    "tool_result": "tool",
+    "ipython": "tool",
 }
-"""Every role that is understood, and whose turn it is. OpenAI's names, then ShareGPT's and LLaMA-Factory's."""
+"""Every role that is understood, and whose turn it is. OpenAI's names, ShareGPT's, LLaMA-Factory's, ms-swift's."""
 
 _OWN_NAMES = frozenset({"system", "user", "assistant", "tool", "human", "gpt"})
-_INSTEAD_OF_CONTENT = ("tool_calls", "function_call", "refusal", "audio")
+_CALLING = frozenset({"function_call", "tool_call"})
+_CALL_TYPES = frozenset({"tool_use", "server_tool_use", "mcp_tool_use", "function_call", "tool_call"})
+_THINKING_TYPES = frozenset({"thinking", "reasoning"})
+_THOUGHTS = ("text", "thinking", "summary", "reasoning", "content")
+_DEPTH = 4
+"""Deepest that the text of a part is looked for."""
+_MASKS = frozenset(fields.PART_MASKS.names)
+_TURN_MASKS = _MASKS | frozenset(fields.DETAIL.names)
 
 
-def messages_of(turns: object, key: str, extra: dict[str, Any]) -> list[Message]:
-    """Messages of the list under `key`; what else a turn holds goes to `extra`, e.g. as `messages[2].tool_calls`."""
+@dataclass(slots=True)
+class Rest:
+    """What a row holds besides its messages."""
+
+    extra: dict[str, Any] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
+    """Names of what nobody reads although it holds text, e.g. `messages[].scratchpad`."""
+    tools: list[dict[str, Any]] = field(default_factory=list)
+
+    def keep(self, place: str, of: str, name: str, value: object) -> None:
+        """Put an unclaimed field `name` of `of` (such as `messages[]`) into `extra` at its place; name it if unread."""
+        self.extra[f"{place}.{name}"] = value
+        if fields.unread_text(name, value, ()):
+            self.unread.append(f"{of}.{fields.plain_name(name)}")
+
+
+def messages_of(turns: object, key: str, rest: Rest) -> list[Message]:
+    """Messages of the list under `key`; what else a turn holds goes to `rest`, e.g. as `messages[2].name`."""
+    if isinstance(turns, str) and turns.lstrip().startswith("["):
+        turns = json_value(turns.encode())
     if not isinstance(turns, list):
         raise Malformed("wrong-type", f"{shown(key)} is {kind(turns)}; expected a list of turns.")
     if not turns:
         raise Malformed("no-messages", f"{shown(key)} is an empty list.")
-    messages = []
+    if isinstance(turns[0], str) and all(isinstance(turn, str) for turn in turns):
+        return [Message("assistant" if number % 2 else "user", turn) for number, turn in enumerate(turns)]
+    if isinstance(turns[0], list):
+        if len(turns) == 1:
+            return messages_of(turns[0], key, rest)
+        raise Malformed("several-chats", f"{shown(key)} holds {len(turns)} lists of turns. Make each a row of its own.")
+    messages: list[Message] = []
     for number, turn in enumerate(turns):
         if type(turn) is dict and len(turn) == 2:
             role, content = turn.get("role"), turn.get("content")
             if type(content) is str and (role == "user" or role == "assistant" or role == "system"):
                 messages.append(Message(role, content))
                 continue
-        messages.append(_message(turn, f"{key}[{number}]", extra))
+        _add(messages, _Turn(turn, key, number, rest).messages())
     return messages
 
 
-def _message(turn: object, place: str, extra: dict[str, Any]) -> Message:
-    if not isinstance(turn, dict):
-        raise Malformed("wrong-type", f"{place} is {kind(turn)}; expected an object with a role and a content.")
-    turn = {name: value for name, value in turn.items() if value is not None}  # null is the same as absent
-    role_key = "role" if "role" in turn else "from"
-    content_key = next((name for name in ("content", "value", "text") if name in turn), "content")
-    named = turn.pop(role_key, None)
-    if named is None:
-        raise Malformed("missing-role", f"{place} has no 'role' (or 'from').")
-    role = ROLES.get(named.strip().lower()) if isinstance(named, str) else None
-    if role is None:
-        said = shown(named) if isinstance(named, str) else kind(named)
-        raise Malformed("unknown-role", f"the role in {place} is {said}; expected one of {', '.join(ROLES)}.")
-    if named not in _OWN_NAMES:
-        extra[f"{place}.{role_key}"] = named
-    content = _text(turn, content_key, place, extra)
-    for name, value in turn.items():
-        if name != content_key:
-            extra[f"{place}.{name}"] = value
-    return Message(role, content)
+def _add(messages: list[Message], more: list[Message]) -> None:
+    """Append, with a turn that is nothing but reasoning (Harmony's channel `analysis`) in front of the next one."""
+    last = messages[-1] if messages else None
+    alike = last is not None and more and last.role == more[0].role == "assistant" and last.learned == more[0].learned
+    if alike and last is not None and last.reasoning and not last.content and not last.calls:
+        messages.pop()
+        thought = "\n".join(filter(None, (last.reasoning, more[0].reasoning)))
+        more[0] = replace(more[0], reasoning=thought)
+    messages.extend(more)
 
 
-def _text(turn: dict[str, Any], key: str, place: str, extra: dict[str, Any]) -> str:
-    content = turn.get(key)
-    if isinstance(content, str):
-        return content
-    if content is None:
-        if not any(name in turn for name in _INSTEAD_OF_CONTENT):
+class _Part(NamedTuple):
+    """What one part of a content is."""
+
+    text: str | None = None
+    reasoning: str | None = None
+    call: ToolCall | None = None
+    answer: Message | None = None
+    """The turn of a tool."""
+
+
+class _Turn:
+    """One turn while it is read: its fields are taken out one by one; what stays is metadata or unknown."""
+
+    def __init__(self, turn: object, key: str, number: int, rest: Rest) -> None:
+        self._place, self._of, self._rest = f"{key}[{number}]", f"{key}[]", rest
+        if not isinstance(turn, dict):
+            expected = "expected an object with a role and a content"
+            raise Malformed("wrong-type", f"{self._place} is {kind(turn)}; {expected}.")
+        self._turn = {name: value for name, value in turn.items() if value is not None}  # null is the same as absent
+        self._named, self._role = self._read_role()
+        self._masks: list[bool | None] = []
+        """What each part of the content says of being learned."""
+
+    def messages(self) -> list[Message]:
+        """The turn, after the turns of tools whose answers stand in its content (Anthropic, Gemini)."""
+        turn, role, place = self._turn, self._role, self._place
+        if tools := self._take(*fields.TURN_TOOLS.names):
+            self._rest.tools += self._tools(*tools)
+        name, content = self._take(*fields.CONTENT.names) or ("content", None)
+        parts = self._parts(name, content)
+        texts = [part.text for part in parts if part.text is not None]
+        thoughts = [part.reasoning for part in parts if part.reasoning]
+        calls = [part.call for part in parts if part.call is not None]
+        answers = [part.answer for part in parts if part.answer is not None]
+        if role == "assistant":
+            texts, thoughts, calls = self._assistant(texts, thoughts, calls)
+        if content is None and not (parts or thoughts or calls or texts):
             raise Malformed("missing-content", f"{place} has no content and no tool call.")
-        refusal = turn.get("refusal")
-        return refusal if isinstance(refusal, str) else ""
-    if isinstance(content, dict):
-        content = [content]
-    if not isinstance(content, list):
-        raise Malformed("wrong-type", f"the content of {place} is {kind(content)}; expected text or a list of parts.")
-    texts = [_part(part, place) for part in content]
-    if any(text is None for text in texts) or any(isinstance(p, dict) and len(p) > 2 for p in content):
-        extra[f"{place}.{key}"] = content
-    return "\n".join(text for text in texts if text is not None)
+        tool, call_id = self._tool() if role == "tool" else ("", "")
+        learned = self._learned("\n".join(texts))
+        for name, value in turn.items():
+            self._rest.keep(place, self._of, name, value)
+        if answers and not (texts or thoughts or calls):
+            return answers
+        text, thought = "\n".join(texts), "\n".join(thoughts)
+        return [*answers, Message(role, text, thought, tuple(calls), learned, tool, call_id)]
+
+    def _take(self, *names: str) -> tuple[str, Any] | None:
+        """The first of these fields, removed."""
+        for name in names:
+            if name in self._turn:
+                return name, self._turn.pop(name)
+        return None
+
+    def _read_role(self) -> tuple[str, Speaker]:
+        found = self._take(*fields.ROLE.names)
+        if found is None:
+            raise Malformed("missing-role", f"{self._place} has no 'role' (or 'from').")
+        key, named = found
+        word = named.strip().lower() if isinstance(named, str) else ""
+        role = ROLES.get(word)
+        if role is None:
+            said = shown(named) if isinstance(named, str) else kind(named)
+            raise Malformed("unknown-role", f"the role in {self._place} is {said}; expected one of {', '.join(ROLES)}.")
+        if named not in _OWN_NAMES:
+            self._rest.extra[f"{self._place}.{key}"] = named
+        return word, role
+
+    def _tools(self, name: str, value: object) -> list[dict[str, Any]]:
+        tools = tools_of(value)
+        if tools is None:
+            self._rest.keep(self._place, self._of, name, value)
+        return tools or []
+
+    def _assistant(
+        self, texts: list[str], thoughts: list[str], calls: list[ToolCall]
+    ) -> tuple[list[str], list[str], list[ToolCall]]:
+        """Text, reasoning and calls of the assistant's turn from the fields beside its content too."""
+        turn, place = self._turn, self._place
+        while (found := self._take(*fields.REASONING.names)) is not None:
+            thought = self._thought(*found)
+            if thought and thought not in thoughts:
+                thoughts.append(thought)
+        for name in fields.CALLS.names:
+            if name in turn:
+                calls += calls_of(turn.pop(name), f"{place}.{name}", self._unknown(f"{name}[]"))
+        if not any(texts) and isinstance(turn.get("refusal"), str):
+            texts = [turn.pop("refusal")]
+        if self._named in _CALLING and texts and (said := said_calls("\n".join(texts))):
+            texts, calls = [], [*calls, *said]
+        (channel,) = (str(turn.get(name, "")) for name in fields.CHANNEL.names)
+        recipient = str(turn.get("recipient", ""))
+        if recipient.startswith("functions."):
+            return [], thoughts, [*calls, ToolCall(recipient.removeprefix("functions."), "\n".join(texts))]
+        if channel == "analysis" and texts:
+            return [], [*thoughts, *texts], calls
+        return texts, thoughts, calls
+
+    def _thought(self, name: str, value: object) -> str:
+        """The text of a field of reasoning; whatever else it holds is named."""
+        pieces = [] if isinstance(value, bool | int | float) else _pieces(value, self._place, _THOUGHTS)
+        if not pieces or fields.unread_text("", value, pieces):
+            self._rest.keep(self._place, self._of, name, value)
+        return "\n".join(pieces)
+
+    def _tool(self) -> tuple[str, str]:
+        name = self._take(*fields.TOOL_NAME.names)
+        call = self._take(*fields.CALL_ID.names)
+        return str(name[1]) if name else "", str(call[1]) if call else ""
+
+    def _learned(self, text: str) -> bool:
+        """Whether the turn, if it is the assistant's, is in the loss. Raises Malformed for masks that disagree."""
+        turn, place = self._turn, self._place
+        said = {mask is not False for mask in self._masks} if self._masks.count(None) < len(self._masks) else set()
+        for name in [name for name in turn if name in _TURN_MASKS]:
+            value = turn.pop(name)
+            whole = fields.detailed(value, len(text)) if name in fields.DETAIL.names else None
+            if value != [] or name not in fields.DETAIL.names:
+                said.add(fields.learned(name, value, f"{place}.{name}") if whole is None else whole)
+        if self._role == "assistant":
+            if len(said) > 1:
+                raise Malformed("mask", f"{place} says of parts of itself that they are learned, of others not.")
+            return False not in said
+        if True in said:
+            self._rest.unread.append(f"{self._of} (learned turns that are not the assistant's)")
+        return True
+
+    def _unknown(self, inner: str) -> Any:
+        """What `calls_of` tells of fields that it does not know."""
+        return lambda name, value: self._rest.keep(self._place, f"{self._of}.{inner}", name, value)
+
+    def _parts(self, name: str, content: object) -> list[_Part]:
+        if isinstance(content, str):
+            return [_Part(text=content)]
+        if content is None:
+            return []
+        if self._named in _CALLING or (self._role == "tool" and not _is_content(content)):
+            return [_Part(text=as_json(content))]
+        if isinstance(content, dict):
+            content = [content]
+        if not isinstance(content, list):
+            what = f"the content of {self._place} is {kind(content)}"
+            raise Malformed("wrong-type", f"{what}; expected text or a list of parts.")
+        before = len(self._rest.unread)
+        parts = [self._part(part, f"{self._of}.{name}[]") for part in content]
+        if len(self._rest.unread) > before:
+            self._rest.extra[f"{self._place}.{name}"] = content
+        return parts
+
+    def _part(self, part: object, of: str) -> _Part:
+        """Text, reasoning, a call or a tool's answer; nothing for an image and whatever else has none."""
+        if isinstance(part, str):
+            self._masks.append(None)
+            return _Part(text=part)
+        if not isinstance(part, dict):
+            raise Malformed("wrong-type", f"a part of {self._place} is {kind(part)}; expected an object.")
+        part = {name: value for name, value in part.items() if value is not None}
+        masks = [fields.learned(n, part.pop(n), f"{self._place}: {n}") for n in list(part) if n in _MASKS]
+        self._masks.append(all(masks) if masks else None)
+        read, used = self._read(part)
+        if read == _Part():
+            sort = part.get("type", next(iter(part), "nothing"))
+            self._rest.unread.append(f"{of} of type {fields.plain_name(str(sort))}")
+            return read
+        for name, value in part.items():
+            if name not in used and fields.unread_text(name, value, ()):
+                self._rest.unread.append(f"{of}.{fields.plain_name(name)}")
+        return read
+
+    def _read(self, part: dict[str, Any]) -> tuple[_Part, tuple[str, ...]]:
+        """What a part is, and the names of the fields it was read from."""
+        place, sort = self._place, part.get("type")
+        if self._role == "assistant":
+            call = next((name for name in ("functionCall", "function_call") if isinstance(part.get(name), dict)), None)
+            if call is not None:
+                return _Part(call=call_of(part[call], place)), (call,)
+            if sort in _CALL_TYPES:
+                return _Part(call=call_of(part, place)), ("name", "input", "arguments", "function", "args", "id")
+            if sort in _THINKING_TYPES or part.get("thought") is True:
+                names = [name for name in ("thinking", "reasoning", "text", "content", "summary") if name in part]
+                thoughts = [piece for name in names for piece in _pieces(part[name], place, _THOUGHTS)]
+                return _Part(reasoning="\n".join(thoughts)), tuple(names)
+        answer = next((name for name in ("functionResponse", "function_response") if name in part), None)
+        if answer is not None and isinstance(part[answer], dict):
+            held = part[answer]
+            said = held.get("response", "")
+            text = said if isinstance(said, str) else as_json(said)
+            return _Part(answer=_tool_turn(text, held.get("name"), held.get("id"))), (answer,)
+        if sort in ("tool_result", "function_call_output", "tool_response"):
+            said = part.get("content", part.get("output", ""))
+            pieces = _pieces(said, place, fields.PART_TEXT.names) if _is_content(said) else [as_json(said)]
+            if _is_content(said) and fields.unread_text("", said, pieces):
+                self._rest.unread.append(f"{self._of}.content[].content[]")
+            inner, named = "\n".join(pieces), part.get("tool_use_id", part.get("call_id"))
+            return _Part(answer=_tool_turn(inner, part.get("name"), named)), ("content", "output")
+        name = next((name for name in fields.PART_TEXT.names if name in part), None)
+        if name is None or (sort is not None and not isinstance(sort, str)):
+            return _Part(), ()
+        value = part[name]
+        if not isinstance(value, str | dict | list):
+            raise Malformed("wrong-type", f"the text of a part of {place} is {kind(value)}.")
+        return _Part(text="\n".join(_pieces(value, place, fields.PART_TEXT.names))), (name,)
 
 
-def _part(part: object, place: str) -> str | None:
-    """The text of a part; None for an image, a tool call and whatever else has none."""
-    if isinstance(part, str):
-        return part
-    if not isinstance(part, dict):
-        raise Malformed("wrong-type", f"a part of {place} is {kind(part)}; expected an object.")
-    text = next((part[name] for name in ("text", "refusal") if part.get(name) is not None), None)
-    if text is not None and not isinstance(text, str):
-        raise Malformed("wrong-type", f"the text of a part of {place} is {kind(text)}.")
-    return text
+def _tool_turn(text: str, name: object, call: object) -> Message:
+    return Message("tool", text, tool=str(name or ""), call_id=str(call or ""))
 
 
-_KINDS = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
+def _is_content(value: object) -> bool:
+    """Whether a value is text, a part or parts, rather than data that a tool answers with."""
+    if isinstance(value, list):
+        return all(isinstance(part, str) or (isinstance(part, dict) and _is_content(part)) for part in value)
+    if isinstance(value, dict):
+        return "type" in value or "functionResponse" in value or "function_response" in value or set(value) <= {"text"}
+    return isinstance(value, str)
 
 
-def kind(value: object) -> str:
-    """What a JSON value is, in words."""
-    return "null" if value is None else _KINDS.get(type(value), type(value).__name__)
+def _pieces(value: object, place: str, names: tuple[str, ...], depth: int = 0) -> list[str]:
+    """The texts of text, of an object that holds it under one of these names, or of a list of either."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        name = next((name for name in names if value.get(name) is not None), None)
+        return [] if name is None or depth > _DEPTH else _pieces(value[name], place, names, depth + 1)
+    if isinstance(value, list) and depth <= _DEPTH:
+        return [piece for part in value for piece in _pieces(part, place, names, depth + 1)]
+    raise Malformed("wrong-type", f"a text of {place} is {kind(value)}.")
+
+
+def text_of_parts(value: object, key: str) -> str:
+    """The text of a system prompt: text, a part, parts, or an object with `parts`. Raises Malformed."""
+    pieces = _pieces(value, shown(key), ("parts", *fields.PART_TEXT.names))
+    return "\n".join(filter(None, pieces))
 
 
 _HH_TURN = re.compile(r"\n\n(Human|Assistant):")
 
 
 def answered(
-    value: dict[str, Any], prompt: str, context: str, answer: str, history: str, extra: dict[str, Any]
+    value: dict[str, Any], prompt: str, context: tuple[str, ...], answer: str, history: str, rest: Rest
 ) -> list[Message]:
     """Earlier turns of `history`, then the prompt with its context under it, then the answer."""
-    messages = _history(value[history], history) if history and value.get(history) else []
-    messages += _side(value[prompt], prompt, "user", extra)
-    if context and (below := _text_of(value.get(context) or "", context)):
-        messages[-1] = Message(messages[-1].role, f"{messages[-1].content}\n{below}")
-    return messages + _side(value[answer], answer, "assistant", extra)
+    messages = _history(value[history], history, rest) if history and value.get(history) else []
+    messages += _side(value[prompt], prompt, "user", rest)
+    _put_under(messages, value, context, rest)
+    return messages + _side(value[answer], answer, "assistant", rest)
+
+
+def _put_under(messages: list[Message], value: dict[str, Any], context: tuple[str, ...], rest: Rest) -> None:
+    """Put the texts of these fields under the last message, where that is the user's; else they are not read."""
+    for name in context:
+        held = value.get(name)
+        texts = [held] if isinstance(held, str) else held
+        if isinstance(texts, list) and all(isinstance(text, str) for text in texts) and messages[-1].role == "user":
+            if below := "\n".join(filter(None, texts)):
+                messages[-1] = Message("user", f"{messages[-1].content}\n{below}")
+        elif held is not None:
+            rest.extra[name] = held
+            if fields.unread_text("", held, ()):
+                rest.unread.append(fields.plain_name(name))
 
 
 def preferred(
-    value: dict[str, Any], turns: str, prompt: str, chosen: str, rejected: str, extra: dict[str, Any]
+    value: dict[str, Any],
+    turns: str,
+    prompt: str,
+    context: tuple[str, ...],
+    chosen: str,
+    rejected: str,
+    rest: Rest,
 ) -> tuple[list[Message], str]:
     """The conversation that ends in the chosen answer, and the rejected answer as text."""
-    good = _completion(value[chosen], chosen, extra)
-    bad = _completion(value[rejected], rejected, extra)
+    good = _completion(value[chosen], chosen, rest)
+    bad = _completion(value[rejected], rejected, rest)
     if len(good) > 1 and good[0].role != "assistant":  # it holds its prompt already
-        for name in (prompt, turns):
-            if name and value.get(name) is not None and value[name] != good[0].content:
-                extra[name] = value[name]
         messages = good
-    elif turns:
-        messages = messages_of(value[turns], turns, extra) + good
-        if prompt and value.get(prompt) is not None:
-            extra[prompt] = value[prompt]
-    elif prompt:
-        messages = _side(value[prompt], prompt, "user", extra) + good
+        _keep_others(value, (prompt, turns, *context), good, rest)
     else:
-        messages = good
-    return messages, next((m.content for m in reversed(bad) if m.role == "assistant"), "")
+        messages = []
+        if turns:
+            messages = messages_of(value[turns], turns, rest)
+            _keep_others(value, (prompt, *context), messages, rest)
+        elif prompt:
+            messages = _side(value[prompt], prompt, "user", rest)
+            _put_under(messages, value, context, rest)
+        messages = messages + good
+    said = {message.content for message in messages}
+    if any(message.content not in said for message in bad[:-1]):
+        rest.unread.append(f"{fields.plain_name(rejected)} (turns before the last)")
+    return messages, next((m.text for m in reversed(bad) if m.role == "assistant"), "")
 
 
-def _completion(value: object, key: str, extra: dict[str, Any]) -> list[Message]:
+def _keep_others(value: dict[str, Any], names: tuple[str, ...], messages: list[Message], rest: Rest) -> None:
+    """Put into `extra` what another field says already, and name it where it says something else."""
+    said = {message.content for message in messages}
+    for name in names:
+        held = value.get(name) if name else None
+        if held is not None and held != messages[0].content:
+            rest.extra[name] = held
+            if fields.unread_text("", held, said):
+                rest.unread.append(fields.plain_name(name))
+
+
+def _completion(value: object, key: str, rest: Rest) -> list[Message]:
     if isinstance(value, str) and len(parts := _HH_TURN.split(value)) >= 5:  # a whole dialogue, as in HH-RLHF
         turns = zip(parts[1::2], parts[2::2], strict=True)
         return [Message("user" if who == "Human" else "assistant", text.strip()) for who, text in turns]
-    return _side([value] if isinstance(value, dict) else value, key, "assistant", extra)
+    return _side([value] if isinstance(value, dict) else value, key, "assistant", rest)
 
 
-def _side(value: object, key: str, role: Any, extra: dict[str, Any]) -> list[Message]:
-    """Text as one message of `role`, or a list of turns as they are."""
+def _side(value: object, key: str, role: Any, rest: Rest) -> list[Message]:
+    """Text as one message of `role`, a list of turns as they are, or the turns of an object that holds `messages`."""
     if isinstance(value, str):
         return [Message(role, value)]
-    if isinstance(value, list):
-        return messages_of(value, key, extra)
+    if isinstance(value, list) and not (value and isinstance(value[0], str)):
+        return messages_of(value, key, rest)
+    if isinstance(value, dict) and isinstance(value.get("messages"), list):
+        tools = value.get("tools")
+        rest.tools += tools_of(tools) or []
+        for name, held in value.items():
+            if name not in ("messages", "tools"):
+                rest.keep(key, key, name, held)
+        return messages_of(value["messages"], f"{key}.messages", rest)
     raise Malformed("wrong-type", f"{shown(key)} is {kind(value)}; expected text or a list of turns.")
 
 
-def _history(value: object, key: str) -> list[Message]:
+def _history(value: object, key: str, rest: Rest) -> list[Message]:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return messages_of(value, key, rest)
     if not isinstance(value, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
-        raise Malformed("wrong-type", f"{shown(key)} is not a list of pairs (question, answer).")
+        raise Malformed("wrong-type", f"{shown(key)} is not a list of pairs (question, answer), nor of turns.")
     turns = ((Message("user", _text_of(ask, key)), Message("assistant", _text_of(reply, key))) for ask, reply in value)
     return [message for pair in turns for message in pair]
 

@@ -28,6 +28,14 @@ def shown(text: str, limit: int = 40) -> str:
     return ascii(text if len(text) <= limit else text[: limit - 1] + "…").replace("\\u2026", "…")
 
 
+_KINDS = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
+
+
+def kind(value: object) -> str:
+    """What a JSON value is, in words."""
+    return "null" if value is None else _KINDS.get(type(value), type(value).__name__)
+
+
 def too_long(length: int) -> Malformed:
     """The error for a row above the limit."""
     return Malformed(
