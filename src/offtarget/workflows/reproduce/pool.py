@@ -56,8 +56,8 @@ def run_jobs(jobs: Sequence[Job], processes: int, on_progress: OnProgress, *, on
     except BrokenProcessPool:
         raise InputError(
             "A process of the experiment was ended from outside, perhaps for lack of memory. Finished cells are kept; "
-            "repeat the command with --run and --jobs 1. A Python script of your own that calls reproduce() with several "
-            'jobs must do so under `if __name__ == "__main__":`, since every process reads the script again.'
+            "repeat the command with --run and --jobs 1. A script of your own that calls reproduce() with several jobs "
+            'must do so under `if __name__ == "__main__":`, since every process reads the script again.'
         ) from None
     finally:
         # whatever ends this early must not wait for trainings that nobody will read
