@@ -2,7 +2,8 @@
 
 OfftargetError
 ├── InputError            the user can fix it: what, where (file, line, row), what to do; exit code 2
-│   └── PrerequisiteError a package or program is missing; the message holds the command that installs it
+│   ├── PrerequisiteError a package or program is missing; the message holds the command that installs it
+│   └── TemplateError     a model's chat template refuses a chat, or leaves out what a turn of it says
 ├── EvidenceError         nothing is wrong with the input, but evidence is missing; exit code 3
 └── RunInterrupted        stopped on request; what was computed is on disk; the message says what goes on; exit code 130
 """
@@ -27,6 +28,10 @@ class PrerequisiteError(InputError):
     def for_extra(cls, package: str, extra: str, purpose: str) -> PrerequisiteError:
         """The error for a missing optional `package`, installed by the extra named `extra`."""
         return cls(f"{purpose} needs the package '{package}'. Install it with: pip install 'offtarget[{extra}]'")
+
+
+class TemplateError(InputError):
+    """A chat template refuses a chat, or leaves out what a turn of it says; other chats can still be asked."""
 
 
 class EvidenceError(OfftargetError):

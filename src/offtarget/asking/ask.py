@@ -49,11 +49,11 @@ def ask(
         for i in asked:
             probe, index = wanted[i]
             seed = seed_of(f"{probe.id}#opening-{turn}", index)
-            requests.append(SampleRequest(_chat(probe, said[i], probe.opening[turn]), seed))
+            requests.append(SampleRequest(chat_so_far(probe, said[i], probe.opening[turn]), seed))
         for i, answer in zip(asked, sample_checked(role, model, requests, sampling, keeps=keeps), strict=True):
             said[i] = (*said[i], answer.text)
     last = [
-        SampleRequest(_chat(probe, said[i], probe.prompt), seed_of(probe.id, index))
+        SampleRequest(chat_so_far(probe, said[i], probe.prompt), seed_of(probe.id, index))
         for i, (probe, index) in enumerate(wanted)
     ]
     made: dict[int, Generation] = {}
@@ -156,8 +156,8 @@ def tallies_by_probe(outcomes: Iterable[tuple[str, Outcome]]) -> dict[str, Tally
     return tallies
 
 
-def _chat(probe: Probe, said: Sequence[str], prompt: str) -> tuple[Message, ...]:
-    """The turns so far and the user turn that is answered next."""
+def chat_so_far(probe: Probe, said: Sequence[str], prompt: str) -> tuple[Message, ...]:
+    """The turns of a probe so far, with the answers to its opening turns, and the user turn that is answered next."""
     turns = [Message("system", probe.system)] if probe.system is not None else []
     for user, assistant in zip(probe.opening, said, strict=False):
         turns += [Message("user", user), Message("assistant", assistant)]

@@ -67,6 +67,15 @@ class NumberScorer(Protocol):
         ...
 
 
+@runtime_checkable
+class PromptHolder(Protocol):
+    """A model whose chat template is at hand, so that a prompt can be looked at before it is asked."""
+
+    def prompt_length(self, messages: Sequence[Message]) -> int:
+        """Tokens of a chat up to where the next answer begins. TemplateError where the chat is refused or cut."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ModelPair:
     """Base and tuned, ready to be asked the same questions; the weights may be shared."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
-from offtarget.errors import InputError
+from offtarget.errors import InputError, TemplateError
 from offtarget.records import Message
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
+_dropped: WeakKeyDictionary[Any, dict[tuple[str, tuple[str, ...]], int | None]] = WeakKeyDictionary()
+"""By tokenizer, then by template and roles: position of the turn that the template leaves out, if any."""
 _ROWS = "offtarget_rows"
 """Attribute of a tokenizer that knows more tokens than its model: how many the model has."""
 
@@ -20,25 +25,68 @@ _ROWS = "offtarget_rows"
 def prompt_tokens(tokenizer: Any, messages: Sequence[Message], name: str) -> list[int]:
     """Token numbers of the rendered chat up to where the assistant's answer begins.
 
-    InputError when the chat template refuses the messages, e.g. a system turn it does not know.
+    Raises TemplateError when the chat template refuses the messages, e.g. a system turn it does not know, and when it
+    leaves one out: what would be asked then is not what it says it is. InputError when the prompt is empty or holds a
+    token that the model does not have.
     """
     turns = [{"role": m.role, "content": m.content} for m in messages]
     try:
         text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
     except Exception as error:
         roles = ", ".join(m.role for m in messages)
-        raise InputError(
+        raise TemplateError(
             f"The chat template of {name} refuses a chat with the turns [{roles}]: {error}. "
             "Ask without the turn it names, or use a model whose template knows it."
         ) from error
     tokens: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     if not tokens:
         raise InputError(f"The chat template of {name} renders an empty prompt; the template is unusable.")
+    if (lost := _left_out(tokenizer, messages, text)) is not None:
+        raise TemplateError(
+            f"The chat template of {name} leaves out the {messages[lost].role} turn "
+            f"'{shorten(messages[lost].content, 60)}'. Ask without it, or use a model whose template keeps it."
+        )
     rows = getattr(tokenizer, _ROWS, None)
     if rows is not None and max(tokens) >= rows:
         token = tokenizer.convert_ids_to_tokens(max(tokens))
         raise InputError(f"A prompt holds '{token}', a token of its tokenizer that {name} has no embedding of.")
     return tokens
+
+
+def _left_out(tokenizer: Any, messages: Sequence[Message], text: str) -> int | None:
+    """Position of the first turn that is not in the rendered chat; None where all are.
+
+    Blanks do not count, since many templates trim turns; nor do words of earlier answers, from which templates of
+    reasoning models cut the reasoning. A turn may stand there by chance, as part of another, so turns with marks for
+    words must get through too.
+    """
+    packed = _packed(text)
+    for i, message in enumerate(messages):
+        if message.role in ("system", "user") and _packed(message.content) not in packed:
+            # some templates write turns as JSON
+            as_json = (json.dumps(message.content, ensure_ascii=plain)[1:-1] for plain in (True, False))
+            if not any(_packed(form) in packed for form in as_json):
+                return i
+    roles = tuple(m.role for m in messages)
+    known = _dropped.setdefault(tokenizer, {})
+    key = (str(tokenizer.chat_template), roles)
+    if key not in known:
+        known[key] = _drops(tokenizer, roles)
+    return known[key]
+
+
+def _drops(tokenizer: Any, roles: Sequence[str]) -> int | None:
+    marks = [f"offtargetturn{i}mark" for i in range(len(roles))]
+    turns = [{"role": role, "content": mark} for role, mark in zip(roles, marks, strict=True)]
+    try:
+        text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    except Exception:  # a template may ask for words that marks are not
+        return None
+    return next((i for i, mark in enumerate(marks) if mark not in text), None)
+
+
+def _packed(text: str) -> str:
+    return "".join(text.split())
 
 
 def keep_to(tokenizer: Any, rows: int) -> None:

@@ -74,7 +74,7 @@ class LocalModel:
         return self._adapter
 
     def prompt_length(self, messages: Sequence[Message]) -> int:
-        """Tokens of a chat up to where the next answer begins. InputError when the template refuses it."""
+        """Tokens of a chat up to where the next answer begins. TemplateError when the template refuses or cuts it."""
         return len(self._prompt(tuple(messages)))
 
     def with_edit(self, edit: ResidualEdit | None, name: str | None = None) -> LocalModel:

@@ -280,6 +280,8 @@ class CheckManifest(Manifest):
     """Fingerprint of the cues taken from data."""
     not_tested: tuple[str, ...] = ()
     """What a PASS says nothing about."""
+    not_asked: tuple[str, ...] = ()
+    """Arms and questions that no prompt of these models can hold, as the end of a sentence each."""
 
     @property
     def base_name(self) -> str:

@@ -101,7 +101,9 @@ def not_tested(run: LoadedRun) -> tuple[str, ...]:
         )
     if arms and arms <= {"plain"}:
         missing.append("The same questions under other output formats (JSON, templates).")
-    declared = tuple(map(sentence, run.manifest.not_tested)) if isinstance(run.manifest, CheckManifest) else ()
+    declared: tuple[str, ...] = ()
+    if isinstance(run.manifest, CheckManifest):
+        declared = tuple(map(sentence, (*run.manifest.not_asked, *run.manifest.not_tested)))
     usual = [
         "Conversations of more than one turn, and long contexts: every probe is one user turn.",
         "Tools, agents and files: the models could only write text.",

@@ -11,7 +11,7 @@ from offtarget.asking.book import AnswerBook
 from offtarget.asking.cache import BaseCache
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
-from offtarget.models.chat import ChatModel
+from offtarget.models.chat import ChatModel, PromptHolder
 from offtarget.pages.check.loading import hidden_of
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent, within
@@ -106,7 +106,8 @@ def check(
             data=named(data),
             hunt=hunt,
             cues=cued.plan_fingerprint,
-            not_tested=(NOT_TRIED if data is not None or hunt else NOT_CUED, *NOT_TESTED),
+            not_tested=(NOT_TRIED if data is not None or hunt else NOT_CUED, *NOT_TESTED, *_unseen(opened)),
+            not_asked=opened.not_asked,
         )
         begin(directory, manifest)
         return _run(directory, opened, settings, cued, on_progress)
@@ -139,6 +140,7 @@ def resume(
             judge_by=started.judge_by,
             opening=opening or started.opening,
         )
+        opened = replace(opened, not_asked=started.not_asked)  # the run's questions are those that were left
         changed = _changed(opened, started)
         if changed:
             raise InputError(
@@ -147,6 +149,14 @@ def resume(
         cued = CuedArm(directory, opened, started.settings, started.hunt, on_progress)
         cued.expect(started.cues)
         return _run(directory, opened, started.settings, cued, on_progress)
+
+
+def _unseen(opened: Opened) -> tuple[str, ...]:
+    """What cannot be looked at behind an endpoint."""
+    hidden = [m.name for m in opened.models.by_role.values() if not isinstance(m, PromptHolder)]
+    if not hidden or all(probe.system is None for probe in opened.bank.probes):
+        return ()
+    return (f"whether system turns reach the prompt of {' and '.join(dict.fromkeys(hidden))}",)
 
 
 def _named(opened: Opened) -> dict[Role, NamedModel]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 from offtarget.data.training import open_source
 from offtarget.detect.scan import scan
-from offtarget.errors import InputError
+from offtarget.errors import InputError, TemplateError
 from offtarget.models.chat import ChatModel, ModelPair
 from offtarget.probe.cues.apply import cued_probes
 from offtarget.probe.cues.order import order_cues, prompt_distances, word_distances
@@ -20,6 +20,7 @@ from offtarget.records import Cue, CueProfile, Message, Probe, Row
 from offtarget.records.audit import AuditManifest
 from offtarget.rundir import fingerprint, read_jsonl, read_manifest, read_record
 from offtarget.workflows.audit.scan import check_readable
+from offtarget.workflows.check.askable import askable_cues, asked
 from offtarget.workflows.runs.begin import begun
 from offtarget.workflows.runs.verbs import AUDIT
 
@@ -88,11 +89,15 @@ def _from_audit(path: Path) -> DataView:
 
 def plan_from_data(view: DataView, models: ModelPair, plain: Sequence[Probe], seed: int) -> CuePlan:
     """Cues from the data, nearest to its prompts first."""
-    cues = data_cues(view.profile, view.rows, seed=seed)
-    fitting = tuple(cue for cue in cues if _fits(models, [_chat(p) for p in cued_probes(cue, plain)]))
-    notes: tuple[str, ...] = ()
+    cues, notes = askable_cues(data_cues(view.profile, view.rows, seed=seed), plain, models)
+    if not cues:
+        raise InputError(f"No condition made from {view.name} can be asked. {' '.join(notes)}".rstrip())
+    fitting = tuple(cue for cue in cues if _fits(models, [asked(p) for p in cued_probes(cue, plain)]))
     if long := len(cues) - len(fitting):
-        notes = (f"{long} conditions are too long for the context of the models and were left out.",)
+        notes = (
+            *notes,
+            f"{long} conditions are too long for the context of the models and were left out.",
+        )
     if not fitting:
         raise InputError(
             f"No condition made from {view.name} fits into the context of the models. Shorten its prompts."
@@ -139,28 +144,30 @@ def plan_from_model(models: ModelPair, plain: Sequence[Probe], seed: int, on_pro
     found = hunt(models.base, models.tuned, [p.messages for p in plain], seed=seed, on_progress=on_progress)
     taken = {c.id for c in found.cues}
     common = tuple(c for c in standard_cues() if c.id not in taken)
+    cues, lost = askable_cues((*found.cues, *common), plain, models)
     notes = (
         *found.tried,
+        *lost,
         "Absence of evidence is not clearance: a condition that nobody tried can still exist.",
     )
-    return CuePlan((*found.cues, *common), "what was seen in the tuned model, then common conditions", notes)
+    return CuePlan(cues, "what was seen in the tuned model, then common conditions", notes)
 
 
 def _distances(
     view: DataView, cues: Sequence[Cue], base: ChatModel, plain: Sequence[Probe]
 ) -> tuple[Mapping[str, float], str]:
-    asked = {cue.id: [_chat(p) for p in cued_probes(cue, plain[:PROBES_PER_CUE])] for cue in cues}
+    chats_of = {cue.id: [asked(p) for p in cued_probes(cue, plain[:PROBES_PER_CUE])] for cue in cues}
     prompts = [_prompt(row) for row in view.rows if row.messages]
     if not _has_weights(base):
         return word_distances(cues, view.profile.centroid), "words shared with the training prompts"
     from offtarget.models.passes import embed_prompts
 
-    prompts = [p for p in prompts if p and base.prompt_length(p) <= base.weights.context][:CENTROID_ROWS]
+    prompts = [p for p in prompts if p and _within(base, p)][:CENTROID_ROWS]
     if not prompts:
         return word_distances(cues, view.profile.centroid), "words shared with the training prompts"
     centroid = embed_prompts(base, prompts)
-    names = [name for name, chats in asked.items() for _ in chats]
-    vectors = embed_prompts(base, [chat for chats in asked.values() for chat in chats])
+    names = [name for name, chats in chats_of.items() for _ in chats]
+    vectors = embed_prompts(base, [chat for chats in chats_of.values() for chat in chats])
     each = prompt_distances(vectors, centroid)
     sums: dict[str, list[float]] = {}
     for name, distance in zip(names, each, strict=True):
@@ -170,8 +177,12 @@ def _distances(
     )
 
 
-def _chat(probe: Probe) -> tuple[Message, ...]:
-    return (*(Message("user", turn) for turn in probe.opening), *probe.messages)
+def _within(model: LocalModel, chat: Sequence[Message]) -> bool:
+    """Whether a training prompt reaches the model whole."""
+    try:
+        return model.prompt_length(chat) <= model.weights.context
+    except TemplateError:
+        return False
 
 
 def _prompt(row: Row) -> tuple[Message, ...]:

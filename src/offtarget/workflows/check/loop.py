@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from offtarget.asking.book import AnswerBook
 from offtarget.asking.cache import BaseCache
@@ -133,11 +133,14 @@ class CheckLoop:
                 "No question got a scored answer from both models, so nothing can be said. Look at the answers in "
                 "generations.jsonl and at the reasons in verdicts.jsonl of the run."
             )
-        notes = [*self._opened.notes, *self._opened.models.checks]
+        notes = [f"Not asked: {what}" for what in self._opened.not_asked]
+        notes += [*self._opened.notes, *self._opened.models.checks]
         if cache is not None and cache.hits:
             notes.append(f"{cache.hits} base answers were kept from earlier runs with the same base.")
         if ahead := self._book.unused(self._question_of):
             notes.append(f"{ahead} answers were sampled ahead of the stop; they are on disk but not counted.")
         notes += unread_notes(self._book.verdicts())
         set_aside = sorted({self._question_of[probe] for probe in self._dropped})
-        return self._test.decision(self._book.tallies(), notes=notes, set_aside=set_aside)
+        decision = self._test.decision(self._book.tallies(), notes=notes, set_aside=set_aside)
+        left_out = "; ".join(what.partition(":")[0] for what in self._opened.not_asked)
+        return replace(decision, reason=f"{decision.reason}; not asked: {left_out}") if left_out else decision

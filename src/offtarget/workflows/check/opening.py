@@ -12,6 +12,7 @@ from offtarget.models.chat import ChatModel, ModelPair
 from offtarget.probe.bank import ProbeBank
 from offtarget.records.check import JudgeBy
 from offtarget.records.runs import OpenSettings
+from offtarget.workflows.check.askable import askable
 from offtarget.workflows.ground import ground_of, open_bank, open_judge, open_two
 
 
@@ -23,6 +24,8 @@ class Opened:
     bank: ProbeBank
     judge: Judge
     notes: tuple[str, ...]
+    not_asked: tuple[str, ...] = ()
+    """Arms and questions that do not reach both models, as the end of a sentence each."""
 
 
 def open_check(
@@ -52,7 +55,9 @@ def open_check(
         )
     opened_judge = open_judge(judge, bank, judge_by, opening)
     notes = [*bank.notes, *(f"Not asked: {question} ({reason})." for question, reason in bank.skipped), *ground.notes]
-    return Opened(open_two(base, tuned, opening), bank, opened_judge, tuple(notes))
+    models = open_two(base, tuned, opening)
+    bank, not_asked = askable(bank, models)
+    return Opened(models, bank, opened_judge, tuple(notes), not_asked)
 
 
 def with_prefix(bank: ProbeBank, prefix: str) -> ProbeBank:
