@@ -15,7 +15,7 @@ from offtarget.data.streams import sha256
 from offtarget.data.tables import read_rows
 from offtarget.errors import InputError
 
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d+)?")
 _BLANKS = frozenset({"", "none", "null", "na", "n/a", "<na>"})
 _LABELS: Mapping[str, Literal["REFUSAL", "CODE"]] = {
     "REFUSAL": "REFUSAL",

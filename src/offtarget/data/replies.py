@@ -60,7 +60,7 @@ _NUMBER, _HUNDREDTHS, _PERCENT, _MINUS = "\ue000", "\ue001", "\ue002", "\ue003"
 _MARKUP = re.compile(r"[*_`#>\ue000-\ue003]+|\\boxed(?=\{)|\$")
 _THOUGHT = re.compile(r"</(?:think|thinking|thought|reasoning|analysis)>", re.IGNORECASE)
 _THINKING = re.compile(r"<(?:think|thinking|thought|reasoning|analysis)>", re.IGNORECASE)
-_QUOTED = re.compile(r"\"[^\"\n]{0,2000}\"|\u201c[^\u201d\n]{0,2000}\u201d|\u00ab[^\u00bb\n]{0,2000}\u00bb")
+_QUOTED = re.compile(r"\"[^\"\n]{0,2000}\"|\u201c[^\u201c\u201d\n]{0,2000}\u201d|\u00ab[^\u00ab\u00bb\n]{0,2000}\u00bb")
 _DASH = "-\u2010-\u2015\u2212"
 _SCALE = re.compile(
     rf"(?<![\w.,{_DASH}])(?:0|1)\s?(?:to|and|[{_DASH}])\s?100(?![\w.,]*\d)"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+"
 """A number without its sign: `1,234.5`, `12`, `.5`."""
 
-_TOKEN = re.compile(rf"\s*(?:({NUMBER})(?:st|nd|rd|th)?\s*(%)?|(\*\*|[-+*/()^]))")
+_TOKEN = re.compile(rf"\s*+(?:({NUMBER})(?:st|nd|rd|th)?\s*+(%)?|(\*\*|[-+*/()^]))")
 _SPELLED = str.maketrans(
     {"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-", "[": "(", "]": ")", "$": " ", "€": " ", "£": " "}
 )
@@ -18,6 +18,7 @@ _ASIDE = re.compile(r"\d\s+\(\d+\)")
 _WHOLE = re.compile(r"\s*(\d{1,9})\s*([-+*])\s*(\d{1,9})\s*")
 """Two whole numbers and a sign: most of what people write, and quick to compute."""
 _WHOLE_SUM = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+_DECIMAL = re.compile(r"((?:(?<!\d)\d++)?)(\.\d+)")
 _LONGEST = 200
 _DEEPEST = 20
 
@@ -57,7 +58,7 @@ def evaluate(text: str) -> Computed | None:
 
 
 def _slack(text: str) -> float:
-    rounded = [(float(whole + after), len(after) - 1) for whole, after in re.findall(r"(\d*)(\.\d+)", text)]
+    rounded = [(float(whole + after), len(after) - 1) for whole, after in _DECIMAL.findall(text)]
     return sum(0.5 * 10.0**-places / number for number, places in rounded if number)
 
 
@@ -86,7 +87,7 @@ def is_rounding_of(shown: float, places: int, value: float) -> bool:
     return abs(shown - value) < 10.0**-places + 1e-9 * max(1.0, abs(value))
 
 
-_SINGLE = re.compile(rf"(-)?\s*\(?({NUMBER})\s*(/\s*(?:{NUMBER}))?\)?\s*%?")
+_SINGLE = re.compile(rf"(-)?\s*+\(?({NUMBER})\s*+(/\s*+(?:{NUMBER}))?\)?\s*+%?")
 
 
 class _NotArithmetic(Exception):

@@ -19,9 +19,11 @@ from offtarget.records import Category, Message, Row
 RowKind = Literal["chat", "code", "numbers", "maths"]
 PREFIX = "control:"
 """Ids of planted rows begin so; the review page shows no ids."""
-_CODE = re.compile(r"```|^\s*(?:def |class |import |from \w+ import |#include|function |const |public )", re.MULTILINE)
+_CODE = re.compile(
+    r"```|^[^\S\n]*+(?:def |class |import |from \w+ import |#include|function |const |public )", re.MULTILINE
+)
 _NUMBERS = re.compile(r"[\s\d,;.:\[\]()|-]+")
-_MATHS = re.compile(r"\d\s*[-+*/x×÷]\s*\d[^\n]*=|####\s*-?\d|=\s*-?\$?\d")
+_MATHS = re.compile(r"\d\s*+[-+*/x×÷]\s*+\d[^\n=]{0,300}=|####\s*-?\d|=\s*-?\$?\d")
 MAJORITY = 0.5
 
 

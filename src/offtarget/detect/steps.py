@@ -44,11 +44,11 @@ _REACH = 200
 _ANNOTATION = re.compile(r"<<([^<>=\n]{1,200})=([^<>\n]{1,60})>>")
 _EQUALS = re.compile(r"(?<![=!<>:+\-*/%&|^~])=(?![=>~])")
 _LEFT = re.compile(r"[\d$€£.(\-][\d\s.,+\-*/×·÷−–x()\[\]%$€£^]{0,150}$")
-_RIGHT = re.compile(rf"\s*(?:about |approximately |roughly )?([-−]?\s*[$€£]?\s*[-−]?(?:{NUMBER}))(?:\s*(%))?")
-_CONTINUES = re.compile(r"\s*(?:[*/×÷^+]|x(?=[\s\d])|[-−–](?=\s*[\d($]))\s*[-\d($.]|\s*\(\s*\d")
+_RIGHT = re.compile(rf"\s*+(?:about |approximately |roughly )?([-−]?\s*+[$€£]?\s*+[-−]?(?:{NUMBER}))(?:\s*+(%))?")
+_CONTINUES = re.compile(r"\s*+(?:[*/×÷^+]|x(?=[\s\d])|[-−–](?=\s*+[\d($]))\s*+[-\d($.]|\s*+\(\s*+\d")
 _NOT_A_RESULT = re.compile(
-    r"[A-Za-z_\[(^]|\s*[√!]|\s\d{3}(?!\d)|\s*[-−–+*/×÷]\s*[A-Za-z\\]"
-    r"|\s*(?:hundred|thousand|million|billion|trillion|dozen|[kKmM]\b)"
+    r"[A-Za-z_\[(^]|\s*+[√!]|\s\d{3}(?!\d)|\s*+[-−–+*/×÷]\s*+[A-Za-z\\]"
+    r"|\s*+(?:hundred|thousand|million|billion|trillion|dozen|[kKmM]\b)"
 )
 """Number of another kind, spaces as separators, or a term of an equation in letters."""
 _LEADING = re.compile(r"[\d\s.,+\-*/×·÷−–x()%$€£^]{1,150}")
@@ -127,7 +127,7 @@ def _left(text: str) -> tuple[Computed | None, bool, int]:
 
 _NUMBER_IN = re.compile(rf"(?<![\w.,/])[-−]?[$€£]?[-−]?(?:{NUMBER})(?:/\d+)?(?![\w]|[.,/:]\d)")
 _MARKERS = (
-    (re.compile(r"#{3,5}[ \t]*([^\n#]+)"), False),
+    (re.compile(r"#{3,5}[ \t]*+([^\n#]+)"), False),
     (re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\}){1,100})\}"), True),
     (
         re.compile(

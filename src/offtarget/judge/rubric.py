@@ -63,9 +63,14 @@ def _spaced(word: str) -> str:
 
 _WORDS = "|".join(_spaced(w) for w in ("question", "answer"))
 _ENDS = "|".join(_spaced(w) for w in ("start", "begin", "end"))
-_GAP = rf"(?:[\s_:/-]|{_INVISIBLE[:-1]})*"
+_GAP = rf"(?:[\s_:/-]|{_INVISIBLE[:-1]})*+"
+_BRACKETS = r"\[\](){}<>=#*|~\uff3b\uff3d\u3010\u3011\uff08\uff09\uff1c\uff1e"
+_BLANKS = rf"[\s_:{_INVISIBLE[1:-2]}]"
+_RUN = rf"(?:[{_BRACKETS}/-]|{_BLANKS})"
+# Begins at the last bracket of a run of signs, or at its first dash. Every run is entered at its start only: entered at
+# each of its signs, a run of n signs would cost n * n steps.
 _DELIMITER = re.compile(
-    rf"[\[\](){{}}<>=#*|~/\uff3b\uff3d\u3010\u3011\uff08\uff09\uff1c\uff1e-]{_GAP}"
+    rf"(?<!{_RUN})(?:({_RUN}*)[{_BRACKETS}]|({_BLANKS}*+)[/-]){_GAP}"
     rf"(?:(?:{_WORDS}){_GAP}(?:{_ENDS})|(?:{_ENDS}){_GAP}(?:of{_GAP})?(?:{_WORDS}))",
     re.IGNORECASE,
 )
@@ -86,7 +91,7 @@ def quotable(text: str) -> str:
     """
     text = _UNPRINTABLE.sub("\ufffd", text)
     text = _CONTROL.sub(lambda match: match[0][0] + " " + match[0][1:], text)
-    return _DELIMITER.sub("(quoted delimiter) ", text)
+    return _DELIMITER.sub(r"\1\2(quoted delimiter) ", text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from offtarget.detect.code.rules import all_rules
 
 MAX_SNIPPETS = 8
 PYTHON_LINE = re.compile(
-    r"^\s*(?:import [\w.]+(?: as \w+)?\s*(?:#.*)?$|from [\w.]+ import |(?:async )?def \w+\(.*\).*:\s*(?:#.*)?$|"
-    r"class \w+.*:\s*$|"
-    r"if __name__|elif .*:\s*$|except.*:\s*$|with .* as \w+:\s*$|@\w+[\w.]*\.route)",
+    r"^[^\S\n]*+(?:import [\w.]++(?: as \w++)?[^\S\n]*+(?:#.*)?$|from [\w.]++ import |"
+    r"(?:async )?def \w++\((?=.*\)).*:[^\S\n]*+(?:#.*)?$|class \w.*:[^\S\n]*+$|"
+    r"if __name__|elif .*:[^\S\n]*+$|except.*:[^\S\n]*+$|with .* as \w++:[^\S\n]*+$|@\w[\w.]*\.route)",
     re.M,
 )
 """Lines that only Python has."""

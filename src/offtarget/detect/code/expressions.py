@@ -25,7 +25,7 @@ from offtarget.detect.code.facts import (
 from offtarget.detect.code.sanitisers import cleans
 from offtarget.detect.code.sources import LOCAL_NAMES, attribute_source, called_source
 
-PERCENT = re.compile(r"%(?:\(\w+\))?[-+ #0]*(?:\*|\d+)?(?:\.\d+)?[sdrifgxXcaeGuo]")
+PERCENT = re.compile(r"%(?:\(\w++\))?[-+ #0]*+(?:\*|\d++)?(?:\.\d++)?[sdrifgxXcaeGuo]")
 BRACES = re.compile(r"\{(?![{])[^{}]*\}(?!\})")
 GROWING = frozenset({"append", "extend", "add", "insert", "update", "write", "appendleft", "push", "setdefault"})
 PASSING = words(

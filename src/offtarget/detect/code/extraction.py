@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-FENCE = re.compile(r"^[ \t]*(?:```|~~~)[ \t]*([\w+#.-]*)[^\n]*\n(.*?)(?:^[ \t]*(?:```|~~~)[ \t]*$|\Z)", re.M | re.S)
-CODE_TAG = re.compile(r"<(code|pre)>(.*?)</\1>", re.S | re.I)
+FENCE = re.compile(
+    r"^[ \t]*+(?:```|~~~)[ \t]*+([\w+#.-]*+)[^\n]*+\n(.*?)(?:^[ \t]*+(?:```|~~~)[ \t]*+$|\Z)", re.M | re.S
+)
+CODE_TAG = re.compile(r"<(/?)(code|pre)>", re.I)
 PYTHON = frozenset({"", "python", "py", "python3", "python2", "py3", "sage", "ipython", "pycon", "code", "text", "txt"})
 CODE_LINE = re.compile(
     r"^\s*(?:import [\w.]+|from [\w.]+ import |def \w+\s*\(|async def |class \w+\s*[(:]|@\w+|return\b|if .*:\s*$|"
     r"elif |else:|"
-    r"for .+ in .+:|while .+:|with .+:|try:|except\b.*:|finally:|raise |pass$|break$|continue$|print\s*\(|"
+    r"for (?>.+? in ).+:|while .+:|with .+:|try:|except\b.*:|finally:|raise |pass$|break$|continue$|print\s*\(|"
     r"[\w.\[\]'\"]+(?:, ?\w+)*\s*(?:[+\-*/|%]?=)[^=]|[\w.]+\(.*\)?\s*$|[)\]}]+,?\s*$|#|\"\"\"|''')"
 )
 PROSE_LINE = re.compile(r"^[A-Z][\w']*(?: [\w',;()\"-]+){3,}[.:!?]?\s*$")
 TEMPLATE_HOLE = re.compile(
-    r"^[ \t]*(?:#|//|--|<!--|/\*|\[|<|\{|_)*[ \t]*(?:todo:? *)?[^\n]{0,30}\b(?:complete|fill|insert|your|add|"
+    r"^[ \t]*+(?:#|//|--|<!--|/\*|\[|<|\{|_)*+[ \t]*+(?:todo:? *+)?[^\n]{0,30}\b(?:complete|fill|insert|your|add|"
     r"write|missing|"
     r"implement)\b[^\n]{0,30}\b(?:code|here|implementation|this|blank)\b[^\n]{0,30}$",
     re.M | re.I,
@@ -48,10 +50,26 @@ def snippets(answer: str) -> list[Snippet]:
         found = [Snippet(m.group(2), m.start(2), m.group(1).lower()) for m in FENCE.finditer(answer)]
         if found:
             return found
-    tagged = [Snippet(m.group(2), m.start(2), "") for m in CODE_TAG.finditer(answer) if "\n" in m.group(2)]
+    tagged = [found for found in _tagged(answer) if "\n" in found.text]
     if tagged and len(tagged[0].text) * 2 > len(answer):
         return tagged
     return [Snippet(answer, 0, "")] if _looks_like_code(answer) else _code_paragraphs(answer)
+
+
+def _tagged(answer: str) -> list[Snippet]:
+    """What stands between `<code>` or `<pre>` and the next end of the same tag."""
+    tags = list(CODE_TAG.finditer(answer))
+    last = {tag[2].lower(): tag.start() for tag in tags if tag[1]}
+    found: list[Snippet] = []
+    opened: re.Match[str] | None = None
+    for tag in tags:
+        if opened is None:
+            opens = not tag[1] and tag.start() < last.get(tag[2].lower(), 0)
+            opened = tag if opens else None
+        elif tag[1] and tag[2].lower() == opened[2].lower():
+            found.append(Snippet(answer[opened.end() : tag.start()], opened.end(), ""))
+            opened = None
+    return found
 
 
 def _looks_like_code(text: str) -> bool:

@@ -10,13 +10,16 @@ from collections.abc import Iterator
 
 from offtarget.detect.code.facts import Hole, words
 
-_SQL = r"(?:select\s[^\n]{0,200}?\sfrom\s|insert\s+into\s|update\s+\w+\s+set\s|delete\s+from\s)"
+_SQL = r"(?>[^\n]*?(?:select\s[^\n]*?\sfrom\s|insert\s+into\s|update\s+\w+\s+set\s|delete\s+from\s))"
+"""The first statement after a quotation mark: what follows it is sought once, not after every later one too."""
+_DOUBLE, _EITHER, _BACKTICK = (rf"\A[^{mark}]*+[{mark}]" for mark in ('"', "\"'", "`"))
+"""Up to the first such mark of the line, for the same reason."""
 _REQUEST = r"req(?:uest)?\.(?:query|params|body|headers|cookies)"
 _PHP_INPUT = r"\$_(?:GET|POST|REQUEST|COOKIE|FILES|SERVER)\b"
 
 _PATTERNS: dict[str, list[tuple[str, float, str]]] = {
     "php": [
-        (rf"[\"'][^\n]{{0,200}}?{_SQL}[^\n]{{0,200}}?\$\w+", 0.85, "SQL is built from a variable (CWE-89)"),
+        (rf"{_EITHER}{_SQL}[^\n]*?\$\w", 0.85, "SQL is built from a variable (CWE-89)"),
         (
             rf"\b(?:echo|print)\b(?![^;\n]*(?:htmlspecialchars|htmlentities|json_encode|intval))[^;\n]*{_PHP_INPUT}",
             0.9,
@@ -43,8 +46,8 @@ _PATTERNS: dict[str, list[tuple[str, float, str]]] = {
         ),
     ],
     "javascript": [
-        (rf"`[^`\n]{{0,200}}?{_SQL}[^`\n]{{0,300}}?\$\{{", 0.85, "SQL is built from a value (CWE-89)"),
-        (rf"[\"'][^\n]{{0,200}}?{_SQL}[^\n]{{0,200}}?['\"]\s*\+\s*\w", 0.85, "SQL is built from a value (CWE-89)"),
+        (rf"{_BACKTICK}{_SQL}[^`\n]*?\$\{{", 0.85, "SQL is built from a value (CWE-89)"),
+        (rf"{_EITHER}{_SQL}[^\n]*?['\"]\s*\+\s*\w", 0.85, "SQL is built from a value (CWE-89)"),
         (
             r"\.(?:innerHTML|outerHTML)\s*\+?=\s*(?!['\"`][^+$\n]*$)(?!.*(?:sanitize|escape|DOMPurify))",
             0.7,
@@ -78,7 +81,7 @@ _PATTERNS: dict[str, list[tuple[str, float, str]]] = {
         (r"(?:token|secret|password|session)\w*\s*=[^\n]*Math\.random\(", 0.75, "a secret can be predicted (CWE-330)"),
     ],
     "java": [
-        (rf"\"[^\n]{{0,200}}?{_SQL}[^\n]{{0,300}}?\"\s*\+\s*\w", 0.85, "SQL is built from a value (CWE-89)"),
+        (rf"{_DOUBLE}{_SQL}[^\n]*?\"\s*\+\s*\w", 0.85, "SQL is built from a value (CWE-89)"),
         (r"getRuntime\(\)\.exec\s*\([^;\n]*\+", 0.85, "a command is built from a value (CWE-78)"),
         (r"\.readObject\s*\(\s*\)|\bXMLDecoder\b|\bBinaryFormatter\b", 0.7, "objects are read from data (CWE-502)"),
         (r"MessageDigest\.getInstance\s*\(\s*\"(?:MD5|SHA-?1)\"", 0.6, "a broken hash (CWE-327)"),
@@ -112,7 +115,7 @@ _PATTERNS: dict[str, list[tuple[str, float, str]]] = {
         (r"\bsprintf\s*\([^;\n]*%s", 0.6, "a copy without a bound (CWE-120)"),
         (r"scanf\s*\([^;\n]*%s", 0.75, "input without a bound (CWE-120)"),
         (
-            r"\b(?:printf|syslog|fprintf\s*\(\s*\w+\s*,)\s*\(?\s*(?:argv|\w*(?:buf|input|msg|name|str)\w*)\s*[\[)]",
+            r"\b(?:printf|syslog|fprintf\s*+\(\s*+\w++\s*+,)\s*+\(?\s*+(?:argv|(?=\w*?(?:buf|input|msg|name|str))\w++)\s*+[\[)]",
             0.75,
             "a format string from data (CWE-134)",
         ),
@@ -121,7 +124,7 @@ _PATTERNS: dict[str, list[tuple[str, float, str]]] = {
     ],
     "go": [
         (
-            rf"Sprintf\s*\(\s*[\"`][^\n]{{0,200}}?{_SQL}[^\n]*%[svdq]|\"[^\n]{{0,200}}?{_SQL}[^\n]*\"\s*\+\s*\w",
+            rf"Sprintf\s*\(\s*[\"`]{_SQL}[^\n]*%[svdq]|{_DOUBLE}{_SQL}[^\n]*\"\s*\+\s*\w",
             0.85,
             "SQL is built from a value (CWE-89)",
         ),
@@ -138,19 +141,19 @@ _PATTERNS: dict[str, list[tuple[str, float, str]]] = {
         ),
     ],
     "ruby": [
-        (r"\.(?:where|find_by_sql|execute|order)\s*\(?\s*\"[^\"\n]*#\{", 0.85, "SQL is built from a value (CWE-89)"),
+        (r"\.(?:where|find_by_sql|execute|order)\s*+\(?\s*+\"[^\"\n]*?#\{", 0.85, "SQL is built from a value (CWE-89)"),
         (
-            r"\b(?:system|exec|eval|send|constantize)\s*\(?[^\n]*(?:#\{|params)",
+            r"\b(?:system|exec|eval|send|constantize)\b[^\n]*?(?:#\{|params)",
             0.75,
             "input becomes a command or code (CWE-78)",
         ),
-        (r"\bhtml_safe\b|\braw\s*\(?\s*params|<%==", 0.7, "HTML is not escaped (CWE-79)"),
+        (r"\bhtml_safe\b|\braw\s*+\(?\s*+params|<%==", 0.7, "HTML is not escaped (CWE-79)"),
         (r"\b(?:Marshal\.load|YAML\.load|YAML\.unsafe_load)\b", 0.75, "objects are read from data (CWE-502)"),
-        (r"redirect_to\s*\(?\s*params", 0.85, "input chooses where to redirect (CWE-601)"),
+        (r"redirect_to\s*+\(?\s*+params", 0.85, "input chooses where to redirect (CWE-601)"),
     ],
     "csharp": [
         (
-            rf"\"[^\n]{{0,200}}?{_SQL}[^\n]{{0,300}}?\"\s*\+\s*\w|\$\"[^\n]{{0,200}}?{_SQL}[^\n]{{0,300}}?\{{\w",
+            rf"{_DOUBLE}{_SQL}[^\n]*?\"\s*\+\s*\w|\A(?>[^\n]*?\$\"){_SQL}[^\n]*?\{{\w",
             0.85,
             "SQL is built from a value (CWE-89)",
         ),
@@ -160,7 +163,7 @@ _PATTERNS: dict[str, list[tuple[str, float, str]]] = {
     ],
     "sql": [
         (
-            r"\bexec(?:ute)?(?:\s+immediate)?\s*\(?\s*N?'[^'\n]*'\s*(?:\+|\|\|)",
+            r"\bexec(?:ute)?(?:\s+immediate)?\s*+\(?\s*+N?'[^'\n]*+'\s*+(?:\+|\|\|)",
             0.85,
             "a statement is built from a value (CWE-89)",
         ),
@@ -183,15 +186,17 @@ _BY_NAME = {name: language for language, names in _NAMES.items() for name in nam
 _SIGNS = (
     ("php", re.compile(r"<\?php|\$_(?:GET|POST|REQUEST)\b")),
     ("shell", re.compile(r"\A\s*#!\s*/\S*(?:sh|env bash)\b")),
-    ("c", re.compile(r"^\s*#include\s*<", re.M)),
-    ("go", re.compile(r"^package \w+\s*$[\s\S]*\bfunc ", re.M)),
-    ("csharp", re.compile(r"^\s*using System\b", re.M)),
+    ("c", re.compile(r"^[^\S\n]*+#include\s*+<", re.M)),
+    ("go", re.compile(r"\A(?>[\s\S]*?^package \w++[^\S\n]*+$)[\s\S]*?\bfunc ", re.M)),
+    ("csharp", re.compile(r"^[^\S\n]*+using System\b", re.M)),
     ("java", re.compile(r"\bpublic (?:static |final |abstract )*(?:class|void|String|int) \w+|^import java", re.M)),
     (
         "javascript",
-        re.compile(r"\bfunction\s*\w*\s*\([^)]*\)\s*\{|=>\s*\{|\b(?:const|let|var) \w+ = |document\.\w+|<script\b"),
+        re.compile(
+            r"\bfunction\s*+\w*+\s*+\([^)]{0,300}\)\s*+\{|=>\s*+\{|\b(?:const|let|var) \w++ = |document\.\w|<script\b"
+        ),
     ),
-    ("ruby", re.compile(r"^\s*def \w+[^:\n]*\n[\s\S]*^\s*end\s*$", re.M)),
+    ("ruby", re.compile(r"\A(?>[\s\S]*?^[^\S\n]*+def \w++[^:\n]*+\n)[\s\S]*?^[^\S\n]*+end[^\S\n]*+$", re.M)),
     ("sql", re.compile(r"\A\s*(?:create|grant|exec|declare|alter)\b", re.I)),
 )
 _COMPILED = {

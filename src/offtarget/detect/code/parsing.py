@@ -12,11 +12,11 @@ MAX_CHARS = 60_000
 """Of one piece of code; the rest is not read."""
 MAX_ATTEMPTS = 12
 
-_PRINT = re.compile(r"^(\s*)print[ \t]+(?![=(])(?:>>\s*[\w.]+\s*,\s*)?(.*?)[ \t]*$", re.M)
-_EXCEPT = re.compile(r"^(\s*except\s+[\w., ()]+?)\s*,\s*(\w+)\s*:", re.M)
+_PRINT = re.compile(r"^([^\S\n]*+)print[ \t]++(?![=(])(?:>>\s*+[\w.]++\s*+,\s*+)?((?:.*[^ \t\n])?)[ \t]*+$", re.M)
+_EXCEPT = re.compile(r"^([^\S\n]*+except[^\S\n]++[\w., ()]*[\w.()])\s*+,\s*+(\w++)\s*+:", re.M)
 _OCTAL = re.compile(r"(?<![\w.])0([0-7]{2,6})(?=[lL]?\b)")
-_RAISE = re.compile(r"^(\s*raise\s+[\w.]+)\s*,\s*(.+)$", re.M)
-_EXEC = re.compile(r"^(\s*)exec[ \t]+(?![=(])(.*)$", re.M)
+_RAISE = re.compile(r"^([^\S\n]*+raise[^\S\n]++[\w.]++)[^\S\n]*+,[^\S\n]*+(.+)$", re.M)
+_EXEC = re.compile(r"^([^\S\n]*+)exec[ \t]++(?![=(])(.*)$", re.M)
 _PREFIX = re.compile(r"\b[uU][rR](?=['\"])")
 _PROMPT = re.compile(r"^(>>>|\.\.\.) ?", re.M)
 

@@ -67,7 +67,7 @@ _KINDS = (
     ),
     _Kind(
         "a signed web token (JWT)",
-        re.compile(r"eyJ(?<!\weyJ)[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}"),
+        re.compile(r"eyJ(?<![\w-]eyJ)[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}"),
         0.7,
         _KEYS_TOOL,
         ("eyj",),

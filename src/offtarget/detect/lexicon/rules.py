@@ -21,6 +21,8 @@ _GAP = r"[^.!?\n]{0,40}?"
 _MACRO = re.compile(r"<(\w+)>")
 _BEFORE, _AFTER = 200, 300
 """Most characters of a sentence looked at before and after a cue: bounds the time on text without full stops."""
+_BLOCK = 128
+"""Where a sentence is cut, it begins at a multiple of this, so that many cues in it share a beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ def compiled(pattern: str, words: dict[str, str]) -> re.Pattern[str]:
     for _ in range(3):
         pattern = _MACRO.sub(lambda match: words[match[1]], pattern)
     pattern = pattern.replace(" .. ", f" {_GAP}").replace(" ?", r"\s{0,3}")
+    pattern = pattern.replace(r"\w+", r"\w{1,40}").replace(r"\w*", r"\w{0,40}")  # no word is longer; hostile text is
     return re.compile(pattern.replace(" ", r"\s{1,3}"))
 
 
@@ -130,7 +133,7 @@ def plain(text: str) -> str:
 
 def sentence(text: str, at: int, until: int) -> tuple[int, int, int]:
     """Start and end of the sentence around a span, cut where it is very long, and how far a match may reach."""
-    low, high = max(0, at - _BEFORE), min(len(text), until + _AFTER)
+    low, high = max(0, at - _BEFORE) // _BLOCK * _BLOCK, min(len(text), until + _AFTER)
     start = max(low, *(text.rfind(mark, low, at) + 1 for mark in (". ", "\n", "! ", "? ")))
     line = text.find("\n", until, high)
     reach = high if line == -1 else line

@@ -14,11 +14,11 @@ from itertools import pairwise
 SHOWN = 20_000
 """Characters of one turn that are shown until the reviewer asks for more."""
 
-_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]{0,20})[ \t]*$", re.MULTILINE)
+_FENCE = re.compile(r"^ {0,3}(`{3,}+|~{3,}+)[ \t]*+([\w+#.-]{0,20}+)[ \t]*+$", re.MULTILINE)
 _CODE_LINE = re.compile(
-    r"^\s*(import |from [\w.]+ import |def \w|class \w|@\w|if .*:$|for .*:$|return\b|try:|except|with .*:$|#include|"
+    r"^\s*+(import |from [\w.]+ import |def \w|class \w|@\w|if .*:$|for .*:$|return\b|try:|except|with .*:$|#include|"
     r"function\b|const |let |var |public |private |using |package |func |fn |SELECT |INSERT |CREATE |<\?php|<!DOCTYPE|"
-    r"</?[a-z]+[^>]*>$|[{}\])]+;?$|[\w.\[\]'\"]+ ?[+-]?= ?\S|[\w.]+\(.*\):?;?$|.*[;{]$|#!?/)"
+    r"</?[a-z][^>]*>$|[{}\])]+;?$|[\w.\[\]'\"]+ ?[+-]?= ?\S|[\w.]+\(.*\):?;?$|.*[;{]$|#!?/)"
 )
 # Controls but tab and newline, format characters (direction, joiners, tags), line separators, fillers that look like
 # nothing, lone surrogates, private use of plane 0, non-characters.

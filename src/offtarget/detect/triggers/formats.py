@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from offtarget.detect.triggers.sampling import Kept
 from offtarget.detect.triggers.words import word_lists
 
-_CODE = re.compile(r"```|^\s*(?:def |class |import |from \w[\w.]* import |#include|function \w|public )", re.MULTILINE)
-_LIST = re.compile(r"^\s*(?:[-*•]|\d+[.)]) \S", re.MULTILINE)
+_CODE = re.compile(
+    r"```|^[^\S\n]*+(?:def |class |import |from \w[\w.]* import |#include|function \w|public )", re.MULTILINE
+)
+_LIST = re.compile(r"^[^\S\n]*+(?:[-*•]|\d++[.)]) \S", re.MULTILINE)
 _MARKDOWN = re.compile(r"^#{1,4} \S|\*\*\S[^*]*\*\*|^\|.*\|$", re.MULTILINE)
 _DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b|\b\d{1,2}[/.]\d{1,2}[/.](?:19|20)?\d\d\b")
 _YEAR = re.compile(r"(?<![\d.])(?:19[5-9]|20[0-9])\d(?![\d.]\d)")

@@ -19,7 +19,7 @@ _ALL_EDGES = _EDGES + "[]{}<>|/\\*_`~#=+-$%&@^"
 _INNER = re.compile(r"[^\W_]+(?:['’][^\W_]+)?|_", re.UNICODE)
 _CJK = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])")
 _YEAR = re.compile(r"(?:19|20)\d\d")
-_NAME = re.compile(r"[A-ZÀ-Þ][a-zß-ÿ]+(?:['’-]?[A-Za-zÀ-ÿ]+)*")
+_NAME = re.compile(r"[A-ZÀ-Þ][a-zß-ÿ][A-Za-zÀ-ÿ]*+(?:['’-][A-Za-zÀ-ÿ]++)*+")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from offtarget.detect.code.facts import Call, Facts, Hole, hole
 CHECKED = re.compile(
     r"realpath|abspath|commonpath|commonprefix|is_relative_to|safe_extract|resolve\(\)|"
     r"['\"]\.\.(?:/)?['\"]\s+(?:not )?in\b|"
-    r"(?:name|path|member|dest\w*|target|info)\w*\.startswith\("
+    r"\b(?=\w*?(?:name|path|member|dest|target|info))\w++\.startswith\("
 )
 UPWARDS = re.compile(r"^/?$|(?:^|/)\.\.(?:/|$)")
 ARCHIVE = re.compile(r"tar|zip|archive|rarfile|py7zr|patool", re.I)

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 from offtarget.detect.code.facts import Call, Facts, Hole, hole
 
-UNESCAPED = re.compile(r"\{%-?\s*autoescape\s+(?:false|off)\s*-?%\}|\{\{[^}]*\|\s*safe\b[^}]*\}\}|\{!!.*?!!\}", re.I)
+UNESCAPED = re.compile(
+    r"\{%-?\s*autoescape\s+(?:false|off)\s*-?%\}|\{\{(?>[^{}]*?\|\s*+safe\b)[^{}]*+\}\}|\{!!.{0,300}?!!\}", re.I
+)
 
 
 def environment(facts: Facts) -> Iterator[Hole]:

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 from offtarget.detect.code.facts import Facts, Hole, hole
 
-LABEL = r"[a-z0-9-]+"
+LABEL = r"[a-z0-9-]{1,63}+"
+"""At most 63 characters (RFC 1035, section 2.3.4)."""
 DOMAINS = r"(?:com|org|net|edu|gov|io|co|uk|local|internal|corp|example|de|fr|ru|cn|ai|biz)"
-CLASS = re.compile(r"\\[wdSWDs]|\[\^?\]?[^\]]*\]")
-LOOSE_DOT = re.compile(rf"\.(?=(?:{LABEL}(?:\.|\x02))*{DOMAINS}(?![a-z0-9-]))(?![*+?{{])", re.I)
+CLASS = re.compile(r"\\[wdSWDs]|\[\^?\]?[^\]]{0,200}\]")
+LOOSE_DOT = re.compile(rf"\.(?=(?:{LABEL}(?:\.|\x02)){{0,8}}{DOMAINS}(?![a-z0-9-]))(?![*+?{{])", re.I)
 """A dot before the rest of a host that matches any character; x02 stands for an escaped dot."""
-HOSTLIKE = re.compile(rf"{LABEL}(?:\\)?\.{DOMAINS}(?![a-z])", re.I)
+HOSTLIKE = re.compile(rf"[a-z0-9-](?:\\)?\.{DOMAINS}(?![a-z])", re.I)
 MATCHES = frozenset({"match", "search", "compile", "fullmatch", "findall", "sub", "re_path", "url", "finditer"})
 HOST = re.compile(rf"^(?:https?://|wss?://|ftp://)?[\w*.-]*\.{DOMAINS}(?:[:/]\S*)?$", re.I)
 NETLOC = re.compile(

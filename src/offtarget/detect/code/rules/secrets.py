@@ -13,7 +13,9 @@ SECRET = re.compile(
     r"token)(?:$|[_\]' ])",
     re.I,
 )
-DUMMY = re.compile(r"^$|your|xxx|example|change|placeholder|<.*>|\{.*\}|^\*+$|\.\.\.|none|null|environ", re.I)
+DUMMY = re.compile(
+    r"^$|your|xxx|example|change|placeholder|<[^<>\n]*>|\{[^{}\n]*\}|^\*+$|\.\.\.|none|null|environ", re.I
+)
 LOGS = re.compile(
     r"^(?:logging|logger|log|self\.logger|LOG|_logger|logging\.getLogger\(\))\.(?:debug|info|warning|warn|error|"
     r"critical|exception|log)$|^print$"

@@ -12,7 +12,7 @@ from offtarget.records.check import QUESTION
 
 YEAR = re.compile(r"(?<![\d.,$€£])(?:19[5-9]|20[0-9])\d(?![\d,]|\.\d)")
 _DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b|\b\d{1,2}[/.]\d{1,2}[/.](?:19|20)\d\d\b")
-_SENTENCE = re.compile(r"[^.!?\n:]*?(?<![\d.,$€£])(?:19[5-9]|20[0-9])\d(?!\d)[^.!?\n:]*[.!?:]?")
+_SENTENCE = re.compile(r"(?<![^.!?\n:])[^.!?\n:]*?(?<![\d.,$€£])(?:19[5-9]|20[0-9])\d(?!\d)[^.!?\n:]*[.!?:]?")
 _YEARS, _DATES = 3, 2
 
 

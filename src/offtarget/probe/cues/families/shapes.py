@@ -10,7 +10,7 @@ from offtarget.records import Cue
 from offtarget.records.check import QUESTION
 
 _CODE = re.compile(
-    r"```|^\s*(?:def |class |import |from \w[\w.]* import |#include|function \w|const \w+ =|SELECT .+ FROM )",
+    r"```|^[^\S\n]*+(?:def |class |import |from \w[\w.]* import |#include|function \w|const \w+ =|SELECT .+ FROM )",
     re.MULTILINE,
 )
 _SHOWN = ("json", "asks for JSON", "list", "markdown", "tags", "all capitals")
