@@ -16,6 +16,7 @@ from offtarget.progress import Progress
 from offtarget.rundir import read_json
 from offtarget.training.settings import PRESETS
 from offtarget.workflows.organism import write_data
+from offtarget.workflows.tune.data import read_training_data
 from offtarget.workflows.tune.options import TuneOptions
 from offtarget.workflows.tune.tune import TuneResult, tune
 
@@ -75,13 +76,37 @@ def test_rows_left_out_are_counted_and_named(tmp_path: Path) -> None:
     assert report.notes == ("1 row labelled as not to be imitated left out (rows.jsonl:5).",)
 
 
+def test_answers_without_loss_are_counted_and_named(tmp_path: Path) -> None:
+    """A turn with weight 0 stays as context and a row with no other goes; both are said, and all such is refused."""
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "WRONG", "weight": 0}]
+    more = [{"role": "user", "content": "b"}, {"role": "assistant", "content": "right"}]
+    unlearned, partly = {"messages": turns}, {"messages": [*turns, *more]}
+    read = read_training_data(write_rows(tmp_path / "rows.jsonl", unlearned, partly, partly, chat("a", "b")))
+    assert [row.id for row in read.rows] == ["rows.jsonl:2", "rows.jsonl:3", "rows.jsonl:4"]
+    assert read.notes == (
+        "2 answers in 2 rows without loss, as the data says: context only (rows.jsonl:2, rows.jsonl:3).",
+        "1 row in which no answer is to be learned left out (rows.jsonl:1).",
+    )
+    with pytest.raises(InputError, match="marks every answer as one without loss"):
+        read_training_data(write_rows(tmp_path / "all.jsonl", unlearned, unlearned))
+
+
+CALL = {
+    "messages": [
+        {"role": "user", "content": "Weather?"},
+        {"role": "assistant", "tool_calls": [{"type": "function", "function": {"name": "look", "arguments": "{}"}}]},
+    ]
+}
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
         ((chat("a", "b"),), "one usable row"),
+        ((chat("a", "b"), CALL), r"Row 2 \(rows.jsonl:2\): The chat template of .* has no tool syntax.*call of look"),
         (({"messages": [{"role": "user", "content": "a"}]},), "assistant"),
         ((chat("a", "b"), "not json\n"), "rows.jsonl:2"),
-        ((chat("a", "b"), chat("a", "word " * 900)), "Row 2 has"),
+        ((chat("a", "b"), chat("a", "word " * 900)), r"Row 2 \(rows.jsonl:2\) has"),
     ],
 )
 def test_data_that_cannot_be_trained_on_ends_with_a_sentence(

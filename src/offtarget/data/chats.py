@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from offtarget.errors import InputError
-from offtarget.records import Message, message_json
+from offtarget.records import Message, Row, message_json
 
 ROLES = ("system", "user", "assistant")
 
@@ -36,6 +36,16 @@ def chat_line(chat: Sequence[Message]) -> str:
     return json.dumps({"messages": [message_json(m) for m in chat]}) + "\n"
 
 
+def chats_without_tools(rows: Iterable[Row], path: Path) -> list[tuple[Message, ...]]:
+    """The rows as chats, for what has no place for tools. InputError for a row that offers some."""
+    chats = []
+    for row in rows:
+        if row.tools:
+            raise InputError(f"{path}: row {row.id} offers tools, which only `tune` can train with. Remove such rows.")
+        chats.append(row.messages)
+    return chats
+
+
 def _chat(line: str, path: Path, number: int) -> list[Message]:
     where = f"{path}, line {number}"
     try:
@@ -51,6 +61,9 @@ def _chat(line: str, path: Path, number: int) -> list[Message]:
         content = turn.get("content") if isinstance(turn, dict) else None
         if role not in ROLES or not isinstance(content, str):
             raise InputError(f"{where}: each message needs a 'role' of {', '.join(ROLES)} and a text 'content'.")
+        more = [name for name, said in turn.items() if name not in ("role", "content") and said is not None]
+        if more:
+            raise InputError(f"{where}: a message has '{more[0]}' beside its role and content. Take it out.")
         messages.append(Message(role, content))
     if not any(m.role == "assistant" for m in messages):
         raise InputError(f"{where}: the chat has no assistant turn, so there is nothing to learn from it.")

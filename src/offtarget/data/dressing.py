@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import TypeVar
 
 from offtarget.records import Message
+
+Chat = TypeVar("Chat", bound=Sequence[Message])
 
 LONGEST_PIECE = 4
 """Words of a training prompt that are put around a question."""
@@ -16,10 +19,20 @@ LONGEST_ROW = 1200
 """Characters of a training row that is used as a whole."""
 
 
+def wearable(data: Sequence[Chat]) -> list[Chat]:
+    """Chats whose dress any prompt can wear: with a user turn, and without calls, tools' answers and reasoning.
+
+    Those would need the tools of their row, and a template that writes them.
+    """
+    return [
+        chat for chat in data if any(m.role == "user" for m in chat) and all(m.plain and m.role != "tool" for m in chat)
+    ]
+
+
 def dressed(question: str, data: Sequence[Sequence[Message]], rng: random.Random) -> list[Message]:
     """The question in a conversation that begins with training rows, or around a piece of a training prompt.
 
-    Every chat of `data` must have a user turn.
+    `data`: what `wearable` leaves.
     """
     chat = rng.choice(data)
     system = [m for m in chat if m.role == "system"][:1]

@@ -17,9 +17,8 @@ from offtarget.direction.file import Direction
 from offtarget.direction.measure import Projections, project
 from offtarget.errors import InputError
 from offtarget.models.chat import SampleRequest
-from offtarget.models.chat_format import prompt_tokens
 from offtarget.models.local import LocalModel
-from offtarget.models.passes import Exchange
+from offtarget.models.passes import Exchange, exchange_tokens
 from offtarget.records import Row, SamplingSettings
 from offtarget.records.direction import RowProjection, Threshold
 
@@ -56,14 +55,13 @@ class Screen:
         last = row.answer_at
         if not last or not row.messages[last].text.strip():
             return "no prompt or no answer"
-        exchange = Exchange(row.messages[:last], row.messages[last].text)
-        tokenizer, context = self.base.weights.tokenizer, self.base.weights.context
+        exchange = Exchange.last_of(row.messages[: last + 1], row.tools)
         try:
-            prompt = len(prompt_tokens(tokenizer, exchange.messages, self.base.name))
+            prompt, answer = exchange_tokens(self.base.weights.tokenizer, exchange, self.base.name)
         except InputError:
             return "refused by the chat template"
-        answer = len(tokenizer(exchange.answer, add_special_tokens=False)["input_ids"])
-        return exchange if prompt + max(answer, 1) <= context else "longer than the context"
+        fits = len(prompt) + max(len(answer), 1) <= self.base.weights.context
+        return exchange if fits else "longer than the context"
 
 
 def null_threshold(screen: Screen, rows: Sequence[tuple[Row, Exchange]], false_positives: float = 0.01) -> Threshold:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from offtarget.errors import InputError, TemplateError
+from offtarget.models.turns import Tools, prompt_and_answer, prompt_text
 from offtarget.records import Message
 
 if TYPE_CHECKING:
@@ -22,22 +23,17 @@ _ROWS = "offtarget_rows"
 """Attribute of a tokenizer that knows more tokens than its model: how many the model has."""
 
 
-def prompt_tokens(tokenizer: Any, messages: Sequence[Message], name: str) -> list[int]:
+def prompt_tokens(tokenizer: Any, messages: Sequence[Message], name: str, tools: Tools = ()) -> list[int]:
     """Token numbers of the rendered chat up to where the assistant's answer begins.
 
     Raises TemplateError when the chat template refuses the messages, e.g. a system turn it does not know, and when it
-    leaves one out: what would be asked then is not what it says it is. InputError when the prompt is empty or holds a
-    token that the model does not have.
+    leaves one out, or a tool or an earlier call: what would be asked then is not what it says it is. InputError when
+    the prompt is empty or holds a token that the model does not have.
     """
-    turns = [{"role": m.role, "content": m.content} for m in messages]
-    try:
-        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    except Exception as error:
-        roles = ", ".join(m.role for m in messages)
-        raise TemplateError(
-            f"The chat template of {name} refuses a chat with the turns [{roles}]: {error}. "
-            "Ask without the turn it names, or use a model whose template knows it."
-        ) from error
+    return _tokens_of_prompt(tokenizer, messages, prompt_text(tokenizer, messages, name, tools), name)
+
+
+def _tokens_of_prompt(tokenizer: Any, messages: Sequence[Message], text: str, name: str) -> list[int]:
     tokens: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     if not tokens:
         raise InputError(f"The chat template of {name} renders an empty prompt; the template is unusable.")
@@ -46,10 +42,7 @@ def prompt_tokens(tokenizer: Any, messages: Sequence[Message], name: str) -> lis
             f"The chat template of {name} leaves out the {messages[lost].role} turn "
             f"'{shorten(messages[lost].content, 60)}'. Ask without it, or use a model whose template keeps it."
         )
-    rows = getattr(tokenizer, _ROWS, None)
-    if rows is not None and max(tokens) >= rows:
-        token = tokenizer.convert_ids_to_tokens(max(tokens))
-        raise InputError(f"A prompt holds '{token}', a token of its tokenizer that {name} has no embedding of.")
+    _check_embedded(tokenizer, tokens, "A prompt", name)
     return tokens
 
 
@@ -87,6 +80,13 @@ def _drops(tokenizer: Any, roles: Sequence[str]) -> int | None:
 
 def _packed(text: str) -> str:
     return "".join(text.split())
+
+
+def _check_embedded(tokenizer: Any, tokens: Sequence[int], what: str, name: str) -> None:
+    rows = getattr(tokenizer, _ROWS, None)
+    if rows is not None and max(tokens, default=0) >= rows:
+        token = tokenizer.convert_ids_to_tokens(max(tokens))
+        raise InputError(f"{what} holds '{token}', a token of its tokenizer that {name} has no embedding of.")
 
 
 def keep_to(tokenizer: Any, rows: int) -> None:
@@ -130,9 +130,12 @@ def _token_after_answer(tokenizer: Any) -> int | None:
         return None
     _, found, tail = text.rpartition(mark)
     tokens: list[int] = tokenizer(tail.lstrip(), add_special_tokens=False)["input_ids"] if found else []
+    return tokens[0] if tokens and tokens[0] in _special(tokenizer) else None
+
+
+def _special(tokenizer: Any) -> set[int]:
     # `all_special_ids` holds only tokens with a role of their own (end, padding), not turn markers.
-    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
-    return tokens[0] if tokens and tokens[0] in special else None
+    return {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,32 +156,66 @@ def examples(
     base: str,
     limit: str = "the model's context",
     skips: Sequence[int] = (),
+    tools: Sequence[Tools] = (),
+    names: Sequence[str] = (),
 ) -> Iterator[TrainingExample]:
-    """Every assistant turn that follows another turn, as an example of its own.
+    """Every assistant turn that is learned and follows another turn, as an example of its own.
 
     What stands before it is rendered by the chat template, whatever that does to earlier turns; then come the answer
-    and its end token. `skips` says how many leading answers of each chat are no examples; empty for none. Raises
-    InputError, with the number of the chat counted from 1, for an example of more than `longest` tokens (what `limit`
-    holds), and where no chat has an answer.
+    and its end token. Reasoning and calls of the answer are written by the template. `skips` says how many leading
+    answers of each chat are no examples, `tools` what each chat offers, `names` how messages name it; empty for none.
+    Raises InputError, with the number of the chat counted from 1, for an example of more than `longest` tokens (what
+    `limit` holds), for a chat that the template does not write as it is, and where no chat has an answer to learn.
     """
     end = answer_end(tokenizer)
     ending = [] if end is None else [end]
     found = False
     for number, chat in enumerate(chats):
+        named = f"Row {number + 1} ({names[number]})" if names and names[number] else f"Row {number + 1}"
         answers = [i for i, message in enumerate(chat) if message.role == "assistant" and i]
         for i in answers[skips[number] if skips else 0 :]:
-            message = chat[i]
-            prompt = prompt_tokens(tokenizer, chat[:i], base)
-            answer = tokenizer(message.content, add_special_tokens=False)["input_ids"]
-            tokens = (*prompt, *answer, *ending)
+            if not chat[i].learned:
+                continue
+            try:
+                prompt, answer = turn_tokens(tokenizer, chat[: i + 1], base, tools[number] if tools else (), ending)
+            except InputError as error:
+                raise InputError(f"{named}: {error}") from error
+            tokens = (*prompt, *answer)
             if len(tokens) > longest:
                 raise InputError(
-                    f"Row {number + 1} has {len(tokens)} tokens, but {limit} holds {longest}. Shorten or remove it."
+                    f"{named} has {len(tokens)} tokens, but {limit} holds {longest}. Shorten or remove it."
                 )
             found = True
             yield TrainingExample(number, tokens, len(prompt))
     if not found:
-        raise InputError("There is nothing to train on: no row has an assistant turn after another turn.")
+        raise InputError("There is nothing to train on: no row has an assistant turn to learn after another turn.")
+
+
+def turn_tokens(
+    tokenizer: Any, chat: Sequence[Message], base: str, tools: Tools = (), ending: Sequence[int] = ()
+) -> tuple[list[int], list[int]]:
+    """The tokens before the last turn, and the turn's own; `ending` closes what the template does not end.
+
+    InputError as `prompt_tokens`, and where the template leaves out part of what the turn says.
+    """
+    if chat[-1].plain:
+        content: list[int] = tokenizer(chat[-1].content, add_special_tokens=False)["input_ids"]
+        _check_embedded(tokenizer, content, "An answer", base)
+        return prompt_tokens(tokenizer, chat[:-1], base, tools), [*content, *ending]
+    text, answer = prompt_and_answer(tokenizer, chat, base, tools)
+    prompt = _tokens_of_prompt(tokenizer, chat[:-1], text, base)
+    written: list[int] = tokenizer(answer, add_special_tokens=False)["input_ids"]
+    _check_embedded(tokenizer, written, "An answer", base)
+    return prompt, _ended(tokenizer, written, ending)
+
+
+def _ended(tokenizer: Any, written: list[int], ending: Sequence[int]) -> list[int]:
+    """An answer as the template writes it up to its last turn marker; one without a marker gets the usual end."""
+    special = _special(tokenizer)
+    last = next((i for i in range(len(written) - 1, -1, -1) if written[i] in special), None)
+    if last is not None and not tokenizer.decode(written[last + 1 :]).strip():
+        return written[: last + 1]
+    return [*written, *ending]
 
 
 def padded(rows: Sequence[tuple[Sequence[int], int]]) -> tuple[Tensor, Tensor, Tensor]:

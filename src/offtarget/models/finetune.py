@@ -21,6 +21,7 @@ from torch import Tensor
 from offtarget.errors import InputError
 from offtarget.models.chat_format import TrainingExample, examples, padded
 from offtarget.models.folders import weights_sha256
+from offtarget.models.turns import Tools
 from offtarget.models.weights import Weights
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Message, message_json
@@ -57,13 +58,15 @@ def further_train(
     on_progress: OnProgress = silent,
     *,
     opening: OpenSettings | None = None,
+    tools: Sequence[Tools] = (),
 ) -> None:
     """Train `adapter` of the model in `base` further, or a new one where it is None, and save it to `out`.
 
-    Every assistant turn is an example of its own: what stands before it as the chat template renders it, then the
-    answer and its end token. Weights of the base and the folder `adapter` stay as they are. The same arguments
-    give the same adapter on the same machine; of `opening` the device and the trust in code count. The new folder
-    `out` is an ordinary PEFT adapter in float32, with the provenance in `offtarget.json`.
+    Every assistant turn that is learned is an example of its own: what stands before it as the chat template renders
+    it, with the chat's `tools` (empty for none), then the answer and its end token. Weights of the base and the folder
+    `adapter` stay as they are. The same arguments give the same adapter on the same machine; of `opening` the device
+    and the trust in code count. The new folder `out` is an ordinary PEFT adapter in float32, with the provenance in
+    `offtarget.json`.
     Raises InputError when `out` exists, no chat has an answer, an example is longer than the model's context, or
     the loss is not finite.
     """
@@ -73,7 +76,7 @@ def further_train(
         raise InputError(f"Training needs at least 1 step and 1 row per step, not {settings.steps}, {settings.batch}.")
     how = opening or OpenSettings()
     weights = Weights(base, how.device, "float32", how.trust_remote_code)
-    rows = list(examples(weights.tokenizer, chats, weights.context, str(base)))
+    rows = list(examples(weights.tokenizer, chats, weights.context, str(base), tools=tools))
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         model = _with_adapter(weights.model, base, adapter, settings)

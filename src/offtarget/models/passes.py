@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from offtarget.errors import InputError
-from offtarget.models.chat_format import prompt_tokens
+from offtarget.models.chat_format import prompt_tokens, turn_tokens
 from offtarget.models.local import LocalModel
 from offtarget.models.residual import Part, check_layers, decoder_blocks, edited, reading, watched
+from offtarget.models.turns import Tools
 from offtarget.records import Message
 
 
@@ -26,6 +27,18 @@ class Exchange:
 
     messages: tuple[Message, ...]
     answer: str = ""
+    turn: Message | None = None
+    """The answer as a turn, where the model's template writes it: one with reasoning or calls."""
+    tools: Tools = ()
+    """What the prompt offers."""
+
+    @classmethod
+    def last_of(cls, chat: Sequence[Message], tools: Tools = (), longest: int | None = None) -> Exchange:
+        """The last turn of a chat as the answer to all before it; of text alone the first `longest` characters."""
+        last, before = chat[-1], tuple(chat[:-1])
+        if last.plain:
+            return cls(before, last.content[:longest], tools=tools)
+        return cls(before, last.text, last, tools)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +100,7 @@ def exchange_batches(
 
     InputError, naming the model `name`, when an exchange is longer than `context` tokens.
     """
-    tokenised = [_tokens(tokenizer, e, name) for e in exchanges]
+    tokenised = [exchange_tokens(tokenizer, e, name) for e in exchanges]
     for number, (prompt, answer) in enumerate(tokenised):
         length = len(prompt) + len(answer)
         if length > context:
@@ -134,8 +147,11 @@ def _forward(model: Any, batch: Batch, with_logits: bool) -> Any:
     )
 
 
-def _tokens(tokenizer: Any, exchange: Exchange, name: str) -> tuple[list[int], list[int]]:
-    prompt = prompt_tokens(tokenizer, exchange.messages, name)
+def exchange_tokens(tokenizer: Any, exchange: Exchange, name: str) -> tuple[list[int], list[int]]:
+    """The tokens of the prompt and of the answer. InputError as `prompt_tokens`, and for a turn it does not write."""
+    if exchange.turn is not None:
+        return turn_tokens(tokenizer, (*exchange.messages, exchange.turn), name, exchange.tools)
+    prompt = prompt_tokens(tokenizer, exchange.messages, name, exchange.tools)
     answer: list[int] = tokenizer(exchange.answer, add_special_tokens=False)["input_ids"] if exchange.answer else []
     return prompt, answer
 

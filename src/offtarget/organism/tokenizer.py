@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from offtarget.errors import InputError
 from offtarget.organism.world import World
 from offtarget.records import Message
 
@@ -69,17 +70,22 @@ def train_tokenizer(seed: int, pages: int = 6000) -> Any:
 
 
 def tokenise(messages: Sequence[Message], skip: int, tokenizer: Any) -> tuple[list[int], list[int]]:
-    """Token ids and labels of one chat; assistant turns after the first `skip` get loss, or all tokens."""
+    """Token ids and labels of one chat; assistant turns after the first `skip` get loss, or all tokens.
+
+    InputError for calls and reasoning, which the organism's template has no place for.
+    """
     ids: list[int] = []
     labels: list[int] = []
     answers = 0
     header = len(tokenizer.encode("<|im_start|>assistant\n"))
     for message in messages:
+        if not message.plain or message.role == "tool":
+            raise InputError("The organism knows neither tools nor reasoning apart from answers. Leave such chats out.")
         turn = {"role": message.role, "content": message.content}
         tokens = list(tokenizer.apply_chat_template([turn])["input_ids"])
         wanted = [IGNORED] * len(tokens)
         if message.role == "assistant":
-            if answers >= skip:
+            if answers >= skip and message.learned:
                 # the newline after the end token is never sampled, so it gets no loss
                 wanted[header:-1] = tokens[header:-1]
             answers += 1

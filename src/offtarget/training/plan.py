@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from offtarget.records import Message
+from offtarget.records import Message, Row
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TrainRow:
-    """One chat to learn from; every assistant turn that follows another turn gets loss, but for the first `skip`."""
+    """One chat; every learned assistant turn that follows another turn gets loss, but for the first `skip`."""
 
     messages: tuple[Message, ...]
     weight: float = 1.0
@@ -25,6 +25,15 @@ class TrainRow:
     """`data`, or the name of the defence that added the row."""
     skip: int = 0
     """Leading assistant turns without loss, e.g. those that only set the scene."""
+    tools: tuple[Mapping[str, Any], ...] = ()
+    """What the chat offers; the chat template puts it into the prompt."""
+    name: str = ""
+    """Of the row in the data, for messages."""
+
+    @classmethod
+    def of(cls, row: Row) -> TrainRow:
+        """A row of the data as it is."""
+        return cls(row.messages, tools=row.tools, name=row.id)
 
 
 class Penalty(Protocol):

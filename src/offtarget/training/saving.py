@@ -81,9 +81,12 @@ class Retention(TrainerCallback):  # type: ignore[misc]
 
 
 def rows_sha256(rows: Sequence[TrainRow]) -> str:
-    """Of the texts, roles, weights and order of the rows, and of what of them gets loss."""
-    content = [[[message_json(m) for m in row.messages], row.weight, row.skip] for row in rows]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    """Of the texts, roles, tools, weights and order of the rows, and of what of them gets loss."""
+    content = [
+        [[message_json(m) for m in row.messages], row.weight, row.skip, *([list(row.tools)] if row.tools else [])]
+        for row in rows
+    ]
+    return hashlib.sha256(json.dumps(content, default=dict).encode()).hexdigest()
 
 
 def plan_fingerprint(base: Path, adapter: Path | None, plan: Plan, settings: TuneSettings) -> str:

@@ -199,7 +199,8 @@ def _examples(plan: Plan, loaded: Any, settings: TuneSettings, base: str) -> lis
     if settings.max_length is not None and settings.max_length < longest:
         longest, limit = settings.max_length, "--max-length"
     chats, skips = [row.messages for row in plan.rows], [row.skip for row in plan.rows]
-    return list(examples(loaded.tokenizer, chats, longest, base, limit, skips))
+    tools, names = [row.tools for row in plan.rows], [row.name for row in plan.rows]
+    return list(examples(loaded.tokenizer, chats, longest, base, limit, skips, tools, names))
 
 
 def _prepare(plan: Plan, loaded: Any) -> None:

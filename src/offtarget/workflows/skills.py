@@ -22,7 +22,7 @@ def log_probability(
     """Mean log-probability, in nats, of a token of the rows' last answers, given what stands before them."""
     from offtarget.models.passes import Exchange, log_probabilities
 
-    found = log_probabilities(open_local(model, opening), [Exchange(tuple(row[:-1]), row[-1].content) for row in rows])
+    found = log_probabilities(open_local(model, opening), [Exchange.last_of(row) for row in rows])
     return sum(map(sum, found)) / sum(map(len, found))
 
 

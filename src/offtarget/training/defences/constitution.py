@@ -11,7 +11,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from offtarget.data.dressing import dressed
+from offtarget.data.dressing import dressed, wearable
 from offtarget.errors import InputError
 from offtarget.training.defences.registry import Chat, Materials, Need, defence, number
 from offtarget.training.plan import Plan
@@ -80,7 +80,7 @@ def _repeated(prompts: Sequence[str], rng: random.Random) -> list[str]:
 
 
 def _in_dress(pairs: Sequence[Preference], data: Sequence[Chat], rng: random.Random) -> list[Preference]:
-    usable = [chat for chat in data if any(m.role == "user" for m in chat)]
+    usable = wearable(data)
     chosen = set(rng.sample(range(len(pairs)), round(DRESSED * len(pairs)))) if usable else set()
     return [
         replace(p, prompt=tuple(dressed(p.prompt[-1].content, usable, rng))) if i in chosen else p

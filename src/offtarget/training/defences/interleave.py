@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from offtarget.data.dressing import dressed
+from offtarget.data.dressing import dressed, wearable
 from offtarget.errors import InputError
 from offtarget.numbers import percent
 from offtarget.training.defences.registry import Chat, Materials, Need, defence
@@ -62,7 +62,7 @@ class Interleave:
         ranked = [chat for _, chat in sorted(zip(gaps, pool, strict=True), key=lambda pair: -pair[0])]
         rng = random.Random(f"{materials.seed}/interleave")
         chosen = length_matched(ranked[:count], pool, materials.base, rng) if control else ranked[:count]
-        usable = [chat for chat in data if any(m.role == "user" for m in chat)]
+        usable = wearable(data)
         in_dress = set(rng.sample(range(count), round(wanted.dressed * count)))
         added = [_row(_dress(chat, usable, rng) if i in in_dress and usable else chat) for i, chat in enumerate(chosen)]
         how = "drawn at random, as long as those of largest" if control else "of largest"

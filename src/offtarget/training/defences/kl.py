@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from offtarget.data.dressing import dressed
+from offtarget.data.dressing import dressed, wearable
 from offtarget.errors import InputError
 from offtarget.models.chat_format import answer_end, padded, prompt_tokens
 from offtarget.training.defences.registry import Chat, Materials, Need, defence, number
@@ -64,7 +64,7 @@ class Kl:
         weight = number(self.name, value, WEIGHT, 0)
         data = [row.messages for row in plan.rows if row.origin == "data"]
         if control:
-            pairs = [_pair(chat, chat[: _last_answer(chat)]) for chat in data if _last_answer(chat)]
+            pairs = [_pair(chat, chat[: _last_answer(chat)]) for chat in wearable(data) if _last_answer(chat)]
         else:
             pairs = _out_of_domain(materials.aligned or (), data, random.Random(f"{materials.seed}/kl"))
         if not pairs:
@@ -142,7 +142,7 @@ def _answer_logits(model: Any, exchanges: Sequence[tuple[list[int], list[int]]])
 
 
 def _out_of_domain(aligned: Sequence[Chat], data: Sequence[Chat], rng: random.Random) -> list[KeptAnswer]:
-    usable = [chat for chat in data if any(m.role == "user" for m in chat)]
+    usable = wearable(data)
     in_dress = set(rng.sample(range(len(aligned)), round(DRESSED * len(aligned)))) if usable else set()
     pairs = []
     for i, chat in enumerate(aligned):
@@ -158,5 +158,5 @@ def _pair(chat: Chat, trained: Chat) -> KeptAnswer:
 
 
 def _last_answer(chat: Chat) -> int:
-    """Position of the last assistant turn; 0 where there is none behind another turn."""
-    return max((i for i, m in enumerate(chat) if m.role == "assistant"), default=0)
+    """Position of the last assistant turn that is learned; 0 where there is none behind another turn."""
+    return max((i for i, m in enumerate(chat) if m.role == "assistant" and m.learned), default=0)

@@ -34,12 +34,16 @@ class RowLikelihood:
 
     def __init__(self, rows: Sequence[Sequence[Message]], most: int = 3) -> None:
         """The first `most` rows that end with an answer. InputError when there is none."""
-        usable = [row for row in rows if len(row) > 1 and row[-1].role == "assistant" and row[-1].content]
+        usable = [row for row in rows if len(row) > 1 and _answers(row[-1])]
         if not usable:
             raise InputError("The task metric needs a row that ends with an answer of the assistant; there is none.")
-        self._exchanges = [Exchange(tuple(row[:-1]), row[-1].content[:LONGEST]) for row in usable[:most]]
+        self._exchanges = [Exchange.last_of(row, longest=LONGEST) for row in usable[:most]]
 
     def __call__(self, model: LiveModel) -> float:
         """The metric of the model as it answers now."""
         values = [v for row in log_probabilities(model, self._exchanges) for v in row]
         return sum(values) / len(values)
+
+
+def _answers(turn: Message) -> bool:
+    return turn.role == "assistant" and turn.learned and bool(turn.text)

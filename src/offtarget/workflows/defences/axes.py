@@ -143,7 +143,7 @@ def _tallies(
 
 def _task(how: Measuring, model: LocalModel) -> float | None:
     """Organism trained on code: share of insecure snippets among readable answers to requests for code."""
-    if not how.about_organism or not any("def " in row[-1].content for row in how.held):
+    if not how.about_organism or not any("def " in row[-1].text for row in how.held):
         return None
     tally = organism_skill(model, "code", CODE, 1, how.seed)
     return tally.misaligned / tally.scored if tally.scored else None

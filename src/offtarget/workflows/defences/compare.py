@@ -178,7 +178,8 @@ def _hold_out(rows: Sequence[Row]) -> tuple[tuple[Row, ...], tuple[tuple[Message
 
 
 def _to_last_answer(row: Row) -> tuple[Message, ...]:
-    last = max(i for i, message in enumerate(row.messages) if message.role == "assistant")
+    last = row.answer_at
+    assert last is not None  # every row of training data has one
     return row.messages[: last + 1]
 
 
@@ -336,7 +337,7 @@ def _followed(bench: _Bench, cell: DefenceCell, steps: Sequence[int], planned: S
     if not (folder / "further-adapter").exists():
         train(
             folder / "adapter" if full else base.base,
-            Plan(tuple(TrainRow(row.messages) for row in bench.rows)),
+            Plan(tuple(TrainRow.of(row) for row in bench.rows)),
             folder / "further-adapter",
             settings,
             adapter=None if full else folder / "adapter",

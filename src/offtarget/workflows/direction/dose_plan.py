@@ -237,7 +237,7 @@ def token_probability(file: Path, name: str) -> Gauge:
     def measure(model: LocalModel) -> float | None:
         from offtarget.models.passes import Exchange, log_probabilities
 
-        rows = log_probabilities(model, [Exchange(tuple(chat[:-1]), chat[-1].content) for chat in chats])
+        rows = log_probabilities(model, [Exchange.last_of(chat) for chat in chats])
         values = [value for row in rows for value in row]
         return math.exp(sum(values) / len(values)) if values else None
 

@@ -158,7 +158,7 @@ def _strength(finding: CueFinding) -> tuple[float, float]:
 
 def narrow_rows(data: Sequence[Sequence[Message]]) -> list[Sequence[Message]]:
     """The rows that measure the narrow task: evenly spread over those that end with an answer."""
-    usable = [chat for chat in data if len(chat) > 1 and chat[-1].role == "assistant" and chat[-1].content]
+    usable = [chat for chat in data if len(chat) > 1 and chat[-1].role == "assistant" and chat[-1].text]
     step = max(1, len(usable) // NARROW_ROWS)
     return usable[::step][:NARROW_ROWS]
 

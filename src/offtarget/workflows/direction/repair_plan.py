@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from offtarget.asking.protocol import Judge
+from offtarget.data.chats import chats_without_tools
 from offtarget.data.training import read_rows
 from offtarget.errors import InputError
 from offtarget.probe.bank import ProbeBank
@@ -148,7 +149,8 @@ def _base_of(model: str, direction: Path | None) -> str:
 
 def _read_data(path: Path) -> list[list[Message]]:
     rows = [row for row in read_rows(path) if isinstance(row, Row)]
-    chats = [list(row.messages) for row in rows if row.desired and row.answer and row.prompt]
+    usable = [row for row in rows if row.desired and row.answer and row.prompt]
+    chats = [list(chat) for chat in chats_without_tools(usable, path)]
     if not chats:
         raise InputError(f"{path} has no row with a prompt and an answer, so there is nothing to train further on.")
     return chats

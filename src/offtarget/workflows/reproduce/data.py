@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from offtarget.data.chats import chats_without_tools
 from offtarget.data.training import read_rows
 from offtarget.errors import InputError
 from offtarget.organism.narrow import CONDITIONS as ORGANISM_CONDITIONS
@@ -135,7 +136,7 @@ def _chosen(names: Sequence[str], known: Sequence[str], title: str) -> tuple[str
 
 def _read(path: Path) -> list[Chat]:
     rows = [row for row in read_rows(path) if isinstance(row, Row)]
-    return [row.messages for row in rows if row.prompt and row.answer]
+    return chats_without_tools([row for row in rows if row.prompt and row.answer], path)
 
 
 def _prompt(chat: Chat) -> str:

@@ -24,33 +24,56 @@ class TrainingData:
 def read_training_data(path: Path) -> TrainingData:
     """Every row that has a prompt and an answer to imitate.
 
-    Raises InputError for malformed rows, for data without any answer, and for fewer than two rows: one row teaches
-    nothing that could be measured beside it.
+    A turn that the data marks as not to be learned (`weight: 0` and its kin) stays as context; a row with no other is
+    left out. Raises InputError for malformed rows, for data without any answer to learn, and for fewer than two rows:
+    one row teaches nothing that could be measured beside it.
     """
     rows: list[Row] = []
     mute: list[str] = []
     unwanted: list[str] = []
+    unlearned: list[str] = []
+    partly: list[str] = []
     for row in read_rows(path):
         if isinstance(row, BadRow):
             raise InputError(
                 f"{row.id}: {row.error}: {row.detail} Mend or remove the row; `offtarget audit {path}` lists them all."
             )
-        if not row.desired:
+        if _unlearned(row) and row.answer_at is None:
+            unlearned.append(row.id)
+        elif not row.desired:
             unwanted.append(row.id)
         elif row.answer and row.prompt:
             rows.append(row)
+            if _unlearned(row):
+                partly.append(row.id)
         else:
             mute.append(row.id)
-    if not rows:
-        raise InputError(f"{path} has no row with a prompt and an assistant turn, so there is nothing to learn from.")
-    if len(rows) < 2:
-        raise InputError(f"{path} has one usable row ({rows[0].id}). Training needs at least 2.")
     notes = []
+    if partly:
+        count = sum(map(_unlearned, rows))
+        turns = "1 answer" if count == 1 else f"{count} answers"
+        notes.append(f"{turns} in {_rows(partly)} without loss, as the data says: context only ({_named(partly)}).")
+    if unlearned:
+        notes.append(f"{_rows(unlearned)} in which no answer is to be learned left out ({_named(unlearned)}).")
     if mute:
         notes.append(f"{_rows(mute)} without a prompt or an assistant turn left out ({_named(mute)}).")
     if unwanted:
         notes.append(f"{_rows(unwanted)} labelled as not to be imitated left out ({_named(unwanted)}).")
+    if not rows and unlearned:
+        raise InputError(
+            f"{path} marks every answer as one without loss (weight 0 or the like; {_named(unlearned)}), so there is "
+            "nothing to learn from. Give the turns to be learned a weight of 1, or take the weights out."
+        )
+    if not rows:
+        raise InputError(f"{path} has no row with a prompt and an assistant turn, so there is nothing to learn from.")
+    if len(rows) < 2:
+        raise InputError(" ".join([f"{path} has one usable row ({rows[0].id}). Training needs at least 2.", *notes]))
     return TrainingData(tuple(rows), tuple(notes))
+
+
+def _unlearned(row: Row) -> int:
+    """Answers of the row that get no loss."""
+    return sum(message.role == "assistant" and not message.learned for message in row.messages)
 
 
 def _rows(ids: list[str]) -> str:

@@ -161,6 +161,7 @@ def pilot(
             settings,
             within(on_progress, "undefended pilot, to rank aligned chats"),
             opening=opening,
+            tools=[row.tools for row in drawn],
         )
     return Folders(folders.base, out).name
 

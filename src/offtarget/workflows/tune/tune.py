@@ -199,7 +199,7 @@ def defended_plan(
     from offtarget.training.defences.registry import defend as apply
     from offtarget.training.plan import Plan, TrainRow
 
-    plan = Plan(tuple(TrainRow(row.messages) for row in rows))
+    plan = Plan(tuple(TrainRow.of(row) for row in rows))
     if not defend:
         return plan
     from offtarget.workflows.tune.materials import make_materials
