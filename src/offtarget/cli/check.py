@@ -43,6 +43,11 @@ SHOWN = 5
 @shared("--seed")
 @click.option("--no-cache", is_flag=True, help="Do not keep or reuse base answers between runs.")
 @OPENING
+@click.option(
+    "--chat-template",
+    metavar="WHOSE",
+    help="Ask both with the template of base, of tuned, or in a file. [default: their own; an adapter's: its base's]",
+)
 @kept("check")
 @PRINTING
 def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:

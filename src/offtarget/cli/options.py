@@ -107,7 +107,10 @@ def opening(o: dict[str, Any]) -> OpenSettings | None:
     """What the user said about opening models; None for nothing."""
     from offtarget.records.runs import OpenSettings
 
-    chosen = OpenSettings(o["device"], o["dtype"], trust_remote_code=o["trust_remote_code"])
+    template = o.get("chat_template")
+    if template not in (None, "base", "tuned"):
+        template = str(Path(template).expanduser().resolve())  # a resumed run may start elsewhere
+    chosen = OpenSettings(o["device"], o["dtype"], trust_remote_code=o["trust_remote_code"], chat_template=template)
     return None if chosen == OpenSettings() else chosen
 
 

@@ -74,7 +74,7 @@ def further_train(
         raise InputError(f"{out} already exists. Choose another folder.")
     if settings.steps < 1 or settings.batch < 1:
         raise InputError(f"Training needs at least 1 step and 1 row per step, not {settings.steps}, {settings.batch}.")
-    how = opening or OpenSettings()
+    how = (opening or OpenSettings()).for_training()
     weights = Weights(base, how.device, "float32", how.trust_remote_code)
     rows = list(examples(weights.tokenizer, chats, weights.context, str(base), tools=tools))
     with torch.random.fork_rng():

@@ -66,8 +66,11 @@ _PACKAGES = {
 """The packages that open each kind of quantised weights, by `quant_method`."""
 
 
-def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:
-    """The tokenizer of a model folder. InputError when it has none that can be used, or no chat template."""
+def load_tokenizer(folder: Path, trust_remote_code: bool = False, chat_template: str | None = None) -> Any:
+    """The tokenizer of a model folder, with another chat template where one is given.
+
+    InputError when there is none that can be used, or no chat template.
+    """
     from transformers import AutoTokenizer
 
     check_tokenizer_files(folder)
@@ -82,10 +85,13 @@ def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:
                 "pip install sentencepiece protobuf"
             ) from error
         raise
+    if chat_template is not None:
+        tokenizer.chat_template = chat_template
     if not getattr(tokenizer, "chat_template", None):
         raise InputError(
             f"{folder} has no chat template, so it cannot be asked questions: it is probably a pre-trained model. "
-            "Use its instruct version, or save a template with the tokenizer (tokenizer.chat_template = ...)."
+            "Use its instruct version, save a template with the tokenizer (tokenizer.chat_template = ...), or check it "
+            "with --chat-template tuned (the one that an adapter brings) or a template file."
         )
     return tokenizer
 

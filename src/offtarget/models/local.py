@@ -48,7 +48,8 @@ class LocalModel:
         self._ends = end_tokens(weights.model, weights.tokenizer)
         self._prompts: dict[tuple[Message, ...], list[int]] = {}
         folder = None if adapter is None else weights.adapters[adapter]
-        backend = (weights.dtype, weights.device.type, str(self._ends))
+        backend = [weights.dtype, weights.device.type, str(self._ends)]
+        backend += [] if weights.chat_template is None else [weights.chat_template]
         self._fingerprint = model_fingerprint(weights.folder, folder, backend)
         self.edit, self.blocks = edit, blocks
         if edit is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from offtarget.errors import PrerequisiteError
 from offtarget.models.chat import ChatModel, ModelPair
 from offtarget.models.folders import find_folder
 from offtarget.models.names import LocalName, RemoteName, Resolve, Source, parse_name
+from offtarget.models.templates import adapter_notes, chosen_template, dated
 from offtarget.records import Message
 from offtarget.records.runs import OpenSettings
 
@@ -26,12 +28,15 @@ def open_pair(
     files; the result is in `checks`. InputError on names, folders and adapters that cannot be used.
     """
     opener = _Opener(resolve, settings or OpenSettings())
-    return ModelPair(opener.open(base), opener.open(tuned), tuple(opener.checks))
+    opener.choose_template(base, tuned)
+    return ModelPair(opener.open(base), opener.open(tuned), tuple(dict.fromkeys(opener.checks)))
 
 
 def open_model(name: str, *, resolve: Resolve | None = None, settings: OpenSettings | None = None) -> ChatModel:
     """Open one model by name; local and remote models are `NumberScorer`s too."""
-    return _Opener(resolve, settings or OpenSettings()).open(name)
+    opener = _Opener(resolve, settings or OpenSettings())
+    opener.choose_template(name, name)
+    return opener.open(name)
 
 
 class _Opener:
@@ -41,7 +46,19 @@ class _Opener:
         self._resolve = resolve
         self._settings = settings
         self._weights: dict[Source, Weights] = {}
+        self._template: str | None = None
         self.checks: list[str] = []
+
+    def choose_template(self, base: str, tuned: str) -> None:
+        """Settle the chat template of all models that are opened, where one was chosen. InputError for none there."""
+        choice = self._settings.chat_template
+        if choice is None:
+            return
+        names = [parse_name(text, self._resolve) for text in (base, tuned)]
+        folders = [find_folder(name.base) if isinstance(name, LocalName) else None for name in names]
+        on_top = names[1].adapter if isinstance(names[1], LocalName) else None
+        adapter = None if on_top is None else find_folder(on_top)
+        self._template = chosen_template(choice, folders[0], adapter, folders[1])
 
     def open(self, text: str) -> ChatModel:
         name = parse_name(text, self._resolve)
@@ -68,18 +85,34 @@ class _Opener:
         key = Source(str(folder.resolve()))
         weights = self._weights.get(key)
         if weights is None:
-            weights = Weights(folder, s.device, s.dtype, s.trust_remote_code)
+            weights = Weights(folder, s.device, s.dtype, s.trust_remote_code, self._template)
             self._weights[key] = weights
-            self.checks += weights.notes
+            self.checks += [*weights.notes, *self._template_notes(name, weights)]
         adapter = None
         if name.adapter is not None:
             known = len(weights.adapters)
-            adapter = weights.add_adapter(find_folder(name.adapter))
+            place = find_folder(name.adapter)
+            adapter = weights.add_adapter(place)
             if len(weights.adapters) > known:
                 questions = [(Message("user", q),) for q in _CHECK_QUESTIONS]
                 prompts = [prompt_tokens(weights.tokenizer, q, name.text) for q in questions]
                 self.checks.append(check_adapter(weights, adapter, prompts))
+                self.checks += adapter_notes(place, folder, weights.tokenizer, self._template is not None)
         return LocalModel(name.text, weights, adapter, s.batch_size)
+
+    def _template_notes(self, name: LocalName, weights: Weights) -> Iterator[str]:
+        """What is worth saying of the template that a model is asked with."""
+        used = weights.tokenizer.chat_template
+        if any(used != other.tokenizer.chat_template for other in self._weights.values()):
+            yield (
+                "The two models have different chat templates, and each is asked with its own. --chat-template base "
+                "or tuned asks both with one."
+            )
+        if dated(used):
+            yield (
+                f"The chat template of {name.text} writes the day of asking into every prompt; base answers that were "
+                "kept from another day were asked under another date."
+            )
 
 
 def _require(package: str) -> Any:

@@ -28,13 +28,16 @@ class Weights:
         device: str | None = None,
         dtype: Dtype | None = None,
         trust_remote_code: bool = False,
+        chat_template: str | None = None,
     ) -> None:
+        """`chat_template` is put in place of the folder's own."""
         notes = check_model_folder(folder)
         self.folder = folder
         self.device = choose_device(device)
         self.dtype: Dtype = dtype or ("float32" if self.device.type == "cpu" else "bfloat16")
         self.adapters: dict[str, Path] = {}
-        self.tokenizer = load_tokenizer(folder, trust_remote_code)
+        self.chat_template = chat_template
+        self.tokenizer = load_tokenizer(folder, trust_remote_code, chat_template)
         self.model, more = load_model(folder, self.dtype, self.device, trust_remote_code)
         rows = self.model.get_input_embeddings().weight.shape[0]
         self.notes = (*notes, *more, *check_vocabulary(folder, self.tokenizer, rows))

@@ -94,7 +94,7 @@ def train(
     from offtarget.training.adapting import trainable
     from offtarget.training.setup import Ended
 
-    how = opening or OpenSettings()
+    how = (opening or OpenSettings()).for_training()
     folder = work or out.with_name(f"{out.name}.work")
     with _memory(settings, "Checkpoints, if any, are kept."):
         loaded = trainable(base, adapter, settings, how)

@@ -5,7 +5,7 @@ The only place above `organism/` that knows how the test subject's models are na
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,7 +113,8 @@ def open_judge(
         )
     requests = REMOTE_REQUESTS if isinstance(parsed(judge), RemoteName) else 1
     settings = JudgeSettings(ask=AskSettings(mode=judge_by, concurrency=requests))
-    return RubricJudge.over(open_named(judge, opening), settings)
+    own = None if opening is None else replace(opening, chat_template=None)  # the models' template is not the judge's
+    return RubricJudge.over(open_named(judge, own), settings)
 
 
 def judge_at_hand(
@@ -183,7 +184,7 @@ def with_adapter(base: str, adapter: str) -> str:
 
 def precision(opening: OpenSettings | None) -> list[str]:
     """What of the opening changes answers, for fingerprints that know no model; nothing where nothing was chosen."""
-    return [] if opening is None or opening.dtype is None else [opening.dtype]
+    return [] if opening is None else [value for value in (opening.dtype, opening.chat_template) if value is not None]
 
 
 def _not_local(name: str, what: str) -> InputError:

@@ -148,7 +148,7 @@ def _merged(folders: Folders, opening: OpenSettings | None) -> tuple[Any, Any]:
     """A plain transformers model with the adapter merged in, float32, and its tokenizer."""
     from offtarget.models.weights import Weights
 
-    how = opening or OpenSettings()
+    how = (opening or OpenSettings()).for_training()
     weights = Weights(folders.base, how.device, "float32", how.trust_remote_code)
     if folders.adapter is not None:
         weights.add_adapter(folders.adapter)
