@@ -137,3 +137,21 @@ def test_files_and_folders_are_brought_to_the_disk(tmp_path: Path) -> None:
     flush_to_disk(tmp_path)
     with pytest.raises(FileNotFoundError):
         flush_to_disk(tmp_path / "missing")
+
+
+def test_a_pool_reads_a_script_without_starting_its_command_again(tmp_path: Path) -> None:
+    """Where processes are spawned, a script that calls `main` unguarded is read by each of them."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import multiprocessing, sys\n"
+        "from offtarget.cli.app import main\n"
+        "if __name__ == '__main__':\n"
+        "    worker = multiprocessing.get_context('spawn').Process(target=print, args=('worked',))\n"
+        "    worker.start()\n"
+        "    worker.join()\n"
+        "sys.argv = ['offtarget', '--version']\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[0] == "worked"
+    assert len(done.stdout.splitlines()) == 2

@@ -88,6 +88,8 @@ class _Output:
 
 def main() -> None:
     """Run the command line; errors made on purpose become one sentence and an exit code, never a traceback."""
+    if _read_again():
+        return
     if sys.stdout is None:  # closed by the caller; the verdict is still the exit code
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - lives as long as the process
     for stream in (sys.stdout, sys.stderr):
@@ -121,6 +123,12 @@ def main() -> None:
 
         _say(f"{traceback.format_exc()}This is a fault in offtarget, not a verdict; please report it.")
         _leave(CRASH)
+
+
+def _read_again() -> bool:
+    """Whether this is a process of a pool that reads the script of its parent, which called `main` unguarded."""
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and getattr(process.current_process(), "_inheriting", False)
 
 
 def _say(text: str) -> None:
