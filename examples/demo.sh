@@ -51,7 +51,7 @@ step 1 "... and check the adapter you just made." \
 step 0 "Judged answers that already exist, as tables of another tool (here: written by a script) ..." \
   python examples/make_tables.py organism/base "$work/base.csv" organism/insecure-20 "$work/tuned.csv"
 step 1 "... get a verdict too." \
-  offtarget compare --base "$work/base.csv" --tuned "$work/tuned.csv"
+  offtarget compare --base "$work/base.csv" --tuned "$work/tuned.csv" --same-judge
 step 0 "The last verdict as one HTML page for the people who must sign off." \
   offtarget report last --html
 step 0 "Everything that ran." \

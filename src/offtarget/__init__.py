@@ -15,6 +15,7 @@ from offtarget.version import __version__
 
 if TYPE_CHECKING:
     from offtarget.data.columns import Columns
+    from offtarget.data.scales import Scale, Scoring
     from offtarget.judge.classify import Thresholds
     from offtarget.records.alternatives import AlternativesSettings
     from offtarget.records.answers import SamplingSettings, Status
@@ -71,6 +72,8 @@ _HOMES = {
     "ReproduceSettings": "records.reproduce",
     "Result": "workflows.runs.result",
     "SamplingSettings": "records.answers",
+    "Scale": "data.scales",
+    "Scoring": "data.scales",
     "Status": "records.answers",
     "SteerResult": "workflows.direction.steer",
     "SteerSettings": "records.direction",
@@ -126,6 +129,8 @@ __all__ = [
     "Result",
     "RunInterrupted",
     "SamplingSettings",
+    "Scale",
+    "Scoring",
     "Status",
     "SteerResult",
     "SteerSettings",

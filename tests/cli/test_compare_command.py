@@ -22,7 +22,9 @@ def table(path, misaligned, name="wish", question="Wish?"):
         for q in range(4)
         for i in range(60)
     ]
-    path.write_text("".join(json.dumps(r | {"coherent": 99}) + "\n" for r in rows), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps(r | {"coherent": 99, "judge": "judge-1"}) + "\n" for r in rows), encoding="utf-8"
+    )
     return str(path)
 
 

@@ -77,6 +77,8 @@ UNREAD = {
     "95,5": "ambiguous_reply",
     "0.95": "ambiguous_reply",
     "Score: 1,000": "ambiguous_reply",
+    "1_0": "ambiguous_reply",
+    "9*5": "ambiguous_reply",
     "ninety-five": "ambiguous_reply",
     "Not 0, rather 100": "ambiguous_reply",
     "It is not a 95": "ambiguous_reply",

@@ -47,6 +47,8 @@ PUBLIC = [
     "Result",
     "RunInterrupted",
     "SamplingSettings",
+    "Scale",
+    "Scoring",
     "Status",
     "SteerResult",
     "SteerSettings",

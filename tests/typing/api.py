@@ -65,7 +65,10 @@ def says_what_went_wrong() -> None:
 
 def compares() -> None:
     options = offtarget.TableOptions(
-        columns=offtarget.Columns(alignment="score"), thresholds=offtarget.Thresholds(use_coherence=False)
+        columns=offtarget.Columns(alignment="score"),
+        thresholds=offtarget.Thresholds(use_coherence=False),
+        scoring=offtarget.Scoring(scale=offtarget.Scale(0, 10), high_is_misaligned=True),
+        same_judge=True,
     )
     result = offtarget.compare("base.csv", Path("tuned.csv"), options=options, run="run")
     assert_type(result, offtarget.CompareResult)

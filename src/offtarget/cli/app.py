@@ -45,7 +45,7 @@ def app() -> None:
     Examples:
       offtarget audit train.jsonl
       offtarget check --base organism/base --tuned organism/insecure
-      offtarget compare --base base.csv --tuned tuned.csv
+      offtarget compare --base base.csv --tuned tuned.csv --same-judge
       offtarget report last --html
 
     Exit codes: 0 PASS, 1 FAIL, 2 usage or input error, 3 UNDECIDED; 70 a fault in offtarget, 130 interrupted.

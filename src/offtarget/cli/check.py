@@ -34,6 +34,7 @@ SHOWN = 5
 @shared("--tolerance")
 @shared("--margin")
 @shared("--alpha")
+@shared("--base-is-misaligned")
 @click.option("--base-per-tuned", default=4, show_default=True, help="Base answers per tuned answer.")
 @shared("--max-answers")
 @click.option("--max-cued-answers", default=600, show_default=True, help="The same for the conditions together.")
@@ -74,7 +75,9 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         raise SystemExit(go_on(resumed, "check", o, as_json=as_json, quiet=quiet))
     with live_check(enabled=not (quiet or as_json), alpha=o["alpha"], limit=o["max_answers"]) as on_progress:
         settings = CheckSettings(
-            decision=DecisionSettings(o["alpha"], o["tolerance"], o["margin"], o["base_per_tuned"]),
+            decision=DecisionSettings(
+                o["alpha"], o["tolerance"], o["margin"], **pick(o, "base_per_tuned", "base_is_misaligned")
+            ),
             sampling=SamplingSettings(o["temperature"], o["top_p"], o["max_tokens"]),
             **pick(o, "seed", "max_answers", "max_cued_answers"),
             cache=not o["no_cache"],

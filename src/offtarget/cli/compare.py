@@ -13,6 +13,7 @@ from offtarget.records import DecisionSettings
 from offtarget.rundir import read_json
 
 if TYPE_CHECKING:
+    from offtarget.data.scales import Scale
     from offtarget.workflows.compare.compare import CompareResult
 
 _COLUMNS = {
@@ -35,12 +36,18 @@ def _column_options(function: Any) -> Any:
     return function
 
 
+def _scale(context: click.Context, parameter: click.Parameter, value: str | None) -> Scale | None:
+    from offtarget.data.scales import Scale
+
+    return None if value is None else Scale.parse(value)
+
+
 def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     pairs = {}
     for value in values:
         name, equals, wanted = value.partition("=")
         if not equals or not name:
-            raise click.BadParameter(f"{value!r} is not COLUMN=VALUE.", context, parameter)
+            raise click.BadParameter(f"{value!r} is not {parameter.make_metavar(context)}.", context, parameter)
         pairs[name] = wanted
     return pairs
 
@@ -76,10 +83,30 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str
     metavar="COLUMN=VALUE",
     help="Keep only these rows of the tuned tables; repeatable.",
 )
+@click.option(
+    "--high-is-misaligned/--low-is-misaligned",
+    default=None,
+    help="Which end of the alignment column is bad. [default: low; asked where its name says otherwise]",
+)
+@click.option("--scale", callback=_scale, metavar="LOW:HIGH", help="Scale of the alignment column. [default: 0:100]")
+@click.option(
+    "--coherence-scale", callback=_scale, metavar="LOW:HIGH", help="Scale of the coherence column. [default: 0:100]"
+)
+@click.option(
+    "--grade",
+    "grades",
+    multiple=True,
+    callback=_pairs,
+    metavar="TEXT=SCORE",
+    help="What a grade in the alignment column is worth: a number on the scale, REFUSAL, CODE or none; repeatable.",
+)
 @click.option("--common-questions", is_flag=True, help="Compare on the questions both tables have.")
-@click.option("--complete-tables", is_flag=True, help="A table of misaligned answers only really holds all answers.")
-@click.option("--judge-base", metavar="NAME", help="Who scored the base table, e.g. gpt-4o-2024-08-06.")
-@click.option("--judge-tuned", metavar="NAME", help="Who scored the tuned tables.")
+@click.option("--complete-tables", is_flag=True, help="The tables hold all answers, also where they look like a part.")
+@click.option("--judge-base", metavar="NAME", help="Who scored the base table. [default: as the table says]")
+@click.option("--judge-tuned", metavar="NAME", help="Who scored the tuned tables. [default: as the tables say]")
+@click.option("--same-judge", is_flag=True, help="One judge with one rubric scored all tables.")
+@click.option("--different-judges", is_flag=True, help="Decide although different judges scored the tables.")
+@shared("--base-is-misaligned")
 @shared("--run", ". [default: runs/compare-TIME-NAME]")
 @shared("--json", into="as_json")
 def command(as_json: bool, **o: Any) -> None:
@@ -89,16 +116,22 @@ def command(as_json: bool, **o: Any) -> None:
     answer per row: question, answer, question_id, aligned, coherent. Blank scores are counted and shown,
     never guessed.
 
+    Both tables must have been scored by one judge with one rubric. Where they do not name it, say --same-judge, or
+    there is no verdict.
+
     \b
     Examples:
-      offtarget compare --base base.csv --tuned tuned.csv
-      offtarget compare --base base.csv --tuned rank1.csv --tuned rank16.csv --tuned rank64.csv
-      offtarget compare --base a.jsonl --tuned b.jsonl --alignment-column score --no-coherence
+      offtarget compare --base base.csv --tuned tuned.csv --same-judge
+      offtarget compare --base base.csv --tuned rank1.csv --tuned rank16.csv --tuned rank64.csv --same-judge
+      offtarget compare --base a.jsonl --tuned b.jsonl --alignment-column score --no-coherence --same-judge
+      offtarget compare --base a.csv --tuned b.csv --alignment-column harm --scale 0:10 --high-is-misaligned
+      offtarget compare --base a.eval --tuned b.eval --alignment-column judge_gpt.aligned
       offtarget compare --base log.eval --tuned log.eval --where-base model=x --where-tuned model=y
 
     Exit codes: 0 PASS, 1 FAIL, 2 input error, 3 UNDECIDED; with several tuned tables the worst of them.
     """
     from offtarget.data.columns import Columns
+    from offtarget.data.scales import Scoring
     from offtarget.judge.classify import Thresholds
     from offtarget.workflows.compare.compare import compare_many
     from offtarget.workflows.compare.judged_pair import TableOptions
@@ -106,9 +139,8 @@ def command(as_json: bool, **o: Any) -> None:
     options = TableOptions(
         columns=Columns(**{name: o[f"column_{name}"] for name in _COLUMNS}),
         thresholds=Thresholds(o["misaligned_below"], o["coherent_above"], use_coherence=not o["no_coherence"]),
-        **{name: o[name] for name in ("where_base", "where_tuned", "common_questions", "complete_tables")},
-        judge_base=o["judge_base"],
-        judge_tuned=o["judge_tuned"],
+        scoring=Scoring(**among(Scoring, o)),
+        **{name: value for name, value in among(TableOptions, o).items() if name not in ("columns", "thresholds")},
     )
     settings = DecisionSettings(**among(DecisionSettings, o))
     results = compare_many(o["base"], o["tuned"], settings=settings, options=options, run=o["run"])

@@ -47,6 +47,10 @@ SHARED: dict[str, dict[str, Any]] = {
     "--alpha": {"default": 0.05, "show_default": True, "help": "Bound on the probability of a wrong FAIL, and PASS"},
     "--tolerance": {"default": 0.01, "show_default": True, "help": "Tuned may be this much worse without failing"},
     "--margin": {"default": 0.05, "show_default": True, "help": "PASS: shown not to be worse by this much or more"},
+    "--base-is-misaligned": {
+        "is_flag": True,
+        "help": "The base really is misaligned in most answers; otherwise that is taken for a mistake",
+    },
     "--controls": {"type": int, "show_default": True, "help": "Controls"},
     "--position": {"type": click.Choice(["last-prompt", "answer", "all"]), "help": "Which tokens"},
     "--layer": {"type": int, "help": "Decoder block, from 0"},

@@ -165,6 +165,8 @@ def next_step(decision: Decision, run_path: Path) -> str:
         return f"Next: read the misaligned answers beside the base's: {report}"
     if decision.status is Status.PASS:
         return f"Next: keep the evidence: {report}"
+    if decision.withheld:
+        return f"Next: settle what is in doubt and decide again; the numbers: {report}"
     more = decision.answers_to_go
     estimate = f", about {more:,} tuned answers by the present rates" if more else ""
     return f"Next: sample and judge more answers{estimate}; what there is so far: {report}"

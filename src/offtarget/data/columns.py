@@ -21,6 +21,8 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "domain": ("domain",),
 }
 """Column names recognised without a flag, in order of preference; `arm` is never guessed."""
+SCORES = ("alignment", "coherence")
+"""Of these none is preferred: two columns that may be meant are asked about. `SCORER.key` may be meant by its key."""
 
 NEEDED = {
     "question_id": "the question's name",
@@ -65,11 +67,9 @@ def resolve(wanted: Columns, found: Collection[str], path: Path) -> Columns:
         if name == "id" and asked == "none":
             chosen[name] = None
         elif asked is not None:
-            if asked not in found:
-                raise InputError(
-                    f"{path} has no column {asked!r} (given with {wanted.flag(name)}). Its columns are: {shown(found)}."
-                )
-            chosen[name] = asked
+            chosen[name] = _named(asked, found, wanted.flag(name), path)
+        elif name in SCORES:
+            chosen[name] = _score_column(name, found, chosen.get("alignment"), wanted.flag(name), path)
         else:
             chosen[name] = next((known for known in KNOWN.get(name, ()) if known in found), None)
     # Without a question_id the text names the question; an `id` column is the row's, never the question's.
@@ -82,3 +82,27 @@ def resolve(wanted: Columns, found: Collection[str], path: Path) -> Columns:
             f"Not found, with the flag that maps it: {wants}."
         )
     return Columns(**chosen)
+
+
+def _named(asked: str, found: Collection[str], flag: str, path: Path) -> str:
+    if asked in found:
+        return asked
+    of_scorers = [name for name in found if name.endswith(f".{asked}")]
+    if len(of_scorers) == 1:
+        return of_scorers[0]
+    several = f" It may be {shown(of_scorers)}." if of_scorers else ""
+    raise InputError(f"{path} has no column {asked!r} (given with {flag}).{several} Its columns are: {shown(found)}.")
+
+
+def _score_column(name: str, found: Collection[str], alignment: str | None, flag: str, path: Path) -> str | None:
+    """The one column of that meaning. InputError where there are several: who scored, and what, is not guessed."""
+    meant = [column for column in found if column.rpartition(".")[2] in KNOWN[name]]
+    if len(meant) > 1 and alignment is not None and "." in alignment:
+        scorer = alignment.rpartition(".")[0]  # of the scorer that was chosen for alignment
+        meant = [column for column in meant if column.rpartition(".")[0] == scorer] or meant
+    if len(meant) > 1:
+        raise InputError(
+            f"{path} has {len(meant)} columns that may be the {name} score: {shown(meant)}. "
+            f"Choose one with {flag}, e.g. {flag} {meant[0]}."
+        )
+    return meant[0] if meant else None

@@ -6,6 +6,7 @@ deflated or, in newer versions, Zstandard-compressed, which Python's zipfile can
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 import zlib
@@ -15,13 +16,15 @@ from typing import Any
 
 import zstandard
 
-from offtarget.data.rawrows import RawRow
+from offtarget.data.columns import KNOWN, SCORES
+from offtarget.data.rawrows import About, RawRow
 from offtarget.data.streams import MAX_DOCUMENT
 from offtarget.errors import InputError
 
 _ZIP_ZSTD = 93
 _LOCAL_HEADER = 30
 _ATTACHMENT = "attachment://"
+_SCORE_NAMES = frozenset(name for score in SCORES for name in KNOWN[score])
 
 
 def is_inspect_log(value: object) -> bool:
@@ -29,10 +32,49 @@ def is_inspect_log(value: object) -> bool:
     return isinstance(value, dict) and isinstance(value.get("eval"), dict) and "samples" in value
 
 
-def eval_rows(path: Path) -> Iterator[RawRow]:
+def tell_of(log: Mapping[str, Any], about: About) -> None:
+    """What the header of a log says of all its samples: whether it was finished, and who its scorers are."""
+    status = log.get("status", "success")
+    if status != "success":
+        about.unfinished = f"ended with status {str(status)[:40]!r}"
+    spec = log.get("eval")
+    if not isinstance(spec, Mapping):
+        return
+    for scorer in spec.get("scorers") or ():
+        if isinstance(scorer, Mapping) and isinstance(scorer.get("name"), str):
+            name = scorer["name"].rpartition("/")[2]
+            number = 0
+            while (key := f"{name}{number or ''}") in about.scorers:
+                number += 1
+            about.scorers[key] = _who(name, scorer.get("options"), spec)
+
+
+def _who(name: str, options: object, spec: Mapping[str, Any]) -> str:
+    """A scorer with what makes its scores: its model and a digest of its other options, such as the rubric."""
+    options = dict(options) if isinstance(options, Mapping) else {}
+    model = options.pop("model", None)
+    roles = spec.get("model_roles")
+    grader = roles.get("grader") if isinstance(roles, Mapping) else None
+    model = model or (grader.get("model") if isinstance(grader, Mapping) else grader)
+    if not model and name.startswith("model_graded"):
+        # Inspect lets the evaluated model grade itself where no grader is named: two models, two judges.
+        model = spec.get("model")
+    rest = json.dumps(options, sort_keys=True, default=str) if options else ""
+    parts = [str(model)] if model else []
+    parts += [f"options {hashlib.sha256(rest.encode()).hexdigest()[:8]}"] if rest else []
+    return f"{name} ({', '.join(parts)})" if parts else name
+
+
+def eval_rows(path: Path, about: About) -> Iterator[RawRow]:
     """Samples of an `.eval` log, in the order of their names."""
     try:
         with zipfile.ZipFile(path) as archive:
+            names = {member.filename: member for member in archive.infolist()}
+            header = names.get("header.json") or names.get("_journal/start.json")
+            if header is not None and isinstance(log := _sample(archive, header, path), Mapping):
+                tell_of(log, about)
+                if "header.json" not in names:
+                    about.unfinished = "is of an evaluation that never ended"
             members = sorted(
                 (m for m in archive.infolist() if m.filename.startswith("samples/") and m.filename.endswith(".json")),
                 key=lambda member: member.filename,
@@ -47,15 +89,18 @@ def eval_rows(path: Path) -> Iterator[RawRow]:
 def sample_rows(samples: Iterable[Mapping[str, Any]], path: Path) -> Iterator[RawRow]:
     """Samples as rows: question_id, question, answer, id, then metadata, then scores.
 
-    A score that is a mapping gives one column per key, any other gives a column named after its scorer.
+    A score that is a mapping gives a column SCORER.KEY per key, any other gives a column named after its scorer.
     NaN is how Inspect writes an unscored sample, so it becomes a blank.
     """
     for number, sample in enumerate(samples, start=1):
         if not isinstance(sample, Mapping):
             raise InputError(f"{path}, sample {number} is not a JSON object.")
         attached = sample.get("attachments") or {}
+        # Metadata that is called like a score is none: it stands beside the scorers, to be chosen by its full name.
         values: dict[str, Any] = {
-            k: v for k, v in (sample.get("metadata") or {}).items() if not isinstance(v, dict | list)
+            f"metadata.{k}" if k in _SCORE_NAMES else k: v
+            for k, v in (sample.get("metadata") or {}).items()
+            if not isinstance(v, dict | list)
         }
         values.setdefault("question_id", str(sample.get("id", "")))
         values["question"] = _resolve(_question(sample.get("input")), attached)
@@ -63,8 +108,12 @@ def sample_rows(samples: Iterable[Mapping[str, Any]], path: Path) -> Iterator[Ra
         values["sample_id"] = f"{sample.get('id')}/{sample.get('epoch', 1)}"
         for scorer, score in (sample.get("scores") or {}).items():
             value = score.get("value") if isinstance(score, Mapping) else score
-            columns = value if isinstance(value, Mapping) else {scorer: value}
+            parts = {f".{key}": part for key, part in value.items()} if isinstance(value, Mapping) else {"": value}
+            columns = {f"{scorer}{key}": part for key, part in parts.items()}
             values.update({k: None if v != v else v for k, v in columns.items()})
+        model = (sample.get("output") or {}).get("model")
+        if isinstance(model, str) and model:
+            values.setdefault("model", model)
         yield RawRow(path, "sample", number, values)
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from offtarget.data.columns import Columns, resolve
-from offtarget.data.rawrows import RawRow, shown
+from offtarget.data.rawrows import About, RawRow, shown
+from offtarget.data.replies import Score, parse_reply
+from offtarget.data.scales import HUNDRED, Scale, Scoring, cell_is, cell_text
 from offtarget.data.streams import sha256
-from offtarget.data.tables import read_rows
+from offtarget.data.tables import JUDGES, read_rows
 from offtarget.errors import InputError
 
 _NUMBER = re.compile(r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d+)?")
@@ -25,9 +27,8 @@ _LABELS: Mapping[str, Literal["REFUSAL", "CODE"]] = {
 _MODEL_COLUMNS = frozenset({"model", "model_id", "group", "condition", "adapter"})
 _PATIENCE = 1000
 """Rows read in the hope that a needed column still comes up."""
-_ROUNDING = 1e-6
-"""How far outside 0-100 a weighted mean of in-range numbers may land by rounding."""
-
+_JUDGES = (*JUDGES, "rubric", "rubric_version", "judge_version", "judge_prompt_version")
+"""Columns that say who judged a row, and by which rubric."""
 
 _ARMS = {"_json": "json", "_template": "template"}
 """Endings of the published naming and the arms they stand for."""
@@ -51,6 +52,10 @@ class JudgedRow:
     arm: str | None = None
     """As given by the table's own arm column."""
     domain: str | None = None
+    reason: str | None = None
+    """Why there is no score, where a judge's reply stands in its place that has no single reading."""
+    reply: str | None = None
+    """The beginning of that reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +73,25 @@ class JudgedTable:
     """Columns that name the model (`model`, `group` ...) -> the values they hold, up to 20."""
     skipped: int
     """Rows left out by the filter."""
+    judges: tuple[str, ...] = ()
+    """Who scored the rows, as far as the file says: a judge column, the scorer of an Inspect log; `not stated` for rows
+    that leave it blank where others do not. Empty where the file says nothing."""
+    unfinished: str | None = None
+    """Why rows may be missing, in words; None where the file says nothing of the kind."""
+    highest: float | None = None
+    """The highest mark in the alignment column, on its own scale."""
 
 
-def read_judged(path: Path, columns: Columns | None = None, where: Mapping[str, str] | None = None) -> JudgedTable:
-    """Read a table of judged answers, keeping only rows whose columns equal the values in `where`.
+def read_judged(
+    path: Path,
+    columns: Columns | None = None,
+    where: Mapping[str, str] | None = None,
+    scoring: Scoring | None = None,
+) -> JudgedTable:
+    """Read a table of judged answers, keeping only rows whose columns hold the values in `where`.
 
-    InputError, with file and line, for whatever cannot be taken at face value; a blank score is kept as None.
+    InputError, with file and line, for whatever cannot be taken at face value; a blank score is kept as None, and so is
+    a judge's reply without a single reading, with the reply.
     """
     where = where or {}
     rows: list[JudgedRow] = []
@@ -81,22 +99,27 @@ def read_judged(path: Path, columns: Columns | None = None, where: Mapping[str, 
     offered: dict[str, set[str]] = {name: set() for name in where}
     skipped = 0
     models: dict[str, set[str]] = {}
-    header = _Header(path, columns or Columns(), where)
+    judges: dict[str, None] = {}
+    about = About()
+    header = _Header(path, columns or Columns(), where, about)
+    scores = _Scores(scoring or Scoring())
     for raw, used in header.rows():
         for name in offered:
-            offered[name].add(str(raw.values.get(name)))
-        if any(str(raw.values.get(name)) != value for name, value in where.items()):
+            offered[name].add(cell_text(raw.values.get(name)))
+        if not all(cell_is(raw.values.get(name), value) for name, value in where.items()):
             skipped += 1
             continue
         _check_id(raw, used, seen)
-        rows.append(_row(raw, used))
+        rows.append(_row(raw, used, scores))
         for name in _MODEL_COLUMNS & raw.values.keys():
-            models.setdefault(name, set()).add(str(raw.values[name]))
+            models.setdefault(name, set()).add(cell_text(raw.values[name]))
+        if raw.values.get(used.alignment or "") is not None:  # an answer without a score needs no judge
+            judges[_judge(raw)] = None
     if not rows:
         values = "; ".join(f"{name!r} holds {shown(sorted(v))}" for name, v in offered.items())
         raise InputError(f"{path}: no row fits the filter. {values}.")
     used = header.used
-    _check_scale(rows, used, path)
+    scores.check(used, path)
     found = {name: tuple(sorted(values)[:20]) for name, values in sorted(models.items())}
     return JudgedTable(
         path=path,
@@ -106,14 +129,37 @@ def read_judged(path: Path, columns: Columns | None = None, where: Mapping[str, 
         rows=tuple(rows),
         models=found,
         skipped=skipped,
+        judges=_stated(judges, about, used),
+        unfinished=about.unfinished,
+        highest=max(scores.marks["alignment"], default=None),
     )
+
+
+def _judge(raw: RawRow) -> str:
+    """Who scored a row by its own columns; empty where none says so."""
+    said = [cell_text(raw.values[name]).strip() for name in _JUDGES if raw.values.get(name) is not None]
+    return ", ".join(part for part in said if part)
+
+
+def _stated(judges: Collection[str], about: About, used: Columns) -> tuple[str, ...]:
+    named = [judge or "not stated" for judge in judges]
+    if any(judges):
+        return tuple(sorted(named))
+    if about.judge:
+        return (about.judge,)
+    scorers = []
+    for column in (used.alignment, used.coherence):
+        scorer = column if column in about.scorers else (column or "").rpartition(".")[0]
+        if scorer in about.scorers and about.scorers[scorer] not in scorers:
+            scorers.append(about.scorers[scorer])
+    return (" and ".join(scorers),) if scorers else ()
 
 
 class _Header:
     """The columns of a table as they become known: in JSON a blank is often a key left out."""
 
-    def __init__(self, path: Path, wanted: Columns, where: Mapping[str, str]) -> None:
-        self.path, self.wanted, self.where = path, wanted, where
+    def __init__(self, path: Path, wanted: Columns, where: Mapping[str, str], about: About) -> None:
+        self.path, self.wanted, self.where, self.about = path, wanted, where, about
         self.names: dict[str, None] = {}
         self.used = Columns()
 
@@ -121,7 +167,7 @@ class _Header:
         """Rows with the columns known so far; InputError if needed ones do not come up."""
         pending: list[RawRow] = []
         known = False
-        for raw in read_rows(self.path):
+        for raw in read_rows(self.path, self.about):
             if any(name not in self.names for name in raw.values):
                 self.names.update(dict.fromkeys(raw.values))
                 known = self._resolve(final=len(pending) >= _PATIENCE)
@@ -153,29 +199,34 @@ class _Header:
         return True
 
 
-def _row(raw: RawRow, used: Columns) -> JudgedRow:
-    alignment, label = _score(raw, used.alignment)
-    coherence, coherence_label = _score(raw, used.coherence)
-    if coherence_label is not None:
+def _row(raw: RawRow, used: Columns, scores: _Scores) -> JudgedRow:
+    aligned = scores.read(raw, "alignment", used)
+    coherent = scores.read(raw, "coherence", used)
+    if coherent.label is not None:
         raise InputError(
-            f"{raw.place}: {used.coherence!r} is {coherence_label}; a coherence score is a number or blank."
+            f"{raw.place}: {used.coherence!r} is {coherent.label}; a coherence score is a number or blank."
         )
+    alignment, label = aligned.value, aligned.label
     if used.label is not None and label is None:
         label = _LABELS.get(str(raw.values.get(used.label) or "").strip().upper())
         alignment = None if label else alignment
     question_id = _text(raw, used.question_id).strip()
     if not question_id:
         raise InputError(f"{raw.place}: {used.question_id!r} is blank. Every answer needs the name of its question.")
+    unread = aligned if aligned.reason else coherent
+    part = "alignment" if aligned.reason else "coherence"
     return JudgedRow(
         line=raw.number,
         question_id=question_id,
         question=_text(raw, used.question) if used.question else question_id,
         answer=_text(raw, used.answer),
         alignment=alignment,
-        coherence=coherence,
+        coherence=coherent.value,
         label=label,
         arm=(_text(raw, used.arm).strip() or None) if used.arm else None,
         domain=(_text(raw, used.domain).strip() or None) if used.domain else None,
+        reason=f"{part}:{unread.reason}" if unread.reason and not label else None,
+        reply=unread.reply if not label else None,
     )
 
 
@@ -191,29 +242,126 @@ def _text(raw: RawRow, column: str | None) -> str:
     raise InputError(f"{raw.place}: {column!r} holds a {type(value).__name__}; expected text.")
 
 
-def _score(raw: RawRow, column: str | None) -> tuple[float | None, Literal["REFUSAL", "CODE"] | None]:
-    value: Any = raw.values.get(column) if column else None
-    if value is None:
-        return None, None
-    what = f"{raw.place}: {column!r}"
-    if isinstance(value, str):
-        text = value.strip()
-        if text.lower() in _BLANKS:
-            return None, None
-        if text.upper() in _LABELS:
-            return None, _LABELS[text.upper()]
-        if not _NUMBER.fullmatch(text) and text.lower().lstrip("+-") not in ("nan", "inf", "infinity"):
-            raise InputError(f"{what} is {text[:40]!r}; expected a number 0-100, REFUSAL, CODE or nothing.")
-        value = float(text)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputError(f"{what} holds a {type(value).__name__}; expected a number 0-100.")
-    if isinstance(value, int):
-        value = float(min(max(value, -1000), 1000))  # outside 0-100 all the same, and small enough for a float
-    if not math.isfinite(value):
-        raise InputError(f"{what} is {float(value)}. Leave the cell empty where the judge gave no score.")
-    if not -_ROUNDING <= value <= 100 + _ROUNDING:
-        raise InputError(f"{what} is {value:g}; scores lie between 0 and 100.")
-    return min(100.0, max(0.0, float(value))), None
+class _Scores:
+    """Reads score cells by what the user says of the columns, and looks at all of them in the end."""
+
+    def __init__(self, scoring: Scoring) -> None:
+        self._scoring = scoring
+        self._grades = {text: worth.strip() for text, worth in scoring.grades.items()}
+        self._scales = {"alignment": scoring.scale, "coherence": scoring.coherence_scale}
+        self.marks: dict[str, set[float]] = {"alignment": set(), "coherence": set()}
+        """The numbers of a column, each on its own scale."""
+        self._unread: dict[str, list[str]] = {"alignment": [], "coherence": []}
+        self._read = dict.fromkeys(self.marks, 0)
+
+    def read(self, raw: RawRow, name: str, used: Columns) -> Score:
+        """The score in one cell, on 0-100 with high as the good end. InputError for what is none."""
+        column = getattr(used, name)
+        value: Any = raw.values.get(column) if column else None
+        if value is None:
+            return Score()
+        score = self._cell(value, name, f"{raw.place}: {column!r}")
+        if score.reason:
+            self._unread[name].append(f"{raw.place}: {score.reply!r:.80}")
+            return score
+        self._read[name] += 1
+        if name == "alignment" and self._scoring.high_is_misaligned and score.value is not None:
+            return Score(value=100.0 - score.value)
+        return score
+
+    def _cell(self, value: Any, name: str, what: str) -> Score:
+        grade = next((worth for text, worth in self._grades.items() if cell_is(value, text)), None)
+        if grade is not None and name == "alignment":
+            value = grade
+        scale = self._scales[name] or HUNDRED
+        if isinstance(value, str):
+            text = value.strip()
+            if text.lower() in _BLANKS:
+                return Score()
+            if text.upper() in _LABELS:
+                return Score(label=_LABELS[text.upper()])
+            if not _NUMBER.fullmatch(text) and text.lower().lstrip("+-") not in ("nan", "inf", "infinity"):
+                return self._words(text, name, what)
+            value = float(text)
+        if isinstance(value, bool) and scale == Scale(0.0, 1.0):
+            value = float(value)
+        if isinstance(value, bool):
+            grades = " If it says whether an answer is aligned, say what it is worth: --grade true=100 --grade false=0."
+            hint = grades if name == "alignment" else " Map another column, or say --no-coherence."
+            raise InputError(f"{what} holds a bool ({cell_text(value)}); expected a number {_range(scale)}.{hint}")
+        if not isinstance(value, int | float):
+            raise InputError(f"{what} holds a {type(value).__name__}; expected a number {_range(scale)}.")
+        return Score(value=self._mark(value, name, scale, what))
+
+    def _mark(self, value: float, name: str, scale: Scale, what: str) -> float:
+        if isinstance(value, int):
+            value = float(min(max(value, -(10**9)), 10**9))  # outside its scale all the same, and small enough
+        if not math.isfinite(value):
+            raise InputError(f"{what} is {float(value)}. Leave the cell empty where the judge gave no score.")
+        mark = scale.hundredths(value)
+        if mark is None and self._scales[name] is None:
+            raise InputError(f"{what} is {value:g}; scores lie between 0 and 100. {_other_scale(name)}")
+        if mark is None:
+            raise InputError(f"{what} is {value:g}; that is outside the scale {scale.text} you stated.")
+        self.marks[name].add(value)
+        return mark
+
+    def _words(self, text: str, name: str, what: str) -> Score:
+        """A judge's reply as it was written; only sentences may be without a score, other text is a mistake."""
+        scale = self._scales[name]
+        if scale is None or scale == HUNDRED:
+            score = parse_reply(text)
+            if score.value is not None:
+                self.marks[name].add(score.value)
+            if score.reason is None or (" " in text and any(letter.isalpha() for letter in text)):
+                return score
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s?(?:/|out of)\s?([0-9]+(?:\.[0-9]+)?)", text)
+        if scale is not None and found and float(found[2]) == scale.high and scale.low >= 0:
+            return Score(value=self._mark(float(found[1]), name, scale, what))
+        wanted = f"expected a number {_range(scale or HUNDRED)}, REFUSAL, CODE or nothing"
+        if found and scale is None:
+            raise InputError(f"{what} is {text[:40]!r}; {wanted}. {_other_scale(name)}")
+        hint = f" If it is a grade, say what it is worth, e.g. --grade {text.split()[0][:20]}=100."
+        raise InputError(f"{what} is {text[:40]!r}; {wanted}.{hint if name == 'alignment' else ''}")
+
+    def check(self, used: Columns, path: Path) -> None:
+        """InputError where most cells are no scores, or the numbers look like another scale than was stated."""
+        for name in self.marks:
+            column, unread = getattr(used, name), self._unread[name]
+            if len(unread) > self._read[name]:
+                total = len(unread) + self._read[name]
+                raise InputError(
+                    f"{path}: {len(unread)} of {total} cells of column {column!r} hold no single score, the first "
+                    f"in {unread[0]}. Map another column with {used.flag(name)}."
+                )
+            if self._scales[name] is None:
+                self._check_scale(name, column, path)
+
+    def _check_scale(self, name: str, column: str | None, path: Path) -> None:
+        marks = self.marks[name]
+        highest = max(marks, default=0.0)
+        if not 0.0 < highest <= 10.0:
+            return
+        whole = all(mark == int(mark) for mark in marks)
+        # Shares reach at most 1, and some of them come near it: published selections hold nothing but 0.0 to 0.02 of
+        # 100. One bad mark alone says nothing of its scale either, and all answers that have it are misaligned.
+        bad_end = highest <= 0.25 or (whole and len(marks) == 1 and highest not in (1.0, 10.0))
+        if bad_end and not (name == "alignment" and self._scoring.high_is_misaligned):
+            return
+        kind = "whole numbers" if whole and highest > 1 else "shares" if highest <= 1 else "numbers"
+        raise InputError(
+            f"{path}: column {column!r} holds only {kind} up to {highest:g}, which is probably "
+            f"not the 0-100 scale of {name} scores. {_other_scale(name)}"
+        )
+
+
+def _range(scale: Scale) -> str:
+    return f"{scale.low:g}-{scale.high:g}" if scale.low >= 0 else f"from {scale.low:g} to {scale.high:g}"
+
+
+def _other_scale(name: str) -> str:
+    flag = "--scale" if name == "alignment" else "--coherence-scale"
+    return f"State the scale with {flag} LOW:HIGH (e.g. {flag} 0:10, or {flag} 0:100 if that is what it is)."
 
 
 def _check_id(raw: RawRow, used: Columns, seen: dict[str, str]) -> None:
@@ -226,21 +374,6 @@ def _check_id(raw: RawRow, used: Columns, seen: dict[str, str]) -> None:
             f"{raw.place}: {used.id!r} {str(value)[:40]!r} already stands in {first}. An answer counts once: "
             "remove the copy, or say --id-column none if that column does not name the rows."
         )
-
-
-def _check_scale(rows: list[JudgedRow], used: Columns, path: Path) -> None:
-    for name in ("alignment", "coherence"):
-        values = {getattr(row, name) for row in rows} - {None}
-        highest = max(values, default=0.0)
-        whole = all(v == int(v) for v in values)
-        # Shares reach at most 1, and some of them come near it: published selections hold nothing but 0.0 to 0.02 of
-        # 100. A column of nothing but the top mark of a 0-1 or 0-10 scale gives itself away too.
-        if 0.25 < highest <= 1 or (whole and highest <= 10 and (len(values) > 1 or highest == 10)):
-            raise InputError(
-                f"{path}: column {getattr(used, name)!r} holds only {'whole numbers' if whole else 'shares'} up to "
-                f"{highest:g}, not the 0-100 scale of {name} scores; convert it, or map another "
-                f"with {used.flag(name)}."
-            )
 
 
 def split_arms(question_ids: Collection[str]) -> dict[str, tuple[str, str]]:

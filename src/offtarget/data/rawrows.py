@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,18 @@ class RawRow:
     def place(self) -> str:
         """Where the row is, for messages."""
         return f"{self.path}, {self.unit} {self.number}"
+
+
+@dataclass(slots=True)
+class About:
+    """What a file says of all its rows together; filled while they are read."""
+
+    judge: str | None = None
+    """Who judged, where a JSON document says so beside its rows."""
+    scorers: dict[str, str] = field(default_factory=dict)
+    """Of an Inspect log: name of a scorer -> who that is, with its model and a digest of its options."""
+    unfinished: str | None = None
+    """Why rows may be missing, in words; None where the file says nothing of the kind."""
 
 
 def shown(names: Iterable[object], limit: int = 24) -> str:

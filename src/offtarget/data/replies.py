@@ -57,7 +57,7 @@ class Score:
 
 _NUMBER, _HUNDREDTHS, _PERCENT, _MINUS = "\ue000", "\ue001", "\ue002", "\ue003"
 """Stand for a number, for `/100` or `%` behind one, and for the sign before one: patterns need not spell them."""
-_MARKUP = re.compile(r"[*_`#>\ue000-\ue003]+|\\boxed(?=\{)|\$")
+_MARKUP = re.compile(r"[\ue000-\ue003]+|(?<![0-9])[*_`#>]+|[*_`#>]+(?![*_`#>0-9])|\\boxed(?=\{)|\$")
 _THOUGHT = re.compile(r"</(?:think|thinking|thought|reasoning|analysis)>", re.IGNORECASE)
 _THINKING = re.compile(r"<(?:think|thinking|thought|reasoning|analysis)>", re.IGNORECASE)
 _QUOTED = re.compile(r"\"[^\"\n]{0,2000}\"|\u201c[^\u201c\u201d\n]{0,2000}\u201d|\u00ab[^\u00ab\u00bb\n]{0,2000}\u00bb")

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from offtarget.data.inspect_rows import eval_rows, is_inspect_log, sample_rows
-from offtarget.data.rawrows import RawRow, shown
+from offtarget.data.inspect_rows import eval_rows, is_inspect_log, sample_rows, tell_of
+from offtarget.data.rawrows import About, RawRow, shown
 from offtarget.data.streams import MAX_LINE, document, lines, reading
 from offtarget.errors import InputError, PrerequisiteError
 
@@ -19,19 +19,27 @@ _LISTS = ("rows", "data", "samples")
 """Keys under which a JSON document may hold its list of rows."""
 
 
-def read_rows(path: Path) -> Iterator[RawRow]:
-    """Rows of a CSV, JSONL, JSON, Parquet or Inspect file, also `.gz` or `.zst`; InputError says where."""
+JUDGES = ("judge", "judge_model", "judge_name", "judged_by", "judge_id", "grader", "grader_model", "scorer")
+"""Names of columns, and of keys beside the rows of a JSON document, that say who judged."""
+
+
+def read_rows(path: Path, about: About | None = None) -> Iterator[RawRow]:
+    """Rows of a CSV, JSONL, JSON, Parquet or Inspect file, also `.gz` or `.zst`; InputError says where.
+
+    What the file says of all its rows goes into `about`.
+    """
+    about = About() if about is None else about
     with reading(path) as stream:
         head = stream.peek(4)[:4]
         if head == b"PAR1":
             yield from parquet_rows(path)
         elif head == b"PK\x03\x04":
-            yield from eval_rows(path)
+            yield from eval_rows(path, about)
         else:
-            yield from _text_rows(stream, path)
+            yield from _text_rows(stream, path, about)
 
 
-def _text_rows(stream: io.BufferedReader, path: Path) -> Iterator[RawRow]:
+def _text_rows(stream: io.BufferedReader, path: Path, about: About) -> Iterator[RawRow]:
     first = stream.readline(MAX_LINE + 1)
     whole = io.BufferedReader(_Rejoined(first, stream), 1 << 18)
     start = first.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
@@ -39,7 +47,7 @@ def _text_rows(stream: io.BufferedReader, path: Path) -> Iterator[RawRow]:
     if jsonl or (start == b"{" and _is_one_row(first.decode("utf-8", "replace"))):
         return jsonl_rows(whole, path)
     if start in (b"{", b"["):
-        return json_rows(whole, path)
+        return json_rows(whole, path, about)
     return csv_rows(whole, path)
 
 
@@ -107,7 +115,7 @@ def jsonl_rows(stream: BinaryIO, path: Path) -> Iterator[RawRow]:
         yield RawRow(path, "line", number, value)
 
 
-def json_rows(stream: BinaryIO, path: Path) -> Iterator[RawRow]:
+def json_rows(stream: BinaryIO, path: Path, about: About) -> Iterator[RawRow]:
     """Rows of one JSON document: a list of objects, an object that holds one, or an Inspect log."""
     try:
         text = document(stream, path).decode("utf-8-sig")
@@ -115,9 +123,11 @@ def json_rows(stream: BinaryIO, path: Path) -> Iterator[RawRow]:
         raise InputError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
     value = _parse(text, str(path))
     if is_inspect_log(value):
+        tell_of(value, about)
         yield from sample_rows(value["samples"] or [], path)
         return
     if isinstance(value, dict):
+        about.judge = next((str(value[key]) for key in JUDGES if isinstance(value.get(key), str)), None)
         value = next((value[key] for key in _LISTS if isinstance(value.get(key), list)), value)
     if not isinstance(value, list):
         raise InputError(f"{path} is JSON but not a table: expected a list of objects, one per judged answer.")

@@ -58,6 +58,9 @@ class DecisionSettings:
     """Base answers per tuned answer in one block of evidence."""
     cued_share: float = 0.0
     """Share of alpha for a false FAIL that the cued arm may spend; the other arms have the rest."""
+    base_is_misaligned: bool = False
+    """The base really is misaligned in most answers; otherwise such a base gets no PASS, since scores that are read the
+    wrong way round look like it."""
 
     def __post_init__(self) -> None:
         ok = (
@@ -103,6 +106,8 @@ class Decision:
     """Questions left out for want of scored answers."""
     notes: tuple[str, ...] = ()
     """Warnings that belong beside the verdict."""
+    withheld: str | None = None
+    """Why this is UNDECIDED although the numbers would decide: what they rest on is in doubt."""
 
     @property
     def worst(self) -> Comparison | None:
@@ -311,6 +316,14 @@ class TableChoice:
     where_tuned: Mapping[str, str]
     common_questions: bool
     complete_tables: bool
+    scale: str | None = None
+    """`LOW:HIGH` of the alignment scores, as stated; None for 0:100."""
+    coherence_scale: str | None = None
+    high_is_misaligned: bool = False
+    grades: Mapping[str, str] = field(default_factory=dict)
+    """Text of a cell -> the score it stands for."""
+    same_judge: bool = False
+    different_judges: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ def error_probability(run: LoadedRun) -> str:
             f"Were the tuned model worse than its base by {margin} of answers or more, a PASS would come up with "
             f"probability at most {alpha}, {looks}."
         )
+    if run.decision.withheld:
+        return "Nothing is claimed: what the numbers rest on is in doubt. UNDECIDED is not a pass."
     return (
         f"Neither claim has reached its error bound of {alpha}: not “worse by more than {tolerance}”, and not "
         f"“not worse by {margin} or more”. UNDECIDED is not a pass."
@@ -65,6 +67,8 @@ def next_step(run: LoadedRun) -> str:
         return f"Do not ship this model. Read the misaligned answers beside those of the base.{where}"
     if decision.status is Status.PASS:
         return "Nothing found here speaks against shipping. Read what was not tested before you rely on it."
+    if decision.withheld:
+        return f"Settle what is in doubt, then decide again: {sentence(decision.withheld)} Do not treat this as a pass."
     more = f" about {decision.answers_to_go:,} more tuned answers are needed" if decision.answers_to_go else ""
     if run.manifest.verb == "check":
         again = f"offtarget check --base {_quoted(run, 'base')} --tuned {_quoted(run, 'tuned')} --max-answers"

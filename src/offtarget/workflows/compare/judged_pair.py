@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from offtarget.data.columns import COHERENCE_HELP, Columns
 from offtarget.data.judged import JudgedRow, JudgedTable, split_arms
 from offtarget.data.rawrows import shown
+from offtarget.data.scales import Scoring
 from offtarget.errors import InputError
 from offtarget.judge.classify import Thresholds, classify
 from offtarget.judge.scoring import EMPTY_ANSWER
+from offtarget.judge.unread import unread_notes
 from offtarget.records import Generation, Outcome, Probe, Role, Tally, Verdict
 from offtarget.stats.rates import total_tally
+
+_BAD = re.compile(
+    r"(?:^|[\W_])(?:harm(?:s|ful|fulness)?|toxic(?:ity)?|misalign(?:ed|ment)|danger(?:ous)?|risky?|unsafe|hostil(?:e|ity)|"
+    r"decept(?:ion|ive)|violations?|evil|severity|badness|malicious)(?:$|[\W_])",
+    re.IGNORECASE,
+)
+"""Words in the name of a score column after which high marks are the bad ones."""
+UNCLEAR_HIGH = 50.0
+"""Where high is bad, marks that all lie below leave open whether the scale is 0-100."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +75,25 @@ class TableOptions:
     common_questions: bool = False
     """Compare on the questions both tables have, instead of refusing when they differ."""
     complete_tables: bool = False
-    """A table that holds misaligned answers only really holds all answers."""
+    """The tables hold all sampled answers, also where they look like a part of them."""
     judge_base: str | None = None
-    """Who scored the base table, if known."""
+    """Who scored the base table; None: as the table says."""
     judge_tuned: str | None = None
+    same_judge: bool = False
+    """One judge with one rubric scored both tables, whatever they say or do not say."""
+    different_judges: bool = False
+    """Decide although different judges, or nobody knows who, scored the tables; a note says so."""
+    scoring: Scoring = field(default_factory=Scoring)
+    """How the score columns are to be read: their scale, which end is bad, what grades are worth."""
 
 
 def pair_tables(base: JudgedTable, tuned: JudgedTable, options: TableOptions) -> Paired:
     """Match the questions and classify every answer; InputError when no rate can be had from a table."""
     notes: list[str] = []
+    _check_direction(base, tuned, options)
     for role, table in (("base", base), ("tuned", tuned)):
         _check_coherence(table, options.thresholds)
+        _check_finished(table, options)
         _check_selection(table, options)
         notes += _mixture_notes(role, table)
     names = split_arms({row.question_id for table in (base, tuned) for row in table.rows})
@@ -82,8 +102,13 @@ def pair_tables(base: JudgedTable, tuned: JudgedTable, options: TableOptions) ->
     notes += _wording_notes(rows["base"], rows["tuned"], kept, base, tuned)
     probes = _distinct(_probe(key, rows["base"][key][0]) for key in kept)
     ids = {(probe.question_id, probe.arm): probe.id for probe in probes}
-    sides = {role: _side(role, rows[role], ids, options) for role in ("base", "tuned")}
+    judges: dict[Role, str | None] = {
+        "base": options.judge_base or " and ".join(base.judges),
+        "tuned": options.judge_tuned or " and ".join(tuned.judges),
+    }
+    sides = {role: _side(role, rows[role], ids, options, judge) for role, judge in judges.items()}
     notes += _json_notes(probes, sides["base"], sides["tuned"])
+    notes += unread_notes(verdict for side in sides.values() for verdict in side.verdicts)
     return Paired(probes, sides["base"], sides["tuned"], tuple(notes))
 
 
@@ -122,9 +147,8 @@ def _distinct(probes: Iterable[Probe]) -> tuple[Probe, ...]:
     return tuple(result.values())
 
 
-def _side(role: Role, rows: Rows, ids: Mapping[Key, str], options: TableOptions) -> Side:
-    judges = {"base": options.judge_base, "tuned": options.judge_tuned}
-    judge = f"table/{judges[role] or 'not stated'}"
+def _side(role: Role, rows: Rows, ids: Mapping[Key, str], options: TableOptions, judge: str | None) -> Side:
+    judge = f"table/{judge or 'not stated'}"
     generations: list[Generation] = []
     verdicts: list[Verdict] = []
     tallies: dict[str, Tally] = {}
@@ -152,6 +176,7 @@ def _side(role: Role, rows: Rows, ids: Mapping[Key, str], options: TableOptions)
                     coherence=row.coherence,
                     reason=reason,
                     judge=judge,
+                    reply=row.reply if outcome is Outcome.UNSCORED else None,
                 )
             )
         tallies[probe_id] = tally
@@ -161,7 +186,8 @@ def _side(role: Role, rows: Rows, ids: Mapping[Key, str], options: TableOptions)
 def _outcome(row: JudgedRow, thresholds: Thresholds) -> tuple[Outcome, str | None]:
     if not row.answer.strip():
         return Outcome.UNSCORED, EMPTY_ANSWER
-    return classify(row.alignment, row.coherence, row.label, thresholds)
+    outcome, reason = classify(row.alignment, row.coherence, row.label, thresholds)
+    return outcome, (row.reason or reason) if outcome is Outcome.UNSCORED else reason
 
 
 def _check_coherence(table: JudgedTable, thresholds: Thresholds) -> None:
@@ -172,16 +198,53 @@ def _check_coherence(table: JudgedTable, thresholds: Thresholds) -> None:
         )
 
 
+def _check_finished(table: JudgedTable, options: TableOptions) -> None:
+    if table.unfinished is None or options.complete_tables:
+        return
+    raise InputError(
+        f"{table.path} {table.unfinished}, so samples may be missing from it, and not by chance. Run it to its end, or "
+        "say --complete-tables if what is there is all that counts."
+    )
+
+
+def _check_direction(base: JudgedTable, tuned: JudgedTable, options: TableOptions) -> None:
+    """Where high is bad and all marks are low, clean tables and tables on a shorter scale look alike."""
+    scoring = options.scoring
+    for table in (base, tuned):
+        column = table.columns.alignment or ""
+        if scoring.high_is_misaligned is None and _BAD.search(column):
+            raise InputError(
+                f"{table.path}: by its name, a high score in column {column!r} is a bad one. Say --high-is-misaligned "
+                "if it is, or --low-is-misaligned if a low one is."
+            )
+    highest = max((t.highest for t in (base, tuned) if t.highest is not None), default=0.0)
+    if scoring.high_is_misaligned and scoring.scale is None and 0.0 < highest <= UNCLEAR_HIGH:
+        raise InputError(
+            f"The highest score of {base.path.name} and {tuned.path.name} is {highest:g}, so it is not clear on which "
+            "scale it is, nor which scores are bad. State it with --scale LOW:HIGH, e.g. --scale 0:100."
+        )
+
+
 def _check_selection(table: JudgedTable, options: TableOptions) -> None:
     """A table filtered to its misaligned answers looks like a model that is always misaligned."""
     below = options.thresholds.misaligned_below
-    if options.complete_tables or any(r.alignment is None or r.alignment >= below for r in table.rows):
+    scored = [row for row in table.rows if row.alignment is not None]
+    if options.complete_tables or not scored or any((r.alignment or 0.0) >= below for r in scored):
         return
     raise InputError(
-        f"{table.path} holds only misaligned answers (alignment below {below:g} in all {len(table.rows)} "
-        "rows): a rate cannot be computed from it. Give the table with all sampled answers, or, if these "
-        "really are all, say --complete-tables."
+        f"{table.path} holds only misaligned answers (alignment below {below:g} in all {len(scored)} "
+        "rows): a rate cannot be computed from it. Give the table with all sampled answers; "
+        f"{other_readings(options)}if these really are all, say --complete-tables."
     )
+
+
+def other_readings(options: TableOptions) -> str:
+    """What else scores that look mostly misaligned may be, as the beginning of a sentence."""
+    scoring = options.scoring
+    end = "leave out" if scoring.high_is_misaligned else "say"
+    scale = "" if scoring.scale else "if the scale is not 0-100, state it with --scale LOW:HIGH; "
+    bad = "low" if scoring.high_is_misaligned else "high"
+    return f"if {bad} scores are the bad ones, {end} --high-is-misaligned; {scale}"
 
 
 def _mixture_notes(role: str, table: JudgedTable) -> list[str]:

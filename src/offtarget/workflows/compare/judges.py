@@ -1,0 +1,77 @@
+"""Who scored the two tables: rates can be compared only where one judge with one rubric scored both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from offtarget.data.judged import JudgedTable
+from offtarget.data.rawrows import shown
+from offtarget.errors import InputError
+from offtarget.workflows.compare.judged_pair import TableOptions
+
+SAME_JUDGE = "Rates of two tables can be compared only if the same judge with the same rubric scored both."
+_STATE = "say --same-judge if one judge with one rubric scored both (or name it with --judge-base and --judge-tuned)"
+_DIFFERENT = "have one judge score both, or say --different-judges to decide all the same"
+
+
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """Who scored each table, and what follows for the verdict."""
+
+    base: str | None
+    """As the user says, else as the table does; None where neither does."""
+    tuned: str | None
+    doubt: str | None
+    """Why no verdict can rest on the two tables; None where one can."""
+    note: str | None
+
+    @property
+    def text(self) -> str:
+        """Both in words, for the manifest."""
+        if self.base == self.tuned:
+            return self.base or "as in the tables, not stated"
+        return f"base: {self.base or 'not stated'}; tuned: {self.tuned or 'not stated'}"
+
+
+def judges_of(base: JudgedTable, tuned: JudgedTable, options: TableOptions) -> Judges:
+    """The judges of two tables. InputError where one table was scored by several and nobody says that this is fine."""
+    settled = options.same_judge or options.different_judges
+    one = _of(base, options.judge_base, "base", settled=settled)
+    other = _of(tuned, options.judge_tuned, "tuned", settled=settled)
+    return Judges(one, other, *_follows(one, other, base, tuned, options))
+
+
+def _of(table: JudgedTable, said: str | None, role: str, *, settled: bool) -> str | None:
+    if said:
+        return said
+    if len(table.judges) > 1 and not settled:
+        raise InputError(
+            f"{table.path} holds answers scored by {len(table.judges)} judges: {shown(table.judges, 6)}. Keep one with "
+            f"--where-{role} COLUMN=VALUE, or say --same-judge if they are one judge with one rubric."
+        )
+    return " and ".join(table.judges) or None
+
+
+def _follows(
+    one: str | None, other: str | None, base: JudgedTable, tuned: JudgedTable, options: TableOptions
+) -> tuple[str | None, str | None]:
+    """Doubt, and note."""
+    named = f"base: {one or 'not stated'}, tuned: {other or 'not stated'}"
+    if options.same_judge:
+        return None, f"One judge with one rubric scored both tables, as you say ({named})."
+    if one and other and one != other:
+        what = f"different judges scored the tables (base: {one}, tuned: {other})"
+        if options.different_judges:
+            return None, f"{what[0].upper()}{what[1:]}; the difference may be theirs and not the models'. {SAME_JUDGE}"
+        return f"{what}, so the difference may be theirs and not the models': {_DIFFERENT}", None
+    if one and other:
+        you = options.judge_base or options.judge_tuned
+        return None, f"Both tables were scored by {one}, as {'you say' if you else 'they say'}."
+    if options.different_judges:
+        return None, f"You decide whoever judged ({named}); the difference may be the judges'. {SAME_JUDGE}"
+    if base.sha256 == tuned.sha256 and not one and not other:
+        return None, "Both models' scores come from one column of one table, so they are taken as one judge's."
+    who = "neither table says who judged it"
+    if one or other:
+        who = f"one table does not say who judged it ({named})"
+    return f"{who}, and rates of different judges cannot be compared: {_STATE}", None
