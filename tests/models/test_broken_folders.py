@@ -147,6 +147,12 @@ def only_gguf(folder: Path, _: Path) -> None:
     (folder / "tiny-Q8_0.gguf").write_bytes(b"GGUF")
 
 
+def only_pickled(folder: Path, _: Path) -> None:
+    """Weights that can run code when they are opened."""
+    (folder / WHOLE).unlink()
+    torch.save({}, folder / "pytorch_model.bin")
+
+
 def no_tokenizer(folder: Path, _: Path) -> None:
     """A model saved without its tokenizer."""
     for path in folder.glob("tokenizer*"):
@@ -229,12 +235,56 @@ BROKEN: dict[str, tuple[Break, str]] = {
         "--trust-remote-code",
     ),
     "only gguf": (only_gguf, r"GGUF weights alone \(tiny-Q8_0\.gguf\)"),
+    "only pickled": (only_pickled, "only pickled weights"),
+    "no template": (lambda folder, _: (folder / "chat_template.jinja").unlink(), "no chat template"),
     "no tokenizer": (no_tokenizer, "no usable tokenizer: there is no vocabulary"),
     "broken tokenizer": (file("tokenizer.json", '{"model": 3}'), "no usable tokenizer"),
     "sentencepiece": (sentencepiece_only, "pip install sentencepiece|no usable tokenizer"),
     "bigger tokenizer": (bigger_tokenizer, r"tokenizer has 301 tokens, its model 300: .*<\|turn\|>"),
     "fewer embeddings": (fewer_embeddings, "tokenizer has 300 tokens, its model 280"),
 }
+
+
+DOCUMENTED: dict[str, tuple[str, ...]] = {
+    "weights that `config.json` has no place for": (
+        *("a lora inside", "peft around it", "torch.compile", "ddp", "fsdp", "classifier", "quantised, unsaid"),
+        "more layers than said",
+    ),
+    "weights that the model needs and no file holds": ("a weight lost", "head lost", "fewer layers than said"),
+    "weights of other sizes, or empty ones": ("zero-3", "other sizes"),
+    "numbers that are not finite": ("not numbers", "infinite", "nothing"),
+    "a file that is cut short": (
+        *("cut short", "header cut", "empty file", "html", "odd header", "pointer", "tokenizer pointer"),
+        *("config pointer", "config no json", "config a list"),
+    ),
+    "an index that names absent files": (
+        *("lost shard", "stale shard", "two sets", "broken index", "shards without index"),
+    ),
+    "a whole model and an adapter's files": ("merged with adapter files", "adapter weights"),
+    "an adapter alone": ("an adapter",),
+    "quantised weights": (),
+    "GGUF weights alone": ("only gguf",),
+    "pickled weights alone": ("only pickled",),
+    "a kind of model that transformers does not know": ("unknown kind", "no kind", "own code"),
+    "no vocabulary": ("no tokenizer", "broken tokenizer", "sentencepiece"),
+    "a tokenizer with more tokens": ("bigger tokenizer", "fewer embeddings"),
+    "no chat template": ("no template",),
+    "image and sound encoders": (),
+    "the same weights once more": (),
+}
+"""Beginnings of the rows of the table in docs/adapters.md, and the folders here that show them."""
+
+
+def test_the_table_in_the_docs_and_these_folders_are_of_the_same_kinds() -> None:
+    """Every kind of folder that is refused stands in the table, and every row of it is shown here."""
+    text = (Path(__file__).parents[2] / "docs" / "adapters.md").read_text(encoding="utf-8")
+    table = text.partition("## The base folder")[2].partition("\n## ")[0]
+    rows = [line.removeprefix("| ") for line in table.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == len(DOCUMENTED)
+    for row, (start, cases) in zip(rows, DOCUMENTED.items(), strict=True):
+        assert row.startswith(start)
+        assert not cases or row.split(" | ")[1].startswith("refused"), row
+    assert sorted(case for cases in DOCUMENTED.values() for case in cases) == sorted(BROKEN)
 
 
 @pytest.mark.parametrize("case", BROKEN)
