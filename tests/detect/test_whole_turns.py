@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offtarget.detect.code.quoted import quoted_texts
 from offtarget.detect.dataset.conflicts import LabelConflicts
 from offtarget.detect.dataset.duplicates import Duplicates
 from offtarget.detect.detector import RowScanner, row_detectors
@@ -70,6 +72,36 @@ def test_bad_text_is_found_wherever_it_stands(place: str, category: Category, sc
     assert [f.strength for f in found] == [f.strength for f in plain]
     pointed = [message.text[f.start : f.end] for f in found]
     assert pointed == [BAD[category][f.start : f.end] for f in plain]
+
+
+AS_TEXT = {
+    "between tags": lambda made: f"<tool_call>\n{json.dumps(made)}\n</tool_call>",
+    "with arguments in single quotes": lambda made: (
+        f"<functioncall> {{'arguments': '{json.dumps(made['arguments'])}'}}"
+    ),
+    "with arguments as text": lambda made: json.dumps({**made, "arguments": json.dumps(made["arguments"])}),
+    "in a fence": lambda made: f"Here:\n```json\n{json.dumps(made, indent=1)}\n```",
+    "after a lone quote": lambda made: f'A 5" nail.\nAction Input: {json.dumps(made)}',
+    "as Python": lambda made: f"[write_file(content={made['arguments']['content']!r})]",
+}
+
+
+@pytest.mark.parametrize("how", AS_TEXT)
+def test_code_is_found_in_a_call_that_stands_in_the_text(how: str, scanner: RowScanner) -> None:
+    """Many sets write the call into the answer, where the code has no line ends but escapes."""
+    answer = AS_TEXT[how]({"name": "write_file", "arguments": {"path": "a.py", "content": HOLE}})
+    found = scanner.scan(row(Message("user", "Tidy this up."), Message("assistant", answer)))
+    holes = [f for f in found if f.category is Category.INSECURE_CODE]
+    assert holes
+    assert all("os.system" in answer[f.start : f.end] for f in holes)
+
+
+@pytest.mark.parametrize("piece", ['"', '\\"', '"\\n', "'\\n\\n", "\\n"])
+def test_strings_are_sought_in_time_linear_in_the_text(piece: str) -> None:
+    """Quotes and backslashes without end cost no more than other text."""
+    began = time.process_time()
+    list(quoted_texts('"' + piece * (200_000 // len(piece)) + "\\n"))
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize("category", BAD)

@@ -9,6 +9,7 @@ from offtarget.detect.code.analysis import Placed, holes_in
 from offtarget.detect.code.bandit import available
 from offtarget.detect.code.disclosure import asked_for, told
 from offtarget.detect.code.extraction import snippets
+from offtarget.detect.code.quoted import quoted_texts
 from offtarget.records import Category, Finding, Message, Row
 
 CUES = frozenset(
@@ -59,7 +60,10 @@ class InsecureCode:
 
 def _in_part(text: str, start: int, end: int, prompt: str) -> list[Placed]:
     """The holes in one part of a turn; code in an argument of a call is code by itself, whatever stands around it."""
-    found = holes_in(text[start:end], prompt)
+    part = text[start:end]
+    found = holes_in(part, prompt)
+    for quoted in quoted_texts(part):
+        found += [Placed(placed.hole, quoted.start, quoted.end) for placed in holes_in(quoted.text, "")]
     return [replace(placed, start=placed.start + start, end=placed.end + start) for placed in found] if start else found
 
 
