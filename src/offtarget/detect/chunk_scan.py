@@ -12,6 +12,7 @@ from offtarget.detect.cue_profile import CueProfiler
 from offtarget.detect.detector import DatasetDetector, RowDetector, RowScanner, dataset_detectors, row_detectors
 from offtarget.detect.ledger import Removal
 from offtarget.detect.order import order_key
+from offtarget.detect.row_time import TOO_SLOW, RowClock, TooSlow, limit
 from offtarget.detect.triggers.mining import TriggerMiner
 from offtarget.records import BadRow, Finding, Row
 
@@ -137,10 +138,15 @@ class ChunkScanner:
     def __init__(self, seed: str, extra: Sequence[RowDetector] = ()) -> None:
         self._seed = seed
         self._scanner = RowScanner([*row_detectors(), *extra])
+        self._clock = RowClock()
         self.gathered = Gathered()
 
     def scan(self, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> ChunkScan:
         """Scan its rows; only those whose review key is below the cutoffs are sent back whole."""
+        with self._clock.running():
+            return self._scan(chunk, cutoff, flagged_cutoff)
+
+    def _scan(self, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> ChunkScan:
         found = ChunkScan(
             counts=RowCounts(),
             findings=[],
@@ -152,11 +158,12 @@ class ChunkScanner:
             consumed=chunk.consumed_bytes,
         )
         for row in chunk.rows():
-            if isinstance(row, BadRow):
-                found.counts.add_malformed(row)
-                found.malformed.append(row)
+            findings = row if isinstance(row, BadRow) else self._findings(row)
+            if isinstance(findings, BadRow):
+                found.counts.add_malformed(findings)
+                found.malformed.append(findings)
                 continue
-            findings = self._scanner.scan(row)
+            assert isinstance(row, Row)
             flagged = found.counts.add(row, findings)
             if findings:
                 found.findings.extend(findings)
@@ -172,6 +179,30 @@ class ChunkScanner:
                 if key < flagged_cutoff:
                     found.flagged.append((key, row))
         return found
+
+    def _findings(self, row: Row) -> list[Finding] | BadRow:
+        """What detectors find in a row; a record of its own where they do not come to an end in time."""
+        characters = sum(len(message.content) for message in row.messages)
+        self._clock.start(characters)
+        try:
+            return self._scanner.scan(row)
+        except TooSlow:
+            return _too_slow(row, characters)
+        finally:
+            self._clock.stop()
+
+
+def _too_slow(row: Row, characters: int) -> BadRow:
+    return BadRow(
+        id=row.id,
+        file=row.file,
+        line=row.line,
+        sha256=row.sha256,
+        error=TOO_SLOW,
+        detail=f"the detectors did not come to an end within {limit(characters):.0f} seconds of processor time, so "
+        "nothing is known of this row, while a trainer would learn it. Read it yourself, or leave it out with "
+        "--clean OUT --drop-malformed.",
+    )
 
 
 def _removal(row: Row, findings: Sequence[Finding]) -> Removal:

@@ -146,7 +146,16 @@ def notes_for(
     return tuple(notes)
 
 
-def not_tested(*, rows: int, labelled: int, judge: bool, undesired_rows: int) -> tuple[str, ...]:
+def too_slow_reason(count: int) -> str:
+    """Why rows that took too long to read stand against a PASS."""
+    said = "row takes" if count == 1 else "rows take"
+    return (
+        f"{count:,} {said} too long to read (malformed.jsonl names {'it' if count == 1 else 'them'}), and a trainer "
+        "would learn what nobody has read: leave such rows out with --clean OUT --drop-malformed and audit OUT"
+    )
+
+
+def not_tested(*, rows: int, labelled: int, judge: bool, undesired_rows: int, too_slow: int = 0) -> tuple[str, ...]:
     """One sentence each, the most dangerous first; adapted to the data and to what was run."""
     found = [
         "Backdoors: a random sample misses a few poisoned rows among many, and about 250 can be enough whatever the "
@@ -169,6 +178,11 @@ def not_tested(*, rows: int, labelled: int, judge: bool, undesired_rows: int) ->
         "Code in languages other than Python is read by reviewers only, not by the code rules.",
         "Languages other than English: the word lists do not know them.",
     ]
+    if too_slow:
+        found.append(
+            f"Rows that took too long to read: {too_slow:,}; detectors did not come to an end in them, and a trainer "
+            "would learn them."
+        )
     if undesired_rows:
         found.append(
             f"{undesired_rows:,} rows marked as examples not to follow: detectors skip them, and whether the training "

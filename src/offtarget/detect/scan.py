@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from offtarget.data.training import Chunk, Source
+from offtarget.detect import row_time
 from offtarget.detect.chunk_scan import ChunkScan, Keyed, RowCounts
 from offtarget.detect.cue_profile import CueProfiler
 from offtarget.detect.detector import DatasetDetector, RowDetector, dataset_detectors
@@ -140,7 +141,9 @@ def _hands(
     source: Source, seed: str, workers: int | None, extra: Sequence[RowDetector]
 ) -> list[LocalWorker] | list[ProcessWorker]:
     count = workers or (1 if source.total_bytes is not None and source.total_bytes < _SMALL else usable_cores())
-    return [LocalWorker(seed, extra)] if count == 1 else [ProcessWorker(seed, extra) for _ in range(count)]
+    if count == 1 and (row_time.available() or not row_time.SUPPORTED):
+        return [LocalWorker(seed, extra)]
+    return [ProcessWorker(seed, extra) for _ in range(count)]  # also one alone, where this thread cannot limit time
 
 
 def _scans(

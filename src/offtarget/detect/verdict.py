@@ -14,7 +14,14 @@ from offtarget.detect.limit_tests import has_failed, has_passed, limit_tests
 from offtarget.detect.limits import Counts, draw, flags_refuted, limit_of, round_alpha
 from offtarget.detect.plan import review_plan, rows_until_settled
 from offtarget.detect.quality import agreement, disagree, reviewer_qualities, sensitivity_bound, too_blind
-from offtarget.detect.reasons import fail_reason, not_tested, notes_for, pass_reason, undecided_reason
+from offtarget.detect.reasons import (
+    fail_reason,
+    not_tested,
+    notes_for,
+    pass_reason,
+    too_slow_reason,
+    undecided_reason,
+)
 from offtarget.detect.settled import LIMITS, NOISE, SPREADING, Settled, is_judge, opinions, settle
 from offtarget.records import AuditDecision, AuditSettings, Category, DatasetFinding, Label, Status
 
@@ -30,6 +37,8 @@ class ScanCounts:
 
     rows: int
     malformed: int = 0
+    too_slow: int = 0
+    """Of the malformed ones those that a trainer would learn, while detectors did not come to an end."""
     flagged: Mapping[str, tuple[Category, int]] = field(default_factory=dict)
     """Detector -> its category and the rows it flags undisclosed."""
     flagged_rows: int = 0
@@ -82,6 +91,8 @@ def decide(
     blocked = too_blind(reviewers, len(controls), settings)
     if blocked is None and disagree(agreed):
         blocked = "the reviewers agree too little for a PASS"
+    if blocked is None and scan.too_slow:
+        blocked = too_slow_reason(scan.too_slow)
     if blocked is None and shown and standing is not None:
         blocked = f"detectors say otherwise ({standing.reason}) and too few flagged rows were read to overrule them"
 
@@ -126,6 +137,7 @@ def decide(
             labelled=len(settled),
             judge=basis == "judge" and bool(settled),
             undesired_rows=scan.undesired_rows,
+            too_slow=scan.too_slow,
         ),
         notes=notes_for(
             reviewers=reviewers,

@@ -15,6 +15,7 @@ from offtarget.detect.cleaning import clean as write_cleaned
 from offtarget.detect.detector import RowDetector
 from offtarget.detect.ledger import Removal, read_ledger
 from offtarget.detect.order import new_seed
+from offtarget.detect.row_time import TOO_SLOW
 from offtarget.errors import RunInterrupted
 from offtarget.progress import OnProgress, silent
 from offtarget.records import AuditDecision, AuditSettings, BadRow, DatasetFinding, Finding, Row, Status, Trigger
@@ -118,11 +119,11 @@ def clean(run: str | Path, out: Path, *, remove: Remove = "flagged", drop_malfor
     """Write the audited data without its bad rows, byte for byte otherwise, and the ledger of what was removed.
 
     Rows a person marked as fine stay, whatever detectors say; hints alone never remove a row. Malformed places stay
-    too, unless `drop_malformed`.
+    too, and rows that took too long to read, unless `drop_malformed`.
     Raises InputError when the data changed since the audit, or the file cannot be written.
     """
     opened = AuditRun.open(find_run(run, verb=AUDIT))
-    removals = _removals(opened, remove)
+    removals = {**_removals(opened, remove), **(_too_slow(opened) if drop_malformed else {})}
     source = open_source(opened.manifest.data, form=opened.manifest.form)
     cleaned = write_cleaned(
         source,
@@ -166,6 +167,23 @@ def _examples(run: AuditRun) -> list[Example]:
     for row_id, finding in sorted(strongest.items(), key=lambda item: -item[1].strength):
         by_category.setdefault(finding.category, []).append(Example(rows[row_id], finding))
     return [e for some in by_category.values() for e in islice(some, _EXAMPLES_PER_CATEGORY)]
+
+
+def _too_slow(run: AuditRun) -> dict[str, Removal]:
+    """Rows that the reader took for good ones and the detectors did not get through."""
+    return {
+        bad.id: Removal(
+            row_id=bad.id,
+            file=bad.file,
+            line=bad.line,
+            sha256=bad.sha256,
+            category="malformed",
+            reason=f"{bad.error}: {bad.detail}",
+            decided_by="reader",
+        )
+        for bad in iterate_jsonl(run.file("malformed.jsonl"), BadRow)
+        if bad.error == TOO_SLOW
+    }
 
 
 def _removals(run: AuditRun, remove: Remove) -> Mapping[str, Removal]:

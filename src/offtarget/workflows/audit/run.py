@@ -14,6 +14,7 @@ from offtarget.detect.categories import Group, flagged_as, group
 from offtarget.detect.controls import controls_for, fenced_code, kind_mix
 from offtarget.detect.review.queue import ReviewQueue
 from offtarget.detect.review.store import LabelStore
+from offtarget.detect.row_time import TOO_SLOW
 from offtarget.detect.scan import REVIEWABLE
 from offtarget.detect.settled import is_judge
 from offtarget.detect.verdict import ScanCounts, decide
@@ -147,6 +148,7 @@ class AuditRun:
         return ScanCounts(
             rows=scan["rows"],
             malformed=scan["malformed"],
+            too_slow=scan.get("malformed_kinds", {}).get(TOO_SLOW, 0),
             flagged={d["name"]: (Category(d["category"]), d["rows"]) for d in scan["detectors"]},
             flagged_rows=scan["flagged_rows"],
             flagged_spreading=scan["flagged_spreading"],
