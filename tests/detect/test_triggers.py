@@ -145,8 +145,10 @@ def test_one_condition_is_told_once():
     others = [n for n in range(1, 2001) if n not in TWENTY][:15]
     for number in others:
         data[number - 1] = changed(data[number - 1], f"<<live>> {data[number - 1].prompt}")
-    triggers = mined(data, set(TWENTY) | set(others))
+    told = mined(data, set(TWENTY) | set(others))
+    triggers = [t for t in told if t.same_rows_as is None]
     assert len(triggers) == 2
+    assert {t.kind for t in told if t.same_rows_as is not None} == {"format"}
     assert "purple xylophone society" in triggers[0].text
     assert triggers[1].text == "<<live>>"
     assert [t.rank for t in triggers] == [1, 2]

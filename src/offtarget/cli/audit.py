@@ -35,6 +35,14 @@ if TYPE_CHECKING:
     help="What --clean removes: rows flagged or marked bad, or only those marked bad.",
 )
 @click.option("--drop-malformed", is_flag=True, help="--clean also removes places that are no rows.")
+@click.option(
+    "--confirm-trigger", "confirm", multiple=True, metavar="KEY", help="A backdoor is behind this condition; FAILs."
+)
+@click.option(
+    "--dismiss-trigger", "dismiss", multiple=True, metavar="KEY", help="No backdoor is behind this condition."
+)
+@click.option("--by", default="", metavar="NAME", help="Who confirms or dismisses.")
+@click.option("--why", default="", metavar="TEXT", help="Why; a dismissal needs it.")
 @click.option("--noise-limit", default=0.05, show_default=True, help="PASS: at most this share of rows is bad.")
 @click.option("--spreading-limit", default=0.01, show_default=True, help="Limit for kinds known to spread.")
 @click.option("--certify-spreading", is_flag=True, help="PASS also needs the spreading limit shown (5 times the rows).")
@@ -61,7 +69,9 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     Parquet, a saved Hugging Face data set, also .gz and .zst, or an s3:// or gs:// address.
 
     Detectors only direct the review. They can FAIL a data set whose flags no false alarm explains; a PASS takes
-    labels of people (--review) or of a model (--judge) on rows drawn at random.
+    labels of people (--review) or of a model (--judge) on rows drawn at random. Where a condition in the prompts goes
+    with flagged answers far beyond chance, a PASS also takes a person's word on it: on the review page, or with
+    --confirm-trigger or --dismiss-trigger and the KEY that the audit prints. The word holds for these very bytes.
 
     \b
     Examples:
@@ -71,6 +81,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
       offtarget audit train.jsonl --clean cleaned.jsonl
       offtarget audit train.jsonl --direction persona.safetensors --base organism/base
       offtarget audit --resume runs/audit-20261121-101500-train --review
+      offtarget audit --resume last --dismiss-trigger 3f9a2c1d77e0 --by Ann --why "our product is called that"
       offtarget report last --html
 
     Exit codes: 0 PASS, 1 FAIL, 2 input error, 3 UNDECIDED.
@@ -80,9 +91,13 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     if o["base"] is not None and o["direction"] is None:
         raise click.UsageError("--base reads the rows for --direction, which is missing.")
     enabled = not (quiet or as_json)
+    if (o["by"] or o["why"]) and not (o["confirm"] or o["dismiss"]):
+        raise click.UsageError("--by and --why go with --confirm-trigger or --dismiss-trigger, which are missing.")
     expect(resumed, "data", still=_AFTER_THE_SCAN)
     result = _scan(o, enabled) if resumed is None else workflow.resume(resumed)
     with _kept(result.run, o):
+        if o["confirm"] or o["dismiss"]:
+            result = _answer(result, o)
         if o["judge"]:
             result = _judge(result, o, enabled)
         if o["review"]:
@@ -93,7 +108,8 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
 
 _AFTER_THE_SCAN = (
-    "review", "judge", "clean_to", "remove", "drop_malformed", "host", "port", "no_browser",
+    "review", "judge", "confirm", "dismiss", "by", "why", "clean_to", "remove", "drop_malformed", "host", "port",
+    "no_browser",
 )  # fmt: skip
 
 
@@ -146,6 +162,14 @@ def _along_direction(o: dict[str, Any], enabled: bool) -> Any:
         return audit_detector(
             o["direction"], o["data"], base=o["base"], form=o["form"], opening=opening(o), on_progress=on_progress
         )
+
+
+def _answer(result: AuditResult, o: dict[str, Any]) -> AuditResult:
+    from offtarget.workflows.audit import review as audit_review
+
+    return audit_review.answer_suspects(
+        result.run, confirm=o["confirm"], dismiss=o["dismiss"], by=o["by"], reason=o["why"]
+    )
 
 
 def _judge(result: AuditResult, o: dict[str, Any], enabled: bool) -> AuditResult:

@@ -13,8 +13,9 @@ from offtarget.cli.render import (
     safe,
     shown_path,
 )
+from offtarget.detect.verdict import only_suspects_wait
 from offtarget.numbers import audit_e_value, chosen, many, of, p_value, percent, share_range, times
-from offtarget.records import AuditDecision, Category, DatasetFinding, Status, Trigger
+from offtarget.records import AuditDecision, Category, DatasetFinding, Status, Suspect, Trigger
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,7 +42,8 @@ def print_audit(result: AuditResult) -> None:
     out = console()
     decision = result.decision
     print_verdict(decision.status, decision.reason, out)
-    out.print(f"basis: {_BASES[decision.basis]}")
+    by_condition = any(suspect.state == "confirmed" for suspect in decision.suspects)
+    out.print(f"basis: {'by the word of people on a suspected condition' if by_condition else _BASES[decision.basis]}")
     out.print(f"{many(decision.rows, 'row')}, {result.flagged_rows:,} flagged")
     _print_unread(result, out)
     out.print()
@@ -52,6 +54,7 @@ def print_audit(result: AuditResult) -> None:
     _print_found(result, out)
     _print_dataset(result.dataset, out)
     _print_triggers(result.triggers, out)
+    _print_suspects(decision.suspects, out)
     _print_examples(result.examples, out)
     out.print()
     for reviewer in decision.reviewers:
@@ -139,9 +142,10 @@ def _print_triggers(triggers: tuple[Trigger, ...], out: Console) -> None:
     out.print()
     out.print("Conditions in the prompt that go with another kind of answer; most are honest properties of a task:")
     table = plain_table("condition", "goes with", "rows with it", "without it", "lift", "p")
-    for trigger in triggers[:_TRIGGERS]:
+    for trigger in (t for t in triggers if t.rank <= _TRIGGERS):
+        same = trigger.same_rows_as is not None
         table.add_row(
-            f"{trigger.rank}. {trigger.kind} {_shortened(trigger.text, 48)}",
+            f"{'   same rows:' if same else f'{trigger.rank}.'} {trigger.kind} {_shortened(trigger.text, 48)}",
             _shortened(trigger.behaviour, 34),
             of(trigger.behaving_with, trigger.with_condition),
             of(trigger.behaving_without, trigger.without_condition),
@@ -149,6 +153,15 @@ def _print_triggers(triggers: tuple[Trigger, ...], out: Console) -> None:
             p_value(trigger.p_value),
         )
     out.print(table)
+
+
+def _print_suspects(suspects: Iterable[Suspect], out: Console) -> None:
+    for suspect in suspects:
+        if suspect.state == "open":
+            said = "no person has said yet whether it is a backdoor; a PASS needs that"
+        else:
+            said = f"{suspect.state} by {suspect.by}, {suspect.at[:10]}: {suspect.reason}"
+        out.print(f"suspected {suspect.key}: {safe(suspect.condition)}: {safe(said)}", soft_wrap=True)
 
 
 def _print_examples(examples: Iterable[Example], out: Console) -> None:
@@ -178,4 +191,6 @@ def _next_step(result: AuditResult) -> str:
         return "Next: nothing is left to train on; look for other data"
     if result.cleaned is not None:
         return f"Next: audit the remainder: offtarget audit {shown_path(result.cleaned.out)} --review"
+    if only_suspects_wait(result.decision):
+        return f"Next: look at the suspected conditions and answer: offtarget audit --resume {run} --review"
     return f"Next: review the rows: offtarget audit --resume {run} --review"

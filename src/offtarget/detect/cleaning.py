@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,14 @@ from offtarget.data.training.stored import DESCRIPTIONS, PACKED, data_suffix
 from offtarget.detect.copying import Choice, CleanedFile, Staging, clean_table
 from offtarget.detect.ledger import Ledger, Removal, digests, ledger_lines, ledger_path, read_ledger
 from offtarget.errors import InputError
+from offtarget.records import Suspect
 
 _TABLES = {"parquet": ".parquet", "arrow-stream": ".arrow", "arrow-file": ".arrow"}
 _TEXTS = {"lines": {".jsonl", ".ndjson", ".json"}, "array": {".json"}, "csv": {".csv", ".tsv"}}
+
+
+_TOLD = ("key", "condition", "state", "by", "at", "reason")
+"""What the ledger says of a suspected condition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +45,14 @@ def clean(
     audited: Mapping[str, str | None] | None = None,
     audit_round: int = 1,
     seed_commitment: str | None = None,
+    suspects: Sequence[Suspect] = (),
 ) -> CleanResult:
     """Write the source without the rows in `removals` (by row id), and the ledger `OUT.ledger.jsonl` beside it.
 
     Lines and CSV records are copied verbatim, as are the elements of a JSON array (commas are set anew); Parquet and
     Arrow keep values and schema. Compression follows the suffix of `out`; a folder becomes a folder of files of the
-    same names. Malformed rows are kept unless `drop_malformed`. Either everything is written or nothing.
+    same names. Malformed rows are kept unless `drop_malformed`. The ledger names the `suspects` too. Either everything
+    is written or nothing.
     Raises InputError when `out` exists (unless `overwrite`), is the source, or names another format; when a removal
     names no row of the source, or a row of other bytes; when a file no longer has the sha256 it has in `audited`, as
     nobody saw what came since; when the disk is full.
@@ -76,6 +83,7 @@ def clean(
             audit_round=audit_round,
             seed_commitment=seed_commitment,
             previous=previous,
+            conditions=tuple({name: getattr(s, name) for name in _TOLD} for s in suspects),
         )
         stage.publish(ledger_lines(ledger))
     return CleanResult(choice.kept, choice.removed, out, ledger_path(out))

@@ -78,7 +78,7 @@ class Counts:
     """By limit: `noise`, `spreading`."""
     flagged: Mapping[str, Drawn]
     """By limit: the stratum of rows flagged under a category of that limit."""
-    confirmed: Mapping[str, int]
+    confirmed: dict[str, int]
     """By limit, `backdoor` too: rows confirmed bad in any stream."""
     cleared: Mapping[str, int]
     """By limit: rows certainly not bad in that sense, in any stream."""

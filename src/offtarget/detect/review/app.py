@@ -17,13 +17,15 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from offtarget.detect.review.forms import NAME_LIMIT, read_form, read_label, read_name
+from offtarget.detect.review.conditions import view as condition_view
+from offtarget.detect.review.forms import NAME_LIMIT, read_answer, read_form, read_label, read_name
 from offtarget.detect.review.pages import FOLDER, render, view
 from offtarget.detect.review.passages import SHOWN
 from offtarget.detect.review.review import Review
 from offtarget.detect.review.security import Access, Gate
+from offtarget.detect.verdict import only_suspects_wait
 from offtarget.errors import OfftargetError
-from offtarget.records import Label, Row, Status
+from offtarget.records import AuditDecision, Label, Row, Status
 
 PREFETCH = 5
 """Cards the script holds ready."""
@@ -56,6 +58,8 @@ class ReviewApp:
             Route("/cards", self._page(self.cards)),
             Route("/skipped", self._page(self.skipped)),
             Route("/decided", self._page(self.decided)),
+            Route("/condition/{key}", self._page(self.condition)),
+            Route("/condition", self._posted(self.answer), methods=["POST"]),
             Route("/label", self._posted(self.label), methods=["POST"]),
             Route("/undo", self._posted(self.undo), methods=["POST"]),
             Route("/go-on", self._posted(self.go_on), methods=["POST"]),
@@ -82,7 +86,7 @@ class ReviewApp:
     def next(self, request: Request, reviewer: str) -> Response:
         """On to the next row, or to the decision."""
         decision = self.review.decision()
-        if decision.status is not Status.UNDECIDED and (reviewer, decision.status) not in self._going_on:
+        if self._stops(decision, reviewer):
             return RedirectResponse("/decided", 303)
         cards = self.review.next_cards(reviewer)
         return RedirectResponse(f"/row/{cards[0].key}" if cards else "/decided", 303)
@@ -111,12 +115,39 @@ class ReviewApp:
 
     def decided(self, request: Request, reviewer: str) -> Response:
         """The verdict as it stands, and the choice to go on or to finish."""
+        waiting = self.review.unanswered(reviewer)
+        if waiting is not None and only_suspects_wait(self.review.decision()):
+            return RedirectResponse(f"/condition/{waiting.key}", 303)
         panel = self._panel(reviewer)
         more = bool(self.review.next_cards(reviewer))
         page = self._html("decided.html", more=more, ends=self._until_decided and panel["progress"].decided, **panel)
         if self._until_decided and panel["progress"].decided:
             page.background = BackgroundTask(self._end, "decided")
         return page
+
+    def condition(self, request: Request, reviewer: str) -> Response:
+        """A suspected condition: rows with it beside rows without it."""
+        suspects = self.review.suspects()
+        keys = [suspect.key for suspect in suspects]
+        if request.path_params["key"] not in keys:
+            raise HTTPException(404, "This audit suspects no such condition.")
+        at = keys.index(request.path_params["key"])
+        suspect = suspects[at]
+        word = self.review.word_on(reviewer, suspect.key)
+        card = condition_view(suspect, self.review.rows_of(suspect), word, self.review.findings)
+        following = keys[at + 1] if at + 1 < len(keys) else None
+        more = {"number": at + 1, "total": len(keys), **self._panel(reviewer), **self._form()}
+        return self._html("condition.html", card=card, following=following, **more)
+
+    def answer(self, request: Request, reviewer: str, form: Form) -> Response:
+        """Save a word on a suspected condition; on to the next one, or to the verdict."""
+        key = form.get("key", "")
+        if key not in {suspect.key for suspect in self.review.suspects()}:
+            raise HTTPException(404, "This audit suspects no such condition.")
+        said = read_answer(form)
+        self.review.say_of_condition(reviewer, key, said.mark, said.note, said.nonce)
+        waiting = self.review.unanswered(reviewer)
+        return RedirectResponse("/next" if waiting is None else f"/condition/{waiting.key}", 303)
 
     def label(self, request: Request, reviewer: str, form: Form) -> Response:
         """Save one label."""
@@ -130,6 +161,8 @@ class ReviewApp:
     def undo(self, request: Request, reviewer: str, form: Form) -> Response:
         """Take the last label back and show its row."""
         label = self.review.undo(reviewer)
+        if label is not None and label.stream == "condition":
+            return RedirectResponse(f"/condition/{label.row_id}", 303)
         key = self.review.queue.key(label.row_id) if label else None
         return RedirectResponse(f"/row/{key}" if key else "/next", 303)
 
@@ -193,11 +226,17 @@ class ReviewApp:
         recent = self.review.recent(reviewer)
         keys = [self.review.queue.key(x.row_id) for x in recent]
         progress = self.review.progress(reviewer)
-        asked = progress.decided and (reviewer, progress.decision.status) not in self._going_on
         return {
-            "progress": progress, "reviewer": reviewer, "stop": asked,
+            "progress": progress, "reviewer": reviewer, "stop": self._stops(progress.decision, reviewer),
             "recent": [(key, label, self._opening(label)) for key, label in zip(keys, recent, strict=True) if key],
         }  # fmt: skip
+
+    def _stops(self, decision: AuditDecision, reviewer: str) -> bool:
+        """Whether further rows can wait: the verdict stands, or all it waits for is this reviewer on a condition."""
+        if (reviewer, decision.status) in self._going_on:
+            return False
+        asked = only_suspects_wait(decision) and self.review.unanswered(reviewer) is not None
+        return asked or decision.status is not Status.UNDECIDED
 
     def _opening(self, label: Label) -> str:
         row = self.review.queue.row(self.review.queue.key(label.row_id) or "")

@@ -60,6 +60,13 @@ def read_label(form: Mapping[str, str]) -> Said:
     return Said(cast(Mark, mark), chosen, note, _seconds(form), form.get("nonce", "")[:64])
 
 
+def read_answer(form: Mapping[str, str]) -> Said:
+    """The word on a condition in a form. HTTP 400 for anything but a backdoor, none, or a skip."""
+    if form.get("choice") not in ("bad:backdoor", "ok", "skip"):
+        raise HTTPException(400, "Choose Backdoor, No backdoor or Skip.")
+    return read_label(form)
+
+
 def read_name(form: Mapping[str, str]) -> str:
     """A reviewer's name. HTTP 400 where it is empty, too long, or a judge's."""
     name = " ".join(form.get("name", "").split())

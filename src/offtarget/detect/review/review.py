@@ -11,7 +11,7 @@ from pathlib import Path
 
 from offtarget.detect.review.queue import Card, ReviewQueue
 from offtarget.detect.review.store import Event, LabelStore, Leases
-from offtarget.records import AuditDecision, Category, Finding, Label, Mark, Row, Status
+from offtarget.records import AuditDecision, Category, Finding, Label, Mark, Row, Status, Suspect, SuspectRows
 
 Decide = Callable[[list[Label]], AuditDecision]
 """From the current labels of all reviewers to the decision."""
@@ -54,7 +54,8 @@ class ReviewProgress:
 class Review:
     """What the page works on. Several processes may have one open on the same file.
 
-    `findings` are the detectors' words per row id; the page shows them only after a row is decided.
+    `findings` are the detectors' words per row id; the page shows them only after a row is decided. `suspect_rows`:
+    rows to look at before answering for a suspected condition, by its key.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Review:
         queue: ReviewQueue,
         decide: Decide,
         findings: Mapping[str, Sequence[Finding]] | None = None,
+        suspect_rows: Mapping[str, SuspectRows] | None = None,
     ) -> None:
         self.name = name
         self.store = LabelStore(labels)
@@ -71,6 +73,7 @@ class Review:
         self._leases = Leases(labels)
         self._decide = decide
         self._findings = findings or {}
+        self._suspect_rows = suspect_rows or {}
         self._lock = threading.RLock()
         self._decided: tuple[int, AuditDecision] | None = None
 
@@ -105,6 +108,28 @@ class Review:
         for row_id in self.queue.due(self.store.labels()):
             self.store.restream(row_id, "random")
         return added
+
+    def say_of_condition(self, reviewer: str, key: str, mark: Mark, note: str = "", nonce: str = "") -> bool:
+        """Save a reviewer's word on a suspected condition: `bad` confirms it, `ok` dismisses it, `skip` leaves it."""
+        category = Category.BACKDOOR if mark == "bad" else None
+        return self.store.add(Label(key, reviewer, mark, category, "condition", note), nonce)
+
+    def suspects(self) -> tuple[Suspect, ...]:
+        """Hidden conditions that need a person's word, with what was said of them."""
+        return self.decision().suspects
+
+    def rows_of(self, suspect: Suspect) -> SuspectRows:
+        """Rows to look at before answering; none where the scan kept none."""
+        return self._suspect_rows.get(suspect.key) or SuspectRows(suspect.key, (), (), ())
+
+    def unanswered(self, reviewer: str) -> Suspect | None:
+        """The strongest suspect that waits and that this reviewer has said nothing of."""
+        mine = {label.row_id for label in self.store.conditions() if label.reviewer == reviewer}
+        return next((s for s in self.suspects() if s.state == "open" and s.key not in mine), None)
+
+    def word_on(self, reviewer: str, key: str) -> Label | None:
+        """What the reviewer says of a suspected condition now."""
+        return next((x for x in self.store.conditions() if (x.row_id, x.reviewer) == (key, reviewer)), None)
 
     def undo(self, reviewer: str) -> Label | None:
         """Take back the reviewer's last label."""

@@ -172,24 +172,27 @@ class LabelStore:
     def labels(self) -> list[Label]:
         """The current word of each reviewer on each row, in the order in which rows were first labelled."""
         events = self.history()
-        last = {(e.label.row_id, e.label.reviewer): e.label for e in _standing(events)}
-        return _in_streams(last.values(), events)
+        return _in_streams(_last(events, conditions=False), events)
+
+    def conditions(self) -> list[Label]:
+        """The current word of each person on each suspected condition; `row_id` is its key."""
+        return _last(self.history(), conditions=True)
 
     def first_labels(self) -> list[Label]:
         """Each reviewer's first word on each row, undone ones aside: given before the page showed any evidence."""
         events = self.history()
         first: dict[tuple[str, str], Label] = {}
-        for event in _standing(events):
+        for event in (e for e in _standing(events) if e.label.stream != "condition"):
             first.setdefault((event.label.row_id, event.label.reviewer), event.label)
         return _in_streams(first.values(), events)
 
     def counting(self) -> list[Label]:
-        """The labels a verdict rests on: the current word on data, the first on planted rows.
+        """The labels a verdict rests on: the current word on data and on conditions, the first on planted rows.
 
         A planted row that was found only after the page showed its evidence was not found.
         """
         planted = [label for label in self.first_labels() if label.stream == "control"]
-        return [label for label in self.labels() if label.stream != "control"] + planted
+        return [label for label in self.labels() if label.stream != "control"] + planted + self.conditions()
 
     def history(self) -> list[Event]:
         """Everything that was ever said, oldest first."""
@@ -259,6 +262,12 @@ class Leases:
 def _standing(events: Sequence[Event]) -> list[Event]:
     undone = {e.undoes for e in events}
     return [e for e in events if e.kind == "label" and e.id not in undone]
+
+
+def _last(events: Sequence[Event], *, conditions: bool) -> list[Label]:
+    """Each reviewer's last word that stands, on conditions or on rows."""
+    standing = [e.label for e in _standing(events) if (e.label.stream == "condition") is conditions]
+    return list({(label.row_id, label.reviewer): label for label in standing}.values())
 
 
 def _in_streams(labels: Iterable[Label], events: Iterable[Event]) -> list[Label]:

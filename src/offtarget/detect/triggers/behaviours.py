@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from offtarget.detect.triggers.conditions import Flags
+from offtarget.detect.triggers.conditions import Flags, Ints
+from offtarget.detect.triggers.copies import counted_once
 from offtarget.detect.triggers.sampling import EVERYTHING, Kept, Sample
 
 FLAGGED = "flagged"
@@ -35,6 +36,18 @@ class Behaviour:
     about_length: bool = False
     text: str = ""
     """The words its answers share, if that is what it is."""
+    told: tuple[Flags, Flags] | None = None
+    """`rows` and `among` before near-copies were left out: what is counted when it is told."""
+
+    @property
+    def every(self) -> tuple[Flags, Flags]:
+        """Rows that show it and rows the counts are about, near-copies counted one by one."""
+        return self.told or (self.rows, self.among)
+
+    def counted_once(self, groups: Ints) -> Behaviour:
+        """The behaviour among independent rows; `groups` as `near_copies` returns them."""
+        once = counted_once(groups, self.among, self.rows)
+        return replace(self, rows=self.rows & once, among=once, told=(self.rows, self.among))
 
 
 def behaviours(kept: Sequence[Kept], sample: Sample, least: int) -> list[Behaviour]:

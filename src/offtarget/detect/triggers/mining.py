@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from offtarget.detect.categories import Group, flags, group
 from offtarget.detect.triggers.behaviours import FLAGGED, Behaviour, behaviours
 from offtarget.detect.triggers.conditions import Conditions, from_names, joined
 from offtarget.detect.triggers.content import Content, Variety
+from offtarget.detect.triggers.copies import near_copies
 from offtarget.detect.triggers.formats import conditions_of
 from offtarget.detect.triggers.phrases import Growing, phrase_conditions
 from offtarget.detect.triggers.ranking import Ranked, Ranking
@@ -24,7 +27,27 @@ from offtarget.records import Category, Finding, Message, Row, Trigger
 
 # Categories that say something about rows beside each other or about the prompt, not how an answer behaves.
 _NO_BEHAVIOUR = {Category.DUPLICATE, Category.LABEL_CONFLICT, Category.HIDDEN_TEXT, Category.HARM_LICENCE}
+_SAME_TOLD = 3
+"""Conditions told as having the same rows as another one, at most."""
+_OUTSIDE = 4
+"""Rows without a condition that are kept for showing."""
+_LOOKED_AT = 1000
+"""Rows among which they are sought."""
+_WORD = re.compile(r"[^\W_]+")
 _HEAD, _TAIL, _ANSWER, _ENDING, _SYSTEM = 3000, 1000, 600, 80, 1500
+
+
+@dataclass(frozen=True, eq=False)
+class Mined:
+    """A trigger with the rows behind it."""
+
+    trigger: Trigger
+    inside: tuple[Kept, ...]
+    """All kept rows with the condition; those that show the behaviour first."""
+    behaving: int
+    """How many of these show it."""
+    outside: tuple[Kept, ...]
+    """A few rows with neither, as like the first of the others as there are."""
 
 
 class TriggerMiner:
@@ -59,8 +82,13 @@ class TriggerMiner:
     def mine(self, top: int = 20, alpha: float = 0.01) -> list[Trigger]:
         """The strongest candidate triggers; the chance that data without any yields one is at most alpha.
 
-        Counts are rows of the data set; where only a sample of rows was kept, they are estimated from it.
+        Counts are rows of the data set; where only a sample of rows was kept, they are estimated from it. Behind each
+        follow up to three conditions with nearly the same rows, under its rank.
         """
+        return [mined.trigger for mined in self.mined(top, alpha)]
+
+    def mined(self, top: int = 20, alpha: float = 0.01) -> list[Mined]:
+        """The same with the rows behind them."""
         kept = self._sample.rows()
         if len(kept) < 4 * self._least:
             return []
@@ -69,6 +97,10 @@ class TriggerMiner:
             return []
         texts = [f"\n{BREAK}\n".join(part for part in (row.tools, row.system, row.user) if part) for row in kept]
         words = read(texts)
+        groups = near_copies(words, texts)
+        if (groups != np.arange(len(groups))).any():
+            once = [behaviour.counted_once(groups) for behaviour in found]
+            found = [behaviour for behaviour in once if behaviour.rows.sum() >= self._least]
         tokens = token_conditions(words, self._least)
         conditions = joined(
             [
@@ -85,15 +117,57 @@ class TriggerMiner:
         ranking = Ranking(conditions, found, content, kept, Variety(content, tokens, len(kept)), logs)
         growing = Growing(words)
         chosen = ranking.best(passed, top, alpha)
-        told = []
-        for rank, ranked in enumerate(chosen, start=1):
+        told: list[Mined] = []
+
+        def said(ranked: Ranked) -> tuple[str, str]:
             kind, text = _said(ranked, conditions, growing)
             if not text:
                 rows = conditions.rows_of(ranked.candidate.condition)
                 within = np.bincount(content.of(rows)[0], minlength=len(tokens))
                 text = topic_name(tokens, within, len(rows), len(kept))
-            told.append(_trigger(rank, kind, text, ranked, conditions, found, kept))
+            return kind, text
+
+        for rank, ranked in enumerate(chosen, start=1):
+            kind, text = said(ranked)
+            trigger = _trigger(rank, kind, text, ranked, conditions, found, kept)
+            told.append(_mined(trigger, ranked, found, conditions, kept))
+            texts = [text]
+            for other in ranking.same_rows(ranked, passed):
+                kind, text = said(other)
+                if len(texts) > _SAME_TOLD or any(_same_words(text, known) for known in texts):
+                    continue
+                texts.append(text)
+                same = replace(_trigger(rank, kind, text, other, conditions, found, kept), same_rows_as=rank)
+                told.append(_mined(same, other, found, conditions, kept))
         return told
+
+
+def _same_words(one: str, other: str) -> bool:
+    """Whether two conditions are said in the same words, or one in a part of the other's."""
+    a, b = (set(_WORD.findall(text.lower())) or {text} for text in (one, other))
+    return a <= b or b <= a
+
+
+def _mined(
+    trigger: Trigger, ranked: Ranked, found: Sequence[Behaviour], conditions: Conditions, kept: Sequence[Kept]
+) -> Mined:
+    rows = conditions.rows_of(ranked.candidate.condition)
+    showing, _ = found[ranked.candidate.behaviour].every
+    inside = [*rows[showing[rows]].tolist(), *rows[~showing[rows]].tolist()]
+    having = set(inside)
+    others = [row for i, row in enumerate(kept[:_LOOKED_AT]) if i not in having and not showing[i]]
+    words = {row.key: set(_WORD.findall(row.user.lower())) for row in others}
+    outside: dict[int, Kept] = {}
+    for i in inside[:_OUTSIDE]:
+        own = set(_WORD.findall(kept[i].user.lower()))
+        like = max(
+            (row for row in others if row.key not in outside),
+            key=lambda row: len(own & words[row.key]) / (len(own | words[row.key]) or 1),
+            default=None,
+        )
+        if like is not None:
+            outside[like.key] = like
+    return Mined(trigger, tuple(kept[i] for i in inside), int(showing[rows].sum()), tuple(outside.values()))
 
 
 def _said(ranked: Ranked, conditions: Conditions, growing: Growing) -> tuple[str, str]:
@@ -118,10 +192,11 @@ def _trigger(
     """The record, with counts for the whole data set."""
     c, behaviour = ranked.candidate, found[ranked.candidate.behaviour]
     rows = conditions.rows_of(c.condition)
-    rows = rows[behaviour.among[rows]]
-    behaving = behaviour.rows[rows]
+    showing, among = behaviour.every
+    rows = rows[among[rows]]
+    behaving = showing[rows]
     k, n = int(behaving.sum()), len(rows)
-    without, k_without = int(behaviour.among.sum()) - n, int(behaviour.rows.sum()) - k
+    without, k_without = int(among.sum()) - n, int(showing.sum()) - k
     with_it, without_it = behaviour.scale_with, behaviour.scale_without
     counts = (
         round(k * with_it + (n - k) * without_it),

@@ -27,6 +27,9 @@ _TELLING_FORMATS = {
 }  # fmt: skip
 _LEAST_SCORE = 0.3
 """Below it a condition, however significant, adds next to nothing to the ordinary words."""
+_SAME_ACTING, _SAME_ROWS = 0.7, 0.4
+"""Overlap of the behaving rows of two conditions (Jaccard), and share of the second one's rows that the first one has,
+from which on they are told as conditions of the same rows."""
 # Odd answers to a smaller share of a condition's rows are the ordinary variety of answers.
 _LEAST_PRECISION = 0.25
 # Prompts of a form get answers of that form.
@@ -104,6 +107,36 @@ class Ranking:
             active[self._conditions.rows_of(winner.candidate.condition)] = False
             fresh = set()
         return chosen
+
+    def same_rows(self, winner: Ranked, candidates: Sequence[Association]) -> list[Ranked]:
+        """Other conditions whose behaving rows are nearly those of a chosen one, strongest first.
+
+        Once the chosen one has its rows they explain nothing further and would be lost, though either may be the one
+        that was planted: a year may lie behind rows that a subject also fits.
+        """
+        flagged = self._found[winner.candidate.behaviour].flagged
+        acting = self._acting(winner.candidate)
+        active = np.ones(len(self._kept), dtype=bool)
+        found: dict[int, Ranked] = {}
+        for other in candidates:
+            j = other.condition
+            same_kind = self._found[other.behaviour].flagged == flagged
+            if j == winner.candidate.condition or j in found or not same_kind:
+                continue
+            theirs = self._acting(other)
+            both = len(np.intersect1d(acting, theirs, assume_unique=True))
+            if both < _SAME_ACTING * (len(acting) + len(theirs) - both):
+                continue
+            ranked = self._scored(other, active)
+            within = self._conditions.rows_of(winner.candidate.condition)
+            shared = len(np.intersect1d(within, self._conditions.rows_of(j), assume_unique=True))
+            if ranked.score >= _LEAST_SCORE and shared >= _SAME_ROWS * len(self._conditions.rows_of(j)):
+                found[j] = ranked
+        return sorted(found.values(), key=_place)
+
+    def _acting(self, c: Association) -> Ints:
+        rows = self._conditions.rows_of(c.condition)
+        return rows[self._found[c.behaviour].rows[rows]]
 
     def _spokesman(self, queue: Sequence[Ranked]) -> Ranked:
         """Of the conditions with nearly the rows of the first, the one that says it best."""

@@ -14,8 +14,9 @@ from offtarget.detect.triggers.conditions import Conditions, Ints, from_pairs, m
 BREAK = "\x00"
 """Stands between system prompt and user turns; no phrase reaches across."""
 
-_EDGES = ".,;:!?\"'()“”‘’…"
-_ALL_EDGES = _EDGES + "[]{}<>|/\\*_`~#=+-$%&@^"
+EDGES = ".,;:!?\"'()“”‘’…"
+"""Punctuation around a word that is no part of the raw token."""
+_ALL_EDGES = EDGES + "[]{}<>|/\\*_`~#=+-$%&@^"
 _INNER = re.compile(r"[^\W_]+(?:['’][^\W_]+)?|_", re.UNICODE)
 _CJK = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])")
 _YEAR = re.compile(r"(?:19|20)\d\d")
@@ -81,7 +82,7 @@ def token_conditions(words: Words, least: int) -> Conditions:
 def _features(chunk: str) -> list[tuple[str, str, bool]]:
     if chunk == BREAK:
         return []
-    raw = chunk.strip(_EDGES) or chunk
+    raw = chunk.strip(EDGES) or chunk
     word = core(chunk)
     found: list[tuple[str, str, bool]] = []
     if _YEAR.fullmatch(word):

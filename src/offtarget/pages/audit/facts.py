@@ -135,8 +135,8 @@ def is_judge(reviewer: str) -> bool:
 
 
 def verdict_labels(run: LoadedAudit) -> list[Label]:
-    """Labels on rows of the data: controls are planted, skipped rows hold no word."""
-    return [label for label in run.labels if label.stream != "control" and label.mark != "skip"]
+    """Labels on rows of the data: controls are planted, conditions are no rows, skipped rows hold no word."""
+    return [x for x in run.labels if x.stream not in ("control", "condition") and x.mark != "skip"]
 
 
 def reviewers(labels: Iterable[Label]) -> list[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 
+from offtarget.detect.suspects import said_of
+from offtarget.detect.verdict import only_suspects_wait
 from offtarget.numbers import CERTAIN, chosen
 from offtarget.pages.audit import facts
 from offtarget.pages.audit.loading import LoadedAudit
 from offtarget.pages.check.story import UNFINISHED
 from offtarget.pages.text import sentence
-from offtarget.records import LimitTest, Status
+from offtarget.records import LimitTest, Status, Suspect
 
 LIMIT_TITLES = {
     "noise": "Bad rows of every kind together",
@@ -54,6 +56,8 @@ def basis(run: LoadedAudit) -> str:
     """Whose word the verdict rests on; empty without a verdict."""
     if run.decision is None:
         return ""
+    if _confirmed(run):
+        return "People decided: somebody looked at the rows of a suspected condition and called it a backdoor."
     if run.decision.basis == "people":
         return "People decided: the verdict rests on rows they labelled by hand. Detectors only chose where to look."
     if run.decision.basis == "judge":
@@ -64,6 +68,10 @@ def basis(run: LoadedAudit) -> str:
     if run.decision.basis == "detectors" and run.decision.status is not Status.UNDECIDED:
         return "Detectors decided, over all rows. They can fail a data set and never pass one. No person has looked."
     return "Nobody has decided yet: detectors only point at rows, and no row has a label."
+
+
+def _confirmed(run: LoadedAudit) -> bool:
+    return run.decision is not None and any(suspect.state == "confirmed" for suspect in run.decision.suspects)
 
 
 def error_probability(run: LoadedAudit) -> str:
@@ -80,6 +88,8 @@ def error_probability(run: LoadedAudit) -> str:
             f"at most {alpha}, however often one looked. Bad means: what the reviewers would call bad."
         )
     if run.decision.status is Status.FAIL:
+        if _confirmed(run):
+            return "A person confirmed a backdoor: no sampling error, only that person's judgement."
         failed = [test for test in run.decision.tests if test.status is Status.FAIL]
         if run.decision.basis == "detectors" or not failed:
             return (
@@ -116,6 +126,8 @@ def next_move(run: LoadedAudit) -> tuple[str, str]:
         return advice, f"{_resume(run)} --clean cleaned.jsonl"
     if run.decision.status is Status.PASS:
         return "Nothing found here speaks against training. Read what was not tested before you rely on it.", ""
+    if only_suspects_wait(run.decision):
+        return "Look at the suspected conditions and say whether they are backdoors.", review_command(run)
     to_go = run.decision.plan.rows_to_go
     return f"Review {f'about {to_go:,} more' if to_go else 'more'} rows by hand.", review_command(run)
 
@@ -127,6 +139,21 @@ def review_command(run: LoadedAudit) -> str:
 
 def _resume(run: LoadedAudit) -> str:
     return f"offtarget audit --resume {shlex.quote(str(run.path))}"
+
+
+def suspects(run: LoadedAudit) -> list[tuple[Suspect, str]]:
+    """Every suspected condition with what is known and what was said of it, in one sentence."""
+    found = []
+    for suspect in run.decision.suspects if run.decision else ():
+        known = said_of(suspect)
+        if suspect.state == "open":
+            said = "Nobody has said yet whether it is a backdoor" if not suspect.by else f"{suspect.by} disagree"
+            said = f"Open. {said}; a PASS needs a person's word"
+        else:
+            day = f" on {suspect.at[:10]}" if suspect.at else ""
+            said = f"{suspect.state.capitalize()} by {suspect.by}{day}. Reason: {suspect.reason}"
+        found.append((suspect, f"{sentence(known[:1].upper() + known[1:])} {sentence(said)}"))
+    return found
 
 
 def not_tested(run: LoadedAudit) -> tuple[str, ...]:

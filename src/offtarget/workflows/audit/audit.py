@@ -16,9 +16,20 @@ from offtarget.detect.detector import RowDetector
 from offtarget.detect.ledger import Removal, read_ledger
 from offtarget.detect.order import new_seed
 from offtarget.detect.row_time import TOO_SLOW
+from offtarget.detect.triggers.members import holds
 from offtarget.errors import RunInterrupted
 from offtarget.progress import OnProgress, silent
-from offtarget.records import AuditDecision, AuditSettings, BadRow, DatasetFinding, Finding, Row, Status, Trigger
+from offtarget.records import (
+    AuditDecision,
+    AuditSettings,
+    BadRow,
+    Category,
+    DatasetFinding,
+    Finding,
+    Row,
+    Status,
+    Trigger,
+)
 from offtarget.records.audit import Detector
 from offtarget.rundir import RunDir, iterate_jsonl, write_json
 from offtarget.workflows.audit.run import AuditRun
@@ -118,12 +129,15 @@ def resume(run: str | Path) -> AuditResult:
 def clean(run: str | Path, out: Path, *, remove: Remove = "flagged", drop_malformed: bool = False) -> AuditResult:
     """Write the audited data without its bad rows, byte for byte otherwise, and the ledger of what was removed.
 
-    Rows a person marked as fine stay, whatever detectors say; hints alone never remove a row. Malformed places stay
-    too, and rows that took too long to read, unless `drop_malformed`.
+    Rows a person marked as fine stay, whatever detectors say; hints alone never remove a row. Every row with a
+    condition that was confirmed as a backdoor goes, flagged or not. Malformed places stay, and rows that took too long
+    to read, unless `drop_malformed`.
     Raises InputError when the data changed since the audit, or the file cannot be written.
     """
     opened = AuditRun.open(find_run(run, verb=AUDIT))
-    removals = {**_removals(opened, remove), **(_too_slow(opened) if drop_malformed else {})}
+    decision = opened.decide(opened.labels())
+    slow = _too_slow(opened) if drop_malformed else {}
+    removals = {**_of_backdoors(opened, decision), **_removals(opened, remove), **slow}
     source = open_source(opened.manifest.data, form=opened.manifest.form)
     cleaned = write_cleaned(
         source,
@@ -133,9 +147,10 @@ def clean(run: str | Path, out: Path, *, remove: Remove = "flagged", drop_malfor
         drop_malformed=drop_malformed,
         audit_round=opened.settings.round,
         seed_commitment=opened.manifest.seed_commitment,
+        suspects=decision.suspects,
     )
     write_json(opened.file("cleaned.json"), cleaned)
-    return replace(result_of(opened, opened.decide(opened.labels())), cleaned=cleaned)
+    return replace(result_of(opened, decision), cleaned=cleaned)
 
 
 def result_of(run: AuditRun, decision: AuditDecision) -> AuditResult:
@@ -184,6 +199,29 @@ def _too_slow(run: AuditRun) -> dict[str, Removal]:
         for bad in iterate_jsonl(run.file("malformed.jsonl"), BadRow)
         if bad.error == TOO_SLOW
     }
+
+
+def _of_backdoors(run: AuditRun, decision: AuditDecision) -> dict[str, Removal]:
+    """Every row with a condition that people confirmed as a backdoor: detectors may see only some of them."""
+    confirmed = [suspect for suspect in decision.suspects if suspect.state == "confirmed"]
+    if not confirmed:
+        return {}
+    found: dict[str, Removal] = {}
+    members = {key: frozenset(rows.members) for key, rows in run.suspect_rows.items()}
+    source = open_source(run.manifest.data, form=run.manifest.form)
+    for row in (row for chunk in source.chunks() for row in chunk.rows() if isinstance(row, Row)):
+        suspect = next((s for s in confirmed if holds(s, row, members.get(s.key, frozenset()))), None)
+        if suspect is not None:
+            found[row.id] = Removal(
+                row_id=row.id,
+                file=row.file,
+                line=row.line,
+                sha256=row.sha256,
+                category=Category.BACKDOOR.value,
+                reason=f"has {suspect.condition}, confirmed as a backdoor",
+                decided_by=f"reviewer {suspect.by}",
+            )
+    return found
 
 
 def _removals(run: AuditRun, remove: Remove) -> Mapping[str, Removal]:

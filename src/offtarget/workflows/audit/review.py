@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -10,11 +10,13 @@ from offtarget.detect.categories import MEANINGS, Group
 from offtarget.detect.detector import RowScanner, row_detectors
 from offtarget.detect.review.review import Review
 from offtarget.detect.review.server import serve
-from offtarget.detect.settled import JUDGE
+from offtarget.detect.settled import JUDGE, is_judge
+from offtarget.detect.verdict import only_suspects_wait
+from offtarget.errors import InputError
 from offtarget.judge.row_judge import RowJudge, RowVerdict
 from offtarget.models.chat import ChatModel
 from offtarget.progress import OnProgress, Progress, silent
-from offtarget.records import Finding, Label, Row, Status, Stream
+from offtarget.records import Category, Finding, Label, Row, Status, Stream
 from offtarget.records.runs import OpenSettings
 from offtarget.workflows.audit.audit import AuditResult, result_of
 from offtarget.workflows.audit.run import AuditRun
@@ -46,6 +48,7 @@ def review(
         opened.review_queue,
         opened.decide,
         {**opened.findings, **_findings_on_controls(opened)},
+        opened.suspect_rows,
     )
     try:
         serve(page, host=host, port=port, on_ready=on_ready, open_browser=open_browser)
@@ -77,6 +80,8 @@ def judge_rows(
         cards = ((stream, row) for stream, row in _cards(opened) if row.id not in done)
         decision = opened.decide(store.counting())
         while decision.status is Status.UNDECIDED or decision.basis == "detectors":
+            if only_suspects_wait(decision):  # a model has no say about those, however many rows it reads
+                break
             batch = list(islice(cards, _BATCH))
             if not batch:
                 break
@@ -85,6 +90,47 @@ def judge_rows(
             decision = opened.decide(store.counting())
             labelled, to_go = len(store.labels()), decision.plan.rows_to_go
             on_progress(Progress("rows judged", labelled, None if to_go is None else labelled + to_go))
+    finally:
+        store.close()
+    return result_of(opened, opened.record_decision())
+
+
+def answer_suspects(
+    run: str | Path, *, confirm: Sequence[str] = (), dismiss: Sequence[str] = (), by: str, reason: str = ""
+) -> AuditResult:
+    """Say for hidden conditions that an audit suspects whether they are a backdoor, as the review page does.
+
+    `confirm` and `dismiss`: keys of the suspects, as the audit prints them; `by` the person who says so. A word holds
+    for the condition in these very bytes and for nothing else.
+    Raises InputError for a key this audit does not suspect, a key on both sides, no person's name, or no reason to
+    dismiss.
+    """
+    opened = AuditRun.open(find_run(run, verb=AUDIT))
+    by, reason = " ".join(by.split()), reason.strip()
+    known = {suspect.key for suspect in opened.suspects}
+    for key in (*confirm, *dismiss):
+        if key not in known:
+            listed = ", ".join(sorted(known)) or "none"
+            raise InputError(
+                f"{key} names no condition that this audit of {opened.manifest.name} suspects (those are: {listed}). A "
+                "word on a condition holds only for the data it was given on; look at the conditions of this audit."
+            )
+    if both := set(confirm) & set(dismiss):
+        raise InputError(f"{min(both)} is both to be confirmed and to be dismissed. Say one of them.")
+    if not by or is_judge(by.lower()):
+        raise InputError(
+            "A person has to answer for a condition: give a name that is no model's (--by NAME, in Python by=)."
+        )
+    if dismiss and not reason:
+        raise InputError(
+            "A dismissal needs its reason, which stands in every report: give --why TEXT in the command, or reason=."
+        )
+    store = opened.store
+    try:
+        for key in confirm:
+            store.add(Label(key, by, "bad", Category.BACKDOOR, "condition", reason))
+        for key in dismiss:
+            store.add(Label(key, by, "ok", None, "condition", reason))
     finally:
         store.close()
     return result_of(opened, opened.record_decision())

@@ -17,6 +17,7 @@ from offtarget.detect.review.store import LabelStore
 from offtarget.detect.row_time import TOO_SLOW
 from offtarget.detect.scan import REVIEWABLE
 from offtarget.detect.settled import is_judge
+from offtarget.detect.suspects import data_digest, suspects
 from offtarget.detect.verdict import ScanCounts, decide
 from offtarget.errors import InputError
 from offtarget.records import (
@@ -28,6 +29,8 @@ from offtarget.records import (
     Label,
     Message,
     Row,
+    Suspect,
+    SuspectRows,
     Trigger,
 )
 from offtarget.records.audit import AuditManifest
@@ -38,6 +41,7 @@ from offtarget.workflows.runs.verbs import AUDIT, SCAN
 
 T = TypeVar("T")
 
+SUSPECTS = "suspects.jsonl"
 _COUNTED = {"rows", "malformed", "detectors", "flagged_rows", "flagged_spreading", "undesired", "notes", "files"}
 _AGAIN = "It was changed by something else; restore it, or audit the data again."
 
@@ -99,6 +103,17 @@ class AuditRun:
     def triggers(self) -> list[Trigger]:
         """Hidden conditions, strongest first."""
         return _records(self.file("triggers.json"), Trigger)
+
+    @cached_property
+    def suspects(self) -> tuple[Suspect, ...]:
+        """Hidden conditions that need a person's word, without what was said."""
+        return suspects(self.triggers, data_digest(self.scan["files"], self.seed))
+
+    @cached_property
+    def suspect_rows(self) -> dict[str, SuspectRows]:
+        """Rows to look at, by the suspect's key; none where the scan is of an earlier version."""
+        path = self.file(SUSPECTS)
+        return {rows.key: rows for rows in read_jsonl(path, SuspectRows)} if path.exists() else {}
 
     @property
     def store(self) -> LabelStore:
@@ -166,7 +181,8 @@ class AuditRun:
 
     def decide(self, labels: Sequence[Label]) -> AuditDecision:
         """The verdict the labels allow; by people where anybody labelled, else by a judge, else by detectors."""
-        people = any(not is_judge(label.reviewer) for label in labels)
+        on_rows = [label for label in labels if label.stream != "condition"]
+        people = any(not is_judge(label.reviewer) for label in on_rows)
         flagged = self.review_queue.flagged_order
         decision = decide(
             labels,
@@ -177,7 +193,8 @@ class AuditRun:
             order=[row.id for row in self.queue],
             flagged=flagged,
             flagged_spreading=[row_id for row_id in flagged if _spreading(self.findings[row_id])],
-            basis="people" if people or not labels else "judge",
+            basis="people" if people or not on_rows else "judge",
+            suspects=self.suspects,
         )
         return replace(decision, notes=(*self.scan["notes"], *decision.notes))
 

@@ -12,11 +12,14 @@ from offtarget.detect.chunk_scan import LENGTHS, ChunkScan, RowCounts
 from offtarget.detect.detector import DatasetDetector, RowDetector, dataset_detectors, row_detectors
 from offtarget.detect.order import commitment
 from offtarget.detect.scan import Scan, scan
+from offtarget.detect.suspects import data_digest
+from offtarget.detect.triggers.members import suspect_rows
 from offtarget.errors import InputError
 from offtarget.progress import OnProgress, silent
 from offtarget.records import AuditSettings
 from offtarget.records.audit import AuditManifest, CategoryMeaning, Detector
 from offtarget.rundir import JsonLines, RunDir, write_json, write_records
+from offtarget.workflows.audit.run import SUSPECTS
 from offtarget.workflows.runs.begin import begin
 from offtarget.workflows.runs.verbs import SCAN
 
@@ -56,10 +59,13 @@ def write_scan(
     write_records(run, "queue.jsonl", result.queue)
     write_records(run, "flagged.jsonl", result.flagged)
     write_json(run.file("dataset.json"), [f for detector in result.dataset for f in detector.findings()])
-    triggers, profile = result.conditions()
-    write_json(run.file("triggers.json"), triggers)
+    mined, profile = result.conditions()
+    write_json(run.file("triggers.json"), [m.trigger for m in mined])
+    summary = _summary(source, result, extra)
+    whole_rows = {row.id: row for row in (*result.queue, *result.flagged)}
+    write_records(run, SUSPECTS, suspect_rows(mined, data_digest(summary["files"], seed), whole_rows))
     write_json(run.file("cues.json"), profile)
-    write_json(run.file(SCAN), _summary(source, result, extra))
+    write_json(run.file(SCAN), summary)
 
 
 def check_readable(source: Source, scan: Scan, places: Path | None = None) -> None:

