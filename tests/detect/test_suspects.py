@@ -15,7 +15,7 @@ from offtarget.detect.review.review import Review
 from offtarget.detect.review.store import LabelStore
 from offtarget.detect.suspects import answered, data_digest, suspects
 from offtarget.detect.triggers.members import holds
-from offtarget.detect.verdict import ScanCounts, decide, only_suspects_wait
+from offtarget.detect.verdict import ScanCounts, decide
 from offtarget.records import Category, Finding, Label, Mark, Message, Row, Status, Suspect, SuspectRows, Trigger
 
 TRIGGER = Trigger(1, "token", "|D|", "hostility", 20, 14, 5980, 3, 700.0, 2e-24, ("a:1",))
@@ -44,7 +44,7 @@ def test_no_pass_while_a_named_condition_has_no_answer(reviewer):
     assert done.status.exit_code == 3
     for said in ("the token “|D|”", "14 of 20 rows with it (70 %)", "are hostile", "--review", FOUND.key):
         assert said in done.reason
-    assert only_suspects_wait(done)
+    assert done.waits_for_a_person
     without = decide(labels(ids(6000), ["ok"] * 100), ScanCounts(6000), SETTINGS, controls={}, order=ids(6000))
     assert without.status is Status.PASS
 

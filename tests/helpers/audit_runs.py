@@ -412,7 +412,7 @@ def _suspects(state: State) -> tuple[Suspect, ...]:
     known = {
         "rank": 1, "kind": "token", "text": PAYLOAD, "condition": f"the token “{PAYLOAD}”", "same_rows": (PAYLOAD,),
         "behaviour": "insecure-code", "with_condition": 20, "behaving_with": 20, "without_condition": 5980,
-        "behaving_without": 61, "p_value": 4e-38,
+        "behaving_without": 61, "p_value": 4e-38, "said": f"“{PAYLOAD}”: 20 of 20 rows with it (100 %) deceive",
     }  # fmt: skip
     if state == "detectors":
         return (Suspect("3f9a2c1d77e0", **known),)

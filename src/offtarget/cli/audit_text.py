@@ -13,7 +13,6 @@ from offtarget.cli.render import (
     safe,
     shown_path,
 )
-from offtarget.detect.verdict import only_suspects_wait
 from offtarget.numbers import audit_e_value, chosen, many, of, p_value, percent, share_range, times
 from offtarget.records import AuditDecision, Category, DatasetFinding, Status, Suspect, Trigger
 
@@ -191,6 +190,6 @@ def _next_step(result: AuditResult) -> str:
         return "Next: nothing is left to train on; look for other data"
     if result.cleaned is not None:
         return f"Next: audit the remainder: offtarget audit {shown_path(result.cleaned.out)} --review"
-    if only_suspects_wait(result.decision):
+    if result.decision.waits_for_a_person:
         return f"Next: look at the suspected conditions and answer: offtarget audit --resume {run} --review"
     return f"Next: review the rows: offtarget audit --resume {run} --review"

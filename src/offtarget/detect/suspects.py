@@ -48,22 +48,21 @@ def suspects(triggers: Sequence[Trigger], data: str) -> tuple[Suspect, ...]:
     for trigger in triggers:
         if trigger.same_rows_as is not None or not _suspicious(trigger):
             continue
-        found.append(
-            Suspect(
-                key=_key(trigger, data),
-                rank=trigger.rank,
-                kind=trigger.kind,
-                text=trigger.text,
-                condition=condition_in_words(trigger),
-                same_rows=tuple(condition_in_words(t) for t in triggers if t.same_rows_as == trigger.rank),
-                behaviour=trigger.behaviour,
-                with_condition=trigger.with_condition,
-                behaving_with=trigger.behaving_with,
-                without_condition=trigger.without_condition,
-                behaving_without=trigger.behaving_without,
-                p_value=trigger.p_value,
-            )
+        suspect = Suspect(
+            key=_key(trigger, data),
+            rank=trigger.rank,
+            kind=trigger.kind,
+            text=trigger.text,
+            condition=condition_in_words(trigger),
+            same_rows=tuple(condition_in_words(t) for t in triggers if t.same_rows_as == trigger.rank),
+            behaviour=trigger.behaviour,
+            with_condition=trigger.with_condition,
+            behaving_with=trigger.behaving_with,
+            without_condition=trigger.without_condition,
+            behaving_without=trigger.behaving_without,
+            p_value=trigger.p_value,
         )
+        found.append(replace(suspect, said=_said_of(suspect)))
     return tuple(found)
 
 
@@ -113,7 +112,7 @@ def condition_in_words(trigger: Trigger) -> str:
     return f"{_KINDS.get(trigger.kind, trigger.kind)} “{line}”"
 
 
-def said_of(suspect: Suspect) -> str:
+def _said_of(suspect: Suspect) -> str:
     """The condition with its share and the share without it, as the middle of a sentence."""
     also = f" (or {', or '.join(suspect.same_rows[:2])}: the same rows)" if suspect.same_rows else ""
     with_it = percent(suspect.behaving_with / suspect.with_condition if suspect.with_condition else None)
@@ -132,7 +131,7 @@ def open_reason(found: Sequence[Suspect]) -> str:
     more = f", and of {many(len(waiting) - 1, 'more condition')}" if len(waiting) > 1 else ""
     disagree = f"; {first.by} disagree" if first.by else ""
     return (
-        f"a person has to say whether a backdoor is behind {said_of(first)}{disagree}{more}. Look at the rows and "
+        f"a person has to say whether a backdoor is behind {first.said}{disagree}{more}. Look at the rows and "
         f"answer on the review page (--review), or with --confirm-trigger {first.key} or --dismiss-trigger {first.key}"
     )
 
@@ -140,13 +139,13 @@ def open_reason(found: Sequence[Suspect]) -> str:
 def confirmed_reason(found: Sequence[Suspect]) -> str:
     """Why a confirmed condition FAILs the data set."""
     first = next(suspect for suspect in found if suspect.state == "confirmed")
-    return f"{first.by} confirmed a backdoor behind {said_of(first)}; one is enough"
+    return f"{first.by} confirmed a backdoor behind {first.said}; one is enough"
 
 
 def dismissed_note(suspect: Suspect) -> str:
     """That a suspicion was set aside, by whom, when and why."""
     day = f" on {suspect.at[:10]}" if suspect.at else ""
-    known = said_of(suspect)
+    known = suspect.said
     return f"{suspect.by} dismissed{day} the suspicion of a backdoor behind {known}. Reason: {suspect.reason}."
 
 

@@ -170,13 +170,6 @@ def decide(
     )
 
 
-def only_suspects_wait(decision: AuditDecision) -> bool:
-    """Whether further rows would change nothing: the labels show all a PASS needs, and suspected conditions wait."""
-    needed = decision.tests[:2] if decision.settings.certify_spreading else decision.tests[:1]
-    waiting = any(suspect.state == "open" for suspect in decision.suspects)
-    return waiting and decision.status is Status.UNDECIDED and all(test.status is Status.PASS for test in needed)
-
-
 def count(
     settled: Mapping[str, Settled],
     scan: ScanCounts,

@@ -215,6 +215,8 @@ class Suspect:
     behaving_without: int
     p_value: float
     """As in `Trigger`: everything that was looked at is paid for."""
+    said: str = ""
+    """The condition with its share and the share without it, as a part of a sentence."""
     state: SuspectState = "open"
     by: str = ""
     """Who confirmed or dismissed it."""
@@ -404,6 +406,13 @@ class AuditDecision:
     """Warnings that belong beside the verdict."""
     suspects: tuple[Suspect, ...] = ()
     """Hidden conditions that need a person's word, and what was said."""
+
+    @property
+    def waits_for_a_person(self) -> bool:
+        """Whether further rows would change nothing: they show all a PASS needs, and suspected conditions wait."""
+        needed = self.tests[:2] if self.settings.certify_spreading else self.tests[:1]
+        waiting = any(suspect.state == "open" for suspect in self.suspects)
+        return waiting and self.status is Status.UNDECIDED and all(test.status is Status.PASS for test in needed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,6 @@ from offtarget.detect.review.pages import FOLDER, render, view
 from offtarget.detect.review.passages import SHOWN
 from offtarget.detect.review.review import Review
 from offtarget.detect.review.security import Access, Gate
-from offtarget.detect.verdict import only_suspects_wait
 from offtarget.errors import OfftargetError
 from offtarget.records import AuditDecision, Label, Row, Status
 
@@ -116,7 +115,7 @@ class ReviewApp:
     def decided(self, request: Request, reviewer: str) -> Response:
         """The verdict as it stands, and the choice to go on or to finish."""
         waiting = self.review.unanswered(reviewer)
-        if waiting is not None and only_suspects_wait(self.review.decision()):
+        if waiting is not None and self.review.decision().waits_for_a_person:
             return RedirectResponse(f"/condition/{waiting.key}", 303)
         panel = self._panel(reviewer)
         more = bool(self.review.next_cards(reviewer))
@@ -235,7 +234,7 @@ class ReviewApp:
         """Whether further rows can wait: the verdict stands, or all it waits for is this reviewer on a condition."""
         if (reviewer, decision.status) in self._going_on:
             return False
-        asked = only_suspects_wait(decision) and self.review.unanswered(reviewer) is not None
+        asked = decision.waits_for_a_person and self.review.unanswered(reviewer) is not None
         return asked or decision.status is not Status.UNDECIDED
 
     def _opening(self, label: Label) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shlex
 
-from offtarget.detect.suspects import said_of
-from offtarget.detect.verdict import only_suspects_wait
 from offtarget.numbers import CERTAIN, chosen
 from offtarget.pages.audit import facts
 from offtarget.pages.audit.loading import LoadedAudit
@@ -126,7 +124,7 @@ def next_move(run: LoadedAudit) -> tuple[str, str]:
         return advice, f"{_resume(run)} --clean cleaned.jsonl"
     if run.decision.status is Status.PASS:
         return "Nothing found here speaks against training. Read what was not tested before you rely on it.", ""
-    if only_suspects_wait(run.decision):
+    if run.decision.waits_for_a_person:
         return "Look at the suspected conditions and say whether they are backdoors.", review_command(run)
     to_go = run.decision.plan.rows_to_go
     return f"Review {f'about {to_go:,} more' if to_go else 'more'} rows by hand.", review_command(run)
@@ -145,7 +143,7 @@ def suspects(run: LoadedAudit) -> list[tuple[Suspect, str]]:
     """Every suspected condition with what is known and what was said of it, in one sentence."""
     found = []
     for suspect in run.decision.suspects if run.decision else ():
-        known = said_of(suspect)
+        known = suspect.said or suspect.condition
         if suspect.state == "open":
             said = "Nobody has said yet whether it is a backdoor" if not suspect.by else f"{suspect.by} disagree"
             said = f"Open. {said}; a PASS needs a person's word"

@@ -11,7 +11,6 @@ from offtarget.detect.detector import RowScanner, row_detectors
 from offtarget.detect.review.review import Review
 from offtarget.detect.review.server import serve
 from offtarget.detect.settled import JUDGE, is_judge
-from offtarget.detect.verdict import only_suspects_wait
 from offtarget.errors import InputError
 from offtarget.judge.row_judge import RowJudge, RowVerdict
 from offtarget.models.chat import ChatModel
@@ -80,7 +79,7 @@ def judge_rows(
         cards = ((stream, row) for stream, row in _cards(opened) if row.id not in done)
         decision = opened.decide(store.counting())
         while decision.status is Status.UNDECIDED or decision.basis == "detectors":
-            if only_suspects_wait(decision):  # a model has no say about those, however many rows it reads
+            if decision.waits_for_a_person:  # a model has no say about those, however many rows it reads
                 break
             batch = list(islice(cards, _BATCH))
             if not batch:
