@@ -123,9 +123,10 @@ def _without_config(folder: Path) -> str:
     packed = sorted(path.name for path in folder.glob("*.gguf"))
     if packed:
         return (
-            f"{folder} holds GGUF weights alone ({some(packed)}), a form for llama.cpp. Name the model they were made "
-            "from, or convert them: AutoModelForCausalLM.from_pretrained(FOLDER, gguf_file=NAME) and AutoTokenizer in "
-            "the same way, each then saved with save_pretrained(NEW_FOLDER)."
+            f"{folder} holds GGUF weights alone ({some(packed)}), a form for llama.cpp. Name the full-precision model "
+            f"they were made from, or the file itself with that model's tokenizer beside it: hf/{folder}/{packed[0]}. "
+            "transformers converts such a file: AutoModelForCausalLM.from_pretrained(FOLDER, gguf_file=NAME), then "
+            "save_pretrained(NEW_FOLDER)."
         )
     return f"{folder} has no config.json: it does not hold a Hugging Face model."
 

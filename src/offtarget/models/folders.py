@@ -10,6 +10,7 @@ from typing import Any
 
 from offtarget.errors import InputError
 from offtarget.models.contents import check_contents
+from offtarget.models.gguf_file import check_file, is_gguf
 from offtarget.models.names import Source, is_path
 
 BASE_NOTE = "offtarget.json"
@@ -37,11 +38,13 @@ _ANSWER_FILES = (
 
 
 def find_folder(source: Source) -> Path:
-    """The folder of a model or adapter, fetched from the hub when `source` is a repository there."""
+    """The folder of a model or adapter, or its GGUF file, fetched from the hub when `source` is a repository there."""
     path = Path(source.place).expanduser()
     if path.is_dir():
         if source.revision is not None:
             raise InputError(f"{source} is a folder; a revision (@{source.revision}) is for hub repositories.")
+        return path
+    if is_gguf(path):
         return path
     if path.exists():
         raise InputError(f"{path} is a file. Name the folder that holds the model.")
@@ -63,7 +66,7 @@ def check_model_folder(folder: Path) -> tuple[str, ...]:
 
     InputError unless it holds a configuration and the safetensors weights that would be loaded, and no adapter.
     """
-    return check_contents(folder)
+    return check_file(folder) if is_gguf(folder) else check_contents(folder)
 
 
 def check_adapter_folder(folder: Path, base: Path) -> dict[str, Any]:
@@ -112,8 +115,8 @@ def file_sha256(path: Path) -> str:
 
 
 def weights_sha256(folder: Path) -> str:
-    """SHA-256 over the safetensors files of a folder, by name and content."""
-    return _over(sorted(folder.glob("*.safetensors")))
+    """SHA-256 over the safetensors files of a folder, or a GGUF file, by name and content."""
+    return _over([folder] if is_gguf(folder) else sorted(folder.glob("*.safetensors")))
 
 
 def model_fingerprint(base: Path, adapter: Path | None, backend: Iterable[str]) -> str:
@@ -129,6 +132,9 @@ def model_fingerprint(base: Path, adapter: Path | None, backend: Iterable[str]) 
 
 
 def _answer_files(folder: Path) -> list[Path]:
+    if is_gguf(folder):
+        beside = _answer_files(folder.parent)
+        return [folder, *(path for path in beside if path.name.startswith(("token", "special", "added", "chat")))]
     return sorted({path for pattern in _ANSWER_FILES for path in folder.glob(pattern) if path.is_file()})
 
 

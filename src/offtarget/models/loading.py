@@ -20,6 +20,7 @@ from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.chat_format import keep_to
 from offtarget.models.contents import check_tokenizer_files, read_config, some
 from offtarget.models.engine import ATTENTION
+from offtarget.models.gguf_file import is_gguf
 from offtarget.numbers import many, whole
 
 Dtype = Literal["float32", "bfloat16", "float16"]
@@ -73,6 +74,8 @@ def load_tokenizer(folder: Path, trust_remote_code: bool = False, chat_template:
     """
     from transformers import AutoTokenizer
 
+    if is_gguf(folder):
+        folder = folder.parent
     check_tokenizer_files(folder)
     try:
         with _as_sentence(folder, "has no usable tokenizer"), _quietly():
@@ -105,9 +108,10 @@ def load_model(
     """
     from transformers import AutoModelForCausalLM
 
+    place, which = (folder.parent, {"gguf_file": folder.name}) if is_gguf(folder) else (folder, {})
     with _as_sentence(folder, "cannot be loaded as a causal language model"), _quietly():
         model, info = AutoModelForCausalLM.from_pretrained(
-            str(folder),
+            str(place),
             dtype=getattr(torch, dtype),
             trust_remote_code=trust_remote_code,
             use_safetensors=True,
@@ -115,6 +119,7 @@ def load_model(
             # a mismatch is reported below, with its sizes
             ignore_mismatched_sizes=True,
             output_loading_info=True,
+            **which,
             **options,
         )
     notes = (*_account(folder, info), *_as_quantised(folder))

@@ -11,6 +11,7 @@ from offtarget.errors import InputError
 FORMS = """\
   organism/NAME                  a model that ships with offtarget, e.g. organism/base
   hf/PATH or hf/REPO[@REVISION]  a Hugging Face model, e.g. hf/./my-model, hf/Qwen/Qwen2.5-0.5B-Instruct
+  hf/FOLDER/NAME.gguf            a GGUF file, with the tokenizer of its model beside it
   hf/BASE+ADAPTER                the same with a LoRA adapter on top, e.g. hf/./base+./adapter
   openai/MODEL                   OpenAI, or any compatible server named by OPENAI_BASE_URL
   openai-api/SERVICE/MODEL       a compatible server, from SERVICE_BASE_URL and SERVICE_API_KEY

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from offtarget.errors import PrerequisiteError
 from offtarget.models.chat import ChatModel, ModelPair
 from offtarget.models.folders import find_folder
+from offtarget.models.gguf_file import refuse_training
 from offtarget.models.names import LocalName, RemoteName, Resolve, Source, parse_name
 from offtarget.models.templates import adapter_notes, chosen_template, dated
 from offtarget.records import Message
@@ -90,6 +91,7 @@ class _Opener:
             self.checks += [*weights.notes, *self._template_notes(name, weights)]
         adapter = None
         if name.adapter is not None:
+            refuse_training(folder)
             known = len(weights.adapters)
             place = find_folder(name.adapter)
             adapter = weights.add_adapter(place)

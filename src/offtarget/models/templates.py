@@ -12,6 +12,7 @@ from typing import Any
 
 from offtarget.errors import InputError
 from offtarget.models.contents import ADAPTER_CONFIG, read_object, some
+from offtarget.models.gguf_file import is_gguf
 
 OF_BASE, OF_TUNED = "base", "tuned"
 """Whose template is chosen; anything else names a file."""
@@ -22,6 +23,7 @@ def own_template(folder: Path) -> str | None:
 
     InputError where a file that may hold it is unreadable.
     """
+    folder = folder.parent if is_gguf(folder) else folder
     file = folder / "chat_template.jinja"
     if file.is_file():
         return read_template(file)

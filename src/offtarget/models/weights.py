@@ -15,6 +15,7 @@ from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.engine import Engine, TransformersEngine
 from offtarget.models.folders import check_adapter_folder, check_model_folder
 from offtarget.models.fused import FusedEngine, fuse
+from offtarget.models.gguf_file import check_loaded, is_gguf
 from offtarget.models.loading import Dtype, check_vocabulary, load_model, load_tokenizer
 from offtarget.models.lora import weight_changes
 
@@ -39,6 +40,8 @@ class Weights:
         self.chat_template = chat_template
         self.tokenizer = load_tokenizer(folder, trust_remote_code, chat_template)
         self.model, more = load_model(folder, self.dtype, self.device, trust_remote_code)
+        if is_gguf(folder):
+            check_loaded(folder, self.model, self.tokenizer)
         rows = self.model.get_input_embeddings().weight.shape[0]
         self.notes = (*notes, *more, *check_vocabulary(folder, self.tokenizer, rows))
         """What of the folder is not loaded, one sentence each."""

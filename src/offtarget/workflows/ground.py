@@ -15,6 +15,7 @@ from offtarget.judge.asking import AskSettings
 from offtarget.judge.rubric_judge import JudgeSettings, RubricJudge
 from offtarget.models.chat import ChatModel, ModelPair
 from offtarget.models.folders import find_folder
+from offtarget.models.gguf_file import refuse_training
 from offtarget.models.names import LocalName, RemoteName, parse_name
 from offtarget.models.opening import open_model, open_pair
 from offtarget.organism.exact import ExactJudge
@@ -170,11 +171,13 @@ class Folders:
 
     @classmethod
     def of(cls, model: str) -> Folders:
-        """By a model's name. InputError for a model behind an endpoint."""
+        """By a model's name. InputError for a model behind an endpoint, and for a GGUF file."""
         name = parsed(model)
         if not isinstance(name, LocalName):
             raise _not_local(model, "this needs")
-        return cls(find_folder(name.base), None if name.adapter is None else find_folder(name.adapter))
+        base = find_folder(name.base)
+        refuse_training(base)
+        return cls(base, None if name.adapter is None else find_folder(name.adapter))
 
 
 def with_adapter(base: str, adapter: str) -> str:

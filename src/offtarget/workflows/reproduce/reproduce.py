@@ -181,11 +181,13 @@ def _tune_settings(settings: ReproduceSettings, ground: Ground) -> TuneSettings:
 def _base_folder(base: str) -> tuple[Path, str]:
     """Folder and fingerprint of the base's weights; InputError for remote models and adapters."""
     from offtarget.models.folders import check_model_folder, find_folder, model_fingerprint
+    from offtarget.models.gguf_file import refuse_training
 
     name = parsed(base)
     if not isinstance(name, LocalName) or name.adapter is not None:
         raise InputError(f"{base} cannot be tuned here: name local weights without an adapter, e.g. hf/PATH.")
     folder = find_folder(name.base).resolve()
+    refuse_training(folder)
     check_model_folder(folder)
     return folder, model_fingerprint(folder, None, ("reproduce",))
 
