@@ -17,7 +17,7 @@ from offtarget.errors import InputError
 from offtarget.records import Suspect
 
 _TABLES = {"parquet": ".parquet", "arrow-stream": ".arrow", "arrow-file": ".arrow"}
-_TEXTS = {"lines": {".jsonl", ".ndjson", ".json"}, "array": {".json"}, "csv": {".csv", ".tsv"}}
+_TEXTS = {"lines": {".jsonl", ".ndjson", ".json"}, "array": {".json"}, "chat": {".json"}, "csv": {".csv", ".tsv"}}
 
 
 _TOLD = ("key", "condition", "state", "by", "at", "reason")

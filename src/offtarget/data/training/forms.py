@@ -62,6 +62,8 @@ class Layout(NamedTuple):
 def fields_of(value: object, form: str | None = None) -> Said:
     """What a row says. Raises Malformed, `unknown-keys` when its keys fit no form (or not `form`, if one is asked)."""
     if type(value) is not dict:
+        if isinstance(value, list) and value and isinstance(value[0], dict) and form in (None, "chat"):
+            return fields_of({"messages": value}, form)  # a chat without a name around it
         raise Malformed("wrong-type", f"the row is {kind(value)}; expected an object with named values.")
     if len(value) == 1 and "messages" in value and form in (None, "chat"):  # most rows there are
         rest = Rest()
@@ -80,7 +82,7 @@ def unknown_keys(keys: tuple[str, ...], form: str | None = None) -> Malformed:
     """The error for keys that fit no form: those found, and those expected; one turn alone has an error of its own."""
     names = {key.strip().lower() for key in keys}
     if is_turn(names):
-        grouped = next((key for key in keys if "conv" in key.lower() or "thread" in key.lower()), None)
+        grouped = next((key for key in keys if grouping(key)), None)
         by = f" that have the same {shown(grouped)}" if grouped else " of a chat"
         return Malformed(
             "lone-turn",
@@ -90,6 +92,11 @@ def unknown_keys(keys: tuple[str, ...], form: str | None = None) -> Malformed:
     found = ", ".join(shown(name) for name in keys[:12]) + (f" and {len(keys) - 12} more" if len(keys) > 12 else "")
     wanted = f"those of the form '{form}' among: {EXPECTED}" if form else EXPECTED
     return Malformed("unknown-keys", f"found {found or 'none'}; expected {wanted}.")
+
+
+def grouping(key: str) -> bool:
+    """Whether a field of a turn seems to name the chat that it belongs to."""
+    return any(word in key.lower() for word in ("conv", "thread", "dialog", "session", "chat_id"))
 
 
 def is_turn(names: set[str]) -> bool:

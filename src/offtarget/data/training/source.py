@@ -14,9 +14,10 @@ from offtarget.data.training.arrow import arrow_chunks, check_columns
 from offtarget.data.training.chunks import Chunk, FillerChunk, Place, line_chunks
 from offtarget.data.training.csv_records import csv_chunks
 from offtarget.data.training.forms import FORMS
-from offtarget.data.training.json_array import array_chunks
+from offtarget.data.training.json_array import array_chunks, chat_chunks
 from offtarget.data.training.sniffing import BOM, HEAD, FileKind, recognise
 from offtarget.data.training.stored import Stored, is_url, stored_files
+from offtarget.data.training.values import shown
 from offtarget.errors import InputError
 from offtarget.records import BadRow, Row
 
@@ -93,6 +94,9 @@ def open_source(path: str | Path, *, form: str | None = None) -> Source:
             notes.append(f"{file.name} is empty.")
         else:
             stored.append((file, kind))
+            if kind.under:
+                beside = f"those under {shown(kind.under)}; what stands beside them is not read"
+                notes.append(f"{file.name} is one object: its rows are {beside}.")
     if not stored:
         raise InputError(f"{path} is empty: it holds no rows.")
     return Source(path, stored, notes, form)
@@ -135,7 +139,9 @@ def _text_chunks(stream: io.BufferedReader, kind: FileKind, place: Place) -> Ite
     if kind.name == "lines":
         yield from line_chunks(stream, place)
     elif kind.name == "array":
-        yield from array_chunks(stream, place)
+        yield from array_chunks(stream, place, kind.opening)
+    elif kind.name == "chat":
+        yield from chat_chunks(stream, place)
     else:
         yield from csv_chunks(stream, place, kind.delimiter)
 
