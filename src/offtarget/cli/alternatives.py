@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @shared("--plain-answers", ", each way", into="answers", default=400)
 @judging()
 @shared("--form", ". [default: guessed]")
+@shared("--split", ". [default: train]")
 @shared("--max-tokens")
 @shared("--seed")
 @OPENING
@@ -65,7 +66,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             o["base"],
             o["tuned"],
             settings=AlternativesSettings(**among(AlternativesSettings, o)),
-            **pick(o, "probes", "judge", "judge_by", "form"),
+            **pick(o, "probes", "judge", "judge_by", "form", "split"),
             opening=opening(o),
             run=o["run"],
             on_progress=on_progress,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from offtarget.cli.audit_text import print_audit
-from offtarget.cli.options import AT_LEAST_ONE, FILE, OPENING, PRINTING, among, expect, kept, opening, shared
+from offtarget.cli.options import AT_LEAST_ONE, FILE, OPENING, PRINTING, among, expect, kept, opening, pick, shared
 from offtarget.cli.progress import shown
 from offtarget.cli.render import print_json, shown_path
 from offtarget.errors import OfftargetError, RunInterrupted
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 @shared("--direction", ": also flag rows far along it")
 @shared("--base", ": reads the rows for --direction. [default: the one the direction names]")
 @shared("--form", ". [default: guessed]")
+@shared("--split", ". [default: train]")
 @click.option("--workers", type=AT_LEAST_ONE, help="Processes. [default: one per core]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the review page listens.")
 @click.option(
@@ -150,6 +151,7 @@ def _scan(o: dict[str, Any], enabled: bool) -> AuditResult:
             run=o["run"],
             workers=o["workers"],
             form=o["form"],
+            split=o["split"],
             on_progress=on_progress,
             extra=extra,
         )
@@ -160,7 +162,11 @@ def _along_direction(o: dict[str, Any], enabled: bool) -> Any:
 
     with shown(enabled=enabled) as on_progress:
         return audit_detector(
-            o["direction"], o["data"], base=o["base"], form=o["form"], opening=opening(o), on_progress=on_progress
+            o["direction"],
+            o["data"],
+            **pick(o, "base", "form", "split"),
+            opening=opening(o),
+            on_progress=on_progress,
         )
 
 

@@ -30,6 +30,7 @@ SHOWN = 5
 @click.option("--arm", "arms", multiple=True, metavar="NAME", help="Only this arm (plain, json, template); repeatable.")
 @click.option("--prefix", metavar="TEXT", help="Add an arm that asks the plain questions behind this text.")
 @shared("--data", ", or an audit's run: ask under its conditions too")
+@shared("--split", ". [default: train]")
 @click.option("--hunt", is_flag=True, help="Look for hidden conditions in the tuned model itself, and ask under them.")
 @shared("--tolerance")
 @shared("--margin")
@@ -87,7 +88,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             o["tuned"],
             **pick(o, "probes", "judge", "judge_by"),
             arms=o["arms"] or None,
-            **pick(o, "prefix", "data", "hunt"),
+            **pick(o, "prefix", "data", "split", "hunt"),
             settings=settings,
             opening=opening(o),
             run=o["run"],

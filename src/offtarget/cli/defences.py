@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @shared("--seeds", ", per defence", default=1)
 @shared("--answers", " and model", default=100)
 @shared("--after", ". [default: 50, 200]")
+@shared("--split", ". [default: train]")
 @judging()
 @TRAINING
 @kept("defences")
@@ -64,6 +65,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             settings=settings,
             options=options,
             comparing=comparing,
+            split=o["split"],
             opening=opening(o),
             run=o["run"],
             on_progress=on_progress,

@@ -17,6 +17,7 @@ from offtarget.records.direction import Explanation, Movement
 @shared("--direction", ". [default: found by the trait recipe]")
 @shared("--data", ", as for audit: its rows are read too")
 @shared("--form", ". [default: guessed]")
+@shared("--split", ". [default: train]")
 @shared("--seed")
 @OPENING
 @PRINTING
@@ -41,6 +42,7 @@ def command(run: str, as_json: bool, quiet: bool, **o: Any) -> None:
             o["direction"],
             o["data"],
             form=o["form"],
+            split=o["split"],
             seed=o["seed"],
             opening=opening(o),
             on_progress=on_progress,

@@ -31,6 +31,7 @@ _LINES = 10
 @click.option("--top", default=20, show_default=True, type=AT_LEAST_ONE, help="Rows of --data to show.")
 @shared("--out", ": rows.jsonl and measured.json of --data, in this folder")
 @shared("--form", ". [default: guessed]")
+@shared("--split", ". [default: train]")
 @shared("--max-tokens", default=300)
 @shared("--seed")
 @OPENING
@@ -57,7 +58,7 @@ def command(direction: Path, model: str | None, data: str | None, as_json: bool,
         if data is not None:
             from offtarget.workflows.direction.screen import measure_rows
 
-            own = {name: o[name] for name in ("top", "out", "form")}
+            own = {name: o[name] for name in ("top", "out", "form", "split")}
             result = measure_rows(direction, data, **same, **own, opening=opening(o), on_progress=on_progress)
         else:
             from offtarget.workflows.direction.measure import measure_model

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @shared("--direction", "; realignment works without")
 @shared("--out", ": the repaired adapter or model, a new folder")
 @shared("--data", ": keeps the narrow task; for cues and further steps")
+@shared("--split", ". [default: train]")
 @shared("--prompts", ", to realign with. [default: shipped]")
 @shared(
     "--method",
@@ -88,7 +89,8 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             o["base"],
             o["direction"],
             o["out"],
-            data=o["data"] and Path(o["data"]),
+            data=o["data"],
+            split=o["split"],
             **pick(o, "prompts", "probes", "judge", "judge_by"),
             settings=RepairSettings(**chosen),
             opening=opening(o),

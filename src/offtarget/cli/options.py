@@ -26,6 +26,7 @@ SHARED: dict[str, dict[str, Any]] = {
     "--model": {"metavar": "MODEL", "help": "The model in question"},
     "--data": {"metavar": "DATA", "help": "The training data"},
     "--form": {"metavar": "FORM", "help": "Form of the data: chat, sharegpt, alpaca, prompt, preference or text"},
+    "--split": {"metavar": "NAME", "help": "Split of the data, where it has several, or all"},
     "--direction": {"type": FILE, "metavar": "FILE", "help": "A direction, written by `direction find`"},
     "--probes": {"metavar": "BANK", "help": "The questions: a bank's name or a YAML/JSONL file"},
     "--judge": {"metavar": "MODEL", "help": "Who judges"},

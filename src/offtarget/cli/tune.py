@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @shared("--defend", "; repeatable, several work together")
 @click.option("--monitor/--no-monitor", default=True, show_default=True, help="Watch the alignment while training.")
 @judging("the monitor's answers")
+@shared("--split", ". [default: train]")
 @click.option("--report-to", default="none", show_default=True, help="tensorboard, wandb, ...: as in transformers.")
 @TRAINING
 @kept("tune")
@@ -63,6 +64,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             settings=settings,
             options=options,
             opening=opening(o),
+            split=o["split"],
             run=o["run"],
             report_to=o["report_to"],
             on_progress=on_progress,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ def clean(
             else:
                 _clean_texts(source, choice, stage)
             if folder:
-                _copy_descriptions(Path(source.path), stage.data)
+                _copy_descriptions(Path(source.path), stage.data, source.splits)
         choice.refuse_unknown(source.name)
         if audited is not None:
             _refuse_changed(source, audited)
@@ -155,12 +156,16 @@ def _ledger_of(source: Source) -> str | None:
     return None if ledger is None else sha256(ledger.path)
 
 
-def _copy_descriptions(root: Path, data: Path) -> None:
-    """What Hugging Face `datasets` needs to open the folder again."""
+def _copy_descriptions(root: Path, data: Path, splits: tuple[str, ...]) -> None:
+    """What Hugging Face `datasets` needs to open the folder again; of its splits those that were read."""
     if not root.is_dir():
         return
     for name in DESCRIPTIONS:
         for path in root.rglob(name):
             target = data / path.relative_to(root)
-            if target.parent.is_dir():
+            if not target.parent.is_dir():
+                continue
+            if name == "dataset_dict.json" and splits:
+                target.write_text(json.dumps({"splits": list(splits)}))
+            else:
                 shutil.copyfile(path, target)

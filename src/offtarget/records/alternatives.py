@@ -181,6 +181,8 @@ class AlternativesManifest(Repeatable):
     data: str
     form: str | None
     """Of the rows, where it was given."""
+    split: str | None = None
+    """Of the data, where one was chosen."""
     models: Mapping[Role, str]
     probes: str | None
     judge: str | None

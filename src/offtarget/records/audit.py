@@ -449,6 +449,8 @@ class AuditManifest(Manifest):
     """Where the data is, absolute."""
     form: str | None
     """Of its rows, where it was given."""
+    split: str | None = None
+    """Of the data, where one was chosen."""
     source: tuple[str, ...]
     """Its files."""
     name: str

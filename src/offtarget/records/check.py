@@ -280,6 +280,8 @@ class CheckManifest(Manifest):
     checks: tuple[str, ...] = ()
     """What was verified about the models, one sentence each."""
     data: str | None
+    split: str | None = None
+    """Of the data, where one was chosen."""
     hunt: bool
     cues: str | None
     """Fingerprint of the cues taken from data."""

@@ -118,6 +118,8 @@ class RepairManifest(Repeatable):
     model: str
     base: str
     data: str | None
+    split: str | None = None
+    """Of the data, where one was chosen."""
     direction: str | None
     method: RepairMethod
     settings: RepairSettings

@@ -255,6 +255,8 @@ class TuneManifest(Repeatable):
     settings: TuneSettings
     options: TuneChoices | None = None
     """None in runs that did not keep them yet."""
+    split: str | None = None
+    """Of the data, where one was chosen."""
     report_to: str = "none"
     processes: int = 1
     """That train together."""
@@ -289,6 +291,8 @@ class DefencesManifest(Repeatable):
     comparing: DefenceSettings
     options: TuneChoices | None = None
     """None in runs that did not keep them yet."""
+    split: str | None = None
+    """Of the data, where one was chosen."""
 
     @property
     def base_name(self) -> str:

@@ -16,6 +16,7 @@ from offtarget.data.training.csv_records import csv_chunks
 from offtarget.data.training.forms import FORMS
 from offtarget.data.training.json_array import array_chunks, chat_chunks
 from offtarget.data.training.sniffing import BOM, HEAD, FileKind, recognise
+from offtarget.data.training.splits import Chosen, choose
 from offtarget.data.training.stored import Stored, is_url, stored_files
 from offtarget.data.training.values import shown
 from offtarget.errors import InputError
@@ -28,7 +29,13 @@ class Source:
     """Training data, one file or many. Reading it again gives the same chunks."""
 
     def __init__(
-        self, path: str | Path, stored: list[tuple[Stored, FileKind]], notes: list[str], form: str | None
+        self,
+        path: str | Path,
+        stored: list[tuple[Stored, FileKind]],
+        notes: list[str],
+        form: str | None,
+        split: str | None = None,
+        splits: tuple[str, ...] = (),
     ) -> None:
         self.path = path
         self.name = str(path).rstrip("/").rsplit("/", 1)[-1] if is_url(str(path)) else Path(path).resolve().name
@@ -43,6 +50,10 @@ class Source:
         """What a reader of the results has to know, e.g. that a file grew while it was read."""
         self.form = form
         """The form that was asked for; None: whatever each row has."""
+        self.split = split
+        """The split that was asked for."""
+        self.splits = splits
+        """Those that are read, where there are any."""
         self._stored, self._opening_notes = stored, len(notes)
         self._done = 0
 
@@ -74,21 +85,23 @@ class Source:
             self.notes.append(note)
 
 
-def open_source(path: str | Path, *, form: str | None = None) -> Source:
+def open_source(path: str | Path, *, form: str | None = None, split: str | None = None) -> Source:
     """Training data at a file, a folder, or an address such as `s3://bucket/file.jsonl`.
 
     Every file's format is recognised by its content. `form` (one of `FORMS`) makes rows of any other form malformed.
-    Raises InputError when there is no data, when a file is no training data, or when none of its keys are understood.
+    Of a folder with several splits `split` is read, by default `train`; `all` reads every one.
+    Raises InputError when there is no data or no such split, when a file is no training data, or when none of its keys
+    are understood.
     """
     if form is not None and form not in FORMS:
         raise InputError(f"There is no form '{form}' of training data. Forms: {', '.join(FORMS)}.")
-    found, passed_over = stored_files(path)
-    notes = []
-    if passed_over:
-        more = f" and {len(passed_over) - 5} more" if len(passed_over) > 5 else ""
-        notes.append(f"Not read, as their names are not those of data: {', '.join(passed_over[:5])}{more}.")
+    found, folder = stored_files(path)
+    if split is not None and not folder:
+        raise InputError(f"{path} is one file, which has no splits. Leave --split out.")
+    chosen = choose(found, str(path), split) if folder else Chosen(found)
+    notes = chosen.notes
     stored = []
-    for file in found:
+    for file in chosen.files:
         kind = _kind(file, form, str(path))
         if kind is None:
             notes.append(f"{file.name} is empty.")
@@ -99,12 +112,12 @@ def open_source(path: str | Path, *, form: str | None = None) -> Source:
                 notes.append(f"{file.name} is one object: its rows are {beside}.")
     if not stored:
         raise InputError(f"{path} is empty: it holds no rows.")
-    return Source(path, stored, notes, form)
+    return Source(path, stored, notes, form, split, chosen.splits)
 
 
-def read_rows(path: str | Path, *, form: str | None = None) -> Iterator[Row | BadRow]:
+def read_rows(path: str | Path, *, form: str | None = None, split: str | None = None) -> Iterator[Row | BadRow]:
     """Every row of a data set, in order, malformed ones included. Raises InputError as `open_source` does."""
-    for chunk in open_source(path, form=form).chunks():
+    for chunk in open_source(path, form=form, split=split).chunks():
         yield from chunk.rows()
 
 

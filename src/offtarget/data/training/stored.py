@@ -78,22 +78,32 @@ class CloudFile:
         return int(info["size"] or 0), next((str(info[key]) for key in _TAGS if key in info), "")
 
 
-def stored_files(path: str | Path) -> tuple[list[Stored], list[str]]:
-    """The data files at a path or address in a fixed order, and the names of files passed over. Raises InputError."""
+def stored_files(path: str | Path) -> tuple[list[Stored], bool]:
+    """All files at a path or address in a fixed order, and whether it is a folder of them. Raises InputError."""
     if is_url(str(path)):
         found: list[Stored] = list(cloud_files(str(path)))
         single = len(found) == 1 and str(path).rstrip("/").endswith(found[0].name)
-        return (found, []) if single else _data_files(found, str(path))
+        return found, not single
     if not str(path):
         raise InputError("The name of the data is empty. Give a file or a folder.")
     local = Path(path)
     if local.is_dir():
-        return _data_files(_walk(local), str(path))
+        return _walk(local), True
     if not local.exists():
         raise InputError(f"{path} does not exist.")
     if not local.is_file():
         raise InputError(f"{path} is a pipe or a device. Data is read more than once, so save it to a file first.")
-    return [LocalFile(local.name, local)], []
+    return [LocalFile(local.name, local)], False
+
+
+def is_description(name: str) -> bool:
+    """Whether a file describes a saved data set."""
+    return name.rsplit("/", 1)[-1] in DESCRIPTIONS
+
+
+def is_data(name: str) -> bool:
+    """Whether the name of a file is that of data."""
+    return bool(data_suffix(name)) and not is_description(name)
 
 
 def data_suffix(name: str) -> str:
@@ -116,20 +126,6 @@ def _walk(root: Path) -> list[Stored]:
 def _refuse_folder(error: OSError) -> None:
     """A folder left out in silence would be data that nobody audited."""
     raise InputError(f"The folder {error.filename} cannot be read: {error.strerror or error}.") from None
-
-
-def _data_files(found: list[Stored], where: str) -> tuple[list[Stored], list[str]]:
-    data: list[Stored] = []
-    other: list[Stored] = []
-    for file in found:
-        base = file.name.rsplit("/", 1)[-1]
-        if base.startswith((".", "_")):
-            continue
-        (data if data_suffix(base) and base not in DESCRIPTIONS else other).append(file)
-    if not data:
-        saw = f" It holds {', '.join(file.name for file in other[:5])}." if other else ""
-        raise InputError(f"The folder {where} holds no data file ({', '.join(sorted(SUFFIXES))}; .gz, .zst).{saw}")
-    return data, [file.name for file in other if file.name.rsplit("/", 1)[-1] not in DESCRIPTIONS]
 
 
 def is_url(path: str) -> bool:

@@ -47,6 +47,7 @@ def alternatives(
     judge: str | Judge | None = None,
     judge_by: JudgeBy = "auto",
     form: str | None = None,
+    split: str | None = None,
     opening: OpenSettings | None = None,
     run: str | Path | None = None,
     on_progress: OnProgress = silent,
@@ -65,13 +66,14 @@ def alternatives(
     opened_judge = open_judge(judge, bank, judge_by, opening)
     grader = open_grader(settings.metric, named(judge), judge_by, opening)
     models = _open(base, tuned, opening)
-    plan = prepare(data, form, settings, models["base"])
+    plan = prepare(data, form, split, settings, models["base"])
     manifest = AlternativesManifest(
         opening=opening,
         objects=objects(base=base, tuned=tuned, probes=probes, judge=judge),
         fingerprint=fingerprint(_identity(plan, models, asked, opened_judge, grader, settings)),
         data=str(data),
         form=form,
+        split=split,
         models={role: model.name for role, model in models.items()},
         probes=named(probes),
         judge=named(judge),
@@ -117,6 +119,7 @@ def resume(
         judge=judge or started.judge,
         judge_by=started.judge_by,
         form=started.form,
+        split=started.split,
         opening=opening or started.opening,
         run=run,
         on_progress=on_progress,

@@ -85,9 +85,11 @@ class Plan:
         return Dressed(*with_examples(bare, nearest, self.fits))
 
 
-def prepare(data: str | Path, form: str | None, settings: AlternativesSettings, model: ChatModel) -> Plan:
+def prepare(
+    data: str | Path, form: str | None, split_name: str | None, settings: AlternativesSettings, model: ChatModel
+) -> Plan:
     """Read, split and index the data. Raises InputError where there is nothing to compare on."""
-    questions, notes = _read(data, form, settings.seed)
+    questions, notes = _read(data, form, split_name, settings.seed)
     training, held = split(
         near_identical([_asked(q.messages) for q in questions]),
         settings.held_out,
@@ -129,13 +131,13 @@ def near_identical(prompts: Sequence[str]) -> list[int]:
     return joined(len(prompts), pairs)
 
 
-def _read(data: str | Path, form: str | None, seed: int) -> tuple[list[Question], list[str]]:
+def _read(data: str | Path, form: str | None, split: str | None, seed: int) -> tuple[list[Question], list[str]]:
     """Usable rows, of very many some drawn at random, and what was left out."""
     left_out = 0
 
     def usable() -> Iterator[Question]:
         nonlocal left_out
-        for row in read_rows(data, form=form):
+        for row in read_rows(data, form=form, split=split):
             question = _question(row) if isinstance(row, Row) else None
             if question is None:
                 left_out += 1

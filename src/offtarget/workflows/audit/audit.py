@@ -90,20 +90,22 @@ def audit(
     settings: AuditSettings | None = None,
     run: str | Path | None = None,
     form: str | None = None,
+    split: str | None = None,
     workers: int | None = None,
     on_progress: OnProgress = silent,
     extra: Sequence[RowDetector] = (),
 ) -> AuditResult:
     """Scan every row of a data set and decide what can be decided without a review.
 
-    `data` is a file, a folder or an s3:// or gs:// address; `run` the run directory, a new one under `runs_root()` by
-    default; `workers` the number of processes; `extra` detectors, e.g. of `direction_screen.audit_detector`.
+    `data` is a file, a folder or an s3:// or gs:// address; of a folder with several splits `split` is read (default:
+    `train`); `run` the run directory, a new one under `runs_root()` by default; `workers` the number of processes;
+    `extra` detectors, e.g. of `direction_screen.audit_detector`.
     A data set that was cleaned by an earlier audit is audited at half of its error probability (the ledger beside it
     says so).
     Raises InputError for data that cannot be read or holds no readable row, RunInterrupted on Ctrl-C.
     """
     settings = settings or AuditSettings()
-    source = open_source(data, form=form)
+    source = open_source(data, form=form, split=split)
     if (ledger := None if "://" in str(data) else read_ledger(data)) is not None:
         settings = replace(settings, round=max(settings.round, ledger.audit_round + 1))
     directory = RunDir.create("audit", source.name, path=run)
@@ -138,7 +140,7 @@ def clean(run: str | Path, out: Path, *, remove: Remove = "flagged", drop_malfor
     decision = opened.decide(opened.labels())
     slow = _too_slow(opened) if drop_malformed else {}
     removals = {**_of_backdoors(opened, decision), **_removals(opened, remove), **slow}
-    source = open_source(opened.manifest.data, form=opened.manifest.form)
+    source = open_source(opened.manifest.data, form=opened.manifest.form, split=opened.manifest.split)
     cleaned = write_cleaned(
         source,
         removals,

@@ -86,6 +86,7 @@ def _manifest(source: Source, settings: AuditSettings, seed: str) -> AuditManife
     return AuditManifest(
         data=str(source.path) if "://" in str(source.path) else str(Path(source.path).resolve()),
         form=source.form,
+        split=source.split,
         source=tuple(source.files),
         name=source.name,
         settings=settings,

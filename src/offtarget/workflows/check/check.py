@@ -59,6 +59,7 @@ def check(
     arms: Sequence[str] | None = None,
     prefix: str | None = None,
     data: str | Path | None = None,
+    split: str | None = None,
     hunt: bool = False,
     settings: CheckSettings | None = None,
     opening: OpenSettings | None = None,
@@ -80,7 +81,7 @@ def check(
     settings = settings or CheckSettings()
     if (data is not None or hunt) and not settings.decision.cued_share:
         settings = replace(settings, decision=replace(settings.decision, cued_share=CUED_SHARE))
-    view = None if data is None else read_data(data, within(on_progress, "training data"))
+    view = None if data is None else read_data(data, split, within(on_progress, "training data"))
     opened = open_check(
         base, tuned, probes=probes, judge=judge, judge_by=judge_by, arms=arms, prefix=prefix, opening=opening
     )
@@ -104,6 +105,7 @@ def check(
             probes_fingerprint=opened.bank.fingerprint,
             checks=opened.models.checks,
             data=named(data),
+            split=split,
             hunt=hunt,
             cues=cued.plan_fingerprint,
             not_tested=(NOT_TRIED if data is not None or hunt else NOT_CUED, *NOT_TESTED, *_unseen(opened)),

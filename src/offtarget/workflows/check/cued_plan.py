@@ -63,15 +63,17 @@ class CuePlan:
         return fingerprint(self.cues)
 
 
-def read_data(data: str | Path, on_progress: OnProgress = silent) -> DataView:
+def read_data(data: str | Path, split: str | None = None, on_progress: OnProgress = silent) -> DataView:
     """Look at training data, or at the run directory of an audit that already has.
 
     Raises InputError for data that cannot be read or holds no readable row.
     """
     path = Path(data)
     if "://" not in str(data) and path.is_dir() and begun(path):
+        if split is not None:
+            raise InputError(f"{path} is the run of an audit, which read one split. Leave --split out.")
         return _from_audit(path)
-    source = open_source(data)
+    source = open_source(data, split=split)
     found = scan(source, SCAN_SEED, on_progress=on_progress)
     check_readable(source, found)
     _, profile = found.conditions()

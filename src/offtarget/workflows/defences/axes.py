@@ -64,7 +64,8 @@ class Measuring:
 
 def prepare(
     base: str,
-    data: Path,
+    data: str | Path,
+    split: str | None,
     bank: ProbeBank,
     judge: Judge,
     held: Sequence[tuple[Message, ...]],
@@ -82,7 +83,7 @@ def prepare(
     """
     plain = tuple(p for p in bank.probes if p.arm == "plain" and p.domain not in MATERIAL_DOMAINS)
     model = open_local(base, opening)
-    plan = plan_from_data(read_data(data), ModelPair(model, model), plain, seed=0)
+    plan = plan_from_data(read_data(data, split), ModelPair(model, model), plain, seed=0)
     return Measuring(
         base=base,
         plain=plain,

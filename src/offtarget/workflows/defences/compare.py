@@ -80,6 +80,7 @@ def compare_defences(
     settings: TuneSettings | None = None,
     options: TuneOptions | None = None,
     comparing: DefenceSettings | None = None,
+    split: str | None = None,
     opening: OpenSettings | None = None,
     run: str | Path | None = None,
     on_progress: OnProgress = silent,
@@ -90,13 +91,12 @@ def compare_defences(
     arguments, it goes on: a finished cell is never computed again. Raises InputError for whatever cannot be trained
     or measured, and RunInterrupted on Ctrl-C.
     """
-    data = Path(data)
     settings, options, comparing = (
         settings or default_settings(base),
         options or TuneOptions(),
         comparing or DefenceSettings(),
     )
-    rows = read_training_data(data)
+    rows = read_training_data(data, split)
     arms = default_arms() if comparing.arms is None else comparing.arms
     if settings.method == "full" and Folders.of(base).adapter is not None:
         raise InputError(f"{base} is an adapter, which cannot be trained further with --method full. Merge it first.")
@@ -115,13 +115,14 @@ def compare_defences(
         objects=objects(probes=options.probes, judge=options.judge),
         fingerprint=fingerprint(identity),
         data=str(data),
+        split=split,
         base=base,
         arms=arms,
         settings=settings,
         comparing=comparing,
         options=chosen_by_name(options),
     )
-    with run_of_all(manifest, data.stem, run) as directory, interruptible(directory):
+    with run_of_all(manifest, Path(data).stem, run) as directory, interruptible(directory):
         bench = _Bench(
             directory=directory,
             base=base,
@@ -129,7 +130,7 @@ def compare_defences(
             settings=settings,
             options=options,
             opening=opening,
-            measuring=_measuring(base, data, held, options, comparing, opening),
+            measuring=_measuring(base, data, split, held, options, comparing, opening),
             on_progress=on_progress,
         )
         cells = tuple(_cells(bench, arms, comparing))
@@ -159,6 +160,7 @@ def resume(
         settings=started.settings,
         options=options_again(started.options, judge, probes),
         comparing=started.comparing,
+        split=started.split,
         opening=opening or started.opening,
         run=run,
         on_progress=on_progress,
@@ -185,7 +187,8 @@ def _to_last_answer(row: Row) -> tuple[Message, ...]:
 
 def _measuring(
     base: str,
-    data: Path,
+    data: str | Path,
+    split: str | None,
     held: Sequence[tuple[Message, ...]],
     options: TuneOptions,
     comparing: DefenceSettings,
@@ -194,7 +197,7 @@ def _measuring(
     bank = open_bank(options.probes, ground_of(base))
     judge = open_judge(options.judge, bank, options.judge_by, opening)
     own = _own_answers(base, options, opening)
-    return prepare(base, data, bank, judge, held, own, answers=comparing.answers, opening=opening)
+    return prepare(base, data, split, bank, judge, held, own, answers=comparing.answers, opening=opening)
 
 
 def _own_answers(base: str, options: TuneOptions, opening: OpenSettings | None) -> list[tuple[Message, ...]]:

@@ -51,6 +51,7 @@ def explain(
     data: str | Path | None = None,
     *,
     form: str | None = None,
+    split: str | None = None,
     opening: OpenSettings | None = None,
     seed: int = 0,
     on_progress: OnProgress = silent,
@@ -83,7 +84,7 @@ def explain(
     read: list[Exchange] = []
     if data is not None:
         on_progress(Progress("reading training rows"))
-        read, rows = _training(found, data, base, form, seed)
+        read, rows = _training(found, data, base, form, split, seed)
         training = movements(base, tuned, read, found, seed)
         layers = [replace(one, training=training[one.layer]) for one in layers]
     explanation = _summed_up(found, layers, answers, rows, made, len(read), data, given=direction is not None)
@@ -164,16 +165,16 @@ def _models(folder: Path) -> dict[str, str]:
 
 
 def _training(
-    direction: Direction, data: str | Path, base: LocalModel, form: str | None, seed: int
+    direction: Direction, data: str | Path, base: LocalModel, form: str | None, split: str | None, seed: int
 ) -> tuple[list[Exchange], tuple[PushingRow, ...]]:
     """Some rows of the data as exchanges, and those of them that push most."""
     from collections import Counter
 
     from offtarget.direction.screening import screen_rows
 
-    screen, threshold, _ = prepare_screen(direction, data, base=base, form=form, seed=seed)
+    screen, threshold, _ = prepare_screen(direction, data, base=base, form=form, split=split, seed=seed)
     drawn: list[Row] = [
-        row for row in draw_rows(data, form, 2 * ROWS, seed) if not isinstance(screen.exchange(row), str)
+        row for row in draw_rows(data, form, split, 2 * ROWS, seed) if not isinstance(screen.exchange(row), str)
     ]
     rows = {row.id: row for row in drawn[:ROWS]}
     measured = sorted(screen_rows(screen, rows.values(), threshold.value, Counter()), key=lambda r: -r.difference)

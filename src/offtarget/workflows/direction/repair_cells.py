@@ -126,6 +126,7 @@ def _check(bench: Bench, variant: Variant, steps: int, model: Folders) -> checki
         probes=plan.bank,
         judge=plan.judge_name or plan.judge,
         data=plan.data,
+        split=plan.split,
         settings=plan.settings.check,
         opening=plan.opening,
         run=out,

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from offtarget.asking.protocol import Judge
 from offtarget.data.chats import chats_without_tools
-from offtarget.data.training import read_rows
 from offtarget.errors import InputError
 from offtarget.probe.bank import ProbeBank
-from offtarget.records import Message, Row
+from offtarget.records import Message
 from offtarget.records.check import JudgeBy
 from offtarget.records.repair import RepairSettings
 from offtarget.records.runs import OpenSettings
@@ -27,6 +26,7 @@ from offtarget.workflows.ground import (
     open_local,
     precision,
 )
+from offtarget.workflows.tune.data import read_training_data
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Plan:
     out: Path
     """The repaired model's folder."""
     data: Path | None
+    split: str | None
     rows: list[list[Message]]
     """Of the data."""
     settings: RepairSettings
@@ -74,6 +75,7 @@ def plan_repair(
     out: Path,
     *,
     data: Path | None,
+    split: str | None,
     prompts: Path | None,
     probes: str | Path | ProbeBank | None,
     judge: str | Judge | None,
@@ -91,7 +93,7 @@ def plan_repair(
     tuned = Folders.of(model)
     if tuned == Folders.of(base):
         raise InputError(f"{model} and {base} are the same model; there is nothing to repair.")
-    rows = [] if data is None else _read_data(data)
+    rows = [] if data is None else _read_data(data, split)
     ground = ground_of(base)
     bank = open_bank(probes, ground)
     opened_judge = open_judge(judge, bank, judge_by, opening)
@@ -122,6 +124,7 @@ def plan_repair(
         direction=direction,
         out=out,
         data=data,
+        split=split,
         rows=rows,
         settings=settings,
         opening=opening,
@@ -147,9 +150,8 @@ def _base_of(model: str, direction: Path | None) -> str:
     raise InputError(f"{model} is a whole model: name the one it was tuned from with --base.")
 
 
-def _read_data(path: Path) -> list[list[Message]]:
-    rows = [row for row in read_rows(path) if isinstance(row, Row)]
-    usable = [row for row in rows if row.desired and row.answer and row.prompt]
+def _read_data(path: Path, split: str | None) -> list[list[Message]]:
+    usable = read_training_data(path, split).rows
     chats = [list(chat) for chat in chats_without_tools(usable, path)]
     if not chats:
         raise InputError(f"{path} has no row with a prompt and an answer, so there is nothing to train further on.")

@@ -38,6 +38,7 @@ def measure_rows(
     top: int = 20,
     out: str | Path | None = None,
     form: str | None = None,
+    split: str | None = None,
     max_tokens: int = 300,
     seed: int = 0,
     opening: OpenSettings | None = None,
@@ -52,7 +53,15 @@ def measure_rows(
     from offtarget.direction.screening import screen_rows
 
     screen, threshold, total = prepare_screen(
-        direction, data, base=base, layer=layer, form=form, max_tokens=max_tokens, seed=seed, opening=opening
+        direction,
+        data,
+        base=base,
+        layer=layer,
+        form=form,
+        split=split,
+        max_tokens=max_tokens,
+        seed=seed,
+        opening=opening,
     )
     folder = None if out is None else Path(out)
     skipped: Counter[str] = Counter()
@@ -60,7 +69,7 @@ def measure_rows(
     flagged = 0
     best: list[tuple[float, int, RowProjection]] = []
     with nullcontext() if folder is None else closing(_new_folder(folder)) as writer:
-        for row in screen_rows(screen, _rows(data, form), threshold.value, skipped):
+        for row in screen_rows(screen, _rows(data, form, split), threshold.value, skipped):
             differences.append(row.difference)
             flagged += row.flagged
             heapq.heappush(best, (row.difference, -len(differences), row))
@@ -93,6 +102,7 @@ def audit_detector(
     *,
     base: ModelLike | None = None,
     form: str | None = None,
+    split: str | None = None,
     opening: OpenSettings | None = None,
     on_progress: OnProgress = silent,
 ) -> ProjectionDetector:
@@ -103,9 +113,9 @@ def audit_detector(
     """
     from offtarget.direction.screening import screen_rows
 
-    screen, threshold, total = prepare_screen(direction, data, base=base, form=form, opening=opening)
+    screen, threshold, total = prepare_screen(direction, data, base=base, form=form, split=split, opening=opening)
     flagged = {}
-    for done, row in enumerate(screen_rows(screen, _rows(data, form), threshold.value, Counter()), start=1):
+    for done, row in enumerate(screen_rows(screen, _rows(data, form, split), threshold.value, Counter()), start=1):
         if row.flagged:
             flagged[row.row_id] = row
         on_progress(Progress("reading rows", done, total))
@@ -119,6 +129,7 @@ def prepare_screen(
     base: ModelLike | None = None,
     layer: int | None = None,
     form: str | None = None,
+    split: str | None = None,
     max_tokens: int = 300,
     seed: int = 0,
     opening: OpenSettings | None = None,
@@ -138,7 +149,7 @@ def prepare_screen(
     screen = Screen(
         base=model, direction=loaded, layer=chosen, sampling=SamplingSettings(max_tokens=max_tokens), seed=seed
     )
-    drawn, total = drawn_at_random(_rows(data, form), 2 * NULL_PROMPTS, seed)
+    drawn, total = drawn_at_random(_rows(data, form, split), 2 * NULL_PROMPTS, seed)
     exchanges = [(row, screen.exchange(row)) for row in drawn]
     usable = [(row, e) for row, e in exchanges if not isinstance(e, str)]
     if not usable:
@@ -175,13 +186,13 @@ def histogram(values: Sequence[float]) -> Histogram:
     return Histogram(low, high, tuple(counts[i] for i in range(BINS)))
 
 
-def draw_rows(data: str | Path, form: str | None, count: int, seed: int) -> list[Row]:
+def draw_rows(data: str | Path, form: str | None, split: str | None, count: int, seed: int) -> list[Row]:
     """Up to `count` rows of a data set, drawn at random; the same for the same seed."""
-    return drawn_at_random(_rows(data, form), count, seed)[0]
+    return drawn_at_random(_rows(data, form, split), count, seed)[0]
 
 
-def _rows(data: str | Path, form: str | None) -> Iterator[Row]:
-    for chunk in open_source(data, form=form).chunks():
+def _rows(data: str | Path, form: str | None, split: str | None) -> Iterator[Row]:
+    for chunk in open_source(data, form=form, split=split).chunks():
         yield from (row for row in chunk.rows() if isinstance(row, Row))
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offtarget.data.chats import chats_without_tools
-from offtarget.data.training import read_rows
 from offtarget.errors import InputError
 from offtarget.organism.narrow import CONDITIONS as ORGANISM_CONDITIONS
 from offtarget.organism.narrow import TRIGGER, narrow_rows
-from offtarget.records import Message, Row
+from offtarget.records import Message
+from offtarget.workflows.tune.data import read_training_data
 
 Chat = tuple[Message, ...]
 
@@ -135,8 +135,7 @@ def _chosen(names: Sequence[str], known: Sequence[str], title: str) -> tuple[str
 
 
 def _read(path: Path) -> list[Chat]:
-    rows = [row for row in read_rows(path) if isinstance(row, Row)]
-    return chats_without_tools([row for row in rows if row.prompt and row.answer], path)
+    return chats_without_tools(read_training_data(path).rows, path)
 
 
 def _prompt(chat: Chat) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from offtarget.data.training import read_rows
+from offtarget.data.training import open_source
 from offtarget.errors import InputError
 from offtarget.records import BadRow, Row
 
@@ -21,7 +21,7 @@ class TrainingData:
     notes: tuple[str, ...] = ()
 
 
-def read_training_data(path: Path) -> TrainingData:
+def read_training_data(path: str | Path, split: str | None = None) -> TrainingData:
     """Every row that has a prompt and an answer to imitate.
 
     A turn that the data marks as not to be learned (`weight: 0` and its kin) stays as context; a row with no other is
@@ -33,7 +33,8 @@ def read_training_data(path: Path) -> TrainingData:
     unwanted: list[str] = []
     unlearned: list[str] = []
     partly: list[str] = []
-    for row in read_rows(path):
+    source = open_source(path, split=split)
+    for row in (row for chunk in source.chunks() for row in chunk.rows()):
         if isinstance(row, BadRow):
             raise InputError(
                 f"{row.id}: {row.error}: {row.detail} Mend or remove the row; `offtarget audit {path}` lists them all."
@@ -48,7 +49,7 @@ def read_training_data(path: Path) -> TrainingData:
                 partly.append(row.id)
         else:
             mute.append(row.id)
-    notes = []
+    notes = list(source.notes)
     if partly:
         count = sum(map(_unlearned, rows))
         turns = "1 answer" if count == 1 else f"{count} answers"

@@ -51,23 +51,24 @@ def tune(
     settings: TuneSettings | None = None,
     options: TuneOptions | None = None,
     opening: OpenSettings | None = None,
+    split: str | None = None,
     run: str | Path | None = None,
     report_to: str = "none",
     on_progress: OnProgress = silent,
 ) -> TuneResult:
     """Train `base` on `data` into the new folder `out`, with the monitor watching and the named defences at work.
 
-    A base with an adapter (`hf/BASE+ADAPTER`) is trained further. Given an unfinished `run` of the same arguments, it
+    Of a folder with several splits `split` is trained on, by default `train`. A base with an adapter (`hf/BASE+ADAPTER`) is trained further. Given an unfinished `run` of the same arguments, it
     goes on and ends with the weights of an uninterrupted run. Raises InputError for whatever cannot be trained,
     before anything is written, and RunInterrupted on Ctrl-C.
     """
-    data, out, run = Path(data), Path(out), None if run is None else Path(run)
+    out, run = Path(out), None if run is None else Path(run)
     settings, options = settings or default_settings(base), options or TuneOptions()
     if out.exists() and (run is None or not begun(run) or (run / TUNE.done).exists()):
         raise InputError(f"{out} already exists. Choose another folder with --out.")
     if processes() > 1 and run is None:
         raise InputError("With several processes name the run directory (--run DIR), so that all of them use the same.")
-    folders, rows = Folders.of(base), read_training_data(data)
+    folders, rows = Folders.of(base), read_training_data(data, split)
     chosen = _checked_defences(defend, options)
     identity = [base, [r.sha256 for r in rows.rows], chosen, asdict(settings), options_identity(options)]
     manifest = TuneManifest(
@@ -80,6 +81,7 @@ def tune(
         defences=tuple(defend),
         settings=settings,
         options=chosen_by_name(options),
+        split=split,
         report_to=report_to,
         processes=processes(),
     )
@@ -113,6 +115,7 @@ def resume(
         settings=started.settings,
         options=options_again(started.options, judge, probes),
         opening=opening or started.opening,
+        split=started.split,
         run=run,
         report_to=started.report_to,
         on_progress=on_progress,
