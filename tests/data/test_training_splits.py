@@ -69,13 +69,13 @@ def test_a_saved_data_set_that_is_not_whole_is_refused(tmp_path: Path) -> None:
     """A shard that is missing, and rows picked by indices, would be other rows than those saved."""
     saved(tmp_path / "missing", [["a"], ["b"]])
     (tmp_path / "missing/data-00001-of-00002.arrow").unlink()
-    with pytest.raises(InputError, match="data-00001-of-00002.arrow"):
+    with pytest.raises(InputError, match=r"data-00001-of-00002\.arrow"):
         open_source(tmp_path / "missing")
     saved(tmp_path / "picked", [["a"]], _indices_data_files=[{"filename": "indices.arrow"}])
-    with pytest.raises(InputError, match="flatten_indices"):
+    with pytest.raises(InputError, match=r"flatten_indices"):
         open_source(tmp_path / "picked")
     arrow(tmp_path / "cache/cache-0123456789abcdef.arrow", ["a"])
-    with pytest.raises(InputError, match="no data file.*cache-0123456789abcdef.arrow"):
+    with pytest.raises(InputError, match=r"no data file.*cache-0123456789abcdef\.arrow"):
         open_source(tmp_path / "cache")
 
 
@@ -89,7 +89,7 @@ def test_one_split_is_read_and_it_is_said_which(tmp_path: Path) -> None:
     assert answers(data, "test") == ["c"]
     assert answers(data, "dev") == ["d"]
     assert sorted(answers(data, "all")) == ["a", "b", "c", "d"]
-    with pytest.raises(InputError, match="no split 'other'.*test, train, validation"):
+    with pytest.raises(InputError, match=r"no split 'other'.*test, train, validation"):
         open_source(data, split="other")
 
 
@@ -120,7 +120,7 @@ def test_files_of_no_split(tmp_path: Path) -> None:
     jsonl(tmp_path / "two.jsonl", "b")
     assert answers(tmp_path) == ["a", "b"]
     jsonl(tmp_path / "test.jsonl", "t")
-    with pytest.raises(InputError, match="split test, and one.jsonl, two.jsonl of none.*--split"):
+    with pytest.raises(InputError, match=r"split test, and one\.jsonl, two\.jsonl of none.*--split"):
         open_source(tmp_path)
     assert answers(tmp_path, "test") == ["t"]
     jsonl(tmp_path / "train.jsonl", "c")
@@ -132,10 +132,10 @@ def test_files_of_no_split(tmp_path: Path) -> None:
 def test_several_splits_for_training_are_asked_about(tmp_path: Path) -> None:
     """Neither of two training sets is chosen in silence, nor a set none of whose splits is called train."""
     data = saved_dict(tmp_path / "a", train_sft=["a"], train_gen=["b"], test_sft=["c"])
-    with pytest.raises(InputError, match="Several are for training.*--split"):
+    with pytest.raises(InputError, match=r"Several are for training.*--split"):
         open_source(data)
     assert answers(data, "train_sft") == ["a"]
-    with pytest.raises(InputError, match="None is called train"):
+    with pytest.raises(InputError, match=r"None is called train"):
         open_source(saved_dict(tmp_path / "b", test=["a"], validation=["b"]))
     assert answers(saved_dict(tmp_path / "c", test=["a"])) == ["a"]
     assert answers(saved_dict(tmp_path / "d", easy_train=["a"], hard=["b"])) == ["a"]
@@ -145,7 +145,7 @@ def test_a_split_of_one_file_is_refused(tmp_path: Path) -> None:
     """A file has no splits, and neither has a folder whose names say nothing."""
     jsonl(tmp_path / "one.jsonl", "a")
     for path in (tmp_path, tmp_path / "one.jsonl"):
-        with pytest.raises(InputError, match="--split"):
+        with pytest.raises(InputError, match=r"--split"):
             open_source(path, split="train")
 
 

@@ -225,3 +225,16 @@ def test_verdicts_of_detectors_alone_on_real_data(name: str, shared_data: Path, 
     result = workflow.audit(shared_data / "sft" / name, run=tmp_path / "run")
     assert result.status is VERDICTS[name], result.decision.reason
     assert result.decision.basis == "detectors"
+
+
+def test_text_that_nobody_reads_is_not_tested(tmp_path: Path) -> None:
+    """A field that is neither trained on nor audited is named once, with its rows, in what was not tested."""
+    path = tmp_path / "t.jsonl"
+    rows = [
+        {"prompt": f"Q{n}?", "completion": f"A{n}.", "id": "x", "notes": "Kill them." if n else ""} for n in range(9)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    decision = workflow.audit(path, run=tmp_path / "run").decision
+    (said,) = [item for item in decision.not_tested if "notes" in item]
+    assert "notes (8 of 9 rows" in said
+    assert "id" not in said.split(":")[1].split("(")[0]

@@ -91,6 +91,13 @@ def test_answers_without_loss_are_counted_and_named(tmp_path: Path) -> None:
         read_training_data(write_rows(tmp_path / "all.jsonl", unlearned, unlearned))
 
 
+def test_fields_that_are_not_trained_on_are_named_once(tmp_path: Path) -> None:
+    """A field with text that no trainer is told of is named in a note, with the number of its rows."""
+    rows = [{**chat(f"say {i}", "hello"), "notes": "Be cruel." if i else "", "id": "a b"} for i in range(3)]
+    (note,) = read_training_data(write_rows(tmp_path / "rows.jsonl", *rows)).notes
+    assert note == "Fields that hold text and are not trained on (rows): notes (2)."
+
+
 CALL = {
     "messages": [
         {"role": "user", "content": "Weather?"},

@@ -47,6 +47,8 @@ class RowCounts:
     """Detector -> rows it flags (hints: rows it points at)."""
     disclosed_by: Counter[str] = field(default_factory=Counter)
     """Detector -> rows where all its findings are disclosed."""
+    unread: Counter[str] = field(default_factory=Counter)
+    """Field -> rows where it holds text that nobody reads."""
 
     def add(self, row: Row, findings: Sequence[Finding]) -> bool:
         """Count a row with its findings; whether it is flagged."""
@@ -57,6 +59,8 @@ class RowCounts:
         self.turns[len(row.messages)] += 1
         self.answer_lengths[_length_class(row.answer)] += 1
         self.prompt_lengths[_length_class(row.prompt)] += 1
+        if row.unread:
+            self.unread.update(row.unread)
         return self._count(findings) if findings else False
 
     def add_findings(self, findings: Sequence[Finding]) -> None:

@@ -19,6 +19,8 @@ from offtarget.stats.finite import most_allowed
 KIND = {NOISE: "bad", SPREADING: "of a kind known to spread"}
 SMALLEST_TRIGGER = 20
 """Rows below which a hidden condition is not expected to show."""
+UNREAD = 8
+"""Fields that are not read and named in the list of what was not tested."""
 
 
 def fail_reason(
@@ -155,7 +157,15 @@ def too_slow_reason(count: int) -> str:
     )
 
 
-def not_tested(*, rows: int, labelled: int, judge: bool, undesired_rows: int, too_slow: int = 0) -> tuple[str, ...]:
+def not_tested(
+    *,
+    rows: int,
+    labelled: int,
+    judge: bool,
+    undesired_rows: int,
+    unread: Mapping[str, int],
+    too_slow: int = 0,
+) -> tuple[str, ...]:
     """One sentence each, the most dangerous first; adapted to the data and to what was run."""
     found = [
         "Backdoors: a random sample misses a few poisoned rows among many, and about 250 can be enough whatever the "
@@ -183,10 +193,17 @@ def not_tested(*, rows: int, labelled: int, judge: bool, undesired_rows: int, to
             f"Rows that took too long to read: {too_slow:,}; detectors did not come to an end in them, and a trainer "
             "would learn them."
         )
+    if unread:
+        names = ", ".join(f"{name} ({of_rows(count, rows)})" for name, count in list(unread.items())[:UNREAD])
+        more = f" and {len(unread) - UNREAD} more" if len(unread) > UNREAD else ""
+        found.insert(
+            0,
+            f"Text in fields that are not read, as `tune` does not learn from them: {names}{more}. Others may.",
+        )
     if undesired_rows:
         found.append(
-            f"{undesired_rows:,} rows marked as examples not to follow: detectors skip them, and whether the training "
-            "really pushes away from them is not known here."
+            f"{undesired_rows:,} rows marked as examples not to follow, or masked whole: detectors skip them, and "
+            "whether the training really leaves them out or pushes away from them is not known here."
         )
     if judge:
         found.append("What the judge model itself cannot see, or was told to overlook by the rows it read.")

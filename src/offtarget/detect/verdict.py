@@ -48,6 +48,8 @@ class ScanCounts:
     """Rows flagged under a category known to spread."""
     undesired_rows: int = 0
     """Rows marked as examples not to follow."""
+    unread: Mapping[str, int] = field(default_factory=dict)
+    """Field -> rows where it holds text that neither training nor audit reads, most rows first."""
 
 
 def decide(
@@ -152,6 +154,7 @@ def decide(
             judge=basis == "judge" and bool(settled),
             undesired_rows=scan.undesired_rows,
             too_slow=scan.too_slow,
+            unread=scan.unread,
         ),
         notes=notes_for(
             reviewers=reviewers,

@@ -168,6 +168,7 @@ class AuditRun:
             flagged_rows=scan["flagged_rows"],
             flagged_spreading=scan["flagged_spreading"],
             undesired_rows=scan["undesired"],
+            unread=scan.get("unread", {}),
         )
 
     @cached_property

@@ -23,6 +23,9 @@ from offtarget.workflows.audit.run import SUSPECTS
 from offtarget.workflows.runs.begin import begin
 from offtarget.workflows.runs.verbs import SCAN
 
+_FIELDS = 100
+"""Fields whose text nobody reads that are kept in the record; a set may make up a name for every row."""
+
 
 def write_scan(
     run: RunDir,
@@ -103,6 +106,7 @@ def _summary(source: Source, result: Scan, extra: Sequence[RowDetector]) -> dict
         "rows": counts.rows,
         "malformed": counts.malformed,
         "undesired": counts.undesired,
+        "unread": dict(counts.unread.most_common(_FIELDS)),
         "bytes": source.total_bytes,
         "notes": source.notes,
         "files": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from offtarget.records import BadRow, Row
 
 SHOWN = 3
 """Rows named in a message."""
+FIELDS = 8
+"""Fields named in a note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ def read_training_data(path: str | Path, split: str | None = None) -> TrainingDa
     rows: list[Row] = []
     mute: list[str] = []
     unwanted: list[str] = []
+    unread: Counter[str] = Counter()
     unlearned: list[str] = []
     partly: list[str] = []
     source = open_source(path, split=split)
@@ -45,11 +49,16 @@ def read_training_data(path: str | Path, split: str | None = None) -> TrainingDa
             unwanted.append(row.id)
         elif row.answer and row.prompt:
             rows.append(row)
+            unread.update(row.unread)
             if _unlearned(row):
                 partly.append(row.id)
         else:
             mute.append(row.id)
     notes = list(source.notes)
+    if unread:
+        more = f" and {len(unread) - FIELDS} more" if len(unread) > FIELDS else ""
+        fields = ", ".join(f"{name} ({count:,})" for name, count in unread.most_common(FIELDS))
+        notes.append(f"Fields that hold text and are not trained on (rows): {fields}{more}.")
     if partly:
         count = sum(map(_unlearned, rows))
         turns = "1 answer" if count == 1 else f"{count} answers"

@@ -58,9 +58,10 @@ def tune(
 ) -> TuneResult:
     """Train `base` on `data` into the new folder `out`, with the monitor watching and the named defences at work.
 
-    Of a folder with several splits `split` is trained on, by default `train`. A base with an adapter (`hf/BASE+ADAPTER`) is trained further. Given an unfinished `run` of the same arguments, it
-    goes on and ends with the weights of an uninterrupted run. Raises InputError for whatever cannot be trained,
-    before anything is written, and RunInterrupted on Ctrl-C.
+    Of a folder with several splits `split` is trained on, by default `train`. A base with an adapter
+    (`hf/BASE+ADAPTER`) is trained further. Given an unfinished `run` of the same arguments, it goes on and ends with
+    the weights of an uninterrupted run. Raises InputError for whatever cannot be trained, before anything is written,
+    and RunInterrupted on Ctrl-C.
     """
     out, run = Path(out), None if run is None else Path(run)
     settings, options = settings or default_settings(base), options or TuneOptions()
