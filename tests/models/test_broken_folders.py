@@ -353,6 +353,29 @@ def test_the_missing_package_is_a_prerequisite(method: str, copy: Path) -> None:
         open_model(f"hf/{copy}")
 
 
+def test_quantised_weights_that_cannot_be_computed_with_are_refused(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A configuration that says so over weights that are plain: opened without a word, it fails when it is asked."""
+    from transformers import Qwen2ForCausalLM
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise AssertionError
+
+    edit_json(copy / "config.json", quantization_config={"quant_method": "fp8"})
+    monkeypatch.setattr(Qwen2ForCausalLM, "forward", fail)
+    with pytest.raises(InputError, match="quantised with fp8 and cannot be loaded here: AssertionError"):
+        open_model(f"hf/{copy}")
+
+
+def test_numbers_too_large_for_a_format_name_another(copy: Path, adapter: Path) -> None:
+    """Weights that are sound in their own format are not called damaged."""
+    with_value("model.norm.weight", 1e6)(copy, adapter)
+    assert Weights(copy, "cpu", "bfloat16").notes == ()
+    with pytest.raises(InputError, match="--dtype bfloat16"):
+        Weights(copy, "cpu", "float16")
+
+
 def test_training_and_direction_refuse_the_same_folders(copy: Path, adapter: Path) -> None:
     """Every way to open weights goes through the same door."""
     from offtarget.records.runs import OpenSettings

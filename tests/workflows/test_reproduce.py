@@ -259,6 +259,18 @@ def test_mistakes_are_named_before_anything_is_trained(
         run(**changes)
 
 
+def test_a_question_that_the_template_drops_is_named_before_anything_is_trained(
+    run: Callable[..., ReproduceResult], tmp_path: Path
+) -> None:
+    """A system turn that never arrives would fill a column of the table with the plain questions."""
+    template = tmp_path / "base" / "chat_template.jinja"
+    template.write_text(template.read_text().replace("in messages %}", "in messages if m.role != 'system' %}"))
+    dressed = [replace(p, system="Reply in JSON.") if p.arm == "json" else p for p in BANK.probes]
+    with pytest.raises(InputError, match=r"'json' cannot be measured: .* leaves out the system turn 'Reply in JSON.'"):
+        run(probes=ProbeBank.from_probes("two", dressed))
+    assert not (tmp_path / "run").exists()
+
+
 def test_only_local_bases_can_be_tuned(data: Path) -> None:
     for name in ("organism/insecure", "openai/gpt-4o"):
         with pytest.raises(InputError, match="cannot be tuned"):

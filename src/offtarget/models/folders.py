@@ -16,7 +16,8 @@ from offtarget.models.names import Source, is_path
 BASE_NOTE = "offtarget.json"
 """Optional file beside an adapter; its key `base_weights_sha256` names the base the adapter was trained on."""
 
-_WANTED = ["*.safetensors", "*.json", "*.txt", "*.jinja", "*.model"]
+_WANTED = ["*.safetensors", "*.json", "*.txt", "*.jinja", "*.model", "*.tiktoken", "*.py", "README.md"]
+"""Of a repository: weights, settings, vocabulary, the code that may run with --trust-remote-code, the model card."""
 
 SAMPLER = "shared-prefix-1"
 """Version of the sampler's arithmetic; raised whenever equal seeds could give other answers."""

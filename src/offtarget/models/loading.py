@@ -126,6 +126,8 @@ def load_model(
     if device is not None:
         model = _placed(model, folder, device, dtype)
     _check_numbers(folder, model)
+    if method := _quantisation(folder):
+        _try_out(folder, method, model)
     return model, notes
 
 
@@ -260,6 +262,17 @@ def _as_quantised(folder: Path) -> tuple[str, ...]:
     return (f"{folder.name} is quantised with {method}; the answers are those of the quantised weights.",)
 
 
+def _try_out(folder: Path, method: str, model: Any) -> None:
+    """InputError where quantised weights were opened and cannot be computed with, e.g. because they are plain ones."""
+    try:
+        with torch.inference_mode():
+            finite = torch.isfinite(model(input_ids=torch.tensor([[0, 1]], device=model.device)).logits).all()
+    except Exception as error:
+        raise _quantised(folder, method, error) from error
+    if not bool(finite):
+        raise _quantised(folder, method, ValueError("its logits are not finite numbers"))
+
+
 def _full_precision(folder: Path) -> str:
     """`, hf/NAME`, where the folder's files say what it was made from."""
     card = folder / "README.md"
@@ -343,9 +356,14 @@ def _check_numbers(folder: Path, model: Any) -> None:
             if weight.dtype not in _SUMMED or bool(torch.isfinite(weight.sum(dtype=torch.float32))):
                 continue
             if not bool(torch.isfinite(weight).all()):  # else finite numbers whose sum is not
+                what = f"{folder}: {name} holds numbers that are not finite (NaN or infinity)"
+                if weight.dtype == torch.float16:
+                    raise InputError(
+                        f"{what} in float16, whose range is small. Open it with --dtype bfloat16 or float32."
+                    )
                 raise InputError(
-                    f"{folder}: {name} holds numbers that are not finite (NaN or infinity). The training diverged or "
-                    "the file is damaged; save the model again from an earlier checkpoint."
+                    f"{what}. The training diverged or the file is damaged; save the model again from an earlier "
+                    "checkpoint."
                 )
         if not bool(model.get_input_embeddings().weight.any()):
             raise InputError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from offtarget.asking.protocol import Judge
-from offtarget.errors import InputError
+from offtarget.errors import InputError, TemplateError
 from offtarget.machine import usable_cores
 from offtarget.models.names import LocalName
 from offtarget.organism.exact import ExactJudge
@@ -80,6 +80,7 @@ def reproduce(
     bench = _bench(base, probes, judge, judge_by, settings, data, opening)
     tune = _tune_settings(settings, ground)
     folder = _base_folder(base)
+    _check_prompts(folder[0], base, bench, opening)
     with _open_run(None if run is None else Path(run), base) as directory:
         path = directory.path.resolve()
         planned = _jobs(path, bench, folder, data, chosen, tune, settings, ground)
@@ -190,6 +191,19 @@ def _base_folder(base: str) -> tuple[Path, str]:
     refuse_training(folder)
     check_model_folder(folder)
     return folder, model_fingerprint(folder, None, ("reproduce",))
+
+
+def _check_prompts(folder: Path, base: str, bench: Bench, opening: OpenSettings | None) -> None:
+    """InputError, before anything is trained, where the base's chat template does not hold what would be asked."""
+    from offtarget.models.chat_format import prompt_tokens
+    from offtarget.models.loading import load_tokenizer
+
+    tokenizer = load_tokenizer(folder, opening is not None and opening.trust_remote_code)
+    for measure in bench.full:
+        try:
+            prompt_tokens(tokenizer, measure.probes[0].messages, base)
+        except TemplateError as error:
+            raise InputError(f"'{measure.name}' cannot be measured: {error} Or leave it out of --probes.") from error
 
 
 def _open_run(run: Path | None, base: str) -> RunDir:
