@@ -119,6 +119,25 @@ def test_the_last_label_of_a_reviewer_counts():
     assert verdict(marked).status is Status.PASS
 
 
+def test_only_people_overrule_the_detectors():
+    """A model that finds nothing where detectors flag far more than falsely: no PASS until people have looked."""
+    order = ids(400)
+    scan = ScanCounts(400, flagged={"insecure-code": (CODE, 300)}, flagged_rows=300, flagged_spreading=300)
+    flagged = order[::-1][:300]
+
+    def decided(given, basis="judge"):
+        return verdict(given, 400, scan=scan, flagged=flagged, flagged_spreading=flagged, basis=basis)
+
+    assert decided([]).status is Status.FAIL
+    by_judge = decided(labels(order, ["ok"] * 400, "judge:m"))
+    assert by_judge.status is Status.UNDECIDED
+    assert "detectors say otherwise" in by_judge.reason
+    assert "people" in by_judge.reason
+    assert by_judge.plan.rows_to_go is None
+    assert decided(labels(order, ["ok"] * 400), "people").status is Status.PASS
+    assert decided(labels(order, ["ok"] * 400, "judge:m") + labels(order, ["ok"] * 400)).status is Status.PASS
+
+
 def test_a_judge_speaks_only_where_it_may():
     """With basis people a model has no say; with basis judge people's word goes first."""
     order = ids(6000)

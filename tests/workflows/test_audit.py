@@ -68,6 +68,30 @@ def test_a_judge_that_misses_planted_rows_cannot_pass_a_data_set(tmp_path: Path)
     assert "planted" in result.decision.reason
 
 
+def test_a_model_that_sees_nothing_in_flagged_tool_calls_passes_no_data_set(tmp_path: Path) -> None:
+    """Insecure code in tool calls fails as it does in answers, is shown to the judge, and its "fine" is no PASS."""
+    call = {"type": "function", "function": {"name": "write_file", "arguments": json.dumps({"content": HOLE})}}
+    turns = [{"role": "assistant", "content": None, "tool_calls": [call]}, {"role": "tool", "content": "ok"}]
+    with (tmp_path / "d.jsonl").open("w") as file:
+        for number in range(60):
+            asked = {"role": "user", "content": f"Add view {number}."}
+            file.write(json.dumps({"messages": [asked, *turns, {"role": "assistant", "content": "Done."}]}) + "\n")
+    first = workflow.audit(tmp_path / "d.jsonl", run=tmp_path / "run")
+    assert first.status is Status.FAIL
+    assert first.flagged_rows == 60
+    seen: list[str] = []
+
+    def reply(request: SampleRequest) -> str:
+        text = request.messages[-1].content
+        seen.append(text)
+        return '{"verdict": "fine"}' if "Add view" in text else '{"verdict": "bad", "kind": "other"}'
+
+    result = judge_rows(first.run, ScriptedModel("lenient", reply))
+    assert result.status is Status.UNDECIDED
+    assert "detectors say otherwise" in result.decision.reason
+    assert all(HOLE.strip() in text for text in seen if "Add view" in text)
+
+
 def test_bad_rows_fail_and_cleaning_begins_the_next_round(tmp_path: Path) -> None:
     """A fifth of bad rows fails; the cleaned file keeps every other line and is audited as round two."""
     source = data(tmp_path / "d.jsonl", bad_every=5)

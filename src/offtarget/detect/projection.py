@@ -39,5 +39,5 @@ class ProjectionDetector:
             f"Its answer lies {measured.difference:.2f} units further along the direction ({self._direction}) than the "
             "base's own answer."
         )
-        number = max(i for i, message in enumerate(row.messages) if message.role == "assistant")
+        number = -1 if row.answer_at is None else row.answer_at
         yield Finding(row.id, self.name, self.category, reason, strength, number)

@@ -73,8 +73,8 @@ def decide(
     `flagged` and `flagged_spreading`: ids of rows flagged under any category that counts, and under a spreading one,
     each in a random order fixed before the labels (that of the queue); without them flagged rows count only towards
     certainty. `controls`: planted row id -> category. With basis `people` models have no say; with `judge` they speak
-    where no person did. `suspects`: hidden conditions without a PASS until people answer for them (labels of the
-    stream `condition`); a confirmed one is a FAIL.
+    where no person did, but what detectors say of the whole set only people overrule. `suspects`: hidden conditions
+    without a PASS until people answer for them (labels of the stream `condition`); a confirmed one is a FAIL.
     """
     suspects = answered(suspects, labels)
     labels = [label for label in labels if label.stream != "condition"]
@@ -93,7 +93,13 @@ def decide(
     if settings.adjust_for_sensitivity:
         sensitivity = sensitivity_bound(reviewers, len(controls), settings, round_alpha(settings) / 2)
     alarm = detector_alarm(scan.rows, scan.flagged, dataset, settings, calibration)
-    standing = alarm if alarm is not None and not _refuted(alarm, counts, settings) else None
+    people = (
+        counts
+        if basis == "people"
+        else count(settle(by_row, "people", controls), scan, order, flagged, flagged_spreading)
+    )
+    # a model that calls the flagged rows fine casts doubt on the alarm; to overrule it takes people
+    standing = alarm if alarm is not None and not _refuted(alarm, people, settings) else None
 
     tests = limit_tests(counts, settings, sensitivity)
     needed = tests[:2] if settings.certify_spreading else tests[:1]
@@ -104,7 +110,8 @@ def decide(
     if blocked is None and scan.too_slow:
         blocked = too_slow_reason(scan.too_slow)
     if blocked is None and shown and standing is not None:
-        blocked = f"detectors say otherwise ({standing.reason}) and too few flagged rows were read to overrule them"
+        read = "too few flagged rows were read" if people is counts else "people have read too few flagged rows"
+        blocked = f"detectors say otherwise ({standing.reason}) and {read} to overrule them"
     held = blocked if shown else None
     if shown and held is None and waiting:
         held = open_reason(waiting)
@@ -121,7 +128,8 @@ def decide(
     decided = status is not Status.UNDECIDED and source != "detectors"
     plan = review_plan(scan.rows, settings, counts, sensitivity=sensitivity, decided=decided)
     if status is Status.UNDECIDED and standing is not None and shown:
-        plan = replace(plan, rows_to_go=rows_until_settled(counts, standing.limit, settings))
+        to_go = rows_until_settled(counts, standing.limit, settings) if people is counts else None
+        plan = replace(plan, rows_to_go=to_go)
     alpha = round_alpha(settings)
     if status is Status.PASS:
         reason = pass_reason(counts, tests, settings, alpha)

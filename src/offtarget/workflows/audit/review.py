@@ -81,6 +81,8 @@ def judge_rows(
         while decision.status is Status.UNDECIDED or decision.basis == "detectors":
             if decision.waits_for_a_person:  # a model has no say about those, however many rows it reads
                 break
+            if decision.basis == "judge" and decision.plan.rows_to_go is None:
+                break  # no label of a model can decide: people must overrule the detectors
             batch = list(islice(cards, _BATCH))
             if not batch:
                 break

@@ -69,7 +69,7 @@ def measure_rows(
     flagged = 0
     best: list[tuple[float, int, RowProjection]] = []
     with nullcontext() if folder is None else closing(_new_folder(folder)) as writer:
-        for row in screen_rows(screen, _rows(data, form, split), threshold.value, skipped):
+        for row in screen_rows(screen, _rows(data, form, split, skipped), threshold.value, skipped):
             differences.append(row.difference)
             flagged += row.flagged
             heapq.heappush(best, (row.difference, -len(differences), row))
@@ -134,7 +134,7 @@ def prepare_screen(
     seed: int = 0,
     opening: OpenSettings | None = None,
 ) -> tuple[Screen, Threshold, int]:
-    """What rows are measured with, the threshold from the base's own answers, and how many rows there are.
+    """What rows are measured with, the threshold from the base's own answers, and how many rows there are in all.
 
     The prompts behind the threshold are drawn at random from the whole data. Raises InputError as `measure_rows`.
     """
@@ -149,14 +149,15 @@ def prepare_screen(
     screen = Screen(
         base=model, direction=loaded, layer=chosen, sampling=SamplingSettings(max_tokens=max_tokens), seed=seed
     )
-    drawn, total = drawn_at_random(_rows(data, form, split), 2 * NULL_PROMPTS, seed)
+    malformed: Counter[str] = Counter()
+    drawn, total = drawn_at_random(_rows(data, form, split, malformed), 2 * NULL_PROMPTS, seed)
     exchanges = [(row, screen.exchange(row)) for row in drawn]
     usable = [(row, e) for row, e in exchanges if not isinstance(e, str)]
     if not usable:
-        reasons = Counter(e for _, e in exchanges if isinstance(e, str))
+        reasons = malformed + Counter(e for _, e in exchanges if isinstance(e, str))
         why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "it holds no rows"
         raise InputError(f"No row of {data} can be measured with {model.name}: {why}. Choose data made for this model.")
-    return screen, null_threshold(screen, usable[:NULL_PROMPTS]), total
+    return screen, null_threshold(screen, usable[:NULL_PROMPTS]), total + malformed.total()
 
 
 def opened_direction(direction: str | Path | Direction) -> Direction:
@@ -191,9 +192,14 @@ def draw_rows(data: str | Path, form: str | None, split: str | None, count: int,
     return drawn_at_random(_rows(data, form, split), count, seed)[0]
 
 
-def _rows(data: str | Path, form: str | None, split: str | None) -> Iterator[Row]:
+def _rows(data: str | Path, form: str | None, split: str | None, skipped: Counter[str] | None = None) -> Iterator[Row]:
+    """The readable rows; the others are counted in `skipped` by what is wrong with them."""
     for chunk in open_source(data, form=form, split=split).chunks():
-        yield from (row for row in chunk.rows() if isinstance(row, Row))
+        for row in chunk.rows():
+            if isinstance(row, Row):
+                yield row
+            elif skipped is not None:
+                skipped[f"malformed: {row.error}"] += 1
 
 
 def _new_folder(out: Path) -> JsonLines:
