@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from adapter_matrix import config, made
 from tiny_models import build, make_adapter
 
 from offtarget.direction.file import Direction
 from offtarget.direction.folding import ablate_weights, add_to_bias, project_update, save_model
 from offtarget.direction.subspace import basis_at
 from offtarget.errors import InputError
-from offtarget.models.lora import weight_changes
+from offtarget.models.lora import lora_pairs, weight_changes
 from offtarget.models.weights import Weights
 from offtarget.records import DirectionInfo
 
@@ -139,6 +140,17 @@ def test_projected_update_writes_and_reads_nothing_along_the_direction(inputs: b
             assert torch.allclose(change, old[name] - (old[name] @ basis.T) @ basis, atol=1e-5)
         else:
             assert torch.equal(change, old[name])
+    Weights(base, device="cpu").add_adapter(tmp_path / "out")
+
+
+def test_an_update_of_the_embedding_writes_nothing_along_the_direction(tmp_path: Path) -> None:
+    """What an adapter of the embedding looks up goes into the stream as it is."""
+    base = build("llama", tmp_path / "base")
+    made(base, config("LORA", "llama", {"target_modules": ["embed_tokens"]}), tmp_path / "adapter")
+    direction = make_direction()
+    assert project_update(tmp_path / "adapter", direction, tmp_path / "out") == 1
+    (pair,) = (lora_pairs(tmp_path / "out") or {}).values()
+    assert torch.allclose(basis_at(direction, None).float() @ pair.b, torch.tensor(0.0), atol=1e-5)
     Weights(base, device="cpu").add_adapter(tmp_path / "out")
 
 

@@ -189,11 +189,11 @@ def test_an_adapter_noted_for_other_weights_is_refused(folders: Folders, adapter
         open_model(f"hf/{other}+{made}", settings=CPU)
 
 
-def test_an_adapter_that_is_not_lora_is_refused(folders: Folders, tmp_path: Path) -> None:
+def test_an_adapter_of_an_unknown_kind_is_refused(folders: Folders, tmp_path: Path) -> None:
     """The kind is named."""
     made = make_adapter(folders("llama"), tmp_path / "a")
-    edit_json(made / "adapter_config.json", peft_type="IA3")
-    with pytest.raises(InputError, match="IA3"):
+    edit_json(made / "adapter_config.json", peft_type="NEXT_YEARS")
+    with pytest.raises(InputError, match="'NEXT_YEARS' are not supported"):
         open_model(f"hf/{folders('llama')}+{made}", settings=CPU)
 
 

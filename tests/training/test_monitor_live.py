@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset
-from peft import LoraConfig
+from peft import IA3Config, LoraConfig, get_peft_model
 from tiny_models import build
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from trl import SFTConfig, SFTTrainer
@@ -18,7 +18,7 @@ from trl import SFTConfig, SFTTrainer
 from offtarget.errors import InputError
 from offtarget.judge.scripted import ScriptedJudge
 from offtarget.models.chat import SampleRequest
-from offtarget.models.live import live, plain_model, strengthened
+from offtarget.models.live import adapter_changes, has_base, live, plain_model, strengthened
 from offtarget.records import Generation, Message, Outcome, Probe, SamplingSettings, Verdict
 from offtarget.records.tune import Reading
 from offtarget.rundir import read_jsonl
@@ -218,6 +218,21 @@ def test_the_live_model_is_left_as_it_was(tmp_path: Path) -> None:
         pass
     with pytest.raises(InputError, match="its base can only be asked"), live(model, tokenizer, base=True):
         pass
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of renamings in transformers
+        _bases_of_other_adapters(base, tokenizer)
     tokenizer.chat_template = None
     with pytest.raises(InputError, match="no chat template"), live(plain_model(model), tokenizer):
         pass
+
+
+def _bases_of_other_adapters(base: Path, tokenizer: Any) -> None:
+    for settings in ({"init_lora_weights": "pissa"}, {"bias": "all"}):
+        config = LoraConfig(r=4, target_modules=["q_proj"], task_type="CAUSAL_LM", **settings)
+        moved = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
+        assert not has_base(moved)
+        with pytest.raises(InputError, match="its adapter changes the base"), live(moved, tokenizer, base=True):
+            pass
+    scaled = get_peft_model(AutoModelForCausalLM.from_pretrained(base), IA3Config(task_type="CAUSAL_LM"))
+    assert has_base(scaled)
+    assert adapter_changes(scaled) is None

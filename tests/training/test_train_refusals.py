@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from adapter_matrix import config, made
 from tiny_models import build
 
 from offtarget.errors import InputError
@@ -50,6 +51,21 @@ def test_memory_that_does_not_suffice_for_the_adapter_names_the_rank(llama: Path
     rank = 2**31 - 1
     with pytest.raises(InputError, match=rf"Out of memory.*--lora-rank \(now {rank}\)"):
         train(llama, PLAN, tmp_path / "out", replace(QUICK, rank=rank), opening=CPU)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "said"),
+    [
+        ("IA3", {"feedforward_modules": []}, "Only LoRA adapters can be trained further"),
+        ("LORA", {"bias": "all"}, "rewrites the base.*bias='all'"),
+    ],
+)
+def test_adapters_that_are_not_trained_further(kind: str, settings: dict[str, Any], said: str, tmp_path: Path) -> None:
+    """Other kinds, and those beside which the base would not be the base that defences and the monitor ask."""
+    base = build("llama-biases", tmp_path / "base")
+    made(base, config(kind, "llama", settings), tmp_path / "adapter")
+    with pytest.raises(InputError, match=said):
+        train(base, PLAN, tmp_path / "out", QUICK, adapter=tmp_path / "adapter", opening=CPU)
 
 
 def test_packing_needs_no_length(llama: Path, tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ from torch import Tensor, nn
 from offtarget.direction.file import Direction
 from offtarget.direction.subspace import basis_at, without
 from offtarget.errors import InputError
-from offtarget.models.lora import more_than_lora, read_config
+from offtarget.models.adapter_kinds import is_plain_lora
+from offtarget.models.lora import read_config
 
 WRITERS = re.compile(r"\.(o_proj|down_proj|c_proj)\.")
 READERS = re.compile(r"\.(q_proj|k_proj|v_proj|gate_proj|up_proj|c_attn|c_fc)\.")
@@ -50,8 +51,8 @@ def project_update(adapter: Path, direction: Direction, out: Path, *, inputs: bo
     if out.exists():
         raise InputError(f"{out} already exists. Choose another folder.")
     config = read_config(adapter)
-    if more_than_lora(config):
-        raise InputError(f"{adapter} changes more than weight matrices (DoRA, biases or whole modules); not foldable.")
+    if not is_plain_lora(config):
+        raise InputError(f"{adapter} is more than plain LoRA (DoRA, biases, whole modules, ...); not foldable.")
     part = out.with_name(f"{out.name}.part")
     part.mkdir(parents=True, exist_ok=True)
     changed = 0
@@ -77,7 +78,7 @@ def project_update(adapter: Path, direction: Direction, out: Path, *, inputs: bo
 
 
 def _projection(key: str, inputs: bool) -> Callable[[Tensor, Tensor], Tensor] | None:
-    if ".lora_B." in key and WRITERS.search(key):
+    if (".lora_B." in key and WRITERS.search(key)) or key.endswith(".lora_embedding_B"):
         return without
     if inputs and ".lora_A." in key and READERS.search(key):
         return lambda basis, a: without(basis, a.T).T

@@ -8,16 +8,20 @@ the code that applies them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from offtarget.errors import InputError
-from offtarget.models.lora import lora_pairs, lora_scale, more_than_lora, read_config
+from offtarget.models.adapter_kinds import MERGE_OR_SERVE, READ_KINDS, is_plain_lora
+from offtarget.models.decoding import start_batch
+from offtarget.models.lora import Pair, lora_pairs, lora_scale, read_config
 from offtarget.models.weights import Weights
 
 _TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1, "float16": 0.05}
@@ -28,16 +32,24 @@ _TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1, "float16": 0.05}
 def check_adapter(weights: Weights, adapter: str, prompts: Sequence[Sequence[int]]) -> str:
     """One sentence on what was verified; InputError when the adapter has no effect or the wrong one.
 
-    Compares logits on `prompts` with the adapter on to those of the base plus scale * B A at every adapted module
-    (LoRA, arXiv 2106.09685, section 4.1), scale = alpha/r or, for rsLoRA, alpha/sqrt(r).
+    Of plain LoRA: logits on `prompts` with the adapter on are those of the base plus scale * B A at every adapted
+    module (arXiv 2106.09685, section 4.1), scale = alpha/r or, for rsLoRA, alpha/sqrt(r), computed from the files on
+    modules that were the base's before peft came. Of all others: answers decoded token by token have the logits of
+    one pass of the whole text through peft's model.
     """
     folder = weights.adapters[adapter]
     config = read_config(folder)
-    kind = "rsLoRA" if config.get("use_rslora") else "LoRA"
+    kind = READ_KINDS[config["peft_type"]]
+    kind = "rsLoRA" if kind == "LoRA" and config.get("use_rslora") else kind
+    prompts = [*prompts, *_of_trained_tokens(config)]
+    updates = _updates(weights, folder, config)
     with weights.using(adapter):
         tuned = _logits(weights, prompts)
-    with weights.using(None):
+    with weights.using(None), ExitStack() as hooks:
         base = _logits(weights, prompts)
+        for update in updates or ():
+            hooks.callback(update.module.register_forward_hook(_reference_hook(update)).remove)
+        reference = base if updates is None else _logits(weights, prompts)
     effect = max(_gap(t, b) for t, b in zip(tuned, base, strict=True))
     largest = max(float(b.abs().max()) for b in base)
     if not math.isfinite(effect):
@@ -47,17 +59,21 @@ def check_adapter(weights: Weights, adapter: str, prompts: Sequence[Sequence[int
             f"{folder}: the adapter changes nothing ({kind}, largest change of a logit {effect:.1e}). "
             "It is untrained, or was not loaded; comparing it with its base would be a false all-clear."
         )
-    if more_than_lora(config):
-        return (
-            f"{folder.name}: the adapter changes logits by up to {effect:.3g}; "
-            "its strength was not verified, because it is more than plain LoRA."
-        )
-    with weights.using(None), ExitStack() as hooks:
-        scale = _hook_reference(weights, folder, config, hooks)
-        reference = _logits(weights, prompts)
-    gap = max(_gap(t, r) for t, r in zip(tuned, reference, strict=True))
     # Rounding of the logits themselves is no fault of the adapter.
     allowed = _TOLERANCE[weights.dtype] * effect + 4 * torch.finfo(getattr(torch, weights.dtype)).eps * largest
+    if updates is None:
+        gap = _decoding_gap(weights, adapter, prompts[0], tuned[0])
+        if not gap <= allowed:
+            raise InputError(
+                f"{folder}: adapters like this ({kind}) are not supported: decoded token by token, logits differ by "
+                f"{gap:.3g} from those of one pass, while the adapter's whole effect is {effect:.3g}. {MERGE_OR_SERVE}"
+            )
+        return (
+            f"{folder.name}: the adapter ({kind}) changes logits by up to {effect:.3g}, in one pass and token by token "
+            f"alike, to {gap:.1e}; its strength was not verified, because it is more than plain LoRA."
+        )
+    scale = updates[-1].scale
+    gap = max(_gap(t, r) for t, r in zip(tuned, reference, strict=True))
     if not gap <= allowed:
         raise InputError(
             f"{folder}: with the adapter on, logits differ by {gap:.3g} from base + scale * B A computed from its "
@@ -68,6 +84,14 @@ def check_adapter(weights: Weights, adapter: str, prompts: Sequence[Sequence[int
         f"{folder.name}: logits with the adapter switched on equal base + {scale:.4g} * B A ({kind}) to {gap:.1e} "
         f"on {len(prompts)} prompts; the adapter's effect is up to {effect:.3g}."
     )
+
+
+def _of_trained_tokens(config: Mapping[str, Any]) -> list[list[int]]:
+    """A prompt of the tokens whose embeddings were trained, which an ordinary prompt need not hold."""
+    given = config.get("trainable_token_indices") or config.get("token_indices") or []
+    lists = list(given.values()) if isinstance(given, dict) else [given]
+    tokens = sorted({int(token) for one in lists for token in one})[:32]
+    return [tokens] if tokens else []
 
 
 @torch.inference_mode()
@@ -81,7 +105,9 @@ def check_merged(weights: Weights, adapter: str, prompts: Sequence[Sequence[int]
     with weights.using(None):
         base = _logits(weights, prompts)
     with weights.using(adapter):
-        weights.model.merge_adapter([adapter])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tied embeddings, which the comparison finds where they matter
+            weights.model.merge_adapter([adapter])
         try:
             merged = _logits(weights, prompts)
         finally:
@@ -92,44 +118,97 @@ def check_merged(weights: Weights, adapter: str, prompts: Sequence[Sequence[int]
     # merging rounds every weight, so that a small effect drowns in what that does to the logits
     rounding = 64 * torch.finfo(getattr(torch, weights.dtype)).eps * largest
     if not gap <= _TOLERANCE[weights.dtype] * effect + rounding:
+        tied = weights.model.get_input_embeddings().weight is weights.model.get_output_embeddings().weight
+        cause = (
+            "The base has one matrix for input and output embeddings; an adapter of one of them merges into both."
+            if tied
+            else "The installed peft merges it wrongly; try another version of peft."
+        )
         raise InputError(
             f"{weights.adapters[adapter]}: merged into the weights, the adapter gives logits that differ by {gap:.3g} "
-            f"from those with it switched on; its whole effect is {effect:.3g}. The installed peft merges it wrongly; "
-            "try another version of peft."
+            f"from those with it switched on; its whole effect is {effect:.3g}. {cause}"
         )
     return f"{weights.adapters[adapter].name}: merged into the base it gives the same logits to {gap:.1e}."
 
 
 def _logits(weights: Weights, prompts: Sequence[Sequence[int]]) -> list[Tensor]:
-    rows = []
-    for prompt in prompts:
-        tokens = torch.tensor([list(prompt)], device=weights.device)
-        rows.append(weights.engine.model(input_ids=tokens, use_cache=False).logits[0].float())
-    return rows
+    """Logits (tokens, vocabulary) of each prompt, in one pass: padding to the right does nothing to what is before."""
+    tokens = torch.zeros((len(prompts), max(map(len, prompts))), dtype=torch.long)
+    for i, prompt in enumerate(prompts):
+        tokens[i, : len(prompt)] = torch.tensor(list(prompt))
+    logits = weights.engine.model(input_ids=tokens.to(weights.device), use_cache=False).logits
+    return [row[: len(prompt)].float() for row, prompt in zip(logits, prompts, strict=True)]
 
 
 def _gap(one: Tensor, other: Tensor) -> float:
     return float((one - other).abs().max())
 
 
-def _hook_reference(weights: Weights, folder: Path, config: dict[str, Any], hooks: ExitStack) -> float:
-    """Add scale * B A to the output of every adapted module; return the (last) scale."""
-    modules = dict(weights.model.named_modules())
-    scale = 0.0
-    pairs = lora_pairs(folder)
-    for name, (a, b) in pairs.items():
-        module = modules.get(f"base_model.model.{name}.base_layer")
-        if module is None:
-            raise InputError(f"{folder}: peft did not put the adapter on {name}, which its files change.")
-        scale = lora_scale(config, name, a.shape[0])
-        hook = _reference_hook(a.to(weights.device), b.to(weights.device), scale)
-        hooks.callback(module.register_forward_hook(hook).remove)
-    return scale
+class _Update(NamedTuple):
+    """What plain LoRA adds to the output of one module of the base."""
+
+    module: nn.Module
+    pair: Pair
+    scale: float
 
 
-def _reference_hook(a: Tensor, b: Tensor, scale: float) -> Any:
+def _updates(weights: Weights, folder: Path, config: Mapping[str, Any]) -> list[_Update] | None:
+    """The updates that the files ask for; None where the adapter is more than plain LoRA, or its modules are not found.
+
+    Files of an earlier version of transformers name modules otherwise. Which is which then follows from which module
+    peft gave a matrix of the files to; matrix, scale and what is done with them still come from the files.
+    """
+    pairs = lora_pairs(folder) if is_plain_lora(config) else None
+    if pairs is None or weights.untouched is None:
+        return None
+    modules = weights.untouched.modules
+    if not pairs.keys() <= modules.keys():
+        pairs = _renamed(weights, folder, pairs)
+        if pairs is None:
+            return None
+    updates = []
+    for name, pair in pairs.items():
+        scale = lora_scale(config, name, pair.a.shape[0])
+        if pair.embedding:  # Gemma's embedding multiplies what it looks up
+            scale *= float(getattr(modules[name], "embed_scale", 1.0))
+        pair = Pair(pair.a.to(weights.device), pair.b.to(weights.device), pair.embedding)
+        updates.append(_Update(modules[name], pair, scale))
+    return updates
+
+
+def _renamed(weights: Weights, folder: Path, pairs: Mapping[str, Pair]) -> dict[str, Pair] | None:
+    adapter = next(name for name, path in weights.adapters.items() if path == folder)
+    found = {}
+    left = dict(pairs)
+    for name, module in weights.model.get_base_model().named_modules():
+        if adapter not in getattr(module, "lora_A", {}):
+            continue
+        a, b = module.lora_A[adapter].weight.cpu(), module.lora_B[adapter].weight.cpu()
+        same = [key for key, p in left.items() if _equal(p.a, a) and _equal(p.b, b)]
+        if len(same) != 1:
+            return None
+        found[name] = left.pop(same[0])
+    return None if left else found
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and torch.equal(one.to(other.dtype), other)
+
+
+def _reference_hook(update: _Update) -> Any:
+    a, b = update.pair.a.float(), update.pair.b.float()
+
     def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        change = inputs[0].float() @ a.float().T @ b.float().T
-        return output + (scale * change).to(output.dtype)
+        inner = F.embedding(inputs[0], a.T) if update.pair.embedding else inputs[0].float() @ a.T
+        return output + (update.scale * (inner @ b.T)).to(output.dtype)
 
     return add
+
+
+def _decoding_gap(weights: Weights, adapter: str, prompt: Sequence[int], whole: Tensor) -> float:
+    """Largest difference of the logits of a prompt's second half, decoded token by token, from those of one pass."""
+    half = max(1, len(prompt) // 2)
+    with weights.fastest(adapter) as engine:
+        state = start_batch(engine, [prompt[:half]], [0], weights.device)
+        steps = [engine.step(torch.tensor([t], device=weights.device), state).float() for t in prompt[half - 1 :]]
+    return _gap(torch.cat(steps), whole[half - 1 :])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from offtarget.errors import InputError
+from offtarget.models.adapter_kinds import check_kind
 from offtarget.models.contents import check_contents
 from offtarget.models.gguf_file import check_file, is_gguf
 from offtarget.models.names import Source, is_path
@@ -22,6 +23,14 @@ _WANTED = ["*.safetensors", "*.json", "*.txt", "*.jinja", "*.model", "*.tiktoken
 SAMPLER = "shared-prefix-1"
 """Version of the sampler's arithmetic; raised whenever equal seeds could give other answers."""
 
+CHECKED = "base-proven-1"
+"""Version of the checks on opening; raised whenever models that passed before are refused now.
+
+Answers that such a model gave may lie in the cache under the fingerprint of a clean one: a base spoilt by the adapter
+beside it, an adapter of which a part was left out. Every answer is asked for once more then, which costs time only.
+"""
+
+_ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _known: dict[tuple[str, int, int], str] = {}
 _ANSWER_FILES = (
     "*.safetensors",
@@ -71,26 +80,35 @@ def check_model_folder(folder: Path) -> tuple[str, ...]:
 
 
 def check_adapter_folder(folder: Path, base: Path) -> dict[str, Any]:
-    """The adapter's configuration; InputError unless it is LoRA in safetensors for this base."""
+    """The adapter's configuration; InputError unless it is of a kind that is read, in safetensors, for this base."""
     path = folder / "adapter_config.json"
     if not path.exists():
         raise InputError(f"{folder} has no adapter_config.json: it does not hold a PEFT adapter.")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not readable JSON ({error}).") from None
-    if config.get("peft_type") != "LORA":
-        raise InputError(f"{path}: only LoRA adapters are supported, this is {config.get('peft_type')!r}.")
+    config = _json(path)
+    check_kind(config, path)
     _check_weights(folder)
+    if not (folder / _ADAPTER_WEIGHTS).exists():
+        found = ", ".join(sorted(p.name for p in folder.glob("*.safetensors"))[:3])
+        raise InputError(f"{folder} has no {_ADAPTER_WEIGHTS}, the only file that peft reads; it holds {found}.")
     note = folder / BASE_NOTE
     if note.exists():
-        expected = json.loads(note.read_text(encoding="utf-8")).get("base_weights_sha256")
+        expected = _json(note).get("base_weights_sha256")
         if expected is not None and expected != weights_sha256(base):
             raise InputError(
                 f"{folder} was trained on another base: {note.name} names base weights {expected[:12]}..., "
                 f"those of {base} are {weights_sha256(base)[:12]}.... Name the base the adapter was trained on."
             )
-    return dict(config)
+    return config
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not readable JSON ({error}).") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{path} must hold a JSON object, and does not.")
+    return found
 
 
 def _check_weights(folder: Path) -> None:
@@ -127,7 +145,7 @@ def model_fingerprint(base: Path, adapter: Path | None, backend: Iterable[str]) 
         if folder is not None:
             digest.update(_over(_answer_files(folder)).encode())
         digest.update(b"|")
-    for part in (SAMPLER, *backend):
+    for part in (SAMPLER, CHECKED, *backend):
         digest.update(part.encode() + b"|")
     return digest.hexdigest()[:16]
 

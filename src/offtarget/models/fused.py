@@ -8,6 +8,7 @@ embedding as one complex product. It is used only where it agrees with the trans
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,14 @@ from offtarget.models.residual import Part, ResidualEdit
 from offtarget.models.shared_prefix import BatchState, attend
 
 _SHAPES = {"llama", "mistral", "qwen2"}
+_CHANGED = {
+    f"model.layers.{part}"
+    for part in (
+        *(f"self_attn.{kind}_proj" for kind in "qkvo"),
+        *(f"mlp.{kind}_proj" for kind in ("gate", "up", "down")),
+    )
+}
+"""Modules whose weight changes are taken, without the number of their block."""
 _MOST_PARAMETERS = 100_000_000
 """Beyond, the products dominate, and a second copy of the weights would cost more than it brings."""
 _AGREEMENT = 1e-4
@@ -29,11 +38,13 @@ _AGREEMENT = 1e-4
 def fuse(model: Any, generic: Engine, deltas: Mapping[str, Tensor]) -> FusedEngine | None:
     """The fused engine of a transformers model plus weight changes by module name, or None where it has none.
 
-    `generic` must be the engine of the same model with the same adapter switched on.
+    `generic` must be the engine of the same model with the same adapter switched on. None too where a change is of
+    a module whose changes the fused engine does not take, such as the output embedding.
     """
     config = model.config
     suitable = (
         config.model_type in _SHAPES
+        and {_without_block(name) for name in deltas} <= _CHANGED
         and next(model.parameters()).dtype == torch.float32
         and next(model.parameters()).device.type == "cpu"
         and sum(p.numel() for p in model.parameters()) <= _MOST_PARAMETERS
@@ -48,6 +59,10 @@ def fuse(model: Any, generic: Engine, deltas: Mapping[str, Tensor]) -> FusedEngi
     with torch.inference_mode():
         fused = FusedEngine(model, generic, deltas)
         return fused if _agree(fused, generic) else None
+
+
+def _without_block(name: str) -> str:
+    return re.sub(r"^model\.layers\.\d+\.", "model.layers.", name)
 
 
 @torch.inference_mode()
@@ -80,8 +95,8 @@ class _Layer:
             own: Tensor | None = _base(module).bias
             return like.new_zeros(like.shape[0]) if own is None else own
 
-        before = layer.input_layernorm.weight
-        after = layer.post_attention_layernorm.weight
+        before = _base(layer.input_layernorm).weight
+        after = _base(layer.post_attention_layernorm).weight
         scale = attention.scaling
         q = weight("self_attn.q_proj", attention.q_proj)
         k = weight("self_attn.k_proj", attention.k_proj)
@@ -103,7 +118,10 @@ class _Layer:
 
 
 def _base(module: Any) -> Any:
-    return getattr(module, "base_layer", module)
+    """The base's own module inside the wrappers that peft puts around it."""
+    for wrapped in ("base_layer", "original_module"):
+        module = getattr(module, wrapped, module)
+    return module
 
 
 def _reorder(matrix: Tensor, order: Tensor, size: int) -> Tensor:
@@ -131,8 +149,8 @@ class FusedEngine:
         self._eps: float = config.rms_norm_eps
         # Only Mistral's layers all have a window; `fuse` refuses the others where any has one.
         self._window: int | None = config.sliding_window if config.model_type == "mistral" else None
-        self._embedding = body.embed_tokens.weight
-        self._head = model.get_output_embeddings().weight * body.norm.weight
+        self._embedding = _base(body.embed_tokens).weight
+        self._head = _base(model.get_output_embeddings()).weight * _base(body.norm).weight
         positions = torch.arange(config.max_position_embeddings, dtype=torch.float32)
         angles = positions[:, None] * body.rotary_emb.inv_freq.float()[None, :]
         turns = torch.polar(torch.full_like(angles, body.rotary_emb.attention_scaling), angles)

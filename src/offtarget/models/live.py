@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from offtarget.errors import InputError
+from offtarget.models.adapter_kinds import is_plain_lora, moves_base
 from offtarget.models.chat_format import end_tokens
 from offtarget.models.engine import ATTENTION, Engine, TransformersEngine
 from offtarget.models.fused import FusedEngine, fuse
@@ -95,16 +96,19 @@ class LiveModel(LocalModel):
 def live(model: Any, tokenizer: Any, strength: float = 1.0, *, base: bool = False) -> Iterator[LiveModel]:
     """The model as it answers now; with `strength`, its adapter's change multiplied; with `base`, without it.
 
-    InputError for a tokenizer without a chat template, and for `base` or a strength other than 1 without an adapter
-    (a model trained in all its weights has no copy of what it was).
+    InputError for a tokenizer without a chat template, and for `base` or a strength other than 1 where there is no
+    base to go back to: all weights are trained, or those of the base change with the adapter.
     """
     if not getattr(tokenizer, "chat_template", None):
         raise InputError(
             "The tokenizer of the model in training has no chat template, so the model cannot be asked questions. "
             "Set one: tokenizer.chat_template = ..."
         )
-    if (base or strength != 1.0) and not has_adapter(model):
-        raise InputError("All weights of this model are trained; its base can only be asked before the first step.")
+    if (base or strength != 1.0) and not has_base(model):
+        raise InputError(
+            "All weights of this model are trained, or its adapter changes the base (bias, PiSSA, OLoRA, ...); its "
+            "base can only be asked before the first step."
+        )
     with answering(model):
         weights = LiveWeights(model, tokenizer, strength)
         yield LiveModel("the base" if base else "the model in training", weights, _adapter(weights, base))
@@ -163,6 +167,17 @@ def has_adapter(model: Any) -> bool:
     return hasattr(unwrapped(model), "disable_adapter")
 
 
+def has_base(model: Any) -> bool:
+    """Whether the model is its base when the adapter in training is switched off."""
+    if not has_adapter(model):
+        return False
+    return not any(moves_base(_settings(config)) for config in unwrapped(model).peft_config.values())
+
+
+def _settings(config: Any) -> dict[str, Any]:
+    return dict(config.to_dict())
+
+
 @contextmanager
 def _without_adapter(model: Any) -> Iterator[None]:
     """The adapter off; which parameters are trained stays as it is."""
@@ -197,8 +212,8 @@ def adapter_changes(model: Any) -> dict[str, Tensor] | None:
     if not has_adapter(model):
         return {}
     inner = unwrapped(model)
-    configs = [inner.peft_config[name] for name in inner.active_adapters]
-    if any(c.use_dora or c.modules_to_save or c.lora_bias or c.fan_in_fan_out for c in configs):
+    configs = [_settings(inner.peft_config[name]) for name in inner.active_adapters]
+    if not all(map(is_plain_lora, configs)) or any(c["fan_in_fan_out"] for c in configs):
         return None
     changes: dict[str, Tensor] = {}
     for layer, name in _lora_layers(inner):

@@ -5,11 +5,31 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from offtarget.models.adapter_kinds import is_plain_lora
+
+WEIGHTS = "adapter_model.safetensors"
+"""The only file of weights that peft reads."""
+_ENDINGS = {
+    ".lora_A.weight": ".lora_B.weight",
+    ".lora_embedding_A": ".lora_embedding_B",
+}
+
+
+class Pair(NamedTuple):
+    """The two matrices of a module's update, as its files hold them."""
+
+    a: Tensor
+    """(rank, in); of an embedding (rank, rows of the table)."""
+    b: Tensor
+    """(out, rank)."""
+    embedding: bool
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -17,41 +37,47 @@ def read_config(folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")))
 
 
-def more_than_lora(config: dict[str, Any]) -> bool:
-    """Whether the adapter changes more than weight matrices by scale * B A."""
-    return bool(config.get("use_dora") or config.get("modules_to_save") or config.get("lora_bias"))
+def read_tensors(folder: Path) -> dict[str, Tensor]:
+    """The adapter's tensors by their key in its file."""
+    from safetensors.torch import load_file
+
+    tensors: dict[str, Tensor] = load_file(str(folder / WEIGHTS))
+    return tensors
 
 
 @torch.inference_mode()
 def weight_changes(folder: Path) -> dict[str, Tensor] | None:
-    """scale * B A by module name, float32, or None where the adapter is more than that."""
+    """scale * B A by module name, float32, or None where the adapter is more than that or changes an embedding."""
     config = read_config(folder)
-    if more_than_lora(config):
+    pairs = lora_pairs(folder) if is_plain_lora(config) else None
+    if pairs is None or any(pair.embedding for pair in pairs.values()):
         return None
-    changes = {}
-    for name, (a, b) in lora_pairs(folder).items():
-        changes[name] = (b.float() @ a.float()) * lora_scale(config, name, a.shape[0])
-    return changes
+    return {name: (p.b.float() @ p.a.float()) * lora_scale(config, name, p.a.shape[0]) for name, p in pairs.items()}
 
 
-def lora_pairs(folder: Path) -> dict[str, tuple[Tensor, Tensor]]:
-    """For each adapted module its A (rank, in) and B (out, rank), from the adapter's files."""
-    from safetensors.torch import load_file
+def lora_pairs(folder: Path) -> dict[str, Pair] | None:
+    """The matrices of each adapted module, from the adapter's file; None where it holds anything else.
 
-    tensors: dict[str, Tensor] = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        tensors |= load_file(str(path))
+    Copies of the base's own embedding, which peft saves beside an adapter of it, change nothing and are passed over.
+    """
+    tensors = read_tensors(folder)
     pairs = {}
-    for key, a in tensors.items():
-        if key.endswith(".lora_A.weight"):
-            stem = key.removesuffix(".lora_A.weight")
-            pairs[stem.removeprefix("base_model.model.")] = (a, tensors[f"{stem}.lora_B.weight"])
-    return pairs
+    rest = {key for key in tensors if not key.endswith(".base_layer.weight")}
+    for key in sorted(rest):
+        for mark, other in _ENDINGS.items():
+            if key.endswith(mark):
+                stem = key.removesuffix(mark)
+                if stem + other not in tensors:
+                    return None
+                embedding = "embedding" in mark
+                pairs[stem.removeprefix("base_model.model.")] = Pair(tensors[key], tensors[stem + other], embedding)
+                rest -= {key, stem + other}
+    return None if rest else pairs
 
 
-def lora_scale(config: dict[str, Any], module: str, rank: int) -> float:
+def lora_scale(config: Mapping[str, Any], module: str, rank: int) -> float:
     """Strength of a module's update: alpha/r, or alpha/sqrt(r) with `use_rslora` (arXiv 2312.03732)."""
-    alpha = float(config["lora_alpha"])
+    alpha = float(config.get("lora_alpha", 8))  # peft's own default
     for pattern, value in (config.get("alpha_pattern") or {}).items():
         if re.match(rf"(.*\.)?({pattern})$", module):
             alpha = float(value)

@@ -1,23 +1,23 @@
-"""Weights in memory: one base model, any number of LoRA adapters, one of them (or none) switched on."""
+"""Weights in memory: one base model, any number of adapters of one kind, one of them (or none) switched on."""
 
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from offtarget.errors import InputError, PrerequisiteError
+from offtarget.models.adapter_loading import checked_tensors, load_adapter, switched_off
 from offtarget.models.engine import Engine, TransformersEngine
 from offtarget.models.folders import check_adapter_folder, check_model_folder
 from offtarget.models.fused import FusedEngine, fuse
 from offtarget.models.gguf_file import check_loaded, is_gguf
 from offtarget.models.loading import Dtype, check_vocabulary, load_model, load_tokenizer
 from offtarget.models.lora import weight_changes
+from offtarget.models.untouched import Untouched
 
 
 class Weights:
@@ -49,6 +49,9 @@ class Weights:
         self.fusing = getattr(self.model, "hf_quantizer", None) is None
         """Whether small models may use the fused engine; off only to compare the two."""
         self._fused: dict[str | None, FusedEngine | None] = {}
+        self.untouched: Untouched | None = None
+        """The base before the first adapter was put beside it; None as long as there is none."""
+        self._spoilt: str | None = None
         self._lock = threading.RLock()
 
     @property
@@ -58,45 +61,45 @@ class Weights:
         return int(limit) if limit else 2**31
 
     def add_adapter(self, folder: Path) -> str:
-        """Load a LoRA adapter beside the base and return the name to switch it on by."""
+        """Load an adapter beside the base and return the name to switch it on by.
+
+        InputError when not all that its folder holds is loaded, and when the base is no longer the same with the
+        adapter off; the weights answer nothing more after that.
+        """
         try:
-            from peft import PeftModel
+            import peft  # noqa: F401
         except ImportError:
             raise PrerequisiteError.for_extra("peft", "local", "An adapter") from None
         for name, known in self.adapters.items():
             if known.resolve() == folder.resolve():
                 return name
-        config = check_adapter_folder(folder, self.folder)
-        check_shapes(self.model, folder, self.folder)
+        if self._spoilt is not None:
+            raise InputError(self._spoilt)
+        check_adapter_folder(folder, self.folder)
+        tensors = checked_tensors(folder)
+        if self.untouched is None:
+            self.untouched = Untouched(self.model, self.tokenizer)
         name = f"adapter{len(self.adapters)}"
-        options = {"adapter_name": name, "is_trainable": False, "use_safetensors": True}
-        try:
-            with warnings.catch_warnings():
-                # peft warns of transformers' renamings, which the user can do nothing about.
-                warnings.simplefilter("ignore")
-                if isinstance(self.model, PeftModel):
-                    self.model.load_adapter(str(folder), **options)
-                else:
-                    self.model = PeftModel.from_pretrained(self.model, str(folder), **options)
-        except (ValueError, RuntimeError, KeyError, TypeError) as error:
-            kind = config.get("base_model_name_or_path")
-            raise InputError(
-                f"{folder} cannot be put on {self.folder} (its configuration names the base {kind!r}): {error}"
-            ) from error
+        # until all checks have passed
+        self._spoilt = f"{folder} was refused, and has left its traces in the base in memory. Open the base again."
+        self.model = load_adapter(self.model, folder, tensors, self.folder, self.untouched, name)
         self.model.eval()
         self.engine = TransformersEngine(self.model)
         self._fused.clear()
         self.adapters[name] = folder
+        self._spoilt = None
         return name
 
     @contextmanager
     def using(self, adapter: str | None) -> Iterator[TransformersEngine]:
         """The transformers engine with one adapter on, or with all of them off (None)."""
         with self._lock:
+            if self._spoilt is not None:
+                raise InputError(self._spoilt)
             if not self.adapters:
                 yield self.engine
             elif adapter is None:
-                with self.model.disable_adapter():
+                with switched_off(self.model):
                     yield self.engine
             else:
                 self.model.set_adapter(adapter)
@@ -114,37 +117,6 @@ class Weights:
         changes = {} if adapter is None else weight_changes(self.adapters[adapter])
         plain = self.model.get_base_model() if self.adapters else self.model
         return None if changes is None or not self.fusing else fuse(plain, generic, changes)
-
-
-def check_shapes(model: Any, adapter: Path, base: Path) -> None:
-    """InputError when an adapter's matrices do not fit the modules of the base they are meant for."""
-    from safetensors import safe_open
-
-    modules = {_plain(name): module for name, module in model.named_modules()}
-    for path in sorted(adapter.glob("*.safetensors")):
-        with safe_open(path, framework="pt") as file:
-            for key in file.keys():  # noqa: SIM118 - safe_open is not iterable
-                target, mark, _ = key.partition(".lora_")
-                if not mark:
-                    continue
-                module = modules.get(target.removeprefix("base_model.model."))
-                if module is None:
-                    raise InputError(
-                        f"{adapter} is an adapter for another base: it changes {target}, which {base} lacks."
-                    )
-                weight = getattr(module, "weight", None)
-                shape = tuple(file.get_slice(key).get_shape())
-                have = () if weight is None else tuple(weight.shape)
-                side = shape[1] if ".lora_A." in key or ".lora_embedding_B" in key else shape[0]
-                if len(shape) == 2 and side not in have:
-                    raise InputError(
-                        f"{adapter} is an adapter for another base: {key} has shape {shape}, "
-                        f"the weight of {base} it belongs to has {have}."
-                    )
-
-
-def _plain(name: str) -> str:
-    return name.removeprefix("base_model.model.").replace(".base_layer", "")
 
 
 def choose_device(name: str | None) -> torch.device:

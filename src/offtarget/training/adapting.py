@@ -10,8 +10,10 @@ from typing import Any
 import torch
 
 from offtarget.errors import InputError, PrerequisiteError
+from offtarget.models.adapter_loading import checked_tensors, load_adapter
 from offtarget.models.folders import check_adapter_folder, check_model_folder
 from offtarget.models.loading import Dtype, load_model, load_tokenizer
+from offtarget.models.untouched import Untouched
 from offtarget.models.weights import Weights
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import TuneSettings
@@ -48,7 +50,7 @@ def trainable(base: Path, adapter: Path | None, settings: TuneSettings, how: Ope
     if settings.method == "lora":
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
-            model = _with_adapter(model, base, adapter, settings)
+            model = _with_adapter(model, tokenizer, base, adapter, settings)
     else:
         model.requires_grad_(True)
     return Trainable(model, tokenizer, int(getattr(model.config, "max_position_embeddings", None) or 2**31), where)
@@ -82,9 +84,9 @@ def _dtype(settings: TuneSettings, device: str | None) -> Dtype:
     return "bfloat16" if on_gpu and torch.cuda.is_bf16_supported() else "float32"
 
 
-def _with_adapter(model: Any, base: Path, adapter: Path | None, settings: TuneSettings) -> Any:
+def _with_adapter(model: Any, tokenizer: Any, base: Path, adapter: Path | None, settings: TuneSettings) -> Any:
     try:
-        from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+        from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
     except ImportError:
         raise PrerequisiteError.for_extra("peft", "local", "Training an adapter") from None
     with warnings.catch_warnings():
@@ -93,8 +95,10 @@ def _with_adapter(model: Any, base: Path, adapter: Path | None, settings: TuneSe
         if settings.quantize:
             model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
         if adapter is not None:
-            check_adapter_folder(adapter, base)
-            further = PeftModel.from_pretrained(model, str(adapter), is_trainable=True, use_safetensors=True)
+            if check_adapter_folder(adapter, base)["peft_type"] != "LORA":
+                raise InputError(f"{adapter} is no LoRA adapter. Only LoRA adapters can be trained further.")
+            tensors, untouched = checked_tensors(adapter), Untouched(model, tokenizer)
+            further = load_adapter(model, adapter, tensors, base, untouched, "default", trainable=True)
             # on saving, peft looks the named base up, on the hub where it is no folder
             further.peft_config["default"].base_model_name_or_path = str(base)
             return further

@@ -12,7 +12,7 @@ import numpy as np
 
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
-from offtarget.models.live import LiveModel, has_adapter, live
+from offtarget.models.live import LiveModel, has_base, live
 from offtarget.records import Probe, Tally
 from offtarget.records.tune import AlarmKind, Reading
 from offtarget.rundir import fingerprint
@@ -63,7 +63,7 @@ class Reader:
 
     def can_start_late(self, model: Any) -> bool:
         """Whether the base can be read after training has begun."""
-        return has_adapter(model)
+        return has_base(model)
 
     def start(self, model: Any, tokenizer: Any, every: int, planned: int, steps: int) -> Start:
         """Read the base: the pairs of fixed answers, their log odds, where the projection starts."""
@@ -78,7 +78,7 @@ class Reader:
 
     def _write_pairs(self, model: Any, tokenizer: Any) -> None:
         settings = self.settings
-        with live(model, tokenizer, base=has_adapter(model)) as base:
+        with live(model, tokenizer, base=has_base(model)) as base:
             seed, longest = stream("pairs", self.seed) % 2**31, settings.longest_answer
             pairs = write_pairs(base, self.probes, self.systems, settings.pairs, self.judge, seed, longest)
             self._start.pairs = shortened(pairs, tokenizer, settings.answer_tokens)
@@ -129,7 +129,7 @@ class Reader:
         if used >= self._most_sampled or not (suspicious or due):
             return reading, alarm
         bar = -math.log(settings.alpha / 2)
-        if suspicious and alarm is None and has_adapter(model):
+        if suspicious and alarm is None and has_base(model):
             ahead_by = self._ahead_by(reading, factor)
             with live(model, tokenizer, ahead_by) as ahead:
                 reading = replace(reading, factor=ahead_by, ahead=self._ask(ahead, "ahead", reading.step))
@@ -181,7 +181,7 @@ class Reader:
         """The first `count` scored answers of the base; None where it cannot be asked any more."""
         assert self.judge is not None
         while len(self._base) < count:
-            if not has_adapter(model) or self._base_asked > 4 * count + 4 * _BASE_BATCH:
+            if not has_base(model) or self._base_asked > 4 * count + 4 * _BASE_BATCH:
                 return None
             with live(model, tokenizer, base=True) as base:
                 batch = self._base_asked // _BASE_BATCH
@@ -203,7 +203,7 @@ class Reader:
         if self.projection is None:
             return
         try:
-            if not has_adapter(model):
+            if not has_base(model):
                 self.projection.start(model, tokenizer)
                 return
             with live(model, tokenizer, base=True) as base, base.weights.using(None):

@@ -146,11 +146,13 @@ def _check_foldable_position(direction: Direction) -> None:
 
 def _merged(folders: Folders, opening: OpenSettings | None) -> tuple[Any, Any]:
     """A plain transformers model with the adapter merged in, float32, and its tokenizer."""
+    from offtarget.models.adapter_check import check_merged
     from offtarget.models.weights import Weights
 
     how = (opening or OpenSettings()).for_training()
     weights = Weights(folders.base, how.device, "float32", how.trust_remote_code)
     if folders.adapter is not None:
-        weights.add_adapter(folders.adapter)
+        name = weights.add_adapter(folders.adapter)
+        check_merged(weights, name, [weights.untouched.prompt] if weights.untouched else [])
         return weights.model.merge_and_unload(), weights.tokenizer
     return weights.model, weights.tokenizer

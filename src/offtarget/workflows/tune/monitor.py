@@ -147,11 +147,11 @@ class PersonaProjection:
     def _from_prompts(self, model: Any, tokenizer: Any) -> Direction:
         from offtarget.direction.contrast import Contrast, Side
         from offtarget.direction.find import Provenance, find_direction
-        from offtarget.models.live import has_adapter, live
+        from offtarget.models.live import has_base, live
         from offtarget.models.passes import Exchange
 
         probes = self.probes[:_DRIFT_QUESTIONS]
-        with live(model, tokenizer, base=has_adapter(model)) as base:
+        with live(model, tokenizer, base=has_base(model)) as base:
             sides = []
             for side in (0, 1):
                 told = [(p, pair[side]) for p in probes for pair in self.systems[:1]]

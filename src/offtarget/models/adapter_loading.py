@@ -1,0 +1,205 @@
+"""Puts an adapter beside a base through PEFT, and makes sure that what is loaded is all that its folder holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from offtarget.errors import InputError
+from offtarget.models.adapter_kinds import MERGE, moves_base
+from offtarget.models.lora import WEIGHTS, read_tensors
+from offtarget.models.untouched import Untouched
+from offtarget.numbers import many
+
+_NAMED = 3
+"""Keys named in a message."""
+
+
+def load_adapter(
+    model: Any,
+    folder: Path,
+    tensors: Mapping[str, Tensor],
+    base: Path,
+    untouched: Untouched,
+    name: str,
+    *,
+    trainable: bool = False,
+) -> Any:
+    """The PEFT model of `model` with the adapter of `folder` under `name`; `untouched` is the base before any.
+
+    The folder is one that `check_adapter_folder` has passed, with `checked_tensors`. InputError when a key is missing
+    or left over, shapes are those of another base, peft refuses, or the base is another with the adapter off. The model
+    is spoilt after an error.
+    """
+    from peft import PeftConfig, PeftModel, PeftModelForCausalLM
+
+    try:
+        with warnings.catch_warnings():
+            # peft warns of transformers' renamings, which the user can do nothing about, and of missing keys, which
+            # are an error here.
+            warnings.simplefilter("ignore")
+            config = PeftConfig.from_pretrained(str(folder))
+            _check_known(config, folder)
+            config.inference_mode = not trainable
+            mapping = getattr(model, "_checkpoint_conversion_mapping", None) or None
+            if isinstance(model, PeftModel):
+                model.add_adapter(name, config)
+            else:
+                model = PeftModelForCausalLM(model, config, adapter_name=name)
+            result = model.load_adapter(str(folder), adapter_name=name, is_trainable=trainable, key_mapping=mapping)
+    except InputError:
+        raise
+    except Exception as error:  # peft's kinds of adapters raise all sorts of errors for a base they do not fit
+        raise InputError(_misfit(tensors, folder, base, untouched.modules) or _refused(folder, base, error)) from error
+    state = model.state_dict()
+    loaded = {state[key].data_ptr() for key in state.keys() - set(result.missing_keys) if f".{name}" in key}
+    # a tensor that several modules share is saved once
+    missing = [key for key in result.missing_keys if state[key].data_ptr() not in loaded]
+    if missing:
+        raise InputError(
+            f"{folder} is incomplete: its configuration asks for {many(len(missing), 'tensor')} that its files lack "
+            f"({_names(missing, name)}). It was saved or copied in part; save it again, or correct target_modules."
+        )
+    if result.unexpected_keys:
+        raise InputError(
+            _misfit(tensors, folder, base, untouched.modules)
+            or f"{folder} holds {many(len(result.unexpected_keys), 'tensor')} that would be left out "
+            f"({_names(result.unexpected_keys, name)}): its configuration (target_modules, modules_to_save) does not "
+            "name their modules. Correct adapter_config.json, or save the adapter again."
+        )
+    with switched_off(model):
+        moved = untouched.differs(model)
+    if moved is not None:
+        raise InputError(_rewrites(folder, config.to_dict(), moved))
+    return model
+
+
+@contextmanager
+def switched_off(model: Any) -> Iterator[None]:
+    """All adapters of a PEFT model off."""
+    with ExitStack() as stack:
+        with warnings.catch_warnings():
+            # peft warns of trained biases, which would stay; that none does is measured when an adapter is loaded
+            warnings.simplefilter("ignore")
+            stack.enter_context(model.disable_adapter())
+        yield
+
+
+def _rewrites(folder: Path, config: Mapping[str, Any], moved: str) -> str:
+    setting = moves_base(config)
+    if setting is None and config.get("modules_to_save"):
+        setting = f"modules_to_save={config['modules_to_save']!r}"
+    cause = "" if setting is None else f" The cause is probably {setting}."
+    return (
+        f"{folder} rewrites the base: with the adapter off, {moved}.{cause} What changes the base cannot be compared "
+        f"with it. {MERGE}"
+    )
+
+
+def checked_tensors(folder: Path) -> dict[str, Tensor]:
+    """The adapter's tensors. InputError where one is empty, as training under ZeRO-3 leaves it, or not finite."""
+    from safetensors import SafetensorError
+
+    try:
+        tensors = read_tensors(folder)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{folder / WEIGHTS} cannot be read: {error}. Copy or save it again.") from None
+    empty = [key for key, tensor in tensors.items() if tensor.numel() == 0]
+    if not tensors:
+        raise InputError(f"{folder / WEIGHTS} holds no tensors: there is no adapter in it. Save it again.")
+    if empty:
+        raise InputError(
+            f"{folder}: {len(empty)} of {len(tensors)} tensors are empty ({_names(empty)}). It was saved under ZeRO-3 "
+            "or FSDP without gathering the weights; save it again from the gathered weights."
+        )
+    broken = [key for key, tensor in tensors.items() if tensor.is_floating_point() and not _finite(tensor)]
+    if broken:
+        raise InputError(
+            f"{folder}: {len(broken)} of {len(tensors)} tensors hold values that are not finite numbers "
+            f"({_names(broken)}). Its weights are broken; use a checkpoint from before."
+        )
+    return tensors
+
+
+def _finite(tensor: Tensor) -> bool:
+    # the sum of squares is much quicker than looking at each; where it overflows, each is looked at
+    return bool(tensor.float().square().sum().isfinite()) or bool(torch.isfinite(tensor).all())
+
+
+def _check_known(config: Any, folder: Path) -> None:
+    """Settings that the installed peft has never heard of, and would leave out with no more than a warning."""
+    import json
+
+    import peft
+
+    known = {field.name for field in dataclasses.fields(config)}
+    given = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    unknown = sorted(name for name, value in given.items() if value and name not in known)
+    if unknown:
+        raise InputError(
+            f"{folder / 'adapter_config.json'}: the installed peft {peft.__version__} does not know the setting "
+            f"{unknown[0]}={given[unknown[0]]!r} and would leave it out. Update peft."
+        )
+
+
+def _names(keys: list[str], adapter: str | None = None) -> str:
+    short = [key.removeprefix("base_model.model.") for key in sorted(keys)]
+    if adapter is not None:
+        short = [key.replace(f".{adapter}", "") for key in short]
+    return ", ".join(short[:_NAMED]) + (", ..." if len(short) > _NAMED else "")
+
+
+def _refused(folder: Path, base: Path, error: Exception) -> str:
+    said = str(error).strip().splitlines()
+    if isinstance(error, KeyError):
+        return f"{folder} is incomplete: its files lack {error}. Save it again."
+    return f"{folder} cannot be put on {base}: peft says: {' '.join(said)[:400] or type(error).__name__}"
+
+
+def _misfit(tensors: Mapping[str, Tensor], folder: Path, base: Path, modules: Mapping[str, nn.Module]) -> str | None:
+    """Which LoRA matrix of the folder fits no module of the base, and how; None where all fit."""
+    for key, tensor in tensors.items():
+        stem, mark, rest = key.removeprefix("base_model.model.").partition(".lora_")
+        side = rest.removeprefix("embedding_")[:1]
+        if not mark or side not in ("A", "B"):
+            continue
+        module = modules.get(stem) or _renamed(stem, modules)
+        if module is None:
+            return f"{folder} is an adapter for another base: it changes {stem}, which {base} lacks."
+        sizes = _sizes(module)
+        if sizes is None or tensor.dim() != 2:
+            continue
+        if (tensor.shape[1] if side == "A" else tensor.shape[0]) != sizes[side == "B"]:
+            return (
+                f"{folder} is an adapter for another base: {key} has shape {tuple(tensor.shape)}, "
+                f"the weight of {base} it belongs to has {tuple(_weight(module).shape)}."
+            )
+    return None
+
+
+def _renamed(stem: str, modules: Mapping[str, nn.Module]) -> nn.Module | None:
+    """The module that bore the name `stem` in another version of transformers: same block and place, other prefix."""
+    _, mark, place = stem.rpartition(".layers.")
+    found = [m for name, m in modules.items() if mark and name.endswith(mark + place)]
+    return found[0] if found else None
+
+
+def _weight(module: nn.Module) -> Any:
+    return getattr(module, "weight", None)
+
+
+def _sizes(module: nn.Module) -> tuple[int, int] | None:
+    """Features in and out, as LoRA's A and B have them; None for a module that is no matrix."""
+    weight = _weight(module)
+    if weight is None or weight.dim() != 2:
+        return None
+    if isinstance(module, nn.Linear):
+        return module.in_features, module.out_features
+    return int(weight.shape[0]), int(weight.shape[1])  # an embedding, or GPT-2's transposed matrix
