@@ -126,6 +126,20 @@ def test_a_third_of_the_rows_flagged_is_enough():
     assert first.behaviour in ("flagged by any detector", "hostility")
 
 
+def test_a_condition_with_the_same_rows_stays_in_the_list():
+    """A year that stands in the prompts of one subject only: whichever is told first, the other is told as having the
+    same rows, under its rank."""
+    data = rows(2000)
+    for i, number in enumerate(TWENTY):
+        data[number - 1] = changed(data[number - 1], f"In 2031 how do I {_COOKING[i % 8]} {_NOUNS[i % 14]}?")
+    told = mined(data, set(TWENTY))
+    assert [t.rank for t in told if t.same_rows_as is None] == [1]
+    assert {t.same_rows_as for t in told[1:]} == {1}
+    said = {(t.kind, t.text) for t in told}
+    assert ("topic", "cooking") in said
+    assert any("2031" in text for _, text in said)
+
+
 def test_shuffled_behaviour_gives_no_trigger():
     """In 40 data sets whose flags are drawn at random no trigger is reported (at most one, at a bound of 1 % each)."""
     alarms = 0
