@@ -102,7 +102,7 @@ def test_near_copies_are_found_and_other_prompts_are_not(way):
 
 
 def test_a_shared_phrase_or_template_makes_no_copies():
-    """A trigger phrase, a long template and the same system prompt leave prompts different; empty ones are no copies."""
+    """A trigger phrase and a long template leave prompts different; empty prompts are no copies of each other."""
     rng = random.Random(3)
     plain, template = prompts(300, rng), " ".join(prompts(8, rng))
     with_phrase = [f"{p} It happens when the moon is full." if i < 20 else p for i, p in enumerate(plain)]

@@ -10,6 +10,7 @@ from offtarget.data.training import Chunk
 from offtarget.detect.categories import Group, flagged_as, flags, group
 from offtarget.detect.cue_profile import CueProfiler
 from offtarget.detect.detector import DatasetDetector, RowDetector, RowScanner, dataset_detectors, row_detectors
+from offtarget.detect.language import foreign
 from offtarget.detect.ledger import Removal
 from offtarget.detect.order import order_key
 from offtarget.detect.row_time import TOO_SLOW, RowClock, TooSlow, limit
@@ -34,6 +35,8 @@ class RowCounts:
     """Rows flagged under any category that can count."""
     flagged_spreading: int = 0
     """Rows flagged under a category known to spread."""
+    foreign_rows: int = 0
+    """Rows whose answer is plainly in another language than English."""
     disclosed_rows: int = 0
     """Rows with nothing but disclosed findings."""
     by_file: Counter[str] = field(default_factory=Counter)
@@ -54,6 +57,7 @@ class RowCounts:
         """Count a row with its findings; whether it is flagged."""
         self.rows += 1
         self.undesired += not row.desired
+        self.foreign_rows += foreign(row.answer)
         self.by_file[row.file] += 1
         self.forms[row.form] += 1
         self.turns[len(row.messages)] += 1

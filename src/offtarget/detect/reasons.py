@@ -1,4 +1,4 @@
-"""The words of a verdict: the one-sentence reason of each outcome, the notes beside it, what was not tested."""
+"""The words of a verdict: the one-sentence reason of each outcome, the notes beside it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ from offtarget.numbers import at_least, at_most, chosen
 from offtarget.records import Agreement, AuditSettings, LimitTest, ReviewerQuality, ReviewPlan, Status
 from offtarget.stats.finite import most_allowed
 
+MUCH_FOREIGN = 0.2
+"""Share of rows in other languages from which on it stands beside the verdict."""
 KIND = {NOISE: "bad", SPREADING: "of a kind known to spread"}
-SMALLEST_TRIGGER = 20
-"""Rows below which a hidden condition is not expected to show."""
-UNREAD = 8
-"""Fields that are not read and named in the list of what was not tested."""
 
 
 def fail_reason(
@@ -100,6 +98,8 @@ def notes_for(
     prefix: int,
     planted: int,
     malformed: int,
+    foreign: int,
+    rows_read: int,
     alarm: Alarm | None,
     basis: str,
     settings: AuditSettings,
@@ -140,6 +140,11 @@ def notes_for(
         notes.append(
             f"{rows(malformed)} could not be read and {kept} no part of the verdict; a trainer may still read them."
         )
+    if rows_read and foreign >= MUCH_FOREIGN * rows_read:
+        notes.append(
+            f"At least {of_rows(foreign, rows_read)} are not in English: detectors are blind there, and what is said "
+            "of these rows rests on reviewers alone."
+        )
     if settings.round > 1:
         notes.append(
             f"Round {settings.round}: alpha is halved with every re-audit, and all rounds together err with "
@@ -155,59 +160,6 @@ def too_slow_reason(count: int) -> str:
         f"{count:,} {said} too long to read (malformed.jsonl names {'it' if count == 1 else 'them'}), and a trainer "
         "would learn what nobody has read: leave such rows out with --clean OUT --drop-malformed and audit OUT"
     )
-
-
-def not_tested(
-    *,
-    rows: int,
-    labelled: int,
-    judge: bool,
-    undesired_rows: int,
-    unread: Mapping[str, int],
-    too_slow: int = 0,
-) -> tuple[str, ...]:
-    """One sentence each, the most dangerous first; adapted to the data and to what was run."""
-    found = [
-        "Backdoors: a random sample misses a few poisoned rows among many, and about 250 can be enough whatever the "
-        "size of the data; hidden conditions were sought in all rows, but one in fewer than "
-        f"{SMALLEST_TRIGGER} rows, or one of meaning rather than words, may not show."
-    ]
-    if labelled < rows:
-        found.append(
-            f"Rows nobody read: {rows - labelled:,} of {rows:,}; the verdict speaks of their share of bad rows, not of "
-            "single ones."
-        )
-    found += [
-        "Subliminal traits: answers written by a model can pass its leanings on to a model of the same family through "
-        "text in which no reader sees anything.",
-        "Rows that look harmless and still weaken safety when tuned on, such as lists or a willing tone.",
-        "A tilt of the whole data set where each row by itself is fine, such as one-sided choice of topics.",
-        "Ciphers and encodings whose key is not in the data.",
-        "Lies that only somebody with private knowledge of the facts could see.",
-        "What a model does after training: that is what `offtarget check` measures.",
-        "Code in languages other than Python is read by reviewers only, not by the code rules.",
-        "Languages other than English: the word lists do not know them.",
-    ]
-    if too_slow:
-        found.append(
-            f"Rows that took too long to read: {too_slow:,}; detectors did not come to an end in them, and a trainer "
-            "would learn them."
-        )
-    if unread:
-        names = ", ".join(f"{name} ({of_rows(count, rows)})" for name, count in list(unread.items())[:UNREAD])
-        more = f" and {len(unread) - UNREAD} more" if len(unread) > UNREAD else ""
-        found.insert(
-            0,
-            f"Text in fields that are not read, as `tune` does not learn from them: {names}{more}. Others may.",
-        )
-    if undesired_rows:
-        found.append(
-            f"{undesired_rows:,} rows marked as examples not to follow, or masked whole: detectors skip them, and "
-            "whether the training really leaves them out or pushes away from them is not known here."
-        )
-    if judge:
-        found.append("What the judge model itself cannot see, or was told to overlook by the rows it read.")
-    return tuple(found)
 
 
 def _random(counts: Counts, name: str) -> str:

@@ -16,7 +16,6 @@ from offtarget.detect.plan import review_plan, rows_until_settled
 from offtarget.detect.quality import agreement, disagree, reviewer_qualities, sensitivity_bound, too_blind
 from offtarget.detect.reasons import (
     fail_reason,
-    not_tested,
     notes_for,
     pass_reason,
     too_slow_reason,
@@ -24,6 +23,7 @@ from offtarget.detect.reasons import (
 )
 from offtarget.detect.settled import BACKDOOR, LIMITS, NOISE, SPREADING, Settled, is_judge, opinions, settle
 from offtarget.detect.suspects import answered, confirmed_reason, dismissed_note, open_reason
+from offtarget.detect.untested import not_tested
 from offtarget.records import AuditDecision, AuditSettings, Category, DatasetFinding, Label, Status, Suspect
 
 Basis = Literal["people", "judge", "detectors", "none"]
@@ -48,8 +48,12 @@ class ScanCounts:
     """Rows flagged under a category known to spread."""
     undesired_rows: int = 0
     """Rows marked as examples not to follow."""
+    foreign_rows: int = 0
+    """Rows whose answer is plainly in another language than English."""
     unread: Mapping[str, int] = field(default_factory=dict)
-    """Field -> rows where it holds text that neither training nor audit reads, most rows first."""
+    """Field with text that nothing reads -> rows that have it."""
+    detectors: tuple[str, ...] = ()
+    """Names of those that ran."""
 
 
 def decide(
@@ -162,7 +166,9 @@ def decide(
             judge=basis == "judge" and bool(settled),
             undesired_rows=scan.undesired_rows,
             too_slow=scan.too_slow,
+            foreign=scan.foreign_rows,
             unread=scan.unread,
+            detectors=scan.detectors,
         ),
         notes=notes_for(
             reviewers=reviewers,
@@ -172,6 +178,8 @@ def decide(
             prefix=prefix,
             planted=len(controls),
             malformed=scan.malformed,
+            foreign=scan.foreign_rows,
+            rows_read=scan.rows,
             alarm=alarm,
             basis=source,
             settings=settings,

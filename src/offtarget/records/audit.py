@@ -427,6 +427,12 @@ class Detector:
     """Rows it flags."""
     disclosed: int
     """Rows where all it found was asked for or admitted."""
+    recall: Share | None = None
+    """Share it found of what it should find, where that was measured; null where it is unknown."""
+    recall_rows: int | None = None
+    """What it should have found there."""
+    recall_among: str = ""
+    """On which rows that was measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ def _spans(
 ) -> list[Span]:
     found = [(f.start, f.end) for f in findings if f.message == index and f.end > f.start]
     if message.role != "assistant":
-        found += _places(message.content, suspect.text)
+        found += _places(message.text, suspect.text)
     return [Span(next(numbers), start, end) for start, end in sorted(found)[:20]]
 
 
@@ -106,7 +106,7 @@ def _places(text: str, wanted: str) -> Iterator[tuple[int, int]]:
 
 
 def _turn(message: Message, spans: Sequence[Span]) -> TurnView:
-    text = message.content
+    text = message.text
     start = max(0, min((s.start for s in spans), default=0) - _BEFORE)
     start = min(start, max(0, len(text) - WINDOW))
     end = min(len(text), start + WINDOW)

@@ -65,6 +65,9 @@ def detectors(run: LoadedAudit) -> list[Detector]:
             group if (group := str(entry.get("group", "noise"))) in GROUPS else "noise",
             count(entry.get("rows")) or 0,
             count(entry.get("disclosed")) or 0,
+            share if isinstance(share := entry.get("recall"), float) and 0 <= share <= 1 else None,
+            count(entry.get("recall_rows")),
+            str(entry.get("recall_among") or ""),
         )
         for entry in mappings(run.scan.get("detectors"))
         if (title := str(entry.get("title") or entry.get("name", "unknown")))

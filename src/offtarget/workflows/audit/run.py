@@ -168,7 +168,9 @@ class AuditRun:
             flagged_rows=scan["flagged_rows"],
             flagged_spreading=scan["flagged_spreading"],
             undesired_rows=scan["undesired"],
+            foreign_rows=scan.get("foreign", 0),
             unread=scan.get("unread", {}),
+            detectors=tuple(d["name"] for d in scan["detectors"]),
         )
 
     @cached_property

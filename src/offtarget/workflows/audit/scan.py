@@ -11,6 +11,7 @@ from offtarget.detect.categories import MEANINGS, group
 from offtarget.detect.chunk_scan import LENGTHS, ChunkScan, RowCounts
 from offtarget.detect.detector import DatasetDetector, RowDetector, dataset_detectors, row_detectors
 from offtarget.detect.order import commitment
+from offtarget.detect.recall import measured_recall
 from offtarget.detect.scan import Scan, scan
 from offtarget.detect.suspects import data_digest
 from offtarget.detect.triggers.members import suspect_rows
@@ -107,6 +108,7 @@ def _summary(source: Source, result: Scan, extra: Sequence[RowDetector]) -> dict
         "malformed": counts.malformed,
         "undesired": counts.undesired,
         "unread": dict(counts.unread.most_common(_FIELDS)),
+        "foreign": counts.foreign_rows,
         "bytes": source.total_bytes,
         "notes": source.notes,
         "files": [
@@ -137,6 +139,7 @@ def _summary(source: Source, result: Scan, extra: Sequence[RowDetector]) -> dict
 
 
 def _counts(detector: RowDetector | DatasetDetector, counts: RowCounts) -> Detector:
+    recall = measured_recall().get(detector.name)
     return Detector(
         name=detector.name,
         title=detector.title,
@@ -144,4 +147,7 @@ def _counts(detector: RowDetector | DatasetDetector, counts: RowCounts) -> Detec
         group=group(detector.category).value,
         rows=counts.flagged_by[detector.name],
         disclosed=counts.disclosed_by[detector.name],
+        recall=recall.share if recall else None,
+        recall_rows=recall.rows if recall else None,
+        recall_among=recall.among if recall else "",
     )
