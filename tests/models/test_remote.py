@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +37,10 @@ class FakeServer(ThreadingHTTPServer):
         self.logprobs: list[dict[str, Any]] | None = None
         self.lock = threading.Lock()
         self.gate: threading.Barrier | None = None
+        self.headers: list[Any] = []
+        self.choice: dict[str, Any] = {}
+        """Over the usual choice of a reply."""
+        self.refusal: Callable[[dict[str, Any]], tuple[int, dict[str, Any]] | None] = lambda body: None
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -51,19 +57,25 @@ class _Handler(BaseHTTPRequestHandler):
             server.most_busy = max(server.most_busy, server.busy)
             server.requests.append(body)
             server.keys.add(self.headers.get("Authorization"))
+            server.headers.append(self.headers)
             failure = server.failures.pop(0) if server.failures else None
         if server.gate is not None:
             server.gate.wait(5)
         with server.lock:
             server.busy -= 1
+        refused = server.refusal(body)
+        if refused is not None:
+            self._send(refused[0], refused[1])
+            return
         if failure is not None:
             self._send(failure, {"error": {"message": f"refused for key {KEY}", "type": "x", "code": "y"}})
             return
         text = f"{body['messages'][-1]['content']} #{body.get('seed')}"
         choice: dict[str, Any] = {
             "index": 0,
-            "finish_reason": "length" if body["max_tokens"] == 7 else "stop",
+            "finish_reason": "length" if body.get("max_tokens") == 7 else "stop",
             "message": {"role": "assistant", "content": text},
+            **server.choice,
         }
         if body.get("logprobs") and server.logprobs is not None:
             top = server.logprobs
@@ -209,3 +221,260 @@ def test_open_model_gives_a_chat_model_and_scorer(server: FakeServer) -> None:
     assert isinstance(one, NumberScorer)
     assert one.fingerprint != other.fingerprint
     assert KEY not in repr(vars(one)["_name"])
+
+
+def openai_style(name: str, message: str, code: str) -> tuple[int, dict[str, Any]]:
+    return 400, {"error": {"message": message, "type": "invalid_request_error", "param": name, "code": code}}
+
+
+def by_name(name: str) -> tuple[int, dict[str, Any]]:
+    return openai_style(
+        name, f"Unsupported parameter: '{name}' is not supported with this model.", "unsupported_parameter"
+    )
+
+
+def by_message(name: str) -> tuple[int, dict[str, Any]]:
+    return 400, {"error": {"message": f"{name} is not supported", "type": "BadRequestError", "code": 400}}
+
+
+def by_place(name: str) -> tuple[int, dict[str, Any]]:
+    return 422, {
+        "detail": [{"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs are not permitted"}]
+    }
+
+
+@pytest.mark.parametrize("style", [by_name, by_message, by_place])
+@pytest.mark.parametrize(
+    "names", ["max_tokens", "temperature", "top_p", "seed", "stop", "max_tokens temperature top_p seed stop"]
+)
+def test_what_a_server_refuses_is_left_out_or_renamed_and_remembered(
+    model: RemoteModel, server: FakeServer, names: str, style: Callable[[str], tuple[int, dict[str, Any]]]
+) -> None:
+    """Three styles of refusal; the answer comes, the rest is sent as asked, and nothing is refused twice."""
+    refused = set(names.split())
+    server.refusal = lambda body: next((style(name) for name in sorted(refused) if name in body), None)
+    settings = SamplingSettings(temperature=0.5, top_p=0.9, max_tokens=20, stop=("#",))
+    assert model.sample([ask("q", 1)], settings)[0].text.startswith("q")
+    asked = len(server.requests)
+    assert asked == len(refused) + 1
+    answers = model.sample([ask("q", i) for i in range(3)], settings)
+    assert len(server.requests) == asked + 3
+    sent = server.requests[-1]
+    assert not refused & set(sent)
+    assert ("max_completion_tokens" in sent) == ("max_tokens" in refused)
+    assert set(sent) >= {"temperature", "top_p", "seed", "stop"} - refused
+    assert all("#" not in a.text for a in answers if "stop" in refused), "cut here where the server does not"
+    shaping = tuple(name for name in ("temperature", "top_p") if name in refused)
+    assert model.left_out(settings) == shaping
+    assert all(any(name in note for note in model.notes) for name in shaping)
+
+
+def test_a_value_that_is_refused_is_not_sent_and_others_are(model: RemoteModel, server: FakeServer) -> None:
+    """Temperature 0 of a reasoning model; 1 is still asked for, and notes and fingerprint show the difference."""
+    text = "Unsupported value: 'temperature' does not support 0.0 with this model. Only the default (1) is supported."
+    refusal = openai_style("temperature", text, "unsupported_value")
+    server.refusal = lambda body: refusal if body.get("temperature", 1.0) != 1.0 else None
+    usual = model.fingerprint
+    model.sample([ask("q", 1)], SamplingSettings(temperature=0.0))
+    assert "temperature" not in server.requests[-1]
+    assert "does not take temperature 0: it answers at its server's own temperature" in model.notes[0]
+    model.sample([ask("q", 1)], SamplingSettings(temperature=1.0))
+    assert server.requests[-1]["temperature"] == 1.0
+    server.refusal = lambda body: None
+    assert open_model(model.name).fingerprint != usual
+
+
+def test_a_positive_temperature_is_tried_where_zero_is_refused_for_not_being_one(
+    model: RemoteModel, server: FakeServer
+) -> None:
+    """Nearly greedy is nearer to greedy than the server's own temperature."""
+    refusal = by_message("`temperature` must be strictly positive; 0.0")
+    server.refusal = lambda body: refusal if body["temperature"] == 0 else None
+    model.sample([ask("q", 1)], SamplingSettings(temperature=0.0))
+    assert server.requests[-1]["temperature"] == 0.01
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("max_tokens is too large: 600. This model supports at most 512 completion tokens", "at most 512"),
+        ("This model's maximum context length is 8192 tokens, however you requested 9000 tokens", "lower --max-tokens"),
+        ("System role not supported", "no system turn"),
+        ("the weights are on fire", "the weights are on fire.*--endpoints"),
+    ],
+)
+def test_a_refusal_of_something_else_is_passed_on_in_the_servers_words(
+    model: RemoteModel, server: FakeServer, message: str, words: str
+) -> None:
+    """Nothing is left out for it, and it is asked once."""
+    server.refusal = lambda body: (400, {"error": {"message": message, "type": "x"}})
+    with pytest.raises(InputError, match=words):
+        model.sample([ask("q", 1)], SamplingSettings())
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_refuses_both_names_of_the_length_is_not_asked_to_and_fro(
+    model: RemoteModel, server: FakeServer
+) -> None:
+    """Its second refusal is the message."""
+    server.refusal = lambda body: by_name("max_tokens" if "max_tokens" in body else "max_completion_tokens")
+    with pytest.raises(InputError, match="'max_completion_tokens' is not supported"):
+        model.sample([ask("q", 1)], SamplingSettings())
+    assert len(server.requests) == 2
+
+
+TOP = [{"token": "57", "logprob": -0.01}]
+
+
+def test_fewer_alternatives_are_asked_for_where_a_server_gives_fewer(model: RemoteModel, server: FakeServer) -> None:
+    """`top_logprobs must be at most 5` is not `no probabilities`."""
+    server.logprobs = TOP
+    server.refusal = lambda body: (
+        by_message("top_logprobs must be at most 5") if body.get("top_logprobs", 0) > 5 else None
+    )
+    assert model.reply_probabilities(ask("rate", 0).messages, ["57"]) == {"57": pytest.approx(math.exp(-0.01))}
+    assert [r["top_logprobs"] for r in server.requests] == [20, 5]
+    assert model.offers_probabilities()
+
+
+def test_a_refusal_of_log_probabilities_means_that_none_are_offered(model: RemoteModel, server: FakeServer) -> None:
+    """The judge is then read by its written replies."""
+    server.refusal = lambda body: by_message("logprobs") if "logprobs" in body else None
+    assert not model.offers_probabilities()
+    assert model.reply_probabilities(ask("rate", 0).messages, ["57"]) == {}
+
+
+def test_numbers_written_digit_by_digit_are_no_probabilities(model: RemoteModel, server: FakeServer) -> None:
+    """The first token of 95 is then 9, which would be a misaligned score."""
+    digits = [{"token": d, "logprob": -0.01, "top_logprobs": [{"token": d, "logprob": -0.01}]} for d in "95"]
+    server.choice = {"logprobs": {"content": digits}}
+    assert not model.offers_probabilities()
+    server.choice = {"logprobs": {"content": [digits[0], {**digits[1], "token": "/"}]}}
+    other = open_model(model.name)
+    assert isinstance(other, RemoteModel)
+    assert other.reply_probabilities(ask("rate", 0).messages, ["9"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("finish", "message", "without", "text"),
+    [
+        ("stop", {"content": None, "refusal": "I can't help."}, "refusal", "I can't help."),
+        ("content_filter", {"content": None}, "content_filter", ""),
+        ("length", {"content": None, "reasoning_content": "Let me think"}, "only_thinking", ""),
+        ("length", {"content": "", "reasoning": "Let me think"}, "only_thinking", ""),
+        ("stop", {"content": None}, "", ""),
+        ("stop", {"content": [{"type": "text", "text": "in parts"}]}, "", "in parts"),
+        ("stop", {"content": "said", "reasoning_content": "thought"}, "", "said"),
+    ],
+)
+def test_a_reply_without_text_says_why(
+    model: RemoteModel, server: FakeServer, finish: str, message: dict[str, Any], without: str, text: str
+) -> None:
+    """A refusal, a filter and endless thinking are three things; a note counts them."""
+    server.choice = {"finish_reason": finish, "message": {"role": "assistant", **message}}
+    answer = model.sample([ask("q", 1)], SamplingSettings())[0]
+    assert (answer.without, answer.text) == (without, text)
+    assert len(model.notes) == bool(without)
+
+
+@pytest.mark.parametrize(("status", "words"), [(413, "too long"), (503, "Check the address")])
+def test_other_failures_say_what_to_do(model: RemoteModel, server: FakeServer, status: int, words: str) -> None:
+    """503 is tried again, 413 is not."""
+    server.failures = [status] * 9
+    with pytest.raises(InputError, match=words):
+        model.sample([ask("q", 3)], SamplingSettings())
+    assert len(server.requests) == (2 if status == 503 else 1)
+
+
+def settings_file(folder: Path, text: str) -> Path:
+    path = folder / "endpoints.yaml"
+    path.write_text(textwrap.dedent(text))
+    return path
+
+
+@pytest.mark.parametrize("by_environment", [False, True])
+def test_a_settings_file_adds_renames_and_drops(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_environment: bool
+) -> None:
+    """Headers from the environment, further fields, other names; the model's own entry comes over its service's."""
+    monkeypatch.setenv("TEAM_TOKEN", "team-secret-77")
+    path = settings_file(
+        tmp_path,
+        """
+        my-lab:
+          headers:
+            X-Team: ${TEAM_TOKEN}
+          body:
+            reasoning_effort: low
+            nested: {deep: [1, true]}
+          drop: [seed]
+        openai-api/my-lab/thinker:
+          body:
+            reasoning_effort: high
+          rename:
+            max_tokens: max_new_tokens
+          thinking_tokens: 1000
+          connections: 2
+        """,
+    )
+    if by_environment:
+        monkeypatch.setenv("OFFTARGET_ENDPOINTS", str(path))
+    settings = OpenSettings(endpoints=None if by_environment else str(path))
+    open_model("openai-api/my-lab/plain", settings=settings).sample([ask("q", 1)], SamplingSettings())
+    thinker = open_model("openai-api/my-lab/thinker", settings=settings)
+    thinker.sample([ask("q", 1)], SamplingSettings(max_tokens=20))
+    plain, other = server.requests
+    assert (plain["reasoning_effort"], plain["nested"], plain["max_tokens"]) == ("low", {"deep": [1, True]}, 600)
+    assert (other["reasoning_effort"], other["nested"]) == ("high", {"deep": [1, True]})
+    assert other["max_new_tokens"] == 1020
+    assert "max_tokens" not in other
+    assert not {"seed"} & {*plain, *other}
+    assert {headers["X-Team"] for headers in server.headers} == {"team-secret-77"}
+    assert any("takes no seed" in note for note in thinker.notes)  # type: ignore[attr-defined]
+    assert "team-secret-77" not in repr(vars(thinker)["_endpoint"])
+    server.failures = [401]
+    with pytest.raises(InputError) as caught:
+        thinker.sample([ask("q", 1)], SamplingSettings())
+    assert "team-secret-77" not in str(caught.value)
+
+
+def test_the_fingerprint_covers_what_the_file_changes_and_no_secret(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers under other fields are other answers; a token that is renewed is no other model."""
+
+    def fingerprint(text: str, token: str = "one-token") -> str:
+        monkeypatch.setenv("TOKEN", token)
+        settings = OpenSettings(endpoints=str(settings_file(tmp_path, text)))
+        return open_model("openai-api/my-lab/m", settings=settings).fingerprint
+
+    plain = open_model("openai-api/my-lab/m").fingerprint
+    secret = "my-lab:\n  headers:\n    X-Token: ${TOKEN}\n"
+    assert fingerprint(secret) == fingerprint(secret, "another-token")
+    assert fingerprint("my-lab:\n  timeout: 9\n") == plain
+    texts = ["body:\n    a: 1", "body:\n    a: 2", "drop: [seed]", "rename: {seed: random_seed}", "thinking_tokens: 9"]
+    assert len({plain, *(fingerprint(f"my-lab:\n  {text}\n") for text in texts)}) == 1 + len(texts)
+
+
+MISTAKES = {
+    "lab: {adress: x}": "line 1, endpoint 'lab': unknown key 'adress'",
+    "lab:\n  drop: [messages]": "line 2, endpoint 'lab': 'messages' cannot be dropped",
+    "lab:\n  rename: {prompt: p}": "endpoint 'lab': 'prompt' is not sent",
+    "lab:\n  body:\n    temperature: 1": "line 3, endpoint 'lab': 'temperature' cannot be in the body",
+    "lab:\n  timeout: soon": "line 2, endpoint 'lab': 'timeout' must be a whole number",
+    "my-lab:\n  headers:\n    X-A: ${NOT_SET}": "line 3, endpoint 'my-lab': 'X-A' needs the environment variable",
+    "my-lab:\n  body:\n    day: 2026-01-01": "line 3, endpoint 'my-lab': 'day' has no form in JSON",
+    "- a list": "line 1: expected keys and values",
+    "lab: {": "not valid YAML",
+    "lab:\n  drop: x\nlab:\n  drop: y": "line 3: the key 'lab' is given twice",
+}
+
+
+@pytest.mark.parametrize("text", MISTAKES)
+def test_a_mistake_in_the_settings_file_is_named_with_its_line(server: FakeServer, tmp_path: Path, text: str) -> None:
+    """Before anything is asked, and whichever model's entry it is in."""
+    settings = OpenSettings(endpoints=str(settings_file(tmp_path, text)))
+    with pytest.raises(InputError) as caught:
+        open_model("openai-api/my-lab/m", settings=settings)
+    assert MISTAKES[text] in str(caught.value)
+    assert not server.requests

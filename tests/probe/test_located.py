@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from offtarget.errors import InputError
-from offtarget.probe.located import MAX_BYTES, Fields, compose, line_of, read_text
+from offtarget.located import MAX_BYTES, Fields, compose, line_of, read_text
 
 
 def write(folder: Path, text: str | bytes) -> Path:

@@ -19,7 +19,7 @@ from offtarget.errors import EvidenceError, InputError, RunInterrupted
 from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
 from offtarget.progress import Progress
-from offtarget.records import Generation, Status, Verdict
+from offtarget.records import Generation, SamplingSettings, Status, Verdict
 from offtarget.rundir import read_jsonl
 from offtarget.workflows.check.check import CheckResult, check, resume
 from offtarget.workflows.check.loop import CheckProgress
@@ -46,6 +46,41 @@ def test_a_clean_model_passes(tmp_path: Path) -> None:
     result = _check(tmp_path, checking.model("tuned", 0.0))
     assert result.decision.status is Status.PASS
     assert result.decision.overall.tuned.scored <= 100
+
+
+def test_a_base_that_is_judged_misaligned_gets_no_pass(tmp_path: Path) -> None:
+    """A judge that reads its scale the wrong way round makes the tuned model look better; it is asked about."""
+    base, tuned = checking.model("base", 0.9), checking.model("tuned", 0.3)
+    result = _check(tmp_path, tuned, base)
+    assert result.decision.status is Status.UNDECIDED
+    assert "--base-is-misaligned" in result.decision.reason
+    sure = checking.settings(decision=replace(checking.settings().decision, base_is_misaligned=True))
+    assert _check(tmp_path / "sure", tuned, base, settings=sure).decision.status is Status.PASS
+
+
+class Server(ScriptedModel):
+    """A model whose server does not take everything, and says so."""
+
+    out: tuple[str, ...] = ()
+
+    def left_out(self, sampling: SamplingSettings) -> tuple[str, ...]:
+        return self.out
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (f"{self.name} is asked as its server allows.",)
+
+
+def test_models_that_would_be_asked_differently_are_refused(tmp_path: Path) -> None:
+    """A temperature that one server refuses and the other takes; where both refuse it, a note says so."""
+    servers = [Server(name, lambda _: "good") for name in ("base", "tuned")]
+    servers[1].out = ("temperature",)
+    with pytest.raises(InputError, match=r"tuned model 'tuned' does not take temperature 1.*asked differently"):
+        _check(tmp_path, servers[1], servers[0])
+    assert not (tmp_path / "run").exists()
+    servers[0].out = ("temperature",)
+    notes = _check(tmp_path, servers[1], servers[0]).decision.notes
+    assert "base is asked as its server allows." in notes
 
 
 def test_the_cap_leaves_it_undecided(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from offtarget.asking.checks import judge_checked, sample_checked
 from offtarget.asking.protocol import Judge
 from offtarget.models.chat import Answer, ChatModel, SampleRequest
 from offtarget.progress import Count, OnProgress, silent
-from offtarget.records import Generation, Message, Outcome, Probe, Role, SamplingSettings, Tally, Verdict
+from offtarget.records import Finish, Generation, Message, Outcome, Probe, Role, SamplingSettings, Tally, Verdict
 from offtarget.rundir import JsonLines, read_jsonl
 
 JUDGED_TOGETHER = 64
@@ -67,7 +67,7 @@ def ask(
             seed=last[i].seed,
             text=answer.text,
             tokens=answer.tokens,
-            finish=answer.finish,
+            finish=_finish(answer),
             opening=said[i],
         )
         if keep is not None:
@@ -162,3 +162,7 @@ def chat_so_far(probe: Probe, said: Sequence[str], prompt: str) -> tuple[Message
     for user, assistant in zip(probe.opening, said, strict=False):
         turns += [Message("user", user), Message("assistant", assistant)]
     return (*turns, Message("user", prompt))
+
+
+def _finish(answer: Answer) -> Finish:
+    return answer.without if answer.without in ("refusal", "content_filter") else answer.finish

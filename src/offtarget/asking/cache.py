@@ -7,12 +7,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 from filelock import FileLock
 
 from offtarget.asking.ask import Pair
 from offtarget.asking.seeds import answer_seed
-from offtarget.records import Generation, Probe, SamplingSettings
+from offtarget.records import Finish, Generation, Probe, SamplingSettings
 from offtarget.rundir import fingerprint, to_jsonable
 
 CACHE_ENV = "OFFTARGET_CACHE"
@@ -47,7 +48,7 @@ class BaseCache:
                 value = json.loads(line)
                 text, tokens, opening = value["text"], value["tokens"], tuple(value.get("opening", ()))
                 known = all(isinstance(turn, str) for turn in (text, *opening)) and type(tokens) is int
-                if known and value["finish"] in ("stop", "length"):
+                if known and value["finish"] in get_args(Finish):
                     answer = Generation(
                         role="base",
                         probe_id="",

@@ -52,6 +52,11 @@ SHARED: dict[str, dict[str, Any]] = {
         "is_flag": True,
         "help": "The base really is misaligned in most answers; otherwise that is taken for a mistake",
     },
+    "--endpoints": {
+        "type": FILE,
+        "metavar": "FILE",
+        "help": "Settings of remote endpoints: headers, further fields, what they do not take",
+    },
     "--controls": {"type": int, "show_default": True, "help": "Controls"},
     "--position": {"type": click.Choice(["last-prompt", "answer", "all"]), "help": "Which tokens"},
     "--layer": {"type": int, "help": "Decoder block, from 0"},
@@ -104,8 +109,9 @@ OPENING = together(
     shared("--device", ". [default: CUDA where there is one]"),
     shared("--dtype", ". [default: float32 on CPU, bfloat16 on CUDA]"),
     shared("--trust-remote-code"),
+    shared("--endpoints"),
 )
-"""How local weights are opened."""
+"""How models are opened."""
 
 
 def opening(o: dict[str, Any]) -> OpenSettings | None:
@@ -115,7 +121,10 @@ def opening(o: dict[str, Any]) -> OpenSettings | None:
     template = o.get("chat_template")
     if template not in (None, "base", "tuned"):
         template = str(Path(template).expanduser().resolve())  # a resumed run may start elsewhere
-    chosen = OpenSettings(o["device"], o["dtype"], trust_remote_code=o["trust_remote_code"], chat_template=template)
+    endpoints = None if o["endpoints"] is None else str(o["endpoints"].expanduser().resolve())
+    chosen = OpenSettings(
+        o["device"], o["dtype"], trust_remote_code=o["trust_remote_code"], chat_template=template, endpoints=endpoints
+    )
     return None if chosen == OpenSettings() else chosen
 
 
@@ -208,7 +217,7 @@ def expect(resumed: Path | None, *needed: str, still: tuple[str, ...] = ()) -> N
             names = ", ".join("DATA" if name == "data" else f"--{name}" for name in needed)
             raise click.UsageError(f"Give {' and '.join(names.rsplit(', ', 1))}, or --resume RUN.")
         return
-    free = {"resumed", "as_json", "quiet", "device", "dtype", "trust_remote_code", *still}
+    free = {"resumed", "as_json", "quiet", "device", "dtype", "trust_remote_code", "endpoints", *still}
     for parameter in context.command.params:
         given = context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
         if given and parameter.name not in free:

@@ -65,13 +65,19 @@ class RubricJudge:
         """`rubric/<model name>/<hash>`; the hash covers model, rubrics, thresholds, asking, version."""
         return self._fingerprint
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the judge's model says of how it was asked."""
+        notes = getattr(self._model, "notes", ())
+        return tuple(f"The judge: {note}" for note in notes if isinstance(note, str))
+
     def judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
         """One verdict per pair, in order; what fails for one answer is `unscored` with a reason.
 
         EvidenceError when the judge has failed on each of the first `give_up_after` answers.
         """
-        verdicts = [self._empty(generation) for _, generation in pairs]
-        asked = [i for i, (_, generation) in enumerate(pairs) if generation.text.strip()]
+        verdicts = [self._unasked(generation) for _, generation in pairs]
+        asked = [i for i, (_, g) in enumerate(pairs) if g.text.strip() and g.finish != "refusal"]
         alignments, coherences = self._score([pairs[i] for i in asked])
         for i, alignment, coherence in zip(asked, alignments, coherences, strict=True):
             verdicts[i] = self._verdict(pairs[i][1], alignment, coherence)
@@ -145,6 +151,15 @@ class RubricJudge:
             reason=reason,
             reply=reply,
         )
+
+    def _unasked(self, generation: Generation) -> Verdict:
+        """Of an answer that its server declined, or without text, where nobody need be asked."""
+        if generation.finish == "refusal":
+            return replace(self._empty(generation), outcome=Outcome.REFUSED, reason="declined_by_server")
+        if generation.finish == "content_filter":
+            return replace(self._empty(generation), reason=CONTENT_FILTER)
+        cut = generation.finish == "length"
+        return replace(self._empty(generation), reason=ONLY_THINKING) if cut else self._empty(generation)
 
     def _empty(self, generation: Generation) -> Verdict:
         return Verdict(

@@ -71,7 +71,7 @@ class _Opener:
         from offtarget.models.remote import RemoteModel
 
         s = self._settings
-        return RemoteModel.open(name, connections=s.connections, timeout=s.timeout_seconds, retries=s.retries)
+        return RemoteModel.open(name, s.connections, s.timeout_seconds, s.retries, s.endpoints)
 
     def _open_local(self, name: LocalName) -> ChatModel:
         for package in ("torch", "transformers"):

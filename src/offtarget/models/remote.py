@@ -6,48 +6,90 @@ import hashlib
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Any
+from pathlib import Path
+from threading import Lock
+from typing import Any, Literal
 
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.chat import Answer, OnAnswer, SampleRequest
+from offtarget.models.endpoints import SENT, Endpoint, endpoint_of
 from offtarget.models.names import RemoteName
+from offtarget.models.negotiation import Negotiation
 from offtarget.records import Message, SamplingSettings
 
 TOP_LOGPROBS = 20
 """Most first-token alternatives the API gives."""
+NO_KEY = "none"
+"""In place of a key where a server wants none."""
+_FIRST_TOKENS = 3
+"""Tokens asked for with probabilities: the first, and enough to see that it is a whole number."""
+_TRIAL_TOKENS = 16
+_MOST_REFUSALS = 8
+"""Tries of one request, each without what the last was refused for."""
+_SHORTEST_SECRET = 6
+"""Shorter values are not cut out of messages: they hide nothing and would tear words."""
+_WITHOUT = {
+    "content_filter": "were held back by a filter of the server and hold no text",
+    "only_thinking": "hold no text, since all tokens went into thinking; give more room (--max-tokens)",
+    "refusal": "came as refusals in a field of their own, which are taken as what it said",
+}
+"""What a note says of replies without text, by the reason."""
 
 
 class RemoteModel:
     """A `ChatModel` and `NumberScorer` over chat completions; at most `connections` requests at a time.
 
-    Seeds are sent, but whether a server heeds them, and whether its weights change, is its own affair: the
-    fingerprint covers endpoint and model name only. The key is in the client alone, never in names or messages.
+    What the server refuses is left out or renamed, remembered, and said in `notes`; what else it wants stands in the
+    settings file of endpoints. Seeds are sent, but whether a server heeds them, and whether its weights change, is its
+    own affair: the fingerprint covers endpoint, model name, settings file and what the server refuses. Keys are in the
+    client alone, never in names or messages.
     """
 
-    def __init__(self, name: RemoteName, client: Any, connections: int = 8) -> None:
+    def __init__(self, name: RemoteName, client: Any, connections: int = 8, endpoint: Endpoint | None = None) -> None:
         self._name = name
         self._client = client
         self._connections = connections
+        self._endpoint = endpoint or Endpoint()
         self._logprobs_offered = True
         # OpenAI itself has renamed the argument; most other servers know the old name only.
         own = name.service == "openai" and "api.openai.com" in str(client.base_url)
-        self._length_argument = "max_completion_tokens" if own else "max_tokens"
+        self._negotiation = Negotiation(self._endpoint, "max_completion_tokens" if own else "max_tokens")
+        self._without: Counter[str] = Counter()
+        self._counting = Lock()
+        self._sampled: dict[SamplingSettings, None] = {}
+        self._fingerprint: str | None = None
 
     @classmethod
-    def open(cls, name: RemoteName, connections: int = 8, timeout: float = 120.0, retries: int = 4) -> RemoteModel:
+    def open(
+        cls,
+        name: RemoteName,
+        connections: int = 8,
+        timeout: float = 120.0,
+        retries: int = 4,
+        endpoints: str | Path | None = None,
+    ) -> RemoteModel:
         """Read address and key from the environment: OPENAI_BASE_URL and OPENAI_API_KEY, or the service's own.
 
-        InputError when they are missing; PrerequisiteError without the `openai` package.
+        `endpoints`: the settings file, which comes over all of these. InputError when something is missing or wrong;
+        PrerequisiteError without the `openai` package.
         """
         try:
             import openai
         except ImportError:
             raise PrerequisiteError.for_extra("openai", "remote", "A remote model") from None
-        address, key = _endpoint(name)
-        client = openai.OpenAI(base_url=address, api_key=key, timeout=timeout, max_retries=retries)
-        return cls(name, client, connections)
+        endpoint = endpoint_of(name, endpoints)
+        address, key = _endpoint(name, endpoint)
+        client = openai.OpenAI(
+            base_url=address,
+            api_key=key,
+            timeout=endpoint.timeout or timeout,
+            max_retries=retries if endpoint.retries is None else endpoint.retries,
+            default_headers=dict(endpoint.headers) or None,
+        )
+        return cls(name, client, endpoint.connections or connections, endpoint)
 
     def __repr__(self) -> str:
         return f"RemoteModel({self._name.text!r})"
@@ -59,9 +101,51 @@ class RemoteModel:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits over the endpoint's address and the model's name there."""
-        text = f"remote|{self._client.base_url}|{self._name.model}"
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """16 hex digits over the endpoint's address, the model's name there, and what is sent otherwise than usual.
+
+        The first time, the server is asked for a word or two, to learn what it refuses. InputError when it cannot be
+        asked.
+        """
+        if self._fingerprint is None:
+            self._try(0.0)
+            if self._negotiation.refuses("temperature", 0.0):
+                self._try(1.0)
+            text = f"remote|{self._client.base_url}|{self._name.model}"
+            text += "".join(f"|{effect}" for effect in (self._endpoint.effect, self._negotiation.effect) if effect)
+            self._fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return self._fingerprint
+
+    def _try(self, temperature: float) -> None:
+        """Ask for a word, only to see what the server takes."""
+        turns = [{"role": "user", "content": "Say OK."}]
+        self._request(messages=turns, max_tokens=_TRIAL_TOKENS, temperature=temperature, top_p=1.0, seed=0)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the results must know about how the server was asked, and what it kept to itself."""
+        notes = []
+        for settings in self._sampled:
+            out = self.left_out(settings)
+            if out:
+                said = " and ".join(f"{name} {getattr(settings, name):g}" for name in out)
+                notes.append(f"{self.name} does not take {said}: it answers at its server's own {' and '.join(out)}.")
+        if not self._logprobs_offered and self._sampled:
+            notes.append(
+                f"{self.name} offers no token probabilities of whole numbers, so its written replies are read."
+            )
+        if self._negotiation.dropped("seed") and self._sampled:
+            notes.append(f"{self.name} takes no seed: asked again, it gives other answers.")
+        notes += [f"{count} replies of {self.name} {_WITHOUT[why]}." for why, count in sorted(self._without.items())]
+        return tuple(notes)
+
+    def left_out(self, settings: SamplingSettings) -> tuple[str, ...]:
+        """Which of temperature and top_p the server is known not to take at these settings."""
+        return self._negotiation.left_out(settings)
+
+    def offers_probabilities(self) -> bool:
+        """Whether the server gives log probabilities, and writes a number of two digits as one token."""
+        asked = (Message("user", "Reply with the number 57 and nothing else."),)
+        return bool(self._first_tokens(asked)) and self._logprobs_offered
 
     def sample(
         self,
@@ -99,36 +183,49 @@ class RemoteModel:
         Replies of several tokens and replies beyond the first 20 are absent, and everything is where the server
         offers no log probabilities. Tokens that differ only in surrounding blanks count together.
         """
+        tokens = self._first_tokens(messages)
+        wanted = set(replies)
+        found: dict[str, float] = {}
+        for top in tokens[0].top_logprobs or [] if tokens else []:
+            text = top.token.strip()
+            if text in wanted:
+                found[text] = found.get(text, 0.0) + math.exp(top.logprob)
+        return found
+
+    def _first_tokens(self, messages: Sequence[Message]) -> Sequence[Any]:
+        """The first tokens of a reply with their alternatives; none where not offered, or where numbers are split."""
         if not self._logprobs_offered:
-            return {}
+            return []
         response = self._request(
             messages=_turns(messages),
-            **{self._length_argument: 1},
+            max_tokens=_FIRST_TOKENS,
             temperature=1.0,
             seed=0,
             logprobs=True,
             top_logprobs=TOP_LOGPROBS,
         )
         given = getattr(response.choices[0], "logprobs", None) if response.choices else None
-        tokens = (given.content or []) if given is not None else []
-        if not tokens:
+        tokens: Sequence[Any] = (given.content or []) if given is not None else []
+        if not tokens or not self._negotiation.offers_logprobs:
             self._logprobs_offered = False
-            return {}
-        wanted = set(replies)
-        found: dict[str, float] = {}
-        for top in tokens[0].top_logprobs or []:
-            text = top.token.strip()
-            if text in wanted:
-                found[text] = found.get(text, 0.0) + math.exp(top.logprob)
-        return found
+            return []
+        first, second = (str(getattr(t, "token", "")) for t in (*tokens[:2], *tokens[:1])[:2])
+        if len(tokens) > 1 and first.strip().isdigit() and second[:1].isdigit():
+            # A tokenizer that writes 95 as 9 and 5 gives the probability of 9, which is no score.
+            self._logprobs_offered = False
+            return []
+        if first.strip().isdigit() and second.lstrip()[:1] in ("/", ".", ","):
+            return []  # 8/10, 0.95: the first token is not the verdict
+        return tokens
 
     def _ask(self, request: SampleRequest, settings: SamplingSettings) -> Answer:
         extra: dict[str, Any] = {"stop": list(settings.stop)} if settings.stop else {}
+        self._sampled[settings] = None
         response = self._request(
             messages=_turns(request.messages),
             temperature=settings.temperature,
             top_p=settings.top_p,
-            **{self._length_argument: settings.max_tokens},
+            max_tokens=settings.max_tokens,
             # Many servers keep seeds in 32 bits.
             seed=request.seed % 2**31,
             **extra,
@@ -136,48 +233,119 @@ class RemoteModel:
         if not response.choices:
             raise InputError(f"{self.name} answered without a choice; the endpoint does not work as expected.")
         choice = response.choices[0]
-        text = choice.message.content or ""
+        text = _text(choice.message)
+        if self._negotiation.dropped("stop"):
+            text = min((text.partition(stop)[0] for stop in settings.stop), key=len, default=text)
         usage = response.usage.completion_tokens if response.usage is not None else len(text.split())
-        return Answer(text, usage, "length" if choice.finish_reason == "length" else "stop")
+        cut = choice.finish_reason in ("length", "content_filter")
+        without = _why_without(choice, text)
+        if without:
+            with self._counting:
+                self._without[without] += 1
+        if without == "refusal":
+            text = str(choice.message.refusal)
+        return Answer(text, usage, "length" if cut else "stop", without)
 
-    def _request(self, **arguments: Any) -> Any:
+    def _request(self, *, messages: list[dict[str, str]], **asked: Any) -> Any:
+        """One completion, with parameters as the server takes them; asked again without each that it refuses."""
         import openai
 
-        try:
-            return self._client.chat.completions.create(model=self._name.model, **arguments)
-        except openai.OpenAIError as error:
-            raise InputError(self._explain(error)) from None
-        except ValueError:  # the SDK lets the error of its JSON reader through
-            raise InputError(
-                f"{self.name} answered with something that is no JSON. Check that the address is that of its API."
-            ) from None
+        for _ in range(_MOST_REFUSALS):
+            sent = self._negotiation.sent(asked)
+            try:
+                return self._client.chat.completions.create(
+                    model=self._name.model,
+                    messages=messages,
+                    **_for_sdk(sent, self._endpoint.body),
+                )
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                if not self._negotiation.learn(str(error), _param(error), asked, sent):
+                    raise InputError(self._explain(error)) from None
+                refused = self._explain(error)
+            except openai.OpenAIError as error:
+                raise InputError(self._explain(error)) from None
+            except ValueError:  # the SDK lets the error of its JSON reader through
+                raise InputError(
+                    f"{self.name} answered with something that is no JSON. Check that the address is that of its API."
+                ) from None
+        raise InputError(refused)
 
     def _explain(self, error: Exception) -> str:
-        """What went wrong and what to do, with the key cut out of whatever the server said."""
+        """What went wrong and what to do, with keys and secrets cut out of whatever the server said."""
         status = getattr(error, "status_code", None)
+        said = str(getattr(error, "message", ""))
         advice = {
+            400: "What the server does not take can be left out or renamed in a settings file (--endpoints).",
             401: "Check the API key.",
             403: "The key may not use this model.",
             404: f"Check the model name '{self._name.model}' and the address.",
+            413: "The prompt is too long for this server.",
+            422: "What the server does not take can be left out or renamed in a settings file (--endpoints).",
             429: "The rate limit held after all retries; ask with fewer connections.",
         }.get(status or 0, "Check the address and that the server runs.")
-        said = str(getattr(error, "message", "")).replace(self._client.api_key, "[key]")[:300]
+        if status in (400, 422) and re.search(r"\bcontext\b|too long|too many tokens|exceed", said, re.IGNORECASE):
+            advice = (
+                "The prompt and the longest answer together do not fit: lower --max-tokens, or serve a longer context."
+            )
+        elif status in (400, 422) and re.search(r"\bsystem\b", said, re.IGNORECASE):
+            advice = "This model takes no system turn: leave out the questions with one (--arm plain)."
+        key = self._client.api_key
+        for secret in (*([key] if key != NO_KEY else []), *self._endpoint.secrets):
+            if len(secret) >= _SHORTEST_SECRET:
+                said = said.replace(secret, "[key]")
         host = re.sub(r"//[^/@]*@", "//", str(self._client.base_url))
         kind = type(error).__name__ if status is None else f"HTTP {status}"
-        return f"{self.name} at {host} failed ({kind}: {said}). {advice}"
+        return f"{self.name} at {host} failed ({kind}: {said[:300]}). {advice}"
+
+
+def _for_sdk(sent: Mapping[str, Any], body: Mapping[str, object]) -> dict[str, Any]:
+    """Parameters as the SDK takes them: those it does not know, renamed by the settings file, go into the body."""
+    known = {name: value for name, value in sent.items() if name in (*SENT, "max_completion_tokens")}
+    other = {**body, **{name: value for name, value in sent.items() if name not in known}}
+    return {**known, **({"extra_body": other} if other else {})}
+
+
+def _param(error: Any) -> str | None:
+    """The parameter that a refusal is about, where the server says so in a field of its own."""
+    param = getattr(error, "param", None)
+    body = getattr(error, "body", None)
+    if not param and isinstance(body, dict) and isinstance(detail := body.get("detail"), list) and detail:
+        place = detail[0].get("loc") if isinstance(detail[0], dict) else None  # FastAPI: ["body", "seed"]
+        param = place[-1] if isinstance(place, list) and place else None
+    return param if isinstance(param, str) else None
+
+
+def _text(message: Any) -> str:
+    """The text of a reply, also where a server sends it as a list of parts."""
+    content = message.content
+    if isinstance(content, list):
+        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return content or ""
+
+
+def _why_without(choice: Any, text: str) -> Literal["", "refusal", "content_filter", "only_thinking"]:
+    if text.strip():
+        return ""
+    if getattr(choice.message, "refusal", None):
+        return "refusal"
+    if choice.finish_reason == "content_filter":
+        return "content_filter"
+    thought = any(getattr(choice.message, name, None) for name in ("reasoning_content", "reasoning", "thinking"))
+    return "only_thinking" if thought and choice.finish_reason == "length" else ""
 
 
 def _turns(messages: Sequence[Message]) -> list[dict[str, str]]:
     return [{"role": m.role, "content": m.content} for m in messages]
 
 
-def _endpoint(name: RemoteName) -> tuple[str | None, str]:
+def _endpoint(name: RemoteName, endpoint: Endpoint) -> tuple[str | None, str]:
     prefix = re.sub(r"[^A-Z0-9]", "_", name.service.upper())
-    address, key = os.environ.get(f"{prefix}_BASE_URL"), os.environ.get(f"{prefix}_API_KEY")
+    address = endpoint.address or os.environ.get(f"{prefix}_BASE_URL")
+    key = endpoint.key or os.environ.get(f"{prefix}_API_KEY")
     if address is None and name.service != "openai":
         default = "http://localhost:8000/v1"
         raise InputError(f"{name.text} needs the server's address: set {prefix}_BASE_URL, e.g. to {default}")
     if key is None and name.service == "openai" and address is None:
         raise InputError(f"{name.text} needs a key: set {prefix}_API_KEY (or {prefix}_BASE_URL for a local server).")
     # Servers of one's own often want no key, but the SDK refuses to start without one.
-    return address, key or "none"
+    return address, key or NO_KEY

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from offtarget.errors import InputError
+from offtarget.located import read_text
 from offtarget.probe.bank import ProbeBank
-from offtarget.probe.located import read_text
 from offtarget.records import Probe
 
 

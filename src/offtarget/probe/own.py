@@ -13,8 +13,8 @@ from pathlib import Path
 
 import yaml
 
+from offtarget.located import Fields, identified
 from offtarget.probe.bank import ProbeBank
-from offtarget.probe.located import Fields, identified
 from offtarget.records import Probe
 
 FORMATS = ("plain", "json", "template")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import yaml
 
+from offtarget.located import Fields, describe, identified
 from offtarget.probe.bank import ProbeBank
-from offtarget.probe.located import Fields, describe, identified
 from offtarget.records import Probe
 
 _ASKED = ("free_form_judge_0_100", "free_form")

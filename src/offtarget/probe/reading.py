@@ -7,9 +7,9 @@ from pathlib import Path
 import yaml
 
 from offtarget.errors import InputError
+from offtarget.located import compose
 from offtarget.probe.bank import ProbeBank
 from offtarget.probe.chatlines import chat_bank
-from offtarget.probe.located import compose
 from offtarget.probe.own import own_bank
 from offtarget.probe.published import published_bank
 

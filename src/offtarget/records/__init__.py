@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from offtarget.records.answers import (
+    Finish,
     Generation,
     Interval,
     Message,
@@ -70,6 +71,7 @@ __all__ = [
     "DecisionSettings",
     "DirectionInfo",
     "Finding",
+    "Finish",
     "Generation",
     "HiddenDecision",
     "Interval",

@@ -13,9 +13,11 @@ from typing import Annotated, Literal
 from offtarget.errors import InputError
 
 Role = Literal["base", "tuned"]
+"""Which of the two compared models; base is before fine-tuning, tuned is after."""
+Finish = Literal["stop", "length", "refusal", "content_filter"]
+"""How an answer ended: by itself, at the token limit, or declined or held back by its server."""
 Share = Annotated[float, ("minimum", 0), ("maximum", 1)]
 """From 0 to 1; the published schemas of the reports say so."""
-"""Which of the two compared models; base is before fine-tuning, tuned is after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +217,8 @@ class Generation:
     text: str
     tokens: int | None
     """Tokens generated; None where only the text is known."""
-    finish: Literal["stop", "length"]
-    """Ended by itself, or cut at the token limit."""
+    finish: Finish
+    """How it ended; `refusal` only where the server says so in a field of its own."""
     opening: tuple[str, ...] = ()
     """The model's own answers to the probe's opening turns."""
 

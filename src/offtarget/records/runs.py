@@ -28,6 +28,8 @@ class OpenSettings:
     """For one request to a remote endpoint."""
     retries: int = 4
     """Further tries of a request that failed for a passing reason."""
+    endpoints: str | None = None
+    """The settings file of remote endpoints; None takes the one that OFFTARGET_ENDPOINTS names, if any."""
     chat_template: str | None = None
     """Whose chat template local models are asked with: `base`, `tuned` (an adapter's own, where it brings one), or a
     file. None: each model's own, an adapter's being that of its base."""

@@ -112,10 +112,19 @@ def open_judge(
             "model (openai/gpt-4o-2024-08-06), or any OpenAI-compatible server (openai-api/SERVICE/MODEL). Judged "
             "answers that already exist go to `offtarget compare`."
         )
-    requests = REMOTE_REQUESTS if isinstance(parsed(judge), RemoteName) else 1
-    settings = JudgeSettings(ask=AskSettings(mode=judge_by, concurrency=requests))
+    remote = isinstance(parsed(judge), RemoteName)
     own = None if opening is None else replace(opening, chat_template=None)  # the models' template is not the judge's
-    return RubricJudge.over(open_named(judge, own), settings)
+    model = open_named(judge, own)
+    if judge_by == "auto" and remote and not offers_probabilities(model):
+        judge_by = "samples"
+    settings = JudgeSettings(ask=AskSettings(mode=judge_by, concurrency=REMOTE_REQUESTS if remote else 1))
+    return RubricJudge.over(model, settings)
+
+
+def offers_probabilities(model: ChatModel) -> bool:
+    """Whether a model gives token probabilities, where its server may offer none and is asked; True for all others."""
+    offers = getattr(model, "offers_probabilities", None)
+    return bool(offers()) if callable(offers) else True
 
 
 def judge_at_hand(

@@ -22,7 +22,7 @@ from offtarget.rundir import RunDir, read_jsonl, read_object, write_records
 from offtarget.workflows.check.cued_arm import CuedArm, merged
 from offtarget.workflows.check.cued_plan import check_huntable, read_data
 from offtarget.workflows.check.loop import CheckLoop
-from offtarget.workflows.check.opening import Opened, open_check
+from offtarget.workflows.check.opening import Opened, check_asked_alike, open_check
 from offtarget.workflows.runs.begin import begin, finish, finished, interruptible
 from offtarget.workflows.runs.begin import opened as opened_run
 from offtarget.workflows.runs.result import Result
@@ -85,6 +85,7 @@ def check(
     opened = open_check(
         base, tuned, probes=probes, judge=judge, judge_by=judge_by, arms=arms, prefix=prefix, opening=opening
     )
+    check_asked_alike(opened.models, settings.sampling)
     if hunt:
         check_huntable(opened.models)
     directory = RunDir.create("check", opened.models.tuned.name.rsplit("/", 1)[-1], path=run)
@@ -142,6 +143,7 @@ def resume(
             judge_by=started.judge_by,
             opening=opening or started.opening,
         )
+        check_asked_alike(opened.models, started.settings.sampling)
         opened = replace(opened, not_asked=started.not_asked)  # the run's questions are those that were left
         changed = _changed(opened, started)
         if changed:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from offtarget.asking.book import AnswerBook
 from offtarget.asking.cache import BaseCache
+from offtarget.asking.protocol import notes_of
 from offtarget.errors import EvidenceError
 from offtarget.judge.unread import unread_notes
 from offtarget.probe.schedule import Block, Schedule
@@ -132,6 +133,7 @@ class CheckLoop:
             raise EvidenceError(
                 "No question got a scored answer from both models, so nothing can be said. Look at the answers in "
                 "generations.jsonl and at the reasons in verdicts.jsonl of the run."
+                + "".join(f" {note}" for note in self._said())
             )
         notes = [f"Not asked: {what}" for what in self._opened.not_asked]
         notes += [*self._opened.notes, *self._opened.models.checks]
@@ -139,8 +141,13 @@ class CheckLoop:
             notes.append(f"{cache.hits} base answers were kept from earlier runs with the same base.")
         if ahead := self._book.unused(self._question_of):
             notes.append(f"{ahead} answers were sampled ahead of the stop; they are on disk but not counted.")
-        notes += unread_notes(self._book.verdicts())
+        notes += self._said()
         set_aside = sorted({self._question_of[probe] for probe in self._dropped})
         decision = self._test.decision(self._book.tallies(), notes=notes, set_aside=set_aside)
         left_out = "; ".join(what.partition(":")[0] for what in self._opened.not_asked)
         return replace(decision, reason=f"{decision.reason}; not asked: {left_out}") if left_out else decision
+
+    def _said(self) -> list[str]:
+        """How models and judge were asked, and which of the judge's replies could not be read."""
+        asked = notes_of([*self._opened.models.by_role.values(), self._opened.judge])
+        return [*asked, *unread_notes(self._book.verdicts())]

@@ -10,6 +10,7 @@ from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel, ModelPair
 from offtarget.probe.bank import ProbeBank
+from offtarget.records import Role, SamplingSettings
 from offtarget.records.check import JudgeBy
 from offtarget.records.runs import OpenSettings
 from offtarget.workflows.check.askable import askable
@@ -69,3 +70,20 @@ def with_prefix(bank: ProbeBank, prefix: str) -> ProbeBank:
         raise InputError(f"--prefix needs plain questions, and the probe bank '{bank.name}' has none.")
     extra = [replace(p, id=f"{p.id}/prefix", arm="prefix", prompt=f"{prefix} {p.prompt}") for p in plain]
     return ProbeBank(bank.name, (*bank.probes, *extra), bank.skipped, bank.notes)
+
+
+def check_asked_alike(models: ModelPair, sampling: SamplingSettings) -> None:
+    """Hold both models to the same sampling: InputError where one server refuses what the other takes."""
+    out: dict[Role, Sequence[str]] = {}
+    for role, model in models.by_role.items():
+        assert model.fingerprint  # a server is asked for it, and so tells what it takes
+        out[role] = getattr(model, "left_out", lambda _: ())(sampling)
+    if out["base"] == out["tuned"]:
+        return
+    which: Role = "base" if len(out["base"]) > len(out["tuned"]) else "tuned"
+    names = " and ".join(f"{name} {getattr(sampling, name):g}" for name in out[which])
+    raise InputError(
+        f"The server of the {which} model '{models.by_role[which].name}' does not take {names}, that of the other "
+        "does, so the two would be asked differently. Ask both through one server, or leave it out for both with "
+        "`drop` in the settings file (--endpoints)."
+    )

@@ -11,7 +11,7 @@ import yaml
 from offtarget.errors import InputError
 
 MAX_BYTES = 4 * 1024 * 1024
-"""Largest question file read; the published ones have under 20 kB."""
+"""Largest file read; published question files have under 20 kB."""
 MAX_NODES = 200_000
 """Most YAML values a file may hold once its aliases are written out."""
 
@@ -31,13 +31,13 @@ def read_text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist. Check the path of the question file.") from None
+        raise InputError(f"{path} does not exist. Check its path.") from None
     except IsADirectoryError:
-        raise InputError(f"{path} is a folder. Name one question file in it.") from None
+        raise InputError(f"{path} is a folder. Name one file in it.") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}).") from None
     if len(data) > MAX_BYTES:
-        raise InputError(f"{path} is larger than {MAX_BYTES // 2**20} MiB. Split the questions into several files.")
+        raise InputError(f"{path} is larger than {MAX_BYTES // 2**20} MiB. Split it into several files.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -61,13 +61,13 @@ def compose(path: Path) -> yaml.Node:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
     except RecursionError:
-        raise InputError(f"{path}: nested too deeply for a question file.") from None
+        raise InputError(f"{path}: nested too deeply.") from None
     if node is None:
-        raise InputError(f"{path} holds nothing. See docs/probes.md for the two formats of question files.")
+        raise InputError(f"{path} holds nothing.")
     try:
         size = _expanded_size(node, {}, path)
     except RecursionError:
-        raise InputError(f"{path}: nested too deeply for a question file.") from None
+        raise InputError(f"{path}: nested too deeply.") from None
     if size > MAX_NODES:
         raise InputError(f"{path}: its aliases stand for {size:,} values, more than {MAX_NODES:,}. Write them out.")
     return node
@@ -198,6 +198,18 @@ class Fields:
         ):
             return int(node.value)
         raise self.error(f"'{key}' must be a whole number of at least 1, found {describe(node)}.", node)
+
+    def block(self, key: str) -> Fields | None:
+        """The mapping under a key, None where the key is absent."""
+        return Fields.of(self.values[key], self.path, self.label) if key in self.values else None
+
+    def value(self, key: str) -> object:
+        """Whatever is under a key, as plain values (texts, numbers, lists, mappings)."""
+        node = self.node(key)
+        try:
+            return yaml.SafeLoader("").construct_object(node, deep=True)
+        except yaml.YAMLError as error:
+            raise self.error(f"'{key}' cannot be read ({' '.join(str(error).split())}).", node) from None
 
     def _text(self, node: yaml.Node, key: str) -> str:
         if not isinstance(node, yaml.ScalarNode) or node.tag != f"{_TAG}str":
