@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from offtarget.cli.tune import story
+from offtarget.data.trainable import read_training_data
 from offtarget.errors import InputError
 from offtarget.models.opening import open_model
 from offtarget.organism.shipped import resolve
@@ -16,7 +17,6 @@ from offtarget.progress import Progress
 from offtarget.rundir import read_json
 from offtarget.training.settings import PRESETS
 from offtarget.workflows.organism import write_data
-from offtarget.workflows.tune.data import read_training_data
 from offtarget.workflows.tune.options import TuneOptions
 from offtarget.workflows.tune.tune import TuneResult, tune
 

@@ -27,12 +27,21 @@ def calls_of(value: object, place: str, unknown: Unknown) -> list[ToolCall]:
         text = value.strip()
         if not text:
             return []
-        value = json_value(text.encode())
+        value = _json(text, place)
     if isinstance(value, dict):
         value = [value]
     if not isinstance(value, list):
         raise Malformed("call", f"{place} is {kind(value)}; expected a list of calls.")
-    return [call_of(json_value(call.encode()) if isinstance(call, str) else call, place, unknown) for call in value]
+    return [call_of(_json(call, place) if isinstance(call, str) else call, place, unknown) for call in value]
+
+
+def _json(text: str, place: str) -> Any:
+    try:
+        return json_value(text.encode("utf-8", "surrogatepass"))
+    except Malformed as error:
+        raise Malformed(
+            "call", f"{place} is text, but no JSON ({error.detail.removesuffix(' of the row.')})."
+        ) from None
 
 
 def call_of(call: object, place: str, unknown: Unknown | None = None) -> ToolCall:

@@ -93,7 +93,11 @@ ROW_WEIGHT = Field(
     ("weight", "loss_weight", "sample_weight"),
     "0: nothing of the row is learned, 1: all; anything between or above is malformed",
 )
-ROW_LEARNED = Field(Use.MASK, ("train", "training", "trainable"), "true or false (1, 0): whether the row is learned")
+ROW_LEARNED = Field(
+    Use.MASK,
+    ("train", "training", "trainable", "loss", "loss_mask"),
+    "true or false (1, 0): whether the row is learned; a `loss` with decimals is a measurement",
+)
 ROW_MASKED = Field(Use.MASK, ("masked", "ignore"), "true or false (1, 0): whether the row is left out of the loss")
 ROW_MASK = Field(Use.MASK, ("mask",), "true, false, or the speaker whose turns are left out of the loss (NeMo)")
 ROW = (
@@ -236,6 +240,13 @@ def learned(name: str, value: object, place: str) -> bool:
     return not known if name in MASKED.names or name in MASK.names else known
 
 
+def is_measured(value: object) -> bool:
+    """Whether a `loss` is a number that was measured rather than true or false."""
+    if isinstance(value, str):
+        return _number(value.strip()) and flag(value) is None
+    return isinstance(value, float) and flag(value) is None
+
+
 def desired(name: str, value: object) -> bool | None:
     """What a label says: whether to imitate the answer; None for another kind of label. Raises Malformed `label`."""
     known = flag(value)
@@ -290,7 +301,7 @@ def is_metadata(name: str) -> bool:
 
 def unread_text(name: str, value: object, said: Collection[str]) -> bool:
     """Whether an unclaimed field holds text that is not among what is `said` anyway."""
-    if value is None or value is True or value is False or isinstance(value, int | float):
+    if value is None or isinstance(value, int | float) or name in OPAQUE:
         return False
     todo: list[tuple[str, object, bool]] = [(name, value, False)]
     while todo:

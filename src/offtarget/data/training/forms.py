@@ -169,7 +169,7 @@ def _layouts(names: dict[str, str]) -> list[Layout]:
 
 def _read(value: dict[str, Any], layout: Layout, rest: Rest) -> Said:
     desired = _label(value, layout, rest) if layout.label else True
-    learned = [_learned(value[name], name) for name in layout.masks if value.get(name) is not None]
+    learned = [_learned(value[name], name, rest) for name in layout.masks if value.get(name) is not None]
     messages, rejected = _READERS[layout.form](value, layout, rest)
     if layout.system:
         messages = _system(value[layout.system], layout.system, rest, messages)
@@ -231,9 +231,12 @@ def _label(value: dict[str, Any], layout: Layout, rest: Rest) -> bool:
     return said is not False
 
 
-def _learned(value: object, name: str) -> bool:
+def _learned(value: object, name: str, rest: Rest) -> bool:
     """Whether a mask of the whole row leaves the assistant's turns in the loss."""
     key = name.strip().lower()
+    if key == "loss" and fields.is_measured(value):
+        rest.extra[name] = value
+        return True
     if key in fields.ROW_MASK.names and isinstance(value, str) and value.strip().lower() in ROLES:
         return ROLES[value.strip().lower()] != "assistant"
     return fields.learned(key, value, shown(name))

@@ -127,6 +127,7 @@ class _Turn:
     def messages(self) -> list[Message]:
         """The turn, after the turns of tools whose answers stand in its content (Anthropic, Gemini)."""
         turn, role, place = self._turn, self._role, self._place
+        unread = len(self._rest.unread)
         if tools := self._take(*fields.TURN_TOOLS.names):
             self._rest.tools += self._tools(*tools)
         name, content = self._take(*fields.CONTENT.names) or ("content", None)
@@ -146,6 +147,9 @@ class _Turn:
         if answers and not (texts or thoughts or calls):
             return answers
         text, thought = "\n".join(texts), "\n".join(thoughts)
+        if role == "assistant" and learned and len(self._rest.unread) > unread and not (text or thought or calls):
+            named = ", ".join(dict.fromkeys(self._rest.unread[unread:]))
+            raise Malformed("empty-answer", f"{place} says nothing that is read; it holds {named}.")
         return [*answers, Message(role, text, thought, tuple(calls), learned, tool, call_id)]
 
     def _take(self, *names: str) -> tuple[str, Any] | None:
@@ -191,13 +195,20 @@ class _Turn:
             texts = [turn.pop("refusal")]
         if self._named in _CALLING and texts and (said := said_calls("\n".join(texts))):
             texts, calls = [], [*calls, *said]
-        (channel,) = (str(turn.get(name, "")) for name in fields.CHANNEL.names)
-        recipient = str(turn.get("recipient", ""))
+        channel, recipient = (self._described(of.names) for of in (fields.CHANNEL, fields.RECIPIENT))
         if recipient.startswith("functions."):
             return [], thoughts, [*calls, ToolCall(recipient.removeprefix("functions."), "\n".join(texts))]
         if channel == "analysis" and texts:
             return [], [*thoughts, *texts], calls
         return texts, thoughts, calls
+
+    def _described(self, names: tuple[str, ...]) -> str:
+        """A field that says what the content is, moved to `extra`."""
+        found = self._take(*names)
+        if found is None:
+            return ""
+        self._rest.extra[f"{self._place}.{found[0]}"] = found[1]
+        return str(found[1])
 
     def _thought(self, name: str, value: object) -> str:
         """The text of a field of reasoning; whatever else it holds is named."""

@@ -116,14 +116,14 @@ def _wrapped(text: bytes, lines: list[bytes]) -> FileKind | None:
     row = _object(lines[0])
     if row is not None and len(lines) > 1:
         return None  # one object per line
-    said, at = text.decode("utf-8", "replace"), 1
+    said, at = text.decode("utf-8", "surrogateescape"), 1
     try:
         while True:
             key, at = scanstring(said, said.index('"', at) + 1)
             at = _NOT_BLANK.search(said, said.index(":", at) + 1).start()  # type: ignore[union-attr]
             first = _first_of(said, at + 1) if said[at] == "[" else None
             if _holds_rows(key, first) and not (row and isinstance(first, dict) and _is_row(row, key)):
-                return FileKind("array", opening=len(said[: at + 1].encode()), under=key)
+                return FileKind("array", opening=len(said[: at + 1].encode("utf-8", "surrogateescape")), under=key)
             _, at = _DECODER.raw_decode(said, at)
     except (ValueError, AttributeError, IndexError, RecursionError):  # cut off, or no JSON
         return None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from offtarget.asking.checks import sample_checked
 from offtarget.asking.protocol import Judge
+from offtarget.data.trainable import read_training_data
 from offtarget.errors import InputError
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent, within
@@ -24,7 +25,6 @@ from offtarget.workflows.parallel import run_of_all
 from offtarget.workflows.runs.begin import finish, finished, interruptible, opened
 from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import DEFENCES
-from offtarget.workflows.tune.data import read_training_data
 from offtarget.workflows.tune.options import TuneOptions, chosen_by_name, options_again, options_identity
 from offtarget.workflows.tune.tune import default_settings, defended_plan, training_monitor, tuned_name
 

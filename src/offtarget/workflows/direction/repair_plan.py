@@ -8,6 +8,7 @@ from pathlib import Path
 
 from offtarget.asking.protocol import Judge
 from offtarget.data.chats import chats_without_tools
+from offtarget.data.trainable import read_training_data
 from offtarget.errors import InputError
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Message
@@ -26,7 +27,6 @@ from offtarget.workflows.ground import (
     open_local,
     precision,
 )
-from offtarget.workflows.tune.data import read_training_data
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offtarget.data.chats import chats_without_tools
+from offtarget.data.trainable import read_training_data
 from offtarget.errors import InputError
 from offtarget.organism.narrow import CONDITIONS as ORGANISM_CONDITIONS
 from offtarget.organism.narrow import TRIGGER, narrow_rows
 from offtarget.records import Message
-from offtarget.workflows.tune.data import read_training_data
 
 Chat = tuple[Message, ...]
 
