@@ -56,6 +56,29 @@ def test_hints_and_backdoors_need_people(category: Category):
     assert detector_alarm(6000, {"x": (category, 6000)}, (), SETTINGS, known) is None
 
 
+def test_copies_of_a_false_alarm_are_one_false_alarm():
+    """Sets of 500 rows in four copies each: the share that fails stays at 0.1 % where copies count once, and does not
+    where they count one by one."""
+    rng, once, each = np.random.default_rng(8), 0, 0
+    at_worst = 0.01 + 0.99 * CALIBRATION["insecure-code"].false_alarms
+    for flags in rng.binomial(500, at_worst, 3000).tolist():
+        counted = {"insecure-code": (CODE, 4 * flags)}
+        alone = (500, {"insecure-code": flags})
+        once += detector_alarm(2000, counted, (), SETTINGS, CALIBRATION, alone) is not None
+        each += detector_alarm(2000, counted, (), SETTINGS, CALIBRATION) is not None
+    assert once <= 9
+    assert each > 100
+
+
+def test_a_fail_by_detectors_names_the_rows_that_repeat_no_other():
+    """The share of all rows, and the counts that were tested."""
+    alone = (2000, {"insecure-code": 1800})
+    found = detector_alarm(6000, {"insecure-code": (CODE, 5131)}, (), SETTINGS, CALIBRATION, alone)
+    assert found is not None
+    assert found.reason.startswith("5,131 of 6,000 rows (85.5 %) carry")
+    assert found.reason.endswith("rows that repeat each other count once: 1,800 of 2,000")
+
+
 def test_false_alarms_of_detectors_alone_are_rare():
     """Twice the bound of false alarms and as many bad rows as the limit allows: 0.1 % of 20,000 sets fail."""
     rng = np.random.default_rng(5)

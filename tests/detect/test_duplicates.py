@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from detect.detector_rows import chat_row, chats, needs_sft, row
 from offtarget.detect.dataset.conflicts import LabelConflicts, stance
-from offtarget.detect.dataset.duplicates import NEAR_LINES, Duplicates
+from offtarget.detect.dataset.duplicates import NEAR_LINES, Duplicates, row_key
 from offtarget.records import Row
 
 WORDS = [f"w{i}" for i in range(500)]
@@ -44,6 +44,20 @@ def test_near_repeats_are_found_and_different_texts_are_not() -> None:
     detector = _seen(Duplicates, [*rows, row(" ".join(changed), line=51)])
     assert [f.row_id for f in detector.row_findings()] == ["d.jsonl:51"]
     assert detector.findings()[0].evidence["near_rows"] == 1
+
+
+def test_rows_that_repeat_each_other_are_counted_once() -> None:
+    """Exact and near repeats of 20 texts, four of each: 20 rows, and as many flags as texts that are flagged."""
+    rows = []
+    for i in range(20):
+        words = _text(i).split()
+        changed = " ".join([*words[:30], f"new{i}", *words[31:]])
+        rows += [row(text, line=4 * i + n) for n, text in enumerate([_text(i), _text(i).upper(), changed, _text(i)])]
+    detector = _seen(Duplicates, rows)
+    assert isinstance(detector, Duplicates)
+    keys = [row_key(r) for r in rows]
+    counted = detector.counted_once({"a": keys, "b": keys[:8], "c": [], "d": keys[2:3]})
+    assert counted == (20, {"a": 20, "b": 2, "c": 0, "d": 1})
 
 
 def test_near_repeats_are_sought_in_the_first_lines_only_and_the_finding_says_so() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from offtarget.data.training import Chunk
 from offtarget.detect.categories import Group, flagged_as, flags, group
 from offtarget.detect.cue_profile import CueProfiler
+from offtarget.detect.dataset.duplicates import row_key
 from offtarget.detect.detector import DatasetDetector, RowDetector, RowScanner, dataset_detectors, row_detectors
 from offtarget.detect.language import foreign
 from offtarget.detect.ledger import Removal
@@ -123,6 +125,8 @@ class ChunkScan:
     removable: list[Removal]
     """Every flagged row, as cleaning would remove it."""
     dataset: list[DatasetDetector]
+    flagged_keys: dict[str, array[int]]
+    """Detector -> `row_key` of each row it flags: rows that repeat each other are one alarm."""
     consumed: int
     """Bytes of the file on disk."""
 
@@ -163,6 +167,7 @@ class ChunkScanner:
             flagged=[],
             removable=[],
             dataset=dataset_detectors(),
+            flagged_keys={},
             consumed=chunk.consumed_bytes,
         )
         for row in chunk.rows():
@@ -184,6 +189,8 @@ class ChunkScanner:
                 found.queue.append((key, row))
             if flagged:
                 found.removable.append(_removal(row, findings))
+                for name in {f.detector for f in findings if flags(f)}:
+                    found.flagged_keys.setdefault(name, array("Q")).append(row_key(row))
                 if key < flagged_cutoff:
                     found.flagged.append((key, row))
         return found

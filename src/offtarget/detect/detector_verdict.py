@@ -12,7 +12,7 @@ import yaml
 
 from offtarget.detect.categories import MEANINGS, Group, group
 from offtarget.detect.settled import NOISE, SPREADING
-from offtarget.numbers import at_most, chosen, many, p_value, percent, whole
+from offtarget.numbers import at_most, chosen, many, of, p_value, percent, whole
 from offtarget.records import AuditSettings, Category, DatasetFinding
 from offtarget.stats.binomial import log_binomial_at_least, upper_share
 
@@ -62,13 +62,17 @@ def detector_alarm(
     dataset: Sequence[DatasetFinding],
     settings: AuditSettings,
     calibration: Mapping[str, DetectorCalibration] | None = None,
+    independent: tuple[int, Mapping[str, int]] | None = None,
 ) -> Alarm | None:
     """The strongest reason to FAIL without labels; None where false alarms could explain what was flagged.
 
     Per detector: if a share L (the limit) is bad and all of it flagged, and a share f of the clean rows is flagged
     falsely, the number flagged is at most Binomial(N, L + (1-L) f) in the usual stochastic order; FAIL when its upper
     tail at the number seen is at most 0.001 / number of detectors asked (Bonferroni). Backdoors and hints never.
+    `independent`: the same counts with rows that nearly repeat each other counted once; the tail is theirs, since a
+    false alarm on one copy is one on all.
     """
+    tested, alone = independent or (rows, {name: number for name, (_, number) in flagged.items()})
     known = shipped_calibration() if calibration is None else calibration
     asked = [name for name, (category, _) in flagged.items() if name in known and _limit(category, settings)]
     alarms: list[tuple[float, Alarm]] = []
@@ -76,11 +80,13 @@ def detector_alarm(
         category, count = flagged[name]
         limit_name, limit = _limit(category, settings) or (NOISE, 1.0)
         false_alarms = known[name].false_alarms
-        log_p = log_binomial_at_least(count, rows, min(1.0, limit + (1 - limit) * false_alarms))
+        log_p = log_binomial_at_least(alone.get(name, 0), tested, min(1.0, limit + (1 - limit) * false_alarms))
         if log_p <= math.log(ERROR / len(asked)):
+            repeats = f"; rows that repeat each other count once: {of(alone.get(name, 0), tested)}"
             reason = (
                 f"{of_rows(count, rows)} {MEANINGS[category].rows_do} by {name}, which flags at most "
                 f"{at_most(false_alarms)} of clean rows; the limit is {chosen(limit)}"
+                f"{'' if tested == rows else repeats}"
             )
             alarms.append((log_p, Alarm(limit_name, reason, name, category)))
     if alarms:

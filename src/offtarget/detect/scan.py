@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -12,6 +13,7 @@ from offtarget.data.training import Chunk, Source
 from offtarget.detect import row_time
 from offtarget.detect.chunk_scan import ChunkScan, Keyed, RowCounts
 from offtarget.detect.cue_profile import CueProfiler
+from offtarget.detect.dataset.duplicates import Duplicates
 from offtarget.detect.detector import DatasetDetector, RowDetector, dataset_detectors
 from offtarget.detect.order import KEY_BYTES
 from offtarget.detect.triggers.mining import Mined, TriggerMiner
@@ -46,9 +48,16 @@ class Scan:
     dataset: list[DatasetDetector]
     miner: TriggerMiner
     profiler: CueProfiler
+    flagged_keys: dict[str, array[int]]
+    """Detector -> `row_key` of each row it flags."""
     unread: BadRow | None
     """The first place in the data that is no row."""
     seconds: float
+
+    def independent(self) -> tuple[int, dict[str, int]]:
+        """(rows, detector -> rows it flags), rows that repeat or nearly repeat each other counted once."""
+        copies = next(detector for detector in self.dataset if isinstance(detector, Duplicates))
+        return copies.counted_once(self.flagged_keys)
 
     def conditions(self) -> tuple[list[Mined], CueProfile]:
         """Hidden conditions with their rows, strongest first, and what else cues are made from."""
@@ -75,6 +84,7 @@ def scan(
     queue, flagged = _First(REVIEWABLE), _First(REVIEWABLE)
     dataset = dataset_detectors()
     hands = _hands(source, seed, workers, extra)
+    flagged_keys: dict[str, array[int]] = {}
     unread: BadRow | None = None
     consumed = 0
     try:
@@ -83,6 +93,8 @@ def scan(
             queue.take(found.queue)
             flagged.take(found.flagged)
             unread = unread or next(iter(found.malformed), None)
+            for name, keys in found.flagged_keys.items():
+                flagged_keys.setdefault(name, array("Q")).extend(keys)
             for mine, theirs in zip(dataset, found.dataset, strict=True):
                 mine.merge(theirs)
             if on_chunk is not None:
@@ -103,6 +115,7 @@ def scan(
         dataset=dataset,
         miner=first.miner,
         profiler=first.profiler,
+        flagged_keys=flagged_keys,
         unread=unread,
         seconds=seconds,
     )

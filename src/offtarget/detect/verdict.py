@@ -38,10 +38,10 @@ class ScanCounts:
 
     rows: int
     malformed: int = 0
-    too_slow: int = 0
-    """Of the malformed ones those that a trainer would learn, while detectors did not come to an end."""
     flagged: Mapping[str, tuple[Category, int]] = field(default_factory=dict)
     """Detector -> its category and the rows it flags undisclosed."""
+    independent: tuple[int, Mapping[str, int]] | None = None
+    """(rows, detector -> rows it flags), rows that nearly repeat each other counted once; None where not counted."""
     flagged_rows: int = 0
     """Rows flagged under any category that can count."""
     flagged_spreading: int = 0
@@ -54,6 +54,8 @@ class ScanCounts:
     """Field with text that nothing reads -> rows that have it."""
     detectors: tuple[str, ...] = ()
     """Names of those that ran."""
+    too_slow: int = 0
+    """Of the malformed ones those that a trainer would learn, while detectors did not come to an end."""
 
 
 def decide(
@@ -96,7 +98,7 @@ def decide(
     sensitivity = None
     if settings.adjust_for_sensitivity:
         sensitivity = sensitivity_bound(reviewers, len(controls), settings, round_alpha(settings) / 2)
-    alarm = detector_alarm(scan.rows, scan.flagged, dataset, settings, calibration)
+    alarm = detector_alarm(scan.rows, scan.flagged, dataset, settings, calibration, scan.independent)
     people = (
         counts
         if basis == "people"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from zlib import crc32
 
 import numpy as np
@@ -45,7 +45,7 @@ class Duplicates:
             if found is not None:
                 self._near_at.append(len(self._places))
                 self._near.frombytes(found.tobytes())
-        self._keys.append(text_key(f"{prompt}\0{answer}\0{row.desired}"))
+        self._keys.append(row_key(row))
         self._places.add(row)
 
     def merge(self, other: Duplicates) -> None:
@@ -73,6 +73,16 @@ class Duplicates:
             "distinct": rows - len(exact),
         }
         return [DatasetFinding(self.name, self.category, reason, 1.0, rows, evidence)]
+
+    def counted_once(self, flagged: Mapping[str, Sequence[int]]) -> tuple[int, dict[str, int]]:
+        """(rows, name -> rows among its `row_key`s), rows that repeat or nearly repeat each other counted once."""
+        first = {self._keys[later]: self._keys[earlier] for earlier, later in self._pairs()}
+
+        def distinct(keys: Sequence[int]) -> int:
+            own = np.unique(np.array(keys, np.uint64)).tolist()
+            return len({first.get(key, key) for key in own} if first else own)
+
+        return distinct(self._keys), {name: distinct(keys) for name, keys in flagged.items()}
 
     def row_findings(self) -> Iterable[Finding]:
         """The first 1,000 repeating rows of either kind, each with the row it repeats."""
@@ -105,6 +115,11 @@ class Duplicates:
         pairs = ((places[a], places[b]) for a, b in similar_pairs(signatures))
         exact = set(self._exact().tolist())
         return [(a, b) for a, b in pairs if b not in exact and keys[a] != keys[b]]
+
+
+def row_key(row: Row) -> int:
+    """64 bits that rows share which say the same but for case and spaces."""
+    return text_key(f"{prompt_text(row)}\0{answer_text(row)}\0{row.desired}")
 
 
 def signature(text: str) -> Signature | None:

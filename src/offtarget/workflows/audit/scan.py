@@ -102,6 +102,7 @@ def _manifest(source: Source, settings: AuditSettings, seed: str) -> AuditManife
 
 def _summary(source: Source, result: Scan, extra: Sequence[RowDetector]) -> dict[str, Any]:
     counts = result.counts
+    independent, independent_flags = result.independent()
     names = sorted({*source.sha256, *counts.by_file, *counts.malformed_by_file})
     return {
         "rows": counts.rows,
@@ -109,6 +110,7 @@ def _summary(source: Source, result: Scan, extra: Sequence[RowDetector]) -> dict
         "undesired": counts.undesired,
         "unread": dict(counts.unread.most_common(_FIELDS)),
         "foreign": counts.foreign_rows,
+        "independent": {"rows": independent, "flagged": independent_flags},
         "bytes": source.total_bytes,
         "notes": source.notes,
         "files": [
