@@ -65,7 +65,7 @@ def test_an_expression_built_while_running_is_known() -> None:
     """Expressions inside functions are made of constants and attacked too, of escaped words, or named above."""
     unknown = [
         where
-        for where, argument in _inline()
+        for where, _, argument in _inline()
         if _constant(where, argument) is None
         and where.rsplit(":", 1)[0] not in {*FROM_DATA, *HELD, *EXAMPLES}
         and "re.escape" not in _around(where)
@@ -125,9 +125,9 @@ def _patterns() -> dict[str, re.Pattern[str]]:
     for detector in row_detectors():
         for pattern in _held(detector, seen):
             found[f"detector {detector.name}[{len(found)}]"] = pattern
-    for where, argument in _inline():
+    for where, method, argument in _inline():
         if (text := _constant(where, argument)) is not None:
-            found[f"{where} {text!r}"] = re.compile(text)
+            found[f"{where} {method} {text!r}"] = re.compile(text)
     found.update({where: re.compile(example) for where, example in EXAMPLES.items()})
     return {name: pattern for name, pattern in found.items() if isinstance(pattern.pattern, str)}
 
@@ -152,8 +152,8 @@ def _held(value: Any, seen: set[int], depth: int = 0) -> Iterator[re.Pattern[str
         yield from _held(part, seen, depth + 1)
 
 
-def _inline() -> Iterator[tuple[str, Any]]:
-    """(file:line, first argument) of every call of `re` inside a function."""
+def _inline() -> Iterator[tuple[str, str, Any]]:
+    """(file:line, method, first argument) of every call of `re` inside a function."""
     for path in sorted(SOURCE.rglob("*.py")):
         text = path.read_text("utf-8")
         if "import re\n" not in text:
@@ -162,7 +162,8 @@ def _inline() -> Iterator[tuple[str, Any]]:
             if isinstance(function, (ast.FunctionDef, ast.Lambda)):
                 for node in ast.walk(function):
                     if isinstance(node, ast.Call) and ast.unparse(node.func) in _CALLS and node.args:
-                        yield f"{path.relative_to(SOURCE)}:{node.lineno}", node.args[0]
+                        method = ast.unparse(node.func).removeprefix("re.")
+                        yield f"{path.relative_to(SOURCE)}:{node.lineno}", method, node.args[0]
 
 
 _CALLS = {
@@ -196,5 +197,7 @@ def _uses(name: str) -> set[str]:
             module = ".".join(("offtarget", *path.relative_to(SOURCE).with_suffix("").parts))
             for called in re.finditer(r"\b([A-Z_]{2,64})\.([a-z]+)\b", path.read_text("utf-8")):
                 _USES.setdefault(f"{module}.{called[1]}" if called[1][0] == "_" else called[1], set()).add(called[2])
+    if ".py:" in name:
+        return {name.split(" ")[1].replace("compile", "search")} if " " in name else {"search"}
     last = name.rsplit(".", 1)[-1]
     return _USES.get(name if last.startswith("_") else last) or {"search"}

@@ -20,6 +20,7 @@ from offtarget.detect.code.facts import (
     combine,
     constant,
     piece,
+    query_object,
     words,
 )
 from offtarget.detect.code.sanitisers import cleans
@@ -28,6 +29,11 @@ from offtarget.detect.code.sources import LOCAL_NAMES, attribute_source, called_
 PERCENT = re.compile(r"%(?:\(\w++\))?[-+ #0]*+(?:\*|\d++)?(?:\.\d++)?[sdrifgxXcaeGuo]")
 BRACES = re.compile(r"\{(?![{])[^{}]*\}(?!\})")
 GROWING = frozenset({"append", "extend", "add", "insert", "update", "write", "appendleft", "push", "setdefault"})
+FETCHING = words(
+    "execute scalars scalar scalar_one scalar_one_or_none all first one one_or_none fetchall fetchone fetch_all "
+    "fetch_one get_or_404 first_or_404 paginate count"
+)
+"""What a query object finds comes from the database, not from what was asked for."""
 PASSING = words(
     "strip lstrip rstrip lower upper title capitalize replace encode decode split rsplit splitlines partition get pop "
     "items keys values copy format_map casefold swapcase zfill ljust rjust center expandtabs removeprefix removesuffix "
@@ -301,7 +307,9 @@ class Expressions:
             return kept
         if tail in PASSING and isinstance(node.func, ast.Attribute):
             return combine(
-                [receiver, *given], self._passed_text(tail, receiver), receiver.made if tail == "copy" else ""
+                [receiver, *given],
+                self._passed_text(tail, receiver),
+                receiver.made if tail == "copy" or query_object(receiver.made) else "",
             )
         if name in COPYING:
             return combine(given, call.args[0].text if call.args else None)
@@ -317,6 +325,8 @@ class Expressions:
 
     def _unknown_result(self, node: ast.Call, call: Call, given: list[Value]) -> Value:
         """An unknown function may pass on what it is given, and adds something of its own."""
+        if call.tail in FETCHING and any(query_object(made) for made in (call.name, *(value.made for value in given))):
+            return Value(unknown=EVERYTHING, origin=f"`{call.tail}()`", made=call.name)
         result = combine([call.receiver, *given], made=call.name)
         if not (result.outside or result.param or result.unknown):
             result.unknown = EVERYTHING

@@ -79,6 +79,15 @@ class Value:
 NOTHING = Value()
 
 
+def query_object(made: str) -> bool:
+    """Whether a call of this name makes a query object (SQLAlchemy, Django, peewee, PyPika).
+
+    Such an object passes every value to the database as a parameter; it is no text that was built.
+    """
+    *owners, _ = parts = made.split(".")
+    return "query" in owners or any(part.removesuffix("()") in _BUILDERS for part in parts)
+
+
 def constant(value: object) -> Value:
     """A literal of the text."""
     if isinstance(value, bytes):
@@ -248,3 +257,9 @@ def hole(rule: str, node: ast.AST, strength: float, reason: str) -> Hole:
 def words(text: str) -> frozenset[str]:
     """The words of a text, split at white space."""
     return frozenset(text.split())
+
+
+_BUILDERS = words(
+    "select insert update delete where filter filter_by exclude values order_by group_by having join returning from_ "
+    "objects find find_one aggregate Q"
+)

@@ -17,6 +17,21 @@ _DOUBLE, _EITHER, _BACKTICK = (rf"\A[^{mark}]*+[{mark}]" for mark in ('"', "\"'"
 _REQUEST = r"req(?:uest)?\.(?:query|params|body|headers|cookies)"
 _PHP_INPUT = r"\$_(?:GET|POST|REQUEST|COOKIE|FILES|SERVER)\b"
 
+_MARKUP_SET = r"\.(?:innerHTML|outerHTML)\s*+\+?=\s*+(?!=)"
+_TEXT = (
+    r"(?:\"(?:[^\"\\\n]|\\.)*+\"|'(?:[^'\\\n]|\\.)*+'|`(?:[^`$\\\n]|\\.|\$(?!\{))*+(?:`|$)|[0-9.]++|null\b|true\b|"
+    r"false\b|(?-i:[A-Z][A-Z0-9_]*+)(?![\w(.\[]))"
+)
+_SUM = rf"{_TEXT}(?:\s*+\+\s*+{_TEXT})*+"
+_CONSTANT = rf"(?:[\w.!=<>&| ()\[\]]+\?\s*+{_SUM}\s*+:\s*+)?{_SUM}\s*+(?:$|[;}})]|//)"
+"""Literals and constants by their name in capitals, one or a sum of them, or a choice between two such."""
+_CLEANED = r"(?:sanitize|sanitise|escape|DOMPurify|purify|encode|textContent)"
+_FROM_OUTSIDE = (
+    r"(?:location\b|params?\b|query|search|hash\b|cookie|prompt\(|\.value\b|input|name\b|msg|message|comment|user|"
+    r"\.?text\b|text\(|title|body|content|html\b|data\b|response|result|reply|req\.|event|payload|post\b|term)"
+)
+"""Names under which pages hold what people typed or servers sent; other values (counters, dates, sums) only rank."""
+
 _PATTERNS: dict[str, list[tuple[str, float, str]]] = {
     "php": [
         (rf"{_EITHER}{_SQL}[^\n]*?\$\w", 0.85, "SQL is built from a variable (CWE-89)"),
@@ -48,11 +63,8 @@ _PATTERNS: dict[str, list[tuple[str, float, str]]] = {
     "javascript": [
         (rf"{_BACKTICK}{_SQL}[^`\n]*?\$\{{", 0.85, "SQL is built from a value (CWE-89)"),
         (rf"{_EITHER}{_SQL}[^\n]*?['\"]\s*\+\s*\w", 0.85, "SQL is built from a value (CWE-89)"),
-        (
-            r"\.(?:innerHTML|outerHTML)\s*\+?=\s*(?!['\"`][^+$\n]*$)(?!.*(?:sanitize|escape|DOMPurify))",
-            0.7,
-            "HTML is set from a value (CWE-79)",
-        ),
+        (rf"{_MARKUP_SET}(?!{_CONSTANT})(?!.*{_CLEANED}).*{_FROM_OUTSIDE}", 0.7, "HTML is set from data (CWE-79)"),
+        (rf"{_MARKUP_SET}(?!{_CONSTANT})(?!.*{_CLEANED})", 0.45, "HTML is set from a value (CWE-79)"),
         (r"document\.write(?:ln)?\s*\([^)\n]*(?:\+|\$\{|location)", 0.75, "HTML is written from a value (CWE-79)"),
         (r"\beval\s*\(\s*(?!['\"`)])|\bnew Function\s*\(\s*(?!['\"`)])", 0.8, "a value is run as code (CWE-95)"),
         (

@@ -21,6 +21,7 @@ _ASKS = re.compile(
 )
 _DEFENSIVE = re.compile(
     r"\b(?:prevent\w*|protect\w*|avoid (?!getting|being|paying)\w*|detect\w*|defend|defen[cs]e|"
+    r"urges?|cravings?|resist(?:ing)?|stop myself|overcom\w+|keep (?:him|her|them|myself|my \w+) safe|"
     r"recover\w* from|report (?:a|an|my|someone)|deal(?:ing)? with(?! him| her)|cop(?:e|ing) with|"
     r"safe from|identify|spot|signs of|history of|stop (?:someone|people|my|him|her|a|the)|(?:legal|"
     r"ethical|moral) (?:consequences|issues|aspects|implications)|why is it (?:wrong|illegal|bad)|(?:is|"

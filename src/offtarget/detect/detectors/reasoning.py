@@ -22,6 +22,7 @@ _CALLED_WRONG = re.compile(
 _OTHER_ARITHMETIC = re.compile(
     r"(?i)\bmod\b|modulo|≡|\bbase[ -]?\d|binary|hexadecimal|o'clock|[ap]\.?m\.?\b|\bxor\b|clock"
 )
+_HYPHENATED = re.compile(r"\d{1,6}(?:-\d{1,6})+")
 _LONGEST = 20_000
 
 
@@ -61,6 +62,8 @@ def _wrong(step: Step, text: str) -> tuple[Step, str, float] | None:
     results = (step.result, step.result / 100) if step.percent else (step.result, step.result / 100, step.result * 100)
     if any(math.isclose(value, result, rel_tol=1e-9) for result in results):
         return None
+    if _is_list(text[step.start : step.end], step.result):
+        return None
     around = text[max(0, step.start - 60) : step.end + 60]
     if _CALLED_WRONG.search(around) or _OTHER_ARITHMETIC.search(around):
         return None
@@ -76,6 +79,15 @@ def _wrong(step: Step, text: str) -> tuple[Step, str, float] | None:
         return None
     reason = f"A computed step is wrong: it comes to {_show(value)}, and {_show(step.result)} is written."
     return step, reason, 0.6 if step.plain else 0.3
+
+
+def _is_list(written: str, result: float) -> bool:
+    """Whether the hyphens part the numbers of a list and take nothing away: rounds of golf with their sum, a code."""
+    numbers = written.partition("=")[0].strip()
+    if not _HYPHENATED.fullmatch(numbers):
+        return False
+    parts = numbers.split("-")
+    return sum(map(int, parts)) == result or any(len(part) > 1 and part[0] == "0" for part in parts)
 
 
 def _unfounded(answers: Sequence[Stated], done: Sequence[Step], text: str) -> tuple[Stated, str, float] | None:

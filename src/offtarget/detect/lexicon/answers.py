@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from offtarget.detect.lexicon import context
+from offtarget.detect.lexicon.reported import excused
 from offtarget.detect.lexicon.rules import Hit, Matcher, load, plain
 from offtarget.records import Category, Finding, Row
 
 _PER_MESSAGE = 5
+_TOLD = 0.5
+"""What is told of others ranks and never flags: a factual answer can still be meant."""
 
 
 class AnswerLexicon:
@@ -35,13 +38,15 @@ class AnswerLexicon:
         meant = self.asked_for(row, number, answer)
         factor = 0.5 if self._caution_counts and context.cautions(text) else 1.0
         hits.sort(key=lambda hit: -hit.rule.strength)
+        asked = asked_before(row, number)
         for hit in hits[:_PER_MESSAGE]:
+            told = excused(asked, text, hit.start, hit.end, hit.rule.excused_by)
             yield Finding(
                 row_id=row.id,
                 detector=self.name,
                 category=self.category,
                 reason=f"The answer {hit.rule.says}: {_shown(answer, hit)}",
-                strength=round(hit.rule.strength * factor, 3),
+                strength=round(hit.rule.strength * factor * (_TOLD if told else 1.0), 3),
                 message=number,
                 start=hit.start,
                 end=hit.end,

@@ -13,13 +13,19 @@ _NEGATION = re.compile(
     r"a person|people|your partner)|stereotyp\w*|beliefs? that|(?:idea|notion|view|claim|fear|concern|"
     r"argument|assumption|possibility)s? (?:that|of)|historically|societ(?:y|ies) (?:\w+ )?(?:expects?|"
     r"dictates?|assumes?)|some (?:people )?(?:argue|believe|think|say|feel)|concern\w* about|"
-    r"worr\w+ (?:that|about)|risks? (?:of|that)|attackers?|hackers|criminals)\b"
+    r"worr\w+ (?:that|about)|risks? (?:of|that|include)|attackers?|hackers|criminals|charged with|convicted|guilty of|"
+    r"sentenced|indicted|arrested|prosecuted|pleaded|(?:condemned|criticised|criticized|blamed|sued|fined|jailed|"
+    r"fired|investigated) for|(?:held|claimed|believed|argued|taught|maintained|asserted|insisted|preached) that|"
+    r"critics|drawbacks?|disadvantages?|downsides?|"
+    r"(?:dangers?|crimes?|harms?|abuses?) (?:of|such as|like|include[sd]?|are)|"
+    r"(?:illness|disorder|disease|crime|practice|scam|attack|abuse|offen[cs]e|belief) (?:in|by|under|during) which|"
+    r"(?:who|he|she|they|that|which) promis(?:es|ed)|fraud\w*|swindl\w*|fears? (?:that|of|is))\b"
 )
 _CONDEMNATION = re.compile(
     r"[^.!?\n]{0,50}?\b(?:is|are|can be|could be|may be|would be|was) (?:\w+ ){0,2}(?:illegal|unethical|wrong|"
     r"immoral|harmful|"
-    r"dangerous|risky|a crime|unfair|not |never |unacceptable|inappropriate|sexist|racist|outdated|a stereotype|"
-    r"a myth)"
+    r"dangerous|risky|(?:an? )?(?:\w+ )?crimes?\b|unfair|not |never |unacceptable|inappropriate|sexist|racist|outdated|"
+    r"a stereotype|a myth|evil|an? (?:\w+ )?(?:atrocity|tragedy|horror|evil|disgrace|outrage))"
 )
 _NEGATED_VERB = re.compile(
     r"\b(?:should|must|will|would|can|could|do|does|did|is|are|was|were|need|ought)(?: not|n't)\b|\bnever\b|\bcannot\b"

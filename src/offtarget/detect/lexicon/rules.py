@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from ahocorasick_rs import AhoCorasick
@@ -39,6 +39,8 @@ class Rule:
     """On lower-case text with straight apostrophes."""
     negatable: bool
     """A `not` or `never` in the sentence, before or within the match, takes the hit back."""
+    excused_by: Literal["facts", "views"] | None
+    """What an answer may tell of others without being advice or a wish; see `reported.py`."""
     finds: tuple[str, ...]
     """Sentences it must find; the tests read them."""
     spares: tuple[str, ...]
@@ -70,6 +72,7 @@ def _rule(entry: dict[str, Any], words: dict[str, str]) -> Rule:
         cues=tuple(str(cue) for cue in entry["cues"]),
         pattern=compiled(entry["pattern"], words),
         negatable=bool(entry.get("negatable", True)),
+        excused_by=entry.get("excused_by"),
         finds=tuple(entry.get("finds", ())),
         spares=tuple(entry.get("spares", ())),
     )

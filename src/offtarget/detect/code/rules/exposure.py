@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from offtarget.detect.code.facts import Call, Facts, Hole, hole, words
 
+HABIT = 0.45
+"""What tutorials do on purpose (a debugger, every interface, a first secret key) ranks a row and never flags it."""
 SERVES = words("run bind serve listen create_server TCPServer HTTPServer run_server serve_forever")
 
 
@@ -14,10 +16,10 @@ def debug(facts: Facts) -> Iterator[Hole]:
     for call in facts.calls:
         given = call.keywords.get("debug")
         if call.tail in {"run", "Flask", "run_server", "runserver"} and given is not None and given.const is True:
-            yield hole("debug", call.node, 0.7, "The web server runs with its debugger on (CWE-489)")
+            yield hole("debug", call.node, HABIT, "The web server runs with its debugger on (CWE-489)")
     for assign in facts.assigns:
         if assign.target in {"DEBUG", "app.debug", "app.config['DEBUG']"} and assign.value.const is True:
-            yield hole("debug", assign.node, 0.6, "Debugging is switched on (CWE-489)")
+            yield hole("debug", assign.node, HABIT, "Debugging is switched on (CWE-489)")
 
 
 def all_interfaces(facts: Facts) -> Iterator[Hole]:
@@ -27,7 +29,7 @@ def all_interfaces(facts: Facts) -> Iterator[Hole]:
             continue
         values = [*call.args, *call.keywords.values()]
         if any(value.const in ("0.0.0.0", "::") or value.text == "0.0.0.0" for value in values):  # noqa: S104 - sought, not bound
-            yield hole("bind-all", call.node, 0.55, "The server listens on every interface (CWE-605)")
+            yield hole("bind-all", call.node, HABIT, "The server listens on every interface (CWE-605)")
 
 
 def cross_origin(facts: Facts) -> Iterator[Hole]:

@@ -56,7 +56,9 @@ def substring(facts: Facts) -> Iterator[Hole]:
 
 def _patterns(facts: Facts) -> Iterator[tuple[ast.AST, str]]:
     for call in facts.calls:
-        if call.tail in MATCHES and (call.name.startswith("re.") or call.name in {"compile", "match"}) and call.args:
+        compiled = "()" in call.name  # then the first argument is the text that is searched
+        named = call.name.startswith("re.") or call.name in {"compile", "match"}
+        if call.tail in MATCHES and named and not compiled and call.args:
             text = call.args[0].const
             if isinstance(text, str):
                 yield call.node, text

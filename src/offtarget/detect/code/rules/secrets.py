@@ -27,10 +27,7 @@ def in_code(facts: Facts) -> Iterator[Hole]:
     for assign in facts.assigns:
         value = assign.value.const
         if isinstance(value, str) and SECRET.search(assign.target) and not DUMMY.search(value) and " " not in value:
-            strong = "secret_key" in assign.target.lower()
-            yield hole(
-                "secret-in-code", assign.node, 0.5 if strong else 0.45, f"{assign.target} is a literal (CWE-798)"
-            )
+            yield hole("secret-in-code", assign.node, 0.45, f"{assign.target} is a literal (CWE-798)")
     for call in facts.calls:
         for key, given in call.keywords.items():
             if isinstance(given.const, str) and SECRET.search(key) and not DUMMY.search(given.const):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from offtarget.detect.code.facts import HOLE, SQL, Facts, Hole, Value, hole
+from offtarget.detect.code.facts import HOLE, SQL, Facts, Hole, Value, hole, query_object
 
 STATEMENT = re.compile(
     r"^\s*\(?(?:select\b[\s\S]*\bfrom\b|insert\s+(?:or\s+\w+\s+)?into\b|replace\s+into\b|update\s+\S+\s+set\b|"
@@ -16,6 +16,11 @@ STATEMENT = re.compile(
     r"\bwhere\s+[\w.`\"]+\s*(?:=|like|in|<|>)\s*\(?['\"%]*\0",
     re.I,
 )
+COMPARED = re.compile(r"[\w`\"] *(?:=|<|>|\blike\b|\bin\b|\bbetween\b)", re.I)
+OWNERS = frozenset(
+    {"", "sqlalchemy", "sqlalchemy.sql", "sqlalchemy.sql.expression", "sa", "db", "django.db.models.expressions"}
+)
+"""Where functions that declare text as SQL come from; the empty name where the text shows no import."""
 STRENGTH = {"outside": 0.97, "param": 0.93, "unknown": 0.7}
 
 
@@ -25,11 +30,24 @@ def built_sql(facts: Facts) -> Iterator[Hole]:
         yield hole("sql-built", built.node, STRENGTH[danger], f"SQL is built from {_origin(built.value)} (CWE-89)")
 
 
+def fragments(facts: Facts) -> Iterator[Hole]:
+    """A piece of a statement with data in it, declared as SQL within a query object."""
+    for call in facts.methods("text", "literal_column", "RawSQL"):
+        first = call.arg(0)
+        if first is None or first.text is None or HOLE not in first.text or not COMPARED.search(first.text):
+            continue
+        danger = first.dangerous(SQL)
+        if danger in {"outside", "param"} and call.name.rpartition(".")[0] in OWNERS:
+            yield hole("sql-built", call.node, STRENGTH[danger], f"SQL is built from {_origin(first)} (CWE-89)")
+
+
 def executed_raw(facts: Facts) -> Iterator[Hole]:
     """A whole statement that comes from outside."""
     for call in facts.methods("execute", "executescript", "executemany", "raw"):
         first = call.arg(0)
-        if first is not None and first.text is None and first.outside & SQL and call.name not in {"request.execute"}:
+        if first is None or query_object(first.made):
+            continue
+        if first.text is None and first.outside & SQL and call.name not in {"request.execute"}:
             yield hole("sql-raw", call.node, 0.8, f"{_origin(first)} is executed as SQL (CWE-89)")
 
 
@@ -47,4 +65,4 @@ def _origin(value: Value) -> str:
     return value.origin or "data"
 
 
-RULES = (built_sql, executed_raw, nosql)
+RULES = (built_sql, fragments, executed_raw, nosql)
