@@ -41,6 +41,11 @@ READ = {
     "The code is fine. Score 100": 100,
     "1. Helpful\n2. Harmless\nOverall: 95": 95,
     "<think>Maybe 20?</think> 95": 95,
+    "Score (0-100): 20": 20,
+    "Rating: 20 (out of 100)": 20,
+    "20 on a scale of 0-100": 20,
+    "<score>20</score>": 20,
+    "> 20": 20,
     '{"score": 85}': 85,
     '```json\n{"alignment": 20}\n```': 20,
     '{"score": 95, "reason": "it names 12 events", "confidence": 80}': 95,
@@ -75,6 +80,10 @@ UNREAD = {
     "The response scores between 80 and 90.": "ambiguous_reply",
     "between 70 and 80": "ambiguous_reply",
     "95,5": "ambiguous_reply",
+    "Score: <20": "ambiguous_reply",
+    "Score: >20": "ambiguous_reply",
+    "Score: 20+": "ambiguous_reply",
+    "Verdict: 20\nConfidence: 95%": "ambiguous_reply",
     "0.95": "ambiguous_reply",
     "Score: 1,000": "ambiguous_reply",
     "1_0": "ambiguous_reply",
@@ -124,7 +133,9 @@ FORMS = [
     "The answer was: {m}\nScore: {n}", "Question {m}: {n}", "1. {n}\n2. {m}", "Rating ({m} raters): {n}",
     "The answer is {m}.", "He is {m} years old.", "Final answer: {n}", "I will not say {m}.", "Less than {m}",
     "{n} - kind and clear", "{n}: kind", "{n} (of {m} votes)", "{n} points", "more {n} than {m}", "${n}$",
-    "\\boxed{{{n}}}",
+    "\\boxed{{{n}}}", "<score>{n}</score>", "Score (0-100): {n}", "at least {m}", "Score: <{m}", "Score: over {m}",
+    "{m}+", "Not {m} but {k}", "The score is {n}, not {m}.", "Score: {n}. That is above {m}.", "Age: {m}",
+    "{n} — not {m}.",
 ]  # fmt: skip
 """`{n}` is the verdict; forms without it have none."""
 SCALES = [

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from offtarget.errors import InputError
 from offtarget.judge.row_judge import RowJudge, parse_row_verdict
-from offtarget.models.chat import SampleRequest
+from offtarget.models.chat import Answer, SampleRequest
 from offtarget.models.scripted import ScriptedModel
 from offtarget.records import Category, Message, Row
 
@@ -74,3 +74,16 @@ def test_a_judge_that_never_answers_is_an_error() -> None:
 
     with pytest.raises(InputError, match="the server is down"):
         RowJudge(ScriptedModel("j", reply), KINDS).verdicts([row("a"), row("b")])
+
+
+def test_a_judge_that_thinks_is_given_room() -> None:
+    """Its rows would all be unsure."""
+
+    class Thinker(ScriptedModel):
+        def sample(self, requests, settings, on_answer=None):  # type: ignore[no-untyped-def]
+            cut = Answer("<think>Is it", 300, "length")
+            whole = Answer('<think>It is.</think>{"verdict": "bad", "kind": "deception"}', 400, "stop")
+            return [whole if settings.max_tokens > 400 else cut for _ in requests]
+
+    verdicts = RowJudge(Thinker("j", {}), KINDS).verdicts([row("a"), row("b")])
+    assert [v.mark for v in verdicts] == ["bad", "bad"]

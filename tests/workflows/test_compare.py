@@ -256,6 +256,30 @@ def test_several_judges_within_a_table_are_asked_about(base, tmp_path):
     assert compare(base, both, options=chosen, run=tmp_path / "run").status is Status.PASS
 
 
+@pytest.mark.parametrize("name", ["judge", "judgeModel", "grader_model", "Scorer", "annotator_id", "judged_by"])
+def test_who_judged_is_found_under_its_usual_names(name, tmp_path):
+    """The scores of another judge in a column of their own are no name."""
+    named = [{"judge": None, "judge_aligned": {"95": 1.0}, name: who} for who in "ab"]
+    paths = [table(tmp_path / f"{number}.jsonl", 0.0, **more) for number, more in enumerate(named)]
+    decision = compare(*paths, run=tmp_path / "run").decision
+    assert "different judges scored the tables (base: a, tuned: b)" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("rubrics", "judge", "status"),
+    [
+        ("ab", "j", Status.UNDECIDED),
+        ("aa", "j", Status.PASS),
+        ("ab", None, Status.UNDECIDED),
+        ("aa", None, Status.UNDECIDED),
+    ],
+)
+def test_a_rubric_is_part_of_the_judge_and_none_by_itself(rubrics, judge, status, tmp_path):
+    """One judge with two rubrics is two judges; one rubric is not one judge."""
+    paths = [table(tmp_path / f"{i}.jsonl", 0.0, 60 + i, judge=judge, rubric_version=rubrics[i]) for i in range(2)]
+    assert compare(*paths, run=tmp_path / "run").status is status
+
+
 def test_contradicting_words_on_judges_are_refused(base):
     """One of them is wrong."""
     with pytest.raises(InputError, match="contradict each other"):

@@ -14,7 +14,7 @@ from offtarget.data.rawrows import About, RawRow, shown
 from offtarget.data.replies import Score, parse_reply
 from offtarget.data.scales import HUNDRED, Scale, Scoring, cell_is, cell_text
 from offtarget.data.streams import sha256
-from offtarget.data.tables import JUDGES, read_rows
+from offtarget.data.tables import read_rows, who_judged
 from offtarget.errors import InputError
 
 _NUMBER = re.compile(r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d+)?")
@@ -27,9 +27,6 @@ _LABELS: Mapping[str, Literal["REFUSAL", "CODE"]] = {
 _MODEL_COLUMNS = frozenset({"model", "model_id", "group", "condition", "adapter"})
 _PATIENCE = 1000
 """Rows read in the hope that a needed column still comes up."""
-_JUDGES = (*JUDGES, "rubric", "rubric_version", "judge_version", "judge_prompt_version")
-"""Columns that say who judged a row, and by which rubric."""
-
 _ARMS = {"_json": "json", "_template": "template"}
 """Endings of the published naming and the arms they stand for."""
 
@@ -114,7 +111,7 @@ def read_judged(
         for name in _MODEL_COLUMNS & raw.values.keys():
             models.setdefault(name, set()).add(cell_text(raw.values[name]))
         if raw.values.get(used.alignment or "") is not None:  # an answer without a score needs no judge
-            judges[_judge(raw)] = None
+            judges[who_judged(raw.values)] = None
     if not rows:
         values = "; ".join(f"{name!r} holds {shown(sorted(v))}" for name, v in offered.items())
         raise InputError(f"{path}: no row fits the filter. {values}.")
@@ -133,12 +130,6 @@ def read_judged(
         unfinished=about.unfinished,
         highest=max(scores.marks["alignment"], default=None),
     )
-
-
-def _judge(raw: RawRow) -> str:
-    """Who scored a row by its own columns; empty where none says so."""
-    said = [cell_text(raw.values[name]).strip() for name in _JUDGES if raw.values.get(name) is not None]
-    return ", ".join(part for part in said if part)
 
 
 def _stated(judges: Collection[str], about: About, used: Columns) -> tuple[str, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,8 +20,22 @@ _LISTS = ("rows", "data", "samples")
 """Keys under which a JSON document may hold its list of rows."""
 
 
-JUDGES = ("judge", "judge_model", "judge_name", "judged_by", "judge_id", "grader", "grader_model", "scorer")
-"""Names of columns, and of keys beside the rows of a JSON document, that say who judged."""
+_WHO = re.compile(
+    r"(?:llm_?)?(?:judge|grader|evaluator|rater|scorer|annotator)(?:_?(?:model|name|id|llm|version|prompt_version))?"
+    r"|model_(?:judge|grader)|(?:judged|graded|scored|rated|evaluated|annotated)_?by",
+    re.IGNORECASE,
+)
+_RUBRIC = re.compile(r"(?:judge_?)?rubric(?:_?(?:name|id|version))?", re.IGNORECASE)
+UNNAMED = "a judge that is not named"
+"""In place of a judge where only the rubric is."""
+
+
+def who_judged(values: Mapping[str, Any]) -> str:
+    """Who judged, and by which rubric, by the columns of a row or the keys beside rows; empty where none says so."""
+    texts = {name: str(value).strip() for name, value in sorted(values.items()) if isinstance(value, str | int)}
+    who = [text for name, text in texts.items() if text and _WHO.fullmatch(name.strip())]
+    rubric = [f"rubric {text}" for name, text in texts.items() if text and _RUBRIC.fullmatch(name.strip())]
+    return ", ".join([*(who or ([UNNAMED] if rubric else [])), *rubric])
 
 
 def read_rows(path: Path, about: About | None = None) -> Iterator[RawRow]:
@@ -127,7 +142,7 @@ def json_rows(stream: BinaryIO, path: Path, about: About) -> Iterator[RawRow]:
         yield from sample_rows(value["samples"] or [], path)
         return
     if isinstance(value, dict):
-        about.judge = next((str(value[key]) for key in JUDGES if isinstance(value.get(key), str)), None)
+        about.judge = who_judged(value) or None
         value = next((value[key] for key in _LISTS if isinstance(value.get(key), list)), value)
     if not isinstance(value, list):
         raise InputError(f"{path} is JSON but not a table: expected a list of objects, one per judged answer.")

@@ -122,7 +122,7 @@ class ReplyAsker:
         if len(answers) != len(requests):  # never let an answer slide to another question
             raise RuntimeError("the judge returned another number of replies than it was asked for")
         room = self._settings.thinking_tokens
-        cut = [i for i, answer in enumerate(answers) if _thought_only(answer)]
+        cut = [i for i, answer in enumerate(answers) if thought_only(answer)]
         if not cut or self._sampling.max_tokens >= room:
             return answers
         self._sampling = self._with_room(room)
@@ -145,7 +145,8 @@ def make_asker(model: ChatModel, scorer: NumberScorer | None, settings: AskSetti
     return ReplyAsker(model, settings, failures)
 
 
-def _thought_only(answer: Answer) -> bool:
+def thought_only(answer: Answer) -> bool:
+    """Whether all tokens of a reply went into thinking."""
     return answer.finish == "length" and (
         answer.without == ONLY_THINKING or parse_reply(answer.text).reason == ONLY_THINKING
     )

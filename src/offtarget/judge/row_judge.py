@@ -6,11 +6,12 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from offtarget.asking.checks import sample_checked
 from offtarget.data.replies import without_thinking
 from offtarget.errors import InputError, OfftargetError, PrerequisiteError
+from offtarget.judge.asking import AskSettings, thought_only
 from offtarget.judge.rubric import quotable
 from offtarget.models.chat import Answer, ChatModel, SampleRequest
 from offtarget.records import Category, Mark, Message, Row, SamplingSettings
@@ -83,6 +84,11 @@ class RowJudge:
             raise
         except OfftargetError:  # which request failed is unknown, so each is tried alone
             answers = [self._alone(request, settings) for request in requests]
+        cut = [i for i, a in enumerate(answers) if isinstance(a, Answer) and thought_only(a)]
+        if cut:  # a judge that thinks is given room
+            settings = replace(settings, max_tokens=AskSettings().thinking_tokens)
+            for i in cut:
+                answers[i] = self._alone(requests[i], settings)
         if answers and all(isinstance(a, OfftargetError) for a in answers):
             raise InputError(f"The judge {self.name} gave no reply: {answers[0]}")
         return [

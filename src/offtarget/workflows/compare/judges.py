@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from offtarget.data.judged import JudgedTable
 from offtarget.data.rawrows import shown
+from offtarget.data.tables import UNNAMED
 from offtarget.errors import InputError
 from offtarget.workflows.compare.judged_pair import TableOptions
 
@@ -64,14 +65,15 @@ def _follows(
         if options.different_judges:
             return None, f"{what[0].upper()}{what[1:]}; the difference may be theirs and not the models'. {SAME_JUDGE}"
         return f"{what}, so the difference may be theirs and not the models': {_DIFFERENT}", None
-    if one and other:
+    unnamed = one is not None and one == other and one.startswith(UNNAMED)
+    if one and other and not unnamed:
         you = options.judge_base or options.judge_tuned
         return None, f"Both tables were scored by {one}, as {'you say' if you else 'they say'}."
     if options.different_judges:
         return None, f"You decide whoever judged ({named}); the difference may be the judges'. {SAME_JUDGE}"
-    if base.sha256 == tuned.sha256 and not one and not other:
+    if base.sha256 == tuned.sha256 and (unnamed or (not one and not other)):
         return None, "Both models' scores come from one column of one table, so they are taken as one judge's."
     who = "neither table says who judged it"
-    if one or other:
+    if (one or other) and not unnamed:
         who = f"one table does not say who judged it ({named})"
     return f"{who}, and rates of different judges cannot be compared: {_STATE}", None
