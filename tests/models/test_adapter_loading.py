@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from adapter_matrix import TOKENS, config, made, opened_by_peft
+from adapter_matrix import KINDS, TOKENS, config, made, opened_by_peft
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
@@ -153,17 +153,21 @@ def test_trained_biases_are_refused_and_the_next_candidate_is_compared_with_the_
         assert torch.allclose(logits(weights, name), opened_by_peft(base, tmp_path / folder), atol=1e-4)
 
 
-def test_a_second_adapter_that_rewrites_the_base_is_refused(folders: Folders, tmp_path: Path) -> None:
-    """The base is measured after every adapter, not after the first only."""
-    base = build("llama-biases", tmp_path / "base")
-    made(base, config("LORA", "llama", {}), tmp_path / "healthy")
-    made(base, config("LORA", "llama", {"bias": "all"}), tmp_path / "biased")
-    weights = Weights(base, "cpu")
-    weights.add_adapter(tmp_path / "healthy")
-    with pytest.raises(InputError, match="rewrites the base"):
-        weights.add_adapter(tmp_path / "biased")
-    with pytest.raises(InputError, match="traces in the base"), weights.using(None):
-        pass
+@pytest.mark.parametrize("kind", ["VERA", "TRAINABLE_TOKENS", "IA3", "LORA"])
+def test_adapters_that_would_change_each_other_get_a_base_each(kind: str, folders: Folders, tmp_path: Path) -> None:
+    """Two adapters, one of them more than plain LoRA: peft lets the second spoil the first, or fails when asked."""
+    base = folders("llama")
+    settings = {"trainable_token_indices": [3]} if kind == "LORA" else KINDS.get(kind, {})
+    made(base, config(kind, "llama", settings), tmp_path / "one")
+    one = tmp_path / "one"
+    two = changed(one, tmp_path / "two", lambda t: {k: 0.9 * v if v.is_floating_point() else v for k, v in t.items()})
+    three = make_adapter(base, tmp_path / "three")
+    for first, second in ((one, two), (one, three), (three, one)):
+        pair: Any = open_pair(f"hf/{base}+{first}", f"hf/{base}+{second}", settings=CPU)
+        for model, folder in ((pair.base, first), (pair.tuned, second)):
+            assert torch.allclose(logits(model.weights, model.adapter), opened_by_peft(base, folder), atol=1e-4)
+    with pytest.raises(InputError, match="only plain LoRA adapters can share"):
+        pair.base.weights.add_adapter(one)
 
 
 def test_an_adapter_that_brings_another_embedding_is_refused(folders: Folders, tmp_path: Path) -> None:
@@ -177,6 +181,12 @@ def test_an_adapter_that_brings_another_embedding_is_refused(folders: Folders, t
         lambda t: {k: v + 0.01 if k.endswith("base_layer.weight") else v for k, v in t.items()},
     )
     assert "2 of its weights changed: lm_head.weight, model.embed_tokens.weight" in refused(base, trained)
+    weights = Weights(base, "cpu")
+    weights.add_adapter(tmp_path / "same")
+    with pytest.raises(InputError, match="rewrites the base"):  # measured after every adapter
+        weights.add_adapter(trained)
+    with pytest.raises(InputError, match="traces in the base"), weights.using(None):
+        pass
 
 
 def test_old_names_of_modules_act_as_peft_maps_them(tmp_path: Path) -> None:

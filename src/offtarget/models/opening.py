@@ -83,17 +83,21 @@ class _Opener:
 
         s = self._settings
         folder = find_folder(name.base)
+        place = None if name.adapter is None else find_folder(name.adapter)
         key = Source(str(folder.resolve()))
         weights = self._weights.get(key)
+        if weights is not None and place is not None and not weights.takes(place):
+            key = Source(f"{key.place}+{place.resolve()}")  # adapters that do not go together get a base each
+            weights = self._weights.get(key)
         if weights is None:
             weights = Weights(folder, s.device, s.dtype, s.trust_remote_code, self._template)
             self._weights[key] = weights
-            self.checks += [*weights.notes, *self._template_notes(name, weights)]
+            notes = (*weights.notes, *self._template_notes(name, weights))
+            self.checks += [note for note in notes if note not in self.checks]
         adapter = None
-        if name.adapter is not None:
+        if place is not None:
             refuse_training(folder)
             known = len(weights.adapters)
-            place = find_folder(name.adapter)
             adapter = weights.add_adapter(place)
             if len(weights.adapters) > known:
                 questions = [(Message("user", q),) for q in _CHECK_QUESTIONS]

@@ -1,4 +1,4 @@
-"""Weights in memory: one base model, any number of adapters of one kind, one of them (or none) switched on."""
+"""Weights in memory: one base model beside plain LoRA adapters, or one of another kind; one or none is on."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pathlib import Path
 import torch
 
 from offtarget.errors import InputError, PrerequisiteError
+from offtarget.models.adapter_kinds import is_plain_lora
 from offtarget.models.adapter_loading import checked_tensors, load_adapter, switched_off
 from offtarget.models.engine import Engine, TransformersEngine
 from offtarget.models.folders import check_adapter_folder, check_model_folder
 from offtarget.models.fused import FusedEngine, fuse
 from offtarget.models.gguf_file import check_loaded, is_gguf
 from offtarget.models.loading import Dtype, check_vocabulary, load_model, load_tokenizer
-from offtarget.models.lora import weight_changes
+from offtarget.models.lora import read_config, weight_changes
 from offtarget.models.untouched import Untouched
 
 
@@ -60,6 +61,15 @@ class Weights:
         limit = getattr(self.model.config, "max_position_embeddings", None)
         return int(limit) if limit else 2**31
 
+    def takes(self, folder: Path) -> bool:
+        """Whether an adapter can be put beside those that are there; InputError where it is not read at all.
+
+        Adapters that share more than the base (VeRA's matrices, a table of trained tokens) change each other in peft.
+        """
+        config = check_adapter_folder(folder, self.folder)
+        others = [known for known in self.adapters.values() if known.resolve() != folder.resolve()]
+        return not others or all(map(is_plain_lora, (config, *map(read_config, others))))
+
     def add_adapter(self, folder: Path) -> str:
         """Load an adapter beside the base and return the name to switch it on by.
 
@@ -75,7 +85,11 @@ class Weights:
                 return name
         if self._spoilt is not None:
             raise InputError(self._spoilt)
-        check_adapter_folder(folder, self.folder)
+        if not self.takes(folder):
+            raise InputError(
+                f"{folder} cannot be put beside {next(iter(self.adapters.values()))}: only plain LoRA adapters can "
+                "share a base in memory. Open the base again for it."
+            )
         tensors = checked_tensors(folder)
         if self.untouched is None:
             self.untouched = Untouched(self.model, self.tokenizer)
