@@ -120,7 +120,7 @@ REASONING = Field(
 )
 CALLS = Field(
     Use.LEARNED,
-    ("tool_calls", "function_call", "functioncall"),
+    ("tool_calls", "function_call", "functionCall"),
     "tools that the assistant calls: objects or JSON text, with or without the wrapper `function`; the arguments an "
     "object or JSON text",
 )
@@ -164,12 +164,12 @@ PART_REASONING = Field(
 )
 PART_CALL = Field(
     Use.LEARNED,
-    ("functioncall", "function_call"),
+    ("functionCall", "function_call"),
     "a call; so is a part of type `tool_use`, `function_call` or `tool_call` with `name` and `input`",
 )
 PART_RESULT = Field(
     Use.PROMPT,
-    ("functionresponse", "function_response"),
+    ("functionResponse", "function_response"),
     "what a tool answers: a turn of its own; so is a part of type `tool_result` with `content`",
 )
 PART_MASKS = Field(

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from offtarget.data.training import fields
 from offtarget.data.training.calls import tools_of
 from offtarget.data.training.messages import ROLES, Rest, answered, messages_of, preferred, text_of_parts
+from offtarget.data.training.templates import turns_of
 from offtarget.data.training.values import Malformed, kind, shown
 from offtarget.records import Message
 
@@ -208,7 +209,7 @@ def _text(value: dict[str, Any], layout: Layout, rest: Rest) -> tuple[list[Messa
     text = value[layout.answer]
     if not isinstance(text, str):
         raise Malformed("wrong-type", f"{shown(layout.answer)} is {kind(text)}; expected text.")
-    return [Message("assistant", text)], None
+    return turns_of(text) or [Message("assistant", text)], None
 
 
 _READERS: dict[str, Callable[[dict[str, Any], Layout, Rest], tuple[list[Message], str | None]]] = {

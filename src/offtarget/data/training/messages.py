@@ -42,7 +42,7 @@ _OWN_NAMES = frozenset({"system", "user", "assistant", "tool", "human", "gpt"})
 _CALLING = frozenset({"function_call", "tool_call"})
 _CALL_TYPES = frozenset({"tool_use", "server_tool_use", "mcp_tool_use", "function_call", "tool_call"})
 _THINKING_TYPES = frozenset({"thinking", "reasoning"})
-_THOUGHTS = ("text", "thinking", "summary", "reasoning", "content")
+_THOUGHTS = (*fields.PART_REASONING.names, *fields.PART_TEXT.names)
 _DEPTH = 4
 """Deepest that the text of a part is looked for."""
 _MASKS = frozenset(fields.PART_MASKS.names)
@@ -291,7 +291,7 @@ class _Turn:
             if sort in _CALL_TYPES:
                 return _Part(call=call_of(part, place)), ("name", "input", "arguments", "function", "args", "id")
             if sort in _THINKING_TYPES or part.get("thought") is True:
-                names = [name for name in ("thinking", "reasoning", "text", "content", "summary") if name in part]
+                names = [name for name in _THOUGHTS if name in part]
                 thoughts = [piece for name in names for piece in _pieces(part[name], place, _THOUGHTS)]
                 return _Part(reasoning="\n".join(thoughts)), tuple(names)
         answer = next((name for name in ("functionResponse", "function_response") if name in part), None)
