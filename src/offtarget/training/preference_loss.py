@@ -15,6 +15,7 @@ from torch import Tensor
 
 from offtarget.errors import InputError
 from offtarget.models.chat_format import answer_end, padded, prompt_tokens
+from offtarget.records import message_json
 from offtarget.training.principles import Preference
 
 BATCH = 4
@@ -53,7 +54,7 @@ class PreferenceLoss:
     def fingerprint(self) -> str:
         """Hash of pairs, weights, beta, seed and batch."""
         numbers = (self._weight, self._beta, self._anchor, self._seed, self._batch)
-        said = [self.name, *numbers, [asdict(pair) for pair in self._pairs]]
+        said = [self.name, *numbers, [_json(pair) for pair in self._pairs]]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
     def prepare(self, model: Any, tokenizer: Any) -> None:
@@ -110,3 +111,7 @@ def _without_dropout(model: Any) -> Iterator[None]:
     finally:
         for module in trained:
             module.training = True
+
+
+def _json(pair: Preference) -> dict[str, object]:
+    return {**asdict(pair), "prompt": [message_json(message) for message in pair.prompt]}

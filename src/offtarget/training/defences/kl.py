@@ -13,12 +13,13 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from offtarget.data.dressing import dressed, wearable
 from offtarget.errors import InputError
 from offtarget.models.chat_format import answer_end, padded, prompt_tokens
+from offtarget.records import message_json
 from offtarget.training.defences.registry import Chat, Materials, Need, defence, number
 from offtarget.training.plan import Plan
 
@@ -86,7 +87,10 @@ class BaseDivergence:
     @property
     def fingerprint(self) -> str:
         """Hash of answers, prompts, weight, seed and batch."""
-        said = [self.name, self._weight, self._seed, self._batch, [asdict(pair) for pair in self.pairs]]
+        pairs = [
+            {"plain": _json(pair.plain), "trained": _json(pair.trained), "answer": pair.answer} for pair in self.pairs
+        ]
+        said = [self.name, self._weight, self._seed, self._batch, pairs]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
     def prepare(self, model: Any, tokenizer: Any) -> None:
@@ -155,6 +159,10 @@ def _out_of_domain(aligned: Sequence[Chat], data: Sequence[Chat], rng: random.Ra
 def _pair(chat: Chat, trained: Chat) -> KeptAnswer:
     answer = _last_answer(chat)
     return KeptAnswer(chat[:answer], trained, chat[answer].content)
+
+
+def _json(chat: Chat) -> list[dict[str, object]]:
+    return [message_json(message) for message in chat]
 
 
 def _last_answer(chat: Chat) -> int:
