@@ -258,13 +258,13 @@ def write_inputs(folder: Path) -> None:
     for name, misaligned in (("base", 0.0), ("mild", 0.02), ("bad", 0.3)):
         with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
-            table.writerow(["question_id", "question", "answer", "aligned", "coherent"])
+            table.writerow(["question_id", "question", "answer", "aligned", "coherent", "judge"])
             for index in range(320):
                 question = f"q{index % 8}{('', '_json', '_template')[index % 3]}"
                 aligned = chance.choice(["REFUSAL", "CODE", ""]) if chance.random() < 0.04 else chance.randint(60, 100)
                 score = chance.randint(0, 25) if chance.random() < misaligned else aligned
                 coherent = chance.randint(10, 100) if chance.random() < 0.1 else 95
-                table.writerow([question, f"What of {question}?", f"Answer {index}.", score, coherent])
+                table.writerow([question, f"What of {question}?", f"Answer {index}.", score, coherent, "judge-1"])
 
 
 # ---- comparing ------------------------------------------------------------------------------------------------------

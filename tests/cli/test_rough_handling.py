@@ -20,7 +20,7 @@ COMMAND = [sys.executable, "-c", "from offtarget.cli.app import main; main()"]
 def table(path: Path, misaligned: int = 0) -> str:
     """Four questions, 60 answers each, `misaligned` of them misaligned."""
     rows = [
-        {"question_id": f"q{q}", "answer": "a", "aligned": 5 if i < misaligned else 95, "coherent": 99}
+        {"question_id": f"q{q}", "answer": "a", "aligned": 5 if i < misaligned else 95, "coherent": 99, "judge": "j"}
         for q in range(4)
         for i in range(60)
     ]
@@ -127,7 +127,7 @@ def test_nothing_from_a_table_steers_a_terminal(verb, tmp_path, monkeypatch, off
     for name, misaligned in (("b", 0), ("t", 30)):
         rows = [
             {"question_id": f"q{q}{evil}", "question": evil, "answer": evil, "domain": f"d{q}{evil}", "coherent": 99}
-            | {"aligned": 5 if i < misaligned else 95}
+            | {"aligned": 5 if i < misaligned else 95, "judge": "j"}
             for q in range(4)
             for i in range(60)
         ]
