@@ -76,10 +76,11 @@ def view(
 def _row(row: Row, suspect: Suspect, findings: Sequence[Finding], numbers: Iterator[int]) -> RowView:
     known = [finding for finding in findings if not finding.disclosed]
     last = max((i for i, m in enumerate(row.messages) if m.role == "assistant"), default=len(row.messages) - 1)
+    pointed = {finding.message for finding in known if finding.end > finding.start}
     turns = [
         _turn(message, _spans(message, i, suspect, known, numbers))
         for i, message in enumerate(row.messages)
-        if message.role in ("system", "user") or i == last
+        if message.role in ("system", "user") or i == last or i in pointed
     ]
     reasons = tuple(dict.fromkeys(f.reason for f in known))[:3]
     return RowView(row.id, bool(known), tuple(turns), reasons)

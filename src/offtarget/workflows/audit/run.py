@@ -15,7 +15,7 @@ from offtarget.detect.controls import controls_for, fenced_code, kind_mix
 from offtarget.detect.review.queue import ReviewQueue
 from offtarget.detect.review.store import LabelStore
 from offtarget.detect.row_time import TOO_SLOW
-from offtarget.detect.scan import REVIEWABLE
+from offtarget.detect.scan import REVIEWABLE, TRIGGERS
 from offtarget.detect.settled import is_judge
 from offtarget.detect.suspects import data_digest, suspects
 from offtarget.detect.verdict import ScanCounts, decide
@@ -200,7 +200,10 @@ class AuditRun:
             basis="people" if people or not on_rows else "judge",
             suspects=self.suspects,
         )
-        return replace(decision, notes=(*self.scan["notes"], *decision.notes))
+        more: tuple[str, ...] = ()
+        if self.suspects and sum(t.same_rows_as is None for t in self.triggers) >= TRIGGERS:
+            more = (f"Only the {TRIGGERS} strongest conditions are told; others may be there. Clean, and audit again.",)
+        return replace(decision, notes=(*self.scan["notes"], *decision.notes, *more))
 
     def present_decision(self) -> AuditDecision:
         """Decide from the labels on disk; recorded when it is another than the recorded one (a review was killed)."""
