@@ -8,6 +8,7 @@ library raises: one sentence with the folder and the first line of the reason.
 from __future__ import annotations
 
 import importlib.util
+import logging as python_logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -351,24 +352,23 @@ def _cause(unexpected: set[str]) -> str:
 def _check_numbers(folder: Path, model: Any) -> None:
     """InputError for weights that are not finite numbers, and for embeddings that are all 0."""
     with torch.inference_mode():
-        for name, weight in model.named_parameters():
-            # a sum is finite only if every term is, and costs one pass without a copy
-            if weight.dtype not in _SUMMED or bool(torch.isfinite(weight.sum(dtype=torch.float32))):
-                continue
-            if not bool(torch.isfinite(weight).all()):  # else finite numbers whose sum is not
-                what = f"{folder}: {name} holds numbers that are not finite (NaN or infinity)"
-                if weight.dtype == torch.float16:
-                    raise InputError(
-                        f"{what} in float16, whose range is small. Open it with --dtype bfloat16 or float32."
-                    )
-                raise InputError(
-                    f"{what}. The training diverged or the file is damaged; save the model again from an earlier "
-                    "checkpoint."
-                )
+        weights = {name: weight for name, weight in model.named_parameters() if weight.dtype in _SUMMED}
+        # a sum is finite only if every term is, and costs one pass without a copy
+        sums = torch.stack([weight.sum(dtype=torch.float32).cpu() for weight in weights.values()])
+        for name, sound in zip(weights, torch.isfinite(sums).tolist(), strict=True):
+            if not sound and not bool(torch.isfinite(weights[name]).all()):  # else finite numbers whose sum is not
+                raise InputError(_not_finite(folder, name, weights[name].dtype))
         if not bool(model.get_input_embeddings().weight.any()):
             raise InputError(
                 f"{folder}: the embeddings of all tokens are 0. The model was not saved as it was trained."
             )
+
+
+def _not_finite(folder: Path, name: str, dtype: torch.dtype) -> str:
+    what = f"{folder}: {name} holds numbers that are not finite (NaN or infinity)"
+    if dtype == torch.float16:
+        return f"{what} in float16, whose range is small. Open it with --dtype bfloat16 or float32."
+    return f"{what}. The training diverged or the file is damaged; save the model again from an earlier checkpoint."
 
 
 @contextmanager
@@ -376,12 +376,16 @@ def _quietly() -> Iterator[None]:
     """Without progress bars and tables of transformers, whose content is said in a sentence."""
     from transformers.utils import logging
 
-    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    bars = logging.is_progress_bar_enabled()
+    # not the level of the logger: changing that makes every logger of the process forget its own
+    handlers = {handler: handler.level for handler in python_logging.getLogger("transformers").handlers}
     logging.disable_progress_bar()
-    logging.set_verbosity_error()
+    for handler in handlers:
+        handler.setLevel(python_logging.ERROR)
     try:
         yield
     finally:
-        logging.set_verbosity(level)
+        for handler, level in handlers.items():
+            handler.setLevel(level)
         if bars:
             logging.enable_progress_bar()
