@@ -81,6 +81,16 @@ def test_no_pass_while_a_trainer_would_learn_what_nobody_read(limit: float, data
     assert workflow.resume(again).status is Status.PASS
 
 
+def test_a_system_without_timers_reads_rows_without_a_limit(
+    monkeypatch: pytest.MonkeyPatch, data: Path, tmp_path: Path
+) -> None:
+    """As on Windows: the same audit in this process, and nothing of signals is touched."""
+    monkeypatch.setattr(row_time, "SUPPORTED", False)
+    monkeypatch.delattr(signal, "setitimer")
+    result = workflow.audit(data, run=tmp_path / "run", workers=1)
+    assert (result.decision.rows, result.decision.malformed) == (40, 0)
+
+
 def test_the_time_of_the_process_is_left_as_it_was(limit: float, data: Path, tmp_path: Path) -> None:
     """A timer and a handler that the caller had set are there again after the audit."""
     earlier = signal.signal(signal.SIGVTALRM, signal.SIG_IGN)

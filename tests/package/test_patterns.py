@@ -26,6 +26,7 @@ from offtarget.detect.detector import row_detectors
 from offtarget.detect.lexicon import rules
 from offtarget.probe.cues.families import framed
 
+pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
 SOURCE = Path(offtarget.__file__).parent
 LONG, LONGER = 2_000, 16
 """Characters of an attack, and how many times as long it becomes where it takes half a millisecond."""

@@ -44,8 +44,9 @@ WITH_ANOTHER_WAY = {
     ("prompting/metrics.py", "os.killpg"),
     ("prompting/metrics.py", "signal.SIGKILL"),
     ("machine.py", "os.sched_getaffinity"),
+    ("detect/row_time.py", "signal.setitimer"),
 }
-"""Used only where the system has it; the other way is tested below."""
+"""Used only where the system has it; the other way is tested below, that of row times with them."""
 
 
 def test_every_module_is_imported_where_unix_is_missing() -> None:
