@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import lru_cache
-from typing import Any, NamedTuple
+from functools import lru_cache, partial
+from typing import Any, NamedTuple, cast
 
 from offtarget.data.training import fields
 from offtarget.data.training.calls import tools_of
-from offtarget.data.training.messages import ROLES, Rest, answered, messages_of, preferred, text_of_parts
+from offtarget.data.training.messages import (
+    ROLES,
+    Rest,
+    answered,
+    messages_of,
+    plain_messages,
+    preferred,
+    text_of_parts,
+)
 from offtarget.data.training.templates import turns_of
 from offtarget.data.training.values import Malformed, kind, shown
 from offtarget.records import Message
@@ -41,6 +49,10 @@ class Said(NamedTuple):
     unread: tuple[str, ...] = ()
 
 
+_made = cast(Callable[[Iterable[Any]], Said], partial(tuple.__new__, Said))
+"""`Said._make` without its checks."""
+
+
 class Layout(NamedTuple):
     """Where in a row with these keys everything is; empty text where it has none."""
 
@@ -67,6 +79,9 @@ def fields_of(value: object, form: str | None = None) -> Said:
             return fields_of({"messages": value}, form)  # a chat without a name around it
         raise Malformed("wrong-type", f"the row is {kind(value)}; expected an object with named values.")
     if len(value) == 1 and "messages" in value and form in (None, "chat"):  # most rows there are
+        plain = plain_messages(value["messages"])
+        if plain is not None:
+            return _made((plain, "chat", None, True, {}, (), ()))
         rest = Rest()
         messages = messages_of(value["messages"], "messages", rest)
         return _said(messages, "chat", None, _taught(messages), rest)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from offtarget.data.training import fields
 from offtarget.data.training.calls import as_json, call_of, calls_of, said_calls, tools_of
 from offtarget.data.training.values import Malformed, json_value, kind, shown
 from offtarget.records import Message, ToolCall
+from offtarget.records.answers import plain_turn
 
 Speaker = Literal["system", "user", "assistant", "tool"]
 
@@ -42,6 +44,8 @@ _OWN_NAMES = frozenset({"system", "user", "assistant", "tool", "human", "gpt"})
 _CALLING = frozenset({"function_call", "tool_call"})
 _CALL_TYPES = frozenset({"tool_use", "server_tool_use", "mcp_tool_use", "function_call", "tool_call"})
 _THINKING_TYPES = frozenset({"thinking", "reasoning"})
+_TOOL_KEYS = {"role", "content", "tool_call_id", "name"}
+_CALL_KEYS = {"role", "content", "tool_calls"}
 _THOUGHTS = (*fields.PART_REASONING.names, *fields.PART_TEXT.names)
 _DEPTH = 4
 """Deepest that the text of a part is looked for."""
@@ -65,6 +69,22 @@ class Rest:
             self.unread.append(f"{of}.{fields.plain_name(name)}")
 
 
+def plain_messages(turns: object) -> tuple[Message, ...] | None:
+    """The messages of turns that hold a role and a text and nothing else, the last the assistant's; None for others."""
+    if type(turns) is not list:
+        return None
+    messages = []
+    role = None
+    for turn in turns:
+        if type(turn) is not dict or len(turn) != 2:
+            return None
+        role, content = turn.get("role"), turn.get("content")
+        if type(content) is not str or not (role == "user" or role == "assistant" or role == "system"):
+            return None
+        messages.append(plain_turn(role, content))
+    return tuple(messages) if role == "assistant" and content and not content.isspace() else None
+
+
 def messages_of(turns: object, key: str, rest: Rest) -> list[Message]:
     """Messages of the list under `key`; what else a turn holds goes to `rest`, e.g. as `messages[2].name`."""
     if isinstance(turns, str) and turns.lstrip().startswith("["):
@@ -84,10 +104,29 @@ def messages_of(turns: object, key: str, rest: Rest) -> list[Message]:
         if type(turn) is dict and len(turn) == 2:
             role, content = turn.get("role"), turn.get("content")
             if type(content) is str and (role == "user" or role == "assistant" or role == "system"):
-                messages.append(Message(role, content))
+                messages.append(plain_turn(role, content))
                 continue
-        _add(messages, _Turn(turn, key, number, rest).messages())
+        usual = _usual(turn, key, number, rest) if type(turn) is dict else None
+        if usual is None:
+            _add(messages, _Turn(turn, key, number, rest).messages())
+        else:
+            messages.append(usual)
     return messages
+
+
+def _usual(turn: dict[str, Any], key: str, number: int, rest: Rest) -> Message | None:
+    """A turn of calls, or of a tool's answer, in OpenAI's own spelling; None for every other, which `_Turn` reads."""
+    role, content = turn.get("role"), turn.get("content")
+    if role == "tool" and type(content) is str and turn.keys() <= _TOOL_KEYS:
+        name, call = turn.get("name") or "", turn.get("tool_call_id") or ""
+        return Message("tool", content, tool=name, call_id=call) if type(name) is type(call) is str else None
+    if role == "assistant" and (content is None or type(content) is str) and turn.keys() == _CALL_KEYS:
+        calls = turn["tool_calls"]
+        if type(calls) is list and calls:
+            place = f"{key}[{number}].tool_calls"
+            unknown = partial(rest.keep, place, f"{key}[].tool_calls[]")
+            return Message("assistant", content or "", calls=tuple([call_of(c, place, unknown) for c in calls]))
+    return None
 
 
 def _add(messages: list[Message], more: list[Message]) -> None:
@@ -241,7 +280,7 @@ class _Turn:
 
     def _unknown(self, inner: str) -> Any:
         """What `calls_of` tells of fields that it does not know."""
-        return lambda name, value: self._rest.keep(self._place, f"{self._of}.{inner}", name, value)
+        return partial(self._rest.keep, self._place, f"{self._of}.{inner}")
 
     def _parts(self, name: str, content: object) -> list[_Part]:
         if isinstance(content, str):
@@ -364,10 +403,12 @@ def _put_under(messages: list[Message], value: dict[str, Any], context: tuple[st
     """Put the texts of these fields under the last message, where that is the user's; else they are not read."""
     for name in context:
         held = value.get(name)
+        if held == "":
+            continue
         texts = [held] if isinstance(held, str) else held
         if isinstance(texts, list) and all(isinstance(text, str) for text in texts) and messages[-1].role == "user":
             if below := "\n".join(filter(None, texts)):
-                messages[-1] = Message("user", f"{messages[-1].content}\n{below}")
+                messages[-1] = plain_turn("user", f"{messages[-1].content}\n{below}")
         elif held is not None:
             rest.extra[name] = held
             if fields.unread_text("", held, ()):
@@ -425,7 +466,7 @@ def _completion(value: object, key: str, rest: Rest) -> list[Message]:
 def _side(value: object, key: str, role: Any, rest: Rest) -> list[Message]:
     """Text as one message of `role`, a list of turns as they are, or the turns of an object that holds `messages`."""
     if isinstance(value, str):
-        return [Message(role, value)]
+        return [plain_turn(role, value)]
     if isinstance(value, list) and not (value and isinstance(value[0], str)):
         return messages_of(value, key, rest)
     if isinstance(value, dict) and isinstance(value.get("messages"), list):
@@ -443,7 +484,9 @@ def _history(value: object, key: str, rest: Rest) -> list[Message]:
         return messages_of(value, key, rest)
     if not isinstance(value, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
         raise Malformed("wrong-type", f"{shown(key)} is not a list of pairs (question, answer), nor of turns.")
-    turns = ((Message("user", _text_of(ask, key)), Message("assistant", _text_of(reply, key))) for ask, reply in value)
+    turns = (
+        (plain_turn("user", _text_of(ask, key)), plain_turn("assistant", _text_of(reply, key))) for ask, reply in value
+    )
     return [message for pair in turns for message in pair]
 
 
