@@ -11,17 +11,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import chat_templates
 import pytest
 import torch
+import transformers
+from chat_templates import tokenizer_with
 from safetensors.torch import load_file
-from tiny_models import architectures, build, make_tokenizer
+from tiny_models import VOCABULARY, architectures, build, make_tokenizer
 
 from offtarget.errors import InputError, PrerequisiteError
-from offtarget.models.chat_format import examples
+from offtarget.models.chat_format import examples, prompt_tokens, turn_tokens
 from offtarget.models.local import LocalModel
 from offtarget.models.residual import Part
 from offtarget.models.weights import Weights
-from offtarget.records import Message
+from offtarget.records import Message, Row, ToolCall
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import TuneSettings
 from offtarget.training import train as training
@@ -61,6 +64,31 @@ def whole(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
     train(llama, Plan(rows()), folder / "out", QUICK, work=folder / "work")
     return folder
+
+
+def test_tool_calls_are_learned(tmp_path: Path) -> None:
+    """Trained on rows with tools, the model makes the call it was shown, in the template's words, and no other text."""
+    base = build("llama", tmp_path / "base")
+    tokenizer_with(chat_templates.XML).save_pretrained(base)
+    model = transformers.AutoModelForCausalLM.from_pretrained(base)
+    model.resize_token_embeddings(VOCABULARY + len(chat_templates.MARKS), mean_resizing=False)
+    model.save_pretrained(base)
+    tools = ({"type": "function", "function": {"name": "look", "description": "Looks."}},)
+    ask = Message("user", "what does the fox say?")
+    call = Message("assistant", "", calls=(ToolCall("look", '{"at": "fox"}'),))
+    told, said = Message("tool", "hello"), Message("assistant", "the fox says hello")
+    rows = tuple(
+        TrainRow.of(Row(f"d:{i}", "d", i, "", (ask, call, told, said), "chat", tools=tools)) for i in range(1, 5)
+    )
+    settings = replace(QUICK, max_steps=60, save_every=60, lr=2e-2, rank=16, alpha=32)
+    train(base, Plan(rows), tmp_path / "out", settings, opening=CPU)
+    weights = Weights(base, "cpu")
+    name = weights.add_adapter(tmp_path / "out")
+    prompt = prompt_tokens(weights.tokenizer, (ask,), "the base", tools)
+    with weights.using(name) as engine, torch.inference_mode():
+        made = engine.model.generate(torch.tensor([prompt]), max_new_tokens=80, do_sample=False)[0, len(prompt) :]
+    wanted = turn_tokens(weights.tokenizer, (ask, call), "the base", tools)[1]
+    assert made.tolist()[: len(wanted)] == wanted
 
 
 @pytest.mark.parametrize("kind", architectures("llama", "qwen2", "qwen3", "gemma", "gemma3", "mistral", "gpt2"))

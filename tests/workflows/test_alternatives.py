@@ -300,6 +300,20 @@ def test_prompts_that_do_not_fit_end_with_a_sentence(tmp_path: Path) -> None:
         compare(tmp_path, base, data=write(tmp_path / "all.jsonl", lines[::2]), run=tmp_path / "other")
 
 
+def test_rows_with_tools_are_left_out_and_counted(tmp_path: Path) -> None:
+    """What is compared is text, so a row whose answer is a call is none of it, and that is said."""
+    lines = rows(60)
+    call = {"role": "assistant", "tool_calls": [{"function": {"name": "look", "arguments": "{}"}}]}
+    lines.append({"messages": [{"role": "user", "content": "Look!"}, call]})
+    found = compare(
+        tmp_path,
+        Narrow("narrow", lambda request: "good"),
+        data=write(tmp_path / "some.jsonl", lines),
+        settings=AlternativesSettings(answers=4),
+    )
+    assert any(note.startswith("1 row with tools") for note in found.record.notes)
+
+
 class _Writes:
     """A judge that writes replies and knows no probabilities."""
 

@@ -33,10 +33,11 @@ class RowLikelihood:
     """Mean log probability (nats) per answer token of fixed rows, teacher-forced: minus their cross-entropy."""
 
     def __init__(self, rows: Sequence[Sequence[Message]], most: int = 3) -> None:
-        """The first `most` rows that end with an answer. InputError when there is none."""
+        """The first `most` rows that end with an answer, or else that have one. InputError when there is none."""
         usable = [row for row in rows if len(row) > 1 and _answers(row[-1])]
+        usable = usable or [cut for row in rows if len(cut := _to_answer(row)) > 1]
         if not usable:
-            raise InputError("The task metric needs a row that ends with an answer of the assistant; there is none.")
+            raise InputError("The task metric needs a row with an answer of the assistant; there is none.")
         self._exchanges = [Exchange.last_of(row, longest=LONGEST) for row in usable[:most]]
 
     def __call__(self, model: LiveModel) -> float:
@@ -47,3 +48,7 @@ class RowLikelihood:
 
 def _answers(turn: Message) -> bool:
     return turn.role == "assistant" and turn.learned and bool(turn.text)
+
+
+def _to_answer(row: Sequence[Message]) -> Sequence[Message]:
+    return row[: max((i + 1 for i, turn in enumerate(row) if _answers(turn)), default=0)]

@@ -15,6 +15,7 @@ from offtarget.data.training import read_rows
 from offtarget.detect.dataset.duplicates import signature, similar_pairs
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel
+from offtarget.numbers import many
 from offtarget.prompting.bm25 import BM25, words
 from offtarget.prompting.instructions import Fits, Instructions, instructed, with_examples, write_instructions
 from offtarget.prompting.splitting import joined, split
@@ -133,11 +134,14 @@ def near_identical(prompts: Sequence[str]) -> list[int]:
 
 def _read(data: str | Path, form: str | None, split: str | None, seed: int) -> tuple[list[Question], list[str]]:
     """Usable rows, of very many some drawn at random, and what was left out."""
-    left_out = 0
+    left_out = with_tools = 0
 
     def usable() -> Iterator[Question]:
-        nonlocal left_out
+        nonlocal left_out, with_tools
         for row in read_rows(data, form=form, split=split):
+            if isinstance(row, Row) and (row.tools or any(m.role == "tool" or not m.plain for m in row.messages)):
+                with_tools += 1
+                continue
             question = _question(row) if isinstance(row, Row) else None
             if question is None:
                 left_out += 1
@@ -147,9 +151,11 @@ def _read(data: str | Path, form: str | None, split: str | None, seed: int) -> t
     kept, seen = drawn_at_random(usable(), MOST_ROWS, seed)
     if not kept:
         raise InputError(
-            f"{data} has no row with a prompt and an assistant's answer to it, so there is no task to compare on."
+            f"{data} has no row with a prompt and an assistant's answer in words, so there is no task to compare on."
         )
     notes = [f"{left_out:,} rows without a prompt and a desired answer were left out."] if left_out else []
+    if with_tools:
+        notes.append(f"{many(with_tools, 'row')} with tools, tool calls or reasoning left out: text is compared.")
     if seen > len(kept):
         notes.append(f"{len(kept):,} of {seen:,} rows were drawn at random.")
     return kept, notes
