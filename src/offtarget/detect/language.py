@@ -8,6 +8,8 @@ from offtarget.detect.triggers.words import word_lists
 
 LOOKED_AT = 400
 """Characters of prose that are looked at; a few microseconds for English."""
+_GLANCE = 160
+"""Where these hold no function word of another language, the rest is not looked at."""
 _FEWEST = 3
 """Function words of one language that must be there."""
 _DIFFERENT = 2
@@ -42,6 +44,8 @@ def foreign(text: str) -> bool:
         if other >= _FEWEST and other >= _SCRIPT * letters:
             return True
     # Split at white space, since dots and brackets make `os.path` and `com(` no words of a language.
+    if _FOREIGN.isdisjoint(prose[:_GLANCE].lower().split()):
+        return False
     parts = prose.lower().split()
     if len(_FOREIGN.intersection(parts)) < _DIFFERENT:
         return False

@@ -35,10 +35,16 @@ def candidates(
     """Pairs whose p-value, with everything looked at paid for, is at most alpha."""
     among: dict[bytes, Ints] = {}
     for b in found:
-        key = b.among.tobytes()
-        if key not in among:
-            among[key] = conditions.counts(b.among)
-    counted = [(among[b.among.tobytes()], conditions.counts(b.rows)) for b in found]
+        _, every = b.every
+        if (key := every.tobytes()) not in among:
+            among[key] = conditions.counts(every)
+    counted = []
+    for b in found:
+        _, every = b.every
+        # The copies that are left out are few, and few rows are quickly counted.
+        left_out = every & ~b.among
+        n = among[every.tobytes()]
+        counted.append((n - conditions.counts(left_out) if left_out.any() else n, conditions.counts(b.rows)))
     prices = {}
     for flagged, marked in _SHARES:
         prices[flagged, marked] = _price(conditions, found, counted, factorials, alpha, least, flagged, marked)
