@@ -274,6 +274,43 @@ def test_verdict_ends_the_review(drivers: Any, servers: Any) -> None:
     assert server.ended() == "finished"
 
 
+def test_suspected_conditions_by_key(drivers: Any, servers: Any, tmp_path: Path) -> None:
+    """Once the rows are read the page turns to the conditions: one key each, saved at once, undone; hostile rows do not
+    run, and nothing is wider than a phone."""
+    page = Browser(drivers(0), servers(kind="suspicious").url)
+    page.sign_in("Ada")
+    store = LabelStore(tmp_path / "labels.sqlite")
+    words = lambda: [(x.row_id[-1], x.mark, x.note) for x in store.conditions()]  # noqa: E731
+    at = lambda key: page.wait(lambda: page.driver.current_url.endswith(f"/condition/{key:012d}"))  # noqa: E731
+    page.label("a")
+    page.settle()
+    page.press("a")
+    at(1)
+    assert page.run("return window.pwned") is None
+    assert [m.text for m in page.all("mark")]
+    page.driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    )
+    assert page.run("return document.documentElement.scrollWidth") <= 390
+    page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    page.press("n")
+    page.one("#note").send_keys("our name, c h d")
+    page.driver.switch_to.active_element.send_keys("\ue00c")
+    page.press("h")
+    at(2)
+    assert words() == [("1", "ok", "our name, c h d")]
+    page.press("u")
+    at(1)
+    assert words() == []
+    page.press("h")
+    at(2)
+    page.press("c")
+    page.wait(lambda: page.driver.current_url.endswith("/decided"))
+    assert page.one("h1").text == "FAIL"
+    assert words() == [("1", "ok", ""), ("2", "bad", "")]
+    assert page.run("return window.pwned") is None
+
+
 def test_shortcuts_can_be_switched_off(drivers: Any, servers: Any, tmp_path: Path) -> None:
     """With single-key shortcuts off no letter labels anything; the buttons still do (WCAG 2.1.4)."""
     page = Browser(drivers(0), servers().url)
