@@ -224,11 +224,12 @@ def _quantisation(folder: Path) -> str | None:
         config = read_config(folder)
     except InputError:
         return None
-    settings = config.get("quantization_config") or config.get("compression_config")
+    settings = config.get("quantization_config") or config.get("compression_config") or config.get("quantization")
     if not isinstance(settings, dict):
         return None
     bits = settings.get("load_in_4bit") or settings.get("load_in_8bit")
-    return str(settings.get("quant_method") or ("bitsandbytes" if bits else "quantised in an unknown way"))
+    unnamed = "MLX" if "quantization" in config else "a method it does not name"
+    return str(settings.get("quant_method") or ("bitsandbytes" if bits else unnamed))
 
 
 def _quantised(folder: Path, method: str, error: Exception) -> InputError:
@@ -255,7 +256,8 @@ def _as_quantised(folder: Path) -> tuple[str, ...]:
     from transformers.quantizers import AutoHfQuantizer
 
     config = read_config(folder)
-    if not AutoHfQuantizer.supports_quant_method(config.get("quantization_config") or config["compression_config"]):
+    settings = config.get("quantization_config") or config.get("compression_config")
+    if not settings or not AutoHfQuantizer.supports_quant_method(settings):
         raise InputError(
             f"{folder} is quantised with {method}, which the installed transformers does not know; it would take the "
             f"weights for plain numbers. Name the full-precision model instead{_full_precision(folder)}."
@@ -290,6 +292,13 @@ def _account(folder: Path, info: Mapping[str, Any]) -> tuple[str, ...]:
     unexpected = {str(key) for key in info["unexpected_keys"]}
     unused = {key for key in unexpected if _UNUSED_PARTS.search(key)}
     unexpected -= unused
+    method = _quantisation(folder)
+    if method and (mismatched or missing or unexpected):
+        names = some({key for key, *_ in mismatched} | missing | unexpected)
+        raise InputError(
+            f"{folder} is quantised with {method}, and its weights do not fit what transformers makes of it ({names}). "
+            f"Name the full-precision model instead{_full_precision(folder)}."
+        )
     if mismatched:
         raise InputError(_other_sizes(folder, mismatched))
     if missing or unexpected:
@@ -312,14 +321,10 @@ def _other_sizes(folder: Path, mismatched: list[tuple[str, tuple[int, ...], tupl
             "that was spread over several processes (DeepSpeed ZeRO-3, FSDP). Gather the model when saving: "
             "zero_to_fp32.py, or stage3_gather_16bit_weights_on_model_save."
         )
-    shapes = f"{key} has the shape {saved} in its files and {wanted} by its config.json{others}"
-    return f"{folder}: {shapes}. {_way_back(folder)}"
-
-
-def _way_back(folder: Path) -> str:
-    if method := _quantisation(folder):
-        return f"It is quantised with {method}; name the full-precision model instead{_full_precision(folder)}."
-    return "One of the two belongs to another model; restore the config.json that was saved with the weights."
+    return (
+        f"{folder}: {key} has the shape {saved} in its files and {wanted} by its config.json{others}. One of the two "
+        "belongs to another model; restore the config.json that was saved with the weights."
+    )
 
 
 def _differences(folder: Path, missing: set[str], unexpected: set[str]) -> str:
