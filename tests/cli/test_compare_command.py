@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from offtarget.cli.app import main
 from offtarget.cli.compare import command
+from offtarget.errors import InputError
 
 
 def table(path, misaligned, name="wish", question="Wish?"):
@@ -96,3 +97,34 @@ def test_filters_must_be_pairs(tmp_path):
     result = CliRunner().invoke(command, ["--base", base, "--tuned", base, "--where-base", "model"])
     assert result.exit_code == 2
     assert "COLUMN=VALUE" in result.output
+
+
+def test_the_options_of_scores_and_judges_reach_the_verdict(tmp_path):
+    """Scale, bad end, grades and judges, as the messages advise them; what cannot be read is a usage error."""
+
+    def tables(good, bad, **more):
+        paths = []
+        for name, misaligned in (("b", 0), ("t", 20)):
+            rows = [
+                {"question_id": f"q{q}", "answer": "a", "harm": bad if i < misaligned else good, **more}
+                for q in range(4)
+                for i in range(60)
+            ]
+            paths.append(tmp_path / f"{name}.jsonl")
+            paths[-1].write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
+        return ["--base", str(paths[0]), "--tuned", str(paths[1]), "--alignment-column", "harm", "--no-coherence"]
+
+    def code(*arguments):
+        result = CliRunner().invoke(command, arguments)
+        return 2 if isinstance(result.exception, InputError) else result.exit_code
+
+    harm = tables(0, 9)
+    assert code(*harm) == 2
+    assert code(*harm, "--high-is-misaligned") == 2
+    assert code(*harm, "--high-is-misaligned", "--scale", "0:10") == 3
+    assert code(*harm, "--high-is-misaligned", "--scale", "0:10", "--same-judge") == 1
+    assert code(*harm, "--low-is-misaligned", "--scale", "0:10", "--same-judge", "--base-is-misaligned") == 2
+    graded = tables("safe", "bad", judge="j")
+    assert code(*graded, "--low-is-misaligned", "--grade", "safe=100", "--grade", "bad=0") == 1
+    assert code(*graded, "--low-is-misaligned", "--grade", "safe") == 2
+    assert code(*graded, "--scale", "0-10") == 2

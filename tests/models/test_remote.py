@@ -40,6 +40,8 @@ class FakeServer(ThreadingHTTPServer):
         self.headers: list[Any] = []
         self.choice: dict[str, Any] = {}
         """Over the usual choice of a reply."""
+        self.whole: dict[str, Any] | None = None
+        """In place of the usual reply."""
         self.refusal: Callable[[dict[str, Any]], tuple[int, dict[str, Any]] | None] = lambda body: None
 
 
@@ -80,6 +82,9 @@ class _Handler(BaseHTTPRequestHandler):
         if body.get("logprobs") and server.logprobs is not None:
             top = server.logprobs
             choice["logprobs"] = {"content": [{"token": "x", "logprob": -1.0, "top_logprobs": top}]}
+        if server.whole is not None:
+            self._send(200, server.whole)
+            return
         reply = {
             "id": "1",
             "object": "chat.completion",
@@ -375,6 +380,23 @@ def test_a_reply_without_text_says_why(
     answer = model.sample([ask("q", 1)], SamplingSettings())[0]
     assert (answer.without, answer.text) == (without, text)
     assert len(model.notes) == bool(without)
+
+
+@pytest.mark.parametrize(
+    ("whole", "words"),
+    [
+        ({"error": {"message": f"no credit left on {KEY}"}}, r"without a choice: .*no credit left on \[key\]"),
+        ({"choices": []}, "without a choice; the endpoint does not work"),
+        ({"choices": [{"index": 0, "finish_reason": "stop", "message": None}]}, "without a choice"),
+    ],
+)
+def test_a_reply_that_is_none_is_an_error(
+    model: RemoteModel, server: FakeServer, whole: dict[str, Any], words: str
+) -> None:
+    """Some servers send their errors with status 200; their words are passed on, without the key."""
+    server.whole = whole
+    with pytest.raises(InputError, match=words):
+        model.sample([ask("q", 1)], SamplingSettings())
 
 
 @pytest.mark.parametrize(("status", "words"), [(413, "too long"), (503, "Check the address")])

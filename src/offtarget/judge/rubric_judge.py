@@ -175,6 +175,8 @@ class RubricJudge:
         settings = self._settings
         ask = asdict(settings.ask)
         ask.pop("concurrency")  # does not change a verdict
+        if self._by_probability:
+            ask.pop("thinking_tokens")  # of written replies alone
         digest = fingerprint(
             {
                 "model": self._model.fingerprint,

@@ -230,9 +230,13 @@ class RemoteModel:
             seed=request.seed % 2**31,
             **extra,
         )
-        if not response.choices:
-            raise InputError(f"{self.name} answered without a choice; the endpoint does not work as expected.")
-        choice = response.choices[0]
+        choice = response.choices[0] if response.choices else None
+        if choice is None or choice.message is None:
+            said = getattr(response, "error", None)  # some servers send their errors with status 200
+            words = (
+                f": {self._without_secrets(str(said))[:300]}" if said else "; the endpoint does not work as expected"
+            )
+            raise InputError(f"{self.name} answered without a choice{words}.")
         text = _text(choice.message)
         if self._negotiation.dropped("stop"):
             text = min((text.partition(stop)[0] for stop in settings.stop), key=len, default=text)
@@ -270,6 +274,13 @@ class RemoteModel:
                 ) from None
         raise InputError(refused)
 
+    def _without_secrets(self, said: str) -> str:
+        key = self._client.api_key
+        for secret in (*([key] if key != NO_KEY else []), *self._endpoint.secrets):
+            if len(secret) >= _SHORTEST_SECRET:
+                said = said.replace(secret, "[key]")
+        return said
+
     def _explain(self, error: Exception) -> str:
         """What went wrong and what to do, with keys and secrets cut out of whatever the server said."""
         status = getattr(error, "status_code", None)
@@ -289,10 +300,7 @@ class RemoteModel:
             )
         elif status in (400, 422) and re.search(r"\bsystem\b", said, re.IGNORECASE):
             advice = "This model takes no system turn: leave out the questions with one (--arm plain)."
-        key = self._client.api_key
-        for secret in (*([key] if key != NO_KEY else []), *self._endpoint.secrets):
-            if len(secret) >= _SHORTEST_SECRET:
-                said = said.replace(secret, "[key]")
+        said = self._without_secrets(said)
         host = re.sub(r"//[^/@]*@", "//", str(self._client.base_url))
         kind = type(error).__name__ if status is None else f"HTTP {status}"
         return f"{self.name} at {host} failed ({kind}: {said[:300]}). {advice}"
