@@ -79,6 +79,15 @@ def test_a_fail_by_detectors_names_the_rows_that_repeat_no_other():
     assert found.reason.endswith("rows that repeat each other count once: 1,800 of 2,000")
 
 
+@pytest.mark.parametrize(("alone", "fails"), [(6000, True), (4600, True), (1500, False)])
+def test_copies_do_not_sharpen_a_test_over_the_whole_set(alone: int, fails: bool):
+    """p = 1e-8 on rows that are there four times each is no more than 1e-2."""
+    excess = {"excess_share_low": 0.2}
+    found = DatasetFinding("numbers", Category.LOADED_NUMBERS, "666 too often.", 1e-8, 6000, excess)
+    alarm = detector_alarm(6000, {}, [found], SETTINGS, CALIBRATION, (alone, {}))
+    assert (alarm is not None) is fails
+
+
 def test_false_alarms_of_detectors_alone_are_rare():
     """Twice the bound of false alarms and as many bad rows as the limit allows: 0.1 % of 20,000 sets fail."""
     rng = np.random.default_rng(5)

@@ -91,17 +91,23 @@ def detector_alarm(
             alarms.append((log_p, Alarm(limit_name, reason, name, category)))
     if alarms:
         return min(alarms, key=lambda pair: pair[0])[1]
-    return _dataset_alarm(dataset, settings)
+    return _dataset_alarm(dataset, settings, tested / rows if rows else 1.0)
 
 
-def _dataset_alarm(dataset: Sequence[DatasetFinding], settings: AuditSettings) -> Alarm | None:
+def _dataset_alarm(dataset: Sequence[DatasetFinding], settings: AuditSettings, alone: float) -> Alarm | None:
+    """A test over the whole set; `alone` is the share of rows that repeat no other.
+
+    The log of such a p-value grows with the rows (Chernoff), so k copies of each row raise it to the power k; the
+    power `alone` takes that back.
+    """
     for finding in sorted(dataset, key=lambda f: f.p_value):
         excess = finding.evidence.get("excess_share_low")
-        if group(finding.category) is not Group.SPREADING or finding.p_value > DATASET_P:
+        p = finding.p_value**alone
+        if group(finding.category) is not Group.SPREADING or p > DATASET_P:
             continue
         if isinstance(excess, int | float) and excess > settings.spreading_limit:
             reason = (
-                f"{finding.reason.rstrip('.')} (p = {p_value(finding.p_value)}): more than {percent(float(excess))} of "
+                f"{finding.reason.rstrip('.')} (p = {p_value(p)}): more than {percent(float(excess))} of "
                 f"the rows beyond what is expected; the limit is {chosen(settings.spreading_limit)}"
             )
             return Alarm(SPREADING, reason, finding.detector, finding.category)
