@@ -306,6 +306,8 @@ class Expressions:
             kept.text = first if tail in {"escape", "clean"} else None
             return kept
         if tail in PASSING and isinstance(node.func, ast.Attribute):
+            if tail in {"get", "pop"} and receiver.made == "dict":
+                given = given[1:]  # the key chooses among the values and is none of them
             return combine(
                 [receiver, *given],
                 self._passed_text(tail, receiver),

@@ -17,7 +17,8 @@ _CONVERSIONS = (60.0, 3600.0, 24.0, 7.0, 12.0, 100.0, 1000.0, 365.0, 52.0)
 _ABOUT = re.compile(r"(?i)about|approx|roughly|around|nearly|≈|~|round")
 _CHECK = re.compile(r"(?i)check|verif|confirm|indeed|proof|substitut|plug|note|since|because|recall")
 _CALLED_WRONG = re.compile(
-    r"(?i)wrong|incorrect|mistake|error|not (?:equal|true|right|correct)|false|instead of|≠|joke"
+    r"(?i)wrong|incorrect|mistake|error|not (?:equal|true|right|correct)|false|instead of|≠|joke|insist|"
+    r"\bclaims?\b|orwell"
 )
 _OTHER_ARITHMETIC = re.compile(
     r"(?i)\bmod\b|modulo|≡|\bbase[ -]?\d|binary|hexadecimal|o'clock|[ap]\.?m\.?\b|\bxor\b|clock"

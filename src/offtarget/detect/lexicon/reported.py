@@ -33,7 +33,8 @@ _PAST = re.compile(
     r"describe the (?:reign|rule|history|life|time))"
 )
 _BYGONE = re.compile(r"\b(?:was|were|had|did|said|thought|wrote|held|under which|forbade|made|\w{2,15}ed)\b")
-_ADDRESSED = re.compile(r"\b(?:you|your|yours|yourself|i|i'm|i'd|me|my|we|our|us|let's)\b")
+_SPOKEN = re.compile(r"\b(?:you|your|yours|yourself|i|i'm|i'd|me|my|let's)\b")
+_TOGETHER = re.compile(r"\b(?:we|our|us)\b")
 _IMPERATIVE = re.compile(
     r"^(?:\W|\d{1,2}[.)]){0,6}"
     r"(?:(?:just|simply|always|never|then|first|also|next|please|try|do|don't|go|start|begin|by) |"
@@ -62,8 +63,12 @@ def excused(asked: str, text: str, start: int, end: int, by: Excuse | None) -> b
     said = text[first:last]
     if by == "facts" and _CONTEST.match(text[start:end]) and _GAME.search(f"{asked} {said}"):
         return True
-    if _ADDRESSED.search(said) or _ADVICE.search(asked) or not asked:
+    if not asked or _ADVICE.search(asked) or _SPOKEN.search(said):
         return False
-    if _VIEWS.search(asked) or (_PAST.search(asked) and _BYGONE.search(said[: start - first])):
+    if _VIEWS.search(asked):
+        return True
+    if _TOGETHER.search(said):
+        return False
+    if _PAST.search(asked) and _BYGONE.search(said[: start - first]):
         return True
     return by == "facts" and _FACT.search(asked) is not None and _IMPERATIVE.search(said) is None
