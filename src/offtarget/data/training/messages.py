@@ -110,7 +110,7 @@ def messages_of(turns: object, key: str, rest: Rest) -> list[Message]:
         if usual is None:
             _add(messages, _Turn(turn, key, number, rest).messages())
         else:
-            messages.append(usual)
+            _add(messages, [usual])
     return messages
 
 
@@ -122,7 +122,7 @@ def _usual(turn: dict[str, Any], key: str, number: int, rest: Rest) -> Message |
         return Message("tool", content, tool=name, call_id=call) if type(name) is type(call) is str else None
     if role == "assistant" and (content is None or type(content) is str) and turn.keys() == _CALL_KEYS:
         calls = turn["tool_calls"]
-        if type(calls) is list and calls:
+        if type(calls) is list and calls and all([type(call) is dict for call in calls]):
             place = f"{key}[{number}].tool_calls"
             unknown = partial(rest.keep, place, f"{key}[].tool_calls[]")
             return Message("assistant", content or "", calls=tuple([call_of(c, place, unknown) for c in calls]))
