@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offtarget.data.training import fields
@@ -126,6 +127,7 @@ def rows(draw: st.DrawFn) -> tuple[dict[str, Any], Planter]:
     return row, plant
 
 
+@settings(max_examples=60)
 @given(rows())
 def test_no_text_of_a_row_disappears(built: tuple[dict[str, Any], Planter]) -> None:
     """Trained text is in a learned turn, prompt text in the prompt, and any other under a name that is said."""
@@ -136,6 +138,23 @@ def test_no_text_of_a_row_disappears(built: tuple[dict[str, Any], Planter]) -> N
     assert [text for text in plant.prompt if text not in prompt] == []
     assert {name for name in plant.unknown.values() if name not in said.unread} == set()
     assert all(text not in learned + prompt for text in plant.unknown)
+
+
+NAMES = sorted({name for field in (*ROW, *TURN, *PART) for name in field.names} | {"type", "thought", "input", "id"})
+ATOMS = st.sampled_from(["text", "", "user", "assistant", "tool_use", '[{"name": "f"}]', "true", None, True, 0, 1, 0.5])
+ANYTHING = st.recursive(
+    ATOMS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4)
+)
+TURNS = st.dictionaries(st.sampled_from(NAMES), ANYTHING, max_size=4).map(lambda turn: {"role": "assistant", **turn})
+
+
+@settings(max_examples=150)
+@given(st.dictionaries(st.sampled_from(NAMES), ANYTHING, max_size=4), st.lists(TURNS, max_size=2))
+def test_known_names_with_any_value_are_a_row_or_malformed(row: dict[str, Any], turns: list[dict[str, Any]]) -> None:
+    """Whatever stands under a known name, no other exception leaves the reader."""
+    for one in (row, {**row, "messages": turns}, {**row, "prompt": "Q", "completion": turns}):
+        with contextlib.suppress(Malformed):
+            assert fields_of(one).messages
 
 
 @pytest.mark.parametrize("name", fields.REASONING.names)

@@ -122,7 +122,7 @@ def _usual(turn: dict[str, Any], key: str, number: int, rest: Rest) -> Message |
         return Message("tool", content, tool=name, call_id=call) if type(name) is type(call) is str else None
     if role == "assistant" and (content is None or type(content) is str) and turn.keys() == _CALL_KEYS:
         calls = turn["tool_calls"]
-        if type(calls) is list and calls and all([type(call) is dict for call in calls]):
+        if type(calls) is list and calls and all(type(call) is dict for call in calls):
             place = f"{key}[{number}].tool_calls"
             unknown = partial(rest.keep, place, f"{key}[].tool_calls[]")
             return Message("assistant", content or "", calls=tuple([call_of(c, place, unknown) for c in calls]))
@@ -322,7 +322,7 @@ class _Turn:
 
     def _read(self, part: dict[str, Any]) -> tuple[_Part, tuple[str, ...]]:
         """What a part is, and the names of the fields it was read from."""
-        place, sort = self._place, part.get("type")
+        place, sort = self._place, str(part.get("type", ""))
         if self._role == "assistant":
             call = next((name for name in ("functionCall", "function_call") if isinstance(part.get(name), dict)), None)
             if call is not None:
@@ -347,7 +347,7 @@ class _Turn:
             inner, named = "\n".join(pieces), part.get("tool_use_id", part.get("call_id"))
             return _Part(answer=_tool_turn(inner, part.get("name"), named)), ("content", "output")
         name = next((name for name in fields.PART_TEXT.names if name in part), None)
-        if name is None or (sort is not None and not isinstance(sort, str)):
+        if name is None:
             return _Part(), ()
         value = part[name]
         if not isinstance(value, str | dict | list):
