@@ -89,6 +89,14 @@ def test_a_lone_scorer_needs_no_name_and_may_be_named_by_its_key(tmp_path: Path)
         read_judged(path, Columns(alignment="safety"))
 
 
+def test_a_label_is_that_of_the_scorer_and_not_of_the_data_set(tmp_path: Path) -> None:
+    """REFUSAL beside a score leaves the rate; a data set that calls its questions CODE leaves nothing out."""
+    scores = {"a": {**LLAMA, "label": "REFUSAL"}, "b": LLAMA}
+    path = save(tmp_path / "log.json", [sample(i, scores, metadata={"label": "CODE"}) for i in range(4)])
+    for scorer, label in (("a", "REFUSAL"), ("b", None)):
+        assert {r.label for r in read_judged(path, Columns(alignment=f"{scorer}.aligned")).rows} == {label}
+
+
 GRADED = [{"name": "inspect_ai/model_graded_qa", "options": {"template": "t"}}]
 
 

@@ -71,7 +71,7 @@ def resolve(wanted: Columns, found: Collection[str], path: Path) -> Columns:
         elif name in SCORES:
             chosen[name] = _score_column(name, found, chosen.get("alignment"), wanted.flag(name), path)
         else:
-            chosen[name] = next((known for known in KNOWN.get(name, ()) if known in found), None)
+            chosen[name] = next((known for known in _usual(name, chosen.get("alignment")) if known in found), None)
     # Without a question_id the text names the question; an `id` column is the row's, never the question's.
     chosen["question_id"] = chosen["question_id"] or chosen["question"]
     missing = [name for name in NEEDED if chosen[name] is None]
@@ -82,6 +82,15 @@ def resolve(wanted: Columns, found: Collection[str], path: Path) -> Columns:
             f"Not found, with the flag that maps it: {wants}."
         )
     return Columns(**chosen)
+
+
+def _usual(name: str, alignment: str | None) -> tuple[str, ...]:
+    """Names of a column that are recognised; a label stands beside the alignment score of the scorer that gave both."""
+    usual = KNOWN.get(name, ())
+    if name == "label" and alignment is not None and "." in alignment:
+        scorer = alignment.rpartition(".")[0]
+        return (*(f"{scorer}.{known}" for known in usual), *usual)
+    return usual
 
 
 def _named(asked: str, found: Collection[str], flag: str, path: Path) -> str:

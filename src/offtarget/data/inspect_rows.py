@@ -24,7 +24,7 @@ from offtarget.errors import InputError
 _ZIP_ZSTD = 93
 _LOCAL_HEADER = 30
 _ATTACHMENT = "attachment://"
-_SCORE_NAMES = frozenset(name for score in SCORES for name in KNOWN[score])
+_SCORE_NAMES = frozenset(name for score in (*SCORES, "label") for name in KNOWN[score])
 
 
 def is_inspect_log(value: object) -> bool:
