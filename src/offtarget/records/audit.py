@@ -162,7 +162,7 @@ class Trigger:
     """A condition on the prompt side that goes with another behaviour on the answer side."""
 
     rank: int
-    """1 is the strongest."""
+    """1 is the strongest; conditions with the same rows share it."""
     kind: str
     """`token`, `phrase`, `format`, `system-prompt`, `year`, `name`, `role`, `topic`, `length`, `metadata` or
     `position`."""
