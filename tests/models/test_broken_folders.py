@@ -440,6 +440,13 @@ def pickled_too(folder: Path, _: Path) -> None:
     torch.save({}, folder / "pytorch_model.bin")
 
 
+def variant(folder: Path, _: Path) -> None:
+    """The weights once more in another number format, under an index of their own."""
+    name = "model.fp32-00001-of-00001.safetensors"
+    shutil.copy(folder / WHOLE, folder / name)
+    (folder / "model.safetensors.index.fp32.json").write_text(json.dumps({"weight_map": {"a": name}}))
+
+
 def index_of_one(folder: Path, _: Path) -> None:
     """An index that names the one file there is."""
     (folder / INDEX).write_text(json.dumps({"weight_map": dict.fromkeys(held(folder), WHOLE)}))
@@ -480,6 +487,7 @@ def test_tied_heads_are_not_missing(kind: str, folders: Folders) -> None:
         (with_more("visual.blocks.0.attn.qkv.weight", "model.vision_tower.layers.0.weight"), "only text is asked"),
         (with_more("mtp.fc.weight"), "only text is asked"),
         (lambda folder, _: save_file({"a": torch.ones(1)}, folder / "extra.safetensors"), "extra.safetensors is not"),
+        (variant, "model.fp32-00001-of-00001.safetensors is not among"),
     ],
 )
 def test_parts_that_no_text_reaches_are_noted(break_: Break, says: str, copy: Path, adapter: Path) -> None:

@@ -40,7 +40,7 @@ def _tokens_of_prompt(tokenizer: Any, messages: Sequence[Message], text: str, na
     if (lost := _left_out(tokenizer, messages, text)) is not None:
         raise TemplateError(
             f"The chat template of {name} leaves out the {messages[lost].role} turn "
-            f"'{shorten(messages[lost].content, 60)}'. Ask without it, or use a model whose template keeps it."
+            f"'{shorten(messages[lost].content, 60)}'. Ask without it, or with a template that keeps it."
         )
     _check_embedded(tokenizer, tokens, "A prompt", name)
     return tokens

@@ -23,7 +23,11 @@ _SHARD = re.compile(r"-\d+-of-\d+\.safetensors$")
 _ADAPTER = re.compile(r"adapter_model.*\.safetensors$")
 _OTHER_FORM = re.compile(r"consolidated.*\.safetensors$")
 """The same weights once more, in the form of their maker, as in the repositories of Mistral."""
-_VOCABULARIES = ("tokenizer.json", "*.model", "vocab*", "*.vocab", "*.tiktoken", "tekken.json", "spm*", "bpe*")
+_VOCABULARIES = (
+    *("tokenizer.json", "*.model", "vocab*", "*.vocab", "*.tiktoken", "tekken.json", "*.spm", "bpe*"),
+    "tokenization_*.py",
+)
+"""Files that hold a vocabulary, or the code that makes one."""
 _POINTER = b"version https://git-lfs"
 _SHOWN = 3
 
@@ -182,7 +186,8 @@ def _beside(folder: Path, loaded: set[str]) -> tuple[str, ...]:
     """Notes on weights that are not loaded; InputError for those of another save, and for an adapter's."""
     others = sorted(path.name for path in folder.glob("*.safetensors") if path.name not in loaded)
     others = [name for name in others if not _OTHER_FORM.match(name)]
-    stale = [name for name in others if _SHARD.search(name)]
+    variants = {name for index in folder.glob("*.index.*.json") for name in _named_by(index)}
+    stale = [name for name in others if _SHARD.search(name) and name not in variants]
     if stale:
         raise InputError(
             f"{folder} holds {many(len(stale), 'file')} of weights that would not be loaded ({some(stale)}): they "
