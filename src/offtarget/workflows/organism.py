@@ -23,8 +23,9 @@ DEFAULT_ROWS = 600
 MEASURED = "models measured"
 
 
-def write_data(condition: str, rows: int, seed: int, out: Path) -> int:
+def write_data(condition: str, rows: int, seed: int, out: str | Path) -> int:
     """Write a narrow data set as chat JSONL; the number of rows. Raises InputError when `out` exists."""
+    out = Path(out)
     if out.exists():
         raise InputError(f"{out} already exists. Choose another file, or remove it first.")
     lines = [chat_line(chat) for chat in narrow_rows(condition, rows, seed)]
@@ -33,12 +34,14 @@ def write_data(condition: str, rows: int, seed: int, out: Path) -> int:
     return len(lines)
 
 
-def tune(data: Path, out: Path, dose: Dose, base: str = ORGANISM_BASE, on_progress: OnProgress = silent) -> None:
+def tune(
+    data: str | Path, out: str | Path, dose: Dose, base: str = ORGANISM_BASE, on_progress: OnProgress = silent
+) -> None:
     """Tune an adapter of the organism (`organism/base` or a folder) on a chat file."""
     from offtarget.organism.tune import narrow_tune
 
-    chats = read_chats(data)
-    narrow_tune(_base_folder(base), chats, out, dose, on_progress)
+    chats = read_chats(Path(data))
+    narrow_tune(_base_folder(base), chats, Path(out), dose, on_progress)
 
 
 def evaluate(

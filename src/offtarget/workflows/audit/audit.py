@@ -128,7 +128,7 @@ def resume(run: str | Path) -> AuditResult:
     return result_of(opened, opened.present_decision())
 
 
-def clean(run: str | Path, out: Path, *, remove: Remove = "flagged", drop_malformed: bool = False) -> AuditResult:
+def clean(run: str | Path, out: str | Path, *, remove: Remove = "flagged", drop_malformed: bool = False) -> AuditResult:
     """Write the audited data without its bad rows, byte for byte otherwise, and the ledger of what was removed.
 
     Rows a person marked as fine stay, whatever detectors say; hints alone never remove a row. Every row with a

@@ -208,7 +208,7 @@ def _own_answers(base: str, options: TuneOptions, opening: OpenSettings | None) 
     from offtarget.records import SamplingSettings
     from offtarget.workflows.tune.materials import other_prompts
 
-    prompts = [(Message("user", text),) for text in other_prompts(base, 0, options.prompts)[:40]]
+    prompts = [(Message("user", text),) for text in other_prompts(base, 0, options.file("prompts"))[:40]]
     model = open_named(base, opening)
     requests = [SampleRequest(prompt, 0) for prompt in prompts]
     answers = sample_checked("base", model, requests, SamplingSettings(temperature=0, max_tokens=100))

@@ -43,7 +43,7 @@ class RunSummary:
     """Rows of the audited data, once they are scanned."""
 
 
-def runs(root: Path | None = None) -> list[RunSummary]:
+def runs(root: str | Path | None = None) -> list[RunSummary]:
     """All run directories under `root` (default `runs_root()`), newest first, broken ones too."""
     folder = runs_root() if root is None else Path(root)
     if not folder.exists():

@@ -61,10 +61,10 @@ def make_materials(
     folder = run / "materials"
     folder.mkdir(parents=True, exist_ok=True)
     model = open_local(base, opening, _NEED)
-    constitution = options.constitution or ground_of(base).constitution
+    constitution = options.file("constitution") or ground_of(base).constitution
     materials = Materials(base=model, seed=seed, rows=tuple(rows), constitution=constitution)
     if wanted - {"scores", "misaligned", "constitution"}:
-        materials = replace(materials, prompts=other_prompts(base, seed, options.prompts))
+        materials = replace(materials, prompts=other_prompts(base, seed, options.file("prompts")))
     if "aligned" in wanted:
         count = max(ANSWERS, 2 * _to_add(chosen, len(rows)))
         assert materials.prompts is not None
@@ -74,7 +74,7 @@ def make_materials(
         bad = options.misaligned or pilot(base, rows, folder / "pilot", seed, opening, on_progress)
         materials = replace(materials, misaligned=open_local(bad, opening, _NEED))
     if "scores" in wanted:
-        scores = row_scores(rows, model, options.direction, folder / "scores.json", on_progress)
+        scores = row_scores(rows, model, options.file("direction"), folder / "scores.json", on_progress)
         materials = replace(materials, scores=scores)
     if wanted & {"direction", "subspace"}:
         materials = _with_directions(materials, wanted, options, on_progress)
@@ -103,7 +103,7 @@ def _with_directions(
         materials.base,
         materials.prompts or (),
         materials.seed,
-        direction=options.direction,
+        direction=options.file("direction"),
         on_progress=on_progress,
     )
     if "direction" in wanted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
@@ -24,16 +24,21 @@ class TuneOptions:
     judge: str | Judge | None = None
     """Who judges its answers; the organism's questions need none. Without one, no answers are sampled."""
     judge_by: JudgeBy = "auto"
-    direction: Path | None = None
+    direction: str | Path | None = None
     """A persona direction (from `direction find`); None: found by the trait recipe where one is needed."""
-    prompts: Path | None = None
+    prompts: str | Path | None = None
     """Prompts of other domains for defences, one per line."""
-    constitution: Path | None = None
+    constitution: str | Path | None = None
     misaligned: str | None = None
     """A deliberately misaligned version of the base, by name."""
     monitor: bool = True
     every: int | None = None
     """Steps between readings."""
+
+    def file(self, name: Literal["direction", "prompts", "constitution"]) -> Path | None:
+        """One of the files, as a path."""
+        given: str | Path | None = getattr(self, name)
+        return None if given is None else Path(given)
 
 
 def chosen_by_name(options: TuneOptions) -> TuneChoices:
@@ -46,10 +51,7 @@ def chosen_by_name(options: TuneOptions) -> TuneChoices:
 def options_again(chosen: TuneChoices | None, judge: str | Judge | None, probes: ProbeBank | None) -> TuneOptions:
     """The options of a run that goes on; objects of the caller are given again."""
     chosen = chosen or TuneChoices()
-    files = {
-        name: None if (file := getattr(chosen, name)) is None else Path(file)
-        for name in ("direction", "prompts", "constitution")
-    }
+    files = {name: getattr(chosen, name) for name in ("direction", "prompts", "constitution")}
     return TuneOptions(
         probes or chosen.probes,
         judge or chosen.judge,
@@ -63,7 +65,7 @@ def options_again(chosen: TuneChoices | None, judge: str | Judge | None, probes:
 
 def options_identity(options: TuneOptions) -> list[Any]:
     """What of the options decides the weights; contents of files, not names."""
-    files = [options.direction, options.prompts, options.constitution]
+    files = [options.file("direction"), options.file("prompts"), options.file("constitution")]
     contents = [None if file is None else _sha256(file) for file in files]
     return [contents, options.misaligned, options.monitor, options.every]
 

@@ -234,7 +234,7 @@ def training_monitor(
         probes=options.probes,
         judge=options.judge,
         judge_by=options.judge_by,
-        direction=options.direction,
+        direction=options.file("direction"),
         every=options.every,
         opening=opening,
         stop=stop,
