@@ -115,6 +115,26 @@ def test_the_scorer_is_the_judge_with_its_grader_and_its_rubric(tmp_path: Path) 
     assert judge("d", [{**GRADED[0], "options": {"template": "u"}}], model_roles={"grader": "openai/gpt-4o"}) != one
     assert judge("e", model="base") != judge("f", model="tuned")
 
+    def with_model(name: str, **more: Any) -> str:
+        model = {"model": "openai/gpt-4o", "config": {}, "model_args": {"made": name * 500}, **more}
+        return judge(name, [{**GRADED[0], "options": {"template": "t", "model": model}}])
+
+    assert with_model("g") == with_model("h") == one
+    assert with_model("i", config={"temperature": 0.5}) != one
+    several = [{**GRADED[0], "options": {"model": ["openai/a", {"model": "openai/b", "config": {}}]}}]
+    assert judge("j", several) == "model_graded_qa (openai/a, openai/b)"
+
+
+def test_a_rubric_written_out_is_shown_by_its_beginning(tmp_path: Path) -> None:
+    """Two long rubrics that begin alike are two rubrics all the same."""
+    judges = []
+    for end in "ab":
+        path = tmp_path / f"{end}.jsonl"
+        path.write_text(json.dumps({**ROW, "judge": "j", "rubric": "Be strict. " * 50 + end}))
+        judges += read_judged(path).judges
+    assert judges[0] != judges[1]
+    assert all(len(judge) < 100 for judge in judges)
+
 
 def test_two_models_that_grade_themselves_get_no_verdict(tmp_path: Path) -> None:
     """The default of Inspect's grader: two judges that no file calls different."""

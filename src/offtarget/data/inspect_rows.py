@@ -52,15 +52,18 @@ def tell_of(log: Mapping[str, Any], about: About) -> None:
 def _who(name: str, options: object, spec: Mapping[str, Any]) -> str:
     """A scorer with what makes its scores: its model and a digest of its other options, such as the rubric."""
     options = dict(options) if isinstance(options, Mapping) else {}
-    model = options.pop("model", None)
     roles = spec.get("model_roles")
-    grader = roles.get("grader") if isinstance(roles, Mapping) else None
-    model = model or (grader.get("model") if isinstance(grader, Mapping) else grader)
-    if not model and name.startswith("model_graded"):
+    grader = options.pop("model", None) or (roles.get("grader") if isinstance(roles, Mapping) else None)
+    if not grader and name.startswith("model_graded"):
         # Inspect lets the evaluated model grade itself where no grader is named: two models, two judges.
-        model = spec.get("model")
+        grader = spec.get("model")
+    graders = grader if isinstance(grader, list) else [grader] if grader else []
+    for number, one in enumerate(g for g in graders if isinstance(g, Mapping)):
+        # Of a model's own settings those that change replies; its arguments hold what a run made of it.
+        how = {key: value for key, value in (one.get("config") or {}).items() if value is not None}
+        options |= {f"config of grader {number}": how} if how else {}
     rest = json.dumps(options, sort_keys=True, default=str) if options else ""
-    parts = [str(model)] if model else []
+    parts = [str(one.get("model") if isinstance(one, Mapping) else one) for one in graders]
     parts += [f"options {hashlib.sha256(rest.encode()).hexdigest()[:8]}"] if rest else []
     return f"{name} ({', '.join(parts)})" if parts else name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -26,16 +27,24 @@ _WHO = re.compile(
     re.IGNORECASE,
 )
 _RUBRIC = re.compile(r"(?:judge_?)?rubric(?:_?(?:name|id|version))?", re.IGNORECASE)
+_LONGEST_NAME = 120
 UNNAMED = "a judge that is not named"
 """In place of a judge where only the rubric is."""
 
 
 def who_judged(values: Mapping[str, Any]) -> str:
     """Who judged, and by which rubric, by the columns of a row or the keys beside rows; empty where none says so."""
-    texts = {name: str(value).strip() for name, value in sorted(values.items()) if isinstance(value, str | int)}
+    texts = {name: _short(str(value)) for name, value in sorted(values.items()) if isinstance(value, str | int)}
     who = [text for name, text in texts.items() if text and _WHO.fullmatch(name.strip())]
     rubric = [f"rubric {text}" for name, text in texts.items() if text and _RUBRIC.fullmatch(name.strip())]
     return ", ".join([*(who or ([UNNAMED] if rubric else [])), *rubric])
+
+
+def _short(text: str) -> str:
+    """One line to be shown; a long text, such as a whole rubric, by its beginning and a digest of all of it."""
+    line = " ".join(text.split())
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return line if len(line) <= _LONGEST_NAME else f"{line[:40]}... ({digest})"
 
 
 def read_rows(path: Path, about: About | None = None) -> Iterator[RawRow]:
