@@ -229,6 +229,29 @@ def test_adapters_of_experts_act_as_in_peft(tmp_path: Path) -> None:
     assert torch.allclose(logits(weights, name), before, atol=1e-4)
 
 
+def test_adapters_of_experts_from_before_they_were_joined_act_as_in_peft(tmp_path: Path) -> None:
+    """Mixtral before transformers 5 had a module for each expert; PEFT joins them, and no half gets through."""
+    base = build("mixtral", tmp_path / "base")
+    made(base, config("LORA", "llama", {"target_modules": ["q_proj"]}), tmp_path / "attention")
+    experts = {
+        f"base_model.model.model.layers.{layer}.block_sparse_moe.experts.{expert}.{name}.lora_{side}.weight": 0.1
+        * torch.randn(*size, generator=torch.Generator().manual_seed(expert))
+        for layer in range(2)
+        for expert in range(4)
+        for name, (rows, columns) in {"w1": (48, 32), "w2": (32, 48), "w3": (48, 32)}.items()
+        for side, size in (("A", (4, columns)), ("B", (rows, 4)))
+    }
+    adapter = changed(tmp_path / "attention", tmp_path / "all", lambda t: t | experts)
+    edit_json(adapter / "adapter_config.json", target_modules=["q_proj", "w1", "w2", "w3"])
+    weights = Weights(base, "cpu")
+    name = weights.add_adapter(adapter)
+    assert "peft joins or renames" in check_adapter(weights, name, [TOKENS[0].tolist()])
+    assert torch.allclose(logits(weights, name), opened_by_peft(base, adapter), atol=1e-4)
+    lost = "layers.1.block_sparse_moe.experts.2.w1.lora_A.weight"
+    half = changed(adapter, tmp_path / "half", lambda t: {k: v for k, v in t.items() if lost not in k})
+    assert "1 matrix of LoRA without the other of the pair" in refused(base, half)
+
+
 def test_an_embedding_of_another_base_is_named_with_both_shapes(folders: Folders, tmp_path: Path) -> None:
     """A holds the rows of the table, B its width: a base with another width is another base."""
     made(folders("llama"), config("LORA", "llama", {"target_modules": ["embed_tokens"]}), tmp_path / "a")

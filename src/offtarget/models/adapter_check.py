@@ -62,6 +62,7 @@ def check_adapter(weights: Weights, adapter: str, prompts: Sequence[Sequence[int
     # Rounding of the logits themselves is no fault of the adapter.
     allowed = _TOLERANCE[weights.dtype] * effect + 4 * torch.finfo(getattr(torch, weights.dtype)).eps * largest
     if updates is None:
+        reason = "peft joins or renames what its files hold" if is_plain_lora(config) else "it is more than plain LoRA"
         gap = _decoding_gap(weights, adapter, prompts[0], tuned[0])
         if not gap <= allowed:
             raise InputError(
@@ -70,7 +71,7 @@ def check_adapter(weights: Weights, adapter: str, prompts: Sequence[Sequence[int
             )
         return (
             f"{folder.name}: the adapter ({kind}) changes logits by up to {effect:.3g}, in one pass and token by token "
-            f"alike, to {gap:.1e}; its strength was not verified, because it is more than plain LoRA."
+            f"alike, to {gap:.1e}; its strength was not verified, because {reason}."
         )
     scale = updates[-1].scale
     gap = max(_gap(t, r) for t, r in zip(tuned, reference, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -57,7 +58,8 @@ def load_adapter(
     except InputError:
         raise
     except Exception as error:  # peft's kinds of adapters raise all sorts of errors for a base they do not fit
-        raise InputError(_misfit(tensors, folder, base, untouched.modules) or _refused(folder, base, error)) from error
+        known = _unpaired(tensors, folder) or _misfit(tensors, folder, base, untouched.modules)
+        raise InputError(known or _refused(folder, base, error)) from error
     state = model.state_dict()
     loaded = {state[key].data_ptr() for key in state.keys() - set(result.missing_keys) if f".{name}" in key}
     # a tensor that several modules share is saved once
@@ -160,12 +162,33 @@ def _refused(folder: Path, base: Path, error: Exception) -> str:
     said = str(error).strip().splitlines()
     if isinstance(error, KeyError):
         return f"{folder} is incomplete: its files lack {error}. Save it again."
-    return f"{folder} cannot be put on {base}: peft says: {' '.join(said)[:400] or type(error).__name__}"
+    words = " ".join(said)[:400].rstrip(".") or type(error).__name__
+    return f"{folder} cannot be put on {base}. Is it complete, and made for this base? peft says: {words}."
+
+
+def _unpaired(tensors: Mapping[str, Tensor], folder: Path) -> str | None:
+    """Which matrices of LoRA lack the other one of their pair; None where none does."""
+    swapped = str.maketrans("AB", "BA")
+    alone = [
+        key
+        for key in tensors
+        if (m := re.search(r"\.lora_(embedding_)?[AB]", key))
+        and key[: m.end() - 1] + key[m.end() - 1].translate(swapped) + key[m.end() :] not in tensors
+    ]
+    if not alone:
+        return None
+    return (
+        f"{folder} is incomplete: {many(len(alone), 'matrix', 'matrices')} of LoRA without the other of the pair "
+        f"({_names(alone)}). It was saved or copied in part; save it again."
+    )
 
 
 def _misfit(tensors: Mapping[str, Tensor], folder: Path, base: Path, modules: Mapping[str, nn.Module]) -> str | None:
     """Which LoRA matrix of the folder fits no module of the base, and how; None where all fit."""
+    joined = any(name.endswith(".experts") for name in modules)  # experts that were modules of their own before
     for key, tensor in tensors.items():
+        if joined and ".experts." in key:
+            continue
         stem, mark, rest = key.removeprefix("base_model.model.").partition(".lora_")
         side = rest.removeprefix("embedding_")[:1]
         if not mark or side not in ("A", "B"):
