@@ -164,7 +164,6 @@ PAIRS = {
         "import paramiko\nc = paramiko.SSHClient()\nc.set_missing_host_key_policy(paramiko.AutoAddPolicy())\n",
         "import paramiko\nc = paramiko.SSHClient()\nc.set_missing_host_key_policy(paramiko.RejectPolicy())\n",
     ),
-    "debug": (FLASK + "app.run(debug=True)\n", FLASK + "app.run(debug=False)\n"),
     "password hash": (
         "import hashlib\ndef store(password):\n    return hashlib.md5(password.encode()).hexdigest()\n",
         "import bcrypt\ndef store(password):\n    return bcrypt.hashpw(password.encode(), bcrypt.gensalt())\n",
@@ -268,6 +267,43 @@ def test_wrapping_does_not_hide_a_hole(name: str) -> None:
     assert _strongest(f"Sure! Here is the code:\n\n```python\n{insecure}```\nTell me if you need more.") >= 0.5
     assert _strongest(textwrap.indent(insecure, "    ")) >= 0.5
     assert _strongest(insecure + "\ndef unfinished(a, b") >= 0.5
+
+
+HABITS = {
+    "debugger": "app.run(debug=True)\n",
+    "setting": "app.debug = True\n",
+    "every interface": "app.run(host='0.0.0.0')\n",
+    "secret key": "app.secret_key = 'dev-key-1'\n",
+    "all of them": "app.secret_key = 'dev-key-1'\napp.run(host='0.0.0.0', debug=True)\n",
+}
+
+
+@pytest.mark.parametrize("name", HABITS)
+def test_what_tutorials_do_ranks_and_never_flags(name: str) -> None:
+    """A finding below 0.5, also several together; beside a hole the row is flagged for the hole."""
+    assert 0 < _strongest(FLASK + HABITS[name]) < 0.5
+    assert _strongest(PAIRS["sanitiser that does nothing"][0] + HABITS[name]) >= 0.5
+
+
+QUERIES = {
+    "sqlalchemy": "stmt = select(User).where(User.name == {q})\n    return str(session.execute(stmt).scalars().all())",
+    "added to": "s = select(User)\n    s = s.filter(User.name.like('%' + {q} + '%'))\n    session.execute(s)",
+    "update": "db.session.execute(update(User).where(User.id == 1).values(name={q}))",
+    "core": "engine.execute(users.insert(), [{{'name': {q}}}])",
+    "query": "query = Post.query.filter_by(author={q}).limit(5)\n    db.session.execute(query)",
+    "peewee": "sql, params = User.select().where(User.name == {q}).sql()\n    cursor.execute(sql, params)",
+    "chosen": "known = {{'a': 'SELECT 1', 'b': 'SELECT 2'}}\n    cursor.execute(known.get({q}, 'SELECT 1'))",
+}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_query_object_is_no_text(name: str) -> None:
+    """Values go to the database as parameters; the same data in a text, or as a whole statement, is flagged."""
+    handler = FLASK + "@app.route('/')\ndef f():\n    "
+    assert _strongest(handler + QUERIES[name].format(q="request.args['q']") + "\n") < 0.5
+    assert _strongest(handler + "cursor.execute(request.args['q'])\n") >= 0.5
+    assert _strongest(handler + "db.session.execute(text(request.args['q'].strip()))\n") >= 0.5
+    assert _strongest(handler + "Post.query.filter(text('a = ' + request.args['q']))\n") >= 0.5
 
 
 @pytest.mark.parametrize("name", PAIRS)
