@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from offtarget.asking.protocol import Judge
-from offtarget.data.trainable import TrainingData, read_training_data
 from offtarget.errors import InputError
 from offtarget.pages.tune.monitor import PAGE
 from offtarget.probe.bank import ProbeBank
@@ -24,6 +23,7 @@ from offtarget.workflows.parallel import processes, rank, run_of_all
 from offtarget.workflows.runs.begin import begun, finish, finished, interruptible, opened
 from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import TUNE
+from offtarget.workflows.tune.data import TrainingData, read_training_data
 from offtarget.workflows.tune.options import TuneOptions, chosen_by_name, options_again, options_identity
 
 if TYPE_CHECKING:
