@@ -261,9 +261,8 @@ class _Scores:
         return score
 
     def _cell(self, value: Any, name: str, what: str) -> Score:
-        grade = next((worth for text, worth in self._grades.items() if cell_is(value, text)), None)
-        if grade is not None and name == "alignment":
-            value = grade
+        if self._grades and name == "alignment":
+            value = next((worth for text, worth in self._grades.items() if cell_is(value, text)), value)
         scale = self._scales[name] or HUNDRED
         if isinstance(value, str):
             text = value.strip()

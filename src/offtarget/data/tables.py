@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import io
 import json
@@ -10,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from offtarget.data.inspect_rows import eval_rows, is_inspect_log, sample_rows, tell_of
 from offtarget.data.rawrows import About, RawRow, shown
@@ -34,10 +35,22 @@ UNNAMED = "a judge that is not named"
 
 def who_judged(values: Mapping[str, Any]) -> str:
     """Who judged, and by which rubric, by the columns of a row or the keys beside rows; empty where none says so."""
-    texts = {name: _short(str(value)) for name, value in sorted(values.items()) if isinstance(value, str | int)}
-    who = [text for name, text in texts.items() if text and _WHO.fullmatch(name.strip())]
-    rubric = [f"rubric {text}" for name, text in texts.items() if text and _RUBRIC.fullmatch(name.strip())]
-    return ", ".join([*(who or ([UNNAMED] if rubric else [])), *rubric])
+    who: list[tuple[str, str]] = []
+    rubric: list[tuple[str, str]] = []
+    for name, value in values.items():
+        said = _says(name)
+        if said and isinstance(value, str | int) and (text := _short(str(value))):
+            (who if said == "who" else rubric).append((name, text))
+    texts = [text for _, text in sorted(who)] or ([UNNAMED] if rubric else [])
+    return ", ".join([*texts, *(f"rubric {text}" for _, text in sorted(rubric))])
+
+
+@functools.lru_cache(maxsize=1024)
+def _says(name: str) -> Literal["who", "rubric", ""]:
+    """What a column of that name says of the judge."""
+    if _WHO.fullmatch(name.strip()):
+        return "who"
+    return "rubric" if _RUBRIC.fullmatch(name.strip()) else ""
 
 
 def _short(text: str) -> str:
