@@ -79,7 +79,7 @@ def test_weights_that_the_configuration_does_not_name_are_refused(folders: Folde
     assert "score.weight" in refused(folders("llama"), changed(full, tmp_path / "score", lambda t: t | score))
 
 
-@settings(max_examples=16)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_any_key_left_out_or_renamed_is_refused(data: st.DataObject, folders: Folders, full: Path) -> None:
     """No single tensor of a folder can be lost on the way into the model."""
@@ -153,7 +153,9 @@ def test_trained_biases_are_refused_and_the_next_candidate_is_compared_with_the_
         assert torch.allclose(logits(weights, name), opened_by_peft(base, tmp_path / folder), atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["VERA", "TRAINABLE_TOKENS", "IA3", "LORA"])
+@pytest.mark.parametrize(
+    "kind", ["VERA", *(pytest.param(k, marks=pytest.mark.architectures) for k in ("TRAINABLE_TOKENS", "IA3", "LORA"))]
+)
 def test_adapters_that_would_change_each_other_get_a_base_each(kind: str, folders: Folders, tmp_path: Path) -> None:
     """Two adapters, one of them more than plain LoRA: peft lets the second spoil the first, or fails when asked."""
     base = folders("llama")

@@ -40,6 +40,8 @@ Folders = Callable[[str], Path]
 CPU = torch.device("cpu")
 DIFFERING = {"embedding", "output embedding", "all biases", "both saved, tied"}
 """Options in which architectures differ."""
+ALIKE = {"r", "lora_alpha", "lora_dropout", "gaussian", "random", "orthogonal", "eva", "layers_pattern", "norms saved"}
+"""Options that act as others of the ordinary run do."""
 COMMON = {"ADALORA", "IA3", "LN_TUNING", "LOHA", "OFT", "TRAINABLE_TOKENS", "VBLORA", "VERA"}
 """Kinds of the ordinary run; the others cost seconds and differ from these in what peft does only."""
 
@@ -116,7 +118,7 @@ def cells(names: list[Any], everywhere: set[str], rare: set[str]) -> list[Any]:
     return found
 
 
-@pytest.mark.parametrize(("architecture", "option"), cells(list(OPTIONS), DIFFERING, set()))
+@pytest.mark.parametrize(("architecture", "option"), cells(list(OPTIONS), DIFFERING, ALIKE))
 def test_every_lora_setting_acts_as_in_peft(
     architecture: str, option: Option, folders: Folders, tmp_path: Path
 ) -> None:
