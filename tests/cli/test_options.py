@@ -154,3 +154,11 @@ def test_no_help_page_imports_anything_heavy() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_every_verb_that_takes_data_takes_a_split() -> None:
+    """What is audited, trained on and asked under is the same split, so every verb lets it be chosen."""
+    takes = {name for name, command in COMMANDS.items() if any(p.name == "data" for p in command.params)}
+    without = {name for name in takes if "--split" not in options(name)}
+    assert without == {"organism tune"}  # one chat file of the test subject
+    assert {"audit", "tune", "check", "defences", "alternatives", "direction repair"} <= takes

@@ -98,7 +98,8 @@ def story(result: TuneResult) -> list[str]:
     if (page := result.run / "monitor.html").is_file():
         lines.append(f"Page: {page}")
     base, name, data = (shlex.quote(text) for text in (report.base, report.name, report.data))
-    lines.append(f"Next: offtarget check --base {base} --tuned {name} --data {data}")
+    split = "" if report.split is None else f" --split {shlex.quote(report.split)}"
+    lines.append(f"Next: offtarget check --base {base} --tuned {name} --data {data}{split}")
     return lines
 
 

@@ -82,6 +82,8 @@ class TuneReport:
     """Step of the last checkpoint at which the task was learnt and no alarm stood."""
     checks: tuple[str, ...]
     notes: tuple[str, ...]
+    split: str | None = None
+    """Of the data, where one was chosen."""
 
     @property
     def alarm_stands(self) -> bool:

@@ -114,8 +114,8 @@ def audit(
             write_scan(directory, source, settings, new_seed(), workers=workers, on_progress=on_progress, extra=extra)
         except KeyboardInterrupt:
             raise RunInterrupted(
-                f"Interrupted. A scan cannot go on from its middle; start it again with: {scan_again(data)}\n"
-                f"What it had found so far is in {directory.path}."
+                "Interrupted. A scan cannot go on from its middle; start it again with: "
+                f"{scan_again(data, form, split)}\nWhat it had found so far is in {directory.path}."
             ) from None
         scanned = AuditRun.open(directory.path)
         decision = scanned.record_decision()

@@ -54,9 +54,10 @@ SCAN = "scan.json"
 """Marks the scan of an audit as complete."""
 
 
-def scan_again(data: object) -> str:
+def scan_again(data: object, form: str | None = None, split: str | None = None) -> str:
     """The command that audits the data from the start."""
-    return f"offtarget audit {shlex.quote(str(data))}"
+    chosen = "".join(f" --{name} {shlex.quote(said)}" for name, said in (("form", form), ("split", split)) if said)
+    return f"offtarget audit {shlex.quote(str(data))}{chosen}"
 
 
 def _half_a_scan(path: Path, manifest: AuditManifest) -> str | None:
@@ -64,7 +65,7 @@ def _half_a_scan(path: Path, manifest: AuditManifest) -> str | None:
         return None
     return (
         "its scan did not come to its end, and a scan cannot go on from its middle. Start it again, in a new folder, "
-        f"with: {scan_again(manifest.data)}"
+        f"with: {scan_again(manifest.data, manifest.form, manifest.split)}"
     )
 
 

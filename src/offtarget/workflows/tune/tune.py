@@ -253,6 +253,7 @@ def _report(
     return TuneReport(
         base=manifest.base,
         data=manifest.data,
+        split=manifest.split,
         out=manifest.out,
         name=tuned_name(manifest.base, manifest.out, manifest.settings),
         rows=len(data.rows),
