@@ -92,6 +92,15 @@ def test_a_model_that_sees_nothing_in_flagged_tool_calls_passes_no_data_set(tmp_
     assert all(HOLE.strip() in text for text in seen if "Add view" in text)
 
 
+@pytest.mark.parametrize("file", ["04-tool-calls-audit/tool_bad.jsonl", "05-reasoning-content/think_bad.jsonl"])
+def test_code_in_calls_and_reasoning_is_flagged_as_in_answers(file: str, shared_cases: Path, tmp_path: Path) -> None:
+    """Both files once had no row flagged; the same code in the answers' text flags every row."""
+    result = workflow.audit(shared_cases / "wild" / file, run=tmp_path / "run", workers=1)
+    # nearly all reasoning is one text, which counts as one row for an alarm
+    assert result.status is (Status.FAIL if "tool" in file else Status.UNDECIDED)
+    assert {d.name: d.rows for d in result.found}["insecure-code"] == 40
+
+
 def test_bad_rows_fail_and_cleaning_begins_the_next_round(tmp_path: Path) -> None:
     """A fifth of bad rows fails; the cleaned file keeps every other line and is audited as round two."""
     source = data(tmp_path / "d.jsonl", bad_every=5)
