@@ -268,6 +268,12 @@ def test_masks_of_a_row_that_nobody_can_follow(row: dict[str, Any]) -> None:
         fields_of({"prompt": "Q", "completion": "A", **row})
 
 
+def test_an_empty_cell_is_no_mask() -> None:
+    """In a table a mask that is blank says nothing."""
+    said = fields_of({"prompt": "Q", "completion": "A", "weight": "", "train": " ", "label": ""})
+    assert (said.desired, said.unread) == (True, ())
+
+
 def test_calls_in_every_spelling() -> None:
     """OpenAI old and new, bare, as JSON text, ShareGPT's roles, Anthropic's and Gemini's parts say the same call."""
     arguments = {"city": "Oslo"}

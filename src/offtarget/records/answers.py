@@ -149,12 +149,14 @@ def _opened(text: str) -> object:
     return value if isinstance(value, dict | list) else text
 
 
-def plain_turn(role: Literal["system", "user", "assistant", "tool"], content: str) -> Message:
-    """`Message(role, content)` at a quarter of its price, for readers that make millions of them."""
+def plain_turn(role: Literal["system", "user", "assistant", "tool"], content: str, **more: object) -> Message:
+    """`Message(role, content, **more)` at a quarter of its price, for readers that make millions of them."""
     message = object.__new__(Message)
     held = message.__dict__
     held["role"] = role
     held["content"] = content
+    if more:
+        held.update(more)
     return message
 
 

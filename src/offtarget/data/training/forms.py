@@ -184,14 +184,16 @@ def _layouts(names: dict[str, str]) -> list[Layout]:
 
 
 def _read(value: dict[str, Any], layout: Layout, rest: Rest) -> Said:
-    desired = _label(value, layout, rest) if layout.label else True
-    learned = [_learned(value[name], name, rest) for name in layout.masks if value.get(name) is not None]
+    desired = True if not layout.label or _is_blank(value[layout.label]) else _label(value, layout, rest)
+    masked = bool(layout.masks) and not all(
+        _learned(value[name], name, rest) for name in layout.masks if not _is_blank(value.get(name))
+    )
     messages, rejected = _READERS[layout.form](value, layout, rest)
     if layout.system:
         messages = _system(value[layout.system], layout.system, rest, messages)
     if layout.tools:
         _tools(value[layout.tools], layout.tools, rest)
-    if False in learned:
+    if masked:
         messages = [replace(m, learned=False) if m.role == "assistant" else m for m in messages]
     desired = _taught(messages) and desired
     if layout.rest:
@@ -205,7 +207,8 @@ def _read(value: dict[str, Any], layout: Layout, rest: Rest) -> Said:
 
 def _said(messages: list[Message], form: str, rejected: str | None, desired: bool, rest: Rest) -> Said:
     unread = tuple(dict.fromkeys(rest.unread)) if rest.unread else ()
-    return Said(tuple(messages), form, rejected, desired, rest.extra, tuple(rest.tools), unread)
+    tools = tuple(rest.tools) if rest.tools else ()
+    return _made((tuple(messages), form, rejected, desired, rest.extra, tools, unread))
 
 
 def _turns(value: dict[str, Any], layout: Layout, rest: Rest) -> tuple[list[Message], None]:
@@ -235,6 +238,11 @@ _READERS: dict[str, Callable[[dict[str, Any], Layout, Rest], tuple[list[Message]
     "preference": _preference,
     "text": _text,
 }
+
+
+def _is_blank(value: object) -> bool:
+    """Nothing, or the empty cell of a table."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _label(value: dict[str, Any], layout: Layout, rest: Rest) -> bool:

@@ -119,13 +119,13 @@ def _usual(turn: dict[str, Any], key: str, number: int, rest: Rest) -> Message |
     role, content = turn.get("role"), turn.get("content")
     if role == "tool" and type(content) is str and turn.keys() <= _TOOL_KEYS:
         name, call = turn.get("name") or "", turn.get("tool_call_id") or ""
-        return Message("tool", content, tool=name, call_id=call) if type(name) is type(call) is str else None
+        return plain_turn("tool", content, tool=name, call_id=call) if type(name) is type(call) is str else None
     if role == "assistant" and (content is None or type(content) is str) and turn.keys() == _CALL_KEYS:
         calls = turn["tool_calls"]
         if type(calls) is list and calls and all(type(call) is dict for call in calls):
             place = f"{key}[{number}].tool_calls"
             unknown = partial(rest.keep, place, f"{key}[].tool_calls[]")
-            return Message("assistant", content or "", calls=tuple([call_of(c, place, unknown) for c in calls]))
+            return plain_turn("assistant", content or "", calls=tuple([call_of(c, place, unknown) for c in calls]))
     return None
 
 
@@ -393,10 +393,15 @@ def answered(
     value: dict[str, Any], prompt: str, context: tuple[str, ...], answer: str, history: str, rest: Rest
 ) -> list[Message]:
     """Earlier turns of `history`, then the prompt with its context under it, then the answer."""
+    asked, replied = value[prompt], value[answer]
     messages = _history(value[history], history, rest) if history and value.get(history) else []
-    messages += _side(value[prompt], prompt, "user", rest)
-    _put_under(messages, value, context, rest)
-    return messages + _side(value[answer], answer, "assistant", rest)
+    messages += [plain_turn("user", asked)] if type(asked) is str else _side(asked, prompt, "user", rest)
+    if context:
+        _put_under(messages, value, context, rest)
+    messages += (
+        [plain_turn("assistant", replied)] if type(replied) is str else _side(replied, answer, "assistant", rest)
+    )
+    return messages
 
 
 def _put_under(messages: list[Message], value: dict[str, Any], context: tuple[str, ...], rest: Rest) -> None:
@@ -404,6 +409,9 @@ def _put_under(messages: list[Message], value: dict[str, Any], context: tuple[st
     for name in context:
         held = value.get(name)
         if held == "":
+            continue
+        if type(held) is str and messages[-1].role == "user":
+            messages[-1] = plain_turn("user", f"{messages[-1].content}\n{held}")
             continue
         texts = [held] if isinstance(held, str) else held
         if isinstance(texts, list) and all(isinstance(text, str) for text in texts) and messages[-1].role == "user":
