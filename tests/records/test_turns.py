@@ -26,6 +26,6 @@ def test_a_turn_made_the_short_way_is_the_same_turn() -> None:
             to_jsonable(whole),
             message_json(whole),
         )
-        assert pickle.loads(pickle.dumps(short)) == copy.deepcopy(short) == whole  # noqa: S301 - our own bytes
+        assert pickle.loads(pickle.dumps(short)) == copy.deepcopy(short) == whole
         assert replace(short, reasoning="T") == replace(whole, reasoning="T")
         assert short.text == whole.text
