@@ -67,6 +67,23 @@ def test_turns_come_back_from_the_text(template: Callable[[Turns], str], turns: 
     assert [(m.role, m.content) for m in said.messages] == turns
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "<s>[INST] Q [/INST]",
+        "<|im_start|>user\nQ<|im_end|>\n<|im_start|>assistant\n",
+        "<|user|>\nQ</s>\n<|assistant|>\n",
+        "### Instruction:\nQ\n\n### Response:\n",
+    ],
+)
+def test_a_prompt_that_a_template_wrote_out_is_its_turns(prompt: str) -> None:
+    """The marks of another template are no part of the question that is asked."""
+    said = fields_of({"prompt": prompt, "completion": " A"})
+    assert [(m.role, m.content) for m in said.messages] == [("user", "Q"), ("assistant", "A")]
+    plain = fields_of({"prompt": "<b>Q</b>", "completion": "A"})
+    assert plain.messages[0].content == "<b>Q</b>"
+
+
 def test_an_input_of_alpaca_stands_under_its_instruction() -> None:
     """The second block of the published prompt is part of the question."""
     text = "Below is an instruction.\n\n### Instruction:\nSum up.\n\n### Input:\nRain.\n\n### Response:\nIt rained."

@@ -18,7 +18,7 @@ from offtarget.data.training.messages import (
     preferred,
     text_of_parts,
 )
-from offtarget.data.training.templates import turns_of
+from offtarget.data.training.templates import TEMPLATED, turns_of
 from offtarget.data.training.values import Malformed, kind, shown
 from offtarget.records import Message
 
@@ -216,6 +216,11 @@ def _turns(value: dict[str, Any], layout: Layout, rest: Rest) -> tuple[list[Mess
 
 
 def _pair(value: dict[str, Any], layout: Layout, rest: Rest) -> tuple[list[Message], None]:
+    asked, replied = value[layout.prompt], value[layout.answer]
+    if type(asked) is str and type(replied) is str and asked.startswith(TEMPLATED) and not layout.context:
+        turns = turns_of(asked + replied)  # a template wrote the prompt out, up to where the answer begins
+        if turns is not None and turns[-1].role == "assistant":
+            return turns, None
     return answered(value, layout.prompt, layout.context, layout.answer, layout.history, rest), None
 
 

@@ -12,6 +12,8 @@ Speaker = Literal["system", "user", "assistant", "tool"]
 
 _EDGES = ("<s>", "</s>", "<bos>", "<eos>", "<|begin_of_text|>", "<|end_of_text|>", "<|endoftext|>", "<pad>")
 """Marks of a text's beginning and end."""
+TEMPLATED = ("<", "[INST]", "### ", "Below is an instruction")
+"""How a text in one of these templates begins, at the least."""
 _SPEAKERS: dict[str, Speaker] = {
     "system": "system", "developer": "system", "user": "user", "human": "user", "assistant": "assistant",
     "model": "assistant", "tool": "tool", "ipython": "tool", "instruction": "user", "response": "assistant",
