@@ -10,7 +10,7 @@ from offtarget.data.training.values import Malformed, json_value, kind
 from offtarget.records import ToolCall
 
 ARGUMENTS = ("arguments", "args", "input", "parameters")
-_OF_CALL = frozenset({"id", "call_id", "type", "index", "function", "custom", "name", *ARGUMENTS})
+_OF_CALL = frozenset({"id", "call_id", "toolUseId", "type", "index", "function", "custom", "name", *ARGUMENTS})
 
 Unknown = Callable[[str, object], None]
 """Told the name and value of every field of a call that is not understood."""
@@ -59,7 +59,7 @@ def call_of(call: object, place: str, unknown: Unknown | None = None) -> ToolCal
             for key, value in held.items():
                 if key not in _OF_CALL and value is not None:
                     unknown(key, value)
-    named = next((call[key] for key in ("id", "call_id") if call.get(key) is not None), "")
+    named = next((call[key] for key in ("id", "call_id", "toolUseId") if call.get(key) is not None), "")
     return ToolCall(name, arguments, str(named))
 
 
@@ -75,7 +75,7 @@ def tools_of(value: object) -> list[dict[str, Any]] | None:
     """The tools that a row offers, in the form of OpenAI; None for what describes no tools.
 
     Objects, JSON text of them, or a list of such texts; with or without the wrapper `function`, with `input_schema`
-    (Anthropic) or under `functionDeclarations` (Gemini).
+    (Anthropic), under `functionDeclarations` (Gemini) or `toolSpec` (Bedrock).
     """
     if isinstance(value, str):
         try:
@@ -83,7 +83,7 @@ def tools_of(value: object) -> list[dict[str, Any]] | None:
         except Malformed:
             return None
     if isinstance(value, dict):
-        value = [value]
+        value = value["tools"] if isinstance(value.get("tools"), list) else [value]
     if not isinstance(value, list):
         return None
     found: list[dict[str, Any]] = []
@@ -102,6 +102,10 @@ def tools_of(value: object) -> list[dict[str, Any]] | None:
 
 
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(spec := tool.get("toolSpec"), dict):
+        schema = spec.get("inputSchema")
+        inner = {name: value for name, value in spec.items() if name != "inputSchema"}
+        return _tool(inner | ({"parameters": schema.get("json", schema)} if isinstance(schema, dict) else {}))
     if "function" in tool or not isinstance(tool.get("name"), str) or tool.get("type", "function") != "function":
         return tool
     described = {name: value for name, value in tool.items() if name not in ("type", "input_schema")}

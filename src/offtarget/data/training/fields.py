@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from offtarget.data.training.values import Malformed, kind, shown
@@ -77,14 +78,16 @@ SYSTEM = Field(
 )
 HISTORY = Field(Use.PROMPT, ("history",), "earlier turns before a question: pairs (question, answer), or turns")
 ROW_TOOLS = Field(
-    Use.PROMPT, ("tools", "functions"), "the tools on offer, as objects or JSON text; the chat template shows them"
+    Use.PROMPT,
+    ("tools", "functions", "toolconfig"),
+    "the tools on offer, as objects or JSON text, or under Bedrock's `toolConfig`; the chat template shows them",
 )
 TEXT = Field(
     Use.LEARNED, ("text", "content", "document"), "the whole text, where there is neither a chat nor a pair nor a role"
 )
 LABEL = Field(
     Use.MASK,
-    ("label", "kto_tag"),
+    ("label", "kto_tag", "kto_label", "desirable", "is_desirable"),
     "beside an answer: true, false, 1, 0 (text too) say whether it is one to imitate (KTO); other numbers and words "
     "of praise or blame are malformed; a `label` of any other text is not read",
 )
@@ -120,7 +123,7 @@ REASONING = Field(
 )
 CALLS = Field(
     Use.LEARNED,
-    ("tool_calls", "function_call", "functionCall"),
+    ("tool_calls", "function_call", "functionCall", "toolCalls", "tool_call", "function_calls", "functionCalls"),
     "tools that the assistant calls: objects or JSON text, with or without the wrapper `function`; the arguments an "
     "object or JSON text",
 )
@@ -159,17 +162,18 @@ PART_TEXT = Field(
 )
 PART_REASONING = Field(
     Use.LEARNED,
-    ("thinking", "reasoning", "summary"),
-    "of a part of type `thinking` or `reasoning`; with `thought: true` (Gemini) the text is reasoning",
+    ("thinking", "reasoning", "summary", "reasoningContent"),
+    "of a part of type `thinking` or `reasoning`, or under `reasoningContent` (Bedrock); with `thought: true` (Gemini) "
+    "the text is reasoning",
 )
 PART_CALL = Field(
     Use.LEARNED,
-    ("functionCall", "function_call"),
+    ("functionCall", "function_call", "toolUse"),
     "a call; so is a part of type `tool_use`, `function_call` or `tool_call` with `name` and `input`",
 )
 PART_RESULT = Field(
     Use.PROMPT,
-    ("functionResponse", "function_response"),
+    ("functionResponse", "function_response", "toolResult"),
     "what a tool answers: a turn of its own; so is a part of type `tool_result` with `content`",
 )
 PART_MASKS = Field(
@@ -240,6 +244,48 @@ def learned(name: str, value: object, place: str) -> bool:
     return not known if name in MASKED.names or name in MASK.names else known
 
 
+def unknown_mask(name: str, value: object) -> bool:
+    """Whether a field of no known name looks like a mask: its name speaks of loss, and its value is one or many flags.
+
+    What it says of the loss cannot be followed, and training on what it may leave out would be wrong.
+    """
+    if isinstance(value, list):
+        if name.lower() == "labels" and -100 in value:
+            return True  # as transformers marks tokens without loss
+        return bool(value) and _speaks_of_loss(name) and all(flag(one) is not None or one == -100 for one in value)
+    return flag(value) is not None and _speaks_of_loss(name)
+
+
+def refused_mask(name: str, place: str) -> Malformed:
+    """The error for a mask of unknown name."""
+    return Malformed(
+        "mask",
+        f"{place} looks like a mask, but {shown(name)} is not the name of one. Write `train`, true or false, where it "
+        "says what is learned; rename it where it says something else.",
+    )
+
+
+_LOSS_WORDS = frozenset({
+    "weight", "weights", "loss", "losses", "mask", "masks", "masked", "train", "trained", "trainable", "training",
+    "learn", "learned", "learnable", "supervise", "supervised", "ignore", "ignored", "exclude", "excluded", "skip",
+    "backprop",
+})  # fmt: skip
+_BESIDE_THEM = frozenset({
+    "is", "should", "to", "be", "on", "for", "from", "in", "of", "the", "this", "use", "used", "no", "not", "do",
+    "with", "without", "turn", "turns", "message", "messages", "row", "sample", "example", "instance", "token",
+    "tokens", "assistant", "answer", "answers", "completion", "response", "responses", "output", "input", "inputs",
+    "prompt", "user", "history", "only", "last", "final", "first", "compute", "calculate", "scale", "label",
+})  # fmt: skip
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+
+
+@lru_cache(maxsize=1024)
+def _speaks_of_loss(name: str) -> bool:
+    """Whether a name says nothing but what is learned, such as `should_train`, `lossWeight`, `train_on_prompt`."""
+    words = {word.lower() for word in _WORD.findall(name[:60])}
+    return bool(words & _LOSS_WORDS) and words <= _LOSS_WORDS | _BESIDE_THEM
+
+
 def is_measured(value: object) -> bool:
     """Whether a `loss` is a number that was measured rather than true or false."""
     if isinstance(value, str):
@@ -287,6 +333,16 @@ def detailed(value: object, length: int) -> bool | None:
 
 def _spans(span: dict[str, Any]) -> bool:
     return isinstance(span.get("begin_offset"), int) and isinstance(span.get("end_offset"), int)
+
+
+_VISIBLE = re.compile(
+    r"[^\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0]"
+)
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a text is empty to its reader: blanks, and characters without width."""
+    return _VISIBLE.search(text) is None
 
 
 _LETTER = re.compile(r"[^\W\d_]")

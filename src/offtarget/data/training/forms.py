@@ -98,16 +98,26 @@ def unknown_keys(keys: tuple[str, ...], form: str | None = None) -> Malformed:
     """The error for keys that fit no form: those found, and those expected; one turn alone has an error of its own."""
     names = {key.strip().lower() for key in keys}
     if is_turn(names):
-        grouped = next((key for key in keys if grouping(key)), None)
-        by = f" that have the same {shown(grouped)}" if grouped else " of a chat"
-        return Malformed(
-            "lone-turn",
-            f"a single turn ({', '.join(shown(key) for key in keys[:6])}). One row is one chat: put the turns{by} into "
-            'one row, {"messages": [...]}.',
-        )
+        return _lone_turn(keys)
     found = ", ".join(shown(name) for name in keys[:12]) + (f" and {len(keys) - 12} more" if len(keys) > 12 else "")
     wanted = f"those of the form '{form}' among: {EXPECTED}" if form else EXPECTED
     return Malformed("unknown-keys", f"found {found or 'none'}; expected {wanted}.")
+
+
+def _lone_turn(keys: Iterable[str]) -> Malformed:
+    keys = list(keys)
+    grouped = next((key for key in keys if grouping(key)), None)
+    by = f" that have the same {shown(grouped)}" if grouped else " of a chat"
+    return Malformed(
+        "lone-turn",
+        f"a single turn ({', '.join(shown(key) for key in keys[:6])}). One row is one chat: put the turns{by} into "
+        'one row, {"messages": [...]}.',
+    )
+
+
+_SPEAKER = frozenset({"speaker", "author", "sender", "participant", "who", "type"})
+"""Names that hold a speaker in logs of chats; of a whole text they say who wrote it."""
+_SPEAKERS = frozenset({"user", "human", "prompter", "customer", "assistant", "ai", "bot", "chatbot", "gpt", "agent"})
 
 
 def grouping(key: str) -> bool:
@@ -199,6 +209,8 @@ def _read(value: dict[str, Any], layout: Layout, rest: Rest) -> Said:
     if layout.rest:
         said = {message.content for message in messages}
         for name in layout.rest:
+            if fields.unknown_mask(name, value[name]):
+                raise fields.refused_mask(name, "the row's " + shown(name))
             held = rest.extra[name] = value[name]
             if fields.unread_text(name, held, said):
                 rest.unread.append(fields.plain_name(name))
@@ -230,6 +242,9 @@ def _preference(value: dict[str, Any], layout: Layout, rest: Rest) -> tuple[list
 
 def _text(value: dict[str, Any], layout: Layout, rest: Rest) -> tuple[list[Message], None]:
     text = value[layout.answer]
+    for name, held in value.items():
+        if name.strip().lower() in _SPEAKER and isinstance(held, str) and held.strip().lower() in _SPEAKERS:
+            raise _lone_turn(value)
     if not isinstance(text, str):
         raise Malformed("wrong-type", f"{shown(layout.answer)} is {kind(text)}; expected text.")
     return turns_of(text) or [Message("assistant", text)], None
@@ -299,7 +314,7 @@ def _taught(messages: list[Message]) -> bool:
         if message.role == "assistant":
             if not message.learned:
                 masked = True
-            elif (message.content and not message.content.isspace()) or message.calls or message.reasoning:
+            elif not fields.says_nothing(message.content + message.reasoning) or message.calls:
                 return True
             else:
                 silent = True

@@ -43,10 +43,16 @@ ROLES: dict[str, Speaker] = {
 _OWN_NAMES = frozenset({"system", "user", "assistant", "tool", "human", "gpt"})
 _CALLING = frozenset({"function_call", "tool_call"})
 _CALL_TYPES = frozenset({"tool_use", "server_tool_use", "mcp_tool_use", "function_call", "tool_call"})
+_CONTENT_TYPES = frozenset({
+    "text", "input_text", "output_text", "image", "image_url", "input_image", "audio", "input_audio", "video", "file",
+    "document", "resource", "search_result", "tool_result", "function_call_output", "tool_response", "tool_reference",
+})  # fmt: skip
+"""Of the parts that a tool's answer is made of; under any other type it is data of the tool's own."""
 _THINKING_TYPES = frozenset({"thinking", "reasoning"})
 _TOOL_KEYS = {"role", "content", "tool_call_id", "name"}
 _CALL_KEYS = {"role", "content", "tool_calls"}
-_THOUGHTS = (*fields.PART_REASONING.names, *fields.PART_TEXT.names)
+_ANSWERED = ("tool_use_id", "toolUseId", "call_id")
+_THOUGHTS = ("reasoningText", *fields.PART_REASONING.names, *fields.PART_TEXT.names)
 _DEPTH = 4
 """Deepest that the text of a part is looked for."""
 _MASKS = frozenset(fields.PART_MASKS.names)
@@ -82,7 +88,7 @@ def plain_messages(turns: object) -> tuple[Message, ...] | None:
         if type(content) is not str or not (role == "user" or role == "assistant" or role == "system"):
             return None
         messages.append(plain_turn(role, content))
-    return tuple(messages) if role == "assistant" and content and not content.isspace() else None
+    return tuple(messages) if role == "assistant" and not fields.says_nothing(str(content)) else None
 
 
 def messages_of(turns: object, key: str, rest: Rest) -> list[Message]:
@@ -182,6 +188,9 @@ class _Turn:
         tool, call_id = self._tool() if role == "tool" else ("", "")
         learned = self._learned("\n".join(texts))
         for name, value in turn.items():
+            labelled = role == "assistant" and name in fields.LABEL.names and fields.flag(value) is not None
+            if labelled or fields.unknown_mask(name, value):
+                raise fields.refused_mask(name, f"{place}.{fields.plain_name(name)}")
             self._rest.keep(place, self._of, name, value)
         if answers and not (texts or thoughts or calls):
             return answers
@@ -316,6 +325,8 @@ class _Turn:
             self._rest.unread.append(f"{of} of type {fields.plain_name(str(sort))}")
             return read
         for name, value in part.items():
+            if name not in used and fields.unknown_mask(name, value):
+                raise fields.refused_mask(name, f"{self._place}: {fields.plain_name(name)}")
             if name not in used and fields.unread_text(name, value, ()):
                 self._rest.unread.append(f"{of}.{fields.plain_name(name)}")
         return read
@@ -324,17 +335,20 @@ class _Turn:
         """What a part is, and the names of the fields it was read from."""
         place, sort = self._place, str(part.get("type", ""))
         if self._role == "assistant":
-            call = next((name for name in ("functionCall", "function_call") if isinstance(part.get(name), dict)), None)
+            call = next((name for name in fields.PART_CALL.names if isinstance(part.get(name), dict)), None)
             if call is not None:
                 return _Part(call=call_of(part[call], place)), (call,)
             if sort in _CALL_TYPES:
                 return _Part(call=call_of(part, place)), ("name", "input", "arguments", "function", "args", "id")
-            if sort in _THINKING_TYPES or part.get("thought") is True:
+            if sort in _THINKING_TYPES or part.get("thought") is True or isinstance(part.get("reasoningContent"), dict):
                 names = [name for name in _THOUGHTS if name in part]
                 thoughts = [piece for name in names for piece in _pieces(part[name], place, _THOUGHTS)]
                 return _Part(reasoning="\n".join(thoughts)), tuple(names)
-        answer = next((name for name in ("functionResponse", "function_response") if name in part), None)
-        if answer is not None and isinstance(part[answer], dict):
+        answer = next((name for name in fields.PART_RESULT.names if isinstance(part.get(name), dict)), None)
+        if answer == "toolResult":
+            read, _ = self._read({**part[answer], "type": "tool_result"})
+            return read, (answer,)
+        if answer is not None:
             held = part[answer]
             said = held.get("response", "")
             text = said if isinstance(said, str) else as_json(said)
@@ -344,7 +358,7 @@ class _Turn:
             pieces = _pieces(said, place, fields.PART_TEXT.names) if _is_content(said) else [as_json(said)]
             if _is_content(said) and fields.unread_text("", said, pieces):
                 self._rest.unread.append(f"{self._of}.content[].content[]")
-            inner, named = "\n".join(pieces), part.get("tool_use_id", part.get("call_id"))
+            inner, named = "\n".join(pieces), next((part[key] for key in _ANSWERED if key in part), None)
             return _Part(answer=_tool_turn(inner, part.get("name"), named)), ("content", "output")
         name = next((name for name in fields.PART_TEXT.names if name in part), None)
         if name is None:
@@ -352,7 +366,10 @@ class _Turn:
         value = part[name]
         if not isinstance(value, str | dict | list):
             raise Malformed("wrong-type", f"the text of a part of {place} is {kind(value)}.")
-        return _Part(text="\n".join(_pieces(value, place, fields.PART_TEXT.names))), (name,)
+        pieces = _pieces(value, place, fields.PART_TEXT.names)
+        if not isinstance(value, str) and fields.unread_text(name, value, pieces):
+            self._rest.unread.append(f"{self._of}.content[].{fields.plain_name(name)}[]")
+        return _Part(text="\n".join(pieces)), (name,)
 
 
 def _tool_turn(text: str, name: object, call: object) -> Message:
@@ -364,7 +381,10 @@ def _is_content(value: object) -> bool:
     if isinstance(value, list):
         return all(isinstance(part, str) or (isinstance(part, dict) and _is_content(part)) for part in value)
     if isinstance(value, dict):
-        return "type" in value or "functionResponse" in value or "function_response" in value or set(value) <= {"text"}
+        sort = value.get("type")
+        if isinstance(sort, str) and not (sort in _CONTENT_TYPES or value.keys() & set(fields.PART_TEXT.names)):
+            return False
+        return sort is not None or not value.keys().isdisjoint(fields.PART_RESULT.names) or set(value) <= {"text"}
     return isinstance(value, str)
 
 

@@ -101,7 +101,7 @@ def _list_kind(text: bytes, lines: list[bytes], name: str) -> FileKind:
     first = next((value for value in map(_value, lines[:100]) if value != []), None)
     if isinstance(first, list):
         if _is_turn(first[0]):
-            return FileKind("lines")
+            return FileKind("lines" if b"\n" in text.rstrip() else "chat")
         if len(lines) > 1 and lines[1].lstrip().startswith(b"["):
             what = f"a list of which the first element is {kind(first[0])}"
             raise InputError(
