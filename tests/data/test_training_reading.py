@@ -303,3 +303,21 @@ def test_real_sets_are_read_whole(name: str, rows: int, form: str) -> None:
     assert len(found) == rows
     assert {row.form for row in found} == {form}
     assert len({row.id for row in found}) == rows
+
+
+def test_tools_in_columns_hold_no_keys_of_other_rows(tmp_path: Path) -> None:
+    """Arrow gives every row all keys of any; a tool and its arguments come back as they were written."""
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    values = []
+    for name, sent in (("look", {"city": "Oslo"}), ("send", {"to": "ann", "text": "hi"})):
+        turns = [
+            {"role": "user", "content": "Q", "tool_calls": None},
+            {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": name, "arguments": sent}}]},
+        ]
+        tool = {"name": name, "parameters": {"properties": {key: {"type": "string"} for key in sent}}}
+        values.append({"messages": turns, "tools": [{"type": "function", "function": tool}]})
+    parquet.write_table(pa.Table.from_pylist(values), tmp_path / "t.parquet")
+    rows = good(tmp_path / "t.parquet")
+    assert [row.messages[1].calls[0].arguments for row in rows] == ['{"city": "Oslo"}', '{"to": "ann", "text": "hi"}']
+    assert [list(row.tools) for row in rows] == [value["tools"] for value in values]

@@ -7,6 +7,7 @@ import datetime
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -18,6 +19,7 @@ from offtarget.data.training.values import MAX_DEPTH, MAX_ROW, Malformed, too_lo
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.records import BadRow, Row
 
+_FILLED = re.compile(r"^(?:tools|functions): |(?:arguments|args|parameters|input): struct", re.IGNORECASE)
 BATCH_BYTES = 2**21
 """Uncompressed bytes that a batch aims at."""
 
@@ -25,6 +27,9 @@ BATCH_BYTES = 2**21
 @dataclass(slots=True)
 class ArrowChunk(Chunk):
     """One batch as an Arrow IPC stream; its rows are numbered from 1."""
+
+    filled: tuple[str, ...] = ()
+    """Columns with descriptions or arguments of tools, in which Arrow sets every key of any row, null where absent."""
 
     def pieces(self) -> Iterator[Piece]:
         """Records as `row_bytes`: the file itself holds columns, so no row has bytes of its own."""
@@ -46,6 +51,7 @@ class ArrowChunk(Chunk):
 
         with pyarrow.ipc.open_stream(self.raw) as reader:
             line = self.first
+            self.filled = tuple(field.name for field in reader.schema if _FILLED.search(f"{field.name}: {field.type}"))
             odd = {field.name for field in reader.schema if not _is_json(field.type)}
             for batch in reader:
                 for value in batch.to_pylist():
@@ -59,10 +65,21 @@ class ArrowChunk(Chunk):
         try:
             if len(raw) > MAX_ROW:
                 raise too_long(len(raw))
+            if self.filled:
+                value = {**value, **{name: without_nulls(value[name]) for name in self.filled}}
             said = fields_of(value, self.form)
         except Malformed as error:
             return BadRow(f"{file}:{line}", file, line, digest, error.error, error.detail)
         return Row(f"{file}:{line}", file, line, digest, *said)
+
+
+def without_nulls(value: Any) -> Any:
+    """A value without the keys that are null in it."""
+    if isinstance(value, dict):
+        return {name: without_nulls(held) for name, held in value.items() if held is not None}
+    if isinstance(value, list):
+        return [without_nulls(held) for held in value]
+    return value
 
 
 def row_bytes(value: dict[str, Any]) -> bytes:
