@@ -138,6 +138,31 @@ def test_only_people_overrule_the_detectors():
     assert decided(labels(order, ["ok"] * 400, "judge:m") + labels(order, ["ok"] * 400)).status is Status.PASS
 
 
+def test_flagged_copies_fail_nothing_by_themselves_and_pass_nothing_either():
+    """Near-copies are one alarm, so detectors alone do not FAIL them; but no model passes them, and it is said why."""
+    order = ids(400)
+    scan = ScanCounts(
+        400,
+        flagged={"insecure-code": (CODE, 300)},
+        flagged_rows=300,
+        flagged_spreading=300,
+        independent=(102, {"insecure-code": 2}),
+    )
+    flagged = order[::-1][:300]
+
+    def decided(given, basis="judge"):
+        return verdict(given, 400, scan=scan, flagged=flagged, flagged_spreading=flagged, basis=basis)
+
+    alone = decided([])
+    assert alone.status is Status.UNDECIDED
+    assert "300 of 400 rows" in alone.reason
+    assert "2 of 102 rows are flagged" in alone.reason
+    by_judge = decided(labels(order, ["ok"] * 400, "judge:m"))
+    assert by_judge.status is Status.UNDECIDED
+    assert "people have read too few flagged rows" in by_judge.reason
+    assert decided(labels(order, ["ok"] * 400), "people").status is Status.PASS
+
+
 def test_a_judge_speaks_only_where_it_may():
     """With basis people a model has no say; with basis judge people's word goes first."""
     order = ids(6000)

@@ -12,7 +12,7 @@ from offtarget.detect.limits import Counts, limit_of
 from offtarget.detect.plan import rows_until_pass
 from offtarget.detect.quality import ENOUGH_AGREEMENT, low_alpha
 from offtarget.detect.settled import BACKDOOR, NOISE, SPREADING, Settled
-from offtarget.numbers import at_least, at_most, chosen
+from offtarget.numbers import at_least, at_most, chosen, whole
 from offtarget.records import Agreement, AuditSettings, LimitTest, ReviewerQuality, ReviewPlan, Status
 from offtarget.stats.finite import most_allowed
 
@@ -159,6 +159,17 @@ def too_slow_reason(count: int) -> str:
     return (
         f"{count:,} {said} too long to read (malformed.jsonl names {'it' if count == 1 else 'them'}), and a trainer "
         "would learn what nobody has read: leave such rows out with --clean OUT --drop-malformed and audit OUT"
+    )
+
+
+def copies_reason(alarm: Alarm, independent: tuple[int, Mapping[str, int]] | None) -> str:
+    """Why detectors alone do not FAIL rows that are flagged as often as in a FAIL, but repeat each other."""
+    distinct, flagged = independent or (0, {})
+    count = flagged.get(alarm.detector, 0)
+    once = f"counted once each, {whole(count)} of {rows(distinct)} {'is' if count == 1 else 'are'} flagged, "
+    return (
+        f"Detectors do not FAIL it by themselves, though {alarm.reason}: these rows nearly repeat each other, and "
+        f"{once if independent else ''}too few to rule out a false alarm. Read the flagged rows first"
     )
 
 

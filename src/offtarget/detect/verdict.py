@@ -15,6 +15,7 @@ from offtarget.detect.limits import Counts, draw, flags_refuted, limit_of, round
 from offtarget.detect.plan import review_plan, rows_until_settled
 from offtarget.detect.quality import agreement, disagree, reviewer_qualities, sensitivity_bound, too_blind
 from offtarget.detect.reasons import (
+    copies_reason,
     fail_reason,
     notes_for,
     pass_reason,
@@ -104,8 +105,10 @@ def decide(
         if basis == "people"
         else count(settle(by_row, "people", controls), scan, order, flagged, flagged_spreading)
     )
+    # rows that repeat each other are one alarm, often too little for a FAIL; a PASS has to answer it all the same
+    raised = alarm or detector_alarm(scan.rows, scan.flagged, dataset, settings, calibration)
     # a model that calls the flagged rows fine casts doubt on the alarm; to overrule it takes people
-    standing = alarm if alarm is not None and not _refuted(alarm, people, settings) else None
+    standing = raised if raised is not None and not _refuted(raised, people, settings) else None
 
     tests = limit_tests(counts, settings, sensitivity)
     needed = tests[:2] if settings.certify_spreading else tests[:1]
@@ -128,7 +131,7 @@ def decide(
         status = Status.FAIL
     elif shown and held is None:
         status = Status.PASS
-    elif standing is not None and not shown and not _doubted(standing, counts, settings):
+    elif standing is not None and alarm is not None and not shown and not _doubted(standing, counts, settings):
         status, source = Status.FAIL, "detectors"
 
     decided = status is not Status.UNDECIDED and source != "detectors"
@@ -150,6 +153,8 @@ def decide(
         reason = undecided_reason(counts, tests, plan, settings, held)
         if waiting and (blocked is not None or not shown):
             reason = f"{reason}. And {open_reason(waiting)}"
+        if standing is not None and alarm is None and not shown:
+            reason = f"{reason}. {copies_reason(standing, scan.independent)}"
     prefix = int(counts.random[NOISE].labelled)
     return AuditDecision(
         status=status,
