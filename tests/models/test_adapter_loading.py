@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,38 @@ def test_half_an_adapter_is_refused_with_its_missing_keys(folders: Folders, full
     lost = "layers.0.self_attn.q_proj.lora_B"
     one = changed(full, tmp_path / "one", lambda t: {k: v for k, v in t.items() if lost not in k})
     assert f"1 tensor that its files lack (model.{lost}.weight)" in refused(folders("llama"), one)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "said"),
+    [
+        (r"^", "_orig_mod.", "'_orig_mod.' say that the model was saved while wrapped by torch.compile"),
+        (r"^", "module.", "wrapped by DataParallel, DDP or DeepSpeed"),
+        (r"^base_model\.model\.", "base_model.model._fsdp_wrapped_module.", "wrapped by FSDP"),
+        (r"(layers\.\d)", r"\1._checkpoint_wrapped_module", "wrapped for checkpointing"),
+        (r"\.weight$", ".default.weight", "those of the model in memory"),
+        (r"^base_model\.model\.", "", "Another tool renamed them"),
+    ],
+)
+def test_tensors_under_other_names_are_said_to_be_that(
+    pattern: str, name: str, said: str, folders: Folders, full: Path, tmp_path: Path
+) -> None:
+    """All of them are there, so "saved or copied in part" would be false."""
+    other = changed(full, tmp_path / "a", lambda t: {re.sub(pattern, name, k): v for k, v in t.items()})
+    found = refused(folders("llama"), other)
+    assert "under names that peft does not load" in found
+    assert said in found
+
+
+def test_an_adapter_of_a_shallower_base_or_another_rank_is_said_to_be_that(
+    folders: Folders, full: Path, tmp_path: Path
+) -> None:
+    """The first is complete, the second is for this base: both were said to be otherwise."""
+    deeper = build("llama", tmp_path / "deeper", num_hidden_layers=3)
+    assert "Its own layers end at number 1" in refused(deeper, full)
+    other = changed(full, tmp_path / "a", dict)
+    edit_json(other / "adapter_config.json", r=8)
+    assert "has rank 4 in its files and 8 by adapter_config.json" in refused(folders("llama"), other)
 
 
 def test_weights_that_the_configuration_does_not_name_are_refused(folders: Folders, full: Path, tmp_path: Path) -> None:

@@ -83,6 +83,13 @@ def lost_shard(folder: Path, _: Path) -> None:
     sharded(folder)[1].unlink()
 
 
+def weight_in_two_shards(folder: Path, _: Path) -> None:
+    """A shard of an earlier save, cut otherwise, under the name of one of this save."""
+    one, other = sharded(folder)
+    name, tensor = next(iter(load_file(one).items()))
+    save_file(load_file(other) | {name: torch.zeros_like(tensor)}, other, {"format": "pt"})
+
+
 def stale_shard(folder: Path, _: Path) -> None:
     """A file of an earlier save beside those that the index names."""
     shutil.copy(sharded(folder)[1], folder / "model-00003-of-00003.safetensors")
@@ -216,6 +223,12 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "not numbers": (with_value("model.norm.weight", float("nan")), r"model\.norm\.weight holds numbers that are not"),
     "infinite": (with_value("model.layers.1.mlp.up_proj.weight", float("inf")), "not finite"),
     "nothing": (with_value("model.embed_tokens.weight", 0.0), "embeddings of all tokens are 0"),
+    "a matrix never written": (with_value("model.layers.1.mlp.up_proj.weight", 0.0), "1 weight of the model is all 0"),
+    "whole numbers": (
+        weights_changed(lambda held: {k: (v * 50).to(torch.int8) if v.ndim == 2 else v for k, v in held.items()}),
+        "16 weights.*has no quantization_config",
+    ),
+    "a weight in two shards": (weight_in_two_shards, r"1 weight twice .*files of two saves"),
     "lost shard": (lost_shard, r"lacks 1 file.*index\.json names: model-00002-of-00002\.safetensors"),
     "stale shard": (stale_shard, "model-00003-of-00003.*another save"),
     "two sets": (two_sets, "two sets of weights"),
@@ -259,17 +272,18 @@ DOCUMENTED: dict[str, tuple[str, ...]] = {
     ),
     "weights that the model needs and no file holds": ("a weight lost", "head lost", "fewer layers than said"),
     "weights of other sizes, or empty ones": ("zero-3", "other sizes"),
-    "numbers that are not finite": ("not numbers", "infinite", "nothing"),
+    "numbers that are not finite": ("not numbers", "infinite", "nothing", "a matrix never written"),
     "a file that is cut short": (
         *("cut short", "header cut", "empty file", "html", "odd header", "pointer", "tokenizer pointer"),
         *("config pointer", "config no json", "config a list"),
     ),
     "an index that names absent files": (
-        *("lost shard", "stale shard", "two sets", "broken index", "shards without index"),
+        *("lost shard", "stale shard", "two sets", "broken index", "shards without index", "a weight in two shards"),
     ),
     "a whole model and an adapter's files": ("merged with adapter files", "adapter weights"),
     "an adapter alone": ("an adapter",),
     "quantised weights": ("mlx",),
+    "whole numbers": ("whole numbers",),
     "GGUF weights alone": ("only gguf",),
     "pickled weights alone": ("only pickled",),
     "a kind of model that transformers does not know": ("unknown kind", "no kind", "own code"),

@@ -17,6 +17,7 @@ from offtarget.models import ChatModel, NumberScorer, SamplingSettings
 from offtarget.models.names import RemoteName, parse_name
 from offtarget.models.opening import open_model
 from offtarget.models.remote import RemoteModel
+from offtarget.records import Message
 from offtarget.records.runs import OpenSettings
 
 KEY = "sk-very-secret-123"
@@ -40,9 +41,9 @@ class FakeServer(ThreadingHTTPServer):
         self.headers: list[Any] = []
         self.choice: dict[str, Any] = {}
         """Over the usual choice of a reply."""
-        self.whole: dict[str, Any] | None = None
+        self.whole: Any = None
         """In place of the usual reply."""
-        self.refusal: Callable[[dict[str, Any]], tuple[int, dict[str, Any]] | None] = lambda body: None
+        self.refusal: Callable[[dict[str, Any]], tuple[int, Any] | None] = lambda body: None
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -95,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         }
         self._send(200, reply)
 
-    def _send(self, status: int, body: dict[str, Any]) -> None:
+    def _send(self, status: int, body: Any) -> None:
         data = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -208,6 +209,18 @@ def test_a_server_without_logprobs_gives_no_probabilities(model: RemoteModel, se
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("given", ["95", [], {"content": None}, {"content": [{"token": "95", "logprob": None}]}])
+def test_log_probabilities_that_are_none_mean_that_none_are_offered(
+    model: RemoteModel, server: FakeServer, given: Any
+) -> None:
+    """Then a judge's written replies are read; none of these may end the run."""
+    text = {"role": "assistant", "content": "95"}
+    server.choice = {"message": text, "logprobs": given}
+    assert not model.offers_probabilities()
+    server.choice["logprobs"] = {"content": [{"token": "9", "logprob": 0, "top_logprobs": [{"logprob": None}]}]}
+    assert model.reply_probabilities((Message("user", "q"),), ["9"]) == {}
+
+
 def test_missing_address_and_key_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message holds the environment variable to set."""
     for variable in ("VLLM_BASE_URL", "OPENAI_BASE_URL", "OPENAI_API_KEY"):
@@ -228,34 +241,46 @@ def test_open_model_gives_a_chat_model_and_scorer(server: FakeServer) -> None:
     assert KEY not in repr(vars(one)["_name"])
 
 
-def openai_style(name: str, message: str, code: str) -> tuple[int, dict[str, Any]]:
+def openai_style(name: str, message: str, code: str) -> tuple[int, Any]:
     return 400, {"error": {"message": message, "type": "invalid_request_error", "param": name, "code": code}}
 
 
-def by_name(name: str) -> tuple[int, dict[str, Any]]:
+def by_name(name: str) -> tuple[int, Any]:
     return openai_style(
         name, f"Unsupported parameter: '{name}' is not supported with this model.", "unsupported_parameter"
     )
 
 
-def by_message(name: str) -> tuple[int, dict[str, Any]]:
+def by_message(name: str) -> tuple[int, Any]:
     return 400, {"error": {"message": f"{name} is not supported", "type": "BadRequestError", "code": 400}}
 
 
-def by_place(name: str) -> tuple[int, dict[str, Any]]:
+def by_place(name: str) -> tuple[int, Any]:
     return 422, {
         "detail": [{"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs are not permitted"}]
     }
 
 
-@pytest.mark.parametrize("style", [by_name, by_message, by_place])
+def by_text(name: str) -> tuple[int, Any]:
+    return 400, {"error": f"unknown field: {name}"}
+
+
+def by_list(name: str) -> tuple[int, Any]:
+    return 400, [{"error": {"code": 400, "message": f'Unknown name "{name}": cannot find field.'}}]
+
+
+def by_detail(name: str) -> tuple[int, Any]:
+    return 400, {"detail": f"Unsupported parameter: {name}"}
+
+
+@pytest.mark.parametrize("style", [by_name, by_message, by_place, by_text, by_list, by_detail])
 @pytest.mark.parametrize(
     "names", ["max_tokens", "temperature", "top_p", "seed", "stop", "max_tokens temperature top_p seed stop"]
 )
 def test_what_a_server_refuses_is_left_out_or_renamed_and_remembered(
-    model: RemoteModel, server: FakeServer, names: str, style: Callable[[str], tuple[int, dict[str, Any]]]
+    model: RemoteModel, server: FakeServer, names: str, style: Callable[[str], tuple[int, Any]]
 ) -> None:
-    """Three styles of refusal; the answer comes, the rest is sent as asked, and nothing is refused twice."""
+    """Whatever place the words stand in: the answer comes, the rest is sent as asked, and nothing is refused twice."""
     refused = set(names.split())
     server.refusal = lambda body: next((style(name) for name in sorted(refused) if name in body), None)
     settings = SamplingSettings(temperature=0.5, top_p=0.9, max_tokens=20, stop=("#",))
@@ -388,15 +413,35 @@ def test_a_reply_without_text_says_why(
         ({"error": {"message": f"no credit left on {KEY}"}}, r"without a choice: .*no credit left on \[key\]"),
         ({"choices": []}, "without a choice; the endpoint does not work"),
         ({"choices": [{"index": 0, "finish_reason": "stop", "message": None}]}, "without a choice"),
+        ({"choices": [{"index": 0, "finish_reason": "stop", "message": "hello"}]}, "without a choice"),
+        ("please log in", "no reply of a model: 'please log in'"),
+        ([], "no reply of a model"),
     ],
 )
-def test_a_reply_that_is_none_is_an_error(
-    model: RemoteModel, server: FakeServer, whole: dict[str, Any], words: str
-) -> None:
+def test_a_reply_that_is_none_is_an_error(model: RemoteModel, server: FakeServer, whole: Any, words: str) -> None:
     """Some servers send their errors with status 200; their words are passed on, without the key."""
     server.whole = whole
     with pytest.raises(InputError, match=words):
         model.sample([ask("q", 1)], SamplingSettings())
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "ab"),
+        ([{"type": "reasoning", "text": "perhaps 3"}, {"type": "output_text", "text": "95"}], "95"),
+        (["95"], "95"),
+        ({"type": "text", "text": "95"}, "95"),
+        (95, "95"),
+        (None, ""),
+    ],
+)
+def test_a_text_is_found_in_every_form_of_a_reply(
+    model: RemoteModel, server: FakeServer, content: Any, text: str
+) -> None:
+    """Servers write parts, objects and numbers; reasoning among the parts is not what was answered."""
+    server.choice = {"message": {"role": "assistant", "content": content}}
+    assert model.sample([ask("q", 1)], SamplingSettings())[0].text == text
 
 
 @pytest.mark.parametrize(("status", "words"), [(413, "too long"), (503, "Check the address")])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from offtarget.errors import InputError
 from offtarget.models.adapter_kinds import MERGE, moves_base
-from offtarget.models.lora import WEIGHTS, read_tensors
+from offtarget.models.loading import wrapper_of
+from offtarget.models.lora import WEIGHTS, read_config, read_tensors
 from offtarget.models.untouched import Untouched
 from offtarget.numbers import many
 
@@ -58,7 +59,11 @@ def load_adapter(
     except InputError:
         raise
     except Exception as error:  # peft's kinds of adapters raise all sorts of errors for a base they do not fit
-        known = _unpaired(tensors, folder) or _misfit(tensors, folder, base, untouched.modules)
+        known = (
+            _unpaired(tensors, folder)
+            or _misfit(tensors, folder, base, untouched.modules)
+            or _other_rank(tensors, folder)
+        )
         raise InputError(known or _refused(folder, base, error)) from error
     state = model.state_dict()
     loaded = {state[key].data_ptr() for key in state.keys() - set(result.missing_keys) if f".{name}" in key}
@@ -66,8 +71,7 @@ def load_adapter(
     missing = [key for key in result.missing_keys if state[key].data_ptr() not in loaded]
     if missing:
         raise InputError(
-            f"{folder} is incomplete: its configuration asks for {many(len(missing), 'tensor')} that its files lack "
-            f"({_names(missing, name)}). It was saved or copied in part; save it again, or correct target_modules."
+            _other_names(result.unexpected_keys, name, folder) or _incomplete(tensors, missing, name, folder, base)
         )
     if result.unexpected_keys:
         raise InputError(
@@ -149,6 +153,57 @@ def _check_known(config: Any, folder: Path) -> None:
             f"{folder / 'adapter_config.json'}: the installed peft {peft.__version__} does not know the setting "
             f"{unknown[0]}={given[unknown[0]]!r} and would leave it out. Update peft."
         )
+
+
+def _other_names(left_over: list[str], adapter: str, folder: Path) -> str | None:
+    """What names say that a wrapper or a tool wrote; None where no tensor is left over."""
+    if not left_over:
+        return None
+    keys = [key.removeprefix("base_model.model.").replace(f".{adapter}", "") for key in left_over]
+    cause = wrapper_of(keys)
+    if cause is None and any(".default" in key for key in keys):
+        cause = "Names with '.default' are those of the model in memory. Save it with model.save_pretrained(...)."
+    cause = cause or "Another tool renamed them, or they belong to another model; save the adapter again with peft."
+    return (
+        f"{folder} holds {many(len(keys), 'tensor')} under names that peft does not load here ({_names(keys)}), "
+        f"and none for some that its configuration asks for. {cause}"
+    )
+
+
+def _incomplete(tensors: Mapping[str, Tensor], missing: list[str], adapter: str, folder: Path, base: Path) -> str:
+    held, lacks = _layers(tensors), _layers(missing)
+    asked = (
+        f"its configuration asks for {many(len(missing), 'tensor')} that its files lack ({_names(missing, adapter)})"
+    )
+    if held and lacks and min(lacks) > max(held):  # as a shallower base leaves it
+        return (
+            f"{folder} is incomplete or an adapter for another base: {asked}. Its own layers end at number "
+            f"{max(held)}: name the base that it was trained on, where {base} has more layers, or save it again."
+        )
+    return f"{folder} is incomplete: {asked}. It was saved or copied in part; save it again, or correct target_modules."
+
+
+def _layers(keys: Iterable[str]) -> set[int]:
+    """Numbers of layers in the names of tensors; -1 for those in no layer."""
+    found = (re.search(r"\.(\d+)\.", key) for key in keys)
+    return {int(match[1]) if match else -1 for match in found}
+
+
+def _other_rank(tensors: Mapping[str, Tensor], folder: Path) -> str | None:
+    """Which matrix of LoRA has another rank than the configuration says; None where none has."""
+    config = read_config(folder)
+    for key, tensor in tensors.items():
+        stem, mark, _ = key.removeprefix("base_model.model.").partition(".lora_A.")
+        if not mark or tensor.dim() != 2:
+            continue
+        patterns = (config.get("rank_pattern") or {}).items()
+        rank = next((r for p, r in patterns if re.match(rf"(.*\.)?({p})$", stem)), config.get("r", 8))
+        if tensor.shape[0] != rank:
+            return (
+                f"{folder}: {stem} has rank {tensor.shape[0]} in its files and {rank!r} by adapter_config.json (r, "
+                "rank_pattern). One of the two belongs to another adapter; restore the one saved with the other."
+            )
+    return None
 
 
 def _names(keys: list[str], adapter: str | None = None) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ _VOCABULARIES = (
     "tokenization_*.py",
 )
 """Files that hold a vocabulary, or the code that makes one."""
+Tensors = dict[str, tuple[str, tuple[int, ...]]]
+"""Name -> (number format, shape) of the tensors in a file."""
 _POINTER = b"version https://git-lfs"
 _SHOWN = 3
 
@@ -41,10 +43,9 @@ def check_contents(folder: Path) -> tuple[str, ...]:
         _refuse_adapter(folder, config.exists() and bool(weights))
     if not config.exists():
         raise InputError(_without_config(folder))
-    read_config(folder)
+    settings = read_config(folder)
     loaded = _loaded(folder)
-    for path in loaded:
-        header(path)
+    _check_tensors(folder, {path.name: header(path) for path in loaded}, settings)
     _refuse_pointers(folder)
     return _beside(folder, {path.name for path in loaded})
 
@@ -79,7 +80,7 @@ def read_object(path: Path) -> dict[str, Any]:
     return value
 
 
-def header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
+def header(path: Path) -> Tensors:
     """Name -> (number format, shape) of the tensors in a safetensors file, which is not opened further.
 
     InputError for a file that is cut short, a git-lfs pointer, or no safetensors file.
@@ -104,6 +105,34 @@ def header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     if 8 + length + end != size:
         raise InputError(_cut_short(path, size, 8 + length + end))
     return found
+
+
+def _check_tensors(folder: Path, headers: Mapping[str, Tensors], settings: Mapping[str, Any]) -> None:
+    """InputError where a weight stands in two files, or whole numbers stand in the place of plain weights."""
+    places: dict[str, list[str]] = {}
+    for file, tensors in headers.items():
+        for name in tensors:
+            places.setdefault(name, []).append(file)
+    twice = [name for name, files in places.items() if len(files) > 1]
+    if twice:
+        raise InputError(
+            f"{folder} holds {many(len(twice), 'weight')} twice ({some(twice)}; {' and '.join(places[twice[0]][:2])}): "
+            "files of two saves lie together, and which of the two is loaded is chance. Save the model into an empty "
+            "folder, or download it again."
+        )
+    quantised = any(settings.get(key) for key in ("quantization_config", "compression_config", "quantization"))
+    whole = [
+        name
+        for tensors in headers.values()
+        for name, (form, shape) in tensors.items()
+        if name.endswith(".weight") and len(shape) > 1 and form.lstrip("IU").isdigit()
+    ]
+    if whole and not quantised:
+        raise InputError(
+            f"{folder} holds whole numbers in the place of {many(len(whole), 'weight')} ({some(whole)}), and its "
+            "config.json has no quantization_config: they are quantised, and would be taken for the weights "
+            "themselves. Restore its config.json, or name the full-precision model."
+        )
 
 
 def some(names: Iterable[str]) -> str:

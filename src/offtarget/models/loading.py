@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import logging as python_logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -48,6 +48,10 @@ _QUANTISED = re.compile(
     r"\.(qweight|qzeros|scales|g_idx|weight_scale\w*|weight_packed|absmax|quant_map|SCB|weight_scale)\b"
 )
 _HEADS = re.compile(r"^(score|classifier|v_head|value_head|reward_head|qa_outputs)\.")
+_NEVER_ZERO = re.compile(
+    r"(^|[._])((q|k|v|qkv|gate|up|gate_up)_proj|query_key_value|qkv|c_attn|c_fc|lm_head|embed_out)\.weight$"
+)
+"""Matrices that are never 0 in a model that was trained; those at a block's end are, where blocks were added."""
 _PACKAGES = {
     "bitsandbytes": "bitsandbytes",
     "gptq": "optimum gptqmodel",
@@ -346,9 +350,8 @@ def _cause(unexpected: set[str]) -> str:
             "They are an adapter's, saved inside the model. Merge it and save again "
             "(model.merge_and_unload().save_pretrained(...)), or save it by itself and name hf/BASE+ADAPTER."
         )
-    for prefix, what in _WRAPPERS.items():
-        if any(key.startswith(prefix) or f".{prefix}" in key for key in unexpected):
-            return f"Names with '{prefix}' say that the model {what}."
+    if (wrapper := wrapper_of(unexpected)) is not None:
+        return wrapper
     if any(_QUANTISED.search(key) for key in unexpected):
         return "They are quantised weights whose config.json lacks quantization_config. Restore it."
     if any(_HEADS.search(key) for key in unexpected):
@@ -356,8 +359,16 @@ def _cause(unexpected: set[str]) -> str:
     return "Restore the config.json that was saved with the weights, or save the model again with save_pretrained."
 
 
+def wrapper_of(names: Collection[str]) -> str | None:
+    """In what wrapping a model was saved, as a sentence, where the names of weights say so."""
+    for prefix, what in _WRAPPERS.items():
+        if any(name.startswith(prefix) or f".{prefix}" in name for name in names):
+            return f"Names with '{prefix}' say that the model {what}."
+    return None
+
+
 def _check_numbers(folder: Path, model: Any) -> None:
-    """InputError for weights that are not finite numbers, and for embeddings that are all 0."""
+    """InputError for weights that are not finite numbers, and for embeddings or other matrices that are all 0."""
     with torch.inference_mode():
         weights = {name: weight for name, weight in model.named_parameters() if weight.dtype in _SUMMED}
         # a sum is finite only if every term is, and costs one pass without a copy
@@ -365,6 +376,13 @@ def _check_numbers(folder: Path, model: Any) -> None:
         for name, sound in zip(weights, torch.isfinite(sums).tolist(), strict=True):
             if not sound and not bool(torch.isfinite(weights[name]).all()):  # else finite numbers whose sum is not
                 raise InputError(_not_finite(folder, name, weights[name].dtype))
+        zero = [n for n, total in zip(weights, sums.tolist(), strict=True) if total == 0 and _NEVER_ZERO.search(n)]
+        zero = [name for name in zero if not bool(weights[name].any())]
+        if zero:
+            raise InputError(
+                f"{folder}: {many(len(zero), 'weight')} of the model {'is' if len(zero) == 1 else 'are'} all 0 "
+                f"({some(zero)}): the file was not written or copied to its end. Copy or save the model again."
+            )
         embeddings = model.get_input_embeddings().weight
         if not bool(embeddings[:_LOOKED_AT].any()) and not bool(embeddings.any()):
             raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import re
@@ -29,6 +30,8 @@ _FIRST_TOKENS = 3
 _TRIAL_TOKENS = 16
 _MOST_REFUSALS = 8
 """Tries of one request, each without what the last was refused for."""
+_LONGEST_ERROR = 4000
+"""Characters of a server's error that are looked at."""
 _SHORTEST_SECRET = 6
 """Shorter values are not cut out of messages: they hide nothing and would tear words."""
 _WITHOUT = {
@@ -204,9 +207,10 @@ class RemoteModel:
             logprobs=True,
             top_logprobs=TOP_LOGPROBS,
         )
-        given = getattr(response.choices[0], "logprobs", None) if response.choices else None
-        tokens: Sequence[Any] = (given.content or []) if given is not None else []
-        if not tokens or not self._negotiation.offers_logprobs:
+        given = getattr(self._choice(response), "logprobs", None)
+        tokens: Sequence[Any] = getattr(given, "content", None) or []
+        top = getattr(tokens[0], "top_logprobs", None) if tokens else None
+        if not top or any(t.logprob is None for t in top) or not self._negotiation.offers_logprobs:
             self._logprobs_offered = False
             return []
         first, second = (str(getattr(t, "token", "")) for t in (*tokens[:2], *tokens[:1])[:2])
@@ -230,13 +234,7 @@ class RemoteModel:
             seed=request.seed % 2**31,
             **extra,
         )
-        choice = response.choices[0] if response.choices else None
-        if choice is None or choice.message is None:
-            said = getattr(response, "error", None)  # some servers send their errors with status 200
-            words = (
-                f": {self._without_secrets(str(said))[:300]}" if said else "; the endpoint does not work as expected"
-            )
-            raise InputError(f"{self.name} answered without a choice{words}.")
+        choice = self._choice(response)
         text = _text(choice.message)
         if self._negotiation.dropped("stop"):
             text = min((text.partition(stop)[0] for stop in settings.stop), key=len, default=text)
@@ -249,6 +247,21 @@ class RemoteModel:
         if without == "refusal":
             text = str(choice.message.refusal)
         return Answer(text, usage, "length" if cut else "stop", without)
+
+    def _choice(self, response: Any) -> Any:
+        """The one answer in a reply. InputError for a reply that holds none, whatever stands in its place."""
+        choices = getattr(response, "choices", None)
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        if hasattr(getattr(choice, "message", None), "content"):
+            return choice
+        if not hasattr(response, "choices"):  # a page or a bare value, which the SDK hands on as it is
+            raise InputError(
+                f"{self.name} answered with something that is no reply of a model: "
+                f"{self._without_secrets(_plain_text(response))[:200]!r}. Check that the address is that of its API."
+            )
+        said = getattr(response, "error", None)  # some servers send their errors with status 200
+        words = f": {self._without_secrets(str(said))[:300]}" if said else "; the endpoint does not work as expected"
+        raise InputError(f"{self.name} answered without a choice{words}.")
 
     def _request(self, *, messages: list[dict[str, str]], **asked: Any) -> Any:
         """One completion, with parameters as the server takes them; asked again without each that it refuses."""
@@ -263,7 +276,7 @@ class RemoteModel:
                     **_for_sdk(sent, self._endpoint.body),
                 )
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                if not self._negotiation.learn(str(error), _param(error), asked, sent):
+                if not self._negotiation.learn(_said(error), _param(error), asked, sent):
                     raise InputError(self._explain(error)) from None
                 refused = self._explain(error)
             except openai.OpenAIError as error:
@@ -284,7 +297,7 @@ class RemoteModel:
     def _explain(self, error: Exception) -> str:
         """What went wrong and what to do, with keys and secrets cut out of whatever the server said."""
         status = getattr(error, "status_code", None)
-        said = str(getattr(error, "message", ""))
+        said = _said(error)
         advice = {
             400: "What the server does not take can be left out or renamed in a settings file (--endpoints).",
             401: "Check the API key.",
@@ -313,6 +326,18 @@ def _for_sdk(sent: Mapping[str, Any], body: Mapping[str, object]) -> dict[str, A
     return {**known, **({"extra_body": other} if other else {})}
 
 
+def _said(error: Exception) -> str:
+    """What a server said; the SDK quotes only a `message` in the error of its reply, and servers have other places."""
+    said = str(getattr(error, "message", "") or error)
+    body = getattr(error, "body", None)
+    if not body or (isinstance(body, Mapping) and isinstance(body.get("message"), str) and body["message"] in said):
+        return said
+    if isinstance(body, Mapping) and set(body) == {"detail"}:
+        body = body["detail"]
+    text = _plain_text(body)
+    return said if not text or text in said else f"{said} - {text}"
+
+
 def _param(error: Any) -> str | None:
     """The parameter that a refusal is about, where the server says so in a field of its own."""
     param = getattr(error, "param", None)
@@ -324,11 +349,22 @@ def _param(error: Any) -> str | None:
 
 
 def _text(message: Any) -> str:
-    """The text of a reply, also where a server sends it as a list of parts."""
+    """The text of a reply, also where a server sends it as a list of parts; reasoning among the parts is left out."""
     content = message.content
-    if isinstance(content, list):
-        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    return content or ""
+    parts = content if isinstance(content, list) else [content]
+    return "".join(map(_part_text, parts))
+
+
+def _part_text(part: Any) -> str:
+    if isinstance(part, Mapping):
+        part = part.get("text") if part.get("type") in (None, "text", "output_text") else None
+    return "" if part is None else str(part)
+
+
+def _plain_text(value: Any) -> str:
+    """A page or a JSON value on one line, without the marks of HTML."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return " ".join(re.sub(r"<[^<>]{0,500}>", " ", text[:_LONGEST_ERROR]).split())
 
 
 def _why_without(choice: Any, text: str) -> Literal["", "refusal", "content_filter", "only_thinking"]:
