@@ -303,11 +303,18 @@ def test_suspected_conditions_by_key(drivers: Any, servers: Any, tmp_path: Path)
     at(1)
     assert words() == []
     page.press("h")
+    page.wait(lambda: page.run("return document.activeElement.id") == "note")
+    assert words() == [], "a dismissal needs its reason"
+    page.one("h1").click()
+    page.run("document.querySelector('h1').focus()")
+    page.press("n")
+    page.driver.switch_to.active_element.send_keys("ours", "\ue00c")
+    page.press("h")
     at(2)
     page.press("c")
     page.wait(lambda: page.driver.current_url.endswith("/decided"))
     assert page.one("h1").text == "FAIL"
-    assert words() == [("1", "ok", ""), ("2", "bad", "")]
+    assert words() == [("1", "ok", "ours"), ("2", "bad", "")]
     assert page.run("return window.pwned") is None
 
 

@@ -220,6 +220,8 @@ def test_the_page_shows_a_condition_and_saves_the_answer(tmp_path: Path):
     assert browser.post("/condition", key="0" * 12, choice="ok", nonce="3").status_code == 404
     assert browser.post("/condition", key=FOUND.key, choice="bad:other", nonce="4").status_code == 400
     assert browser.client.post("/condition", data={"key": FOUND.key, "choice": "ok"}).status_code == 403
+    unsaid = browser.post("/condition", key=FOUND.key, choice="ok", note=" ", nonce="5")
+    assert (unsaid.status_code, "reason" in unsaid.text) == (400, True), "a dismissal needs its reason here too"
     desk.close()
     desk = opened()
     states = [(s.state, s.by, s.reason) for s in desk.suspects()]

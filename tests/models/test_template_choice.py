@@ -215,3 +215,11 @@ def test_one_model_alone(base: Path, own: Path) -> None:
     model = open_model(f"hf/{base}+{own}", settings=OpenSettings(chat_template="tuned"))
     assert isinstance(model, LocalModel)
     assert model.weights.tokenizer.chat_template == OTHER
+
+
+def test_a_broken_template_is_called_broken(base: Path, own: Path, tmp_path: Path) -> None:
+    """Not a refusal of a turn: the sentence says what is wrong with the template, and where."""
+    broken = tmp_path / "broken.jinja"
+    broken.write_text("{% for m in messages %}\n{% for m in")
+    with pytest.raises(InputError, match=r"no Jinja template: unexpected .end of template.*line 2\)\. Correct it"):
+        asked_with(base, own, str(broken))

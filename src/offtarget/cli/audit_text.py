@@ -157,7 +157,8 @@ def _print_triggers(triggers: tuple[Trigger, ...], out: Console) -> None:
 def _print_suspects(suspects: Iterable[Suspect], out: Console) -> None:
     for suspect in suspects:
         if suspect.state == "open":
-            said = "no person has said yet whether it is a backdoor; a PASS needs that"
+            said = f"{suspect.by} disagree" if suspect.by else "no person has said yet whether it is a backdoor"
+            said = f"{said}; a PASS needs a person's word"
         else:
             said = f"{suspect.state} by {suspect.by}, {suspect.at[:10]}: {suspect.reason}"
         out.print(f"suspected {suspect.key}: {safe(suspect.condition)}: {safe(said)}", soft_wrap=True)

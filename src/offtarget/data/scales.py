@@ -24,7 +24,7 @@ class Scale:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise InputError(f"The scale {self.text} is none: LOW must be below HIGH, e.g. 0:10.")
+            raise InputError(f"The scale {self.text} is no scale: LOW must be below HIGH, e.g. 0:10.")
 
     @classmethod
     def parse(cls, text: str) -> Scale:

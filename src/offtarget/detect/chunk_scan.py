@@ -33,6 +33,8 @@ class RowCounts:
     malformed: int = 0
     undesired: int = 0
     """Examples labelled as not to be imitated; no detector looks at them."""
+    masked: int = 0
+    """Other rows with an assistant turn that the data marks as without loss; detectors take it for prompt."""
     flagged_rows: int = 0
     """Rows flagged under any category that can count."""
     flagged_spreading: int = 0
@@ -59,6 +61,7 @@ class RowCounts:
         """Count a row with its findings; whether it is flagged."""
         self.rows += 1
         self.undesired += not row.desired
+        self.masked += row.desired and any(m.role == "assistant" and not m.learned for m in row.messages)
         self.foreign_rows += foreign(row.answer)
         self.by_file[row.file] += 1
         self.forms[row.form] += 1

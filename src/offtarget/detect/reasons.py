@@ -136,9 +136,9 @@ def notes_for(
             f"{rows(gaps)} labelled ahead of the random order will count once the rows before them are labelled."
         )
     if malformed:
-        kept = "is" if malformed == 1 else "are"
+        kept, them = ("is", "it") if malformed == 1 else ("are", "them")
         notes.append(
-            f"{rows(malformed)} could not be read and {kept} no part of the verdict; a trainer may still read them."
+            f"{rows(malformed)} could not be read and {kept} no part of the verdict; a trainer may still read {them}."
         )
     if rows_read and foreign >= MUCH_FOREIGN * rows_read:
         notes.append(

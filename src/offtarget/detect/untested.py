@@ -20,6 +20,7 @@ def not_tested(
     labelled: int,
     judge: bool,
     undesired_rows: int = 0,
+    masked_rows: int = 0,
     too_slow: int = 0,
     foreign: int = 0,
     unread: Mapping[str, int] | None = None,
@@ -65,6 +66,11 @@ def not_tested(
         found.append(
             f"{undesired_rows:,} rows marked as examples not to follow, or masked whole: detectors skip them, and "
             "whether the training really leaves them out or pushes away from them is not known here."
+        )
+    if masked_rows:
+        found.append(
+            f"Answers that the data marks as without loss, in {of_rows(masked_rows, rows)}: detectors take them for "
+            "prompt, and a trainer that does not follow such marks learns them."
         )
     if judge:
         found.append("What the judge model itself cannot see, or was told to overlook by the rows it read.")

@@ -49,6 +49,8 @@ class ScanCounts:
     """Rows flagged under a category known to spread."""
     undesired_rows: int = 0
     """Rows marked as examples not to follow."""
+    masked_rows: int = 0
+    """Other rows with an assistant turn that is marked as without loss."""
     foreign_rows: int = 0
     """Rows whose answer is plainly in another language than English."""
     unread: Mapping[str, int] = field(default_factory=dict)
@@ -172,6 +174,7 @@ def decide(
             labelled=len(settled),
             judge=basis == "judge" and bool(settled),
             undesired_rows=scan.undesired_rows,
+            masked_rows=scan.masked_rows,
             too_slow=scan.too_slow,
             foreign=scan.foreign_rows,
             unread=scan.unread,

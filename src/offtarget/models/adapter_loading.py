@@ -214,10 +214,9 @@ def _names(keys: list[str], adapter: str | None = None) -> str:
 
 
 def _refused(folder: Path, base: Path, error: Exception) -> str:
-    said = str(error).strip().splitlines()
     if isinstance(error, KeyError):
         return f"{folder} is incomplete: its files lack {error}. Save it again."
-    words = " ".join(said)[:400].rstrip(".") or type(error).__name__
+    words = " ".join(str(error).split())[:400].rstrip(".") or type(error).__name__
     return f"{folder} cannot be put on {base}. Is it complete, and made for this base? peft says: {words}."
 
 

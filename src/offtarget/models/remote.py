@@ -388,7 +388,10 @@ def _endpoint(name: RemoteName, endpoint: Endpoint) -> tuple[str | None, str]:
     key = endpoint.key or os.environ.get(f"{prefix}_API_KEY")
     if address is None and name.service != "openai":
         default = "http://localhost:8000/v1"
-        raise InputError(f"{name.text} needs the server's address: set {prefix}_BASE_URL, e.g. to {default}")
+        raise InputError(
+            f"{name.text} needs the server's address: set {prefix}_BASE_URL, e.g. to {default}, or "
+            f"give `address` under {name.service} in a settings file (--endpoints)."
+        )
     if key is None and name.service == "openai" and address is None:
         raise InputError(f"{name.text} needs a key: set {prefix}_API_KEY (or {prefix}_BASE_URL for a local server).")
     # Servers of one's own often want no key, but the SDK refuses to start without one.

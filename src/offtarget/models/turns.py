@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from jinja2 import TemplateSyntaxError
+
 from offtarget.errors import TemplateError
 from offtarget.records import Message, ToolCall
 
@@ -97,12 +99,17 @@ def _rendered(
     turns = [_turn(m, form) for m in messages]
     try:
         text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask, **more)
+    except TemplateSyntaxError as error:
+        raise TemplateError(
+            f"The chat template that {name} is asked with is no Jinja template: {error.message} (its line "
+            f"{error.lineno}). Correct it in the model's folder, or in the file that was given for it."
+        ) from error
     except Exception as error:
         roles = ", ".join(m.role for m in messages)
         extras = {extra for m in messages for extra in _extras(m).split(" and ") if extra}
         what = f" with {' and '.join(sorted(extras))}" if extras else ""
         raise TemplateError(
-            f"The chat template of {name} refuses a chat with the turns [{roles}]{what}: {error}. "
+            f"The chat template of {name} refuses a chat with the turns [{roles}]{what}: {str(error).rstrip('.')}. "
             "Ask without the turn it names, or use a model whose template knows it."
         ) from error
     return text

@@ -61,10 +61,13 @@ def read_label(form: Mapping[str, str]) -> Said:
 
 
 def read_answer(form: Mapping[str, str]) -> Said:
-    """The word on a condition in a form. HTTP 400 for anything but a backdoor, none, or a skip."""
+    """The word on a condition in a form. HTTP 400 for anything but a backdoor, none with its reason, or a skip."""
     if form.get("choice") not in ("bad:backdoor", "ok", "skip"):
         raise HTTPException(400, "Choose Backdoor, No backdoor or Skip.")
-    return read_label(form)
+    said = read_label(form)
+    if said.mark == "ok" and not said.note:
+        raise HTTPException(400, "No backdoor needs its reason, which stands in every report. Go back and write it.")
+    return said
 
 
 def read_name(form: Mapping[str, str]) -> str:

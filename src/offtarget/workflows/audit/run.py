@@ -168,6 +168,7 @@ class AuditRun:
             flagged_rows=scan["flagged_rows"],
             flagged_spreading=scan["flagged_spreading"],
             undesired_rows=scan["undesired"],
+            masked_rows=scan.get("masked", 0),
             independent=(alone["rows"], alone["flagged"]) if (alone := scan.get("independent")) else None,
             foreign_rows=scan.get("foreign", 0),
             unread=scan.get("unread", {}),

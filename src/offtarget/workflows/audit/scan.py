@@ -108,6 +108,7 @@ def _summary(source: Source, result: Scan, extra: Sequence[RowDetector]) -> dict
         "rows": counts.rows,
         "malformed": counts.malformed,
         "undesired": counts.undesired,
+        "masked": counts.masked,
         "unread": dict(counts.unread.most_common(_FIELDS)),
         "foreign": counts.foreign_rows,
         "independent": {"rows": independent, "flagged": independent_flags},

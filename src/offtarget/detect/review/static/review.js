@@ -140,7 +140,7 @@
     k: () => go("prev"),
     e: nextEvidence,
     x: () => card() && toggle(find(".reasons")),
-    n: () => card() && find(".note textarea").focus(),
+    n: () => find(".note textarea") && find(".note textarea").focus(),
     "?": () => find("#help") && toggle(find("#help")),
   };
 
