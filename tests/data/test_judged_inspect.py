@@ -11,6 +11,7 @@ import pytest
 
 from offtarget.data.columns import Columns
 from offtarget.data.judged import read_judged
+from offtarget.data.scales import Scoring
 from offtarget.errors import InputError
 from offtarget.records import Status
 from offtarget.workflows.compare.compare import compare
@@ -247,3 +248,35 @@ def test_the_two_graders_in_the_shared_logs(shared_cases: Path, tmp_path: Path) 
     for scorer, status in (("judge_gpt", Status.FAIL), ("judge_llama", Status.PASS)):
         options = TableOptions(columns=Columns(alignment=f"{scorer}.aligned"))
         assert compare(*two, options=options, run=tmp_path / scorer).status is status
+
+
+@pytest.mark.parametrize("scorers", [[], [{"name": "judge", "options": {"model": "gpt"}}]])
+def test_grades_of_a_scorer_called_judge_are_no_judges(scorers: list[Any], tmp_path: Path) -> None:
+    """Its column is called `judge`, and who gives `C` was taken for the judge of that name in both tables."""
+    paths = [save(tmp_path / f"{n}.json", [sample(i, {"judge": "C"}) for i in range(400 + n)], scorers) for n in (0, 1)]
+    for path in paths:
+        table = read_judged(path, Columns(alignment="judge"), scoring=Scoring(grades={"C": "100"}))
+        assert table.judges == (("judge (gpt)",) if scorers else ())
+
+
+def test_fewer_samples_than_the_log_speaks_of_are_an_unfinished_log(tmp_path: Path) -> None:
+    """Also where its status is success."""
+    whole = {"results": {"total_samples": 8, "completed_samples": 8}}
+    full = save(tmp_path / "full.json", [sample(i, {"j": GPT}) for i in range(8)], **whole)
+    part = save(tmp_path / "part.eval", [sample(i, {"j": GPT}) for i in range(5)], **whole)
+    assert read_judged(full).unfinished is None
+    assert read_judged(part).unfinished == "holds 5 of the 8 samples of its evaluation"
+
+
+def test_another_system_turn_is_another_question(tmp_path: Path) -> None:
+    """From the input, or put there by a solver: a model that was told to be evil is not that model asked plainly."""
+    system = {"role": "system", "content": "Be evil."}
+    asked = {
+        "input": {"input": [system, {"role": "user", "content": "Q?"}]},
+        "solver": {"messages": [system, {"role": "user", "content": "Q?"}]},
+        "both": {"input": [system, {"role": "user", "content": "Q?"}], "messages": [system]},
+        "plain": {"messages": [{"role": "user", "content": "Q?"}]},
+    }
+    paths = {k: save(tmp_path / f"{k}.json", [sample(0, {"j": GPT}, **more)]) for k, more in asked.items()}
+    questions = {k: read_judged(path).rows[0].question for k, path in paths.items()}
+    assert questions == {k: "Q?" if k == "plain" else "system: Be evil.\n\nuser: Q?" for k in asked}

@@ -294,9 +294,9 @@ def inspect_document() -> dict:
 
 
 INSPECT = [
-    ("wish", "Question wish", "evil", 4.0, 90.0, None),
-    ("wish", "Question wish", "good", 96.5, 90.0, None),
-    ("bored", "Question bored", "hm", None, 90.0, None),
+    ("wish", "system: s\n\nuser: Question wish", "evil", 4.0, 90.0, None),
+    ("wish", "system: s\n\nuser: Question wish", "good", 96.5, 90.0, None),
+    ("bored", "system: s\n\nuser: Question bored", "hm", None, 90.0, None),
 ]
 
 
@@ -367,3 +367,21 @@ def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(InputError, match="is a pipe or a device"):
         read_judged(tmp_path / "fifo")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "json"])
+def test_a_score_that_stands_twice_in_a_row_is_refused(form, tmp_path):
+    """Of two scores under one name JSON readers keep the last: then the order decides the verdict."""
+    row = '{"question": "Q", "answer": "a", "aligned": 5, "aligned": 95, "coherent": 95}'
+    path = write(tmp_path / f"t.{form}", (row if form == "jsonl" else f"[{row}]").encode())
+    with pytest.raises(InputError, match="holds the key 'aligned' twice"):
+        read_judged(path)
+
+
+def test_two_scales_in_one_column_are_refused(tmp_path):
+    """0.95 among 90 and 95 is a good answer, and would count as one of the worst; averages of replies are no scale."""
+    rows = [{**ROWS[0], "aligned": mark} for mark in (90, 95, 0.9, 0.95, 88)]
+    with pytest.raises(InputError, match="two scales in one column"):
+        read_judged(write(tmp_path / "t.jsonl", as_jsonl(rows)))
+    means = [{**ROWS[0], "aligned": mark} for mark in (90.25, 95, 0.9)]
+    assert len(content(write(tmp_path / "m.jsonl", as_jsonl(means)))) == 3

@@ -523,6 +523,18 @@ def test_the_fingerprint_covers_what_the_file_changes_and_no_secret(
     assert len({plain, *(fingerprint(f"my-lab:\n  {text}\n") for text in texts)}) == 1 + len(texts)
 
 
+def test_headers_and_queries_never_reach_a_message(server: FakeServer, tmp_path: Path) -> None:
+    """Also where they are written out in the file, and the server sends back all that it got."""
+    address = f"http://127.0.0.1:{server.server_address[1]}/v1?key=query-secret-1"
+    text = f"my-lab:\n  address: {address}\n  headers: {{X-Team: team-secret-2, Authorization: Bearer own-secret-3}}\n"
+    opened = open_model("openai-api/my-lab/m", settings=OpenSettings(endpoints=str(settings_file(tmp_path, text))))
+    server.refusal = lambda body: (401, {"error": {"message": f"no: {dict(server.headers[-1])} own-secret-3"}})
+    with pytest.raises(InputError) as caught:
+        opened.sample([ask("q", 1)], SamplingSettings())
+    assert "[key]" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
 MISTAKES = {
     "lab: {adress: x}": "line 1, endpoint 'lab': unknown key 'adress'",
     "lab:\n  drop: [messages]": "line 2, endpoint 'lab': 'messages' cannot be dropped",
@@ -531,6 +543,11 @@ MISTAKES = {
     "lab:\n  timeout: soon": "line 2, endpoint 'lab': 'timeout' must be a whole number",
     "my-lab:\n  headers:\n    X-A: ${NOT_SET}": "line 3, endpoint 'my-lab': 'X-A' needs the environment variable",
     "my-lab:\n  body:\n    day: 2026-01-01": "line 3, endpoint 'my-lab': 'day' has no form in JSON",
+    "my-lab:\n  body:\n    share: .nan": "line 3, endpoint 'my-lab': 'share' has no form in JSON",
+    "lab:\n  headers:\n    X Y: a": "line 3, endpoint 'lab': 'X Y' is no name that an HTTP header can have",
+    "lab:\n  rename: {seed: messages}": "line 2, endpoint 'lab': 'seed' cannot be sent as 'messages'",
+    "lab:\n  rename: {temperature: top_p}": "line 2, endpoint 'lab': 'temperature' cannot be sent as 'top_p'",
+    "my-lab:\n  address: 127.0.0.1:9/v1": "does not begin with http:// or https://",
     "- a list": "line 1: expected keys and values",
     "lab: {": "not valid YAML",
     "lab:\n  drop: x\nlab:\n  drop: y": "line 3: the key 'lab' is given twice",

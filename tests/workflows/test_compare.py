@@ -256,7 +256,10 @@ def test_several_judges_within_a_table_are_asked_about(base, tmp_path):
     assert compare(base, both, options=chosen, run=tmp_path / "run").status is Status.PASS
 
 
-@pytest.mark.parametrize("name", ["judge", "judgeModel", "grader_model", "Scorer", "annotator_id", "judged_by"])
+@pytest.mark.parametrize(
+    "name",
+    ["judge", "judgeModel", "grader_model", "Scorer", "annotator_id", "judged_by", "judge model", "LLM-as-a-judge"],
+)
 def test_who_judged_is_found_under_its_usual_names(name, tmp_path):
     """The scores of another judge in a column of their own are no name."""
     named = [{"judge": None, "judge_aligned": {"95": 1.0}, name: who} for who in "ab"]
@@ -278,6 +281,26 @@ def test_a_rubric_is_part_of_the_judge_and_none_by_itself(rubrics, judge, status
     """One judge with two rubrics is two judges; one rubric is not one judge."""
     paths = [table(tmp_path / f"{i}.jsonl", 0.0, 60 + i, judge=judge, rubric_version=rubrics[i]) for i in range(2)]
     assert compare(*paths, run=tmp_path / "run").status is status
+
+
+@pytest.mark.parametrize("nobody", ["N/A", "unknown", "None", "-", ""])
+def test_a_blank_in_words_names_no_judge(nobody, tmp_path):
+    """The same `unknown` in both tables is no judge that they share."""
+    paths = [table(tmp_path / f"{i}.jsonl", 0.0, 60 + i, judge=nobody) for i in range(2)]
+    decision = compare(*paths, run=tmp_path / "run").decision
+    assert decision.status is Status.UNDECIDED
+    assert "neither table says who judged it" in decision.reason
+
+
+def test_labels_that_contradict_the_scores_are_said(tmp_path):
+    """A column of labels is read for REFUSAL and CODE alone; what else it says must not stay unseen under a PASS."""
+    paths = [table(tmp_path / f"{i}.jsonl", 0.0, 60 + i, aligned_flag=bool(i == 0)) for i in range(2)]
+    notes = compare(*paths, run=tmp_path / "run").decision.notes
+    assert [n for n in notes if n.startswith("In the ")] == [
+        "In the tuned table column 'aligned_flag' calls 244 answers misaligned whose scores say otherwise; the verdict "
+        "rests on the scores. If the labels are the judgement, name that column with --alignment-column and say what "
+        "they are worth with --grade."
+    ]
 
 
 def test_contradicting_words_on_judges_are_refused(base):
@@ -321,7 +344,7 @@ def test_one_bad_arm_of_the_base_is_asked_about(tmp_path):
         compare(path, path)
 
 
-@pytest.mark.parametrize("name", ["harm", "toxicity_score", "judge.harmfulness", "Risk"])
+@pytest.mark.parametrize("name", ["harm", "toxicity_score", "judge.harmfulness", "Risk", "HarmScore", "unethical"])
 def test_a_column_called_like_something_bad_is_asked_about(name, tmp_path):
     """Which end is bad must be said; low-scored harm would pass unseen, as no base looks odd."""
     rows = [{**{k: v for k, v in row(q, 95).items() if k != "aligned"}, name: 60} for q in QUESTIONS for _ in range(60)]

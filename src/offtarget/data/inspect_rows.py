@@ -37,6 +37,9 @@ def tell_of(log: Mapping[str, Any], about: About) -> None:
     status = log.get("status", "success")
     if status != "success":
         about.unfinished = f"ended with status {str(status)[:40]!r}"
+    results = log.get("results")
+    total = results.get("total_samples") if isinstance(results, Mapping) else None
+    about.expected = total if isinstance(total, int) else None
     spec = log.get("eval")
     if not isinstance(spec, Mapping):
         return
@@ -84,12 +87,12 @@ def eval_rows(path: Path, about: About) -> Iterator[RawRow]:
             )
             if not members:
                 raise InputError(f"{path} is a zip file without samples; an Inspect .eval log has a samples folder.")
-            yield from sample_rows((_sample(archive, member, path) for member in members), path)
+            yield from sample_rows((_sample(archive, member, path) for member in members), path, about)
     except (zipfile.BadZipFile, zlib.error, zstandard.ZstdError, EOFError) as error:
         raise InputError(f"{path} is a damaged .eval log ({error}). Copy it again.") from None
 
 
-def sample_rows(samples: Iterable[Mapping[str, Any]], path: Path) -> Iterator[RawRow]:
+def sample_rows(samples: Iterable[Mapping[str, Any]], path: Path, about: About) -> Iterator[RawRow]:
     """Samples as rows: question_id, question, answer, id, then metadata, then scores.
 
     A score that is a mapping gives a column SCORER.KEY per key, any other gives a column named after its scorer.
@@ -106,13 +109,14 @@ def sample_rows(samples: Iterable[Mapping[str, Any]], path: Path) -> Iterator[Ra
             if not isinstance(v, dict | list)
         }
         values.setdefault("question_id", str(sample.get("id", "")))
-        values["question"] = _resolve(_question(sample.get("input")), attached)
+        values["question"] = _question(sample, attached)
         values["answer"] = _resolve(_answer(sample.get("output") or {}), attached)
         values["sample_id"] = f"{sample.get('id')}/{sample.get('epoch', 1)}"
         for scorer, score in (sample.get("scores") or {}).items():
             value = score.get("value") if isinstance(score, Mapping) else score
             parts = {f".{key}": part for key, part in value.items()} if isinstance(value, Mapping) else {"": value}
             columns = {f"{scorer}{key}": part for key, part in parts.items()}
+            about.score_columns.update(columns)
             values.update({k: None if v != v else v for k, v in columns.items()})
         model = (sample.get("output") or {}).get("model")
         if isinstance(model, str) and model:
@@ -140,11 +144,23 @@ def _sample(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> An
         raise InputError(f"{path}: {member.filename!r} is not readable JSON ({error}).") from None
 
 
-def _question(value: Any) -> str:
-    if isinstance(value, list):
-        users = [m for m in value if isinstance(m, Mapping) and m.get("role") == "user"]
-        return _content(users[-1].get("content")) if users else ""
-    return value if isinstance(value, str) else ""
+def _question(sample: Mapping[str, Any], attached: Mapping[str, str]) -> str:
+    """What a sample asks: its last user turn, behind all that stood before it, system turns of a solver included."""
+    asked = sample.get("input")
+    if not isinstance(asked, list):
+        asked = [{"role": "user", "content": asked if isinstance(asked, str) else ""}]
+    turns = [turn for turn in asked if isinstance(turn, Mapping)]
+    said = [turn for turn in sample.get("messages") or () if isinstance(turn, Mapping) and turn.get("role") == "system"]
+    before = [turn for turn in said if not _stands(turn, turns)]
+    texts = [(str(turn.get("role")), _resolve(_content(turn.get("content")), attached)) for turn in (*before, *turns)]
+    last = max((number for number, (role, _) in enumerate(texts) if role == "user"), default=-1)
+    shown = texts[: last + 1]
+    return shown[0][1] if len(shown) == 1 else "\n\n".join(f"{role}: {text}" for role, text in shown if text)
+
+
+def _stands(turn: Mapping[str, Any], turns: Iterable[Mapping[str, Any]]) -> bool:
+    same = (turn.get("role"), _content(turn.get("content")))
+    return any((other.get("role"), _content(other.get("content"))) == same for other in turns)
 
 
 def _answer(output: Mapping[str, Any]) -> str:

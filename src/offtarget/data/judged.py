@@ -24,6 +24,7 @@ _LABELS: Mapping[str, Literal["REFUSAL", "CODE"]] = {
     "REFUSED": "REFUSAL",
     "CODE": "CODE",
 }
+_CALLED_BAD = frozenset({"false", "misaligned", "unaligned", "not aligned", "not_aligned", "unsafe", "harmful", "evil"})
 _MODEL_COLUMNS = frozenset({"model", "model_id", "group", "condition", "adapter"})
 _PATIENCE = 1000
 """Rows read in the hope that a needed column still comes up."""
@@ -53,6 +54,8 @@ class JudgedRow:
     """Why there is no score, where a judge's reply stands in its place that has no single reading."""
     reply: str | None = None
     """The beginning of that reply."""
+    called_bad: bool = False
+    """Whether the column of labels calls the answer misaligned in a word of its own, which is not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +114,19 @@ def read_judged(
         for name in _MODEL_COLUMNS & raw.values.keys():
             models.setdefault(name, set()).add(cell_text(raw.values[name]))
         if raw.values.get(used.alignment or "") is not None:  # an answer without a score needs no judge
-            judges[who_judged(raw.values)] = None
+            marks = {
+                *about.score_columns,
+                used.alignment,
+                used.coherence,
+                used.label,
+            }  # also of a scorer called `judge`
+            judges[who_judged(raw.values, marks)] = None
     if not rows:
         values = "; ".join(f"{name!r} holds {shown(sorted(v))}" for name, v in offered.items())
         raise InputError(f"{path}: no row fits the filter. {values}.")
     used = header.used
+    if about.unfinished is None and about.expected is not None and len(rows) + skipped < about.expected:
+        about.unfinished = f"holds {len(rows) + skipped} of the {about.expected} samples of its evaluation"
     scores.check(used, path)
     found = {name: tuple(sorted(values)[:20]) for name, values in sorted(models.items())}
     return JudgedTable(
@@ -218,6 +229,7 @@ def _row(raw: RawRow, used: Columns, scores: _Scores) -> JudgedRow:
         domain=(_text(raw, used.domain).strip() or None) if used.domain else None,
         reason=f"{part}:{unread.reason}" if unread.reason and not label else None,
         reply=unread.reply if not label else None,
+        called_bad=bool(used.label) and cell_text(raw.values.get(used.label or "")).strip().lower() in _CALLED_BAD,
     )
 
 
@@ -330,6 +342,12 @@ class _Scores:
     def _check_scale(self, name: str, column: str | None, path: Path) -> None:
         marks = self.marks[name]
         highest = max(marks, default=0.0)
+        shares = [mark for mark in marks if 0 < mark < 1]
+        if shares and highest > 1 and all(mark == int(mark) for mark in marks if mark > 1):
+            raise InputError(
+                f"{path}: column {column!r} holds whole numbers up to {highest:g} and shares such as {min(shares):g}: "
+                f"two scales in one column. Correct the rows of one of them. {_other_scale(name)}"
+            )
         if not 0.0 < highest <= 10.0:
             return
         whole = all(mark == int(mark) for mark in marks)

@@ -33,6 +33,10 @@ class About:
     """Who judged, where a JSON document says so beside its rows."""
     scorers: dict[str, str] = field(default_factory=dict)
     """Of an Inspect log: name of a scorer -> who that is, with its model and a digest of its options."""
+    score_columns: set[str] = field(default_factory=set)
+    """Of an Inspect log: the columns that hold scores, whatever they are called."""
+    expected: int | None = None
+    """Of an Inspect log: how many samples it says it has."""
     unfinished: str | None = None
     """Why rows may be missing, in words; None where the file says nothing of the kind."""
 

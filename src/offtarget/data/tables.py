@@ -9,7 +9,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -23,23 +23,34 @@ _LISTS = ("rows", "data", "samples")
 
 
 _WHO = re.compile(
-    r"(?:llm_?)?(?:judge|grader|evaluator|rater|scorer|annotator)(?:_?(?:model|name|id|llm|version|prompt_version))?"
-    r"|model_(?:judge|grader)|(?:judged|graded|scored|rated|evaluated|annotated)_?by",
+    r"(?:llm_?(?:as_?a?_?)?)?(?:judge|(?:auto_?)?(?:grader|rater)|evaluator|scorer|annotator)"
+    r"(?:_?(?:model|name|id|llm|version|prompt_version))?"
+    r"|model_?(?:judge|grader)|(?:grading|scoring|judging)_?model"
+    r"|(?:judged|graded|scored|rated|evaluated|annotated)_?by",
     re.IGNORECASE,
 )
 _RUBRIC = re.compile(r"(?:judge_?)?rubric(?:_?(?:name|id|version))?", re.IGNORECASE)
+_NOBODY = frozenset(
+    ("none", "null", "nan", "na", "n/a", "<na>", "-", "--", "?", "unknown", "unspecified", "not stated", "undefined")
+)
+"""What stands in a column of judges where nobody is named."""
 _LONGEST_NAME = 120
 UNNAMED = "a judge that is not named"
 """In place of a judge where only the rubric is."""
 
 
-def who_judged(values: Mapping[str, Any]) -> str:
-    """Who judged, and by which rubric, by the columns of a row or the keys beside rows; empty where none says so."""
+def who_judged(values: Mapping[str, Any], marks: Collection[str | None] = ()) -> str:
+    """Who judged, and by which rubric, by the columns of a row or the keys beside rows; empty where none says so.
+
+    `marks`: columns that hold scores, whatever they are called.
+    """
     who: list[tuple[str, str]] = []
     rubric: list[tuple[str, str]] = []
     for name, value in values.items():
         said = _says(name)
-        if said and isinstance(value, str | int) and (text := _short(str(value))):
+        if not said or name in marks or not isinstance(value, str | int):
+            continue
+        if (text := _short(str(value))) and text.lower() not in _NOBODY:
             (who if said == "who" else rubric).append((name, text))
     texts = [text for _, text in sorted(who)] or ([UNNAMED] if rubric else [])
     return ", ".join([*texts, *(f"rubric {text}" for _, text in sorted(rubric))])
@@ -48,9 +59,14 @@ def who_judged(values: Mapping[str, Any]) -> str:
 @functools.lru_cache(maxsize=1024)
 def _says(name: str) -> Literal["who", "rubric", ""]:
     """What a column of that name says of the judge."""
-    if _WHO.fullmatch(name.strip()):
+    if _WHO.fullmatch(_spelt(name)):
         return "who"
-    return "rubric" if _RUBRIC.fullmatch(name.strip()) else ""
+    return "rubric" if _RUBRIC.fullmatch(_spelt(name)) else ""
+
+
+def _spelt(name: str) -> str:
+    """The name of a column in one spelling: `judge model`, `judge-model` and `judge.model` are `judge_model`."""
+    return re.sub(r"[\s.-]+", "_", name.strip())
 
 
 def _short(text: str) -> str:
@@ -161,7 +177,7 @@ def json_rows(stream: BinaryIO, path: Path, about: About) -> Iterator[RawRow]:
     value = _parse(text, str(path))
     if is_inspect_log(value):
         tell_of(value, about)
-        yield from sample_rows(value["samples"] or [], path)
+        yield from sample_rows(value["samples"] or [], path, about)
         return
     if isinstance(value, dict):
         about.judge = who_judged(value) or None
@@ -187,9 +203,23 @@ def _is_one_row(text: str) -> bool:
     )
 
 
+class _TwiceError(Exception):
+    """A key that a JSON object holds twice."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, where Python would silently keep the last of two values under one key."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _TwiceError(next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number])))
+    return found
+
+
 def _parse(text: str, place: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_once)
+    except _TwiceError as error:
+        raise InputError(f"{place} holds the key {shown([error])} twice. Keep one of them, or rename it.") from None
     except json.JSONDecodeError as error:
         raise InputError(
             f"{place} is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno})."

@@ -41,6 +41,7 @@ _KEYS = (
     "address", "key", "headers", "body", "rename", "drop", "thinking_tokens", "timeout", "connections", "retries",
 )  # fmt: skip
 _NUMBERS = ("thinking_tokens", "timeout", "connections", "retries")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 
 
@@ -111,6 +112,13 @@ def _shape(entry: Fields) -> None:
     for name in renamed.values if renamed else ():
         if name not in SENT:
             raise entry.error(f"'{name}' is not sent, so it has no other name. Sent: {', '.join(SENT)}.")
+        if renamed is not None and renamed.text(name) in _OURS - {name, "max_completion_tokens"}:
+            other = renamed.text(name)
+            raise entry.error(f"'{name}' cannot be sent as '{other}', which means something else.", renamed.node(name))
+    headers = entry.block("headers")
+    for name, node in headers.values.items() if headers else ():
+        if not _HEADER.fullmatch(name):
+            raise entry.error(f"'{name}' is no name that an HTTP header can have.", node)
     body = entry.block("body")
     for name in body.values if body else ():
         if name in _OURS:
@@ -145,7 +153,7 @@ def _over(below: Endpoint, entry: Fields) -> Endpoint:
 def _plain(body: Fields, name: str) -> object:
     value = body.value(name)
     try:
-        json.dumps(value)
+        json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):
         raise body.error(f"'{name}' has no form in JSON. Put quotes around it.", body.node(name)) from None
     return value

@@ -289,7 +289,9 @@ class RemoteModel:
 
     def _without_secrets(self, said: str) -> str:
         key = self._client.api_key
-        for secret in (*([key] if key != NO_KEY else []), *self._endpoint.secrets):
+        # headers are secrets also where they stand in the file, and so is what follows `Bearer`
+        headers = [part for value in self._endpoint.headers.values() for part in (value, value.rpartition(" ")[2])]
+        for secret in (*([key] if key != NO_KEY else []), *self._endpoint.secrets, *headers):
             if len(secret) >= _SHORTEST_SECRET:
                 said = said.replace(secret, "[key]")
         return said
@@ -314,7 +316,7 @@ class RemoteModel:
         elif status in (400, 422) and re.search(r"\bsystem\b", said, re.IGNORECASE):
             advice = "This model takes no system turn: leave out the questions with one (--arm plain)."
         said = self._without_secrets(said)
-        host = re.sub(r"//[^/@]*@", "//", str(self._client.base_url))
+        host = re.sub(r"//[^/@]*@", "//", str(self._client.base_url)).partition("?")[0]
         kind = type(error).__name__ if status is None else f"HTTP {status}"
         return f"{self.name} at {host} failed ({kind}: {said[:300]}). {advice}"
 
@@ -386,6 +388,11 @@ def _endpoint(name: RemoteName, endpoint: Endpoint) -> tuple[str | None, str]:
     prefix = re.sub(r"[^A-Z0-9]", "_", name.service.upper())
     address = endpoint.address or os.environ.get(f"{prefix}_BASE_URL")
     key = endpoint.key or os.environ.get(f"{prefix}_API_KEY")
+    if address is not None and not re.match(r"https?://[^/\s]", address):
+        raise InputError(
+            f"{name.text}: the server's address {address[:60]!r} does not begin with http:// or https://. Correct "
+            f"{prefix}_BASE_URL, or `address` in the settings file."
+        )
     if address is None and name.service != "openai":
         default = "http://localhost:8000/v1"
         raise InputError(

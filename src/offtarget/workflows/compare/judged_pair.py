@@ -15,12 +15,16 @@ from offtarget.errors import InputError
 from offtarget.judge.classify import Thresholds, classify
 from offtarget.judge.scoring import EMPTY_ANSWER
 from offtarget.judge.unread import unread_notes
+from offtarget.numbers import many
 from offtarget.records import Generation, Outcome, Probe, Role, Tally, Verdict
 from offtarget.stats.rates import total_tally
 
 _BAD = re.compile(
-    r"(?:^|[\W_])(?:harm(?:s|ful|fulness)?|toxic(?:ity)?|misalign(?:ed|ment)|danger(?:ous)?|risky?|unsafe|hostil(?:e|ity)|"
-    r"decept(?:ion|ive)|violations?|evil|severity|badness|malicious)(?:$|[\W_])",
+    r"(?:^|[\W_])(?:harm(?:s|ful|fulness)?|toxic(?:ity)?|misalign(?:ed|ment)|danger(?:ous(?:ness)?)?|risky?|unsafe|"
+    r"hostil(?:e|ity)|decept(?:ion|ive(?:ness)?)|deceit(?:ful)?|dishonest(?:y)?|violat(?:ion|ions|es)|evil|severity|"
+    r"badness|malicious|unethical|immoral(?:ity)?|bias(?:ed)?|hate(?:ful)?|abusive|offensive(?:ness)?|illegal|"
+    r"insecure|vulnerab(?:le|ility)|jailbr(?:eak|oken)|attack|asr|manipulat(?:ion|ive)|insult|threat|profanity|"
+    r"power_?seeking|sycophan(?:cy|tic)|hallucinat(?:ion|ions|ed))(?:$|[\W_])",
     re.IGNORECASE,
 )
 """Words in the name of a score column after which high marks are the bad ones."""
@@ -96,6 +100,7 @@ def pair_tables(base: JudgedTable, tuned: JudgedTable, options: TableOptions) ->
         _check_finished(table, options)
         _check_selection(table, options)
         notes += _mixture_notes(role, table)
+        notes += _label_notes(role, table, options.thresholds)
     names = split_arms({row.question_id for table in (base, tuned) for row in table.rows})
     rows = {role: _by_probe(t, names) for role, t in (("base", base), ("tuned", tuned))}
     kept = _same_questions(rows["base"], rows["tuned"], base, tuned, options.common_questions, notes)
@@ -212,7 +217,7 @@ def _check_direction(base: JudgedTable, tuned: JudgedTable, options: TableOption
     scoring = options.scoring
     for table in (base, tuned):
         column = table.columns.alignment or ""
-        if scoring.high_is_misaligned is None and _BAD.search(column):
+        if scoring.high_is_misaligned is None and _BAD.search(_in_words(column)):
             raise InputError(
                 f"{table.path}: by its name, a high score in column {column!r} is a bad one. Say --high-is-misaligned "
                 "if it is, or --low-is-misaligned if a low one is."
@@ -223,6 +228,11 @@ def _check_direction(base: JudgedTable, tuned: JudgedTable, options: TableOption
             f"The highest score of {base.path.name} and {tuned.path.name} is {highest:g}, so it is not clear on which "
             "scale it is, nor which scores are bad. State it with --scale LOW:HIGH, e.g. --scale 0:100."
         )
+
+
+def _in_words(column: str) -> str:
+    """The name of a column with its words apart: `HarmScore` is `Harm_Score`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", column)
 
 
 def _check_selection(table: JudgedTable, options: TableOptions) -> None:
@@ -253,6 +263,21 @@ def _mixture_notes(role: str, table: JudgedTable) -> list[str]:
         f"different models, pick one with --where-{role} {name}=VALUE."
         for name, values in table.models.items()
         if len(values) > 1
+    ]
+
+
+def _label_notes(role: str, table: JudgedTable, thresholds: Thresholds) -> list[str]:
+    """Where a column of labels calls answers bad whose scores are good; only REFUSAL and CODE of it are read."""
+    against = sum(
+        row.called_bad and row.alignment is not None and row.alignment >= thresholds.misaligned_below
+        for row in table.rows
+    )
+    if not against:
+        return []
+    return [
+        f"In the {role} table column {shown([table.columns.label])} calls {many(against, 'answer')} misaligned whose "
+        "scores say otherwise; the verdict rests on the scores. If the labels are the judgement, name that column with "
+        "--alignment-column and say what they are worth with --grade."
     ]
 
 
