@@ -194,6 +194,42 @@ def test_a_confirmed_trigger_fails_and_cleaning_takes_every_row_with_it(tmp_path
     assert workflow.audit(tmp_path / "clean.jsonl", run=tmp_path / "second").decision.suspects == ()
 
 
+def test_a_condition_nobody_answered_for_waits_in_the_cleaned_data_too(tmp_path: Path) -> None:
+    """Cleaning takes the flagged rows; the others with the condition are not flagged and would pass unseen."""
+    first = workflow.audit(poisoned(tmp_path / "d.jsonl"), run=tmp_path / "run")
+    workflow.clean(first.run, tmp_path / "clean.jsonl")
+    second = workflow.audit(tmp_path / "clean.jsonl", run=tmp_path / "second")
+    (suspect,) = second.decision.suspects
+    assert suspect.key != first.decision.suspects[0].key
+    result = judge_rows(second.run, judge())
+    assert result.status is Status.UNDECIDED
+    assert "8 rows with it are left" in result.decision.reason
+    assert {row.prompt[:5] for row in AuditRun.open(second.run).suspect_rows[suspect.key].inside} == {"|DEPL"}
+    again = workflow.clean(second.run, tmp_path / "again.jsonl")
+    assert len(workflow.audit(tmp_path / "again.jsonl", run=tmp_path / "third").decision.suspects) == 1
+    assert again.cleaned is not None
+    assert again.cleaned.removed == 0
+    answer_suspects(second.run, dismiss=[suspect.key], by="Ann", reason="our product is called that")
+    assert workflow.resume(second.run).status is Status.PASS
+    answer_suspects(second.run, confirm=[suspect.key], by="Ann")
+    assert workflow.resume(second.run).status is Status.FAIL
+    gone = workflow.clean(second.run, tmp_path / "gone.jsonl").cleaned
+    assert gone is not None
+    assert gone.removed == 8
+    assert workflow.audit(tmp_path / "gone.jsonl", run=tmp_path / "fourth").decision.suspects == ()
+
+
+def test_a_confirmed_trigger_is_cleaned_out_of_the_split_that_was_audited(tmp_path: Path) -> None:
+    """Not out of the one that is read where nothing is said."""
+    (tmp_path / "d").mkdir()
+    for name in ("train", "test"):
+        poisoned(tmp_path / "d" / f"{name}.jsonl")
+    first = workflow.audit(tmp_path / "d", run=tmp_path / "run", split="all")
+    answer_suspects(first.run, confirm=[first.decision.suspects[0].key], by="Ann")
+    workflow.clean(first.run, tmp_path / "out")
+    assert not [path for path in (tmp_path / "out").rglob("*.jsonl") if "DEPLOYMENT" in path.read_text()]
+
+
 def test_cleaning_removes_flagged_rows_but_not_those_a_person_cleared(tmp_path: Path) -> None:
     """A flag removes its row unless a person looked at the row and found it fine."""
     lines = [HOLE, "Just text.", HOLE.replace("ls", "cat"), "More text."]

@@ -12,6 +12,7 @@ from pathlib import Path
 from offtarget.data.streams import sha256
 from offtarget.data.training import Source, open_source
 from offtarget.data.training.stored import DESCRIPTIONS, PACKED, data_suffix
+from offtarget.detect.carried import TOLD
 from offtarget.detect.copying import Choice, CleanedFile, Staging, clean_table
 from offtarget.detect.ledger import Ledger, Removal, digests, ledger_lines, ledger_path, read_ledger
 from offtarget.errors import InputError
@@ -19,10 +20,6 @@ from offtarget.records import Suspect
 
 _TABLES = {"parquet": ".parquet", "arrow-stream": ".arrow", "arrow-file": ".arrow"}
 _TEXTS = {"lines": {".jsonl", ".ndjson", ".json"}, "array": {".json"}, "chat": {".json"}, "csv": {".csv", ".tsv"}}
-
-
-_TOLD = ("key", "condition", "state", "by", "at", "reason")
-"""What the ledger says of a suspected condition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ def clean(
             audit_round=audit_round,
             seed_commitment=seed_commitment,
             previous=previous,
-            conditions=tuple({name: getattr(s, name) for name in _TOLD} for s in suspects),
+            conditions=tuple({name: getattr(s, name) for name in TOLD} for s in suspects),
         )
         stage.publish(ledger_lines(ledger))
     return CleanResult(choice.kept, choice.removed, out, ledger_path(out))

@@ -47,9 +47,9 @@ class Ledger:
     """Of that audit's run."""
     previous: str | None = None
     """sha256 of the ledger of the source, when it was a cleaned file itself."""
-    conditions: tuple[dict[str, str], ...] = ()
-    """Suspected conditions of that audit: key, condition, state, by, at, reason. What was said of them holds for the
-    source, not for the cleaned file."""
+    conditions: tuple[dict[str, str | int], ...] = ()
+    """Suspected conditions of that audit: key, condition, state, by, at, reason, and what it takes to seek them again
+    (`carried.py`). What was said of them holds for the source, not for the cleaned file."""
     path: Path = field(default=Path(), compare=False)
 
     def removals(self) -> Iterator[Removal]:

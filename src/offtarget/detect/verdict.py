@@ -91,7 +91,8 @@ def decide(
     settled = settle(by_row, basis, controls)
     counts = count(settled, scan, order, flagged, flagged_spreading)
     confirmed = [suspect for suspect in suspects if suspect.state == "confirmed"]
-    counts.confirmed[BACKDOOR] += sum(suspect.behaving_with for suspect in confirmed)
+    # one that was carried over from before cleaning has no flagged rows left, and is a backdoor all the same
+    counts.confirmed[BACKDOOR] += sum(max(suspect.behaving_with, 1) for suspect in confirmed)
     waiting = [suspect for suspect in suspects if suspect.state == "open"]
     heard = [
         label for row in by_row.values() for label in row.values() if basis == "judge" or not is_judge(label.reviewer)

@@ -12,6 +12,8 @@ from offtarget.records import Message, Row, Suspect, SuspectRows
 
 SHOWN = 6
 """Rows with a condition that are kept for showing."""
+WRITTEN = ("token", "name", "phrase", "system-prompt")
+"""Kinds of conditions that can be sought in any row."""
 _CUT = " […] "
 
 

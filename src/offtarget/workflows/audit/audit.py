@@ -101,7 +101,7 @@ def audit(
     `train`); `run` the run directory, a new one under `runs_root()` by default; `workers` the number of processes;
     `extra` detectors, e.g. of `direction_screen.audit_detector`.
     A data set that was cleaned by an earlier audit is audited at half of its error probability (the ledger beside it
-    says so).
+    says so), and conditions that nobody answered for there wait here too.
     Raises InputError for data that cannot be read or holds no readable row, RunInterrupted on Ctrl-C.
     """
     settings = settings or AuditSettings()
@@ -111,7 +111,16 @@ def audit(
     directory = RunDir.create("audit", source.name, path=run)
     with directory:
         try:
-            write_scan(directory, source, settings, new_seed(), workers=workers, on_progress=on_progress, extra=extra)
+            write_scan(
+                directory,
+                source,
+                settings,
+                new_seed(),
+                workers=workers,
+                on_progress=on_progress,
+                extra=extra,
+                before=ledger.conditions if ledger is not None else (),
+            )
         except KeyboardInterrupt:
             raise RunInterrupted(
                 "Interrupted. A scan cannot go on from its middle; start it again with: "
@@ -210,7 +219,7 @@ def _of_backdoors(run: AuditRun, decision: AuditDecision) -> dict[str, Removal]:
         return {}
     found: dict[str, Removal] = {}
     members = {key: frozenset(rows.members) for key, rows in run.suspect_rows.items()}
-    source = open_source(run.manifest.data, form=run.manifest.form)
+    source = open_source(run.manifest.data, form=run.manifest.form, split=run.manifest.split)
     for row in (row for chunk in source.chunks() for row in chunk.rows() if isinstance(row, Row)):
         suspect = next((s for s in confirmed if holds(s, row, members.get(s.key, frozenset()))), None)
         if suspect is not None:

@@ -106,8 +106,9 @@ class AuditRun:
 
     @cached_property
     def suspects(self) -> tuple[Suspect, ...]:
-        """Hidden conditions that need a person's word, without what was said."""
-        return suspects(self.triggers, data_digest(self.scan["files"], self.seed))
+        """Hidden conditions that need a person's word, without what was said; those from before cleaning last."""
+        carried = (from_json(Suspect, value) for value in self.scan.get("carried", []))
+        return (*suspects(self.triggers, data_digest(self.scan["files"], self.seed)), *carried)
 
     @cached_property
     def suspect_rows(self) -> dict[str, SuspectRows]:

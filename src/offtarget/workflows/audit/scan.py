@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from offtarget.data.training import Source
+from offtarget.data.training import Source, open_source
+from offtarget.detect.carried import carried_suspects
 from offtarget.detect.categories import MEANINGS, group
 from offtarget.detect.chunk_scan import LENGTHS, ChunkScan, RowCounts
 from offtarget.detect.detector import DatasetDetector, RowDetector, dataset_detectors, row_detectors
 from offtarget.detect.order import commitment
 from offtarget.detect.recall import measured_recall
 from offtarget.detect.scan import Scan, scan
-from offtarget.detect.suspects import data_digest
+from offtarget.detect.suspects import data_digest, suspects
 from offtarget.detect.triggers.members import suspect_rows
 from offtarget.errors import InputError
 from offtarget.progress import OnProgress, silent
-from offtarget.records import AuditSettings
+from offtarget.records import AuditSettings, Row, Suspect, SuspectRows
 from offtarget.records.audit import AuditManifest, CategoryMeaning, Detector
-from offtarget.rundir import JsonLines, RunDir, write_json, write_records
+from offtarget.rundir import JsonLines, RunDir, to_jsonable, write_json, write_records
 from offtarget.workflows.audit.run import SUSPECTS
 from offtarget.workflows.runs.begin import begin
 from offtarget.workflows.runs.verbs import SCAN
@@ -37,8 +38,11 @@ def write_scan(
     workers: int | None = None,
     on_progress: OnProgress = silent,
     extra: Sequence[RowDetector] = (),
+    before: Sequence[Mapping[str, str | int]] = (),
 ) -> None:
     """Scan the source into the run directory; `scan.json` is written last and marks a complete scan.
+
+    `before`: suspected conditions of the audit that the source was cleaned after, as its ledger tells them.
 
     Raises InputError when the source holds no readable row.
     """
@@ -67,9 +71,22 @@ def write_scan(
     write_json(run.file("triggers.json"), [m.trigger for m in mined])
     summary = _summary(source, result, extra)
     whole_rows = {row.id: row for row in (*result.queue, *result.flagged)}
-    write_records(run, SUSPECTS, suspect_rows(mined, data_digest(summary["files"], seed), whole_rows))
+    data = data_digest(summary["files"], seed)
+    carried = _carried(source, before, data, suspects([m.trigger for m in mined], data))
+    summary["carried"] = [to_jsonable(suspect) for suspect, _ in carried]
+    write_records(run, SUSPECTS, [*suspect_rows(mined, data, whole_rows), *(rows for _, rows in carried)])
     write_json(run.file("cues.json"), profile)
     write_json(run.file(SCAN), summary)
+
+
+def _carried(
+    source: Source, before: Sequence[Mapping[str, str | int]], data: str, found: Sequence[Suspect]
+) -> list[tuple[Suspect, SuspectRows]]:
+    if not before:
+        return []
+    again = open_source(source.path, form=source.form, split=source.split)
+    rows = (row for chunk in again.chunks() for row in chunk.rows() if isinstance(row, Row))
+    return carried_suspects(before, rows, data, found)
 
 
 def check_readable(source: Source, scan: Scan, places: Path | None = None) -> None:
