@@ -101,7 +101,7 @@ def _rendered(
         text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask, **more)
     except TemplateSyntaxError as error:
         raise TemplateError(
-            f"The chat template that {name} is asked with is no Jinja template: {error.message} (its line "
+            f"The chat template that {name} is asked with is no Jinja template: {str(error.message).rstrip('.')} (line "
             f"{error.lineno}). Correct it in the model's folder, or in the file that was given for it."
         ) from error
     except Exception as error:
