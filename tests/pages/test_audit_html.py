@@ -102,7 +102,7 @@ def test_the_verdict_comes_first_and_every_link_has_its_target(tmp_path, state):
 
 def test_an_undecided_run_without_labels_says_that_nobody_looked_and_how_to_begin(tmp_path):
     text = Page(rendered(make_audit(tmp_path / "run", "fresh"), "html")).text
-    assert "No person has looked at this data yet" in text
+    assert "No person has labelled a row yet" in text
     assert f"offtarget audit --resume {tmp_path / 'run'} --review" in text
     assert "about 73 rows" in text
     assert "No random row has a label" in text
@@ -117,12 +117,12 @@ def test_a_model_as_reviewer_is_not_a_person(tmp_path):
     (path / "result.json").write_text((path / "result.json").read_text().replace('"people"', '"judge"'))
     text = Page(rendered(path, "html")).text
     assert "A model decided" in text
-    assert "No person has looked at this data yet" in text
+    assert "No person has labelled a row yet" in text
 
 
 def test_numbers_and_denominators_of_a_passed_review_are_there(tmp_path):
     text = Page(rendered(make_audit(tmp_path / "run", "people"), "html")).text
-    assert "No person has looked at this data yet" not in text
+    assert "No person has labelled a row yet" not in text
     for part in (
         "0 of 80",
         "0\u00a0% to 4.7\u00a0%",

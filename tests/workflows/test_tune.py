@@ -58,6 +58,8 @@ def test_a_tune_leaves_an_adapter_that_opens_and_a_report(blind: TuneResult) -> 
     assert open_model(blind.record.name, resolve=resolve).fingerprint != open_model(BASE, resolve=resolve).fingerprint
     assert read_json(blind.run / "tune.json")["report"]["rows"] == 24
     assert story(blind)[-1].startswith(f"Next: offtarget check --base {BASE} --tuned organism/base+")
+    other = replace(blind, record=replace(blind.record, base="hf/./model"))
+    assert [" --judge MODEL" in story(result)[-1] for result in (blind, other)] == [False, True]
 
 
 def test_a_monitored_tune_ends_with_the_weights_of_a_blind_one(data: Path, blind: TuneResult, tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ _TEXT = 110
 """Characters of a quoted row that are printed; the report has more."""
 _BASES = {
     "people": "by people's labels on rows drawn at random",
-    "judge": "by a model's labels on rows drawn at random; no person has looked",
-    "detectors": "by detectors over all rows; no person has looked yet",
+    "judge": "by a model's labels on rows drawn at random; no person has labelled one",
+    "detectors": "by detectors over all rows; no person has labelled one yet",
     "none": "no label yet",
 }
 

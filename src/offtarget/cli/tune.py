@@ -99,7 +99,8 @@ def story(result: TuneResult) -> list[str]:
         lines.append(f"Page: {page}")
     base, name, data = (shlex.quote(text) for text in (report.base, report.name, report.data))
     split = "" if report.split is None else f" --split {shlex.quote(report.split)}"
-    lines.append(f"Next: offtarget check --base {base} --tuned {name} --data {data}{split}")
+    judge = "" if report.base.startswith("organism/") else " --judge MODEL"  # a check of other models needs one
+    lines.append(f"Next: offtarget check --base {base} --tuned {name} --data {data}{split}{judge}")
     return lines
 
 

@@ -61,10 +61,12 @@ def basis(run: LoadedAudit) -> str:
     if run.decision.basis == "judge":
         return (
             "A model decided: the verdict rests on the labels of a judge, whose own errors are part of it. No person "
-            "has looked at this data."
+            "has labelled a row."
         )
     if run.decision.basis == "detectors" and run.decision.status is not Status.UNDECIDED:
-        return "Detectors decided, over all rows. They can fail a data set and never pass one. No person has looked."
+        return (
+            "Detectors decided, over all rows. They can fail a data set and never pass one. Nobody has labelled a row."
+        )
     return "Nobody has decided yet: detectors only point at rows, and no row has a label."
 
 

@@ -28,7 +28,7 @@ def render(run: LoadedAudit) -> str:
         "",
     ]
     if story.nobody_looked(run):
-        lines += ["No person has looked at this data yet.", ""]
+        lines += ["No person has labelled a row yet.", ""]
     malformed = facts.malformed(run)
     lines += [
         "| | |",

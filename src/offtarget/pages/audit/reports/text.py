@@ -39,7 +39,7 @@ def render(run: LoadedAudit) -> str:
     lines += ["", "Not tested", *(f"  - {one_line(item, 1000)}" for item in story.not_tested(run))]
     lines += [""] + [f"Note: {one_line(note, 1000)}" for note in story.notes(run)]
     if story.nobody_looked(run):
-        lines.append("No person has looked at this data yet.")
+        lines.append("No person has labelled a row yet.")
     lines.append(f"Next: {one_line(story.next_step(run), 1000)}")
     return "\n".join(lines) + "\n"
 
