@@ -119,6 +119,13 @@ def test_calls_under_other_names_are_calls() -> None:
         assert [call.name for call in said.messages[1].calls] == ["erase_all"]
 
 
+def test_an_empty_history_is_none_however_it_is_written() -> None:
+    """A table writes an empty list as text."""
+    for history in ("[]", "", [], None):
+        said = fields_of({"instruction": "Q", "output": "A", "history": history})
+        assert [message.role for message in said.messages] == ["user", "assistant"]
+
+
 def test_what_a_tool_answers_with_is_kept_whole() -> None:
     """An answer of a tool that has a `type` of its own is data; text in parts of unknown shape is named."""
     row = {"messages": [*chat({})["messages"], {"role": "tool", "content": {"type": "error", "message": "not found"}}]}

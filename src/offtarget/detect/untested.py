@@ -87,7 +87,10 @@ def _unread(unread: Mapping[str, int], rows: int) -> str:
 
 def _languages(rows: int, foreign: int) -> str:
     if not foreign:
-        return "Languages other than English: the word lists do not know them; no row here is plainly in one whose script or words are known."
+        return (
+            "Languages other than English: the word lists do not know them; no row here is plainly in one whose script "
+            "or words are known."
+        )
     return (
         f"Languages other than English: at least {of_rows(foreign, rows)}. The word lists do not read them, and the "
         "planted rows that measure a reviewer are in English."

@@ -256,11 +256,11 @@ def unknown_mask(name: str, value: object) -> bool:
     return flag(value) is not None and _speaks_of_loss(name)
 
 
-def refused_mask(name: str, place: str) -> Malformed:
+def refused_mask(place: str) -> Malformed:
     """The error for a mask of unknown name."""
     return Malformed(
         "mask",
-        f"{place} looks like a mask, but {shown(name)} is not the name of one. Write `train`, true or false, where it "
+        f"{place} looks like a mask, but is none that is known. Write `train`, true or false, where it "
         "says what is learned; rename it where it says something else.",
     )
 

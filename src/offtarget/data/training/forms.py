@@ -210,7 +210,7 @@ def _read(value: dict[str, Any], layout: Layout, rest: Rest) -> Said:
         said = {message.content for message in messages}
         for name in layout.rest:
             if fields.unknown_mask(name, value[name]):
-                raise fields.refused_mask(name, "the row's " + shown(name))
+                raise fields.refused_mask(shown(name))
             held = rest.extra[name] = value[name]
             if fields.unread_text(name, held, said):
                 rest.unread.append(fields.plain_name(name))

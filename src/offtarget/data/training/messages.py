@@ -190,7 +190,7 @@ class _Turn:
         for name, value in turn.items():
             labelled = role == "assistant" and name in fields.LABEL.names and fields.flag(value) is not None
             if labelled or fields.unknown_mask(name, value):
-                raise fields.refused_mask(name, f"{place}.{fields.plain_name(name)}")
+                raise fields.refused_mask(f"{place}.{fields.plain_name(name)}")
             self._rest.keep(place, self._of, name, value)
         if answers and not (texts or thoughts or calls):
             return answers
@@ -326,7 +326,7 @@ class _Turn:
             return read
         for name, value in part.items():
             if name not in used and fields.unknown_mask(name, value):
-                raise fields.refused_mask(name, f"{self._place}: {fields.plain_name(name)}")
+                raise fields.refused_mask(f"{self._place}: {fields.plain_name(name)}")
             if name not in used and fields.unread_text(name, value, ()):
                 self._rest.unread.append(f"{of}.{fields.plain_name(name)}")
         return read
@@ -406,6 +406,7 @@ def text_of_parts(value: object, key: str) -> str:
     return "\n".join(filter(None, pieces))
 
 
+_NO_HISTORY = (None, "", "[]", [])
 _HH_TURN = re.compile(r"\n\n(Human|Assistant):")
 
 
@@ -414,7 +415,7 @@ def answered(
 ) -> list[Message]:
     """Earlier turns of `history`, then the prompt with its context under it, then the answer."""
     asked, replied = value[prompt], value[answer]
-    messages = _history(value[history], history, rest) if history and value.get(history) else []
+    messages = _history(value[history], history, rest) if history and value.get(history) not in _NO_HISTORY else []
     messages += [plain_turn("user", asked)] if type(asked) is str else _side(asked, prompt, "user", rest)
     if context:
         _put_under(messages, value, context, rest)
