@@ -406,7 +406,7 @@ def text_of_parts(value: object, key: str) -> str:
     return "\n".join(filter(None, pieces))
 
 
-_NO_HISTORY = (None, "", "[]", [])
+_NO_HISTORY: tuple[object, ...] = (None, "", "[]", [])
 _HH_TURN = re.compile(r"\n\n(Human|Assistant):")
 
 
