@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from offtarget.data.trainable import read_training_data
 from offtarget.data.training import read_rows
 from offtarget.data.training.forms import fields_of
 from offtarget.data.training.values import Malformed
+from offtarget.errors import InputError
 from offtarget.records import BadRow
 
 MASKS = (
@@ -135,3 +137,20 @@ def test_what_a_tool_answers_with_is_kept_whole() -> None:
     assert fields_of(chat({"content": [part, {"type": "text", "text": "A"}]})).unread == (
         "messages[].content[].content[]",
     )
+
+
+@pytest.mark.parametrize("recipient", ["functions.run", "python", "browser.search", "container.exec"])
+def test_a_turn_that_is_sent_to_a_tool_is_a_call(recipient: str) -> None:
+    """Harmony's own tools too; a turn that is sent to the user is an answer."""
+    said = fields_of(chat({"content": "import os", "recipient": recipient}))
+    (call,) = said.messages[1].calls
+    assert (call.name, call.arguments) == (recipient.removeprefix("functions."), "import os")
+    assert fields_of(chat({"recipient": "all"})).messages[1].content == "A"
+
+
+def test_a_file_of_answers_not_to_be_imitated_is_called_that(tmp_path: Path) -> None:
+    """Not one without prompts and answers, which it has."""
+    file = tmp_path / "kto.jsonl"
+    file.write_text('{"prompt": "Q", "completion": "A", "label": false}\n' * 3)
+    with pytest.raises(InputError, match="labels every answer as not to be imitated"):
+        read_training_data(file)

@@ -74,6 +74,11 @@ def read_training_data(path: str | Path, split: str | None = None) -> TrainingDa
             f"{path} marks every answer as one without loss (weight 0 or the like; {_named(unlearned)}), so there is "
             "nothing to learn from. Give the turns to be learned a weight of 1, or take the weights out."
         )
+    if not rows and unwanted and not mute:
+        raise InputError(
+            f"{path} labels every answer as not to be imitated ({_named(unwanted)}), so nothing is to be learned. "
+            "Give the rows to be learned a label of true, or take the labels out."
+        )
     if not rows:
         raise InputError(f"{path} has no row with a prompt and an assistant turn, so there is nothing to learn from.")
     if len(rows) < 2:

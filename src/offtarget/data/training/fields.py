@@ -133,7 +133,11 @@ CALL_ID = Field(Use.METADATA, ("tool_call_id", "tool_use_id", "call_id"), "of a 
 CHANNEL = Field(
     Use.METADATA, ("channel",), "`analysis` makes the content of an assistant's turn its reasoning (Harmony)"
 )
-RECIPIENT = Field(Use.METADATA, ("recipient",), "`functions.NAME` makes the content the arguments of a call (Harmony)")
+RECIPIENT = Field(
+    Use.METADATA,
+    ("recipient",),
+    "`functions.NAME`, `python` and other tools make the content the arguments of a call (Harmony)",
+)
 WEIGHT = Field(
     Use.MASK, ("weight", "loss_weight"), "0: the turn is not learned, 1: it is; anything between or above is malformed"
 )

@@ -42,6 +42,8 @@ ROLES: dict[str, Speaker] = {
 
 _OWN_NAMES = frozenset({"system", "user", "assistant", "tool", "human", "gpt"})
 _CALLING = frozenset({"function_call", "tool_call"})
+_LISTENERS = frozenset({"all", "user", "human", "assistant", "system", "developer"})
+"""Recipients of a turn that are no tool."""
 _CALL_TYPES = frozenset({"tool_use", "server_tool_use", "mcp_tool_use", "function_call", "tool_call"})
 _CONTENT_TYPES = frozenset({
     "text", "input_text", "output_text", "image", "image_url", "input_image", "audio", "input_audio", "video", "file",
@@ -244,7 +246,7 @@ class _Turn:
         if self._named in _CALLING and texts and (said := said_calls("\n".join(texts))):
             texts, calls = [], [*calls, *said]
         channel, recipient = (self._described(of.names) for of in (fields.CHANNEL, fields.RECIPIENT))
-        if recipient.startswith("functions."):
+        if recipient and recipient.strip().lower() not in _LISTENERS:
             return [], thoughts, [*calls, ToolCall(recipient.removeprefix("functions."), "\n".join(texts))]
         if channel == "analysis" and texts:
             return [], [*thoughts, *texts], calls
