@@ -150,6 +150,15 @@ def test_broken_tensors_are_one_sentence(change: Any, said: str, weights: Weight
     assert logits(weights, None).isfinite().all()
 
 
+def test_parts_of_another_save_beside_an_adapter_are_refused(weights: Weights, full: Path, tmp_path: Path) -> None:
+    """Peft would pass over them."""
+    folder = changed(full, tmp_path / "a", dict)
+    part = folder / "adapter_model-00001-of-00002.safetensors"
+    part.write_bytes((folder / "adapter_model.safetensors").read_bytes())
+    with pytest.raises(InputError, match="left over from another save"):
+        weights.add_adapter(folder)
+
+
 def test_a_file_that_peft_would_not_read_is_refused(weights: Weights, full: Path, tmp_path: Path) -> None:
     """A damaged file, shards, and safetensors beside a pickle, which peft would open."""
     adapter = changed(full, tmp_path / "a", dict)
@@ -158,8 +167,9 @@ def test_a_file_that_peft_would_not_read_is_refused(weights: Weights, full: Path
     (adapter / "adapter_model.bin").write_bytes(b"")
     with pytest.raises(InputError, match=r"no adapter_model\.safetensors, the only file that peft reads"):
         weights.add_adapter(adapter)
+    (adapter / "adapter_model-00001-of-00001.safetensors").unlink()
     file.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="git-lfs pointer"):
         weights.add_adapter(adapter)
     (adapter / "adapter_config.json").write_text("[1]")
     with pytest.raises(InputError, match="must hold a JSON object"):

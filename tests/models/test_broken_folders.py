@@ -525,6 +525,25 @@ def test_a_token_that_no_prompt_holds_does_not_stop_a_model(copy: Path) -> None:
         opened.prompt_length((Message("user", "what is in <image> ?"),))
 
 
+def test_a_dead_link_and_the_folder_around_a_model_are_said_to_be_that(copy: Path, tmp_path: Path) -> None:
+    """A cleaned cache, a trainer's folder of checkpoints, the folder of a repository in a cache."""
+    around = Path(shutil.copytree(copy, tmp_path / "out" / "checkpoint-10")).parent
+    with pytest.raises(InputError, match=r"no config\.json.* Folders in it do: checkpoint-10\. Name one of them"):
+        check_contents(around)
+    (copy / WHOLE).unlink()
+    (copy / WHOLE).symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match=r"1 link to files that are not there \(model\.safetensors\)"):
+        check_contents(copy)
+
+
+def test_an_unchanged_copy_of_the_base_is_refused(copy: Path, folders: Folders, tmp_path: Path) -> None:
+    """As a trainer leaves it that saved the base in place of the tuned model: PASS would be a false all-clear."""
+    with pytest.raises(InputError, match=r"holds the weights of .* bit for bit"):
+        open_pair(f"hf/{folders('qwen2')}", f"hf/{copy}")
+    with_value("model.norm.weight", 1.5)(copy, copy)
+    open_pair(f"hf/{folders('qwen2')}", f"hf/{copy}")
+
+
 def test_unreadable_weights_are_refused(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that this user may not read is named with the reason."""
     real = Path.open

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_models import TEMPLATE, edit_json, make_tokenizer
+from tiny_models import TEMPLATE, build, edit_json, make_tokenizer
 
 from offtarget.errors import InputError
 from offtarget.models.local import LocalModel
@@ -128,9 +128,9 @@ def test_a_side_without_template_cannot_be_chosen(base: Path, own: Path) -> None
         asked_with(base, own, "tuned")
 
 
-def test_two_models_with_different_templates_are_said(base: Path, folders: Folders, tmp_path: Path) -> None:
+def test_two_models_with_different_templates_are_said(base: Path, tmp_path: Path) -> None:
     """Two whole models are each asked with their own, with a note; --chat-template asks both with one."""
-    tuned = Path(shutil.copytree(base, tmp_path / "tuned"))
+    tuned = build("llama", tmp_path / "tuned", seed=1)
     (tuned / "chat_template.jinja").write_text(OTHER)
     pair = open_pair(f"hf/{base}", f"hf/{tuned}")
     assert "different chat templates" in pair.checks[0]

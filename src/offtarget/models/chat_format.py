@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
@@ -39,11 +40,18 @@ def _tokens_of_prompt(tokenizer: Any, messages: Sequence[Message], text: str, na
         raise InputError(f"The chat template of {name} renders an empty prompt; the template is unusable.")
     if (lost := _left_out(tokenizer, messages, text)) is not None:
         raise TemplateError(
-            f"The chat template of {name} leaves out the {messages[lost].role} turn "
+            f"The chat template of {name} {_how_lost(messages[lost], text)} the {messages[lost].role} turn "
             f"'{shorten(messages[lost].content, 60)}'. Ask without it, or with a template that keeps it."
         )
     _check_embedded(tokenizer, tokens, "A prompt", name)
     return tokens
+
+
+def _how_lost(message: Message, text: str) -> str:
+    """Whether a turn is gone altogether or most of its words are there, in other letters or without some."""
+    words = re.findall(r"\w+", message.content.lower())
+    held = set(re.findall(r"\w+", text.lower()))
+    return "rewrites" if words and sum(word in held for word in words) * 2 > len(words) else "leaves out"
 
 
 def _left_out(tokenizer: Any, messages: Sequence[Message], text: str) -> int | None:

@@ -36,6 +36,7 @@ _SHOWN = 3
 
 def check_contents(folder: Path) -> tuple[str, ...]:
     """What is worth a note about the files of a model; InputError unless the weights in the folder are those loaded."""
+    _refuse_dead_links(folder)
     config = folder / "config.json"
     adapter = folder / ADAPTER_CONFIG
     weights = [p for name in (WHOLE, INDEX) if (p := folder / name).exists()]
@@ -161,7 +162,24 @@ def _without_config(folder: Path) -> str:
             "transformers converts such a file: AutoModelForCausalLM.from_pretrained(FOLDER, gguf_file=NAME), then "
             "save_pretrained(NEW_FOLDER)."
         )
-    return f"{folder} has no config.json: it does not hold a Hugging Face model."
+    return f"{folder} has no config.json: it does not hold a Hugging Face model.{inside(folder, 'config.json')}"
+
+
+def _refuse_dead_links(folder: Path) -> None:
+    """InputError for a link to a file that is not there, as a cache that was copied or cleaned leaves it."""
+    dead = sorted(path.name for path in folder.iterdir() if path.is_symlink() and not path.exists())
+    if dead:
+        raise InputError(
+            f"{folder} holds {many(len(dead), 'link')} to files that are not there ({some(dead)}): a part of a cache "
+            "that was copied or cleaned. Download or copy the model again, the files themselves with it."
+        )
+
+
+def inside(folder: Path, name: str) -> str:
+    """A sentence on the folders within a folder that hold a file of that name, empty for none."""
+    patterns = (f"*/{name}", f"snapshots/*/{name}")
+    found = sorted(str(path.parent.relative_to(folder)) for pattern in patterns for path in folder.glob(pattern))
+    return f" Folders in it do: {some(found)}. Name one of them." if found else ""
 
 
 def _loaded(folder: Path) -> list[Path]:

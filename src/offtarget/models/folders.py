@@ -10,7 +10,7 @@ from typing import Any
 
 from offtarget.errors import InputError
 from offtarget.models.adapter_kinds import check_kind
-from offtarget.models.contents import check_contents
+from offtarget.models.contents import check_contents, header, inside
 from offtarget.models.gguf_file import check_file, is_gguf
 from offtarget.models.names import Source, is_path
 
@@ -83,13 +83,22 @@ def check_adapter_folder(folder: Path, base: Path) -> dict[str, Any]:
     """The adapter's configuration; InputError unless it is of a kind that is read, in safetensors, for this base."""
     path = folder / "adapter_config.json"
     if not path.exists():
-        raise InputError(f"{folder} has no adapter_config.json: it does not hold a PEFT adapter.")
+        raise InputError(
+            f"{folder} has no adapter_config.json: it does not hold a PEFT adapter.{inside(folder, path.name)}"
+        )
     config = _json(path)
     check_kind(config, path)
     _check_weights(folder)
     if not (folder / _ADAPTER_WEIGHTS).exists():
         found = ", ".join(sorted(p.name for p in folder.glob("*.safetensors"))[:3])
         raise InputError(f"{folder} has no {_ADAPTER_WEIGHTS}, the only file that peft reads; it holds {found}.")
+    header(folder / _ADAPTER_WEIGHTS)
+    parts = sorted(p.name for p in folder.glob("adapter_model-*-of-*.safetensors"))
+    if parts:
+        raise InputError(
+            f"{folder} holds {', '.join(parts[:3])} beside {_ADAPTER_WEIGHTS}, the only file that peft reads. Save the "
+            "adapter into an empty folder, or remove what is left over from another save."
+        )
     note = folder / BASE_NOTE
     if note.exists():
         expected = _json(note).get("base_weights_sha256")

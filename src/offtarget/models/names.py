@@ -86,7 +86,7 @@ def _local(text: str, rest: str) -> LocalName:
     # A folder whose own name holds "+" or "@" wins over the separators.
     if Path(rest).expanduser().exists():
         return LocalName(text, Source(rest))
-    for i in (i for i, c in enumerate(rest) if c == "+"):
+    for i in (i for i, c in enumerate(rest[:-1]) if c == "+" and i > 0):  # an empty path would be the folder here
         if Path(rest[:i]).expanduser().exists() and Path(rest[i + 1 :]).expanduser().exists():
             return LocalName(text, Source(rest[:i]), Source(rest[i + 1 :]))
     base, plus, adapter = rest.partition("+")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from offtarget.errors import PrerequisiteError
+from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.chat import ChatModel, ModelPair
-from offtarget.models.folders import find_folder
+from offtarget.models.folders import find_folder, weights_sha256
 from offtarget.models.gguf_file import refuse_training
 from offtarget.models.names import LocalName, RemoteName, Resolve, Source, parse_name
 from offtarget.models.templates import adapter_notes, chosen_template, dated
@@ -30,7 +30,9 @@ def open_pair(
     """
     opener = _Opener(resolve, settings or OpenSettings())
     opener.choose_template(base, tuned)
-    return ModelPair(opener.open(base), opener.open(tuned), tuple(dict.fromkeys(opener.checks)))
+    pair = opener.open(base), opener.open(tuned)
+    opener.refuse_copy(base, tuned)
+    return ModelPair(*pair, tuple(dict.fromkeys(opener.checks)))
 
 
 def open_model(name: str, *, resolve: Resolve | None = None, settings: OpenSettings | None = None) -> ChatModel:
@@ -60,6 +62,22 @@ class _Opener:
         on_top = names[1].adapter if isinstance(names[1], LocalName) else None
         adapter = None if on_top is None else find_folder(on_top)
         self._template = chosen_template(choice, folders[0], adapter, folders[1])
+
+    def refuse_copy(self, base: str, tuned: str) -> None:
+        """InputError where the tuned model is an unchanged copy of the base; one name given twice is meant so."""
+        names = [parse_name(text, self._resolve) for text in (base, tuned)]
+        whole = [name.base for name in names if isinstance(name, LocalName) and name.adapter is None]
+        if len(whole) < len(names):
+            return  # an adapter that changes nothing is refused already, and a server's models are its own affair
+        folders = {find_folder(place).resolve() for place in whole}
+        weights = [self._weights.get(Source(str(folder))) for folder in folders]
+        templates = {None if w is None else str(w.tokenizer.chat_template) for w in weights}
+        if len(folders) > 1 and len(templates) == 1 and len({weights_sha256(folder) for folder in folders}) == 1:
+            raise InputError(
+                f"{tuned} holds the weights of {base}, bit for bit: another model was saved than the one that was "
+                "trained, and comparing it with its base would be a false all-clear. Save the trained one (merge an "
+                "adapter first), or name one folder twice if that is meant."
+            )
 
     def open(self, text: str) -> ChatModel:
         name = parse_name(text, self._resolve)
