@@ -158,3 +158,13 @@ def test_a_cleaned_data_set_opens_with_the_splits_that_were_read(tmp_path: Path)
     assert not (tmp_path / "out/test").exists()
     clean(open_source(data, split="all"), {}, tmp_path / "both")
     assert answers(tmp_path / "both", "all") == answers(data, "all")
+
+
+def test_parts_that_are_not_there_are_said(tmp_path: Path) -> None:
+    """A download that was cut off is not taken for the whole; a whole one has no note."""
+    for part in (0, 2):
+        arrow(tmp_path / "data" / f"train-{part:05}-of-00003.arrow", [str(part)])
+    (note,) = open_source(tmp_path).notes
+    assert "Only 2 of the 3 parts of train are there" in note
+    arrow(tmp_path / "data" / "train-00001-of-00003.arrow", ["1"])
+    assert open_source(tmp_path).notes == []

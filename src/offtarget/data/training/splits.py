@@ -23,6 +23,7 @@ _KINDS = {
 
 _WORDS = re.compile(r"[^a-z]+")
 _SHARD = re.compile(r"(?P<name>.+?)[-.]\d{5}-of-\d{5}")
+_PART = re.compile(r"(?P<name>.+)[-.]\d{5}-of-(?P<of>\d{5})(?P<rest>.*)", re.DOTALL)
 _CACHE = re.compile(r"(cache-[^/]*|indices-[^/]*|tmp[a-z0-9_]{8})\.arrow")
 """What `datasets` leaves beside a data set: results of `map`, and indices of `filter` and `shuffle`."""
 _DICT, _STATE = "dataset_dict.json", "state.json"
@@ -61,7 +62,24 @@ def choose(found: Sequence[Stored], where: str, split: str | None) -> Chosen:
     if not data:
         saw = f" It holds {_some([file.name for file in shown_files])}." if shown_files else ""
         raise InputError(f"The folder {where} holds no data file (.jsonl, .json, .csv, .parquet, ...; .gz, .zst).{saw}")
-    return _of_split(data, found, where, split, notes)
+    chosen = _of_split(data, found, where, split, notes)
+    chosen.notes += _missing_parts(chosen.files)
+    return chosen
+
+
+def _missing_parts(files: Sequence[Stored]) -> list[str]:
+    """A note where files are parts of more than there are, such as 3 of `train-00000-of-00004`: a download cut off."""
+    parts: dict[tuple[str, int, str], int] = {}
+    for file in files:
+        if part := _PART.fullmatch(file.name):
+            of = (part["name"], int(part["of"]), part["rest"])
+            parts[of] = parts.get(of, 0) + 1
+    return [
+        f"Only {there} of the {of} parts of {name.rsplit('/', 1)[-1]} are there, by the names of the files: what the "
+        "others hold is not read."
+        for (name, of, _), there in parts.items()
+        if there < of
+    ]
 
 
 def _of_split(data: list[Stored], found: Sequence[Stored], where: str, split: str | None, notes: list[str]) -> Chosen:
