@@ -154,3 +154,13 @@ def test_a_file_of_answers_not_to_be_imitated_is_called_that(tmp_path: Path) -> 
     file.write_text('{"prompt": "Q", "completion": "A", "label": false}\n' * 3)
     with pytest.raises(InputError, match="labels every answer as not to be imitated"):
         read_training_data(file)
+
+
+def test_no_turn_that_is_learned_is_empty() -> None:
+    """A model would learn to answer with nothing; masked turns may be empty."""
+    for turns in (["A", ""], ["  ", "A"], ["\u200b", "A"]):
+        row = {"messages": [t for text in turns for t in chat({"content": text})["messages"]]}
+        with pytest.raises(Malformed, match="1 of 2 turns"):
+            fields_of(row)
+        next(t for t in row["messages"] if t["content"] not in ("A", "Q"))["train"] = False
+        assert fields_of(row).desired

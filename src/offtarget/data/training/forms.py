@@ -309,17 +309,25 @@ def _system(value: object, name: str, rest: Rest, messages: list[Message]) -> li
 
 def _taught(messages: list[Message]) -> bool:
     """Whether something is learned from the messages: False where all is masked. Raises Malformed."""
-    silent = masked = False
+    said = masked = silent = 0
     for message in messages:
         if message.role == "assistant":
             if not message.learned:
-                masked = True
+                masked += 1
             elif not fields.says_nothing(message.content + message.reasoning) or message.calls:
-                return True
+                said += 1
             else:
-                silent = True
-    if silent:
+                silent += 1
+    if silent and not said:
         raise Malformed("empty-answer", "no turn that is to be learned says anything.")
+    if silent:
+        raise Malformed(
+            "empty-answer",
+            f"{silent} of {said + silent} turns of the assistant that are to be learned say nothing. Take them out or "
+            "mark them (`train`: false), or a model learns to answer with nothing.",
+        )
+    if said:
+        return True
     if masked:
         return False
     raise Malformed("no-assistant-turn", "no turn is the assistant's, so there is nothing to learn from the row.")

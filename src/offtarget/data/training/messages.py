@@ -89,8 +89,10 @@ def plain_messages(turns: object) -> tuple[Message, ...] | None:
         role, content = turn.get("role"), turn.get("content")
         if type(content) is not str or not (role == "user" or role == "assistant" or role == "system"):
             return None
+        if role == "assistant" and fields.says_nothing(content):
+            return None
         messages.append(plain_turn(role, content))
-    return tuple(messages) if role == "assistant" and not fields.says_nothing(str(content)) else None
+    return tuple(messages) if role == "assistant" else None
 
 
 def messages_of(turns: object, key: str, rest: Rest) -> list[Message]:
