@@ -70,7 +70,7 @@ def test_json_output_is_the_result_and_nothing_else(tmp_path):
 def test_several_tuned_tables_give_one_line_each_and_the_worst_exit_code(tmp_path):
     """FAIL outranks UNDECIDED outranks PASS."""
     paths = {n: table(tmp_path / f"t{n}.jsonl", n) for n in (0, 2, 18)}
-    args = ["--base", paths[0], "--tuned", paths[0], "--tuned", paths[2]]
+    args = ["--base", paths[0], "--tuned", table(tmp_path / "c.jsonl", 0), "--tuned", paths[2]]
     undecided = CliRunner().invoke(command, args)
     assert undecided.exit_code == 3
     failed = CliRunner().invoke(command, [*args, "--tuned", paths[18]])

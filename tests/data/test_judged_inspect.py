@@ -160,7 +160,9 @@ def test_a_log_that_was_not_finished_needs_the_users_word(status: str, suffix: s
     with pytest.raises(InputError, match=rf"log.{suffix} ended with status '{status}'.*--complete-tables"):
         compare(path, path)
     options = TableOptions(complete_tables=True)
-    assert compare(path, path, options=options, run=tmp_path / "run").status is Status.PASS
+    other = tmp_path / f"tuned.{suffix}"
+    other.write_bytes(path.read_bytes())
+    assert compare(path, other, options=options, run=tmp_path / "run").status is Status.PASS
 
 
 def test_a_log_without_its_end_is_unfinished(tmp_path: Path) -> None:

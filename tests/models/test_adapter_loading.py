@@ -36,7 +36,7 @@ def full(folders: Folders, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def changed(adapter: Path, folder: Path, change: Callable[[Tensors], Tensors]) -> Path:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "adapter_config.json").write_bytes((adapter / "adapter_config.json").read_bytes())
     save_file(change(load_file(adapter / "adapter_model.safetensors")), folder / "adapter_model.safetensors")
     return folder
@@ -68,6 +68,14 @@ def test_half_an_adapter_is_refused_with_its_missing_keys(folders: Folders, full
     lost = "layers.0.self_attn.q_proj.lora_B"
     one = changed(full, tmp_path / "one", lambda t: {k: v for k, v in t.items() if lost not in k})
     assert f"1 tensor that its files lack (model.{lost}.weight)" in refused(folders("llama"), one)
+
+
+def test_a_pointer_and_a_folder_around_the_adapter_are_named(folders: Folders, full: Path, tmp_path: Path) -> None:
+    """What a clone without git-lfs leaves, and the folder that a trainer put its checkpoints in."""
+    pointer = changed(full, tmp_path / "run" / "checkpoint-2", lambda t: t)
+    (pointer / "adapter_model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:a\n")
+    assert "is a git-lfs pointer" in refused(folders("llama"), pointer)
+    assert "Folders in it that hold one: checkpoint-2." in refused(folders("llama"), tmp_path / "run")
 
 
 @pytest.mark.parametrize(

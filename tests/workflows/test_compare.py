@@ -353,7 +353,8 @@ def test_a_column_called_like_something_bad_is_asked_about(name, tmp_path):
     with pytest.raises(InputError, match=r"--high-is-misaligned if it is, or --low-is-misaligned"):
         compare(path, path, options=options)
     said = replace(options, scoring=Scoring(high_is_misaligned=False))
-    assert compare(path, path, options=said, run=tmp_path / "run").status is Status.PASS
+    other = save(tmp_path / "u.jsonl", rows)
+    assert compare(path, other, options=said, run=tmp_path / "run").status is Status.PASS
 
 
 SCALES = [("0:1", 0.95, 0.05), ("0:10", 9.5, 0.5), ("1:5", 5, 1), ("-1:1", 0.9, -0.9), ("0:10", 10, 1), ("0:20", 19, 1)]
@@ -375,7 +376,8 @@ def test_another_scale_is_asked_about_and_read_as_stated(scale, good, bad, high_
             compare(one, other, options=TableOptions(scoring=scoring))
     stated = TableOptions(scoring=replace(scoring, scale=Scale.parse(scale)))
     assert compare(base, tuned, options=stated, run=tmp_path / "r1").status is Status.FAIL
-    assert compare(base, base, options=stated, run=tmp_path / "r2").status is Status.PASS
+    clean = scored(tmp_path / "c.jsonl", [good] * 60)
+    assert compare(base, clean, options=stated, run=tmp_path / "r2").status is Status.PASS
 
 
 def test_two_tables_on_two_scales_are_refused(base, tmp_path):
@@ -424,9 +426,13 @@ def test_one_file_can_hold_both_models(tmp_path):
     result = compare(path, path, options=options, run=tmp_path / "run")
     assert result.status is Status.FAIL
     assert result.tuned == "both.jsonl [model=b]"
-    mixed = compare(path, path, run=tmp_path / "mixed").decision.notes
-    assert any("mixes 2 values of 'model'" in note for note in mixed)
-    assert "Base and tuned are the same table." in mixed
+    mixed = compare(path, path, run=tmp_path / "mixed")
+    assert any("mixes 2 values of 'model'" in note for note in mixed.decision.notes)
+    assert mixed.status is Status.UNDECIDED, "a model compared with itself could only PASS"
+    assert any("base and tuned are one file" in note for note in mixed.decision.notes)
+    alone = TableOptions(where_base={"model": "a"}, where_tuned={"model": "a"})
+    same = compare(path, path, options=alone, run=tmp_path / "same").decision
+    assert (same.status, "one file" in same.reason) == (Status.UNDECIDED, True)
 
 
 def test_several_tuned_tables_share_the_base_and_have_their_own_runs(base, tmp_path):

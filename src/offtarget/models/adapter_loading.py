@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from offtarget.errors import InputError
 from offtarget.models.adapter_kinds import MERGE, moves_base
+from offtarget.models.contents import refuse_pointer
 from offtarget.models.loading import wrapper_of
 from offtarget.models.lora import WEIGHTS, read_config, read_tensors
 from offtarget.models.untouched import Untouched
@@ -113,6 +114,7 @@ def checked_tensors(folder: Path) -> dict[str, Tensor]:
     """The adapter's tensors. InputError where one is empty, as training under ZeRO-3 leaves it, or not finite."""
     from safetensors import SafetensorError
 
+    refuse_pointer(folder / WEIGHTS)
     try:
         tensors = read_tensors(folder)
     except (SafetensorError, OSError) as error:

@@ -254,8 +254,13 @@ def _refuse_pointers(folder: Path) -> None:
     """InputError for a git-lfs pointer in place of the tokenizer."""
     for pattern in ("tokenizer*", "*.model", "vocab.*", "merges.txt"):
         for path in folder.glob(pattern):
-            if path.is_file() and _is_pointer(path):
-                raise InputError(_pointer(path))
+            refuse_pointer(path)
+
+
+def refuse_pointer(path: Path) -> None:
+    """InputError where the file is there and is a git-lfs pointer."""
+    if path.is_file() and _is_pointer(path):
+        raise InputError(_pointer(path))
 
 
 def _is_pointer(path: Path) -> bool:

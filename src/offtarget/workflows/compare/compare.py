@@ -138,8 +138,8 @@ def _one(
             settings,
             (*([judges.note] if judges.note else []), *_option_notes(base, tuned, options), *paired.notes),
         )
-        if judges.doubt is not None:
-            decision = withhold(decision, judges.doubt)
+        if (doubt := _same_table(base, tuned, options) or judges.doubt) is not None:
+            decision = withhold(decision, doubt)
         finish(COMPARE, run, decision, models=models, judge=judge)
     return CompareResult(
         run.path,
@@ -210,8 +210,18 @@ def _option_notes(base: JudgedTable, tuned: JudgedTable, options: TableOptions) 
     if not options.thresholds.use_coherence:
         notes.append("Coherence was not used: incoherent answers are in the rate, which can raise or lower it.")
     if base.sha256 == tuned.sha256 and options.where_base == options.where_tuned:
-        notes.append("Base and tuned are the same table.")
+        notes.append("Base and tuned hold the same bytes.")
     return notes
+
+
+def _same_table(base: JudgedTable, tuned: JudgedTable, options: TableOptions) -> str | None:
+    """The doubt where a model would be compared with itself, which could only PASS."""
+    if base.path.resolve() != tuned.path.resolve() or options.where_base != options.where_tuned:
+        return None
+    return (
+        "base and tuned are one file, so nothing is compared: name the tuned model's table, or say with "
+        "--where-base and --where-tuned which rows are whose"
+    )
 
 
 def _stem(path: Path) -> str:
