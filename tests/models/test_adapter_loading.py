@@ -75,7 +75,7 @@ def test_a_pointer_and_a_folder_around_the_adapter_are_named(folders: Folders, f
     pointer = changed(full, tmp_path / "run" / "checkpoint-2", lambda t: t)
     (pointer / "adapter_model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:a\n")
     assert "is a git-lfs pointer" in refused(folders("llama"), pointer)
-    assert "Folders in it that hold one: checkpoint-2." in refused(folders("llama"), tmp_path / "run")
+    assert "checkpoint-2" in refused(folders("llama"), tmp_path / "run")
 
 
 @pytest.mark.parametrize(
