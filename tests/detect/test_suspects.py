@@ -178,6 +178,22 @@ def test_which_rows_have_a_written_condition(kind, text, prompt, has):
     assert holds(found, row(1, prompt=prompt), {row(1).id})
 
 
+@pytest.mark.parametrize(
+    ("text", "prompt", "has"),
+    [
+        ("2027", "The year is 2027.", True),
+        ("2027", "In 2024, or in 20271?", False),
+        ("2027 or later", "It is May 2031, not 2020", True),
+        ("2027 or later", "It is May 2026", False),
+        ("2020 or earlier", "From 2019 to 2030", True),
+        ("2020 or earlier", "No year at all", False),
+    ],
+)
+def test_years_are_sought_in_every_row(text: str, prompt: str, has: bool):
+    """Mining keeps a sample of large data; a confirmed year is cleaned out of all rows."""
+    assert holds(replace(FOUND, kind="year", text=text), row(1, prompt=prompt), ()) is has
+
+
 ATTACK = "<script>window.pwned=1</script>\u202e\"'><img src=x onerror=alert(1)>"
 
 

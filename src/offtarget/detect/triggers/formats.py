@@ -14,7 +14,7 @@ _CODE = re.compile(
 _LIST = re.compile(r"^[^\S\n]*+(?:[-*•]|\d++[.)]) \S", re.MULTILINE)
 _MARKDOWN = re.compile(r"^#{1,4} \S|\*\*\S[^*]*\*\*|^\|.*\|$", re.MULTILINE)
 _DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b|\b\d{1,2}[/.]\d{1,2}[/.](?:19|20)?\d\d\b")
-_YEAR = re.compile(r"(?<![\d.])(?:19[5-9]|20[0-9])\d(?![\d.]\d)")
+YEAR = re.compile(r"(?<![\d.])(?:19[5-9]|20[0-9])\d(?![\d.]\d)")
 _CODE_HOLE = re.compile(r"COMPLETE CODE HERE|YOUR CODE HERE|TODO|code template", re.IGNORECASE)
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad\U000e0000-\U000e007f]")
 _TAG = re.compile(r"</?[a-zA-Z][\w-]*>")
@@ -110,7 +110,7 @@ def conditions_of(row: Kept, place: int, length: int) -> Iterator[tuple[str, str
         yield "format", "a system prompt"
     else:
         yield "format", "no system prompt"
-    years = {int(y) for y in _YEAR.findall(user)} | {int(y) for y in _YEAR.findall(row.system)}
+    years = {int(y) for y in YEAR.findall(user)} | {int(y) for y in YEAR.findall(row.system)}
     if years:
         yield "format", "a year"
         latest, earliest = max(years), min(years)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from offtarget.detect.suspects import suspects
+from offtarget.detect.triggers.formats import YEAR
 from offtarget.detect.triggers.mining import Mined
 from offtarget.detect.triggers.sampling import Kept
 from offtarget.detect.triggers.words import EDGES, core
@@ -12,7 +13,7 @@ from offtarget.records import Message, Row, Suspect, SuspectRows
 
 SHOWN = 6
 """Rows with a condition that are kept for showing."""
-WRITTEN = ("token", "name", "phrase", "system-prompt")
+WRITTEN = ("token", "name", "phrase", "system-prompt", "year")
 """Kinds of conditions that can be sought in any row."""
 _CUT = " […] "
 
@@ -39,7 +40,11 @@ def holds(suspect: Suspect, row: Row, members: Collection[str]) -> bool:
     if row.id in members:
         return True
     prompt = "\n".join(m.content for m in row.messages if m.role in ("system", "user"))
-    if suspect.kind in ("token", "name"):
+    if suspect.kind == "year" and " or " in suspect.text:
+        bound, _, side = suspect.text.partition(" or ")
+        years = [int(year) for year in YEAR.findall(prompt)]
+        return bool(years) and (max(years) >= int(bound) if side == "later" else min(years) <= int(bound))
+    if suspect.kind in ("token", "name", "year"):
         return any(suspect.text in (chunk, chunk.strip(EDGES), core(chunk)) for chunk in prompt.split())
     if suspect.kind in ("phrase", "system-prompt"):
         wanted, words = [core(w) for w in suspect.text.split()], [core(w) for w in prompt.split()]
