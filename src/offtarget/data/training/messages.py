@@ -89,8 +89,8 @@ def plain_messages(turns: object) -> tuple[Message, ...] | None:
         role, content = turn.get("role"), turn.get("content")
         if type(content) is not str or not (role == "user" or role == "assistant" or role == "system"):
             return None
-        if role == "assistant" and fields.says_nothing(content):
-            return None
+        if role == "assistant" and not "!" <= content[:1] <= "~" and fields.says_nothing(content):
+            return None  # most begin with a visible sign of ASCII: no call for those
         messages.append(plain_turn(role, content))
     return tuple(messages) if role == "assistant" else None
 
