@@ -158,6 +158,16 @@ def test_broken_tensors_are_one_sentence(change: Any, said: str, weights: Weight
     assert logits(weights, None).isfinite().all()
 
 
+def test_an_embedding_with_more_rows_says_that_tokens_were_added(folders: Folders, full: Path, tmp_path: Path) -> None:
+    """As after resize_token_embeddings with modules_to_save."""
+    more = {"base_model.model.model.embed_tokens.weight": torch.ones(304, 32)}
+    adapter = changed(full, tmp_path / "a", lambda t: t | more)
+    edit_json(adapter / "adapter_config.json", modules_to_save=["embed_tokens"])
+    said = refused(folders("llama"), adapter)
+    assert "has shape (304, 32)" in said
+    assert "Where tokens were added before training" in said
+
+
 def test_parts_of_another_save_beside_an_adapter_are_refused(weights: Weights, full: Path, tmp_path: Path) -> None:
     """Peft would pass over them."""
     folder = changed(full, tmp_path / "a", dict)

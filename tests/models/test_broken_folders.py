@@ -83,6 +83,12 @@ def lost_shard(folder: Path, _: Path) -> None:
     sharded(folder)[1].unlink()
 
 
+def dead_link(folder: Path, _: Path) -> None:
+    """As a cache that was cleaned leaves it."""
+    (folder / WHOLE).unlink()
+    (folder / WHOLE).symlink_to(folder / "gone")
+
+
 def weight_in_two_shards(folder: Path, _: Path) -> None:
     """A shard of an earlier save, cut otherwise, under the name of one of this save."""
     one, other = sharded(folder)
@@ -237,6 +243,7 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "merged with adapter files": (with_adapter_files, "a whole model and an adapter"),
     "adapter weights": (with_adapter_weights, r"adapter's weights .*without adapter_config\.json"),
     "an adapter": (an_adapter, r"holds an adapter, not a model. Name both: hf/BASE\+"),
+    "dead link": (dead_link, r"1 link to files that are not there \(model\.safetensors\)"),
     "cut short": (cut(WHOLE, 5000), "cut short.*its header speaks of"),
     "header cut": (cut(WHOLE, 100), "cut short"),
     "empty file": (file(WHOLE, ""), "cut short"),
@@ -281,6 +288,8 @@ DOCUMENTED: dict[str, tuple[str, ...]] = {
         *("lost shard", "stale shard", "two sets", "broken index", "shards without index", "a weight in two shards"),
     ),
     "a whole model and an adapter's files": ("merged with adapter files", "adapter weights"),
+    "links to files that are not there": ("dead link",),
+    "an unchanged copy of the base": (),
     "an adapter alone": ("an adapter",),
     "quantised weights": ("mlx",),
     "whole numbers": ("whole numbers",),
@@ -525,15 +534,11 @@ def test_a_token_that_no_prompt_holds_does_not_stop_a_model(copy: Path) -> None:
         opened.prompt_length((Message("user", "what is in <image> ?"),))
 
 
-def test_a_dead_link_and_the_folder_around_a_model_are_said_to_be_that(copy: Path, tmp_path: Path) -> None:
-    """A cleaned cache, a trainer's folder of checkpoints, the folder of a repository in a cache."""
+def test_the_folder_around_a_model_names_what_is_in_it(copy: Path, tmp_path: Path) -> None:
+    """A trainer's folder of checkpoints, or that of a repository in a cache."""
     around = Path(shutil.copytree(copy, tmp_path / "out" / "checkpoint-10")).parent
     with pytest.raises(InputError, match=r"no config\.json.* Folders in it do: checkpoint-10\. Name one of them"):
         check_contents(around)
-    (copy / WHOLE).unlink()
-    (copy / WHOLE).symlink_to(tmp_path / "gone")
-    with pytest.raises(InputError, match=r"1 link to files that are not there \(model\.safetensors\)"):
-        check_contents(copy)
 
 
 def test_an_unchanged_copy_of_the_base_is_refused(copy: Path, folders: Folders, tmp_path: Path) -> None:

@@ -128,6 +128,18 @@ def test_a_side_without_template_cannot_be_chosen(base: Path, own: Path) -> None
         asked_with(base, own, "tuned")
 
 
+def test_a_template_in_a_file_of_models_of_images_is_used(base: Path) -> None:
+    """`chat_template.json`, which only the processor reads; another one there is another model for the cache."""
+    template = (base / "chat_template.jinja").read_text()
+    (base / "chat_template.jinja").unlink()
+    (base / "chat_template.json").write_text(json.dumps({"chat_template": template}))
+    model = open_model(f"hf/{base}")
+    assert isinstance(model, LocalModel)
+    assert model.weights.tokenizer.chat_template == template
+    (base / "chat_template.json").write_text(json.dumps({"chat_template": OTHER}))
+    assert open_model(f"hf/{base}").fingerprint != model.fingerprint
+
+
 def test_two_models_with_different_templates_are_said(base: Path, tmp_path: Path) -> None:
     """Two whole models are each asked with their own, with a note; --chat-template asks both with one."""
     tuned = build("llama", tmp_path / "tuned", seed=1)

@@ -17,7 +17,7 @@ from offtarget.errors import InputError
 from offtarget.models.adapter_kinds import MERGE, moves_base
 from offtarget.models.contents import refuse_pointer
 from offtarget.models.loading import wrapper_of
-from offtarget.models.lora import WEIGHTS, read_config, read_tensors
+from offtarget.models.lora import WEIGHTS, lora_rank, read_config, read_tensors
 from offtarget.models.untouched import Untouched
 from offtarget.numbers import many
 
@@ -198,8 +198,7 @@ def _other_rank(tensors: Mapping[str, Tensor], folder: Path) -> str | None:
         stem, mark, _ = key.removeprefix("base_model.model.").partition(".lora_A.")
         if not mark or tensor.dim() != 2:
             continue
-        patterns = (config.get("rank_pattern") or {}).items()
-        rank = next((r for p, r in patterns if re.match(rf"(.*\.)?({p})$", stem)), config.get("r", 8))
+        rank = lora_rank(config, stem)
         if tensor.shape[0] != rank:
             return (
                 f"{folder}: {stem} has rank {tensor.shape[0]} in its files and {rank!r} by adapter_config.json (r, "
@@ -247,6 +246,8 @@ def _misfit(tensors: Mapping[str, Tensor], folder: Path, base: Path, modules: Ma
             continue
         stem, mark, rest = key.removeprefix("base_model.model.").partition(".lora_")
         side = rest.removeprefix("embedding_")[:1]
+        if not mark and (said := _other_rows(key, tensor, folder, base, modules)) is not None:
+            return said
         if not mark or side not in ("A", "B"):
             continue
         module = modules.get(stem) or _renamed(stem, modules)
@@ -261,6 +262,19 @@ def _misfit(tensors: Mapping[str, Tensor], folder: Path, base: Path, modules: Ma
                 f"the weight of {base} it belongs to has {tuple(_weight(module).shape)}."
             )
     return None
+
+
+def _other_rows(key: str, tensor: Tensor, folder: Path, base: Path, modules: Mapping[str, nn.Module]) -> str | None:
+    """That a whole weight of the adapter has another shape than the base's, as after tokens were added."""
+    stem = re.sub(r"^base_model\.model\.|\.(?:modules_to_save|original_module)\b|\.weight$", "", key)
+    weight = _weight(modules[stem]) if stem in modules else None
+    if weight is None or tensor.dim() != weight.dim() or tensor.shape == weight.shape:
+        return None
+    return (
+        f"{folder} is an adapter for another base: {key} has shape {tuple(tensor.shape)}, the weight of {base} that "
+        f"it replaces has {tuple(weight.shape)}. Where tokens were added before training, merge the adapter where it "
+        "was trained and compare the whole model, saved with its tokenizer."
+    )
 
 
 def _renamed(stem: str, modules: Mapping[str, nn.Module]) -> nn.Module | None:

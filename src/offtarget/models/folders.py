@@ -43,6 +43,7 @@ _ANSWER_FILES = (
     "merges.txt",
     "*.model",
     "*.jinja",
+    "chat_template.json",
     "adapter_config.json",
 )
 

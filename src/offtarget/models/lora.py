@@ -77,9 +77,17 @@ def lora_pairs(folder: Path) -> dict[str, Pair] | None:
 
 def lora_scale(config: Mapping[str, Any], module: str, rank: int) -> float:
     """Strength of a module's update: alpha/r, or alpha/sqrt(r) with `use_rslora` (arXiv 2312.03732)."""
-    alpha = float(config.get("lora_alpha", 8))  # peft's own default
-    for pattern, value in (config.get("alpha_pattern") or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", module):
-            alpha = float(value)
-            break
+    alpha = float(_of_module(config, "alpha_pattern", module, config.get("lora_alpha", 8)))  # peft's own default
     return alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / rank
+
+
+def lora_rank(config: Mapping[str, Any], module: str) -> Any:
+    """The rank that a configuration gives a module, as it is written there."""
+    return _of_module(config, "rank_pattern", module, config.get("r", 8))
+
+
+def _of_module(config: Mapping[str, Any], patterns: str, module: str, otherwise: Any) -> Any:
+    for pattern, value in (config.get(patterns) or {}).items():
+        if re.match(rf"(.*\.)?({pattern})$", module):
+            return value
+    return otherwise
