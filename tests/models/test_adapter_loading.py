@@ -168,6 +168,14 @@ def test_an_embedding_with_more_rows_says_that_tokens_were_added(folders: Folder
     assert "Where tokens were added before training" in said
 
 
+def test_several_strengths_are_said_as_several(folders: Folders, full: Path, tmp_path: Path) -> None:
+    """The sentence named that of the last module alone."""
+    adapter = changed(full, tmp_path / "a", dict)
+    edit_json(adapter / "adapter_config.json", use_rslora=False, alpha_pattern={"v_proj": 2})
+    pair = open_pair(f"hf/{folders('llama')}", f"hf/{folders('llama')}+{adapter}", settings=CPU)
+    assert "equal base + (from 0.5 to 2) * B A" in pair.checks[0]
+
+
 def test_parts_of_another_save_beside_an_adapter_are_refused(weights: Weights, full: Path, tmp_path: Path) -> None:
     """Peft would pass over them."""
     folder = changed(full, tmp_path / "a", dict)

@@ -73,16 +73,17 @@ def check_adapter(weights: Weights, adapter: str, prompts: Sequence[Sequence[int
             f"{folder.name}: the adapter ({kind}) changes logits by up to {effect:.3g}, in one pass and token by token "
             f"alike, to {gap:.1e}; its strength was not verified, because {reason}."
         )
-    scale = updates[-1].scale
+    least, most = min(update.scale for update in updates), max(update.scale for update in updates)
+    scale = f"{least:.4g}" if least == most else f"(from {least:.4g} to {most:.4g})"  # alpha_pattern, rank_pattern
     gap = max(_gap(t, r) for t, r in zip(tuned, reference, strict=True))
     if not gap <= allowed:
         raise InputError(
             f"{folder}: with the adapter on, logits differ by {gap:.3g} from base + scale * B A computed from its "
-            f"files ({kind}, scale {scale:.4g}), while the adapter's whole effect is {effect:.3g}. "
+            f"files ({kind}, scale {scale}), while the adapter's whole effect is {effect:.3g}. "
             "The installed peft applies it wrongly; try another version of peft."
         )
     return (
-        f"{folder.name}: logits with the adapter switched on equal base + {scale:.4g} * B A ({kind}) to {gap:.1e} "
+        f"{folder.name}: logits with the adapter switched on equal base + {scale} * B A ({kind}) to {gap:.1e} "
         f"on {len(prompts)} prompts; the adapter's effect is up to {effect:.3g}."
     )
 
