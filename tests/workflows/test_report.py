@@ -162,7 +162,7 @@ def test_audits_are_listed_with_their_data_and_the_command_that_goes_on(root):
     )
     assert found["half"].resume == f"offtarget resume {root / 'half'}"
     assert (found["scanning"].state, found["scanning"].resume) == ("unfinished", None)
-    assert str(found["scanning"].obstacle).endswith("with: offtarget audit /data/train.jsonl")
+    assert str(found["scanning"].obstacle).endswith("with: offtarget audit /data/train.jsonl --form chat")
     output = CliRunner().invoke(runs_command, catch_exceptions=False).output
     assert "train.jsonl" in output
     assert "6,000" in output
