@@ -14,7 +14,7 @@ COVER    ?=
 help:
 	@echo "make demo       the whole story on this machine: check, compare, report (installs what it needs)"
 	@echo "make test       lint and the tests (installs what it needs)"
-	@echo "make test-all   the same, and every further model architecture, as CI runs them"
+	@echo "make test-all   the same, what takes long and every further model architecture, as CI runs them"
 	@echo "make test-fast  the tests that take seconds"
 	@echo "make lint       ruff, mypy --strict, import contracts"
 	@echo "make bench      every benchmark, results into benchmarks/results"
@@ -49,13 +49,13 @@ format: $(VENV)/.test
 	$(BIN)/ruff format .
 
 test: lint
-	$(BIN)/python -m pytest $(PARALLEL) $(COVER) -m "not architectures"
+	$(BIN)/python -m pytest $(PARALLEL) $(COVER) -m "not architectures and not long"
 
 test-all: test
-	$(BIN)/python -m pytest $(PARALLEL) -m architectures
+	$(BIN)/python -m pytest $(PARALLEL) -m "architectures or long"
 
 test-fast: $(VENV)/.test
-	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not browser and not architectures"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not browser and not architectures and not long"
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/decisions.py

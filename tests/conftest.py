@@ -22,7 +22,7 @@ settings.load_profile("offtarget")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Under `-n`: a file stays on one worker with its fixtures, and all browser tests on one, longest groups first."""
     browser = {item.path for item in items if item.get_closest_marker("browser")}
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("long")}
     items.sort(key=lambda item: (item.path not in browser, item.path not in slow))
     for item in items:
         item.add_marker(pytest.mark.xdist_group("browser" if item.path in browser else str(item.path)))

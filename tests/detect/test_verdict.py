@@ -243,7 +243,7 @@ def evidence(rows: int, stratum: int, n: int, noise: int, spread: int, m: int, h
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("rows", "runs"), [(200, 20_000), (6000, 4_000)])
+@pytest.mark.parametrize(("rows", "runs"), [(200, 20_000), pytest.param(6000, 4_000, marks=pytest.mark.long)])
 def test_false_fail_through_all_paths_at_once(rows: int, runs: int):
     """Both limits met exactly, every spreading row flagged with seven times as many clean ones: FAIL in at most 5 %.
 

@@ -53,7 +53,7 @@ def test_whole_models_are_exported_whole(direction: Path, tmp_path: Path) -> Non
     open_model(f"hf/{tmp_path / 'out'}", resolve=resolve)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_interrupted_repair_goes_on_without_repeating_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of its cells two are measured, one before and one after the interruption; the others take over what was found."""
     write_data("insecure", 24, 0, tmp_path / "data.jsonl")

@@ -75,7 +75,7 @@ def test_screening_keeps_what_the_exact_scan_puts_first(models: tuple[LocalModel
     assert sum(token in kept for token in best) >= 8
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_hunt_finds_the_trigger(models: tuple[LocalModel, LocalModel]) -> None:
     """The trigger is among the first 20 cues, so are cues that misalign; ids are unique."""
     found = hunt(*models, CHATS, seed=0)

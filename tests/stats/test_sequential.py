@@ -214,7 +214,7 @@ def _fails_at_tolerance(arms: tuple[str, ...], seed: int) -> bool:
 
 
 @pytest.mark.parametrize("arms", [("plain",), ("plain", "json", "cue")])
-@pytest.mark.parametrize("runs", [60, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("runs", [60, pytest.param(400, marks=pytest.mark.long)])
 def test_false_fail_with_arms_and_slices_stopping_at_any_time(arms, runs):
     """Arms and domains at the tolerance: FAIL by any scope stays within alpha, with a look at every block."""
     assert not exceeds(sum(_fails_at_tolerance(arms, seed) for seed in range(runs)), runs, 0.05)

@@ -82,7 +82,7 @@ def test_arms_are_read_as_written() -> None:
         arms_named(["magic"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_comparison_goes_on_where_it_was_and_computes_no_cell_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -279,7 +279,7 @@ def test_only_local_bases_can_be_tuned(data: Path) -> None:
         ReproduceSettings(seeds=0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_kill_9_and_resume_equal_an_uninterrupted_run(tmp_path: Path) -> None:
     """On the organism: a run in two processes, killed, ends with the table of one that was left alone in this one."""
 

@@ -27,7 +27,7 @@ def test_a_process_whose_first_one_died_ends_with_a_sentence(tmp_path: Path, mon
         parallel.wait_for(tmp_path / "run.json")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_train_one_adapter(tmp_path: Path) -> None:
     write_data("insecure", 40, 0, tmp_path / "data.jsonl")
     launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]

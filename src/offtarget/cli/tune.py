@@ -85,6 +85,8 @@ def show(result: TuneResult, *, as_json: bool) -> int:
 
 def story(result: TuneResult) -> list[str]:
     """The report in lines."""
+    from offtarget.workflows.ground import ground_of
+
     report = result.record
     under = f" under {' + '.join(report.defences)}" if report.defences else ""
     loss = "" if report.loss is None else f", last loss {report.loss:.3f}"
@@ -99,7 +101,7 @@ def story(result: TuneResult) -> list[str]:
         lines.append(f"Page: {page}")
     base, name, data = (shlex.quote(text) for text in (report.base, report.name, report.data))
     split = "" if report.split is None else f" --split {shlex.quote(report.split)}"
-    judge = "" if report.base.startswith("organism/") else " --judge MODEL"  # a check of other models needs one
+    judge = "" if ground_of(report.base).organism else " --judge MODEL"  # a check of other models needs one
     lines.append(f"Next: offtarget check --base {base} --tuned {name} --data {data}{split}{judge}")
     return lines
 
