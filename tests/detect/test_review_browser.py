@@ -342,6 +342,7 @@ def test_hostile_rows_never_run_and_nothing_leaves(drivers: Any, servers: Any, t
     """Script, markup, handlers, links, styles and a megabyte of text: all shown, none run, no request to elsewhere."""
     server = servers(kind="hostile")
     page = Browser(drivers(0), server.url)
+    page.driver.get("about:blank")  # what the page of an earlier test still asks its own server for is no request of this one
     page.driver.get_log("performance")
     page.driver.get_log("browser")
     page.sign_in("Ada")
@@ -467,5 +468,6 @@ def test_address_in_use_and_foreign_names(servers: Any) -> None:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
         assert b" 421 " in connection.recv(200)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with pytest.raises(urllib.error.HTTPError, match="403"):
+    with pytest.raises(urllib.error.HTTPError, match="403") as refused:
         opener.open(f"http://127.0.0.1:{server.port}/next")
+    refused.value.close()

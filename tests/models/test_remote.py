@@ -562,3 +562,15 @@ def test_a_mistake_in_the_settings_file_is_named_with_its_line(server: FakeServe
         open_model("openai-api/my-lab/m", settings=settings)
     assert MISTAKES[text] in str(caught.value)
     assert not server.requests
+
+
+def test_a_model_that_is_given_up_closes_its_connections(server: FakeServer) -> None:
+    """No connection outlives the model, though its client refers to itself and nobody called `close`."""
+    name = parse_name("openai-api/my-lab/some/model")
+    assert isinstance(name, RemoteName)
+    model = RemoteModel.open(name, retries=0)
+    model.sample([ask("q", 1)], SamplingSettings(max_tokens=5))
+    client = model._client
+    assert not client.is_closed()
+    del model
+    assert client.is_closed()

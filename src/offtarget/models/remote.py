@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import weakref
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -64,6 +65,9 @@ class RemoteModel:
         self._counting = Lock()
         self._sampled: dict[SamplingSettings, None] = {}
         self._fingerprint: str | None = None
+        # The client refers to itself, so its open connections would otherwise stay until some later collection, which
+        # may close the sockets before their owner and warn of it.
+        weakref.finalize(self, client.close)
 
     @classmethod
     def open(
