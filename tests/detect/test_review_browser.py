@@ -342,7 +342,9 @@ def test_hostile_rows_never_run_and_nothing_leaves(drivers: Any, servers: Any, t
     """Script, markup, handlers, links, styles and a megabyte of text: all shown, none run, no request to elsewhere."""
     server = servers(kind="hostile")
     page = Browser(drivers(0), server.url)
-    page.driver.get("about:blank")  # what the page of an earlier test still asks its own server for is no request of this one
+    page.driver.get(
+        "about:blank"
+    )  # what the page of an earlier test still asks its own server for is no request of this one
     page.driver.get_log("performance")
     page.driver.get_log("browser")
     page.sign_in("Ada")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from offtarget.records import Interval
-from offtarget.stats.eprocess import Array, block_mixture
+from offtarget.stats.eprocess import JUDGED, Array, Kinds, block_mixture
 
 # Fine where verdicts are made, coarse where nobody needs a digit.
 DIFFERENCES = np.unique(
@@ -25,8 +25,8 @@ BETS = np.array([0.02, 0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9, 1.0])
 """Shares of the largest allowed bet; their mean is the bet's capital."""
 
 
-def difference_intervals(counts: ArrayLike, ratio: float, alpha: float) -> list[Interval]:
-    """Intervals for tuned - base, one per row of counts (N, 4); error <= alpha over all times together.
+def difference_intervals(counts: ArrayLike, ratio: float, alpha: float, kinds: Kinds = JUDGED) -> list[Interval]:
+    """Intervals for tuned - base, one per row of counts (N, kinds); error <= alpha over all times together.
 
     Each end errs with probability <= alpha / 2. Turner and Gruenwald (2023): invert the
     e-processes against `difference <= d` and `difference >= d`. Between two grid points the outer one is
@@ -35,8 +35,8 @@ def difference_intervals(counts: ArrayLike, ratio: float, alpha: float) -> list[
     """
     table = np.atleast_2d(np.asarray(counts, dtype=float))
     bound = np.log(2.0 / alpha)
-    worse = block_mixture("worse", DIFFERENCES, ratio).log_e(table) >= bound
-    better = block_mixture("better", DIFFERENCES, ratio).log_e(table) >= bound
+    worse = block_mixture("worse", DIFFERENCES, ratio, kinds).log_e(table) >= bound
+    better = block_mixture("better", DIFFERENCES, ratio, kinds).log_e(table) >= bound
     ends = np.concatenate([[-1.0], DIFFERENCES, [1.0]])
     # Rejected without a gap from below: the true difference is above the last of these with error alpha / 2.
     lows = np.cumprod(worse, axis=1).sum(axis=1)
@@ -44,10 +44,10 @@ def difference_intervals(counts: ArrayLike, ratio: float, alpha: float) -> list[
     return [Interval(float(ends[i]), float(ends[-1 - j])) for i, j in zip(lows, highs, strict=True)]
 
 
-def average_interval(parts: ArrayLike, ratio: float, alpha: float) -> Interval:
-    """Interval for the mean difference of parts (P, 4), equal weights; each at alpha / P (union bound)."""
+def average_interval(parts: ArrayLike, ratio: float, alpha: float, kinds: Kinds = JUDGED) -> Interval:
+    """Interval for the mean difference of parts (P, kinds), equal weights; each at alpha / P (union bound)."""
     table = np.atleast_2d(np.asarray(parts, dtype=float))
-    intervals = difference_intervals(table, ratio, alpha / len(table))
+    intervals = difference_intervals(table, ratio, alpha / len(table), kinds)
     low = sum(i.low for i in intervals) / len(intervals)
     return Interval(low, sum(i.high for i in intervals) / len(intervals))
 

@@ -10,8 +10,8 @@ from offtarget.errors import InputError
 from offtarget.records import Decision, DecisionSettings, Look, Role, Status, Tally
 from offtarget.stats.closed import closed_log_e
 from offtarget.stats.decision import combined_log_e, conclude, fail_log_threshold, log_threshold, overall_status
-from offtarget.stats.eprocess import Array, block_mixture
-from offtarget.stats.live import LiveScopes, answers_to_go
+from offtarget.stats.eprocess import JUDGED, Array, Kinds, block_mixture, columns_of
+from offtarget.stats.live import LiveScopes, answers_to_go, difference_of
 
 OVERALL = "overall"
 
@@ -31,8 +31,10 @@ class SequentialTest:
         domains: Mapping[str, str],
         questions: Mapping[str, str],
         settings: DecisionSettings | None = None,
+        kinds: Kinds = JUDGED,
     ) -> None:
-        """`arms`: arm -> probe ids; `domains` and `questions`: probe id -> domain, probe id -> question id.
+        """`arms`: arm -> probe ids; `domains` and `questions`: probe id -> domain, probe id -> question id; `kinds`:
+        what answers can turn out to be.
 
         Raises InputError without arms, with an empty arm, with a probe in two arms, or with settings out of
         range.
@@ -51,13 +53,15 @@ class SequentialTest:
         self._domain_of = {p: self._domain_names.index(domains[p]) for p in self._arm_of}
         self._question_of = {p: self._question_names.index(questions[p]) for p in self._arm_of}
         m = self.settings.base_per_tuned
-        self._worse = block_mixture("worse", self.settings.tolerance, m)
-        self._better = block_mixture("better", self.settings.margin, m)
+        self._kinds = kinds
+        self._tuned_columns, self._base_columns = columns_of(kinds, "tuned"), columns_of(kinds, "base")
+        self._worse = block_mixture("worse", self.settings.tolerance, m, kinds)
+        self._better = block_mixture("better", self.settings.margin, m, kinds)
         self._fail_threshold = fail_log_threshold(self.settings)
         self._pass_threshold = log_threshold(self.settings)
-        self._by_arm: Array = np.zeros((len(arms), 4))
-        self._by_domain: Array = np.zeros((len(arms), len(self._domain_names), 4))
-        self._by_question: Array = np.zeros((len(arms), len(self._question_names), 4))
+        self._by_arm: Array = np.zeros((len(arms), len(kinds)))
+        self._by_domain: Array = np.zeros((len(arms), len(self._domain_names), len(kinds)))
+        self._by_question: Array = np.zeros((len(arms), len(self._question_names), len(kinds)))
         self._overall_fail = 0.0
         self._combined = 0.0
         self._arm_fail = np.zeros(len(arms))
@@ -71,21 +75,32 @@ class SequentialTest:
 
         Raises InputError when a probe is not of that arm or the number of base answers is wrong.
         """
+        kinds = [(probe, 0 if bad else 1) for probe, bad in (tuned,)]
+        kinds += [(probe, 2 if bad else 3) for probe, bad in base]
+        self.add_kinds(arm, kinds[0], kinds[1:])
+
+    def add_kinds(self, arm: str, tuned: tuple[str, int], base: Sequence[tuple[str, int]]) -> None:
+        """Add a block whose answers are (probe id, position among the kinds).
+
+        Raises InputError when a probe is not of that arm, a kind is not of that model, or the number of base answers
+        is wrong.
+        """
         if len(base) != self.settings.base_per_tuned:
             raise InputError(f"A block takes {self.settings.base_per_tuned} base answers, not {len(base)}.")
-        answers = [(*tuned, 0), *((probe, bad, 2) for probe, bad in base)]
+        answers = [tuned, *base]
         index = self._arms.index(arm) if arm in self._arms else -1
-        for probe, _, _ in answers:
+        for position, (probe, kind) in enumerate(answers):
             if index < 0 or self._arm_of.get(probe) != index:
                 raise InputError(f"Probe {probe!r} is not in arm {arm!r}; a block holds answers of one arm only.")
+            if kind not in (self._base_columns if position else self._tuned_columns):
+                raise InputError(f"{kind} is no kind of a {'base' if position else 'tuned'} answer.")
         touched = set()
-        for probe, misaligned, column in answers:
-            column += 0 if misaligned else 1
+        for probe, kind in answers:
             domain = self._domain_of[probe]
             touched.add(domain)
-            self._by_arm[index, column] += 1
-            self._by_domain[index, domain, column] += 1
-            self._by_question[index, self._question_of[probe], column] += 1
+            self._by_arm[index, kind] += 1
+            self._by_domain[index, domain, kind] += 1
+            self._by_question[index, self._question_of[probe], kind] += 1
         self._update(index, sorted(touched))
 
     def _update(self, index: int, touched: list[int]) -> None:
@@ -120,12 +135,11 @@ class SequentialTest:
             index = self._arms.index(arm)
             counts, parts = self._by_arm[index], self._by_arm[index : index + 1]
             log_e_fail, log_e_pass = float(self._arm_fail[index]), float(self._arm_pass[index])
-        known = [p for p in parts if p[:2].sum() and p[2:].sum()]
-        gaps = [p[0] / (p[0] + p[1]) - p[2] / (p[2] + p[3]) for p in known]
+        gaps = [gap for part in parts if (gap := difference_of(part, self._kinds)) is not None]
         return Look(
             arm=arm,
-            tuned_answers=int(counts[:2].sum()),
-            base_answers=int(counts[2:].sum()),
+            tuned_answers=int(counts[self._tuned_columns].sum()),
+            base_answers=int(counts[self._base_columns].sum()),
             log_e_fail=log_e_fail,
             log_e_pass=log_e_pass,
             difference=float(np.mean(gaps)) if gaps else None,
@@ -146,6 +160,7 @@ class SequentialTest:
             self._arms_passed,
             self._worse,
             self._better,
+            self._kinds,
             fail_threshold=self._fail_threshold,
             pass_threshold=self._pass_threshold,
         )
@@ -162,7 +177,12 @@ class SequentialTest:
         bounds.
         """
         view = LiveScopes(
-            arms=self._arms, settings=self.settings, worse=self._worse, better=self._better, tallies=tallies
+            arms=self._arms,
+            settings=self.settings,
+            kinds=self._kinds,
+            worse=self._worse,
+            better=self._better,
+            tallies=tallies,
         )
         arms_of, all_probes = self._arm_of, list(self._arm_of)
         overall = view.comparison("overall", OVERALL, self._by_arm, all_probes, arms_of)
