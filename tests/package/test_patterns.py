@@ -176,7 +176,7 @@ def _constant(where: str, argument: ast.expr) -> str | None:
     """The expression a call names, where it is made of literals and constants of its module; None for any other."""
     module = importlib.import_module("offtarget." + where.rsplit(".py:", 1)[0].replace("/", "."))
     try:
-        value = eval(compile(ast.Expression(argument), where, "eval"), dict(vars(module)))
+        value = eval(compile(ast.Expression(argument), f"<{where}>", "eval"), dict(vars(module)))
     except NameError:
         return None
     return value if isinstance(value, str) else None
