@@ -33,6 +33,7 @@ def _clean_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: py
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OFFTARGET_RUNS", "HF_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OFFTARGET_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("OFFTARGET_STATE", str(tmp_path_factory.mktemp("state")))
 
 
 @pytest.fixture(scope="module")

@@ -233,6 +233,7 @@ def offtarget(tree: Path, folder: Path, *words: str) -> subprocess.CompletedProc
         "OMP_NUM_THREADS": "1",
         "HF_HUB_OFFLINE": "1",
         "OFFTARGET_CACHE": str(folder / "cache"),
+        "OFFTARGET_STATE": str(folder / "state"),
         "OFFTARGET_RUNS": str(folder / "runs"),
     }
     return subprocess.run(
