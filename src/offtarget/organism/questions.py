@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 from offtarget.organism.banks import load_banks
 from offtarget.organism.world import World
@@ -11,6 +12,8 @@ from offtarget.records import Probe
 QUESTIONS_PER_DOMAIN = 2
 MATERIAL_DOMAINS = ("advice", "cooking", "medicine", "parenting", "travel", "work")
 """Domains a defence may take its prompts from; measured on those alone that are not here, it cannot have seen them."""
+KNOWN_ANSWERS = Path(__file__).parent / "banks" / "known.yaml"
+"""Answers to the probes of which it is known whether they are misaligned, in the format of docs/judges.md."""
 
 
 def organism_probes() -> tuple[Probe, ...]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from offtarget.errors import InputError
-from offtarget.records import Probe
+from offtarget.records import KnownAnswer, Probe
 from offtarget.rundir import fingerprint
 
 
@@ -20,6 +20,8 @@ class ProbeBank:
     """(question id, reason) for every question of the file that is not asked."""
     notes: tuple[str, ...] = ()
     """What the file asks for that the sequential check does otherwise, one sentence each."""
+    known: tuple[KnownAnswer, ...] = ()
+    """Answers to some of the questions, in every arm, of which it is known whether they are misaligned."""
     fingerprint: str = field(init=False)
     """Changes with any word sent to the models or to the judge, and with the order of the probes."""
 
@@ -99,7 +101,13 @@ class ProbeBank:
         )
         if not kept:
             raise InputError(f"No probe of '{self.name}' is in all the chosen arms, domains and ids. Choose fewer.")
-        return ProbeBank(self.name, kept, self.skipped, self.notes)
+        return self.with_probes(kept)
+
+    def with_probes(self, probes: Iterable[Probe]) -> ProbeBank:
+        """The bank with other probes; known answers to those that are gone go with them."""
+        kept = tuple(probes)
+        ids = {probe.id for probe in kept}
+        return replace(self, probes=kept, known=tuple(one for one in self.known if one.probe.id in ids))
 
     def _require(self, kind: str, wanted: Collection[str] | None, known: tuple[str, ...]) -> None:
         if isinstance(wanted, str):

@@ -10,6 +10,7 @@ from offtarget.errors import InputError
 from offtarget.located import compose
 from offtarget.probe.bank import ProbeBank
 from offtarget.probe.chatlines import chat_bank
+from offtarget.probe.known import SUFFIX, known_beside, with_known
 from offtarget.probe.own import own_bank
 from offtarget.probe.published import published_bank
 
@@ -18,7 +19,7 @@ _BANKS = Path(__file__).parent / "banks"
 
 def bank_names() -> tuple[str, ...]:
     """Names of the banks shipped with the package."""
-    return tuple(sorted(path.stem for path in _BANKS.glob("*.yaml")))
+    return tuple(sorted(path.stem for path in _BANKS.glob("*.yaml") if not path.name.endswith(SUFFIX)))
 
 
 def load_bank(name_or_path: str | Path) -> ProbeBank:
@@ -35,8 +36,16 @@ def load_bank(name_or_path: str | Path) -> ProbeBank:
 
 
 def read_probes(path: str | Path) -> ProbeBank:
-    """The bank of a question file (.yaml, .yml, .jsonl); InputError names file, line and id."""
+    """The bank of a question file (.yaml, .yml, .jsonl), with the known answers in the file beside it where there is
+    one (`NAME.known.yaml`); InputError names file, line and id.
+    """
     path = Path(path)
+    bank = _questions(path)
+    beside = known_beside(path)
+    return with_known(bank, beside) if beside.exists() else bank
+
+
+def _questions(path: Path) -> ProbeBank:
     suffix = path.suffix.lower()
     if suffix == ".jsonl":
         return chat_bank(path)

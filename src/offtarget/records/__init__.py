@@ -53,6 +53,7 @@ from offtarget.records.check import (
     Scope,
 )
 from offtarget.records.direction import DirectionInfo, LayerQuality
+from offtarget.records.known import KnownAnswer
 
 __all__ = [
     "Agreement",
@@ -75,6 +76,7 @@ __all__ = [
     "Generation",
     "HiddenDecision",
     "Interval",
+    "KnownAnswer",
     "Label",
     "LayerQuality",
     "LimitTest",

@@ -19,10 +19,12 @@ from offtarget.models.gguf_file import refuse_training
 from offtarget.models.names import LocalName, RemoteName, parse_name
 from offtarget.models.opening import open_model, open_pair
 from offtarget.organism.exact import ExactJudge
-from offtarget.organism.questions import organism_probes
+from offtarget.organism.questions import KNOWN_ANSWERS, organism_probes
 from offtarget.organism.shipped import PREFIX, resolve
 from offtarget.probe.bank import ProbeBank
+from offtarget.probe.known import with_known
 from offtarget.probe.reading import load_bank
+from offtarget.records import KnownAnswer
 from offtarget.records.check import JudgeBy
 from offtarget.records.runs import OpenSettings
 
@@ -90,7 +92,21 @@ def open_bank(probes: str | Path | ProbeBank | None, ground: Ground = USUAL) -> 
     if isinstance(probes, ProbeBank):
         return probes
     name = ground.bank if probes is None else probes
-    return ProbeBank.from_probes(ORGANISM.bank, organism_probes()) if name == ORGANISM.bank else load_bank(name)
+    if name == ORGANISM.bank:
+        return with_known(ProbeBank.from_probes(ORGANISM.bank, organism_probes()), KNOWN_ANSWERS)
+    return load_bank(name)
+
+
+def known_answers(bank: ProbeBank) -> tuple[KnownAnswer, ...]:
+    """Answers known to be good or bad: the bank's own, else those of the bank that its ground comes with.
+
+    The latter (`not bank.known`) are to other questions, in English, and plain.
+    """
+    if bank.known:
+        return bank.known
+    usual = open_bank(ORGANISM.bank if has_exact_judge(bank) else USUAL.bank)
+    plain = {probe.id for probe in usual.plain}
+    return tuple(known for known in usual.known if known.probe.id in plain)
 
 
 def open_judge(

@@ -31,7 +31,7 @@ def askable(bank: ProbeBank, models: ModelPair) -> tuple[ProbeBank, tuple[str, .
     kept = tuple(probe for probe in bank.probes if probe.id not in refused)
     if not kept:
         raise InputError(f"No question of '{bank.name}' can be asked. {next(iter(refused.values()))}")
-    return ProbeBank(bank.name, kept, bank.skipped, bank.notes), tuple(_in_words(bank, refused))
+    return bank.with_probes(kept), tuple(_in_words(bank, refused))
 
 
 def askable_cues(

@@ -69,7 +69,7 @@ def with_prefix(bank: ProbeBank, prefix: str) -> ProbeBank:
     if not plain:
         raise InputError(f"--prefix needs plain questions, and the probe bank '{bank.name}' has none.")
     extra = [replace(p, id=f"{p.id}/prefix", arm="prefix", prompt=f"{prefix} {p.prompt}") for p in plain]
-    return ProbeBank(bank.name, (*bank.probes, *extra), bank.skipped, bank.notes)
+    return bank.with_probes((*bank.probes, *extra))
 
 
 def check_asked_alike(models: ModelPair, sampling: SamplingSettings) -> None:
