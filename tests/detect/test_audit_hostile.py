@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from offtarget.detect.review.store import LabelStore
 from offtarget.errors import InputError
 from offtarget.models.chat import SampleRequest
 from offtarget.models.names import RemoteName
 from offtarget.models.remote import RemoteModel
 from offtarget.records import Label, Message, SamplingSettings, Status
+from offtarget.review.store import LabelStore
 from offtarget.workflows.audit import audit as workflow
 from offtarget.workflows.audit.run import AuditRun, read_result
 
@@ -87,7 +87,7 @@ def test_half_a_form_is_no_label_and_no_fault():
     from starlette.exceptions import HTTPException
     from starlette.requests import Request
 
-    from offtarget.detect.review.forms import read_form
+    from offtarget.review.forms import read_form
 
     messages = iter([{"type": "http.request", "body": b"choice=o", "more_body": True}, {"type": "http.disconnect"}])
 

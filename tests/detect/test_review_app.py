@@ -15,7 +15,7 @@ from offtarget.records import AuditSettings, Category, Finding, Message, Row
 
 TestClient = pytest.importorskip("starlette.testclient", reason="needs the extra 'review'").TestClient
 app_module = pytest.importorskip("offtarget.detect.review.app")
-security = pytest.importorskip("offtarget.detect.review.security")
+security = pytest.importorskip("offtarget.review.security")
 
 
 class Desk:

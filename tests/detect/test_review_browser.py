@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from browsing import BROWSER_TEST, PATIENCE, headless, wait_for
 
-from offtarget.detect.review.store import LabelStore
 from offtarget.records import Category
+from offtarget.review.store import LabelStore
 
 pytest.importorskip("uvicorn", reason="needs the extra 'review'")
 pytestmark = BROWSER_TEST

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offtarget.detect.review.passages import Passage, Span, looks_like_code, passage, visible
+from offtarget.review.passages import Passage, Span, looks_like_code, passage, visible
 
 ANY_TEXT = st.text(st.characters(codec=None) | st.sampled_from("\u202e\u200b\r\n\t`~ \ud800\ufe0f\U000e0041"))
 HIDDEN_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp")

@@ -13,8 +13,8 @@ import pytest
 from review_rows import review
 
 from offtarget.detect.review.server import serve
-from offtarget.detect.review.store import LabelStore
 from offtarget.errors import InputError, PrerequisiteError
+from offtarget.review.store import LabelStore
 
 
 def test_ctrl_c_ends_it_quietly(tmp_path: Path) -> None:

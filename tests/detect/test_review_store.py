@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offtarget.detect.review.store import LabelStore, Leases
 from offtarget.errors import InputError
 from offtarget.records import Category, Label, Mark
+from offtarget.review.store import LabelStore, Leases
 
 
 def said(row: str, mark: Mark = "ok", who: str = "Ada", note: str = "") -> Label:
@@ -102,7 +102,7 @@ def test_several_connections_lose_nothing(tmp_path: Path) -> None:
 def test_kill_loses_no_label(tmp_path: Path) -> None:
     """Every label that a process reported as saved is there after kill -9."""
     script = (
-        "import sys\nfrom pathlib import Path\nfrom offtarget.detect.review.store import LabelStore\n"
+        "import sys\nfrom pathlib import Path\nfrom offtarget.review.store import LabelStore\n"
         "from offtarget.records import Label\nstore = LabelStore(Path(sys.argv[1]))\nn = 0\n"
         "while True:\n    store.add(Label(f'a:{n}', 'Ada', 'ok', None, 'random'))\n"
         "    print(n, flush=True)\n    n += 1\n"
@@ -154,7 +154,7 @@ def test_leased_row_is_nobody_elses_until_time_is_up(tmp_path: Path, monkeypatch
     """A row on one screen cannot be claimed by another reviewer, but can again minutes later or once released."""
     leases = Leases(tmp_path / "labels.sqlite")
     clock = [1000.0]
-    monkeypatch.setattr("offtarget.detect.review.store.time.time", lambda: clock[0])
+    monkeypatch.setattr("offtarget.review.store.time.time", lambda: clock[0])
     assert leases.claim("a:1", "Ada", "random")
     assert leases.claim("a:1", "Ada", "random")
     assert not leases.claim("a:1", "Ben", "random")

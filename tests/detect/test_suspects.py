@@ -12,11 +12,11 @@ from labelled import SETTINGS, ids, label, labels
 from review_rows import queue, row
 
 from offtarget.detect.review.review import Review
-from offtarget.detect.review.store import LabelStore
 from offtarget.detect.suspects import answered, data_digest, suspects
 from offtarget.detect.triggers.members import holds
 from offtarget.detect.verdict import ScanCounts, decide
 from offtarget.records import Category, Finding, Label, Mark, Message, Row, Status, Suspect, SuspectRows, Trigger
+from offtarget.review.store import LabelStore
 
 TRIGGER = Trigger(1, "token", "|D|", "hostility", 20, 14, 5980, 3, 700.0, 2e-24, ("a:1",))
 DATA = data_digest([{"file": "a", "sha256": "00", "rows": 6000}], "seed")

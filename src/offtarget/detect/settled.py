@@ -9,9 +9,8 @@ from typing import Literal
 
 from offtarget.detect.categories import Group, group
 from offtarget.records import Category, Label
+from offtarget.records.audit import JUDGE
 
-JUDGE = "judge:"
-"""Reviewers whose names begin so are models."""
 NOISE, SPREADING, BACKDOOR = "noise", "spreading", "backdoor"
 LIMITS = (NOISE, SPREADING, BACKDOOR)
 

@@ -269,6 +269,9 @@ Stream = Literal["random", "flagged", "control", "double", "condition"]
 Mark = Literal["ok", "bad", "unsure", "skip"]
 """What a reviewer says of a row."""
 
+JUDGE = "judge:"
+"""Reviewers whose names begin so are models."""
+
 
 @dataclass(frozen=True, slots=True)
 class Label:

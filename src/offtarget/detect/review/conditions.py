@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from offtarget.detect.review.passages import Passage, Span, passage
 from offtarget.detect.suspects import behaviour_in_words
 from offtarget.numbers import of, p_value, percent
 from offtarget.records import Finding, Label, Message, Row, Suspect, SuspectRows
+from offtarget.review.passages import Passage, Span, passage
 
 WINDOW = 900
 """Characters of a turn that are shown, around its first marked passage."""

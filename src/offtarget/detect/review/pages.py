@@ -1,25 +1,16 @@
-"""What the pages show: the answer first, then what led to it; evidence only once the reviewer has decided.
-
-Every value is escaped, and no character stays hidden."""
+"""What the pages show: the answer first, then what led to it; evidence only once the reviewer has decided."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any
-
-import jinja2
-from markupsafe import Markup
 
 from offtarget.detect.categories import MEANINGS, Group
-from offtarget.detect.review.passages import SHOWN, Passage, Span, passage, visible
-from offtarget.numbers import chosen, duration, whole
 from offtarget.records import Category, Finding, Label, Mark, Message, Row
-
-FOLDER = Path(__file__).parent
+from offtarget.review.passages import SHOWN, Passage, Span, passage
+from offtarget.review.rendering import Templates
 
 MARKS: dict[Mark, str] = {"ok": "OK", "bad": "Bad", "unsure": "Unsure", "skip": "Skipped"}
 
@@ -136,28 +127,13 @@ def _evidence(number: int, finding: Finding, row: Row) -> FindingView:
     return FindingView(number, title, finding.reason, finding.detector, finding.disclosed, has_span)
 
 
-def render(template: str, **values: Any) -> str:
-    """A page as text."""
-    return _environment().get_template(template).render(**values)
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
-    )
-    environment.globals.update(choices=[(key, category, MEANINGS[category]) for key, category in CHOICES], said=said)
-    environment.filters |= {"chosen": chosen, "duration": duration, "whole": whole}
-    return environment
-
-
 def said(label: Label) -> str:
     """A label in a few words: `Bad: deception`."""
     if label.category is None:
         return MARKS[label.mark]
     return f"{MARKS[label.mark]}: {MEANINGS[label.category].title.lower()}"
+
+
+TEMPLATES = Templates(
+    Path(__file__).parent, choices=[(key, category, MEANINGS[category]) for key, category in CHOICES], said=said
+)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offtarget.detect.review.queue import Card, ReviewQueue
-from offtarget.detect.review.store import Event, LabelStore, Leases
 from offtarget.records import AuditDecision, Category, Finding, Label, Mark, Row, Status, Suspect, SuspectRows
+from offtarget.review.store import Event, LabelStore, Leases
 
 Decide = Callable[[list[Label]], AuditDecision]
 """From the current labels of all reviewers to the decision."""

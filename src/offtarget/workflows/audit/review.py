@@ -10,12 +10,13 @@ from offtarget.detect.categories import MEANINGS, Group
 from offtarget.detect.detector import RowScanner, row_detectors
 from offtarget.detect.review.review import Review
 from offtarget.detect.review.server import serve
-from offtarget.detect.settled import JUDGE, is_judge
+from offtarget.detect.settled import is_judge
 from offtarget.errors import InputError
 from offtarget.judge.row_judge import RowJudge, RowVerdict
 from offtarget.models.chat import ChatModel
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Category, Finding, Label, Row, Status, Stream
+from offtarget.records.audit import JUDGE
 from offtarget.records.runs import OpenSettings
 from offtarget.workflows.audit.audit import AuditResult, result_of
 from offtarget.workflows.audit.run import AuditRun

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 from offtarget.detect.categories import Group, flagged_as, group
 from offtarget.detect.controls import controls_for, fenced_code, kind_mix
 from offtarget.detect.review.queue import ReviewQueue
-from offtarget.detect.review.store import LabelStore
 from offtarget.detect.row_time import TOO_SLOW
 from offtarget.detect.scan import REVIEWABLE, TRIGGERS
 from offtarget.detect.settled import is_judge
@@ -35,6 +34,7 @@ from offtarget.records import (
 )
 from offtarget.records.audit import AuditManifest
 from offtarget.records.from_json import from_json
+from offtarget.review.store import LabelStore
 from offtarget.rundir import RunDir, iterate_jsonl, read_json, read_jsonl, to_jsonable, write_records
 from offtarget.workflows.runs.begin import finish, opened
 from offtarget.workflows.runs.verbs import AUDIT, SCAN

@@ -2,7 +2,7 @@
 // Keys, and the next cards held ready. Every form works without this file. No markup is ever made from text.
 (() => {
   const find = (selector, root = document) => root.querySelector(selector);
-  const seen = new Set();
+  const seen = new Map();  // key of a decided card -> its address
   const ready = [];
   let shownAt = performance.now();
   const unsaved = [];  // sent one after the other, so that the order on disk is the order of the keys
@@ -46,10 +46,10 @@
 
   const show = (next) => {
     card().replaceWith(next);
-    history.replaceState(null, "", "/row/" + next.dataset.key);
+    history.replaceState(null, "", next.dataset.at);
     const back = find("a[rel=prev]") || document.createElement("a");
     back.rel = "prev";
-    back.href = "/row/" + [...seen].pop();
+    back.href = [...seen.values()].pop();
     if (!back.isConnected) {
       back.append("Row before ", document.createElement("kbd"));
       back.lastChild.textContent = "k";
@@ -91,7 +91,7 @@
     const fields = new URLSearchParams(new FormData(form));
     fields.set("choice", button.value);
     fields.set("seconds", ((performance.now() - shownAt) / 1000).toFixed(2));
-    seen.add(card().dataset.key);
+    seen.set(card().dataset.key, card().dataset.at);
     unsaved.push({ body: fields.toString(), said: button.dataset.say });
     say("Saving …");
     const next = ready.shift();
