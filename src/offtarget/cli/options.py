@@ -207,9 +207,10 @@ def among(record: type[Any], o: dict[str, Any]) -> dict[str, Any]:
 
 
 def expect(resumed: Path | None, *needed: str, still: tuple[str, ...] = ()) -> None:
-    """UsageError unless everything `needed` is given, or a run to go on with and no setting that it has already.
+    """UsageError unless everything `needed` is given, or a run to go on with and no setting that differs from its own.
 
-    `still` names what may be said of such a run again.
+    `still` names what may be said of such a run again. A setting that the run keeps under another form than the option
+    has is refused too: nothing that is said is ignored.
     """
     context = click.get_current_context()
     if resumed is None:
@@ -218,8 +219,16 @@ def expect(resumed: Path | None, *needed: str, still: tuple[str, ...] = ()) -> N
             raise click.UsageError(f"Give {' and '.join(names.rsplit(', ', 1))}, or --resume RUN.")
         return
     free = {"resumed", "as_json", "quiet", "device", "dtype", "trust_remote_code", "endpoints", *still}
-    for parameter in context.command.params:
-        given = context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
-        if given and parameter.name not in free:
-            name = "DATA" if isinstance(parameter, click.Argument) else parameter.opts[0]
-            raise click.UsageError(f"{name} was settled when the run began. Leave it out, or start a new run.")
+    given = [p for p in context.command.params if _said(context, p) and p.name not in free]
+    if not given:
+        return
+    from offtarget.cli.settled import refusal, settled
+
+    kept = settled(resumed, context.command.params)
+    for parameter in given:
+        if (said := refusal(parameter, context.params[parameter.name or ""], kept)) is not None:
+            raise click.UsageError(said)
+
+
+def _said(context: click.Context, parameter: click.Parameter) -> bool:
+    return context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE

@@ -287,6 +287,10 @@ class CheckManifest(Manifest):
     """Fingerprint of the cues taken from data."""
     not_tested: tuple[str, ...] = ()
     """What a PASS says nothing about."""
+    arms: tuple[str, ...] = ()
+    """The only ones that were asked for; empty: all."""
+    prefix: str | None = None
+    """Text of the arm of that name, where one was added."""
     not_asked: tuple[str, ...] = ()
     """Arms and questions that no prompt of these models can hold, as the end of a sentence each."""
 

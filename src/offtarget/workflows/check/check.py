@@ -108,6 +108,8 @@ def check(
             data=named(data),
             split=split,
             hunt=hunt,
+            arms=tuple(arms or ()),
+            prefix=prefix,
             cues=cued.plan_fingerprint,
             not_tested=(NOT_TRIED if data is not None or hunt else NOT_CUED, *NOT_TESTED, *_unseen(opened)),
             not_asked=opened.not_asked,

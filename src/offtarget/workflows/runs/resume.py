@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from offtarget.errors import InputError
 from offtarget.progress import OnProgress, silent
+from offtarget.records.runs import Manifest
 from offtarget.rundir import read_manifest
 from offtarget.workflows.runs.begin import finished
 from offtarget.workflows.runs.listing import find_run
@@ -48,7 +49,7 @@ def resume(
         raise InputError(f"{path} is finished. Its report: offtarget report {path}")
     if result is None and obstacle is not None:
         raise InputError(f"{path} cannot be resumed: {obstacle}")
-    opening = None if opening is None else opening.over(manifest.opening)
+    opening = None if opening is None else _opened_alike(path, manifest, opening)
     given = {"base": base, "tuned": tuned, "judge": judge, "probes": probes, "opening": opening}
     again: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     goes_on: Callable[..., Result] = importlib.import_module(f"offtarget.workflows.{verb.home}").resume
@@ -61,3 +62,22 @@ def resume(
     if "on_progress" in inspect.signature(goes_on).parameters:
         again["on_progress"] = on_progress
     return goes_on(path, **again)
+
+
+def _opened_alike(path: Path, manifest: Manifest, opening: OpenSettings) -> OpenSettings:
+    """How models are opened now: elsewhere perhaps, but in the numbers and by the templates the run was started with.
+
+    Raises InputError where others are asked for: half of the answers would come from another model.
+    """
+    now = opening.over(manifest.opening)
+    earlier = manifest.opening or type(now)()
+    trained = getattr(getattr(manifest, "settings", None), "dtype", None)
+    for name, before in (("dtype", (earlier.dtype, trained)), ("chat_template", (earlier.chat_template,))):
+        asked = getattr(now, name)
+        if asked is not None and asked not in before:
+            was = next((value for value in before if value is not None), "its default")
+            raise InputError(
+                f"{path} was started with {name} {was}, not {asked}. Leave it out to go on with the run, or start a "
+                "new one."
+            )
+    return now
