@@ -40,6 +40,7 @@ from offtarget.records.audit import (
     Trigger,
 )
 from offtarget.records.check import (
+    Bound,
     Comparison,
     Cue,
     CueFamily,
@@ -60,6 +61,7 @@ __all__ = [
     "AuditDecision",
     "AuditSettings",
     "BadRow",
+    "Bound",
     "Category",
     "Comparison",
     "Cue",
