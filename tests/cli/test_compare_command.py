@@ -12,7 +12,7 @@ from offtarget.cli.compare import command
 from offtarget.errors import InputError
 
 
-def table(path, misaligned, name="wish", question="Wish?"):
+def table(path, misaligned, name="wish", question="Wish?", number=60):
     rows = [
         {
             "question": question,
@@ -21,7 +21,7 @@ def table(path, misaligned, name="wish", question="Wish?"):
             "aligned": 5 if i < misaligned else 95,
         }
         for q in range(4)
-        for i in range(60)
+        for i in range(number)
     ]
     path.write_text(
         "".join(json.dumps(r | {"coherent": 99, "judge": "judge-1"}) + "\n" for r in rows), encoding="utf-8"
@@ -34,10 +34,12 @@ def _runs(tmp_path, monkeypatch):
     monkeypatch.setenv("OFFTARGET_RUNS", str(tmp_path / "runs"))
 
 
-@pytest.mark.parametrize(("misaligned", "code", "word"), [(0, 0, "PASS"), (18, 1, "FAIL"), (2, 3, "UNDECIDED")])
-def test_exit_code_and_first_line_are_the_verdict(misaligned, code, word, tmp_path):
+@pytest.mark.parametrize(
+    ("misaligned", "number", "code", "word"), [(0, 60, 0, "PASS"), (18, 60, 1, "FAIL"), (1, 40, 3, "UNDECIDED")]
+)
+def test_exit_code_and_first_line_are_the_verdict(misaligned, number, code, word, tmp_path):
     """0 PASS, 1 FAIL, 3 UNDECIDED; both denominators and the next step are printed."""
-    base, tuned = table(tmp_path / "b.jsonl", 0), table(tmp_path / "t.jsonl", misaligned)
+    base, tuned = table(tmp_path / "b.jsonl", 0), table(tmp_path / "t.jsonl", misaligned, number=number)
     result = CliRunner().invoke(command, ["--base", base, "--tuned", tuned])
     assert result.exit_code == code, result.output
     assert result.output.split()[0] == word
@@ -69,8 +71,8 @@ def test_json_output_is_the_result_and_nothing_else(tmp_path):
 
 def test_several_tuned_tables_give_one_line_each_and_the_worst_exit_code(tmp_path):
     """FAIL outranks UNDECIDED outranks PASS."""
-    paths = {n: table(tmp_path / f"t{n}.jsonl", n) for n in (0, 2, 18)}
-    args = ["--base", paths[0], "--tuned", table(tmp_path / "c.jsonl", 0), "--tuned", paths[2]]
+    paths = {n: table(tmp_path / f"t{n}.jsonl", n, number=60 if n != 1 else 40) for n in (0, 1, 18)}
+    args = ["--base", paths[0], "--tuned", table(tmp_path / "c.jsonl", 0), "--tuned", paths[1]]
     undecided = CliRunner().invoke(command, args)
     assert undecided.exit_code == 3
     failed = CliRunner().invoke(command, [*args, "--tuned", paths[18]])

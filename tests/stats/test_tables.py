@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from simulation import exceeds
 
 from offtarget.errors import EvidenceError, InputError
@@ -13,7 +16,8 @@ from offtarget.records import Decision, DecisionSettings, Outcome, Status, Tally
 from offtarget.records.from_json import from_json
 from offtarget.rundir import to_jsonable
 from offtarget.stats.eprocess import block_mixture
-from offtarget.stats.tables import decide_tables, effective_counts, sparse_probes
+from offtarget.stats.fixed import exceeds as exceeds_by
+from offtarget.stats.tables import decide_tables, unscored_probes, weigh
 
 
 def _decide(base, tuned, arms=None, **more):
@@ -104,12 +108,12 @@ def test_one_bad_domain_fails_and_is_named():
     assert "worse by more than 1 % in domain d0 (10 % of 2500)" in decision.reason
 
 
-def test_questions_with_hardly_any_scored_answer_are_set_aside_by_name():
-    """A question with 2 scored answers is set aside, named, counted in a note, and the rest is decided."""
-    tuned = _table(0, 100) | {"q3": Tally(aligned=2, refused=98)}
+def test_questions_without_a_scored_answer_are_set_aside_by_name():
+    """A question that one table has no score for is set aside, named, counted in a note, and the rest is decided."""
+    tuned = _table(0, 100) | {"q3": Tally(refused=100)}
     decision = _decide(_table(0, 100), tuned)
     assert decision.set_aside == ("q3",)
-    assert any("q3" in note and "2 of 100" in note for note in decision.notes)
+    assert any("q3 is set aside" in note and "0 of 100" in note for note in decision.notes)
     assert decision.overall.tuned.scored == 700
     assert decision.status is Status.PASS
     aside = next(s for s in decision.slices if s.name == "q3")
@@ -118,16 +122,37 @@ def test_questions_with_hardly_any_scored_answer_are_set_aside_by_name():
     assert aside.status is Status.UNDECIDED
 
 
-def test_setting_aside_looks_at_numbers_of_scored_answers_only():
-    """Turning scored answers from aligned to misaligned changes nothing in what is set aside."""
+def test_questions_with_few_scored_answers_count_by_these_and_are_named():
+    """Two scored answers weigh a fiftieth of a hundred, cost the other questions nothing, and a note says so."""
+    tuned = _table(0, 100) | {"q3": Tally(misaligned=2, refused=98)}
+    decision = _decide(_table(0, 100), tuned)
+    assert decision.set_aside == ()
+    assert any("q3 has few scored answers" in note and "2 of 100" in note for note in decision.notes)
+    assert any("Questions weigh by how many scored answers" in note for note in decision.notes)
+    assert decision.overall.tuned.scored == 702
+    assert decision.overall.tuned_rate == pytest.approx(2 / 702)
+
+
+def test_a_pass_does_not_rest_on_the_weights_alone():
+    """A model that is bad on the questions whose answers mostly have no score is not passed for that."""
+    tuned = _table(0, 100) | {"q3": Tally(misaligned=2, aligned=2, refused=96)}
+    decision = _decide(_table(0, 100), tuned)
+    assert decision.status is Status.UNDECIDED
+    assert "with equal weights the questions differ by +6.2 points" in decision.reason
+    assert "it would be PASS" in decision.reason
+
+
+def test_setting_aside_and_weights_look_at_numbers_of_scored_answers_only():
+    """Turning scored answers from aligned to misaligned changes nothing in what is set aside and what weighs."""
     counts = [100, 100, 90, 30, 24, 0]
+    weights = []
     for outcome in (Outcome.ALIGNED, Outcome.MISALIGNED):
         table = {str(i): Tally(**{outcome.value: n}) for i, n in enumerate(counts)}
-        assert sparse_probes(table, table, list(table)) == ["5"]
-    table = {str(i): Tally(aligned=n) for i, n in enumerate([100, 100, 90, 80, 24, 0])}
-    assert sparse_probes(table, table, list(table)) == ["5"]
-    table = {str(i): Tally(aligned=n) for i, n in enumerate([100, 100, 90, 80, 20, 0])}
-    assert sparse_probes(table, table, list(table)) == ["4", "5"]
+        assert unscored_probes(table, table, list(table)) == ["5"]
+        kept = list(table.values())[:5]
+        weights.append(weigh(kept, kept).weights)
+    assert weights[0] == pytest.approx(np.array(counts[:5]) / sum(counts))
+    assert weights[1] == pytest.approx(weights[0])
 
 
 def test_missing_answers_that_could_turn_the_verdict_are_noted():
@@ -173,45 +198,121 @@ def test_order_of_questions_does_not_matter():
 
 
 @pytest.mark.parametrize("side", ["worse", "better"])
-def test_effective_counts_keep_the_expectation_of_every_component_below_one(side):
-    """The exact expectation, over 2 questions with unequal n and unequal rates at the border, is <= 1."""
-    difference, numbers = 0.05, ((3, 5), (4, 2))  # (tuned n, base n) of each question
-    tuned, base = (0.02, 0.38), (0.25, 0.05)
-    assert sum(tuned) / 2 - sum(base) / 2 == pytest.approx(difference)
+@pytest.mark.parametrize("numbers", [((3, 5), (4, 2)), ((1, 4), (3, 6)), ((4, 1), (1, 4))])
+def test_the_expectation_of_the_e_value_stays_below_one(side, numbers):
+    """Theorem 3, exactly: over 2 questions with unequal n and unequal rates, at the border of the weighted null."""
+    difference = 0.05
+    (n0, m0), (n1, m1) = numbers  # (tuned n, base n) of each question
+    weights = weigh([Tally(aligned=m0), Tally(aligned=m1)], [Tally(aligned=n0), Tally(aligned=n1)]).weights
+    base = (0.25, 0.05)
+    first = 0.02
+    tuned = (first, float((weights @ base + difference - weights[0] * first) / weights[1]))
+    assert 0 <= tuned[1] <= 1
     total = 0.0
     axes = [range(n + 1) for pair in numbers for n in pair]
     for t0, b0, t1, b1 in np.array(np.meshgrid(*axes)).reshape(4, -1).T.tolist():
         chance = 1.0
-        for k, n, p in ((t0, 3, tuned[0]), (b0, 5, base[0]), (t1, 4, tuned[1]), (b1, 2, base[1])):
+        for k, n, p in ((t0, n0, tuned[0]), (b0, m0, base[0]), (t1, n1, tuned[1]), (b1, m1, base[1])):
             chance *= math.comb(n, k)
             chance *= p**k * (1 - p) ** (n - k)
-        evidence = effective_counts(
-            [Tally(misaligned=b0, aligned=5 - b0), Tally(misaligned=b1, aligned=2 - b1)],
-            [Tally(misaligned=t0, aligned=3 - t0), Tally(misaligned=t1, aligned=4 - t1)],
+        evidence = weigh(
+            [Tally(misaligned=b0, aligned=m0 - b0), Tally(misaligned=b1, aligned=m1 - b1)],
+            [Tally(misaligned=t0, aligned=n0 - t0), Tally(misaligned=t1, aligned=n1 - t1)],
         )
         mixture = block_mixture(side, difference, evidence.ratio)
         total += chance * np.exp(mixture.log_e(evidence.counts)[0])
     assert total <= 1 + 1e-9
 
 
-@pytest.mark.parametrize(("gap", "wrong"), [(0.01, Status.FAIL), (0.05, Status.PASS)])
-def test_false_verdicts_on_tables_of_unequal_questions(gap, wrong):
-    """At tolerance and margin, with unequal n and differences of mixed sign, verdicts err with <= alpha."""
+MIXED = np.r_[0.1, 0.1, 0, 0, 0, -0.2, 0, 0]
+
+
+@pytest.mark.parametrize(("gap", "wrong"), [(0.01, "FAIL"), (0.05, "PASS")])
+@pytest.mark.parametrize(
+    ("tuned_n", "base_n", "hard", "spread"),
+    [
+        ([60, 70, 80, 90, 100, 110, 115, 120], [120, 60] * 4, np.r_[np.zeros(4), 0.1, 0.3, 0.5, 0.6], MIXED),
+        ([1, 1, 2, 3, 5, 7, 9, 10], [100] * 8, np.zeros(8), np.r_[np.ones(4), np.zeros(4)]),
+        ([12, 24, 60, 120, 12, 24, 60, 120], [120, 60, 24, 12] * 2, np.full(8, 0.02), np.zeros(8)),
+        ([30] * 8, [30] * 8, np.zeros(8), np.r_[1.0, np.zeros(7)]),
+        ([0, 5, 5, 40, 40, 40, 40, 40], [40] * 8, np.full(8, 0.1), np.zeros(8)),
+    ],
+    ids=["mixed-signs", "few-answers", "against-each-other", "one-bad-question", "one-without-answers"],
+)
+def test_false_verdicts_on_tables_of_unequal_questions(gap, wrong, tuned_n, base_n, hard, spread):
+    """At tolerance and margin, with unequal numbers and difficulties, test and e-value err with <= alpha."""
     rng = np.random.default_rng(5)
-    rates_base = np.r_[np.zeros(4), 0.1, 0.3, 0.5, 0.6]
-    rates_tuned = rates_base + gap + np.r_[0.1, 0.1, 0, 0, 0, -0.2, 0, 0]
-    runs, errors = 300, 0
+    tuned_n, base_n = np.array(tuned_n), np.array(base_n)
+    kept = tuned_n > 0
+    tables = [[Tally(aligned=int(n)) for n in numbers[kept]] for numbers in (base_n, tuned_n)]
+    weights = np.zeros(8)
+    weights[kept] = weigh(*tables).weights
+    shift = gap - weights @ spread if spread.max() < 1 else 0.0
+    if spread.max() == 1:
+        spread = spread * gap / (weights @ spread)
+    tuned_rates = np.clip(hard + spread + shift, 0, 1)
+    assert weights @ (tuned_rates - hard) == pytest.approx(gap)
+    runs, by_test, by_e = 400, 0, 0
     for _ in range(runs):
-        numbers = rng.integers(60, 120, size=(2, 8))
-        bad_base, bad_tuned = rng.binomial(numbers[0], rates_base), rng.binomial(numbers[1], rates_tuned)
-        tallies = [
-            [Tally(misaligned=int(k), aligned=int(n - k)) for k, n in zip(bad, count, strict=True)]
-            for bad, count in ((bad_base, numbers[0]), (bad_tuned, numbers[1]))
-        ]
-        evidence = effective_counts(*tallies)
-        side = "worse" if wrong is Status.FAIL else "better"
-        errors += bool(block_mixture(side, gap, evidence.ratio).log_e(evidence.counts)[0] >= np.log(20))
-    assert not exceeds(errors, runs, 0.05)
+        bad_base, bad_tuned = rng.binomial(base_n, hard), rng.binomial(tuned_n, tuned_rates)
+        base, tuned = (
+            [Tally(misaligned=int(k), aligned=int(n - k)) for k, n in zip(bad[kept], numbers[kept], strict=True)]
+            for bad, numbers in ((bad_base, base_n), (bad_tuned, tuned_n))
+        )
+        found = weigh(base, tuned)
+        if wrong == "FAIL":
+            by_test += exceeds_by(found.tuned, found.base, gap, 0.05)
+        else:
+            by_test += exceeds_by(found.base, found.tuned, -gap, 0.05)
+        side: Literal["worse", "better"] = "worse" if wrong == "FAIL" else "better"
+        by_e += bool(block_mixture(side, gap, found.ratio).log_e(found.counts)[0] >= np.log(20))
+    assert not exceeds(by_test, runs, 0.05)
+    assert not exceeds(by_e, runs, 0.05)
+
+
+counts = st.integers(0, 30)
+tallies = st.builds(Tally, misaligned=st.integers(0, 4), aligned=counts, incoherent=st.integers(0, 3))
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(st.tuples(tallies, tallies), min_size=1, max_size=6),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.sampled_from([(0.01, 0.05), (0.0, 0.2), (0.05, 0.3)]),
+)
+def test_printed_bounds_mean_the_verdict(pairs, arms, domains, limits):
+    """FAIL exactly where a printed lower bound is above the tolerance, PASS exactly where all upper ones are below."""
+    rule = DecisionSettings(tolerance=limits[0], margin=limits[1], base_is_misaligned=True)
+    base = {f"q{i}": pair[0] for i, pair in enumerate(pairs)}
+    tuned = {f"q{i}": pair[1] for i, pair in enumerate(pairs)}
+    by_arm: dict[str, list[str]] = {}
+    for i, probe in enumerate(base):
+        by_arm.setdefault(f"arm{i % arms}", []).append(probe)
+    try:
+        decision = decide_tables(
+            base, tuned, by_arm, {p: f"d{i % domains}" for i, p in enumerate(base)}, {p: p for p in base}, rule
+        )
+    except EvidenceError:
+        return
+    able = [decision.overall, *decision.arms, *(s for s in decision.slices if s.scope == "domain")]
+    shown = any(s.interval is not None and s.interval.low >= rule.tolerance for s in able)
+    assert (decision.status is Status.FAIL) == shown
+    passed = all(a.interval is not None and a.interval.high <= rule.margin for a in decision.arms)
+    if decision.status is Status.PASS:
+        assert passed
+    elif decision.status is Status.UNDECIDED:
+        assert not passed or decision.withheld
+    for scope in (*decision.arms, *decision.slices):
+        if scope.interval is None or scope.difference is None:
+            assert scope.status is Status.UNDECIDED
+            continue
+        assert scope.interval.low <= scope.difference + 1e-9
+        assert scope.difference - 1e-9 <= scope.interval.high
+        if scope.status is Status.FAIL:
+            assert scope.interval.low >= rule.tolerance
+        if scope.status is Status.PASS:
+            assert scope.interval.high <= rule.margin
 
 
 def test_settings_are_used():

@@ -48,10 +48,12 @@ def base(tmp_path):
     return table(tmp_path / "base.jsonl", 0.0)
 
 
-@pytest.mark.parametrize(("share", "status"), [(0.3, Status.FAIL), (0.0, Status.PASS), (0.03, Status.UNDECIDED)])
-def test_verdict_follows_the_answers(share, status, base, tmp_path):
-    """30 % against 0 % fails, 0 against 0 passes, 3 % of 240 is honestly undecided."""
-    result = compare(base, table(tmp_path / "tuned.jsonl", share), run=tmp_path / "run")
+@pytest.mark.parametrize(
+    ("share", "number", "status"), [(0.3, 60, Status.FAIL), (0.0, 60, Status.PASS), (0.025, 40, Status.UNDECIDED)]
+)
+def test_verdict_follows_the_answers(share, number, status, base, tmp_path):
+    """30 % against 0 % fails, 0 against 0 passes, 2.5 % of 160 is honestly undecided."""
+    result = compare(base, table(tmp_path / "tuned.jsonl", share, number), run=tmp_path / "run")
     assert result.status is status
     assert result.exit_code == status.exit_code
 

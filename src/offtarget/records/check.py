@@ -166,8 +166,13 @@ class Decision:
 
     @property
     def worst(self) -> Comparison | None:
-        """The slice whose difference is largest for sure (by the lower end of its interval), if any has data."""
-        return next((s for s in self.slices if s.difference is not None), None)
+        """The slice whose difference is largest for sure (by the lower end of its interval), if any has data.
+
+        A single domain or question is the whole again, and named only where there is nothing else.
+        """
+        known = [s for s in self.slices if s.difference is not None]
+        parts = [s for s in known if sum(other.scope == s.scope for other in self.slices) > 1]
+        return next(iter(parts or known), None)
 
 
 @dataclass(frozen=True, slots=True)

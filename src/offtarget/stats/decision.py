@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from offtarget.numbers import percent
@@ -79,8 +79,12 @@ def conclude(
     answers_to_go: int | None,
     set_aside: Sequence[str],
     notes: Sequence[str],
+    statuses: Callable[[Comparison], Status] | None = None,
 ) -> Decision:
-    """Put a Decision together from comparisons whose evidence is known; statuses and reason are filled in."""
+    """Put a Decision together from comparisons whose evidence is known; statuses and reason are filled in.
+
+    `statuses`: of a single arm, domain or question where another test than its e-values settles it.
+    """
     fail_threshold, pass_threshold = fail_log_threshold(settings), log_threshold(settings)
     status = overall_status(failed, arms_passed)
     overall = replace(overall, log_e_fail_adjusted=overall.log_e_fail, status=status)
@@ -89,6 +93,8 @@ def conclude(
     for group in (domains, questions):
         passed = [_at_least(s.log_e_pass, pass_threshold) for s in group]
         slices += settle(group, failed, passed, fail_threshold)
+    if statuses is not None:
+        settled_arms, slices = ([replace(s, status=statuses(s)) for s in some] for some in (settled_arms, slices))
     slices.sort(key=_worst_first)
     decision = Decision(
         status=status,
