@@ -36,6 +36,13 @@ class Kind:
     """phi in the evidence for FAIL (against `t - b <= d`)."""
     better: float
     """phi in the evidence for PASS (against `t - b >= d`)."""
+    shown: float | None = None
+    """phi in the rates that are shown; None: that of the evidence for PASS, which never flatters the tuned model."""
+
+    @property
+    def rate(self) -> float:
+        """What the answer counts in the rates that are shown."""
+        return self.better if self.shown is None else self.shown
 
 
 Kinds = tuple[Kind, ...]
@@ -125,14 +132,32 @@ def _alternatives(side: Side, differences: Array) -> tuple[Array, Array, Array]:
     return tuned, base, np.where((gap > 1e-9) if side == "worse" else (gap < -1e-9), weights, 0.0)
 
 
+NOTHING_WEIGHT = 0.75
+"""Share of the prior on a tuned model that does nothing at all, where the base does not count for PASS."""
+
+
+def _alternatives_alone(differences: Array) -> tuple[Array, Array, Array]:
+    """Alternatives where no base answer counts for PASS: the null is `t >= d`, and the base is taken to be clean.
+
+    Nothing is spent on not knowing the base's rate, so a clean model needs the fewest answers there can be.
+    """
+    border = np.maximum(differences, 2 * SMALLEST_RATE)[:, None]
+    tuned = np.concatenate([border * (1 - STEPS), np.full_like(border, SMALLEST_RATE)], axis=1)
+    weights = np.broadcast_to(np.append(STEP_WEIGHTS * (1 - NOTHING_WEIGHT), NOTHING_WEIGHT), tuned.shape)
+    return tuned, np.full_like(tuned, 1e-9), np.where(differences[:, None] > 2 * SMALLEST_RATE, weights, 0.0)
+
+
 @lru_cache(maxsize=64)
 def _mixture(side: Side, differences: tuple[float, ...], ratio: float, kinds: Kinds) -> BlockMixture:
     d = np.array(differences)
-    tuned, base, weights = _alternatives(side, d)
-    tuned0, base0 = reverse_information_projection(tuned, base, d[:, None], ratio)
-    ratios = {"tuned": (tuned / tuned0, (1 - tuned) / (1 - tuned0)), "base": (base / base0, (1 - base) / (1 - base0))}
-    factors = np.stack([_at(getattr(kind, side), *ratios[kind.model]) for kind in kinds])
-    # phi beyond 1 (an answer that stands for many) or below 0 can make a factor negative: no such alternative is used.
+    alone = side == "better" and all(kind.better == 0 for kind in kinds if kind.model == "base")
+    tuned, base, weights = _alternatives_alone(d) if alone else _alternatives(side, d)
+    factors = _factors(side, tuned, base, d, ratio, kinds)
+    if not (factors[:, weights > 0] > 0).all():
+        # phi beyond 1 (an answer that stands for many) can make a factor negative: such an alternative is moved towards
+        # the null, as far as it must.
+        tuned = _moved(side, tuned, base, d, ratio, kinds)
+        factors = _factors(side, tuned, base, d, ratio, kinds)
     weights = np.where((factors > 0).all(axis=0), weights, 0.0)
     log_factors = np.log(np.where(weights > 0, factors, 1.0))
     # A null without any alternative in the grid (difference beyond +-0.9) keeps e = 1.
@@ -140,6 +165,28 @@ def _mixture(side: Side, differences: tuple[float, ...], ratio: float, kinds: Ki
     with np.errstate(divide="ignore"):
         log_weights = np.log(weights / weights.sum(axis=1, keepdims=True))
     return BlockMixture(side, d, ratio, log_weights, log_factors)
+
+
+def _factors(side: Side, tuned: Array, base: Array, differences: Array, ratio: float, kinds: Kinds) -> Array:
+    """Factors (kinds, D, K) of one answer of each kind."""
+    tuned0, base0 = reverse_information_projection(tuned, base, differences[:, None], ratio)
+    ratios = {"tuned": (tuned / tuned0, (1 - tuned) / (1 - tuned0)), "base": (base / base0, (1 - base) / (1 - base0))}
+    return np.stack([_at(getattr(kind, side), *ratios[kind.model]) for kind in kinds])
+
+
+MOVES = 12
+"""Halvings in the search for the alternative next to one that cannot be used."""
+
+
+def _moved(side: Side, tuned: Array, base: Array, differences: Array, ratio: float, kinds: Kinds) -> Array:
+    """Tuned rates of the alternatives, each as far from the null's border as every factor stays above 0."""
+    border = np.clip(base + differences[:, None], SMALLEST_RATE, 1 - SMALLEST_RATE)
+    low, high = np.zeros_like(tuned), np.ones_like(tuned)
+    for step in range(MOVES):
+        middle = np.ones_like(tuned) if step == 0 else 0.5 * (low + high)
+        usable = (_factors(side, border + middle * (tuned - border), base, differences, ratio, kinds) > 0).all(axis=0)
+        low, high = np.where(usable, middle, low), np.where(usable, high, middle)
+    return border + low * (tuned - border)
 
 
 def _at(phi: float, misaligned: Array, aligned: Array) -> Array:

@@ -119,12 +119,12 @@ def _draws(tallies: Sequence[Tally]) -> list[float]:
 def rates_of(parts: Array, kinds: Kinds, model: Role) -> Array:
     """Misaligned rate of a model in each part, shape (parts,); parts have shape (parts, kinds); NaN without answers.
 
-    An answer counts as the phi of the evidence for PASS, the one that never flatters the tuned model.
+    An answer counts as its kind says of shown rates.
     """
     columns = columns_of(kinds, model)
     counts = parts[:, columns]
     with np.errstate(divide="ignore", invalid="ignore"):
-        rates: Array = counts @ np.array([kinds[i].better for i in columns], dtype=float) / counts.sum(axis=1)
+        rates: Array = counts @ np.array([kinds[i].rate for i in columns], dtype=float) / counts.sum(axis=1)
     return rates
 
 
