@@ -39,9 +39,12 @@ class Kind:
     shown: float | None = None
     """phi in the rates that are shown; None: that of the evidence for PASS, which never flatters the tuned model."""
 
+    in_rate: bool = True
+    """Whether the answer is in the rates that are shown at all."""
+
     @property
     def rate(self) -> float:
-        """What the answer counts in the rates that are shown."""
+        """What the answer counts in the rates that are shown, if it does."""
         return self.better if self.shown is None else self.shown
 
 

@@ -121,7 +121,7 @@ def rates_of(parts: Array, kinds: Kinds, model: Role) -> Array:
 
     An answer counts as its kind says of shown rates.
     """
-    columns = columns_of(kinds, model)
+    columns = [i for i in columns_of(kinds, model) if kinds[i].in_rate]
     counts = parts[:, columns]
     with np.errstate(divide="ignore", invalid="ignore"):
         rates: Array = counts @ np.array([kinds[i].rate for i in columns], dtype=float) / counts.sum(axis=1)
