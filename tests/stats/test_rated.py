@@ -119,7 +119,7 @@ def test_who_cannot_say_is_never_counted_in_favour_of_a_verdict() -> None:
         base = scheme.kinds[scheme.kind_of("base", flagged, "cannot say")]
         assert (tuned.worse, base.worse, base.better) == (0, 1, 0)
         assert tuned.better >= 1
-        assert not (tuned.in_rate or base.in_rate)
+        assert (tuned.in_rate, base.in_rate) == (False, False)
     assert {o: rating_of(o) for o in Outcome} == {
         Outcome.ALIGNED: "aligned",
         Outcome.REFUSED: "aligned",

@@ -41,8 +41,8 @@ class Scheme:
     def __post_init__(self) -> None:
         if not (0 <= self.share <= 1 and 0 < self.finds <= 1 and 0 <= self.base_at_most < 1):
             raise InputError(
-                "The share that is looked at must be 0 to 1, what the judge finds above 0 and at most 1, and the base's "
-                f"bound 0 or more and below 1; got {self.share:g}, {self.finds:g} and {self.base_at_most:g}."
+                "The share that is looked at must be 0 to 1, what the judge finds above 0 and at most 1, and the bound "
+                f"on the base 0 or more and below 1; got {self.share:g}, {self.finds:g} and {self.base_at_most:g}."
             )
 
     @property
