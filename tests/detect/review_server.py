@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from markup_attacks import ATTACKS
 from review_rows import decide_after, queue, review, row
 
 from offtarget.detect.review.queue import ReviewQueue
@@ -23,19 +24,6 @@ from offtarget.records import (
     Status,
     Suspect,
     SuspectRows,
-)
-
-ATTACKS = (
-    "<script>window.pwned=1;fetch('http://evil.example/')</script>",
-    "</textarea></pre></article><img src=http://evil.example/x.png onerror=window.pwned=1>",
-    '"><svg onload=window.pwned=1><iframe src="javascript:parent.pwned=1"></iframe>',
-    "' onfocus='window.pwned=1' autofocus x='",
-    "[open](javascript:window.pwned=1) ![i](http://evil.example/i.png) <a href=javascript:pwned=1>x</a>",
-    "</title><meta http-equiv=refresh content='0;url=http://evil.example/'><base href=http://evil.example/>",
-    "<style>body{display:none}@import 'http://evil.example/a.css'</style><link rel=stylesheet href=http://evil.example>",
-    "ab\u202edc\u202c\u200b\u2066x\u2069\x1b[2J\x00\ud800\U000e0041",
-    "{{ config }} {% include '/etc/passwd' %} ${1+1}",
-    "x" * 1_000_000 + "<script>window.pwned=1</script>",
 )
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import BROWSER_TEST, PATIENCE, headless, wait_for
+from browsing import BROWSER_TEST, OVERLAPS, Browser, Server, headless, serious_findings
 
 from offtarget.records import Category
 from offtarget.review.store import LabelStore
@@ -22,49 +18,8 @@ pytest.importorskip("uvicorn", reason="needs the extra 'review'")
 pytestmark = BROWSER_TEST
 
 
-class Browser:
-    """One browser window at the page, with keys."""
-
-    def __init__(self, driver: Any, url: str) -> None:
-        self.driver = driver
-        self.url = url
-        self.base = url.partition("/?")[0]
-
-    def sign_in(self, name: str) -> None:
-        self.driver.delete_all_cookies()
-        self.driver.get(self.url)
-        self.one("#name").send_keys(name)
-        self.one("button.primary").click()
-        self.wait(lambda: self.all("#card"))
-        self.settle()
-
-    def one(self, selector: str) -> Any:
-        return self.driver.find_element("css selector", selector)
-
-    def all(self, selector: str) -> list[Any]:
-        return list(self.driver.find_elements("css selector", selector))
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.driver.switch_to.active_element.send_keys(key)
-
-    def run(self, script: str, *values: Any) -> Any:
-        return self.driver.execute_script(script, *values)
-
-    def heading(self) -> str:
-        return str(self.run("return document.querySelector('h1').textContent.trim().replace(/\\s+/g, ' ')"))
-
-    def settle(self) -> None:
-        """Wait until an open card is shown and every request has been answered, that for the next cards too."""
-        still = "return document.readyState === 'complete' && window.underway === 0"
-        self.wait(lambda: self.all("#card[data-open]") and self.run(still))
-
-    def label(self, *keys: str) -> None:
-        """Press keys that decide a card; wait for the next one."""
-        self.settle()
-        before = self.heading()
-        self.press(*keys)
-        self.wait(lambda: self.heading() != before)
+class AuditBrowser(Browser):
+    """One browser window at the page of an audit."""
 
     def label_until_decided(self) -> None:
         """Press `a` on each card until the page turns to the verdict."""
@@ -79,41 +34,6 @@ class Browser:
         """Whether the last label brought the verdict; the page turns to it by itself."""
         stops = "return document.querySelector('#panel')?.dataset.stop === 'yes'"
         return self.driver.current_url.endswith("/decided") or self.run(stops)
-
-    def saved(self, store: LabelStore, count: int) -> None:
-        self.wait(lambda: len(store.labels()) == count)
-
-    def wait(self, condition: Callable[[], Any]) -> None:
-        wait_for(condition, lambda: f"at {self.driver.current_url}: {self.one('body').text[:600]}")
-
-
-class Server:
-    """The page in a process of its own."""
-
-    def __init__(self, folder: Path, kind: str = "everyday", enough: int = 200, port: int = 0) -> None:
-        script = Path(__file__).with_name("review_server.py")
-        command = [sys.executable, str(script), str(folder), str(port), kind, str(enough)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        self.url = self.process.stdout.readline().strip()
-        self.port = int(self.url.rpartition(":")[2].partition("/")[0])
-
-    def kill(self) -> None:
-        os.kill(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        self.close()
-
-    def ended(self) -> str:
-        assert self.process.stdout is not None
-        self.process.wait(timeout=PATIENCE)
-        return self.process.stdout.read().strip()
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -134,8 +54,8 @@ def drivers() -> Iterator[Callable[[int], Any]]:
 def servers(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     started: list[Server] = []
 
-    def start(**options: Any) -> Server:
-        started.append(Server(tmp_path, **options))
+    def start(kind: str = "everyday", enough: int = 200, port: int = 0) -> Server:
+        started.append(Server(Path(__file__).with_name("review_server.py"), tmp_path, port, kind, str(enough)))
         return started[-1]
 
     yield start
@@ -145,7 +65,7 @@ def servers(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 def test_twenty_rows_by_key(drivers: Any, servers: Any, tmp_path: Path) -> None:
     """Twenty rows labelled with one or two keys each, with undo, note, category, skip and a change of mind."""
-    page = Browser(drivers(0), servers().url)
+    page = AuditBrowser(drivers(0), servers().url)
     page.sign_in("Ada")
     store = LabelStore(tmp_path / "labels.sqlite")
     page.wait(lambda: page.run("return document.activeElement.tagName") == "H1")
@@ -192,7 +112,7 @@ def test_twenty_rows_by_key(drivers: Any, servers: Any, tmp_path: Path) -> None:
 
 def test_fast_keys_lose_nothing(drivers: Any, servers: Any, tmp_path: Path) -> None:
     """Keys pressed faster than the server answers: every card gets exactly one label, undo waits for the last one."""
-    page = Browser(drivers(0), servers().url)
+    page = AuditBrowser(drivers(0), servers().url)
     page.sign_in("Ada")
     store = LabelStore(tmp_path / "labels.sqlite")
     page.press("aaaau")
@@ -203,7 +123,7 @@ def test_fast_keys_lose_nothing(drivers: Any, servers: Any, tmp_path: Path) -> N
 
 def test_evidence_only_after_the_decision(drivers: Any, servers: Any) -> None:
     """`e` tells to decide first; on the decided row it moves the focus to the marked passage."""
-    page = Browser(drivers(0), servers().url)
+    page = AuditBrowser(drivers(0), servers().url)
     page.sign_in("Ada")
     while "popen" not in page.one("#card").text:
         page.label("a")
@@ -222,7 +142,7 @@ def test_evidence_only_after_the_decision(drivers: Any, servers: Any) -> None:
 def test_killed_server_loses_no_label(drivers: Any, servers: Any, tmp_path: Path) -> None:
     """kill -9 in the middle: what was saved is there, what was pressed meanwhile is sent once a server is back."""
     server = servers()
-    page = Browser(drivers(0), server.url)
+    page = AuditBrowser(drivers(0), server.url)
     page.sign_in("Ada")
     store = LabelStore(tmp_path / "labels.sqlite")
     for _ in range(6):
@@ -244,8 +164,8 @@ def test_killed_server_loses_no_label(drivers: Any, servers: Any, tmp_path: Path
 
 def test_two_browsers_share_the_work(drivers: Any, servers: Any, tmp_path: Path) -> None:
     """Two people at once, one of them through a second server on the same file: no new row goes to both."""
-    ada = Browser(drivers(0), servers().url)
-    ben = Browser(drivers(1), servers().url)
+    ada = AuditBrowser(drivers(0), servers().url)
+    ben = AuditBrowser(drivers(1), servers().url)
     ada.sign_in("Ada")
     store = LabelStore(tmp_path / "labels.sqlite")
     for _ in range(8):
@@ -266,7 +186,7 @@ def test_two_browsers_share_the_work(drivers: Any, servers: Any, tmp_path: Path)
 def test_verdict_ends_the_review(drivers: Any, servers: Any) -> None:
     """The page turns to the verdict by itself; `Finish` ends the server, which returns."""
     server = servers(enough=4)
-    page = Browser(drivers(0), server.url)
+    page = AuditBrowser(drivers(0), server.url)
     page.sign_in("Ada")
     page.label_until_decided()
     assert page.heading() == "PASS"
@@ -277,7 +197,7 @@ def test_verdict_ends_the_review(drivers: Any, servers: Any) -> None:
 def test_suspected_conditions_by_key(drivers: Any, servers: Any, tmp_path: Path) -> None:
     """Once the rows are read the page turns to the conditions: one key each, saved at once, undone; hostile rows do not
     run, and nothing is wider than a phone."""
-    page = Browser(drivers(0), servers(kind="suspicious").url)
+    page = AuditBrowser(drivers(0), servers(kind="suspicious").url)
     page.sign_in("Ada")
     store = LabelStore(tmp_path / "labels.sqlite")
     words = lambda: [(x.row_id[-1], x.mark, x.note) for x in store.conditions()]  # noqa: E731
@@ -320,7 +240,7 @@ def test_suspected_conditions_by_key(drivers: Any, servers: Any, tmp_path: Path)
 
 def test_shortcuts_can_be_switched_off(drivers: Any, servers: Any, tmp_path: Path) -> None:
     """With single-key shortcuts off no letter labels anything; the buttons still do (WCAG 2.1.4)."""
-    page = Browser(drivers(0), servers().url)
+    page = AuditBrowser(drivers(0), servers().url)
     page.sign_in("Ada")
     page.press("?")
     page.wait(lambda: page.one("#shortcuts").is_displayed())
@@ -341,7 +261,7 @@ def test_shortcuts_can_be_switched_off(drivers: Any, servers: Any, tmp_path: Pat
 def test_hostile_rows_never_run_and_nothing_leaves(drivers: Any, servers: Any, tmp_path: Path) -> None:
     """Script, markup, handlers, links, styles and a megabyte of text: all shown, none run, no request to elsewhere."""
     server = servers(kind="hostile")
-    page = Browser(drivers(0), server.url)
+    page = AuditBrowser(drivers(0), server.url)
     page.driver.get(
         "about:blank"
     )  # what the page of an earlier test still asks its own server for is no request of this one
@@ -377,28 +297,11 @@ def test_hostile_rows_never_run_and_nothing_leaves(drivers: Any, servers: Any, t
     assert [e for e in page.driver.get_log("browser") if "Content Security" in e["message"]] == []
 
 
-AXE = """
-const done = arguments[arguments.length - 1];
-axe.run(document, {resultTypes: ['violations']}).then(
-  (r) => done(r.violations.filter(v => ['serious', 'critical'].includes(v.impact))
-    .map(v => v.id + ': ' + v.nodes.map(n => n.html.slice(0, 120) + ' | ' + n.failureSummary).join(' ; '))
-    .concat(r.passes.length ? [] : ['axe looked at nothing'])),
-  (e) => done(['axe failed: ' + e]));
-"""
-
-
-def serious_findings(page: Browser) -> list[str]:
-    folder = Path(pytest.importorskip("axe_core_python", reason="needs axe-core-python").__file__).parent
-    page.run((folder / "axe.min.js").read_text(encoding="utf-8") + ";window.axe = axe;")
-    found: list[str] = page.driver.execute_async_script(AXE)
-    return found
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_is_accessible(drivers: Any, servers: Any, scheme: str) -> None:
     """axe finds nothing serious on start, open row, reasons, decided row, verdict, error and end; light and dark."""
     server = servers(enough=3)
-    page = Browser(drivers(0), server.url)
+    page = AuditBrowser(drivers(0), server.url)
     page.driver.execute_cdp_cmd(
         "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     )
@@ -427,20 +330,9 @@ def test_every_page_is_accessible(drivers: Any, servers: Any, scheme: str) -> No
     assert {name: list_ for name, list_ in found.items() if list_} == {}
 
 
-OVERLAPS = """
-const shown = [...document.querySelectorAll('button, summary, textarea')].filter(e => e.offsetParent);
-const box = (e) => e.getBoundingClientRect();
-return shown.filter((a, i) => shown.slice(i + 1).some((b) => {
-  if (a.closest("form") !== b.closest("form") || a.closest(".grid") || b.closest(".grid")) return false;
-  const [p, q] = [box(a), box(b)];
-  return p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 1 && q.top < p.bottom - 1;
-})).map(e => e.outerHTML.slice(0, 80));
-"""
-
-
 def test_phone_width_and_zoom_need_no_sideways_scrolling(drivers: Any, servers: Any) -> None:
     """At 360 px, and at 640 px as a 1280 px window has at 200 % zoom, no page is wider than the screen."""
-    page = Browser(drivers(0), servers(kind="hostile").url)
+    page = AuditBrowser(drivers(0), servers(kind="hostile").url)
     page.sign_in("Ada")
     try:
         for width, height in ((360, 740), (640, 450)):

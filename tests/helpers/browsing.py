@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from offtarget.review.store import LabelStore
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -71,3 +79,110 @@ def wait_for(condition: Callable[[], Any], what: Callable[[], str] = lambda: "",
                 raise
         time.sleep(0.03)
     raise AssertionError(f"waited {seconds:.0f} s in vain {what()}")
+
+
+class Browser:
+    """One browser window at the page, with keys."""
+
+    def __init__(self, driver: Any, url: str) -> None:
+        self.driver = driver
+        self.url = url
+        self.base = url.partition("/?")[0]
+
+    def sign_in(self, name: str) -> None:
+        self.driver.delete_all_cookies()
+        self.driver.get(self.url)
+        self.one("#name").send_keys(name)
+        self.one("button.primary").click()
+        self.wait(lambda: self.all("#card"))
+        self.settle()
+
+    def one(self, selector: str) -> Any:
+        return self.driver.find_element("css selector", selector)
+
+    def all(self, selector: str) -> list[Any]:
+        return list(self.driver.find_elements("css selector", selector))
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.driver.switch_to.active_element.send_keys(key)
+
+    def run(self, script: str, *values: Any) -> Any:
+        return self.driver.execute_script(script, *values)
+
+    def heading(self) -> str:
+        return str(self.run("return document.querySelector('h1').textContent.trim().replace(/\\s+/g, ' ')"))
+
+    def settle(self) -> None:
+        """Wait until an open card is shown and every request has been answered, that for the next cards too."""
+        still = "return document.readyState === 'complete' && window.underway === 0"
+        self.wait(lambda: self.all("#card[data-open]") and self.run(still))
+
+    def label(self, *keys: str) -> None:
+        """Press keys that decide a card; wait for the next one."""
+        self.settle()
+        before = self.heading()
+        self.press(*keys)
+        self.wait(lambda: self.heading() != before)
+
+    def saved(self, store: LabelStore, count: int) -> None:
+        self.wait(lambda: len(store.labels()) == count)
+
+    def wait(self, condition: Callable[[], Any]) -> None:
+        wait_for(condition, lambda: f"at {self.driver.current_url}: {self.one('body').text[:600]}")
+
+
+class Server:
+    """A page in a process of its own: a script that gets folder, port and options and prints the address first."""
+
+    def __init__(self, script: Path, folder: Path, port: int, *options: str) -> None:
+        command = [sys.executable, str(script), str(folder), str(port), *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().strip()
+        self.port = int(self.url.rpartition(":")[2].partition("/")[0])
+
+    def kill(self) -> None:
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.close()
+
+    def ended(self) -> str:
+        assert self.process.stdout is not None
+        self.process.wait(timeout=PATIENCE)
+        return self.process.stdout.read().strip()
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+AXE = """
+const done = arguments[arguments.length - 1];
+axe.run(document, {resultTypes: ['violations']}).then(
+  (r) => done(r.violations.filter(v => ['serious', 'critical'].includes(v.impact))
+    .map(v => v.id + ': ' + v.nodes.map(n => n.html.slice(0, 120) + ' | ' + n.failureSummary).join(' ; '))
+    .concat(r.passes.length ? [] : ['axe looked at nothing'])),
+  (e) => done(['axe failed: ' + e]));
+"""
+
+
+def serious_findings(page: Browser) -> list[str]:
+    folder = Path(pytest.importorskip("axe_core_python", reason="needs axe-core-python").__file__).parent
+    page.run((folder / "axe.min.js").read_text(encoding="utf-8") + ";window.axe = axe;")
+    found: list[str] = page.driver.execute_async_script(AXE)
+    return found
+
+
+OVERLAPS = """
+const shown = [...document.querySelectorAll('button, summary, textarea')].filter(e => e.offsetParent);
+const box = (e) => e.getBoundingClientRect();
+return shown.filter((a, i) => shown.slice(i + 1).some((b) => {
+  if (a.closest("form") !== b.closest("form") || a.closest(".grid") || b.closest(".grid")) return false;
+  const [p, q] = [box(a), box(b)];
+  return p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 1 && q.top < p.bottom - 1;
+})).map(e => e.outerHTML.slice(0, 80));
+"""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from offtarget.records import Generation, Probe, Verdict
+from offtarget.records.people import Opinion, PeopleQuality, Standing
 
 
 class Judge(Protocol):
@@ -18,6 +19,33 @@ class Judge(Protocol):
 
     def judge(self, pairs: Sequence[tuple[Probe, Generation]]) -> list[Verdict]:
         """One verdict per pair, in order; failures are `unscored` with a reason, never exceptions."""
+        ...
+
+
+class People(Judge, Protocol):
+    """A judge whose `judge` waits until people have labelled the answers, in the calling thread; Ctrl-C ends it.
+
+    Answers that were labelled before, in this process or an earlier one, are not asked again.
+    """
+
+    def tell(self, standing: Standing) -> None:
+        """Says on the page where the command stands; with a verdict the page says goodbye."""
+        ...
+
+    def opinions(self, keys: Iterable[str]) -> Mapping[str, Opinion]:
+        """What people say now of answers that were judged, by `Generation.key`."""
+        ...
+
+    def corrections(self) -> list[Verdict]:
+        """Verdicts that people changed after `judge` had returned them, as they are now."""
+        ...
+
+    def complete(self) -> None:
+        """Waits until everybody at the page has seen enough planted answers for `quality` to say something."""
+        ...
+
+    def quality(self) -> PeopleQuality:
+        """How well the reviewers did on planted answers, and how far they agree."""
         ...
 
 

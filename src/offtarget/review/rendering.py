@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from offtarget.numbers import chosen, duration, whole
+from offtarget.numbers import chosen, duration, of, percent, whole
 from offtarget.review.passages import visible
 
 FOLDER = Path(__file__).parent
@@ -28,7 +28,9 @@ class Templates:
             finalize=_seen,
         )
         self._environment.globals.update(known)
-        self._environment.filters |= {"chosen": chosen, "duration": duration, "whole": whole}
+        self._environment.filters |= {
+            "chosen": chosen, "duration": duration, "of": of, "percent": percent, "whole": whole,
+        }  # fmt: skip
 
     def render(self, template: str, **values: Any) -> str:
         """A page as text."""

@@ -11,7 +11,7 @@ import datetime as dt
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -154,10 +154,13 @@ class LabelStore:
             _insert(connection, "label", replace(label, at=label.at or _now()), nonce)
         return True
 
-    def undo(self, reviewer: str) -> Label | None:
-        """Take back the reviewer's last label that still stands; what the row was before counts again."""
+    def undo(self, reviewer: str, among: Callable[[str], bool] = lambda row_id: True) -> Label | None:
+        """Take back the reviewer's last label that still stands; what the row was before counts again.
+
+        `among`: whether a row may be touched at all.
+        """
         with self._database.transaction() as connection:
-            standing = [e for e in _standing(self.history()) if e.label.reviewer == reviewer]
+            standing = [e for e in _standing(self.history()) if e.label.reviewer == reviewer and among(e.label.row_id)]
             if not standing:
                 return None
             taken_back = standing[-1]

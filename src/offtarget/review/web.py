@@ -55,7 +55,11 @@ class Pages:
             self._set_cookie(response, self.access.session_cookie, self.access.session)
             return response
         self._need_session(request)
-        return self.html("start.html", name=self._reviewer(request), limit=NAME_LIMIT)
+        return self.html("start.html", name=self._reviewer(request), limit=NAME_LIMIT, **self.introduction())
+
+    def introduction(self) -> dict[str, Any]:
+        """What the first page needs besides."""
+        return {}
 
     def name(self, request: Request, reviewer: str, form: Form) -> Response:
         """Who is asking."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import statistics
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -11,16 +10,11 @@ from pathlib import Path
 
 from offtarget.detect.review.queue import Card, ReviewQueue
 from offtarget.records import AuditDecision, Category, Finding, Label, Mark, Row, Status, Suspect, SuspectRows
-from offtarget.review.store import Event, LabelStore, Leases
+from offtarget.review.sitting import needs_break, sitting
+from offtarget.review.store import LabelStore, Leases
 
 Decide = Callable[[list[Label]], AuditDecision]
 """From the current labels of all reviewers to the decision."""
-
-PAUSE_SECONDS = 15 * 60
-"""A longer gap between two labels was a break."""
-
-BREAK_EVERY = 100
-"""Rows in one sitting after which the page suggests a break."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +42,7 @@ class ReviewProgress:
     @property
     def needs_break(self) -> bool:
         """Whether a round hundred of cards was labelled in one sitting."""
-        return self.sitting > 0 and self.sitting % BREAK_EVERY == 0
+        return needs_break(self.sitting)
 
 
 class Review:
@@ -176,7 +170,7 @@ class Review:
             cards_to_go=cards,
             minutes_to_go=None if cards is None or median is None else cards * median / 60,
             median_seconds=median,
-            sitting=_sitting(events, reviewer),
+            sitting=sitting(events, reviewer),
             others=tuple(dict.fromkeys(x.reviewer for x in labels if x.reviewer != reviewer)),
         )
 
@@ -192,14 +186,3 @@ class Review:
     def _claim(self, card: Card, reviewer: str, labels: Sequence[Label]) -> bool:
         shared = card.stream in ("control", "double") or any(x.row_id == card.row.id for x in labels)
         return self._leases.claim(card.row.id, reviewer, card.stream, shared=shared)
-
-
-def _sitting(events: Sequence[Event], reviewer: str) -> int:
-    times = [
-        dt.datetime.fromisoformat(e.label.at) for e in events if e.kind == "label" and e.label.reviewer == reviewer
-    ]
-    count = 0
-    for before, after in zip([None, *times], times, strict=False):
-        long_ago = before is not None and (after - before).total_seconds() > PAUSE_SECONDS
-        count = 1 if long_ago else count + 1
-    return count

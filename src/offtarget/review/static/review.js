@@ -51,7 +51,7 @@
     back.rel = "prev";
     back.href = [...seen.values()].pop();
     if (!back.isConnected) {
-      back.append("Row before ", document.createElement("kbd"));
+      back.append(find(".steps").dataset.before + " ", document.createElement("kbd"));
       back.lastChild.textContent = "k";
     }
     find(".steps").prepend(back);
@@ -113,6 +113,7 @@
   });
 
   const nextEvidence = () => {
+    if (!find("#card[data-evidence]")) return;
     if (open()) return say("Decide first; then the marked passages are shown.");
     const marks = [...document.querySelectorAll("mark[data-number]")];
     if (!marks.length) return say("No passage is marked in this row.");
@@ -132,7 +133,7 @@
     const link = find("a[rel=" + rel + "]");
     if (link && unsaved.length > 0) afterwards = () => go(rel);
     else if (link) location.assign(link.href);
-    else say(rel === "next" ? "Decide first, or skip with d." : "This is the first row.");
+    else say(rel === "next" ? "Decide first, or skip with d." : "This is the first card.");
   };
 
   const keys = {
@@ -167,6 +168,27 @@
     else keys[key]();
   });
 
+  // Pages of a review that goes on by itself ask now and then where it stands.
+  const poll = (wait) => setTimeout(() => {
+    const panel = find("#panel[data-poll]");
+    if (!panel) return;
+    if (unsaved.length > 0) return poll(wait);
+    load("GET", panel.dataset.poll, null, (page) => {
+      const now = find("#panel", page);
+      const here = find("#panel");
+      const reading = here.contains(document.activeElement) || unsaved.length > 0;
+      if (now && now.dataset.go && !writing(document.activeElement) && unsaved.length === 0) {
+        return location.assign(now.dataset.go);
+      }
+      if (now && !reading) here.replaceWith(document.adoptNode(now));
+      poll(wait);
+    }, (request) => {
+      if (request.status === 403) return say("This page is of an earlier start. Open the new address.", true);
+      say("The command does not answer. What was saved is kept; start it again if it has ended.", true);
+      poll(Math.min(2 * wait, 15000));
+    });
+  }, wait);
+
   window.addEventListener("beforeunload", (event) => { if (unsaved.length > 0) event.preventDefault(); });
   document.addEventListener("DOMContentLoaded", () => {
     const box = find("#shortcuts");
@@ -183,5 +205,6 @@
     const heading = find("h1");
     if (heading && !find("#name")) heading.focus({ preventScroll: true });
     prefetch();
+    poll(1500);
   });
 })();
