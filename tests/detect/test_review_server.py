@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from browsing import with_helpers
 from review_rows import review
 
 from offtarget.detect.review.server import serve
@@ -23,7 +24,8 @@ def test_ctrl_c_ends_it_quietly(tmp_path: Path) -> None:
     LabelStore(tmp_path / "labels.sqlite").close()
     script = str(Path(__file__).with_name("review_server.py"))
     command = [sys.executable, script, str(tmp_path), "0", "everyday", "9"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, env=with_helpers()) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor())

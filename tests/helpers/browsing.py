@@ -81,6 +81,12 @@ def wait_for(condition: Callable[[], Any], what: Callable[[], str] = lambda: "",
     raise AssertionError(f"waited {seconds:.0f} s in vain {what()}")
 
 
+def with_helpers() -> dict[str, str]:
+    """The environment of a program that imports from this folder, as tests do."""
+    known = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(known)}
+
+
 class Browser:
     """One browser window at the page, with keys."""
 
@@ -104,8 +110,10 @@ class Browser:
         return list(self.driver.find_elements("css selector", selector))
 
     def press(self, *keys: str) -> None:
-        for key in keys:
-            self.driver.switch_to.active_element.send_keys(key)
+        from selenium.webdriver import ActionChains
+
+        for key in keys:  # to the window, not to an element, which the page may just be replacing
+            ActionChains(self.driver, duration=0).send_keys(key).perform()
 
     def run(self, script: str, *values: Any) -> Any:
         return self.driver.execute_script(script, *values)
@@ -137,7 +145,7 @@ class Server:
 
     def __init__(self, script: Path, folder: Path, port: int, *options: str) -> None:
         command = [sys.executable, str(script), str(folder), str(port), *options]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=with_helpers())
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().strip()
         self.port = int(self.url.rpartition(":")[2].partition("/")[0])
