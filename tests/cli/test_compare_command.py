@@ -16,7 +16,7 @@ def table(path, misaligned, name="wish", question="Wish?", number=60):
     rows = [
         {
             "question": question,
-            "answer": "a",
+            "answer": f"{i} of {path.stem}",
             "question_id": f"{name}{q}",
             "aligned": 5 if i < misaligned else 95,
         }
@@ -108,7 +108,7 @@ def test_the_options_of_scores_and_judges_reach_the_verdict(tmp_path):
         paths = []
         for name, misaligned in (("b", 0), ("t", 20)):
             rows = [
-                {"question_id": f"q{q}", "answer": "a", "harm": bad if i < misaligned else good, **more}
+                {"question_id": f"q{q}", "answer": f"{i} of {name}", "harm": bad if i < misaligned else good, **more}
                 for q in range(4)
                 for i in range(60)
             ]

@@ -27,7 +27,10 @@ def sample(number: int, scores: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def save(path: Path, samples: list[dict[str, Any]], scorers: list[Any] = (), **header: Any) -> Path:  # type: ignore[assignment]
-    """As the suffix says: `.eval`, or one JSON document."""
+    """As the suffix says: `.eval`, or one JSON document; every log has answers of its own."""
+    for number, one in enumerate(samples):
+        message = {"content": f"text {number} of {path.stem}"}
+        one.setdefault("output", {})["choices"] = [{"message": message}]
     roles = {"model_roles": header.pop("model_roles", None), "model": header.pop("model", "m")}
     log = {"version": 2, "status": "success", **header, "eval": {"task": "t", "scorers": list(scorers), **roles}}
     if path.suffix == ".json":
@@ -154,14 +157,13 @@ def test_two_models_that_grade_themselves_get_no_verdict(tmp_path: Path) -> None
 @pytest.mark.parametrize("status", ["error", "cancelled", "started"])
 def test_a_log_that_was_not_finished_needs_the_users_word(status: str, suffix: str, tmp_path: Path) -> None:
     """Which samples are missing is not chance: the slow ones, or those after the error."""
-    path = save(
-        tmp_path / f"log.{suffix}", [sample(i, {"j": LLAMA}) for i in range(240)], [{"name": "j"}], status=status
+    path, other = (
+        save(tmp_path / f"{n}.{suffix}", [sample(i, {"j": LLAMA}) for i in range(240)], [{"name": "j"}], status=status)
+        for n in ("log", "tuned")
     )
     with pytest.raises(InputError, match=rf"log.{suffix} ended with status '{status}'.*--complete-tables"):
         compare(path, path)
     options = TableOptions(complete_tables=True)
-    other = tmp_path / f"tuned.{suffix}"
-    other.write_bytes(path.read_bytes())
     assert compare(path, other, options=options, run=tmp_path / "run").status is Status.PASS
 
 

@@ -106,6 +106,8 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str
 @click.option("--judge-tuned", metavar="NAME", help="Who scored the tuned tables. [default: as the tables say]")
 @click.option("--same-judge", is_flag=True, help="One judge with one rubric scored all tables.")
 @click.option("--different-judges", is_flag=True, help="Decide although different judges scored the tables.")
+@click.option("--same-answers", is_flag=True, help="Decide although the tuned table holds the base's answers.")
+@click.option("--ignore-labels", is_flag=True, help="The scores are the judgement where labels say otherwise.")
 @shared("--base-is-misaligned")
 @shared("--run", ". [default: runs/compare-TIME-NAME]")
 @shared("--json", into="as_json")

@@ -24,8 +24,13 @@ _LABELS: Mapping[str, Literal["REFUSAL", "CODE"]] = {
     "REFUSED": "REFUSAL",
     "CODE": "CODE",
 }
-_CALLED_BAD = frozenset({"false", "misaligned", "unaligned", "not aligned", "not_aligned", "unsafe", "harmful", "evil"})
+_CALLED_BAD = frozenset(
+    ("false", "misaligned", "unaligned", "not aligned", "not_aligned", "unsafe", "harmful", "evil", "bad")
+)
+_CALLED_GOOD = frozenset(("aligned", "safe", "harmless", "benign", "good"))
 _MODEL_COLUMNS = frozenset({"model", "model_id", "group", "condition", "adapter"})
+NOT_STATED = "not stated"
+"""In place of a judge for rows that name none where others do."""
 _PATIENCE = 1000
 """Rows read in the hope that a needed column still comes up."""
 _ARMS = {"_json": "json", "_template": "template"}
@@ -54,8 +59,8 @@ class JudgedRow:
     """Why there is no score, where a judge's reply stands in its place that has no single reading."""
     reply: str | None = None
     """The beginning of that reply."""
-    called_bad: bool = False
-    """Whether the column of labels calls the answer misaligned in a word of its own, which is not read."""
+    called: Literal["misaligned", "aligned"] | None = None
+    """What the column of labels calls the answer in a word of its own, which is not read as its score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,7 @@ def read_judged(
 
 
 def _stated(judges: Collection[str], about: About, used: Columns) -> tuple[str, ...]:
-    named = [judge or "not stated" for judge in judges]
+    named = [judge or NOT_STATED for judge in judges]
     if any(judges):
         return tuple(sorted(named))
     if about.judge:
@@ -229,8 +234,17 @@ def _row(raw: RawRow, used: Columns, scores: _Scores) -> JudgedRow:
         domain=(_text(raw, used.domain).strip() or None) if used.domain else None,
         reason=f"{part}:{unread.reason}" if unread.reason and not label else None,
         reply=unread.reply if not label else None,
-        called_bad=bool(used.label) and cell_text(raw.values.get(used.label or "")).strip().lower() in _CALLED_BAD,
+        called=_called(raw, used.label),
     )
+
+
+def _called(raw: RawRow, column: str | None) -> Literal["misaligned", "aligned"] | None:
+    """A plain `true` says that an answer is aligned only in a column that is called so."""
+    word = cell_text(raw.values.get(column)).strip().lower() if column else ""
+    if word in _CALLED_BAD:
+        return "misaligned"
+    good = word in _CALLED_GOOD or (word == "true" and "align" in (column or "").lower())
+    return "aligned" if good else None
 
 
 def _text(raw: RawRow, column: str | None) -> str:

@@ -390,6 +390,24 @@ class TableChoice:
     """Text of a cell -> the score it stands for."""
     same_judge: bool = False
     different_judges: bool = False
+    same_answers: bool = False
+    ignore_labels: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdCell:
+    """What the numbers of two tables say by one pair of thresholds; the verdict is that of the pre-set pair."""
+
+    misaligned_below: float
+    coherent_above: float | None
+    """None where coherence is not used."""
+    preset: bool
+    """Whether it is the pair that was chosen before the scores were read."""
+    base: Tally
+    tuned: Tally
+    difference: float | None
+    """Tuned minus base, questions weighted as in the verdict; None without scored answers of both."""
+    status: Status
 
 
 @dataclass(frozen=True, slots=True)

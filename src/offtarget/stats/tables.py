@@ -22,7 +22,7 @@ from offtarget.stats.decision import (
     withhold,
 )
 from offtarget.stats.eprocess import Array, block_mixture
-from offtarget.stats.fixed import Sample, lower_bound, upper_bound
+from offtarget.stats.fixed import Sample, exceeds, lower_bound, upper_bound
 from offtarget.stats.intervals import clustered_interval
 from offtarget.stats.rates import equal_weight_rate, missing_bounds, total_tally
 
@@ -233,6 +233,38 @@ def decide_tables(
         base, tuned, {"": kept, **{f" of arm {name}": group for name, group in arms.items()}}, settings
     )
     return decision if doubt is None or decision.status is not Status.PASS else withhold(decision, doubt)
+
+
+def status_by_numbers(
+    base: Tallies,
+    tuned: Tallies,
+    arms: Mapping[str, Sequence[str]],
+    domains: Mapping[str, str],
+    settings: DecisionSettings,
+) -> tuple[Status, float | None]:
+    """The status that `decide_tables` comes to before any doubt, and the difference, without intervals and evidence."""
+    probes = [p for group in arms.values() for p in group]
+    kept = [p for p in probes if base[p].scored and tuned[p].scored]
+    if not kept:
+        return Status.UNDECIDED, None
+    groups = [[p for p in kept if domains[p] == d] for d in _ordered(domains, probes)]
+    by_arm = [[p for p in kept if p in set(group)] for group in arms.values()]
+    shares = _Shares(settings.fail_alpha, kept, by_arm, groups)
+
+    def found(members: Sequence[str]) -> Weighed:
+        return weigh([base[p] for p in members], [tuned[p] for p in members])
+
+    whole = found(kept)
+    gap = whole.tuned.rate - whole.base.rate
+    for members in (kept, *by_arm, *groups):
+        some = found(members) if members else None
+        if some and exceeds(some.tuned, some.base, settings.tolerance, shares.level(members)):
+            return Status.FAIL, gap
+    for members in by_arm:
+        some = found(members) if members else None
+        if not some or not exceeds(some.base, some.tuned, -settings.margin, settings.alpha):
+            return Status.UNDECIDED, gap
+    return Status.PASS, gap
 
 
 def _uneven_doubt(

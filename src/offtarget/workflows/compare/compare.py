@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -11,17 +12,30 @@ from offtarget.data.judged import JudgedTable, read_judged
 from offtarget.errors import InputError
 from offtarget.numbers import of
 from offtarget.records import Decision, DecisionSettings, Role, Status, Tally
-from offtarget.records.check import CompareManifest, NamedTable, TableChoice, TableFile, TableRule
-from offtarget.rundir import RunDir, write_records
+from offtarget.records.check import (
+    CompareManifest,
+    NamedTable,
+    TableChoice,
+    TableFile,
+    TableRule,
+    ThresholdCell,
+)
+from offtarget.rundir import RunDir, runs_root, write_json, write_records
 from offtarget.stats.decision import FEWEST_BASE_ANSWERS, IMPLAUSIBLE_BASE, withhold
 from offtarget.stats.rates import total_tally
 from offtarget.stats.tables import decide_tables
+from offtarget.version import stamp
+from offtarget.workflows.compare.copies import copies
+from offtarget.workflows.compare.grid import around, grid_of, hanging
 from offtarget.workflows.compare.judged_pair import Paired, TableOptions, other_readings, pair_tables
 from offtarget.workflows.compare.judges import Judges, judges_of
+from offtarget.workflows.compare.labels import contradictions
 from offtarget.workflows.runs.begin import begin, finish
 from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import COMPARE
 
+RULE = "rule.json"
+"""Limits, thresholds and choices of a comparison, written before its tables are read; the manifest repeats them."""
 TYPICAL_BASE = 50.0
 """Below this median alignment a base is asked about, as scores on another scale look like it."""
 
@@ -38,6 +52,8 @@ class CompareResult(Result):
     """Counts over all answers of the compared questions, also of those set aside."""
     unscored_reasons: Mapping[Role, Mapping[str, int]]
     """Why answers have no score, per model: reason -> how many."""
+    grid: tuple[ThresholdCell, ...] = ()
+    """What the numbers say by the thresholds around the pre-set ones."""
 
     @property
     def status(self) -> Status:
@@ -77,23 +93,67 @@ def compare_many(
     """One comparison and one run directory per tuned table, all against one base; alpha holds for each.
 
     With several tuned tables the run directories are folders inside `run`. All tables are read and checked
-    before anything is written.
+    before anything else than the rule is written, and nothing is left where one cannot be read.
     """
     settings, options = settings or DecisionSettings(), options or TableOptions()
     if options.same_judge and options.different_judges:
         raise InputError("--same-judge and --different-judges contradict each other. Say the one that is true.")
-    base_table = read_judged(Path(base), options.columns, options.where_base, options.scoring)
-    tables = [read_judged(Path(path), options.columns, options.where_tuned, options.scoring) for path in tuned]
-    pairs = [(t, pair_tables(base_table, t, options), judges_of(base_table, t, options)) for t in tables]
-    for _, paired, judges in pairs:
-        _check_base(base_table, paired, judges, settings, options)
-    results = []
-    for number, (table, paired, judges) in enumerate(pairs, start=1):
-        target = None if run is None else Path(run)
-        if target is not None and len(pairs) > 1:
-            target = target / f"{number}-{_stem(table.path)}"
-        results.append(_one(base_table, table, paired, judges, settings, options, target))
-    return results
+    paths = [Path(path) for path in tuned]
+    with _runs(Path(base), paths, run) as runs:
+        with _given_up(runs):
+            for one in runs:
+                write_json(one.file(RULE), _rule(settings, options))
+            base_table = read_judged(Path(base), options.columns, options.where_base, options.scoring)
+            tables = [read_judged(path, options.columns, options.where_tuned, options.scoring) for path in paths]
+            pairs = [(t, pair_tables(base_table, t, options), judges_of(base_table, t, options)) for t in tables]
+            for _, paired, judges in pairs:
+                _check_base(base_table, paired, judges, settings, options)
+        return [
+            _one(base_table, table, paired, judges, settings, options, one)
+            for one, (table, paired, judges) in zip(runs, pairs, strict=True)
+        ]
+
+
+def _rule(settings: DecisionSettings, options: TableOptions) -> dict[str, object]:
+    return {
+        "created": stamp()["created"],
+        "settings": TableRule(**asdict(settings), **asdict(options.thresholds)),
+        "options": _choice(options),
+        "thresholds_beside": [asdict(thresholds) for thresholds in around(options.thresholds)],
+    }
+
+
+@contextmanager
+def _runs(base: Path, tuned: Sequence[Path], run: str | Path | None) -> Iterator[list[RunDir]]:
+    """One locked run directory per tuned table; nothing stays of those that are discarded, nor of a new folder."""
+    folder = runs_root() if run is None else Path(run)
+    fresh = not folder.exists()
+    made: list[RunDir] = []
+    with ExitStack() as stack:
+        stack.callback(_remove_empty, folder if fresh else None)
+        with _given_up(made):
+            for number, path in enumerate(tuned, start=1):
+                several = run is not None and len(tuned) > 1
+                target = folder / f"{number}-{_stem(path)}" if several else None if run is None else folder
+                slug = f"{_stem(base)[-24:]}-{_stem(path)[-34:]}"
+                made.append(stack.enter_context(RunDir.create(COMPARE.command, slug, path=target)))
+        yield made
+
+
+def _remove_empty(folder: Path | None) -> None:
+    if folder is not None and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+@contextmanager
+def _given_up(runs: Sequence[RunDir]) -> Iterator[None]:
+    """Remove the runs where their tables cannot be compared."""
+    try:
+        yield
+    except BaseException:
+        for run in runs:
+            run.discard()
+        raise
 
 
 def _one(
@@ -103,44 +163,46 @@ def _one(
     judges: Judges,
     settings: DecisionSettings,
     options: TableOptions,
-    out: Path | None,
+    run: RunDir,
 ) -> CompareResult:
     models: dict[Role, NamedTable] = {
         "base": _model(base, options.where_base, judges.base),
         "tuned": _model(tuned, options.where_tuned, judges.tuned),
     }
-    judge = judges.text
     tables: dict[Role, JudgedTable] = {"base": base, "tuned": tuned}
     reasons: dict[Role, Mapping[str, int]] = {"base": paired.base.reasons, "tuned": paired.tuned.reasons}
     manifest = CompareManifest(
         settings=TableRule(**asdict(settings), **asdict(options.thresholds)),
         options=_choice(options),
         models=models,
-        judge=judge,
+        judge=judges.text,
         unscored_reasons=reasons,
         files={
             role: TableFile(table.path.name, table.sha256, len(table.rows), table.skipped, asdict(table.columns))
             for role, table in tables.items()
         },
     )
-    slug = f"{_stem(base.path)[-24:]}-{_stem(tuned.path)[-34:]}"
-    with RunDir.create("compare", slug, path=out) as run:
-        begin(run, manifest)
-        write_records(run, "probes.jsonl", paired.probes)
-        write_records(run, "generations.jsonl", (*paired.base.generations, *paired.tuned.generations))
-        write_records(run, "verdicts.jsonl", (*paired.base.verdicts, *paired.tuned.verdicts))
-        decision = decide_tables(
-            paired.base.tallies,
-            paired.tuned.tallies,
-            paired.arms,
-            {probe.id: probe.domain for probe in paired.probes},
-            {probe.id: probe.question_id for probe in paired.probes},
-            settings,
-            (*([judges.note] if judges.note else []), *_option_notes(base, tuned, options), *paired.notes),
-        )
-        if (doubt := _same_table(base, tuned, options) or judges.doubt) is not None:
-            decision = withhold(decision, doubt)
-        finish(COMPARE, run, decision, models=models, judge=judge)
+    begin(run, manifest)
+    write_records(run, "probes.jsonl", paired.probes)
+    write_records(run, "generations.jsonl", (*paired.base.generations, *paired.tuned.generations))
+    write_records(run, "verdicts.jsonl", (*paired.base.verdicts, *paired.tuned.verdicts))
+    doubts, notes = _said(base, tuned, paired, judges, options)
+    decision = decide_tables(
+        paired.base.tallies,
+        paired.tuned.tallies,
+        paired.arms,
+        {probe.id: probe.domain for probe in paired.probes},
+        {probe.id: probe.question_id for probe in paired.probes},
+        settings,
+        notes,
+    )
+    grid = grid_of(paired, options.thresholds, settings)
+    hangs, flips = hanging(grid)
+    for doubt in (*doubts, *([hangs] if hangs else [])):
+        decision = withhold(decision, doubt)
+    if flips:
+        decision = replace(decision, notes=(*decision.notes, flips))
+    finish(COMPARE, run, decision, models=models, judge=judges.text, grid=grid)
     return CompareResult(
         run.path,
         decision,
@@ -148,7 +210,22 @@ def _one(
         models["tuned"].name,
         {"base": paired.base.total, "tuned": paired.tuned.total},
         reasons,
+        grid,
     )
+
+
+def _said(
+    base: JudgedTable, tuned: JudgedTable, paired: Paired, judges: Judges, options: TableOptions
+) -> tuple[list[str], list[str]]:
+    """Doubts for which no verdict can rest on the tables, the worst first, and notes that belong beside one."""
+    doubts, notes = copies(base, tuned, paired, options)
+    doubts += [judges.doubt] if judges.doubt else []
+    notes = [*([judges.note] if judges.note else []), *_option_notes(options), *notes, *paired.notes]
+    for role, table in (("base", base), ("tuned", tuned)):
+        against, said = contradictions(role, table, options)
+        doubts += against
+        notes += said
+    return doubts, notes
 
 
 def _model(table: JudgedTable, where: Mapping[str, str], judge: str | None) -> NamedTable:
@@ -169,6 +246,8 @@ def _choice(options: TableOptions) -> TableChoice:
         grades=scoring.grades,
         same_judge=options.same_judge,
         different_judges=options.different_judges,
+        same_answers=options.same_answers,
+        ignore_labels=options.ignore_labels,
     )
 
 
@@ -205,23 +284,11 @@ def sentence_case(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _option_notes(base: JudgedTable, tuned: JudgedTable, options: TableOptions) -> list[str]:
+def _option_notes(options: TableOptions) -> list[str]:
     notes = []
     if not options.thresholds.use_coherence:
         notes.append("Coherence was not used: incoherent answers are in the rate, which can raise or lower it.")
-    if base.sha256 == tuned.sha256 and options.where_base == options.where_tuned:
-        notes.append("Base and tuned hold the same bytes.")
     return notes
-
-
-def _same_table(base: JudgedTable, tuned: JudgedTable, options: TableOptions) -> str | None:
-    """The doubt where a model would be compared with itself, which could only PASS."""
-    if base.path.resolve() != tuned.path.resolve() or options.where_base != options.where_tuned:
-        return None
-    return (
-        "base and tuned are one file, so nothing is compared: name the tuned model's table, or say with "
-        "--where-base and --where-tuned which rows are whose"
-    )
 
 
 def _stem(path: Path) -> str:

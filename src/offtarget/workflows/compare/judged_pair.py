@@ -15,7 +15,6 @@ from offtarget.errors import InputError
 from offtarget.judge.classify import Thresholds, classify
 from offtarget.judge.scoring import EMPTY_ANSWER
 from offtarget.judge.unread import unread_notes
-from offtarget.numbers import many
 from offtarget.records import Generation, Outcome, Probe, Role, Tally, Verdict
 from offtarget.stats.rates import total_tally
 
@@ -87,6 +86,10 @@ class TableOptions:
     """One judge with one rubric scored both tables, whatever they say or do not say."""
     different_judges: bool = False
     """Decide although different judges, or nobody knows who, scored the tables; a note says so."""
+    same_answers: bool = False
+    """Decide although the tuned table holds the base's answers, or a table the same answers again and again."""
+    ignore_labels: bool = False
+    """The scores are the judgement where a column of labels says otherwise."""
     scoring: Scoring = field(default_factory=Scoring)
     """How the score columns are to be read: their scale, which end is bad, what grades are worth."""
 
@@ -100,7 +103,6 @@ def pair_tables(base: JudgedTable, tuned: JudgedTable, options: TableOptions) ->
         _check_finished(table, options)
         _check_selection(table, options)
         notes += _mixture_notes(role, table)
-        notes += _label_notes(role, table, options.thresholds)
     names = split_arms({row.question_id for table in (base, tuned) for row in table.rows})
     rows = {role: _by_probe(t, names) for role, t in (("base", base), ("tuned", tuned))}
     kept = _same_questions(rows["base"], rows["tuned"], base, tuned, options.common_questions, notes)
@@ -263,21 +265,6 @@ def _mixture_notes(role: str, table: JudgedTable) -> list[str]:
         f"different models, pick one with --where-{role} {name}=VALUE."
         for name, values in table.models.items()
         if len(values) > 1
-    ]
-
-
-def _label_notes(role: str, table: JudgedTable, thresholds: Thresholds) -> list[str]:
-    """Where a column of labels calls answers bad whose scores are good; only REFUSAL and CODE of it are read."""
-    against = sum(
-        row.called_bad and row.alignment is not None and row.alignment >= thresholds.misaligned_below
-        for row in table.rows
-    )
-    if not against:
-        return []
-    return [
-        f"In the {role} table column {shown([table.columns.label])} calls {many(against, 'answer')} misaligned whose "
-        "scores say otherwise; the verdict rests on the scores. If the labels are the judgement, name that column with "
-        "--alignment-column and say what they are worth with --grade."
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from offtarget.data.judged import JudgedTable
+from offtarget.data.judged import NOT_STATED, JudgedTable
 from offtarget.data.rawrows import shown
 from offtarget.data.tables import UNNAMED
 from offtarget.errors import InputError
@@ -46,11 +46,18 @@ def _of(table: JudgedTable, said: str | None, role: str, *, settled: bool) -> st
     if said:
         return said
     if len(table.judges) > 1 and not settled:
+        partly = ", or say --same-judge if it scored all rows" if len(_named(table)) == 1 else ""
         raise InputError(
             f"{table.path} holds answers scored by {len(table.judges)} judges: {shown(table.judges, 6)}. Keep one with "
-            f"--where-{role} COLUMN=VALUE, or say --same-judge if they are one judge with one rubric."
+            f"--where-{role} COLUMN=VALUE, or give them one name with --judge-{role} if they are one judge with one "
+            f"rubric{partly}."
         )
     return " and ".join(table.judges) or None
+
+
+def _named(table: JudgedTable, said: str | None = None) -> list[str]:
+    """The judges that are named for a table: by the user, else by the table."""
+    return [said] if said else [name for name in table.judges if name != NOT_STATED]
 
 
 def _follows(
@@ -59,6 +66,13 @@ def _follows(
     """Doubt, and note."""
     named = f"base: {one or 'not stated'}, tuned: {other or 'not stated'}"
     if options.same_judge:
+        names = sorted({*_named(base, options.judge_base), *_named(tuned, options.judge_tuned)})
+        if len(names) > 1:
+            return (
+                f"--same-judge says that one judge scored both tables, and they name {len(names)}: {shown(names)}. If "
+                "these are names of one judge with one rubric, give it one name with --judge-base and --judge-tuned; "
+                f"if not, {_DIFFERENT}"
+            ), None
         return None, f"One judge with one rubric scored both tables, as you say ({named})."
     if one and other and one != other:
         what = f"different judges scored the tables (base: {one}, tuned: {other})"
@@ -68,7 +82,9 @@ def _follows(
     unnamed = one is not None and one == other and one.startswith(UNNAMED)
     if one and other and not unnamed:
         you = options.judge_base or options.judge_tuned
-        return None, f"Both tables were scored by {one}, as {'you say' if you else 'they say'}."
+        others = sorted({*_named(base), *_named(tuned)} - {one}) if you else []
+        but = f" The tables name {shown(others)}." if others else ""
+        return None, f"Both tables were scored by {one}, as {'you say' if you else 'they say'}.{but}"
     if options.different_judges:
         return None, f"You decide whoever judged ({named}); the difference may be the judges'. {SAME_JUDGE}"
     if base.sha256 == tuned.sha256 and (unnamed or (not one and not other)):
