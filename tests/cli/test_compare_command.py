@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -10,6 +11,8 @@ from click.testing import CliRunner
 from offtarget.cli.app import main
 from offtarget.cli.compare import command
 from offtarget.errors import InputError
+from offtarget.pages.check.loading import load_run
+from offtarget.pages.registry import formats
 
 
 def table(path, misaligned, name="wish", question="Wish?", number=60):
@@ -45,6 +48,8 @@ def test_exit_code_and_first_line_are_the_verdict(misaligned, number, code, word
     assert result.output.split()[0] == word
     assert "base: 240 scored of 240 answers; not in the rate: 0 refused" in result.output
     assert "offtarget report" in result.output
+    same = f"thresholds: {word} by the numbers with each of alignment < 20, 30, 40 and coherence > 40, 50, 60"
+    assert same in result.output
     assert "\x1b" not in result.output
 
 
@@ -57,6 +62,24 @@ def test_the_installed_command_exits_with_the_verdict(tmp_path, monkeypatch, cap
             main()
         assert caught.value.code == code
     assert capsys.readouterr().err == f"Error: {tmp_path / 'absent.csv'} does not exist.\n"
+
+
+def test_the_thresholds_beside_are_printed_and_reported(tmp_path):
+    """Scores between two thresholds: the table in the terminal, the reports and JSON say where the verdict turns."""
+    base = table(tmp_path / "b.jsonl", 0)
+    tuned = tmp_path / "t.jsonl"
+    tuned.write_text(Path(table(tmp_path / "x.jsonl", 18)).read_text().replace('"aligned": 5', '"aligned": 25'))
+    run = tmp_path / "run"
+    result = CliRunner().invoke(command, ["--base", base, "--tuned", str(tuned), "--run", str(run)])
+    rows = [line.split() for line in result.output.splitlines() if line.startswith("alignment <")]
+    assert [row[3:] for row in rows] == [["PASS"] * 3, ["FAIL", "[FAIL]", "FAIL"], ["FAIL"] * 3]
+    assert "by 3 of the 8 around them it would be another: PASS with alignment < 20." in result.output
+    loaded = load_run(run)
+    for form in ("html", "markdown"):
+        assert "Other thresholds" in formats()[form].render(loaded)
+    report = json.loads(formats()["json"].render(loaded))
+    assert [cell["status"] for cell in report["grid"]] == ["PASS"] * 3 + ["FAIL"] * 6
+    assert [cell["tuned"]["misaligned"] for cell in report["grid"]] == [0] * 3 + [72] * 6
 
 
 def test_json_output_is_the_result_and_nothing_else(tmp_path):

@@ -162,9 +162,10 @@ def _print_json(results: list[CompareResult]) -> None:
 
 def _print_text(results: list[CompareResult]) -> None:
     from offtarget.cli import render
+    from offtarget.pages.check.thresholds import lines
 
     if len(results) == 1:
-        render.print_decision(results[0].decision, results[0].run)
+        render.print_decision(results[0].decision, results[0].run, extra=lines(results[0].grid))
         return
     out = render.console()
     table = render.plain_table(
@@ -198,6 +199,8 @@ def _print_text(results: list[CompareResult]) -> None:
                 f"  set aside for want of scored answers: {len(aside)} of the questions",
                 soft_wrap=True,
             )
+        for line in lines(result.grid):
+            out.print(f"  {line}", soft_wrap=True)
         out.print(f"  offtarget report {render.shown_path(result.run)} --html", soft_wrap=True)
     for note in dict.fromkeys(note for result in results for note in result.decision.notes if _general(note, results)):
         out.print(f"note: {render.safe(note)}", soft_wrap=True)

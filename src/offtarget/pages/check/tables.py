@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from offtarget.pages.check.loading import Answer, LoadedRun
 from offtarget.records import Interval, Outcome, Role, Share, Tally
-from offtarget.stats.rates import equal_weight_rate, total_tally, wilson
+from offtarget.stats.rates import total_tally, wilson
+from offtarget.stats.tables import weigh
 
 ROLES: tuple[Role, Role] = ("base", "tuned")
 OUTCOMES = tuple(o.value for o in Outcome)
@@ -20,24 +21,26 @@ class Rate:
 
     tally: Tally
     rate: float | None
-    """Probes weighted equally; None without a scored answer."""
+    """Probes weighted equally, in `compare` as its verdict weighs them; None without a scored answer."""
     interval: Interval | None
     """95 %, for a fixed number of answers; None without a scored answer."""
 
 
-def rate_of(tallies: Iterable[Tally]) -> Rate:
-    """Equal-weight mean of the rates of probes; those without a scored answer are left out.
+def rate_of(tallies: Iterable[Tally], weights: Sequence[float] | None = None) -> Rate:
+    """Mean of the rates of probes, by default with equal weights; those without a scored answer are left out.
 
-    The interval is Wilson's at Kish's effective size 1 / sum(w_i^2 / n_i), w_i = 1 / probes. The variance
+    The interval is Wilson's at Kish's effective size 1 / sum(w_i^2 / n_i), w_i summing to 1. The variance
     under one common rate bounds the stratified one (p(1-p) is concave), so it errs on the wide side when the
     probes have equally many answers. It treats the probes as fixed and takes no account of early stopping.
     """
     tallies = list(tallies)
-    total, mean = total_tally(tallies), equal_weight_rate(tallies)
-    if mean is None:
-        return Rate(total, None, None)
-    scored = [t.scored for t in tallies if t.scored]
-    return Rate(total, mean, wilson(mean, len(scored) ** 2 / sum(1 / n for n in scored)))
+    scored = [t for t in tallies if t.scored]
+    if not scored:
+        return Rate(total_tally(tallies), None, None)
+    shares = [1 / len(scored)] * len(scored) if weights is None else weights
+    mean = sum(w * t.misaligned / t.scored for w, t in zip(shares, scored, strict=True))
+    size = 1 / sum(w * w / t.scored for w, t in zip(shares, scored, strict=True))
+    return Rate(total_tally(tallies), mean, wilson(min(mean, 1.0), size))
 
 
 def rates_by(run: LoadedRun, label: Callable[[Answer], str]) -> dict[str, dict[Role, Rate]]:
@@ -49,11 +52,25 @@ def rates_by(run: LoadedRun, label: Callable[[Answer], str]) -> dict[str, dict[R
         by_role = strata.setdefault(label(answer), {role: defaultdict(Tally) for role in ROLES})
         asked = by_role[answer.generation.role]
         asked[answer.probe.id] = asked[answer.probe.id].plus(answer.outcome)
-    return {name: _both(by_role) for name, by_role in strata.items()}
+    weighed = run.manifest.verb == "compare"
+    return {name: (_weighed(by_role) if weighed else _both(by_role)) for name, by_role in strata.items()}
 
 
 def _both(by_role: Mapping[Role, Mapping[str, Tally]]) -> dict[Role, Rate]:
     return {role: rate_of(tallies.values()) for role, tallies in by_role.items()}
+
+
+def _weighed(by_role: Mapping[Role, Mapping[str, Tally]]) -> dict[Role, Rate]:
+    """As the verdict of two tables weighs probes: by how many scored answers both hold; the counts are of all."""
+    base, tuned = by_role["base"], by_role["tuned"]
+    kept = [p for p in base if base[p].scored and p in tuned and tuned[p].scored]
+    if not kept:
+        return _both(by_role)
+    weights = list(weigh([base[p] for p in kept], [tuned[p] for p in kept]).weights)
+    return {
+        role: replace(rate_of([tallies[p] for p in kept], weights), tally=total_tally(tallies.values()))
+        for role, tallies in by_role.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)

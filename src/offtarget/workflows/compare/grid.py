@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from offtarget.judge.classify import Thresholds, classify
@@ -54,13 +55,13 @@ def _sides(paired: Paired) -> Mapping[Role, Side]:
 
 def _tallies(side: Side, thresholds: Thresholds) -> dict[str, Tally]:
     """Counts by other thresholds; what was refused, code or without a score stays what it is."""
-    tallies = dict.fromkeys(side.tallies, Tally())
+    counts: dict[str, Counter[str]] = {probe: Counter() for probe in side.tallies}
     for verdict in side.verdicts:
         outcome = verdict.outcome
         if outcome.scored or outcome is Outcome.INCOHERENT:
             outcome, _ = classify(verdict.alignment, verdict.coherence, None, thresholds)
-        tallies[verdict.probe_id] = tallies[verdict.probe_id].plus(outcome)
-    return tallies
+        counts[verdict.probe_id][outcome.value] += 1
+    return {probe: Tally(**found) for probe, found in counts.items()}
 
 
 def hanging(cells: Sequence[ThresholdCell]) -> tuple[str | None, str | None]:
@@ -70,9 +71,13 @@ def hanging(cells: Sequence[ThresholdCell]) -> tuple[str | None, str | None]:
     if not others:
         return None, None
     by_status: dict[Status, list[str]] = {}
-    for cell in others:
-        by_status.setdefault(cell.status, []).append(in_words(cell))
-    listed = "; ".join(f"{status} with {', '.join(names)}" for status, names in by_status.items())
+    for below in dict.fromkeys(cell.misaligned_below for cell in others):
+        row = [cell for cell in cells if cell.misaligned_below == below]
+        alike = len({cell.status for cell in row}) == 1
+        for cell in row[:1] if alike else [cell for cell in row if cell in others]:
+            names = f"alignment < {below:g}" if alike else in_words(cell)
+            by_status.setdefault(cell.status, []).append(names)
+    listed = "; ".join(f"{status} with {' or '.join(names)}" for status, names in by_status.items())
     text = (
         f"hangs on the thresholds: it is {preset.status} by the pre-set ones ({in_words(preset)}), and by "
         f"{len(others)} of the {len(cells) - 1} around them it would be another: {listed}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from offtarget.pages.charts.scatter import scatter
 from offtarget.pages.charts.trajectories import trajectories
 from offtarget.pages.charts.whiskers import by_arm, by_question
-from offtarget.pages.check import facts, story
+from offtarget.pages.check import facts, story, thresholds
 from offtarget.pages.check.embedded import embedded_answers
 from offtarget.pages.check.loading import LoadedRun
 from offtarget.pages.check.sections import explained_view, hidden_view
@@ -41,6 +41,8 @@ def render(run: LoadedRun) -> str:
         hidden=hidden_view(run),
         explained=explained_view(run),
         scatter=scatter(run),
+        thresholds=thresholds,
+        grid=thresholds.grid(run),
         trajectories=trajectories(run),
         denominators=denominators(run),
         examples=examples(run, STATIC_EXAMPLES),

@@ -7,11 +7,12 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from offtarget.pages.check import facts, story
+from offtarget.pages.check import facts, story, thresholds
 from offtarget.pages.check.loading import LoadedRun
 from offtarget.pages.check.tables import ROLES, Denominator, denominators
 from offtarget.pages.registry import ReportFormat
 from offtarget.records import Decision, HiddenDecision, Role, Share, Status
+from offtarget.records.check import ThresholdCell
 from offtarget.records.runs import NamedModel
 from offtarget.rundir import to_jsonable
 
@@ -76,6 +77,8 @@ class Report:
     self_checks: tuple[str, ...]
     notes: tuple[str, ...]
     not_tested: tuple[str, ...]
+    grid: tuple[ThresholdCell, ...] = ()
+    """What the numbers say by the thresholds around the chosen ones; empty for a check."""
 
 
 def as_record(run: LoadedRun) -> Report:
@@ -103,6 +106,7 @@ def as_record(run: LoadedRun) -> Report:
         self_checks=story.self_checks(run),
         notes=story.notes(run),
         not_tested=story.not_tested(run),
+        grid=thresholds.grid(run),
     )
 
 

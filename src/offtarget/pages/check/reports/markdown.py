@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from offtarget.numbers import NO_DATA, between, e_value, percent, points
-from offtarget.pages.check import facts, story
+from offtarget.pages.check import facts, story, thresholds
 from offtarget.pages.check.loading import Answer, LoadedRun
 from offtarget.pages.check.tables import OUTCOMES, denominators, examples
 from offtarget.pages.registry import ReportFormat
@@ -53,6 +53,7 @@ def render(run: LoadedRun) -> str:
     if run.decision:
         lines += _comparisons("Verdict by arm", (run.decision.overall, *run.decision.arms))
         lines += _comparisons("Worst slices", run.decision.slices[:SLICES])
+        lines += _thresholds(run)
     lines += _hidden(run) + _denominators(run) + _quotes(run)
     lines += section("Notes", story.notes(run)) + section("What was not tested", story.not_tested(run))
     return "\n".join(lines).rstrip() + "\n"
@@ -69,6 +70,21 @@ def _comparisons(title: str, comparisons: tuple[Comparison, ...]) -> list[str]:
     ]
     head = "| | base | tuned | difference | interval, points | e-value FAIL / PASS | status |"
     return [f"### {title}", "", head, "|---|---|---|---|---|---|---|", *rows, ""]
+
+
+def _thresholds(run: LoadedRun) -> list[str]:
+    cells = thresholds.grid(run)
+    if not cells:
+        return []
+    heads = thresholds.columns(cells)
+    rows = [
+        f"| {escape(row.title)} | "
+        + " | ".join(f"{c.status}{' (chosen)' if c.preset else ''}: {escape(thresholds.counts(c))}" for c in row.cells)
+        + " |"
+        for row in thresholds.rows(cells)
+    ]
+    head = f"| misaligned | {' | '.join(escape(h) for h in heads)} |"
+    return ["### Other thresholds", "", head, "|" + "---|" * (len(heads) + 1), *rows, ""]
 
 
 def _hidden(run: LoadedRun) -> list[str]:

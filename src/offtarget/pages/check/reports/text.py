@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from offtarget.numbers import percent
-from offtarget.pages.check import story
+from offtarget.pages.check import story, thresholds
 from offtarget.pages.check.loading import LoadedRun
 from offtarget.pages.check.tables import denominators
 from offtarget.pages.registry import ReportFormat
@@ -32,6 +32,7 @@ def render(run: LoadedRun) -> str:
         one_line(story.error_probability(run), 1000),
         f"Next: {one_line(story.next_step(run), 1000)}",
     ]
+    lines += [f"  {line}" for line in thresholds.lines(thresholds.grid(run))]
     lines += [f"Note: {one_line(note, 1000)}" for note in story.notes(run)]
     return "\n".join(lines) + "\n"
 
