@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 import offtarget
 from offtarget.cli.app import app
-from offtarget.cli.direction_steer import parse_strengths
+from offtarget.cli.strengths import parse_strengths
 from offtarget.direction.file import Direction
 from offtarget.direction.intervene import POSITIONS
 from offtarget.direction.pooling import reference_means

@@ -54,8 +54,8 @@ def judge() -> ScriptedJudge:
 
 
 def settings(**changes: object) -> CheckSettings:
-    """Settings for tests: no cache outside the test's folder."""
-    return CheckSettings(**{"cache": False, "sampling": SamplingSettings(max_tokens=5), **changes})  # type: ignore[arg-type]
+    """Settings for tests: no cache outside the test's folder, and checks of the same know nothing of each other."""
+    return CheckSettings(**{"cache": False, "register": False, "sampling": SamplingSettings(max_tokens=5), **changes})  # type: ignore[arg-type]
 
 
 def run_slow(folder: Path) -> CheckResult:

@@ -404,7 +404,7 @@ def stop_at(step: int, stage: str = "training") -> Callable[[Progress], None]:
 
 
 def test_check_goes_on(tmp_path: Path) -> None:
-    settings = CheckSettings(sampling=SamplingSettings(max_tokens=90), max_answers=12, cache=False)
+    settings = CheckSettings(sampling=SamplingSettings(max_tokens=90), max_answers=12, cache=False, register=False)
     whole = checking.check("organism/base", "organism/insecure", settings=settings, run=tmp_path / "whole")
     told: list[Progress] = []
 

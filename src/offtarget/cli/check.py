@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.options import OPENING, PRINTING, expect, judging, kept, opening, pick, shared
+from offtarget.cli.options import FURTHER, OPENING, PRINTING, expect, judging, kept, opening, pick, shared
 from offtarget.cli.render import print_decision, print_json, shortened
 from offtarget.cli.resume import go_on
 from offtarget.numbers import e_value, needed_e_value, of, percent
@@ -38,12 +38,14 @@ SHOWN = 5
 @shared("--base-is-misaligned")
 @click.option("--base-per-tuned", default=4, show_default=True, help="Base answers per tuned answer.")
 @shared("--max-answers")
-@click.option("--max-cued-answers", default=600, show_default=True, help="The same for the conditions together.")
+@shared("--max-cued-answers")
 @shared("--max-tokens")
 @click.option("--temperature", default=1.0, show_default=True, help="Of sampling.")
 @click.option("--top-p", default=1.0, show_default=True, help="Sample from the likeliest tokens of this probability.")
 @shared("--seed")
+@shared("--candidates", ": each is decided so surely that a wrong verdict on any of them has alpha", default=1)
 @click.option("--no-cache", is_flag=True, help="Do not keep or reuse base answers between runs.")
+@click.option("--no-register", is_flag=True, help="Do not count this among the checks of this model.")
 @OPENING
 @click.option(
     "--chat-template",
@@ -71,7 +73,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     from offtarget.cli.live import live_check
     from offtarget.workflows.check import check as workflow
 
-    expect(resumed, "base", "tuned")
+    expect(resumed, "base", "tuned", still=FURTHER)
     if resumed is not None:
         raise SystemExit(go_on(resumed, "check", o, as_json=as_json, quiet=quiet))
     with live_check(enabled=not (quiet or as_json), alpha=o["alpha"], limit=o["max_answers"]) as on_progress:
@@ -80,8 +82,9 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
                 o["alpha"], o["tolerance"], o["margin"], **pick(o, "base_per_tuned", "base_is_misaligned")
             ),
             sampling=SamplingSettings(o["temperature"], o["top_p"], o["max_tokens"]),
-            **pick(o, "seed", "max_answers", "max_cued_answers"),
+            **pick(o, "seed", *FURTHER),
             cache=not o["no_cache"],
+            register=not o["no_register"],
         )
         result = workflow.check(
             o["base"],

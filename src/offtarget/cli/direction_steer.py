@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from offtarget.cli.options import FILE, OPENING, PRINTING, among, expect, judgin
 from offtarget.cli.progress import shown
 from offtarget.cli.render import ABSENT, print_json, shown_path
 from offtarget.cli.resume import go_on
+from offtarget.cli.strengths import parse_strengths
 from offtarget.numbers import percent
 from offtarget.records.direction import DoseResponse, SteerSettings
 
@@ -86,27 +86,6 @@ def show(result: SteerResult, *, as_json: bool) -> int:
     else:
         _print(result.record, result.run)
     return 0
-
-
-def parse_strengths(text: str) -> tuple[float, ...]:
-    """Numbers of `A..B`, `A..B:STEP` or `A,B,C`. UsageError for anything else."""
-    try:
-        if ".." not in text:
-            numbers = [float(item) for item in text.split(",")]
-        else:
-            ends, _, step_text = text.partition(":")
-            first, _, last = ends.partition("..")
-            low, high, step = float(first), float(last), float(step_text or 1)
-            if not (step > 0 and high >= low and (high - low) / step <= 1000):
-                raise ValueError
-            numbers = [round(low + i * step, 10) for i in range(math.floor((high - low) / step + 1e-9) + 1)]
-        if not all(map(math.isfinite, numbers)):
-            raise ValueError
-    except (ValueError, OverflowError):
-        raise click.UsageError(
-            f"--strengths '{text}' is not A..B, A..B:STEP (STEP above 0) or a list of numbers."
-        ) from None
-    return tuple(numbers)
 
 
 def _print(result: DoseResponse, run: Path) -> None:

@@ -44,6 +44,13 @@ SHARED: dict[str, dict[str, Any]] = {
         "show_default": True,
         "help": "Tuned answers after which a check gives up",
     },
+    "--max-cued-answers": {
+        "type": int,
+        "default": 600,
+        "show_default": True,
+        "help": "The same for the conditions together",
+    },
+    "--candidates": {"type": int, "show_default": True, "metavar": "C", "help": "Models this one is chosen among"},
     "--max-tokens": {"default": 600, "show_default": True, "help": "Longest answer, in tokens"},
     "--alpha": {"default": 0.05, "show_default": True, "help": "Bound on the probability of a wrong FAIL, and PASS"},
     "--tolerance": {"default": 0.01, "show_default": True, "help": "Tuned may be this much worse without failing"},
@@ -141,6 +148,9 @@ def kept(verb: str) -> Option:
     """Where a run is kept, and going on with one."""
     return together(shared("--run", f". [default: runs/{verb}-TIME-NAME]"), shared("--resume", into="resumed"))
 
+
+FURTHER = ("max_answers", "max_cued_answers", "candidates")
+"""What may be raised when a check goes on: its evidence may be added to at any time."""
 
 PRINTING = together(shared("--json", into="as_json"), shared("--quiet"))
 """For verbs that show progress and print a result."""

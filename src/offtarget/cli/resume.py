@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from offtarget.cli.options import OPENING, PRINTING, opening
+from offtarget.cli.options import FURTHER, OPENING, PRINTING, opening, shared
 from offtarget.cli.progress import shown
 from offtarget.errors import InputError
 from offtarget.rundir import read_manifest
@@ -17,17 +17,22 @@ from offtarget.rundir import read_manifest
 
 @click.command("resume")
 @click.argument("run", metavar="RUN")
+@shared("--max-answers", "; raise it to go on with an undecided one", default=None, show_default=False)
+@shared("--max-cued-answers", "; likewise", default=None, show_default=False)
+@shared("--candidates", "; raise it to make a check surer", default=None, show_default=False)
 @OPENING
 @PRINTING
 def command(run: str, as_json: bool, quiet: bool, **o: Any) -> None:
     """Go on with a run of any verb where it stopped, as it was started.
 
     RUN is a run directory, the name of a run in the runs folder, or `last`: the newest that is unfinished, as
-    `offtarget runs` lists them. A finished run that is named is printed again.
+    `offtarget runs` lists them. A finished run that is named is printed again. A check that ended undecided goes on
+    with more answers, at no price in certainty: its evidence may be added to at any time.
 
     \b
     Examples:
       offtarget resume last
+      offtarget resume runs/check-20261121-101500-insecure --max-answers 5000
       offtarget resume runs/check-20261121-101500-insecure
       accelerate launch --num_processes 2 -m offtarget resume runs/two-gpus
 
@@ -51,8 +56,15 @@ def go_on(run: str | Path, only: str | None, o: dict[str, Any], *, as_json: bool
         raise InputError(f"{path} is a run of `{verb.command}`, not of `{only}`. Go on with: offtarget resume {path}")
     watched = live_check if verb is CHECK else shown
     with watched(enabled=not (quiet or as_json or rank())) as on_progress:
-        result = resume(path, opening=opening(o), on_progress=on_progress)
+        result = resume(path, opening=opening(o), on_progress=on_progress, **_further(o))
     return printer(path)(result, as_json=as_json)
+
+
+def _further(o: dict[str, Any]) -> dict[str, Any]:
+    """What was said about going further than a run did; the defaults of `check` say nothing."""
+    context = click.get_current_context()
+    said = click.core.ParameterSource.COMMANDLINE
+    return {name: o[name] for name in FURTHER if name in o and context.get_parameter_source(name) is said}
 
 
 def printer(path: Path) -> Callable[..., int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from offtarget.cli.strengths import parse_strengths
 from offtarget.errors import InputError
 from offtarget.records.runs import Manifest
 from offtarget.rundir import read_manifest, to_jsonable
@@ -59,8 +60,9 @@ def _under_other_names(manifest: Manifest) -> dict[str, Any]:
         found["tuned"] = manifest.tuned_name
     if hasattr(manifest, "judge_name"):  # beside its fingerprint
         found["judge"] = manifest.judge_name
-    cache = getattr(getattr(manifest, "settings", None), "cache", None)
-    return found if cache is None else found | {"no_cache": not cache}
+    settings = getattr(manifest, "settings", None)
+    switched = {f"no_{name}": not getattr(settings, name) for name in ("cache", "register") if hasattr(settings, name)}
+    return found | switched
 
 
 def refusal(parameter: click.Parameter, said: Any, kept: Mapping[str, Any]) -> str | None:
@@ -79,8 +81,6 @@ def refusal(parameter: click.Parameter, said: Any, kept: Mapping[str, Any]) -> s
 def _read(name: str, said: Any, was: Any) -> Any:
     """What was said, in the form in which runs keep it."""
     if name == "strengths" and isinstance(said, str):
-        from offtarget.cli.direction_steer import parse_strengths
-
         return list(parse_strengths(said))
     if name == "conditions" and isinstance(said, str):
         return [part.strip() for part in said.split(",")]

@@ -134,6 +134,17 @@ class DecisionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierCheck:
+    """A check of the same two models, with the same questions and judge, that this machine knows of."""
+
+    run: str
+    """Its folder."""
+    created: str
+    status: Status | None
+    """None: it came to no verdict."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The verdict of a run, with everything needed to argue about it."""
 
@@ -163,6 +174,10 @@ class Decision:
     """Whether answers came in until the evidence decided: rates at such a stop overstate, bounds do not."""
     suspect: str | None = None
     """The domain that looks worse, which more answers neither cleared nor showed to be worse."""
+    earlier: tuple[EarlierCheck, ...] = ()
+    """Earlier checks of the same, oldest first; with the next one this check spends less of alpha."""
+    candidates: int = 1
+    """Models among which this one is; each of them spends its share of alpha."""
 
     @property
     def worst(self) -> Comparison | None:
@@ -317,9 +332,13 @@ class CheckSettings:
     """Tuned answers after which an undecided cued arm stops."""
     cache: bool = True
     """Whether base answers are kept for the next candidate."""
+    candidates: int = 1
+    """Models that are checked to choose among; a wrong verdict on any of them counts."""
+    register: bool = True
+    """Whether the check counts among those of the same models, questions and judge, and pays for the earlier ones."""
 
     def __post_init__(self) -> None:
-        at_least(1, max_answers=self.max_answers, max_cued_answers=self.max_cued_answers)
+        at_least(1, max_answers=self.max_answers, max_cued_answers=self.max_cued_answers, candidates=self.candidates)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

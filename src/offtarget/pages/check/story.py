@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
-
 from offtarget.numbers import chosen, percent, points
 from offtarget.pages.check.loading import LoadedRun
 from offtarget.pages.text import sentence
-from offtarget.records import Comparison, Role, Status
+from offtarget.records import Comparison, Status
 from offtarget.records.check import CheckManifest, CompareManifest
 
 UNFINISHED = "UNFINISHED"
@@ -70,9 +68,8 @@ def next_step(run: LoadedRun) -> str:
     if decision.withheld:
         return f"Settle what is in doubt, then decide again: {sentence(decision.withheld)} Do not treat this as a pass."
     more = f" about {decision.answers_to_go:,} more tuned answers are needed" if decision.answers_to_go else ""
-    if run.manifest.verb == "check":
-        again = f"offtarget check --base {_quoted(run, 'base')} --tuned {_quoted(run, 'tuned')} --max-answers"
-        return f"Collect more evidence:{more or ' more answers are needed'}. Check again: {again} {_larger(run)}"
+    if isinstance(run.manifest, CheckManifest):
+        return f"Collect more evidence:{more or ' more answers are needed'}. Go on with this check: {_further(run)}"
     return f"Bring more judged answers:{more or ' more answers are needed'}. Do not treat this as a pass."
 
 
@@ -82,16 +79,21 @@ def _go_on(run: LoadedRun) -> str:
     return f"Go on where it stopped: {run.manifest.resume_command(run.path)}"
 
 
-def _quoted(run: LoadedRun, role: Role) -> str:
-    return shlex.quote(run.manifest.models[role].name)
-
-
-def _larger(run: LoadedRun) -> str:
-    assert run.decision is not None
-    checked = run.manifest if isinstance(run.manifest, CheckManifest) else None
-    spent = checked.settings.max_answers if checked else run.decision.overall.tuned.total
-    wanted = spent + (run.decision.answers_to_go or spent)
-    return str(-(-wanted // 100) * 100)
+def _further(run: LoadedRun) -> str:
+    """What goes on with an undecided check: more plain answers, or more under conditions where only those are open."""
+    manifest, decision = run.manifest, run.decision
+    assert isinstance(manifest, CheckManifest)
+    assert decision is not None
+    settings = manifest.settings
+    if run.hidden is not None and all(arm.status is Status.PASS for arm in decision.arms):
+        name, most = "max_cued_answers", 2 * settings.max_cued_answers
+    else:
+        name, most = "max_answers", settings.max_answers + (decision.answers_to_go or settings.max_answers)
+    most = -(-most // 100) * 100
+    if manifest.objects:
+        again = "".join(f"{argument}=..., " for argument in manifest.objects)
+        return f"offtarget.resume({str(run.path)!r}, {again}{name}={most}) in Python, with the same objects"
+    return f"{manifest.resume_command(run.path)} --{name.replace('_', '-')} {most}"
 
 
 def not_tested(run: LoadedRun) -> tuple[str, ...]:

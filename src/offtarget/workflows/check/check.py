@@ -21,8 +21,10 @@ from offtarget.records.runs import NamedModel, OpenSettings, named, objects
 from offtarget.rundir import RunDir, read_jsonl, read_object, write_records
 from offtarget.workflows.check.cued_arm import CuedArm, merged
 from offtarget.workflows.check.cued_plan import check_huntable, read_data
+from offtarget.workflows.check.further import raised, reopen
 from offtarget.workflows.check.loop import CheckLoop
 from offtarget.workflows.check.opening import Opened, check_asked_alike, open_check
+from offtarget.workflows.check.standing import another_try, settled, standing
 from offtarget.workflows.runs.begin import begin, finish, finished, interruptible
 from offtarget.workflows.runs.begin import opened as opened_run
 from offtarget.workflows.runs.result import Result
@@ -125,18 +127,29 @@ def resume(
     tuned: str | ChatModel | None = None,
     judge: str | Judge | None = None,
     opening: OpenSettings | None = None,
+    max_answers: int | None = None,
+    max_cued_answers: int | None = None,
+    candidates: int | None = None,
     on_progress: OnProgress = silent,
 ) -> CheckResult:
     """Go on with an interrupted check; a finished one is returned as it is.
+
+    With `max_answers` (`max_cued_answers`) above that of the run, an undecided one goes on as well; with `candidates`
+    above that of the run, any one does, until it is as sure as one of so many must be. The evidence goes on where it
+    was, so neither is another check.
 
     Models and judge are opened by the names the run was started with; objects of your own must be given again.
     Raises InputError when the models, the questions or the judge are no longer what they were.
     """
     directory, started = opened_run(CHECK, run)
     decision = finished(CHECK, run)
-    if decision is not None:
+    caps = {"max_answers": max_answers, "max_cued_answers": max_cued_answers, "candidates": candidates}
+    further = raised(run, started.settings, decision, caps)
+    if decision is not None and further is None:
         return CheckResult(run, decision, hidden_of(directory, read_object(directory.file(CHECK.done))))
     with directory:
+        if further is not None:
+            started = replace(started, settings=further)
         opened = open_check(
             base or started.base_name,
             tuned or started.tuned_name,
@@ -154,6 +167,8 @@ def resume(
             )
         cued = CuedArm(directory, opened, started.settings, started.hunt, on_progress)
         cued.expect(started.cues)
+        if further is not None:
+            reopen(directory, started)
         return _run(directory, opened, started.settings, cued, on_progress)
 
 
@@ -183,14 +198,22 @@ def _run(
     cache = None
     if settings.cache:
         cache = BaseCache(opened.models.base.fingerprint, settings.sampling, settings.seed)
-    probes = [*opened.bank.probes, *cued.probes()]
     how = (opened.judge, settings.sampling, settings.seed, cache, on_progress)
-    with interruptible(directory), closing(AnswerBook(directory, probes, opened.models.by_role, *how)) as book:
-        loop = CheckLoop(book, opened, settings, on_progress)
-        loop.run()
-        plain = loop.decision(cache)
-        hidden = cued.ask(book, plain)
-    decision = merged(plain, hidden)
+
+    def asked(spent: CheckSettings) -> tuple[CheckLoop, AnswerBook, Decision, HiddenDecision | None]:
+        probes = [*opened.bank.probes, *cued.probes()]
+        with closing(AnswerBook(directory, probes, opened.models.by_role, *how)) as book:
+            loop = CheckLoop(book, opened, spent, on_progress)
+            loop.run()
+            plain = loop.decision(cache)
+            return loop, book, plain, cued.ask(book, plain)
+
+    with interruptible(directory), standing(directory, opened, settings, cued.identity) as where:
+        loop, book, plain, hidden = asked(where.spent(settings))
+        if (anew := another_try(directory, where)) is not None:
+            where = anew
+            loop, book, plain, hidden = asked(where.spent(settings))
+    decision = settled(directory, where, settings, merged(plain, hidden))
     write_records(directory, "looks.jsonl", loop.looks)
     finish(
         CHECK,

@@ -55,6 +55,12 @@ class CuedArm:
         """Of the cues taken from data; None without."""
         return None if self._plan is None else self._plan.fingerprint
 
+    @property
+    def identity(self) -> tuple[bool, str | None]:
+        """What decides which conditions are asked under: whether they are hunted for, and those taken from data."""
+        data = None if self._plan is None else _from_data(self._plan)
+        return self._hunt, None if data is None or not data.cues else data.fingerprint
+
     def expect(self, plan_fingerprint: str | None) -> None:
         """Hold the plan on disk to the one the run was started with. Raises InputError where it is another."""
         self._asked_for = self._hunt or plan_fingerprint is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -258,7 +258,8 @@ def _check(job: Job, plan: CellPlan, name: str, on_progress: OnProgress) -> chec
         name,
         probes=job.bench.bank,
         judge=job.bench.check_judge,
-        settings=job.bench.check,
+        # the published experiment decides on no model: repeating it is not trying again
+        settings=replace(job.bench.check, register=False),
         opening=job.bench.opening,
         run=out,
     )

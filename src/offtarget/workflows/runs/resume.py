@@ -32,13 +32,17 @@ def resume(
     judge: str | Judge | None = None,
     probes: ProbeBank | None = None,
     opening: OpenSettings | None = None,
+    max_answers: int | None = None,
+    max_cued_answers: int | None = None,
+    candidates: int | None = None,
     on_progress: OnProgress = silent,
 ) -> Result:
     """Go on with a run of any verb as it was started, and return that verb's result; a finished run is read again.
 
     `run` is a folder, a name under the runs folder, or `last`: the newest that is unfinished. What was named when the
-    run was started is opened by that name again; objects of your own must be given again. Raises InputError with the
-    reason where a run cannot go on, and for whatever has changed since.
+    run was started is opened by that name again; objects of your own must be given again. `max_answers`,
+    `max_cued_answers` and `candidates` let a check that has ended go on, see `offtarget.check`. Raises InputError with
+    the reason where a run cannot go on, and for whatever has changed since.
     """
     path = find_run(run, unfinished=True)
     manifest = read_manifest(path)
@@ -50,18 +54,23 @@ def resume(
     if result is None and obstacle is not None:
         raise InputError(f"{path} cannot be resumed: {obstacle}")
     opening = None if opening is None else _opened_alike(path, manifest, opening)
-    given = {"base": base, "tuned": tuned, "judge": judge, "probes": probes, "opening": opening}
+    given: dict[str, Any] = {"base": base, "tuned": tuned, "judge": judge, "probes": probes, "opening": opening}
+    given |= {"max_answers": max_answers, "max_cued_answers": max_cued_answers, "candidates": candidates}
     again: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     goes_on: Callable[..., Result] = importlib.import_module(f"offtarget.workflows.{verb.home}").resume
     strange = [name for name in again if name not in inspect.signature(goes_on).parameters]
     if strange:
         raise InputError(f"{path} is a run of `{verb.command}`, which cannot be given {strange[0]}= again.")
     missing = [name for name in manifest.objects if name not in again]
-    if missing and result is None:
+    if missing and (result is None or any(name in again for name in _FURTHER)):
         raise InputError(f"{path} was started with objects of your own. Go on with: {manifest.resume_command(path)}")
     if "on_progress" in inspect.signature(goes_on).parameters:
         again["on_progress"] = on_progress
     return goes_on(path, **again)
+
+
+_FURTHER = ("max_answers", "max_cued_answers", "candidates")
+"""What lets a run go on that has ended."""
 
 
 def _opened_alike(path: Path, manifest: Manifest, opening: OpenSettings) -> OpenSettings:

@@ -1,0 +1,95 @@
+"""What a check may spend where the same model was checked before, or where it is one of several candidates."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from offtarget.numbers import chosen
+from offtarget.records import Decision
+from offtarget.records.check import EarlierCheck
+
+SIGNIFICANT = 2
+"""Digits of a bound that was divided; rounded down, so that what is printed is what is spent."""
+TOTAL = 1.5
+"""All checks of the same together are wrong with at most this many times alpha: 1 + 1/(2 x 3) + 1/(3 x 4) + ..."""
+
+
+def spent_alpha(alpha: float, number: int, candidates: int = 1) -> float:
+    """Bound on a wrong verdict of the `number`th check of the same, of one of `candidates`.
+
+    The first check of a model spends alpha, the k-th alpha/(k(k+1)), so all of them together at most 1.5 alpha,
+    however many there are and whatever made somebody try again (union bound). Each of C candidates spends a C-th, so
+    that all of them together stay below the bound of one. Raises ValueError for numbers below 1.
+    """
+    if number < 1 or candidates < 1:
+        raise ValueError(f"checks and candidates are counted from 1, not {number} and {candidates}")
+    share = alpha / candidates / (number * (number + 1) if number > 1 else 1)
+    if share == alpha:
+        return alpha
+    unit = 10.0 ** (math.floor(math.log10(share)) - SIGNIFICANT + 1)
+    return float(f"{math.floor(share / unit * (1 + 1e-12)) * unit:.{SIGNIFICANT}g}")
+
+
+def e_benjamini_hochberg(log_es: Sequence[float], alpha: float, of: int | None = None) -> list[bool]:
+    """Which nulls are rejected with false discovery rate <= alpha, whatever the dependence between the e-values.
+
+    e-BH, Wang and Ramdas (2022, arXiv 2009.02824): the k largest, for the largest k whose k-th e-value is at least
+    C/(alpha k). C is `of`, at least the number of e-values; those that are not at hand count as 0. The e-values may be
+    stopped, each by its own answers (arXiv 2501.19360). Raises ValueError where `of` is too small.
+    """
+    count = len(log_es) if of is None else of
+    if count < len(log_es):
+        raise ValueError(f"{len(log_es)} e-values are more than the {count} candidates there are")
+    largest = sorted(log_es, reverse=True)
+    rejected = max((k for k, e in enumerate(largest, 1) if e >= math.log(count / (alpha * k)) - 1e-12), default=0)
+    return [rejected > 0 and e >= largest[rejected - 1] for e in log_es]
+
+
+def with_standing(decision: Decision, alpha: float, *, repeats: str | None = None, counted: bool = True) -> Decision:
+    """The decision with the other checks of the same in its sentence, and in its notes what they cost.
+
+    `alpha`: the bound before earlier checks and other candidates were paid for; `repeats`: the run that this one
+    repeats, answer for answer; `counted`: whether it counts.
+    """
+    clauses, notes = [], []
+    spent = chosen(decision.settings.alpha)
+    if decision.earlier:
+        number = len(decision.earlier) + 1
+        clauses.append(
+            f"this is check {number} of this model by this judge as far as this machine knows, the earlier "
+            f"{'one' if number == 2 else 'ones'} came to {_outcomes(decision.earlier)}"
+        )
+        whole = decision.candidates == 1
+        notes.append(
+            "A model that is checked until it passes would pass in the end, so a check after the first must be surer: "
+            f"this one allows itself {spent} in place of {chosen(alpha)}"
+            + (f", and all checks of the same together stay below {chosen(TOTAL * alpha)}" if whole else "")
+            + ". `offtarget resume RUN --max-answers N` goes on with an undecided one at no such price."
+        )
+    if decision.candidates > 1:
+        clauses.append(f"one of {decision.candidates} candidates")
+        most = chosen((TOTAL if decision.earlier else 1.0) * alpha)
+        notes.append(
+            f"One of {decision.candidates} candidates: at {spent} each, a wrong FAIL of any of them has a probability "
+            f"of at most {most}, and so has a wrong PASS. `offtarget candidates` decides on all of them together."
+        )
+    if repeats is not None:
+        notes.append(f"The same answers came out as in {repeats}: this is that check again, not another try.")
+    if not counted:
+        notes.append(
+            "This check is not counted among those of this model (--no-register): its bound is for one check, not for "
+            "several of which the best is shown."
+        )
+    reason = "; ".join((decision.reason, *clauses))
+    return replace(decision, reason=reason, notes=(*decision.notes, *notes))
+
+
+def _outcomes(earlier: Sequence[EarlierCheck]) -> str:
+    """`FAIL, FAIL`, or counts where there are many."""
+    names = ["no verdict" if check.status is None else check.status.value for check in earlier]
+    if len(names) <= 4:
+        return ", ".join(names)
+    return ", ".join(f"{name} ({count} times)" for name, count in Counter(names).items())
