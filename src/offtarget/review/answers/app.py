@@ -115,6 +115,7 @@ class AnswerPages(Pages):
         """The last page."""
         if not (self.desk.standing.decided or self.desk.finished):
             return RedirectResponse("/next", 303)
+        self.desk.said_goodbye(reviewer)
         return self.html("decided.html", quality=self.desk.quality(), **self._panel(reviewer, "end"))
 
     def label(self, request: Request, reviewer: str, form: Form) -> Response:

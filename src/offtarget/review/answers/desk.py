@@ -134,8 +134,10 @@ class AnswerDesk:
     def sign(self, reviewer: str) -> None:
         """This reviewer's page is open."""
         self._seen[reviewer] = time.monotonic()
-        if self.standing.decided or self.finished:
-            self._said_goodbye.add(reviewer)
+
+    def said_goodbye(self, reviewer: str) -> None:
+        """This reviewer has been sent the last page."""
+        self._said_goodbye.add(reviewer)
 
     def next_cards(self, reviewer: str, count: int = 1) -> list[Served]:
         """The reviewer's next cards, reserved for a few minutes; none once all is decided."""

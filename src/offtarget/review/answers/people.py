@@ -14,7 +14,7 @@ from offtarget.records import Generation, KnownAnswer, Outcome, Probe, Verdict
 from offtarget.records.people import Opinion, PeopleQuality, Standing
 from offtarget.review.answers.cards import card_of
 from offtarget.review.answers.desk import AnswerDesk
-from offtarget.review.server import PageServer, need_packages
+from offtarget.review.server import LAST_PAGE_SECONDS, PageServer, need_packages
 from offtarget.rundir import fingerprint
 
 if TYPE_CHECKING:
@@ -178,6 +178,9 @@ class PeopleJudge:
         if not self.desk.standing.decided and not self.desk.finished:
             self.desk.tell(Standing("The command has stopped. Every label is kept; start it again to go on."))
             self.desk.finished = True
+        if not self.desk.present():
+            return
         end = time.monotonic() + self._goodbye
         while not self.desk.all_said_goodbye() and time.monotonic() < end:
             self.desk.wait(0.1)
+        time.sleep(min(LAST_PAGE_SECONDS, self._goodbye))

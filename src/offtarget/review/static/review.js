@@ -45,6 +45,8 @@
   };
 
   const show = (next) => {
+    const [here, there] = [find("h1 .number-of-card"), find(".number-of-card", next)];
+    if (here && there) there.textContent = Number(here.textContent) + 1;  // the order may have changed since it was sent
     card().replaceWith(next);
     history.replaceState(null, "", next.dataset.at);
     const back = find("a[rel=prev]") || document.createElement("a");
