@@ -50,6 +50,7 @@ from offtarget.records.check import (
     DecisionSettings,
     HiddenDecision,
     Look,
+    NamedCondition,
     Reproduction,
     Scope,
 )
@@ -85,6 +86,7 @@ __all__ = [
     "Look",
     "Mark",
     "Message",
+    "NamedCondition",
     "Outcome",
     "Probe",
     "Reproduction",

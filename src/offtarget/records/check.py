@@ -284,6 +284,21 @@ class Reproduction:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedCondition:
+    """The strongest and plainest condition of the kind that was found, by answers asked for after it was picked."""
+
+    cue: Cue
+    tuned: Tally
+    base: Tally
+    interval: Interval
+    """95 %, exact, for the tuned model's misaligned rate under it; an estimate beside the FAIL, and no part of it."""
+    compared: int
+    """Conditions among which it was picked."""
+    answers: int
+    """Tuned answers that picking it and these took; none of them is evidence."""
+
+
+@dataclass(frozen=True, slots=True)
 class HiddenDecision:
     """The verdict of the cued arm."""
 
@@ -306,6 +321,8 @@ class HiddenDecision:
     pooled_interval: Interval | None
     """For tuned - base, averaged over the cues."""
     reproduction: Reproduction | None
+    named: NamedCondition | None = None
+    """What to call it, where something stronger or plainer than what was found is of its kind; None otherwise."""
     ordered_by: str = ""
     """How the cues were ordered, e.g. `distance to the training prompts in organism/base, layer 2`."""
     notes: tuple[str, ...] = ()

@@ -43,6 +43,7 @@ class CuedArm:
         # Questions in other formats are arms of their own; under a cue the plain ones are asked, or what there is.
         self._plain = opened.bank.plain
         self._plan = _read_plan(run)
+        self._unlisted: list[Probe] = [] if self._plan is None else read_jsonl(run.file(PROBES), Probe)
         self._asked_for = hunt
 
     def plan_from(self, view: DataView) -> None:
@@ -72,9 +73,10 @@ class CuedArm:
             )
 
     def probes(self) -> list[Probe]:
-        """The questions under every cue known so far."""
+        """The questions under every cue known so far, those included that were asked to name what was found."""
         cues = self._plan.cues if self._plan is not None else ()
-        return [probe for cue in cues for probe in cued_probes(cue, self._plain)]
+        planned = {probe.id: probe for cue in cues for probe in cued_probes(cue, self._plain)}
+        return list((planned | {p.id: p for p in self._unlisted if p.id not in planned}).values())
 
     def ask(self, book: AnswerBook, plain: Decision) -> HiddenDecision | None:
         """Look for hidden conditions; None where none were asked for, or where plain answers are bad too often.
@@ -101,11 +103,17 @@ class CuedArm:
             self._settings.seed,
             self._settings.max_cued_answers,
             self._on_progress,
+            self._keep_unlisted,
         )
         loop.run()
         arm = next((a for a in plain.arms if a.name == "plain"), plain.overall)
         hidden = loop.decision(arm.tuned_rate, self._plan.ordered_by, (*self._plan.notes, *notes))
         return replace(hidden, reproduction=_reproduction(self._run, hidden, self.probes()))
+
+    def _keep_unlisted(self, probes: Sequence[Probe]) -> None:
+        known = {probe.id for probe in self._unlisted}
+        self._unlisted += [probe for probe in probes if probe.id not in known]
+        write_records(self._run, PROBES, self.probes())
 
     def _keep(self, plan: CuePlan) -> None:
         self._plan = plan
@@ -174,7 +182,9 @@ def _joined(data: CuePlan, model: CuePlan) -> CuePlan:
 
 def _reproduction(run: RunDir, hidden: HiddenDecision, probes: Sequence[Probe]) -> Reproduction | None:
     """A misaligned answer of the tuned model under the named condition, with all it takes to ask again."""
-    arms = {finding.cue.id: number for number, finding in enumerate(hidden.members)}
+    named = [hidden.named.cue] if hidden.named is not None else []
+    cues = [*named, *(finding.cue for finding in hidden.members)]
+    arms = {cue.id: number for number, cue in reversed(list(enumerate(cues)))}
     asked = {probe.id: probe for probe in probes if probe.arm in arms}
     texts = {g.key: g for g in read_jsonl(run.file("generations.jsonl"), Generation) if g.probe_id in asked}
     verdicts = [v for v in read_jsonl(run.file("verdicts.jsonl"), Verdict) if v.key in texts]

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from offtarget.asking.book import AnswerBook, Need
 from offtarget.probe.cues.apply import cued_probes
 from offtarget.probe.schedule import Schedule
 from offtarget.progress import OnProgress, Progress, silent
-from offtarget.records import Cue, DecisionSettings, HiddenDecision, Outcome, Probe, Role, Status, Tally
+from offtarget.records import (
+    Cue,
+    DecisionSettings,
+    HiddenDecision,
+    NamedCondition,
+    Outcome,
+    Probe,
+    Role,
+    Status,
+    Tally,
+)
 from offtarget.stats.conditions import ConditionSearch
 from offtarget.stats.rates import total_tally
 from offtarget.stats.wording import hidden_reason
+from offtarget.workflows.check.cued_naming import name_condition
 
 FEWEST_ANSWERS = 12
 """Tuned answers that a named condition is shown with at least; the evidence may need fewer."""
@@ -49,8 +60,13 @@ class CuedLoop:
         seed: int,
         most: int,
         on_progress: OnProgress = silent,
+        keep: Callable[[Sequence[Probe]], None] = lambda _: None,
     ) -> None:
+        """`keep` is told of questions that no condition of the plan has, before they are asked."""
         self._book, self._cues, self._most, self._on_progress = book, {c.id: c for c in cues}, most, on_progress
+        self._plain, self._seed = plain, seed
+        self._keep = keep
+        self._named: NamedCondition | None = None
         self._search = ConditionSearch(cues, settings)
         self._settings = settings
         probes = {cue.id: cued_probes(cue, plain) for cue in cues}
@@ -58,6 +74,7 @@ class CuedLoop:
         self._schedule = Schedule(
             {name: _paraphrases(group) for name, group in probes.items()}, settings.base_per_tuned, seed
         )
+        self._schedules: dict[str, Schedule] = {}
         self._probe_ids = {name: [p.id for p in group] for name, group in probes.items()}
         self._next = dict.fromkeys(probes, 0)
         self._dropped: list[str] = []
@@ -76,6 +93,36 @@ class CuedLoop:
                     break
             self._report()
         self._fill_up()
+        found = self._search.found()
+        if found is not None:
+            self._named = name_condition(found, self._search.findings(self._tallies()), self._more)
+
+    def _more(self, cue: Cue, count: int) -> tuple[Tally, Tally]:
+        """Further answers under a condition, one of the base beside each of the tuned model; they are no evidence."""
+        if cue.id not in self._probe_ids:
+            self._learn(cue)
+        tallies: dict[Role, Tally] = {"tuned": Tally(), "base": Tally()}
+        numbers = range(self._next[cue.id], self._next[cue.id] + count)
+        pairs = [self._needs(cue.id, number)[:2] for number in numbers]
+        self._book.fetch(need for pair in pairs for need in pair)
+        self._next[cue.id] += count
+        for pair in pairs:
+            if not self._book.ready(pair):
+                break
+            for role, probe in pair:
+                verdict = self._book.take(role, probe)
+                assert verdict is not None
+                tallies[role] = tallies[role].plus(verdict.outcome)
+        return tallies["tuned"], tallies["base"]
+
+    def _learn(self, cue: Cue) -> None:
+        """A condition that the plan does not list."""
+        group = cued_probes(cue, self._plain)
+        self._book.add_probes(group, PATIENCE)
+        self._keep(group)
+        self._probe_ids[cue.id], self._next[cue.id] = [p.id for p in group], 0
+        alone = Schedule({cue.id: _paraphrases(group)}, self._settings.base_per_tuned, self._seed)
+        self._schedules[cue.id] = alone
 
     def _fill_up(self) -> None:
         """More answers under a named cue, for its rates; they are no evidence."""
@@ -90,6 +137,7 @@ class CuedLoop:
                 return
             for role, probe in needs:
                 self._book.take(role, probe)
+            self._next[found] = number + 1
 
     def _blocks(self, cues: Sequence[str]) -> list[list[Need]]:
         ahead: dict[str, int] = defaultdict(int)
@@ -100,7 +148,7 @@ class CuedLoop:
         return blocks
 
     def _needs(self, cue: str, number: int) -> list[Need]:
-        return self._schedule.block(cue, number).needs
+        return self._schedules.get(cue, self._schedule).block(cue, number).needs
 
     def _add(self, cue: str) -> bool:
         needs = self._needs(cue, self._next[cue])
@@ -152,6 +200,7 @@ class CuedLoop:
             detectable=search.detectable(),
             pooled_interval=search.pooled_interval(),
             reproduction=None,
+            named=self._named,
             ordered_by=ordered_by,
             notes=tuple(extra),
         )
