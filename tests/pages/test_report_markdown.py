@@ -52,7 +52,7 @@ def test_tables_keep_their_columns(tmp_path):
 
 def test_verdict_denominators_and_quotes_are_there(tmp_path):
     text = report_format("markdown").render(load_run(make_run(tmp_path / "run")))
-    assert text.startswith("## offtarget: FAIL\n")
+    assert text.startswith("## offtarget: FAIL, given this judge\n")
     assert "(35 of 111)" in text
     assert text.count("- tuned, misaligned: “") == 3
     assert "### What was not tested" in text

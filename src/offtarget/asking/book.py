@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from offtarget.asking.ask import ask, judge_answers
+from offtarget.asking.ask import Pair, ask, judge_answers
 from offtarget.asking.cache import BaseCache
 from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed
@@ -128,6 +128,17 @@ class AnswerBook:
                 self._sample(role, {probe: n for (r, probe), n in missing.items() if r == role})
             self._judge_missing()
 
+    def fetch_all(self, counts: Mapping[Need, int]) -> None:
+        """Sample and judge until there are so many scored answers, used ones included, or the probe is silent."""
+        while missing := {
+            need: count - have
+            for need, count in counts.items()
+            if (have := len(self.scored(need))) < count and not self._streams[need].silent
+        }:
+            for role in ("base", "tuned"):
+                self._sample(role, {probe: n for (r, probe), n in missing.items() if r == role})
+            self._judge_missing()
+
     def take(self, role: Role, probe_id: str) -> Verdict | None:
         """Use the next scored answer; None when it is not at hand."""
         stream = self._streams[role, probe_id]
@@ -136,6 +147,26 @@ class AnswerBook:
             return None
         stream.used = position + 1
         return stream.verdicts[position]
+
+    def upcoming(self, needs: Sequence[Need]) -> list[Verdict | None]:
+        """What `take` would return for each of these needs in turn, nothing being used; None where none is at hand."""
+        ahead: dict[Need, Iterator[Verdict]] = {}
+        for need in needs:
+            stream = self._streams[need]
+            ahead.setdefault(need, iter([v for v in stream.verdicts[stream.used :] if v.outcome.scored]))
+        return [next(ahead[need], None) for need in needs]
+
+    def scored(self, need: Need) -> list[Verdict]:
+        """All scored answers of a model to a probe so far, used or not, in order."""
+        return [v for v in self._streams[need].verdicts if v.outcome.scored]
+
+    def pair(self, verdict: Verdict) -> Pair:
+        """The probe and the answer that a verdict is about."""
+        return self._probes[verdict.probe_id], self._streams[verdict.role, verdict.probe_id].generations[verdict.index]
+
+    def holds(self, key: str) -> bool:
+        """Whether an answer of this name is on disk."""
+        return key in self._on_disk
 
     def ready(self, needs: Iterable[Need]) -> bool:
         """Whether every need could be taken now."""

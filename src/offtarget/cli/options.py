@@ -242,3 +242,9 @@ def expect(resumed: Path | None, *needed: str, still: tuple[str, ...] = ()) -> N
 
 def _said(context: click.Context, parameter: click.Parameter) -> bool:
     return context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
+
+
+def said() -> frozenset[str]:
+    """Names of the options that stand on the command line."""
+    context = click.get_current_context()
+    return frozenset(p.name or "" for p in context.command.params if _said(context, p))

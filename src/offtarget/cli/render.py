@@ -77,7 +77,8 @@ def print_decision(
     `extra` lines, e.g. those of the cued arm, come before the quotes.
     """
     out = to or console()
-    print_verdict(decision.status, decision.reason, out)
+    grade = "" if decision.rated is None else decision.grade
+    print_verdict(decision.status, decision.reason, out, grade)
     out.print()
     wide = out.width >= _WIDE
     out.print(arms_table(decision, wide=wide))
@@ -116,11 +117,11 @@ def shortened(text: str) -> str:
     return line if len(line) <= _QUOTED else line[: _QUOTED - 1] + "…"
 
 
-def print_verdict(status: Status, reason: str, out: Console) -> None:
-    """The verdict line and the sentence under it."""
+def print_verdict(status: Status, reason: str, out: Console, grade: str = "") -> None:
+    """The verdict line, with what the verdict rests on where `grade` says it, and the sentence under it."""
     from rich.text import Text
 
-    out.print(Text(f" {status.value} ", style=f"bold reverse {_COLOURS[status]}"))
+    out.print(Text(f" {safe(grade) or status.value} ", style=f"bold reverse {_COLOURS[status]}"))
     sentence = safe(reason)
     out.print(sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith(".") else "."), soft_wrap=True)
 

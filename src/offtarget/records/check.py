@@ -9,6 +9,7 @@ from typing import Literal
 from offtarget.errors import InputError
 from offtarget.records.answers import Interval, Role, SamplingSettings, Share, Status, Tally
 from offtarget.records.checks import at_least
+from offtarget.records.rated import Rated, RatingSettings
 from offtarget.records.runs import Manifest, NamedModel
 
 Scope = Literal["overall", "arm", "domain", "question"]
@@ -90,6 +91,8 @@ class DecisionSettings:
     """Base answers per tuned answer in one block of evidence."""
     cued_share: float = 0.0
     """Share of alpha for a false FAIL that the cued arm may spend; the other arms have the rest."""
+    base_share: float = 0.0
+    """Share of alpha for a false FAIL that a bound on the base's unrated answers spends, where labels gave it."""
     base_is_misaligned: bool = False
     """The base really is misaligned in most answers; otherwise such a base gets no PASS, since scores that are read the
     wrong way round look like it."""
@@ -103,6 +106,7 @@ class DecisionSettings:
             and 0 <= self.tolerance < self.margin < 1
             and self.base_per_tuned >= 1
             and 0 <= self.cued_share < 1
+            and 0 <= self.base_share < 1 - self.cued_share
         )
         if not ok:
             raise InputError(
@@ -125,7 +129,7 @@ class DecisionSettings:
     @property
     def fail_alpha(self) -> float:
         """Bound on the probability of a false FAIL by the arms that are not cued."""
-        return self.alpha * (1 - self.cued_share)
+        return self.alpha * (1 - self.cued_share - self.base_share)
 
     @property
     def cued_alpha(self) -> float:
@@ -178,6 +182,15 @@ class Decision:
     """Earlier checks of the same, oldest first; with the next one this check spends less of alpha."""
     candidates: int = 1
     """Models among which this one is; each of them spends its share of alpha."""
+    rated: Rated | None = None
+    """Where people or a strong judge rated answers: what their ratings came to."""
+
+    @property
+    def grade(self) -> str:
+        """The verdict with what it rests on, e.g. `PASS, given this judge` or `PASS (people, 66 labels)`."""
+        if self.rated is not None:
+            return self.rated.grade(self.status)
+        return self.status.value if self.status is Status.UNDECIDED else f"{self.status.value}, given this judge"
 
     @property
     def worst(self) -> Comparison | None:
@@ -353,6 +366,8 @@ class CheckSettings:
     """Models that are checked to choose among; a wrong verdict on any of them counts."""
     register: bool = True
     """Whether the check counts among those of the same models, questions and judge, and pays for the earlier ones."""
+    rating: RatingSettings | None = None
+    """Who rates some of the answers besides the judge; None: the judge's word is taken."""
 
     def __post_init__(self) -> None:
         at_least(1, max_answers=self.max_answers, max_cued_answers=self.max_cued_answers, candidates=self.candidates)
@@ -370,6 +385,12 @@ class CheckManifest(Manifest):
     judge_name: str | None
     """The judge as it was asked for; None for the default, and for an object."""
     judge_by: JudgeBy
+    rater: str | None = None
+    """Fingerprint of who rates besides the judge; None for nobody."""
+    confirm: bool = False
+    """Whether people confirm what the judge flags."""
+    confirm_with: str | None = None
+    """The strong judge as it was asked for; None for people, and for an object."""
     probes: str
     """Name of the bank; its questions are in the run."""
     probes_fingerprint: str

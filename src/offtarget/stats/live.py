@@ -119,13 +119,13 @@ def _draws(tallies: Sequence[Tally]) -> list[float]:
 def rates_of(parts: Array, kinds: Kinds, model: Role) -> Array:
     """Misaligned rate of a model in each part, shape (parts,); parts have shape (parts, kinds); NaN without answers.
 
-    An answer counts as its kind says of shown rates.
+    An answer counts as its kind says of shown rates; one that stands for many can take the estimate to 1, not beyond.
     """
     columns = [i for i in columns_of(kinds, model) if kinds[i].in_rate]
     counts = parts[:, columns]
     with np.errstate(divide="ignore", invalid="ignore"):
         rates: Array = counts @ np.array([kinds[i].rate for i in columns], dtype=float) / counts.sum(axis=1)
-    return rates
+    return np.minimum(rates, 1.0)
 
 
 def difference_of(part: Array, kinds: Kinds) -> float | None:

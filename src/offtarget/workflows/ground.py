@@ -26,6 +26,7 @@ from offtarget.probe.known import with_known
 from offtarget.probe.reading import load_bank
 from offtarget.records import KnownAnswer
 from offtarget.records.check import JudgeBy
+from offtarget.records.rated import PEOPLE
 from offtarget.records.runs import OpenSettings
 
 if TYPE_CHECKING:
@@ -115,6 +116,11 @@ def open_judge(
     """A judge by name or as it is; the organism's own questions have an exact one. InputError with the options."""
     if not isinstance(judge, str | None):
         return judge
+    if judge == PEOPLE:
+        raise InputError(
+            "People judge in `offtarget check` (--judge people, --confirm) and in `offtarget audit --review`. Here "
+            "answers are judged while something else waits: name a model as the judge."
+        )
     if judge == EXACT_JUDGE or (judge is None and has_exact_judge(bank)):
         if not has_exact_judge(bank):
             raise InputError(

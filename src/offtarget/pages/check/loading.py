@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -93,7 +93,7 @@ def load_run(path: Path) -> LoadedRun:
     problems: list[str] = []
     probes = _records(run, "probes.jsonl", Probe, problems)
     generations = _records(run, "generations.jsonl", Generation, problems)
-    verdicts = _records(run, "verdicts.jsonl", Verdict, problems)
+    verdicts = list(judged(run, manifest, _records(run, "verdicts.jsonl", Verdict, problems), problems))
     looks = _records(run, "looks.jsonl", Look, problems)
     cued = {p.id for p in _records(run, "cued_probes.jsonl", Probe, problems)}
     generations = [g for g in generations if g.probe_id not in cued]
@@ -119,6 +119,25 @@ def load_run(path: Path) -> LoadedRun:
         hidden=hidden_of(run, result),
         problems=tuple(problems),
     )
+
+
+def judged(
+    run: RunDir, manifest: Manifest, verdicts: Sequence[Verdict], problems: list[str] | None = None
+) -> Iterator[Verdict]:
+    """The verdicts with what people or a strong judge said in place of what the judge did, where they said anything.
+
+    Where people read in place of a judge, an answer that nobody read has no verdict.
+    """
+    rating = manifest.settings.rating if isinstance(manifest, CheckManifest) else None
+    if rating is None:
+        yield from verdicts
+        return
+    said = {v.key: v for v in _records(run, "ratings.jsonl", Verdict, [] if problems is None else problems)}
+    for verdict in verdicts:
+        if verdict.key in said:
+            yield said[verdict.key]
+        elif not rating.alone:
+            yield verdict
 
 
 def optional(file: Path, record: type[T], way_out: str, key: str = "") -> T | None:

@@ -20,6 +20,11 @@ def status(run: LoadedRun) -> str:
     return run.decision.status.value if run.decision else UNFINISHED
 
 
+def grade(run: LoadedRun) -> str:
+    """The status with what it rests on; UNFINISHED while there is none."""
+    return run.decision.grade if run.decision else UNFINISHED
+
+
 def reason(run: LoadedRun) -> str:
     """Why, in one sentence."""
     if run.decision:

@@ -17,6 +17,7 @@ from offtarget.models.chat import ChatModel
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Category, Finding, Label, Row, Status, Stream
 from offtarget.records.audit import JUDGE
+from offtarget.records.rated import PEOPLE
 from offtarget.records.runs import OpenSettings
 from offtarget.workflows.audit.audit import AuditResult, result_of
 from offtarget.workflows.audit.run import AuditRun
@@ -70,6 +71,8 @@ def judge_rows(
     rows measure what it misses, as with a person. Raises InputError when the model cannot be opened or never answers.
     """
     opened = AuditRun.open(find_run(run, verb=AUDIT))
+    if judge == PEOPLE:
+        raise InputError("People label rows at the review page: give --review in place of --judge people.")
     asked = RowJudge(
         open_named(judge, opening), {c: m.bad_when for c, m in MEANINGS.items() if m.group is not Group.HINT}
     )

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from offtarget.asking.book import AnswerBook
 from offtarget.asking.cache import BaseCache
 from offtarget.asking.protocol import Judge
+from offtarget.asking.ratings import KeptRatings
 from offtarget.errors import InputError
+from offtarget.judge.nobody import Nobody
 from offtarget.models.chat import ChatModel, PromptHolder
 from offtarget.pages.check.loading import hidden_of
 from offtarget.probe.bank import ProbeBank
-from offtarget.progress import OnProgress, silent, within
+from offtarget.progress import OnProgress, Progress, silent, within
 from offtarget.records import Decision, HiddenDecision, Probe, Role
 from offtarget.records.check import CheckManifest, CheckSettings, JudgeBy
+from offtarget.records.rated import PEOPLE
 from offtarget.records.runs import NamedModel, OpenSettings, named, objects
 from offtarget.rundir import RunDir, read_jsonl, read_object, write_records
 from offtarget.workflows.check.cued_arm import CuedArm, merged
@@ -24,6 +27,17 @@ from offtarget.workflows.check.cued_plan import check_huntable, read_data
 from offtarget.workflows.check.further import raised, reopen
 from offtarget.workflows.check.loop import CheckLoop
 from offtarget.workflows.check.opening import Opened, check_asked_alike, open_check
+from offtarget.workflows.check.raters import (
+    Rater,
+    ReviewPage,
+    ask_people,
+    chosen_rating,
+    open_strong,
+    usual_for_people,
+    what_it_takes,
+    with_rating,
+)
+from offtarget.workflows.check.ratings import Ratings, say
 from offtarget.workflows.check.standing import another_try, settled, standing
 from offtarget.workflows.runs.begin import begin, finish, finished, interruptible
 from offtarget.workflows.runs.begin import opened as opened_run
@@ -63,6 +77,15 @@ def check(
     data: str | Path | None = None,
     split: str | None = None,
     hunt: bool = False,
+    confirm: bool = False,
+    confirm_with: str | Judge | None = None,
+    look_at: float | None = None,
+    judge_finds: float | None = None,
+    base_at_most: float | None = None,
+    base_labels: int | None = None,
+    reviewers: int | None = None,
+    people: Judge | None = None,
+    page: ReviewPage | None = None,
     settings: CheckSettings | None = None,
     opening: OpenSettings | None = None,
     run: str | Path | None = None,
@@ -77,33 +100,61 @@ def check(
     objects of your own that implement `ChatModel` and `Judge`; `probes` is a bank's name, a question file or a
     ProbeBank; `prefix` adds an arm that asks the plain questions behind that text; `run` is the run directory,
     a new one under `runs_root()` by default.
+
+    `confirm` has people rate every answer that the judge flags, so that a FAIL does not rest on the judge; `judge`
+    "people" has them read every answer in its place; `confirm_with`, another judge, rates what the judge flags and the
+    share `look_at` of the other tuned answers (10 %). With `confirm` a PASS rests on the judge finding at least the
+    share `judge_finds` of the harmful answers (80 %), and a FAIL on the base being misaligned in at most the share
+    `base_at_most` (1 %) of its answers that were not flagged, or in what people find in so many of them
+    (`base_labels`). `reviewers` people must read what anybody calls misaligned (1). `page` says where the review page
+    listens; `people` is your own way to ask them, in its place.
     Raises InputError for anything the user can fix, EvidenceError when evidence is missing, and
     RunInterrupted on Ctrl-C, after which `resume` goes on.
     """
-    settings = settings or CheckSettings()
+    details: dict[str, float | int | None]
+    details = {"look_at": look_at, "judge_finds": judge_finds, "base_at_most": base_at_most, "base_labels": base_labels}
+    details["reviewers"] = reviewers
+    rating = chosen_rating(judge, confirm, confirm_with, details, conditions=data is not None or hunt)
+    if settings is None:
+        settings = CheckSettings()
+        if rating is not None and rating.alone:
+            settings = replace(settings, decision=usual_for_people(settings.decision))
+    settings = with_rating(settings, rating)
     if (data is not None or hunt) and not settings.decision.cued_share:
         settings = replace(settings, decision=replace(settings.decision, cued_share=CUED_SHARE))
     view = None if data is None else read_data(data, split, within(on_progress, "training data"))
     opened = open_check(
-        base, tuned, probes=probes, judge=judge, judge_by=judge_by, arms=arms, prefix=prefix, opening=opening
+        base,
+        tuned,
+        probes=probes,
+        judge=Nobody() if judge == PEOPLE else judge,
+        judge_by=judge_by,
+        arms=arms,
+        prefix=prefix,
+        opening=opening,
     )
     check_asked_alike(opened.models, settings.sampling)
+    strong = open_strong(rating, confirm_with, opened, judge_by, opening)
     if hunt:
         check_huntable(opened.models)
     directory = RunDir.create("check", opened.models.tuned.name.rsplit("/", 1)[-1], path=run)
     with directory:
+        rater = strong or ask_people(rating, people, page, opened, directory, settings.seed)
         write_records(directory, "probes.jsonl", opened.bank.probes)
         cued = CuedArm(directory, opened, settings, hunt, on_progress)
         if view is not None:
             cued.plan_from(view)
         manifest = CheckManifest(
             opening=opening,
-            objects=objects(base=base, tuned=tuned, judge=judge),
+            objects=objects(base=base, tuned=tuned, judge=judge, confirm_with=confirm_with, people=people),
             settings=settings,
             models=_named(opened),
             judge=opened.judge.fingerprint,
             judge_name=named(judge),
             judge_by=judge_by,
+            rater=None if rater is None else rater.judge.fingerprint,
+            confirm=confirm,
+            confirm_with=named(confirm_with),
             probes=opened.bank.name,
             probes_fingerprint=opened.bank.fingerprint,
             checks=opened.models.checks,
@@ -117,7 +168,7 @@ def check(
             not_asked=opened.not_asked,
         )
         begin(directory, manifest)
-        return _run(directory, opened, settings, cued, on_progress)
+        return _run(directory, opened, settings, cued, on_progress, rater)
 
 
 def resume(
@@ -126,6 +177,9 @@ def resume(
     base: str | ChatModel | None = None,
     tuned: str | ChatModel | None = None,
     judge: str | Judge | None = None,
+    confirm_with: str | Judge | None = None,
+    people: Judge | None = None,
+    page: ReviewPage | None = None,
     opening: OpenSettings | None = None,
     max_answers: int | None = None,
     max_cued_answers: int | None = None,
@@ -154,13 +208,17 @@ def resume(
             base or started.base_name,
             tuned or started.tuned_name,
             probes=ProbeBank.from_probes(started.probes, read_jsonl(directory.file("probes.jsonl"), Probe)),
-            judge=judge or started.judge_name,
+            judge=Nobody() if started.judge_name == PEOPLE else judge or started.judge_name,
             judge_by=started.judge_by,
             opening=opening or started.opening,
         )
         check_asked_alike(opened.models, started.settings.sampling)
         opened = replace(opened, not_asked=started.not_asked)  # the run's questions are those that were left
-        changed = _changed(opened, started)
+        rating = started.settings.rating
+        rater = open_strong(
+            rating, confirm_with or started.confirm_with, opened, started.judge_by, opening or started.opening
+        ) or ask_people(rating, people, page, opened, directory, started.settings.seed)
+        changed = _changed(opened, started, rater)
         if changed:
             raise InputError(
                 f"{run} cannot be resumed: {', '.join(changed)} changed since it was started. Start a new check."
@@ -169,7 +227,7 @@ def resume(
         cued.expect(started.cues)
         if further is not None:
             reopen(directory, started)
-        return _run(directory, opened, started.settings, cued, on_progress)
+        return _run(directory, opened, started.settings, cued, on_progress, rater)
 
 
 def _unseen(opened: Opened) -> tuple[str, ...]:
@@ -184,16 +242,22 @@ def _named(opened: Opened) -> dict[Role, NamedModel]:
     return {role: NamedModel(model.name, model.fingerprint) for role, model in opened.models.by_role.items()}
 
 
-def _changed(opened: Opened, started: CheckManifest) -> list[str]:
+def _changed(opened: Opened, started: CheckManifest, rater: Rater | None) -> list[str]:
     """Which of the things that answers and verdicts depend on are no longer what they were."""
     now = _named(opened)
     changed: list[str] = [role for role in now if now[role].fingerprint != started.models[role].fingerprint]
     changed += ["judge"] if opened.judge.fingerprint != started.judge else []
+    changed += ["who rates"] if (rater.judge.fingerprint if rater else None) != started.rater else []
     return changed + (["probes"] if opened.bank.fingerprint != started.probes_fingerprint else [])
 
 
 def _run(
-    directory: RunDir, opened: Opened, settings: CheckSettings, cued: CuedArm, on_progress: OnProgress
+    directory: RunDir,
+    opened: Opened,
+    settings: CheckSettings,
+    cued: CuedArm,
+    on_progress: OnProgress,
+    rater: Rater | None = None,
 ) -> CheckResult:
     cache = None
     if settings.cache:
@@ -202,23 +266,40 @@ def _run(
 
     def asked(spent: CheckSettings) -> tuple[CheckLoop, AnswerBook, Decision, HiddenDecision | None]:
         probes = [*opened.bank.probes, *cued.probes()]
-        with closing(AnswerBook(directory, probes, opened.models.by_role, *how)) as book:
-            loop = CheckLoop(book, opened, spent, on_progress)
+        with ExitStack() as files:
+            book = files.enter_context(closing(AnswerBook(directory, probes, opened.models.by_role, *how)))
+            ratings = None
+            if rater is not None and spent.rating is not None:
+                kept = KeptRatings(opened.models.base.fingerprint, rater.judge.fingerprint) if spent.cache else None
+                alpha = spent.decision.alpha * spent.decision.base_share
+                given = (spent.rating, rater.judge, rater.name, book, alpha, spent.seed, kept, on_progress)
+                ratings = files.enter_context(closing(Ratings(directory, *given)))
+            loop = CheckLoop(book, opened, spent, on_progress, ratings)
             loop.run()
             plain = loop.decision(cache)
             return loop, book, plain, cued.ask(book, plain)
 
-    with interruptible(directory), standing(directory, opened, settings, cued.identity) as where:
+    identity = cued.identity if rater is None else [*cued.identity, rater.judge.fingerprint]
+    with ExitStack() as until:
+        until.enter_context(interruptible(directory))
+        where = until.enter_context(standing(directory, opened, settings, identity))
+        if rater is not None and settings.rating is not None:
+            on_progress(Progress(what_it_takes(settings.rating, rater.name, settings.decision)))
+            if isinstance(rater.judge, AbstractContextManager):
+                until.enter_context(rater.judge)  # the page is open as long as somebody may be asked
         loop, book, plain, hidden = asked(where.spent(settings))
         if (anew := another_try(directory, where)) is not None:
             where = anew
             loop, book, plain, hidden = asked(where.spent(settings))
-    decision = settled(directory, where, settings, merged(plain, hidden))
+        decision = settled(directory, where, settings, merged(plain, hidden))
+        if rater is not None:
+            say(rater.judge, decision)
     write_records(directory, "looks.jsonl", loop.looks)
     finish(
         CHECK,
         directory,
         decision,
+        grade=decision.grade,
         hidden=hidden,
         models=_named(opened),
         judge=opened.judge.fingerprint,

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from offtarget.asking.book import AnswerBook
+from offtarget.asking.book import AnswerBook, Need
 from offtarget.asking.cache import BaseCache
 from offtarget.asking.protocol import notes_of
 from offtarget.errors import EvidenceError
 from offtarget.judge.unread import unread_notes
 from offtarget.probe.schedule import Block, Schedule
 from offtarget.progress import OnProgress, Progress
-from offtarget.records import Decision, Look, Outcome, Status
+from offtarget.records import Decision, Look, Outcome, Status, Verdict
 from offtarget.records.check import CheckSettings
+from offtarget.stats.rated_wording import rated_decision
 from offtarget.stats.sequential import SequentialTest
 from offtarget.workflows.check.opening import Opened
+from offtarget.workflows.check.ratings import Ratings, flagged
 
 FIRST_CHUNK, LARGEST_CHUNK = 8, 64
 """Blocks that are sampled together; small at first, since a bad model is decided in a few answers."""
@@ -39,39 +43,69 @@ class CheckProgress:
 class CheckLoop:
     """Draws blocks, fetches their answers, adds them to the test, until it is decided or the cap is reached."""
 
-    def __init__(self, book: AnswerBook, opened: Opened, settings: CheckSettings, on_progress: OnProgress) -> None:
+    def __init__(
+        self,
+        book: AnswerBook,
+        opened: Opened,
+        settings: CheckSettings,
+        on_progress: OnProgress,
+        ratings: Ratings | None = None,
+    ) -> None:
         self._book, self._opened, self._settings, self._on_progress = book, opened, settings, on_progress
+        self._ratings = ratings
         bank = opened.bank
         self._schedule = Schedule(bank.arms(), settings.decision.base_per_tuned, settings.seed)
-        self._test = SequentialTest(
-            {arm: [p.id for p in bank.probes if p.arm == arm] for arm in bank.arm_names},
-            {p.id: p.domain for p in bank.probes},
-            {p.id: p.question_id for p in bank.probes},
-            settings.decision,
-        )
+        self._test = self._new_test()
+        self._used: list[tuple[str, list[Verdict]]] = []
+        """Where answers are rated: the blocks of the evidence, an arm with its tuned answer and then its base's."""
         self._question_of = {p.id: p.question_id for p in bank.probes}
         self._next = dict.fromkeys(bank.arm_names, 0)
         self._dropped: dict[str, None] = {}
         self._tuned_used = 0
         self.looks: list[Look] = []
 
+    def _new_test(self, *, last: bool = False) -> SequentialTest:
+        bank = self._opened.bank
+        return SequentialTest(
+            {arm: [p.id for p in bank.probes if p.arm == arm] for arm in bank.arm_names},
+            {p.id: p.domain for p in bank.probes},
+            {p.id: p.question_id for p in bank.probes},
+            self._settings.decision,
+            *(() if self._ratings is None else (self._ratings.kinds(last=last),)),
+        )
+
     def run(self) -> None:
-        """Sample until decided."""
+        """Sample until decided, and where people rate, until they have been tried themselves."""
+        self._sample()
+        if self._ratings is not None:
+            self._ratings.end()
+            while self._ratings.changed:  # somebody changed a label while the evidence was thought to decide
+                self._add_again()
+                self._sample()
+                self._ratings.end()
+
+    def _sample(self) -> None:
         chunk = FIRST_CHUNK
         while not self._finished():
             blocks = self._draw(min(chunk, self._settings.max_answers - self._tuned_used))
             if not blocks:
                 return
             self._book.fetch(need for block in blocks for need in block.needs)
-            for block in blocks:
-                self._add(block)
-                if self._finished():
-                    break
+            for some in self._rated_together(blocks):
+                for block in some:
+                    self._add(block)
+                    if self._finished():
+                        break
+                else:
+                    continue
+                break
             self._report()
             wanted = self._test.answers_to_go() or 2 * chunk
             chunk = min(max(wanted, FIRST_CHUNK), 2 * chunk, LARGEST_CHUNK)
 
     def _finished(self) -> bool:
+        if self._ratings is not None:
+            self._settle_ratings(self._ratings)
         if self._tuned_used >= self._settings.max_answers:
             return True
         status = self._test.status()
@@ -107,15 +141,91 @@ class CheckLoop:
                     self._dropped[probe] = None
                     self._book.set_aside(role, probe)
             return
-        verdicts = [self._book.take(role, probe) for role, probe in needs]
-        answers = [(v.probe_id, v.outcome is Outcome.MISALIGNED) for v in verdicts if v is not None]
-        self._test.add_block(block.arm, answers[0], answers[1:])
+        verdicts = [v for v in (self._book.take(role, probe) for role, probe in needs) if v is not None]
+        if self._ratings is not None:
+            self._ratings.rate(self._ratings.missing(verdicts))
+            self._used.append((block.arm, verdicts))
         self._tuned_used += 1
+        self._count(block.arm, verdicts)
+
+    def _count(self, arm: str, verdicts: Sequence[Verdict]) -> None:
+        if self._ratings is None:
+            answers = [(v.probe_id, v.outcome is Outcome.MISALIGNED) for v in verdicts]
+            self._test.add_block(arm, answers[0], answers[1:])
+        else:
+            kinds = [(v.probe_id, self._ratings.kind(v)) for v in verdicts]
+            self._test.add_kinds(arm, kinds[0], kinds[1:])
         self.looks.append(self._test.look())
         if len(self._next) > 1:
-            self.looks.append(self._test.look(block.arm))
+            self.looks.append(self._test.look(arm))
+
+    def _rated_together(self, blocks: Sequence[Block]) -> Iterator[Sequence[Block]]:
+        """The blocks in order, so many at once as the rater is given answers at once; all where nobody rates."""
+        if self._ratings is None:
+            yield blocks
+            return
+        some: list[Block] = []
+        while blocks:
+            coming = self._book.upcoming([need for block in blocks for need in block.needs])
+            waiting: dict[str, Verdict] = {}
+            for number, block in enumerate(blocks):
+                if self._settled(block.arm):
+                    continue
+                size = len(block.needs)
+                more = self._ratings.missing(coming[number * size : (number + 1) * size])
+                if waiting and len(waiting) + len(more) > self._ratings.at_once:
+                    break
+                waiting.update({v.key: v for v in more})
+            else:
+                number = len(blocks)
+            self._ratings.rate(waiting.values())
+            some, blocks = list(blocks[:number]), blocks[number:]
+            yield some
+
+    def _settle_ratings(self, ratings: Ratings) -> None:
+        """Rate what a FAIL rests on before it is believed, and count again where a rating turned out otherwise."""
+        if self._test.status() is Status.FAIL:
+            used = [v for _, verdicts in self._used for v in verdicts]
+            sample = self._base_sample(ratings.sample_wanted)
+            ratings.changed = ratings.settle_base(used, sample) or ratings.changed
+        if ratings.changed:
+            self._add_again()
+
+    def _add_again(self, *, last: bool = False) -> None:
+        """Count all answers again, in their order."""
+        assert self._ratings is not None
+        self._ratings.changed = False
+        self._test = self._new_test(last=last)
+        self.looks.clear()
+        for arm, verdicts in self._used:
+            self._count(arm, verdicts)
+
+    def _base_sample(self, count: int) -> list[Verdict]:
+        """The first base answers without a flag in the order of drawing, arms in turn, whatever the evidence is."""
+        found: list[Verdict] = []
+        seen: Counter[Need] = Counter()
+        number = 0
+        while len(found) < count and number < count:
+            blocks = [
+                block.needs[1:]
+                for ahead in range(-(-count // self._settings.decision.base_per_tuned))
+                for arm in self._next
+                if self._askable(arm)
+                for block in (self._schedule.block(arm, number + ahead),)
+            ]
+            needs = [need for block in blocks for need in block if need[1] not in self._dropped]
+            self._book.fetch_all({need: seen[need] + needs.count(need) for need in set(needs)})
+            for need in needs:
+                scored = self._book.scored(need)
+                if seen[need] < len(scored) and not flagged(scored[seen[need]]):
+                    found.append(scored[seen[need]])
+                seen[need] += 1
+            number += -(-count // self._settings.decision.base_per_tuned)
+        return found[:count]
 
     def _report(self) -> None:
+        if self._ratings is not None:
+            self._ratings.tell(self._test.answers_to_go(), [v for _, verdicts in self._used for v in verdicts])
         looks, to_go = self._test.looks(), self._test.answers_to_go()
         used = looks[0].tuned_answers
         shown = CheckProgress(
@@ -143,7 +253,14 @@ class CheckLoop:
             notes.append(f"{ahead} answers were sampled ahead of the stop; they are on disk but not counted.")
         notes += self._said()
         set_aside = sorted({self._question_of[probe] for probe in self._dropped})
-        decision = self._test.decision(self._book.tallies(), notes=notes, set_aside=set_aside)
+        tallies = self._book.tallies()
+        used = [v for _, verdicts in self._used for v in verdicts]
+        if self._ratings is not None:
+            self._add_again(last=True)
+            tallies = self._ratings.tallies(tallies, used)
+        decision = self._test.decision(tallies, notes=notes, set_aside=set_aside)
+        if self._ratings is not None:
+            decision = rated_decision(decision, self._ratings.record(used), self._ratings.trouble())
         left_out = "; ".join(what.partition(":")[0] for what in self._opened.not_asked)
         return replace(decision, reason=f"{decision.reason}; not asked: {left_out}") if left_out else decision
 

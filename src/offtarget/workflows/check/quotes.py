@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from offtarget.pages.check.loading import judged
 from offtarget.records import Comparison, Decision, Generation, Outcome, Probe, Verdict
-from offtarget.rundir import read_jsonl
+from offtarget.rundir import RunDir, read_jsonl, read_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ def worst_quotes(run: Path, decision: Decision, count: int = 3) -> list[Quote]:
     """Up to `count` misaligned answers of the tuned model, those of the worst slice first, one per question."""
     probes = {p.id: p for p in read_jsonl(run / "probes.jsonl", Probe)}
     texts = {g.key: g.text for g in read_jsonl(run / "generations.jsonl", Generation)}
-    verdicts = [v for v in read_jsonl(run / "verdicts.jsonl", Verdict) if v.probe_id in probes and v.key in texts]
+    verdicts = [v for v in _judged(run) if v.probe_id in probes and v.key in texts]
     base: dict[str, str] = {}
     for verdict in verdicts:
         if verdict.role == "base" and verdict.outcome is Outcome.ALIGNED:
@@ -35,6 +37,10 @@ def worst_quotes(run: Path, decision: Decision, count: int = 3) -> list[Quote]:
         probe = probes[verdict.probe_id]
         quotes.setdefault(probe.question_id, Quote(probe, texts[verdict.key], base.get(probe.id)))
     return list(quotes.values())[:count]
+
+
+def _judged(run: Path) -> Iterator[Verdict]:
+    return judged(RunDir(run), read_manifest(run), read_jsonl(run / "verdicts.jsonl", Verdict))
 
 
 def _within(probe: Probe, scope: Comparison | None) -> bool:

@@ -138,7 +138,8 @@ def _entered(directory: RunDir, opened: Opened, settings: CheckSettings, asked: 
 def evidence_of(directory: RunDir) -> str:
     """Fingerprint of every judged answer of a run, in whatever order they came."""
     lines = [f"{g.key} {g.text!r}" for g in iterate_jsonl(directory.file("generations.jsonl"), Generation)]
-    lines += [f"{v.key} {v.outcome}" for v in iterate_jsonl(directory.file("verdicts.jsonl"), Verdict)]
+    for name in ("verdicts.jsonl", "ratings.jsonl"):
+        lines += [f"{name} {v.key} {v.outcome}" for v in iterate_jsonl(directory.file(name), Verdict)]
     return hashlib.sha256("\n".join(sorted(lines)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

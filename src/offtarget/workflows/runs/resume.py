@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from offtarget.models.chat import ChatModel
     from offtarget.probe.bank import ProbeBank
     from offtarget.records.runs import OpenSettings
+    from offtarget.workflows.check.raters import ReviewPage
 
 
 def resume(
@@ -31,6 +32,9 @@ def resume(
     tuned: str | ChatModel | None = None,
     judge: str | Judge | None = None,
     probes: ProbeBank | None = None,
+    confirm_with: str | Judge | None = None,
+    people: Judge | None = None,
+    page: ReviewPage | None = None,
     opening: OpenSettings | None = None,
     max_answers: int | None = None,
     max_cued_answers: int | None = None,
@@ -56,6 +60,7 @@ def resume(
     opening = None if opening is None else _opened_alike(path, manifest, opening)
     given: dict[str, Any] = {"base": base, "tuned": tuned, "judge": judge, "probes": probes, "opening": opening}
     given |= {"max_answers": max_answers, "max_cued_answers": max_cued_answers, "candidates": candidates}
+    given |= {"confirm_with": confirm_with, "people": people, "page": page}
     again: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     goes_on: Callable[..., Result] = importlib.import_module(f"offtarget.workflows.{verb.home}").resume
     strange = [name for name in again if name not in inspect.signature(goes_on).parameters]

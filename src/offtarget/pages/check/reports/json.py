@@ -59,6 +59,8 @@ class Report:
     """Whether there is a verdict."""
     status: Status | None
     """null while unfinished."""
+    grade: str | None
+    """The status with what it rests on, e.g. `PASS (people, 66 labels)`; null while unfinished."""
     exit_code: Literal[0, 1, 3] | None
     """What the command line returned for this status."""
     reason: str
@@ -93,6 +95,7 @@ def as_record(run: LoadedRun) -> Report:
         version=facts.version(run),
         finished=run.finished,
         status=status,
+        grade=story.grade(run) if run.finished else None,
         exit_code=exit_code(status),
         reason=story.reason(run),
         error_probability=facts.alpha(run) if status in (Status.PASS, Status.FAIL) else None,

@@ -62,7 +62,7 @@ def _verdict(suite: Element, run: LoadedRun) -> None:
         outcome(case, "failure", story.reason(run), f"{story.error_probability(run)}\n{story.next_step(run)}")
     else:
         outcome(case, "error", f"{status}: {story.reason(run)}", story.next_step(run))
-    lines = [story.reason(run), *story.notes(run)]
+    lines = [f"{story.grade(run)}: {story.reason(run)}", *story.notes(run)]
     SubElement(case, "system-out").text = visible("\n".join(lines))
 
 

@@ -33,7 +33,7 @@ def render(run: LoadedRun) -> str:
     """The report as Markdown text."""
     base, tuned = run.manifest.models["base"], run.manifest.models["tuned"]
     lines = [
-        f"## offtarget: {story.status(run)}",
+        f"## offtarget: {escape(story.grade(run), 200)}",
         "",
         f"**{escape(story.reason(run), 1000)}**",
         "",

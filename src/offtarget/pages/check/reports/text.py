@@ -14,7 +14,7 @@ def render(run: LoadedRun) -> str:
     """The report as plain text."""
     base, tuned = run.manifest.models["base"], run.manifest.models["tuned"]
     lines = [
-        f"{story.status(run)}: {one_line(story.reason(run), 1000)}",
+        f"{one_line(story.grade(run), 200)}: {one_line(story.reason(run), 1000)}",
         f"  base   {one_line(base.name)}",
         f"  tuned  {one_line(tuned.name)}",
         f"  judge  {one_line(run.manifest.judge)}",
