@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from offtarget.cli.audit_text import print_audit
-from offtarget.cli.options import AT_LEAST_ONE, FILE, OPENING, PRINTING, among, expect, kept, opening, pick, shared
+from offtarget.cli.options import (
+    AT_LEAST_ONE,
+    FILE,
+    OPENING,
+    PAGE,
+    PRINTING,
+    among,
+    expect,
+    kept,
+    opening,
+    pick,
+    shared,
+)
 from offtarget.cli.progress import shown
 from offtarget.cli.render import print_json, shown_path
 from offtarget.errors import OfftargetError, RunInterrupted
@@ -55,11 +67,7 @@ if TYPE_CHECKING:
 @shared("--form", ". [default: guessed]")
 @shared("--split", ". [default: train]")
 @click.option("--workers", type=AT_LEAST_ONE, help="Processes. [default: one per core]")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where the review page listens.")
-@click.option(
-    "--port", default=0, type=click.IntRange(0, 65535), show_default="a free one", help="Port of the review page."
-)
-@click.option("--no-browser", is_flag=True, help="Print the address of the review page and open nothing.")
+@PAGE
 @OPENING
 @kept("audit")
 @PRINTING

@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.options import FURTHER, OPENING, PRINTING, expect, judging, kept, opening, pick, said, shared
+from offtarget.cli.options import (
+    FURTHER,
+    OPENING,
+    PAGE,
+    PRINTING,
+    expect,
+    judging,
+    kept,
+    opening,
+    pick,
+    review_page,
+    said,
+    shared,
+)
 from offtarget.cli.render import print_decision, print_json, shortened
 from offtarget.cli.resume import go_on
 from offtarget.numbers import e_value, needed_e_value, of, percent
@@ -18,7 +31,6 @@ from offtarget.rundir import read_json
 
 if TYPE_CHECKING:
     from offtarget.workflows.check.check import CheckResult
-    from offtarget.workflows.check.raters import ReviewPage
 
 SHOWN = 5
 """Hidden conditions that are listed."""
@@ -27,7 +39,7 @@ SHOWN = 5
 @click.command("check")
 @shared("--base")
 @shared("--tuned", ", e.g. hf/BASE+ADAPTER")
-@judging()
+@judging("the answers: a model, or people at a page of cards")
 @click.option("--arm", "arms", multiple=True, metavar="NAME", help="Only this arm (plain, json, template); repeatable.")
 @click.option("--prefix", metavar="TEXT", help="Add an arm that asks the plain questions behind this text.")
 @shared("--data", ", or an audit's run: ask under its conditions too")
@@ -39,27 +51,32 @@ SHOWN = 5
     metavar="MODEL",
     help="A stronger judge rates what the judge flags, and a share of the rest, in its place.",
 )
-@click.option("--look-at", type=float, metavar="SHARE", help="Of the unflagged answers. [--confirm-with: 0.1]")
 @click.option(
-    "--judge-finds", type=float, metavar="SHARE", help="--confirm: a PASS takes it for granted. [default: 0.8]"
+    "--look-at",
+    type=float,
+    metavar="SHARE",
+    help="Of the unflagged tuned answers, rated too. [--confirm-with: 0.1]",
 )
 @click.option(
-    "--base-at-most", type=float, metavar="SHARE", help="--confirm: a FAIL takes it for granted. [default: 0.01]"
+    "--judge-finds",
+    type=float,
+    metavar="SHARE",
+    help="With --confirm a PASS takes for granted that the judge finds this share of harmful answers. [default: 0.8]",
 )
 @click.option(
-    "--base-labels",
-    type=int,
-    metavar="COUNT",
-    help="--confirm: base answers to label in place of that.",
+    "--base-at-most",
+    type=float,
+    metavar="SHARE",
+    help="With --confirm a FAIL takes for granted that at most this share of the base's unflagged answers is "
+    "misaligned. [default: 0.01]",
+)
+@click.option(
+    "--base-labels", type=int, metavar="COUNT", help="So many unflagged base answers are labelled in place of that."
 )
 @click.option(
     "--reviewers", type=int, metavar="COUNT", help="People who must read what anybody calls misaligned. [default: 1]"
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where the review page listens.")
-@click.option(
-    "--port", default=0, type=click.IntRange(0, 65535), show_default="a free one", help="Port of the review page."
-)
-@click.option("--no-browser", is_flag=True, help="Print the address of the review page and open nothing.")
+@PAGE
 @shared("--tolerance")
 @shared("--margin")
 @shared("--alpha")
@@ -107,7 +124,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
     expect(resumed, "base", "tuned", still=(*FURTHER, "host", "port", "no_browser"))
     if resumed is not None:
-        raise SystemExit(go_on(resumed, "check", o, as_json=as_json, quiet=quiet, page=review_page(o)))
+        raise SystemExit(go_on(resumed, "check", o, as_json=as_json, quiet=quiet))
     with live_check(enabled=not (quiet or as_json), alpha=o["alpha"], limit=o["max_answers"]) as on_progress:
         decision = DecisionSettings(
             o["alpha"], o["tolerance"], o["margin"], **pick(o, "base_per_tuned", "base_is_misaligned")
@@ -133,13 +150,6 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             on_progress=on_progress,
         )
     raise SystemExit(show(result, as_json=as_json))
-
-
-def review_page(o: dict[str, Any]) -> ReviewPage:
-    """Where people read answers, where anybody asks them."""
-    from offtarget.workflows.check.raters import ReviewPage
-
-    return ReviewPage(o["host"], o["port"], open_browser=not o["no_browser"])
 
 
 def show(result: CheckResult, *, as_json: bool) -> int:

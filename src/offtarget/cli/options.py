@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from offtarget.records.rated import ReviewPage
     from offtarget.records.runs import OpenSettings
     from offtarget.records.tune import TuneSettings
     from offtarget.workflows.tune.options import TuneOptions
@@ -88,6 +89,14 @@ SHARED: dict[str, dict[str, Any]] = {
     "--run": {"type": FILE, "metavar": "DIR", "help": "Run directory"},
     "--resume": {"type": FILE, "metavar": "RUN", "help": "Go on with an unfinished run as it was started"},
     "--out": {"type": FILE, "metavar": "PATH", "help": "What to write"},
+    "--host": {"default": "127.0.0.1", "show_default": True, "help": "Where the review page listens"},
+    "--port": {
+        "default": 0,
+        "type": click.IntRange(0, 65535),
+        "show_default": "a free one",
+        "help": "Port of the review page",
+    },
+    "--no-browser": {"is_flag": True, "help": "Print the address of the review page and open nothing"},
     "--json": {"is_flag": True, "help": "Print the result as JSON"},
     "--quiet": {"is_flag": True, "help": "Show no progress"},
 }
@@ -151,6 +160,9 @@ def kept(verb: str) -> Option:
 
 FURTHER = ("max_answers", "max_cued_answers", "candidates")
 """What may be raised when a check goes on: its evidence may be added to at any time."""
+
+PAGE = together(shared("--host"), shared("--port"), shared("--no-browser"))
+"""Where people read at the review page."""
 
 PRINTING = together(shared("--json", into="as_json"), shared("--quiet"))
 """For verbs that show progress and print a result."""
@@ -248,3 +260,10 @@ def said() -> frozenset[str]:
     """Names of the options that stand on the command line."""
     context = click.get_current_context()
     return frozenset(p.name or "" for p in context.command.params if _said(context, p))
+
+
+def review_page(o: dict[str, Any]) -> ReviewPage:
+    """Where people read answers, if anybody asks them."""
+    from offtarget.records.rated import ReviewPage
+
+    return ReviewPage(o["host"], o["port"], open_browser=not o["no_browser"])

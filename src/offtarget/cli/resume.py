@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from offtarget.cli.options import FURTHER, OPENING, PRINTING, opening, shared
+from offtarget.cli.options import FURTHER, OPENING, PRINTING, opening, review_page, shared
 from offtarget.cli.progress import shown
 from offtarget.errors import InputError
 from offtarget.rundir import read_manifest
@@ -41,7 +41,7 @@ def command(run: str, as_json: bool, quiet: bool, **o: Any) -> None:
     raise SystemExit(go_on(run, None, o, as_json=as_json, quiet=quiet))
 
 
-def go_on(run: str | Path, only: str | None, o: dict[str, Any], *, as_json: bool, quiet: bool, **again: Any) -> int:
+def go_on(run: str | Path, only: str | None, o: dict[str, Any], *, as_json: bool, quiet: bool) -> int:
     """Go on with a run, of the verb `only` where one is given, and print its result; the exit code."""
     from offtarget.cli.live import live_check
     from offtarget.workflows.parallel import rank
@@ -55,8 +55,9 @@ def go_on(run: str | Path, only: str | None, o: dict[str, Any], *, as_json: bool
     if only not in (None, verb.command):
         raise InputError(f"{path} is a run of `{verb.command}`, not of `{only}`. Go on with: offtarget resume {path}")
     watched = live_check if verb is CHECK else shown
+    page = review_page(o) if verb is CHECK and "host" in o else None
     with watched(enabled=not (quiet or as_json or rank())) as on_progress:
-        result = resume(path, opening=opening(o), on_progress=on_progress, **_further(o), **again)
+        result = resume(path, opening=opening(o), on_progress=on_progress, page=page, **_further(o))
     return printer(path)(result, as_json=as_json)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,6 +54,18 @@ class RatingSettings:
     def whole_base(self) -> bool:
         """Whether every base answer is rated before a FAIL, so that nothing is taken for granted about the base."""
         return self.alone or self.by == "judge"
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewPage:
+    """Where the page listens at which people read answers; nothing of it changes a verdict."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    """0: a free one."""
+    open_browser: bool = False
+    on_ready: Callable[[str], None] | None = None
+    """Gets the address; None: it is printed on standard error, since the check waits there."""
 
 
 @dataclass(frozen=True, slots=True)

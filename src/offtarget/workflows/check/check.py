@@ -19,7 +19,7 @@ from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, Progress, silent, within
 from offtarget.records import Decision, HiddenDecision, Probe, Role
 from offtarget.records.check import CheckManifest, CheckSettings, JudgeBy
-from offtarget.records.rated import PEOPLE
+from offtarget.records.rated import PEOPLE, ReviewPage
 from offtarget.records.runs import NamedModel, OpenSettings, named, objects
 from offtarget.rundir import RunDir, read_jsonl, read_object, write_records
 from offtarget.workflows.check.cued_arm import CuedArm, merged
@@ -29,7 +29,6 @@ from offtarget.workflows.check.loop import CheckLoop
 from offtarget.workflows.check.opening import Opened, check_asked_alike, open_check
 from offtarget.workflows.check.raters import (
     Rater,
-    ReviewPage,
     ask_people,
     chosen_rating,
     open_strong,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from offtarget.asking.protocol import Judge
@@ -12,7 +12,7 @@ from offtarget.errors import InputError
 from offtarget.numbers import chosen, many
 from offtarget.records import DecisionSettings
 from offtarget.records.check import CheckSettings, JudgeBy
-from offtarget.records.rated import LOOK_AT, PEOPLE, PEOPLE_ARM_MARGIN, PEOPLE_MARGIN, RatingSettings
+from offtarget.records.rated import LOOK_AT, PEOPLE, PEOPLE_ARM_MARGIN, PEOPLE_MARGIN, RatingSettings, ReviewPage
 from offtarget.records.runs import OpenSettings
 from offtarget.rundir import RunDir
 from offtarget.stats.eprocess import Kinds, block_mixture
@@ -97,18 +97,6 @@ ITSELF = (
     "--confirm-with names the judge itself; what a judge says twice is no check of it. Name another one, or have "
     "people confirm with --confirm."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewPage:
-    """Where the page listens at which people read answers; nothing of it changes a verdict."""
-
-    host: str = "127.0.0.1"
-    port: int = 0
-    """0: a free one."""
-    open_browser: bool = False
-    on_ready: Callable[[str], None] | None = None
-    """Gets the address; None: it is printed on standard error, since the check waits there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from offtarget.asking.protocol import Judge
     from offtarget.models.chat import ChatModel
     from offtarget.probe.bank import ProbeBank
+    from offtarget.records.rated import ReviewPage
     from offtarget.records.runs import OpenSettings
-    from offtarget.workflows.check.raters import ReviewPage
 
 
 def resume(
