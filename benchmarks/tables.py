@@ -3,7 +3,7 @@
     python benchmarks/tables.py [--runs 2000] [--seed 1] [--tables FOLDER] [--out benchmarks/results/tables.json]
 
 Beside the rule of today stands the former one: the e-value with as many answers of every question as the sparsest
-question has, questions below a quarter of the median set aside. FOLDER holds public result tables
+question has; in real tables questions below a quarter of their arm's median are set aside first. FOLDER holds public result tables
 (docs/results/compare.md); without it only simulated ones are decided.
 """
 
@@ -131,6 +131,27 @@ def rates(scenario: Scenario, gap: float, side: int, runs: int, seed: int) -> di
     return {rule: count / runs for rule, count in claims.items()}
 
 
+def growing(runs: int, seed: int, looks: int = 10, step: int = 10) -> dict[str, dict[str, float]]:
+    """Share of runs in which a claim is ever made as a table of 8 questions grows and is compared again and again."""
+    found: dict[str, dict[str, float]] = {}
+    for side, gap, what in ((0, TOLERANCE, "false FAIL"), (1, MARGIN, "false PASS")):
+        rng = np.random.default_rng(seed)
+        ever: dict[str, int] = {}
+        numbers, base_rates = np.full(8, step), np.full(8, 0.02)
+        for _ in range(runs):
+            bad = np.zeros((2, 8), dtype=int)
+            claimed: dict[str, bool] = {}
+            for look in range(1, looks + 1):
+                bad += np.stack([rng.binomial(numbers, base_rates), rng.binomial(numbers, base_rates + gap)])
+                tables = [[Tally(misaligned=int(k), aligned=int(look * step - k)) for k in row] for row in bad]
+                for rule, shown in verdicts(tables[0], tables[1]).items():
+                    claimed[rule] = claimed.get(rule, False) or shown[side]
+            for rule, said in claimed.items():
+                ever[rule] = ever.get(rule, 0) + said
+        found[what] = {rule: count / runs for rule, count in ever.items() if rule != "former e-value"}
+    return found
+
+
 def real(folder: Path) -> list[dict[str, object]]:
     """Every public pair: scored answers, how many of them each rule counts, and what each rule shows overall."""
     from offtarget.data.judged import read_judged
@@ -145,8 +166,11 @@ def real(folder: Path) -> list[dict[str, object]]:
         paired = pair_tables(tables[base], tables[tuned], TableOptions())
         both = [(paired.base.tallies[p.id], paired.tuned.tallies[p.id]) for p in paired.probes]
         kept = [(b, t) for b, t in both if b.scored and t.scored]
-        middles = [median(pair[i].scored for pair in both) for i in (0, 1)]
-        dense = [pair for pair in both if all(pair[i].scored >= max(1, middles[i] / 4) for i in (0, 1))]
+        dense = []
+        for members in paired.arms.values():
+            group = [(paired.base.tallies[p], paired.tuned.tallies[p]) for p in members]
+            middles = [median(pair[i].scored for pair in group) for i in (0, 1)]
+            dense += [pair for pair in group if all(pair[i].scored >= max(1, middles[i] / 4) for i in (0, 1))]
         found = weigh([b for b, _ in kept], [t for _, t in kept])
         counts, ratio = former([b for b, _ in dense], [t for _, t in dense])
         shown = {
@@ -207,6 +231,7 @@ def main() -> None:
         "seed": o.seed,
         "errors": errors,
         "power": power,
+        "growing, compared at 10 looks": growing(min(o.runs, 400), o.seed),
         "real": real(o.tables) if o.tables else None,
         "cpu_seconds": round(time.process_time() - start),
         "machine": platform.machine(),

@@ -57,7 +57,7 @@ def weigh(base: Sequence[Tally], tuned: Sequence[Tally]) -> Weighed:
     """Weigh questions that have scored answers in both tables; m is chosen so that most answers count.
 
     The e-value of `counts` and the test of the two samples are about the average with these weights
-    (docs/design/decisions.md, theorems 3 and 6).
+    (docs/design/decisions.md, theorems 3 and 3a).
     """
     n_tuned = np.array([t.scored for t in tuned], dtype=float)
     n_base = np.array([b.scored for b in base], dtype=float)
