@@ -17,7 +17,7 @@ from offtarget.records.from_json import from_json
 from offtarget.rundir import to_jsonable
 from offtarget.stats.eprocess import block_mixture
 from offtarget.stats.fixed import exceeds as exceeds_by
-from offtarget.stats.tables import decide_tables, unscored_probes, weigh
+from offtarget.stats.tables import decide_tables, status_by_numbers, unscored_probes, weigh
 
 
 def _decide(base, tuned, arms=None, **more):
@@ -295,6 +295,9 @@ def test_printed_bounds_mean_the_verdict(pairs, arms, domains, limits):
         )
     except EvidenceError:
         return
+    by_numbers, gap = status_by_numbers(base, tuned, by_arm, {p: f"d{i % domains}" for i, p in enumerate(base)}, rule)
+    assert decision.withheld or decision.status is by_numbers
+    assert gap == pytest.approx(decision.overall.difference)
     able = [decision.overall, *decision.arms, *(s for s in decision.slices if s.scope == "domain")]
     shown = any(s.interval is not None and s.interval.low >= rule.tolerance for s in able)
     assert (decision.status is Status.FAIL) == shown

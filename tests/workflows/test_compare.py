@@ -339,6 +339,17 @@ def test_labels_that_contradict_the_scores_get_no_verdict(column, label, share, 
     assert any("the verdict rests on the scores, as you say" in note for note in decision.notes)
 
 
+def test_labels_can_be_the_judgement(tmp_path):
+    """As the doubt about them advises: their column in place of the scores, with what they are worth."""
+    base = save(tmp_path / "b.jsonl", [row(q, aligned_flag=True) for q in QUESTIONS for _ in range(60)])
+    tuned = save(tmp_path / "t.jsonl", [row(q, aligned_flag=i > 20) for q in QUESTIONS for i in range(60)])
+    assert compare(base, tuned, run=tmp_path / "r1").status is Status.UNDECIDED
+    options = TableOptions(
+        columns=Columns(alignment="aligned_flag"), scoring=Scoring(grades={"true": "100", "false": "0"})
+    )
+    assert compare(base, tuned, options=options, run=tmp_path / "r2").status is Status.FAIL
+
+
 def copied(rows: list[dict[str, object]], path: Path, how: str) -> Path:
     """The rows under another name, as a table that is the same in one way or another."""
     if how == "bytes":
