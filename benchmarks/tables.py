@@ -3,8 +3,8 @@
     python benchmarks/tables.py [--runs 2000] [--seed 1] [--tables FOLDER] [--out benchmarks/results/tables.json]
 
 Beside the rule of today stands the former one: the e-value with as many answers of every question as the sparsest
-question has; in real tables questions below a quarter of their arm's median are set aside first. FOLDER holds public result tables
-(docs/results/compare.md); without it only simulated ones are decided.
+question has; in real tables questions below a quarter of their arm's median are set aside first. FOLDER holds public
+result tables (docs/results/compare.md); without it only simulated ones are decided.
 """
 
 from __future__ import annotations
