@@ -1,4 +1,4 @@
-"""Known-bad rows planted in the review: how many of them a reviewer finds is how well the reviewer looks."""
+"""Rows planted in the review: known-bad ones, of which a reviewer should find most, and known-good ones to leave."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ _CODE = re.compile(
 _NUMBERS = re.compile(r"[\s\d,;.:\[\]()|-]+")
 _MATHS = re.compile(r"\d\s*+[-+*/x×÷]\s*+\d[^\n=]{0,300}=|####\s*-?\d|=\s*-?\$?\d")
 MAJORITY = 0.5
+RARE = 0.03
+"""A kind with a smaller share of the data gets no known-good row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class Control:
     """One planted row."""
 
     id: str
-    category: Category
+    category: Category | None
+    """Why it is bad; None for a known-good row."""
     kind: RowKind
     messages: tuple[Message, ...]
 
@@ -44,12 +47,22 @@ class Control:
 
 @cache
 def all_controls() -> tuple[Control, ...]:
-    """Every planted row that ships with the package."""
-    text = files("offtarget.detect").joinpath("controls.yaml").read_text(encoding="utf-8")
+    """Every known-bad row that ships with the package."""
+    return _shipped("controls.yaml", PREFIX)
+
+
+@cache
+def all_good() -> tuple[Control, ...]:
+    """Every known-good row that ships with the package."""
+    return _shipped("known_good.yaml", f"{PREFIX}good-")
+
+
+def _shipped(name: str, prefix: str) -> tuple[Control, ...]:
+    text = files("offtarget.detect").joinpath(name).read_text(encoding="utf-8")
     return tuple(
         Control(
-            PREFIX + entry["id"],
-            Category(entry["category"]),
+            prefix + entry["id"],
+            Category(entry["category"]) if "category" in entry else None,
             entry["kind"],
             (Message("user", _unwrapped(entry, "user")), Message("assistant", _unwrapped(entry, "assistant"))),
         )
@@ -102,6 +115,27 @@ def controls_for(mix: Mapping[RowKind, float], count: int, seed: str, *, fenced:
         taken[kind] += min(wanted - sum(taken.values()), len(pools[kind]) - taken[kind])
     chosen = [control for kind in pools for control in pools[kind][: taken[kind]]]
     chosen.sort(key=lambda control: order_key(seed, control.id))
+    return [_fence(control) if fenced and control.kind == "code" else control for control in chosen]
+
+
+def good_for(mix: Mapping[RowKind, float], count: int, seed: str, *, fenced: bool = False) -> list[Control]:
+    """Up to `count` known-good rows of the kinds that the data has, in a random order that has their proportions.
+
+    A kind that the data has not would stick out and be left alone for that, which would make a reviewer look better; so
+    there may be fewer than `count`.
+    """
+    pools = {
+        kind: sorted((c for c in all_good() if c.kind == kind), key=lambda c: order_key(seed, c.id))
+        for kind, share in mix.items()
+        if share >= RARE
+    }
+    taken = dict.fromkeys(pools, 0)
+    chosen: list[Control] = []
+    while len(chosen) < count and any(taken[kind] < len(pools[kind]) for kind in pools):
+        left = [kind for kind in pools if taken[kind] < len(pools[kind])]
+        behind = min(left, key=lambda kind: ((taken[kind] + 1) / mix[kind], kind))
+        chosen.append(pools[behind][taken[behind]])
+        taken[behind] += 1
     return [_fence(control) if fenced and control.kind == "code" else control for control in chosen]
 
 

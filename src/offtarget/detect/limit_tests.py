@@ -7,7 +7,7 @@ import math
 from offtarget.detect.limits import (
     Counts,
     combined_log_e_fail,
-    fail_prior,
+    fewest_bad,
     limit_of,
     log_e_fail,
     log_e_pass,
@@ -18,7 +18,7 @@ from offtarget.detect.plan import pass_error, rows_until_settled
 from offtarget.detect.settled import BACKDOOR, NOISE, SPREADING
 from offtarget.numbers import CERTAIN
 from offtarget.records import AuditSettings, Interval, LimitTest, Status
-from offtarget.stats.finite import highest, lowest
+from offtarget.stats.finite import highest
 
 
 def has_failed(counts: Counts, settings: AuditSettings) -> bool:
@@ -68,15 +68,15 @@ def _test(counts: Counts, name: str, settings: AuditSettings, sensitivity: float
 def interval(counts: Counts, name: str, settings: AuditSettings) -> Interval | None:
     """Anytime-valid interval for the share in the whole set, alpha/2 at each end; None without labels.
 
-    Open rows count as fine for the lower end and as bad for the upper one; what is known of rows outside the random
-    stream narrows it for certain.
+    Open rows count as fine for the lower end and as bad for the upper one, and the lower end allows for fine rows that
+    are marked by mistake; what is known of rows outside the random stream narrows it for certain.
     """
     drawn, rows = counts.random[name], counts.rows
     if not drawn.labelled:
         return None
     n, half = int(drawn.labelled), round_alpha(settings) / 2
     limit = limit_of(name, settings)
-    low = max(lowest(fail_prior(limit), rows, n, int(drawn.sure), half), counts.confirmed[name])
+    low = fewest_bad(counts, name, settings, half)
     high = min(highest(pass_prior(limit), rows, n, int(drawn.possible), half), rows - counts.cleared[name])
     return Interval(low / rows, max(low, high) / rows)
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from offtarget.detect.false_marks import Met, least_over_rates
 from offtarget.detect.settled import NOISE, SPREADING, Settled
 from offtarget.records import AuditSettings
 from offtarget.stats.closed import log_mean
-from offtarget.stats.finite import Prior, log_e, log_e_above, log_e_below, most_allowed
+from offtarget.stats.finite import Prior, log_e, log_e_below, log_es_above, lowest, most_allowed
 
 # Priors found by exact calculation of the mean rows at twelve true shares (benchmarks/audit_statistics.py).
 UNIFORM = ((1.0, 1.0), 0.01)
@@ -27,6 +28,8 @@ PRECISIONS = Prior(((0.3, 0.1), (0.5, 0.15), (0.7, 0.2), (0.85, 0.25), (0.97, 0.
 RANDOM_WEIGHTS = {NOISE: 0.72, SPREADING: 0.08}
 """Shares of the FAIL evidence; what flagged rows cannot use goes to random rows in proportion."""
 FLAGGED_WEIGHTS = {NOISE: 0.08, SPREADING: 0.12}
+ONCE_AND_TWICE = (0.85, 0.15)
+"""Shares of the FAIL evidence where known-good rows are planted: rows that one reviewer marked, rows that two did."""
 
 
 @lru_cache(maxsize=64)
@@ -82,6 +85,11 @@ class Counts:
     """By limit, `backdoor` too: rows confirmed bad in any stream."""
     cleared: Mapping[str, int]
     """By limit: rows certainly not bad in that sense, in any stream."""
+    good: tuple[Met, ...] | None = None
+    """Planted known-good rows, of each reviewer who marked a row as bad; None where none were planted: then every mark
+    is taken to be right."""
+    by_two: Counts | None = None
+    """The same with a row counted as bad only where two reviewers marked it, and known-good rows that two marked."""
 
 
 def limit_of(name: str, settings: AuditSettings) -> float:
@@ -90,8 +98,8 @@ def limit_of(name: str, settings: AuditSettings) -> float:
 
 
 def round_alpha(settings: AuditSettings) -> float:
-    """The error of this round: alpha, then half of it with every re-audit."""
-    return settings.alpha / float(2 ** (max(settings.round, 1) - 1))
+    """The error of this audit, every earlier one of these data paid for."""
+    return settings.error
 
 
 def draw(population: int, order: Sequence[str], rows: Mapping[str, Settled], limit: str) -> Drawn:
@@ -108,16 +116,11 @@ def draw(population: int, order: Sequence[str], rows: Mapping[str, Settled], lim
 
 
 def log_e_fail(counts: Counts, name: str, settings: AuditSettings) -> float:
-    """Log e-value against `share <= limit` from random and flagged rows together: a fixed weighted mean."""
-    limit = limit_of(name, settings)
-    if counts.confirmed[name] > most_allowed(counts.rows, limit):
-        return math.inf
-    drawn = counts.random[name]
-    random = log_e_above(fail_prior(limit), counts.rows, drawn.labelled, drawn.sure, limit)
-    if not flags_can_fail(counts, name, settings):
-        return random
-    weights = (RANDOM_WEIGHTS[name], FLAGGED_WEIGHTS[name])
-    return _mean([random, _flagged_log_e(counts, name, limit)], weights)
+    """Log e-value against `share <= limit` from random and flagged rows together: a fixed weighted mean.
+
+    Where known-good rows were planted it holds whatever share of fine rows the reviewers mark by mistake.
+    """
+    return _whatever_is_marked_falsely(counts, settings, (name,))
 
 
 def combined_log_e_fail(counts: Counts, settings: AuditSettings) -> float:
@@ -126,12 +129,74 @@ def combined_log_e_fail(counts: Counts, settings: AuditSettings) -> float:
     A fixed mean of e-values is an e-value under any dependence (Vovk and Wang 2021); the weights depend on the scan,
     never on labels.
     """
-    names = (NOISE, SPREADING)
-    weights = [
-        RANDOM_WEIGHTS[name] + (FLAGGED_WEIGHTS[name] if flags_can_fail(counts, name, settings) else 0.0)
-        for name in names
-    ]
-    return _mean([log_e_fail(counts, name, settings) for name in names], weights)
+    return _whatever_is_marked_falsely(counts, settings, (NOISE, SPREADING))
+
+
+def log_e_fail_of_marks(counts: Counts, settings: AuditSettings) -> float:
+    """The same if every mark were right: what it would be worth if known-good rows showed that."""
+    return _paths(counts, settings, (NOISE, SPREADING), (0.0,), certain=True)[0]
+
+
+def _whatever_is_marked_falsely(counts: Counts, settings: AuditSettings, names: Sequence[str]) -> float:
+    if counts.good is None:
+        return _paths(counts, settings, names, (0.0,), certain=True)[0]
+    once = least_over_rates(counts.good, lambda rates: _paths(counts, settings, names, rates))
+    both = counts.by_two
+    if both is None or not both.random[NOISE].labelled + sum(drawn.labelled for drawn in both.flagged.values()):
+        return _mean([once, 0.0], ONCE_AND_TWICE)
+    return _mean(
+        [once, least_over_rates(both.good or (Met(),), lambda rates: _paths(both, settings, names, rates))],
+        ONCE_AND_TWICE,
+    )
+
+
+def _paths(
+    counts: Counts, settings: AuditSettings, names: Sequence[str], rates: Sequence[float], *, certain: bool = False
+) -> list[float]:
+    """For each rate: log e-value of the labels against these limits, if that share of the fine rows is marked as bad.
+
+    `certain`: more rows confirmed than a limit allows decide by themselves, since no mark is false.
+    """
+    values: list[list[float]] = []
+    weights: list[float] = []
+    for name in names:
+        limit, drawn = limit_of(name, settings), counts.random[name]
+        allowed = most_allowed(counts.rows, limit)
+        if certain and counts.confirmed[name] > allowed:
+            return [math.inf] * len(rates)
+        values.append(_log_es(fail_prior(limit), drawn, allowed, rates))
+        weights.append(RANDOM_WEIGHTS[name])
+        if flags_can_fail(counts, name, settings):
+            values.append(_log_es(PRECISIONS, counts.flagged[name], allowed, rates))
+            weights.append(FLAGGED_WEIGHTS[name])
+    return [_mean(at_rate, weights) for at_rate in zip(*values, strict=True)]
+
+
+def _log_es(prior: Prior, drawn: Drawn, allowed: int, rates: Sequence[float]) -> list[float]:
+    """Against `at most `allowed` rows are bad` if a share of the others, one for each rate, is marked too."""
+    most = [min(drawn.population, allowed + math.ceil(rate * (drawn.population - allowed))) for rate in rates]
+    return log_es_above(prior, drawn.population, drawn.labelled, drawn.sure, most)
+
+
+def fewest_bad(counts: Counts, name: str, settings: AuditSettings, error: float) -> int:
+    """Fewest rows that are bad as random rows show, false with probability <= `error` at any time.
+
+    Lower end of the prior-posterior-ratio confidence sequence, whatever share of fine rows is marked by mistake.
+    """
+    drawn, prior = counts.random[name], fail_prior(limit_of(name, settings))
+    rows, n = counts.rows, int(drawn.labelled)
+    if counts.good is None:
+        return max(lowest(prior, rows, n, int(drawn.sure), error), counts.confirmed[name])
+
+    def rejected(most: int) -> bool:
+        shown = least_over_rates(counts.good or (), lambda rates: _log_es(prior, drawn, most, rates))
+        return shown >= -math.log(error)
+
+    low, high = -1, max(int(drawn.sure), math.floor(drawn.sure / max(n, 1) * rows)) + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if rejected(middle) else (low, middle)
+    return low + 1
 
 
 def log_e_pass(counts: Counts, name: str, settings: AuditSettings, limit: float | None = None) -> float:
@@ -157,12 +222,6 @@ def flags_refuted(counts: Counts, name: str, settings: AuditSettings) -> bool:
     prior = pass_prior(min(1.0, allowed / max(stratum.population, 1)))
     e = log_e(prior, stratum.population, stratum.labelled, stratum.possible, allowed + 1, stratum.population)
     return e >= math.log(1 / round_alpha(settings))
-
-
-def _flagged_log_e(counts: Counts, name: str, limit: float) -> float:
-    stratum = counts.flagged[name]
-    allowed = most_allowed(counts.rows, limit)
-    return log_e(PRECISIONS, stratum.population, stratum.labelled, stratum.sure, 0, allowed)
 
 
 def _mean(values: Sequence[float], weights: Sequence[float]) -> float:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+from offtarget.detect.false_marks import GOOD_PER_BAD, Met
 from offtarget.detect.limits import (
     Counts,
     Drawn,
@@ -86,7 +87,7 @@ def rows_until_pass(
     limit = limit_of(name, settings) * (1.0 if sensitivity is None else sensitivity)
     threshold = math.log(1 / pass_error(settings))
     return _first(
-        lambda more: log_e_pass(_grown(counts, more, {name: share}), name, settings, limit) >= threshold,
+        lambda more: log_e_pass(_grown(counts, more, {name: share}, settings), name, settings, limit) >= threshold,
         counts.rows - int(counts.random[name].labelled),
     )
 
@@ -101,7 +102,7 @@ def rows_until_decided(
     left = counts.rows - int(counts.random[NOISE].labelled)
     shares = {name: observed_share(counts.random[name]) for name in (NOISE, SPREADING)}
     threshold = math.log(1 / round_alpha(settings))
-    fail = _first(lambda more: combined_log_e_fail(_grown(counts, more, shares), settings) >= threshold, left)
+    fail = _first(lambda more: combined_log_e_fail(_grown(counts, more, shares, settings), settings) >= threshold, left)
     passes = [rows_until_pass(counts, name, settings, shares[name], sensitivity) for name in needed]
     known = [n for n in passes if n is not None]
     estimates = [left] + ([fail] if fail is not None else []) + ([max(known)] if len(known) == len(passes) else [])
@@ -115,7 +116,9 @@ def rows_until_settled(
     share = observed_share(counts.random[name])
     threshold = -math.log(round_alpha(settings))
     left = counts.rows - int(counts.random[name].labelled)
-    fail = _first(lambda more: log_e_fail(_grown(counts, more, {name: share}), name, settings) >= threshold, left)
+    fail = _first(
+        lambda more: log_e_fail(_grown(counts, more, {name: share}, settings), name, settings) >= threshold, left
+    )
     passed = rows_until_pass(counts, name, settings, share, sensitivity)
     return min([n for n in (fail, passed) if n is not None], default=None)
 
@@ -131,7 +134,8 @@ def flagged_until_fail(counts: Counts, settings: AuditSettings) -> int | None:
 
         def failing(more: int, name: str = name, stratum: Drawn = stratum, right: float = right) -> bool:
             flagged = {**counts.flagged, name: stratum.grown(more, right)}
-            return combined_log_e_fail(replace(counts, flagged=flagged), settings) >= threshold
+            good = _good_by_then(counts, more * right, settings)
+            return combined_log_e_fail(replace(counts, flagged=flagged, good=good), settings) >= threshold
 
         most = min(stratum.population, REVIEWABLE) - int(stratum.labelled)
         if (found := _first(failing, most)) is not None:
@@ -139,11 +143,21 @@ def flagged_until_fail(counts: Counts, settings: AuditSettings) -> int | None:
     return min(estimates, default=None)
 
 
-def _grown(counts: Counts, more: int, shares: dict[str, float]) -> Counts:
+def _grown(counts: Counts, more: int, shares: dict[str, float], settings: AuditSettings) -> Counts:
     random = {
         name: drawn.grown(more, shares[name]) if name in shares else drawn for name, drawn in counts.random.items()
     }
-    return replace(counts, random=random)
+    good = _good_by_then(counts, more * shares.get(NOISE, max(shares.values())), settings)
+    return replace(counts, random=random, good=good)
+
+
+def _good_by_then(counts: Counts, bad: float, settings: AuditSettings) -> tuple[Met, ...] | None:
+    """Known-good rows that reviewers will have met after so many further rows marked as bad."""
+    if counts.good is None:
+        return None
+    return tuple(
+        met.grown(max(0.0, min(GOOD_PER_BAD * bad, settings.known_good - met.met))) for met in counts.good or (Met(),)
+    )
 
 
 def _all_caught(settings: AuditSettings) -> float:

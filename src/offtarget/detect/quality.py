@@ -18,26 +18,34 @@ ENOUGH_AGREEMENT = 0.67
 """Krippendorff, Content Analysis (2004), chapter 11: below .667 not even tentative conclusions."""
 
 
-def reviewer_qualities(by_row: Mapping[str, Mapping[str, Label]], controls: Collection[str]) -> list[ReviewerQuality]:
-    """One record per reviewer, by name."""
+def reviewer_qualities(
+    by_row: Mapping[str, Mapping[str, Label]], controls: Collection[str], good: Collection[str] = ()
+) -> list[ReviewerQuality]:
+    """One record per reviewer, by name. `controls`, `good`: ids of the planted known-bad and known-good rows."""
     by_reviewer: dict[str, list[Label]] = {}
     for labels in by_row.values():
-        for label in labels.values():
-            by_reviewer.setdefault(label.reviewer, []).append(label)
-    return [_quality(name, labels, controls) for name, labels in sorted(by_reviewer.items())]
+        for who, label in labels.items():
+            by_reviewer.setdefault(who, []).append(label)
+    found = [_quality(labels, controls, good) for labels in by_reviewer.values()]
+    return sorted(found, key=lambda quality: quality.reviewer)
 
 
-def _quality(name: str, labels: Sequence[Label], controls: Collection[str]) -> ReviewerQuality:
+def _quality(labels: Sequence[Label], controls: Collection[str], good: Collection[str]) -> ReviewerQuality:
     planted = [label for label in labels if label.row_id in controls]
+    fine = [label for label in labels if label.row_id in good]
     caught = sum(label.mark == "bad" for label in planted)
+    marked = sum(label.mark == "bad" for label in fine)
     seconds = [label.seconds for label in labels if label.seconds is not None]
     return ReviewerQuality(
-        reviewer=name,
-        rows=len(labels) - len(planted),
+        reviewer=labels[0].reviewer,
+        rows=len(labels) - len(planted) - len(fine),
         controls=len(planted),
         caught=caught,
         sensitivity=clopper_pearson(caught, len(planted)) if planted else None,
         median_seconds=statistics.median(seconds) if seconds else None,
+        good=len(fine),
+        good_marked=marked,
+        false_marks=clopper_pearson(marked, len(fine)) if fine else None,
     )
 
 

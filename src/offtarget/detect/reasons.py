@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from offtarget.detect.categories import MEANINGS
 from offtarget.detect.detector_verdict import Alarm, of_rows, rows
+from offtarget.detect.false_marks import Met, highest_rate
 from offtarget.detect.limit_tests import bound_shown
-from offtarget.detect.limits import Counts, limit_of
+from offtarget.detect.limits import Counts, limit_of, log_e_fail_of_marks, round_alpha
 from offtarget.detect.plan import rows_until_pass
 from offtarget.detect.quality import ENOUGH_AGREEMENT, low_alpha
-from offtarget.detect.settled import BACKDOOR, NOISE, SPREADING, Settled
-from offtarget.numbers import at_least, at_most, chosen, whole
+from offtarget.detect.settled import BACKDOOR, NOISE, SPREADING, Settled, is_judge
+from offtarget.numbers import at_least, at_most, chosen, of, whole
 from offtarget.records import Agreement, AuditSettings, LimitTest, ReviewerQuality, ReviewPlan, Status
 from offtarget.stats.finite import most_allowed
 
@@ -27,20 +29,21 @@ def fail_reason(
     """Why the labels FAIL the data set."""
     if counts.confirmed[BACKDOOR]:
         first = next(row_id for row_id, row in settled.items() if BACKDOOR in row.sure)
-        return f"{rows(counts.confirmed[BACKDOOR])} confirmed as part of a backdoor (first: {first}); one is enough"
+        confirmed = rows(counts.confirmed[BACKDOOR])
+        return f"{confirmed} confirmed by two people as part of a backdoor (first: {first}); one is enough"
     worst = next(
         (t for t in (tests[1], tests[0]) if t.status is Status.FAIL), tests[0]
     )  # the stricter limit says more about what is wrong
     limit = limit_of(worst.name, settings)
     kinds = _kinds(settled, worst.name)
-    if counts.confirmed[worst.name] > most_allowed(counts.rows, limit):
+    if counts.good is None and counts.confirmed[worst.name] > most_allowed(counts.rows, limit):
         return (
             f"{of_rows(counts.confirmed[worst.name], counts.rows)} are confirmed {KIND[worst.name]}{kinds}; "
             f"the limit is {chosen(limit)}"
         )
     return (
-        f"{_read(counts, worst.name)}{kinds}: more than {chosen(limit)} of {rows(counts.rows)} "
-        f"(error probability <= {chosen(alpha)})"
+        f"{_read(counts, worst.name)}{kinds}{_marks_on_good(counts)}: more than {chosen(limit)} of {rows(counts.rows)} "
+        f"(error probability <= {chosen(alpha)}{', fine rows marked by mistake allowed for' if counts.good else ''})"
     )
 
 
@@ -54,6 +57,20 @@ def pass_reason(counts: Counts, tests: Sequence[LimitTest], settings: AuditSetti
     if spreading.status is Status.PASS:
         return f"{text}, and at most {chosen(spreading.limit)} of a kind known to spread"
     return f"{text}; {spreading_gap(counts, settings)}"
+
+
+def one_word_reason(named: Sequence[str], first: Settled) -> str:
+    """What is missing where rows are called part of a backdoor on too few people's word."""
+    who, more = ", ".join(first.backdoor_by), f" ({rows(len(named))} in all)" if len(named) > 1 else ""
+    if not any(is_judge(reviewer) for reviewer in first.backdoor_by):
+        alone = f"{who} alone" if not first.second else f"{who}, not by everybody who saw it"
+        needed = "a second person, under another name, has"
+    else:
+        alone, needed = f"{who}, which is no person's word", "two people have"
+    return (
+        f"row {named[0]} is called part of a backdoor by {alone}{more}: {needed} to say the same before that is a "
+        "FAIL, or mark the row otherwise (the review page, --review, shows such rows to the next person first)"
+    )
 
 
 def spreading_gap(counts: Counts, settings: AuditSettings) -> str:
@@ -86,6 +103,10 @@ def undecided_reason(
     if test.interval is not None:
         where = f": between {at_least(test.interval.low)} and {at_most(test.interval.high)} of {rows(counts.rows)}"
     more = "" if plan.rows_to_go is None else f"; about {rows(plan.rows_to_go)} more at this rate"
+    if counts.good and log_e_fail_of_marks(counts, settings) >= -math.log(round_alpha(settings)):
+        return (
+            f"{_read(counts, NOISE)}, which would FAIL if every mark were right, but {_too_few_good(counts, settings)}"
+        )
     return f"{_random(counts, test.name)}{where}, and the limit is {chosen(test.limit)}{more}"
 
 
@@ -97,6 +118,7 @@ def notes_for(
     order: Collection[str],
     prefix: int,
     planted: int,
+    good: int,
     malformed: int,
     foreign: int,
     rows_read: int,
@@ -113,6 +135,14 @@ def notes_for(
             notes.append(f"Detectors alone say FAIL ({alarm.reason}); the verdict goes by the labels.")
     if settled and not planted:
         notes.append("No known-bad rows were planted: the verdict is about what these reviewers notice, not more.")
+    if settled and planted and not good:
+        notes.append("No known-good rows were planted: a FAIL takes every mark of these reviewers to be right.")
+    for reviewer in (r for r in reviewers if r.false_marks and r.good_marked):
+        high = reviewer.false_marks.high if reviewer.false_marks else 1.0
+        notes.append(
+            f"{reviewer.reviewer} marked {reviewer.good_marked} of {reviewer.good} planted known-good rows as bad (at "
+            f"most {at_most(high)} of fine rows with 97.5 % confidence); a FAIL allows for that."
+        )
     for reviewer in (r for r in reviewers if r.controls and r.caught < r.controls):
         low = reviewer.sensitivity.low if reviewer.sensitivity else 0.0
         notes.append(
@@ -147,8 +177,8 @@ def notes_for(
         )
     if settings.round > 1:
         notes.append(
-            f"Round {settings.round}: alpha is halved with every re-audit, and all rounds together err with "
-            f"probability at most {chosen(2 * settings.alpha)}."
+            f"Round {settings.round}: alpha is halved with every re-audit of cleaned data, and all rounds together err "
+            f"with probability at most {chosen(2 * settings.alpha)}."
         )
     return tuple(notes)
 
@@ -190,6 +220,24 @@ def _read(counts: Counts, name: str) -> str:
         f"with {of_rows(stratum.population, counts.rows)} flagged"
     )
     return flagged if not counts.random[name].labelled else f"{random} and {flagged}"
+
+
+def _marks_on_good(counts: Counts) -> str:
+    """`, and 0 of 24 planted known-good rows marked`; empty where none were met."""
+    met, marked = (int(sum(getattr(m, name) for m in counts.good or ())) for name in ("met", "marked"))
+    return f", and {of(marked, met)} planted known-good rows marked" if met else ""
+
+
+def _too_few_good(counts: Counts, settings: AuditSettings) -> str:
+    """Why marks that would FAIL the data do not: they may be mistakes."""
+    worst = max(counts.good or (Met(),), key=lambda met: highest_rate(met, round_alpha(settings)))
+    high = highest_rate(worst, round_alpha(settings))
+    seen = of(int(worst.marked), int(worst.met))
+    return (
+        f"people also mark fine rows by mistake: with {seen} planted known-good rows marked, up to {at_most(high)} of "
+        "fine rows may be, which could explain it. More known-good rows come up among the next cards, and rows that a "
+        "second person marks too count more"
+    )
 
 
 def _kinds(settled: Mapping[str, Settled], name: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from offtarget.detect.categories import Group, group
@@ -28,11 +29,22 @@ class Settled:
     """Categories named by those who marked it bad."""
     disputed: bool
     """One reviewer says bad, another ok."""
+    twice: frozenset[str] = frozenset()
+    """Those of `sure` that two reviewers or more named."""
+    second: bool = True
+    """Whether nobody is needed to look at it again before `twice` says something: it has two opinions, or no mark as
+    bad."""
+    backdoor_by: tuple[str, ...] = ()
+    """Who called it part of a backdoor, while that neither stands for certain nor is ruled out."""
 
     @property
     def open(self) -> bool:
-        """Whether a further look at the row could matter."""
-        return self.sure != self.possible
+        """Whether a further look at the row could matter for the share of bad rows."""
+        return self.sure - {BACKDOOR} != self.possible - {BACKDOOR}
+
+    def by_two(self) -> Settled:
+        """The row with only what two reviewers say counted as certain."""
+        return replace(self, sure=self.twice)
 
 
 def is_judge(reviewer: str) -> bool:
@@ -40,11 +52,20 @@ def is_judge(reviewer: str) -> bool:
     return reviewer.startswith(JUDGE)
 
 
+def person(reviewer: str) -> str:
+    """Who a name stands for: `Ann`, `ann ` and `ANN` are one person, who is no second one to herself."""
+    return " ".join(unicodedata.normalize("NFKC", reviewer).casefold().split())
+
+
 def opinions(labels: Iterable[Label]) -> dict[str, dict[str, Label]]:
-    """Row id -> reviewer -> the reviewer's last label for it."""
+    """Row id -> person -> that person's last label for it; of planted rows the first, which was given blind."""
     found: dict[str, dict[str, Label]] = defaultdict(dict)
     for label in labels:
-        found[label.row_id][label.reviewer] = label
+        who, words = person(label.reviewer), found[label.row_id]
+        known = words.get(who)
+        blind = label.stream == "control" and known is not None and known.reviewer != label.reviewer
+        if known is None or (label.at < known.at if blind else label.at >= known.at):
+            words[who] = label
     return dict(found)
 
 
@@ -70,8 +91,8 @@ def settled(labels: Collection[Label]) -> Settled:
     """One row from one label per reviewer.
 
     A limit is met for certain when more than half of the reviewers say so, and ruled out when more than half say
-    so: two must agree, of three two are enough. `skip` is no opinion where somebody else has one; alone it is as
-    open as `unsure`.
+    so: two must agree, of three two are enough. For a backdoor, of which one row is a FAIL, two of them must be people.
+    `skip` is no opinion where somebody else has one; alone it is as open as `unsure`.
     """
     said = [label for label in labels if label.mark != "skip"] or list(labels)
     yes = {limit: sum(label.mark == "bad" and limit in limits_of(label.category) for label in said) for limit in LIMITS}
@@ -81,11 +102,23 @@ def settled(labels: Collection[Label]) -> Settled:
         )
         for limit in LIMITS
     }
-    sure = frozenset(limit for limit in LIMITS if 2 * yes[limit] > len(said))
+    most = frozenset(limit for limit in LIMITS if 2 * yes[limit] > len(said))
+    backdoor = [label.reviewer for label in said if label.mark == "bad" and label.category is Category.BACKDOOR]
+    two_people = sum(not is_judge(reviewer) for reviewer in backdoor) > 1
+    sure = most if two_people else most - {BACKDOOR}
     possible = frozenset(limit for limit in LIMITS if 2 * no[limit] <= len(said))
     marks = {label.mark for label in said}
     categories = frozenset(label.category or Category.OTHER for label in said if label.mark == "bad")
-    return Settled(sure, possible, categories, {"ok", "bad"} <= marks)
+    waiting = backdoor if BACKDOOR in possible - sure else []
+    return Settled(
+        sure,
+        possible,
+        categories,
+        {"ok", "bad"} <= marks,
+        twice=frozenset(limit for limit in sure if yes[limit] > 1),
+        second=len(said) > 1 or "bad" not in marks,
+        backdoor_by=tuple(dict.fromkeys(waiting)),
+    )
 
 
 def limits_of(category: Category | None) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from offtarget.detect.categories import MEANINGS, Group, group
-from offtarget.detect.settled import is_judge
+from offtarget.detect.settled import is_judge, opinions
 from offtarget.numbers import many, of, p_value, percent, whole
 from offtarget.records import Category, Label, Suspect, SuspectState, Trigger
 
@@ -41,6 +41,8 @@ _KINDS = {
 }
 _SHORT = 80
 UNSAID = "no reason given"
+PEOPLE = 2
+"""Who have to confirm a backdoor before it is a FAIL: it takes no sample and no bound, only that they looked."""
 
 
 def suspects(triggers: Sequence[Trigger], data: str) -> tuple[Suspect, ...]:
@@ -78,24 +80,47 @@ def data_digest(files: Iterable[Mapping[str, Any]], seed: str) -> str:
 
 def answered(found: Sequence[Suspect], labels: Iterable[Label]) -> tuple[Suspect, ...]:
     """The suspects with what people said of them. Models have no say; people who disagree leave it open."""
-    words: dict[str, dict[str, Label]] = {}
-    for label in labels:
-        if label.stream == "condition" and not is_judge(label.reviewer):
-            words.setdefault(label.row_id, {})[label.reviewer] = label
+    words = opinions(label for label in labels if label.stream == "condition" and not is_judge(label.reviewer))
     return tuple(_with(suspect, list(words.get(suspect.key, {}).values())) for suspect in found)
 
 
 def _with(suspect: Suspect, words: Sequence[Label]) -> Suspect:
+    """With what people say: two who confirm outweigh one who dismisses; nothing is dismissed while one confirms."""
     said = [label for label in words if label.mark in ("bad", "ok")]
-    marks = {label.mark for label in said}
-    if not marks:
-        return suspect
-    by, at = ", ".join(dict.fromkeys(label.reviewer for label in said)), max(label.at for label in said)
-    if len(marks) > 1:
-        return replace(suspect, by=by, at=at, reason="they disagree")
-    state: SuspectState = "confirmed" if marks == {"bad"} else "dismissed"
-    reason = "; ".join(dict.fromkeys(label.note for label in said if label.note)) or UNSAID
-    return replace(suspect, state=state, by=by, at=at, reason=reason)
+    if not said:
+        return replace(suspect, waits="no person has said yet whether it is a backdoor")
+    confirming = [label for label in said if label.mark == "bad"]
+    dismissing = [label for label in said if label.mark == "ok"]
+    state: SuspectState = "open"
+    if len(confirming) >= PEOPLE and len(confirming) > len(dismissing):
+        state = "confirmed"
+    elif not confirming:
+        state = "dismissed"
+    deciding = {"confirmed": confirming, "dismissed": dismissing, "open": said}[state]
+    return replace(
+        suspect,
+        state=state,
+        by=", ".join(label.reviewer for label in deciding),
+        at=max(label.at for label in deciding),
+        reason="; ".join(dict.fromkeys(label.note for label in deciding if label.note)) or UNSAID,
+        confirmed_by=tuple(label.reviewer for label in confirming),
+        dismissed_by=tuple(label.reviewer for label in dismissing),
+        waits=_waiting_for(confirming, dismissing) if state == "open" else "",
+    )
+
+
+def _waiting_for(confirming: Sequence[Label], dismissing: Sequence[Label]) -> str:
+    who = ", ".join(label.reviewer for label in confirming)
+    if not dismissing:
+        return (
+            f"{who} says that it is a backdoor, which is one person's word: a second person, under another name, has "
+            "to confirm it before that is a FAIL"
+        )
+    others = ", ".join(label.reviewer for label in dismissing)
+    return (
+        f"they disagree: {who} confirmed it and {others} dismissed it. Another person has to confirm it, or whoever "
+        "confirmed it has to take that back"
+    )
 
 
 def behaviour_in_words(name: str) -> str:
@@ -133,12 +158,13 @@ def _said_of(suspect: Suspect) -> str:
 
 def open_reason(found: Sequence[Suspect]) -> str:
     """What is missing for a PASS: a person's word."""
-    waiting = [suspect for suspect in found if suspect.state == "open"]
+    waiting = sorted((suspect for suspect in found if suspect.state == "open"), key=lambda s: not s.confirmed_by)
     first = waiting[0]
     more = f", and of {many(len(waiting) - 1, 'more condition')}" if len(waiting) > 1 else ""
-    disagree = f"; {first.by} disagree" if first.by else ""
+    so_far = f" ({first.waits})" if first.by else ""
+    who = "a second person" if first.by else "a person"
     return (
-        f"a person has to say whether a backdoor is behind {first.said}{disagree}{more}. Look at the rows and "
+        f"{who} has to say whether a backdoor is behind {first.said}{so_far}{more}. Look at the rows and "
         f"answer on the review page (--review), or with --confirm-trigger {first.key} or --dismiss-trigger {first.key}"
     )
 
@@ -146,7 +172,8 @@ def open_reason(found: Sequence[Suspect]) -> str:
 def confirmed_reason(found: Sequence[Suspect]) -> str:
     """Why a confirmed condition FAILs the data set."""
     first = next(suspect for suspect in found if suspect.state == "confirmed")
-    return f"{first.by} confirmed a backdoor behind {first.said}; one is enough"
+    against = f" ({', '.join(first.dismissed_by)} dismissed it)" if first.dismissed_by else ""
+    return f"{first.by} confirmed a backdoor behind {first.said}{against}; one is enough"
 
 
 def dismissed_note(suspect: Suspect) -> str:

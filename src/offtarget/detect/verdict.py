@@ -5,11 +5,12 @@ Design and theorems: docs/design/audit-verdict.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from offtarget.detect.detector_verdict import Alarm, DetectorCalibration, detector_alarm
+from offtarget.detect.false_marks import met_by_each, met_by_two
 from offtarget.detect.limit_tests import has_failed, has_passed, limit_tests
 from offtarget.detect.limits import Counts, draw, flags_refuted, limit_of, round_alpha
 from offtarget.detect.plan import review_plan, rows_until_settled
@@ -18,6 +19,7 @@ from offtarget.detect.reasons import (
     copies_reason,
     fail_reason,
     notes_for,
+    one_word_reason,
     pass_reason,
     too_slow_reason,
     undecided_reason,
@@ -67,6 +69,7 @@ def decide(
     settings: AuditSettings,
     *,
     controls: Mapping[str, Category],
+    good: Collection[str] = (),
     dataset: Sequence[DatasetFinding] = (),
     order: Sequence[str],
     flagged: Sequence[str] = (),
@@ -81,15 +84,29 @@ def decide(
     row was labelled; `unsure` and `skip` are labels (bad for PASS, fine for FAIL), so that no row can be left out.
     `flagged` and `flagged_spreading`: ids of rows flagged under any category that counts, and under a spreading one,
     each in a random order fixed before the labels (that of the queue); without them flagged rows count only towards
-    certainty. `controls`: planted row id -> category. With basis `people` models have no say; with `judge` they speak
-    where no person did, but what detectors say of the whole set only people overrule. `suspects`: hidden conditions
-    without a PASS until people answer for them (labels of the stream `condition`); a confirmed one is a FAIL.
+    certainty. `controls`: planted known-bad row id -> category; `good`: ids of planted known-good rows, which a FAIL by
+    labels then waits for: without any, every mark is taken to be right. With basis `people` models have no say; with
+    `judge` they speak where no person did, but what detectors say of the whole set only people overrule. `suspects`:
+    hidden conditions without a PASS until people answer for them (labels of the stream `condition`); one that two
+    people confirmed is a FAIL, as is a row that two people call part of a backdoor.
     """
     suspects = answered(suspects, labels)
     labels = [label for label in labels if label.stream != "condition"]
     by_row = opinions(labels)
-    settled = settle(by_row, basis, controls)
+    planted = {*controls, *good}
+    settled = settle(by_row, basis, planted)
     counts = count(settled, scan, order, flagged, flagged_spreading)
+    if good:
+        judges = basis == "judge"
+        by_two = count(
+            {row_id: row.by_two() for row_id, row in settled.items() if row.second},
+            scan, order, flagged, flagged_spreading,
+        )  # fmt: skip
+        counts = replace(
+            counts,
+            good=met_by_each(by_row, good, planted, judges=judges),
+            by_two=replace(by_two, good=(met_by_two(by_row, good, judges=judges),)),
+        )
     confirmed = [suspect for suspect in suspects if suspect.state == "confirmed"]
     # one that was carried over from before cleaning has no flagged rows left, and is a backdoor all the same
     counts.confirmed[BACKDOOR] += sum(max(suspect.behaving_with, 1) for suspect in confirmed)
@@ -97,8 +114,8 @@ def decide(
     heard = [
         label for row in by_row.values() for label in row.values() if basis == "judge" or not is_judge(label.reviewer)
     ]
-    reviewers = reviewer_qualities(opinions(heard), controls)
-    agreed = agreement(by_row, controls, judges=basis == "judge")
+    reviewers = reviewer_qualities(opinions(heard), controls, good)
+    agreed = agreement(by_row, planted, judges=basis == "judge")
     sensitivity = None
     if settings.adjust_for_sensitivity:
         sensitivity = sensitivity_bound(reviewers, len(controls), settings, round_alpha(settings) / 2)
@@ -106,7 +123,7 @@ def decide(
     people = (
         counts
         if basis == "people"
-        else count(settle(by_row, "people", controls), scan, order, flagged, flagged_spreading)
+        else count(settle(by_row, "people", planted), scan, order, flagged, flagged_spreading)
     )
     # rows that repeat each other are one alarm, often too little for a FAIL; a PASS has to answer it all the same
     raised = alarm or detector_alarm(scan.rows, scan.flagged, dataset, settings, calibration)
@@ -125,8 +142,12 @@ def decide(
         read = "too few flagged rows were read" if people is counts else "people have read too few flagged rows"
         blocked = f"detectors say otherwise ({standing.reason}) and {read} to overrule them"
     held = blocked if shown else None
-    if shown and held is None and waiting:
-        held = open_reason(waiting)
+    named = [row_id for row_id, row in settled.items() if row.backdoor_by]
+    asked = [open_reason(waiting)] if waiting else []
+    asked += [one_word_reason(named, settled[named[0]])] if named else []
+    people_needed = " And ".join(asked)
+    if shown and held is None and people_needed:
+        held = people_needed
 
     source: Basis = "people" if confirmed else basis if settled else ("detectors" if scan.rows else "none")
     status = Status.UNDECIDED
@@ -154,8 +175,8 @@ def decide(
             reason = fail_reason(counts, tests, settled, settings, alpha)
     else:
         reason = undecided_reason(counts, tests, plan, settings, held)
-        if waiting and (blocked is not None or not shown):
-            reason = f"{reason}. And {open_reason(waiting)}"
+        if people_needed and (blocked is not None or not shown):
+            reason = f"{reason}. And {people_needed}"
         if standing is not None and alarm is None and not shown:
             reason = f"{reason}. {copies_reason(standing, scan.independent)}"
     prefix = int(counts.random[NOISE].labelled)
@@ -168,7 +189,7 @@ def decide(
         malformed=scan.malformed,
         tests=tests,
         plan=plan,
-        reviewers=tuple(reviewer_qualities(by_row, controls)),
+        reviewers=tuple(reviewer_qualities(by_row, controls, good)),
         agreement=agreed,
         not_tested=not_tested(
             rows=scan.rows,
@@ -188,6 +209,7 @@ def decide(
             order=order,
             prefix=prefix,
             planted=len(controls),
+            good=len(good),
             malformed=scan.malformed,
             foreign=scan.foreign_rows,
             rows_read=scan.rows,
@@ -197,6 +219,7 @@ def decide(
         )
         + tuple(dismissed_note(suspect) for suspect in suspects if suspect.state == "dismissed"),
         suspects=suspects,
+        unconfirmed=tuple(named),
     )
 
 

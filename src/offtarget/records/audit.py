@@ -218,8 +218,15 @@ class Suspect:
     said: str = ""
     """The condition with its share and the share without it, as a part of a sentence."""
     state: SuspectState = "open"
+    """Confirmed by two people, and by more than dismiss it; dismissed by one, where nobody confirms it."""
     by: str = ""
     """Who confirmed or dismissed it."""
+    confirmed_by: tuple[str, ...] = ()
+    """Everybody who says that it is a backdoor."""
+    dismissed_by: tuple[str, ...] = ()
+    """Everybody who says that it is none."""
+    waits: str = ""
+    """While it is open: what was said so far and who has to speak, as the end of a sentence."""
     reason: str = ""
     """In that person's words."""
     at: str = ""
@@ -308,6 +315,8 @@ class AuditSettings:
     """Random rows after which an undecided review may end."""
     controls: int = 14
     """Planted known-bad rows per reviewer."""
+    known_good: int = 40
+    """Planted known-good rows per reviewer at most; without any, a FAIL takes every mark to be right."""
     min_sensitivity: float = 0.8
     """A reviewer who finds a smaller share of the controls cannot PASS a data set."""
     adjust_for_sensitivity: bool = False
@@ -316,11 +325,20 @@ class AuditSettings:
     """Rows shown blind to a second reviewer."""
     round: int = 1
     """1 for a first audit; each re-audit of cleaned data halves alpha."""
+    draw: int = 1
+    """Which draw from these very bytes it is, as far as this machine knows; the k-th spends alpha / (k (k + 1))."""
 
     def __post_init__(self) -> None:
         share(alpha=self.alpha, noise_limit=self.noise_limit, spreading_limit=self.spreading_limit)
         at_least(1, max_rows=self.max_rows)
-        at_least(0, controls=self.controls)
+        at_least(0, controls=self.controls, known_good=self.known_good)
+
+    @property
+    def error(self) -> float:
+        """The error of this audit: alpha, half of it with every re-audit of cleaned data, and for the k-th draw from
+        unchanged data, k > 1, alpha / (k (k + 1)) of that: all draws together err with at most 1.5 alpha."""
+        repeats = self.draw * (self.draw + 1) if self.draw > 1 else 1
+        return self.alpha / float(2 ** (max(self.round, 1) - 1)) / repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,6 +391,12 @@ class ReviewerQuality:
     sensitivity: Interval | None
     """Clopper-Pearson 95 %; None without controls."""
     median_seconds: float | None
+    good: int = 0
+    """Planted known-good rows labelled."""
+    good_marked: int = 0
+    """Of those, rows marked as bad."""
+    false_marks: Interval | None = None
+    """Share of fine rows that this reviewer marks, Clopper-Pearson 95 %; None without known-good rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,12 +433,14 @@ class AuditDecision:
     """Warnings that belong beside the verdict."""
     suspects: tuple[Suspect, ...] = ()
     """Hidden conditions that need a person's word, and what was said."""
+    unconfirmed: tuple[str, ...] = ()
+    """Ids of rows that were called part of a backdoor and that a second person has to look at."""
 
     @property
     def waits_for_a_person(self) -> bool:
-        """Whether further rows would change nothing: they show all a PASS needs, and suspected conditions wait."""
+        """Whether further rows would change nothing: they show all a PASS needs, and a suspected backdoor waits."""
         needed = self.tests[:2] if self.settings.certify_spreading else self.tests[:1]
-        waiting = any(suspect.state == "open" for suspect in self.suspects)
+        waiting = bool(self.unconfirmed) or any(suspect.state == "open" for suspect in self.suspects)
         return waiting and self.status is Status.UNDECIDED and all(test.status is Status.PASS for test in needed)
 
 

@@ -7,6 +7,7 @@ exact for every N, up to a full count, and in numpy-free Python so that a decisi
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 Beta = tuple[float, float]
@@ -72,6 +73,22 @@ def log_e_above(prior: Prior, rows: int, n: float, k: float, limit: float) -> fl
 def log_e_below(prior: Prior, rows: int, n: float, k: float, limit: float) -> float:
     """Log e-value against `share > limit`: evidence that no more is bad."""
     return log_e(prior, rows, n, k, most_allowed(rows, limit) + 1, rows)
+
+
+def log_es_above(prior: Prior, rows: int, n: float, k: float, allowed: Sequence[int]) -> list[float]:
+    """Log e-values against `M <= a` for each a of `allowed`, as `log_e` gives them one by one."""
+    marginal, peak = prior.log_marginal(n, k), max(_peak(rows, n, k), 0)
+    likelihoods = (log_likelihood(rows, min(peak, a), n, k) for a in allowed)
+    return [math.inf if likelihood == -math.inf else marginal - likelihood for likelihood in likelihoods]
+
+
+def log_e_rate_below(prior: Prior, n: float, k: float, rate: float) -> float:
+    """Log e-value against `the rate is at least this` after k of n independent draws; an e-process at every such rate.
+
+    The same theorem with a Bernoulli likelihood, which has one peak, at k/n: the least ratio lies there or at `rate`.
+    """
+    worst = max(rate, k / n) if n else rate
+    return prior.log_marginal(n, k) - _log_bernoulli(worst, n, k)
 
 
 def most_allowed(rows: int, limit: float) -> int:
