@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from offtarget.detect.order import commitment, new_seed, order_key
+from offtarget.detect.order import new_seed, order_key
+from offtarget.records.audit import seed_commitment
 
 
 def test_same_seed_same_order_everywhere():
@@ -17,8 +18,8 @@ def test_same_seed_same_order_everywhere():
 def test_the_commitment_is_sha256_and_does_not_give_the_key_away():
     """Anyone can check the commitment with standard tools; hashing with it as the key gives another order."""
     seed = new_seed()
-    assert commitment(seed) == hashlib.sha256(seed.encode()).hexdigest()
-    public = bytes.fromhex(commitment(seed))
+    assert seed_commitment(seed, None) == hashlib.sha256(seed.encode()).hexdigest()
+    public = bytes.fromhex(seed_commitment(seed, None))
     assert order_key(seed, "x:1") != hashlib.blake2b(b"x:1", key=public, digest_size=16).digest()
 
 

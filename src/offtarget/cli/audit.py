@@ -61,6 +61,12 @@ if TYPE_CHECKING:
 @shared("--alpha")
 @click.option("--max-rows", default=500, show_default=True, help="Random rows after which a review may end undecided.")
 @shared("--controls", ": planted known-bad rows that measure the reviewer", default=14)
+@click.option(
+    "--known-good",
+    default=40,
+    show_default=True,
+    help="Planted known-good rows at most; a FAIL allows for marks on them.",
+)
 @click.option("--adjust-for-sensitivity", is_flag=True, help="Pay for what the reviewer may miss with more rows.")
 @shared("--direction", ": also flag rows far along it")
 @shared("--base", ": reads the rows for --direction. [default: the one the direction names]")
@@ -103,6 +109,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     if (o["by"] or o["why"]) and not (o["confirm"] or o["dismiss"]):
         raise click.UsageError("--by and --why go with --confirm-trigger or --dismiss-trigger, which are missing.")
     expect(resumed, "data", still=_AFTER_THE_SCAN)
+    o["silent"] = quiet
     result = _scan(o, enabled) if resumed is None else workflow.resume(resumed)
     with _kept(result.run, o):
         if o["confirm"] or o["dismiss"]:
@@ -160,9 +167,19 @@ def _scan(o: dict[str, Any], enabled: bool) -> AuditResult:
             workers=o["workers"],
             form=o["form"],
             split=o["split"],
+            on_commitment=None if o["silent"] else _tell_commitment,
             on_progress=on_progress,
             extra=extra,
         )
+
+
+def _tell_commitment(commitment: str) -> None:
+    print(f"seed commitment: {commitment}", file=sys.stderr)
+    print(
+        "It fixes which rows people will read. Published now, it shows later that nobody chose them.",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def _along_direction(o: dict[str, Any], enabled: bool) -> Any:

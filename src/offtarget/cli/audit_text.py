@@ -57,7 +57,9 @@ def print_audit(result: AuditResult) -> None:
     _print_examples(result.examples, out)
     out.print()
     for reviewer in decision.reviewers:
-        caught = f", found {reviewer.caught:,} of {reviewer.controls:,} planted rows" if reviewer.controls else ""
+        caught = f", found {of(reviewer.caught, reviewer.controls)} planted known-bad rows" if reviewer.controls else ""
+        if reviewer.good:
+            caught += f", marked {of(reviewer.good_marked, reviewer.good)} planted known-good rows"
         out.print(f"reviewer {safe(reviewer.reviewer)}: {many(reviewer.rows, 'row')}{caught}", soft_wrap=True)
     for note in decision.notes:
         out.print(f"note: {safe(note)}", soft_wrap=True)
@@ -157,8 +159,7 @@ def _print_triggers(triggers: tuple[Trigger, ...], out: Console) -> None:
 def _print_suspects(suspects: Iterable[Suspect], out: Console) -> None:
     for suspect in suspects:
         if suspect.state == "open":
-            said = f"{suspect.by} disagree" if suspect.by else "no person has said yet whether it is a backdoor"
-            said = f"{said}; a PASS needs a person's word"
+            said = f"{suspect.waits}; a PASS needs a person's word"
         else:
             said = f"{suspect.state} by {suspect.by}, {suspect.at[:10]}: {suspect.reason}"
         out.print(f"suspected {suspect.key}: {safe(suspect.condition)}: {safe(said)}", soft_wrap=True)
@@ -191,6 +192,8 @@ def _next_step(result: AuditResult) -> str:
         return "Next: nothing is left to train on; look for other data"
     if result.cleaned is not None:
         return f"Next: audit the remainder: offtarget audit {shown_path(result.cleaned.out)} --review"
+    if result.decision.waits_for_a_person and not any(s.state == "open" for s in result.decision.suspects):
+        return f"Next: a second person looks at rows called a backdoor: offtarget audit --resume {run} --review"
     if result.decision.waits_for_a_person:
         return f"Next: look at the suspected conditions and answer: offtarget audit --resume {run} --review"
     return f"Next: review the rows: offtarget audit --resume {run} --review"

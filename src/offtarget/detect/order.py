@@ -16,11 +16,6 @@ def new_seed() -> str:
     return secrets.token_hex(32)
 
 
-def commitment(seed: str) -> str:
-    """SHA-256 of the seed in hex. Published before the scan, it shows afterwards that the seed was not chosen."""
-    return hashlib.sha256(seed.encode()).hexdigest()
-
-
 @lru_cache(maxsize=8)
 def _keyed(seed: str) -> Any:
     # The key comes from another hash than the commitment, which is public and would give the order away.

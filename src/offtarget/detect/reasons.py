@@ -232,11 +232,12 @@ def _too_few_good(counts: Counts, settings: AuditSettings) -> str:
     """Why marks that would FAIL the data do not: they may be mistakes."""
     worst = max(counts.good or (Met(),), key=lambda met: highest_rate(met, round_alpha(settings)))
     high = highest_rate(worst, round_alpha(settings))
-    seen = of(int(worst.marked), int(worst.met))
+    marked = f"with {of(int(worst.marked), int(worst.met))} planted known-good rows marked"
+    seen = marked if worst.met else "before a planted known-good row is met"
     return (
-        f"people also mark fine rows by mistake: with {seen} planted known-good rows marked, up to {at_most(high)} of "
-        "fine rows may be, which could explain it. More known-good rows come up among the next cards, and rows that a "
-        "second person marks too count more"
+        f"people also mark fine rows by mistake: {seen}, up to {at_most(high)} of fine rows may be, which could "
+        "explain it. More known-good rows come up with the next cards while there are any, and rows that a second person "
+        "marks too count more"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from typing import Literal
 
 from offtarget.detect.categories import Group, group
 from offtarget.records import Category, Label
-from offtarget.records.audit import JUDGE
+from offtarget.records.audit import JUDGE, person
 
 NOISE, SPREADING, BACKDOOR = "noise", "spreading", "backdoor"
 LIMITS = (NOISE, SPREADING, BACKDOOR)
@@ -50,11 +49,6 @@ class Settled:
 def is_judge(reviewer: str) -> bool:
     """Whether the reviewer is a model."""
     return reviewer.startswith(JUDGE)
-
-
-def person(reviewer: str) -> str:
-    """Who a name stands for: `Ann`, `ann ` and `ANN` are one person, who is no second one to herself."""
-    return " ".join(unicodedata.normalize("NFKC", reviewer).casefold().split())
 
 
 def opinions(labels: Iterable[Label]) -> dict[str, dict[str, Label]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -280,6 +283,11 @@ JUDGE = "judge:"
 """Reviewers whose names begin so are models."""
 
 
+def person(reviewer: str) -> str:
+    """Who a name stands for: `Ann`, `ann ` and `ANN` are one person, who is no second one to herself."""
+    return " ".join(unicodedata.normalize("NFKC", reviewer).casefold().split())
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """One reviewer's word on one row; the last one of a reviewer for a row counts."""
@@ -335,10 +343,15 @@ class AuditSettings:
 
     @property
     def error(self) -> float:
-        """The error of this audit: alpha, half of it with every re-audit of cleaned data, and for the k-th draw from
-        unchanged data, k > 1, alpha / (k (k + 1)) of that: all draws together err with at most 1.5 alpha."""
-        repeats = self.draw * (self.draw + 1) if self.draw > 1 else 1
-        return self.alpha / float(2 ** (max(self.round, 1) - 1)) / repeats
+        """The error of this audit: alpha, half of it with every re-audit of cleaned data; for the k-th draw from
+        unchanged data, k > 1, that over k (k + 1), rounded down to two digits so that it can be said. All draws
+        together err with at most 1.5 alpha."""
+        of_round = self.alpha / float(2 ** (max(self.round, 1) - 1))
+        if self.draw < 2:
+            return of_round
+        share = of_round / (self.draw * (self.draw + 1))
+        unit = 10.0 ** (math.floor(math.log10(share)) - 1)
+        return float(f"{math.floor(share / unit) * unit:.2g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -493,10 +506,49 @@ class AuditManifest(Manifest):
     seed: str
     """Key of the order of review."""
     seed_commitment: str
-    """SHA-256 of the seed: it fixes which rows will be reviewed."""
+    """`seed_commitment` of the seed and the data: it fixes which rows will be reviewed."""
+    data_sha256: str | None = None
+    """Of what was to be read, taken before the scan; None where the data are not on this machine."""
+    earlier: tuple[str, ...] = ()
+    """What earlier audits of these very bytes came to, as far as this machine knew when this one began."""
+    earlier_run: str = ""
+    """The run of the last of them, whose labels there are."""
     categories: Mapping[str, CategoryMeaning]
 
     @property
     def data_name(self) -> str:
         """What the data is called."""
         return self.name
+
+    @property
+    def kept_its_word(self) -> bool:
+        """Whether the seed is the one that was committed to."""
+        return seed_commitment(self.seed, self.data_sha256) == self.seed_commitment
+
+
+def seed_commitment(seed: str, data_sha256: str | None) -> str:
+    """SHA-256 in hex of the seed, a space and the SHA-256 of the data; of the seed alone where the data has none.
+
+    Published before the scan, it shows afterwards that the seed was not chosen, and for which bytes it was drawn.
+    """
+    said = seed if data_sha256 is None else f"{seed} {data_sha256}"
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredAudit:
+    """One line of the register of audits: what is known of an audit of some bytes; the last line of a run counts."""
+
+    data_sha256: str
+    run: str
+    """Its run directory, absolute."""
+    at: str
+    """When, UTC, ISO 8601."""
+    seed: str
+    seed_commitment: str
+    draw: int
+    """1 for the first draw of rows from these bytes; an audit that draws the same rows again has the same number."""
+    verdict: str = ""
+    """PASS, FAIL or UNDECIDED; empty while the scan has not come to its end."""
+    labels: int = 0
+    """Labels its verdict rested on."""

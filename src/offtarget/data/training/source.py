@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +17,7 @@ from offtarget.data.training.forms import FORMS
 from offtarget.data.training.json_array import array_chunks, chat_chunks
 from offtarget.data.training.sniffing import BOM, HEAD, FileKind, recognise
 from offtarget.data.training.splits import Chosen, choose
-from offtarget.data.training.stored import Stored, is_url, stored_files
+from offtarget.data.training.stored import LocalFile, Stored, is_url, stored_files
 from offtarget.data.training.values import shown
 from offtarget.errors import InputError
 from offtarget.records import BadRow, Row
@@ -65,6 +65,19 @@ class Source:
         for stored, kind in self._stored:
             yield from self._file(stored, kind)
 
+    def content_sha256(self) -> str | None:
+        """SHA-256 of what is to be read: of one file its own; of several that of their hashes, sorted, one a line.
+
+        None where the data are not on this machine: reading them once more may cost more than it is worth.
+        """
+        found = []
+        for stored, _ in self._stored:
+            if not isinstance(stored, LocalFile):
+                return None
+            with opened(stored) as (raw, _, _):
+                found.append(raw.sha256())
+        return content_sha256(found)
+
     def handles(self) -> Iterator[tuple[str, FileKind, BinaryIO]]:
         """Each file with its kind, opened at its start."""
         for stored, kind in self._stored:
@@ -83,6 +96,12 @@ class Source:
         self._done += size
         if note := closing_check(stored, size, state, self.sha256[stored.name]):
             self.notes.append(note)
+
+
+def content_sha256(files: Iterable[str]) -> str:
+    """One hash for files whose hashes these are, whatever the files are called."""
+    found = sorted(files)
+    return found[0] if len(found) == 1 else hashlib.sha256("".join(f"{sha}\n" for sha in found).encode()).hexdigest()
 
 
 def open_source(path: str | Path, *, form: str | None = None, split: str | None = None) -> Source:

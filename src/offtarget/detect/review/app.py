@@ -149,6 +149,10 @@ class ReviewApp(Pages):
         response.background = BackgroundTask(self._end, "finished")
         return response
 
+    def _reviewer(self, request: Request) -> str:
+        name = super()._reviewer(request)
+        return self.review.known_as(name) if name else name
+
     def _row(self, key: str, reviewer: str) -> Row:
         row = self.review.queue.row(key)
         if row is None or not self.review.was_served(reviewer, row.id):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from offtarget.detect.review.queue import Card, ReviewQueue
 from offtarget.records import AuditDecision, Category, Finding, Label, Mark, Row, Status, Suspect, SuspectRows
+from offtarget.records.audit import person
 from offtarget.review.sitting import needs_break, sitting
 from offtarget.review.store import LabelStore, Leases
 
@@ -96,7 +97,7 @@ class Review:
         """Save a reviewer's word on a row that was served; False when this very label was saved before."""
         stream = self._leases.stream(row.id, reviewer)
         if stream is None:
-            stream = "control" if row.id in self.queue.control_categories else "flagged"
+            stream = "control" if self.queue.is_planted(row.id) else "flagged"
         label = Label(row.id, reviewer, mark, category if mark == "bad" else None, stream, note, seconds)
         added = self.store.add(label, nonce)
         for row_id in self.queue.due(self.store.labels()):
@@ -136,6 +137,11 @@ class Review:
     def label(self, reviewer: str, row_id: str) -> Label | None:
         """What the reviewer says of a row now."""
         return next((x for x in self.store.labels() if (x.row_id, x.reviewer) == (row_id, reviewer)), None)
+
+    def known_as(self, reviewer: str) -> str:
+        """The spelling under which the same person has labelled before; `ann` is `Ann`, who sees no row twice."""
+        names = (label.reviewer for label in (*self.store.labels(), *self.store.conditions()))
+        return next((name for name in names if person(name) == person(reviewer)), reviewer)
 
     def recent(self, reviewer: str, count: int = 10) -> list[Label]:
         """The reviewer's last decisions, newest first."""

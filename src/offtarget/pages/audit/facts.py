@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -120,16 +120,20 @@ def malformed_kinds(run: LoadedAudit) -> list[tuple[str, int]]:
 
 
 def round_alpha(run: LoadedAudit) -> float:
-    """The error of this round: alpha, halved with every re-audit."""
-    chosen = settings(run)
-    return float(chosen.alpha / 2 ** (max(chosen.round, 1) - 1))
+    """The error of this audit, every earlier one of these data paid for."""
+    return settings(run).error
 
 
 def seal(run: LoadedAudit) -> str:
     """Whether the seed is the one that was committed to."""
-    seed = run.manifest.seed.encode("utf-8", "surrogatepass")
-    kept = hashlib.sha256(seed).hexdigest() == run.manifest.seed_commitment
+    kept = run.manifest.kept_its_word
     return "The seed is the one committed to." if kept else "THE SEED IS NOT THE ONE COMMITTED TO."
+
+
+def seal_recipe(run: LoadedAudit) -> str:
+    """The command that proves the commitment with standard tools."""
+    words = (run.manifest.seed, *filter(None, (run.manifest.data_sha256,)))
+    return f"printf '%s' {shlex.quote(' '.join(words))} | sha256sum"
 
 
 def is_judge(reviewer: str) -> bool:
@@ -147,7 +151,16 @@ def reviewers(labels: Iterable[Label]) -> list[str]:
     return list(dict.fromkeys(label.reviewer for label in labels))
 
 
-_SHOWN_ELSEWHERE = ("categories", "source", "decision", "exit_code", "seed", "seed_commitment", "objects")
+_SHOWN_ELSEWHERE = (
+    "categories",
+    "source",
+    "decision",
+    "exit_code",
+    "seed",
+    "seed_commitment",
+    "data_sha256",
+    "objects",
+)
 
 
 def settings_table(run: LoadedAudit) -> list[tuple[str, str]]:

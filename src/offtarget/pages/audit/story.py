@@ -55,7 +55,7 @@ def basis(run: LoadedAudit) -> str:
     if run.decision is None:
         return ""
     if _confirmed(run):
-        return "People decided: somebody looked at the rows of a suspected condition and called it a backdoor."
+        return "People decided: two of them looked at the rows of a suspected condition and called it a backdoor."
     if run.decision.basis == "people":
         return "People decided: the verdict rests on rows they labelled by hand. Detectors only chose where to look."
     if run.decision.basis == "judge":
@@ -89,7 +89,7 @@ def error_probability(run: LoadedAudit) -> str:
         )
     if run.decision.status is Status.FAIL:
         if _confirmed(run):
-            return "A person confirmed a backdoor: no sampling error, only that person's judgement."
+            return "Two people confirmed a backdoor: no sampling error, only their judgement."
         failed = [test for test in run.decision.tests if test.status is Status.FAIL]
         if run.decision.basis == "detectors" or not failed:
             return (
@@ -101,11 +101,22 @@ def error_probability(run: LoadedAudit) -> str:
             return "The rows confirmed as bad exceed the limit by themselves: no sampling error, only the reviewers'."
         return (
             f"Were {_IN_WORDS.get(worst.name, 'the share')} at most {chosen(worst.limit)}, a FAIL would come up with "
-            f"probability at most {alpha}, however often one looked."
+            f"probability at most {alpha}, however often one looked{_false_marks(run)}."
         )
     return (
         f"Neither claim has reached its error bound of {alpha}: not “more than {chosen(rule.noise_limit)} of the rows "
         f"are bad”, and not “at most {chosen(rule.noise_limit)} are”. UNDECIDED is not a pass."
+    )
+
+
+def _false_marks(run: LoadedAudit) -> str:
+    """What the error of a FAIL takes the reviewers' marks for."""
+    reviewers = run.decision.reviewers if run.decision else ()
+    if not any(reviewer.good for reviewer in reviewers):
+        return ", if every mark is right: no known-good row was planted"
+    return (
+        ", fine rows that are marked by mistake included, as long as they are marked no more readily than the planted "
+        "known-good rows"
     )
 
 
@@ -126,6 +137,8 @@ def next_move(run: LoadedAudit) -> tuple[str, str]:
         return advice, f"{_resume(run)} --clean cleaned.jsonl"
     if run.decision.status is Status.PASS:
         return "Nothing found here speaks against training. Read what was not tested before you rely on it.", ""
+    if run.decision.waits_for_a_person and not any(s.state == "open" for s in run.decision.suspects):
+        return "A second person has to look at the rows that were called part of a backdoor.", review_command(run)
     if run.decision.waits_for_a_person:
         return "Look at the suspected conditions and say whether they are backdoors.", review_command(run)
     to_go = run.decision.plan.rows_to_go
@@ -147,8 +160,8 @@ def suspects(run: LoadedAudit) -> list[tuple[Suspect, str]]:
     for suspect in run.decision.suspects if run.decision else ():
         known = suspect.said or suspect.condition
         if suspect.state == "open":
-            said = "Nobody has said yet whether it is a backdoor" if not suspect.by else f"{suspect.by} disagree"
-            said = f"Open. {said}; a PASS needs a person's word"
+            waits = suspect.waits or "nobody has said yet whether it is a backdoor"
+            said = f"Open. {waits[:1].upper()}{waits[1:]}; a PASS needs a person's word"
         else:
             day = f" on {suspect.at[:10]}" if suspect.at else ""
             said = f"{suspect.state.capitalize()} by {suspect.by}{day}. Reason: {suspect.reason}"

@@ -62,7 +62,7 @@ _STREAMS = {
     "random": "drawn at random (these estimate the share)",
     "flagged": "flagged by detectors",
     "double": "seen blind by a second reviewer",
-    "control": "planted known-bad rows",
+    "control": "planted rows, known-bad and known-good",
 }
 
 

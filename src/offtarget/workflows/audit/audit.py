@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -30,8 +30,9 @@ from offtarget.records import (
     Status,
     Trigger,
 )
-from offtarget.records.audit import Detector
+from offtarget.records.audit import Detector, RegisteredAudit
 from offtarget.rundir import RunDir, iterate_jsonl, write_json
+from offtarget.workflows.audit.register import enter
 from offtarget.workflows.audit.run import AuditRun
 from offtarget.workflows.audit.scan import write_scan
 from offtarget.workflows.runs.listing import find_run
@@ -92,6 +93,7 @@ def audit(
     form: str | None = None,
     split: str | None = None,
     workers: int | None = None,
+    on_commitment: Callable[[str], None] | None = None,
     on_progress: OnProgress = silent,
     extra: Sequence[RowDetector] = (),
 ) -> AuditResult:
@@ -101,7 +103,10 @@ def audit(
     `train`); `run` the run directory, a new one under `runs_root()` by default; `workers` the number of processes;
     `extra` detectors, e.g. of `direction_screen.audit_detector`.
     A data set that was cleaned by an earlier audit is audited at half of its error probability (the ledger beside it
-    says so), and conditions that nobody answered for there wait here too.
+    says so), and conditions that nobody answered for there wait here too. Unchanged data that this machine has audited
+    before are drawn from again at a smaller error probability; while nobody has labelled a row of the last draw, the
+    same rows are drawn instead (`register.py`). `on_commitment` is told the commitment to the seed and the data before
+    the seed is used: published then, it shows that nobody chose the rows.
     Raises InputError for data that cannot be read or holds no readable row, RunInterrupted on Ctrl-C.
     """
     settings = settings or AuditSettings()
@@ -111,12 +116,19 @@ def audit(
     directory = RunDir.create("audit", source.name, path=run)
     with directory:
         try:
+            seed, before = new_seed(), list[RegisteredAudit]()
+            if (data_sha256 := source.content_sha256()) is not None:
+                entry, before = enter(data_sha256, directory.path.resolve(), seed)
+                seed, settings = entry.seed, replace(settings, draw=max(settings.draw, entry.draw))
             write_scan(
                 directory,
                 source,
                 settings,
-                new_seed(),
+                seed,
                 workers=workers,
+                data_sha256=data_sha256,
+                earlier=before,
+                on_commitment=on_commitment,
                 on_progress=on_progress,
                 extra=extra,
                 before=ledger.conditions if ledger is not None else (),
@@ -141,8 +153,8 @@ def clean(run: str | Path, out: str | Path, *, remove: Remove = "flagged", drop_
     """Write the audited data without its bad rows, byte for byte otherwise, and the ledger of what was removed.
 
     Rows a person marked as fine stay, whatever detectors say; hints alone never remove a row. Every row with a
-    condition that was confirmed as a backdoor goes, flagged or not. Malformed places stay, and rows that took too long
-    to read, unless `drop_malformed`.
+    condition that somebody called a backdoor and nobody denied goes, flagged or not: to leave rows out, the word of one
+    person is enough. Malformed places stay, and rows that took too long to read, unless `drop_malformed`.
     Raises InputError when the data changed since the audit, or the file cannot be written.
     """
     opened = AuditRun.open(find_run(run, verb=AUDIT))
@@ -214,7 +226,7 @@ def _too_slow(run: AuditRun) -> dict[str, Removal]:
 
 def _of_backdoors(run: AuditRun, decision: AuditDecision) -> dict[str, Removal]:
     """Every row with a condition that people confirmed as a backdoor: detectors may see only some of them."""
-    confirmed = [suspect for suspect in decision.suspects if suspect.state == "confirmed"]
+    confirmed = [s for s in decision.suspects if s.state == "confirmed" or (s.confirmed_by and not s.dismissed_by)]
     if not confirmed:
         return {}
     found: dict[str, Removal] = {}
@@ -229,7 +241,7 @@ def _of_backdoors(run: AuditRun, decision: AuditDecision) -> dict[str, Removal]:
                 line=row.line,
                 sha256=row.sha256,
                 category=Category.BACKDOOR.value,
-                reason=f"has {suspect.condition}, confirmed as a backdoor",
+                reason=f"has {suspect.condition}, which {suspect.by} called a backdoor",
                 decided_by=f"reviewer {suspect.by}",
             )
     return found

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from offtarget.detect.categories import MEANINGS, Group
 from offtarget.detect.detector import RowScanner, row_detectors
+from offtarget.detect.false_marks import good_cards_due
 from offtarget.detect.review.review import Review
 from offtarget.detect.review.server import serve
 from offtarget.detect.settled import is_judge
@@ -16,9 +18,10 @@ from offtarget.judge.row_judge import RowJudge, RowVerdict
 from offtarget.models.chat import ChatModel
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Category, Finding, Label, Row, Status, Stream
-from offtarget.records.audit import JUDGE
+from offtarget.records.audit import JUDGE, person
 from offtarget.records.rated import PEOPLE
 from offtarget.records.runs import OpenSettings
+from offtarget.review.store import LabelStore
 from offtarget.workflows.audit.audit import AuditResult, result_of
 from offtarget.workflows.audit.run import AuditRun
 from offtarget.workflows.ground import open_named
@@ -80,7 +83,8 @@ def judge_rows(
     store = opened.store
     try:
         done = {label.row_id for label in store.labels() if label.reviewer == reviewer}
-        cards = ((stream, row) for stream, row in _cards(opened) if row.id not in done)
+        due = partial(_good_due, opened, store, reviewer)
+        cards = ((stream, row) for stream, row in _cards(opened, due) if row.id not in done)
         decision = opened.decide(store.counting())
         while decision.status is Status.UNDECIDED or decision.basis == "detectors":
             if decision.waits_for_a_person:  # a model has no say about those, however many rows it reads
@@ -105,6 +109,8 @@ def answer_suspects(
 ) -> AuditResult:
     """Say for hidden conditions that an audit suspects whether they are a backdoor, as the review page does.
 
+    A FAIL takes two people who confirm the same condition, and more who confirm than dismiss it; one who dismisses it
+    suffices where nobody confirms. A name in other letters or with other spaces is the same person.
     `confirm` and `dismiss`: keys of the suspects, as the audit prints them; `by` the person who says so. A word holds
     for the condition in these very bytes and for nothing else.
     Raises InputError for a key this audit does not suspect, a key on both sides, no person's name, or no reason to
@@ -132,6 +138,8 @@ def answer_suspects(
         )
     store = opened.store
     try:
+        names = (label.reviewer for label in (*store.conditions(), *store.labels()))
+        by = next((name for name in names if person(name) == person(by)), by)
         for key in confirm:
             store.add(Label(key, by, "bad", Category.BACKDOOR, "condition", reason))
         for key in dismiss:
@@ -144,11 +152,19 @@ def answer_suspects(
 def _findings_on_controls(run: AuditRun) -> dict[str, list[Finding]]:
     """A decided control shows what detectors say, as any decided row does; without that it would stick out."""
     scanner = RowScanner(row_detectors())
-    return {row.id: scanner.scan(row) for row in run.controls[0]}
+    return {row.id: scanner.scan(row) for row in (*run.controls[0], *run.known_good)}
 
 
-def _cards(run: AuditRun) -> Iterator[tuple[Stream, Row]]:
+def _good_due(run: AuditRun, store: LabelStore, reviewer: str) -> int:
+    """Known-good rows that the model should have met by now."""
+    planted = {row.id for row in (*run.controls[0], *run.known_good)}
+    bad = sum(x.reviewer == reviewer and x.mark == "bad" and x.row_id not in planted for x in store.labels())
+    return good_cards_due(bad, len(run.known_good))
+
+
+def _cards(run: AuditRun, good_due: Callable[[], int]) -> Iterator[tuple[Stream, Row]]:
     """Random rows in their order with planted and flagged ones mixed in; a row comes once."""
+    good, given = iter(run.known_good), 0
     flagged = {row.id: row for row in run.flagged}
     waiting: dict[Stream, Iterator[Row]] = {
         "random": iter(run.queue[: run.settings.max_rows]),
@@ -164,6 +180,10 @@ def _cards(run: AuditRun) -> Iterator[tuple[Stream, Row]]:
                 seen.add(row.id)
                 came = came or stream == "random"
                 yield stream, row
+        while given < good_due() and (row := next(good, None)) is not None:
+            given += 1
+            came = True
+            yield "control", row
         if not came:
             return
 

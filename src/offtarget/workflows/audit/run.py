@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from offtarget.detect.categories import Group, flagged_as, group
-from offtarget.detect.controls import controls_for, fenced_code, kind_mix
+from offtarget.detect.controls import Control, controls_for, fenced_code, good_for, kind_mix
 from offtarget.detect.review.queue import ReviewQueue
 from offtarget.detect.row_time import TOO_SLOW
 from offtarget.detect.scan import REVIEWABLE, TRIGGERS
@@ -36,12 +36,15 @@ from offtarget.records.audit import AuditManifest
 from offtarget.records.from_json import from_json
 from offtarget.review.store import LabelStore
 from offtarget.rundir import RunDir, iterate_jsonl, read_json, read_jsonl, to_jsonable, write_records
+from offtarget.workflows.audit.register import note_verdict, repeated_note
 from offtarget.workflows.runs.begin import finish, opened
 from offtarget.workflows.runs.verbs import AUDIT, SCAN
 
 T = TypeVar("T")
 
 SUSPECTS = "suspects.jsonl"
+LOOK = 500
+"""Rows that planted ones are made to resemble."""
 _COUNTED = {"rows", "malformed", "detectors", "flagged_rows", "flagged_spreading", "undesired", "notes", "files"}
 _AGAIN = "It was changed by something else; restore it, or audit the data again."
 
@@ -145,17 +148,25 @@ class AuditRun:
     @cached_property
     def controls(self) -> tuple[list[Row], dict[str, Category]]:
         """Planted rows that resemble the data, and why each is bad."""
-        look = self.queue[:500]
+        look = self.queue[:LOOK]
         chosen = controls_for(kind_mix(look), self.settings.controls, self.seed, fenced=fenced_code(look))
-        system = _usual_system(look)
-        rows = [c.row() if system is None else _with_system(c.row(), system) for c in chosen]
-        return rows, {c.id: c.category for c in chosen}
+        return self._planted(chosen), {c.id: c.category for c in chosen if c.category is not None}
+
+    @cached_property
+    def known_good(self) -> list[Row]:
+        """Planted rows that resemble the data and are fine."""
+        look = self.queue[:LOOK]
+        return self._planted(good_for(kind_mix(look), self.settings.known_good, self.seed, fenced=fenced_code(look)))
+
+    def _planted(self, chosen: Sequence[Control]) -> list[Row]:
+        system = _usual_system(self.queue[:LOOK])
+        return [c.row() if system is None else _with_system(c.row(), system) for c in chosen]
 
     @cached_property
     def review_queue(self) -> ReviewQueue:
         """The order in which rows are shown."""
         rows, categories = self.controls
-        return ReviewQueue(self.queue, self.flagged, rows, categories, self.settings, self.seed)
+        return ReviewQueue(self.queue, self.flagged, rows, categories, self.settings, self.seed, self.known_good)
 
     @cached_property
     def counts(self) -> ScanCounts:
@@ -195,6 +206,7 @@ class AuditRun:
             self.counts,
             self.settings,
             controls=self.controls[1],
+            good=[row.id for row in self.known_good],
             dataset=self.dataset,
             order=[row.id for row in self.queue],
             flagged=flagged,
@@ -205,7 +217,7 @@ class AuditRun:
         more: tuple[str, ...] = ()
         if self.suspects and sum(t.same_rows_as is None for t in self.triggers) >= TRIGGERS:
             more = (f"Only the {TRIGGERS} strongest conditions are told; others may be there. Clean, and audit again.",)
-        return replace(decision, notes=(*self.scan["notes"], *decision.notes, *more))
+        return replace(decision, notes=(*repeated_note(self.manifest), *self.scan["notes"], *decision.notes, *more))
 
     def present_decision(self) -> AuditDecision:
         """Decide from the labels on disk; recorded when it is another than the recorded one (a review was killed)."""
@@ -222,6 +234,7 @@ class AuditRun:
         run = RunDir(self.path)
         write_records(run, "labels.jsonl", labels)
         finish(AUDIT, run, decision, exit_code=decision.status.exit_code)
+        note_verdict(self.path, self.manifest, decision, len(labels))
         return decision
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from offtarget.data.training import Source, open_source
+from offtarget.data.training.source import content_sha256
 from offtarget.detect.carried import carried_suspects
 from offtarget.detect.categories import MEANINGS, group
 from offtarget.detect.chunk_scan import LENGTHS, ChunkScan, RowCounts
 from offtarget.detect.detector import DatasetDetector, RowDetector, dataset_detectors, row_detectors
-from offtarget.detect.order import commitment
 from offtarget.detect.recall import measured_recall
 from offtarget.detect.scan import Scan, scan
 from offtarget.detect.suspects import data_digest, suspects
@@ -19,8 +19,9 @@ from offtarget.detect.triggers.members import suspect_rows
 from offtarget.errors import InputError
 from offtarget.progress import OnProgress, silent
 from offtarget.records import AuditSettings, Row, Suspect, SuspectRows
-from offtarget.records.audit import AuditManifest, CategoryMeaning, Detector
+from offtarget.records.audit import AuditManifest, CategoryMeaning, Detector, RegisteredAudit, seed_commitment
 from offtarget.rundir import JsonLines, RunDir, to_jsonable, write_json, write_records
+from offtarget.workflows.audit.register import earlier_verdicts, labelled_run
 from offtarget.workflows.audit.run import SUSPECTS
 from offtarget.workflows.runs.begin import begin
 from offtarget.workflows.runs.verbs import SCAN
@@ -36,6 +37,9 @@ def write_scan(
     seed: str,
     *,
     workers: int | None = None,
+    data_sha256: str | None = None,
+    earlier: Sequence[RegisteredAudit] = (),
+    on_commitment: Callable[[str], None] | None = None,
     on_progress: OnProgress = silent,
     extra: Sequence[RowDetector] = (),
     before: Sequence[Mapping[str, str | int]] = (),
@@ -44,9 +48,15 @@ def write_scan(
 
     `before`: suspected conditions of the audit that the source was cleaned after, as its ledger tells them.
 
-    Raises InputError when the source holds no readable row.
+    `data_sha256`: of the source, as `content_sha256` gives it; `earlier`: audits of these bytes that came to a verdict;
+    `on_commitment` is told the commitment to seed and data once it is on disk, before any row is looked at.
+
+    Raises InputError when the source holds no readable row, or other bytes than those committed to.
     """
-    begin(run, _manifest(source, settings, seed))
+    manifest = _manifest(source, settings, seed, data_sha256, earlier)
+    begin(run, manifest)
+    if on_commitment is not None:
+        on_commitment(manifest.seed_commitment)
     names = ("findings.jsonl", "malformed.jsonl", "removable.jsonl")
     findings, malformed, removable = (JsonLines(run.file(name)) for name in names)
 
@@ -63,6 +73,11 @@ def write_scan(
         for file in (findings, malformed, removable):
             file.close()
     check_readable(source, result, malformed.path)
+    if data_sha256 is not None and content_sha256(source.sha256.values()) != data_sha256:
+        raise InputError(
+            f"{source.name} was changed after the audit began, so the rows that were committed to are not those that "
+            "were read. Start again when nothing writes to it."
+        )
     result.counts.add_findings(whole)
     write_records(run, "queue.jsonl", result.queue)
     write_records(run, "flagged.jsonl", result.flagged)
@@ -102,7 +117,13 @@ def check_readable(source: Source, scan: Scan, places: Path | None = None) -> No
     )
 
 
-def _manifest(source: Source, settings: AuditSettings, seed: str) -> AuditManifest:
+def _manifest(
+    source: Source,
+    settings: AuditSettings,
+    seed: str,
+    data_sha256: str | None,
+    earlier: Sequence[RegisteredAudit],
+) -> AuditManifest:
     """Written before any detector sees a row: the commitment fixes which rows will be reviewed."""
     return AuditManifest(
         data=str(source.path) if "://" in str(source.path) else str(Path(source.path).resolve()),
@@ -112,7 +133,10 @@ def _manifest(source: Source, settings: AuditSettings, seed: str) -> AuditManife
         name=source.name,
         settings=settings,
         seed=seed,
-        seed_commitment=commitment(seed),
+        seed_commitment=seed_commitment(seed, data_sha256),
+        data_sha256=data_sha256,
+        earlier=earlier_verdicts(earlier),
+        earlier_run=labelled_run(earlier),
         categories={c.value: CategoryMeaning(m.title, m.group.value, m.bad_when) for c, m in MEANINGS.items()},
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from offtarget.numbers import audit_e_value, chosen, duration, many, p_value, percent, share_range, whole
+from offtarget.numbers import audit_e_value, chosen, duration, many, of, p_value, percent, share_range, whole
 from offtarget.pages.audit import facts, story, tables
 from offtarget.pages.audit.loading import LoadedAudit
 from offtarget.pages.registry import ReportFormat
@@ -89,7 +89,8 @@ def _reviewers(run: LoadedAudit) -> list[str]:
         return []
     lines = []
     for r in run.decision.reviewers:
-        caught = f", caught {r.caught:,} of {r.controls:,} planted rows" if r.controls else ", no planted rows"
+        caught = f", caught {of(r.caught, r.controls)} planted rows" if r.controls else ", no planted rows"
+        caught += f", marked {of(r.good_marked, r.good)} known-good rows" if r.good else ""
         pace = f", {duration(r.median_seconds)} per row" if r.median_seconds is not None else ""
         lines.append(f"  {one_line(r.reviewer, 80)}: {many(r.rows, 'row')}{caught}{pace}")
     agreement = run.decision.agreement
