@@ -236,8 +236,8 @@ def _too_few_good(counts: Counts, settings: AuditSettings) -> str:
     seen = marked if worst.met else "before a planted known-good row is met"
     return (
         f"people also mark fine rows by mistake: {seen}, up to {at_most(high)} of fine rows may be, which could "
-        "explain it. More known-good rows come up with the next cards while there are any, and rows that a second person "
-        "marks too count more"
+        "explain it. More known-good rows come up with the next cards while there are any, and rows that a second "
+        "person marks too count more"
     )
 
 
