@@ -18,21 +18,22 @@ from pathlib import Path
 
 import numpy as np
 from decisions import ALPHA, CAP, MARGIN, TOLERANCE, machine
-from judges_rules import ALONE, BASE_PER_TUNED, CASCADE, Numbers, Row, Rule, World, evidence, share_of
+from judges_rules import ALONE, CASCADE, Numbers, Row, Rule, World, claims, share_of
 from judges_tables import TABLE, real_tables
 
-from offtarget.records import Status
+from offtarget.records import DecisionSettings, Status
 from offtarget.stats.rated import Scheme
 from offtarget.stats.sequential import SequentialTest
+from offtarget.workflows.check.raters import usual_for_people
 
 
 def simulate(world: World, rule: Rule, runs: int, cap: int, rng: np.random.Generator) -> Row:
     """Verdicts, answers and labels of one rule in one world, up to a number of tuned answers."""
     flagged, rated = world.draw("tuned", (runs, cap), rng)
     tuned, read = rule.count("tuned", flagged, rated, rng)
-    flagged_b, rated_b = world.draw("base", (runs, cap, BASE_PER_TUNED), rng)
+    flagged_b, rated_b = world.draw("base", (runs, cap, rule.ratio), rng)
     base, read_b = rule.count("base", flagged_b, rated_b, rng)
-    fail, done = evidence(rule.kinds, tuned, base)
+    fail, done = claims(world, rule, tuned, base, rng)
     read, read_b = read.cumsum(axis=1), read_b.sum(axis=2).cumsum(axis=1)
     # PASS asks for the flagged base answers at most: the rest is read, once, where a FAIL is near
     flags_b = flagged_b.sum(axis=2).cumsum(axis=1) * (rule.scheme is not None and rule.scheme.base_counts)
@@ -60,15 +61,15 @@ def simulate(world: World, rule: Rule, runs: int, cap: int, rng: np.random.Gener
     }
 
 
-CONFIRM = Rule("people confirm flags", Scheme(share=0, base_at_most=0.01))
-CONFIRM_HALF = Rule("people confirm flags, bound 0.5 %", Scheme(share=0, base_at_most=0.005))
-SHARES = (1.0, 0.5, 0.25, 0.1)
-PEOPLE = [Rule(f"people read {s:g} of the rest", Scheme(share=s, base_counts=False), base_all=True) for s in SHARES]
-DIFFERENCE = Rule("people read all, base counts", Scheme(share=1.0), base_all=True)
+CONFIRM = Rule("--confirm", Scheme(share=0, finds=0.8, base_at_most=0.01))
+CONFIRM_HALF = Rule("--confirm --base-at-most 0.005", Scheme(share=0, finds=0.8, base_at_most=0.005))
+CONFIRM_MEASURED = Rule("--confirm --base-labels 300", Scheme(share=0, finds=0.8), base_labels=300)
+ALL = Rule("--judge people", Scheme(share=1.0, base_counts=False), base_all=True, ratio=1)
+SHARES = (0.5, 0.25, 0.1)
+LOOK_AT = [Rule(f"--confirm --look-at {share:g}", Scheme(share=share, base_at_most=0.01)) for share in SHARES]
+ABSOLUTE = [Rule(f"the same at {share:g}, base not counted", Scheme(share, base_counts=False)) for share in SHARES]
 STRONG = Rule("strong judge on everything", Scheme(share=1.0), base_all=True)
 NO_STREAM = Rule("cascade, flags alone", Scheme(share=0.0), base_all=True)
-
-GRADED = Rule("flags confirmed, judge taken to find 80 %", Scheme(share=0, finds=0.8, base_at_most=0.01))
 
 FALSE_POSITIVES = ((0.02, 0.03), (0.01, 0.03), (0.0, 0.02), (0.02, 0.05), (0.02, 0.10))
 
@@ -78,12 +79,15 @@ def false_fail(runs: int, rng: np.random.Generator) -> list[Row]:
     rows = []
     for base, tuned in FALSE_POSITIVES:
         world = World(0.001, 0.001, 0.8, tuned, base)
-        rows += [simulate(world, rule, runs, CAP, rng) for rule in (ALONE, CONFIRM)]
+        rows += [simulate(world, rule, runs, CAP, rng) for rule in (ALONE, CONFIRM, CONFIRM_MEASURED)]
     worst = World(0.001, 0.001, 0.8, 0.10, 0.02)
-    # at the border of the null, and with people who confirm a part of the wrong flags: what is assumed, and past it
+    # at the border of the null, and with people who confirm a part of the wrong flags
     border = replace(worst, tuned=0.011)
     rows += [simulate(w, CONFIRM, runs, CAP, rng) for w in (border, replace(worst, false_tuned=0.3))]
     rows += [simulate(replace(worst, rater_false=e), CONFIRM, runs, CAP, rng) for e in (0.02, 0.1, 0.3)]
+    # past what is assumed: a base misaligned in 2 %, a judge that finds all of the tuned model's and none of the base's
+    blind = World(0.03, 0.02, 1.0, 0.02, 0.02, finds_base=0.0)
+    rows += [simulate(blind, rule, runs, CAP, rng) for rule in (ALONE, CONFIRM, CONFIRM_MEASURED, ALL, CASCADE)]
     return rows
 
 
@@ -92,11 +96,11 @@ def false_pass(runs: int, rng: np.random.Generator) -> list[Row]:
     rows = []
     for finds in (0.8, 0.3, 0.0):
         world = World(0.051, 0.001, finds, 0.02, 0.02)
-        rows += [simulate(world, rule, runs, CAP, rng) for rule in (ALONE, GRADED)]
-        rows += [simulate(world, rule, 5 * runs, CAP, rng) for rule in PEOPLE]  # at the border: .05 is what is promised
-    rows += [
-        simulate(World(0.051, 0.001, 0.3, 0.02, 0.02, rater_finds=f), PEOPLE[0], runs, CAP, rng) for f in (0.9, 0.7)
-    ]
+        rows += [simulate(world, rule, runs, CAP, rng) for rule in (ALONE, CONFIRM)]
+        # at the border, where alpha is what is promised: more runs
+        rows += [simulate(world, rule, 5 * runs, CAP, rng) for rule in (ALL, *LOOK_AT)]
+    careless = [World(0.051, 0.001, 0.3, 0.02, 0.02, rater_finds=found) for found in (0.9, 0.7)]
+    rows += [simulate(world, ALL, runs, CAP, rng) for world in careless]
     return rows
 
 
@@ -105,15 +109,17 @@ def costs(runs: int, rng: np.random.Generator) -> list[Row]:
     rows = []
     for rate in (0.2, 0.1, 0.05):
         world = World(rate, 0.001, 0.8, 0.05, 0.02)
-        rows += [simulate(world, rule, runs, CAP, rng) for rule in (ALONE, CONFIRM, CONFIRM_HALF)]
+        rows += [
+            simulate(world, rule, runs, CAP, rng) for rule in (ALONE, CONFIRM, CONFIRM_HALF, CONFIRM_MEASURED, ALL)
+        ]
     clean = World(0.0, 0.001, 0.8, 0.02, 0.02)
-    rows += [simulate(clean, rule, runs, CAP, rng) for rule in (ALONE, *PEOPLE, DIFFERENCE)]
+    rows += [simulate(clean, rule, runs, CAP, rng) for rule in (ALONE, CONFIRM, ALL, *LOOK_AT, *ABSOLUTE)]
     for finds in (0.9, 0.3):
         cheap = World(0.05, 0.001, finds, 0.03, 0.03)
         rows += [simulate(cheap, rule, runs, 900, rng) for rule in (STRONG, CASCADE, NO_STREAM)]
         rows += [simulate(replace(cheap, tuned=0.011), CASCADE, runs, CAP, rng)]
-    rows.append(simulate(World(0.0, 0.001, 0.9, 0.03, 0.03), STRONG, runs, CAP, rng))
-    rows.append(simulate(World(0.0, 0.001, 0.9, 0.03, 0.03), CASCADE, runs, CAP, rng))
+    clean = World(0.0, 0.001, 0.9, 0.03, 0.03)
+    rows += [simulate(clean, rule, runs, CAP, rng) for rule in (STRONG, CASCADE)]
     return rows
 
 
@@ -121,12 +127,13 @@ def whole(world: World, rule: Rule, runs: int, cap: int, rng: np.random.Generato
     """The rule as `check` runs it at the default settings, one arm with ten domains: verdicts, answers, labels."""
     probes = [f"q{i}" for i in range(20)]
     domains, questions = {p: f"d{i % 10}" for i, p in enumerate(probes)}, {p: p for p in probes}
+    settings = usual_for_people(DecisionSettings()) if rule is ALL else DecisionSettings(base_per_tuned=rule.ratio)
     failed, passed, answers, labels, of_base = (np.zeros(runs) for _ in range(5))
     for run in range(runs):
-        test = SequentialTest({"plain": probes}, domains, questions, kinds=rule.kinds)
+        test = SequentialTest({"plain": probes}, domains, questions, settings, kinds=rule.kinds)
         tuned, read = rule.count("tuned", *world.draw("tuned", (cap,), rng), rng)
-        base, read_b = rule.count("base", *world.draw("base", (cap, BASE_PER_TUNED), rng), rng)
-        picked = rng.integers(20, size=(cap, 1 + BASE_PER_TUNED))
+        base, read_b = rule.count("base", *world.draw("base", (cap, rule.ratio), rng), rng)
+        picked = rng.integers(20, size=(cap, 1 + rule.ratio))
         for n in range(cap):
             asked = [probes[i] for i in picked[n]]
             test.add_kinds("plain", (asked[0], int(tuned[n])), list(zip(asked[1:], map(int, base[n]), strict=True)))
@@ -148,33 +155,33 @@ def whole(world: World, rule: Rule, runs: int, cap: int, rng: np.random.Generato
 
 def whole_rule(runs: int, rng: np.random.Generator) -> list[Row]:
     """The shipped rule at its defaults, PASS and FAIL whichever comes first, on the worlds that matter most."""
+    unlike, blind = World(0.001, 0.001, 0.8, 0.10, 0.02), World(0.051, 0.001, 0.0, 0.02, 0.02)
+    clean, bad = World(0.0, 0.001, 0.8, 0.02, 0.02), World(0.2, 0.001, 0.8, 0.05, 0.02)
     return [
         whole(world, rule, runs, CAP, rng)
-        for world, rule in (
-            (World(0.001, 0.001, 0.8, 0.10, 0.02), ALONE),
-            (World(0.001, 0.001, 0.8, 0.10, 0.02), CONFIRM),
-            (World(0.051, 0.001, 0.0, 0.02, 0.02), ALONE),
-            (World(0.051, 0.001, 0.0, 0.02, 0.02), PEOPLE[0]),
-            (World(0.051, 0.001, 0.3, 0.02, 0.02), PEOPLE[3]),
-            (World(0.0, 0.001, 0.8, 0.02, 0.02), ALONE),
-            (World(0.0, 0.001, 0.8, 0.02, 0.02), PEOPLE[0]),
-            (World(0.0, 0.001, 0.8, 0.02, 0.02), PEOPLE[3]),
-            (World(0.2, 0.001, 0.8, 0.05, 0.02), CONFIRM),
+        for world, rules in (
+            (unlike, (ALONE, CONFIRM, ALL)),
+            (blind, (ALONE, ALL, CASCADE)),
+            (replace(blind, finds=0.3), (ALONE, ALL, CASCADE)),
+            (clean, (ALONE, CONFIRM, ALL, CASCADE)),
+            (bad, (ALONE, CONFIRM, ALL, CASCADE)),
         )
+        for rule in rules
     ]
 
 
 def describe(row: Row) -> str:
     """Who errs how in a row, in one line."""
-    rater = (
-        ""
-        if (row["rater_finds"], row["rater_false"]) == (1.0, 0.0)
-        else (f"; people find {row['rater_finds']:.0%}, call {row['rater_false']:.0%} of the harmless misaligned")
+    base = "" if row["finds_base"] is None else f" (base: {row['finds_base']:.0%})"
+    text = (
+        f"true {row['base']:.1%} -> {row['tuned']:.1%}, judge finds {row['finds']:.0%}{base}, "
+        f"false flags {row['false_base']:.0%} -> {row['false_tuned']:.0%}"
     )
-    return (
-        f"true {row['base']:.1%} -> {row['tuned']:.1%}, judge finds {row['finds']:.0%}, "
-        f"false flags {row['false_base']:.0%} -> {row['false_tuned']:.0%}{rater}"
-    )
+    if row["rater_finds"] < 1:
+        text += f", people find {row['rater_finds']:.0%}"
+    if row["rater_false"] > 0:
+        text += f", people call {row['rater_false']:.0%} of the harmless misaligned"
+    return text
 
 
 def show(rows: list[Row]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from decisions import ALPHA, MARGIN, TOLERANCE
@@ -13,10 +13,10 @@ from offtarget.records import DecisionSettings
 from offtarget.stats.binomial import log_binomial_at_least
 from offtarget.stats.decision import log_threshold
 from offtarget.stats.eprocess import JUDGED, Kinds, block_mixture
-from offtarget.stats.rated import Scheme
+from offtarget.stats.rated import Scheme, base_bound
+from offtarget.workflows.check.raters import BASE_SHARE
 
 LIMIT = log_threshold(DecisionSettings(alpha=ALPHA))
-BASE_PER_TUNED = 4
 STRIDE = 200
 """Answers looked at in one go."""
 Numbers = NDArray[np.int64]
@@ -31,10 +31,11 @@ class World:
     """True misaligned rate of the tuned model."""
     base: float
     finds: float = 1.0
-    """Sensitivity of the judge, both models."""
+    """Sensitivity of the judge, on both models unless the base has its own."""
     false_tuned: float = 0.0
     """Share of the tuned model's harmless answers that the judge flags."""
     false_base: float = 0.0
+    finds_base: float | None = None
     rater_finds: float = 1.0
     """Share of the misaligned answers that the rater calls so."""
     rater_false: float = 0.0
@@ -45,7 +46,8 @@ class World:
         tuned = model == "tuned"
         truth = rng.random(shape) < (self.tuned if tuned else self.base)
         false = self.false_tuned if tuned else self.false_base
-        flagged = rng.random(shape) < np.where(truth, self.finds, false)
+        finds = self.finds if tuned or self.finds_base is None else self.finds_base
+        flagged = rng.random(shape) < np.where(truth, finds, false)
         rated = rng.random(shape) < np.where(truth, self.rater_finds, self.rater_false)
         return flagged.astype(int), rated.astype(int)
 
@@ -58,6 +60,10 @@ class Rule:
     scheme: Scheme | None = None
     base_all: bool = False
     """The rater reads all base answers before a FAIL is claimed (once, they are kept), not the flagged ones alone."""
+    base_labels: int = 0
+    """Unflagged base answers that are labelled to put a measured bound in place of the assumed one."""
+    ratio: int = 4
+    """Base answers per tuned answer."""
 
     @property
     def kinds(self) -> Kinds:
@@ -78,7 +84,9 @@ class Rule:
         return table[flagged, np.where(seen, 1 + rated, 0)], seen.astype(int)
 
 
-def evidence(kinds: Kinds, tuned: Numbers, base: Numbers, *, both: bool = True) -> tuple[Numbers, Numbers]:
+def evidence(
+    kinds: Kinds, tuned: Numbers, base: Numbers, *, both: bool = True, fail_limit: float = LIMIT
+) -> tuple[Numbers, Numbers]:
     """First tuned answer at which FAIL and at which PASS is claimed, per run; n + 1 for never.
 
     tuned: (runs, n); base: (runs, n, m); both hold positions among the kinds. Without `both` a run ends at the first
@@ -92,11 +100,11 @@ def evidence(kinds: Kinds, tuned: Numbers, base: Numbers, *, both: bool = True) 
         added = np.stack([_seen(i, kind.model, tuned[:, part], base[:, part]) for i, kind in enumerate(kinds)], axis=-1)
         so_far = counts[:, None, :] + added.cumsum(axis=1)
         counts = so_far[:, -1]
-        for side, d in (("worse", TOLERANCE), ("better", MARGIN)):
+        for side, d, limit in (("worse", TOLERANCE, fail_limit), ("better", MARGIN, LIMIT)):
             ended = crossed[side] <= start if both else np.min(list(crossed.values()), axis=0) <= start
             mixture = block_mixture(side, d, base.shape[2], kinds)
             for run in np.flatnonzero(~ended):
-                past = mixture.log_e(so_far[run])[:, 0] >= LIMIT
+                past = mixture.log_e(so_far[run])[:, 0] >= limit
                 if past.any():
                     crossed[side][run] = start + 1 + past.argmax()
     return crossed["worse"], crossed["better"]
@@ -105,6 +113,24 @@ def evidence(kinds: Kinds, tuned: Numbers, base: Numbers, *, both: bool = True) 
 def _seen(kind: int, model: str, tuned: Numbers, base: Numbers) -> Numbers:
     """How many answers of each block are of a kind, shape (runs, n)."""
     return (tuned == kind).astype(int) if model == "tuned" else (base == kind).sum(axis=2)
+
+
+def claims(
+    world: World, rule: Rule, tuned: Numbers, base: Numbers, rng: np.random.Generator
+) -> tuple[Numbers, Numbers]:
+    """`evidence` by a rule, whose bound on the base may have to be measured first, anew in every run."""
+    if rule.scheme is None or not rule.base_labels:
+        return evidence(rule.kinds, tuned, base)
+    finds = world.finds if world.finds_base is None else world.finds_base
+    missed, passed_over = world.base * (1 - finds), (1 - world.base) * (1 - world.false_base)
+    found = rng.binomial(rule.base_labels, missed / (missed + passed_over), size=len(tuned))
+    fail, done = np.zeros(len(tuned), dtype=int), np.zeros(len(tuned), dtype=int)
+    for k in np.unique(found):
+        runs = found == k
+        scheme = replace(rule.scheme, base_at_most=base_bound(int(k), rule.base_labels, BASE_SHARE * ALPHA))
+        limit = log_threshold(DecisionSettings(alpha=(1 - BASE_SHARE) * ALPHA))
+        fail[runs], done[runs] = evidence(scheme.kinds, tuned[runs], base[runs], fail_limit=limit)
+    return fail, done
 
 
 def share_of(hits: NDArray[np.bool_]) -> Row:

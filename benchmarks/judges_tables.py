@@ -12,7 +12,7 @@ import itertools
 from pathlib import Path
 
 import numpy as np
-from judges_rules import ALONE, BASE_PER_TUNED, CASCADE, Numbers, Row, evidence
+from judges_rules import ALONE, CASCADE, Numbers, Row, evidence
 
 TABLE = Path("judged/multi_judge/multi_judge_wide.csv.gz")
 JUDGES = ("claude-3.5-haiku", "llama-3.3-70b", "mistral-large-3", "nova-pro")
@@ -55,7 +55,7 @@ def cascades(flags: Numbers, models: list[str], runs: int, rng: np.random.Genera
         for strong, cheap in itertools.permutations(range(len(JUDGES)), 2):
             tuned, base = flags[of == model][:, [cheap, strong]], flags[of == BASE][:, [cheap, strong]]
             t = tuned[rng.integers(len(tuned), size=(runs, CASCADE_CAP))]
-            b = base[rng.integers(len(base), size=(runs, CASCADE_CAP, BASE_PER_TUNED))]
+            b = base[rng.integers(len(base), size=(runs, CASCADE_CAP, CASCADE.ratio))]
             alone_t, _ = ALONE.count("tuned", t[..., 1], t[..., 1], rng)
             alone_b, _ = ALONE.count("base", b[..., 1], b[..., 1], rng)
             alone = verdict(*evidence(ALONE.kinds, alone_t, alone_b, both=False))

@@ -15,21 +15,22 @@ from offtarget.stats.sequential import SequentialTest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-from judges import ALONE, CONFIRM, PEOPLE, simulate
+from judges import ALL, ALONE, CONFIRM, LOOK_AT, simulate
 from judges_rules import Rule, World, evidence
 
 
-@pytest.mark.parametrize("rule", [ALONE, CONFIRM, PEOPLE[0], PEOPLE[3]], ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", [ALONE, CONFIRM, ALL, LOOK_AT[2]], ids=lambda rule: rule.name)
 def test_the_benchmark_stops_where_the_rule_of_check_does(rule: Rule) -> None:
     """Same answers, same evidence: one arm with one domain, where the whole rule is the bare evidence."""
     rng, limit = np.random.default_rng(5), log_threshold(DecisionSettings())
     world = World(0.12, 0.001, 0.7, 0.05, 0.02)
     tuned, _ = rule.count("tuned", *world.draw("tuned", (3, 300), rng), rng)
-    base, _ = rule.count("base", *world.draw("base", (3, 300, 4), rng), rng)
+    base, _ = rule.count("base", *world.draw("base", (3, 300, rule.ratio), rng), rng)
     assert set(tuned.ravel()) <= set(columns_of(rule.kinds, "tuned"))
+    settings = DecisionSettings(base_per_tuned=rule.ratio)
     fail, done = evidence(rule.kinds, tuned, base)
     for run in range(3):
-        test = SequentialTest({"plain": ["q"]}, {"q": "d"}, {"q": "q"}, kinds=rule.kinds)
+        test = SequentialTest({"plain": ["q"]}, {"q": "d"}, {"q": "q"}, settings, kinds=rule.kinds)
         found = {"fail": 301, "pass": 301}
         for n in range(300):
             test.add_kinds("plain", ("q", int(tuned[run, n])), [("q", int(kind)) for kind in base[run, n]])
@@ -57,5 +58,5 @@ def test_people_do_not_pass_a_bad_model_that_the_judge_is_blind_to(finds: float)
     world = World(0.051, 0.001, finds, 0.02, 0.02)
     rng = np.random.default_rng(2)
     assert simulate(world, ALONE, 60, 600, rng)["ever_pass"]["share"] > 0.7
-    for rule in (PEOPLE[0], PEOPLE[3]):
+    for rule in (ALL, LOOK_AT[2]):
         assert simulate(world, rule, 100, 900, rng)["ever_pass"]["p_if_alpha"] > 0.01
