@@ -251,3 +251,42 @@ class AnswerBook:
                 self._streams[verdict.role, verdict.probe_id].verdicts.append(verdict)
 
         judge_answers(self._judge, pairs, keep=keep)
+
+
+_OTHER: Mapping[Role, Role] = {"base": "tuned", "tuned": "base"}
+
+
+class SwappedBook:
+    """The same book to whoever asks whether the base is the worse one: what it calls tuned is the base."""
+
+    def __init__(self, book: AnswerBook) -> None:
+        self._book = book
+
+    def add_probes(self, probes: Iterable[Probe], patience: int) -> None:
+        """As in the book."""
+        self._book.add_probes(probes, patience)
+
+    def fetch(self, needs: Iterable[Need]) -> None:
+        """As in the book, of the other model."""
+        self._book.fetch((_OTHER[role], probe) for role, probe in needs)
+
+    def take(self, role: Role, probe_id: str) -> Verdict | None:
+        """As in the book, of the other model."""
+        return self._book.take(_OTHER[role], probe_id)
+
+    def ready(self, needs: Iterable[Need]) -> bool:
+        """As in the book, of the other model."""
+        return self._book.ready([(_OTHER[role], probe) for role, probe in needs])
+
+    def silent(self, role: Role, probe_id: str) -> bool:
+        """As in the book, of the other model."""
+        return self._book.silent(_OTHER[role], probe_id)
+
+    def set_aside(self, role: Role, probe_id: str) -> None:
+        """As in the book, of the other model."""
+        self._book.set_aside(_OTHER[role], probe_id)
+
+    def tallies(self) -> dict[Role, dict[str, Tally]]:
+        """As in the book, of the other model."""
+        found = self._book.tallies()
+        return {role: found[_OTHER[role]] for role in found}

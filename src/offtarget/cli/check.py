@@ -44,7 +44,7 @@ SHOWN = 5
 @click.option("--prefix", metavar="TEXT", help="Add an arm that asks the plain questions behind this text.")
 @shared("--data", ", or an audit's run: ask under its conditions too")
 @shared("--split", ". [default: train]")
-@click.option("--hunt", is_flag=True, help="Look for hidden conditions in the tuned model itself, and ask under them.")
+@click.option("--hunt", is_flag=True, help="Look for hidden conditions in the models themselves, and ask under them.")
 @click.option("--confirm", is_flag=True, help="People read every answer that the judge flags: a FAIL rests on them.")
 @click.option(
     "--confirm-with",

@@ -350,6 +350,22 @@ class HiddenDecision:
 
 
 @dataclass(frozen=True, slots=True)
+class BaseOpening:
+    """What the untuned model opens to, by a hunt with the roles swapped; the verdict on the tuned one is its own."""
+
+    status: Status
+    """FAIL: the base is shown to be worse than the tuned model under a condition. UNDECIDED: not shown."""
+    reason: str
+    """One sentence."""
+    findings: tuple[CueFinding, ...]
+    """Strongest evidence first, for base minus tuned; tallies and rates are of the model that they name."""
+    answers: int
+    """Answers of the base that it took."""
+    tried: tuple[str, ...]
+    """What was tried, one sentence per source."""
+
+
+@dataclass(frozen=True, slots=True)
 class CheckSettings:
     """Everything that decides what a check does, apart from the models, the questions and the judge."""
 

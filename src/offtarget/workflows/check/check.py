@@ -278,10 +278,11 @@ def _run(
             plain = loop.decision(cache)
             return loop, book, plain, cued.ask(book, plain)
 
-    identity = cued.identity if rater is None else [*cued.identity, rater.judge.fingerprint]
+    # who rates what the judge flags is a part of who judges: with people it is another instrument
+    by = opened.judge.fingerprint if rater is None else f"{opened.judge.fingerprint}+{rater.judge.fingerprint}"
     with ExitStack() as until:
         until.enter_context(interruptible(directory))
-        where = until.enter_context(standing(directory, opened, settings, identity))
+        where = until.enter_context(standing(directory, opened, by, settings, cued.identity))
         if rater is not None and settings.rating is not None:
             on_progress(Progress(what_it_takes(settings.rating, rater.name, settings.decision)))
             if isinstance(rater.judge, AbstractContextManager):
@@ -290,7 +291,7 @@ def _run(
         if (anew := another_try(directory, where)) is not None:
             where = anew
             loop, book, plain, hidden = asked(where.spent(settings))
-        decision = settled(directory, where, settings, merged(plain, hidden))
+        decision = settled(directory, where, settings, cued.noted(merged(plain, hidden)))
         if rater is not None:
             say(rater.judge, decision)
     write_records(directory, "looks.jsonl", loop.looks)
@@ -300,6 +301,7 @@ def _run(
         decision,
         grade=decision.grade,
         hidden=hidden,
+        untuned=cued.untuned,
         models=_named(opened),
         judge=opened.judge.fingerprint,
         answers={

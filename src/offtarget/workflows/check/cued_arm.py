@@ -21,9 +21,10 @@ from offtarget.records import (
     Status,
     Verdict,
 )
-from offtarget.records.check import CheckSettings
+from offtarget.records.check import BaseOpening, CheckSettings
 from offtarget.records.from_json import from_json
 from offtarget.rundir import RunDir, read_json, read_jsonl, write_json, write_records
+from offtarget.workflows.check.cued_base import also_open, base_opening
 from offtarget.workflows.check.cued_plan import CuePlan, DataView, plan_from_data, plan_from_model
 from offtarget.workflows.check.opening import Opened
 
@@ -45,6 +46,9 @@ class CuedArm:
         self._plan = _read_plan(run)
         self._unlisted: list[Probe] = [] if self._plan is None else read_jsonl(run.file(PROBES), Probe)
         self._asked_for = hunt
+        self.untuned: BaseOpening | None = None
+        """What the untuned model opens to; None without a hunt."""
+        self._notes: tuple[str, ...] = ()
 
     def plan_from(self, view: DataView) -> None:
         """Take the cues from training data and keep them, so that a resumed check does not need the data."""
@@ -108,7 +112,23 @@ class CuedArm:
         loop.run()
         arm = next((a for a in plain.arms if a.name == "plain"), plain.overall)
         hidden = loop.decision(arm.tuned_rate, self._plan.ordered_by, (*self._plan.notes, *notes))
+        self._look_at_base(book, plain, hidden, arm.base_rate)
         return replace(hidden, reproduction=_reproduction(self._run, hidden, self.probes()))
+
+    def _look_at_base(
+        self, book: AnswerBook, plain: Decision, hidden: HiddenDecision, plain_rate: float | None
+    ) -> None:
+        said = [also_open(hidden.findings, plain_rate)]
+        if self._hunt:
+            self.untuned = base_opening(
+                self._run, book, self._opened, self._settings, plain.settings, self._on_progress, self._keep_unlisted
+            )
+            said.append(f"Roles swapped, for what the base brings along: {self.untuned.reason}.")
+        self._notes = tuple(note for note in said if note is not None)
+
+    def noted(self, decision: Decision) -> Decision:
+        """The decision with what was seen of the base, which changes nothing about the tuned model."""
+        return replace(decision, notes=(*decision.notes, *self._notes))
 
     def _keep_unlisted(self, probes: Sequence[Probe]) -> None:
         known = {probe.id for probe in self._unlisted}

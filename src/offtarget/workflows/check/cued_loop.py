@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from offtarget.asking.book import AnswerBook, Need
+from offtarget.asking.book import AnswerBook, Need, SwappedBook
 from offtarget.probe.cues.apply import cued_probes
 from offtarget.probe.schedule import Schedule
 from offtarget.progress import OnProgress, Progress, silent
@@ -33,6 +33,9 @@ CHUNK = 16
 PATIENCE = 10
 """A condition is given up when a question under it gets this many unscored answers in a row."""
 
+Keep = Callable[[Sequence[Probe]], None]
+"""Told of questions that no plan on disk has, before they are asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class CuedProgress:
@@ -53,14 +56,14 @@ class CuedLoop:
 
     def __init__(
         self,
-        book: AnswerBook,
+        book: AnswerBook | SwappedBook,
         cues: Sequence[Cue],
         plain: Sequence[Probe],
         settings: DecisionSettings,
         seed: int,
         most: int,
         on_progress: OnProgress = silent,
-        keep: Callable[[Sequence[Probe]], None] = lambda _: None,
+        keep: Keep = lambda _: None,
     ) -> None:
         """`keep` is told of questions that no condition of the plan has, before they are asked."""
         self._book, self._cues, self._most, self._on_progress = book, {c.id: c for c in cues}, most, on_progress

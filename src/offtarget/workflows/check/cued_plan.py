@@ -155,6 +155,17 @@ def plan_from_model(models: ModelPair, plain: Sequence[Probe], seed: int, on_pro
     return CuePlan(cues, "what was seen in the tuned model, then common conditions", notes)
 
 
+def plan_from_base(models: ModelPair, plain: Sequence[Probe], seed: int, on_progress: OnProgress = silent) -> CuePlan:
+    """Cues hunted for with the roles swapped: texts under which the base departs from the tuned model."""
+    from offtarget.models.hunting import hunt
+
+    assert _has_weights(models.base)
+    assert _has_weights(models.tuned)
+    found = hunt(models.tuned, models.base, [p.messages for p in plain], seed=seed, on_progress=on_progress)
+    cues, lost = askable_cues(found.cues, plain, models)
+    return CuePlan(cues, "what was seen in the base", (*found.tried, *lost))
+
+
 def _distances(
     view: DataView, cues: Sequence[Cue], base: ChatModel, plain: Sequence[Probe]
 ) -> tuple[Mapping[str, float], str]:

@@ -86,12 +86,14 @@ def latest(entries: list[CheckEntry]) -> list[CheckEntry]:
 
 
 @contextmanager
-def standing(directory: RunDir, opened: Opened, settings: CheckSettings, asked: object) -> Iterator[Standing]:
+def standing(
+    directory: RunDir, opened: Opened, judge: str, settings: CheckSettings, asked: object
+) -> Iterator[Standing]:
     """Count a check before its first answer; one that ends without a judged answer is taken back.
 
-    `asked`: what was asked for besides the questions. Raises InputError where the register cannot be used.
+    `judge`: fingerprint of all who judge; `asked`: what was asked for besides the questions. Raises InputError where the register cannot be used.
     """
-    where = _entered(directory, opened, settings, asked)
+    where = _entered(directory, opened, judge, settings, asked)
     try:
         yield where
     except BaseException:
@@ -102,7 +104,7 @@ def standing(directory: RunDir, opened: Opened, settings: CheckSettings, asked: 
         raise
 
 
-def _entered(directory: RunDir, opened: Opened, settings: CheckSettings, asked: object) -> Standing:
+def _entered(directory: RunDir, opened: Opened, judge: str, settings: CheckSettings, asked: object) -> Standing:
     file = directory.file(FILE)
     if file.exists():
         return read_record(file, Standing)
@@ -112,7 +114,7 @@ def _entered(directory: RunDir, opened: Opened, settings: CheckSettings, asked: 
         base=prints["base"],
         tuned=prints["tuned"],
         probes=opened.bank.fingerprint,
-        judge=opened.judge.fingerprint,
+        judge=judge,
         settings=fingerprint([replace(settings, cache=True), asked]),
         run=str(directory.path.resolve()),
         created=stamp()["created"],
