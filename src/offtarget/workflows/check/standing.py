@@ -91,7 +91,8 @@ def standing(
 ) -> Iterator[Standing]:
     """Count a check before its first answer; one that ends without a judged answer is taken back.
 
-    `judge`: fingerprint of all who judge; `asked`: what was asked for besides the questions. Raises InputError where the register cannot be used.
+    `judge`: fingerprint of all who judge; `asked`: what was asked for besides the questions. Raises
+    InputError where the register cannot be used.
     """
     where = _entered(directory, opened, judge, settings, asked)
     try:
