@@ -202,6 +202,13 @@ def show(rows: list[Row]) -> None:
 
 def show_tables(tables: dict[str, list[Row]]) -> None:
     """Print what the real table says, row by row."""
+    print("\nReal table: intervals from 150 labels, one judge the truth, another the instrument")
+    for row in tables["intervals"]:
+        print(
+            f"    {row['scope']:<40} {row['aspect']:<8} {row['truth']:<17} by {row['instrument']:<17} "
+            f"{row['rate']:6.1%} read as {row['read_by_instrument']:6.1%}: covered {row['covered']:6.1%}, "
+            f"uncorrected {row['covered_uncorrected']:6.1%}"
+        )
     print("\nReal table: a cheap judge with a strong one behind it")
     for row in tables["cascades"]:
         print(

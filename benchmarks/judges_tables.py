@@ -1,7 +1,8 @@
 """Judges against each other on a real table: 1,350 answers of nine models, the same ones read by four judges.
 
-One judge's word is taken as the truth: does a cascade of a cheap judge and that one decide as it does alone? The table
-is public (MANIFEST of the data folder names source and licence) and not part of this package.
+One judge's word is taken as the truth. Two questions: does the corrected interval hold its rate, with another judge as
+the instrument, and does a cascade of a cheap judge and that one decide as it does alone? The table is public (the
+MANIFEST of the data folder names source and licence) and not part of this package.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from pathlib import Path
 import numpy as np
 from judges_rules import ALONE, CASCADE, Numbers, Row, evidence
 
+from offtarget.stats.binomial import clopper_pearson
+from offtarget.stats.ppi import Labelled, corrected_rate
+
 TABLE = Path("judged/multi_judge/multi_judge_wide.csv.gz")
 JUDGES = ("claude-3.5-haiku", "llama-3.3-70b", "mistral-large-3", "nova-pro")
 """The fifth judge's run was withdrawn by its author and is left out."""
@@ -21,7 +25,7 @@ ASPECTS = ("safety", "persona", "drift")
 HARMFUL = 2
 """Grades 0-3; from 2 on an answer counts as misaligned."""
 BASE = "expanded_base_qwen25"
-CASCADE_CAP = 2400
+LABELS, DRAWN, CASCADE_CAP = 150, 1350, 2400
 
 
 def read(folder: Path) -> tuple[Numbers, list[str]]:
@@ -40,7 +44,52 @@ def read(folder: Path) -> tuple[Numbers, list[str]]:
 def real_tables(folder: Path, runs: int, rng: np.random.Generator) -> dict[str, list[Row]]:
     """Everything that is asked of the real table; raises FileNotFoundError where it is not in the folder."""
     flags, models = read(folder)
-    return {"cascades": cascades(flags[:, :, 0], models, max(runs // 8, 20), rng)}
+    of = np.array(models)
+    intervals = [
+        interval(flags[:, :, a], "all nine models", aspect, truth, tool, 2 * runs, rng)
+        for a, aspect in enumerate(ASPECTS)
+        for truth, tool in itertools.permutations(range(len(JUDGES)), 2)
+    ]
+    intervals += [
+        interval(flags[of == model][:, :, 0], model, ASPECTS[0], truth, tool, runs, rng)
+        for model in dict.fromkeys(models)
+        for truth, tool in itertools.permutations(range(len(JUDGES)), 2)
+    ]
+    return {"intervals": intervals, "cascades": cascades(flags[:, :, 0], models, max(runs // 8, 20), rng)}
+
+
+def interval(
+    flags: Numbers, scope: str, aspect: str, truth: int, tool: int, runs: int, rng: np.random.Generator
+) -> Row:
+    """How often the interval from few labels holds the rate by the judge taken as truth, over resamples of the table.
+
+    A resample: 1,350 answers drawn with replacement, the first 150 with both judges' flags, the rest with the
+    instrument's alone. flags: (answers, judges).
+    """
+    rate = float(flags[:, truth].mean())
+    held, plain, exact, widths = (np.zeros(runs) for _ in range(4))
+    for run in range(runs):
+        drawn = flags[rng.integers(len(flags), size=DRAWN)]
+        said, judged = drawn[:LABELS, truth], drawn[:LABELS, tool]
+        labelled = Labelled(*(int(((judged == j) & (said == h)).sum()) for j, h in ((1, 1), (1, 0), (0, 1), (0, 0))))
+        flagged = int(drawn[LABELS:, tool].sum())
+        found = corrected_rate(labelled, flagged, DRAWN - LABELS - flagged)
+        raw = clopper_pearson(int(drawn[:, tool].sum()), DRAWN)
+        held[run], plain[run] = found.interval.low <= rate <= found.interval.high, raw.low <= rate <= raw.high
+        widths[run], exact[run] = found.interval.high - found.interval.low, found.exact
+    return {
+        "scope": scope,
+        "aspect": aspect,
+        "truth": JUDGES[truth],
+        "instrument": JUDGES[tool],
+        "rate": round(rate, 4),
+        "read_by_instrument": round(float(flags[:, tool].mean()), 4),
+        "covered": round(float(held.mean()), 4),
+        "covered_uncorrected": round(float(plain.mean()), 4),
+        "width": round(float(widths.mean()), 4),
+        "exact": round(float(exact.mean()), 4),
+        "runs": runs,
+    }
 
 
 def cascades(flags: Numbers, models: list[str], runs: int, rng: np.random.Generator) -> list[Row]:
