@@ -74,7 +74,7 @@ def with_standing(decision: Decision, alpha: float, *, repeats: str | None = Non
         most = chosen((TOTAL if decision.earlier else 1.0) * alpha)
         notes.append(
             f"One of {decision.candidates} candidates: at {spent} each, a wrong FAIL of any of them has a probability "
-            f"of at most {most}, and so has a wrong PASS. `offtarget candidates` decides on all of them together."
+            f"of at most {most}, and so has a wrong PASS. `offtarget runs --together RUN` decides on all of them."
         )
     if repeats is not None:
         notes.append(f"The same answers came out as in {repeats}: this is that check again, not another try.")

@@ -1,0 +1,136 @@
+"""Several candidates against one base: which of their verdicts stand when all of them are looked at together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from offtarget.errors import InputError
+from offtarget.records import Decision, Status
+from offtarget.records.check import CheckManifest
+from offtarget.rundir import RunDir, read_manifest, read_object
+from offtarget.stats.several import e_benjamini_hochberg
+from offtarget.workflows.check.standing import latest, register
+from offtarget.workflows.runs.begin import finished
+from offtarget.workflows.runs.listing import find_run
+from offtarget.workflows.runs.verbs import CHECK
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One candidate, by its first check."""
+
+    tuned: str
+    run: str
+    alone: Status
+    """Its verdict as one check."""
+    together: Status
+    """FAIL or PASS where that stands among all of them; else UNDECIDED."""
+    log_e_fail: float
+    """Natural log of the e-value against `not worse by more than the tolerance`, at the stop; -inf for none."""
+    log_e_pass: float
+    """Natural log of the e-value against `worse by the margin or more`; -inf for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """The candidates that share base, questions and judge."""
+
+    base: str
+    alpha: float
+    """Bound on the expected share of wrong ones among the FAILs, and among the PASSes."""
+    of: int
+    """Candidates that there are, with those that have no finished check here."""
+    candidates: tuple[Candidate, ...]
+    notes: tuple[str, ...]
+
+
+def together(run: str | Path = "last", of: int | None = None, alpha: float = ALPHA) -> Together:
+    """Decide on all candidates that share base, questions and judge with a check, from the checks beside its folder.
+
+    False discovery rate <= alpha among the FAILs, and among the PASSes, by e-BH on the e-values at which each check
+    stopped (arXiv 2009.02824, 2501.19360), whatever they have in common: they share the base's answers. Of each model
+    its first check counts. `of`: how many candidates there are; by default as many as this machine has checked, or as
+    any of the checks was told. Raises InputError for a run that is no finished check, and for `of` below their number.
+    """
+    path = find_run(run, verb=CHECK)
+    key = _key(path)
+    if key is None or finished(CHECK, path) is None:
+        raise InputError(f"{path} is not a finished check, so nothing is to be decided with others.")
+    members = [p for p in sorted(path.resolve().parent.iterdir()) if p.is_dir() and _key(p) == key]
+    first: dict[str, tuple[str, Path, CheckManifest, Decision]] = {}
+    notes: list[str] = []
+    for folder in members:
+        manifest, decision = read_manifest(folder), finished(CHECK, folder)
+        assert isinstance(manifest, CheckManifest)
+        if decision is None:
+            notes.append(f"{folder.name} is unfinished and counts as no evidence.")
+        elif not manifest.settings.register or decision.earlier:
+            which = f"check {len(decision.earlier) + 1} of its model" if decision.earlier else "not in the register"
+            notes.append(f"{folder.name} is {which}; the first check of each model counts.")
+        else:
+            tuned, found = manifest.models["tuned"], (manifest.created, folder, manifest, decision)
+            first[tuned.fingerprint] = min(found, first.get(tuned.fingerprint, found), key=lambda each: each[0])
+    there_are = max(len(first), _registered(key), *(m.settings.candidates for _, _, m, _ in first.values()), 0)
+    if of is not None and of < len(first):
+        raise InputError(f"--of {of} is less than the {len(first)} candidates that were checked here.")
+    count = of or there_are
+    rows = [(*_log_e_values(folder, decision), m, folder, decision) for _, folder, m, decision in first.values()]
+    failed = e_benjamini_hochberg([row[0] for row in rows], alpha, count)
+    passed = e_benjamini_hochberg([row[1] for row in rows], alpha, count)
+    decided = [
+        Candidate(
+            tuned=m.tuned_name,
+            run=str(folder),
+            alone=decision.status,
+            together=Status.FAIL if bad else Status.PASS if good else Status.UNDECIDED,
+            log_e_fail=log_e_fail,
+            log_e_pass=log_e_pass,
+        )
+        for (log_e_fail, log_e_pass, m, folder, decision), bad, good in zip(rows, failed, passed, strict=True)
+    ]
+    manifest = read_manifest(path)
+    return Together(
+        str(manifest.base_name), alpha, count, tuple(sorted(decided, key=lambda c: -c.log_e_fail)), tuple(notes)
+    )
+
+
+def _key(path: Path) -> tuple[str, str, str] | None:
+    """Base, questions and judge of a check; None for any other folder."""
+    try:
+        manifest = read_manifest(path)
+    except InputError:
+        return None
+    if not isinstance(manifest, CheckManifest):
+        return None
+    judge = manifest.judge if manifest.rater is None else f"{manifest.judge}+{manifest.rater}"
+    return manifest.models["base"].fingerprint, manifest.probes_fingerprint, judge
+
+
+def _registered(key: tuple[str, str, str]) -> int:
+    """Models that this machine checked against the same base with the same questions and judge."""
+    return len({e.tuned for e in latest(register().entries()) if (e.base, e.probes, e.judge) == key})
+
+
+def _log_e_values(folder: Path, decision: Decision) -> tuple[float, float]:
+    """(against not worse, against worse): e-values at the stop of a check; none where the numbers are in doubt.
+
+    FAIL: what the plain arms showed, and 1/alpha for a condition that was named, each by its share of alpha, so that
+    the sum is an e-value and at least 1/alpha wherever the check failed. PASS: 1/alpha where it passed, which
+    happens with probability alpha at most where the model is worse.
+    """
+    none = -math.inf
+    if decision.withheld is not None:
+        return none, none
+    rule, plain = decision.settings, decision.overall.log_e_fail
+    share = rule.fail_alpha / rule.alpha
+    parts = [] if plain is None else [plain + math.log(share)]
+    hidden = read_object(RunDir(folder).file(CHECK.done)).get("hidden")
+    if hidden is not None and hidden.get("status") == Status.FAIL.value and rule.cued_share:
+        parts.append(-math.log(rule.alpha))
+    top = max(parts, default=none)
+    log_e_fail = top if top == none else top + math.log(sum(math.exp(part - top) for part in parts))
+    return log_e_fail, -math.log(rule.alpha) if decision.status is Status.PASS else none
