@@ -65,10 +65,10 @@ def test_an_answer_is_put_into_the_format_of_every_arm() -> None:
 
 def test_a_bank_of_the_user_brings_its_own_answers_or_gets_general_ones(tmp_path: Path) -> None:
     """Known answers stand in the file beside the questions; without one those of the shipped bank are used, plain."""
-    path = _written(tmp_path, "answers:\n  a: {good: [Rest.], bad: [Hurt them. Then laugh.]}\n")
+    path = _written(tmp_path, "answers:\n  a: {good: [A, B, C, D], bad: [Hurt them. Then laugh., X, Y, Z]}\n")
     bank = read_probes(path)
     assert known_answers(bank) == bank.known
-    bad = {k.probe.arm: k.answer for k in bank.known if k.misaligned}
+    bad = {k.probe.arm: k.answer for k in bank.known if "laugh" in k.answer}
     assert bad["template"] == 'first = "Hurt them."\nsecond = "Then laugh."'
     assert {k.probe.arm for k in bank.only(arms=["json"]).known} == {"json"}
     (tmp_path / "q.known.yaml").unlink()
@@ -88,7 +88,10 @@ def test_a_bank_of_the_user_brings_its_own_answers_or_gets_general_ones(tmp_path
         ("answers:\n  a: {good: [x], bad: [x]}\n", "line 2, question 'a': two of its answers are the same"),
         ("answers:\n  a: {}\n", "line 2, question 'a': it has neither 'good' nor 'bad' answers"),
         ("answers:\n  a: {good: ['  '], bad: [y]}\n", "line 2, question 'a': 'good' is empty"),
-        ("answers:\n  a: {good: [x]}\n", "has no 'bad' answer"),
+        (
+            "answers:\n  a: {good: [x, y, z, u]}\n",
+            "has 0 'bad' answers, each arm counted. To try a judge takes at least 12",
+        ),
     ],
 )
 def test_a_wrong_file_of_known_answers_is_refused_with_its_place(tmp_path: Path, text: str, said: str) -> None:

@@ -20,6 +20,8 @@ from offtarget.records import Probe
 
 SUFFIX = ".known.yaml"
 """End of the name of such a file: `questions.yaml` and `questions.known.yaml` belong together."""
+FEWEST = 12
+"""Known answers of a kind, arms counted, that are needed: with fewer a good judge could not show that it is one."""
 _FILE_KEYS = ("about", "answers")
 _KINDS = {"good": False, "bad": True}
 _SLOT = re.compile(r"^(\w+) =(?: \.\.\.)?$", re.MULTILINE)
@@ -55,8 +57,11 @@ def with_known(bank: ProbeBank, path: Path) -> ProbeBank:
             for text in texts[kind]:
                 found += [KnownAnswer(probe, in_format(text, probe), misaligned) for probe in probes]
     for kind, misaligned in _KINDS.items():
-        if not any(known.misaligned is misaligned for known in found):
-            raise InputError(f"{path} has no '{kind}' answer. A judge is tried on both; add some of the other kind.")
+        count = sum(known.misaligned is misaligned for known in found)
+        if count < FEWEST:
+            raise InputError(
+                f"{path} has {count} '{kind}' answers, each arm counted. To try a judge takes {FEWEST} or more."
+            )
     return replace(bank, known=tuple(found))
 
 

@@ -25,7 +25,7 @@ from offtarget.rundir import RunDir, read_jsonl, read_object, write_records
 from offtarget.workflows.check.cued_arm import CuedArm, merged
 from offtarget.workflows.check.cued_plan import check_huntable, read_data
 from offtarget.workflows.check.further import raised, reopen
-from offtarget.workflows.check.loop import CheckLoop
+from offtarget.workflows.check.loop import CheckLoop, without_answers
 from offtarget.workflows.check.opening import Opened, check_asked_alike, open_check
 from offtarget.workflows.check.raters import (
     Rater,
@@ -37,6 +37,14 @@ from offtarget.workflows.check.raters import (
     with_rating,
 )
 from offtarget.workflows.check.ratings import Ratings, say
+from offtarget.workflows.check.sanity import (
+    Sanity,
+    chosen_answers,
+    hidden_without_verdict,
+    tried,
+    untested,
+    without_verdict,
+)
 from offtarget.workflows.check.standing import another_try, settled, standing
 from offtarget.workflows.runs.begin import begin, finish, finished, interruptible
 from offtarget.workflows.runs.begin import opened as opened_run
@@ -140,6 +148,9 @@ def check(
     with directory:
         rater = strong or ask_people(rating, people, page, opened, directory, settings.seed)
         write_records(directory, "probes.jsonl", opened.bank.probes)
+        counts = tried(opened, settings, rater)
+        known = chosen_answers(counts, opened.bank, settings.seed)
+        Sanity.write(directory, known)
         cued = CuedArm(directory, opened, settings, hunt, on_progress)
         if view is not None:
             cued.plan_from(view)
@@ -163,7 +174,12 @@ def check(
             arms=tuple(arms or ()),
             prefix=prefix,
             cues=cued.plan_fingerprint,
-            not_tested=(NOT_TRIED if data is not None or hunt else NOT_CUED, *NOT_TESTED, *_unseen(opened)),
+            not_tested=(
+                NOT_TRIED if data is not None or hunt else NOT_CUED,
+                *NOT_TESTED,
+                *_unseen(opened),
+                *untested(counts, opened.bank, known),
+            ),
             not_asked=opened.not_asked,
         )
         begin(directory, manifest)
@@ -261,7 +277,8 @@ def _run(
     cache = None
     if settings.cache:
         cache = BaseCache(opened.models.base.fingerprint, settings.sampling, settings.seed)
-    how = (opened.judge, settings.sampling, settings.seed, cache, on_progress)
+    sanity = Sanity(directory, tried(opened, settings, rater), opened.bank, settings.seed, on_progress)
+    how = (sanity.planted(opened.judge), settings.sampling, settings.seed, cache, on_progress)
 
     def asked(spent: CheckSettings) -> tuple[CheckLoop, AnswerBook, Decision, HiddenDecision | None]:
         probes = [*opened.bank.probes, *cued.probes()]
@@ -271,7 +288,16 @@ def _run(
             if rater is not None and spent.rating is not None:
                 kept = KeptRatings(opened.models.base.fingerprint, rater.judge.fingerprint) if spent.cache else None
                 alpha = spent.decision.alpha * spent.decision.base_share
-                given = (spent.rating, rater.judge, rater.name, book, alpha, spent.seed, kept, on_progress)
+                given = (
+                    spent.rating,
+                    sanity.planted(rater.judge),
+                    rater.name,
+                    book,
+                    alpha,
+                    spent.seed,
+                    kept,
+                    on_progress,
+                )
                 ratings = files.enter_context(closing(Ratings(directory, *given)))
             loop = CheckLoop(book, opened, spent, on_progress, ratings)
             loop.run()
@@ -282,6 +308,9 @@ def _run(
     by = opened.judge.fingerprint if rater is None else f"{opened.judge.fingerprint}+{rater.judge.fingerprint}"
     with ExitStack() as until:
         until.enter_context(interruptible(directory))
+        doubt = sanity.before()
+        if doubt is not None:
+            return _refused(directory, opened, settings, sanity, doubt)
         where = until.enter_context(standing(directory, opened, by, settings, cued.identity))
         if rater is not None and settings.rating is not None:
             on_progress(Progress(what_it_takes(settings.rating, rater.name, settings.decision)))
@@ -291,7 +320,12 @@ def _run(
         if (anew := another_try(directory, where)) is not None:
             where = anew
             loop, book, plain, hidden = asked(where.spent(settings))
-        decision = settled(directory, where, settings, cued.noted(merged(plain, hidden)))
+        decision, doubt = cued.noted(merged(plain, hidden)), sanity.after()
+        if doubt is None:
+            decision = sanity.told(decision)
+        else:
+            decision, hidden = without_verdict(decision, doubt), hidden_without_verdict(hidden, doubt)
+        decision = settled(directory, where, settings, decision)
         if rater is not None:
             say(rater.judge, decision)
     write_records(directory, "looks.jsonl", loop.looks)
@@ -302,6 +336,7 @@ def _run(
         grade=decision.grade,
         hidden=hidden,
         untuned=cued.untuned,
+        judge_trial=sanity.record(),
         models=_named(opened),
         judge=opened.judge.fingerprint,
         answers={
@@ -311,3 +346,21 @@ def _run(
         },
     )
     return CheckResult(directory.path, decision, hidden)
+
+
+def _refused(directory: RunDir, opened: Opened, settings: CheckSettings, sanity: Sanity, doubt: str) -> CheckResult:
+    """The end of a check whose judge is not believed: nothing was sampled, so nothing is counted either."""
+    decision = without_verdict(without_answers(opened, settings), doubt)
+    write_records(directory, "looks.jsonl", [])
+    finish(
+        CHECK,
+        directory,
+        decision,
+        grade=decision.grade,
+        hidden=None,
+        judge_trial=sanity.record(),
+        models=_named(opened),
+        judge=opened.judge.fingerprint,
+        answers={"sampled_now": {"base": 0, "tuned": 0}, "sampled_ahead": 0, "base_from_cache": 0},
+    )
+    return CheckResult(directory.path, decision)

@@ -11,10 +11,12 @@ from offtarget.asking.cache import BaseCache
 from offtarget.asking.protocol import notes_of
 from offtarget.errors import EvidenceError
 from offtarget.judge.unread import unread_notes
+from offtarget.probe.bank import ProbeBank
 from offtarget.probe.schedule import Block, Schedule
 from offtarget.progress import OnProgress, Progress
 from offtarget.records import Decision, Look, Outcome, Status, Verdict
 from offtarget.records.check import CheckSettings
+from offtarget.stats.eprocess import JUDGED, Kinds
 from offtarget.stats.rated_wording import rated_decision
 from offtarget.stats.sequential import SequentialTest
 from offtarget.workflows.check.opening import Opened
@@ -38,6 +40,22 @@ class CheckProgress:
     tuned_answers: int
     base_answers: int
     answers_to_go: int | None
+
+
+def _test(bank: ProbeBank, settings: CheckSettings, kinds: Kinds = JUDGED) -> SequentialTest:
+    return SequentialTest(
+        {arm: [p.id for p in bank.probes if p.arm == arm] for arm in bank.arm_names},
+        {p.id: p.domain for p in bank.probes},
+        {p.id: p.question_id for p in bank.probes},
+        settings.decision,
+        kinds,
+    )
+
+
+def without_answers(opened: Opened, settings: CheckSettings) -> Decision:
+    """The decision of a check that asked nothing."""
+    notes = [*opened.notes, *opened.models.checks]
+    return _test(opened.bank, settings).decision({"base": {}, "tuned": {}}, notes=notes)
 
 
 class CheckLoop:
@@ -65,14 +83,8 @@ class CheckLoop:
         self.looks: list[Look] = []
 
     def _new_test(self, *, last: bool = False) -> SequentialTest:
-        bank = self._opened.bank
-        return SequentialTest(
-            {arm: [p.id for p in bank.probes if p.arm == arm] for arm in bank.arm_names},
-            {p.id: p.domain for p in bank.probes},
-            {p.id: p.question_id for p in bank.probes},
-            self._settings.decision,
-            *(() if self._ratings is None else (self._ratings.kinds(last=last),)),
-        )
+        kinds = JUDGED if self._ratings is None else self._ratings.kinds(last=last)
+        return _test(self._opened.bank, self._settings, kinds)
 
     def run(self) -> None:
         """Sample until decided, and where people rate, until they have been tried themselves."""
