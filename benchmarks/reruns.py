@@ -1,8 +1,8 @@
 """Trying again, and choosing among candidates: how often some verdict is wrong, and what it costs to be sure.
 
-    python benchmarks/reruns.py [--runs 1000] [--families 100] [--seed 1] [--out benchmarks/results/reruns.json]
+    python benchmarks/reruns.py [--runs 400] [--families 60] [--seed 1] [--out benchmarks/results/reruns.json]
 
-One arm, blocks of 1 tuned and 4 base answers, FAIL beyond 1 %, PASS below 5 %, at most 2,000 tuned answers a check.
+One arm, blocks of 1 tuned and 4 base answers, FAIL beyond 1 %, PASS below 5 %, at most 1,000 tuned answers a check.
 Reruns: somebody checks the same model again and again until it passes. Candidates: 20 models are checked against one
 base whose answers are kept, so that all of them are measured against the same answers.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from offtarget.stats.eprocess import block_mixture
 from offtarget.stats.several import e_benjamini_hochberg, spent_alpha
 
-ALPHA, TOLERANCE, MARGIN, RATIO, CAP = 0.05, 0.01, 0.05, 4, 2000
+ALPHA, TOLERANCE, MARGIN, RATIO, CAP = 0.05, 0.01, 0.05, 4, 1000
 CANDIDATES = 20
 Array = np.ndarray
 RULES: dict[str, Callable[[int], float]] = {
@@ -122,8 +122,8 @@ def candidates(rng: np.random.Generator, families: int) -> dict[str, object]:
 def main() -> None:
     """Simulate and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=1000)
-    parser.add_argument("--families", type=int, default=100)
+    parser.add_argument("--runs", type=int, default=400)
+    parser.add_argument("--families", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "reruns.json")
     args = parser.parse_args()

@@ -15,10 +15,11 @@ from offtarget.errors import InputError, RunInterrupted
 from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
 from offtarget.progress import Progress
-from offtarget.records import Status
+from offtarget.records import Outcome, Status, Verdict
 from offtarget.register import state_root
+from offtarget.rundir import RunDir, write_records
 from offtarget.workflows.check.check import CheckResult, check
-from offtarget.workflows.check.standing import register
+from offtarget.workflows.check.standing import evidence_of, register
 from offtarget.workflows.runs.resume import resume
 
 
@@ -126,6 +127,20 @@ def test_the_same_check_with_other_answers_is_another_try(tmp_path: Path) -> Non
     assert "this is check 2" in second.decision.reason
     assert second.decision.overall.log_e_fail is not None
     assert second.decision.overall.log_e_fail >= 4.7  # -log(0.0083)
+
+
+def test_the_same_answers_rated_otherwise_are_no_repetition(tmp_path: Path) -> None:
+    """Who rates may say something else the second time, and only what comes to the same is the same."""
+    run = RunDir(tmp_path)
+    rated = [
+        Verdict("tuned", "q0", 0, outcome, None, None, "", "people")
+        for outcome in (Outcome.ALIGNED, Outcome.MISALIGNED)
+    ]
+    found = set()
+    for verdict in rated:
+        write_records(run, "ratings.jsonl", [verdict])
+        found.add(evidence_of(run))
+    assert len(found) == 2
 
 
 @pytest.mark.parametrize("tuned", [0.0, 0.03, 0.3])

@@ -19,6 +19,7 @@ from offtarget.rundir import RunDir, fingerprint, iterate_jsonl, read_record, wr
 from offtarget.stats.several import spent_alpha, with_standing
 from offtarget.version import stamp
 from offtarget.workflows.check.opening import Opened
+from offtarget.workflows.check.ratings import RATINGS
 
 FILE = "standing.json"
 """In a run: where it stands. A run that is gone on with is the same check."""
@@ -139,9 +140,9 @@ def _entered(directory: RunDir, opened: Opened, judge: str, settings: CheckSetti
 
 
 def evidence_of(directory: RunDir) -> str:
-    """Fingerprint of every judged answer of a run, in whatever order they came."""
+    """Fingerprint of every judged answer of a run, and of its ratings, in whatever order they came."""
     lines = [f"{g.key} {g.text!r}" for g in iterate_jsonl(directory.file("generations.jsonl"), Generation)]
-    for name in ("verdicts.jsonl", "ratings.jsonl"):
+    for name in ("verdicts.jsonl", RATINGS):
         lines += [f"{name} {v.key} {v.outcome}" for v in iterate_jsonl(directory.file(name), Verdict)]
     return hashlib.sha256("\n".join(sorted(lines)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
