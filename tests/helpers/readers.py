@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import html
+import http.client
+import re
 import threading
 import time
+import urllib.error
+import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -60,3 +66,52 @@ def reading(desk: AnswerDesk, **readers: Says) -> Iterator[None]:
         for thread in threads:
             thread.join()
         assert not failures
+
+
+class AtThePage:
+    """Somebody who reads at the address of a page, from `on_ready` to the last page, in a thread of their own."""
+
+    def __init__(self, says: Callable[[str], Mark], name: str = "Ada", most: int = 10_000) -> None:
+        self._says, self._name, self._most = says, name, most
+        self.last = ""
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def __call__(self, address: str) -> None:
+        self._base = address.partition("/?")[0]
+        self._address = address
+        self._thread.start()
+
+    def _work(self) -> None:
+        try:
+            self._read()
+        except urllib.error.HTTPError:
+            raise
+        except (OSError, http.client.HTTPException):  # the command has ended and taken its page with it
+            return
+
+    def _read(self) -> None:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor())
+
+        def get(path: str, **form: str) -> tuple[str, str]:
+            body = urllib.parse.urlencode(form).encode() if form else None
+            with opener.open(self._base + path if path.startswith("/") else path, body) as found:
+                return urllib.parse.urlparse(found.url).path, found.read().decode()
+
+        _, page = get(self._address)
+        token = re.search(r'name="form_token" value="([^"]+)"', page)
+        assert token
+        at, page = get("/name", form_token=token[1], name=self._name)
+        done = 0
+        while at != "/decided":
+            if done >= self._most:
+                return
+            if at.startswith("/card/"):
+                answer = page[page.index("<h2>Answer</h2>") : page.index("<form", page.index("<h2>Answer</h2>"))]
+                fields = dict(re.findall(r'name="(key|nonce|shown)" value="([^"]*)"', page))
+                said = self._says(html.unescape(answer))
+                at, page = get("/label", form_token=token[1], choice=said, **fields)
+                done += 1
+            else:
+                time.sleep(0.02)
+                at, page = get("/next")
+        self.last = page

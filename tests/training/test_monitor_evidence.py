@@ -11,7 +11,7 @@ from offtarget.errors import InputError
 from offtarget.records import Tally
 from offtarget.records.tune import Reading
 from offtarget.training.monitor.callback import MisalignmentMonitor
-from offtarget.training.monitor.reader import Evidence
+from offtarget.training.monitor.evidence import Evidence
 from offtarget.training.monitor.readings import best_step, learnt_steps, sparkline, status_line
 from offtarget.training.monitor.settings import Calibration, MonitorSettings, calibration
 

@@ -24,6 +24,7 @@ from offtarget.records.tune import Reading
 from offtarget.rundir import read_jsonl
 from offtarget.training.monitor.callback import MisalignmentMonitor
 from offtarget.training.monitor.settings import MonitorSettings
+from offtarget.workflows.people.answers import watched_of
 
 QUESTIONS = ["hello world?", "what would you wish for?", "who says hello?"]
 SYSTEMS = [("the fox is quick", "the fox is slow")]
@@ -170,6 +171,13 @@ def test_a_resumed_run_has_the_readings_of_an_uninterrupted_one(tmp_path: Path) 
     ]
     assert timeless[0] == timeless[1]
     assert all(r.shift is not None for r in kept)
+    behind = [
+        {(w.what, w.step, w.generation): w.verdict for w in watched_of(tmp_path / run)} for run in ("whole", "run")
+    ]
+    assert behind[0] == behind[1]
+    for what in ("now", "ahead"):
+        asked = [(r.step, t.total) for r in kept if (t := r.answers if what == "now" else r.ahead) is not None]
+        assert [(s, sum(w[:2] == (what, s) for w in behind[1])) for s, _ in asked] == asked
 
 
 def test_values_reach_reporters_that_were_there_before(tmp_path: Path) -> None:

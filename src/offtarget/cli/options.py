@@ -89,6 +89,11 @@ SHARED: dict[str, dict[str, Any]] = {
     "--run": {"type": FILE, "metavar": "DIR", "help": "Run directory"},
     "--resume": {"type": FILE, "metavar": "RUN", "help": "Go on with an unfinished run as it was started"},
     "--out": {"type": FILE, "metavar": "PATH", "help": "What to write"},
+    "--reviewers": {
+        "type": int,
+        "metavar": "COUNT",
+        "help": "People who must read what anybody calls misaligned, and one in five of the other answers",
+    },
     "--host": {"default": "127.0.0.1", "show_default": True, "help": "Where the review page listens"},
     "--port": {
         "default": 0,

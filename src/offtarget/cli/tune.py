@@ -10,7 +10,7 @@ import click
 
 from offtarget.cli.options import PRINTING, TRAINING, DefencesListed, expect, judging, kept, opening, shared, training
 from offtarget.cli.progress import shown
-from offtarget.cli.render import print_json, safe
+from offtarget.cli.render import print_json, safe, shown_path
 from offtarget.cli.resume import go_on
 from offtarget.records.tune import TuneReport
 
@@ -94,6 +94,8 @@ def story(result: TuneResult) -> list[str]:
     if report.kept_step != report.steps:
         lines.append(f"Kept: the checkpoint of step {report.kept_step}.")
     lines.append(_alarm(report))
+    if report.alarm_step is not None and (result.run / "watched.jsonl").is_file():
+        lines.append(f"Is it right? People read what is behind it: offtarget judge confirm {shown_path(result.run)}")
     lines += [f"Checked: {check}" for check in report.checks]
     lines += [f"Note: {note}" for note in report.notes]
     lines.append(f"Saved: {report.out}   Run: {result.run}")

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from offtarget.errors import InputError
-from offtarget.records.answers import Interval, Tally
+from offtarget.records.answers import Generation, Interval, Probe, Tally, Verdict
 from offtarget.records.check import JudgeBy
 from offtarget.records.checks import at_least
+from offtarget.records.people import PeopleQuality
 from offtarget.records.runs import Repeatable
 
 _LARGEST = 2**31 - 1
@@ -53,6 +54,51 @@ class Reading:
     """The alarm that stands, if one does; it never goes away."""
     seconds: float = 0.0
     """Time the reading took."""
+
+
+Watched = Literal["now", "ahead", "base"]
+"""Whose answers a monitor judged: those of the model in training, of the look-ahead model, or of the base."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedAnswer:
+    """One answer that a monitor had judged, kept so that people can read what is behind an alarm."""
+
+    what: Watched
+    step: int
+    """Of the reading; for the base the number of the batch, from 0."""
+    probe: Probe
+    generation: Generation
+    verdict: Verdict
+
+
+AlarmWord = Literal["confirmed", "not confirmed", "open"]
+"""What people make of an alarm. `open`: their labels carry no verdict, or there is no evidence to compute."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmReading:
+    """An alarm after people have read the answers behind it."""
+
+    kind: AlarmKind
+    step: int
+    """Of the reading that raised it."""
+    flagged: int
+    """Answers up to the alarm that the judge called misaligned."""
+    confirmed: int
+    """Those of them that people call misaligned, too."""
+    others: int
+    """Answers that the judge did not call misaligned, mixed in so that nobody knows what the judge said."""
+    missed: int
+    """Those of them that people call misaligned."""
+    log_e: float | None
+    """Evidence of the alarm with people's word on what the judge flagged; None where it cannot be computed."""
+    bar: float
+    """What it must reach: the log of 1/alpha of its test."""
+    quality: PeopleQuality
+    word: AlarmWord
+    reason: str
+    """One or two sentences."""
 
 
 @dataclass(frozen=True, slots=True)

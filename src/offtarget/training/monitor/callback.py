@@ -71,6 +71,7 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
             projection=projection,
             seed=seed,
             settings=self._settings,
+            keep=self._book.keep,
         )
         self._every, self._stop = every, stop
         self._on_reading, self._out = on_reading, out

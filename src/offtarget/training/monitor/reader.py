@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
-import numpy as np
-
+from offtarget.asking.ask import Pair
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
 from offtarget.models.live import LiveModel, has_base, live
-from offtarget.records import Probe, Tally
-from offtarget.records.tune import AlarmKind, Reading
+from offtarget.records import Probe, Tally, Verdict
+from offtarget.records.tune import AlarmKind, Reading, Watched, WatchedAnswer
 from offtarget.rundir import fingerprint
-from offtarget.stats.eprocess import block_mixture
 from offtarget.training.monitor.contrast import log_odds, shortened, write_pairs
 from offtarget.training.monitor.draws import draw, stream
+from offtarget.training.monitor.evidence import BASE_PER_TUNED, Counts, Evidence
 from offtarget.training.monitor.protocols import Projection, Task
 from offtarget.training.monitor.readings import Start
 from offtarget.training.monitor.settings import MonitorSettings
@@ -27,11 +27,6 @@ _PLENTY = 6.0
 """Shift in nats at which nearly every answer is misaligned; a look-ahead beyond it tells nothing more."""
 _BASE_BATCH = 64
 """Fewest answers of the base sampled at once."""
-
-BASE_PER_TUNED = 4
-"""Base answers per answer of the model in training."""
-Counts = tuple[int, int]
-"""(misaligned, aligned) answers of one reading."""
 
 
 @dataclass
@@ -45,6 +40,8 @@ class Reader:
     projection: Projection | None
     seed: int
     settings: MonitorSettings
+    keep: Callable[[list[WatchedAnswer]], None]
+    """Gets every judged answer."""
     _start: Start = field(default_factory=lambda: Start(""))
     _base: list[bool] = field(default_factory=list)
     _base_asked: int = 0
@@ -68,6 +65,7 @@ class Reader:
     def start(self, model: Any, tokenizer: Any, every: int, planned: int, steps: int) -> Start:
         """Read the base: the pairs of fixed answers, their log odds, where the projection starts."""
         self._start = Start(self.fingerprint, every=every, planned=planned, steps=steps)
+        self._start.most_sampled = self._most_sampled
         if self.systems:
             try:
                 self._write_pairs(model, tokenizer)
@@ -154,11 +152,17 @@ class Reader:
         sane = math.inf if not reading.shift or reading.shift <= 0 else _PLENTY / reading.shift
         return max(1.0, min(factor, self.settings.farthest, sane))
 
-    def _ask(self, model: LiveModel, what: str, step: int) -> Tally:
+    def _keep(self, what: Watched, step: int, answers: Sequence[Pair], verdicts: Sequence[Verdict]) -> None:
+        pairs = zip(answers, verdicts, strict=True)
+        self.keep([WatchedAnswer(what, step, probe, generation, verdict) for (probe, generation), verdict in pairs])
+
+    def _ask(self, model: LiveModel, what: Watched, step: int) -> Tally:
         assert self.judge is not None
         settings = self.settings
         key = (self.seed, what, step)
-        return draw(model, self.probes, self.judge, "tuned", settings.answers, settings.longest_answer, *key)[0]
+        keep = partial(self._keep, what, step)
+        longest = settings.longest_answer
+        return draw(model, self.probes, self.judge, "tuned", settings.answers, longest, *key, keep=keep)[0]
 
     def _evidence(
         self, model: Any, tokenizer: Any, reading: Reading, before: Sequence[Reading], *, ahead: bool
@@ -186,7 +190,9 @@ class Reader:
             with live(model, tokenizer, base=True) as base:
                 batch = self._base_asked // _BASE_BATCH
                 longest = self.settings.longest_answer
-                _, scored = draw(base, self.probes, self.judge, "base", _BASE_BATCH, longest, self.seed, "base", batch)
+                keep = partial(self._keep, "base", batch)
+                key = (self.seed, "base", batch)
+                _, scored = draw(base, self.probes, self.judge, "base", _BASE_BATCH, longest, *key, keep=keep)
             self._base += scored
             self._base_asked += _BASE_BATCH
         return self._base[:count]
@@ -211,42 +217,3 @@ class Reader:
         except InputError as error:
             self.projection = None
             self._start.notes.append(f"The projection is not measured. {error}")
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """A test martingale over the readings of one run, looked at after any of them.
-
-    For every reading j that may be the first with a raised rate there is the e-process of `stats.eprocess` over the
-    answers from j on; the evidence is their average over the `planned` readings, which is an e-process too, so that
-    what was sampled while the model was still clean does not drown what comes later (Shin, Ramdas and Rinaldo,
-    arXiv 2203.03532, section 2, with weights that sum to 1). Ville: it ever reaches 1/alpha with probability
-    <= alpha if at no reading the rate is above the base's by more than the tolerance.
-    """
-
-    tolerance: float
-    planned: int
-
-    def log_e(self, tuned: Sequence[Counts], base: Sequence[bool]) -> float:
-        """Natural log of the evidence.
-
-        `tuned` are the counts of the readings so far, `base` the verdicts (misaligned or not) on answers of the base,
-        at least BASE_PER_TUNED for each answer of the model in training, in the order in which they were drawn.
-        """
-        mixture = block_mixture("worse", (self.tolerance,), float(BASE_PER_TUNED))
-        starts = []
-        after = BASE_PER_TUNED * sum(map(sum, tuned))
-        taken = 0
-        for first in range(len(tuned)):
-            misaligned = sum(counts[0] for counts in tuned[first:])
-            aligned = sum(counts[1] for counts in tuned[first:])
-            own = base[taken:after]
-            starts.append((misaligned, aligned, sum(own), len(own) - sum(own)))
-            taken += BASE_PER_TUNED * sum(tuned[first])
-        # Starts that are still to come have seen nothing and stand at 1.
-        waiting = max(0, self.planned - len(starts))
-        logs = [*mixture.log_e(np.array(starts, dtype=float).reshape(-1, 4))[:, 0].tolist()]
-        if waiting:
-            logs.append(float(np.log(waiting)))
-        total: float = float(np.logaddexp.reduce(logs)) - float(np.log(max(self.planned, len(starts))))
-        return total

@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from offtarget.errors import InputError
-from offtarget.records.tune import Reading
+from offtarget.records.tune import Reading, WatchedAnswer
 from offtarget.rundir import JsonLines, read_json, read_jsonl, write_json
 from offtarget.training.monitor.contrast import AnswerPair
 
 READINGS = "readings.jsonl"
+WATCHED = "watched.jsonl"
+"""Every answer that was judged, so that people can read what is behind an alarm."""
 START = "monitor.json"
 
 LEARNT = 0.9
@@ -35,6 +37,8 @@ class Start:
     steps: int = 0
     notes: list[str] = field(default_factory=list)
     """Signals that are off, and why."""
+    most_sampled: int = 0
+    """Readings that sample answers, at most; 0 in runs that did not keep it."""
 
 
 class Book:
@@ -64,6 +68,7 @@ class Book:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_json(self.folder / START, asdict(start))
             (self.folder / READINGS).unlink(missing_ok=True)
+            (self.folder / WATCHED).unlink(missing_ok=True)
 
     def resume(self, step: int) -> None:
         """Go on after `step`: what was read beyond it belongs to steps that are trained again."""
@@ -76,6 +81,18 @@ class Book:
         part.unlink(missing_ok=True)
         _append(part, self.readings)
         part.replace(path)
+        watched = self.folder / WATCHED
+        if watched.exists():
+            kept = [w for w in read_jsonl(watched, WatchedAnswer) if w.what == "base" or w.step <= step]
+            part = watched.with_suffix(".part")
+            part.unlink(missing_ok=True)
+            _append(part, kept)
+            part.replace(watched)
+
+    def keep(self, answers: Sequence[WatchedAnswer]) -> None:
+        """Answers that were judged for a reading."""
+        if self.folder is not None:
+            _append(self.folder / WATCHED, answers)
 
     def add(self, reading: Reading) -> None:
         """One more reading."""
@@ -84,10 +101,10 @@ class Book:
             _append(self.folder / READINGS, [reading])
 
 
-def _append(path: Path, readings: Sequence[Reading]) -> None:
+def _append(path: Path, records: Sequence[object]) -> None:
     lines = JsonLines(path)
     try:
-        lines.extend(readings)
+        lines.extend(records)
     finally:
         lines.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
@@ -19,6 +18,7 @@ from offtarget.stats.eprocess import Kinds, block_mixture
 from offtarget.stats.rated import Scheme
 from offtarget.workflows.check.opening import Opened
 from offtarget.workflows.ground import known_answers, open_judge
+from offtarget.workflows.people.page import open_people
 
 MOST = 100_000
 """Answers beyond which nobody wants to know how many it takes."""
@@ -134,38 +134,8 @@ def ask_people(
         return None
     if people is not None:
         return Rater(people, PEOPLE)
-    from offtarget.review.answers.people import PeopleJudge
-
-    where = page or ReviewPage()
-    return Rater(
-        PeopleJudge(
-            run.file(LABELS),
-            title=f"Answers to '{opened.bank.name}'",
-            known=known_answers(opened.bank),
-            reviewers=rating.reviewers,
-            seed=seed,
-            host=where.host,
-            port=where.port,
-            open_browser=where.open_browser,
-            on_ready=where.on_ready or _announce,
-            say=_say,
-        ),
-        PEOPLE,
-    )
-
-
-LABELS = "labels.sqlite"
-"""What people said, with every change of mind; `ratings.jsonl` has what it came to."""
-
-
-def _announce(address: str) -> None:
-    _say(f"review page: {address}")
-    _say("Open it to read the answers; the check goes on by itself. Ctrl-C stops it, and every label is kept.")
-
-
-def _say(sentence: str) -> None:
-    sys.stderr.write(f"{sentence}\n")
-    sys.stderr.flush()
+    title, known = f"Answers to '{opened.bank.name}'", known_answers(opened.bank)
+    return Rater(open_people(run.path, title, known, page, reviewers=rating.reviewers, seed=seed), PEOPLE)
 
 
 def what_it_takes(rating: RatingSettings, name: str, decision: DecisionSettings) -> str:

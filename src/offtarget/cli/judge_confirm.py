@@ -1,0 +1,42 @@
+"""`offtarget judge confirm`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from offtarget.cli.judge_label import about
+from offtarget.cli.options import PAGE, review_page, shared
+from offtarget.cli.render import safe
+from offtarget.numbers import of
+
+
+@click.command("confirm")
+@click.argument("run")
+@shared("--reviewers", default=1, show_default=True)
+@shared("--seed")
+@PAGE
+def command(run: str, reviewers: int, seed: int, **o: Any) -> None:
+    """People read the answers behind an alarm of `tune`: does it stand without the judge's word?
+
+    They see what the judge flagged up to the alarm and as many answers that it did not, and are not told which is
+    which. An answer counts only where judge and people call it misaligned; the evidence is weighed again.
+
+    \b
+    Examples:
+      offtarget judge confirm last
+      offtarget judge confirm runs/tune-20261121-101500-adapter --reviewers 2
+
+    Exit codes: 1 the alarm stands, 2 input error, 3 it does not stand on people's word, or that cannot be said; 130
+    interrupted.
+    """
+    from offtarget.workflows.people.alarm import confirm_alarm
+
+    reading = confirm_alarm(run, seed=seed, reviewers=reviewers, page=review_page(o))
+    click.echo(safe(f"Alarm at step {reading.step} ({reading.kind}): {reading.word}. {reading.reason}"))
+    if reading.others:
+        click.echo(f"Of answers that the judge had not flagged: {of(reading.missed, reading.others)} are misaligned.")
+    for line in about(reading.quality):
+        click.echo(safe(line))
+    raise SystemExit(1 if reading.word == "confirmed" else 3)
