@@ -14,12 +14,11 @@ from offtarget.rundir import to_jsonable
 
 
 def test_an_undecided_check_names_a_command_that_samples_more(tmp_path):
-    """Names in the command are quoted, so that pasting it runs nothing else."""
+    """The path in the command is quoted, so that pasting it runs nothing else."""
     settings = to_jsonable(CheckSettings(max_answers=130))
     manifest = {"models": models("a b", "x; rm -rf /"), "settings": settings}
-    run = load_run(make_run(tmp_path / "run", tuned_rate=0.0, manifest=manifest))
-    command = "offtarget check --base 'a b' --tuned 'x; rm -rf /' --max-answers 300"
-    assert story.next_step(run).endswith(command)
+    run = load_run(make_run(tmp_path / "run; rm -rf x", tuned_rate=0.0, manifest=manifest))
+    assert story.next_step(run).endswith(f"offtarget resume '{tmp_path / 'run; rm -rf x'}' --max-answers 300")
     assert "UNDECIDED is not a pass" in story.error_probability(run)
 
 

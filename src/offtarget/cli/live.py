@@ -78,7 +78,8 @@ class CheckTable:
             counts = f"{look.tuned_answers:,}", f"{look.base_answers:,}"
             evidence = e_value(look.log_e_fail), e_value(look.log_e_pass)
             table.add_row(safe(look.arm), *counts, points(look.difference), *evidence)
-        bar = "" if self._alpha is None else f"; an e-value of {needed_e_value(self._alpha)} decides"
+        spent = self._evidence.alpha if self._evidence and self._evidence.alpha else self._alpha
+        bar = "" if spent is None else f"; an e-value of {needed_e_value(spent)} decides"
         limit = "" if self._limit is None else f"; gives up after {self._limit}"
         table.caption = safe(self._stage) if self._stage else f"{self._left(seconds)}{bar}{limit}"
         return table

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from offtarget.numbers import NO_DATA, between, chosen, difference, e_value, needed_e_value, of, percent, points
 from offtarget.records import Comparison, Decision, Status, Tally
-from offtarget.rundir import to_jsonable
+from offtarget.records.check import CheckManifest
+from offtarget.rundir import read_manifest, to_jsonable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -170,6 +171,10 @@ def next_step(decision: Decision, run_path: Path) -> str:
         return f"Next: settle what is in doubt and decide again; the numbers: {report}"
     more = decision.answers_to_go
     estimate = f", about {more:,} tuned answers by the present rates" if more else ""
+    manifest = read_manifest(run_path) if decision.sequential else None
+    if isinstance(manifest, CheckManifest):
+        again = safe(manifest.further_command(run_path, decision))
+        return f"Next: go on with more answers{estimate}, at no price in certainty: {again}; what there is: {report}"
     return f"Next: sample and judge more answers{estimate}; what there is so far: {report}"
 
 

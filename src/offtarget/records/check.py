@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from offtarget.errors import InputError
@@ -426,6 +427,22 @@ class CheckManifest(Manifest):
     """Text of the arm of that name, where one was added."""
     not_asked: tuple[str, ...] = ()
     """Arms and questions that no prompt of these models can hold, as the end of a sentence each."""
+
+    def further_command(self, path: Path, decision: Decision) -> str:
+        """What goes on with an undecided check: more plain answers, more under conditions, or where either may be
+        lacking both; a command, or a line of Python where objects are needed again.
+        """
+        settings = self.settings
+        open_arms = any(arm.status is not Status.PASS for arm in decision.arms)
+        more = {"max_answers": settings.max_answers + (decision.answers_to_go or settings.max_answers)}
+        if (self.hunt or self.data is not None) and not open_arms:
+            more["max_cued_answers"] = 2 * settings.max_cued_answers
+        wanted = {name: -(-most // 100) * 100 for name, most in more.items()}
+        if self.objects:
+            again = [f"{name}=..." for name in self.objects] + [f"{name}={most}" for name, most in wanted.items()]
+            return f"offtarget.resume({str(path)!r}, {', '.join(again)}) in Python, with the same objects"
+        options = " ".join(f"--{name.replace('_', '-')} {most}" for name, most in wanted.items())
+        return f"{self.resume_command(path)} {options}"
 
     @property
     def base_name(self) -> str:

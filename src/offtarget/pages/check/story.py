@@ -74,7 +74,8 @@ def next_step(run: LoadedRun) -> str:
         return f"Settle what is in doubt, then decide again: {sentence(decision.withheld)} Do not treat this as a pass."
     more = f" about {decision.answers_to_go:,} more tuned answers are needed" if decision.answers_to_go else ""
     if isinstance(run.manifest, CheckManifest):
-        return f"Collect more evidence:{more or ' more answers are needed'}. Go on with this check: {_further(run)}"
+        again = run.manifest.further_command(run.path, decision)
+        return f"Collect more evidence:{more or ' more answers are needed'}. Go on with this check: {again}"
     return f"Bring more judged answers:{more or ' more answers are needed'}. Do not treat this as a pass."
 
 
@@ -82,23 +83,6 @@ def _go_on(run: LoadedRun) -> str:
     if isinstance(run.manifest, CompareManifest):
         return "Run the same comparison again; it keeps nothing half done."
     return f"Go on where it stopped: {run.manifest.resume_command(run.path)}"
-
-
-def _further(run: LoadedRun) -> str:
-    """What goes on with an undecided check: more plain answers, or more under conditions where only those are open."""
-    manifest, decision = run.manifest, run.decision
-    assert isinstance(manifest, CheckManifest)
-    assert decision is not None
-    settings = manifest.settings
-    if run.hidden is not None and all(arm.status is Status.PASS for arm in decision.arms):
-        name, most = "max_cued_answers", 2 * settings.max_cued_answers
-    else:
-        name, most = "max_answers", settings.max_answers + (decision.answers_to_go or settings.max_answers)
-    most = -(-most // 100) * 100
-    if manifest.objects:
-        again = "".join(f"{argument}=..., " for argument in manifest.objects)
-        return f"offtarget.resume({str(run.path)!r}, {again}{name}={most}) in Python, with the same objects"
-    return f"{manifest.resume_command(run.path)} --{name.replace('_', '-')} {most}"
 
 
 def not_tested(run: LoadedRun) -> tuple[str, ...]:

@@ -40,6 +40,8 @@ class CheckProgress:
     tuned_answers: int
     base_answers: int
     answers_to_go: int | None
+    alpha: float | None = None
+    """What this check may spend, where it is known."""
 
 
 def _test(bank: ProbeBank, settings: CheckSettings, kinds: Kinds = JUDGED) -> SequentialTest:
@@ -246,6 +248,7 @@ class CheckLoop:
             tuned_answers=used,
             base_answers=looks[0].base_answers,
             answers_to_go=to_go,
+            alpha=self._settings.decision.alpha,
         )
         self._on_progress(Progress("tuned answers used", used, None if to_go is None else used + to_go, shown))
 
