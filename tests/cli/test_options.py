@@ -31,13 +31,15 @@ def commands(command: click.Command = app, path: str = "") -> Iterator[tuple[str
 COMMANDS = dict(commands())
 OF_THE_SUBJECT = {"organism list", "organism data", "organism train", "organism tune"}
 """They make the test subject, on the CPU and at its one precision, and print one line."""
-OPEN_NO_MODEL = {"compare", "report", "runs", *OF_THE_SUBJECT}
+OF_PEOPLE = {"judge label", "judge confirm"}
+"""People read what a run has already; the page shows how far they are."""
+OPEN_NO_MODEL = {"compare", "report", "runs", *OF_THE_SUBJECT, *OF_PEOPLE}
 PRINT_NO_RESULT = {"report", *OF_THE_SUBJECT}
-AT_ONCE = {"compare", "report", "runs", "organism list", "organism data"}
+AT_ONCE = {"compare", "report", "runs", "organism list", "organism data", *OF_PEOPLE}
 """Nothing to show progress of."""
 LEAVE_NO_RUN = {
     "direction find", "direction measure", "direction explain", "report", "resume", "runs", "organism evaluate",
-    *OF_THE_SUBJECT,
+    *OF_THE_SUBJECT, *OF_PEOPLE,
 }  # fmt: skip
 OF_THE_MODEL = {"compare": {"--base", "--tuned"}}
 """compare takes judged answers of the two models in place of their names."""

@@ -8,7 +8,7 @@ import click
 
 from offtarget.cli.judge_label import about
 from offtarget.cli.options import PAGE, review_page, shared
-from offtarget.cli.render import safe
+from offtarget.cli.render import print_json, safe
 from offtarget.numbers import of
 
 
@@ -17,7 +17,8 @@ from offtarget.numbers import of
 @shared("--reviewers", default=1, show_default=True)
 @shared("--seed")
 @PAGE
-def command(run: str, reviewers: int, seed: int, **o: Any) -> None:
+@shared("--json", into="as_json")
+def command(run: str, reviewers: int, seed: int, as_json: bool, **o: Any) -> None:
     """People read the answers behind an alarm of `tune`: does it stand without the judge's word?
 
     They see what the judge flagged up to the alarm and as many answers that it did not, and are not told which is
@@ -32,11 +33,17 @@ def command(run: str, reviewers: int, seed: int, **o: Any) -> None:
     interrupted.
     """
     from offtarget.workflows.people.alarm import confirm_alarm
+    from offtarget.workflows.runs.listing import find_run
+    from offtarget.workflows.runs.verbs import TUNE
 
     reading = confirm_alarm(run, seed=seed, reviewers=reviewers, page=review_page(o))
+    code = 1 if reading.word == "confirmed" else 3
+    if as_json:
+        print_json(reading, find_run(run, verb=TUNE))
+        raise SystemExit(code)
     click.echo(safe(f"Alarm at step {reading.step} ({reading.kind}): {reading.word}. {reading.reason}"))
     if reading.others:
         click.echo(f"Of answers that the judge had not flagged: {of(reading.missed, reading.others)} are misaligned.")
     for line in about(reading.quality):
         click.echo(safe(line))
-    raise SystemExit(1 if reading.word == "confirmed" else 3)
+    raise SystemExit(code)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.options import AT_LEAST_ONE, PAGE, review_page, shared
-from offtarget.cli.render import safe, shown_path
+from offtarget.cli.options import AT_LEAST_ONE, PAGE, pick, review_page, shared
+from offtarget.cli.render import print_json, safe, shown_path
 from offtarget.numbers import duration, many, of, percent
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 @shared("--reviewers", default=1, show_default=True)
 @shared("--seed")
 @PAGE
-def command(run: str, out: Path, answers: int, flagged: bool, reviewers: int, seed: int, **o: Any) -> None:
+@shared("--json", into="as_json")
+def command(run: str, out: Path, reviewers: int, seed: int, as_json: bool, **o: Any) -> None:
     """People label answers of RUN, blind, a key each; the labels become a table.
 
     RUN is a run of check, compare or tune, or `last`. Nobody is told which model wrote an answer or what the judge
@@ -39,12 +40,14 @@ def command(run: str, out: Path, answers: int, flagged: bool, reviewers: int, se
     """
     from offtarget.workflows.people.label import label_answers
 
-    result = label_answers(
-        run, out, answers=answers, flagged=flagged, seed=seed, reviewers=reviewers, page=review_page(o)
-    )
-    click.echo(f"Labelled: {of(result.answers, result.drawn)} answers. Table: {shown_path(result.out)}")
-    for line in about(result.quality):
-        click.echo(safe(line))
+    how = {**pick(o, "answers", "flagged"), "seed": seed}
+    result = label_answers(run, out, **how, reviewers=reviewers, page=review_page(o))
+    if as_json:
+        print_json(result, result.run)
+    else:
+        click.echo(f"Labelled: {of(result.answers, result.drawn)} answers. Table: {shown_path(result.out)}")
+        for line in about(result.quality):
+            click.echo(safe(line))
 
 
 def about(quality: PeopleQuality) -> list[str]:
