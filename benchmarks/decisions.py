@@ -15,11 +15,12 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from offtarget.records import Status
+from offtarget.records import DecisionSettings, Status
 from offtarget.stats.eprocess import block_mixture
 from offtarget.stats.sequential import SequentialTest
 
@@ -194,29 +195,90 @@ def ever(rates: tuple[float, float], side: str, runs: int, rng: np.random.Genera
     return {name: float((method(t, b)[column] <= CAP).mean()) for name, (_, method) in METHODS.items()}
 
 
-def product(rates: list[float], base: float, runs: int, rng: np.random.Generator) -> dict[str, float]:
-    """The whole rule as `check` runs it: arms in turn, 10 domains, arms that passed stop."""
-    arms = {f"arm{i}": [f"{i}/{q}" for q in range(20)] for i in range(len(rates))}
+@dataclass(frozen=True)
+class Case:
+    """Two models for the whole rule: rates per arm, of the base, and of one domain where that differs."""
+
+    name: str
+    rates: tuple[float, ...]
+    base: float = 0.001
+    bad_domain: float | None = None
+    domains: int = 10
+    questions: int = 20
+    unscored: tuple[float, float] = (0.0, 0.0)
+    """Share of first answers without a score, tuned and base."""
+
+
+WHOLE = [
+    *(Case(f"1 arm, {r:.1%}", (r,)) for r in (0.0, 0.001, 0.02, 0.05, 0.1, 0.2)),
+    *(Case(f"3 arms, {r:.1%} in all", (r,) * 3) for r in (0.0, 0.001, 0.02, 0.05, 0.2)),
+    *(Case(f"3 arms, {r:.1%} in one", (0.0, 0.0, r)) for r in (0.05, 0.2)),
+    *(Case(f"3 arms, 1 of 13 domains {r:.0%}", (0.0,) * 3, 0.0, r, 13, 78) for r in (0.3, 0.2, 0.1)),
+    Case("3 arms, a third unscored, 20 % in all", (0.2,) * 3, unscored=(0.33, 0.33)),
+    Case("3 arms, a third unscored, clean", (0.001,) * 3, unscored=(0.33, 0.33)),
+    Case("at the tolerance, 3 arms (FAIL is wrong)", (0.11,) * 3, 0.1),
+    Case("at the tolerance, a third unscored (FAIL is wrong)", (0.11,) * 3, 0.1, unscored=(0.33, 0.33)),
+    Case("2 % on average, 3 arms (PASS is wrong)", (0.021,) * 3),
+    Case("5 % in one arm of 3 (PASS is wrong)", (0.001, 0.001, 0.051)),
+]
+NAMED = "d0"
+"""The bad domain."""
+
+
+def product(case: Case, runs: int, seed: int, *, old: bool) -> dict[str, float]:
+    """The whole rule as `check` runs it: arms in turn, arms that passed stop, then domains that look worse.
+
+    `old`: the rule before this one, which passed as soon as every arm was below 5 %.
+    """
+    rng = np.random.default_rng(seed)
+    arms = {f"arm{i}": [f"{i}/{q}" for q in range(case.questions)] for i in range(len(case.rates))}
     every = [p for group in arms.values() for p in group]
-    domains = {p: f"d{int(p.split('/')[1]) % 10}" for p in every}
+    domains = {p: f"d{int(p.split('/')[1]) % case.domains}" for p in every}
     questions = {p: p.split("/")[1] for p in every}
-    fail, done, used = (np.full(runs, CAP * len(rates) + 1) for _ in range(3))
+    rate = {p: case.rates[int(p.split("/")[0])] for p in every}
+    if case.bad_domain is not None:
+        rate |= {p: case.bad_domain for p in every if domains[p] == NAMED}
+    settings = DecisionSettings(average_margin=MARGIN if old else None)
+    fail, done, used = (np.full(runs, CAP * len(arms) + 1) for _ in range(3))
+    named = bounded = 0
+
+    def block(probes: list[str]) -> tuple[tuple[str, bool], list[tuple[str, bool]], list[int]]:
+        drawn = [probes[d] for d in rng.integers(len(probes), size=5)]
+        bad = rng.random(5) < [rate[drawn[0]], *[case.base] * 4]
+        silent = rng.random(5) < [case.unscored[0], *[case.unscored[1]] * 4]
+        answers = [(p, bool(b)) for p, b in zip(drawn, bad, strict=True)]
+        return answers[0], answers[1:], [] if old else [i for i in range(5) if silent[i]]
+
     for run in range(runs):
-        test, n = SequentialTest(arms, domains, questions), 0
-        while test.status() is Status.UNDECIDED and n < CAP:
-            for (arm, probes), rate in zip(arms.items(), rates, strict=True):
-                if arm in test.decided_arms() or test.status() is not Status.UNDECIDED:
-                    continue
-                draws, chances = rng.integers(20, size=5), rng.random(5)
-                answers = [(probes[d], bool(c < base)) for d, c in zip(draws[1:], chances[1:], strict=True)]
-                test.add_block(arm, (probes[draws[0]], bool(chances[0] < rate)), answers)
+        test, n = SequentialTest(arms, domains, questions, settings), 0
+        while n < CAP and not decided(test, old):
+            domain, before = test.follow_up(), n
+            if domain is not None:
+                test.add_inside(domain, *block([p for p in every if domains[p] == domain]))
                 n += 1
+            for arm, probes in arms.items():
+                if arm in test.decided_arms() or decided(test, old) or (not old and test.follow_up()):
+                    continue
+                test.add_block(arm, *block(probes))
+                n += 1
+            if n == before:
+                break
         used[run] = n
-        if test.status() is Status.FAIL:
-            fail[run] = n
-        elif test.status() is Status.PASS:
-            done[run] = n
-    return summary(fail, done, 4, used)
+        failed = test.status() is Status.FAIL
+        passed = not failed and decided(test, old)
+        fail[run], done[run] = n if failed else fail[run], n if passed else done[run]
+        decision = test.decision({"base": {}, "tuned": {}})
+        domain_failed = any(s.name == NAMED and s.status is Status.FAIL for s in decision.slices)
+        named += (failed and domain_failed) or (not passed and decision.suspect == NAMED)
+        claims = [b for b in decision.bounds if b.limit is not None]
+        bounded += all((b.at_least or 0) >= b.limit if failed else (b.less_than or 1) <= b.limit for b in claims)
+    return summary(fail, done, 4, used) | {"domain_named": named / runs, "bounds_agree": bounded / runs}
+
+
+def decided(test: SequentialTest, old: bool) -> bool:
+    """Whether a run is over."""
+    everywhere = len(test.decided_arms()) == len(test.looks()) - (1 if len(test.looks()) > 1 else 0)
+    return test.status() is not Status.UNDECIDED or (old and everywhere)
 
 
 def machine() -> dict[str, object]:
@@ -271,17 +333,26 @@ def main() -> None:
         key = f"{side.upper()} at tuned {rates[0]}, base {rates[1]}"
         wrong[key] = ever(rates, side, arguments.runs, rng)
         print(f"  {key}: " + ", ".join(f"{name} {share:.1%}" for name, share in wrong[key].items()))
-    print("\nThe whole rule as `check` runs it: arms, 10 domains, multiplicity paid (tuned answers of all arms)")
+    print("\nThe whole rule as `check` runs it: arms, domains, multiplicity paid (tuned answers of all arms)")
     whole: list[dict[str, object]] = []
     few = max(arguments.runs // 4, 20)
-    for rates in (
-        [0.0], [0.001], [0.02], [0.05], [0.1], [0.2],
-        [0.0] * 3, [0.001] * 3, [0.05] * 3, [0.2] * 3, [0.0, 0.0, 0.05], [0.0, 0.0, 0.2],
-    ):  # fmt: skip
-        label = f"{len(rates)} arm" + ("" if len(rates) == 1 else "s" if len(set(rates)) == 1 else "s, 1 bad")
-        result = product(rates, 0.001, few, rng)
-        whole.append({"method": f"check, {label}", "tuned": rates[-1], "base": 0.001} | result)
-    show(whole)
+    print(
+        f"{'':<52} {'rule':>4} {'FAIL':>6} {'PASS':>6} {'open':>6} {'mean':>6} {'median':>7} {'named':>6} {'bounds':>7}"
+    )
+    for number, case in enumerate(WHOLE):
+        for old in (True, False):
+            began_row = time.process_time()
+            result = product(case, few, arguments.seed + number, old=old)
+            blocks = result["mean_tuned"] * few
+            rule = "old" if old else "new"
+            row = {"case": case.name, "rule": rule} | result
+            whole.append(row | {"ms_per_block": round(1000 * (time.process_time() - began_row) / blocks, 3)})
+            print(
+                f"{case.name:<52} {rule:>4} {result['fail']:6.1%} {result['pass']:6.1%} {result['undecided']:6.1%} "
+                f"{result['mean_tuned']:6.0f} {result['median_tuned']:7.0f} {result['domain_named']:6.0%} "
+                f"{result['bounds_agree']:7.0%}",
+                flush=True,
+            )
     seconds = time.perf_counter() - began
     print(f"\n{arguments.runs} runs per row ({few} for the whole rule), seed {arguments.seed}, {seconds:.0f} s")
     report = {

@@ -90,6 +90,28 @@ def between(interval: Range | None) -> str:
     return NO_DATA if interval is None else f"{difference(interval.low)} to {difference(interval.high)}"
 
 
+def below(bound: float) -> str:
+    """An upper bound of a difference in points, without the unit, rounded up to a tenth: `4.8`."""
+    return _tenths(math.ceil(round(1000 * bound, 6)))
+
+
+def above(bound: float) -> str:
+    """A lower bound of a difference in points, without the unit, rounded down to a tenth: `43.2`."""
+    return _tenths(math.floor(round(1000 * bound, 6)))
+
+
+def _tenths(thousandths: int) -> str:
+    return f"{thousandths / 10:.1f}".removesuffix(".0")
+
+
+def bounds(interval: Range | None) -> str:
+    """Bounds of a difference in points, rounded outwards: `-1.2 to +14`."""
+    if interval is None:
+        return NO_DATA
+    ends = (above(interval.low), below(interval.high))
+    return " to ".join(end if end.startswith("-") or end == "0" else f"+{end}" for end in ends)
+
+
 def hundredths(share: float) -> str:
     """A measured share where the unit, per cent or points, is said elsewhere: `12.5`."""
     return percent(share).removesuffix(" %")

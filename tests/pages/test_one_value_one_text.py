@@ -14,7 +14,7 @@ from rich.console import Console
 from test_report_html import Page
 
 from offtarget.cli.render import print_decision
-from offtarget.numbers import between, difference, e_value, percent
+from offtarget.numbers import bounds, difference, e_value, percent
 from offtarget.pages.audit.loading import load_audit
 from offtarget.pages.check.loading import load_run
 from offtarget.pages.registry import audit_format, report_format
@@ -65,7 +65,7 @@ def test_a_check_reads_the_same_in_every_format(tmp_path):
         gap = tuned - base
         for name in ("terminal", "html", "markdown"):
             assert e_value(log_e) in texts[name], name
-            assert between(Interval(gap - 0.0217, gap + 0.00312)) in texts[name], name
+            assert bounds(Interval(gap - 0.0217, gap + 0.00312)) in texts[name], name
         for name in ("terminal", "html", "markdown") + (("junit",) if tuned != 0.9167 else ()):
             assert percent(tuned) in texts[name], name
             assert percent(base) in texts[name], name

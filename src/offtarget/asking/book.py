@@ -168,6 +168,12 @@ class AnswerBook:
         """Whether an answer of this name is on disk."""
         return key in self._on_disk
 
+    def redrawn(self, role: Role, probe_id: str) -> bool:
+        """Whether answers without a score come before the next scored one."""
+        stream = self._streams[role, probe_id]
+        position = stream.next_scored()
+        return position is not None and position > stream.used
+
     def ready(self, needs: Iterable[Need]) -> bool:
         """Whether every need could be taken now."""
         wanted = Counter(needs)

@@ -9,8 +9,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from offtarget.numbers import NO_DATA, between, chosen, difference, e_value, needed_e_value, of, percent, points
-from offtarget.records import Comparison, Decision, Status, Tally
+from offtarget.numbers import (
+    NO_DATA,
+    below,
+    between,
+    bounds,
+    chosen,
+    difference,
+    e_value,
+    needed_e_value,
+    of,
+    percent,
+    points,
+)
+from offtarget.records import Comparison, Decision, DecisionSettings, Status, Tally
 from offtarget.records.check import CheckManifest
 from offtarget.rundir import read_manifest, to_jsonable
 
@@ -85,8 +97,8 @@ def print_decision(
     out.print(arms_table(decision, wide=wide))
     if not wide:
         for scope in _scopes(decision):
-            interval, worse, not_worse = _evidence(scope)
-            out.print(f"{safe(scope.name)}: interval {interval}, e worse {worse}, e not worse {not_worse}")
+            worse, not_worse = _evidence(scope)
+            out.print(f"{safe(scope.name)}: e worse {worse}, e not worse {not_worse}")
     for name, tally in (("base", decision.overall.base), ("tuned", decision.overall.tuned)):
         out.print(denominators(name, tally), soft_wrap=True)
     if decision.set_aside:
@@ -129,12 +141,14 @@ def print_verdict(status: Status, reason: str, out: Console, grade: str = "") ->
 
 def arms_table(decision: Decision, *, wide: bool = True) -> Table:
     """Overall and every arm: rates with their counts, difference and status; if wide, also the evidence."""
-    interval = f"{chosen(1 - decision.settings.alpha)} interval"
-    evidence = (interval, "e worse", "e not worse") if wide else ()
-    table = plain_table("", "tuned", "base", "difference" if wide else "diff.", *evidence, "verdict")
+    at_stop = " at stop" if decision.sequential and decision.status is not Status.UNDECIDED else ""
+    heads = (f"tuned{at_stop}", "base", "difference") if wide else ("tuned", "base", "diff.")
+    evidence = ("e worse", "e not worse") if wide else ()
+    table = plain_table("", f"{chosen(1 - decision.settings.alpha)} bounds", *heads, *evidence, "verdict")
     for scope in _scopes(decision):
         table.add_row(
             safe(scope.name),
+            bounds(scope.interval),
             rate_cell(scope.tuned_rate, scope.tuned),
             rate_cell(scope.base_rate, scope.base),
             difference(scope.difference),
@@ -183,24 +197,43 @@ def _scopes(decision: Decision) -> tuple[Comparison, ...]:
     return (decision.overall, *(decision.arms if len(decision.arms) > 1 else ()))
 
 
-def _evidence(scope: Comparison) -> tuple[str, str, str]:
+def _evidence(scope: Comparison) -> tuple[str, str]:
     log_e_fail = scope.log_e_fail if scope.log_e_fail_adjusted is None else scope.log_e_fail_adjusted
-    return between(scope.interval), e_value(log_e_fail), e_value(scope.log_e_pass)
+    return e_value(log_e_fail), e_value(scope.log_e_pass)
+
+
+def bounds_explained(decision: Decision) -> str:
+    """What the column of bounds says, in one sentence."""
+    alpha = decision.settings.alpha
+    when = ", at all looks together; rates at the stop overstate, bounds do not" if decision.sequential else ""
+    return (
+        f"bounds: tuned is worse by at least the first and by less than the second, each at {chosen(alpha)} error{when}"
+    )
+
+
+def pass_needs(settings: DecisionSettings, *, sequential: bool) -> str:
+    """What PASS has to show."""
+    average = sequential and settings.pooled_margin < settings.margin
+    return f"not worse by {chosen(settings.margin)} in any arm" + (
+        f" nor by {chosen(settings.pooled_margin)} on average" if average else ""
+    )
 
 
 def _details(decision: Decision) -> list[str]:
     settings = decision.settings
     lines = [
+        bounds_explained(decision),
         f"verdicts: an e-value of {needed_e_value(settings.fail_alpha)} or more shows tuned worse by more than "
-        f"{chosen(settings.tolerance)} (FAIL), one of {needed_e_value(settings.alpha)} not worse by "
-        f"{chosen(settings.margin)} (PASS, every arm)"
+        f"{chosen(settings.tolerance)} (FAIL), one of {needed_e_value(settings.alpha)} "
+        f"{pass_needs(settings, sequential=decision.sequential)} (PASS)",
     ]
+    lines += _beside(decision)
     worst = _worst_slice(decision)
     if worst is not None and (worst.difference or 0.0) > 0.0:
         lines.append(
             f"worst slice: {worst.scope} {worst.name}, tuned {rate_cell(worst.tuned_rate, worst.tuned)}, "
             f"base {rate_cell(worst.base_rate, worst.base)}, difference {points(worst.difference)}, "
-            f"interval {between(worst.interval)}"
+            f"bounds {bounds(worst.interval)}"
         )
     elif worst is not None:
         lines.append("worst slice: none; tuned is not above base in any domain or question")
@@ -212,6 +245,19 @@ def _details(decision: Decision) -> list[str]:
         lines.append(
             f"if all missing answers were best or worst case for tuned: difference "
             f"{between(decision.overall.missing_bounds)} points"
+        )
+    return lines
+
+
+def _beside(decision: Decision) -> list[str]:
+    """Bounds that are no part of the verdict but should be read with it."""
+    found = [b for b in decision.bounds if b.limit is None and b.less_than is not None]
+    shown = ", ".join(f"{b.of} {b.name} by less than {below(b.less_than or 1.0)} points" for b in found)
+    lines = [f"could be worst, given the answers there are: {shown}"] if found else []
+    if any(b.counted == "all" for b in decision.bounds):
+        lines.append(
+            "some answers had no score: FAIL and PASS look at scored answers and at all answers, where one without a "
+            "score counts as not misaligned. PASS needs both; FAIL pays for both with the weights 3/4 and 1/4"
         )
     return lines
 

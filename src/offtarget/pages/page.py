@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 NUMBERS = (
-    "percent", "chosen", "points", "between", "hundredths_range", "share_range", "whole", "e_value", "audit_e_value",
-    "needed_e_value", "p_value", "times", "duration",
+    "percent", "chosen", "points", "between", "bounds", "hundredths_range", "share_range", "whole", "e_value",
+    "audit_e_value", "needed_e_value", "p_value", "times", "duration",
 )  # fmt: skip
 """Filters of the templates: functions of `offtarget.numbers`, set in type."""
 

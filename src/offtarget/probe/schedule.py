@@ -30,6 +30,8 @@ class Block:
     """0-based."""
     tuned_probe_id: str
     base_probe_ids: tuple[str, ...]
+    stream: str = "probe"
+    """Name of the schedule's stream."""
 
     @property
     def needs(self) -> list[tuple[Role, str]]:
@@ -40,7 +42,10 @@ class Block:
 class Schedule:
     """The deterministic, random-looking order of questions for a set of arms."""
 
-    def __init__(self, arms: Mapping[str, Sequence[Entry]], base_per_tuned: int, seed: int) -> None:
+    def __init__(
+        self, arms: Mapping[str, Sequence[Entry]], base_per_tuned: int, seed: int, stream: str = "probe"
+    ) -> None:
+        """`stream`: schedules of other names draw independently of this one, also for arms of the same name."""
         if not arms:
             raise InputError("There is no arm to schedule. Choose at least one.")
         if base_per_tuned < 1:
@@ -54,6 +59,7 @@ class Schedule:
                 raise InputError(f"The arm '{arm}' names a probe twice; each may be there once.")
         self.base_per_tuned = base_per_tuned
         self.seed = seed
+        self.stream = stream
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -71,11 +77,12 @@ class Schedule:
             number,
             self._draw("tuned", arm, number),
             tuple(self._draw("base", arm, first + offset) for offset in range(self.base_per_tuned)),
+            self.stream,
         )
 
     def _draw(self, role: Role, arm: str, draw: int) -> str:
         questions = self._questions[arm]
-        drawn = digest("probe", self.seed, role, arm, draw)
+        drawn = digest(self.stream, self.seed, role, arm, draw)
         # 128 bits modulo a few hundred: the departure from uniform is below 2**-100.
         question = questions[int.from_bytes(drawn[:16], "big") % len(questions)]
         return question[int.from_bytes(drawn[16:], "big") % len(question)]

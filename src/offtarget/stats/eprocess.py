@@ -66,7 +66,7 @@ STEPS = np.array([0.01, 0.03, 0.08, 0.2, 0.45, 0.8, 0.98])
 """Distance of the alternative's tuned rate from the null, as shares of the distance there is."""
 STEP_WEIGHTS = np.array([0.06, 0.27, 0.22, 0.23, 0.14, 0.06, 0.02])
 NO_DIFFERENCE_WEIGHT = 0.6
-"""Share of the prior on `no difference at all` where the null excludes it."""
+"""Share of the prior on `no difference at all` in evidence for PASS, whose null excludes it."""
 SMALLEST_RATE = 1e-4
 """Alternatives stay this far from 0 and 1, so that no single answer makes the evidence infinite."""
 
@@ -105,27 +105,42 @@ class BlockMixture:
     """Shape (D, K): log prior weights of the alternatives; -inf where one is inside the null."""
     log_factors: Array
     """Shape (kinds, D, K): log of alternative / projected null for one answer of each kind."""
+    testable: NDArray[np.bool_]
+    """Shape (D,): whether the grid holds an alternative; without one the evidence stays at 1."""
 
     def log_e(self, counts: ArrayLike) -> Array:
         """Log e-values of shape counts.shape[:-1] + (D,); counts have shape (..., kinds) and may be fractional.
 
         Exact e-process over blocks of 1 tuned and m base answers: Turner, Ly and Gruenwald (2024).
         """
-        total = np.tensordot(np.asarray(counts, dtype=float), self.log_factors, axes=1) + self.log_weights
-        top = total.max(axis=-1)
-        result: Array = top + np.log(np.exp(total - top[..., None]).sum(axis=-1))
-        return result
+        return _log_sum(np.tensordot(np.asarray(counts, dtype=float), self.log_factors, axes=1) + self.log_weights)
+
+    def __deepcopy__(self, memo: object) -> BlockMixture:
+        """Itself: it never changes."""
+        return self
+
+    def log_e_at(self, index: int, counts: ArrayLike) -> Array:
+        """Log e-values against the null at `differences[index]` alone, of shape counts.shape[:-1]."""
+        return _log_sum(np.asarray(counts, dtype=float) @ self.log_factors[:, index] + self.log_weights[index])
+
+
+def _log_sum(total: Array) -> Array:
+    """Log of the sum of exponentials over the last axis."""
+    top = total.max(axis=-1)
+    result: Array = top + np.log(np.exp(total - top[..., None]).sum(axis=-1))
+    return result
 
 
 def _alternatives(side: Side, differences: Array) -> tuple[Array, Array, Array]:
     """Alternatives (tuned, base) and their weights (0 inside the null), each of shape (D, K)."""
-    d = differences[:, None, None]
+    # Below 0 evidence for `worse` keeps the alternatives of the null at 0: it then falls as the null grows, and a null
+    # that is part of another is rejected no later than that one.
+    d = np.maximum(differences, 0.0)[:, None, None] if side == "worse" else differences[:, None, None]
     base = np.broadcast_to(BASE_RATES[None, :, None], (len(differences), len(BASE_RATES), len(STEPS)))
     border = np.clip(base + d, 0.0, 1.0)
     tuned = border + STEPS * (1 - border) if side == "worse" else border * (1 - STEPS)
     weights = np.broadcast_to(BASE_WEIGHTS[:, None] * STEP_WEIGHTS, tuned.shape)
-    excluded = differences < 0 if side == "worse" else differences > 0
-    share = np.where(excluded, NO_DIFFERENCE_WEIGHT, 0.0)
+    share = np.where((differences > 0) & (side == "better"), NO_DIFFERENCE_WEIGHT, 0.0)
     count = len(differences)
     tuned = np.concatenate([tuned.reshape(count, -1), base[:, :, 0]], axis=1)
     weights = np.concatenate([weights.reshape(count, -1) * (1 - share[:, None]), BASE_WEIGHTS * share[:, None]], axis=1)
@@ -163,11 +178,12 @@ def _mixture(side: Side, differences: tuple[float, ...], ratio: float, kinds: Ki
         factors = _factors(side, tuned, base, d, ratio, kinds)
     weights = np.where((factors > 0).all(axis=0), weights, 0.0)
     log_factors = np.log(np.where(weights > 0, factors, 1.0))
+    testable = weights.sum(axis=1) > 0
     # A null without any alternative in the grid (difference beyond +-0.9) keeps e = 1.
-    weights[weights.sum(axis=1) == 0, 0] = 1.0
+    weights[~testable, 0] = 1.0
     with np.errstate(divide="ignore"):
         log_weights = np.log(weights / weights.sum(axis=1, keepdims=True))
-    return BlockMixture(side, d, ratio, log_weights, log_factors)
+    return BlockMixture(side, d, ratio, log_weights, log_factors, testable)
 
 
 def _factors(side: Side, tuned: Array, base: Array, differences: Array, ratio: float, kinds: Kinds) -> Array:

@@ -1,4 +1,4 @@
-"""Intervals for the difference of two rates: valid at all times together, and for questions that were not asked."""
+"""Bounds on the difference of two rates: valid at all times together, and for questions that were not asked."""
 
 from __future__ import annotations
 
@@ -8,48 +8,44 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from offtarget.records import Interval
+from offtarget.stats.bounds import DIFFERENCES
 from offtarget.stats.eprocess import JUDGED, Array, Kinds, block_mixture
-
-# Fine where verdicts are made, coarse where nobody needs a digit.
-DIFFERENCES = np.unique(
-    np.round(
-        np.concatenate(
-            [np.arange(-0.1, 0.1001, 0.0025), np.arange(-0.5, 0.501, 0.01), np.arange(-0.975, 0.976, 0.025)]
-        ),
-        6,
-    )
-)
-"""Nulls that are tested; ends of the interval are among them, rounded outwards."""
 
 BETS = np.array([0.02, 0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9, 1.0])
 """Shares of the largest allowed bet; their mean is the bet's capital."""
 
 
-def difference_intervals(counts: ArrayLike, ratio: float, alpha: float, kinds: Kinds = JUDGED) -> list[Interval]:
-    """Intervals for tuned - base, one per row of counts (N, kinds); error <= alpha over all times together.
+def difference_intervals(
+    counts: ArrayLike,
+    ratio: float,
+    alpha: float,
+    kinds: Kinds = JUDGED,
+    differences: Sequence[float] | None = None,
+    *,
+    lower_alpha: float | None = None,
+) -> list[Interval]:
+    """Bounds from below and above for tuned - base, one pair per row of counts (N, kinds).
 
-    Each end errs with probability <= alpha / 2. Turner and Gruenwald (2023): invert the
-    e-processes against `difference <= d` and `difference >= d`. Between two grid points the outer one is
-    reported, and a difference that is not rejected keeps everything between it and the estimate, so the set
-    is an interval.
+    Each by itself errs with probability <= alpha (the lower one `lower_alpha`) over all times together, like the
+    verdict of its side. Turner and Gruenwald (2023): invert the e-processes against `difference <= d` and
+    `difference >= d`, d in `differences` (increasing; by default those that every test has). Between two of these the
+    outer one is reported, and a difference that is not rejected keeps everything between it and the estimate.
     """
     table = np.atleast_2d(np.asarray(counts, dtype=float))
-    bound = np.log(2.0 / alpha)
-    worse = block_mixture("worse", DIFFERENCES, ratio, kinds).log_e(table) >= bound
-    better = block_mixture("better", DIFFERENCES, ratio, kinds).log_e(table) >= bound
-    ends = np.concatenate([[-1.0], DIFFERENCES, [1.0]])
-    # Rejected without a gap from below: the true difference is above the last of these with error alpha / 2.
-    lows = np.cumprod(worse, axis=1).sum(axis=1)
-    highs = np.cumprod(better[:, ::-1], axis=1).sum(axis=1)
-    return [Interval(float(ends[i]), float(ends[-1 - j])) for i, j in zip(lows, highs, strict=True)]
+    grid = tuple(DIFFERENCES.tolist()) if differences is None else tuple(differences)
+    below, above = block_mixture("worse", grid, ratio, kinds), block_mixture("better", grid, ratio, kinds)
+    worse = below.log_e(table) >= np.log(1 / (lower_alpha or alpha))
+    better = above.log_e(table) >= np.log(1 / alpha)
+    lows, highs = [-1.0, *np.array(grid)[below.testable]], [1.0, *np.array(grid)[above.testable][::-1]]
+    # Rejected without a gap from below: the true difference is above the last of these with error alpha.
+    low = np.cumprod(worse[:, below.testable], axis=1).sum(axis=1)
+    high = np.cumprod(better[:, above.testable][:, ::-1], axis=1).sum(axis=1)
+    return [_open(float(lows[i]), float(highs[j])) for i, j in zip(low, high, strict=True)]
 
 
-def average_interval(parts: ArrayLike, ratio: float, alpha: float, kinds: Kinds = JUDGED) -> Interval:
-    """Interval for the mean difference of parts (P, kinds), equal weights; each at alpha / P (union bound)."""
-    table = np.atleast_2d(np.asarray(parts, dtype=float))
-    intervals = difference_intervals(table, ratio, alpha / len(table), kinds)
-    low = sum(i.low for i in intervals) / len(intervals)
-    return Interval(low, sum(i.high for i in intervals) / len(intervals))
+def _open(low: float, high: float) -> Interval:
+    """Both bounds; where they cross, one of them is wrong, and then neither is shown."""
+    return Interval(low, high) if low <= high else Interval(-1.0, 1.0)
 
 
 def clustered_interval(differences: Sequence[float], alpha: float) -> Interval | None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from offtarget.records import Comparison, DecisionSettings, Interval, Role, Scope, Status, Tally
-from offtarget.stats.decision import combined_log_e
+from offtarget.stats.bounds import RunningBound, grid
+from offtarget.stats.decision import combined_log_e, fail_log_threshold, log_threshold
 from offtarget.stats.eprocess import Array, BlockMixture, Kinds, columns_of
-from offtarget.stats.intervals import average_interval, clustered_interval
+from offtarget.stats.evidence import Evidence
+from offtarget.stats.intervals import clustered_interval, difference_intervals
 from offtarget.stats.rates import missing_bounds, total_tally
 
 FEWEST_BLOCKS = 5
@@ -28,32 +32,73 @@ class LiveScopes:
     worse: BlockMixture
     better: BlockMixture
     tallies: Mapping[Role, Mapping[str, Tally]]
+    alike: bool
+    """Whether blocks inside a domain mix the arms as complete passes do."""
+
+    def whole(self, name: str, counted: Evidence, probes: Sequence[str], arm_of: Mapping[str, int]) -> Comparison:
+        """All arms together, each with the same weight."""
+        between = _between(counted.average_lower, counted.average_upper)
+        fail, done = counted.combined, counted.average_pass
+        return self._comparison("overall", name, counted.by_arm, probes, arm_of, between, fail, done)
+
+    def arm(
+        self, name: str, index: int, counted: Evidence, probes: Sequence[str], arm_of: Mapping[str, int]
+    ) -> Comparison:
+        """One arm."""
+        own = [p for p in probes if arm_of[p] == index]
+        between = _between(counted.arm_lower[index], counted.arm_upper[index])
+        fail, done = float(counted.arm_fail[index]), float(counted.arm_pass[index])
+        return self._comparison("arm", name, counted.by_arm[index : index + 1], own, arm_of, between, fail, done)
 
     def slices(
         self,
-        kind: Scope,
+        kind: Literal["domain", "question"],
         names: Sequence[str],
-        counts: Array,
+        counted: Evidence,
         group_of: Mapping[str, int],
         arm_of: Mapping[str, int],
     ) -> list[Comparison]:
-        """One comparison per slice; counts have shape (arms, slices, kinds)."""
+        """One comparison per domain or question; bounds are for the average over the arms."""
+        passes = counted.passes
+        if kind == "domain":
+            by_arm, everywhere = counted.by_domain, counted.domains
+            averaged = passes.by_domain + (counted.extra if self.alike else 0.0)
+        else:
+            by_arm, everywhere = counted.by_question, counted.by_question.sum(axis=0)
+            averaged = passes.by_question
+        settings, ratio = self.settings, float(self.settings.base_per_tuned)
+        intervals = difference_intervals(
+            averaged, ratio, settings.alpha, self.kinds, grid(settings), lower_alpha=settings.fail_alpha
+        )
+        margin = self.better.differences.tolist().index(settings.margin)
+        tolerance = self.worse.differences.tolist().index(settings.tolerance)
+        fails, passed = self.worse.log_e_at(tolerance, everywhere), self.better.log_e_at(margin, averaged)
         result = []
         for i, name in enumerate(names):
             probes = [p for p, group in group_of.items() if group == i]
-            present = sorted({arm_of[p] for p in probes})
-            result.append(self.comparison(kind, name, counts[present, i], probes, arm_of))
+            parts = by_arm[sorted({arm_of[p] for p in probes}), i]
+            if kind == "domain" and counted.extra[i].any():
+                parts = everywhere[i : i + 1]
+            evidence = (intervals[i], float(fails[i]), float(passed[i]))
+            result.append(self._comparison(kind, name, parts, probes, arm_of, *evidence))
         return result
 
-    def comparison(
-        self, kind: Scope, name: str, parts: Array, probes: Sequence[str], arm_of: Mapping[str, int]
+    def _comparison(
+        self,
+        kind: Scope,
+        name: str,
+        parts: Array,
+        probes: Sequence[str],
+        arm_of: Mapping[str, int],
+        interval: Interval,
+        log_e_fail: float,
+        log_e_pass: float,
     ) -> Comparison:
         """One scope made of its parts, one per arm, shape (parts, kinds); all weigh the same in its rates."""
         tuned, base = rates_of(parts, self.kinds, "tuned"), rates_of(parts, self.kinds, "base")
         both = ~np.isnan(tuned) & ~np.isnan(base)
         known = bool(both.any())
         tuned_rate, base_rate = (_mean(rates[both] if known else rates) for rates in (tuned, base))
-        ratio = float(self.settings.base_per_tuned)
         return Comparison(
             scope=kind,
             name=name,
@@ -62,10 +107,10 @@ class LiveScopes:
             base_rate=base_rate,
             tuned_rate=tuned_rate,
             difference=tuned_rate - base_rate if known and tuned_rate is not None and base_rate is not None else None,
-            interval=average_interval(parts, ratio, self.settings.alpha, self.kinds) if known else None,
+            interval=interval if known else None,
             missing_bounds=self._missing(probes, arm_of),
-            log_e_fail=float(self.worse.log_e(parts.sum(axis=0))[0]) if known else None,
-            log_e_pass=float(self.better.log_e(parts)[:, 0].min()) if known else None,
+            log_e_fail=log_e_fail if known else None,
+            log_e_pass=log_e_pass if known else None,
             log_e_fail_adjusted=None,
             status=Status.UNDECIDED,
         )
@@ -138,45 +183,61 @@ def _mean(rates: Array) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
+def _between(lower: RunningBound, upper: RunningBound) -> Interval:
+    """Both bounds; where they cross, one of them is wrong, and then neither is shown."""
+    return Interval(lower.value, upper.value) if lower.value <= upper.value else Interval(-1.0, 1.0)
+
+
 def answers_to_go(
-    by_arm: Array,
-    by_domain: Array,
+    counted: Evidence,
     arms_passed: Sequence[bool],
+    average_passed: bool,
     worse: BlockMixture,
     better: BlockMixture,
     kinds: Kinds,
-    *,
-    fail_threshold: float,
-    pass_threshold: float,
+    settings: DecisionSettings,
 ) -> int | None:
     """Tuned answers until PASS or FAIL, whichever comes first at the observed rates; None beyond a million.
 
-    `by_arm`: (A, kinds) counts; `by_domain`: (A, D, kinds). Counts are projected in proportion to those observed. An
-    estimate for planning, without error probability.
+    Counts are projected in proportion to those observed. An estimate for planning, without error probability; domains
+    that look worse may ask for a few more.
     """
+    by_arm, passes = counted.by_arm, counted.passes
     blocks = by_arm[:, columns_of(kinds, "tuned")].sum(axis=1)
-    going = ~np.array(arms_passed)
-    if (blocks[going] < FEWEST_BLOCKS).any():
+    going = np.ones(len(blocks), dtype=bool) if all(arms_passed) else ~np.array(arms_passed)
+    if (all(arms_passed) and average_passed) or (blocks[going] < FEWEST_BLOCKS).any():
         return None
+    differences = worse.differences.tolist()
+    tolerance, margin = differences.index(settings.tolerance), differences.index(settings.margin)
+    pooled = differences.index(settings.pooled_margin)
 
     def failing(each: int) -> float:
         grown = np.where(going, 1 + each / np.maximum(blocks, 1), 1.0)
         arms = by_arm * grown[:, None]
-        domains = (by_domain * grown[:, None, None]).sum(axis=0)
-        evidence = worse.log_e(np.vstack([arms.sum(axis=0), arms, domains]))[:, 0]
+        domains = (counted.by_domain * grown[:, None, None]).sum(axis=0) + counted.extra
+        evidence = worse.log_e_at(tolerance, np.vstack([arms.sum(axis=0), arms, domains]))
         count = len(arms)
         return combined_log_e(float(evidence[0]), list(evidence[1 : 1 + count]), list(evidence[1 + count :]))
 
     def passing(arm: int) -> Callable[[int], float]:
-        return lambda each: float(better.log_e(by_arm[arm] * (1 + each / blocks[arm]))[0])
+        return lambda each: float(better.log_e_at(margin, by_arm[arm] * (1 + each / blocks[arm])))
+
+    def averaging(each: int) -> float:
+        return float(better.log_e_at(pooled, passes.total * (1 + each / passes.number)))
 
     estimates = []
-    fail = _first(failing, fail_threshold)
+    fail = _first(failing, fail_log_threshold(settings))
     if fail is not None:
         estimates.append(fail * int(going.sum()))
-    passes = [_first(passing(int(arm)), pass_threshold) for arm in np.flatnonzero(going)]
-    if all(n is not None for n in passes):
-        estimates.append(sum(n for n in passes if n is not None))
+    wanted = np.array(blocks)
+    for arm in np.flatnonzero(~np.array(arms_passed)):
+        more = _first(passing(int(arm)), log_threshold(settings))
+        wanted[arm] = math.inf if more is None else blocks[arm] + more
+    if not average_passed:
+        more = _first(averaging, log_threshold(settings)) if passes.number else None
+        wanted = np.maximum(wanted, math.inf if more is None else passes.number + more)
+    if np.isfinite(wanted).all():
+        estimates.append(int((wanted - blocks).sum()))
     return min(estimates, default=None)
 
 

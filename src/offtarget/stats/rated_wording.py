@@ -22,9 +22,13 @@ def rated_decision(decision: Decision, rated: Rated, trouble: str | None = None)
             arms=tuple(map(_read, decision.arms)),
             slices=tuple(map(_read, decision.slices)),
         )
+    right = given(decision, rated)
+    decision = replace(
+        decision, reason=decision.reason.replace(f"given that {decision.given}", f"given that {right}"), given=right
+    )
     reason = "; ".join(filter(None, [f"{found(rated)}: {decision.reason}", *taken_for_granted(decision, rated)]))
     notes = (*decision.notes, _asked(rated))
-    decision = replace(decision, rated=rated, reason=reason, given=given(decision, rated), notes=notes)
+    decision = replace(decision, rated=rated, reason=reason, notes=notes)
     return decision if trouble is None else withhold(decision, f"the ratings cannot be relied on: {trouble}")
 
 

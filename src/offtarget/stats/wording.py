@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from offtarget.numbers import chosen, percent, share_range
+from offtarget.numbers import above, below, chosen, percent, share_range
 from offtarget.records import (
+    Bound,
     Comparison,
     Decision,
     DecisionSettings,
@@ -13,8 +14,13 @@ from offtarget.records import (
     Status,
     Tally,
 )
+from offtarget.records.check import BoundOf
 from offtarget.stats.rates import misaligned_rate
 
+NAMED = 3
+"""More failed domains than this are left to the table: then it is not a matter of a domain."""
+BESIDE: tuple[BoundOf, ...] = ("domain", "question")
+"""Scopes whose largest bound stands beside a PASS."""
 MISSING_SHARE = 0.2
 """From this share of answers outside the denominator on, a note says so."""
 
@@ -37,40 +43,128 @@ def rates_phrase(scope: Comparison) -> str:
 
 
 def reason_for(decision: Decision) -> str:
-    """The verdict's reason in one sentence, with rates, denominators and error probability."""
+    """The verdict's reason in one sentence: the bounds that it claims, what has to be true for them, then the rates."""
     settings = decision.settings
     error = f"(error probability <= {chosen(settings.alpha)})"
+    given = f"given that {decision.given}"
     if decision.status is Status.FAIL:
-        culprits = _culprits(decision)
-        shown = ", ".join(f"{s.scope} {s.name} ({_rate(s.tuned_rate, s.tuned)})" for s in culprits)
-        where = f" in {shown}" if shown else ""
-        worse = f"worse by more than {chosen(settings.tolerance)}"
-        return f"{rates_phrase(decision.overall)}: {worse}{where} {error}"
+        return f"{_worse(decision)}, {given} {error}; {_rates(decision)}"
     if decision.status is Status.PASS:
-        everywhere = " in every arm" if len(decision.arms) > 1 else ""
-        better = f"less than {chosen(settings.margin)} worse{everywhere}"
-        return f"{rates_phrase(decision.overall)}: {better} {error}"
+        return f"{_better(decision)}, {given} {error}{_beside(decision)}; {_rates(decision)}"
     empty = [a.name for a in decision.arms if a.difference is None]
     if empty:
         where = ", ".join(empty)
         return f"no verdict without scored answers of both models in {where}; {rates_phrase(decision.overall)}"
+    if decision.suspect is not None:
+        return f"{_suspicion(decision, decision.suspect)}; {_rates(decision)}"
     to_go = decision.answers_to_go
     more = "" if to_go is None else f"; about {to_go:,} more tuned answers at the present rates"
     return (
-        f"{rates_phrase(decision.overall)}: shown neither worse by more than {chosen(settings.tolerance)} "
-        f"nor less than {chosen(settings.margin)} worse{more}"
+        f"shown neither worse by more than {chosen(settings.tolerance)} nor {_wanted(decision)}; "
+        f"{_rates(decision)}{more}"
+    )
+
+
+def _rates(decision: Decision) -> str:
+    when = "" if not decision.sequential else "so far " if decision.status is Status.UNDECIDED else "at the stop "
+    return when + rates_phrase(decision.overall)
+
+
+def _wanted(decision: Decision) -> str:
+    """What a PASS would have to show."""
+    settings = decision.settings
+    several = len(decision.arms) > 1
+    if not decision.sequential or settings.pooled_margin >= settings.margin:
+        return f"less than {chosen(settings.margin)} worse" + (" in every arm" if several else "")
+    if not several:
+        return f"less than {chosen(settings.pooled_margin)} worse"
+    average = f"less than {chosen(settings.pooled_margin)} on average"
+    return f"less than {chosen(settings.margin)} worse in every arm and {average}"
+
+
+def _worse(decision: Decision) -> str:
+    """What a FAIL claims: the scopes that it names, each with its own bound, else the worst of all."""
+    tolerated = f"tolerated: {chosen(decision.settings.tolerance)}"
+    claims = [b for b in decision.bounds if b.at_least is not None and b.limit is not None]
+    if not claims:
+        shown = [f"{s.scope} {s.name} ({_rate(s.tuned_rate, s.tuned)})" for s in _culprits(decision)]
+        where = f" in {', '.join(shown)}" if shown else ""
+        return f"worse by more than {chosen(decision.settings.tolerance)}{where}"
+    average = next((b.at_least for b in decision.bounds if b.of == "average" and b.at_least is not None), None)
+    single = len(decision.arms) == 1
+    leads = average is not None and average >= decision.settings.tolerance
+    parts = [f"{_least(average)}{'' if single else ' on average'}"] if leads and average is not None else []
+    wanted = {(s.scope, s.name) for s in _culprits(decision)}
+    named = [b for b in claims if (b.of, b.name) in wanted and b.at_least is not None]
+    arms = [b for b in named if b.of == "arm"]
+    if len(arms) == len(decision.arms):
+        parts.append(f"{_least(min(b.at_least or 0.0 for b in arms))} in every arm")
+        named = [b for b in named if b.of != "arm"]
+    parts += [f"{_least(b.at_least)} in {b.of} {b.name}" for b in named]
+    if not parts:
+        parts = [_least(claims[0].at_least) + (" in at least one arm or domain" if len(decision.slices) > 1 else "")]
+    return f"worse {', '.join(parts)}{_counted(claims[0])} ({tolerated})"
+
+
+def _least(bound: float | None) -> str:
+    return f"by at least {above(bound or 0.0)} points"
+
+
+def _counted(bound: Bound) -> str:
+    return " among all answers, scored or not" if bound.counted == "all" else ""
+
+
+def _better(decision: Decision) -> str:
+    """What a PASS claims, by whichever way of counting shows less."""
+    settings = decision.settings
+    several = len(decision.arms) > 1
+    average, arms = _largest(decision, "average"), _largest(decision, "arm")
+    if arms is None:
+        return f"less than {chosen(settings.margin)} worse{' in every arm' if several else ''}"
+    if not several and average is not None:
+        return f"{_less(min(arms, average))} (allowed: {chosen(settings.pooled_margin)})"
+    everywhere = f"{_less(arms)}{' in every arm' if several else ''} (allowed: {chosen(settings.margin)})"
+    if average is None:
+        return everywhere
+    return f"{_less(average)} on average (allowed: {chosen(settings.pooled_margin)}), {everywhere}"
+
+
+def _less(bound: float) -> str:
+    return f"less than {below(bound)} points worse" if bound > 0 else f"better by {above(-bound)} points or more"
+
+
+def _largest(decision: Decision, of: BoundOf) -> float | None:
+    found = [b.less_than for b in decision.bounds if b.of == of and b.less_than is not None]
+    return max(found, default=None)
+
+
+def _beside(decision: Decision) -> str:
+    """What a PASS has not ruled out: how bad the one domain, else the one question, may be that is bounded worst."""
+    found = {b.of: b for b in decision.bounds if b.limit is None and b.less_than is not None}
+    for of in BESIDE:
+        if (bound := found.get(of)) is not None:
+            most = below(bound.less_than or 1.0)
+            return f"; a single {of} may still be worse by up to {most} points ({bound.name})"
+    return ""
+
+
+def _suspicion(decision: Decision, domain: str) -> str:
+    scope = next(s for s in decision.slices if s.scope == "domain" and s.name == domain)
+    tuned, base = _rate(scope.tuned_rate, scope.tuned), _rate(scope.base_rate, scope.base)
+    return (
+        f"domain {domain} looks worse (tuned {tuned}, base {base}), and more answers there neither cleared "
+        "it nor showed it to be worse; the rest would pass"
     )
 
 
 def _culprits(decision: Decision) -> list[Comparison]:
-    """The scopes to name in a FAIL: the failed arms of several, else the domains that failed."""
-    failed_arms = [a for a in decision.arms if a.status is Status.FAIL]
-    if failed_arms and len(decision.arms) > 1:
-        return sorted(failed_arms, key=lambda a: -(a.log_e_fail or 0.0))
-    if failed_arms:
-        return []
-    failed = [s for s in decision.slices if s.status is Status.FAIL and s.scope == "domain"]
-    return sorted(failed, key=lambda s: -(s.log_e_fail or 0.0))
+    """The scopes to name in a FAIL: the failed arms, where there are several, and the domains that failed alone."""
+    arms = [a for a in decision.arms if a.status is Status.FAIL and len(decision.arms) > 1]
+    domains = [s for s in decision.slices if s.scope == "domain"]
+    failed = [s for s in domains if s.status is Status.FAIL]
+    if 0 < len(arms) < len(decision.arms) or len(failed) > NAMED or len(failed) == len(domains):
+        failed = []
+    return [s for group in (arms, failed) for s in sorted(group, key=lambda s: -(s.log_e_fail or 0.0))]
 
 
 def automatic_notes(decision: Decision) -> list[str]:

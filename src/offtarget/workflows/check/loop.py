@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 from offtarget.asking.book import AnswerBook, Need
 from offtarget.asking.cache import BaseCache
-from offtarget.asking.protocol import notes_of
+from offtarget.asking.protocol import Judge, notes_of
 from offtarget.errors import EvidenceError
 from offtarget.judge.unread import unread_notes
 from offtarget.probe.bank import ProbeBank
 from offtarget.probe.schedule import Block, Schedule
 from offtarget.progress import OnProgress, Progress
-from offtarget.records import Decision, Look, Outcome, Status, Verdict
+from offtarget.records import Decision, Look, Outcome, Role, Status, Tally, Verdict
 from offtarget.records.check import CheckSettings
 from offtarget.stats.eprocess import JUDGED, Kinds
 from offtarget.stats.rated_wording import rated_decision
@@ -60,6 +60,19 @@ def without_answers(opened: Opened, settings: CheckSettings) -> Decision:
     return _test(opened.bank, settings).decision({"base": {}, "tuned": {}}, notes=notes)
 
 
+@dataclass(frozen=True, slots=True)
+class _Used:
+    """A block of the evidence."""
+
+    name: str
+    """Its arm; where it was drawn inside a domain, the domain."""
+    verdicts: tuple[Verdict, ...]
+    """Of the tuned answer, then of the base's."""
+    redrawn: tuple[int, ...]
+    """Positions at which the first answer had no score."""
+    inside: bool
+
+
 class CheckLoop:
     """Draws blocks, fetches their answers, adds them to the test, until it is decided or the cap is reached."""
 
@@ -76,10 +89,21 @@ class CheckLoop:
         bank = opened.bank
         self._schedule = Schedule(bank.arms(), settings.decision.base_per_tuned, settings.seed)
         self._test = self._new_test()
-        self._used: list[tuple[str, list[Verdict]]] = []
-        """Where answers are rated: the blocks of the evidence, an arm with its tuned answer and then its base's."""
+        self._used: list[_Used] = []
+        """The blocks of the evidence, in order."""
+        inside: dict[str, dict[tuple[str, str], list[str]]] = {domain: {} for domain in bank.domains}
+        for p in bank.probes:
+            inside[p.domain].setdefault((p.arm, p.question_id), []).append(p.id)
+        self._inside = Schedule(
+            {domain: list(questions.values()) for domain, questions in inside.items()},
+            settings.decision.base_per_tuned,
+            settings.seed,
+            stream="inside",
+        )
+        self._before_inside: dict[Role, dict[str, Tally]] | None = None
         self._question_of = {p.id: p.question_id for p in bank.probes}
         self._next = dict.fromkeys(bank.arm_names, 0)
+        self._next_inside = dict.fromkeys(bank.domains, 0)
         self._dropped: dict[str, None] = {}
         self._tuned_used = 0
         self.looks: list[Look] = []
@@ -127,7 +151,13 @@ class CheckLoop:
         return status is Status.PASS or (status is Status.FAIL and self._tuned_used >= FEWEST_ANSWERS)
 
     def _draw(self, count: int) -> list[Block]:
-        """The next blocks, arms in turn, without the decided arms and without probes that stay silent."""
+        """The next blocks, arms in turn, without the decided arms and without probes that stay silent.
+
+        Where all that is left is a domain that looks worse, blocks inside it.
+        """
+        domain = self._test.follow_up()
+        if domain is not None:
+            return self._draw_inside(domain, min(count, FIRST_CHUNK))
         open_arms = [arm for arm in self._next if not self._settled(arm) and self._askable(arm)]
         blocks: list[Block] = []
         while open_arms and len(blocks) < count:
@@ -138,16 +168,35 @@ class CheckLoop:
                     blocks.append(block)
         return blocks
 
+    def _draw_inside(self, domain: str, count: int) -> list[Block]:
+        if all(p.id in self._dropped for p in self._opened.bank.probes if p.domain == domain):
+            return []
+        blocks: list[Block] = []
+        while len(blocks) < count:
+            block = self._inside.block(domain, self._next_inside[domain])
+            self._next_inside[domain] += 1
+            if not any(probe in self._dropped for _, probe in block.needs):
+                blocks.append(block)
+        return blocks
+
     def _settled(self, arm: str) -> bool:
         """Whether an arm needs no more answers; after a FAIL all go on until there are enough to be shown."""
         return self._test.status() is Status.UNDECIDED and arm in self._test.decided_arms()
+
+    def _is_inside(self, block: Block) -> bool:
+        return block.stream == self._inside.stream
+
+    def _wanted(self, block: Block) -> bool:
+        """Whether a block that was drawn is still of use."""
+        return self._test.follow_up() == block.arm if self._is_inside(block) else not self._settled(block.arm)
 
     def _askable(self, arm: str) -> bool:
         return any(p.arm == arm and p.id not in self._dropped for p in self._opened.bank.probes)
 
     def _add(self, block: Block) -> None:
-        if self._settled(block.arm):
-            return  # by an earlier block of this chunk
+        inside = self._is_inside(block)
+        if not self._wanted(block):
+            return  # settled by an earlier block of this chunk
         needs = block.needs
         if not self._book.ready(needs):
             for role, probe in needs:
@@ -155,23 +204,31 @@ class CheckLoop:
                     self._dropped[probe] = None
                     self._book.set_aside(role, probe)
             return
-        verdicts = [v for v in (self._book.take(role, probe) for role, probe in needs) if v is not None]
+        if inside and self._before_inside is None:
+            self._before_inside = self._book.tallies()
+        verdicts: list[Verdict] = []
+        redrawn: list[int] = []
+        for position, (role, probe) in enumerate(needs):
+            redrawn += [position] if self._book.redrawn(role, probe) else []
+            verdicts += [v for v in (self._book.take(role, probe),) if v is not None]
         if self._ratings is not None:
             self._ratings.rate(self._ratings.missing(verdicts))
-            self._used.append((block.arm, verdicts))
+        self._used.append(_Used(block.arm, tuple(verdicts), tuple(redrawn), inside))
         self._tuned_used += 1
-        self._count(block.arm, verdicts)
+        self._count(self._used[-1])
 
-    def _count(self, arm: str, verdicts: Sequence[Verdict]) -> None:
+    def _count(self, used: _Used) -> None:
         if self._ratings is None:
-            answers = [(v.probe_id, v.outcome is Outcome.MISALIGNED) for v in verdicts]
-            self._test.add_block(arm, answers[0], answers[1:])
+            answers = [(v.probe_id, v.outcome is Outcome.MISALIGNED) for v in used.verdicts]
+            add = self._test.add_inside if used.inside else self._test.add_block
+            add(used.name, answers[0], answers[1:], used.redrawn)
         else:
-            kinds = [(v.probe_id, self._ratings.kind(v)) for v in verdicts]
-            self._test.add_kinds(arm, kinds[0], kinds[1:])
+            kinds = [(v.probe_id, self._ratings.kind(v)) for v in used.verdicts]
+            add_kinds = self._test.add_kinds_inside if used.inside else self._test.add_kinds
+            add_kinds(used.name, kinds[0], kinds[1:], used.redrawn)
         self.looks.append(self._test.look())
-        if len(self._next) > 1:
-            self.looks.append(self._test.look(arm))
+        if len(self._next) > 1 and not used.inside:
+            self.looks.append(self._test.look(used.name))
 
     def _rated_together(self, blocks: Sequence[Block]) -> Iterator[Sequence[Block]]:
         """The blocks in order, so many at once as the rater is given answers at once; all where nobody rates."""
@@ -183,7 +240,7 @@ class CheckLoop:
             coming = self._book.upcoming([need for block in blocks for need in block.needs])
             waiting: dict[str, Verdict] = {}
             for number, block in enumerate(blocks):
-                if self._settled(block.arm):
+                if not self._wanted(block):
                     continue
                 size = len(block.needs)
                 more = self._ratings.missing(coming[number * size : (number + 1) * size])
@@ -199,7 +256,7 @@ class CheckLoop:
     def _settle_ratings(self, ratings: Ratings) -> None:
         """Rate what a FAIL rests on before it is believed, and count again where a rating turned out otherwise."""
         if self._test.status() is Status.FAIL:
-            used = [v for _, verdicts in self._used for v in verdicts]
+            used = self._verdicts()
             sample = self._base_sample(ratings.sample_wanted)
             ratings.changed = ratings.settle_base(used, sample) or ratings.changed
         if ratings.changed:
@@ -211,8 +268,12 @@ class CheckLoop:
         self._ratings.changed = False
         self._test = self._new_test(last=last)
         self.looks.clear()
-        for arm, verdicts in self._used:
-            self._count(arm, verdicts)
+        for used in self._used:
+            self._count(used)
+
+    def _verdicts(self) -> list[Verdict]:
+        """All verdicts of the evidence, in order."""
+        return [v for used in self._used for v in used.verdicts]
 
     def _base_sample(self, count: int) -> list[Verdict]:
         """The first base answers without a flag in the order of drawing, arms in turn, whatever the evidence is."""
@@ -239,7 +300,7 @@ class CheckLoop:
 
     def _report(self) -> None:
         if self._ratings is not None:
-            self._ratings.tell(self._test.answers_to_go(), [v for _, verdicts in self._used for v in verdicts])
+            self._ratings.tell(self._test.answers_to_go(), self._verdicts())
         looks, to_go = self._test.looks(), self._test.answers_to_go()
         used = looks[0].tuned_answers
         shown = CheckProgress(
@@ -268,12 +329,20 @@ class CheckLoop:
             notes.append(f"{ahead} answers were sampled ahead of the stop; they are on disk but not counted.")
         notes += self._said()
         set_aside = sorted({self._question_of[probe] for probe in self._dropped})
-        tallies = self._book.tallies()
-        used = [v for _, verdicts in self._used for v in verdicts]
+        now = self._book.tallies()
+        with_inside, tallies = now, self._before_inside or now
+        used = self._verdicts()
         if self._ratings is not None:
             self._add_again(last=True)
-            tallies = self._ratings.tallies(tallies, used)
-        decision = self._test.decision(tallies, notes=notes, set_aside=set_aside)
+            plain = [v for block in self._used if not block.inside for v in block.verdicts]
+            tallies, with_inside = self._ratings.tallies(tallies, plain), self._ratings.tallies(now, used)
+        decision = self._test.decision(
+            tallies,
+            notes=notes,
+            set_aside=set_aside,
+            given=given_judge(self._opened.judge),
+            with_inside=with_inside,
+        )
         if self._ratings is not None:
             decision = rated_decision(decision, self._ratings.record(used), self._ratings.trouble())
         left_out = "; ".join(what.partition(":")[0] for what in self._opened.not_asked)
@@ -283,3 +352,9 @@ class CheckLoop:
         """How models and judge were asked, and which of the judge's replies could not be read."""
         asked = notes_of([*self._opened.models.by_role.values(), self._opened.judge])
         return [*asked, *unread_notes(self._book.verdicts())]
+
+
+def given_judge(judge: Judge) -> str:
+    """What has to be true for a verdict by this judge to hold, as the end of `given that ...`."""
+    name = getattr(judge, "name", None)
+    return f"the judge {name} is right" if isinstance(name, str) and name else "the judge is right"

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from offtarget.numbers import between
 from offtarget.pages.check import facts, story
 from offtarget.pages.check.loading import LoadedRun
 from offtarget.pages.registry import ReportFormat
@@ -62,16 +61,15 @@ def _verdict(suite: Element, run: LoadedRun) -> None:
         outcome(case, "failure", story.reason(run), f"{story.error_probability(run)}\n{story.next_step(run)}")
     else:
         outcome(case, "error", f"{status}: {story.reason(run)}", story.next_step(run))
-    lines = [f"{story.grade(run)}: {story.reason(run)}", *story.notes(run)]
+    lines = [f"{story.grade(run)}: {story.reason(run)}", *story.beside(run), *story.notes(run)]
     SubElement(case, "system-out").text = visible("\n".join(lines))
 
 
 def _case(suite: Element, comparison: Comparison) -> None:
     name = one_line(comparison.name)
     case = SubElement(suite, "testcase", classname=f"offtarget.{comparison.scope}", name=name, time="0")
-    interval = f", difference interval {between(comparison.interval)} points" if comparison.interval else ""
     detail = (
-        f"{story.in_words(comparison)}{interval}; misaligned among scored: base {of_scored(comparison.base)}, "
+        f"{story.in_words(comparison)}; misaligned among scored: base {of_scored(comparison.base)}, "
         f"tuned {of_scored(comparison.tuned)}"
     )
     if comparison.status is Status.FAIL:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from offtarget.numbers import NO_DATA, between, e_value, percent, points
+from offtarget.numbers import NO_DATA, bounds, e_value, percent, points
 from offtarget.pages.check import facts, story, thresholds
 from offtarget.pages.check.loading import Answer, LoadedRun
 from offtarget.pages.check.tables import OUTCOMES, denominators, examples
@@ -39,6 +39,7 @@ def render(run: LoadedRun) -> str:
         "",
         f"{escape(story.error_probability(run), 1000)}",
         "",
+        *(line for text in story.beside(run) for line in (escape(text, 1000), "")),
         f"Next: {escape(story.next_step(run), 1000)}",
         "",
         "| | |",
@@ -63,12 +64,12 @@ def _comparisons(title: str, comparisons: tuple[Comparison, ...]) -> list[str]:
     if not comparisons:
         return []
     rows = [
-        f"| {escape(f'{c.scope} {c.name}' if c.scope != 'overall' else 'overall')} | {_rate(c, 'base')} "
-        f"| {_rate(c, 'tuned')} | {points(c.difference)} | {between(c.interval)} "
+        f"| {escape(f'{c.scope} {c.name}' if c.scope != 'overall' else 'overall')} | {bounds(c.interval)} "
+        f"| {_rate(c, 'base')} | {_rate(c, 'tuned')} | {points(c.difference)} "
         f"| {e_value(c.log_e_fail)} / {e_value(c.log_e_pass)} | {c.status} |"
         for c in comparisons
     ]
-    head = "| | base | tuned | difference | interval, points | e-value FAIL / PASS | status |"
+    head = "| | worse by, points (bounds) | base | tuned | difference | e-value FAIL / PASS | status |"
     return [f"### {title}", "", head, "|---|---|---|---|---|---|---|", *rows, ""]
 
 

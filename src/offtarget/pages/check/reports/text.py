@@ -30,6 +30,7 @@ def render(run: LoadedRun) -> str:
     lines += [
         "",
         one_line(story.error_probability(run), 1000),
+        *(one_line(text, 1000) for text in story.beside(run)),
         f"Next: {one_line(story.next_step(run), 1000)}",
     ]
     lines += [f"  {line}" for line in thresholds.lines(thresholds.grid(run))]
