@@ -159,11 +159,24 @@ def _from_intervals(
                 of: BoundOf = "average" if scope.scope == "overall" else scope.scope
                 name = "" if of == "average" else scope.name
                 found.append(Bound(of, name, "scored", low, None, settings.tolerance, settings.fail_alpha))
-    elif status is Status.PASS:
-        for arm in arms:
-            high = 1.0 if arm.interval is None else arm.interval.high
-            found.append(Bound("arm", arm.name, "scored", None, high, settings.margin, settings.alpha))
+        return tuple(found)
+    if status is Status.PASS:
+        limits = [(arm, settings.margin) for arm in arms]
+        limits = [*([(overall, settings.pooled_margin)] if settings.pooled_margin < settings.margin else []), *limits]
+        found += [_less_than(scope, limit, settings) for scope, limit in limits]
+    for kind in ("domain", "question"):
+        known = [s for s in slices if s.scope == kind and s.interval is not None]
+        if len(known) > 1:  # a single one is the whole
+            worst = max(known, key=lambda s: 1.0 if s.interval is None else s.interval.high)
+            found.append(_less_than(worst, None, settings))
     return tuple(found)
+
+
+def _less_than(scope: Comparison, limit: float | None, settings: DecisionSettings) -> Bound:
+    high = 1.0 if scope.interval is None else scope.interval.high
+    if scope.scope == "overall":
+        return Bound("average", "", "scored", None, high, limit, settings.alpha)
+    return Bound(scope.scope, scope.name, "scored", None, high, limit, settings.alpha)
 
 
 def _with_bounds(scopes: Sequence[Comparison], bounds: Sequence[Bound]) -> list[Comparison]:

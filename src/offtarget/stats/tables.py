@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from offtarget.errors import EvidenceError, InputError
-from offtarget.numbers import points
+from offtarget.numbers import chosen, points
 from offtarget.records import Comparison, Decision, DecisionSettings, Interval, Scope, Status, Tally
 from offtarget.stats.decision import (
     ARMS_WEIGHT,
@@ -181,7 +181,8 @@ def decide_tables(
     `base`, `tuned`: probe id -> tally; `arms`: arm -> probe ids; then probe id -> domain and -> question id.
 
     One look, all data: exact score tests of two rates lead to the verdict and give the intervals, so that FAIL means
-    that some lower bound is above the tolerance, and PASS that every arm's upper bound is below the margin. The
+    that some lower bound is above the tolerance, and PASS that the upper bounds of every arm and of all questions are
+    below their margins. The
     e-values stand beside them, for what is added later. Raises InputError when the tables do not hold the same
     probes, EvidenceError when no probe has scored answers in both.
     """
@@ -212,7 +213,7 @@ def decide_tables(
     overall = replace(
         overall,
         log_e_fail=combined_log_e(known[0][0], known[1], known[2]),
-        log_e_pass=min(_evidence(a.log_e_pass) for a in arm_scopes),
+        log_e_pass=min(_evidence(s.log_e_pass) for s in (overall, *arm_scopes)),
     )
     gaps = [q.difference for q in question_scopes if q.difference is not None]
     decision = conclude(
@@ -222,7 +223,8 @@ def decide_tables(
         domain_scopes,
         question_scopes,
         failed=failed,
-        arms_passed=[_better(a, settings) for a in arm_scopes],
+        arms_passed=[_better(a, settings.margin) for a in arm_scopes],
+        average_passed=_better(overall, settings.pooled_margin),
         clustered_interval=clustered_interval(gaps, settings.alpha),
         answers_to_go=None,
         set_aside=[p for p in probes if p in aside],
@@ -264,7 +266,8 @@ def status_by_numbers(
         some = found(members) if members else None
         if not some or not exceeds(some.base, some.tuned, -settings.margin, settings.alpha):
             return Status.UNDECIDED, gap
-    return Status.PASS, gap
+    passed = exceeds(whole.base, whole.tuned, -settings.pooled_margin, settings.alpha)
+    return Status.PASS if passed else Status.UNDECIDED, gap
 
 
 def _uneven_doubt(
@@ -273,10 +276,12 @@ def _uneven_doubt(
     """Where a PASS would rest on the weights: the plain average of the questions is worse by the margin."""
     for where, group in groups.items():
         difference = _equal_difference(base, tuned, group)
-        if difference is not None and difference >= settings.margin:
+        margin = settings.margin if where else settings.pooled_margin
+        if difference is not None and difference >= margin:
             return (
-                f"with equal weights the questions{where} differ by {points(difference)}, which is the margin or more: "
-                "the tuned model is worst where few of its answers have a score. Score more answers there"
+                f"with equal weights the questions{where} differ by {points(difference)}, which is the margin of "
+                f"{chosen(margin)} or more: the tuned model is worst where few of its answers have a score. Score more "
+                "answers there"
             )
     return None
 
@@ -290,14 +295,14 @@ def _worse(scope: Comparison, settings: DecisionSettings) -> bool:
     return scope.interval is not None and scope.interval.low >= settings.tolerance
 
 
-def _better(scope: Comparison, settings: DecisionSettings) -> bool:
-    return scope.interval is not None and scope.interval.high <= settings.margin
+def _better(scope: Comparison, margin: float) -> bool:
+    return scope.interval is not None and scope.interval.high <= margin
 
 
 def _status(scope: Comparison, settings: DecisionSettings, *, failed: bool) -> Status:
     if failed and _worse(scope, settings):
         return Status.FAIL
-    return Status.PASS if _better(scope, settings) else Status.UNDECIDED
+    return Status.PASS if _better(scope, settings.margin) else Status.UNDECIDED
 
 
 def _compare(
@@ -314,14 +319,15 @@ def _compare(
     kept = [p for p in members if p not in aside]
     base_kept, tuned_kept = [base[p] for p in kept], [tuned[p] for p in kept]
     interval = log_e_fail = log_e_pass = base_rate = tuned_rate = None
+    margin = settings.pooled_margin if kind == "overall" else settings.margin
     if kept:
         found = weigh(base_kept, tuned_kept)
         base_rate, tuned_rate = _average(base_kept, found.weights), _average(tuned_kept, found.weights)
         log_e_fail = _log_e("worse", settings.tolerance, found)
-        log_e_pass = _log_e("better", settings.margin, found)
+        log_e_pass = _log_e("better", margin, found)
         interval = Interval(
             lower_bound(found.tuned, found.base, level, settings.tolerance),
-            upper_bound(found.tuned, found.base, settings.alpha, settings.margin),
+            upper_bound(found.tuned, found.base, settings.alpha, margin),
         )
     return Comparison(
         scope=kind,

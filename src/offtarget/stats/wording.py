@@ -74,7 +74,7 @@ def _wanted(decision: Decision) -> str:
     """What a PASS would have to show."""
     settings = decision.settings
     several = len(decision.arms) > 1
-    if not decision.sequential or settings.pooled_margin >= settings.margin:
+    if settings.pooled_margin >= settings.margin:
         return f"less than {chosen(settings.margin)} worse" + (" in every arm" if several else "")
     if not several:
         return f"less than {chosen(settings.pooled_margin)} worse"
