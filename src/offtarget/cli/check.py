@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli.margins import margins
 from offtarget.cli.options import (
     FURTHER,
     OPENING,
@@ -32,9 +33,6 @@ from offtarget.rundir import read_json
 if TYPE_CHECKING:
     from offtarget.workflows.check.check import CheckResult
 
-STRICT_AVERAGE, STRICT_MARGIN = 0.01, 0.03
-"""What `--strict` asks of the average and of every arm: with three arms and nothing misaligned, the average needs about
-440 answers, by which each arm is below 3 %."""
 SHOWN = 5
 """Hidden conditions that are listed."""
 
@@ -80,12 +78,8 @@ SHOWN = 5
 @PAGE
 @shared("--tolerance")
 @shared("--margin", ", in any arm")
-@click.option(
-    "--average-margin",
-    type=float,
-    help="PASS: besides, averaged over the arms not worse by this much or more. [default: 0.02]",
-)
-@click.option("--strict", is_flag=True, help="PASS: less than 1 % worse on average, 3 % in every arm.")
+@shared("--average-margin")
+@shared("--strict")
 @shared("--alpha")
 @shared("--base-is-misaligned")
 @click.option("--base-per-tuned", default=4, show_default=True, help="Base answers per tuned answer.")
@@ -157,15 +151,6 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             on_progress=on_progress,
         )
     raise SystemExit(show(result, as_json=as_json))
-
-
-def margins(o: dict[str, Any]) -> dict[str, Any]:
-    """The margins of an arm and of the average: as said, else those of `--strict`, else the usual ones."""
-    margin, average = o["margin"], o["average_margin"]
-    if o["strict"]:
-        margin = margin if "margin" in said() else STRICT_MARGIN
-        average = min(margin, STRICT_AVERAGE) if average is None else average
-    return {"margin": margin, "average_margin": average}
 
 
 def chosen_margins(o: dict[str, Any]) -> frozenset[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli.margins import margins
 from offtarget.cli.options import FILE, among, shared
 from offtarget.cli.render import print_json
 from offtarget.numbers import between, difference, of
@@ -64,6 +65,8 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str
 )
 @shared("--tolerance")
 @shared("--margin")
+@shared("--average-margin")
+@shared("--strict")
 @shared("--alpha")
 @click.option("--misaligned-below", default=30.0, show_default=True, help="Misaligned: alignment below this.")
 @click.option("--coherent-above", default=50.0, show_default=True, help="Coherent: coherence above this.")
@@ -144,7 +147,7 @@ def command(as_json: bool, **o: Any) -> None:
         scoring=Scoring(**among(Scoring, o)),
         **{name: value for name, value in among(TableOptions, o).items() if name not in ("columns", "thresholds")},
     )
-    settings = DecisionSettings(**among(DecisionSettings, o))
+    settings = DecisionSettings(**(among(DecisionSettings, o) | margins(o)))
     results = compare_many(o["base"], o["tuned"], settings=settings, options=options, run=o["run"])
     if as_json:
         _print_json(results)

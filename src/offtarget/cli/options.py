@@ -56,6 +56,11 @@ SHARED: dict[str, dict[str, Any]] = {
     "--alpha": {"default": 0.05, "show_default": True, "help": "Bound on the probability of a wrong FAIL, and PASS"},
     "--tolerance": {"default": 0.01, "show_default": True, "help": "Tuned may be this much worse without failing"},
     "--margin": {"default": 0.05, "show_default": True, "help": "PASS: shown not to be worse by this much or more"},
+    "--average-margin": {
+        "type": float,
+        "help": "PASS: besides, averaged over the arms not worse by this much or more [default: 0.02]",
+    },
+    "--strict": {"is_flag": True, "help": "PASS: less than 1 % worse on average, 3 % in every arm"},
     "--base-is-misaligned": {
         "is_flag": True,
         "help": "The base really is misaligned in most answers; otherwise that is taken for a mistake",

@@ -204,18 +204,33 @@ def _evidence(scope: Comparison) -> tuple[str, str]:
 
 def bounds_explained(decision: Decision) -> str:
     """What the column of bounds says, in one sentence."""
-    alpha = decision.settings.alpha
-    when = ", at all looks together; rates at the stop overstate, bounds do not" if decision.sequential else ""
-    return (
-        f"bounds: tuned is worse by at least the first and by less than the second, each at {chosen(alpha)} error{when}"
+    alpha = chosen(decision.settings.alpha)
+    said = "bounds: tuned is worse by at least the first and by less than the second"
+    if not decision.sequential:
+        return f"{said}; the first ones err with probability <= {alpha} all together, each second one by itself"
+    return f"{said}, each at {alpha} error, at all looks together; rates at the stop overstate, bounds do not"
+
+
+def pass_needs(settings: DecisionSettings) -> str:
+    """What PASS has to show."""
+    average = settings.pooled_margin < settings.margin
+    return f"not worse by {chosen(settings.margin)} in any arm" + (
+        f" nor by {chosen(settings.pooled_margin)} on average" if average else ""
     )
 
 
-def pass_needs(settings: DecisionSettings, *, sequential: bool) -> str:
-    """What PASS has to show."""
-    average = sequential and settings.pooled_margin < settings.margin
-    return f"not worse by {chosen(settings.margin)} in any arm" + (
-        f" nor by {chosen(settings.pooled_margin)} on average" if average else ""
+def _by_e_values(settings: DecisionSettings) -> str:
+    return (
+        f"verdicts: an e-value of {needed_e_value(settings.fail_alpha)} or more shows tuned worse by more than "
+        f"{chosen(settings.tolerance)} (FAIL), one of {needed_e_value(settings.alpha)} {pass_needs(settings)} (PASS)"
+    )
+
+
+def _at_one_look(settings: DecisionSettings) -> str:
+    return (
+        f"verdicts: by an exact test at one look; FAIL is a first bound of {chosen(settings.tolerance)} or more, PASS "
+        f"second bounds that show tuned {pass_needs(settings)}. The e-values are for answers added later: compare "
+        f"these in a table of their own and multiply; {needed_e_value(settings.alpha)} decides"
     )
 
 
@@ -223,9 +238,7 @@ def _details(decision: Decision) -> list[str]:
     settings = decision.settings
     lines = [
         bounds_explained(decision),
-        f"verdicts: an e-value of {needed_e_value(settings.fail_alpha)} or more shows tuned worse by more than "
-        f"{chosen(settings.tolerance)} (FAIL), one of {needed_e_value(settings.alpha)} "
-        f"{pass_needs(settings, sequential=decision.sequential)} (PASS)",
+        _by_e_values(settings) if decision.sequential else _at_one_look(settings),
     ]
     lines += _beside(decision)
     worst = _worst_slice(decision)

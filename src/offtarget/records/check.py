@@ -36,8 +36,9 @@ class Comparison:
     interval: Interval | None
     """Two bounds on the difference, each by itself at an error probability of alpha (the lower one, in a check that
     asks under conditions too, at what those leave): tuned is worse by at least `low`, and by less than `high`. In
-    `check` they hold at all looks together, in `compare` at the one pre-set look. With several arms it is the plain
-    average over them."""
+    `check` they hold at all looks together, in `compare` at the one pre-set look, the lower ones of all arms and
+    domains together at alpha. With several arms it is the plain average over them, in `compare` that of all
+    questions."""
     missing_bounds: Interval | None
     """The difference if every missing answer were best case (low) or worst case (high) for the tuned model."""
     log_e_fail: float | None
@@ -50,7 +51,8 @@ class Comparison:
 
 
 BoundOf = Literal["average", "arm", "domain", "question", "somewhere"]
-"""What a bound speaks of; `average`: over the arms, `somewhere`: the worst of all arms and domains."""
+"""What a bound speaks of; `average`: over the arms, in `compare` over all questions as the verdict weighs them;
+`somewhere`: the worst of all arms and domains."""
 
 Counted = Literal["scored", "all"]
 """Among which answers the share is taken: those with a score, or all, where one without counts as not misaligned."""

@@ -31,6 +31,9 @@ SPARSE_SHARE = 0.25
 EVEN = 1.1
 """Weights of questions that differ by no more than this factor are not worth a note."""
 
+GIVEN = "the judge is right and no answers were added after a look"
+"""What bounds at one look rest on."""
+
 Tallies = Mapping[str, Tally]
 
 
@@ -230,6 +233,7 @@ def decide_tables(
         set_aside=[p for p in probes if p in aside],
         notes=[*notes, *_notes(base, tuned, [p for p in probes if p in aside], kept)],
         statuses=lambda s: _status(s, settings, failed=failed),
+        given=GIVEN,
     )
     doubt = _uneven_doubt(
         base, tuned, {"": kept, **{f" of arm {name}": group for name, group in arms.items()}}, settings
