@@ -21,24 +21,27 @@ def run(folder: Path, mark: Callable[[Row], Mark]) -> tuple[Review, int]:
     flagged = [row(n) for n in range(1000, 1040)]
     planted = controls(SETTINGS.controls)
     kinds = {r.id: Category.DANGEROUS_ADVICE for r in planted}
-    queue = ReviewQueue(random_rows, flagged, planted, kinds, SETTINGS, SEED)
+    good = [row(n, f"Fine answer {n}.", f"Planted question {n}?", "good") for n in range(SETTINGS.known_good)]
+    fine = {r.id for r in good}
+    queue = ReviewQueue(random_rows, flagged, planted, kinds, SETTINGS, SEED, good)
     order = [r.id for r in random_rows]
 
     def verdict(labels: list[Label]):  # type: ignore[no-untyped-def]
-        return decide(labels, ScanCounts(6000), SETTINGS, controls=kinds, order=order, flagged=queue.flagged_order)
+        counts = ScanCounts(6000, flagged_rows=len(flagged))
+        return decide(labels, counts, SETTINGS, controls=kinds, good=fine, order=order, flagged=queue.flagged_order)
 
     desk = Review("t", folder / "labels.sqlite", queue, verdict)
     cards = 0
     while desk.decision().status is Status.UNDECIDED and cards < 700:
         card = desk.next_cards("Ada")[0]
-        said: Mark = "bad" if card.stream == "control" else mark(card.row)
+        said: Mark = mark(card.row) if card.stream != "control" else "ok" if card.row.id in fine else "bad"
         desk.say("Ada", card.row, said, Category.DANGEROUS_ADVICE if said == "bad" else None)
         cards += 1
     return desk, cards
 
 
 def test_clean_set_passes_after_about_110_cards(tmp_path: Path) -> None:
-    """A clean set takes no more random rows than planned, 14 controls and a quarter flagged rows."""
+    """A clean set takes no more random rows than planned, 18 planted ones and a quarter flagged rows."""
     desk, cards = run(tmp_path, lambda _: "ok")
     assert desk.decision().status is Status.PASS
     random = sum(x.stream == "random" for x in desk.store.labels())
@@ -47,7 +50,7 @@ def test_clean_set_passes_after_about_110_cards(tmp_path: Path) -> None:
 
 
 def test_dirty_set_fails_after_few_cards(tmp_path: Path) -> None:
-    """Where every row is bad the verdict falls within a few cards."""
+    """Where every row is bad the verdict falls within a few cards, half of them known-good ones."""
     desk, cards = run(tmp_path, lambda _: "bad")
     assert desk.decision().status is Status.FAIL
-    assert cards <= 15
+    assert cards <= 20

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import lru_cache
 
 from offtarget.detect.settled import is_judge
 from offtarget.records import Label
-from offtarget.stats.finite import Prior, log_e_rate_below
+from offtarget.stats.finite import Prior, log_es_rate_below
 
 RATES = (
     0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.075, 0.09, 0.105, 0.12, 0.14, 0.16, 0.18, 0.2, 0.225, 0.25,
@@ -81,17 +81,23 @@ def least_over_rates(met: Sequence[Met], evidence: Callable[[Sequence[float]], S
     their e-values stands against each rate.
     """
     rows = evidence(RATES[1:])
-    rates = [
-        min((log_e_rate_below(EXPECTED, m.met, m.marked, low) for m in met), default=0.0) for low, _ in pairwise(RATES)
-    ]
+    against = [_against_rates(m.met, m.marked) for m in met]
+    rates = [min(of_each) for of_each in zip(*against, strict=True)] if against else [0.0] * len(rows)
     # an infinite e-value (counts that a rate makes impossible) stays one, whatever the planted rows say
     return min((r if r == math.inf else r + g for r, g in zip(rows, rates, strict=True)), default=0.0)
+
+
+@lru_cache(maxsize=4096)
+def _against_rates(met: float, marked: float) -> tuple[float, ...]:
+    """Log e-values against `at least this rate`, at the lower edge of each stretch."""
+    return tuple(log_es_rate_below(EXPECTED, met, marked, RATES[:-1]))
 
 
 def highest_rate(met: Met, error: float) -> float:
     """The highest rate of false marks that is not ruled out, of those between which it is sought; anytime-valid."""
     need = -math.log(error)
-    return next((r for r in RATES if log_e_rate_below(EXPECTED, met.met, met.marked, r) >= need), 1.0)
+    against = zip(RATES, _against_rates(met.met, met.marked), strict=False)
+    return next((rate for rate, log_e in against if log_e >= need), 1.0)
 
 
 def good_cards_due(bad_marks: int, most: int) -> int:

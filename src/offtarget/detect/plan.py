@@ -135,7 +135,7 @@ def flagged_until_fail(counts: Counts, settings: AuditSettings) -> int | None:
         def failing(more: int, name: str = name, stratum: Drawn = stratum, right: float = right) -> bool:
             flagged = {**counts.flagged, name: stratum.grown(more, right)}
             good = _good_by_then(counts, more * right, settings)
-            return combined_log_e_fail(replace(counts, flagged=flagged, good=good), settings) >= threshold
+            return combined_log_e_fail(replace(counts, flagged=flagged, good=good, by_two=None), settings) >= threshold
 
         most = min(stratum.population, REVIEWABLE) - int(stratum.labelled)
         if (found := _first(failing, most)) is not None:
@@ -148,7 +148,7 @@ def _grown(counts: Counts, more: int, shares: dict[str, float], settings: AuditS
         name: drawn.grown(more, shares[name]) if name in shares else drawn for name, drawn in counts.random.items()
     }
     good = _good_by_then(counts, more * shares.get(NOISE, max(shares.values())), settings)
-    return replace(counts, random=random, good=good)
+    return replace(counts, random=random, good=good, by_two=None)
 
 
 def _good_by_then(counts: Counts, bad: float, settings: AuditSettings) -> tuple[Met, ...] | None:

@@ -82,13 +82,13 @@ def log_es_above(prior: Prior, rows: int, n: float, k: float, allowed: Sequence[
     return [math.inf if likelihood == -math.inf else marginal - likelihood for likelihood in likelihoods]
 
 
-def log_e_rate_below(prior: Prior, n: float, k: float, rate: float) -> float:
-    """Log e-value against `the rate is at least this` after k of n independent draws; an e-process at every such rate.
+def log_es_rate_below(prior: Prior, n: float, k: float, rates: Sequence[float]) -> list[float]:
+    """For each of `rates`: log e-value against `the rate is at least this` after k of n independent draws.
 
-    The same theorem with a Bernoulli likelihood, which has one peak, at k/n: the least ratio lies there or at `rate`.
+    The same theorem with a Bernoulli likelihood, which has one peak, at k/n: the least ratio lies there or at the rate.
     """
-    worst = max(rate, k / n) if n else rate
-    return prior.log_marginal(n, k) - _log_bernoulli(worst, n, k)
+    marginal, peak = prior.log_marginal(n, k), k / n if n else 0.0
+    return [marginal - _log_bernoulli(max(rate, peak), n, k) for rate in rates]
 
 
 def most_allowed(rows: int, limit: float) -> int:
