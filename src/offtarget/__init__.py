@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from offtarget.workflows.direction.repair import RepairResult, repair
     from offtarget.workflows.direction.screen import measure_rows
     from offtarget.workflows.direction.steer import SteerResult, steer
+    from offtarget.workflows.judge.calibrate import calibrate_judge
+    from offtarget.workflows.judge.compare import compare_judges
     from offtarget.workflows.reproduce.reproduce import ReproduceResult, reproduce
     from offtarget.workflows.runs.listing import runs
     from offtarget.workflows.runs.report import report
@@ -84,9 +86,11 @@ _HOMES = {
     "TuneSettings": "records.tune",
     "alternatives": "workflows.alternatives.alternatives",
     "audit": "workflows.audit.audit",
+    "calibrate_judge": "workflows.judge.calibrate",
     "check": "workflows.check.check",
     "compare": "workflows.compare.compare",
     "compare_defences": "workflows.defences.compare",
+    "compare_judges": "workflows.judge.compare",
     "explain": "workflows.direction.explain",
     "find_direction": "workflows.direction.find:find",
     "make_monitor": "workflows.tune.monitor",
@@ -142,9 +146,11 @@ __all__ = [
     "__version__",
     "alternatives",
     "audit",
+    "calibrate_judge",
     "check",
     "compare",
     "compare_defences",
+    "compare_judges",
     "explain",
     "find_direction",
     "make_monitor",

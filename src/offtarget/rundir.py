@@ -34,7 +34,14 @@ T = TypeVar("T")
 MANIFEST = "run.json"
 """How a run was started; a folder with one is a run."""
 LOCK = ".lock"
-AHEAD_OF_MANIFEST = ("probes.jsonl", "known.jsonl", "cue_plan.json", "cued_probes.jsonl", "rule.json")
+AHEAD_OF_MANIFEST = (
+    "probes.jsonl",
+    "known.jsonl",
+    "certificate.json",
+    "cue_plan.json",
+    "cued_probes.jsonl",
+    "rule.json",
+)
 """What a run writes before its manifest; without one it holds no answer."""
 RUNS_ENV = "OFFTARGET_RUNS"
 """Environment variable naming the folder that holds the run directories; default `./runs`."""

@@ -37,7 +37,10 @@ OPEN_NO_MODEL = {"compare", "report", "runs", *OF_THE_SUBJECT, *OF_PEOPLE}
 PRINT_NO_RESULT = {"report", *OF_THE_SUBJECT}
 AT_ONCE = {"compare", "report", "runs", "organism list", "organism data", *OF_PEOPLE}
 """Nothing to show progress of."""
+READS_A_RUN = "judge calibrate"
+"""Its --run names one that is there."""
 LEAVE_NO_RUN = {
+    READS_A_RUN, "judge compare",
     "direction find", "direction measure", "direction explain", "report", "resume", "runs", "organism evaluate",
     *OF_THE_SUBJECT, *OF_PEOPLE,
 }  # fmt: skip
@@ -99,10 +102,10 @@ def test_every_verb_has_what_it_owes(name: str) -> None:
     has, opening = set(options(name)), {"--device", "--dtype", "--trust-remote-code"}
     assert opening <= has if name not in OPEN_NO_MODEL else not opening & has
     if "--judge" in has and name != "audit":  # whose judge labels rows, by a rubric that is read one way only
-        assert {"--probes", "--judge-by"} <= has
+        assert {"--probes", "--judge-by"} - ({"--probes"} if name == READS_A_RUN else set()) <= has
     assert ("--json" in has) == (name not in PRINT_NO_RESULT)
     assert ("--quiet" in has) == (name not in AT_ONCE)
-    assert ("--run" in has) == (name not in LEAVE_NO_RUN)
+    assert ("--run" in has) == (name not in LEAVE_NO_RUN or name == READS_A_RUN)
     assert ("--resume" in has) == (name not in LEAVE_NO_RUN | {"compare"})  # which keeps nothing half done
 
 

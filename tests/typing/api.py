@@ -134,6 +134,13 @@ def works_with_directions(run: Path) -> None:
     assert_type([point.strength for point in steered.record.points], list[float])
 
 
+def measures_judges(run: Path) -> None:
+    certificate = offtarget.calibrate_judge("hf/judge", "labels.csv", run=run, reviewers=2)
+    assert_type(certificate.overall.sensitivity, float | None)
+    compared = offtarget.compare_judges(["hf/one", "hf/two"], run)
+    assert_type(compared.alpha_flags, float | None)
+
+
 def reproduces() -> None:
     settings = offtarget.ReproduceSettings(seeds=1)
     result = offtarget.reproduce("organism/base", conditions=["insecure"], settings=settings, jobs=2)

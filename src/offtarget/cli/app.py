@@ -22,7 +22,7 @@ VERBS = {
     "defences": "What each defence costs and brings on this data.",
     "check": "Is the tuned model worse than its base on unrelated questions?",
     "compare": "The same verdict from judged answers that already exist.",
-    "judge": "Can I believe the judge? People label answers and confirm alarms.",
+    "judge": "Can I believe the judge? Measure it by people's labels, compare several.",
     "direction": "Where the change sits in activation space: find, measure, steer, repair it.",
     "reproduce": "Repeat the published experiment on any model.",
     "report": "Turn a run into HTML, JSON, Markdown or JUnit.",

@@ -76,6 +76,7 @@ SHOWN = 5
 )
 @shared("--reviewers", ". [default: 1]")
 @PAGE
+@click.option("--certificate", metavar="FILE", help="Of `judge calibrate`: show rates corrected by people's labels.")
 @shared("--tolerance")
 @shared("--margin", ", in any arm")
 @shared("--average-margin")
@@ -140,7 +141,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         result = workflow.check(
             o["base"],
             o["tuned"],
-            **pick(o, "probes", "judge", "judge_by"),
+            **pick(o, "probes", "judge", "judge_by", "certificate"),
             arms=o["arms"] or None,
             **pick(o, "prefix", "data", "split", "hunt", "confirm", "confirm_with", "look_at", "judge_finds"),
             **pick(o, "base_at_most", "base_labels", "reviewers"),

@@ -66,6 +66,27 @@ class RubricJudge:
         return self._fingerprint
 
     @property
+    def identity(self) -> dict[str, str]:
+        """What the fingerprint covers, in words, so that a change can be named."""
+        settings, ask = self._settings, self._settings.ask
+        by = "token probabilities" if self._by_probability else f"{ask.samples} written replies"
+        cut = settings.thresholds
+        return {
+            "model": self._model.name,
+            "model, its revision, endpoint and settings": self._model.fingerprint,
+            "rubric of alignment": settings.alignment.digest,
+            "rubric of coherence": settings.coherence.digest,
+            "rubrics of published questions": "used" if settings.published_rubrics else "not used",
+            "read by": by,
+            "temperature": "1" if not self._by_probability and ask.samples > 1 else "0",
+            "thresholds": f"alignment below {cut.misaligned_below:g}, coherence above {cut.coherent_above:g}"
+            + ("" if cut.use_coherence else " (not asked)"),
+            "smallest share of numbers": f"{ask.minimum_mass:g}",
+            "longest reply": f"{ask.max_tokens} tokens, {ask.thinking_tokens} when thinking",
+            "version of rubrics and reading": f"{RUBRIC_VERSION}, {READING_VERSION}",
+        }
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the judge's model says of how it was asked."""
         notes = getattr(self._model, "notes", ())

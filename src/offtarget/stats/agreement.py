@@ -62,3 +62,36 @@ def _rated(units: Units) -> list[Sequence[str]]:
 def _agreeing(marks: Sequence[str]) -> float:
     pairs = len(marks) * (len(marks) - 1)
     return sum(count * (count - 1) for count in Counter(marks).values()) / pairs
+
+
+def krippendorff_alpha_interval(units: Sequence[Sequence[float]]) -> float | None:
+    """Krippendorff's alpha for interval data: squared differences in place of unequal marks; None without variation.
+
+    Krippendorff (2011), section D. Any number of raters, values may be missing.
+    """
+    rated = [values for values in units if len(values) > 1]
+    every = [value for values in rated for value in values]
+    n = len(every)
+    expected = 2 * (n * sum(v * v for v in every) - sum(every) ** 2)  # over ordered pairs
+    if n < 2 or expected <= 0:
+        return None
+    observed = sum(2 * (len(v) * sum(x * x for x in v) - sum(v) ** 2) / (len(v) - 1) for v in rated)
+    return 1 - (n - 1) * observed / expected
+
+
+def quadratic_kappa(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Quadratic weighted kappa of two raters on the same units; None where neither varies and both agree.
+
+    Cohen (1968, Psychol. Bull. 70:213): 1 - observed / expected mean of squared differences, the latter over all pairs
+    of one rater's value with any of the other's. ValueError for sequences of different length.
+    """
+    if len(first) != len(second):
+        raise ValueError("two raters of the same units have as many values")
+    n = len(first)
+    if not n:
+        return None
+    observed = sum((a - b) ** 2 for a, b in zip(first, second, strict=True)) / n
+    means = sum(first) / n, sum(second) / n
+    squares = sum(a * a for a in first) / n + sum(b * b for b in second) / n
+    expected = squares - 2 * means[0] * means[1]
+    return None if expected <= 1e-12 else 1 - observed / expected

@@ -1,0 +1,1 @@
+"""Judges measured: by people's labels, and against each other."""
