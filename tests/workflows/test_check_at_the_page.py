@@ -75,6 +75,7 @@ def test_people_pass_a_clean_model_at_the_page(tmp_path: Path) -> None:
     assert "PASS" in room.readers[0].decided
 
 
+@pytest.mark.long
 def test_people_confirm_flags_at_the_page(tmp_path: Path) -> None:
     """Interrupted in the middle it goes on with the labels there are, in the same words as without."""
     room = Room()
@@ -106,6 +107,7 @@ def test_people_confirm_flags_at_the_page(tmp_path: Path) -> None:
     assert whole.overall == decision.overall
 
 
+@pytest.mark.long
 def test_a_reader_who_cannot_read_gets_no_verdict(tmp_path: Path) -> None:
     """Everything is fine to this one, known-bad answers too: UNDECIDED, with the reason."""
     room = Room(lambda question, answer: "ok")
