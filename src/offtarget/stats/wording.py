@@ -130,7 +130,10 @@ def _better(decision: Decision) -> str:
 
 
 def _less(bound: float) -> str:
-    return f"less than {below(bound)} points worse" if bound > 0 else f"better by {above(-bound)} points or more"
+    if bound > 0:
+        return f"less than {below(bound)} points worse"
+    gain = above(-bound)
+    return "no worse" if gain == "0" else f"better by {gain} points or more"
 
 
 def _largest(decision: Decision, of: BoundOf) -> float | None:
