@@ -253,9 +253,7 @@ def main() -> None:
     if options.data is None:
         print("\nThe real table was left out: name its folder with --data.")
     else:
-        report["real_tables"] = tables = real_tables(
-            options.data, options.runs, np.random.default_rng([options.seed, 4])
-        )
+        report["real_tables"] = tables = real_tables(options.data, options.runs, options.seed)
         show_tables(tables)
     report["seconds"] = round(time.perf_counter() - began, 1)
     options.out.parent.mkdir(parents=True, exist_ok=True)

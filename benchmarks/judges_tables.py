@@ -41,21 +41,22 @@ def read(folder: Path) -> tuple[Numbers, list[str]]:
     return np.array(flags), [row["condition"] for row in rows]
 
 
-def real_tables(folder: Path, runs: int, rng: np.random.Generator) -> dict[str, list[Row]]:
+def real_tables(folder: Path, runs: int, seed: int) -> dict[str, list[Row]]:
     """Everything that is asked of the real table; raises FileNotFoundError where it is not in the folder."""
     flags, models = read(folder)
-    of = np.array(models)
+    of, rng, often = np.array(models), np.random.default_rng([seed, 4]), 5 * runs
     intervals = [
-        interval(flags[:, :, a], "all nine models", aspect, truth, tool, 2 * runs, rng)
+        interval(flags[:, :, a], "all nine models", aspect, truth, tool, often, rng)
         for a, aspect in enumerate(ASPECTS)
         for truth, tool in itertools.permutations(range(len(JUDGES)), 2)
     ]
     intervals += [
-        interval(flags[of == model][:, :, 0], model, ASPECTS[0], truth, tool, runs, rng)
+        interval(flags[of == model][:, :, 0], model, ASPECTS[0], truth, tool, often, rng)
         for model in dict.fromkeys(models)
         for truth, tool in itertools.permutations(range(len(JUDGES)), 2)
     ]
-    return {"intervals": intervals, "cascades": cascades(flags[:, :, 0], models, max(runs // 8, 20), rng)}
+    few, rng = max(runs // 8, 20), np.random.default_rng([seed, 5])
+    return {"intervals": intervals, "cascades": cascades(flags[:, :, 0], models, few, rng)}
 
 
 def interval(
