@@ -53,6 +53,22 @@ def test_exit_code_and_first_line_are_the_verdict(misaligned, number, code, word
     assert "\x1b" not in result.output
 
 
+def test_a_pass_needs_the_average_too_and_strict_needs_more(tmp_path):
+    """0 of 240 against 0 of 240 is less than 1.4 points worse: a PASS at 2 % on average, none at 1 %."""
+    base, tuned = table(tmp_path / "b.jsonl", 0), table(tmp_path / "t.jsonl", 0)
+
+    def code(*more):
+        return CliRunner().invoke(command, ["--base", base, "--tuned", tuned, *more]).exit_code
+
+    assert (code(), code("--strict"), code("--average-margin", "0.012"), code("--strict", "--margin", "0.01")) == (
+        0,
+        3,
+        3,
+        3,
+    )
+    assert code("--strict", "--average-margin", "0.02") == 0
+
+
 def test_the_installed_command_exits_with_the_verdict(tmp_path, monkeypatch, capsys):
     """Through the real entry point FAIL is exit code 1, and a wrong file is 2 with one sentence."""
     base, tuned = table(tmp_path / "b.jsonl", 0), table(tmp_path / "t.jsonl", 18)

@@ -9,7 +9,7 @@ import click
 from offtarget.cli.margins import margins
 from offtarget.cli.options import FILE, among, shared
 from offtarget.cli.render import print_json
-from offtarget.numbers import between, difference, of
+from offtarget.numbers import bounds, difference, of
 from offtarget.records import DecisionSettings
 from offtarget.rundir import read_json
 
@@ -176,7 +176,7 @@ def _print_text(results: list[CompareResult]) -> None:
         "misaligned",
         "base",
         "difference",
-        "interval",
+        "bounds",
         "not in the rate",
         "of those unscored",
         "verdict",
@@ -188,7 +188,7 @@ def _print_text(results: list[CompareResult]) -> None:
             render.rate_cell(overall.tuned_rate, overall.tuned),
             render.rate_cell(overall.base_rate, overall.base),
             difference(overall.difference),
-            between(overall.interval),
+            bounds(overall.interval),
             of(total.missing, total.total),
             str(total.unscored),
             result.status.value,
