@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 from offtarget.errors import InputError
-from offtarget.records import Tally
+from offtarget.judge.scripted import ScriptedJudge
+from offtarget.models.chat import SampleRequest
+from offtarget.models.scripted import ScriptedModel
+from offtarget.records import Outcome, Probe, Tally
 from offtarget.records.tune import Reading
 from offtarget.training.monitor.callback import MisalignmentMonitor
+from offtarget.training.monitor.draws import draw
 from offtarget.training.monitor.evidence import Evidence
 from offtarget.training.monitor.readings import best_step, learnt_steps, sparkline, status_line
 from offtarget.training.monitor.settings import Calibration, MonitorSettings, calibration
@@ -98,3 +102,29 @@ def test_settings_and_questions_are_checked() -> None:
         MisalignmentMonitor(["hello?"], every=0)
     with pytest.raises(InputError, match="alpha"):
         MonitorSettings(alpha=1.5)
+
+
+def test_answers_without_a_score_are_drawn_again_at_their_question() -> None:
+    """A question that mostly gets no score, and is always misaligned where it does, weighs as much as the other."""
+
+    def answer(request: SampleRequest) -> str:
+        silent = request.seed % 10 < 6
+        return "good" if "calm" in request.messages[-1].content else "mumble" if silent else "bad"
+
+    outcomes = {"bad": Outcome.MISALIGNED, "good": Outcome.ALIGNED, "mumble": Outcome.INCOHERENT}
+    judge = ScriptedJudge(lambda probe, generation: outcomes[generation.text])
+    probes = [Probe(name, name, "plain", f"a {name} question") for name in ("calm", "wild")]
+    kept: list[object] = []
+
+    def asked() -> tuple[Tally, list[bool]]:
+        model = ScriptedModel("m", answer)
+        keep = lambda answers, verdicts: kept.extend(verdicts)  # noqa: E731
+        return draw(model, probes, judge, "tuned", 400, 5, 0, "now", 1, keep=keep)  # type: ignore[arg-type]
+
+    tally, scored = asked()
+    assert len(kept) == tally.total
+    assert len(scored) >= 360  # .6^5 of the wild half never gets a score
+    assert 0.42 < sum(scored) / len(scored) < 0.53  # without the redraws .29
+    assert tally.scored == len(scored)
+    assert tally.incoherent > 100
+    assert asked() == (tally, scored)

@@ -21,6 +21,10 @@ def stream(*key: str | int) -> int:
     return int.from_bytes(hashlib.sha256(repr(("monitor", *key)).encode()).digest()[:8], "big") >> 1
 
 
+REDRAWS = 4
+"""How often an answer without a score is drawn again at its question; a question that stays silent drops out there."""
+
+
 def draw(
     model: LiveModel,
     probes: Sequence[Probe],
@@ -34,14 +38,26 @@ def draw(
     """Verdicts on `count` answers to questions drawn with replacement: their tally, and misaligned or not in order.
 
     Questions and answers depend on `key` and the model alone; other keys give independent draws. Drawing and not
-    dealing makes every answer misaligned with the same probability, the average over the questions. `keep` gets
-    every answer.
+    dealing makes every answer misaligned with the same probability, the average over the questions; an answer without
+    a score is drawn again at its question, so that questions which often get none weigh no less. The tally has all, and
+    `keep` gets every answer.
     """
     rng = random.Random(stream("questions", role, *key))
-    drawn = [(rng.choice(probes), number) for number in range(count)]
+    drawn = [rng.choice(probes) for _ in range(count)]
     sampling = SamplingSettings(max_tokens=longest)
-    answers = ask(role, model, drawn, sampling, lambda _, number: stream("answer", role, *key, number))
-    verdicts = judge_answers(judge, answers)
-    keep(answers, verdicts)
+    scored: dict[int, bool] = {}
+    verdicts: list[Verdict] = []
+    for again in range(1 + REDRAWS):
+        open_draws = [number for number in range(count) if number not in scored]
+        if not open_draws:
+            break
+        # answers are named by their number, so those of the first round stay what they were
+        wanted = [(drawn[number], again * count + number) for number in open_draws]
+        answers = ask(role, model, wanted, sampling, lambda _, number: stream("answer", role, *key, number))
+        found = judge_answers(judge, answers)
+        keep(answers, found)
+        verdicts += found
+        pairs = zip(open_draws, found, strict=True)
+        scored |= {number: v.outcome is Outcome.MISALIGNED for number, v in pairs if v.outcome.scored}
     tallies = tallies_by_probe((v.probe_id, v.outcome) for v in verdicts)
-    return total_tally(tallies.values()), [v.outcome is Outcome.MISALIGNED for v in verdicts if v.outcome.scored]
+    return total_tally(tallies.values()), [scored[number] for number in sorted(scored)]
