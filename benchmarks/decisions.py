@@ -1,6 +1,6 @@
 """How many judged answers a verdict takes, and how often it is wrong: ours beside the alternatives.
 
-    python benchmarks/decisions.py [--runs 400] [--seed 1] [--out benchmarks/results/decisions.json]
+    python benchmarks/decisions.py [--runs 400] [--whole-runs 100] [--seed 1] [--out benchmarks/results/decisions.json]
 
 Every method tests the same two nulls at alpha each: `worse by at most 1 %` (rejected: FAIL) and `worse by
 5 % or more` (rejected: PASS), whichever comes first, up to 2,400 tuned answers (the published protocol: 24
@@ -251,13 +251,13 @@ def product(case: Case, runs: int, seed: int, *, old: bool) -> dict[str, float]:
 
     for run in range(runs):
         test, n = SequentialTest(arms, domains, questions, settings), 0
-        while n < CAP and not decided(test, old):
+        while n < CAP and not decided(test, old, len(arms)):
             domain, before = test.follow_up(), n
             if domain is not None:
                 test.add_inside(domain, *block([p for p in every if domains[p] == domain]))
                 n += 1
             for arm, probes in arms.items():
-                if arm in test.decided_arms() or decided(test, old) or (not old and test.follow_up()):
+                if arm in test.decided_arms() or decided(test, old, len(arms)) or (not old and test.follow_up()):
                     continue
                 test.add_block(arm, *block(probes))
                 n += 1
@@ -265,7 +265,7 @@ def product(case: Case, runs: int, seed: int, *, old: bool) -> dict[str, float]:
                 break
         used[run] = n
         failed = test.status() is Status.FAIL
-        passed = not failed and decided(test, old)
+        passed = not failed and decided(test, old, len(arms))
         fail[run], done[run] = n if failed else fail[run], n if passed else done[run]
         decision = test.decision({"base": {}, "tuned": {}})
         domain_failed = any(s.name == NAMED and s.status is Status.FAIL for s in decision.slices)
@@ -275,10 +275,9 @@ def product(case: Case, runs: int, seed: int, *, old: bool) -> dict[str, float]:
     return summary(fail, done, 4, used) | {"domain_named": named / runs, "bounds_agree": bounded / runs}
 
 
-def decided(test: SequentialTest, old: bool) -> bool:
+def decided(test: SequentialTest, old: bool, arms: int) -> bool:
     """Whether a run is over."""
-    everywhere = len(test.decided_arms()) == len(test.looks()) - (1 if len(test.looks()) > 1 else 0)
-    return test.status() is not Status.UNDECIDED or (old and everywhere)
+    return test.status() is not Status.UNDECIDED or (old and len(test.decided_arms()) == arms)
 
 
 def machine() -> dict[str, object]:
@@ -312,6 +311,7 @@ def show(rows: list[dict[str, object]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=400)
+    parser.add_argument("--whole-runs", type=int, default=100, help="runs per row of the whole rule")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "decisions.json")
     arguments = parser.parse_args()
@@ -335,7 +335,7 @@ def main() -> None:
         print(f"  {key}: " + ", ".join(f"{name} {share:.1%}" for name, share in wrong[key].items()))
     print("\nThe whole rule as `check` runs it: arms, domains, multiplicity paid (tuned answers of all arms)")
     whole: list[dict[str, object]] = []
-    few = max(arguments.runs // 4, 20)
+    few = arguments.whole_runs
     print(
         f"{'':<52} {'rule':>4} {'FAIL':>6} {'PASS':>6} {'open':>6} {'mean':>6} {'median':>7} {'named':>6} {'bounds':>7}"
     )

@@ -129,7 +129,7 @@ def _block_of_arms(side, null, tuned, base):
 
 @pytest.mark.parametrize(("side", "null", "sign"), [("worse", 0.01, 1), ("better", 0.02, -1), ("better", 0.05, -1)])
 def test_a_pass_over_unlike_arms_is_worth_at_most_one(side, null, sign):
-    """Theorem 7 without randomness: arms of very unlike rates whose average is at the border of the null."""
+    """Theorem 6 without randomness: arms of very unlike rates whose average is at the border of the null."""
     rng = np.random.default_rng(5)
     for _ in range(300):
         base = rng.random(3) ** 3

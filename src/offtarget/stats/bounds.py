@@ -36,7 +36,7 @@ class RunningBound:
 
     From the side `worse` a lower bound, from `better` an upper one. It is wrong only if the process against the last
     null before the true difference ever reaches the threshold, since nulls are rejected in order: probability
-    <= exp(-threshold), over all looks together (Ville). docs/design/decisions.md, theorem 8.
+    <= exp(-threshold), over all looks together (Ville). docs/design/decisions.md, theorem 7.
     """
 
     def __init__(self, mixture: BlockMixture, threshold: float) -> None:

@@ -21,7 +21,7 @@ class CompletePasses:
     """Counts of complete passes over the arms: the first n blocks of each, n the least number of blocks of any.
 
     Added up over the arms they are counts of the plain average of the arms' rates, whatever the order in which the
-    arms were asked (docs/design/decisions.md, theorem 7).
+    arms were asked (docs/design/decisions.md, theorem 6).
     """
 
     def __init__(self, arms: int, domains: int, questions: int, kinds: int) -> None:
