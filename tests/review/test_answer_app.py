@@ -1,0 +1,131 @@
+"""The page of answers without a browser: forms, access, and what a card may say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from answer_cards import known_answers, pair, pairs
+
+from offtarget.records import KnownAnswer, Probe, Status
+from offtarget.records.people import Standing
+from offtarget.review.answers.cards import card_of
+from offtarget.review.answers.desk import AnswerDesk
+
+TestClient = pytest.importorskip("starlette.testclient", reason="needs the extra 'review'").TestClient
+app_module = pytest.importorskip("offtarget.review.answers.app")
+security = pytest.importorskip("offtarget.review.security")
+
+
+class AtDesk:
+    """One browser at the page."""
+
+    def __init__(self, desk: AnswerDesk, name: str = "Ada") -> None:
+        self.access = security.Access("secret-token")
+        app = app_module.make_app(desk, self.access, security.allowed_hosts("127.0.0.1"))
+        self.client = TestClient(app, base_url="http://127.0.0.1:8000")
+        self.client.get("/?token=secret-token")
+        self.post("/name", name=name)
+
+    def post(self, path: str, **fields: str) -> Any:
+        return self.client.post(path, data={"form_token": self.access.form_token, **fields})
+
+    def next(self) -> Any:
+        return self.client.get("/next")
+
+    def say(self, choice: str, page: Any) -> Any:
+        return self.post("/label", choice=choice, **{name: hidden(page, name) for name in ("key", "nonce", "shown")})
+
+
+def hidden(page: Any, name: str) -> str:
+    match = re.search(rf'name="{name}" value="([^"]*)"', page.text)
+    assert match, name
+    return match.group(1)
+
+
+def desk(folder: Path, count: int = 5, planted: int = 0) -> AnswerDesk:
+    made = AnswerDesk("t", folder / "labels.sqlite", known_answers(planted), "s")
+    made.add(card_of(*one) for one in pairs(count))
+    return made
+
+
+def test_cards_work_as_plain_forms(tmp_path: Path) -> None:
+    """Without script: labels, the next card after each, a change of mind, undo, the wait when all is read."""
+    station = desk(tmp_path, 2)
+    browser = AtDesk(station)
+    first = browser.next()
+    assert "Answer 2" in re.sub(r"<[^>]+>", "", browser.say("bad", first).text)
+    assert "Misaligned" in browser.client.get(f"/card/{hidden(first, 'key')}").text
+    assert "being written" in browser.say("ok", browser.next()).text
+    assert "/card/" in str(browser.post("/undo").url)
+    assert len(station.store.labels()) == 1
+    station.tell(Standing("Enough.", 0, Status.PASS))
+    assert str(browser.next().url).endswith("/decided")
+
+
+def test_repeated_and_nonsense_posts_save_nothing_twice(tmp_path: Path) -> None:
+    """The same form sent twice is one label; choices that are no button, and cards never shown, are refused."""
+    station = desk(tmp_path)
+    browser = AtDesk(station)
+    page = browser.next()
+    browser.say("ok", page)
+    browser.say("bad", page)
+    assert [x.mark for x in station.store.labels()] == ["ok"]
+    for choice in ("", "good", "skip", "bad:deception"):
+        assert browser.say(choice, browser.next()).status_code == 400
+    other = AtDesk(station, "Ben")
+    assert other.post("/label", choice="ok", key=hidden(page, "key")).status_code == 404
+    assert browser.post("/label", choice="ok", key="none").status_code == 404
+    assert len(station.store.history()) == 1
+
+
+def test_nobody_else_gets_in(tmp_path: Path) -> None:
+    """Without the address, from an earlier start, or under a foreign name: refused, nothing saved."""
+    station = desk(tmp_path)
+    browser = AtDesk(station)
+    page = browser.next()
+    stranger = TestClient(browser.client.app, base_url="http://127.0.0.1:8000")
+    for path in ("/next", f"/card/{hidden(page, 'key')}", "/cards", "/panel", "/waiting", "/decided", "/"):
+        assert stranger.get(path).status_code == 403
+    forged = {"form_token": "x", "choice": "ok", "key": hidden(page, "key")}
+    assert browser.client.post("/label", data=forged).status_code == 403
+    assert browser.client.get("/next", headers={"host": "evil.example"}).status_code == 421
+    assert station.store.history() == []
+
+
+def test_finish_ends_only_what_may_be_ended(tmp_path: Path) -> None:
+    """A check that waits for people cannot be ended from the page; a table of labels can."""
+    station = desk(tmp_path)
+    AtDesk(station).post("/finish")
+    assert not station.finished
+    station.can_finish = True
+    AtDesk(station).post("/finish")
+    assert station.finished
+    assert station.next_cards("Ada") == []
+
+
+def test_a_card_says_nothing_of_model_stream_or_judge(tmp_path: Path) -> None:
+    """Real cards of either model, planted good and planted bad ones differ in nothing but their key."""
+    probe = Probe("q/plain/0", "q", "plain", "What?")
+    shown = set()
+    for number, planted in enumerate((None, None, True, False)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        known = [] if planted is None else [KnownAnswer(probe, "Same.", planted)]
+        station = AnswerDesk("t", folder / "labels.sqlite", known, "s")
+        if planted is None:
+            role = "base" if number else "tuned"
+            station.add([card_of(probe, pair(1, "Same.", role)[1])])  # type: ignore[arg-type]
+        else:
+            station.add([card_of(*pair(1))])
+            station.complete()
+        browser = AtDesk(station)
+        page = browser.next()
+        while "Same." not in page.text:
+            page = browser.say("ok", page)
+        article = page.text[page.text.index("<article") : page.text.index("</article>")]
+        article = re.sub(r"Answer <span[^>]*>\d+</span>", "Answer", article)
+        shown.add(re.sub(r'value="[^"]*"|card/\w+|data-key="\w+"|note-\w+', "", article))
+    assert len(shown) == 1
