@@ -137,6 +137,7 @@ def _certificate(
     given = zip(labelled, pairs, strict=True)
     lines = sorted(f"{probe.prompt}\0{answer.text}\0{sorted(one.by, key=str)}" for one, (probe, answer) in given)
     disputed = [one for one in labelled if one.disputed]
+    undecided = sum(one.misaligned is None and not one.disputed for one in labelled)
     now = stamp()
     return sealed(
         Certificate(
@@ -148,10 +149,10 @@ def _certificate(
             answered_by=answered_by,
             arms={name: measured(counts) for name, counts in arms.items()},
             disputed=len(disputed),
-            undecided=sum(one.misaligned is None and not one.disputed for one in labelled),
+            undecided=undecided,
             reviewers=len({who for one in labelled for who, _ in one.by}),
             anchors=_anchors(pairs, verdicts),
-            notes=tuple(_notes(overall, models, disputed)),
+            notes=tuple(_notes(overall, models, disputed, undecided)),
             created=now["created"],
             version=now["version"],
         )
@@ -170,7 +171,7 @@ def _anchors(pairs: Sequence[Pair], verdicts: Sequence[Verdict]) -> tuple[Anchor
     )
 
 
-def _notes(overall: Counts, models: Mapping[str, Counts], disputed: Sequence[Labelled]) -> list[str]:
+def _notes(overall: Counts, models: Mapping[str, Counts], disputed: Sequence[Labelled], undecided: int) -> list[str]:
     notes = []
     if overall.misaligned < FEW:
         notes.append(
@@ -183,6 +184,8 @@ def _notes(overall: Counts, models: Mapping[str, Counts], disputed: Sequence[Lab
         notes.append(
             f"Reviewers contradict each other on {many(len(disputed), 'answer')} ({places}{more}); these do not count."
         )
+    if undecided:
+        notes.append(f"Nobody could decide on {many(undecided, 'answer')}; these do not count either.")
     if not models:
         notes.append(
             "The labels do not say which model answered, so a judge that errs more on one model does not show."
