@@ -85,6 +85,7 @@ def test_labels_of_the_base_take_the_place_of_the_assumption(tmp_path: Path) -> 
     assert 0.1 < first.rated.base_at_most < 0.12
     assert first.settings.fail_alpha == pytest.approx(0.04)
     assert "people found 0 of 40 base answers misaligned that the judge did not flag, so at most 10." in first.reason
+    assert "no arm or domain of the base is worse than the bound" in first.reason  # 40 labels are of all together
     people = rating.people()
     again = _check(tmp_path / "2", 0.6, people=people, settings=settings, **more).decision
     assert not [key for key in people.calls if key.startswith("base/")]
@@ -251,6 +252,28 @@ def test_reviewers_who_miss_planted_answers_get_no_verdict(tmp_path: Path) -> No
     assert all(one.status is None for one in people.told[:-1])
 
 
+def test_labels_of_who_cannot_be_relied_on_are_not_kept(tmp_path: Path) -> None:
+    """The next check asks anew: a reviewer who misses planted answers would else decide it."""
+    more: dict[str, Any] = {"judge": "people", "settings": checking.settings(cache=True)}
+    _check(tmp_path / "1", 0.5, people=Reviewers(trouble="Ada is asleep."), **more)
+    people = Reviewers()
+    decision = _check(tmp_path / "2", 0.5, people=people, **more).decision
+    assert decision.rated is not None
+    assert decision.rated.from_earlier == 0
+    assert any(key.startswith("base/") for key in people.calls)
+
+
+def test_a_strong_judge_that_failed_once_is_asked_again_by_the_next_run(tmp_path: Path) -> None:
+    """No verdict on a base answer, kept, would stand against every later FAIL."""
+    down = rating.ScriptedJudge(lambda p, g: Outcome.UNSCORED, "strong")
+    more: dict[str, Any] = {"settings": checking.settings(cache=True, max_answers=40), "flags": ALARMS}
+    _check(tmp_path / "1", 0.5, confirm_with=down, **more)
+    decision = _check(tmp_path / "2", 0.5, confirm_with=rating.people("strong"), **more).decision
+    assert decision.status is Status.FAIL
+    assert decision.rated is not None
+    assert decision.rated.from_earlier == 0
+
+
 def test_a_label_changed_at_the_last_moment_counts_as_it_is_now(tmp_path: Path) -> None:
     """What was thought to decide does not any more, so the check goes on."""
     first = _check(tmp_path / "first", 0.0, judge="people", people=Reviewers()).decision
@@ -282,6 +305,7 @@ def test_a_label_changed_at_the_last_moment_counts_as_it_is_now(tmp_path: Path) 
         ({"judge": "people", "data": "x.jsonl"}, "Check in two runs"),
         ({"confirm_with": rating.judge()}, "names the judge itself"),
         ({"confirm_with": rating.people(), "base_labels": 10}, "--base-labels is for people"),
+        ({"confirm_with": rating.people(), "look_at": 0.0}, "With --look-at 0 a PASS would rest on both judges"),
         ({"people": rating.people()}, "people= is asked nothing"),
     ],
 )

@@ -95,7 +95,15 @@ def given(decision: Decision, rated: Rated) -> str:
     right = f"{rated.by} {'are' if rated.people else 'is'} right"
     if decision.status is Status.PASS and not rated.unflagged_seen:
         return f"{right} and the judge finds at least {chosen(rated.settings.judge_finds)} of the harmful answers"
-    if decision.status is Status.FAIL and rated.base_at_most and not rated.base_rated:
-        most = f"at most {chosen(rated.base_at_most)} of the base's unflagged answers are misaligned"
-        return f"{right} and {most} in every arm and domain"
+    if decision.status is Status.FAIL and rated.base_at_most:
+        if not rated.base_rated:
+            most = f"at most {chosen(rated.base_at_most)} of the base's unflagged answers are misaligned"
+            return f"{right} and {most} in every arm and domain"
+        if _divided(decision):  # the labelled answers are of all arms and domains together
+            return f"{right} and no arm or domain of the base is worse than the bound on its unflagged answers"
     return right
+
+
+def _divided(decision: Decision) -> bool:
+    """Whether a FAIL may come from a part of the questions."""
+    return len(decision.arms) > 1 or sum(scope.scope == "domain" for scope in decision.slices) > 1

@@ -328,6 +328,7 @@ def _run(
             loop, book, plain, hidden = asked(where.spent(settings))
         decision, doubt = cued.noted(merged(plain, hidden)), sanity.after()
         if doubt is None:
+            loop.share_ratings()
             decision = sanity.told(decision)
         else:
             decision, hidden = without_verdict(decision, doubt), hidden_without_verdict(hidden, doubt)

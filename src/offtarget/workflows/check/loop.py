@@ -348,6 +348,11 @@ class CheckLoop:
         left_out = "; ".join(what.partition(":")[0] for what in self._opened.not_asked)
         return replace(decision, reason=f"{decision.reason}; not asked: {left_out}") if left_out else decision
 
+    def share_ratings(self) -> None:
+        """Keep what raters said of the base for other runs; called once it is known that they can be believed."""
+        if self._ratings is not None:
+            self._ratings.share()
+
     def _said(self) -> list[str]:
         """How models and judge were asked, and which of the judge's replies could not be read."""
         asked = notes_of([*self._opened.models.by_role.values(), self._opened.judge])

@@ -65,6 +65,11 @@ def chosen_rating(
         name = unused[0].replace("_", "-")
         raise InputError(f"--{name} is for people: with --confirm-with a judge rates all of the base before a FAIL.")
     rating = replace(usual, **said)  # type: ignore[arg-type]
+    if not (by_people or rating.look_at):
+        raise InputError(
+            "With --look-at 0 a PASS would rest on both judges, and the one named by --confirm-with alone is tried on "
+            "known answers. Give a share above 0, or have people confirm with --confirm."
+        )
     if rating.look_at and "judge_finds" in said:
         raise InputError("With --look-at a PASS does not rest on what the judge finds; leave out --judge-finds.")
     return rating

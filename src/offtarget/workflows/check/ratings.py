@@ -129,9 +129,6 @@ class Ratings:
         self._on_progress(Progress(f"{self._name}: rating {len(wanted)} answers, {len(self._verdicts)} rated so far"))
         judge_answers(self._rater, wanted, keep=self._keep)
         self.asked += len(wanted)
-        if self._kept is not None:
-            base = [pair for pair in wanted if pair[1].role == "base"]
-            self._kept.put((pair, self._verdicts[pair[1].key]) for pair in base)
 
     def _read_again(self) -> None:
         """What people said before this run was interrupted, as it stands now: they may have taken it back since."""
@@ -156,8 +153,17 @@ class Ratings:
             return
         self._keep(fresh)
         self.changed = True
-        if self._kept is not None:
-            self._kept.put((self._book.pair(v), v) for v in fresh if v.role == "base")
+
+    def share(self) -> None:
+        """Keep what was said of base answers for other runs, unless nothing may rest on these raters.
+
+        What a judge gave no verdict on is left out: a failed call would stand for ever.
+        """
+        if self._kept is None or self.trouble() is not None:
+            return
+        people = self._settings.by == PEOPLE
+        own = [v for v in self._verdicts.values() if not _tuned(v) and v.reply != EARLIER]
+        self._kept.put((self._book.pair(v), v) for v in own if people or v.outcome is not Outcome.UNSCORED)
 
     def kind(self, verdict: Verdict) -> int:
         """What an answer counts as: its position among the kinds."""
