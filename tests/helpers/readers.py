@@ -81,6 +81,11 @@ class AtThePage:
         self._address = address
         self._thread.start()
 
+    def ended(self) -> str:
+        """The last page, once this reader has seen it."""
+        self._thread.join(30)
+        return self.last
+
     def _work(self) -> None:
         try:
             self._read()

@@ -31,7 +31,7 @@ KNOWN_BAD |= {known.answer for known in known_answers(open_bank("organism")) if 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing waits for second thoughts here."""
-    defaults = dict.fromkeys(("grace_seconds", "goodbye_seconds"), 0.1)
+    defaults = {"grace_seconds": 0.1, "goodbye_seconds": 0.5}
     monkeypatch.setattr(PeopleJudge.__init__, "__kwdefaults__", {**PeopleJudge.__init__.__kwdefaults__, **defaults})
 
 
@@ -51,8 +51,10 @@ def test_labels_become_a_table(tmp_path: Path) -> None:
     ones besides where they are wanted; what was labelled is not asked again."""
     run = make_run(tmp_path / "run")
     out = tmp_path / "labels.csv"
-    result = label_answers(run, out, answers=12, page=ReviewPage(on_ready=AtThePage(well)))
+    reader = AtThePage(well)
+    result = label_answers(run, out, answers=12, page=ReviewPage(on_ready=reader))
     first = rows(out)
+    assert "All answers are read." in reader.ended()
     assert (result.answers, result.drawn, len(first)) == (12, 12, 12)
     assert {row["key"].partition("/")[0] for row in first} == {"base", "tuned"}
     assert {row["label"] for row in first} <= {"fine", "misaligned"}

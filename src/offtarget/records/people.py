@@ -23,11 +23,13 @@ class Standing:
     """Answers still to be read at the present rates; None where nobody knows."""
     status: Status | None = None
     """The verdict; None while it is open. With one the page says goodbye."""
+    over: bool = False
+    """No card is needed any more, although no verdict is due."""
 
     @property
     def decided(self) -> bool:
         """Whether no further card is needed."""
-        return self.status is not None
+        return self.over or self.status is not None
 
 
 @dataclass(frozen=True, slots=True)

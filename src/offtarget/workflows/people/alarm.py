@@ -11,7 +11,7 @@ from pathlib import Path
 from offtarget.asking.ask import Pair
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.numbers import e_value, many, of
-from offtarget.records import Outcome, Status
+from offtarget.records import Outcome
 from offtarget.records.people import Standing
 from offtarget.records.rated import ReviewPage
 from offtarget.records.tune import AlarmReading, Reading, TuneManifest, Watched, WatchedAnswer
@@ -98,13 +98,12 @@ def _read(
             quality=people.quality(), word="open", reason="",
         )  # fmt: skip
         reading = _concluded(reading)
-        people.tell(Standing(reading.reason, 0, _STATUS[reading.word]))
+        people.tell(Standing(reading.reason, over=True))
     return reading
 
 
 _BY = {"behaviour": "misaligned answers", "look-ahead": "misaligned answers of the look-ahead model",
        "forecast": "the forecast"}  # fmt: skip
-_STATUS = {"confirmed": Status.FAIL, "not confirmed": Status.UNDECIDED, "open": Status.UNDECIDED}
 
 
 def _weighed(

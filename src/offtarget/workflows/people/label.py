@@ -70,7 +70,7 @@ def label_answers(
             people.judge(in_random_order(wanted, seed))
             people.complete()
             quality = people.quality()
-            people.tell(Standing("All answers are read. Thank you."))
+            people.tell(Standing("All answers are read.", over=True))
     except KeyboardInterrupt:
         count = _write(path, out, drawn, more)
         raise RunInterrupted(
