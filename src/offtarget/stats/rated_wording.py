@@ -68,7 +68,7 @@ def found(rated: Rated) -> str:
     else:
         text = f"{rated.by} confirmed {tuned.confirmed} of {many(tuned.flagged, 'tuned answer')} that the judge flagged"
         of_base = f" and {base.confirmed} of {many(base.flagged, 'base answer')}"
-        text += of_base if base.flagged else ", which flagged no base answer"
+        text += of_base if base.flagged else "; it flagged no base answer"
     if tuned.looked_at and not rated.settings.alone:
         text += (
             f", and found {tuned.found} misaligned among {many(tuned.looked_at, 'tuned answer')} that it did not flag"

@@ -129,6 +129,8 @@ class CheckLoop:
             if not blocks:
                 return
             self._book.fetch(need for block in blocks for need in block.needs)
+            if self._ratings is not None:
+                self._ratings.next_chunk()
             for some in self._rated_together(blocks):
                 for block in some:
                     self._add(block)
@@ -238,19 +240,21 @@ class CheckLoop:
         some: list[Block] = []
         while blocks:
             coming = self._book.upcoming([need for block in blocks for need in block.needs])
+            size = len(blocks[0].needs)
+            lacking = [
+                self._ratings.missing(coming[number * size : (number + 1) * size]) if self._wanted(block) else []
+                for number, block in enumerate(blocks)
+            ]
+            most = self._ratings.together(sum(map(len, lacking)))
             waiting: dict[str, Verdict] = {}
-            for number, block in enumerate(blocks):
-                if not self._wanted(block):
-                    continue
-                size = len(block.needs)
-                more = self._ratings.missing(coming[number * size : (number + 1) * size])
-                if waiting and len(waiting) + len(more) > self._ratings.at_once:
+            taken = 0
+            for more in lacking:
+                if waiting and len(waiting) + len(more) > most:
                     break
                 waiting.update({v.key: v for v in more})
-            else:
-                number = len(blocks)
+                taken += 1
             self._ratings.rate(waiting.values())
-            some, blocks = list(blocks[:number]), blocks[number:]
+            some, blocks = list(blocks[:taken]), blocks[taken:]
             yield some
 
     def _settle_ratings(self, ratings: Ratings) -> None:

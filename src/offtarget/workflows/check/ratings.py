@@ -23,7 +23,7 @@ from offtarget.stats.rated import Rating, Scheme, base_bound, rating_of
 RATINGS = "ratings.jsonl"
 """What was said of each rated answer; where people changed their mind, the last line counts."""
 CARDS = 8
-"""Answers that people are given at once: few, since the evidence may decide after any of them."""
+"""About how many answers people are given at once: few, since the evidence may decide after any of them."""
 CALLS = 32
 """The same for a judge."""
 MIXED = 0.1
@@ -64,6 +64,8 @@ class Ratings:
         """Read at a page that may know better by now."""
         self._sample: tuple[int, int] | None = None
         """Unflagged base answers that were labelled for the bound, and misaligned ones among them."""
+        self._fail_is_near = self._fail_was_near = False
+        """Where a FAIL is near, the base's answers are rated along with the tuned ones, not one by one afterwards."""
         self.asked = 0
         """Ratings asked for by this process."""
         self.changed = False
@@ -73,10 +75,15 @@ class Ratings:
         """Flush what was written."""
         self._lines.close()
 
-    @property
-    def at_once(self) -> int:
-        """Ratings that are asked for together."""
-        return CARDS if self._settings.by == PEOPLE else CALLS
+    def together(self, lacking: int) -> int:
+        """How many of the ratings that are lacking are asked for together: portions of about the same size."""
+        usual = CARDS if self._settings.by == PEOPLE else CALLS
+        portions = max(1, round(lacking / usual))
+        return max(1, -(-lacking // portions))
+
+    def next_chunk(self) -> None:
+        """More answers are at hand: where no FAIL has been near among the last ones, the base can wait again."""
+        self._fail_is_near, self._fail_was_near = self._fail_was_near, False
 
     def kinds(self, *, last: bool = False) -> Kinds:
         """The kinds of answers now. `last`: no further base answer will be rated, so the others may be anything."""
@@ -108,7 +115,12 @@ class Ratings:
 
     def missing(self, verdicts: Iterable[Verdict | None]) -> list[Verdict]:
         """Those of these answers that the rater must see and has not."""
-        return [v for v in verdicts if v is not None and v.key not in self._verdicts and self.looks_at(v)]
+        all_of_base = self._settings.whole_base and self._fail_is_near
+        return [
+            v
+            for v in verdicts
+            if v is not None and v.key not in self._verdicts and (self.looks_at(v) or (all_of_base and not _tuned(v)))
+        ]
 
     def rate(self, verdicts: Iterable[Verdict]) -> None:
         """Have answers rated, those of the base that were rated in an earlier run without asking again."""
@@ -187,6 +199,7 @@ class Ratings:
         own = self._settings
         if own.whole_base:
             fresh = [v for v in used if not _tuned(v) and v.key not in self._verdicts]
+            self._fail_is_near = self._fail_was_near = True
             self.rate(fresh)
             return any(self._said(v) != "aligned" for v in fresh)
         if not own.base_labels or self._sample is not None:
