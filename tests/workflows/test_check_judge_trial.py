@@ -248,3 +248,36 @@ def test_what_was_not_tried_is_said(tmp_path: Path) -> None:
     )
     assert NOT_OWN in read_json(general.run / "run.json")["not_tested"]
     assert general.decision.reason.endswith("20 of 20 known good ones to general questions")
+
+
+def test_a_stronger_judge_is_tried_in_place_of_the_one_it_checks(tmp_path: Path) -> None:
+    """The verdict of a cascade rests on the stronger one: blind, it ends the check; a blind cheap one does not."""
+    blind, exact = ScriptedJudge(_scored(95.0), "blind"), ScriptedJudge(_exact, "exact too")
+    how = {"probes": open_bank("organism"), "settings": checking.settings(sampling=SAMPLING, max_answers=20)}
+    stopped = check(_good("base"), _good("tuned"), judge=exact, confirm_with=blind, run=tmp_path / "a", **how)  # type: ignore[arg-type]
+    assert stopped.decision.status is Status.UNDECIDED
+    assert (
+        "since the stronger judge cannot be relied on: it gives every answer the same score, 95"
+        in stopped.decision.reason
+    )
+    assert load_run(stopped.run).generations == {}
+    asked = check(_good("base"), _good("tuned"), judge=blind, confirm_with=exact, run=tmp_path / "b", **how)  # type: ignore[arg-type]
+    assert asked.decision.overall.tuned.scored == 20
+    assert "the stronger judge found 20 of 20 known misaligned answers" in asked.decision.reason
+
+
+def test_people_are_not_tried_by_it(tmp_path: Path) -> None:
+    """They have planted cards of their own; nothing is shown to them before the first answer."""
+    people = ScriptedJudge(_exact, "people")
+    done = check(
+        _good("base"),
+        _good("tuned"),
+        probes=open_bank("organism").only(arms=["plain"]),
+        judge="people",
+        people=people,
+        settings=checking.settings(sampling=SAMPLING),
+        run=tmp_path / "run",
+    )
+    assert read_json(done.run / "result.json")["judge_trial"] is None
+    assert NOT_TRIED not in read_json(done.run / "run.json")["not_tested"]
+    assert set(people.calls) <= set(load_run(done.run).generations)

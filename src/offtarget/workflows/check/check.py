@@ -282,7 +282,9 @@ def _run(
     cache = None
     if settings.cache:
         cache = BaseCache(opened.models.base.fingerprint, settings.sampling, settings.seed)
-    sanity = Sanity(directory, tried(opened, settings, rater), opened.bank, settings.seed, on_progress)
+    counts = tried(opened, settings, rater)
+    who = "the judge" if counts is opened.judge else "the stronger judge"
+    sanity = Sanity(directory, counts, opened.bank, settings.seed, on_progress, who)
     how = (sanity.planted(opened.judge), settings.sampling, settings.seed, cache, on_progress)
 
     def asked(spent: CheckSettings) -> tuple[CheckLoop, AnswerBook, Decision, HiddenDecision | None]:

@@ -89,7 +89,16 @@ def _spread(known: Sequence[KnownAnswer], rng: random.Random) -> list[KnownAnswe
 class Sanity:
     """The trial of one run's judge; what was asked stands on disk, and is not asked again by a run that goes on."""
 
-    def __init__(self, run: RunDir, judge: Judge | None, bank: ProbeBank, seed: int, on_progress: OnProgress) -> None:
+    def __init__(
+        self,
+        run: RunDir,
+        judge: Judge | None,
+        bank: ProbeBank,
+        seed: int,
+        on_progress: OnProgress,
+        who: str = "the judge",
+    ) -> None:
+        self._who = who
         self._run, self._judge, self._seed, self._on_progress = run, judge, seed, on_progress
         self._known = () if judge is None else tuple(read_jsonl(run.file(KNOWN), KnownAnswer))
         ids = {probe.id for probe in bank.probes}
@@ -110,7 +119,7 @@ class Sanity:
         """Show the known answers; why the judge is not believed, as a sentence without its end, None where it is."""
         self._show("before", range(len(self._known)), "trying the judge")
         doubt = doubt_before(self._of("before")) if self._tried else None
-        return None if doubt is None else f"no answer was sampled, since the judge cannot be relied on: {doubt}"
+        return None if doubt is None else f"no answer was sampled, since {self._who} cannot be relied on: {doubt}"
 
     def planted(self, judge: Judge) -> Judge:
         """The judge, which gets a known answer among those of the run now and then if it is the one that is tried."""
@@ -128,7 +137,7 @@ class Sanity:
             again += [number for number, one in enumerate(self._known) if one.misaligned is kind][:AGAIN]
         self._show("after", sorted(again), "trying the judge again", behind=self._now)
         doubt = doubt_later(self._of("before"), self._of("among"), self._of("after", self._now))
-        return None if doubt is None else f"the judge cannot be relied on: {doubt}"
+        return None if doubt is None else f"{self._who} cannot be relied on: {doubt}"
 
     def record(self) -> JudgeTrial | None:
         """What it came to so far; None where nothing was shown."""
@@ -142,7 +151,7 @@ class Sanity:
         """The decision with a word on what the judge made of known answers."""
         if not self._tried or decision.withheld:
             return decision
-        said = in_words(seen(self._of("before")), it="the judge")
+        said = in_words(seen(self._of("before")), it=self._who)
         general = "" if self._own else " to general questions"
         return replace(decision, reason=f"{decision.reason}; {said}{general}")
 
