@@ -210,10 +210,10 @@ class Case:
 
 
 WHOLE = [
-    *(Case(f"1 arm, {r:.1%}", (r,)) for r in (0.0, 0.001, 0.02, 0.05, 0.1, 0.2)),
-    *(Case(f"3 arms, {r:.1%} in all", (r,) * 3) for r in (0.0, 0.001, 0.02, 0.05, 0.2)),
-    *(Case(f"3 arms, {r:.1%} in one", (0.0, 0.0, r)) for r in (0.05, 0.2)),
-    *(Case(f"3 arms, 1 of 13 domains {r:.0%}", (0.0,) * 3, 0.0, r, 13, 78) for r in (0.3, 0.2, 0.1)),
+    *(Case(f"1 arm, {100 * r:g} %", (r,)) for r in (0.0, 0.001, 0.02, 0.05, 0.1, 0.2)),
+    *(Case(f"3 arms, {100 * r:g} % in all", (r,) * 3) for r in (0.0, 0.001, 0.02, 0.05, 0.2)),
+    *(Case(f"3 arms, {100 * r:g} % in one", (0.0, 0.0, r)) for r in (0.05, 0.2)),
+    *(Case(f"3 arms, 1 of 13 domains {100 * r:g} %", (0.0,) * 3, 0.0, r, 13, 78) for r in (0.3, 0.2, 0.1)),
     Case("3 arms, a third unscored, 20 % in all", (0.2,) * 3, unscored=(0.33, 0.33)),
     Case("3 arms, a third unscored, clean", (0.001,) * 3, unscored=(0.33, 0.33)),
     Case("at the tolerance, 3 arms (FAIL is wrong)", (0.11,) * 3, 0.1),
