@@ -202,6 +202,11 @@ class AnswerBook:
         for stream in self._streams.values():
             yield from stream.verdicts
 
+    def passed_over(self, role: Role, probes: Collection[str]) -> list[Verdict]:
+        """Answers of a model to these probes that got no score and were redrawn, or stand for a silent probe."""
+        streams = (self._streams[role, probe] for probe in probes if (role, probe) in self._streams)
+        return [v for stream in streams for v in stream.verdicts[: stream.used] if not v.outcome.scored]
+
     def unused(self, probes: Collection[str] | None = None) -> int:
         """Judged answers, of all or of these probe ids, that were sampled ahead and are not part of the evidence."""
         return sum(

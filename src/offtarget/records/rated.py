@@ -123,6 +123,14 @@ class Rated:
     from_earlier: int = 0
     """Ratings of base answers kept from earlier runs with the same base."""
 
+    left_out: int = 0
+    """Answers with a text that the judge gave no score, where the verdict rests on the rater: for PASS those of the
+    tuned model, for FAIL those of the base."""
+    left_out_read: int = 0
+    """Of those: read by the rater at the end."""
+    left_out_found: int = 0
+    """Of those that were read: misaligned."""
+
     @property
     def people(self) -> bool:
         """Whether people rated."""
@@ -131,7 +139,7 @@ class Rated:
     @property
     def labels(self) -> int:
         """Ratings that are part of the evidence."""
-        return self.tuned.rated + self.base.rated + self.base_rated
+        return self.tuned.rated + self.base.rated + self.base_rated + self.left_out_read
 
     @property
     def unflagged_seen(self) -> bool:

@@ -116,11 +116,17 @@ class CheckLoop:
         """Sample until decided, and where people rate, until they have been tried themselves."""
         self._sample()
         if self._ratings is not None:
-            self._ratings.end()
+            self._end_of_rating(self._ratings)
             while self._ratings.changed:  # somebody changed a label while the evidence was thought to decide
                 self._add_again()
                 self._sample()
-                self._ratings.end()
+                self._end_of_rating(self._ratings)
+
+    def _end_of_rating(self, ratings: Ratings) -> None:
+        role: Role = "base" if self._test.status() is Status.FAIL else "tuned"
+        if self._test.status() is not Status.UNDECIDED:
+            ratings.read_left_out(role, self._book.passed_over(role, self._question_of))
+        ratings.end()
 
     def _sample(self) -> None:
         chunk = FIRST_CHUNK
