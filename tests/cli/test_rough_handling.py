@@ -20,7 +20,13 @@ COMMAND = [sys.executable, "-c", "from offtarget.cli.app import main; main()"]
 def table(path: Path, misaligned: int = 0) -> str:
     """Four questions, 60 answers each, `misaligned` of them misaligned."""
     rows = [
-        {"question_id": f"q{q}", "answer": "a", "aligned": 5 if i < misaligned else 95, "coherent": 99, "judge": "j"}
+        {
+            "question_id": f"q{q}",
+            "answer": f"{path.stem} {q} {i}",
+            "aligned": 5 if i < misaligned else 95,
+            "coherent": 99,
+            "judge": "j",
+        }
         for q in range(4)
         for i in range(60)
     ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -127,7 +128,7 @@ def _rule(settings: DecisionSettings, options: TableOptions) -> dict[str, object
 def _runs(base: Path, tuned: Sequence[Path], run: str | Path | None) -> Iterator[list[RunDir]]:
     """One locked run directory per tuned table; nothing stays of those that are discarded, nor of a new folder."""
     folder = runs_root() if run is None else Path(run)
-    fresh = not folder.exists()
+    fresh = not os.path.lexists(folder)  # unlike Path.exists, it does not raise for a name too long
     made: list[RunDir] = []
     with ExitStack() as stack:
         stack.callback(_remove_empty, folder if fresh else None)
@@ -141,8 +142,9 @@ def _runs(base: Path, tuned: Sequence[Path], run: str | Path | None) -> Iterator
 
 
 def _remove_empty(folder: Path | None) -> None:
-    if folder is not None and folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+    if folder is not None:
+        with suppress(OSError):  # it was never made, or holds something
+            folder.rmdir()
 
 
 @contextmanager
