@@ -128,3 +128,20 @@ def _draws(role: str, count: int) -> list[int]:
 def _chi_square(counts: np.ndarray) -> float:
     expected = counts.sum() / len(counts)
     return float(((counts - expected) ** 2 / expected).sum())
+
+
+def test_what_is_left_is_drawn_evenly_and_at_once() -> None:
+    """With one question left no search is needed; with half of them the rest come up alike and unmoved."""
+    names = [f"q{i}" for i in range(40)]
+    schedule = Schedule({"plain": names}, 4, seed=3)
+    assert {probe for _, probe in schedule.block("plain", 7, names[:-1]).needs} == {"q39"}
+    left = names[20:]
+    blocks = [schedule.block("plain", n, names[:20]) for n in range(2000)]
+    counts = Counter(probe for block in blocks for _, probe in block.needs)
+    assert set(counts) == set(left)
+    assert max(abs(counts[name] - 500) for name in left) < 5 * 500**0.5
+    whole = [schedule.block("plain", n) for n in range(200)]
+    same = [(a, b) for x, y in zip(whole, blocks, strict=False) for a, b in zip(x.needs, y.needs, strict=True)]
+    assert all(a == b for a, b in same if a[1] in left)
+    with pytest.raises(ValueError, match="nothing is left"):
+        schedule.block("plain", 0, names)

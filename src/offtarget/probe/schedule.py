@@ -10,7 +10,8 @@ candidate.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from offtarget.asking.seeds import digest
@@ -66,26 +67,36 @@ class Schedule:
         """The arms that can be asked for blocks."""
         return tuple(self._questions)
 
-    def block(self, arm: str, number: int) -> Block:
-        """Block `number` (0-based) of an arm; the same on every machine and in every order of calls."""
+    def block(self, arm: str, number: int, without: Collection[str] = ()) -> Block:
+        """Block `number` (0-based) of an arm; the same on every machine and in every order of calls.
+
+        `without`: probes that are left out; a draw that hits one is drawn again, so that the rest are drawn as before,
+        however few they are. Raises ValueError where nothing is left.
+        """
         if number < 0:
             raise ValueError("block numbers start at 0")
+        if all(probe in without for question in self._questions[arm] for probe in question):
+            raise ValueError(f"nothing is left to draw in {arm}")
         # Numbered through, so that another base_per_tuned cuts the same base stream differently.
         first = number * self.base_per_tuned
         return Block(
             arm,
             number,
-            self._draw("tuned", arm, number),
-            tuple(self._draw("base", arm, first + offset) for offset in range(self.base_per_tuned)),
+            self._draw("tuned", arm, number, without),
+            tuple(self._draw("base", arm, first + offset, without) for offset in range(self.base_per_tuned)),
             self.stream,
         )
 
-    def _draw(self, role: Role, arm: str, draw: int) -> str:
+    def _draw(self, role: Role, arm: str, draw: int, without: Collection[str]) -> str:
         questions = self._questions[arm]
-        drawn = digest(self.stream, self.seed, role, arm, draw)
-        # 128 bits modulo a few hundred: the departure from uniform is below 2**-100.
-        question = questions[int.from_bytes(drawn[:16], "big") % len(questions)]
-        return question[int.from_bytes(drawn[16:], "big") % len(question)]
+        for again in itertools.count():
+            drawn = digest(self.stream, self.seed, role, arm, draw, *([again] if again else []))
+            # 128 bits modulo a few hundred: the departure from uniform is below 2**-100.
+            question = questions[int.from_bytes(drawn[:16], "big") % len(questions)]
+            probe = question[int.from_bytes(drawn[16:], "big") % len(question)]
+            if probe not in without:
+                return probe
+        raise AssertionError("unreachable")
 
 
 def _paraphrases(entry: Entry) -> tuple[str, ...]:

@@ -136,7 +136,7 @@ def next_move(run: LoadedAudit) -> tuple[str, str]:
         advice = "Do not train on this data as it is. Read the examples, then remove what is bad."
         return advice, f"{_resume(run)} --clean cleaned.jsonl"
     if run.decision.status is Status.PASS:
-        return "Train if the bound above is good enough for you, and read what was not tested before you rely on it.", ""
+        return "Train if the bound above is good enough for you; before that, read what was not tested.", ""
     if run.decision.waits_for_a_person and not any(s.state == "open" for s in run.decision.suspects):
         return "A second person has to look at the rows that were called part of a backdoor.", review_command(run)
     if run.decision.waits_for_a_person:

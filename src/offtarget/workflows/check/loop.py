@@ -170,10 +170,8 @@ class CheckLoop:
         blocks: list[Block] = []
         while open_arms and len(blocks) < count:
             for arm in open_arms:
-                block = self._schedule.block(arm, self._next[arm])
+                blocks.append(self._schedule.block(arm, self._next[arm], self._dropped))
                 self._next[arm] += 1
-                if not any(probe in self._dropped for _, probe in block.needs):
-                    blocks.append(block)
         return blocks
 
     def _draw_inside(self, domain: str, count: int) -> list[Block]:
@@ -181,10 +179,8 @@ class CheckLoop:
             return []
         blocks: list[Block] = []
         while len(blocks) < count:
-            block = self._inside.block(domain, self._next_inside[domain])
+            blocks.append(self._inside.block(domain, self._next_inside[domain], self._dropped))
             self._next_inside[domain] += 1
-            if not any(probe in self._dropped for _, probe in block.needs):
-                blocks.append(block)
         return blocks
 
     def _settled(self, arm: str) -> bool:
