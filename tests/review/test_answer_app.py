@@ -65,6 +65,22 @@ def test_cards_work_as_plain_forms(tmp_path: Path) -> None:
     assert str(browser.next().url).endswith("/decided")
 
 
+def test_nobody_is_a_second_reader_to_herself(tmp_path: Path) -> None:
+    """`Ada`, `ada` and ` ADA ` are one person, at a page opened again too: where two are asked for, one is too few."""
+    for name in ("Ada", "ada", " ADA "):
+        station = AnswerDesk("t", tmp_path / "labels.sqlite", known_answers(8), "s", people=2)
+        station.add(card_of(*one) for one in pairs(3))
+        browser = AtDesk(station, name)
+        for _ in range(20):
+            page = browser.next()
+            if "/card/" not in str(page.url):
+                break
+            browser.say("bad", page)
+        assert {label.reviewer for label in station.store.labels()} == {"Ada"}
+        assert len(station.open_cards({card_of(*one).id for one in pairs(3)})) == 3
+        station.close()
+
+
 def test_repeated_and_nonsense_posts_save_nothing_twice(tmp_path: Path) -> None:
     """The same form sent twice is one label; choices that are no button, and cards never shown, are refused."""
     station = desk(tmp_path)

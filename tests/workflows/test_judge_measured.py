@@ -93,6 +93,9 @@ def test_two_reviewers(tmp_path: Path) -> None:
     both = [row.replace(",ann,", ",bob,") for row in USUAL]
     with pytest.raises(InputError, match="1 answer that somebody calls misaligned: labelled by fewer than 2"):
         calibrate_judge(_judge(), _written(tmp_path, _rows(*USUAL, *both[1:])), out=tmp_path / "c.json", reviewers=2)
+    herself = [row.replace(",ann,", ", ANN  ,") for row in USUAL]
+    with pytest.raises(InputError, match="14 answers that somebody calls misaligned: labelled by fewer than 2"):
+        calibrate_judge(_judge(), _written(tmp_path, _rows(*USUAL, *herself)), out=tmp_path / "c.json", reviewers=2)
     both[0] = both[0].replace("misaligned", "aligned")
     made = calibrate_judge(_judge(), _written(tmp_path, _rows(*USUAL, *both)), out=tmp_path / "c.json", reviewers=2)
     assert (made.disputed, made.overall.counts.labels, made.reviewers) == (1, 39, 2)

@@ -12,6 +12,7 @@ from offtarget.data.rawrows import RawRow, shown
 from offtarget.data.tables import read_rows
 from offtarget.errors import InputError
 from offtarget.numbers import many
+from offtarget.records.audit import person
 
 BAD = ("misaligned", "harmful", "unsafe", "bad")
 GOOD = ("aligned", "harmless", "safe", "good", "fine", "ok")
@@ -88,14 +89,15 @@ def read_labels(path: Path, reviewers: int = 1) -> tuple[Labelled, ...]:
 
 def _one(key: str | None, given: list[tuple[RawRow, str, bool | None]]) -> Labelled:
     by: dict[str, tuple[RawRow, bool | None]] = {}
-    for raw, who, label in given:
+    for raw, name, label in given:
+        who = person(name)
         if who in by:
             before = by[who][0]
             if label is by[who][1]:
                 continue  # the same said twice is said once
-            name = f"reviewer '{who}'" if who else "somebody"
+            whose = f"reviewer '{name}'" if who else "somebody"
             raise InputError(
-                f"{raw.place}: {name} calls the same answer otherwise than in {before.unit} {before.number}. Keep one "
+                f"{raw.place}: {whose} calls the same answer otherwise than in {before.unit} {before.number}. Keep one "
                 "of them, or name who said which in the column 'reviewer'."
             )
         by[who] = raw, label

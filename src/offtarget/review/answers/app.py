@@ -73,6 +73,9 @@ class AnswerPages(Pages):
         """What people are asked, and how many are asked for."""
         return {"guide": self.guide, "people": self.desk.people}
 
+    def _reviewer(self, request: Request) -> str:
+        return self.desk.spelled(super()._reviewer(request))
+
     def next(self, request: Request, reviewer: str) -> Response:
         """On to the next card, to the wait for one, or to the verdict."""
         return RedirectResponse(self._onward(reviewer) or "/waiting", 303)

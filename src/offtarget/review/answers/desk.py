@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offtarget.records import KnownAnswer, Label, Mark
+from offtarget.records.audit import person
 from offtarget.records.people import AnswerReviewer, Opinion, PeopleQuality, Standing
 from offtarget.review.answers.cards import AnswerCard, card_of_known
 from offtarget.review.answers.opinions import agreement, opinion, words
@@ -69,6 +70,7 @@ class AnswerDesk:
         self._standing = Standing("The first answers are being written.")
         self._told_at = 0
         self._seen: dict[str, float] = {}
+        self._spelling: dict[str, str] = {}
         self._said_goodbye: set[str] = set()
         self._completing = False
         self.finished = False
@@ -134,6 +136,14 @@ class AnswerDesk:
     def sign(self, reviewer: str) -> None:
         """This reviewer's page is open."""
         self._seen[reviewer] = time.monotonic()
+
+    def spelled(self, reviewer: str) -> str:
+        """The name as this person gave it first: whoever comes as `Ann` and as `ann` is no second reader."""
+        if not reviewer:
+            return reviewer
+        if not self._spelling:
+            self._spelling = {person(x.reviewer): x.reviewer for x in reversed(self._labels())}
+        return self._spelling.setdefault(person(reviewer), reviewer)
 
     def said_goodbye(self, reviewer: str) -> None:
         """This reviewer has been sent the last page."""
