@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from readers import read_all, reading, well
 
 from offtarget.asking.protocol import People
+from offtarget.errors import InputError
 from offtarget.records import Mark, Outcome, Status
 from offtarget.records.people import AnswerReviewer, Opinion, PeopleQuality, Standing
 from offtarget.review.answers.cards import AnswerCard, card_of
@@ -315,3 +317,53 @@ def test_two_people_share_and_some_are_read_by_both(tmp_path: Path) -> None:
     assert (found.rows, found.raw) == (twice, 1.0)
     assert all(a.stream == "random" or b.stream == "random" for a, b in pairwise(labels) if a.row_id == b.row_id)
     station.close()
+
+
+@pytest.mark.parametrize("other", ["ann", " ANN", "Ann ", "\uff21nn", "an\u006e"])
+def test_one_person_under_two_spellings_is_one(tmp_path: Path, other: str) -> None:
+    """Two browsers with `Ann` and `ann` are one reader: no second opinion, nothing that is counted twice, one quality,
+    also where both spellings reached the file."""
+    sitting = desk(tmp_path, people=2, known=8)
+    sitting.add(card_of(*one) for one in pairs(20))
+    sitting.sign(sitting.spelled("Ann"))
+    assert sitting.spelled(other) == "Ann"
+    assert sitting.spelled("Anna") == "Anna"
+    read_all(sitting, "Ann")
+    assert read_all(sitting, sitting.spelled(other)) == 0
+    for label in sitting.store.labels():  # as another process writes it that has seen no label yet
+        sitting.store.add(replace(label, reviewer=other, at=""))
+    wanted = {card_of(*one).id for one in pairs(20)}
+    assert sitting.open_cards(wanted), "one person did for two"
+    assert [who.name for who in sitting.quality().reviewers] == ["Ann"]
+    assert sitting.quality().agreement is None
+    assert "only Ann" in (sitting.quality().trouble() or "")
+    assert all(opinion.misaligned + opinion.fine == 1 for opinion in sitting.opinions().values())
+
+
+def test_progress_does_not_name_the_planted_answers_at_the_end(tmp_path: Path) -> None:
+    """What is left falls by one with each card, planted or not, to the very last: no figure shows that real ones are
+    over."""
+    sitting = desk(tmp_path, known=8)
+    sitting.add(card_of(*one) for one in pairs(4))
+    sitting.tell(Standing("4 answers are to be read."))
+    left, planted = [], []
+    for _ in range(40):
+        if not sitting.open_cards({card_of(*one).id for one in pairs(4)}):
+            sitting.complete()
+        cards = sitting.next_cards("Ann")
+        if not cards:
+            break
+        left.append(sitting.progress("Ann").cards_to_go)
+        planted.append(cards[0].card.id in sitting.queue.planted)
+        sitting.say("Ann", cards[0].card, "ok")
+    assert planted[-1]
+    assert left == list(range(14, 0, -1))
+
+
+def test_a_file_of_labels_that_goes_away_ends_the_wait(tmp_path: Path) -> None:
+    """Labels deleted or replaced under a waiting command: it says so instead of waiting for labels nobody can save."""
+    with page(tmp_path) as people:
+        threading.Timer(0.2, (tmp_path / "labels.sqlite").unlink).start()
+        threading.Timer(10, people.desk.finish).start()
+        with pytest.raises(InputError, match=r"labels\.sqlite was deleted or replaced"):
+            people.judge(pairs(3))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -305,6 +305,22 @@ class Label:
     """Time the row was on the screen."""
     at: str = ""
     """UTC, ISO 8601."""
+
+
+def one_person_each(labels: Iterable[Label], *, first: bool = False) -> list[Label]:
+    """Labels under the spelling that each person used first; of two words of one person on one row the last, or first.
+
+    Two browsers may give `Ann` and `ann` at the same moment; she is one reviewer all the same.
+    """
+    spelled: dict[str, str] = {}
+    kept: dict[tuple[str, str], Label] = {}
+    for label in labels:
+        who = person(label.reviewer)
+        name = spelled.setdefault(who, label.reviewer)
+        before = kept.get((label.row_id, who))
+        if before is None or (label.at < before.at if first else label.at >= before.at):
+            kept[label.row_id, who] = replace(label, reviewer=name)
+    return list(kept.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,7 @@ class Database:
     def read(self, query: str, *values: object) -> list[tuple[object, ...]]:
         """All rows of a query."""
         with self._lock, self._said_plainly():
+            self._refuse_another_file()
             return self._connection.execute(query, values).fetchall()
 
     def close(self) -> None:

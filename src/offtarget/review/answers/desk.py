@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offtarget.records import KnownAnswer, Label, Mark
-from offtarget.records.audit import person
+from offtarget.records.audit import one_person_each, person
 from offtarget.records.people import AnswerReviewer, Opinion, PeopleQuality, Standing
 from offtarget.review.answers.cards import AnswerCard, card_of_known
 from offtarget.review.answers.opinions import agreement, opinion, words
@@ -123,7 +123,7 @@ class AnswerDesk:
         """How well people did on planted answers, at first sight, and how far they agree."""
         planted = self.queue.planted
         labels = self._labels()
-        first = [label for label in self.store.first_labels() if label.row_id in planted]
+        first = one_person_each((x for x in self.store.first_labels() if x.row_id in planted), first=True)
         said = words(labels)
         reviewers = tuple(
             self._reviewer(name, planted, first, labels) for name in sorted({label.reviewer for label in labels})
@@ -215,7 +215,7 @@ class AnswerDesk:
         times = [label.seconds for label in mine if label.seconds is not None]
         median = statistics.median(times) if times else None
         waiting = len(self.queue.wanting(labels, self._readers()))
-        cards = self._to_go(reviewer, len(mine), waiting)
+        cards = self._to_go(reviewer, mine, waiting)
         count = sitting(self.store.history(), reviewer)
         return DeskProgress(
             standing=self.standing,
@@ -242,19 +242,33 @@ class AnswerDesk:
         self._leases.close()
         self.store.close()
 
-    def _to_go(self, reviewer: str, labelled: int, waiting: int) -> int | None:
+    def _to_go(self, reviewer: str, mine: Sequence[Label], waiting: int) -> int | None:
         if self.standing.decided:
             return None
         left = self.standing.cards_left
         answers = waiting if left is None else max(left - (len(self._read()) - self._told_at), waiting)
-        return self.queue.with_planted(reviewer, answers, labelled) if answers else None
+        if not answers and not self._completing:
+            return None
+        # Planted answers that come at the end are counted from the start: a figure that stops there would name them.
+        planted = max(self.queue.with_planted(reviewer, answers, len(mine)) - answers, self._planted_due(mine))
+        return answers + planted or None
+
+    def _planted_due(self, mine: Sequence[Label]) -> int:
+        """Planted answers that somebody with these labels has yet to see at the least."""
+        planted = self.queue.planted
+        due = 0
+        for kind in (True, False):
+            of_kind = sum(bad is kind for bad in planted.values())
+            seen = sum(planted.get(label.row_id) is kind for label in mine)
+            due += max(min(FEWEST_PLANTED, of_kind) - seen, 0)
+        return due
 
     def _read(self) -> set[str]:
         planted = self.queue.planted
         return {x.row_id for x in self._labels() if x.row_id not in planted}
 
     def _labels(self) -> list[Label]:
-        return self.store.labels()
+        return one_person_each(self.store.labels())
 
     def _readers(self) -> int:
         return max(self.people, len(self.present()))
@@ -269,7 +283,7 @@ class AnswerDesk:
         self, name: str, planted: Mapping[str, bool], first: Sequence[Label], labels: Sequence[Label]
     ) -> AnswerReviewer:
         mine = [label for label in labels if label.reviewer == name]
-        tried = [(planted[label.row_id], label.mark) for label in first if label.reviewer == name]
+        tried = [(planted[x.row_id], x.mark) for x in first if person(x.reviewer) == person(name)]
         times = [label.seconds for label in mine if label.seconds is not None]
         return AnswerReviewer(
             name=name,

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from offtarget.errors import InputError
 from offtarget.records import Generation, KnownAnswer, Outcome, Probe, Verdict
 from offtarget.records.people import Opinion, PeopleQuality, Standing
 from offtarget.review.answers.cards import card_of
@@ -86,7 +87,8 @@ class PeopleJudge:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         try:
-            self._say_goodbye()
+            with contextlib.suppress(InputError):  # labels that cannot be read: said already, and the page only ends
+                self._say_goodbye()
         finally:
             self._stack.close()
 
