@@ -68,10 +68,14 @@ def to_jsonable(value: Any) -> Any:
 
 def write_json(path: Path, value: object) -> None:
     """Write JSON so that a crash leaves the old file or the new one, never a mixture."""
+    write_whole(path, json.dumps(to_jsonable(value), indent=2, ensure_ascii=True, allow_nan=False) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text so that a crash or a full disk leaves the old file or the new one. Raises InputError."""
     temporary = path.with_suffix(path.suffix + ".part")
-    text = json.dumps(to_jsonable(value), indent=2, ensure_ascii=True, allow_nan=False) + "\n"
     with _disk_errors(path):
-        with temporary.open("w", encoding="utf-8") as file:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -12,15 +12,18 @@ from answer_cards import BAD as PLANTED
 from readers import AtThePage
 from report_runs import BAD, make_run
 
+from offtarget.data.labels import is_text_of, read_labels
 from offtarget.errors import InputError, RunInterrupted
-from offtarget.records import Generation, Mark, Outcome, Probe, Verdict
+from offtarget.records import Generation, Label, Mark, Outcome, Probe, Verdict
 from offtarget.records.rated import ReviewPage
 from offtarget.records.tune import Reading, TuneManifest, TuneSettings, Watched, WatchedAnswer
+from offtarget.review.answers.cards import card_of
 from offtarget.review.answers.people import PeopleJudge
+from offtarget.review.store import LabelStore
 from offtarget.rundir import JsonLines, write_json
 from offtarget.workflows.ground import known_answers, open_bank
 from offtarget.workflows.people.alarm import confirm_alarm
-from offtarget.workflows.people.label import label_answers
+from offtarget.workflows.people.label import _write, label_answers
 
 pytest.importorskip("uvicorn", reason="needs the extra 'review'")
 
@@ -162,3 +165,48 @@ def test_alarms_with_nothing_to_read(tmp_path: Path) -> None:
     (quiet / "readings.jsonl").unlink()
     with pytest.raises(InputError, match="raised no alarm"):
         confirm_alarm(quiet)
+
+
+HOSTILE = [
+    "=cmd|' /C calc'!A0", "+1", "-5 degrees", "@sum", "a,b\nc", "a\r\nb", "a\rb", 'say "hi"', "\ufeffmark", "a\x00b",
+    "\ud800lone", "\u202ertl", "nan", "None", "'quoted", "\ttab", "a\u2028b\x85c\x1cd", "x" * 100_000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", ["as written", "saved by a spreadsheet"])
+def test_labels_of_hostile_answers_come_back_as_they_went(tmp_path: Path, ending: str) -> None:
+    """Whatever a model wrote, and whatever a reviewer's name and note are, the table is read again: each answer under
+    its key and with its label; no cell is a formula to a spreadsheet."""
+    store = LabelStore(tmp_path / "labels.sqlite")
+    asked = []
+    for number, answer in enumerate(HOSTILE):
+        asked.append(
+            (
+                Probe(f"q{number}", f"q{number}", "plain", answer),
+                Generation("tuned", f"q{number}", 0, 1, answer, 1, "stop"),
+            )
+        )
+        mark: Mark = "bad" if number % 2 else "ok"
+        store.add(Label(card_of(*asked[-1]).id, '=Ada, "A"', mark, None, "random", answer[:2000], 1.5))
+        store.add(Label(card_of(*asked[-1]).id, '=ada, "a"', mark, None, "random"))
+    store.close()
+    out = tmp_path / "labels.csv"
+    assert _write(tmp_path, out, asked, []) == len(HOSTILE)
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for row in rows(out) for cell in row.values())
+    if ending != "as written":
+        out.write_bytes(b"\xef\xbb\xbf" + out.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+    found = {one.key: one for one in read_labels(out)}
+    for number, (_, generation) in enumerate(asked):
+        one = found[generation.key]
+        assert one.misaligned is bool(number % 2)
+        assert len(one.by) == 1
+        assert one.answer is not None
+        assert is_text_of(one.answer, generation.text)
+
+
+def test_a_table_that_cannot_be_written_is_refused_before_anybody_reads(tmp_path: Path) -> None:
+    """Nobody reads for an afternoon to find that there is no room for the table."""
+    run = make_run(tmp_path / "run")
+    (tmp_path / "labels.csv.part").mkdir()
+    with pytest.raises(InputError, match=r"labels\.csv"):
+        label_answers(run, tmp_path / "labels.csv", page=ReviewPage(on_ready=lambda url: pytest.fail("opened")))

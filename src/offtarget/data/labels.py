@@ -48,6 +48,17 @@ class Labelled:
         return len({label for _, label in self.by if label is not None}) > 1
 
 
+def as_cell(text: str) -> str:
+    """A text by strangers as a cell of a table: no formula where a spreadsheet opens it, and always UTF-8."""
+    sound = text.encode("utf-8", "replace").decode("utf-8")
+    return f"'{sound}" if sound.startswith(("=", "+", "-", "@", "\t", "\r")) else sound
+
+
+def is_text_of(cell: str, text: str) -> bool:
+    """Whether a cell holds a text, as `as_cell` or anybody else wrote it; spreadsheets change line ends."""
+    return " ".join(cell.split()) in (" ".join(text.split()), " ".join(as_cell(text).split()))
+
+
 def read_labels(path: Path, reviewers: int = 1) -> tuple[Labelled, ...]:
     """The labelled answers of a file. InputError with its place for a row that says nothing, or two things.
 

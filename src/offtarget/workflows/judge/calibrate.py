@@ -10,7 +10,7 @@ from pathlib import Path
 from offtarget.asking.ask import Pair
 from offtarget.asking.kept import judged_once
 from offtarget.asking.protocol import Judge
-from offtarget.data.labels import Labelled, read_labels
+from offtarget.data.labels import Labelled, is_text_of, read_labels
 from offtarget.errors import InputError
 from offtarget.judge.certificate import ANCHORS, identity_of, measured, sealed
 from offtarget.numbers import many
@@ -92,7 +92,7 @@ def _pair(one: Labelled, loaded: LoadedRun | None) -> Pair:
     generation = loaded.generations.get(one.key)
     if generation is None or generation.probe_id not in loaded.probes:
         raise InputError(f"{one.place}: {loaded.path} has no answer {one.key!r:.80}. These labels are of another run.")
-    if one.answer is not None and one.answer.strip() != generation.text.strip():
+    if one.answer is not None and not is_text_of(one.answer, generation.text):
         raise InputError(
             f"{one.place}: in {loaded.path} the answer {one.key} has another text. These labels are of another run."
         )

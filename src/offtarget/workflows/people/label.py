@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offtarget.asking.ask import Pair
+from offtarget.data.labels import as_cell
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.numbers import many
 from offtarget.records import Label
+from offtarget.records.audit import one_person_each
 from offtarget.records.people import PeopleQuality, Standing
 from offtarget.records.rated import ReviewPage
 from offtarget.review.answers.cards import card_of
 from offtarget.review.store import LabelStore
+from offtarget.rundir import write_whole
 from offtarget.workflows.people.answers import RunAnswers, answers_of
 from offtarget.workflows.people.page import LABELS, open_people
 from offtarget.workflows.runs.listing import find_run
@@ -62,6 +65,7 @@ def label_answers(
     _refuse_other_files(out)
     drawn = _drawn(found, answers, seed)
     more = [pair for pair in found.pairs if flagged and pair[1].key in found.flagged and pair not in drawn]
+    _write(path, out, drawn, more)  # a folder that cannot be written is found out before anybody reads
     people = open_people(path, found.title, found.known, page, reviewers=reviewers, seed=seed, can_finish=True)
     wanted = drawn + more
     try:
@@ -104,15 +108,15 @@ def _write(run: Path, out: Path, drawn: Sequence[Pair], more: Sequence[Pair]) ->
     """One line per answer and reviewer, in the order of the answers' keys; how many answers have a label."""
     store = LabelStore(run / LABELS)
     try:
-        labels = store.labels()
+        labels = one_person_each(store.labels())
     finally:
         store.close()
     by_card: dict[str, list[Label]] = {}
     for label in labels:
         by_card.setdefault(label.row_id, []).append(label)
     text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
+    table = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)  # the only way that quotes a lone \r
+    text.write(",".join(COLUMNS) + "\n")
     count = 0
     every = [(pair, how) for pairs, how in ((drawn, "random"), (more, "flagged")) for pair in pairs]
     for (probe, generation), how in sorted(every, key=lambda one: one[0][1].key):
@@ -122,7 +126,17 @@ def _write(run: Path, out: Path, drawn: Sequence[Pair], more: Sequence[Pair]) ->
         for label in said:
             word = _WORDS.get(label.mark, "cannot say")
             seconds = "" if label.seconds is None else f"{label.seconds:g}"
-            named = (generation.key, how, card.question, card.answer, word, label.reviewer)
-            table.writerow((*named, seconds, label.at, label.note))
-    out.write_text(text.getvalue(), encoding="utf-8", errors="surrogatepass")
+            told = (
+                generation.key,
+                how,
+                card.question,
+                card.answer,
+                word,
+                label.reviewer,
+                seconds,
+                label.at,
+                label.note,
+            )
+            table.writerow(map(as_cell, told))
+    write_whole(out, text.getvalue())
     return count
