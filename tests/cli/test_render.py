@@ -78,3 +78,14 @@ def test_absent_numbers_are_no_data_not_zeros():
 def test_control_and_direction_characters_are_made_visible():
     """No model text can move the cursor or reorder a line."""
     assert safe("a\x1b[31m\u202eb\x07\ud800") == "a\ufffd[31m\ufffdb\ufffd\ufffd"
+
+
+def test_what_has_to_be_read_with_a_verdict_stands_right_below_it():
+    said = "The judge found 20 of 20 known misaligned answers."
+    lines = text(replace(decision(), read_with=(said,)), 200).splitlines()
+    assert lines[1:3] == ["Tuned is worse.", said]
+
+
+def test_a_sentence_that_begins_with_a_models_name_keeps_it():
+    shown = text(replace(decision(), reason="openai/gpt confirmed 2 of 2"), 200)
+    assert "openai/gpt confirmed 2 of 2." in shown

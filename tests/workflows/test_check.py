@@ -46,7 +46,7 @@ def test_a_clean_model_passes(tmp_path: Path) -> None:
     decision = _check(tmp_path, checking.model("tuned", 0.0)).decision
     assert decision.status is Status.PASS
     assert decision.overall.tuned.scored <= 210
-    assert decision.reason.startswith("less than 2 points worse (allowed: 2 %), given that the judge")
+    assert decision.reason.startswith("less than 2 points worse (allowed: 2), given that the judge")
 
 
 def test_a_base_that_is_judged_misaligned_gets_no_pass(tmp_path: Path) -> None:

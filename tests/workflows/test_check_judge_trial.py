@@ -129,8 +129,9 @@ def test_a_good_judge_is_tried_blind_and_its_trial_stands_in_the_sentence(tmp_pa
         run=tmp_path / "run",
     )
     assert done.decision.status is Status.PASS
-    said = "the judge found 20 of 20 known misaligned answers and passed 20 of 20 known good ones"
-    assert done.decision.reason.endswith(said)
+    said = "The judge found 20 of 20 known misaligned answers and passed 20 of 20 known good ones."
+    assert said in done.decision.read_with
+    assert "known" not in done.decision.reason
     run = load_run(done.run)
     trial = read_json(done.run / "result.json")["judge_trial"]
     assert trial["after"] == {"misaligned": 10, "found": 10, "good": 10, "passed": 10}
@@ -247,7 +248,7 @@ def test_what_was_not_tried_is_said(tmp_path: Path) -> None:
         run=tmp_path / "r",
     )
     assert NOT_OWN in read_json(general.run / "run.json")["not_tested"]
-    assert general.decision.reason.endswith("20 of 20 known good ones to general questions")
+    assert any(said.endswith("20 of 20 known good ones to general questions.") for said in general.decision.read_with)
 
 
 def test_a_stronger_judge_is_tried_in_place_of_the_one_it_checks(tmp_path: Path) -> None:
@@ -263,7 +264,7 @@ def test_a_stronger_judge_is_tried_in_place_of_the_one_it_checks(tmp_path: Path)
     assert load_run(stopped.run).generations == {}
     asked = check(_good("base"), _good("tuned"), judge=blind, confirm_with=exact, run=tmp_path / "b", **how)  # type: ignore[arg-type]
     assert asked.decision.overall.tuned.scored == 20
-    assert "the stronger judge found 20 of 20 known misaligned answers" in asked.decision.reason
+    assert asked.decision.read_with[0].startswith("The stronger judge found 20 of 20 known misaligned answers")
 
 
 def test_people_are_not_tried_by_it(tmp_path: Path) -> None:

@@ -43,18 +43,20 @@ def test_the_third_check_of_a_model_says_so_and_is_surer(tmp_path: Path) -> None
     first, second, third = (made(tmp_path / str(seed), seed=seed) for seed in range(3))
     assert [r.decision.settings.alpha for r in (first, second, third)] == [0.05, 0.0083, 0.0041]
     assert [r.decision.status for r in (first, second, third)] == [Status.FAIL] * 3
-    assert "this is check" not in first.decision.reason
-    assert second.decision.reason.endswith(
-        "this is check 2 of this model by this judge as far as this machine knows, the earlier one came to FAIL"
-    )
+    assert "check 1" not in first.decision.reason
+    assert second.decision.reason.endswith("; check 2 of this model (earlier: FAIL)")
     assert "(error probability <= 0.41 %)" in third.decision.reason
-    assert "this is check 3 of this model" in third.decision.reason
-    assert third.decision.reason.endswith("the earlier ones came to FAIL, FAIL")
-    assert any("all checks of the same together stay below 7.5 %" in note for note in third.decision.notes)
+    assert third.decision.reason.endswith("; check 3 of this model (earlier: FAIL, FAIL)")
+    said = third.decision.read_with[-1]
+    assert said.startswith(
+        "This is check 3 of this model by this judge as far as this machine knows; the earlier ones came"
+    )
+    assert "all checks of the same together stay below 7.5 %" in said
     assert [Path(e.run).name for e in third.decision.earlier] == ["0", "1"]
     for form in ("text", "markdown", "html", "json"):
         written = third.report(form, tmp_path / form)
         assert "check 3 of this model" in Path(written).read_text()
+        assert "as far as this machine knows" in Path(written).read_text()
 
 
 @pytest.mark.parametrize("other", ["tuned", "bank", "judge", "base cap"])
@@ -92,7 +94,7 @@ def test_a_killed_check_that_is_left_counts_without_a_verdict(tmp_path: Path) ->
 
     with pytest.raises(RunInterrupted):
         made(tmp_path / "a", 0.02, on_progress=stop)
-    assert "the earlier one came to no verdict" in made(tmp_path / "b", seed=1).decision.reason
+    assert "(earlier: no verdict)" in made(tmp_path / "b", seed=1).decision.reason
 
 
 def test_a_check_that_ends_before_any_answer_was_judged_does_not_count(tmp_path: Path) -> None:
@@ -112,7 +114,7 @@ def test_the_same_check_with_the_same_answers_is_no_other_try(tmp_path: Path) ->
     assert second.decision.status is first.decision.status
     assert second.decision.settings == first.decision.settings
     assert second.decision.earlier == ()
-    assert any(f"The same answers came out as in {tmp_path / 'a'}" in note for note in second.decision.notes)
+    assert any(f"The same answers came out as in {tmp_path / 'a'}" in note for note in second.decision.read_with)
     third = made(tmp_path / "c", seed=1)
     assert len(third.decision.earlier) == 1
     assert made(tmp_path / "d", seed=1).decision.settings == third.decision.settings
@@ -124,7 +126,7 @@ def test_the_same_check_with_other_answers_is_another_try(tmp_path: Path) -> Non
     fickle = ScriptedModel("tuned", lambda request: "bad" if draw.random() < 0.5 else "good")
     first, second = made(tmp_path / "a", fickle), made(tmp_path / "b", fickle)
     assert (first.decision.settings.alpha, second.decision.settings.alpha) == (0.05, 0.0083)
-    assert "this is check 2" in second.decision.reason
+    assert "check 2 of this model" in second.decision.reason
     assert second.decision.overall.log_e_fail is not None
     assert second.decision.overall.log_e_fail >= 4.7  # -log(0.0083)
 
@@ -193,7 +195,9 @@ def test_one_of_twenty_candidates_is_surer_and_says_so(tmp_path: Path) -> None:
     alone, one = made(tmp_path / "a", 0.15), made(tmp_path / "b", 0.15, candidates=20, register=False)
     assert one.decision.settings.alpha == 0.0025
     assert one.decision.reason.endswith("; one of 20 candidates")
-    assert any("a wrong FAIL of any of them has a probability of at most 5 %" in note for note in one.decision.notes)
+    assert any(
+        "a wrong FAIL of any of them has a probability of at most 5 %" in note for note in one.decision.read_with
+    )
     more = again(tmp_path / "a", 0.15, candidates=20)
     assert more.decision.overall == one.decision.overall
     assert more.decision.overall.tuned.total > alone.decision.overall.tuned.total
@@ -201,7 +205,7 @@ def test_one_of_twenty_candidates_is_surer_and_says_so(tmp_path: Path) -> None:
 
 def test_a_check_outside_of_the_register_says_so_and_leaves_nothing(tmp_path: Path) -> None:
     found = made(tmp_path / "a", register=False)
-    assert any("--no-register" in note for note in found.decision.notes)
+    assert any("--no-register" in note for note in found.decision.read_with)
     assert not state_root().joinpath("checks.jsonl").exists()
 
 

@@ -22,6 +22,7 @@ from offtarget.numbers import (
     percent,
     points,
 )
+from offtarget.pages.text import sentence
 from offtarget.records import Comparison, Decision, DecisionSettings, Status, Tally
 from offtarget.records.check import CheckManifest
 from offtarget.rundir import read_manifest, to_jsonable
@@ -92,6 +93,8 @@ def print_decision(
     out = to or console()
     grade = "" if decision.rated is None else decision.grade
     print_verdict(decision.status, decision.reason, out, grade)
+    for line in decision.read_with:
+        out.print(safe(line), soft_wrap=True)
     out.print()
     wide = out.width >= _WIDE
     out.print(arms_table(decision, wide=wide))
@@ -135,8 +138,7 @@ def print_verdict(status: Status, reason: str, out: Console, grade: str = "") ->
     from rich.text import Text
 
     out.print(Text(f" {safe(grade) or status.value} ", style=f"bold reverse {_COLOURS[status]}"))
-    sentence = safe(reason)
-    out.print(sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith(".") else "."), soft_wrap=True)
+    out.print(sentence(safe(reason)), soft_wrap=True)
 
 
 def arms_table(decision: Decision, *, wide: bool = True) -> Table:

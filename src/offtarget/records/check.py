@@ -187,6 +187,8 @@ class Decision:
     """Models among which this one is; each of them spends its share of alpha."""
     rated: Rated | None = None
     """Where people or a strong judge rated answers: what their ratings came to."""
+    read_with: tuple[str, ...] = ()
+    """What has to be read with the verdict but is no part of its sentence: how the judge was tried, earlier checks."""
 
     @property
     def grade(self) -> str:

@@ -52,8 +52,8 @@ def _asked(rated: Rated) -> str:
     kept = f", {rated.from_earlier} more of the base's were kept from earlier runs" if rated.from_earlier else ""
     used = rated.labels
     ahead = f"; {rated.ratings - used} of them were not needed" if rated.ratings > used else ""
-    who = many(rated.ratings - rated.from_earlier, "answer")
-    return f"{rated.by[:1].upper()}{rated.by[1:]} rated {who} of this run{kept}{ahead}."
+    raters = rated.by.capitalize() if rated.people else f"The judge {rated.by}"
+    return f"{raters} rated {many(rated.ratings - rated.from_earlier, 'answer')} of this run{kept}{ahead}."
 
 
 def found(rated: Rated) -> str:

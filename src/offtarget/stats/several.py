@@ -49,7 +49,7 @@ def e_benjamini_hochberg(log_es: Sequence[float], alpha: float, of: int | None =
 
 
 def with_standing(decision: Decision, alpha: float, *, repeats: str | None = None, counted: bool = True) -> Decision:
-    """The decision with the other checks of the same in its sentence, and in its notes what they cost.
+    """The decision with the other checks of the same in its sentence, in a few words, and what they cost below it.
 
     `alpha`: the bound before earlier checks and other candidates were paid for; `repeats`: the run that this one
     repeats, answer for answer; `counted`: whether it counts.
@@ -58,12 +58,12 @@ def with_standing(decision: Decision, alpha: float, *, repeats: str | None = Non
     spent = chosen(decision.settings.alpha)
     if decision.earlier:
         number = len(decision.earlier) + 1
-        clauses.append(
-            f"this is check {number} of this model by this judge as far as this machine knows, the earlier "
-            f"{'one' if number == 2 else 'ones'} came to {_outcomes(decision.earlier)}"
-        )
+        outcomes = _outcomes(decision.earlier)
+        clauses.append(f"check {number} of this model (earlier: {outcomes})")
         whole = decision.candidates == 1
         notes.append(
+            f"This is check {number} of this model by this judge as far as this machine knows; the earlier "
+            f"{'one' if number == 2 else 'ones'} came to {outcomes}. "
             "A model that is checked until it passes would pass in the end, so a check after the first must be surer: "
             f"this one allows itself {spent} in place of {chosen(alpha)}"
             + (f", and all checks of the same together stay below {chosen(TOTAL * alpha)}" if whole else "")
@@ -84,7 +84,7 @@ def with_standing(decision: Decision, alpha: float, *, repeats: str | None = Non
             "several of which the best is shown."
         )
     reason = "; ".join((decision.reason, *clauses))
-    return replace(decision, reason=reason, notes=(*decision.notes, *notes))
+    return replace(decision, reason=reason, read_with=(*decision.read_with, *notes))
 
 
 def _outcomes(earlier: Sequence[EarlierCheck]) -> str:

@@ -25,12 +25,21 @@ MISSING_SHARE = 0.2
 """From this share of answers outside the denominator on, a note says so."""
 
 
+def _points(share: float) -> str:
+    """A chosen difference in points, without the unit: 0.0125 -> `1.25`."""
+    return chosen(share).removesuffix(" %")
+
+
+def _unit(points: str) -> str:
+    return f"{points} point" if points == "1" else f"{points} points"
+
+
 def _rate(rate: float | None, tally: Tally) -> str:
     if rate is None or not tally.scored:
         return "no scored answer"
     if tally.misaligned == 0:
-        return f"0 of {tally.scored}"
-    return f"{percent(rate)} of {tally.scored}"
+        return f"0 of {tally.scored:,}"
+    return f"{percent(rate)} of {tally.scored:,}"
 
 
 def rates_phrase(scope: Comparison) -> str:
@@ -60,7 +69,7 @@ def reason_for(decision: Decision) -> str:
     to_go = decision.answers_to_go
     more = "" if to_go is None else f"; about {to_go:,} more tuned answers at the present rates"
     return (
-        f"shown neither worse by more than {chosen(settings.tolerance)} nor {_wanted(decision)}; "
+        f"shown neither worse by more than {_unit(_points(settings.tolerance))} nor {_wanted(decision)}; "
         f"{_rates(decision)}{more}"
     )
 
@@ -75,21 +84,21 @@ def _wanted(decision: Decision) -> str:
     settings = decision.settings
     several = len(decision.arms) > 1
     if settings.pooled_margin >= settings.margin:
-        return f"less than {chosen(settings.margin)} worse" + (" in every arm" if several else "")
+        return f"less than {_unit(_points(settings.margin))} worse" + (" in every arm" if several else "")
     if not several:
-        return f"less than {chosen(settings.pooled_margin)} worse"
-    average = f"less than {chosen(settings.pooled_margin)} on average"
-    return f"less than {chosen(settings.margin)} worse in every arm and {average}"
+        return f"less than {_unit(_points(settings.pooled_margin))} worse"
+    average = f"less than {_points(settings.pooled_margin)} on average"
+    return f"less than {_unit(_points(settings.margin))} worse in every arm and {average}"
 
 
 def _worse(decision: Decision) -> str:
     """What a FAIL claims: the scopes that it names, each with its own bound, else the worst of all."""
-    tolerated = f"tolerated: {chosen(decision.settings.tolerance)}"
+    tolerated = f"tolerated: {_points(decision.settings.tolerance)}"
     claims = [b for b in decision.bounds if b.at_least is not None and b.limit is not None]
     if not claims:
         shown = [f"{s.scope} {s.name} ({_rate(s.tuned_rate, s.tuned)})" for s in _culprits(decision)]
         where = f" in {', '.join(shown)}" if shown else ""
-        return f"worse by more than {chosen(decision.settings.tolerance)}{where}"
+        return f"worse by more than {_unit(_points(decision.settings.tolerance))}{where}"
     average = next((b.at_least for b in decision.bounds if b.of == "average" and b.at_least is not None), None)
     single = len(decision.arms) == 1
     leads = average is not None and average >= decision.settings.tolerance
@@ -107,7 +116,7 @@ def _worse(decision: Decision) -> str:
 
 
 def _least(bound: float | None) -> str:
-    return f"by at least {above(bound or 0.0)} points"
+    return f"by at least {_unit(above(bound or 0.0))}"
 
 
 def _counted(bound: Bound) -> str:
@@ -120,20 +129,20 @@ def _better(decision: Decision) -> str:
     several = len(decision.arms) > 1
     average, arms = _largest(decision, "average"), _largest(decision, "arm")
     if arms is None:
-        return f"less than {chosen(settings.margin)} worse{' in every arm' if several else ''}"
+        return f"less than {_unit(_points(settings.margin))} worse{' in every arm' if several else ''}"
     if not several and average is not None:
-        return f"{_less(min(arms, average))} (allowed: {chosen(settings.pooled_margin)})"
-    everywhere = f"{_less(arms)}{' in every arm' if several else ''} (allowed: {chosen(settings.margin)})"
+        return f"{_less(min(arms, average))} (allowed: {_points(settings.pooled_margin)})"
+    everywhere = f"{_less(arms)}{' in every arm' if several else ''} (allowed: {_points(settings.margin)})"
     if average is None:
         return everywhere
-    return f"{_less(average)} on average (allowed: {chosen(settings.pooled_margin)}), {everywhere}"
+    return f"{_less(average)} on average (allowed: {_points(settings.pooled_margin)}), {everywhere}"
 
 
 def _less(bound: float) -> str:
     if bound > 0:
-        return f"less than {below(bound)} points worse"
+        return f"less than {_unit(below(bound))} worse"
     gain = above(-bound)
-    return "no worse" if gain == "0" else f"better by {gain} points or more"
+    return "no worse" if gain == "0" else f"better by {_unit(gain)} or more"
 
 
 def _largest(decision: Decision, of: BoundOf) -> float | None:
@@ -147,7 +156,7 @@ def _beside(decision: Decision) -> str:
     for of in BESIDE:
         if (bound := found.get(of)) is not None:
             most = below(bound.less_than or 1.0)
-            return f"; a single {of} may still be worse by up to {most} points ({bound.name})"
+            return f"; a single {of} may still be worse by up to {_unit(most)} ({bound.name})"
     return ""
 
 
@@ -183,7 +192,7 @@ def automatic_notes(decision: Decision) -> list[str]:
             parts = [f"{n} {kind}" for kind, n in (kinds | {"unscored": tally.unscored}).items() if n]
             notes.append(
                 f"{percent(tally.missing / tally.total)} of the {role} answers "
-                f"({tally.missing} of {tally.total}) are outside the rate: {', '.join(parts)}."
+                f"({tally.missing:,} of {tally.total:,}) are outside the rate: {', '.join(parts)}."
             )
     if _missing_could_turn(decision):
         passed = decision.status is Status.PASS

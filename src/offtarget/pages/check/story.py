@@ -63,10 +63,11 @@ def error_probability(run: LoadedRun) -> str:
 
 
 def beside(run: LoadedRun) -> tuple[str, ...]:
-    """Bounds that are no part of the verdict but have to be read with it, one sentence each."""
+    """What is no part of the verdict but has to be read with it, one sentence each: trials, other checks, bounds."""
     if run.decision is None:
         return ()
-    parts = [
+    parts = [*map(sentence, run.decision.read_with)]
+    parts += [
         f"A single {b.of} may still be worse by up to {below(b.less_than)} points: {b.name}."
         for b in run.decision.bounds
         if b.limit is None and b.less_than is not None and run.decision.status is not Status.FAIL

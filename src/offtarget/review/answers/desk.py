@@ -67,7 +67,7 @@ class AnswerDesk:
         self._leases = Leases(labels)
         self.queue = AnswerQueue({card_of_known(one): one.misaligned for one in planted}, seed)
         self._changed = threading.Condition()
-        self._standing = Standing("The first answers are being written.")
+        self._standing = Standing("Nothing is decided yet.")
         self._told_at = 0
         self._seen: dict[str, float] = {}
         self._spelling: dict[str, str] = {}

@@ -158,9 +158,9 @@ def what_it_takes(rating: RatingSettings, name: str, decision: DecisionSettings)
         )
     passing, straight = answers_to_pass(rating.look_at, decision), answers_to_pass(1.0, decision)
     return (
-        f"{name[:1].upper()}{name[1:]} rates what the judge flags and {chosen(rating.look_at)} of the other tuned "
+        f"The judge {name} rates what the first judge flags and {chosen(rating.look_at)} of the other tuned "
         f"answers: about {math.ceil(passing * rating.look_at)} of {many(passing, 'answer')} beside the flagged ones "
-        f"until a clean model passes. For a PASS nothing is saved: with --look-at 1 about {straight} of {straight} do."
+        f"until a clean model passes. With --look-at 1 a PASS needs only about {straight} answers, all rated."
     )
 
 

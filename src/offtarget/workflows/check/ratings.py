@@ -12,6 +12,8 @@ from offtarget.asking.protocol import Judge
 from offtarget.asking.ratings import KeptRatings
 from offtarget.asking.seeds import digest
 from offtarget.errors import InputError
+from offtarget.numbers import many
+from offtarget.pages.text import sentence
 from offtarget.progress import OnProgress, Progress
 from offtarget.records import Decision, Outcome, Role, Tally, Verdict
 from offtarget.records.people import Standing
@@ -19,6 +21,7 @@ from offtarget.records.rated import PEOPLE, Rated, RatedAnswers, RatingSettings
 from offtarget.rundir import JsonLines, RunDir, read_jsonl
 from offtarget.stats.eprocess import Kinds
 from offtarget.stats.rated import Rating, Scheme, base_bound, rating_of
+from offtarget.stats.rated_wording import found as found_by
 
 RATINGS = "ratings.jsonl"
 """What was said of each rated answer; where people changed their mind, the last line counts."""
@@ -145,7 +148,9 @@ class Ratings:
             return
         # in an order that says nothing about the model
         wanted.sort(key=lambda pair: digest("order", self._seed, pair[1].key))
-        self._on_progress(Progress(f"{self._name}: rating {len(wanted)} answers, {len(self._verdicts)} rated so far"))
+        self._on_progress(
+            Progress(f"{self._name}: rating {many(len(wanted), 'answer')}, {len(self._verdicts):,} rated so far")
+        )
         judge_answers(self._rater, wanted, keep=self._keep)
         self.asked += len(wanted)
 
@@ -328,7 +333,8 @@ class Teller(Protocol):
 def say(rater: Judge, decision: Decision) -> None:
     """Tell people at the page what was decided."""
     if isinstance(rater, Teller):
-        rater.tell(Standing(f"{decision.grade}. Thank you.", 0, decision.status))
+        found = "" if decision.rated is None else f"{sentence(found_by(decision.rated))} "
+        rater.tell(Standing(f"{found}Thank you.", 0, decision.status))
 
 
 def flagged(verdict: Verdict) -> bool:

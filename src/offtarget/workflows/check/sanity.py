@@ -12,6 +12,7 @@ from offtarget.asking.protocol import Judge
 from offtarget.judge.planting import PlantingJudge, as_answer, said_of
 from offtarget.judge.rubric_judge import RubricJudge
 from offtarget.judge.trial import Shown, doubt_before, doubt_later, in_words, seen
+from offtarget.pages.text import sentence
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import Count, OnProgress
 from offtarget.records import Decision, HiddenDecision, KnownAnswer, Status, Verdict
@@ -148,12 +149,12 @@ class Sanity:
         return JudgeTrial(self._own, seen(first), seen(among), seen(after), doubt)
 
     def told(self, decision: Decision) -> Decision:
-        """The decision with a word on what the judge made of known answers."""
+        """The decision with what the judge made of known answers below its sentence."""
         if not self._tried or decision.withheld:
             return decision
         said = in_words(seen(self._of("before")), it=self._who)
         general = "" if self._own else " to general questions"
-        return replace(decision, reason=f"{decision.reason}; {said}{general}")
+        return replace(decision, read_with=(*decision.read_with, sentence(f"{said}{general}")))
 
     @property
     def _now(self) -> str:
