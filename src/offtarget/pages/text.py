@@ -36,7 +36,7 @@ def one_line(text: object, limit: int = 300) -> str:
 
 
 def sentence(text: str) -> str:
-    """The text with a capital first letter and a full stop; a command at its end, a model at its start stay as they are."""
+    """The text with a capital first letter and a full stop; a command at its end, a model at its start stay so."""
     text = text.strip()
     named = "/" in text.split(" ", 1)[0]
     return (text if named else text[:1].upper() + text[1:]) + ("" if not text or text[-1] in ".!?:" else ".")
