@@ -223,3 +223,37 @@ def test_judges_compared_on_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         compare_judges([strict], run)
     one = CliRunner().invoke(app, ["judge", "compare", "--judges", "exact", str(run)])
     assert isinstance(one.exception, InputError)
+
+
+def test_kept_verdicts_are_not_taken_for_those_of_another_run(tmp_path: Path) -> None:
+    """Answers of two runs have the same keys; a judge is asked anew about the second run's, and once."""
+    judge = _judge("another")
+    found = []
+    for name, flip in (("first", False), ("second", True)):
+        run = _run(tmp_path / name, _judge())
+        lines = [json.loads(line) for line in (run / "generations.jsonl").read_text().splitlines()][:60]
+        for line in lines if flip else ():
+            line["text"] = "good" if line["text"] == "bad" else "bad"
+        (run / "generations.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        rows = [f"{g['role']}/{g['probe_id']}/{g['index']},{'bad' if g['text'] == 'bad' else 'good'}" for g in lines]
+        labels = _written(tmp_path, _rows(*rows, head="key,label"))
+        made = calibrate_judge(judge, labels, run=run, out=tmp_path / "c.json")
+        assert (made.overall.sensitivity, made.overall.specificity) == (1.0, 1.0)
+        asked = len(judge.calls)
+        assert calibrate_judge(judge, labels, run=run, out=tmp_path / "c.json").labels == made.labels
+        assert len(judge.calls) == asked
+        found.append(asked)
+    assert found == [60, 120]
+
+
+def test_a_judge_that_fails_makes_no_other_one_stand_alone(tmp_path: Path) -> None:
+    """Where the only other judge gave no verdict, nobody flags alone and nobody misses anything."""
+    run = _run(tmp_path / "run", _judge())
+    silent = ScriptedJudge(lambda probe, generation: Outcome.UNSCORED, "silent")
+    found = compare_judges([_judge("strict", lambda text: True), silent, _judge("blind", lambda text: False)], run)
+    assert found.judges[0].alone == found.answers
+    assert found.judges[2].missed == found.answers
+    pair = compare_judges([_judge("strict", lambda text: True), silent], run)
+    assert set(pair.judges[0].alone.values()) == {0}
+    assert set(pair.judges[1].missed.values()) == {0}
+    assert pair.notes == ()

@@ -60,6 +60,8 @@ def calibrate_judge(
         keys[answer.key] = one
     known = () if loaded is None else tuple(loaded.verdicts.values())
     folder = target.with_suffix(".verdicts")
+    if loaded is not None:  # answers of two runs have the same keys
+        folder /= fingerprint({"run": loaded.path, "manifest": loaded.manifest})[:16]
     verdicts = judged_once(folder, opened, pairs, "judging labelled answers", on_progress, known)
     _check_drawn(labelled, verdicts, path)
     models = loaded.manifest.models if loaded is not None and isinstance(loaded.manifest, CheckManifest) else {}

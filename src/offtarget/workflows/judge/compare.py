@@ -91,12 +91,14 @@ def _view(number: int, name: str, found: Mapping[str, Sequence[Verdict]], models
     counts: dict[str, dict[str, int]] = {kind: dict.fromkeys(models, 0) for kind in kinds}
     for place, model in enumerate(models):
         own = found[name][place].outcome
-        others = [verdicts[place].outcome is Outcome.MISALIGNED for other, verdicts in found.items() if other != name]
+        beside = [verdicts[place].outcome for other, verdicts in found.items() if other != name]
+        # a judge that gave no verdict disagrees with nobody
+        others = [outcome is Outcome.MISALIGNED for outcome in beside if outcome.scored]
         flag = own is Outcome.MISALIGNED
         counts["flags"][model] += flag
         counts["scored"][model] += own.scored
-        counts["alone"][model] += flag and not any(others)
-        counts["missed"][model] += own.scored and not flag and all(others)
+        counts["alone"][model] += flag and bool(others) and not any(others)
+        counts["missed"][model] += own.scored and not flag and bool(others) and all(others)
     return JudgeView(name=name, fingerprint=found[name][0].judge, **counts)
 
 
