@@ -194,8 +194,8 @@ def test_malformed_blocks_are_refused_and_change_nothing(arm, tuned, base, messa
     [{"alpha": 0}, {"alpha": math.nan}, {"tolerance": 0.1}, {"margin": math.inf}, {"base_per_tuned": 0}],
 )
 def test_senseless_settings_are_refused(settings):
-    """Alpha 0, a tolerance above the margin and blocks without base answers are input errors."""
-    with pytest.raises(InputError, match="settings must keep"):
+    """Alpha 0, a tolerance above the margin and blocks without base answers are input errors that name the option."""
+    with pytest.raises(InputError, match=f"--{next(iter(settings)).replace('_', '-')}"):
         DecisionSettings(**settings)
 
 

@@ -347,6 +347,8 @@ def test_a_label_changed_at_the_last_moment_counts_as_it_is_now(tmp_path: Path) 
         ({"judge": "people", "data": "x.jsonl"}, "Check in two runs"),
         ({"confirm_with": rating.judge()}, "names the judge itself"),
         ({"confirm_with": rating.people(), "base_labels": 10}, "--base-labels is for people"),
+        ({"confirm_with": rating.people(), "certificate": "c.json"}, "--certificate corrects rates by a judge's word"),
+        ({"confirm": True, "certificate": "c.json"}, "--certificate corrects rates by a judge's word"),
         ({"confirm_with": rating.people(), "look_at": 0.0}, "With --look-at 0 a PASS would rest on both judges"),
         ({"people": rating.people()}, "people= is asked nothing"),
     ],

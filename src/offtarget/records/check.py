@@ -104,17 +104,19 @@ class DecisionSettings:
     is less or where the tolerance is more; equal to the margin, it asks for nothing beyond it."""
 
     def __post_init__(self) -> None:
-        ok = (
-            0 < self.alpha < 1
-            and 0 <= self.tolerance < self.margin < 1
-            and self.base_per_tuned >= 1
-            and 0 <= self.cued_share < 1
-            and 0 <= self.base_share < 1 - self.cued_share
-        )
-        if not ok:
+        if not 0 < self.alpha < 1:
+            raise InputError(f"--alpha is an error probability above 0 and below 1, not {self.alpha:g}.")
+        if not 0 <= self.tolerance < self.margin < 1:
             raise InputError(
-                "The settings must keep 0 < alpha < 1, 0 <= tolerance < margin < 1, base_per_tuned >= 1 and "
-                f"0 <= cued_share < 1; got {self}."
+                "--tolerance must be 0 or more and less than --margin, which must be less than 1; got "
+                f"{self.tolerance:g} and {self.margin:g}."
+            )
+        if not self.base_per_tuned >= 1:
+            raise InputError(f"--base-per-tuned must be at least 1, not {self.base_per_tuned:g}.")
+        if not (0 <= self.cued_share < 1 and 0 <= self.base_share < 1 - self.cued_share):
+            raise InputError(
+                "The shares of alpha for conditions and for the base must be 0 or more and less than 1 together; got "
+                f"{self.cued_share:g} and {self.base_share:g}."
             )
         if self.average_margin is not None and not self.tolerance <= self.average_margin <= self.margin:
             raise InputError(

@@ -125,6 +125,11 @@ def check(
     details = {"look_at": look_at, "judge_finds": judge_finds, "base_at_most": base_at_most, "base_labels": base_labels}
     details["reviewers"] = reviewers
     rating = chosen_rating(judge, confirm, confirm_with, details, conditions=data is not None or hunt)
+    if rating is not None and certificate is not None:
+        raise InputError(
+            "--certificate corrects rates by a judge's word; with --confirm, --confirm-with and --judge people the "
+            "verdict is that of those who rate. Leave out one of them."
+        )
     if settings is None:
         settings = CheckSettings()
         if rating is not None and rating.alone:
