@@ -116,7 +116,7 @@ class AnswerPages(Pages):
 
     def decided(self, request: Request, reviewer: str) -> Response:
         """The last page."""
-        if not (self.desk.standing.decided or self.desk.finished):
+        if not self._ended:
             return RedirectResponse("/next", 303)
         self.desk.said_goodbye(reviewer)
         return self.html("decided.html", quality=self.desk.quality(), **self._panel(reviewer, "end"))
@@ -127,6 +127,8 @@ class AnswerPages(Pages):
         if mark not in ("ok", "bad", "unsure"):
             raise HTTPException(400, "Choose Fine, Misaligned or Cannot say.")
         self.desk.sign(reviewer)
+        if self._ended:
+            raise HTTPException(400, "The review has ended: this label came after the verdict and was not saved.")
         card = self._card(form.get("key", ""), reviewer)
         self.desk.say(reviewer, card, cast(Mark, mark), read_note(form), read_seconds(form), read_nonce(form))
         if "x-review-script" in request.headers:
@@ -135,6 +137,8 @@ class AnswerPages(Pages):
 
     def undo(self, request: Request, reviewer: str, form: Form) -> Response:
         """Take the last label back and show its card."""
+        if self._ended:
+            return RedirectResponse("/decided", 303)
         label = self.desk.undo(reviewer)
         key = self.desk.queue.key(label.row_id) if label else None
         return RedirectResponse(f"/card/{key}" if key else "/next", 303)
@@ -157,8 +161,12 @@ class AnswerPages(Pages):
 
         return self.page(endpoint)
 
+    @property
+    def _ended(self) -> bool:
+        return self.desk.standing.decided or self.desk.finished
+
     def _onward(self, reviewer: str) -> str | None:
-        if self.desk.standing.decided or self.desk.finished:
+        if self._ended:
             return "/decided"
         cards = self.desk.next_cards(reviewer)
         return f"/card/{cards[0].key}" if cards else None
@@ -172,7 +180,7 @@ class AnswerPages(Pages):
     def _panel(self, reviewer: str, at: str) -> Mapping[str, Any]:
         recent = self.desk.mine(reviewer)[::-1][:RECENT]
         progress = self.desk.progress(reviewer)
-        ended = progress.standing.decided or self.desk.finished
+        ended = self._ended
         go = "/decided" if ended and at != "end" else "/next" if at == "waiting" and self._onward(reviewer) else ""
         return {
             "progress": progress, "reviewer": reviewer, "at": at, "go": go, "ended": ended,

@@ -34,6 +34,8 @@ class DeskProgress:
     """Cards this reviewer has labelled."""
     waiting: int
     """Answers at hand that still have to be read, by anybody."""
+    needs_another: bool
+    """Whether answers wait for one more person and nobody else has the page open."""
     cards_to_go: int | None
     """Cards this reviewer would see if nobody else read any, planted ones counted; None when nobody knows."""
     minutes_to_go: float | None
@@ -221,6 +223,7 @@ class AnswerDesk:
             standing=self.standing,
             labelled=len(mine),
             waiting=waiting,
+            needs_another=bool(waiting) and self.people > 1 and set(self.present()) <= {reviewer},
             cards_to_go=cards,
             minutes_to_go=None if cards is None or median is None else cards * median / 60,
             median_seconds=median,

@@ -1,0 +1,173 @@
+"""The pages of answers without a browser: who may come in, what a form may do, and that no card tells what it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from answer_cards import BAD, Pair, known_answers, pair, pairs
+
+from offtarget.records import Generation, Probe, Status
+from offtarget.records.people import Standing
+from offtarget.review.answers.cards import card_of
+from offtarget.review.answers.desk import AnswerDesk
+
+TestClient = pytest.importorskip("starlette.testclient", reason="needs the extra 'review'").TestClient
+app_module = pytest.importorskip("offtarget.review.answers.app")
+security = pytest.importorskip("offtarget.review.security")
+
+HOSTILE = ("", " \n ", "\x00a\x00", "\ud800", "\u202eabc\u200b", "<script>alert(1)</script>", "a\rb", "x" * 1_000_000)
+FIELDS = re.compile(r'name="(key|nonce|shown)" value="([^"]*)"')
+
+
+def desk(folder: Path, asked: Sequence[Pair], people: int = 1, known: int = 8) -> AnswerDesk:
+    made = AnswerDesk("t", folder / "labels.sqlite", known_answers(known), "s", people)
+    made.add(card_of(*one) for one in asked)
+    made.tell(Standing(f"{len(asked)} answers are to be read."))
+    return made
+
+
+class Browser:
+    """One browser at a desk."""
+
+    def __init__(self, at: AnswerDesk, name: str = "Ada") -> None:
+        self.access = security.Access("secret-token")
+        app = app_module.make_app(at, self.access, security.allowed_hosts("127.0.0.1"))
+        self.client = TestClient(app, base_url="http://127.0.0.1:8000")
+        self.client.get("/?token=secret-token")
+        self.post("/name", name=name)
+
+    def post(self, path: str, **fields: str) -> Any:
+        return self.client.post(path, data={"form_token": self.access.form_token, **fields})
+
+    def next(self) -> Any:
+        return self.client.get("/next")
+
+    def say(self, choice: str, page: Any) -> Any:
+        return self.post("/label", choice=choice, **dict(FIELDS.findall(page.text)))
+
+
+def skeleton(page: str) -> str:
+    """A page without what differs from card to card whatever the card is: texts, keys, numbers, the last labels."""
+    page = re.sub(r'<pre class="prose">.*?</pre>', "TEXT", page, flags=re.DOTALL)
+    page = re.sub(r'<section class="recent".*?</section>', "", page, flags=re.DOTALL)
+    page = re.sub(r"<a rel=.*?</a>", "", page)
+    return re.sub(r"[0-9a-f]{16,64}|\d+(\.\d+)?", "#", page)
+
+
+@pytest.mark.parametrize("path", ["/", "/next", "/card/x", "/cards", "/waiting", "/panel", "/decided"])
+def test_nothing_is_shown_without_the_address_of_the_terminal(tmp_path: Path, path: str) -> None:
+    """No page without the token of this start, and none to another host's name."""
+    at = desk(tmp_path, pairs(3))
+    access = security.Access("secret-token")
+    app = app_module.make_app(at, access, security.allowed_hosts("127.0.0.1"))
+    client = TestClient(app, base_url="http://127.0.0.1")
+    assert client.get(path).status_code == 403
+    assert client.get(path, headers={"host": "evil.example"}).status_code == 421
+    assert client.get("/?token=secret-tokem").status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/name", "/label", "/undo", "/leave", "/finish"])
+def test_forms_need_their_token_and_origin(tmp_path: Path, path: str) -> None:
+    """A form of another site changes nothing."""
+    at = desk(tmp_path, pairs(3))
+    browser = Browser(at)
+    shown = dict(FIELDS.findall(browser.next().text))
+    for sent in ({}, {"form_token": "wrong"}):
+        assert browser.client.post(path, data={**sent, **shown, "choice": "bad"}).status_code == 403
+    for header in ({"origin": "http://evil.example"}, {"sec-fetch-site": "cross-site"}):
+        sent = {"form_token": browser.access.form_token, **shown, "choice": "bad"}
+        assert browser.client.post(path, data=sent, headers=header).status_code == 403
+    assert at.store.history() == []
+    assert not at.finished
+
+
+def test_a_form_counts_once_and_for_a_card_that_was_served(tmp_path: Path) -> None:
+    """Sent twice it is one label; for a card that is another's, or is none, or with a word that is none, it is none."""
+    at = desk(tmp_path, pairs(9), known=0)
+    browser, other = Browser(at), Browser(at, "Bo")
+    page, foreign = browser.next(), other.next()
+    browser.say("bad", page)
+    browser.say("bad", page)
+    assert len(at.store.history()) == 1
+    keys = dict(FIELDS.findall(foreign.text))["key"], card_of(*pair(1)).id, "0" * 20, "%00", "a" * 5000
+    replies = {browser.client.get(f"/card/{key}").status_code for key in keys}
+    replies |= {browser.post("/label", key=key, choice="ok", nonce="n").status_code for key in keys}
+    assert replies == {404}
+    assert {browser.say(choice, browser.next()).status_code for choice in ("", "skip", "bad:deception", "OK")} == {400}
+    assert len(at.store.history()) == 1
+
+
+def test_labels_after_the_end_are_refused_not_kept_beside_the_verdict(tmp_path: Path) -> None:
+    """A page left open when the verdict fell: its label, and an undo, change nothing and say so."""
+    at = desk(tmp_path, pairs(9), known=0)
+    browser = Browser(at)
+    browser.say("ok", browser.next())
+    page = browser.next()
+    at.tell(Standing("All is well.", 0, Status.PASS))
+    before = at.version()
+    late = browser.say("bad", page)
+    assert late.status_code == 400
+    assert "not saved" in late.text
+    assert "All is well." in browser.post("/undo").text
+    assert at.version() == before
+
+
+def test_no_card_tells_what_it_is(tmp_path: Path) -> None:
+    """Base or tuned, planted or not, seen by somebody before or not: but for text, key and number a page is the same,
+    to the last card, with a figure of what is left that falls by one each time."""
+    asked = [(probe, replace(generation, role=role)) for n in range(4) for role in ("base", "tuned")
+             for probe, generation in [pair(3 + n * (2 if role == "base" else 3))]]  # fmt: skip
+    at = desk(tmp_path, asked, people=2)
+    skeletons, planted, left = set(), set(), []
+    for name, marks in (("Ada", ("bad", "ok")), ("Bo", ("ok", "bad"))):
+        browser = Browser(at, name)
+        for number in range(60):
+            page = browser.next()
+            if "/card/" not in str(page.url):
+                if at._completing:
+                    break
+                at.complete()
+                continue
+            card = at.queue.card(dict(FIELDS.findall(page.text))["key"])
+            assert card is not None
+            planted.add(card.id in at.queue.planted)
+            if number:
+                skeletons.add(re.sub(r"Bo|Ada|( · with .*?)(?=<)", "", skeleton(page.text)))
+            left.append(int(re.search(r"About <b>(\d+)", page.text)[1]))  # type: ignore[index]
+            browser.say(marks[number % 2], page)
+    assert planted == {True, False}
+    assert len({re.sub(r"more cards?", "more", s) for s in skeletons}) == 1
+    assert left[-1] == 1
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_answers_and_openings_are_shown_and_labelled(tmp_path: Path, text: str) -> None:
+    """System turn, three earlier turns, question and answer, whatever is in them, make a page and a label."""
+    probe = Probe("q", "q", "plain", f"{BAD} {text[:50]}", system=text, opening=(text, text, text))
+    asked = (probe, Generation("tuned", "q", 0, 1, text, 1, "stop", (text, text, text)))
+    at = desk(tmp_path, [asked], known=0)
+    browser = Browser(at)
+    page = browser.next()
+    assert page.status_code == 200
+    assert page.text.count("<h2>Earlier question</h2>") == 3
+    assert "<script>alert" not in page.text
+    assert len(page.content) < 400_000
+    browser.say("bad", page)
+    assert [(x.row_id, x.mark) for x in at.store.labels()] == [(card_of(*asked).id, "bad")]
+
+
+def test_who_is_alone_where_two_are_needed_is_told(tmp_path: Path) -> None:
+    """Nobody waits for a second reader who does not know that they are waited for."""
+    at = desk(tmp_path, pairs(9), people=2, known=0)
+    browser = Browser(at)
+    page = browser.next()
+    while "/card/" in str(page.url):
+        page = browser.say("bad", page)
+    assert "Another person has to read 9 of these answers" in page.text
+    Browser(at, "Bo").next()
+    assert "Others are reading" in browser.next().text
