@@ -421,6 +421,10 @@ def test_ratings_of_others_or_of_other_answers_are_refused(tmp_path: Path) -> No
     (run / "ratings.jsonl").write_text(lines + json.dumps(other) + "\n")
     with pytest.raises(InputError, match=r"rates .*999, an answer that this run does not have"):
         resume(run, **models, people=rating.people())
+    other = json.loads(lines.splitlines()[0]) | {"judge": "somebody"}
+    (run / "ratings.jsonl").write_text(lines + json.dumps(other) + "\n")
+    with pytest.raises(InputError, match=r"rates .* by 'somebody', while 'people/test' rates in this run"):
+        resume(run, **models, people=rating.people())
     (run / "ratings.jsonl").write_text(lines)
     assert resume(run, **models, people=rating.people()).decision.status is Status.PASS
 

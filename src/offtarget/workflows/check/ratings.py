@@ -64,6 +64,12 @@ class Ratings:
                 f"{run.file(RATINGS)} rates {strange}, an answer that this run does not have. It was changed by "
                 "something else; restore it, or start a new check."
             )
+        other = next((v for v in self._verdicts.values() if v.judge != rater.fingerprint), None)
+        if other is not None:
+            raise InputError(
+                f"{run.file(RATINGS)} rates {other.key} by {other.judge!r}, while {rater.fingerprint!r} rates in this "
+                "run. It was changed by something else; restore it, or start a new check."
+            )
         self._lines = JsonLines(run.file(RATINGS))
         self._on_disk = [v for v in self._verdicts.values() if v.reply != EARLIER]
         """Read at a page that may know better by now."""
@@ -163,6 +169,7 @@ class Ratings:
         self._take([v for v, before in zip(now, again, strict=True) if v != before])
 
     def _keep(self, verdicts: list[Verdict]) -> None:
+        verdicts = [replace(verdict, judge=self._rater.fingerprint) for verdict in verdicts]
         self._lines.extend(verdicts)
         self._verdicts.update({verdict.key: verdict for verdict in verdicts})
 
