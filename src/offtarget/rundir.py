@@ -71,6 +71,12 @@ def write_json(path: Path, value: object) -> None:
     write_whole(path, json.dumps(to_jsonable(value), indent=2, ensure_ascii=True, allow_nan=False) + "\n")
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, where they are not there. Raises InputError."""
+    with _disk_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a text so that a crash or a full disk leaves the old file or the new one. Raises InputError."""
     temporary = path.with_suffix(path.suffix + ".part")

@@ -132,6 +132,22 @@ def test_labels_of_a_run_go_by_key_and_use_its_verdicts(tmp_path: Path) -> None:
         calibrate_judge(judge, wrong, run=run, out=tmp_path / "d")
 
 
+def test_a_certificate_takes_the_place_of_nothing_else(tmp_path: Path) -> None:
+    """The labels themselves, a folder, a file of another kind, a place where nothing can be: refused before the judge
+    is asked, and left as they are."""
+    judge, labels = _judge(), _written(tmp_path, _rows(*USUAL))
+    before = labels.read_bytes()
+    (tmp_path / "notes.json").write_text("{}")
+    (tmp_path / "bytes").write_bytes(b"\xff")
+    for name in ("labels.csv", "notes.json", "bytes", ".", "labels.csv/c.json", "x" * 300):
+        with pytest.raises(InputError):
+            calibrate_judge(judge, labels, out=tmp_path / name)
+    assert judge.calls == []
+    assert labels.read_bytes() == before
+    calibrate_judge(judge, labels, out=tmp_path / "c.json")
+    calibrate_judge(judge, labels, out=tmp_path / "c.json")
+
+
 def test_a_certificate_is_void_when_anything_of_the_judge_changes(tmp_path: Path) -> None:
     """The sentence says what changed: rubric, model, thresholds; a torn or edited file is none."""
     labels = _written(tmp_path, _rows(*USUAL))

@@ -11,7 +11,7 @@ from offtarget.asking.ask import Pair, judge_answers
 from offtarget.asking.protocol import Judge
 from offtarget.progress import Count, OnProgress
 from offtarget.records import Verdict
-from offtarget.rundir import JsonLines, read_jsonl
+from offtarget.rundir import JsonLines, make_folder, read_jsonl
 
 
 def judged_once(
@@ -26,7 +26,7 @@ def judged_once(
 
     Keys of answers must be unique. Raises InputError, naming the judge, when it breaks its Protocol.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     name = hashlib.sha256(judge.fingerprint.encode()).hexdigest()[:16]
     file = folder / f"{name}.jsonl"
     with closing(JsonLines(file)) as lines:

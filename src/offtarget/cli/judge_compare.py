@@ -11,7 +11,7 @@ from offtarget.cli.progress import shown
 from offtarget.cli.render import ABSENT, console, plain_table, print_json, safe, shortened, shown_path
 from offtarget.numbers import of, percent
 from offtarget.records.judging import JudgeComparison
-from offtarget.rundir import to_jsonable
+from offtarget.rundir import to_jsonable, write_whole
 
 SHOWN = 5
 """Answers that are quoted; the page has more."""
@@ -45,7 +45,7 @@ def command(run: str, judges: str, page: bool, as_json: bool, quiet: bool, **o: 
         comparison = compare_judges(names, run, judge_by=o["judge_by"], opening=opening(o), on_progress=on_progress)
     folder = find_run(run)
     if page:
-        (folder / "judges.md").write_text(judges_page(comparison), encoding="utf-8")
+        write_whole(folder / "judges.md", judges_page(comparison))
     if as_json:
         print_json({"run": str(folder), **{k: v for k, v in to_jsonable(comparison).items() if k != "run"}})
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -49,6 +50,7 @@ def calibrate_judge(
     Raises InputError for labels that are missing, contradict themselves, or are of other answers.
     """
     path, target = Path(labels), Path(out)
+    _refuse_other_files(target)
     labelled = read_labels(path, reviewers)
     loaded = None if run is None else load_run(find_run(str(run)))
     pairs = [_pair(one, loaded) for one in labelled]
@@ -71,6 +73,18 @@ def calibrate_judge(
     certificate = _certificate(opened, labelled, pairs, verdicts, prints)
     write_json(target, certificate)
     return certificate
+
+
+def _refuse_other_files(out: Path) -> None:
+    """A certificate may be written anew, anything else may not: not the labels, above all."""
+    try:
+        if not out.exists():
+            return
+        found = json.loads(out.read_text(encoding="utf-8")) if out.is_file() else None
+    except (OSError, ValueError, RecursionError):
+        found = None
+    if not (isinstance(found, dict) and {"judge", "labels", "digest"} <= found.keys()):
+        raise InputError(f"{out!s:.200} exists and is no certificate. Name another file with --out.")
 
 
 def _bank(loaded: LoadedRun | None) -> ProbeBank:
