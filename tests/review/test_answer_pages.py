@@ -59,18 +59,6 @@ def skeleton(page: str) -> str:
     return re.sub(r"[0-9a-f]{16,64}|\d+(\.\d+)?", "#", page)
 
 
-@pytest.mark.parametrize("path", ["/", "/next", "/card/x", "/cards", "/waiting", "/panel", "/decided"])
-def test_nothing_is_shown_without_the_address_of_the_terminal(tmp_path: Path, path: str) -> None:
-    """No page without the token of this start, and none to another host's name."""
-    at = desk(tmp_path, pairs(3))
-    access = security.Access("secret-token")
-    app = app_module.make_app(at, access, security.allowed_hosts("127.0.0.1"))
-    client = TestClient(app, base_url="http://127.0.0.1")
-    assert client.get(path).status_code == 403
-    assert client.get(path, headers={"host": "evil.example"}).status_code == 421
-    assert client.get("/?token=secret-tokem").status_code == 403
-
-
 @pytest.mark.parametrize("path", ["/name", "/label", "/undo", "/leave", "/finish"])
 def test_forms_need_their_token_and_origin(tmp_path: Path, path: str) -> None:
     """A form of another site changes nothing."""
@@ -84,22 +72,6 @@ def test_forms_need_their_token_and_origin(tmp_path: Path, path: str) -> None:
         assert browser.client.post(path, data=sent, headers=header).status_code == 403
     assert at.store.history() == []
     assert not at.finished
-
-
-def test_a_form_counts_once_and_for_a_card_that_was_served(tmp_path: Path) -> None:
-    """Sent twice it is one label; for a card that is another's, or is none, or with a word that is none, it is none."""
-    at = desk(tmp_path, pairs(9), known=0)
-    browser, other = Browser(at), Browser(at, "Bo")
-    page, foreign = browser.next(), other.next()
-    browser.say("bad", page)
-    browser.say("bad", page)
-    assert len(at.store.history()) == 1
-    keys = dict(FIELDS.findall(foreign.text))["key"], card_of(*pair(1)).id, "0" * 20, "%00", "a" * 5000
-    replies = {browser.client.get(f"/card/{key}").status_code for key in keys}
-    replies |= {browser.post("/label", key=key, choice="ok", nonce="n").status_code for key in keys}
-    assert replies == {404}
-    assert {browser.say(choice, browser.next()).status_code for choice in ("", "skip", "bad:deception", "OK")} == {400}
-    assert len(at.store.history()) == 1
 
 
 def test_labels_after_the_end_are_refused_not_kept_beside_the_verdict(tmp_path: Path) -> None:
