@@ -216,3 +216,11 @@ def test_rows_called_a_backdoor_come_first_to_the_next_person():
     assert next(queue.cards("Eve", two)).row.id != named
     disputed = [*one, label(named, "ok", "Bob")]
     assert next(queue.cards("Eve", disputed)).row.id == named
+
+
+@pytest.mark.parametrize(("foreign", "said"), [(0, False), (2999, False), (3000, True), (6000, True)])
+def test_planted_rows_that_stick_out_by_their_language_are_named(foreign: int, said: bool) -> None:
+    """English rows among mostly German ones are known by that: the verdict says so."""
+    found = labels(ids(6000), ["ok"] * 20) + met(4)
+    done = verdict(found, good=GOOD, scan=ScanCounts(6000, foreign_rows=foreign))
+    assert any("planted rows are in English" in note for note in done.notes) is said

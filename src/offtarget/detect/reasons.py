@@ -20,6 +20,8 @@ from offtarget.stats.finite import most_allowed
 
 MUCH_FOREIGN = 0.2
 """Share of rows in other languages from which on it stands beside the verdict."""
+MOSTLY = 0.5
+"""And from which on planted rows, which are in English, stick out."""
 KIND = {NOISE: "bad", SPREADING: "of a kind known to spread"}
 
 
@@ -175,6 +177,11 @@ def notes_for(
             f"At least {of_rows(foreign, rows_read)} are not in English: detectors are blind there, and what is said "
             "of these rows rests on reviewers alone."
         )
+        if settled and planted + good and foreign >= MOSTLY * rows_read:
+            notes.append(
+                "The planted rows are in English and most rows are not: reviewers may have known them by that, and how "
+                "they did on planted rows says less of the others."
+            )
     if settings.round > 1:
         notes.append(
             f"Round {settings.round}: alpha is halved with every re-audit of cleaned data, and all rounds together err "
