@@ -62,6 +62,11 @@
     shownAt = performance.now();
   };
 
+  const reason = (request) => {
+    const lead = request.response && find(".lead", request.response);
+    return lead ? " " + lead.textContent.trim() : "";
+  };
+
   const save = (wait = 500) => {
     const { body, said } = unsaved[0];
     load("POST", "/label", body, (page) => {
@@ -81,10 +86,10 @@
       if (request.status === 400 || request.status === 403 || request.status === 404) {
         unsaved.length = 0;
         afterwards = null;
-        say("Not saved. Reload the page.", true);
+        say("Not saved. Reload the page." + reason(request), true);
         return;
       }
-      say("Not saved yet, trying again. Leave this page open.", true);
+      say("Not saved yet, trying again. Leave this page open." + reason(request), true);
       setTimeout(() => save(Math.min(2 * wait, 15000)), wait);
     });
   };
