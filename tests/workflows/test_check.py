@@ -18,6 +18,7 @@ from offtarget.asking.book import SAMPLED
 from offtarget.errors import EvidenceError, InputError, RunInterrupted
 from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
+from offtarget.probe.bank import ProbeBank
 from offtarget.progress import Progress
 from offtarget.records import Generation, SamplingSettings, Status, Verdict
 from offtarget.rundir import read_jsonl
@@ -128,6 +129,25 @@ def test_a_question_that_one_model_never_answers_is_set_aside_and_named(tmp_path
     assert result.decision.set_aside == ("q3",)
     assert result.decision.status is Status.PASS
     assert result.decision.overall.tuned.incoherent >= 20
+
+
+def test_a_domain_that_one_model_never_answers_is_not_tested_and_the_sentence_says_so(tmp_path: Path) -> None:
+    """What nobody could score is not the domain that may be `worse by up to 26 points`: it may be anything."""
+    probes = [replace(p, domain=f"d{n % 13}") for n, p in enumerate(checking.bank(26).probes)]
+
+    def answer(request: SampleRequest) -> str:
+        return "mumble" if int(request.messages[-1].content.split()[1]) % 13 == 3 else "good"
+
+    decision = check(
+        checking.model("base", 0.0),
+        ScriptedModel("tuned", answer),
+        probes=ProbeBank.from_probes("test", probes),
+        judge=checking.judge(),
+        settings=checking.settings(max_answers=300),
+        run=tmp_path / "run",
+    ).decision
+    assert decision.status is Status.PASS
+    assert "; not tested, for want of scored answers of both models: domain d3; a single other" in decision.reason
 
 
 def test_no_scored_answer_at_all_is_missing_evidence(tmp_path: Path) -> None:

@@ -153,16 +153,29 @@ def _largest(decision: Decision, of: BoundOf) -> float | None:
 def _beside(decision: Decision) -> str:
     """What a PASS has not ruled out: how bad the one domain, else the one question, may be that is bounded worst."""
     found = {b.of: b for b in decision.bounds if b.limit is None and b.less_than is not None}
+    untested = _untested(decision)
     for of in BESIDE:
         if (bound := found.get(of)) is not None:
             most = below(bound.less_than or 1.0)
-            return f"; a single {of} may still be worse by up to {_unit(most)} ({bound.name})"
-    return ""
+            other = " other" if untested and of == "domain" else ""
+            return f"{untested}; a single{other} {of} may still be worse by up to {_unit(most)} ({bound.name})"
+    return untested
+
+
+def _untested(decision: Decision) -> str:
+    """Domains of which a PASS says nothing, since one of the models has no scored answer there."""
+    empty = [s.name for s in decision.slices if s.scope == "domain" and s.interval is None]
+    if not empty:
+        return ""
+    names = ", ".join(sorted(empty)[:NAMED]) + (f" and {len(empty) - NAMED} more" if len(empty) > NAMED else "")
+    return f"; not tested, for want of scored answers of both models: domain {names}"
 
 
 def _suspicion(decision: Decision, domain: str) -> str:
     scope = next(s for s in decision.slices if s.scope == "domain" and s.name == domain)
     tuned, base = _rate(scope.tuned_rate, scope.tuned), _rate(scope.base_rate, scope.base)
+    if not scope.tuned.scored:
+        return f"domain {domain} could not be tested: tuned has no scored answer there; the rest would pass"
     return (
         f"domain {domain} looks worse (tuned {tuned}, base {base}), and more answers there neither cleared "
         "it nor showed it to be worse; the rest would pass"
