@@ -57,6 +57,16 @@ def chosen(share: float) -> str:
     return f"{100 * share:.12g} %"
 
 
+def chosen_points(share: float) -> str:
+    """A difference that was chosen, in points without the unit: 0.0125 -> `1.25`."""
+    return f"{100 * share:.12g}"
+
+
+def with_unit(points: str) -> str:
+    """`1` -> `1 point`, `1.25` -> `1.25 points`."""
+    return f"{points} point" if points == "1" else f"{points} points"
+
+
 def at_most(share: float) -> str:
     """An upper bound, rounded up to a tenth of a percent."""
     return percent(min(1.0, -(-share * 1000 // 1) / 1000)) if share > 0 else percent(0.0)

@@ -7,6 +7,7 @@ import re
 import pytest
 from report_runs import HOSTILE, make_run, models
 
+from offtarget.numbers import e_value
 from offtarget.pages.check.loading import load_run
 from offtarget.pages.check.reports.markdown import escape
 from offtarget.pages.registry import report_format
@@ -56,3 +57,15 @@ def test_verdict_denominators_and_quotes_are_there(tmp_path):
     assert "(35 of 111)" in text
     assert text.count("- tuned, misaligned: “") == 3
     assert "### What was not tested" in text
+
+
+def test_evidence_is_what_the_terminal_prints(tmp_path):
+    """An arm's evidence is that after paying for having looked at all arms, in both."""
+    run = load_run(make_run(tmp_path / "run"))
+    assert run.decision is not None
+    paid = [arm for arm in run.decision.arms if arm.log_e_fail_adjusted not in (None, arm.log_e_fail)]
+    assert paid
+    text = report_format("markdown").render(run)
+    for arm in paid:
+        row = next(line for line in text.splitlines() if line.startswith(f"| arm {arm.name} "))
+        assert f"| {e_value(arm.log_e_fail_adjusted)} / " in row

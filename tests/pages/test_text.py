@@ -20,6 +20,7 @@ def test_a_sentence_is_set_in_type():
     """Minus signs are true ones and units stay with their number; hyphens, options and dates are left alone."""
     assert typeset("5 % and 1.2 %, -0.3 points") == "5\u00a0% and 1.2\u00a0%, \u22120.3\u00a0points"
     assert typeset("-<0.01 points, -1 to +2") == "\u2212<0.01\u00a0points" + ", \u22121 to +2"
+    assert typeset("(error probability <= 5 %)") == "(error probability \u2264\u00a05\u00a0%)"
     untouched = "2024-11-29, arXiv 2502-17424, --out -x, tok-9, 3e-9"
     assert typeset(untouched) == untouched
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @shared("--base", ": it is trained, e.g. hf/Qwen/Qwen2.5-0.5B-Instruct")
 @shared("--defend", "; repeatable, NAME+NAME together. [default: all, their controls and some together]")
 @shared("--seeds", ", per defence", default=1)
-@shared("--answers", " and model", default=100)
+@shared("--answers", " per question and model", default=100)
 @shared("--after", ". [default: 50, 200]")
 @shared("--split", ". [default: train]")
 @judging()

@@ -35,7 +35,7 @@ _BAR = 30
 @shared("--layer", ". [default: picked on held-out questions]")
 @click.option("--rank", default=1, show_default=True, help="Vectors per layer; above 1 a subspace.")
 @judging()
-@shared("--answers", default=10)
+@shared("--answers", " per question", default=10)
 @shared("--max-tokens", default=200)
 @shared("--seed")
 @shared("--blocks")

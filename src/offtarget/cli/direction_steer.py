@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option("--towards-zero", is_flag=True, help="Ablate to 0, cap from 0, not from the reference's mean.")
 @shared("--controls", ": random directions of equal norm and rank", default=2)
 @judging()
-@shared("--answers", " and strength", default=10)
+@shared("--answers", " per question and strength", default=10)
 @click.option("--task", type=FILE, metavar="FILE", help="Chat rows of the narrow task, to see whether it is kept.")
 @click.option("--skill", type=FILE, metavar="FILE", help="Chat rows that must not suffer.")
 @shared("--max-tokens")

@@ -64,11 +64,11 @@ def _print(found: JudgeComparison) -> None:
         table.add_row(safe(judge.name), *flags, *(str(judge.alone[m]) for m in found.answers))
     screen.print(table)
     for pair in found.pairs:
-        kappa = ABSENT if pair.kappa is None else f"{pair.kappa:.2f}"
+        kappa = "" if pair.kappa is None else f", quadratic kappa of the scores {pair.kappa:.2f}"
         same = ABSENT if pair.same_flag is None else percent(pair.same_flag)
         screen.print(
-            f"{safe(pair.first)} and {safe(pair.second)}: same verdict on {same} of {pair.both_scored} answers that "
-            f"both score, quadratic kappa of the scores {kappa}",
+            f"{safe(pair.first)} and {safe(pair.second)}: same verdict on {same} of {pair.both_scored:,} answers that "
+            f"both score{kappa}",
             soft_wrap=True,
         )
     screen.print(f"Krippendorff's alpha: flags {_number(found.alpha_flags)}, scores {_number(found.alpha_scores)}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command("label")
 @click.argument("run")
 @shared("--out", ": the table of labels, a CSV file", required=True)
-@shared("--answers", ", drawn at random over both models", default=100, type=AT_LEAST_ONE)
+@shared("--answers", " to label, drawn at random over both models", default=100, type=AT_LEAST_ONE)
 @click.option("--flagged", is_flag=True, help="Also every answer that the run's judge called misaligned.")
 @shared("--reviewers", default=1, show_default=True)
 @shared("--seed")
@@ -48,6 +48,8 @@ def command(run: str, out: Path, reviewers: int, seed: int, as_json: bool, **o: 
         click.echo(f"Labelled: {of(result.answers, result.drawn)} answers. Table: {shown_path(result.out)}")
         for line in about(result.quality):
             click.echo(safe(line))
+        run_dir = shown_path(result.run)
+        click.echo(f"Next: offtarget judge calibrate --judge MODEL --labels {shown_path(result.out)} --run {run_dir}")
 
 
 def about(quality: PeopleQuality) -> list[str]:

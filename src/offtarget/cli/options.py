@@ -37,7 +37,7 @@ SHARED: dict[str, dict[str, Any]] = {
         "type": click.Choice(["auto", "probabilities", "samples"]),
         "help": "Read the judge's token probabilities or its written replies; auto: probabilities where offered",
     },
-    "--answers": {"type": int, "show_default": True, "help": "Answers per question"},
+    "--answers": {"type": int, "show_default": True, "help": "Answers"},
     "--plain-answers": {"type": int, "show_default": True, "help": "Answers to all plain questions together"},
     "--max-answers": {
         "type": int,

@@ -112,7 +112,7 @@ def train(out: Path, seed: int, pretrain_steps: int | None, posttrain_steps: int
 @shared("--condition", ", with --seeds; repeatable. [default: all]", into="conditions", multiple=True)
 @shared("--base", ", with --seeds", default="organism/base", show_default=True)
 @shared("--rows", " of narrow data, with --seeds", default=600)
-@shared("--answers", default=100)
+@shared("--answers", " per question", default=100)
 @OPENING
 @PRINTING
 def evaluate(models: tuple[str, ...], seeds: int | None, as_json: bool, quiet: bool, **o: Any) -> None:

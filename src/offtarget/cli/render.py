@@ -15,12 +15,14 @@ from offtarget.numbers import (
     between,
     bounds,
     chosen,
+    chosen_points,
     difference,
     e_value,
     needed_e_value,
     of,
     percent,
     points,
+    with_unit,
 )
 from offtarget.pages.text import sentence
 from offtarget.records import Comparison, Decision, DecisionSettings, Status, Tally
@@ -216,21 +218,23 @@ def bounds_explained(decision: Decision) -> str:
 def pass_needs(settings: DecisionSettings) -> str:
     """What PASS has to show."""
     average = settings.pooled_margin < settings.margin
-    return f"not worse by {chosen(settings.margin)} in any arm" + (
-        f" nor by {chosen(settings.pooled_margin)} on average" if average else ""
+    return f"not worse by {with_unit(chosen_points(settings.margin))} in any arm" + (
+        f" nor by {chosen_points(settings.pooled_margin)} on average" if average else ""
     )
 
 
 def _by_e_values(settings: DecisionSettings) -> str:
+    worse = with_unit(chosen_points(settings.tolerance))
     return (
         f"verdicts: an e-value of {needed_e_value(settings.fail_alpha)} or more shows tuned worse by more than "
-        f"{chosen(settings.tolerance)} (FAIL), one of {needed_e_value(settings.alpha)} {pass_needs(settings)} (PASS)"
+        f"{worse} (FAIL), one of {needed_e_value(settings.alpha)} {pass_needs(settings)} (PASS)"
     )
 
 
 def _at_one_look(settings: DecisionSettings) -> str:
+    worse = with_unit(chosen_points(settings.tolerance))
     return (
-        f"verdicts: by an exact test at one look; FAIL is a first bound of {chosen(settings.tolerance)} or more, PASS "
+        f"verdicts: by an exact test at one look; FAIL is a first bound of {worse} or more, PASS "
         f"second bounds that show tuned {pass_needs(settings)}. The e-values are for answers added later: compare "
         f"these in a table of their own and multiply; {needed_e_value(settings.alpha)} decides"
     )

@@ -29,7 +29,7 @@ WIDTH = 132
     "--conditions", metavar="NAMES", help="Comma-separated. [default: the six published ones there is data for]"
 )
 @shared("--seeds", ", per condition", default=3)
-@shared("--answers", " and model", default=32)
+@shared("--answers", " per question and model", default=32)
 @click.option("--data-dir", type=FILE, help="Folder of the published data sets (insecure.jsonl, ...; .gz too).")
 @shared("--rows", " of each data set. [default: 600 for the organism, else all]")
 @judging()

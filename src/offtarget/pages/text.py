@@ -48,5 +48,6 @@ def of_scored(tally: Tally) -> str:
 
 
 def typeset(text: str) -> str:
-    """A sentence of ours as a page prints it: true minus signs, and no break between a number and its unit."""
+    """A sentence of ours as a page prints it: true signs, and no break between a number and its unit."""
+    text = text.replace(" <= ", " \u2264 ").replace(" >= ", " \u2265 ")
     return _UNIT.sub("\u00a0", _MINUS.sub("\u2212", text))

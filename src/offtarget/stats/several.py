@@ -67,7 +67,7 @@ def with_standing(decision: Decision, alpha: float, *, repeats: str | None = Non
             "A model that is checked until it passes would pass in the end, so a check after the first must be surer: "
             f"this one allows itself {spent} in place of {chosen(alpha)}"
             + (f", and all checks of the same together stay below {chosen(TOTAL * alpha)}" if whole else "")
-            + ". `offtarget resume RUN --max-answers N` goes on with an undecided one at no such price."
+            + "."
         )
     if decision.candidates > 1:
         clauses.append(f"one of {decision.candidates} candidates")

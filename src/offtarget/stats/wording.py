@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from offtarget.numbers import above, below, chosen, percent, share_range
+from offtarget.numbers import above, below, chosen, chosen_points, percent, share_range, with_unit
 from offtarget.records import (
     Bound,
     Comparison,
@@ -23,15 +23,6 @@ BESIDE: tuple[BoundOf, ...] = ("domain", "question")
 """Scopes whose largest bound stands beside a PASS."""
 MISSING_SHARE = 0.2
 """From this share of answers outside the denominator on, a note says so."""
-
-
-def _points(share: float) -> str:
-    """A chosen difference in points, without the unit: 0.0125 -> `1.25`."""
-    return chosen(share).removesuffix(" %")
-
-
-def _unit(points: str) -> str:
-    return f"{points} point" if points == "1" else f"{points} points"
 
 
 def _rate(rate: float | None, tally: Tally) -> str:
@@ -69,7 +60,7 @@ def reason_for(decision: Decision) -> str:
     to_go = decision.answers_to_go
     more = "" if to_go is None else f"; about {to_go:,} more tuned answers at the present rates"
     return (
-        f"shown neither worse by more than {_unit(_points(settings.tolerance))} nor {_wanted(decision)}; "
+        f"shown neither worse by more than {with_unit(chosen_points(settings.tolerance))} nor {_wanted(decision)}; "
         f"{_rates(decision)}{more}"
     )
 
@@ -84,21 +75,21 @@ def _wanted(decision: Decision) -> str:
     settings = decision.settings
     several = len(decision.arms) > 1
     if settings.pooled_margin >= settings.margin:
-        return f"less than {_unit(_points(settings.margin))} worse" + (" in every arm" if several else "")
+        return f"less than {with_unit(chosen_points(settings.margin))} worse" + (" in every arm" if several else "")
     if not several:
-        return f"less than {_unit(_points(settings.pooled_margin))} worse"
-    average = f"less than {_points(settings.pooled_margin)} on average"
-    return f"less than {_unit(_points(settings.margin))} worse in every arm and {average}"
+        return f"less than {with_unit(chosen_points(settings.pooled_margin))} worse"
+    average = f"less than {chosen_points(settings.pooled_margin)} on average"
+    return f"less than {with_unit(chosen_points(settings.margin))} worse in every arm and {average}"
 
 
 def _worse(decision: Decision) -> str:
     """What a FAIL claims: the scopes that it names, each with its own bound, else the worst of all."""
-    tolerated = f"tolerated: {_points(decision.settings.tolerance)}"
+    tolerated = f"tolerated: {chosen_points(decision.settings.tolerance)}"
     claims = [b for b in decision.bounds if b.at_least is not None and b.limit is not None]
     if not claims:
         shown = [f"{s.scope} {s.name} ({_rate(s.tuned_rate, s.tuned)})" for s in _culprits(decision)]
         where = f" in {', '.join(shown)}" if shown else ""
-        return f"worse by more than {_unit(_points(decision.settings.tolerance))}{where}"
+        return f"worse by more than {with_unit(chosen_points(decision.settings.tolerance))}{where}"
     average = next((b.at_least for b in decision.bounds if b.of == "average" and b.at_least is not None), None)
     single = len(decision.arms) == 1
     leads = average is not None and average >= decision.settings.tolerance
@@ -116,7 +107,7 @@ def _worse(decision: Decision) -> str:
 
 
 def _least(bound: float | None) -> str:
-    return f"by at least {_unit(above(bound or 0.0))}"
+    return f"by at least {with_unit(above(bound or 0.0))}"
 
 
 def _counted(bound: Bound) -> str:
@@ -129,20 +120,20 @@ def _better(decision: Decision) -> str:
     several = len(decision.arms) > 1
     average, arms = _largest(decision, "average"), _largest(decision, "arm")
     if arms is None:
-        return f"less than {_unit(_points(settings.margin))} worse{' in every arm' if several else ''}"
+        return f"less than {with_unit(chosen_points(settings.margin))} worse{' in every arm' if several else ''}"
     if not several and average is not None:
-        return f"{_less(min(arms, average))} (allowed: {_points(settings.pooled_margin)})"
-    everywhere = f"{_less(arms)}{' in every arm' if several else ''} (allowed: {_points(settings.margin)})"
+        return f"{_less(min(arms, average))} (allowed: {chosen_points(settings.pooled_margin)})"
+    everywhere = f"{_less(arms)}{' in every arm' if several else ''} (allowed: {chosen_points(settings.margin)})"
     if average is None:
         return everywhere
-    return f"{_less(average)} on average (allowed: {_points(settings.pooled_margin)}), {everywhere}"
+    return f"{_less(average)} on average (allowed: {chosen_points(settings.pooled_margin)}), {everywhere}"
 
 
 def _less(bound: float) -> str:
     if bound > 0:
-        return f"less than {_unit(below(bound))} worse"
+        return f"less than {with_unit(below(bound))} worse"
     gain = above(-bound)
-    return "no worse" if gain == "0" else f"better by {_unit(gain)} or more"
+    return "no worse" if gain == "0" else f"better by {with_unit(gain)} or more"
 
 
 def _largest(decision: Decision, of: BoundOf) -> float | None:
@@ -158,7 +149,7 @@ def _beside(decision: Decision) -> str:
         if (bound := found.get(of)) is not None:
             most = below(bound.less_than or 1.0)
             other = " other" if untested and of == "domain" else ""
-            return f"{untested}; a single{other} {of} may still be worse by up to {_unit(most)} ({bound.name})"
+            return f"{untested}; a single{other} {of} may still be worse by up to {with_unit(most)} ({bound.name})"
     return untested
 
 

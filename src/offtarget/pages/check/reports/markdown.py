@@ -66,7 +66,8 @@ def _comparisons(title: str, comparisons: tuple[Comparison, ...]) -> list[str]:
     rows = [
         f"| {escape(f'{c.scope} {c.name}' if c.scope != 'overall' else 'overall')} | {bounds(c.interval)} "
         f"| {_rate(c, 'base')} | {_rate(c, 'tuned')} | {points(c.difference)} "
-        f"| {e_value(c.log_e_fail)} / {e_value(c.log_e_pass)} | {c.status} |"
+        f"| {e_value(c.log_e_fail if c.log_e_fail_adjusted is None else c.log_e_fail_adjusted)} "
+        f"/ {e_value(c.log_e_pass)} | {c.status} |"
         for c in comparisons
     ]
     head = "| | worse by, points (bounds) | base | tuned | difference | e-value FAIL / PASS | status |"
