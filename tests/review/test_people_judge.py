@@ -261,6 +261,23 @@ def test_nobody_there_is_said_with_the_address(tmp_path: Path, monkeypatch: pyte
         assert people.url in said[0]
 
 
+def test_a_missing_second_reader_is_asked_for_in_the_terminal(tmp_path: Path) -> None:
+    """Once, when all that is left waits for somebody else, and not before."""
+    said: list[str] = []
+    with page(tmp_path, reviewers=2, say=said.append) as people:
+
+        def one_after_the_other() -> None:
+            while not said:
+                read_all(people.desk, "Ada", lambda card: "bad")
+            read_all(people.desk, "Bo", lambda card: "bad")
+
+        reader = threading.Thread(target=one_after_the_other, daemon=True)
+        reader.start()
+        people.judge(pairs(4))
+        reader.join()
+        assert said == [f"Another person has to read some of these answers, too. They open {people.url}"]
+
+
 def test_page_says_where_things_stand(tmp_path: Path) -> None:
     """Cards to go fall as people read, planted ones are counted, and a verdict ends the cards."""
     station = desk(tmp_path, known=8)

@@ -231,6 +231,12 @@ class AnswerDesk:
             others=tuple(dict.fromkeys(x.reviewer for x in labels if x.reviewer != reviewer)),
         )
 
+    def waits_for_another(self) -> bool:
+        """Whether all that is left has been read by somebody and waits for one more person than is here."""
+        labels = self._labels()
+        waiting, said = self.queue.wanting(labels, self._readers()), words(labels)
+        return bool(waiting) and len(self.present()) == 1 < self.people and all(map(said.get, waiting))
+
     def present(self) -> list[str]:
         """People whose page is open."""
         now = time.monotonic()

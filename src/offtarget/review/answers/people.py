@@ -161,7 +161,7 @@ class PeopleJudge:
     def _wait(self, done: Callable[[], bool], *, grace: bool) -> None:
         """Until `done` and no label has come for the time of grace; in the calling thread, so that Ctrl-C ends it."""
         version, changed = self.desk.version(), time.monotonic()
-        alone_since = time.monotonic()
+        alone_since, told_of_another = time.monotonic(), False
         while not self.desk.finished:
             if self.desk.version() != version:
                 version, changed = self.desk.version(), time.monotonic()
@@ -172,6 +172,9 @@ class PeopleJudge:
             elif time.monotonic() - alone_since > _QUIET_SECONDS and self._say is not None:
                 self._say(f"Answers wait to be read and nobody has the page open. Open it at {self.url}")
                 alone_since = float("inf")
+            if not told_of_another and self._say is not None and self.desk.waits_for_another():
+                self._say(f"Another person has to read some of these answers, too. They open {self.url}")
+                told_of_another = True
             self.desk.wait(min(_LOOK_SECONDS, max(self._grace, 0.01)))
 
     def _say_goodbye(self) -> None:
