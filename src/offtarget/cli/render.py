@@ -226,8 +226,9 @@ def pass_needs(settings: DecisionSettings) -> str:
 def _by_e_values(settings: DecisionSettings) -> str:
     worse = with_unit(chosen_points(settings.tolerance))
     return (
-        f"verdicts: an e-value of {needed_e_value(settings.fail_alpha)} or more shows tuned worse by more than "
-        f"{worse} (FAIL), one of {needed_e_value(settings.alpha)} {pass_needs(settings)} (PASS)"
+        f"verdicts: an e-value that reaches {needed_e_value(settings.fail_alpha)} at any look shows tuned worse by more "
+        f"than {worse} (FAIL), one that reaches {needed_e_value(settings.alpha)} {pass_needs(settings)} (PASS); those "
+        "above are at the stop and can have fallen since"
     )
 
 
