@@ -252,6 +252,14 @@ def test_reviewers_who_miss_planted_answers_get_no_verdict(tmp_path: Path) -> No
     assert all(one.status is None for one in people.told[:-1])
 
 
+def test_the_page_says_at_the_end_what_the_verdict_rests_on_and_what_was_found(tmp_path: Path) -> None:
+    people = Reviewers()
+    decision = _check(tmp_path, 0.0, judge="people", people=people).decision
+    assert decision.status is Status.PASS
+    assert people.told[-1].sentence.startswith(f"{decision.grade}. People read ")
+    assert not any("About 0 more" in one.sentence for one in people.told)
+
+
 def test_labels_of_who_cannot_be_relied_on_are_not_kept(tmp_path: Path) -> None:
     """The next check asks anew: a reviewer who misses planted answers would else decide it."""
     more: dict[str, Any] = {"judge": "people", "settings": checking.settings(cache=True)}

@@ -225,9 +225,10 @@ def pass_needs(settings: DecisionSettings) -> str:
 
 def _by_e_values(settings: DecisionSettings) -> str:
     worse = with_unit(chosen_points(settings.tolerance))
+    failed, passed = needed_e_value(settings.fail_alpha), needed_e_value(settings.alpha)
     return (
-        f"verdicts: an e-value that reaches {needed_e_value(settings.fail_alpha)} at any look shows tuned worse by more "
-        f"than {worse} (FAIL), one that reaches {needed_e_value(settings.alpha)} {pass_needs(settings)} (PASS); those "
+        f"verdicts: an e-value that reaches {failed} at any look shows tuned worse by "
+        f"more than {worse} (FAIL), one that reaches {passed} {pass_needs(settings)} (PASS); those "
         "above are at the stop and can have fallen since"
     )
 

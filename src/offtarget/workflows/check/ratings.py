@@ -255,7 +255,7 @@ class Ratings:
         if to_go is not None and used:
             tuned = [v for v in used if _tuned(v)]
             left = -(-to_go * sum(v.key in self._verdicts for v in used) // len(tuned))
-        about = "" if left is None else f" About {left:,} more answers at the present rates."
+        about = "" if not left else f" About {left:,} more answers at the present rates."
         self._rater.tell(Standing(f"The check goes on until the evidence decides.{about}", left))
 
     def end(self) -> None:
@@ -341,7 +341,7 @@ def say(rater: Judge, decision: Decision) -> None:
     """Tell people at the page what was decided."""
     if isinstance(rater, Teller):
         found = "" if decision.rated is None else f"{sentence(found_by(decision.rated))} "
-        rater.tell(Standing(f"{found}Thank you.", 0, decision.status))
+        rater.tell(Standing(f"{decision.grade}. {found}Thank you.", 0, decision.status))
 
 
 def flagged(verdict: Verdict) -> bool:
