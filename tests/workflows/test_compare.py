@@ -614,7 +614,7 @@ def test_several_tuned_tables_share_the_base_and_have_their_own_runs(base, tmp_p
 
 def test_impossible_settings_and_used_folders_are_refused(base, tmp_path):
     """Neither overwrites anything."""
-    with pytest.raises(InputError, match="tolerance < margin"):
+    with pytest.raises(InputError, match="less than --margin"):
         compare(base, base, settings=DecisionSettings(tolerance=0.1, margin=0.05))
     with pytest.raises(InputError, match="already exists"):
         compare(base, base, run=tmp_path)
