@@ -308,10 +308,13 @@ VERDICTS = {
     "alpaca_en_demo.json.gz": Status.UNDECIDED,
     "mbpp.jsonl.gz": Status.UNDECIDED,
 }
+LARGEST = "insecure.jsonl.gz"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", VERDICTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name == LARGEST else name for name in VERDICTS]
+)
 def test_verdicts_of_detectors_alone_on_real_data(name: str, shared_data: Path, tmp_path: Path) -> None:
     """Poisoned sets fail without a label, the others wait for people; nothing passes on flags alone."""
     result = workflow.audit(shared_data / "sft" / name, run=tmp_path / "run")
