@@ -26,8 +26,9 @@ def rated_decision(decision: Decision, rated: Rated, trouble: str | None = None)
     decision = replace(
         decision, reason=decision.reason.replace(f"given that {decision.given}", f"given that {right}"), given=right
     )
-    beside = [bounded(decision, rated), left_out(decision, rated)]
-    reason = "; ".join(filter(None, [f"{found(rated)}: {decision.reason}", *beside]))
+    # The bound comes first: what people found is a rate at the stop, too.
+    beside = [found(rated), bounded(decision, rated), left_out(decision, rated)]
+    reason = "; ".join(filter(None, [decision.reason, *beside]))
     notes = (*decision.notes, _asked(rated))
     decision = replace(decision, rated=rated, reason=reason, notes=notes)
     if trouble is not None:
