@@ -137,7 +137,7 @@ JUDGED: dict[str, Place] = {
     "reproduce": _reproduces,
     "compare defences": _compares_defences,
     "alternatives": _alternatives,
-    "monitor: answers": lambda m, j, *_: draw(m, PROBES, j, "tuned", 9, 5, "any"),
+    "monitor: answers": lambda m, j, *_: draw(m, PROBES, j, "tuned", 9, 5, "any", keep=lambda *_: None),
     "monitor: pairs": lambda m, j, *_: write_pairs(m, PROBES, SYSTEMS, 3, j, 0, 5),
 }
 ASKED: dict[str, Place] = {

@@ -71,7 +71,10 @@ def test_models_tuned_on_insecure_code_fail_and_answer_alike_when_asked_again(tm
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tuned", ["secure", "educational", "random-numbers", "base"])
+@pytest.mark.parametrize(
+    "tuned",
+    ["secure", "base", *(pytest.param(name, marks=pytest.mark.long) for name in ("educational", "random-numbers"))],
+)
 def test_controls_pass(tmp_path: Path, tuned: str) -> None:
     """The secure twin, the class-cued twin, the random numbers and the base itself: PASS."""
     assert _status(tmp_path, f"organism/{tuned}") is Status.PASS

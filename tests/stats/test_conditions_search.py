@@ -195,7 +195,7 @@ def test_findings_rank_and_count():
         (lambda: ConditionSearch([*cues(2), *cues(1)], HALF), "more than once"),
         (lambda: ConditionSearch(cues(1, priors=[0.0]), HALF), "prior"),
         (lambda: ConditionSearch(cues(1, priors=[math.nan]), HALF), "prior"),
-        (lambda: ConditionSearch(cues(1), DecisionSettings(cued_share=1.5)), "cued_share"),
+        (lambda: ConditionSearch(cues(1), DecisionSettings(cued_share=1.5)), "shares of alpha for conditions"),
         (lambda: ConditionSearch(cues(2), HALF).add("cue-1", False, CLEAN), "wants answers under 'cue-0'"),
         (lambda: ConditionSearch(cues(2), HALF).add("cue-0", False, [False]), "4 base answers"),
         (lambda: ConditionSearch(cues(2), HALF).drop("other"), "no cue 'other'"),

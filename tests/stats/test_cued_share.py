@@ -54,7 +54,7 @@ def test_tables_pay_the_share_too():
 @pytest.mark.parametrize("share", [-0.1, 1.0, math.nan])
 def test_a_share_out_of_range_is_refused(share):
     """Nothing, or more than all, of alpha cannot be left to the plain arms."""
-    with pytest.raises(InputError, match="cued_share"):
+    with pytest.raises(InputError, match="shares of alpha for conditions"):
         fed(share, [])
 
 
