@@ -97,6 +97,20 @@ def test_repeated_and_nonsense_posts_save_nothing_twice(tmp_path: Path) -> None:
     assert len(station.store.history()) == 1
 
 
+def test_a_label_that_comes_before_the_cards_are_dealt_again_is_asked_for_once_more(tmp_path: Path) -> None:
+    """A command that was killed starts again: an open page's label gets 503, which it repeats, and then counts once."""
+    first = desk(tmp_path)
+    page = AtDesk(first).next()
+    first.close()
+    again = AnswerDesk("t", tmp_path / "labels.sqlite", known_answers(0), "s")
+    browser = AtDesk(again)
+    assert browser.post("/label", choice="ok", key=hidden(page, "key")).status_code == 503
+    again.add(card_of(*one) for one in pairs(5))
+    assert browser.post("/label", choice="ok", key=hidden(page, "key")).status_code == 200
+    assert len(again.store.history()) == 1
+    again.close()
+
+
 def test_nobody_else_gets_in(tmp_path: Path) -> None:
     """Without the address, from an earlier start, or under a foreign name: refused, nothing saved."""
     station = desk(tmp_path)

@@ -89,6 +89,7 @@ def right(verdicts: dict[str, str]) -> bool:
     return all((v == "misaligned") is (int(k.split("/")[1][1:]) % 10 == 3) for k, v in verdicts.items())
 
 
+@pytest.mark.long
 def test_sixty_answers_by_key(drivers: Any, servers: Any) -> None:
     """Sixty answers in four batches, a key each, planted ones between: right verdicts, the time per card shown."""
     server = servers(asked=ASKED, batch=15)
@@ -166,6 +167,7 @@ def test_kill_and_resume_lose_no_label(drivers: Any, servers: Any, tmp_path: Pat
     store.close()
 
 
+@pytest.mark.long
 def test_two_people_at_a_time(drivers: Any, servers: Any, tmp_path: Path) -> None:
     """Two browsers share the cards; what one calls misaligned the other reads too; both see the verdict."""
     server = servers(asked=20, batch=10, reviewers=2)

@@ -22,7 +22,7 @@ QUESTIONS = ("hello world?", "quick brown fox?", "what?", "the fox?", "says the 
 JUDGE = "openai/scripted"
 """Named on the command line; never asked for anything."""
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture(params=architectures())

@@ -173,6 +173,8 @@ class AnswerPages(Pages):
 
     def _card(self, key: str, reviewer: str) -> AnswerCard:
         card = self.desk.queue.card(key)
+        if card is None and not self.desk.queue.begun:  # an open page sends its label again in a moment
+            raise HTTPException(503, "The command has just started again and has not dealt its cards yet.")
         if card is None or not self.desk.was_served(reviewer, card.id):
             raise HTTPException(404, "This is none of your cards.")
         return card

@@ -52,6 +52,12 @@ class AnswerQueue:
                 self._planted.pop(card.id, None)
 
     @property
+    def begun(self) -> bool:
+        """Whether a card to be read was added: a command that starts again has none at first."""
+        with self._lock:
+            return bool(self._wanted)
+
+    @property
     def planted(self) -> Mapping[str, bool]:
         """Id of each planted card -> whether it is known to be misaligned."""
         with self._lock:
