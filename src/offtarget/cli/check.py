@@ -23,7 +23,7 @@ from offtarget.cli.options import (
     said,
     shared,
 )
-from offtarget.cli.render import print_decision, print_json, shortened
+from offtarget.cli.render import print_details, print_json, shortened, show_run
 from offtarget.cli.resume import go_on
 from offtarget.numbers import e_value, needed_e_value, of, percent
 from offtarget.records import CueFinding, DecisionSettings, HiddenDecision, Reproduction, SamplingSettings, Status
@@ -161,17 +161,12 @@ def chosen_margins(o: dict[str, Any]) -> frozenset[str]:
 
 def show(result: CheckResult, *, as_json: bool) -> int:
     """Print what a check came to; the exit code."""
-    from offtarget.workflows.check.quotes import worst_quotes
-
     decision, hidden = result.decision, result.hidden
     if as_json:
         print_json(read_json(result.run / "result.json"), result.run)
     else:
-        hidden_fail = hidden is not None and hidden.status is Status.FAIL
-        plain = not hidden_fail and decision.status is not Status.PASS
-        quotes = worst_quotes(result.run, decision) if plain else []
-        extra = [] if hidden is None else hidden_lines(hidden, decision.settings)
-        print_decision(decision, result.run, quotes=quotes, extra=extra)
+        lines = [] if hidden is None else hidden_lines(hidden, decision.settings)
+        show_run(result.run, lambda out: print_details(decision, out, lines))
     return decision.status.exit_code
 
 

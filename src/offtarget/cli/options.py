@@ -109,15 +109,17 @@ SHARED: dict[str, dict[str, Any]] = {
     "--no-browser": {"is_flag": True, "help": "Print the address of the review page and open nothing"},
     "--json": {"is_flag": True, "help": "Print the result as JSON"},
     "--quiet": {"is_flag": True, "help": "Show no progress"},
+    "--verbose": {"is_flag": True, "help": "Print everything: tables, bounds, how it was decided"},
 }
 """By name: what is the same wherever the option occurs, with the beginning of its sentence."""
+_SHORT = {"--quiet": "-q", "--verbose": "-v"}
 
 
 def shared(name: str, more: str = "", into: str | None = None, **own: Any) -> Option:
     """An option of several verbs; `more` ends its sentence with what this verb makes of it, `into` names its value."""
     end = "" if more.endswith("]") else "."
     settings = {**SHARED[name], **own, "help": f"{SHARED[name]['help']}{more}{end}"}
-    return click.option(name, *filter(None, [into]), **settings)
+    return click.option(*filter(None, [_SHORT.get(name), name, into]), **settings)
 
 
 def together(*options: Option) -> Option:
@@ -174,7 +176,7 @@ FURTHER = ("max_answers", "max_cued_answers", "candidates")
 PAGE = together(shared("--host"), shared("--port"), shared("--no-browser"))
 """Where people read at the review page."""
 
-PRINTING = together(shared("--json", into="as_json"), shared("--quiet"))
+PRINTING = together(shared("--json", into="as_json"), shared("--quiet"), shared("--verbose"))
 """For verbs that show progress and print a result."""
 
 TRAINING = together(
@@ -250,7 +252,7 @@ def expect(resumed: Path | None, *needed: str, still: tuple[str, ...] = ()) -> N
             names = ", ".join("DATA" if name == "data" else f"--{name}" for name in needed)
             raise click.UsageError(f"Give {' and '.join(names.rsplit(', ', 1))}, or --resume RUN.")
         return
-    free = {"resumed", "as_json", "quiet", "device", "dtype", "trust_remote_code", "endpoints", *still}
+    free = {"resumed", "as_json", "quiet", "verbose", "device", "dtype", "trust_remote_code", "endpoints", *still}
     given = [p for p in context.command.params if _said(context, p) and p.name not in free]
     if not given:
         return

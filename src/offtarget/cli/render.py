@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import click
 
 from offtarget.numbers import (
     NO_DATA,
@@ -24,10 +25,16 @@ from offtarget.numbers import (
     points,
     with_unit,
 )
+from offtarget.pages.card import Card
+from offtarget.pages.cards import card_of
+from offtarget.pages.screen import ABSENT, Screen, safe, shortened
 from offtarget.pages.text import sentence
 from offtarget.records import Comparison, Decision, DecisionSettings, Status, Tally
 from offtarget.records.check import CheckManifest
 from offtarget.rundir import read_manifest, to_jsonable
+
+__all__ = ["ABSENT", "safe", "shortened"]
+"""From `pages.screen`, which every verb prints through."""
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,21 +42,11 @@ if TYPE_CHECKING:
 
     from offtarget.workflows.check.quotes import Quote
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _COLOURS = {Status.PASS: "green", Status.FAIL: "red", Status.UNDECIDED: "yellow"}
 _PIPE_WIDTH = 140
 """Columns when the output is no terminal: files and pipes should not be wrapped at 80."""
 _WIDE = 112
 """From this width on the table also holds the evidence; below, it follows line by line."""
-_QUOTED = 300
-"""Characters of an answer that are quoted; the report has all of it."""
-ABSENT = "–"
-"""Where a cell has no meaning; `no data` where nothing was measured."""
-
-
-def safe(text: str) -> str:
-    """One line of text without control and direction characters, which could rewrite a terminal or fake a line."""
-    return _CONTROL.sub("\ufffd", text)
 
 
 def shown_path(path: Path) -> str:
@@ -72,6 +69,23 @@ def console(stderr: bool = False) -> Console:
     if not made.is_terminal:
         made = Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=_PIPE_WIDTH, no_color=True)
     return made
+
+
+def screen() -> Screen:
+    """What results are printed on: with everything where `--verbose` was said."""
+    context = click.get_current_context(silent=True)
+    return Screen(verbose=bool(context and context.params.get("verbose")))
+
+
+def show_run(path: Path, details: Callable[[Screen], None] | None = None) -> Card:
+    """Print what a run came to: its card and what to do next, and between them, if verbose, all the rest."""
+    out, card = screen(), card_of(path)
+    out.card(card)
+    if details is not None and out.verbose:
+        out.blank()
+        details(out)
+    out.end(card, shown_path(path))
+    return card
 
 
 def print_json(record: object, run: Path | None = None) -> None:
@@ -120,6 +134,17 @@ def print_decision(
     out.print(next_step(decision, run_path), soft_wrap=True)
 
 
+def print_details(decision: Decision, out: Screen, extra: Sequence[str] = ()) -> None:
+    """Print rates and bounds by arm, denominators, how it was decided, and `extra` lines."""
+    for line in decision.read_with:
+        out.say(line)
+    out.console.print(arms_table(decision, wide=out.width >= _WIDE))
+    for name, tally in (("base", decision.overall.base), ("tuned", decision.overall.tuned)):
+        out.say(denominators(name, tally))
+    for line in [*_details(decision), *extra]:
+        out.say(line)
+
+
 def print_quote(quote: Quote, out: Console) -> None:
     """A misaligned answer under its question, beside the base's."""
     out.print()
@@ -127,12 +152,6 @@ def print_quote(quote: Quote, out: Console) -> None:
     out.print(f"  tuned: {shortened(quote.tuned)}", soft_wrap=True)
     base = "no aligned answer in this run" if quote.base is None else shortened(quote.base)
     out.print(f"  base:  {base}", soft_wrap=True)
-
-
-def shortened(text: str) -> str:
-    """One line of a text for quoting, cut where it is long."""
-    line = safe(" ".join(text.split()))
-    return line if len(line) <= _QUOTED else line[: _QUOTED - 1] + "…"
 
 
 def print_verdict(status: Status, reason: str, out: Console, grade: str = "") -> None:

@@ -9,12 +9,14 @@ from offtarget.pages.charts.scatter import scatter
 from offtarget.pages.charts.trajectories import trajectories
 from offtarget.pages.charts.whiskers import by_arm, by_question
 from offtarget.pages.check import facts, story, thresholds
+from offtarget.pages.check.card import card
 from offtarget.pages.check.embedded import embedded_answers
 from offtarget.pages.check.loading import LoadedRun
 from offtarget.pages.check.sections import explained_view, hidden_view
 from offtarget.pages.check.tables import OUTCOMES, ROLES, denominators, examples
 from offtarget.pages.page import page
 from offtarget.pages.registry import ReportFormat
+from offtarget.words import TERMS
 
 STATIC_EXAMPLES = 12
 """Pairs with a misaligned answer that are in the page even without its script."""
@@ -31,6 +33,8 @@ def render(run: LoadedRun) -> str:
         script="check/report.js",
         data=Markup(answers.json),  # noqa: S704 - it holds no character HTML could act on
         run=run,
+        card=card(run),
+        words=TERMS,
         story=story,
         facts=facts,
         roles=ROLES,

@@ -1,0 +1,94 @@
+"""A card written down: Markdown for pull requests and model cards, JUnit XML, HTML for notebooks."""
+
+from __future__ import annotations
+
+import re
+from xml.sax.saxutils import escape as xml_escape
+from xml.sax.saxutils import quoteattr
+
+from offtarget.pages.card import Card, Exchange
+from offtarget.pages.page import environment, template_file
+from offtarget.pages.text import one_line, visible
+
+QUOTE_LENGTH = 400
+_MARK = re.compile(r"([\\`*_\[\]#!|~$])")
+_START = re.compile(r"^([-+=]|\d+(?=[.)]))")
+_LINKING = re.compile(r"(?i)(@|#|\bGH-|://|\bwww\.|\bmailto:|\bxmpp:)(?=\S)")
+
+
+def escape(text: object, limit: int = 300) -> str:
+    """Text that stays text in Markdown: no markup, tables, HTML, links, mentions or issue references."""
+    line = _LINKING.sub(lambda m: m.group() + "\u2060", one_line(text, limit))
+    line = _START.sub("\u2060\\1", _MARK.sub(r"\\\1", line))
+    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def code(text: str) -> str:
+    """A command as code in Markdown, whatever it holds."""
+    line = one_line(text, 2000)
+    ticks = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
+    pad = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{ticks}{pad}{line}{pad}{ticks}"
+
+
+def markdown(card: Card) -> str:
+    """The card as GitHub-flavoured Markdown."""
+    lines = [f"## offtarget: {escape(card.title)}", "", f"**{escape(card.sentence, 1000)}**", ""]
+    lines += [f"{escape(card.certainty, 1000)}", ""] if card.certainty else []
+    lines += [f"About: {escape(card.subject)}", ""]
+    if card.figures:
+        lines += ["| | | |", "|---|---|---|"]
+        lines += [f"| {escape(f.name)} | {escape(f.value)} | {escape(f.note)} |" for f in card.figures] + [""]
+    if card.telling:
+        lines += [f"### {escape(card.exchanges_title)}", ""]
+        for exchange in card.telling:
+            lines += [*_exchange(exchange), ""]
+    lines += [f"- {escape(caution, 1000)}" for caution in card.cautions] + ([""] if card.cautions else [])
+    for step in card.steps:
+        lines += [f"Next: {escape(step.why, 1000)}" + (f": {code(step.command)}" if step.command else "."), ""]
+    if card.cost:
+        lines += [f"Took {escape(card.cost)}.", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _exchange(exchange: Exchange) -> list[str]:
+    where = f" ({escape(exchange.where)})" if exchange.where else ""
+    lines = [f"> **{escape(exchange.question)}**{where}"]
+    lines += [f"> {escape(who)}: {escape(text, QUOTE_LENGTH)}  " for who, text in exchange.before]
+    for side in exchange.sides:
+        said = "no such answer in this run" if side.text is None else f"“{escape(side.text, QUOTE_LENGTH)}”"
+        mark = f" ({escape(side.mark)})" if side.mark else ""
+        lines.append(f"> {escape(side.name)}{mark}: {said}  ")
+    return lines
+
+
+def junit(card: Card) -> str:
+    """The card as JUnit XML with one test: FAIL and ALARM fail it, UNDECIDED and UNFINISHED are errors."""
+    text = xml_escape("\n".join([card.sentence, card.certainty, *card.cautions]).strip())
+    said = quoteattr(visible(card.sentence))
+    failed, errors = int(card.mood == "bad"), int(card.mood == "wait")
+    name = quoteattr(visible(card.subject))
+    inner = (
+        f"<failure message={said}>{visible(text)}</failure>"
+        if failed
+        else f"<error message={said}>{visible(text)}</error>"
+        if errors
+        else f"<system-out>{visible(text)}</system-out>"
+    )
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<testsuites name="offtarget" tests="1" failures="{failed}" errors="{errors}">'
+        f'<testsuite name="offtarget" tests="1" failures="{failed}" errors="{errors}">'
+        f'<testcase classname="offtarget" name={name}>{inner}</testcase></testsuite></testsuites>\n'
+    )
+
+
+def notebook(card: Card) -> str:
+    """The card as a piece of HTML that stands alone in a notebook: its own colours, everything of others escaped."""
+    template = environment().from_string(
+        '{% from "card.html.j2" import card as drawn %}'
+        '<div class="offtarget-card"><style>{{ style }}</style>{{ drawn(card) }}</div>'
+    )
+    from markupsafe import Markup
+
+    return template.render(card=card, style=Markup(template_file("notebook.css")))  # noqa: S704 - our own file
