@@ -80,7 +80,7 @@ def show(result: TuneResult, *, as_json: bool) -> int:
         print_json(result.record, result.run)
     elif not rank():
         print("\n".join(safe(line) for line in story(result)))
-    return 1 if result.record.alarm_stands else 0
+    return result.record.exit_code
 
 
 def story(result: TuneResult) -> list[str]:

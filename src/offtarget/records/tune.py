@@ -21,6 +21,9 @@ _SEEDS = 2**32
 Method = Literal["lora", "full"]
 Arm = tuple[str, ...]
 """Defences that are at work together, as named on the command line; empty: undefended."""
+TuneState = Literal["OK", "ALARM", "DONE"]
+"""`OK`: watched, and no alarm speaks against the weights that were kept. `ALARM`: one does, or an early stop kept
+nothing usable. `DONE`: trained, and nobody watched."""
 AlarmKind = Literal["behaviour", "look-ahead", "forecast"]
 """`behaviour`: misaligned answers now. `look-ahead`: misaligned answers of the model as it is heading to be.
 `forecast`: the shift of fixed answers' probabilities that the run is heading for."""
@@ -52,6 +55,8 @@ class Reading:
     """The same for the look-ahead model."""
     alarm: AlarmKind | None = None
     """The alarm that stands, if one does; it never goes away."""
+    rang: tuple[AlarmKind, ...] = ()
+    """What rang at this reading and not before; the first of a run raises the alarm."""
     seconds: float = 0.0
     """Time the reading took."""
 
@@ -130,11 +135,39 @@ class TuneReport:
     notes: tuple[str, ...]
     split: str | None = None
     """Of the data, where one was chosen."""
+    early_stop: bool = False
+    """Whether training was to end at the alarm and to keep weights from before it."""
+    rang: tuple[AlarmKind, ...] = ()
+    """Everything that rang until training ended, the first first: it raised the alarm, and made an early stop."""
+    seconds: float | None = None
+    """Of training; None in runs that did not keep it."""
+
+    @property
+    def alarm_kind(self) -> AlarmKind | None:
+        """What raised the alarm."""
+        return self.rang[0] if self.rang else None
 
     @property
     def alarm_stands(self) -> bool:
         """Whether the weights that were kept are from the time of the alarm or later."""
         return self.alarm_step is not None and self.kept_step >= self.alarm_step
+
+    @property
+    def usable(self) -> bool:
+        """Whether no alarm speaks against what was kept; after an alarm that are weights from before it, task learnt."""
+        return self.alarm_step is None or (not self.alarm_stands and self.kept_step == self.best_step)
+
+    @property
+    def state(self) -> TuneState:
+        """What the training came to, in a word."""
+        if not self.monitored:
+            return "DONE"
+        return "OK" if self.usable else "ALARM"
+
+    @property
+    def exit_code(self) -> int:
+        """Of the command."""
+        return 1 if self.state == "ALARM" else 0
 
 
 @dataclass(frozen=True, slots=True)

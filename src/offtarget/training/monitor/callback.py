@@ -96,6 +96,11 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
         return self._book.readings[-1].alarm if self._book.readings else None
 
     @property
+    def rang(self) -> tuple[AlarmKind, ...]:
+        """Everything that has rung, in the order in which it did; the first raised the alarm."""
+        return tuple(dict.fromkeys(kind for reading in self._book.readings for kind in reading.rang))
+
+    @property
     def alarm_step(self) -> int | None:
         """Step of the reading that raised the alarm."""
         return next((r.step for r in self._book.readings if r.alarm), None)

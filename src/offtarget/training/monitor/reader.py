@@ -99,12 +99,16 @@ class Reader:
         moved = {} if self.projection is None or len(before) % 2 else self.projection.read(model)
         projection = {str(layer): value for layer, value in moved.items()}
         reading = Reading(step, task=task, shift=shift, forecast=forecast, projection=projection)
+        rung = {kind for one in before for kind in one.rang}
         alarm = before[-1].alarm if before else None
-        if alarm is None and step and forecast is not None and forecast >= settings.limit:
-            alarm = "forecast"
+        rang: list[AlarmKind] = []
+        if "forecast" not in rung and step and forecast is not None and forecast >= settings.limit:
+            rang.append("forecast")
         if self.judge is not None and step:
-            reading, alarm = self._sampled(model, tokenizer, reading, factor, before, alarm)
-        return replace(reading, alarm=alarm, seconds=round(time.perf_counter() - began, 4))
+            reading, more = self._sampled(model, tokenizer, reading, factor, before, alarm or next(iter(rang), None))
+            rang += [kind for kind in more if kind not in rung]
+        first = alarm or next(iter(rang), None)
+        return replace(reading, alarm=first, rang=tuple(rang), seconds=round(time.perf_counter() - began, 4))
 
     def _sampled(
         self,
@@ -114,8 +118,8 @@ class Reader:
         factor: float,
         before: Sequence[Reading],
         alarm: AlarmKind | None,
-    ) -> tuple[Reading, AlarmKind | None]:
-        """Samples answers where they are due, and tests on them."""
+    ) -> tuple[Reading, list[AlarmKind]]:
+        """Samples answers where they are due, and tests on them, also where a forecast has rung before."""
         settings = self.settings
         used = sum(r.answers is not None for r in before)
         due = len(before) % settings.sample_every == 0
@@ -125,22 +129,23 @@ class Reader:
             and used - len(before) // settings.sample_every < settings.suspicions
         )
         if used >= self._most_sampled or not (suspicious or due):
-            return reading, alarm
+            return reading, []
         bar = -math.log(settings.alpha / 2)
+        rang: list[AlarmKind] = []
         if suspicious and alarm is None and has_base(model):
             ahead_by = self._ahead_by(reading, factor)
             with live(model, tokenizer, ahead_by) as ahead:
                 reading = replace(reading, factor=ahead_by, ahead=self._ask(ahead, "ahead", reading.step))
             reading = replace(reading, log_e_ahead=self._evidence(model, tokenizer, reading, before, ahead=True))
             if reading.log_e_ahead is not None and reading.log_e_ahead >= bar:
-                alarm = "look-ahead"
+                rang.append("look-ahead")
         with live(model, tokenizer) as now:
             reading = replace(reading, answers=self._ask(now, "now", reading.step))
-        if alarm is None:  # with one that stands, the base's answers would cost time for nothing
+        if not any("behaviour" in one.rang for one in before):
             reading = replace(reading, log_e=self._evidence(model, tokenizer, reading, before, ahead=False))
             if reading.log_e is not None and reading.log_e >= bar:
-                alarm = "behaviour"
-        return reading, alarm
+                rang.append("behaviour")
+        return reading, rang
 
     @property
     def _most_sampled(self) -> int:

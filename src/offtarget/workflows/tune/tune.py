@@ -27,6 +27,7 @@ from offtarget.workflows.tune.data import TrainingData, read_training_data
 from offtarget.workflows.tune.options import TuneOptions, chosen_by_name, options_again, options_identity
 
 if TYPE_CHECKING:
+    from offtarget.training.plan import Plan
     from offtarget.training.train import Trained
 
 
@@ -169,7 +170,7 @@ def _train(
         on_progress=_saying_alarms(monitor, on_progress),
         report_to=manifest.report_to,
     )
-    report = _report(manifest, data, plan.notes, trained, monitor)
+    report = _report(manifest, data, plan, trained, monitor)
     if not rank():
         finish(TUNE, directory, report)
     return TuneResult(directory.path, report)
@@ -246,7 +247,7 @@ def training_monitor(
 def _report(
     manifest: TuneManifest,
     data: TrainingData,
-    notes: tuple[str, ...],
+    plan: Plan,
     trained: Trained,
     monitor: Any,
 ) -> TuneReport:
@@ -267,7 +268,10 @@ def _report(
         alarm_step=None if monitor is None else monitor.alarm_step,
         best_step=None if monitor is None else monitor.best_step,
         checks=trained.checks,
-        notes=(*data.notes, *notes),
+        notes=(*data.notes, *plan.notes),
+        early_stop=plan.stop_on_alarm,
+        rang=() if monitor is None else monitor.rang,
+        seconds=trained.seconds,
     )
 
 
