@@ -21,7 +21,7 @@ from tune_runs import alarmed, report, stopped
     ],
 )
 def test_only_weights_that_no_alarm_speaks_against_are_ok(made: Any, state: str, code: int) -> None:
-    """Unwatched is not OK; an early stop is OK only where it kept weights from before the alarm that learnt the task."""
+    """Unwatched is not OK; an early stop is OK where it kept weights from before the alarm that learnt the task."""
     assert (made.state, made.exit_code) == (state, code)
 
 

@@ -154,7 +154,7 @@ class TuneReport:
 
     @property
     def usable(self) -> bool:
-        """Whether no alarm speaks against what was kept; after an alarm that are weights from before it, task learnt."""
+        """Whether no alarm speaks against what was kept: it never rang, or they are from before it, the task learnt."""
         return self.alarm_step is None or (not self.alarm_stands and self.kept_step == self.best_step)
 
     @property
