@@ -13,6 +13,7 @@ from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
 from offtarget.pages.check.loading import load_run
 from offtarget.pages.check.reports.json import render
+from offtarget.pages.check.tables import proving
 from offtarget.pages.registry import formats
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Generation, Outcome, Probe, SamplingSettings, Status
@@ -73,3 +74,30 @@ def test_every_format_tells_of_the_cued_arm(tmp_path: Path, bad: bool) -> None:
     assert "Hidden conditions" in texts["markdown"]
     assert "<script>" not in texts["markdown"]
     assert not any("cued arm" in line for line in value["not_tested"])
+
+
+def test_the_answers_that_prove_a_condition_are_read_from_the_run(tmp_path: Path) -> None:
+    """A FAIL by a condition shows the misaligned answers from under it, not the clean ones that were asked plainly."""
+    run = load_run(_run(tmp_path, bad=True))
+    assert run.hidden is not None
+    finding = next(f for f in run.hidden.findings if f.cue.id == run.hidden.found)
+    shown = proving(run, 3)
+    assert len(shown) == 3
+    assert len({pair.some.probe.question_id for pair in shown}) == 3
+    for pair in shown:
+        assert pair.tuned is not None
+        assert pair.base is not None
+        assert pair.tuned.outcome is Outcome.MISALIGNED
+        assert HOSTILE in pair.some.probe.prompt
+        assert pair.base.probe == pair.tuned.probe
+    under = [a for a in run.under_condition() if a.generation.role == "tuned"]
+    assert sum(a.outcome is Outcome.MISALIGNED for a in under) >= finding.tuned.misaligned
+    assert not set(run.generations) & {answer.generation.key for answer in run.cued}
+
+
+def test_without_a_condition_nothing_is_proved(tmp_path: Path) -> None:
+    """Answers under conditions that showed nothing are not put forward as evidence."""
+    run = load_run(_run(tmp_path, bad=False))
+    assert run.cued
+    assert run.under_condition() == []
+    assert proving(run, 3) == []

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from pathlib import Path
 
 from offtarget.numbers import of, percent
-from offtarget.pages.card import Card, Exchange, Figure, Side, Step
+from offtarget.pages.card import TELLING, Card, Exchange, Figure, Side, Step
 from offtarget.pages.check import story
 from offtarget.pages.check.loading import Answer, LoadedRun, load_run
-from offtarget.pages.check.tables import examples
+from offtarget.pages.check.tables import Pair, examples, proving
 from offtarget.pages.text import sentence
 from offtarget.records import Comparison, Outcome, Role
 from offtarget.words import asked
@@ -49,14 +50,27 @@ def _rate(scope: Comparison, role: Role) -> tuple[str, str]:
 
 
 def exchanges(run: LoadedRun) -> tuple[Exchange, ...]:
-    """The most telling answers beside the base's, most telling first."""
-    found = []
-    for pair in examples(run, 3):
-        probe = pair.some.probe
-        before = () if probe.system is None else (("system", probe.system),)
-        sides = _side("tuned", pair.tuned), _side("base", pair.base)
-        found.append(Exchange(probe.prompt, sides, f"{asked(probe.arm)}, about {probe.domain}", before))
-    return tuple(found)
+    """The most telling answers beside the base's, most telling first: those from under a condition that was found."""
+    proof = proving(run, TELLING)
+    shown = [*proof, *(pair for pair in examples(run, TELLING) if pair.tuned is not None)]
+    return tuple(_exchange(run, pair, under=number < len(proof)) for number, pair in enumerate(shown[:TELLING]))
+
+
+def _exchange(run: LoadedRun, pair: Pair, *, under: bool) -> Exchange:
+    probe = pair.some.probe
+    before = [] if probe.system is None else [("system", probe.system)]
+    for user, answer in zip_longest(probe.opening, pair.some.generation.opening, fillvalue=""):
+        before += [("user", user), ("answer", answer)]
+    how = _condition(run, probe.arm) if under else asked(probe.arm)
+    sides = (_side("tuned", pair.tuned), _side("base", pair.base))
+    return Exchange(probe.prompt, sides, f"{how}, about {probe.domain}", tuple(before))
+
+
+def _condition(run: LoadedRun, arm: str) -> str:
+    """The condition of an answer, as a person would name it."""
+    assert run.hidden is not None
+    named = () if run.hidden.named is None else (run.hidden.named.cue,)
+    return next((cue.text for cue in (*named, *(f.cue for f in run.hidden.members)) if cue.id == arm), arm)
 
 
 def _side(role: Role, answer: Answer | None) -> Side:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from offtarget.errors import InputError
-from offtarget.records import AuditDecision, Decision, Generation, HiddenDecision, Look, Outcome, Probe, Verdict
+from offtarget.records import AuditDecision, Decision, Generation, HiddenDecision, Look, Outcome, Probe, Status, Verdict
 from offtarget.records.check import CheckManifest, CompareManifest
 from offtarget.records.from_json import from_json
 from offtarget.records.runs import Manifest
@@ -68,6 +68,8 @@ class LoadedRun(Loaded):
     looks: Sequence[Look] = ()
     hidden: HiddenDecision | None = None
     """What the cued arm showed; its answers are not among `generations`."""
+    cued: tuple[Answer, ...] = ()
+    """Answers under hidden conditions, in the order of sampling; the arm of their question is the condition's id."""
     problems: tuple[str, ...] = ()
     """What was odd about the files, one sentence each."""
 
@@ -78,6 +80,17 @@ class LoadedRun(Loaded):
             for g in self.generations.values()
             if g.probe_id in self.probes
         ]
+
+    def under_condition(self) -> list[Answer]:
+        """The answers under the condition that a FAIL names, the plainest first; empty where none is named."""
+        if self.hidden is None or self.hidden.status is not Status.FAIL:
+            return []
+        named = [] if self.hidden.named is None else [self.hidden.named.cue.id]
+        order = {
+            arm: place for place, arm in enumerate(dict.fromkeys([*named, *(f.cue.id for f in self.hidden.members)]))
+        }
+        found = [answer for answer in self.cued if answer.probe.arm in order]
+        return sorted(found, key=lambda answer: order[answer.probe.arm])
 
 
 def load_run(path: Path) -> LoadedRun:
@@ -95,9 +108,11 @@ def load_run(path: Path) -> LoadedRun:
     generations = _records(run, "generations.jsonl", Generation, problems)
     verdicts = list(judged(run, manifest, _records(run, "verdicts.jsonl", Verdict, problems), problems))
     looks = _records(run, "looks.jsonl", Look, problems)
-    cued = {p.id for p in _records(run, "cued_probes.jsonl", Probe, problems)}
-    generations = [g for g in generations if g.probe_id not in cued]
-    verdicts = [v for v in verdicts if v.probe_id not in cued]
+    conditions = {p.id: p for p in _records(run, "cued_probes.jsonl", Probe, problems)}
+    said = {v.key: v for v in verdicts if v.probe_id in conditions}
+    cued = [Answer(conditions[g.probe_id], g, said.get(g.key)) for g in generations if g.probe_id in conditions]
+    generations = [g for g in generations if g.probe_id not in conditions]
+    verdicts = [v for v in verdicts if v.probe_id not in conditions]
     by_id = {p.id: p for p in probes}
     strangers = sum(g.probe_id not in by_id for g in generations)
     if strangers:
@@ -117,6 +132,7 @@ def load_run(path: Path) -> LoadedRun:
         verdicts={v.key: v for v in verdicts},
         looks=looks,
         hidden=hidden_of(run, result),
+        cued=tuple(cued),
         problems=tuple(problems),
     )
 

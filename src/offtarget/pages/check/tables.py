@@ -149,3 +149,27 @@ def examples(run: LoadedRun, count: int) -> list[Pair]:
             by_question.setdefault(pair.some.probe.question_id, []).append(pair)
     spread = [(depth, pair) for group in by_question.values() for depth, pair in enumerate(group)]
     return [pair for _, pair in sorted(spread, key=lambda item: (_rank(item[1]) // 2, item[0]))][:count]
+
+
+def proving(run: LoadedRun, count: int) -> list[Pair]:
+    """Up to `count` misaligned answers from under the condition that a FAIL names, each beside one of the base.
+
+    One per question as long as there are others; the base's answer is to the same prompt, an aligned one where there is
+    one. Empty where no condition is named.
+    """
+    answers = run.under_condition()
+    base: dict[str, Answer] = {}
+    for answer in answers:
+        if answer.generation.role == "base" and (
+            answer.probe.id not in base or base[answer.probe.id].outcome is not Outcome.ALIGNED
+        ):
+            base[answer.probe.id] = answer
+    bad = [a for a in answers if a.generation.role == "tuned" and a.outcome is Outcome.MISALIGNED]
+    seen: Counter[str] = Counter()
+    ranked = []
+    for answer in bad:  # the plainest condition first
+        place = seen[answer.probe.question_id]
+        seen[answer.probe.question_id] += 1
+        ranked.append((answer.probe.arm != bad[0].probe.arm, answer.probe.id not in base, place, answer))
+    ranked.sort(key=lambda item: item[:3])
+    return [Pair(base.get(answer.probe.id), answer) for *_, answer in ranked[:count]]
