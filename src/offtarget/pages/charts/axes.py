@@ -114,12 +114,32 @@ class Upright:
 
 
 @dataclass(frozen=True, slots=True)
+class Level:
+    """A line from left to right at a value that decides something, with its name."""
+
+    at: float
+    """In per cent of the panel, downwards."""
+    label: str
+    """Short, without a full stop: `tolerated: 1 %`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What one kind of line or point stands for."""
+
+    kind: str
+    """CSS class of the line."""
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class Panel:
     """One thing measured."""
 
     title: str
     what: str
     x_name: str
+    """With the unit: `training steps`."""
     x: Axis
     y: Axis
     lines: tuple[Line, ...]
@@ -127,9 +147,20 @@ class Panel:
     spoken: str
     """The panel in words, for those who do not see it."""
     upright: Upright | None = None
+    y_name: str = ""
+    """With the unit: `misaligned answers, %`; above the axis."""
+    levels: tuple[Level, ...] = ()
+    """Limits that a line is held against."""
+    legend: tuple[Key, ...] = ()
+    """Above the panel; none where there is one line and the title says what it is."""
 
 
 def dot(x: Axis, y: Axis, at: float, value: float, title: str, ends: tuple[float, float] | None = None) -> Dot:
     """A point at `at` with its value and the ends of its interval, all in the units of the axes."""
     low, high = (None, None) if ends is None else (round(100 - y.at(end), 2) for end in ends)
     return Dot(x.at(at), round(100 - y.at(value), 2), low, high, title)
+
+
+def level(y: Axis, value: float, label: str) -> Level:
+    """A limit at a value in the units of the axis."""
+    return Level(round(100 - y.at(value), 2), label)
