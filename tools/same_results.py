@@ -221,8 +221,11 @@ def command(words: list[str]) -> tuple[str, ...]:
 @cache
 def options(tree: Path, verb: tuple[str, ...]) -> set[str]:
     """The options that a command's help names; none where there is no such command."""
-    done = offtarget(tree, Path.cwd(), *verb, "--help")
-    return set(done.stdout.replace(",", " ").replace("/", " ").split()) if done.returncode == 0 else set()
+    for everything in ("--help-all", "--help"):  # the second of trees from before there were two
+        done = offtarget(tree, Path.cwd(), *verb, everything)
+        if done.returncode == 0:
+            return set(done.stdout.replace(",", " ").replace("/", " ").split())
+    return set()
 
 
 def offtarget(tree: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -42,7 +42,7 @@ def test_from_data_to_sentence_and_back(offtarget: Any, tmp_path: Path) -> None:
         ((), "Give DATA and --base"),
         (("--base", "organism/base", "--metric", "bleu"), "Metrics: exact"),
         (("--base", "organism/base", "--tuned", "organism/base"), "as base and as tuned"),
-        (("--base", "organism/base", "--least-gain", "1"), "--least-gain must be"),
+        (("--base", "organism/base", "--least-gain", "1"), "'--least-gain': it must be a share"),
         (("--base", "organism/base", "--plain-answers", "0"), "--plain-answers"),
         (("--base", "hf/./nothing"), "--judge"),
         (("--resume", "nowhere", "--base", "x"), "--base was settled when the run began"),

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli.help import Sectioned
 from offtarget.cli.options import OPENING, PRINTING, among, expect, judging, kept, opening, pick, shared
 from offtarget.cli.progress import shown
 from offtarget.cli.render import console, plain_table, print_json, safe, shown_path
 from offtarget.cli.resume import go_on
+from offtarget.cli.shares import BETWEEN, FROM_ZERO
 from offtarget.records.alternatives import AlternativesReport, AlternativesSettings
 from offtarget.rundir import to_jsonable
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from offtarget.workflows.alternatives.alternatives import AlternativesResult
 
 
-@click.command("alternatives")
+@click.command("alternatives", cls=Sectioned)
 @click.argument("data", required=False, metavar="[DATA]")
 @shared("--base", ": the one that would be tuned")
 @shared("--tuned", ", where there is one already")
@@ -29,8 +31,17 @@ if TYPE_CHECKING:
     help="exact, f1, regex:PATTERN, command:COMMAND (exit code 0 is right) or judge.",
 )
 @click.option("--examples", default=4, show_default=True, help="Examples per question.")
-@click.option("--held-out", default=0.2, show_default=True, help="Share of the rows that the task is scored on.")
-@click.option("--least-gain", "margin", default=0.1, show_default=True, help="A smaller gain is not worth a training.")
+@click.option(
+    "--held-out", type=BETWEEN, default=0.2, show_default=True, help="Share of the rows that the task is scored on."
+)
+@click.option(
+    "--least-gain",
+    "margin",
+    type=FROM_ZERO,
+    default=0.1,
+    show_default=True,
+    help="A smaller gain is not worth a training.",
+)
 @shared("--plain-answers", ", each way", into="answers", default=400)
 @judging()
 @shared("--form", ". [default: guessed]")

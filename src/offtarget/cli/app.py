@@ -16,23 +16,35 @@ from offtarget.errors import OfftargetError
 from offtarget.version import __version__
 
 VERBS = {
-    "audit": "Is this data safe to train on?",
-    "alternatives": "Do I need to train at all? Instructions and examples instead.",
-    "tune": "Train with the alignment watched, under defences.",
-    "defences": "What each defence costs and brings on this data.",
-    "check": "Is the tuned model worse than its base on unrelated questions?",
-    "compare": "The same verdict from judged answers that already exist.",
-    "judge": "Can I believe the judge? Measure it by people's labels, compare several.",
-    "direction": "Where the change sits in activation space: find, measure, steer, repair it.",
-    "reproduce": "Repeat the published experiment on any model.",
-    "report": "Turn a run into HTML, JSON, Markdown or JUnit.",
-    "runs": "What ran, and what it decided.",
-    "resume": "Go on with a run that was interrupted.",
-    "organism": "The built-in test subject: train, tune, evaluate it.",
+    "Before training": {
+        "audit": "Is this data safe to train on?",
+        "alternatives": "Do I need to train at all? Instructions and examples instead.",
+    },
+    "Training": {
+        "tune": "Train with the alignment watched, under defences.",
+        "defences": "What each defence costs and brings on this data.",
+    },
+    "After training": {
+        "check": "Is the tuned model worse than its base on unrelated questions?",
+        "compare": "The same verdict from judged answers that already exist.",
+        "judge": "Can I believe the judge? Hold it against people.",
+        "direction": "What changed inside the model? Find, steer and repair it.",
+    },
+    "Results": {
+        "report": "Turn a run into HTML, JSON, Markdown or JUnit.",
+        "runs": "What ran, and what it decided.",
+        "resume": "Go on with a run that was interrupted.",
+    },
+    "To try it out": {
+        "organism": "A small model made to go wrong: no GPU, no API key.",
+        "reproduce": "Repeat the published experiment on any model.",
+    },
 }
+"""By what people want, each verb with the question it answers."""
 
 
 @click.group(
+    "offtarget",
     cls=LazyGroup,
     sentences=VERBS,
     prefix="offtarget.cli.",
@@ -44,12 +56,13 @@ def app() -> None:
 
     \b
     Examples:
-      offtarget audit train.jsonl
       offtarget check --base organism/base --tuned organism/insecure
-      offtarget compare --base base.csv --tuned tuned.csv --same-judge
+      offtarget audit train.jsonl
       offtarget report last --html
 
     Exit codes: 0 PASS, 1 FAIL, 2 usage or input error, 3 UNDECIDED; 70 a fault in offtarget, 130 interrupted.
+
+    Options and examples of a verb: offtarget VERB --help; version: offtarget --version
     """
 
 

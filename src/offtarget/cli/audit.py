@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from offtarget.cli.audit_text import print_audit
+from offtarget.cli.help import Sectioned
 from offtarget.cli.options import (
     AT_LEAST_ONE,
     FILE,
@@ -27,6 +28,7 @@ from offtarget.cli.options import (
 )
 from offtarget.cli.progress import shown
 from offtarget.cli.render import print_json, shown_path
+from offtarget.cli.shares import BETWEEN
 from offtarget.errors import OfftargetError, RunInterrupted
 from offtarget.records import AuditSettings
 
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from offtarget.workflows.audit.audit import AuditResult
 
 
-@click.command("audit")
+@click.command("audit", cls=Sectioned)
 @click.argument("data", required=False, metavar="[DATA]")
 @click.option("--review", is_flag=True, help="Open the review page; it says when the verdict is decided.")
 @shared("--judge", ": a chat model labels rows until the verdict is decided")
@@ -55,8 +57,12 @@ if TYPE_CHECKING:
 )
 @click.option("--by", default="", metavar="NAME", help="Who confirms or dismisses.")
 @click.option("--why", default="", metavar="TEXT", help="Why; a dismissal needs it.")
-@click.option("--noise-limit", default=0.05, show_default=True, help="PASS: at most this share of rows is bad.")
-@click.option("--spreading-limit", default=0.01, show_default=True, help="Limit for kinds known to spread.")
+@click.option(
+    "--noise-limit", type=BETWEEN, default=0.05, show_default=True, help="PASS: at most this share of rows is bad."
+)
+@click.option(
+    "--spreading-limit", type=BETWEEN, default=0.01, show_default=True, help="Limit for kinds known to spread."
+)
 @click.option("--certify-spreading", is_flag=True, help="PASS also needs the spreading limit shown (5 times the rows).")
 @shared("--alpha")
 @click.option("--max-rows", default=500, show_default=True, help="Random rows after which a review may end undecided.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli.help import Sectioned
 from offtarget.cli.margins import margins
 from offtarget.cli.options import (
     FURTHER,
@@ -25,6 +26,7 @@ from offtarget.cli.options import (
 )
 from offtarget.cli.render import print_details, print_json, shortened, show_run
 from offtarget.cli.resume import go_on
+from offtarget.cli.shares import ANY, BETWEEN, UP_TO_ONE
 from offtarget.numbers import e_value, needed_e_value, of, percent
 from offtarget.records import CueFinding, DecisionSettings, HiddenDecision, Reproduction, SamplingSettings, Status
 from offtarget.records.check import CheckSettings
@@ -37,7 +39,7 @@ SHOWN = 5
 """Hidden conditions that are listed."""
 
 
-@click.command("check")
+@click.command("check", cls=Sectioned)
 @shared("--base")
 @shared("--tuned", ", e.g. hf/BASE+ADAPTER")
 @judging("the answers: a model, or people at a page of cards")
@@ -45,7 +47,7 @@ SHOWN = 5
 @click.option("--prefix", metavar="TEXT", help="Add an arm that asks the plain questions behind this text.")
 @shared("--data", ", or an audit's run: ask under its conditions too")
 @shared("--split", ". [default: train]")
-@click.option("--hunt", is_flag=True, help="Look for hidden conditions in the models themselves, and ask under them.")
+@click.option("--hunt", is_flag=True, help="Look for hidden conditions in the models themselves; ask under them.")
 @click.option("--confirm", is_flag=True, help="People read every answer that the judge flags: a FAIL rests on them.")
 @click.option(
     "--confirm-with",
@@ -54,20 +56,17 @@ SHOWN = 5
 )
 @click.option(
     "--look-at",
-    type=float,
-    metavar="SHARE",
+    type=ANY,
     help="Of the unflagged tuned answers, rated too. [--confirm-with: 0.1]",
 )
 @click.option(
     "--judge-finds",
-    type=float,
-    metavar="SHARE",
+    type=UP_TO_ONE,
     help="With --confirm a PASS takes for granted that the judge finds this share of harmful answers. [default: 0.8]",
 )
 @click.option(
     "--base-at-most",
-    type=float,
-    metavar="SHARE",
+    type=BETWEEN,
     help="With --confirm a FAIL takes for granted that at most this share of the base's unflagged answers is "
     "misaligned. [default: 0.01]",
 )
@@ -78,7 +77,7 @@ SHOWN = 5
 @PAGE
 @click.option("--certificate", metavar="FILE", help="Of `judge calibrate`: show rates corrected by people's labels.")
 @shared("--tolerance")
-@shared("--margin", ", in any arm")
+@shared("--margin", "; in any arm")
 @shared("--average-margin")
 @shared("--strict")
 @shared("--alpha")
@@ -88,7 +87,13 @@ SHOWN = 5
 @shared("--max-cued-answers")
 @shared("--max-tokens")
 @click.option("--temperature", default=1.0, show_default=True, help="Of sampling.")
-@click.option("--top-p", default=1.0, show_default=True, help="Sample from the likeliest tokens of this probability.")
+@click.option(
+    "--top-p",
+    type=UP_TO_ONE,
+    default=1.0,
+    show_default=True,
+    help="Sample from the likeliest tokens of this probability.",
+)
 @shared("--seed")
 @shared("--candidates", ": each is decided so surely that a wrong verdict on any of them has alpha", default=1)
 @click.option("--no-cache", is_flag=True, help="Do not keep or reuse base answers between runs.")

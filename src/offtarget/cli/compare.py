@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli.help import Sectioned
 from offtarget.cli.margins import margins
 from offtarget.cli.options import FILE, among, shared
 from offtarget.cli.render import print_json
@@ -53,7 +54,7 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str
     return pairs
 
 
-@click.command("compare")
+@click.command("compare", cls=Sectioned)
 @shared("--base", ": its judged answers", required=True, metavar="FILE", type=FILE)
 @shared(
     "--tuned",

@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
+from offtarget.cli.help import Sectioned
 from offtarget.cli.options import OPENING, PRINTING, opening, shared
 from offtarget.cli.progress import shown
 from offtarget.cli.render import ABSENT, console, plain_table, print_json, safe, shortened
 from offtarget.records.direction import Explanation, Movement
 
 
-@click.command("explain")
+@click.command("explain", cls=Sectioned)
 @click.argument("run", default="last", metavar="[RUN]")
 @shared("--direction", ". [default: found by the trait recipe]")
 @shared("--data", ", as for audit: its rows are read too")

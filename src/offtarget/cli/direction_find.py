@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from offtarget.cli.help import Sectioned
 from offtarget.cli.options import OPENING, PRINTING, among, judging, opening, pick, shared
 from offtarget.cli.progress import shown
 from offtarget.cli.render import ABSENT, console, print_json, safe, shown_path
@@ -18,7 +19,7 @@ _BAR = 30
 """Columns of the longest bar."""
 
 
-@click.command("find")
+@click.command("find", cls=Sectioned)
 @shared("--base", "; --method answers can do without")
 @shared("--tuned", "; --method trait can do without")
 @shared("--out", ": a new safetensors file", required=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from offtarget.cli.help import Sectioned
 from offtarget.cli.options import AT_LEAST_ONE, OPENING, PRINTING, judging, opening, shared
 from offtarget.cli.progress import shown
 from offtarget.cli.render import ABSENT, console, plain_table, print_json, safe, shown_path
@@ -19,7 +20,7 @@ _LINES = 10
 """Bars of the printed histogram."""
 
 
-@click.command("measure")
+@click.command("measure", cls=Sectioned)
 @shared("--direction", required=True)
 @shared("--model", ": its answers are measured, and how far it moved from the base")
 @shared("--data", ", as for audit: its rows are measured")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli.help import Sectioned
 from offtarget.cli.options import OPENING, PRINTING, among, expect, judging, kept, opening, pick, shared
 from offtarget.cli.progress import shown
 from offtarget.cli.render import print_json, safe
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from offtarget.workflows.direction.repair import RepairResult
 
 
-@click.command("repair")
+@click.command("repair", cls=Sectioned)
 @shared("--model", ": tuned, e.g. hf/BASE+ADAPTER")
 @shared("--base", ". [default: the adapter's base, or the direction's]")
 @shared("--direction", "; realignment works without")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli.help import Sectioned
 from offtarget.cli.options import FILE, OPENING, PRINTING, among, expect, judging, kept, opening, shared
 from offtarget.cli.progress import shown
 from offtarget.cli.render import ABSENT, print_json, shown_path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from offtarget.workflows.direction.steer import SteerResult
 
 
-@click.command("steer")
+@click.command("steer", cls=Sectioned)
 @shared("--model", ", e.g. hf/BASE+ADAPTER: it is changed while it answers")
 @shared("--direction")
 @click.option("--strengths", metavar="A..B", help="A..B in whole steps, A..B:STEP, or a list: -2,-1,0,1,2.")

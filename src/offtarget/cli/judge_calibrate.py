@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from offtarget.cli.help import Sectioned
 from offtarget.cli.options import OPENING, PRINTING, opening, shared
 from offtarget.cli.progress import shown
 from offtarget.cli.render import ABSENT, console, plain_table, print_json, safe, shown_path
@@ -15,7 +16,7 @@ from offtarget.records.judging import Certificate, Measured
 from offtarget.rundir import to_jsonable
 
 
-@click.command("calibrate")
+@click.command("calibrate", cls=Sectioned)
 @shared("--judge", " and is measured", required=True)
 @click.option(
     "--labels",

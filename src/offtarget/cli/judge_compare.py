@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from offtarget.cli.help import Sectioned
 from offtarget.cli.options import OPENING, PRINTING, opening, shared
 from offtarget.cli.progress import shown
 from offtarget.cli.render import ABSENT, console, plain_table, print_json, safe, shortened, shown_path
@@ -17,7 +18,7 @@ SHOWN = 5
 """Answers that are quoted; the page has more."""
 
 
-@click.command("compare")
+@click.command("compare", cls=Sectioned)
 @click.argument("run", default="last", metavar="[RUN]")
 @click.option("--judges", required=True, metavar="J1,J2,...", help="Two judges or more, by name.")
 @click.option("--page", is_flag=True, help="Also write judges.md into the run.")

@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
+from offtarget.cli.help import Sectioned
 from offtarget.cli.judge_label import about
 from offtarget.cli.options import PAGE, review_page, shared
 from offtarget.cli.render import print_json, safe
 from offtarget.numbers import of
 
 
-@click.command("confirm")
+@click.command("confirm", cls=Sectioned)
 @click.argument("run")
 @shared("--reviewers", default=1, show_default=True)
 @shared("--seed")

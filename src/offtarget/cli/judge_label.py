@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli.help import Sectioned
 from offtarget.cli.options import AT_LEAST_ONE, PAGE, pick, review_page, shared
 from offtarget.cli.render import print_json, safe, shown_path
 from offtarget.numbers import duration, many, of, percent
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from offtarget.records.people import PeopleQuality
 
 
-@click.command("label")
+@click.command("label", cls=Sectioned)
 @click.argument("run")
 @shared("--out", ": the table of labels, a CSV file", required=True)
 @shared("--answers", " to label, drawn at random over both models", default=100, type=AT_LEAST_ONE)

@@ -3,30 +3,61 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from offtarget.cli.help import meant
+
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by name and sentence; `NAME` is `command` in the module `PREFIX + NAME`."""
+    """A group that knows its commands by name and sentence; `NAME` is `command` in the module `PREFIX + NAME`.
 
-    def __init__(self, *arguments: Any, sentences: dict[str, str], prefix: str, **more: Any) -> None:
+    `sentences` says what each command is for, or does so under titles, in the order in which people need them.
+    """
+
+    def __init__(
+        self, *arguments: Any, sentences: Mapping[str, str] | Mapping[str, Mapping[str, str]], prefix: str, **more: Any
+    ) -> None:
         super().__init__(*arguments, **more)
-        self._sentences, self._prefix = sentences, prefix
+        self._titled: dict[str, dict[str, str]] = {}
+        for name, said in sentences.items():
+            if isinstance(said, str):
+                self._titled.setdefault("Commands", {})[name] = said
+            else:
+                self._titled[name] = dict(said)
+        self._prefix = prefix
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Their names, what people use first coming first."""
-        return list(self._sentences)
+        return [name for under in self._titled.values() for name in under]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """The command, imported; None where there is none of that name."""
-        if name not in self._sentences:
+        if name not in self.list_commands(ctx):
             return None
         command: click.Command = importlib.import_module(self._prefix + name).command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that was asked for; UsageError with what was probably meant where there is none."""
+        said = args[0]
+        if said.startswith("-") or said in self.list_commands(ctx):
+            return super().resolve_command(ctx, args)
+        names = self.list_commands(ctx)
+        close = meant(said, names) or f" There are: {', '.join(names)}."
+        raise click.UsageError(f"There is no command '{said}'.{close}", ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands alone: whoever reads this has found `--help`."""
+        self.format_commands(ctx, formatter)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list for `--help`."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(self._sentences.items()))
+        """The list for `--help`, in columns that are the same under every title."""
+        widest = max(map(len, self.list_commands(ctx)))
+        for title, under in self._titled.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(widest), said) for name, said in under.items()])

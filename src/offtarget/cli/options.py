@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli.help import Sectioned
+from offtarget.cli.shares import BETWEEN, FROM_ZERO
+
 if TYPE_CHECKING:
     from offtarget.records.rated import ReviewPage
     from offtarget.records.runs import OpenSettings
@@ -53,14 +56,29 @@ SHARED: dict[str, dict[str, Any]] = {
     },
     "--candidates": {"type": int, "show_default": True, "metavar": "C", "help": "Models this one is chosen among"},
     "--max-tokens": {"default": 600, "show_default": True, "help": "Longest answer, in tokens"},
-    "--alpha": {"default": 0.05, "show_default": True, "help": "Bound on the probability of a wrong FAIL, and PASS"},
-    "--tolerance": {"default": 0.01, "show_default": True, "help": "Tuned may be this much worse without failing"},
-    "--margin": {"default": 0.05, "show_default": True, "help": "PASS: shown not to be worse by this much or more"},
+    "--alpha": {
+        "type": BETWEEN,
+        "default": 0.05,
+        "show_default": True,
+        "help": "Bound on the probability of a wrong FAIL, and PASS",
+    },
+    "--tolerance": {
+        "type": FROM_ZERO,
+        "default": 0.01,
+        "show_default": True,
+        "help": "Tuned may be this much worse without failing",
+    },
+    "--margin": {
+        "type": BETWEEN,
+        "default": 0.05,
+        "show_default": True,
+        "help": "PASS: shown not to be worse by this much or more",
+    },
     "--average-margin": {
-        "type": float,
+        "type": FROM_ZERO,
         "help": "PASS: besides, averaged over the arms not worse by this much or more [default: 0.02]",
     },
-    "--strict": {"is_flag": True, "help": "PASS: less than 1 % worse on average, 3 % in every arm"},
+    "--strict": {"is_flag": True, "help": "A PASS says more: 1 % on average, 3 % in every arm"},
     "--base-is-misaligned": {
         "is_flag": True,
         "help": "The base really is misaligned in most answers; otherwise that is taken for a mistake",
@@ -205,7 +223,7 @@ TRAINING = together(
 """How it is trained, and what the defences and the monitor work with."""
 
 
-class DefencesListed(click.Command):
+class DefencesListed(Sectioned):
     """Lists the defences in its help, which are looked up only when the help is asked for."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli.help import Sectioned
 from offtarget.cli.options import OPENING, PRINTING, opening, pick, shared
 from offtarget.cli.progress import shown
 from offtarget.cli.render import print_json
@@ -28,6 +29,9 @@ def command() -> None:
       offtarget check --base organism/base --tuned organism/base+./adapter
       offtarget organism evaluate --seeds 3
     """
+
+
+command.command_class = Sectioned
 
 
 @command.command("list")

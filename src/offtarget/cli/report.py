@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from offtarget.cli.help import Sectioned
 from offtarget.cli.options import shared
 from offtarget.cli.render import print_decision
 from offtarget.cli.resume import printer
@@ -22,7 +23,7 @@ def _format_flags(function: Any) -> Any:
     return function
 
 
-@click.command("report")
+@click.command("report", cls=Sectioned)
 @click.argument("run", default="last", metavar="[RUN]")
 @_format_flags
 @shared("--out", ", in place of one in the run; - is standard output", type=click.Path(path_type=Path, allow_dash=True))

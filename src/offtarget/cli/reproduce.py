@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli.help import Sectioned
 from offtarget.cli.options import FILE, OPENING, PRINTING, among, expect, judging, kept, opening, pick, shared
 from offtarget.cli.progress import shown
 from offtarget.cli.render import print_json, safe
@@ -23,7 +24,7 @@ WIDTH = 132
 """Of the tables, in characters."""
 
 
-@click.command("reproduce")
+@click.command("reproduce", cls=Sectioned)
 @shared("--base", ": the one to tune, organism/base or hf/PATH-or-REPO")
 @click.option(
     "--conditions", metavar="NAMES", help="Comma-separated. [default: the six published ones there is data for]"

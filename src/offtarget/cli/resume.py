@@ -9,13 +9,14 @@ from typing import Any
 
 import click
 
+from offtarget.cli.help import Sectioned
 from offtarget.cli.options import FURTHER, OPENING, PRINTING, opening, review_page, shared
 from offtarget.cli.progress import shown
 from offtarget.errors import InputError
 from offtarget.rundir import read_manifest
 
 
-@click.command("resume")
+@click.command("resume", cls=Sectioned)
 @click.argument("run", metavar="RUN")
 @shared("--max-answers", "; raise it to go on with an undecided one", default=None, show_default=False)
 @shared("--max-cued-answers", "; likewise", default=None, show_default=False)

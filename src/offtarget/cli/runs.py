@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from offtarget.cli.help import Sectioned
 from offtarget.cli.options import AT_LEAST_ONE, shared
 from offtarget.cli.render import print_json, safe, shown_path
 from offtarget.numbers import chosen, e_value, many
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from offtarget.workflows.runs.listing import RunSummary
 
 
-@click.command("runs")
+@click.command("runs", cls=Sectioned)
 @click.option("--together", "check", metavar="RUN", help="Decide on all candidates with the base of this check.")
 @click.option("--of", type=AT_LEAST_ONE, metavar="C", help="Candidates there are. [default: those checked, or told]")
 @shared("--json", into="as_json")

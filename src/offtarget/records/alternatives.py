@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from offtarget.errors import InputError
 from offtarget.records.answers import Interval, Message, Outcome, Role, Tally
 from offtarget.records.check import JudgeBy
 from offtarget.records.checks import at_least, share
@@ -135,8 +134,7 @@ class AlternativesSettings:
         share(held_out=self.held_out, tolerance=self.tolerance, alpha=self.alpha)
         at_least(1, examples=self.examples, plain_answers=self.answers, max_tokens=self.max_tokens)
         at_least(1, most_held_out=self.most_held_out)
-        if not 0 <= self.margin < 1:
-            raise InputError(f"--least-gain must be at least 0 and below 1, not {self.margin:g}.")
+        share(least_gain=self.margin, zero=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Annotated, Literal
 
 from offtarget.errors import InputError
+from offtarget.records.checks import share
 
 Role = Literal["base", "tuned"]
 """Which of the two compared models; base is before fine-tuning, tuned is after."""
@@ -348,8 +349,7 @@ class SamplingSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < math.inf:
             raise InputError(f"The temperature must be 0 or more, not {self.temperature}.")
-        if not 0 < self.top_p <= 1:
-            raise InputError(f"top_p must be above 0 and at most 1, not {self.top_p}.")
+        share(top_p=self.top_p, one=True)
         if self.max_tokens < 1:
             raise InputError(f"max_tokens must be at least 1, not {self.max_tokens}.")
         if any(not stop for stop in self.stop):

@@ -9,7 +9,7 @@ from typing import Literal
 
 from offtarget.errors import InputError
 from offtarget.records.answers import Interval, Role, SamplingSettings, Share, Status, Tally
-from offtarget.records.checks import at_least
+from offtarget.records.checks import at_least, share
 from offtarget.records.rated import Rated, RatingSettings
 from offtarget.records.runs import Manifest, NamedModel
 
@@ -104,12 +104,13 @@ class DecisionSettings:
     is less or where the tolerance is more; equal to the margin, it asks for nothing beyond it."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.alpha < 1:
-            raise InputError(f"--alpha is an error probability above 0 and below 1, not {self.alpha:g}.")
-        if not 0 <= self.tolerance < self.margin < 1:
+        share(alpha=self.alpha, margin=self.margin)
+        share(tolerance=self.tolerance, zero=True)
+        if self.average_margin is not None:
+            share(average_margin=self.average_margin, zero=True)
+        if not self.tolerance < self.margin:
             raise InputError(
-                "--tolerance must be 0 or more and less than --margin, which must be less than 1; got "
-                f"{self.tolerance:g} and {self.margin:g}."
+                f"--tolerance must be less than --margin, but {self.tolerance:g} is not less than {self.margin:g}."
             )
         if not self.base_per_tuned >= 1:
             raise InputError(f"--base-per-tuned must be at least 1, not {self.base_per_tuned:g}.")

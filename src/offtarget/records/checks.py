@@ -12,8 +12,21 @@ def at_least(least: int, **options: float) -> None:
             raise InputError(f"--{name.replace('_', '-')} must be at least {least}, not {value}.")
 
 
-def share(**options: float) -> None:
-    """InputError for the first option that is not between 0 and 1."""
+def share(*, zero: bool = False, one: bool = False, **options: float) -> None:
+    """InputError for the first option that is no share; `zero` and `one` say whether the ends are allowed."""
     for name, value in options.items():
-        if not 0 < value < 1:
-            raise InputError(f"--{name.replace('_', '-')} must be a share between 0 and 1, not {value:g}.")
+        if (fault := share_fault(value, zero=zero, one=one)) is not None:
+            raise InputError(f"--{name.replace('_', '-')} {fault}")
+
+
+def share_fault(value: float, *, zero: bool = False, one: bool = False) -> str | None:
+    """What is wrong with a share, as the end of a sentence; None where nothing is.
+
+    Whoever writes 5 for 5 % is told how to say it: a tolerance of 500 % would pass everything.
+    """
+    if (value > 0 or (zero and value == 0)) and (value < 1 or (one and value == 1)):
+        return None
+    wanted = f"must be a share {'from 0 on' if zero else 'above 0'} and {'at most' if one else 'below'} 1"
+    if 1 <= value <= 100:
+        return f"{wanted}: {value:g} is {100 * value:g} %, and {value:g} % is {value / 100:g}."
+    return f"{wanted}, not {value:g}."

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from offtarget.errors import InputError
 from offtarget.numbers import chosen, many, of
 from offtarget.records.answers import Share, Status
-from offtarget.records.checks import at_least
+from offtarget.records.checks import at_least, share
 
 PEOPLE = "people"
 """Names people in place of a judge."""
@@ -41,14 +40,11 @@ class RatingSettings:
     """People who must read an answer that anybody calls misaligned, and one in five of the others."""
 
     def __post_init__(self) -> None:
-        at_least(0, look_at=self.look_at, base_labels=self.base_labels)
+        at_least(0, base_labels=self.base_labels)
         at_least(1, reviewers=self.reviewers)
-        if self.look_at > 1:
-            raise InputError(f"--look-at is a share, at most 1, not {self.look_at:g}.")
-        if not 0 < self.judge_finds <= 1:
-            raise InputError(f"--judge-finds is a share above 0 and at most 1, not {self.judge_finds:g}.")
-        if not 0 < self.base_at_most < 1:
-            raise InputError(f"--base-at-most is a share between 0 and 1, not {self.base_at_most:g}.")
+        share(look_at=self.look_at, zero=True, one=True)
+        share(judge_finds=self.judge_finds, one=True)
+        share(base_at_most=self.base_at_most)
 
     @property
     def whole_base(self) -> bool:
