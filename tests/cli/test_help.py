@@ -7,9 +7,9 @@ import re
 import click
 import pytest
 from click.testing import CliRunner
-from golden import golden, longest, printed
 from test_options import COMMANDS
 
+from golden import golden, longest, printed
 from offtarget.cli.app import app
 from offtarget.cli.help import FIRST, OTHER, SECTIONS, Described, in_sections, name
 
