@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from offtarget.records.checks import share_fault
 
 
-class Share(click.ParamType):
+if TYPE_CHECKING:
+    _Type = click.ParamType[float]
+else:  # earlier versions of click take no argument there
+    _Type = click.ParamType
+
+
+class Share(_Type):
     """A share as a number or in per cent; `zero` and `one` say whether the ends are allowed."""
 
     name = "share"
