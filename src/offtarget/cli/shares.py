@@ -9,7 +9,6 @@ import click
 
 from offtarget.records.checks import share_fault
 
-
 if TYPE_CHECKING:
     _Type = click.ParamType[float]
 else:  # earlier versions of click take no argument there
