@@ -5,6 +5,7 @@ OfftargetError
 │   ├── PrerequisiteError a package or program is missing; the message holds the command that installs it
 │   └── TemplateError     a model's chat template refuses a chat, or leaves out what a turn of it says
 ├── EvidenceError         nothing is wrong with the input, but evidence is missing; exit code 3
+├── VerdictError          a result that does not pass, where somebody asked for it to; exit code as on the command line
 └── RunInterrupted        stopped on request; what was computed is on disk; the message says what goes on; exit code 130
 """
 
@@ -44,3 +45,12 @@ class RunInterrupted(OfftargetError):
     """The user interrupted a run; everything computed so far is on disk."""
 
     exit_code = 130
+
+
+class VerdictError(OfftargetError):
+    """What `result.raise_for_verdict()` raises: FAIL, UNDECIDED, UNFINISHED, or the ALARM of a training."""
+
+    def __init__(self, state: str, sentence: str, run: str) -> None:
+        super().__init__(f"{state}: {sentence} Run: {run}")
+        self.state, self.sentence, self.run = state, sentence, run
+        self.exit_code = 1 if state in ("FAIL", "ALARM") else 3

@@ -303,6 +303,20 @@ class RunDir:
         return self.path / name
 
 
+def in_use(path: Path) -> bool:
+    """Whether another process holds a run open; False for a folder whose lock cannot be tried."""
+    if not (path / LOCK).is_file():
+        return False
+    lock = FileLock(path / LOCK)
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False
+
+
 def _fresh_folder(folder: Path, verb: str, slug: str) -> Path:
     """A new folder with a name of its own, also when two processes ask in the same second."""
     stamp = time.strftime("%Y%m%d-%H%M%S")

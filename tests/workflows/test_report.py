@@ -42,10 +42,10 @@ def test_runs_are_listed_newest_first_and_broken_ones_named(root):
     found = runs()
     assert [(r.name, r.state) for r in found] == [
         ("done", "FAIL"),
-        ("stopped", "unfinished"),
-        ("torn", "broken"),
-        ("list", "broken"),
-        ("empty", "broken"),
+        ("stopped", "UNFINISHED"),
+        ("torn", "BROKEN"),
+        ("list", "BROKEN"),
+        ("empty", "BROKEN"),
     ]
     assert (found[0].answers, found[0].tuned) == (240, "organism/insecure")
     assert found[1].resume == f"offtarget resume {root / 'stopped'}"
@@ -102,9 +102,13 @@ def test_the_command_prints_the_path_it_wrote(root):
 
 def test_without_a_format_the_verdict_is_printed_and_an_unfinished_run_says_so(root):
     done = CliRunner().invoke(report_command, ["done"], catch_exceptions=False).output
-    assert "plain" in done
+    assert "All numbers, and how it was decided:\n  offtarget report " in done
+    assert "plain" not in done
+    whole = CliRunner().invoke(report_command, ["done", "-v"], catch_exceptions=False).output
+    assert "plain" in whole
     stopped = CliRunner().invoke(report_command, ["stopped"], catch_exceptions=False).output
-    assert stopped.startswith("UNFINISHED")
+    assert stopped.startswith(" UNFINISHED ")
+    assert f"Go on where it stopped:\n  offtarget resume {root / 'stopped'}\n" in stopped
 
 
 def test_a_dash_writes_to_standard_output(root):
@@ -161,7 +165,7 @@ def test_audits_are_listed_with_their_data_and_the_command_that_goes_on(root):
         None,
     )
     assert found["half"].resume == f"offtarget resume {root / 'half'}"
-    assert (found["scanning"].state, found["scanning"].resume) == ("unfinished", None)
+    assert (found["scanning"].state, found["scanning"].resume) == ("UNFINISHED", None)
     assert str(found["scanning"].obstacle).endswith("with: offtarget audit /data/train.jsonl --form chat")
     output = CliRunner().invoke(runs_command, catch_exceptions=False).output
     assert "train.jsonl" in output
@@ -173,5 +177,3 @@ def test_the_same_command_reports_an_audit(root, name):
     make_audit(root / "audited", "detectors")
     result = CliRunner().invoke(report_command, ["audited", f"--{name}"], catch_exceptions=False)
     assert result.output == f"{root / 'audited' / formats()[name].filename}\n"
-    here = CliRunner().invoke(report_command, ["audited"], catch_exceptions=False)
-    assert here.output.startswith("FAIL: Detectors find insecure code")

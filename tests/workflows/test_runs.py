@@ -19,6 +19,7 @@ import offtarget
 from offtarget.cli.app import app
 from offtarget.cli.resume import printer
 from offtarget.errors import InputError, RunInterrupted
+from offtarget.pages.registry import format_names
 from offtarget.progress import Progress
 from offtarget.records import Decision, SamplingSettings
 from offtarget.records.alternatives import AlternativesSettings
@@ -32,6 +33,7 @@ from offtarget.training.settings import PRESETS
 from offtarget.workflows.check import check as checking
 from offtarget.workflows.organism import write_data
 from offtarget.workflows.reproduce import reproduce as experiment
+from offtarget.workflows.runs import report as reporting
 from offtarget.workflows.runs.begin import begin, finish, finished
 from offtarget.workflows.runs.listing import find_run, runs
 from offtarget.workflows.runs.report import report
@@ -111,7 +113,7 @@ def test_a_manifest_is_read_as_it_was_written(verb: Verb[Any, Any], tmp_path: Pa
 def test_an_unfinished_run_says_how_it_goes_on_or_why_it_does_not(verb: Verb[Any, Any], root: Path) -> None:
     path = start(verb, root / "a run").path
     (found,) = runs()
-    assert (found.state, found.verb) == ("unfinished", verb.command)
+    assert (found.state, found.verb) == ("UNFINISHED", verb.command)
     shown = CliRunner().invoke(app, ["runs"]).output
     if found.obstacle is None:
         assert found.resume == f"offtarget resume '{path}'"
@@ -132,14 +134,14 @@ def test_a_finished_run_is_done_and_read_again(verb: Verb[Any, Any], root: Path)
     finish(verb, directory, result, page="<p>a page</p>")
     assert finished(verb, directory.path) == result
     (found,) = runs()
-    status = result.status.value if verb in (AUDIT, CHECK, COMPARE) else "done"
-    assert (found.state, found.resume, found.obstacle) == (status, None, None)
-    if verb is COMPARE:
-        with pytest.raises(InputError, match=r"is finished\. Its report: offtarget report"):
-            resume("run")
-    elif verb is not AUDIT:  # whose decision is made anew from the labels
+    assert (found.state, found.resume, found.obstacle) == (verb.state(result), None, None)
+    assert found.state in ("PASS", "FAIL", "UNDECIDED", "OK", "ALARM", "DONE")
+    if verb in (AUDIT, CHECK, COMPARE):
+        assert found.state == result.status.value
+    if verb is not AUDIT:  # whose decision is made anew from the labels
         again: Any = resume("run")
         assert result in [getattr(again, field.name) for field in dataclasses.fields(again)]
+        assert again.state == found.state
 
 
 @EVERY
@@ -147,36 +149,69 @@ def test_a_damaged_result_is_broken_and_named(verb: Verb[Any, Any], root: Path) 
     directory = start(verb, root / "run")
     directory.file(verb.done).write_text('{"else": 1}')
     (found,) = runs()
-    assert found.state == "broken"
+    assert found.state == "BROKEN"
     assert str(found.problem).startswith(f"{directory.file(verb.done)} does not hold a")
     assert ("offtarget resume" in str(found.problem)) == bool(verb.home)
 
 
 @pytest.mark.parametrize("verb", OWN, ids=lambda verb: verb.command)
-def test_a_page_of_its_own_is_the_report(verb: Verb[Any, Any], root: Path, tmp_path: Path) -> None:
+def test_a_page_of_its_own_is_the_report(
+    verb: Verb[Any, Any], root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporting, "page_of", lambda path: None)  # a verb that leaves its page in the run
     directory = start(verb, root / "run")
-    with pytest.raises(InputError, match=f"unfinished run of `{verb.command}`.*offtarget resume"):
-        report("run")
     finish(verb, directory, made(verb.result), page="<p>a page</p>")
-    assert report("last") == report("run", "html") == directory.file(str(verb.page))
+    assert report("run", "html") == directory.file(str(verb.page))
     assert report("run", "json") == directory.file(verb.done)
     copy = report("run", "html", tmp_path)
     assert isinstance(copy, Path)
     assert copy.read_text() == "<p>a page</p>"
-    with pytest.raises(InputError, match=r"no report as junit"):
-        report("run", "junit")
     written = CliRunner().invoke(app, ["report", "run", "--html", "--out", "-"])
     assert written.output == "<p>a page</p>"
+    assert {p.name for p in directory.path.iterdir()} == {MANIFEST, verb.done, verb.page}
 
 
-def test_a_training_without_a_monitor_has_figures_and_no_page(root: Path) -> None:
+@pytest.mark.parametrize("name", format_names())
+@EVERY
+def test_an_unfinished_run_is_reported_in_every_format(verb: Verb[Any, Any], name: str, root: Path) -> None:
+    """It says UNFINISHED, what there is and how it goes on; before, most verbs had no report until they had ended."""
+    directory = start(verb, root / "run")
+    for file in ("generations.jsonl", "points.jsonl", "readings.jsonl"):
+        directory.file(file).write_text("")
+    made_ = report("run", name)
+    assert isinstance(made_, Path)
+    text = made_.read_text(encoding="utf-8")
+    assert ("UNFINISHED" in text) == (name != "json" or verb.page is not None)
+    if name == "json" and verb.page is None:
+        assert json.loads(text)["decision"] is None
+    elif verb.obstacle(directory.path, read_manifest(directory.path)) is None:
+        assert "offtarget resume" in text
+    shown = CliRunner().invoke(app, ["report", "run"])
+    assert shown.exit_code == 0, shown.output
+    assert shown.output.startswith(" UNFINISHED ")
+    assert "so far there is nothing yet" in shown.output
+
+
+def test_a_damaged_result_is_one_sentence_in_every_format(root: Path) -> None:
+    directory = start(TUNE, root / "run")
+    directory.file(TUNE.done).write_text('{"report": {"rows": "many"}}')
+    for format_ in (None, *format_names()):
+        done = CliRunner().invoke(app, ["report", "run", *([] if format_ is None else [f"--{format_}"])])
+        assert isinstance(done.exception, InputError)
+        assert str(done.exception).startswith(f"{directory.file(TUNE.done)} does not hold a tune report")
+
+
+def test_a_run_that_is_being_made_is_not_gone_on_with(root: Path) -> None:
+    directory = start(STEER, root / "run")
+    with directory:
+        assert "another process is at work on it" in CliRunner().invoke(app, ["report", "run"]).output
+    assert "offtarget resume" in CliRunner().invoke(app, ["report", "run"]).output
+
+
+def test_a_training_without_a_monitor_has_figures(root: Path) -> None:
     directory = start(TUNE, root / "run")
     finish(TUNE, directory, made(TUNE.result))
-    assert report("run") == directory.file("tune.json")
-    with pytest.raises(InputError, match="no page: nothing was watched"):
-        report("run", "html")
-    shown = CliRunner().invoke(app, ["report", "run"])
-    assert shown.output.startswith("Trained 1 rows")
+    assert report("run", "json") == directory.file("tune.json")
 
 
 def test_the_page_of_a_training_under_way_can_be_looked_at(root: Path) -> None:
@@ -216,7 +251,7 @@ def test_what_is_no_run_of_this_version_is_one_sentence(manifest: object, senten
         text = manifest if isinstance(manifest, str) else json.dumps(manifest)
         (root / "run" / MANIFEST).write_text(text)
     (found,) = runs()
-    assert (found.state, found.resume) == ("broken", None)
+    assert (found.state, found.resume) == ("BROKEN", None)
     assert sentence in str(found.problem)
     assert "\n" not in str(found.problem)
     with pytest.raises(InputError):
@@ -371,7 +406,7 @@ def test_runs_of_the_code_before_are_read(name: str, root: Path) -> None:
     """Those that kept too little to go on by themselves name the command that was repeated then."""
     write_json(RunDir.create("x", "x", path=root / "run").file(MANIFEST), OLD[name])
     (found,) = runs()
-    assert found.state == "unfinished"
+    assert found.state == "UNFINISHED"
     assert found.created == "2026-11-20T14:05:00Z"
     if name in ("tune", "defences", "repair"):
         assert str(found.obstacle).endswith(f"Repeat its command with --run {root / 'run'}")
@@ -532,7 +567,7 @@ def test_an_audit_goes_on_after_its_scan(tmp_path: Path) -> None:
     write_data("secure", 40, 0, tmp_path / "data.jsonl")
     whole = offtarget.audit(tmp_path / "data.jsonl", run=tmp_path / "run")
     (tmp_path / "run" / "result.json").unlink()
-    (found,) = [s for s in runs(tmp_path) if s.state == "unfinished"]
+    (found,) = [s for s in runs(tmp_path) if s.state == "UNFINISHED"]
     done = offtarget_(str(found.resume))
     assert done.exit_code == whole.status.exit_code
     assert isinstance(finished(AUDIT, tmp_path / "run"), type(whole.decision))

@@ -159,6 +159,15 @@ def command(as_json: bool, **o: Any) -> None:
     raise SystemExit(next(code for code in (1, 3, 0) if code in codes))
 
 
+def show(result: CompareResult, *, as_json: bool) -> int:
+    """Print what a comparison came to; the exit code."""
+    if as_json:
+        _print_json([result])
+    else:
+        _print_text([result])
+    return result.exit_code
+
+
 def _print_json(results: list[CompareResult]) -> None:
     values = [{"run": str(r.run), **read_json(r.run / "result.json")} for r in results]
     print_json(values[0] if len(values) == 1 else values)

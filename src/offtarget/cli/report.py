@@ -9,10 +9,9 @@ import click
 
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import shared
-from offtarget.cli.render import print_decision
+from offtarget.cli.render import screen
 from offtarget.cli.resume import printer
 from offtarget.pages.registry import formats
-from offtarget.records import Status
 from offtarget.rundir import read_manifest
 
 
@@ -28,11 +27,12 @@ def _format_flags(function: Any) -> Any:
 @_format_flags
 @shared("--out", ", in place of one in the run; - is standard output", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--open", "open_", is_flag=True, help="Open the written file.")
-def command(run: str, chosen: str | None, out: Path | None, open_: bool) -> None:
-    """Turn a run into evidence other people can read.
+@shared("--verbose")
+def command(run: str, chosen: str | None, out: Path | None, open_: bool, **_: Any) -> None:
+    """Turn a run of any verb into evidence other people can read.
 
     RUN is a run directory, the name of a run in the runs folder, or `last` (the default).
-    Without a format the verdict is printed here.
+    Without a format, what its verb printed is printed again; with -v all of it.
 
     \b
     Examples:
@@ -46,6 +46,8 @@ def command(run: str, chosen: str | None, out: Path | None, open_: bool) -> None
     from offtarget.workflows.runs.report import report, report_text
 
     if chosen is None and out is None:
+        if open_:
+            raise click.UsageError("--open opens what is written: say which, e.g. --html --open.")
         _print_here(run)
         return
     if out is not None and str(out) == "-":
@@ -58,24 +60,16 @@ def command(run: str, chosen: str | None, out: Path | None, open_: bool) -> None
 
 
 def _print_here(run: str) -> None:
-    from offtarget.pages.check.loading import load_run
-    from offtarget.pages.registry import is_audit
+    from offtarget.workflows.runs.begin import finished
+    from offtarget.workflows.runs.cards import card
     from offtarget.workflows.runs.listing import find_run
-    from offtarget.workflows.runs.report import TERMINAL, own_report, report
-    from offtarget.workflows.runs.resume import resume
+    from offtarget.workflows.runs.resume import read_again
     from offtarget.workflows.runs.verbs import verb_of
 
     path = find_run(run)
-    verb = verb_of(read_manifest(path))
-    if verb.page is not None:
-        own_report(path, verb, TERMINAL)
-        printer(path)(resume(path), as_json=False)
+    if finished(verb_of(read_manifest(path)), path) is None:
+        out, made = screen(), card(path)
+        out.card(made)
+        out.end(made)
         return
-    decision = None if is_audit(path) else load_run(path).decision
-    if decision is None:
-        click.echo(report(path), nl=False)
-        return
-    from offtarget.workflows.check.quotes import worst_quotes
-
-    quotes = [] if decision.status is Status.PASS else worst_quotes(path, decision)
-    print_decision(decision, path, quotes=quotes)
+    printer(path)(read_again(path), as_json=False)

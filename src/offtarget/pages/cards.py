@@ -1,9 +1,14 @@
-"""The card of any run. A verb has a file in its folder of `pages/` with `card_of_run(path)`, and an entry here."""
+"""The card of any finished run. A verb has a file in its folder of `pages/` with `card_of_run(path)`, and an entry here.
+
+Where that file has `page_of_run(path)` too, the page is made anew from the records whenever somebody asks for it; else it
+is the one that was written when the run ended.
+"""
 
 from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from types import ModuleType
 
 from offtarget.errors import InputError
 from offtarget.pages.card import Card
@@ -25,8 +30,24 @@ HOMES = {
 
 def card_of(path: Path) -> Card:
     """The card of a run directory; InputError when it is no run directory or its records are damaged."""
+    made: Card = _home(path).card_of_run(path)
+    return made
+
+
+def page_of(path: Path) -> str | None:
+    """The page of a run, made anew from its records; None where its verb leaves one in the run."""
+    try:
+        made = getattr(_home(path), "page_of_run", None)
+    except InputError:
+        return None
+    return None if made is None else str(made(path))
+
+
+def _home(path: Path) -> ModuleType:
     verb = read_manifest(path).verb
     if verb not in HOMES:
         raise InputError(f"{path} is a run of `{verb}`, which has no card.")
-    made: Card = importlib.import_module(f"offtarget.pages.{HOMES[verb]}").card_of_run(path)
-    return made
+    try:
+        return importlib.import_module(f"offtarget.pages.{HOMES[verb]}")
+    except ModuleNotFoundError:
+        raise InputError(f"{path} is a run of `{verb}`, which has no card.") from None

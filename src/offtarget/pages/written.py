@@ -1,14 +1,18 @@
-"""A card written down: Markdown for pull requests and model cards, JUnit XML, HTML for notebooks."""
+"""A card written down: text, JSON, Markdown for pull requests and model cards, JUnit XML, a page, HTML for notebooks."""
 
 from __future__ import annotations
 
+import io
+import json
 import re
+from dataclasses import asdict
 from xml.sax.saxutils import escape as xml_escape
 from xml.sax.saxutils import quoteattr
 
 from offtarget.pages.card import Card, Exchange
-from offtarget.pages.page import environment, template_file
+from offtarget.pages.page import environment, page, template_file
 from offtarget.pages.text import one_line, visible
+from offtarget.words import TERMS
 
 QUOTE_LENGTH = 400
 _MARK = re.compile(r"([\\`*_\[\]#!|~$])")
@@ -65,7 +69,7 @@ def _exchange(exchange: Exchange) -> list[str]:
 def junit(card: Card) -> str:
     """The card as JUnit XML with one test: FAIL and ALARM fail it, UNDECIDED and UNFINISHED are errors."""
     text = xml_escape("\n".join([card.sentence, card.certainty, *card.cautions]).strip())
-    said = quoteattr(visible(card.sentence))
+    said = quoteattr(visible(f"{card.title}: {card.sentence}"))
     failed, errors = int(card.mood == "bad"), int(card.mood == "wait")
     name = quoteattr(visible(card.subject))
     inner = (
@@ -92,3 +96,29 @@ def notebook(card: Card) -> str:
     from markupsafe import Markup
 
     return template.render(card=card, style=Markup(template_file("notebook.css")))  # noqa: S704 - our own file
+
+
+def text(card: Card) -> str:
+    """The card as plain text for logs; sentences are lines."""
+    from rich.console import Console
+
+    from offtarget.pages.screen import PIPE_WIDTH, Screen
+
+    file = io.StringIO()
+    plain = Console(
+        file=file, width=PIPE_WIDTH, no_color=True, highlight=False, markup=False, emoji=False, _environ={}
+    )
+    screen = Screen(to=plain)
+    screen.card(card)
+    screen.end(card)
+    return visible(file.getvalue())
+
+
+def as_json(card: Card) -> str:
+    """The card as JSON, for a run that has no figures of its own yet."""
+    return json.dumps(asdict(card), indent=2) + "\n"
+
+
+def as_page(card: Card, what: str) -> str:
+    """The card as a page by itself; `what` names the verb."""
+    return page("card_page.html.j2", card=card, what=what, words=TERMS)

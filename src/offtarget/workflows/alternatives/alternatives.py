@@ -30,7 +30,7 @@ from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import ALTERNATIVES
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class AlternativesResult(Result):
     """What a comparison of the ways came to."""
 

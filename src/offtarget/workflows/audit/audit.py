@@ -64,7 +64,7 @@ class Example:
         return self.row.messages[number].text[max(self.finding.start - _AROUND, 0) :]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class AuditResult(Result):
     """What an audit came to."""
 

@@ -64,7 +64,7 @@ NOT_TESTED = (
 """What a PASS says nothing about."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CheckResult(Result):
     """What a check came to."""
 

@@ -12,7 +12,7 @@ from statistics import median
 from offtarget.data.judged import JudgedTable, read_judged
 from offtarget.errors import InputError
 from offtarget.numbers import of
-from offtarget.records import Decision, DecisionSettings, Role, Status, Tally
+from offtarget.records import Decision, DecisionSettings, Role, Status, Tally, Verdict
 from offtarget.records.check import (
     CompareManifest,
     NamedTable,
@@ -21,7 +21,8 @@ from offtarget.records.check import (
     TableRule,
     ThresholdCell,
 )
-from offtarget.rundir import RunDir, runs_root, write_json, write_records
+from offtarget.records.from_json import from_json
+from offtarget.rundir import RunDir, iterate_jsonl, read_object, runs_root, write_json, write_records
 from offtarget.stats.decision import FEWEST_BASE_ANSWERS, IMPLAUSIBLE_BASE, withhold
 from offtarget.stats.rates import total_tally
 from offtarget.stats.tables import decide_tables
@@ -31,7 +32,8 @@ from offtarget.workflows.compare.grid import around, grid_of, hanging
 from offtarget.workflows.compare.judged_pair import Paired, TableOptions, other_readings, pair_tables
 from offtarget.workflows.compare.judges import Judges, judges_of
 from offtarget.workflows.compare.labels import contradictions
-from offtarget.workflows.runs.begin import begin, finish
+from offtarget.workflows.runs.begin import begin, finish, finished, opened
+from offtarget.workflows.runs.listing import find_run
 from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import COMPARE
 
@@ -41,7 +43,7 @@ TYPICAL_BASE = 50.0
 """Below this median alignment a base is asked about, as scores on another scale look like it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CompareResult(Result):
     """What a comparison with one tuned table came to."""
 
@@ -113,6 +115,27 @@ def compare_many(
             _one(base_table, table, paired, judges, settings, options, one)
             for one, (table, paired, judges) in zip(runs, pairs, strict=True)
         ]
+
+
+def resume(run: str | Path) -> CompareResult:
+    """The result of a finished comparison, read again; an unfinished one keeps nothing to go on with."""
+    directory, started = opened(COMPARE, find_run(run, verb=COMPARE))
+    decision = finished(COMPARE, directory.path)
+    if decision is None:
+        raise InputError(f"{directory.path} is unfinished. Run the same comparison again.")
+    tallies: dict[Role, Tally] = {"base": Tally(), "tuned": Tally()}
+    for verdict in iterate_jsonl(directory.file("verdicts.jsonl"), Verdict):
+        tallies[verdict.role] = tallies[verdict.role].plus(verdict.outcome)
+    grid = read_object(directory.file(COMPARE.done)).get("grid") or ()
+    return CompareResult(
+        directory.path,
+        decision,
+        started.base_name,
+        started.tuned_name,
+        tallies,
+        started.unscored_reasons,
+        tuple(from_json(ThresholdCell, cell) for cell in grid),
+    )
 
 
 def _rule(settings: DecisionSettings, options: TableOptions) -> dict[str, object]:

@@ -44,7 +44,7 @@ of the organism with each of the two other ways to hold on to the base (docs/def
 BASE_ARM = ("base",)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class DefencesResult(Result):
     """What a comparison of defences came to."""
 

@@ -30,7 +30,7 @@ VARIANTS: dict[RepairMethod, tuple[Variant, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RepairResult(Result):
     """What a repair came to."""
 

@@ -23,7 +23,7 @@ from offtarget.workflows.runs.verbs import STEER
 STAGE = "strengths measured"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SteerResult(Result):
     """What steering came to."""
 

@@ -38,7 +38,7 @@ UNIQUE = {True: (25, 100, 300), False: (500, 2000)}
 """Numbers of different rows, for the organism and for published data; all rows are the condition itself."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ReproduceResult(Result):
     """What an experiment came to."""
 

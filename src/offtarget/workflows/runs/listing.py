@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from offtarget.errors import InputError
-from offtarget.records import AuditDecision, Decision
 from offtarget.rundir import MANIFEST, read_manifest, read_object, runs_root
 from offtarget.workflows.runs.begin import finished
+from offtarget.workflows.runs.so_far import lines_of
 from offtarget.workflows.runs.verbs import AUDIT, CHECK, COMPARE, SCAN, Verb, verb_of
 
 LAST = "last"
 """Names the newest run."""
+UNFINISHED, BROKEN = "UNFINISHED", "BROKEN"
+"""States of a run that came to no result, or whose records cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class RunSummary:
     name: str
     path: Path
     state: str
-    """`PASS`, `FAIL`, `UNDECIDED`, `done` (no verdict is due), `unfinished` or `broken`."""
+    """PASS, FAIL or UNDECIDED; OK or ALARM of a training; DONE where no verdict is due; UNFINISHED or BROKEN."""
     verb: str | None = None
     """As typed after `offtarget`."""
     base: str | None = None
@@ -78,10 +80,10 @@ def find_run(
         raise InputError(f"{path} is a file; name the run directory that holds it.")
     if str(run) == LAST:
         wanted = None if verb is None else verb.command
-        known = [s for s in runs(folder) if s.state != "broken" and wanted in (None, s.verb)]
-        if unfinished and known and all(s.state != "unfinished" for s in known):
+        known = [s for s in runs(folder) if s.state != BROKEN and wanted in (None, s.verb)]
+        if unfinished and known and all(s.state != UNFINISHED for s in known):
             raise InputError(f"No run in {folder} is unfinished. `offtarget runs` lists them.")
-        newest = next((s.path for s in known if s.state == "unfinished" or not unfinished), None)
+        newest = next((s.path for s in known if s.state == UNFINISHED or not unfinished), None)
         if newest is None:
             which = "run" if wanted is None else f"run of `{wanted}`"
             raise InputError(f"There is no {which} in {folder} yet. `offtarget {wanted or 'check'}` makes one.")
@@ -99,7 +101,7 @@ def _summary(path: Path) -> tuple[tuple[float, str], RunSummary]:
             raise InputError(f"it has no {MANIFEST}: it was stopped before it began, or is no run")
         summary = _read(path)
     except (InputError, OSError, RecursionError) as error:
-        summary = RunSummary(path.name, path, "broken", problem=str(error))
+        summary = RunSummary(path.name, path, BROKEN, problem=str(error))
     return (when, path.name), summary
 
 
@@ -111,11 +113,11 @@ def _read(path: Path) -> RunSummary:
     return RunSummary(
         path.name,
         path,
-        _state(result),
+        UNFINISHED if result is None else verb.state(result),
         verb.command,
         manifest.base_name,
         manifest.tuned_name,
-        _lines(path / "generations.jsonl") if verb in (CHECK, COMPARE) else None,
+        lines_of(path / "generations.jsonl") if verb in (CHECK, COMPARE) else None,
         manifest.created or None,
         resume=manifest.resume_command(path) if result is None and obstacle is None else None,
         obstacle=obstacle,
@@ -124,22 +126,9 @@ def _read(path: Path) -> RunSummary:
     )
 
 
-def _state(result: object) -> str:
-    if result is None:
-        return "unfinished"
-    return result.status.value if isinstance(result, Decision | AuditDecision) else "done"
-
-
 def _rows(path: Path) -> int | None:
     rows = read_object(path / SCAN).get("rows") if (path / SCAN).exists() else None
     return rows if isinstance(rows, int) else None
-
-
-def _lines(path: Path) -> int:
-    if not path.exists():
-        return 0
-    with path.open("rb") as file:
-        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
 def _modified(path: Path) -> float:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from offtarget.errors import InputError
+from offtarget.pages import written
+from offtarget.pages.card import Card
+from offtarget.pages.cards import page_of
 from offtarget.pages.registry import rendered, report_format
 from offtarget.rundir import read_manifest
+from offtarget.workflows.runs.begin import finished
+from offtarget.workflows.runs.cards import card
 from offtarget.workflows.runs.listing import find_run
-from offtarget.workflows.runs.verbs import Verb, verb_of
+from offtarget.workflows.runs.verbs import verb_of
 
 TERMINAL = "terminal"
 """The format that returns plain text and writes no file."""
@@ -18,46 +22,55 @@ TERMINAL = "terminal"
 def report(run: str | Path, format: str = TERMINAL, out: str | Path | None = None) -> Path | str:
     """Write the report of a run and return its path; `terminal` returns the text instead.
 
-    `run` is a folder, a name under the runs folder, or `last`; `out` defaults to a file in the run directory. Verbs
-    that write a page of their own have that page (`html`, and in place of text) and what it shows as `json`.
+    `run` is a folder, a name under the runs folder, or `last`; `out` defaults to a file in the run directory. Every verb
+    has every format. A run that has not come to its end is reported as UNFINISHED, with what there is so far.
     Raises InputError for an unknown run or format, damaged records, or a place that cannot be written.
     """
     path = find_run(run)
-    verb = verb_of(read_manifest(path))
-    if verb.page is not None:
-        file = own_report(path, verb, format)
-        return file if out is None else _write(Path(out), file.name, file.read_text(encoding="utf-8"))
     chosen = report_format("text" if format == TERMINAL else format)
-    text = rendered(path, chosen.name)
+    name, text = _made(path, chosen.name, chosen.filename)
     if format == TERMINAL and out is None:
         return text
-    return _write(path / chosen.filename if out is None else Path(out), chosen.filename, text)
+    if out is None and _holds(path / name, text):  # also where the run may not be written to
+        return path / name
+    return _write(path / name if out is None else Path(out), name, text)
 
 
 def report_text(run: str | Path, format: str) -> str:
     """The same as text, without writing a file."""
-    path = find_run(run)
+    chosen = report_format(format)
+    return _made(find_run(run), chosen.name, chosen.filename)[1]
+
+
+def _made(path: Path, format: str, filename: str) -> tuple[str, str]:
+    """What to call the report, and its text: the verb's own where it has one, else its card."""
     verb = verb_of(read_manifest(path))
-    return rendered(path, format) if verb.page is None else own_report(path, verb, format).read_text(encoding="utf-8")
+    if verb.page is None:
+        return filename, rendered(path, format)
+    done = finished(verb, path) is not None
+    if format == "json" and done:
+        return verb.done, (path / verb.done).read_text(encoding="utf-8")
+    if format == "html":
+        again = page_of(path) if done else None
+        if again is not None:
+            return verb.page, again
+        if (path / verb.page).exists():
+            return verb.page, (path / verb.page).read_text(encoding="utf-8")
+    return filename, _of_card(card(path), verb.command, format)
 
 
-def own_report(path: Path, verb: Verb[Any, Any], format: str) -> Path:
-    """The page, or the JSON, that a verb has written into a run. Raises InputError where there is none (yet)."""
-    assert verb.page is not None
-    names = {"html": verb.page, "json": verb.done, TERMINAL: verb.page}
-    if format not in names:
-        raise InputError(f"`{verb.command}` has a page (--html) and its figures (--json), but no report as {format}.")
-    file = path / names[format]
-    if file.exists():
-        return file
-    if not (path / verb.done).exists():
-        raise InputError(
-            f"{path} is an unfinished run of `{verb.command}`; its page comes when it has ended. "
-            f"Go on with: {read_manifest(path).resume_command(path)}"
-        )
-    if format == TERMINAL:
-        return path / verb.done
-    raise InputError(f"{path} has no page: nothing was watched in it. What it came to: offtarget report {path} --json")
+def _of_card(card: Card, what: str, format: str) -> str:
+    if format == "html":
+        return written.as_page(card, what)
+    ways = {"json": written.as_json, "markdown": written.markdown, "junit": written.junit, "text": written.text}
+    return ways[format](card)
+
+
+def _holds(file: Path, text: str) -> bool:
+    try:
+        return file.is_file() and file.read_text(encoding="utf-8") == text
+    except (OSError, ValueError):
+        return False
 
 
 def _write(target: Path, name: str, text: str) -> Path:

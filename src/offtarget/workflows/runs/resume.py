@@ -54,7 +54,7 @@ def resume(
     result = finished(verb, path)
     obstacle = verb.obstacle(path, manifest)
     if not verb.home and result is not None:
-        raise InputError(f"{path} is finished. Its report: offtarget report {path}")
+        return read_again(path)
     if result is None and obstacle is not None:
         raise InputError(f"{path} cannot be resumed: {obstacle}")
     opening = None if opening is None else _opened_alike(path, manifest, opening)
@@ -72,6 +72,17 @@ def resume(
     if "on_progress" in inspect.signature(goes_on).parameters:
         again["on_progress"] = on_progress
     return goes_on(path, **again)
+
+
+def read_again(path: Path) -> Result:
+    """The result of a finished run, from its records. Raises InputError while it is unfinished."""
+    manifest = read_manifest(path)
+    verb = verb_of(manifest)
+    if finished(verb, path) is None:
+        raise InputError(f"{path} is unfinished. How far it is: offtarget report {path}")
+    module = importlib.import_module(f"offtarget.workflows.{verb.reads or verb.home}")
+    result: Result = module.resume(path)
+    return result
 
 
 _FURTHER = ("max_answers", "max_cued_answers", "candidates")

@@ -26,6 +26,25 @@ def _nothing(path: Path, manifest: Any) -> None:
     """A run that can always go on."""
 
 
+def _verdict(result: Decision | AuditDecision) -> str:
+    return result.status.value
+
+
+def _done(result: Any) -> str:
+    """No verdict is due."""
+    return "DONE"
+
+
+def _alarm(result: TuneReport) -> str:
+    return result.state
+
+
+def _repaired(result: RepairReport) -> str:
+    from offtarget.pages.direction.repair import status
+
+    return status(result).value
+
+
 @dataclass(frozen=True, slots=True)
 class Verb(Generic[M, R]):
     """What a verb leaves behind."""
@@ -46,6 +65,10 @@ class Verb(Generic[M, R]):
     """What a run that goes on must have been started with, as said of one that was not."""
     page: str | None = None
     """The page it writes; None: its runs are reported in every format."""
+    state: Callable[[R], str] = _done
+    """PASS, FAIL or UNDECIDED; OK or ALARM of a training; DONE where no verdict is due."""
+    reads: str = ""
+    """Module of `workflows` whose `resume` reads a finished run, where none goes on."""
     obstacle: Callable[[Path, M], str | None] = _nothing
     """Why an unfinished run cannot go on, and what to do instead; None where it can."""
 
@@ -87,6 +110,7 @@ AUDIT = Verb(
     done="result.json",
     key="decision",
     home="audit.audit",
+    state=_verdict,
     obstacle=_half_a_scan,
 )
 CHECK = Verb(
@@ -97,8 +121,19 @@ CHECK = Verb(
     key="decision",
     home="check.check",
     kept="Everything sampled so far is kept",
+    state=_verdict,
 )
-COMPARE = Verb("compare", CompareManifest, Decision, done="result.json", key="decision", home="", obstacle=_in_one_go)
+COMPARE = Verb(
+    "compare",
+    CompareManifest,
+    Decision,
+    done="result.json",
+    key="decision",
+    home="",
+    reads="compare.compare",
+    state=_verdict,
+    obstacle=_in_one_go,
+)
 TUNE = Verb(
     "tune",
     TuneManifest,
@@ -108,6 +143,7 @@ TUNE = Verb(
     kept="Checkpoints are kept",
     depends="other data, another base, other defences or settings",
     page="monitor.html",
+    state=_alarm,
     obstacle=_options_not_kept,
 )
 DEFENCES = Verb(
@@ -141,6 +177,7 @@ REPAIR = Verb(
     kept="What was trained and measured is kept",
     depends="another model, direction, data, judge, other prompts or settings",
     page="repair.html",
+    state=_repaired,
     obstacle=_options_not_kept,
 )
 ALTERNATIVES = Verb(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from offtarget.training.train import Trained
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TuneResult(Result):
     """What a training came to."""
 
