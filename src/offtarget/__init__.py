@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from offtarget.errors import EvidenceError, InputError, OfftargetError, RunInterrupted
+from offtarget.errors import EvidenceError, InputError, OfftargetError, RunInterrupted, VerdictError
 from offtarget.progress import OnProgress, Progress
 from offtarget.version import __version__
 
@@ -143,6 +143,7 @@ __all__ = [
     "TuneOptions",
     "TuneResult",
     "TuneSettings",
+    "VerdictError",
     "__version__",
     "alternatives",
     "audit",

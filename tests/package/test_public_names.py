@@ -57,6 +57,7 @@ PUBLIC = [
     "TuneOptions",
     "TuneResult",
     "TuneSettings",
+    "VerdictError",
     "__version__",
     "alternatives",
     "audit",

@@ -59,6 +59,8 @@ def says_what_went_wrong() -> None:
         assert_type(str(error), str)
     except (offtarget.EvidenceError, offtarget.RunInterrupted):
         raise
+    except offtarget.VerdictError as error:
+        assert_type((error.state, error.sentence), tuple[str, str])
     except offtarget.OfftargetError as error:
         assert_type(error.exit_code, int)
 

@@ -1,7 +1,7 @@
-"""The card of any finished run. A verb has a file in its folder of `pages/` with `card_of_run(path)`, and an entry here.
+"""The card of any finished run. A verb has a file in its folder of `pages/` with `card_of_run(path)`, named here.
 
-Where that file has `page_of_run(path)` too, the page is made anew from the records whenever somebody asks for it; else it
-is the one that was written when the run ended.
+Where that file has `page_of_run(path)` too, the page is made anew from the records whenever somebody asks for it; else
+it is the one that was written when the run ended.
 """
 
 from __future__ import annotations

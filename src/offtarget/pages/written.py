@@ -1,4 +1,4 @@
-"""A card written down: text, JSON, Markdown for pull requests and model cards, JUnit XML, a page, HTML for notebooks."""
+"""A card written down: text, JSON, Markdown for pull requests, JUnit XML, a page of its own, HTML for notebooks."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def _exchange(exchange: Exchange) -> list[str]:
 
 def junit(card: Card) -> str:
     """The card as JUnit XML with one test: FAIL and ALARM fail it, UNDECIDED and UNFINISHED are errors."""
-    text = xml_escape("\n".join([card.sentence, card.certainty, *card.cautions]).strip())
+    steps = [f"{step.why}: {step.command}" if step.command else f"{step.why}." for step in card.steps]
+    text = xml_escape("\n".join(filter(None, [card.sentence, card.certainty, *card.cautions, *steps])))
     said = quoteattr(visible(f"{card.title}: {card.sentence}"))
     failed, errors = int(card.mood == "bad"), int(card.mood == "wait")
     name = quoteattr(visible(card.subject))
@@ -105,9 +106,7 @@ def text(card: Card) -> str:
     from offtarget.pages.screen import PIPE_WIDTH, Screen
 
     file = io.StringIO()
-    plain = Console(
-        file=file, width=PIPE_WIDTH, no_color=True, highlight=False, markup=False, emoji=False, _environ={}
-    )
+    plain = Console(file=file, width=PIPE_WIDTH, no_color=True, highlight=False, markup=False, emoji=False, _environ={})
     screen = Screen(to=plain)
     screen.card(card)
     screen.end(card)

@@ -22,8 +22,8 @@ TERMINAL = "terminal"
 def report(run: str | Path, format: str = TERMINAL, out: str | Path | None = None) -> Path | str:
     """Write the report of a run and return its path; `terminal` returns the text instead.
 
-    `run` is a folder, a name under the runs folder, or `last`; `out` defaults to a file in the run directory. Every verb
-    has every format. A run that has not come to its end is reported as UNFINISHED, with what there is so far.
+    `run` is a folder, a name under the runs folder, or `last`; `out` defaults to a file in the run directory. Every
+    verb has every format. A run that has not come to its end is reported as UNFINISHED, with what there is so far.
     Raises InputError for an unknown run or format, damaged records, or a place that cannot be written.
     """
     path = find_run(run)

@@ -46,7 +46,7 @@ class Result:
         return verb_of(read_manifest(Path(self.run))).state(came_to)
 
     def raise_for_verdict(self) -> Self:
-        """This result, if it passes (PASS, OK of a training, DONE where no verdict is due); else raises VerdictError."""
+        """This result, if it is PASS, OK of a training, or DONE where no verdict is due; else raises VerdictError."""
         if self.state not in PASSING:
             raise VerdictError(self.state, self.card.sentence, str(self.run))
         return self
