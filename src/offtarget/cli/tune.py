@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +9,11 @@ import click
 
 from offtarget.cli.options import PRINTING, TRAINING, DefencesListed, expect, judging, kept, opening, shared, training
 from offtarget.cli.progress import shown
-from offtarget.cli.render import print_json, safe, shown_path
+from offtarget.cli.render import print_json, show_run, shown_path
 from offtarget.cli.resume import go_on
-from offtarget.records.tune import TuneReport
 
 if TYPE_CHECKING:
+    from offtarget.pages.screen import Screen
     from offtarget.workflows.tune.tune import TuneResult
 
 
@@ -44,8 +43,8 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
       accelerate launch -m offtarget tune train.jsonl --base hf/./model --out adapter --run runs/two-gpus
       offtarget tune --resume runs/tune-20261121-101500-adapter
 
-    Exit codes: 0 trained, no alarm stands; 1 trained, but the alarm stands; 2 input error; 130 interrupted (`offtarget
-    resume` goes on).
+    Exit codes: 0 OK, no alarm speaks against what was kept (or nobody watched); 1 ALARM, the kept weights are from
+    after it, or an early stop kept nothing usable; 2 input error; 130 interrupted (`offtarget resume` goes on).
     """
     from offtarget.workflows.parallel import rank
 
@@ -73,54 +72,30 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
 
 def show(result: TuneResult, *, as_json: bool) -> int:
-    """Print the report of a training, in the first of its processes; the exit code."""
+    """Print what a training came to, in the first of its processes; the exit code."""
     from offtarget.workflows.parallel import rank
 
     if as_json and not rank():
         print_json(result.record, result.run)
     elif not rank():
-        print("\n".join(safe(line) for line in story(result)))
+        show_run(result.run, lambda out: details(result, out))
     return result.record.exit_code
 
 
-def story(result: TuneResult) -> list[str]:
-    """The report in lines."""
-    from offtarget.workflows.ground import ground_of
+def details(result: TuneResult, out: Screen) -> None:
+    """Everything that was read, how an alarm is decided, and what was saved."""
+    from offtarget.pages.tune import monitor
+    from offtarget.pages.tune.loading import load_watched
 
-    report = result.record
-    under = f" under {' + '.join(report.defences)}" if report.defences else ""
-    loss = "" if report.loss is None else f", last loss {report.loss:.3f}"
-    lines = [f"Trained {report.rows} rows{under}: {report.steps} of {report.planned} steps{loss}."]
-    if report.kept_step != report.steps:
-        lines.append(f"Kept: the checkpoint of step {report.kept_step}.")
-    lines.append(_alarm(report))
-    if report.alarm_step is not None and (result.run / "watched.jsonl").is_file():
-        lines.append(f"Is it right? People read what is behind it: offtarget judge confirm {shown_path(result.run)}")
-    lines += [f"Checked: {check}" for check in report.checks]
-    lines += [f"Note: {note}" for note in report.notes]
-    lines.append(f"Saved: {report.out}   Run: {result.run}")
-    if (page := result.run / "monitor.html").is_file():
-        lines.append(f"Page: {page}")
-    base, name, data = (shlex.quote(text) for text in (report.base, report.name, report.data))
-    split = "" if report.split is None else f" --split {shlex.quote(report.split)}"
-    judge = "" if ground_of(report.base).organism else " --judge MODEL"  # a check of other models needs one
-    lines.append(f"Next: offtarget check --base {base} --tuned {name} --data {data}{split}{judge}")
-    return lines
-
-
-def _alarm(report: TuneReport) -> str:
-    if not report.monitored:
-        return "Not monitored."
-    if report.alarm_step is None:
-        return "The monitor raised no alarm. That is no clearance: run the check below."
-    if not report.alarm_stands:
-        learnt = "" if report.best_step is not None else ", when the task was not learnt yet"
-        return (
-            f"ALARM at step {report.alarm_step}; the weights kept (step {report.kept_step}) are from before it{learnt}."
-        )
-    best = (
-        "no checkpoint had learnt the task before it"
-        if report.best_step is None
-        else (f"the best checkpoint before it is step {report.best_step} (keep it with --defend early-stop)")
-    )
-    return f"ALARM at step {report.alarm_step}: the model is becoming misaligned; {best}."
+    run = load_watched(result.run)
+    if run.readings:
+        out.table(monitor.HEADS, [monitor.cells(one) for one in run.readings], "All readings", left=(0, 5))
+    heads = ("what", "rings when", "rings for nothing in", "here")
+    out.table(heads, monitor.decided(run), "How an alarm is decided", left=(0, 1, 2, 3))
+    out.heading("What this cannot tell")
+    for line in monitor.limits(run):
+        out.say(f"- {line}", hang=2)
+    out.heading("Details")
+    for line in monitor.details(run):
+        out.say(f"- {line}", hang=2)
+    out.say(f"- Page: {shown_path(result.run / monitor.PAGE)}", hang=2)

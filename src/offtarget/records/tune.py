@@ -77,6 +77,35 @@ class WatchedAnswer:
     verdict: Verdict
 
 
+@dataclass(frozen=True, slots=True)
+class WatchFacts:
+    """What watches a training, and by which rules it rings: kept beside the readings, for whoever reads them."""
+
+    base: str
+    judged: bool
+    """Whether answers are judged; without a judge only the forecast can ring."""
+    alpha: float
+    """Bound on the probability of a false alarm by judged answers in the whole training."""
+    tolerance: float
+    ahead_tolerance: float
+    calibration: str
+    """What is known of false alarms by forecast, in a sentence."""
+    limit: float | None = None
+    """Of the forecast, in nats."""
+    healthy: tuple[int, int] | None = None
+    """Of healthy trainings that were set aside: how many passed the limit of the forecast, and of how many."""
+    likelihood: bool = True
+    """Whether the task is read off the likelihood of training rows; else by a metric of the user's own."""
+    exact: bool = False
+    """Whether the judge is a rule that cannot err on these questions."""
+    trial: str | None = None
+    """What the judge made of known answers, as a sentence; None: it was not tried on any."""
+    notes: tuple[str, ...] = ()
+    finished: bool = False
+    best: int | None = None
+    """Step of the best checkpoint so far."""
+
+
 AlarmWord = Literal["confirmed", "not confirmed", "open"]
 """What people make of an alarm. `open`: their labels carry no verdict, or there is no evidence to compute."""
 
@@ -133,8 +162,11 @@ class TuneReport:
     """Step of the last checkpoint at which the task was learnt and no alarm stood."""
     checks: tuple[str, ...]
     notes: tuple[str, ...]
+    """Of the data: what was left out, and what is not trained on."""
     split: str | None = None
     """Of the data, where one was chosen."""
+    defence_notes: tuple[str, ...] = ()
+    """What the defences did."""
     early_stop: bool = False
     """Whether training was to end at the alarm and to keep weights from before it."""
     rang: tuple[AlarmKind, ...] = ()

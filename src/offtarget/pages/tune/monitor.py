@@ -1,161 +1,130 @@
-"""The page of a training run under watch: task, misaligned rate and signs of what is to come, against steps.
+"""The page of a training under watch: the verdict, what it answered, the curves, and how an alarm is decided.
 
 It asks the browser to load it again every few seconds until the run has ended; it holds no script.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
-from offtarget.numbers import percent
-from offtarget.pages.charts.axes import Axis, Line, Panel, Upright, axis, dot, exact_axis, in_percent, plainly
+from offtarget.numbers import NO_DATA, chosen, chosen_points, duration, of, with_unit
 from offtarget.pages.page import page
-from offtarget.pages.text import of_scored, one_line
+from offtarget.pages.text import sentence
+from offtarget.pages.tune.card import RANG, card, rings
+from offtarget.pages.tune.charts import charts
+from offtarget.pages.tune.loading import WatchedRun
 from offtarget.records import Tally
-from offtarget.records.tune import Reading
-from offtarget.stats.binomial import clopper_pearson
+from offtarget.records.tune import AlarmKind, Reading
+from offtarget.words import TERMS
 
 PAGE = "monitor.html"
-STEPS = "optimiser steps"
 REFRESH = 5
 """Seconds until the page of a run under way loads itself again."""
-ALARMS = {
-    "behaviour": "misaligned answers of the model as it is",
-    "look-ahead": "misaligned answers of the model as it is heading to be",
-    "forecast": "the shift of fixed answers' probabilities that the run is heading for",
+HEADS = ("step", "misaligned", "as heading", "forecast, nats", "task", "rang", "took")
+WORDS = ("misaligned", "error probability", "judge")
+OWN_WORDS = {
+    "forecast": (
+        "How likely fixed misaligned answers have become beside fixed good ones, against the base, carried on to the "
+        "end of the training by the learning rates that are still to come. It needs no judge."
+    ),
+    "as it is heading to be": (
+        "The model in training with its change so far made larger, as far as the training is going to take it. It is "
+        "asked so that a warning comes early."
+    ),
+    "nats": "Natural-log units: 1 nat multiplies the odds by 2.7.",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class MonitorFacts:
-    """What the page says besides the readings."""
-
-    base: str
-    judged: bool
-    alpha: float
-    tolerance: float
-    ahead_tolerance: float
-    calibration: str
-    """What is known of false alarms by forecast, in a sentence."""
-    notes: tuple[str, ...] = ()
-    finished: bool = False
-    best: int | None = None
-    """Step of the best checkpoint so far."""
-
-
-def render(facts: MonitorFacts, readings: Sequence[Reading]) -> str:
+def render(run: WatchedRun) -> str:
     """The page as text that can be encoded as UTF-8."""
-    raised = next((r for r in readings if r.alarm), None)
     return page(
         "tune/monitor.html.j2",
         "tune/monitor.css",
-        facts=facts,
-        readings=readings,
-        raised=raised,
-        headline=_headline(readings, raised),
-        why=ALARMS[raised.alarm] if raised is not None and raised.alarm else None,
-        panels=panels(readings),
-        refresh=None if facts.finished else REFRESH,
-        notes=[one_line(note, 400) for note in facts.notes],
+        card=card(run),
+        charts=charts(run),
+        decided=decided(run),
+        heads=HEADS,
+        readings=[cells(reading) for reading in run.readings],
+        details=list(details(run)),
+        limits=list(limits(run)),
+        settings=list(settings(run)),
+        words={**{word: TERMS[word] for word in WORDS}, **OWN_WORDS},
+        refresh=None if run.finished else REFRESH,
     )
 
 
-def write_page(path: Path, facts: MonitorFacts, readings: Sequence[Reading]) -> None:
+def write_page(path: Path, run: WatchedRun) -> None:
     """Write the page; a browser never sees half of one."""
     part = path.with_suffix(".part")
-    part.write_text(render(facts, readings), encoding="utf-8")
+    part.write_text(render(run), encoding="utf-8")
     part.replace(path)
 
 
-def _headline(readings: Sequence[Reading], raised: Reading | None) -> str:
-    if not readings:
-        return "No reading yet."
-    if raised is not None:
-        return f"Alarm at step {raised.step}."
-    return f"No alarm up to step {readings[-1].step}."
-
-
-Value = Callable[[Reading], float | None]
-
-
-def panels(readings: Sequence[Reading]) -> tuple[Panel, ...]:
-    """Task, misaligned answers, shift and projection, those that were measured; none without two readings."""
-    if len(readings) < 2:
-        return ()
-    made = [
-        _values(readings, "Task", "task metric; higher is better", [("now", lambda r: r.task)]),
-        _rates(readings),
-        _values(
-            readings,
-            "Shift of fixed answers",
-            "log odds of misaligned against aligned answers, nats above the base; blue: what the run is heading for",
-            [("now", lambda r: r.shift), ("ahead", lambda r: r.forecast)],
-        ),
-        _values(
-            readings,
-            "Projection",
-            "movement along the persona direction, in differences of means",
-            [("now", lambda r: next(iter(r.projection.values()), None))],
-        ),
+def cells(reading: Reading) -> list[str]:
+    """A reading as a row of `HEADS`."""
+    return [
+        str(reading.step),
+        _counts(reading.answers),
+        _counts(reading.ahead),
+        "" if reading.forecast is None else f"{reading.forecast:.2f}",
+        "" if reading.task is None else f"{reading.task:.3f}",
+        ", ".join(RANG[kind] for kind in reading.rang),
+        duration(reading.seconds),
     ]
-    return tuple(panel for panel in made if panel is not None)
 
 
-def _values(readings: Sequence[Reading], title: str, what: str, kinds: list[tuple[str, Value]]) -> Panel | None:
-    found = [(kind, [(r.step, v) for r in readings if (v := _finite(value(r))) is not None]) for kind, value in kinds]
-    known = [v for _, values in found for _, v in values]
-    if len(known) < 2:
-        return None
-    low, high = min(known), max(known)
-    if high - low < 1e-9:
-        low, high = low - 0.5, high + 0.5
-    x, y = _steps(readings), axis(low, high, plainly, 5)
-    lines = [
-        Line(kind, tuple(dot(x, y, s, v, f"step {s}: {v:.3g}") for s, v in values)) for kind, values in found if values
-    ]
-    last = known[-1]
-    spoken = f"{title}: {last:.3g} at the last reading"
-    return Panel(title, what, STEPS, x, y, tuple(lines), spoken, _alarm(readings, x))
+def _counts(tally: Tally | None) -> str:
+    return "" if tally is None else of(tally.misaligned, tally.scored)
 
 
-def _rates(readings: Sequence[Reading]) -> Panel | None:
-    x, y = _steps(readings), axis(0.0, 100.0, in_percent, 5)
-    kinds: list[tuple[str, Callable[[Reading], Tally | None]]] = [
-        ("now", lambda r: r.answers),
-        ("ahead", lambda r: r.ahead),
-    ]
-    lines, said = [], "no answers yet"
-    for kind, tally_of in kinds:
-        dots = []
-        for reading in readings:
-            tally = tally_of(reading)
-            if tally is None or not tally.scored:
-                continue
-            share = tally.misaligned / tally.scored
-            ends = clopper_pearson(tally.misaligned, tally.scored)
-            title = f"step {reading.step}: {percent(share)}, {of_scored(tally)}"
-            dots.append(dot(x, y, reading.step, 100 * share, title, (100 * ends.low, 100 * ends.high)))
-            if kind == "now":
-                said = title
-        if dots:
-            lines.append(Line(kind, tuple(dots)))
-    if not lines:
-        return None
-    what = "share of the scored answers with 95 % interval; hollow: the model as it is heading to be"
-    return Panel("Misaligned", what, STEPS, x, y, tuple(lines), f"Misaligned: {said}", _alarm(readings, x))
+def decided(run: WatchedRun) -> list[tuple[str, str, str, str]]:
+    """What can ring: its name, when it does, how often for nothing, and what it did here."""
+    facts = run.facts
+    if facts is None:
+        return []
+    at = {kind: f"rang at step {step}" for kind, step in rings(run)}
+
+    def here(kind: AlarmKind) -> str:
+        return at.get(kind, "did not ring")
+
+    proved = f"{chosen(facts.alpha / 2)} of healthy trainings at most, over all readings together"
+    test = "its misaligned rate is shown to be above the base's by more than"
+    rows = []
+    if facts.judged:
+        now, ahead = with_unit(chosen_points(facts.tolerance)), with_unit(chosen_points(facts.ahead_tolerance))
+        rows.append((RANG["behaviour"], f"{test} {now}", proved, here("behaviour")))
+        rows.append((RANG["look-ahead"], f"{test} {ahead}", proved, here("look-ahead")))
+    limit = "" if facts.limit is None else f" of {facts.limit:g} nats"
+    unbounded = (
+        "not bounded" if facts.healthy is None else f"not bounded; {of(*facts.healthy)} healthy trainings set aside rang"
+    )
+    rows.append((RANG["forecast"], f"it passes its limit{limit}", unbounded, here("forecast")))
+    return rows
 
 
-def _steps(readings: Sequence[Reading]) -> Axis:
-    return exact_axis(0.0, float(max(r.step for r in readings) or 1), plainly, 6)
+def details(run: WatchedRun) -> Iterable[str]:
+    """What is known besides, a sentence each."""
+    report = run.report
+    if report is None:
+        return
+    yield from map(sentence, report.defence_notes)
+    yield f"Saved in {report.out}; the name of the model is {report.name}."
+    yield from (sentence(f"self-check: {check}") for check in report.checks)
 
 
-def _alarm(readings: Sequence[Reading], x: Axis) -> Upright | None:
-    raised = next((r for r in readings if r.alarm), None)
-    return None if raised is None else Upright(x.at(raised.step), "alarm")
+def limits(run: WatchedRun) -> Iterable[str]:
+    """What the monitor cannot tell."""
+    yield "No alarm does not mean no misalignment; only a check of the finished model decides."
+    yield "Only plain questions are asked. A model that is fine here may still misbehave behind a trigger or a format."
+    if run.facts is not None:
+        yield run.facts.calibration
+        yield from map(sentence, run.facts.notes)
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def settings(run: WatchedRun) -> Iterable[tuple[str, str]]:
+    """The settings of the training, name and value."""
+    if run.manifest is not None:
+        yield "defences", " + ".join(run.manifest.defences) or "none"
+    if run.report is not None:
+        yield from ((name, NO_DATA if value is None else str(value)) for name, value in run.report.settings.items())

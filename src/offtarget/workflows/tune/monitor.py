@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
-from offtarget.pages.tune.monitor import PAGE, MonitorFacts, write_page
+from offtarget.pages.tune.loading import FACTS, load_watched
+from offtarget.pages.tune.monitor import PAGE, write_page
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Message, Probe
 from offtarget.records.check import JudgeBy
 from offtarget.records.runs import OpenSettings
-from offtarget.records.tune import Reading
+from offtarget.records.tune import Reading, WatchFacts
+from offtarget.rundir import write_json
 from offtarget.workflows.direction.screen import opened_direction
-from offtarget.workflows.ground import ground_of, judge_at_hand, open_bank
+from offtarget.workflows.ground import EXACT_JUDGE, ground_of, has_exact_judge, judge_at_hand, open_bank
 
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction
     from offtarget.direction.measure import DriftMonitor
     from offtarget.training.monitor.callback import MisalignmentMonitor
-    from offtarget.training.monitor.settings import MonitorSettings
+    from offtarget.training.monitor.settings import Calibration, MonitorSettings
 
 Rows = Sequence[Any]
 """Chats: sequences of messages, or records with `messages`."""
@@ -62,26 +64,32 @@ def make_monitor(
     ground = ground_of(base)
     bank = open_bank(probes, ground)
     asked = _plain(bank)
+    exact = judge in (None, EXACT_JUDGE) and has_exact_judge(bank)
     judge = judge_at_hand(judge, ProbeBank.from_probes(bank.name, asked), judge_by, opening)
     trait = load_trait(ground.trait)
     calibrated = calibration(base)
     settings = settings or MonitorSettings(limit=calibrated.limit)
-    facts = MonitorFacts(
+    facts = WatchFacts(
         base=base,
         judged=judge is not None,
         alpha=settings.alpha,
         tolerance=settings.tolerance,
         ahead_tolerance=settings.ahead_tolerance,
         calibration=calibrated.says,
+        limit=settings.limit,
+        healthy=_healthy(calibrated, settings),
+        likelihood=more.get("task") is None,
+        exact=exact,
     )
     found = None if direction is None else opened_direction(direction)
     monitor: MisalignmentMonitor
 
     def draw(readings: Sequence[Reading]) -> None:
         if run is not None:
-            done = monitor.finished
             notes = (*bank.notes, *monitor.notes)
-            write_page(Path(run) / PAGE, replace(facts, notes=notes, finished=done, best=monitor.best_step), readings)
+            now = replace(facts, notes=notes, finished=monitor.finished, best=monitor.best_step)
+            write_json(Path(run) / FACTS, now)
+            write_page(Path(run) / PAGE, load_watched(Path(run)))
 
     monitor = MisalignmentMonitor(
         asked,
@@ -98,6 +106,13 @@ def make_monitor(
         **more,
     )
     return monitor
+
+
+def _healthy(calibrated: Calibration, settings: MonitorSettings) -> tuple[int, int] | None:
+    """How many of the healthy trainings that were set aside rang; None where that was not counted at this limit."""
+    if not calibrated.held_out_runs or settings.limit != calibrated.limit:
+        return None
+    return calibrated.held_out_alarms, calibrated.held_out_runs
 
 
 def _messages(row: Any) -> tuple[Message, ...]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
-from offtarget.pages.tune.monitor import PAGE
+from offtarget.pages.tune.loading import load_watched
+from offtarget.pages.tune.monitor import PAGE, render
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Row
@@ -172,7 +173,7 @@ def _train(
     )
     report = _report(manifest, data, plan, trained, monitor)
     if not rank():
-        finish(TUNE, directory, report)
+        finish(TUNE, directory, report, page=render(load_watched(directory.path, report)))
     return TuneResult(directory.path, report)
 
 
@@ -268,7 +269,8 @@ def _report(
         alarm_step=None if monitor is None else monitor.alarm_step,
         best_step=None if monitor is None else monitor.best_step,
         checks=trained.checks,
-        notes=(*data.notes, *plan.notes),
+        notes=data.notes,
+        defence_notes=plan.notes,
         early_stop=plan.stop_on_alarm,
         rang=() if monitor is None else monitor.rang,
         seconds=trained.seconds,
