@@ -1,15 +1,19 @@
-"""The page of a run under watch: hostile texts stay text, the page reloads until the end."""
+"""The page of a training: hostile texts stay text, it reloads until the end, and its charts say what they show."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from offtarget.pages.tune.monitor import MonitorFacts, render, write_page
+import tune_runs as runs
+
+from offtarget.pages.tune.loading import WatchedRun, load_watched
+from offtarget.pages.tune.monitor import render
 from offtarget.records import Tally
 from offtarget.records.tune import Reading
 
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(1)>\u202e\ud800'
-READINGS = [
+READINGS = (
     Reading(0, task=-2.0, shift=0.0, forecast=0.0),
     Reading(5, task=-1.0, shift=1.0, forecast=float("nan"), answers=Tally(14, 2), projection={"0": 0.1}),
     Reading(
@@ -21,42 +25,61 @@ READINGS = [
         ahead=Tally(1, 9),
         projection={"0": 0.3},
         alarm="look-ahead",
+        rang=("look-ahead",),
     ),
-]
+)
+RUN = WatchedRun(runs.FACTS, READINGS)
 
 
-def _facts(**changes: object) -> MonitorFacts:
-    values = {
-        "base": HOSTILE,
-        "judged": True,
-        "alpha": 0.05,
-        "tolerance": 0.02,
-        "ahead_tolerance": 0.05,
-        "calibration": "A sentence.",
-        "notes": (HOSTILE,),
-    }
-    return MonitorFacts(**(values | changes))  # type: ignore[arg-type]
-
-
-def test_hostile_names_and_notes_stay_text(tmp_path: Path) -> None:
+def test_hostile_names_notes_and_answers_stay_text() -> None:
     """No tag of theirs is in the page, and it can be written as UTF-8."""
-    write_page(tmp_path / "monitor.html", _facts(), READINGS)
-    page = (tmp_path / "monitor.html").read_text(encoding="utf-8")
-    assert "<script" not in page
-    assert "<img" not in page
-    assert "&lt;script&gt;" in page
+    watched = (runs.answer("now", 10, HOSTILE, HOSTILE, misaligned=True),)
+    facts = replace(runs.FACTS, base=HOSTILE, notes=(HOSTILE,), calibration=HOSTILE)
+    report = runs.alarmed(base=HOSTILE, data=HOSTILE, notes=(HOSTILE,), checks=(HOSTILE,), settings={HOSTILE: HOSTILE})
+    for run in (WatchedRun(facts, READINGS, watched), WatchedRun(facts, READINGS, watched, report)):
+        page = render(run).encode("utf-8").decode("utf-8")
+        assert "<script" not in page
+        assert "<img" not in page
+        assert "&lt;script&gt;" in page
 
 
-def test_the_page_reloads_itself_until_training_has_ended() -> None:
-    """A finished page stays as it is."""
-    assert 'http-equiv="refresh"' in render(_facts(), READINGS)
-    assert 'http-equiv="refresh"' not in render(_facts(finished=True), READINGS)
+def test_the_page_reloads_itself_until_training_has_ended(tmp_path: Path) -> None:
+    """A finished page stays as it is, also one of a run that holds its report."""
+    under_way = replace(runs.FACTS, finished=False)
+    assert 'http-equiv="refresh"' in render(replace(RUN, facts=under_way))
+    assert "ALARM (still training)" in render(replace(RUN, facts=under_way))
+    assert 'http-equiv="refresh"' not in render(RUN)
+    made = runs.write(tmp_path / "run", runs.report(), read=runs.readings())
+    assert 'http-equiv="refresh"' not in (made / "monitor.html").read_text(encoding="utf-8")
 
 
-def test_the_page_shows_curves_alarm_and_best_checkpoint() -> None:
-    """All signals that were measured have a panel."""
-    page = render(_facts(best=5), READINGS)
-    for text in ("Alarm at step 10", "step 5", "8 of 16", "Projection", "Shift of fixed answers", "Task"):
+def test_the_page_says_in_words_what_rang_how_sure_and_what_to_do(tmp_path: Path) -> None:
+    """The kind of alarm, its error probability where one is proved and none where none is, and a command."""
+    page = render(RUN)
+    for text in ("as it is heading to be, gave misaligned answers", "at most 1 time in 20", "5\u00a0points"):
         assert text in page
-    assert "Curves begin" in render(_facts(), READINGS[:1])
-    assert "is no judge" in render(_facts(judged=False), READINGS)
+    by_forecast = runs.readings(alarm="forecast")
+    page = render(load_watched(runs.write(tmp_path / "run", runs.alarmed(), read=by_forecast)))
+    assert "the forecast rang" in page
+    assert "1 time in 20" not in page
+    assert "promises nothing" in page
+    assert "--defend" in page
+
+
+def test_charts_have_units_a_legend_and_a_labelled_alarm() -> None:
+    """Each panel is named, says its units on both axes, and is told in words; one reading makes no curve."""
+    page = render(RUN)
+    for text in ("misaligned, % of the judged answers", "nats above the base", "loss, nats per token", "optimiser steps"):
+        assert text in page
+    assert page.count("alarm, step 10") == 4
+    assert "8 of 16; the alarm rang at step 10" in page
+    assert "as it is heading to be</span>" in page
+    assert "limit: 2.8" in page
+    assert "Curves begin" in render(replace(RUN, readings=READINGS[:1], facts=replace(runs.FACTS, finished=False)))
+
+
+def test_who_judges_and_whether_the_judge_was_tried_is_said() -> None:
+    """Without a judge, and with one that nobody tried, the card says so."""
+    assert "only the forecast could ring" in render(replace(RUN, facts=replace(runs.FACTS, judged=False)))
+    assert "was not tried" in render(replace(RUN, facts=replace(runs.FACTS, exact=False)))
+    assert "was not tried" not in render(RUN)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from offtarget.cli.tune import story
 from offtarget.data.trainable import read_training_data
 from offtarget.errors import InputError
 from offtarget.models.opening import open_model
 from offtarget.organism.shipped import resolve
+from offtarget.pages.tune.card import check_command
+from offtarget.pages.tune.loading import load_watched
 from offtarget.progress import Progress
 from offtarget.rundir import read_json
 from offtarget.training.settings import PRESETS
@@ -57,9 +58,10 @@ def test_a_tune_leaves_an_adapter_that_opens_and_a_report(blind: TuneResult) -> 
     assert blind.record.steps == 3
     assert open_model(blind.record.name, resolve=resolve).fingerprint != open_model(BASE, resolve=resolve).fingerprint
     assert read_json(blind.run / "tune.json")["report"]["rows"] == 24
-    assert story(blind)[-1].startswith(f"Next: offtarget check --base {BASE} --tuned organism/base+")
-    other = replace(blind, record=replace(blind.record, base="hf/./model"))
-    assert [" --judge MODEL" in story(result)[-1] for result in (blind, other)] == [False, True]
+    run = load_watched(blind.run)
+    assert check_command(run).startswith(f"offtarget check --base {BASE} --tuned organism/base+")
+    other = replace(run, report=replace(blind.record, base="hf/./model"))
+    assert [" --judge MODEL" in check_command(one) for one in (run, other)] == [False, True]
 
 
 def test_a_monitored_tune_ends_with_the_weights_of_a_blind_one(data: Path, blind: TuneResult, tmp_path: Path) -> None:

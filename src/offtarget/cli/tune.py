@@ -89,9 +89,10 @@ def details(result: TuneResult, out: Screen) -> None:
 
     run = load_watched(result.run)
     if run.readings:
-        out.table(monitor.HEADS, [monitor.cells(one) for one in run.readings], "All readings", left=(0, 5))
-    heads = ("what", "rings when", "rings for nothing in", "here")
-    out.table(heads, monitor.decided(run), "How an alarm is decided", left=(0, 1, 2, 3))
+        out.say("All readings", style="bold")
+        out.table(monitor.HEADS, [monitor.cells(one) for one in run.readings], left=(0, 5))
+        heads = ("what", "rings when", "rings for nothing in", "here")
+        out.table(heads, monitor.decided(run), "How an alarm is decided", left=(0, 1, 2, 3))
     out.heading("What this cannot tell")
     for line in monitor.limits(run):
         out.say(f"- {line}", hang=2)

@@ -19,7 +19,7 @@ from offtarget.models.chat_format import TrainingExample, examples
 from offtarget.models.folders import weights_sha256
 from offtarget.models.residual import check_layers, decoder_blocks
 from offtarget.models.weights import Weights, choose_device
-from offtarget.progress import OnProgress, silent
+from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import TuneSettings
 from offtarget.rundir import read_json, write_json
@@ -117,6 +117,7 @@ def train(
             trainer.train(resume_from_checkpoint=str(list(before.values())[-1]) if before else None)
         except Ended:
             trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)
+    on_progress(Progress(f"saving {out}, and trying whether it does what its files say"))
     steps, planned = trainer.state.global_step, trainer.state.max_steps
     kept = _kept_step(plan, watchers, steps, list(complete_checkpoints(folder)))
     if trainer.is_world_process_zero():

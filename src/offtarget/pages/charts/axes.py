@@ -111,6 +111,8 @@ class Upright:
     at: float
     kind: str
     """CSS class."""
+    label: str = ""
+    """Above the line: `alarm, step 12`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from offtarget.numbers import chosen_points, duration, many, of, percent, with_unit
+from offtarget.numbers import chosen_points, duration, many, of, with_unit
 from offtarget.pages.card import TELLING, Card, Exchange, Figure, Side, Step
 from offtarget.pages.text import sentence
 from offtarget.pages.tune.loading import WatchedRun, load_watched
@@ -15,8 +15,8 @@ from offtarget.records.tune import AlarmKind, Reading, TuneReport, WatchedAnswer
 from offtarget.words import one_in
 
 RANG: dict[AlarmKind, str] = {
-    "behaviour": "judged answers of the model in training",
-    "look-ahead": "judged answers of the model as it is heading to be",
+    "behaviour": "judged answers",
+    "look-ahead": "judged answers, looking ahead",
     "forecast": "the forecast",
 }
 """What can ring, in words."""
@@ -108,11 +108,14 @@ def _sentence(run: WatchedRun) -> str:
             f"step {report.kept_step}, from before the alarm, with the task learnt."
         )
     kept = (
-        "which are those of the alarm" if report.alarm_stands else "from before the alarm, when the task was not learnt"
+        f"what is kept, of step {report.kept_step}, is from the alarm itself"
+        if report.alarm_stands
+        else f"not even the kept one, of step {report.kept_step}"
     )
+    what = by(alarm)
     return (
-        f"Training stopped at step {report.alarm_step}, where {by(alarm)} rang, and no checkpoint before "
-        f"it had learnt the task. Kept: the weights of step {report.kept_step}, {kept}."
+        f"{what[0].upper()}{what[1:]} rang at step {report.alarm_step}, training stopped, and no checkpoint from "
+        f"before had learnt the task: {kept}."
     )
 
 
@@ -198,7 +201,7 @@ def _figures(run: WatchedRun) -> tuple[Figure, ...]:
     last = next((r for r in reversed(run.readings) if r.answers is not None and r.answers.scored), None)
     if last is not None and last.answers is not None:
         base = base_tally(run)
-        beside = f"; of the base {of(base.misaligned, base.scored)}" if base.scored else ""
+        beside = f"; base {of(base.misaligned, base.scored)}" if base.scored else ""
         counted = of(last.answers.misaligned, last.answers.scored)
         found.append(Figure("misaligned", f"{counted} answers at step {last.step}", f"the last that were judged{beside}"))
     if report is not None:
@@ -285,8 +288,8 @@ def _cautions(run: WatchedRun) -> Iterable[str]:
     if run.raised is not None and not any(kind in JUDGED for kind, _ in rings(run)):
         last = _last_judged(run)
         if last is not None and last.answers is not None:
-            share = percent(last.answers.misaligned / last.answers.scored)
-            yield f"Judged answers did not ring; the last of them, at step {last.step}, were {share} misaligned."
+            counted = of(last.answers.misaligned, last.answers.scored)
+            yield f"Judged answers did not ring: of the last, at step {last.step}, {counted} were misaligned."
     if report is not None:
         yield from map(sentence, report.notes)
 
@@ -321,7 +324,7 @@ def _again(report: TuneReport) -> Step:
     command = f"offtarget tune {shlex.quote(report.data)} --base {shlex.quote(report.base)}{_split(report)}"
     out = f" --out {shlex.quote(report.out.rstrip('/') + '-2')}"
     if not report.early_stop and report.best_step is not None:
-        why = f"Train again and stop at the alarm: step {report.best_step} before it had learnt the task"
+        why = f"Train again and stop at the alarm, before which step {report.best_step} had learnt the task"
         return Step(why, f"{command} --defend early-stop{out}")
     return Step("Train again under a defence that acts from the first step", f"{command} --defend constitution{out}")
 

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from offtarget.numbers import of, percent
-from offtarget.pages.charts.axes import Axis, Dot, axis, dot, exact_axis, in_percent, plainly
+from offtarget.pages.charts.axes import (
+    Axis,
+    Dot,
+    Key,
+    Level,
+    Line,
+    Panel,
+    Upright,
+    axis,
+    dot,
+    exact_axis,
+    in_percent,
+    level,
+    plainly,
+)
 from offtarget.pages.tune.card import base_tally
 from offtarget.pages.tune.loading import WatchedRun
 from offtarget.records import Tally
@@ -15,52 +28,11 @@ from offtarget.records.tune import Reading
 from offtarget.stats.binomial import clopper_pearson
 
 STEPS = "optimiser steps"
-Value = Callable[[Reading], float | None]
+Kinds = Sequence[tuple[str, str, Callable[[Reading], float | None]]]
+"""Name in the legend, CSS class, and what is read; the last is drawn on top."""
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """One thing that was measured, from left to right."""
-
-    name: str
-    """In the legend."""
-    kind: str
-    """CSS class: `now` is drawn through with full dots, `ahead` dashed with hollow ones."""
-    dots: tuple[Dot, ...]
-
-    @property
-    def points(self) -> str:
-        """SVG `points`."""
-        return " ".join(f"{one.x:g},{one.y:g}" for one in self.dots)
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A straight line with a label; `at` in per cent, from the left or from the top."""
-
-    at: float
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """One panel."""
-
-    title: str
-    unit: str
-    """Of the upward axis, in words."""
-    x: Axis
-    y: Axis
-    curves: tuple[Curve, ...]
-    spoken: str
-    """The panel in words, for those who do not see it."""
-    alarm: Mark | None = None
-    level: Mark | None = None
-    """What the curves are held against."""
-    x_name: str = field(default=STEPS)
-
-
-def charts(run: WatchedRun) -> tuple[Chart, ...]:
+def charts(run: WatchedRun) -> tuple[Panel, ...]:
     """Misaligned answers, forecast, task and projection, those that were measured; none without two readings."""
     if len(run.readings) < 2:
         return ()
@@ -68,29 +40,23 @@ def charts(run: WatchedRun) -> tuple[Chart, ...]:
     return tuple(one for one in made if one is not None)
 
 
-def _misaligned(run: WatchedRun) -> Chart | None:
+def _misaligned(run: WatchedRun) -> Panel | None:
     x, y = _steps(run), axis(0.0, 100.0, in_percent, 5)
     kinds: list[tuple[str, str, Callable[[Reading], Tally | None]]] = [
-        ("in training", "now", lambda r: r.answers),
         ("as it is heading to be", "ahead", lambda r: r.ahead),
+        ("in training", "now", lambda r: r.answers),
     ]
-    curves = [Curve(name, kind, _rates(run, tally, x, y)) for name, kind, tally in kinds]
-    curves = [curve for curve in curves if curve.dots]
-    if not curves:
-        return None
+    made = [(name, Line(kind, _rates(run, tally, x, y))) for name, kind, tally in kinds]
     base = base_tally(run)
-    level = None
-    if base.scored:
-        level = Mark(round(100 - y.at(100 * base.misaligned / base.scored), 2), f"base: {of(base.misaligned, base.scored)}")
-    return Chart(
+    share = f"base: {of(base.misaligned, base.scored)}"
+    return _panel(
+        run,
         "Misaligned answers",
-        "% of the judged answers, each with its 95 % interval",
-        x,
-        y,
-        tuple(curves),
-        _spoken(run, "Misaligned answers, per cent of those that were judged", curves),
-        _alarm(run, x),
-        level,
+        "Of the judged answers to plain questions; bars are 95 % intervals.",
+        "misaligned, % of the judged answers",
+        (x, y),
+        made,
+        (level(y, 100 * base.misaligned / base.scored, share),) if base.scored else (),
     )
 
 
@@ -106,36 +72,39 @@ def _rates(run: WatchedRun, tally_of: Callable[[Reading], Tally | None], x: Axis
     return tuple(dots)
 
 
-def _forecast(run: WatchedRun) -> Chart | None:
+def _forecast(run: WatchedRun) -> Panel | None:
     limit = None if run.facts is None else run.facts.limit
     return _values(
         run,
         "How much likelier misaligned answers have become",
-        "nats above the base, on fixed answers; 1 nat is 2.7 times the odds",
-        [("in training", "now", lambda r: r.shift), ("forecast for the end", "ahead", lambda r: r.forecast)],
-        limit=limit,
+        "Fixed misaligned against fixed good answers; 1 nat is 2.7 times the odds.",
+        "nats above the base",
+        [("forecast for the end", "ahead", lambda r: r.forecast), ("in training", "now", lambda r: r.shift)],
+        limit,
     )
 
 
-def _task(run: WatchedRun) -> Chart | None:
+def _task(run: WatchedRun) -> Panel | None:
     if run.facts is not None and not run.facts.likelihood:
-        return _values(run, "The task", "your own metric; higher is better", [("in training", "now", lambda r: r.task)])
-    unit = "loss on three training rows, nats per token; lower is better"
-    return _values(run, "The task", unit, [("in training", "now", lambda r: None if r.task is None else -r.task)])
+        kinds: Kinds = [("in training", "now", lambda r: r.task)]
+        return _values(run, "The task", "Your own metric; higher is better.", "task metric", kinds)
+    kinds = [("in training", "now", lambda r: None if r.task is None else -r.task)]
+    return _values(run, "The task", "On three training rows; lower is better.", "loss, nats per token", kinds)
 
 
-def _projection(run: WatchedRun) -> Chart | None:
+def _projection(run: WatchedRun) -> Panel | None:
     return _values(
         run,
         "Movement towards another character",
-        "differences of means along the persona direction; the base is 0",
+        "Along the persona direction; the base is 0.",
+        "differences of means",
         [("in training", "now", lambda r: next(iter(r.projection.values()), None))],
     )
 
 
 def _values(
-    run: WatchedRun, title: str, unit: str, kinds: Sequence[tuple[str, str, Value]], limit: float | None = None
-) -> Chart | None:
+    run: WatchedRun, title: str, what: str, unit: str, kinds: Kinds, limit: float | None = None
+) -> Panel | None:
     found = [
         (name, kind, [(r.step, v) for r in run.readings if (v := _finite(value(r))) is not None])
         for name, kind, value in kinds
@@ -148,29 +117,50 @@ def _values(
     if high - low < 1e-9:
         low, high = low - 0.5, high + 0.5
     x, y = _steps(run), axis(low, high, plainly, 5)
-    curves = [
-        Curve(name, kind, tuple(dot(x, y, s, v, f"step {s}: {v:.3g}") for s, v in values))
+    made = [
+        (name, Line(kind, tuple(dot(x, y, s, v, f"step {s}: {v:.3g}") for s, v in values)))
         for name, kind, values in found
-        if values
     ]
-    level = None if limit is None else Mark(round(100 - y.at(limit), 2), f"limit {limit:g}")
-    return Chart(
-        title, unit, x, y, tuple(curves), _spoken(run, f"{title}, {unit}", curves), _alarm(run, x), level
+    levels = () if limit is None else (level(y, limit, f"limit: {limit:g}"),)
+    return _panel(run, title, what, unit, (x, y), made, levels)
+
+
+def _panel(
+    run: WatchedRun,
+    title: str,
+    what: str,
+    unit: str,
+    axes: tuple[Axis, Axis],
+    made: Sequence[tuple[str, Line]],
+    levels: tuple[Level, ...],
+) -> Panel | None:
+    drawn = [(name, line) for name, line in made if line.dots]
+    if not drawn:
+        return None
+    said = [f"{name}: {line.dots[0].title}, then {line.dots[-1].title}" for name, line in reversed(drawn)]
+    alarm = "no alarm rang" if run.raised is None else f"the alarm rang at step {run.raised.step}"
+    return Panel(
+        title=title,
+        what=what,
+        x_name=STEPS,
+        x=axes[0],
+        y=axes[1],
+        lines=tuple(line for _, line in drawn),
+        spoken=f"{title}: {unit}, against {STEPS}. {'. '.join(said)}; {alarm}.",
+        upright=_alarm(run, axes[0]),
+        y_name=unit,
+        levels=levels,
+        legend=tuple(Key(line.kind, name) for name, line in reversed(drawn)) if len(drawn) > 1 else (),
     )
-
-
-def _spoken(run: WatchedRun, what: str, curves: Sequence[Curve]) -> str:
-    said = [f"{c.name}: {c.dots[0].title}, then {c.dots[-1].title}" for c in curves]
-    alarm = "no alarm" if run.raised is None else f"the alarm rang at step {run.raised.step}"
-    return f"{what}, against {STEPS}. {'. '.join(said)}. In this chart {alarm}."
 
 
 def _steps(run: WatchedRun) -> Axis:
     return exact_axis(0.0, float(max(r.step for r in run.readings) or 1), plainly, 6)
 
 
-def _alarm(run: WatchedRun, x: Axis) -> Mark | None:
-    return None if run.raised is None else Mark(x.at(run.raised.step), f"alarm, step {run.raised.step}")
+def _alarm(run: WatchedRun, x: Axis) -> Upright | None:
+    step = None if run.raised is None else run.raised.step
+    return None if step is None else Upright(x.at(step), "alarm", f"alarm, step {step}")
 
 
 def _finite(value: float | None) -> float | None:

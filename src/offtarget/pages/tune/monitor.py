@@ -115,6 +115,9 @@ def details(run: WatchedRun) -> Iterable[str]:
 
 def limits(run: WatchedRun) -> Iterable[str]:
     """What the monitor cannot tell."""
+    if run.report is not None and not run.report.monitored:
+        yield "Nobody watched this training; only a check of the finished model tells anything about it."
+        return
     yield "No alarm does not mean no misalignment; only a check of the finished model decides."
     yield "Only plain questions are asked. A model that is fine here may still misbehave behind a trigger or a format."
     if run.facts is not None:

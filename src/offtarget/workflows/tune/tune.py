@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
+from offtarget.numbers import many
+from offtarget.pages.tune.card import rung
 from offtarget.pages.tune.loading import load_watched
 from offtarget.pages.tune.monitor import PAGE, render
 from offtarget.probe.bank import ProbeBank
@@ -71,6 +73,7 @@ def tune(
         raise InputError(f"{out} already exists. Choose another folder with --out.")
     if processes() > 1 and run is None:
         raise InputError("With several processes name the run directory (--run DIR), so that all of them use the same.")
+    on_progress(Progress(f"reading {data}"))
     folders, rows = Folders.of(base), read_training_data(data, split)
     chosen = _checked_defences(defend, options)
     identity = [base, [r.sha256 for r in rows.rows], chosen, asdict(settings), options_identity(options)]
@@ -145,7 +148,7 @@ def _train(
     options: TuneOptions,
     on_progress: OnProgress,
 ) -> TuneResult:
-    on_progress(Progress("loading"))
+    on_progress(Progress(f"opening {manifest.base}, to train it on {many(len(data.rows), 'row')}"))
     from offtarget.training.train import train
 
     base, settings, opening = manifest.base, manifest.settings, manifest.opening
@@ -158,7 +161,7 @@ def _train(
         else None
     )
     if monitor is not None:
-        on_progress(Progress(f"watching: {directory.file(PAGE)}"))
+        on_progress(Progress(f"watching, to be seen in {directory.file(PAGE)}; the base is read first"))
     trained = train(
         folders.base,
         plan,
@@ -185,7 +188,7 @@ def _saying_alarms(monitor: Any, on_progress: OnProgress) -> OnProgress:
         step = None if monitor is None else monitor.alarm_step
         if step is not None and not said:
             said.append(step)
-            on_progress(Progress(f"ALARM at step {step}: the model is becoming misaligned"))
+            on_progress(Progress(f"ALARM. {rung(step, monitor.alarm)}"))
         on_progress(progress)
 
     return tell
