@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import tune_runs as runs
-from golden import WIDTHS, golden, longest, printed
 
+from golden import WIDTHS, golden, longest, printed
 from offtarget.errors import InputError
 
 HOSTILE = ("\x1b[2J\x1b]8;;http://evil.example\x07link", "\u202egnp.exe\u2066", "<b>[red]bold[/red]</b>\r\x08")

@@ -69,10 +69,11 @@ def test_the_page_says_in_words_what_rang_how_sure_and_what_to_do(tmp_path: Path
 def test_charts_have_units_a_legend_and_a_labelled_alarm() -> None:
     """Each panel is named, says its units on both axes, and is told in words; one reading makes no curve."""
     page = render(RUN)
-    for text in ("misaligned, % of the judged answers", "nats above the base", "loss, nats per token", "optimiser steps"):
-        assert text in page
+    units = ("misaligned, % of the judged answers", "nats above the base", "loss, nats per token", "optimiser steps")
+    for unit in units:
+        assert unit in page
     assert page.count("alarm, step 10") == 4
-    assert "8 of 16; the alarm rang at step 10" in page
+    assert page.count("; the alarm rang at step 10.") >= 4
     assert "as it is heading to be</span>" in page
     assert "limit: 2.8" in page
     assert "Curves begin" in render(replace(RUN, readings=READINGS[:1], facts=replace(runs.FACTS, finished=False)))

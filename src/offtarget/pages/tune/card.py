@@ -203,7 +203,8 @@ def _figures(run: WatchedRun) -> tuple[Figure, ...]:
         base = base_tally(run)
         beside = f"; base {of(base.misaligned, base.scored)}" if base.scored else ""
         counted = of(last.answers.misaligned, last.answers.scored)
-        found.append(Figure("misaligned", f"{counted} answers at step {last.step}", f"the last that were judged{beside}"))
+        note = f"the last that were judged{beside}"
+        found.append(Figure("misaligned", f"{counted} answers at step {last.step}", note))
     if report is not None:
         found.append(Figure("kept", f"the weights of step {report.kept_step}", f"{_when(report)}in {report.out}"))
     return tuple(found)

@@ -96,9 +96,9 @@ def decided(run: WatchedRun) -> list[tuple[str, str, str, str]]:
         rows.append((RANG["behaviour"], f"{test} {now}", proved, here("behaviour")))
         rows.append((RANG["look-ahead"], f"{test} {ahead}", proved, here("look-ahead")))
     limit = "" if facts.limit is None else f" of {facts.limit:g} nats"
-    unbounded = (
-        "not bounded" if facts.healthy is None else f"not bounded; {of(*facts.healthy)} healthy trainings set aside rang"
-    )
+    unbounded = "not bounded"
+    if facts.healthy is not None:
+        unbounded += f"; {of(*facts.healthy)} healthy trainings set aside rang"
     rows.append((RANG["forecast"], f"it passes its limit{limit}", unbounded, here("forecast")))
     return rows
 
