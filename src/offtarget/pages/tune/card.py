@@ -258,9 +258,7 @@ def _exchange(run: WatchedRun, one: WatchedAnswer) -> Exchange:
     who = "in training" if one.what == "now" else "as heading"
     base = _of_base(run, one)
     sides = (Side(who, one.generation.text, one.verdict.outcome.value), *(() if base is None else (base,)))
-    before = (() if one.probe.system is None else (("system", one.probe.system),)) + tuple(
-        (turn.role, turn.content) for turn in one.probe.opening
-    )
+    before = () if one.probe.system is None else (("system", one.probe.system),)
     return Exchange(one.probe.prompt, sides, f"asked at step {one.step}, about {one.probe.domain}", before)
 
 
