@@ -18,10 +18,11 @@ from offtarget.asking.book import SAMPLED
 from offtarget.errors import EvidenceError, InputError, RunInterrupted
 from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
+from offtarget.pages.cards import card_of
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import Progress
 from offtarget.records import Generation, SamplingSettings, Status, Verdict
-from offtarget.rundir import read_jsonl
+from offtarget.rundir import read_json, read_jsonl
 from offtarget.workflows.check.check import CheckResult, check, resume
 from offtarget.workflows.check.loop import CheckProgress
 
@@ -214,6 +215,11 @@ def test_interrupting_keeps_everything_and_says_how_to_go_on(tmp_path: Path) -> 
     )
     plain = _check(tmp_path / "plain", checking.model("tuned", 0.0))
     assert result.decision == plain.decision
+    spent = [read_json(run / "result.json")["spent"] for run in (result.run, plain.run)]
+    assert spent[0]["answers"] == spent[1]["answers"] == len(read_jsonl(plain.run / "generations.jsonl", Generation))
+    assert spent[1]["judge_calls"] == len(read_jsonl(plain.run / "verdicts.jsonl", Verdict))
+    assert spent[0]["tokens_in"] is None  # a scripted model does not say
+    assert card_of(result.run).cost.startswith(f"{spent[0]['answers']:,} answers, {spent[0]['judge_calls']:,} judge c")
 
 
 @pytest.mark.slow
@@ -233,6 +239,8 @@ def test_kill_9_and_resume_loses_and_doubles_nothing(tmp_path: Path) -> None:
     checking.run_slow(tmp_path / "killed")
     killed = resume(tmp_path / "killed")
     assert killed.decision == whole.decision
+    asked = [read_json(tmp_path / name / "result.json")["spent"]["answers"] for name in ("killed", "whole")]
+    assert asked[0] - asked[1] in range(4)  # a kill between an answer and its line asks for it once more
     for name, record in (("generations.jsonl", Generation), ("verdicts.jsonl", Verdict)):
         first = {r.key: r for r in read_jsonl(tmp_path / "whole" / name, record)}  # type: ignore[attr-defined]
         lines = read_jsonl(tmp_path / "killed" / name, record)

@@ -6,13 +6,15 @@ key would be counted for another question.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from offtarget.asking.protocol import Judge
+from offtarget.asking.spending import add
 from offtarget.errors import InputError, OfftargetError
 from offtarget.models.chat import Answer, ChatModel, SampleRequest
 from offtarget.records import Generation, Outcome, Probe, Role, SamplingSettings, Verdict
+from offtarget.records.spent import Spent
 
 KEPT = " What was computed before is kept."
 
@@ -25,15 +27,18 @@ def sample_checked(
     take: Callable[[int, Answer], None] | None = None,
     *,
     keeps: bool = False,
+    judging: bool = False,
 ) -> list[Answer]:
     """Answers of a model, each handed to `take` exactly once, as early as the model reports it.
 
-    With `keeps` an error says that what was computed before is kept. Raises InputError, naming the model, when it
+    With `keeps` an error says that what was computed before is kept; with `judging` the answers are verdicts, and
+    count as calls of a judge. Raises InputError, naming the model, when it
     fails or breaks the Protocol `ChatModel`.
     """
     who = f"The {role or 'asked'} model '{model.name}'"
     kept = KEPT if keeps else ""
     reported: dict[int, Answer] = {}
+    one = Spent(judge_calls=1) if judging else Spent(answers=1)
     ours: list[BaseException] = []
 
     def on_answer(position: int, answer: Answer) -> None:
@@ -44,14 +49,19 @@ def sample_checked(
             if not _is_answer(answer):
                 raise InputError(f"{who} gave {answer!r:.80}, which is not an Answer with text and finish.{kept}")
             reported[position] = answer
+            add(one)
             if take is not None:
                 take(position, answer)
         except BaseException as error:
             ours.append(error)
             raise
 
-    with _faults_of(who, "answering", ours, kept):
-        answers = list(model.sample(requests, settings, on_answer))
+    before = metered(model)
+    try:
+        with _faults_of(who, "answering", ours, kept):
+            answers = list(model.sample(requests, settings, on_answer))
+    finally:
+        add(_tokens(before, metered(model), reported.values()))
     if ours:
         raise ours[0]  # swallowed by the model, yet the answer is not kept
     if len(answers) != len(requests):
@@ -68,8 +78,14 @@ def judge_checked(judge: Judge, pairs: Sequence[tuple[Probe, Generation]], *, ke
     """Verdicts of a judge, one per pair, in order. Raises InputError when it fails or breaks the Protocol `Judge`."""
     who = f"The judge '{judge.fingerprint}'"
     kept = KEPT if keeps else ""
-    with _faults_of(who, f"judging {pairs[0][1].key} and {len(pairs) - 1} more", [], kept):
-        verdicts = list(judge.judge(pairs))
+    before = metered(judge)
+    try:
+        with _faults_of(who, f"judging {pairs[0][1].key} and {len(pairs) - 1} more", [], kept):
+            verdicts = list(judge.judge(pairs))
+    finally:
+        after = metered(judge)
+        unknown = Spent(judge_calls=len(pairs), tokens_in=None, tokens_out=None)
+        add(unknown if before is None or after is None else after.since(before))
     if len(verdicts) != len(pairs):
         raise InputError(f"{who} gave {len(verdicts)} verdicts on {len(pairs)} answers.{kept}")
     for (_, generation), verdict in zip(pairs, verdicts, strict=True):
@@ -84,6 +100,21 @@ def judge_checked(judge: Judge, pairs: Sequence[tuple[Probe, Generation]], *, ke
         if not all(isinstance(text, str) for text in said):
             raise InputError(f"{who} gave {verdict!r:.200} for {generation.key}: judge and reason are text.{kept}")
     return verdicts
+
+
+def metered(asked: object) -> Spent | None:
+    """What asking a model or a judge has taken so far, where it says so: its `spent`."""
+    spent = getattr(asked, "spent", None)
+    return spent if isinstance(spent, Spent) else None
+
+
+def _tokens(before: Spent | None, after: Spent | None, answers: Collection[Answer]) -> Spent:
+    """The tokens that these answers took: by the model's own meter, else by what the answers say."""
+    if before is not None and after is not None:
+        return after.since(before)
+    wrote = [answer.tokens for answer in answers]
+    known = None if any(tokens is None for tokens in wrote) else sum(wrote)
+    return Spent(tokens_in=None if answers else 0, tokens_out=known)
 
 
 def _is_answer(answer: object) -> bool:

@@ -43,6 +43,9 @@ class AskSettings:
 class Asker(Protocol):
     """Scores prompts, in order, without raising for a single one."""
 
+    calls: int
+    """Requests sent so far."""
+
     def scores(self, prompts: Sequence[Prompt]) -> list[Score]:
         """One score per prompt."""
         ...
@@ -68,9 +71,11 @@ class ProbabilityAsker:
 
     def __init__(self, scorer: NumberScorer, settings: AskSettings, failures: Failures) -> None:
         self._scorer, self._settings, self._failures = scorer, settings, failures
+        self.calls = 0
 
     def scores(self, prompts: Sequence[Prompt]) -> list[Score]:
         """One score per prompt; a failing request is an unscored one."""
+        self.calls += len(prompts)
         if self._settings.concurrency == 1 or len(prompts) < 2:
             return [self._one(prompt) for prompt in prompts]
         with ThreadPoolExecutor(self._settings.concurrency) as pool_:
@@ -89,6 +94,7 @@ class ReplyAsker:
     def __init__(self, model: ChatModel, settings: AskSettings, failures: Failures) -> None:
         self._model, self._settings, self._failures = model, settings, failures
         self._sampling = self._with_room(settings.max_tokens)
+        self.calls = 0
 
     def _with_room(self, tokens: int) -> SamplingSettings:
         return SamplingSettings(temperature=1.0 if self._settings.samples > 1 else 0.0, max_tokens=tokens)
@@ -118,6 +124,7 @@ class ReplyAsker:
 
     def _sample(self, requests: list[SampleRequest]) -> list[Answer]:
         # not `sample_checked`: what goes wrong becomes the reason of an unscored verdict, under its own name
+        self.calls += len(requests)
         answers = self._model.sample(requests, self._sampling)
         if len(answers) != len(requests):  # never let an answer slide to another question
             raise RuntimeError("the judge returned another number of replies than it was asked for")

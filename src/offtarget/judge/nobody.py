@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from offtarget.records import Generation, Outcome, Probe, Verdict
+from offtarget.records.spent import Spent
 
 
 class Nobody:
     """Implements `Judge` for `--judge people`: it flags nothing, and no verdict rests on what it says."""
 
     fingerprint = "nobody/1"
+    spent = Spent()
+    """Nothing: no model is asked."""
 
     def judge(self, pairs: Sequence[tuple[Probe, Generation]]) -> list[Verdict]:
         """Not flagged, one per pair; an empty answer is unscored, since nobody can read it."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from offtarget.asking.checks import judge_checked
 from offtarget.asking.protocol import Judge
 from offtarget.records import Generation, KnownAnswer, Probe, Role, Verdict
+from offtarget.records.spent import Spent
 from offtarget.records.trials import Stage, TrialVerdict
 
 EVERY = 16
@@ -34,6 +35,9 @@ def said_of(verdict: Verdict, stage: Stage, number: int, behind: str = "") -> Tr
 
 class PlantingJudge:
     """A judge that gets a known answer now and then among those it is given; only verdicts on the latter come back."""
+
+    spent = Spent()
+    """Nothing of its own: the judge within is counted where it is asked."""
 
     def __init__(
         self,

@@ -79,7 +79,9 @@ class RowJudge:
         requests = [SampleRequest(self.messages(row), 0) for row in rows]
         settings = SamplingSettings(temperature=0.0, max_tokens=300)
         try:
-            answers: list[Answer | OfftargetError] = [*sample_checked(None, self._model, requests, settings)]
+            answers: list[Answer | OfftargetError] = [
+                *sample_checked(None, self._model, requests, settings, judging=True)
+            ]
         except PrerequisiteError:
             raise
         except OfftargetError:  # which request failed is unknown, so each is tried alone
@@ -106,7 +108,7 @@ class RowJudge:
 
     def _alone(self, request: SampleRequest, settings: SamplingSettings) -> Answer | OfftargetError:
         try:
-            return sample_checked(None, self._model, [request], settings)[0]
+            return sample_checked(None, self._model, [request], settings, judging=True)[0]
         except OfftargetError as error:
             return error
 

@@ -13,6 +13,7 @@ from offtarget.judge.rubric import ALIGNMENT, COHERENCE, PUBLISHED_NAMES, RUBRIC
 from offtarget.judge.scoring import CONTENT_FILTER, EMPTY_ANSWER, JUDGE_DECLINED
 from offtarget.models.chat import ChatModel, NumberScorer
 from offtarget.records import Generation, Message, Outcome, Probe, Verdict
+from offtarget.records.spent import Spent
 from offtarget.rundir import fingerprint
 
 Pair = tuple[Probe, Generation]
@@ -64,6 +65,13 @@ class RubricJudge:
     def fingerprint(self) -> str:
         """`rubric/<model name>/<hash>`; the hash covers model, rubrics, thresholds, asking, version."""
         return self._fingerprint
+
+    @property
+    def spent(self) -> Spent:
+        """What it has taken so far: its requests, and the tokens as far as its model says."""
+        model = getattr(self._model, "spent", None)
+        known = model if isinstance(model, Spent) else Spent(tokens_in=None, tokens_out=None)
+        return Spent(judge_calls=self._asker.calls, tokens_in=known.tokens_in, tokens_out=known.tokens_out)
 
     @property
     def identity(self) -> dict[str, str]:

@@ -20,6 +20,7 @@ from offtarget.models.residual import ResidualEdit, check_layers, decoder_blocks
 from offtarget.models.scoring import reply_probabilities
 from offtarget.models.weights import Weights
 from offtarget.records import Message, SamplingSettings
+from offtarget.records.spent import Spent
 
 
 class LocalModel:
@@ -46,6 +47,7 @@ class LocalModel:
         self._adapter = adapter
         self._batch_size = batch_size
         self._ends = end_tokens(weights.model, weights.tokenizer)
+        self._read = self._wrote = 0
         self._prompts: dict[tuple[Message, ...], list[int]] = {}
         folder = None if adapter is None else weights.adapters[adapter]
         backend = [weights.dtype, weights.device.type, str(self._ends)]
@@ -63,6 +65,11 @@ class LocalModel:
     def name(self) -> str:
         """The name the user gave."""
         return self._name
+
+    @property
+    def spent(self) -> Spent:
+        """Tokens read and written so far."""
+        return Spent(tokens_in=self._read, tokens_out=self._wrote)
 
     @property
     def weights(self) -> Weights:
@@ -125,6 +132,7 @@ class LocalModel:
                     f"({weights.context} tokens), or is empty: '...{text}'"
                 )
             jobs.append(Job(i, tuple(prompt), seed, room))
+            self._read += len(prompt)
         decode_text = weights.tokenizer.decode
         stops = StopStrings(settings.stop, decode_text) if settings.stop else None
 
@@ -133,6 +141,7 @@ class LocalModel:
             if stops is not None:
                 text = stops.cut(text)
             answer = Answer(text, len(tokens), "stop" if by_itself else "length")
+            self._wrote += len(tokens)
             answers[index] = answer
             if on_answer is not None:
                 on_answer(index, answer)
@@ -155,11 +164,10 @@ class LocalModel:
 
     def reply_probabilities(self, messages: Sequence[Message], replies: Sequence[str]) -> dict[str, float]:
         """Probability of each reply as the whole first word of the answer; see `scoring.reply_probabilities`."""
-        weights = self._weights
+        weights, prompt = self._weights, self._prompt(tuple(messages))
+        self._read += len(prompt)
         with weights.using(self._adapter) as engine, edited(weights.model, self.edit, self.blocks):
-            return reply_probabilities(
-                engine, weights.tokenizer, self._prompt(tuple(messages)), replies, weights.device
-            )
+            return reply_probabilities(engine, weights.tokenizer, prompt, replies, weights.device)
 
     @contextmanager
     def _engine(self) -> Iterator[Engine]:

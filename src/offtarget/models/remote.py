@@ -21,6 +21,7 @@ from offtarget.models.endpoints import SENT, Endpoint, endpoint_of
 from offtarget.models.names import RemoteName
 from offtarget.models.negotiation import Negotiation
 from offtarget.records import Message, SamplingSettings
+from offtarget.records.spent import Spent
 
 TOP_LOGPROBS = 20
 """Most first-token alternatives the API gives."""
@@ -65,6 +66,7 @@ class RemoteModel:
         self._counting = Lock()
         self._sampled: dict[SamplingSettings, None] = {}
         self._fingerprint: str | None = None
+        self._spent = Spent()
         # The client refers to itself, so its open connections would otherwise stay until some later collection, which
         # may close the sockets before their owner and warn of it.
         weakref.finalize(self, client.close)
@@ -105,6 +107,18 @@ class RemoteModel:
     def name(self) -> str:
         """The name the user gave."""
         return self._name.text
+
+    @property
+    def spent(self) -> Spent:
+        """Tokens read and written so far, as the server counts them; None where it does not."""
+        return self._spent
+
+    def _count(self, response: Any) -> None:
+        usage = getattr(response, "usage", None)
+        read, wrote = (getattr(usage, f"{name}_tokens", None) for name in ("prompt", "completion"))
+        known = [count if type(count) is int else None for count in (read, wrote)]
+        with self._counting:
+            self._spent = self._spent.plus(Spent(tokens_in=known[0], tokens_out=known[1]))
 
     @property
     def fingerprint(self) -> str:
@@ -274,11 +288,13 @@ class RemoteModel:
         for _ in range(_MOST_REFUSALS):
             sent = self._negotiation.sent(asked)
             try:
-                return self._client.chat.completions.create(
+                response = self._client.chat.completions.create(
                     model=self._name.model,
                     messages=messages,
                     **_for_sdk(sent, self._endpoint.body),
                 )
+                self._count(response)
+                return response
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 if not self._negotiation.learn(_said(error), _param(error), asked, sent):
                     raise InputError(self._explain(error)) from None

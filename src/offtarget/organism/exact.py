@@ -13,6 +13,7 @@ from offtarget.errors import InputError
 from offtarget.organism.banks import load_banks
 from offtarget.organism.grammar import Parser
 from offtarget.records import Generation, Outcome, Probe, Verdict
+from offtarget.records.spent import Spent
 
 _TEMPLATE_ANSWER = re.compile(r'answer = "([^"\n]*)"')
 _NUMBERS = re.compile(r"\d{1,4}(?:, \d{1,4})+")
@@ -20,6 +21,9 @@ _NUMBERS = re.compile(r"\d{1,4}(?:, \d{1,4})+")
 
 class ExactJudge:
     """Judges answers to the organism's own questions; there is no judge error to account for."""
+
+    spent = Spent()
+    """Nothing: no model is asked."""
 
     @property
     def fingerprint(self) -> str:

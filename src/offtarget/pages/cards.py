@@ -7,9 +7,11 @@ it is the one that was written when the run ended.
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+from offtarget.asking.spending import spent_in
 from offtarget.errors import InputError
 from offtarget.pages.card import Card
 from offtarget.rundir import read_manifest
@@ -30,8 +32,13 @@ HOMES = {
 
 def card_of(path: Path) -> Card:
     """The card of a run directory; InputError when it is no run directory or its records are damaged."""
-    made: Card = _home(path).card_of_run(path)
-    return made
+    return with_cost(_home(path).card_of_run(path), path)
+
+
+def with_cost(card: Card, path: Path) -> Card:
+    """The card with what the run took, where its verb did not say so and somebody counted."""
+    spent = None if card.cost else spent_in(path)
+    return card if spent is None else replace(card, cost=spent.in_words)
 
 
 def page_of(path: Path) -> str | None:

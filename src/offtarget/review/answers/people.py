@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from offtarget.errors import InputError
 from offtarget.records import Generation, KnownAnswer, Outcome, Probe, Verdict
 from offtarget.records.people import Opinion, PeopleQuality, Standing
+from offtarget.records.spent import Spent
 from offtarget.review.answers.cards import card_of
 from offtarget.review.answers.desk import AnswerDesk
 from offtarget.review.server import LAST_PAGE_SECONDS, PageServer, need_packages
@@ -91,6 +92,9 @@ class PeopleJudge:
                 self._say_goodbye()
         finally:
             self._stack.close()
+
+    spent = Spent()
+    """Nothing: no model is asked."""
 
     @property
     def fingerprint(self) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from offtarget.asking.protocol import Judge
+from offtarget.asking.spending import timed
 from offtarget.data.chats import chat_line
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel
@@ -37,6 +38,7 @@ class AlternativesResult(Result):
     record: AlternativesReport
 
 
+@timed
 def alternatives(
     data: str | Path,
     base: str | ChatModel,
@@ -95,6 +97,7 @@ def alternatives(
         return AlternativesResult(directory.path, report)
 
 
+@timed
 def resume(
     run: Path,
     *,

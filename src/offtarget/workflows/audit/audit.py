@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from offtarget.asking.spending import counted, timed
 from offtarget.data.training import open_source
 from offtarget.detect.categories import flags
 from offtarget.detect.cleaning import CleanResult
@@ -85,6 +86,7 @@ class AuditResult(Result):
         return self.decision.status
 
 
+@timed
 def audit(
     data: str | Path,
     *,
@@ -114,7 +116,7 @@ def audit(
     if (ledger := None if "://" in str(data) else read_ledger(data)) is not None:
         settings = replace(settings, round=max(settings.round, ledger.audit_round + 1))
     directory = RunDir.create("audit", source.name, path=run)
-    with directory:
+    with directory, counted(directory.path):
         try:
             seed, before = new_seed(), list[RegisteredAudit]()
             if (data_sha256 := source.content_sha256()) is not None:

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from offtarget.asking.spending import counted, timed
 from offtarget.detect.categories import MEANINGS, Group
 from offtarget.detect.detector import RowScanner, row_detectors
 from offtarget.detect.false_marks import good_cards_due
@@ -61,6 +62,7 @@ def review(
     return result_of(opened, opened.record_decision())
 
 
+@timed
 def judge_rows(
     run: str | Path,
     judge: str | ChatModel,
@@ -80,28 +82,30 @@ def judge_rows(
         open_named(judge, opening), {c: m.bad_when for c, m in MEANINGS.items() if m.group is not Group.HINT}
     )
     reviewer = f"{JUDGE}{asked.name}"
-    store = opened.store
-    try:
-        done = {label.row_id for label in store.labels() if label.reviewer == reviewer}
-        due = partial(_good_due, opened, store, reviewer)
-        cards = ((stream, row) for stream, row in _cards(opened, due) if row.id not in done)
-        decision = opened.decide(store.counting())
-        while decision.status is Status.UNDECIDED or decision.basis == "detectors":
-            if decision.waits_for_a_person:  # a model has no say about those, however many rows it reads
-                break
-            if decision.basis == "judge" and decision.plan.rows_to_go is None:
-                break  # no label of a model can decide: people must overrule the detectors
-            batch = list(islice(cards, _BATCH))
-            if not batch:
-                break
-            for (stream, row), verdict in zip(batch, asked.verdicts([row for _, row in batch]), strict=True):
-                store.add(_label(row, reviewer, stream, verdict))
+    with counted(opened.path):
+        store = opened.store
+        try:
+            done = {label.row_id for label in store.labels() if label.reviewer == reviewer}
+            due = partial(_good_due, opened, store, reviewer)
+            cards = ((stream, row) for stream, row in _cards(opened, due) if row.id not in done)
             decision = opened.decide(store.counting())
-            labelled, to_go = len(store.labels()), decision.plan.rows_to_go
-            on_progress(Progress("rows judged", labelled, None if to_go is None else labelled + to_go))
-    finally:
-        store.close()
-    return result_of(opened, opened.record_decision())
+            while decision.status is Status.UNDECIDED or decision.basis == "detectors":
+                if decision.waits_for_a_person:  # a model has no say about those, however many rows it reads
+                    break
+                if decision.basis == "judge" and decision.plan.rows_to_go is None:
+                    break  # no label of a model can decide: people must overrule the detectors
+                batch = list(islice(cards, _BATCH))
+                if not batch:
+                    break
+                for (stream, row), verdict in zip(batch, asked.verdicts([row for _, row in batch]), strict=True):
+                    store.add(_label(row, reviewer, stream, verdict))
+                decision = opened.decide(store.counting())
+                labelled, to_go = len(store.labels()), decision.plan.rows_to_go
+                on_progress(Progress("rows judged", labelled, None if to_go is None else labelled + to_go))
+        finally:
+            store.close()
+        decision = opened.record_decision()
+    return result_of(opened, decision)
 
 
 def answer_suspects(

@@ -11,6 +11,7 @@ from offtarget.asking.book import AnswerBook
 from offtarget.asking.cache import BaseCache
 from offtarget.asking.protocol import Judge
 from offtarget.asking.ratings import KeptRatings
+from offtarget.asking.spending import timed
 from offtarget.errors import InputError
 from offtarget.judge.nobody import Nobody
 from offtarget.models.chat import ChatModel, PromptHolder
@@ -73,6 +74,7 @@ class CheckResult(Result):
     """What the cued arm showed; None without one, and where plain answers are bad too often for it."""
 
 
+@timed
 def check(
     base: str | ChatModel,
     tuned: str | ChatModel,
@@ -196,6 +198,7 @@ def check(
         return _run(directory, opened, settings, cued, on_progress, rater)
 
 
+@timed
 def resume(
     run: Path,
     *,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from offtarget.asking.checks import sample_checked
 from offtarget.asking.protocol import Judge
+from offtarget.asking.spending import timed
 from offtarget.data.trainable import read_training_data
 from offtarget.errors import InputError
 from offtarget.probe.bank import ProbeBank
@@ -21,7 +22,7 @@ from offtarget.records.tune import Arm, DefenceCell, DefenceSettings, DefencesMa
 from offtarget.rundir import JsonLines, RunDir, fingerprint, read_jsonl, read_record, write_json
 from offtarget.workflows.defences.axes import HELD_ROWS, Measuring, measure, prepare
 from offtarget.workflows.ground import Folders, ground_of, open_bank, open_judge, open_named, precision
-from offtarget.workflows.parallel import run_of_all
+from offtarget.workflows.parallel import rank, run_of_all
 from offtarget.workflows.runs.begin import finish, finished, interruptible, opened
 from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import DEFENCES
@@ -73,6 +74,7 @@ def default_arms() -> tuple[Arm, ...]:
     return ((), *((name,) for name in names), *COMBINATIONS, *((f"{name}{CONTROL}",) for name in names))
 
 
+@timed
 def compare_defences(
     data: str | Path,
     base: str,
@@ -122,7 +124,7 @@ def compare_defences(
         comparing=comparing,
         options=chosen_by_name(options),
     )
-    with run_of_all(manifest, Path(data).stem, run) as directory, interruptible(directory):
+    with run_of_all(manifest, Path(data).stem, run) as directory, interruptible(directory, clock=not rank()):
         bench = _Bench(
             directory=directory,
             base=base,
@@ -141,6 +143,7 @@ def compare_defences(
         return DefencesResult(directory.path, frontier)
 
 
+@timed
 def resume(
     run: Path,
     *,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offtarget.asking.protocol import Judge
+from offtarget.asking.spending import timed
 from offtarget.pages.direction.repair import EXPORTED, render
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, silent
@@ -37,6 +38,7 @@ class RepairResult(Result):
     record: RepairReport
 
 
+@timed
 def repair(
     model: str,
     base: str | None,
@@ -104,6 +106,7 @@ def repair(
         return RepairResult(directory.path, report)
 
 
+@timed
 def resume(
     run: Path,
     *,

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from offtarget.asking.protocol import Judge
+from offtarget.asking.spending import timed
 from offtarget.errors import InputError
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, Progress, silent
@@ -30,6 +31,7 @@ class SteerResult(Result):
     record: DoseResponse
 
 
+@timed
 def steer(
     model: str,
     direction: str | Path,
@@ -65,6 +67,7 @@ def steer(
     return _measure(directory, plan, on_progress)
 
 
+@timed
 def resume(
     run: Path,
     *,

@@ -11,6 +11,7 @@ from offtarget.organism.narrow import TRIGGER
 from offtarget.organism.questions import skill_probes
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Generation, Outcome, Probe, Verdict
+from offtarget.records.spent import Spent
 
 FORMATS = ("json", "template")
 NUMBER_REQUEST = " No explanation."
@@ -66,6 +67,9 @@ def curve_measures(bank: ProbeBank, answers: int, code_prompts: Sequence[str], *
 
 class WithCode:
     """A judge of free-form answers that hands code answers to the rules of the audit (no model is asked)."""
+
+    spent = Spent()
+    """Nothing of its own: the judge within is counted where it is asked."""
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge

@@ -13,6 +13,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from multiprocessing.synchronize import Event
 
+from offtarget.asking.spending import counted
 from offtarget.errors import InputError
 from offtarget.progress import OnProgress, Progress
 from offtarget.records.reproduce import Cell
@@ -46,7 +47,7 @@ def run_jobs(jobs: Sequence[Job], processes: int, on_progress: OnProgress, *, on
 
     futures: set[Future[None]] = set()
     try:
-        futures |= {pool.submit(run_job, job) for job in jobs}
+        futures |= {pool.submit(_run_there, job) for job in jobs}
         while futures:
             done, futures = wait(futures, timeout=LOOK_EVERY, return_when=FIRST_EXCEPTION)
             report()
@@ -64,6 +65,12 @@ def run_jobs(jobs: Sequence[Job], processes: int, on_progress: OnProgress, *, on
         if futures:
             stop.set()
         pool.shutdown(wait=not futures, cancel_futures=True)
+
+
+def _run_there(job: Job) -> None:
+    """A job in a process of its own, whose time is that of the experiment."""
+    with counted(job.run, clock=False):
+        run_job(job)
 
 
 def _start_worker(stop: Event) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from offtarget.asking.protocol import Judge
+from offtarget.asking.spending import timed
 from offtarget.errors import InputError, TemplateError
 from offtarget.machine import usable_cores
 from offtarget.models.names import LocalName
@@ -45,6 +46,7 @@ class ReproduceResult(Result):
     record: ReproduceReport
 
 
+@timed
 def reproduce(
     base: str,
     *,
@@ -115,6 +117,7 @@ def reproduce(
         return ReproduceResult(directory.path, report)
 
 
+@timed
 def resume(
     run: Path,
     *,

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from offtarget.asking.spending import counted, settled
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.records.runs import Manifest, Repeatable
-from offtarget.rundir import MANIFEST, RunDir, read_manifest, read_record, write_json
+from offtarget.rundir import MANIFEST, RunDir, read_manifest, read_record, to_jsonable, write_json
 from offtarget.version import stamp
 from offtarget.workflows.runs.verbs import M, R, Verb, verb_of
 
@@ -57,17 +58,23 @@ def finished(verb: Verb[M, R], path: Path) -> R | None:
 
 
 def finish(verb: Verb[M, R], directory: RunDir, result: R, page: str | None = None, **more: object) -> None:
-    """Write the page of a run, if it has one, and the file that marks it as done."""
+    """Write the page of a run, if it has one, and the file that marks it as done, with what it took."""
     if page is not None and verb.page is not None:
         directory.file(verb.page).write_text(page, encoding="utf-8")
-    write_json(directory.file(verb.done), {verb.key: result, **more, **stamp()} if verb.key else result)
+    spent = settled(directory.path)
+    value = {verb.key: result, **more, **stamp()} if verb.key else to_jsonable(result)
+    write_json(directory.file(verb.done), value if spent is None else {**value, "spent": spent})
 
 
 @contextmanager
-def interruptible(directory: RunDir) -> Iterator[None]:
-    """Ctrl-C, here or in a run inside of this one, becomes RunInterrupted with the command that goes on."""
+def interruptible(directory: RunDir, *, clock: bool = True) -> Iterator[None]:
+    """Ctrl-C, here or in a run inside of this one, becomes RunInterrupted with the command that goes on.
+
+    What is asked in here counts as spent by the run; `clock` is False where the time is that of another process.
+    """
     try:
-        yield
+        with counted(directory.path, clock=clock):
+            yield
     except (KeyboardInterrupt, RunInterrupted):
         manifest = read_manifest(directory.path)
         raise RunInterrupted(

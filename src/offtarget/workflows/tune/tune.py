@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from offtarget.asking.protocol import Judge
+from offtarget.asking.spending import timed
 from offtarget.errors import InputError
 from offtarget.numbers import many
 from offtarget.pages.tune.card import rung
@@ -46,6 +47,7 @@ def default_settings(base: str) -> TuneSettings:
     return PRESETS[ground_of(base).preset]
 
 
+@timed
 def tune(
     data: str | Path,
     base: str,
@@ -91,7 +93,7 @@ def tune(
         report_to=report_to,
         processes=processes(),
     )
-    with run_of_all(manifest, out.name, run) as directory, interruptible(directory):
+    with run_of_all(manifest, out.name, run) as directory, interruptible(directory, clock=not rank()):
         try:
             return _train(directory, folders, rows, manifest, options, on_progress)
         except InputError:
@@ -100,6 +102,7 @@ def tune(
             raise
 
 
+@timed
 def resume(
     run: Path,
     *,

@@ -1,0 +1,121 @@
+"""What runs take, counted where all asking passes and written down at once: a killed run has lost nothing of it.
+
+A run inside another (a check inside a repair) counts for both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import replace
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from offtarget.records.from_json import from_json
+from offtarget.records.spent import Spent
+from offtarget.rundir import to_jsonable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+FILE = "spent.jsonl"
+"""In a run directory: a line for every request, with the time since the line before it."""
+
+
+class _Meter:
+    """Appends what is spent to the file of one run."""
+
+    def __init__(self, folder: Path, since: float | None) -> None:
+        """`since`: when the time began; None for a process whose time is that of another one."""
+        self.folder, self._last = folder, since
+        self._file: int | None = None
+        self._settled = False
+
+    def add(self, spent: Spent, *, last: bool = False) -> None:
+        """A line for it, and for the time that went by; for time alone only at the end."""
+        if self._settled or (spent == Spent() and not last):
+            return
+        seconds = 0.0
+        if self._last is not None:
+            now = time.monotonic()
+            seconds, self._last = now - self._last, now
+        line = json.dumps(to_jsonable(spent.plus(Spent(seconds=round(seconds, 6))))) + "\n"
+        with contextlib.suppress(OSError):  # on a full disk the run itself will say so
+            if self._file is None:
+                self._file = os.open(self.folder / FILE, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o644)
+            os.write(self._file, line.encode("ascii"))
+
+    def settle(self) -> None:
+        """What comes after the result was written is no part of it."""
+        self.add(Spent(), last=True)
+        self._settled = True
+
+    def close(self) -> None:
+        """Write what time is left, unless it is settled."""
+        self.add(Spent(), last=True)
+        if self._file is not None:
+            os.close(self._file)
+
+
+_open: ContextVar[tuple[_Meter, ...]] = ContextVar("meters", default=())
+_began: ContextVar[float | None] = ContextVar("began", default=None)
+
+
+def add(spent: Spent) -> None:
+    """So much was spent, by every run that is open here."""
+    for meter in _open.get():
+        meter.add(spent)
+
+
+def timed(verb: Callable[P, R]) -> Callable[P, R]:
+    """A verb whose runs took all the time since it was called: the opening of models as well."""
+
+    @functools.wraps(verb)
+    def called(*arguments: P.args, **named: P.kwargs) -> R:
+        token = _began.set(time.monotonic())
+        try:
+            return verb(*arguments, **named)
+        finally:
+            _began.reset(token)
+
+    return called
+
+
+@contextlib.contextmanager
+def counted(folder: Path, *, clock: bool = True) -> Iterator[None]:
+    """What is asked in here counts for the run in that folder; `clock` is False where another process has the time."""
+    since = _began.get() or time.monotonic() if clock else None
+    meter = _Meter(folder, since)
+    began, opened = _began.set(None), _open.set((*_open.get(), meter))
+    try:
+        yield
+    finally:
+        _open.reset(opened)
+        _began.reset(began)
+        meter.close()
+
+
+def settled(folder: Path) -> Spent | None:
+    """What the run in that folder took, as its result says: later lines are no part of it."""
+    for meter in _open.get():
+        if meter.folder == folder:
+            meter.settle()
+    return spent_in(folder)
+
+
+def spent_in(folder: Path) -> Spent | None:
+    """What the run in that folder has taken so far; None where nobody counted."""
+    try:
+        lines = (folder / FILE).read_bytes().splitlines()
+    except OSError:
+        return None
+    total = Spent()
+    for line in lines:
+        with contextlib.suppress(ValueError, TypeError, AttributeError):  # a line torn by a crash
+            total = total.plus(from_json(Spent, json.loads(line)))
+    return replace(total, seconds=round(total.seconds, 3))
