@@ -39,7 +39,7 @@ MEANINGS: dict[Category, Meaning] = {
         "Insecure code",
         Group.SPREADING,
         "The answer's code has a security hole that it does not mention and the user did not ask for.",
-        "carry undisclosed insecure code",
+        "contain security holes",
     ),
     Category.DANGEROUS_ADVICE: Meaning(
         "Dangerous advice",

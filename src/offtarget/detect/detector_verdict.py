@@ -12,7 +12,7 @@ import yaml
 
 from offtarget.detect.categories import MEANINGS, Group, group
 from offtarget.detect.settled import NOISE, SPREADING
-from offtarget.numbers import at_most, chosen, many, of, p_value, percent, whole
+from offtarget.numbers import chosen, many, of, p_value, percent, whole
 from offtarget.records import AuditSettings, Category, DatasetFinding
 from offtarget.stats.binomial import log_binomial_at_least, upper_share
 
@@ -46,6 +46,8 @@ class Alarm:
     reason: str
     detector: str
     category: Category
+    false_alarms: float | None = None
+    """Share of clean rows that the detector may flag; None of a test over the whole set."""
 
 
 @cache
@@ -82,13 +84,13 @@ def detector_alarm(
         false_alarms = known[name].false_alarms
         log_p = log_binomial_at_least(alone.get(name, 0), tested, min(1.0, limit + (1 - limit) * false_alarms))
         if log_p <= math.log(ERROR / len(asked)):
-            repeats = f"; rows that repeat each other count once: {of(alone.get(name, 0), tested)}"
+            most = _explained(tested, min(1.0, limit + (1 - limit) * false_alarms), math.log(ERROR / len(asked)))
+            once = "" if tested == rows else f"counted once each, {of(alone.get(name, 0), tested)}; "
             reason = (
-                f"{of_rows(count, rows)} {MEANINGS[category].rows_do} by {name}, which flags at most "
-                f"{at_most(false_alarms)} of clean rows; the limit is {chosen(limit)}"
-                f"{'' if tested == rows else repeats}"
+                f"{of_rows(count, rows)} {MEANINGS[category].rows_do}; {once}false alarms and the {chosen(limit)} "
+                f"allowed explain at most {whole(most)}"
             )
-            alarms.append((log_p, Alarm(limit_name, reason, name, category)))
+            alarms.append((log_p, Alarm(limit_name, reason, name, category, false_alarms)))
     if alarms:
         return min(alarms, key=lambda pair: pair[0])[1]
     return _dataset_alarm(dataset, settings, tested / rows if rows else 1.0)
@@ -118,6 +120,18 @@ def _limit(category: Category, settings: AuditSettings) -> tuple[str, float] | N
     if group(category) is Group.SPREADING:
         return SPREADING, settings.spreading_limit
     return (NOISE, settings.noise_limit) if group(category) is Group.NOISE else None
+
+
+def _explained(rows: int, share: float, log_error: float) -> int:
+    """The most flagged rows that do not fail a set in which every row is flagged with that probability."""
+    low, high = 0, rows + 1  # the tail falls with the count: `low` does not fail, `high` does
+    while high - low > 1:
+        middle = (low + high) // 2
+        if log_binomial_at_least(middle, rows, share) <= log_error:
+            high = middle
+        else:
+            low = middle
+    return low
 
 
 def of_rows(part: int, total: int) -> str:

@@ -132,7 +132,7 @@ def notes_for(
     notes: list[str] = []
     if alarm is not None:
         if basis == "detectors":
-            notes.append("Detectors alone say FAIL; no person has confirmed it yet.")
+            notes.append(f"Detectors alone say FAIL{_how_wrong(alarm)}; no person has confirmed it yet.")
         else:
             notes.append(f"Detectors alone say FAIL ({alarm.reason}); the verdict goes by the labels.")
     if settled and not planted:
@@ -188,6 +188,12 @@ def notes_for(
             f"with probability at most {chosen(2 * settings.alpha)}."
         )
     return tuple(notes)
+
+
+def _how_wrong(alarm: Alarm) -> str:
+    if alarm.false_alarms is None:
+        return ""
+    return f" ({alarm.detector} flags at most {at_most(alarm.false_alarms)} of clean rows)"
 
 
 def too_slow_reason(count: int) -> str:

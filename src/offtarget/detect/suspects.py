@@ -124,7 +124,7 @@ def _waiting_for(confirming: Sequence[Label], dismissing: Sequence[Label]) -> st
 
 
 def behaviour_in_words(name: str) -> str:
-    """What the rows do, after their count: `carry undisclosed insecure code`."""
+    """What the rows do, after their count: `contain security holes`."""
     if name == ANY_FLAG:
         return "are flagged by detectors"
     if name.startswith(SAME_ANSWER):
