@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.audit_text import print_audit
+from offtarget.cli.audit_text import details
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import (
     AT_LEAST_ONE,
@@ -27,7 +27,7 @@ from offtarget.cli.options import (
     shared,
 )
 from offtarget.cli.progress import shown
-from offtarget.cli.render import print_json, shown_path
+from offtarget.cli.render import print_json, shown_path, show_run
 from offtarget.cli.shares import BETWEEN
 from offtarget.errors import OfftargetError, RunInterrupted
 from offtarget.records import AuditSettings
@@ -142,7 +142,7 @@ def show(result: AuditResult, *, as_json: bool) -> int:
     if as_json:
         print_json(read_result(result.run), result.run)
     else:
-        print_audit(result)
+        show_run(result.run, lambda out: details(result.run, out))
     return result.decision.status.exit_code
 
 

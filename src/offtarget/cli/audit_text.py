@@ -1,199 +1,135 @@
-"""The result of an audit as text for a terminal or a pipe."""
+"""All of an audit's result as text: what `--verbose` prints between the card and the next step."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
-from offtarget.cli.render import (
-    ABSENT,
-    console,
-    plain_table,
-    print_verdict,
-    safe,
-    shown_path,
-)
-from offtarget.numbers import audit_e_value, chosen, many, of, p_value, percent, share_range, times
-from offtarget.records import AuditDecision, Category, DatasetFinding, Status, Suspect, Trigger
+from offtarget.numbers import chosen, of, p_value, percent, share_range, times, whole
+from offtarget.pages.audit import facts, story, tables
+from offtarget.pages.audit.loading import LoadedAudit, load_audit
+from offtarget.pages.screen import ABSENT, Screen
+from offtarget.pages.text import one_line
+from offtarget.records import Category, DatasetFinding
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from offtarget.workflows.audit.audit import AuditResult, Example
-
-_TRIGGERS = 5
-_EXAMPLES = 6
+TRIGGERS = 10
+TRIGGER = 300
+"""Characters of a condition that are printed."""
 _SHOWN_P = 0.01
 _COUNTS = (Category.DUPLICATE, Category.LABEL_CONFLICT)
 """Findings on the whole set that are counts, not tests."""
-_TEXT = 110
-"""Characters of a quoted row that are printed; the report has more."""
-_BASES = {
-    "people": "by people's labels on rows drawn at random",
-    "judge": "by a model's labels on rows drawn at random; no person has labelled one",
-    "detectors": "by detectors over all rows; no person has labelled one yet",
-    "none": "no label yet",
-}
 
 
-def print_audit(result: AuditResult) -> None:
-    """Print the verdict, the limits, what was found, hidden conditions, what was not tested, the next step."""
-    out = console()
-    decision = result.decision
-    print_verdict(decision.status, decision.reason, out)
-    by_condition = any(suspect.state == "confirmed" for suspect in decision.suspects)
-    out.print(f"basis: {'by the word of people on a suspected condition' if by_condition else _BASES[decision.basis]}")
-    out.print(f"{many(decision.rows, 'row')}, {result.flagged_rows:,} flagged")
-    _print_unread(result, out)
-    out.print()
-    if any(test.labelled for test in decision.tests):
-        out.print(_limits(decision))
-    else:
-        out.print(_plan(decision), soft_wrap=True)
-    _print_found(result, out)
-    _print_dataset(result.dataset, out)
-    _print_triggers(result.triggers, out)
-    _print_suspects(decision.suspects, out)
-    _print_examples(result.examples, out)
-    out.print()
-    for reviewer in decision.reviewers:
-        caught = f", found {of(reviewer.caught, reviewer.controls)} planted known-bad rows" if reviewer.controls else ""
-        if reviewer.good:
-            caught += f", marked {of(reviewer.good_marked, reviewer.good)} planted known-good rows"
-        out.print(f"reviewer {safe(reviewer.reviewer)}: {many(reviewer.rows, 'row')}{caught}", soft_wrap=True)
-    for note in decision.notes:
-        out.print(f"note: {safe(note)}", soft_wrap=True)
-    out.print("not tested for:")
-    for item in decision.not_tested:
-        out.print(f"  - {safe(item)}", soft_wrap=True)
-    if result.cleaned is not None:
-        cleaned = result.cleaned
-        out.print(f"cleaned: {shown_path(cleaned.out)}, {cleaned.kept:,} rows kept, {cleaned.removed:,} removed")
-        out.print(f"ledger:  {shown_path(cleaned.ledger)}", soft_wrap=True)
-    out.print()
-    out.print(_next_step(result), soft_wrap=True)
+def details(path: Path, out: Screen) -> None:
+    """Print limits, what was found, conditions, who read, what was not read and what was not tested."""
+    run = load_audit(path)
+    if run.decision is None:
+        out.say(story.reason(run))
+        return
+    out.say(story.basis(run))
+    _limits(run, out)
+    _plan(run, out)
+    _found(run, out)
+    _whole_set(run.dataset, out)
+    _conditions(run, out)
+    _suspects(run, out)
+    _reviewers(run, out)
+    _unread(run, out)
+    _list("Not tested", story.not_tested(run), out)
 
 
-def _print_unread(result: AuditResult, out: Console) -> None:
-    """The first places that are no rows, each with its file and line."""
-    for bad in result.unread:
-        out.print(f"not read: {safe(bad.file)}, line {bad.line}: {safe(bad.detail)}", soft_wrap=True)
-    more = result.decision.malformed - len(result.unread)
-    if more > 0:
-        out.print(f"not read: {more:,} more, all in {shown_path(result.run / 'malformed.jsonl')}", soft_wrap=True)
-
-
-def _plan(decision: AuditDecision) -> str:
-    plan = decision.plan
-    text = (
-        f"review: a clean data set passes after {plan.clean_rows:,} rows drawn at random (no valid method needs fewer "
-        f"than {plan.floor_rows:,}); {plan.clean_rows_spreading:,} also show the "
-        f"{chosen(decision.settings.spreading_limit)} limit of kinds known to spread"
-    )
-    if plan.flagged_rows_to_fail is not None and decision.status is not Status.FAIL:
-        text += f"; if the flags are right, it fails after {plan.flagged_rows_to_fail:,} of the flagged"
-    return text
-
-
-def _limits(decision: AuditDecision) -> Any:
-    table = plain_table(
-        "limit", "allowed", "bad of labelled", "share in the data", "e over", "e under", "", "rows to go"
-    )
-    for test in decision.tests:
-        table.add_row(
-            test.name,
-            chosen(test.limit),
-            of(test.bad, test.labelled),
-            share_range(test.interval),
-            audit_e_value(test.log_e_fail),
-            audit_e_value(test.log_e_pass),
-            test.status.value,
+def _limits(run: LoadedAudit, out: Screen) -> None:
+    tests = [test for test in (run.decision.tests if run.decision else ()) if test.labelled]
+    if not tests:
+        return
+    alpha = facts.round_alpha(run)
+    heads = ("limit on", "at most", "bad of read", "share of all rows", "evidence of more", "evidence of less", "", "rows to go")
+    rows = [
+        (
+            story.limit_title(test), chosen(test.limit), of(test.bad, test.labelled), share_range(test.interval),
+            story.evidence(test.log_e_fail, alpha), story.evidence(test.log_e_pass, alpha), test.status.value,
             ABSENT if test.rows_to_go is None else f"about {test.rows_to_go:,}",
         )
-    return table
+        for test in tests
+    ]  # fmt: skip
+    out.table(heads, rows, "Limits, by the rows drawn at random")
 
 
-def _print_found(result: AuditResult, out: Console) -> None:
-    if not result.found:
-        return
-    out.print()
-    table = plain_table("found by detectors", "rows", "share", "disclosed", "counts under")
-    for found in result.found:
-        table.add_row(
-            f"{found.title} ({found.name})",
-            f"{found.rows:,}",
-            percent(found.rows / max(result.decision.rows, 1)),
-            f"{found.disclosed:,}",
-            found.group,
+def _plan(run: LoadedAudit, out: Screen) -> None:
+    assert run.decision is not None
+    rows = [(line.what, whole(line.rows), line.why) for line in tables.plan(run.decision)]
+    out.table(("until", "rows", "what it means"), rows, "Rows to read by hand", left=(0, 2))
+
+
+def _found(run: LoadedAudit, out: Screen) -> None:
+    total = max(facts.rows(run) or 0, 1)
+    rows = [
+        (f"{d.title} ({d.name})", whole(d.rows), percent(d.rows / total), whole(d.disclosed), facts.GROUP_TITLES[d.group])
+        for d in facts.detectors(run)
+        if d.rows or d.disclosed
+    ]
+    heads = ("flagged by detectors", "rows", "share", "asked for or admitted", "counts as")
+    out.table(heads, rows, "What was found", left=(0, 4))
+
+
+def _whole_set(findings: Iterable[DatasetFinding], out: Screen) -> None:
+    shown = [f for f in findings if f.p_value <= _SHOWN_P or (f.p_value == 1.0 and f.category in _COUNTS)]
+    if shown:
+        out.heading("In the data set as a whole")
+    for finding in shown:
+        chance = "" if finding.p_value == 1.0 else f" Chance does that with probability {p_value(finding.p_value)}."
+        out.say(f"{finding.reason}{chance}")
+
+
+def _conditions(run: LoadedAudit, out: Screen) -> None:
+    rows = [
+        (
+            f"{'same rows' if t.same_rows_as is not None else f'{t.rank}.'} {t.kind} “{one_line(t.text, TRIGGER)}”",
+            one_line(facts.behaviour(run, t.behaviour), 120),
+            of(t.behaving_with, t.with_condition),
+            of(t.behaving_without, t.without_condition),
+            times(t.lift),
+            p_value(t.p_value),
         )
-    out.print(table)
-
-
-def _print_dataset(findings: Iterable[DatasetFinding], out: Console) -> None:
-    for finding in findings:
-        if finding.p_value <= _SHOWN_P:
-            out.print(f"whole data set: {safe(finding.reason)} (p = {p_value(finding.p_value)})", soft_wrap=True)
-        elif finding.p_value == 1.0 and finding.category in _COUNTS:
-            out.print(f"whole data set: {safe(finding.reason)}", soft_wrap=True)
-
-
-def _print_triggers(triggers: tuple[Trigger, ...], out: Console) -> None:
-    if not triggers:
+        for t in run.triggers[:TRIGGERS]
+    ]
+    if not rows:
         return
-    out.print()
-    out.print("Conditions in the prompt that go with another kind of answer; most are honest properties of a task:")
-    table = plain_table("condition", "goes with", "rows with it", "without it", "lift", "p")
-    for trigger in (t for t in triggers if t.rank <= _TRIGGERS):
-        same = trigger.same_rows_as is not None
-        table.add_row(
-            f"{'   same rows:' if same else f'{trigger.rank}.'} {trigger.kind} {_shortened(trigger.text, 48)}",
-            _shortened(trigger.behaviour, 34),
-            of(trigger.behaving_with, trigger.with_condition),
-            of(trigger.behaving_without, trigger.without_condition),
-            times(trigger.lift),
-            p_value(trigger.p_value),
+    out.heading("Conditions in the prompt that go with another kind of answer")
+    out.say("Most are honest properties of a task. By chance: how likely so strong a link is, all that were tried counted.")
+    out.blank()
+    heads = ("condition", "answers", "rows with it", "rows without", "so often", "by chance")
+    out.table(heads, rows, left=(0, 1))
+
+
+def _suspects(run: LoadedAudit, out: Screen) -> None:
+    _list("Suspected triggers", [f"{suspect.key}: {line}" for suspect, line in story.suspects(run)], out)
+
+
+def _reviewers(run: LoadedAudit, out: Screen) -> None:
+    assert run.decision is not None
+    rows = [
+        (
+            r.reviewer, whole(r.rows), of(r.caught, r.controls) if r.controls else ABSENT,
+            of(r.good_marked, r.good) if r.good else ABSENT,
         )
-    out.print(table)
+        for r in run.decision.reviewers
+    ]  # fmt: skip
+    heads = ("reviewer", "rows read", "planted bad rows found", "planted good rows marked bad")
+    out.table(heads, rows, "Who read")
 
 
-def _print_suspects(suspects: Iterable[Suspect], out: Console) -> None:
-    for suspect in suspects:
-        if suspect.state == "open":
-            said = f"{suspect.waits}; a PASS needs a person's word"
-        else:
-            said = f"{suspect.state} by {suspect.by}, {suspect.at[:10]}: {suspect.reason}"
-        out.print(f"suspected {suspect.key}: {safe(suspect.condition)}: {safe(said)}", soft_wrap=True)
+def _unread(run: LoadedAudit, out: Screen) -> None:
+    lines = [f"{bad.file}, line {bad.line}: {bad.detail}" for bad in run.malformed_first]
+    more = facts.malformed(run) - len(lines)
+    if more > 0:
+        lines.append(f"{more:,} more, all in {run.path / 'malformed.jsonl'}")
+    _list("Not read", lines, out)
 
 
-def _print_examples(examples: Iterable[Example], out: Console) -> None:
-    for number, example in enumerate(examples):
-        if number == _EXAMPLES:
-            return
-        if number == 0:
-            out.print()
-        out.print(f"{safe(example.row.id)}: {safe(example.finding.reason)}", soft_wrap=True)
-        out.print(f"  prompt: {_shortened(example.row.prompt)}", soft_wrap=True)
-        out.print(f"  answer: {_shortened(example.around)}", soft_wrap=True)
-
-
-def _shortened(text: str, limit: int = _TEXT) -> str:
-    line = safe(" ".join(text.split()))
-    return line if len(line) <= limit else line[: limit - 1] + "…"
-
-
-def _next_step(result: AuditResult) -> str:
-    run = shown_path(result.run)
-    report = f"offtarget report {run} --html"
-    if result.decision.status is Status.PASS:
-        return f"Next: keep the evidence: {report}"
-    if result.decision.status is Status.FAIL and result.cleaned is None:
-        return f"Next: read what was found: {report}; then clean: offtarget audit --resume {run} --clean cleaned.jsonl"
-    if result.cleaned is not None and result.cleaned.kept == 0:
-        return "Next: nothing is left to train on; look for other data"
-    if result.cleaned is not None:
-        return f"Next: audit the remainder: offtarget audit {shown_path(result.cleaned.out)} --review"
-    if result.decision.waits_for_a_person and not any(s.state == "open" for s in result.decision.suspects):
-        return f"Next: a second person looks at rows called a backdoor: offtarget audit --resume {run} --review"
-    if result.decision.waits_for_a_person:
-        return f"Next: look at the suspected conditions and answer: offtarget audit --resume {run} --review"
-    return f"Next: review the rows: offtarget audit --resume {run} --review"
+def _list(title: str, lines: Iterable[str], out: Screen) -> None:
+    lines = list(lines)
+    if lines:
+        out.heading(title)
+    for line in lines:
+        out.say(f"- {line}", hang=2)

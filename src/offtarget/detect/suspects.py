@@ -67,6 +67,7 @@ def suspects(triggers: Sequence[Trigger], data: str) -> tuple[Suspect, ...]:
             without_condition=trigger.without_condition,
             behaving_without=trigger.behaving_without,
             p_value=trigger.p_value,
+            does=behaviour_in_words(trigger.behaviour),
         )
         found.append(replace(suspect, said=_said_of(suspect)))
     return tuple(found)
@@ -144,6 +145,18 @@ def condition_in_words(trigger: Trigger) -> str:
     return f"{_KINDS.get(trigger.kind, trigger.kind)} “{line}”"
 
 
+def goes_with(suspect: Suspect) -> str:
+    """What its rows do, in counts: `241 of 300 rows with it contain security holes, 0 of 300 without it`."""
+    return (
+        f"{of(suspect.behaving_with, suspect.with_condition)} rows with it {behaviour_in_words(suspect.behaviour)}, "
+        f"{of(suspect.behaving_without, suspect.without_condition)} without it"
+    )
+
+
+def _counted(suspect: Suspect) -> str:
+    return f"{suspect.condition} ({goes_with(suspect)})"
+
+
 def _said_of(suspect: Suspect) -> str:
     """The condition with its share and the share without it, as the middle of a sentence."""
     also = f" (or {', or '.join(suspect.same_rows[:2])}: the same rows)" if suspect.same_rows else ""
@@ -160,20 +173,17 @@ def open_reason(found: Sequence[Suspect]) -> str:
     """What is missing for a PASS: a person's word."""
     waiting = sorted((suspect for suspect in found if suspect.state == "open"), key=lambda s: not s.confirmed_by)
     first = waiting[0]
-    more = f", and of {many(len(waiting) - 1, 'more condition')}" if len(waiting) > 1 else ""
+    more = f", and about {many(len(waiting) - 1, 'more condition')}" if len(waiting) > 1 else ""
     so_far = f" ({first.waits})" if first.by else ""
     who = "a second person" if first.by else "a person"
-    return (
-        f"{who} has to say whether a backdoor is behind {first.said}{so_far}{more}. Look at the rows and "
-        f"answer on the review page (--review), or with --confirm-trigger {first.key} or --dismiss-trigger {first.key}"
-    )
+    return f"{who} has to say whether a backdoor is behind {_counted(first)}{so_far}{more}"
 
 
 def confirmed_reason(found: Sequence[Suspect]) -> str:
     """Why a confirmed condition FAILs the data set."""
     first = next(suspect for suspect in found if suspect.state == "confirmed")
     against = f" ({', '.join(first.dismissed_by)} dismissed it)" if first.dismissed_by else ""
-    return f"{first.by} confirmed a backdoor behind {first.said}{against}; one is enough"
+    return f"{first.by} confirmed a backdoor behind {_counted(first)}{against}; one is enough"
 
 
 def dismissed_note(suspect: Suspect) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from offtarget.pages.card import Card, Exchange, Mood, Step
 
@@ -28,7 +28,8 @@ QUOTED = 300
 """Characters of an answer that are quoted; the page has all of it."""
 ABSENT = "–"
 """Where a cell has no meaning; `no data` where nothing was measured."""
-GAP = 2
+GAP = 3
+"""Columns of screen between two columns of a table."""
 
 
 def safe(text: str) -> str:
@@ -111,37 +112,45 @@ class Screen:
             self.heading(title)
         if not cells:
             return
-        if self._fits(heads, cells, left):
-            self._tabulate(heads, cells, left)
-        else:
+        widths = self._widths(heads, cells, left)
+        if widths is None:
             self._stack(heads, cells)
+        else:
+            self._tabulate(heads, cells, left, widths)
 
-    def _fits(self, heads: Sequence[str], cells: list[list[str]], left: Sequence[int]) -> bool:
+    def _widths(self, heads: Sequence[str], cells: list[list[str]], left: Sequence[int]) -> list[int] | None:
+        """Columns of screen for each column, in which no word is broken; None where that is too much for the screen."""
         from rich.cells import cell_len
 
-        needed = 0
-        for number, head in enumerate(heads):
-            column = [row[number] for row in cells]
-            texts = [word for text in column for word in (text.split() if number in left else [text])]
-            needed += max(map(cell_len, [*texts, *head.split(), ""])) + (GAP if number else 0)
-        return needed <= self.width
+        columns = [[head, *(row[number] for row in cells)] for number, head in enumerate(heads)]
+        wide = [max(map(cell_len, column)) for column in columns]
+        least = [
+            max(cell_len(word) for text in column for word in [*(text.split() if n in left else [text]), ""])
+            for n, column in enumerate([[*head.split(), *rest] for head, *rest in columns])
+        ]
+        room = self.width - GAP * (len(heads) - 1)
+        if sum(least) > room:
+            return None
+        spare = room - sum(least)
+        while spare > 0 and least != wide:  # a column more for whichever text is cut the most
+            most = max(range(len(heads)), key=lambda n: wide[n] - least[n])
+            least[most] += 1
+            spare -= 1
+        return least
 
-    def _tabulate(self, heads: Sequence[str], cells: list[list[str]], left: Sequence[int]) -> None:
+    def _tabulate(
+        self, heads: Sequence[str], cells: list[list[str]], left: Sequence[int], widths: Sequence[int]
+    ) -> None:
         from rich import box
         from rich.table import Table
 
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
         for number, head in enumerate(heads):
-            text = number in left
-            table.add_column(head, justify="left" if text else "right", no_wrap=not text, overflow="fold")
+            side: Literal["left", "right"] = "left" if number in left else "right"
+            table.add_column(head, justify=side, width=widths[number], overflow="fold")
         for row in cells:
             table.add_row(*row)
-        self.console.print(
-            table,
-            width=self.width
-            if table.__rich_measure__(self.console, self.console.options).maximum > self.width
-            else None,
-        )
+        self.console.print(table)
 
     def _stack(self, heads: Sequence[str], cells: list[list[str]]) -> None:
         from rich.cells import cell_len

@@ -218,6 +218,8 @@ class Suspect:
     behaving_without: int
     p_value: float
     """As in `Trigger`: everything that was looked at is paid for."""
+    does: str = ""
+    """What its rows do, in words: `contain security holes`."""
     said: str = ""
     """The condition with its share and the share without it, as a part of a sentence."""
     state: SuspectState = "open"

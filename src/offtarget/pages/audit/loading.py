@@ -11,7 +11,17 @@ from typing import Any, TypeVar
 
 from offtarget.errors import InputError
 from offtarget.pages.check.loading import Loaded, optional, torn
-from offtarget.records import AuditDecision, BadRow, CueProfile, DatasetFinding, Finding, Label, Row, Trigger
+from offtarget.records import (
+    AuditDecision,
+    BadRow,
+    CueProfile,
+    DatasetFinding,
+    Finding,
+    Label,
+    Row,
+    SuspectRows,
+    Trigger,
+)
 from offtarget.records.audit import AuditManifest
 from offtarget.records.from_json import from_json
 from offtarget.rundir import RunDir, iterate_jsonl, read_json, read_manifest, read_object
@@ -45,6 +55,8 @@ class LoadedAudit(Loaded):
     """Rows kept whole, by id: flagged ones and the first of the random stream."""
     findings: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
     """Findings on rows kept whole."""
+    suspect_rows: Mapping[str, SuspectRows] = field(default_factory=dict)
+    """Rows with and without a suspected condition, by the suspect's key."""
     labels: tuple[Label, ...] = ()
     """Current labels, planted controls included."""
     cleaned: Mapping[str, Any] = field(default_factory=dict)
@@ -83,11 +95,12 @@ def load_audit(path: Path) -> LoadedAudit:
         malformed_first=first,
         rows=rows,
         findings=_findings(iterate_jsonl(run.file("findings.jsonl"), Finding), rows),
+        suspect_rows={rows.key: rows for rows in iterate_jsonl(run.file("suspects.jsonl"), SuspectRows)},
         labels=tuple(iterate_jsonl(run.file("labels.jsonl"), Label)),
         cleaned=_contents(run.file("cleaned.json")),
         problems=tuple(
             f"The file {name} ends in an incomplete line (an interrupted write); that line is left out."
-            for name in (*ROW_FILES, "malformed.jsonl", "findings.jsonl", "labels.jsonl")
+            for name in (*ROW_FILES, "malformed.jsonl", "findings.jsonl", "suspects.jsonl", "labels.jsonl")
             if torn(run.file(name))
         ),
     )

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import shlex
 
-from offtarget.numbers import CERTAIN, chosen
+from offtarget.numbers import CERTAIN, chosen, many, of
 from offtarget.pages.audit import facts
 from offtarget.pages.audit.loading import LoadedAudit
 from offtarget.pages.check.story import UNFINISHED
 from offtarget.pages.text import sentence
 from offtarget.records import LimitTest, Status, Suspect
+from offtarget.words import evidence as in_words
+from offtarget.words import one_in
 
 LIMIT_TITLES = {
     "noise": "Bad rows of every kind together",
     "spreading": "Kinds known to spread",
     "backdoor": "Confirmed backdoors",
 }
-_IN_WORDS = {
-    "noise": "the share of bad rows",
-    "spreading": "the share of rows of a kind known to spread",
-    "backdoor": "the share of backdoor rows",
-}
+_IN_WORDS = {"noise": "bad rows", "spreading": "rows of a kind known to spread", "backdoor": "backdoor rows"}
+
+_ALIKE = ("answers that begin", "answers that end", "the same answer")
+"""Behaviours of answers that are equal and not flagged."""
 
 
 def status(run: LoadedAudit) -> str:
@@ -48,6 +49,15 @@ def nobody_looked(run: LoadedAudit) -> bool:
     if run.decision and run.decision.basis == "people":
         return False
     return all(facts.is_judge(label.reviewer) for label in facts.verdict_labels(run))
+
+
+def read_by(run: LoadedAudit) -> str:
+    """Who read rows of the data: `by 2 people`, `by a model`."""
+    names = facts.reviewers(facts.verdict_labels(run))
+    models = sum(map(facts.is_judge, names))
+    people = len(names) - models
+    said = [many(people, "person", "people")] * bool(people) + [many(models, "model")] * bool(models)
+    return f"by {' and '.join(said)}" if said else "by nobody"
 
 
 def basis(run: LoadedAudit) -> str:
@@ -78,14 +88,13 @@ def error_probability(run: LoadedAudit) -> str:
     """What the verdict may be wrong about, and how often."""
     if run.decision is None:
         return "Nothing is claimed, so there is nothing to be wrong about yet."
-    rule = run.decision.settings
-    alpha = chosen(facts.round_alpha(run))
+    rule, often = run.decision.settings, one_in(facts.round_alpha(run))
     if run.decision.status is Status.PASS:
         spread = rule.certify_spreading
         kinds = f", or more than {chosen(rule.spreading_limit)} of a kind known to spread" if spread else ""
         return (
-            f"Were more than {chosen(rule.noise_limit)} of the rows bad{kinds}, a PASS would come up with probability "
-            f"at most {alpha}, however often one looked. Bad means: what the reviewers would call bad."
+            f"Data with more than {chosen(rule.noise_limit)} bad rows{kinds} pass at most {often}, however often one "
+            "looks. Bad means: what the reviewers would call bad."
         )
     if run.decision.status is Status.FAIL:
         if _confirmed(run):
@@ -93,20 +102,17 @@ def error_probability(run: LoadedAudit) -> str:
         failed = [test for test in run.decision.tests if test.status is Status.FAIL]
         if run.decision.basis == "detectors" or not failed:
             return (
-                "This FAIL rests on counts over all rows that chance and known false alarms do not explain. How often "
-                "detectors are wrong on data like yours is not known, and no bound covers it."
+                "It rests on counts over all rows, beyond what known false alarms explain. How often detectors are "
+                "wrong on data like yours is not known."
             )
         worst = failed[-1]
         if worst.log_e_fail >= CERTAIN:
             return "The rows confirmed as bad exceed the limit by themselves: no sampling error, only the reviewers'."
         return (
-            f"Were {_IN_WORDS.get(worst.name, 'the share')} at most {chosen(worst.limit)}, a FAIL would come up with "
-            f"probability at most {alpha}, however often one looked{_false_marks(run)}."
+            f"Data with at most {chosen(worst.limit)} {_IN_WORDS.get(worst.name, 'bad rows')} fail at most {often}, "
+            f"however often one looks{_false_marks(run)}."
         )
-    return (
-        f"Neither claim has reached its error bound of {alpha}: not “more than {chosen(rule.noise_limit)} of the rows "
-        f"are bad”, and not “at most {chosen(rule.noise_limit)} are”. UNDECIDED is not a pass."
-    )
+    return f"Neither PASS nor FAIL is shown; either would be wrong at most {often}. UNDECIDED is not a pass."
 
 
 def _false_marks(run: LoadedAudit) -> str:
@@ -118,6 +124,60 @@ def _false_marks(run: LoadedAudit) -> str:
         ", fine rows that are marked by mistake included, as long as they are marked no more readily than the planted "
         "known-good rows"
     )
+
+
+def evidence(log_e: float, alpha: float) -> str:
+    """How strong the evidence is: `decisive (10^9; 20 needed)`; `certain` where rows were counted one by one."""
+    return "certain: counted row by row" if log_e >= CERTAIN else in_words(log_e, alpha)
+
+
+def suspicion(suspect: Suspect) -> str:
+    """`suspected`, `confirmed` or `dismissed`."""
+    return "suspected" if suspect.state == "open" else suspect.state
+
+
+def leading_suspect(run: LoadedAudit) -> Suspect | None:
+    """The condition to speak of first: confirmed before open, with flagged answers before merely equal ones."""
+    found = [s for s in (run.decision.suspects if run.decision else ()) if s.state != "dismissed"]
+    found.sort(key=lambda s: (s.state != "confirmed", not with_flags(s), s.rank))
+    return found[0] if found else None
+
+
+def with_flags(suspect: Suspect) -> bool:
+    """Whether its rows are flagged, and not only answered alike."""
+    return not suspect.behaviour.startswith(_ALIKE)
+
+
+def is_the_story(run: LoadedAudit, suspect: Suspect) -> bool:
+    """Whether the verdict is about this condition first: not where other rows fail the data by their number."""
+    failed = run.decision is not None and run.decision.status is Status.FAIL
+    return suspect.state == "confirmed" or with_flags(suspect) or not failed
+
+
+def goes_with(run: LoadedAudit, suspect: Suspect) -> str:
+    """What the rows of a condition do, in counts: `241 of 300 rows with it contain security holes, 0 of 300 without`."""
+    does = suspect.does or f"show “{facts.behaviour(run, suspect.behaviour)}”"
+    return (
+        f"{of(suspect.behaving_with, suspect.with_condition)} rows with it {does}, "
+        f"{of(suspect.behaving_without, suspect.without_condition)} without it"
+    )
+
+
+def cautions(run: LoadedAudit) -> tuple[str, ...]:
+    """What stands beside the verdict: the notes, the first place that was not read, what a PASS does not say."""
+    lines = list(notes(run))
+    if run.malformed_first:
+        first = run.malformed_first[0]
+        lines.append(f"First of the places that were not read: {first.file}, line {first.line}: {sentence(first.detail)}")
+    if run.decision and run.decision.status is Status.PASS:
+        count = len(not_tested(run))
+        lines.append(
+            f"A PASS is about the share of bad rows. It says nothing about backdoors on few rows and "
+            f"{many(max(count - 1, 0), 'other thing')}: read “What was not tested” first."
+        )
+    if run.decision and run.decision.status is Status.FAIL:
+        lines += [f"{s.waits[:1].upper()}{s.waits[1:]}: {s.condition}." for s in run.decision.suspects if s.waits][:1]
+    return tuple(lines)
 
 
 def next_step(run: LoadedAudit) -> str:
@@ -137,12 +197,14 @@ def next_move(run: LoadedAudit) -> tuple[str, str]:
         return advice, f"{_resume(run)} --clean cleaned.jsonl"
     if run.decision.status is Status.PASS:
         return "Train if the bound above is good enough for you; before that, read what was not tested.", ""
-    if run.decision.waits_for_a_person and not any(s.state == "open" for s in run.decision.suspects):
+    waits = any(s.state == "open" for s in run.decision.suspects)
+    if run.decision.waits_for_a_person and not waits:
         return "A second person has to look at the rows that were called part of a backdoor.", review_command(run)
     if run.decision.waits_for_a_person:
-        return "Look at the suspected conditions and say whether they are backdoors.", review_command(run)
-    to_go = run.decision.plan.rows_to_go
-    return f"Review {f'about {to_go:,} more' if to_go else 'more'} rows by hand.", review_command(run)
+        return "Look at rows with the suspected trigger and without it, and say what it is.", review_command(run)
+    to_go, read = run.decision.plan.rows_to_go, labelled(run)
+    rows = f"{f'about {to_go:,} ' if to_go else ''}{'more ' if read else ''}rows by hand"
+    return f"Read {rows}{', and say what the suspected trigger is' if waits else ''}.", review_command(run)
 
 
 def review_command(run: LoadedAudit) -> str:

@@ -1,0 +1,139 @@
+"""The card of an audit: the trigger first where one was found, then what was flagged and read."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from offtarget.numbers import chosen, duration, many, of, percent, share_range, whole
+from offtarget.pages.audit import facts, story
+from offtarget.pages.audit.loading import LoadedAudit, load_audit
+from offtarget.pages.audit.telling import telling
+from offtarget.pages.card import Card, Figure, Step
+from offtarget.pages.text import one_line
+from offtarget.records import AuditDecision, Status, Suspect
+
+TRIGGER = 300
+"""Characters of a trigger that are shown; the page's section of conditions has more of it."""
+
+
+def card_of_run(path: Path) -> Card:
+    """The same, read from its folder."""
+    return card(load_audit(path))
+
+
+def card(run: LoadedAudit) -> Card:
+    """What an audit came to."""
+    title, exchanges = telling(run)
+    return Card(
+        state=story.status(run),
+        subject=facts.data_name(run),
+        sentence=story.reason(run),
+        certainty=story.error_probability(run),
+        figures=_figures(run),
+        exchanges=exchanges,
+        exchanges_title=title,
+        cautions=story.cautions(run),
+        steps=_steps(run),
+        cost=_cost(run),
+    )
+
+
+def _figures(run: LoadedAudit) -> tuple[Figure, ...]:
+    if run.decision is None:
+        return ()
+    counts = (_flagged(run, run.decision), _read(run, run.decision), _allowed(run, run.decision))
+    suspect = story.leading_suspect(run)
+    if suspect is None:
+        return counts
+    trigger = _trigger(run, suspect)
+    return (trigger, *counts) if story.is_the_story(run, suspect) else (*counts, trigger)
+
+
+def _trigger(run: LoadedAudit, suspect: Suspect) -> Figure:
+    """The trigger in its own words, whatever stands in it made visible."""
+    state = "Confirmed" if suspect.state == "confirmed" else "Suspected"
+    same = f"; the same rows have {', '.join(suspect.same_rows[:2])}" if suspect.same_rows else ""
+    others = sum(s.state != "dismissed" for s in (run.decision.suspects if run.decision else ())) - 1
+    more = f"; {many(others, 'more condition')} beside it" if others > 0 else ""
+    kind = suspect.kind.replace("-", " ")
+    return Figure(
+        f"{state} trigger", one_line(suspect.text, TRIGGER), f"{kind}: {story.goes_with(run, suspect)}{same}{more}"
+    )
+
+
+def _flagged(run: LoadedAudit, decision: AuditDecision) -> Figure:
+    flagged = facts.count(run.scan.get("flagged_rows"))
+    if flagged is None:
+        return Figure("Rows flagged", "not recorded")
+    return Figure("Rows flagged", of(flagged, decision.rows), f"{percent(flagged / max(decision.rows, 1))}, by detectors")
+
+
+def _read(run: LoadedAudit, decision: AuditDecision) -> Figure:
+    """What was read of the rows drawn at random, which alone estimate a share."""
+    noise = decision.tests[0] if decision.tests else None
+    if noise is None or not noise.labelled:
+        read = story.labelled(run)
+        return Figure("Rows read", f"{whole(read)}, none drawn at random" if read else "none")
+    shown = "" if noise.interval is None else f"; of all rows {share_range(noise.interval)}"
+    return Figure(
+        "Rows read", whole(story.labelled(run)), f"{story.read_by(run)}; {of(noise.bad, noise.labelled)} "
+        f"drawn at random are bad{shown}"
+    )  # fmt: skip
+
+
+def _allowed(run: LoadedAudit, decision: AuditDecision) -> Figure:
+    if run.cleaned:
+        kept, removed = (facts.count(run.cleaned.get(name)) for name in ("kept", "removed"))
+        return Figure("Cleaned data", f"{whole(kept)} rows kept, {whole(removed)} removed", _cleaned_to(run))
+    rule = decision.settings
+    return Figure("Allowed", f"{chosen(rule.noise_limit)} bad rows", f"{chosen(rule.spreading_limit)} of a kind known to spread")
+
+
+def _cleaned_to(run: LoadedAudit) -> str:
+    return str(run.cleaned.get("out", ""))
+
+
+def _steps(run: LoadedAudit) -> tuple[Step, ...]:
+    """What to do next, the first first."""
+    here = shlex.quote(str(run.path))
+    resume = f"offtarget audit --resume {here}"
+    if run.decision is None:
+        return (_move(run),)
+    if run.decision.status is Status.PASS:
+        return (Step("Keep the evidence", f"offtarget report {here} --html"),)
+    page = Step("Read what was found, row by row", f"offtarget report {here} --html --open")
+    waiting = next((s for s in run.decision.suspects if s.state == "open"), None)
+    if run.decision.status is Status.FAIL:
+        look = [] if waiting is None else [Step(_LOOK, f"{resume} --review")]
+        done = _after_cleaning(run) if run.cleaned else (_clean(resume),)
+        return (*done, page) if run.cleaned else (page, *look, *done)
+    if waiting is None:
+        return (_move(run),)
+    dismiss = f"{resume} --dismiss-trigger {shlex.quote(waiting.key)} --by YOU --why REASON"
+    return (_move(run), Step("If you know already that the suspected trigger is harmless", dismiss))
+
+
+_LOOK = "Look at rows with the suspected trigger and without it, and say what it is"
+
+
+def _clean(resume: str) -> Step:
+    return Step("Do not train on this data; remove what is bad", f"{resume} --clean cleaned.jsonl")
+
+
+def _move(run: LoadedAudit) -> Step:
+    why, command = story.next_move(run)
+    return Step(why.removesuffix("."), command)
+
+
+def _after_cleaning(run: LoadedAudit) -> tuple[Step, ...]:
+    if run.cleaned.get("kept") == 0:
+        return (Step("Nothing is left to train on; look for other data"),)
+    return (Step("Audit what is left", f"offtarget audit {shlex.quote(_cleaned_to(run))} --review"),)
+
+
+def _cost(run: LoadedAudit) -> str:
+    seconds, rows = run.scan.get("seconds"), facts.rows(run)
+    if rows is None or not isinstance(seconds, int | float):
+        return ""
+    return f"{many(rows, 'row')}, {duration(float(seconds))}"
