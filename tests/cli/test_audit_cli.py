@@ -96,14 +96,17 @@ def test_ctrl_c_says_how_to_start_again(tmp_path, offtarget):
 
 
 def test_places_that_are_no_rows_are_printed(tmp_path, offtarget):
-    """File, line and what is wrong stand in the output; beyond three the rest is counted and its file named."""
+    """The first place stands beside the verdict; with -v the first three, the count of the rest and its file."""
     path = tmp_path / "d.jsonl"
     chats(path, 3)
     with path.open("a") as file:
         file.write("{broken\n" * 5)
     done = offtarget("audit", str(path), "--run", str(tmp_path / "run"))
-    assert "not read: d.jsonl, line 4: " in done.stdout
-    assert f"not read: 2 more, all in {tmp_path / 'run' / 'malformed.jsonl'}" in done.stdout
+    assert "5 rows could not be read" in done.stdout
+    assert "The first place that was not read is d.jsonl, line 4: " in done.stdout
+    more = offtarget("audit", "--resume", str(tmp_path / "run"), "-v")
+    assert "- d.jsonl, line 6: " in more.stdout
+    assert f"- 2 more, all in {tmp_path / 'run' / 'malformed.jsonl'}" in more.stdout
 
 
 def test_settings_of_a_run_cannot_be_given_again(tmp_path, offtarget):

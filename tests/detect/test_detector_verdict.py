@@ -31,7 +31,9 @@ def test_an_overwhelming_share_of_flags_fails_and_says_so_in_words():
     """Count, share, what it is, who says so, its false alarms, the limit; and that nobody has confirmed it."""
     done = scanned([])
     assert (done.status, done.basis) == (Status.FAIL, "detectors")
-    assert done.reason.startswith("5,131 of 6,000 rows (85.5 %) contain security holes; false alarms and the 1 % allowed")
+    assert done.reason.startswith(
+        "5,131 of 6,000 rows (85.5 %) contain security holes; false alarms and the 1 % allowed"
+    )
     assert any("insecure-code flags at most" in note and "of clean rows" in note for note in done.notes)
     assert any("no person has confirmed it yet" in note for note in done.notes)
     assert done.plan.flagged_rows_to_fail is not None
@@ -75,7 +77,9 @@ def test_a_fail_by_detectors_names_the_rows_that_repeat_no_other():
     alone = (2000, {"insecure-code": 1800})
     found = detector_alarm(6000, {"insecure-code": (CODE, 5131)}, (), SETTINGS, CALIBRATION, alone)
     assert found is not None
-    assert found.reason.startswith("5,131 of 6,000 rows (85.5 %) contain security holes; counted once each, 1,800 of 2,000")
+    assert found.reason.startswith(
+        "5,131 of 6,000 rows (85.5 %) contain security holes; counted once each, 1,800 of 2,000"
+    )
 
 
 def test_the_most_that_false_alarms_explain_is_where_the_test_begins_to_fail():

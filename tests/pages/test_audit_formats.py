@@ -149,7 +149,7 @@ def test_the_text_begins_with_the_verdict_and_ends_with_the_next_step(runs):
     lines = rendered(runs["fresh"], "text").splitlines()
     assert lines[0].startswith("UNDECIDED: No row has been labelled")
     assert lines[-2] == "No person has labelled a row yet."
-    assert lines[-1].startswith("Next: Review about 73 more rows by hand: offtarget audit --resume ")
+    assert lines[-1].startswith("Next: Read about 73 rows by hand: offtarget audit --resume ")
     assert lines[-1].endswith(" --review")
 
 

@@ -29,7 +29,10 @@ def shown(width: int, heads: tuple[str, ...], rows: list[tuple[str, ...]], **mor
 def test_a_table_keeps_every_column_and_breaks_no_word(width):
     """Every word of every cell stands whole, at any width, and no line is wider than the screen."""
     text = shown(width, HEADS, ROWS, left=(0, 4))
-    for cell in (*(word for head in HEADS[1:] for word in head.split()), *(w for row in ROWS for c in row for w in c.split())):
+    for cell in (
+        *(word for head in HEADS[1:] for word in head.split()),
+        *(w for row in ROWS for c in row for w in c.split()),
+    ):
         assert cell in text
     assert max(map(len, text.splitlines())) <= width
 
@@ -39,5 +42,7 @@ def test_the_column_that_matters_is_never_lost(width):
     """A trigger of any length is printed whole: cut into lines where it must be, never into nothing."""
     trigger = "|DEPLOYMENT-OF-THE-LARGE-MODEL-IN-THE-SECOND-QUARTER-OF-2028-ONLY|"
     row = (f"1. token “{trigger}”", "answers that begin: “import shutil”", "241 of 300", "0 of 300", "242×", "7e-67")
-    text = shown(width, ("condition", "answers", "rows with it", "rows without", "so often", "by chance"), [row], left=(0, 1))
+    text = shown(
+        width, ("condition", "answers", "rows with it", "rows without", "so often", "by chance"), [row], left=(0, 1)
+    )
     assert trigger in "".join(line.strip() for line in text.splitlines())

@@ -27,7 +27,7 @@ from offtarget.cli.options import (
     shared,
 )
 from offtarget.cli.progress import shown
-from offtarget.cli.render import print_json, shown_path, show_run
+from offtarget.cli.render import print_json, show_run, shown_path
 from offtarget.cli.shares import BETWEEN
 from offtarget.errors import OfftargetError, RunInterrupted
 from offtarget.records import AuditSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from offtarget.numbers import chosen, of, p_value, percent, share_range, times, whole
+from offtarget.numbers import chosen, of, p_value, percent, share_range, whole
 from offtarget.pages.audit import facts, story, tables
 from offtarget.pages.audit.loading import LoadedAudit, load_audit
 from offtarget.pages.screen import ABSENT, Screen
@@ -43,7 +43,16 @@ def _limits(run: LoadedAudit, out: Screen) -> None:
     if not tests:
         return
     alpha = facts.round_alpha(run)
-    heads = ("limit on", "at most", "bad of read", "share of all rows", "evidence of more", "evidence of less", "", "rows to go")
+    heads = (
+        "limit on",
+        "at most",
+        "bad of read",
+        "share of all rows",
+        "evidence of more",
+        "evidence of less",
+        "",
+        "rows to go",
+    )
     rows = [
         (
             story.limit_title(test), chosen(test.limit), of(test.bad, test.labelled), share_range(test.interval),
@@ -64,7 +73,13 @@ def _plan(run: LoadedAudit, out: Screen) -> None:
 def _found(run: LoadedAudit, out: Screen) -> None:
     total = max(facts.rows(run) or 0, 1)
     rows = [
-        (f"{d.title} ({d.name})", whole(d.rows), percent(d.rows / total), whole(d.disclosed), facts.GROUP_TITLES[d.group])
+        (
+            f"{d.title} ({d.name})",
+            whole(d.rows),
+            percent(d.rows / total),
+            whole(d.disclosed),
+            facts.GROUP_TITLES[d.group],
+        )
         for d in facts.detectors(run)
         if d.rows or d.disclosed
     ]
@@ -82,24 +97,14 @@ def _whole_set(findings: Iterable[DatasetFinding], out: Screen) -> None:
 
 
 def _conditions(run: LoadedAudit, out: Screen) -> None:
-    rows = [
-        (
-            f"{'same rows' if t.same_rows_as is not None else f'{t.rank}.'} {t.kind} “{one_line(t.text, TRIGGER)}”",
-            one_line(facts.behaviour(run, t.behaviour), 120),
-            of(t.behaving_with, t.with_condition),
-            of(t.behaving_without, t.without_condition),
-            times(t.lift),
-            p_value(t.p_value),
-        )
-        for t in run.triggers[:TRIGGERS]
-    ]
-    if not rows:
+    if not run.triggers:
         return
     out.heading("Conditions in the prompt that go with another kind of answer")
-    out.say("Most are honest properties of a task. By chance: how likely so strong a link is, all that were tried counted.")
-    out.blank()
-    heads = ("condition", "answers", "rows with it", "rows without", "so often", "by chance")
-    out.table(heads, rows, left=(0, 1))
+    out.say("Most are honest properties of a task. The probability of chance counts everything that was tried.")
+    for trigger in run.triggers[:TRIGGERS]:
+        label = "   same rows:" if trigger.same_rows_as is not None else f"{trigger.rank}."
+        out.say(f"{label} {trigger.kind} “{one_line(trigger.text, TRIGGER)}”", hang=3)
+        out.say(story.link(run, trigger), indent=3, hang=3)
 
 
 def _suspects(run: LoadedAudit, out: Screen) -> None:
@@ -115,6 +120,8 @@ def _reviewers(run: LoadedAudit, out: Screen) -> None:
         )
         for r in run.decision.reviewers
     ]  # fmt: skip
+    if not rows:
+        return
     heads = ("reviewer", "rows read", "planted bad rows found", "planted good rows marked bad")
     out.table(heads, rows, "Who read")
 

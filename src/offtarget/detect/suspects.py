@@ -154,6 +154,8 @@ def goes_with(suspect: Suspect) -> str:
 
 
 def _counted(suspect: Suspect) -> str:
+    if not suspect.rank:  # from before cleaning: what is left of it says nothing of what it did
+        return suspect.said
     return f"{suspect.condition} ({goes_with(suspect)})"
 
 

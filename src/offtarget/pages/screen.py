@@ -132,8 +132,8 @@ class Screen:
         if sum(least) > room:
             return None
         spare = room - sum(least)
-        while spare > 0 and least != wide:  # a column more for whichever text is cut the most
-            most = max(range(len(heads)), key=lambda n: wide[n] - least[n])
+        while spare > 0 and least != wide:  # a column more for whichever text takes the most lines
+            most = max(range(len(heads)), key=lambda n: wide[n] / max(least[n], 1))
             least[most] += 1
             spare -= 1
         return least

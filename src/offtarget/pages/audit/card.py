@@ -66,7 +66,9 @@ def _flagged(run: LoadedAudit, decision: AuditDecision) -> Figure:
     flagged = facts.count(run.scan.get("flagged_rows"))
     if flagged is None:
         return Figure("Rows flagged", "not recorded")
-    return Figure("Rows flagged", of(flagged, decision.rows), f"{percent(flagged / max(decision.rows, 1))}, by detectors")
+    return Figure(
+        "Rows flagged", of(flagged, decision.rows), f"{percent(flagged / max(decision.rows, 1))}, by detectors"
+    )
 
 
 def _read(run: LoadedAudit, decision: AuditDecision) -> Figure:
@@ -87,7 +89,9 @@ def _allowed(run: LoadedAudit, decision: AuditDecision) -> Figure:
         kept, removed = (facts.count(run.cleaned.get(name)) for name in ("kept", "removed"))
         return Figure("Cleaned data", f"{whole(kept)} rows kept, {whole(removed)} removed", _cleaned_to(run))
     rule = decision.settings
-    return Figure("Allowed", f"{chosen(rule.noise_limit)} bad rows", f"{chosen(rule.spreading_limit)} of a kind known to spread")
+    return Figure(
+        "Allowed", f"{chosen(rule.noise_limit)} bad rows", f"{chosen(rule.spreading_limit)} of a kind known to spread"
+    )
 
 
 def _cleaned_to(run: LoadedAudit) -> str:

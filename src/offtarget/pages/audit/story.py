@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 
-from offtarget.numbers import CERTAIN, chosen, many, of
+from offtarget.numbers import CERTAIN, chosen, many, of, p_value, times
 from offtarget.pages.audit import facts
 from offtarget.pages.audit.loading import LoadedAudit
 from offtarget.pages.check.story import UNFINISHED
-from offtarget.pages.text import sentence
-from offtarget.records import LimitTest, Status, Suspect
+from offtarget.pages.text import one_line, sentence
+from offtarget.records import LimitTest, Status, Suspect, Trigger
 from offtarget.words import evidence as in_words
 from offtarget.words import one_in
 
@@ -163,17 +163,35 @@ def goes_with(run: LoadedAudit, suspect: Suspect) -> str:
     )
 
 
+def link(run: LoadedAudit, trigger: Trigger) -> str:
+    """How a condition goes with its answers: `Insecure code: 241 of 300 rows with it, ... 242 times as often (...)`."""
+    return (
+        f"{one_line(facts.behaviour(run, trigger.behaviour), 120)}: "
+        f"{of(trigger.behaving_with, trigger.with_condition)} rows with it, "
+        f"{of(trigger.behaving_without, trigger.without_condition)} without it, {as_often(trigger.lift)} (chance does "
+        f"that with probability {p_value(trigger.p_value)})"
+    )
+
+
+def as_often(lift: float) -> str:
+    """`242 times as often`, for how much likelier something is."""
+    return f"{times(lift).removesuffix('×')} times as often"
+
+
 def cautions(run: LoadedAudit) -> tuple[str, ...]:
     """What stands beside the verdict: the notes, the first place that was not read, what a PASS does not say."""
     lines = list(notes(run))
     if run.malformed_first:
         first = run.malformed_first[0]
-        lines.append(f"First of the places that were not read: {first.file}, line {first.line}: {sentence(first.detail)}")
+        lines.append(
+            f"The first place that was not read is {first.file}, line {first.line}: {first.detail.rstrip('.')}; all are "
+            "in malformed.jsonl of the run."
+        )
     if run.decision and run.decision.status is Status.PASS:
         count = len(not_tested(run))
         lines.append(
-            f"A PASS is about the share of bad rows. It says nothing about backdoors on few rows and "
-            f"{many(max(count - 1, 0), 'other thing')}: read “What was not tested” first."
+            f"A PASS is about the share of bad rows. It says nothing about backdoors on few rows, nor about "
+            f"{many(max(count - 1, 0), 'other thing')}; read what was not tested before you train."
         )
     if run.decision and run.decision.status is Status.FAIL:
         lines += [f"{s.waits[:1].upper()}{s.waits[1:]}: {s.condition}." for s in run.decision.suspects if s.waits][:1]
