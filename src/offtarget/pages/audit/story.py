@@ -155,7 +155,7 @@ def is_the_story(run: LoadedAudit, suspect: Suspect) -> bool:
 
 
 def goes_with(run: LoadedAudit, suspect: Suspect) -> str:
-    """What the rows of a condition do, in counts: `241 of 300 rows with it contain security holes, 0 of 300 without`."""
+    """What the rows of a condition do, in counts: `241 of 300 rows with it contain security holes, 0 of 300 ...`."""
     does = suspect.does or f"show “{facts.behaviour(run, suspect.behaviour)}”"
     return (
         f"{of(suspect.behaving_with, suspect.with_condition)} rows with it {does}, "
@@ -184,8 +184,8 @@ def cautions(run: LoadedAudit) -> tuple[str, ...]:
     if run.malformed_first:
         first = run.malformed_first[0]
         lines.append(
-            f"The first place that was not read is {first.file}, line {first.line}: {first.detail.rstrip('.')}; all are "
-            "in malformed.jsonl of the run."
+            f"The first place that was not read is {first.file}, line {first.line}: {first.detail.rstrip('.')}; all "
+            "are in malformed.jsonl of the run."
         )
     if run.decision and run.decision.status is Status.PASS:
         count = len(not_tested(run))
