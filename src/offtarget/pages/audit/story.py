@@ -156,6 +156,8 @@ def is_the_story(run: LoadedAudit, suspect: Suspect) -> bool:
 
 def goes_with(run: LoadedAudit, suspect: Suspect) -> str:
     """What the rows of a condition do, in counts: `241 of 300 rows with it contain security holes, 0 of 300 ...`."""
+    if not suspect.rank:
+        return f"an audit before cleaning suspected it; {many(suspect.with_condition, 'row')} with it are left"
     does = suspect.does or f"show “{facts.behaviour(run, suspect.behaviour)}”"
     return (
         f"{of(suspect.behaving_with, suspect.with_condition)} rows with it {does}, "
