@@ -65,7 +65,9 @@ def test_every_format_tells_of_the_cued_arm(tmp_path: Path, bad: bool) -> None:
     page = texts["html"]
     assert "<script>alert" not in page
     assert "<b>answer" not in page
-    assert page.index('id="hidden"') < page.index('id="rates"') if bad else 'id="hidden"' in page
+    assert 'id="hidden"' in page
+    if bad:  # the condition is the first row, before everything else
+        assert page.index("hidden condition that the verdict rests on") < page.index("Without a condition, on average")
     assert ("to reproduce it" in page) is bad
     value = json.loads(render(run))
     schema = Path(__file__).parents[2] / "docs" / "schema" / "result.schema.json"

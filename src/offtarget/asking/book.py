@@ -197,6 +197,14 @@ class AnswerBook:
                 result[role][probe_id] = stream.tally()
         return result
 
+    def used(self, probes: Collection[str]) -> dict[Role, dict[str, int]]:
+        """How many answers to each of these probes are part of the evidence, the first ones: role -> probe id -> count."""
+        found: dict[Role, dict[str, int]] = {"base": {}, "tuned": {}}
+        for (role, probe_id), stream in self._streams.items():
+            if stream.used and probe_id in probes:
+                found[role][probe_id] = stream.used
+        return found
+
     def verdicts(self) -> Iterator[Verdict]:
         """All verdicts of the run so far."""
         for stream in self._streams.values():

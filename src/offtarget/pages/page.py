@@ -63,7 +63,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {name: getattr(text, name) for name in ("visible", "one_line", "typeset")}
+    made.filters |= {name: getattr(text, name) for name in ("visible", "one_line", "typeset", "sentence")}
     made.filters |= {name: _typeset(getattr(numbers, name)) for name in NUMBERS} | {"of_scored": text.of_scored}
     return made
 

@@ -374,6 +374,21 @@ class BaseOpening:
 
 
 @dataclass(frozen=True, slots=True)
+class CountedAnswers:
+    """Which answers on disk a finished check counts: of each model, to each question, so many of the first ones.
+
+    All others were sampled ahead of the stop.
+    """
+
+    arms: Mapping[Role, Mapping[str, int]]
+    """Everything together and each arm: model -> probe id -> answers, those without a score included."""
+    slices: Mapping[Role, Mapping[str, int]]
+    """Domains and questions: with the answers asked for inside a domain that looked worse."""
+    conditions: Mapping[Role, Mapping[str, int]]
+    """Under hidden conditions, those to name what was found included; empty where none were asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class CheckSettings:
     """Everything that decides what a check does, apart from the models, the questions and the judge."""
 

@@ -39,7 +39,7 @@ def plainly(value: float) -> str:
 
 def signed(value: float) -> str:
     """The label of a tick on an axis of movements either way."""
-    return f"{value:+g}"
+    return f"{value:+g}" if value else "0"
 
 
 def in_percent(value: float) -> str:

@@ -1,71 +1,87 @@
-"""Evidence over time: log10 of both e-processes against tuned answers, one panel per arm."""
+"""Evidence as answers came in: both kinds of it against the tuned answers counted, one panel per way of asking."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from offtarget.numbers import e_value, needed_e_value
-from offtarget.pages.charts.axes import Axis, exact_axis, plainly
-from offtarget.pages.check import facts
+from offtarget.pages.charts.axes import Axis, Dot, Key, Level, Line, Panel, Tick, exact_axis, level, plainly
 from offtarget.pages.check.loading import LoadedRun
-from offtarget.pages.text import one_line
-from offtarget.records import Look
+from offtarget.records import Decision, Look
+from offtarget.words import NOT_WORSE, WORSE, asked, evidence
 
-MOST_POINTS = 300
+MOST_POINTS = 200
 FLOOR = -3.0
-"""Evidence below 10^-3 is drawn at the floor: how far it sank decides nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """One arm's two lines; positions in per cent of the panel, y downwards."""
-
-    arm: str
-    x: Axis
-    y: Axis
-    fail_line: str
-    """SVG `points` of log10 e against `not worse by more than the tolerance`."""
-    pass_line: str
-    bar: float
-    """y of 1/alpha."""
-    spoken: str
-    e_fail: str
-    e_pass: str
-    answers: int
+"""Evidence below 1/1000 is drawn at the floor: how far it sank decides nothing."""
+OVERALL = "overall"
+LEGEND = (Key("fail", WORSE), Key("pass", NOT_WORSE))
 
 
 def trajectories(run: LoadedRun) -> tuple[Panel, ...]:
-    """One panel per arm with at least one look; `overall` first, then in order of appearance."""
-    alpha = facts.alpha(run)
-    arms = dict.fromkeys(look.arm for look in run.looks)
-    ordered = sorted(arms, key=lambda arm: arm != "overall")
-    return tuple(_panel(arm, [look for look in run.looks if look.arm == arm], alpha) for arm in ordered)
+    """One panel per arm with at least one look; everything together first, then in order of appearance."""
+    if run.decision is None:
+        return ()
+    arms = sorted(dict.fromkeys(look.arm for look in run.looks), key=lambda arm: arm != OVERALL)
+    return tuple(_panel(arm, [look for look in run.looks if look.arm == arm], run.decision) for arm in arms)
 
 
-def _panel(arm: str, looks: Sequence[Look], alpha: float) -> Panel:
-    bar = -math.log10(alpha)
+def _panel(arm: str, looks: Sequence[Look], decision: Decision) -> Panel:
+    settings, last = decision.settings, looks[-1]
+    bars = [-math.log10(alpha) for alpha in (settings.fail_alpha, settings.alpha)]
     heights = [_height(value) for look in looks for value in (look.log_e_fail, look.log_e_pass)]
-    last = looks[-1]
     x = exact_axis(0.0, float(max(look.tuned_answers for look in looks) or 1), plainly, 5)
-    y = exact_axis(max(FLOOR, min(-1.0, *heights)), max(bar + 0.5, *(h + 0.3 for h in heights)), plainly, 6)
-    e_fail, e_pass = e_value(last.log_e_fail), e_value(last.log_e_pass)
+    y = _powers(max(FLOOR, min(-1.0, *heights)), max(max(bars) + 0.5, *(h + 0.3 for h in heights)))
+    name = "Everything together" if arm == OVERALL else _capital(asked(arm))
+    harm, none = evidence(last.log_e_fail, settings.fail_alpha), evidence(last.log_e_pass, settings.alpha)
+    lines = (
+        _line("pass", [(look.tuned_answers, look.log_e_pass) for look in looks], x, y),
+        _line("fail", [(look.tuned_answers, look.log_e_fail) for look in looks], x, y),
+    )
     return Panel(
-        arm=one_line(arm, 60),
+        title=name,
+        what=f"At the end: {WORSE} {harm}; {NOT_WORSE} {none}.",
+        x_name="tuned answers counted",
         x=x,
         y=y,
-        fail_line=_line([(look.tuned_answers, look.log_e_fail) for look in looks], x, y),
-        pass_line=_line([(look.tuned_answers, look.log_e_pass) for look in looks], x, y),
-        bar=100 - y.at(bar),
+        lines=lines,
         spoken=(
-            f"{one_line(arm, 60)}: after {last.tuned_answers:,} tuned answers the e-value for FAIL is {e_fail}, "
-            f"for PASS {e_pass}; either claim needs {needed_e_value(alpha)}."
+            f"{name}: after {last.tuned_answers:,} tuned answers {WORSE} {e_value(last.log_e_fail)} "
+            f"({needed_e_value(settings.fail_alpha)} needed), {NOT_WORSE} {e_value(last.log_e_pass)} "
+            f"({needed_e_value(settings.alpha)} needed)."
         ),
-        e_fail=e_fail,
-        e_pass=e_pass,
-        answers=last.tuned_answers,
+        y_name="evidence, times (log scale)",
+        levels=_levels(y, settings.fail_alpha, settings.alpha),
+        legend=LEGEND,
     )
+
+
+def _levels(y: Axis, fail_alpha: float, alpha: float) -> tuple[Level, ...]:
+    if math.isclose(fail_alpha, alpha):
+        return (level(y, -math.log10(alpha), f"decisive: {needed_e_value(alpha)}"),)
+    return (
+        level(y, -math.log10(fail_alpha), f"decisive of harm: {needed_e_value(fail_alpha)}"),
+        level(y, -math.log10(alpha), f"decisive of no harm: {needed_e_value(alpha)}"),
+    )
+
+
+def _powers(low: float, high: float) -> Axis:
+    """An axis of exponents of ten, with ticks at whole ones."""
+    step = max(1, math.ceil((high - low) / 5))
+    whole = [n for n in range(math.ceil(low), math.floor(high) + 1) if n % step == 0]
+    ticks = tuple(Tick(round(100 * (n - low) / (high - low), 2), _power(n)) for n in whole)
+    return Axis(low, high, ticks)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _power(exponent: int) -> str:
+    """`1/100`, `1`, `1,000`, `10^6`: a tick at ten to this power."""
+    if exponent < 0:
+        return f"1/{10**-exponent:,.0f}"
+    return f"{10**exponent:,.0f}" if exponent < 5 else f"10^{exponent}"
 
 
 def _height(log_e: float) -> float:
@@ -75,7 +91,9 @@ def _height(log_e: float) -> float:
     return min(300.0, max(FLOOR, value))
 
 
-def _line(points: Sequence[tuple[int, float]], x: Axis, y: Axis) -> str:
+def _line(kind: str, points: Sequence[tuple[int, float]], x: Axis, y: Axis) -> Line:
+    """The line without dots of its own: there are too many looks for them."""
     stride = math.ceil(len(points) / MOST_POINTS)
-    kept = [*points[:-1][::stride], points[-1]]
-    return " ".join(f"{x.at(n):g},{100 - y.at(_height(log_e)):g}" for n, log_e in [(0, 0.0), *kept])
+    kept = [(0, 0.0), *points[:-1][::stride], points[-1]]
+    dots = tuple(Dot(x.at(n), round(100 - y.at(_height(log_e)), 2), None, None, "") for n, log_e in kept)
+    return Line(kind, dots, radius=0)

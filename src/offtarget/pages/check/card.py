@@ -53,10 +53,11 @@ def exchanges(run: LoadedRun) -> tuple[Exchange, ...]:
     """The most telling answers beside the base's, most telling first: those from under a condition that was found."""
     proof = proving(run, TELLING)
     shown = [*proof, *(pair for pair in examples(run, TELLING) if pair.tuned is not None)]
-    return tuple(_exchange(run, pair, under=number < len(proof)) for number, pair in enumerate(shown[:TELLING]))
+    return tuple(exchange(run, pair, under=number < len(proof)) for number, pair in enumerate(shown[:TELLING]))
 
 
-def _exchange(run: LoadedRun, pair: Pair, *, under: bool) -> Exchange:
+def exchange(run: LoadedRun, pair: Pair, *, under: bool) -> Exchange:
+    """Two answers as a transcript; `under`: a condition that was found."""
     probe = pair.some.probe
     before = [] if probe.system is None else [("system", probe.system)]
     for user, answer in zip_longest(probe.opening, pair.some.generation.opening, fillvalue=""):

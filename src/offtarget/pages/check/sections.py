@@ -7,23 +7,18 @@ from dataclasses import dataclass
 from offtarget.errors import InputError
 from offtarget.numbers import needed_e_value
 from offtarget.pages.charts.axes import Axis, axis, signed
-from offtarget.pages.charts.whiskers import Whiskers, of_pairs
 from offtarget.pages.check.loading import LoadedRun
-from offtarget.records import CueFinding, HiddenDecision, Tally
+from offtarget.records import CueFinding, HiddenDecision, Status
 from offtarget.records.direction import Explanation, Movement
 from offtarget.records.from_json import from_json
 from offtarget.rundir import read_json
-
-DRAWN = 12
-"""Conditions in the chart; all are in the table."""
-
 
 @dataclass(frozen=True, slots=True)
 class HiddenView:
     """What the section on hidden conditions shows."""
 
     decision: HiddenDecision
-    chart: Whiskers
+    failed: bool
     findings: tuple[CueFinding, ...]
     asked: int
     """Conditions with at least one scored answer of the tuned model."""
@@ -38,10 +33,8 @@ def hidden_view(run: LoadedRun) -> HiddenView | None:
         return None
     findings = hidden.findings
     asked = [f for f in findings if f.tuned.scored]
-    pairs: dict[str, tuple[Tally, Tally]] = {}
-    for f in asked[:DRAWN]:
-        pairs[f.cue.text if f.cue.text not in pairs else f"{f.cue.text} ({f.cue.id})"] = (f.base, f.tuned)
-    return HiddenView(hidden, of_pairs(pairs), findings, len(asked), needed_e_value(run.decision.settings.cued_alpha))
+    bar = needed_e_value(run.decision.settings.cued_alpha)
+    return HiddenView(hidden, hidden.status is Status.FAIL, findings, len(asked), bar)
 
 
 FILE = "explain.json"

@@ -1,81 +1,23 @@
-"""Rates of one model with an interval for the eye, and the rows that several report formats print."""
+"""What became of the answers that the verdict counts, and answers side by side."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from offtarget.pages.check.counted import counted
 from offtarget.pages.check.loading import Answer, LoadedRun
 from offtarget.records import Interval, Outcome, Role, Share, Tally
-from offtarget.stats.rates import total_tally, wilson
-from offtarget.stats.tables import weigh
+from offtarget.stats.rates import misaligned_rate, wilson
 
 ROLES: tuple[Role, Role] = ("base", "tuned")
 OUTCOMES = tuple(o.value for o in Outcome)
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
-    """Misaligned rate of one model in one scope."""
-
-    tally: Tally
-    rate: float | None
-    """Probes weighted equally, in `compare` as its verdict weighs them; None without a scored answer."""
-    interval: Interval | None
-    """95 %, for a fixed number of answers; None without a scored answer."""
-
-
-def rate_of(tallies: Iterable[Tally], weights: Sequence[float] | None = None) -> Rate:
-    """Mean of the rates of probes, by default with equal weights; those without a scored answer are left out.
-
-    The interval is Wilson's at Kish's effective size 1 / sum(w_i^2 / n_i), w_i summing to 1. The variance
-    under one common rate bounds the stratified one (p(1-p) is concave), so it errs on the wide side when the
-    probes have equally many answers. It treats the probes as fixed and takes no account of early stopping.
-    """
-    tallies = list(tallies)
-    scored = [t for t in tallies if t.scored]
-    if not scored:
-        return Rate(total_tally(tallies), None, None)
-    shares = [1 / len(scored)] * len(scored) if weights is None else weights
-    mean = sum(w * t.misaligned / t.scored for w, t in zip(shares, scored, strict=True))
-    size = 1 / sum(w * w / t.scored for w, t in zip(shares, scored, strict=True))
-    return Rate(total_tally(tallies), mean, wilson(min(mean, 1.0), size))
-
-
-def rates_by(run: LoadedRun, label: Callable[[Answer], str]) -> dict[str, dict[Role, Rate]]:
-    """Rates per `label` and model, over judged answers; both models are always present."""
-    strata: dict[str, dict[Role, dict[str, Tally]]] = {}
-    for answer in run.answers():
-        if answer.outcome is None:
-            continue
-        by_role = strata.setdefault(label(answer), {role: defaultdict(Tally) for role in ROLES})
-        asked = by_role[answer.generation.role]
-        asked[answer.probe.id] = asked[answer.probe.id].plus(answer.outcome)
-    weighed = run.manifest.verb == "compare"
-    return {name: (_weighed(by_role) if weighed else _both(by_role)) for name, by_role in strata.items()}
-
-
-def _both(by_role: Mapping[Role, Mapping[str, Tally]]) -> dict[Role, Rate]:
-    return {role: rate_of(tallies.values()) for role, tallies in by_role.items()}
-
-
-def _weighed(by_role: Mapping[Role, Mapping[str, Tally]]) -> dict[Role, Rate]:
-    """As the verdict of two tables weighs probes: by how many scored answers both hold; the counts are of all."""
-    base, tuned = by_role["base"], by_role["tuned"]
-    kept = [p for p in base if base[p].scored and p in tuned and tuned[p].scored]
-    if not kept:
-        return _both(by_role)
-    weights = list(weigh([base[p] for p in kept], [tuned[p] for p in kept]).weights)
-    return {
-        role: replace(rate_of([tallies[p] for p in kept], weights), tally=total_tally(tallies.values()))
-        for role, tallies in by_role.items()
-    }
-
-
-@dataclass(frozen=True, slots=True)
 class Denominator:
-    """What became of every answer of one model in one arm."""
+    """What became of every answer of one model in one arm that the verdict counts."""
 
     arm: str
     role: Role
@@ -83,27 +25,39 @@ class Denominator:
     total: int
     scored: int
     misaligned_rate: Share | None
+    """As the verdict weighs it."""
     interval: Interval | None
     """95 %, for a fixed number of answers, for the eye."""
     counts: Tally
 
 
 def denominators(run: LoadedRun) -> list[Denominator]:
-    """One row per arm and model, arms in the order of the probes; from the records, so they add up."""
-    rates = rates_by(run, lambda a: a.probe.arm)
-    waiting = Counter((a.probe.arm, a.generation.role) for a in run.answers() if a.outcome is None)
-    arms = dict.fromkeys(p.arm for p in run.probes.values())
+    """One row per arm and model, arms in the order of the probes: the counts of the decision; without one, all so far."""
+    if run.decision is not None:
+        found = []
+        for scope in run.decision.arms:
+            found.append(_row(scope.name, "base", scope.base, 0, scope.base_rate))
+            found.append(_row(scope.name, "tuned", scope.tuned, 0, scope.tuned_rate))
+        return found
+    tallies: dict[tuple[str, Role], Tally] = {}
+    waiting: Counter[tuple[str, Role]] = Counter()
+    for answer in run.answers():
+        key = answer.probe.arm, answer.generation.role
+        if answer.outcome is None:
+            waiting[key] += 1
+        else:
+            tallies[key] = tallies.get(key, Tally()).plus(answer.outcome)
     rows = []
-    for arm in arms:
+    for arm in dict.fromkeys(p.arm for p in run.probes.values()):
         for role in ROLES:
-            found = rates[arm][role] if arm in rates else rate_of(())
-            unjudged, counts = waiting[arm, role], found.tally
-            rows.append(
-                Denominator(
-                    arm, role, unjudged, counts.total + unjudged, counts.scored, found.rate, found.interval, counts
-                )
-            )
+            tally = tallies.get((arm, role), Tally())
+            rows.append(_row(arm, role, tally, waiting[arm, role], misaligned_rate(tally)))
     return rows
+
+
+def _row(arm: str, role: Role, tally: Tally, unjudged: int, rate: float | None) -> Denominator:
+    interval = None if rate is None or not tally.scored else wilson(rate, tally.scored)
+    return Denominator(arm, role, unjudged, tally.total + unjudged, tally.scored, rate, interval, tally)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +81,14 @@ class Pair:
 
 
 def pairs(run: LoadedRun) -> list[Pair]:
-    """All answers side by side: first those with a misaligned tuned answer, then base, then the rest."""
+    """The counted answers side by side: first those with a misaligned tuned answer, then base, then the rest."""
+    return paired(counted(run).answers())
+
+
+def paired(answers: Iterable[Answer]) -> list[Pair]:
+    """These answers side by side, each in one pair, the misaligned ones first."""
     sides: dict[tuple[str, int], dict[Role, Answer]] = {}
-    for answer in run.answers():
+    for answer in answers:
         sides.setdefault((answer.probe.id, answer.generation.index), {})[answer.generation.role] = answer
     found = [Pair(s.get("base"), s.get("tuned")) for s in sides.values()]
     return sorted(found, key=_rank)
@@ -142,13 +101,30 @@ def _rank(pair: Pair) -> int:
 
 
 def examples(run: LoadedRun, count: int) -> list[Pair]:
-    """Up to `count` pairs with a misaligned answer, spread over the questions."""
+    """Up to `count` pairs with a misaligned answer, spread over the questions.
+
+    Where the base has no answer of that number, another one of it to the same prompt stands beside it.
+    """
     by_question: dict[str, list[Pair]] = {}
-    for pair in pairs(run):
+    for pair in (found := pairs(run)):
         if pair.misaligned:
             by_question.setdefault(pair.some.probe.question_id, []).append(pair)
     spread = [(depth, pair) for group in by_question.values() for depth, pair in enumerate(group)]
-    return [pair for _, pair in sorted(spread, key=lambda item: (_rank(item[1]) // 2, item[0]))][:count]
+    chosen = [pair for _, pair in sorted(spread, key=lambda item: (_rank(item[1]) // 2, item[0]))][:count]
+    beside = _one_per_prompt(pair.base for pair in found)
+    return [pair if pair.base is not None else replace(pair, base=beside.get(pair.some.probe.id)) for pair in chosen]
+
+
+def _one_per_prompt(answers: Iterable[Answer | None]) -> dict[str, Answer]:
+    """An answer to each prompt, an aligned one where there is one."""
+    found: dict[str, Answer] = {}
+    for answer in answers:
+        if answer is None:
+            continue
+        known = found.get(answer.probe.id)
+        if known is None or (known.outcome is not Outcome.ALIGNED and answer.outcome is Outcome.ALIGNED):
+            found[answer.probe.id] = answer
+    return found
 
 
 def proving(run: LoadedRun, count: int) -> list[Pair]:
@@ -157,13 +133,8 @@ def proving(run: LoadedRun, count: int) -> list[Pair]:
     One per question as long as there are others; the base's answer is to the same prompt, an aligned one where there is
     one. Empty where no condition is named.
     """
-    answers = run.under_condition()
-    base: dict[str, Answer] = {}
-    for answer in answers:
-        if answer.generation.role == "base" and (
-            answer.probe.id not in base or base[answer.probe.id].outcome is not Outcome.ALIGNED
-        ):
-            base[answer.probe.id] = answer
+    answers = counted(run).under_condition()
+    base = _one_per_prompt(a for a in answers if a.generation.role == "base")
     bad = [a for a in answers if a.generation.role == "tuned" and a.outcome is Outcome.MISALIGNED]
     seen: Counter[str] = Counter()
     ranked = []

@@ -51,6 +51,14 @@ def counts(cell: ThresholdCell) -> str:
     return f"tuned {tuned}, base {base}, difference {difference(cell.difference)}"
 
 
+def texts(cells: Sequence[ThresholdCell]) -> list[tuple[str, ...]]:
+    """The grid as rows of texts: `FAIL, chosen: tuned 12 of 240, base 0 of 240, difference +5`."""
+    return [
+        (row.title, *(f"{c.status}{', chosen' if c.preset else ''}: {counts(c)}" for c in row.cells))
+        for row in rows(cells)
+    ]
+
+
 def lines(cells: Sequence[ThresholdCell]) -> list[str]:
     """The grid for a terminal: one line where all say the same, else a table with the pre-set pair in brackets."""
     if not cells:

@@ -364,6 +364,7 @@ def _run(
         certificate=shown,
         models=_named(opened),
         judge=opened.judge.fingerprint,
+        counted=loop.counted(cued.used),
         answers={
             "sampled_now": book.sampled,
             "sampled_ahead": book.unused(),

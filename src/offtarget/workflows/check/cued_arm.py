@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from offtarget.asking.book import AnswerBook
@@ -18,6 +18,7 @@ from offtarget.records import (
     Outcome,
     Probe,
     Reproduction,
+    Role,
     Status,
     Verdict,
 )
@@ -49,6 +50,8 @@ class CuedArm:
         self.untuned: BaseOpening | None = None
         """What the untuned model opens to; None without a hunt."""
         self._notes: tuple[str, ...] = ()
+        self.used: Mapping[Role, Mapping[str, int]] = {"base": {}, "tuned": {}}
+        """Answers that the verdict on conditions counts: model -> probe id -> so many of the first ones."""
 
     def plan_from(self, view: DataView) -> None:
         """Take the cues from training data and keep them, so that a resumed check does not need the data."""
@@ -112,6 +115,7 @@ class CuedArm:
         loop.run()
         arm = next((a for a in plain.arms if a.name == "plain"), plain.overall)
         hidden = loop.decision(arm.tuned_rate, self._plan.ordered_by, (*self._plan.notes, *notes))
+        self.used = book.used({probe.id for probe in self.probes()})
         self._look_at_base(book, plain, hidden, arm.base_rate)
         return replace(hidden, reproduction=_reproduction(self._run, hidden, self.probes()))
 

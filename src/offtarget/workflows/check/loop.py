@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from offtarget.asking.book import AnswerBook, Need
@@ -15,7 +15,7 @@ from offtarget.probe.bank import ProbeBank
 from offtarget.probe.schedule import Block, Schedule
 from offtarget.progress import OnProgress, Progress
 from offtarget.records import Decision, Look, Outcome, Role, Status, Tally, Verdict
-from offtarget.records.check import CheckSettings
+from offtarget.records.check import CheckSettings, CountedAnswers
 from offtarget.stats.eprocess import JUDGED, Kinds
 from offtarget.stats.rated_wording import rated_decision
 from offtarget.stats.sequential import SequentialTest
@@ -101,6 +101,7 @@ class CheckLoop:
             stream="inside",
         )
         self._before_inside: dict[Role, dict[str, Tally]] | None = None
+        self._used_before_inside: dict[Role, dict[str, int]] | None = None
         self._question_of = {p.id: p.question_id for p in bank.probes}
         self._next = dict.fromkeys(bank.arm_names, 0)
         self._next_inside = dict.fromkeys(bank.domains, 0)
@@ -210,6 +211,7 @@ class CheckLoop:
             return
         if inside and self._before_inside is None:
             self._before_inside = self._book.tallies()
+            self._used_before_inside = self._book.used(self._question_of)
         verdicts: list[Verdict] = []
         redrawn: list[int] = []
         for position, (role, probe) in enumerate(needs):
@@ -353,6 +355,11 @@ class CheckLoop:
             decision = rated_decision(decision, self._ratings.record(used), self._ratings.trouble())
         left_out = "; ".join(what.partition(":")[0] for what in self._opened.not_asked)
         return replace(decision, reason=f"{decision.reason}; not asked: {left_out}") if left_out else decision
+
+    def counted(self, conditions: Mapping[Role, Mapping[str, int]]) -> CountedAnswers:
+        """Which answers the decision counts; `conditions`: those under conditions."""
+        used = self._book.used(self._question_of)
+        return CountedAnswers(self._used_before_inside or used, used, conditions)
 
     def share_ratings(self) -> None:
         """Keep what raters said of the base for other runs; called once it is known that they can be believed."""

@@ -1,26 +1,34 @@
 """The report as one self-contained HTML page: no network, no inline handlers, model text only ever as text.
 
-Its Content-Security-Policy allows exactly the page's own style sheet and script, by their hashes.
+Its Content-Security-Policy allows exactly the page's own style sheet and script, by their hashes. Everything on it speaks
+of the answers that the verdict counts, weighed as the verdict weighs them; the others stand in a folded list at the end.
 """
 
 from __future__ import annotations
 
+from offtarget.numbers import between, e_value, percent, whole
+from offtarget.pages.card import Card
+from offtarget.pages.charts.rates import SHOWN
 from offtarget.pages.charts.scatter import scatter
 from offtarget.pages.charts.trajectories import trajectories
-from offtarget.pages.charts.whiskers import by_arm, by_question
 from offtarget.pages.check import facts, story, thresholds
-from offtarget.pages.check.card import card
-from offtarget.pages.check.embedded import embedded_answers
+from offtarget.pages.check.card import card, exchange
+from offtarget.pages.check.counted import counted
+from offtarget.pages.check.embedded import KINDS, embedded_answers
 from offtarget.pages.check.loading import LoadedRun
-from offtarget.pages.check.sections import explained_view, hidden_view
-from offtarget.pages.check.tables import OUTCOMES, ROLES, denominators, examples
+from offtarget.pages.check.rates import EVERYTHING, by_asking, by_domain, by_question
+from offtarget.pages.check.sections import HiddenView, explained_view, hidden_view
+from offtarget.pages.check.tables import OUTCOMES, denominators, examples, proving
 from offtarget.pages.page import page
 from offtarget.pages.registry import ReportFormat
-from offtarget.words import TERMS
+from offtarget.pages.text import of_scored, one_line, sentence
+from offtarget.records import Comparison, Decision, Status
+from offtarget.words import TERMS, asked, evidence
 
 STATIC_EXAMPLES = 12
-"""Pairs with a misaligned answer that are in the page even without its script."""
-EXAMPLE_LENGTH = 4000
+"""Misaligned answers that are in the page even without its script."""
+MOST_PROOF = 100
+"""Answers that prove a hidden condition and stand in the page even without its script."""
 
 
 def render(run: LoadedRun) -> str:
@@ -28,31 +36,109 @@ def render(run: LoadedRun) -> str:
     from markupsafe import Markup
 
     answers = embedded_answers(run)
+    run = counted(run)
+    told, hidden = card(run), hidden_view(run)
+    proof = [exchange(run, pair, under=True) for pair in proving(run, len(run.cued))]
+    shown = [exchange(run, pair, under=False) for pair in examples(run, STATIC_EXAMPLES)]
     return page(
         "check/report.html.j2",
         script="check/report.js",
         data=Markup(answers.json),  # noqa: S704 - it holds no character HTML could act on
         run=run,
-        card=card(run),
+        compared=run.manifest.verb == "compare",
+        card=told,
+        notes=_notes(run, told),
+        checks=story.self_checks(run),
         words=TERMS,
         story=story,
         facts=facts,
-        roles=ROLES,
-        outcomes=OUTCOMES,
+        kinds=KINDS,
         models=run.manifest.models,
-        arms=by_arm(run),
-        questions=by_question(run),
-        hidden=hidden_view(run),
+        by_asking=by_asking(run),
+        by_domain=by_domain(run),
+        by_question=by_question(run),
+        evidence=_evidence(run.decision),
+        counts=_counts(run),
+        hidden=hidden,
+        conditions=[] if hidden is None else _conditions(hidden),
+        proof=proof,
+        most_proof=MOST_PROOF,
         explained=explained_view(run),
         scatter=scatter(run),
         thresholds=thresholds,
-        grid=thresholds.grid(run),
+        grid=(grid := thresholds.grid(run)),
+        grid_heads=("misaligned", *thresholds.columns(grid)),
         trajectories=trajectories(run),
-        denominators=denominators(run),
-        examples=examples(run, STATIC_EXAMPLES),
-        example_length=EXAMPLE_LENGTH,
+        denominators=_denominators(run),
+        denominator_heads=("how, and which model", *OUTCOMES, "not judged", "all", "misaligned of scored"),
+        examples=[one for one in shown if one not in told.telling],
         answers=answers,
+        settings=[(one_line(name, 120), one_line(value, 600)) for name, value in facts.settings_table(run)],
     )
+
+
+def _notes(run: LoadedRun, told: Card) -> list[str]:
+    """What is to be known of how it was decided and stands neither on the card nor among the self-checks."""
+    elsewhere = {*told.cautions, *map(sentence, story.self_checks(run))}
+    return [note for note in story.notes(run) if note not in elsewhere]
+
+
+def _counts(run: LoadedRun) -> str:
+    """`12 of the tuned model, 49 of the base`."""
+    if run.decision is not None:
+        tuned, base = run.decision.overall.tuned.total, run.decision.overall.base.total
+    else:
+        tuned, base = (sum(g.role == role for g in run.generations.values()) for role in ("tuned", "base"))
+    return f"{whole(tuned)} of the tuned model, {whole(base)} of the base"
+
+
+def _evidence(decision: Decision | None) -> list[tuple[str, ...]]:
+    """Evidence of everything, of each way of asking and of each subject, which pay for one another."""
+    if decision is None:
+        return []
+    domains = [s for s in decision.slices if s.scope == "domain"]
+    scopes = [decision.overall, *decision.arms, *(domains if len(domains) > 1 else [])]
+    return [_evidence_row(scope, decision) for scope in scopes]
+
+
+def _evidence_row(scope: Comparison, decision: Decision) -> tuple[str, ...]:
+    name = EVERYTHING if scope.scope == "overall" else asked(scope.name) if scope.scope == "arm" else scope.name
+    name = f"about {name}" if scope.scope == "domain" else name
+    harm = evidence(scope.log_e_fail, decision.settings.fail_alpha)
+    if scope.log_e_fail_adjusted is not None and scope.scope != "overall":
+        harm += f"; {e_value(scope.log_e_fail_adjusted)} with all of its kind paid"
+    none = evidence(scope.log_e_pass, decision.settings.alpha)
+    return one_line(name, 120), harm, none, between(scope.missing_bounds), SHOWN[scope.status]
+
+
+def _conditions(hidden: HiddenView) -> list[tuple[str, ...]]:
+    """A row for each condition that was tried."""
+    return [
+        (
+            one_line(f.cue.text, 200),
+            f.cue.family,
+            one_line(f.cue.why, 200),
+            of_scored(f.base),
+            of_scored(f.tuned),
+            whole(f.base.missing + f.tuned.missing),
+            e_value(f.log_e_adjusted),
+            "found" if f.status is Status.FAIL else "not shown",
+        )
+        for f in hidden.findings
+    ]
+
+
+def _denominators(run: LoadedRun) -> list[tuple[str, ...]]:
+    return [
+        (
+            one_line(f"{asked(row.arm)}, {row.role}", 80),
+            *(whole(getattr(row.counts, name)) for name in OUTCOMES),
+            whole(row.unjudged),
+            whole(row.total),
+            percent(row.misaligned_rate),
+        )
+        for row in denominators(run)
+    ]
 
 
 FORMAT = ReportFormat("html", "report.html", "one self-contained page", render)
