@@ -198,7 +198,7 @@ class AnswerBook:
         return result
 
     def used(self, probes: Collection[str]) -> dict[Role, dict[str, int]]:
-        """How many answers to each of these probes are part of the evidence, the first ones: role -> probe id -> count."""
+        """How many answers to each of these probes are evidence, always the first ones: role -> probe id -> count."""
         found: dict[Role, dict[str, int]] = {"base": {}, "tuned": {}}
         for (role, probe_id), stream in self._streams.items():
             if stream.used and probe_id in probes:

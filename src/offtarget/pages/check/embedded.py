@@ -112,7 +112,8 @@ def _how(probe: Probe, conditions: dict[str, str]) -> str:
 
 def _probe(probe: Probe, how: str) -> list[object]:
     system = None if probe.system is None else _cut(probe.system, LONGEST)
-    return [_cut(probe.prompt, LONGEST), how, _cut(probe.domain, 300), system, [_cut(t, LONGEST) for t in probe.opening]]
+    opening = [_cut(turn, LONGEST) for turn in probe.opening]
+    return [_cut(probe.prompt, LONGEST), how, _cut(probe.domain, 300), system, opening]
 
 
 def _strips(shown: Sequence[Pair], conditions: dict[str, str], proving_arms: set[str]) -> tuple[Strip, ...]:

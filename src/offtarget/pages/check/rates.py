@@ -25,7 +25,8 @@ def by_asking(run: LoadedRun) -> Rates | None:
 
 def _plain(decision: Decision, conditions: bool) -> list[Measured]:
     settings = decision.settings
-    whole = _scope(decision.overall, UNCONDITIONAL if conditions else EVERYTHING, "", settings.tolerance, settings.pooled_margin)
+    name = UNCONDITIONAL if conditions else EVERYTHING
+    whole = _scope(decision.overall, name, "", settings.tolerance, settings.pooled_margin)
     arms = [_scope(arm, _asked(arm.name), "", settings.tolerance, settings.margin) for arm in decision.arms]
     if len(arms) == 1 and (arms[0].interval, arms[0].tuned_rate) == (whole.interval, whole.tuned_rate):
         return [whole]  # the one arm is everything
@@ -108,8 +109,8 @@ def _named(named: NamedCondition) -> Measured:
     both = rates_of[0] is not None and rates_of[1] is not None
     return Measured(
         named.cue.text,
-        f"the strongest and plainest of its kind, asked again to name it: an estimate beside the verdict; the tuned rate "
-        f"is {share_range(named.interval)} with 95 % confidence",
+        f"the strongest and plainest of its kind, asked again to name it: an estimate beside the verdict; the tuned "
+        f"rate is {share_range(named.interval)} with 95 % confidence",
         base,
         tuned,
         rates_of[0],

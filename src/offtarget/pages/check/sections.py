@@ -13,6 +13,7 @@ from offtarget.records.direction import Explanation, Movement
 from offtarget.records.from_json import from_json
 from offtarget.rundir import read_json
 
+
 @dataclass(frozen=True, slots=True)
 class HiddenView:
     """What the section on hidden conditions shows."""

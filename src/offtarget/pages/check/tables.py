@@ -32,7 +32,7 @@ class Denominator:
 
 
 def denominators(run: LoadedRun) -> list[Denominator]:
-    """One row per arm and model, arms in the order of the probes: the counts of the decision; without one, all so far."""
+    """One row per arm and model, in the order of the probes: the counts of the decision; without one, all so far."""
     if run.decision is not None:
         found = []
         for scope in run.decision.arms:

@@ -1,7 +1,7 @@
 """The report as one self-contained HTML page: no network, no inline handlers, model text only ever as text.
 
-Its Content-Security-Policy allows exactly the page's own style sheet and script, by their hashes. Everything on it speaks
-of the answers that the verdict counts, weighed as the verdict weighs them; the others stand in a folded list at the end.
+Its Content-Security-Policy allows exactly the page's own style sheet and script, by their hashes. Everything on it
+speaks of the answers that the verdict counts, weighed as the verdict weighs them; the others stand in a folded list.
 """
 
 from __future__ import annotations
