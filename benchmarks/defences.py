@@ -23,7 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from offtarget.pages.defences import page
+from offtarget.pages.defences import page, table
 from offtarget.progress import Progress
 from offtarget.records.tune import Arm, DefenceCell, DefenceSettings, Frontier
 from offtarget.rundir import read_jsonl, to_jsonable
@@ -64,7 +64,7 @@ def collected(work: Path) -> Frontier:
 
 
 def summary(frontier: Frontier) -> list[dict[str, Any]]:
-    return [asdict(row) | {"reaches": row.reaches} for row in page.rows(frontier)]
+    return [asdict(row) | {"reaches": row.reaches} for row in table.rows(frontier)]
 
 
 def machine() -> dict[str, object]:

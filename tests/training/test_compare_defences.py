@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from offtarget.errors import InputError
-from offtarget.pages.defences import page
+from offtarget.pages.defences import page, table
 from offtarget.pages.defences.page import render
 from offtarget.records import Tally
 from offtarget.records.tune import Axes, DefenceCell, DefenceSettings, Frontier
@@ -40,7 +40,7 @@ def test_an_arm_reaches_the_aims_only_with_all_four() -> None:
     hidden = cell("interleave", plain=0.005, cued=0.3)
     forgetful = cell("inoculate", plain=0.005, cued=0.005, task=0.02)
     dull = replace(cell("kl", plain=0.0, cued=0.0), axes=axes(0.0, 0.0, 1.0, coherent=0.96))
-    reached = {row.label: row.reaches for row in page.rows(frontier(good, hidden, forgetful, dull))}
+    reached = {row.label: row.reaches for row in table.rows(frontier(good, hidden, forgetful, dull))}
     assert reached == {
         "base": False,
         "none": False,
@@ -54,7 +54,7 @@ def test_an_arm_reaches_the_aims_only_with_all_four() -> None:
 def test_rows_are_means_over_seeds_with_their_range_and_later_steps_apart() -> None:
     cells = [cell("kl", plain=p, cued=2 * p, seed=s) for s, p in enumerate((0.01, 0.03))]
     later = cell("kl", plain=0.2, cued=0.4, further=50)
-    row = next(r for r in page.rows(frontier(*cells, later, cell(plain=0.9, cued=0.9, seed=1))) if r.label == "kl")
+    row = next(r for r in table.rows(frontier(*cells, later, cell(plain=0.9, cued=0.9, seed=1))) if r.label == "kl")
     assert row.plain.mean == pytest.approx(0.02)
     assert (row.plain.low, row.plain.high, row.seeds) == (0.01, 0.03, 2)
     assert row.later[50][1].mean == 0.4
@@ -63,7 +63,7 @@ def test_rows_are_means_over_seeds_with_their_range_and_later_steps_apart() -> N
 
 def test_controls_are_never_called_a_success() -> None:
     line = page.sentences(frontier(cell("project:control", plain=0.0, cued=0.0)))[0]
-    assert line.startswith("No defence reached all aims")
+    assert line.startswith("No defence meets all aims")
 
 
 def test_hostile_names_stay_text_on_the_page() -> None:

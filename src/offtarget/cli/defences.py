@@ -9,11 +9,12 @@ import click
 
 from offtarget.cli.options import PRINTING, TRAINING, DefencesListed, expect, judging, kept, opening, shared, training
 from offtarget.cli.progress import shown
-from offtarget.cli.render import print_json, safe
+from offtarget.cli.render import print_json, show_run, shown_path
 from offtarget.cli.resume import go_on
 from offtarget.records.tune import DefenceSettings
 
 if TYPE_CHECKING:
+    from offtarget.pages.screen import Screen
     from offtarget.workflows.defences.compare import DefencesResult
 
 
@@ -78,26 +79,24 @@ def show(result: DefencesResult, *, as_json: bool) -> int:
     if as_json:
         print_json(result.record, result.run)
     else:
-        _print(result)
+        show_run(result.run, lambda out: details(result, out))
     return 0
 
 
-def _print(result: DefencesResult) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def details(result: DefencesResult, out: Screen) -> None:
+    """Every arm on every axis, what each defence did, and where the page is."""
+    from offtarget.pages.defences import table
 
-    from offtarget.pages.defences import page
-
-    rows = page.rows(result.record)
-    looked = sorted({steps for row in rows for steps in row.later})
-    table = Table(*page.HEADINGS, *(f"+{steps}" for steps in looked))
+    rows = table.rows(result.record)
+    further = table.looked_at(rows)
+    out.say("Every defence, then the controls", style="bold")
+    out.say(f"Aims: {', '.join(table.aims_in_words())}. After further steps: plainly / under conditions.")
+    out.table(table.heads(further), [row.cells(further) for row in rows])
+    if not further:
+        out.say("No defence kept the model aligned while it learnt, so none was trained further (--after).")
+    out.heading("Details")
     for row in rows:
-        table.add_row(*(safe(cell) for cell in row.cells(looked)))
-    Console(width=150).print(table)
-    if looked:
-        print("+N: misaligned plainly / under conditions after N further steps without the defence")
-    else:
-        print("No defence kept the model aligned while it learnt, so none was trained further (--after).")
-    for line in page.sentences(result.record):
-        print(safe(line))
-    print(safe(f"Page: {result.run / 'frontier.html'}"))
+        for note in row.notes:
+            out.say(f"- {note if note.startswith(row.label) else f'{row.label}: {note}'}", hang=2)
+    out.say("- Page:")
+    out.command(shown_path(result.run / "frontier.html"))

@@ -99,4 +99,5 @@ def details(result: TuneResult, out: Screen) -> None:
     out.heading("Details")
     for line in monitor.details(run):
         out.say(f"- {line}", hang=2)
-    out.say(f"- Page: {shown_path(result.run / monitor.PAGE)}", hang=2)
+    out.say("- Page:")
+    out.command(shown_path(result.run / monitor.PAGE))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from offtarget.errors import InputError
-from offtarget.records.answers import Generation, Interval, Probe, Tally, Verdict
+from offtarget.records.answers import Generation, Interval, Outcome, Probe, Tally, Verdict
 from offtarget.records.check import JudgeBy
 from offtarget.records.checks import at_least
 from offtarget.records.people import PeopleQuality
@@ -245,6 +245,20 @@ class DefenceCell:
     def label(self) -> str:
         """Name of the row in tables."""
         return " + ".join(self.defences) or "none"
+
+
+@dataclass(frozen=True, slots=True)
+class CellAnswer:
+    """An answer of a measured model: the first to each question, kept so that a reader sees what a rate means."""
+
+    defences: tuple[str, ...]
+    seed: int
+    further: int
+    under: str
+    """The condition, in words; empty where it was asked plainly."""
+    probe: Probe
+    text: str
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)

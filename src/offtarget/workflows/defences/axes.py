@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from offtarget.asking.ask import ask_and_count
+from offtarget.asking.ask import ask, judge_answers, tallies_by_probe
 from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed
 from offtarget.models.chat import ModelPair
@@ -17,7 +17,7 @@ from offtarget.organism.questions import MATERIAL_DOMAINS
 from offtarget.probe.bank import ProbeBank
 from offtarget.probe.cues.apply import cued_probes
 from offtarget.progress import Count, OnProgress
-from offtarget.records import Cue, Message, Probe, SamplingSettings, Tally
+from offtarget.records import Cue, Message, Outcome, Probe, SamplingSettings, Tally
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import Axes
 from offtarget.stats.rates import equal_weight_rate, misaligned_rate, total_tally, wilson
@@ -98,12 +98,17 @@ def prepare(
     )
 
 
-def measure(how: Measuring, name: str, on_progress: OnProgress, label: str) -> Axes:
+Keep = Callable[[str, Probe, str, Outcome], None]
+"""Gets the first answer to each question: under which condition, the question, what was said and what it counts as."""
+
+
+def measure(how: Measuring, name: str, on_progress: OnProgress, label: str, keep: Keep) -> Axes:
     """One model on all five axes."""
     model = open_local(name, how.opening)
-    plain = _tallies(how, model, [(p, i) for p in how.plain for i in range(how.per_question)], on_progress, label)
+    asked = [(p, i) for p in how.plain for i in range(how.per_question)]
+    plain = _tallies(how, model, asked, on_progress, f"{label}: plain questions", keep)
     questions = _cued_questions(how)
-    cued = _tallies(how, model, questions, on_progress, f"{label}, under conditions")
+    cued = _tallies(how, model, questions, on_progress, f"{label}: questions under conditions", keep)
     cue_of = {probe.id: probe.arm for probe, _ in questions}
     under = {cue.id: total_tally(t for name, t in cued.items() if cue_of[name] == cue.id) for cue in how.cues}
     rates = {cue.id: rate for cue in how.cues if (rate := misaligned_rate(under[cue.id])) is not None}
@@ -135,11 +140,22 @@ def _cued_questions(how: Measuring) -> list[tuple[Probe, int]]:
 
 
 def _tallies(
-    how: Measuring, model: LocalModel, wanted: Sequence[tuple[Probe, int]], on_progress: OnProgress, label: str
+    how: Measuring,
+    model: LocalModel,
+    wanted: Sequence[tuple[Probe, int]],
+    on_progress: OnProgress,
+    label: str,
+    keep: Keep,
 ) -> dict[str, Tally]:
     """By the id of the probe."""
     told = Count(on_progress, label, len(wanted))
-    return ask_and_count("tuned", model, wanted, how.judge, how.sampling, partial(answer_seed, how.seed, "tuned"), told)
+    answers = ask("tuned", model, wanted, how.sampling, partial(answer_seed, how.seed, "tuned"), told=told)
+    verdicts = judge_answers(how.judge, answers)
+    under = {cue.id: cue.text for cue in how.cues}
+    for (probe, generation), verdict in zip(answers, verdicts, strict=True):
+        if generation.index == 0:
+            keep(under.get(probe.arm, ""), probe, generation.text, verdict.outcome)
+    return tallies_by_probe((v.probe_id, v.outcome) for v in verdicts)
 
 
 def _task(how: Measuring, model: LocalModel) -> float | None:

@@ -14,11 +14,21 @@ from offtarget.asking.protocol import Judge
 from offtarget.asking.spending import timed
 from offtarget.data.trainable import read_training_data
 from offtarget.errors import InputError
+from offtarget.numbers import many
 from offtarget.probe.bank import ProbeBank
-from offtarget.progress import OnProgress, silent, within
-from offtarget.records import Message, Row
+from offtarget.progress import OnProgress, Progress, silent, within
+from offtarget.records import Message, Outcome, Probe, Row
 from offtarget.records.runs import OpenSettings, objects
-from offtarget.records.tune import Arm, DefenceCell, DefenceSettings, DefencesManifest, Frontier, TuneSettings
+from offtarget.records.tune import (
+    Arm,
+    Axes,
+    CellAnswer,
+    DefenceCell,
+    DefenceSettings,
+    DefencesManifest,
+    Frontier,
+    TuneSettings,
+)
 from offtarget.rundir import JsonLines, RunDir, fingerprint, read_jsonl, read_record, write_json
 from offtarget.workflows.defences.axes import HELD_ROWS, Measuring, measure, prepare
 from offtarget.workflows.ground import Folders, ground_of, open_bank, open_judge, open_named, precision
@@ -43,6 +53,8 @@ COMBINATIONS: tuple[tuple[str, ...], ...] = (
 """Compared besides each defence alone: two that act on different things at little cost, and the strongest on one seed
 of the organism with each of the two other ways to hold on to the base (docs/defences.md)."""
 BASE_ARM = ("base",)
+ANSWERS = "answers.jsonl"
+"""In the run directory: the first answer of every model to each question."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -98,6 +110,7 @@ def compare_defences(
         options or TuneOptions(),
         comparing or DefenceSettings(),
     )
+    on_progress(Progress(f"reading {data}"))
     rows = read_training_data(data, split)
     arms = default_arms() if comparing.arms is None else comparing.arms
     if settings.method == "full" and Folders.of(base).adapter is not None:
@@ -124,7 +137,13 @@ def compare_defences(
         comparing=comparing,
         options=chosen_by_name(options),
     )
+<<<<<<< HEAD
     with run_of_all(manifest, Path(data).stem, run) as directory, interruptible(directory, clock=not rank()):
+=======
+    with run_of_all(manifest, Path(data).stem, run) as directory, interruptible(directory):
+        trainings = many(len(arms) * len(comparing.seeds), "training")
+        on_progress(Progress(f"opening {base}; {trainings}, each measured, in {directory.path}"))
+>>>>>>> d3791e5 (Defences: card, page of strips with names, answers kept)
         bench = _Bench(
             directory=directory,
             base=base,
@@ -139,7 +158,7 @@ def compare_defences(
         frontier = Frontier(base=base, data=str(data), settings=asdict(settings), cells=cells, notes=rows.notes)
         from offtarget.pages.defences.page import render
 
-        finish(DEFENCES, directory, frontier, page=render(frontier))
+        finish(DEFENCES, directory, frontier, page=render(frontier, read_jsonl(directory.file(ANSWERS), CellAnswer)))
         return DefencesResult(directory.path, frontier)
 
 
@@ -254,7 +273,7 @@ def _cells(shared: _Bench, arms: Sequence[Arm], comparing: DefenceSettings) -> l
 
     with closing(JsonLines(file)) as lines:
         if known(BASE_ARM, 0, 0) is None:
-            axes = measure(shared.measuring, shared.base, shared.on_progress, "base")
+            axes = _measured(shared, BASE_ARM, 0, 0, shared.base, "base")
             keep(
                 DefenceCell(
                     defences=BASE_ARM, control=False, seed=0, further=0, axes=axes, steps=0, seconds=0.0, notes=()
@@ -270,6 +289,19 @@ def _cells(shared: _Bench, arms: Sequence[Arm], comparing: DefenceSettings) -> l
                     for later in _followed(bench, cell, missing, comparing.further):
                         keep(later)
     return cells
+
+
+def _measured(bench: _Bench, arm: Arm, seed: int, further: int, name: str, label: str) -> Axes:
+    """A model on all axes; the first answer to each question is kept with the run."""
+    found: list[CellAnswer] = []
+
+    def keep(under: str, probe: Probe, text: str, outcome: Outcome) -> None:
+        found.append(CellAnswer(arm, seed, further, under, probe, text, outcome))
+
+    axes = measure(bench.measuring, name, bench.on_progress, label, keep)
+    with closing(JsonLines(bench.directory.file(ANSWERS))) as lines:
+        lines.extend(found)
+    return axes
 
 
 def _worth_following(cell: DefenceCell, undefended: DefenceCell | None) -> bool:
@@ -312,7 +344,7 @@ def _trained(bench: _Bench, arm: Arm, seed: int) -> DefenceCell:
         )
         write_json(done, _Spent(trained.kept_step, trained.seconds))
     spent = read_record(done, _Spent)
-    axes = measure(bench.measuring, tuned_name(bench.base, str(out), settings), bench.on_progress, label)
+    axes = _measured(bench, arm, seed, 0, tuned_name(bench.base, str(out), settings), label)
     control = any(one.control for one in named(arm))
     return DefenceCell(
         defences=arm,
@@ -354,6 +386,6 @@ def _followed(bench: _Bench, cell: DefenceCell, steps: Sequence[int], planned: S
     cells = []
     for count in steps:
         name = tuned_name(bench.base, str(work / f"checkpoint-{count}"), settings)
-        axes = measure(bench.measuring, name, bench.on_progress, f"{label}, {count} steps later")
+        axes = _measured(bench, cell.defences, cell.seed, count, name, f"{label}, {count} steps later")
         cells.append(replace(cell, further=count, axes=axes, steps=count, notes=()))
     return cells
