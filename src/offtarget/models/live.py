@@ -88,6 +88,7 @@ class LiveModel(LocalModel):
         self._batch_size = None
         self._ends = end_tokens(plain_model(weights.model), weights.tokenizer)
         self._prompts = {}
+        self._read = self._wrote = 0
         self._fingerprint = "in-training"
         self.edit, self.blocks = None, None
 

@@ -112,7 +112,7 @@ def strips(table: Sequence[ArmRow]) -> Strips | None:
     known = [row for row in table if row.plain.mean is not None]
     if not known:
         return None
-    scale = axis(0.0, 100.0, in_percent, 5)
+    scale = axis(0.0, 100.0, in_percent, 3)
     made = []
     for row in known:
         kind = "fixed" if row.label in ("base", "none") else "control" if row.control else "defence"

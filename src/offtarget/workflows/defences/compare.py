@@ -137,13 +137,9 @@ def compare_defences(
         comparing=comparing,
         options=chosen_by_name(options),
     )
-<<<<<<< HEAD
     with run_of_all(manifest, Path(data).stem, run) as directory, interruptible(directory, clock=not rank()):
-=======
-    with run_of_all(manifest, Path(data).stem, run) as directory, interruptible(directory):
         trainings = many(len(arms) * len(comparing.seeds), "training")
         on_progress(Progress(f"opening {base}; {trainings}, each measured, in {directory.path}"))
->>>>>>> d3791e5 (Defences: card, page of strips with names, answers kept)
         bench = _Bench(
             directory=directory,
             base=base,
