@@ -6,8 +6,8 @@ from pathlib import Path
 
 import defence_runs as runs
 import pytest
-from golden import WIDTHS, golden, longest, printed
 
+from golden import WIDTHS, golden, longest, printed
 from offtarget.errors import InputError
 from offtarget.pages.defences.card import card
 from offtarget.records.tune import Frontier

@@ -164,8 +164,8 @@ def _cautions(best: ArmRow | None, frontier: Frontier, little: bool) -> Iterable
         now, then = best.cued.mean, best.later[steps][1].mean
         if now is not None and then is not None and then > now:
             yield (
-                f"Under conditions it came back from {percent(now)} to {percent(then)} in {steps} further steps without "
-                "the defence."
+                f"Under conditions it came back from {percent(now)} to {percent(then)} in {steps} further steps "
+                "without the defence."
             )
     yield from map(sentence, frontier.notes)
 

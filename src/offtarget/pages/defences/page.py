@@ -24,8 +24,8 @@ OWN_WORDS = {
         "do where that can be told, else by how likely it finds held-out rows."
     ),
     "steps later": (
-        "A model that was kept aligned is trained on with the same data, without the defence. A misalignment that comes "
-        "back in a few steps was only hidden."
+        "A model that was kept aligned is trained on with the same data, without the defence. A misalignment that "
+        "comes back in a few steps was only hidden."
     ),
 }
 
@@ -56,8 +56,8 @@ def sentences(frontier: Frontier) -> list[str]:
     lines = []
     if undefended is not None and little_to_defend(undefended):
         lines.append(
-            f"Undefended training is {undefended.plain.text} misaligned, {undefended.cued.text} under conditions: there "
-            "is little to defend against here."
+            f"Undefended training is {undefended.plain.text} misaligned, {undefended.cued.text} under conditions: "
+            "there is little to defend against here."
         )
     aims = ", ".join(aims_in_words())
     if good:
