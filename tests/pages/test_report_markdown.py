@@ -7,10 +7,12 @@ import re
 import pytest
 from report_runs import HOSTILE, make_run, models
 
-from offtarget.numbers import e_value
+from offtarget.pages.cards import with_cost
+from offtarget.pages.check.card import card
 from offtarget.pages.check.loading import load_run
-from offtarget.pages.check.reports.markdown import escape
 from offtarget.pages.registry import report_format
+from offtarget.pages.written import escape, markdown
+from offtarget.words import asked, evidence
 
 
 def unescaped(text: str, mark: str) -> list[str]:
@@ -46,7 +48,7 @@ def test_tables_keep_their_columns(tmp_path):
     manifest = {"models": models("a|b\n|c", "`x`|<b>")}
     text = report_format("markdown").render(load_run(make_run(tmp_path / "run", manifest=manifest)))
     tables = [block.splitlines() for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.M)]
-    assert len(tables) == 4
+    assert len(tables) == 5
     for table in tables:
         assert len({len(unescaped(row, "|")) for row in table}) == 1
 
@@ -55,17 +57,26 @@ def test_verdict_denominators_and_quotes_are_there(tmp_path):
     text = report_format("markdown").render(load_run(make_run(tmp_path / "run")))
     assert text.startswith("## offtarget: FAIL, given this judge\n")
     assert "(35 of 111)" in text
-    assert text.count("- tuned, misaligned: “") == 3
+    assert text.count("> tuned (misaligned): “") == 3
     assert "### What was not tested" in text
 
 
-def test_evidence_is_what_the_terminal_prints(tmp_path):
-    """An arm's evidence is that after paying for having looked at all arms, in both."""
+def test_evidence_is_that_after_paying_for_all_scopes_looked_at(tmp_path):
+    """What a way of asking shows of itself alone would be too much, once all of them were looked at."""
     run = load_run(make_run(tmp_path / "run"))
     assert run.decision is not None
     paid = [arm for arm in run.decision.arms if arm.log_e_fail_adjusted not in (None, arm.log_e_fail)]
     assert paid
     text = report_format("markdown").render(run)
     for arm in paid:
-        row = next(line for line in text.splitlines() if line.startswith(f"| arm {arm.name} "))
-        assert f"| {e_value(arm.log_e_fail_adjusted)} / " in row
+        row = next(line for line in text.splitlines() if line.startswith(f"| {asked(arm.name)} | ") and "needed" in line)
+        assert evidence(arm.log_e_fail_adjusted, run.decision.settings.fail_alpha) in row.replace("\\", "")
+
+
+def test_the_comment_begins_with_the_card_then_come_the_bounds(tmp_path):
+    """Somebody who reads two lines of a pull request has the verdict and why; the bounds follow the transcripts."""
+    run = load_run(make_run(tmp_path / "run"))
+    text = report_format("markdown").render(run)
+    assert text.startswith(markdown(with_cost(card(run), run.path)).rstrip())
+    places = [text.index(part) for part in ("> tuned (misaligned)", "### By how the questions were asked", "<details>")]
+    assert places == sorted(places)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from offtarget.numbers import NO_DATA, of
-from offtarget.pages.check.reports.markdown import escape
+from offtarget.pages.written import escape
 from offtarget.records.judging import JudgeComparison
 
 

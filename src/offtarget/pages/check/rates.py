@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from offtarget.numbers import share_range
 from offtarget.pages.charts.rates import Measured, Rates, rates
@@ -28,9 +29,13 @@ def _plain(decision: Decision, conditions: bool) -> list[Measured]:
     name = UNCONDITIONAL if conditions else EVERYTHING
     whole = _scope(decision.overall, name, "", settings.tolerance, settings.pooled_margin)
     arms = [_scope(arm, _asked(arm.name), "", settings.tolerance, settings.margin) for arm in decision.arms]
-    if len(arms) == 1 and (arms[0].interval, arms[0].tuned_rate) == (whole.interval, whole.tuned_rate):
-        return [whole]  # the one arm is everything
-    return [whole, *arms]
+    return [whole] if one_arm_is_everything(decision) else [whole, *arms]
+
+
+def one_arm_is_everything(decision: Decision) -> bool:
+    """Whether a row of the only arm would say what that of everything says."""
+    whole = decision.overall
+    return [(arm.interval, arm.tuned_rate) for arm in decision.arms] == [(whole.interval, whole.tuned_rate)]
 
 
 def by_domain(run: LoadedRun) -> Rates | None:
@@ -53,6 +58,7 @@ def _slices(run: LoadedRun, kind: str, title: str, named: Callable[[str], str]) 
     settings, found = run.decision.settings, [s for s in run.decision.slices if s.scope == kind]
     tolerated = settings.tolerance if kind == "domain" else None
     known = [_scope(s, named(s.name), "", tolerated, None) for s in found]
+    known = [replace(s, status=None) if s.status is Status.UNDECIDED else s for s in known]
     return rates(title, known) if len(known) > 1 else None
 
 

@@ -6,8 +6,9 @@ from offtarget.numbers import NO_DATA, chosen, p_value, percent, share_range, wh
 from offtarget.pages.audit import examples, facts, story
 from offtarget.pages.audit.examples import Turn
 from offtarget.pages.audit.loading import LoadedAudit
-from offtarget.pages.check.reports.markdown import escape, section
+from offtarget.pages.check.reports.markdown import section
 from offtarget.pages.registry import ReportFormat
+from offtarget.pages.written import escape
 
 DETECTORS = 10
 TRIGGERS = 5

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from offtarget.numbers import between, e_value, percent, whole
 from offtarget.pages.card import Card
+from offtarget.pages.cards import with_cost
 from offtarget.pages.charts.rates import SHOWN
 from offtarget.pages.charts.scatter import scatter
 from offtarget.pages.charts.trajectories import trajectories
@@ -16,7 +17,7 @@ from offtarget.pages.check.card import card, exchange
 from offtarget.pages.check.counted import counted
 from offtarget.pages.check.embedded import KINDS, embedded_answers
 from offtarget.pages.check.loading import LoadedRun
-from offtarget.pages.check.rates import EVERYTHING, by_asking, by_domain, by_question
+from offtarget.pages.check.rates import EVERYTHING, by_asking, by_domain, by_question, one_arm_is_everything
 from offtarget.pages.check.sections import HiddenView, explained_view, hidden_view
 from offtarget.pages.check.tables import OUTCOMES, denominators, examples, proving
 from offtarget.pages.page import page
@@ -37,7 +38,7 @@ def render(run: LoadedRun) -> str:
 
     answers = embedded_answers(run)
     run = counted(run)
-    told, hidden = card(run), hidden_view(run)
+    told, hidden = with_cost(card(run), run.path), hidden_view(run)
     proof = [exchange(run, pair, under=True) for pair in proving(run, len(run.cued))]
     shown = [exchange(run, pair, under=False) for pair in examples(run, STATIC_EXAMPLES)]
     return page(
@@ -47,7 +48,7 @@ def render(run: LoadedRun) -> str:
         run=run,
         compared=run.manifest.verb == "compare",
         card=told,
-        notes=_notes(run, told),
+        notes=further_notes(run, told),
         checks=story.self_checks(run),
         words=TERMS,
         story=story,
@@ -57,7 +58,7 @@ def render(run: LoadedRun) -> str:
         by_asking=by_asking(run),
         by_domain=by_domain(run),
         by_question=by_question(run),
-        evidence=_evidence(run.decision),
+        evidence=[] if run.decision is None else evidence_rows(run.decision),
         counts=_counts(run),
         hidden=hidden,
         conditions=[] if hidden is None else _conditions(hidden),
@@ -77,7 +78,7 @@ def render(run: LoadedRun) -> str:
     )
 
 
-def _notes(run: LoadedRun, told: Card) -> list[str]:
+def further_notes(run: LoadedRun, told: Card) -> list[str]:
     """What is to be known of how it was decided and stands neither on the card nor among the self-checks."""
     elsewhere = {*told.cautions, *map(sentence, story.self_checks(run))}
     return [note for note in story.notes(run) if note not in elsewhere]
@@ -92,21 +93,19 @@ def _counts(run: LoadedRun) -> str:
     return f"{whole(tuned)} of the tuned model, {whole(base)} of the base"
 
 
-def _evidence(decision: Decision | None) -> list[tuple[str, ...]]:
-    """Evidence of everything, of each way of asking and of each subject, which pay for one another."""
-    if decision is None:
-        return []
+def evidence_rows(decision: Decision) -> list[tuple[str, ...]]:
+    """Evidence of everything, of each way of asking and of each subject, after paying for all others of its kind."""
     domains = [s for s in decision.slices if s.scope == "domain"]
-    scopes = [decision.overall, *decision.arms, *(domains if len(domains) > 1 else [])]
+    arms = [] if one_arm_is_everything(decision) else decision.arms
+    scopes = [decision.overall, *arms, *(domains if len(domains) > 1 else [])]
     return [_evidence_row(scope, decision) for scope in scopes]
 
 
 def _evidence_row(scope: Comparison, decision: Decision) -> tuple[str, ...]:
     name = EVERYTHING if scope.scope == "overall" else asked(scope.name) if scope.scope == "arm" else scope.name
     name = f"about {name}" if scope.scope == "domain" else name
-    harm = evidence(scope.log_e_fail, decision.settings.fail_alpha)
-    if scope.log_e_fail_adjusted is not None and scope.scope != "overall":
-        harm += f"; {e_value(scope.log_e_fail_adjusted)} with all of its kind paid"
+    paid = scope.log_e_fail if scope.log_e_fail_adjusted is None else scope.log_e_fail_adjusted
+    harm = evidence(paid, decision.settings.fail_alpha)
     none = evidence(scope.log_e_pass, decision.settings.alpha)
     return one_line(name, 120), harm, none, between(scope.missing_bounds), SHOWN[scope.status]
 

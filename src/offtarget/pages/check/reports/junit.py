@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from offtarget.pages.cards import with_cost
 from offtarget.pages.check import facts, story
+from offtarget.pages.check.card import card
+from offtarget.pages.check.counted import counted
 from offtarget.pages.check.loading import LoadedRun
 from offtarget.pages.registry import ReportFormat
 from offtarget.pages.text import of_scored, one_line, visible
@@ -19,6 +22,7 @@ from offtarget.records import Comparison, Status
 
 def render(run: LoadedRun) -> str:
     """JUnit XML text, free of characters XML 1.0 forbids."""
+    run = counted(run)
     base, tuned = run.manifest.models["base"], run.manifest.models["tuned"]
     title = f"offtarget {run.manifest.verb}: {tuned.name} against {base.name}"
     suite = begun(title, facts.created(run), facts.settings_table(run))
@@ -53,16 +57,17 @@ def written(suite: Element) -> str:
 
 
 def _verdict(suite: Element, run: LoadedRun) -> None:
+    """The case of the verdict; its message and the first line of its output are the sentence of the card."""
     case = SubElement(suite, "testcase", classname="offtarget.verdict", name="tuned is not worse than base", time="0")
-    status = story.status(run)
-    if status == Status.PASS:
-        pass
-    elif status == Status.FAIL:
-        outcome(case, "failure", story.reason(run), f"{story.error_probability(run)}\n{story.next_step(run)}")
-    else:
-        outcome(case, "error", f"{status}: {story.reason(run)}", story.next_step(run))
-    lines = [f"{story.grade(run)}: {story.reason(run)}", *story.beside(run), *story.notes(run)]
-    SubElement(case, "system-out").text = visible("\n".join(lines))
+    told = with_cost(card(run), run.path)
+    steps = [f"{step.why}: {step.command}" if step.command else step.why for step in told.steps]
+    rest = "\n".join(filter(None, [told.certainty, *told.cautions, *steps]))
+    if told.mood == "bad":
+        outcome(case, "failure", told.sentence, rest)
+    elif told.state != Status.PASS:
+        outcome(case, "error", f"{told.state}: {told.sentence}", rest)
+    lines = [told.sentence, told.title, *filter(None, [told.certainty]), *story.beside(run), *story.notes(run)]
+    SubElement(case, "system-out").text = visible("\n".join(dict.fromkeys(lines)))
 
 
 def _case(suite: Element, comparison: Comparison) -> None:

@@ -2,91 +2,87 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable, Sequence
 
-from offtarget.numbers import NO_DATA, bounds, e_value, percent, points
+from offtarget.numbers import NO_DATA, e_value
+from offtarget.pages.cards import with_cost
+from offtarget.pages.charts.rates import Rates, Row
 from offtarget.pages.check import facts, story, thresholds
-from offtarget.pages.check.loading import Answer, LoadedRun
-from offtarget.pages.check.tables import OUTCOMES, denominators, examples
+from offtarget.pages.check.card import card
+from offtarget.pages.check.counted import counted
+from offtarget.pages.check.loading import LoadedRun
+from offtarget.pages.check.rates import by_asking, by_domain
+from offtarget.pages.check.reports.html import evidence_rows, further_notes
+from offtarget.pages.check.tables import OUTCOMES, denominators
 from offtarget.pages.registry import ReportFormat
-from offtarget.pages.text import of_scored, one_line
-from offtarget.records import Comparison, Outcome
+from offtarget.pages.text import of_scored, sentence
+from offtarget.pages.written import QUOTE_LENGTH, escape, markdown
+from offtarget.records import Status
+from offtarget.words import asked
 
-QUOTES = 3
-"""Misaligned answers quoted; a comment is read on a phone."""
-QUOTE_LENGTH = 400
 SLICES = 5
-
-_MARK = re.compile(r"([\\`*_\[\]#!|~$])")
-_START = re.compile(r"^([-+=]|\d+(?=[.)]))")
-_LINKING = re.compile(r"(?i)(@|#|\bGH-|://|\bwww\.|\bmailto:|\bxmpp:)(?=\S)")
-
-
-def escape(text: object, limit: int = 300) -> str:
-    """Text that stays text in Markdown: no markup, tables, HTML, links, mentions or issue references."""
-    line = _LINKING.sub(lambda m: m.group() + "\u2060", one_line(text, limit))
-    line = _START.sub("\u2060\\1", _MARK.sub(r"\\\1", line))
-    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+"""Subjects and conditions in a table; a comment is read on a phone."""
 
 
 def render(run: LoadedRun) -> str:
-    """The report as Markdown text."""
-    base, tuned = run.manifest.models["base"], run.manifest.models["tuned"]
-    lines = [
-        f"## offtarget: {escape(story.grade(run), 200)}",
-        "",
-        f"**{escape(story.reason(run), 1000)}**",
-        "",
-        f"{escape(story.error_probability(run), 1000)}",
-        "",
-        *(line for text in story.beside(run) for line in (escape(text, 1000), "")),
-        f"Next: {escape(story.next_step(run), 1000)}",
-        "",
-        "| | |",
-        "|---|---|",
-        f"| Base | {escape(base.name)} |",
-        f"| Tuned | {escape(tuned.name)} |",
-        f"| Judge | {escape(run.manifest.judge)} |",
-        f"| When | {escape(facts.created(run) or 'not recorded')} |",
-        f"| Run | {escape(run.name)} |",
-        "",
-    ]
+    """The report as Markdown text: the card, then bounds and rates, then how it was decided, folded."""
+    run = counted(run)
+    told = with_cost(card(run), run.path)
+    lines = [markdown(told), *_rates(by_asking(run)), *_rates(by_domain(run), SLICES), *_hidden(run)]
     if run.decision:
-        lines += _comparisons("Verdict by arm", (run.decision.overall, *run.decision.arms))
-        lines += _comparisons("Worst slices", run.decision.slices[:SLICES])
-        lines += _thresholds(run)
-    lines += _hidden(run) + _denominators(run) + _quotes(run)
-    lines += section("Notes", story.notes(run)) + section("What was not tested", story.not_tested(run))
+        lines += _folded("Evidence", _table(EVIDENCE, evidence_rows(run.decision)))
+    lines += _thresholds(run)
+    lines += _folded("What became of the answers", _denominators(run))
+    lines += section("Notes", tuple(further_notes(run, told)))
+    lines += section("What was not tested", story.not_tested(run))
+    about = {"Judge": run.manifest.judge, "When": facts.created(run) or "not recorded", "Run": run.name}
+    lines += [f"{name}: {escape(value)}  " for name, value in about.items()]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _comparisons(title: str, comparisons: tuple[Comparison, ...]) -> list[str]:
-    if not comparisons:
+EVIDENCE = ("", "evidence of harm", "evidence of no harm", "if missing answers were best to worst, points", "shown")
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A table whose cells are escaped."""
+    lines = [_line(escape(head) for head in heads), "|" + "---|" * len(heads)]
+    return [*lines, *(_line(escape(cell) for cell in row) for row in rows), ""]
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _folded(title: str, lines: list[str]) -> list[str]:
+    return ["<details>", f"<summary>{title}</summary>", "", *lines, "</details>", ""] if lines else []
+
+
+def _rates(chart: Rates | None, most: int | None = None) -> list[str]:
+    if chart is None:
         return []
+    limits = [f"tolerated: {chart.tolerated}"] if chart.tolerated else []
+    limits += [f"allowed for a PASS: {chart.allowed}"] if chart.allowed else []
+    worse = "worse than the base by, points" + (f" ({'; '.join(limits)})" if limits else "")
+    heads = ("", worse, "as seen", "tuned misaligned", "base misaligned", "shown")
     rows = [
-        f"| {escape(f'{c.scope} {c.name}' if c.scope != 'overall' else 'overall')} | {bounds(c.interval)} "
-        f"| {_rate(c, 'base')} | {_rate(c, 'tuned')} | {points(c.difference)} "
-        f"| {e_value(c.log_e_fail if c.log_e_fail_adjusted is None else c.log_e_fail_adjusted)} "
-        f"/ {e_value(c.log_e_pass)} | {c.status} |"
-        for c in comparisons
+        (row.name, row.bounds or NO_DATA, row.difference, *(_rate(row, number) for number in (0, 1)), row.shown)
+        for row in chart.rows[:most]
     ]
-    head = "| | worse by, points (bounds) | base | tuned | difference | e-value FAIL / PASS | status |"
-    return [f"### {title}", "", head, "|---|---|---|---|---|---|---|", *rows, ""]
+    left = len(chart.rows) - len(rows)
+    more = [f"{left} more are in the page.", ""] if left else []
+    return [f"### {escape(chart.title)}", "", *_table(heads, rows), *more]
+
+
+def _rate(row: Row, number: int) -> str:
+    dot = row.dots[number]
+    return f"{dot.value} ({dot.counts})" if dot.counts else dot.value
 
 
 def _thresholds(run: LoadedRun) -> list[str]:
     cells = thresholds.grid(run)
     if not cells:
         return []
-    heads = thresholds.columns(cells)
-    rows = [
-        f"| {escape(row.title)} | "
-        + " | ".join(f"{c.status}{' (chosen)' if c.preset else ''}: {escape(thresholds.counts(c))}" for c in row.cells)
-        + " |"
-        for row in thresholds.rows(cells)
-    ]
-    head = f"| misaligned | {' | '.join(escape(h) for h in heads)} |"
-    return ["### Other thresholds", "", head, "|" + "---|" * (len(heads) + 1), *rows, ""]
+    return _folded("Other thresholds", _table(("misaligned", *thresholds.columns(cells)), thresholds.texts(cells)))
 
 
 def _hidden(run: LoadedRun) -> list[str]:
@@ -94,12 +90,12 @@ def _hidden(run: LoadedRun) -> list[str]:
         return []
     hidden = run.hidden
     rows = [
-        f"| {escape(f.cue.text)} | {of_scored(f.base)} | {of_scored(f.tuned)} "
-        f"| {e_value(f.log_e_adjusted)} | {f.status} |"
+        (f.cue.text, of_scored(f.tuned), of_scored(f.base), e_value(f.log_e_adjusted), _found(f.status))
         for f in hidden.findings[:SLICES]
     ]
-    head = ["| condition | base | tuned | e-value, adjusted | status |", "|---|---|---|---|---|"]
-    lines = ["### Hidden conditions", "", f"{escape(hidden.reason, 1000)}", "", *head, *rows, ""]
+    heads = ("condition", "tuned misaligned", "base misaligned", "evidence of harm, all conditions paid", "shown")
+    said = [] if hidden.status is Status.FAIL else [escape(sentence(hidden.reason), 1000), ""]
+    lines = ["### Hidden conditions", "", *said, *_table(heads, rows)]
     if (shown := hidden.reproduction) is not None:
         turns = [f"- system: “{escape(shown.system, QUOTE_LENGTH)}”"] if shown.system is not None else []
         for user, answer in shown.opening:
@@ -110,47 +106,22 @@ def _hidden(run: LoadedRun) -> list[str]:
     return lines
 
 
-def _rate(comparison: Comparison, role: str) -> str:
-    rate, tally = (
-        (comparison.base_rate, comparison.base) if role == "base" else (comparison.tuned_rate, comparison.tuned)
-    )
-    return NO_DATA if rate is None else f"{percent(rate).replace('<', '&lt;')} ({of_scored(tally)})"
+def _found(status: Status) -> str:
+    return "found" if status is Status.FAIL else "not shown"
 
 
 def _denominators(run: LoadedRun) -> list[str]:
-    head = ["arm", "model", "answers", *OUTCOMES, "not judged"]
+    heads = ("how, and which model", *OUTCOMES, "not judged", "all")
     rows = [
-        "| "
-        + " | ".join(
-            [
-                escape(r.arm),
-                r.role,
-                f"{r.total:,}",
-                *(f"{getattr(r.counts, name):,}" for name in OUTCOMES),
-                f"{r.unjudged:,}",
-            ]
+        (
+            f"{asked(row.arm)}, {row.role}",
+            *(f"{getattr(row.counts, name):,}" for name in OUTCOMES),
+            f"{row.unjudged:,}",
+            f"{row.total:,}",
         )
-        + " |"
-        for r in denominators(run)
+        for row in denominators(run)
     ]
-    if not rows:
-        return ["No answers were sampled.", ""]
-    return ["### Denominators", "", f"| {' | '.join(head)} |", "|" + "---|" * len(head), *rows, ""]
-
-
-def _quotes(run: LoadedRun) -> list[str]:
-    lines: list[str] = []
-    for pair in examples(run, QUOTES):
-        probe = pair.some.probe
-        lines += [f"**{escape(probe.question_id)}** ({escape(probe.arm)}): “{escape(probe.prompt)}”", ""]
-        lines += [_quote(side) for side in (pair.base, pair.tuned) if side is not None]
-        lines += [""]
-    return ["### Misaligned answers", "", *lines] if lines else []
-
-
-def _quote(answer: Answer) -> str:
-    outcome = answer.outcome.value if isinstance(answer.outcome, Outcome) else "not judged"
-    return f"- {answer.generation.role}, {outcome}: “{escape(answer.generation.text, QUOTE_LENGTH)}”"
+    return _table(heads, rows) if rows else []
 
 
 def section(title: str, items: tuple[str, ...]) -> list[str]:
