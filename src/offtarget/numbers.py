@@ -9,6 +9,7 @@ The rule, which the reasons of verdicts set and all else follows:
 - A difference of shares is in points with its sign, digits as above: `+12.5`.
 - A count has separators: `1,520`. An e-value has three digits, and is a power of ten from a million on and below a
   thousandth: `0.31`, `24.3`, `123,000`, `10^17`. A p-value has two digits: `0.034`, `2e-30`.
+- Room on a disk is in MB, from a thousand on in GB, with one decimal below ten: `7.8 MB`.
 - A time has one decimal below ten of its unit: `3.4 s`, `45 s`, `12 min`, `1.7 h`.
 - No number at all is `no data`, never 0.
 
@@ -210,6 +211,15 @@ def duration(seconds: float | None) -> str:
             break
         value, unit = value / size, larger
     text = f"{value:.1f}".removesuffix(".0") if value < 9.95 else f"{value:,.0f}"
+    return f"{text} {unit}"
+
+
+def file_size(size: int) -> str:
+    """Room on a disk: `0.1 MB`, `7.8 MB`, `120 MB`, `1.4 GB`; never less than a tenth where there is any."""
+    value, unit = size / 1e6, "MB"
+    if value >= 999.5:
+        value, unit = value / 1000, "GB"
+    text = f"{max(value, 0.1 if size else 0.0):.1f}".removesuffix(".0") if value < 9.95 else f"{value:,.0f}"
     return f"{text} {unit}"
 
 

@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from offtarget.cli.help import Sectioned
-from offtarget.cli.options import AT_LEAST_ONE, shared
-from offtarget.cli.render import print_json, safe, shown_path
-from offtarget.numbers import chosen, e_value, many
-from offtarget.pages.check.reports.json import finite
-from offtarget.records import Status
-from offtarget.rundir import runs_root, to_jsonable
+from offtarget.cli.lazy import LazyGroup
+from offtarget.cli.options import AT_LEAST_ONE, FILE, shared
+from offtarget.cli.render import ABSENT, print_json, screen, shown_path
 
 if TYPE_CHECKING:
-    from offtarget.workflows.check.candidates import Together
+    from offtarget.pages.screen import Screen
     from offtarget.workflows.runs.listing import RunSummary
 
+COMMANDS = {
+    "diff": "What changed from one run to another: verdicts, rates, questions, settings.",
+    "clean": "Delete what no report needs.",
+}
+SHOWN = 3
+"""Unfinished and broken runs that are explained below the list; -v explains all."""
 
-@click.command("runs", cls=Sectioned)
+
+@click.group(
+    "runs", cls=LazyGroup, sentences=COMMANDS, prefix="offtarget.cli.runs_", invoke_without_command=True
+)
+@click.option("--verb", metavar="VERB", help="Only runs of this verb, e.g. check or repair.")
+@click.option("--verdict", metavar="WORD", help="Only PASS, FAIL, UNDECIDED, OK, ALARM, DONE, UNFINISHED or BROKEN.")
+@click.option("--since", metavar="WHEN", help="Only runs started since: 2026-11-01, 12h, 2d or 3w.")
 @click.option("--together", "check", metavar="RUN", help="Decide on all candidates with the base of this check.")
 @click.option("--of", type=AT_LEAST_ONE, metavar="C", help="Candidates there are. [default: those checked, or told]")
+@click.option("--html", type=FILE, metavar="FILE", help="With --together: a page with the candidates in order of time.")
 @shared("--json", into="as_json")
-def command(check: str | None, of: int | None, as_json: bool) -> None:
+@shared("--verbose")
+@click.pass_context
+def command(
+    context: click.Context,
+    verb: str | None,
+    verdict: str | None,
+    since: str | None,
+    check: str | None,
+    of: int | None,
+    html: Path | None,
+    as_json: bool,
+    verbose: bool,
+) -> None:
     """List the runs in the runs folder (OFFTARGET_RUNS, else ./runs), newest first.
 
     With --together, say which verdicts on candidates of one base stand when all are looked at: each check alone is
@@ -35,93 +57,86 @@ def command(check: str | None, of: int | None, as_json: bool) -> None:
     \b
     Examples:
       offtarget runs
-      offtarget runs --together last --of 20
+      offtarget runs --verb check --verdict FAIL --since 2d
+      offtarget runs diff BEFORE last
+      offtarget runs clean
+      offtarget runs --together last --of 20 --html candidates.html
       OFFTARGET_RUNS=/data/runs offtarget runs --json
 
     Exit codes: 0 listed, 2 input error.
     """
+    if context.invoked_subcommand is not None:
+        given = [name for name, value in context.params.items() if value]
+        if given:
+            raise click.UsageError(f"The options of `offtarget runs` do not go with `{context.invoked_subcommand}`.")
+        return
+    if check is None and (of is not None or html is not None):
+        name = "--of" if of is not None else "--html"
+        raise click.UsageError(f"{name} goes with --together RUN, which is missing.")
+    if check is not None:
+        from offtarget.cli.runs_together import show
+
+        show(check, of, html, as_json=as_json)
+        return
     from offtarget.workflows.runs.listing import runs
 
-    if of is not None and check is None:
-        raise click.UsageError("--of goes with --together RUN, which is missing.")
-    if check is not None:
-        _show_together(check, of, as_json=as_json)
-        return
-    found = runs()
+    found = runs(verb=verb, verdict=verdict, since=since)
     if as_json:
         print_json(found)
-    elif not found:
-        click.echo(f"No runs in {runs_root()} yet. `offtarget check`, `compare` or `audit` makes one.")
+    elif found:
+        _show(found, screen())
     else:
-        _print_table(found)
+        _show_none(screen(), filtered=bool(verb or verdict or since))
 
 
-def _show_together(check: str, of: int | None, *, as_json: bool) -> None:
-    from offtarget.cli import render
-    from offtarget.workflows.check.candidates import together
+def _show_none(out: Screen, *, filtered: bool) -> None:
+    from offtarget.rundir import runs_root
+    from offtarget.workflows.runs.listing import runs
 
-    found = together(check, of)
-    if as_json:
-        print_json(finite(to_jsonable(found)))
+    root = shown_path(runs_root())
+    if filtered and (all_ := len(runs())):
+        out.say(f"None of the {all_} runs in {root} is like that.")
         return
-    out = render.console()
-    table = render.plain_table("candidate", "run", "alone", "e worse", "together")
-    table.columns[1].no_wrap = False
-    for each in found.candidates:
-        name = Path(each.run).name
-        cells = (each.tuned, name, each.alone.value, e_value(each.log_e_fail), each.together.value)
-        table.add_row(*map(_one_line, cells))
-    out.print(table)
-    for line in _in_words(found):
-        out.print(_one_line(line), soft_wrap=True)
+    out.say(f"No runs in {root} yet. The first one, in a few seconds, without a download:")
+    out.command("offtarget check --base organism/base --tuned organism/insecure")
 
 
-def _in_words(found: Together) -> Iterator[str]:
-    counts = {status: sum(c.together is status for c in found.candidates) for status in (Status.FAIL, Status.PASS)}
-    yield (
-        f"Of {many(found.of, 'candidate')} against {found.base}, as far as this machine knows, FAIL stands for "
-        f"{counts[Status.FAIL]} and PASS for {counts[Status.PASS]}: on average at most {chosen(found.alpha)} of such "
-        "FAILs are wrong, and of such PASSes."
-    )
-    for each in found.candidates:
-        if each.together is not each.alone and each.alone is not Status.UNDECIDED:
-            yield (
-                f"{each.tuned}: its {each.alone.value} is not sure enough for one of {found.of}; go on with: "
-                f"offtarget resume {shown_path(Path(each.run))} --candidates {found.of}"
-            )
-    yield from found.notes
+def _show(found: Sequence[RunSummary], out: Screen) -> None:
+    from offtarget.workflows.runs.listing import BROKEN, UNFINISHED
+
+    rows = [
+        (one.name, one.verb or ABSENT, one.state, one.about if out.verbose else one.short, _when(one)) for one in found
+    ]
+    out.table(("run", "verb", "verdict", "about", "started"), rows, left=(0, 1, 2, 3))
+    stopped = [one for one in found if one.state == UNFINISHED]
+    broken = [one for one in found if one.state == BROKEN]
+    if stopped:
+        out.blank()
+    for one in _some(stopped, out):
+        if one.resume:
+            out.say(f"{one.name} is unfinished; go on with:")
+            out.command(one.resume)
+        else:
+            out.say(f"{one.name} is unfinished: {one.obstacle}", hang=2)
+    _rest(stopped, "unfinished", out)
+    if broken:
+        out.blank()
+    for one in _some(broken, out):
+        out.say(f"{one.name} is broken: {one.problem}", hang=2)
+    _rest(broken, "broken", out)
 
 
-def _print_table(found: list[RunSummary]) -> None:
-    from offtarget.cli import render
-
-    out = render.console()
-    table = render.plain_table("run", "verb", "base or data", "tuned", "verdict", "answers or rows", "when")
-    for column in table.columns:
-        column.justify, column.no_wrap = "left", False
-    table.columns[0].overflow = "fold"
-    table.columns[5].justify = "right"
-    for run in found:
-        counted = run.answers if run.rows is None else run.rows
-        cells = (
-            run.name,
-            run.verb,
-            run.data or run.base,
-            run.tuned,
-            run.state,
-            None if counted is None else f"{counted:,}",
-            None if run.created is None else run.created[:16].replace("T", " "),
-        )
-        table.add_row(*(render.ABSENT if cell is None else _one_line(cell) for cell in cells))
-    out.print(table)
-    for run in found:
-        if run.problem:
-            out.print(f"{_one_line(run.name)} is broken: {_one_line(run.problem)}", soft_wrap=True)
-        if run.resume:
-            out.print(f"{_one_line(run.name)} is unfinished; go on with: {_one_line(run.resume)}", soft_wrap=True)
-        if run.obstacle:
-            out.print(f"{_one_line(run.name)} is unfinished: {_one_line(run.obstacle)}", soft_wrap=True)
+def _some(found: Sequence[RunSummary], out: Screen) -> Sequence[RunSummary]:
+    return found if out.verbose else found[:SHOWN]
 
 
-def _one_line(text: str) -> str:
-    return " ".join(safe(text).split())
+def _rest(found: Sequence[RunSummary], what: str, out: Screen) -> None:
+    if len(found) > len(_some(found, out)):
+        out.say(f"{len(found) - SHOWN} more are {what}; -v says how to go on.")
+
+
+def _when(run: RunSummary) -> str:
+    """`20 Nov 14:05` by this machine's clock; another year's is `2025-11-20`."""
+    began = datetime.fromtimestamp(run.began).astimezone()
+    this_year = began.year == datetime.now().astimezone().year
+    return f"{began.day} {began:%b %H:%M}" if this_year else f"{began:%Y-%m-%d}"

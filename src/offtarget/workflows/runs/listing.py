@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +13,17 @@ from offtarget.errors import InputError
 from offtarget.rundir import MANIFEST, read_manifest, read_object, runs_root
 from offtarget.workflows.runs.begin import finished
 from offtarget.workflows.runs.so_far import lines_of
-from offtarget.workflows.runs.verbs import AUDIT, CHECK, COMPARE, SCAN, Verb, verb_of
+from offtarget.workflows.runs.verbs import AUDIT, CHECK, COMPARE, SCAN, VERBS, Verb, verb_of
 
 LAST = "last"
 """Names the newest run."""
 UNFINISHED, BROKEN = "UNFINISHED", "BROKEN"
 """States of a run that came to no result, or whose records cannot be read."""
+STATES = ("PASS", "FAIL", "UNDECIDED", "OK", "ALARM", "DONE", UNFINISHED, BROKEN)
+SHORT = 24
+"""Characters of a name in two parts; a longer one is told by its last part."""
+AGES = {"h": 3600, "d": 86400, "w": 7 * 86400}
+"""Seconds of a letter in an age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +51,89 @@ class RunSummary:
     """What was audited."""
     rows: int | None = None
     """Rows of the audited data, once they are scanned."""
+    modified: float = 0.0
+    """When its manifest was written, in seconds since 1970; the list is ordered by it."""
+
+    @property
+    def about(self) -> str:
+        """Models and data by name, as they were given."""
+        return ", ".join(filter(None, (self.tuned or self.base, self.data))) or "objects of the caller"
+
+    @property
+    def short(self) -> str:
+        """The same in a few words: `insecure`, `adapters/seven`, `train.jsonl`."""
+        parts = (shortened(name) for name in (self.tuned or self.base, self.data) if name)
+        return ", ".join(parts) or "objects of the caller"
+
+    @property
+    def began(self) -> float:
+        """When it was started, in seconds since 1970."""
+        try:
+            return datetime.fromisoformat(self.created or "").timestamp()
+        except ValueError:
+            return self.modified
 
 
-def runs(root: str | Path | None = None) -> list[RunSummary]:
-    """All run directories under `root` (default `runs_root()`), newest first, broken ones too."""
-    folder = runs_root() if root is None else Path(root)
+def runs(
+    root: str | Path | None = None,
+    *,
+    verb: str | None = None,
+    verdict: str | None = None,
+    since: str | None = None,
+) -> list[RunSummary]:
+    """All run directories under `root` (default `runs_root()`), newest first, broken ones too.
+
+    `verb` as typed after `offtarget`; `verdict` a state (FAIL, ALARM, UNFINISHED, ...); `since` a day (2026-11-01) or an
+    age (12h, 2d, 3w). Raises InputError for a verb, a verdict or a time that there is not.
+    """
+    wanted = None if verb is None else named_verb(verb).command
+    state = None if verdict is None else named_state(verdict)
+    earliest = None if since is None else moment(since)
+    return [
+        each
+        for each in _all_runs(runs_root() if root is None else Path(root))
+        if (wanted is None or each.verb == wanted)
+        and (state is None or each.state == state)
+        and (earliest is None or each.began >= earliest)
+    ]
+
+
+def shortened(name: str) -> str:
+    """A model or a file in few words: `organism/insecure` -> `insecure`, `hf/base+adapters/seven` -> `adapters/seven`."""
+    last = name.rpartition("+")[2] if "+" in name else name
+    parts = [part for part in last.split("/") if part not in ("", ".", "..", "hf", "organism", "openai", "openai-api")]
+    return "/".join(parts[-2:]) if len("/".join(parts[-2:])) <= SHORT else parts[-1] if parts else name
+
+
+def named_verb(name: str) -> Verb[Any, Any]:
+    """The verb of that name, `direction repair` or `repair`; InputError lists them."""
+    for verb in VERBS:
+        if name in (verb.command, verb.command.rpartition(" ")[2]):
+            return verb
+    known = [verb.command for verb in VERBS]
+    near = get_close_matches(name, known, 1)
+    meant = f" Did you mean `{near[0]}`?" if near else ""
+    raise InputError(f"No verb `{name}` leaves runs.{meant} These do: {', '.join(known)}.")
+
+
+def named_state(name: str) -> str:
+    """The state of that name in any case; InputError lists them."""
+    if name.upper() in STATES:
+        return name.upper()
+    raise InputError(f"There is no verdict {name!r}. A run is one of {', '.join(STATES)}.")
+
+
+def moment(text: str, now: float | None = None) -> float:
+    """Seconds since 1970 of a day (2026-11-01, its beginning here) or an age (12h, 2d, 3w); else InputError."""
+    try:
+        if text[-1:] in AGES and text[:-1].isdigit():
+            return (time.time() if now is None else now) - int(text[:-1]) * AGES[text[-1]]
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise InputError(f"{text!r} is no time. Give a day, such as 2026-11-01, or an age: 12h, 2d, 3w.") from None
+
+
+def _all_runs(folder: Path) -> list[RunSummary]:
     if not folder.exists():
         return []
     try:
@@ -56,8 +142,7 @@ def runs(root: str | Path | None = None) -> list[RunSummary]:
         raise InputError(
             f"Cannot list {folder}: {error.strerror}. Name a folder of runs with OFFTARGET_RUNS."
         ) from None
-    found = [_summary(path) for path in paths]
-    return [summary for _, summary in sorted(found, key=lambda item: item[0], reverse=True)]
+    return sorted(map(_summary, paths), key=lambda each: (each.modified, each.name), reverse=True)
 
 
 def find_run(
@@ -94,18 +179,17 @@ def find_run(
     raise InputError(f"There is no run '{run}', neither as a path nor in {folder}. `offtarget runs` lists them.")
 
 
-def _summary(path: Path) -> tuple[tuple[float, str], RunSummary]:
+def _summary(path: Path) -> RunSummary:
     when = _modified(path / MANIFEST) or _modified(path)
     try:
         if not (path / MANIFEST).is_file():
             raise InputError(f"it has no {MANIFEST}: it was stopped before it began, or is no run")
-        summary = _read(path)
+        return _read(path, when)
     except (InputError, OSError, RecursionError) as error:
-        summary = RunSummary(path.name, path, BROKEN, problem=str(error))
-    return (when, path.name), summary
+        return RunSummary(path.name, path, BROKEN, problem=str(error), modified=when)
 
 
-def _read(path: Path) -> RunSummary:
+def _read(path: Path, when: float) -> RunSummary:
     manifest = read_manifest(path)
     verb = verb_of(manifest)
     result = finished(verb, path)
@@ -123,6 +207,7 @@ def _read(path: Path) -> RunSummary:
         obstacle=obstacle,
         data=manifest.data_name,
         rows=_rows(path) if verb is AUDIT else None,
+        modified=when,
     )
 
 
