@@ -21,6 +21,8 @@ def commands(command: click.Command = app, path: str = "") -> Iterator[tuple[str
     if not isinstance(command, click.Group):
         yield path, command
         return
+    if command.invoke_without_command:
+        yield path, command
     context = click.Context(command)
     for name in command.list_commands(context):
         found = command.get_command(context, name)
@@ -33,15 +35,16 @@ OF_THE_SUBJECT = {"organism list", "organism data", "organism train", "organism 
 """They make the test subject, on the CPU and at its one precision, and print one line."""
 OF_PEOPLE = {"judge label", "judge confirm"}
 """People read what a run has already; the page shows how far they are."""
-OPEN_NO_MODEL = {"compare", "report", "runs", *OF_THE_SUBJECT, *OF_PEOPLE}
-PRINT_NO_RESULT = {"report", *OF_THE_SUBJECT}
-AT_ONCE = {"compare", "report", "runs", "organism list", "organism data", *OF_PEOPLE}
+OF_RUNS = {"runs", "runs diff", "runs clean"}
+OPEN_NO_MODEL = {"compare", "report", *OF_RUNS, *OF_THE_SUBJECT, *OF_PEOPLE}
+PRINT_NO_RESULT = {"report", "runs clean", *OF_THE_SUBJECT}
+AT_ONCE = {"compare", "report", *OF_RUNS, "organism list", "organism data", *OF_PEOPLE}
 """Nothing to show progress of."""
 READS_A_RUN = "judge calibrate"
 """Its --run names one that is there."""
 LEAVE_NO_RUN = {
     READS_A_RUN, "judge compare",
-    "direction find", "direction measure", "direction explain", "report", "resume", "runs", "organism evaluate",
+    "direction find", "direction measure", "direction explain", "report", "resume", *OF_RUNS, "organism evaluate",
     *OF_THE_SUBJECT, *OF_PEOPLE,
 }  # fmt: skip
 OF_THE_MODEL = {"compare": {"--base", "--tuned"}}

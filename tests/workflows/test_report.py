@@ -124,7 +124,7 @@ def test_every_registered_format_has_a_flag():
 def test_the_list_on_the_command_line_names_unfinished_and_broken_runs(root):
     output = CliRunner().invoke(runs_command, catch_exceptions=False).output
     assert output.index("done") < output.index("stopped") < output.index("torn")
-    assert f"stopped is unfinished; go on with: offtarget resume {root / 'stopped'}" in output
+    assert f"stopped is unfinished; go on with:\n  offtarget resume {root / 'stopped'}\n" in output
     assert "empty is broken: it has no run.json" in output
     listed = json.loads(CliRunner().invoke(runs_command, ["--json"], catch_exceptions=False).output)
     assert [r["name"] for r in listed] == ["done", "stopped", "torn", "list", "empty"]
@@ -169,7 +169,6 @@ def test_audits_are_listed_with_their_data_and_the_command_that_goes_on(root):
     assert str(found["scanning"].obstacle).endswith("with: offtarget audit /data/train.jsonl --form chat")
     output = CliRunner().invoke(runs_command, catch_exceptions=False).output
     assert "train.jsonl" in output
-    assert "6,000" in output
 
 
 @pytest.mark.parametrize("name", sorted(formats()))

@@ -117,7 +117,7 @@ def test_an_unfinished_run_says_how_it_goes_on_or_why_it_does_not(verb: Verb[Any
     shown = CliRunner().invoke(app, ["runs"]).output
     if found.obstacle is None:
         assert found.resume == f"offtarget resume '{path}'"
-        assert f"a run is unfinished; go on with: {found.resume}" in shown
+        assert f"a run is unfinished; go on with:\n  {found.resume}\n" in shown
     else:
         assert found.resume is None
         assert f"a run is unfinished: {found.obstacle}" in shown

@@ -27,7 +27,8 @@ SECTIONS: Mapping[str, str] = {
         "host port no-browser"
     ),
     "What is done": (
-        "clean remove drop-malformed method trait fold inputs strength strengths mode position layer rank "
+        "verb verdict since clean weights unfinished remove drop-malformed "
+        "method trait fold inputs strength strengths mode position layer rank "
         "blocks towards-zero recheck top together of page workers jobs ablations html markdown text junit open"
     ),
     "Training": (
@@ -46,7 +47,7 @@ SECTIONS: Mapping[str, str] = {
         "arm-column domain-column scale coherence-scale high-is-misaligned grade misaligned-below coherent-above "
         "no-coherence common-questions complete-tables same-answers ignore-labels"
     ),
-    "Run and output": "out run resume dry-run quiet verbose json no-cache no-register",
+    "Run and output": "out run resume dry-run yes quiet verbose json no-cache no-register",
     "Where it runs": "device dtype trust-remote-code endpoints",
 }
 """Sections in their order, and what is in them in its order; the flags without their dashes."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from offtarget.cli.help import Sectioned
 from offtarget.cli.lazy import LazyGroup
 from offtarget.cli.options import AT_LEAST_ONE, FILE, shared
 from offtarget.cli.render import ABSENT, print_json, screen, shown_path
@@ -25,9 +26,19 @@ SHOWN = 3
 """Unfinished and broken runs that are explained below the list; -v explains all."""
 
 
-@click.group(
-    "runs", cls=LazyGroup, sentences=COMMANDS, prefix="offtarget.cli.runs_", invoke_without_command=True
-)
+class _Runs(LazyGroup, Sectioned):
+    """A list with options of its own, and commands about runs beside it."""
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As of a verb."""
+        Sectioned.format_help(self, ctx, formatter)
+
+    def _write_options(self, ctx: click.Context, formatter: click.HelpFormatter, everything: bool) -> int:
+        self.format_commands(ctx, formatter)
+        return Sectioned._write_options(self, ctx, formatter, everything)
+
+
+@click.group("runs", cls=_Runs, sentences=COMMANDS, prefix="offtarget.cli.runs_", invoke_without_command=True)
 @click.option("--verb", metavar="VERB", help="Only runs of this verb, e.g. check or repair.")
 @click.option("--verdict", metavar="WORD", help="Only PASS, FAIL, UNDECIDED, OK, ALARM, DONE, UNFINISHED or BROKEN.")
 @click.option("--since", metavar="WHEN", help="Only runs started since: 2026-11-01, 12h, 2d or 3w.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from offtarget.cli.help import Sectioned
 from offtarget.cli.options import shared
 from offtarget.cli.render import screen, shown_path
 from offtarget.errors import InputError
@@ -21,16 +22,14 @@ SHOWN = 5
 """Runs left alone that are named."""
 
 
-@click.command("clean")
+@click.command("clean", cls=Sectioned)
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @click.option("--weights", is_flag=True, help="Also models and adapters inside of finished runs.")
 @click.option("--unfinished", is_flag=True, help="Also whole runs that have not come to their end.")
 @click.option("--dry-run", is_flag=True, help="List what would be deleted, and delete nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @shared("--verbose")
-def command(
-    runs: tuple[str, ...], weights: bool, unfinished: bool, dry_run: bool, yes: bool, verbose: bool
-) -> None:
+def command(runs: tuple[str, ...], weights: bool, unfinished: bool, dry_run: bool, yes: bool, verbose: bool) -> None:
     """Delete what no report needs: checkpoints that finished trainings went on from, and half-written files.
 
     Verdicts, answers, reports and everything else on record stay. It lists what and how much, and asks. Nothing outside

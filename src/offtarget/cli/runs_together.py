@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offtarget.cli.render import print_json, screen, shown_path
+from offtarget.numbers import e_value
 from offtarget.pages.card import Step
 from offtarget.pages.check.reports.json import finite
 from offtarget.rundir import to_jsonable, write_whole
-from offtarget.words import evidence
 
 if TYPE_CHECKING:
     from offtarget.pages.screen import Screen
-    from offtarget.workflows.check.candidates import Together
+    from offtarget.records.candidates import Together
 
 
 def show(check: str, of: int | None, html: Path | None, *, as_json: bool) -> None:
@@ -31,20 +31,16 @@ def show(check: str, of: int | None, html: Path | None, *, as_json: bool) -> Non
     out.card(made)
     out.blank()
     _table(found, out)
-    out.blank()
-    for note in found.notes:
-        out.say(f"! {note}", hang=2)
     out.end(made)
-    out.step(
-        Step("The same as a page, with a chart", f"offtarget runs --together {check} --html candidates.html")
-        if html is None
-        else Step(f"The page: {shown_path(html)}")
-    )
+    if html is None:
+        out.step(Step("The same as a page, with a chart", f"offtarget runs --together {check} --html candidates.html"))
+    else:
+        out.say(f"The page: {shown_path(html)}")
 
 
 def _table(found: Together, out: Screen) -> None:
     rows = [
-        (each.tuned, Path(each.run).name, each.alone.value, each.together.value, evidence(each.log_e_fail, found.alpha))
+        (each.tuned, Path(each.run).name, each.alone.value, each.together.value, e_value(each.log_e_fail))
         for each in found.candidates
     ]
-    out.table(("candidate", "run", "alone", "together", "evidence of harm"), rows, left=(0, 1, 2, 3, 4))
+    out.table(("candidate", "run", "alone", "together", "evidence of harm"), rows, left=(0, 1, 2, 3))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 from offtarget.errors import InputError
 from offtarget.records import Decision, Status
+from offtarget.records.candidates import Candidate, Together
 from offtarget.records.check import CheckManifest
 from offtarget.rundir import RunDir, read_manifest, read_object
 from offtarget.stats.several import e_benjamini_hochberg
@@ -17,35 +17,6 @@ from offtarget.workflows.runs.listing import find_run
 from offtarget.workflows.runs.verbs import CHECK
 
 ALPHA = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One candidate, by its first check."""
-
-    tuned: str
-    run: str
-    alone: Status
-    """Its verdict as one check."""
-    together: Status
-    """FAIL or PASS where that stands among all of them; else UNDECIDED."""
-    log_e_fail: float
-    """Natural log of the e-value against `not worse by more than the tolerance`, at the stop; -inf for none."""
-    log_e_pass: float
-    """Natural log of the e-value against `worse by the margin or more`; -inf for none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Together:
-    """The candidates that share base, questions and judge."""
-
-    base: str
-    alpha: float
-    """Bound on the expected share of wrong ones among the FAILs, and among the PASSes."""
-    of: int
-    """Candidates that there are, with those that have no finished check here."""
-    candidates: tuple[Candidate, ...]
-    notes: tuple[str, ...]
 
 
 def together(run: str | Path = "last", of: int | None = None, alpha: float = ALPHA) -> Together:
@@ -89,6 +60,11 @@ def together(run: str | Path = "last", of: int | None = None, alpha: float = ALP
             together=Status.FAIL if bad else Status.PASS if good else Status.UNDECIDED,
             log_e_fail=log_e_fail,
             log_e_pass=log_e_pass,
+            created=m.created,
+            difference=decision.overall.difference,
+            worse_by=decision.overall.interval,
+            tolerance=decision.settings.tolerance,
+            margin=decision.settings.margin,
         )
         for (log_e_fail, log_e_pass, m, folder, decision), bad, good in zip(rows, failed, passed, strict=True)
     ]

@@ -69,9 +69,9 @@ class Cleaning:
 def plan_cleaning(names: Sequence[str | Path] = (), *, weights: bool = False, unfinished: bool = False) -> Cleaning:
     """What can be deleted of these runs, by default of all in the runs folder; nothing is deleted yet.
 
-    Of finished runs: what only going on would need, and with `weights` the models inside of them. With `unfinished` also
-    whole runs that have not come to their end. Links are not followed, and a run in use is left alone. Raises InputError
-    for a named run that is elsewhere, broken, or in use.
+    Of finished runs: what only going on would need, and with `weights` the models inside of them. With `unfinished`
+    also whole runs that have not come to their end. Links are not followed, and a run in use is left alone. Raises
+    InputError for a named run that is elsewhere, broken, or in use.
     """
     root = runs_root()
     items: list[Leftover] = []
@@ -118,9 +118,8 @@ def size_of(path: Path) -> int:
     """Bytes of a file, or of all files in a folder; links count as what they are."""
     if path.is_symlink() or not path.is_dir():
         return path.lstat().st_size
-    return sum(
-        os.lstat(os.path.join(folder, name)).st_size for folder, _, files in os.walk(path) for name in files
-    )
+    inside = (Path(folder) / name for folder, _, files in os.walk(path) for name in files)
+    return sum(file.lstat().st_size for file in inside)
 
 
 def _named(name: str | Path) -> Path:

@@ -83,8 +83,8 @@ def runs(
 ) -> list[RunSummary]:
     """All run directories under `root` (default `runs_root()`), newest first, broken ones too.
 
-    `verb` as typed after `offtarget`; `verdict` a state (FAIL, ALARM, UNFINISHED, ...); `since` a day (2026-11-01) or an
-    age (12h, 2d, 3w). Raises InputError for a verb, a verdict or a time that there is not.
+    `verb` as typed after `offtarget`; `verdict` a state (FAIL, ALARM, UNFINISHED, ...); `since` a day (2026-11-01) or
+    an age (12h, 2d, 3w). Raises InputError for a verb, a verdict or a time that there is not.
     """
     wanted = None if verb is None else named_verb(verb).command
     state = None if verdict is None else named_state(verdict)
@@ -99,7 +99,7 @@ def runs(
 
 
 def shortened(name: str) -> str:
-    """A model or a file in few words: `organism/insecure` -> `insecure`, `hf/base+adapters/seven` -> `adapters/seven`."""
+    """A model or a file in few words: `organism/insecure` -> `insecure`, `hf/base+out/seven` -> `out/seven`."""
     last = name.rpartition("+")[2] if "+" in name else name
     parts = [part for part in last.split("/") if part not in ("", ".", "..", "hf", "organism", "openai", "openai-api")]
     return "/".join(parts[-2:]) if len("/".join(parts[-2:])) <= SHORT else parts[-1] if parts else name
