@@ -11,8 +11,9 @@ import click
 
 from offtarget.cli.help import Sectioned
 from offtarget.cli.lazy import LazyGroup
-from offtarget.cli.options import AT_LEAST_ONE, FILE, shared
+from offtarget.cli.options import AT_LEAST_ONE, shared
 from offtarget.cli.render import ABSENT, print_json, screen, shown_path
+from offtarget.numbers import many
 
 if TYPE_CHECKING:
     from offtarget.pages.screen import Screen
@@ -44,7 +45,7 @@ class _Runs(LazyGroup, Sectioned):
 @click.option("--since", metavar="WHEN", help="Only runs started since: 2026-11-01, 12h, 2d or 3w.")
 @click.option("--together", "check", metavar="RUN", help="Decide on all candidates with the base of this check.")
 @click.option("--of", type=AT_LEAST_ONE, metavar="C", help="Candidates there are. [default: those checked, or told]")
-@click.option("--html", type=FILE, metavar="FILE", help="With --together: a page with the candidates in order of time.")
+@shared("--html", ": with --together, the candidates in order of time")
 @shared("--json", into="as_json")
 @shared("--verbose")
 @click.pass_context
@@ -106,9 +107,12 @@ def _show_none(out: Screen, *, filtered: bool) -> None:
 
     root = shown_path(runs_root())
     if filtered and (all_ := len(runs())):
-        out.say(f"None of the {all_} runs in {root} is like that.")
+        out.say(f"None of {many(all_, 'run')} is like that, in this folder:")
+        out.command(root)
         return
-    out.say(f"No runs in {root} yet. The first one, in a few seconds, without a download:")
+    out.say("No runs yet in this folder:")
+    out.command(root)
+    out.say("The first one takes a few seconds and downloads nothing:")
     out.command("offtarget check --base organism/base --tuned organism/insecure")
 
 
@@ -116,7 +120,8 @@ def _show(found: Sequence[RunSummary], out: Screen) -> None:
     from offtarget.workflows.runs.listing import BROKEN, UNFINISHED
 
     rows = [
-        (one.name, one.verb or ABSENT, one.state, one.about if out.verbose else one.short, _when(one)) for one in found
+        (one.name, one.verb or ABSENT, one.state, (one.about if out.verbose else one.short) or ABSENT, _when(one))
+        for one in found
     ]
     out.table(("run", "verb", "verdict", "about", "started"), rows, left=(0, 1, 2, 3))
     stopped = [one for one in found if one.state == UNFINISHED]
@@ -128,12 +133,18 @@ def _show(found: Sequence[RunSummary], out: Screen) -> None:
             out.say(f"{one.name} is unfinished; go on with:")
             out.command(one.resume)
         else:
-            out.say(f"{one.name} is unfinished: {one.obstacle}", hang=2)
+            said, _, command = (one.obstacle or "").rpartition(" with: ")
+            out.say(
+                f"{one.name} is unfinished: {said.rstrip(',')}:" if said else f"{one.name} is unfinished: {command}"
+            )
+            if said:
+                out.command(command)
     _rest(stopped, "unfinished", out)
     if broken:
         out.blank()
     for one in _some(broken, out):
-        out.say(f"{one.name} is broken: {one.problem}", hang=2)
+        problem = (one.problem or "").replace(f"{one.path}/", "")
+        out.say(f"{one.name} is broken: {problem.rstrip('.')}.")
     _rest(broken, "broken", out)
 
 

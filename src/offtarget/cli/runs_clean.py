@@ -10,7 +10,7 @@ import click
 
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import shared
-from offtarget.cli.render import screen, shown_path
+from offtarget.cli.render import screen
 from offtarget.errors import InputError
 from offtarget.numbers import file_size, many
 
@@ -66,12 +66,12 @@ def _show(plan: Cleaning, out: Screen) -> None:
                 rows.append((run.name, name, file_size(sum(item.size for item in items))))
         out.table(("run", "what can be deleted", "size"), rows, left=(0, 1))
         out.blank()
-        out.say(f"{file_size(plan.size)} of {shown_path(plan.root)} in all. Verdicts, answers and reports stay.")
+        out.say(f"{file_size(plan.size)} in all. Verdicts, answers and reports stay.")
         if out.verbose:
             for item in plan.items:
                 out.say(str(item.path), indent=2)
     else:
-        out.say(f"Nothing to delete in {shown_path(plan.root)}: no report can do without what is there.")
+        out.say("Nothing to delete: reports, or going on with a run, need all that is there.")
     alone = plan.left_alone if out.verbose else plan.left_alone[:SHOWN]
     for sentence in alone:
         out.say(f"Left alone: {sentence}", hang=2)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from offtarget.cli.help import Sectioned
-from offtarget.cli.options import FILE, shared
+from offtarget.cli.options import shared
 from offtarget.cli.render import print_json, screen, shown_path
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ SHOWN = 5
 @click.command("diff", cls=Sectioned)
 @click.argument("before", metavar="BEFORE")
 @click.argument("after", default="last", metavar="[AFTER]")
-@click.option("--html", type=FILE, metavar="FILE", help="Write it as a page.")
+@shared("--html")
 @shared("--json", into="as_json")
 @shared("--verbose")
 def command(before: str, after: str, html: Path | None, as_json: bool, verbose: bool) -> None:

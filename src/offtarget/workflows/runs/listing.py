@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from offtarget.errors import InputError
-from offtarget.rundir import MANIFEST, read_manifest, read_object, runs_root
+from offtarget.rundir import MANIFEST, in_use, read_manifest, read_object, runs_root
 from offtarget.workflows.runs.begin import finished
 from offtarget.workflows.runs.so_far import lines_of
 from offtarget.workflows.runs.verbs import AUDIT, CHECK, COMPARE, SCAN, VERBS, Verb, verb_of
@@ -57,13 +57,13 @@ class RunSummary:
     @property
     def about(self) -> str:
         """Models and data by name, as they were given."""
-        return ", ".join(filter(None, (self.tuned or self.base, self.data))) or "objects of the caller"
+        return ", ".join(filter(None, (self.tuned or self.base, self.data)))
 
     @property
     def short(self) -> str:
         """The same in a few words: `insecure`, `adapters/seven`, `train.jsonl`."""
         parts = (shortened(name) for name in (self.tuned or self.base, self.data) if name)
-        return ", ".join(parts) or "objects of the caller"
+        return ", ".join(parts)
 
     @property
     def began(self) -> float:
@@ -194,6 +194,8 @@ def _read(path: Path, when: float) -> RunSummary:
     verb = verb_of(manifest)
     result = finished(verb, path)
     obstacle = None if result is not None else verb.obstacle(path, manifest)
+    if result is None and in_use(path):
+        obstacle = "another process is at work on it."
     return RunSummary(
         path.name,
         path,
