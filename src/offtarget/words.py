@@ -93,3 +93,34 @@ TERMS: Mapping[str, str] = {
     ),
 }
 """What a reader may want explained, by the word that is used for it."""
+
+AUDIT_TERMS: Mapping[str, str] = {
+    "flagged": (
+        "A detector, which is a rule and no person, points at the row. That is a reason to look. Flags alone fail a "
+        "data set only where known false alarms cannot explain their number, and they never pass one."
+    ),
+    "known to spread": (
+        "Kinds of bad rows that are known to make a model misaligned far from the task, such as insecure code or "
+        "dangerous advice. Their limit is stricter."
+    ),
+    "drawn at random": (
+        "Rows that people read in an order that was settled before anything was known about the data. Only they say "
+        "what share of all rows is bad."
+    ),
+    "bounds of a share": (
+        "Between them lies the share of bad rows in the whole data set, as far as the rows read so far show it, "
+        "however often one looks."
+    ),
+    "planted rows": (
+        "Rows of which it is known whether they are bad, mixed in among the others. They measure what a reviewer "
+        "overlooks and what a reviewer marks by mistake."
+    ),
+    "suspected trigger": (
+        "Something in prompts that goes with another kind of answer far beyond chance. It may be a backdoor or an "
+        "honest property of the task; a person has to say which."
+    ),
+    "evidence": TERMS["evidence"],
+    "error probability": TERMS["error probability"],
+    "hidden condition": TERMS["hidden condition"],
+}
+"""The same for audits of data."""

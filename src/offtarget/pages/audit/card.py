@@ -105,7 +105,7 @@ def _steps(run: LoadedAudit) -> tuple[Step, ...]:
     if run.decision is None:
         return (_move(run),)
     if run.decision.status is Status.PASS:
-        return (Step("Keep the evidence", f"offtarget report {here} --html"),)
+        return (_move(run), Step("Keep the evidence", f"offtarget report {here} --html"))
     page = Step("Read what was found, row by row", f"offtarget report {here} --html --open")
     waiting = next((s for s in run.decision.suspects if s.state == "open"), None)
     if run.decision.status is Status.FAIL:

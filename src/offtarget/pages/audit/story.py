@@ -196,7 +196,7 @@ def cautions(run: LoadedAudit) -> tuple[str, ...]:
             f"{many(max(count - 1, 0), 'other thing')}; read what was not tested before you train."
         )
     if run.decision and run.decision.status is Status.FAIL:
-        lines += [f"{s.waits[:1].upper()}{s.waits[1:]}: {s.condition}." for s in run.decision.suspects if s.waits][:1]
+        lines += [f"{s.waits[:1].upper()}{s.waits[1:]}: {s.condition}." for s in run.decision.suspects if s.state == "open" and s.by][:1]
     return tuple(lines)
 
 
@@ -216,7 +216,7 @@ def next_move(run: LoadedAudit) -> tuple[str, str]:
         advice = "Do not train on this data as it is. Read the examples, then remove what is bad."
         return advice, f"{_resume(run)} --clean cleaned.jsonl"
     if run.decision.status is Status.PASS:
-        return "Train if the bound above is good enough for you; before that, read what was not tested.", ""
+        return "Read what was not tested, then train if these bounds are good enough for you.", ""
     waits = any(s.state == "open" for s in run.decision.suspects)
     if run.decision.waits_for_a_person and not waits:
         return "A second person has to look at the rows that were called part of a backdoor.", review_command(run)

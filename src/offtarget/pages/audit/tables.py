@@ -5,15 +5,29 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from offtarget.numbers import chosen
-from offtarget.pages.audit import facts
+from offtarget.numbers import chosen, duration, of, percent, share_range, whole
+from offtarget.pages.audit import facts, story
 from offtarget.pages.audit.examples import Turn, turns
+from offtarget.pages.audit.facts import SourceFile
 from offtarget.pages.audit.loading import LoadedAudit
 from offtarget.pages.text import one_line
 from offtarget.records import AuditDecision, BadRow, Row
+from offtarget.records.audit import Detector
 
 LONGEST_LIST = 12
 """Entries of a list of prompts, openings or system prompts that are shown."""
+
+
+Cells = list[tuple[str, ...]]
+LIMITS = (
+    "limit on", "verdict", "at most", "bad of those read", "share of all rows", "evidence of more", "evidence of less",
+    "rows to go",
+)  # fmt: skip
+REVIEWERS = (
+    "reviewer", "rows", "planted bad rows found", "finds of bad rows", "planted good rows marked",
+    "marks of good rows", "time per row",
+)  # fmt: skip
+NOTHING = "–"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +120,73 @@ def turns_per_row(run: LoadedAudit) -> list[tuple[str, int]]:
     head = [(f"{messages}", n) for messages, n in found[:8]]
     rest = sum(n for _, n in found[8:])
     return head + ([(f"more than {found[7][0]}", rest)] if rest else [])
+
+
+def limits(run: LoadedAudit) -> Cells:
+    """Each limit with what the rows drawn at random say about it."""
+    alpha = facts.round_alpha(run)
+    return [
+        (
+            one_line(story.limit_title(t), 80), t.status.value, chosen(t.limit),
+            of(t.bad, t.labelled) if t.labelled else "none read", share_range(t.interval) if t.interval else NOTHING,
+            story.evidence(t.log_e_fail, alpha) if t.labelled else NOTHING,
+            story.evidence(t.log_e_pass, alpha) if t.labelled else NOTHING,
+            NOTHING if t.rows_to_go is None else f"about {t.rows_to_go:,}",
+        )
+        for t in (run.decision.tests if run.decision else ())
+    ]  # fmt: skip
+
+
+def plan_cells(decision: AuditDecision) -> Cells:
+    """The plan as cells."""
+    return [(line.what, whole(line.rows), line.why) for line in plan(decision)]
+
+
+def reviewers(decision: AuditDecision) -> Cells:
+    """Who read, and how well on planted rows."""
+    return [
+        (
+            one_line(r.reviewer, 80), whole(r.rows), of(r.caught, r.controls), share_range(r.sensitivity),
+            of(r.good_marked, r.good), share_range(r.false_marks), duration(r.median_seconds),
+        )
+        for r in decision.reviewers
+    ]  # fmt: skip
+
+
+def mark_cells(found: list[Marks]) -> Cells:
+    """Labels per stream as cells."""
+    return [(m.stream, whole(m.ok), whole(m.bad), whole(m.unsure), whole(m.skip)) for m in found]
+
+
+def recalls(detectors: list[Detector]) -> Cells:
+    """What each detector found of what it should find."""
+    return [
+        (one_line(d.title, 80), "unknown", NOTHING, NOTHING)
+        if d.recall is None
+        else (one_line(d.title, 80), percent(d.recall), whole(d.recall_rows), one_line(d.recall_among, 200))
+        for d in detectors
+    ]
+
+
+def malformed_cells(run: LoadedAudit, kinds: list[tuple[str, int]]) -> Cells:
+    """Every kind of place that is no row, with the first of them."""
+    cells: Cells = []
+    for kind, count in kinds:
+        first = first_malformed(run, kind)
+        places = [(f"{one_line(b.file, 80)}, line {b.line}", one_line(b.detail, 300)) for b in first]
+        for number, (place, detail) in enumerate(places or [("not recorded", NOTHING)]):
+            cells.append((one_line(kind, 60), whole(count) if number == 0 else NOTHING, place, detail))
+    return cells
+
+
+def file_cells(files: list[SourceFile]) -> Cells:
+    """Files with their rows and digests."""
+    return [
+        (one_line(f.file, 200), whole(f.rows), whole(f.malformed), one_line(f.sha256 or "not recorded", 80))
+        for f in files
+    ]
+
+
+def listed_cells(pairs: tuple[tuple[str, int], ...], total: int | None) -> Cells:
+    """The most frequent texts with their share."""
+    return [(text, whole(count), percent(count / total if total else None)) for text, count in listed(pairs)]
