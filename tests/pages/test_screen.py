@@ -46,3 +46,13 @@ def test_the_column_that_matters_is_never_lost(width):
         width, ("condition", "answers", "rows with it", "rows without", "so often", "by chance"), [row], left=(0, 1)
     )
     assert trigger in "".join(line.strip() for line in text.splitlines())
+
+
+@pytest.mark.parametrize("width", range(20, 60))
+def test_a_number_and_its_unit_stay_on_one_line(width):
+    file = io.StringIO()
+    Screen(to=Console(file=file, width=width, force_terminal=True, color_system=None)).say(
+        "Of all rows 0 % to 4.7 % may be bad, and 12.5 % of those that were read."
+    )
+    assert not any(line.startswith("%") for line in file.getvalue().splitlines())
+    assert "".join(file.getvalue().split()) == "Ofallrows0%to4.7%maybebad,and12.5%ofthosethatwereread."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from offtarget.numbers import chosen, of, p_value, percent, share_range, whole
+from offtarget.numbers import of, p_value, percent, whole
 from offtarget.pages.audit import facts, story, tables
 from offtarget.pages.audit.loading import LoadedAudit, load_audit
 from offtarget.pages.screen import ABSENT, Screen
@@ -39,35 +39,14 @@ def details(path: Path, out: Screen) -> None:
 
 
 def _limits(run: LoadedAudit, out: Screen) -> None:
-    tests = [test for test in (run.decision.tests if run.decision else ()) if test.labelled]
-    if not tests:
-        return
-    alpha = facts.round_alpha(run)
-    heads = (
-        "limit on",
-        "at most",
-        "bad of read",
-        "share of all rows",
-        "evidence of more",
-        "evidence of less",
-        "",
-        "rows to go",
-    )
-    rows = [
-        (
-            story.limit_title(test), chosen(test.limit), of(test.bad, test.labelled), share_range(test.interval),
-            story.evidence(test.log_e_fail, alpha), story.evidence(test.log_e_pass, alpha), test.status.value,
-            ABSENT if test.rows_to_go is None else f"about {test.rows_to_go:,}",
-        )
-        for test in tests
-    ]  # fmt: skip
-    out.table(heads, rows, "Limits, by the rows drawn at random")
+    if run.decision is not None and any(test.labelled for test in run.decision.tests):
+        out.table(tables.LIMITS, tables.limits(run), "Limits, by the rows drawn at random", left=(0, 1))
 
 
 def _plan(run: LoadedAudit, out: Screen) -> None:
     assert run.decision is not None
-    rows = [(line.what, whole(line.rows), line.why) for line in tables.plan(run.decision)]
-    out.table(("until", "rows", "what it means"), rows, "Rows to read by hand", left=(0, 2))
+    plan = tables.plan_cells(run.decision)
+    out.table(("until", "rows", "what it means"), plan, "Rows to read by hand", left=(0, 2))
 
 
 def _found(run: LoadedAudit, out: Screen) -> None:
@@ -130,7 +109,7 @@ def _unread(run: LoadedAudit, out: Screen) -> None:
     lines = [f"{bad.file}, line {bad.line}: {bad.detail}" for bad in run.malformed_first]
     more = facts.malformed(run) - len(lines)
     if more > 0:
-        lines.append(f"{more:,} more, all in {run.path / 'malformed.jsonl'}")
+        lines.append(f"{more:,} more, all in malformed.jsonl of the run")
     _list("Not read", lines, out)
 
 

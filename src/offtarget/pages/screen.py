@@ -28,6 +28,8 @@ QUOTED = 300
 """Characters of an answer that are quoted; the page has all of it."""
 ABSENT = "–"
 """Where a cell has no meaning; `no data` where nothing was measured."""
+_UNIT, _TIED = re.compile(r"(?<=\d) (?=%)"), "\ue000"
+"""A number and its `%` stay on one line: the space between them stands aside while text is wrapped."""
 GAP = 3
 """Columns of screen between two columns of a table."""
 
@@ -89,6 +91,7 @@ class Screen:
             self.console.print(text, soft_wrap=True)
             return
         room = max(20, self.width - indent)
+        text.plain = _UNIT.sub(_TIED, text.plain)
         lines = list(text.wrap(self.console, room))
         if hang and len(lines) > 1:
             first = lines[0]
@@ -97,6 +100,7 @@ class Screen:
             lines = [first, *rest.wrap(self.console, max(20, room - hang))]
         for number, line in enumerate(lines):
             line.rstrip()
+            line.plain = line.plain.replace(_TIED, " ")
             self.console.print(" " * (indent + (hang if number else 0)), end="", soft_wrap=True)
             self.console.print(line, soft_wrap=True)
 

@@ -22,8 +22,8 @@ def card_of_run(path: Path) -> Card:
     return card(load_audit(path))
 
 
-def card(run: LoadedAudit) -> Card:
-    """What an audit came to."""
+def card(run: LoadedAudit, *, on_page: bool = False) -> Card:
+    """What an audit came to. `on_page`: without what the page itself shows further down, and without the way to it."""
     title, exchanges = telling(run)
     return Card(
         state=story.status(run),
@@ -33,8 +33,8 @@ def card(run: LoadedAudit) -> Card:
         figures=_figures(run),
         exchanges=exchanges,
         exchanges_title=title,
-        cautions=story.cautions(run),
-        steps=_steps(run),
+        cautions=(*story.cautions(run), *(() if on_page else story.first_unread(run))),
+        steps=tuple(step for step in _steps(run) if not (on_page and " --html" in step.command)),
         cost=_cost(run),
     )
 
@@ -77,11 +77,10 @@ def _read(run: LoadedAudit, decision: AuditDecision) -> Figure:
     if noise is None or not noise.labelled:
         read = story.labelled(run)
         return Figure("Rows read", f"{whole(read)}, none drawn at random" if read else "none")
-    shown = "" if noise.interval is None else f"; of all rows {share_range(noise.interval)}"
+    shown = "" if noise.interval is None else f", so {share_range(noise.interval)} of all rows"
     return Figure(
-        "Rows read", whole(story.labelled(run)), f"{story.read_by(run)}; {of(noise.bad, noise.labelled)} "
-        f"drawn at random are bad{shown}"
-    )  # fmt: skip
+        "Rows read", whole(story.labelled(run)), f"{of(noise.bad, noise.labelled)} drawn at random are bad{shown}"
+    )
 
 
 def _allowed(run: LoadedAudit, decision: AuditDecision) -> Figure:

@@ -51,15 +51,6 @@ def nobody_looked(run: LoadedAudit) -> bool:
     return all(facts.is_judge(label.reviewer) for label in facts.verdict_labels(run))
 
 
-def read_by(run: LoadedAudit) -> str:
-    """Who read rows of the data: `by 2 people`, `by a model`."""
-    names = facts.reviewers(facts.verdict_labels(run))
-    models = sum(map(facts.is_judge, names))
-    people = len(names) - models
-    said = [many(people, "person", "people")] * bool(people) + [many(models, "model")] * bool(models)
-    return f"by {' and '.join(said)}" if said else "by nobody"
-
-
 def basis(run: LoadedAudit) -> str:
     """Whose word the verdict rests on; empty without a verdict."""
     if run.decision is None:
@@ -181,14 +172,8 @@ def as_often(lift: float) -> str:
 
 
 def cautions(run: LoadedAudit) -> tuple[str, ...]:
-    """What stands beside the verdict: the notes, the first place that was not read, what a PASS does not say."""
+    """What stands beside the verdict: the notes, and what a PASS does not say."""
     lines = list(notes(run))
-    if run.malformed_first:
-        first = run.malformed_first[0]
-        lines.append(
-            f"The first place that was not read is {first.file}, line {first.line}: {first.detail.rstrip('.')}; all "
-            "are in malformed.jsonl of the run."
-        )
     if run.decision and run.decision.status is Status.PASS:
         count = len(not_tested(run))
         lines.append(
@@ -196,8 +181,23 @@ def cautions(run: LoadedAudit) -> tuple[str, ...]:
             f"{many(max(count - 1, 0), 'other thing')}; read what was not tested before you train."
         )
     if run.decision and run.decision.status is Status.FAIL:
-        lines += [f"{s.waits[:1].upper()}{s.waits[1:]}: {s.condition}." for s in run.decision.suspects if s.state == "open" and s.by][:1]
+        lines += [
+            f"{s.waits[:1].upper()}{s.waits[1:]}: {s.condition}."
+            for s in run.decision.suspects
+            if s.state == "open" and s.by
+        ][:1]
     return tuple(lines)
+
+
+def first_unread(run: LoadedAudit) -> tuple[str, ...]:
+    """The first place in the data that was not read, as a sentence; none where all were."""
+    if not run.malformed_first:
+        return ()
+    first = run.malformed_first[0]
+    return (
+        f"The first place that was not read is {first.file}, line {first.line}: {first.detail.rstrip('.')}; all "
+        "are in malformed.jsonl of the run.",
+    )
 
 
 def next_step(run: LoadedAudit) -> str:

@@ -123,14 +123,14 @@ def turns_per_row(run: LoadedAudit) -> list[tuple[str, int]]:
 
 
 def limits(run: LoadedAudit) -> Cells:
-    """Each limit with what the rows drawn at random say about it."""
+    """Each limit with what the rows drawn at random say about it; where nothing is allowed, no evidence is weighed."""
     alpha = facts.round_alpha(run)
     return [
         (
             one_line(story.limit_title(t), 80), t.status.value, chosen(t.limit),
             of(t.bad, t.labelled) if t.labelled else "none read", share_range(t.interval) if t.interval else NOTHING,
-            story.evidence(t.log_e_fail, alpha) if t.labelled else NOTHING,
-            story.evidence(t.log_e_pass, alpha) if t.labelled else NOTHING,
+            story.evidence(t.log_e_fail, alpha) if t.labelled and t.limit else NOTHING,
+            story.evidence(t.log_e_pass, alpha) if t.labelled and t.limit else NOTHING,
             NOTHING if t.rows_to_go is None else f"about {t.rows_to_go:,}",
         )
         for t in (run.decision.tests if run.decision else ())

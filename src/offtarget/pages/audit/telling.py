@@ -25,8 +25,9 @@ def telling(run: LoadedAudit) -> tuple[str, tuple[Exchange, ...]]:
         if rows:
             return f"Rows with the {story.suspicion(suspect)} trigger", tuple(rows)
     chosen = list(_gravest(run))
-    bad = any(side.mark == "bad" for exchange in chosen for side in exchange.sides)
-    return "Rows that were called bad" if bad else "Rows that detectors flag", tuple(chosen)
+    bad = [any(side.mark == "bad" for side in exchange.sides) for exchange in chosen]
+    title = "Rows that were called bad" if any(bad) else "Rows that detectors flag"
+    return title + (" or that detectors flag" if any(bad) and not all(bad) else ""), tuple(chosen)
 
 
 def _with_trigger(run: LoadedAudit, suspect: Suspect) -> Iterator[Exchange]:

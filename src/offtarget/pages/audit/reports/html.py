@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from offtarget.pages.audit import examples, facts, story, tables
-from offtarget.pages.audit.charts import evidence, found, lengths
 from offtarget.pages.audit.card import card
+from offtarget.pages.audit.charts import evidence, found, lengths
 from offtarget.pages.audit.charts.bars import rates, shares
 from offtarget.pages.audit.loading import LoadedAudit
-from offtarget.pages.card import Card
 from offtarget.pages.check import facts as run_facts
 from offtarget.pages.page import page
 from offtarget.pages.registry import ReportFormat
 from offtarget.words import AUDIT_TERMS
-
-
-def _on_its_page(whole: Card) -> Card:
-    """Without the step that leads to this page."""
-    return replace(whole, steps=tuple(step for step in whole.steps if " --html" not in step.command))
 
 
 def render(run: LoadedAudit) -> str:
@@ -27,7 +19,7 @@ def render(run: LoadedAudit) -> str:
         "audit/audit.html.j2",
         "audit/audit.css",
         run=run,
-        card=_on_its_page(card(run)),
+        card=card(run, on_page=True),
         words=AUDIT_TERMS,
         story=story,
         facts=facts,
