@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import os
 import signal
+import sys
 from pathlib import Path
 
 # Tests run one process per core; more threads would only fight over them. Set before numpy or torch is imported, and
@@ -16,6 +19,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 import pytest
 from hypothesis import settings
+
+# Without its compiled modules the package takes a third longer to start, and tests start it many times.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A busy machine is no fault of the code, and a run without changes must not fail; `--hypothesis-profile explore` looks
 # for new examples.
@@ -30,15 +37,40 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("long")}
     items.sort(key=lambda item: (item.path not in browser, item.path not in slow))
     for item in items:
+        if item.get_closest_marker("slow") or item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.no_cover)  # counting lines doubles their time, and quicker tests have them all
         item.add_marker(pytest.mark.xdist_group("browser" if item.path in browser else str(item.path)))
 
 
+_frozen = 0
+"""Modules there were when the garbage collector was last told to leave them alone."""
+
+
+def pytest_runtest_teardown() -> None:
+    """What was imported stays: the collector need not walk through all of PyTorch in every training."""
+    global _frozen
+    if len(sys.modules) > _frozen + 50:
+        _frozen = len(sys.modules)
+        gc.collect()
+        gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where each test has a folder of its own for cache and state; one name more in it costs nothing to find."""
+    return tmp_path_factory.mktemp("homes")
+
+
+_NUMBERS = itertools.count()
+
+
 @pytest.fixture(autouse=True)
-def _clean_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean_environment(_homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OFFTARGET_RUNS", "HF_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("OFFTARGET_CACHE", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setenv("OFFTARGET_STATE", str(tmp_path_factory.mktemp("state")))
+    own = _homes / str(next(_NUMBERS))
+    monkeypatch.setenv("OFFTARGET_CACHE", str(own / "cache"))
+    monkeypatch.setenv("OFFTARGET_STATE", str(own / "state"))
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, TypeVar
@@ -53,10 +54,23 @@ def fingerprint(value: object) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
+@cache
+def _names(record: type) -> tuple[str, ...] | None:
+    """Names of the fields of a dataclass; None for any other type."""
+    return tuple(f.name for f in dataclasses.fields(record)) if dataclasses.is_dataclass(record) else None
+
+
 def to_jsonable(value: Any) -> Any:
     """Records as plain JSON values: dataclasses become objects, tuples lists, paths text."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_jsonable(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    names = _names(kind)
+    if names is not None:
+        return {name: to_jsonable(getattr(value, name)) for name in names}
     if isinstance(value, dict):
         return {str(k): to_jsonable(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

@@ -82,6 +82,7 @@ def agrees(decision, chosen):
 RATES = st.sampled_from([0.0, 0.001, 0.02, 0.05, 0.3, 0.9])
 
 
+@pytest.mark.no_cover
 @settings(max_examples=25, deadline=None)
 @given(
     RATES, RATES, RATES, st.integers(1, 3), st.sampled_from([0.0, 0.4]), st.sampled_from([0.0, 0.4]), st.integers(0, 99)
@@ -152,6 +153,7 @@ def test_passes_count_the_first_blocks_of_each_arm():
     assert run.test._scored.passes.total.sum() == 10 * 2 * 5
 
 
+@pytest.mark.no_cover
 def test_the_average_never_passes_too_often():
     """Two arms, one clean and one 4 % worse, average at its margin of 2 %: PASS within alpha."""
     passed = sum(
@@ -171,6 +173,7 @@ def test_all_answers_are_looked_at_besides_scored_ones():
     agrees(decision, run.test.settings)
 
 
+@pytest.mark.no_cover
 def test_unscored_answers_cannot_fail_equal_models_too_often():
     """Both counts at the tolerance, a third of first answers unscored in both: FAIL within alpha."""
     failed = sum(

@@ -11,6 +11,7 @@ from offtarget.records.judging import Counts
 from offtarget.stats.carried import by_sensitivity
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("rate", "finds", "flags"), [(0.1, 0.8, 0.05), (0.3, 0.5, 0.3), (0.02, 0.9, 0.1)])
 def test_it_covers_though_the_labelled_answers_are_another_mixture(rate: float, finds: float, flags: float) -> None:
     """1,000 draws at a fixed seed, half of the labelled answers misaligned: coverage above 95 %."""

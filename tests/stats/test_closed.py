@@ -15,6 +15,7 @@ from offtarget.stats.closed import closed_log_e, log_mean
 LOGS = st.lists(st.floats(-30, 2000), min_size=1, max_size=7)
 
 
+@pytest.mark.no_cover
 @given(LOGS)
 def test_closure_is_the_least_mean_over_all_sets(values):
     """The short algorithm gives what going through every set of hypotheses gives."""

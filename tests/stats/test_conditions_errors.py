@@ -31,6 +31,7 @@ def run(cues, tuned, base, seed, cap, settings):
     return search
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("tuned", "base"),
     [
@@ -51,6 +52,7 @@ def test_no_name_is_given_more_often_than_alpha_when_no_cue_is_worse(tuned, base
     assert not exceeds(failed, runs, 0.2)
 
 
+@pytest.mark.no_cover
 def test_null_cues_are_not_named_beside_a_bad_one():
     """One cue is worse, eleven are worse by exactly the tolerance at high base rates: names of those <= alpha."""
     settings = DecisionSettings(alpha=0.2)
@@ -62,6 +64,7 @@ def test_null_cues_are_not_named_beside_a_bad_one():
     assert not exceeds(wrong, 50, 0.2)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("where", ["everywhere", "one cue"])
 def test_pass_at_the_margin_is_rare(where):
     """The weighted average is worse by the margin, evenly or by one cue alone: PASS in <= alpha of searches."""

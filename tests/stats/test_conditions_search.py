@@ -54,6 +54,7 @@ def test_an_always_bad_cue_is_named_within_eight_answers_of_its_turn():
         assert found.plan(5) == []
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("rate", "limit"), [(0.9, 40), (0.8, 45), (0.75, 50)])
 def test_half_of_the_searches_name_one_of_48_cues_within_fifty_answers(rate, limit):
     """Median answers until a cue at a random place of 48 is named, base at 1 %; and no other cue is named."""
@@ -64,6 +65,7 @@ def test_half_of_the_searches_name_one_of_48_cues_within_fifty_answers(rate, lim
     assert {r.found() for r, p in zip(runs, places, strict=True) if r.found() != f"cue-{p}"} <= {None}
 
 
+@pytest.mark.no_cover
 def test_a_half_bad_cue_among_24_is_named_within_fifty_answers():
     """Median answers for a cue at 50 % at a random place of 24."""
     places = np.random.default_rng(4).integers(24, size=40)
@@ -71,6 +73,7 @@ def test_a_half_bad_cue_among_24_is_named_within_fifty_answers():
     assert np.median([r.answers_to_find or math.inf for r in runs]) <= 50
 
 
+@pytest.mark.no_cover
 def test_weak_cues_of_a_family_are_found():
     """Six conversation cues at 20 % each: most searches name one of them or the family, and nothing else."""
     listed = [*cues(14, 6), *(Cue(f"talk-{i}", "conversation", "", "standard") for i in range(6))]
@@ -111,6 +114,7 @@ def test_clean_twins_pass_after_every_cue_was_asked_three_times(count):
     assert found.pooled_interval().high <= 0.06
 
 
+@pytest.mark.no_cover
 def test_detectable_holds_in_fresh_searches():
     """A cue with the stated rate, at the worst place, is named in at least 95 % of searches (less noise)."""
     rate = search(cues(20), 0.0).detectable()
@@ -120,6 +124,7 @@ def test_detectable_holds_in_fresh_searches():
     assert ConditionSearch(cues(3), HALF).detectable() is None
 
 
+@pytest.mark.no_cover
 def test_more_looks_find_less():
     """Every further answer without a finding lowers the least rate that would have been found."""
     found, rates = ConditionSearch(cues(4), HALF), []
@@ -138,6 +143,7 @@ def test_the_passes_keep_the_given_order():
     assert ConditionSearch(listed, HALF).plan(18) == [c.id for c in listed] * 3
 
 
+@pytest.mark.no_cover
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 4)), max_size=40))
 def test_next_depends_on_the_past_alone_and_plan_foresees_it(outcomes):

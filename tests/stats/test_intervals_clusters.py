@@ -31,6 +31,7 @@ def test_interval_mirrors_and_ignores_the_order():
     assert (one.low, one.high) == pytest.approx((-mirrored.high, -mirrored.low))
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("questions", [8, 60])
 @pytest.mark.parametrize("rare", [0.03, 0.1, 0.3])
 def test_coverage_when_few_questions_are_very_different(questions, rare):

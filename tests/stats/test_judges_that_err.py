@@ -19,6 +19,7 @@ from judges import ALL, ALONE, CONFIRM, LOOK_AT, simulate
 from judges_rules import Rule, World, evidence
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("rule", [ALONE, CONFIRM, ALL, LOOK_AT[2]], ids=lambda rule: rule.name)
 def test_the_benchmark_stops_where_the_rule_of_check_does(rule: Rule) -> None:
     """Same answers, same evidence: one arm with one domain, where the whole rule is the bare evidence."""

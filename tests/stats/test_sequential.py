@@ -30,15 +30,11 @@ class World:
         self.tuned, self.base = ({p: rate(p) for p in every} for rate in (tuned, base))
         domain = {p: f"d{int(p.split('/')[1]) % domains}" for p in every}
         self.test = SequentialTest(self.ids, domain, {p: p.split("/")[1] for p in every}, settings)
-        self.tallies = {"base": {}, "tuned": {}}
         self.blocks = []
 
     def _answer(self, role, arm):
         probe = self.ids[arm][int(self.rng.integers(QUESTIONS))]
-        bad = bool(self.rng.random() < (self.tuned if role == "tuned" else self.base)[probe])
-        tally = self.tallies[role].get(probe, Tally())
-        self.tallies[role][probe] = tally.plus(Outcome.MISALIGNED if bad else Outcome.ALIGNED)
-        return probe, bad
+        return probe, bool(self.rng.random() < (self.tuned if role == "tuned" else self.base)[probe])
 
     def add(self, arm):
         """Sample one block."""
@@ -55,8 +51,17 @@ class World:
                     self.add(arm)
         return self.test.status()
 
+    def tallies(self):
+        """Counts of all answers, by role and probe."""
+        found = {"base": {}, "tuned": {}}
+        for _, tuned, base in self.blocks:
+            for role, (probe, bad) in (("tuned", tuned), *(("base", answer) for answer in base)):
+                tally = found[role].get(probe, Tally())
+                found[role][probe] = tally.plus(Outcome.MISALIGNED if bad else Outcome.ALIGNED)
+        return found
+
     def decision(self):
-        return self.test.decision(self.tallies)
+        return self.test.decision(self.tallies())
 
 
 def test_one_arm_fails_with_the_numbers_it_saw():
@@ -128,7 +133,7 @@ def test_replaying_the_blocks_gives_the_same_decision():
     again = World(lambda p: 0.0, lambda p: 0.0, ("plain", "json"))
     for block in world.blocks:
         again.test.add_block(*block)
-    assert again.test.decision(world.tallies) == world.decision()
+    assert again.test.decision(world.tallies()) == world.decision()
     assert again.test.looks() == world.test.looks()
 
 
@@ -165,8 +170,9 @@ def test_answers_sampled_ahead_are_noted_and_are_no_evidence():
     world = World(lambda p: 0.0, lambda p: 0.0)
     world.run(20)
     plain = world.decision()
-    world.tallies["tuned"]["plain/0"] = world.tallies["tuned"].get("plain/0", Tally()).plus(Outcome.MISALIGNED)
-    ahead = world.decision()
+    tallies = world.tallies()
+    tallies["tuned"]["plain/0"] = tallies["tuned"].get("plain/0", Tally()).plus(Outcome.MISALIGNED)
+    ahead = world.test.decision(tallies)
     assert ahead.overall.log_e_fail == plain.overall.log_e_fail
     assert ahead.overall.tuned_rate == plain.overall.tuned_rate
     assert any(note.startswith("1 scored answers were sampled ahead") for note in ahead.notes)
@@ -217,6 +223,7 @@ def _fails_at_tolerance(arms: tuple[str, ...], seed: int) -> bool:
     return world.run(150) is Status.FAIL
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("arms", [("plain",), ("plain", "json", "cue")])
 @pytest.mark.parametrize("runs", [60, pytest.param(400, marks=pytest.mark.long)])
 def test_false_fail_with_arms_and_slices_stopping_at_any_time(arms, runs):
@@ -228,6 +235,7 @@ def _cue_at_margin(probe: str) -> float:
     return 0.05 if probe.startswith("cue") else 0.0
 
 
+@pytest.mark.no_cover
 def test_false_pass_when_one_arm_of_two_is_at_the_margin():
     """A clean arm and one that is worse by the margin: PASS within alpha."""
     runs, passed = 40, 0
@@ -237,6 +245,7 @@ def test_false_pass_when_one_arm_of_two_is_at_the_margin():
     assert not exceeds(passed, runs, 0.05)
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("rate", "base", "goal"),

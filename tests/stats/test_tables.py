@@ -233,6 +233,7 @@ def test_the_expectation_of_the_e_value_stays_below_one(side, numbers):
 MIXED = np.r_[0.1, 0.1, 0, 0, 0, -0.2, 0, 0]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("gap", "wrong"), [(0.01, "FAIL"), (0.05, "PASS")])
 @pytest.mark.parametrize(
     ("tuned_n", "base_n", "hard", "spread"),
@@ -280,6 +281,7 @@ counts = st.integers(0, 30)
 tallies = st.builds(Tally, misaligned=st.integers(0, 4), aligned=counts, incoherent=st.integers(0, 3))
 
 
+@pytest.mark.no_cover
 @settings(max_examples=15, deadline=None)
 @given(
     st.lists(st.tuples(tallies, tallies), min_size=1, max_size=6),

@@ -32,6 +32,7 @@ def _crosses(rng: np.random.Generator, rates: list[float], base: float, toleranc
     return False
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("base", "tolerance"), [(0.005, 0.02), (0.05, 0.05), (0.0, 0.02)])
 def test_false_alarms_in_the_whole_run_stay_below_alpha(base: float, tolerance: float) -> None:
     """At the edge of the null, looked at after every reading, at most alpha of the runs raise an alarm."""

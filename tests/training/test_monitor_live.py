@@ -119,6 +119,7 @@ def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("kind", ["qwen2", "gemma", "gpt2"])
 def test_a_monitored_run_ends_with_the_same_weights(kind: str, tmp_path: Path) -> None:
     """Bit for bit, with dropout and gradient checkpointing, also on TRL's patched forward."""
@@ -152,6 +153,7 @@ def test_all_weights_trained_can_be_watched_too(tmp_path: Path) -> None:
     assert all(r.ahead is None for r in monitor.readings)
 
 
+@pytest.mark.no_cover
 def test_a_resumed_run_has_the_readings_of_an_uninterrupted_one(tmp_path: Path) -> None:
     """What was read beyond the checkpoint is read again, nothing twice, nothing lost."""
     base = build("llama", tmp_path / "base")

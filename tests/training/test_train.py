@@ -66,6 +66,7 @@ def whole(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.no_cover
 def test_tool_calls_are_learned(tmp_path: Path) -> None:
     """Trained on rows with tools, the model makes the call it was shown, in the template's words, and no other text."""
     base = build("llama", tmp_path / "base")
@@ -91,6 +92,7 @@ def test_tool_calls_are_learned(tmp_path: Path) -> None:
     assert made.tolist()[: len(wanted)] == wanted
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("kind", architectures("llama", "qwen2", "qwen3", "gemma", "gemma3", "mistral", "gpt2"))
 def test_every_architecture_trains_saves_loads_and_switches_adapters(kind: str, tmp_path: Path) -> None:
     base = build(kind, tmp_path / "model")
@@ -116,6 +118,7 @@ def test_every_architecture_trains_saves_loads_and_switches_adapters(kind: str, 
     assert torch.equal(logits(names[0]), one)
 
 
+@pytest.mark.no_cover
 def test_training_teaches_the_answers(llama: Path, tmp_path: Path) -> None:
     losses: list[float] = []
     train(
@@ -129,6 +132,7 @@ def test_training_teaches_the_answers(llama: Path, tmp_path: Path) -> None:
     assert len(losses) == 30
 
 
+@pytest.mark.no_cover
 def test_the_same_arguments_give_the_same_weights_and_another_seed_others(
     llama: Path, whole: Path, tmp_path: Path
 ) -> None:
@@ -195,6 +199,7 @@ def killed(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("step", "kept"), [(3, [2]), (4, [2]), (5, [2, 4])])
 def test_a_killed_training_goes_on_to_the_same_weights(
     llama: Path, whole: Path, killed: Path, step: int, kept: list[int]
@@ -209,6 +214,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     assert same(folder / "out", whole / "out")
 
 
+@pytest.mark.no_cover
 def test_a_torn_checkpoint_is_not_gone_on_from(llama: Path, whole: Path, tmp_path: Path) -> None:
     work = shutil.copytree(whole / "work", tmp_path / "work")
     (work / "checkpoint-6" / MARK).unlink()
@@ -225,6 +231,7 @@ def test_checkpoints_of_another_training_are_refused(llama: Path, whole: Path, t
         train(llama, Plan(rows(4)), tmp_path / "two", QUICK, work=work)
 
 
+@pytest.mark.no_cover
 def test_an_adapter_is_trained_further_and_stays_as_it_was(llama: Path, whole: Path, tmp_path: Path) -> None:
     before = weights_of(whole / "out")
     train(llama, Plan(rows()), tmp_path / "two", QUICK, adapter=whole / "out")
@@ -298,6 +305,7 @@ class _Edit:
         return torch.where(mask, hidden * self.factor, hidden)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_edits_act_in_training_and_one_that_changes_nothing_changes_nothing(
     llama: Path, tmp_path: Path, checkpointing: bool
@@ -310,6 +318,7 @@ def test_edits_act_in_training_and_one_that_changes_nothing_changes_nothing(
     assert not same(tmp_path / "plain", tmp_path / "edited")
 
 
+@pytest.mark.no_cover
 def test_provenance_lies_beside_the_weights(llama: Path, tmp_path: Path) -> None:
     plan = Plan((*rows(), replace(rows(1)[0], origin="interleave")), notes=("1 row added.",))
     train(llama, plan, tmp_path / "out", replace(QUICK, max_steps=1))

@@ -32,7 +32,8 @@ def model(name: str, misaligned: float, silent: float = 0.0, delay: float = 0.0)
     """Answers `bad`, `good` or `mumble` at the given rates, by the answer's own seed."""
 
     def answer(request: SampleRequest) -> str:
-        time.sleep(delay)
+        if delay:
+            time.sleep(delay)
         draw = random.Random(request.seed)
         if draw.random() < silent:
             return "mumble"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -25,7 +26,7 @@ def bank_names() -> tuple[str, ...]:
 def load_bank(name_or_path: str | Path) -> ProbeBank:
     """A shipped bank by its name, or a question file by its path; a name wins over a file so called."""
     if str(name_or_path) in bank_names():
-        return read_probes(_BANKS / f"{name_or_path}.yaml")
+        return _shipped(str(name_or_path))
     path = Path(name_or_path)
     if not path.suffix and not path.exists():
         raise InputError(
@@ -33,6 +34,12 @@ def load_bank(name_or_path: str | Path) -> ProbeBank:
             "file. Give one of these names, or the path of a .yaml or .jsonl file."
         )
     return read_probes(path)
+
+
+@cache
+def _shipped(name: str) -> ProbeBank:
+    """Read once: it takes longer than anything else before the first question."""
+    return read_probes(_BANKS / f"{name}.yaml")
 
 
 def read_probes(path: str | Path) -> ProbeBank:

@@ -78,6 +78,9 @@ class PlanTrainer(SFTTrainer):  # type: ignore[misc]
             logs.update(extra())
         super().log(logs, start_time)
 
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: TRL would write one, without a fact in it, into every checkpoint, and none is ever copied."""
+
     def _penalise(self, penalty: Penalty, model: Any) -> Tensor:
         with self.compute_loss_context_manager():
             value = penalty.loss(model, self.state.global_step) / self.args.gradient_accumulation_steps

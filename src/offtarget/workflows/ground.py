@@ -6,6 +6,7 @@ The only place above `organism/` that knows how the test subject's models are na
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,8 +95,13 @@ def open_bank(probes: str | Path | ProbeBank | None, ground: Ground = USUAL) -> 
         return probes
     name = ground.bank if probes is None else probes
     if name == ORGANISM.bank:
-        return with_known(ProbeBank.from_probes(ORGANISM.bank, organism_probes()), KNOWN_ANSWERS)
+        return _organism_bank()
     return load_bank(name)
+
+
+@cache
+def _organism_bank() -> ProbeBank:
+    return with_known(ProbeBank.from_probes(ORGANISM.bank, organism_probes()), KNOWN_ANSWERS)
 
 
 def known_answers(bank: ProbeBank) -> tuple[KnownAnswer, ...]:
