@@ -18,7 +18,6 @@ import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, TypeVar
@@ -57,10 +56,14 @@ def fingerprint(value: object) -> str:
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
-@cache
-def _names(record: type) -> tuple[str, ...] | None:
-    """Names of the fields of a dataclass; None for any other type."""
-    return tuple(f.name for f in dataclasses.fields(record)) if dataclasses.is_dataclass(record) else None
+_NAMES: dict[type, tuple[str, ...] | None] = {}
+
+
+def _names(kind: type) -> tuple[str, ...] | None:
+    """Names of the fields of a dataclass; None for any other type. Kept, since a check writes thousands of records."""
+    if kind not in _NAMES:
+        _NAMES[kind] = tuple(f.name for f in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else None
+    return _NAMES[kind]
 
 
 def to_jsonable(value: Any) -> Any:
