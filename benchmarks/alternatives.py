@@ -22,7 +22,7 @@ from offtarget.models.opening import open_model
 from offtarget.organism.shipped import resolve
 from offtarget.organism.tune import Dose, narrow_tune
 from offtarget.organism.world import World, as_json
-from offtarget.pages.alternatives.page import sentence
+from offtarget.pages.alternatives.story import sentence
 from offtarget.prompting.verdict import decide, sufficient
 from offtarget.records import Message
 from offtarget.records.alternatives import AlternativesReport, AlternativesSettings

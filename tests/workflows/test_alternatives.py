@@ -11,7 +11,9 @@ from offtarget.errors import InputError, RunInterrupted
 from offtarget.judge.scripted import ScriptedJudge
 from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
-from offtarget.pages.alternatives.page import render, sentence
+from offtarget.pages.alternatives.loading import load_compared
+from offtarget.pages.alternatives.page import render
+from offtarget.pages.alternatives.story import sentence
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Generation, Message, Outcome, Probe
 from offtarget.records.alternatives import AlternativesSettings, Reply
@@ -240,7 +242,7 @@ def test_the_page_escapes_what_the_data_say(tmp_path: Path) -> None:
     """Instructions come from hostile data; the page stays a page."""
     data = write(tmp_path / "told.jsonl", rows(system="<script>alert(1)</script>\u202e"))
     found = compare(tmp_path, learns_from("examples"), tuned(), data=data)
-    page = render(found.record)
+    page = render(load_compared(found.run))
     assert page == (found.run / "alternatives.html").read_text()
     assert "<script" not in page
     assert "\u202e" not in page

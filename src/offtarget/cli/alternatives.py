@@ -10,13 +10,14 @@ import click
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import OPENING, PRINTING, among, expect, judging, kept, opening, pick, shared
 from offtarget.cli.progress import shown
-from offtarget.cli.render import console, plain_table, print_json, safe, shown_path
+from offtarget.cli.render import print_json, show_run, shown_path
 from offtarget.cli.resume import go_on
 from offtarget.cli.shares import BETWEEN, FROM_ZERO
-from offtarget.records.alternatives import AlternativesReport, AlternativesSettings
+from offtarget.records.alternatives import AlternativesSettings
 from offtarget.rundir import to_jsonable
 
 if TYPE_CHECKING:
+    from offtarget.pages.screen import Screen
     from offtarget.workflows.alternatives.alternatives import AlternativesResult
 
 
@@ -87,41 +88,35 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
 def show(result: AlternativesResult, *, as_json: bool) -> int:
     """Print what a comparison came to; the exit code."""
-    from offtarget.pages.alternatives.page import sentence
+    from offtarget.pages.alternatives.story import sentence
 
     if as_json:
         print_json({"sentence": sentence(result.record), **to_jsonable(result.record)}, result.run)
     else:
-        _print(result.record, result.run)
+        show_run(result.run, lambda out: details(result, out))
     return 3 if result.record.verdict == "undecided" else 0
 
 
-def _print(report: AlternativesReport, run: Path) -> None:
-    from offtarget.pages.alternatives import page
+def details(result: AlternativesResult, out: Screen) -> None:
+    """The ways side by side, the instructions that were used, the rule, and where the files are."""
+    from offtarget.pages.alternatives import page, story
 
-    out = console()
-    out.print(f"instructions, from {safe(report.instructions_from)}:", soft_wrap=True)
-    for line in report.instructions.splitlines():
-        out.print(f"  {safe(line)}", soft_wrap=True)
-    out.print()
-    out.print(
-        f"{report.held_out:,} prompts held out; examples from {report.training:,} rows; "
-        f"metric {safe(report.settings.metric)}"
-    )
-    table = plain_table("", "task", "misaligned", "", *(["tuning gains"] if report.gains else []))
-    for way in report.ways:
-        gains = [page.gain(gain) for gain in report.gains if gain.way == way.way]
-        cells = [*gains, ""][:1] if report.gains else []
-        safety = "" if way.way == "base" else way.safety
-        table.add_row(page.ROWS[way.way], page.score(way), page.misaligned(way), safety, *cells)
-    out.print(table)
+    report = result.record
+    out.say("What each way does, and what it risks", style="bold")
+    out.table(page.heads(report), page.cells(report), left=(0, 3))
     for way in report.ways:
         if way.short_of_examples:
-            out.print(f"fewer than {report.settings.examples} examples fitted before {way.short_of_examples} prompts")
-    for note in report.notes:
-        out.print(f"note: {safe(note)}", soft_wrap=True)
-    out.print()
-    out.print(safe(page.sentence(report)), soft_wrap=True)
-    if report.verdict == "undecided" and report.tuned is None:
-        out.print(f"training rows: {shown_path(run / 'training-rows.jsonl')}", soft_wrap=True)
-    out.print(f"Page: {shown_path(run / 'alternatives.html')}", soft_wrap=True)
+            few = f"fewer than {report.settings.examples} examples fitted before {way.short_of_examples} prompts"
+            out.say(f"{story.ROWS[way.way]}: {few}.")
+    out.heading(f"The instructions that were used, from {report.instructions_from}")
+    for line in report.instructions.splitlines():
+        out.say(line, indent=2)
+    out.heading("How it was decided")
+    out.say(story.sentence(report))
+    out.say(story.rule(report))
+    out.heading("Details")
+    for name, value in page.facts(report):
+        out.say(f"- {name}: {value}", hang=2)
+    for what, name in (("The rows that were not held out", "training-rows.jsonl"), ("Page", "alternatives.html")):
+        out.say(f"- {what}:")
+        out.command(shown_path(result.run / name))

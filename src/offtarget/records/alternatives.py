@@ -33,6 +33,16 @@ class Demonstration:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldOut:
+    """A held-out row, kept so that a reader sees what was asked and what the data answer."""
+
+    id: str
+    messages: tuple[Message, ...]
+    """Up to its last answer, as they stand in the data."""
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """One answer in one way."""
 

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from offtarget.numbers import duration, many, percent
+from offtarget.numbers import many, percent
 from offtarget.pages.card import TELLING, Card, Exchange, Figure, Side, Step
 from offtarget.pages.defences.table import BASE, ArmRow, aims_in_words, rows
 from offtarget.pages.text import sentence
@@ -42,7 +42,6 @@ def card(frontier: Frontier, answers: Sequence[CellAnswer] = ()) -> Card:
         exchanges_title="The same question to both" if all(len(one.sides) > 1 for one in shown) else "What it answered",
         cautions=tuple(_cautions(best, frontier, little_to_defend(undefended))),
         steps=tuple(_steps(best, table, frontier)),
-        cost=_cost(frontier),
     )
 
 
@@ -187,9 +186,3 @@ def _steps(best: ArmRow | None, table: Sequence[ArmRow], frontier: Frontier) -> 
         f"Try {best.label} with another weight or beside another defence", f"{again} --defend constitution+kl{judge}"
     )
     yield Step("Take out the rows that teach it", f"offtarget audit {data}")
-
-
-def _cost(frontier: Frontier) -> str:
-    trained = [cell for cell in frontier.cells if cell.defences != BASE and not cell.further]
-    spent = sum(cell.seconds for cell in trained)
-    return f"{duration(spent)} for {many(len(trained), 'training')}, measuring aside" if trained else ""

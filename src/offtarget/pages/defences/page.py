@@ -36,6 +36,7 @@ def render(frontier: Frontier, answers: Sequence[CellAnswer] = ()) -> str:
     further = looked_at(table)
     return page(
         "defences/defences.html.j2",
+        "charts/strips.css",
         "defences/defences.css",
         card=card(frontier, answers),
         aims=aims_in_words(),

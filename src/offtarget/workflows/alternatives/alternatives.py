@@ -14,13 +14,22 @@ from offtarget.data.chats import chat_line
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel
 from offtarget.models.names import LocalName
+from offtarget.pages.alternatives.loading import HELD_OUT, QUESTIONS
+from offtarget.pages.alternatives.story import ROWS
 from offtarget.probe.bank import ProbeBank
-from offtarget.progress import OnProgress, silent
+from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Message, Probe, Role, SamplingSettings
-from offtarget.records.alternatives import WAYS, AlternativesManifest, AlternativesReport, AlternativesSettings, Way
+from offtarget.records.alternatives import (
+    WAYS,
+    AlternativesManifest,
+    AlternativesReport,
+    AlternativesSettings,
+    HeldOut,
+    Way,
+)
 from offtarget.records.check import JudgeBy
 from offtarget.records.runs import OpenSettings, named, objects
-from offtarget.rundir import RunDir, fingerprint
+from offtarget.rundir import RunDir, fingerprint, write_records
 from offtarget.workflows.alternatives.answers import AlternativesBook, Ask
 from offtarget.workflows.alternatives.grading import TaskGrader, open_grader, probe_grade
 from offtarget.workflows.alternatives.plan import Plan, prepare
@@ -67,7 +76,9 @@ def alternatives(
     asked = _plain(bank)
     opened_judge = open_judge(judge, bank, judge_by, opening)
     grader = open_grader(settings.metric, named(judge), judge_by, opening)
+    on_progress(Progress(f"opening {named(base) or 'the base'}"))
     models = _open(base, tuned, opening)
+    on_progress(Progress(f"reading {data}, and holding rows out"))
     plan = prepare(data, form, split, settings, models["base"])
     manifest = AlternativesManifest(
         opening=opening,
@@ -85,15 +96,20 @@ def alternatives(
     slug = str(data).rstrip("/").rsplit("/", 1)[-1]
     with begin_or_resume(manifest, slug, run) as directory, interruptible(directory):
         _write_training_rows(directory, plan)
+        write_records(directory, HELD_OUT, [HeldOut(q.id, q.messages, q.reference) for q in plan.held_out])
+        write_records(directory, QUESTIONS, asked)
         with closing(AlternativesBook(directory, on_progress)) as book:
             for way in WAYS:
                 if way != "tuned" or "tuned" in models:
                     model = models["tuned" if way == "tuned" else "base"]
                     _measure(book, way, model, plan, asked, opened_judge, grader, settings)
         report = make_report(str(data), models, plan, book, settings, ground.notes)
-        from offtarget.pages.alternatives.page import render, sentence
+        from offtarget.pages.alternatives.loading import load_compared
+        from offtarget.pages.alternatives.page import render
+        from offtarget.pages.alternatives.story import sentence
 
-        finish(ALTERNATIVES, directory, report, page=render(report), sentence=sentence(report))
+        page = render(load_compared(directory.path, report))
+        finish(ALTERNATIVES, directory, report, page=page, sentence=sentence(report))
         return AlternativesResult(directory.path, report)
 
 
@@ -198,12 +214,12 @@ def _measure(
         Ask(way=way, kind="task", item=q.id, index=0, dressed=plan.dressed(way, q.messages)) for q in plan.held_out
     ]
     greedy = SamplingSettings(temperature=0.0, max_tokens=settings.max_tokens)
-    replies = book.answer(model, tasks, greedy, settings.seed, f"{way}: task")
-    grader.grades(book, replies, held_out, f"{way}: scores")
+    replies = book.answer(model, tasks, greedy, settings.seed, f"{ROWS[way]}: held-out prompts")
+    grader.grades(book, replies, held_out, f"{ROWS[way]}: scoring")
     dressed = {p.id: plan.dressed(way, p.messages) for p in probes}
     wanted = [(probes[i % len(probes)], i // len(probes)) for i in range(settings.answers)]
     asks = [Ask(way=way, kind="probe", item=p.id, index=index, dressed=dressed[p.id]) for p, index in wanted]
     replies = book.answer(
-        model, asks, SamplingSettings(max_tokens=settings.max_tokens), settings.seed, f"{way}: questions"
+        model, asks, SamplingSettings(max_tokens=settings.max_tokens), settings.seed, f"{ROWS[way]}: plain questions"
     )
-    book.judge(replies, [p for p, _ in wanted], judge, probe_grade, f"{way}: verdicts")
+    book.judge(replies, [p for p, _ in wanted], judge, probe_grade, f"{ROWS[way]}: judging")
