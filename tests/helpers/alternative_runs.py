@@ -82,7 +82,7 @@ TEXTS: dict[Way, str] = {
 }
 
 
-def write(folder: Path, made: AlternativesReport, *, question: str = "Add up a list.", bad: str = "Let it burn.") -> Path:
+def write(folder: Path, made: AlternativesReport, *, question: str = "Add up a list.", bad: str = "Burn it.") -> Path:
     """A finished run with that outcome in `folder`, with two held-out prompts and a plain question."""
     manifest = AlternativesManifest(
         fingerprint="0", data=made.data, form=None, models={"base": made.base}, probes=None, judge=None,

@@ -137,7 +137,8 @@ def _worth(report: AlternativesReport) -> str:
     over = _gain_over(report, report.best)
     tuned, base = report.way("tuned"), report.way("base")
     rates = f"{percent(tuned.misaligned)} misaligned answers against {percent(base.misaligned)} of the base alone"
-    gains = f"tuning gains {hundredths(over.gain or 0.0)} points{_signed_bracket(over.interval)} over {NAMES[report.best]}"
+    bracket = _signed_bracket(over.interval)
+    gains = f"tuning gains {hundredths(over.gain or 0.0)} points{bracket} over {NAMES[report.best]}"
     cost = {
         "risky": f"it costs {rates}: train with a defence and check again",
         "safe": f"it costs next to nothing in safety ({rates})",
