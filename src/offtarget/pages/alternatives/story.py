@@ -163,9 +163,7 @@ def _undecided(report: AlternativesReport) -> str:
             f"({percent(way.misaligned)} misaligned answers against {percent(report.way('base').misaligned)} of the "
             "base alone); more --plain-answers would tell."
         )
-    return (
-        f"{gains}, which is shown to be neither within {margin} nor beyond it; more held-out prompts would tell."
-    )
+    return f"{gains}, which is shown to be neither within {margin} nor beyond it; more held-out prompts would tell."
 
 
 def _undecided_without_tuned(report: AlternativesReport, way: WayResult) -> str:
