@@ -5,6 +5,7 @@ OfftargetError
 │   ├── PrerequisiteError a package or program is missing; the message holds the command that installs it
 │   └── TemplateError     a model's chat template refuses a chat, or leaves out what a turn of it says
 ├── EvidenceError         nothing is wrong with the input, but evidence is missing; exit code 3
+│   └── NoDirectionError  nothing tells both sides of a contrast apart more surely than chance
 ├── VerdictError          a result that does not pass, where somebody asked for it to; exit code as on the command line
 └── RunInterrupted        stopped on request; what was computed is on disk; the message says what goes on; exit code 130
 """
@@ -39,6 +40,10 @@ class EvidenceError(OfftargetError):
     """The input is fine but holds too little evidence for the question asked."""
 
     exit_code = 3
+
+
+class NoDirectionError(EvidenceError):
+    """No layer and position tells both sides of a contrast apart more surely than chance; there is no direction."""
 
 
 class RunInterrupted(OfftargetError):

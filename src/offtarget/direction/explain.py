@@ -1,6 +1,12 @@
 """How a tuned model moved from its base, against a direction and against random ones; and what kind of movement it is.
 
-The rule, at the direction's own layer and position. Along it the model *moved* when the move is at least `FAR`
+First, is there a direction? A layer counts when the direction is shown there to tell the run's misaligned from its
+aligned answers: the lower bound of its AUROC lies above chance (`pick.CHANCE`), all layers' bounds together. The
+direction's own layer is taken where it counts, else the one with the highest bound; where none counts, **no
+direction** was found and nothing is read off it. A run with too few misaligned answers for any bound to get there says
+nothing either way; then the direction stands on the evidence of its own file.
+
+The rule, at that layer and the direction's position. Along it the model *moved* when the move is at least `FAR`
 differences of means and its cosine at least `Z` standard deviations of those with random directions.
 
 - On unrelated questions moved: **persona**. If, with data at hand, at least half of the squared movement on training
@@ -13,17 +19,20 @@ It speaks of this direction alone: a persona of another kind lies elsewhere, and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from offtarget.direction.file import Direction
+from offtarget.direction.pick import ALPHA, CHANCE, separates
 from offtarget.direction.pooling import read_pooled
 from offtarget.models.local import LocalModel
 from offtarget.models.passes import Exchange
+from offtarget.records import DirectionInfo
 from offtarget.records.direction import ExplanationKind, Movement, Position
+from offtarget.stats.auroc import auroc_at_least
 
 RANDOM = 100
 """Random directions to compare with."""
@@ -65,6 +74,32 @@ def movements(
             length=float(moved.norm() / vector.norm()),
         )
     return found
+
+
+def layer_of(info: DirectionInfo, bounds: Mapping[int, float | None]) -> int | None:
+    """The layer to explain at, by the docstring's first rule; None where no direction was found.
+
+    `bounds` are the lower bounds by layer; all are None where the run cannot say.
+    """
+    known = {layer: bound for layer, bound in bounds.items() if bound is not None}
+    if not known:
+        own = next((q for q in info.quality if q.layer == info.layer), None)
+        return info.layer if own is None or own.auroc_low is None or separates(own) else None
+    shown = {layer: bound for layer, bound in known.items() if bound > CHANCE}
+    if info.layer in shown:
+        return info.layer
+    return max(shown, key=lambda layer: shown[layer], default=None)
+
+
+def lower_bounds(
+    misaligned: Mapping[int, Sequence[float]], aligned: Mapping[int, Sequence[float]]
+) -> dict[int, float | None]:
+    """Layer -> lower bound of the AUROC of these projections; None everywhere where no result could get there."""
+    alpha = ALPHA / max(1, len(misaligned))
+    counts = {(len(misaligned[layer]), len(aligned[layer])) for layer in misaligned}
+    if any(not m or not n or auroc_at_least([1.0] * m, [0.0] * n, alpha) <= CHANCE for m, n in counts):
+        return dict.fromkeys(misaligned)
+    return {layer: auroc_at_least(misaligned[layer], aligned[layer], alpha) for layer in misaligned}
 
 
 def kind_of(unrelated: Movement, training: Movement | None) -> ExplanationKind:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from offtarget.direction.contrast import Contrast
 from offtarget.direction.file import Direction
-from offtarget.direction.pick import Trial, pick
+from offtarget.direction.pick import ALPHA, Trial, pick
 from offtarget.direction.sketch import Sketch, sketch
 from offtarget.direction.subspace import complete
 from offtarget.errors import InputError
@@ -18,7 +18,7 @@ from offtarget.models.passes import OnBatch
 from offtarget.models.residual import check_layers
 from offtarget.records import DirectionInfo, LayerQuality
 from offtarget.records.direction import Method, Position
-from offtarget.stats.auroc import auroc
+from offtarget.stats.auroc import auroc, auroc_at_least
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,8 @@ def find_direction(
         check_layers(frozenset({layer}), len(vectors))
     held_out = sketch(second, positions, by_question=rank > 1, project_on=_units(vectors), on_batch=on_batch)
     whole = _together(made, held_out)
-    qualities = {p: _qualities(vectors, held_out, whole, i) for i, p in enumerate(positions)}
+    alpha = ALPHA / (len(positions) * (1 if layer is not None else len(vectors)))
+    qualities = {p: _qualities(vectors, held_out, whole, i, alpha) for i, p in enumerate(positions)}
     info = _info(contrast, source, whole, rank, qualities[positions[0]], positions[0])
 
     def half(position: Position) -> Direction:
@@ -105,7 +106,9 @@ def _units(vectors: Tensor) -> Tensor:
     return torch.nn.functional.normalize(vectors, dim=-1)
 
 
-def _qualities(vectors: Tensor, held_out: Sketch, whole: Tensor, position: int) -> tuple[LayerQuality, ...]:
+def _qualities(
+    vectors: Tensor, held_out: Sketch, whole: Tensor, position: int, alpha: float
+) -> tuple[LayerQuality, ...]:
     assert held_out.projections is not None
     above, below = (p[:, :, position].numpy() for p in held_out.projections)
     cosines = torch.cosine_similarity(vectors[:, position], held_out.differences()[:, position], dim=-1)
@@ -118,6 +121,7 @@ def _qualities(vectors: Tensor, held_out: Sketch, whole: Tensor, position: int) 
             norm=float(norms[layer]),
             relative_norm=float(norms[layer] / lengths[layer]),
             explained=float(cosines[layer]),
+            auroc_low=auroc_at_least(above[:, layer], below[:, layer], alpha),
         )
         for layer in range(len(vectors))
     )

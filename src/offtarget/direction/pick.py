@@ -15,6 +15,10 @@ from offtarget.records.direction import Position
 
 TOLERANCE = 0.05
 """Layers this close to the best AUROC are held to separate as well."""
+CHANCE = 0.5
+"""AUROC of what tells nothing apart. A place counts from where its lower bound lies above this."""
+ALPHA = 0.05
+"""How often one of all lower bounds of a search may be wrong; each has its even share of it."""
 MOST_TRIALS = 8
 """Places tried by steering; spread over depth when more separate as well."""
 
@@ -48,10 +52,11 @@ def pick(
     """The place with the largest effect among those that separate best; without a trial, the best cosine.
 
     The effect of a place is the gain in mean log-probability per answer token, in nats, when the model is steered
-    there by one difference of means. A direction can separate perfectly where it does nothing (AUROC is 1 at many
+    there by one difference of means. Places at chance are out as long as another is not. A direction can separate perfectly where it does nothing (AUROC is 1 at many
     layers), and steering that destroys the model makes every answer less likely. `layer` restricts the choice.
     """
     places = [(p, q) for p, found in qualities.items() for q in found if layer is None or q.layer == layer]
+    places = [(p, q) for p, q in places if separates(q)] or places
     best = max(q.auroc or 0.0 for _, q in places)
     close = [(p, q) for p, q in places if (q.auroc or 0.0) >= best - TOLERANCE]
     if trial is None:
@@ -74,6 +79,11 @@ def pick(
         note += "; nowhere did it help, so do not expect steering to work"
     found = tuple(replace(q, effect=effects.get((position, q.layer))) for q in qualities[position])
     return Pick(number, position, found, (note + ".",))
+
+
+def separates(quality: LayerQuality) -> bool:
+    """Whether a direction is shown to tell both sides apart at a layer, by the bound and not by the estimate."""
+    return quality.auroc_low is not None and quality.auroc_low > CHANCE
 
 
 def _spread(places: list[tuple[Position, LayerQuality]], most: int) -> list[tuple[Position, LayerQuality]]:

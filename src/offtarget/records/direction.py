@@ -39,6 +39,8 @@ class LayerQuality:
     """Norm over the root mean square length of the stream at this layer."""
     explained: float
     """Share of the difference of held-out means that lies along it (cosine between the halves)."""
+    auroc_low: float | None = None
+    """Lower bound of it: all bounds of a search hold together, but for 1 search in 20. None in older files."""
     effect: float | None = None
     """Gain in log-probability per token, in nats, of held-out answers that steering by 1 here should bring about."""
 
@@ -230,7 +232,7 @@ class DoseResponse:
         return tuple(sorted((p for p in self.points if p.control == control), key=lambda p: p.strength))
 
 
-ExplanationKind = Literal["persona", "narrow task", "both", "conditional", "neither"]
+ExplanationKind = Literal["persona", "narrow task", "both", "conditional", "neither", "no direction"]
 """What the tuned model's movement looks like; the rule is in `offtarget.direction.explain`."""
 
 
@@ -259,6 +261,8 @@ class LayerExplained:
     """On the plain questions of the run."""
     training: Movement | None
     """On rows of the training data; None without data."""
+    auroc_low: float | None = None
+    """Lower bound of the AUROC; those of all layers hold together, but for 1 explanation in 20."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +275,8 @@ class LoadedAnswer:
     text: str
     outcome: Outcome | None
     projection: float
+    base: str | None = None
+    """What the base answered to the same question; None where the run has no such answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,8 +298,9 @@ class Explanation:
     """What it contrasts, in words."""
     given: bool
     """Whether the user gave the direction; else it was found by the trait recipe in the base."""
-    layer: int
-    position: Position
+    layer: int | None
+    """Where the sentence was read off; None where no direction was found."""
+    position: Position | None
     layers: tuple[LayerExplained, ...]
     unrelated_exchanges: int
     training_exchanges: int

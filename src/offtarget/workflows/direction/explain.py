@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offtarget.asking.ask import ask
-from offtarget.errors import InputError
+from offtarget.errors import InputError, NoDirectionError
+from offtarget.numbers import many
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Generation, Outcome, Probe, Row, SamplingSettings, Verdict
 from offtarget.records.direction import (
@@ -69,27 +70,85 @@ def explain(
     on_progress(Progress("opening both models"))
     base, tuned = open_both(names["base"], names["tuned"], opening=opening)
     on_progress(Progress("finding a direction" if direction is None else "reading the direction"))
-    found = (
-        find(base, None, settings=FindSettings(method="trait", seed=seed), on_progress=on_progress)
-        if direction is None
-        else opened_direction(direction)
-    )
+    try:
+        found = _found(base, seed, on_progress) if direction is None else opened_direction(direction)
+    except NoDirectionError as error:
+        return _kept(folder, _without(str(error), f"none, by the trait recipe in {base.name}", given=False))
     on_progress(Progress("reading the questions of the run"))
     made = _Run(folder, base, tuned, found)
     unrelated = movements(base, tuned, made.unrelated, found, seed)
     on_progress(Progress("reading the answers of the run"))
-    layers, answers = made.answers(unrelated)
+    along = made.answers(unrelated)
+    if along.chosen is None:
+        sentence = _at_chance(along.layers)
+        return _kept(folder, _without(sentence, in_words(found.info), along.layers, given=direction is not None))
     training: Mapping[int, Movement] | None = None
     rows: tuple[PushingRow, ...] = ()
     read: list[Exchange] = []
+    layers = along.layers
     if data is not None:
         on_progress(Progress("reading training rows"))
-        read, rows = _training(found, data, base, form, split, seed)
+        read, rows = _training(found, along.chosen, data, base, form, split, seed)
         training = movements(base, tuned, read, found, seed)
         layers = [replace(one, training=training[one.layer]) for one in layers]
-    explanation = _summed_up(found, layers, answers, rows, made, len(read), data, given=direction is not None)
+    explanation = _summed_up(found, along, layers, rows, made, len(read), data, given=direction is not None)
+    return _kept(folder, explanation)
+
+
+def _found(base: LocalModel, seed: int, on_progress: OnProgress) -> Direction:
+    return find(base, None, settings=FindSettings(method="trait", seed=seed), on_progress=on_progress)
+
+
+def _kept(folder: Path, explanation: Explanation) -> Explanation:
     write_json(folder / FILE, explanation)
     return explanation
+
+
+def _without(sentence: str, direction: str, layers: Sequence[LayerExplained] = (), *, given: bool) -> Explanation:
+    """The explanation where no direction was found: nothing is read off one."""
+    from offtarget.direction.explain import RANDOM
+
+    return Explanation(
+        kind="no direction",
+        sentence=sentence,
+        direction=direction,
+        given=given,
+        layer=None,
+        position=None,
+        layers=tuple(layers),
+        unrelated_exchanges=0,
+        training_exchanges=0,
+        random_directions=RANDOM,
+        answers=(),
+    )
+
+
+def _at_chance(layers: Sequence[LayerExplained]) -> str:
+    best = max(layers, key=lambda one: one.auroc_low or 0.0)
+    if best.auroc_low is None or best.auroc is None:
+        return (
+            "No direction found: by its own file the direction does not tell the two sides apart that it was made "
+            "from, more surely than chance."
+        )
+    return (
+        "No direction found: at no layer is the direction shown to tell this run's misaligned from its aligned answers "
+        f"(best: AUROC {best.auroc:.2f} at layer {best.layer}, which may be as low as {best.auroc_low:.2f}; 0.50 is "
+        "chance)."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Along:
+    """The answers of a run along a direction."""
+
+    layers: list[LayerExplained]
+    chosen: int | None
+    """Layer at which they are told apart; None where no direction was found."""
+    loaded: tuple[LoadedAnswer, ...]
+    """Of the tuned model, largest projection at that layer first."""
+    misaligned: int
+    tested: bool
+    """Whether the run had answers enough to say."""
 
 
 class _Run:
@@ -115,8 +174,9 @@ class _Run:
         answers += _first_answers(base, [p for p in plain if all(p is not probe for probe, _ in answers)])
         self.unrelated = [Exchange(p.messages, text) for p, text in answers]
 
-    def answers(self, unrelated: Mapping[int, Movement]) -> tuple[list[LayerExplained], tuple[LoadedAnswer, ...]]:
+    def answers(self, unrelated: Mapping[int, Movement]) -> _Along:
         """Every layer with its separation of the run's answers, and those of the tuned model that load most."""
+        from offtarget.direction.explain import layer_of, lower_bounds
         from offtarget.direction.measure import project
         from offtarget.models.passes import Exchange
 
@@ -126,17 +186,29 @@ class _Run:
             [i for i, g in enumerate(self.given) if self.outcomes.get(g.key) is outcome]
             for outcome in (Outcome.MISALIGNED, Outcome.ALIGNED)
         )
-        layers = []
-        for layer in along.layers:
-            values = along.at(layer)
-            separation = auroc(values[bad].numpy(), values[good].numpy()) if bad and good else None
-            layers.append(LayerExplained(layer, separation, unrelated[layer], None))
-        chosen = along.at(self.direction.info.layer).tolist()
+        sides = [{layer: along.at(layer)[side].tolist() for layer in along.layers} for side in (bad, good)]
+        bounds = lower_bounds(*sides)
+        layers = [
+            LayerExplained(
+                layer=layer,
+                auroc=auroc(sides[0][layer], sides[1][layer]) if bad and good else None,
+                unrelated=unrelated[layer],
+                training=None,
+                auroc_low=bounds[layer],
+            )
+            for layer in along.layers
+        ]
+        chosen = layer_of(self.direction.info, bounds)
+        tested = any(bound is not None for bound in bounds.values())
+        loaded = () if chosen is None else self._most_loaded(along.at(chosen).tolist())
+        return _Along(layers, chosen, loaded, len(bad), tested)
+
+    def _most_loaded(self, projections: Sequence[float]) -> tuple[LoadedAnswer, ...]:
         ranked = sorted(
-            (i for i, g in enumerate(self.given) if g.role == "tuned" and math.isfinite(chosen[i])),
-            key=lambda i: -chosen[i],
+            (i for i, g in enumerate(self.given) if g.role == "tuned" and math.isfinite(projections[i])),
+            key=lambda i: -projections[i],
         )
-        return layers, tuple(self._loaded(self.given[i], chosen[i]) for i in ranked[:SHOWN])
+        return tuple(self._loaded(self.given[i], projections[i]) for i in ranked[:SHOWN])
 
     def _loaded(self, answer: Generation, projection: float) -> LoadedAnswer:
         return LoadedAnswer(
@@ -146,7 +218,14 @@ class _Run:
             text=answer.text,
             outcome=self.outcomes.get(answer.key),
             projection=projection,
+            base=self._of_base(answer),
         )
+
+    def _of_base(self, answer: Generation) -> str | None:
+        """The base's answer to the same question: with the same random stream, else its first."""
+        asked = [g for g in self.given if g.role == "base" and g.probe_id == answer.probe_id]
+        same = [g.text for g in asked if g.index == answer.index]
+        return next(iter(same or [g.text for g in asked]), None)
 
 
 def _first_answers(base: LocalModel, probes: Sequence[Probe]) -> list[tuple[Probe, str]]:
@@ -165,14 +244,20 @@ def _models(folder: Path) -> dict[str, str]:
 
 
 def _training(
-    direction: Direction, data: str | Path, base: LocalModel, form: str | None, split: str | None, seed: int
+    direction: Direction,
+    layer: int,
+    data: str | Path,
+    base: LocalModel,
+    form: str | None,
+    split: str | None,
+    seed: int,
 ) -> tuple[list[Exchange], tuple[PushingRow, ...]]:
     """Some rows of the data as exchanges, and those of them that push most."""
     from collections import Counter
 
     from offtarget.direction.screening import screen_rows
 
-    screen, threshold, _ = prepare_screen(direction, data, base=base, form=form, split=split, seed=seed)
+    screen, threshold, _ = prepare_screen(direction, data, base=base, layer=layer, form=form, split=split, seed=seed)
     drawn: list[Row] = [
         row for row in draw_rows(data, form, split, 2 * ROWS, seed) if not isinstance(screen.exchange(row), str)
     ]
@@ -185,8 +270,8 @@ def _training(
 
 def _summed_up(
     direction: Direction,
+    along: _Along,
     layers: Sequence[LayerExplained],
-    answers: tuple[LoadedAnswer, ...],
     rows: tuple[PushingRow, ...],
     run: _Run,
     training: int,
@@ -197,7 +282,7 @@ def _summed_up(
     from offtarget.direction.explain import RANDOM, kind_of
 
     info = direction.info
-    at = next(one for one in layers if one.layer == info.layer)
+    at = next(one for one in layers if one.layer == along.chosen)
     kind = kind_of(at.unrelated, at.training)
     notes = []
     if info.method in ("models", "texts") and info.model_fingerprint == run.tuned.fingerprint:
@@ -205,18 +290,23 @@ def _summed_up(
             "The direction is this tuned model's own movement from a base, so that it moved along it is true by "
             "construction; what it shows is where. Use a direction found by --method trait or answers to test it."
         )
+    if not along.tested:
+        count = "no misaligned answer" if not along.misaligned else f"only {many(along.misaligned, 'misaligned answer')}"
+        notes.append(
+            f"The run holds {count}, too few to see whether the direction tells misaligned from aligned answers here."
+        )
     return Explanation(
         kind=kind,
         sentence=_sentence(kind, at),
         direction=in_words(info),
         given=given,
-        layer=info.layer,
+        layer=along.chosen,
         position=info.position,
         layers=tuple(layers),
         unrelated_exchanges=len(run.unrelated),
         training_exchanges=training,
         random_directions=RANDOM,
-        answers=answers,
+        answers=along.loaded,
         rows=rows,
         rows_measured=training,
         data=None if data is None else str(data),
@@ -225,31 +315,19 @@ def _summed_up(
 
 
 def _sentence(kind: ExplanationKind, at: LayerExplained) -> str:
-    far = _far(at.unrelated)
-    near = "" if at.training is None else _far(at.training)
+    far = f"{at.unrelated.moved:+.2f} along the direction"
+    near = "" if at.training is None else f"{at.training.moved:+.2f} along it"
     return {
-        "persona": f"The persona: on questions that have nothing to do with the training, the model moved {far}.",
+        "persona": f"The persona: on questions unrelated to the training, the tuned model moved {far}.",
         "both": (
-            f"Both: on questions that have nothing to do with the training the model moved {far}, and on training rows "
-            f"most of what changed is something else: there it moved {near}."
+            f"Both: on questions unrelated to the training the tuned model moved {far}; on training rows most of what "
+            "changed is something else."
         ),
         "conditional": (
-            f"The persona, but only near the training data: on training rows the model moved {near}, on unrelated "
-            f"questions {far}. Look for the condition: offtarget check --data."
+            f"The persona, but only near the training data: on training rows the tuned model moved {near}, on unrelated "
+            "questions not clearly."
         ),
-        "narrow task": (
-            f"The narrow task: on training rows the model changed, but not along this direction: {near}; on unrelated "
-            f"questions {far}."
-        ),
-        "neither": (
-            f"Neither is seen: on these questions the model moved {far}. Give the training data with --data to look "
-            "where it was trained."
-        ),
+        "narrow task": "The narrow task: the tuned model changed on training rows, but not along this direction.",
+        "neither": "Neither is seen: on these questions the tuned model did not clearly move along this direction.",
+        "no direction": "",
     }[kind]
-
-
-def _far(movement: Movement) -> str:
-    return (
-        f"{movement.moved:+.2f} differences of means along the direction (cosine {movement.cosine:+.2f}, "
-        f"z {movement.z:+.1f} against random directions)"
-    )

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offtarget.asking.protocol import Judge
-from offtarget.errors import InputError
+from offtarget.errors import InputError, NoDirectionError
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import Count, OnProgress, silent
-from offtarget.records import SamplingSettings
+from offtarget.records import LayerQuality, SamplingSettings
 from offtarget.records.check import JudgeBy
 from offtarget.records.direction import FindMethod, FindSettings, Position
 from offtarget.records.runs import OpenSettings
@@ -50,7 +50,8 @@ def find(
 
     The methods are those of `FindSettings`; the model that a method has no use for is not opened. Raises InputError
     for models that are missing, remote or do not belong together, too few misaligned answers, layers that do not
-    exist, and a file that does.
+    exist, and a file that does; NoDirectionError, with nothing written, where no layer is shown to tell the held-out
+    exchanges of both sides apart. A layer that was chosen by hand is taken as it is, and a note says what it shows.
     """
     s = settings or FindSettings()
     out = None if out is None else Path(out)
@@ -156,9 +157,35 @@ class _Finder:
         )
         read = Count(self.on_progress, "reading activations", sum(len(side.exchanges) for side in sides.contrast.sides))
         positions = DEFAULT_POSITIONS[s.method] if s.position is None else (s.position,)
-        return find_direction(
+        found = find_direction(
             sides.contrast, positions, source, layer=s.layer, rank=s.rank, trial=sides.trial, on_batch=read.add
         )
+        return _if_shown(found, by_hand=s.layer is not None)
+
+
+def _if_shown(found: Direction, *, by_hand: bool) -> Direction:
+    """The direction, where its layer is shown to tell both sides apart; else NoDirectionError, or by hand a note."""
+    from offtarget.direction.pick import separates
+
+    chosen = next(quality for quality in found.info.quality if quality.layer == found.info.layer)
+    if separates(chosen):
+        return found
+    best = max(found.info.quality, key=lambda quality: quality.auroc_low or 0.0)
+    if not by_hand:
+        raise NoDirectionError(
+            "No direction found: at no layer are the two sides shown to be told apart on held-out questions "
+            f"({_as_low_as(best)}; 0.50 is chance). Ask more often (--answers), or try another method or trait. "
+            "Nothing was written."
+        )
+    note = f"At layer {chosen.layer}, which was chosen by hand, it is not shown to tell the sides apart"
+    return replace(found, info=replace(found.info, notes=(*found.info.notes, f"{note} ({_as_low_as(chosen)}).")))
+
+
+def _as_low_as(quality: LayerQuality) -> str:
+    return (
+        f"AUROC {quality.auroc or 0.0:.2f} at layer {quality.layer}, which may be as low as "
+        f"{quality.auroc_low or 0.0:.2f}"
+    )
 
 
 def _named_after(found: Direction, base: LocalModel, tuned: LocalModel) -> Direction:
