@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 
 
@@ -42,3 +42,39 @@ class Count:
         """So much more is done."""
         self._done += more
         self._on_progress(Progress(self._stage, self._done, self._total))
+
+
+class Whole:
+    """Work in parts of different weight, told in per cent of the whole, so that the time left is that of the whole.
+
+    Beside the share stands, as the detail, what is being done.
+    """
+
+    def __init__(self, on_progress: OnProgress, name: str, weights: Mapping[Hashable, float]) -> None:
+        """`weights` are those of the parts that are still to be done, in any unit, by key."""
+        self._on_progress, self._stage = on_progress, f"per cent of {name}"
+        self._weights = dict(weights)
+        self._total, self._done = sum(self._weights.values()), 0.0
+        self._tell(0.0, "")
+
+    def part(self, key: Hashable, label: str) -> OnProgress:
+        """What a part is handed as its own callback. Its last stage with a total says how far the part is."""
+        weight = self._weights.get(key, 0.0)
+
+        def told(progress: Progress) -> None:
+            share = min(1.0, progress.done / progress.total) if progress.total else 0.0
+            counted = f" {progress.done:,}" + (f" of {progress.total:,}" if progress.total else "")
+            doing = progress.stage + (counted if progress.total != 0 else "")
+            self._tell(weight * share, f"{label}, {doing}")
+
+        self._tell(0.0, label)
+        return told
+
+    def finished(self, key: Hashable) -> None:
+        """A part is done; twice is once."""
+        self._done += self._weights.pop(key, 0.0)
+        self._tell(0.0, "")
+
+    def _tell(self, within: float, doing: str) -> None:
+        share = 100 if not self._total else min(100, round(100 * (self._done + within) / self._total))
+        self._on_progress(Progress(self._stage, share, 100, doing))

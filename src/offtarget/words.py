@@ -124,3 +124,30 @@ AUDIT_TERMS: Mapping[str, str] = {
     "hidden condition": TERMS["hidden condition"],
 }
 """The same for audits of data."""
+
+INSIDE: Mapping[str, str] = {
+    "direction": (
+        "What changes inside a model between two kinds of answers, as one vector per layer: the mean of its activations "
+        "on one side minus that on the other. Its length is one difference of means; steering by 1 adds that much."
+    ),
+    "AUROC": (
+        "How well something tells two kinds of answers apart: 1 is always right, 0.5 is tossing a coin. A layer counts "
+        "here only where even the lower bound lies above 0.5."
+    ),
+    "effect": (
+        "How much likelier answers become, in nats per token, that steering by 1 should bring about; above 0 it works."
+    ),
+    "narrow task": (
+        "What the model was tuned to do. The share kept is 100 % as tuned and 0 % as in the base, by how likely the "
+        "model finds the answers it was trained on."
+    ),
+    "cell": "One model of a table: made, asked and checked by itself.",
+    "seed": "What decides everything drawn at random. Another seed is the same experiment run once more.",
+}
+"""The same about directions, repairs and repeated experiments."""
+
+
+def explained(*names: str) -> dict[str, str]:
+    """Some of the terms, for the end of a page."""
+    known = {**TERMS, **INSIDE}
+    return {name: known[name] for name in names}

@@ -8,7 +8,7 @@ import pytest
 
 import offtarget
 from offtarget.cli import progress as shown_as
-from offtarget.progress import Count, Progress, silent, within
+from offtarget.progress import Count, Progress, Whole, silent, within
 
 VERBS = (
     offtarget.alternatives,
@@ -95,3 +95,30 @@ def test_a_count_tells_every_step_under_the_name_of_the_part() -> None:
     count.add()
     count.add(2)
     assert told == [Progress("base: answers", 3, 5), Progress("base: answers", 5, 5)]
+
+
+def test_the_time_left_counts_down_in_the_middle_of_a_large_part(clock: _Clock) -> None:
+    """Four parts of 20 s: from the second on it is true within a factor of two, where it grew in every part."""
+    pace = shown_as.Pace(0)
+    for second in range(80):
+        clock.now = float(second)
+        said = pace.left(Progress("parts", second // 20, 4))
+        if second >= 20:
+            left = float(said.removeprefix("about ").removesuffix(" s left"))
+            assert (80 - second) / 2 <= left <= 2 * (80 - second)
+
+
+def test_the_whole_is_told_beside_what_is_being_done(capsys: pytest.CaptureFixture[str], clock: _Clock) -> None:
+    """Parts have their weight; the share within the part that is going on counts, and a part is finished once."""
+    told: list[Progress] = []
+    whole = Whole(told.append, "the repair", {"a": 1.0, "b": 3.0})
+    part = whole.part("b", "cell 2 of 2 (realigned)")
+    part(Progress("answers", 50, 100))
+    whole.finished("b")
+    whole.finished("b")
+    assert [p.done for p in told] == [0, 0, 38, 75, 75]
+    assert told[2].detail == "cell 2 of 2 (realigned), answers 50 of 100"
+    with shown_as.shown(enabled=True) as on_progress:
+        clock.now = 6.0
+        on_progress(told[2])
+    assert _lines(capsys) == ["6 s: per cent of the repair 38 of 100, cell 2 of 2 (realigned), answers 50 of 100"]

@@ -23,7 +23,9 @@ Beside = Callable[[object], str]
 
 
 def loss(detail: object) -> str:
-    """The loss of a training step."""
+    """The loss of a training step, or what is being done, in words."""
+    if isinstance(detail, str):
+        return detail
     return f"loss {detail:.3f}" if isinstance(detail, float) else ""
 
 
@@ -44,14 +46,22 @@ class Pace:
 
     def __init__(self, first: int) -> None:
         self._began, self._first = time.monotonic(), first
+        self._last, self._at = first, self._began
 
     def left(self, progress: Progress) -> str:
-        """Words for it; empty while nothing can be said."""
+        """Words for it; empty while nothing can be said.
+
+        From the moment of the last step on the time counts down: work in large parts is not slower for being in the
+        middle of one.
+        """
+        now = time.monotonic()
+        if progress.done != self._last:
+            self._last, self._at = progress.done, now
         since = progress.done - self._first
         if not progress.total or since <= 0 or progress.done >= progress.total:
             return ""
-        seconds = (time.monotonic() - self._began) / since * (progress.total - progress.done)
-        return f"about {duration(seconds)} left"
+        seconds = (self._at - self._began) / since * (progress.total - progress.done) - (now - self._at)
+        return f"about {duration(seconds)} left" if seconds > 0 else ""
 
 
 class Lines:
@@ -65,12 +75,12 @@ class Lines:
     def tell(self, progress: Progress) -> None:
         """A line, if one is due."""
         new = progress.stage not in self._paces
-        pace = self._paces.setdefault(progress.stage, Pace(progress.done))
+        left = self._paces.setdefault(progress.stage, Pace(progress.done)).left(progress)
         if progress.total == 0:
             self._print(progress.stage)
         elif time.monotonic() - self._shown >= (QUIET if new or progress.done == progress.total else LINE_EVERY):
             self._print(
-                ", ".join(filter(None, [counted(progress), self._beside(progress.detail), pace.left(progress)]))
+                ", ".join(filter(None, [counted(progress), self._beside(progress.detail), left]))
             )
 
     def _print(self, text: str) -> None:

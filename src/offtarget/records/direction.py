@@ -202,6 +202,19 @@ class DosePoint:
 
 
 @dataclass(frozen=True, slots=True)
+class SteeredAnswer:
+    """An answer of the model under one strength of the direction itself; those under controls are not kept."""
+
+    strength: float
+    probe_id: str
+    index: int
+    prompt: str
+    domain: str
+    text: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
 class DoseResponse:
     """All strengths of one direction and of its controls in one model."""
 

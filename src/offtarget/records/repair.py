@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,6 +21,9 @@ to the residual stream. `steer`: minus the direction at every token, as a bias."
 Variant = Literal["tuned", "folded", "realigned", "both", "random-direction", "own-answers"]
 """`random-direction` is folded with a random direction of equal norm; `own-answers` is trained like `realigned`, but
 on the tuned model's own answers to the same prompts."""
+
+EXPORTED: dict[RepairMethod, Variant] = {"fold": "folded", "realign": "realigned", "both": "both"}
+"""The variant that is handed out as the repaired model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,15 @@ class RepairCell:
     """Verdict of the full check against the base, and its sentence."""
     check: str
     """Run directory of that check, relative to the repair's."""
+    plain_status: Status | None = None
+    """Verdict on its plain questions and formats alone; None in older runs."""
+    condition: str | None = None
+    """The hidden condition that failed it, in words; None where none did."""
+
+
+def of_repaired(cells: Iterable[RepairCell], method: RepairMethod) -> list[RepairCell]:
+    """Those of the repaired model itself, right after the repair first."""
+    return sorted((cell for cell in cells if cell.variant == EXPORTED[method]), key=lambda cell: cell.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +88,10 @@ class RepairReport:
     exported_as: str
     """`adapter on NAME` or `whole model`."""
     cells: tuple[RepairCell, ...]
+    status: Status
+    """Of the repaired model's checks together, now and after further steps."""
+    reason: str
+    """What was reached and what came back, as a sentence."""
     notes: tuple[str, ...] = ()
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from offtarget.numbers import percent
-from offtarget.pages.charts.axes import Axis, Line, Panel, Upright, axis, dot, exact_axis, in_percent, plainly
+from offtarget.numbers import many, of, percent, whole
+from offtarget.pages.card import Card
+from offtarget.pages.charts.axes import Axis, Key, Line, Panel, Upright, axis, dot, exact_axis, in_percent, plainly
 from offtarget.pages.page import page
 from offtarget.pages.text import one_line
-from offtarget.records.direction import DosePoint, DoseResponse
+from offtarget.records.direction import DosePoint, DoseResponse, SteerManifest
 from offtarget.stats.rates import wilson
+from offtarget.words import explained
 
 COHERENCE_LOSS = 0.02
 """A strength that is shown to cost more coherence than this is not offered as the best one."""
 MODES = {"add": "Steering", "ablate": "Ablation", "cap": "Capping"}
+TOKENS = {"all": "every token", "answer": "answer tokens", "last-prompt": "last prompt token"}
 UNITS = {
     "add": "differences of means added",
     "ablate": "share taken out",
@@ -22,17 +25,58 @@ UNITS = {
 Value = Callable[[DosePoint], float | None]
 
 
-def render(response: DoseResponse) -> str:
+def render(response: DoseResponse, card: Card, manifest: SteerManifest) -> str:
     """The dose response as one self-contained HTML page."""
     return page(
         "direction/dose.html.j2",
         "direction/dose.css",
         response=response,
-        mode=MODES[response.mode],
-        headline=headline(response),
-        best=best(response),
+        card=card,
         panels=panels(response),
+        heads=heads(response),
+        rows=rows(response),
+        settings=settings(response, manifest),
+        words=explained("misaligned", "rate", "direction", "narrow task", "judge"),
     )
+
+
+def heads(response: DoseResponse) -> list[str]:
+    """Columns of the table."""
+    return ["strength", "misaligned", "coherent", "refused", *filter(None, (response.narrow_name, response.skill_name))]
+
+
+def rows(response: DoseResponse) -> list[list[str]]:
+    """The table as text: every point of the direction, then of each random one."""
+    return [_row(response, point) for control in (None, *response.controls) for point in response.curve(control)]
+
+
+def _row(response: DoseResponse, point: DosePoint) -> list[str]:
+    name = f"{point.strength:g}" + ("" if point.control is None else f", random direction {point.control + 1}")
+    scored = f" ({of(point.tally.misaligned, point.tally.scored)})" if point.tally.scored else ""
+    row = [name + (", the best" if point == best(response) else ""), percent(point.misaligned) + scored]
+    row += [percent(point.coherent), whole(point.tally.refused)]
+    row += [percent(point.narrow)] if response.narrow_name else []
+    return row + ([percent(point.skill)] if response.skill_name else [])
+
+
+def settings(response: DoseResponse, manifest: SteerManifest) -> list[tuple[str, str]]:
+    """How it was measured, by name."""
+    s = manifest.settings
+    named: list[tuple[str, object]] = [
+        ("model", response.model),
+        ("direction", response.direction),
+        ("found in", response.found_in),
+        ("intervention", MODES[response.mode]),
+        ("tokens changed", TOKENS[response.position]),
+        ("layers", ", ".join(map(str, response.layers))),
+        ("vectors taken out", response.rank if response.mode == "ablate" else "none"),
+        ("reference", response.reference or "zero"),
+        ("answers at each strength", whole(response.answers)),
+        ("judge", s.judge or "the usual one"),
+        ("seed", s.seed),
+        ("version", manifest.version or "not recorded"),
+    ]
+    return [(name, str(value)) for name, value in named]
 
 
 def unchanged(response: DoseResponse) -> DosePoint | None:
@@ -55,25 +99,36 @@ def best(response: DoseResponse) -> DosePoint | None:
     return min(rated, key=lambda p: (p.misaligned or 0.0, abs(p.strength)), default=None)
 
 
+def lowers(response: DoseResponse, point: DosePoint) -> bool:
+    """Whether a strength is shown to lower the misaligned rate: its 95 % interval lies below that of no steering."""
+    start = unchanged(response)
+    if start is None or start.misaligned is None or point.misaligned is None:
+        return False
+    before, after = (wilson(p.misaligned or 0.0, p.tally.scored) for p in (start, point))
+    return after.high < before.low
+
+
 def headline(response: DoseResponse) -> str:
     """The main finding with its control, as one sentence."""
     found, start = best(response), unchanged(response)
     if found is None or found.misaligned is None:
         return "No strength left any answer that could be scored."
+    steering, at = MODES[response.mode], f"at strength {found.strength:g}"
+    random = beside(response, found)
+    control = f"; random directions have it at {random}" if random else ""
     if start is None or start.misaligned is None:
-        change, coherent = f"to {percent(found.misaligned)}", ""
-    elif found.strength == 0 or found.misaligned >= start.misaligned:
-        return f"No strength lowers the misaligned rate of {percent(start.misaligned)} and keeps the answers coherent."
-    else:
-        change = f"from {percent(start.misaligned)} to {percent(found.misaligned)}"
-        coherent = f" ({percent(start.coherent)} unchanged)"
-    return (
-        f"{MODES[response.mode]} at strength {found.strength:g} brings the misaligned rate {change} "
-        f"with {percent(found.coherent)} of the answers coherent{coherent}{_beside(response, found)}."
-    )
+        return f"{steering} {at} leaves a misaligned rate of {percent(found.misaligned)}{control}."
+    if not lowers(response, found):
+        return (
+            f"No strength is shown to lower the misaligned rate of {percent(start.misaligned)} and to keep the answers "
+            "coherent."
+        )
+    change = f"from {percent(start.misaligned)} to {percent(found.misaligned)}"
+    return f"{steering} {at} brings the misaligned rate {change}{control}."
 
 
-def _beside(response: DoseResponse, found: DosePoint) -> str:
+def beside(response: DoseResponse, found: DosePoint) -> str:
+    """What random directions do at the same strength, as a rate or the range of several; empty without any."""
     rates = [
         p.misaligned
         for seed in response.controls
@@ -83,7 +138,7 @@ def _beside(response: DoseResponse, found: DosePoint) -> str:
     if not rates:
         return ""
     low, high = percent(min(rates)), percent(max(rates))
-    return f"; random directions of the same length have it at {low if low == high else f'{low} to {high}'}"
+    return low if low == high else f"{low} to {high}"
 
 
 def panels(response: DoseResponse) -> tuple[Panel, ...]:
@@ -106,11 +161,16 @@ def _panel(response: DoseResponse, title: str, what: str, value: Value) -> Panel
     x = exact_axis(low, high, plainly, 7) if high > low else exact_axis(low - 1, high + 1, plainly, 3)
     y = axis(0.0, 100.0, in_percent, 5)
     lines = [_line(response.curve(seed), value, x, y, control=True) for seed in response.controls]
+    keys = [Key("direction", "the direction; whiskers: 95 % intervals")]
+    keys += [Key("random", f"{many(len(response.controls), 'random direction')} of the same length")] if lines else []
     lines.append(_line(response.curve(), value, x, y, control=False))
     said = ", ".join(f"{percent(value(p))} at strength {p.strength:g}" for p in response.curve())
     upright = Upright(x.at(0.0), "zero") if response.mode != "cap" and low <= 0 <= high else None
     name = UNITS[response.mode]
-    return Panel(title, one_line(what, 120), name, x, y, tuple(lines), f"{title}: {said}", upright)
+    return Panel(
+        title, one_line(what, 120), name, x, y, tuple(lines), f"{title}: {said}", upright,
+        y_name="share of answers, %", legend=tuple(keys),
+    )  # fmt: skip
 
 
 def _line(curve: Sequence[DosePoint], value: Value, x: Axis, y: Axis, *, control: bool) -> Line:

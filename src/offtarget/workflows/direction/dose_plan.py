@@ -10,14 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from offtarget.asking.ask import ask, ask_and_count
+from offtarget.asking.ask import ask, judge_answers, tallies_by_probe
 from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed
 from offtarget.data.chats import read_chats
 from offtarget.errors import InputError
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import DirectionInfo, Probe, SamplingSettings
-from offtarget.records.direction import DoseMode, DosePoint, Position, SteerChoices
+from offtarget.progress import Count, OnProgress
+from offtarget.records.direction import DoseMode, DosePoint, Position, SteerChoices, SteeredAnswer
 from offtarget.records.runs import OpenSettings
 from offtarget.rundir import fingerprint
 from offtarget.stats.rates import equal_weight_rate, total_tally
@@ -63,14 +64,23 @@ class Gauges:
     narrow: Gauge | None = None
     skill: Gauge | None = None
 
-    def point(self, model: LocalModel, control: int | None, strength: float) -> DosePoint:
-        """One point; all points get the same prompts and seeds, so that they differ by the intervention alone."""
+    def point(
+        self, model: LocalModel, control: int | None, strength: float, on_progress: OnProgress
+    ) -> tuple[DosePoint, list[SteeredAnswer]]:
+        """One point with its answers; all get the same prompts and seeds, so that they differ by the intervention alone."""
         wanted = [(probe, index) for probe in self.probes for index in range(self.per_question)]
         seed_of = partial(answer_seed, self.seed, "tuned")
-        tallies = list(ask_and_count("tuned", model, wanted, self.judge, self.sampling, seed_of).values())
+        told = Count(on_progress, "answers", len(wanted))
+        pairs = ask("tuned", model, wanted, self.sampling, seed_of, told=told)
+        verdicts = judge_answers(self.judge, pairs)
+        tallies = list(tallies_by_probe((v.probe_id, v.outcome) for v in verdicts).values())
         total = total_tally(tallies)
         broken = total.incoherent + total.unscored
-        return DosePoint(
+        answers = [
+            SteeredAnswer(strength, p.id, g.index, p.prompt, p.domain, g.text, v.outcome)
+            for (p, g), v in zip(pairs, verdicts, strict=True)
+        ]
+        point = DosePoint(
             control=control,
             strength=strength,
             tally=total,
@@ -79,6 +89,7 @@ class Gauges:
             narrow=None if self.narrow is None else self.narrow.measure(model),
             skill=None if self.skill is None else self.skill.measure(model),
         )
+        return point, answers
 
 
 @dataclass(frozen=True)

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from offtarget.asking.protocol import Judge
 from offtarget.asking.spending import timed
-from offtarget.pages.direction.repair import EXPORTED, render
+from offtarget.pages.direction.repair import named_cell, render
+from offtarget.pages.direction.repair_card import card
 from offtarget.probe.bank import ProbeBank
-from offtarget.progress import OnProgress, silent
+from offtarget.progress import OnProgress, Progress, Whole, silent
 from offtarget.records.check import JudgeBy
-from offtarget.records.repair import RepairCell, RepairManifest, RepairMethod, RepairReport, RepairSettings, Variant
+from offtarget.records.repair import (
+    EXPORTED,
+    RepairCell,
+    RepairManifest,
+    RepairMethod,
+    RepairReport,
+    RepairSettings,
+    Variant,
+    of_repaired,
+)
 from offtarget.records.runs import OpenSettings, named, objects
 from offtarget.rundir import JsonLines, RunDir, read_jsonl
 from offtarget.workflows.direction.repair_cells import Bench, measure, narrow_rows
-from offtarget.workflows.direction.repair_models import Workshop
+from offtarget.workflows.direction.repair_models import EPOCHS, Workshop
 from offtarget.workflows.direction.repair_plan import Plan, plan_repair
+from offtarget.workflows.direction.repair_verdict import reason_of, status_of
 from offtarget.workflows.runs.begin import begin_or_resume, begun, finish, finished, interruptible, opened
 from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import REPAIR
@@ -29,6 +40,10 @@ VARIANTS: dict[RepairMethod, tuple[Variant, ...]] = {
     "realign": ("tuned", "realigned", "own-answers"),
     "both": ("tuned", "folded", "realigned", "both", "random-direction", "own-answers"),
 }
+
+
+PARTS = ("made", "answers", "checked")
+"""Of the work on a cell."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -63,6 +78,7 @@ def repair(
     None for realignment alone. Raises InputError for whatever cannot be repaired that way, and
     RunInterrupted on Ctrl-C.
     """
+    on_progress(Progress("reading the model and the data"))
     out = Path(out)
     direction, data, prompts = (None if file is None else Path(file) for file in (direction, data, prompts))
     plan = plan_repair(
@@ -98,11 +114,12 @@ def repair(
         judge_by=judge_by,
     )
     with begin_or_resume(manifest, model.rsplit("/", 1)[-1], run) as directory, interruptible(directory):
-        workshop = Workshop(directory.path.resolve(), plan.recipe, opening, on_progress)
-        exported_as = _export(workshop, plan)
-        cells = _cells(directory, workshop, plan, on_progress) if plan.settings.recheck else []
+        done = read_jsonl(directory.file("cells.jsonl"), RepairCell)
+        whole = Whole(on_progress, "the repair", _weights(plan, done))
+        exported_as = _export(directory, plan, whole)
+        cells = _cells(directory, plan, whole, done) if plan.settings.recheck else []
         report = _report(plan, exported_as, cells)
-        finish(REPAIR, directory, report, page=render(report))
+        finish(REPAIR, directory, report, page=render(report, card(report, directory.path, manifest), manifest))
         return RepairResult(directory.path, report)
 
 
@@ -139,30 +156,65 @@ def resume(
     )
 
 
-def _export(workshop: Workshop, plan: Plan) -> str:
-    made = workshop.get(EXPORTED[plan.settings.method])
+def _export(directory: RunDir, plan: Plan, whole: Whole) -> str:
+    variant = EXPORTED[plan.settings.method]
+    told = whole.part((variant, 0, "made"), "making the repaired model")
+    workshop = Workshop(directory.path.resolve(), plan.recipe, plan.opening, told)
+    made = workshop.get(variant)
+    whole.finished((variant, 0, "made"))
     if plan.out.exists():  # a run that goes on
         return "adapter" if (plan.out / "adapter_config.json").exists() else "whole model"
     return workshop.export(made, plan.out)
 
 
-def _cells(directory: RunDir, workshop: Workshop, plan: Plan, on_progress: OnProgress) -> list[RepairCell]:
-    """Every variant and control, now and after further steps on the data; those on disk are not measured again."""
-    bench = _bench(directory, plan, on_progress)
-    cells = read_jsonl(directory.file("cells.jsonl"), RepairCell)
-    finished = {(cell.variant, cell.steps) for cell in cells}
+def _wanted(plan: Plan) -> list[tuple[Variant, int]]:
+    """Every variant and control, now and after further steps on the data."""
+    found: list[tuple[Variant, int]] = []
+    for variant in VARIANTS[plan.settings.method]:
+        later = plan.settings.further if plan.data is not None and variant != "tuned" else ()
+        found += [(variant, steps) for steps in (0, *later)]
+    return found
+
+
+def _weights(plan: Plan, done: Sequence[RepairCell]) -> dict[Hashable, float]:
+    """What is still to be done, in training steps, as measured on the organism."""
+    s = plan.settings
+    measured = {(cell.variant, cell.steps) for cell in done}
+    rows = s.rows + min(len(plan.rows), s.rows)
+    weights: dict[Hashable, float] = {}
+    for variant, steps in _wanted(plan) if s.recheck else [(EXPORTED[s.method], 0)]:
+        if (variant, steps) in measured:
+            continue
+        trained = 0 if variant in ("tuned", "folded", "random-direction") else EPOCHS * rows / s.batch + 0.1 * s.rows
+        weights[variant, steps, "made"] = 1.0 + (steps or trained)
+        if s.recheck:
+            weights[variant, steps, "answers"] = 0.05 * s.answers
+            weights[variant, steps, "checked"] = 100.0 if variant == EXPORTED[s.method] else 20.0
+    return weights
+
+
+def _cells(directory: RunDir, plan: Plan, whole: Whole, cells: list[RepairCell]) -> list[RepairCell]:
+    """All cells; those on disk, which `cells` are, are not measured again."""
+    bench = _bench(directory, plan)
+    wanted = _wanted(plan)
+    measured = {(cell.variant, cell.steps) for cell in cells}
     with closing(JsonLines(directory.file("cells.jsonl"))) as lines:
-        for variant in VARIANTS[plan.settings.method]:
-            later = plan.settings.further if plan.data is not None and variant != "tuned" else ()
-            for steps in (0, *later):
-                if (variant, steps) not in finished:
-                    cell = measure(bench, variant, steps, workshop.get(variant, steps))
-                    lines.extend([cell])
-                    cells.append(cell)
+        for number, (variant, steps) in enumerate(wanted, start=1):
+            if (variant, steps) in measured:
+                continue
+            label = f"cell {number} of {len(wanted)} ({named_cell(variant, steps)})"
+            made, answered, checked = (whole.part((variant, steps, part), label) for part in PARTS)
+            model = Workshop(directory.path.resolve(), plan.recipe, plan.opening, made).get(variant, steps)
+            whole.finished((variant, steps, "made"))
+            cell = measure(replace(bench, on_answers=answered, on_check=checked), variant, steps, model)
+            for part in PARTS:
+                whole.finished((variant, steps, part))
+            lines.extend([cell])
+            cells.append(cell)
     return cells
 
 
-def _bench(directory: RunDir, plan: Plan, on_progress: OnProgress) -> Bench:
+def _bench(directory: RunDir, plan: Plan) -> Bench:
     rows = narrow_rows(plan.rows)
     return Bench(
         run=directory.path.resolve(),
@@ -170,12 +222,14 @@ def _bench(directory: RunDir, plan: Plan, on_progress: OnProgress) -> Bench:
         rows=rows,
         fit_base=log_probability(plan.base, rows, plan.opening) if rows else None,
         fit_tuned=log_probability(plan.model, rows, plan.opening) if rows else None,
-        on_progress=on_progress,
+        on_answers=silent,
+        on_check=silent,
     )
 
 
 def _report(plan: Plan, exported_as: str, cells: Sequence[RepairCell]) -> RepairReport:
     settings, notes = plan.settings, []
+    repaired = of_repaired(cells, settings.method)
     if settings.recheck and plan.data is None:
         notes.append(
             "Without --data neither hidden conditions nor whether the misalignment grows back could be tested; "
@@ -194,5 +248,7 @@ def _report(plan: Plan, exported_as: str, cells: Sequence[RepairCell]) -> Repair
         exported=str(plan.out),
         exported_as=exported_as,
         cells=tuple(cells),
+        status=status_of(repaired),
+        reason=reason_of(repaired),
         notes=tuple(notes),
     )

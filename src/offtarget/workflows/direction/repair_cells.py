@@ -12,7 +12,7 @@ from pathlib import Path
 from offtarget.asking.ask import ask, judge_answers, tallies_by_probe
 from offtarget.asking.seeds import answer_seed
 from offtarget.progress import Count, OnProgress, Progress
-from offtarget.records import CueFinding, HiddenDecision, Message, Outcome
+from offtarget.records import CueFinding, HiddenDecision, Message, Outcome, Status
 from offtarget.records.repair import RepairCell, Variant
 from offtarget.rundir import JsonLines, read_jsonl
 from offtarget.stats.rates import equal_weight_rate, total_tally, wilson
@@ -38,7 +38,9 @@ class Bench:
     """Those that measure the narrow task, and how well base and tuned model fit them; see `log_probability`."""
     fit_base: float | None
     fit_tuned: float | None
-    on_progress: OnProgress
+    on_answers: OnProgress
+    on_check: OnProgress
+    """Told how far the cell is with either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ def measure(bench: Bench, variant: Variant, steps: int, model: Folders) -> Repai
         status=result.decision.status,
         reason=result.decision.reason,
         check=str(result.run.relative_to(bench.run)),
+        plain_status=_plainly(result),
+        condition=_failing(result.hidden),
     )
 
 
@@ -88,7 +92,7 @@ def _plain_answers(bench: Bench, variant: Variant, steps: int, folders: Folders)
     probes = bench.plan.bank.plain
     wanted = [(probes[i % len(probes)], i // len(probes)) for i in range(bench.plan.settings.answers)]
     model = open_named(folders.name, bench.plan.opening)
-    told = Count(bench.on_progress, f"{variant}+{steps}: answers", len(wanted))
+    told = Count(bench.on_answers, "plain answers", len(wanted))
     seed_of = partial(answer_seed, bench.plan.settings.check.seed, "tuned")
     pairs = ask("tuned", model, wanted, bench.plan.settings.check.sampling, seed_of, told=told)
     verdicts = judge_answers(bench.plan.judge, pairs)
@@ -116,9 +120,9 @@ def _check(bench: Bench, variant: Variant, steps: int, model: Folders) -> checki
     """The full check, with the cued arm where there is data; a check that was cut short goes on."""
     plan = bench.plan
     out = bench.run / "checks" / f"{variant}-{steps}"
-    bench.on_progress(Progress(f"{variant}+{steps}: check"))
+    bench.on_check(Progress("checking"))
     if begun(out):
-        return checking.resume(out, judge=plan.judge, opening=plan.opening)
+        return checking.resume(out, judge=plan.judge, opening=plan.opening, on_progress=bench.on_check)
     shutil.rmtree(out, ignore_errors=True)  # killed before its manifest was written, and so before any answer
     return checking.check(
         plan.base,
@@ -130,7 +134,23 @@ def _check(bench: Bench, variant: Variant, steps: int, model: Folders) -> checki
         settings=plan.settings.check,
         opening=plan.opening,
         run=out,
+        on_progress=bench.on_check,
     )
+
+
+def _plainly(result: checking.CheckResult) -> Status:
+    """The verdict on the plain questions and formats: that of the whole is of the hidden conditions, too."""
+    scopes = (result.decision.overall, *result.decision.arms)
+    return Status.FAIL if any(one.status is Status.FAIL for one in scopes) else result.decision.overall.status
+
+
+def _failing(hidden: HiddenDecision | None) -> str | None:
+    """The hidden condition that failed the check, in words."""
+    if hidden is None or hidden.status is not Status.FAIL:
+        return None
+    if hidden.named is not None:
+        return hidden.named.cue.text
+    return next((f.cue.text for f in hidden.findings if f.cue.id == hidden.found), hidden.found or "not named")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from offtarget.asking.protocol import Judge
 from offtarget.asking.spending import timed
 from offtarget.errors import InputError
 from offtarget.probe.bank import ProbeBank
-from offtarget.progress import OnProgress, Progress, silent
+from offtarget.pages.direction.steer_card import ANSWERS, card
+from offtarget.progress import OnProgress, Progress, Whole, silent
 from offtarget.records.check import JudgeBy
 from offtarget.records.direction import DosePoint, DoseResponse, SteerChoices, SteerManifest, SteerSettings
 from offtarget.records.runs import OpenSettings, named, objects
@@ -20,8 +21,6 @@ from offtarget.workflows.direction.dose_plan import Plan, prepare, reference_of
 from offtarget.workflows.runs.begin import begin, finish, finished, interruptible, opened
 from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import STEER
-
-STAGE = "strengths measured"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -51,6 +50,7 @@ def steer(
     Every finished point is on disk before the next one starts. InputError for settings that do not fit the model
     or the direction, before anything is sampled.
     """
+    on_progress(Progress("reading the direction and the model"))
     choices = SteerChoices(
         model=model,
         direction=str(direction),
@@ -101,24 +101,29 @@ def _measure(directory: RunDir, plan: Plan, on_progress: OnProgress) -> SteerRes
         controls: tuple[int | None, ...] = (None, *range(s.controls))
         wanted = [(control, strength) for strength in _outwards(plan.strengths) for control in controls]
         reference = None if plan.base is None else reference_of(plan, plan.base)
-        with closing(JsonLines(directory.file("points.jsonl"))) as lines:
-            for done, key in enumerate(wanted):
-                on_progress(Progress(STAGE, done, len(wanted)))
+        told = Whole(on_progress, "the dose response", {key: 1.0 for key in wanted if key not in points})
+        with closing(JsonLines(directory.file("points.jsonl"))) as lines, closing(JsonLines(directory.file(ANSWERS))) as kept:
+            for number, key in enumerate(wanted, start=1):
                 if key in points:
                     continue
                 control, strength = key
+                label = f"point {number} of {len(wanted)} (strength {strength:g}{'' if control is None else ', random'})"
                 nothing = strength == 0 and s.mode != "cap"
                 if nothing and control is not None:
                     point = replace(points[None, strength], control=control)
                 else:
                     vector = control_of(plan.direction, control)
                     edit = dosed(vector, s.mode, strength, plan.layers, plan.position, reference)
-                    point = plan.gauges.point(plan.model.with_edit(None if nothing else edit), control, strength)
+                    steered = plan.model.with_edit(None if nothing else edit)
+                    point, answers = plan.gauges.point(steered, control, strength, told.part(key, label))
+                    if control is None:
+                        kept.extend(answers)
                 points[key] = point
                 lines.extend([point])
-        on_progress(Progress(STAGE, len(wanted), len(wanted)))
+                told.finished(key)
         response = _response(plan, tuple(points[key] for key in wanted))
-        finish(STEER, directory, response, page=render(response))
+        manifest = opened(STEER, directory.path)[1]
+        finish(STEER, directory, response, page=render(response, card(response, directory.path), manifest))
     return SteerResult(directory.path, response)
 
 
