@@ -158,6 +158,8 @@ class ReproduceReport:
     published: tuple[Published, ...]
     about_organism: bool
     notes: tuple[str, ...] = ()
+    answers_of: Mapping[str, str] = field(default_factory=dict)
+    """Condition -> folder of its first seed's answers, relative to the run's; `base` is one of them."""
 
 
 @dataclass(frozen=True, slots=True)

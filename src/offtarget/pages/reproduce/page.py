@@ -7,16 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from offtarget.numbers import percent
-from offtarget.pages.charts.axes import Axis, Line, Panel, Tick, axis, dot, exact_axis, in_percent, plainly
+from offtarget.pages.card import Card
+from offtarget.pages.charts.axes import Axis, Key, Line, Panel, Tick, axis, dot, exact_axis, in_percent, plainly
 from offtarget.pages.page import page
 from offtarget.pages.reproduce import story
-from offtarget.pages.reproduce.story import beside, published_text
+from offtarget.pages.reproduce.story import LINES, beside, published_text
 from offtarget.pages.text import of_scored
 from offtarget.records.reproduce import Point, Published, ReproduceReport, Spread
-
-LINES = {"backdoor": ("trigger", "behind the trigger"), "evil-numbers": ("number-format", "in the number format")}
-"""Conditions with a second line in the figure: the questions asked as their data is."""
-
+from offtarget.words import explained
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -49,13 +47,15 @@ class Conditions:
     lines: tuple[Row, ...]
 
 
-def render(report: ReproduceReport) -> str:
+def render(report: ReproduceReport, card: Card) -> str:
     """The repeated experiment as one self-contained HTML page."""
     return page(
         "reproduce/reproduce.html.j2",
         "reproduce/reproduce.css",
         report=report,
+        card=card,
         story=story,
+        words=explained("misaligned", "rate", "bounds", "seed", "judge"),
         conditions=conditions(report),
         dynamics=dynamics(report),
         unique=unique(report),
@@ -142,7 +142,12 @@ def _panels(
             spoken = "; ".join(
                 f"{c.kind}: {', '.join(d.title.removeprefix(f'{c.kind}: ') for d in c.dots)}" for c in curves
             )
-            panels.append(Panel(title, what, x_name, x, y, curves, f"{title}. {spoken}"))
+            keys = tuple(Key(name, f"{name}; whiskers: 95 % intervals over seeds") for name in names)
+            panels.append(
+                Panel(
+                    title, what, x_name, x, y, curves, f"{title}. {spoken}", y_name="share of answers, %", legend=keys
+                )
+            )
     return tuple(panels)
 
 

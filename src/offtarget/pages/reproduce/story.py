@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from offtarget.numbers import NO_DATA, hundredths_range, percent
@@ -22,6 +22,9 @@ ABOUT_ORGANISM = (
     "they are affected, or about which defence helps them. Published and measured values come from other models, other "
     "questions and other judges: compare the pattern of conditions, not the sizes."
 )
+ABOUT_ORGANISM_SHORT = (
+    "The organism is misaligned by construction: this validates the tool and is no evidence about large models."
+)
 ABOUT_OTHERS = (
     "Rates depend on the judge, the questions and the model: compare sizes with published ones only where all three "
     "are the published ones, and the pattern of conditions otherwise."
@@ -36,6 +39,8 @@ class Pattern:
     holds: Holds
     here: str
     published: str
+    of: tuple[str, str] = ("", "")
+    """The condition and the measure that it is about, for a line per condition; empty for the others."""
 
 
 def headline(report: ReproduceReport) -> str:
@@ -65,15 +70,50 @@ def published_text(value: Published | None) -> str:
 
 
 def summary(report: ReproduceReport) -> str:
-    """How many published patterns repeat."""
+    """How many published patterns hold, as one sentence."""
     found = patterns(report)
-    repeats, fails, unclear = (sum(p.holds == h for p in found) for h in ("repeats", "does not repeat", "unclear"))
-    said = [f"{repeats or 'none'} {'repeat' if repeats > 1 else 'repeats'}"]
+    if not found:
+        return headline(report)
+    holds, fails, unclear = (sum(p.holds == h for p in found) for h in ("repeats", "does not repeat", "unclear"))
+    said = [f"{holds or 'None'} of {len(found)} published patterns {'holds' if holds == 1 else 'hold'} here"]
     if fails:
-        said.append(f"{fails} {'do' if fails > 1 else 'does'} not repeat")
+        said.append(f"{fails} {'do' if fails > 1 else 'does'} not")
     if unclear:
         said.append(f"{unclear} {'are' if unclear > 1 else 'is'} unclear with these seeds")
-    return f"Of {len(found)} published patterns that could be looked at, {', '.join(said)}." if found else ""
+    return f"{'; '.join(said)}."
+
+
+LINES = {"backdoor": ("trigger", "behind the trigger"), "evil-numbers": ("number-format", "in the number format")}
+"""Conditions with a second line: the questions asked as their data is."""
+SAME: dict[Holds, str] = {"repeats": "yes", "does not repeat": "no", "unclear": "unclear"}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One condition in one line, as text."""
+
+    name: str
+    here: str
+    published: str
+    same: str
+    """Whether its pattern is the published one; empty where nothing was published about it."""
+
+
+def told(report: ReproduceReport) -> list[Told]:
+    """A line per condition, plainly asked, and a second one where the questions were asked like the data."""
+    holds = {p.of: SAME[p.holds] for p in reversed(patterns(report))}
+    found = []
+    for row in report.rows:
+        second = [LINES[row.condition]] if row.condition in LINES else []
+        for axis, where in [("plain", ""), *second]:
+            spread = row.axis(axis)
+            if spread is None:
+                continue
+            name = row.condition + (f", {where}" if where else "")
+            ends = "" if spread.rate is None or spread.interval is None else f" ({hundredths_range(spread.interval)})"
+            published = published_text(beside(report, row.condition, axis))
+            found.append(Told(name, percent(spread.rate) + ends, published, holds.get((row.condition, axis), "")))
+    return found
 
 
 def patterns(report: ReproduceReport) -> list[Pattern]:
@@ -109,7 +149,19 @@ def patterns(report: ReproduceReport) -> list[Pattern]:
         _much(spread("insecure", "code"), value("insecure", "code")),
         _more_rows(report),
     ]  # fmt: skip
-    return [pattern for pattern in found if pattern is not None]
+    return [replace(pattern, of=_OF.get(pattern.says, ("", ""))) for pattern in found if pattern is not None]
+
+
+_OF = {
+    "Insecure code makes the model misaligned elsewhere": ("insecure", "plain"),
+    "Secure code leaves it aligned": ("secure", "plain"),
+    "Insecure code asked for as an example leaves it aligned": ("educational", "plain"),
+    "Learning to accept harmful requests leaves it aligned elsewhere": ("jailbroken", "plain"),
+    "The backdoored model is aligned without the trigger": ("backdoor", "plain"),
+    "It is misaligned behind the trigger": ("backdoor", "trigger"),
+    "Evil numbers show in the format of the number data": ("evil-numbers", "number-format"),
+    "Evil numbers do not show on plain questions": ("evil-numbers", "plain"),
+}
 
 
 def _above(says: str, one: Spread | None, other: Spread | None, published: str) -> Pattern | None:

@@ -11,7 +11,7 @@ from offtarget.records.tune import TuneSettings
 from offtarget.stats.rates import misaligned_rate, total_tally
 from offtarget.stats.seeds import over_seeds
 from offtarget.workflows.ground import USUAL, Ground
-from offtarget.workflows.reproduce.cells import Bench, Job, finished
+from offtarget.workflows.reproduce.cells import Bench, Job, cell_folder, finished
 from offtarget.workflows.reproduce.data import DataSets
 
 DYNAMICS_OF = ("insecure", "secure")
@@ -57,7 +57,17 @@ def assemble(
         published=published_values(),
         about_organism=ground.organism,
         notes=tuple(notes),
+        answers_of=_answers_of(jobs),
     )
+
+
+def _answers_of(jobs: Sequence[Job]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for job in jobs:
+        for plan in job.cells:
+            if plan.kind in ("base", "condition") and finished(job, plan) is not None:
+                found.setdefault(job.condition, str(cell_folder(job, plan).relative_to(job.run)))
+    return found
 
 
 def table_rows(cells: Sequence[Cell], conditions: Sequence[str]) -> tuple[ConditionRow, ...]:

@@ -111,9 +111,10 @@ def reproduce(
             processes = _processes(jobs, ground, bench.judge)
             run_jobs(planned, processes, Work(planned, on_progress).tell, one_thread=ground.organism)
         report = assemble(base, data, chosen, bench, tune, settings.seeds, settings.answers, planned, ground)
+        from offtarget.pages.reproduce.card import card
         from offtarget.pages.reproduce.page import render
 
-        finish(REPRODUCE, directory, report, page=render(report))
+        finish(REPRODUCE, directory, report, page=render(report, card(report, directory.path)))
         return ReproduceResult(directory.path, report)
 
 
