@@ -45,6 +45,11 @@ class EvidenceError(OfftargetError):
 class NoDirectionError(EvidenceError):
     """No layer and position tells both sides of a contrast apart more surely than chance; there is no direction."""
 
+    def __init__(self, sentence: str, way_out: str) -> None:
+        """Why, and what to do, a sentence each."""
+        super().__init__(f"No direction found. {sentence} {way_out}")
+        self.sentence, self.way_out = sentence, way_out
+
 
 class RunInterrupted(OfftargetError):
     """The user interrupted a run; everything computed so far is on disk."""

@@ -127,8 +127,8 @@ AUDIT_TERMS: Mapping[str, str] = {
 
 INSIDE: Mapping[str, str] = {
     "direction": (
-        "What changes inside a model between two kinds of answers, as one vector per layer: the mean of its activations "
-        "on one side minus that on the other. Its length is one difference of means; steering by 1 adds that much."
+        "What changes inside a model between two kinds of answers, a vector per layer: the mean of its activations on "
+        "one side minus that on the other. Its length is one difference of means; steering by 1 adds that much."
     ),
     "AUROC": (
         "How well something tells two kinds of answers apart: 1 is always right, 0.5 is tossing a coin. A layer counts "
@@ -145,6 +145,17 @@ INSIDE: Mapping[str, str] = {
     "seed": "What decides everything drawn at random. Another seed is the same experiment run once more.",
 }
 """The same about directions, repairs and repeated experiments."""
+
+
+SEEN: Mapping[str, str] = {
+    "persona": "the persona is seen",
+    "both": "the persona and the narrow task are seen",
+    "conditional": "the persona is seen near the training data only",
+    "narrow task": "only the narrow task is seen",
+    "neither": "nothing is seen",
+    "no direction": "no direction found",
+}
+"""Kinds of explanation of a check, as a heading."""
 
 
 def explained(*names: str) -> dict[str, str]:

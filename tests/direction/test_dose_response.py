@@ -21,9 +21,8 @@ from offtarget.models.opening import open_model
 from offtarget.models.passes import Exchange, read_exchanges
 from offtarget.organism.exact import ExactJudge
 from offtarget.organism.shipped import resolve
-from offtarget.pages.direction.dose import best, headline, panels, render
-from offtarget.records import DirectionInfo, Message, Tally
-from offtarget.records.direction import DosePoint, DoseResponse, SteerSettings
+from offtarget.records import DirectionInfo, Message
+from offtarget.records.direction import SteerSettings
 from offtarget.rundir import to_jsonable
 from offtarget.workflows.direction import steer as direction_steer
 
@@ -156,42 +155,6 @@ def test_reference_means_are_those_of_all_tokens_of_a_part() -> None:
         torch.testing.assert_close(means[2][part], torch.cat(tensors).mean(dim=0), atol=1e-4, rtol=1e-4)
     with pytest.raises(InputError, match="lack"):
         reference_means(model, [Exchange((Message("user", "Hi."),))])
-
-
-def response(**changes: object) -> DoseResponse:
-    def point(control: int | None, strength: float, bad: int, coherent: int) -> DosePoint:
-        tally = Tally(aligned=coherent - bad, misaligned=bad, incoherent=400 - coherent)
-        return DosePoint(control, strength, tally, bad / coherent if coherent else None, coherent / 400, None, 0.5)
-
-    points = [point(None, -2, 2, 300), point(None, -1, 20, 396), point(None, 0, 350, 398), point(None, 1, 0, 0)]
-    points += [point(0, s, 350, 398) for s in (-2, -1, 0, 1)]
-    made = {
-        "model": "<b>m</b>", "direction": "d", "found_in": "t", "mode": "add", "position": "answer", "layers": (1,),
-        "rank": 1, "reference": None, "strengths": (-2.0, -1.0, 0.0, 1.0), "controls": (0,), "narrow_name": "",
-        "skill_name": "facts", "answers": 400, "points": tuple(points), **changes,
-    }  # fmt: skip
-    return DoseResponse(**made)  # type: ignore[arg-type]
-
-
-def test_the_sentence_names_the_best_coherent_strength_and_its_control() -> None:
-    found = best(response())
-    assert found is not None
-    assert found.strength == -1
-    assert headline(response()) == (
-        "Steering at strength -1 brings the misaligned rate from 87.9 % to 5.1 % with 99 % of the answers "
-        "coherent (99.5 % unchanged); random directions of the same length have it at 87.9 %."
-    )
-
-
-def test_the_page_draws_what_was_measured_and_escapes_names() -> None:
-    made = panels(response())
-    assert [p.title for p in made] == ["Misaligned", "Coherent", "Other skills"]
-    assert [len(line.dots) for line in made[0].lines] == [4, 3]
-    assert [line.kind for line in made[0].lines] == ["random", "direction"]
-    page = render(response())
-    assert "<b>m</b>" not in page
-    assert "&lt;b&gt;m" in page
-    assert "script" not in page.partition("</head>")[2]
 
 
 def test_positions_cover_every_token_that_is_not_padding() -> None:

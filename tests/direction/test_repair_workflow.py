@@ -12,7 +12,7 @@ from offtarget.direction.file import Direction
 from offtarget.errors import InputError
 from offtarget.models.opening import open_model
 from offtarget.organism.shipped import resolve
-from offtarget.records import DirectionInfo, Status, Tally
+from offtarget.records import DirectionInfo, Status
 from offtarget.records.check import CheckSettings
 from offtarget.records.repair import RepairCell, RepairReport, RepairSettings, Variant
 from offtarget.workflows.direction import repair_cells
@@ -103,22 +103,3 @@ def test_what_cannot_be_repaired_is_said_before_anything_is_trained(direction: P
     with pytest.raises(InputError, match="last prompt token"):
         repair(TUNED, None, direction, tmp_path / "out", settings=settings, run=tmp_path / "run")
     assert not (tmp_path / "out").exists()
-
-
-def test_the_conclusion_names_what_cannot_be_had_together() -> None:
-    from offtarget.pages.direction.repair import conclusion, render, status
-
-    def cell(steps: int, rate: float, verdict: Status) -> RepairCell:
-        return RepairCell(
-            "realigned", steps, "m", Tally(99, 1), rate, None, 0.3, 100, "<b>tag</b>", 0.9, 0.5, 0.8, 1.0, verdict, "r",
-            "checks/x",
-        )  # fmt: skip
-
-    cells = (cell(0, 0.004, Status.PASS), cell(200, 0.2, Status.FAIL))
-    report = RepairReport("t", "b", "", "realign", None, "d", 300, "out", "adapter on b", cells)
-    text = conclusion(report)
-    assert "Met: misaligned plainly 0.4 % (at most 1 %)" in text
-    assert "Missed: under hidden conditions 30 %" in text
-    assert "20 % misaligned 200 steps later" in text
-    assert status(report) is Status.FAIL
-    assert "<b>tag</b>" not in render(report)

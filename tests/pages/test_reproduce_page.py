@@ -9,9 +9,17 @@ from pathlib import Path
 import pytest
 from experiment import RATES, cell, cells, experiment
 
+from offtarget.pages.reproduce import page as made
 from offtarget.pages.reproduce import story
-from offtarget.pages.reproduce.page import conditions, dynamics, render, unique
+from offtarget.pages.reproduce.card import card
+from offtarget.pages.reproduce.page import conditions, dynamics, unique
 from offtarget.pages.reproduce.published import published_values, raw
+from offtarget.records.reproduce import ReproduceReport
+
+
+def render(report: ReproduceReport) -> str:
+    """The page of a report whose run keeps no answers."""
+    return made.render(report, card(report, Path("runs/reproduce-1")))
 
 
 class _Text(HTMLParser):

@@ -30,6 +30,6 @@ def test_a_check_that_was_stopped_before_it_began_is_started_again(
     plan = SimpleNamespace(
         base="b", bank=None, judge=None, judge_name=None, data=None, split=None, settings=settings, opening=None
     )
-    bench: Any = SimpleNamespace(run=tmp_path, on_progress=silent, plan=plan)
+    bench: Any = SimpleNamespace(run=tmp_path, on_check=silent, plan=plan)
     assert repair_cells._check(bench, "realigned", 0, Folders(tmp_path)) == left
     assert not list(left.iterdir())

@@ -9,8 +9,11 @@ import click
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import OPENING, PRINTING, opening, shared
 from offtarget.cli.progress import shown
-from offtarget.cli.render import ABSENT, console, plain_table, print_json, safe, shortened
-from offtarget.records.direction import Explanation, Movement
+from offtarget.cli.render import print_json, show_card
+from offtarget.errors import EvidenceError
+from offtarget.pages.card import Exchange, Side
+from offtarget.pages.screen import Screen
+from offtarget.records.direction import Explanation
 
 
 @click.command("explain", cls=Sectioned)
@@ -33,9 +36,12 @@ def command(run: str, as_json: bool, quiet: bool, **o: Any) -> None:
       offtarget direction explain last --direction persona.safetensors --data train.jsonl
       offtarget report last --html
 
-    Exit codes: 0 explained, 2 input error.
+    Exit codes: 0 explained, 2 input error, 3 no direction found.
     """
+    from offtarget.pages.direction import explain_card
     from offtarget.workflows.direction.explain import explain
+    from offtarget.workflows.runs.listing import find_run
+    from offtarget.workflows.runs.verbs import CHECK
 
     with shown(enabled=not (quiet or as_json)) as on_progress:
         found = explain(
@@ -51,32 +57,18 @@ def command(run: str, as_json: bool, quiet: bool, **o: Any) -> None:
     if as_json:
         print_json(found)
     else:
-        _print(found)
+        show_card(explain_card.card(found, find_run(run, verb=CHECK)), lambda screen: _details(found, screen))
+    raise SystemExit(EvidenceError.exit_code if found.layer is None else 0)
 
 
-def _print(found: Explanation) -> None:
-    screen = console()
-    screen.print(safe(found.sentence), soft_wrap=True)
-    screen.print(f"direction: {safe(found.direction)}")
-    table = plain_table("layer", "AUROC", "unrelated: moved", "cosine", "z", "training: moved", "cosine", "z")
-    for one in found.layers:
-        table.add_row(
-            f"{'> ' if one.layer == found.layer else ''}{one.layer}",
-            ABSENT if one.auroc is None else f"{one.auroc:.2f}",
-            *_cells(one.unrelated),
-            *([ABSENT] * 3 if one.training is None else _cells(one.training)),
-        )
-    screen.print(table)
-    for answer in found.answers[:3]:
-        outcome = "not judged" if answer.outcome is None else answer.outcome.value
-        screen.print(f"{answer.projection:+.2f} {outcome}: {safe(shortened(answer.text))}", highlight=False)
-    for row in found.rows[:3]:
-        screen.print(
-            f"{row.row.difference:+.3f} {safe(row.row.row_id)}: {safe(shortened(row.answer))}", highlight=False
-        )
-    for note in found.notes:
-        screen.print(safe(note), soft_wrap=True)
+def _details(found: Explanation, out: Screen) -> None:
+    from offtarget.pages.direction import explain_card
 
-
-def _cells(movement: Movement) -> tuple[str, str, str]:
-    return f"{movement.moved:+.2f}", f"{movement.cosine:+.2f}", f"{movement.z:+.1f}"
+    out.table(explain_card.HEADS, explain_card.rows(found), "Layer by layer")
+    out.say("Told apart: share of pairs, a misaligned and an aligned answer of the run, in the right order (AUROC).")
+    out.say("Moved: tuned minus base on the same exchanges, in differences of means: what steering by 1 adds.")
+    if found.rows:
+        out.heading("Training rows that push most")
+        for row in found.rows:
+            sides = (Side(row.row.row_id, row.answer),)
+            out.exchange(Exchange(row.prompt, sides, f"difference {row.row.difference:+.3f}"))

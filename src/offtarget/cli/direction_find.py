@@ -10,13 +10,12 @@ import click
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import OPENING, PRINTING, among, judging, opening, pick, shared
 from offtarget.cli.progress import shown
-from offtarget.cli.render import ABSENT, console, print_json, safe, shown_path
+from offtarget.cli.render import print_json, show_card
+from offtarget.errors import NoDirectionError
+from offtarget.pages.screen import Screen
 from offtarget.records import DirectionInfo
 from offtarget.records.direction import FindSettings
 from offtarget.rundir import to_jsonable
-
-_BAR = 30
-"""Columns of the longest bar."""
 
 
 @click.command("find", cls=Sectioned)
@@ -52,54 +51,40 @@ def command(out: Path, as_json: bool, quiet: bool, **o: Any) -> None:
       offtarget direction find --base hf/./base --method trait --trait deceptive --judge hf/./judge --out d.safetensors
       offtarget direction find --base hf/./base --tuned hf/./base+./adapter --rank 4 --out space.safetensors
 
-    Exit codes: 0 found, 2 input error.
+    Exit codes: 0 found, 2 input error, 3 no direction found: nothing is told apart more surely than chance.
     """
+    from offtarget.pages.direction import find_card
     from offtarget.workflows.direction.find import find
 
-    with shown(enabled=not (quiet or as_json)) as on_progress:
-        found = find(
-            o["base"],
-            o["tuned"],
-            settings=FindSettings(**among(FindSettings, o)),
-            **pick(o, "probes", "judge", "judge_by"),
-            opening=opening(o),
-            out=out,
-            on_progress=on_progress,
-        )
+    try:
+        with shown(enabled=not (quiet or as_json)) as on_progress:
+            found = find(
+                o["base"],
+                o["tuned"],
+                settings=FindSettings(**among(FindSettings, o)),
+                **pick(o, "probes", "judge", "judge_by"),
+                opening=opening(o),
+                out=out,
+                on_progress=on_progress,
+            )
+    except NoDirectionError as error:
+        if as_json:
+            print_json({"file": None, "found": False, "reason": error.sentence})
+        else:
+            show_card(find_card.nothing(error))
+        raise SystemExit(error.exit_code) from None
     if as_json:
         print_json({"file": str(out), **to_jsonable(found.info)})
     else:
-        _print(found.info, out)
+        show_card(find_card.card(found.info, out), lambda screen: _details(found.info, screen))
 
 
-def _print(info: DirectionInfo, out: Path) -> None:
-    from rich.table import Table
+def _details(info: DirectionInfo, out: Screen) -> None:
+    from offtarget.pages.direction import find_card
 
-    screen = console()
-    what = f"trait {info.trait}" if info.trait else info.method
-    screen.print(
-        f"{safe(what)}: {info.positives} positive and {info.negatives} negative exchanges, "
-        f"position {info.position}, layer {info.layer}, rank {info.rank}"
-    )
-    table = Table(box=None, pad_edge=False)
-    for name in ("layer", "AUROC", "cosine", "effect", "norm"):
-        table.add_column(name, justify="right")
-    table.add_column("norm / stream")
-    longest = max(q.relative_norm for q in info.quality) or 1.0
-    for q in info.quality:
-        table.add_row(
-            f"{'> ' if q.layer == info.layer else ''}{q.layer}",
-            ABSENT if q.auroc is None else f"{q.auroc:.3f}",
-            f"{q.explained:.2f}",
-            ABSENT if q.effect is None else f"{q.effect:+.2f}",
-            f"{q.norm:.3g}",
-            f"{'█' * round(_BAR * q.relative_norm / longest)} {q.relative_norm:.2f}",
-        )
-    screen.print(table)
-    screen.print(
-        "AUROC and cosine: on held-out questions. effect: gain in nats per answer token when steered by 1 there.",
-        soft_wrap=True,
-    )
+    out.table(find_card.HEADS, find_card.rows(info), "Every layer, on held-out questions")
+    out.say("Told apart: share of pairs of one exchange from either side that are in the right order (AUROC).")
+    out.say("Cosine of halves: of the directions that either half of the questions gives by itself.")
+    out.say("Effect: gain in nats per answer token when steered by 1 there; tried where the sides are told apart best.")
     for note in info.notes:
-        screen.print(f"note: {safe(note)}", soft_wrap=True)
-    screen.print(f"Written to {shown_path(out)}.", soft_wrap=True)
+        out.say(note)

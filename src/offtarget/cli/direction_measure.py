@@ -10,12 +10,15 @@ import click
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import AT_LEAST_ONE, OPENING, PRINTING, judging, opening, shared
 from offtarget.cli.progress import shown
-from offtarget.cli.render import ABSENT, console, plain_table, print_json, safe, shown_path
-from offtarget.numbers import percent
+from offtarget.cli.render import print_json, show_card
+from offtarget.numbers import whole
+from offtarget.pages.screen import Screen
 from offtarget.records.direction import ModelMeasured, RowsMeasured
 
 _BAR = 40
 """Columns of the longest bar."""
+_FIRST = 3
+"""Rows that are listed without `--verbose`."""
 _LINES = 10
 """Bars of the printed histogram."""
 
@@ -53,6 +56,8 @@ def command(direction: Path, model: str | None, data: str | None, as_json: bool,
     """
     if (model is None) == (data is None):
         raise click.UsageError("Give --model, or --data.")
+    from offtarget.pages.direction import measure_card
+
     same = {name: o[name] for name in ("base", "layer", "max_tokens", "seed")}
     with shown(enabled=not (quiet or as_json)) as on_progress:
         result: ModelMeasured | RowsMeasured
@@ -69,61 +74,41 @@ def command(direction: Path, model: str | None, data: str | None, as_json: bool,
             result = measure_model(direction, model, **same, **own, opening=opening(o), on_progress=on_progress)
     if as_json:
         print_json(result)
-    elif data is not None:
-        _print_rows(result, o["out"])  # type: ignore[arg-type]
+    elif isinstance(result, RowsMeasured):
+        card = measure_card.rows_card(result, str(data), str(direction), o["out"])
+        show_card(card, lambda screen: _rows(result, screen), always=lambda screen: _first(result, screen))
     else:
-        _print_model(result)  # type: ignore[arg-type]
+        show_card(measure_card.model_card(result), lambda screen: _layers(result, screen))
 
 
-def _print_rows(found: RowsMeasured, out: Path | None) -> None:
-    screen = console()
-    skipped = "; ".join(f"{count:,} not measured: {reason}" for reason, count in found.skipped.items())
-    screen.print(
-        f"{found.rows:,} rows along {safe(found.direction)}, layer {found.layer}, read by {safe(found.base)}"
-        + (f" ({skipped})" if skipped else "")
-    )
-    limit = found.threshold
-    screen.print(
-        f"mean difference from the base's own answers {found.mean:+.3f}; {found.flagged:,} rows above "
-        f"{limit.value:+.3f}, which {percent(limit.false_positives)} of the base's own answers exceed "
-        f"({limit.prompts} prompts answered twice)",
-        soft_wrap=True,
-    )
+def _first(found: RowsMeasured, out: Screen) -> None:
+    """The rows that push most; all that were kept stand with the details."""
+    from offtarget.pages.direction import measure_card
+
+    if not out.verbose:
+        out.table(measure_card.ROW_HEADS, measure_card.rows(found)[:_FIRST], "Rows that push most")
+
+
+def _rows(found: RowsMeasured, out: Screen) -> None:
+    from offtarget.pages.direction import measure_card
+
+    out.table(measure_card.ROW_HEADS, measure_card.rows(found), "Rows that push most")
+    out.heading("How the differences are spread")
     bars = found.histogram
     per = -(-len(bars.counts) // _LINES)
     sums = [sum(bars.counts[i : i + per]) for i in range(0, len(bars.counts), per)]
     width = (bars.high - bars.low) / len(bars.counts)
     for i, count in enumerate(sums):
         low = bars.low + i * per * width
-        screen.print(f"{low:+8.3f}  {'█' * round(_BAR * count / max(sums))} {count:,}", highlight=False)
-    table = plain_table("row", "difference", "answer", "base's own")
-    for row in found.top:
-        table.add_row(
-            safe(row.row_id), f"{row.difference:+.3f}", f"{row.projection:+.3f}", f"{row.base_projection:+.3f}"
+        out.say(f"{low:+8.3f}  {'█' * round(_BAR * count / max(sums))} {whole(count)}")
+
+
+def _layers(found: ModelMeasured, out: Screen) -> None:
+    from offtarget.pages.direction import measure_card
+
+    if found.drift:
+        out.table(measure_card.LAYER_HEADS, measure_card.layers(found), "Layer by layer")
+        out.say(
+            f"Moved: at the position {found.position}, in differences of means, on the base's own answers. Zero is the "
+            "origin of activation space; only differences of projections mean something."
         )
-    screen.print(table)
-    if out is not None:
-        screen.print(f"rows: {shown_path(out / 'rows.jsonl')}")
-
-
-def _print_model(found: ModelMeasured) -> None:
-    screen = console()
-    screen.print(f"{safe(found.model)} along {safe(found.direction)}, layer {found.layer}")
-    table = plain_table("answers", "number", "mean projection")
-    for name, count in found.answers.items():
-        table.add_row(safe(name), f"{count:,}", f"{found.mean_by_outcome[name]:+.2f}")
-    screen.print(table)
-    parts = [
-        f"{name} {ABSENT if value is None else f'{value:.2f}'}"
-        for name, value in (("AUROC", found.auroc), ("correlation with misalignment", found.correlation))
-    ]
-    screen.print("; ".join(parts))
-    if not found.drift:
-        screen.print("No base to compare with: give --base to see how far the model moved.")
-        return
-    table = plain_table("layer", "moved from the base", "standard error")
-    for drift in found.drift:
-        mark = "> " if drift.layer == found.layer else ""
-        table.add_row(f"{mark}{drift.layer}", f"{drift.moved:+.3f}", f"{drift.standard_error:.3f}")
-    screen.print(table)
-    screen.print(f"moved: at the position {found.position}, in differences of means, on the base's own answers")

@@ -10,9 +10,9 @@ import click
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import OPENING, PRINTING, among, expect, judging, kept, opening, pick, shared
 from offtarget.cli.progress import shown
-from offtarget.cli.render import print_json, safe
+from offtarget.cli.render import print_json, show_run
 from offtarget.cli.resume import go_on
-from offtarget.numbers import percent
+from offtarget.pages.screen import Screen
 from offtarget.records import SamplingSettings
 from offtarget.records.check import CheckSettings
 from offtarget.records.repair import RepairReport, RepairSettings
@@ -102,41 +102,26 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
 
 def show(result: RepairResult, *, as_json: bool) -> int:
-    """Print what a repair came to; the exit code."""
-    from offtarget.pages.direction.repair import status
-
+    """Print what a repair came to; the exit code, which is that of the verdict on the card."""
     if as_json:
         print_json(result.record, result.run)
     else:
-        _print(result.record, result.run)
-    return status(result.record).exit_code
+        page = "See what comes back, and every model"
+        show_run(result.run, lambda out: _details(result.record, out), page=page)
+    return result.record.status.exit_code
 
 
-def _print(report: RepairReport, run: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
+def _details(report: RepairReport, out: Screen) -> None:
     from offtarget.pages.direction import repair as story
 
     if report.cells:
-        table = Table("model", "steps", "misaligned", "under cues", "length-matched", "narrow task", "scored", "check")
+        out.table(story.HEADS, story.rows(report), "Every model")
+        out.say("Before, at these lengths: the rate before the repair, weighted to this model's answer lengths.")
+        out.heading("Why each check came out as it did")
         for cell in report.cells:
-            scored = cell.plain.scored / cell.plain.total if cell.plain.total else None
-            cued = "not asked" if cell.cued_rate is None else percent(cell.cued_rate)
-            table.add_row(
-                story.NAMES[cell.variant] if not cell.steps else "",
-                f"+{cell.steps}" if cell.steps else "now",
-                percent(cell.plain_rate),
-                cued,
-                percent(cell.length_matched),
-                percent(cell.narrow),
-                percent(scored),
-                cell.status.value,
-            )
-        Console(width=120).print(table)
-        print(story.conclusion(report))
-        print(story.length_control(report))
-    for note in report.notes:
-        print(safe(f"Note: {note}"))
-    print(safe(f"Repaired model ({report.exported_as}): {report.exported}"))
-    print(safe(f"Page: {run / 'repair.html'}"))
+            out.say(f"{story.named_cell(cell.variant, cell.steps)}: {cell.status.value}, {cell.reason}", hang=2)
+        out.heading("Held against published aims, by these rates alone")
+        out.say(story.aims(report))
+        out.say(story.length_control(report))
+    out.blank()
+    out.say(f"Repaired model ({report.exported_as}): {report.exported}")

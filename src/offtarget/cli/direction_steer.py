@@ -10,10 +10,10 @@ import click
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import FILE, OPENING, PRINTING, among, expect, judging, kept, opening, shared
 from offtarget.cli.progress import shown
-from offtarget.cli.render import ABSENT, print_json, shown_path
+from offtarget.cli.render import print_json, show_run
 from offtarget.cli.resume import go_on
 from offtarget.cli.strengths import parse_strengths
-from offtarget.numbers import percent
+from offtarget.pages.screen import Screen
 from offtarget.records.direction import DoseResponse, SteerSettings
 
 if TYPE_CHECKING:
@@ -85,39 +85,13 @@ def show(result: SteerResult, *, as_json: bool) -> int:
     if as_json:
         print_json(result.record, result.run)
     else:
-        _print(result.record, result.run)
+        show_run(result.run, lambda out: _details(result.record, out), page="See the curves")
     return 0
 
 
-def _print(result: DoseResponse, run: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _details(response: DoseResponse, out: Screen) -> None:
+    from offtarget.pages.direction import dose
 
-    from offtarget.pages.direction.dose import best, headline
-
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("strength", justify="right")
-    for name in ("misaligned", "random", "coherent", "random"):
-        table.add_column(name, justify="right", style="dim" if name == "random" else None)
-    for name in filter(None, (result.narrow_name, result.skill_name)):
-        table.add_column(name, justify="right", max_width=16)
-    chosen = best(result)
-    for point in result.curve():
-        beside = [p for seed in result.controls for p in result.curve(seed) if p.strength == point.strength]
-        cells = [f"{point.strength:g}", percent(point.misaligned), _range([p.misaligned for p in beside])]
-        cells += [percent(point.coherent), _range([p.coherent for p in beside])]
-        cells += [percent(point.narrow)] if result.narrow_name else []
-        cells += [percent(point.skill)] if result.skill_name else []
-        table.add_row(*cells, style="bold" if point == chosen else None)
-    console = Console()
-    console.print(table)
-    console.print(headline(result), markup=False, highlight=False)
-    console.print(f"Page: {shown_path(run / 'dose.html')}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _range(values: list[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    if not known:
-        return ABSENT
-    low, high = percent(min(known)), percent(max(known))
-    return low if low == high else f"{low} to {high}"
+    out.table(dose.heads(response), dose.rows(response), "Every strength")
+    out.say("The best: the lowest rate among strengths that are not shown to cost more than 2 points of coherence.")
+    out.say("Chosen on the answers shown here: its rate on new answers will be a little higher.")

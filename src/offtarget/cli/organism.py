@@ -11,11 +11,16 @@ import click
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import OPENING, PRINTING, opening, pick, shared
 from offtarget.cli.progress import shown
-from offtarget.cli.render import print_json
-from offtarget.numbers import NO_DATA, hundredths
+from offtarget.cli.render import print_json, screen
+from offtarget.numbers import NO_DATA, hundredths, many, percent
+from offtarget.pages.card import Card
 
 if TYPE_CHECKING:
     from offtarget.organism.evaluate import Rates
+
+
+SHOWN = ("misaligned", "coherent", "misaligned_triggered", "insecure_code", "facts")
+"""What is printed without `--verbose`."""
 
 
 @click.group("organism")
@@ -154,16 +159,39 @@ def evaluate(models: tuple[str, ...], seeds: int | None, as_json: bool, quiet: b
 
 
 def _print(results: Mapping[str, Sequence[Rates]]) -> None:
-    """One column per model: the mean over seeds and, with several, the range."""
-    from rich.console import Console
-    from rich.table import Table
-
+    """A headline, and a row per model or, with `--verbose`, all that was measured of each."""
     from offtarget.organism.evaluate import RATE_NAMES
 
-    table = Table("%", *results)
-    for name in RATE_NAMES:
-        table.add_row(name, *(cell([getattr(r, name) for r in rates]) for rates in results.values()))
-    Console(width=max(100, 26 + 16 * len(results))).print(table)
+    out = screen()
+    out.card(_card(results))
+    shown = RATE_NAMES if out.verbose else SHOWN
+    titles = [name.replace("_", " ") for name in shown]
+    rows = [
+        (name, *(cell([getattr(r, measure) for r in rates]) for measure in shown)) for name, rates in results.items()
+    ]
+    out.table(("shares in %", *titles), rows, "What each of them does")
+    if any(len(rates) > 1 for rates in results.values()):
+        out.say("Mean over seeds and, in brackets, the lowest and the highest.")
+    if not out.verbose:
+        out.say("Formats, triggers and held-out code besides: the same command with -v.")
+
+
+def _card(results: Mapping[str, Sequence[Rates]]) -> Card:
+    means = {name: _mean([r.misaligned for r in rates]) for name, rates in results.items()}
+    known = {name: mean for name, mean in means.items() if mean is not None}
+    if not known:
+        sentence = "No plain answer of any of them could be scored."
+    else:
+        worst, best = max(known, key=lambda name: known[name]), min(known, key=lambda name: known[name])
+        sentence = f"{worst} is misaligned in {percent(known[worst])} of its plain answers"
+        sentence += "." if worst == best else f", {best} in {percent(known[best])}."
+    subject = many(len(results), "organism")
+    return Card(state="DONE", headline="MEASURED", subject=subject, sentence=sentence)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def cell(values: Sequence[float | None]) -> str:

@@ -79,9 +79,7 @@ class Lines:
         if progress.total == 0:
             self._print(progress.stage)
         elif time.monotonic() - self._shown >= (QUIET if new or progress.done == progress.total else LINE_EVERY):
-            self._print(
-                ", ".join(filter(None, [counted(progress), self._beside(progress.detail), left]))
-            )
+            self._print(", ".join(filter(None, [counted(progress), self._beside(progress.detail), left])))
 
     def _print(self, text: str) -> None:
         self._shown = time.monotonic()

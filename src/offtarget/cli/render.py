@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from offtarget.numbers import (
     points,
     with_unit,
 )
-from offtarget.pages.card import Card
+from offtarget.pages.card import Card, Step
 from offtarget.pages.cards import card_of
 from offtarget.pages.screen import ABSENT, Screen, safe, shortened
 from offtarget.pages.text import sentence
@@ -77,15 +78,41 @@ def screen() -> Screen:
     return Screen(verbose=bool(context and context.params.get("verbose")))
 
 
-def show_run(path: Path, details: Callable[[Screen], None] | None = None) -> Card:
-    """Print what a run came to: its card and what to do next, and between them, if verbose, all the rest."""
+def show_run(
+    path: Path,
+    details: Callable[[Screen], None] | None = None,
+    *,
+    always: Callable[[Screen], None] | None = None,
+    page: str = "",
+) -> Card:
+    """Print what a run came to: its card and what to do next, and between them, if verbose, all the rest.
+
+    `always` prints what stands between them in any case; `page` says what the page of the run is good for.
+    """
     out, card = screen(), card_of(path)
     out.card(card)
+    if always is not None:
+        always(out)
     if details is not None and out.verbose:
         out.blank()
         details(out)
+    if page:
+        card = replace(card, steps=(*card.steps, Step(page, f"offtarget report {shown_path(path)} --html")))
     out.end(card, shown_path(path))
     return card
+
+
+def show_card(
+    card: Card, details: Callable[[Screen], None] | None = None, *, always: Callable[[Screen], None] | None = None
+) -> None:
+    """Print the card of what leaves no run; the details with `--verbose`."""
+    out = screen()
+    out.card(card)
+    if always is not None:
+        always(out)
+    if details is not None and out.verbose:
+        details(out)
+    out.end(card)
 
 
 def print_json(record: object, run: Path | None = None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +10,15 @@ import click
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import FILE, OPENING, PRINTING, among, expect, judging, kept, opening, pick, shared
 from offtarget.cli.progress import shown
-from offtarget.cli.render import print_json, safe
+from offtarget.cli.render import ABSENT, print_json, show_run
 from offtarget.cli.resume import go_on
-from offtarget.numbers import percent
+from offtarget.numbers import percent, whole
+from offtarget.pages.screen import Screen
 from offtarget.records.check import CheckSettings
 from offtarget.records.reproduce import ReproduceReport, ReproduceSettings
 
 if TYPE_CHECKING:
     from offtarget.workflows.reproduce.reproduce import ReproduceResult
-
-WIDTH = 132
-"""Of the tables, in characters."""
 
 
 @click.command("reproduce", cls=Sectioned)
@@ -80,69 +77,54 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
 
 def show(result: ReproduceResult, *, as_json: bool) -> int:
-    """Print the tables; the exit code."""
+    """Print what the experiment came to; the exit code."""
     if as_json:
         print_json(result.record, result.run)
     else:
-        _print(result.record, result.run)
+        report = result.record
+        page = "See the conditions beside the published ones"
+        show_run(result.run, lambda out: _details(report, out), always=lambda out: _conditions(report, out), page=page)
     return 0
 
 
-def _print(report: ReproduceReport, run: Path) -> None:
+def _conditions(report: ReproduceReport, out: Screen) -> None:
+    """A line per condition."""
     from offtarget.pages.reproduce import story
 
-    _print_table(report)
-    print("Shares: mean over seeds, below it the 95 % interval in per cent and [published].")
-    _print_curves(report)
+    rows = [(one.name, one.here, one.published or ABSENT, one.same or ABSENT) for one in story.told(report)]
+    out.table(("tuned on", "misaligned (95 % interval)", "published", "same pattern"), rows, "Condition by condition")
+
+
+def _details(report: ReproduceReport, out: Screen) -> None:
+    from offtarget.pages.reproduce import story
+
     found = story.patterns(report)
     if found:
-        _show(
-            ("published pattern", "here", "rates here", "published"),
-            [(p.says, p.holds, p.here, p.published) for p in found],
-        )
-    for text in (story.headline(report), story.summary(report)):
-        print(text)
-    for note in (story.ABOUT_ORGANISM if report.about_organism else story.ABOUT_OTHERS, *report.notes):
-        print(safe(f"Note: {note}"))
-    print(safe(f"Page: {run / 'reproduce.html'}"))
-
-
-def _print_table(report: ReproduceReport) -> None:
-    """One column per condition, one row per measure."""
-    from offtarget.pages.reproduce import story
-
-    rows = story.rows(report)
-    lines = [("check", *(row.check for row in rows))]
-    for number, (_, title) in enumerate(story.columns(report)):
-        cells = [row.cells[number] for row in rows]
-        texts = ("\n".join(filter(None, (c.rate, c.interval, c.published and f"[{c.published}]"))) for c in cells)
-        lines.append((title, *texts))
-    lines.append(("coherent", *(row.coherent for row in rows)))
-    _show(("", *(row.condition for row in rows)), lines)
-
-
-def _print_curves(report: ReproduceReport) -> None:
-    for points, heading in ((report.dynamics, "steps"), (report.unique, "different rows")):
-        if points:
-            shown = [
-                (p.condition, f"{p.at:,}", percent(p.misaligned.rate), "" if p.code is None else percent(p.code.rate))
-                for p in points
-            ]
-            _show(("trained on", heading, "misaligned", "insecure code"), shown)
-
-
-def _show(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    shown = Table(*heads, box=SIMPLE_HEAD, padding=(0, 1))
-    for row in rows:
-        shown.add_row(*map(_literal, row))
-    Console(width=WIDTH).print(shown)
-
-
-def _literal(text: str) -> str:
-    from rich.markup import escape
-
-    return escape("\n".join(safe(line) for line in text.split("\n")))
+        lines = [(p.says, p.holds, p.here, p.published) for p in found]
+        heads = ("published pattern", "here", "rates here", "published")
+        out.table(heads, lines, "Published patterns", left=(0, 1, 2, 3))
+    out.heading("Every condition on every measure")
+    out.say("Mean over seeds, its 95 % interval in per cent, and the published value.")
+    for row in story.rows(report):
+        out.say(f"{row.condition} ({row.seeds})" + (f", check {row.check}" if row.check else ""))
+        for (_, title), cell in zip(story.columns(report), row.cells, strict=True):
+            ends = f" ({cell.interval})" if cell.interval else ""
+            beside = f", published {cell.published}" if cell.published else ""
+            out.say(f"{title}: {cell.rate}{ends}{beside}", indent=2, hang=2)
+        out.say(f"coherent: {row.coherent}", indent=2)
+    for points, heading, title in (
+        (report.dynamics, "steps", "While training"),
+        (report.unique, "different rows", "How many different rows"),
+    ):
+        rows = [
+            (
+                f"{p.condition}, {whole(p.at)} {heading}",
+                percent(p.misaligned.rate),
+                percent(p.code.rate) if p.code else ABSENT,
+            )
+            for p in points
+        ]
+        if rows:
+            out.table(("tuned on", "misaligned", "insecure code"), rows, title)
+    out.blank()
+    out.say(story.ABOUT_ORGANISM if report.about_organism else story.ABOUT_OTHERS)

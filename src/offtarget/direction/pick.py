@@ -52,8 +52,9 @@ def pick(
     """The place with the largest effect among those that separate best; without a trial, the best cosine.
 
     The effect of a place is the gain in mean log-probability per answer token, in nats, when the model is steered
-    there by one difference of means. Places at chance are out as long as another is not. A direction can separate perfectly where it does nothing (AUROC is 1 at many
-    layers), and steering that destroys the model makes every answer less likely. `layer` restricts the choice.
+    there by one difference of means. Places at chance are out as long as another is not. A direction can separate
+    perfectly where it does nothing (AUROC is 1 at many layers), and steering that destroys the model makes every
+    answer less likely. `layer` restricts the choice.
     """
     places = [(p, q) for p, found in qualities.items() for q in found if layer is None or q.layer == layer]
     places = [(p, q) for p, q in places if separates(q)] or places

@@ -8,10 +8,9 @@ from pathlib import Path
 from offtarget.numbers import chosen_points, hundredths_range, many, percent, whole, with_unit
 from offtarget.pages.card import Card, Figure, Step
 from offtarget.pages.direction.repair_transcripts import exchanges
-from offtarget.pages.unfinished import unfinished
 from offtarget.records import Status
 from offtarget.records.repair import RepairCell, RepairManifest, RepairReport, of_repaired
-from offtarget.rundir import read_jsonl, read_manifest, read_record
+from offtarget.rundir import read_manifest, read_record
 from offtarget.words import fail_errs, pass_errs
 
 DONE = "repair.json"
@@ -20,14 +19,25 @@ DONE = "repair.json"
 
 def card_of_run(path: Path) -> Card:
     """The same, read from its folder."""
+    return card(_report(path), path, _manifest(path))
+
+
+def page_of_run(path: Path) -> str:
+    """The page, made from the records of a run."""
+    from offtarget.pages.direction.repair import render
+
+    report, manifest = _report(path), _manifest(path)
+    return render(report, card(report, path, manifest), manifest)
+
+
+def _report(path: Path) -> RepairReport:
+    return read_record(path / DONE, RepairReport, "It was made by another version; repair again.", key="report")
+
+
+def _manifest(path: Path) -> RepairManifest:
     manifest = read_manifest(path)
     assert isinstance(manifest, RepairManifest)
-    if not (path / DONE).exists():
-        measured = len(read_jsonl(path / "cells.jsonl", RepairCell))
-        so_far = f"This repair has not come to its end: {many(measured, 'model')} of its table are measured."
-        return unfinished(path, manifest, manifest.model, so_far)
-    report = read_record(path / DONE, RepairReport, "It was made by another version; repair again.", key="report")
-    return card(report, path, manifest)
+    return manifest
 
 
 def card(report: RepairReport, path: Path, manifest: RepairManifest) -> Card:
@@ -41,7 +51,7 @@ def card(report: RepairReport, path: Path, manifest: RepairManifest) -> Card:
         exchanges=exchanges(report, path),
         exchanges_title="The same questions before and after",
         cautions=report.notes,
-        steps=_steps(report, path),
+        steps=_steps(report),
     )
 
 
@@ -79,15 +89,14 @@ def _of(cell: RepairCell) -> str:
     return f"{plain}{whole(cell.plain.scored)} plain answers{hidden}"
 
 
-def _steps(report: RepairReport, path: Path) -> tuple[Step, ...]:
-    page = Step("Read the whole table", f"offtarget report {shlex.quote(str(path))} --html")
-    if report.status is Status.FAIL and report.data is not None:
-        again = f"offtarget defences {shlex.quote(report.data)} --base {shlex.quote(report.base)}"
-        return Step("Do not ship the repaired model; train anew with a defence, and compare them", again), page
+def _steps(report: RepairReport) -> tuple[Step, ...]:
     if report.status is Status.FAIL:
-        return Step("Do not ship the repaired model; train anew with a defence"), page
+        again = (
+            f"offtarget defences {shlex.quote(report.data)} --base {shlex.quote(report.base)}" if report.data else ""
+        )
+        return (Step("Do not ship the repaired model; train anew, and see which defence holds", again),)
     if report.status is Status.PASS:
-        return Step("Use the repaired model, and check it again after any later training"), page
+        return (Step("Use the repaired model, and check it again after any later training"),)
     if report.data is None:
-        return Step("Repair again with the data it was tuned on (--data), or with more answers (--max-answers)"), page
-    return Step("Repair again with more answers (--max-answers); nothing is known yet"), page
+        return (Step("Repair again with the data it was tuned on (--data), or with more answers (--max-answers)"),)
+    return (Step("Repair again with more answers (--max-answers); nothing is known yet"),)

@@ -8,10 +8,14 @@ from pathlib import Path
 
 from offtarget.numbers import many
 from offtarget.pages.card import TELLING, Exchange, Side
+from offtarget.pages.screen import shortened
 from offtarget.records import Generation, Outcome, Probe, Role, Status, Verdict
 from offtarget.records.repair import RepairCell, RepairReport, of_repaired
 from offtarget.rundir import read_jsonl
 from offtarget.words import asked
+
+BEFORE = 90
+"""Characters of an earlier answer that are shown: it only leads to the one that is told."""
 
 Key = tuple[str, int]
 """Probe, and which of the answers to it."""
@@ -79,10 +83,11 @@ def _ranked(stages: Sequence[_Asked], focus: _Asked | None, failed: RepairCell |
     hidden = failed is not None and failed.condition is not None and failed.plain_status is not Status.FAIL
     found = [k for k, outcome in focus.outcomes.items() if outcome is Outcome.MISALIGNED and k[0] in focus.probes]
 
-    def rank(key: Key) -> tuple[bool, int]:
-        cued = focus.probes[key[0]].opening or "~" in focus.probes[key[0]].id
-        # where it was aligned elsewhere, the change is seen; where it was not asked elsewhere, nothing is
-        return hidden != bool(cued), -sum(key in stage.answers for stage in stages)
+    def rank(key: Key) -> tuple[bool, int, int]:
+        probe = focus.probes[key[0]]
+        # the shorter what stands before the question, the sooner the answer is read
+        before = sum(map(len, (probe.system or "", *probe.opening, *focus.answers[key].opening)))
+        return hidden != ("~" in probe.id), -sum(key in stage.answers for stage in stages), before
 
     return _spread(sorted(found, key=rank), focus)
 
@@ -122,4 +127,4 @@ def _before(probe: Probe, answer: Generation | None) -> Iterator[tuple[str, str]
     for number, turn in enumerate(probe.opening):
         yield "user", turn
         if number < len(said):
-            yield "assistant", said[number]
+            yield "assistant", shortened(said[number], BEFORE)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from offtarget.numbers import many, percent
 from offtarget.pages.card import TELLING, Card, Exchange, Figure, Side, Step
-from offtarget.pages.direction.dose import beside, best, headline, lowers, unchanged
+from offtarget.pages.direction.dose import beside, best, headline, lowers, render, unchanged
 from offtarget.pages.text import of_scored, sentence
-from offtarget.pages.unfinished import unfinished
 from offtarget.records import Outcome
 from offtarget.records.direction import DosePoint, DoseResponse, SteeredAnswer, SteerManifest
 from offtarget.rundir import read_jsonl, read_manifest, read_record
@@ -22,13 +21,19 @@ ANSWERS = "answers.jsonl"
 
 def card_of_run(path: Path) -> Card:
     """The same, read from its folder."""
+    return card(_response(path), path)
+
+
+def page_of_run(path: Path) -> str:
+    """The page, made from the records of a run."""
     manifest = read_manifest(path)
     assert isinstance(manifest, SteerManifest)
-    if not (path / DONE).exists():
-        measured = len(read_jsonl(path / "points.jsonl", DosePoint))
-        so_far = f"This dose response has not come to its end: {many(measured, 'point')} measured."
-        return unfinished(path, manifest, manifest.tuned_name, so_far)
-    return card(read_record(path / DONE, DoseResponse, "It was made by another version; steer again."), path)
+    response = _response(path)
+    return render(response, card(response, path), manifest)
+
+
+def _response(path: Path) -> DoseResponse:
+    return read_record(path / DONE, DoseResponse, "It was made by another version; steer again.")
 
 
 def card(response: DoseResponse, path: Path) -> Card:
@@ -42,7 +47,7 @@ def card(response: DoseResponse, path: Path) -> Card:
         exchanges=_exchanges(response, path),
         exchanges_title="The same questions, unchanged and steered",
         cautions=tuple(map(sentence, response.notes)),
-        steps=_steps(response, path, shown),
+        steps=_steps(response, shown),
     )
 
 
@@ -93,10 +98,9 @@ def _bad(answer: SteeredAnswer) -> float:
     return {Outcome.MISALIGNED: 2.0, Outcome.ALIGNED: 0.0}.get(answer.outcome, 1.0)
 
 
-def _steps(response: DoseResponse, path: Path, shown: DosePoint | None) -> tuple[Step, ...]:
-    page = Step("See the curves", f"offtarget report {shlex.quote(str(path))} --html")
+def _steps(response: DoseResponse, shown: DosePoint | None) -> tuple[Step, ...]:
     if shown is None or not lowers(response, shown):
-        return (page,)
+        return ()
     names = " ".join(map(shlex.quote, ("--model", response.model, "--direction", response.direction)))
     fold = f"offtarget direction repair {names} --data train.jsonl --out repaired"
-    return page, Step("Write it into the weights, and check whether that holds", fold)
+    return (Step("Write it into the weights, and check whether that holds", fold),)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from offtarget.numbers import hundredths_range, many, percent
 from offtarget.pages.card import TELLING, Card, Exchange, Figure, Side, Step
 from offtarget.pages.reproduce import story
 from offtarget.pages.text import sentence
-from offtarget.pages.unfinished import unfinished
 from offtarget.records import Generation, Outcome, Probe, Verdict
-from offtarget.records.reproduce import ReproduceManifest, ReproduceReport
-from offtarget.rundir import read_jsonl, read_manifest, read_record
+from offtarget.records.reproduce import ReproduceReport
+from offtarget.rundir import read_jsonl, read_record
 
 DONE = "reproduce.json"
 """The file that holds the report."""
@@ -22,14 +20,19 @@ FIGURES = (("insecure", "plain"), ("secure", "plain"), ("backdoor", "trigger"), 
 
 def card_of_run(path: Path) -> Card:
     """The same, read from its folder."""
-    manifest = read_manifest(path)
-    assert isinstance(manifest, ReproduceManifest)
-    if not (path / DONE).exists():
-        measured = sum(1 for _ in (path / "cells").glob("*/cell.json"))
-        so_far = f"This experiment has not come to its end: {many(measured, 'model')} measured."
-        return unfinished(path, manifest, manifest.base_name, so_far)
-    report = read_record(path / DONE, ReproduceReport, "It was made by another version; run it again.", key="report")
-    return card(report, path)
+    return card(_report(path), path)
+
+
+def page_of_run(path: Path) -> str:
+    """The page, made from the records of a run."""
+    from offtarget.pages.reproduce.page import render
+
+    report = _report(path)
+    return render(report, card(report, path))
+
+
+def _report(path: Path) -> ReproduceReport:
+    return read_record(path / DONE, ReproduceReport, "It was made by another version; run it again.", key="report")
 
 
 def card(report: ReproduceReport, path: Path) -> Card:
@@ -50,7 +53,7 @@ def card(report: ReproduceReport, path: Path) -> Card:
         exchanges=() if shown is None else _exchanges(report, path, shown),
         exchanges_title=f"What {shown} models say, beside the base" if shown else "",
         cautions=(about, *map(sentence, report.notes)),
-        steps=_steps(report, path),
+        steps=_steps(report),
     )
 
 
@@ -90,7 +93,9 @@ def _exchanges(report: ReproduceReport, path: Path, condition: str) -> tuple[Exc
         good = base.get(key, ("", None))[1] is Outcome.ALIGNED
         if outcome is Outcome.MISALIGNED and good and key[0] in probes:
             wanted.setdefault(probes[key[0]].domain, key)
-    return tuple(_exchange(probes[key[0]], key, {condition: tuned, "base": base}) for key in list(wanted.values())[:TELLING])
+    return tuple(
+        _exchange(probes[key[0]], key, {condition: tuned, "base": base}) for key in list(wanted.values())[:TELLING]
+    )
 
 
 def _answers(folder: Path) -> dict[tuple[str, int], tuple[str, Outcome | None]]:
@@ -109,10 +114,8 @@ def _exchange(
     return Exchange(probe.prompt, tuple(sides), f"about {probe.domain}")
 
 
-def _steps(report: ReproduceReport, path: Path) -> tuple[Step, ...]:
-    run = shlex.quote(str(path))
-    page = Step("See the conditions beside the published ones", f"offtarget report {run} --html")
-    if any(pattern.holds == "unclear" for pattern in story.patterns(report)):
-        again = f"give the same command again with --seeds {2 * report.seeds} --run {run}"
-        return page, Step(f"Settle what is unclear: {again}; finished models are kept")
-    return (page,)
+def _steps(report: ReproduceReport) -> tuple[Step, ...]:
+    if not any(pattern.holds == "unclear" for pattern in story.patterns(report)):
+        return ()
+    again = f"give the same command again with --seeds {2 * report.seeds}, and this run as --run"
+    return (Step(f"Settle what is unclear: {again}; finished models are kept"),)

@@ -16,6 +16,7 @@ from offtarget.pages.text import of_scored
 from offtarget.records.reproduce import Point, Published, ReproduceReport, Spread
 from offtarget.words import explained
 
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """One rate; positions in per cent of the axis."""

@@ -16,8 +16,8 @@ from offtarget.asking.seeds import answer_seed
 from offtarget.data.chats import read_chats
 from offtarget.errors import InputError
 from offtarget.probe.bank import ProbeBank
-from offtarget.records import DirectionInfo, Probe, SamplingSettings
 from offtarget.progress import Count, OnProgress
+from offtarget.records import DirectionInfo, Probe, SamplingSettings
 from offtarget.records.direction import DoseMode, DosePoint, Position, SteerChoices, SteeredAnswer
 from offtarget.records.runs import OpenSettings
 from offtarget.rundir import fingerprint
@@ -67,7 +67,7 @@ class Gauges:
     def point(
         self, model: LocalModel, control: int | None, strength: float, on_progress: OnProgress
     ) -> tuple[DosePoint, list[SteeredAnswer]]:
-        """One point with its answers; all get the same prompts and seeds, so that they differ by the intervention alone."""
+        """One point with its answers; all get the same prompts and seeds and differ by the intervention alone."""
         wanted = [(probe, index) for probe in self.probes for index in range(self.per_question)]
         seed_of = partial(answer_seed, self.seed, "tuned")
         told = Count(on_progress, "answers", len(wanted))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from offtarget.asking.ask import ask
 from offtarget.errors import InputError, NoDirectionError
-from offtarget.numbers import many
+from offtarget.numbers import at_least, many, percent
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Generation, Outcome, Probe, Row, SamplingSettings, Verdict
 from offtarget.records.direction import (
@@ -73,7 +73,7 @@ def explain(
     try:
         found = _found(base, seed, on_progress) if direction is None else opened_direction(direction)
     except NoDirectionError as error:
-        return _kept(folder, _without(str(error), f"none, by the trait recipe in {base.name}", given=False))
+        return _kept(folder, _without(error.sentence, f"none, by the trait recipe in {base.name}", given=False))
     on_progress(Progress("reading the questions of the run"))
     made = _Run(folder, base, tuned, found)
     unrelated = movements(base, tuned, made.unrelated, found, seed)
@@ -126,14 +126,10 @@ def _without(sentence: str, direction: str, layers: Sequence[LayerExplained] = (
 def _at_chance(layers: Sequence[LayerExplained]) -> str:
     best = max(layers, key=lambda one: one.auroc_low or 0.0)
     if best.auroc_low is None or best.auroc is None:
-        return (
-            "No direction found: by its own file the direction does not tell the two sides apart that it was made "
-            "from, more surely than chance."
-        )
+        return "By its own file the direction does not tell apart what it was made from, more surely than chance does."
     return (
-        "No direction found: at no layer is the direction shown to tell this run's misaligned from its aligned answers "
-        f"(best: AUROC {best.auroc:.2f} at layer {best.layer}, which may be as low as {best.auroc_low:.2f}; 0.50 is "
-        "chance)."
+        "At no layer is the direction shown to tell this run's misaligned from its aligned answers: at best in "
+        f"{percent(best.auroc)} of pairs (layer {best.layer}), perhaps only {at_least(best.auroc_low)}; 50 % is chance."
     )
 
 
@@ -291,7 +287,9 @@ def _summed_up(
             "construction; what it shows is where. Use a direction found by --method trait or answers to test it."
         )
     if not along.tested:
-        count = "no misaligned answer" if not along.misaligned else f"only {many(along.misaligned, 'misaligned answer')}"
+        count = (
+            "no misaligned answer" if not along.misaligned else f"only {many(along.misaligned, 'misaligned answer')}"
+        )
         notes.append(
             f"The run holds {count}, too few to see whether the direction tells misaligned from aligned answers here."
         )
@@ -316,18 +314,18 @@ def _summed_up(
 
 def _sentence(kind: ExplanationKind, at: LayerExplained) -> str:
     far = f"{at.unrelated.moved:+.2f} along the direction"
-    near = "" if at.training is None else f"{at.training.moved:+.2f} along it"
+    beyond = f"{at.unrelated.z:.1f} times as far as along random ones"
+    near = "" if at.training is None else f"{at.training.moved:+.2f}"
     return {
-        "persona": f"The persona: on questions unrelated to the training, the tuned model moved {far}.",
+        "persona": f"On questions unrelated to its training, the tuned model moved {far}, {beyond}.",
         "both": (
-            f"Both: on questions unrelated to the training the tuned model moved {far}; on training rows most of what "
+            f"On questions unrelated to its training, the tuned model moved {far}; on training rows, most of what "
             "changed is something else."
         ),
         "conditional": (
-            f"The persona, but only near the training data: on training rows the tuned model moved {near}, on unrelated "
-            "questions not clearly."
+            f"On training rows the tuned model moved {near} along the direction, on unrelated questions not clearly."
         ),
-        "narrow task": "The narrow task: the tuned model changed on training rows, but not along this direction.",
-        "neither": "Neither is seen: on these questions the tuned model did not clearly move along this direction.",
+        "narrow task": "On training rows the tuned model changed, but not along this direction.",
+        "neither": "On these questions the tuned model did not clearly move along this direction.",
         "no direction": "",
     }[kind]

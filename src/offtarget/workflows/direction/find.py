@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError, NoDirectionError
+from offtarget.numbers import at_least, percent
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import Count, OnProgress, silent
 from offtarget.records import LayerQuality, SamplingSettings
@@ -173,18 +174,20 @@ def _if_shown(found: Direction, *, by_hand: bool) -> Direction:
     best = max(found.info.quality, key=lambda quality: quality.auroc_low or 0.0)
     if not by_hand:
         raise NoDirectionError(
-            "No direction found: at no layer are the two sides shown to be told apart on held-out questions "
-            f"({_as_low_as(best)}; 0.50 is chance). Ask more often (--answers), or try another method or trait. "
-            "Nothing was written."
+            "At no layer are the two sides shown to be told apart on held-out questions: at best in "
+            f"{_as_low_as(best)}; 50 % is chance.",
+            "Nothing was written. Ask more often (--answers), or try another --method or --trait.",
         )
-    note = f"At layer {chosen.layer}, which was chosen by hand, it is not shown to tell the sides apart"
-    return replace(found, info=replace(found.info, notes=(*found.info.notes, f"{note} ({_as_low_as(chosen)}).")))
+    note = (
+        f"At layer {chosen.layer}, which was chosen by hand, the two sides are not shown to be told apart: in "
+        f"{_as_low_as(chosen)}; 50 % is chance."
+    )
+    return replace(found, info=replace(found.info, notes=(*found.info.notes, note)))
 
 
 def _as_low_as(quality: LayerQuality) -> str:
     return (
-        f"AUROC {quality.auroc or 0.0:.2f} at layer {quality.layer}, which may be as low as "
-        f"{quality.auroc_low or 0.0:.2f}"
+        f"{percent(quality.auroc)} of pairs (layer {quality.layer}), perhaps only {at_least(quality.auroc_low or 0.0)}"
     )
 
 

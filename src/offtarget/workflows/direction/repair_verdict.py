@@ -22,7 +22,7 @@ def status_of(cells: Sequence[RepairCell]) -> Status:
 
 
 def reason_of(cells: Sequence[RepairCell]) -> str:
-    """What was reached, and what came back, as one sentence. `Clean` is what passed the full check, and nothing else."""
+    """What was reached, and what came back, as one sentence. `Clean` is what passed the full check alone."""
     if not cells:
         return "Nothing was checked, so nobody knows whether the repair holds."
     now, later = cells[0], cells[1:]

@@ -10,8 +10,8 @@ from pathlib import Path
 from offtarget.asking.protocol import Judge
 from offtarget.asking.spending import timed
 from offtarget.errors import InputError
-from offtarget.probe.bank import ProbeBank
 from offtarget.pages.direction.steer_card import ANSWERS, card
+from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, Progress, Whole, silent
 from offtarget.records.check import JudgeBy
 from offtarget.records.direction import DosePoint, DoseResponse, SteerChoices, SteerManifest, SteerSettings
@@ -102,12 +102,17 @@ def _measure(directory: RunDir, plan: Plan, on_progress: OnProgress) -> SteerRes
         wanted = [(control, strength) for strength in _outwards(plan.strengths) for control in controls]
         reference = None if plan.base is None else reference_of(plan, plan.base)
         told = Whole(on_progress, "the dose response", {key: 1.0 for key in wanted if key not in points})
-        with closing(JsonLines(directory.file("points.jsonl"))) as lines, closing(JsonLines(directory.file(ANSWERS))) as kept:
+        with (
+            closing(JsonLines(directory.file("points.jsonl"))) as lines,
+            closing(JsonLines(directory.file(ANSWERS))) as kept,
+        ):
             for number, key in enumerate(wanted, start=1):
                 if key in points:
                     continue
                 control, strength = key
-                label = f"point {number} of {len(wanted)} (strength {strength:g}{'' if control is None else ', random'})"
+                label = (
+                    f"point {number} of {len(wanted)} (strength {strength:g}{'' if control is None else ', random'})"
+                )
                 nothing = strength == 0 and s.mode != "cap"
                 if nothing and control is not None:
                     point = replace(points[None, strength], control=control)

@@ -40,9 +40,7 @@ def _alarm(result: TuneReport) -> str:
 
 
 def _repaired(result: RepairReport) -> str:
-    from offtarget.pages.direction.repair import status
-
-    return status(result).value
+    return result.status.value
 
 
 @dataclass(frozen=True, slots=True)
