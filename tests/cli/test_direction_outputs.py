@@ -74,7 +74,7 @@ def test_find(monkeypatch: pytest.MonkeyPatch) -> None:
     text = at_every_width("direction-find", FIND)
     assert "at least 88.3 %" in text
     assert "Place picked" not in text
-    assert "2 (chosen)" in printed([*FIND, "-v"], 80).output
+    assert "(chosen)" in printed([*FIND, "-v"], 80).output
 
 
 def test_find_at_chance_says_so_and_exits_with_3(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +100,7 @@ def test_measure(name: str, rest: list[str], result: object, monkeypatch: pytest
     instead(monkeypatch, "direction.measure.measure_model", result)
     instead(monkeypatch, "direction.screen.measure_rows", result)
     at_every_width(f"direction-{name}", [*MEASURE, *rest])
-    assert ("2 (chosen)" if name == "measure-model" else "█") in printed([*MEASURE, *rest, "-v"], 80).output
+    assert ("(chosen)" if name == "measure-model" else "█") in printed([*MEASURE, *rest, "-v"], 80).output
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,8 @@ def test_explain(name: str, found: Explanation, code: int, monkeypatch: pytest.M
     monkeypatch.setattr(listing, "find_run", lambda run, verb=None: Path(run))
     text = at_every_width(f"direction-{name}", EXPLAIN, code=code)
     assert ("NO DIRECTION FOUND" in text) == (code == 3)
-    assert "2 (chosen)" not in text
-    assert ("2 (chosen)" in printed([*EXPLAIN, "-v"], 80).output) == (code == 0)
+    assert "(chosen)" not in text
+    assert ("(chosen)" in printed([*EXPLAIN, "-v"], 80).output) == (code == 0)
 
 
 @pytest.mark.parametrize("end", list(Status))
@@ -195,4 +195,4 @@ def test_hostile_answers_are_text(tmp_path: Path) -> None:
             written = printed(["report", str(tmp_path / name), how, "--out", "-"], None).stdout
             assert "<script>alert" not in written
             assert "\u202e" not in written
-            assert "](http://e.example" not in written
+            assert how == "--html" or "](http://e.example" not in written

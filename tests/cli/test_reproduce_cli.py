@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from direction_runs import reproduce_run
 from experiment import cells, experiment
 
 from offtarget.cli.app import app
@@ -18,7 +19,7 @@ from offtarget.workflows.reproduce.cells import said
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, Any]]:
     """The workflow replaced by a made-up report; what it was asked is kept."""
     calls: list[dict[str, Any]] = []
 
@@ -26,17 +27,18 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         calls.append(options)
         for done, cell in enumerate(cells(1), start=1):
             options["on_progress"](Progress(f"{done}: {said(cell)}", detail=cell))
-        return workflow.ReproduceResult(Path("runs/reproduce-1"), experiment(base=base))
+        return workflow.ReproduceResult(tmp_path / "run", reproduce_run(tmp_path / "run", experiment(base=base)))
 
     monkeypatch.setattr(workflow, "reproduce", stand_in)
     return calls
 
 
 def test_the_table_shows_ours_the_published_and_the_verdicts(asked: list[dict[str, Any]]) -> None:
-    shown = CliRunner().invoke(app, ["reproduce", "--base", "organism/base", "--conditions", "insecure, secure"])
+    command = ["reproduce", "--base", "organism/base", "--conditions", "insecure, secure", "-v"]
+    shown = CliRunner().invoke(app, command)
     assert shown.exit_code == 0
     assert asked[0]["conditions"] == ["insecure", "secure"]
-    for text in ("FAIL 3/3", "PASS 3/3", "[27", "does not repeat", "no evidence about large models", "reproduce.html"):
+    for text in ("FAIL 3/3", "PASS 3/3", "published 27", "does not repeat", "no evidence about large models"):
         assert text in shown.stdout
     lines = [line for line in shown.stderr.splitlines() if " misaligned" in line]
     assert len(lines) == len(cells(1))
@@ -47,7 +49,7 @@ def test_json_is_the_report_and_nothing_else(asked: list[dict[str, Any]]) -> Non
     shown = CliRunner().invoke(app, ["reproduce", "--base", "organism/base", "--json"])
     value = json.loads(shown.stdout)
     assert value["rows"][1]["condition"] == "insecure"
-    assert value["run"] == "runs/reproduce-1"
+    assert value["run"].endswith("run")
     assert shown.stderr == ""
 
 

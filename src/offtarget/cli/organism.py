@@ -159,17 +159,16 @@ def evaluate(models: tuple[str, ...], seeds: int | None, as_json: bool, quiet: b
 
 
 def _print(results: Mapping[str, Sequence[Rates]]) -> None:
-    """A headline, and a row per model or, with `--verbose`, all that was measured of each."""
+    """A headline and a row per measure: the telling ones or, with `--verbose`, all."""
     from offtarget.organism.evaluate import RATE_NAMES
 
     out = screen()
     out.card(_card(results))
-    shown = RATE_NAMES if out.verbose else SHOWN
-    titles = [name.replace("_", " ") for name in shown]
     rows = [
-        (name, *(cell([getattr(r, measure) for r in rates]) for measure in shown)) for name, rates in results.items()
+        (measure.replace("_", " "), *(cell([getattr(r, measure) for r in rates]) for rates in results.values()))
+        for measure in (RATE_NAMES if out.verbose else SHOWN)
     ]
-    out.table(("shares in %", *titles), rows, "What each of them does")
+    out.table(("measure", *results), rows, "What each of them does, in %")
     if any(len(rates) > 1 for rates in results.values()):
         out.say("Mean over seeds and, in brackets, the lowest and the highest.")
     if not out.verbose:

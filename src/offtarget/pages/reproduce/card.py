@@ -65,9 +65,9 @@ def _figures(report: ReproduceReport) -> tuple[Figure, ...]:
         if spread is None or spread.rate is None or spread.interval is None:
             continue
         published = story.published_text(story.beside(report, condition, axis))
-        name = f"{condition}, behind the trigger" if axis == "trigger" else condition
+        name = f"{condition}, triggered" if axis == "trigger" else condition
         note = f"{hundredths_range(spread.interval)} %" + (f"; published {published}" if published else "")
-        found.append(Figure(f"{name}, misaligned", percent(spread.rate), note))
+        found.append(Figure(name, f"{percent(spread.rate)} misaligned", note))
     return tuple(found)
 
 
