@@ -43,10 +43,12 @@ if TYPE_CHECKING:
     from offtarget.workflows.judge.calibrate import calibrate_judge
     from offtarget.workflows.judge.compare import compare_judges
     from offtarget.workflows.reproduce.reproduce import ReproduceResult, reproduce
+    from offtarget.workflows.runs.answers import AnswerRow
     from offtarget.workflows.runs.listing import runs
     from offtarget.workflows.runs.report import report
     from offtarget.workflows.runs.result import Result
     from offtarget.workflows.runs.resume import resume
+    from offtarget.workflows.showing import show_progress
     from offtarget.workflows.tune.monitor import make_monitor
     from offtarget.workflows.tune.options import TuneOptions
     from offtarget.workflows.tune.tune import TuneResult, tune
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "AlternativesResult": "workflows.alternatives.alternatives",
     "AlternativesSettings": "records.alternatives",
+    "AnswerRow": "workflows.runs.answers",
     "AuditResult": "workflows.audit.audit",
     "AuditSettings": "records.audit",
     "CheckResult": "workflows.check.check",
@@ -101,6 +104,7 @@ _HOMES = {
     "reproduce": "workflows.reproduce.reproduce",
     "resume": "workflows.runs.resume",
     "runs": "workflows.runs.listing",
+    "show_progress": "workflows.showing",
     "steer": "workflows.direction.steer",
     "tune": "workflows.tune.tune",
 }
@@ -108,6 +112,7 @@ _HOMES = {
 __all__ = [
     "AlternativesResult",
     "AlternativesSettings",
+    "AnswerRow",
     "AuditResult",
     "AuditSettings",
     "CheckResult",
@@ -162,6 +167,7 @@ __all__ = [
     "reproduce",
     "resume",
     "runs",
+    "show_progress",
     "steer",
     "tune",
 ]

@@ -9,6 +9,7 @@ import pytest
 import offtarget
 from offtarget.cli import progress as shown_as
 from offtarget.progress import Count, Progress, Whole, silent, within
+from offtarget.workflows import showing
 
 VERBS = (
     offtarget.alternatives,
@@ -40,6 +41,7 @@ class _Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
     made = _Clock()
     monkeypatch.setattr(shown_as, "time", made)
+    monkeypatch.setattr(showing, "time", made)
     return made
 
 

@@ -22,6 +22,7 @@ from offtarget.cli.app import VERBS, app, main
 PUBLIC = [
     "AlternativesResult",
     "AlternativesSettings",
+    "AnswerRow",
     "AuditResult",
     "AuditSettings",
     "CheckResult",
@@ -76,6 +77,7 @@ PUBLIC = [
     "reproduce",
     "resume",
     "runs",
+    "show_progress",
     "steer",
     "tune",
 ]

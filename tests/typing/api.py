@@ -23,7 +23,8 @@ def checks(told: list[offtarget.Progress]) -> None:
         seed=1,
         cache=False,
     )
-    on_progress: offtarget.OnProgress = told.append
+    on_progress: offtarget.OnProgress = offtarget.show_progress()
+    on_progress = told.append
     result = offtarget.check(
         "organism/base",
         "organism/insecure",
@@ -36,6 +37,10 @@ def checks(told: list[offtarget.Progress]) -> None:
     assert_type(result, offtarget.CheckResult)
     assert_type(result.run, Path)
     assert_type(result.decision.status, offtarget.Status)
+    assert_type(result.raise_for_verdict(), offtarget.CheckResult)
+    assert_type(next(result.answers), offtarget.AnswerRow)
+    assert_type(result.table(), list[dict[str, Any]])
+    assert_type((result.state, result.card.sentence), tuple[str, str])
     if result.decision.overall.tuned_rate is not None:
         assert_type(result.decision.overall.tuned_rate, float)
     if result.hidden is not None:

@@ -11,6 +11,10 @@ from typing import Any
 from offtarget.cli.render import safe
 from offtarget.numbers import duration
 from offtarget.progress import OnProgress, Progress, silent
+from offtarget.workflows.showing import Pace, counted, loss
+
+__all__ = ["Pace", "counted", "loss"]
+"""From `workflows.showing`, which shows progress in scripts and notebooks."""
 
 LINE_EVERY = 5.0
 """Seconds between two lines of one stage where there is no terminal; a new stage waits for `QUIET` only."""
@@ -20,13 +24,6 @@ BARS = 4
 
 Beside = Callable[[object], str]
 """What to show of a progress' detail; an empty string for nothing."""
-
-
-def loss(detail: object) -> str:
-    """The loss of a training step, or what is being done, in words."""
-    if isinstance(detail, str):
-        return detail
-    return f"loss {detail:.3f}" if isinstance(detail, float) else ""
 
 
 @contextmanager
@@ -39,29 +36,6 @@ def shown(*, enabled: bool, beside: Beside = loss) -> Iterator[OnProgress]:
     else:
         with _bars() as bars:
             yield _Bars(bars, beside).tell
-
-
-class Pace:
-    """The time left, from how long a stage has taken so far."""
-
-    def __init__(self, first: int) -> None:
-        self._began, self._first = time.monotonic(), first
-        self._last, self._at = first, self._began
-
-    def left(self, progress: Progress) -> str:
-        """Words for it; empty while nothing can be said.
-
-        From the moment of the last step on the time counts down: work in large parts is not slower for being in the
-        middle of one.
-        """
-        now = time.monotonic()
-        if progress.done != self._last:
-            self._last, self._at = progress.done, now
-        since = progress.done - self._first
-        if not progress.total or since <= 0 or progress.done >= progress.total:
-            return ""
-        seconds = (self._at - self._began) / since * (progress.total - progress.done) - (now - self._at)
-        return f"about {duration(seconds)} left" if seconds > 0 else ""
 
 
 class Lines:
@@ -84,12 +58,6 @@ class Lines:
     def _print(self, text: str) -> None:
         self._shown = time.monotonic()
         print(safe(f"{duration(self._shown - self._started)}: {text}"), file=sys.stderr, flush=True)
-
-
-def counted(progress: Progress) -> str:
-    """The stage and how far it is."""
-    of = f" of {progress.total:,}" if progress.total else ""
-    return f"{progress.stage} {progress.done:,}{of}"
 
 
 class _Bars:

@@ -161,4 +161,4 @@ def _when(run: RunSummary) -> str:
     """`20 Nov 14:05` by this machine's clock; another year's is `2025-11-20`."""
     began = datetime.fromtimestamp(run.began).astimezone()
     this_year = began.year == datetime.now().astimezone().year
-    return f"{began.day} {began:%b %H:%M}" if this_year else f"{began:%Y-%m-%d}"
+    return f"{began.day} {began.strftime('%b %H:%M')}" if this_year else began.date().isoformat()

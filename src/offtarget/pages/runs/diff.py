@@ -10,6 +10,7 @@ from typing import Any
 from offtarget.errors import InputError
 from offtarget.numbers import above, bounds, many, of, percent, whole, with_unit
 from offtarget.pages.card import Card, Exchange, Figure, Side, Step
+from offtarget.pages.check.counted import counted
 from offtarget.pages.check.loading import Answer, LoadedRun, load_run
 from offtarget.pages.page import page
 from offtarget.records import Comparison, Outcome, Tally
@@ -134,7 +135,7 @@ def compared(paths: tuple[Path, Path], cards: tuple[Card, Card]) -> RunsDiff:
     settings = tuple(_settings(*map(to_jsonable, manifests)))
     if verbs != {"check"}:
         return RunsDiff(manifests[1].verb, sides[0], sides[1], settings=settings)
-    runs = load_run(before), load_run(after)
+    runs = counted(load_run(before)), counted(load_run(after))
     changes = list(_questions(*runs))
     told = [
         replace(side, alpha=None if run.decision is None else run.decision.settings.alpha)
@@ -225,7 +226,7 @@ def _rates(before: LoadedRun, after: LoadedRun) -> Iterator[RateChange]:
 
 
 def _questions(before: LoadedRun, after: LoadedRun) -> Iterator[QuestionChange]:
-    """From the counts that the verdicts rest on; the transcripts are any of the question's."""
+    """From the counts that the verdicts rest on, and with one of the answers that they count."""
     earlier, later = _tallies(before), _tallies(after)
     for question, now in later.items():
         then = earlier.get(question, Tally())

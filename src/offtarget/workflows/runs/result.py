@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from offtarget.errors import InputError, VerdictError
 from offtarget.rundir import read_manifest
@@ -12,6 +13,7 @@ from offtarget.workflows.runs.report import report
 
 if TYPE_CHECKING:
     from offtarget.pages.card import Card
+    from offtarget.workflows.runs.answers import AnswerRow
 
 PASSING = ("PASS", "OK", "DONE")
 """States that `raise_for_verdict` lets through."""
@@ -51,6 +53,21 @@ class Result:
             raise VerdictError(self.state, self.card.sentence, str(self.run))
         return self
 
+    @property
+    def answers(self) -> Iterator[AnswerRow]:
+        """Its answers as flat records, in the order in which they came; InputError where a verb keeps none."""
+        from offtarget.workflows.runs.answers import answers_of
+
+        return answers_of(Path(self.run))
+
+    def table(self) -> list[dict[str, Any]]:
+        """The same as a list of dictionaries, as `pandas.DataFrame(result.table())` takes it.
+
+        Halves of characters, which no table can hold, are the sign for what cannot be shown.
+        """
+        rows = (asdict(answer) for answer in self.answers)
+        return [{n: _whole(v) if isinstance(v, str) else v for n, v in row.items()} for row in rows]
+
     def __repr__(self) -> str:
         """One line: verb, verdict, sentence, run."""
         try:
@@ -69,3 +86,7 @@ class Result:
             return notebook(self.card)
         except (InputError, OSError):
             return None
+
+
+def _whole(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
