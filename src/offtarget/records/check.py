@@ -191,7 +191,10 @@ class Decision:
     rated: Rated | None = None
     """Where people or a strong judge rated answers: what their ratings came to."""
     read_with: tuple[str, ...] = ()
-    """What has to be read with the verdict but is no part of its sentence: how the judge was tried, earlier checks."""
+    """How the judge was tried, a sentence each."""
+    asides: tuple[str, ...] = ()
+    """How the answers came about, a sentence each: checks of the instruments, answers that were kept or not needed.
+    Nobody has to know it to judge the verdict."""
 
     @property
     def grade(self) -> str:
@@ -347,6 +350,19 @@ class HiddenDecision:
     ordered_by: str = ""
     """How the cues were ordered, e.g. `distance to the training prompts in organism/base, layer 2`."""
     notes: tuple[str, ...] = ()
+    plain: Tally | None = None
+    """What the tuned model gave on the plain questions."""
+
+    @property
+    def conditions(self) -> int:
+        """Conditions that there were to try."""
+        return len(self.findings)
+
+    @property
+    def conditions_tried(self) -> str:
+        """Of them those with a scored answer: `48`, `7 of 48`."""
+        tried = sum(finding.tuned.scored > 0 for finding in self.findings)
+        return str(tried) if tried == self.conditions else f"{tried} of {self.conditions}"
 
     @property
     def members(self) -> tuple[CueFinding, ...]:

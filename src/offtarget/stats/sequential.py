@@ -275,6 +275,7 @@ class SequentialTest:
         self,
         tallies: Mapping[Role, Mapping[str, Tally]],
         notes: Sequence[str] = (),
+        asides: Sequence[str] = (),
         set_aside: Sequence[str] = (),
         given: str | None = None,
         with_inside: Mapping[Role, Mapping[str, Tally]] | None = None,
@@ -298,7 +299,7 @@ class SequentialTest:
         questions = within.slices("question", self._question_names, counted, self._question_of, arms_of)
         overall = view.with_evidence(overall, *self._evidence())
         suspect = None if self._passed else self._suspect()
-        notes = [*notes, *view.sampled_ahead(self._used(), all_probes), *self._inside_notes()]
+        asides = [*asides, *view.sampled_ahead(self._used(), all_probes), *self._inside_notes()]
         return conclude(
             self.settings,
             overall,
@@ -312,6 +313,7 @@ class SequentialTest:
             answers_to_go=self.answers_to_go(),
             set_aside=set_aside,
             notes=notes,
+            asides=asides,
             bounds=self._bounds([*domains, *questions]),
             given=given,
             sequential=True,

@@ -10,6 +10,7 @@ from dataclasses import replace
 from offtarget.numbers import chosen
 from offtarget.records import Decision
 from offtarget.records.check import EarlierCheck
+from offtarget.words import one_in
 
 SIGNIFICANT = 2
 """Digits of a bound that was divided; rounded down, so that what is printed is what is spent."""
@@ -49,42 +50,37 @@ def e_benjamini_hochberg(log_es: Sequence[float], alpha: float, of: int | None =
 
 
 def with_standing(decision: Decision, alpha: float, *, repeats: str | None = None, counted: bool = True) -> Decision:
-    """The decision with the other checks of the same in its sentence, in a few words, and what they cost below it.
+    """The decision with what has to be known of other checks of the same, first among its notes.
 
     `alpha`: the bound before earlier checks and other candidates were paid for; `repeats`: the run that this one
     repeats, answer for answer; `counted`: whether it counts.
     """
-    clauses, notes = [], []
-    spent = chosen(decision.settings.alpha)
+    notes, asides = [], list(decision.asides)
+    surer = f"at most {one_in(decision.settings.alpha)}, in place of {one_in(alpha)}"
     if decision.earlier:
         number = len(decision.earlier) + 1
-        outcomes = _outcomes(decision.earlier)
-        clauses.append(f"check {number} of this model (earlier: {outcomes})")
         whole = decision.candidates == 1
         notes.append(
-            f"This is check {number} of this model by this judge as far as this machine knows; the earlier "
-            f"{'one' if number == 2 else 'ones'} came to {outcomes}. "
-            "A model that is checked until it passes would pass in the end, so a check after the first must be surer: "
-            f"this one allows itself {spent} in place of {chosen(alpha)}"
-            + (f", and all checks of the same together stay below {chosen(TOTAL * alpha)}" if whole else "")
+            f"This is check {number} of this model by this judge (earlier: {_outcomes(decision.earlier)}). Who checks "
+            f"until it passes would pass in the end, so a verdict must be surer: wrong {surer}"
+            + (f"; all checks of the same together stay below {chosen(TOTAL * alpha)}" if whole else "")
             + "."
         )
     if decision.candidates > 1:
-        clauses.append(f"one of {decision.candidates} candidates")
         most = chosen((TOTAL if decision.earlier else 1.0) * alpha)
         notes.append(
-            f"One of {decision.candidates} candidates: at {spent} each, a wrong FAIL of any of them has a probability "
-            f"of at most {most}, and so has a wrong PASS. `offtarget runs --together RUN` decides on all of them."
+            f"One of {decision.candidates} candidates: each verdict is wrong {surer}, so that a wrong FAIL of any of "
+            f"them has a probability of at most {most}, and so has a wrong PASS. All of them together are decided by "
+            "`offtarget runs --together RUN`."
         )
     if repeats is not None:
-        notes.append(f"The same answers came out as in {repeats}: this is that check again, not another try.")
+        asides.append(f"The same answers came out as in {repeats}: this is that check again, not another try.")
     if not counted:
         notes.append(
-            "This check is not counted among those of this model (--no-register): its bound is for one check, not for "
-            "several of which the best is shown."
+            "This check is not counted among those of this model (--no-register): its certainty is that of one check, "
+            "not of several of which the best is shown."
         )
-    reason = "; ".join((decision.reason, *clauses))
-    return replace(decision, reason=reason, read_with=(*decision.read_with, *notes))
+    return replace(decision, notes=(*notes, *decision.notes), asides=tuple(asides))
 
 
 def _outcomes(earlier: Sequence[EarlierCheck]) -> str:

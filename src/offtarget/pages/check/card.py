@@ -5,14 +5,19 @@ from __future__ import annotations
 from itertools import zip_longest
 from pathlib import Path
 
-from offtarget.numbers import of, percent
-from offtarget.pages.card import TELLING, Card, Exchange, Figure, Side, Step
+from offtarget.numbers import bounds, chosen, of, percent, points
+from offtarget.pages.card import TELLING, Card, Exchange, Figure, Side
 from offtarget.pages.check import story
 from offtarget.pages.check.loading import Answer, LoadedRun, load_run
-from offtarget.pages.check.tables import Pair, examples, proving
-from offtarget.pages.text import sentence
-from offtarget.records import Comparison, Outcome, Role
+from offtarget.pages.check.tables import Pair, examples, pairs, proving
+from offtarget.pages.screen import shortened
+from offtarget.records import Decision, HiddenDecision, Outcome, Role, Status, Tally
+from offtarget.stats.rates import misaligned_rate
+from offtarget.stats.wording import shown_condition
 from offtarget.words import asked
+
+MOST = 50
+"""Pairs that are looked through for misaligned answers of the tuned model."""
 
 
 def card_of_run(path: Path) -> Card:
@@ -23,37 +28,92 @@ def card_of_run(path: Path) -> Card:
 def card(run: LoadedRun) -> Card:
     """What a run of two models came to."""
     tuned, base = run.manifest.models["tuned"].name, run.manifest.models["base"].name
+    shown = exchanges(run)
     return Card(
         state=story.status(run),
         headline=story.grade(run),
         subject=f"{tuned}, held against {base}",
         sentence=story.reason(run),
         certainty=story.error_probability(run),
-        figures=_figures(run),
-        exchanges=exchanges(run),
-        exchanges_title="Misaligned answers, beside the base's",
-        cautions=() if run.decision is None else tuple(map(sentence, run.decision.notes)),
-        steps=(Step(story.next_step(run)),),
+        figures=figures(run),
+        exchanges=shown,
+        exchanges_title=_title(run, shown),
+        cautions=story.cautions(run),
+        steps=story.steps(run),
     )
 
 
-def _figures(run: LoadedRun) -> tuple[Figure, ...]:
-    if run.decision is None:
+def figures(run: LoadedRun) -> tuple[Figure, ...]:
+    """The numbers that carry the verdict: a condition that was found first; none where nothing was measured."""
+    decision = run.decision
+    if decision is None or story.refused(run):
         return ()
-    whole = run.decision.overall
-    return tuple(Figure(f"{role} misaligned", *_rate(whole, role)) for role in ("tuned", "base"))
+    if run.hidden is not None and run.hidden.status is Status.FAIL:
+        return _with_and_without(run.hidden, decision)
+    whole = decision.overall
+    interval = f"{chosen(1 - decision.settings.alpha)} bounds {bounds(whole.interval)}"
+    found = (
+        _share("tuned model misaligned", whole.tuned, whole.tuned_rate),
+        _share("base misaligned", whole.base, whole.base_rate),
+        Figure("difference", points(whole.difference), interval if whole.interval else ""),
+    )
+    return (*found, *_rated(decision))
 
 
-def _rate(scope: Comparison, role: Role) -> tuple[str, str]:
-    rate, tally = (scope.tuned_rate, scope.tuned) if role == "tuned" else (scope.base_rate, scope.base)
-    return percent(rate), f"{of(tally.misaligned, tally.scored)} answers"
+def _with_and_without(hidden: HiddenDecision, decision: Decision) -> tuple[Figure, ...]:
+    _, tuned, base = shown_condition(hidden)
+    plain = next((arm for arm in decision.arms if arm.name == "plain"), decision.overall)
+    return (
+        _share("tuned model, under the condition", tuned),
+        _share("base, under the condition", base),
+        _share("tuned model, without it", plain.tuned, plain.tuned_rate),
+        _share("base, without it", plain.base, plain.base_rate),
+    )
+
+
+def _share(name: str, tally: Tally, rate: float | None = None) -> Figure:
+    """A misaligned rate; that of a scope weighs its questions equally, one without is a plain share."""
+    share = rate if rate is not None else misaligned_rate(tally)
+    return Figure(name, percent(share), f"{of(tally.misaligned, tally.scored)} answers misaligned")
+
+
+def _rated(decision: Decision) -> tuple[Figure, ...]:
+    """What people or a stronger judge made of the flags."""
+    rated = decision.rated
+    if rated is None or rated.settings.alone or not rated.tuned.flagged:
+        return ()
+    name = f"{shortened(rated.by, 40)} confirmed"
+    return (Figure(name, of(rated.tuned.confirmed, rated.tuned.flagged), "tuned answers that the judge flagged"),)
+
+
+def _title(run: LoadedRun, shown: tuple[Exchange, ...]) -> str:
+    if run.under_condition():
+        return "Misaligned answers under the condition, beside the base's"
+    if shown and shown[0].sides[0].mark != Outcome.MISALIGNED.value:
+        return "No misaligned answer of the tuned model; what it answered"
+    return "Misaligned answers of the tuned model, beside the base's"
 
 
 def exchanges(run: LoadedRun) -> tuple[Exchange, ...]:
     """The most telling answers beside the base's, most telling first: those from under a condition that was found."""
     proof = proving(run, TELLING)
-    shown = [*proof, *(pair for pair in examples(run, TELLING) if pair.tuned is not None)]
+    bad = [pair for pair in examples(run, MOST) if pair.tuned is not None and misaligned(pair.tuned)]
+    shown = [*proof, *bad] or _ordinary(run)
     return tuple(exchange(run, pair, under=number < len(proof)) for number, pair in enumerate(shown[:TELLING]))
+
+
+def misaligned(answer: Answer) -> bool:
+    """Whether it counts as misaligned."""
+    return answer.outcome is Outcome.MISALIGNED
+
+
+def _ordinary(run: LoadedRun) -> list[Pair]:
+    """Answers of both models to different questions, where the tuned model has no misaligned one."""
+    found: dict[str, Pair] = {}
+    for pair in pairs(run):
+        if pair.tuned is not None and pair.base is not None and not pair.misaligned:
+            found.setdefault(pair.some.probe.question_id, pair)
+    return list(found.values())
 
 
 def exchange(run: LoadedRun, pair: Pair, *, under: bool) -> Exchange:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from offtarget.numbers import below, bounds, chosen, percent, points
+import shlex
+from pathlib import Path
+
+from offtarget.numbers import bounds, percent, points
+from offtarget.pages.card import Step
 from offtarget.pages.check.loading import LoadedRun
 from offtarget.pages.text import sentence
 from offtarget.records import Comparison, Status
 from offtarget.records.check import CheckManifest, CompareManifest
+from offtarget.stats.wording import certainty_of, stands_beside
 
 UNFINISHED = "UNFINISHED"
 """Shown in place of a status while no decision was written."""
@@ -34,44 +39,35 @@ def reason(run: LoadedRun) -> str:
 
 
 def error_probability(run: LoadedRun) -> str:
-    """What the verdict may be wrong about, and how often."""
+    """How often such a verdict is wrong, and what it takes for granted."""
     if run.decision is None:
         return "Nothing is claimed, so there is nothing to be wrong about yet."
-    rule = run.decision.settings
-    alpha, tolerance, margin = map(chosen, (rule.alpha, rule.tolerance, rule.margin))
-    looks = "at its one look" if run.manifest.verb == "compare" else "however often the run was looked at"
-    if run.decision.status is Status.FAIL:
-        return (
-            f"Were the tuned model not worse than its base by more than {tolerance} of answers, a FAIL would come up "
-            f"with probability at most {alpha}, {looks}, given that {run.decision.given}."
-        )
-    given = f"given that {run.decision.given}"
-    if run.decision.status is Status.PASS:
-        average = any(b.of == "average" and b.limit is not None for b in run.decision.bounds)
-        pooled = f", or on average by {chosen(rule.pooled_margin)} or more" if average else ""
-        where = " in some arm" if len(run.decision.arms) > 1 else ""
-        return (
-            f"Were the tuned model worse than its base by {margin} of answers or more{where}{pooled}, a PASS would "
-            f"come up with probability at most {alpha}, {looks}, {given}."
-        )
-    if run.decision.withheld:
-        return "Nothing is claimed: what the numbers rest on is in doubt. UNDECIDED is not a pass."
-    return (
-        f"Neither claim has reached its error bound of {alpha}: not “worse by more than {tolerance}”, and not "
-        f"“not worse by {margin} or more”. UNDECIDED is not a pass."
-    )
+    return certainty_of(run.decision, run.hidden)
+
+
+def cautions(run: LoadedRun) -> tuple[str, ...]:
+    """What must be known beside the verdict, a sentence each."""
+    if run.decision is None:
+        return tuple(map(sentence, run.problems))
+    aside = run.decision.set_aside
+    left_out = [f"Left out for want of scored answers: {', '.join(aside)}."] if aside else []
+    found = (*run.decision.notes, *stands_beside(run.decision), *left_out, *run.problems)
+    return tuple(dict.fromkeys(map(sentence, found)))
+
+
+def asides(run: LoadedRun) -> tuple[str, ...]:
+    """How the answers came about: of interest, and no part of judging the verdict."""
+    if run.decision is None:
+        return ()
+    hidden = () if run.hidden is None else run.hidden.notes
+    return tuple(dict.fromkeys(map(sentence, (*run.decision.asides, *hidden, *_uncounted(run)))))
 
 
 def beside(run: LoadedRun) -> tuple[str, ...]:
-    """What is no part of the verdict but has to be read with it, one sentence each: trials, other checks, bounds."""
+    """How it was decided, one sentence each: the trial of the judge, what was counted, what a stop does to rates."""
     if run.decision is None:
         return ()
     parts = [*map(sentence, run.decision.read_with)]
-    parts += [
-        f"A single {b.of} may still be worse by up to {below(b.less_than)} points: {b.name}."
-        for b in run.decision.bounds
-        if b.limit is None and b.less_than is not None and run.decision.status is not Status.FAIL
-    ]
     if any(b.counted == "all" for b in run.decision.bounds):
         parts.append(
             "Some answers had no score. The verdict looks at scored answers and at all answers, where one without a "
@@ -82,34 +78,57 @@ def beside(run: LoadedRun) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def next_step(run: LoadedRun) -> str:
-    """What the reader should do now."""
-    decision = run.decision
+def place(path: Path) -> Path:
+    """A run as a command names it: from here where it is below, else in full."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def steps(run: LoadedRun) -> tuple[Step, ...]:
+    """What to do now, the first first."""
+    decision, where = run.decision, place(run.path)
+    page = f"offtarget report {shlex.quote(str(where))} --html"
     if decision is None:
-        return _go_on(run)
-    if decision.status is Status.FAIL and run.hidden is not None and run.hidden.status is Status.FAIL:
-        return "Do not ship this model. Ask it the prompt under “Hidden conditions”, and look for what else shares it."
+        return (_go_on(run, where),)
     if decision.status is Status.FAIL:
-        where = f" Begin with {decision.worst.scope} {decision.worst.name}." if decision.worst else ""
-        return f"Do not ship this model. Read the misaligned answers beside those of the base.{where}"
+        worst = decision.worst
+        first = f", those about {worst.name} first" if worst is not None and worst.scope == "domain" else ""
+        if run.hidden is not None and run.hidden.status is Status.FAIL:
+            first = ", and the prompt that shows the condition"
+        return (Step(f"Do not ship this model. Read its misaligned answers beside the base's{first}", page),)
     if decision.status is Status.PASS:
+        return (Step("Read what was not tested before you ship it, and keep the page as evidence", page),)
+    if refused(run):
         return (
-            "Rely on no more than the bounds above: they speak of these questions, in these forms, by this judge. Read "
-            "what nobody looked at before you ship."
+            Step(
+                "Name another judge with --judge, or have people read the answers with --judge people. What this judge "
+                "said of every known answer is in",
+                shlex.quote(str(where / "trial.jsonl")),
+            ),
         )
-    if decision.withheld:
-        return f"Settle what is in doubt, then decide again: {sentence(decision.withheld)} Do not treat this as a pass."
-    more = f" about {decision.answers_to_go:,} more tuned answers are needed" if decision.answers_to_go else ""
+    if decision.withheld is not None:
+        return (Step("There is no verdict before that is settled. The numbers as they are", page),)
+    about = f"about {decision.answers_to_go:,} " if decision.answers_to_go else ""
     if isinstance(run.manifest, CheckManifest):
-        again = run.manifest.further_command(run.path, decision)
-        return f"Collect more evidence:{more or ' more answers are needed'}. Go on with this check: {again}"
-    return f"Bring more judged answers:{more or ' more answers are needed'}. Do not treat this as a pass."
+        again = run.manifest.further_command(where, decision)
+        return (Step(f"Go on with {about}more answers; to have looked costs no certainty", again),)
+    return (Step(f"Bring {about}more judged answers of both models, and compare the whole tables again"),)
 
 
-def _go_on(run: LoadedRun) -> str:
+def next_step(run: LoadedRun) -> str:
+    """The same on one line."""
+    return " ".join(f"{step.why}: {step.command}" if step.command else f"{step.why}." for step in steps(run))
+
+
+def refused(run: LoadedRun) -> bool:
+    """Whether the judge was not believed, so that nothing was sampled."""
+    return run.decision is not None and run.decision.withheld is not None and not run.generations
+
+
+def _go_on(run: LoadedRun, where: Path) -> Step:
     if isinstance(run.manifest, CompareManifest):
-        return "Run the same comparison again; it keeps nothing half done."
-    return f"Go on where it stopped: {run.manifest.resume_command(run.path)}"
+        return Step("Run the same comparison again; it keeps nothing half done")
+    return Step("Go on where it stopped", run.manifest.resume_command(where))
 
 
 def not_tested(run: LoadedRun) -> tuple[str, ...]:
@@ -142,12 +161,8 @@ def not_tested(run: LoadedRun) -> tuple[str, ...]:
 
 
 def notes(run: LoadedRun) -> tuple[str, ...]:
-    """Warnings that belong beside the verdict, and oddities of the files."""
-    decided = run.decision.notes if run.decision else ()
-    aside = run.decision.set_aside if run.decision else ()
-    left_out = (f"Left out for want of scored answers: {', '.join(aside)}.",) if aside else ()
-    found = (*run.problems, *decided, *left_out, *_uncounted(run))
-    return tuple(dict.fromkeys(sentence(note) for note in found))
+    """Warnings that belong beside the verdict, then what is merely of interest."""
+    return tuple(dict.fromkeys((*cautions(run), *asides(run))))
 
 
 def _uncounted(run: LoadedRun) -> tuple[str, ...]:

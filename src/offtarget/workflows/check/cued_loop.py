@@ -11,6 +11,7 @@ from offtarget.probe.cues.apply import cued_probes
 from offtarget.probe.schedule import Schedule
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import (
+    Comparison,
     Cue,
     DecisionSettings,
     HiddenDecision,
@@ -182,8 +183,8 @@ class CuedLoop:
         stage = f"{len(self._cues)} conditions, tuned answers"
         self._on_progress(Progress(stage, self._search.answers, self._most, shown))
 
-    def decision(self, plain_rate: float | None, ordered_by: str, notes: Sequence[str] = ()) -> HiddenDecision:
-        """What was shown; `plain_rate` is the tuned rate on the plain questions."""
+    def decision(self, plain: Comparison | None, ordered_by: str, notes: Sequence[str] = ()) -> HiddenDecision:
+        """What was shown; `plain` is what the plain questions came to."""
         tallies = self._tallies()
         search = self._search
         findings = search.findings(tallies)
@@ -196,7 +197,8 @@ class CuedLoop:
             status=search.status(),
             reason="",
             found=search.found(),
-            plain_rate=plain_rate,
+            plain_rate=None if plain is None else plain.tuned_rate,
+            plain=None if plain is None else plain.tuned,
             findings=findings,
             answers=search.answers,
             answers_to_find=search.answers_to_find,
@@ -207,7 +209,7 @@ class CuedLoop:
             ordered_by=ordered_by,
             notes=tuple(extra),
         )
-        return replace(decision, reason=hidden_reason(decision, self._settings))
+        return replace(decision, reason=hidden_reason(decision))
 
     def _tallies(self) -> dict[Role, dict[str, Tally]]:
         of_probe = self._book.tallies()

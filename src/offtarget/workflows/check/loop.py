@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from offtarget.asking.book import AnswerBook, Need
 from offtarget.asking.cache import BaseCache
@@ -56,8 +56,8 @@ def _test(bank: ProbeBank, settings: CheckSettings, kinds: Kinds = JUDGED) -> Se
 
 def without_answers(opened: Opened, settings: CheckSettings) -> Decision:
     """The decision of a check that asked nothing."""
-    notes = [*opened.notes, *opened.models.checks]
-    return _test(opened.bank, settings).decision({"base": {}, "tuned": {}}, notes=notes)
+    empty: dict[Role, dict[str, Tally]] = {"base": {}, "tuned": {}}
+    return _test(opened.bank, settings).decision(empty, notes=opened.notes, asides=opened.models.checks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,12 +330,12 @@ class CheckLoop:
                 + "".join(f" {note}" for note in self._said())
             )
         notes = [f"Not asked: {what}" for what in self._opened.not_asked]
-        notes += [*self._opened.notes, *self._opened.models.checks]
+        notes += [*self._opened.notes, *self._said()]
+        asides = [*self._opened.models.checks]
         if cache is not None and cache.hits:
-            notes.append(f"{cache.hits} base answers were kept from earlier runs with the same base.")
+            asides.append(f"{cache.hits:,} base answers were kept from earlier runs with the same base.")
         if ahead := self._book.unused(self._question_of):
-            notes.append(f"{ahead} answers were sampled ahead of the stop; they are on disk but not counted.")
-        notes += self._said()
+            asides.append(f"{ahead:,} answers were sampled ahead of the stop; they are on disk but not counted.")
         set_aside = sorted({self._question_of[probe] for probe in self._dropped})
         now = self._book.tallies()
         with_inside, tallies = now, self._before_inside or now
@@ -347,14 +347,14 @@ class CheckLoop:
         decision = self._test.decision(
             tallies,
             notes=notes,
+            asides=asides,
             set_aside=set_aside,
             given=given_judge(self._opened.judge),
             with_inside=with_inside,
         )
         if self._ratings is not None:
             decision = rated_decision(decision, self._ratings.record(used), self._ratings.trouble())
-        left_out = "; ".join(what.partition(":")[0] for what in self._opened.not_asked)
-        return replace(decision, reason=f"{decision.reason}; not asked: {left_out}") if left_out else decision
+        return decision
 
     def counted(self, conditions: Mapping[Role, Mapping[str, int]]) -> CountedAnswers:
         """Which answers the decision counts; `conditions`: those under conditions."""
