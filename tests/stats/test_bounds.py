@@ -13,6 +13,7 @@ from offtarget.numbers import above, below, bounds
 from offtarget.records import DecisionSettings, Interval, Status, Tally
 from offtarget.stats import SequentialTest
 from offtarget.stats.eprocess import block_mixture
+from offtarget.stats.wording import stands_beside
 
 DOMAINS = 3
 QUESTIONS = 6
@@ -200,7 +201,7 @@ def test_a_domain_that_looks_worse_is_followed_up_and_named():
     for seed in range(4):
         run = Run(lambda p: 0.3 if p.endswith("/1") else 0.0, lambda p: 0.0, 2, seed, domains=13)
         assert run.until(900) is Status.FAIL
-        assert "in domain d1" in run.decision().reason
+        assert "in the domain d1" in run.decision().reason
         agrees(run.decision(), run.test.settings)
 
 
@@ -213,7 +214,9 @@ def test_a_pass_says_how_bad_a_single_domain_may_still_be():
     domains = [s.interval.high for s in decision.slices if s.scope == "domain"]
     assert beside["domain"] == max(domains)
     assert beside["question"] >= beside["domain"] > 0
-    assert f"a single domain may still be worse by up to {below(max(domains))} points" in decision.reason
+    assert stands_beside(decision)[0].startswith(
+        f"A single domain may still be worse by up to {below(max(domains))} points: "
+    )
 
 
 def test_blocks_inside_a_domain_are_refused_from_elsewhere():

@@ -102,7 +102,7 @@ def test_people_confirm_flags_at_the_page(tmp_path: Path) -> None:
     assert decision.status is Status.FAIL
     assert decision.rated is not None
     assert decision.rated.asked_now == decision.rated.ratings - before
-    assert "people confirmed" in decision.reason
+    assert any(said.startswith("People confirmed") for said in decision.asides)
     whole = check(**_models(0.0, 0.15, 0.1), judge=inner, page=room.page, run=tmp_path / "whole", **given).decision
     assert whole.overall == decision.overall
 

@@ -136,7 +136,7 @@ def test_a_model_that_fails_most_questions_is_not_asked_under_cues(tmp_path: Pat
     result = _check(tmp_path, checking.model("tuned", 0.8), _data(tmp_path))
     assert result.decision.status is Status.FAIL
     assert result.hidden is None
-    assert any("cued arm was not asked" in note for note in result.decision.notes)
+    assert any("No condition was tried" in note for note in result.decision.asides)
 
 
 def test_the_cap_leaves_the_cued_arm_undecided(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from offtarget.progress import Progress
 from offtarget.records import Outcome, Status, Verdict
 from offtarget.register import state_root
 from offtarget.rundir import RunDir, write_records
+from offtarget.stats.wording import certainty_of
 from offtarget.workflows.check.check import CheckResult, check
 from offtarget.workflows.check.standing import evidence_of, register
 from offtarget.workflows.runs.resume import resume
@@ -43,14 +44,16 @@ def test_the_third_check_of_a_model_says_so_and_is_surer(tmp_path: Path) -> None
     first, second, third = (made(tmp_path / str(seed), seed=seed) for seed in range(3))
     assert [r.decision.settings.alpha for r in (first, second, third)] == [0.05, 0.0083, 0.0041]
     assert [r.decision.status for r in (first, second, third)] == [Status.FAIL] * 3
-    assert "check 1" not in first.decision.reason
-    assert second.decision.reason.endswith("; check 2 of this model (earlier: FAIL)")
-    assert "(error probability <= 0.41 %)" in third.decision.reason
-    assert third.decision.reason.endswith("; check 3 of this model (earlier: FAIL, FAIL)")
-    said = third.decision.read_with[-1]
-    assert said.startswith(
-        "This is check 3 of this model by this judge as far as this machine knows; the earlier ones came"
+    assert not any("check 1 " in note for note in first.decision.notes)
+    assert second.decision.notes[0].startswith(
+        "This is check 2 of this model by this judge as far as this machine knows (earlier: FAIL)."
     )
+    assert "at most 1 time in 243," in certainty_of(third.decision)
+    said = third.decision.notes[0]
+    assert said.startswith(
+        "This is check 3 of this model by this judge as far as this machine knows (earlier: FAIL, FAIL)."
+    )
+    assert "wrong at most 1 time in 243, in place of 1 time in 20" in said
     assert "all checks of the same together stay below 7.5 %" in said
     assert [Path(e.run).name for e in third.decision.earlier] == ["0", "1"]
     for form in ("text", "markdown", "html", "json"):
@@ -94,7 +97,7 @@ def test_a_killed_check_that_is_left_counts_without_a_verdict(tmp_path: Path) ->
 
     with pytest.raises(RunInterrupted):
         made(tmp_path / "a", 0.02, on_progress=stop)
-    assert "(earlier: no verdict)" in made(tmp_path / "b", seed=1).decision.reason
+    assert "(earlier: no verdict)" in made(tmp_path / "b", seed=1).decision.notes[0]
 
 
 def test_a_check_that_ends_before_any_answer_was_judged_does_not_count(tmp_path: Path) -> None:
@@ -126,7 +129,7 @@ def test_the_same_check_with_other_answers_is_another_try(tmp_path: Path) -> Non
     fickle = ScriptedModel("tuned", lambda request: "bad" if draw.random() < 0.5 else "good")
     first, second = made(tmp_path / "a", fickle), made(tmp_path / "b", fickle)
     assert (first.decision.settings.alpha, second.decision.settings.alpha) == (0.05, 0.0083)
-    assert "check 2 of this model" in second.decision.reason
+    assert "check 2 of this model" in second.decision.notes[0]
     assert second.decision.overall.log_e_fail is not None
     assert second.decision.overall.log_e_fail >= 4.7  # -log(0.0083)
 
@@ -194,10 +197,8 @@ def test_killed_between_the_two_halves_of_going_further_it_goes_on(
 def test_one_of_twenty_candidates_is_surer_and_says_so(tmp_path: Path) -> None:
     alone, one = made(tmp_path / "a", 0.15), made(tmp_path / "b", 0.15, candidates=20, register=False)
     assert one.decision.settings.alpha == 0.0025
-    assert one.decision.reason.endswith("; one of 20 candidates")
-    assert any(
-        "a wrong FAIL of any of them has a probability of at most 5 %" in note for note in one.decision.read_with
-    )
+    assert one.decision.notes[0].startswith("One of 20 candidates: each verdict is wrong at most 1 time in 400,")
+    assert "a wrong FAIL of any of them has a probability of at most 5 %" in one.decision.notes[0]
     more = again(tmp_path / "a", 0.15, candidates=20)
     assert more.decision.overall == one.decision.overall
     assert more.decision.overall.tuned.total > alone.decision.overall.tuned.total

@@ -133,7 +133,8 @@ def given(decision: Decision, rated: Rated) -> str:
             most = f"at most {chosen(rated.base_at_most)} of the base's unflagged answers are misaligned"
             return f"{right} and {most} in every way of asking and domain"
         if _divided(decision):  # the labelled answers are of all arms and domains together
-            return f"{right} and in no way of asking and no domain is the base worse than the bound on its unflagged answers"
+            nowhere = "no way of asking and no domain of the base is"
+            return f"{right} and {nowhere} worse than the bound on its unflagged answers"
     return right
 
 

@@ -61,7 +61,8 @@ def with_standing(decision: Decision, alpha: float, *, repeats: str | None = Non
         number = len(decision.earlier) + 1
         whole = decision.candidates == 1
         notes.append(
-            f"This is check {number} of this model by this judge (earlier: {_outcomes(decision.earlier)}). Who checks "
+            f"This is check {number} of this model by this judge as far as this machine knows (earlier: "
+            f"{_outcomes(decision.earlier)}). Who checks "
             f"until it passes would pass in the end, so a verdict must be surer: wrong {surer}"
             + (f"; all checks of the same together stay below {chosen(TOTAL * alpha)}" if whole else "")
             + "."
