@@ -27,10 +27,10 @@ def test_an_unfinished_run_names_the_command_that_resumes_it(tmp_path):
     assert story.next_step(load_run(path)).endswith(f"offtarget resume '{path}'")
 
 
-@pytest.mark.parametrize(("verb", "words"), [("check", "however often"), ("compare", "at its one look")])
+@pytest.mark.parametrize(("verb", "words"), [("check", "however often"), ("compare", "at this one look")])
 def test_anytime_validity_is_claimed_only_where_it_holds(tmp_path, verb, words):
     run = load_run(make_run(tmp_path / "run", manifest=compared() if verb == "compare" else None))
-    assert words in story.error_probability(run)
+    assert words in " ".join(story.beside(run))
 
 
 def test_what_was_not_tested_follows_from_the_arms(tmp_path):

@@ -67,7 +67,8 @@ def beside(run: LoadedRun) -> tuple[str, ...]:
     """How it was decided, one sentence each: the trial of the judge, what was counted, what a stop does to rates."""
     if run.decision is None:
         return ()
-    parts = [*map(sentence, run.decision.read_with)]
+    looks = "at this one look" if run.manifest.verb == "compare" else "at all looks together, however often one looks"
+    parts = [*map(sentence, run.decision.read_with), f"Bounds hold {looks}."]
     if any(b.counted == "all" for b in run.decision.bounds):
         parts.append(
             "Some answers had no score. The verdict looks at scored answers and at all answers, where one without a "
