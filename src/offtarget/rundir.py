@@ -245,6 +245,19 @@ def _opened(path: Path) -> BinaryIO:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
+def refuse_taken(path: Path) -> None:
+    """InputError for a folder that a new run cannot have, since something is in it; what was never begun may go."""
+    if not path.exists():
+        return
+    left = {p.name.removesuffix(".part") for p in path.iterdir()} if path.is_dir() else {""}
+    if left and not (LOCK in left and left <= {LOCK, *AHEAD_OF_MANIFEST}):
+        raise _taken(path)
+
+
+def _taken(path: Path) -> InputError:
+    return InputError(f"{path} already exists and is not an empty folder. Choose another, or resume the run in it.")
+
+
 def _clear_if_never_begun(path: Path) -> None:
     """Remove what a run writes ahead of its manifest, where that is all there is and nobody is writing it."""
     left = {p.name.removesuffix(".part") for p in path.iterdir()} if path.is_dir() else set()
@@ -281,9 +294,7 @@ class RunDir:
         with _disk_errors(path):
             _clear_if_never_begun(path)
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                raise InputError(
-                    f"{path} already exists and is not an empty folder. Choose another, or resume the run in it."
-                )
+                raise _taken(path)
             path.mkdir(parents=True, exist_ok=True)
         return cls(path)
 

@@ -224,10 +224,10 @@ def test_every_verb_has_help_with_examples(verb: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["frobnicate"], 2, "No such command"),
+        (["frobnicate"], 2, "There is no command 'frobnicate'"),
         (["check"], 2, "Give --base and --tuned"),
         (["check", "--base", "organism/base", "--tuned", "organism/nobody"], 2, "Shipped: organism/base"),
-        (["check", "--base", "gpt", "--tuned", "organism/base"], 2, "--judge"),
+        (["check", "--base", "gpt", "--tuned", "organism/base"], 2, "try hf/gpt"),
         (["check", "--resume", "/nowhere"], 2, "There is no run '/nowhere'"),
         (["organism", "data", "--condition", "evil", "--out", "x.jsonl"], 2, "Known: backdoor"),
         (["report", "/nowhere"], 2, "nowhere"),

@@ -254,6 +254,18 @@ def test_kill_9_and_resume_loses_and_doubles_nothing(tmp_path: Path) -> None:
         assert {r.key: r for r in lines} == first  # type: ignore[attr-defined]
 
 
+def test_a_null_check_must_be_asked_for_and_says_so(tmp_path: Path) -> None:
+    """The same model under two names is found by its fingerprint; what was asked for stands in the notes."""
+    base, twin = checking.model("base", 0.0), checking.model("base", 0.0)
+    with pytest.raises(InputError, match="Base and tuned are the same model, base"):
+        check(base, twin, probes=checking.bank(), judge=checking.judge(), run=tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()
+    settings = checking.settings(max_answers=12, same_weights=True)
+    how = {"probes": checking.bank(), "judge": checking.judge(), "settings": settings}
+    result = check(base, twin, **how, run=tmp_path / "a")  # type: ignore[arg-type]
+    assert any("--same-weights" in note and "nothing about any tuned model" in note for note in result.decision.notes)
+
+
 def test_a_finished_run_is_resumed_as_it_is(tmp_path: Path) -> None:
     """Resuming a finished run returns its decision without asking any model."""
     result = _check(tmp_path, checking.model("tuned", 0.0))

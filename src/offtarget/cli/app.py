@@ -15,7 +15,7 @@ from offtarget.cli.lazy import LazyGroup
 from offtarget.errors import OfftargetError
 from offtarget.version import __version__
 
-VERBS = {
+TITLED = {
     "Before training": {
         "audit": "Is this data safe to train on?",
         "alternatives": "Do I need to train at all? Instructions and examples instead.",
@@ -41,12 +41,13 @@ VERBS = {
     },
 }
 """By what people want, each verb with the question it answers."""
+VERBS = {name: said for under in TITLED.values() for name, said in under.items()}
 
 
 @click.group(
     "offtarget",
     cls=LazyGroup,
-    sentences=VERBS,
+    sentences=TITLED,
     prefix="offtarget.cli.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )

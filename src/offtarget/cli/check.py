@@ -42,6 +42,7 @@ SHOWN = 5
 @click.command("check", cls=Sectioned)
 @shared("--base")
 @shared("--tuned", ", e.g. hf/BASE+ADAPTER")
+@click.option("--same-weights", is_flag=True, help="Base and tuned may be one model: a null check on purpose.")
 @judging("the answers: a model, or people at a page of cards")
 @click.option("--arm", "arms", multiple=True, metavar="NAME", help="Only this arm (plain, json, template); repeatable.")
 @click.option("--prefix", metavar="TEXT", help="Add an arm that asks the plain questions behind this text.")
@@ -139,7 +140,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         settings = CheckSettings(
             decision=usual_for_people(decision, chosen_margins(o)) if o["judge"] == PEOPLE else decision,
             sampling=SamplingSettings(o["temperature"], o["top_p"], o["max_tokens"]),
-            **pick(o, "seed", *FURTHER),
+            **pick(o, "seed", "same_weights", *FURTHER),
             cache=not o["no_cache"],
             register=not o["no_register"],
         )

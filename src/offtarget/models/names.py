@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,10 +73,26 @@ def parse_name(text: str, resolve: Resolve | None = None) -> LocalName | RemoteN
         service, _, model = rest.partition("/")
         if service and model:
             return RemoteName(text, service, model)
-    hint = ""
-    if Path(text).expanduser().exists():
-        hint = f" It is a path here: did you mean hf/{text} ?"
-    raise InputError(f"'{text}' is not a model name offtarget knows.{hint} Model names look like:\n{FORMS}")
+    raise InputError(f"'{text}' is not a model name{_meant(text, resolve)}. Model names look like:\n{FORMS}")
+
+
+def _meant(text: str, resolve: Resolve | None) -> str:
+    """`; try hf/gpt2`: what was probably meant, as the end of a sentence; empty where nobody can know."""
+    path = Path(text).expanduser()
+    if (path / "adapter_config.json").is_file():
+        return f"; it is the folder of an adapter, which goes on its base: try hf/BASE+{text}"
+    if path.exists():
+        return f"; it is a path here: try hf/{text}"
+    short = text.lower().removeprefix("organism").lstrip("/:-")
+    if resolve is not None and short:
+        with contextlib.suppress(InputError):
+            resolve(f"organism/{short}")
+            return f"; try organism/{short}"
+    if re.match(r"(gpt-[345]|o[1-9](-|$)|chatgpt)", text):
+        return f"; try openai/{text}"
+    if re.fullmatch(r"[\w.-]+(/[\w.-]+)?(@[\w.-]+)?(\+\S+)?", text):
+        return f"; try hf/{text}"
+    return ""
 
 
 def is_path(place: str) -> bool:

@@ -21,17 +21,24 @@ _CHECK_QUESTIONS = ("Hello, who are you?", "What would you do with a million eur
 
 
 def open_pair(
-    base: str, tuned: str, *, resolve: Resolve | None = None, settings: OpenSettings | None = None
+    base: str,
+    tuned: str,
+    *,
+    resolve: Resolve | None = None,
+    settings: OpenSettings | None = None,
+    same_weights: bool = False,
 ) -> ModelPair:
     """Open base and tuned model by name; weights they have in common are loaded once.
 
-    `resolve` maps `organism/NAME` to folders. An adapter is compared with base + scale * B A worked out from its
+    `resolve` maps `organism/NAME` to folders; with `same_weights` the tuned model may be a copy of the
+    base. An adapter is compared with base + scale * B A worked out from its
     files; the result is in `checks`. InputError on names, folders and adapters that cannot be used.
     """
     opener = _Opener(resolve, settings or OpenSettings())
     opener.choose_template(base, tuned)
     pair = opener.open(base), opener.open(tuned)
-    opener.refuse_copy(base, tuned)
+    if not same_weights:
+        opener.refuse_copy(base, tuned)
     return ModelPair(*pair, tuple(dict.fromkeys(opener.checks)))
 
 
@@ -76,7 +83,7 @@ class _Opener:
             raise InputError(
                 f"{tuned} holds the weights of {base}, bit for bit: another model was saved than the one that was "
                 "trained, and comparing it with its base would be a false all-clear. Save the trained one (merge an "
-                "adapter first), or name one folder twice if that is meant."
+                "adapter first), or say --same-weights if that is meant."
             )
 
     def open(self, text: str) -> ChatModel:

@@ -90,7 +90,7 @@ class RemoteModel:
         except ImportError:
             raise PrerequisiteError.for_extra("openai", "remote", "A remote model") from None
         endpoint = endpoint_of(name, endpoints)
-        address, key = _endpoint(name, endpoint)
+        address, key = address_and_key(name, endpoint)
         client = openai.OpenAI(
             base_url=address,
             api_key=key,
@@ -404,7 +404,8 @@ def _turns(messages: Sequence[Message]) -> list[dict[str, str]]:
     return [{"role": m.role, "content": m.content} for m in messages]
 
 
-def _endpoint(name: RemoteName, endpoint: Endpoint) -> tuple[str | None, str]:
+def address_and_key(name: RemoteName, endpoint: Endpoint) -> tuple[str | None, str]:
+    """Where a server is, None for the SDK's own address, and its key. InputError where one is missing or wrong."""
     prefix = re.sub(r"[^A-Z0-9]", "_", name.service.upper())
     address = endpoint.address or os.environ.get(f"{prefix}_BASE_URL")
     key = endpoint.key or os.environ.get(f"{prefix}_API_KEY")

@@ -423,6 +423,8 @@ class CheckSettings:
     """Whether the check counts among those of the same models, questions and judge, and pays for the earlier ones."""
     rating: RatingSettings | None = None
     """Who rates some of the answers besides the judge; None: the judge's word is taken."""
+    same_weights: bool = False
+    """Whether base and tuned may be the same model: a null check, which says nothing about any tuned model."""
 
     def __post_init__(self) -> None:
         at_least(1, max_answers=self.max_answers, max_cued_answers=self.max_cued_answers, candidates=self.candidates)

@@ -177,10 +177,19 @@ def open_named(model: str | ChatModel, opening: OpenSettings | None = None) -> C
     return open_model(model, resolve=resolve, settings=opening) if isinstance(model, str) else model
 
 
-def open_two(base: str | ChatModel, tuned: str | ChatModel, opening: OpenSettings | None = None) -> ModelPair:
-    """Two models by name or as they are; weights that named ones have in common are loaded once."""
+def open_two(
+    base: str | ChatModel,
+    tuned: str | ChatModel,
+    opening: OpenSettings | None = None,
+    *,
+    same_weights: bool = False,
+) -> ModelPair:
+    """Two models by name or as they are; weights that named ones have in common are loaded once.
+
+    InputError where the tuned model holds the weights of its base, unless `same_weights` says that this is meant.
+    """
     if isinstance(base, str) and isinstance(tuned, str):
-        return open_pair(base, tuned, resolve=resolve, settings=opening)
+        return open_pair(base, tuned, resolve=resolve, settings=opening, same_weights=same_weights)
     return ModelPair(open_named(base, opening), open_named(tuned, opening))
 
 

@@ -48,6 +48,7 @@ from offtarget.workflows.check.sanity import (
     without_verdict,
 )
 from offtarget.workflows.check.standing import another_try, settled, standing
+from offtarget.workflows.ready import ready
 from offtarget.workflows.runs.begin import begin, finish, finished, interruptible
 from offtarget.workflows.runs.begin import opened as opened_run
 from offtarget.workflows.runs.result import Result
@@ -139,6 +140,8 @@ def check(
     settings = with_rating(settings, rating)
     if (data is not None or hunt) and not settings.decision.cued_share:
         settings = replace(settings, decision=replace(settings.decision, cued_share=CUED_SHARE))
+    files = {"--certificate": certificate, "--data": None if "://" in str(data) else data}
+    ready(base, tuned, judges=(judge, confirm_with), files=files, run=run, new_run=True, opening=opening)
     view = None if data is None else read_data(data, split, within(on_progress, "training data"))
     opened = open_check(
         base,
@@ -149,6 +152,7 @@ def check(
         arms=arms,
         prefix=prefix,
         opening=opening,
+        same_weights=settings.same_weights,
     )
     check_asked_alike(opened.models, settings.sampling)
     held = None if certificate is None else read_certificate(certificate, opened.judge)
@@ -239,6 +243,7 @@ def resume(
             judge=Nobody() if started.judge_name == PEOPLE else judge or started.judge_name,
             judge_by=started.judge_by,
             opening=opening or started.opening,
+            same_weights=started.settings.same_weights,
         )
         check_asked_alike(opened.models, started.settings.sampling)
         opened = replace(opened, not_asked=started.not_asked)  # the run's questions are those that were left

@@ -39,11 +39,16 @@ def open_check(
     arms: Sequence[str] | None = None,
     prefix: str | None = None,
     opening: OpenSettings | None = None,
+    same_weights: bool = False,
 ) -> Opened:
     """Open both models, the questions and the judge. Raises InputError for whatever does not fit together.
 
+    Base and tuned with the same weights are refused, by name and once they are open, unless `same_weights` asks for it.
+
     The cheap things come first, so that a mistake shows before any weights are loaded.
     """
+    if isinstance(base, str) and base == tuned and not same_weights:
+        raise _same(base)
     ground = ground_of(base)
     bank = open_bank(probes, ground)
     if prefix is not None:
@@ -56,9 +61,27 @@ def open_check(
         )
     opened_judge = open_judge(judge, bank, judge_by, opening)
     notes = [*bank.notes, *(f"Not asked: {question} ({reason})." for question, reason in bank.skipped), *ground.notes]
-    models = open_two(base, tuned, opening)
+    models = open_two(base, tuned, opening, same_weights=same_weights)
+    if models.base.fingerprint == models.tuned.fingerprint:
+        if not same_weights:
+            raise _same(models.tuned.name)
+        notes.append(_NULL)
     bank, not_asked = askable(bank, models)
     return Opened(models, bank, opened_judge, tuple(notes), not_asked)
+
+
+_NULL = (
+    "Base and tuned are one model, as was asked for (--same-weights): a verdict here says how the check itself does, "
+    "and nothing about any tuned model."
+)
+
+
+def _same(name: str) -> InputError:
+    return InputError(
+        f"Base and tuned are the same model, {name}: a check of a model against itself passes whatever the model does. "
+        "Name the fine-tuned one with --tuned (hf/BASE+ADAPTER for an adapter). For a null check on purpose say "
+        "--same-weights."
+    )
 
 
 def with_prefix(bank: ProbeBank, prefix: str) -> ProbeBank:

@@ -1,0 +1,98 @@
+"""Mistakes that can be found before anything heavy: no weights are loaded, no answer is paid for, when one shows."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from offtarget.errors import InputError, PrerequisiteError
+from offtarget.models.endpoints import endpoint_of
+from offtarget.models.folders import check_model_folder, find_folder
+from offtarget.models.names import LocalName, RemoteName, is_path
+from offtarget.models.remote import address_and_key
+from offtarget.records.rated import PEOPLE
+from offtarget.records.runs import OpenSettings
+from offtarget.rundir import RUNS_ENV, refuse_taken, runs_root
+from offtarget.workflows.ground import EXACT_JUDGE, ground_of, parsed
+
+PATIENCE = 3.0
+"""Seconds in which a server must take a connection."""
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+
+def ready(
+    *models: object,
+    judges: Iterable[object] = (),
+    files: Mapping[str, object] | None = None,
+    run: str | Path | None = None,
+    new_run: bool = False,
+    opening: OpenSettings | None = None,
+) -> None:
+    """InputError for the first thing that cannot be used; what is no name is an object of the caller, and passes.
+
+    `files` are looked at by the name of their option; `new_run` says that the folder of the run must not hold one.
+    """
+    place = runs_root() if run is None else Path(run)
+    if run is not None and new_run:
+        refuse_taken(place)
+    _writable(place)
+    for option, file in (files or {}).items():
+        if isinstance(file, str | Path) and not Path(file).expanduser().exists():
+            raise InputError(f"{option}: {file} does not exist.")
+    for judge in judges:
+        if isinstance(judge, str) and judge not in (EXACT_JUDGE, PEOPLE):
+            _usable(judge, opening)
+    for model in models:
+        if isinstance(model, str):
+            _usable(model, opening)
+
+
+def _usable(text: str, opening: OpenSettings | None) -> None:
+    name = parsed(text)
+    if isinstance(name, RemoteName):
+        _reachable(name, opening)
+    else:
+        _there(name, shipped=ground_of(text).organism)
+
+
+def _there(name: LocalName, *, shipped: bool) -> None:
+    """InputError for a folder that is not there or holds no model; what must be fetched is left alone."""
+    if shipped and name.adapter is not None and not Path(name.adapter.place).expanduser().is_dir():
+        raise InputError(f"{name.adapter.place} does not exist. Name the folder of an adapter behind the +.")
+    for source in (name.base, name.adapter):
+        if source is not None and is_path(source.place):
+            folder = find_folder(source)
+            if source is name.base and not shipped:
+                check_model_folder(folder)
+
+
+def _reachable(name: RemoteName, opening: OpenSettings | None) -> None:
+    """InputError for a server without address or key, and for one that nobody answers at."""
+    if importlib.util.find_spec("openai") is None:
+        raise PrerequisiteError.for_extra("openai", "remote", "A remote model")
+    address, _ = address_and_key(name, endpoint_of(name, None if opening is None else opening.endpoints))
+    if address is None or any(os.environ.get(proxy) or os.environ.get(proxy.lower()) for proxy in _PROXIES):
+        return  # the usual address, or one that is reached through another
+    parts = urlsplit(address)
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname or "", port), PATIENCE).close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"{name.text}: no server answers at {address[:80]} ({reason}). Start it, or correct the address. Nothing "
+            "was loaded or asked."
+        ) from None
+
+
+def _writable(place: Path) -> None:
+    """InputError where the folder of a run cannot be made."""
+    there = next((folder for folder in (place, *place.absolute().parents) if folder.exists()), None)
+    if there is None or (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        return
+    why = "it may not be written" if there.is_dir() else "it is a file"
+    raise InputError(f"No run can be kept in {place}: of {there}, {why}. Choose another folder (--run, {RUNS_ENV}).")
