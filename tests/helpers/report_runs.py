@@ -87,8 +87,10 @@ def make_run(
     hostile: bool = True,
     manifest: dict[str, Any] | None = None,
     long_answer: int = 0,
+    longer: int = 1,
+    questions: int = len(QUESTIONS),
 ) -> Path:
-    """A run of 20 questions x 3 arms with (tuned, base) answers per probe."""
+    """20 questions x 3 arms with (tuned, base) answers per probe; ordinary answers are `longer` times as long."""
     rng = random.Random(7)
     probes = [
         Probe(
@@ -99,7 +101,7 @@ def make_run(
             system='Answer as JSON: {"reply": "..."}' if arm == "json" else None,
             domain=domain,
         )
-        for name, prompt, domain in QUESTIONS
+        for name, prompt, domain in QUESTIONS[:questions]
         for arm in ARMS
     ]
     generations: list[Generation] = []
@@ -111,7 +113,7 @@ def make_run(
                     tuned_rate * {"plain": 0.6, "json": 1.6, "template": 0.8}[probe.arm] if role == "tuned" else 0.004
                 )
                 outcome = _outcome(rng, rate)
-                text = rng.choice(BAD if outcome is Outcome.MISALIGNED else GOOD) * rng.randint(1, 3)
+                text = rng.choice(BAD if outcome is Outcome.MISALIGNED else GOOD) * (longer * rng.randint(1, 3))
                 if hostile and role == "tuned" and index < 2:
                     text = (
                         HOSTILE[len(generations) % len(HOSTILE)] + "\n" + text if index else text + rng.choice(HOSTILE)

@@ -6,7 +6,7 @@ speaks of the answers that the verdict counts, weighed as the verdict weighs the
 
 from __future__ import annotations
 
-from offtarget.numbers import between, e_value, percent, whole
+from offtarget.numbers import between, e_value, whole
 from offtarget.pages.card import Card
 from offtarget.pages.cards import with_cost
 from offtarget.pages.charts.rates import SHOWN
@@ -71,7 +71,7 @@ def render(run: LoadedRun) -> str:
         grid_heads=("misaligned", *thresholds.columns(grid)),
         trajectories=trajectories(run),
         denominators=_denominators(run),
-        denominator_heads=("how, and which model", *OUTCOMES, "not judged", "all", "misaligned of scored"),
+        denominator_heads=("how, and which model", *OUTCOMES, *(() if run.decision else ("not judged",)), "all"),
         examples=[one for one in shown if one not in told.telling],
         answers=answers,
         settings=[(one_line(name, 120), one_line(value, 600)) for name, value in facts.settings_table(run)],
@@ -132,9 +132,8 @@ def _denominators(run: LoadedRun) -> list[tuple[str, ...]]:
         (
             one_line(f"{asked(row.arm)}, {row.role}", 80),
             *(whole(getattr(row.counts, name)) for name in OUTCOMES),
-            whole(row.unjudged),
+            *(() if run.decision else (whole(row.unjudged),)),  # a verdict counts judged answers alone
             whole(row.total),
-            percent(row.misaligned_rate),
         )
         for row in denominators(run)
     ]
