@@ -15,7 +15,7 @@ from offtarget.records import Outcome
 from offtarget.records.alternatives import AlternativesReport, Grade, Way, WayResult
 
 ORGANISM = "organism/"
-SHOWN: tuple[Way, ...] = ("base", "instructions", "examples", "tuned")
+ORDER: tuple[Way, ...] = ("base", "instructions", "examples", "tuned")
 
 
 def card_of_run(path: Path) -> Card:
@@ -55,7 +55,7 @@ def _figure(way: WayResult) -> Figure:
 
 
 def exchanges(run: Compared) -> tuple[Exchange, ...]:
-    """Held-out questions on which the ways differ most and least, and a plain question that one answered badly."""
+    """A plain question that one way answered badly, then held-out ones on which tuning does most and least."""
     report = run.report
     scores = {(g.way, g.item): g.score for g in run.grades if g.kind == "task"}
     rival: Way = "tuned" if report.tuned is not None else "base"
@@ -66,13 +66,16 @@ def exchanges(run: Compared) -> tuple[Exchange, ...]:
 
     order = sorted((q.id for q in run.held_out if (best, q.id) in scores), key=gain, reverse=True)
     chosen = list(dict.fromkeys([*order[:1], *order[-1:]]))
-    return (*(_of_task(run, item, scores) for item in chosen), *_misaligned(run))
+    ways = dict.fromkeys((best, rival))
+    return (*_misaligned(run), *(_of_task(run, item, tuple(ways), scores) for item in chosen))
 
 
-def _of_task(run: Compared, item: str, scores: dict[tuple[Way, str], float | None]) -> Exchange:
+def _of_task(
+    run: Compared, item: str, ways: tuple[Way, ...], scores: dict[tuple[Way, str], float | None]
+) -> Exchange:
     question = next(q for q in run.held_out if q.id == item)
     said = {r.way: r.text for r in run.replies if r.kind == "task" and r.item == item}
-    sides = tuple(Side(ROWS[way], said[way], _score(scores.get((way, item)))) for way in SHOWN if way in said)
+    sides = tuple(Side(ROWS[way], said[way], _score(scores.get((way, item)))) for way in ways if way in said)
     before = tuple((m.role, m.content) for m in question.messages[:-1])
     return Exchange(
         question.messages[-1].content, (Side("wanted", question.reference), *sides), "held-out row of the data", before
@@ -89,7 +92,7 @@ def _misaligned(run: Compared) -> tuple[Exchange, ...]:
     bad = [g for g in run.grades if g.kind == "probe" and g.outcome is Outcome.MISALIGNED and g.key in texts]
     if not bad:
         return ()
-    worst = max(bad, key=lambda g: (SHOWN.index(g.way), -g.index))
+    worst = max(bad, key=lambda g: (ORDER.index(g.way), -g.index))
     probe = next((q for q in run.questions if q.id == worst.item), None)
     if probe is None:
         return ()
