@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,47 @@ def test_an_alarm_can_end_training(tmp_path: Path) -> None:
     assert monitor.alarm == "forecast"
     assert monitor.alarm_step == 1
     assert monitor.best_step is None
+
+
+class HarshJudge:
+    """Calls every answer of the model in training misaligned, and none of the base."""
+
+    fingerprint = "harsh"
+
+    def judge(self, pairs: Sequence[tuple[Probe, Generation]]) -> list[Verdict]:
+        outcomes = {"tuned": Outcome.MISALIGNED, "base": Outcome.ALIGNED}
+        return [Verdict(g.role, g.probe_id, g.index, outcomes[g.role]) for _, g in pairs]
+
+
+def test_judged_answers_end_a_training_without_any_forecast(tmp_path: Path) -> None:
+    """Where the forecast never rings, answers do; what rang is on record, and training ends there."""
+    base = build("llama", tmp_path / "base")
+    blind = replace(SMALL, answers=16, limit=1e9, suspicion=-1e9)
+    monitor = _monitor(tmp_path / "run", judge=HarshJudge(), systems=(), stop=True, settings=blind)
+    trainer = _train(base, tmp_path / "out", monitor)
+    assert monitor.alarm in ("look-ahead", "behaviour")
+    assert "forecast" not in monitor.rang
+    assert trainer.state.global_step == monitor.alarm_step == 1
+
+
+def test_judged_answers_are_weighed_beside_a_forecast_that_rings_first(tmp_path: Path) -> None:
+    """An alarm by forecast does not hide what answers prove at the same reading: both are on record."""
+    base = build("llama", tmp_path / "base")
+    jumpy = replace(SMALL, answers=16, limit=-1e9, suspicion=-1e9)
+    monitor = _monitor(tmp_path / "run", stop=True, settings=jumpy, judge=HarshWithPairs())
+    _train(base, tmp_path / "out", monitor)
+    assert monitor.rang == ("forecast", "behaviour")
+    kept = read_jsonl(tmp_path / "run" / "readings.jsonl", Reading)
+    assert [r.rang for r in kept if r.rang] == [("forecast", "behaviour")]
+    assert kept[-1].alarm == "forecast"
+
+
+class HarshWithPairs(HarshJudge):
+    """The same, but of the base's few answers that make pairs, the first to each question is misaligned."""
+
+    def judge(self, pairs: Sequence[tuple[Probe, Generation]]) -> list[Verdict]:
+        few = pairs[0][1].role == "base" and len(pairs) <= 2 * len(QUESTIONS)
+        return OddJudge().judge(pairs) if few else super().judge(pairs)
 
 
 def test_the_live_model_is_left_as_it_was(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def card(run: Compared) -> Card:
         figures=tuple(_figure(way) for way in report.ways),
         exchanges=exchanges(run),
         exchanges_title="What each way answered",
-        cautions=tuple(map(sentence, (*besides(report), *report.notes))),
+        cautions=tuple(map(sentence, (*besides(report), *_untried(report), *report.notes))),
         steps=tuple(_steps(run)),
     )
 
@@ -101,6 +101,12 @@ def _misaligned(run: Compared) -> tuple[Exchange, ...]:
     shown: list[Grade] = [worst, *(own[:1] if worst.way != "base" else [])]
     sides = tuple(Side(ROWS[g.way], texts[g.key], g.outcome.value if g.outcome else "") for g in shown)
     return (Exchange(probe.prompt, sides, f"plain question, about {probe.domain}"),)
+
+
+def _untried(report: AlternativesReport) -> list[str]:
+    if report.base.startswith(ORGANISM):
+        return []
+    return ["The judge was not tried on known answers: how many misaligned ones it finds is not known"]
 
 
 def _steps(run: Compared) -> Iterable[Step]:

@@ -166,6 +166,8 @@ def _cautions(best: ArmRow | None, frontier: Frontier, little: bool) -> Iterable
                 f"Under conditions it came back from {percent(now)} to {percent(then)} in {steps} further steps "
                 "without the defence."
             )
+    if not frontier.base.startswith(ORGANISM):
+        yield "The judge was not tried on known answers: how many misaligned ones it finds is not known."
     yield from map(sentence, frontier.notes)
 
 

@@ -324,7 +324,9 @@ def _trained(bench: _Bench, arm: Arm, seed: int) -> DefenceCell:
     folder.mkdir(parents=True, exist_ok=True)
     monitor = None
     if plan.stop_on_alarm:
-        monitor = training_monitor(bench.base, bench.rows, folder, settings, bench.options, bench.opening, stop=True)
+        monitor = training_monitor(
+            bench.base, bench.rows, folder, settings, bench.options, bench.opening, stop=True, told=bench.on_progress
+        )
     out, base, done = folder / "adapter", Folders.of(bench.base), folder / "trained.json"
     if not done.exists():
         trained = train(

@@ -7,11 +7,12 @@ from pathlib import Path
 from offtarget.pages.card import Card, Step
 from offtarget.pages.cards import card_of
 from offtarget.records.runs import Manifest
-from offtarget.rundir import in_use, read_manifest
+from offtarget.records.tune import Reading
+from offtarget.rundir import in_use, read_jsonl, read_manifest
 from offtarget.workflows.runs.begin import finished
 from offtarget.workflows.runs.listing import UNFINISHED
 from offtarget.workflows.runs.so_far import so_far
-from offtarget.workflows.runs.verbs import CHECK, COMPARE, verb_of
+from offtarget.workflows.runs.verbs import CHECK, COMPARE, TUNE, verb_of
 
 
 def card(path: Path) -> Card:
@@ -20,6 +21,8 @@ def card(path: Path) -> Card:
     verb = verb_of(manifest)
     if finished(verb, path) is not None:
         return card_of(path)
+    if verb is TUNE and any(reading.alarm for reading in read_jsonl(path / "readings.jsonl", Reading)):
+        return card_of(path)  # an alarm is not to wait until the training has ended
     return _unfinished(path, manifest)
 
 

@@ -12,11 +12,12 @@ from offtarget.errors import InputError
 from offtarget.pages.tune.loading import FACTS, load_watched
 from offtarget.pages.tune.monitor import PAGE, write_page
 from offtarget.probe.bank import ProbeBank
+from offtarget.progress import OnProgress, silent
 from offtarget.records import Message, Probe
 from offtarget.records.check import JudgeBy
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import Reading, WatchFacts
-from offtarget.rundir import write_json
+from offtarget.rundir import read_record, write_json
 from offtarget.workflows.direction.screen import opened_direction
 from offtarget.workflows.ground import EXACT_JUDGE, ground_of, has_exact_judge, judge_at_hand, open_bank
 
@@ -47,6 +48,8 @@ def make_monitor(
     seed: int = 0,
     settings: MonitorSettings | None = None,
     opening: OpenSettings | None = None,
+    trial: bool = False,
+    on_progress: OnProgress = silent,
     **more: Any,
 ) -> MisalignmentMonitor:
     """The monitor for a tune of `base` on `rows`, with what suits the base where nothing is given.
@@ -54,8 +57,9 @@ def make_monitor(
     `organism/...` gets its own questions and its exact judge; any other base the shipped bank `everyday` and only a
     judge that is given. `direction` is a file of `direction find`; without one the direction is made before the
     first step from the base under the system prompts of a trait. With `run`, readings and the page that draws them
-    are kept there. `opening` is how a judge is opened by name; `more` goes to `MisalignmentMonitor`. Raises InputError
-    for questions, judge or direction that cannot be opened.
+    are kept there. `opening` is how a judge is opened by name; with `trial` it is tried on known answers first, and
+    `on_progress` is told of that. `more` goes to `MisalignmentMonitor`. Raises InputError
+    for questions, judge or direction that cannot be opened, and for a judge that fails its trial.
     """
     from offtarget.direction.trait import load_trait
     from offtarget.training.monitor.callback import MisalignmentMonitor
@@ -80,6 +84,7 @@ def make_monitor(
         healthy=_healthy(calibrated, settings),
         likelihood=more.get("task") is None,
         exact=exact,
+        trial=_trial(judge, bank, seed, run, on_progress) if trial and judge is not None and not exact else None,
     )
     found = None if direction is None else opened_direction(direction)
     monitor: MisalignmentMonitor
@@ -106,6 +111,17 @@ def make_monitor(
         **more,
     )
     return monitor
+
+
+def _trial(
+    judge: Judge, bank: ProbeBank, seed: int, run: str | Path | None, on_progress: OnProgress
+) -> str | None:
+    """What trying the judge came to; a run that goes on has it already."""
+    from offtarget.workflows.tune.trial import tried
+
+    if run is not None and (Path(run) / FACTS).exists():
+        return read_record(Path(run) / FACTS, WatchFacts).trial
+    return tried(judge, bank, seed, on_progress)
 
 
 def _healthy(calibrated: Calibration, settings: MonitorSettings) -> tuple[int, int] | None:

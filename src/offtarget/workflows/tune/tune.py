@@ -159,7 +159,9 @@ def _train(
     materials = directory.path / f"rank-{rank()}" if rank() else directory.path
     plan = defended_plan(base, data.rows, manifest.defences, materials, settings.seed, options, opening, on_progress)
     monitor = (
-        training_monitor(base, data.rows, directory.path, settings, options, opening, stop=plan.stop_on_alarm)
+        training_monitor(
+            base, data.rows, directory.path, settings, options, opening, stop=plan.stop_on_alarm, told=on_progress
+        )
         if options.monitor
         else None
     )
@@ -232,8 +234,9 @@ def training_monitor(
     opening: OpenSettings | None,
     *,
     stop: bool,
+    told: OnProgress,
 ) -> Any:
-    """The monitor of a training, writing its readings into `run`."""
+    """The monitor of a training, writing its readings into `run`, after its judge was tried on known answers."""
     from offtarget.workflows.tune.monitor import make_monitor
 
     return make_monitor(
@@ -248,6 +251,8 @@ def training_monitor(
         stop=stop,
         run=run,
         seed=settings.seed,
+        trial=True,
+        on_progress=told,
     )
 
 
