@@ -70,9 +70,7 @@ def exchanges(run: Compared) -> tuple[Exchange, ...]:
     return (*_misaligned(run), *(_of_task(run, item, tuple(ways), scores) for item in chosen))
 
 
-def _of_task(
-    run: Compared, item: str, ways: tuple[Way, ...], scores: dict[tuple[Way, str], float | None]
-) -> Exchange:
+def _of_task(run: Compared, item: str, ways: tuple[Way, ...], scores: dict[tuple[Way, str], float | None]) -> Exchange:
     question = next(q for q in run.held_out if q.id == item)
     said = {r.way: r.text for r in run.replies if r.kind == "task" and r.item == item}
     sides = tuple(Side(ROWS[way], said[way], _score(scores.get((way, item)))) for way in ways if way in said)

@@ -113,9 +113,7 @@ def make_monitor(
     return monitor
 
 
-def _trial(
-    judge: Judge, bank: ProbeBank, seed: int, run: str | Path | None, on_progress: OnProgress
-) -> str | None:
+def _trial(judge: Judge, bank: ProbeBank, seed: int, run: str | Path | None, on_progress: OnProgress) -> str | None:
     """What trying the judge came to; a run that goes on has it already."""
     from offtarget.workflows.tune.trial import tried
 
