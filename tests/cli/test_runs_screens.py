@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -252,6 +253,44 @@ def test_hostile_answers_stay_text(two: Path) -> None:
     text = printed(["runs", "diff", "before", "after", "-v", "--html", str(page)], 80).output
     assert not {"\x1b", "\x07", "\u202e"} & set(text)
     assert "<script>window.__pwned" not in page.read_text(encoding="utf-8")
+
+
+# candidates of one base
+
+
+@pytest.fixture
+def candidates(root: Path) -> Path:
+    """Three checks of one base: a clear FAIL, one that is not sure enough among all, and a PASS."""
+    for number, (name, rate, log_e) in enumerate((("v1", 0.4, 20.0), ("v2", 0.2, 3.1), ("v3", 0.0, -2.0))):
+        both = models("organism/base", name)
+        both["tuned"]["fingerprint"] = name
+        make_run(root / name, tuned_rate=rate, per_probe=(2, 2), manifest={"models": both})
+        value = read_json(root / name / "result.json")
+        value["decision"]["overall"]["log_e_fail"] = log_e
+        value["decision"]["status"] = "FAIL" if log_e > 0 else "PASS"
+        write_json(root / name / "result.json", value)
+        dated(root / name, f"2024-11-{10 + number}T12:05:00+00:00")
+    return root
+
+
+@EACH
+def test_candidates_together(candidates: Path, width: int | None) -> None:
+    text = kept("runs-together", ["runs", "--together", "v1"], width, candidates.parent)
+    assert "Make the FAIL of v2 sure enough for one of 3:" in " ".join(text.split())
+
+
+def test_the_page_has_the_candidates_in_order_of_time_in_words_too(candidates: Path, tmp_path: Path) -> None:
+    page = tmp_path / "together.html"
+    done = printed(["runs", "--together", "v1", "--html", str(page)], None)
+    assert done.exit_code == 0, done.output
+    text = page.read_text(encoding="utf-8")
+    spoken = re.findall(r'role="img" aria-label="([^"]*)"', text)
+    assert [each.split(",")[1].split(":")[0].strip() for each in spoken] == ["v1", "v2", "v3"]
+    assert spoken[0].endswith("together FAIL")
+    assert all("bounds" in each for each in spoken)
+    for limit in ("tolerated: 1", "allowed: 5"):
+        assert limit in text
+    assert 'data-label="bounds"' in text
 
 
 # cleaning up

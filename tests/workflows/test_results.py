@@ -147,9 +147,9 @@ def test_every_state_has_a_colour_and_an_exit_code() -> None:
 
 
 def told(*, updating: bool, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What is shown of a training with one message, by a clock that moves a second with every look."""
-    seconds = iter(range(1000))
-    monkeypatch.setattr(showing.time, "monotonic", lambda: float(next(seconds)))
+    """What is shown of a training with one message, by a clock that moves a fifth of a second with every look."""
+    fifths = iter(range(1000))
+    monkeypatch.setattr(showing.time, "monotonic", lambda: next(fifths) / 5)
     stream = io.StringIO()
     show = showing.Shown(stream, updating=updating)
     first = stream.getvalue()
