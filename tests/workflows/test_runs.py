@@ -587,3 +587,24 @@ def test_a_check_inside_of_another_run_names_the_outer_one(tmp_path: Path, root:
 
 def test_decisions_are_read_by_their_own_record() -> None:
     assert CHECK.result is COMPARE.result is Decision
+
+
+@EVERY
+def test_the_card_and_the_list_say_the_same(verb: Verb[Any, Any], root: Path) -> None:
+    """One state for the list, the card, and the result in Python; a page can be made of it in every format."""
+    if verb in (AUDIT, CHECK, COMPARE):
+        pytest.skip("made-up records of these say less than their cards read; test_results has real ones")
+    directory = start(verb, root / "run")
+    finish(verb, directory, made(verb.result), page="<p>a page</p>")
+    (found,) = runs()
+    result = resume(directory.path)
+    if verb is ALTERNATIVES:  # says not to train, and names no way that is as good
+        with pytest.raises(InputError, match="its records do not fit together"):
+            _ = result.card
+        assert repr(result).endswith("which cannot be read now>")
+        return
+    assert found.state == result.state == result.card.state
+    assert result.card.sentence
+    for name in format_names():
+        assert report(directory.path, name, root.parent / f"report.{name}")
+    assert repr(result).startswith(f"<{read_manifest(directory.path).verb} ")

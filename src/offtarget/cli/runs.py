@@ -124,6 +124,12 @@ def _show(found: Sequence[RunSummary], out: Screen) -> None:
         for one in found
     ]
     out.table(("run", "verb", "verdict", "about", "started"), rows, left=(0, 1, 2, 3))
+    told = [one for one in found if one.outcome]
+    if told:
+        out.blank()
+    for one in _some(told, out):
+        out.say(f"{one.name}: {one.outcome}", hang=2)
+    _rest(told, "done", out)
     stopped = [one for one in found if one.state == UNFINISHED]
     broken = [one for one in found if one.state == BROKEN]
     if stopped:
@@ -154,7 +160,7 @@ def _some(found: Sequence[RunSummary], out: Screen) -> Sequence[RunSummary]:
 
 def _rest(found: Sequence[RunSummary], what: str, out: Screen) -> None:
     if len(found) > len(_some(found, out)):
-        out.say(f"{len(found) - SHOWN} more are {what}; -v says how to go on.")
+        out.say(f"{len(found) - SHOWN} more are {what}; see them with -v.")
 
 
 def _when(run: RunSummary) -> str:

@@ -28,11 +28,17 @@ HOMES = {
     "tune": "tune.card",
 }
 """By verb, the module of `pages/` that knows its card."""
+_CONTRADICTIONS = (ArithmeticError, AssertionError, AttributeError, LookupError, StopIteration, TypeError, ValueError)
+"""What making a card ends in where each record can be read and all together make no sense."""
 
 
 def card_of(path: Path) -> Card:
     """The card of a run directory; InputError when it is no run directory or its records are damaged."""
-    return with_cost(_home(path).card_of_run(path), path)
+    maker = _home(path).card_of_run
+    try:
+        return with_cost(maker(path), path)
+    except _CONTRADICTIONS as error:
+        raise _unreadable(path, error) from error
 
 
 def with_cost(card: Card, path: Path) -> Card:
@@ -43,18 +49,23 @@ def with_cost(card: Card, path: Path) -> Card:
 
 def page_of(path: Path) -> str | None:
     """The page of a run, made anew from its records; None where its verb leaves one in the run."""
+    made = getattr(_home(path), "page_of_run", None)
     try:
-        made = getattr(_home(path), "page_of_run", None)
-    except InputError:
-        return None
-    return None if made is None else str(made(path))
+        return None if made is None else str(made(path))
+    except _CONTRADICTIONS as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    said = f"{type(error).__name__}: {error}".rstrip(": ")
+    return InputError(
+        f"{path}: its records do not fit together ({said}). Something else changed them, or this is a fault in "
+        "offtarget. Restore them, or start a new run."
+    )
 
 
 def _home(path: Path) -> ModuleType:
     verb = read_manifest(path).verb
     if verb not in HOMES:
         raise InputError(f"{path} is a run of `{verb}`, which has no card.")
-    try:
-        return importlib.import_module(f"offtarget.pages.{HOMES[verb]}")
-    except ModuleNotFoundError:
-        raise InputError(f"{path} is a run of `{verb}`, which has no card.") from None
+    return importlib.import_module(f"offtarget.pages.{HOMES[verb]}")

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from offtarget.errors import InputError
+from offtarget.pages.cards import card_of
 from offtarget.rundir import MANIFEST, in_use, read_manifest, read_object, runs_root
 from offtarget.workflows.runs.begin import finished
 from offtarget.workflows.runs.so_far import lines_of
-from offtarget.workflows.runs.verbs import AUDIT, CHECK, COMPARE, SCAN, VERBS, Verb, verb_of
+from offtarget.workflows.runs.verbs import AUDIT, CHECK, COMPARE, SCAN, TUNE, VERBS, Verb, verb_of
 
 LAST = "last"
 """Names the newest run."""
@@ -51,6 +52,8 @@ class RunSummary:
     """What was audited."""
     rows: int | None = None
     """Rows of the audited data, once they are scanned."""
+    outcome: str | None = None
+    """What a run came to whose verdict does not say it: `4 of 6 published patterns hold here.`"""
     modified: float = 0.0
     """When its manifest was written, in seconds since 1970; the list is ordered by it."""
 
@@ -209,8 +212,21 @@ def _read(path: Path, when: float) -> RunSummary:
         obstacle=obstacle,
         data=manifest.data_name,
         rows=_rows(path) if verb is AUDIT else None,
+        outcome=None if result is None or verb in _SHORT_VERDICTS else _outcome(path),
         modified=when,
     )
+
+
+_SHORT_VERDICTS = (AUDIT, CHECK, COMPARE, TUNE)
+"""Verbs whose verdict says what people want to know first."""
+
+
+def _outcome(path: Path) -> str | None:
+    try:
+        card = card_of(path)
+    except (InputError, OSError):
+        return None  # its result can be read; whoever reports it will say what is wrong
+    return card.headline if card.headline and card.headline != card.state else card.sentence
 
 
 def _rows(path: Path) -> int | None:

@@ -43,6 +43,10 @@ def _repaired(result: RepairReport) -> str:
     return result.status.value
 
 
+def _worth_it(result: AlternativesReport) -> str:
+    return "UNDECIDED" if result.verdict == "undecided" else "DONE"
+
+
 @dataclass(frozen=True, slots=True)
 class Verb(Generic[M, R]):
     """What a verb leaves behind."""
@@ -187,6 +191,7 @@ ALTERNATIVES = Verb(
     kept="Every answer is kept",
     depends="other data, models, questions, judge or settings",
     page="alternatives.html",
+    state=_worth_it,
 )
 REPRODUCE = Verb(
     "reproduce",
