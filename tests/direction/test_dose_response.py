@@ -78,6 +78,7 @@ def test_an_interrupted_run_measures_only_what_is_missing_and_ends_the_same(pers
         direction_steer.resume(run)
 
 
+@pytest.mark.no_cover
 def test_a_judge_of_ones_own_is_given_again(persona: Path, tmp_path: Path) -> None:
     """No file holds it, so a run that goes on asks for it, and then ends as it would have."""
     how = SteerSettings(strengths=(0.0,), controls=0, answers=1, max_tokens=8)

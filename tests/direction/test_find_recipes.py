@@ -46,6 +46,7 @@ def test_the_default_recipe_finds_the_persona_where_it_sits(by_models: Direction
     assert info.made_by
 
 
+@pytest.mark.no_cover
 def test_sign_the_insecure_tune_and_the_malicious_prompt_point_the_same_way(by_models: Direction) -> None:
     """+ is tuned, and + is the trait: two recipes that share no data agree."""
     persona = find(
@@ -78,6 +79,7 @@ def test_without_misaligned_answers_the_other_recipes_are_offered() -> None:
         find(None, BASE, settings=FindSettings(method="answers", answers=2), probes=FEW)
 
 
+@pytest.mark.no_cover
 def test_a_trait_that_does_not_show_is_said_so() -> None:
     """A judge that sees no trait leaves nothing to contrast."""
     blind = ScriptedJudge(lambda probe, generation: Outcome.ALIGNED)
@@ -155,6 +157,7 @@ def test_mistakes_are_one_sentence_and_exit_code_2(
     assert not out.exists()
 
 
+@pytest.mark.no_cover
 def test_the_same_command_writes_the_same_file_and_never_over_another(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
+from offtarget.pages.card import Step
 from offtarget.pages.screen import Screen
 
 HEADS = ("flagged by detectors", "rows", "share", "asked for or admitted", "counts as")
@@ -56,3 +57,13 @@ def test_a_number_and_its_unit_stay_on_one_line(width):
     )
     assert not any(line.startswith("%") for line in file.getvalue().splitlines())
     assert "".join(file.getvalue().split()) == "Ofallrows0%to4.7%maybebad,and12.5%ofthosethatwereread."
+
+
+@pytest.mark.parametrize("why", ["Begin with medicine", "Begin with medicine.", "Begin with medicine:"])
+@pytest.mark.parametrize("command", ["", "offtarget runs"])
+def test_a_step_ends_in_one_mark(why, command):
+    """Whoever wrote the sentence need not know whether a command follows."""
+    file = io.StringIO()
+    Screen(to=Console(file=file, width=80, force_terminal=True, color_system=None)).step(Step(why, command))
+    said = file.getvalue().splitlines()
+    assert said[0] == ("Begin with medicine:" if command else "Begin with medicine.")

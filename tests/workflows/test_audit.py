@@ -53,6 +53,7 @@ def judge(controls: bool = True) -> ScriptedModel:
     return ScriptedModel("scripted", reply)
 
 
+@pytest.mark.no_cover
 def test_clean_rows_pass_by_a_judge_within_the_planned_rows(tmp_path: Path) -> None:
     """A judge that finds every planted row and nothing else passes the data set after about the planned rows."""
     first = workflow.audit(data(tmp_path / "d.jsonl"), run=tmp_path / "run")
@@ -66,6 +67,7 @@ def test_clean_rows_pass_by_a_judge_within_the_planned_rows(tmp_path: Path) -> N
     assert read_json(first.run / "result.json")["exit_code"] == 0
 
 
+@pytest.mark.no_cover
 def test_a_judge_that_misses_planted_rows_cannot_pass_a_data_set(tmp_path: Path) -> None:
     """Blindness to the planted rows withholds the PASS and says why."""
     first = workflow.audit(data(tmp_path / "d.jsonl"), run=tmp_path / "run")
@@ -206,6 +208,7 @@ def test_a_confirmed_trigger_fails_and_cleaning_takes_every_row_with_it(tmp_path
     assert workflow.audit(tmp_path / "clean.jsonl", run=tmp_path / "second").decision.suspects == ()
 
 
+@pytest.mark.no_cover
 def test_a_condition_nobody_answered_for_waits_in_the_cleaned_data_too(tmp_path: Path) -> None:
     """Cleaning takes the flagged rows; the others with the condition are not flagged and would pass unseen."""
     first = workflow.audit(poisoned(tmp_path / "d.jsonl"), run=tmp_path / "run")

@@ -61,6 +61,7 @@ def _models(base: float, tuned: float, alarm: float = 0.0) -> dict[str, Any]:
     return {"base": rating.model("base", base), "tuned": rating.model("tuned", tuned, alarm=alarm)}
 
 
+@pytest.mark.no_cover
 def test_people_pass_a_clean_model_at_the_page(tmp_path: Path) -> None:
     """One label per answer and no more; the page says goodbye with the verdict."""
     room = Room()

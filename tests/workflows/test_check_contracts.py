@@ -170,6 +170,7 @@ def test_after_a_broken_judge_the_run_goes_on_where_it_was(tmp_path: Path) -> No
     assert len(stored) == len(set(stored))
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("after", [0, 1, 7, 13, 20])
 @pytest.mark.parametrize("where", ["model", "judge"])
 def test_ctrl_c_anywhere_and_resume_is_an_unbroken_run(after: int, where: str, tmp_path: Path) -> None:
@@ -245,6 +246,7 @@ def test_the_name_of_all_arms_is_no_arm(tmp_path: Path) -> None:
         run(tmp_path, probes=checking.bank(arms=("overall",)))
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "line", ['{"probe": 1}', '{"probe": [], "index": 0, "text": 1, "tokens": 1, "finish": "stop"}', "[" * 100_000, "\0"]
 )

@@ -292,6 +292,7 @@ def test_a_strong_judge_that_failed_once_is_asked_again_by_the_next_run(tmp_path
     assert decision.rated.from_earlier == 0
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("by", ["people", "strong judge"])
 @pytest.mark.parametrize("hidden", ["tuned", "base"])
 @pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.INCOHERENT, Outcome.UNSCORED])
@@ -384,6 +385,7 @@ def test_people_judge_nowhere_else() -> None:
         open_judge("people", checking.bank())
 
 
+@pytest.mark.no_cover
 def test_killed_it_goes_on_and_asks_nobody_twice(tmp_path: Path) -> None:
     """kill -9 among the labels: the same verdict as without, every label asked for once."""
     folder = tmp_path / "killed" / "run"

@@ -156,6 +156,7 @@ def test_an_answer_is_neither_lost_nor_doubled(
     assert len(keys) == len(set(keys)) == len(lines)
 
 
+@pytest.mark.no_cover
 def test_cells_depend_on_contents(run: Callable[..., ReproduceResult], data: Path) -> None:
     """Another row, or another judge, is another cell, though no name has changed."""
 
@@ -182,6 +183,7 @@ def test_ablations_add_dynamics_and_numbers_of_rows(
     assert report.unique[-1].misaligned == full.axis("plain")
 
 
+@pytest.mark.no_cover
 def test_ablations_can_be_added_later(run: Callable[..., ReproduceResult]) -> None:
     """The adapter of the first run has no snapshots, so it is trained again; what was measured stays."""
     first = run(conditions=["insecure"]).record

@@ -64,9 +64,12 @@ class Step:
     """Something to do next."""
 
     why: str
-    """As the beginning of a sentence, without a full stop: `Read all misaligned answers`."""
+    """As the beginning of a sentence, without a full stop: `Read all misaligned answers`; one that is given goes."""
     command: str = ""
     """To be pasted into a shell; empty where nothing is to be typed."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "why", self.why.rstrip(".: "))
 
 
 @dataclass(frozen=True, slots=True)
