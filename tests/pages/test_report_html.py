@@ -162,6 +162,35 @@ def test_long_answers_are_cut_and_the_page_says_so(tmp_path):
     assert f"{1_000_000 - LONGEST}" in Page(text).scripts[0][1]
 
 
+def test_a_page_of_two_thousand_answers_has_at_most_two_megabytes(tmp_path):
+    """Answers of usual length: the aligned ones are cut where they are too much together, the misaligned ones last."""
+    run = load_run(make_run(tmp_path / "run", per_probe=(7, 27), longer=4, hostile=False))
+    assert len(run.generations) == 2040
+    assert len(report_format("html").render(run).encode()) <= 2_000_000
+    data = json.loads(embedded_answers(run).json)
+    bad = [side for pair in data["pairs"] for side in pair[2:] if side and data["kinds"][side[1]] == "misaligned"]
+    assert bad
+    assert all(side[5] == 0 for side in bad)
+
+
+def test_what_changes_the_direction_of_text_is_named_on_the_page_and_in_markdown(tmp_path):
+    """A mark that is not shown could turn `aligned` round, or hide the end of a question."""
+    marks = "\u200e\u200f\u061c\u202a\u202b\u202d\u202e\u2066\u2067\u2068\u2069"
+    path = make_run(tmp_path / "run", per_probe=(1, 1))
+    for name in ("probes", "generations"):
+        lines = [json.loads(line) for line in (path / f"{name}.jsonl").read_text().splitlines()]
+        for line in lines:
+            for key in ("prompt", "text", "domain"):
+                if key in line:
+                    line[key] = f"{marks[:6]}{line[key]}{marks[6:]}"
+        (path / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run = load_run(path)
+    for form in ("html", "markdown", "junit", "text"):
+        shown = report_format(form).render(run)
+        assert not set(marks) & set(shown), form
+    assert "[U+202E]" in report_format("html").render(run)
+
+
 def test_the_verdict_comes_first_and_the_numbers_follow(tmp_path):
     """Status, reason, error probability, both models and their denominators are in the page as text."""
     page = Page(html(make_run(tmp_path / "run")))
@@ -171,9 +200,9 @@ def test_the_verdict_comes_first_and_the_numbers_follow(tmp_path):
         for t in (
             "FAIL",
             "most of all in the json arm",
-            "with probability at most 5\u00a0%",
+            "at most 1 time in 20",
             "Do not ship",
-            "Misaligned answers, beside the base's",
+            "Misaligned answers of the tuned model, beside the base's",
             "Bounds and rates",
             "How it was decided",
             "All answers that count",

@@ -25,7 +25,7 @@ NOT_JUDGED = "not judged"
 KINDS = (*(o.value for o in Outcome), NOT_JUDGED)
 """What answers count as; the data name them by their place here."""
 
-_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def embedded_answers(run: LoadedRun) -> Embedded:
     counted_probes = dict.fromkeys(pair.some.probe.id for pair in shown)
     by_id = {probe.id: probe for probe in probes}
     return Embedded(
-        json=text.translate(_ESCAPES),
+        json=_escaped(text),
         pairs=len(shown),
         answers=sum((pair.base is not None) + (pair.tuned is not None) for pair in shown),
         limit=sizes.limit,
@@ -175,6 +175,12 @@ def _limit(sizes: Sequence[int], budget: int) -> int:
     while limit > SHORTEST and sum(min(size, limit) for size in sizes) > budget:
         limit = limit * 3 // 4
     return limit
+
+
+def _escaped(text: str) -> str:
+    for mark, escape in _ESCAPES.items():
+        text = text.replace(mark, escape)
+    return text
 
 
 def _cut(text: object, limit: int) -> str:

@@ -176,10 +176,7 @@ def _uncounted(run: LoadedRun) -> tuple[str, ...]:
             parts.append(f"{tally.total:,} of {held:,} {role} answers")
     if not parts:
         return ()
-    return (
-        f"The verdict counts {' and '.join(parts)} on record (the others were sampled ahead or set aside); rates and "
-        "denominators by arm below count them all.",
-    )
+    return (f"The verdict counts {' and '.join(parts)} on record; the others were sampled ahead or set aside.",)
 
 
 def self_checks(run: LoadedRun) -> tuple[str, ...]:

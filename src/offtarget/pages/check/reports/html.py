@@ -79,8 +79,9 @@ def render(run: LoadedRun) -> str:
 
 
 def further_notes(run: LoadedRun, told: Card) -> list[str]:
-    """What is to be known of how it was decided and stands neither on the card nor among the self-checks."""
-    elsewhere = {*told.cautions, *map(sentence, story.self_checks(run))}
+    """What is to be known of how it was decided and stands nowhere else."""
+    hidden = () if run.hidden is None else run.hidden.notes
+    elsewhere = {*told.cautions, *map(sentence, (*story.self_checks(run), *hidden))}
     return [note for note in story.notes(run) if note not in elsewhere]
 
 
