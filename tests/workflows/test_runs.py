@@ -31,6 +31,7 @@ from offtarget.records.tune import TuneChoices
 from offtarget.rundir import MANIFEST, RunDir, read_json, read_manifest, to_jsonable, write_json
 from offtarget.training.settings import PRESETS
 from offtarget.workflows.check import check as checking
+from offtarget.workflows.direction import steer as steering
 from offtarget.workflows.organism import write_data
 from offtarget.workflows.reproduce import reproduce as experiment
 from offtarget.workflows.runs import report as reporting
@@ -38,7 +39,18 @@ from offtarget.workflows.runs.begin import begin, finish, finished
 from offtarget.workflows.runs.listing import find_run, runs
 from offtarget.workflows.runs.report import report
 from offtarget.workflows.runs.resume import resume
-from offtarget.workflows.runs.verbs import ALTERNATIVES, AUDIT, CHECK, COMPARE, REPRODUCE, STEER, TUNE, VERBS, Verb
+from offtarget.workflows.runs.verbs import (
+    ALTERNATIVES,
+    AUDIT,
+    CHECK,
+    COMPARE,
+    REPAIR,
+    REPRODUCE,
+    STEER,
+    TUNE,
+    VERBS,
+    Verb,
+)
 
 EVERY = pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.command)
 OWN = [verb for verb in VERBS if verb.page is not None]
@@ -104,7 +116,8 @@ def test_a_manifest_is_read_as_it_was_written(verb: Verb[Any, Any], tmp_path: Pa
     start(verb, tmp_path / "run")
     manifest = read_manifest(tmp_path / "run")
     assert type(manifest) is verb.manifest
-    assert dataclasses.replace(manifest, created="", version="") == made(verb.manifest)
+    assert manifest.folder == str(Path.cwd())
+    assert dataclasses.replace(manifest, created="", version="", folder="") == made(verb.manifest)
     assert manifest.version == offtarget.__version__
     assert manifest.created
 
@@ -608,3 +621,44 @@ def test_the_card_and_the_list_say_the_same(verb: Verb[Any, Any], root: Path) ->
     for name in format_names():
         assert report(directory.path, name, root.parent / f"report.{name}")
     assert repr(result).startswith(f"<{read_manifest(directory.path).verb} ")
+
+
+def test_a_run_that_goes_on_elsewhere_names_the_files_it_misses(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paths that are not whole are from where it was started; before, the data were "not there"."""
+    here, there = tmp_path / "here", tmp_path / "with space"
+    for folder in (here, there):
+        folder.mkdir()
+    (there / "train.jsonl").write_text("")
+    (there / "models").mkdir()
+    monkeypatch.chdir(there)
+    path = start(
+        REPAIR, root / "run", data="train.jsonl", model="hf/./models", base="organism/base", out="x", direction="d.safe"
+    ).path  # fmt: skip
+    monkeypatch.chdir(here)
+    with pytest.raises(InputError) as error:
+        resume(path)
+    said = str(error.value)
+    assert f"was started in {there} and names files from there that are not here: " in said
+    assert {"train.jsonl", "./models"} == set(said.partition("not here: ")[2].partition(". Go on")[0].split(", "))
+    assert said.endswith(f"Go on from there: cd '{there}' && offtarget resume {path}")
+
+
+def test_ctrl_c_while_models_are_loaded_names_the_run_itself(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that was heard by a run inside of it, which would name only itself."""
+    path = start(STEER, root / "run").path
+
+    def stopped(run: Path, **_: object) -> None:
+        raise RunInterrupted(f"Interrupted. go on with: offtarget resume {run}/checks/inner")
+
+    for what in (KeyboardInterrupt, None):
+        monkeypatch.setattr(steering, "resume", stopped if what is None else _raising(what))
+        assert command_of(lambda: resume(path)) == f"offtarget resume {path}"
+
+
+def _raising(what: type[BaseException]) -> Callable[..., None]:
+    def go_on(run: Path, **_: object) -> None:
+        raise what
+
+    return go_on

@@ -13,7 +13,7 @@ from offtarget.errors import InputError
 from offtarget.records.runs import Manifest
 from offtarget.rundir import read_manifest, to_jsonable
 
-_FACTS = frozenset({"verb", "created", "version", "objects", "fingerprint", "models", "judge_name"})
+_FACTS = frozenset({"verb", "created", "version", "folder", "objects", "fingerprint", "models", "judge_name"})
 """Fields of a manifest that no option sets."""
 _FURTHER_NAMES = {"after": "further", "defend": "defences"}
 """Options that are kept under another name."""

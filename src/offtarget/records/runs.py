@@ -65,6 +65,8 @@ class Manifest:
     created: str = ""
     """ISO 8601, UTC; stamped with the version when it is written."""
     version: str = ""
+    folder: str = ""
+    """Where it was started, which paths that are not whole begin at; no report shows it."""
     opening: OpenSettings | None = None
     """How models are opened, where something was chosen."""
     objects: tuple[str, ...] = ()

@@ -74,9 +74,9 @@ def leaves(value: Any, skip: tuple[str, ...] = (), prefix: str = "") -> Iterator
 
 
 def stated(manifest: Manifest) -> dict[str, Any]:
-    """A manifest as JSON values, without an opening where nothing was chosen."""
+    """A manifest as JSON values, without an opening where nothing was chosen, and without a folder of this machine."""
     values: dict[str, Any] = to_jsonable(manifest)
-    return {key: value for key, value in values.items() if key != "opening" or value is not None}
+    return {key: value for key, value in values.items() if key != "folder" and (key != "opening" or value is not None)}
 
 
 def _text(value: Any) -> str | None:

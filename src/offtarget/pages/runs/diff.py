@@ -18,7 +18,7 @@ from offtarget.records.check import CheckManifest, CompareManifest
 from offtarget.rundir import read_manifest, to_jsonable
 from offtarget.words import TERMS, asked, one_in
 
-UNTOLD = frozenset({"created", "fingerprint", "probes_fingerprint", "checks", "standing"})
+UNTOLD = frozenset({"created", "folder", "fingerprint", "probes_fingerprint", "checks", "standing"})
 """Parts of a manifest that no setting is."""
 NOT_SET = "not set"
 

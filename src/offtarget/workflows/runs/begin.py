@@ -19,7 +19,8 @@ from offtarget.workflows.runs.verbs import M, R, Verb, verb_of
 def begin(directory: RunDir, manifest: Manifest) -> None:
     """Write how a run was started."""
     now = stamp()
-    write_json(directory.file(MANIFEST), replace(manifest, created=now["created"], version=now["version"]))
+    here = str(Path.cwd())
+    write_json(directory.file(MANIFEST), replace(manifest, created=now["created"], version=now["version"], folder=here))
 
 
 def begin_or_resume(manifest: Repeatable, slug: str, run: str | Path | None) -> RunDir:
@@ -76,7 +77,11 @@ def interruptible(directory: RunDir, *, clock: bool = True) -> Iterator[None]:
         with counted(directory.path, clock=clock):
             yield
     except (KeyboardInterrupt, RunInterrupted):
-        manifest = read_manifest(directory.path)
-        raise RunInterrupted(
-            f"Interrupted. {verb_of(manifest).kept}; go on with: {manifest.resume_command(directory.path)}"
-        ) from None
+        raise interrupted(directory.path) from None
+
+
+def interrupted(path: Path) -> RunInterrupted:
+    """What is raised when somebody stops a run: what is kept, and the command that goes on with this very run."""
+    manifest = read_manifest(path)
+    kept = verb_of(manifest).kept or "What is on disk is kept"
+    return RunInterrupted(f"Interrupted. {kept}; go on with: {manifest.resume_command(path)}")

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from offtarget.errors import InputError
+from offtarget.errors import InputError, RunInterrupted
 from offtarget.progress import OnProgress, silent
 from offtarget.records.runs import Manifest
 from offtarget.rundir import read_manifest
-from offtarget.workflows.runs.begin import finished
+from offtarget.workflows.runs.begin import finished, interrupted
 from offtarget.workflows.runs.listing import find_run
+from offtarget.workflows.runs.places import check_places
 from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import verb_of
 
@@ -71,7 +72,12 @@ def resume(
         raise InputError(f"{path} was started with objects of your own. Go on with: {manifest.resume_command(path)}")
     if "on_progress" in inspect.signature(goes_on).parameters:
         again["on_progress"] = on_progress
-    return goes_on(path, **again)
+    if result is None or any(name in again for name in _FURTHER):
+        check_places(path, manifest)
+    try:
+        return goes_on(path, **again)
+    except (KeyboardInterrupt, RunInterrupted):  # also before the run itself is at work, while models are loaded
+        raise interrupted(path) from None
 
 
 def read_again(path: Path) -> Result:
