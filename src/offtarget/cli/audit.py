@@ -108,6 +108,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     Exit codes: 0 PASS, 1 FAIL, 2 input error, 3 UNDECIDED.
     """
     from offtarget.workflows.audit import audit as workflow
+    from offtarget.workflows.ready import ready
 
     if o["base"] is not None and o["direction"] is None:
         raise click.UsageError("--base reads the rows for --direction, which is missing.")
@@ -116,6 +117,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         raise click.UsageError("--by and --why go with --confirm-trigger or --dismiss-trigger, which are missing.")
     expect(resumed, "data", still=_AFTER_THE_SCAN)
     o["silent"] = quiet
+    ready(judges=(o["judge"],), run=o["run"], new_run=True, opening=opening(o))
     result = _scan(o, enabled) if resumed is None else workflow.resume(resumed)
     with _kept(result.run, o):
         if o["confirm"] or o["dismiss"]:

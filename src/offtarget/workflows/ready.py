@@ -30,16 +30,18 @@ def ready(
     files: Mapping[str, object] | None = None,
     run: str | Path | None = None,
     new_run: bool = False,
+    keeps_run: bool = True,
     opening: OpenSettings | None = None,
 ) -> None:
     """InputError for the first thing that cannot be used; what is no name is an object of the caller, and passes.
 
-    `files` are looked at by the name of their option; `new_run` says that the folder of the run must not hold one.
+    `files` are looked at by the name of their option; `new_run` says that the folder of the run must not hold one,
+    `keeps_run` whether there is one.
     """
-    place = runs_root() if run is None else Path(run)
     if run is not None and new_run:
-        refuse_taken(place)
-    _writable(place)
+        refuse_taken(Path(run))
+    if keeps_run:
+        _writable(runs_root() if run is None else Path(run))
     for option, file in (files or {}).items():
         if isinstance(file, str | Path) and not Path(file).expanduser().exists():
             raise InputError(f"{option}: {file} does not exist.")

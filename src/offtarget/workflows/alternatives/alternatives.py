@@ -35,6 +35,7 @@ from offtarget.workflows.alternatives.grading import TaskGrader, open_grader, pr
 from offtarget.workflows.alternatives.plan import Plan, prepare
 from offtarget.workflows.alternatives.results import TRAINING_ROWS, make_report
 from offtarget.workflows.ground import ground_of, open_bank, open_judge, open_named, open_two, parsed
+from offtarget.workflows.ready import ready
 from offtarget.workflows.runs.begin import begin_or_resume, finish, finished, interruptible, opened
 from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import ALTERNATIVES
@@ -71,6 +72,7 @@ def alternatives(
     """
     settings = settings or AlternativesSettings()
     _check_pair(base, tuned)
+    ready(base, tuned, judges=(judge,), files={"DATA": None if "://" in str(data) else data}, run=run, opening=opening)
     ground = ground_of(base)
     bank = open_bank(probes, ground)
     asked = _plain(bank)

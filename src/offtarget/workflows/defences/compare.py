@@ -33,6 +33,7 @@ from offtarget.rundir import JsonLines, RunDir, fingerprint, read_jsonl, read_re
 from offtarget.workflows.defences.axes import HELD_ROWS, Measuring, measure, prepare
 from offtarget.workflows.ground import Folders, ground_of, open_bank, open_judge, open_named, precision
 from offtarget.workflows.parallel import rank, run_of_all
+from offtarget.workflows.ready import ready
 from offtarget.workflows.runs.begin import finish, finished, interruptible, opened
 from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import DEFENCES
@@ -110,6 +111,7 @@ def compare_defences(
         options or TuneOptions(),
         comparing or DefenceSettings(),
     )
+    ready(base, options.misaligned, judges=(options.judge,), run=run, opening=opening)
     on_progress(Progress(f"reading {data}"))
     rows = read_training_data(data, split)
     arms = default_arms() if comparing.arms is None else comparing.arms

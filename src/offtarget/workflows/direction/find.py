@@ -18,6 +18,7 @@ from offtarget.records.runs import OpenSettings
 from offtarget.version import __version__
 from offtarget.workflows.direction.inputs import How, ModelLike, open_both, open_one, plain_bank, trait_bank
 from offtarget.workflows.ground import Ground, ground_of, judge_at_hand, open_judge
+from offtarget.workflows.ready import ready
 
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction
@@ -58,6 +59,7 @@ def find(
     out = None if out is None else Path(out)
     if out is not None and out.exists():
         raise InputError(f"{out} already exists. Choose another file, or remove it first.")
+    ready(base, tuned, judges=(judge,), keeps_run=False, opening=opening)
     ground = ground_of(*(m if isinstance(m, str) else m.name for m in (base, tuned) if m is not None))
     by = _Finder(
         settings=s,

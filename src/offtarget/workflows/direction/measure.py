@@ -23,6 +23,7 @@ from offtarget.stats.auroc import auroc
 from offtarget.workflows.direction.inputs import How, ModelLike, exchanges_of, open_both, open_one, plain_bank
 from offtarget.workflows.direction.screen import in_words, opened_direction
 from offtarget.workflows.ground import ground_of, judge_at_hand
+from offtarget.workflows.ready import ready
 
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction
@@ -56,6 +57,7 @@ def measure_model(
 
     if answers < 1:
         raise InputError(f"--answers must be at least 1, not {answers}.")
+    ready(model, base, judges=(judge,), files={"--direction": direction}, keeps_run=False, opening=opening)
     loaded = opened_direction(direction)
     before, reference = base or loaded.info.base, None
     if before is None:

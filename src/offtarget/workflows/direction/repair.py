@@ -30,6 +30,7 @@ from offtarget.workflows.direction.repair_cells import Bench, measure, narrow_ro
 from offtarget.workflows.direction.repair_models import EPOCHS, Workshop
 from offtarget.workflows.direction.repair_plan import Plan, plan_repair
 from offtarget.workflows.direction.repair_verdict import reason_of, status_of
+from offtarget.workflows.ready import ready
 from offtarget.workflows.runs.begin import begin_or_resume, begun, finish, finished, interruptible, opened
 from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import REPAIR
@@ -78,6 +79,8 @@ def repair(
     None for realignment alone. Raises InputError for whatever cannot be repaired that way, and
     RunInterrupted on Ctrl-C.
     """
+    files = {"--direction": direction, "--prompts": prompts, "--data": None if "://" in str(data) else data}
+    ready(model, base, judges=(judge,), files=files, run=run, opening=opening)
     on_progress(Progress("reading the model and the data"))
     out = Path(out)
     direction, data, prompts = (None if file is None else Path(file) for file in (direction, data, prompts))

@@ -18,6 +18,7 @@ from offtarget.records.direction import DosePoint, DoseResponse, SteerChoices, S
 from offtarget.records.runs import OpenSettings, named, objects
 from offtarget.rundir import JsonLines, RunDir, read_jsonl
 from offtarget.workflows.direction.dose_plan import Plan, prepare, reference_of
+from offtarget.workflows.ready import ready
 from offtarget.workflows.runs.begin import begin, finish, finished, interruptible, opened
 from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import STEER
@@ -50,6 +51,8 @@ def steer(
     Every finished point is on disk before the next one starts. InputError for settings that do not fit the model
     or the direction, before anything is sampled.
     """
+    files = {"--direction": direction}
+    ready(model, base, judges=(judge,), files=files, run=run, new_run=True, opening=opening)
     on_progress(Progress("reading the direction and the model"))
     choices = SteerChoices(
         model=model,

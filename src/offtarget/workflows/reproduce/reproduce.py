@@ -23,6 +23,7 @@ from offtarget.records.tune import TuneSettings
 from offtarget.rundir import RunDir, fingerprint
 from offtarget.training.settings import PRESETS
 from offtarget.workflows.ground import Ground, ground_of, open_bank, open_judge, parsed
+from offtarget.workflows.ready import ready
 from offtarget.workflows.reproduce.cells import Bench, Job, plan_job
 from offtarget.workflows.reproduce.data import DataSets, open_data
 from offtarget.workflows.reproduce.measures import WithCode, curve_measures, full_measures
@@ -72,6 +73,7 @@ def reproduce(
     """
     settings = settings or ReproduceSettings()
     ground = ground_of(base)
+    ready(base, judges=(judge,), files={"--data-dir": data_dir}, run=run, opening=opening)
     data, chosen = open_data(
         conditions,
         None if data_dir is None else Path(data_dir),

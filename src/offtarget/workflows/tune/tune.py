@@ -24,6 +24,7 @@ from offtarget.rundir import RunDir, fingerprint
 from offtarget.training.settings import PRESETS
 from offtarget.workflows.ground import Folders, ground_of, precision, with_adapter
 from offtarget.workflows.parallel import processes, rank, run_of_all
+from offtarget.workflows.ready import ready
 from offtarget.workflows.runs.begin import begun, finish, finished, interruptible, opened
 from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import TUNE
@@ -75,6 +76,7 @@ def tune(
         raise InputError(f"{out} already exists. Choose another folder with --out.")
     if processes() > 1 and run is None:
         raise InputError("With several processes name the run directory (--run DIR), so that all of them use the same.")
+    ready(base, options.misaligned, judges=(options.judge,), run=run, opening=opening)
     on_progress(Progress(f"reading {data}"))
     folders, rows = Folders.of(base), read_training_data(data, split)
     chosen = _checked_defences(defend, options)
