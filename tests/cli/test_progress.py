@@ -124,3 +124,38 @@ def test_the_whole_is_told_beside_what_is_being_done(capsys: pytest.CaptureFixtu
         clock.now = 6.0
         on_progress(told[2])
     assert _lines(capsys) == ["6 s: per cent of the repair 38 of 100, cell 2 of 2 (realigned), answers 50 of 100"]
+
+
+def _seconds(text: str) -> float:
+    """`about 1.5 min left` -> 90."""
+    number, unit = text.removeprefix("about ").removesuffix(" left").split(" ")
+    return float(number) * {"s": 1, "min": 60, "h": 3600}[unit]
+
+
+SCHEDULES = {
+    "steady": [1.0] * 80,
+    "slowing": [0.5 + 1.5 * n / 80 for n in range(80)],
+    "speeding up": [2.0 - 1.5 * n / 80 for n in range(80)],
+    "a slow start": [8.0] + [1.0] * 79,
+    "bursts of four": [0.05 if n % 4 else 4.0 for n in range(80)],
+    "bursts of four, the pause behind": [4.0 if n % 4 == 3 else 0.05 for n in range(80)],
+    "noisy": [0.2 + (n * 7919 % 10) / 5 for n in range(80)],
+}
+"""Seconds that each step takes."""
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_after_the_first_quarter_the_time_left_is_true_within_a_factor_of_two(name: str, clock: _Clock) -> None:
+    """Whenever a line can be printed, in the middle of a step too; the last seconds, where nothing can be, aside."""
+    steps, whole = SCHEDULES[name], sum(SCHEDULES[name])
+    pace, at, said = shown_as.Pace(0), 0.0, 0
+    for done, seconds in enumerate(steps):
+        for part in range(4):
+            clock.now = at + seconds * part / 4
+            words, left = pace.left(Progress("steps", done, len(steps))), whole - clock.now
+            if clock.now >= whole / 4 and left > whole / 10:
+                assert words, (done, left)
+                assert left / 2 <= _seconds(words) <= 2 * left, (done, left, words)
+                said += 1
+        at += seconds
+    assert said > 30

@@ -119,6 +119,14 @@ class Sectioned(click.Command):
         """Its parameters, with `--help-all`."""
         return [*super().get_params(ctx), _HELP_ALL]
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """As usual; before the verb imports what it needs, a line says that it has begun."""
+        tell = ctx.obj
+        works = any(isinstance(p, click.Option) and p.name in ("quiet", "run") for p in self.params)
+        if works and callable(tell) and not (ctx.params.get("quiet") or ctx.params.get("as_json")):
+            tell(_verb(ctx))
+        return super().invoke(ctx)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As usual; an unknown option is answered with what was probably meant."""
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from typing import Any, TextIO
 
 from offtarget.numbers import duration
@@ -22,11 +23,12 @@ WIDTH = 100
 
 
 class Pace:
-    """The time left, from how long a stage has taken so far."""
+    """The time left, from how fast a stage was lately: in the later two thirds of the time it has taken so far."""
 
     def __init__(self, first: int) -> None:
-        self._began, self._first = time.monotonic(), first
-        self._last, self._at = first, self._began
+        self._steps = deque([(time.monotonic(), first)])
+        """When the count changed, and to what: from the last change before those on."""
+        self._began = self._steps[0][0]
 
     def left(self, progress: Progress) -> str:
         """Words for it; empty while nothing can be said.
@@ -35,12 +37,15 @@ class Pace:
         middle of one.
         """
         now = time.monotonic()
-        if progress.done != self._last:
-            self._last, self._at = progress.done, now
-        since = progress.done - self._first
-        if not progress.total or since <= 0 or progress.done >= progress.total:
+        if progress.done != self._steps[-1][1]:
+            self._steps.append((now, progress.done))
+        at, done = self._steps[-1]
+        while len(self._steps) > 2 and self._steps[1][0] - self._began <= (at - self._began) / 3:
+            self._steps.popleft()
+        since, before = self._steps[0]
+        if not progress.total or done <= before or done >= progress.total:
             return ""
-        seconds = (self._at - self._began) / since * (progress.total - progress.done) - (now - self._at)
+        seconds = (at - since) / (done - before) * (progress.total - done) - (now - at)
         return f"about {duration(seconds)} left" if seconds > 0 else ""
 
 

@@ -143,6 +143,7 @@ def check(
     files = {"--certificate": certificate, "--data": None if "://" in str(data) else data}
     ready(base, tuned, judges=(judge, confirm_with), files=files, run=run, new_run=True, opening=opening)
     view = None if data is None else read_data(data, split, within(on_progress, "training data"))
+    on_progress(Progress(f"opening {name_of(base)} and {name_of(tuned)}"))
     opened = open_check(
         base,
         tuned,
@@ -261,6 +262,11 @@ def resume(
         if further is not None:
             reopen(directory, started)
         return _run(directory, opened, started.settings, cued, on_progress, rater)
+
+
+def name_of(model: str | ChatModel) -> str:
+    """The name of a model, or of an object of the caller."""
+    return model if isinstance(model, str) else model.name
 
 
 def _unseen(opened: Opened) -> tuple[str, ...]:

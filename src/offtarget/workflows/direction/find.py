@@ -10,7 +10,7 @@ from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError, NoDirectionError
 from offtarget.numbers import at_least, percent
 from offtarget.probe.bank import ProbeBank
-from offtarget.progress import Count, OnProgress, silent
+from offtarget.progress import Count, OnProgress, Progress, silent
 from offtarget.records import LayerQuality, SamplingSettings
 from offtarget.records.check import JudgeBy
 from offtarget.records.direction import FindMethod, FindSettings, Position
@@ -60,6 +60,7 @@ def find(
     if out is not None and out.exists():
         raise InputError(f"{out} already exists. Choose another file, or remove it first.")
     ready(base, tuned, judges=(judge,), keeps_run=False, opening=opening)
+    on_progress(Progress("opening the models"))
     ground = ground_of(*(m if isinstance(m, str) else m.name for m in (base, tuned) if m is not None))
     by = _Finder(
         settings=s,

@@ -14,7 +14,7 @@ from offtarget.asking.ask import Pair, ask, judge_answers
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
 from offtarget.probe.bank import ProbeBank
-from offtarget.progress import Count, OnProgress, silent
+from offtarget.progress import Count, OnProgress, Progress, silent
 from offtarget.records import Outcome, Probe, Role, SamplingSettings
 from offtarget.records.check import JudgeBy
 from offtarget.records.direction import LayerDrift, ModelMeasured, Position
@@ -58,6 +58,7 @@ def measure_model(
     if answers < 1:
         raise InputError(f"--answers must be at least 1, not {answers}.")
     ready(model, base, judges=(judge,), files={"--direction": direction}, keeps_run=False, opening=opening)
+    on_progress(Progress(f"opening {model if isinstance(model, str) else model.name}"))
     loaded = opened_direction(direction)
     before, reference = base or loaded.info.base, None
     if before is None:
