@@ -7,9 +7,9 @@ import sys
 
 import click
 import pytest
+from test_options import COMMANDS
 
 from offtarget.cli import app as module
-from test_options import COMMANDS
 
 WORKS = sorted(
     name
@@ -41,7 +41,7 @@ def test_nothing_heavy_is_imported_before_it() -> None:
     script = (
         "import sys\nfrom offtarget.cli import app\n"
         "def told(verb):\n"
-        "    assert not {'torch', 'transformers', 'scipy', 'pyarrow', 'numpy'} & set(sys.modules), sorted(sys.modules)\n"
+        "    assert not {'torch', 'transformers', 'scipy', 'pyarrow', 'numpy'} & set(sys.modules)\n"
         "    raise SystemExit(9)\n"
         "app.app(['check', '--base', 'organism/base', '--tuned', 'organism/insecure'], obj=told)\n"
     )
