@@ -58,9 +58,7 @@ def test_readme_shows_what_the_first_command_prints(printed: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_example_of_check_is_what_it_prints(
-    printed: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_example_of_check_is_what_it_prints(printed: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every line of the page's example stands in what the run of README's prints, whatever the line breaks."""
     example = re.search(r"prints this.*?```\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert example is not None
