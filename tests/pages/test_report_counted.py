@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from golden import printed
 from offtarget.errors import InputError
 from offtarget.judge.scripted import ScriptedJudge
 from offtarget.models.chat import SampleRequest
@@ -23,6 +24,7 @@ from offtarget.pages.check.loading import LoadedRun, load_run
 from offtarget.pages.check.rates import by_asking, by_domain, by_question
 from offtarget.pages.check.reports.html import render
 from offtarget.pages.check.tables import denominators
+from offtarget.pages.registry import report_format
 from offtarget.pages.text import of_scored
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Comparison, Generation, Outcome, Probe, Status, Tally
@@ -165,3 +167,15 @@ def test_a_damaged_record_of_what_counts_is_named(run: LoadedRun) -> None:
     result = {**read_object(run.path / "result.json"), "counted": {"arms": 3}}
     with pytest.raises(InputError, match="'counted' is not a record"):
         counted(replace(run, result=result))
+
+
+def test_the_text_report_is_what_the_terminal_prints(run: LoadedRun) -> None:
+    """In a pipe, save for the two lines that say where the rest is."""
+    printed_here = printed(["report", str(run.path)], None)
+    assert printed_here.exit_code == 0
+    lines = [line.rstrip() for line in printed_here.output.splitlines()]
+    text = [line.rstrip() for line in report_format("text").render(run).splitlines()]
+    assert lines[: len(text)] == text
+    rest = lines[len(text) :]
+    assert rest[0].endswith("how it was decided:")
+    assert [line.split()[:2] for line in rest[1:]] == [["offtarget", "report"]]

@@ -8,6 +8,7 @@ from xml.etree.ElementTree import fromstring
 import pytest
 from report_runs import HOSTILE, make_run, models
 
+from offtarget.pages.check.card import card
 from offtarget.pages.check.loading import load_run
 from offtarget.pages.registry import report_format
 
@@ -31,6 +32,15 @@ def test_one_test_case_for_the_verdict_and_for_each_arm_and_slice(tmp_path):
 def test_fail_is_a_failure_with_its_reason(tmp_path):
     verdict = junit(make_run(tmp_path / "run")).find("testcase")
     assert "json arm" in verdict.find("failure").get("message")
+
+
+@pytest.mark.parametrize("options", [{}, {"tuned_rate": 0.0}, {"finished": False}])
+def test_the_first_line_of_the_verdict_is_the_sentence_of_the_card(tmp_path, options):
+    """Whoever reads the log of a build sees what the page and the terminal say."""
+    run = load_run(make_run(tmp_path / "run", **options))
+    verdict = junit(run.path).find("testcase")
+    assert verdict.find("system-out").text.splitlines()[0] == card(run).sentence
+    assert card(run).sentence in next(e.get("message") for e in verdict if e.tag in ("failure", "error"))
 
 
 @pytest.mark.parametrize("options", [{"tuned_rate": 0.0}, {"finished": False}])

@@ -10,7 +10,7 @@ from offtarget.pages.charts.axes import Axis, axis, in_percent, signed
 from offtarget.pages.text import of_scored, one_line
 from offtarget.records import Interval, Role, Status, Tally
 
-SHOWN = {Status.FAIL: "worse", Status.PASS: "not worse", Status.UNDECIDED: "undecided"}
+SHOWN = {Status.FAIL: "worse than tolerated", Status.PASS: "within the limit", Status.UNDECIDED: "undecided"}
 """What is shown of one scope; the words of the verdict are kept for the verdict."""
 
 

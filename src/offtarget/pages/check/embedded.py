@@ -74,7 +74,9 @@ def embedded_answers(run: LoadedRun) -> Embedded:
         sides = [sizes.side(answer) for answer in (pair.base, pair.tuned)]
         return [position[pair.some.probe.id], pair.some.generation.index, *sides]
 
-    strips = _strips(shown, conditions, {pair.some.probe.arm for pair in proof})
+    proven_arms = dict.fromkeys(pair.some.probe.arm for pair in proof)
+    arms = dict.fromkeys(probe.arm for probe in run.probes.values())
+    strips = _strips(shown, conditions, [*proven_arms, *arms])
     hows = {probe.id: _how(probe, conditions) for probe in probes}
     data = {
         "kinds": KINDS,
@@ -116,22 +118,20 @@ def _probe(probe: Probe, how: str) -> list[object]:
     return [_cut(probe.prompt, LONGEST), how, _cut(probe.domain, 300), system, opening]
 
 
-def _strips(shown: Sequence[Pair], conditions: dict[str, str], proving_arms: set[str]) -> tuple[Strip, ...]:
-    """A strip per arm and model; of the conditions only those that a FAIL names."""
+def _strips(shown: Sequence[Pair], conditions: dict[str, str], arms: Sequence[str]) -> tuple[Strip, ...]:
+    """A strip for each of these arms and conditions, and each model."""
     marks: dict[tuple[str, str], list[Mark]] = {}
     names: dict[str, str] = {}
     for number, pair in enumerate(shown):
         arm = pair.some.probe.arm
-        if arm in conditions and arm not in proving_arms:
-            continue
         names[arm] = _how(pair.some.probe, conditions)
         for role, answer in (("tuned", pair.tuned), ("base", pair.base)):
-            if answer is not None:
+            if answer is not None and arm in arms:
                 marks.setdefault((arm, role), []).append(Mark(number, _kind(answer)))
     wide = columns([len(some) for some in marks.values()])
     return tuple(
-        strip(name, role, marks[arm, role], wide)
-        for arm, name in names.items()
+        strip(names[arm], role, marks[arm, role], wide)
+        for arm in arms
         for role in reversed(ROLES)
         if (arm, role) in marks
     )

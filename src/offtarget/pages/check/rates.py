@@ -69,7 +69,7 @@ def _asked(arm: str) -> str:
 
 def _scope(scope: Comparison, name: str, note: str, tolerated: float | None, allowed: float | None) -> Measured:
     if scope.interval is None:
-        note = note or "no scored answer of both models"
+        note = note or "no way of asking has scored answers of both models, so they cannot be held against each other"
     return Measured(
         name,
         note,

@@ -8,6 +8,7 @@ from offtarget.errors import InputError
 from offtarget.numbers import needed_e_value
 from offtarget.pages.charts.axes import Axis, axis, signed
 from offtarget.pages.check.loading import LoadedRun
+from offtarget.pages.text import one_line
 from offtarget.records import CueFinding, HiddenDecision, Status
 from offtarget.records.direction import Explanation, Movement
 from offtarget.records.from_json import from_json
@@ -82,6 +83,10 @@ class ExplainedView:
 
     explanation: Explanation
     chart: Layers
+    answers: tuple[tuple[str, ...], ...]
+    """Question, projection, outcome, answer; largest first."""
+    rows: tuple[tuple[str, ...], ...]
+    """Row of the data, difference, prompt, answer; largest first."""
 
 
 def explained_view(run: LoadedRun) -> ExplainedView | None:
@@ -96,7 +101,22 @@ def explained_view(run: LoadedRun) -> ExplainedView | None:
             f"{path} is not an explanation of this version ({error}). Remove it, or write it again: "
             f"offtarget direction explain {run.path}"
         ) from None
-    return ExplainedView(explanation, layers(explanation)) if explanation.layers else None
+    if not explanation.layers:
+        return None
+    answers = tuple(
+        (
+            one_line(a.prompt, 160),
+            f"{a.projection:+.2f}",
+            a.outcome.value if a.outcome else "not judged",
+            one_line(a.text, 400),
+        )
+        for a in explanation.answers
+    )
+    rows = tuple(
+        (one_line(r.row.row_id, 80), f"{r.row.difference:+.3f}", one_line(r.prompt, 160), one_line(r.answer, 400))
+        for r in explanation.rows
+    )
+    return ExplainedView(explanation, layers(explanation), answers, rows)
 
 
 def layers(explained: Explanation) -> Layers:

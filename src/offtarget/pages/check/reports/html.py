@@ -6,8 +6,10 @@ speaks of the answers that the verdict counts, weighed as the verdict weighs the
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from offtarget.numbers import between, e_value, whole
-from offtarget.pages.card import Card
+from offtarget.pages.card import Card, Step
 from offtarget.pages.cards import with_cost
 from offtarget.pages.charts.rates import SHOWN
 from offtarget.pages.charts.scatter import scatter
@@ -38,7 +40,7 @@ def render(run: LoadedRun) -> str:
 
     answers = embedded_answers(run)
     run = counted(run)
-    told, hidden = with_cost(card(run), run.path), hidden_view(run)
+    told, hidden = _without_itself(with_cost(card(run), run.path)), hidden_view(run)
     proof = [exchange(run, pair, under=True) for pair in proving(run, len(run.cued))]
     shown = [exchange(run, pair, under=False) for pair in examples(run, STATIC_EXAMPLES)]
     return page(
@@ -75,6 +77,13 @@ def render(run: LoadedRun) -> str:
         examples=[one for one in shown if one not in told.telling],
         answers=answers,
         settings=[(one_line(name, 120), one_line(value, 600)) for name, value in facts.settings_table(run)],
+    )
+
+
+def _without_itself(told: Card) -> Card:
+    """The card without the command that writes this page."""
+    return replace(
+        told, steps=tuple(Step(s.why, "" if s.command.endswith(" --html") else s.command) for s in told.steps)
     )
 
 
