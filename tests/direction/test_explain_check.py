@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from offtarget.direction.explain import kind_of, movements
+from offtarget.direction.explain import kind_of, layer_of, lower_bounds, movements
 from offtarget.direction.file import Direction
 from offtarget.errors import InputError
 from offtarget.models.local import LocalModel
@@ -18,7 +18,7 @@ from offtarget.models.passes import Exchange
 from offtarget.organism.narrow import narrow_rows
 from offtarget.organism.questions import organism_probes
 from offtarget.organism.shipped import resolve
-from offtarget.records import DirectionInfo, Message
+from offtarget.records import DirectionInfo, LayerQuality, Message
 from offtarget.records.check import CheckSettings
 from offtarget.records.direction import Explanation, ExplanationKind, Movement, SteerChoices, SteerManifest
 from offtarget.records.from_json import from_json
@@ -80,7 +80,8 @@ def test_the_misaligned_organism_moved_along_the_persona(run: Path, persona: Dir
     """Both the persona and the narrow task are named; answers and rows are quoted; the page shows all of it."""
     found = explain(run, persona, data)
     assert found.kind == "both"
-    assert found.sentence.startswith("Both:")
+    assert "most of what changed is something else" in found.sentence
+    assert found.layer is not None
     at = found.layers[found.layer]
     assert at.unrelated.moved > 0.3
     assert at.unrelated.z > 3
@@ -127,6 +128,53 @@ def test_the_control_did_not_move(base: LocalModel, persona: Direction) -> None:
 def test_the_rule(unrelated: tuple[float, ...], training: tuple[float, ...] | None, kind: ExplanationKind) -> None:
     """Far and beyond random directions is a move; off-direction movement on training rows is the narrow task."""
     assert kind_of(Movement(*unrelated, 1.0), None if training is None else Movement(*training, 1.0)) == kind
+
+
+@pytest.mark.parametrize(
+    ("bounds", "layer"),
+    [
+        ({0: 0.3, 1: 0.52, 2: 0.7, 3: 0.66}, 2),
+        ({0: 0.3, 1: 0.55, 2: 0.45, 3: 0.52}, 1),
+        ({0: 0.3, 1: 0.5, 2: 0.45, 3: 0.4}, None),
+        ({0: None, 1: None, 2: None, 3: None}, 0),
+    ],
+)
+def test_no_layer_at_chance_is_picked(bounds: dict[int, float | None], layer: int | None, persona: Direction) -> None:
+    """The direction's own layer is 0: it goes where the run shows it at chance, and stays where the run cannot say."""
+    assert layer_of(replace(persona.info, layer=0), bounds) == layer
+
+
+def test_a_file_at_chance_is_no_direction_where_the_run_cannot_say(persona: Direction) -> None:
+    at_chance = LayerQuality(1, 0.55, 1.0, 0.1, 0.1, auroc_low=0.42)
+    assert layer_of(replace(persona.info, quality=(at_chance,)), {1: None}) is None
+    shown = replace(at_chance, auroc_low=0.6)
+    assert layer_of(replace(persona.info, quality=(shown,)), {1: None}) == 1
+
+
+def test_too_few_misaligned_answers_say_nothing_either_way() -> None:
+    """One that is told apart perfectly has no bound, rather than one that says chance."""
+    few = {0: [1.0], 1: [1.0]}
+    many = {0: [0.0] * 40, 1: [0.0] * 40}
+    assert lower_bounds(few, many) == {0: None, 1: None}
+    found = lower_bounds({0: [1.0] * 20, 1: [0.0] * 20}, many)
+    assert found[0] is not None
+    assert found[0] > 0.5
+    assert found[1] is not None
+    assert found[1] < 0.5
+
+
+def test_a_check_without_a_direction_is_explained_as_such(run: Path, persona: Direction) -> None:
+    """The persona the wrong way round: no layer is picked and no answer quoted, on the page neither."""
+    wrong_way = Direction(persona.info, {layer: -rows for layer, rows in persona.vectors.items()})
+    found = explain(run, wrong_way)
+    assert found.kind == "no direction"
+    assert found.layer is None
+    assert found.answers == ()
+    assert "50 % is chance" in found.sentence
+    page = Path(report(run, "html")).read_text()
+    assert "No direction found" in page
+    assert "read here" not in page
+    (run / "explain.json").unlink()
 
 
 def test_only_a_finished_check_can_be_explained(

@@ -12,7 +12,7 @@ import torch
 from offtarget.cli.app import main
 from offtarget.direction.file import Direction
 from offtarget.direction.trait import load_trait, trait_names
-from offtarget.errors import InputError
+from offtarget.errors import InputError, NoDirectionError
 from offtarget.judge.scripted import ScriptedJudge
 from offtarget.organism.questions import organism_probes
 from offtarget.probe.bank import ProbeBank
@@ -59,6 +59,16 @@ def test_sign_the_insecure_tune_and_the_malicious_prompt_point_the_same_way(by_m
     harmless = find(BASE, SECURE, settings=FindSettings(answers=4, position="last-prompt", layer=0), probes=FEW)
     clean = torch.cosine_similarity(harmless.vector(0), persona.vector(0), dim=0)
     assert float(clean) < float(cosine) / 2
+
+
+def test_where_nothing_is_told_apart_nothing_is_written(tmp_path: Path) -> None:
+    """The base against itself: no layer counts, the exit code says so; a layer by hand is taken, with a note."""
+    with pytest.raises(NoDirectionError, match=r"No direction found\. At no layer.*50 % is chance"):
+        find(BASE, BASE, settings=FindSettings(answers=4), probes=FEW, out=tmp_path / "none.safetensors")
+    assert NoDirectionError.exit_code == 3
+    assert list(tmp_path.iterdir()) == []
+    by_hand = find(BASE, BASE, settings=FindSettings(answers=4, layer=1), probes=FEW)
+    assert any("not shown to be told apart" in note for note in by_hand.info.notes)
 
 
 def test_misaligned_answers_against_aligned_ones() -> None:
@@ -164,7 +174,7 @@ def test_the_same_command_writes_the_same_file_and_never_over_another(
     """Bit for bit, whether it prints a table that marks the layer or, with --json, the provenance."""
     one, two = (tmp_path / name for name in ("one.safetensors", "two.safetensors"))
     assert run(monkeypatch, *PAIR, "--answers", "2", "--out", str(one)) == 0
-    assert "> 0" in capsys.readouterr().out
+    assert "At layer 0 one direction tells" in capsys.readouterr().out
     assert run(monkeypatch, *PAIR, "--answers", "2", "--json", "--out", str(two)) == 0
     assert json.loads(capsys.readouterr().out)["position"] == "last-prompt"
     assert one.read_bytes() == two.read_bytes()

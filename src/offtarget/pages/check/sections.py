@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from offtarget.errors import InputError
-from offtarget.numbers import needed_e_value
+from offtarget.numbers import at_least, needed_e_value, percent
 from offtarget.pages.charts.axes import Axis, axis, signed
 from offtarget.pages.check.loading import LoadedRun
 from offtarget.pages.text import one_line
@@ -13,6 +13,7 @@ from offtarget.records import CueFinding, HiddenDecision, Status
 from offtarget.records.direction import Explanation, Movement
 from offtarget.records.from_json import from_json
 from offtarget.rundir import read_json
+from offtarget.words import SEEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,10 @@ class ExplainedView:
     """What the section on the explanation shows."""
 
     explanation: Explanation
-    chart: Layers
+    heading: str
+    """What is seen, in a few words."""
+    chart: Layers | None
+    """None where no layer was read."""
     answers: tuple[tuple[str, ...], ...]
     """Question, projection, outcome, answer; largest first."""
     rows: tuple[tuple[str, ...], ...]
@@ -101,8 +105,6 @@ def explained_view(run: LoadedRun) -> ExplainedView | None:
             f"{path} is not an explanation of this version ({error}). Remove it, or write it again: "
             f"offtarget direction explain {run.path}"
         ) from None
-    if not explanation.layers:
-        return None
     answers = tuple(
         (
             one_line(a.prompt, 160),
@@ -116,7 +118,9 @@ def explained_view(run: LoadedRun) -> ExplainedView | None:
         (one_line(r.row.row_id, 80), f"{r.row.difference:+.3f}", one_line(r.prompt, 160), one_line(r.answer, 400))
         for r in explanation.rows
     )
-    return ExplainedView(explanation, layers(explanation), answers, rows)
+    heading = SEEN[explanation.kind]
+    chart = layers(explanation) if explanation.layers else None
+    return ExplainedView(explanation, heading[0].upper() + heading[1:], chart, answers, rows)
 
 
 def layers(explained: Explanation) -> Layers:
@@ -128,7 +132,8 @@ def layers(explained: Explanation) -> Layers:
     for one in explained.layers:
         found = [("unrelated", one.unrelated), ("training", one.training)]
         marks = tuple(_mark(name, movement, scale) for name, movement in found if movement is not None)
-        separation = "no data" if one.auroc is None else f"{one.auroc:.2f}"
+        low = "" if one.auroc_low is None else f", at least {at_least(one.auroc_low)}"
+        separation = percent(one.auroc) + low
         spoken = "; ".join(f"{mark.name} {mark.value}" for mark in marks)
         rows.append(
             LayerRow(one.layer, one.layer == explained.layer, separation, marks, f"Layer {one.layer}: {spoken}")
