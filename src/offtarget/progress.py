@@ -32,6 +32,13 @@ def within(on_progress: OnProgress, label: str) -> OnProgress:
     return lambda progress: on_progress(replace(progress, stage=f"{label}: {progress.stage}"))
 
 
+def in_words(progress: Progress) -> str:
+    """The stage and how far it is: `answers 12 of 60`; a message as it is."""
+    if progress.total == 0:
+        return progress.stage
+    return f"{progress.stage} {progress.done:,}" + (f" of {progress.total:,}" if progress.total else "")
+
+
 class Count:
     """Counts what is done of one stage and tells it."""
 
@@ -54,21 +61,24 @@ class Whole:
         """`weights` are those of the parts that are still to be done, in any unit, by key."""
         self._on_progress, self._stage = on_progress, f"per cent of {name}"
         self._weights = dict(weights)
-        self._total, self._done = sum(self._weights.values()), 0.0
+        self._total, self._done, self._told = sum(self._weights.values()), 0.0, 0
         self._tell(0.0, "")
 
-    def part(self, key: Hashable, label: str) -> OnProgress:
-        """What a part is handed as its own callback. Its last stage with a total says how far the part is."""
+    def part(self, key: Hashable, label: str, stage: str) -> OnProgress:
+        """What a part is handed as its own callback; how far it is is said by its stage of that name."""
         weight = self._weights.get(key, 0.0)
 
         def told(progress: Progress) -> None:
-            share = min(1.0, progress.done / progress.total) if progress.total else 0.0
-            counted = f" {progress.done:,}" + (f" of {progress.total:,}" if progress.total else "")
-            doing = progress.stage + (counted if progress.total != 0 else "")
-            self._tell(weight * share, f"{label}, {doing}")
+            counts = progress.total and progress.stage.endswith(stage)
+            share = min(1.0, progress.done / progress.total) if counts and progress.total else 0.0
+            self._tell(weight * share, f"{label}, {in_words(progress)}")
 
         self._tell(0.0, label)
         return told
+
+    def doing(self, text: str) -> None:
+        """What is being done, where nobody knows how far it is."""
+        self._tell(0.0, text)
 
     def finished(self, key: Hashable) -> None:
         """A part is done; twice is once."""
@@ -77,4 +87,5 @@ class Whole:
 
     def _tell(self, within: float, doing: str) -> None:
         share = 100 if not self._total else min(100, round(100 * (self._done + within) / self._total))
-        self._on_progress(Progress(self._stage, share, 100, doing))
+        self._told = max(self._told, share)  # a part that turns out longer than it seemed does not go back
+        self._on_progress(Progress(self._stage, self._told, 100, doing))

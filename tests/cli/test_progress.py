@@ -114,15 +114,16 @@ def test_the_whole_is_told_beside_what_is_being_done(capsys: pytest.CaptureFixtu
     """Parts have their weight; the share within the part that is going on counts, and a part is finished once."""
     told: list[Progress] = []
     whole = Whole(told.append, "the repair", {"a": 1.0, "b": 3.0})
-    part = whole.part("b", "cell 2 of 2 (realigned)")
+    part = whole.part("b", "cell 2 of 2 (realigned)", "answers")
+    part(Progress("trying the judge", 40, 40))
     part(Progress("answers", 50, 100))
     whole.finished("b")
     whole.finished("b")
-    assert [p.done for p in told] == [0, 0, 38, 75, 75]
-    assert told[2].detail == "cell 2 of 2 (realigned), answers 50 of 100"
+    assert [p.done for p in told] == [0, 0, 0, 38, 75, 75]
+    assert told[3].detail == "cell 2 of 2 (realigned), answers 50 of 100"
     with shown_as.shown(enabled=True) as on_progress:
         clock.now = 6.0
-        on_progress(told[2])
+        on_progress(told[3])
     assert _lines(capsys) == ["6 s: per cent of the repair 38 of 100, cell 2 of 2 (realigned), answers 50 of 100"]
 
 

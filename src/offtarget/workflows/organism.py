@@ -12,7 +12,7 @@ from offtarget.data.chats import chat_line, read_chats
 from offtarget.errors import InputError
 from offtarget.organism.evaluate import Rates, evaluate_model
 from offtarget.organism.narrow import narrow_rows
-from offtarget.progress import Count, OnProgress, silent, within
+from offtarget.progress import Count, OnProgress, Progress, silent, within
 from offtarget.records.runs import OpenSettings
 from offtarget.workflows.ground import ORGANISM_BASE, Folders, ground_of, open_named
 
@@ -54,6 +54,7 @@ def evaluate(
 ) -> dict[str, Rates]:
     """Rates of each named model."""
     results = {}
+    on_progress(Progress("opening the models"))
     measured = Count(on_progress, MEASURED, len(models))
     for name in models:
         results[name] = evaluate_model(open_named(name, opening), answers, seed)
@@ -79,6 +80,7 @@ def evaluate_conditions(
     from offtarget.organism.tune import narrow_tune
 
     results: dict[str, list[Rates]] = {}
+    on_progress(Progress("opening the models"))
     measured = Count(on_progress, MEASURED, seeds * (1 + len(conditions)))
     folder = _base_folder(base)
     for seed in range(seeds):

@@ -63,11 +63,11 @@ def explain(
     nothing about the tuned model is true by construction. `data` is what the model was tuned on. Raises InputError
     for a run that is no finished check, remote models, and a direction or data that do not fit.
     """
-    from offtarget.direction.explain import movements
-
     folder = find_run(run, verb=CHECK)
     names = _models(folder)
     on_progress(Progress("opening both models"))
+    from offtarget.direction.explain import movements  # torch comes after the cheap mistakes
+
     base, tuned = open_both(names["base"], names["tuned"], opening=opening)
     on_progress(Progress("finding a direction" if direction is None else "reading the direction"))
     try:

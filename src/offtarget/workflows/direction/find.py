@@ -55,6 +55,7 @@ def find(
     exist, and a file that does; NoDirectionError, with nothing written, where no layer is shown to tell the held-out
     exchanges of both sides apart. A layer that was chosen by hand is taken as it is, and a note says what it shows.
     """
+    on_progress(Progress("reading the questions and the models"))
     s = settings or FindSettings()
     out = None if out is None else Path(out)
     if out is not None and out.exists():

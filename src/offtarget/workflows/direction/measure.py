@@ -52,6 +52,7 @@ def measure_model(
     Drift is read on the base's own answers (the model's, without a base there is none), so that it tells how the
     model reads, not what it writes. Raises InputError for a direction that does not fit and models that are not local.
     """
+    on_progress(Progress("reading the direction and the models"))
     from offtarget.direction.file import check_fits
     from offtarget.direction.measure import project
 

@@ -43,8 +43,8 @@ VARIANTS: dict[RepairMethod, tuple[Variant, ...]] = {
 }
 
 
-PARTS = ("made", "answers", "checked")
-"""Of the work on a cell."""
+PARTS = {"made": "training", "answers": "plain answers", "checked": "tuned answers used"}
+"""Of the work on a cell, each with the stage that says how far it is."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -161,7 +161,7 @@ def resume(
 
 def _export(directory: RunDir, plan: Plan, whole: Whole) -> str:
     variant = EXPORTED[plan.settings.method]
-    told = whole.part((variant, 0, "made"), "making the repaired model")
+    told = whole.part((variant, 0, "made"), "making the repaired model", PARTS["made"])
     workshop = Workshop(directory.path.resolve(), plan.recipe, plan.opening, told)
     made = workshop.get(variant)
     whole.finished((variant, 0, "made"))
@@ -206,7 +206,7 @@ def _cells(directory: RunDir, plan: Plan, whole: Whole, cells: list[RepairCell])
             if (variant, steps) in measured:
                 continue
             label = f"cell {number} of {len(wanted)} ({named_cell(variant, steps)})"
-            made, answered, checked = (whole.part((variant, steps, part), label) for part in PARTS)
+            made, answered, checked = (whole.part((variant, steps, p), label, stage) for p, stage in PARTS.items())
             model = Workshop(directory.path.resolve(), plan.recipe, plan.opening, made).get(variant, steps)
             whole.finished((variant, steps, "made"))
             cell = measure(replace(bench, on_answers=answered, on_check=checked), variant, steps, model)

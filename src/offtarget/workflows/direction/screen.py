@@ -50,6 +50,7 @@ def measure_rows(
     Rows come in order and are never all in memory. Raises InputError for a direction that does not fit, a base that
     is not local, and data without a row that can be measured.
     """
+    on_progress(Progress("reading the direction, the model and the data"))
     from offtarget.direction.screening import screen_rows
 
     screen, threshold, total = prepare_screen(

@@ -123,7 +123,7 @@ def _measure(directory: RunDir, plan: Plan, on_progress: OnProgress) -> SteerRes
                     vector = control_of(plan.direction, control)
                     edit = dosed(vector, s.mode, strength, plan.layers, plan.position, reference)
                     steered = plan.model.with_edit(None if nothing else edit)
-                    point, answers = plan.gauges.point(steered, control, strength, told.part(key, label))
+                    point, answers = plan.gauges.point(steered, control, strength, told.part(key, label, "answers"))
                     if control is None:
                         kept.extend(answers)
                 points[key] = point

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
@@ -15,7 +15,7 @@ from multiprocessing.synchronize import Event
 
 from offtarget.asking.spending import counted
 from offtarget.errors import InputError
-from offtarget.progress import OnProgress, Progress
+from offtarget.progress import OnProgress, Progress, Whole, in_words
 from offtarget.records.reproduce import Cell
 from offtarget.workflows.reproduce.cells import Job, finished, run_job, said
 
@@ -103,31 +103,27 @@ def _threads(number: int) -> Iterator[None]:
 
 
 class Work:
-    """Counts work, so that the time left can be shown."""
+    """Tells finished cells, and the share of the whole experiment with the time left."""
 
     def __init__(self, jobs: Sequence[Job], on_progress: OnProgress) -> None:
         self._on_progress = on_progress
-        self._seconds: dict[str, float] = {}
+        weights: dict[Hashable, float] = {}
         for job in jobs:
             for number, plan in enumerate(job.cells):
                 # as measured on the organism: .3 s per step, 15 s for all columns and the check, 3 s for a point
                 training = 0.3 * max(c.step for c in job.cells) if number == 0 else 0.0
                 measuring = 15.0 if plan.kind in ("base", "condition") else 3.0
                 if finished(job, plan) is None:
-                    self._seconds[plan.key] = training + measuring
-        self._total, self._done, self._cells = sum(self._seconds.values()), 0.0, 0
-        self._tell_share()
+                    weights[plan.key] = training + measuring
+        self._all, self._cells = len(weights), 0
+        self._whole = Whole(on_progress, "the experiment", weights)
 
     def tell(self, progress: Progress) -> None:
-        """Finished cells get a number, and the share of the work behind them."""
-        if not isinstance(progress.detail, Cell):
-            self._on_progress(progress)
-            return
-        self._done += self._seconds.pop(progress.detail.key, 0.0)
-        self._cells += 1
-        self._on_progress(replace(progress, stage=f"{self._cells}: {progress.stage}"))
-        self._tell_share()
-
-    def _tell_share(self) -> None:
-        share = round(100 * self._done / self._total) if self._total else 100
-        self._on_progress(Progress("per cent of the experiment", share, 100))
+        """A finished cell in a line of its own; else what is being done, beside the share that is behind it."""
+        if isinstance(progress.detail, Cell):
+            self._cells += 1
+            self._on_progress(replace(progress, stage=f"cell {self._cells} of {self._all}: {progress.stage}"))
+            self._whole.finished(progress.detail.key)
+        else:
+            number = min(self._cells + 1, self._all)
+            self._whole.doing(f"cell {number} of {self._all}, {in_words(progress)}")

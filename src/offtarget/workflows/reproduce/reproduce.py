@@ -14,7 +14,7 @@ from offtarget.machine import usable_cores
 from offtarget.models.names import LocalName
 from offtarget.organism.exact import ExactJudge
 from offtarget.probe.bank import ProbeBank
-from offtarget.progress import OnProgress, silent
+from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import SamplingSettings
 from offtarget.records.check import JudgeBy
 from offtarget.records.reproduce import CellKind, ReproduceManifest, ReproduceReport, ReproduceSettings
@@ -71,6 +71,7 @@ def reproduce(
     None: one per core); `expected` is the fingerprint of the run in `run`, where that must be the one that was started.
     Raises InputError for anything the user can fix, RunInterrupted on Ctrl-C.
     """
+    on_progress(Progress("reading the data and the base"))
     settings = settings or ReproduceSettings()
     ground = ground_of(base)
     ready(base, judges=(judge,), files={"--data-dir": data_dir}, run=run, opening=opening)
