@@ -67,7 +67,7 @@ def test_an_interrupted_run_measures_only_what_is_missing_and_ends_the_same(pers
     assert json.loads(printed.stdout) == {"run": str(run), **to_jsonable(whole)}
     (run / "dose.json").unlink()
     assert (run / "points.jsonl").read_bytes() == b"".join(lines)
-    assert seen[-1] == 6
+    assert seen[-1] == 100
     persona.unlink()
     direction = Direction(
         DirectionInfo("models", "all", 1, 1, 160, 4, "llama", "t", "f", "b", "g", 1, 1, (), 0),
