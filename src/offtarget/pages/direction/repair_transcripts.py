@@ -38,9 +38,9 @@ def exchanges(report: RepairReport, run: Path) -> tuple[Exchange, ...]:
         return ()
     failed = next((cell for cell in of_repaired(report.cells, report.method) if cell.status is Status.FAIL), None)
     focus = next((s for s in stages if failed is not None and s.name == _name(failed)), None)
-    shown = _ranked(stages, focus, failed)
     last = of_repaired(report.cells, report.method)[-1]
     base = _read(run, failed or last, "base", "base")
+    shown = _ranked(stages, base, focus, failed)
     return tuple(_exchange(key, stages, base, focus or stages[-1]) for key in shown[:TELLING])
 
 
@@ -71,7 +71,7 @@ def _read(run: Path, cell: RepairCell, role: Role, name: str) -> _Asked:
     )
 
 
-def _ranked(stages: Sequence[_Asked], focus: _Asked | None, failed: RepairCell | None) -> list[Key]:
+def _ranked(stages: Sequence[_Asked], base: _Asked, focus: _Asked | None, failed: RepairCell | None) -> list[Key]:
     """Keys of what is told, one per question as long as there is another."""
     if focus is None:
         wanted = [
@@ -83,11 +83,14 @@ def _ranked(stages: Sequence[_Asked], focus: _Asked | None, failed: RepairCell |
     hidden = failed is not None and failed.condition is not None and failed.plain_status is not Status.FAIL
     found = [k for k, outcome in focus.outcomes.items() if outcome is Outcome.MISALIGNED and k[0] in focus.probes]
 
-    def rank(key: Key) -> tuple[bool, int, int]:
+    held_against = {probe for probe, _ in base.answers}
+
+    def rank(key: Key) -> tuple[bool, bool, int, int]:
         probe = focus.probes[key[0]]
         # the shorter what stands before the question, the sooner the answer is read
         before = sum(map(len, (probe.system or "", *probe.opening, *focus.answers[key].opening)))
-        return hidden != ("~" in probe.id), -sum(key in stage.answers for stage in stages), before
+        asked = sum(key in stage.answers for stage in stages)
+        return hidden != ("~" in probe.id), key[0] not in held_against, -asked, before
 
     return _spread(sorted(found, key=rank), focus)
 
