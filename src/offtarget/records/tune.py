@@ -249,7 +249,7 @@ class DefenceCell:
 
 @dataclass(frozen=True, slots=True)
 class CellAnswer:
-    """An answer of a measured model: the first to each question, kept so that a reader sees what a rate means."""
+    """An answer of a measured model, one of each question and condition: kept so that a rate has a face."""
 
     defences: tuple[str, ...]
     seed: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from offtarget.numbers import of, percent
 from offtarget.pages.charts.axes import (
@@ -155,7 +156,8 @@ def _panel(
 
 
 def _steps(run: WatchedRun) -> Axis:
-    return exact_axis(0.0, float(max(r.step for r in run.readings) or 1), plainly, 6)
+    made = exact_axis(0.0, float(max(r.step for r in run.readings) or 1), plainly, 6)
+    return replace(made, ticks=tuple(tick for tick in made.ticks if "." not in tick.label))  # no half steps
 
 
 def _alarm(run: WatchedRun, x: Axis) -> Upright | None:

@@ -99,7 +99,7 @@ def prepare(
 
 
 Keep = Callable[[str, Probe, str, Outcome], None]
-"""Gets the first answer to each question: under which condition, the question, what was said and what it counts as."""
+"""Gets an answer to each question and under each condition: under which condition, the question, what was said and what it counts as."""
 
 
 def measure(how: Measuring, name: str, on_progress: OnProgress, label: str, keep: Keep) -> Axes:
@@ -152,8 +152,10 @@ def _tallies(
     answers = ask("tuned", model, wanted, how.sampling, partial(answer_seed, how.seed, "tuned"), told=told)
     verdicts = judge_answers(how.judge, answers)
     under = {cue.id: cue.text for cue in how.cues}
+    # of each condition another question, else all that is kept would be answers to the first
+    shown = {cue.id: number % PER_CUE for number, cue in enumerate(how.cues)}
     for (probe, generation), verdict in zip(answers, verdicts, strict=True):
-        if generation.index == 0:
+        if generation.index == shown.get(probe.arm, 0):
             keep(under.get(probe.arm, ""), probe, generation.text, verdict.outcome)
     return tallies_by_probe((v.probe_id, v.outcome) for v in verdicts)
 

@@ -55,7 +55,7 @@ COMBINATIONS: tuple[tuple[str, ...], ...] = (
 of the organism with each of the two other ways to hold on to the base (docs/defences.md)."""
 BASE_ARM = ("base",)
 ANSWERS = "answers.jsonl"
-"""In the run directory: the first answer of every model to each question."""
+"""In the run directory: answers of every model, one of each question and condition."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -142,6 +142,7 @@ def compare_defences(
     with run_of_all(manifest, Path(data).stem, run) as directory, interruptible(directory, clock=not rank()):
         trainings = many(len(arms) * len(comparing.seeds), "training")
         on_progress(Progress(f"opening {base}; {trainings}, each measured, in {directory.path}"))
+        on_progress(Progress(f"making conditions to ask under from {data}"))
         bench = _Bench(
             directory=directory,
             base=base,
@@ -290,7 +291,7 @@ def _cells(shared: _Bench, arms: Sequence[Arm], comparing: DefenceSettings) -> l
 
 
 def _measured(bench: _Bench, arm: Arm, seed: int, further: int, name: str, label: str) -> Axes:
-    """A model on all axes; the first answer to each question is kept with the run."""
+    """A model on all axes; some of its answers are kept with the run."""
     found: list[CellAnswer] = []
 
     def keep(under: str, probe: Probe, text: str, outcome: Outcome) -> None:
