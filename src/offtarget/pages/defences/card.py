@@ -137,7 +137,8 @@ def exchanges(best: ArmRow | None, answers: Sequence[CellAnswer]) -> tuple[Excha
         (one, kept.get(BASE, {}).get(name)) for name, one in bare.items()
     ]
     pairs.sort(key=lambda pair: (pair[0].outcome is not Outcome.MISALIGNED, not _bad(pair[1]), not pair[0].under))
-    first = {one.probe.question_id: (one, other) for one, other in reversed(pairs)}  # no question twice if there are more
+    # no question twice where there are more
+    first = {one.probe.question_id: (one, other) for one, other in reversed(pairs)}
     once = [pair for pair in pairs if first[pair[0].probe.question_id] == pair]
     rest = [pair for pair in pairs if pair not in once]
     return tuple(_exchange(one, other) for one, other in [*once, *rest][:TELLING])

@@ -99,7 +99,8 @@ def prepare(
 
 
 Keep = Callable[[str, Probe, str, Outcome], None]
-"""Gets an answer to each question and under each condition: under which condition, the question, what was said and what it counts as."""
+"""Gets an answer to each question and under each condition: the condition, the question, what was said, as what it
+counts."""
 
 
 def measure(how: Measuring, name: str, on_progress: OnProgress, label: str, keep: Keep) -> Axes:
