@@ -255,6 +255,37 @@ def test_hostile_answers_stay_text(two: Path) -> None:
     assert "<script>window.__pwned" not in page.read_text(encoding="utf-8")
 
 
+def test_other_verbs_are_compared_by_verdict_numbers_and_settings(root: Path) -> None:
+    training(root / "one")
+    training(root / "two", alarm=12)
+    text = kept("runs-diff-tune", ["runs", "diff", "one", "two"], 80, root.parent)
+    assert text.startswith(" OK → ALARM ")
+    found = json.loads(printed(["runs", "diff", "one", "two", "--json"], None).output)
+    assert any(number["before"] != number["after"] for number in found["numbers"])
+
+
+# what `report` prints
+
+
+@EACH
+def test_an_unfinished_run(root: Path, width: int | None) -> None:
+    """What there is so far, and the command that goes on, whatever the verb."""
+    training(root / "stopped", done=False, checkpoints=2)
+    kept("report-unfinished", ["report", "stopped"], width, root.parent)
+
+
+def test_report_prints_what_the_verb_printed(root: Path) -> None:
+    """The same lines, by the same code; with -v those of -v."""
+    command = ["check", "--base", "organism/base", "--tuned", "organism/insecure", "--max-answers", "12", "--quiet"]
+    for more in ([], ["-v"]):
+        run = root / f"run{len(more)}"
+        first = printed([*command, "--no-register", "--no-cache", "--run", str(run), *more], 80)
+        again = printed(["report", run.name, *more], 80)
+        assert first.output
+        assert again.output == first.output
+        assert again.exit_code == 0
+
+
 # candidates of one base
 
 

@@ -202,7 +202,7 @@ def test_an_unfinished_run_is_reported_in_every_format(verb: Verb[Any, Any], nam
     shown = CliRunner().invoke(app, ["report", "run"])
     assert shown.exit_code == 0, shown.output
     assert shown.output.startswith(" UNFINISHED ")
-    assert "so far there is nothing yet" in shown.output
+    assert "So far: nothing yet." in shown.output
 
 
 def test_a_damaged_result_is_one_sentence_in_every_format(root: Path) -> None:

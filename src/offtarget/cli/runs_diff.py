@@ -64,9 +64,15 @@ def _details(diff: RunsDiff, out: Screen) -> None:
     if diff.rates:
         _questions("Questions lost: misaligned now and not before", diff.lost, out)
         _questions("Questions won: misaligned before and not now", diff.won, out)
+    numbers = [(change.name, change.before, change.after) for change in diff.numbers]
+    if numbers:
+        out.table(("what", "before", "now"), numbers, "Numbers, before and now", left=(0, 1, 2))
     settings = diff.settings if out.verbose else diff.settings[:SHOWN]
     rows = [(change.name, change.before, change.after) for change in settings]
-    out.table(("setting", "before", "now"), rows, "Settings that differ", left=(0, 1, 2))
+    if rows:
+        out.table(("setting", "before", "now"), rows, "Settings that differ", left=(0, 1, 2))
+    else:
+        out.heading("No setting differs.")
     if len(diff.settings) > len(settings):
         out.say(f"{len(diff.settings) - len(settings)} more; -v lists them.")
 

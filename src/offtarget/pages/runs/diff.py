@@ -13,12 +13,15 @@ from offtarget.pages.card import Card, Exchange, Figure, Side, Step
 from offtarget.pages.check.counted import counted
 from offtarget.pages.check.loading import Answer, LoadedRun, load_run
 from offtarget.pages.page import page
+from offtarget.pages.screen import ABSENT
 from offtarget.records import Comparison, Outcome, Tally
 from offtarget.records.check import CheckManifest, CompareManifest
 from offtarget.rundir import read_manifest, to_jsonable
 from offtarget.words import TERMS, asked, one_in
 
-UNTOLD = frozenset({"created", "folder", "fingerprint", "probes_fingerprint", "checks", "standing"})
+UNTOLD = frozenset(
+    {"created", "folder", "fingerprint", "probes_fingerprint", "checks", "standing", "seed_commitment", "source"}
+)
 """Parts of a manifest that no setting is."""
 NOT_SET = "not set"
 
@@ -89,6 +92,15 @@ class SettingChange:
 
 
 @dataclass(frozen=True, slots=True)
+class NumberChange:
+    """A number on the cards of both, or of one."""
+
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunsDiff:
     """What changed from `before` to `after`."""
 
@@ -100,6 +112,8 @@ class RunsDiff:
     """Questions with misaligned answers now and none before, most first."""
     won: tuple[QuestionChange, ...] = ()
     settings: tuple[SettingChange, ...] = ()
+    numbers: tuple[NumberChange, ...] = ()
+    """What the cards of verbs without rates of two models say in numbers."""
     cautions: tuple[str, ...] = ()
     """Why rates of the two may not be compared, a sentence each."""
 
@@ -134,7 +148,7 @@ def compared(paths: tuple[Path, Path], cards: tuple[Card, Card]) -> RunsDiff:
     ]
     settings = tuple(_settings(*map(to_jsonable, manifests)))
     if verbs != {"check"}:
-        return RunsDiff(manifests[1].verb, sides[0], sides[1], settings=settings)
+        return RunsDiff(manifests[1].verb, sides[0], sides[1], settings=settings, numbers=tuple(_numbers(*cards)))
     runs = counted(load_run(before)), counted(load_run(after))
     changes = list(_questions(*runs))
     told = [
@@ -213,6 +227,18 @@ def _certainty(diff: RunsDiff) -> str:
         f"If nothing had changed, bounds that lie apart would come up at most {one_in(alpha)}: each of their four ends "
         "errs with the probability of its own run."
     )
+
+
+def _numbers(before: Card, after: Card) -> Iterator[NumberChange]:
+    earlier, later = (
+        {f.name: f"{f.value} ({f.note})" if f.note else f.value for f in c.figures} for c in (before, after)
+    )
+    for name in dict.fromkeys([*earlier, *later]):
+        yield NumberChange(name, earlier.get(name, ABSENT), later.get(name, ABSENT))
+
+
+def _said(figure: Figure) -> str:
+    return f"{figure.value} ({figure.note})" if figure.note else figure.value
 
 
 def _rates(before: LoadedRun, after: LoadedRun) -> Iterator[RateChange]:

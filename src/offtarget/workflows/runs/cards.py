@@ -28,7 +28,7 @@ def card(path: Path) -> Card:
 
 def _unfinished(path: Path, manifest: Manifest) -> Card:
     verb = verb_of(manifest)
-    sentence = f"This run of `{verb.command}` has not come to its end: so far there is {so_far(path)}."
+    sentence = f"This run of `{verb.command}` has not come to its end. So far: {so_far(path)}."
     exchanges = card_of(path).exchanges if verb in (CHECK, COMPARE) else ()
     return Card(
         state=UNFINISHED,
@@ -55,5 +55,6 @@ def _next(path: Path, manifest: Manifest) -> Step:
 def about(manifest: Manifest) -> str:
     """What a run is about: models and data by name."""
     tuned, base, data = manifest.tuned_name, manifest.base_name, manifest.data_name
-    models = f"{tuned}, held against {base}" if tuned and base else tuned or base or ""
+    joined = "held against" if verb_of(manifest) in (CHECK, COMPARE) else "from"
+    models = f"{tuned}, {joined} {base}" if tuned and base else tuned or base or ""
     return ", on ".join(filter(None, (models, data))) or "models of the caller"
