@@ -275,6 +275,7 @@ LINES = st.lists(
 )
 
 
+@pytest.mark.no_cover
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_kept_and_removed_lines_are_the_input(tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:

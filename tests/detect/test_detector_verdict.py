@@ -101,6 +101,7 @@ def test_copies_do_not_sharpen_a_test_over_the_whole_set(alone: int, fails: bool
     assert (alarm is not None) is fails
 
 
+@pytest.mark.no_cover
 def test_false_alarms_of_detectors_alone_are_rare():
     """Twice the bound of false alarms and as many bad rows as the limit allows: 0.1 % of 20,000 sets fail."""
     rng = np.random.default_rng(5)

@@ -99,6 +99,7 @@ def test_hostile_answers_are_read_in_bounded_time(name: str, answer: str) -> Non
         assert 0 <= finding.start <= finding.end <= len(answer)
 
 
+@pytest.mark.no_cover
 @settings(max_examples=300, deadline=None)
 @given(
     st.lists(st.sampled_from(PIECES), max_size=40).map("".join),

@@ -49,6 +49,7 @@ def mined(texts: list[str], flagged: set[int]) -> list[Trigger]:
     return [t for t in miner.mine() if t.behaviour in ("hostility", "flagged by any detector")]
 
 
+@pytest.mark.no_cover
 def test_four_near_copies_of_each_prompt_invent_no_condition():
     """20 sets in which the flag goes with the prompt and with nothing else: at most one condition at a bound of 1 %
     (each of them named one while copies counted one by one), and no suspect."""

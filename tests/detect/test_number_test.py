@@ -80,6 +80,7 @@ def test_pooled_tail_is_the_simulated_one() -> None:
     assert pooled_tail(counts) == pytest.approx((drawn >= score).mean(), rel=0.1)
 
 
+@pytest.mark.no_cover
 def test_uniform_numbers_rarely_alarm() -> None:
     """p <= 0.05 in at most 5 % of uniform sets of 50 rows (the test is conservative)."""
     rng = random.Random(5)

@@ -115,6 +115,7 @@ def test_odd_answers_are_a_behaviour_without_any_detector(answer, said):
     assert first.behaving_with == 20
 
 
+@pytest.mark.no_cover
 def test_a_third_of_the_rows_flagged_is_enough():
     """A detector that sees 35 % of the poisoned rows and flags 1 % of all others still leads to the condition."""
     data, rng = rows(4000), random.Random(5)
@@ -140,6 +141,7 @@ def test_a_condition_with_the_same_rows_stays_in_the_list():
     assert any("2031" in text for _, text in said)
 
 
+@pytest.mark.no_cover
 def test_shuffled_behaviour_gives_no_trigger():
     """In 40 data sets whose flags are drawn at random no trigger is reported (at most one, at a bound of 1 % each)."""
     alarms = 0
@@ -186,6 +188,7 @@ def test_cutting_and_merging_changes_nothing():
     assert joined.mine() == whole.mine()
 
 
+@pytest.mark.no_cover
 def test_rare_flagged_rows_survive_sampling():
     """Rows far beyond what is kept: 20 flagged ones with a trigger are all still there, and counts are of all rows."""
     miner = TriggerMiner(flagged=500, others=1000)
