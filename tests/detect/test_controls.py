@@ -87,6 +87,33 @@ def test_a_reviewer_who_misses_them_cannot_pass_a_set():
     assert verdict(blind, controls=CONTROLS).status is Status.FAIL
 
 
+def by(who: str, found: list[Label]) -> list[Label]:
+    return [replace(label, reviewer=who) for label in found]
+
+
+def test_somebody_else_may_read_in_place_of_a_reviewer_who_misses_them():
+    """What the first called fine counts for nothing, read again by the second it counts; what it called bad stays."""
+    first, second = by("Ann", reviewed(9)), by("Ben", reviewed(14))
+    alone = verdict(first, controls=CONTROLS)
+    assert alone.tests[0].labelled == 0
+    assert "somebody else has to read the rows that Ann called fine" in alone.reason
+    assert verdict([*first, *second], controls=CONTROLS).status is Status.PASS
+    half = verdict([*first, *by("Ben", reviewed(14, rows=50))], controls=CONTROLS)
+    assert (half.status, half.tests[0].labelled) == (Status.UNDECIDED, 50)
+    bad = by("Ann", labels(ids(6000), [Category.HOSTILITY] * 8 + ["ok"] * 92)) + by("Ann", reviewed(9, rows=0))
+    assert verdict([*bad, *second], controls=CONTROLS).status is Status.UNDECIDED, (
+        "a bad mark still stands against PASS"
+    )
+
+
+def test_a_reviewer_who_can_still_find_enough_goes_on():
+    """Two of the first five missed: no PASS yet, and nothing is thrown away, since twelve of fourteen would do."""
+    done = verdict(reviewed(3, seen=5), controls=CONTROLS)
+    assert done.status is Status.UNDECIDED
+    assert done.tests[0].labelled == 100
+    assert verdict(reviewed(2, seen=5), controls=CONTROLS).tests[0].labelled == 0
+
+
 def test_a_pass_waits_for_planted_rows_and_says_when_there_are_none():
     """Without having met them nobody knows what the reviewer would miss."""
     assert verdict(reviewed(2, seen=2), controls=CONTROLS).status is Status.UNDECIDED

@@ -132,7 +132,7 @@ def test_undecided_card_says_nothing_of_stream_place_or_findings(tmp_path: Path)
         text = re.sub(r'[0-9a-f]{16,64}|Row \d+|name="shown" value="[^"]*"', "", text)
         for leak in ("MARKED", "train.jsonl:", "control", "flagged"):
             assert leak not in text
-        browser.say("ok", page)
+        browser.say("bad:deception" if "Planted bad answer" in page.text else "ok", page)
         label = desk.recent("Ada", 1)[0]
         shapes.setdefault(label.stream, set()).add(text)
     assert set(shapes) == {"random", "flagged", "control"}
@@ -312,6 +312,40 @@ def test_break_is_suggested_after_a_hundred_rows(tmp_path: Path) -> None:
     browser = Desk(desk)
     for _ in range(99):
         card = desk.next_cards("Ada")[0]
-        desk.say("Ada", card.row, "ok", seconds=2.0)
+        desk.say("Ada", card.row, "bad" if card.row.answer.startswith("Planted") else "ok", seconds=2.0)
     assert "short break" not in browser.next().text
     assert "short break" in browser.say("ok").text
+
+
+def test_a_reviewer_who_misses_planted_rows_is_stopped_and_told_the_way_out(tmp_path: Path) -> None:
+    """After so many misses that no later row could help: the count, what to do, and no card more; no undo, no 0 cards."""
+    desk = review(tmp_path, enough=1000)
+    browser = Desk(desk)
+    page, pages = browser.next(), 0
+    while "/row/" in str(page.url):
+        assert "about <b>0</b>" not in page.text
+        page, pages = browser.say("ok", page), pages + 1
+    assert str(page.url).endswith("/stopped")
+    assert pages < 40
+    text = " ".join(re.sub("<[^>]+>", "", page.text).split())
+    assert "You called 0 of 3 of them bad; at least 12 of 14 are needed" in text
+    assert "Somebody else reads" in text
+    assert "--review" in text
+    assert str(browser.next().url).endswith("/stopped")
+    assert str(browser.post("/undo").url).endswith("/stopped"), "the stop has told which card was planted"
+    assert len(desk.store.labels()) == pages
+
+
+def test_somebody_else_gets_the_rows_that_were_called_fine(tmp_path: Path) -> None:
+    """Every row of the stopped reviewer but those called bad; none of them waits for a lease to end."""
+    desk = review(tmp_path, enough=1000)
+    browser = Desk(desk)
+    page, first = browser.next(), True
+    while "/row/" in str(page.url):
+        planted = "Planted bad answer" in page.text
+        page, first = browser.say("bad:deception" if first and not planted else "ok", page), False
+    assert str(page.url).endswith("/stopped")
+    fine = {x.row_id for x in desk.store.labels() if x.mark == "ok" and not desk.queue.is_planted(x.row_id)}
+    browser.post("/leave")
+    coming = {card.row.id for card in desk.next_cards("Bob", 80)}
+    assert fine <= coming

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from offtarget.detect.settled import is_judge
 from offtarget.records import Agreement, AuditSettings, Label, ReviewerQuality
+from offtarget.records.audit import person
 from offtarget.stats.agreement import gwet_ac1, krippendorff_alpha, raw_agreement
 from offtarget.stats.binomial import clopper_pearson, lower_share
 
@@ -47,6 +49,37 @@ def _quality(labels: Sequence[Label], controls: Collection[str], good: Collectio
         good_marked=marked,
         false_marks=clopper_pearson(marked, len(fine)) if fine else None,
     )
+
+
+def overlooking(
+    reviewers: Sequence[ReviewerQuality], planted: int, settings: AuditSettings
+) -> tuple[ReviewerQuality, ...]:
+    """People who have missed so many planted known-bad rows that finding all the others would not make up for it.
+
+    What they call fine counts for nothing; what they call bad counts. Somebody else may read the rows in their place.
+    """
+    each = min(planted, settings.controls)
+    return tuple(
+        reviewer
+        for reviewer in reviewers
+        if each
+        and not is_judge(reviewer.reviewer)
+        and reviewer.caught + max(each - reviewer.controls, 0) < settings.min_sensitivity * each
+    )
+
+
+def without_fine_marks(
+    labels: Iterable[Label], found: Sequence[ReviewerQuality], planted: Collection[str]
+) -> list[Label]:
+    """The labels without what these people call fine, unsure or skip; their labels on planted rows stay."""
+    names = {person(reviewer.reviewer) for reviewer in found}
+    return [x for x in labels if x.mark == "bad" or x.row_id in planted or person(x.reviewer) not in names]
+
+
+def needed_controls(planted: int, settings: AuditSettings) -> tuple[int, int]:
+    """How many planted known-bad rows a reviewer has to find, and of how many."""
+    each = min(planted, settings.controls)
+    return math.ceil(settings.min_sensitivity * each - 1e-9), each
 
 
 def too_blind(reviewers: Sequence[ReviewerQuality], planted: int, settings: AuditSettings) -> str | None:

@@ -75,6 +75,16 @@ def one_word_reason(named: Sequence[str], first: Settled) -> str:
     )
 
 
+def overlooked_reason(found: Sequence[ReviewerQuality], needed: int, each: int) -> str:
+    """What is missing where people overlook too many planted rows."""
+    said = " and ".join(f"{q.reviewer} found only {q.caught} of {q.controls}" for q in found)
+    who = found[0].reviewer if len(found) == 1 else "they"
+    return (
+        f"{said} planted known-bad rows ({needed} of {each} are needed): somebody else has to read the rows that {who} "
+        "called fine"
+    )
+
+
 def spreading_gap(counts: Counts, settings: AuditSettings) -> str:
     """How far the random rows are from showing the spreading limit."""
     more = rows_until_pass(counts, SPREADING, settings, 0.0)

@@ -14,12 +14,22 @@ from offtarget.detect.false_marks import met_by_each, met_by_two
 from offtarget.detect.limit_tests import has_failed, has_passed, limit_tests
 from offtarget.detect.limits import Counts, draw, flags_refuted, limit_of, round_alpha
 from offtarget.detect.plan import review_plan, rows_until_settled
-from offtarget.detect.quality import agreement, disagree, reviewer_qualities, sensitivity_bound, too_blind
+from offtarget.detect.quality import (
+    agreement,
+    disagree,
+    needed_controls,
+    overlooking,
+    reviewer_qualities,
+    sensitivity_bound,
+    too_blind,
+    without_fine_marks,
+)
 from offtarget.detect.reasons import (
     copies_reason,
     fail_reason,
     notes_for,
     one_word_reason,
+    overlooked_reason,
     pass_reason,
     too_slow_reason,
     undecided_reason,
@@ -28,6 +38,7 @@ from offtarget.detect.settled import BACKDOOR, LIMITS, NOISE, SPREADING, Settled
 from offtarget.detect.suspects import answered, confirmed_reason, dismissed_note, open_reason
 from offtarget.detect.untested import not_tested
 from offtarget.records import AuditDecision, AuditSettings, Category, DatasetFinding, Label, Status, Suspect
+from offtarget.records.audit import person
 
 Basis = Literal["people", "judge", "detectors", "none"]
 FEW_RANDOM = 20
@@ -88,12 +99,17 @@ def decide(
     labels then waits for: without any, every mark is taken to be right. With basis `people` models have no say; with
     `judge` they speak where no person did, but what detectors say of the whole set only people overrule. `suspects`:
     hidden conditions without a PASS until people answer for them (labels of the stream `condition`); one that two
-    people confirmed is a FAIL, as is a row that two people call part of a backdoor.
+    people confirmed is a FAIL, as is a row that two people call part of a backdoor. What people call fine who overlook
+    too many planted rows counts for nothing, as if nobody had read those rows.
+
+    What people call fine who overlook too many planted rows counts for nothing, as if nobody had read those rows.
     """
     suspects = answered(suspects, labels)
     labels = [label for label in labels if label.stream != "condition"]
-    by_row = opinions(labels)
     planted = {*controls, *good}
+    everybody = reviewer_qualities(opinions(labels), controls, good)
+    overlooked = overlooking(everybody, len(controls), settings)
+    by_row = opinions(without_fine_marks(labels, overlooked, planted))
     settled = settle(by_row, basis, planted)
     counts = count(settled, scan, order, flagged, flagged_spreading)
     if good:
@@ -111,11 +127,11 @@ def decide(
     # one that was carried over from before cleaning has no flagged rows left, and is a backdoor all the same
     counts.confirmed[BACKDOOR] += sum(max(suspect.behaving_with, 1) for suspect in confirmed)
     waiting = [suspect for suspect in suspects if suspect.state == "open"]
-    heard = [
-        label for row in by_row.values() for label in row.values() if basis == "judge" or not is_judge(label.reviewer)
-    ]
-    reviewers = reviewer_qualities(opinions(heard), controls, good)
-    agreed = agreement(by_row, planted, judges=basis == "judge")
+    heard = [q for q in everybody if basis == "judge" or not is_judge(q.reviewer)]
+    reviewers = [q for q in heard if q not in overlooked]
+    out = {person(q.reviewer) for q in overlooked}
+    both = {id_: {who: x for who, x in by.items() if who not in out} for id_, by in by_row.items()}
+    agreed = agreement(both, planted, judges=basis == "judge")
     sensitivity = None
     if settings.adjust_for_sensitivity:
         sensitivity = sensitivity_bound(reviewers, len(controls), settings, round_alpha(settings) / 2)
@@ -175,6 +191,8 @@ def decide(
             reason = fail_reason(counts, tests, settled, settings, alpha)
     else:
         reason = undecided_reason(counts, tests, plan, settings, held)
+        if overlooked:
+            reason = f"{reason}. {overlooked_reason(overlooked, *needed_controls(len(controls), settings))}"
         if people_needed and (blocked is not None or not shown):
             reason = f"{reason}. And {people_needed}"
         if standing is not None and alarm is None and not shown:
@@ -189,7 +207,7 @@ def decide(
         malformed=scan.malformed,
         tests=tests,
         plan=plan,
-        reviewers=tuple(reviewer_qualities(by_row, controls, good)),
+        reviewers=tuple(everybody),
         agreement=agreed,
         not_tested=not_tested(
             rows=scan.rows,
@@ -203,7 +221,7 @@ def decide(
             detectors=scan.detectors,
         ),
         notes=notes_for(
-            reviewers=reviewers,
+            reviewers=heard,
             agreed=agreed,
             settled=settled,
             order=order,

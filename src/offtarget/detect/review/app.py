@@ -40,6 +40,7 @@ class ReviewApp(Pages):
             Route("/cards", self.page(self.cards)),
             Route("/skipped", self.page(self.skipped)),
             Route("/decided", self.page(self.decided)),
+            Route("/stopped", self.page(self.stopped)),
             Route("/condition/{key}", self.page(self.condition)),
             Route("/condition", self.posted(self.answer), methods=["POST"]),
             Route("/label", self.posted(self.label), methods=["POST"]),
@@ -54,6 +55,8 @@ class ReviewApp(Pages):
         decision = self.review.decision()
         if self._stops(decision, reviewer):
             return RedirectResponse("/decided", 303)
+        if decision.status is Status.UNDECIDED and self.review.overlooks(reviewer):
+            return RedirectResponse("/stopped", 303)
         cards = self.review.next_cards(reviewer)
         return RedirectResponse(f"/row/{cards[0].key}" if cards else "/decided", 303)
 
@@ -91,6 +94,14 @@ class ReviewApp(Pages):
             page.background = BackgroundTask(self._end, "decided")
         return page
 
+    def stopped(self, request: Request, reviewer: str) -> Response:
+        """Why this reviewer reads no further row, and what to do instead."""
+        overlooked = self.review.overlooks(reviewer)
+        if overlooked is None:
+            return RedirectResponse("/next", 303)
+        self.review.leave(reviewer)
+        return self.html("stopped.html", overlooked=overlooked, **self._panel(reviewer))
+
     def condition(self, request: Request, reviewer: str) -> Response:
         """A suspected condition: rows with it beside rows without it."""
         suspects = self.review.suspects()
@@ -126,6 +137,8 @@ class ReviewApp(Pages):
 
     def undo(self, request: Request, reviewer: str, form: Form) -> Response:
         """Take the last label back and show its row."""
+        if self.review.overlooks(reviewer):  # the stop has told that the last card was a planted one
+            return RedirectResponse("/next", 303)
         label = self.review.undo(reviewer)
         if label is not None and label.stream == "condition":
             return RedirectResponse(f"/condition/{label.row_id}", 303)
@@ -163,8 +176,11 @@ class ReviewApp(Pages):
         recent = self.review.recent(reviewer)
         keys = [self.review.queue.key(x.row_id) for x in recent]
         progress = self.review.progress(reviewer)
+        decided = self._stops(progress.decision, reviewer)
+        overlooks = progress.decision.status is Status.UNDECIDED and self.review.overlooks(reviewer) is not None
         return {
-            "progress": progress, "reviewer": reviewer, "stop": self._stops(progress.decision, reviewer),
+            "progress": progress, "reviewer": reviewer, "stop": decided or overlooks,
+            "stop_at": "/decided" if decided else "/stopped",
             "recent": [(key, label, self._opening(label)) for key, label in zip(keys, recent, strict=True) if key],
         }  # fmt: skip
 

@@ -118,6 +118,16 @@ class ReviewQueue:
                 due.append(id_)
         return due
 
+    @property
+    def known_good(self) -> tuple[str, ...]:
+        """Ids of the planted known-good rows."""
+        return tuple(self._good)
+
+    def planted_left(self, reviewer: str, labels: Iterable[Label]) -> int:
+        """Planted known-bad rows that this reviewer has not labelled yet."""
+        mine = {label.row_id for label in labels if label.reviewer == reviewer}
+        return sum(id_ not in mine for id_ in self._controls_of(reviewer))
+
     def is_planted(self, row_id: str) -> bool:
         """Whether a row is a planted one, bad or good."""
         return row_id in self._planted

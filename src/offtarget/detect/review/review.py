@@ -8,14 +8,38 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from offtarget.detect.quality import needed_controls, overlooking, reviewer_qualities, without_fine_marks
 from offtarget.detect.review.queue import Card, ReviewQueue
-from offtarget.records import AuditDecision, Category, Finding, Label, Mark, Row, Status, Suspect, SuspectRows
+from offtarget.detect.settled import opinions
+from offtarget.records import (
+    AuditDecision,
+    Category,
+    Finding,
+    Label,
+    Mark,
+    ReviewerQuality,
+    Row,
+    Status,
+    Suspect,
+    SuspectRows,
+)
 from offtarget.records.audit import person
 from offtarget.review.sitting import needs_break, sitting
 from offtarget.review.store import LabelStore, Leases
 
 Decide = Callable[[list[Label]], AuditDecision]
 """From the current labels of all reviewers to the decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overlooked:
+    """Planted known-bad rows of a reviewer who has missed too many of them."""
+
+    caught: int
+    seen: int
+    needed: int
+    """Of `each` that everybody gets."""
+    each: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +51,8 @@ class ReviewProgress:
     """Cards this reviewer has labelled."""
     skipped: int
     cards_to_go: int | None
-    """Estimate for this reviewer alone, controls and flagged rows counted; None when decided or unknown."""
+    """Estimate for this reviewer alone, controls and flagged rows counted; None when decided, unknown, or when
+    no further row would help."""
     minutes_to_go: float | None
     median_seconds: float | None
     sitting: int
@@ -74,7 +99,7 @@ class Review:
 
     def next_cards(self, reviewer: str, count: int = 1) -> list[Card]:
         """The reviewer's next cards, reserved for a few minutes."""
-        labels = self.store.labels()
+        labels = self._counting_for(reviewer)
         taken = self._leases.taken(reviewer)
         for _ in range(100):
             cards = [card for card, _ in zip(self.queue.cards(reviewer, labels, taken), range(count), strict=False)]
@@ -159,16 +184,42 @@ class Review:
                 self._decided = (version, self._decide(self.store.counting()))
             return self._decided[1]
 
+    def quality(self, reviewer: str) -> ReviewerQuality | None:
+        """How a reviewer does on planted rows, at first sight; None before the first label."""
+        planted, good = self.queue.control_categories, self.queue.known_good
+        found = reviewer_qualities(opinions(self.store.counting()), planted, good)
+        return next((q for q in found if person(q.reviewer) == person(reviewer)), None)
+
+    def overlooks(self, reviewer: str) -> Overlooked | None:
+        """That this reviewer has missed too many planted rows to be of help to a PASS; None while it may still do."""
+        quality = self.quality(reviewer)
+        planted, settings = len(self.queue.control_categories), self.queue.settings
+        if quality is None or not overlooking([quality], planted, settings):
+            return None
+        needed, each = needed_controls(planted, settings)
+        return Overlooked(quality.caught, quality.controls, needed, each)
+
+    def _counting_for(self, reviewer: str) -> list[Label]:
+        """Labels that spare this reviewer a row: not what others call fine who overlook too much."""
+        labels = self.store.labels()
+        planted = {x.row_id for x in labels if self.queue.is_planted(x.row_id)}
+        found = reviewer_qualities(
+            opinions(self.store.counting()), self.queue.control_categories, self.queue.known_good
+        )
+        blind = overlooking(found, len(self.queue.control_categories), self.queue.settings)
+        others = [quality for quality in blind if person(quality.reviewer) != person(reviewer)]
+        return without_fine_marks(labels, others, planted)
+
     def progress(self, reviewer: str) -> ReviewProgress:
         """Where the reviewer and the review stand now."""
         decision = self.decision()
         events = self.store.history()
-        labels = self.store.labels()
+        labels = self._counting_for(reviewer)
         mine = [label for label in labels if label.reviewer == reviewer]
         times = [label.seconds for label in mine if label.seconds is not None]
         median = statistics.median(times) if times else None
         rows = decision.plan.rows_to_go if decision.status is Status.UNDECIDED else None
-        cards = None if rows is None else self.queue.cards_until(rows, reviewer, labels)
+        cards = None if rows is None else self.queue.cards_until(rows, reviewer, labels) or None
         return ReviewProgress(
             decision=decision,
             labelled=len(mine),

@@ -79,7 +79,7 @@
       else if (wish) {
         afterwards = null;
         wish();
-      } else if (panel.dataset.stop === "yes") location.assign("/decided");
+      } else if (panel.dataset.stop === "yes") location.assign(panel.dataset.stopAt || "/decided");
       else if (!open()) location.assign("/next");
       else if (ready.length < 3) prefetch();
     }, (request) => {
