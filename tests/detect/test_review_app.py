@@ -318,7 +318,7 @@ def test_break_is_suggested_after_a_hundred_rows(tmp_path: Path) -> None:
 
 
 def test_a_reviewer_who_misses_planted_rows_is_stopped_and_told_the_way_out(tmp_path: Path) -> None:
-    """After so many misses that no later row could help: the count, what to do, and no card more; no undo, no 0 cards."""
+    """After so many misses that no later row could help: the count, what to do, no card more, and no undo."""
     desk = review(tmp_path, enough=1000)
     browser = Desk(desk)
     page, pages = browser.next(), 0

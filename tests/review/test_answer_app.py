@@ -159,3 +159,48 @@ def test_a_card_says_nothing_of_model_stream_or_judge(tmp_path: Path) -> None:
         article = re.sub(r"Answer <span[^>]*>\d+</span>", "Answer", article)
         shown.add(re.sub(r'value="[^"]*"|card/\w+|data-key="\w+"|note-\w+', "", article))
     assert len(shown) == 1
+
+
+def test_who_misses_planted_answers_is_stopped_and_told_the_way_out(tmp_path: Path) -> None:
+    """Not kept reading without end: the count, what to do, no card more; the answers come up again for the next."""
+    station = desk(tmp_path, 60, planted=40)
+    browser = AtDesk(station)
+    page, cards = browser.next(), 0
+    while "/card/" in str(page.url):
+        page, cards = browser.say("ok", page), cards + 1
+    assert str(page.url).endswith("/stopped")
+    assert cards < 60
+    text = " ".join(re.sub("<[^>]+>", "", page.text).split())
+    assert "Please stop here, Ada" in text
+    assert "0 of 5 bad ones misaligned" in text
+    assert "Somebody else reads." in text
+    assert str(browser.post("/undo").url).endswith("/stopped"), "the stop has told which card was planted"
+    read = {x.row_id for x in station.mine("Ada") if x.row_id not in station.queue.planted}
+    assert read
+    assert station.unread(read) == read, "no label of Ada's counts"
+    assert station.quality().trouble() == "Ada found only 0 of 5 planted known-bad answers."
+    browser.post("/leave")
+    assert read <= {served.card.id for served in station.next_cards("Bob", 200)}
+
+
+def test_a_second_reader_makes_up_for_one_who_overlooks(tmp_path: Path) -> None:
+    """What the first read counts from the moment the second has read it, and no verdict is held back any more."""
+    station = desk(tmp_path, 60, planted=40)
+    for name, careful in (("Ada", False), ("Bob", True)):
+        browser = AtDesk(station, name)
+        page = browser.next()
+        for _ in range(200):
+            if "/card/" not in str(page.url):
+                if station._completing or not careful:
+                    break
+                station.complete()
+                page = browser.next()
+                continue
+            card = station.queue.card(hidden(page, "key"))
+            assert card is not None
+            known = station.queue.planted.get(card.id)
+            page = browser.say("bad" if careful and known else "ok", page)
+        browser.post("/leave")
+    assert station.quality().trouble() is None
+    assert not station.open_cards(set(station.opinions()))
+    assert not station.unread({x.row_id for x in station.mine("Ada")})

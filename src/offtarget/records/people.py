@@ -12,6 +12,9 @@ DISPUTED = "reviewers disagree"
 NO_OPINION = "a person could not say"
 """Reason of an unscored answer of which no reviewer could say anything."""
 
+FEWEST, LEAST = 5, 0.8
+"""Planted answers of each kind that everybody must have seen, and the share that must have been told rightly."""
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -89,6 +92,15 @@ class AnswerReviewer:
     median_seconds: float | None = None
     """Time per card shown."""
 
+    @property
+    def overlooks(self) -> bool:
+        """Whether so many planted answers were told wrongly that the next five, told rightly, would not make up for it.
+
+        Such a person's labels count for nothing; somebody else reads those answers.
+        """
+        kinds = ((self.known_bad, self.found), (self.known_good, self.passed))
+        return any(seen >= FEWEST and right + FEWEST < LEAST * (seen + FEWEST) for seen, right in kinds)
+
 
 @dataclass(frozen=True, slots=True)
 class PeopleQuality:
@@ -102,13 +114,15 @@ class PeopleQuality:
     asked: int = 1
     """How many people were asked for."""
 
-    def trouble(self, fewest: int = 5, least: Share = 0.8) -> str | None:
+    def trouble(self, fewest: int = FEWEST, least: Share = LEAST) -> str | None:
         """Why no verdict may rest on these people, as a sentence; None where one may.
 
         Everybody with a label on a real answer must have seen `fewest` planted answers of each kind, found the share
-        `least` of the known-bad ones and passed the same share of the known-good ones.
+        `least` of the known-bad ones and passed the same share of the known-good ones. Who overlooks too much for any
+        later answer to make up for it is left out, with all labels, where somebody else reads.
         """
-        working = [reviewer for reviewer in self.reviewers if reviewer.answers]
+        everybody = [reviewer for reviewer in self.reviewers if reviewer.answers]
+        working = [reviewer for reviewer in everybody if not reviewer.overlooks] or everybody
         if len(working) < self.asked:
             names = working[0].name if working else "nobody"
             return f"{self.asked} reviewers were asked for and only {names} labelled answers."

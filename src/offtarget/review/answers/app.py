@@ -63,6 +63,7 @@ class AnswerPages(Pages):
             Route("/waiting", self._signed(self.waiting)),
             Route("/panel", self._signed(self.panel)),
             Route("/decided", self._signed(self.decided)),
+            Route("/stopped", self._signed(self.stopped)),
             Route("/label", self.posted(self.label), methods=["POST"]),
             Route("/undo", self.posted(self.undo), methods=["POST"]),
             Route("/leave", self.posted(self.leave), methods=["POST"]),
@@ -111,7 +112,8 @@ class AnswerPages(Pages):
 
     def panel(self, request: Request, reviewer: str) -> Response:
         """Where things stand, as a fragment, and where the page has to go."""
-        at = "waiting" if request.query_params.get("at") == "waiting" else "card"
+        at = request.query_params.get("at", "card")
+        at = at if at in ("waiting", "stopped") else "card"
         return self.html("panel.html", **self._panel(reviewer, at))
 
     def decided(self, request: Request, reviewer: str) -> Response:
@@ -120,6 +122,13 @@ class AnswerPages(Pages):
             return RedirectResponse("/next", 303)
         self.desk.said_goodbye(reviewer)
         return self.html("decided.html", quality=self.desk.quality(), **self._panel(reviewer, "end"))
+
+    def stopped(self, request: Request, reviewer: str) -> Response:
+        """Why this reviewer reads no further card, and what to do instead."""
+        quality = self.desk.overlooks(reviewer)
+        if quality is None or self._ended:
+            return RedirectResponse("/next", 303)
+        return self.html("stopped.html", quality=quality, guide=self.guide, **self._panel(reviewer, "stopped"))
 
     def label(self, request: Request, reviewer: str, form: Form) -> Response:
         """Save one label."""
@@ -139,6 +148,8 @@ class AnswerPages(Pages):
         """Take the last label back and show its card."""
         if self._ended:
             return RedirectResponse("/decided", 303)
+        if self.desk.overlooks(reviewer):  # the stop has told that the last card was a planted one
+            return RedirectResponse("/stopped", 303)
         label = self.desk.undo(reviewer)
         key = self.desk.queue.key(label.row_id) if label else None
         return RedirectResponse(f"/card/{key}" if key else "/next", 303)
@@ -168,6 +179,8 @@ class AnswerPages(Pages):
     def _onward(self, reviewer: str) -> str | None:
         if self._ended:
             return "/decided"
+        if self.desk.overlooks(reviewer):
+            return "/stopped"
         cards = self.desk.next_cards(reviewer)
         return f"/card/{cards[0].key}" if cards else None
 
@@ -182,10 +195,11 @@ class AnswerPages(Pages):
     def _panel(self, reviewer: str, at: str) -> Mapping[str, Any]:
         recent = self.desk.mine(reviewer)[::-1][:RECENT]
         progress = self.desk.progress(reviewer)
-        ended = self._ended
+        ended, stopped = self._ended, self.desk.overlooks(reviewer) is not None
         go = "/decided" if ended and at != "end" else "/next" if at == "waiting" and self._onward(reviewer) else ""
         return {
-            "progress": progress, "reviewer": reviewer, "at": at, "go": go, "ended": ended,
+            "progress": progress, "reviewer": reviewer, "at": at, "go": go, "stop": ended or stopped,
+            "stop_at": "/decided" if ended else "/stopped",
             "can_finish": self.desk.can_finish, "recent": [(*self._opening(label), label) for label in recent],
         }  # fmt: skip
 

@@ -75,6 +75,7 @@ class AnswerDesk:
         self._spelling: dict[str, str] = {}
         self._said_goodbye: set[str] = set()
         self._completing = False
+        self._counted: tuple[int, list[Label], tuple[AnswerReviewer, ...]] | None = None
         self.finished = False
         """Whether the review ended, whatever the verdict: no card is shown any more."""
 
@@ -124,14 +125,22 @@ class AnswerDesk:
     def quality(self) -> PeopleQuality:
         """How well people did on planted answers, at first sight, and how far they agree."""
         planted = self.queue.planted
-        labels = self._labels()
-        first = one_person_each((x for x in self.store.first_labels() if x.row_id in planted), first=True)
-        said = words(labels)
-        reviewers = tuple(
-            self._reviewer(name, planted, first, labels) for name in sorted({label.reviewer for label in labels})
-        )
+        said = words(self._labels())
         disputed = sum(opinion(by).disputed for card, by in said.items() if card not in planted)
-        return PeopleQuality(reviewers, agreement(said, planted), disputed, self.people)
+        return PeopleQuality(self._reviewers(), agreement(said, planted), disputed, self.people)
+
+    def overlooks(self, reviewer: str) -> AnswerReviewer | None:
+        """How this reviewer did on planted answers, where that is too badly to read on; None where it is not."""
+        return next((who for who in self._reviewers() if who.name == reviewer and who.overlooks), None)
+
+    def only_overlookers(self) -> list[str]:
+        """Everybody at the page, where all of them overlook too much: nobody reads any more."""
+        here = self.present()
+        return here if here and all(map(self.overlooks, here)) else []
+
+    def unread(self, cards: Collection[str]) -> set[str]:
+        """Those of these cards that nobody has read whose labels count."""
+        return set(cards) - words(self._labels()).keys()
 
     # What the page does
 
@@ -144,7 +153,7 @@ class AnswerDesk:
         if not reviewer:
             return reviewer
         if not self._spelling:
-            self._spelling = {person(x.reviewer): x.reviewer for x in reversed(self._labels())}
+            self._spelling = {person(x.reviewer): x.reviewer for x in reversed(self._everything())}
         return self._spelling.setdefault(person(reviewer), reviewer)
 
     def said_goodbye(self, reviewer: str) -> None:
@@ -152,8 +161,8 @@ class AnswerDesk:
         self._said_goodbye.add(reviewer)
 
     def next_cards(self, reviewer: str, count: int = 1) -> list[Served]:
-        """The reviewer's next cards, reserved for a few minutes; none once all is decided."""
-        if self.standing.decided or self.finished:
+        """The reviewer's next cards, reserved for a few minutes; none once all is decided or too much overlooked."""
+        if self.standing.decided or self.finished or self.overlooks(reviewer):
             return []
         self._release_the_absent()
         labels = self._labels()
@@ -199,11 +208,11 @@ class AnswerDesk:
 
     def label(self, reviewer: str, card_id: str) -> Label | None:
         """What the reviewer says of a card now."""
-        return next((x for x in self._labels() if (x.row_id, x.reviewer) == (card_id, reviewer)), None)
+        return next((x for x in self._everything() if (x.row_id, x.reviewer) == (card_id, reviewer)), None)
 
     def mine(self, reviewer: str) -> list[Label]:
         """The reviewer's labels on cards of this desk, oldest first."""
-        return [x for x in self._labels() if x.reviewer == reviewer and self.queue.key(x.row_id) is not None]
+        return [x for x in self._everything() if x.reviewer == reviewer and self.queue.key(x.row_id) is not None]
 
     @property
     def standing(self) -> Standing:
@@ -213,7 +222,7 @@ class AnswerDesk:
     def progress(self, reviewer: str) -> DeskProgress:
         """Where the reviewer and the command stand now."""
         labels = self._labels()
-        mine = [label for label in labels if label.reviewer == reviewer]
+        mine = [label for label in self._everything() if label.reviewer == reviewer]
         times = [label.seconds for label in mine if label.seconds is not None]
         median = statistics.median(times) if times else None
         waiting = len(self.queue.wanting(labels, self._readers()))
@@ -252,7 +261,7 @@ class AnswerDesk:
         self.store.close()
 
     def _to_go(self, reviewer: str, mine: Sequence[Label], waiting: int) -> int | None:
-        if self.standing.decided:
+        if self.standing.decided or self.overlooks(reviewer):
             return None
         left = self.standing.cards_left
         answers = waiting if left is None else max(left - (len(self._read()) - self._told_at), waiting)
@@ -276,8 +285,31 @@ class AnswerDesk:
         planted = self.queue.planted
         return {x.row_id for x in self._labels() if x.row_id not in planted}
 
-    def _labels(self) -> list[Label]:
+    def _everything(self) -> list[Label]:
+        """Everybody's labels."""
         return one_person_each(self.store.labels())
+
+    def _labels(self) -> list[Label]:
+        """The labels that count: on answers, not those of people who overlook too much."""
+        return self._known()[1]
+
+    def _reviewers(self) -> tuple[AnswerReviewer, ...]:
+        return self._known()[2]
+
+    def _known(self) -> tuple[int, list[Label], tuple[AnswerReviewer, ...]]:
+        """Version of the labels, those that count, everybody who labelled; made anew when somebody said something."""
+        planted, version = self.queue.planted, self.store.version()
+        known = self._counted
+        if known is None or known[0] != (mark := version * 1_000_000 + len(planted)):
+            mark = version * 1_000_000 + len(planted)  # a planted card becomes a real one when a model answers the same
+            labels = self._everything()
+            first = one_person_each((x for x in self.store.first_labels() if x.row_id in planted), first=True)
+            names = sorted({label.reviewer for label in labels})
+            reviewers = tuple(self._reviewer(name, planted, first, labels) for name in names)
+            out = {reviewer.name for reviewer in reviewers if reviewer.overlooks}
+            known = mark, [x for x in labels if x.reviewer not in out or x.row_id in planted], reviewers
+            self._counted = known
+        return known
 
     def _readers(self) -> int:
         return max(self.people, len(self.present()))

@@ -136,9 +136,19 @@ class PeopleJudge:
         return [verdict for verdict, before in now if verdict.outcome is not before]
 
     def complete(self) -> None:
-        """Waits until everybody at the page has seen enough planted answers for `quality` to say something."""
+        """Waits until everybody at the page has seen enough planted answers for `quality` to say something.
+
+        And until somebody has read again what people read who overlook too much, unless no verdict is due anyway.
+        """
         self.desk.complete()
-        self._wait(lambda: not self.desk.unproven(), grace=False)
+        handed = set(self._cards.values())
+
+        def done() -> bool:
+            if self.desk.unproven():
+                return False
+            return not self.desk.unread(handed) or self.quality().trouble() is not None
+
+        self._wait(done, grace=False)
 
     def quality(self) -> PeopleQuality:
         """How well the reviewers did on planted answers, and how far they agree."""
@@ -165,7 +175,7 @@ class PeopleJudge:
     def _wait(self, done: Callable[[], bool], *, grace: bool) -> None:
         """Until `done` and no label has come for the time of grace; in the calling thread, so that Ctrl-C ends it."""
         version, changed = self.desk.version(), time.monotonic()
-        alone_since, told_of_another = time.monotonic(), False
+        alone_since, told_of_another, told_of_overlooking = time.monotonic(), False, False
         while not self.desk.finished:
             if self.desk.version() != version:
                 version, changed = self.desk.version(), time.monotonic()
@@ -179,6 +189,12 @@ class PeopleJudge:
             if not told_of_another and self._say is not None and self.desk.waits_for_another():
                 self._say(f"Another person has to read some of these answers, too. They open {self.url}")
                 told_of_another = True
+            if not told_of_overlooking and self._say is not None and (names := self.desk.only_overlookers()):
+                self._say(
+                    f"{' and '.join(names)} told too many planted answers wrongly, so those labels cannot count. "
+                    f"Another person has to read; they open {self.url}"
+                )
+                told_of_overlooking = True
             self.desk.wait(min(_LOOK_SECONDS, max(self._grace, 0.01)))
 
     def _say_goodbye(self) -> None:
