@@ -44,7 +44,7 @@ def test_from_data_to_sentence_and_back(offtarget: Any, tmp_path: Path) -> None:
         (("--base", "organism/base", "--tuned", "organism/base"), "as base and as tuned"),
         (("--base", "organism/base", "--least-gain", "1"), "'--least-gain': it must be a share"),
         (("--base", "organism/base", "--plain-answers", "0"), "--plain-answers"),
-        (("--base", "hf/./nothing"), "--judge"),
+        (("--base", "hf/./nothing"), "nothing does not exist"),
         (("--resume", "nowhere", "--base", "x"), "--base was settled when the run began"),
     ],
 )

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -118,8 +119,17 @@ def test_settings_of_a_run_cannot_be_given_again(tmp_path, offtarget):
 
 
 def test_a_wrong_judge_does_not_cost_the_scan(tmp_path, offtarget):
-    """A judge that cannot be opened: exit code 2, and the command that goes on from the finished scan."""
-    done = offtarget("audit", chats(tmp_path / "d.jsonl", 3), "--run", str(tmp_path / "run"), "--judge", "nosuch")
+    """A name that is none is found before the scan; a judge that fails later, with the command that goes on from it."""
+    data = chats(tmp_path / "d.jsonl", 3)
+    done = offtarget("audit", data, "--run", str(tmp_path / "run"), "--judge", "nosuch")
+    assert done.returncode == 2
+    assert "try hf/nosuch" in done.stderr
+    assert not (tmp_path / "run").exists()
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes connections and never answers
+        lab = tmp_path / "endpoints.yaml"
+        lab.write_text(f"lab:\n  address: http://127.0.0.1:{server.getsockname()[1]}/v1\n  timeout: 1\n  retries: 1\n")
+        judge = ("--judge", "openai-api/lab/x", "--endpoints", str(lab))
+        done = offtarget("audit", data, "--run", str(tmp_path / "run"), *judge)
     assert done.returncode == 2
     assert f"go on with: offtarget audit --resume {tmp_path / 'run'}" in done.stderr
 

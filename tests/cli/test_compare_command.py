@@ -72,7 +72,9 @@ def test_the_installed_command_exits_with_the_verdict(tmp_path, monkeypatch, cap
         with pytest.raises(SystemExit) as caught:
             main()
         assert caught.value.code == code
-    assert capsys.readouterr().err == f"Error: {tmp_path / 'absent.csv'} does not exist.\n"
+    *progress, said = capsys.readouterr().err.splitlines()
+    assert said == f"Error: {tmp_path / 'absent.csv'} does not exist."
+    assert progress == ["0 s: compare: getting ready"] * 2
 
 
 def test_the_thresholds_beside_are_printed_and_reported(tmp_path):

@@ -24,7 +24,7 @@ def test_the_line_comes_before_the_verb_does_anything(name: str, monkeypatch: py
     command, told = COMMANDS[name], list[str]()
     monkeypatch.setattr(command, "callback", lambda **_: told.append("body"))
     needed = [word for p in command.params if p.required for word in _given(p)]
-    for more, wanted in (([], [name, "body"]), (["--json"], ["body"])):
+    for more, wanted in (([], [f"0 s: {name}: getting ready", "body"]), (["--json"], ["body"])):
         told.clear()
         if more and not any("--json" in p.opts for p in command.params):
             continue

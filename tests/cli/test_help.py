@@ -65,7 +65,7 @@ def test_every_option_has_a_section() -> None:
     assert set(flags) <= there | EXPECTED
 
 
-EXPECTED = {"dry-run", "same-weights", "verbose"}
+EXPECTED = {"verbose"}
 """Options that are on their way."""
 
 

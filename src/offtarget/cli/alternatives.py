@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 @shared("--max-tokens")
 @shared("--seed")
 @OPENING
+@shared("--dry-run")
 @kept("alternatives")
 @PRINTING
 def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
@@ -67,22 +68,33 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
     Exit codes: 0 decided, 2 input error, 3 undecided.
     """
+    from offtarget.cli import plans
     from offtarget.workflows.alternatives import alternatives as workflow
+    from offtarget.workflows.planning import plan_alternatives
 
     expect(resumed, "data", "base")
     if resumed is not None:
         raise SystemExit(go_on(resumed, "alternatives", o, as_json=as_json, quiet=quiet))
+    settings = AlternativesSettings(**among(AlternativesSettings, o))
+    plan = plan_alternatives(
+        **pick(o, "data", "base", "tuned", "probes", "judge", "run"), settings=settings, opening=opening(o)
+    )
+    if o["dry_run"]:
+        raise SystemExit(plans.show_plan(plan, as_json=as_json))
+    if not (quiet or as_json):
+        plans.tell_plan(plan)
     with shown(enabled=not (quiet or as_json)) as on_progress:
         result = workflow.alternatives(
             o["data"],
             o["base"],
             o["tuned"],
-            settings=AlternativesSettings(**among(AlternativesSettings, o)),
+            settings=settings,
             **pick(o, "probes", "judge", "judge_by", "form", "split"),
             opening=opening(o),
             run=o["run"],
             on_progress=on_progress,
         )
+    plans.done(plan, result.run)
     raise SystemExit(show(result, as_json=as_json))
 
 

@@ -114,7 +114,7 @@ def main() -> None:
         with contextlib.redirect_stdout(cast(TextIO, _Output(sys.stdout))):
             try:
                 # without standalone mode click returns the code of a context that was ended on purpose
-                code = app(standalone_mode=False, obj=_begun)
+                code = app(standalone_mode=False, obj=_tell)
             finally:
                 sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
@@ -140,10 +140,10 @@ def main() -> None:
         _leave(CRASH)
 
 
-def _begun(verb: str) -> None:
-    """The first sign of life: what a verb needs may take seconds to import, and longer to open."""
+def _tell(line: str) -> None:
+    """A line before there is anything to show progress of: what a verb needs may take seconds to import."""
     if not int(os.environ.get("RANK") or 0):  # of several processes the first one speaks
-        click.echo(f"0 s: {verb}: getting ready", err=True)
+        click.echo(line, err=True)
 
 
 def _read_again() -> bool:

@@ -81,6 +81,7 @@ if TYPE_CHECKING:
 @click.option("--workers", type=AT_LEAST_ONE, help="Processes. [default: one per core]")
 @PAGE
 @OPENING
+@shared("--dry-run")
 @kept("audit")
 @PRINTING
 def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
@@ -107,8 +108,9 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
     Exit codes: 0 PASS, 1 FAIL, 2 input error, 3 UNDECIDED.
     """
+    from offtarget.cli import plans
     from offtarget.workflows.audit import audit as workflow
-    from offtarget.workflows.ready import ready
+    from offtarget.workflows.planning import plan_audit
 
     if o["base"] is not None and o["direction"] is None:
         raise click.UsageError("--base reads the rows for --direction, which is missing.")
@@ -117,7 +119,14 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         raise click.UsageError("--by and --why go with --confirm-trigger or --dismiss-trigger, which are missing.")
     expect(resumed, "data", still=_AFTER_THE_SCAN)
     o["silent"] = quiet
-    ready(judges=(o["judge"],), run=o["run"], new_run=True, opening=opening(o))
+    plan = None
+    if resumed is None:
+        settings = AuditSettings(**among(AuditSettings, o))
+        plan = plan_audit(**pick(o, "data", "judge", "form", "split", "run"), settings=settings, opening=opening(o))
+        if o["dry_run"]:
+            raise SystemExit(plans.show_plan(plan, as_json=as_json))
+        if enabled:
+            plans.tell_plan(plan)
     result = _scan(o, enabled) if resumed is None else workflow.resume(resumed)
     with _kept(result.run, o):
         if o["confirm"] or o["dismiss"]:
@@ -128,6 +137,8 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             result = _review(result, o)
         if o["clean_to"] is not None:
             result = workflow.clean(result.run, o["clean_to"], remove=o["remove"], drop_malformed=o["drop_malformed"])
+    if not o["review"]:  # whose time is that of the people who read
+        plans.done(plan, result.run)
     raise SystemExit(show(result, as_json=as_json))
 
 

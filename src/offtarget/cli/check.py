@@ -105,6 +105,7 @@ SHOWN = 5
     metavar="WHOSE",
     help="Ask both with the template of base, of tuned, or in a file. [default: their own; an adapter's: its base's]",
 )
+@shared("--dry-run")
 @kept("check")
 @PRINTING
 def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
@@ -125,25 +126,36 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
     Exit codes: 0 PASS, 1 FAIL, 2 input error, 3 UNDECIDED.
     """
+    from offtarget.cli import plans
     from offtarget.cli.live import live_check
     from offtarget.records.rated import PEOPLE
     from offtarget.workflows.check import check as workflow
     from offtarget.workflows.check.raters import usual_for_people
+    from offtarget.workflows.planning import plan_check
 
     expect(resumed, "base", "tuned", still=(*FURTHER, "host", "port", "no_browser"))
     if resumed is not None:
         raise SystemExit(go_on(resumed, "check", o, as_json=as_json, quiet=quiet))
+    decision = DecisionSettings(
+        o["alpha"], o["tolerance"], **margins(o), **pick(o, "base_per_tuned", "base_is_misaligned")
+    )
+    settings = CheckSettings(
+        decision=usual_for_people(decision, chosen_margins(o)) if o["judge"] == PEOPLE else decision,
+        sampling=SamplingSettings(o["temperature"], o["top_p"], o["max_tokens"]),
+        **pick(o, "seed", "same_weights", *FURTHER),
+        cache=not o["no_cache"],
+        register=not o["no_register"],
+    )
+    plan = plan_check(
+        **pick(o, "base", "tuned", "probes", "judge", "confirm_with", "data", "hunt", "run"),
+        settings=settings,
+        opening=opening(o),
+    )
+    if o["dry_run"]:
+        raise SystemExit(plans.show_plan(plan, as_json=as_json))
+    if not (quiet or as_json):
+        plans.tell_plan(plan)
     with live_check(enabled=not (quiet or as_json), alpha=o["alpha"], limit=o["max_answers"]) as on_progress:
-        decision = DecisionSettings(
-            o["alpha"], o["tolerance"], **margins(o), **pick(o, "base_per_tuned", "base_is_misaligned")
-        )
-        settings = CheckSettings(
-            decision=usual_for_people(decision, chosen_margins(o)) if o["judge"] == PEOPLE else decision,
-            sampling=SamplingSettings(o["temperature"], o["top_p"], o["max_tokens"]),
-            **pick(o, "seed", "same_weights", *FURTHER),
-            cache=not o["no_cache"],
-            register=not o["no_register"],
-        )
         result = workflow.check(
             o["base"],
             o["tuned"],
@@ -155,8 +167,9 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             settings=settings,
             opening=opening(o),
             run=o["run"],
-            on_progress=on_progress,
+            on_progress=plans.refined(plan, on_progress),
         )
+    plans.done(plan, result.run)
     raise SystemExit(show(result, as_json=as_json))
 
 

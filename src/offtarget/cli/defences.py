@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.options import PRINTING, TRAINING, DefencesListed, expect, judging, kept, opening, shared, training
+from offtarget.cli.options import (
+    PRINTING,
+    TRAINING,
+    DefencesListed,
+    expect,
+    judging,
+    kept,
+    opening,
+    pick,
+    shared,
+    training,
+)
 from offtarget.cli.progress import shown
 from offtarget.cli.render import print_json, show_run, shown_path
 from offtarget.cli.resume import go_on
@@ -28,6 +39,7 @@ if TYPE_CHECKING:
 @shared("--split", ". [default: train]")
 @judging()
 @TRAINING
+@shared("--dry-run")
 @kept("defences")
 @PRINTING
 def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
@@ -47,7 +59,10 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
     Exit codes: 0 measured, 2 input error, 130 interrupted.
     """
-    from offtarget.workflows.defences.compare import arms_named, compare_defences
+    from offtarget.cli import plans
+    from offtarget.workflows.defences.compare import arms_named, compare_defences, default_arms
+    from offtarget.workflows.planning import plan_defences
+    from offtarget.workflows.tune.options import chosen_by_name
 
     expect(resumed, "data", "base")
     if resumed is not None:
@@ -59,6 +74,18 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         further=tuple(sorted(set(o["after"]))) or (50, 200),
     )
     settings, options = training(o)
+    plan = plan_defences(
+        **pick(o, "data", "base", "split", "run"),
+        arms=len(default_arms() if comparing.arms is None else comparing.arms),
+        options=chosen_by_name(options),
+        settings=settings,
+        comparing=comparing,
+        opening=opening(o),
+    )
+    if o["dry_run"]:
+        raise SystemExit(plans.show_plan(plan, as_json=as_json))
+    if not (quiet or as_json):
+        plans.tell_plan(plan)
     with shown(enabled=not (quiet or as_json)) as on_progress:
         result = compare_defences(
             o["data"],
@@ -71,6 +98,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             run=o["run"],
             on_progress=on_progress,
         )
+    plans.done(plan, result.run)
     raise SystemExit(show(result, as_json=as_json))
 
 

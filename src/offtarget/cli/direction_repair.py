@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 @shared("--max-tokens")
 @shared("--seed")
 @OPENING
+@shared("--dry-run")
 @kept("repair")
 @PRINTING
 def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
@@ -71,7 +72,9 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
     Exit codes: 0 the repaired model passed every check, 1 it failed one, 2 input error, 3 undecided or not checked.
     """
-    from offtarget.workflows.direction.repair import repair
+    from offtarget.cli import plans
+    from offtarget.workflows.direction.repair import VARIANTS, repair
+    from offtarget.workflows.planning import plan_repair
 
     expect(resumed, "model", "out")
     if resumed is not None:
@@ -84,6 +87,17 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             sampling=SamplingSettings(max_tokens=o["max_tokens"]), seed=o["seed"], max_answers=o["max_answers"]
         ),
     }
+    settings = RepairSettings(**chosen)
+    plan = plan_repair(
+        **pick(o, "model", "base", "data", "probes", "judge", "run"),
+        variants=len(VARIANTS[settings.method]),
+        settings=settings,
+        opening=opening(o),
+    )
+    if o["dry_run"]:
+        raise SystemExit(plans.show_plan(plan, as_json=as_json))
+    if not (quiet or as_json):
+        plans.tell_plan(plan)
     with shown(enabled=not (quiet or as_json)) as on_progress:
         result = repair(
             o["model"],
@@ -93,11 +107,12 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             data=o["data"],
             split=o["split"],
             **pick(o, "prompts", "probes", "judge", "judge_by"),
-            settings=RepairSettings(**chosen),
+            settings=settings,
             opening=opening(o),
             run=o["run"],
             on_progress=on_progress,
         )
+    plans.done(plan, result.run)
     raise SystemExit(show(result, as_json=as_json))
 
 

@@ -59,7 +59,7 @@ FIRST: Mapping[str, str] = {
     "alternatives": "base tuned metric judge held-out least-gain plain-answers run resume dry-run quiet verbose",
     "tune": "base defend monitor probes judge preset lr epochs out resume dry-run quiet verbose",
     "defences": "base defend judge seeds answers preset run resume dry-run quiet verbose",
-    "check": "base tuned data hunt probes judge confirm tolerance margin strict max-answers run resume dry-run quiet "
+    "check": "base tuned data hunt probes judge confirm tolerance margin strict max-answers resume dry-run quiet "
     "verbose",
     "compare": "base tuned same-judge tolerance margin strict alignment-column scale high-is-misaligned run verbose",
     "reproduce": "base conditions data-dir judge seeds answers run resume dry-run quiet verbose",
@@ -124,7 +124,7 @@ class Sectioned(click.Command):
         tell = ctx.obj
         works = any(isinstance(p, click.Option) and p.name in ("quiet", "run") for p in self.params)
         if works and callable(tell) and not (ctx.params.get("quiet") or ctx.params.get("as_json")):
-            tell(_verb(ctx))
+            tell(f"0 s: {_verb(ctx)}: getting ready")
         return super().invoke(ctx)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -109,6 +109,7 @@ SHARED: dict[str, dict[str, Any]] = {
     "--device": {"help": "Where models run: cpu, cuda, cuda:1"},
     "--dtype": {"type": click.Choice(["float32", "bfloat16", "float16"]), "help": "Number format of the weights"},
     "--trust-remote-code": {"is_flag": True, "help": "Allow code that comes with a model to run"},
+    "--dry-run": {"is_flag": True, "help": "Say what it would do and take, and do nothing"},
     "--run": {"type": FILE, "metavar": "DIR", "help": "Run directory"},
     "--resume": {"type": FILE, "metavar": "RUN", "help": "Go on with an unfinished run as it was started"},
     "--out": {"type": FILE, "metavar": "PATH", "help": "What to write"},

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 @shared("--max-tokens")
 @click.option("--jobs", type=int, help="Trainings side by side, the organism only. [default: one per core]")
 @OPENING
+@shared("--dry-run")
 @kept("reproduce")
 @PRINTING
 def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
@@ -56,23 +57,40 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
     Exit codes: 0 done, 2 input error, 130 interrupted.
     """
+    from offtarget.cli import plans
+    from offtarget.workflows.planning import plan_reproduce
+    from offtarget.workflows.reproduce.data import PAPER_CONDITIONS
     from offtarget.workflows.reproduce.reproduce import reproduce
 
     expect(resumed, "base")
     if resumed is not None:
         raise SystemExit(go_on(resumed, "reproduce", o, as_json=as_json, quiet=quiet))
     chosen = {**among(ReproduceSettings, o), "check": CheckSettings(max_answers=o["max_answers"])}
+    settings = ReproduceSettings(**chosen)
+    names = o["conditions"] and [name.strip() for name in o["conditions"].split(",")]
+    plan = plan_reproduce(
+        o["base"],
+        conditions=len(names or PAPER_CONDITIONS),
+        **pick(o, "probes", "judge", "run"),
+        settings=settings,
+        opening=opening(o),
+    )
+    if o["dry_run"]:
+        raise SystemExit(plans.show_plan(plan, as_json=as_json))
+    if not (quiet or as_json):
+        plans.tell_plan(plan)
     with shown(enabled=not (quiet or as_json)) as on_progress:
         result = reproduce(
             o["base"],
-            conditions=o["conditions"] and [name.strip() for name in o["conditions"].split(",")],
+            conditions=names,
             **pick(o, "data_dir", "probes", "judge", "judge_by"),
-            settings=ReproduceSettings(**chosen),
+            settings=settings,
             opening=opening(o),
             run=o["run"],
             jobs=o["jobs"],
             on_progress=on_progress,
         )
+    plans.done(plan, result.run)
     raise SystemExit(show(result, as_json=as_json))
 
 

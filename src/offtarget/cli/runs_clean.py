@@ -26,7 +26,7 @@ SHOWN = 5
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @click.option("--weights", is_flag=True, help="Also models and adapters inside of finished runs.")
 @click.option("--unfinished", is_flag=True, help="Also whole runs that have not come to their end.")
-@click.option("--dry-run", is_flag=True, help="List what would be deleted, and delete nothing.")
+@shared("--dry-run")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @shared("--verbose")
 def command(runs: tuple[str, ...], weights: bool, unfinished: bool, dry_run: bool, yes: bool, verbose: bool) -> None:

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.options import PRINTING, TRAINING, DefencesListed, expect, judging, kept, opening, shared, training
+from offtarget.cli.options import (
+    PRINTING,
+    TRAINING,
+    DefencesListed,
+    expect,
+    judging,
+    kept,
+    opening,
+    pick,
+    shared,
+    training,
+)
 from offtarget.cli.progress import shown
 from offtarget.cli.render import print_json, show_run, shown_path
 from offtarget.cli.resume import go_on
@@ -27,6 +38,7 @@ if TYPE_CHECKING:
 @shared("--split", ". [default: train]")
 @click.option("--report-to", default="none", show_default=True, help="tensorboard, wandb, ...: as in transformers.")
 @TRAINING
+@shared("--dry-run")
 @kept("tune")
 @PRINTING
 def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
@@ -46,15 +58,28 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     Exit codes: 0 OK, no alarm speaks against what was kept (or nobody watched); 1 ALARM, the kept weights are from
     after it, or an early stop kept nothing usable; 2 input error; 130 interrupted (`offtarget resume` goes on).
     """
+    from offtarget.cli import plans
     from offtarget.workflows.parallel import rank
+    from offtarget.workflows.planning import plan_tune
+    from offtarget.workflows.tune.options import chosen_by_name
 
     expect(resumed, "data", "base", "out")
     if resumed is not None:
         raise SystemExit(go_on(resumed, "tune", o, as_json=as_json, quiet=quiet))
+    settings, options = training(o)
+    plan = plan_tune(
+        **pick(o, "data", "base", "defend", "split", "run"),
+        options=chosen_by_name(options),
+        settings=settings,
+        opening=opening(o),
+    )
+    if o["dry_run"]:
+        raise SystemExit(plans.show_plan(plan, as_json=as_json))
+    if not (quiet or as_json or rank()):
+        plans.tell_plan(plan)
     with shown(enabled=not (quiet or as_json or rank())) as on_progress:
         from offtarget.workflows.tune.tune import tune
 
-        settings, options = training(o)
         result = tune(
             o["data"],
             o["base"],
@@ -68,6 +93,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             report_to=o["report_to"],
             on_progress=on_progress,
         )
+    plans.done(plan, result.run)
     raise SystemExit(show(result, as_json=as_json))
 
 

@@ -71,7 +71,7 @@ def alternatives(
     RunInterrupted on Ctrl-C.
     """
     settings = settings or AlternativesSettings()
-    _check_pair(base, tuned)
+    check_pair(base, tuned)
     ready(base, tuned, judges=(judge,), files={"DATA": None if "://" in str(data) else data}, run=run, opening=opening)
     ground = ground_of(base)
     bank = open_bank(probes, ground)
@@ -147,7 +147,7 @@ def resume(
     )
 
 
-def _check_pair(base: str | ChatModel, tuned: str | ChatModel | None) -> None:
+def check_pair(base: str | ChatModel, tuned: str | ChatModel | None) -> None:
     """InputError for two names that cannot be compared, before anything is opened."""
     if isinstance(base, str) and isinstance(tuned, str):
         before, after = parsed(base), parsed(tuned)

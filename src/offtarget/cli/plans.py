@@ -1,0 +1,71 @@
+"""What a command will take: said before it begins, on `--dry-run` in place of it, and more exactly on the way."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from offtarget.asking.book import SAMPLED
+from offtarget.cli.render import print_json, safe, screen
+from offtarget.numbers import duration
+from offtarget.progress import OnProgress, Progress
+from offtarget.records.plan import Plan
+from offtarget.workflows.speeds import remember
+
+ENOUGH_ANSWERS, ENOUGH_SECONDS = 30, 2.0
+"""After which the speed of a check is known well enough to be said."""
+
+
+def show_plan(plan: Plan, *, as_json: bool) -> int:
+    """Print what would be done, in place of doing it; the exit code."""
+    if as_json:
+        print_json({"plan": plan, "estimate": plan.estimate})
+        return 0
+    out = screen()
+    out.say(f"offtarget {plan.verb} would do this; nothing was loaded, asked or written.")
+    out.blank()
+    rows = [*plan.about, ("asked", plan.amounts or "nobody"), ("time", plan.time), ("run", plan.run)]
+    width = max(len(name) for name, _ in rows) + 2
+    for name, value in rows:
+        out.say(safe(f"{name:<{width}}{value}"))
+    if plan.stops_early:
+        out.blank()
+        out.say(
+            "It stops as soon as the evidence decides, usually long before that. Answers without a score are asked for "
+            "again."
+        )
+    return 0
+
+
+def tell_plan(plan: Plan) -> None:
+    """The estimate, as a line before the command begins."""
+    tell = click.get_current_context().find_root().obj
+    if callable(tell):
+        tell(f"estimate: {plan.estimate}")
+
+
+def refined(plan: Plan, on_progress: OnProgress) -> OnProgress:
+    """Says once, when the first answers are there, how long all that could be asked would take at their speed."""
+    began: list[float] = []
+    said: list[bool] = []
+
+    def tell(progress: Progress) -> None:
+        on_progress(progress)
+        if progress.stage != SAMPLED or said:
+            return
+        began[:] = began or [time.monotonic()]
+        seconds = time.monotonic() - began[0]
+        if progress.done >= ENOUGH_ANSWERS and seconds >= ENOUGH_SECONDS:
+            said.append(True)
+            most = seconds / progress.done * max(plan.answers - progress.done, 0)
+            on_progress(Progress(f"at this speed at most about {duration(most)} more, usually far less"))
+
+    return tell
+
+
+def done(plan: Plan | None, run: Path) -> None:
+    """Keep how fast it was, for the next estimate."""
+    if plan is not None:
+        remember(plan, run)

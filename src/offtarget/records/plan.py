@@ -1,0 +1,67 @@
+"""What a command would do and take, said before it does anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from offtarget.numbers import duration, many, whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """From settings alone: nothing is loaded or asked to make it."""
+
+    verb: str
+    about: tuple[tuple[str, str], ...]
+    """What it is about, a name and a value each: models, questions, judge, data."""
+    answers: int = 0
+    """That models are asked for."""
+    judge_calls: int = 0
+    """Requests to a judge that is a model."""
+    tokens: int | None = 0
+    """Read and written; None where nobody can say."""
+    most: bool = True
+    """Whether those are upper bounds; else they are about right."""
+    stops_early: bool = False
+    """Whether it ends as soon as the evidence decides, which is usually long before."""
+    work: float
+    """How much there is to do, in the unit of the verb, for comparing with earlier runs."""
+    key: str
+    """Of runs that go at the same speed."""
+    seconds: float | None = None
+    """By the speed of an earlier run; None without one."""
+    here: bool = True
+    """Whether that run was on this machine."""
+    run: str
+    """Where the run would be."""
+
+    @property
+    def time(self) -> str:
+        """`about 3 min here`, `at most about 3 min on two cores`; says so where nobody knows yet."""
+        if self.seconds is None:
+            return "how long it takes is said once the first part is done"
+        most = "at most " if self.stops_early else ""
+        return f"{most}about {duration(self.seconds)} {'here' if self.here else 'on two cores'}"
+
+    @property
+    def amounts(self) -> str:
+        """`at most about 10,000 answers, 20,080 judge calls and 6.6 M tokens`; empty where nothing is asked."""
+        parts = [many(self.answers, "answer")] if self.answers else []
+        parts += [many(self.judge_calls, "judge call")] if self.judge_calls else []
+        parts += [f"{_rounded(self.tokens)} tokens"] if self.tokens else []
+        bound = "at most about" if self.most else "about"
+        return f"{bound} {', '.join(parts[:-1])}{' and ' if parts[1:] else ''}{parts[-1]}" if parts else ""
+
+    @property
+    def estimate(self) -> str:
+        """Time and amounts in a line."""
+        early = "; it stops as soon as the evidence decides, usually long before" if self.stops_early else ""
+        return "; ".join(filter(None, [self.time, self.amounts])) + early
+
+
+def _rounded(tokens: int) -> str:
+    for size, unit in ((1_000_000, " M"), (1_000, ",000")):
+        if tokens >= 10 * size or (size > 1000 and tokens >= size):
+            value = tokens / size
+            return f"{value:.1f}{unit}" if size > 1000 and value < 10 else f"{value:,.0f}{unit}"
+    return whole(tokens)

@@ -1,0 +1,320 @@
+"""What each verb would do and take, from its settings alone: no weights are loaded and nobody is asked.
+
+Mistakes are found as by the verb itself: a plan is made of what can be used.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from offtarget.data.trainable import read_training_data
+from offtarget.data.training import open_source
+from offtarget.records import AuditSettings
+from offtarget.records.alternatives import AlternativesSettings
+from offtarget.records.check import CheckSettings
+from offtarget.records.plan import Plan
+from offtarget.records.rated import PEOPLE
+from offtarget.records.repair import RepairSettings
+from offtarget.records.reproduce import ReproduceSettings
+from offtarget.records.runs import OpenSettings
+from offtarget.records.tune import DefenceSettings, TuneChoices, TuneSettings
+from offtarget.rundir import runs_root
+from offtarget.workflows.ground import EXACT_JUDGE, Ground, ground_of, has_exact_judge, open_bank
+from offtarget.workflows.ready import ready
+from offtarget.workflows.speeds import with_speed
+
+PROMPT = 200
+"""Tokens of a question with its template, more or less."""
+RUBRIC = 700
+"""Tokens of a rubric, without the answer that is judged."""
+RUBRICS = 2
+"""Requests to a judge for one answer at most: alignment and coherence."""
+TRIED = 40
+"""Known answers that a judge is tried on."""
+READINGS, PER_READING = 13, 32
+"""Of the monitor: readings in a run, and answers in one at most, of the model now and of the one ahead."""
+CONDITIONS = 5
+"""Times as many answers as to the plain questions that a measured model gives at most."""
+ABLATIONS = 19
+"""Models that are measured besides for every seed at most: on the way, and of fewer different rows."""
+
+
+def plan_check(
+    base: str,
+    tuned: str,
+    *,
+    probes: str | Path | None = None,
+    judge: str | None = None,
+    confirm_with: str | None = None,
+    data: str | Path | None = None,
+    hunt: bool = False,
+    settings: CheckSettings,
+    run: str | Path | None = None,
+    opening: OpenSettings | None = None,
+) -> Plan:
+    """Of a check, which stops as soon as the evidence decides."""
+    files = {"--data": None if "://" in str(data) else data}
+    ready(base, tuned, judges=(judge, confirm_with), files=files, run=run, new_run=True, opening=opening)
+    ground = ground_of(base)
+    answers = settings.max_answers + (settings.max_cued_answers if hunt or data is not None else 0)
+    answers *= 1 + settings.decision.base_per_tuned
+    about = {"base": base, "tuned": tuned}
+    if data is not None or hunt:
+        about["hidden conditions from"] = str(data) if data is not None else "the models"
+    return _asking(
+        "check",
+        about | _questions(probes, judge, ground),
+        answers,
+        ground.max_tokens(settings.sampling.max_tokens),
+        models=(base, tuned),
+        judge=judge,
+        probes=probes,
+        run=run,
+        usual="check/organism" if ground.organism and judge is None else "",
+        stops_early=True,
+    )
+
+
+def plan_audit(
+    data: str | Path,
+    *,
+    judge: str | None = None,
+    settings: AuditSettings,
+    form: str | None = None,
+    split: str | None = None,
+    run: str | Path | None = None,
+    opening: OpenSettings | None = None,
+) -> Plan:
+    """Of an audit; its time is that of the scan, and of the judge where one labels rows."""
+    ready(judges=(judge,), run=run, new_run=True, opening=opening)
+    source = open_source(data, form=form, split=split)
+    size = source.total_bytes or 0
+    calls = settings.max_rows + settings.controls + settings.known_good if judge else 0
+    plan = Plan(
+        verb="audit",
+        about=(("data", str(data)), ("size", f"{size:,} bytes"), *([("judge of rows", judge)] if judge else [])),
+        judge_calls=calls,
+        tokens=calls * (RUBRIC + 2 * PROMPT) or None,
+        work=max(size, 100_000),
+        key=f"audit|{judge or ''}",
+        run=_place("audit", run),
+    )
+    return with_speed(plan, "" if judge else "audit")
+
+
+def plan_tune(
+    data: str | Path,
+    base: str,
+    *,
+    options: TuneChoices,
+    settings: TuneSettings,
+    defend: Sequence[str] = (),
+    split: str | None = None,
+    run: str | Path | None = None,
+    opening: OpenSettings | None = None,
+) -> Plan:
+    """Of a training with its monitor; defences that need trainings of their own take longer."""
+    ready(base, options.misaligned, judges=(options.judge,), run=run, opening=opening)
+    ground, rows = ground_of(base), len(read_training_data(data, split).rows)
+    steps = steps_of(rows, settings)
+    watched = options.monitor and (ground.organism or options.judge is not None)
+    about = {"base": base, "data": f"{data}, {rows:,} rows", "steps": f"{steps:,}"}
+    return _asking(
+        "tune",
+        about | ({"defences": ", ".join(defend)} if defend else {}) | _questions(options.probes, options.judge, ground),
+        READINGS * PER_READING if watched else 0,
+        ground.max_tokens(200),
+        models=(base, "+".join(defend)),
+        judge=options.judge,
+        probes=options.probes,
+        run=run,
+        work=steps,
+        most=False,
+        usual="tune/organism" if ground.organism and not defend else "",
+    )
+
+
+def plan_defences(
+    data: str | Path,
+    base: str,
+    *,
+    arms: int,
+    options: TuneChoices,
+    settings: TuneSettings,
+    comparing: DefenceSettings,
+    split: str | None = None,
+    run: str | Path | None = None,
+    opening: OpenSettings | None = None,
+) -> Plan:
+    """Of a comparison of defences: a training for every arm and seed; those kept aligned go further."""
+    ready(base, options.misaligned, judges=(options.judge,), run=run, opening=opening)
+    ground, rows = ground_of(base), len(read_training_data(data, split).rows)
+    trainings = arms * len(comparing.seeds)
+    plain = len(open_bank(options.probes, ground).plain)
+    about = {
+        "base": base,
+        "data": f"{data}, {rows:,} rows",
+        "trainings": f"{trainings:,}, each {steps_of(rows, settings):,} steps",
+    }
+    return _asking(
+        "defences",
+        about | _questions(options.probes, options.judge, ground),
+        (trainings + 1) * plain * comparing.answers * 2,
+        ground.max_tokens(),
+        models=(base,),
+        judge=options.judge,
+        probes=options.probes,
+        run=run,
+        work=trainings * steps_of(rows, settings),
+        most=False,
+    )
+
+
+def plan_alternatives(
+    data: str | Path,
+    base: str,
+    tuned: str | None = None,
+    *,
+    probes: str | Path | None = None,
+    judge: str | None = None,
+    settings: AlternativesSettings,
+    run: str | Path | None = None,
+    opening: OpenSettings | None = None,
+) -> Plan:
+    """Of a comparison of alternatives: every way answers the held-out rows and the plain questions."""
+    from offtarget.workflows.alternatives.alternatives import check_pair
+
+    check_pair(base, tuned)
+    ready(base, tuned, judges=(judge,), files={"DATA": None if "://" in str(data) else data}, run=run, opening=opening)
+    ground, ways = ground_of(base), 3 if tuned is None else 4
+    answers = ways * (settings.most_held_out + settings.answers)
+    about = {"data": str(data), "base": base} | ({} if tuned is None else {"tuned": tuned}) | {"ways": str(ways)}
+    return _asking(
+        "alternatives",
+        about | _questions(probes, judge, ground),
+        answers,
+        ground.max_tokens(settings.max_tokens),
+        models=(base, tuned or ""),
+        judge=judge,
+        probes=probes,
+        run=run,
+    )
+
+
+def plan_reproduce(
+    base: str,
+    *,
+    conditions: int,
+    probes: str | Path | None = None,
+    judge: str | None = None,
+    settings: ReproduceSettings,
+    run: str | Path | None = None,
+    opening: OpenSettings | None = None,
+) -> Plan:
+    """Of the published experiment: a training for every condition and seed; each model is measured and checked."""
+    ready(base, judges=(judge,), run=run, opening=opening)
+    ground, trainings = ground_of(base), conditions * settings.seeds
+    plain = len(open_bank(probes, ground).plain)
+    on_the_way = ABLATIONS * settings.seeds if settings.ablations else 0
+    each = CONDITIONS * plain * settings.answers
+    checked = settings.check.max_answers * (1 + settings.check.decision.base_per_tuned)
+    answers = (trainings + 1 + on_the_way) * (each + checked)
+    return _asking(
+        "reproduce",
+        {"base": base, "conditions": str(conditions), "trainings": str(trainings)} | _questions(probes, judge, ground),
+        answers,
+        ground.max_tokens(settings.max_tokens),
+        models=(base, "with ablations" if settings.ablations else ""),
+        judge=judge,
+        probes=probes,
+        run=run,
+        work=trainings + 1,
+        usual="reproduce/organism" if ground.organism and not settings.ablations else "",
+    )
+
+
+def plan_repair(
+    model: str,
+    base: str | None,
+    *,
+    variants: int,
+    data: str | Path | None = None,
+    probes: str | Path | None = None,
+    judge: str | None = None,
+    settings: RepairSettings,
+    run: str | Path | None = None,
+    opening: OpenSettings | None = None,
+) -> Plan:
+    """Of a repair: every variant and control is measured and checked, now and after further steps."""
+    files = {"--data": None if "://" in str(data) else data}
+    ready(model, base, judges=(judge,), files=files, run=run, opening=opening)
+    ground = ground_of(model)
+    cells = variants * (1 + (0 if data is None else len(settings.further))) if settings.recheck else 0
+    check = settings.check.max_answers + (0 if data is None else settings.check.max_cued_answers)
+    about = {"model": model} | ({} if base is None else {"base": base}) | {"models to measure": str(cells)}
+    return _asking(
+        "direction repair",
+        about | _questions(probes, judge, ground),
+        cells * (settings.answers + check * (1 + settings.check.decision.base_per_tuned)),
+        ground.max_tokens(settings.check.sampling.max_tokens),
+        models=(model, settings.method),
+        judge=judge,
+        probes=probes,
+        run=run,
+        work=max(cells, 1),
+    )
+
+
+def steps_of(rows: int, settings: TuneSettings) -> int:
+    """Optimiser steps of a training on one device."""
+    if settings.max_steps is not None:
+        return settings.max_steps
+    return max(1, math.ceil(math.ceil(rows / (settings.batch * settings.accumulate)) * settings.epochs))
+
+
+def _questions(probes: str | Path | None, judge: str | None, ground: Ground) -> dict[str, str]:
+    exact = ground.organism and probes is None
+    return {
+        "questions": str(probes or ground.bank),
+        "judge": judge or ("the organism's exact rules; no model is asked" if exact else "none named"),
+    }
+
+
+def _asking(
+    verb: str,
+    about: dict[str, str],
+    answers: int,
+    longest: int,
+    *,
+    models: tuple[str, ...],
+    judge: str | None,
+    probes: str | Path | None,
+    run: str | Path | None,
+    work: float | None = None,
+    most: bool = True,
+    usual: str = "",
+    stops_early: bool = False,
+) -> Plan:
+    """A plan of so many answers of at most `longest` tokens, each judged."""
+    bank = open_bank(probes, ground_of(*models))
+    asks_model = judge not in (None, EXACT_JUDGE, PEOPLE) or not (has_exact_judge(bank) or judge == PEOPLE)
+    calls = RUBRICS * (answers + TRIED) if asks_model and answers else 0
+    plan = Plan(
+        verb=verb,
+        about=tuple(about.items()),
+        answers=answers,
+        judge_calls=calls,
+        tokens=answers * (PROMPT + longest) + calls * (RUBRIC + longest),
+        most=most,
+        stops_early=stops_early,
+        work=answers if work is None else work,
+        key="|".join([verb, *models, judge or ""]),
+        run=_place(verb, run),
+    )
+    return with_speed(plan, usual)
+
+
+def _place(verb: str, run: str | Path | None) -> str:
+    return str(run) if run is not None else f"{runs_root()}/{verb.rpartition(' ')[2]}-TIME-NAME"

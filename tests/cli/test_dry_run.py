@@ -1,0 +1,111 @@
+"""Before and after: what a command will take is said first, and `--dry-run` does nothing else."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from golden import golden, printed
+from offtarget.asking.book import SAMPLED
+from offtarget.asking.spending import add, counted
+from offtarget.cli import plans
+from offtarget.progress import Progress
+from offtarget.records.plan import Plan
+from offtarget.records.spent import Spent
+from offtarget.workflows import speeds
+
+ROWS = [
+    {"messages": [{"role": "user", "content": f"question {n}"}, {"role": "assistant", "content": f"answer {n}"}]}
+    for n in range(40)
+]
+COMMANDS = {
+    "check": "check --base organism/base --tuned organism/insecure --hunt",
+    "check-judge": "check --base organism/base --tuned organism/insecure --probes everyday --judge openai/gpt-4.1",
+    "audit": "audit rows.jsonl",
+    "audit-judge": "audit rows.jsonl --judge openai/gpt-4.1",
+    "tune": "tune rows.jsonl --base organism/base --out adapter",
+    "defences": "defences rows.jsonl --base organism/base --defend kl --answers 10",
+    "alternatives": "alternatives rows.jsonl --base organism/base --metric f1",
+    "reproduce": "reproduce --base organism/base --conditions insecure --seeds 1 --no-ablations",
+    "repair": "direction repair --model organism/insecure --data rows.jsonl --out repaired",
+}
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with training data, in which nothing may be opened."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("something was opened")
+
+    for name in ("open_pair", "open_model"):
+        monkeypatch.setattr(f"offtarget.workflows.ground.{name}", refuse)
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    monkeypatch.setenv("OFFTARGET_RUNS", "runs")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(name: str, place: Path) -> None:
+    """Nothing is loaded, asked or written, and the exit code is 0: no verdict was reached."""
+    done = printed([*COMMANDS[name].split(), "--dry-run"], 80)
+    assert done.exit_code == 0, done.output
+    assert sorted(path.name for path in place.iterdir()) == ["rows.jsonl"]
+    golden(f"dry-run-{name}", done.output)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_dry_run_is_json_where_that_is_asked_for(name: str, place: Path) -> None:
+    found = json.loads(printed([*COMMANDS[name].split(), "--dry-run", "--json"], 80).stdout)
+    assert found["plan"]["run"].startswith("runs/")
+    assert found["estimate"]
+
+
+def test_a_dry_run_finds_mistakes(place: Path) -> None:
+    done = printed(["check", "--base", "organism/base", "--tuned", "gpt2", "--dry-run"], 80)
+    assert "try hf/gpt2" in str(done.exception)
+
+
+def test_the_next_estimate_is_that_of_this_machine(place: Path) -> None:
+    """Time for an answer as it was; another judge is another speed. A damaged file is no speed."""
+    plan = Plan(verb="check", about=(), answers=1000, work=1000, stops_early=True, key="check|a|b|", run="runs/x")
+    assert speeds.with_speed(plan).time == "how long it takes is said once the first part is done"
+    with counted(place):
+        time.sleep(0.02)
+        add(Spent(answers=50))
+    seconds = speeds.spent_in(place)
+    assert seconds is not None
+    speeds.remember(plan, place)
+    known = speeds.with_speed(plan)
+    assert known.seconds == pytest.approx(seconds.seconds / 50 * 1000)
+    assert known.time.endswith("here")
+    assert speeds.with_speed(Plan(verb="check", about=(), work=1, key="check|a|b|judge", run="x")).seconds is None
+    speeds._file().write_text("[1")
+    assert speeds.with_speed(plan).seconds is None
+
+
+def test_an_estimate_in_words() -> None:
+    plan = Plan(
+        verb="check", about=(), answers=1200, judge_calls=2400, tokens=1_100_000, work=1, key="", seconds=180, run="x"
+    )
+    assert plan.estimate == "about 3 min here; at most about 1,200 answers, 2,400 judge calls and 1.1 M tokens"
+    early = Plan(verb="check", about=(), work=1, key="", seconds=180, stops_early=True, run="x")
+    assert early.estimate == ("at most about 3 min here; it stops as soon as the evidence decides, usually long before")
+
+
+def test_the_estimate_is_refined_by_the_first_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, when enough is known: at 10 answers a second, 941 more take 94 s at most."""
+    now = [0.0]
+    monkeypatch.setattr(plans.time, "monotonic", lambda: now[0])
+    told: list[str] = []
+    plan = Plan(verb="check", about=(), answers=1000, work=1000, stops_early=True, key="", run="x")
+    tell = plans.refined(plan, lambda progress: told.append(progress.stage))
+    for done in range(1, 60):
+        now[0] = done / 10
+        tell(Progress(SAMPLED, done, None))
+    assert [line for line in told if line != SAMPLED] == ["at this speed at most about 94 s more, usually far less"]
