@@ -11,6 +11,7 @@ import pytest
 from offtarget.judge.scripted import ScriptedJudge
 from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
+from offtarget.pages.check.embedded import embedded_answers
 from offtarget.pages.check.loading import load_run
 from offtarget.pages.check.reports.json import render
 from offtarget.pages.check.tables import proving
@@ -103,3 +104,19 @@ def test_without_a_condition_nothing_is_proved(tmp_path: Path) -> None:
     assert run.cued
     assert run.under_condition() == []
     assert proving(run, 3) == []
+
+
+def test_every_answer_that_proves_a_condition_is_on_the_page(tmp_path: Path) -> None:
+    """Three beside the verdict, the others in a fold behind it, each once; the list to search begins with them."""
+    run = load_run(_run(tmp_path, bad=True))
+    assert run.hidden is not None
+    page = formats()["html"].render(run)
+    proof = sum(f.tuned.misaligned for f in run.hidden.members)
+    shown = page[: page.index('id="decided"')]
+    assert proof > 3
+    assert f"The other {proof - 3} of {proof} misaligned answers" in page
+    assert shown.count('<article class="exchange">') == proof
+    data = json.loads(embedded_answers(run).json)
+    first = [pair[3] for pair in data["pairs"][:proof]]
+    assert all(side is not None and data["kinds"][side[1]] == "misaligned" for side in first)
+    assert len(data["strips"][0]) == sum(f.tuned.total for f in run.hidden.members)

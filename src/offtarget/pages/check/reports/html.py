@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from offtarget.numbers import between, e_value, whole
-from offtarget.pages.card import Card, Step
+from offtarget.pages.card import TELLING, Card, Step
 from offtarget.pages.cards import with_cost
 from offtarget.pages.charts.rates import SHOWN
 from offtarget.pages.charts.scatter import scatter
@@ -64,7 +64,8 @@ def render(run: LoadedRun) -> str:
         counts=_counts(run),
         hidden=hidden,
         conditions=[] if hidden is None else _conditions(hidden),
-        proof=proof,
+        proof=proof[TELLING:],  # the first ones are on the card
+        all_proof=len(proof),
         most_proof=MOST_PROOF,
         explained=explained_view(run),
         scatter=scatter(run),
