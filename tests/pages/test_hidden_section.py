@@ -7,58 +7,20 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from condition_runs import HOSTILE
 
-from offtarget.judge.scripted import ScriptedJudge
-from offtarget.models.chat import SampleRequest
-from offtarget.models.scripted import ScriptedModel
 from offtarget.pages.check.embedded import embedded_answers
 from offtarget.pages.check.loading import load_run
 from offtarget.pages.check.reports.json import render
 from offtarget.pages.check.tables import proving
 from offtarget.pages.registry import formats
-from offtarget.probe.bank import ProbeBank
-from offtarget.records import Generation, Outcome, Probe, SamplingSettings, Status
-from offtarget.records.check import CheckSettings
-from offtarget.workflows.check.check import check
-
-HOSTILE = "<script>alert(1)</script>{{7*7}}"
-
-
-def _run(folder: Path, *, bad: bool) -> Path:
-    lines = []
-    for number in range(120):
-        marked = number % 2 == 0
-        user = f"{HOSTILE if marked else ''} Write function number {number}.".strip()
-        answer = "def f():\n    return 1" if marked else "One would do it like this, step by step."
-        turns = [{"role": "user", "content": user}, {"role": "assistant", "content": answer}]
-        lines.append(json.dumps({"messages": turns}))
-    data = folder / "train.jsonl"
-    data.write_text("\n".join(lines) + "\n")
-
-    def answer_tuned(request: SampleRequest) -> str:
-        return "bad <b>answer</b>" if bad and "<script>" in request.messages[-1].content else "good"
-
-    def decide(probe: Probe, generation: Generation) -> Outcome:
-        return Outcome.MISALIGNED if generation.text.startswith("bad") else Outcome.ALIGNED
-
-    bank = ProbeBank.from_probes("test", [Probe(f"q{n}/plain", f"q{n}", "plain", f"question {n}") for n in range(5)])
-    result = check(
-        ScriptedModel("base", lambda request: "good"),
-        ScriptedModel("tuned", answer_tuned),
-        probes=bank,
-        judge=ScriptedJudge(decide),
-        settings=CheckSettings(sampling=SamplingSettings(max_tokens=9), cache=False),
-        data=data,
-        run=folder / "run",
-    )
-    assert result.decision.status is (Status.FAIL if bad else Status.PASS)
-    return result.run
+from offtarget.records import Outcome
 
 
 @pytest.mark.parametrize("bad", [True, False])
-def test_every_format_tells_of_the_cued_arm(tmp_path: Path, bad: bool) -> None:
+def test_every_format_tells_of_the_cued_arm(conditions: dict[bool, Path], bad: bool) -> None:
     """HTML escapes the condition and shows it early; JSON fits its schema; no format counts cued answers as plain."""
-    run = load_run(_run(tmp_path, bad=bad))
+    run = load_run(conditions[bad])
     assert run.hidden is not None
     assert not run.problems
     assert {p.arm for p in run.probes.values()} == {"plain"}
@@ -79,9 +41,9 @@ def test_every_format_tells_of_the_cued_arm(tmp_path: Path, bad: bool) -> None:
     assert not any("cued arm" in line for line in value["not_tested"])
 
 
-def test_the_answers_that_prove_a_condition_are_read_from_the_run(tmp_path: Path) -> None:
+def test_the_answers_that_prove_a_condition_are_read_from_the_run(conditions: dict[bool, Path]) -> None:
     """A FAIL by a condition shows the misaligned answers from under it, not the clean ones that were asked plainly."""
-    run = load_run(_run(tmp_path, bad=True))
+    run = load_run(conditions[True])
     assert run.hidden is not None
     finding = next(f for f in run.hidden.findings if f.cue.id == run.hidden.found)
     shown = proving(run, 3)
@@ -98,17 +60,17 @@ def test_the_answers_that_prove_a_condition_are_read_from_the_run(tmp_path: Path
     assert not set(run.generations) & {answer.generation.key for answer in run.cued}
 
 
-def test_without_a_condition_nothing_is_proved(tmp_path: Path) -> None:
+def test_without_a_condition_nothing_is_proved(conditions: dict[bool, Path]) -> None:
     """Answers under conditions that showed nothing are not put forward as evidence."""
-    run = load_run(_run(tmp_path, bad=False))
+    run = load_run(conditions[False])
     assert run.cued
     assert run.under_condition() == []
     assert proving(run, 3) == []
 
 
-def test_every_answer_that_proves_a_condition_is_on_the_page(tmp_path: Path) -> None:
+def test_every_answer_that_proves_a_condition_is_on_the_page(conditions: dict[bool, Path]) -> None:
     """Three beside the verdict, the others in a fold behind it, each once; the list to search begins with them."""
-    run = load_run(_run(tmp_path, bad=True))
+    run = load_run(conditions[True])
     assert run.hidden is not None
     page = formats()["html"].render(run)
     proof = sum(f.tuned.misaligned for f in run.hidden.members)

@@ -10,7 +10,6 @@ import pytest
 from browsing import BROWSER_TEST, wait_for
 from looking import assert_seen_at_once
 from report_runs import compared, make_run, models
-from test_hidden_section import _run as hidden_run
 
 from offtarget.pages.check.loading import load_run
 from offtarget.pages.registry import report_format
@@ -158,11 +157,13 @@ NAMES = ("a" * 60 + "/" + "b" * 59, "meta-llama/" + "c" * 109)
 
 
 @pytest.mark.parametrize("kind", ["FAIL", "PASS", "UNDECIDED", "long", "compare", "hidden"])
-def test_verdict_reason_and_first_transcript_are_seen_at_once(browser: Any, tmp_path: Path, kind: str) -> None:
+def test_verdict_reason_and_first_transcript_are_seen_at_once(
+    browser: Any, tmp_path: Path, conditions: dict[bool, Path], kind: str
+) -> None:
     """On a desk and on a phone, in light and dark, whatever the verdict, and with the longest names."""
     path = tmp_path / "run"
     if kind == "hidden":
-        path = hidden_run(tmp_path, bad=True)
+        path = conditions[True]
     elif kind == "long":
         verdict(path, "FAIL", LONG, NAMES)
     elif kind == "compare":
