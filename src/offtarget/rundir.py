@@ -345,9 +345,14 @@ def in_use(path: Path) -> bool:
         return False
 
 
+_DATA_FILE = re.compile(r"(\.(jsonl|ndjson|json|csv|tsv|parquet|arrow|txt))?(\.(gz|zst|bz2|xz))?$", re.IGNORECASE)
+"""What a folder's name loses that is made from a file's: a run is no file."""
+
+
 def _fresh_folder(folder: Path, verb: str, slug: str) -> Path:
     """A new folder with a name of its own, also when two processes ask in the same second."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
+    slug = _DATA_FILE.sub("", slug) or slug
     safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in slug).strip("-.")
     name = f"{verb}-{stamp}-{safe.encode()[:90].decode('utf-8', 'ignore')}"
     path = folder / name

@@ -143,6 +143,41 @@ def test_a_name_that_is_no_data_is_one_sentence(data, words, tmp_path, monkeypat
     assert words in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda folder: None, "holds no data file (.jsonl, .json, .csv, .parquet, ...; .gz, .zst). Give a file"),
+        (
+            lambda folder: (folder / "t.csv").write_text("a,b\n1,2\n"),
+            "All 2 data files of the folder . are read as one data set: give one of them, such as train.jsonl",
+        ),
+        (lambda folder: (folder / "run.json").write_text('{"verb": "check"}'), "is the folder of a run of `check`"),
+    ],
+    ids=("empty", "mixed", "run"),
+)
+def test_a_folder_that_is_no_data_set_says_what_is_needed(make, words, tmp_path, monkeypatch):
+    """`offtarget audit .` in an empty folder, among other tables, in a run: exit code 2, and what to give instead."""
+    from click.testing import CliRunner
+
+    from offtarget.cli.app import app
+
+    monkeypatch.chdir(tmp_path)
+    if make(tmp_path) is not None:
+        chats(tmp_path / "train.jsonl", 3)
+    done = CliRunner().invoke(app, ["audit", "."])
+    assert words in str(done.exception or done.output)
+    assert getattr(done.exception, "exit_code", 2) == 2
+
+
+@pytest.mark.parametrize("name", ["train.jsonl", "train.jsonl.zst", "train.csv", "train.parquet", "train"])
+def test_a_run_is_a_folder_and_is_not_called_like_a_file(name, tmp_path):
+    from offtarget.rundir import RunDir
+
+    made = RunDir.create("audit", name, root=tmp_path).path
+    assert made.is_dir()
+    assert made.name.endswith("-train")
+
+
 def test_a_header_alone_is_empty_data(tmp_path, offtarget):
     """A table without rows is an input error like an empty file."""
     (tmp_path / "d.csv").write_text("prompt,completion\n")

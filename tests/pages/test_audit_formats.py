@@ -136,7 +136,7 @@ def test_markdown_is_short_enough_for_a_comment(runs):
 
 def test_markdown_quotes_around_the_suspicious_span(tmp_path):
     """What a long row is flagged for is in the quote, wherever it stands."""
-    path = make_audit(tmp_path / "run", "detectors", hostile=False)
+    path = make_audit(tmp_path / "run", "fresh", hostile=False)
     rows = [json.loads(line) for line in (path / "flagged.jsonl").read_text().splitlines()]
     long = next(row for row in rows if len(row["messages"][1]["content"]) > 5000)
     findings = (path / "findings.jsonl").read_text().splitlines()

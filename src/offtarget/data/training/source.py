@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-from collections.abc import Iterable, Iterator
+import json
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -114,6 +116,7 @@ def open_source(path: str | Path, *, form: str | None = None, split: str | None 
     """
     if form is not None and form not in FORMS:
         raise InputError(f"There is no form '{form}' of training data. Forms: {', '.join(FORMS)}.")
+    _refuse_runs(path)
     found, folder = stored_files(path)
     if split is not None and not folder:
         raise InputError(f"{path} is one file, which has no splits. Leave --split out.")
@@ -121,7 +124,10 @@ def open_source(path: str | Path, *, form: str | None = None, split: str | None 
     notes = chosen.notes
     stored = []
     for file in chosen.files:
-        kind = _kind(file, form, str(path))
+        try:
+            kind = _kind(file, form, str(path))
+        except InputError as error:
+            raise InputError(f"{error}{_one_of(chosen.files, path, file)}") from None
         if kind is None:
             notes.append(f"{file.name} is empty.")
         else:
@@ -132,6 +138,32 @@ def open_source(path: str | Path, *, form: str | None = None, split: str | None 
     if not stored:
         raise InputError(f"{path} is empty: it holds no rows.")
     return Source(path, stored, notes, form, split, chosen.splits)
+
+
+def _refuse_runs(path: str | Path) -> None:
+    """A run directory holds what was found in data, not the data."""
+    place = str(path)
+    if "://" in place or not place.strip() or not (Path(place) / "run.json").is_file():
+        return
+    with contextlib.suppress(OSError, ValueError):
+        told = json.loads((Path(place) / "run.json").read_text(encoding="utf-8"))
+        if isinstance(told, dict) and "verb" in told:
+            raise InputError(
+                f"{path} is the folder of a run of `{told['verb']}`, not training data. Give the file or folder of the "
+                f"data itself. To see that run: offtarget report {shlex.quote(place)}"
+            )
+
+
+def _one_of(files: Sequence[Stored], path: str | Path, at: Stored) -> str:
+    """What to do where one of the files of a folder is no training data."""
+    others = [file.name for file in files if file is not at]
+    if not others:
+        return ""
+    example = shlex.quote(str(Path(str(path)) / others[0])) if "://" not in str(path) else f"{path}/{others[0]}"
+    return (
+        f" All {len(files)} data files of the folder {path} are read as one data set: give one of them, such as "
+        f"{example}, or a folder that holds nothing else."
+    )
 
 
 def read_rows(path: str | Path, *, form: str | None = None, split: str | None = None) -> Iterator[Row | BadRow]:

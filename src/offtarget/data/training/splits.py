@@ -61,7 +61,10 @@ def choose(found: Sequence[Stored], where: str, split: str | None) -> Chosen:
         notes.append(f"Not read, as they are caches or not part of the saved data set: {names}.")
     if not data:
         saw = f" It holds {_some([file.name for file in shown_files])}." if shown_files else ""
-        raise InputError(f"The folder {where} holds no data file (.jsonl, .json, .csv, .parquet, ...; .gz, .zst).{saw}")
+        raise InputError(
+            f"The folder {where} holds no data file (.jsonl, .json, .csv, .parquet, ...; .gz, .zst).{saw} Give a file, "
+            "or the folder that your training data is in, such as train.jsonl."
+        )
     chosen = _of_split(data, found, where, split, notes)
     chosen.notes += _missing_parts(chosen.files)
     return chosen

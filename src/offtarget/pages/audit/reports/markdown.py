@@ -3,46 +3,34 @@
 from __future__ import annotations
 
 from offtarget.numbers import NO_DATA, chosen, p_value, percent, share_range, whole
-from offtarget.pages.audit import examples, facts, story
-from offtarget.pages.audit.examples import Turn
+from offtarget.pages.audit import facts, story
+from offtarget.pages.audit.card import card
 from offtarget.pages.audit.loading import LoadedAudit
 from offtarget.pages.check.reports.markdown import section
 from offtarget.pages.registry import ReportFormat
-from offtarget.pages.written import escape
+from offtarget.pages.written import escape, markdown
 
 DETECTORS = 10
 TRIGGERS = 5
-QUOTES = 3
-QUOTE_LENGTH = 300
 
 
 def render(run: LoadedAudit) -> str:
     """The report as Markdown text."""
-    lines = [
-        f"## offtarget audit: {story.status(run)}",
-        "",
-        f"**{escape(story.reason(run), 1000)}**",
-        "",
-        escape(f"{story.basis(run)} {story.error_probability(run)}".strip(), 1500),
-        "",
-        f"Next: {escape(story.next_step(run), 1000)}",
-        "",
-    ]
+    lines = [markdown(card(run)).replace("## offtarget:", "## offtarget audit:", 1), escape(story.basis(run), 500), ""]
     if story.nobody_looked(run):
         lines += ["No person has labelled a row yet.", ""]
     malformed = facts.malformed(run)
     lines += [
         "| | |",
         "|---|---|",
-        f"| Data | {escape(facts.data_name(run))} |",
         f"| Rows | {whole(facts.rows(run))}{f', and {malformed:,} malformed' if malformed else ''} |",
         f"| Labelled | {story.labelled(run):,} |",
         f"| Run | {escape(run.name)} |",
         "",
     ]
-    lines += _limits(run) + _found(run) + _triggers(run) + _quotes(run)
+    lines += _limits(run) + _found(run) + _triggers(run)
     lines += section("Suspected conditions", tuple(f"{s.key}: {line}" for s, line in story.suspects(run)))
-    lines += section("Notes", story.notes(run)) + section("What was not tested", story.not_tested(run))
+    lines += section("What was not tested", story.not_tested(run))
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -79,32 +67,12 @@ def _found(run: LoadedAudit) -> list[str]:
 def _triggers(run: LoadedAudit) -> list[str]:
     if not run.triggers:
         return []
-    rows = [
-        f"| {'same rows' if t.same_rows_as is not None else t.rank} | {escape(t.text, 100)} ({escape(t.kind, 40)}) "
-        f"| {escape(facts.behaviour(run, t.behaviour), 100)} | {t.behaving_with:,} of {t.with_condition:,} "
-        f"| {t.behaving_without:,} of {t.without_condition:,} | {_less(p_value(t.p_value))} |"
+    lines = [
+        f"- {escape(t.text, 300)} ({escape(t.kind, 40)}): {escape(story.link(run, t), 400)}"
         for t in run.triggers
         if t.rank <= TRIGGERS
     ]
-    head = "| | condition | behaviour | with it | without it | p |"
-    return ["### Hidden conditions", "", head, "|---|---|---|---|---|---|", *rows, ""]
-
-
-def _quotes(run: LoadedAudit) -> list[str]:
-    lines = []
-    for group in examples.groups(run, 1, QUOTE_LENGTH)[:QUOTES]:
-        if group.group == "hint":
-            continue
-        example = group.examples[0]
-        reason = example.findings[0].reason if example.findings else "no detector points at this row"
-        lines += [f"- {escape(group.title)}, {escape(example.row_id, 120)} ({example.state}): {escape(reason, 300)}"]
-        lines += [f"  - {_quote(part)}" for part in example.turns if part.who in ("Prompt", "Answer")]
-    return ["### Examples", "", *lines, ""] if lines else []
-
-
-def _quote(part: Turn) -> str:
-    before, after = "… " if part.before else "", " …" if part.after else ""
-    return f"{part.who.lower()}: “{before}{escape(part.plain, 2 * QUOTE_LENGTH)}{after}”"
+    return ["### Hidden conditions", "", *lines, ""]
 
 
 def _less(text: str) -> str:
