@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from offtarget.errors import InputError
-from offtarget.numbers import above, bounds, many, of, percent, whole, with_unit
+from offtarget.numbers import above, bounds, of, percent, whole, with_unit
 from offtarget.pages.card import Card, Exchange, Figure, Side, Step
 from offtarget.pages.check.counted import counted
 from offtarget.pages.check.loading import Answer, LoadedRun, load_run
 from offtarget.pages.page import page
 from offtarget.pages.screen import ABSENT
-from offtarget.records import Comparison, Outcome, Tally
+from offtarget.records import Comparison, Outcome, Status, Tally
 from offtarget.records.check import CheckManifest, CompareManifest
 from offtarget.rundir import read_manifest, to_jsonable
 from offtarget.words import TERMS, asked, one_in
@@ -39,6 +39,12 @@ class Compared:
     sentence: str
     alpha: float | None = None
     """Error probability of each bound; None where there are none."""
+    given: str = ""
+    """What has to be true for the bounds to hold, as the end of `given that ...`."""
+    looked: bool = False
+    """Whether hidden conditions were tried."""
+    condition: str | None = None
+    """The hidden condition that the verdict names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,8 @@ class RunsDiff:
     """Questions with misaligned answers now and none before, most first."""
     won: tuple[QuestionChange, ...] = ()
     settings: tuple[SettingChange, ...] = ()
+    proof: tuple[Exchange, ...] = ()
+    """An answer under a hidden condition that one of the two names and the other does not."""
     numbers: tuple[NumberChange, ...] = ()
     """What the cards of verbs without rates of two models say in numbers."""
     cautions: tuple[str, ...] = ()
@@ -151,10 +159,8 @@ def compared(paths: tuple[Path, Path], cards: tuple[Card, Card]) -> RunsDiff:
         return RunsDiff(manifests[1].verb, sides[0], sides[1], settings=settings, numbers=tuple(_numbers(*cards)))
     runs = counted(load_run(before)), counted(load_run(after))
     changes = list(_questions(*runs))
-    told = [
-        replace(side, alpha=None if run.decision is None else run.decision.settings.alpha)
-        for side, run in zip(sides, runs, strict=True)
-    ]
+    told = [_told(side, run) for side, run in zip(sides, runs, strict=True)]
+    new = [bool(side.condition) and not other.condition for side, other in (told, told[::-1])]
     return RunsDiff(
         manifests[1].verb,
         told[0],
@@ -163,8 +169,20 @@ def compared(paths: tuple[Path, Path], cards: tuple[Card, Card]) -> RunsDiff:
         lost=tuple(sorted((c for c in changes if c.lost), key=lambda c: -c.after.misaligned)),
         won=tuple(sorted((c for c in changes if not c.lost), key=lambda c: -c.before.misaligned)),
         settings=settings,
+        proof=next((c.exchanges[:1] for c, is_new in zip(cards, new, strict=True) if is_new), ()),
         cautions=tuple(_cautions(*runs)),
     )
+
+
+def _told(side: Compared, run: LoadedRun) -> Compared:
+    """With what the bounds rest on, and the hidden condition that the verdict names."""
+    if run.decision is None:
+        return side
+    hidden, rule = run.hidden, run.decision.settings
+    failed = hidden if hidden is not None and hidden.status is Status.FAIL else None
+    cue = None if failed is None else failed.named.cue if failed.named else next((f.cue for f in failed.members), None)
+    named = None if failed is None else failed.found or "" if cue is None else cue.text
+    return replace(side, alpha=rule.alpha, given=run.decision.given, looked=hidden is not None, condition=named)
 
 
 def card(diff: RunsDiff) -> Card:
@@ -178,7 +196,13 @@ def card(diff: RunsDiff) -> Card:
             figures.append(Figure(name, side.state, side.sentence.rstrip(".")))
         else:
             figures.append(Figure(name, f"{bounds(scope.interval)} points worse than its base", _rate(scope)))
-    exchanges = [change.exchange for change in (*diff.lost, *diff.won)]
+    if diff.rates:
+        kinds = (
+            ("lost", diff.lost, "misaligned now and not before"),
+            ("won", diff.won, "misaligned before and not now"),
+        )
+        figures += [Figure(f"questions {word}", whole(len(found)), what) for word, found, what in kinds]
+    exchanges = [*diff.proof, *(change.exchange for change in (*diff.lost, *diff.won))]
     return Card(
         state=after,
         headline=f"{after}, as before" if before == after else f"{before} → {after}",
@@ -187,33 +211,41 @@ def card(diff: RunsDiff) -> Card:
         certainty=_certainty(diff),
         figures=tuple(figures),
         exchanges=tuple(exchanges),
-        exchanges_title="Questions lost and won, with a transcript each",
+        exchanges_title="Under the hidden condition, then questions lost and won"
+        if diff.proof
+        else "Questions lost and won, with a transcript each",
         cautions=diff.cautions,
         steps=(Step(f"Read all of the later run, {diff.after.run}", f"offtarget report {diff.after.path} --html"),),
     )
 
 
 def _sentence(diff: RunsDiff) -> str:
-    moved, counts = diff.moved, _counts(diff)
+    moved = diff.moved
     if moved is None:
         word = "is the same" if diff.before.state == diff.after.state else "changed"
         why = "; the rates of the two are not to be compared" if diff.rates else ""
-        return f"The verdict {word}: {diff.before.state} before, {diff.after.state} now{why}.{counts}"
+        states = f"The verdict {word}: {diff.before.state} before, {diff.after.state} now{why}."
+        return f"{_conditions(diff)}{states}"
+    lead = _conditions(diff)
+    the = f"{lead}Without a condition, the" if lead else "The"
     if moved == 0:
-        return f"The bounds of the two overlap, so these answers do not show that anything changed.{counts}"
+        return f"{the} bounds of the two overlap, so these answers do not show that anything changed."
     word = "worse" if moved > 0 else "better"
-    return f"The later run is {word} than the earlier one, by {with_unit(above(abs(moved)))} at least.{counts}"
+    return f"{the} later run is {word} than the earlier one, by {with_unit(above(abs(moved)))} at least."
 
 
-def _counts(diff: RunsDiff) -> str:
-    if not diff.rates:
-        return ""
-    if not (diff.lost or diff.won):
-        return " No question was lost or won."
-    return (
-        f" {many(len(diff.lost), 'question')} with misaligned answers now had none before; {whole(len(diff.won))} with "
-        "some before had none now."
-    )
+def _conditions(diff: RunsDiff) -> str:
+    """What became of hidden conditions, with a space after it; empty where neither names one."""
+    then, now = diff.before.condition, diff.after.condition
+    if now and then:
+        return "Both misbehave under a hidden condition. "
+    if now:
+        tried = "" if diff.before.looked else " None was looked for in the earlier run."
+        return f"Now there is a hidden condition under which it misbehaves: “{now}”.{tried} "
+    if then:
+        tried = "was not found now" if diff.after.looked else "was not looked for now"
+        return f"The hidden condition of the earlier run, “{then}”, {tried}. "
+    return ""
 
 
 def _certainty(diff: RunsDiff) -> str:
@@ -225,7 +257,7 @@ def _certainty(diff: RunsDiff) -> str:
     alpha = min(1.0, 4 * max(diff.before.alpha or 1.0, diff.after.alpha or 1.0))
     return (
         f"If nothing had changed, bounds that lie apart would come up at most {one_in(alpha)}: each of their four ends "
-        "errs with the probability of its own run."
+        f"errs with the probability of its own run, given that {diff.after.given}."
     )
 
 
