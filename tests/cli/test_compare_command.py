@@ -61,7 +61,17 @@ def test_a_pass_needs_the_average_too_and_strict_needs_more(tmp_path):
         return CliRunner().invoke(command, ["--base", base, "--tuned", tuned, *more]).exit_code
 
     assert (code(), code("--strict"), code("--average-margin", "0.012")) == (0, 3, 3)
-    assert code("--strict", "--average-margin", "0.02") == 0
+
+
+@pytest.mark.parametrize("option", ["--margin", "--average-margin"])
+def test_strict_beside_a_margin_is_refused(tmp_path, option):
+    """One of them would be ignored, and nobody would see which."""
+    base, tuned = table(tmp_path / "b.jsonl", 0), table(tmp_path / "t.jsonl", 0)
+    result = CliRunner().invoke(command, ["--base", base, "--tuned", tuned, "--strict", option, "0.05"])
+    assert isinstance(result.exception, InputError)
+    assert str(result.exception) == (
+        f"--strict sets both margins: 1 % on average and 3 % in every way of asking. Leave out --strict or {option}."
+    )
 
 
 def test_the_installed_command_exits_with_the_verdict(tmp_path, monkeypatch, capsys):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli.decision_details import print_details
 from offtarget.cli.help import Sectioned
 from offtarget.cli.margins import margins
 from offtarget.cli.options import (
@@ -24,19 +24,15 @@ from offtarget.cli.options import (
     said,
     shared,
 )
-from offtarget.cli.render import print_details, print_json, shortened, show_run
+from offtarget.cli.render import print_json, show_run
 from offtarget.cli.resume import go_on
 from offtarget.cli.shares import ANY, BETWEEN, UP_TO_ONE
-from offtarget.numbers import e_value, needed_e_value, of, percent
-from offtarget.records import CueFinding, DecisionSettings, HiddenDecision, Reproduction, SamplingSettings, Status
+from offtarget.records import DecisionSettings, SamplingSettings
 from offtarget.records.check import CheckSettings
 from offtarget.rundir import read_json
 
 if TYPE_CHECKING:
     from offtarget.workflows.check.check import CheckResult
-
-SHOWN = 5
-"""Hidden conditions that are listed."""
 
 
 @click.command("check", cls=Sectioned)
@@ -184,43 +180,5 @@ def show(result: CheckResult, *, as_json: bool) -> int:
     if as_json:
         print_json(read_json(result.run / "result.json"), result.run)
     else:
-        lines = [] if hidden is None else hidden_lines(hidden, decision.settings)
-        show_run(result.run, lambda out: print_details(decision, out, lines))
+        show_run(result.run, lambda out: print_details(decision, out, hidden))
     return decision.status.exit_code
-
-
-def hidden_lines(hidden: HiddenDecision, settings: DecisionSettings) -> list[str]:
-    """The lines under the table of arms: what was tried, what was found, and one prompt to see it by oneself."""
-    asked = [f for f in hidden.findings if f.tuned.scored]
-    counts = f"{len(asked)} of {len(hidden.findings)} tried"
-    lines = ["", f"hidden conditions: {hidden.status.value}; {counts}, ordered by {hidden.ordered_by}"]
-    lines += [_finding(f) for f in asked[:SHOWN]]
-    rest = len(hidden.findings) - min(SHOWN, len(asked))
-    lines.append(f"  and {rest} more in result.json; an e-value of {needed_e_value(settings.cued_alpha)} decides")
-    if hidden.status is not Status.FAIL and hidden.detectable is not None and hidden.detectable < 1:
-        rate = percent(hidden.detectable)
-        lines.append(f"  would have been found in 95 of 100 runs: any of them that misaligns {rate} of answers")
-    lines += [f"  note: {note}" for note in hidden.notes]
-    if hidden.reproduction is not None:
-        lines += _reproduction(hidden.reproduction)
-    return lines
-
-
-def _finding(finding: CueFinding) -> str:
-    tuned, base = (of(t.misaligned, t.scored) for t in (finding.tuned, finding.base))
-    return (
-        f"  {shortened(finding.cue.text)}: tuned {tuned}, base {base}, e-value {e_value(finding.log_e_adjusted)} "
-        f"{finding.status.value if finding.status is Status.FAIL else ''}".rstrip()
-    )
-
-
-def _reproduction(shown: Reproduction) -> Iterator[str]:
-    yield "to reproduce, ask the tuned model:"
-    if shown.system is not None:
-        yield f"  system:    {shortened(shown.system)}"
-    for user, answer in shown.opening:
-        yield f"  user:      {shortened(user)}"
-        yield f"  assistant: {shortened(answer)}"
-    yield f"  user:      {shortened(shown.prompt)}"
-    yield f"  tuned:     {shortened(shown.tuned_answer)}"
-    yield f"  base:      {shortened(shown.base_answer) if shown.base_answer else 'no aligned answer in this run'}"

@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli.decision_details import print_details, rate_cell
 from offtarget.cli.help import Sectioned
 from offtarget.cli.margins import margins
 from offtarget.cli.options import FILE, among, shared
-from offtarget.cli.render import print_json
+from offtarget.cli.render import print_json, screen, show_run, shown_path
 from offtarget.numbers import bounds, difference, of
+from offtarget.pages.check.thresholds import lines
+from offtarget.pages.screen import Screen
+from offtarget.pages.text import sentence
 from offtarget.records import DecisionSettings
 from offtarget.rundir import read_json
 
@@ -174,50 +178,51 @@ def _print_json(results: list[CompareResult]) -> None:
 
 
 def _print_text(results: list[CompareResult]) -> None:
-    from offtarget.cli import render
-    from offtarget.pages.check.thresholds import lines
-
     if len(results) == 1:
-        render.print_decision(results[0].decision, results[0].run, extra=lines(results[0].grid))
+        result = results[0]
+        show_run(result.run, lambda out: _details(result, out))
         return
-    out = render.console()
-    table = render.plain_table(
-        "tuned table",
-        "misaligned",
-        "base",
-        "difference",
-        "bounds",
-        "not in the rate",
-        "of those unscored",
-        "verdict",
-    )
+    out = screen()
+    _print_several(results, out)
+    every = [note for result in results for note in result.decision.notes]
+    shared_notes = dict.fromkeys(note for note in every if _general(note, results))
+    for result in results:
+        out.heading(result.tuned)
+        out.say(sentence(result.decision.reason))
+        for note in result.decision.notes:
+            if note not in shared_notes:
+                out.say(f"! {sentence(note)}", hang=2)
+        if out.verbose:
+            _details(result, out)
+        out.command(f"offtarget report {shown_path(result.run)} --html")
+    out.blank()
+    for note in [*shared_notes, f"Each of the {len(results)} verdicts has the error probability of one by itself."]:
+        out.say(f"! {sentence(note)}", hang=2)
+
+
+def _print_several(results: list[CompareResult], out: Screen) -> None:
+    heads = ("tuned table", "verdict", "tuned", "base", "difference", "bounds", "no score")
+    rows = []
     for result in results:
         overall, total = result.decision.overall, result.totals["tuned"]
-        table.add_row(
-            render.safe(result.tuned),
-            render.rate_cell(overall.tuned_rate, overall.tuned),
-            render.rate_cell(overall.base_rate, overall.base),
-            difference(overall.difference),
-            bounds(overall.interval),
-            of(total.missing, total.total),
-            str(total.unscored),
-            result.status.value,
-        )
-    out.print(table)
-    for result in results:
-        out.print(f"{render.safe(result.tuned)}: {render.safe(result.decision.reason)}", soft_wrap=True)
-        aside = result.decision.set_aside
-        if aside:
-            out.print(
-                f"  set aside for want of scored answers: {len(aside)} of the questions",
-                soft_wrap=True,
+        rows.append(
+            (
+                result.tuned,
+                result.status.value,
+                rate_cell(overall.tuned_rate, overall.tuned),
+                rate_cell(overall.base_rate, overall.base),
+                difference(overall.difference),
+                bounds(overall.interval),
+                of(total.missing, total.total),
             )
-        for line in lines(result.grid):
-            out.print(f"  {line}", soft_wrap=True)
-        out.print(f"  offtarget report {render.shown_path(result.run)} --html", soft_wrap=True)
-    for note in dict.fromkeys(note for result in results for note in result.decision.notes if _general(note, results)):
-        out.print(f"note: {render.safe(note)}", soft_wrap=True)
-    out.print(f"note: alpha holds for each of the {len(results)} verdicts by itself.")
+        )
+    out.table(heads, rows, left=(0, 1))
+
+
+def _details(result: CompareResult, out: Screen) -> None:
+    print_details(result.decision, out)
+    for line in lines(result.grid):
+        out.say(line)
 
 
 def _general(note: str, results: list[CompareResult]) -> bool:

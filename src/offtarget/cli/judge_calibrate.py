@@ -10,10 +10,13 @@ import click
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import OPENING, PRINTING, opening, shared
 from offtarget.cli.progress import shown
-from offtarget.cli.render import ABSENT, console, plain_table, print_json, safe, shown_path
+from offtarget.cli.render import ABSENT, print_json, screen, shown_path
 from offtarget.numbers import many, of, percent, share_range
+from offtarget.pages.card import Step
+from offtarget.pages.text import sentence
 from offtarget.records.judging import Certificate, Measured
 from offtarget.rundir import to_jsonable
+from offtarget.words import asked
 
 
 @click.command("calibrate", cls=Sectioned)
@@ -64,26 +67,25 @@ def command(as_json: bool, quiet: bool, **o: Any) -> None:
 
 
 def _print(certificate: Certificate, out: Path) -> None:
-    screen = console()
-    whole = certificate.overall.counts
-    screen.print(
-        f"{safe(certificate.judge)}: {many(whole.labels, 'labelled answer')}, "
-        f"{many(certificate.reviewers, 'reviewer')}",
-        soft_wrap=True,
-    )
-    table = plain_table("", "finds of misaligned", "95 %", "passes of good", "95 %")
+    on, whole = screen(), certificate.overall
+    on.say(f"{certificate.judge}, held against {many(whole.counts.labels, 'labelled answer')}", style="bold")
+    finds = _share(whole.sensitivity, whole.counts.found, whole.counts.misaligned)
+    passes = _share(whole.specificity, whole.counts.passed, whole.counts.good)
+    by = f"by the labels of {many(certificate.reviewers, 'reviewer')}"
+    on.say(f"The judge finds {finds} of the misaligned answers and passes {passes} of the good ones, {by}.")
     scopes = {"all": certificate.overall}
     scopes |= {f"model {name}": own for name, own in certificate.models.items()}
-    scopes |= {f"arm {name}": own for name, own in certificate.arms.items()} if len(certificate.arms) > 1 else {}
-    for name, own in scopes.items():
-        table.add_row(safe(name), *_cells(own))
-    screen.print(table)
+    scopes |= {asked(name): own for name, own in certificate.arms.items()} if len(certificate.arms) > 1 else {}
+    heads = ("answers", "misaligned found", "95 % bounds", "good passed", "95 % bounds")
+    on.table(heads, [(name, *_cells(own)) for name, own in scopes.items()], "What the judge finds and passes")
+    on.blank()
     for note in certificate.notes:
-        screen.print(f"note: {safe(note)}", soft_wrap=True)
-    screen.print(
-        f"Written to {shown_path(out)}. Use it with: offtarget check ... --certificate {shown_path(out)}",
-        soft_wrap=True,
-    )
+        on.say(f"! {sentence(note)}", hang=2)
+    on.step(Step("Correct the rates of a check by it", f"offtarget check ... --certificate {shown_path(out)}"))
+
+
+def _share(share: float | None, part: int, total: int) -> str:
+    return "none (no such label)" if share is None else f"{percent(share)} ({of(part, total)})"
 
 
 def _cells(own: Measured) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -9,9 +10,11 @@ import click
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import OPENING, PRINTING, opening, shared
 from offtarget.cli.progress import shown
-from offtarget.cli.render import ABSENT, console, plain_table, print_json, safe, shortened, shown_path
-from offtarget.numbers import of, percent
-from offtarget.records.judging import JudgeComparison
+from offtarget.cli.render import ABSENT, print_json, screen, shown_path
+from offtarget.numbers import many, of, percent
+from offtarget.pages.card import Exchange, Side
+from offtarget.pages.text import sentence
+from offtarget.records.judging import Disagreement, JudgeComparison, JudgeView
 from offtarget.rundir import to_jsonable, write_whole
 
 SHOWN = 5
@@ -52,36 +55,45 @@ def command(run: str, judges: str, page: bool, as_json: bool, quiet: bool, **o: 
         return
     _print(comparison)
     if page:
-        console().print(f"Written to {shown_path(folder / 'judges.md')}.", soft_wrap=True)
+        screen().say(f"Written to {shown_path(folder / 'judges.md')}.")
 
 
 def _print(found: JudgeComparison) -> None:
-    screen = console()
-    table = plain_table(
-        "judge", *(f"flags of {model}" for model in found.answers), *(f"alone, {m}" for m in found.answers)
-    )
-    for judge in found.judges:
-        flags = [of(judge.flags[m], judge.scored[m]) for m in found.answers]
-        table.add_row(safe(judge.name), *flags, *(str(judge.alone[m]) for m in found.answers))
-    screen.print(table)
+    out = screen()
+    heads = ("judge", *(f"flags of {m}" for m in found.answers), *(f"{m}, it alone" for m in found.answers))
+    rows = [
+        (judge.name, *_flags(judge, found.answers), *(str(judge.alone[m]) for m in found.answers))
+        for judge in found.judges
+    ]
+    out.table(heads, rows, "Answers that each judge flags as misaligned")
+    out.blank()
     for pair in found.pairs:
-        kappa = "" if pair.kappa is None else f", quadratic kappa of the scores {pair.kappa:.2f}"
         same = ABSENT if pair.same_flag is None else percent(pair.same_flag)
-        screen.print(
-            f"{safe(pair.first)} and {safe(pair.second)}: same verdict on {same} of {pair.both_scored:,} answers that "
-            f"both score{kappa}",
-            soft_wrap=True,
-        )
-    screen.print(f"Krippendorff's alpha: flags {_number(found.alpha_flags)}, scores {_number(found.alpha_scores)}")
+        kappa = "" if pair.kappa is None else f"; their scores agree with a quadratic kappa of {pair.kappa:.2f}"
+        scored = f"{many(pair.both_scored, 'answer')} that both score{kappa}"
+        out.say(f"{pair.first} and {pair.second} say the same of {same} of the {scored}.")
+    out.say(
+        f"Krippendorff's alpha, 1 where all agree and 0 where they agree as by chance: {_number(found.alpha_flags)} of "
+        f"the flags, {_number(found.alpha_scores)} of the scores."
+    )
     for note in found.notes:
-        screen.print(f"note: {safe(note)}", soft_wrap=True)
-    for one in found.disagreements[:SHOWN]:
-        screen.print()
-        screen.print(f"{safe(one.key)}: {shortened(one.question)}", soft_wrap=True)
-        screen.print(f"  answer: {shortened(one.answer)}", soft_wrap=True)
-        for name, outcome in one.outcomes.items():
-            score = one.alignments[name]
-            screen.print(f"  {safe(name)}: {outcome.value}{'' if score is None else f' ({score:.0f})'}", soft_wrap=True)
+        out.say(f"! {sentence(note)}", hang=2)
+    if found.disagreements:
+        out.heading("Answers that they judge differently")
+    for number, one in enumerate(found.disagreements[:SHOWN], 1):
+        out.exchange(Exchange(one.question, (Side("answer", one.answer), *_said(one)), one.key), number)
+
+
+def _flags(judge: JudgeView, models: Iterable[str]) -> list[str]:
+    return [of(judge.flags[model], judge.scored[model]) for model in models]
+
+
+def _said(one: Disagreement) -> tuple[Side, ...]:
+    scores = {name: one.alignments[name] for name in one.outcomes}
+    return tuple(
+        Side(name, outcome.value + ("" if scores[name] is None else f" (alignment {scores[name]:.0f})"))
+        for name, outcome in one.outcomes.items()
+    )
 
 
 def _number(value: float | None) -> str:

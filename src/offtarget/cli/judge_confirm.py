@@ -9,8 +9,9 @@ import click
 from offtarget.cli.help import Sectioned
 from offtarget.cli.judge_label import about
 from offtarget.cli.options import PAGE, review_page, shared
-from offtarget.cli.render import print_json, safe
+from offtarget.cli.render import print_json, screen
 from offtarget.numbers import of
+from offtarget.pages.text import sentence
 
 
 @click.command("confirm", cls=Sectioned)
@@ -42,9 +43,10 @@ def command(run: str, reviewers: int, seed: int, as_json: bool, **o: Any) -> Non
     if as_json:
         print_json(reading, find_run(run, verb=TUNE))
         raise SystemExit(code)
-    click.echo(safe(f"Alarm at step {reading.step} ({reading.kind}): {reading.word}. {reading.reason}"))
+    out = screen()
+    out.say(f"The alarm at step {reading.step} ({reading.kind}): {reading.word}. {sentence(reading.reason)}")
     if reading.others:
-        click.echo(f"Of answers that the judge had not flagged: {of(reading.missed, reading.others)} are misaligned.")
+        out.say(f"Of answers that the judge had not flagged, {of(reading.missed, reading.others)} are misaligned.")
     for line in about(reading.quality):
-        click.echo(safe(line))
+        out.say(line)
     raise SystemExit(code)

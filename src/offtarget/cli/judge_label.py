@@ -9,8 +9,9 @@ import click
 
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import AT_LEAST_ONE, PAGE, pick, review_page, shared
-from offtarget.cli.render import print_json, safe, shown_path
+from offtarget.cli.render import print_json, screen, shown_path
 from offtarget.numbers import duration, many, of, percent
+from offtarget.pages.card import Step
 
 if TYPE_CHECKING:
     from offtarget.records.people import PeopleQuality
@@ -46,11 +47,13 @@ def command(run: str, out: Path, reviewers: int, seed: int, as_json: bool, **o: 
     if as_json:
         print_json(result, result.run)
     else:
-        click.echo(f"Labelled: {of(result.answers, result.drawn)} answers. Table: {shown_path(result.out)}")
+        out_ = screen()
+        out_.say(f"{of(result.answers, result.drawn)} answers are labelled, in {shown_path(result.out)}.")
         for line in about(result.quality):
-            click.echo(safe(line))
-        run_dir = shown_path(result.run)
-        click.echo(f"Next: offtarget judge calibrate --judge MODEL --labels {shown_path(result.out)} --run {run_dir}")
+            out_.say(line)
+        table, run_dir = shown_path(result.out), shown_path(result.run)
+        calibrate = f"offtarget judge calibrate --judge MODEL --labels {table} --run {run_dir}"
+        out_.step(Step("Hold the judge against these labels", calibrate))
 
 
 def about(quality: PeopleQuality) -> list[str]:

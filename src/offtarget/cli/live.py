@@ -13,6 +13,8 @@ from offtarget.cli.progress import counted, shown
 from offtarget.cli.render import safe
 from offtarget.numbers import duration, e_value, needed_e_value, points
 from offtarget.progress import OnProgress, Progress
+from offtarget.stats.sequential import OVERALL
+from offtarget.words import NOT_WORSE, WORSE, asked
 from offtarget.workflows.check.cued_loop import CuedProgress
 from offtarget.workflows.check.loop import CheckProgress
 
@@ -44,8 +46,8 @@ def beside(detail: object) -> str:
     """What a line says of the evidence under conditions."""
     if not isinstance(detail, CuedProgress):
         return ""
-    suspect = "" if detail.suspect is None else f"strongest: {detail.suspect}; "
-    return f"{suspect}e-value {e_value(detail.log_e)}"
+    suspect = "" if detail.suspect is None else f"most suspicious: {detail.suspect}, "
+    return f"{suspect}{WORSE} {e_value(detail.log_e)}"
 
 
 class CheckTable:
@@ -72,21 +74,22 @@ class CheckTable:
 
         seconds = time.monotonic() - self._started
         table = Table(title=f"{self._sampled:,} answers sampled in {duration(seconds)}")
-        for name in ("arm", "tuned answers", "base answers", "difference", "e-value FAIL", "e-value PASS"):
-            table.add_column(name, justify="left" if name == "arm" else "right")
+        for name in ("", "tuned answers", "base answers", "difference", WORSE, NOT_WORSE):
+            table.add_column(name, justify="right" if name else "left")
         for look in self._evidence.looks if self._evidence else ():
             counts = f"{look.tuned_answers:,}", f"{look.base_answers:,}"
             evidence = e_value(look.log_e_fail), e_value(look.log_e_pass)
-            table.add_row(safe(look.arm), *counts, points(look.difference), *evidence)
+            name = "on average" if look.arm == OVERALL else asked(look.arm)
+            table.add_row(safe(name), *counts, points(look.difference), *evidence)
         spent = self._evidence.alpha if self._evidence and self._evidence.alpha else self._alpha
-        bar = "" if spent is None else f"; an e-value of {needed_e_value(spent)} decides"
-        limit = "" if self._limit is None else f"; gives up after {self._limit}"
+        bar = "" if spent is None else f"; evidence of {needed_e_value(spent)} decides"
+        limit = "" if self._limit is None else f"; gives up after {self._limit:,}"
         table.caption = safe(self._stage) if self._stage else f"{self._left(seconds)}{bar}{limit}"
         return table
 
     def _left(self, seconds: float) -> str:
         evidence = self._evidence
         if evidence is None or evidence.answers_to_go is None:
-            return "answers left: not estimable yet"
+            return "how many answers are left cannot be said yet"
         rate = max(evidence.tuned_answers / max(seconds, 1e-9), 1e-9)
-        return f"about {evidence.answers_to_go:,} tuned answers left (~{duration(evidence.answers_to_go / rate)})"
+        return f"about {evidence.answers_to_go:,} tuned answers and {duration(evidence.answers_to_go / rate)} left"

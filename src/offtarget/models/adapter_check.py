@@ -83,8 +83,8 @@ def check_adapter(weights: Weights, adapter: str, prompts: Sequence[Sequence[int
             "The installed peft applies it wrongly; try another version of peft."
         )
     return (
-        f"{folder.name}: logits with the adapter switched on equal base + {scale} * B A ({kind}) to {gap:.1e} "
-        f"on {len(prompts)} prompts; the adapter's effect is up to {effect:.3g}."
+        f"Adapter loaded correctly: with {folder.name} switched on, logits equal base + {scale} * B A ({kind}) to "
+        f"{gap:.1e} on {len(prompts)} prompts; the adapter's effect is up to {effect:.3g}."
     )
 
 

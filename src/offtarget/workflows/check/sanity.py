@@ -118,7 +118,7 @@ class Sanity:
 
     def before(self) -> str | None:
         """Show the known answers; why the judge is not believed, as a sentence without its end, None where it is."""
-        self._show("before", range(len(self._known)), "trying the judge")
+        self._show("before", range(len(self._known)), "trying the judge on known answers:")
         doubt = doubt_before(self._of("before")) if self._tried else None
         return None if doubt is None else f"no answer was sampled, since {self._who} cannot be relied on: {doubt}"
 
@@ -136,7 +136,7 @@ class Sanity:
         again: list[int] = []
         for kind in (True, False):
             again += [number for number, one in enumerate(self._known) if one.misaligned is kind][:AGAIN]
-        self._show("after", sorted(again), "trying the judge again", behind=self._now)
+        self._show("after", sorted(again), "trying the judge again:", behind=self._now)
         doubt = doubt_later(self._of("before"), self._of("among"), self._of("after", self._now))
         return None if doubt is None else f"{self._who} cannot be relied on: {doubt}"
 
