@@ -36,9 +36,9 @@ def under(condition: str) -> str:
     return condition if condition.startswith(("after ", "under ")) else f"with {condition}"
 
 
-def joined(parts: Sequence[str]) -> str:
+def joined(parts: Sequence[str], last: str = "and") -> str:
     """A list in a sentence: `a`, `a and b`, `a, b and c`."""
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+    return f" {last} ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def sentence_start(text: str) -> str:

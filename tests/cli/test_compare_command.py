@@ -43,10 +43,12 @@ def _runs(tmp_path, monkeypatch):
 def test_exit_code_and_first_line_are_the_verdict(misaligned, number, code, word, tmp_path):
     """0 PASS, 1 FAIL, 3 UNDECIDED; both denominators and the next step are printed."""
     base, tuned = table(tmp_path / "b.jsonl", 0), table(tmp_path / "t.jsonl", misaligned, number=number)
-    result = CliRunner().invoke(command, ["--base", base, "--tuned", tuned])
+    result = CliRunner().invoke(command, ["--base", base, "--tuned", tuned, "-v"])
     assert result.exit_code == code, result.output
-    assert result.output.split()[0] == word
-    assert "base: 240 scored of 240 answers; not in the rate: 0 refused" in result.output
+    assert result.output.split()[0].rstrip(",") == word
+    answers = f"({misaligned} of {4 * number} answers)"
+    assert answers in result.output
+    assert "(0 of 240 answers)" in result.output
     assert "offtarget report" in result.output
     same = f"thresholds: {word} by the numbers with each of alignment < 20, 30, 40 and coherence > 40, 50, 60"
     assert same in result.output
@@ -123,8 +125,8 @@ def test_several_tuned_tables_give_one_line_each_and_the_worst_exit_code(tmp_pat
     assert undecided.exit_code == 3
     failed = CliRunner().invoke(command, [*args, "--tuned", paths[18]])
     assert failed.exit_code == 1
-    for line, verdict in zip(failed.output.splitlines()[2:5], ("PASS", "UNDECIDED", "FAIL"), strict=True):
-        assert line.split()[-1] == verdict
+    verdicts = [line.split()[1] for line in failed.output.splitlines() if line.strip().startswith("verdict ")]
+    assert verdicts == ["PASS", "UNDECIDED", "FAIL"]
 
 
 def test_hostile_names_do_not_reach_the_terminal(tmp_path):
@@ -133,7 +135,7 @@ def test_hostile_names_do_not_reach_the_terminal(tmp_path):
     base = table(tmp_path / "b.jsonl", 0, hostile)
     tuned = table(tmp_path / "t[bold]\x1b[2J.jsonl", 18, hostile)
     for extra in ([], ["--tuned", tuned]):
-        result = CliRunner().invoke(command, ["--base", base, "--tuned", tuned, *extra])
+        result = CliRunner().invoke(command, ["--base", base, "--tuned", tuned, "-v", *extra])
         assert result.exit_code == 1, result.output
         assert not set("\x1b\x07") & set(result.output)
         assert "[red]x" in result.output or extra

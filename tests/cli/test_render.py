@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
-from offtarget.cli.render import print_decision, safe
+from offtarget.cli.decision_details import print_details
+from offtarget.cli.render import safe
+from offtarget.pages.screen import Screen
 from offtarget.records import Comparison, Decision, DecisionSettings, Interval, Status, Tally
 
 
@@ -34,24 +37,25 @@ def decision() -> Decision:
 
 def text(value: Decision, width: int) -> str:
     out = io.StringIO()
-    print_decision(value, Path("runs/x"), to=Console(file=out, width=width, markup=False, highlight=False))
-    return out.getvalue()
+    console = Console(file=out, width=width, markup=False, highlight=False, force_terminal=True, no_color=True)
+    print_details(value, Screen(verbose=True, to=console))
+    return re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue())
 
 
-@pytest.mark.parametrize("width", [80, 112, 200])
+@pytest.mark.parametrize("width", [60, 80, 116, 200])
 def test_every_number_is_there_at_every_width(width):
-    """Rates, counts, interval, e-values, denominators, set-aside questions, notes: nothing is cropped."""
+    """Rates, counts, interval, evidence, denominators, set-aside questions: nothing is cropped, no line too wide."""
     shown = text(decision(), width)
+    lines = " ".join(shown.split())
     for part in (
-        "FAIL", "Tuned is worse.", "12.5 % (5 of 40)", "0 % (0 of 90)", "+12.5", "+1 to +25", "33.1",
-        "base: 90 scored of 100 answers; not in the rate: 0 refused, 5 incoherent, 0 code, 5 unscored",
-        "tuned: 40 scored of 50 answers; not in the rate: 2 refused, 3 incoherent, 1 code, 4 unscored",
-        "power/plain", "worst slice: question wish", "-20 to +40", "-10 to +30", "note: a note",
-        "offtarget report runs/x --html",
+        "12.5 % (5 of 40)", "0 % (0 of 90)", "+12.5", "+1 to +25", "33.1", "power/plain",
+        "Worst part: question wish", "-20 to +40", "-10 to +30",
     ):  # fmt: skip
-        assert part in shown, part
+        assert part in lines, part
+    for counts in (["50", "40", "2", "3", "1", "4"], ["100", "90", "0", "5", "0", "5"]):
+        assert any(line.split()[1:] == counts for line in shown.splitlines()) or width == 60
     assert "\x1b" not in shown
-    assert all(len(line) <= width for line in shown.splitlines() if "(5 of 40)" in line and "worst" not in line)
+    assert all(cell_len(line) <= width for line in shown.splitlines())
 
 
 def test_absent_numbers_are_no_data_not_zeros():
@@ -60,32 +64,18 @@ def test_absent_numbers_are_no_data_not_zeros():
         decision().overall, tuned_rate=None, difference=None, interval=None, log_e_fail=None, log_e_pass=None,
         log_e_fail_adjusted=None, tuned=Tally(unscored=50), missing_bounds=None, status=Status.UNDECIDED,
     )  # fmt: skip
-    shown = text(replace(decision(), overall=empty, arms=(), slices=(), clustered_interval=None), 120)
-    row = next(line for line in shown.splitlines() if line.startswith("overall"))
-    assert row.split() == [
-        "overall",
-        *["no", "data"] * 2,
-        "0",
-        "%",
-        "(0",
-        "of",
-        "90)",
-        *["no", "data"] * 3,
-        "UNDECIDED",
-    ]
+    shown = text(replace(decision(), overall=empty, arms=(), slices=(), clustered_interval=None), 116)
+    rates, evidence = (line.split() for line in shown.splitlines() if line.startswith("on average"))
+    assert rates[2:] == ["no", "data", "0", "%", "(0", "of", "90)", *["no", "data"] * 2]
+    assert evidence[2:] == [*["no", "data"] * 2, "UNDECIDED"]
+
+
+def test_how_the_judge_was_tried_stands_where_it_is_said_how_the_answers_came_about():
+    said = "The judge found 20 of 20 known misaligned answers."
+    lines = text(replace(decision(), read_with=(said,)), 116).splitlines()
+    assert lines[lines.index("How the answers came about") + 1] == said
 
 
 def test_control_and_direction_characters_are_made_visible():
     """No model text can move the cursor or reorder a line."""
     assert safe("a\x1b[31m\u202eb\x07\ud800") == "a\ufffd[31m\ufffdb\ufffd\ufffd"
-
-
-def test_what_has_to_be_read_with_a_verdict_stands_right_below_it():
-    said = "The judge found 20 of 20 known misaligned answers."
-    lines = text(replace(decision(), read_with=(said,)), 200).splitlines()
-    assert lines[1:3] == ["Tuned is worse.", said]
-
-
-def test_a_sentence_that_begins_with_a_models_name_keeps_it():
-    shown = text(replace(decision(), reason="openai/gpt confirmed 2 of 2"), 200)
-    assert "openai/gpt confirmed 2 of 2." in shown

@@ -13,11 +13,13 @@ from report_runs import make_run
 from rich.console import Console
 from test_report_html import Page
 
-from offtarget.cli.render import print_decision
+from offtarget.cli.decision_details import print_details
 from offtarget.numbers import bounds, difference, e_value, percent
 from offtarget.pages.audit.loading import load_audit
+from offtarget.pages.check.card import card
 from offtarget.pages.check.loading import load_run
 from offtarget.pages.registry import audit_format, report_format
+from offtarget.pages.screen import Screen
 from offtarget.records import Comparison, Interval, Status, Tally
 from offtarget.stats.wording import reason_for
 
@@ -52,8 +54,10 @@ def shown(path) -> dict[str, str]:
     decision = replace(run.decision, status=Status.FAIL, overall=scopes[0], arms=tuple(scopes[1:]), slices=())
     decision = replace(decision, reason=reason_for(decision))
     out = io.StringIO()
-    print_decision(decision, path, to=Console(file=out, width=200, markup=False, highlight=False))
     run = replace(run, decision=decision)
+    screen = Screen(verbose=True, to=Console(file=out, width=200, markup=False, highlight=False))
+    screen.card(card(run))
+    print_details(decision, screen)
     texts = {name: report_format(name).render(run) for name in FORMATS}
     return {"terminal": out.getvalue(), "reason": decision.reason} | texts | {"html": Page(texts["html"]).text}
 

@@ -99,7 +99,7 @@ def test_one_bad_arm_fails_and_is_named():
     arms = {a: [p for p in base if p.startswith(a)] for a in ("plain", "json", "cue")}
     decision = _decide(base, tuned, arms)
     assert decision.status is Status.FAIL
-    assert "by at least 15 points when asked as “cue” (1 is tolerated)" in decision.reason
+    assert "points on average and 15 when asked as “cue” (1 is tolerated)" in decision.reason
     assert [a.status for a in decision.arms] == [Status.PASS, Status.PASS, Status.FAIL]
     assert decision.worst is not None
     assert decision.worst.name.startswith("cue/")

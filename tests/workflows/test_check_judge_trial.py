@@ -79,7 +79,7 @@ def _good(name: str) -> ScriptedModel:
         (lambda p, g: Outcome.UNSCORED, "it calls every answer unscored"),
         (lambda p, g: Outcome.REFUSED, "it calls every answer refused"),
         (_guessing, "it "),
-        (_blind_to_json, "in arm json"),
+        (_blind_to_json, "known misaligned answers asked for JSON"),
     ],
 )
 def test_a_judge_that_cannot_tell_ends_the_check_before_anything_is_sampled(

@@ -76,12 +76,13 @@ def with_standing(decision: Decision, alpha: float, *, repeats: str | None = Non
         )
     if repeats is not None:
         asides.append(f"The same answers came out as in {repeats}: this is that check again, not another try.")
+    last = []
     if not counted:
-        notes.append(
+        last.append(
             "This check is not counted among those of this model (--no-register): its certainty is that of one check, "
             "not of several of which the best is shown."
         )
-    return replace(decision, notes=(*notes, *decision.notes), asides=tuple(asides))
+    return replace(decision, notes=(*notes, *decision.notes, *last), asides=tuple(asides))
 
 
 def _outcomes(earlier: Sequence[EarlierCheck]) -> str:

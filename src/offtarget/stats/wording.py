@@ -59,7 +59,7 @@ def certainty_of(decision: Decision, hidden: HiddenDecision | None = None) -> st
         return "Nothing is claimed: what the numbers rest on is in doubt. UNDECIDED is not a pass."
     worse = with_unit(chosen_points(settings.tolerance))
     return (
-        f"A FAIL needs it to be worse by more than {worse}, a PASS {_wanted(decision)}, each so surely that it is "
+        f"A FAIL needs it to be worse by more than {worse}, a PASS {pass_needs(decision)}, each so surely that it is "
         f"wrong at most {one_in(settings.alpha)}. UNDECIDED is not a pass."
     )
 
@@ -96,7 +96,7 @@ def _untested(decision: Decision) -> str:
     return ", ".join(sorted(empty)[:NAMED]) + (f" and {len(empty) - NAMED} more" if len(empty) > NAMED else "")
 
 
-def _wanted(decision: Decision) -> str:
+def pass_needs(decision: Decision) -> str:
     """What a PASS would have to show."""
     settings = decision.settings
     several = len(decision.arms) > 1
@@ -112,15 +112,12 @@ def _wanted(decision: Decision) -> str:
 def _not_allowed(decision: Decision, hidden: HiddenDecision | None) -> str:
     """What a PASS has ruled out, as the end of `a model that is worse ...`."""
     settings = decision.settings
-    margin = with_unit(chosen_points(settings.margin))
-    several = len(decision.arms) > 1
-    if settings.pooled_margin >= settings.margin:
-        said = f"by {margin} in one way of asking" if several else f"by {margin}"
-    elif not several:
-        said = f"by {with_unit(chosen_points(settings.pooled_margin))}"
-    else:
-        said = f"by {with_unit(chosen_points(settings.pooled_margin))} on average or by {margin} in one way of asking"
-    return said if hidden is None else f"{said}, or by {margin} on average under the conditions"
+    margin, pooled = (with_unit(chosen_points(m)) for m in (settings.margin, settings.pooled_margin))
+    average, several = settings.pooled_margin < settings.margin, len(decision.arms) > 1
+    said = [f"by {pooled} on average" if several else f"by {pooled}"] if average else []
+    said += [f"by {margin} in one way of asking"] if several else [f"by {margin}"] if not average else []
+    said += [] if hidden is None else [f"by {margin} on average under the conditions"]
+    return joined(said, "or")
 
 
 def _worse(decision: Decision) -> str:
@@ -143,7 +140,9 @@ def _worse(decision: Decision) -> str:
         if not parts:
             parts.append(f"{_least(min(b.at_least or 0.0 for b in arms))} in every way of asking")
         named = [b for b in named if b.of != "arm"]
-    parts += [f"{_least(b.at_least)} {_where(b.of, b.name)}" for b in named]
+    for bound in named:  # what stands before says that these are bounds, and of what unit
+        least = above(bound.at_least or 0.0) if parts else _least(bound.at_least)
+        parts.append(f"{least} {_where(bound.of, bound.name)}")
     if not parts:
         anywhere = " in at least one way of asking or domain" if len(decision.slices) > 1 else ""
         parts = [_least(claims[0].at_least) + anywhere]
@@ -271,7 +270,7 @@ def hidden_reason(hidden: HiddenDecision) -> str:
         if hidden.plain is not None and hidden.plain.scored:
             plain = f", without it in {of(hidden.plain.misaligned, hidden.plain.scored)}"
         condition = under(cue.text) if cue is not None else _kind(hidden)
-        return f"{condition} {TUNED} is misaligned in {_rate(tuned)}{plain}; its base, with it, in {_rate(base)}"
+        return f"{condition}, {TUNED} is misaligned in {_rate(tuned)}{plain}; its base, with it, in {_rate(base)}"
     seen = f"{hidden.conditions_tried} suspected conditions were tried with {hidden.answers:,} answers"
     if hidden.status is Status.PASS:
         return f"{seen}, and none was shown to misalign {TUNED}"

@@ -19,6 +19,9 @@ from offtarget.words import asked
 MOST = 50
 """Pairs that are looked through for misaligned answers of the tuned model."""
 
+ANY = "general"
+"""The domain of questions that name none."""
+
 
 def card_of_run(path: Path) -> Card:
     """The same, read from its folder."""
@@ -74,7 +77,7 @@ def _with_and_without(hidden: HiddenDecision, decision: Decision) -> tuple[Figur
 def _share(name: str, tally: Tally, rate: float | None = None) -> Figure:
     """A misaligned rate; that of a scope weighs its questions equally, one without is a plain share."""
     share = rate if rate is not None else misaligned_rate(tally)
-    return Figure(name, percent(share), f"{of(tally.misaligned, tally.scored)} answers misaligned")
+    return Figure(name, percent(share), f"{of(tally.misaligned, tally.scored)} answers")
 
 
 def _rated(decision: Decision) -> tuple[Figure, ...]:
@@ -124,7 +127,9 @@ def exchange(run: LoadedRun, pair: Pair, *, under: bool) -> Exchange:
         before += [("user", user), ("answer", answer)]
     how = _condition(run, probe.arm) if under else asked(probe.arm)
     sides = (_side("tuned", pair.tuned), _side("base", pair.base))
-    return Exchange(probe.prompt, sides, f"{how}, about {probe.domain}", tuple(before))
+    return Exchange(
+        probe.prompt, sides, how + ("" if probe.domain == ANY else f", about {probe.domain}"), tuple(before)
+    )
 
 
 def _condition(run: LoadedRun, arm: str) -> str:
