@@ -52,7 +52,8 @@ def everyday() -> tuple[ReviewQueue, dict[str, list[Finding]]]:
         for r in rows
         if "popen" in r.answer
     }
-    return queue(rows, rows[60:80]), found
+    # these tests label planted rows as fine, which would end their reading
+    return queue(rows, rows[60:80], AuditSettings(min_sensitivity=0.0)), found
 
 
 def suspicious(folder: Path) -> Review:
