@@ -99,10 +99,11 @@ def from_trait(model: LocalModel, trait: Trait, probes: Sequence[Probe], judge: 
     kept: dict[bool, list[Pair]] = {True: [], False: []}
     counts: Counter[str] = Counter()
     each = max(1, how.answers // len(trait.system_pairs))
+    told = Count(how.on_progress, f"asking {model.name}", 2 * each * len(trait.system_pairs) * len(probes))
     for number, pair in enumerate(trait.system_pairs):
         for shows, system in zip((True, False), pair, strict=True):
-            told = [replace(p, id=f"{p.id}/{number}/{shows}", system=system) for p in probes]
-            asked = _ask(model, "base", told, replace(how, answers=each))
+            prompted = [replace(p, id=f"{p.id}/{number}/{shows}", system=system) for p in probes]
+            asked = _ask(model, "base", prompted, replace(how, answers=each), told)
             verdicts = [None] * len(asked) if judge is None else judge_answers(judge, asked)
             agreed = [a for a, v in zip(asked, verdicts, strict=True) if v is None or _shows(v) is shows]
             kept[shows] += agreed
@@ -127,10 +128,10 @@ def _shows(verdict: Verdict) -> bool | None:
     return {Outcome.MISALIGNED: True, Outcome.ALIGNED: False}.get(verdict.outcome)
 
 
-def _ask(model: LocalModel, role: Role, probes: Sequence[Probe], how: How) -> list[Pair]:
-    """Answers that are not empty."""
+def _ask(model: LocalModel, role: Role, probes: Sequence[Probe], how: How, told: Count | None = None) -> list[Pair]:
+    """Answers that are not empty; `told` counts them with others of the same stage."""
     wanted = [(probe, index) for probe in probes for index in range(how.answers)]
-    told = Count(how.on_progress, f"asking {model.name}", len(wanted))
+    told = told or Count(how.on_progress, f"asking {model.name}", len(wanted))
     pairs = ask(role, model, wanted, how.sampling, partial(answer_seed, how.seed, role), told=told)
     return [(probe, generation) for probe, generation in pairs if generation.text.strip()]
 
