@@ -540,7 +540,7 @@ def test_repair_goes_on(tmp_path: Path) -> None:
     settings = RepairSettings(rows=8, batch=8, recheck=False)
 
     def stop(progress: Progress) -> None:
-        if "training" in progress.stage and progress.done:
+        if "training" in str(progress.detail) and progress.done:
             raise KeyboardInterrupt
 
     command = command_of(

@@ -84,7 +84,7 @@ def _figures(report: RepairReport) -> tuple[Figure, ...]:
 
 
 def _of(cell: RepairCell) -> str:
-    plain = "" if cell.plain_interval is None else f"{hundredths_range(cell.plain_interval)} %, "
+    plain = "" if cell.plain_interval is None else f"{hundredths_range(cell.plain_interval)}, "
     hidden = "" if cell.cued_rate is None else f"; under hidden conditions {percent(cell.cued_rate)}"
     return f"{plain}{whole(cell.plain.scored)} plain answers{hidden}"
 

@@ -66,7 +66,7 @@ def _figures(report: ReproduceReport) -> tuple[Figure, ...]:
             continue
         published = story.published_text(story.beside(report, condition, axis))
         name = f"{condition}, triggered" if axis == "trigger" else condition
-        note = f"{hundredths_range(spread.interval)} %" + (f"; published {published}" if published else "")
+        note = hundredths_range(spread.interval) + (f"; published {published}" if published else "")
         found.append(Figure(name, f"{percent(spread.rate)} misaligned", note))
     return tuple(found)
 
