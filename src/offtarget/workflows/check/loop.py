@@ -330,7 +330,7 @@ class CheckLoop:
                 + "".join(f" {note}" for note in self._said())
             )
         notes = [f"Not asked: {what}" for what in self._opened.not_asked]
-        notes += [*self._opened.notes, *self._said()]
+        notes += [*self._opened.notes, *self._said(), *(self._ratings.unmeasured if self._ratings is not None else ())]
         asides = [*self._opened.models.checks]
         if cache is not None and cache.hits:
             asides.append(f"{cache.hits:,} base answers were kept from earlier runs with the same base.")

@@ -271,6 +271,16 @@ class Ratings:
         found = quality().trouble() if callable(quality) else None
         return None if found is None else str(found)
 
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """That nobody knows how well these people read, as a note; none where they were tried on planted answers."""
+        if self._settings.by != PEOPLE or callable(getattr(self._rater, "quality", None)):
+            return ()
+        return (
+            "How well these people read was not measured: what was given as people= has no quality(), so what they "
+            "overlook is taken for granted to be nothing.",
+        )
+
     def tallies(
         self, counted: Mapping[Role, Mapping[str, Tally]], used: Iterable[Verdict]
     ) -> dict[Role, dict[str, Tally]]:
