@@ -38,6 +38,7 @@ RUNS: dict[str, dict[str, Any]] = {
         "facts": None,
     },
 }
+UNDER_WAY = replace(runs.FACTS, finished=False)
 CODES = {"ok": 0, "alarm": 1, "stopped": 0, "stopped-nothing": 1, "unwatched": 0}
 
 
@@ -58,6 +59,23 @@ def test_every_outcome_reads_well_at_every_width(name: str, tmp_path: Path) -> N
     details = printed(["tune", "--resume", str(run), "-v"], 80)
     golden(f"tune-{name}-details", details.output, tmp_path)
     assert _longest(details.output) <= 80
+
+
+def test_details_fit_any_screen(tmp_path: Path) -> None:
+    """Tables become lists where they would lose a column."""
+    run = runs.write(tmp_path / "run", **RUNS["alarm"])
+    for width in (60, 120):
+        assert _longest(printed(["tune", "--resume", str(run), "-v"], width).output) <= width
+
+
+def test_an_alarm_does_not_wait_until_training_has_ended(tmp_path: Path) -> None:
+    """`report` of a run under way says what rang, and makes no OK of one without an alarm."""
+    run = runs.write(tmp_path / "rung", None, read=runs.readings(alarm="forecast"), facts=UNDER_WAY)
+    assert "ALARM (training has not ended)" in printed(["report", str(run)], 80).output
+    quiet = runs.write(tmp_path / "quiet", None, read=runs.readings(), facts=UNDER_WAY)
+    shown = printed(["report", str(quiet)], 80).output
+    assert "UNFINISHED" in shown
+    assert " OK " not in shown
 
 
 def test_a_mistake_is_one_sentence(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_the_page_reloads_itself_until_training_has_ended(tmp_path: Path) -> Non
     """A finished page stays as it is, also one of a run that holds its report."""
     under_way = replace(runs.FACTS, finished=False)
     assert 'http-equiv="refresh"' in render(replace(RUN, facts=under_way))
-    assert "ALARM (still training)" in render(replace(RUN, facts=under_way))
+    assert "ALARM (training has not ended)" in render(replace(RUN, facts=under_way))
     assert 'http-equiv="refresh"' not in render(RUN)
     made = runs.write(tmp_path / "run", runs.report(), read=runs.readings())
     assert 'http-equiv="refresh"' not in (made / "monitor.html").read_text(encoding="utf-8")

@@ -61,7 +61,7 @@ def _headline(run: WatchedRun) -> str:
     if report is None:
         if run.finished:
             return ""
-        return "ALARM (still training)" if run.raised is not None else "UNFINISHED (no alarm so far)"
+        return "ALARM (training has not ended)" if run.raised is not None else "UNFINISHED (no alarm so far)"
     if report.state == "DONE":
         return "TRAINED, NOT WATCHED"
     if report.state == "OK" and report.alarm_step is not None:
@@ -99,7 +99,7 @@ def _sentence(run: WatchedRun) -> str:
         )
     if report.alarm_stands and not report.early_stop:
         return (
-            f"{rung(report.alarm_step, alarm)} The weights that were kept, of step {report.kept_step}, "
+            f"{_what_happened(run, report.alarm_step, alarm)} The weights that were kept, of step {report.kept_step}, "
             f"are {'those' if report.kept_step == report.alarm_step else 'from after that'}."
         )
     if report.usable:
@@ -112,9 +112,8 @@ def _sentence(run: WatchedRun) -> str:
         if report.alarm_stands
         else f"not even the kept one, of step {report.kept_step}"
     )
-    what = by(alarm)
     return (
-        f"{what[0].upper()}{what[1:]} rang at step {report.alarm_step}, training stopped, and no checkpoint from "
+        f"{_capital(by(alarm))} rang at step {report.alarm_step}, training stopped, and no checkpoint from "
         f"before had learnt the task: {kept}."
     )
 
@@ -124,14 +123,27 @@ def _so_far(run: WatchedRun) -> str:
         return "Training has not come to its first reading yet."
     last = run.readings[-1].step
     if run.raised is not None:
-        more = f" The last reading is of step {last}." if run.finished else f" Training goes on, at step {last}."
-        return rung(run.raised.step, run.raised.alarm) + more
+        more = "" if run.finished else ", and training has not ended"
+        return f"{_what_happened(run, run.raised.step, run.raised.alarm)} The last reading is of step {last}{more}."
     if run.finished:
         return (
             f"No alarm rang up to the last reading, of step {last}. That is no clearance, as only a few plain "
             "questions were asked: check the finished model."
         )
     return f"No alarm has rung up to step {last}. That is no clearance, and training has not ended."
+
+
+def _what_happened(run: WatchedRun, step: int, kind: AlarmKind | None) -> str:
+    """The alarm, and what rang after it."""
+    first, *later = rings(run) or [(kind, step)]
+    if not later:
+        return rung(step, kind)
+    said = " and ".join(f"{by(one)} at step {when}" for one, when in later)
+    return f"{_capital(by(first[0]))} rang at step {first[1]} and {said}."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def rung(step: int, kind: AlarmKind | None) -> str:
