@@ -209,7 +209,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     assert list(complete_checkpoints(folder / "work")) == kept
     assert not (folder / "out").exists()
     work = folder / "work"
-    train(llama, Plan(rows()), folder / "out", QUICK, work=work, on_progress=lambda p: steps.append(p.done))
+    train(llama, Plan(rows()), folder / "out", QUICK, work=work, on_progress=lambda p: steps.append(p.done) if p.total else None)
     assert steps == list(range(max(kept) + 1, 7))
     assert same(folder / "out", whole / "out")
 

@@ -135,9 +135,10 @@ def _so_far(run: WatchedRun) -> str:
 
 def _what_happened(run: WatchedRun, step: int, kind: AlarmKind | None) -> str:
     """The alarm, and what rang after it."""
-    first, *later = rings(run) or [(kind, step)]
-    if not later:
+    found = rings(run)
+    if len(found) < 2:
         return rung(step, kind)
+    first, *later = found
     said = " and ".join(f"{by(one)} at step {when}" for one, when in later)
     return f"{_capital(by(first[0]))} rang at step {first[1]} and {said}."
 
