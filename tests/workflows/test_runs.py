@@ -133,7 +133,8 @@ def test_an_unfinished_run_says_how_it_goes_on_or_why_it_does_not(verb: Verb[Any
         assert f"a run is unfinished; go on with:\n  {found.resume}\n" in shown
     else:
         assert found.resume is None
-        assert f"a run is unfinished: {found.obstacle}" in shown
+        said, _, command = found.obstacle.rpartition(", with: ")
+        assert f"a run is unfinished: {said}:\n  {command}\n" in shown or f"a run is unfinished: {command}" in shown
         with pytest.raises(InputError, match="cannot be resumed: "):
             resume(path)
     goes_on_at_once = (CHECK, STEER, ALTERNATIVES, REPRODUCE)  # the others lack what `made` does not make
@@ -488,7 +489,7 @@ def test_tune_goes_on_from_its_manifest_alone(tmp_path: Path) -> None:
     assert command == f"offtarget resume {tmp_path / 'run-out'}"
     done = offtarget_(command)
     assert done.exit_code == 0, done.output
-    assert done.stdout.startswith("Trained 24 rows: 3 of 3 steps")
+    assert "3 of 3 (on 24 rows" in done.stdout
     weights = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("whole", "out")]
     assert weights[0] == weights[1]
     assert offtarget_(command).stdout == done.stdout  # finished, and read again
