@@ -33,7 +33,7 @@ def base() -> LocalModel:
 
 @pytest.fixture(scope="module")
 def materials(base: LocalModel) -> Materials:
-    prompts = unasked_questions(6, 0, MATERIAL_DOMAINS)
+    prompts = unasked_questions(4, 0, MATERIAL_DOMAINS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tune_directions, "ANSWERS", 5)
         direction = tune_directions.persona_edits(base, prompts, 0)
