@@ -124,7 +124,7 @@ def test_settings_that_do_not_fit_are_refused_before_anything_is_written(
 ) -> None:
     with pytest.raises(InputError, match=words):
         steer(persona, tmp_path / "run", **changes)
-    with pytest.raises(InputError, match="not a direction file"):
+    with pytest.raises(InputError, match="does not exist"):
         steer(tmp_path / "nowhere.safetensors", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

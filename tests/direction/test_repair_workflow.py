@@ -89,7 +89,10 @@ def test_an_interrupted_repair_goes_on_without_repeating_cells(tmp_path: Path, m
     assert done == run().cells
 
 
-def test_what_cannot_be_repaired_is_said_before_anything_is_trained(direction: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_repaired_is_said_before_anything_is_trained(
+    direction: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
     (tmp_path / "taken").mkdir()
     with pytest.raises(InputError, match="already exists"):
         repair(TUNED, None, direction, tmp_path / "taken")
