@@ -77,12 +77,17 @@ def test_the_next_estimate_is_that_of_this_machine(place: Path) -> None:
     assert speeds.with_speed(plan).time == "how long it takes is said once the first part is done"
     with counted(place):
         time.sleep(0.02)
-        add(Spent(answers=50))
+        add(Spent())
+        add(Spent(answers=20))
+        time.sleep(0.02)
+        add(Spent(answers=30))
+    before = speeds.before_first(place)
+    assert 0.02 <= before < 0.04
     seconds = speeds.spent_in(place)
     assert seconds is not None
     speeds.remember(plan, place)
     known = speeds.with_speed(plan)
-    assert known.seconds == pytest.approx(seconds.seconds / 50 * 1000)
+    assert known.seconds == pytest.approx(before + (seconds.seconds - before) / 50 * 1000)
     assert known.time.endswith("here")
     assert speeds.with_speed(Plan(verb="check", about=(), work=1, key="check|a|b|judge", run="x")).seconds is None
     speeds._file().write_text("[1")

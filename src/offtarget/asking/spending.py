@@ -110,12 +110,28 @@ def settled(folder: Path) -> Spent | None:
 
 def spent_in(folder: Path) -> Spent | None:
     """What the run in that folder has taken so far; None where nobody counted."""
+    lines = _lines(folder)
+    if lines is None:
+        return None
+    total = Spent()
+    for spent in lines:
+        total = total.plus(spent)
+    return replace(total, seconds=round(total.seconds, 3))
+
+
+def before_first(folder: Path) -> float:
+    """Seconds that the run in that folder took before the first answer or verdict was there."""
+    lines = _lines(folder)
+    return lines[0].seconds if lines else 0.0
+
+
+def _lines(folder: Path) -> list[Spent] | None:
     try:
         lines = (folder / FILE).read_bytes().splitlines()
     except OSError:
         return None
-    total = Spent()
+    found = []
     for line in lines:
-        with contextlib.suppress(ValueError, TypeError, AttributeError):  # a line torn by a crash
-            total = total.plus(from_json(Spent, json.loads(line)))
-    return replace(total, seconds=round(total.seconds, 3))
+        with contextlib.suppress(ValueError, TypeError, AttributeError):  # torn by a crash
+            found.append(from_json(Spent, json.loads(line)))
+    return found

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
@@ -143,7 +145,8 @@ def main() -> None:
 def _tell(line: str) -> None:
     """A line before there is anything to show progress of: what a verb needs may take seconds to import."""
     if not int(os.environ.get("RANK") or 0):  # of several processes the first one speaks
-        click.echo(line, err=True)
+        width = shutil.get_terminal_size().columns if sys.stderr.isatty() else 0
+        click.echo(textwrap.fill(line, width) if width else line, err=True)
 
 
 def _read_again() -> bool:

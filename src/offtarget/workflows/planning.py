@@ -21,6 +21,7 @@ from offtarget.records.reproduce import ReproduceSettings
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import DefenceSettings, TuneChoices, TuneSettings
 from offtarget.rundir import runs_root
+from offtarget.workflows.check.opening import same_model
 from offtarget.workflows.ground import EXACT_JUDGE, Ground, ground_of, has_exact_judge, open_bank
 from offtarget.workflows.ready import ready
 from offtarget.workflows.speeds import with_speed
@@ -57,6 +58,8 @@ def plan_check(
     """Of a check, which stops as soon as the evidence decides."""
     files = {"--data": None if "://" in str(data) else data}
     ready(base, tuned, judges=(judge, confirm_with), files=files, run=run, new_run=True, opening=opening)
+    if base == tuned and not settings.same_weights:
+        raise same_model(base)
     ground = ground_of(base)
     answers = settings.max_answers + (settings.max_cued_answers if hunt or data is not None else 0)
     answers *= 1 + settings.decision.base_per_tuned
@@ -68,7 +71,7 @@ def plan_check(
         about | _questions(probes, judge, ground),
         answers,
         ground.max_tokens(settings.sampling.max_tokens),
-        models=(base, tuned),
+        models=(base,),
         judge=judge,
         probes=probes,
         run=run,

@@ -8,48 +8,58 @@ from dataclasses import replace
 from pathlib import Path
 
 from offtarget.asking.cache import cache_root
-from offtarget.asking.spending import spent_in
+from offtarget.asking.spending import before_first, spent_in
 from offtarget.records.plan import Plan
 from offtarget.rundir import write_whole
 
-USUAL = {
-    "check/organism": 0.12,
-    "tune/organism": 1.2,
-    "audit": 6e-6,
-    "reproduce/organism": 60.0,
+LEAST = 1
+"""Units of work from which a speed means something."""
+Speed = tuple[float, float]
+"""Seconds before the work begins, and for one unit of it."""
+USUAL: dict[str, Speed] = {
+    "check/organism": (8.0, 0.06),
+    "tune/organism": (10.0, 1.2),
+    "audit": (2.0, 1e-5),
+    "reproduce/organism": (10.0, 60.0),
 }
-"""Seconds for one unit of work on two cores, as measured, where nothing ran on this machine yet."""
+"""On two cores, as measured, where nothing ran on this machine yet."""
 
 
 def with_speed(plan: Plan, usual: str = "") -> Plan:
     """The plan with the time it takes by the last run of its key here, else by what is usual; else without."""
     known = _read().get(plan.key)
-    if known is not None:
-        return replace(plan, seconds=known * plan.work)
-    seconds = USUAL.get(usual)
-    return plan if seconds is None else replace(plan, seconds=seconds * plan.work, here=False)
+    speed = known or USUAL.get(usual)
+    if speed is None:
+        return plan
+    before, each = speed
+    return replace(plan, seconds=before + each * plan.work, here=known is not None)
 
 
 def remember(plan: Plan, run: Path) -> None:
     """Keep how fast a finished run was; of one that stops early the answers it asked for are the work."""
     spent = spent_in(run)
-    work = plan.work if spent is None or not plan.stops_early else spent.answers
-    if spent is None or work <= 0 or spent.seconds <= 0:
+    if spent is None or spent.seconds <= 0:
+        return
+    before, work = (before_first(run), spent.answers) if plan.stops_early else (0.0, plan.work)
+    if work < LEAST:
         return
     with contextlib.suppress(Exception):  # an estimate is no reason to fail
         _file().parent.mkdir(parents=True, exist_ok=True)
-        write_whole(_file(), json.dumps({**_read(), plan.key: spent.seconds / work}))
+        speeds = {**_read(), plan.key: (before, (spent.seconds - before) / work)}
+        write_whole(_file(), json.dumps(speeds))
 
 
 def _file() -> Path:
     return cache_root() / "speeds.json"
 
 
-def _read() -> dict[str, float]:
+def _read() -> dict[str, Speed]:
     try:
         value = json.loads(_file().read_bytes())
     except (OSError, ValueError):
         return {}
-    if not isinstance(value, dict):
-        return {}
-    return {key: number for key, number in value.items() if isinstance(number, int | float) and number > 0}
+    found: dict[str, Speed] = {}
+    with contextlib.suppress(ValueError, TypeError, AttributeError):
+        for key, (before, each) in value.items():
+            found[key] = float(before), float(each)
+    return found

@@ -48,7 +48,7 @@ def open_check(
     The cheap things come first, so that a mistake shows before any weights are loaded.
     """
     if isinstance(base, str) and base == tuned and not same_weights:
-        raise _same(base)
+        raise same_model(base)
     ground = ground_of(base)
     bank = open_bank(probes, ground)
     if prefix is not None:
@@ -64,7 +64,7 @@ def open_check(
     models = open_two(base, tuned, opening, same_weights=same_weights)
     if models.base.fingerprint == models.tuned.fingerprint:
         if not same_weights:
-            raise _same(models.tuned.name)
+            raise same_model(models.tuned.name)
         notes.append(_NULL)
     bank, not_asked = askable(bank, models)
     return Opened(models, bank, opened_judge, tuple(notes), not_asked)
@@ -76,7 +76,8 @@ _NULL = (
 )
 
 
-def _same(name: str) -> InputError:
+def same_model(name: str) -> InputError:
+    """Why a check of a model against itself is refused, and what to do."""
     return InputError(
         f"Base and tuned are the same model, {name}: a check of a model against itself passes whatever the model does. "
         "Name the fine-tuned one with --tuned (hf/BASE+ADAPTER for an adapter). For a null check on purpose say "
