@@ -325,6 +325,7 @@ class _Writes:
 
 def test_a_judge_may_score_the_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It sees the reference; what it cannot score is counted, and never 0."""
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
 
     def replies(request: SampleRequest) -> str:
         text = request.messages[-1].content

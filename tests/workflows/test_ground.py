@@ -111,7 +111,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     Direction(info, {0: torch.ones(1, 2)}).save(tmp_path / "d.safetensors")
 
-    def see(*names: str, resolve: object, settings: OpenSettings | None) -> None:
+    def see(*names: str, resolve: object, settings: OpenSettings | None, **_: object) -> None:
         raise Seen(settings)
 
     monkeypatch.setattr(ground, "open_model", see)

@@ -199,7 +199,7 @@ def open_local(model: str | ChatModel, opening: OpenSettings | None = None, what
 
     opened = open_named(model, opening)
     if not isinstance(opened, LocalModel):
-        raise _not_local(opened.name, what)
+        raise not_local(opened.name, what)
     return opened
 
 
@@ -220,7 +220,7 @@ class Folders:
         """By a model's name. InputError for a model behind an endpoint, and for a GGUF file."""
         name = parsed(model)
         if not isinstance(name, LocalName):
-            raise _not_local(model, "this needs")
+            raise not_local(model, "this needs")
         base = find_folder(name.base)
         refuse_training(base)
         return cls(base, None if name.adapter is None else find_folder(name.adapter))
@@ -236,5 +236,6 @@ def precision(opening: OpenSettings | None) -> list[str]:
     return [] if opening is None else [value for value in (opening.dtype, opening.chat_template) if value is not None]
 
 
-def _not_local(name: str, what: str) -> InputError:
+def not_local(name: str, what: str) -> InputError:
+    """Why a model behind an endpoint cannot be taken here."""
     return InputError(f"{name} is behind an endpoint; {what} local weights (hf/..., organism/...).")

@@ -119,7 +119,7 @@ def plan_tune(
     opening: OpenSettings | None = None,
 ) -> Plan:
     """Of a training with its monitor; defences that need trainings of their own take longer."""
-    ready(base, options.misaligned, judges=(options.judge,), run=run, opening=opening)
+    ready(base, options.misaligned, judges=(options.judge,), run=run, opening=opening, local=True)
     ground, rows = ground_of(base), len(read_training_data(data, split).rows)
     steps = steps_of(rows, settings)
     watched = options.monitor and (ground.organism or options.judge is not None)
@@ -152,7 +152,7 @@ def plan_defences(
     opening: OpenSettings | None = None,
 ) -> Plan:
     """Of a comparison of defences: a training for every arm and seed; those kept aligned go further."""
-    ready(base, options.misaligned, judges=(options.judge,), run=run, opening=opening)
+    ready(base, options.misaligned, judges=(options.judge,), run=run, opening=opening, local=True)
     ground, rows = ground_of(base), len(read_training_data(data, split).rows)
     trainings = arms * len(comparing.seeds)
     plain = len(open_bank(options.probes, ground).plain)
@@ -252,7 +252,7 @@ def plan_repair(
 ) -> Plan:
     """Of a repair: every variant and control is measured and checked, now and after further steps."""
     files = {"--data": None if "://" in str(data) else data}
-    ready(model, base, judges=(judge,), files=files, run=run, opening=opening)
+    ready(model, base, judges=(judge,), files=files, run=run, opening=opening, local=True)
     ground = ground_of(model)
     cells = variants * (1 + (0 if data is None else len(settings.further))) if settings.recheck else 0
     check = settings.check.max_answers + (0 if data is None else settings.check.max_cued_answers)

@@ -17,7 +17,7 @@ from offtarget.models.remote import address_and_key
 from offtarget.records.rated import PEOPLE
 from offtarget.records.runs import OpenSettings
 from offtarget.rundir import RUNS_ENV, refuse_taken, runs_root
-from offtarget.workflows.ground import EXACT_JUDGE, ground_of, parsed
+from offtarget.workflows.ground import EXACT_JUDGE, ground_of, not_local, parsed
 
 PATIENCE = 3.0
 """Seconds in which a server must take a connection."""
@@ -31,12 +31,13 @@ def ready(
     run: str | Path | None = None,
     new_run: bool = False,
     keeps_run: bool = True,
+    local: bool = False,
     opening: OpenSettings | None = None,
 ) -> None:
     """InputError for the first thing that cannot be used; what is no name is an object of the caller, and passes.
 
     `files` are looked at by the name of their option; `new_run` says that the folder of the run must not hold one,
-    `keeps_run` whether there is one.
+    `keeps_run` whether there is one, and `local` that the models must be weights at hand.
     """
     if run is not None and new_run:
         refuse_taken(Path(run))
@@ -50,6 +51,8 @@ def ready(
             _usable(judge, opening)
     for model in models:
         if isinstance(model, str):
+            if local and isinstance(parsed(model), RemoteName):
+                raise not_local(model, "this needs")
             _usable(model, opening)
 
 

@@ -111,7 +111,7 @@ def compare_defences(
         options or TuneOptions(),
         comparing or DefenceSettings(),
     )
-    ready(base, options.misaligned, judges=(options.judge,), run=run, opening=opening)
+    ready(base, options.misaligned, judges=(options.judge,), run=run, opening=opening, local=True)
     on_progress(Progress(f"reading {data}"))
     rows = read_training_data(data, split)
     arms = default_arms() if comparing.arms is None else comparing.arms

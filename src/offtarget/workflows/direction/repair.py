@@ -80,7 +80,7 @@ def repair(
     RunInterrupted on Ctrl-C.
     """
     files = {"--direction": direction, "--prompts": prompts, "--data": None if "://" in str(data) else data}
-    ready(model, base, judges=(judge,), files=files, run=run, opening=opening)
+    ready(model, base, judges=(judge,), files=files, run=run, opening=opening, local=True)
     on_progress(Progress("reading the model and the data"))
     out = Path(out)
     direction, data, prompts = (None if file is None else Path(file) for file in (direction, data, prompts))

@@ -76,7 +76,7 @@ def tune(
         raise InputError(f"{out} already exists. Choose another folder with --out.")
     if processes() > 1 and run is None:
         raise InputError("With several processes name the run directory (--run DIR), so that all of them use the same.")
-    ready(base, options.misaligned, judges=(options.judge,), run=run, opening=opening)
+    ready(base, options.misaligned, judges=(options.judge,), run=run, opening=opening, local=True)
     on_progress(Progress(f"reading {data}"))
     folders, rows = Folders.of(base), read_training_data(data, split)
     chosen = _checked_defences(defend, options)
