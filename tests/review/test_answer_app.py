@@ -4,45 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
-import pytest
 from answer_cards import known_answers, pair, pairs
+from at_desk import AtDesk, TestClient, hidden
 
 from offtarget.records import KnownAnswer, Probe, Status
 from offtarget.records.people import Standing
 from offtarget.review.answers.cards import card_of
 from offtarget.review.answers.desk import AnswerDesk
-
-TestClient = pytest.importorskip("starlette.testclient", reason="needs the extra 'review'").TestClient
-app_module = pytest.importorskip("offtarget.review.answers.app")
-security = pytest.importorskip("offtarget.review.security")
-
-
-class AtDesk:
-    """One browser at the page."""
-
-    def __init__(self, desk: AnswerDesk, name: str = "Ada") -> None:
-        self.access = security.Access("secret-token")
-        app = app_module.make_app(desk, self.access, security.allowed_hosts("127.0.0.1"))
-        self.client = TestClient(app, base_url="http://127.0.0.1:8000")
-        self.client.get("/?token=secret-token")
-        self.post("/name", name=name)
-
-    def post(self, path: str, **fields: str) -> Any:
-        return self.client.post(path, data={"form_token": self.access.form_token, **fields})
-
-    def next(self) -> Any:
-        return self.client.get("/next")
-
-    def say(self, choice: str, page: Any) -> Any:
-        return self.post("/label", choice=choice, **{name: hidden(page, name) for name in ("key", "nonce", "shown")})
-
-
-def hidden(page: Any, name: str) -> str:
-    match = re.search(rf'name="{name}" value="([^"]*)"', page.text)
-    assert match, name
-    return match.group(1)
 
 
 def desk(folder: Path, count: int = 5, planted: int = 0) -> AnswerDesk:

@@ -6,22 +6,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from answer_cards import BAD, Pair, known_answers, pair, pairs
+from at_desk import FIELDS
+from at_desk import AtDesk as Browser
 
 from offtarget.records import Generation, Probe, Status
 from offtarget.records.people import Standing
 from offtarget.review.answers.cards import card_of
 from offtarget.review.answers.desk import AnswerDesk
 
-TestClient = pytest.importorskip("starlette.testclient", reason="needs the extra 'review'").TestClient
-app_module = pytest.importorskip("offtarget.review.answers.app")
-security = pytest.importorskip("offtarget.review.security")
-
 HOSTILE = ("", " \n ", "\x00a\x00", "\ud800", "\u202eabc\u200b", "<script>alert(1)</script>", "a\rb", "x" * 1_000_000)
-FIELDS = re.compile(r'name="(key|nonce|shown)" value="([^"]*)"')
 
 
 def desk(folder: Path, asked: Sequence[Pair], people: int = 1, known: int = 8) -> AnswerDesk:
@@ -29,26 +25,6 @@ def desk(folder: Path, asked: Sequence[Pair], people: int = 1, known: int = 8) -
     made.add(card_of(*one) for one in asked)
     made.tell(Standing(f"{len(asked)} answers are to be read."))
     return made
-
-
-class Browser:
-    """One browser at a desk."""
-
-    def __init__(self, at: AnswerDesk, name: str = "Ada") -> None:
-        self.access = security.Access("secret-token")
-        app = app_module.make_app(at, self.access, security.allowed_hosts("127.0.0.1"))
-        self.client = TestClient(app, base_url="http://127.0.0.1:8000")
-        self.client.get("/?token=secret-token")
-        self.post("/name", name=name)
-
-    def post(self, path: str, **fields: str) -> Any:
-        return self.client.post(path, data={"form_token": self.access.form_token, **fields})
-
-    def next(self) -> Any:
-        return self.client.get("/next")
-
-    def say(self, choice: str, page: Any) -> Any:
-        return self.post("/label", choice=choice, **dict(FIELDS.findall(page.text)))
 
 
 def skeleton(page: str) -> str:
