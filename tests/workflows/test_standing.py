@@ -117,7 +117,7 @@ def test_the_same_check_with_the_same_answers_is_no_other_try(tmp_path: Path) ->
     assert second.decision.status is first.decision.status
     assert second.decision.settings == first.decision.settings
     assert second.decision.earlier == ()
-    assert any(f"The same answers came out as in {tmp_path / 'a'}" in note for note in second.decision.read_with)
+    assert any(f"The same answers came out as in {tmp_path / 'a'}" in note for note in second.decision.asides)
     third = made(tmp_path / "c", seed=1)
     assert len(third.decision.earlier) == 1
     assert made(tmp_path / "d", seed=1).decision.settings == third.decision.settings
@@ -206,7 +206,7 @@ def test_one_of_twenty_candidates_is_surer_and_says_so(tmp_path: Path) -> None:
 
 def test_a_check_outside_of_the_register_says_so_and_leaves_nothing(tmp_path: Path) -> None:
     found = made(tmp_path / "a", register=False)
-    assert any("--no-register" in note for note in found.decision.read_with)
+    assert any("--no-register" in note for note in found.decision.notes)
     assert not state_root().joinpath("checks.jsonl").exists()
 
 
