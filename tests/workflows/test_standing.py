@@ -188,7 +188,7 @@ def test_killed_between_the_two_halves_of_going_further_it_goes_on(
 
     with monkeypatch.context() as patched:
         patched.setattr("offtarget.workflows.check.further.write_json", killed)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(RunInterrupted):
             again(tmp_path / "a", 0.0, max_answers=400)
     assert again(tmp_path / "a", 0.0).decision.status is Status.UNDECIDED
     assert again(tmp_path / "a", 0.0, max_answers=400).decision.status is Status.PASS
@@ -215,6 +215,7 @@ def test_a_register_that_cannot_be_used_is_named_with_both_ways_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     if fault == "damaged":
+        state_root().mkdir(parents=True, exist_ok=True)
         (state_root() / "checks.jsonl").write_text('{"id": 1}\n')
     else:
         (tmp_path / "file").write_text("")
