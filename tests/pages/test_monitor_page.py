@@ -56,12 +56,12 @@ def test_the_page_reloads_itself_until_training_has_ended(tmp_path: Path) -> Non
 def test_the_page_says_in_words_what_rang_how_sure_and_what_to_do(tmp_path: Path) -> None:
     """The kind of alarm, its error probability where one is proved and none where none is, and a command."""
     page = render(RUN)
-    for text in ("as it is heading to be, gave misaligned answers", "at most 1 time in 20", "5\u00a0points"):
+    for text in ("as it is heading to be, gave misaligned answers", "ring at most 1 time in 20", "5\u00a0points"):
         assert text in page
     by_forecast = runs.readings(alarm="forecast")
     page = render(load_watched(runs.write(tmp_path / "run", runs.alarmed(), read=by_forecast)))
     assert "the forecast rang" in page
-    assert "1 time in 20" not in page
+    assert "ring at most 1 time in 20" not in page
     assert "promises nothing" in page
     assert "--defend" in page
 
