@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from offtarget.numbers import NO_DATA, chosen, chosen_points, duration, of, with_unit
+from offtarget.pages.cards import with_cost
 from offtarget.pages.page import page
 from offtarget.pages.text import sentence
 from offtarget.pages.tune.card import RANG, card, rings
@@ -41,7 +42,7 @@ def render(run: WatchedRun) -> str:
     return page(
         "tune/monitor.html.j2",
         "tune/monitor.css",
-        card=card(run),
+        card=card(run) if run.path is None else with_cost(card(run), run.path),
         charts=charts(run),
         decided=decided(run),
         heads=HEADS,
