@@ -160,3 +160,11 @@ def test_after_the_first_quarter_the_time_left_is_true_within_a_factor_of_two(na
                 said += 1
         at += seconds
     assert said > 30
+
+
+@pytest.mark.parametrize(("terminal", "bars"), [("dumb", False), ("unknown", False), ("xterm", True)])
+def test_a_dumb_terminal_gets_lines(terminal: str, bars: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bars that nobody can draw over would show nothing until the end."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", terminal)
+    assert shown_as.lively() is bars

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from offtarget.asking.book import SAMPLED
-from offtarget.cli.progress import counted, shown
+from offtarget.cli.progress import counted, lively, shown
 from offtarget.cli.render import safe
 from offtarget.numbers import duration, e_value, needed_e_value, points
 from offtarget.progress import OnProgress, Progress
@@ -29,7 +28,7 @@ def live_check(*, enabled: bool, alpha: float | None = None, limit: int | None =
     `alpha` is the error probability of the check, `limit` the tuned answers after which it gives up; not known of a
     resumed one.
     """
-    if not (enabled and sys.stderr.isatty()):
+    if not (enabled and lively()):
         with shown(enabled=enabled, beside=beside) as on_progress:
             yield on_progress
         return

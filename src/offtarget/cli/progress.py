@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -31,11 +32,16 @@ def shown(*, enabled: bool, beside: Beside = loss) -> Iterator[OnProgress]:
     """What a verb is handed as `on_progress`; disabled, it shows nothing."""
     if not enabled:
         yield silent
-    elif not sys.stderr.isatty():
+    elif not lively():
         yield Lines(beside).tell
     else:
         with _bars() as bars:
             yield _Bars(bars, beside).tell
+
+
+def lively() -> bool:
+    """Whether lines can be written over on standard error; a dumb terminal gets lines as a log does."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
 
 
 class Lines:
