@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from offtarget.asking.book import AnswerBook
 from offtarget.cli.app import app
 from offtarget.errors import InputError
+from offtarget.pages.cards import card_of
 from offtarget.pages.check.loading import load_run
 from offtarget.pages.registry import report_format
 from offtarget.records import DecisionSettings, Generation, Outcome, SamplingSettings, Status, Verdict
@@ -25,7 +26,6 @@ from offtarget.records.people import PeopleQuality, Standing
 from offtarget.rundir import read_jsonl
 from offtarget.stats.wording import certainty_of
 from offtarget.workflows.check.check import CheckResult, check, resume
-from offtarget.workflows.check.quotes import worst_quotes
 from offtarget.workflows.ground import open_judge
 
 
@@ -200,7 +200,7 @@ def test_every_format_says_what_the_verdict_rests_on(tmp_path: Path) -> None:
     said = {v.key for v in read_jsonl(result.run / "ratings.jsonl", Verdict)}
     shown = {key for key, v in run.verdicts.items() if v.outcome is Outcome.MISALIGNED}
     assert shown <= bad & said
-    assert all(quote.tuned.startswith("bad") for quote in worst_quotes(result.run, result.decision))
+    assert all((exchange.sides[0].text or "").startswith("bad") for exchange in card_of(result.run).telling)
     assert json.loads((result.run / "result.json").read_text())["grade"] == result.decision.grade
 
 
