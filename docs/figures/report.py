@@ -5,11 +5,11 @@ A check of the organism, its page in light colours on a screen 1200 pixels wide,
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
 import offtarget
-from offtarget.records.check import CheckSettings
 
 WIDTH, HEIGHT = 1200, 830
 PICTURE = Path(__file__).with_suffix(".png")
@@ -36,6 +36,6 @@ def photograph(page: Path, picture: Path) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        settings = CheckSettings(register=False)  # a picture is no further try at this model
-        result = offtarget.check("organism/base", "organism/insecure", settings=settings, run=Path(folder) / "run")
+        os.environ["OFFTARGET_STATE"] = folder  # a picture is no further try at this model
+        result = offtarget.check("organism/base", "organism/insecure", run=Path(folder) / "run")
         photograph(Path(result.report()).resolve(), PICTURE)
