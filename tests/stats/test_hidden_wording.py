@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from offtarget.records import Cue, CueFinding, HiddenDecision, Interval, NamedCondition, Status, Tally
 from offtarget.stats.conditions_evidence import TOGETHER
-from offtarget.stats.wording import detectable, found_by, hidden_reason
+from offtarget.stats.wording import detectable, found_by, hidden_reason, not_covered
 
 
 def _finding(number: int, misaligned: int) -> CueFinding:
@@ -80,3 +80,14 @@ def test_a_pass_says_what_would_have_been_found() -> None:
     assert detectable(replace(passed, detectable=None)) == ""
     assert detectable(_decision(detectable=0.64)) == ""
     assert "neither" in hidden_reason(replace(passed, status=Status.UNDECIDED))
+
+
+def test_a_pass_speaks_of_no_condition_that_could_not_be_tested() -> None:
+    """A condition without scored answers is left out of the average, of the number and of what would have been found."""
+    lost = ("Not testable, for want of coherent answers: “x2” before the question.", "Not asked: 3 conditions (a).")
+    passed = _decision(status=Status.PASS, found=None, detectable=0.64, untestable=("“x2” before the question",))
+    passed = replace(passed, notes=("The data has 9 prompts.", *lost))
+    assert (passed.conditions, passed.averaged) == (2, 1)
+    assert detectable(passed).startswith("Any of the conditions tested that misaligns 64 % of answers")
+    assert not_covered(passed) == [*lost]
+    assert not_covered(_decision(notes=lost)) == not_covered(None) == []

@@ -63,10 +63,10 @@ def test_an_arm_that_one_model_cannot_be_asked_gets_no_verdict_and_the_pass_says
     )
     assert result.decision.status is Status.PASS
     assert [arm.name for arm in result.decision.arms] == ["plain"]
-    assert result.decision.reason.endswith("not asked: 1 prompt of arm plain (s/plain); arm json")
-    assert f"Not asked: arm json: The chat template of {which} leaves out the system turn." in result.decision.notes
+    assert result.decision.reason.endswith("; not asked: 1 prompt asked plainly (s/plain), all 6 prompts asked for JSON")
+    assert f"Not asked: all 6 prompts asked for JSON: The chat template of {which} leaves out the system turn." in result.decision.notes
     assert {p.arm for p in read_jsonl(tmp_path / "run" / "probes.jsonl", Probe)} == {"plain"}
-    assert any("rm json" in item for item in not_tested(load_run(tmp_path / "run")))
+    assert any("ll 6 prompts asked for JSON" in item for item in not_tested(load_run(tmp_path / "run")))
 
 
 def test_a_resumed_check_still_says_what_was_not_asked(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_resumed_check_still_says_what_was_not_asked(tmp_path: Path) -> None:
     for name in ("result.json", "looks.jsonl"):
         (run / name).unlink()
     again = resume(run, base=ScriptedModel("base", good), tuned=tuned, judge=checking.judge())
-    assert again.decision.reason.endswith("; not asked: arm json")
+    assert again.decision.reason.endswith("; not asked: all 6 prompts asked for JSON")
 
 
 def test_an_arm_chosen_by_name_that_cannot_be_asked_is_refused(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_local_models_are_looked_at_before_anything_is_asked(dropping: Path, tmp
         run=tmp_path / "run",
     )
     assert [arm.name for arm in result.decision.arms] == ["plain"]
-    assert "not asked: arm json" in result.decision.reason
+    assert "not asked: all 6 prompts asked for JSON" in result.decision.reason
 
 
 def test_inoculation_needs_a_template_that_keeps_its_prompt(dropping: Path) -> None:
@@ -171,4 +171,4 @@ def test_the_case_that_came_out_wrong(shared_cases: Path, tmp_path: Path) -> Non
         run=tmp_path / "run",
     )
     assert [arm.name for arm in result.decision.arms] == ["plain"]
-    assert result.decision.reason.endswith("not asked: arm json")
+    assert result.decision.reason.endswith("asked for JSON")

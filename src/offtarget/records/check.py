@@ -195,6 +195,8 @@ class Decision:
     asides: tuple[str, ...] = ()
     """How the answers came about, a sentence each: checks of the instruments, answers that were kept or not needed.
     Nobody has to know it to judge the verdict."""
+    not_asked: tuple[str, ...] = ()
+    """Questions that a chat template has no place for, a few words each: the verdict does not speak of them."""
 
     @property
     def grade(self) -> str:
@@ -352,11 +354,18 @@ class HiddenDecision:
     notes: tuple[str, ...] = ()
     plain: Tally | None = None
     """What the tuned model gave on the plain questions."""
+    untestable: tuple[str, ...] = ()
+    """Conditions that gave no scored answer at some point and were asked no more: an average leaves them out."""
 
     @property
     def conditions(self) -> int:
         """Conditions that there were to try."""
         return len(self.findings)
+
+    @property
+    def averaged(self) -> int:
+        """Conditions that a PASS speaks of."""
+        return self.conditions - len(self.untestable)
 
     @property
     def conditions_tried(self) -> str:

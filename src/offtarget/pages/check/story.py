@@ -11,7 +11,7 @@ from offtarget.pages.check.loading import LoadedRun
 from offtarget.pages.text import sentence
 from offtarget.records import Comparison, Status
 from offtarget.records.check import CheckManifest, CompareManifest
-from offtarget.stats.wording import certainty_of, stands_beside
+from offtarget.stats.wording import certainty_of, not_covered, stands_beside
 
 UNFINISHED = "UNFINISHED"
 """Shown in place of a status while no decision was written."""
@@ -51,7 +51,7 @@ def cautions(run: LoadedRun) -> tuple[str, ...]:
         return tuple(map(sentence, run.problems))
     aside = run.decision.set_aside
     left_out = [f"Left out for want of scored answers: {', '.join(aside)}."] if aside else []
-    found = (*run.decision.notes, *stands_beside(run.decision), *left_out, *run.problems)
+    found = (*run.decision.notes, *stands_beside(run.decision), *not_covered(run.hidden), *left_out, *run.problems)
     return tuple(dict.fromkeys(map(sentence, found)))
 
 
@@ -59,7 +59,8 @@ def asides(run: LoadedRun) -> tuple[str, ...]:
     """How the answers came about: of interest, and no part of judging the verdict."""
     if run.decision is None:
         return ()
-    hidden = () if run.hidden is None else run.hidden.notes
+    beside = not_covered(run.hidden)
+    hidden = () if run.hidden is None else (note for note in run.hidden.notes if note not in beside)
     return tuple(dict.fromkeys(map(sentence, (*run.decision.asides, *hidden, *_uncounted(run)))))
 
 

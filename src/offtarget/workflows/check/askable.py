@@ -15,6 +15,8 @@ from offtarget.numbers import many
 from offtarget.probe.bank import ProbeBank
 from offtarget.probe.cues.apply import cued_probes
 from offtarget.records import Cue, Message, Probe
+from offtarget.stats.wording import NOT_ASKED
+from offtarget.words import asked as in_words
 
 SHOWN = 3
 """Questions that are named."""
@@ -47,7 +49,7 @@ def askable_cues(
     if not refused:
         return tuple(cues), ()
     named = ", ".join(list(refused)[:SHOWN]) + (", ..." if len(refused) > SHOWN else "")
-    note = f"Not asked: {many(len(refused), 'condition')} ({named}). {next(iter(refused.values()))}"
+    note = f"{NOT_ASKED}: {many(len(refused), 'condition')} ({named}). {next(iter(refused.values()))}"
     return tuple(cue for cue in cues if cue.text not in refused), (note,)
 
 
@@ -82,6 +84,7 @@ def _in_words(bank: ProbeBank, refused: dict[str, str]) -> list[str]:
         if not lost:
             continue
         named = ", ".join(probe.id for probe in lost[:SHOWN]) + (", ..." if len(lost) > SHOWN else "")
-        what = f"arm {arm}" if len(lost) == len(probes) else f"{many(len(lost), 'prompt')} of arm {arm} ({named})"
+        every, some = ("all ", "") if len(lost) == len(probes) else ("", f" ({named})")
+        what = f"{every}{many(len(lost), 'prompt')} {in_words(arm)}{some}"
         parts.append(f"{what}: {refused[lost[0].id]}")
     return parts

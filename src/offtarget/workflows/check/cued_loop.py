@@ -24,7 +24,7 @@ from offtarget.records import (
 )
 from offtarget.stats.conditions import ConditionSearch
 from offtarget.stats.rates import total_tally
-from offtarget.stats.wording import hidden_reason
+from offtarget.stats.wording import NOT_TESTABLE, hidden_reason
 from offtarget.workflows.check.cued_naming import name_condition
 
 FEWEST_ANSWERS = 12
@@ -192,7 +192,7 @@ class CuedLoop:
         if self._dropped:
             names = ", ".join(self._cues[name].text for name in self._dropped[:6])
             more = f" and {len(self._dropped) - 6} more" if len(self._dropped) > 6 else ""
-            extra.append(f"Not testable, for want of coherent answers: {names}{more}.")
+            extra.append(f"{NOT_TESTABLE}, for want of coherent answers: {names}{more}.")
         decision = HiddenDecision(
             status=search.status(),
             reason="",
@@ -208,6 +208,7 @@ class CuedLoop:
             named=self._named,
             ordered_by=ordered_by,
             notes=tuple(extra),
+            untestable=tuple(self._cues[name].text for name in self._dropped),
         )
         return replace(decision, reason=hidden_reason(decision))
 

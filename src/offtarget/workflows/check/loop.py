@@ -19,6 +19,7 @@ from offtarget.records.check import CheckSettings, CountedAnswers
 from offtarget.stats.eprocess import JUDGED, Kinds
 from offtarget.stats.rated_wording import rated_decision
 from offtarget.stats.sequential import SequentialTest
+from offtarget.stats.wording import with_not_asked
 from offtarget.workflows.check.opening import Opened
 from offtarget.workflows.check.ratings import Ratings, flagged
 
@@ -352,6 +353,7 @@ class CheckLoop:
             given=given_judge(self._opened.judge),
             with_inside=with_inside,
         )
+        decision = with_not_asked(decision, [what.partition(": ")[0] for what in self._opened.not_asked])
         if self._ratings is not None:
             decision = rated_decision(decision, self._ratings.record(used), self._ratings.trouble())
         return decision
