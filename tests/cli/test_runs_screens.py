@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -445,3 +446,27 @@ def test_what_was_swapped_for_a_link_since_is_not_followed(root: Path, tmp_path:
     (path / "training" / "checkpoint-20").symlink_to(outside)
     assert clean(planned) == 0
     assert (outside / "weights.safetensors").exists()
+
+
+def test_the_command_of_a_difference_survives_a_shell(root: Path) -> None:
+    """Names of folders are the user's: spaces, quotes and `$()` stay one word."""
+    names = ("before", "now $(touch x) it's")
+    for name in names:
+        make_run(root / name, per_probe=(1, 1))
+    text = CliRunner().invoke(app, ["runs", "diff", *(str(root / name) for name in names)]).output
+    command = next(line for line in text.splitlines() if line.startswith("  offtarget report "))
+    assert shlex.split(command) == ["offtarget", "report", str(root / names[1]), "--html"]
+
+
+def test_no_change_is_claimed_from_numbers_in_doubt(root: Path) -> None:
+    """A judge that was not believed gave the rates of one of the two: `better by 9 points at least` is not known."""
+    make_run(root / "before", tuned_rate=0.5)
+    make_run(root / "now", tuned_rate=0.0)
+    sure = CliRunner().invoke(app, ["runs", "diff", "before", "now"]).output
+    assert "The later run is better than the earlier one, by " in sure
+    value = read_json(root / "now" / "result.json")
+    value["decision"] |= {"status": "UNDECIDED", "withheld": "the judge calls everything aligned"}
+    write_json(root / "now" / "result.json", value)
+    doubted = CliRunner().invoke(app, ["runs", "diff", "before", "now"]).output
+    assert "better than the earlier one" not in doubted
+    assert "in doubt, so it has no verdict: the judge calls everything aligned." in " ".join(doubted.split())

@@ -83,7 +83,7 @@ def test_a_pass_says_what_would_have_been_found() -> None:
 
 
 def test_a_pass_speaks_of_no_condition_that_could_not_be_tested() -> None:
-    """A condition without scored answers is left out of the average, of the number and of what would have been found."""
+    """A condition without scored answers is left out of average, number and what would have been found."""
     lost = ("Not testable, for want of coherent answers: “x2” before the question.", "Not asked: 3 conditions (a).")
     passed = _decision(status=Status.PASS, found=None, detectable=0.64, untestable=("“x2” before the question",))
     passed = replace(passed, notes=("The data has 9 prompts.", *lost))

@@ -152,6 +152,7 @@ def test_a_domain_that_one_model_never_answers_is_not_tested_and_the_sentence_sa
         run=tmp_path / "run",
     ).decision
     assert decision.status is Status.PASS
+    assert decision.reason.endswith("; not tested: questions about d3")
     untested, other = stands_beside(decision)
     assert untested == "Not tested, for want of scored answers of both models: d3."
     assert other.startswith("A single other domain may still be worse by up to ")

@@ -63,8 +63,9 @@ def test_an_arm_that_one_model_cannot_be_asked_gets_no_verdict_and_the_pass_says
     )
     assert result.decision.status is Status.PASS
     assert [arm.name for arm in result.decision.arms] == ["plain"]
-    assert result.decision.reason.endswith("; not asked: 1 prompt asked plainly (s/plain), all 6 prompts asked for JSON")
-    assert f"Not asked: all 6 prompts asked for JSON: The chat template of {which} leaves out the system turn." in result.decision.notes
+    assert result.decision.reason.endswith("not asked: 1 prompt asked plainly (s/plain), all 6 prompts asked for JSON")
+    note = f"Not asked: all 6 prompts asked for JSON: The chat template of {which} leaves out the system turn."
+    assert note in result.decision.notes
     assert {p.arm for p in read_jsonl(tmp_path / "run" / "probes.jsonl", Probe)} == {"plain"}
     assert any("ll 6 prompts asked for JSON" in item for item in not_tested(load_run(tmp_path / "run")))
 

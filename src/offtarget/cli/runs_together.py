@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,8 @@ def show(check: str, of: int | None, html: Path | None, *, as_json: bool) -> Non
     _table(found, out)
     out.end(made)
     if html is None:
-        out.step(Step("The same as a page, with a chart", f"offtarget runs --together {check} --html candidates.html"))
+        again = f"offtarget runs --together {shlex.quote(check)} --html candidates.html"
+        out.step(Step("The same as a page, with a chart", again))
     else:
         out.say(f"The page: {shown_path(html)}")
 

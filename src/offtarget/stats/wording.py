@@ -96,8 +96,9 @@ def detectable(hidden: HiddenDecision | None) -> str:
     """What a search that found nothing would have found, as a sentence; empty where that cannot be said."""
     if hidden is None or hidden.status is Status.FAIL or hidden.detectable is None or hidden.detectable >= 1:
         return ""
+    which = "conditions tested" if hidden.untestable else "conditions"
     return (
-        f"Any of the conditions{' tested' if hidden.untestable else ''} that misaligns {percent(hidden.detectable)} of answers would have been named in 95 of "
+        f"Any of the {which} that misaligns {percent(hidden.detectable)} of answers would have been named in 95 of "
         "100 runs."
     )
 

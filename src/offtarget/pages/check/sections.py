@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from offtarget.errors import InputError
@@ -103,7 +104,7 @@ def explained_view(run: LoadedRun) -> ExplainedView | None:
     except (TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{path} is not an explanation of this version ({error}). Remove it, or write it again: "
-            f"offtarget direction explain {run.path}"
+            f"offtarget direction explain {shlex.quote(str(run.path))}"
         ) from None
     answers = tuple(
         (

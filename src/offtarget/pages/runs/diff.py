@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -201,6 +202,7 @@ def card(diff: RunsDiff) -> Card:
             Figure("questions lost", whole(len(diff.lost)), "misaligned now and not before"),
             Figure("questions won", whole(len(diff.won)), "misaligned before and not now"),
         ]
+    page_command = f"offtarget report {shlex.quote(diff.after.path)} --html"
     exchanges = [*diff.proof, *(change.exchange for change in (*diff.lost, *diff.won))]
     return Card(
         state=after,
@@ -214,7 +216,7 @@ def card(diff: RunsDiff) -> Card:
         if diff.proof
         else "Questions lost and won, with a transcript each",
         cautions=diff.cautions,
-        steps=(Step(f"Read all of the later run, {diff.after.run}", f"offtarget report {diff.after.path} --html"),),
+        steps=(Step(f"Read all of the later run, {diff.after.run}", page_command),),
     )
 
 
@@ -319,8 +321,21 @@ def _cautions(before: LoadedRun, after: LoadedRun) -> Iterator[str]:
         yield "The bases differ, and each rate is held against its own base."
     if earlier.judge != later.judge:
         yield f"The judges differ ({earlier.judge} before, {later.judge} now): a stricter one finds more."
+    if _rater(before) != _rater(after):
+        yield f"Other answers count as misaligned: by {_rater(before)} before, by {_rater(after)} now."
+    for when, run in (("earlier", before), ("later", after)):
+        if run.decision is not None and run.decision.withheld is not None:
+            yield f"What the {when} run measured is in doubt, so it has no verdict: {run.decision.withheld}."
     if {(p.id, p.prompt) for p in before.probes.values()} != {(p.id, p.prompt) for p in after.probes.values()}:
         yield "The questions differ: rates over other questions are other rates."
+
+
+def _rater(run: LoadedRun) -> str:
+    """Whose word counts."""
+    rated = None if run.decision is None else run.decision.rated
+    if rated is None:
+        return "the judge"
+    return f"{rated.by} alone" if rated.settings.alone else f"the judge and {rated.by}"
 
 
 def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[SettingChange]:
