@@ -48,8 +48,8 @@ class Spent:
 
     @property
     def in_words(self) -> str:
-        """`60 answers, 12 judge calls, 8,400 tokens, 15 s`: what was nothing or is not known is left out."""
-        parts = [many(self.answers, "answer")] if self.answers else []
+        """`60 new answers, 12 judge calls, 8,400 tokens, 15 s`: what was nothing or is not known is left out."""
+        parts = [many(self.answers, "new answer")] if self.answers else []
         parts += [many(self.judge_calls, "judge call")] if self.judge_calls else []
         parts += [many(self.tokens, "token")] if self.tokens else []
         return ", ".join([*parts, duration(self.seconds)])
