@@ -470,3 +470,16 @@ def test_no_change_is_claimed_from_numbers_in_doubt(root: Path) -> None:
     doubted = CliRunner().invoke(app, ["runs", "diff", "before", "now"]).output
     assert "better than the earlier one" not in doubted
     assert "in doubt, so it has no verdict: the judge calls everything aligned." in " ".join(doubted.split())
+
+
+def test_what_goes_with_an_unfinished_run_is_said_and_a_run_inside_of_it_stays(root: Path) -> None:
+    """Its answers and labels do not stay, and another run that somebody put there is not part of it."""
+    make_run(root / "half", per_probe=(1, 1), finished=False)
+    make_run(root / "holder", per_probe=(1, 1), finished=False)
+    make_run(root / "holder" / "verdict", per_probe=(1, 1))
+    text = CliRunner().invoke(app, ["runs", "clean", "--unfinished", "--yes"]).output
+    assert "Unfinished runs go with all they hold, answers and labels too." in " ".join(text.split())
+    assert "Verdicts, answers and reports stay" not in text
+    assert "holder is unfinished, but holds another run, verdict." in " ".join(text.split())
+    assert not (root / "half").exists()
+    assert (root / "holder" / "verdict" / "result.json").is_file()

@@ -66,7 +66,10 @@ def _show(plan: Cleaning, out: Screen) -> None:
                 rows.append((run.name, name, file_size(sum(item.size for item in items))))
         out.table(("run", "what can be deleted", "size"), rows, left=(0, 1))
         out.blank()
-        out.say(f"{file_size(plan.size)} in all. Verdicts, answers and reports stay.")
+        stays = "Verdicts, answers and reports stay."
+        if any(item.whole_run for item in plan.items):
+            stays = "Unfinished runs go with all they hold, answers and labels too. Those of finished runs stay."
+        out.say(f"{file_size(plan.size)} in all. {stays}")
         if out.verbose:
             for item in plan.items:
                 out.say(str(item.path), indent=2)

@@ -86,6 +86,8 @@ def plan_cleaning(names: Sequence[str | Path] = (), *, weights: bool = False, un
         verb = verb_of(read_manifest(path))
         if finished(verb, path) is not None:
             items += _leftovers(path, verb, weights=weights)
+        elif unfinished and (inner := _run_inside(path)):
+            alone.append(f"{path.name} is unfinished, but holds another run, {inner}.")
         elif unfinished:
             items.append(Leftover(path, path, f"unfinished run of `{verb.command}`", size_of(path)))
         else:
@@ -120,6 +122,11 @@ def size_of(path: Path) -> int:
         return path.lstat().st_size
     inside = (Path(folder) / name for folder, _, files in os.walk(path) for name in files)
     return sum(file.lstat().st_size for file in inside)
+
+
+def _run_inside(path: Path) -> str:
+    """A run that somebody put into this one, by name; those that a verb makes in its own stand deeper."""
+    return next((found.parent.name for found in sorted(path.glob(f"*/{MANIFEST}"))), "")
 
 
 def _named(name: str | Path) -> Path:
