@@ -46,6 +46,11 @@ SUSPECTS = "suspects.jsonl"
 LOOK = 500
 """Rows that planted ones are made to resemble."""
 _COUNTED = {"rows", "malformed", "detectors", "flagged_rows", "flagged_spreading", "undesired", "notes", "files"}
+_KINDS: Mapping[str, type] = {
+    "rows": int, "malformed": int, "flagged_rows": int, "flagged_spreading": int, "unread": dict, "detectors": list,
+    "files": list, "notes": list, "carried": list,
+}  # fmt: skip
+"""What parts of a scan's summary are, where they are there."""
 _AGAIN = "It was changed by something else; restore it, or audit the data again."
 
 
@@ -65,7 +70,7 @@ class AuditRun:
         if obstacle is not None:
             raise InputError(f"{path} cannot go on: {obstacle}")
         scan = read_json(run.file(SCAN))
-        if not (isinstance(scan, dict) and scan.keys() >= _COUNTED):
+        if not (isinstance(scan, dict) and scan.keys() >= _COUNTED and _as_counted(scan)):
             raise InputError(f"{run.file(SCAN)} is not the summary of a scan of this version. {_AGAIN}")
         return cls(path, manifest, scan)
 
@@ -252,6 +257,12 @@ def _with_system(row: Row, system: str) -> Row:
 
 def _spreading(findings: Sequence[Finding]) -> bool:
     return any(group(category) is Group.SPREADING for category in flagged_as(findings))
+
+
+def _as_counted(scan: Mapping[str, Any]) -> bool:
+    """Whether a summary holds what a scan writes: numbers, names with numbers, lists."""
+    known = (isinstance(scan.get(name, kind()), kind) for name, kind in _KINDS.items())
+    return all(known) and all(isinstance(file, dict) and "file" in file for file in scan["files"])
 
 
 def _records(path: Path, record: type[T]) -> list[T]:
