@@ -161,7 +161,7 @@ def test_the_result_is_not_outgrown_by_what_comes_after_it(tmp_path: Path) -> No
 
 def test_in_words() -> None:
     assert Spent(15.2, 60, 12, 8000, 400).in_words == "60 new answers, 12 judge calls, 8,400 tokens, 15 s"
-    assert Spent(0.21, 1, 0, None, 400).in_words == "1 answer, 0.2 s"
+    assert Spent(0.21, 1, 0, None, 400).in_words == "1 new answer, 0.2 s"
     assert Spent(75).in_words == "75 s"
 
 
