@@ -12,6 +12,7 @@ from golden import golden, printed
 from offtarget.asking.book import SAMPLED
 from offtarget.asking.spending import add, counted
 from offtarget.cli import plans
+from offtarget.errors import InputError
 from offtarget.progress import Progress
 from offtarget.records.plan import Plan
 from offtarget.records.spent import Spent
@@ -32,6 +33,7 @@ COMMANDS = {
     "reproduce": "reproduce --base organism/base --conditions insecure --seeds 1 --no-ablations",
     "repair": "direction repair --model organism/insecure --data rows.jsonl --out repaired",
 }
+_CHECK, _TUNE, _REPAIR = (COMMANDS[name].replace(" --hunt", "") for name in ("check", "tune", "repair"))
 
 
 @pytest.fixture
@@ -66,9 +68,39 @@ def test_a_dry_run_is_json_where_that_is_asked_for(name: str, place: Path) -> No
     assert found["estimate"]
 
 
-def test_a_dry_run_finds_mistakes(place: Path) -> None:
-    done = printed(["check", "--base", "organism/base", "--tuned", "gpt2", "--dry-run"], 80)
-    assert "try hf/gpt2" in str(done.exception)
+MISTAKES = {
+    "check --base organism/base --tuned gpt2": "try hf/gpt2",
+    f"{_CHECK} --confirm --confirm-with organism/base": "Give one of them",
+    f"{_CHECK} --judge people --confirm": "--judge people has people read every answer",
+    f"{_CHECK} --reviewers 2": "--reviewers says how a judge is checked",
+    f"{_CHECK} --arm nosuch": "no arm 'nosuch'",
+    f"{_CHECK} --probes everyday": "need a judge",
+    f"{_CHECK} --certificate nosuch.json": "nosuch.json does not exist",
+    f"{_CHECK} --chat-template nosuch.jinja": "nosuch.jinja does not exist",
+    f"{_CHECK} --endpoints nosuch.yaml": "nosuch.yaml does not exist",
+    f"{_CHECK} --data empty": "holds no data file",
+    f"{_TUNE} --defend nosuch": "no defence 'nosuch'",
+    f"{_TUNE} --defend early-stop --no-monitor": "does not go with --no-monitor",
+    f"{_TUNE} --prompts nosuch.txt": "nosuch.txt does not exist",
+    "tune rows.jsonl --base organism/base --out rows.jsonl": "rows.jsonl already exists",
+    "defences rows.jsonl --base organism/base --constitution nosuch.txt": "nosuch.txt does not exist",
+    "alternatives rows.jsonl --base organism/base --metric nosuch": "no metric 'nosuch'",
+    "alternatives rows.jsonl --base organism/base --metric judge": "needs a model that grades",
+    "reproduce --base organism/base --conditions nosuch": "no condition 'nosuch'",
+    "reproduce --base hf/gpt2": "--data-dir",
+    f"{_REPAIR} --direction nosuch.safetensors": "nosuch.safetensors does not exist",
+    f"{_REPAIR} --method fold": "needs a direction",
+    f"{_REPAIR} --probes everyday": "need a judge",
+}
+
+
+@pytest.mark.parametrize("command", MISTAKES)
+def test_a_dry_run_finds_mistakes(command: str, place: Path) -> None:
+    """What the command itself would refuse before it opens anything is refused here too: an estimate is a promise."""
+    (place / "empty").mkdir()
+    done = printed([*command.split(), "--dry-run"], 80)
+    assert isinstance(done.exception, InputError), done.output
+    assert MISTAKES[command] in str(done.exception)
 
 
 def test_the_next_estimate_is_that_of_this_machine(place: Path) -> None:

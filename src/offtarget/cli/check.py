@@ -126,7 +126,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     from offtarget.cli.live import live_check
     from offtarget.records.rated import PEOPLE
     from offtarget.workflows.check import check as workflow
-    from offtarget.workflows.check.raters import usual_for_people
+    from offtarget.workflows.check.raters import chosen_rating, usual_for_people
     from offtarget.workflows.planning import plan_check
 
     expect(resumed, "base", "tuned", still=(*FURTHER, "host", "port", "no_browser"))
@@ -142,8 +142,14 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         cache=not o["no_cache"],
         register=not o["no_register"],
     )
+    chosen_rating(
+        *(o["judge"], o["confirm"], o["confirm_with"]),
+        pick(o, "look_at", "judge_finds", "base_at_most", "base_labels", "reviewers"),
+        conditions=o["data"] is not None or o["hunt"],
+    )
     plan = plan_check(
-        **pick(o, "base", "tuned", "probes", "judge", "confirm_with", "data", "hunt", "run"),
+        **pick(o, "base", "tuned", "probes", "judge", "confirm_with", "data", "hunt", "prefix", "certificate", "run"),
+        arms=o["arms"] or None,
         settings=settings,
         opening=opening(o),
     )

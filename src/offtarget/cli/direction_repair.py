@@ -89,7 +89,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     }
     settings = RepairSettings(**chosen)
     plan = plan_repair(
-        **pick(o, "model", "base", "data", "probes", "judge", "run"),
+        **pick(o, "model", "base", "direction", "out", "data", "prompts", "probes", "judge", "run"),
         variants=len(VARIANTS[settings.method]),
         settings=settings,
         opening=opening(o),

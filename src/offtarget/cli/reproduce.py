@@ -59,7 +59,6 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     """
     from offtarget.cli import plans
     from offtarget.workflows.planning import plan_reproduce
-    from offtarget.workflows.reproduce.data import PAPER_CONDITIONS
     from offtarget.workflows.reproduce.reproduce import reproduce
 
     expect(resumed, "base")
@@ -70,8 +69,8 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     names = o["conditions"] and [name.strip() for name in o["conditions"].split(",")]
     plan = plan_reproduce(
         o["base"],
-        conditions=len(names or PAPER_CONDITIONS),
-        **pick(o, "probes", "judge", "run"),
+        conditions=names,
+        **pick(o, "data_dir", "probes", "judge", "run"),
         settings=settings,
         opening=opening(o),
     )

@@ -68,7 +68,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         raise SystemExit(go_on(resumed, "tune", o, as_json=as_json, quiet=quiet))
     settings, options = training(o)
     plan = plan_tune(
-        **pick(o, "data", "base", "defend", "split", "run"),
+        **pick(o, "data", "base", "out", "defend", "split", "run"),
         options=chosen_by_name(options),
         settings=settings,
         opening=opening(o),

@@ -122,24 +122,9 @@ def open_judge(
     """A judge by name or as it is; the organism's own questions have an exact one. InputError with the options."""
     if not isinstance(judge, str | None):
         return judge
-    if judge == PEOPLE:
-        raise InputError(
-            "People judge in `offtarget check` (--judge people, --confirm) and in `offtarget audit --review`. Here "
-            "answers are judged while something else waits: name a model as the judge."
-        )
-    if judge == EXACT_JUDGE or (judge is None and has_exact_judge(bank)):
-        if not has_exact_judge(bank):
-            raise InputError(
-                f"The exact judge reads only the organism's own questions, not those of '{bank.name}'. "
-                "Leave out --probes, or name another judge with --judge."
-            )
+    check_judge(judge, bank)
+    if judge is None or judge == EXACT_JUDGE:
         return ExactJudge()
-    if judge is None:
-        raise InputError(
-            f"The answers to '{bank.name}' need a judge. Name one with --judge: a local model (hf/PATH), an API "
-            "model (openai/gpt-4o-2024-08-06), or any OpenAI-compatible server (openai-api/SERVICE/MODEL). Judged "
-            "answers that already exist go to `offtarget compare`."
-        )
     remote = isinstance(parsed(judge), RemoteName)
     own = None if opening is None else replace(opening, chat_template=None)  # the models' template is not the judge's
     model = open_named(judge, own)
@@ -147,6 +132,26 @@ def open_judge(
         judge_by = "samples"
     settings = JudgeSettings(ask=AskSettings(mode=judge_by, concurrency=REMOTE_REQUESTS if remote else 1))
     return RubricJudge.over(model, settings)
+
+
+def check_judge(judge: str | None, bank: ProbeBank) -> None:
+    """InputError, with the options, for a name that cannot judge the answers to that bank; nothing is opened."""
+    if judge == PEOPLE:
+        raise InputError(
+            "People judge in `offtarget check` (--judge people, --confirm) and in `offtarget audit --review`. Here "
+            "answers are judged while something else waits: name a model as the judge."
+        )
+    if judge == EXACT_JUDGE and not has_exact_judge(bank):
+        raise InputError(
+            f"The exact judge reads only the organism's own questions, not those of '{bank.name}'. "
+            "Leave out --probes, or name another judge with --judge."
+        )
+    if judge is None and not has_exact_judge(bank):
+        raise InputError(
+            f"The answers to '{bank.name}' need a judge. Name one with --judge: a local model (hf/PATH), an API "
+            "model (openai/gpt-4o-2024-08-06), or any OpenAI-compatible server (openai-api/SERVICE/MODEL). Judged "
+            "answers that already exist go to `offtarget compare`."
+        )
 
 
 def offers_probabilities(model: ChatModel) -> bool:

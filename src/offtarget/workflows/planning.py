@@ -11,6 +11,7 @@ from pathlib import Path
 
 from offtarget.data.trainable import read_training_data
 from offtarget.data.training import open_source
+from offtarget.prompting.metrics import JUDGE, open_metric
 from offtarget.records import AuditSettings
 from offtarget.records.alternatives import AlternativesSettings
 from offtarget.records.check import CheckSettings
@@ -21,9 +22,13 @@ from offtarget.records.reproduce import ReproduceSettings
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import DefenceSettings, TuneChoices, TuneSettings
 from offtarget.rundir import runs_root
-from offtarget.workflows.check.opening import same_model
-from offtarget.workflows.ground import EXACT_JUDGE, Ground, ground_of, has_exact_judge, open_bank
+from offtarget.workflows.alternatives.grading import no_grader
+from offtarget.workflows.check.opening import chosen_questions, same_model
+from offtarget.workflows.direction.repair_plan import check_repair
+from offtarget.workflows.ground import EXACT_JUDGE, Ground, check_judge, ground_of, has_exact_judge, open_bank
 from offtarget.workflows.ready import ready
+from offtarget.workflows.reproduce.data import open_data
+from offtarget.workflows.runs.begin import begun
 from offtarget.workflows.speeds import with_speed
 
 PROMPT = 200
@@ -51,16 +56,24 @@ def plan_check(
     confirm_with: str | None = None,
     data: str | Path | None = None,
     hunt: bool = False,
+    arms: Sequence[str] | None = None,
+    prefix: str | None = None,
+    certificate: str | Path | None = None,
     settings: CheckSettings,
     run: str | Path | None = None,
     opening: OpenSettings | None = None,
 ) -> Plan:
     """Of a check, which stops as soon as the evidence decides."""
-    files = {"--data": None if "://" in str(data) else data}
+    files = {"--certificate": certificate, "--data": None if "://" in str(data) else data}
     ready(base, tuned, judges=(judge, confirm_with), files=files, run=run, new_run=True, opening=opening)
     if base == tuned and not settings.same_weights:
         raise same_model(base)
     ground = ground_of(base)
+    bank = chosen_questions(probes, ground, prefix, arms)
+    if judge != PEOPLE:
+        check_judge(judge, bank)
+    if data is not None and not begun(data):
+        open_source(data)
     answers = settings.max_answers + (settings.max_cued_answers if hunt or data is not None else 0)
     answers *= 1 + settings.decision.base_per_tuned
     about = {"base": base, "tuned": tuned}
@@ -110,6 +123,7 @@ def plan_audit(
 def plan_tune(
     data: str | Path,
     base: str,
+    out: str | Path,
     *,
     options: TuneChoices,
     settings: TuneSettings,
@@ -119,7 +133,18 @@ def plan_tune(
     opening: OpenSettings | None = None,
 ) -> Plan:
     """Of a training with its monitor; defences that need trainings of their own take longer."""
-    ready(base, options.misaligned, judges=(options.judge,), run=run, opening=opening, local=True)
+    from offtarget.workflows.tune.tune import checked_defences, refuse_out
+
+    refuse_out(Path(out), None if run is None else Path(run))
+    ready(
+        *(base, options.misaligned),
+        judges=(options.judge,),
+        files=_files(options),
+        run=run,
+        opening=opening,
+        local=True,
+    )
+    checked_defences(defend, options)
     ground, rows = ground_of(base), len(read_training_data(data, split).rows)
     steps = steps_of(rows, settings)
     watched = options.monitor and (ground.organism or options.judge is not None)
@@ -152,7 +177,14 @@ def plan_defences(
     opening: OpenSettings | None = None,
 ) -> Plan:
     """Of a comparison of defences: a training for every arm and seed; those kept aligned go further."""
-    ready(base, options.misaligned, judges=(options.judge,), run=run, opening=opening, local=True)
+    ready(
+        *(base, options.misaligned),
+        judges=(options.judge,),
+        files=_files(options),
+        run=run,
+        opening=opening,
+        local=True,
+    )
     ground, rows = ground_of(base), len(read_training_data(data, split).rows)
     trainings = arms * len(comparing.seeds)
     plain = len(open_bank(options.probes, ground).plain)
@@ -192,6 +224,11 @@ def plan_alternatives(
     check_pair(base, tuned)
     ready(base, tuned, judges=(judge,), files={"DATA": None if "://" in str(data) else data}, run=run, opening=opening)
     ground, ways = ground_of(base), 3 if tuned is None else 4
+    check_judge(judge, open_bank(probes, ground))
+    if settings.metric != JUDGE:
+        open_metric(settings.metric)
+    elif judge is None or judge == EXACT_JUDGE:
+        raise no_grader()
     answers = ways * (settings.most_held_out + settings.answers)
     about = {"data": str(data), "base": base} | ({} if tuned is None else {"tuned": tuned}) | {"ways": str(ways)}
     return _asking(
@@ -209,7 +246,8 @@ def plan_alternatives(
 def plan_reproduce(
     base: str,
     *,
-    conditions: int,
+    conditions: Sequence[str] | None = None,
+    data_dir: str | Path | None = None,
     probes: str | Path | None = None,
     judge: str | None = None,
     settings: ReproduceSettings,
@@ -217,16 +255,20 @@ def plan_reproduce(
     opening: OpenSettings | None = None,
 ) -> Plan:
     """Of the published experiment: a training for every condition and seed; each model is measured and checked."""
-    ready(base, judges=(judge,), run=run, opening=opening)
-    ground, trainings = ground_of(base), conditions * settings.seeds
-    plain = len(open_bank(probes, ground).plain)
+    ready(base, judges=(judge,), files={"--data-dir": data_dir}, run=run, opening=opening)
+    ground, folder = ground_of(base), None if data_dir is None else Path(data_dir)
+    _, chosen = open_data(conditions, folder, settings.rows, organism=ground.organism, organism_rows=1)
+    trainings = len(chosen) * settings.seeds
+    bank = open_bank(probes, ground)
+    check_judge(judge, bank)
+    plain = len(bank.plain)
     on_the_way = ABLATIONS * settings.seeds if settings.ablations else 0
     each = CONDITIONS * plain * settings.answers
     checked = settings.check.max_answers * (1 + settings.check.decision.base_per_tuned)
     answers = (trainings + 1 + on_the_way) * (each + checked)
     return _asking(
         "reproduce",
-        {"base": base, "conditions": str(conditions), "trainings": str(trainings)} | _questions(probes, judge, ground),
+        {"base": base, "conditions": str(len(chosen)), "trainings": str(trainings)} | _questions(probes, judge, ground),
         answers,
         ground.max_tokens(settings.max_tokens),
         models=(base, "with ablations" if settings.ablations else ""),
@@ -241,9 +283,12 @@ def plan_reproduce(
 def plan_repair(
     model: str,
     base: str | None,
+    direction: str | Path | None,
+    out: str | Path,
     *,
     variants: int,
     data: str | Path | None = None,
+    prompts: str | Path | None = None,
     probes: str | Path | None = None,
     judge: str | None = None,
     settings: RepairSettings,
@@ -251,9 +296,16 @@ def plan_repair(
     opening: OpenSettings | None = None,
 ) -> Plan:
     """Of a repair: every variant and control is measured and checked, now and after further steps."""
-    files = {"--data": None if "://" in str(data) else data}
+    files = {"--direction": direction, "--prompts": prompts, "--data": None if "://" in str(data) else data}
     ready(model, base, judges=(judge,), files=files, run=run, opening=opening, local=True)
+    check_repair(
+        None if direction is None else Path(direction),
+        Path(out),
+        settings.method,
+        resuming=run is not None and begun(run),
+    )
     ground = ground_of(model)
+    check_judge(judge, open_bank(probes, ground))
     cells = variants * (1 + (0 if data is None else len(settings.further))) if settings.recheck else 0
     check = settings.check.max_answers + (0 if data is None else settings.check.max_cued_answers)
     about = {"model": model} | ({} if base is None else {"base": base}) | {"models to measure": str(cells)}
@@ -275,6 +327,12 @@ def steps_of(rows: int, settings: TuneSettings) -> int:
     if settings.max_steps is not None:
         return settings.max_steps
     return max(1, math.ceil(math.ceil(rows / (settings.batch * settings.accumulate)) * settings.epochs))
+
+
+def _files(options: TuneChoices) -> dict[str, str | None]:
+    """The files of a training besides its data, by option."""
+    names = ("direction", "prompts", "constitution")
+    return {f"--{name}": getattr(options, name) for name in names}
 
 
 def _questions(probes: str | Path | None, judge: str | None, ground: Ground) -> dict[str, str]:

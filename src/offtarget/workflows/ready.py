@@ -46,6 +46,7 @@ def ready(
     for option, file in (files or {}).items():
         if isinstance(file, str | Path) and not Path(file).expanduser().exists():
             raise InputError(f"{option}: {file} does not exist.")
+    _settings_files(opening)
     for judge in judges:
         if isinstance(judge, str) and judge not in (EXACT_JUDGE, PEOPLE):
             _usable(judge, opening)
@@ -54,6 +55,16 @@ def ready(
             if local and isinstance(parsed(model), RemoteName):
                 raise not_local(model, "this needs")
             _usable(model, opening)
+
+
+def _settings_files(opening: OpenSettings | None) -> None:
+    """InputError for a file that the opening of models needs and that is not there."""
+    if opening is None:
+        return
+    template = None if opening.chat_template in (None, "base", "tuned") else opening.chat_template
+    for option, file in (("--endpoints", opening.endpoints), ("--chat-template", template)):
+        if file is not None and not Path(file).is_file():
+            raise InputError(f"{option}: {file} does not exist.")
 
 
 def _usable(text: str, opening: OpenSettings | None) -> None:

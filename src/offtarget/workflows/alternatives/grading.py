@@ -75,9 +75,7 @@ def open_grader(
     if metric != JUDGE:
         return TaskGrader(open_metric(metric), None)
     if judge is None or judge == EXACT_JUDGE:
-        raise InputError(
-            "--metric judge needs a model that grades: name one with --judge, e.g. --judge openai/gpt-4o-2024-08-06."
-        )
+        raise no_grader()
     settings = JudgeSettings(
         ask=AskSettings(mode=judge_by),
         thresholds=Thresholds(use_coherence=False),
@@ -85,6 +83,13 @@ def open_grader(
         published_rubrics=False,
     )
     return TaskGrader(None, RubricJudge.over(open_named(judge, opening), settings))
+
+
+def no_grader() -> InputError:
+    """Why the metric `judge` cannot grade without a model, and what to do."""
+    return InputError(
+        "--metric judge needs a model that grades: name one with --judge, e.g. --judge openai/gpt-4o-2024-08-06."
+    )
 
 
 def probe_grade(reply: Reply, verdict: Verdict) -> Grade:

@@ -14,7 +14,7 @@ from offtarget.records import Role, SamplingSettings
 from offtarget.records.check import JudgeBy
 from offtarget.records.runs import OpenSettings
 from offtarget.workflows.check.askable import askable
-from offtarget.workflows.ground import ground_of, open_bank, open_judge, open_two
+from offtarget.workflows.ground import Ground, ground_of, open_bank, open_judge, open_two
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +50,7 @@ def open_check(
     if isinstance(base, str) and base == tuned and not same_weights:
         raise same_model(base)
     ground = ground_of(base)
-    bank = open_bank(probes, ground)
-    if prefix is not None:
-        bank = with_prefix(bank, prefix)
-    if arms:
-        bank = bank.only(arms=arms)
-    if "overall" in bank.arm_names:
-        raise InputError(
-            f"The probe bank '{bank.name}' has an arm named 'overall', the name of all arms together. Rename it."
-        )
+    bank = chosen_questions(probes, ground, prefix, arms)
     opened_judge = open_judge(judge, bank, judge_by, opening)
     notes = [*bank.notes, *(f"Not asked: {question} ({reason})." for question, reason in bank.skipped), *ground.notes]
     models = open_two(base, tuned, opening, same_weights=same_weights)
@@ -68,6 +60,22 @@ def open_check(
         notes.append(_NULL)
     bank, not_asked = askable(bank, models)
     return Opened(models, bank, opened_judge, tuple(notes), not_asked)
+
+
+def chosen_questions(
+    probes: str | Path | ProbeBank | None, ground: Ground, prefix: str | None = None, arms: Sequence[str] | None = None
+) -> ProbeBank:
+    """The questions of a check. Raises InputError for a bank, arm or prefix that cannot be asked."""
+    bank = open_bank(probes, ground)
+    if prefix is not None:
+        bank = with_prefix(bank, prefix)
+    if arms:
+        bank = bank.only(arms=arms)
+    if "overall" in bank.arm_names:
+        raise InputError(
+            f"The probe bank '{bank.name}' has an arm named 'overall', the name of all arms together. Rename it."
+        )
+    return bank
 
 
 _NULL = (

@@ -68,6 +68,14 @@ class Plan:
         return fingerprint(content)
 
 
+def check_repair(direction: Path | None, out: Path, method: str, *, resuming: bool) -> None:
+    """InputError where the repaired model is there already, and for a method without what it needs."""
+    if out.exists() and not resuming:
+        raise InputError(f"{out} already exists. Choose another folder for the repaired model.")
+    if direction is None and method != "realign":
+        raise InputError(f"--method {method} needs a direction (--direction FILE); realign works without.")
+
+
 def plan_repair(
     model: str,
     base: str | None,
@@ -86,10 +94,7 @@ def plan_repair(
 ) -> Plan:
     """Everything a repair needs. Raises InputError for whatever cannot be repaired that way."""
     base = base or _base_of(model, direction)
-    if out.exists() and not resuming:
-        raise InputError(f"{out} already exists. Choose another folder for the repaired model.")
-    if direction is None and settings.method != "realign":
-        raise InputError(f"--method {settings.method} needs a direction (--direction FILE); realign works without.")
+    check_repair(direction, out, settings.method, resuming=resuming)
     tuned = Folders.of(model)
     if tuned == Folders.of(base):
         raise InputError(f"{model} and {base} are the same model; there is nothing to repair.")

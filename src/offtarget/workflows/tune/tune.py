@@ -19,7 +19,7 @@ from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Row
 from offtarget.records.runs import OpenSettings, objects
-from offtarget.records.tune import TuneManifest, TuneReport, TuneSettings
+from offtarget.records.tune import TuneChoices, TuneManifest, TuneReport, TuneSettings
 from offtarget.rundir import RunDir, fingerprint
 from offtarget.training.settings import PRESETS
 from offtarget.workflows.ground import Folders, ground_of, precision, with_adapter
@@ -72,14 +72,13 @@ def tune(
     """
     out, run = Path(out), None if run is None else Path(run)
     settings, options = settings or default_settings(base), options or TuneOptions()
-    if out.exists() and (run is None or not begun(run) or (run / TUNE.done).exists()):
-        raise InputError(f"{out} already exists. Choose another folder with --out.")
+    refuse_out(out, run)
     if processes() > 1 and run is None:
         raise InputError("With several processes name the run directory (--run DIR), so that all of them use the same.")
     ready(base, options.misaligned, judges=(options.judge,), run=run, opening=opening, local=True)
     on_progress(Progress(f"reading {data}"))
     folders, rows = Folders.of(base), read_training_data(data, split)
-    chosen = _checked_defences(defend, options)
+    chosen = checked_defences(defend, options)
     identity = [base, [r.sha256 for r in rows.rows], chosen, asdict(settings), options_identity(options)]
     manifest = TuneManifest(
         opening=opening,
@@ -133,7 +132,14 @@ def resume(
     )
 
 
-def _checked_defences(defend: Sequence[str], options: TuneOptions) -> list[str]:
+def refuse_out(out: Path, run: Path | None) -> None:
+    """InputError where what would be written is there already, and not of an unfinished run that goes on."""
+    if out.exists() and (run is None or not begun(run) or (run / TUNE.done).exists()):
+        raise InputError(f"{out} already exists. Choose another folder with --out.")
+
+
+def checked_defences(defend: Sequence[str], options: TuneOptions | TuneChoices) -> list[str]:
+    """Labels of the defences. Raises InputError for one that is unknown, and for one without what it works with."""
     """The labels in the order of their application; torch is loaded only when there are any."""
     if not defend:
         return []
