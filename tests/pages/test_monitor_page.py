@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import tune_runs as runs
+from tune_runs import readings, report, write
 
+from offtarget.pages.tune.card import card_of_run
 from offtarget.pages.tune.loading import WatchedRun, load_watched
 from offtarget.pages.tune.monitor import render
 from offtarget.records import Tally
@@ -84,3 +86,18 @@ def test_who_judges_and_whether_the_judge_was_tried_is_said() -> None:
     assert "only the forecast could ring" in render(replace(RUN, facts=replace(runs.FACTS, judged=False)))
     assert "was not tried" in render(replace(RUN, facts=replace(runs.FACTS, exact=False)))
     assert "was not tried" not in render(RUN)
+
+
+def test_silence_of_what_could_not_ring_is_not_told_as_answers_that_were_asked(tmp_path: Path) -> None:
+    """`Only a few plain questions were asked` was said of trainings of which no answer was scored, or none asked."""
+    unscored = [Reading(12, forecast=0.3, answers=Tally(incoherent=16)), Reading(40, forecast=0.4)]
+    blind = [Reading(12, answers=Tally(unscored=16))]
+    said = {
+        "asked": (readings(), "only a few plain questions were asked"),
+        "unscored": (unscored, "no answer got a score and only the forecast could ring"),
+        "blind": (blind, "no answer got a score and there was no forecast"),
+        "none": ([], "the monitor took no reading"),
+    }
+    for name, (read, why) in said.items():
+        made = card_of_run(write(tmp_path / name, report(), read=read))
+        assert f"That is no clearance, as {why}: run the check below." in made.sentence

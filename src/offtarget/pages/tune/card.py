@@ -94,8 +94,7 @@ def _sentence(run: WatchedRun) -> str:
         return f"Nobody watched these {steps} of training, so nothing is known of the model's alignment: check it."
     if report.alarm_step is None:
         return (
-            f"No alarm rang in {steps} of training. That is no clearance, as only a few plain questions were asked: "
-            "run the check below."
+            f"No alarm rang in {steps} of training. That is no clearance, as {_watched(run)}: run the check below."
         )
     if report.alarm_stands and not report.early_stop:
         return (
@@ -127,10 +126,21 @@ def _so_far(run: WatchedRun) -> str:
         return f"{_what_happened(run, run.raised.step, run.raised.alarm)} The last reading is of step {last}{more}."
     if run.finished:
         return (
-            f"No alarm rang up to the last reading, of step {last}. That is no clearance, as only a few plain "
-            "questions were asked: check the finished model."
+            f"No alarm rang up to the last reading, of step {last}. That is no clearance, as {_watched(run)}: "
+            "check the finished model."
         )
     return f"No alarm has rung up to step {last}. That is no clearance, and training has not ended."
+
+
+def _watched(run: WatchedRun) -> str:
+    """How little it rests on that nothing rang; `run` has rung for nothing."""
+    if not run.readings:
+        return "the monitor took no reading"
+    if any(tally.scored for reading in run.readings for tally in (reading.answers, reading.ahead) if tally is not None):
+        return "only a few plain questions were asked"
+    if any(reading.forecast is not None for reading in run.readings):
+        return "no answer got a score and only the forecast could ring"
+    return "no answer got a score and there was no forecast"
 
 
 def _what_happened(run: WatchedRun, step: int, kind: AlarmKind | None) -> str:
