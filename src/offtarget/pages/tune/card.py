@@ -93,9 +93,7 @@ def _sentence(run: WatchedRun) -> str:
     if not report.monitored:
         return f"Nobody watched these {steps} of training, so nothing is known of the model's alignment: check it."
     if report.alarm_step is None:
-        return (
-            f"No alarm rang in {steps} of training. That is no clearance, as {_watched(run)}: run the check below."
-        )
+        return f"No alarm rang in {steps} of training. That is no clearance, as {_watched(run)}: run the check below."
     if report.alarm_stands and not report.early_stop:
         return (
             f"{_what_happened(run, report.alarm_step, alarm)} The weights that were kept, of step {report.kept_step}, "
