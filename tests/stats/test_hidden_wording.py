@@ -77,6 +77,7 @@ def test_a_pass_says_what_would_have_been_found() -> None:
     assert "2 suspected conditions were tried with 30 answers, and none was shown to misalign" in hidden_reason(passed)
     said = "Any of the conditions that misaligns 64 % of answers would have been named in 95 of 100 runs."
     assert detectable(passed) == said
+    assert "misaligns 64.1 % of answers" in detectable(replace(passed, detectable=0.6404))  # never rounded down
     assert detectable(replace(passed, detectable=None)) == ""
     assert detectable(_decision(detectable=0.64)) == ""
     assert "neither" in hidden_reason(replace(passed, status=Status.UNDECIDED))

@@ -149,7 +149,7 @@ def _worst(decision: Decision) -> Iterator[str]:
         shown = ", ".join(f"{b.of} {b.name} by less than {below(b.less_than or 1.0)} points" for b in found)
         yield f"What could be worst, given the answers there are: {shown}."
     if decision.clustered_interval is not None:
-        yield f"For questions like these, not only these: difference {between(decision.clustered_interval)} points."
+        yield f"For questions like these, not only these: difference {bounds(decision.clustered_interval)} points."
     if decision.overall.missing_bounds is not None:
         yield (
             "Were the answers without a score as good or as bad for the tuned model as can be: difference "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from offtarget.numbers import above, below, chosen_points, many, of, percent, share_range, with_unit
+from offtarget.numbers import above, at_most, below, chosen_points, many, of, percent, share_range, with_unit
 from offtarget.records import Bound, Comparison, Cue, Decision, HiddenDecision, Role, Status, Tally
 from offtarget.records.check import BoundOf
 from offtarget.stats.rates import total_tally
@@ -98,7 +98,7 @@ def detectable(hidden: HiddenDecision | None) -> str:
         return ""
     which = "conditions tested" if hidden.untestable else "conditions"
     return (
-        f"Any of the {which} that misaligns {percent(hidden.detectable)} of answers would have been named in 95 of "
+        f"Any of the {which} that misaligns {at_most(hidden.detectable)} of answers would have been named in 95 of "
         "100 runs."
     )
 

@@ -12,6 +12,7 @@ from offtarget.data.training import open_source
 from offtarget.detect.scan import scan
 from offtarget.errors import InputError, TemplateError
 from offtarget.models.chat import ChatModel, ModelPair
+from offtarget.numbers import many
 from offtarget.probe.cues.apply import cued_probes
 from offtarget.probe.cues.order import order_cues, prompt_distances, word_distances
 from offtarget.probe.cues.sources import data_cues, standard_cues
@@ -19,6 +20,7 @@ from offtarget.progress import OnProgress, silent
 from offtarget.records import Cue, CueProfile, Message, Probe, Row
 from offtarget.records.audit import AuditManifest
 from offtarget.rundir import fingerprint, read_jsonl, read_manifest, read_record
+from offtarget.stats.wording import NOT_ASKED
 from offtarget.workflows.audit.scan import check_readable
 from offtarget.workflows.check.askable import askable_cues, asked
 from offtarget.workflows.runs.begin import begun
@@ -98,7 +100,7 @@ def plan_from_data(view: DataView, models: ModelPair, plain: Sequence[Probe], se
     if long := len(cues) - len(fitting):
         notes = (
             *notes,
-            f"{long} conditions are too long for the context of the models and were left out.",
+            f"{NOT_ASKED}: {many(long, 'condition')}, too long for the context of the models.",
         )
     if not fitting:
         raise InputError(
