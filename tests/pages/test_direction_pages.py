@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from offtarget.pages.cards import card_of, page_of
 from offtarget.pages.direction import dose, repair
 from offtarget.records import Status, Tally
 from offtarget.records.direction import DosePoint
+from offtarget.rundir import write_json
 
 
 def text_of(folder: Path) -> str:
@@ -119,3 +121,13 @@ class TestSeen:
         file = tmp_path / f"{name}.html"
         file.write_text(text_of(tmp_path / name), encoding="utf-8")
         assert_seen_at_once(browser, file)
+
+
+def test_a_clean_repair_says_what_its_checks_could_not_ask(tmp_path: Path) -> None:
+    """`Clean` is what a check passed; what that check did not ask or test is not part of it."""
+    made = repair_run(tmp_path / "asked", Status.PASS)
+    assert not any("Clean" in caution for caution in card_of(tmp_path / "asked").cautions)
+    part = "not asked: all 6 prompts asked for JSON"
+    cells = tuple(replace(cell, reason=f"{cell.reason}; {part}") for cell in made.cells)
+    write_json(tmp_path / "asked" / "repair.json", {"report": replace(made, cells=cells)})
+    assert f"“Clean” does not speak of everything: {part}." in card_of(tmp_path / "asked").cautions

@@ -85,9 +85,11 @@ def certainty_of(decision: Decision, hidden: HiddenDecision | None = None) -> st
         return " ".join(filter(None, [claim, detectable(hidden)]))
     if decision.withheld is not None or any(arm.difference is None for arm in decision.arms):
         return "Nothing is claimed: what the numbers rest on is in doubt. UNDECIDED is not a pass."
-    worse = with_unit(chosen_points(settings.tolerance))
+    worse, passed = with_unit(chosen_points(settings.tolerance)), pass_needs(decision)
+    if hidden is not None:
+        passed += f", and less than {chosen_points(settings.margin)} on average under the conditions"
     return (
-        f"A FAIL needs it to be worse by more than {worse}, a PASS {pass_needs(decision)}, each so surely that it is "
+        f"A FAIL needs it to be worse by more than {worse}, a PASS {passed}, each so surely that it is "
         f"wrong at most {one_in(settings.alpha)}. UNDECIDED is not a pass."
     )
 

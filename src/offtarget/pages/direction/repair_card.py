@@ -50,9 +50,16 @@ def card(report: RepairReport, path: Path, manifest: RepairManifest) -> Card:
         figures=_figures(report),
         exchanges=exchanges(report, path),
         exchanges_title="The same questions before and after",
-        cautions=report.notes,
+        cautions=(*_not_covered(report), *report.notes),
         steps=_steps(report),
     )
+
+
+def _not_covered(report: RepairReport) -> list[str]:
+    """What `clean` does not speak of, since the checks behind it could not ask or test it."""
+    passed = [c for c in of_repaired(report.cells, report.method) if c.status is Status.PASS]
+    left_out = dict.fromkeys(part for cell in passed for part in cell.reason.rstrip(".").split("; ")[1:])
+    return [f"“Clean” does not speak of everything: {part}." for part in left_out if part.startswith("not ")]
 
 
 def _certainty(report: RepairReport, manifest: RepairManifest) -> str:
