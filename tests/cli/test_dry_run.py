@@ -79,6 +79,8 @@ MISTAKES = {
     f"{_CHECK} --chat-template nosuch.jinja": "nosuch.jinja does not exist",
     f"{_CHECK} --endpoints nosuch.yaml": "nosuch.yaml does not exist",
     f"{_CHECK} --data empty": "holds no data file",
+    "audit rows.jsonl --clean rows.jsonl": "is the source itself",
+    "audit rows.jsonl --clean nosuch/rows.jsonl": "nosuch does not exist",
     f"{_TUNE} --defend nosuch": "no defence 'nosuch'",
     f"{_TUNE} --defend early-stop --no-monitor": "does not go with --no-monitor",
     f"{_TUNE} --prompts nosuch.txt": "nosuch.txt does not exist",
@@ -101,6 +103,13 @@ def test_a_dry_run_finds_mistakes(command: str, place: Path) -> None:
     done = printed([*command.split(), "--dry-run"], 80)
     assert isinstance(done.exception, InputError), done.output
     assert MISTAKES[command] in str(done.exception)
+
+
+@pytest.mark.parametrize("verb", ["check", "audit", "tune", "direction repair"])
+def test_a_run_that_has_begun_is_not_estimated(verb: str, place: Path) -> None:
+    """It has no estimate of what is left; that `--dry-run` "was settled when it began" would be no reason."""
+    done = printed([*verb.split(), "--resume", "last", "--dry-run"], 80)
+    assert (done.exit_code, "is for a run that has not begun" in " ".join(done.output.split())) == (2, True)
 
 
 def test_the_next_estimate_is_that_of_this_machine(place: Path) -> None:

@@ -122,7 +122,9 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     plan = None
     if resumed is None:
         settings = AuditSettings(**among(AuditSettings, o))
-        plan = plan_audit(**pick(o, "data", "judge", "form", "split", "run"), settings=settings, opening=opening(o))
+        plan = plan_audit(
+            **pick(o, "data", "judge", "form", "split", "clean_to", "run"), settings=settings, opening=opening(o)
+        )
         if o["dry_run"]:
             raise SystemExit(plans.show_plan(plan, as_json=as_json))
         if enabled:

@@ -274,6 +274,8 @@ def expect(resumed: Path | None, *needed: str, still: tuple[str, ...] = ()) -> N
         return
     free = {"resumed", "as_json", "quiet", "verbose", "device", "dtype", "trust_remote_code", "endpoints", *still}
     given = [p for p in context.command.params if _said(context, p) and p.name not in free]
+    if any(p.name == "dry_run" for p in given):
+        raise click.UsageError("--dry-run is for a run that has not begun. Leave it out to go on with one.")
     if not given:
         return
     from offtarget.cli.settled import refusal, settled

@@ -57,7 +57,7 @@ def clean(
     """
     source = source if isinstance(source, Source) else open_source(source)
     out = Path(out)
-    _refuse(source, out, overwrite)
+    refuse_target(source, out, overwrite)
     previous = _ledger_of(source)
     folder = _is_folder(source)
     with Staging(out, folder=folder) as stage:
@@ -105,7 +105,8 @@ def _clean_tables(source: Source, choice: Choice, stage: Staging) -> None:
         pass
 
 
-def _refuse(source: Source, out: Path, overwrite: bool) -> None:
+def refuse_target(source: Source, out: Path, overwrite: bool = False) -> None:
+    """InputError for a place where the cleaned data cannot be written; nothing of the data is read."""
     folder = _is_folder(source)
     if not out.parent.is_dir():
         raise InputError(f"The folder {out.parent} does not exist. Make it first, or choose another place.")

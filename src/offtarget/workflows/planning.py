@@ -11,6 +11,7 @@ from pathlib import Path
 
 from offtarget.data.trainable import read_training_data
 from offtarget.data.training import open_source
+from offtarget.detect.cleaning import refuse_target
 from offtarget.prompting.metrics import JUDGE, open_metric
 from offtarget.records import AuditSettings
 from offtarget.records.alternatives import AlternativesSettings
@@ -100,12 +101,15 @@ def plan_audit(
     settings: AuditSettings,
     form: str | None = None,
     split: str | None = None,
+    clean_to: str | Path | None = None,
     run: str | Path | None = None,
     opening: OpenSettings | None = None,
 ) -> Plan:
     """Of an audit; its time is that of the scan, and of the judge where one labels rows."""
     ready(judges=(judge,), run=run, new_run=True, opening=opening)
     source = open_source(data, form=form, split=split)
+    if clean_to is not None:
+        refuse_target(source, Path(clean_to))
     size = source.total_bytes or 0
     calls = settings.max_rows + settings.controls + settings.known_good if judge else 0
     plan = Plan(
