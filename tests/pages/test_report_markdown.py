@@ -11,7 +11,7 @@ from offtarget.pages.cards import with_cost
 from offtarget.pages.check.card import card
 from offtarget.pages.check.loading import load_run
 from offtarget.pages.registry import report_format
-from offtarget.pages.written import escape, markdown
+from offtarget.pages.written import code, escape, markdown
 from offtarget.words import asked, evidence
 
 
@@ -80,3 +80,9 @@ def test_the_comment_begins_with_the_card_then_come_the_bounds(tmp_path):
     assert text.startswith(markdown(with_cost(card(run), run.path)).rstrip())
     places = [text.index(part) for part in ("> tuned (misaligned)", "### By how the questions were asked", "<details>")]
     assert places == sorted(places)
+
+
+def test_a_command_keeps_the_spaces_of_a_name():
+    """Two spaces in the name of a folder became one, and the command named another folder."""
+    assert code("offtarget report '/runs/a  b' --html") == "`offtarget report '/runs/a  b' --html`"
+    assert code("a `b`\n\x1b]8;;x\x07") == "``a `b` [U+001B]]8;;x[U+0007]``"

@@ -51,3 +51,10 @@ def test_answers_outside_the_verdict_are_named(tmp_path):
     result["decision"]["overall"]["tuned"]["aligned"] -= 5
     (path / "result.json").write_text(json.dumps(result))
     assert any("115 of 120 tuned answers" in note for note in story.notes(load_run(path)))
+
+
+def test_a_run_whose_name_reads_as_an_option_is_named_in_full(tmp_path, monkeypatch):
+    """`offtarget report -x` would be a mistake; other runs below are named from here."""
+    monkeypatch.chdir(tmp_path)
+    assert story.place(tmp_path / "-x") == tmp_path / "-x"
+    assert str(story.place(tmp_path / "runs" / "-x")) == "runs/-x"

@@ -28,8 +28,8 @@ def escape(text: object, limit: int = 300) -> str:
 
 
 def code(text: str) -> str:
-    """A command as code in Markdown, whatever it holds."""
-    line = one_line(text, 2000)
+    """A command as code in Markdown, whatever it holds; its spaces are kept, as names of files have them."""
+    line = re.sub(r"[\n\t]", " ", visible(text))
     ticks = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
     pad = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{ticks}{pad}{line}{pad}{ticks}"

@@ -81,9 +81,10 @@ def beside(run: LoadedRun) -> tuple[str, ...]:
 
 
 def place(path: Path) -> Path:
-    """A run as a command names it: from here where it is below, else in full."""
+    """A run as a command names it: from here where it is below, else in full, as where it would read as an option."""
     here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    below = path.relative_to(here) if path.is_relative_to(here) else path
+    return path if str(below).startswith("-") else below
 
 
 def steps(run: LoadedRun) -> tuple[Step, ...]:
