@@ -27,3 +27,12 @@ def test_the_outer_run_is_named(verb: str, tmp_path: Path) -> None:
     with pytest.raises(RunInterrupted) as stopped, interruptible(RunDir(outer)), interruptible(RunDir(inner)):
         raise KeyboardInterrupt
     assert str(stopped.value).endswith(f"go on with: offtarget resume {outer}")
+
+
+def test_the_command_works_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is pasted into another terminal, hours later: a run that was named by a relative path is named in full."""
+    monkeypatch.chdir(tmp_path)
+    reproduce_run(Path("runs") / "reproduce-1")
+    with pytest.raises(RunInterrupted) as stopped, interruptible(RunDir(Path("runs") / "reproduce-1")):
+        raise KeyboardInterrupt
+    assert str(stopped.value).endswith(f"go on with: offtarget resume {tmp_path / 'runs' / 'reproduce-1'}")

@@ -84,4 +84,4 @@ def interrupted(path: Path) -> RunInterrupted:
     """What is raised when somebody stops a run: what is kept, and the command that goes on with this very run."""
     manifest = read_manifest(path)
     kept = verb_of(manifest).kept or "What is on disk is kept"
-    return RunInterrupted(f"Interrupted. {kept}; go on with: {manifest.resume_command(path)}")
+    return RunInterrupted(f"Interrupted. {kept}; go on with: {manifest.resume_command(path.absolute())}")
