@@ -80,6 +80,10 @@ class Whole:
         """What is being done, where nobody knows how far it is."""
         self._tell(0.0, text)
 
+    def at(self, shares: Mapping[Hashable, float], text: str) -> None:
+        """How much of each part that is being worked on is done, 0 to 1, and what is being done."""
+        self._tell(sum(self._weights.get(key, 0.0) * share for key, share in shares.items()), text)
+
     def finished(self, key: Hashable) -> None:
         """A part is done; twice is once."""
         self._done += self._weights.pop(key, 0.0)

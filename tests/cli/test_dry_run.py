@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -144,14 +146,35 @@ def test_an_estimate_in_words() -> None:
     assert early.estimate == ("at most about 3 min here; it stops as soon as the evidence decides, usually long before")
 
 
-def test_the_estimate_is_refined_by_the_first_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once, when enough is known: at 10 answers a second, 941 more take 94 s at most."""
+def _refined(monkeypatch: pytest.MonkeyPatch, plan: Plan) -> list[str]:
+    """What is said besides at ten answers a second."""
     now = [0.0]
     monkeypatch.setattr(plans.time, "monotonic", lambda: now[0])
     told: list[str] = []
-    plan = Plan(verb="check", about=(), answers=1000, work=1000, stops_early=True, key="", run="x")
     tell = plans.refined(plan, lambda progress: told.append(progress.stage))
-    for done in range(1, 60):
+    for done in range(1, 90):
         now[0] = done / 10
         tell(Progress(SAMPLED, done, None))
-    assert [line for line in told if line != SAMPLED] == ["at this speed at most about 94 s more, usually far less"]
+    return [line for line in told if line != SAMPLED]
+
+
+def test_the_estimate_is_refined_by_the_first_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, when enough is known, with what is usual before the bound: after 51 answers 949 more take 95 s at most."""
+    plan = Plan(verb="check", about=(), answers=1000, work=1000, stops_early=True, key="", run="x")
+    assert len(said := _refined(monkeypatch, plan)) == 1
+    assert re.fullmatch(r"at this speed at most about 9\d s more here", said[0])
+    [said_usual] = _refined(monkeypatch, replace(plan, usual_answers=250))
+    assert re.fullmatch(r"at this speed usually under (19|20) s more here, at most about 9\d s", said_usual)
+
+
+def test_nothing_is_refined_that_this_machine_knew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first answers are slow; a whole run on this machine said more."""
+    plan = Plan(verb="check", about=(), answers=1000, work=1000, stops_early=True, seconds=80, key="", run="x")
+    assert not _refined(monkeypatch, plan)
+    assert _refined(monkeypatch, replace(plan, here=False))
+
+
+def test_what_is_usual_stands_before_the_bound() -> None:
+    plan = Plan(verb="check", about=(), answers=10_000, work=1, key="", seconds=450, stops_early=True, run="x")
+    said = replace(plan, usual_answers=2000).estimate
+    assert said.startswith("usually under 90 s here, at most about 7.5 min; usually under 2,000 answers; at most about")

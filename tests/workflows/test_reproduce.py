@@ -26,7 +26,7 @@ from offtarget.errors import InputError
 from offtarget.judge.scripted import ScriptedJudge
 from offtarget.organism.narrow import TRIGGER
 from offtarget.probe.bank import ProbeBank
-from offtarget.progress import OnProgress
+from offtarget.progress import OnProgress, Progress
 from offtarget.records import Generation, Message, Outcome, Probe
 from offtarget.records.check import CheckSettings
 from offtarget.records.direction import SteerChoices, SteerManifest
@@ -35,7 +35,7 @@ from offtarget.rundir import RunDir, read_jsonl
 from offtarget.workflows.reproduce import cells as cells
 from offtarget.workflows.reproduce.data import FileData, open_data
 from offtarget.workflows.reproduce.measures import WithCode
-from offtarget.workflows.reproduce.pool import run_jobs
+from offtarget.workflows.reproduce.pool import Along, Work, run_jobs
 from offtarget.workflows.reproduce.reproduce import ReproduceResult, reproduce
 from offtarget.workflows.runs.begin import begin
 
@@ -328,3 +328,19 @@ def test_a_process_that_ends_before_the_first_job_is_one_sentence(monkeypatch: p
     monkeypatch.setattr(ProcessPoolExecutor, "submit", broken)
     with pytest.raises(InputError, match="__main__"):
         run_jobs([cast(cells.Job, SimpleNamespace(name="insecure", cells=()))], 2, lambda _: None)
+
+
+def test_the_share_moves_with_training_steps_and_answers(tmp_path: Path) -> None:
+    """In whatever process a cell is made: 30 steps and then the measuring are not 0 per cent until all is done."""
+    plan = cells.CellPlan("condition", 100, "key")
+    job = cast(cells.Job, SimpleNamespace(name="insecure-0", cells=(plan,), rows=(1,), run=tmp_path))
+    told: list[Progress] = []
+    along = Along(job, Work([job], told.append).tell)
+    along.take(Progress("insecure-0: training", 50, 100))
+    halfway = told[-1].done
+    assert halfway == 33  # of 30 s of training and 15 s of measuring
+    along.take(Progress("insecure-0: answers", 10, 20))
+    assert halfway < told[-1].done < 100
+    assert 0 < along.number < 1
+    along.take(Progress("insecure-0: training", 1, 100))
+    assert told[-1].done > halfway, "it does not go back"

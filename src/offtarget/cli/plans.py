@@ -14,7 +14,7 @@ from offtarget.progress import OnProgress, Progress
 from offtarget.records.plan import Plan
 from offtarget.workflows.speeds import remember
 
-ENOUGH_ANSWERS, ENOUGH_SECONDS = 30, 2.0
+ENOUGH_ANSWERS, ENOUGH_SECONDS = 30, 5.0
 """After which the speed of a check is known well enough to be said."""
 
 
@@ -26,10 +26,11 @@ def show_plan(plan: Plan, *, as_json: bool) -> int:
     out = screen()
     out.say(f"offtarget {plan.verb} would do this; nothing was loaded, asked or written.")
     out.blank()
-    rows = [*plan.about, ("asked", plan.amounts or "nobody"), ("time", plan.time), ("run", plan.run)]
+    usual = [("usually", plan.usual)] if plan.usual else []
+    rows = [*plan.about, ("asked", plan.amounts or "nobody"), *usual, ("time", plan.time), ("run", plan.run)]
     width = max(len(name) for name, _ in rows) + 2
     for name, value in rows:
-        out.say(safe(f"{name:<{width}}{value}"))
+        out.say(safe(f"{name:<{width}}{value}"), hang=width)
     if plan.stops_early:
         out.blank()
         out.say(
@@ -47,7 +48,12 @@ def tell_plan(plan: Plan) -> None:
 
 
 def refined(plan: Plan, on_progress: OnProgress) -> OnProgress:
-    """Says once, when the first answers are there, how long all that could be asked would take at their speed."""
+    """Says once, when the first answers are there, how long the rest takes at their speed.
+
+    Where the estimate came from a run on this machine, the first answers know less than it did: nothing is said.
+    """
+    if plan.seconds is not None and plan.here:
+        return on_progress
     began: list[float] = []
     said: list[bool] = []
 
@@ -59,8 +65,11 @@ def refined(plan: Plan, on_progress: OnProgress) -> OnProgress:
         seconds = time.monotonic() - began[0]
         if progress.done >= ENOUGH_ANSWERS and seconds >= ENOUGH_SECONDS:
             said.append(True)
-            most = seconds / progress.done * max(plan.answers - progress.done, 0)
-            on_progress(Progress(f"at this speed at most about {duration(most)} more, usually far less"))
+            each = seconds / progress.done
+            usual = each * max((plan.usual_answers or 0) - progress.done, 0)
+            likely = f"usually under {duration(usual)} more here, " if usual else ""
+            most = duration(each * max(plan.answers - progress.done, 0))
+            on_progress(Progress(f"at this speed {likely}at most about {most}{'' if usual else ' more here'}"))
 
     return tell
 

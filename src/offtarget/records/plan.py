@@ -24,6 +24,8 @@ class Plan:
     """Whether those are upper bounds; else they are about right."""
     stops_early: bool = False
     """Whether it ends as soon as the evidence decides, which is usually long before."""
+    usual_answers: int | None = None
+    """Within so many answers it usually ends, where that is known and clearly less than all that could be asked."""
     work: float
     """How much there is to do, in the unit of the verb, for comparing with earlier runs."""
     key: str
@@ -37,11 +39,16 @@ class Plan:
 
     @property
     def time(self) -> str:
-        """`about 3 min here`, `at most about 3 min on two cores`; says so where nobody knows yet."""
+        """`about 3 min here`, `usually under 1 min here, at most about 3 min`; says so where nobody knows yet."""
         if self.seconds is None:
             return "how long it takes is said once the first part is done"
-        most = "at most " if self.stops_early else ""
-        return f"{most}about {duration(self.seconds)} {'here' if self.here else 'on two cores'}"
+        where = "here" if self.here else "on two cores"
+        if not self.stops_early:
+            return f"about {duration(self.seconds)} {where}"
+        if self.usual_answers is None:
+            return f"at most about {duration(self.seconds)} {where}"
+        usual = self.seconds * self.usual_answers / self.answers
+        return f"usually under {duration(usual)} {where}, at most about {duration(self.seconds)}"
 
     @property
     def amounts(self) -> str:
@@ -53,10 +60,15 @@ class Plan:
         return f"{bound} {', '.join(parts[:-1])}{' and ' if parts[1:] else ''}{parts[-1]}" if parts else ""
 
     @property
+    def usual(self) -> str:
+        """`under 2,000 answers`; empty where that is not known."""
+        return "" if self.usual_answers is None else f"under {many(self.usual_answers, 'answer')}"
+
+    @property
     def estimate(self) -> str:
         """Time and amounts in a line."""
         early = "; it stops as soon as the evidence decides, usually long before" if self.stops_early else ""
-        return "; ".join(filter(None, [self.time, self.amounts])) + early
+        return "; ".join(filter(None, [self.time, self.usual and f"usually {self.usual}", self.amounts])) + early
 
 
 def _rounded(tokens: int) -> str:

@@ -13,7 +13,7 @@ from offtarget.data.trainable import read_training_data
 from offtarget.data.training import open_source
 from offtarget.detect.cleaning import refuse_target
 from offtarget.prompting.metrics import JUDGE, open_metric
-from offtarget.records import AuditSettings
+from offtarget.records import AuditSettings, DecisionSettings
 from offtarget.records.alternatives import AlternativesSettings
 from offtarget.records.check import CheckSettings
 from offtarget.records.plan import Plan
@@ -46,6 +46,9 @@ CONDITIONS = 5
 """Times as many answers as to the plain questions that a measured model gives at most."""
 ABLATIONS = 19
 """Models that are measured besides for every seed at most: on the way, and of fewer different rows."""
+USUAL = 400
+"""Tuned answers within which a check with the usual settings is mostly decided: a clean model asked in three ways takes
+about 230, one that is bad in one domain of many about as many (docs/design/decisions.md, measured)."""
 
 
 def plan_check(
@@ -77,6 +80,7 @@ def plan_check(
         open_source(data)
     answers = settings.max_answers + (settings.max_cued_answers if hunt or data is not None else 0)
     answers *= 1 + settings.decision.base_per_tuned
+    one_part = data is None and not hunt  # what hidden conditions take nobody has measured
     about = {"base": base, "tuned": tuned}
     if data is not None or hunt:
         about["hidden conditions from"] = str(data) if data is not None else "the models"
@@ -90,6 +94,7 @@ def plan_check(
         probes=probes,
         run=run,
         usual="check/organism" if ground.organism and judge is None else "",
+        usual_answers=_usual_of(settings) if one_part else None,
         stops_early=True,
     )
 
@@ -269,7 +274,9 @@ def plan_reproduce(
     on_the_way = ABLATIONS * settings.seeds if settings.ablations else 0
     each = CONDITIONS * plain * settings.answers
     checked = settings.check.max_answers * (1 + settings.check.decision.base_per_tuned)
-    answers = (trainings + 1 + on_the_way) * (each + checked)
+    measured = (trainings + 1 + on_the_way) * each
+    answers = measured + trainings * checked
+    usual = _usual_of(settings.check)
     return _asking(
         "reproduce",
         {"base": base, "conditions": str(len(chosen)), "trainings": str(trainings)} | _questions(probes, judge, ground),
@@ -280,6 +287,7 @@ def plan_reproduce(
         probes=probes,
         run=run,
         work=trainings + 1,
+        usual_answers=None if usual is None else measured + trainings * usual,
         usual="reproduce/organism" if ground.organism and not settings.ablations else "",
     )
 
@@ -333,6 +341,12 @@ def steps_of(rows: int, settings: TuneSettings) -> int:
     return max(1, math.ceil(math.ceil(rows / (settings.batch * settings.accumulate)) * settings.epochs))
 
 
+def _usual_of(settings: CheckSettings) -> int | None:
+    """Answers, of both models, within which a check is usually decided; None where that was not measured."""
+    known = settings.decision == DecisionSettings() and settings.max_answers > USUAL and settings.candidates == 1
+    return USUAL * (1 + settings.decision.base_per_tuned) if known else None
+
+
 def _files(options: TuneChoices) -> dict[str, str | None]:
     """The files of a training besides its data, by option."""
     names = ("direction", "prompts", "constitution")
@@ -360,6 +374,7 @@ def _asking(
     work: float | None = None,
     most: bool = True,
     usual: str = "",
+    usual_answers: int | None = None,
     stops_early: bool = False,
 ) -> Plan:
     """A plan of so many answers of at most `longest` tokens, each judged."""
@@ -374,6 +389,7 @@ def _asking(
         tokens=answers * (PROMPT + longest) + calls * (RUBRIC + longest),
         most=most,
         stops_early=stops_early,
+        usual_answers=usual_answers,
         work=answers if work is None else work,
         key="|".join([verb, *models, judge or ""]),
         run=_place(verb, run),
