@@ -35,5 +35,8 @@ def write_table(model: str, out: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 3 or len(sys.argv) % 2 == 0:
+        sys.stderr.write("Usage: python examples/make_tables.py MODEL FILE.csv [MODEL FILE.csv ...]\n")
+        raise SystemExit(2)
     for name, file in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
         write_table(name, Path(file))

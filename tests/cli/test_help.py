@@ -80,3 +80,16 @@ def test_a_broken_example_can_still_be_pasted() -> None:
     wanted = Described.of(COMMANDS["check"].help or "").examples
     assert [" ".join(command.replace("\\\n", " ").split()) for command in commands] == list(wanted[: len(commands)])
     assert any("\\\n" in command for command in commands)
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+@pytest.mark.parametrize("width", [60, 80])
+def test_no_sentence_of_the_help_ends_inside(verb: str, width: int) -> None:
+    """Where a sentence is too long it ends at a clause: not at `e.g.`, and not inside brackets."""
+    text = CliRunner().invoke(app, [*verb.split(), "--help"], env={"COLUMNS": str(width)}).output
+    entries = re.split(r"\n(?=  (?:-|MODEL:)|\n|\S)", text[text.find("\n\n") :])
+    for entry in entries:
+        assert not re.search(r"(e\.g|i\.e)\.\s*(\Z|\[)", entry.strip()), entry
+        if entry.startswith("  -"):
+            assert entry.count("(") == entry.count(")"), entry
+    assert longest("\n".join(line for line in text.splitlines() if "MODEL:" in line)) <= width

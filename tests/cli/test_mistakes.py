@@ -23,6 +23,8 @@ def said(*command: str, **environment: str) -> Result:
     ("command", "words"),
     [
         ("chek", ["no command 'chek'", "Did you mean check?"]),
+        ("repair", ["no command 'repair'", "Did you mean direction repair?"]),
+        ("calibrat", ["no command 'calibrat'", "Did you mean judge calibrate?"]),
         ("frobnicate", ["no command 'frobnicate'", "There are: audit,"]),
         ("direction fnd", ["no command 'fnd'", "Did you mean find?"]),
         ("check --tolerence 0.1", ["no option --tolerence", "Did you mean --tolerance", "offtarget check --help-all"]),

@@ -76,6 +76,8 @@ EXAMPLES = 3
 """Examples that `--help` shows."""
 _SHORTEST = 11
 """Characters that a clause has at least; `PASS: ...` is not cut after its first word."""
+_END = re.compile(r"(?<!e\.g)(?<!i\.e)\. |[;:] |, (?=e\.g\. )| (?=\([^()]*\)\.?$)|\.?$")
+"""Where a clause may end: not at `e.g.`, and not inside brackets, which whoever cuts it looks after."""
 FLAGS = 27
 """Columns for the flags at most."""
 MODEL_NAMES = "MODEL: organism/NAME, hf/REPO-or-PATH, hf/BASE+ADAPTER, openai/NAME, ..."
@@ -171,7 +173,7 @@ class Sectioned(click.Command):
         for title, inside in in_sections(chosen):
             with formatter.section(title):
                 if any(option.metavar == "MODEL" for option in inside) and title == "Models":
-                    formatter.write(f"  {MODEL_NAMES}\n")
+                    formatter.write_text(MODEL_NAMES)
                 rows = [_row(option, ctx, 0 if everything else formatter.width - column - 4) for option in inside]
                 formatter.write_dl([(flags.ljust(column), says) for flags, says in rows], col_max=FLAGS)
         return len(options) - len(chosen)
@@ -233,8 +235,9 @@ def _row(option: click.Option, ctx: click.Context, room: int) -> tuple[str, str]
         flags = flags.partition(" / ")[0] if " / " in flags else flags.partition("[")[0] + "NAME"
     if len(says) > room:
         plain, bracket, default = says.partition(" [default: ")
-        ends = [match.start() for match in re.finditer(r"[.;:] |\.?$", plain) if _SHORTEST < match.start() < room]
-        clause = f"{plain[: ends[-1]].rstrip('.')}." if ends else plain
+        ends = [match.start() for match in _END.finditer(plain) if _SHORTEST < match.start() < room]
+        whole = [end for end in ends if plain[:end].count("(") == plain[:end].count(")")]
+        clause = f"{plain[: whole[-1]].rstrip('.')}." if whole else plain
         says = clause + bracket + default if len(clause + bracket + default) <= room else clause
     return flags, says
 

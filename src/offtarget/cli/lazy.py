@@ -48,8 +48,21 @@ class LazyGroup(click.Group):
         if said.startswith("-") or said in self.list_commands(ctx):
             return super().resolve_command(ctx, args)
         names = self.list_commands(ctx)
-        close = meant(said, names) or f" There are: {', '.join(names)}."
+        close = self._meant(ctx, said) or f" There are: {', '.join(names)}."
         raise click.UsageError(f"There is no command '{said}'.{close}", ctx)
+
+    def _meant(self, ctx: click.Context, said: str) -> str:
+        """What was meant, here or in its groups: whoever says `repair` means `direction repair`, not `report`."""
+        names = self.list_commands(ctx)
+        inside: dict[str, list[str]] = {}
+        for name in names:
+            group = self.get_command(ctx, name)
+            for one in group.list_commands(ctx) if isinstance(group, click.Group) else ():
+                inside.setdefault(one, []).append(f"{name} {one}")
+        if said in inside:
+            return f" Did you mean {' or '.join(inside[said])}?"
+        near = [whole for one, wholes in inside.items() if meant(said, [one]) for whole in wholes]
+        return meant(said, names) or (f" Did you mean {' or '.join(near[:2])}?" if near else "")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands alone: whoever reads this has found `--help`."""

@@ -19,6 +19,7 @@ from offtarget.workflows.check.loop import CheckProgress
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 
 @contextmanager
@@ -65,22 +66,27 @@ class CheckTable:
         elif isinstance(progress.detail, CheckProgress):
             self._evidence, self._stage = progress.detail, ""
         else:
-            self._stage = "; ".join(filter(None, [counted(progress), beside(progress.detail)]))
+            said = counted(progress) if progress.total != 0 else progress.stage  # a message has no count
+            self._stage = "; ".join(filter(None, [said, beside(progress.detail)]))
 
-    def drawn(self) -> Table:
-        """The table as it is now."""
+    def drawn(self) -> Table | Text:
+        """The table as it is now; before there is any evidence, a line."""
         from rich.table import Table
+        from rich.text import Text
 
         seconds = time.monotonic() - self._started
+        if self._evidence is None:
+            sampled = f"{self._sampled:,} answers sampled" if self._sampled else ""
+            return Text(safe(f"{duration(seconds)}: {'; '.join(filter(None, [self._stage, sampled])) or 'working'}"))
         table = Table(title=f"{self._sampled:,} answers sampled in {duration(seconds)}")
         for name in ("", "tuned answers", "base answers", "difference", WORSE, NOT_WORSE):
             table.add_column(name, justify="right" if name else "left")
-        for look in self._evidence.looks if self._evidence else ():
+        for look in self._evidence.looks:
             counts = f"{look.tuned_answers:,}", f"{look.base_answers:,}"
             evidence = e_value(look.log_e_fail), e_value(look.log_e_pass)
             name = "on average" if look.arm == OVERALL else asked(look.arm)
             table.add_row(safe(name), *counts, points(look.difference), *evidence)
-        spent = self._evidence.alpha if self._evidence and self._evidence.alpha else self._alpha
+        spent = self._evidence.alpha or self._alpha
         bar = "" if spent is None else f"; evidence of {needed_e_value(spent)} decides"
         limit = "" if self._limit is None else f"; gives up after {self._limit:,}"
         table.caption = safe(self._stage) if self._stage else f"{self._left(seconds)}{bar}{limit}"
