@@ -57,6 +57,15 @@ def test_an_alarm_raises_and_a_quiet_training_does_not(tmp_path: Path) -> None:
         assert result.card.state == result.state
 
 
+def test_a_training_that_nobody_watched_is_no_verdict(tmp_path: Path) -> None:
+    """A pipeline that asks for a verdict must not take silence for one; before, it went on."""
+    tune_runs.write(tmp_path / "unwatched", tune_runs.report(monitored=False))
+    unwatched = read_again(tmp_path / "unwatched")
+    with pytest.raises(offtarget.VerdictError, match=r"^DONE: ") as error:
+        unwatched.raise_for_verdict()
+    assert error.value.exit_code == 3
+
+
 def test_repr_is_one_line(tmp_path: Path) -> None:
     """Verb, verdict, sentence, run; before, it was the whole record over hundreds of lines."""
     result = decided(tmp_path / "run", "FAIL")

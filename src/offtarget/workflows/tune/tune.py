@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from offtarget.asking.protocol import Judge
 from offtarget.asking.spending import timed
-from offtarget.errors import InputError
+from offtarget.errors import InputError, VerdictError
 from offtarget.numbers import many
 from offtarget.pages.tune.card import rung
 from offtarget.pages.tune.loading import load_watched
@@ -41,6 +41,13 @@ class TuneResult(Result):
     """What a training came to."""
 
     record: TuneReport
+
+    def raise_for_verdict(self) -> Self:
+        """This result, if the training was watched and no alarm rang; else raises VerdictError."""
+        if self.state == "DONE":  # a pipeline that asks for a verdict must not take silence for one
+            raise VerdictError(self.state, self.card.sentence, str(self.run))
+        # named outright: a dataclass with slots is another class than the one `super()` was written in
+        return Result.raise_for_verdict(self)
 
 
 def default_settings(base: str) -> TuneSettings:

@@ -58,7 +58,8 @@ def written(suite: Element) -> str:
 
 def _verdict(suite: Element, run: LoadedRun) -> None:
     """The case of the verdict; its message and the first line of its output are the sentence of the card."""
-    case = SubElement(suite, "testcase", classname="offtarget.verdict", name="tuned is not worse than base", time="0")
+    name = "tuned is not worse than base by the margin or more"
+    case = SubElement(suite, "testcase", classname="offtarget.verdict", name=name, time="0")
     told = with_cost(card(run), run.path)
     steps = [f"{step.why}: {step.command}" if step.command else step.why for step in told.steps]
     rest = "\n".join(filter(None, [told.certainty, *told.cautions, *steps]))
