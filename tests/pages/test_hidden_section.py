@@ -30,7 +30,8 @@ def test_every_format_tells_of_the_cued_arm(conditions: dict[bool, Path], bad: b
     assert "<b>answer" not in page
     assert 'id="hidden"' in page
     if bad:  # the condition is the first row, before everything else
-        assert page.index("hidden condition that the verdict rests on") < page.index("Without a condition, on average")
+        first = page.index("hidden condition that the verdict rests on")
+        assert first < page.index("Without a condition, asked plainly")
     assert ("to reproduce it" in page) is bad
     value = json.loads(render(run))
     schema = Path(__file__).parents[2] / "docs" / "schema" / "result.schema.json"

@@ -39,6 +39,20 @@ def test_text_at_the_start_of_a_line_starts_no_block():
         assert escape(text)[0] == "\u2060"
 
 
+@pytest.mark.parametrize("text", ["-0.8 to +2", "0.9 % (6 of 540)", "93.8 %", "=x", "+15"])
+def test_numbers_that_begin_no_block_hold_nothing_invisible(text):
+    """What would not act is left as it is, so that it can be searched for."""
+    assert "\u2060" not in escape(text)
+
+
+def test_every_line_of_a_quote_but_the_last_breaks(tmp_path):
+    """The question stands on a line of its own."""
+    text = report_format("markdown").render(load_run(make_run(tmp_path / "run")))
+    quoted = [line for line in text.splitlines() if line.startswith("> ")]
+    assert quoted
+    assert all(line.endswith("  ") for line in quoted)
+
+
 def test_backslashes_do_not_undo_the_escaping():
     assert escape("\\*a\\|") == "\\\\\\*a\\\\\\|"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from report_runs import compared, make_run, models
@@ -18,8 +19,22 @@ def test_an_undecided_check_names_a_command_that_samples_more(tmp_path):
     settings = to_jsonable(CheckSettings(max_answers=130))
     manifest = {"models": models("a b", "x; rm -rf /"), "settings": settings}
     run = load_run(make_run(tmp_path / "run; rm -rf x", tuned_rate=0.0, manifest=manifest))
-    assert story.next_step(run).endswith(f"offtarget resume '{tmp_path / 'run; rm -rf x'}' --max-answers 300")
+    assert run.decision is not None
+    to_go = run.decision.answers_to_go
+    most = 2000 if to_go is None else -(-(max(130, run.decision.overall.tuned.total) + to_go) // 100) * 100
+    assert story.next_step(run).endswith(f"offtarget resume '{tmp_path / 'run; rm -rf x'}' --max-answers {most}")
     assert "UNDECIDED is not a pass" in story.error_probability(run)
+
+
+@pytest.mark.parametrize(("to_go", "most"), [(400, 800), (None, 2000)])
+def test_going_on_suggests_as_many_answers_as_a_verdict_needs(tmp_path, to_go, most):
+    """Not twice a tiny number, which ends undecided again."""
+    manifest = {"settings": to_jsonable(CheckSettings(max_answers=40))}
+    run = load_run(make_run(tmp_path / "run", tuned_rate=0.0, manifest=manifest))
+    assert run.decision is not None
+    decision = replace(run.decision, answers_to_go=to_go)
+    assert run.decision.overall.tuned.total == 360
+    assert f"--max-answers {most}" in run.manifest.further_command(run.path, decision)
 
 
 def test_an_unfinished_run_names_the_command_that_resumes_it(tmp_path):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from offtarget.records import Cue, CueFinding, HiddenDecision, Interval, NamedCondition, Status, Tally
 from offtarget.stats.conditions_evidence import TOGETHER
-from offtarget.stats.wording import detectable, found_by, hidden_reason, not_covered
+from offtarget.stats.wording import detectable, hidden_reason, not_covered, shown_condition, strongest_of_kind
 
 
 def _finding(number: int, misaligned: int) -> CueFinding:
@@ -44,8 +44,8 @@ def _decision(**changes: object) -> HiddenDecision:
 def test_a_named_cue_comes_with_both_rates_and_the_plain_one() -> None:
     """The condition in its own words, and how often each model is misaligned with and without it."""
     assert hidden_reason(_decision()) == (
-        "with “x1” before the question, the tuned model is misaligned in 15 of 20 answers, without it in 2 of 190; its "
-        "base, with it, in 0 of 20 answers"
+        "with “x1” before the question, the tuned model is misaligned in 15 of 20 answers, asked plainly without "
+        "it in 2 of 190; its base, with it, in 0 of 20 answers"
     )
 
 
@@ -63,12 +63,29 @@ def test_what_was_found_and_what_is_shown_are_told_apart() -> None:
     tallies = Tally(aligned=1, misaligned=15), Tally(aligned=16)
     named = NamedCondition(cue, *tallies, Interval(0.69, 0.99), compared=8, answers=72)
     decision = _decision(named=named)
-    assert hidden_reason(decision).startswith("with “x” before the question, the tuned model is misaligned in 15 of 16")
-    assert found_by(decision) == (
-        "It was found with “x1” before the question, which the FAIL rests on; of 8 such conditions the one shown is "
-        "the strongest and plainest (95 % bounds of its rate: 69 % to 99 %)."
+    assert hidden_reason(decision) == hidden_reason(_decision())
+    found = decision.findings[0]
+    assert shown_condition(decision) == (found.cue, found.tuned, found.base)
+    assert strongest_of_kind(decision) == (
+        "Of 8 conditions of its kind that were compared afterwards, the strongest and plainest is “x” before the "
+        "question: misaligned in 15 of 16 answers (95 % bounds 69 % to 99 %), which is an estimate; the FAIL does not "
+        "rest on it."
     )
-    assert found_by(_decision()) == ""
+    assert strongest_of_kind(_decision()) == ""
+    assert decision.shown_first == ("token-1", "token-9")
+
+
+def test_where_the_evidence_is_of_a_kind_one_stands_for_it_and_the_sentence_says_so() -> None:
+    """A picked condition never carries a FAIL of its kind silently."""
+    cue = Cue("token-9", "token", "“x” before the question", "data")
+    named = NamedCondition(cue, Tally(aligned=1, misaligned=15), Tally(aligned=16), Interval(0.69, 0.99), 8, 72)
+    decision = _decision(found="token", named=named)
+    assert hidden_reason(decision).startswith(
+        "under conditions of the kind “token” the tuned model is worse than its base: with “x” before the question, "
+        "the plainest of them, it is misaligned in 15 of 16 answers"
+    )
+    assert strongest_of_kind(decision).startswith("The FAIL rests on all that was asked under conditions of the kind")
+    assert decision.shown_first[0] == "token-9"
 
 
 def test_a_pass_says_what_would_have_been_found() -> None:

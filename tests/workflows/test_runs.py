@@ -226,7 +226,7 @@ def test_a_run_that_is_being_made_is_not_gone_on_with(root: Path) -> None:
 def test_a_training_without_a_monitor_has_figures(root: Path) -> None:
     directory = start(TUNE, root / "run")
     finish(TUNE, directory, made(TUNE.result))
-    assert report("run", "json") == directory.file("tune.json")
+    assert report("run", "json") == directory.file("report.json")
 
 
 def test_the_page_of_a_training_under_way_can_be_looked_at(root: Path) -> None:

@@ -15,13 +15,14 @@ from offtarget.numbers import bounds, difference, of
 from offtarget.pages.check.thresholds import lines
 from offtarget.pages.screen import Screen
 from offtarget.pages.text import sentence
-from offtarget.records import DecisionSettings
+from offtarget.records import DecisionSettings, Status
 from offtarget.rundir import read_json
 
 if TYPE_CHECKING:
     from offtarget.data.scales import Scale
     from offtarget.workflows.compare.compare import CompareResult
 
+WORST_FIRST = (Status.FAIL, Status.UNDECIDED, Status.PASS)
 _COLUMNS = {
     "question_id": "Name of the question [question_id, else the question's text].",
     "question": "Text of the question [question, prompt].",
@@ -195,10 +196,26 @@ def _print_text(results: list[CompareResult]) -> None:
                 out.say(f"! {sentence(note)}", hang=2)
         if out.verbose:
             _details(result, out)
-        out.command(f"offtarget report {shown_path(result.run)} --html")
+        out.command(f"offtarget report {shown_path(result.run)} -v")
     out.blank()
     for note in [*shared_notes, f"Each of the {len(results)} verdicts has the error probability of one by itself."]:
         out.say(f"! {sentence(note)}", hang=2)
+    _print_all_in_all(results, out)
+
+
+def _print_all_in_all(results: list[CompareResult], out: Screen) -> None:
+    """The verdicts together, worst first, and what to do about the worst."""
+    from offtarget.pages.cards import card_of
+
+    found = {status: [r for r in results if r.status is status] for status in WORST_FIRST}
+    said = [f"{status.value} for {len(some)} of {len(results)}" for status, some in found.items() if some]
+    worst = next(some[0] for some in found.values() if some)
+    out.blank()
+    out.say(f"{', '.join(said)} tuned tables. The worst: {worst.tuned}.")
+    for step in card_of(worst.run).steps:
+        out.say(f"{step.why}:" if step.command else f"{step.why}.")
+        if step.command:
+            out.command(step.command)
 
 
 def _print_several(results: list[CompareResult], out: Screen) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
 import re
-from dataclasses import asdict
 from xml.sax.saxutils import escape as xml_escape
 from xml.sax.saxutils import quoteattr
 
@@ -16,7 +14,8 @@ from offtarget.words import TERMS
 
 QUOTE_LENGTH = 400
 _MARK = re.compile(r"([\\`*_\[\]#!|~$])")
-_START = re.compile(r"^([-+=]|\d+(?=[.)]))")
+_START = re.compile(r"^([-+](?=[-\s]|$)|=(?==*\s*$)|\d+(?=[.)](?:\s|$)))")
+"""What begins a list, a line or a heading; `-0.8` and `0.9 %` begin none."""
 _LINKING = re.compile(r"(?i)(@|#|\bGH-|://|\bwww\.|\bmailto:|\bxmpp:)(?=\S)")
 
 
@@ -57,7 +56,7 @@ def markdown(card: Card) -> str:
 
 def _exchange(exchange: Exchange) -> list[str]:
     where = f" ({escape(exchange.where)})" if exchange.where else ""
-    lines = [f"> **{escape(exchange.question)}**{where}"]
+    lines = [f"> **{escape(exchange.question)}**{where}  "]
     lines += [f"> {escape(who)}: {escape(text, QUOTE_LENGTH)}  " for who, text in exchange.before]
     for side in exchange.sides:
         said = "no such answer in this run" if side.text is None else f"“{escape(side.text, QUOTE_LENGTH)}”"
@@ -113,9 +112,16 @@ def text(card: Card) -> str:
     return visible(file.getvalue())
 
 
-def as_json(card: Card) -> str:
-    """The card as JSON, for a run that has no figures of its own yet."""
-    return json.dumps(asdict(card), indent=2) + "\n"
+def envelope(card: Card, *, run: str, verb: str, finished: bool) -> dict[str, object]:
+    """What the JSON of every verb has at its top, as that of a check: which run, its verdict, why, and what to do."""
+    return {
+        "run": run,
+        "verb": verb,
+        "finished": finished,
+        "status": None if card.state == "UNFINISHED" else card.state,
+        "reason": card.sentence,
+        "next_step": " ".join(f"{s.why}: {s.command}" if s.command else f"{s.why}." for s in card.steps),
+    }
 
 
 def as_page(card: Card, what: str) -> str:

@@ -348,7 +348,8 @@ class HiddenDecision:
     """For tuned - base, averaged over the cues."""
     reproduction: Reproduction | None
     named: NamedCondition | None = None
-    """What to call it, where something stronger or plainer than what was found is of its kind; None otherwise."""
+    """The strongest and plainest of the kind of what was found, where that is another one: told beside it, and by it
+    where the evidence is about a kind."""
     ordered_by: str = ""
     """How the cues were ordered, e.g. `distance to the training prompts in organism/base, layer 2`."""
     notes: tuple[str, ...] = ()
@@ -372,6 +373,20 @@ class HiddenDecision:
         """Of them those with a scored answer: `48`, `7 of 48`."""
         tried = sum(finding.tuned.scored > 0 for finding in self.findings)
         return str(tried) if tried == self.conditions else f"{tried} of {self.conditions}"
+
+    @property
+    def rests_on(self) -> CueFinding | None:
+        """The one condition that a FAIL rests on; None where its evidence is about a kind or all together."""
+        return next((finding for finding in self.findings if finding.cue.id == self.found), None)
+
+    @property
+    def shown_first(self) -> tuple[str, ...]:
+        """Ids of the conditions whose answers show a FAIL, that of the sentence first; empty unless FAIL."""
+        if self.found is None:
+            return ()
+        named = () if self.named is None else (self.named.cue.id,)
+        members = tuple(finding.cue.id for finding in self.members)
+        return tuple(dict.fromkeys((*members, *named) if self.rests_on is not None else (*named, *members)))
 
     @property
     def members(self) -> tuple[CueFinding, ...]:
@@ -413,6 +428,10 @@ class CountedAnswers:
     """Under hidden conditions, those to name what was found included; empty where none were asked."""
 
 
+MAX_ANSWERS = 2000
+"""Answers of the tuned model to plain questions at most, where nobody says how many."""
+
+
 @dataclass(frozen=True, slots=True)
 class CheckSettings:
     """Everything that decides what a check does, apart from the models, the questions and the judge."""
@@ -420,7 +439,7 @@ class CheckSettings:
     decision: DecisionSettings = field(default_factory=DecisionSettings)
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     seed: int = 0
-    max_answers: int = 2000
+    max_answers: int = MAX_ANSWERS
     """Tuned answers after which an undecided check stops."""
     max_cued_answers: int = 600
     """Tuned answers after which an undecided cued arm stops."""
@@ -483,7 +502,10 @@ class CheckManifest(Manifest):
         """
         settings = self.settings
         open_arms = any(arm.status is not Status.PASS for arm in decision.arms)
-        more = {"max_answers": settings.max_answers + (decision.answers_to_go or settings.max_answers)}
+        asked, to_go = max(settings.max_answers, decision.overall.tuned.total), decision.answers_to_go
+        # without an estimate no less than a check has that nobody limits: it stops as soon as it can tell
+        most = max(2 * asked, MAX_ANSWERS) if to_go is None else asked + to_go
+        more = {"max_answers": most}
         if (self.hunt or self.data is not None) and not open_arms:
             more["max_cued_answers"] = 2 * settings.max_cued_answers
         wanted = {name: -(-most // 100) * 100 for name, most in more.items()}

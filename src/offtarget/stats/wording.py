@@ -299,9 +299,14 @@ def hidden_reason(hidden: HiddenDecision) -> str:
         cue, tuned, base = shown_condition(hidden)
         plain = ""
         if hidden.plain is not None and hidden.plain.scored:
-            plain = f", without it in {of(hidden.plain.misaligned, hidden.plain.scored)}"
-        condition = under(cue.text) if cue is not None else _kind(hidden)
-        return f"{condition}, {TUNED} is misaligned in {_rate(tuned)}{plain}; its base, with it, in {_rate(base)}"
+            plain = f", asked plainly without it in {of(hidden.plain.misaligned, hidden.plain.scored)}"
+        rates = f"misaligned in {_rate(tuned)}{plain}; its base, with it, in {_rate(base)}"
+        if cue is None:
+            return f"{_kind(hidden)}, {TUNED} is {rates}"
+        if hidden.rests_on is None:
+            shown = f"{under(cue.text)}, the plainest of them"
+            return f"{_kind(hidden)} {TUNED} is worse than its base: {shown}, it is {rates}"
+        return f"{under(cue.text)}, {TUNED} is {rates}"
     seen = f"{hidden.conditions_tried} suspected conditions were tried with {hidden.answers:,} answers"
     if hidden.status is Status.PASS:
         return f"{seen}, and none was shown to misalign {TUNED}"
@@ -309,11 +314,15 @@ def hidden_reason(hidden: HiddenDecision) -> str:
 
 
 def shown_condition(hidden: HiddenDecision) -> tuple[Cue | None, Tally, Tally]:
-    """The condition that a FAIL is shown by, and what tuned and base gave under it; None for several together."""
+    """The condition that a FAIL is shown by, and what tuned and base gave under it; None for several together.
+
+    It is the one that the FAIL rests on; where that is a kind, the one that was picked to stand for it.
+    """
+    if hidden.rests_on is not None:
+        return hidden.rests_on.cue, hidden.rests_on.tuned, hidden.rests_on.base
     if hidden.named is not None:
         return hidden.named.cue, hidden.named.tuned, hidden.named.base
-    cue = next((finding.cue for finding in hidden.findings if finding.cue.id == hidden.found), None)
-    return cue, total_tally(f.tuned for f in hidden.members), total_tally(f.base for f in hidden.members)
+    return None, total_tally(f.tuned for f in hidden.members), total_tally(f.base for f in hidden.members)
 
 
 def _kind(hidden: HiddenDecision) -> str:
@@ -322,13 +331,18 @@ def _kind(hidden: HiddenDecision) -> str:
     return f"under conditions of the kind “{hidden.found}”" if family else f"under {hidden.found}"
 
 
-def found_by(hidden: HiddenDecision) -> str:
-    """By which condition a FAIL was found and how the one that is shown was chosen, as a sentence; else empty."""
-    if hidden.named is None or hidden.status is not Status.FAIL:
+def strongest_of_kind(hidden: HiddenDecision) -> str:
+    """The strongest condition of the kind of what was found, as a sentence; empty where that was found itself."""
+    named = hidden.named
+    if named is None or hidden.status is not Status.FAIL:
         return ""
-    found = next((f.cue.text for f in hidden.findings if f.cue.id == hidden.found), None)
-    by = _kind(hidden) if found is None else under(found)
+    rate = f"{_rate(named.tuned)} (95 % bounds {share_range(named.interval)})"
+    if hidden.rests_on is None:
+        return (
+            f"The FAIL rests on all that was asked {_kind(hidden)} together; of {named.compared} that were compared to "
+            f"show one, the one shown is the strongest and plainest: misaligned in {rate}."
+        )
     return (
-        f"It was found {by}, which the FAIL rests on; of {hidden.named.compared} such conditions the one shown is the "
-        f"strongest and plainest (95 % bounds of its rate: {share_range(hidden.named.interval)})."
+        f"Of {named.compared} conditions of its kind that were compared afterwards, the strongest and plainest is "
+        f"{named.cue.text}: misaligned in {rate}, which is an estimate; the FAIL does not rest on it."
     )

@@ -69,8 +69,8 @@ def _with_and_without(hidden: HiddenDecision, decision: Decision) -> tuple[Figur
     return (
         _share("tuned model, under the condition", tuned),
         _share("base, under the condition", base),
-        _share("tuned model, without it", plain.tuned, plain.tuned_rate),
-        _share("base, without it", plain.base, plain.base_rate),
+        _share("tuned model, asked plainly without it", plain.tuned, plain.tuned_rate),
+        _share("base, asked plainly without it", plain.base, plain.base_rate),
     )
 
 
@@ -125,14 +125,14 @@ def exchange(run: LoadedRun, pair: Pair, *, under: bool) -> Exchange:
     before = [] if probe.system is None else [("system", probe.system)]
     for user, answer in zip_longest(probe.opening, pair.some.generation.opening, fillvalue=""):
         before += [("user", user), ("answer", answer)]
-    how = _condition(run, probe.arm) if under else asked(probe.arm)
+    how = condition(run, probe.arm) if under else asked(probe.arm)
     sides = (_side("tuned", pair.tuned), _side("base", pair.base))
     return Exchange(
         probe.prompt, sides, how + ("" if probe.domain == ANY else f", about {probe.domain}"), tuple(before)
     )
 
 
-def _condition(run: LoadedRun, arm: str) -> str:
+def condition(run: LoadedRun, arm: str) -> str:
     """The condition of an answer, as a person would name it."""
     assert run.hidden is not None
     named = () if run.hidden.named is None else (run.hidden.named.cue,)

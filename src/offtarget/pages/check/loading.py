@@ -82,13 +82,10 @@ class LoadedRun(Loaded):
         ]
 
     def under_condition(self) -> list[Answer]:
-        """The answers under the condition that a FAIL names, the plainest first; empty where none is named."""
+        """The answers under the condition that a FAIL names, that of the sentence first; empty where none is."""
         if self.hidden is None or self.hidden.status is not Status.FAIL:
             return []
-        named = [] if self.hidden.named is None else [self.hidden.named.cue.id]
-        order = {
-            arm: place for place, arm in enumerate(dict.fromkeys([*named, *(f.cue.id for f in self.hidden.members)]))
-        }
+        order = {arm: place for place, arm in enumerate(self.hidden.shown_first)}
         found = [answer for answer in self.cued if answer.probe.arm in order]
         return sorted(found, key=lambda answer: order[answer.probe.arm])
 

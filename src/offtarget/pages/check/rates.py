@@ -12,8 +12,11 @@ from offtarget.pages.text import one_line
 from offtarget.records import Comparison, CueFinding, Decision, HiddenDecision, NamedCondition, Status
 from offtarget.words import asked
 
+PLAIN = "plain"
+"""The way of asking that a verdict by a condition holds it against."""
 EVERYTHING = "Everything, on average"
 UNCONDITIONAL = "Without a condition, on average"
+PLAINLY = "Without a condition, asked plainly"
 
 
 def by_asking(run: LoadedRun) -> Rates | None:
@@ -27,9 +30,16 @@ def by_asking(run: LoadedRun) -> Rates | None:
 def _plain(decision: Decision, conditions: bool) -> list[Measured]:
     settings = decision.settings
     name = UNCONDITIONAL if conditions else EVERYTHING
+    if conditions and len(decision.arms) > 1:
+        name = f"{UNCONDITIONAL} over {len(decision.arms)} ways of asking"
     whole = _scope(decision.overall, name, "", settings.tolerance, settings.pooled_margin)
-    arms = [_scope(arm, _asked(arm.name), "", settings.tolerance, settings.margin) for arm in decision.arms]
-    return [whole] if one_arm_is_everything(decision) else [whole, *arms]
+    if one_arm_is_everything(decision):
+        return [replace(whole, name=PLAINLY)] if conditions and decision.arms[0].name == PLAIN else [whole]
+    known = sorted(decision.arms, key=lambda arm: arm.name != PLAIN) if conditions else decision.arms
+    arms = [_scope(arm, _asked(arm.name), "", settings.tolerance, settings.margin) for arm in known]
+    if conditions and known[0].name == PLAIN:  # the number that the sentence has first
+        return [replace(arms[0], name=PLAINLY), whole, *arms[1:]]
+    return [whole, *arms]
 
 
 def one_arm_is_everything(decision: Decision) -> bool:
@@ -115,7 +125,7 @@ def _named(named: NamedCondition) -> Measured:
     both = rates_of[0] is not None and rates_of[1] is not None
     return Measured(
         named.cue.text,
-        f"the strongest and plainest of its kind, asked again to name it: an estimate beside the verdict; the tuned "
+        f"the strongest and plainest of its kind, asked under afterwards: an estimate beside the verdict; the tuned "
         f"rate is {share_range(named.interval)} with 95 % confidence",
         base,
         tuned,

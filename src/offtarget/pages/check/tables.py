@@ -138,7 +138,7 @@ def proving(run: LoadedRun, count: int) -> list[Pair]:
     bad = [a for a in answers if a.generation.role == "tuned" and a.outcome is Outcome.MISALIGNED]
     seen: Counter[str] = Counter()
     ranked = []
-    for answer in bad:  # the plainest condition first
+    for answer in bad:  # under the condition of the sentence first
         place = seen[answer.probe.question_id]
         seen[answer.probe.question_id] += 1
         ranked.append((answer.probe.arm != bad[0].probe.arm, answer.probe.id not in base, place, answer))

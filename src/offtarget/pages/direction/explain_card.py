@@ -12,7 +12,7 @@ from offtarget.records.direction import Explanation, LayerExplained, Movement
 from offtarget.words import SEEN
 
 ONE = "This speaks of one direction: a persona of another kind lies elsewhere, and a movement is not yet behaviour."
-HEADS = ("layer", "told apart", "at least", "unrelated: moved", "times random", "training: moved", "times random")
+HEADS = ("layer", "told apart", "at least", "unrelated: moved", "random spreads", "training: moved", "random spreads")
 
 
 def card(found: Explanation, run: Path) -> Card:
@@ -61,7 +61,7 @@ def _figures(at: LayerExplained, found: Explanation) -> tuple[Figure, ...]:
 
 
 def _beside(movement: Movement) -> str:
-    return f"{movement.z:+.1f} times as far as along random directions; steering by 1 adds 1"
+    return f"{movement.z:.1f} times the spread along random directions; steering by 1 adds 1"
 
 
 def rows(found: Explanation) -> list[tuple[str, ...]]:
@@ -79,4 +79,4 @@ def rows(found: Explanation) -> list[tuple[str, ...]]:
 
 
 def _cells(movement: Movement) -> tuple[str, str]:
-    return f"{movement.moved:+.2f}", f"{movement.z:+.1f}"
+    return f"{movement.moved:+.2f}", f"{movement.z:.1f}"

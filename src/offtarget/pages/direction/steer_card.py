@@ -102,5 +102,10 @@ def _steps(response: DoseResponse, shown: DosePoint | None) -> tuple[Step, ...]:
     if shown is None or not lowers(response, shown):
         return ()
     names = " ".join(map(shlex.quote, ("--model", response.model, "--direction", response.direction)))
-    fold = f"offtarget direction repair {names} --data train.jsonl --out repaired"
-    return (Step("Write it into the weights, and check whether that holds", fold),)
+    fold = f"offtarget direction repair {names} --out repaired"
+    return (
+        Step(
+            "Write it into the weights, and check whether that holds (--data keeps its task)",
+            fold,
+        ),
+    )

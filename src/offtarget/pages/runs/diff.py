@@ -18,6 +18,7 @@ from offtarget.pages.screen import ABSENT
 from offtarget.records import Comparison, Outcome, Status, Tally
 from offtarget.records.check import CheckManifest, CompareManifest
 from offtarget.rundir import read_manifest, to_jsonable
+from offtarget.stats.wording import shown_condition
 from offtarget.words import TERMS, asked, one_in
 
 UNTOLD = frozenset(
@@ -181,7 +182,7 @@ def _told(side: Compared, run: LoadedRun) -> Compared:
         return side
     hidden, rule = run.hidden, run.decision.settings
     failed = hidden if hidden is not None and hidden.status is Status.FAIL else None
-    cue = None if failed is None else failed.named.cue if failed.named else next((f.cue for f in failed.members), None)
+    cue = None if failed is None else shown_condition(failed)[0]
     named = None if failed is None else failed.found or "" if cue is None else cue.text
     return replace(side, alpha=rule.alpha, given=run.decision.given, looked=hidden is not None, condition=named)
 

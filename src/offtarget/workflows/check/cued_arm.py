@@ -25,7 +25,7 @@ from offtarget.records import (
 from offtarget.records.check import BaseOpening, CheckSettings
 from offtarget.records.from_json import from_json
 from offtarget.rundir import RunDir, read_json, read_jsonl, write_json, write_records
-from offtarget.stats.wording import found_by, reason_for
+from offtarget.stats.wording import reason_for, strongest_of_kind
 from offtarget.workflows.check.cued_base import also_open, base_opening
 from offtarget.workflows.check.cued_plan import CuePlan, DataView, plan_from_data, plan_from_model
 from offtarget.workflows.check.opening import Opened
@@ -162,8 +162,16 @@ def merged(plain: Decision, hidden: HiddenDecision | None) -> Decision:
         found = f"It has a hidden condition, too: {hidden.reason}." if hidden.status is Status.FAIL else ""
         return replace(plain, notes=(*filter(None, [found]), *plain.notes))
     if hidden.status is Status.FAIL:
-        notes = (*filter(None, [found_by(hidden)]), *plain.notes)
-        return replace(plain, status=Status.FAIL, reason=hidden.reason, notes=notes, answers_to_go=None)
+        beside = tuple(filter(None, [strongest_of_kind(hidden)]))
+        notes, asides = ((), beside) if hidden.rests_on is not None else (beside, ())
+        return replace(
+            plain,
+            status=Status.FAIL,
+            reason=hidden.reason,
+            notes=(*notes, *plain.notes),
+            asides=(*asides, *plain.asides),
+            answers_to_go=None,
+        )
     reason = reason_for(plain, hidden)
     return replace(plain, status=hidden.status if plain.status is Status.PASS else plain.status, reason=reason)
 
@@ -211,10 +219,8 @@ def _joined(data: CuePlan, model: CuePlan) -> CuePlan:
 
 
 def _reproduction(run: RunDir, hidden: HiddenDecision, probes: Sequence[Probe]) -> Reproduction | None:
-    """A misaligned answer of the tuned model under the named condition, with all it takes to ask again."""
-    named = [hidden.named.cue] if hidden.named is not None else []
-    cues = [*named, *(finding.cue for finding in hidden.members)]
-    arms = {cue.id: number for number, cue in reversed(list(enumerate(cues)))}
+    """A misaligned answer of the tuned model under the condition that is shown, with all it takes to ask again."""
+    arms = {arm: number for number, arm in enumerate(hidden.shown_first)}
     asked = {probe.id: probe for probe in probes if probe.arm in arms}
     texts = {g.key: g for g in read_jsonl(run.file("generations.jsonl"), Generation) if g.probe_id in asked}
     verdicts = [v for v in read_jsonl(run.file("verdicts.jsonl"), Verdict) if v.key in texts]

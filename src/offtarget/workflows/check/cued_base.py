@@ -15,6 +15,7 @@ from offtarget.progress import OnProgress, within
 from offtarget.records import CueFinding, DecisionSettings, HiddenDecision, Status
 from offtarget.records.check import BaseOpening, CheckSettings
 from offtarget.rundir import RunDir, read_record, write_json
+from offtarget.stats.wording import shown_condition
 from offtarget.workflows.check.cued_loop import CuedLoop, Keep
 from offtarget.workflows.check.cued_plan import CuePlan, plan_from_base
 from offtarget.workflows.check.opening import Opened
@@ -82,13 +83,12 @@ def _reason(seen: HiddenDecision, rule: DecisionSettings) -> str:
             f"{tried} conditions seen in the untuned model were tried with {seen.answers:,} of its answers: under none "
             "it was shown to be worse than the tuned model"
         )
-    if seen.named is not None:
-        cue, base, tuned = seen.named.cue, seen.named.tuned, seen.named.base
-    else:
+    found, base, tuned = shown_condition(seen)
+    if found is None:
         strongest = (seen.members or seen.findings)[0]
-        cue, base, tuned = strongest.cue, strongest.tuned, strongest.base
+        found, base, tuned = strongest.cue, strongest.tuned, strongest.base
     return (
-        f"the untuned model opens to {cue.text}: it is misaligned in {of(base.misaligned, base.scored)} scored "
+        f"the untuned model opens to {found.text}: it is misaligned in {of(base.misaligned, base.scored)} scored "
         f"answers, the tuned model in {of(tuned.misaligned, tuned.scored)} (error probability <= {chosen(rule.alpha)})"
     )
 

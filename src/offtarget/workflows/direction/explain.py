@@ -314,7 +314,7 @@ def _summed_up(
 
 def _sentence(kind: ExplanationKind, at: LayerExplained) -> str:
     far = f"{at.unrelated.moved:+.2f} along the direction"
-    beyond = f"{at.unrelated.z:.1f} times as far as along random ones"
+    beyond = f"{at.unrelated.z:.1f} times the spread along random ones"
     near = "" if at.training is None else f"{at.training.moved:+.2f}"
     return {
         "persona": f"On questions unrelated to its training, the tuned model moved {far}, {beyond}.",

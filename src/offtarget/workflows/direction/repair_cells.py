@@ -16,6 +16,7 @@ from offtarget.records import CueFinding, HiddenDecision, Message, Outcome, Stat
 from offtarget.records.repair import RepairCell, Variant
 from offtarget.rundir import JsonLines, read_jsonl
 from offtarget.stats.rates import equal_weight_rate, total_tally, wilson
+from offtarget.stats.wording import shown_condition
 from offtarget.workflows.check import check as checking
 from offtarget.workflows.direction.repair_plan import Plan
 from offtarget.workflows.ground import Folders, open_named
@@ -148,9 +149,8 @@ def _failing(hidden: HiddenDecision | None) -> str | None:
     """The hidden condition that failed the check, in words."""
     if hidden is None or hidden.status is not Status.FAIL:
         return None
-    if hidden.named is not None:
-        return hidden.named.cue.text
-    return next((f.cue.text for f in hidden.findings if f.cue.id == hidden.found), hidden.found or "not named")
+    cue = shown_condition(hidden)[0]
+    return (hidden.found or "not named") if cue is None else cue.text
 
 
 @dataclass(frozen=True, slots=True)

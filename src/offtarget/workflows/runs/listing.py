@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from offtarget.errors import InputError
+from offtarget.numbers import many
 from offtarget.pages.cards import card_of
 from offtarget.rundir import MANIFEST, in_use, read_manifest, read_object, runs_root
 from offtarget.workflows.runs.begin import finished
@@ -145,7 +146,24 @@ def _all_runs(folder: Path) -> list[RunSummary]:
         raise InputError(
             f"Cannot list {folder}: {error.strerror}. Name a folder of runs with OFFTARGET_RUNS."
         ) from None
-    return sorted(map(_summary, paths), key=lambda each: (each.modified, each.name), reverse=True)
+    found = [summary for path in paths for summary in _of_folder(path)]
+    return sorted(found, key=lambda each: (each.modified, each.name), reverse=True)
+
+
+def _of_folder(path: Path) -> list[RunSummary]:
+    """A run, or those that a comparison of several tables put into one folder."""
+    inner = _runs_inside(path)
+    return [_summary(run, f"{path.name}/{run.name}") for run in inner] or [_summary(path, path.name)]
+
+
+def _runs_inside(path: Path) -> list[Path]:
+    """Runs in a folder that is none itself."""
+    try:
+        if (path / MANIFEST).exists():
+            return []
+        return sorted(run for run in path.iterdir() if run.name[:1] != "." and (run / MANIFEST).is_file())
+    except OSError:
+        return []
 
 
 def find_run(
@@ -163,7 +181,7 @@ def find_run(
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"There is no run {str(run)[:80]!r}: {reason}. `offtarget runs` lists them.") from None
     if is_folder:
-        return path
+        return _one_run(path)
     if exists:
         raise InputError(f"{path} is a file; name the run directory that holds it.")
     if str(run) == LAST:
@@ -178,21 +196,33 @@ def find_run(
         return newest
     # Only a plain name: `folder / "../elsewhere"` would be a path outside the folder.
     if path.name == str(run) and (folder / path).is_dir():
+        return _one_run(folder / path)
+    # `DIR/1-tuned`, as a comparison of several tables is listed.
+    if len(path.parts) == 2 and ".." not in path.parts and folder / path in _runs_inside(folder / path.parts[0]):
         return folder / path
     raise InputError(f"There is no run '{run}', neither as a path nor in {folder}. `offtarget runs` lists them.")
 
 
-def _summary(path: Path) -> RunSummary:
+def _one_run(path: Path) -> Path:
+    """The folder; InputError where it holds several runs and is none."""
+    inner = _runs_inside(path)
+    if not inner:
+        return path
+    names = ", ".join(str(run) for run in inner[:3]) + (f" and {len(inner) - 3} more" if len(inner) > 3 else "")
+    raise InputError(f"{path} holds {many(len(inner), 'run')} and is none itself. Name one: {names}.")
+
+
+def _summary(path: Path, name: str) -> RunSummary:
     when = _modified(path / MANIFEST) or _modified(path)
     try:
         if not (path / MANIFEST).is_file():
             raise InputError(f"it has no {MANIFEST}: it was stopped before it began, or is no run")
-        return _read(path, when)
+        return _read(path, name, when)
     except (InputError, OSError, RecursionError) as error:
-        return RunSummary(path.name, path, BROKEN, problem=str(error), modified=when)
+        return RunSummary(name, path, BROKEN, problem=str(error), modified=when)
 
 
-def _read(path: Path, when: float) -> RunSummary:
+def _read(path: Path, name: str, when: float) -> RunSummary:
     manifest = read_manifest(path)
     verb = verb_of(manifest)
     result = finished(verb, path)
@@ -200,7 +230,7 @@ def _read(path: Path, when: float) -> RunSummary:
     if result is None and in_use(path):
         obstacle = "another process is at work on it."
     return RunSummary(
-        path.name,
+        name,
         path,
         UNFINISHED if result is None else verb.state(result),
         verb.command,

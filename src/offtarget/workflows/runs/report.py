@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 from offtarget.errors import InputError
@@ -9,7 +11,7 @@ from offtarget.pages import written
 from offtarget.pages.card import Card
 from offtarget.pages.cards import page_of
 from offtarget.pages.registry import rendered, report_format
-from offtarget.rundir import read_manifest
+from offtarget.rundir import read_manifest, read_object
 from offtarget.workflows.runs.begin import finished
 from offtarget.workflows.runs.cards import card
 from offtarget.workflows.runs.listing import find_run
@@ -48,8 +50,11 @@ def _made(path: Path, format: str, filename: str) -> tuple[str, str]:
     if verb.page is None:
         return filename, rendered(path, format)
     done = finished(verb, path) is not None
-    if format == "json" and done:
-        return verb.done, (path / verb.done).read_text(encoding="utf-8")
+    if format == "json":
+        made = card(path)
+        value = read_object(path / verb.done) if done else asdict(made)
+        envelope = written.envelope(made, run=path.resolve().name, verb=verb.command, finished=done)
+        return filename, json.dumps({**envelope, **value}, indent=2) + "\n"
     if format == "html":
         again = page_of(path) if done else None
         if again is not None:
@@ -62,7 +67,7 @@ def _made(path: Path, format: str, filename: str) -> tuple[str, str]:
 def _of_card(card: Card, what: str, format: str) -> str:
     if format == "html":
         return written.as_page(card, what)
-    ways = {"json": written.as_json, "markdown": written.markdown, "junit": written.junit, "text": written.text}
+    ways = {"markdown": written.markdown, "junit": written.junit, "text": written.text}
     return ways[format](card)
 
 

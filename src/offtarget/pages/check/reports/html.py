@@ -6,6 +6,7 @@ speaks of the answers that the verdict counts, weighed as the verdict weighs the
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from offtarget.numbers import between, e_value, whole
@@ -15,7 +16,7 @@ from offtarget.pages.charts.rates import SHOWN
 from offtarget.pages.charts.scatter import scatter
 from offtarget.pages.charts.trajectories import trajectories
 from offtarget.pages.check import facts, story, thresholds
-from offtarget.pages.check.card import card, exchange
+from offtarget.pages.check.card import card, condition, exchange
 from offtarget.pages.check.counted import counted
 from offtarget.pages.check.embedded import KINDS, embedded_answers
 from offtarget.pages.check.loading import LoadedRun
@@ -26,7 +27,7 @@ from offtarget.pages.page import page
 from offtarget.pages.registry import ReportFormat
 from offtarget.pages.text import of_scored, one_line, sentence
 from offtarget.records import Comparison, Decision, Status
-from offtarget.words import TERMS, asked, evidence
+from offtarget.words import TERMS, asked, evidence, joined, under
 
 STATIC_EXAMPLES = 12
 """Misaligned answers that are in the page even without its script."""
@@ -66,6 +67,7 @@ def render(run: LoadedRun) -> str:
         conditions=[] if hidden is None else _conditions(hidden),
         proof=proof[TELLING:],  # the first ones are on the card
         all_proof=len(proof),
+        proof_under=_proof_under(run),
         most_proof=MOST_PROOF,
         explained=explained_view(run),
         scatter=scatter(run),
@@ -79,6 +81,18 @@ def render(run: LoadedRun) -> str:
         answers=answers,
         settings=[(one_line(name, 120), one_line(value, 600)) for name, value in facts.settings_table(run)],
     )
+
+
+def _proof_under(run: LoadedRun) -> str:
+    """Under which condition how many of them were given: `17 with “x” before the question`."""
+    if run.hidden is None:
+        return ""
+    counts = Counter(pair.some.probe.arm for pair in proving(run, len(run.cued)))
+    said = [f"{whole(count)} {one_line(under(condition(run, arm)), 160)}" for arm, count in counts.most_common(3)]
+    rest = counts.total() - sum(count for _, count in counts.most_common(3))
+    said += [f"{whole(rest)} under others of the kind"] if rest else []
+    picked = "; those by which the strongest of its kind was picked are among them" if run.hidden.named else ""
+    return joined(said) + picked
 
 
 def _without_itself(told: Card) -> Card:
