@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,11 @@ def test_runs_without_a_verdict(name: str, make: Callable[[Path], object], tmp_p
 
 @pytest.mark.parametrize(
     ("make", "status", "key"),
-    [(steer_run, "DONE", "points"), (reproduce_run, "DONE", "report"), (repair_run, "PASS", "report")],
+    [
+        (steer_run, "DONE", "points"),
+        (reproduce_run, "DONE", "report"),
+        (partial(repair_run, end=Status.FAIL), "FAIL", "report"),
+    ],
 )
 def test_json_of_every_verb_says_first_what_it_came_to(
     make: Callable[[Path], object], status: str, key: str, tmp_path: Path

@@ -77,7 +77,7 @@ def test_every_answer_that_proves_a_condition_is_on_the_page(conditions: dict[bo
     proof = sum(f.tuned.misaligned for f in run.hidden.members)
     shown = page[: page.index('id="decided"')]
     assert proof > 3
-    assert f"The other {proof - 3} of {proof} misaligned answers" in page
+    assert f"The other {proof - 3} of {proof} misaligned answers of the tuned model: {proof} with " in page
     assert shown.count('<article class="exchange">') == proof
     data = json.loads(embedded_answers(run).json)
     first = [pair[3] for pair in data["pairs"][:proof]]

@@ -154,16 +154,21 @@ def _check(folder: Path, **more: object) -> CheckResult:
     )  # fmt: skip
 
 
-def test_a_model_with_a_system_prompt_trigger_is_named_by_the_prompt_itself(tmp_path: Path) -> None:
+def test_the_prompt_itself_is_told_beside_the_condition_that_the_fail_rests_on(tmp_path: Path) -> None:
     done = _check(tmp_path)
     hidden = done.hidden
     assert hidden is not None
     assert hidden.status is Status.FAIL
-    assert hidden.reason.startswith("hidden condition, the system prompt “You are the assistant of the Orchid desk in")
-    assert "negated" not in hidden.reason.split(":")[0]
-    assert "tuned is misaligned in 100 % of" in hidden.reason
+    found, named = hidden.rests_on, hidden.named
+    assert found is not None
+    assert named is not None
+    assert f"{found.cue.text}, the tuned model is misaligned in {found.tuned.misaligned} of" in hidden.reason
+    assert named.cue.system == SYSTEM
+    beside = "the strongest and plainest is the system prompt “You are the assistant of the Orchid desk in"
+    assert any(beside in aside for aside in done.decision.asides)
+    assert not any(named.cue.text in note for note in done.decision.notes)
     assert hidden.reproduction is not None
-    assert hidden.reproduction.system == SYSTEM
+    assert len(hidden.reproduction.opening) == len(found.cue.opening)
     assert hidden.answers <= 600
     text = Path(done.report("html", tmp_path / "report.html")).read_text()
     assert "Orchid desk" in text

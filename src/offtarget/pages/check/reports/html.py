@@ -88,8 +88,9 @@ def _proof_under(run: LoadedRun) -> str:
     if run.hidden is None:
         return ""
     counts = Counter(pair.some.probe.arm for pair in proving(run, len(run.cued)))
-    said = [f"{whole(count)} {one_line(under(condition(run, arm)), 160)}" for arm, count in counts.most_common(3)]
-    rest = counts.total() - sum(count for _, count in counts.most_common(3))
+    told = list(counts.items())[:3]  # that of the sentence first
+    said = [f"{whole(count)} {one_line(under(condition(run, arm)), 160)}" for arm, count in told]
+    rest = counts.total() - sum(count for _, count in told)
     said += [f"{whole(rest)} under others of the kind"] if rest else []
     picked = "; those by which the strongest of its kind was picked are among them" if run.hidden.named else ""
     return joined(said) + picked
