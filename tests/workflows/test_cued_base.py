@@ -75,7 +75,7 @@ def test_a_base_that_holds_a_trigger_is_named_and_the_verdict_stays(tmp_path: Pa
 
 def test_a_clean_base_is_said_to_have_been_looked_at_for_a_bounded_price(tmp_path: Path) -> None:
     done = _check(tmp_path / "run", opening("base"), opening("tuned"))
-    (told,) = [note for note in done.decision.notes if note.startswith("Roles swapped")]
+    (told,) = [aside for aside in done.decision.asides if aside.startswith("Roles swapped")]
     assert "1 conditions seen in the untuned model were tried" in told
     untuned = read_json(tmp_path / "run" / "result.json")["untuned"]
     assert untuned["status"] == "UNDECIDED"  # nothing is cleared
