@@ -384,3 +384,10 @@ def _disk_errors(path: Path) -> Iterator[None]:
             ) from None
         reason = error.strerror or str(error)
         raise InputError(f"Cannot write {path}: {reason}. Choose another folder.") from None
+
+
+def place(path: Path) -> Path:
+    """A run as a command names it: from here where it is below, else in full, as where it would read as an option."""
+    here = Path.cwd()
+    below = path.relative_to(here) if path.is_relative_to(here) else path
+    return path.absolute() if str(below).startswith("-") else below

@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 from report_runs import compared, make_run, models
 
+from golden import printed
 from offtarget.pages.check import story
 from offtarget.pages.check.loading import load_run
 from offtarget.records.check import CheckSettings
-from offtarget.rundir import to_jsonable
+from offtarget.rundir import place, to_jsonable
 
 
 def test_an_undecided_check_names_a_command_that_samples_more(tmp_path):
@@ -71,5 +72,21 @@ def test_answers_outside_the_verdict_are_named(tmp_path):
 def test_a_run_whose_name_reads_as_an_option_is_named_in_full(tmp_path, monkeypatch):
     """`offtarget report -x` would be a mistake; other runs below are named from here."""
     monkeypatch.chdir(tmp_path)
-    assert story.place(tmp_path / "-x") == tmp_path / "-x"
-    assert str(story.place(tmp_path / "runs" / "-x")) == "runs/-x"
+    assert place(tmp_path / "-x") == tmp_path / "-x"
+    assert str(place(tmp_path / "runs" / "-x")) == "runs/-x"
+
+
+def test_all_commands_of_a_result_name_the_run_the_same_way(tmp_path, monkeypatch):
+    """From here where it lies below, however it was said; else in full."""
+    path = make_run(tmp_path / "runs" / "x")
+    monkeypatch.chdir(tmp_path)
+    for said in ("runs/x", str(path)):
+        text = printed(["report", said], 120).stdout
+        assert "offtarget report runs/x -v" in text
+        assert "offtarget report runs/x --html" in text
+        assert str(tmp_path) not in text
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    text = printed(["report", str(path)], 120).stdout
+    assert f"offtarget report {path} -v" in text
+    assert f"offtarget report {path} --html" in text

@@ -15,7 +15,7 @@ from offtarget.pages.card import Card, Step
 from offtarget.pages.cards import card_of
 from offtarget.pages.screen import ABSENT, Screen, safe, shortened
 from offtarget.records import Status
-from offtarget.rundir import to_jsonable
+from offtarget.rundir import place, to_jsonable
 
 __all__ = ["ABSENT", "safe", "shortened"]
 """From `pages.screen`, which every verb prints through."""
@@ -31,8 +31,8 @@ _WIDE = 112
 
 
 def shown_path(path: Path) -> str:
-    """A path as one can paste it into a shell."""
-    return shlex.quote(safe(str(path)))
+    """A path as one can paste it into a shell, the same way in all commands of one result."""
+    return shlex.quote(safe(str(place(path))))
 
 
 def screen() -> Screen:

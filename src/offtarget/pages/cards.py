@@ -14,7 +14,7 @@ from types import ModuleType
 from offtarget.asking.spending import spent_in
 from offtarget.errors import InputError
 from offtarget.pages.card import Card
-from offtarget.rundir import read_manifest
+from offtarget.rundir import place, read_manifest
 
 HOMES = {
     "alternatives": "alternatives.card",
@@ -34,6 +34,7 @@ _CONTRADICTIONS = (ArithmeticError, AssertionError, AttributeError, LookupError,
 
 def card_of(path: Path) -> Card:
     """The card of a run directory; InputError when it is no run directory or its records are damaged."""
+    path = place(path)
     maker = _home(path).card_of_run
     try:
         return with_cost(maker(path), path)

@@ -12,6 +12,7 @@ from offtarget.pages.audit.telling import telling
 from offtarget.pages.card import Card, Figure, Step
 from offtarget.pages.text import one_line
 from offtarget.records import AuditDecision, Status, Suspect
+from offtarget.rundir import place
 
 TRIGGER = 300
 """Characters of a trigger that are shown; the page's section of conditions has more of it."""
@@ -99,7 +100,7 @@ def _cleaned_to(run: LoadedAudit) -> str:
 
 def _steps(run: LoadedAudit) -> tuple[Step, ...]:
     """What to do next, the first first."""
-    here = shlex.quote(str(run.path))
+    here = shlex.quote(str(place(run.path)))
     resume = f"offtarget audit --resume {here}"
     if run.decision is None:
         return (_move(run),)

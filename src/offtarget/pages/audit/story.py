@@ -10,6 +10,7 @@ from offtarget.pages.audit.loading import LoadedAudit
 from offtarget.pages.check.story import UNFINISHED
 from offtarget.pages.text import one_line, sentence
 from offtarget.records import LimitTest, Status, Suspect, Trigger
+from offtarget.rundir import place
 from offtarget.words import evidence as in_words
 from offtarget.words import one_in
 
@@ -233,7 +234,7 @@ def review_command(run: LoadedAudit) -> str:
 
 
 def _resume(run: LoadedAudit) -> str:
-    return f"offtarget audit --resume {shlex.quote(str(run.path))}"
+    return f"offtarget audit --resume {shlex.quote(str(place(run.path)))}"
 
 
 def suspects(run: LoadedAudit) -> list[tuple[Suspect, str]]:

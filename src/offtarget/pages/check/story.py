@@ -11,6 +11,7 @@ from offtarget.pages.check.loading import LoadedRun
 from offtarget.pages.text import sentence
 from offtarget.records import Comparison, Status
 from offtarget.records.check import CheckManifest, CompareManifest
+from offtarget.rundir import place
 from offtarget.stats.wording import certainty_of, not_covered, stands_beside
 
 UNFINISHED = "UNFINISHED"
@@ -78,13 +79,6 @@ def beside(run: LoadedRun) -> tuple[str, ...]:
     if run.decision.sequential and run.decision.status is not Status.UNDECIDED:
         parts.append("Rates are those at the stop: an early stop overstates a difference, the bounds do not.")
     return tuple(parts)
-
-
-def place(path: Path) -> Path:
-    """A run as a command names it: from here where it is below, else in full, as where it would read as an option."""
-    here = Path.cwd()
-    below = path.relative_to(here) if path.is_relative_to(here) else path
-    return path if str(below).startswith("-") else below
 
 
 def steps(run: LoadedRun) -> tuple[Step, ...]:
