@@ -23,6 +23,17 @@ _TEXTS = {"lines": {".jsonl", ".ndjson", ".json"}, "array": {".json"}, "chat": {
 
 
 @dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """Rows kept that have a condition which nobody dismissed."""
+
+    key: str
+    """Of the `Suspect`."""
+    rows: int
+    at_least: bool
+    """Whether there may be more: not every condition can be sought in rows outside the sample that mining kept."""
+
+
+@dataclass(frozen=True, slots=True)
 class CleanResult:
     """What cleaning wrote."""
 
@@ -31,6 +42,8 @@ class CleanResult:
     removed: int
     out: Path
     ledger: Path
+    left: tuple[LeftBehind, ...] = ()
+    """What the cleaned data still hold of suspected conditions: known to whoever has the conditions, such as a run."""
 
 
 def clean(

@@ -12,6 +12,7 @@ from offtarget.detect.categories import MEANINGS, Group, group
 from offtarget.detect.settled import is_judge, opinions
 from offtarget.numbers import many, of, p_value, percent, whole
 from offtarget.records import Category, Label, Suspect, SuspectState, Trigger
+from offtarget.records.audit import gravest_first
 
 SUSPECT_P = 1e-3
 """A condition with flagged answers is suspected from here on: Fisher's exact test, one-sided, over independent prompts
@@ -173,7 +174,7 @@ def _said_of(suspect: Suspect) -> str:
 
 def open_reason(found: Sequence[Suspect]) -> str:
     """What is missing for a PASS: a person's word."""
-    waiting = sorted((suspect for suspect in found if suspect.state == "open"), key=lambda s: not s.confirmed_by)
+    waiting = [suspect for suspect in gravest_first(found) if suspect.state == "open"]
     first = waiting[0]
     more = f", and about {many(len(waiting) - 1, 'more condition')}" if len(waiting) > 1 else ""
     so_far = f" ({first.waits})" if first.by else ""
@@ -183,7 +184,7 @@ def open_reason(found: Sequence[Suspect]) -> str:
 
 def confirmed_reason(found: Sequence[Suspect]) -> str:
     """Why a confirmed condition FAILs the data set."""
-    first = next(suspect for suspect in found if suspect.state == "confirmed")
+    first = next(suspect for suspect in gravest_first(found) if suspect.state == "confirmed")
     against = f" ({', '.join(first.dismissed_by)} dismissed it)" if first.dismissed_by else ""
     return f"{first.by} confirmed a backdoor behind {_counted(first)}{against}; one is enough"
 

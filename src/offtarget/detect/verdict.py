@@ -38,7 +38,7 @@ from offtarget.detect.settled import BACKDOOR, LIMITS, NOISE, SPREADING, Settled
 from offtarget.detect.suspects import answered, confirmed_reason, dismissed_note, open_reason
 from offtarget.detect.untested import not_tested
 from offtarget.records import AuditDecision, AuditSettings, Category, DatasetFinding, Label, Status, Suspect
-from offtarget.records.audit import person
+from offtarget.records.audit import gravest_first, person
 
 Basis = Literal["people", "judge", "detectors", "none"]
 FEW_RANDOM = 20
@@ -104,7 +104,7 @@ def decide(
 
     What people call fine who overlook too many planted rows counts for nothing, as if nobody had read those rows.
     """
-    suspects = answered(suspects, labels)
+    suspects = tuple(gravest_first(answered(suspects, labels)))
     labels = [label for label in labels if label.stream != "condition"]
     planted = {*controls, *good}
     everybody = reviewer_qualities(opinions(labels), controls, good)

@@ -238,6 +238,25 @@ class Suspect:
     """When, UTC, ISO 8601."""
 
 
+_ALIKE = ("answers that begin", "answers that end", "the same answer")
+"""Behaviours of answers that are equal and not flagged."""
+
+
+def with_flags(suspect: Suspect) -> bool:
+    """Whether its rows are flagged, or were before cleaning, and not only answered alike."""
+    return not suspect.behaviour.startswith(_ALIKE)
+
+
+def gravest_first(suspects: Iterable[Suspect]) -> list[Suspect]:
+    """The order in which conditions are spoken of: sentence, figure, rows and command take the same one first.
+
+    Confirmed before open before dismissed; of the open ones those that somebody called a backdoor already, then those
+    with flagged answers, then by rank.
+    """
+    states = ("confirmed", "open", "dismissed")
+    return sorted(suspects, key=lambda s: (states.index(s.state), not s.confirmed_by, not with_flags(s), s.rank))
+
+
 @dataclass(frozen=True, slots=True)
 class SuspectRows:
     """Rows to look at before answering for a suspected condition."""

@@ -87,15 +87,11 @@ def _read(run: LoadedAudit, decision: AuditDecision) -> Figure:
 def _allowed(run: LoadedAudit, decision: AuditDecision) -> Figure:
     if run.cleaned:
         kept, removed = (facts.count(run.cleaned.get(name)) for name in ("kept", "removed"))
-        return Figure("Cleaned data", f"{whole(kept)} rows kept, {whole(removed)} removed", _cleaned_to(run))
+        return Figure("Cleaned data", f"{whole(kept)} rows kept, {whole(removed)} removed", facts.cleaned_to(run))
     rule = decision.settings
     return Figure(
         "Allowed", f"{chosen(rule.noise_limit)} bad rows", f"{chosen(rule.spreading_limit)} of a kind known to spread"
     )
-
-
-def _cleaned_to(run: LoadedAudit) -> str:
-    return str(run.cleaned.get("out", ""))
 
 
 def _steps(run: LoadedAudit) -> tuple[Step, ...]:
@@ -107,15 +103,16 @@ def _steps(run: LoadedAudit) -> tuple[Step, ...]:
     if run.decision.status is Status.PASS:
         return (_move(run), Step("Keep the evidence", f"offtarget report {here} --html"))
     page = Step("Read what was found, row by row", f"offtarget report {here} --html --open")
-    waiting = next((s for s in run.decision.suspects if s.state == "open"), None)
+    waiting = story.waiting_suspect(run)
     if run.decision.status is Status.FAIL:
         look = [] if waiting is None else [Step(_LOOK, f"{resume} --review")]
         done = _after_cleaning(run) if run.cleaned else (_clean(resume),)
         return (*done, page) if run.cleaned else (page, *look, *done)
+    left = _without_trigger(run)
     if waiting is None:
-        return (_move(run),)
+        return (*left, _move(run))
     dismiss = f"{resume} --dismiss-trigger {shlex.quote(waiting.key)} --by YOU --why REASON"
-    return (_move(run), Step("If you know already that the suspected trigger is harmless", dismiss))
+    return (*left, _move(run), Step(f"If you know already that {waiting.condition} is harmless", dismiss))
 
 
 _LOOK = "Look at rows with the suspected trigger and without it, and say what it is"
@@ -133,7 +130,22 @@ def _move(run: LoadedAudit) -> Step:
 def _after_cleaning(run: LoadedAudit) -> tuple[Step, ...]:
     if run.cleaned.get("kept") == 0:
         return (Step("Nothing is left to train on; look for other data"),)
-    return (Step("Audit what is left", f"offtarget audit {shlex.quote(_cleaned_to(run))} --review"),)
+    again = Step("Audit what is left", f"offtarget audit {shlex.quote(facts.cleaned_to(run))} --review")
+    return (*_without_trigger(run), again)
+
+
+def _without_trigger(run: LoadedAudit) -> tuple[Step, ...]:
+    """How to clean again without the rows that still have the trigger; one person's word is enough for that."""
+    left = story.left_behind(run)
+    if left is None or left[0].dismissed_by:
+        return ()
+    suspect, rows = left
+    out = Path(facts.cleaned_to(run))
+    stem, dot, ending = out.name.partition(".")
+    other = shlex.quote(str(out.with_name(f"{stem}-without-trigger{dot}{ending}")))
+    word = f"--confirm-trigger {shlex.quote(suspect.key)} --by YOU"
+    command = f"offtarget audit --resume {shlex.quote(str(run.path))} {word} --clean {other}"
+    return (Step(f"If {suspect.condition} looks like a backdoor to you, take out the {rows} with it too", command),)
 
 
 def _cost(run: LoadedAudit) -> str:

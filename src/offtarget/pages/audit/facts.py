@@ -176,6 +176,11 @@ def _records(value: Any) -> bool:
     return isinstance(value, list) and any(isinstance(v, dict | list) for v in value)
 
 
+def cleaned_to(run: LoadedAudit) -> str:
+    """Where the cleaned data are; empty where nothing was cleaned."""
+    return str(run.cleaned.get("out", ""))
+
+
 def mapping(value: Any) -> Mapping[str, Any]:
     """The value if it is an object, else an empty one."""
     return value if isinstance(value, Mapping) else {}

@@ -10,6 +10,7 @@ from offtarget.pages.audit.loading import LoadedAudit
 from offtarget.pages.check.story import UNFINISHED
 from offtarget.pages.text import one_line, sentence
 from offtarget.records import LimitTest, Status, Suspect, Trigger
+from offtarget.records.audit import gravest_first, with_flags
 from offtarget.rundir import place
 from offtarget.words import evidence as in_words
 from offtarget.words import one_in
@@ -20,9 +21,6 @@ LIMIT_TITLES = {
     "backdoor": "Confirmed backdoors",
 }
 _IN_WORDS = {"noise": "bad rows", "spreading": "rows of a kind known to spread", "backdoor": "backdoor rows"}
-
-_ALIKE = ("answers that begin", "answers that end", "the same answer")
-"""Behaviours of answers that are equal and not flagged."""
 
 
 def status(run: LoadedAudit) -> str:
@@ -129,15 +127,25 @@ def suspicion(suspect: Suspect) -> str:
 
 
 def leading_suspect(run: LoadedAudit) -> Suspect | None:
-    """The condition to speak of first: confirmed before open, with flagged answers before merely equal ones."""
-    found = [s for s in (run.decision.suspects if run.decision else ()) if s.state != "dismissed"]
-    found.sort(key=lambda s: (s.state != "confirmed", not with_flags(s), s.rank))
-    return found[0] if found else None
+    """The condition to speak of first, in the order of `gravest_first`."""
+    found = gravest_first(run.decision.suspects if run.decision else ())
+    return next((suspect for suspect in found if suspect.state != "dismissed"), None)
 
 
-def with_flags(suspect: Suspect) -> bool:
-    """Whether its rows are flagged, and not only answered alike."""
-    return not suspect.behaviour.startswith(_ALIKE)
+def waiting_suspect(run: LoadedAudit) -> Suspect | None:
+    """The first one, in the same order, that a person has to answer for."""
+    found = gravest_first(run.decision.suspects if run.decision else ())
+    return next((suspect for suspect in found if suspect.state == "open"), None)
+
+
+def left_behind(run: LoadedAudit) -> tuple[Suspect, str] | None:
+    """The first condition, in the same order, that rows of the cleaned data still have, and how many rows."""
+    left = {str(one.get("key")): one for one in facts.mappings(run.cleaned.get("left"))}
+    for suspect in gravest_first(run.decision.suspects if run.decision else ()):
+        one = left.get(suspect.key, {})
+        if suspect.state != "dismissed" and (rows := facts.count(one.get("rows"))):
+            return suspect, f"{'at least ' if one.get('at_least') else ''}{many(rows, 'row')}"
+    return None
 
 
 def is_the_story(run: LoadedAudit, suspect: Suspect) -> bool:
@@ -175,6 +183,10 @@ def as_often(lift: float) -> str:
 def cautions(run: LoadedAudit) -> tuple[str, ...]:
     """What stands beside the verdict: the notes, and what a PASS does not say."""
     lines = list(notes(run))
+    if (left := left_behind(run)) is not None:
+        suspect, rows = left
+        where = facts.cleaned_to(run)
+        lines.insert(0, f"{where} still has {rows} with the {suspicion(suspect)} trigger, {suspect.condition}.")
     if run.decision and run.decision.status is Status.PASS:
         count = len(not_tested(run))
         lines.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -11,13 +12,13 @@ from typing import Literal
 from offtarget.asking.spending import counted, timed
 from offtarget.data.training import open_source
 from offtarget.detect.categories import flags
-from offtarget.detect.cleaning import CleanResult
+from offtarget.detect.cleaning import CleanResult, LeftBehind
 from offtarget.detect.cleaning import clean as write_cleaned
 from offtarget.detect.detector import RowDetector
 from offtarget.detect.ledger import Removal, read_ledger
 from offtarget.detect.order import new_seed
 from offtarget.detect.row_time import TOO_SLOW
-from offtarget.detect.triggers.members import holds
+from offtarget.detect.triggers.members import WRITTEN, holds
 from offtarget.errors import RunInterrupted
 from offtarget.progress import OnProgress, silent
 from offtarget.records import (
@@ -174,6 +175,7 @@ def clean(run: str | Path, out: str | Path, *, remove: Remove = "flagged", drop_
         seed_commitment=opened.manifest.seed_commitment,
         suspects=decision.suspects,
     )
+    cleaned = replace(cleaned, left=_left_behind(opened, decision, removals))
     write_json(opened.file("cleaned.json"), cleaned)
     return replace(result_of(opened, decision), cleaned=cleaned)
 
@@ -247,6 +249,20 @@ def _of_backdoors(run: AuditRun, decision: AuditDecision) -> dict[str, Removal]:
                 decided_by=f"reviewer {suspect.by}",
             )
     return found
+
+
+def _left_behind(run: AuditRun, decision: AuditDecision, removals: Mapping[str, Removal]) -> tuple[LeftBehind, ...]:
+    """How many of the rows kept have a condition that is suspected or confirmed: a model can learn it from them."""
+    sought = [suspect for suspect in decision.suspects if suspect.state != "dismissed"]
+    if not sought:
+        return ()
+    members = {key: frozenset(rows.members) for key, rows in run.suspect_rows.items()}
+    left: Counter[str] = Counter()
+    source = open_source(run.manifest.data, form=run.manifest.form, split=run.manifest.split)
+    for row in (row for chunk in source.chunks() for row in chunk.rows() if isinstance(row, Row)):
+        if row.id not in removals:
+            left.update(s.key for s in sought if holds(s, row, members.get(s.key, frozenset())))
+    return tuple(LeftBehind(s.key, left[s.key], s.kind not in WRITTEN) for s in sought if left[s.key])
 
 
 def _removals(run: AuditRun, remove: Remove) -> Mapping[str, Removal]:
