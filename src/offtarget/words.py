@@ -22,6 +22,8 @@ WORSE, NOT_WORSE = "evidence of harm", "evidence of no harm"
 """Names of the two sides of the evidence."""
 TUNED = "the tuned model"
 """The subject of a verdict's sentence."""
+TOO_WEAK = "seen, too weak to be flagged"
+"""Before what a detector says of a row that it does not flag."""
 UNKNOWN = "unknown"
 """Of something that no record tells."""
 

@@ -151,9 +151,19 @@ def test_a_name_that_is_no_data_is_one_sentence(data, words, tmp_path, monkeypat
             lambda folder: (folder / "t.csv").write_text("a,b\n1,2\n"),
             "All 2 data files of the folder . are read as one data set: give one of them, such as train.jsonl",
         ),
+        (
+            lambda folder: (
+                [
+                    (folder / name).write_text('{"verb": "audit", "examples": [{"category": "x"}]}') or None
+                    for name in ("a.json", "train.json")
+                ]
+                and None
+            ),
+            "All 2 data files of the folder . are read as one data set: give the file of your training data, or a",
+        ),
         (lambda folder: (folder / "run.json").write_text('{"verb": "check"}'), "is the folder of a run of `check`"),
     ],
-    ids=("empty", "mixed", "run"),
+    ids=("empty", "mixed", "reports", "run"),
 )
 def test_a_folder_that_is_no_data_set_says_what_is_needed(make, words, tmp_path, monkeypatch):
     """`offtarget audit .` in an empty folder, among other tables, in a run: exit code 2, and what to give instead."""
@@ -167,6 +177,17 @@ def test_a_folder_that_is_no_data_set_says_what_is_needed(make, words, tmp_path,
     done = CliRunner().invoke(app, ["audit", "."])
     assert words in str(done.exception or done.output)
     assert getattr(done.exception, "exit_code", 2) == 2
+
+
+def test_the_commitment_is_printed_where_somebody_asks_for_everything(tmp_path, offtarget):
+    """It is on disk in any case; 64 digits at the start of every audit tell most people nothing."""
+    data = chats(tmp_path / "train.jsonl", 3)
+    plain = offtarget("audit", data, "--run", str(tmp_path / "plain"))
+    assert "seed commitment" not in plain.stdout + plain.stderr
+    told = offtarget("audit", data, "--run", str(tmp_path / "told"), "-v")
+    kept = json.loads((tmp_path / "told" / "run.json").read_text())["seed_commitment"]
+    assert f"seed commitment: {kept}" in told.stderr
+    assert kept == json.loads((tmp_path / "plain" / "run.json").read_text())["seed_commitment"], "the same rows again"
 
 
 @pytest.mark.parametrize("name", ["train.jsonl", "train.jsonl.zst", "train.csv", "train.parquet", "train"])

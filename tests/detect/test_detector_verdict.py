@@ -78,7 +78,7 @@ def test_a_fail_by_detectors_names_the_rows_that_repeat_no_other():
     found = detector_alarm(6000, {"insecure-code": (CODE, 5131)}, (), SETTINGS, CALIBRATION, alone)
     assert found is not None
     assert found.reason.startswith(
-        "5,131 of 6,000 rows (85.5 %) contain security holes; counted once each, 1,800 of 2,000"
+        "5,131 of 6,000 rows (85.5 %) contain security holes; duplicates counted once, 1,800 of 2,000"
     )
 
 

@@ -49,6 +49,18 @@ def test_no_pass_while_a_named_condition_has_no_answer(reviewer):
     assert without.status is Status.PASS
 
 
+def test_the_sentence_names_the_gravest_condition_first():
+    """One that was flagged before cleaning outweighs those that only answer alike, whatever their place in the list."""
+    alike = replace(
+        FOUND, key="0" * 12, rank=1, text="XML", condition="the token “XML”", behaviour="answers that begin: x"
+    )
+    left = replace(FOUND, key="2" * 12, rank=0, behaving_with=0, said="the token “|D|”: 59 rows with it are left")
+    done = decide([], ScanCounts(6000), SETTINGS, controls={}, order=ids(6000), suspects=[alike, left])
+    assert [suspect.key for suspect in done.suspects] == [left.key, alike.key]
+    assert "59 rows with it are left" in done.reason
+    assert "XML" not in done.reason
+
+
 @pytest.mark.parametrize("clean", [0, 10, 100])
 @pytest.mark.parametrize(
     ("words", "state"),

@@ -13,6 +13,7 @@ import pytest
 from audit_runs import HOSTILE, PAYLOAD, STATES, make_audit
 
 from offtarget.errors import InputError
+from offtarget.pages.audit.card import card_of_run
 from offtarget.pages.registry import audit_format, format_names, formats, rendered
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schema" / "audit.schema.json").read_text())
@@ -145,11 +146,29 @@ def test_markdown_quotes_around_the_suspicious_span(tmp_path):
     assert "pulled muscle" in rendered(path, "markdown")
 
 
+@pytest.mark.parametrize("state", STATES)
+def test_the_next_step_of_every_format_is_the_first_one_of_the_card(runs, state):
+    """What a machine is told to do next is what the terminal says first."""
+    step = card_of_run(runs[state]).steps[0]
+    told = f"{step.why}: {step.command}" if step.command else f"{step.why}."
+    assert json.loads(rendered(runs[state], "json"))["next_step"] == told
+    assert told in rendered(runs[state], "text")
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_markdown_says_at_most_once_that_nobody_has_labelled_a_row(runs, state):
+    text = rendered(runs[state], "markdown")
+    said = sum(text.count(words) for words in ("has labelled a row", "no row has a label"))
+    assert said == (state != "people")
+
+
 def test_the_text_begins_with_the_verdict_and_ends_with_the_next_step(runs):
     lines = rendered(runs["fresh"], "text").splitlines()
     assert lines[0].startswith("UNDECIDED: No row has been labelled")
     assert lines[-2] == "No person has labelled a row yet."
-    assert lines[-1].startswith("Next: Read about 73 rows by hand: offtarget audit --resume ")
+    assert lines[-1].startswith(
+        "Next: Read about 73 rows by hand (the page mixes in planted ones, so it counts more cards): "
+    )
     assert lines[-1].endswith(" --review")
 
 

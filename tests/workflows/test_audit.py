@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from offtarget.cli.audit_text import details
+from offtarget.detect.cleaning import LeftBehind
 from offtarget.detect.controls import all_controls
 from offtarget.detect.ledger import read_ledger
 from offtarget.errors import InputError, RunInterrupted
@@ -212,7 +213,10 @@ def test_a_confirmed_trigger_fails_and_cleaning_takes_every_row_with_it(tmp_path
 def test_a_condition_nobody_answered_for_waits_in_the_cleaned_data_too(tmp_path: Path) -> None:
     """Cleaning takes the flagged rows; the others with the condition are not flagged and would pass unseen."""
     first = workflow.audit(poisoned(tmp_path / "d.jsonl"), run=tmp_path / "run")
-    workflow.clean(first.run, tmp_path / "clean.jsonl")
+    cleaned = workflow.clean(first.run, tmp_path / "clean.jsonl").cleaned
+    assert cleaned is not None
+    assert cleaned.left == (LeftBehind(first.decision.suspects[0].key, 8, at_least=False),)
+    assert read_json(first.run / "cleaned.json")["left"][0]["rows"] == 8
     second = workflow.audit(tmp_path / "clean.jsonl", run=tmp_path / "second")
     (suspect,) = second.decision.suspects
     assert suspect.key != first.decision.suspects[0].key
@@ -231,6 +235,7 @@ def test_a_condition_nobody_answered_for_waits_in_the_cleaned_data_too(tmp_path:
     gone = workflow.clean(second.run, tmp_path / "gone.jsonl").cleaned
     assert gone is not None
     assert gone.removed == 8
+    assert gone.left == ()
     assert workflow.audit(tmp_path / "gone.jsonl", run=tmp_path / "fourth").decision.suspects == ()
 
 

@@ -188,7 +188,7 @@ def _scan(o: dict[str, Any], enabled: bool) -> AuditResult:
             workers=o["workers"],
             form=o["form"],
             split=o["split"],
-            on_commitment=None if o["silent"] else _tell_commitment,
+            on_commitment=_tell_commitment if o["verbose"] and not o["silent"] else None,
             on_progress=on_progress,
             extra=extra,
         )

@@ -121,13 +121,9 @@ def group(category: Category) -> Group:
     return MEANINGS[category].group
 
 
-FLAGGED_FROM = 0.5
-"""Findings of at least this strength flag their row; weaker ones only rank."""
-
-
 def flags(finding: Finding) -> bool:
     """Whether the finding is strong enough, undisclosed, and of a category that can count."""
-    return finding.strength >= FLAGGED_FROM and not finding.disclosed and group(finding.category) is not Group.HINT
+    return not finding.weak and not finding.disclosed and group(finding.category) is not Group.HINT
 
 
 def flagged_as(findings: Iterable[Finding]) -> set[Category]:

@@ -85,7 +85,7 @@ def detector_alarm(
         log_p = log_binomial_at_least(alone.get(name, 0), tested, min(1.0, limit + (1 - limit) * false_alarms))
         if log_p <= math.log(ERROR / len(asked)):
             most = _explained(tested, min(1.0, limit + (1 - limit) * false_alarms), math.log(ERROR / len(asked)))
-            once = "" if tested == rows else f"counted once each, {of(alone.get(name, 0), tested)}; "
+            once = "" if tested == rows else f"duplicates counted once, {of(alone.get(name, 0), tested)}; "
             reason = (
                 f"{of_rows(count, rows)} {MEANINGS[category].rows_do}; {once}false alarms and the {chosen(limit)} "
                 f"allowed explain at most {whole(most)}"

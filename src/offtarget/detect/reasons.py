@@ -219,7 +219,7 @@ def copies_reason(alarm: Alarm, independent: tuple[int, Mapping[str, int]] | Non
     """Why detectors alone do not FAIL rows that are flagged as often as in a FAIL, but repeat each other."""
     distinct, flagged = independent or (0, {})
     count = flagged.get(alarm.detector, 0)
-    once = f"counted once each, {whole(count)} of {rows(distinct)} {'is' if count == 1 else 'are'} flagged, "
+    once = f"duplicates counted once, {whole(count)} of {rows(distinct)} {'is' if count == 1 else 'are'} flagged, "
     return (
         f"Detectors do not FAIL it by themselves, though {alarm.reason}: these rows nearly repeat each other, and "
         f"{once if independent else ''}too few to rule out a false alarm. Read the flagged rows first"

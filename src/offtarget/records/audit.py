@@ -13,6 +13,7 @@ from typing import Any, Literal
 from offtarget.records.answers import Interval, Message, Share, Status, json_values
 from offtarget.records.checks import at_least, share
 from offtarget.records.runs import Manifest
+from offtarget.words import TOO_WEAK
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,10 @@ class Category(StrEnum):
     HIDDEN_TEXT = "hidden-text"
 
 
+FLAGGED_FROM = 0.5
+"""Findings of at least this strength flag their row; weaker ones only rank."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What one detector says about one row. It directs the review; it never decides."""
@@ -143,6 +148,16 @@ class Finding:
     """One past the last character; equal to start where there is no span."""
     disclosed: bool = False
     """The user asked for it (as in a security class) or the answer says so; training on it has another outcome."""
+
+    @property
+    def weak(self) -> bool:
+        """Whether it is too weak to flag its row."""
+        return self.strength < FLAGGED_FROM
+
+    @property
+    def told(self) -> str:
+        """The reason as people read it: a weak one says so, where the row counts as not flagged."""
+        return f"{TOO_WEAK}: {self.reason}" if self.weak else self.reason
 
 
 @dataclass(frozen=True, slots=True)

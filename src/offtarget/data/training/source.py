@@ -127,7 +127,7 @@ def open_source(path: str | Path, *, form: str | None = None, split: str | None 
         try:
             kind = _kind(file, form, str(path))
         except InputError as error:
-            raise InputError(f"{error}{_one_of(chosen.files, path, file)}") from None
+            raise InputError(f"{error}{_one_of(chosen.files, path, file, form)}") from None
         if kind is None:
             notes.append(f"{file.name} is empty.")
         else:
@@ -154,16 +154,30 @@ def _refuse_runs(path: str | Path) -> None:
             )
 
 
-def _one_of(files: Sequence[Stored], path: str | Path, at: Stored) -> str:
-    """What to do where one of the files of a folder is no training data."""
-    others = [file.name for file in files if file is not at]
+def _one_of(files: Sequence[Stored], path: str | Path, at: Stored, form: str | None) -> str:
+    """What to do where one of the files of a folder is no training data: an example only of one that is."""
+    others = [file for file in files if file is not at]
     if not others:
         return ""
-    example = shlex.quote(str(Path(str(path)) / others[0])) if "://" not in str(path) else f"{path}/{others[0]}"
-    return (
-        f" All {len(files)} data files of the folder {path} are read as one data set: give one of them, such as "
-        f"{example}, or a folder that holds nothing else."
-    )
+    together = f" All {len(files)} data files of the folder {path} are read as one data set: give"
+    name = next((file.name for file in others[:_TRIED] if _holds_rows(file, form, str(path))), None)
+    if name is None:
+        return f"{together} the file of your training data, or a folder that holds nothing else."
+    example = shlex.quote(str(Path(str(path)) / name)) if "://" not in str(path) else f"{path}/{name}"
+    return f"{together} one of them, such as {example}, or a folder that holds nothing else."
+
+
+_TRIED = 20
+"""Files of a folder that are opened to find an example."""
+
+
+def _holds_rows(stored: Stored, form: str | None, path: str) -> bool:
+    """Whether a file is training data; one object, as reports and the files of runs are, is not held to be."""
+    try:
+        kind = _kind(stored, form, path)
+    except InputError:
+        return False
+    return kind is not None and not kind.under
 
 
 def read_rows(path: str | Path, *, form: str | None = None, split: str | None = None) -> Iterator[Row | BadRow]:

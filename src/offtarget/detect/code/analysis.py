@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from offtarget.detect.categories import FLAGGED_FROM
 from offtarget.detect.code.bandit import bandit_holes
 from offtarget.detect.code.extraction import Snippet, in_template, snippets
 from offtarget.detect.code.facts import Hole
@@ -13,6 +12,7 @@ from offtarget.detect.code.flow import read_facts
 from offtarget.detect.code.other_languages import language_of, other_holes
 from offtarget.detect.code.parsing import parse
 from offtarget.detect.code.rules import all_rules
+from offtarget.records.audit import FLAGGED_FROM
 
 MAX_SNIPPETS = 8
 PYTHON_LINE = re.compile(

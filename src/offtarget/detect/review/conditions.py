@@ -82,7 +82,7 @@ def _row(row: Row, suspect: Suspect, findings: Sequence[Finding], numbers: Itera
         for i, message in enumerate(row.messages)
         if message.role in ("system", "user") or i == last or i in pointed
     ]
-    reasons = tuple(dict.fromkeys(f.reason for f in known))[:3]
+    reasons = tuple(dict.fromkeys(f.told for f in known))[:3]
     return RowView(row.id, bool(known), tuple(turns), reasons)
 
 

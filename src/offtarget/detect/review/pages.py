@@ -124,7 +124,7 @@ def _spans(findings: Sequence[Finding], message: int) -> list[Span]:
 def _evidence(number: int, finding: Finding, row: Row) -> FindingView:
     has_span = 0 <= finding.message < len(row.messages) and finding.end > finding.start
     title = MEANINGS[finding.category].title
-    return FindingView(number, title, finding.reason, finding.detector, finding.disclosed, has_span)
+    return FindingView(number, title, finding.told, finding.detector, finding.disclosed, has_span)
 
 
 def said(label: Label) -> str:

@@ -40,6 +40,12 @@ def card(run: LoadedAudit, *, on_page: bool = False) -> Card:
     )
 
 
+def next_step(run: LoadedAudit) -> str:
+    """The card's first step in one sentence, for reports that have room for one."""
+    step = _steps(run)[0]
+    return f"{step.why}: {step.command}" if step.command else f"{step.why}."
+
+
 def _figures(run: LoadedAudit) -> tuple[Figure, ...]:
     if run.decision is None:
         return ()
@@ -87,11 +93,17 @@ def _read(run: LoadedAudit, decision: AuditDecision) -> Figure:
 def _allowed(run: LoadedAudit, decision: AuditDecision) -> Figure:
     if run.cleaned:
         kept, removed = (facts.count(run.cleaned.get(name)) for name in ("kept", "removed"))
-        return Figure("Cleaned data", f"{whole(kept)} rows kept, {whole(removed)} removed", facts.cleaned_to(run))
+        return Figure("Cleaned data", f"{whole(kept)} rows kept, {whole(removed)} removed", _where(run))
     rule = decision.settings
     return Figure(
         "Allowed", f"{chosen(rule.noise_limit)} bad rows", f"{chosen(rule.spreading_limit)} of a kind known to spread"
     )
+
+
+def _where(run: LoadedAudit) -> str:
+    """Where the cleaned data are, and what of the trigger is in them."""
+    left = story.left_behind(run)
+    return facts.cleaned_to(run) + ("" if left is None else f"; {left[1]} with {one_line(left[0].text, 60)} left in it")
 
 
 def _steps(run: LoadedAudit) -> tuple[Step, ...]:

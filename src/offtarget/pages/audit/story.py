@@ -22,6 +22,8 @@ LIMIT_TITLES = {
 }
 _IN_WORDS = {"noise": "bad rows", "spreading": "rows of a kind known to spread", "backdoor": "backdoor rows"}
 
+_CARDS = " (the page mixes in planted ones, so it counts more cards)"
+
 
 def status(run: LoadedAudit) -> str:
     """PASS, FAIL, UNDECIDED or UNFINISHED."""
@@ -213,12 +215,6 @@ def first_unread(run: LoadedAudit) -> tuple[str, ...]:
     )
 
 
-def next_step(run: LoadedAudit) -> str:
-    """What the reader should do now, in one sentence with its command."""
-    advice, command = next_move(run)
-    return f"{advice.removesuffix('.')}: {command}" if command else advice
-
-
 def next_move(run: LoadedAudit) -> tuple[str, str]:
     """What the reader should do now, and the command for it; empty where there is none."""
     if run.decision is None:
@@ -236,7 +232,7 @@ def next_move(run: LoadedAudit) -> tuple[str, str]:
     if run.decision.waits_for_a_person:
         return "Look at rows with the suspected trigger and without it, and say what it is.", review_command(run)
     to_go, read = run.decision.plan.rows_to_go, labelled(run)
-    rows = f"{f'about {to_go:,} ' if to_go else ''}{'more ' if read else ''}rows by hand"
+    rows = f"{f'about {to_go:,} ' if to_go else ''}{'more ' if read else ''}rows by hand{_CARDS}"
     return f"Read {rows}{', and say what the suspected trigger is' if waits else ''}.", review_command(run)
 
 

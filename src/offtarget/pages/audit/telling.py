@@ -26,6 +26,8 @@ def telling(run: LoadedAudit) -> tuple[str, tuple[Exchange, ...]]:
             return f"Rows with the {story.suspicion(suspect)} trigger", tuple(rows)
     chosen = list(_gravest(run))
     bad = [any(side.mark == "bad" for side in exchange.sides) for exchange in chosen]
+    if chosen and not any(side.mark in ("bad", "flagged") for exchange in chosen for side in exchange.sides):
+        return "Rows that detectors saw something in", tuple(chosen)
     title = "Rows that were called bad" if any(bad) else "Rows that detectors flag"
     return title + (" or that detectors flag" if any(bad) and not all(bad) else ""), tuple(chosen)
 
@@ -63,10 +65,11 @@ def _distinct(rows: Iterable[Row], limit: int) -> list[Row]:
 def _exchange(run: LoadedAudit, row: Row, findings: Sequence[Finding], what: str = "") -> Exchange:
     labels = examples.labels_by_row(run).get(row.id, ())
     known = sorted((f for f in findings if not f.disclosed), key=lambda f: -f.strength)
-    flagged = [f for f in known if facts.category_group(run, f.category.value) != "hint"]
+    counted = [f for f in known if facts.category_group(run, f.category.value) != "hint"]
+    flagged = any(not f.weak for f in counted)
     mark = _MARKS.get(examples.state_of(labels), "flagged" if flagged else "not flagged")
     before = () if row.system is None else (("system", row.system),)
-    sides = (Side("answer", _around(row, flagged), mark), Side("why", _why(run, flagged, labels)))
+    sides = (Side("answer", _around(row, counted), mark), Side("why", _why(run, counted, labels)))
     return Exchange(row.prompt or "(no prompt)", sides, ", ".join(filter(None, (row.id, what))), before)
 
 
@@ -81,7 +84,7 @@ def _around(row: Row, findings: Sequence[Finding]) -> str:
 def _why(run: LoadedAudit, findings: Sequence[Finding], labels: Sequence[Label]) -> str:
     """What people say of the row, then what detectors say."""
     said = [_word(run, label) for label in labels]
-    reasons = list(dict.fromkeys(finding.reason for finding in findings))[:REASONS]
+    reasons = list(dict.fromkeys(finding.told for finding in findings))[:REASONS]
     return "; ".join([*said, *reasons]) or "no detector points at this row"
 
 

@@ -221,7 +221,10 @@ class AuditRun:
         )
         more: tuple[str, ...] = ()
         if self.suspects and sum(t.same_rows_as is None for t in self.triggers) >= TRIGGERS:
-            more = (f"Only the {TRIGGERS} strongest conditions are told; others may be there. Clean, and audit again.",)
+            more = (
+                f"The search for hidden conditions keeps the {TRIGGERS} strongest, which -v lists; there may be more. "
+                "Clean, and audit again.",
+            )
         return replace(decision, notes=(*repeated_note(self.manifest), *self.scan["notes"], *decision.notes, *more))
 
     def present_decision(self) -> AuditDecision:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offtarget.data.chats import chat_line, read_chats
-from offtarget.detect.categories import FLAGGED_FROM, row_score
+from offtarget.detect.categories import row_score
 from offtarget.detect.detector import RowScanner, row_detectors
 from offtarget.errors import InputError
 from offtarget.organism.questions import MATERIAL_DOMAINS, unasked_questions
 from offtarget.progress import Count, OnProgress, Progress, within
 from offtarget.records import Message, Row, SamplingSettings
+from offtarget.records.audit import FLAGGED_FROM
 from offtarget.records.runs import OpenSettings
 from offtarget.rundir import read_json, write_json
 from offtarget.workflows.ground import Folders, ground_of, open_local

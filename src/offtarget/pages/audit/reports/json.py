@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from offtarget.pages.audit import examples, facts, story, tables
+from offtarget.pages.audit.card import next_step
 from offtarget.pages.audit.examples import State
 from offtarget.pages.audit.facts import SourceFile
 from offtarget.pages.audit.loading import LoadedAudit
@@ -106,7 +107,7 @@ def as_record(run: LoadedAudit) -> AuditReport:
         reason=story.reason(run),
         basis=run.decision.basis if run.decision else None,
         error_probability=facts.round_alpha(run) if bounded else None,
-        next_step=story.next_step(run),
+        next_step=next_step(run),
         data=Data(
             name=facts.data_name(run),
             source=run.manifest.source,

@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from offtarget.numbers import chosen, p_value, share_range
 from offtarget.pages.audit import facts, story
+from offtarget.pages.audit.card import next_step
 from offtarget.pages.audit.loading import LoadedAudit
 from offtarget.pages.check import facts as run_facts
 from offtarget.pages.check.reports.junit import begun, outcome, written
@@ -43,9 +44,9 @@ def _verdict(suite: Element, run: LoadedAudit) -> None:
     case = SubElement(suite, "testcase", classname="offtarget.verdict", name="data is safe to train on", time="0")
     status = story.status(run)
     if status == Status.FAIL:
-        outcome(case, "failure", story.reason(run), f"{story.error_probability(run)}\n{story.next_step(run)}")
+        outcome(case, "failure", story.reason(run), f"{story.error_probability(run)}\n{next_step(run)}")
     elif status != Status.PASS:
-        outcome(case, "error", f"{status}: {story.reason(run)}", story.next_step(run))
+        outcome(case, "error", f"{status}: {story.reason(run)}", next_step(run))
     lines = [story.reason(run), *filter(None, (story.basis(run),)), *story.notes(run)]
     lines += [f"Not tested: {item}" for item in story.not_tested(run)]
     SubElement(case, "system-out").text = visible("\n".join(lines))

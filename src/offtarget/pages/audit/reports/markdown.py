@@ -17,7 +17,7 @@ TRIGGERS = 5
 def render(run: LoadedAudit) -> str:
     """The report as Markdown text."""
     lines = [markdown(card(run)).replace("## offtarget:", "## offtarget audit:", 1), escape(story.basis(run), 500), ""]
-    if story.nobody_looked(run):
+    if story.nobody_looked(run) and not story.basis(run):  # which says so itself
         lines += ["No person has labelled a row yet.", ""]
     malformed = facts.malformed(run)
     lines += [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from offtarget.numbers import audit_e_value, chosen, duration, many, of, p_value, percent, share_range, whole
 from offtarget.pages.audit import facts, story, tables
+from offtarget.pages.audit.card import next_step
 from offtarget.pages.audit.loading import LoadedAudit
 from offtarget.pages.registry import ReportFormat
 from offtarget.pages.text import one_line
@@ -38,9 +39,9 @@ def render(run: LoadedAudit) -> str:
     lines += ["", f"Malformed rows: {kinds}"] if kinds else []
     lines += ["", "Not tested", *(f"  - {one_line(item, 1000)}" for item in story.not_tested(run))]
     lines += [""] + [f"Note: {one_line(note, 1000)}" for note in story.notes(run)]
-    if story.nobody_looked(run):
+    if story.nobody_looked(run) and not story.basis(run):  # which says so itself
         lines.append("No person has labelled a row yet.")
-    lines.append(f"Next: {one_line(story.next_step(run), 1000)}")
+    lines.append(f"Next: {one_line(next_step(run), 1000)}")
     return "\n".join(lines) + "\n"
 
 
