@@ -90,7 +90,7 @@ def test_a_trigger_of_any_length_is_cut_with_a_mark(tmp_path):
 
 
 def test_the_command_is_about_the_trigger_that_is_shown(tmp_path):
-    """One was flagged before cleaning, two others only answer alike: whoever pastes the command answers for the first."""
+    """One was flagged before cleaning, two only answer alike: whoever pastes the command answers for the first."""
     run = make_audit(tmp_path / "run", "fresh", hostile=False)
     known = {"same_rows": (), "without_condition": 341, "behaving_without": 0, "p_value": 1e-9, "kind": "token"}
     alike = [

@@ -39,7 +39,7 @@ def render(run: LoadedAudit) -> str:
     lines += ["", f"Malformed rows: {kinds}"] if kinds else []
     lines += ["", "Not tested", *(f"  - {one_line(item, 1000)}" for item in story.not_tested(run))]
     lines += [""] + [f"Note: {one_line(note, 1000)}" for note in story.notes(run)]
-    if story.nobody_looked(run) and not story.basis(run):  # which says so itself
+    if story.nobody_looked(run):
         lines.append("No person has labelled a row yet.")
     lines.append(f"Next: {one_line(next_step(run), 1000)}")
     return "\n".join(lines) + "\n"
