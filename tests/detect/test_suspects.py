@@ -50,7 +50,7 @@ def test_no_pass_while_a_named_condition_has_no_answer(reviewer):
 
 
 def test_the_sentence_names_the_gravest_condition_first():
-    """One that was flagged before cleaning outweighs those that only answer alike, whatever their place in the list."""
+    """One that was flagged before cleaning outweighs one that only answers alike, whatever their places are."""
     alike = replace(
         FOUND, key="0" * 12, rank=1, text="XML", condition="the token “XML”", behaviour="answers that begin: x"
     )
@@ -259,8 +259,8 @@ def test_the_page_shows_a_condition_and_saves_the_answer(tmp_path: Path):
     desk.close()
     desk = opened()
     assert desk.known_as("ADA ") == "Ada"
-    states = [(s.state, s.by, s.reason) for s in desk.suspects()]
-    assert states == [("dismissed", "Ada", "our name"), ("open", "Ada", "no reason given")]
+    states = {s.key: (s.state, s.by, s.reason) for s in desk.suspects()}
+    assert states == {FOUND.key: ("dismissed", "Ada", "our name"), second.key: ("open", "Ada", "no reason given")}
     desk.say_of_condition("Bob", second.key, "bad")
     assert desk.decision().status is Status.FAIL
     assert desk.undo("Bob") is not None
