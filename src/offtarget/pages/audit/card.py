@@ -156,7 +156,7 @@ def _without_trigger(run: LoadedAudit) -> tuple[Step, ...]:
     stem, dot, ending = out.name.partition(".")
     other = shlex.quote(str(out.with_name(f"{stem}-without-trigger{dot}{ending}")))
     word = f"--confirm-trigger {shlex.quote(suspect.key)} --by YOU"
-    command = f"offtarget audit --resume {shlex.quote(str(run.path))} {word} --clean {other}"
+    command = f"offtarget audit --resume {shlex.quote(str(place(run.path)))} {word} --clean {other}"
     return (Step(f"If {suspect.condition} looks like a backdoor to you, take out the {rows} with it too", command),)
 
 
