@@ -20,6 +20,7 @@ import offtarget
 from offtarget.cli.app import app
 from offtarget.cli.resume import printer
 from offtarget.errors import InputError, RunInterrupted
+from offtarget.pages.card import Card
 from offtarget.pages.registry import format_names
 from offtarget.progress import Progress
 from offtarget.records import Decision, SamplingSettings
@@ -177,13 +178,18 @@ def test_a_page_of_its_own_is_the_report(
     directory = start(verb, root / "run")
     finish(verb, directory, made(verb.result), page="<p>a page</p>")
     assert report("run", "html") == directory.file(str(verb.page))
-    assert report("run", "json") == directory.file(verb.done)
+    told = Card(verb.state(made(verb.result)), "a model", "It is so.")
+    monkeypatch.setattr(reporting, "card", lambda path: told)  # made-up records say less than a card reads
+    assert report("run", "json") == directory.file("report.json")
+    value = read_json(directory.file("report.json"))
+    assert (value["run"], value["status"], value["reason"]) == ("run", told.state, told.sentence)
+    assert value.items() >= read_json(directory.file(verb.done)).items()
     copy = report("run", "html", tmp_path)
     assert isinstance(copy, Path)
     assert copy.read_text() == "<p>a page</p>"
     written = CliRunner().invoke(app, ["report", "run", "--html", "--out", "-"])
     assert written.output == "<p>a page</p>"
-    assert {p.name for p in directory.path.iterdir()} == {MANIFEST, verb.done, verb.page}
+    assert {p.name for p in directory.path.iterdir()} == {MANIFEST, verb.done, verb.page, "report.json"}
 
 
 @pytest.mark.parametrize("name", format_names())
