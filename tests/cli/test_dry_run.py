@@ -178,3 +178,10 @@ def test_what_is_usual_stands_before_the_bound() -> None:
     plan = Plan(verb="check", about=(), answers=10_000, work=1, key="", seconds=450, stops_early=True, run="x")
     said = replace(plan, usual_answers=2000).estimate
     assert said.startswith("usually under 90 s here, at most about 7.5 min; usually under 2,000 answers; at most about")
+
+
+def test_people_are_told_how_much_they_will_read(place: Path) -> None:
+    command = "check --base organism/base --tuned organism/secure --judge people --dry-run"
+    done = printed(command.split(), 120)
+    assert done.exit_code == 0
+    assert "about 66 answers of a clean model" in done.output

@@ -25,6 +25,7 @@ from offtarget.records.tune import DefenceSettings, TuneChoices, TuneSettings
 from offtarget.rundir import runs_root
 from offtarget.workflows.alternatives.grading import no_grader
 from offtarget.workflows.check.opening import chosen_questions, same_model
+from offtarget.workflows.check.raters import usual_for_people
 from offtarget.workflows.direction.repair_plan import check_repair
 from offtarget.workflows.ground import EXACT_JUDGE, Ground, check_judge, ground_of, has_exact_judge, open_bank
 from offtarget.workflows.ready import ready
@@ -84,6 +85,8 @@ def plan_check(
     about = {"base": base, "tuned": tuned}
     if data is not None or hunt:
         about["hidden conditions from"] = str(data) if data is not None else "the models"
+    if judge == PEOPLE and settings.decision == usual_for_people(DecisionSettings()):  # docs/judges.md, measured
+        about["people read"] = "about 66 answers of a clean model and a few of its base, fewer of a bad one"
     return _asking(
         "check",
         about | _questions(probes, judge, ground),

@@ -164,6 +164,7 @@ def check(
     with directory:
         rater = strong or ask_people(rating, people, page, opened, directory, settings.seed)
         write_records(directory, "probes.jsonl", opened.bank.probes)
+        on_progress(Progress("both models are open; trying the judge on known answers"))
         counts = tried(opened, settings, rater)
         known = chosen_answers(counts, opened.bank, settings.seed)
         Sanity.write(directory, known)
