@@ -32,7 +32,6 @@ from offtarget.records import (
     Status,
     Tally,
 )
-from offtarget.stats.wording import pass_needs
 from offtarget.words import NOT_WORSE, WORSE, asked, one_in
 
 CONDITIONS = 5
@@ -77,6 +76,8 @@ def scope_name(scope: Comparison) -> str:
 
 def explained(decision: Decision) -> Iterator[str]:
     """What bounds and evidence say, and what decides."""
+    from offtarget.stats.wording import pass_needs  # numpy, which the first line of a check need not wait for
+
     settings = decision.settings
     worse, wanted = with_unit(chosen_points(settings.tolerance)), pass_needs(decision)
     said = "Bounds: the tuned model is worse by at least the first and by less than the second number of points, wrong "
