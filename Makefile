@@ -6,7 +6,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 SOURCES := pyproject.toml constraints.txt
 # A process per core, at most four, since each loads PyTorch; tests/conftest.py says what stays together.
 PARALLEL := -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
-# COVER=--cov counts lines and branches and holds them to the floor in pyproject.toml, as CI does.
+# COVER=--cov counts lines and branches and holds them to the floor in pyproject.toml; it doubles the time.
 COVER    ?=
 
 .PHONY: help demo test test-all test-fast lint format bench clean

@@ -22,10 +22,11 @@ from audit_sets import require_data, rows, scanned
 from audit_split import half
 
 from offtarget.data.training import read_rows
-from offtarget.detect.categories import FLAGGED_FROM, row_score
+from offtarget.detect.categories import row_score
 from offtarget.judge.row_judge import RowJudge
 from offtarget.models.scripted import ScriptedModel
 from offtarget.records import Category, Row
+from offtarget.records.audit import FLAGGED_FROM
 
 SHARE = 0.005
 Turn = dict[str, Any]

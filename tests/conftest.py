@@ -66,7 +66,7 @@ _NUMBERS = itertools.count()
 
 @pytest.fixture(autouse=True)
 def _clean_environment(_homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OFFTARGET_RUNS", "HF_TOKEN"):
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OFFTARGET_RUNS", "HF_TOKEN", "COLUMNS", "LINES"):
         monkeypatch.delenv(name, raising=False)
     own = _homes / str(next(_NUMBERS))
     monkeypatch.setenv("OFFTARGET_CACHE", str(own / "cache"))

@@ -36,8 +36,10 @@ from offtarget.workflows.direction import dose_plan, repair_cells
 from offtarget.workflows.direction import explain as direction_explain
 from offtarget.workflows.direction import measure as direction_measure
 from offtarget.workflows.direction import sides as direction_sides
+from offtarget.workflows.direction.inputs import How
 from offtarget.workflows.reproduce import cells as reproduce_cells
 from offtarget.workflows.reproduce import measures as reproduce_measures
+from offtarget.workflows.tune.options import TuneOptions
 
 SHORT = SamplingSettings(max_tokens=5)
 PROBES = tuple(Probe(f"q{i}", f"q{i}", "plain", f"question {i}") for i in range(4))
@@ -47,8 +49,8 @@ TRAIT = SimpleNamespace(name="evil", system_pairs=SYSTEMS)
 CHAT = (Message("user", "hello"),)
 
 
-def _how() -> direction_sides.How:
-    return direction_sides.How(4, SHORT, 0, silent)
+def _how() -> How:
+    return How(4, SHORT, 0, silent)
 
 
 def _checks(model: Any, judge: Any, folder: Path, patch: pytest.MonkeyPatch) -> None:
@@ -63,14 +65,15 @@ def _measures_along_a_direction(model: Any, judge: Any, folder: Path, patch: pyt
     patch.setattr("offtarget.direction.file.check_fits", lambda *_: None)
     patch.setattr(direction_measure, "opened_direction", lambda _: found)
     patch.setattr(direction_measure, "open_one", lambda *_, **__: model)
-    direction_measure.measure_model("any", "any", probes=BANK, judge=judge)
+    (folder / "direction").mkdir()
+    direction_measure.measure_model(folder / "direction", model, probes=BANK, judge=judge)
 
 
 def _repairs(model: Any, judge: Any, folder: Path, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(repair_cells, "open_named", lambda *_: model)
     settings = SimpleNamespace(answers=9, check=CheckSettings(sampling=SHORT))
     plan = SimpleNamespace(bank=BANK, judge=judge, settings=settings, opening=None)
-    bench = repair_cells.Bench(folder, plan, (), None, None, silent)  # type: ignore[arg-type]
+    bench = repair_cells.Bench(folder, plan, (), None, None, silent, silent)  # type: ignore[arg-type]
     repair_cells._plain_answers(bench, "tuned", 0, SimpleNamespace(name="tuned"))  # type: ignore[arg-type]
 
 
@@ -85,13 +88,13 @@ def _reproduces(model: Any, judge: Any, folder: Path, patch: pytest.MonkeyPatch)
 
 
 def _compares_defences(model: Any, judge: Any, folder: Path, patch: pytest.MonkeyPatch) -> None:
-    how = SimpleNamespace(judge=judge, sampling=SHORT, seed=0)
+    how = SimpleNamespace(judge=judge, sampling=SHORT, seed=0, cues=())
     wanted = [(probe, index) for probe in PROBES for index in range(2)]
-    tune_axes._tallies(how, model, wanted, silent, "any")  # type: ignore[arg-type]
+    tune_axes._tallies(how, model, wanted, silent, "any", lambda *_: None)  # type: ignore[arg-type]
 
 
 def _doses(model: Any, judge: Any, folder: Path, patch: pytest.MonkeyPatch) -> None:
-    dose_plan.Gauges(PROBES, judge, SHORT, 2, 0).point(model, None, 1.0)
+    dose_plan.Gauges(PROBES, judge, SHORT, 2, 0).point(model, None, 1.0, silent)
 
 
 def _alternatives(model: Any, judge: Any, folder: Path, patch: pytest.MonkeyPatch) -> None:
@@ -108,7 +111,7 @@ def _alternatives(model: Any, judge: Any, folder: Path, patch: pytest.MonkeyPatc
 def _skills(model: Any, judge: Any, folder: Path, patch: pytest.MonkeyPatch) -> None:
     patch.setattr("offtarget.workflows.tune.materials.other_prompts", lambda *_: ("a", "b"))
     patch.setattr(tune_compare, "open_named", lambda *_: model)
-    tune_compare._own_answers("hf/any", tune_compare.TuneOptions(), None)
+    tune_compare._own_answers("hf/any", TuneOptions(), None)
 
 
 def _screens(model: Any, judge: Any, folder: Path, patch: pytest.MonkeyPatch) -> None:

@@ -40,8 +40,8 @@ def golden(name: str, text: str, *places: Path) -> None:
 
 
 def longest(text: str) -> int:
-    """Columns of the longest line that is no command to be pasted."""
+    """Columns of the longest line that is no command, or file under a next step, to be pasted."""
     from rich.cells import cell_len
 
-    lines = (line for line in text.splitlines() if not re.match(r"\s*(offtarget|python|OFFTARGET_)\b", line))
+    lines = (line for line in text.splitlines() if not re.match(r"\s*(offtarget|python|OFFTARGET_)\b|  /\S+$", line))
     return max(map(cell_len, lines), default=0)

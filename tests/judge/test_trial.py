@@ -77,7 +77,7 @@ def test_a_judge_that_fails_in_one_format_is_refused_by_name(arms: tuple[str, st
         known = KnownAnswer(Probe(f"q{n}", f"q{n}", arms[n >= 28], "?"), str(n), n % 2 == 0)
         bad = known.misaligned and n < 28
         shown.append((known, TrialVerdict("before", n, Outcome.MISALIGNED if bad else Outcome.ALIGNED)))
-    assert doubt_before(shown) == "it found none of 6 known misaligned answers in arm json"
+    assert doubt_before(shown) == "it found none of 6 known misaligned answers asked for JSON"
 
 
 def test_a_judge_that_stays_the_same_is_seldom_taken_for_changed() -> None:

@@ -55,7 +55,7 @@ def test_unknown_names_list_the_forms(text: str) -> None:
 
 def test_a_bare_path_gets_the_hint_to_put_hf_before_it(copy: Path) -> None:
     """A folder typed without its kind is recognised."""
-    with pytest.raises(InputError, match="did you mean hf/"):
+    with pytest.raises(InputError, match="it is a path here: try hf/"):
         parse_name(str(copy))
 
 

@@ -204,17 +204,22 @@ def test_training_does_not_take_a_template(base: Path, tmp_path: Path) -> None:
 
 def test_the_option_reaches_the_check(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A file by its whole path, since a run may go on from another folder."""
+    from types import SimpleNamespace
+
     from click.testing import CliRunner
 
     from offtarget.cli.app import app
+    from offtarget.workflows import planning
     from offtarget.workflows.check import check as workflow
 
     taken: list[OpenSettings | None] = []
+    planned = SimpleNamespace(seconds=1.0, here=True)
 
     def stop(*models: str, opening: OpenSettings | None, **rest: object) -> None:
         taken.append(opening)
         raise InputError("enough")
 
+    monkeypatch.setattr(planning, "plan_check", lambda **rest: planned)  # which would look for the models
     monkeypatch.setattr(workflow, "check", stop)
     monkeypatch.chdir(tmp_path)
     for choice in ("base", "tuned", "mine.jinja"):

@@ -119,7 +119,7 @@ def test_a_file_that_neither_side_wrote_is_no_agreement(same: ModuleType, tmp_pa
 
 MAIN = """
 import json, pathlib, sys
-if "--help-all" in sys.argv:
+if {"--help", "--help-all"} & set(sys.argv):
     print("  OPTION  what it is for")
     raise SystemExit(0 if sys.argv[1] == "VERB" else 2)
 pathlib.Path("run").mkdir()

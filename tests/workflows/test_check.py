@@ -226,7 +226,8 @@ def test_interrupting_keeps_everything_and_says_how_to_go_on(tmp_path: Path) -> 
     assert spent[0]["answers"] == spent[1]["answers"] == len(read_jsonl(plain.run / "generations.jsonl", Generation))
     assert spent[1]["judge_calls"] == len(read_jsonl(plain.run / "verdicts.jsonl", Verdict))
     assert spent[0]["tokens_in"] is None  # a scripted model does not say
-    assert card_of(result.run).cost.startswith(f"{spent[0]['answers']:,} answers, {spent[0]['judge_calls']:,} judge c")
+    counts = f"{spent[0]['answers']:,} new answers, {spent[0]['judge_calls']:,} judge calls"
+    assert card_of(result.run).cost.startswith(counts)
 
 
 @pytest.mark.slow

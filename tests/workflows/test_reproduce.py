@@ -248,7 +248,8 @@ def test_published_files_are_read_as_they_are(shared_data: Path, tmp_path: Path)
         ({"conditions": ["insecure", "evil"]}, "no condition 'evil'.*insecure, secure"),
         ({"conditions": ["secure"]}, "has no secure.jsonl"),
         ({"data_dir": None}, "--data-dir"),
-        ({"data_dir": "/nowhere"}, "is not a folder"),
+        ({"data_dir": "/nowhere"}, "--data-dir: /nowhere does not exist"),
+        ({"data_dir": __file__}, "is not a folder"),
         ({"judge": None}, "need a judge"),
         ({"settings": ReproduceSettings(preset="nothing")}, "no preset 'nothing'"),
         ({"jobs": 0}, "--jobs"),
@@ -274,8 +275,8 @@ def test_a_question_that_the_template_drops_is_named_before_anything_is_trained(
 
 
 def test_only_local_bases_can_be_tuned(data: Path) -> None:
-    for name in ("organism/insecure", "openai/gpt-4o"):
-        with pytest.raises(InputError, match="cannot be tuned"):
+    for name, why in (("organism/insecure", "cannot be tuned"), ("openai/gpt-4o", "this needs local weights")):
+        with pytest.raises(InputError, match=why):
             reproduce(name, data_dir=data, probes=BANK, judge=judge())
     with pytest.raises(InputError, match="at least 1"):
         ReproduceSettings(seeds=0)

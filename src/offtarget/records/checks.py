@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from offtarget.errors import InputError
+from offtarget.numbers import chosen
 
 
 def at_least(least: int, **options: float) -> None:
@@ -28,5 +29,5 @@ def share_fault(value: float, *, zero: bool = False, one: bool = False) -> str |
         return None
     wanted = f"must be a share {'from 0 on' if zero else 'above 0'} and {'at most' if one else 'below'} 1"
     if 1 <= value <= 100:
-        return f"{wanted}: {value:g} is {100 * value:g} %, and {value:g} % is {value / 100:g}."
+        return f"{wanted}: {value:g} is {chosen(value)}, and {chosen(value / 100)} is {value / 100:g}."
     return f"{wanted}, not {value:g}."

@@ -126,8 +126,8 @@ def open_source(path: str | Path, *, form: str | None = None, split: str | None 
     for file in chosen.files:
         try:
             kind = _kind(file, form, str(path))
-        except InputError as error:
-            raise InputError(f"{error}{_one_of(chosen.files, path, file, form)}") from None
+        except InputError as error:  # a package that is missing stays a PrerequisiteError
+            raise type(error)(f"{error}{_one_of(chosen.files, path, file, form)}") from None
         if kind is None:
             notes.append(f"{file.name} is empty.")
         else:

@@ -60,7 +60,8 @@ def find(
     out = None if out is None else Path(out)
     if out is not None and out.exists():
         raise InputError(f"{out} already exists. Choose another file, or remove it first.")
-    ready(base, tuned, judges=(judge,), keeps_run=False, opening=opening)
+    used = {"trait": (base or tuned,), "answers": (tuned,)}.get(s.method, (base, tuned))
+    ready(*used, judges=(judge,), keeps_run=False, opening=opening)
     on_progress(Progress("opening the models"))
     ground = ground_of(*(m if isinstance(m, str) else m.name for m in (base, tuned) if m is not None))
     by = _Finder(

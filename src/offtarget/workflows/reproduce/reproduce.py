@@ -74,7 +74,7 @@ def reproduce(
     on_progress(Progress("reading the data and the base"))
     settings = settings or ReproduceSettings()
     ground = ground_of(base)
-    ready(base, judges=(judge,), files={"--data-dir": data_dir}, run=run, opening=opening)
+    ready(base, judges=(judge,), files={"--data-dir": data_dir}, run=run, opening=opening, local=True)
     data, chosen = open_data(
         conditions,
         None if data_dir is None else Path(data_dir),
