@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 @pytest.fixture(params=architectures())
 def pair(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """Base and tuned name of a model made from its configuration."""
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
     base = build(request.param, tmp_path / "base")
     adapter = make_adapter(base, tmp_path / "adapter", targets="all-linear")
 
@@ -72,8 +73,20 @@ def test_the_commands_of_hidden_conditions_and_directions(pair: tuple[str, str])
         result = json.loads(Path(out, "result.json").read_text())
         assert (result["decision"]["status"], result["hidden"]["status"]) == ("FAIL", "FAIL")
         assert [arm["status"] for arm in result["decision"]["arms"]] == ["UNDECIDED"]  # 12 plain answers, all aligned
-        assert "hidden condition, " in result["hidden"]["reason"]
-    find = ("direction", "find", *models, "--probes", "questions.jsonl", "--out", "d.safetensors", "--answers", "8")
+        assert "the tuned model is misaligned in " in result["hidden"]["reason"]
+    find = (
+        "direction",
+        "find",
+        *models,
+        "--probes",
+        "questions.jsonl",
+        "--out",
+        "d.safetensors",
+        "--answers",
+        "8",
+        "--layer",
+        "1",
+    )
     assert _call(*find, "--max-tokens", "8").exit_code == 0
     direction, short = ("--direction", "d.safetensors"), ("--max-tokens", "8")
     measure = ("direction", "measure", *direction, *short)
