@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from offtarget.asking import spending
 from offtarget.asking.ask import ask, judge_answers
 from offtarget.asking.checks import sample_checked
 from offtarget.asking.spending import FILE, add, counted, settled, spent_in, timed
@@ -129,24 +130,27 @@ def test_answers_of_a_request_that_failed_count(tmp_path: Path) -> None:
     assert (found.answers, found.tokens_out) == (1, 2)
 
 
-def test_time_counts_from_the_call_of_the_verb_and_over_all_resumes(tmp_path: Path) -> None:
+def test_time_counts_from_the_call_of_the_verb_and_over_all_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The opening of models comes before there is a run directory; the time between two resumes is nobody's."""
+    now = [1000.0]
+    monkeypatch.setattr(spending.time, "monotonic", lambda: now[0])
 
     @timed
     def verb() -> None:
-        time.sleep(0.05)  # opens models
+        now[0] += 50  # opens models
         with counted(tmp_path):
-            time.sleep(0.02)
+            now[0] += 20
 
     verb()
     first = spent_in(tmp_path)
-    time.sleep(0.1)
+    now[0] += 100
     verb()
     second = spent_in(tmp_path)
     assert first is not None
     assert second is not None
-    assert first.seconds >= 0.07
-    assert 0.14 <= second.seconds < 0.24
+    assert (first.seconds, second.seconds) == (70, 140)
 
 
 def test_the_result_is_not_outgrown_by_what_comes_after_it(tmp_path: Path) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from golden import golden, printed
+from offtarget.asking import spending
 from offtarget.asking.book import SAMPLED
 from offtarget.asking.spending import add, counted
 from offtarget.cli import plans
@@ -92,6 +92,7 @@ MISTAKES = {
     "alternatives rows.jsonl --base organism/base --metric judge": "needs a model that grades",
     "reproduce --base organism/base --conditions nosuch": "no condition 'nosuch'",
     "reproduce --base hf/gpt2": "--data-dir",
+    "reproduce --base openai/gpt-4o": "needs local weights",
     f"{_REPAIR} --direction nosuch.safetensors": "nosuch.safetensors does not exist",
     f"{_REPAIR} --method fold": "needs a direction",
     f"{_REPAIR} --probes everyday": "need a judge",
@@ -114,23 +115,22 @@ def test_a_run_that_has_begun_is_not_estimated(verb: str, place: Path) -> None:
     assert (done.exit_code, "is for a run that has not begun" in " ".join(done.output.split())) == (2, True)
 
 
-def test_the_next_estimate_is_that_of_this_machine(place: Path) -> None:
+def test_the_next_estimate_is_that_of_this_machine(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Time for an answer as it was; another judge is another speed. A damaged file is no speed."""
+    now = [1000.0]
+    monkeypatch.setattr(spending.time, "monotonic", lambda: now[0])
     plan = Plan(verb="check", about=(), answers=1000, work=1000, stops_early=True, key="check|a|b|", run="runs/x")
     assert speeds.with_speed(plan).time == "how long it takes is said once the first part is done"
     with counted(place):
-        time.sleep(0.02)
+        now[0] += 2
         add(Spent())
         add(Spent(answers=20))
-        time.sleep(0.02)
+        now[0] += 3
         add(Spent(answers=30))
-    before = speeds.before_first(place)
-    assert 0.02 <= before < 0.04
-    seconds = speeds.spent_in(place)
-    assert seconds is not None
+    assert speeds.before_first(place) == 2
     speeds.remember(plan, place)
     known = speeds.with_speed(plan)
-    assert known.seconds == pytest.approx(before + (seconds.seconds - before) / 50 * 1000)
+    assert known.seconds == pytest.approx(2 + 3 / 50 * 1000)
     assert known.time.endswith("here")
     assert speeds.with_speed(Plan(verb="check", about=(), work=1, key="check|a|b|judge", run="x")).seconds is None
     speeds._file().write_text("[1")

@@ -148,14 +148,7 @@ def plan_tune(
     from offtarget.workflows.tune.tune import checked_defences, refuse_out
 
     refuse_out(Path(out), None if run is None else Path(run))
-    ready(
-        *(base, options.misaligned),
-        judges=(options.judge,),
-        files=_files(options),
-        run=run,
-        opening=opening,
-        local=True,
-    )
+    _ready_to_train(base, options, run, opening)
     checked_defences(defend, options)
     ground, rows = ground_of(base), len(read_training_data(data, split).rows)
     steps = steps_of(rows, settings)
@@ -189,14 +182,7 @@ def plan_defences(
     opening: OpenSettings | None = None,
 ) -> Plan:
     """Of a comparison of defences: a training for every arm and seed; those kept aligned go further."""
-    ready(
-        *(base, options.misaligned),
-        judges=(options.judge,),
-        files=_files(options),
-        run=run,
-        opening=opening,
-        local=True,
-    )
+    _ready_to_train(base, options, run, opening)
     ground, rows = ground_of(base), len(read_training_data(data, split).rows)
     trainings = arms * len(comparing.seeds)
     plain = len(open_bank(options.probes, ground).plain)
@@ -267,7 +253,7 @@ def plan_reproduce(
     opening: OpenSettings | None = None,
 ) -> Plan:
     """Of the published experiment: a training for every condition and seed; each model is measured and checked."""
-    ready(base, judges=(judge,), files={"--data-dir": data_dir}, run=run, opening=opening)
+    ready(base, judges=(judge,), files={"--data-dir": data_dir}, run=run, opening=opening, local=True)
     ground, folder = ground_of(base), None if data_dir is None else Path(data_dir)
     _, chosen = open_data(conditions, folder, settings.rows, organism=ground.organism, organism_rows=1)
     trainings = len(chosen) * settings.seeds
@@ -350,10 +336,11 @@ def _usual_of(settings: CheckSettings) -> int | None:
     return USUAL * (1 + settings.decision.base_per_tuned) if known else None
 
 
-def _files(options: TuneChoices) -> dict[str, str | None]:
-    """The files of a training besides its data, by option."""
-    names = ("direction", "prompts", "constitution")
-    return {f"--{name}": getattr(options, name) for name in names}
+def _ready_to_train(base: str, options: TuneChoices, run: str | Path | None, opening: OpenSettings | None) -> None:
+    """Everything that a training names besides its data is there and can be trained."""
+    files = {f"--{name}": getattr(options, name) for name in ("direction", "prompts", "constitution")}
+    judges, models = (options.judge,), (base, options.misaligned)
+    ready(*models, judges=judges, files=files, run=run, opening=opening, local=True)
 
 
 def _questions(probes: str | Path | None, judge: str | None, ground: Ground) -> dict[str, str]:
