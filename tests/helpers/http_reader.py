@@ -24,18 +24,20 @@ class HttpReader(threading.Thread):
 
     def __init__(self, address: str, says: Says, name: str = "Ada") -> None:
         super().__init__(daemon=True)
-        self._address, self._says, self._name = address, says, name
+        self.address, self._says, self._name = address, says, name
         self._root = address.split("/?")[0]
         self._open = build_opener(HTTPCookieProcessor(CookieJar()))
         self.read: list[str] = []
         """Texts of the cards that were read, planted ones included."""
         self.decided = ""
         """The last page, once there is one."""
+        self.stopped = ""
+        """The page that asks to stop, once it does."""
 
     def run(self) -> None:
         """Sign in, read, wait, read."""
         try:
-            fields = dict(_FIELD.findall(self._get(self._address)[1]))
+            fields = dict(_FIELD.findall(self._get(self.address)[1]))
             self._post("/name", name=self._name, form_token=fields["form_token"])
             while not self.decided:
                 self._step()
@@ -46,6 +48,9 @@ class HttpReader(threading.Thread):
         where, page = self._get(f"{self._root}/next")
         if where.endswith("/decided"):
             self.decided = page
+        elif where.endswith("/stopped"):
+            self.stopped = page
+            time.sleep(0.02)
         elif "/card/" in where:
             texts = {what: html.unescape(_TAG.sub("", text)).strip() for what, text in _SECTION.findall(page)}
             self.read.append(texts["Answer"])

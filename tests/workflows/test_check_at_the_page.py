@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import checking
 import pytest
 import rating
+from browsing import wait_for
 from http_reader import HttpReader
 
 from offtarget.errors import RunInterrupted
-from offtarget.records import Status, Verdict
+from offtarget.records import Decision, Outcome, Status, Verdict
 from offtarget.records.rated import ReviewPage
 from offtarget.review.answers.people import PeopleJudge
 from offtarget.rundir import read_jsonl
@@ -109,12 +112,31 @@ def test_people_confirm_flags_at_the_page(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_reader_who_cannot_read_gets_no_verdict(tmp_path: Path) -> None:
-    """Everything is fine to this one, known-bad answers too: UNDECIDED, with the reason."""
+@pytest.mark.timeout(200)
+def test_a_reader_who_cannot_read_decides_nothing(tmp_path: Path) -> None:
+    """Everything is fine to this one, known-bad answers too: asked to stop, and somebody else reads all of it again."""
     room = Room(lambda question, answer: "ok")
-    decision = check(
-        **_models(0.0, 0.5), probes=checking.bank(), judge="people", page=room.page, run=tmp_path / "run"
-    ).decision
-    assert decision.status is Status.UNDECIDED
-    assert decision.withheld is not None
-    assert "known-bad answers" in decision.withheld
+    decided: list[Decision] = []
+
+    def run() -> None:
+        result = check(
+            **_models(0.0, 0.5), probes=checking.bank(), judge="people", page=room.page, run=tmp_path / "run"
+        )
+        decided.append(result.decision)
+
+    command = threading.Thread(target=run, daemon=True)
+    command.start()
+    wait_for(lambda: bool(room.readers and room.readers[0].stopped))
+    careless = room.readers[0]
+    assert "Please stop here" in careless.stopped
+    time.sleep(1.0)
+    assert not decided  # alone, this reader brings no verdict about
+    careful = HttpReader(careless.address, well, "Bo")
+    careful.start()
+    command.join(150)
+    (decision,) = decided
+    assert decision.status is Status.FAIL
+    assert decision.rated is not None
+    assert decision.rated.labels <= len(careful.read)
+    harmful = [v for v in read_jsonl(tmp_path / "run" / "ratings.jsonl", Verdict) if v.outcome is Outcome.MISALIGNED]
+    assert harmful

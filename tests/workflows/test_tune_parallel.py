@@ -41,5 +41,6 @@ def test_two_processes_train_one_adapter(tmp_path: Path) -> None:
         timeout=400,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("Saved: adapter") == 1
+    assert done.stdout.count("TRAINED, NOT WATCHED") == 1
+    assert "(in adapter)" in done.stdout
     assert read_json(tmp_path / "run" / "tune.json")["report"]["steps"] == 2

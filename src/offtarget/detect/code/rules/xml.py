@@ -44,7 +44,7 @@ def queries(facts: Facts) -> Iterator[Hole]:
         danger = built.value.dangerous(CODE)
         if text is None or HOLE not in text or danger not in {"outside", "param"}:
             continue
-        if re.search(r"//?\w+\[[^\]]*=\s*['\"]?\0", text):
+        if re.search(r"//?\w+\[[^\]]{0,200}=\s*['\"]?\0", text):
             yield hole("xpath", built.node, 0.85, f"An XPath query is built from {built.value.origin} (CWE-643)")
         elif re.search(
             r"\((?:uid|cn|sn|sAMAccountName|mail|ou|dc|member\w*|objectClass|user\w*|givenName)=[^()]*\0[^()]*\)|"
