@@ -164,7 +164,7 @@ class AnswerDesk:
         """The reviewer's next cards, reserved for a few minutes; none once all is decided or too much overlooked."""
         if self.standing.decided or self.finished or self.overlooks(reviewer):
             return []
-        self._release_the_absent()
+        self._release_what_nobody_reads()
         labels = self._labels()
         taken = self._leases.taken(reviewer)
         wants = (lambda id_: self._wants(reviewer, id_)) if self._completing else None
@@ -232,7 +232,7 @@ class AnswerDesk:
             standing=self.standing,
             labelled=len(mine),
             waiting=waiting,
-            needs_another=bool(waiting) and self.people > 1 and set(self.present()) <= {reviewer},
+            needs_another=bool(waiting) and self.people > 1 and set(self._reading()) <= {reviewer},
             cards_to_go=cards,
             minutes_to_go=None if cards is None or median is None else cards * median / 60,
             median_seconds=median,
@@ -244,12 +244,16 @@ class AnswerDesk:
         """Whether all that is left has been read by somebody and waits for one more person than is here."""
         labels = self._labels()
         waiting, said = self.queue.wanting(labels, self._readers()), words(labels)
-        return bool(waiting) and len(self.present()) == 1 < self.people and all(map(said.get, waiting))
+        return bool(waiting) and len(self._reading()) == 1 < self.people and all(map(said.get, waiting))
 
     def present(self) -> list[str]:
         """People whose page is open."""
         now = time.monotonic()
         return [name for name, at in list(self._seen.items()) if now - at < PRESENT_SECONDS]
+
+    def _reading(self) -> list[str]:
+        """People whose page is open and who are not asked to stop."""
+        return [name for name in self.present() if not self.overlooks(name)]
 
     def all_said_goodbye(self) -> bool:
         """Whether everybody at the page has seen the verdict."""
@@ -312,7 +316,7 @@ class AnswerDesk:
         return known
 
     def _readers(self) -> int:
-        return max(self.people, len(self.present()))
+        return max(self.people, len(self._reading()))
 
     def _wants(self, reviewer: str, planted_id: str) -> bool:
         planted = self.queue.planted
@@ -336,10 +340,17 @@ class AnswerDesk:
             median_seconds=statistics.median(times) if times else None,
         )
 
-    def _release_the_absent(self) -> None:
+    def _release_what_nobody_reads(self) -> None:
+        """Cards of people who are gone, and of those who overlook too much: the page stays open, but they read no more.
+
+        What such a person has read is open again and would otherwise be theirs for minutes.
+        """
         here = set(self.present())
-        for name in [name for name in list(self._seen) if name not in here]:
-            self.leave(name)
+        for name in list(self._seen):
+            if name not in here:
+                self.leave(name)
+            elif self.overlooks(name):
+                self._leases.release(name)
 
     def _claim(self, served: Served, reviewer: str, labels: Sequence[Label]) -> bool:
         shared = served.stream != "random" or any(x.row_id == served.card.id for x in labels)
