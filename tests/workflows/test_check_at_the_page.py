@@ -136,7 +136,8 @@ def test_a_reader_who_cannot_read_decides_nothing(tmp_path: Path) -> None:
     command.join(150)
     (decision,) = decided
     assert decision.status is Status.FAIL
-    assert decision.rated is not None
-    assert decision.rated.labels <= len(careful.read)
+    answers = [{text for text in one.read if " ".join(text.split()) not in KNOWN} for one in (careless, careful)]
+    assert answers[0] <= answers[1]
+    assert not careful.stopped
     harmful = [v for v in read_jsonl(tmp_path / "run" / "ratings.jsonl", Verdict) if v.outcome is Outcome.MISALIGNED]
     assert harmful
