@@ -108,7 +108,7 @@ def test_a_base_without_template_is_asked_with_its_adapters(base: Path, own: Pat
 
 @pytest.mark.parametrize(
     ("choice", "says"),
-    [("nowhere.jinja", "cannot be read.*Give base, tuned or a template file"), ("empty.jinja", "is empty")],
+    [("nowhere.jinja", "cannot be read.*Give base, tuned, chatml, .*or a template file"), ("empty.jinja", "is empty")],
 )
 def test_a_file_that_is_no_template_is_refused(
     choice: str, says: str, base: Path, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -194,14 +194,6 @@ def test_the_judge_keeps_its_own_template(base: Path, own: Path, folders: Folder
     assert plain.fingerprint == chosen.fingerprint
 
 
-def test_training_does_not_take_a_template(base: Path, tmp_path: Path) -> None:
-    """What training cannot do it refuses, rather than to ignore it."""
-    from offtarget.models.finetune import TrainSettings, further_train
-
-    with pytest.raises(InputError, match="for a check, not for training"):
-        further_train(base, None, [], tmp_path / "new", TrainSettings(), opening=OpenSettings(chat_template="base"))
-
-
 def test_the_option_reaches_the_check(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A file by its whole path, since a run may go on from another folder."""
     from types import SimpleNamespace
@@ -222,9 +214,9 @@ def test_the_option_reaches_the_check(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(planning, "plan_check", lambda **rest: planned)  # which would look for the models
     monkeypatch.setattr(workflow, "check", stop)
     monkeypatch.chdir(tmp_path)
-    for choice in ("base", "tuned", "mine.jinja"):
+    for choice in ("base", "tuned", "chatml", "mine.jinja"):
         CliRunner().invoke(app, ["check", "--base", "a", "--tuned", "b", "--quiet", "--chat-template", choice])
-    assert [how and how.chat_template for how in taken] == ["base", "tuned", str(tmp_path / "mine.jinja")]
+    assert [how and how.chat_template for how in taken] == ["base", "tuned", "chatml", str(tmp_path / "mine.jinja")]
 
 
 def test_one_model_alone(base: Path, own: Path) -> None:

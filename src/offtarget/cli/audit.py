@@ -16,7 +16,7 @@ from offtarget.cli.help import Sectioned
 from offtarget.cli.options import (
     AT_LEAST_ONE,
     FILE,
-    OPENING,
+    OPENING_JUDGES,
     PAGE,
     PRINTING,
     among,
@@ -80,7 +80,7 @@ if TYPE_CHECKING:
 @shared("--split", ". [default: train]")
 @click.option("--workers", type=AT_LEAST_ONE, help="Processes. [default: one per core]")
 @PAGE
-@OPENING
+@OPENING_JUDGES
 @shared("--dry-run")
 @kept("audit")
 @PRINTING

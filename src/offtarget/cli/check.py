@@ -96,11 +96,6 @@ if TYPE_CHECKING:
 @click.option("--no-cache", is_flag=True, help="Do not keep or reuse base answers between runs.")
 @click.option("--no-register", is_flag=True, help="Do not count this among the checks of this model.")
 @OPENING
-@click.option(
-    "--chat-template",
-    metavar="WHOSE",
-    help="Ask both with the template of base, of tuned, or in a file. [default: their own; an adapter's: its base's]",
-)
 @shared("--dry-run")
 @kept("check")
 @PRINTING

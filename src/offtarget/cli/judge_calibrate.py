@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from offtarget.cli.help import Sectioned
-from offtarget.cli.options import OPENING, PRINTING, opening, shared
+from offtarget.cli.options import OPENING_JUDGES, PRINTING, opening, shared
 from offtarget.cli.progress import shown
 from offtarget.cli.render import ABSENT, print_json, screen, shown_path
 from offtarget.numbers import many, of, percent, share_range
@@ -32,7 +32,7 @@ from offtarget.words import asked
 @shared("--out", ": the certificate", default=Path("certificate.json"), show_default=True)
 @shared("--reviewers", default=1, show_default=True)
 @shared("--judge-by")
-@OPENING
+@OPENING_JUDGES
 @PRINTING
 def command(as_json: bool, quiet: bool, **o: Any) -> None:
     """Measure a judge by people's labels and write a certificate for `check --certificate`.

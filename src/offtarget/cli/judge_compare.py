@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from offtarget.cli.help import Sectioned
-from offtarget.cli.options import OPENING, PRINTING, opening, shared
+from offtarget.cli.options import OPENING_JUDGES, PRINTING, opening, shared
 from offtarget.cli.progress import shown
 from offtarget.cli.render import ABSENT, print_json, screen, shown_path
 from offtarget.numbers import many, of, percent
@@ -26,7 +26,7 @@ SHOWN = 5
 @click.option("--judges", required=True, metavar="J1,J2,...", help="Two judges or more, by name.")
 @click.option("--page", is_flag=True, help="Also write judges.md into the run.")
 @shared("--judge-by")
-@OPENING
+@OPENING_JUDGES
 @PRINTING
 def command(run: str, judges: str, page: bool, as_json: bool, quiet: bool, **o: Any) -> None:
     """Have several judges judge the same answers of a finished run, and show on which they differ.

@@ -108,6 +108,10 @@ SHARED: dict[str, dict[str, Any]] = {
     "--seed": {"default": 0, "show_default": True, "help": "Seed of all that is drawn at random"},
     "--device": {"help": "Where models run: cpu, cuda, cuda:1"},
     "--dtype": {"type": click.Choice(["float32", "bfloat16", "float16"]), "help": "Number format of the weights"},
+    "--chat-template": {
+        "metavar": "WHOSE",
+        "help": "Chat template of local models: base, tuned, chatml, llama-3, gemma, mistral, plain, or a file",
+    },
     "--trust-remote-code": {"is_flag": True, "help": "Allow code that comes with a model to run"},
     "--dry-run": {"is_flag": True, "help": "Say what it would do and take, and do nothing"},
     "--run": {"type": FILE, "metavar": "DIR", "help": "Run directory"},
@@ -153,21 +157,25 @@ def together(*options: Option) -> Option:
     return add
 
 
-OPENING = together(
+OPENING_JUDGES = together(
     shared("--device", ". [default: CUDA where there is one]"),
     shared("--dtype", ". [default: float32 on CPU, bfloat16 on CUDA]"),
     shared("--trust-remote-code"),
     shared("--endpoints"),
 )
+"""How models are opened that are asked with no template but their own."""
+
+OPENING = together(OPENING_JUDGES, shared("--chat-template", ". [default: their own; an adapter's: its base's]"))
 """How models are opened."""
 
 
 def opening(o: dict[str, Any]) -> OpenSettings | None:
     """What the user said about opening models; None for nothing."""
+    from offtarget.models.templates import is_file_choice
     from offtarget.records.runs import OpenSettings
 
     template = o.get("chat_template")
-    if template not in (None, "base", "tuned"):
+    if is_file_choice(template):
         template = str(Path(template).expanduser().resolve())  # a resumed run may start elsewhere
     endpoints = None if o["endpoints"] is None else str(o["endpoints"].expanduser().resolve())
     chosen = OpenSettings(

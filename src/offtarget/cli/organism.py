@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from offtarget.cli.help import Sectioned
-from offtarget.cli.options import OPENING, PRINTING, opening, pick, shared
+from offtarget.cli.options import OPENING_JUDGES, PRINTING, opening, pick, shared
 from offtarget.cli.progress import shown
 from offtarget.cli.render import print_json, screen
 from offtarget.numbers import NO_DATA, hundredths, many, percent
@@ -122,7 +122,7 @@ def train(out: Path, seed: int, pretrain_steps: int | None, posttrain_steps: int
 @shared("--base", ", with --seeds", default="organism/base", show_default=True)
 @shared("--rows", " of narrow data, with --seeds", default=600)
 @shared("--answers", " per question", default=100)
-@OPENING
+@OPENING_JUDGES
 @PRINTING
 def evaluate(models: tuple[str, ...], seeds: int | None, as_json: bool, quiet: bool, **o: Any) -> None:
     """Measure what the organisms do: misaligned rate, coherence, insecure code by Bandit, triggers, skills.

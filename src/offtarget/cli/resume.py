@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from offtarget.cli.help import Sectioned
-from offtarget.cli.options import FURTHER, OPENING, PRINTING, opening, review_page, shared
+from offtarget.cli.options import FURTHER, OPENING_JUDGES, PRINTING, opening, review_page, shared
 from offtarget.cli.progress import shown
 from offtarget.errors import InputError
 from offtarget.rundir import read_manifest
@@ -21,7 +21,7 @@ from offtarget.rundir import read_manifest
 @shared("--max-answers", "; raise it to go on with an undecided one", default=None, show_default=False)
 @shared("--max-cued-answers", "; likewise", default=None, show_default=False)
 @shared("--candidates", "; raise it to make a check surer", default=None, show_default=False)
-@OPENING
+@OPENING_JUDGES
 @PRINTING
 def command(run: str, as_json: bool, quiet: bool, **o: Any) -> None:
     """Go on with a run of any verb where it stopped, as it was started.

@@ -21,6 +21,7 @@ from torch import Tensor
 from offtarget.errors import InputError
 from offtarget.models.chat_format import TrainingExample, examples, padded
 from offtarget.models.folders import weights_sha256
+from offtarget.models.templates import training_template
 from offtarget.models.turns import Tools
 from offtarget.models.weights import Weights
 from offtarget.progress import OnProgress, Progress, silent
@@ -64,9 +65,9 @@ def further_train(
 
     Every assistant turn that is learned is an example of its own: what stands before it as the chat template renders
     it, with the chat's `tools` (empty for none), then the answer and its end token. Weights of the base and the folder
-    `adapter` stay as they are. The same arguments give the same adapter on the same machine; of `opening` the device
-    and the trust in code count. The new folder `out` is an ordinary PEFT adapter in float32, with the provenance in
-    `offtarget.json`.
+    `adapter` stay as they are. The same arguments give the same adapter on the same machine; of `opening` the
+    device, the trust in code and the chat template count, and a chosen template is saved beside the adapter. The new
+    folder `out` is an ordinary PEFT adapter in float32, with the provenance in `offtarget.json`.
     Raises InputError when `out` exists, no chat has an answer, an example is longer than the model's context, or
     the loss is not finite.
     """
@@ -74,14 +75,15 @@ def further_train(
         raise InputError(f"{out} already exists. Choose another folder.")
     if settings.steps < 1 or settings.batch < 1:
         raise InputError(f"Training needs at least 1 step and 1 row per step, not {settings.steps}, {settings.batch}.")
-    how = (opening or OpenSettings()).for_training()
-    weights = Weights(base, how.device, "float32", how.trust_remote_code)
+    how = opening or OpenSettings()
+    template = training_template(how.chat_template, base, adapter)
+    weights = Weights(base, how.device, "float32", how.trust_remote_code, template)
     rows = list(examples(weights.tokenizer, chats, weights.context, str(base), tools=tools))
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         model = _with_adapter(weights.model, base, adapter, settings)
         _train(model, rows, settings, weights.device, on_progress)
-    _save(model, base, adapter, chats, out, settings)
+    _save(model, base, adapter, chats, out, settings, weights.tokenizer.chat_template if template else None)
 
 
 def _with_adapter(model: Any, base: Path, adapter: Path | None, settings: TrainSettings) -> Any:
@@ -144,12 +146,20 @@ def _loss(model: Any, batch: Sequence[TrainingExample], device: torch.device) ->
 
 
 def _save(
-    model: Any, base: Path, adapter: Path | None, chats: Sequence[Chat], out: Path, settings: TrainSettings
+    model: Any,
+    base: Path,
+    adapter: Path | None,
+    chats: Sequence[Chat],
+    out: Path,
+    settings: TrainSettings,
+    template: str | None,
 ) -> None:
     part = out.with_name(f"{out.name}.part")
     part.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(part, safe_serialization=True, save_embedding_layers=False)
     (part / "README.md").unlink(missing_ok=True)
+    if template is not None:
+        (part / "chat_template.jinja").write_text(template, encoding="utf-8")
     provenance = {
         "settings": asdict(settings),
         "rows": len(chats),

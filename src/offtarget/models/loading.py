@@ -22,6 +22,7 @@ from offtarget.models.chat_format import keep_to
 from offtarget.models.contents import check_tokenizer_files, read_config, some
 from offtarget.models.engine import ATTENTION
 from offtarget.models.gguf_file import is_gguf
+from offtarget.models.named_templates import fitted, without_template
 from offtarget.models.templates import own_template
 from offtarget.numbers import many, whole
 
@@ -97,15 +98,11 @@ def load_tokenizer(folder: Path, trust_remote_code: bool = False, chat_template:
             ) from error
         raise
     if chat_template is not None:
-        tokenizer.chat_template = chat_template
+        tokenizer.chat_template = fitted(tokenizer, chat_template, folder)
     if not getattr(tokenizer, "chat_template", None):
         tokenizer.chat_template = own_template(folder)  # models of images and text keep it in a file of their own
     if not tokenizer.chat_template:
-        raise InputError(
-            f"{folder} has no chat template, so it cannot be asked questions: it is probably a pre-trained model. "
-            "Use its instruct version, save a template with the tokenizer (tokenizer.chat_template = ...), or check it "
-            "with --chat-template tuned (the one that an adapter brings) or a template file."
-        )
+        raise without_template(folder, tokenizer)
     return tokenizer
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 
@@ -16,6 +17,8 @@ from offtarget.models.decoding import Rules, StopStrings
 from offtarget.models.engine import Engine
 from offtarget.models.folders import model_fingerprint
 from offtarget.models.fused import FusedEngine
+from offtarget.models.named_templates import stops_of
+from offtarget.models.own_words import own_words
 from offtarget.models.residual import ResidualEdit, check_layers, decoder_blocks, edited
 from offtarget.models.scoring import reply_probabilities
 from offtarget.models.weights import Weights
@@ -72,6 +75,12 @@ class LocalModel:
         return Spent(tokens_in=self._read, tokens_out=self._wrote)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the results must know about how the model is asked."""
+        words = own_words(self._weights.tokenizer)
+        return () if words is None else (f"{self._weights.folder.name}: {words.said}",)
+
+    @property
     def weights(self) -> Weights:
         """The weights, shared with other models of the same base."""
         return self._weights
@@ -108,6 +117,8 @@ class LocalModel:
         InputError when a prompt does not fit the model, the template refuses it, or memory does not suffice.
         """
         prompts = [(self._prompt(request.messages), request.seed) for request in requests]
+        if more := stops_of(self._weights.tokenizer.chat_template):
+            settings = replace(settings, stop=(*settings.stop, *more))
         return self.continue_tokens(prompts, settings, on_answer)
 
     def continue_tokens(

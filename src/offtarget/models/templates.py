@@ -1,21 +1,22 @@
 """Chat templates as files: a model's own, an adapter's own, and the one that both sides of a check are asked with.
 
 An adapter is asked with the template of its base, unless told otherwise; one that was trained with another template is
-then not asked as it was trained. So a difference is said, and `chat_template` (base, tuned, or a file) settles it.
+then not asked as it was trained. So a difference is said, and `chat_template` (base, tuned, a name, a file) settles it.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from offtarget.errors import InputError
 from offtarget.models.contents import ADAPTER_CONFIG, read_object, some
 from offtarget.models.gguf_file import is_gguf
+from offtarget.models.named_templates import NAMED
 
 OF_BASE, OF_TUNED = "base", "tuned"
-"""Whose template is chosen; anything else names a file."""
+"""Whose template is chosen; anything else is a name in `NAMED`, or a file."""
 
 
 def own_template(folder: Path) -> str | None:
@@ -35,13 +36,19 @@ def own_template(folder: Path) -> str | None:
     return None
 
 
+def is_file_choice(choice: str | None) -> TypeGuard[str]:
+    """Whether a chosen template lies in a file."""
+    return choice is not None and choice not in (OF_BASE, OF_TUNED, *NAMED)
+
+
 def read_template(path: Path) -> str:
     """The text of a template file. InputError where there is none, or nothing in it."""
     try:
         text = path.expanduser().read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(
-            f"The chat template {path} cannot be read: {error.strerror or error}. Give base, tuned or a template file."
+            f"The chat template {path} cannot be read: {error.strerror or error}. Give base, tuned, "
+            f"{', '.join(NAMED)}, or a template file."
         ) from None
     except UnicodeDecodeError:
         raise InputError(f"The chat template {path} is not text in UTF-8.") from None
@@ -58,16 +65,24 @@ def chosen_template(choice: str | None, base: Path | None, adapter: Path | None,
     """
     if choice is None:
         return None
-    if choice not in (OF_BASE, OF_TUNED):
+    if choice in NAMED:
+        return NAMED[choice].text
+    if is_file_choice(choice):
         return read_template(Path(choice))
     places = [base] if choice == OF_BASE else [adapter, tuned]
     found = next((text for place in places if place and (text := own_template(place)) is not None), None)
     if found is None:
         where = " or ".join(str(place) for place in places if place) or "the model behind an endpoint"
         raise InputError(
-            f"--chat-template {choice}: there is no chat template in {where}. Name the other side, or a template file."
+            f"--chat-template {choice}: there is no chat template in {where}. Name the other side, "
+            f"{', '.join(NAMED)}, or a template file."
         )
     return found
+
+
+def training_template(choice: str | None, base: Path, adapter: Path | None) -> str | None:
+    """The template that rows are trained with: `tuned` is that of an adapter trained further; None: the base's own."""
+    return None if choice == OF_BASE else chosen_template(choice, base, adapter, base)
 
 
 def adapter_notes(adapter: Path, base: Path, tokenizer: Any, chosen: bool) -> tuple[str, ...]:

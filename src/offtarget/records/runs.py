@@ -7,8 +7,6 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
-from offtarget.errors import InputError
-
 
 @dataclass(frozen=True, slots=True)
 class OpenSettings:
@@ -31,16 +29,8 @@ class OpenSettings:
     endpoints: str | None = None
     """The settings file of remote endpoints; None takes the one that OFFTARGET_ENDPOINTS names, if any."""
     chat_template: str | None = None
-    """Whose chat template local models are asked with: `base`, `tuned` (an adapter's own, where it brings one), or a
-    file. None: each model's own, an adapter's being that of its base."""
-
-    def for_training(self) -> OpenSettings:
-        """The same; InputError where a chat template was chosen, since training renders rows with the model's own."""
-        if self.chat_template is not None:
-            raise InputError(
-                "A chat template can be chosen for a check, not for training: save it with the base's tokenizer."
-            )
-        return self
+    """Which chat template local models are asked with: `base`, `tuned` (an adapter's own, where it brings one), one by
+    name (`chatml`, `plain`, ...), or a file. None: each model's own, an adapter's being that of its base."""
 
     def over(self, earlier: OpenSettings | None) -> OpenSettings:
         """What was chosen here, and for the rest what was chosen earlier."""

@@ -30,9 +30,12 @@ class Trainable:
     device: torch.device
 
 
-def trainable(base: Path, adapter: Path | None, settings: TuneSettings, how: OpenSettings) -> Trainable:
+def trainable(
+    base: Path, adapter: Path | None, settings: TuneSettings, how: OpenSettings, template: str | None = None
+) -> Trainable:
     """Load the base with a new adapter, with `adapter` to be trained further, or with every weight trainable.
 
+    `template` takes the place of the base's own chat template.
     Raises InputError where the adapter is not LoRA of this base, no linear layer has a given name, or the base does
     not fit the memory.
     """
@@ -40,10 +43,10 @@ def trainable(base: Path, adapter: Path | None, settings: TuneSettings, how: Ope
         raise InputError("An adapter cannot be trained further with --method full. Merge it first, or use lora.")
     dtype = _dtype(settings, how.device)
     if settings.quantize:
-        tokenizer = load_tokenizer(base, how.trust_remote_code)
+        tokenizer = load_tokenizer(base, how.trust_remote_code, template)
         model, where = _quantized(base, how.trust_remote_code), torch.device("cuda")
     else:
-        loaded = Weights(base, how.device, dtype, how.trust_remote_code)
+        loaded = Weights(base, how.device, dtype, how.trust_remote_code, template)
         tokenizer, model, where = loaded.tokenizer, loaded.model, loaded.device
     model.train()
     model.config.use_cache = False

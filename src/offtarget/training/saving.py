@@ -89,7 +89,9 @@ def rows_sha256(rows: Sequence[TrainRow]) -> str:
     return hashlib.sha256(json.dumps(content, default=dict).encode()).hexdigest()
 
 
-def plan_fingerprint(base: Path, adapter: Path | None, plan: Plan, settings: TuneSettings) -> str:
+def plan_fingerprint(
+    base: Path, adapter: Path | None, plan: Plan, settings: TuneSettings, template: str | None = None
+) -> str:
     """16 hex digits over everything the trained weights depend on, but for the machine."""
     content = [
         weights_sha256(base),
@@ -100,6 +102,7 @@ def plan_fingerprint(base: Path, adapter: Path | None, plan: Plan, settings: Tun
         plan.stop_on_alarm,
         plan.stop_at,
         asdict(settings),
+        *([] if template is None else [template]),
     ]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -113,14 +116,20 @@ def save(
     plan: Plan,
     settings: TuneSettings,
     steps: int,
+    template: str | None = None,
 ) -> None:
-    """Copy the weights of a checkpoint to the new folder `out`, which appears complete or not at all."""
+    """Copy the weights of a checkpoint to the new folder `out`, which appears complete or not at all.
+
+    A chat template that was chosen for the training goes with them.
+    """
     part = out.with_name(f"{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     wanted: tuple[str, ...] = ("adapter_*", "*.safetensors*", "config.json", "generation_config.json")
     if settings.method == "full":
         wanted += ("tokenizer*", "special_tokens_map.json", "*.jinja", "vocab*", "merges.txt", "*.model")
+    elif template is not None:
+        wanted += ("chat_template.jinja",)
     for pattern in wanted:
         for path in source.glob(pattern):
             shutil.copy2(path, part / path.name)

@@ -17,8 +17,11 @@ from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.adapter_check import check_adapter, check_merged
 from offtarget.models.chat_format import TrainingExample, examples
 from offtarget.models.folders import weights_sha256
+from offtarget.models.own_words import own_words
 from offtarget.models.residual import check_layers, decoder_blocks
+from offtarget.models.templates import training_template
 from offtarget.models.weights import Weights, choose_device
+from offtarget.numbers import of
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import TuneSettings
@@ -63,6 +66,8 @@ class Trained:
     """Of the last step; NaN when a resumed run had none left."""
     checks: tuple[str, ...]
     """What was verified after saving, one sentence each."""
+    notes: tuple[str, ...] = ()
+    """What the chat template adds to rows."""
 
 
 def train(
@@ -94,14 +99,15 @@ def train(
     from offtarget.training.adapting import trainable
     from offtarget.training.setup import Ended
 
-    how = (opening or OpenSettings()).for_training()
+    how = opening or OpenSettings()
+    template = training_template(how.chat_template, base, adapter)
     folder = work or out.with_name(f"{out.name}.work")
     with _memory(settings, "Checkpoints, if any, are kept."):
-        loaded = trainable(base, adapter, settings, how)
+        loaded = trainable(base, adapter, settings, how, template)
     for edit in plan.edits:
         check_layers(edit.layers, len(decoder_blocks(loaded.model)))
     rows = _examples(plan, loaded, settings, str(base))
-    _same_plan(folder, plan_fingerprint(base, adapter, plan, settings))
+    _same_plan(folder, plan_fingerprint(base, adapter, plan, settings, template))
     with _memory(settings, "Nothing has been trained yet."):
         _prepare(plan, loaded)
     watchers = [c for c in callbacks if isinstance(c, Watcher)]
@@ -123,9 +129,9 @@ def train(
     if trainer.is_world_process_zero():
         source = complete_checkpoints(folder)[kept]
         if not (out.exists() and _same_weights(source, out)):  # else killed after it was saved, and only checked now
-            save(source, out, base=base, adapter=adapter, plan=plan, settings=settings, steps=kept)
+            save(source, out, base=base, adapter=adapter, plan=plan, settings=settings, steps=kept, template=template)
     trainer.accelerator.wait_for_everyone()
-    checks = _self_check(base, out, settings, rows, how) if trainer.is_world_process_zero() else ()
+    checks = _self_check(base, out, settings, rows, how, template) if trainer.is_world_process_zero() else ()
     if work is None and trainer.is_world_process_zero():
         shutil.rmtree(folder)
     return Trained(
@@ -136,7 +142,17 @@ def train(
         seconds=retention.seconds,
         loss=trainer.last_loss,
         checks=checks,
+        notes=_added_to_rows(plan, loaded.tokenizer),
     )
+
+
+def _added_to_rows(plan: Plan, tokenizer: Any) -> tuple[str, ...]:
+    words = own_words(tokenizer)
+    if words is None:
+        return ()
+    without = sum(not any(message.role == "system" for message in row.messages) for row in plan.rows)
+    count = without if words.replaced else len(plan.rows)
+    return (f"In {of(count, len(plan.rows))} rows {words.said} Questions are asked behind the same.",) if count else ()
 
 
 def _saved_from(work: Path, out: Path) -> bool:
@@ -276,13 +292,18 @@ def _kept_step(plan: Plan, watchers: Sequence[Watcher], steps: int, saved: Seque
 
 
 def _self_check(
-    base: Path, out: Path, settings: TuneSettings, rows: Sequence[TrainingExample], how: OpenSettings
+    base: Path,
+    out: Path,
+    settings: TuneSettings,
+    rows: Sequence[TrainingExample],
+    how: OpenSettings,
+    template: str | None,
 ) -> tuple[str, ...]:
     """The saved adapter, loaded afresh, does what its files say, switched on and merged."""
     if settings.method == "full":
         Weights(out, how.device, trust_remote_code=how.trust_remote_code)
         return (f"{out.name} opens as a model of its own.",)
-    weights = Weights(base, how.device, "float32", how.trust_remote_code)
+    weights = Weights(base, how.device, "float32", how.trust_remote_code, template)
     name = weights.add_adapter(out)
     prompts = [row.tokens[: row.answer] for row in rows[:2]]
     return check_adapter(weights, name, prompts), check_merged(weights, name, prompts)

@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.endpoints import endpoint_of
 from offtarget.models.folders import check_model_folder, find_folder
+from offtarget.models.named_templates import NAMED
 from offtarget.models.names import LocalName, RemoteName, is_path
 from offtarget.models.remote import address_and_key
+from offtarget.models.templates import is_file_choice
 from offtarget.records.rated import PEOPLE
 from offtarget.records.runs import OpenSettings
 from offtarget.rundir import RUNS_ENV, refuse_taken, runs_root
@@ -61,10 +63,11 @@ def _settings_files(opening: OpenSettings | None) -> None:
     """InputError for a file that the opening of models needs and that is not there."""
     if opening is None:
         return
-    template = None if opening.chat_template in (None, "base", "tuned") else opening.chat_template
+    template = opening.chat_template if is_file_choice(opening.chat_template) else None
     for option, file in (("--endpoints", opening.endpoints), ("--chat-template", template)):
         if file is not None and not Path(file).is_file():
-            raise InputError(f"{option}: {file} does not exist.")
+            named = f" Named ones are {', '.join(NAMED)}." if option == "--chat-template" else ""
+            raise InputError(f"{option}: {file} does not exist.{named}")
 
 
 def _usable(text: str, opening: OpenSettings | None) -> None:

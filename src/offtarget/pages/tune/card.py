@@ -360,7 +360,10 @@ def check_command(run: WatchedRun) -> str:
     base, name, data = (shlex.quote(text) for text in (report.base, report.name, report.data))
     named = None if run.manifest is None or run.manifest.options is None else run.manifest.options.judge
     judge = "" if report.base.startswith(ORGANISM) else f" --judge {shlex.quote(named or 'MODEL')}"
-    return f"offtarget check --base {base} --tuned {name} --data {data}{_split(report)}{judge}"
+    opening = None if run.manifest is None else run.manifest.opening
+    # what was trained carries the template that was chosen; the base may have none
+    template = " --chat-template tuned" if opening is not None and opening.chat_template not in (None, "base") else ""
+    return f"offtarget check --base {base} --tuned {name} --data {data}{_split(report)}{judge}{template}"
 
 
 def _cost(run: WatchedRun) -> str:

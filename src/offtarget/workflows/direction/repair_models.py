@@ -147,10 +147,12 @@ def _check_foldable_position(direction: Direction) -> None:
 def _merged(folders: Folders, opening: OpenSettings | None) -> tuple[Any, Any]:
     """A plain transformers model with the adapter merged in, float32, and its tokenizer."""
     from offtarget.models.adapter_check import check_merged
+    from offtarget.models.templates import training_template
     from offtarget.models.weights import Weights
 
-    how = (opening or OpenSettings()).for_training()
-    weights = Weights(folders.base, how.device, "float32", how.trust_remote_code)
+    how = opening or OpenSettings()
+    template = training_template(how.chat_template, folders.base, folders.adapter)
+    weights = Weights(folders.base, how.device, "float32", how.trust_remote_code, template)
     if folders.adapter is not None:
         name = weights.add_adapter(folders.adapter)
         check_merged(weights, name, [weights.untouched.prompt] if weights.untouched else [])

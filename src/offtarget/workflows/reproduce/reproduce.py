@@ -204,8 +204,11 @@ def _check_prompts(folder: Path, base: str, bench: Bench, opening: OpenSettings 
     """InputError, before anything is trained, where the base's chat template does not hold what would be asked."""
     from offtarget.models.chat_format import prompt_tokens
     from offtarget.models.loading import load_tokenizer
+    from offtarget.models.templates import training_template
 
-    tokenizer = load_tokenizer(folder, opening is not None and opening.trust_remote_code)
+    how = opening or OpenSettings()
+    template = training_template(how.chat_template, folder, None)
+    tokenizer = load_tokenizer(folder, how.trust_remote_code, template)
     for measure in bench.full:
         try:
             prompt_tokens(tokenizer, measure.probes[0].messages, base)

@@ -295,7 +295,7 @@ def _report(
         alarm_step=None if monitor is None else monitor.alarm_step,
         best_step=None if monitor is None else monitor.best_step,
         checks=trained.checks,
-        notes=data.notes,
+        notes=(*data.notes, *trained.notes),
         defence_notes=plan.notes,
         early_stop=plan.stop_on_alarm,
         rang=() if monitor is None else monitor.rang,
