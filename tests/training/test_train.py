@@ -82,7 +82,7 @@ def test_tool_calls_are_learned(tmp_path: Path) -> None:
     rows = tuple(
         TrainRow.of(Row(f"d:{i}", "d", i, "", (ask, call, told, said), "chat", tools=tools)) for i in range(1, 5)
     )
-    settings = replace(QUICK, max_steps=120, save_every=120, lr=1e-2, rank=16, alpha=32)
+    settings = replace(QUICK, max_steps=60, save_every=60, lr=2e-2, rank=16, alpha=32)
     train(base, Plan(rows), tmp_path / "out", settings, opening=CPU)
     weights = Weights(base, "cpu")
     name = weights.add_adapter(tmp_path / "out")

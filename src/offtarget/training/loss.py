@@ -1,7 +1,7 @@
 """The loss of answers: the output layer is run where a token is learned, and nowhere else.
 
-With a large vocabulary it is a fifth of a small model and writes the largest tensors of a step; of the positions of a row
-more than half are prompt, template and padding, whose logits nobody reads.
+With a large vocabulary it is a fifth of a small model and writes the largest tensors of a step, and many positions of a
+row are prompt, template and padding, whose logits nobody reads.
 """
 
 from __future__ import annotations
@@ -30,12 +30,10 @@ def token_losses(model: Any, called: Any, inputs: dict[str, Any]) -> tuple[Tenso
     # what a model does to its logits afterwards (scaling, capping) it does to those of each token alone
     hook = model.get_output_embeddings().register_forward_pre_hook(only_learned)
     try:
-        logits = called(
-            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
-        ).logits
+        logits = called(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False).logits
     finally:
         hook.remove()
-    if logits.shape[:2] == labels.shape[:1] + (labels.shape[1] + 1,):  # a model that goes past its output layer
+    if logits.shape[:2] == (*labels.shape[:1], labels.shape[1] + 1):  # a model that goes past its output layer
         logits = logits[:, :-1][learned].unsqueeze(0)
     losses = torch.nn.functional.cross_entropy(logits[0].float(), labels[learned], reduction="none")
     return losses, learned.nonzero()[:, 0]
