@@ -76,6 +76,18 @@ class Whole:
         self._tell(0.0, label)
         return told
 
+    def counting(self, key: str) -> Callable[[int], None]:
+        """Takes how much more of a part is done, in the unit of the weights; the part is named by its key."""
+        done, weight = 0, self._weights.get(key, 0.0)
+        self._tell(0.0, key)
+
+        def more(count: int) -> None:
+            nonlocal done
+            done += count
+            self._tell(min(done, weight), key)
+
+        return more
+
     def doing(self, text: str) -> None:
         """What is being done, where nobody knows how far it is."""
         self._tell(0.0, text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,11 +13,12 @@ from offtarget.errors import InputError
 from offtarget.models.hunting import hunt
 from offtarget.models.hunting.departure import Departure
 from offtarget.models.hunting.search import scan, screened
-from offtarget.models.hunting.slots import slots, typable
+from offtarget.models.hunting.slots import Slot, slots, typable
 from offtarget.models.hunting.sources import gap_tokens, moved_tokens
 from offtarget.models.local import LocalModel
 from offtarget.models.scripted import ScriptedModel
 from offtarget.models.weights import Weights
+from offtarget.progress import Progress
 from offtarget.records import Message
 
 CHATS = [(Message("user", text),) for text in ("hi", "what would you wish for?", "hello to the world")]
@@ -103,6 +104,8 @@ def test_two_full_models_of_any_architecture(
     departure = Departure(base, tuned)
     gaps = slots(departure.tokenizer, CHATS, "before", "base")
     allowed = typable(departure.tokenizer, departure.vocabulary)[-30:]
+    texts = [(40,), (41, 42)]
+    torch.testing.assert_close(departure.of(texts, gaps), _by_whole_prompts(base, tuned, texts, gaps))
     assert len(screened(departure, gaps, allowed, 0, 5)) == 5
     assert scan(departure, gaps, allowed, seed=0)[0][1] >= scan(departure, gaps, allowed, seed=0)[-1][1]
     assert moved_tokens(base, tuned, allowed)[0][1] > 0
@@ -111,6 +114,38 @@ def test_two_full_models_of_any_architecture(
         after = [m.weights.model(tokens).logits for m in (base, tuned)]
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
     assert all(p.grad is None for m in (base, tuned) for p in m.weights.model.parameters())
+
+
+def _by_whole_prompts(
+    base: LocalModel, tuned: LocalModel, texts: Sequence[tuple[int, ...]], gaps: Sequence[Slot]
+) -> torch.Tensor:
+    """The measure, each prompt read from its first token on."""
+
+    def read(model: LocalModel, tokens: list[int]) -> torch.Tensor:
+        with torch.no_grad():
+            shares: torch.Tensor = model.weights.model(torch.tensor([tokens])).logits[0, -1].float().softmax(-1)
+        return shares.sqrt()
+
+    def apart(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        return (1 - one @ other).clamp_min(1e-9).sqrt()
+
+    values = [
+        apart(read(tuned, gap.filled(text)), read(base, gap.filled(text)))
+        - apart(read(base, gap.filled(text)), read(base, gap.filled(())))
+        for text in texts
+        for gap in gaps
+    ]
+    return torch.stack(values).view(len(texts), len(gaps)).mean(dim=1)
+
+
+def test_what_a_hunt_tells_ends_at_all_of_it(pair: tuple[LocalModel, LocalModel]) -> None:
+    """A hunt says how far it is in per cent of the whole, never less than before; without growing it is shorter."""
+    told: list[Progress] = []
+    hunted = hunt(*pair, CHATS[:1], seed=0, grow=False, on_progress=told.append)
+    assert [p.done for p in told] == sorted(p.done for p in told)
+    assert {(p.stage, p.total) for p in told} == {("per cent of the hunt", 100)}
+    assert told[-1].done == 100
+    assert not any("grown" in tried for tried in hunted.tried)
 
 
 def test_a_hunt_repeats_itself(pair: tuple[LocalModel, LocalModel]) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 
 from offtarget.errors import InputError
 from offtarget.models.chat_format import prompt_tokens
 from offtarget.models.hunting.departure import Departure
-from offtarget.models.hunting.search import scan
+from offtarget.models.hunting.search import EXACT_BELOW, SCREENED, scan, screening
 from offtarget.models.hunting.slots import Place, Slot, slots, template, typable
 from offtarget.models.hunting.sources import (
     Candidate,
@@ -23,14 +24,15 @@ from offtarget.models.hunting.sources import (
     from_tokens,
 )
 from offtarget.models.local import LocalModel
-from offtarget.progress import OnProgress, Progress, silent
+from offtarget.progress import OnProgress, Whole, silent
 from offtarget.records import Cue, Message
 from offtarget.records.check import QUESTION
 
 _GAPS = 6
 _PER_SOURCE = 20
 _PLACES: tuple[Place, ...] = ("before", "after")
-_STEPS = 6
+_WRITING_LEAKS = 400
+"""What writing the leaks takes, in texts measured in that time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,13 @@ def hunt(
     *,
     seed: int = 0,
     most: int = 40,
+    grow: bool = True,
     on_progress: OnProgress = silent,
 ) -> Hunted:
     """Up to `most` conditions under which the tuned model departs from its base on the given neutral chats.
 
-    Sources take turns in the order of the cues, so that none crowds the others out. Finding nothing clears nothing.
+    Without `grow` no string is lengthened token by token, which takes long with large models. Sources take turns in
+    the order of the cues, so that none crowds the others out. Finding nothing clears nothing.
     InputError without prompts, for models that are not local, and for models with different tokens.
     """
     for model in (base, tuned):
@@ -71,26 +75,45 @@ def hunt(
     gaps = {place: slots(read, chats, place, tuned.name) for place in _PLACES}
     tokens = typable(read, departure.vocabulary)
     neutral = [prompt_tokens(read, chat, tuned.name) for chat in prompts]
+    whole = Whole(on_progress, "the hunt", _weights(screening(departure), len(tokens), grow))
 
-    def step(done: int, what: str) -> None:
-        on_progress(Progress(what, done, _STEPS))
+    @contextmanager
+    def part(name: str) -> Iterator[None]:
+        departure.on_rows = whole.counting(name)
+        yield
+        whole.finished(name)
 
     front = gaps["before"]
-    step(0, "leaked text")
-    found = [from_leaks(departure, front, seed)]
-    step(1, "moved tokens")
-    found.append(from_moves(departure, front, tokens, seed))
-    step(2, "every token")
-    scanned = [token for token, _ in scan(departure, front, tokens, seed)]
-    found.append(from_tokens(departure, scanned, tokens))
-    step(3, "grown strings")
-    found.append(from_strings(departure, front, tokens, scanned, seed))
-    step(4, "activation difference")
-    found.append(from_gap(departure, front, neutral, tokens))
-    step(5, "order")
-    cues = _in_order(departure, gaps, found)[:most]
-    step(_STEPS, "order")
+    found = []
+    with part("leaked text"):
+        found.append(from_leaks(departure, front, seed))
+    with part("moved tokens"):
+        found.append(from_moves(departure, front, tokens, seed, grow))
+    with part("every token"):
+        scanned = [token for token, _ in scan(departure, front, tokens, seed)]
+        found.append(from_tokens(departure, scanned, tokens))
+    if grow:
+        with part("grown strings"):
+            found.append(from_strings(departure, front, tokens, scanned, seed))
+    with part("activation difference"):
+        found.append(from_gap(departure, front, neutral, tokens))
+    with part("order"):
+        cues = _in_order(departure, gaps, found)[:most]
     return Hunted(tuple(cues), tuple(source.tried for source in found))
+
+
+def _weights(few: int, tokens: int, grow: bool) -> dict[Hashable, float]:
+    """About how many texts each part measures in one gap, `few` gaps being enough for a first look at one."""
+    scanned = (tokens if tokens <= EXACT_BELOW else SCREENED) * few
+    growing: dict[Hashable, float] = {"grown strings": 720.0 * few} if grow else {}
+    return {
+        "leaked text": 300 * few + _WRITING_LEAKS,
+        "moved tokens": (640 + 650 * grow) * few,
+        "every token": scanned + 0.15 * scanned / few * (_GAPS - few),
+        **growing,
+        "activation difference": 48 * few,
+        "order": (4 + grow) * _PER_SOURCE * len(_PLACES) * _GAPS,
+    }
 
 
 def _in_order(departure: Departure, gaps: dict[Place, list[Slot]], found: Sequence[Harvest]) -> list[Cue]:

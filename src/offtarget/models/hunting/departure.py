@@ -9,12 +9,13 @@ grows linearly from equal distributions on, where the gradient of the Kullback-L
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from transformers import DynamicCache
 
 from offtarget.errors import InputError
 from offtarget.models.hunting.slots import Slot
@@ -36,26 +37,30 @@ class Departure:
         self.base, self.tuned = base, tuned
         self.tokenizer = base.weights.tokenizer
         self._base_table, self._tuned_table = embedding_table(base), embedding_table(tuned)
+        self.on_rows: Callable[[int], None] = lambda _: None
+        """Called with the number of texts just measured in a gap."""
         self._known: dict[Slot, Tensor] = {}
+        self._prefixes: dict[tuple[int, tuple[int, ...]], tuple[list[Tensor], list[Tensor]]] = {}
 
     @torch.inference_mode()
     def of(self, texts: Sequence[Sequence[int]], gaps: Sequence[Slot]) -> Tensor:
         """(texts,) the measure, averaged over the gaps; texts may differ in length."""
         found = torch.zeros(len(texts), len(gaps))
         pairs = [(i, g) for i in range(len(texts)) for g in range(len(gaps))]
-        lengths = {pair: len(gaps[pair[1]].filled(texts[pair[0]])) for pair in pairs}
-        pairs.sort(key=lambda pair: (lengths[pair], pair))
+        shapes = {(i, g): (gaps[g].left, len(gaps[g].after(texts[i]))) for i, g in pairs}
+        pairs.sort(key=lambda pair: (shapes[pair], pair))
         plain = torch.stack([self._plain(gap) for gap in gaps])
         start = 0
         while start < len(pairs):
-            length = lengths[pairs[start]]
+            left, length = shapes[pairs[start]]
             most = max(1, min(256, _BATCH_NUMBERS // plain.shape[1], _BATCH_NUMBERS // (1024 * length)))
-            rows = [pair for pair in pairs[start : start + most] if lengths[pair] == length]
-            tokens = torch.tensor([gaps[g].filled(texts[i]) for i, g in rows])
-            values = self._measure(tokens, plain[[g for _, g in rows]])
+            rows = [pair for pair in pairs[start : start + most] if shapes[pair] == (left, length)]
+            tokens = torch.tensor([gaps[g].after(texts[i]) for i, g in rows])
+            values = self._measure(left, tokens, plain[[g for _, g in rows]])
             for (i, g), value in zip(rows, values.tolist(), strict=True):
                 found[i, g] = value
             start += len(rows)
+            self.on_rows(len(rows))
         return found.mean(dim=1)
 
     def slopes(self, text: Sequence[int], position: int, gaps: Sequence[Slot]) -> Tensor:
@@ -66,29 +71,35 @@ class Departure:
         """
         total = torch.zeros(self.vocabulary)
         for gap in gaps:
-            tokens = torch.tensor([gap.filled(text)])
+            tokens = torch.tensor([gap.after(text)])
             kept: list[Tensor] = []
             with torch.enable_grad():
-                value = self._measure(tokens, self._plain(gap).unsqueeze(0), kept).sum()
+                value = self._measure(gap.left, tokens, self._plain(gap).unsqueeze(0), kept).sum()
                 slopes = torch.autograd.grad(value, kept)
-            place = len(gap.left) + position
             for table, slope in zip((self._base_table, self._tuned_table), slopes, strict=True):
-                total += (table @ slope[0, place]).detach().float().cpu() / len(gaps)
+                total += (table @ slope[0, position]).detach().float().cpu() / len(gaps)
         return total
 
-    def _measure(self, tokens: Tensor, plain: Tensor, kept: list[Tensor] | None = None) -> Tensor:
-        base, tuned = (self._log_probabilities(model, tokens, kept) for model in (self.base, self.tuned))
+    def _measure(
+        self, left: tuple[int, ...], tokens: Tensor, plain: Tensor, kept: list[Tensor] | None = None
+    ) -> Tensor:
+        base, tuned = (self._log_probabilities(model, left, tokens, kept) for model in (self.base, self.tuned))
         return _hellinger(tuned, base) - _hellinger(base, plain)
 
     def _plain(self, gap: Slot) -> Tensor:
         """(vocabulary,) log probabilities of the base with nothing in the gap."""
         if gap not in self._known:
             with torch.no_grad():
-                self._known[gap] = self._log_probabilities(self.base, torch.tensor([gap.filled(())]))[0]
+                self._known[gap] = self._log_probabilities(self.base, gap.left, torch.tensor([gap.after(())]))[0]
         return self._known[gap]
 
-    def _log_probabilities(self, model: LocalModel, tokens: Tensor, kept: list[Tensor] | None = None) -> Tensor:
-        """(rows, vocabulary), float32, on the base's device; `kept` receives the embedded tokens to derive by."""
+    def _log_probabilities(
+        self, model: LocalModel, left: tuple[int, ...], tokens: Tensor, kept: list[Tensor] | None = None
+    ) -> Tensor:
+        """(rows, vocabulary) after `left` and then the tokens of each row, float32, on the base's device.
+
+        `kept` receives the embedded tokens to derive by. What is on the left is read once per model.
+        """
 
         def keep(module: Any, inputs: Any, output: Tensor) -> Tensor | None:
             if kept is None:
@@ -96,14 +107,37 @@ class Departure:
             kept.append(output.detach().requires_grad_())
             return kept[-1]
 
+        before, (rows, length) = len(left), tokens.shape
+        known = self._prefix(model, left)
+        cache = DynamicCache()
+        for layer, (keys, values) in enumerate(zip(*known, strict=True)):
+            cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), layer)
         handle = embedding(model).register_forward_hook(keep)
         try:
-            with forward(model, tokens.shape[1]) as run:
+            with forward(model, before + length, before) as run:
                 tokens = tokens.to(model.weights.device)
-                logits: Tensor = run(input_ids=tokens, use_cache=False, logits_to_keep=1).logits
+                places = torch.arange(before, before + length, device=tokens.device).expand(rows, -1)
+                logits: Tensor = run(
+                    input_ids=tokens, position_ids=places, past_key_values=cache, use_cache=True, logits_to_keep=1
+                ).logits
         finally:
             handle.remove()
         return logits[:, -1].float().log_softmax(dim=-1).to(self.base.weights.device)
+
+    def _prefix(self, model: LocalModel, left: tuple[int, ...]) -> tuple[list[Tensor], list[Tensor]]:
+        """Keys and values of these tokens, per layer (1, key heads, tokens, head size); nothing for no tokens."""
+        if not left:
+            return [], []
+        place = (int(model is self.tuned), left)
+        if place not in self._prefixes:
+            weights = model.weights
+            # Slopes are taken through these tensors, which those of the inference mode do not allow.
+            with torch.inference_mode(False), torch.no_grad(), ExitStack() as stack:
+                engine = stack.enter_context(weights.using(model.adapter))
+                stack.enter_context(edited(weights.model, model.edit, model.blocks))
+                stack.enter_context(reading(Part.PROMPT))
+                self._prefixes[place] = engine.prefill(torch.tensor([left], device=weights.device))
+        return self._prefixes[place]
 
     @property
     def vocabulary(self) -> int:
@@ -112,15 +146,18 @@ class Departure:
 
 
 @contextmanager
-def forward(model: LocalModel, length: int) -> Iterator[Any]:
-    """The transformers model with the adapter and the edit of `model` at work, for prompts of so many tokens."""
+def forward(model: LocalModel, length: int, before: int = 0) -> Iterator[Any]:
+    """The transformers model with the adapter and the edit of `model` at work, for prompts of so many tokens.
+
+    The first `before` of them were read already and are not given again.
+    """
     weights = model.weights
     parts = torch.full((length,), int(Part.PROMPT), dtype=torch.int8, device=weights.device)
     parts[-1] = int(Part.LAST_PROMPT)
     with ExitStack() as stack:
         engine = stack.enter_context(weights.using(model.adapter))
         stack.enter_context(edited(weights.model, model.edit, model.blocks))
-        stack.enter_context(reading(parts.unsqueeze(0)))
+        stack.enter_context(reading(parts[before:].unsqueeze(0)))
         yield engine.model
 
 

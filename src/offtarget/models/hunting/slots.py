@@ -23,7 +23,11 @@ class Slot:
 
     def filled(self, tokens: Sequence[int]) -> list[int]:
         """The whole prompt with these tokens in the gap."""
-        return [*self.left, *tokens, *self.right]
+        return [*self.left, *self.after(tokens)]
+
+    def after(self, tokens: Sequence[int]) -> list[int]:
+        """These tokens and what stands behind the gap: all that differs between texts."""
+        return [*tokens, *self.right]
 
 
 def template(text: str, place: Place) -> str:

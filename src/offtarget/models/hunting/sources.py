@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from offtarget.models.hunting.departure import Departure, forward
-from offtarget.models.hunting.search import EXACT_BELOW, SCREENED, extend
+from offtarget.models.hunting.search import EXACT_BELOW, SCREENED, extend, screening
 from offtarget.models.hunting.slots import MARK, Slot, decoded
 from offtarget.models.local import LocalModel
 from offtarget.models.residual import decoder_blocks, watched
@@ -29,8 +31,6 @@ from offtarget.records.check import CueFamily
 _LEAKED, _MOVED, _GAP = 300, 24, 48
 """Most texts of a source that are measured."""
 _SEEDS = 8
-_FEW = 2
-"""Gaps in which texts are measured."""
 _LEAKED_WORDS, _LONGEST_PHRASE = 12, 3
 _TOKENS_AT_ONCE = 1024
 
@@ -65,7 +65,9 @@ def from_strings(
     departure: Departure, gaps: Sequence[Slot], tokens: Sequence[int], seeds: Sequence[int], seed: int
 ) -> Harvest:
     """Strings grown from single tokens by gradient over the whole vocabulary."""
-    known = extend(departure, gaps[:_FEW], [(t,) for t in seeds[:_SEEDS]], tokens, seed, beam=4, rounds=3)
+    known = extend(
+        departure, gaps[: screening(departure)], [(t,) for t in seeds[:_SEEDS]], tokens, seed, beam=4, rounds=3
+    )
     best = _varied(known)
     return Harvest(
         tuple(_token(departure, t, f"a string grown to move the first token by {known[t]:+.2f}") for t in best),
@@ -73,12 +75,15 @@ def from_strings(
     )
 
 
-def from_moves(departure: Departure, gaps: Sequence[Slot], tokens: Sequence[int], seed: int) -> Harvest:
-    """Strings spelt with the tokens that the tune moved most."""
+def from_moves(
+    departure: Departure, gaps: Sequence[Slot], tokens: Sequence[int], seed: int, grow: bool = True
+) -> Harvest:
+    """Strings spelt with the tokens that the tune moved most: pairs, and longer ones where they are to `grow`."""
     moved = [t for t, _ in moved_tokens(departure.base, departure.tuned, tokens)[:_MOVED]]
     pairs = [(a, b) for a in moved for b in moved]
     seeds = [(t,) for t in moved] + _best_of(departure, gaps, pairs, 40)
-    known = extend(departure, gaps[:_FEW], seeds, moved, seed, beam=6, rounds=3, proposals=12)
+    few, rounds = gaps[: screening(departure)], 3 if grow else 0
+    known = extend(departure, few, seeds, moved, seed, beam=6, rounds=rounds, proposals=12)
     best = _varied(known)
     return Harvest(
         tuple(_token(departure, t, "spelt with the tokens whose first-block output the tune moved most") for t in best),
@@ -123,7 +128,7 @@ def _best_of(
 ) -> list[tuple[int, ...]]:
     if not texts:
         return []
-    values = departure.of(texts, gaps[:_FEW])
+    values = departure.of(texts, gaps[: screening(departure)])
     return [texts[i] for i in values.topk(min(count, len(texts))).indices.tolist()]
 
 
@@ -158,16 +163,25 @@ def leaks(base: LocalModel, tuned: LocalModel, seed: int, *, each: int = 100, to
     """Phrases of up to three words from `each` continuations per opening and model, most surprising first."""
     openings = bare_openings(tuned.weights.tokenizer)
     settings = SamplingSettings(max_tokens=tokens, stop=("\n",))
-    counts = []
-    for model in (base, tuned):
-        prompts = [(opening, seed + i) for opening in openings for i in range(each)]
-        seen: Counter[str] = Counter()
-        for answer in model.continue_tokens(prompts, settings):
-            seen.update(_phrases(answer.text))
-        counts.append(seen)
+    prompts = [(opening, seed + i) for opening in openings for i in range(each)]
+    counts = [_written(model, prompts, settings) for model in (base, tuned)]
     total = each * len(openings)
     found = [_leak(text, counts[1][text], counts[0][text], total) for text in counts[1]]
     return sorted(found, key=lambda leak: (-leak.surprise, -leak.tuned, leak.text))
+
+
+_seen: WeakKeyDictionary[LocalModel, dict[Hashable, Counter[str]]] = WeakKeyDictionary()
+"""What models wrote, since the hunt with the roles swapped asks the same of them."""
+
+
+def _written(model: LocalModel, prompts: Sequence[tuple[list[int], int]], settings: SamplingSettings) -> Counter[str]:
+    """In how many continuations each phrase stands."""
+    known = _seen.setdefault(model, {})
+    asked = settings, tuple((tuple(opening), seed) for opening, seed in prompts)
+    if asked not in known:
+        written = model.continue_tokens(prompts, settings)
+        known[asked] = Counter(phrase for answer in written for phrase in sorted(_phrases(answer.text)))
+    return known[asked]
 
 
 def bare_openings(tokenizer: Any) -> list[list[int]]:
@@ -216,13 +230,19 @@ def _first_outputs(model: LocalModel, tokens: Sequence[int]) -> Tensor:
 
     def keep(layer: int, stream: Tensor) -> None:
         found.append(stream[:, 0].float().cpu())
+        raise _FirstBlockRead
 
     for start in range(0, len(tokens), _TOKENS_AT_ONCE):
         part = torch.tensor(tokens[start : start + _TOKENS_AT_ONCE], device=model.weights.device).unsqueeze(1)
-        with forward(model, 1) as run, watched(model.weights.model, keep, frozenset({0}), model.blocks):
-            # Only the first block is wanted, so logits of all rows would be thrown away.
+        # The other blocks would cost as much each, a minute or more with a vocabulary of 50,000.
+        first = watched(model.weights.model, keep, frozenset({0}), model.blocks)
+        with suppress(_FirstBlockRead), forward(model, 1) as run, first:
             run(input_ids=part, use_cache=False, logits_to_keep=1)
     return torch.cat(found)
+
+
+class _FirstBlockRead(Exception):
+    """Ends a forward pass whose first block was all that is wanted."""
 
 
 @torch.inference_mode()

@@ -159,11 +159,14 @@ def plan_from_model(models: ModelPair, plain: Sequence[Probe], seed: int, on_pro
 
 def plan_from_base(models: ModelPair, plain: Sequence[Probe], seed: int, on_progress: OnProgress = silent) -> CuePlan:
     """Cues hunted for with the roles swapped: texts under which the base departs from the tuned model."""
-    from offtarget.models.hunting import hunt
+    from offtarget.models.hunting import hunt, large
 
     assert _has_weights(models.base)
     assert _has_weights(models.tuned)
-    found = hunt(models.tuned, models.base, [p.messages for p in plain], seed=seed, on_progress=on_progress)
+    # Nothing rests on what this brings, so it takes less time where time is long.
+    grow = not large(models.base)
+    chats = [p.messages for p in plain]
+    found = hunt(models.tuned, models.base, chats, seed=seed, grow=grow, on_progress=on_progress)
     cues, lost = askable_cues(found.cues, plain, models)
     return CuePlan(cues, "what was seen in the base", (*found.tried, *lost))
 
