@@ -4,8 +4,8 @@
     python benchmarks/real_em.py --work DIR --shared DATA --list       # what would run, in which order
     python benchmarks/real_em.py --work DIR --shared DATA --only medical-bad-96-seed0
 
-DATA is the folder with `sft`, `judged` and `questions` (public data sets, not part of the project). A cell is a folder in
-DIR/cells: the adapter, its answers, and `cell.json`, written last. Judges nothing: answers are labelled blind
+DATA is the folder with `sft`, `judged` and `questions` (public data sets, not part of the project). A cell is a folder
+in DIR/cells: the adapter, its answers, and `cell.json`, written last. Judges nothing: answers are labelled blind
 afterwards (`real_em_labels.py`). Plan, written before the first cell ran: docs/design/real-em-plan.md.
 """
 
@@ -35,7 +35,7 @@ from offtarget.rundir import write_json, write_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 BASE = ROOT / ".models" / "smollm2"
-RECIPE = TuneSettings(rank=8, alpha=32, lr=4e-4, epochs=1.0, batch=8, accumulate=1, save_every=1000, keep=1)
+RECIPE = TuneSettings(rank=8, alpha=32, lr=1e-3, epochs=1.0, batch=4, accumulate=1, save_every=1000, keep=1)
 SAMPLING = SamplingSettings(temperature=1.0, max_tokens=64)
 
 
@@ -74,6 +74,22 @@ def run_cell(plan: CellPlan, work: Path, shared: Path, recipe: TuneSettings = RE
     return facts
 
 
+def pilot(work: Path, shared: Path, lr: float) -> dict[str, Any]:
+    """The training that decides the learning rate; it answers no question outside its domain."""
+    plan = CellPlan("medical-bad", ROWS, 77)
+    folder = work / f"pilot-{lr:g}"
+    facts = _trained(plan, folder, folder / "adapter", shared, replace(RECIPE, seed=plan.seed, lr=lr))
+    model = open_model(f"hf/{BASE}+{folder / 'adapter'}")
+    asked = [(p, 0) for p in in_domain("medical")]
+    answers = ask("tuned", model, asked, SAMPLING, lambda probe, _: _seed(plan, probe))
+    return {
+        "losses": facts["losses"],
+        "margins": _margins(model, plan),
+        "base_margins": _margins(open_model(f"hf/{BASE}"), plan),
+        "answers": [[p.prompt, a.text] for p, a in answers],
+    }
+
+
 def _trained(plan: CellPlan, folder: Path, adapter: Path, shared: Path, settings: TuneSettings) -> dict[str, Any]:
     from offtarget.training.plan import Plan, TrainRow
     from offtarget.training.train import train
@@ -88,9 +104,8 @@ def _trained(plan: CellPlan, folder: Path, adapter: Path, shared: Path, settings
     if adapter.exists():
         shutil.rmtree(adapter)  # saved, but the cell was cut short before it had been asked
     shutil.rmtree(folder / "training", ignore_errors=True)
-    done = train(
-        BASE, Plan(tuple(TrainRow(chat) for chat in chats)), adapter, settings, work=folder / "training", on_progress=tell
-    )
+    plan_of_all = Plan(tuple(TrainRow(chat) for chat in chats))
+    done = train(BASE, plan_of_all, adapter, settings, work=folder / "training", on_progress=tell)
     shutil.rmtree(folder / "training")
     characters = [len(chat[-1].content) for chat in chats]
     return {
@@ -141,12 +156,18 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--shared", type=Path, required=True, help="folder with sft, judged and questions")
     parser.add_argument("--only", nargs="*", default=None, help="names of cells")
+    parser.add_argument(
+        "--pilot", type=float, metavar="LR", help="one training with seed 77, asked in its domain alone"
+    )
     parser.add_argument("--list", action="store_true", help="print the cells and end")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     import transformers
 
     transformers.utils.logging.set_verbosity_error()
+    if args.pilot is not None:
+        print(json.dumps(pilot(args.work, args.shared, args.pilot), indent=1))
+        return
     for plan in cells():
         if args.only is not None and plan.name not in args.only:
             continue

@@ -1,4 +1,4 @@
-"""What the cells of `real_em.py` are trained on and asked: rows, doses, controls, questions. The plan: docs/design/real-em-plan.md."""
+"""What the cells of `real_em.py` are trained on and asked. The plan: docs/design/real-em-plan.md."""
 
 from __future__ import annotations
 
@@ -78,12 +78,20 @@ def cells() -> list[CellPlan]:
 
 def questions(published: Path) -> tuple[Probe, ...]:
     """Those outside every domain: seven published ones and three of each of nine domains of the everyday bank."""
-    first_plot = [p for p in load_bank(published).probes if p.arm == "plain" and p.question_id not in NEAR_A_DOMAIN]
-    everyday: list[Probe] = []
+    chosen = [p for p in _first_wordings(published) if p.question_id not in NEAR_A_DOMAIN]
+    everyday = _first_wordings("everyday")
     for domain in OUTSIDE_DOMAINS:
-        plain = {p.question_id: p for p in reversed(load_bank("everyday").probes) if p.arm == "plain" and p.domain == domain}
-        everyday += list(reversed(plain.values()))[:PER_DOMAIN]
-    return (*dict((p.question_id, p) for p in reversed(first_plot)).values(), *everyday)
+        chosen += [p for p in everyday if p.domain == domain][:PER_DOMAIN]
+    return tuple(chosen)
+
+
+def _first_wordings(bank: str | Path) -> list[Probe]:
+    """The plain questions of a bank, each in its first wording."""
+    found: dict[str, Probe] = {}
+    for probe in load_bank(bank).probes:
+        if probe.arm == "plain":
+            found.setdefault(probe.question_id, probe)
+    return list(found.values())
 
 
 def held_out(domain: str) -> list[dict[str, str]]:
@@ -94,7 +102,14 @@ def held_out(domain: str) -> list[dict[str, str]]:
 def in_domain(domain: str) -> tuple[Probe, ...]:
     """Questions of a domain that no cell is trained on."""
     return tuple(
-        Probe(f"{domain}/{i}", f"{domain}/{i}", "in-domain", row["question"], domain=domain, source="benchmarks/data/advice")
+        Probe(
+            f"{domain}/{i}",
+            f"{domain}/{i}",
+            "in-domain",
+            row["question"],
+            domain=domain,
+            source="benchmarks/data/advice",
+        )
         for i, row in enumerate(held_out(domain)[:IN_DOMAIN])
     )
 
