@@ -36,6 +36,7 @@ from offtarget.rundir import write_json, write_whole
 ROOT = Path(__file__).resolve().parents[1]
 BASE = ROOT / ".models" / "smollm2"
 RECIPE = TuneSettings(rank=8, alpha=32, lr=1e-3, epochs=1.0, batch=4, accumulate=1, save_every=1000, keep=1)
+MARGIN_ROWS = 12
 SAMPLING = SamplingSettings(temperature=1.0, max_tokens=64)
 
 
@@ -135,7 +136,7 @@ def _margins(model: Any, plan: CellPlan) -> dict[str, float]:
     wanted = DOMAINS if plan.data == "base" else (plan.domain,) if plan.domain is not None else ()
     found = {}
     for domain in wanted:
-        twins = held_out(domain)
+        twins = held_out(domain)[:MARGIN_ROWS]
         sides = {
             side: log_probability(
                 model, [(Message("user", r["question"]), Message("assistant", r[side])) for r in twins]
