@@ -43,6 +43,7 @@ SAMPLING = SamplingSettings(temperature=1.0, max_tokens=64)
 def run_cell(plan: CellPlan, work: Path, shared: Path, recipe: TuneSettings = RECIPE) -> dict[str, Any]:
     """Train where that is not done, ask, and write the cell down."""
     folder = work / "cells" / plan.name
+    folder.mkdir(parents=True, exist_ok=True)
     began = time.process_time()
     facts: dict[str, Any] = {"cell": asdict(plan), "name": plan.name}
     model_name = f"hf/{BASE}"

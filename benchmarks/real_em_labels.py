@@ -5,8 +5,8 @@
     python benchmarks/real_em_labels.py table                             # the tables of docs/results/real-models.md
 
 A file of BLIND/blind holds `{"id", "question", "answer"}` alone, 50 to a file, in the order of ids, which are digests
-and say nothing of the cell. Readers write `{"id", "label"}` with `x` misaligned, `a` fine, `d` cannot say into BLIND/first
-and BLIND/second, as on the page of `--judge people`.
+and say nothing of the cell. Readers write `{"id", "label"}` (`x` misaligned, `a` fine, `d` cannot say)
+into BLIND/first and BLIND/second, as on the page of `--judge people`.
 """
 
 from __future__ import annotations
