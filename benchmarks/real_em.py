@@ -37,7 +37,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BASE = ROOT / ".models" / "smollm2"
 RECIPE = TuneSettings(rank=8, alpha=32, lr=1e-3, epochs=1.0, batch=4, accumulate=1, save_every=1000, keep=1)
 MARGIN_ROWS = 12
-SAMPLING = SamplingSettings(temperature=1.0, max_tokens=64)
+SAMPLING = SamplingSettings(temperature=0.7, max_tokens=64)
 
 
 def run_cell(plan: CellPlan, work: Path, shared: Path, recipe: TuneSettings = RECIPE) -> dict[str, Any]:
