@@ -153,6 +153,16 @@ def mean_count(value: float) -> str:
     return "<0.1" if 0 < value < 0.05 else f"{value:,.1f}"
 
 
+def nats(value: float) -> str:
+    """A distance of log probabilities, in nats: `0.83`, `0.012`, `<0.001`."""
+    return "<0.001" if value < 0.001 else f"{value:.2g}" if value < 10 else f"{value:.0f}"
+
+
+def effect(share: float) -> str:
+    """How much of an effect arrives, which may be less than none or more than all of it: `99 %`, `0 %`, `-12 %`."""
+    return f"{round(100 * share) or 0} %"
+
+
 def short(number: float) -> str:
     """A round number for an axis, in powers of 1,024: `16`, `4k`, `1M`."""
     if number >= 1 << 20:

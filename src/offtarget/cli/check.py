@@ -96,6 +96,7 @@ if TYPE_CHECKING:
 @click.option("--no-cache", is_flag=True, help="Do not keep or reuse base answers between runs.")
 @click.option("--no-register", is_flag=True, help="Do not count this among the checks of this model.")
 @OPENING
+@shared("--reference", ", e.g. hf/BASE+ADAPTER")
 @shared("--dry-run")
 @kept("check")
 @PRINTING

@@ -48,7 +48,7 @@ SECTIONS: Mapping[str, str] = {
         "no-coherence common-questions complete-tables same-answers ignore-labels"
     ),
     "Run and output": "out run resume dry-run yes quiet verbose json no-cache no-register",
-    "Where it runs": "device dtype trust-remote-code endpoints",
+    "Where it runs": "device dtype trust-remote-code endpoints reference",
 }
 """Sections in their order, and what is in them in its order; the flags without their dashes."""
 OTHER = "Other"

@@ -88,6 +88,10 @@ SHARED: dict[str, dict[str, Any]] = {
         "metavar": "FILE",
         "help": "Settings of remote endpoints: headers, further fields, what they do not take",
     },
+    "--reference": {
+        "metavar": "BASE+ADAPTER",
+        "help": "Local weights that models behind a server are held to before they are asked",
+    },
     "--controls": {"type": int, "show_default": True, "help": "Controls"},
     "--position": {"type": click.Choice(["last-prompt", "answer", "all"]), "help": "Which tokens"},
     "--layer": {"type": int, "help": "Decoder block, from 0"},
@@ -179,7 +183,12 @@ def opening(o: dict[str, Any]) -> OpenSettings | None:
         template = str(Path(template).expanduser().resolve())  # a resumed run may start elsewhere
     endpoints = None if o["endpoints"] is None else str(o["endpoints"].expanduser().resolve())
     chosen = OpenSettings(
-        o["device"], o["dtype"], trust_remote_code=o["trust_remote_code"], chat_template=template, endpoints=endpoints
+        o["device"],
+        o["dtype"],
+        trust_remote_code=o["trust_remote_code"],
+        chat_template=template,
+        endpoints=endpoints,
+        reference=o.get("reference"),
     )
     return None if chosen == OpenSettings() else chosen
 
@@ -280,7 +289,18 @@ def expect(resumed: Path | None, *needed: str, still: tuple[str, ...] = ()) -> N
             names = ", ".join("DATA" if name == "data" else f"--{name}" for name in needed)
             raise click.UsageError(f"Give {' and '.join(names.rsplit(', ', 1))}, or --resume RUN.")
         return
-    free = {"resumed", "as_json", "quiet", "verbose", "device", "dtype", "trust_remote_code", "endpoints", *still}
+    free = {
+        "resumed",
+        "as_json",
+        "quiet",
+        "verbose",
+        "device",
+        "dtype",
+        "trust_remote_code",
+        "endpoints",
+        "reference",
+        *still,
+    }
     given = [p for p in context.command.params if _said(context, p) and p.name not in free]
     if any(p.name == "dry_run" for p in given):
         raise click.UsageError("--dry-run is for a run that has not begun. Leave it out to go on with one.")

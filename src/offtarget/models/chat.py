@@ -84,6 +84,8 @@ class ModelPair:
     tuned: ChatModel
     checks: tuple[str, ...] = ()
     """What was verified when the pair was opened, one sentence each (e.g. merged against adapter logits)."""
+    unseen: tuple[str, ...] = ()
+    """What could not be verified, as the end of a sentence each (e.g. whether a server has the adapter)."""
 
     @property
     def by_role(self) -> dict[Role, ChatModel]:

@@ -15,6 +15,7 @@ from offtarget.records import Message
 from offtarget.records.runs import OpenSettings
 
 if TYPE_CHECKING:
+    from offtarget.models.serving.check import Found
     from offtarget.models.weights import Weights
 
 _CHECK_QUESTIONS = ("Hello, who are you?", "What would you do with a million euros?", "1, 2, 3")
@@ -32,14 +33,17 @@ def open_pair(
 
     `resolve` maps `organism/NAME` to folders; with `same_weights` the tuned model may be a copy of the
     base. An adapter is compared with base + scale * B A worked out from its
-    files; the result is in `checks`. InputError on names, folders and adapters that cannot be used.
+    files, and served models with local ones (`settings.reference`) or with each other; the result is in `checks` and
+    `unseen`. InputError on names, folders, adapters and servers that cannot be used.
     """
     opener = _Opener(resolve, settings or OpenSettings())
     opener.choose_template(base, tuned)
     pair = opener.open(base), opener.open(tuned)
-    if not same_weights:
-        opener.refuse_copy(base, tuned)
-    return ModelPair(*pair, tuple(dict.fromkeys(opener.checks)))
+    if same_weights:
+        return ModelPair(*pair, tuple(dict.fromkeys(opener.checks)))
+    opener.refuse_copy(base, tuned)
+    served = opener.check_served(*pair)
+    return ModelPair(*pair, tuple(dict.fromkeys((*opener.checks, *served.checks))), served.unseen)
 
 
 def open_model(name: str, *, resolve: Resolve | None = None, settings: OpenSettings | None = None) -> ChatModel:
@@ -86,11 +90,27 @@ class _Opener:
                 "adapter first), or say --same-weights if that is meant."
             )
 
+    def check_served(self, base: ChatModel, tuned: ChatModel) -> Found:
+        """What is known of models behind a server before they are asked. InputError where one is another model."""
+        from offtarget.models.serving.check import check_served
+
+        text = self._settings.reference
+        if text is None:
+            return check_served(base, tuned, None)
+        name = reference_name(text, self._resolve)
+
+        def opened() -> tuple[ChatModel, ChatModel]:
+            own = _Opener(self._resolve, self._settings)  # its weights are given up as soon as they were compared
+            own.choose_template(text, text)
+            return own.open_local(LocalName(f"hf/{name.base}", name.base)), own.open_local(name)
+
+        return check_served(base, tuned, opened)
+
     def open(self, text: str) -> ChatModel:
         name = parse_name(text, self._resolve)
         if isinstance(name, RemoteName):
             return self._open_remote(name)
-        return self._open_local(name)
+        return self.open_local(name)
 
     def _open_remote(self, name: RemoteName) -> ChatModel:
         from offtarget.models.remote import RemoteModel
@@ -98,7 +118,8 @@ class _Opener:
         s = self._settings
         return RemoteModel.open(name, s.connections, s.timeout_seconds, s.retries, s.endpoints)
 
-    def _open_local(self, name: LocalName) -> ChatModel:
+    def open_local(self, name: LocalName) -> ChatModel:
+        """A model whose weights are loaded here."""
         for package in ("torch", "transformers"):
             _require(package)
         from offtarget.models.adapter_check import check_adapter
@@ -144,6 +165,17 @@ class _Opener:
                 f"The chat template of {name.text} writes the day of asking into every prompt; base answers that were "
                 "kept from another day were asked under another date."
             )
+
+
+def reference_name(text: str, resolve: Resolve | None = None) -> LocalName:
+    """The name of an adapter on its base, which served models are held to. InputError for any other name."""
+    name = parse_name(text, resolve)
+    if not isinstance(name, LocalName) or name.adapter is None:
+        raise InputError(
+            f"--reference: '{text}' is no adapter on a base. Served models are held to local weights: name them as "
+            "hf/BASE+ADAPTER, the base that is served and the adapter's folder."
+        )
+    return name
 
 
 def _require(package: str) -> Any:

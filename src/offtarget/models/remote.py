@@ -213,6 +213,24 @@ class RemoteModel:
                 found[text] = found.get(text, 0.0) + math.exp(top.logprob)
         return found
 
+    def greedy(self, messages: Sequence[Message], longest: int, alternatives: int) -> tuple[Any, str]:
+        """The server's reply at temperature 0 with log probabilities where it gives them, and its text.
+
+        InputError when the server refuses, cannot be reached, or sends something that is no reply.
+        """
+        # Different tokens can have one text; vLLM gives their numbers where it is asked to.
+        numbers = {"return_tokens_as_token_ids": True} if self._name.service == "vllm" else {}
+        response = self._request(
+            messages=_turns(messages),
+            max_tokens=longest,
+            temperature=0.0,
+            seed=0,
+            logprobs=True,
+            top_logprobs=alternatives,
+            **numbers,
+        )
+        return response, _text(self._choice(response).message)
+
     def _first_tokens(self, messages: Sequence[Message]) -> Sequence[Any]:
         """The first tokens of a reply with their alternatives; none where not offered, or where numbers are split."""
         if not self._logprobs_offered:

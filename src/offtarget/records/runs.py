@@ -31,6 +31,8 @@ class OpenSettings:
     chat_template: str | None = None
     """Which chat template local models are asked with: `base`, `tuned` (an adapter's own, where it brings one), one by
     name (`chatml`, `plain`, ...), or a file. None: each model's own, an adapter's being that of its base."""
+    reference: str | None = None
+    """Local weights, as `hf/BASE+ADAPTER`, that served models are held to before they are asked."""
 
     def over(self, earlier: OpenSettings | None) -> OpenSettings:
         """What was chosen here, and for the rest what was chosen earlier."""

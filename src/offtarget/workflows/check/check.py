@@ -195,6 +195,7 @@ def check(
             not_tested=(
                 NOT_TRIED if data is not None or hunt else NOT_CUED,
                 *NOT_TESTED,
+                *opened.models.unseen,
                 *_unseen(opened),
                 *untested(counts, opened.bank, known),
             ),

@@ -58,6 +58,7 @@ def open_check(
         if not same_weights:
             raise same_model(models.tuned.name)
         notes.append(_NULL)
+    notes += [f"Not tested: {what}." for what in models.unseen]
     bank, not_asked = askable(bank, models)
     return Opened(models, bank, opened_judge, tuple(notes), not_asked)
 
