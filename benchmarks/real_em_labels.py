@@ -107,6 +107,7 @@ def table() -> None:
         summary[f"{way}, differences"] = compared = differences(outside, cells)
         print(f"\n{way}: outside\n\n{_markdown(rows)}\n\n{_markdown(compared)}")
         if combine is strict:
+            summary["figure"] = figure(outside)
             summary["in the domain"] = inside = conditions(
                 [{**r, "cell": f"{r['cell']}:{r['domain']}"} for r in labelled if "/" in r["question"]], cells
             )
@@ -151,6 +152,25 @@ def conditions(rows: Sequence[dict[str, Any]], cells: dict[str, Any]) -> list[di
                 else f"{percent(spread.interval.low)} to {percent(spread.interval.high)}",
                 "by seed": ", ".join(percent(rate) for rate in spread.by_seed),
                 "margin": ", ".join(f"{margin:+.2f}" for margin in margins),
+            }
+        )
+    return found
+
+
+def figure(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What docs/figures/real_em.py draws: one line per data set and dose."""
+    found = []
+    for name in dict.fromkeys(_condition(row["cell"]) for row in sorted(rows, key=_order)):
+        spread = _spread(rows, name)
+        ends = (None, None) if spread.interval is None else (spread.interval.low, spread.interval.high)
+        found.append(
+            {
+                "trained on": name,
+                "seeds": len(spread.by_seed),
+                "share": spread.rate,
+                "low": ends[0],
+                "high": ends[1],
+                "shares": spread.by_seed,
             }
         )
     return found
