@@ -3,8 +3,42 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 def usable_cores() -> int:
     """Cores this process may use; where the system does not say, all there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def free_memory() -> int | None:
+    """Bytes that this process may still take, by the system and by its container; None where neither says."""
+    known = [value for value in (_available(), _left_in_container()) if value is not None]
+    return min(known, default=None)
+
+
+def _available() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def _left_in_container() -> int | None:
+    """What a container's limit leaves; files kept in memory are given up when it is needed."""
+    for limit, used, kept in (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        try:
+            most = int((_CGROUP / limit).read_text())
+            now = int((_CGROUP / used).read_text())
+            stat = (_CGROUP / limit).parent / "memory.stat"
+            files = next((int(line.split()[1]) for line in stat.read_text().splitlines() if line.startswith(kept)), 0)
+        except (OSError, ValueError):  # no such limit, or `max`
+            continue
+        return max(0, most - now + files)
+    return None

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_models import TEMPLATE, build, edit_json, make_tokenizer
+from tiny_models import TEMPLATE, ask, build, edit_json, make_tokenizer
 
 from offtarget.errors import InputError
 from offtarget.models.local import LocalModel
 from offtarget.models.opening import open_model, open_pair
 from offtarget.models.templates import own_template
-from offtarget.records import Message
+from offtarget.records import Message, SamplingSettings
 from offtarget.records.runs import OpenSettings
 
 Folders = Callable[[str], Path]
@@ -232,3 +232,16 @@ def test_a_broken_template_is_called_broken(base: Path, own: Path, tmp_path: Pat
     broken.write_text("{% for m in messages %}\n{% for m in")
     with pytest.raises(InputError, match=r"no Jinja template: unexpected .end of template.*line 2\)\. Correct it"):
         asked_with(base, own, str(broken))
+
+
+def test_sampling_defaults_of_a_folder_are_said_and_not_used(base: Path) -> None:
+    """Answers are drawn as the run says; a default that would change nothing needs no word."""
+    question = [ask("what would you wish for?", seed) for seed in range(4)]
+    before = open_model(f"hf/{base}").sample(question, SamplingSettings(max_tokens=8))
+    edit_json(base / "generation_config.json", do_sample=True, top_k=1, temperature=1.0, repetition_penalty=1.05)
+    pair = open_pair(f"hf/{base}", f"hf/{base}")
+    assert pair.checks == (
+        f"{base.name}: the sampling defaults of its folder (top_k 1, repetition_penalty 1.05) are not used; both "
+        "models are asked at the temperature and top-p of this run, without other limits or penalties.",
+    )
+    assert pair.base.sample(question, SamplingSettings(max_tokens=8)) == before

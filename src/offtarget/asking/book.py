@@ -205,6 +205,11 @@ class AnswerBook:
                 found[role][probe_id] = stream.used
         return found
 
+    def used_answers(self, role: Role, probes: Collection[str]) -> list[Generation]:
+        """The answers of a model to these probes that are evidence, scored or passed over."""
+        streams = (self._streams[role, probe] for probe in probes if (role, probe) in self._streams)
+        return [generation for stream in streams for generation in stream.generations[: stream.used]]
+
     def verdicts(self) -> Iterator[Verdict]:
         """All verdicts of the run so far."""
         for stream in self._streams.values():

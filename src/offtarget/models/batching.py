@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from offtarget.errors import InputError
+from offtarget.machine import free_memory
 from offtarget.models.decoding import Continuation, OnRow, Rules, decode
 from offtarget.models.engine import Engine
 from offtarget.models.shared_prefix import padded_length
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _CPU_ROWS = 512
 _CUDA_ROWS = 1024
+_UNKNOWN = 4 << 30
+"""Free memory that is reckoned with where the system does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ def batch_rows(weights: Weights, max_tokens: int) -> int:
         free, _ = torch.cuda.mem_get_info(weights.device)
         most = _CUDA_ROWS
     else:
-        free, most = _free_memory(), _CPU_ROWS
+        free, most = free_memory() or _UNKNOWN, _CPU_ROWS
     return int(max(1, min(most, free // 2 // per_row)))
 
 
@@ -154,14 +157,3 @@ def _run(engine: Engine, batch: list[Job], rules: Rules, device: torch.device, o
 
 def _out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def _free_memory() -> int:
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return 4 << 30

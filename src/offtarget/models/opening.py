@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.chat import ChatModel, ModelPair
 from offtarget.models.folders import find_folder, weights_sha256
+from offtarget.models.generation_defaults import unused_defaults
 from offtarget.models.gguf_file import refuse_training
+from offtarget.models.memory import check_dtype
 from offtarget.models.names import LocalName, RemoteName, Resolve, Source, parse_name
 from offtarget.models.templates import adapter_notes, chosen_template, dated
 from offtarget.records import Message
@@ -125,9 +127,11 @@ class _Opener:
         from offtarget.models.adapter_check import check_adapter
         from offtarget.models.chat_format import prompt_tokens
         from offtarget.models.local import LocalModel
-        from offtarget.models.weights import Weights
+        from offtarget.models.weights import Weights, choose_device
 
         s = self._settings
+        if s.dtype is not None:
+            check_dtype(choose_device(s.device).type, s.dtype)
         folder = find_folder(name.base)
         place = None if name.adapter is None else find_folder(name.adapter)
         key = Source(str(folder.resolve()))
@@ -138,7 +142,7 @@ class _Opener:
         if weights is None:
             weights = Weights(folder, s.device, s.dtype, s.trust_remote_code, self._template)
             self._weights[key] = weights
-            notes = (*weights.notes, *self._template_notes(name, weights))
+            notes = (*weights.notes, *self._asking_notes(name, weights))
             self.checks += [note for note in notes if note not in self.checks]
         adapter = None
         if place is not None:
@@ -152,14 +156,16 @@ class _Opener:
                 self.checks += adapter_notes(place, folder, weights.tokenizer, self._template is not None)
         return LocalModel(name.text, weights, adapter, s.batch_size)
 
-    def _template_notes(self, name: LocalName, weights: Weights) -> Iterator[str]:
-        """What is worth saying of the template that a model is asked with."""
+    def _asking_notes(self, name: LocalName, weights: Weights) -> Iterator[str]:
+        """What is worth saying of the way a model is asked."""
         used = weights.tokenizer.chat_template
         if any(used != other.tokenizer.chat_template for other in self._weights.values()):
             yield (
                 "The two models have different chat templates, and each is asked with its own. --chat-template base "
                 "or tuned asks both with one."
             )
+        if (defaults := unused_defaults(weights.folder)) is not None:
+            yield defaults
         if dated(used):
             yield (
                 f"The chat template of {name.text} writes the day of asking into every prompt; base answers that were "

@@ -36,7 +36,7 @@ class Weights:
         notes = check_model_folder(folder)
         self.folder = folder
         self.device = choose_device(device)
-        self.dtype: Dtype = dtype or ("float32" if self.device.type == "cpu" else "bfloat16")
+        self.dtype: Dtype = dtype or usual_dtype(self.device)
         self.adapters: dict[str, Path] = {}
         self.chat_template = chat_template
         self.tokenizer = load_tokenizer(folder, trust_remote_code, chat_template)
@@ -131,6 +131,13 @@ class Weights:
         changes = {} if adapter is None else weight_changes(self.adapters[adapter])
         plain = self.model.get_base_model() if self.adapters else self.model
         return None if changes is None or not self.fusing else fuse(plain, generic, changes)
+
+
+def usual_dtype(device: torch.device) -> Dtype:
+    """The number format of a device where none is chosen; GPUs before Ampere compute bfloat16 only by detours."""
+    if device.type != "cuda":
+        return "float32"
+    return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
 
 
 def choose_device(name: str | None) -> torch.device:

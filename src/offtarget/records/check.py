@@ -155,6 +155,19 @@ class EarlierCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class Endings:
+    """How the answers of a model that a verdict counts ended."""
+
+    answers: int
+    cut: int
+    """At the token limit, or where the model's context was full."""
+    repeating: int
+    """In one passage over and over, cut or not."""
+    empty: int
+    """Before their first word."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The verdict of a run, with everything needed to argue about it."""
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.endpoints import endpoint_of
 from offtarget.models.folders import check_model_folder, find_folder
+from offtarget.models.memory import Held, check_dtype, check_memory
 from offtarget.models.named_templates import NAMED
 from offtarget.models.names import LocalName, RemoteName, is_path
 from offtarget.models.remote import address_and_key
@@ -49,6 +50,7 @@ def ready(
         if isinstance(file, str | Path) and not Path(file).expanduser().exists():
             raise InputError(f"{option}: {file} does not exist.")
     _settings_files(opening)
+    judges = tuple(judges)
     for judge in judges:
         if isinstance(judge, str) and judge not in (EXACT_JUDGE, PEOPLE):
             _usable(judge, opening)
@@ -57,6 +59,7 @@ def ready(
             if local and isinstance(parsed(model), RemoteName):
                 raise not_local(model, "this needs")
             _usable(model, opening)
+    _fits([one for one in (*models, *judges) if isinstance(one, str) and one not in (EXACT_JUDGE, PEOPLE)], opening)
 
 
 def _settings_files(opening: OpenSettings | None) -> None:
@@ -87,6 +90,21 @@ def _there(name: LocalName, *, shipped: bool) -> None:
             folder = find_folder(source)
             if source is name.base and not shipped:
                 check_model_folder(folder)
+
+
+def _fits(models: Iterable[str], opening: OpenSettings | None) -> None:
+    """InputError where the local models do not fit into memory together, or the device computes their format badly."""
+    names = [name for model in models for name in (parsed(model),) if isinstance(name, LocalName)]
+    there = [name for name in names if is_path(name.base.place)]
+    how = opening or OpenSettings()
+    if names and how.device is not None and how.dtype is not None:
+        check_dtype(how.device, how.dtype)
+    check_memory([Held(*_folders(name)) for name in there], how.device, how.dtype)
+
+
+def _folders(name: LocalName) -> tuple[Path, Path | None]:
+    on_top = name.adapter
+    return find_folder(name.base), None if on_top is None or not is_path(on_top.place) else find_folder(on_top)
 
 
 def _reachable(name: RemoteName, opening: OpenSettings | None) -> None:

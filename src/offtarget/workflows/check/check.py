@@ -18,11 +18,12 @@ from offtarget.models.chat import ChatModel, PromptHolder
 from offtarget.pages.check.loading import hidden_of
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, Progress, silent, within
-from offtarget.records import Decision, HiddenDecision, Probe, Role
+from offtarget.records import Decision, HiddenDecision, Probe, Role, Status
 from offtarget.records.check import CheckManifest, CheckSettings, JudgeBy
 from offtarget.records.rated import PEOPLE, ReviewPage
 from offtarget.records.runs import NamedModel, OpenSettings, named, objects
 from offtarget.rundir import RunDir, read_jsonl, read_object, write_records
+from offtarget.stats.endings import unended
 from offtarget.workflows.check.certified import certified, keep_certificate, kept_certificate, read_certificate
 from offtarget.workflows.check.cued_arm import CuedArm, merged
 from offtarget.workflows.check.cued_plan import check_huntable, read_data
@@ -353,7 +354,9 @@ def _run(
         if doubt is None:
             loop.share_ratings()
             decision = sanity.told(decision)
-        else:
+            if decision.status is Status.PASS:
+                doubt = unended(loop.endings(), settings.sampling.max_tokens)
+        if doubt is not None:
             decision, hidden = without_verdict(decision, doubt), hidden_without_verdict(hidden, doubt)
         decision = settled(directory, where, settings, decision)
         shown = (
@@ -382,6 +385,7 @@ def _run(
             "sampled_now": book.sampled,
             "sampled_ahead": book.unused(),
             "base_from_cache": cache.hits if cache else 0,
+            "endings": loop.endings(),
         },
     )
     return CheckResult(directory.path, decision, hidden)

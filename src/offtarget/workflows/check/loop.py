@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from offtarget.asking.book import AnswerBook, Need
 from offtarget.asking.cache import BaseCache
+from offtarget.asking.endings import endings
 from offtarget.asking.protocol import Judge, notes_of
 from offtarget.errors import EvidenceError
 from offtarget.judge.unread import unread_notes
@@ -15,11 +16,13 @@ from offtarget.probe.bank import ProbeBank
 from offtarget.probe.schedule import Block, Schedule
 from offtarget.progress import OnProgress, Progress
 from offtarget.records import Decision, Look, Outcome, Role, Status, Tally, Verdict
-from offtarget.records.check import CheckSettings, CountedAnswers
+from offtarget.records.check import CheckSettings, CountedAnswers, Endings
+from offtarget.stats.endings import ending_notes
 from offtarget.stats.eprocess import JUDGED, Kinds
 from offtarget.stats.rated_wording import rated_decision
 from offtarget.stats.sequential import SequentialTest
 from offtarget.stats.wording import with_not_asked
+from offtarget.workflows.check.languages import language_notes
 from offtarget.workflows.check.opening import Opened
 from offtarget.workflows.check.ratings import Ratings, flagged
 
@@ -29,6 +32,7 @@ FIRST_CHUNK, LARGEST_CHUNK = 8, 64
 
 FEWEST_ANSWERS = 12
 """Tuned answers that a FAIL is shown with at least."""
+_ROLES: tuple[Role, ...] = ("base", "tuned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +336,9 @@ class CheckLoop:
             )
         notes = [f"Not asked: {what}" for what in self._opened.not_asked]
         notes += [*self._opened.notes, *self._said(), *(self._ratings.unmeasured if self._ratings is not None else ())]
-        asides = [*self._opened.models.checks]
+        ended, besides = ending_notes(self.endings(), self._settings.sampling.max_tokens)
+        notes += [*ended, *self._languages()]
+        asides = [*self._opened.models.checks, *besides]
         if cache is not None and cache.hits:
             asides.append(f"{cache.hits:,} base answers were kept from earlier runs with the same base.")
         if ahead := self._book.unused(self._question_of):
@@ -362,6 +368,14 @@ class CheckLoop:
         """Which answers the decision counts; `conditions`: those under conditions."""
         used = self._book.used(self._question_of)
         return CountedAnswers(self._used_before_inside or used, used, conditions)
+
+    def endings(self) -> dict[Role, Endings]:
+        """How the answers that the decision counts ended."""
+        return {role: endings(self._book.used_answers(role, self._question_of)) for role in _ROLES}
+
+    def _languages(self) -> list[str]:
+        texts = {role: [g.text for g in self._book.used_answers(role, self._question_of)] for role in _ROLES}
+        return language_notes([probe.prompt for probe in self._opened.bank.probes], texts)
 
     def share_ratings(self) -> None:
         """Keep what raters said of the base for other runs; called once it is known that they can be believed."""
