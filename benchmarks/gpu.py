@@ -28,7 +28,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sampling import QUESTIONS, QWEN, build, without_ends
+from sampling import QUESTIONS, QWEN, build
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "gpu.json"
@@ -107,6 +107,7 @@ def sampling(device: str, folder: Path, dtype: str) -> dict[str, Any]:
     from offtarget.records import Message
 
     model = LocalModel("shape", Weights(folder, device, dtype))
+    model._ends = (-1,)  # every answer runs to the limit
     requests = [
         SampleRequest((Message("user", f"{q} ({part})"),), 1000 * i + 100 * part + n)
         for i, q in enumerate(QUESTIONS)
@@ -197,7 +198,7 @@ def main() -> int:
         stages: dict[str, Callable[[], dict[str, Any]]] = {
             "same": lambda: same(args.device, folders),
             "verdicts": lambda: verdicts(args.device, work),
-            "sampling": lambda: sampling(args.device, without_ends(weights(), work / "endless"), dtype),
+            "sampling": lambda: sampling(args.device, weights(), dtype),
             "training": lambda: training(args.device, weights(), work, args.steps),
         }
         for name, stage in stages.items():
