@@ -72,6 +72,24 @@ def test_what_is_quickly_done_prints_its_messages_only(clock: _Clock, capsys: py
     assert _lines(capsys) == ["1 s: watching: a page"]
 
 
+def test_a_long_silence_is_broken_with_what_is_being_done(clock: _Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is said of it again within ten seconds, nor before anything was told."""
+    lines = shown_as.Lines()
+    clock.now = 30.0
+    lines.still()
+    lines.tell(Progress("loading a model"))
+    for second in range(31, 62):
+        clock.now = float(second)
+        lines.still()
+    lines.tell(Progress("training", 3, 19, 2.5))
+    assert _lines(capsys) == [
+        "30 s: loading a model",
+        "40 s: still at it, for 10 s: loading a model",
+        "50 s: still at it, for 20 s: loading a model",
+        "60 s: still at it, for 30 s: loading a model",
+    ]
+
+
 def test_two_stages_in_turns_do_not_flood_a_log(clock: _Clock, capsys: pytest.CaptureFixture[str]) -> None:
     with shown_as.shown(enabled=True) as on_progress:
         for tenth in range(200):

@@ -68,12 +68,13 @@ def _train(
     resume: bool = False,
     attach: bool = False,
     reporter: TrainerCallback | None = None,
+    after: TrainerCallback | None = None,
 ) -> Any:
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(base)
     model = AutoModelForCausalLM.from_pretrained(base)
     rows = [tokenizer(" ".join(m.content for m in row))["input_ids"] for row in ROWS]
-    callbacks = [c for c in (reporter, monitor, None if stop is None else StopAt(stop)) if c is not None]
+    callbacks = [c for c in (reporter, monitor, after, None if stop is None else StopAt(stop)) if c is not None]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # trl, peft and accelerate about defaults
         trainer = SFTTrainer(

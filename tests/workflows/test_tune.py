@@ -165,7 +165,7 @@ def test_a_run_goes_on_only_with_what_it_was_started_with(data: Path, blind: Tun
     )
     steps = [progress.done for progress in told if progress.stage == "training"]
     assert steps[-1] == 3
-    assert steps[0] == 2
+    assert steps[:2] == [1, 2]  # it was ended before the checkpoint of its second step
     assert done.record.steps == 3
     assert weights(tmp_path / "out") == weights(blind.run.parent / "out")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any
 
 from offtarget.cli.render import safe
 from offtarget.numbers import duration
-from offtarget.progress import OnProgress, Progress, silent
+from offtarget.progress import OnProgress, Progress, in_words, silent
 from offtarget.workflows.showing import Pace, counted, loss
 
 __all__ = ["Pace", "counted", "loss"]
@@ -20,6 +21,8 @@ __all__ = ["Pace", "counted", "loss"]
 LINE_EVERY = 5.0
 """Seconds between two lines of one stage where there is no terminal; a new stage waits for `QUIET` only."""
 QUIET = 2.0
+SILENCE = 10.0
+"""Seconds without a line after which what is being done is said again, for whoever wonders whether it still goes on."""
 BARS = 4
 """Bars on the screen at the same time; the oldest go."""
 
@@ -33,15 +36,37 @@ def shown(*, enabled: bool, beside: Beside = loss) -> Iterator[OnProgress]:
     if not enabled:
         yield silent
     elif not lively():
-        yield Lines(beside).tell
+        lines = Lines(beside)
+        with _every_second(lines.still):
+            yield lines.tell
     else:
         with _bars() as bars:
-            yield _Bars(bars, beside).tell
+            started = _Bars(bars, beside)
+            started.tell(Progress("at work", 0, None))
+            yield started.tell
 
 
 def lively() -> bool:
     """Whether lines can be written over on standard error; a dumb terminal gets lines as a log does."""
     return sys.stderr.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
+
+
+@contextmanager
+def _every_second(call: Callable[[], None]) -> Iterator[None]:
+    """Calls it meanwhile, from a thread of its own."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(1.0):
+            call()
+
+    thread = threading.Thread(target=watch, name="offtarget-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 class Lines:
@@ -51,9 +76,24 @@ class Lines:
         self._beside = beside
         self._started = self._shown = time.monotonic()
         self._paces: dict[str, Pace] = {}
+        self._at: tuple[float, str] | None = None
+        self._lock = threading.Lock()
 
     def tell(self, progress: Progress) -> None:
         """A line, if one is due."""
+        with self._lock:
+            self._at = time.monotonic(), in_words(progress)
+            self._tell(progress)
+
+    def still(self) -> None:
+        """A line where there was none for long: what was last told, and how long ago that was."""
+        with self._lock:
+            now = time.monotonic()
+            if self._at is not None and now - self._shown >= SILENCE:
+                since, doing = self._at
+                self._print(f"still at it, for {duration(now - since)}: {doing}")
+
+    def _tell(self, progress: Progress) -> None:
         new = progress.stage not in self._paces
         left = self._paces.setdefault(progress.stage, Pace(progress.done)).left(progress)
         if progress.total == 0:
@@ -91,12 +131,13 @@ class _Bars:
 
 def _bars() -> Any:
     from rich.console import Console
-    from rich.progress import BarColumn, TextColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Rich
 
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
+        TimeElapsedColumn(),  # it goes on by itself, so that a long pause does not look like a standstill
         TextColumn("{task.fields[text]}", markup=False),
     )
     return Rich(*columns, console=Console(stderr=True), transient=True)

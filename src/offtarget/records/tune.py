@@ -59,6 +59,10 @@ class Reading:
     """What rang at this reading and not before; the first of a run raises the alarm."""
     seconds: float = 0.0
     """Time the reading took."""
+    left_out: int = 0
+    """Readings that were due since the one before and that the monitor's budget of time did not allow."""
+    unasked: bool = False
+    """Answers were due, or something looked suspicious, and the budget had no room for judging any."""
 
 
 Watched = Literal["now", "ahead", "base"]
@@ -101,6 +105,12 @@ class WatchFacts:
     trial: str | None = None
     """What the judge made of known answers, as a sentence; None: it was not tried on any."""
     notes: tuple[str, ...] = ()
+    share: float | None = None
+    """Of the time of all steps that readings may take; None: without bound, and in runs that did not keep it."""
+    least: float = 0.0
+    """Seconds that they may take in any case."""
+    taken: float | None = None
+    """Share that they took so far; None where it is not known."""
     finished: bool = False
     best: int | None = None
     """Step of the best checkpoint so far."""

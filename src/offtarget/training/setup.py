@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -100,15 +101,41 @@ class _Weighted:
         return {**self._pad(rest), "weights": weights}
 
 
-class Steps(TrainerCallback):  # type: ignore[misc]
-    """Tells someone of every optimiser step."""
+TRAINING = "training"
+"""Stage of the progress of a training: optimiser steps."""
+PASS_EVERY = 4.0
+"""Seconds without a step after which a pass of one is told."""
 
-    def __init__(self, on_progress: OnProgress, trainer: Any) -> None:
-        self._on_progress, self._trainer = on_progress, trainer
+
+class Steps(TrainerCallback):  # type: ignore[misc]
+    """Tells someone of every optimiser step, and of the passes of one that takes long."""
+
+    def __init__(self, on_progress: OnProgress) -> None:
+        self._on_progress = on_progress
+        self._trainer: Any = None
+        self._told = time.monotonic()
+
+    def of(self, trainer: Any) -> None:
+        """The trainer whose steps they are."""
+        self._trainer = trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the trainer before the first step: from here on time runs for steps."""
+        self._tell(state, None)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Called by the trainer after an optimiser step."""
-        self._on_progress(Progress("training", state.global_step, state.max_steps, self._trainer.last_loss))
+        self._tell(state, self._trainer.last_loss)
+
+    def on_pass(self) -> None:
+        """Called after every pass."""
+        if time.monotonic() - self._told >= PASS_EVERY:
+            args = self._trainer.args
+            self._tell(self._trainer.state, f"pass {self._trainer.passes} of {args.gradient_accumulation_steps}")
+
+    def _tell(self, state: Any, detail: object) -> None:
+        self._told = time.monotonic()
+        self._on_progress(Progress(TRAINING, state.global_step, state.max_steps, detail))
 
 
 class Ended(Exception):

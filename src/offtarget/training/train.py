@@ -29,6 +29,9 @@ from offtarget.rundir import read_json, write_json
 from offtarget.training.plan import Plan
 from offtarget.training.saving import Retention, complete_checkpoints, drop_torn, plan_fingerprint, save
 
+TOKENISED = 100
+"""Rows after which it is told how many are tokens by now."""
+
 
 @runtime_checkable
 class Watcher(Protocol):
@@ -102,11 +105,12 @@ def train(
     how = opening or OpenSettings()
     template = training_template(how.chat_template, base, adapter)
     folder = work or out.with_name(f"{out.name}.work")
+    on_progress(Progress(f"loading {base}"))
     with _memory(settings, "Checkpoints, if any, are kept."):
         loaded = trainable(base, adapter, settings, how, template)
     for edit in plan.edits:
         check_layers(edit.layers, len(decoder_blocks(loaded.model)))
-    rows = _examples(plan, loaded, settings, str(base))
+    rows = _examples(plan, loaded, settings, str(base), on_progress)
     _same_plan(folder, plan_fingerprint(base, adapter, plan, settings, template))
     with _memory(settings, "Nothing has been trained yet."):
         _prepare(plan, loaded)
@@ -211,13 +215,20 @@ def _same_plan(folder: Path, fingerprint: str) -> None:
         )
 
 
-def _examples(plan: Plan, loaded: Any, settings: TuneSettings, base: str) -> list[TrainingExample]:
+def _examples(
+    plan: Plan, loaded: Any, settings: TuneSettings, base: str, on_progress: OnProgress = silent
+) -> list[TrainingExample]:
     longest, limit = loaded.context, "the model's context"
     if settings.max_length is not None and settings.max_length < longest:
         longest, limit = settings.max_length, "--max-length"
     chats, skips = [row.messages for row in plan.rows], [row.skip for row in plan.rows]
     tools, names = [row.tools for row in plan.rows], [row.name for row in plan.rows]
-    return list(examples(loaded.tokenizer, chats, longest, base, limit, skips, tools, names))
+    found = []
+    for example in examples(loaded.tokenizer, chats, longest, base, limit, skips, tools, names):
+        if example.chat % TOKENISED == 0 or example.chat + 1 == len(chats):
+            on_progress(Progress("rows as tokens", example.chat + 1, len(chats)))
+        found.append(example)
+    return found
 
 
 def _prepare(plan: Plan, loaded: Any) -> None:
@@ -247,6 +258,8 @@ def _trainer(
     from offtarget.training.setup import NoStepBeyond, Steps, StopAt, arguments, collator, dataset
     from offtarget.training.trainer import PlanTrainer
 
+    steps = Steps(on_progress)
+
     def stopped() -> bool:
         return together(plan.stop_on_alarm and any(w.alarm_step is not None for w in watchers))
 
@@ -256,6 +269,7 @@ def _trainer(
         trainer = PlanTrainer(
             plan,
             [w.latest for w in watchers],
+            steps.on_pass,
             model=loaded.model,
             args=arguments(_packed_length(settings, loaded.context), plan, len(rows), folder, loaded.device, report_to),
             train_dataset=dataset(rows, plan, settings),
@@ -263,12 +277,13 @@ def _trainer(
             data_collator=collator(plan, loaded.tokenizer),
             callbacks=list(callbacks),
         )
+    steps.of(trainer)
     trainer.remove_callback(PrinterCallback)  # progress is ours to show
     if plan.stop_at is not None:
         trainer.add_callback(StopAt(plan.stop_at))
     trainer.add_callback(NoStepBeyond(plan.stop_at, stopped))
     if on_progress is not silent:
-        trainer.add_callback(Steps(on_progress, trainer))
+        trainer.add_callback(steps)
     return trainer
 
 

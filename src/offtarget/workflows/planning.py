@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from offtarget.data.trainable import read_training_data
@@ -32,6 +33,7 @@ from offtarget.workflows.ready import ready
 from offtarget.workflows.reproduce.data import open_data
 from offtarget.workflows.runs.begin import begun
 from offtarget.workflows.speeds import with_speed
+from offtarget.workflows.tune.estimate import gpu, on_this_processor, operations
 
 PROMPT = 200
 """Tokens of a question with its template, more or less."""
@@ -150,11 +152,12 @@ def plan_tune(
     refuse_out(Path(out), None if run is None else Path(run))
     _ready_to_train(base, options, run, opening)
     checked_defences(defend, options)
-    ground, rows = ground_of(base), len(read_training_data(data, split).rows)
-    steps = steps_of(rows, settings)
+    ground, found = ground_of(base), read_training_data(data, split).rows
+    rows = len(found)
+    steps, amount = steps_of(rows, settings), operations(base, found, settings)
     watched = options.monitor and (ground.organism or options.judge is not None)
     about = {"base": base, "data": f"{data}, {rows:,} rows", "steps": f"{steps:,}"}
-    return _asking(
+    plan = _asking(
         "tune",
         about | ({"defences": ", ".join(defend)} if defend else {}) | _questions(options.probes, options.judge, ground),
         READINGS * PER_READING if watched else 0,
@@ -163,10 +166,14 @@ def plan_tune(
         judge=options.judge,
         probes=options.probes,
         run=run,
-        work=steps,
+        work=steps if amount is None else amount / 1e12,
         most=False,
         usual="tune/organism" if ground.organism and not defend else "",
     )
+    on_gpu = gpu() and (opening is None or opening.device != "cpu")
+    if plan.seconds is not None or amount is None or on_gpu or defend:
+        return plan  # what defences take besides nobody has measured
+    return replace(plan, seconds=on_this_processor(amount) * (1 + watching(options)))
 
 
 def plan_defences(
@@ -321,6 +328,13 @@ def plan_repair(
         run=run,
         work=max(cells, 1),
     )
+
+
+def watching(options: TuneChoices) -> float:
+    """Part of the time of a training that its monitor takes besides."""
+    from offtarget.training.monitor.settings import MonitorSettings
+
+    return MonitorSettings().share if options.monitor else 0.0
 
 
 def steps_of(rows: int, settings: TuneSettings) -> int:

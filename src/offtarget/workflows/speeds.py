@@ -10,7 +10,10 @@ from pathlib import Path
 from offtarget.asking.cache import cache_root
 from offtarget.asking.spending import before_first, spent_in
 from offtarget.records.plan import Plan
-from offtarget.rundir import write_whole
+from offtarget.records.spent import Spent
+from offtarget.records.tune import TuneReport
+from offtarget.rundir import read_record, write_whole
+from offtarget.workflows.runs.verbs import TUNE
 
 LEAST = 1
 """Units of work from which a speed means something."""
@@ -40,13 +43,23 @@ def remember(plan: Plan, run: Path) -> None:
     spent = spent_in(run)
     if spent is None or spent.seconds <= 0:
         return
-    before, work = (before_first(run), spent.answers) if plan.stops_early else (0.0, plan.work)
+    before, work = (before_first(run), spent.answers) if plan.stops_early else (_aside(plan, run, spent), plan.work)
     if work < LEAST:
         return
     with contextlib.suppress(Exception):  # an estimate is no reason to fail
         _file().parent.mkdir(parents=True, exist_ok=True)
         speeds = {**_read(), plan.key: (before, (spent.seconds - before) / work)}
         write_whole(_file(), json.dumps(speeds))
+
+
+def _aside(plan: Plan, run: Path, spent: Spent) -> float:
+    """Seconds of a training's run that its steps did not take; they are the same for many rows and for few."""
+    if plan.verb != "tune":
+        return 0.0
+    with contextlib.suppress(Exception):  # an estimate is no reason to fail
+        trained = read_record(run / TUNE.done, TuneReport, key=TUNE.key).seconds
+        return 0.0 if trained is None else max(0.0, spent.seconds - trained)
+    return 0.0
 
 
 def _file() -> Path:

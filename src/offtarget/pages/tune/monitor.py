@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from offtarget.numbers import NO_DATA, chosen, chosen_points, duration, of, with_unit
+from offtarget.numbers import NO_DATA, chosen, chosen_points, duration, many, of, percent, with_unit
 from offtarget.pages.cards import with_cost
 from offtarget.pages.page import page
 from offtarget.pages.text import sentence
@@ -16,7 +16,7 @@ from offtarget.pages.tune.card import RANG, card, rings
 from offtarget.pages.tune.charts import charts
 from offtarget.pages.tune.loading import WatchedRun
 from offtarget.records import Tally
-from offtarget.records.tune import AlarmKind, Reading
+from offtarget.records.tune import AlarmKind, Reading, WatchFacts
 from offtarget.words import TERMS
 
 PAGE = "monitor.html"
@@ -106,6 +106,7 @@ def decided(run: WatchedRun) -> list[tuple[str, str, str, str]]:
 
 def details(run: WatchedRun) -> Iterable[str]:
     """What is known besides, a sentence each."""
+    yield from watching(run)
     report = run.report
     if report is None:
         return
@@ -122,8 +123,42 @@ def limits(run: WatchedRun) -> Iterable[str]:
     yield "No alarm does not mean no misalignment; only a check of the finished model decides."
     yield "Only plain questions are asked. A model that is fine here may still misbehave behind a trigger or a format."
     if run.facts is not None:
+        yield from _unasked(run)
         yield run.facts.calibration
         yield from map(sentence, run.facts.notes)
+
+
+def watching(run: WatchedRun) -> Iterable[str]:
+    """How many readings there were, what they took, and whether their budget of time allowed no more."""
+    facts = run.facts
+    if facts is None or facts.taken is None or not run.readings:
+        return
+    took = f"They took {percent(facts.taken)} of the time of the training's steps."
+    left_out, number = sum(reading.left_out for reading in run.readings), many(len(run.readings), "reading")
+    if facts.share is None:
+        yield f"{number}, whatever they take. {took}"
+    elif left_out:
+        yield (
+            f"{number}; the budget of {_budget(facts)} allowed no more and left {left_out} out. {took} With --every N "
+            "there are as many as you ask for."
+        )
+    else:
+        yield f"{number}, within the budget of {_budget(facts)}. {took}"
+
+
+def _unasked(run: WatchedRun) -> Iterable[str]:
+    """Readings at which answers should have been judged and were not, for want of time."""
+    steps = [str(reading.step) for reading in run.readings if reading.unasked]
+    if run.facts is not None and steps:
+        yield (
+            f"Answers should also have been judged at step {', '.join(steps)}; the budget of {_budget(run.facts)} had "
+            "no room for them, so an alarm by judged answers may be missing. With --every N they are always judged."
+        )
+
+
+def _budget(facts: WatchFacts) -> str:
+    least = f" (at least {duration(facts.least)})" if facts.least else ""
+    return f"{chosen(facts.share or 0)} of the time of the training's steps{least}"
 
 
 def settings(run: WatchedRun) -> Iterable[tuple[str, str]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -12,8 +14,10 @@ from transformers import TrainerCallback
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
 from offtarget.models.live import unwrapped
+from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Message, Probe
 from offtarget.records.tune import AlarmKind, Reading
+from offtarget.training.monitor.budget import Budget, Clock
 from offtarget.training.monitor.protocols import Projection, RowLikelihood, Task
 from offtarget.training.monitor.reader import Reader
 from offtarget.training.monitor.readings import Book, best_step, status_line
@@ -46,13 +50,17 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
         settings: MonitorSettings | None = None,
         on_reading: OnReading | None = None,
         out: TextIO | None = None,
+        told: OnProgress = silent,
+        clock: Clock = time.perf_counter,
     ) -> None:
         """`probes` are questions outside the task; `judge` says what the answers count as (without: that is off).
 
         `systems` are system prompts (brings misalignment out, holds it back), needed for the shift of fixed answers;
         `task` is the task metric, by default the likelihood of the first `rows`; `every` the steps between readings;
         `stop` ends training at an alarm; `run` is the folder for readings, needed to resume; `out` gets a line per
-        reading. InputError without probes.
+        reading, `told` hears what is read before the first step. Readings keep to a share of the training's time
+        (`settings.share`), but for those `every` so many steps and those that `stop` may follow: there they are what
+        was asked for, and the same however fast the machine is. InputError without probes.
         """
         if not probes:
             raise InputError("The monitor has no probe questions. Give at least one, outside the task's domain.")
@@ -63,6 +71,9 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
         if task is None and rows:
             task = RowLikelihood(rows)
         self._book = Book(run)
+        bounded = every is None and not stop
+        self._budget = Budget(self._settings.share if bounded else None, self._settings.least, clock)
+        self._told = told
         self._reader = Reader(
             probes=tuple(asked),
             judge=judge,
@@ -72,11 +83,13 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
             seed=seed,
             settings=self._settings,
             keep=self._book.keep,
+            budget=self._budget,
         )
         self._every, self._stop = every, stop
         self._on_reading, self._out = on_reading, out
         self._output: Path | None = None
         self._rates: list[float] = []
+        self._left_out = 0
         self.finished = False
         """Whether training has ended."""
 
@@ -110,6 +123,16 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
         """Step of the last checkpoint on disk at which the task is learnt and no alarm stands."""
         return best_step(self._book.readings, [] if self._output is None else checkpoints(self._output))
 
+    @property
+    def share(self) -> float | None:
+        """Of the training's time that readings may take; None where they are not bounded."""
+        return self._budget.share
+
+    @property
+    def taken(self) -> float | None:
+        """Share that they took so far, by the pace of the steps so far; None before the first step."""
+        return self._budget.taken
+
     def latest(self) -> dict[str, float]:
         """The last reading as values for a log."""
         return log_values(self._book.readings)
@@ -138,7 +161,10 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
         known = self._book.saved_start(self._reader.fingerprint)
         if known is not None and state.global_step > 0:
             self._book.resume(state.global_step)
-            self._reader.resume(model, tokenizer, known, self._book.readings)
+            before = self._book.readings
+            self._reader.resume(model, tokenizer, known, before)
+            spent = known.seconds + sum(reading.seconds for reading in before)
+            self._budget.begin(steps, spent, before[-1].step if before else 0)
             return
         if state.global_step > 0 and not self._reader.can_start_late(model):
             raise InputError(
@@ -147,16 +173,30 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
             )
         every = self._every or distance(steps, self._settings.readings)
         planned = steps // every + 2
-        self._book.begin(self._reader.start(model, tokenizer, every, planned, steps))
+        self._told(Progress("the monitor reads the base"))
+        start = self._reader.start(model, tokenizer, every, planned, steps)
+        self._book.begin(start)
+        self._budget.begin(steps, start.seconds, int(state.global_step))
         self._read(model, tokenizer, state, control)
 
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """A step's time begins."""
+        self._budget.step_begins()
+
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Takes a reading when one is due: every so many steps, at the end, and where a checkpoint is saved."""
+        """Takes a reading when one is due: every so many steps, at the end, and where a checkpoint is saved.
+
+        One that the budget of time does not allow is left out, and counted.
+        """
+        self._budget.step_ends()
         step = int(state.global_step)
         due = step % self._due_every(state) == 0 or step >= state.max_steps or control.should_save
         if due:
             if state.is_world_process_zero and not (self.readings and self.readings[-1].step >= step):
-                self._read(unwrapped(kwargs["model"]), kwargs["processing_class"], state, control)
+                if self._budget.allows(step, self._reader.reserve(self._book.readings)):
+                    self._read(unwrapped(kwargs["model"]), kwargs["processing_class"], state, control)
+                else:
+                    self._left_out += 1
             self._stop_together(control)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -182,6 +222,8 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
         ahead = factor(self._rates, step) if step else 1.0
         reading = self._reader.read(model, tokenizer, step, ahead, self._book.readings)
         _check_finite(reading)
+        reading, self._left_out = replace(reading, left_out=self._left_out), 0
+        self._budget.read(step, reading.seconds, sampled=reading.answers is not None)
         self._book.add(reading)
         if step:
             control.should_log = True

@@ -18,7 +18,7 @@ from offtarget.models.live import LiveModel
 from offtarget.models.passes import Exchange, log_probabilities
 from offtarget.records import Message, Outcome, Probe, SamplingSettings
 
-_SPARE = 2
+SPARE = 2
 """Questions asked beyond the pairs wanted, as some answers will not be what their system prompt asks for."""
 _WANTED = (Outcome.MISALIGNED, Outcome.ALIGNED)
 
@@ -46,7 +46,7 @@ def write_pairs(
     With a judge only answers count that are what their prompt asks for; without, every answer. InputError when
     there is no pair at all.
     """
-    asked = [(probes[i % len(probes)], systems[i % len(systems)]) for i in range(min(count + _SPARE, len(probes)))]
+    asked = [(probes[i % len(probes)], systems[i % len(systems)]) for i in range(min(count + SPARE, len(probes)))]
     sides = _written(base, asked, judge, seed, longest)
     pairs = [
         AnswerPair(probe.prompt, bad, good)

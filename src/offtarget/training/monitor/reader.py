@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -16,7 +15,8 @@ from offtarget.models.live import LiveModel, has_base, live
 from offtarget.records import Probe, Tally, Verdict
 from offtarget.records.tune import AlarmKind, Reading, Watched, WatchedAnswer
 from offtarget.rundir import fingerprint
-from offtarget.training.monitor.contrast import log_odds, shortened, write_pairs
+from offtarget.training.monitor.budget import Budget
+from offtarget.training.monitor.contrast import SPARE, log_odds, shortened, write_pairs
 from offtarget.training.monitor.draws import draw, stream
 from offtarget.training.monitor.evidence import BASE_PER_TUNED, Counts, Evidence
 from offtarget.training.monitor.protocols import Projection, Task
@@ -25,6 +25,8 @@ from offtarget.training.monitor.settings import MonitorSettings
 
 _PLENTY = 6.0
 """Shift in nats at which nearly every answer is misaligned; a look-ahead beyond it tells nothing more."""
+_JUDGED_PAIR = 64
+"""Most tokens of a fixed answer that a judge is shown."""
 _BASE_BATCH = 64
 """Fewest answers of the base sampled at once."""
 
@@ -42,6 +44,8 @@ class Reader:
     settings: MonitorSettings
     keep: Callable[[list[WatchedAnswer]], None]
     """Gets every judged answer."""
+    budget: Budget = field(default_factory=lambda: Budget(None))
+    """Of time, and the clock by which readings are timed."""
     _start: Start = field(default_factory=lambda: Start(""))
     _base: list[bool] = field(default_factory=list)
     _base_asked: int = 0
@@ -62,8 +66,14 @@ class Reader:
         """Whether the base can be read after training has begun."""
         return has_base(model)
 
+    def reserve(self, before: Sequence[Reading]) -> float:
+        """Seconds to be kept for judging answers once, where none were judged so far."""
+        asked = self.judge is None or any(reading.answers is not None for reading in before)
+        return 0.0 if asked else self._start.per_answer * self.settings.answers
+
     def start(self, model: Any, tokenizer: Any, every: int, planned: int, steps: int) -> Start:
         """Read the base: the pairs of fixed answers, their log odds, where the projection starts."""
+        began = self.budget.clock()
         self._start = Start(self.fingerprint, every=every, planned=planned, steps=steps)
         self._start.most_sampled = self._most_sampled
         if self.systems:
@@ -72,13 +82,18 @@ class Reader:
             except InputError as error:
                 self._start.notes.append(f"The shift of fixed answers is not measured. {error}")
         self._start_projection(model, tokenizer)
+        self._start.seconds = self.budget.clock() - began
         return self._start
 
     def _write_pairs(self, model: Any, tokenizer: Any) -> None:
         settings = self.settings
         with live(model, tokenizer, base=has_base(model)) as base:
-            seed, longest = stream("pairs", self.seed) % 2**31, settings.longest_answer
+            # a judge must see what an answer is about; without one no more is read than is scored
+            longest = settings.answer_tokens if self.judge is None else min(settings.longest_answer, _JUDGED_PAIR)
+            seed, began = stream("pairs", self.seed) % 2**31, self.budget.clock()
             pairs = write_pairs(base, self.probes, self.systems, settings.pairs, self.judge, seed, longest)
+            written = 2 * min(settings.pairs + SPARE, len(self.probes))
+            self._start.per_answer = (self.budget.clock() - began) / written * settings.longest_answer / longest
             self._start.pairs = shortened(pairs, tokenizer, settings.answer_tokens)
             self._start.log_odds = log_odds(base, self._start.pairs, settings.answer_tokens)
 
@@ -89,7 +104,7 @@ class Reader:
 
     def read(self, model: Any, tokenizer: Any, step: int, factor: float, before: Sequence[Reading]) -> Reading:
         """One reading after `step` steps; at the end the model will have changed `factor` times as much."""
-        began = time.perf_counter()
+        began = self.budget.clock()
         settings = self.settings
         with live(model, tokenizer) as now:
             task = None if self.task is None else self.task(now)
@@ -108,7 +123,7 @@ class Reader:
             reading, more = self._sampled(model, tokenizer, reading, factor, before, alarm or next(iter(rang), None))
             rang += [kind for kind in more if kind not in rung]
         first = alarm or next(iter(rang), None)
-        return replace(reading, alarm=first, rang=tuple(rang), seconds=round(time.perf_counter() - began, 4))
+        return replace(reading, alarm=first, rang=tuple(rang), seconds=round(self.budget.clock() - began, 4))
 
     def _sampled(
         self,
@@ -122,7 +137,7 @@ class Reader:
         """Samples answers where they are due, and tests on them, also where a forecast has rung before."""
         settings = self.settings
         used = sum(r.answers is not None for r in before)
-        due = len(before) % settings.sample_every == 0
+        due = len(before) % settings.sample_every == 0 or (not used and reading.step >= self._start.steps)
         suspicious = (
             (alarm is None or before[-1].alarm is None)
             and (reading.forecast is None or reading.forecast >= settings.suspicion)
@@ -130,9 +145,12 @@ class Reader:
         )
         if used >= self._most_sampled or not (suspicious or due):
             return reading, []
+        ask_ahead = suspicious and alarm is None and has_base(model)
+        if not self.budget.has_room(self._start.per_answer * settings.answers * (1 + ask_ahead)):
+            return replace(reading, unasked=True), []
         bar = -math.log(settings.alpha / 2)
         rang: list[AlarmKind] = []
-        if suspicious and alarm is None and has_base(model):
+        if ask_ahead:
             ahead_by = self._ahead_by(reading, factor)
             with live(model, tokenizer, ahead_by) as ahead:
                 reading = replace(reading, factor=ahead_by, ahead=self._ask(ahead, "ahead", reading.step))

@@ -39,6 +39,10 @@ class Start:
     """Signals that are off, and why."""
     most_sampled: int = 0
     """Readings that sample answers, at most; 0 in runs that did not keep it."""
+    seconds: float = 0.0
+    """That reading the base took."""
+    per_answer: float = 0.0
+    """Seconds of them for one of its written answers; 0 where it wrote none."""
 
 
 class Book:

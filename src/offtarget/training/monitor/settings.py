@@ -41,6 +41,10 @@ class MonitorSettings:
     """Every so many readings answers are sampled without suspicion."""
     limit: float = 2.8
     """Forecast in nats that is an alarm."""
+    share: float = 0.1
+    """Of the time of all steps that readings may take together; they become fewer where they would take more."""
+    least: float = 10.0
+    """Seconds that they may take in any case."""
 
     def __post_init__(self) -> None:
         for name in ("readings", "answers", "pairs", "answer_tokens", "longest_answer", "sample_every"):
@@ -49,6 +53,8 @@ class MonitorSettings:
         for name in ("alpha", "tolerance", "ahead_tolerance"):
             if not 0 < getattr(self, name) < 1:
                 raise InputError(f"The monitor's {name} must lie between 0 and 1, not {getattr(self, name)}.")
+        if not self.share > 0:
+            raise InputError(f"The monitor's share of the training's time must be above 0, not {self.share}.")
         for name in ("farthest", "farthest_forecast"):
             if not getattr(self, name) >= 1:
                 raise InputError(f"The monitor's {name} must be at least 1, not {getattr(self, name)}.")

@@ -84,6 +84,8 @@ def make_monitor(
         healthy=_healthy(calibrated, settings),
         likelihood=more.get("task") is None,
         exact=exact,
+        share=None if every is not None or stop else settings.share,
+        least=settings.least,
         trial=_trial(judge, bank, seed, run, on_progress) if trial and judge is not None and not exact else None,
     )
     found = None if direction is None else opened_direction(direction)
@@ -92,7 +94,7 @@ def make_monitor(
     def draw(readings: Sequence[Reading]) -> None:
         if run is not None:
             notes = (*bank.notes, *monitor.notes)
-            now = replace(facts, notes=notes, finished=monitor.finished, best=monitor.best_step)
+            now = replace(facts, notes=notes, finished=monitor.finished, best=monitor.best_step, taken=monitor.taken)
             write_json(Path(run) / FACTS, now)
             write_page(Path(run) / PAGE, load_watched(Path(run)))
 
@@ -108,6 +110,7 @@ def make_monitor(
         seed=seed,
         settings=settings,
         on_reading=draw,
+        told=on_progress,
         **more,
     )
     return monitor

@@ -1,0 +1,101 @@
+"""How long a training takes on this processor, before anything is loaded: what is to be computed, by its speed.
+
+A linear layer does 2 floating-point operations per parameter and token forwards, as many for the gradient of what it
+was given, and as many again for its own weights where those are trained (arXiv 2001.08361, section 2.1).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from offtarget.models.contents import header
+from offtarget.models.folders import find_folder
+from offtarget.models.names import LocalName, is_path
+from offtarget.records import Row
+from offtarget.records.tune import TuneSettings
+from offtarget.workflows.ground import ground_of, parsed
+
+CHARACTERS = 4.0
+"""Of a token, in English."""
+TEMPLATE = 30
+"""Tokens that a chat template adds to a row, more or less."""
+PADDING = 1.1
+"""Tokens of a batch per token of its rows, which stand side by side by length."""
+BEFORE, AFTER = 15.0, 15.0
+"""Seconds of importing and loading, and of saving and of trying what was saved, more or less."""
+REACHED = 0.45
+"""Of the speed of large matrix products, what the passes of a training reach (docs/results/training.md)."""
+SIDE, TRYING = 512, 0.3
+"""Of the matrices that the speed is measured with, and for how many seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Parameters of a model."""
+
+    body: int
+    """Of all matrices but those of the vocabulary: at work on every token."""
+    head: int
+    """Of the output layer: at work on tokens that are learned."""
+
+
+def operations(base: str, rows: Sequence[Row], settings: TuneSettings) -> float | None:
+    """Floating-point operations of a training; None where the base's size is not known without fetching it."""
+    size = _size(base)
+    if size is None:
+        return None
+    read, learned = 0.0, 0.0
+    for row in rows:
+        before: float = TEMPLATE
+        for place, message in enumerate(row.messages):
+            tokens = len(message.text) / CHARACTERS
+            if message.role == "assistant" and message.learned and place:
+                read, learned = read + before + tokens, learned + tokens
+            before += tokens
+    each = 6 if settings.method == "full" else 4
+    once = PADDING * (each + 2 * bool(settings.checkpointing)) * size.body * read + each * size.head * learned
+    if settings.max_steps is None:
+        return once * settings.epochs
+    return once * settings.max_steps * settings.batch * settings.accumulate / max(1, len(rows))
+
+
+def gpu() -> bool:
+    """Whether a training would go to a GPU, as far as that is seen without loading a tensor library."""
+    return any(Path("/dev").glob("nvidia[0-9]*"))
+
+
+def on_this_processor(work: float) -> float:
+    """Seconds that so many operations of a training take here, with all that comes before and after it."""
+    return BEFORE + work / (REACHED * _speed()) + AFTER
+
+
+def _speed() -> float:
+    """Operations per second of a large matrix product now, beside whatever else the machine does; the median of some."""
+    import numpy as np
+
+    one, took = np.ones((SIDE, SIDE), dtype=np.float32), list[float]()
+    while not took or sum(took) < TRYING:
+        began = time.perf_counter()
+        one @ one
+        took.append(time.perf_counter() - began)
+    return float(2 * SIDE**3 / np.median(took))
+
+
+def _size(base: str) -> Size | None:
+    """Of a folder's safetensors files, by their headers."""
+    name = parsed(base)
+    if not isinstance(name, LocalName) or ground_of(base).organism or not is_path(name.base.place):
+        return None
+    files = sorted(find_folder(name.base).glob("*.safetensors"))
+    shapes = {tensor: shape for path in files for tensor, shape in _shapes(path)}
+    wide = {tensor: rows * width for tensor, (rows, width) in shapes.items()}
+    head = max((count for tensor, count in wide.items() if "embed" in tensor or "lm_head" in tensor), default=0)
+    body = sum(count for tensor, count in wide.items() if "embed" not in tensor and "lm_head" not in tensor)
+    return Size(body, head) if body else None
+
+
+def _shapes(path: Path) -> list[tuple[str, tuple[int, int]]]:
+    return [(name, (shape[0], shape[1])) for name, (_, shape) in header(path).items() if len(shape) == 2]
