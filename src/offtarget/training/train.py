@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
@@ -135,18 +136,22 @@ def train(
         if not (out.exists() and _same_weights(source, out)):  # else killed after it was saved, and only checked now
             save(source, out, base=base, adapter=adapter, plan=plan, settings=settings, steps=kept, template=template)
     trainer.accelerator.wait_for_everyone()
-    checks = _self_check(base, out, settings, rows, how, template) if trainer.is_world_process_zero() else ()
-    if work is None and trainer.is_world_process_zero():
+    first, loss, seconds = trainer.is_world_process_zero(), trainer.last_loss, retention.seconds
+    notes = _added_to_rows(plan, loaded.tokenizer)
+    del loaded, trainer  # the check opens the base once more; both at once would be the most memory a training takes
+    gc.collect()
+    checks = _self_check(base, out, settings, rows, how, template) if first else ()
+    if work is None and first:
         shutil.rmtree(folder)
     return Trained(
         folder=out,
         steps=steps,
         planned=planned,
         kept_step=kept,
-        seconds=retention.seconds,
-        loss=trainer.last_loss,
+        seconds=seconds,
+        loss=loss,
         checks=checks,
-        notes=_added_to_rows(plan, loaded.tokenizer),
+        notes=notes,
     )
 
 

@@ -73,7 +73,7 @@ def on_this_processor(work: float) -> float:
 
 
 def _speed() -> float:
-    """Operations per second of a large matrix product now, beside whatever else the machine does; the median of some."""
+    """Operations per second of a large matrix product, beside whatever else the machine does now; a median."""
     import numpy as np
 
     one, took = np.ones((SIDE, SIDE), dtype=np.float32), list[float]()
