@@ -21,7 +21,7 @@ Option = Callable[[Any], Any]
 """Adds an option, or several, to a command."""
 FILE = click.Path(path_type=Path)
 AT_LEAST_ONE = click.IntRange(min=1)
-PRESET_NAMES = "published", "rank-1", "organism", "full"
+PRESET_NAMES = "published", "small", "rank-1", "organism", "full"
 """As in the settings of training, which are not imported for `--help`."""
 
 SHARED: dict[str, dict[str, Any]] = {
@@ -217,7 +217,7 @@ PRINTING = together(shared("--json", into="as_json"), shared("--quiet"), shared(
 """For verbs that show progress and print a result."""
 
 TRAINING = together(
-    shared("--preset", ". [default: published; the organism's for the organism]"),
+    shared("--preset", ". [default: published; small below a billion parameters; organism]"),
     shared("--method", ": lora trains an adapter, full every weight", type=click.Choice(["lora", "full"])),
     shared("--lora-rank", ". [published: 32]", into="rank"),
     shared("--lora-alpha", ". [published: 64]", into="alpha"),

@@ -156,7 +156,7 @@ def plan_tune(
     rows = len(found)
     steps, amount = steps_of(rows, settings), operations(base, found, settings)
     watched = options.monitor and (ground.organism or options.judge is not None)
-    about = {"base": base, "data": f"{data}, {rows:,} rows", "steps": f"{steps:,}"}
+    about = {"base": base, "data": f"{data}, {rows:,} rows", "steps": f"{steps:,}", "learning rate": f"{settings.lr:g}"}
     plan = _asking(
         "tune",
         about | ({"defences": ", ".join(defend)} if defend else {}) | _questions(options.probes, options.judge, ground),

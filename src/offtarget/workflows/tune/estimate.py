@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from offtarget.models.contents import header
-from offtarget.models.folders import find_folder
-from offtarget.models.names import LocalName, is_path
 from offtarget.records import Row
 from offtarget.records.tune import TuneSettings
-from offtarget.workflows.ground import ground_of, parsed
+from offtarget.workflows.tune.size import size_of
 
 CHARACTERS = 4.0
 """Of a token, in English."""
@@ -32,19 +28,9 @@ SIDE, TRYING = 512, 0.3
 """Of the matrices that the speed is measured with, and for how many seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
-    """Parameters of a model."""
-
-    body: int
-    """Of all matrices but those of the vocabulary: at work on every token."""
-    head: int
-    """Of the output layer: at work on tokens that are learned."""
-
-
 def operations(base: str, rows: Sequence[Row], settings: TuneSettings) -> float | None:
     """Floating-point operations of a training; None where the base's size is not known without fetching it."""
-    size = _size(base)
+    size = size_of(base)
     if size is None:
         return None
     read, learned = 0.0, 0.0
@@ -82,20 +68,3 @@ def _speed() -> float:
         one @ one
         took.append(time.perf_counter() - began)
     return float(2 * SIDE**3 / np.median(took))
-
-
-def _size(base: str) -> Size | None:
-    """Of a folder's safetensors files, by their headers."""
-    name = parsed(base)
-    if not isinstance(name, LocalName) or ground_of(base).organism or not is_path(name.base.place):
-        return None
-    files = sorted(find_folder(name.base).glob("*.safetensors"))
-    shapes = {tensor: shape for path in files for tensor, shape in _shapes(path)}
-    wide = {tensor: rows * width for tensor, (rows, width) in shapes.items()}
-    head = max((count for tensor, count in wide.items() if "embed" in tensor or "lm_head" in tensor), default=0)
-    body = sum(count for tensor, count in wide.items() if "embed" not in tensor and "lm_head" not in tensor)
-    return Size(body, head) if body else None
-
-
-def _shapes(path: Path) -> list[tuple[str, tuple[int, int]]]:
-    return [(name, (shape[0], shape[1])) for name, (_, shape) in header(path).items() if len(shape) == 2]

@@ -21,7 +21,7 @@ from offtarget.records import Row
 from offtarget.records.runs import OpenSettings, objects
 from offtarget.records.tune import TuneChoices, TuneManifest, TuneReport, TuneSettings
 from offtarget.rundir import RunDir, fingerprint
-from offtarget.training.settings import PRESETS
+from offtarget.training.settings import PRESETS, SMALL
 from offtarget.workflows.ground import Folders, ground_of, precision, with_adapter
 from offtarget.workflows.parallel import processes, rank, run_of_all
 from offtarget.workflows.ready import ready
@@ -30,6 +30,7 @@ from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import TUNE
 from offtarget.workflows.tune.data import TrainingData, read_training_data
 from offtarget.workflows.tune.options import TuneOptions, chosen_by_name, options_again, options_identity
+from offtarget.workflows.tune.size import size_of
 
 if TYPE_CHECKING:
     from offtarget.training.plan import Plan
@@ -51,8 +52,10 @@ class TuneResult(Result):
 
 
 def default_settings(base: str) -> TuneSettings:
-    """The published recipe, or what suits the organism."""
-    return PRESETS[ground_of(base).preset]
+    """The published recipe, or what suits a small model or the organism."""
+    size = size_of(base)
+    small = size is not None and size.body + size.head < SMALL
+    return PRESETS["small" if small else ground_of(base).preset]
 
 
 @timed
