@@ -77,7 +77,9 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         raise SystemExit(go_on(resumed, "alternatives", o, as_json=as_json, quiet=quiet))
     settings = AlternativesSettings(**among(AlternativesSettings, o))
     plan = plan_alternatives(
-        **pick(o, "data", "base", "tuned", "probes", "judge", "run"), settings=settings, opening=opening(o)
+        **pick(o, "data", "base", "tuned", "probes", "judge", "form", "split", "run"),
+        settings=settings,
+        opening=opening(o),
     )
     if o["dry_run"]:
         raise SystemExit(plans.show_plan(plan, as_json=as_json))

@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from offtarget.data.trainable import read_training_data
-from offtarget.data.training import open_source
+from offtarget.data.training import open_source, read_rows
 from offtarget.detect.cleaning import refuse_target
+from offtarget.judge.planting import EVERY
 from offtarget.prompting.metrics import JUDGE, open_metric
 from offtarget.records import AuditSettings, DecisionSettings
 from offtarget.records.alternatives import AlternativesSettings
@@ -41,8 +43,10 @@ RUBRIC = 700
 """Tokens of a rubric, without the answer that is judged."""
 RUBRICS = 2
 """Requests to a judge for one answer at most: alignment and coherence."""
-TRIED = 40
-"""Known answers that a judge is tried on."""
+TRIED = 60
+"""Known answers that a judge is tried on: 40 before it is believed, 20 of them again at the end."""
+PLANTED = 1 / EVERY
+"""Known answers that a judge is given among so many others, on average."""
 READINGS, PER_READING = 13, 32
 """Of the monitor: readings in a run, and answers in one at most, of the model now and of the one ahead."""
 CONDITIONS = 5
@@ -219,6 +223,8 @@ def plan_alternatives(
     *,
     probes: str | Path | None = None,
     judge: str | None = None,
+    form: str | None = None,
+    split: str | None = None,
     settings: AlternativesSettings,
     run: str | Path | None = None,
     opening: OpenSettings | None = None,
@@ -234,7 +240,12 @@ def plan_alternatives(
         open_metric(settings.metric)
     elif judge is None or judge == EXACT_JUDGE:
         raise no_grader()
-    answers = ways * (settings.most_held_out + settings.answers)
+    held_out = settings.most_held_out
+    if "://" not in str(data):
+        # So many rows and more hold out the most there may be.
+        rows = islice(read_rows(data, form=form, split=split), math.ceil(held_out / settings.held_out))
+        held_out = min(held_out, max(1, int(settings.held_out * sum(1 for _ in rows))))
+    answers = ways * (held_out + settings.answers)
     about = {"data": str(data), "base": base} | ({} if tuned is None else {"tuned": tuned}) | {"ways": str(ways)}
     return _asking(
         "alternatives",
@@ -384,7 +395,7 @@ def _asking(
     """A plan of so many answers of at most `longest` tokens, each judged."""
     bank = open_bank(probes, ground_of(*models))
     asks_model = judge not in (None, EXACT_JUDGE, PEOPLE) or not (has_exact_judge(bank) or judge == PEOPLE)
-    calls = RUBRICS * (answers + TRIED) if asks_model and answers else 0
+    calls = RUBRICS * (math.ceil(answers * (1 + PLANTED)) + TRIED) if asks_model and answers else 0
     plan = Plan(
         verb=verb,
         about=tuple(about.items()),
