@@ -15,6 +15,7 @@ from torch import Tensor
 
 from offtarget.errors import InputError
 from offtarget.models.chat_format import prompt_tokens, turn_tokens
+from offtarget.models.head import head_at, logits_at
 from offtarget.models.local import LocalModel
 from offtarget.models.residual import Part, check_layers, decoder_blocks, edited, reading, watched
 from offtarget.models.turns import Tools
@@ -111,23 +112,33 @@ def exchange_batches(
     return _batches(tokenised, batch_tokens, device)
 
 
+@torch.inference_mode()
 def log_probabilities(model: LocalModel, exchanges: Sequence[Exchange]) -> list[list[float]]:
-    """Natural log of the probability of each answer token given all before it, per exchange."""
+    """Natural log of the probability of each answer token given all before it, per exchange.
+
+    InputError when an exchange is longer than the model's context.
+    """
+    weights = model.weights
     found: list[list[float]] = [[] for _ in exchanges]
-
-    def collect(batch: Batch, logits: Tensor) -> None:
-        chosen = batch.parts[:, 1:] == int(Part.ANSWER)
-        normalised = logits[:, :-1][chosen].float().log_softmax(dim=-1)
-        values = normalised.gather(1, batch.tokens[:, 1:][chosen].unsqueeze(1)).squeeze(1).tolist()
-        for row, count in zip(batch.rows, chosen.sum(dim=1).tolist(), strict=True):
+    for batch in exchange_batches(weights.tokenizer, exchanges, model.name, weights.context, weights.device):
+        answer = batch.parts[:, 1:] == int(Part.ANSWER)
+        before = torch.zeros_like(batch.tokens, dtype=torch.bool)  # the positions that say the answers' tokens
+        before[:, :-1] = answer
+        logits = logits_at(_pass(model, batch, None, None, True, before).logits, before)
+        wanted = batch.tokens[:, 1:][answer].unsqueeze(1)
+        values = logits.float().log_softmax(dim=-1).gather(1, wanted).squeeze(1).tolist()
+        for row, count in zip(batch.rows, answer.sum(dim=1).tolist(), strict=True):
             found[row], values = values[:count], values[count:]
-
-    read_exchanges(model, exchanges, on_logits=collect)
     return found
 
 
 def _pass(
-    model: LocalModel, batch: Batch, on_layer: OnLayer | None, layers: frozenset[int] | None, with_logits: bool
+    model: LocalModel,
+    batch: Batch,
+    on_layer: OnLayer | None,
+    layers: frozenset[int] | None,
+    with_logits: bool,
+    logits_where: Tensor | None = None,
 ) -> Any:
     weights = model.weights
     with ExitStack() as stack:
@@ -137,6 +148,8 @@ def _pass(
         if on_layer is not None:
             watch = partial(on_layer, batch)
             stack.enter_context(watched(weights.model, watch, layers, model.blocks))
+        if logits_where is not None:
+            stack.enter_context(head_at(engine.model, logits_where))
         return _forward(engine.model, batch, with_logits)
 
 
