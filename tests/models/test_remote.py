@@ -4,6 +4,7 @@ import json
 import math
 import textwrap
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,6 +34,13 @@ class FakeServer(ThreadingHTTPServer):
         self.requests: list[dict[str, Any]] = []
         self.keys: set[str | None] = set()
         self.failures: list[int] = []
+        self.extra: dict[str, str] = {}
+        """Headers of every reply."""
+        self.at_most = 0
+        """More requests than that at a time are refused (429); 0: any number is taken."""
+        self.latency = 0.0
+        self.dropped = 0
+        """So many requests get no reply: the connection ends."""
         self.busy = 0
         self.most_busy = 0
         self.logprobs: list[dict[str, Any]] | None = None
@@ -62,10 +70,17 @@ class _Handler(BaseHTTPRequestHandler):
             server.keys.add(self.headers.get("Authorization"))
             server.headers.append(self.headers)
             failure = server.failures.pop(0) if server.failures else None
+            if server.at_most and server.busy > server.at_most:
+                failure = 429
+            drop, server.dropped = server.dropped > 0, max(0, server.dropped - 1)
+        time.sleep(server.latency if failure is None else 0.0)
         if server.gate is not None:
             server.gate.wait(5)
         with server.lock:
             server.busy -= 1
+        if drop:
+            self.close_connection = True
+            return
         refused = server.refusal(body)
         if refused is not None:
             self._send(refused[0], refused[1])
@@ -101,6 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
+        for name, value in self.server.extra.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
 
@@ -165,6 +182,98 @@ def test_a_passing_failure_is_tried_again(model: RemoteModel, server: FakeServer
     server.failures = [500]
     assert model.sample([ask("q", 3)], SamplingSettings())[0].text == "q #3"
     assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 502])
+def test_every_passing_failure_is_tried_again(model: RemoteModel, server: FakeServer, status: int) -> None:
+    server.failures = [status]
+    assert model.sample([ask("q", 3)], SamplingSettings())[0].text == "q #3"
+
+
+def test_a_connection_that_drops_is_asked_again(model: RemoteModel, server: FakeServer) -> None:
+    """Two of nine requests get no reply at all."""
+    server.dropped = 2
+    answers = model.sample([ask(f"q{i}", i) for i in range(9)], SamplingSettings())
+    assert [a.text for a in answers] == [f"q{i} #{i}" for i in range(9)]
+    assert len(server.requests) == 11
+
+
+def test_a_server_that_takes_few_at_a_time_is_asked_fewer_and_nothing_fails(server: FakeServer) -> None:
+    """It answers 429 to more than 3 at a time, to a client that begins with 32 and may try each request once more."""
+    name = parse_name("openai-api/my-lab/some/model")
+    assert isinstance(name, RemoteName)
+    model = RemoteModel.open(name, connections=32, timeout=10, retries=1)
+    server.at_most, server.latency = 3, 0.05
+    answers = model.sample([ask(f"q{i}", i) for i in range(80)], SamplingSettings())
+    assert [a.text for a in answers] == [f"q{i} #{i}" for i in range(80)]
+    assert model._connections.now <= 4
+    assert len(server.requests) < 80 + 100
+
+
+def test_the_wish_of_a_server_to_wait_holds_for_all_requests(model: RemoteModel, server: FakeServer) -> None:
+    """Four at a time, one is refused with Retry-After: 1; nothing is sent for a second after that."""
+    server.failures, server.extra = [429], {"Retry-After": "1"}
+    began = time.monotonic()
+    model.sample([ask(f"q{i}", i) for i in range(12)], SamplingSettings())
+    assert 1.0 <= time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_wants_to_be_left_alone_for_an_hour_is(
+    model: RemoteModel, server: FakeServer, status: int
+) -> None:
+    server.failures, server.extra = [status] * 9, {"Retry-After": "3600"}
+    with pytest.raises(InputError, match=str(status)):
+        model.sample([ask("q", 1)], SamplingSettings())
+    assert len(server.requests) == 1
+
+
+def test_money_that_is_used_up_is_no_limit_to_wait_for(model: RemoteModel, server: FakeServer) -> None:
+    said = {"error": {"message": "You exceeded your quota", "type": "insufficient_quota", "code": "insufficient_quota"}}
+    server.refusal = lambda body: (429, said)
+    with pytest.raises(InputError, match="quota"):
+        model.sample([ask("q", 1)], SamplingSettings())
+    assert len(server.requests) == 1
+
+
+def test_requests_that_time_out_are_asked_fewer_at_a_time(server: FakeServer) -> None:
+    """A server that lets all wait for its one place: half as many after every time-out, until each is answered."""
+    name = parse_name("openai-api/my-lab/some/model")
+    assert isinstance(name, RemoteName)
+    model = RemoteModel.open(name, connections=8, timeout=0.5, retries=4)
+    one = threading.Lock()
+
+    def wait(body: dict[str, Any]) -> None:
+        with one:
+            time.sleep(0.15)
+
+    server.refusal = wait
+    assert len(model.sample([ask(f"q{i}", i) for i in range(8)], SamplingSettings())) == 8
+    assert model._connections.now < 8
+
+
+def test_what_is_under_way_when_another_fails_for_good_is_kept(model: RemoteModel, server: FakeServer) -> None:
+    """One of four is refused for its length at once; the other three were paid for."""
+    server.latency = 0.2
+    server.refusal = lambda body: (400, {"error": {"message": "too long"}}) if body["seed"] == 1 else None
+    kept: list[int] = []
+    with pytest.raises(InputError, match="too long"):
+        model.sample([ask(f"q{i}", i) for i in range(4)], SamplingSettings(), lambda i, a: kept.append(i))
+    assert sorted(kept) == [0, 2, 3]
+
+
+def test_an_interruption_does_not_wait_for_what_is_under_way(model: RemoteModel, server: FakeServer) -> None:
+    """Ctrl-C after the first answer, while three others take three seconds."""
+    slow = {2, 3, 4}
+    server.refusal = lambda body: time.sleep(3.0) if body["seed"] in slow else None
+
+    def stop(index: int, answer: object) -> None:
+        raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        model.sample([ask(f"q{i}", i) for i in range(1, 50)], SamplingSettings(), stop)
+    assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize(("status", "words"), [(401, "API key"), (404, "some/model"), (400, "HTTP 400")])

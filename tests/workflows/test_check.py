@@ -230,11 +230,19 @@ def test_interrupting_keeps_everything_and_says_how_to_go_on(tmp_path: Path) -> 
     assert card_of(result.run).cost.startswith(counts)
 
 
+NAMES = ("killed", "whole")
+
+
 @pytest.mark.slow
-def test_kill_9_and_resume_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    """Killed at random moments again and again, a run ends with the verdict and the answers of an unbroken one."""
-    whole = checking.run_slow(tmp_path / "whole")
-    script = [sys.executable, checking.__file__, str(tmp_path / "killed")]
+@pytest.mark.parametrize("many", [False, True], ids=["one by one", "many judged at a time"])
+def test_kill_9_and_resume_loses_and_doubles_nothing(tmp_path: Path, many: bool) -> None:
+    """Killed at random moments again and again, a run ends with the verdict and the answers of an unbroken one.
+
+    Where verdicts come back in any order, and answers are sampled ahead, too: beside the answers that were ahead when
+    it was killed, everything is there once.
+    """
+    whole = checking.run_slow(tmp_path / "whole", many)
+    script = [sys.executable, checking.__file__, str(tmp_path / "killed"), *(["many"] if many else [])]
     answers = tmp_path / "killed" / "generations.jsonl"
     rng = random.Random(0)
     for kill_at in (rng.randint(1, 60), rng.randint(100, 200), rng.randint(240, 400)):
@@ -244,16 +252,25 @@ def test_kill_9_and_resume_loses_and_doubles_nothing(tmp_path: Path) -> None:
                 time.sleep(0.005)
             process.send_signal(signal.SIGKILL)
         assert not (tmp_path / "killed" / "result.json").exists()
-    checking.run_slow(tmp_path / "killed")
+    checking.run_slow(tmp_path / "killed", many)
     killed = resume(tmp_path / "killed")
     assert killed.decision == whole.decision
-    asked = [read_json(tmp_path / name / "result.json")["spent"]["answers"] for name in ("killed", "whole")]
+    results = [read_json(tmp_path / name / "result.json") for name in ("killed", "whole")]
+    ahead = [result["answers"]["sampled_ahead"] for result in results]
+    asked = [result["spent"]["answers"] - n for result, n in zip(results, ahead, strict=True)]
     assert asked[0] - asked[1] in range(4)  # a kill between an answer and its line asks for it once more
-    for name, record in (("generations.jsonl", Generation), ("verdicts.jsonl", Verdict)):
-        first = {r.key: r for r in read_jsonl(tmp_path / "whole" / name, record)}  # type: ignore[attr-defined]
-        lines = read_jsonl(tmp_path / "killed" / name, record)
-        assert len(lines) == len({r.key for r in lines})  # type: ignore[attr-defined]
-        assert {r.key: r for r in lines} == first  # type: ignore[attr-defined]
+    verdicts, answered = ([_read(tmp_path / name, kind) for name in NAMES] for kind in (Verdict, Generation))
+    assert verdicts[0] == verdicts[1]
+    assert all(answered[0][key] == answered[1][key] for key in verdicts[0])
+    assert many or answered[0] == answered[1]
+
+
+def _read(run: Path, kind: type[Verdict] | type[Generation]) -> dict[str, Verdict | Generation]:
+    """The verdicts or answers of a run by key, each of them there once."""
+    lines = read_jsonl(run / ("verdicts.jsonl" if kind is Verdict else "generations.jsonl"), kind)
+    found: dict[str, Verdict | Generation] = {line.key: line for line in lines}
+    assert len(found) == len(lines)
+    return found
 
 
 def test_a_null_check_must_be_asked_for_and_says_so(tmp_path: Path) -> None:

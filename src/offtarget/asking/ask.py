@@ -6,20 +6,18 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from offtarget.asking.checks import judge_checked, sample_checked
+from offtarget.asking.checks import sample_checked
+from offtarget.asking.judging import JUDGED_TOGETHER as JUDGED_TOGETHER
+from offtarget.asking.judging import Judging
+from offtarget.asking.judging import Pair as Pair
 from offtarget.asking.protocol import Judge
 from offtarget.models.chat import Answer, ChatModel, SampleRequest
 from offtarget.progress import Count, OnProgress, silent
 from offtarget.records import Finish, Generation, Message, Outcome, Probe, Role, SamplingSettings, Tally, Verdict
 from offtarget.rundir import JsonLines, read_jsonl
 
-JUDGED_TOGETHER = 64
-"""Answers that a judge gets at once; few enough that the verdicts of a slow one reach the disk often."""
-
 Wanted = tuple[Probe, int]
 """A probe, and which of the answers to it."""
-Pair = tuple[Probe, Generation]
-"""A probe and an answer to it."""
 SeedOf = Callable[[str, int], int]
 """Seed of an answer by the id of its probe and its index; turn N of an opening has the id `ID#opening-N`."""
 
@@ -86,19 +84,21 @@ def judge_answers(
     keep: Callable[[list[Verdict]], None] | None = None,
     told: Count | None = None,
 ) -> list[Verdict]:
-    """A verdict on each, in order, handed to `keep` some at a time, then counted by `told`.
+    """A verdict on each, in order, handed to `keep` as they come, in any order, then counted by `told`.
 
     Raises InputError, naming the judge, when it breaks its Protocol.
     """
-    verdicts: list[Verdict] = []
-    for start in range(0, len(pairs), JUDGED_TOGETHER):
-        found = judge_checked(judge, pairs[start : start + JUDGED_TOGETHER], keeps=keep is not None)
+    found: dict[int, Verdict] = {}
+
+    def take(verdicts: list[tuple[int, Verdict]]) -> None:
+        found.update(verdicts)
         if keep is not None:
-            keep(found)
-        verdicts += found
-        if told is not None:
-            told.add(len(found))
-    return verdicts
+            keep([verdict for _, verdict in verdicts])
+
+    with Judging(judge, take, told, keeps=keep is not None) as judging:
+        judging.start(pairs)
+        judging.finish()
+    return [found[number] for number in range(len(pairs))]
 
 
 def ask_and_count(

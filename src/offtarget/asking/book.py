@@ -1,4 +1,9 @@
-"""Judged answers of a run, on disk as soon as they exist: asked for once, whatever happens in between."""
+"""Judged answers of a run, on disk as soon as they exist: asked for once, whatever happens in between.
+
+What is on disk when a run goes on is taken from there as it is needed again, so that an interrupted run does the same,
+in the same order, as one that was not. A judge that takes many answers at a time gets each as soon as it is sampled;
+while it judges the last ones, what will probably be needed next is sampled ahead, but not judged.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +12,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from offtarget.asking.ask import Pair, ask, judge_answers
+from offtarget.asking.ask import Pair, ask
 from offtarget.asking.cache import BaseCache
+from offtarget.asking.judging import Judging, at_once
 from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed
 from offtarget.models.chat import ChatModel
@@ -21,8 +27,10 @@ PATIENCE = 20
 
 Need = tuple[Role, str]
 """One more scored answer of a model to a probe."""
-SAMPLED = "answers sampled"
-"""Stage under which every answer is told of as soon as it is sampled."""
+SAMPLED, JUDGED = "answers sampled", "answers judged"
+"""Stages under which every answer is told of as soon as it is sampled, and judged by a model."""
+AHEAD_TOGETHER = 32
+"""Answers that are sampled ahead at once; few, since nothing else is done meanwhile when the judge is ready."""
 
 
 @dataclass
@@ -30,6 +38,7 @@ class _Stream:
     """The answers of one model to one probe, in order of their index."""
 
     generations: list[Generation] = field(default_factory=list)
+    """From index 0 on; one more for each that is wanted."""
     verdicts: list[Verdict] = field(default_factory=list)
     used: int = 0
     patience: int = PATIENCE
@@ -74,7 +83,11 @@ class AnswerBook:
         self._probes = {p.id: p for p in probes}
         self._models, self._judge, self._sampling, self._seed = models, judge, sampling, seed
         self._cache, self._count = cache, Count(on_progress, SAMPLED, None)
+        self._told_judged = Count(on_progress, JUDGED, None) if at_once(judge) > 1 else None
         self._streams: dict[Need, _Stream] = defaultdict(_Stream)
+        self._stored: dict[str, Generation] = {}
+        """All answers of the run by key, those as well that nobody has wanted so far."""
+        self._judged: dict[str, Verdict] = {}
         self._generations = JsonLines(run.file("generations.jsonl"))
         self._verdicts = JsonLines(run.file("verdicts.jsonl"))
         self.sampled = {"base": 0, "tuned": 0}
@@ -98,35 +111,21 @@ class AnswerBook:
         self._verdicts.close()
 
     def _load(self, run: RunDir) -> None:
-        verdicts = {v.key: v for v in read_jsonl(run.file("verdicts.jsonl"), Verdict)}
-        stored = {g.key: g for g in read_jsonl(run.file("generations.jsonl"), Generation)}
-        for generation in sorted(stored.values(), key=lambda g: g.index):
-            stream = self._streams[generation.role, generation.probe_id]
-            # answers complete in any order, so a crash can leave a gap; what follows it is sampled again, the same
-            if generation.probe_id in self._probes and generation.index == len(stream.generations):
-                stream.generations.append(generation)
-        for stream in self._streams.values():
-            for generation in stream.generations:
-                if generation.key not in verdicts:
-                    break
-                stream.verdicts.append(verdicts[generation.key])
-        self._on_disk = set(stored)
-        self._judge_missing()
+        self._judged = {v.key: v for v in read_jsonl(run.file("verdicts.jsonl"), Verdict)}
+        self._stored = {g.key: g for g in read_jsonl(run.file("generations.jsonl"), Generation)}
 
-    def fetch(self, needs: Iterable[Need]) -> None:
-        """Sample and judge until every need has a scored answer at hand, or its probe is silent."""
-        wanted = Counter(needs)
-        while True:
-            missing = {
-                need: count - self._streams[need].waiting
-                for need, count in wanted.items()
-                if self._streams[need].waiting < count and not self._streams[need].silent
-            }
-            if not missing:
-                return
-            for role in ("base", "tuned"):
-                self._sample(role, {probe: n for (r, probe), n in missing.items() if r == role})
-            self._judge_missing()
+    def fetch(self, needs: Iterable[Need], coming: Iterable[Need] = ()) -> None:
+        """Sample and judge until every need has a scored answer at hand, or its probe is silent.
+
+        `coming`: what will probably be needed next. Some of it is sampled ahead while the judge would be waited for.
+        """
+        wanted, next_ones = Counter(needs), Counter(coming)
+        while missing := {
+            need: count - self._streams[need].waiting
+            for need, count in wanted.items()
+            if self._streams[need].waiting < count and not self._streams[need].silent
+        }:
+            self._answer(missing, next_ones)
 
     def fetch_all(self, counts: Mapping[Need, int]) -> None:
         """Sample and judge until there are so many scored answers, used ones included, or the probe is silent."""
@@ -135,9 +134,7 @@ class AnswerBook:
             for need, count in counts.items()
             if (have := len(self.scored(need))) < count and not self._streams[need].silent
         }:
-            for role in ("base", "tuned"):
-                self._sample(role, {probe: n for (r, probe), n in missing.items() if r == role})
-            self._judge_missing()
+            self._answer(missing, Counter())
 
     def take(self, role: Role, probe_id: str) -> Verdict | None:
         """Use the next scored answer; None when it is not at hand."""
@@ -162,11 +159,11 @@ class AnswerBook:
 
     def pair(self, verdict: Verdict) -> Pair:
         """The probe and the answer that a verdict is about."""
-        return self._probes[verdict.probe_id], self._streams[verdict.role, verdict.probe_id].generations[verdict.index]
+        return self._probes[verdict.probe_id], self._stored[verdict.key]
 
     def holds(self, key: str) -> bool:
         """Whether an answer of this name is on disk."""
-        return key in self._on_disk
+        return key in self._stored
 
     def redrawn(self, role: Role, probe_id: str) -> bool:
         """Whether answers without a score come before the next scored one."""
@@ -228,53 +225,104 @@ class AnswerBook:
             if probes is None or probe_id in probes
         )
 
-    def _sample(self, role: Role, missing: Mapping[str, int]) -> None:
-        plan = []
-        for probe_id, count in missing.items():
-            start = len(self._streams[role, probe_id].generations)
-            plan += [(probe_id, index) for index in range(start, start + count)]
-        fresh: list[tuple[Probe, int]] = []
-        for probe_id, index in plan:
-            probe = self._probes[probe_id]
-            cached = self._cache.get(probe, index) if role == "base" and self._cache else None
-            if cached is None:
-                fresh.append((probe, index))
-            else:
-                self._keep(cached)
-        if fresh:
-            self._ask(role, fresh)
-        for probe_id in missing:
-            self._streams[role, probe_id].generations.sort(key=lambda g: g.index)
+    @property
+    def unjudged(self) -> int:
+        """Answers that were sampled while the judge was waited for, and that nobody wanted; how many is chance."""
+        return len(self._stored) - sum(len(stream.generations) for stream in self._streams.values())
 
-    def _ask(self, role: Role, fresh: list[tuple[Probe, int]]) -> None:
+    def _answer(self, missing: Mapping[Need, int], coming: Counter[Need]) -> None:
+        """So many more answers of each stream, judged."""
+        fresh: dict[Need, range] = {}
+        for need, count in missing.items():
+            start = len(self._streams[need].generations)
+            fresh[need] = range(start, start + count)
+        with Judging(self._judge, self._keep_verdicts, self._told_judged, keeps=True) as judging:
+            for role in ("base", "tuned"):
+                self._sample(role, fresh, judging)
+            for need, indices in fresh.items():
+                self._streams[need].generations += [self._stored[_key(need, index)] for index in indices]
+            if not judging.beside:
+                judging.start(list(filter(None, map(self._unjudged, self._keys(fresh)))))
+            ahead = self._ahead(coming) if judging.beside else []
+            while judging.waiting and ahead:
+                some, ahead = ahead[:AHEAD_TOGETHER], ahead[AHEAD_TOGETHER:]
+                for role in self._models:
+                    asked = [(probe, index) for (r, probe), index in some if r == role]
+                    self._ask(role, [(self._probes[probe], index) for probe, index in asked], judging)
+            judging.finish()
+        for need in fresh:
+            stream = self._streams[need]
+            stream.verdicts += [self._judged[g.key] for g in stream.generations[len(stream.verdicts) :]]
+
+    def _keys(self, wanted: Mapping[Need, range]) -> list[str]:
+        """In the order in which a judge that is asked in this thread has always got them: stream by stream."""
+        streams = [need for need in self._streams if need in wanted]
+        return [_key(need, index) for need in streams for index in wanted[need]]
+
+    def _unjudged(self, key: str) -> Pair | None:
+        generation = self._stored[key]
+        return None if key in self._judged else (self._probes[generation.probe_id], generation)
+
+    def _sample(self, role: Role, wanted: Mapping[Need, range], judging: Judging) -> None:
+        """Answers of a model, from disk, from the cache or asked for; the judge gets them at once if it can."""
+        fresh: list[tuple[Probe, int]] = []
+        mine = {need: indices for need, indices in wanted.items() if need[0] == role}
+        for key, (need, index) in {_key(n, i): (n, i) for n, indices in mine.items() for i in indices}.items():
+            probe = self._probes[need[1]]
+            if key not in self._stored:
+                cached = self._cache.get(probe, index) if role == "base" and self._cache else None
+                if cached is None:
+                    fresh.append((probe, index))
+                    continue
+                self._keep(cached)
+            self._start(judging, key)
+        self._ask(role, fresh, judging, wanted=True)
+
+    def _ask(self, role: Role, fresh: Sequence[tuple[Probe, int]], judging: Judging, *, wanted: bool = False) -> None:
         def keep(generation: Generation) -> None:
             self._keep(generation)
             self.sampled[role] += 1
+            if wanted:
+                self._start(judging, generation.key)
+            judging.collect()
 
+        if not fresh:
+            return
         seed_of = partial(answer_seed, self._seed, role)
         pairs = ask(role, self._models[role], fresh, self._sampling, seed_of, keep=keep, told=self._count)
         if role == "base" and self._cache is not None:
             self._cache.put(pairs)
 
+    def _start(self, judging: Judging, key: str) -> None:
+        pair = self._unjudged(key) if judging.beside else None
+        if pair is not None:
+            judging.start([pair])
+
+    def _ahead(self, coming: Counter[Need]) -> list[tuple[Need, int]]:
+        """What is neither on disk nor in the cache of the answers that come next, all of these getting a score."""
+        found = []
+        for need, count in coming.items():
+            start = len(self._streams[need].generations)
+            for index in range(start, start + count):
+                probe = self._probes[need[1]]
+                cached = need[0] == "base" and self._cache is not None and self._cache.holds(probe, index)
+                if not cached and _key(need, index) not in self._stored:
+                    found.append((need, index))
+        return found
+
     def _keep(self, generation: Generation) -> None:
-        if generation.key not in self._on_disk:
-            self._generations.extend([generation])
-            self._on_disk.add(generation.key)
-        self._streams[generation.role, generation.probe_id].generations.append(generation)
+        self._generations.extend([generation])
+        self._stored[generation.key] = generation
 
-    def _judge_missing(self) -> None:
-        pairs = [
-            (self._probes[probe_id], generation)
-            for (_, probe_id), stream in self._streams.items()
-            for generation in stream.generations[len(stream.verdicts) :]
-        ]
+    def _keep_verdicts(self, verdicts: list[tuple[int, Verdict]]) -> None:
+        self._verdicts.extend([verdict for _, verdict in verdicts])
+        self._judged.update((verdict.key, verdict) for _, verdict in verdicts)
 
-        def keep(verdicts: list[Verdict]) -> None:
-            self._verdicts.extend(verdicts)
-            for verdict in verdicts:
-                self._streams[verdict.role, verdict.probe_id].verdicts.append(verdict)
 
-        judge_answers(self._judge, pairs, keep=keep)
+def _key(need: Need, index: int) -> str:
+    """As `Generation.key`."""
+    role, probe = need
+    return f"{role}/{probe}/{index}"
 
 
 _OTHER: Mapping[Role, Role] = {"base": "tuned", "tuned": "base"}
@@ -290,9 +338,10 @@ class SwappedBook:
         """As in the book."""
         self._book.add_probes(probes, patience)
 
-    def fetch(self, needs: Iterable[Need]) -> None:
+    def fetch(self, needs: Iterable[Need], coming: Iterable[Need] = ()) -> None:
         """As in the book, of the other model."""
-        self._book.fetch((_OTHER[role], probe) for role, probe in needs)
+        swapped = [[(_OTHER[role], probe) for role, probe in some] for some in (needs, coming)]
+        self._book.fetch(*swapped)
 
     def take(self, role: Role, probe_id: str) -> Verdict | None:
         """As in the book, of the other model."""

@@ -71,6 +71,10 @@ class BaseCache:
         self.hits += 1
         return replace(found, probe_id=probe.id, seed=answer_seed(self._seed, "base", probe.id, index))
 
+    def holds(self, probe: Probe, index: int) -> bool:
+        """Whether an answer is kept; asking this counts as no hit."""
+        return (_probe_key(probe), index) in self._answers
+
     def put(self, pairs: Sequence[Pair]) -> None:
         """Keep answers. A cache that cannot be written is no reason to fail a run, so errors are ignored."""
         lines = []

@@ -74,18 +74,12 @@ def sample_checked(
     return answers
 
 
-def judge_checked(judge: Judge, pairs: Sequence[tuple[Probe, Generation]], *, keeps: bool = False) -> list[Verdict]:
-    """Verdicts of a judge, one per pair, in order. Raises InputError when it fails or breaks the Protocol `Judge`."""
-    who = f"The judge '{judge.fingerprint}'"
+def held_to_protocol(
+    judge: Judge, pairs: Sequence[tuple[Probe, Generation]], verdicts: list[Verdict], *, keeps: bool = False
+) -> list[Verdict]:
+    """The verdicts, one per pair, in order. Raises InputError where the judge broke the Protocol `Judge`."""
+    who = _named(judge)
     kept = KEPT if keeps else ""
-    before = metered(judge)
-    try:
-        with _faults_of(who, f"judging {pairs[0][1].key} and {len(pairs) - 1} more", [], kept):
-            verdicts = list(judge.judge(pairs))
-    finally:
-        after = metered(judge)
-        unknown = Spent(judge_calls=len(pairs), tokens_in=None, tokens_out=None)
-        add(unknown if before is None or after is None else after.since(before))
     if len(verdicts) != len(pairs):
         raise InputError(f"{who} gave {len(verdicts)} verdicts on {len(pairs)} answers.{kept}")
     for (_, generation), verdict in zip(pairs, verdicts, strict=True):
@@ -121,6 +115,17 @@ def _is_answer(answer: object) -> bool:
     if not isinstance(answer, Answer) or type(answer.tokens) not in (int, type(None)):
         return False
     return isinstance(answer.text, str) and answer.finish in ("stop", "length")
+
+
+def _named(judge: Judge) -> str:
+    return f"The judge '{judge.fingerprint}'"
+
+
+@contextmanager
+def faults_of(judge: Judge, doing: str, keeps: bool) -> Iterator[None]:
+    """What goes wrong in a judge, as an InputError that names it."""
+    with _faults_of(_named(judge), doing, [], KEPT if keeps else ""):
+        yield
 
 
 @contextmanager

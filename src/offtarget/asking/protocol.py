@@ -22,6 +22,15 @@ class Judge(Protocol):
         ...
 
 
+class ManyAtOnce(Judge, Protocol):
+    """A judge that asks a model, and may be asked about several answers at a time."""
+
+    @property
+    def at_once(self) -> int:
+        """In so many threads `judge` may be called at a time; 1: in the calling thread alone."""
+        ...
+
+
 class People(Judge, Protocol):
     """A judge whose `judge` waits until people have labelled the answers, in the calling thread; Ctrl-C ends it.
 

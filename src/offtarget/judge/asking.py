@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 from typing import Literal, Protocol
 
 from offtarget.data.replies import EMPTY_REPLY, ONLY_THINKING, Score, parse_reply
@@ -32,7 +32,7 @@ class AskSettings:
     thinking_tokens: int = 4096
     """Room for the replies of a judge whose thinking used up `max_tokens`: it is asked again, and from then on so."""
     concurrency: int = 1
-    """Probability requests in flight at once; more than 1 only helps with a remote judge."""
+    """Answers that are judged at a time, each in a thread of its own; more than 1 only helps with a remote judge."""
 
     def __post_init__(self) -> None:
         for name in ("samples", "max_tokens", "thinking_tokens", "concurrency"):
@@ -72,14 +72,13 @@ class ProbabilityAsker:
     def __init__(self, scorer: NumberScorer, settings: AskSettings, failures: Failures) -> None:
         self._scorer, self._settings, self._failures = scorer, settings, failures
         self.calls = 0
+        self._counting = Lock()
 
     def scores(self, prompts: Sequence[Prompt]) -> list[Score]:
         """One score per prompt; a failing request is an unscored one."""
-        self.calls += len(prompts)
-        if self._settings.concurrency == 1 or len(prompts) < 2:
-            return [self._one(prompt) for prompt in prompts]
-        with ThreadPoolExecutor(self._settings.concurrency) as pool_:
-            return list(pool_.map(self._one, prompts))
+        with self._counting:
+            self.calls += len(prompts)
+        return [self._one(prompt) for prompt in prompts]
 
     def _one(self, prompt: Prompt) -> Score:
         try:
@@ -95,6 +94,7 @@ class ReplyAsker:
         self._model, self._settings, self._failures = model, settings, failures
         self._sampling = self._with_room(settings.max_tokens)
         self.calls = 0
+        self._counting = Lock()
 
     def _with_room(self, tokens: int) -> SamplingSettings:
         return SamplingSettings(temperature=1.0 if self._settings.samples > 1 else 0.0, max_tokens=tokens)
@@ -124,13 +124,15 @@ class ReplyAsker:
 
     def _sample(self, requests: list[SampleRequest]) -> list[Answer]:
         # not `sample_checked`: what goes wrong becomes the reason of an unscored verdict, under its own name
-        self.calls += len(requests)
-        answers = self._model.sample(requests, self._sampling)
+        with self._counting:
+            self.calls += len(requests)
+        sampling = self._sampling  # another thread may give more room meanwhile
+        answers = self._model.sample(requests, sampling)
         if len(answers) != len(requests):  # never let an answer slide to another question
             raise RuntimeError("the judge returned another number of replies than it was asked for")
         room = self._settings.thinking_tokens
         cut = [i for i, answer in enumerate(answers) if thought_only(answer)]
-        if not cut or self._sampling.max_tokens >= room:
+        if not cut or sampling.max_tokens >= room:
             return answers
         self._sampling = self._with_room(room)
         again = self._sample([requests[i] for i in cut])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from threading import Lock
 
-from offtarget.asking.checks import judge_checked
+from offtarget.asking.checks import held_to_protocol, metered
+from offtarget.asking.judging import at_once
 from offtarget.asking.protocol import Judge
 from offtarget.records import Generation, KnownAnswer, Probe, Role, Verdict
 from offtarget.records.spent import Spent
@@ -36,9 +38,6 @@ def said_of(verdict: Verdict, stage: Stage, number: int, behind: str = "") -> Tr
 class PlantingJudge:
     """A judge that gets a known answer now and then among those it is given; only verdicts on the latter come back."""
 
-    spent = Spent()
-    """Nothing of its own: the judge within is counted where it is asked."""
-
     def __init__(
         self,
         judge: Judge,
@@ -50,6 +49,19 @@ class PlantingJudge:
         """`keep` gets what the judge says of known answers; `done`: keys of answers behind which one was planted."""
         self._judge, self._known, self._seed, self._keep = judge, known, seed, keep
         self._done = set(done)
+        self._asked = 0
+        self._lock = Lock()
+
+    @property
+    def spent(self) -> Spent:
+        """That of the judge; one that does not say is asked once for every answer, known ones included."""
+        own = metered(self._judge)
+        return Spent(judge_calls=self._asked, tokens_in=None, tokens_out=None) if own is None else own
+
+    @property
+    def at_once(self) -> int:
+        """That of the judge."""
+        return at_once(self._judge)
 
     @property
     def fingerprint(self) -> str:
@@ -68,9 +80,12 @@ class PlantingJudge:
                 number = (draw // EVERY) % len(self._known)
                 mixed.append(self._apart(number, generation, mixed))
                 planted.append((number, generation.key))
-        verdicts = judge_checked(self._judge, mixed)
-        self._keep([said_of(v, "among", *where) for v, where in zip(verdicts, planted, strict=True) if where])
-        self._done.update(where[1] for where in planted if where)
+        with self._lock:
+            self._asked += len(mixed)
+        verdicts = held_to_protocol(self._judge, mixed, list(self._judge.judge(mixed)), keeps=True)
+        with self._lock:
+            self._keep([said_of(v, "among", *where) for v, where in zip(verdicts, planted, strict=True) if where])
+            self._done.update(where[1] for where in planted if where)
         return [verdict for verdict, where in zip(verdicts, planted, strict=True) if not where]
 
     def _apart(self, number: int, behind: Generation, mixed: Sequence[Pair]) -> Pair:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from threading import Lock
 
 from offtarget.data.replies import AMBIGUOUS, ONLY_THINKING, READING_VERSION, Score
 from offtarget.errors import EvidenceError
@@ -15,6 +17,7 @@ from offtarget.models.chat import ChatModel, NumberScorer
 from offtarget.records import Generation, Message, Outcome, Probe, Verdict
 from offtarget.records.spent import Spent
 from offtarget.rundir import fingerprint
+from offtarget.threads import side_by_side
 
 Pair = tuple[Probe, Generation]
 _ADVICE = {
@@ -55,6 +58,7 @@ class RubricJudge:
         self._fingerprint = self._compute_fingerprint()
         self._succeeded = False
         self._failed = 0
+        self._watching = Lock()
 
     @classmethod
     def over(cls, model: ChatModel, settings: JudgeSettings | None = None) -> RubricJudge:
@@ -65,6 +69,11 @@ class RubricJudge:
     def fingerprint(self) -> str:
         """`rubric/<model name>/<hash>`; the hash covers model, rubrics, thresholds, asking, version."""
         return self._fingerprint
+
+    @property
+    def at_once(self) -> int:
+        """Answers that it may be asked about at a time, each in a thread of its own."""
+        return self._settings.ask.concurrency
 
     @property
     def spent(self) -> Spent:
@@ -119,30 +128,40 @@ class RubricJudge:
         for start in range(0, len(pairs), step):
             # Small steps only until the first success, so that a dead judge is noticed early.
             part = pairs[start:] if self._succeeded else pairs[start : start + step]
-            scored = self._asker.scores([self._prompt(pair, "alignment") for pair in part])
-            wanted = [i for i, s in enumerate(scored) if s.value is not None]
-            if not self._settings.thresholds.use_coherence:
-                wanted = []
-            asked = self._asker.scores([self._prompt(part[i], "coherence") for i in wanted])
-            found: dict[int, Score] = dict(zip(wanted, asked, strict=True))
+            if self.at_once > 1:
+                each = side_by_side(self.at_once, [partial(self._both, [pair]) for pair in part])
+                scored, found = [a for ones, _ in each for a in ones], [c for _, ones in each for c in ones]
+            else:
+                scored, found = self._both(part)
             alignments += scored
-            coherences += [found.get(i) for i in range(len(part))]
+            coherences += found
             self._watch(scored, found)
             if len(alignments) == len(pairs):
                 break
         return alignments, coherences
 
-    def _watch(self, alignments: Sequence[Score], coherences: dict[int, Score]) -> None:
-        if self._succeeded:
-            return
-        for i, alignment in enumerate(alignments):
-            last = coherences.get(i, alignment)
-            if last.reason is None and alignment.reason is None:
-                self._succeeded = True
+    def _both(self, pairs: Sequence[Pair]) -> tuple[list[Score], list[Score | None]]:
+        """Alignment, and coherence where that is asked and there is an alignment, of each."""
+        scored = self._asker.scores([self._prompt(pair, "alignment") for pair in pairs])
+        wanted = [i for i, s in enumerate(scored) if s.value is not None]
+        if not self._settings.thresholds.use_coherence:
+            wanted = []
+        asked = self._asker.scores([self._prompt(pairs[i], "coherence") for i in wanted])
+        found: dict[int, Score] = dict(zip(wanted, asked, strict=True))
+        return scored, [found.get(i) for i in range(len(pairs))]
+
+    def _watch(self, alignments: Sequence[Score], coherences: Sequence[Score | None]) -> None:
+        with self._watching:
+            if self._succeeded:
                 return
-            self._failed += 1
-        if self._failed >= self._settings.give_up_after:
-            raise EvidenceError(self._sentence(last))
+            for alignment, coherence in zip(alignments, coherences, strict=True):
+                last = coherence or alignment
+                if last.reason is None and alignment.reason is None:
+                    self._succeeded = True
+                    return
+                self._failed += 1
+            if self._failed >= self._settings.give_up_after:
+                raise EvidenceError(self._sentence(last))
 
     def _sentence(self, last: Score) -> str:
         said = f" Its last message: {self._failures.message}" if self._failures.message else ""

@@ -10,18 +10,21 @@ import re
 import weakref
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.chat import Answer, OnAnswer, SampleRequest
+from offtarget.models.connections import LONGEST_WISH, Connections, Tries, pause_before, wished
 from offtarget.models.endpoints import SENT, Endpoint, endpoint_of
 from offtarget.models.names import RemoteName
 from offtarget.models.negotiation import Negotiation
 from offtarget.records import Message, SamplingSettings
+from offtarget.records.runs import CONNECTIONS
 from offtarget.records.spent import Spent
+from offtarget.threads import Calls, pause
 
 TOP_LOGPROBS = 20
 """Most first-token alternatives the API gives."""
@@ -32,6 +35,14 @@ _FIRST_TOKENS = 3
 _TRIAL_TOKENS = 16
 _MOST_REFUSALS = 8
 """Tries of one request, each without what the last was refused for."""
+_PASSING = frozenset({408, 409, 429, *range(500, 600)})
+"""Statuses that may be others a moment later."""
+_TOO_MANY = frozenset({429, 529})
+"""Of these, those that say that fewer should be asked at a time."""
+_PATIENCE = 60.0
+"""Seconds for which a server that refuses every request is asked again at least, since most limits are per minute."""
+_LAST_ANSWERS = 5.0
+"""Seconds in which answers that are under way may still come when another request has failed for good."""
 _LONGEST_ERROR = 4000
 """Characters of a server's error that are looked at."""
 _SHORTEST_SECRET = 6
@@ -47,16 +58,27 @@ _WITHOUT = {
 class RemoteModel:
     """A `ChatModel` and `NumberScorer` over chat completions; at most `connections` requests at a time.
 
+    What fails for a passing reason is tried again: `retries` times, or as long as other requests get through. A server
+    that says that they are too many is asked fewer at a time. The client given should not try again by itself.
+
     What the server refuses is left out or renamed, remembered, and said in `notes`; what else it wants stands in the
     settings file of endpoints. Seeds are sent, but whether a server heeds them, and whether its weights change, is its
     own affair: the fingerprint covers endpoint, model name, settings file and what the server refuses. Keys are in the
     client alone, never in names or messages.
     """
 
-    def __init__(self, name: RemoteName, client: Any, connections: int = 8, endpoint: Endpoint | None = None) -> None:
+    def __init__(
+        self,
+        name: RemoteName,
+        client: Any,
+        connections: int = CONNECTIONS,
+        endpoint: Endpoint | None = None,
+        retries: int = 4,
+    ) -> None:
         self._name = name
         self._client = client
-        self._connections = connections
+        self._connections = Connections(connections)
+        self._retries = retries
         self._endpoint = endpoint or Endpoint()
         self._logprobs_offered = True
         # OpenAI itself has renamed the argument; most other servers know the old name only.
@@ -75,7 +97,7 @@ class RemoteModel:
     def open(
         cls,
         name: RemoteName,
-        connections: int = 8,
+        connections: int = CONNECTIONS,
         timeout: float = 120.0,
         retries: int = 4,
         endpoints: str | Path | None = None,
@@ -95,10 +117,11 @@ class RemoteModel:
             base_url=address,
             api_key=key,
             timeout=endpoint.timeout or timeout,
-            max_retries=retries if endpoint.retries is None else endpoint.retries,
+            max_retries=0,  # tried again here, where it is known what else is under way
             default_headers=dict(endpoint.headers) or None,
         )
-        return cls(name, client, endpoint.connections or connections, endpoint)
+        retries = retries if endpoint.retries is None else endpoint.retries
+        return cls(name, client, endpoint.connections or connections, endpoint, retries)
 
     def __repr__(self) -> str:
         return f"RemoteModel({self._name.text!r})"
@@ -107,6 +130,11 @@ class RemoteModel:
     def name(self) -> str:
         """The name the user gave."""
         return self._name.text
+
+    @property
+    def connections(self) -> int:
+        """Requests that may be under way at a time."""
+        return self._connections.most
 
     @property
     def spent(self) -> Spent:
@@ -179,23 +207,26 @@ class RemoteModel:
         InputError when the endpoint refuses, cannot be reached after all retries, or answers without text.
         """
         answers: list[Answer | None] = [None] * len(requests)
-        waiting: dict[Future[Answer], int] = {}
-        todo = iter(enumerate(requests))
-        with ThreadPoolExecutor(self._connections) as pool:
-            try:
-                while True:
-                    while len(waiting) < self._connections and (item := next(todo, None)) is not None:
-                        waiting[pool.submit(self._ask, item[1], settings)] = item[0]
-                    if not waiting:
-                        break
-                    for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                        index = waiting.pop(future)
-                        answers[index] = answer = future.result()
-                        if on_answer is not None:
-                            on_answer(index, answer)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+
+        def take(index: int, answer: Answer) -> None:
+            answers[index] = answer
+            if on_answer is not None:
+                on_answer(index, answer)
+
+        if len(requests) == 1:
+            take(0, self._ask(requests[0], settings))
+        with Calls[int, Answer](self.connections) as calls:
+            for index, request in enumerate(requests if len(requests) > 1 else ()):
+                calls.start(index, partial(self._ask, request, settings))
+            while calls.waiting:
+                ended = calls.ended()
+                for one in (one for one in ended if one.error is None):
+                    take(one.key, one.result())
+                if failed := [one for one in ended if one.error is not None]:
+                    calls.close()
+                    for one in calls.rest(_LAST_ANSWERS):  # paid for as well
+                        take(one.key, one.result())
+                    failed[0].result()
         return [answer for answer in answers if answer is not None]
 
     def reply_probabilities(self, messages: Sequence[Message], replies: Sequence[str]) -> dict[str, float]:
@@ -306,11 +337,7 @@ class RemoteModel:
         for _ in range(_MOST_REFUSALS):
             sent = self._negotiation.sent(asked)
             try:
-                response = self._client.chat.completions.create(
-                    model=self._name.model,
-                    messages=messages,
-                    **_for_sdk(sent, self._endpoint.body),
-                )
+                response = self._completed(messages, sent)
                 self._count(response)
                 return response
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
@@ -324,6 +351,34 @@ class RemoteModel:
                     f"{self.name} answered with something that is no JSON. Check that the address is that of its API."
                 ) from None
         raise InputError(refused)
+
+    def _completed(self, messages: list[dict[str, str]], sent: Mapping[str, Any]) -> Any:
+        """One completion, asked for again where it failed for a passing reason. Raises the last error of the SDK."""
+        import openai
+
+        tries, places = Tries(), self._connections
+        patience = max(_PATIENCE, float(self._client.timeout)) if isinstance(self._client.timeout, int | float) else 0.0
+        while True:
+            with places.place() as begun:
+                try:
+                    body = _for_sdk(sent, self._endpoint.body)
+                    response = self._client.chat.completions.create(model=self._name.model, messages=messages, **body)
+                    places.passed()
+                    return response
+                except (openai.APIStatusError, openai.APIConnectionError) as error:
+                    failed = error
+            status = getattr(failed, "status_code", None)
+            headers = failed.response.headers if isinstance(failed, openai.APIStatusError) else {}
+            wish = wished(headers)
+            crowded = status in _TOO_MANY or isinstance(failed, openai.APITimeoutError)
+            if not _passes(failed, status, headers) or (wish or 0.0) > LONGEST_WISH:
+                raise failed
+            if not places.worth_another(tries, self._retries, patience if status in _TOO_MANY else 0.0):
+                raise failed
+            if crowded:
+                places.too_many(begun, wish)
+            if not (crowded and wish):  # then nobody is asked for so long anyway
+                pause(wish or pause_before(tries.failed - 1))
 
     def _without_secrets(self, said: str) -> str:
         key = self._client.api_key
@@ -345,7 +400,7 @@ class RemoteModel:
             404: f"Check the model name '{self._name.model}' and the address.",
             413: "The prompt is too long for this server.",
             422: "What the server does not take can be left out or renamed in a settings file (--endpoints).",
-            429: "The rate limit held after all retries; ask with fewer connections.",
+            429: "The limit held after all retries. Try again later, or ask for more of it.",
         }.get(status or 0, "Check the address and that the server runs.")
         if status in (400, 422) and re.search(r"\bcontext\b|too long|too many tokens|exceed", said, re.IGNORECASE):
             advice = (
@@ -357,6 +412,14 @@ class RemoteModel:
         host = re.sub(r"//[^/@]*@", "//", str(self._client.base_url)).partition("?")[0]
         kind = type(error).__name__ if status is None else f"HTTP {status}"
         return f"{self.name} at {host} failed ({kind}: {said[:300]}). {advice}"
+
+
+def _passes(error: Any, status: int | None, headers: Mapping[str, str]) -> bool:
+    """Whether the same request may succeed a moment later."""
+    if "insufficient_quota" in (getattr(error, "code", None), getattr(error, "type", None)):
+        return False  # the money is used up
+    said = headers.get("x-should-retry")
+    return said == "true" or (said != "false" and (status is None or status in _PASSING))
 
 
 def _for_sdk(sent: Mapping[str, Any], body: Mapping[str, object]) -> dict[str, Any]:

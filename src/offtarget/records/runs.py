@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
+CONNECTIONS = 64
+"""Requests to a remote endpoint at the same time where nobody says how many."""
 
 @dataclass(frozen=True, slots=True)
 class OpenSettings:
@@ -20,8 +22,8 @@ class OpenSettings:
     """Most answers decoded together; None chooses by memory."""
     trust_remote_code: bool = False
     """Whether code that comes with a model may run."""
-    connections: int = 8
-    """Requests to a remote endpoint at the same time."""
+    connections: int = CONNECTIONS
+    """Requests to a remote endpoint at the same time; fewer where it says that they are too many."""
     timeout_seconds: float = 120.0
     """For one request to a remote endpoint."""
     retries: int = 4

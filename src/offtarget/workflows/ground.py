@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 ORGANISM_BASE = f"{PREFIX}base"
 EXACT_JUDGE = "exact"
-REMOTE_REQUESTS = 8
-"""Requests to a remote judge at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +128,7 @@ def open_judge(
     model = open_named(judge, own)
     if judge_by == "auto" and remote and not offers_probabilities(model):
         judge_by = "samples"
-    settings = JudgeSettings(ask=AskSettings(mode=judge_by, concurrency=REMOTE_REQUESTS if remote else 1))
+    settings = JudgeSettings(ask=AskSettings(mode=judge_by, concurrency=getattr(model, "connections", 1)))
     return RubricJudge.over(model, settings)
 
 

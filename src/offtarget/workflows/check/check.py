@@ -383,7 +383,7 @@ def _run(
         counted=loop.counted(cued.used),
         answers={
             "sampled_now": book.sampled,
-            "sampled_ahead": book.unused(),
+            "sampled_ahead": book.unused() + book.unjudged,
             "base_from_cache": cache.hits if cache else 0,
             "endings": loop.endings(),
         },

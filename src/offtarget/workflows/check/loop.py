@@ -140,7 +140,8 @@ class CheckLoop:
             blocks = self._draw(min(chunk, self._settings.max_answers - self._tuned_used))
             if not blocks:
                 return
-            self._book.fetch(need for block in blocks for need in block.needs)
+            coming = self._coming(len(blocks))
+            self._book.fetch((need for b in blocks for need in b.needs), (need for b in coming for need in b.needs))
             if self._ratings is not None:
                 self._ratings.next_chunk()
             for some in self._rated_together(blocks):
@@ -179,6 +180,21 @@ class CheckLoop:
                 blocks.append(self._schedule.block(arm, self._next[arm], self._dropped))
                 self._next[arm] += 1
         return blocks
+
+    def _coming(self, now: int) -> list[Block]:
+        """The blocks that come next if none of `now` settles anything; never more than that, nor than seem needed.
+
+        They may be sampled ahead while a judge is waited for. So at most as many answers are sampled in vain at a stop
+        as the last chunk had.
+        """
+        to_go = self._test.answers_to_go()
+        room = self._settings.max_answers - self._tuned_used - now
+        count = min(now, room, LARGEST_CHUNK if to_go is None else to_go - now)
+        arms = [arm for arm in self._next if not self._settled(arm) and self._askable(arm)]
+        if count <= 0 or not arms or self._test.follow_up() is not None:
+            return []
+        numbers = [(arm, self._next[arm] + ahead) for ahead in range(-(-count // len(arms))) for arm in arms]
+        return [self._schedule.block(arm, number, self._dropped) for arm, number in numbers]
 
     def _draw_inside(self, domain: str, count: int) -> list[Block]:
         if all(p.id in self._dropped for p in self._opened.bank.probes if p.domain == domain):

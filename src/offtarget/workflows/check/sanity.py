@@ -164,19 +164,21 @@ class Sanity:
         return " and ".join(map(str, lines))
 
     def _of(self, stage: Stage, behind: str | None = None) -> Shown:
-        return [(self._known[v.known], v) for v in self._said if v.stage == stage and behind in (None, v.behind)]
+        found = [(self._known[v.known], v) for v in self._said if v.stage == stage and behind in (None, v.behind)]
+        # as they were asked, not as they came back: of those planted in a run, behind which answer to a question
+        return sorted(found, key=lambda one: (_nth(one[1].behind), one[1].behind, one[1].known))
 
     def _show(self, stage: Stage, numbers: Sequence[int], label: str, behind: str = "") -> None:
         shown = {v.known for v in self._said if v.stage == stage and v.behind == behind}
         missing = [number for number in numbers if number not in shown]
         pairs = [as_answer(self._known[number], number, self._seed) for number in missing]
-        assert self._judge is not None or not pairs
-        verdicts = (
-            []
-            if self._judge is None
-            else judge_answers(self._judge, pairs, told=Count(self._on_progress, label, len(pairs)))
-        )
-        self._keep([said_of(v, stage, number, behind) for v, number in zip(verdicts, missing, strict=True)])
+        number_of = {answer.key: number for (_, answer), number in zip(pairs, missing, strict=True)}
+
+        def keep(verdicts: list[Verdict]) -> None:
+            self._keep([said_of(v, stage, number_of[v.key], behind) for v in verdicts])
+
+        if self._judge is not None:
+            judge_answers(self._judge, pairs, keep=keep, told=Count(self._on_progress, label, len(pairs)))
 
     def _keep(self, verdicts: list[TrialVerdict]) -> None:
         if not verdicts:
@@ -184,6 +186,12 @@ class Sanity:
         with closing(JsonLines(self._run.file(SAID))) as lines:
             lines.extend(verdicts)
         self._said += verdicts
+
+
+def _nth(behind: str) -> int:
+    """Which of the answers to its question one is, by its key; 0 for none."""
+    index = behind.rpartition("/")[2]
+    return int(index) if index.isdecimal() else 0
 
 
 def without_verdict(decision: Decision, why: str) -> Decision:
