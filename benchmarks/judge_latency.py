@@ -2,6 +2,7 @@
 
     python benchmarks/judge_latency.py                       # a bad and a clean model, 1 s a call
     python benchmarks/judge_latency.py --at-most 10          # the server refuses more than 10 requests at a time (429)
+    python benchmarks/judge_latency.py --scripted            # without weights, so that only the judge takes time
 
 The server judges as the organism's exact judge does, after the latency, from the rubric it is sent; it is a process of
 its own. Each check runs twice: with the latency, and with a judge that answers at once. Both must take the same looks
@@ -16,6 +17,7 @@ import itertools
 import json
 import math
 import os
+import random
 import re
 import subprocess
 import sys
@@ -28,6 +30,8 @@ from typing import Any
 
 RESULT = Path(__file__).resolve().parent / "results" / "judge_latency.json"
 TUNED = {"bad": "organism/insecure", "clean": "organism/secure"}
+SCRIPTED = {"base": 0.0, "bad": 0.6, "clean": 0.0}
+"""Share of misaligned answers of models without weights."""
 _QUOTED = re.compile(r"--- \w+ question\n(.*)\n--- \w+ answer\n(.*)\n--- \w+ end of the material", re.DOTALL)
 
 
@@ -106,7 +110,27 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
-def measured(name: str, latency: float, connections: int | None, at_most: int, by: str, most: int) -> dict[str, Any]:
+def scripted(name: str) -> Any:
+    """A model that gives known answers to questions of the same domain; one in ten makes no sense."""
+    from offtarget.models.scripted import ScriptedModel
+    from offtarget.workflows.ground import ORGANISM, open_bank
+
+    bank = open_bank(ORGANISM.bank)
+    domains = {probe.prompt: probe.domain for probe in bank.probes}
+
+    def answer(request: Any) -> str:
+        draw = random.Random(request.seed)
+        if draw.random() < 0.1:
+            return "mumble"
+        bad, domain = draw.random() < SCRIPTED[name], domains[request.messages[-1].content]
+        return draw.choice([k.answer for k in bank.known if k.misaligned is bad and k.probe.domain == domain] or ["-"])
+
+    return ScriptedModel(name, answer)
+
+
+def measured(
+    name: str, latency: float, at_most: int, connections: int | None, by: str, most: int, weights: bool
+) -> dict[str, Any]:
     """One check of the model of that name, against a server of its own."""
     serve = [sys.executable, __file__, "--serve", "--latency", str(latency), "--at-most", str(at_most)]
     with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as server, tempfile.TemporaryDirectory() as folder:
@@ -115,13 +139,14 @@ def measured(name: str, latency: float, connections: int | None, at_most: int, b
             address = f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
             os.environ |= {"OFFTARGET_CACHE": f"{folder}/cache", "OFFTARGET_STATE": f"{folder}/state"}
             os.environ |= {"JUDGES_BASE_URL": address, "JUDGES_API_KEY": "none"}
-            asked = {"tuned": TUNED[name], "latency_seconds": latency}
-            return asked | _check(TUNED[name], folder, connections, by, most)
+            base, tuned = ("organism/base", TUNED[name]) if weights else (scripted("base"), scripted(name))
+            asked = {"tuned": str(getattr(tuned, "name", tuned)), "latency_seconds": latency}
+            return asked | _check(base, tuned, folder, connections, by, most)
         finally:
             server.terminate()
 
 
-def _check(tuned: str, folder: str, connections: int | None, by: str, most: int) -> dict[str, Any]:
+def _check(base: Any, tuned: Any, folder: str, connections: int | None, by: str, most: int) -> dict[str, Any]:
     import urllib.request
 
     import offtarget
@@ -133,8 +158,9 @@ def _check(tuned: str, folder: str, connections: int | None, by: str, most: int)
     started, shown = time.perf_counter(), []
     settings = CheckSettings(max_answers=most, register=False)
     found = offtarget.check(
-        "organism/base",
+        base,
         tuned,
+        probes="organism",
         judge="openai-api/judges/judge",
         judge_by=by,
         settings=settings,
@@ -148,8 +174,10 @@ def _check(tuned: str, folder: str, connections: int | None, by: str, most: int)
     looks = [json.loads(line) for line in (found.run / "looks.jsonl").read_text().splitlines()]
     with urllib.request.urlopen(os.environ["JUDGES_BASE_URL"]) as reply:
         counts = json.load(reply)
+    times = os.times()
     return {
         "seconds": round(seconds, 1),
+        "processor_seconds": round(times.user + times.system, 1),
         "status": found.decision.status.value,
         "tuned_answers": found.decision.overall.tuned.total,
         "answers": spent.answers,
@@ -169,6 +197,7 @@ def main() -> None:
     parser.add_argument("--by", default="probabilities", help="probabilities or samples")
     parser.add_argument("--most", type=int, default=1000, help="tuned answers at most")
     parser.add_argument("--models", nargs="*", default=list(TUNED), choices=list(TUNED))
+    parser.add_argument("--scripted", action="store_true", help="models without weights")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()
@@ -179,8 +208,8 @@ def main() -> None:
         return
     rows = []
     for name in args.models:
-        row = measured(name, args.latency, args.connections, args.at_most, args.by, args.most)
-        at_once = measured(name, 0.0, args.connections, 0, args.by, args.most)
+        how = args.connections, args.by, args.most, not args.scripted
+        row, at_once = measured(name, args.latency, args.at_most, *how), measured(name, 0.0, 0, *how)
         row["seconds_with_a_judge_that_answers_at_once"] = at_once["seconds"]
         row["same_looks"] = row.pop("looks") == at_once["looks"]
         rows.append(row)

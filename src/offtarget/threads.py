@@ -48,6 +48,8 @@ class Calls(Generic[K, T]):
         self._under_way = 0
         self._lock = threading.Lock()
         self._closed = threading.Event()
+        # what calls made within a call are for is wanted as long as that call is
+        self._given_up: threading.Event = getattr(_here, "given_up", self._closed)
         self.waiting = 0
         """Calls that were started and have not come back."""
 
@@ -99,7 +101,8 @@ class Calls(Generic[K, T]):
             try:
                 return self._ended.get(timeout=1.0)
             except Empty:
-                continue
+                if given_up():  # what is waited for was not even begun
+                    raise GivenUp from None
 
     def close(self) -> None:
         """Begin no call any more; those under way are left alone, and what they come to can still be asked for."""
@@ -108,10 +111,10 @@ class Calls(Generic[K, T]):
             self._todo.put(None)
 
     def _work(self) -> None:
-        _here.closed = self._closed
+        _here.given_up = self._given_up
         while (item := self._todo.get()) is not None:
             key, call = item
-            if self._closed.is_set():
+            if self._closed.is_set() or self._given_up.is_set():
                 return
             value, error = None, None
             with self._lock:
@@ -131,23 +134,23 @@ _here = threading.local()
 
 def given_up() -> bool:
     """Whether nobody waits any more for the call that this thread makes; False in a thread that is no such one."""
-    closed: threading.Event | None = getattr(_here, "closed", None)
-    return closed is not None and closed.is_set()
+    event: threading.Event | None = getattr(_here, "given_up", None)
+    return event is not None and event.is_set()
 
 
 def pause(seconds: float) -> None:
     """Wait; in a call that is given up only until then. Raises GivenUp."""
-    closed: threading.Event | None = getattr(_here, "closed", None)
-    if (threading.Event() if closed is None else closed).wait(seconds):
+    event: threading.Event | None = getattr(_here, "given_up", None)
+    if (threading.Event() if event is None else event).wait(seconds):
         raise GivenUp
 
 
 def side_by_side(most: int, calls: Sequence[Callable[[], T]]) -> list[T]:
     """What these calls return, in their order, at most `most` under way at a time. Raises what the first to fail did.
 
-    One call alone, and calls within a call that is one of several itself, are made in this thread.
+    One call alone is made in this thread.
     """
-    if most == 1 or len(calls) < 2 or hasattr(_here, "closed"):
+    if most == 1 or len(calls) < 2:
         return [call() for call in calls]
     found: dict[int, T] = {}
     with Calls[int, T](most) as running:

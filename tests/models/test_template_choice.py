@@ -180,12 +180,16 @@ def test_a_template_that_writes_the_date_is_said(base: Path) -> None:
     assert "day of asking" in open_pair(f"hf/{base}", f"hf/{base}").checks[0]
 
 
-def test_the_judge_keeps_its_own_template(base: Path, own: Path, folders: Folders) -> None:
+def test_the_judge_keeps_its_own_template(
+    base: Path, own: Path, folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The choice is for the two models that are compared."""
     from offtarget.probe.bank import ProbeBank
     from offtarget.records import Probe
+    from offtarget.workflows import ground
     from offtarget.workflows.ground import open_judge
 
+    monkeypatch.setattr(ground, "refuse_useless", lambda judge, known: None)  # random weights give no number
     bank = ProbeBank.from_probes("b", [Probe("p", "p", "plain", "hi")])
     plain = open_judge(f"hf/{folders('llama')}", bank)
     chosen = open_judge(

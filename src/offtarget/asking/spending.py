@@ -64,10 +64,15 @@ class _Meter:
 
 _open: ContextVar[tuple[_Meter, ...]] = ContextVar("meters", default=())
 _began: ContextVar[float | None] = ContextVar("began", default=None)
+_ahead: ContextVar[list[Spent] | None] = ContextVar("ahead", default=None)
+"""What a verb has spent that has no run yet: a judge is tried as soon as it is opened."""
 
 
 def add(spent: Spent) -> None:
     """So much was spent, by every run that is open here."""
+    ahead = _ahead.get()
+    if ahead is not None and spent != Spent():
+        ahead.append(spent)
     for meter in _open.get():
         meter.add(spent)
 
@@ -77,10 +82,11 @@ def timed(verb: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(verb)
     def called(*arguments: P.args, **named: P.kwargs) -> R:
-        token = _began.set(time.monotonic())
+        token, before = _began.set(time.monotonic()), _ahead.set([])
         try:
             return verb(*arguments, **named)
         finally:
+            _ahead.reset(before)
             _began.reset(token)
 
     return called
@@ -91,10 +97,15 @@ def counted(folder: Path, *, clock: bool = True) -> Iterator[None]:
     """What is asked in here counts for the run in that folder; `clock` is False where another process has the time."""
     since = _began.get() or time.monotonic() if clock else None
     meter = _Meter(folder, since)
-    began, opened = _began.set(None), _open.set((*_open.get(), meter))
+    waiting = _ahead.get() or []
+    for spent in waiting:
+        meter.add(spent)
+    waiting.clear()
+    began, ahead, opened = _began.set(None), _ahead.set(None), _open.set((*_open.get(), meter))
     try:
         yield
     finally:
+        _ahead.reset(ahead)
         _open.reset(opened)
         _began.reset(began)
         meter.close()

@@ -71,6 +71,21 @@ class RubricJudge:
         return self._fingerprint
 
     @property
+    def model(self) -> ChatModel:
+        """The model that it puts its rubrics to."""
+        return self._model
+
+    @property
+    def settings(self) -> JudgeSettings:
+        """Its rubrics, thresholds and way of asking."""
+        return self._settings
+
+    @property
+    def by_probability(self) -> bool:
+        """Whether token probabilities are read, not written replies."""
+        return self._by_probability
+
+    @property
     def at_once(self) -> int:
         """Answers that it may be asked about at a time, each in a thread of its own."""
         return self._settings.ask.concurrency
@@ -164,16 +179,23 @@ class RubricJudge:
                 raise EvidenceError(self._sentence(last))
 
     def _sentence(self, last: Score) -> str:
+        return (
+            f"The judge {self._model.name} gave no usable verdict on any of the first {self._failed} answers "
+            f"{self._last(last.reason, last.reply)}"
+        )
+
+    def why_none(self, last: Verdict) -> str:
+        """That it gave no verdict, why not, by the last of several, and what to do: the end of a sentence."""
+        return f"it gave no usable verdict on any {self._last((last.reason or '').partition(':')[2], last.reply)}"
+
+    def _last(self, reason: str | None, reply: str | None) -> str:
         said = f" Its last message: {self._failures.message}" if self._failures.message else ""
-        if last.reply:
-            said = f" Its last reply: {last.reply[:120]!r}.{said}"
+        if reply:
+            said = f" Its last reply: {reply[:120]!r}.{said}"
         advice = "Check that the judge is reachable and follows instructions, or use another judge."
         if self._by_probability:
             advice = "Ask it for written replies instead (--judge-by samples), or use another judge."
-        return (
-            f"The judge {self._model.name} gave no usable verdict on any of the first {self._failed} answers "
-            f"(last reason: {last.reason}).{said} {_ADVICE.get(last.reason or '', advice)}"
-        )
+        return f"(last reason: {reason}).{said} {_ADVICE.get(reason or '', advice)}"
 
     def _prompt(self, pair: Pair, name: str) -> tuple[Message, ...]:
         probe, generation = pair

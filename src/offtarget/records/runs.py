@@ -10,6 +10,7 @@ from typing import Literal
 CONNECTIONS = 64
 """Requests to a remote endpoint at the same time where nobody says how many."""
 
+
 @dataclass(frozen=True, slots=True)
 class OpenSettings:
     """How local weights are held and remote endpoints are asked."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from offtarget.asking.protocol import Judge
 from offtarget.errors import InputError
 from offtarget.judge.asking import AskSettings
+from offtarget.judge.first_look import refuse_useless
 from offtarget.judge.rubric_judge import JudgeSettings, RubricJudge
 from offtarget.models.chat import ChatModel, ModelPair
 from offtarget.models.folders import find_folder
@@ -117,7 +118,10 @@ def known_answers(bank: ProbeBank) -> tuple[KnownAnswer, ...]:
 def open_judge(
     judge: str | Judge | None, bank: ProbeBank, judge_by: JudgeBy = "auto", opening: OpenSettings | None = None
 ) -> Judge:
-    """A judge by name or as it is; the organism's own questions have an exact one. InputError with the options."""
+    """A judge by name or as it is; the organism's own questions have an exact one. InputError with the options.
+
+    One that was named is tried on a few known answers at once: InputError for one that cannot be used at all.
+    """
     if not isinstance(judge, str | None):
         return judge
     check_judge(judge, bank)
@@ -129,7 +133,9 @@ def open_judge(
     if judge_by == "auto" and remote and not offers_probabilities(model):
         judge_by = "samples"
     settings = JudgeSettings(ask=AskSettings(mode=judge_by, concurrency=getattr(model, "connections", 1)))
-    return RubricJudge.over(model, settings)
+    opened = RubricJudge.over(model, settings)
+    refuse_useless(opened, known_answers(bank))
+    return opened
 
 
 def check_judge(judge: str | None, bank: ProbeBank) -> None:
