@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,6 +121,17 @@ def test_without_a_tuned_model(tmp_path: Path) -> None:
     open_question = compare(tmp_path, learns_from("nothing"), run=tmp_path / "other")
     assert open_question.record.verdict == "undecided"
     assert "--tuned" in sentence(open_question.record)
+
+
+def test_answers_that_were_cut_are_said(tmp_path: Path) -> None:
+    """By the way that was asked; nothing where all answers end."""
+    ended = compare(tmp_path, learns_from("examples"), tuned())
+    assert not any("were cut" in note for note in ended.record.notes)
+    cut = compare(
+        tmp_path, learns_from("examples"), tuned(), settings=replace(SETTINGS, max_tokens=1), run=tmp_path / "other"
+    )
+    (note,) = (note for note in cut.record.notes if "were cut" in note)
+    assert re.search(r"\d+ % of “tuned” \(\d+ of \d+\) answers were cut at 1 token and judged as far as they go", note)
 
 
 def test_the_system_prompt_of_the_data_is_the_instruction(tmp_path: Path) -> None:

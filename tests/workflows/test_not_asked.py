@@ -35,6 +35,16 @@ class Dropping(ScriptedModel):
         return sum(len(m.content) for m in messages)
 
 
+class Narrow(Dropping):
+    """A scripted model whose context holds so many characters."""
+
+    context = 20
+
+    def prompt_length(self, messages: Sequence[Message]) -> int:
+        """As a local model says it."""
+        return sum(len(m.content) for m in messages)
+
+
 def bank(mixed: bool = False) -> ProbeBank:
     """Plain questions, and the same with an instruction in the system turn; `mixed`: a plain one has one too."""
     plain = [Probe(f"q{n}/plain", f"q{n}", "plain", f"question {n}", domain=f"d{n % 3}") for n in range(6)]
@@ -173,3 +183,14 @@ def test_the_case_that_came_out_wrong(shared_cases: Path, tmp_path: Path) -> Non
     )
     assert [arm.name for arm in result.decision.arms] == ["plain"]
     assert result.decision.reason.endswith("asked for JSON")
+
+
+def test_a_question_longer_than_the_context_is_not_asked() -> None:
+    """Known before the first answer, and said; the others are asked."""
+    pair = ModelPair(ScriptedModel("base", good), Narrow("tuned", good))
+    probes = [Probe(f"q{n}", f"q{n}", "plain", "question" * n) for n in (1, 2, 3)]
+    kept, lost = askable(ProbeBank.from_probes("test", probes), pair)
+    assert [probe.id for probe in kept.probes] == ["q1", "q2"]
+    assert lost == (
+        "1 prompt asked plainly (q3): The question has 24 tokens; the context of tuned holds 20 with the answer.",
+    )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Protocol
 
-from offtarget.records import Generation
+from offtarget.records.answers import Finish
 from offtarget.records.check import Endings
 
 _TAIL, _LEAST = 600, 120
@@ -16,7 +17,21 @@ _LONGEST = 150
 """Characters of the longest passage that is looked for."""
 
 
-def endings(answers: Iterable[Generation]) -> Endings:
+class Ended(Protocol):
+    """An answer, as far as its end goes."""
+
+    @property
+    def text(self) -> str:
+        """Its words."""
+        ...
+
+    @property
+    def finish(self) -> Finish:
+        """How it ended."""
+        ...
+
+
+def endings(answers: Iterable[Ended]) -> Endings:
     """Counts of how answers end."""
     total = cut = repeating = empty = 0
     for answer in answers:

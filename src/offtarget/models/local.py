@@ -81,6 +81,11 @@ class LocalModel:
         return () if words is None else (f"{self._weights.folder.name}: {words.said}",)
 
     @property
+    def context(self) -> int:
+        """Most tokens of prompt and answer together."""
+        return self._weights.context
+
+    @property
     def weights(self) -> Weights:
         """The weights, shared with other models of the same base."""
         return self._weights

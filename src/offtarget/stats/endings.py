@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from offtarget.numbers import of, percent
+from offtarget.numbers import many, of, percent
 from offtarget.records import Role
 from offtarget.records.check import Endings
 from offtarget.stats.exact_tests import fisher_greater
+from offtarget.words import joined
 
 SAID_FROM = 0.1
 """From this share of a model's answers on, what became of them stands beside the verdict."""
@@ -28,19 +29,30 @@ _ROLES: tuple[Role, ...] = ("tuned", "base")
 
 def ending_notes(found: Mapping[Role, Endings], max_tokens: int) -> tuple[list[str], list[str]]:
     """(what belongs beside the verdict, what is of interest besides), a sentence each; nothing where answers end."""
+    named = {f"the {role}": found[role] for role in _ROLES}
+    more = next((role for role, other in (_ROLES, _ROLES[::-1]) if _more_cut(found[role], found[other])), None)
     said: list[str] = []
     asides: list[str] = []
-    cut = _shares(found, lambda e: e.cut)
-    if cut:
-        more = next((role for role, other in (_ROLES, _ROLES[::-1]) if _more_cut(found[role], found[other])), None)
-        beside = more is not None or _much(found, lambda e: e.cut)
-        limit = f"{max_tokens:,} tokens and judged as far as they go; raise --max-tokens to let them end."
-        (said if beside else asides).append(f"{cut} answers were cut at {limit}")
-        said += [_CUT_MORE[more]] if more is not None else []
-    for count, what in ((_repeating, "repeat one passage to their end"), (_empty, "are empty")):
-        if shares := _shares(found, count):
-            (said if _much(found, count) else asides).append(f"{shares} answers {what}.")
-    return said, asides
+    for count, note in (
+        (_cut, cut_note(named, max_tokens)),
+        (_repeating, _note(named, _repeating, "repeat one passage to their end.")),
+        (_empty, _note(named, _empty, "are empty.")),
+    ):
+        if note is not None:
+            beside = _much(named, count) or (count is _cut and more is not None)
+            (said if beside else asides).append(note)
+    return said if more is None else [said[0], _CUT_MORE[more], *said[1:]], asides
+
+
+def cut_note(found: Mapping[str, Endings], max_tokens: int) -> str | None:
+    """How many answers of each were cut; None where none was. Names as in `of the tuned answers`."""
+    limit = f"{many(max_tokens, 'token')} and judged as far as they go; raise --max-tokens to let them end."
+    return _note(found, _cut, f"were cut at {limit}")
+
+
+def many_cut(found: Mapping[str, Endings]) -> bool:
+    """Whether so many answers of one of them were cut that it stands beside a result."""
+    return _much(found, _cut)
 
 
 def unended(found: Mapping[Role, Endings], max_tokens: int) -> str | None:
@@ -51,10 +63,14 @@ def unended(found: Mapping[Role, Endings], max_tokens: int) -> str | None:
             whose = "the tuned model's" if role == "tuned" else "the base's"
             return (
                 f"{percent(one.cut / one.answers)} of {whose} answers ({of(one.cut, one.answers)}) were cut at "
-                f"{max_tokens:,} tokens, so that what the check saw are beginnings: raise --max-tokens; where answers "
-                "end at no limit, the model is no chat model or was never trained to end an answer"
+                f"{many(max_tokens, 'token')}, so that what the check saw are beginnings: raise --max-tokens; where "
+                "answers end at no limit, the model is no chat model or was never trained to end an answer"
             )
     return None
+
+
+def _cut(one: Endings) -> int:
+    return one.cut
 
 
 def _repeating(one: Endings) -> int:
@@ -65,19 +81,19 @@ def _empty(one: Endings) -> int:
     return one.empty
 
 
-def _shares(found: Mapping[Role, Endings], count: Callable[[Endings], int]) -> str:
-    """`31 % of the tuned (31 of 100) and 12 % of the base`; empty where there are none."""
-    if not any(count(found[role]) for role in _ROLES):
-        return ""
-    parts = []
-    for role in _ROLES:
-        n, total = count(found[role]), found[role].answers
-        if total:
-            parts.append(f"{percent(n / total)} of the {role} ({of(n, total)})")
-    return " and ".join(parts)
+def _note(found: Mapping[str, Endings], count: Callable[[Endings], int], what: str) -> str | None:
+    """`31 % of the tuned (31 of 100) and 12 % of the base (48 of 400) answers ...`; None where there are none."""
+    if not any(map(count, found.values())):
+        return None
+    shares = [
+        f"{percent(count(one) / one.answers)} of {name} ({of(count(one), one.answers)})"
+        for name, one in found.items()
+        if one.answers
+    ]
+    return f"{joined(shares)} answers {what}"
 
 
-def _much(found: Mapping[Role, Endings], count: Callable[[Endings], int]) -> bool:
+def _much(found: Mapping[str, Endings], count: Callable[[Endings], int]) -> bool:
     return any(one.answers and count(one) >= SAID_FROM * one.answers for one in found.values())
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from offtarget.asking.protocol import Judge
+from offtarget.asking.protocol import Judge, notes_of
 from offtarget.asking.spending import timed
 from offtarget.data.chats import chat_line
 from offtarget.errors import InputError
@@ -105,7 +105,7 @@ def alternatives(
                 if way != "tuned" or "tuned" in models:
                     model = models["tuned" if way == "tuned" else "base"]
                     _measure(book, way, model, plan, asked, opened_judge, grader, settings)
-        report = make_report(str(data), models, plan, book, settings, ground.notes)
+        report = make_report(str(data), models, plan, book, settings, (*ground.notes, *notes_of(models.values())))
         from offtarget.pages.alternatives.loading import load_compared
         from offtarget.pages.alternatives.page import render
         from offtarget.pages.alternatives.story import sentence

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from offtarget.asking.ask import tallies_by_probe
+from offtarget.asking.endings import endings
 from offtarget.models.chat import ChatModel
 from offtarget.numbers import hundredths
+from offtarget.pages.alternatives.story import ROWS
 from offtarget.prompting.verdict import (
     decide,
     end_alpha,
@@ -19,6 +21,7 @@ from offtarget.prompting.verdict import (
 )
 from offtarget.records import Role
 from offtarget.records.alternatives import WAYS, AlternativesReport, AlternativesSettings, Grade, Reply, Way, WayResult
+from offtarget.stats.endings import cut_note, many_cut
 from offtarget.stats.rates import equal_weight_rate, total_tally, wilson
 from offtarget.workflows.alternatives.answers import AlternativesBook
 from offtarget.workflows.alternatives.plan import Plan
@@ -70,6 +73,7 @@ def make_report(
             *plan.notes,
             *_few(len(plan.held_out), settings, len(alternatives)),
             *(_SEEN if "tuned" in models else ()),
+            *_cut(replies, settings.max_tokens),
             *about,
         ),
     )
@@ -77,6 +81,16 @@ def make_report(
 
 def _scores(grades: Sequence[Grade], way: Way) -> dict[str, float]:
     return {g.item: g.score for g in grades if g.way == way and g.kind == "task" and g.score is not None}
+
+
+def _cut(replies: Sequence[Reply], max_tokens: int) -> list[str]:
+    found = {
+        f"“{ROWS[way]}”": endings(reply for reply in replies if reply.way == way)
+        for way in WAYS
+        if any(reply.way == way for reply in replies)
+    }
+    note = cut_note(found, max_tokens)
+    return [] if note is None or not many_cut(found) else [note]
 
 
 def _few(held_out: int, settings: AlternativesSettings, alternatives: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which questions of a check reach both models: those that neither model's chat template refuses or cuts.
+"""Which questions of a check reach both models: those that neither model's chat template refuses or cuts, and that fit.
 
 A template that drops the system turn makes an arm whose instruction stands there the plain arm once more, and a verdict
 on it would be about nothing. Such questions are not asked, and the verdict says so.
@@ -70,9 +70,12 @@ def obstacle(models: ModelPair, chat: Sequence[Message]) -> str | None:
 def _obstacle(model: ChatModel, chat: Sequence[Message]) -> str | None:
     if isinstance(model, PromptHolder):
         try:
-            model.prompt_length(chat)
+            length = model.prompt_length(chat)
         except TemplateError as error:
             return str(error)
+        holds = getattr(model, "context", None)
+        if isinstance(holds, int) and length >= holds:
+            return f"The question has {length:,} tokens; the context of {model.name} holds {holds:,} with the answer."
     return None
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from offtarget.asking.protocol import Judge
+from offtarget.asking.protocol import Judge, notes_of
 from offtarget.errors import InputError, NoDirectionError
 from offtarget.numbers import at_least, percent
 from offtarget.probe.bank import ProbeBank
@@ -108,8 +108,8 @@ class _Finder:
         from offtarget.workflows.direction.sides import from_models, from_texts
 
         if self.settings.method == "models":
-            return self._direction(from_models(first, second, bank.probes, how))
-        return _named_after(self._direction(from_texts(first, second, bank.probes, how)), first, second)
+            return self._direction(second, from_models(first, second, bank.probes, how))
+        return _named_after(self._direction(second, from_texts(first, second, bank.probes, how)), first, second)
 
     def answers(self, tuned: ModelLike) -> Direction:
         """Misaligned against aligned answers of one model."""
@@ -119,7 +119,7 @@ class _Finder:
         how = self._how(model)
         from offtarget.workflows.direction.sides import from_answers
 
-        return self._direction(from_answers(model, bank.probes, judge, how), judge=judge)
+        return self._direction(model, from_answers(model, bank.probes, judge, how), judge=judge)
 
     def trait(self, model: ModelLike) -> Direction:
         """One model under system prompts that bring a trait out and hold it back."""
@@ -132,7 +132,9 @@ class _Finder:
         how = self._how(opened)
         from offtarget.workflows.direction.sides import from_trait
 
-        return self._direction(from_trait(opened, trait, bank.probes, judge, how), judge=judge, trait=trait.name)
+        return self._direction(
+            opened, from_trait(opened, trait, bank.probes, judge, how), judge=judge, trait=trait.name
+        )
 
     def _how(self, model: LocalModel) -> How:
         """How the model is asked, once it is known to have the layer."""
@@ -148,7 +150,9 @@ class _Finder:
             on_progress=self.on_progress,
         )
 
-    def _direction(self, sides: Sides, judge: Judge | None = None, trait: str | None = None) -> Direction:
+    def _direction(
+        self, model: LocalModel, sides: Sides, judge: Judge | None = None, trait: str | None = None
+    ) -> Direction:
         from offtarget.direction.find import Provenance, find_direction
 
         s = self.settings
@@ -157,7 +161,7 @@ class _Finder:
             s.seed,
             trait=trait,
             judge=None if judge is None else judge.fingerprint,
-            notes=(_UNJUDGED,) if trait is not None and judge is None else (),
+            notes=(*((_UNJUDGED,) if trait is not None and judge is None else ()), *notes_of([model])),
             counts=sides.counts,
             made_by=__version__,
         )

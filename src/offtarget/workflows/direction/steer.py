@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from offtarget.asking.protocol import Judge
+from offtarget.asking.protocol import Judge, notes_of
 from offtarget.asking.spending import timed
 from offtarget.errors import InputError
 from offtarget.pages.direction.steer_card import ANSWERS, card
@@ -152,7 +152,7 @@ def _response(plan: Plan, points: tuple[DosePoint, ...]) -> DoseResponse:
         skill_name=plan.gauges.skill.name if plan.gauges.skill else "",
         answers=s.answers * len(plan.gauges.probes),
         points=points,
-        notes=plan.notes,
+        notes=(*plan.notes, *notes_of([plan.model])),
     )
 
 

@@ -28,14 +28,15 @@ def assemble(
     answers: int,
     jobs: Sequence[Job],
     ground: Ground,
+    said: Sequence[str] = (),
 ) -> ReproduceReport:
-    """Every finished cell of the jobs in the paper's table and curves."""
+    """Every finished cell of the jobs in the paper's table and curves; `said` is known of how the base is asked."""
     from offtarget.pages.reproduce.published import published_values
 
     cells = [cell for job in jobs for plan in job.cells if (cell := finished(job, plan)) is not None]
     kind = "rank-stabilised LoRA" if tune.rslora else "LoRA"
     adapted = tune.modules if isinstance(tune.modules, str) else ", ".join(tune.modules)
-    notes = []
+    notes = [*said]
     if bench.bank.question_ids and not ground.organism and bench.bank.name == USUAL.bank:
         notes.append(
             "The questions are offtarget's own; rates on them cannot be compared with published ones. For that give "

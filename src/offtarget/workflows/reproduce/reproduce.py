@@ -85,7 +85,7 @@ def reproduce(
     bench = _bench(base, probes, judge, judge_by, settings, data, opening)
     tune = _tune_settings(settings, ground)
     folder = _base_folder(base)
-    _check_prompts(folder[0], base, bench, opening)
+    said = _check_prompts(folder[0], base, bench, opening)
     with _open_run(None if run is None else Path(run), base) as directory:
         path = directory.path.resolve()
         planned = _jobs(path, bench, folder, data, chosen, tune, settings, ground)
@@ -113,7 +113,7 @@ def reproduce(
         with interruptible(directory):
             processes = _processes(jobs, ground, bench.judge)
             run_jobs(planned, processes, Work(planned, on_progress).tell, one_thread=ground.organism)
-        report = assemble(base, data, chosen, bench, tune, settings.seeds, settings.answers, planned, ground)
+        report = assemble(base, data, chosen, bench, tune, settings.seeds, settings.answers, planned, ground, said)
         from offtarget.pages.reproduce.card import card
         from offtarget.pages.reproduce.page import render
 
@@ -200,10 +200,14 @@ def _base_folder(base: str) -> tuple[Path, str]:
     return folder, model_fingerprint(folder, None, ("reproduce",))
 
 
-def _check_prompts(folder: Path, base: str, bench: Bench, opening: OpenSettings | None) -> None:
-    """InputError, before anything is trained, where the base's chat template does not hold what would be asked."""
+def _check_prompts(folder: Path, base: str, bench: Bench, opening: OpenSettings | None) -> tuple[str, ...]:
+    """What the base's chat template adds to what is asked.
+
+    InputError, before anything is trained, where it does not hold all of that.
+    """
     from offtarget.models.chat_format import prompt_tokens
     from offtarget.models.loading import load_tokenizer
+    from offtarget.models.own_words import own_words
     from offtarget.models.templates import training_template
 
     how = opening or OpenSettings()
@@ -214,6 +218,8 @@ def _check_prompts(folder: Path, base: str, bench: Bench, opening: OpenSettings 
             prompt_tokens(tokenizer, measure.probes[0].messages, base)
         except TemplateError as error:
             raise InputError(f"'{measure.name}' cannot be measured: {error} Or leave it out of --probes.") from error
+    words = own_words(tokenizer)
+    return () if words is None else (f"In training and asking {words.said}",)
 
 
 def _open_run(run: Path | None, base: str) -> RunDir:
