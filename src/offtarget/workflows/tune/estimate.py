@@ -18,11 +18,11 @@ CHARACTERS = 4.0
 """Of a token, in English."""
 TEMPLATE = 30
 """Tokens that a chat template adds to a row, more or less."""
-PADDING = 1.1
+PADDING = 1.05
 """Tokens of a batch per token of its rows, which stand side by side by length."""
 BEFORE, AFTER = 15.0, 15.0
 """Seconds of importing and loading, and of saving and of trying what was saved, more or less."""
-REACHED = 0.45
+REACHED = 0.5
 """Of the speed of large matrix products, what the passes of a training reach (docs/results/training.md)."""
 SIDE, TRYING = 512, 0.3
 """Of the matrices that the speed is measured with, and for how many seconds."""
