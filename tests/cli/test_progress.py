@@ -90,6 +90,17 @@ def test_a_long_silence_is_broken_with_what_is_being_done(clock: _Clock, capsys:
     ]
 
 
+def test_a_long_silence_within_a_part_names_the_part(clock: _Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    """A share of the whole alone would say the same for minutes."""
+    lines = shown_as.Lines()
+    lines.tell(Progress("per cent of the experiment", 0, 100, "the base, answers 3 of 30"))
+    clock.now = 12.0
+    lines.still()
+    assert _lines(capsys) == [
+        "12 s: still at it, for 12 s: per cent of the experiment 0 of 100, the base, answers 3 of 30"
+    ]
+
+
 def test_two_stages_in_turns_do_not_flood_a_log(clock: _Clock, capsys: pytest.CaptureFixture[str]) -> None:
     with shown_as.shown(enabled=True) as on_progress:
         for tenth in range(200):

@@ -82,7 +82,8 @@ class Lines:
     def tell(self, progress: Progress) -> None:
         """A line, if one is due."""
         with self._lock:
-            self._at = time.monotonic(), in_words(progress)
+            doing = ", ".join(filter(None, [in_words(progress), self._beside(progress.detail)]))
+            self._at = time.monotonic(), doing
             self._tell(progress)
 
     def still(self) -> None:
