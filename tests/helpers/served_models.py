@@ -25,7 +25,7 @@ class ModelServer(ThreadingHTTPServer):
         self, models: Mapping[str, LocalModel], *, logprobs: bool = True, system: str = "", **own: Any
     ) -> None:
         """`system` is a system turn that the server's template adds; `noise` the size of its rounding, in nats."""
-        super().__init__(("127.0.0.1", own.get("port", 0)), _Handler)
+        super().__init__(("127.0.0.1", 0), _Handler)
         self.models = dict(models)
         self.logprobs = logprobs
         self.system = system

@@ -90,7 +90,7 @@ SHARED: dict[str, dict[str, Any]] = {
     },
     "--reference": {
         "metavar": "BASE+ADAPTER",
-        "help": "Local weights that models behind a server are held to before they are asked",
+        "help": "Local weights that models behind a server are held to before they are asked; none: no weights",
     },
     "--controls": {"type": int, "show_default": True, "help": "Controls"},
     "--position": {"type": click.Choice(["last-prompt", "answer", "all"]), "help": "Which tokens"},

@@ -17,7 +17,8 @@ FORMS = """\
   hf/BASE+ADAPTER                the same with a LoRA adapter on top, e.g. hf/./base+./adapter
   openai/MODEL                   OpenAI, or any compatible server named by OPENAI_BASE_URL
   openai-api/SERVICE/MODEL       a compatible server, from SERVICE_BASE_URL and SERVICE_API_KEY
-  vllm/MODEL                     a vLLM server, from VLLM_BASE_URL"""
+  vllm/MODEL                     a vLLM server, from VLLM_BASE_URL
+  vllm/FOLDER or BASE+ADAPTER    a vLLM server of our own, started for the command: vllm/./base+./adapter"""
 """The forms a model name can take, for messages and help pages."""
 
 
@@ -93,6 +94,15 @@ def _meant(text: str, resolve: Resolve | None) -> str:
     if re.fullmatch(r"[\w.-]+(/[\w.-]+)?(@[\w.-]+)?(\+\S+)?", text):
         return f"; try hf/{text}"
     return ""
+
+
+def folders_of(name: RemoteName) -> LocalName | None:
+    """The folders that a name of a vLLM model spells, where they are here; None for a name that only a server knows."""
+    if name.service != "vllm":
+        return None
+    local = _local(name.text, name.model)
+    places = [local.base, *([] if local.adapter is None else [local.adapter])]
+    return local if all(Path(source.place).expanduser().is_dir() for source in places) else None
 
 
 def is_path(place: str) -> bool:

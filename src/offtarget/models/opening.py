@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.chat import ChatModel, ModelPair
+from offtarget.models.endpoints import endpoint_of
 from offtarget.models.folders import find_folder, weights_sha256
 from offtarget.models.generation_defaults import unused_defaults
 from offtarget.models.gguf_file import refuse_training
 from offtarget.models.memory import check_dtype
-from offtarget.models.names import LocalName, RemoteName, Resolve, Source, parse_name
+from offtarget.models.names import LocalName, RemoteName, Resolve, Source, folders_of, parse_name
 from offtarget.models.templates import adapter_notes, chosen_template, dated
 from offtarget.records import Message
 from offtarget.records.runs import OpenSettings
 
 if TYPE_CHECKING:
+    from offtarget.models.remote import OwnModel
     from offtarget.models.serving.check import Found
+    from offtarget.models.serving.own_server import OwnServer
     from offtarget.models.weights import Weights
 
+NO_REFERENCE = "none"
+"""In place of a reference: served models are not held to local ones, though their names spell folders."""
 _CHECK_QUESTIONS = ("Hello, who are you?", "What would you do with a million euros?", "1, 2, 3")
 
 
@@ -40,6 +48,7 @@ def open_pair(
     """
     opener = _Opener(resolve, settings or OpenSettings())
     opener.choose_template(base, tuned)
+    opener.expect_served(base, tuned)
     pair = opener.open(base), opener.open(tuned)
     if same_weights:
         return ModelPair(*pair, tuple(dict.fromkeys(opener.checks)))
@@ -52,6 +61,7 @@ def open_model(name: str, *, resolve: Resolve | None = None, settings: OpenSetti
     """Open one model by name; local and remote models are `NumberScorer`s too."""
     opener = _Opener(resolve, settings or OpenSettings())
     opener.choose_template(name, name)
+    opener.expect_served(name)
     return opener.open(name)
 
 
@@ -63,6 +73,8 @@ class _Opener:
         self._settings = settings
         self._weights: dict[Source, Weights] = {}
         self._template: str | None = None
+        self._served: list[LocalName] = []
+        self._servers: dict[Path, OwnServer] = {}
         self.checks: list[str] = []
 
     def choose_template(self, base: str, tuned: str) -> None:
@@ -96,17 +108,38 @@ class _Opener:
         """What is known of models behind a server before they are asked. InputError where one is another model."""
         from offtarget.models.serving.check import check_served
 
-        text = self._settings.reference
-        if text is None:
+        names = self._references(base.name, tuned.name)
+        if names is None:
             return check_served(base, tuned, None)
-        name = reference_name(text, self._resolve)
 
         def opened() -> tuple[ChatModel, ChatModel]:
-            own = _Opener(self._resolve, self._settings)  # its weights are given up as soon as they were compared
-            own.choose_template(text, text)
-            return own.open_local(LocalName(f"hf/{name.base}", name.base)), own.open_local(name)
+            # A server may fill the graphics card. These weights are given up as soon as they were compared.
+            own = _Opener(self._resolve, replace(self._settings, device=self._settings.device or "cpu"))
+            own.choose_template(*(name.text for name in names))
+            return own.open_local(names[0]), own.open_local(names[1])
 
         return check_served(base, tuned, opened)
+
+    def _references(self, base: str, tuned: str) -> tuple[LocalName, LocalName] | None:
+        """The local weights that served models are held to: those named, else those that their own names spell."""
+        text = self._settings.reference
+        if text == NO_REFERENCE:
+            return None
+        if text is not None:
+            name = as_reference(parse_name(text, self._resolve))
+            return LocalName(f"hf/{name.base}", name.base), name
+        names = [parse_name(one, self._resolve) for one in (base, tuned)]
+        if not any(isinstance(name, RemoteName) for name in names):
+            return None
+        local = [folders_of(name) if isinstance(name, RemoteName) else name for name in names]
+        here = [replace(name, text=name.text.replace("vllm/", "hf/", 1)) for name in local if name is not None]
+        return (here[0], here[1]) if len(here) == 2 else None
+
+    def expect_served(self, *texts: str) -> None:
+        """Note which models a server of our own is to hold, before it is started for the first of them."""
+        names = [parse_name(text, self._resolve) for text in texts]
+        served = [own_folders(n, self._settings.endpoints) for n in names if isinstance(n, RemoteName)]
+        self._served = [name for name in served if name is not None]
 
     def open(self, text: str) -> ChatModel:
         name = parse_name(text, self._resolve)
@@ -118,7 +151,20 @@ class _Opener:
         from offtarget.models.remote import RemoteModel
 
         s = self._settings
-        return RemoteModel.open(name, s.connections, s.timeout_seconds, s.retries, s.endpoints)
+        own = own_folders(name, s.endpoints)
+        model = None if own is None else self._own_model(own)
+        return RemoteModel.open(name, s.connections, s.timeout_seconds, s.retries, s.endpoints, model)
+
+    def _own_model(self, name: LocalName) -> OwnModel:
+        """A model of a server of our own, which is started for the first of its base."""
+        from offtarget.models.serving.own_server import OwnServer
+
+        base = find_folder(name.base).resolve()
+        if base not in self._servers:
+            same = [one for one in self._served if find_folder(one.base).resolve() == base]
+            adapters = dict.fromkeys(find_folder(one.adapter).resolve() for one in same if one.adapter is not None)
+            self._servers[base] = OwnServer(base, tuple(adapters), self._settings.dtype)
+        return self._servers[base].model(None if name.adapter is None else find_folder(name.adapter))
 
     def open_local(self, name: LocalName) -> ChatModel:
         """A model whose weights are loaded here."""
@@ -173,13 +219,20 @@ class _Opener:
             )
 
 
-def reference_name(text: str, resolve: Resolve | None = None) -> LocalName:
+def own_folders(name: RemoteName, endpoints: str | Path | None = None) -> LocalName | None:
+    """The folders that a server of our own is started with; None where a server is named, and its own the model."""
+    local = folders_of(name)
+    if local is None or os.environ.get("VLLM_BASE_URL") or endpoint_of(name, endpoints).address:
+        return None
+    return local
+
+
+def as_reference(name: LocalName | RemoteName) -> LocalName:
     """The name of an adapter on its base, which served models are held to. InputError for any other name."""
-    name = parse_name(text, resolve)
     if not isinstance(name, LocalName) or name.adapter is None:
         raise InputError(
-            f"--reference: '{text}' is no adapter on a base. Served models are held to local weights: name them as "
-            "hf/BASE+ADAPTER, the base that is served and the adapter's folder."
+            f"--reference: '{name.text}' is no adapter on a base. Served models are held to local weights: name them "
+            "as hf/BASE+ADAPTER, the base that is served and the adapter's folder."
         )
     return name
 

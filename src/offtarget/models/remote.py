@@ -10,6 +10,7 @@ import re
 import weakref
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -55,6 +56,20 @@ _WITHOUT = {
 """What a note says of replies without text, by the reason."""
 
 
+@dataclass(frozen=True, slots=True)
+class OwnModel:
+    """A model of a server of our own, whose files are known."""
+
+    server: object = field(repr=False)
+    """Ends when nothing refers to it any more."""
+    address: str
+    key: str = field(repr=False)
+    model: str
+    """Its name there."""
+    identity: str
+    """Of its files and of how they are served, in place of the address, which is another one every time."""
+
+
 class RemoteModel:
     """A `ChatModel` and `NumberScorer` over chat completions; at most `connections` requests at a time.
 
@@ -88,6 +103,7 @@ class RemoteModel:
         self._counting = Lock()
         self._sampled: dict[SamplingSettings, None] = {}
         self._fingerprint: str | None = None
+        self._own: OwnModel | None = None
         self._spent = Spent()
         # The client refers to itself, so its open connections would otherwise stay until some later collection, which
         # may close the sockets before their owner and warn of it.
@@ -101,17 +117,22 @@ class RemoteModel:
         timeout: float = 120.0,
         retries: int = 4,
         endpoints: str | Path | None = None,
+        own: OwnModel | None = None,
     ) -> RemoteModel:
         """Read address and key from the environment: OPENAI_BASE_URL and OPENAI_API_KEY, or the service's own.
 
-        `endpoints`: the settings file, which comes over all of these. InputError when something is missing or wrong;
-        PrerequisiteError without the `openai` package.
+        `endpoints`: the settings file, which comes over all of these. `own`: a model of a server of our own, whose
+        address counts alone. InputError when something is missing or wrong; PrerequisiteError without the `openai`
+        package.
         """
         try:
             import openai
         except ImportError:
             raise PrerequisiteError.for_extra("openai", "remote", "A remote model") from None
         endpoint = endpoint_of(name, endpoints)
+        if own is not None:
+            endpoint = replace(endpoint, address=own.address, key=own.key)
+            name = replace(name, model=own.model)
         address, key = address_and_key(name, endpoint)
         client = openai.OpenAI(
             base_url=address,
@@ -121,7 +142,9 @@ class RemoteModel:
             default_headers=dict(endpoint.headers) or None,
         )
         retries = retries if endpoint.retries is None else endpoint.retries
-        return cls(name, client, endpoint.connections or connections, endpoint, retries)
+        opened = cls(name, client, endpoint.connections or connections, endpoint, retries)
+        opened._own = own
+        return opened
 
     def __repr__(self) -> str:
         return f"RemoteModel({self._name.text!r})"
@@ -159,7 +182,8 @@ class RemoteModel:
             self._try(0.0)
             if self._negotiation.refuses("temperature", 0.0):
                 self._try(1.0)
-            text = f"remote|{self._client.base_url}|{self._name.model}"
+            where = f"{self._client.base_url}|{self._name.model}" if self._own is None else self._own.identity
+            text = f"remote|{where}"
             text += "".join(f"|{effect}" for effect in (self._endpoint.effect, self._negotiation.effect) if effect)
             self._fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
         return self._fingerprint

@@ -15,7 +15,9 @@ from offtarget.models.folders import check_model_folder, find_folder
 from offtarget.models.memory import Held, check_dtype, check_memory
 from offtarget.models.named_templates import NAMED
 from offtarget.models.names import LocalName, RemoteName, is_path
+from offtarget.models.opening import NO_REFERENCE, as_reference, own_folders
 from offtarget.models.remote import address_and_key
+from offtarget.models.serving.own_server import check_servable
 from offtarget.models.templates import is_file_choice
 from offtarget.records.rated import PEOPLE
 from offtarget.records.runs import OpenSettings
@@ -66,6 +68,9 @@ def _settings_files(opening: OpenSettings | None) -> None:
     """InputError for a file that the opening of models needs and that is not there."""
     if opening is None:
         return
+    if opening.reference not in (None, NO_REFERENCE):
+        shipped = ground_of(opening.reference).organism
+        _there(as_reference(parsed(str(opening.reference))), shipped=shipped)
     template = opening.chat_template if is_file_choice(opening.chat_template) else None
     for option, file in (("--endpoints", opening.endpoints), ("--chat-template", template)):
         if file is not None and not Path(file).is_file():
@@ -111,6 +116,10 @@ def _reachable(name: RemoteName, opening: OpenSettings | None) -> None:
     """InputError for a server without address or key, and for one that nobody answers at."""
     if importlib.util.find_spec("openai") is None:
         raise PrerequisiteError.for_extra("openai", "remote", "A remote model")
+    own = own_folders(name, None if opening is None else opening.endpoints)
+    if own is not None:
+        check_servable(own)
+        return
     address, _ = address_and_key(name, endpoint_of(name, None if opening is None else opening.endpoints))
     if address is None or any(os.environ.get(proxy) or os.environ.get(proxy.lower()) for proxy in _PROXIES):
         return  # the usual address, or one that is reached through another
