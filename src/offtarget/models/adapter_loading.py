@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from offtarget.errors import InputError
 from offtarget.models.adapter_kinds import MERGE, moves_base
+from offtarget.models.contents import read_config as read_base
 from offtarget.models.contents import refuse_pointer
 from offtarget.models.loading import wrapper_of
 from offtarget.models.lora import WEIGHTS, lora_rank, read_config, read_tensors
@@ -84,7 +85,7 @@ def load_adapter(
     with switched_off(model):
         moved = untouched.differs(model)
     if moved is not None:
-        raise InputError(_rewrites(folder, config.to_dict(), moved))
+        raise InputError(_rewrites(folder, config.to_dict(), moved, quantised="quantization_config" in read_base(base)))
     return model
 
 
@@ -99,7 +100,13 @@ def switched_off(model: Any) -> Iterator[None]:
         yield
 
 
-def _rewrites(folder: Path, config: Mapping[str, Any], moved: str) -> str:
+def _rewrites(folder: Path, config: Mapping[str, Any], moved: str, *, quantised: bool) -> str:
+    if quantised:  # measured with bitsandbytes 0.50 on a CPU with AVX512-BF16
+        return (
+            f"{folder} cannot be compared with its quantised base here: with the adapter beside it and off, {moved}. "
+            "The package that opens the quantised weights stores them anew when they are first run. Name the "
+            "full-precision base (hf/BASE+ADAPTER), or ask both on a GPU."
+        )
     setting = moves_base(config)
     if setting is None and config.get("modules_to_save"):
         setting = f"modules_to_save={config['modules_to_save']!r}"
