@@ -114,7 +114,8 @@ class _Opener:
 
         def opened() -> tuple[ChatModel, ChatModel]:
             # A server may fill the graphics card. These weights are given up as soon as they were compared.
-            own = _Opener(self._resolve, replace(self._settings, device=self._settings.device or "cpu"))
+            here = self._settings if self._settings.device else replace(self._settings, device="cpu", dtype=None)
+            own = _Opener(self._resolve, here)
             own.choose_template(*(name.text for name in names))
             return own.open_local(names[0]), own.open_local(names[1])
 
