@@ -11,7 +11,7 @@ import pytest
 
 from golden import golden, printed
 from offtarget.asking import spending
-from offtarget.asking.book import SAMPLED
+from offtarget.asking.book import JUDGED, SAMPLED
 from offtarget.asking.spending import add, counted
 from offtarget.cli import plans
 from offtarget.errors import InputError
@@ -146,7 +146,18 @@ def test_an_estimate_in_words() -> None:
     assert early.estimate == ("at most about 3 min here; it stops as soon as the evidence decides, usually long before")
 
 
-def _refined(monkeypatch: pytest.MonkeyPatch, plan: Plan) -> list[str]:
+def test_a_remote_judge_that_nobody_has_timed_is_said_at_a_second_a_call() -> None:
+    """6,400 calls, 64 at a time, make 100 s; a fifth of the answers is usual."""
+    plan = Plan(
+        verb="check", about=(), answers=1000, judge_calls=6400, at_a_time=64, usual_answers=200, work=1, key="", run="x"
+    )
+    said = "if a judge call takes 1 s, judging alone, 64 calls at a time, takes usually under 20 s and at most about"
+    assert plan.time.endswith(f"; {said} 1.7 min")
+    assert "1 s" not in replace(plan, at_a_time=1).time
+    assert "1 s" not in replace(plan, seconds=80).time
+
+
+def _refined(monkeypatch: pytest.MonkeyPatch, plan: Plan, stage: str = SAMPLED) -> list[str]:
     """What is said besides at ten answers a second."""
     now = [0.0]
     monkeypatch.setattr(plans.time, "monotonic", lambda: now[0])
@@ -154,8 +165,8 @@ def _refined(monkeypatch: pytest.MonkeyPatch, plan: Plan) -> list[str]:
     tell = plans.refined(plan, lambda progress: told.append(progress.stage))
     for done in range(1, 90):
         now[0] = done / 10
-        tell(Progress(SAMPLED, done, None))
-    return [line for line in told if line != SAMPLED]
+        tell(Progress(stage, done, None))
+    return [line for line in told if line != stage]
 
 
 def test_the_estimate_is_refined_by_the_first_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,6 +176,15 @@ def test_the_estimate_is_refined_by_the_first_answers(monkeypatch: pytest.Monkey
     assert re.fullmatch(r"at this speed at most about 9\d s more here", said[0])
     [said_usual] = _refined(monkeypatch, replace(plan, usual_answers=250))
     assert re.fullmatch(r"at this speed usually under (19|20) s more here, at most about 9\d s", said_usual)
+
+
+def test_the_estimate_is_refined_by_verdicts_where_a_remote_judge_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Answers that wait for a verdict say nothing about the time."""
+    plan = Plan(verb="check", about=(), answers=1000, judge_calls=9, at_a_time=64, work=1000, key="", run="x")
+    assert not _refined(monkeypatch, plan)
+    assert len(_refined(monkeypatch, plan, JUDGED)) == 1
 
 
 def test_nothing_is_refined_that_this_machine_knew(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from offtarget.asking.book import SAMPLED
+from offtarget.asking.book import JUDGED, SAMPLED
 from offtarget.cli.live import CheckTable
 from offtarget.progress import Progress
 from offtarget.records import Status
@@ -37,3 +37,5 @@ def test_before_the_first_evidence_there_is_a_line_and_no_empty_table() -> None:
     assert drawn.plain.endswith(": opening organism/base")
     table.take(Progress(SAMPLED, 12, None))
     assert str(table.drawn()).endswith("opening organism/base; 12 answers sampled")
+    table.take(Progress(JUDGED, 7, None))
+    assert str(table.drawn()).endswith("opening organism/base; 12 answers sampled, 7 judged")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from offtarget.asking.book import SAMPLED
+from offtarget.asking.book import JUDGED, SAMPLED
 from offtarget.cli.progress import counted, lively, shown
 from offtarget.cli.render import safe
 from offtarget.numbers import duration, e_value, needed_e_value, points
@@ -56,13 +56,15 @@ class CheckTable:
     def __init__(self, alpha: float | None, limit: int | None) -> None:
         self._alpha, self._limit = alpha, limit
         self._started = time.monotonic()
-        self._sampled, self._stage = 0, ""
+        self._sampled, self._judged, self._stage = 0, 0, ""
         self._evidence: CheckProgress | None = None
 
     def take(self, progress: Progress) -> None:
         """Something new."""
         if progress.stage == SAMPLED:
             self._sampled = progress.done
+        elif progress.stage == JUDGED:
+            self._judged = progress.done
         elif isinstance(progress.detail, CheckProgress):
             self._evidence, self._stage = progress.detail, ""
         else:
@@ -76,9 +78,9 @@ class CheckTable:
 
         seconds = time.monotonic() - self._started
         if self._evidence is None:
-            sampled = f"{self._sampled:,} answers sampled" if self._sampled else ""
+            sampled = self._asked if self._sampled else ""
             return Text(safe(f"{duration(seconds)}: {'; '.join(filter(None, [self._stage, sampled])) or 'working'}"))
-        table = Table(title=f"{self._sampled:,} answers sampled in {duration(seconds)}")
+        table = Table(title=f"{self._asked} in {duration(seconds)}")
         for name in ("", "tuned answers", "base answers", "difference", WORSE, NOT_WORSE):
             table.add_column(name, justify="right" if name else "left")
         for look in self._evidence.looks:
@@ -91,6 +93,11 @@ class CheckTable:
         limit = "" if self._limit is None else f"; gives up after {self._limit:,}"
         table.caption = safe(self._stage) if self._stage else f"{self._left(seconds)}{bar}{limit}"
         return table
+
+    @property
+    def _asked(self) -> str:
+        """`120 answers sampled, 80 judged`: the second where the judge is waited for."""
+        return f"{self._sampled:,} answers sampled" + (f", {self._judged:,} judged" if self._judged else "")
 
     def _left(self, seconds: float) -> str:
         evidence = self._evidence

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from offtarget.asking.book import SAMPLED
+from offtarget.asking.book import JUDGED, SAMPLED
 from offtarget.cli.render import print_json, safe, screen
 from offtarget.numbers import duration
 from offtarget.progress import OnProgress, Progress
@@ -54,12 +54,13 @@ def refined(plan: Plan, on_progress: OnProgress) -> OnProgress:
     """
     if plan.seconds is not None and plan.here:
         return on_progress
+    slowest = JUDGED if plan.at_a_time > 1 and plan.judge_calls else SAMPLED  # a judge lags behind
     began: list[float] = []
     said: list[bool] = []
 
     def tell(progress: Progress) -> None:
         on_progress(progress)
-        if progress.stage != SAMPLED or said:
+        if progress.stage != slowest or said:
             return
         began[:] = began or [time.monotonic()]
         seconds = time.monotonic() - began[0]

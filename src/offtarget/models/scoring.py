@@ -1,4 +1,4 @@
-"""Exact probabilities of short replies, from one prefill and one batch per depth of the token trie."""
+"""Exact probabilities of short replies, from one reading of the prompt and one batch over the token trie."""
 
 from __future__ import annotations
 
@@ -26,15 +26,10 @@ def reply_probabilities(
     tokens = {r: tuple(tokenizer(r, add_special_tokens=False)["input_ids"]) for r in dict.fromkeys(replies)}
     paths = sorted({path for path in tokens.values() if path}, key=lambda path: (len(path), path))
     nodes = {path[:i] for path in paths for i in range(1, len(path) + 1)}
-    inner = sorted({node[:-1] for node in nodes}, key=lambda node: (len(node), node))
+    after = _next_log_probabilities(engine, prompt, {node[:-1] for node in nodes}, device)
     reached: dict[tuple[int, ...], float] = {(): 1.0}
-    for depth in range(1 + max((len(n) for n in inner), default=-1)):
-        parents = [node for node in inner if len(node) == depth]
-        log_p = _next_log_probabilities(engine, prompt, parents, device)
-        for row, parent in enumerate(parents):
-            for node in nodes:
-                if node[:-1] == parent and len(node) == depth + 1:
-                    reached[node] = reached[parent] * float(log_p[row, node[-1]].exp())
+    for node in sorted(nodes, key=len):
+        reached[node] = reached[node[:-1]] * float(after[node[:-1]][node[-1]].exp())
     replied = set(paths)
     below: dict[tuple[int, ...], float] = dict.fromkeys(paths, 0.0)
     for node in paths:
@@ -46,13 +41,21 @@ def reply_probabilities(
 
 
 def _next_log_probabilities(
-    engine: Engine, prompt: Sequence[int], nodes: list[tuple[int, ...]], device: torch.device
-) -> torch.Tensor:
-    """(nodes, vocabulary): log probability of each next token after prompt and node; all nodes of one length."""
+    engine: Engine, prompt: Sequence[int], nodes: set[tuple[int, ...]], device: torch.device
+) -> dict[tuple[int, ...], torch.Tensor]:
+    """(vocabulary,) log probability of each next token after the prompt and each node; with a node its beginnings."""
+    rows = sorted(node for node in nodes if not any(node == other[: len(node)] for other in nodes if other != node))
+    if not rows:
+        return {}
     # At least 16 rows for the reason given in `Rules.min_rows`.
-    rows = nodes + [nodes[-1]] * max(0, 16 - len(nodes))
-    state = start_batch(engine, [prompt], [0] * len(rows), device)
-    logits = engine.step(torch.tensor([prompt[-1]] * len(rows), device=device), state)
-    for i in range(len(nodes[0])):
-        logits = engine.step(torch.tensor([node[i] for node in rows], device=device), state)
-    return logits[: len(nodes)].double().log_softmax(dim=-1)
+    filled = rows + [rows[-1]] * max(0, 16 - len(rows))
+    state = start_batch(engine, [prompt], [0] * len(filled), device)
+    found: dict[tuple[int, ...], torch.Tensor] = {}
+    column = [prompt[-1]] * len(filled)
+    for depth in range(1 + max(map(len, rows))):
+        logits = engine.step(torch.tensor(column, device=device), state)
+        for number, row in enumerate(rows):
+            if len(row) >= depth and row[:depth] not in found:
+                found[row[:depth]] = logits[number].double().log_softmax(dim=-1)
+        column = [row[depth] if len(row) > depth else 0 for row in filled]  # of one that has ended nothing is read
+    return found

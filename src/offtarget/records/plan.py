@@ -18,6 +18,8 @@ class Plan:
     """That models are asked for."""
     judge_calls: int = 0
     """Requests to a judge that is a model."""
+    at_a_time: int = 1
+    """Of these, as many as a remote judge gets at a time."""
     tokens: int | None = 0
     """Read and written; None where nobody can say."""
     most: bool = True
@@ -41,7 +43,7 @@ class Plan:
     def time(self) -> str:
         """`about 3 min here`, `usually under 1 min here, at most about 3 min`; says so where nobody knows yet."""
         if self.seconds is None:
-            return "how long it takes is said once the first part is done"
+            return "; ".join(filter(None, ["how long it takes is said once the first part is done", self._judging]))
         where = "here" if self.here else "on two cores"
         if not self.stops_early:
             return f"about {duration(self.seconds)} {where}"
@@ -49,6 +51,20 @@ class Plan:
             return f"at most about {duration(self.seconds)} {where}"
         usual = self.seconds * self.usual_answers / self.answers
         return f"usually under {duration(usual)} {where}, at most about {duration(self.seconds)}"
+
+    @property
+    def _judging(self) -> str:
+        """What a remote judge takes, whose latency nobody knows: it answers many requests in the time of one."""
+        if self.at_a_time == 1 or not self.judge_calls:
+            return ""
+        most = self.judge_calls / self.at_a_time
+        share = 1.0 if self.usual_answers is None else self.usual_answers / self.answers
+        usual = "" if share == 1.0 else f"usually under {duration(most * share)} and "
+        bound = "at most " if self.most else ""
+        return (
+            f"if a judge call takes 1 s, judging alone, {self.at_a_time} calls at a time, takes {usual}{bound}about "
+            f"{duration(most)}"
+        )
 
     @property
     def amounts(self) -> str:

@@ -16,6 +16,7 @@ from offtarget.judge.asking import AskSettings
 from offtarget.judge.first_look import refuse_useless
 from offtarget.judge.rubric_judge import JudgeSettings, RubricJudge
 from offtarget.models.chat import ChatModel, ModelPair
+from offtarget.models.endpoints import endpoint_of
 from offtarget.models.folders import find_folder
 from offtarget.models.gguf_file import refuse_training
 from offtarget.models.names import LocalName, RemoteName, parse_name
@@ -162,6 +163,15 @@ def offers_probabilities(model: ChatModel) -> bool:
     """Whether a model gives token probabilities, where its server may offer none and is asked; True for all others."""
     offers = getattr(model, "offers_probabilities", None)
     return bool(offers()) if callable(offers) else True
+
+
+def requests_at_a_time(judge: str | None, opening: OpenSettings | None = None) -> int:
+    """How many a judge of that name gets: 1 for all but a remote one. InputError for a name that is none."""
+    name = None if judge in (None, EXACT_JUDGE, PEOPLE) else parsed(judge)
+    if not isinstance(name, RemoteName):
+        return 1
+    opening = opening or OpenSettings()
+    return endpoint_of(name, opening.endpoints).connections or opening.connections
 
 
 def judge_at_hand(

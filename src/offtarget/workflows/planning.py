@@ -14,6 +14,7 @@ from pathlib import Path
 from offtarget.data.trainable import read_training_data
 from offtarget.data.training import open_source, read_rows
 from offtarget.detect.cleaning import refuse_target
+from offtarget.judge.first_look import MOST
 from offtarget.judge.planting import EVERY
 from offtarget.prompting.metrics import JUDGE, open_metric
 from offtarget.records import AuditSettings, DecisionSettings
@@ -30,7 +31,15 @@ from offtarget.workflows.alternatives.grading import no_grader
 from offtarget.workflows.check.opening import chosen_questions, same_model
 from offtarget.workflows.check.raters import usual_for_people
 from offtarget.workflows.direction.repair_plan import check_repair
-from offtarget.workflows.ground import EXACT_JUDGE, Ground, check_judge, ground_of, has_exact_judge, open_bank
+from offtarget.workflows.ground import (
+    EXACT_JUDGE,
+    Ground,
+    check_judge,
+    ground_of,
+    has_exact_judge,
+    open_bank,
+    requests_at_a_time,
+)
 from offtarget.workflows.ready import ready
 from offtarget.workflows.reproduce.data import open_data
 from offtarget.workflows.runs.begin import begun
@@ -43,8 +52,9 @@ RUBRIC = 700
 """Tokens of a rubric, without the answer that is judged."""
 RUBRICS = 2
 """Requests to a judge for one answer at most: alignment and coherence."""
-TRIED = 60
-"""Known answers that a judge is tried on: 40 before it is believed, 20 of them again at the end."""
+TRIED = MOST + 60
+"""Known answers that a judge is tried on: some as it is opened, 40 before it is believed, 20 of them again at the end.
+"""
 PLANTED = 1 / EVERY
 """Known answers that a judge is given among so many others, on average."""
 READINGS, PER_READING = 13, 32
@@ -102,6 +112,7 @@ def plan_check(
         judge=judge,
         probes=probes,
         run=run,
+        opening=opening,
         usual="check/organism" if ground.organism and judge is None else "",
         usual_answers=_usual_of(settings) if one_part else None,
         stops_early=True,
@@ -130,6 +141,7 @@ def plan_audit(
         verb="audit",
         about=(("data", str(data)), ("size", f"{size:,} bytes"), *([("judge of rows", judge)] if judge else [])),
         judge_calls=calls,
+        at_a_time=requests_at_a_time(judge, opening),
         tokens=calls * (RUBRIC + 2 * PROMPT) or None,
         work=max(size, 100_000),
         key=f"audit|{judge or ''}",
@@ -170,6 +182,7 @@ def plan_tune(
         judge=options.judge,
         probes=options.probes,
         run=run,
+        opening=opening,
         work=steps if amount is None else amount / 1e12,
         most=False,
         usual="tune/organism" if ground.organism and not defend else "",
@@ -211,6 +224,7 @@ def plan_defences(
         judge=options.judge,
         probes=options.probes,
         run=run,
+        opening=opening,
         work=trainings * steps_of(rows, settings),
         most=False,
     )
@@ -256,6 +270,7 @@ def plan_alternatives(
         judge=judge,
         probes=probes,
         run=run,
+        opening=opening,
     )
 
 
@@ -293,6 +308,7 @@ def plan_reproduce(
         judge=judge,
         probes=probes,
         run=run,
+        opening=opening,
         work=trainings + 1,
         usual_answers=None if usual is None else measured + trainings * usual,
         usual="reproduce/organism" if ground.organism and not settings.ablations else "",
@@ -337,6 +353,7 @@ def plan_repair(
         judge=judge,
         probes=probes,
         run=run,
+        opening=opening,
         work=max(cells, 1),
     )
 
@@ -386,6 +403,7 @@ def _asking(
     judge: str | None,
     probes: str | Path | None,
     run: str | Path | None,
+    opening: OpenSettings | None,
     work: float | None = None,
     most: bool = True,
     usual: str = "",
@@ -395,18 +413,21 @@ def _asking(
     """A plan of so many answers of at most `longest` tokens, each judged."""
     bank = open_bank(probes, ground_of(*models))
     asks_model = judge not in (None, EXACT_JUDGE, PEOPLE) or not (has_exact_judge(bank) or judge == PEOPLE)
+    at_a_time = requests_at_a_time(judge, opening) if asks_model else 1
     calls = RUBRICS * (math.ceil(answers * (1 + PLANTED)) + TRIED) if asks_model and answers else 0
     plan = Plan(
         verb=verb,
         about=tuple(about.items()),
         answers=answers,
         judge_calls=calls,
+        at_a_time=at_a_time,
         tokens=answers * (PROMPT + longest) + calls * (RUBRIC + longest),
         most=most,
         stops_early=stops_early,
         usual_answers=usual_answers,
         work=answers if work is None else work,
-        key="|".join([verb, *models, judge or ""]),
+        # another number of requests at a time is another speed
+        key="|".join([verb, *models, judge or "", *([f"{at_a_time} at a time"] if at_a_time > 1 else [])]),
         run=_place(verb, run),
     )
     return with_speed(plan, usual)
