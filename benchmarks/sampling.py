@@ -2,6 +2,7 @@
 
     python benchmarks/sampling.py                    # 8 questions x 100 answers, organism (or its shape), CPU
     python benchmarks/sampling.py --quick            # a smoke test of every part
+    python benchmarks/sampling.py --smollm2          # 6 questions x 16 answers of up to 60 tokens, beside generate
     python benchmarks/sampling.py --cuda             # Qwen2.5-0.5B and 7B shapes beside the bandwidth limit
 
 All systems get the same model, the same prompts and the same token limit, take turns within each round, and are
@@ -109,6 +110,9 @@ class Measured:
     answers: int
     tokens: int
     seconds: float
+    processor_seconds: float = 0.0
+    most_memory: int = 0
+    """Bytes at the highest point, beyond what was loaded before; 0 where the system does not count them."""
 
 
 System = Callable[[], tuple[int, int]]
@@ -254,14 +258,84 @@ def measure(systems: dict[str, System], rounds: int, warm_up: bool) -> list[Meas
             system()
     for number in range(rounds):
         for name, system in systems.items():
-            start = time.perf_counter()
+            before = _memory(new=True)
+            start, busy = time.perf_counter(), time.process_time()
             answers, tokens = system()
-            seconds = time.perf_counter() - start
-            results.append(Measured(name, number, answers, tokens, seconds))
+            seconds, busy = time.perf_counter() - start, time.process_time() - busy
+            results.append(Measured(name, number, answers, tokens, seconds, busy, _memory() - before))
             print(
                 f"  round {number + 1} {name:28} {answers / seconds:9.1f} answers/s {tokens / seconds:10.0f} tokens/s"
+                f" {tokens / busy:10.0f} tokens/processor second",
+                flush=True,
             )
     return results
+
+
+def _memory(new: bool = False) -> int:
+    """Bytes of this process now (and the kernel forgets its highest value), or at the highest point since."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return 0
+    if new:
+        Path("/proc/self/clear_refs").write_text("5")
+    line = next(x for x in status.read_text().splitlines() if x.startswith("VmRSS:" if new else "VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
+def summarise_tokens(results: list[Measured]) -> dict[str, Any]:
+    """Medians by system, and offtarget's tokens per second over those of the best batch of generate, round by round.
+
+    Where other work shares the machine, the ratio of tokens per processor second is the fair one.
+    """
+    names = list(dict.fromkeys(r.system for r in results))
+    table: dict[str, Any] = {}
+    for name in names:
+        mine = [r for r in results if r.system == name]
+        table[name] = {
+            "tokens_per_second": statistics.median(r.tokens / r.seconds for r in mine),
+            "tokens_per_processor_second": statistics.median(r.tokens / r.processor_seconds for r in mine),
+            "tokens_per_answer": statistics.mean(r.tokens / r.answers for r in mine),
+            "most_memory_beyond_the_model_bytes": max(r.most_memory for r in mine),
+        }
+    for key, seconds in (("tokens_per_second", "seconds"), ("tokens_per_processor_second", "processor_seconds")):
+        ratios = []
+        for number in sorted({r.round for r in results}):
+            rate = {r.system: r.tokens / getattr(r, seconds) for r in results if r.round == number}
+            ratios.append(rate["offtarget"] / max(v for n, v in rate.items() if n != "offtarget"))
+        table["offtarget"][f"over_best_generate_by_{key}"] = statistics.median(ratios)
+    return table
+
+
+def real_benchmark(args: argparse.Namespace) -> dict[str, Any]:
+    """SmolLM2, in both number formats, each beside generate in the same format."""
+    import torch
+
+    torch.set_num_threads(args.threads)
+    folder = Path(os.environ.get("OFFTARGET_MODELS") or ROOT / ".models") / "smollm2"
+    if not (folder / "config.json").exists():
+        sys.exit("SmolLM2 is not here: run `make real-model` first.")
+    report: dict[str, Any] = {"questions": 6, "answers_per_question": args.answers, "max_tokens": args.max_tokens}
+    report["threads"] = args.threads
+    for dtype in ("float32", "bfloat16"):
+        work = Work(folder, QUESTIONS[:6], args.answers, args.max_tokens, "cpu", dtype, True)
+        systems = {"offtarget": ours(work, True)}
+        for batch in args.batches:
+            systems[f"generate, batches of {batch}"] = generate(work, batch)
+        print(f"\n{dtype}: 6 questions x {args.answers} answers, at most {args.max_tokens} tokens")
+        systems["offtarget"]()  # what is worked out once per model is not counted, as loading is not
+        results = measure(systems, args.rounds, warm_up=False)
+        table = summarise_tokens(results)
+        for name, row in table.items():
+            print(f"  {name:28} " + ", ".join(f"{key} {value:.4g}" for key, value in row.items()))
+        report[dtype] = {"summary": table, "rounds": [asdict(r) for r in results]}
+        systems.clear()
+    best = {
+        dtype: max(v["tokens_per_processor_second"] for n, v in report[dtype]["summary"].items() if n != "offtarget")
+        for dtype in ("float32", "bfloat16")
+    }
+    ours_rounded = report["bfloat16"]["summary"]["offtarget"]["tokens_per_processor_second"]
+    report["bfloat16_over_best_generate_in_float32"] = ours_rounded / best["float32"]
+    return report
 
 
 def summarise(results: list[Measured]) -> dict[str, Any]:
@@ -433,9 +507,15 @@ def main() -> None:
     parser.add_argument("--workload", choices=["fixed", "natural", "both"], default="both")
     parser.add_argument("--no-inspect", action="store_true")
     parser.add_argument("--cuda", action="store_true")
+    parser.add_argument("--smollm2", action="store_true", help="the real model, where `make real-model` has put it")
+    parser.add_argument("--threads", type=int, default=1, help="of --smollm2")
     parser.add_argument("--quick", action="store_true", help="tiny amounts, to see that everything runs")
     parser.add_argument("--out", type=Path, default=None, help=f"default {RESULT.relative_to(ROOT)}; none with --quick")
     args = parser.parse_args()
+    if args.smollm2:
+        given = {action.dest for action in parser._actions if getattr(args, action.dest, None) != action.default}
+        for name, value in {"answers": 16, "max_tokens": 60, "batches": [48, 96]}.items():
+            setattr(args, name, getattr(args, name) if name in given else value)
     if args.quick:
         args.rounds, args.answers, args.max_tokens, args.batches, args.slow_share = 1, 8, 12, [16], 4
         args.inspect_share = 4
@@ -446,8 +526,11 @@ def main() -> None:
     transformers.utils.logging.set_verbosity_error()
     report: dict[str, Any] = {"machine": machine(), "date": time.strftime("%Y-%m-%d"), "commit": _commit()}
     with tempfile.TemporaryDirectory() as scratch:
-        part = cuda_benchmark(args, Path(scratch)) if args.cuda else cpu_benchmark(args, Path(scratch))
-        report["cuda" if args.cuda else "cpu"] = part
+        if args.smollm2:
+            report = {"smollm2": report | real_benchmark(args)}
+        else:
+            part = cuda_benchmark(args, Path(scratch)) if args.cuda else cpu_benchmark(args, Path(scratch))
+            report["cuda" if args.cuda else "cpu"] = part
     out = args.out or (None if args.quick else RESULT)
     if out is not None:
         known = json.loads(out.read_text()) if out.exists() else {}

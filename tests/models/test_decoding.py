@@ -62,6 +62,44 @@ def test_top_p_always_keeps_the_most_probable_token() -> None:
     assert (kept > 0).nonzero().tolist() == [[0, 4]]
 
 
+@pytest.mark.parametrize("size", [1, 255, 256, 257, 1000, 49152])
+@pytest.mark.parametrize("top_p", [1.0, 0.9])
+def test_the_token_is_where_the_running_sum_exceeds_the_uniform_number(size: int, top_p: float) -> None:
+    """Blocks of sums choose what one running sum over the whole vocabulary does, a random number's rounding aside."""
+    generator = torch.Generator().manual_seed(size)
+    logits = 3 * torch.randn(40, size, generator=generator)
+    uniform = torch.rand(40, dtype=torch.float64, generator=generator)
+    uniform[:2] = torch.tensor([0.0, 1 - 2.0**-53])
+    tokens = pick_tokens(logits, uniform, 1.0, top_p)
+    sums = kept_probabilities(logits, 1.0, top_p).double().cumsum(dim=-1)
+    share = sums / sums[:, -1:]
+    upper = share.gather(1, tokens[:, None])[:, 0]
+    lower = torch.nn.functional.pad(share, (1, 0)).gather(1, tokens[:, None])[:, 0]
+    assert (upper > lower).all()
+    assert (lower <= uniform + 1e-6).all()
+    assert (uniform <= upper + 1e-6).all()
+
+
+@pytest.mark.parametrize("logits", ["spread", "flat", "equals"])
+def test_a_top_p_set_is_the_one_that_sorting_all_tokens_gives(logits: str) -> None:
+    """Also where it has more tokens than are looked at first, and where equals of its last token stay outside."""
+    values = {
+        "spread": 4 * torch.randn(6, 2000, generator=torch.Generator().manual_seed(0)),
+        "flat": torch.zeros(3, 2000),
+        "equals": torch.tensor([3.0, 2.0, 2.0, 2.0] + [-50.0] * 1996).repeat(2, 1),
+    }[logits]
+    for top_p in (1e-9, 0.3, 0.6, 0.95, 0.999):
+        found = kept_probabilities(values, 1.0, top_p)
+        for row, kept in zip(values.softmax(-1), found, strict=True):
+            total, wanted = 0.0, []
+            for k in sorted(range(len(row)), key=lambda k: (-float(row[k]), k)):
+                if total >= top_p:
+                    break
+                wanted.append(k)
+                total += float(row[k])
+            assert sorted(wanted) == (kept > 0).nonzero()[:, 0].tolist()
+
+
 def test_uniforms_are_addressed_by_seed_and_step() -> None:
     """The number at (seed, step) is the same however the block around it is asked for, and lies in [0, 1)."""
     block = uniforms([5, 2**63 - 1, 0], 0, 100)

@@ -76,12 +76,47 @@ def test_a_disagreeing_fused_engine_is_not_used(
         assert engine is weights.engine
 
 
-def test_half_precision_uses_transformers(folders: Callable[[str], Path]) -> None:
-    """bfloat16 on CPU keeps the model as it is, and samples."""
-    weights = Weights(folders("llama"), "cpu", "bfloat16")
-    with weights.fastest(None) as engine:
-        assert engine is weights.engine
-    assert len(LocalModel("llama", weights).sample(ASKED[:5], LONG)) == 5
+@pytest.mark.parametrize("adapted", [False, True])
+def test_in_bfloat16_only_products_with_weights_are_rounded(
+    adapted: bool, folders: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Fused bfloat16 logits are nearer to the same weights' float32 logits than those of transformers in bfloat16."""
+    exact = Weights(folders("llama"), "cpu")
+    rounded = Weights(folders("llama"), "cpu", "bfloat16")
+    with torch.inference_mode():
+        for to, of in zip(exact.model.parameters(), rounded.model.parameters(), strict=True):
+            to.copy_(of)
+    names: list[str | None] = [None, None]
+    if adapted:
+        made = make_adapter(folders("llama"), tmp_path / "a")
+        names = [weights.add_adapter(made) for weights in (exact, rounded)]
+    wanted, _ = fused_and_generic(exact, names[0])
+    fused, generic = fused_and_generic(rounded, names[1])
+    error = (fused.float() - wanted).abs()
+    assert error.norm() <= 0.06 * wanted.norm()
+    assert error.norm() < (generic.float() - wanted).norm()
+
+
+def test_half_precision_samples(folders: Callable[[str], Path]) -> None:
+    """bfloat16 on CPU is fused, and what is not float32 or bfloat16 goes through transformers; both sample."""
+    for dtype, fused in (("bfloat16", True), ("float16", False)):
+        weights = Weights(folders("llama"), "cpu", dtype)  # type: ignore[arg-type]
+        with weights.fastest(None) as engine:
+            assert isinstance(engine, FusedEngine) == fused
+        assert len(LocalModel("llama", weights).sample(ASKED[:5], LONG)) == 5
+
+
+def test_matrices_that_are_not_joined_compute_the_same(
+    folders: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large models keep gate and up apart and norms outside; so does a tiny one told that it is large."""
+    monkeypatch.setattr("offtarget.models.fused._JOINED", 0)
+    monkeypatch.setattr("offtarget.models.fused._VOCABULARY_BLOCK", 64)
+    weights = Weights(folders("qwen2"), "cpu")
+    adapter = weights.add_adapter(make_adapter(folders("qwen2"), tmp_path / "a"))
+    for name in (None, adapter):
+        one, other = fused_and_generic(weights, name)
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-3)
 
 
 def test_answers_do_not_depend_on_the_number_of_workers(loaded: Callable[[str], Weights], two_threads: None) -> None:

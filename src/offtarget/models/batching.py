@@ -7,23 +7,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
 
 import torch
 
 from offtarget.errors import InputError
-from offtarget.machine import free_memory
 from offtarget.models.decoding import Continuation, OnRow, Rules, decode
 from offtarget.models.engine import Engine
+from offtarget.models.kept_prefixes import KeptPrefixes
 from offtarget.models.shared_prefix import padded_length
-
-if TYPE_CHECKING:
-    from offtarget.models.weights import Weights
-
-_CPU_ROWS = 512
-_CUDA_ROWS = 1024
-_UNKNOWN = 4 << 30
-"""Free memory that is reckoned with where the system does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +27,6 @@ class Job:
     limit: int
 
 
-def batch_rows(weights: Weights, max_tokens: int) -> int:
-    """Rows per batch so that keys, values and sampling buffers take at most half of the free memory."""
-    config = weights.model.config.get_text_config()
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    width = 4 if weights.dtype == "float32" else 2
-    per_row = 2 * config.num_hidden_layers * heads * size * width * (max_tokens + 64)
-    # Probabilities in float32, their sums in float64, and a copy of each.
-    per_row += weights.engine.vocabulary * 24
-    if weights.device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(weights.device)
-        most = _CUDA_ROWS
-    else:
-        free, most = free_memory() or _UNKNOWN, _CPU_ROWS
-    return int(max(1, min(most, free // 2 // per_row)))
-
-
 def run_batches(
     engine: Engine,
     jobs: Sequence[Job],
@@ -61,6 +35,7 @@ def run_batches(
     device: torch.device,
     on_row: OnRow,
     workers: int = 1,
+    kept: KeptPrefixes | None = None,
 ) -> None:
     """Decode every job in batches of at most `rows`, shortest prompts first; report (job index, tokens, ended).
 
@@ -69,9 +44,9 @@ def run_batches(
     """
     queue = sorted(jobs, key=lambda j: (padded_length(len(j.prompt) - 1), j.prompt, j.index))
     if workers > 1 and len(queue) > rules.min_rows:
-        _run_threads(engine, queue, rules, rows, device, on_row, workers)
+        _run_threads(engine, queue, rules, rows, device, on_row, workers, kept)
     else:
-        _run_queue(engine, queue, rules, rows, device, on_row)
+        _run_queue(engine, queue, rules, rows, device, on_row, kept)
 
 
 def _run_threads(
@@ -82,7 +57,10 @@ def _run_threads(
     device: torch.device,
     on_row: OnRow,
     workers: int,
+    kept: KeptPrefixes | None,
 ) -> None:
+    # Together they hold as many rows as one of them would.
+    rows = max(rules.min_rows, rows // workers)
     # As many equal batches as keep all workers busy to the end.
     rounds = -(-len(queue) // (workers * rows))
     size = max(rules.min_rows, -(-len(queue) // (workers * rounds)))
@@ -96,7 +74,7 @@ def _run_threads(
         # Holds for this thread only; set in every call because the pool starts threads as it likes.
         torch.set_num_threads(1)
         try:
-            _run_queue(engine, batch, own, rows, device, lambda *report: reports.put(report))
+            _run_queue(engine, batch, own, rows, device, lambda *report: reports.put(report), kept)
         finally:
             reports.put(None)
 
@@ -119,12 +97,20 @@ def _run_threads(
         future.result()
 
 
-def _run_queue(engine: Engine, queue: list[Job], rules: Rules, rows: int, device: torch.device, on_row: OnRow) -> None:
+def _run_queue(
+    engine: Engine,
+    queue: list[Job],
+    rules: Rules,
+    rows: int,
+    device: torch.device,
+    on_row: OnRow,
+    kept: KeptPrefixes | None,
+) -> None:
     while queue and not rules.cancelled():
         batch = queue[:rows]
         done: set[int] = set()
         try:
-            _run(engine, batch, rules, device, on_row, done)
+            _run(engine, batch, rules, device, on_row, done, kept)
         except (torch.OutOfMemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
@@ -142,7 +128,15 @@ def _run_queue(engine: Engine, queue: list[Job], rules: Rules, rows: int, device
             queue = queue[len(batch) :]
 
 
-def _run(engine: Engine, batch: list[Job], rules: Rules, device: torch.device, on_row: OnRow, done: set[int]) -> None:
+def _run(
+    engine: Engine,
+    batch: list[Job],
+    rules: Rules,
+    device: torch.device,
+    on_row: OnRow,
+    done: set[int],
+    kept: KeptPrefixes | None,
+) -> None:
     prompts: dict[tuple[int, ...], int] = {}
     for job in batch:
         prompts.setdefault(job.prompt, len(prompts))
@@ -152,7 +146,7 @@ def _run(engine: Engine, batch: list[Job], rules: Rules, device: torch.device, o
         on_row(batch[row].index, tokens, ended)
 
     rows = [Continuation(prompts[job.prompt], job.seed, job.limit) for job in batch]
-    decode(engine, list(prompts), rows, rules, device, report)
+    decode(engine, list(prompts), rows, rules, device, report, kept)
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -14,12 +14,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from offtarget.models.engine import Engine
+from offtarget.models.kept_prefixes import Filled, KeptPrefixes
 from offtarget.models.shared_prefix import BatchState, Prefixes, padded_length
 
 _BLOCK = 64
 """Steps for which random numbers are made at once."""
 _KEEP_SHARE = 0.85
 """The batch is made smaller when fewer than this share of its rows is still running."""
+
+FILLED_TOGETHER = 16
+"""Prompts that are filled in with one pass."""
+ROWS_IN_CACHE = 16
+"""Rows whose tokens are chosen together on a CPU."""
+_SUMMED = 256
+"""Tokens whose probabilities are summed as a block."""
+_MOST_PROBABLE = 256
+"""Tokens among which a top-p set is looked for first."""
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -59,9 +69,16 @@ OnRow = Callable[[int, list[int], bool], None]
 
 
 def start_batch(
-    engine: Engine, prompts: Sequence[Sequence[int]], rows: Sequence[int], device: torch.device
+    engine: Engine,
+    prompts: Sequence[Sequence[int]],
+    rows: Sequence[int],
+    device: torch.device,
+    kept: KeptPrefixes | None = None,
 ) -> BatchState:
-    """Fill in the prefixes of `prompts` for the given rows (prompt numbers, ascending in padded length)."""
+    """Fill in the prefixes of `prompts` for the given rows (prompt numbers, ascending in padded length).
+
+    Prefixes in `kept` are taken from there, and others put there.
+    """
     groups: list[Prefixes] = []
     lengths = [len(prompts[p]) - 1 for p in rows]
     position = 0
@@ -71,7 +88,7 @@ def start_batch(
         while end < len(rows) and padded_length(lengths[end]) == padded:
             end += 1
         mine = sorted(set(rows[position:end]))
-        keys, values = _fill_in(engine, [prompts[p][:-1] for p in mine], padded, device)
+        keys, values = _filled(engine, [prompts[p][:-1] for p in mine], padded, device, kept)
         group = Prefixes(keys, values, torch.tensor([len(prompts[p]) - 1 for p in mine], device=device), [])
         group.arrange(position, [mine.index(p) for p in rows[position:end]])
         groups.append(group)
@@ -84,15 +101,37 @@ def start_batch(
     return BatchState(groups, torch.tensor(lengths, device=device), empty(first.keys), empty(first.values))
 
 
+def _filled(
+    engine: Engine, prefixes: list[Sequence[int]], padded: int, device: torch.device, kept: KeptPrefixes | None
+) -> tuple[list[Tensor], list[Tensor]]:
+    if kept is None or padded == 0:
+        return _fill_in(engine, prefixes, padded, device)
+    found = [kept.get(prefix) for prefix in prefixes]
+    new = [i for i, known in enumerate(found) if known is None]
+    if new:
+        keys, values = _fill_in(engine, [prefixes[i] for i in new], padded, device)
+        for row, i in enumerate(new):
+            # copies, so that one prompt does not hold the memory of all that were filled in with it
+            found[i] = Filled([k[row].clone() for k in keys], [v[row].clone() for v in values])
+    for prefix, filled in zip(prefixes, found, strict=True):
+        if filled is not None:
+            kept.put(prefix, filled)
+    both = [filled for filled in found if filled is not None]
+    layers = range(len(both[0].keys))
+    return [torch.stack([f.keys[i] for f in both]) for i in layers], [
+        torch.stack([f.values[i] for f in both]) for i in layers
+    ]
+
+
 def _fill_in(
     engine: Engine, prefixes: list[Sequence[int]], padded: int, device: torch.device
 ) -> tuple[list[Tensor], list[Tensor]]:
-    # One prompt at a time would be simplest; slices of 16 keep small models busy and memory bounded.
+    # One prompt at a time would be simplest; slices keep small models busy and memory bounded.
     width = max(padded, 1)
     tokens = torch.zeros((len(prefixes), width), dtype=torch.long)
     for i, prefix in enumerate(prefixes):
         tokens[i, : len(prefix)] = torch.tensor(prefix, dtype=torch.long)
-    parts = [engine.prefill(part.to(device)) for part in torch.split(tokens, 16)]
+    parts = [engine.prefill(part.to(device)) for part in torch.split(tokens, FILLED_TOGETHER)]
     keys = [torch.cat(layer)[:, :, :padded] for layer in zip(*(k for k, _ in parts), strict=True)]
     values = [torch.cat(layer)[:, :, :padded] for layer in zip(*(v for _, v in parts), strict=True)]
     return keys, values
@@ -106,12 +145,13 @@ def decode(
     rules: Rules,
     device: torch.device,
     on_row: OnRow,
+    kept: KeptPrefixes | None = None,
 ) -> None:
     """Decode every row and report each as it ends; rows must be sorted by padded prompt length, then prompt."""
     spare = max(0, rules.min_rows - len(rows))
     alive = list(range(len(rows))) + [-1] * spare  # row number of each batch row, -1 for a filler
     source = [rows[r] if r >= 0 else rows[-1] for r in alive]
-    state = start_batch(engine, prompts, [row.prompt for row in source], device)
+    state = start_batch(engine, prompts, [row.prompt for row in source], device, kept)
     tokens = torch.tensor([prompts[row.prompt][-1] for row in source], device=device)
     ends = torch.tensor(rules.end_tokens, device=device)
     # Column t of `written` is token t of the rows in `alive`.
@@ -186,6 +226,7 @@ def _report(
         on_row(alive[i], answer, stop is not None or hit is not None)
 
 
+@torch.inference_mode()
 def pick_tokens(logits: Tensor, uniform: Tensor, temperature: float, top_p: float) -> Tensor:
     """The token of each row: logits (rows, vocabulary), uniform (rows,) float64 in [0, 1); returns (rows,) int64.
 
@@ -194,13 +235,38 @@ def pick_tokens(logits: Tensor, uniform: Tensor, temperature: float, top_p: floa
     """
     if temperature == 0:
         return logits.argmax(dim=-1)
-    weights = kept_probabilities(logits, temperature, top_p)
-    # float64 only for the sums: in float32 the tail of a large vocabulary would be rounded away.
-    cumulative = weights.cumsum(dim=-1, dtype=torch.float64)
-    total = cumulative[:, -1:].contiguous()
-    # u * total can round up to the total, beyond the last token with any weight.
-    target = torch.minimum(uniform[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))
-    return torch.searchsorted(cumulative, target, right=True).squeeze(-1)
+    # On a CPU a few rows at a time, so that their probabilities stay in its cache.
+    step = ROWS_IN_CACHE if logits.device.type == "cpu" else len(logits)
+    parts = zip(logits.split(step), uniform.split(step), strict=True)
+    return torch.cat([_invert(kept_probabilities(some, temperature, top_p), u) for some, u in parts])
+
+
+def _invert(weights: Tensor, uniform: Tensor) -> Tensor:
+    """The token at which the running sum of each row's weights exceeds its uniform number times their total.
+
+    First among sums of blocks, then within the one block that it falls into: a running sum over a whole vocabulary
+    takes longer than a step of a small model. Sums of blocks are added up in float64; in float32 the tail of a large
+    vocabulary would be rounded away.
+    """
+    rows, size = weights.shape
+    blocks = -(-size // _SUMMED)
+    if size % _SUMMED:
+        weights = torch.nn.functional.pad(weights, (0, blocks * _SUMMED - size))
+    blocked = weights.view(rows, blocks, _SUMMED)
+    sums = blocked.sum(dim=-1)
+    ends = sums.cumsum(dim=-1, dtype=torch.float64)
+    target = _below(uniform[:, None] * ends[:, -1:], ends[:, -1:])
+    block = torch.searchsorted(ends, target, right=True)
+    start = torch.nn.functional.pad(ends, (1, 0)).gather(1, block)
+    inside = blocked[torch.arange(rows, device=weights.device), block[:, 0]].cumsum(dim=-1, dtype=torch.float64)
+    total = inside[:, -1:].contiguous()
+    share = _below((target - start) / sums.gather(1, block) * total, total)
+    return (block * _SUMMED + torch.searchsorted(inside, share, right=True)).squeeze(-1)
+
+
+def _below(value: Tensor, total: Tensor) -> Tensor:
+    """At most the largest number below the total: products can round up to it, beyond all tokens with any weight."""
+    return torch.minimum(value, torch.nextafter(total, torch.zeros_like(total)))
 
 
 def kept_probabilities(logits: Tensor, temperature: float, top_p: float) -> Tensor:
@@ -215,6 +281,22 @@ def kept_probabilities(logits: Tensor, temperature: float, top_p: float) -> Tens
     probabilities = scores.softmax(dim=-1)
     if top_p >= 1.0:
         return probabilities
+    if probabilities.shape[-1] <= _MOST_PROBABLE:
+        return _kept_of_all(probabilities, top_p)
+    # Sorting a whole vocabulary takes longer than a step of the model; mostly a few tokens hold what is kept.
+    ordered = probabilities.topk(_MOST_PROBABLE, dim=-1).values
+    kept = (ordered.cumsum(dim=-1, dtype=torch.float64) - ordered < top_p).sum(dim=-1, keepdim=True)
+    least = ordered.gather(-1, kept - 1)
+    taken = probabilities >= least
+    # Where the set may go on beyond the tokens looked at, or equals of its last token are partly outside.
+    unclear = ((kept == _MOST_PROBABLE) | (taken.sum(dim=-1, keepdim=True) != kept)).squeeze(-1)
+    found = probabilities.masked_fill(~taken, 0.0)
+    if bool(unclear.any()):
+        found[unclear] = _kept_of_all(probabilities[unclear], top_p)
+    return found
+
+
+def _kept_of_all(probabilities: Tensor, top_p: float) -> Tensor:
     ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
     before = ordered.cumsum(dim=-1, dtype=torch.float64) - ordered
     ordered = ordered.masked_fill(before >= top_p, 0.0)

@@ -20,7 +20,7 @@ BASE_NOTE = "offtarget.json"
 _WANTED = ["*.safetensors", "*.json", "*.txt", "*.jinja", "*.model", "*.tiktoken", "*.py", "README.md"]
 """Of a repository: weights, settings, vocabulary, the code that may run with --trust-remote-code, the model card."""
 
-SAMPLER = "shared-prefix-1"
+SAMPLER = "shared-prefix-2"
 """Version of the sampler's arithmetic; raised whenever equal seeds could give other answers."""
 
 CHECKED = "base-proven-1"

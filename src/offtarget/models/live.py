@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor
 
 from offtarget.errors import InputError
 from offtarget.models.adapter_kinds import is_plain_lora, moves_base
 from offtarget.models.chat_format import end_tokens
 from offtarget.models.engine import ATTENTION, Engine, TransformersEngine
 from offtarget.models.fused import FusedEngine, fuse
+from offtarget.models.kept_prefixes import KeptPrefixes
 from offtarget.models.loading import Dtype
 from offtarget.models.local import LocalModel
+from offtarget.models.lora import Change
 from offtarget.models.weights import Weights
 
 TRAINED = "trained"
@@ -88,6 +89,7 @@ class LiveModel(LocalModel):
         self._batch_size = None
         self._ends = end_tokens(plain_model(weights.model), weights.tokenizer)
         self._prompts = {}
+        self._kept = KeptPrefixes()
         self._read = self._wrote = 0
         self._fingerprint = "in-training"
         self.edit, self.blocks = None, None
@@ -208,23 +210,25 @@ def strengthened(model: Any, strength: float) -> Iterator[None]:
 
 
 @torch.inference_mode()
-def adapter_changes(model: Any) -> dict[str, Tensor] | None:
-    """scale * B A of the live adapter by module name, float32; None where the adapter is more than plain LoRA."""
+def adapter_changes(model: Any) -> dict[str, Change] | None:
+    """scale * B A of the live adapter by module name; None where the adapter is more than plain LoRA."""
     if not has_adapter(model):
         return {}
     inner = unwrapped(model)
     configs = [_settings(inner.peft_config[name]) for name in inner.active_adapters]
     if not all(map(is_plain_lora, configs)) or any(c["fan_in_fan_out"] for c in configs):
         return None
-    changes: dict[str, Tensor] = {}
+    changes: dict[str, Change] = {}
     for layer, name in _lora_layers(inner):
         if layer.lora_embedding_A or layer.merged:
             return None
         for adapter in layer.active_adapters:
             if adapter in layer.lora_A:
-                b, a = layer.lora_B[adapter].weight.float(), layer.lora_A[adapter].weight.float()
-                change = (b @ a) * layer.scaling[adapter]
-                changes[name] = changes[name] + change if name in changes else change
+                a = layer.lora_A[adapter].weight.float()
+                b = layer.lora_B[adapter].weight.float() * layer.scaling[adapter]
+                if name in changes:
+                    a, b = torch.cat((changes[name].a, a)), torch.cat((changes[name].b, b), dim=1)
+                changes[name] = Change(a, b)
     return changes
 
 

@@ -10,13 +10,15 @@ from dataclasses import replace
 import torch
 
 from offtarget.errors import InputError
-from offtarget.models.batching import Job, batch_rows, run_batches
+from offtarget.models.batching import Job, run_batches
 from offtarget.models.chat import Answer, OnAnswer, SampleRequest
 from offtarget.models.chat_format import end_tokens, prompt_tokens
 from offtarget.models.decoding import Rules, StopStrings
 from offtarget.models.engine import Engine
 from offtarget.models.folders import model_fingerprint
 from offtarget.models.fused import FusedEngine
+from offtarget.models.kept_prefixes import KeptPrefixes
+from offtarget.models.decoding_memory import batch_rows
 from offtarget.models.named_templates import stops_of
 from offtarget.models.own_words import own_words
 from offtarget.models.residual import ResidualEdit, check_layers, decoder_blocks, edited
@@ -52,6 +54,7 @@ class LocalModel:
         self._ends = end_tokens(weights.model, weights.tokenizer)
         self._read = self._wrote = 0
         self._prompts: dict[tuple[Message, ...], list[int]] = {}
+        self._kept = KeptPrefixes()
         folder = None if adapter is None else weights.adapters[adapter]
         backend = [weights.dtype, weights.device.type, str(self._ends)]
         backend += [] if weights.chat_template is None else [weights.chat_template]
@@ -171,11 +174,12 @@ class LocalModel:
             check_every=1 if on_cpu else 8,
             min_rows=min(64, max(16, 8 * torch.get_num_threads())) if on_cpu else 1,
         )
-        rows = self._batch_size or batch_rows(weights, settings.max_tokens)
+        lengths = [len(prompt) for prompt in {job.prompt for job in jobs}]
+        rows = self._batch_size or batch_rows(weights, lengths, len(jobs), settings.max_tokens)
         with self._engine() as engine:
             # A small model's operations are too short to be worth splitting over cores; batches are.
             workers = min(8, torch.get_num_threads()) if isinstance(engine, FusedEngine) else 1
-            run_batches(engine, jobs, rules, rows, weights.device, finish, workers)
+            run_batches(engine, jobs, rules, rows, weights.device, finish, workers, self._kept)
         return [answer for answer in answers if answer is not None]
 
     def reply_probabilities(self, messages: Sequence[Message], replies: Sequence[str]) -> dict[str, float]:

@@ -45,14 +45,28 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     return tensors
 
 
+class Change(NamedTuple):
+    """What is added to a weight matrix, as two thin matrices; the scale is in `b`."""
+
+    a: Tensor
+    """(rank, in), float32."""
+    b: Tensor
+    """(out, rank), float32."""
+
+    @property
+    def dense(self) -> Tensor:
+        """(out, in)."""
+        return self.b @ self.a
+
+
 @torch.inference_mode()
-def weight_changes(folder: Path) -> dict[str, Tensor] | None:
-    """scale * B A by module name, float32, or None where the adapter is more than that or changes an embedding."""
+def weight_changes(folder: Path) -> dict[str, Change] | None:
+    """scale * B A by module name, or None where the adapter is more than that or changes an embedding."""
     config = read_config(folder)
     pairs = lora_pairs(folder) if is_plain_lora(config) else None
     if pairs is None or any(pair.embedding for pair in pairs.values()):
         return None
-    return {name: (p.b.float() @ p.a.float()) * lora_scale(config, name, p.a.shape[0]) for name, p in pairs.items()}
+    return {n: Change(p.a.float(), p.b.float() * lora_scale(config, n, p.a.shape[0])) for n, p in pairs.items()}
 
 
 def lora_pairs(folder: Path) -> dict[str, Pair] | None:

@@ -28,6 +28,18 @@ def padded_length(length: int) -> int:
     return -(-length // step) * step
 
 
+def _growth(used: int) -> int:
+    return max(_GROWTH, used // 4)
+
+
+def most_columns(limit: int) -> int:
+    """Columns that a batch makes room for where its answers have up to `limit` tokens."""
+    room = 0
+    while room < limit:
+        room += _growth(room)
+    return room
+
+
 @dataclass(slots=True)
 class Prefixes:
     """Prefixes of one padded length; rows `start` to `stop - 1` of the batch belong to them."""
@@ -111,8 +123,10 @@ class BatchState:
 
     def select(self, rows: Tensor, keep: list[int]) -> None:
         """Keep only the given rows, in order; `rows` is `keep` on the device."""
-        self.keys = [k.index_select(0, rows) for k in self.keys]
-        self.values = [v.index_select(0, rows) for v in self.values]
+        # layer by layer, so that only one of them is there twice at a time
+        for store in (self.keys, self.values):
+            for layer, old in enumerate(store):
+                store[layer] = old.index_select(0, rows)
         self.lengths = self.lengths.index_select(0, rows)
         position = 0
         for group in self.prefixes:
@@ -122,7 +136,7 @@ class BatchState:
         self.prefixes = [group for group in self.prefixes if group.row_prompts]
 
     def _grow(self, layer: int) -> None:
-        extra = max(_GROWTH, self.used // 4)
+        extra = _growth(self.used)
         for store in (self.keys, self.values):
             old = store[layer]
             new = old.new_empty((*old.shape[:2], self.used + extra, old.shape[3]))
