@@ -50,7 +50,7 @@ def test_the_estimate_is_above_what_decoding_takes_and_below_three_times_it(tmp_
 def test_a_batch_is_what_fits(loaded: Callable[[str], Weights], monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of the free memory is not exceeded by the rows chosen, and would be by one more."""
     weights = loaded("llama")
-    for free in (200 << 20, 400 << 20):
+    for free in (120 << 20, 180 << 20):
         monkeypatch.setattr("offtarget.models.decoding_memory.free_memory", lambda free=free: free)
         rows = batch_rows(weights, [40, 50], 10_000, 400)
         needs = decoding_needs(weights, [40, 50], 10_000, 400)
