@@ -11,9 +11,9 @@ import torch
 from tiny_models import ask, build
 
 from offtarget.models import SamplingSettings
+from offtarget.models.decoding_memory import batch_rows, decoding_needs
 from offtarget.models.kept_prefixes import Filled, KeptPrefixes
 from offtarget.models.local import LocalModel
-from offtarget.models.decoding_memory import batch_rows, decoding_needs
 from offtarget.models.weights import Weights
 
 STATUS, PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")

@@ -14,9 +14,9 @@ from greedy import distances, generated, questions
 
 from offtarget.models import SampleRequest, SamplingSettings
 from offtarget.models.chat_format import prompt_tokens
+from offtarget.models.decoding_memory import decoding_needs
 from offtarget.models.fused import FusedEngine
 from offtarget.models.local import LocalModel
-from offtarget.models.decoding_memory import decoding_needs
 from offtarget.models.weights import Weights
 from offtarget.records import Message
 

@@ -14,11 +14,11 @@ from offtarget.models.batching import Job, run_batches
 from offtarget.models.chat import Answer, OnAnswer, SampleRequest
 from offtarget.models.chat_format import end_tokens, prompt_tokens
 from offtarget.models.decoding import Rules, StopStrings
+from offtarget.models.decoding_memory import batch_rows
 from offtarget.models.engine import Engine
 from offtarget.models.folders import model_fingerprint
 from offtarget.models.fused import FusedEngine
 from offtarget.models.kept_prefixes import KeptPrefixes
-from offtarget.models.decoding_memory import batch_rows
 from offtarget.models.named_templates import stops_of
 from offtarget.models.own_words import own_words
 from offtarget.models.residual import ResidualEdit, check_layers, decoder_blocks, edited
