@@ -237,7 +237,7 @@ def pick_tokens(logits: Tensor, uniform: Tensor, temperature: float, top_p: floa
         return logits.argmax(dim=-1)
     # On a CPU a few rows at a time, so that their probabilities stay in its cache.
     step = ROWS_IN_CACHE if logits.device.type == "cpu" else len(logits)
-    parts = zip(logits.split(step), uniform.split(step), strict=True)
+    parts = zip(torch.split(logits, step), torch.split(uniform, step), strict=True)
     return torch.cat([_invert(kept_probabilities(some, temperature, top_p), u) for some, u in parts])
 
 

@@ -69,6 +69,6 @@ def batch_rows(weights: Weights, prompts: Collection[int], answers: int, max_tok
         free, _ = torch.cuda.mem_get_info(weights.device)
         room, most = free // 2, _CUDA_ROWS
     else:
-        free = free_memory()
-        room, most = min(_CPU_BYTES if free is None else free // 2, _CPU_BYTES), _CPU_ROWS
+        left = free_memory()
+        room, most = min(_CPU_BYTES if left is None else left // 2, _CPU_BYTES), _CPU_ROWS
     return int(max(1, min(most, (room - needs.fixed) // needs.per_row)))

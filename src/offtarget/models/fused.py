@@ -88,35 +88,6 @@ def _agree(fused: Engine, generic: Engine, most: float) -> bool:
     return bool((logits[0] - logits[1]).norm() <= most * logits[1].norm())
 
 
-class _Product:
-    """A weight matrix (out, in), perhaps with a bias and an adapter's change; takes and gives float32.
-
-    In float32 the change is added to the matrix. In bfloat16 that would round away most of a small change, so it is
-    multiplied by itself.
-    """
-
-    def __init__(self, weight: Tensor, bias: Tensor | None = None, change: Change | None = None) -> None:
-        self._bias = bias
-        self._change: Change | None = None
-        if change is None:
-            self._weight = weight
-        elif weight.dtype == torch.float32:
-            self._weight = weight + change.dense
-        else:
-            self._weight = weight
-            self._change = Change(change.a.to(weight.dtype), change.b.to(weight.dtype))
-
-    def __call__(self, x: Tensor) -> Tensor:
-        x = x.to(self._weight.dtype)
-        y = F.linear(x, self._weight, self._bias).float()
-        return y if self._change is None else y.add_(F.linear(F.linear(x, self._change.a), self._change.b))
-
-    def added_to(self, stream: Tensor, x: Tensor) -> Tensor:
-        if self._weight.dtype == torch.float32:
-            return torch.addmm(stream, x, self._weight.T)
-        return self(x).add_(stream)
-
-
 @dataclass(frozen=True, slots=True)
 class _Product:
     """A weight matrix, perhaps with a bias and what an adapter adds; takes and gives float32.
@@ -147,7 +118,8 @@ class _Product:
             for w, p in zip(weights, products, strict=True)
         ]
         bias = torch.cat(biases)
-        change = Change(torch.cat([c.a for c in changes]), torch.block_diag(*(c.b for c in changes)))
+        down: Tensor = torch.block_diag(*(c.b for c in changes))  # type: ignore[no-untyped-call]
+        change = Change(torch.cat([c.a for c in changes]), down)
         return cls(torch.cat(weights), bias if bool(bias.any()) else None, change if len(change.a) else None)
 
     def outputs(self, change: Callable[[Tensor], Tensor]) -> _Product:
