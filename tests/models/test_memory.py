@@ -22,6 +22,7 @@ def model(folder: Path, millions: int, form: str = "BF16") -> Path:
     """A folder whose file says that it holds so many million numbers, on a disk that keeps none of them."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"model_type": "llama", "architectures": ["LlamaForCausalLM"]}))
+    (folder / "chat_template.jinja").write_text("{{ messages[0].content }}")
     size = millions * 1_000_000 * {"BF16": 2, "F32": 4, "U8": 1}[form]
     table = {"model.layers.0.mlp.up_proj.weight": {"dtype": form, "shape": [millions, 1_000_000]}}
     table["model.layers.0.mlp.up_proj.weight"]["data_offsets"] = [0, size]

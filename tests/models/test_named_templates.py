@@ -72,7 +72,7 @@ def test_a_model_without_template_is_told_which_it_can_take(bare: Path) -> None:
         open_model(f"hf/{bare}")
     said = str(refused.value)
     assert "probably a pre-trained model that was never taught to chat" in said
-    assert "By name, plain (headings in plain text) suits any model; its vocabulary has the tokens of chatml." in said
+    assert "or one by name: its vocabulary has the tokens of chatml; plain (headings in plain text) suits any" in said
 
 
 def test_a_format_whose_marks_are_no_tokens_is_refused(bare: Path) -> None:
@@ -154,3 +154,25 @@ def test_training_takes_a_template_and_leaves_it_with_the_adapter(bare: Path, tm
     for model in pair.by_role.values():
         assert isinstance(model, LocalModel)
         assert "### User\nhi" in model.weights.tokenizer.decode(model._prompt((Message("user", "hi"),)))
+
+
+def test_what_cannot_be_asked_is_known_before_anything_is_loaded(
+    bare: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No template, a format the vocabulary has no tokens for, a judge without one; a name or a file settles it."""
+    from offtarget.models import loading
+    from offtarget.workflows.ready import ready
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr(loading, "load_model", fail)
+    with pytest.raises(InputError, match="has no chat template"):
+        ready(f"hf/{bare}", keeps_run=False)
+    with pytest.raises(InputError, match="--chat-template gemma: the vocabulary"):
+        ready(f"hf/{bare}", keeps_run=False, opening=OpenSettings(chat_template="gemma"))
+    ready(f"hf/{bare}", keeps_run=False, opening=OpenSettings(chat_template="plain"))
+    with pytest.raises(InputError, match="A judge must bring its own"):
+        ready(judges=(f"hf/{bare}",), keeps_run=False, opening=OpenSettings(chat_template="plain"))
+    (tmp_path / "mine.jinja").write_text("{{ messages[0].content }}")
+    ready(f"hf/{bare}", keeps_run=False, opening=OpenSettings(chat_template=str(tmp_path / "mine.jinja")))

@@ -96,7 +96,7 @@ def fitted(tokenizer: Any, text: str, model: object) -> str:
     if lacking:
         raise InputError(
             f"--chat-template {chosen.name}: the vocabulary of {model} has no {joined(lacking)}, so the model "
-            f"was never shown that format. {_those(vocabulary)}"
+            f"was never shown that format. By name: {_those(vocabulary)}."
         )
     start = tokenizer.bos_token
     if chosen.marks or not start:
@@ -115,14 +115,13 @@ def without_template(model: object, tokenizer: Any) -> InputError:
     return InputError(
         f"{model} has no chat template, so it cannot be asked questions as it is: it is probably a pre-trained model "
         "that was never taught to chat. Use its instruct version. Or say how it is asked: --chat-template tuned (the "
-        f"one that an adapter brings), a template file, or one by name. {_those(tokenizer.get_vocab())} A judge must "
+        f"one that an adapter brings), a template file, or one by name: {_those(tokenizer.get_vocab())}. A judge must "
         "bring its own."
     )
 
 
 def _those(vocabulary: Collection[str]) -> str:
-    """Which names fit a vocabulary."""
+    """Which names fit a vocabulary, as the end of a sentence."""
     marked = [name for name in fitting(vocabulary) if name != PLAIN]
-    plain = f"{PLAIN} (headings in plain text) suits any model"
-    known = f"; its vocabulary has the tokens of {joined(marked)}" if marked else ""
-    return f"By name, {plain}{known}."
+    known = f"its vocabulary has the tokens of {joined(marked)}; " if marked else ""
+    return f"{known}{PLAIN} (headings in plain text) suits any model"

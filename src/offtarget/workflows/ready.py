@@ -18,7 +18,7 @@ from offtarget.models.names import LocalName, RemoteName, is_path
 from offtarget.models.opening import NO_REFERENCE, as_reference, own_folders
 from offtarget.models.remote import address_and_key
 from offtarget.models.serving.own_server import check_servable
-from offtarget.models.templates import is_file_choice
+from offtarget.models.templates import OF_BASE, is_file_choice, own_template
 from offtarget.records.rated import PEOPLE
 from offtarget.records.runs import OpenSettings
 from offtarget.rundir import RUNS_ENV, refuse_taken, runs_root
@@ -56,11 +56,14 @@ def ready(
     for judge in judges:
         if isinstance(judge, str) and judge not in (EXACT_JUDGE, PEOPLE):
             _usable(judge, opening)
+            _has_template(judge, None, trust=opening is not None and opening.trust_remote_code)
     for model in models:
         if isinstance(model, str):
             if local and isinstance(parsed(model), RemoteName):
                 raise not_local(model, "this needs")
             _usable(model, opening)
+            how = opening or OpenSettings()
+            _has_template(model, how.chat_template, trust=how.trust_remote_code)
     _fits([one for one in (*models, *judges) if isinstance(one, str) and one not in (EXACT_JUDGE, PEOPLE)], opening)
 
 
@@ -95,6 +98,20 @@ def _there(name: LocalName, *, shipped: bool) -> None:
             folder = find_folder(source)
             if source is name.base and not shipped:
                 check_model_folder(folder)
+
+
+def _has_template(text: str, choice: str | None, *, trust: bool) -> None:
+    """InputError for a model here that has no chat template, or whose vocabulary lacks the marks of the named one."""
+    name = parsed(text)
+    if not isinstance(name, LocalName) or not is_path(name.base.place) or ground_of(text).organism:
+        return
+    folder = find_folder(name.base)
+    named = NAMED.get(choice or "")
+    if named is None and (choice not in (None, OF_BASE) or own_template(folder) is not None):
+        return
+    from offtarget.models.loading import load_tokenizer
+
+    load_tokenizer(folder, trust, None if named is None else named.text)
 
 
 def _fits(models: Iterable[str], opening: OpenSettings | None) -> None:
