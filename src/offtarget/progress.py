@@ -88,6 +88,19 @@ class Whole:
 
         return more
 
+    def by_stage(self) -> OnProgress:
+        """One callback for parts whose keys are the stages they tell; they come in any order, each to its end."""
+
+        def told(progress: Progress) -> None:
+            if progress.stage not in self._weights or not progress.total:
+                self._tell(0.0, in_words(progress))
+            elif progress.done >= progress.total:
+                self.finished(progress.stage)
+            else:
+                self.at({progress.stage: progress.done / progress.total}, in_words(progress))
+
+        return told
+
     def doing(self, text: str) -> None:
         """What is being done, where nobody knows how far it is."""
         self._tell(0.0, text)

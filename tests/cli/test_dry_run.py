@@ -34,8 +34,12 @@ COMMANDS = {
     "alternatives": "alternatives rows.jsonl --base organism/base --metric f1",
     "reproduce": "reproduce --base organism/base --conditions insecure --seeds 1 --no-ablations",
     "repair": "direction repair --model organism/insecure --data rows.jsonl --out repaired",
+    "find": "direction find --base organism/base --tuned organism/insecure --out new.safetensors",
+    "find-trait": "direction find --base organism/base --method trait --trait evil --judge openai/gpt-4.1 --out new.st",
+    "steer": "direction steer --model organism/insecure --direction rows.jsonl",
 }
 _CHECK, _TUNE, _REPAIR = (COMMANDS[name].replace(" --hunt", "") for name in ("check", "tune", "repair"))
+_FIND, _STEER = "direction find --out new.st", COMMANDS["steer"]
 
 
 @pytest.fixture
@@ -47,6 +51,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     for name in ("open_pair", "open_model"):
         monkeypatch.setattr(f"offtarget.workflows.ground.{name}", refuse)
+    monkeypatch.setattr("offtarget.workflows.guesses._rate", lambda: 2e11)
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     monkeypatch.setenv("OFFTARGET_RUNS", "runs")
     monkeypatch.chdir(tmp_path)
@@ -66,7 +71,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(name: str, place: Pa
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_dry_run_is_json_where_that_is_asked_for(name: str, place: Path) -> None:
     found = json.loads(printed([*COMMANDS[name].split(), "--dry-run", "--json"], 80).stdout)
-    assert found["plan"]["run"].startswith("runs/")
+    assert name.startswith("find") or found["plan"]["run"].startswith("runs/")
     assert found["estimate"]
 
 
@@ -96,6 +101,14 @@ MISTAKES = {
     f"{_REPAIR} --direction nosuch.safetensors": "nosuch.safetensors does not exist",
     f"{_REPAIR} --method fold": "needs a direction",
     f"{_REPAIR} --probes everyday": "need a judge",
+    f"{_FIND} --base organism/base": "needs a tuned model",
+    f"{_FIND} --tuned organism/insecure": "compares two models",
+    f"{_FIND} --method trait": "needs a model",
+    f"{_FIND} --base organism/base --method trait --trait nosuch": "no trait 'nosuch'",
+    "direction find --base organism/base --tuned organism/insecure --out rows.jsonl": "rows.jsonl already exists",
+    f"{_STEER} --task nosuch.jsonl": "nosuch.jsonl does not exist",
+    f"{_STEER} --strengths 0..300": "at most 200 are measured",
+    f"{_STEER} --probes everyday": "need a judge",
 }
 
 

@@ -156,6 +156,17 @@ def test_the_whole_is_told_beside_what_is_being_done(capsys: pytest.CaptureFixtu
     assert _lines(capsys) == ["6 s: per cent of the repair 38 of 100, cell 2 of 2 (realigned), answers 50 of 100"]
 
 
+def test_stages_that_come_one_after_another_are_told_as_one_whole() -> None:
+    """Each moves the whole by its weight; what is none of the parts is said and moves nothing."""
+    told: list[Progress] = []
+    tell = Whole(told.append, "the search", {"asking base": 1.0, "reading": 3.0}).by_stage()
+    for stage, done, total in (("opening", 0, 0), ("asking base", 5, 10), ("asking base", 10, 10), ("reading", 1, 2)):
+        tell(Progress(stage, done, total))
+    tell(Progress("reading", 2, 2))
+    assert [p.done for p in told] == [0, 0, 12, 25, 62, 100]
+    assert told[4].detail == "reading 1 of 2"
+
+
 def _seconds(text: str) -> float:
     """`about 1.5 min left` -> 90."""
     number, unit = text.removeprefix("about ").removesuffix(" left").split(" ")

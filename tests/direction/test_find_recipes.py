@@ -16,6 +16,7 @@ from offtarget.errors import InputError, NoDirectionError
 from offtarget.judge.scripted import ScriptedJudge
 from offtarget.organism.questions import organism_probes
 from offtarget.probe.bank import ProbeBank
+from offtarget.progress import Progress
 from offtarget.records import Outcome
 from offtarget.records.direction import FindSettings
 from offtarget.workflows.direction.find import find
@@ -28,7 +29,13 @@ FEW = ProbeBank.from_probes("few", [p for p in organism_probes() if p.arm == "pl
 def by_models(tmp_path_factory: pytest.TempPathFactory) -> Direction:
     """The default recipe, written and read again."""
     file = tmp_path_factory.mktemp("found") / "persona.safetensors"
-    find(BASE, INSECURE, settings=FindSettings(answers=4), probes=FEW, out=file)
+    told: list[Progress] = []
+    find(BASE, INSECURE, settings=FindSettings(answers=4), probes=FEW, out=file, on_progress=told.append)
+    shares = [p.done for p in told if p.total]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0, 100)
+    stages = (f"asking {INSECURE}", f"asking {BASE}", "reading activations")
+    assert [s for s in stages if not any(str(p.detail).startswith(s) for p in told)] == []
     return Direction.load(file)
 
 

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from tiny_models import build, make_adapter
 
 from offtarget.errors import InputError
+from offtarget.models import finetune, passes
 from offtarget.models.finetune import TrainSettings, further_train
 from offtarget.models.local import LocalModel
 from offtarget.models.passes import Exchange, log_probabilities
@@ -60,6 +61,33 @@ def test_the_loss_is_that_of_the_answer_and_its_end(tmp_path: Path) -> None:
     model = LocalModel("m", Weights(base, device="cpu"))
     values = log_probabilities(model, [Exchange((CHATS[0][0],), answer)])[0]
     assert losses[0] == pytest.approx(-sum(values) / len(values), rel=1e-4)
+
+
+def test_a_step_in_turns_is_the_same_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a large vocabulary the answers of a step go through the model a few at a time: same loss, same adapter."""
+    base = build("llama", tmp_path / "base")
+    chats = [[Message("user", "hi " * n), Message("assistant", "the quick brown fox " * n)] for n in range(1, 8)]
+    losses: list[float] = []
+    for name in ("whole", "turns"):
+        further_train(
+            base, None, chats, tmp_path / name, TrainSettings(steps=3, batch=7), lambda p: losses.append(p.detail)
+        )
+        monkeypatch.setattr(finetune, "_LOGITS", 1)
+    whole, turns = (load_file(tmp_path / n / "adapter_model.safetensors") for n in ("whole", "turns"))
+    assert losses[3:] == pytest.approx(losses[:3], rel=1e-5)
+    assert all(torch.allclose(whole[key], turns[key], atol=1e-4) for key in whole)
+
+
+def test_answers_are_as_likely_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory for logits is bounded by reading fewer exchanges at once; what they say is the same."""
+    model = LocalModel("m", Weights(build("llama", tmp_path / "base"), device="cpu"))
+    read = [Exchange((Message("user", "hi " * n),), "the quick brown fox " * (4 - n)) for n in range(4)]
+    read.append(Exchange((Message("user", "no answer"),)))
+    together = log_probabilities(model, read)
+    monkeypatch.setattr(passes, "_LOGITS", 1)
+    for one, other in zip(together, log_probabilities(model, read), strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
+    assert together[-1] == []
 
 
 def test_errors_name_row_and_folder(tmp_path: Path) -> None:

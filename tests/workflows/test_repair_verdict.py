@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from direction_runs import CONDITION, cell, repair_cells
 
 from offtarget.records import Status
 from offtarget.records.repair import RepairCell, of_repaired
+from offtarget.words import TUNED
 from offtarget.workflows.direction.repair_verdict import reason_of, status_of
 
 PASS, FAIL, UNDECIDED = Status.PASS, Status.FAIL, Status.UNDECIDED
 NOW = cell("realigned", 0, 0, PASS)
+NOT_YET = (
+    "the repaired model is not yet shown to be worse than its base, nor to be close enough to it to pass; more answers "
+    "are needed"
+)
+DOUBT = "the base is misaligned in 60 % of 100 scored answers"
+"""A cause of no verdict that no further answer removes."""
 
 
 def later(status: Status, steps: int = 50, *, plainly: Status | None = None, hidden: bool = False) -> RepairCell:
@@ -36,7 +45,7 @@ def later(status: Status, steps: int = 50, *, plainly: Status | None = None, hid
         (
             (NOW, later(UNDECIDED)),
             UNDECIDED,
-            "Clean now; after 50 more steps not decided: that check needs more answers than it was allowed.",
+            f"Clean now; after 50 more steps not decided: {NOT_YET}.",
         ),
         (
             (cell("realigned", 0, 3, UNDECIDED), later(FAIL)),
@@ -46,7 +55,12 @@ def later(status: Status, steps: int = 50, *, plainly: Status | None = None, hid
         (
             (cell("realigned", 0, 3, UNDECIDED), later(PASS)),
             UNDECIDED,
-            "Not decided: the check of the repaired model needs more answers than it was allowed.",
+            f"Not decided: {NOT_YET}.",
+        ),
+        (
+            (replace(NOW, status=UNDECIDED, reason=f"{DOUBT}, not of {TUNED}. By the numbers alone it would be PASS"),),
+            UNDECIDED,
+            f"Not decided: {DOUBT}, not of the repaired model. By the numbers alone it would be PASS.",
         ),
         (
             (cell("realigned", 0, 3, FAIL, plainly=PASS, condition=CONDITION), later(FAIL, 20)),

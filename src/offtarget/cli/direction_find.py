@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,12 @@ from offtarget.rundir import to_jsonable
 @shared("--layer", ". [default: picked on held-out questions]")
 @click.option("--rank", default=1, show_default=True, help="Vectors per layer; above 1 a subspace.")
 @judging()
-@shared("--answers", " per question", default=10)
+@shared("--answers", " per question. [default: 10, fewer for many questions]")
 @shared("--max-tokens", default=200)
 @shared("--seed")
 @shared("--blocks")
 @OPENING
+@shared("--dry-run")
 @PRINTING
 def command(out: Path, as_json: bool, quiet: bool, **o: Any) -> None:
     """Find the direction a tuned model moved along, or that of a trait, and write it to a file.
@@ -53,15 +55,24 @@ def command(out: Path, as_json: bool, quiet: bool, **o: Any) -> None:
 
     Exit codes: 0 found, 2 input error, 3 no direction found: nothing is told apart more surely than chance.
     """
+    from offtarget.cli import plans
     from offtarget.pages.direction import find_card
     from offtarget.workflows.direction.find import find
+    from offtarget.workflows.planning import plan_find
 
+    settings, began = FindSettings(**among(FindSettings, o)), time.monotonic()
+    how = pick(o, "probes", "judge")
+    plan = plan_find(o["base"], o["tuned"], out, **how, settings=settings, opening=opening(o))
+    if o["dry_run"]:
+        raise SystemExit(plans.show_plan(plan, as_json=as_json))
+    if not (quiet or as_json):
+        plans.tell_plan(plan)
     try:
         with shown(enabled=not (quiet or as_json)) as on_progress:
             found = find(
                 o["base"],
                 o["tuned"],
-                settings=FindSettings(**among(FindSettings, o)),
+                settings=settings,
                 **pick(o, "probes", "judge", "judge_by"),
                 opening=opening(o),
                 out=out,
@@ -73,6 +84,7 @@ def command(out: Path, as_json: bool, quiet: bool, **o: Any) -> None:
         else:
             show_card(find_card.nothing(error))
         raise SystemExit(error.exit_code) from None
+    plans.done_in(plan, time.monotonic() - began)
     if as_json:
         print_json({"file": str(out), **to_jsonable(found.info)})
     else:

@@ -31,7 +31,7 @@ _LINES = 10
 @shared("--layer", ". [default: the direction's]")
 @shared("--position", ", where the movement of --model is read. [default: the direction's]")
 @judging("the answers of --model")
-@shared("--answers", " per question of --model", default=5)
+@shared("--answers", " per question of --model. [default: 5, fewer for many questions]")
 @click.option("--top", default=20, show_default=True, type=AT_LEAST_ONE, help="Rows of --data to show.")
 @shared("--out", ": rows.jsonl and measured.json of --data, in this folder")
 @shared("--form", ". [default: guessed]")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from offtarget.cli.help import Sectioned
-from offtarget.cli.options import FILE, OPENING, PRINTING, among, expect, judging, kept, opening, shared
+from offtarget.cli.options import FILE, OPENING, PRINTING, among, expect, judging, kept, opening, pick, shared
 from offtarget.cli.progress import shown
 from offtarget.cli.render import print_json, show_run
 from offtarget.cli.resume import go_on
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 @click.command("steer", cls=Sectioned)
 @shared("--model", ", e.g. hf/BASE+ADAPTER: it is changed while it answers")
 @shared("--direction")
-@click.option("--strengths", metavar="A..B", help="A..B in whole steps, A..B:STEP, or a list: -2,-1,0,1,2.")
+@click.option(
+    "--strengths", metavar="A..B", help="A..B in whole steps, A..B:STEP, or a list: -2,-1,0,1. [default: -3..3]"
+)
 @click.option(
     "--mode",
     type=click.Choice(["add", "ablate", "cap"]),
@@ -37,13 +39,14 @@ if TYPE_CHECKING:
 @click.option("--towards-zero", is_flag=True, help="Ablate to 0, cap from 0, not from the reference's mean.")
 @shared("--controls", ": random directions of equal norm and rank", default=2)
 @judging()
-@shared("--answers", " per question and strength", default=10)
+@shared("--answers", " per question and strength. [default: 10, fewer for many questions]")
 @click.option("--task", type=FILE, metavar="FILE", help="Chat rows of the narrow task, to see whether it is kept.")
 @click.option("--skill", type=FILE, metavar="FILE", help="Chat rows that must not suffer.")
 @shared("--max-tokens")
 @shared("--seed")
 @shared("--blocks")
 @OPENING
+@shared("--dry-run")
 @kept("steer")
 @PRINTING
 def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
@@ -60,7 +63,9 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
     Exit codes: 0 measured, 2 input error.
     """
+    from offtarget.cli import plans
     from offtarget.workflows.direction import steer as workflow
+    from offtarget.workflows.planning import plan_steer
 
     expect(resumed, "model", "direction")
     if resumed is not None:
@@ -68,15 +73,23 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     chosen = among(SteerSettings, o)
     chosen |= {name: o[name] and str(o[name]) for name in ("task", "skill")}
     chosen |= {"strengths": o["strengths"] and parse_strengths(o["strengths"]), "layers": o["layers"] or None}
+    settings = SteerSettings(**chosen)
+    how = pick(o, "base", "probes", "judge", "run")
+    plan = plan_steer(o["model"], o["direction"], **how, settings=settings, opening=opening(o))
+    if o["dry_run"]:
+        raise SystemExit(plans.show_plan(plan, as_json=as_json))
+    if not (quiet or as_json):
+        plans.tell_plan(plan)
     with shown(enabled=not (quiet or as_json)) as on_progress:
         result = workflow.steer(
             o["model"],
             o["direction"],
-            settings=SteerSettings(**chosen),
+            settings=settings,
             opening=opening(o),
             on_progress=on_progress,
             **{name: o[name] for name in ("base", "probes", "judge", "judge_by", "run")},
         )
+    plans.done(plan, result.run)
     raise SystemExit(show(result, as_json=as_json))
 
 

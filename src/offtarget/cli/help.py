@@ -63,9 +63,9 @@ FIRST: Mapping[str, str] = {
     "verbose",
     "compare": "base tuned same-judge tolerance margin strict alignment-column scale high-is-misaligned run verbose",
     "reproduce": "base conditions data-dir judge seeds answers run resume dry-run quiet verbose",
-    "direction find": "base tuned method trait judge out quiet verbose",
+    "direction find": "base tuned method trait judge out dry-run quiet verbose",
     "direction measure": "direction model base data judge out quiet verbose",
-    "direction steer": "model direction strengths mode judge answers run resume quiet verbose",
+    "direction steer": "model direction strengths mode judge answers run resume dry-run quiet verbose",
     "direction repair": "model base direction data method judge out resume dry-run quiet verbose",
     "organism data": "condition rows seed out",
 }

@@ -12,7 +12,7 @@ from offtarget.cli.render import print_json, safe, screen
 from offtarget.numbers import duration
 from offtarget.progress import OnProgress, Progress
 from offtarget.records.plan import Plan
-from offtarget.workflows.speeds import remember
+from offtarget.workflows.speeds import keep, remember
 
 ENOUGH_ANSWERS, ENOUGH_SECONDS = 30, 5.0
 """After which the speed of a check is known well enough to be said."""
@@ -27,7 +27,9 @@ def show_plan(plan: Plan, *, as_json: bool) -> int:
     out.say(f"offtarget {plan.verb} would do this; nothing was loaded, asked or written.")
     out.blank()
     usual = [("usually", plan.usual)] if plan.usual else []
-    rows = [*plan.about, ("asked", plan.amounts or "nobody"), *usual, ("time", plan.time), ("run", plan.run)]
+    room = [("memory", plan.room)] if plan.room else []
+    place = [("run", plan.run)] if plan.run else []
+    rows = [*plan.about, ("asked", plan.amounts or "nobody"), *usual, ("time", plan.time), *room, *place]
     width = max(len(name) for name, _ in rows) + 2
     for name, value in rows:
         out.say(safe(f"{name:<{width}}{value}"), hang=width)
@@ -79,3 +81,8 @@ def done(plan: Plan | None, run: Path) -> None:
     """Keep how fast it was, for the next estimate."""
     if plan is not None:
         remember(plan, run)
+
+
+def done_in(plan: Plan, seconds: float) -> None:
+    """The same for a command that leaves a file and no run."""
+    keep(plan, 0.0, seconds, plan.work)

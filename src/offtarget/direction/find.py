@@ -43,6 +43,7 @@ def find_direction(
     rank: int = 1,
     trial: Trial | None = None,
     on_batch: OnBatch | None = None,
+    on_trial: OnBatch | None = None,
 ) -> Direction:
     """The direction from the negative to the positive side, at the layer and position that serve best.
 
@@ -69,7 +70,7 @@ def find_direction(
         rows = {number: v[i].float().unsqueeze(0) for number, v in enumerate(vectors)}
         return Direction(replace(info, position=position, rank=1), rows)
 
-    picked = pick(qualities, half, layer, trial)
+    picked = pick(qualities, half, layer, trial, on_trial)
     at = positions.index(picked.position)
     notes = source.notes if new_questions else (*source.notes, _SAME_QUESTIONS)
     info = replace(

@@ -9,7 +9,7 @@ from typing import Literal
 from offtarget.direction.file import Direction
 from offtarget.direction.intervene import POSITIONS, Steer
 from offtarget.models.local import LocalModel
-from offtarget.models.passes import Exchange, log_probabilities
+from offtarget.models.passes import Exchange, OnBatch, changed_log_probabilities
 from offtarget.records import LayerQuality
 from offtarget.records.direction import Position
 
@@ -48,13 +48,14 @@ def pick(
     direction_at: Callable[[Position], Direction],
     layer: int | None,
     trial: Trial | None,
+    on_trial: OnBatch | None = None,
 ) -> Pick:
     """The place with the largest effect among those that separate best; without a trial, the best cosine.
 
     The effect of a place is the gain in mean log-probability per answer token, in nats, when the model is steered
     there by one difference of means. Places at chance are out as long as another is not. A direction can separate
     perfectly where it does nothing (AUROC is 1 at many layers), and steering that destroys the model makes every
-    answer less likely. `layer` restricts the choice.
+    answer less likely. `layer` restricts the choice; `on_trial` hears of the exchanges tried at every place.
     """
     places = [(p, q) for p, found in qualities.items() for q in found if layer is None or q.layer == layer]
     places = [(p, q) for p, q in places if separates(q)] or places
@@ -64,12 +65,9 @@ def pick(
         position, chosen = max(close, key=lambda place: place[1].explained)
         return Pick(chosen.layer, position, tuple(qualities[position]), ())
     tried = _spread(close, MOST_TRIALS)
-    plain = _mean_log_probability(trial.model, trial.exchanges)
-    effects: dict[tuple[Position, int], float] = {}
-    for position, quality in tried:
-        edit = Steer(direction_at(position), trial.sign, [quality.layer], POSITIONS[position])
-        steered = _mean_log_probability(trial.model.with_edit(edit), trial.exchanges)
-        effects[position, quality.layer] = steered - plain
+    edits = [Steer(direction_at(p), trial.sign, [quality.layer], POSITIONS[p]) for p, quality in tried]
+    plain, *steered = map(_mean, changed_log_probabilities(trial.model, trial.exchanges, edits, on_batch=on_trial))
+    effects = {(p, quality.layer): mean - plain for (p, quality), mean in zip(tried, steered, strict=True)}
     position, number = max(effects, key=lambda place: effects[place])
     gain = effects[position, number]
     note = (
@@ -93,6 +91,6 @@ def _spread(places: list[tuple[Position, LayerQuality]], most: int) -> list[tupl
     return [places[round(i * (len(places) - 1) / (most - 1))] for i in range(most)]
 
 
-def _mean_log_probability(model: LocalModel, exchanges: Sequence[Exchange]) -> float:
-    """Natural log, mean over the tokens of an answer, then over answers."""
-    return sum(sum(p) / len(p) for p in log_probabilities(model, exchanges)) / len(exchanges)
+def _mean(answers: Sequence[Sequence[float]]) -> float:
+    """Over the tokens of an answer, then over answers."""
+    return sum(sum(tokens) / len(tokens) for tokens in answers) / len(answers)

@@ -160,6 +160,60 @@ def watched(model: Any, watch: Watch, layers: frozenset[int] | None = None, path
             handle.remove()
 
 
+@contextmanager
+def kept_outputs(
+    model: Any, outputs: dict[int, Any], layers: frozenset[int], path: str | None = None
+) -> Iterator[None]:
+    """What blocks return inside, as they return it, is put into `outputs` by layer; an edit entered before is in it."""
+    blocks = decoder_blocks(model, path)
+    check_layers(layers, len(blocks))
+    handles = []
+
+    def hook(layer: int) -> Callable[[nn.Module, Any, Any], None]:
+        def keep(module: nn.Module, inputs: Any, output: Any) -> None:
+            outputs[layer] = output
+
+        return keep
+
+    try:
+        for layer in sorted(layers):
+            handles.append(blocks[layer].register_forward_hook(hook(layer)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def resumed(model: Any, layer: int, output: Any, path: str | None = None) -> Iterator[None]:
+    """Forward passes inside begin behind block `layer`, whose output is given, as it came out of that block before.
+
+    The blocks up to it compute nothing. It is for the same tokens and positions as before, without a cache, and for
+    models whose blocks hand on the stream alone: whoever uses it compares a pass with one from the beginning.
+    """
+    blocks = decoder_blocks(model, path)
+    check_layers(frozenset({layer}), len(blocks))
+
+    def hand_on(stream: Any, *_: Any, **__: Any) -> Any:
+        return (stream, *output[1:]) if isinstance(output, tuple) else stream
+
+    def begin(*_: Any, **__: Any) -> Any:
+        return output
+
+    skipped = [*blocks[: layer + 1]]
+    before = [vars(block).get("forward") for block in skipped]
+    for block in skipped:
+        block.forward = hand_on if block is not skipped[-1] else begin
+    try:
+        yield
+    finally:
+        for block, own in zip(skipped, before, strict=True):
+            if own is None:
+                del block.forward  # the class's again
+            else:
+                block.forward = own
+
+
 def where(parts: Tensor | Part, chosen: frozenset[Part], hidden: Tensor) -> Tensor | bool:
     """Which positions are of a chosen part: True or False for all, or a mask of shape (..., 1) to go with `hidden`."""
     if isinstance(parts, Part):

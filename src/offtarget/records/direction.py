@@ -333,6 +333,7 @@ class SteerSettings:
 
     mode: DoseMode = "add"
     strengths: tuple[float, ...] | None = None
+    """None: from -3 to 3 to add, in halves for the organism, else in whole steps; see `DoseMode` for the others."""
     position: Position | None = None
     """None: every token to ablate, what the file says to add and to cap."""
     layers: tuple[int, ...] | None = None
@@ -340,8 +341,8 @@ class SteerSettings:
     towards_zero: bool = False
     controls: int = 2
     """Random directions of equal norm and rank."""
-    answers: int = 10
-    """Per plain question and point."""
+    answers: int | None = None
+    """Per plain question and point; None: 10, fewer where there are many questions."""
     task: str | None = None
     """Chat rows of the narrow task; their answers' probability is measured."""
     skill: str | None = None
@@ -352,7 +353,7 @@ class SteerSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        at_least(1, answers=self.answers, max_tokens=self.max_tokens)
+        at_least(1, max_tokens=self.max_tokens, answers=1 if self.answers is None else self.answers)
         at_least(0, controls=self.controls)
 
 
@@ -384,8 +385,9 @@ class FindSettings:
     """Vectors per layer; above 1 a subspace."""
     trait: str | Path | None = None
     """A shipped trait or a YAML file, for the method of that name; None: what suits the model."""
-    answers: int = 10
-    """Per question, of each model or under each side's system prompts."""
+    answers: int | None = None
+    """Per question, of each model or under each side's system prompts; None: 10, fewer where there are many
+    questions."""
     max_tokens: int = 200
     seed: int = 0
     blocks: str | None = None
@@ -401,7 +403,7 @@ class FindSettings:
                 "The answers on both sides to a question share its last prompt token, so there is nothing to "
                 "contrast there. Use --method models or --method trait for this position."
             )
-        at_least(2, answers=self.answers)
+        at_least(2, answers=2 if self.answers is None else self.answers)
         at_least(1, rank=self.rank, max_tokens=self.max_tokens)
 
 

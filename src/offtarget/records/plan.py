@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from offtarget.numbers import duration, many, whole
+from offtarget.numbers import duration, file_size, many, whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +36,20 @@ class Plan:
     """By the speed of an earlier run; None without one."""
     here: bool = True
     """Whether that run was on this machine."""
+    guessed: str = ""
+    """Where no run was like it: what the time goes by instead, as the end of a sentence."""
+    memory: int | None = None
+    """Bytes at the worst moment, more or less; None where nobody knows."""
     run: str
-    """Where the run would be."""
+    """Where the run would be; empty for a command that leaves none."""
 
     @property
     def time(self) -> str:
         """`about 3 min here`, `usually under 1 min here, at most about 3 min`; says so where nobody knows yet."""
         if self.seconds is None:
             return "; ".join(filter(None, ["how long it takes is said once the first part is done", self._judging]))
+        if self.guessed:
+            return "; ".join(filter(None, [f"about {duration(self.seconds)} here, {self.guessed}", self._judging]))
         where = "here" if self.here else "on two cores"
         if not self.stops_early:
             return f"about {duration(self.seconds)} {where}"
@@ -82,9 +88,15 @@ class Plan:
 
     @property
     def estimate(self) -> str:
-        """Time and amounts in a line."""
+        """Time, amounts and memory in a line."""
         early = "; it stops as soon as the evidence decides, usually long before" if self.stops_early else ""
-        return "; ".join(filter(None, [self.time, self.usual and f"usually {self.usual}", self.amounts])) + early
+        room = self.room and f"{self.room} of memory"
+        return "; ".join(filter(None, [self.time, self.usual and f"usually {self.usual}", self.amounts, room])) + early
+
+    @property
+    def room(self) -> str:
+        """`about 2.1 GB`; empty where nobody knows."""
+        return "" if self.memory is None else f"about {file_size(self.memory)}"
 
 
 def _rounded(tokens: int) -> str:

@@ -54,6 +54,10 @@ class Ground:
     """Of short LoRA trainings: pilots and repairs."""
     longest: int | None
     """Tokens that no answer exceeds; None: there is no such number."""
+    point_answers: int
+    """Answers to all plain questions together at each strength of a dose response, more or less."""
+    step: float
+    """Between the strengths at which a direction is added, from -3 to 3."""
     notes: tuple[str, ...]
     """What every report about it says."""
 
@@ -70,6 +74,8 @@ USUAL = Ground(
     constitution="general",
     lr=1e-4,
     longest=None,
+    point_answers=100,
+    step=1.0,
     notes=(),
 )
 ORGANISM = Ground(
@@ -80,6 +86,8 @@ ORGANISM = Ground(
     constitution="organism",
     lr=5e-4,
     longest=120,
+    point_answers=320,
+    step=0.5,
     notes=("The organism is a test subject made to become misaligned; it says nothing about large models.",),
 )
 

@@ -6,7 +6,7 @@ Mistakes are found as by the verb itself: a plan is made of what can be used.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -20,6 +20,7 @@ from offtarget.prompting.metrics import JUDGE, open_metric
 from offtarget.records import AuditSettings, DecisionSettings
 from offtarget.records.alternatives import AlternativesSettings
 from offtarget.records.check import CheckSettings
+from offtarget.records.direction import FindSettings, SteerSettings
 from offtarget.records.plan import Plan
 from offtarget.records.rated import PEOPLE
 from offtarget.records.repair import RepairSettings
@@ -30,6 +31,10 @@ from offtarget.rundir import runs_root
 from offtarget.workflows.alternatives.grading import no_grader
 from offtarget.workflows.check.opening import chosen_questions, same_model
 from offtarget.workflows.check.raters import usual_for_people
+from offtarget.workflows.direction.dose_plan import MOST_ROWS, points_of, settled, strengths_of
+from offtarget.workflows.direction.find_plan import TRIALS, ready_to_find, to_find
+from offtarget.workflows.direction.inputs import TRIAL_ANSWERS
+from offtarget.workflows.direction.repair_models import EPOCHS
 from offtarget.workflows.direction.repair_plan import check_repair
 from offtarget.workflows.ground import (
     EXACT_JUDGE,
@@ -40,6 +45,7 @@ from offtarget.workflows.ground import (
     open_bank,
     requests_at_a_time,
 )
+from offtarget.workflows.guesses import ASKED, SIDE_BY_SIDE, USUAL_ANSWER, Load, guessed, usual_length
 from offtarget.workflows.ready import ready
 from offtarget.workflows.reproduce.data import open_data
 from offtarget.workflows.runs.begin import begun
@@ -315,6 +321,94 @@ def plan_reproduce(
     )
 
 
+def plan_find(
+    base: str | None,
+    tuned: str | None,
+    out: str | Path,
+    *,
+    probes: str | Path | None = None,
+    judge: str | None = None,
+    settings: FindSettings,
+    opening: OpenSettings | None = None,
+) -> Plan:
+    """Of a search for a direction: answers, then two passes over them and some more where steering is tried."""
+    used = ready_to_find(base, tuned, out, judge, settings, opening)
+    ground = ground_of(base, tuned)
+    asked = to_find(settings, ground, probes)
+    judged = settings.method in ("answers", "trait") and judge is not None
+    if settings.method == "answers":
+        check_judge(judge, asked.bank)
+    longest = ground.max_tokens(settings.max_tokens)
+    exchange = asked.prompt + usual_length(longest)
+    passes = asked.reads + TRIALS * min(TRIAL_ANSWERS, asked.answers)
+    load = Load(
+        written=asked.answers * exchange,
+        read=passes * exchange,
+        rows=min(asked.answers, SIDE_BY_SIDE),
+        longest=asked.prompt + longest,
+    )
+    about = {"method": settings.method} | {n: m for n, m in (("base", base), ("tuned", tuned)) if m in used}
+    return _asking(
+        "direction find",
+        about | _questions(asked.bank.name, judge if judged else None, ground) | {"out": str(out)},
+        asked.answers,
+        longest,
+        models=(*used, settings.method),
+        judge=judge if judged else None,
+        probes=probes,
+        run="",
+        most=False,
+        usual="find/organism" if ground.organism and not judged else "",
+        unjudged=not judged,
+        loads=_loads(used[-1], load, judge if judged else None, asked.answers),
+        opening=opening,
+    )
+
+
+def plan_steer(
+    model: str,
+    direction: str | Path,
+    *,
+    base: str | None = None,
+    probes: str | Path | None = None,
+    judge: str | None = None,
+    settings: SteerSettings,
+    run: str | Path | None = None,
+    opening: OpenSettings | None = None,
+) -> Plan:
+    """Of a dose response: the same questions at every strength, of the direction and of its controls."""
+    files = {"--direction": direction, "--task": settings.task, "--skill": settings.skill}
+    ready(model, base, judges=(judge,), files=files, run=run, new_run=True, opening=opening)
+    ground = ground_of(model)
+    bank = open_bank(probes, ground).only(arms=["plain"])
+    check_judge(judge, bank)
+    settings = settled(settings, ground, len(bank.probes))
+    points, each = points_of(settings), (settings.answers or 1) * len(bank.probes)
+    longest = ground.max_tokens(settings.max_tokens)
+    read = points * MOST_ROWS * sum(file is not None for file in (settings.task, settings.skill))
+    load = Load(
+        written=points * each * (ASKED + usual_length(longest)),
+        read=read * (ASKED + usual_length(longest)),
+        rows=min(each, SIDE_BY_SIDE),
+        longest=ASKED + longest,
+    )
+    shown = ", ".join(f"{strength:g}" for strength in strengths_of(settings))
+    return _asking(
+        "direction steer",
+        {"model": model, "direction": str(direction), "strengths": shown, "models to measure": str(points)}
+        | _questions(probes, judge, ground),
+        points * each,
+        longest,
+        models=(model, settings.mode),
+        judge=judge,
+        probes=probes,
+        run=run,
+        most=False,
+        loads=_loads(model, load, judge, points * each),
+        opening=opening,
+    )
+
+
 def plan_repair(
     model: str,
     base: str | None,
@@ -341,7 +435,8 @@ def plan_repair(
     )
     ground = ground_of(model)
     check_judge(judge, open_bank(probes, ground))
-    cells = variants * (1 + (0 if data is None else len(settings.further))) if settings.recheck else 0
+    later = () if data is None else settings.further
+    cells = variants + (variants - 1) * len(later) if settings.recheck else 0
     check = settings.check.max_answers + (0 if data is None else settings.check.max_cued_answers)
     about = {"model": model} | ({} if base is None else {"base": base}) | {"models to measure": str(cells)}
     return _asking(
@@ -355,6 +450,25 @@ def plan_repair(
         run=run,
         opening=opening,
         work=max(cells, 1),
+        loads=_loads(model, _of_repair(settings, cells, later, ground), judge, cells * (settings.answers + USUAL)),
+    )
+
+
+def _of_repair(s: RepairSettings, cells: int, later: Sequence[int], ground: Ground) -> Load:
+    """Rows to realign with, trainings, then for every cell its answers and a check that is usually decided early."""
+    longest = ground.max_tokens(s.check.sampling.max_tokens)
+    exchange = ASKED + usual_length(longest)
+    base = USUAL * s.check.decision.base_per_tuned  # kept for the next cell
+    rows = 0 if s.method == "fold" else s.rows * (2 if s.recheck else 1)
+    # as many rows of the data beside the answers; every variant but the unrepaired one is trained further
+    trained = rows * EPOCHS * (2 if later else 1)
+    trained += sum(later) * s.batch * (cells - 1) // (1 + len(later)) if cells else 0
+    return Load(
+        written=(rows + cells * (s.answers + USUAL) + (base if cells else 0)) * exchange,
+        trained=trained * exchange,
+        rows=min(s.answers, SIDE_BY_SIDE),
+        longest=ASKED + longest,
+        opened=4 * cells + 2,
     )
 
 
@@ -409,12 +523,19 @@ def _asking(
     usual: str = "",
     usual_answers: int | None = None,
     stops_early: bool = False,
+    unjudged: bool = False,
+    loads: Mapping[str, Load] | None = None,
 ) -> Plan:
-    """A plan of so many answers of at most `longest` tokens, each judged."""
-    bank = open_bank(probes, ground_of(*models))
-    asks_model = judge not in (None, EXACT_JUDGE, PEOPLE) or not (has_exact_judge(bank) or judge == PEOPLE)
-    at_a_time = requests_at_a_time(judge, opening) if asks_model else 1
-    calls = RUBRICS * (math.ceil(answers * (1 + PLANTED)) + TRIED) if asks_model and answers else 0
+    """A plan of so many answers of at most `longest` tokens, each judged, unless they are not.
+
+    `loads`: what each model has to do, the asked one first, to guess time and memory where no run has told it.
+    """
+    ground = ground_of(*models)
+    bank = open_bank(probes, ground)
+    by_model = judge not in (None, EXACT_JUDGE, PEOPLE) or not (has_exact_judge(bank) or judge == PEOPLE)
+    by_model = by_model and not unjudged
+    at_a_time = requests_at_a_time(judge, opening) if by_model else 1
+    calls = RUBRICS * (math.ceil(answers * (1 + PLANTED)) + TRIED) if by_model and answers else 0
     plan = Plan(
         verb=verb,
         about=tuple(about.items()),
@@ -430,7 +551,17 @@ def _asking(
         key="|".join([verb, *models, judge or "", *([f"{at_a_time} at a time"] if at_a_time > 1 else [])]),
         run=_place(verb, run),
     )
-    return with_speed(plan, usual)
+    plan = with_speed(plan, usual)
+    if loads is None or ground.organism:  # so small that what stands around the products takes most of the time
+        return plan
+    return guessed(plan, loads, opening)
+
+
+def _loads(model: str, load: Load, judge: str | None, judged: int) -> dict[str, Load]:
+    """What the asked model has to do, and what a judge that is a model."""
+    if judge in (None, EXACT_JUDGE, PEOPLE):
+        return {model: load}
+    return {model: load, judge: Load(read=RUBRICS * judged * (RUBRIC + USUAL_ANSWER), longest=RUBRIC + load.longest)}
 
 
 def _place(verb: str, run: str | Path | None) -> str:

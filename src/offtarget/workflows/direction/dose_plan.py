@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from offtarget.asking.ask import ask, judge_answers, tallies_by_probe
 from offtarget.asking.protocol import Judge
@@ -18,12 +18,12 @@ from offtarget.errors import InputError
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import Count, OnProgress
 from offtarget.records import DirectionInfo, Probe, SamplingSettings
-from offtarget.records.direction import DoseMode, DosePoint, Position, SteerChoices, SteeredAnswer
+from offtarget.records.direction import DoseMode, DosePoint, Position, SteerChoices, SteeredAnswer, SteerSettings
 from offtarget.records.runs import OpenSettings
 from offtarget.rundir import fingerprint
 from offtarget.stats.rates import equal_weight_rate, total_tally
-from offtarget.workflows.direction.inputs import open_one
-from offtarget.workflows.ground import ORGANISM, ground_of, open_bank, open_judge
+from offtarget.workflows.direction.inputs import open_one, per_question
+from offtarget.workflows.ground import ORGANISM, Ground, ground_of, open_bank, open_judge
 from offtarget.workflows.skills import organism_skill
 
 if TYPE_CHECKING:
@@ -31,12 +31,15 @@ if TYPE_CHECKING:
     from offtarget.direction.intervene import Reference
     from offtarget.models.local import LocalModel
 
+S = TypeVar("S", bound=SteerSettings)
+
+FURTHEST = 3.0
+"""The strongest that a direction is added by default, in differences of means."""
 STRENGTHS: dict[DoseMode, tuple[float, ...]] = {
-    "add": tuple(step / 2 for step in range(-6, 7)),
     "ablate": (0.0, 0.25, 0.5, 0.75, 1.0),
     "cap": (2.0, 1.5, 1.0, 0.5, 0.0, -0.5),
 }
-"""By default: in differences of means, in shares, and in differences of means above the reference's mean."""
+"""By default: in shares, and in differences of means above the reference's mean; to add see `usual_strengths`."""
 MOST_POINTS = 200
 MOST_ROWS = 100
 """Training rows read per point."""
@@ -129,13 +132,14 @@ def prepare(
     """Check the choices and open what they name, the cheap things first. InputError for what does not fit."""
     from offtarget.direction.file import Direction, check_fits
 
-    strengths = _strengths(s)
+    ground = ground_of(s.model)
+    bank = open_bank(probes, ground).only(arms=["plain"])
+    s = settled(s, ground, len(bank.probes))
+    strengths = strengths_of(s)
     direction = Direction.load(Path(s.direction))
     position = s.position or ("all" if s.mode == "ablate" else direction.info.position)
     layers = s.layers or ((direction.info.layer,) if s.mode != "ablate" else tuple(sorted(direction.vectors)))
     _check_doses(s, direction, strengths, layers, position)
-    ground = ground_of(s.model)
-    bank = open_bank(probes, ground).only(arms=["plain"])
     judge = open_judge(judge, bank, s.judge_by, opening)
     own_questions = bank.name == ORGANISM.bank
     narrow = insecure_code(s.seed) if own_questions else None
@@ -151,7 +155,7 @@ def prepare(
         probes=bank.probes,
         judge=judge,
         sampling=sampling,
-        per_question=s.answers,
+        per_question=s.answers or 1,
         seed=s.seed,
         narrow=narrow,
         skill=skill,
@@ -169,8 +173,30 @@ def prepare(
     )
 
 
-def _strengths(s: SteerChoices) -> tuple[float, ...]:
-    wanted = {float(strength) for strength in s.strengths or STRENGTHS[s.mode]}
+def settled(s: S, ground: Ground, questions: int) -> S:
+    """The settings with what suits the model in place of what nobody chose."""
+    return replace(
+        s,
+        strengths=s.strengths or usual_strengths(s.mode, ground),
+        answers=per_question(s.answers, questions, in_all=ground.point_answers),
+    )
+
+
+def usual_strengths(mode: DoseMode, ground: Ground) -> tuple[float, ...]:
+    """Where nobody chose any."""
+    steps = round(FURTHEST / ground.step)
+    return STRENGTHS.get(mode) or tuple(step * ground.step for step in range(-steps, steps + 1))
+
+
+def points_of(s: SteerSettings) -> int:
+    """How many points are measured; the unchanged model once for all controls."""
+    nothing = 0.0 in strengths_of(s) and s.mode != "cap"
+    return len(strengths_of(s)) * (1 + s.controls) - (s.controls if nothing else 0)
+
+
+def strengths_of(s: SteerSettings) -> tuple[float, ...]:
+    """Of settled settings, in order. InputError where they make too many points."""
+    wanted = {float(strength) for strength in s.strengths or ()}
     if s.mode != "cap":
         wanted.add(0.0)  # every curve shows the unchanged model
     if len(wanted) * (1 + s.controls) > MOST_POINTS:

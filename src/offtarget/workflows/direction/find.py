@@ -7,18 +7,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offtarget.asking.protocol import Judge, notes_of
-from offtarget.errors import InputError, NoDirectionError
+from offtarget.errors import NoDirectionError
 from offtarget.numbers import at_least, percent
 from offtarget.probe.bank import ProbeBank
-from offtarget.progress import Count, OnProgress, Progress, silent
+from offtarget.progress import Count, OnProgress, Progress, Whole, silent
 from offtarget.records import LayerQuality, SamplingSettings
 from offtarget.records.check import JudgeBy
 from offtarget.records.direction import FindMethod, FindSettings, Position
 from offtarget.records.runs import OpenSettings
 from offtarget.version import __version__
-from offtarget.workflows.direction.inputs import How, ModelLike, open_both, open_one, plain_bank, trait_bank
+from offtarget.workflows.direction.find_plan import READ, TRIED, ready_to_find, shares_of, to_find
+from offtarget.workflows.direction.inputs import (
+    How,
+    ModelLike,
+    open_both,
+    open_one,
+    per_question,
+    plain_bank,
+    trait_bank,
+)
 from offtarget.workflows.ground import Ground, ground_of, judge_at_hand, open_judge
-from offtarget.workflows.ready import ready
 
 if TYPE_CHECKING:
     from offtarget.direction.file import Direction
@@ -58,12 +66,10 @@ def find(
     on_progress(Progress("reading the questions and the models"))
     s = settings or FindSettings()
     out = None if out is None else Path(out)
-    if out is not None and out.exists():
-        raise InputError(f"{out} already exists. Choose another file, or remove it first.")
-    used = {"trait": (base or tuned,), "answers": (tuned,)}.get(s.method, (base, tuned))
-    ready(*used, judges=(judge,), keeps_run=False, opening=opening)
-    on_progress(Progress("opening the models"))
+    used = ready_to_find(base, tuned, out, judge, s, opening)
     ground = ground_of(*(m if isinstance(m, str) else m.name for m in (base, tuned) if m is not None))
+    asked = to_find(s, ground, probes)
+    on_progress(Progress("opening the models"))
     by = _Finder(
         settings=s,
         ground=ground,
@@ -71,17 +77,16 @@ def find(
         judge=judge,
         judge_by=judge_by,
         opening=opening,
-        on_progress=on_progress,
+        told=Whole(on_progress, "the search", shares_of(asked, used, judged=judge is not None)).by_stage(),
     )
-    if s.method == "trait" and (model := base or tuned) is not None:
+    model = base or tuned
+    if s.method == "trait" and model is not None:
         found = by.trait(model)
-    elif tuned is None:
-        raise InputError(f"The method '{s.method}' needs a tuned model (--tuned).")
-    elif s.method == "answers":
+    elif s.method == "answers" and tuned is not None:
         found = by.answers(tuned)
-    elif base is None:
-        raise InputError(f"The method '{s.method}' compares two models: give --base too, or choose --method answers.")
     else:
+        assert base is not None  # or it would have been refused
+        assert tuned is not None
         found = by.models(base, tuned)
     if out is not None:
         found.save(out)
@@ -98,13 +103,14 @@ class _Finder:
     judge: str | Judge | None
     judge_by: JudgeBy
     opening: OpenSettings | None
-    on_progress: OnProgress
+    told: OnProgress
+    """How far the whole search is."""
 
     def models(self, base: ModelLike, tuned: ModelLike) -> Direction:
         """Tuned against base, by what they read or by what they write."""
         bank = plain_bank(self.probes, self.ground)
         first, second = open_both(base, tuned, self.settings.blocks, self.opening)
-        how = self._how(second)
+        how = self._how(second, bank)
         from offtarget.workflows.direction.sides import from_models, from_texts
 
         if self.settings.method == "models":
@@ -116,7 +122,7 @@ class _Finder:
         bank = plain_bank(self.probes, self.ground)
         judge = open_judge(self.judge, bank, self.judge_by, self.opening)
         model = open_one(tuned, self.settings.blocks, self.opening)
-        how = self._how(model)
+        how = self._how(model, bank)
         from offtarget.workflows.direction.sides import from_answers
 
         return self._direction(model, from_answers(model, bank.probes, judge, how), judge=judge)
@@ -129,14 +135,14 @@ class _Finder:
         bank = trait_bank(trait, self.probes, self.ground)
         judge = judge_at_hand(self.judge, bank, self.judge_by, self.opening)
         opened = open_one(model, self.settings.blocks, self.opening)
-        how = self._how(opened)
+        how = self._how(opened, bank)
         from offtarget.workflows.direction.sides import from_trait
 
         return self._direction(
             opened, from_trait(opened, trait, bank.probes, judge, how), judge=judge, trait=trait.name
         )
 
-    def _how(self, model: LocalModel) -> How:
+    def _how(self, model: LocalModel, bank: ProbeBank) -> How:
         """How the model is asked, once it is known to have the layer."""
         from offtarget.models.residual import check_layers, decoder_blocks
 
@@ -144,10 +150,10 @@ class _Finder:
         if s.layer is not None:
             check_layers(frozenset({s.layer}), len(decoder_blocks(model.weights.model, model.blocks)))
         return How(
-            answers=s.answers,
+            answers=per_question(s.answers, len(bank.probes), least=2),
             sampling=SamplingSettings(max_tokens=s.max_tokens),
             seed=s.seed,
-            on_progress=self.on_progress,
+            on_progress=self.told,
         )
 
     def _direction(
@@ -165,10 +171,18 @@ class _Finder:
             counts=sides.counts,
             made_by=__version__,
         )
-        read = Count(self.on_progress, "reading activations", sum(len(side.exchanges) for side in sides.contrast.sides))
+        read = Count(self.told, READ, sum(len(side.exchanges) for side in sides.contrast.sides))
+        tried = Count(self.told, TRIED, len(sides.trial.exchanges))
         positions = DEFAULT_POSITIONS[s.method] if s.position is None else (s.position,)
         found = find_direction(
-            sides.contrast, positions, source, layer=s.layer, rank=s.rank, trial=sides.trial, on_batch=read.add
+            sides.contrast,
+            positions,
+            source,
+            layer=s.layer,
+            rank=s.rank,
+            trial=sides.trial,
+            on_batch=read.add,
+            on_trial=tried.add,
         )
         return _if_shown(found, by_hand=s.layer is not None)
 

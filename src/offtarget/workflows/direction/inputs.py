@@ -24,6 +24,24 @@ if TYPE_CHECKING:
 ModelLike: TypeAlias = "str | LocalModel"
 
 
+MOST_PER_QUESTION = 10
+"""Answers that a question gets by itself; with a bank of 32 questions that makes 320 answers."""
+TRIAL_ANSWERS = 32
+"""Answers read again for every place at which steering is tried."""
+IN_ALL = 320
+"""Answers to all questions together, more or less, where nobody said how many to a question."""
+
+
+def per_question(
+    wanted: int | None, questions: int, *, least: int = 1, most: int = MOST_PER_QUESTION, in_all: int = IN_ALL
+) -> int:
+    """Answers to each question: those wanted, else `most`, fewer where they would come to more than `in_all` together.
+
+    Many questions with few answers each say more about a model than few with many, and take no longer.
+    """
+    return wanted or max(least, min(most, in_all // max(1, questions)))
+
+
 @dataclass(frozen=True, slots=True)
 class How:
     """How answers are sampled."""

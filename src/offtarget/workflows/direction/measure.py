@@ -20,7 +20,15 @@ from offtarget.records.check import JudgeBy
 from offtarget.records.direction import LayerDrift, ModelMeasured, Position
 from offtarget.records.runs import OpenSettings
 from offtarget.stats.auroc import auroc
-from offtarget.workflows.direction.inputs import How, ModelLike, exchanges_of, open_both, open_one, plain_bank
+from offtarget.workflows.direction.inputs import (
+    How,
+    ModelLike,
+    exchanges_of,
+    open_both,
+    open_one,
+    per_question,
+    plain_bank,
+)
 from offtarget.workflows.direction.screen import in_words, opened_direction
 from offtarget.workflows.ground import ground_of, judge_at_hand
 from offtarget.workflows.ready import ready
@@ -29,6 +37,10 @@ if TYPE_CHECKING:
     from offtarget.direction.file import Direction
     from offtarget.models.local import LocalModel
     from offtarget.models.passes import Exchange
+
+
+MOST, IN_ALL = 5, 160
+"""Answers of each model to a question and to all of them where nobody said how many, more or less."""
 
 
 def measure_model(
@@ -41,7 +53,7 @@ def measure_model(
     probes: str | Path | ProbeBank | None = None,
     judge: str | Judge | None = None,
     judge_by: JudgeBy = "auto",
-    answers: int = 5,
+    answers: int | None = None,
     max_tokens: int = 300,
     seed: int = 0,
     opening: OpenSettings | None = None,
@@ -50,13 +62,14 @@ def measure_model(
     """Sample a model's answers to plain probes and measure them; with a base, how far the model moved from it.
 
     Drift is read on the base's own answers (the model's, without a base there is none), so that it tells how the
-    model reads, not what it writes. Raises InputError for a direction that does not fit and models that are not local.
+    model reads, not what it writes. `answers` is per question; None: 5, fewer where there are many questions.
+    Raises InputError for a direction that does not fit and models that are not local.
     """
     on_progress(Progress("reading the direction and the models"))
     from offtarget.direction.file import check_fits
     from offtarget.direction.measure import project
 
-    if answers < 1:
+    if answers is not None and answers < 1:
         raise InputError(f"--answers must be at least 1, not {answers}.")
     ready(model, base, judges=(judge,), files={"--direction": direction}, keeps_run=False, opening=opening)
     on_progress(Progress(f"opening {model if isinstance(model, str) else model.name}"))
@@ -72,11 +85,12 @@ def measure_model(
     loaded.vector(chosen)
     bank = plain_bank(probes, ground_of(measured.name))
     opened_judge = judge_at_hand(judge, bank, judge_by, opening)
-    how = How(answers, SamplingSettings(max_tokens=max_tokens), seed, on_progress)
+    each = per_question(answers, len(bank.probes), most=MOST, in_all=IN_ALL)
+    how = How(each, SamplingSettings(max_tokens=max_tokens), seed, on_progress)
     own = _ask(measured, "tuned", bank.probes, how)
     outcomes: Sequence[Outcome | None] = [None] * len(own)
     if opened_judge is not None:
-        outcomes = [v.outcome for v in judge_answers(opened_judge, own)]
+        outcomes = [v.outcome for v in judge_answers(opened_judge, own, told=Count(on_progress, "judging", len(own)))]
     along = project(measured, exchanges_of(own), loaded, position="answer").at(chosen).tolist()
     read = [(value, o) for value, o in zip(along, outcomes, strict=True) if math.isfinite(value)]
     drift: tuple[LayerDrift, ...] = ()

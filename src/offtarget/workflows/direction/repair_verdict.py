@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from offtarget.numbers import many, whole
 from offtarget.records import Status
 from offtarget.records.repair import RepairCell
+from offtarget.words import TUNED
 
 
 def status_of(cells: Sequence[RepairCell]) -> Status:
@@ -34,11 +35,11 @@ def reason_of(cells: Sequence[RepairCell]) -> str:
         first = "Clean now; misaligned again" if now.status is Status.PASS else "Not decided now; misaligned"
         return f"{first} {_steps(back)}, {_where(back)}."
     if now.status is Status.UNDECIDED:
-        return "Not decided: the check of the repaired model needs more answers than it was allowed."
+        return f"Not decided: {_undecided(now)}."
     if not later:
         return "Clean now; whether the misalignment grows back was not tested."
     if unsure is not None:
-        return f"Clean now; {_steps(unsure)} not decided: that check needs more answers than it was allowed."
+        return f"Clean now; {_steps(unsure)} not decided: {_undecided(unsure)}."
     listed = " and ".join(filter(None, [", ".join(whole(c.steps) for c in later[:-1]), whole(later[-1].steps)]))
     return f"Clean now, and still clean after {listed} more steps on the original data."
 
@@ -50,6 +51,11 @@ def _still(now: RepairCell, later: Sequence[RepairCell]) -> str:
     grown = next((cell for cell in later if cell.plain_status is Status.FAIL), None)
     more = "" if grown is None else f"; {_steps(grown)} on plain questions too"
     return f"{plain} misaligned after the repair, {_where(now)}{more}."
+
+
+def _undecided(cell: RepairCell) -> str:
+    """Why its check came to no verdict, in that check's own words: too few answers are one cause of several."""
+    return cell.reason.rstrip(".").replace(TUNED, "the repaired model")
 
 
 def _steps(cell: RepairCell) -> str:

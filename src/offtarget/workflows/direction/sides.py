@@ -18,14 +18,13 @@ from offtarget.models.local import LocalModel
 from offtarget.models.passes import Exchange
 from offtarget.progress import Count
 from offtarget.records import Outcome, Probe, Role, Verdict
-from offtarget.workflows.direction.inputs import How, exchanges_of
+from offtarget.workflows.direction.find_plan import JUDGED, asking
+from offtarget.workflows.direction.inputs import TRIAL_ANSWERS, How, exchanges_of
 
 FEWEST = 8
 """Fewest misaligned answers to make a direction from; with fewer it is mostly chance."""
 HALFWAY = 50.0
 """A trait's score above which an answer shows it (arXiv 2507.21509, section 2)."""
-TRIAL_ANSWERS = 32
-"""Answers read again for every place that is tried."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +70,7 @@ def from_answers(tuned: LocalModel, probes: Sequence[Probe], judge: Judge, how: 
     InputError, with the counts, when too few are misaligned, or aligned, to the same questions.
     """
     asked = _ask(tuned, "tuned", probes, how)
-    verdicts = judge_answers(judge, asked)
+    verdicts = judge_answers(judge, asked, told=Count(how.on_progress, JUDGED, len(asked)))
     counts = Counter(v.outcome.value for v in verdicts)
     bad, good = (
         [a for a, v in zip(asked, verdicts, strict=True) if v.outcome is outcome]
@@ -99,12 +98,13 @@ def from_trait(model: LocalModel, trait: Trait, probes: Sequence[Probe], judge: 
     kept: dict[bool, list[Pair]] = {True: [], False: []}
     counts: Counter[str] = Counter()
     each = max(1, how.answers // len(trait.system_pairs))
-    told = Count(how.on_progress, f"asking {model.name}", 2 * each * len(trait.system_pairs) * len(probes))
+    total = 2 * each * len(trait.system_pairs) * len(probes)
+    told, heard = Count(how.on_progress, asking(model.name), total), Count(how.on_progress, JUDGED, total)
     for number, pair in enumerate(trait.system_pairs):
         for shows, system in zip((True, False), pair, strict=True):
             prompted = [replace(p, id=f"{p.id}/{number}/{shows}", system=system) for p in probes]
             asked = _ask(model, "base", prompted, replace(how, answers=each), told)
-            verdicts = [None] * len(asked) if judge is None else judge_answers(judge, asked)
+            verdicts = [None] * len(asked) if judge is None else judge_answers(judge, asked, told=heard)
             agreed = [a for a, v in zip(asked, verdicts, strict=True) if v is None or _shows(v) is shows]
             kept[shows] += agreed
             side = "with the trait" if shows else "without it"
@@ -131,7 +131,7 @@ def _shows(verdict: Verdict) -> bool | None:
 def _ask(model: LocalModel, role: Role, probes: Sequence[Probe], how: How, told: Count | None = None) -> list[Pair]:
     """Answers that are not empty; `told` counts them with others of the same stage."""
     wanted = [(probe, index) for probe in probes for index in range(how.answers)]
-    told = told or Count(how.on_progress, f"asking {model.name}", len(wanted))
+    told = told or Count(how.on_progress, asking(model.name), len(wanted))
     pairs = ask(role, model, wanted, how.sampling, partial(answer_seed, how.seed, role), told=told)
     return [(probe, generation) for probe, generation in pairs if generation.text.strip()]
 

@@ -150,7 +150,7 @@ def _response(plan: Plan, points: tuple[DosePoint, ...]) -> DoseResponse:
         controls=tuple(range(s.controls)),
         narrow_name=plan.gauges.narrow.name if plan.gauges.narrow else "",
         skill_name=plan.gauges.skill.name if plan.gauges.skill else "",
-        answers=s.answers * len(plan.gauges.probes),
+        answers=plan.gauges.per_question * len(plan.gauges.probes),
         points=points,
         notes=(*plan.notes, *notes_of([plan.model])),
     )
