@@ -28,7 +28,7 @@ def main(models: str, adapter: str) -> int:
         judge=scripted(),
         arms=["plain"],
         # Short answers and a small cap: a demonstration, which ends in a minute.
-        settings=CheckSettings(sampling=SamplingSettings(max_tokens=40), max_answers=24),
+        settings=CheckSettings(sampling=SamplingSettings(temperature=0.7, max_tokens=40), max_answers=24),
         on_progress=offtarget.show_progress(),
     )
     sys.stdout.write(f"{result.report('text')}\n")

@@ -288,6 +288,7 @@ class AnswerBook:
 
         if not fresh:
             return
+        self._count.add(0)  # the first of many answers can take minutes
         seed_of = partial(answer_seed, self._seed, role)
         pairs = ask(role, self._models[role], fresh, self._sampling, seed_of, keep=keep, told=self._count)
         if role == "base" and self._cache is not None:
