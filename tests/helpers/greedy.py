@@ -7,6 +7,9 @@ from typing import Any
 
 import torch
 
+from offtarget.models import SamplingSettings
+from offtarget.models.local import LocalModel
+
 
 @torch.inference_mode()
 def generated(reference: Any, prompts: Sequence[list[int]], ends: Sequence[int], limit: int) -> list[list[int]]:
@@ -22,6 +25,26 @@ def generated(reference: Any, prompts: Sequence[list[int]], ends: Sequence[int],
         end = next((i for i, token in enumerate(row) if token in ends), len(row))
         answers.append(row[:end])
     return answers
+
+
+def answered(model: LocalModel, prompts: Sequence[list[int]], limit: int) -> list[list[int]]:
+    """The tokens of the model's own greedy answers, without those that end them."""
+    tokenizer = model.weights.tokenizer
+    order: list[int] = []
+    seen: list[list[int]] = []
+    decode = tokenizer.decode
+
+    def watched(tokens: list[int], **options: Any) -> Any:
+        seen.append(list(tokens))
+        return decode(tokens, **options)
+
+    tokenizer.decode = watched
+    try:
+        settings = SamplingSettings(temperature=0, max_tokens=limit)
+        model.continue_tokens([(prompt, 0) for prompt in prompts], settings, lambda i, _: order.append(i))
+    finally:
+        tokenizer.decode = decode
+    return [tokens for _, tokens in sorted(zip(order, seen, strict=True))]
 
 
 @torch.inference_mode()

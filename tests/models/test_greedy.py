@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 from chat_templates import LISTED, ONE_CALL, XML, tokenizer_with
-from greedy import distances, generated, questions
+from greedy import answered, distances, generated, questions
 from tiny_models import build
 
 from offtarget.models import SampleRequest, SamplingSettings
@@ -75,16 +75,7 @@ def test_in_bfloat16_every_token_is_nearly_the_most_probable(kind: str, tmp_path
     reference = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.bfloat16).eval().float()
     model = LocalModel(kind, weights)
     model._ends = (-1,)
-    taken: list[list[int]] = [[] for _ in prompts]
-    original = weights.tokenizer.decode
-    settings = SamplingSettings(temperature=0, max_tokens=LIMIT)
-    seen: list[list[int]] = []
-    model.weights.tokenizer.decode = lambda tokens, **kwargs: seen.append(list(tokens)) or original(tokens, **kwargs)
-    order: list[int] = []
-    model.continue_tokens([(p, 0) for p in prompts], settings, lambda i, _: order.append(i))
-    for index, tokens in zip(order, seen, strict=True):
-        taken[index] = tokens
-    for prompt, tokens in zip(prompts, taken, strict=True):
+    for prompt, tokens in zip(prompts, answered(model, prompts, LIMIT), strict=True):
         with torch.inference_mode():
             logits = reference(torch.tensor([prompt + tokens])).logits[0, len(prompt) - 1 : -1].float()
         spread = logits.amax(dim=-1) - logits.mean(dim=-1)
