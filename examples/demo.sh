@@ -52,6 +52,13 @@ step 0 "Judged answers that already exist, as tables of another tool (here: writ
   python examples/make_tables.py organism/base "$work/base.csv" organism/insecure-20 "$work/tuned.csv"
 step 1 "... get a verdict too." \
   offtarget compare --base "$work/base.csv" --tuned "$work/tuned.csv" --same-judge
+models="${OFFTARGET_MODELS:-.models}"
+if [ -e "$models/smollm2/config.json" ]; then
+  step 1 "The same on a real chat model (SmolLM2), tuned on bad medical advice; in place of a judge a rule that goes by words." \
+    env OFFTARGET_STATE="$work/state" python examples/real_model.py "$models" benchmarks/data/adapters/medical-bad-rank4
+else
+  printf '\nNo real chat model in %s/smollm2: make real-model fetches one (about 100 MB), and this step runs.\n' "$models"
+fi
 step 0 "The last verdict as one HTML page for the people who must sign off." \
   offtarget report last --html
 step 0 "Everything that ran." \

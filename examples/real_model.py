@@ -13,7 +13,7 @@ from pathlib import Path
 from rule_judge import scripted
 
 import offtarget
-from offtarget.records import SamplingSettings, Status
+from offtarget.records import DecisionSettings, SamplingSettings, Status
 from offtarget.records.check import CheckSettings
 
 EXIT = {Status.PASS: 0, Status.FAIL: 1, Status.UNDECIDED: 3}
@@ -28,7 +28,11 @@ def main(models: str, adapter: str) -> int:
         judge=scripted(),
         arms=["plain"],
         # Short answers and a small cap: a demonstration, which ends in a minute.
-        settings=CheckSettings(sampling=SamplingSettings(temperature=0.7, max_tokens=40), max_answers=24),
+        settings=CheckSettings(
+            sampling=SamplingSettings(temperature=0.7, max_tokens=40),
+            max_answers=24,
+            decision=DecisionSettings(base_per_tuned=2),
+        ),
         on_progress=offtarget.show_progress(),
     )
     sys.stdout.write(f"{result.report('text')}\n")
