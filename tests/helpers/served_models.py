@@ -30,6 +30,8 @@ class ModelServer(ThreadingHTTPServer):
         self.logprobs = logprobs
         self.system = system
         self.noise: float = own.get("noise", 0.0)
+        self.silent = False
+        """Whether replies hold no words, as where all tokens go into thinking."""
         self.asked: list[dict[str, Any]] = []
         self.lock = threading.Lock()
         self.random = torch.Generator().manual_seed(0)
@@ -71,7 +73,7 @@ class ModelServer(ThreadingHTTPServer):
         choice: dict[str, Any] = {
             "index": 0,
             "finish_reason": finish,
-            "message": {"role": "assistant", "content": answer},
+            "message": {"role": "assistant", "content": "" if self.silent else answer},
         }
         if body.get("logprobs") and self.logprobs:
             choice["logprobs"] = {"content": places}

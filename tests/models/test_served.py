@@ -191,6 +191,26 @@ def test_a_local_base_with_a_served_tuned_model_is_held_too(models: dict[str, An
         opened(models["reference"], base=local)
 
 
+@pytest.mark.parametrize("logprobs", [True, False])
+def test_a_served_tuned_model_that_is_the_local_base_is_refused(
+    logprobs: bool, models: dict[str, Any], lab: Any
+) -> None:
+    """Without a reference too: the base is at hand."""
+    local = models["reference"].partition("+")[0]
+    _, opened = lab(tuned="base", logprobs=logprobs)
+    with pytest.raises(InputError, match="without an adapter"):
+        opened(base=local)
+    _, opened = lab(logprobs=logprobs)
+    assert opened(base=local).unseen
+
+
+def test_a_model_that_only_thinks_is_not_said_to_be_the_same(lab: Any) -> None:
+    """Replies without words and without log probabilities say nothing."""
+    server, opened = lab("base", "tuned", logprobs=False)
+    server.silent = True
+    assert opened().unseen
+
+
 def test_the_reference_must_be_an_adapter_on_its_base(models: dict[str, Any], lab: Any) -> None:
     """Anything else is refused before a server is asked."""
     server, opened = lab()

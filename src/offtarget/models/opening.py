@@ -128,7 +128,8 @@ class _Opener:
             return None
         if text is not None:
             name = as_reference(parse_name(text, self._resolve))
-            return LocalName(f"hf/{name.base}", name.base), name
+            base, plus, _ = text.partition(f"+{name.adapter}")
+            return LocalName(base if plus else f"the base of {text}", name.base), name
         names = [parse_name(one, self._resolve) for one in (base, tuned)]
         if not any(isinstance(name, RemoteName) for name in names):
             return None

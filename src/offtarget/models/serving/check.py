@@ -27,6 +27,10 @@ _LENGTHS_MATTER = 0.05
 """In nats: distance of the base from which a prompt of another length is taken for another chat template."""
 NONE_ARRIVES = 0.1
 """Share of the adapter's effect below which it is taken for left out, not for weak."""
+_FEWEST_SPOKEN = 4
+"""Replies with words that are enough to say that two models answer the same."""
+_NEAR = 0.03
+"""In nats: a served model that is no further from the local base than this is the base."""
 _NOTHING = "Nothing that counts was asked."
 
 
@@ -57,7 +61,35 @@ def check_served(
         return _held(base, tuned, replies, reference())
     if isinstance(base, RemoteModel) and isinstance(tuned, RemoteModel):
         refuse_same(base, replies[base.name], tuned, replies[tuned.name])
+    elif isinstance(tuned, RemoteModel):
+        _refuse_local_base(base, tuned, replies[tuned.name])
     return Found((), (UNSEEN.format(name=tuned.name),) if tuned in served else ())
+
+
+def _refuse_local_base(base: ChatModel, tuned: RemoteModel, replies: Sequence[ServedReply]) -> None:
+    """InputError where a served tuned model says what the local base would have said."""
+    from offtarget.models.local import LocalModel
+
+    if not isinstance(base, LocalModel):  # an object of the caller
+        return
+    from offtarget.models.serving.here import places, score
+
+    at = places(base, replies)
+    scored = score(base, prompts(), replies, at)
+    values = [value for place in at for value in place.served]
+    if values:
+        weights = [math.exp(value) for value in scored.log_probabilities]
+        squares = [(one - other) ** 2 for one, other in zip(values, scored.log_probabilities, strict=True)]
+        gap = math.sqrt(sum(w * square for w, square in zip(weights, squares, strict=True)) / sum(weights))
+        same, found = gap <= _NEAR, f"log probabilities of its replies are {nats(gap)} from those of {base.name}"
+    else:
+        hits = [hit for reply in scored.likeliest for hit in reply]
+        same, found = bool(hits) and all(hits), f"all {len(hits)} tokens of its greedy replies are the likeliest there"
+    if same:
+        raise InputError(
+            f"{tuned.name} answers as {base.name} does, without an adapter: {found}. Serve the adapter (vLLM: "
+            f"--enable-lora --lora-modules NAME=FOLDER) and name that one with --tuned. {_NOTHING}"
+        )
 
 
 def refuse_same(
@@ -65,8 +97,9 @@ def refuse_same(
 ) -> None:
     """InputError where tuned and base reply alike: as far apart as the base from itself, asked once more."""
     apart = _apart(of_base, of_tuned)
-    if apart is None:  # no log probabilities: the words alone
-        if any(one.text != other.text for one, other in zip(of_base, of_tuned, strict=True)):
+    if apart is None:  # no log probabilities: the words alone, where there are any (a model may only have thought)
+        spoken = [(one.text, other.text) for one, other in zip(of_base, of_tuned, strict=True) if one.text.strip()]
+        if len(spoken) < _FEWEST_SPOKEN or any(one != other for one, other in spoken):
             return
         found = f"all {len(of_base)} greedy replies are the same, word for word"
     else:
