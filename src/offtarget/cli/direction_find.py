@@ -37,7 +37,7 @@ from offtarget.rundir import to_jsonable
 @click.option("--rank", default=1, show_default=True, help="Vectors per layer; above 1 a subspace.")
 @judging()
 @shared("--answers", " per question. [default: 10, fewer for many questions]")
-@shared("--max-tokens", default=200)
+@shared("--max-tokens", default=120)
 @shared("--seed")
 @shared("--blocks")
 @OPENING

@@ -388,7 +388,7 @@ class FindSettings:
     answers: int | None = None
     """Per question, of each model or under each side's system prompts; None: 10, fewer where there are many
     questions."""
-    max_tokens: int = 200
+    max_tokens: int = 120
     seed: int = 0
     blocks: str | None = None
     """The attribute that lists the decoder blocks of an unknown architecture."""

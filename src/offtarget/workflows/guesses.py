@@ -1,7 +1,7 @@
 """Time and memory of work with a local model that never ran here, by its size and by how fast this machine multiplies.
 
 Nearly all time goes into matrix products: two operations per weight and token to read or to write, three times that to
-train. How much of the machine's own speed is reached was measured on SmolLM2-135M (docs/real-models.md).
+train. How much of the machine's own speed is reached was measured on SmolLM2-135M (docs/LOG.md).
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from offtarget.workflows.ground import parsed
 ASKED = 60
 """Tokens of a plain question with its template: 45 to 80 on SmolLM2, whose template adds a system prompt."""
 USUAL_ANSWER = 150
-"""Tokens of an answer that may be longer: measured on SmolLM2, whose answers end after 20 to 400."""
-WRITING, READING, TRAINING = 0.5, 0.6, 0.5
-"""Share of the speed of plain matrix products that is reached."""
+"""Tokens of an answer that may be longer; an assumption, as it hangs on the model."""
+WRITING, READING, TRAINING = 0.65, 0.7, 0.5
+"""Share of the speed of plain matrix products that is reached: 235 tokens/s written and 247 to 281 read by SmolLM2 on a
+core that multiplies at 98 billion operations a second; training as in `tune.estimate`."""
 SIDE_BY_SIDE = 96
 """Answers that are made together at most, as far as memory is concerned: long ones end at different times."""
 START = 15.0
-"""Seconds until a model of any size is open: imports and checks."""
+"""Seconds until a model of any size is open, for imports and checks; 7 were measured on SmolLM2 without the checks."""
 OPENED = 5.0
 """Seconds for a billion numbers of weights: they are read, hashed and checked."""
-PROCESS = 600e6
-"""Bytes of Python with its libraries."""
+PROCESS = 400e6
+"""Bytes of Python with its libraries; 340 MB were measured."""
 BUFFERS = 400e6
 """Bytes for what stands beside the weights while a model reads: a batch of activations and logits."""
 TRAINED = 1.2e9
