@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, TypeAlias
 from offtarget.asking.ask import Pair
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel
+from offtarget.models.names import RemoteName
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress
 from offtarget.records import Probe, SamplingSettings
 from offtarget.records.runs import OpenSettings
-from offtarget.workflows.ground import ORGANISM, Ground, open_bank, open_named, open_two
+from offtarget.workflows.ground import ORGANISM, Ground, open_bank, open_named, open_two, parsed
 
 if TYPE_CHECKING:
     from offtarget.direction.trait import Trait
@@ -96,6 +97,9 @@ def open_both(
     base: ModelLike, tuned: ModelLike, blocks: str | None = None, opening: OpenSettings | None = None
 ) -> tuple[LocalModel, LocalModel]:
     """Both models, weights in common loaded once. InputError when one is remote or their shapes differ."""
+    for model in (base, tuned):
+        if isinstance(model, str) and isinstance(parsed(model), RemoteName):
+            raise _remote(model)  # before the pair is opened, which asks a server first
     pair = open_two(base, tuned, opening)
     first, second = _local(pair.base, blocks), _local(pair.tuned, blocks)
     if _shape(first) != _shape(second):
@@ -116,14 +120,18 @@ def _local(model: ChatModel, blocks: str | None) -> LocalModel:
     from offtarget.models.residual import decoder_blocks
 
     if not isinstance(model, LocalModel):
-        raise InputError(
-            f"A direction lies inside a model, and {model.name} is remote: its activations cannot be read. Give local "
-            "weights (hf/PATH or hf/BASE+ADAPTER)."
-        )
+        raise _remote(model.name)
     if blocks is not None:
         model.blocks = blocks
     decoder_blocks(model.weights.model, model.blocks)  # a model without them is better refused before it is sampled
     return model
+
+
+def _remote(name: str) -> InputError:
+    return InputError(
+        f"A direction lies inside a model, and {name} is remote: its activations cannot be read. Give local weights "
+        "(hf/PATH or hf/BASE+ADAPTER)."
+    )
 
 
 def _shape(model: LocalModel) -> tuple[str, int, int]:
