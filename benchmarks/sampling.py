@@ -112,7 +112,7 @@ class Measured:
     seconds: float
     processor_seconds: float = 0.0
     most_memory: int = 0
-    """Bytes at the highest point, beyond what was loaded before; 0 where the system does not count them."""
+    """Bytes at the highest point, beyond what the process held before; too few where it uses freed memory again."""
 
 
 System = Callable[[], tuple[int, int]]
