@@ -266,7 +266,7 @@ def test_training_trusts_code_only_where_it_was_told_to(work: Path, monkeypatch:
     monkeypatch.setattr(adapting, "Weights", see)
     with pytest.raises(Seen) as seen:
         tune(work / "rows.jsonl", BASE, work / "out", options=TuneOptions(monitor=False), opening=OPENING)
-    assert seen.value.args[1:] == ("cpu", "float32", True)
+    assert seen.value.args[1:] == ("cpu", "float32", True, None)  # and with no chat template but its own
 
 
 def test_another_precision_is_another_run(work: Path) -> None:
