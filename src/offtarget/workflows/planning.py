@@ -316,6 +316,7 @@ def plan_reproduce(
         run=run,
         opening=opening,
         work=trainings + 1,
+        trials=trainings + 1,
         usual_answers=None if usual is None else measured + trainings * usual,
         usual="reproduce/organism" if ground.organism and not settings.ablations else "",
     )
@@ -450,6 +451,7 @@ def plan_repair(
         run=run,
         opening=opening,
         work=max(cells, 1),
+        trials=max(cells, 1),
         loads=_loads(model, _of_repair(settings, cells, later, ground), judge, cells * (settings.answers + USUAL)),
     )
 
@@ -524,6 +526,7 @@ def _asking(
     usual_answers: int | None = None,
     stops_early: bool = False,
     unjudged: bool = False,
+    trials: int = 1,
     loads: Mapping[str, Load] | None = None,
 ) -> Plan:
     """A plan of so many answers of at most `longest` tokens, each judged, unless they are not.
@@ -535,7 +538,7 @@ def _asking(
     by_model = judge not in (None, EXACT_JUDGE, PEOPLE) or not (has_exact_judge(bank) or judge == PEOPLE)
     by_model = by_model and not unjudged
     at_a_time = requests_at_a_time(judge, opening) if by_model else 1
-    calls = RUBRICS * (math.ceil(answers * (1 + PLANTED)) + TRIED) if by_model and answers else 0
+    calls = RUBRICS * (math.ceil(answers * (1 + PLANTED)) + TRIED * trials) if by_model and answers else 0
     plan = Plan(
         verb=verb,
         about=tuple(about.items()),
