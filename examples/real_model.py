@@ -35,7 +35,7 @@ def main(models: str, adapter: str) -> int:
         ),
         on_progress=offtarget.show_progress(),
     )
-    sys.stdout.write(f"{result.report('text')}\n")
+    sys.stdout.write(Path(result.report("text")).read_text(encoding="utf-8"))
     return EXIT[result.decision.status]
 
 
