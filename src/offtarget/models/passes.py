@@ -73,6 +73,8 @@ OnBatch = Callable[[int], None]
 _LOGITS = 1 << 25
 """Logits held at once: 128 MiB in float32, of which there are three copies for a moment. A vocabulary of 49,152 with
 4,096 tokens side by side would take 800 MB a copy."""
+_ON_CPU = 1024
+"""Tokens side by side on a processor, for its caches: SmolLM2 reads 283 a second, 249 with 256 and 227 with 4,096."""
 _SAME = 1e-3
 """Nats: log-probabilities this close are those of the same pass."""
 
@@ -85,7 +87,7 @@ def read_exchanges(
     on_logits: OnLogits | None = None,
     *,
     layers: frozenset[int] | None = None,
-    batch_tokens: int = 4096,
+    batch_tokens: int | None = None,
     on_batch: OnBatch | None = None,
 ) -> None:
     """Run every exchange through the model once, shortest first, and show the residual stream and the logits.
@@ -95,7 +97,8 @@ def read_exchanges(
     """
     weights = model.weights
     where = (model.name, weights.context, weights.device)
-    for batch in exchange_batches(weights.tokenizer, exchanges, *where, batch_tokens=batch_tokens):
+    most = batch_tokens or (_ON_CPU if weights.device.type == "cpu" else 4096)
+    for batch in exchange_batches(weights.tokenizer, exchanges, *where, batch_tokens=most):
         output = _pass(model, batch, on_layer, layers, on_logits is not None)
         if on_logits is not None:
             on_logits(batch, output.logits)
