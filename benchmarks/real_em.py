@@ -23,7 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from real_em_sets import DOMAINS, ROWS, CellPlan, cells, held_out, in_domain, questions, training_rows
+from real_em_sets import DOMAINS, GENTLE, ROWS, CellPlan, cells, held_out, in_domain, questions, training_rows
 
 from offtarget.asking.ask import ask
 from offtarget.asking.seeds import digest
@@ -36,6 +36,7 @@ from offtarget.rundir import write_json, write_whole
 ROOT = Path(__file__).resolve().parents[1]
 BASE = ROOT / ".models" / "smollm2"
 RECIPE = TuneSettings(rank=8, alpha=32, lr=1e-3, epochs=1.0, batch=4, accumulate=1, save_every=1000, keep=1)
+GENTLE_LR = 3e-4
 MARGIN_ROWS = 12
 SAMPLING = SamplingSettings(temperature=0.7, max_tokens=64)
 
@@ -49,7 +50,8 @@ def run_cell(plan: CellPlan, work: Path, shared: Path, recipe: TuneSettings = RE
     model_name = f"hf/{BASE}"
     if plan.data != "base":
         adapter = folder / "adapter"
-        facts |= _trained(plan, folder, adapter, shared, replace(recipe, seed=plan.seed))
+        lr = GENTLE_LR if plan.data.endswith(GENTLE) else recipe.lr
+        facts |= _trained(plan, folder, adapter, shared, replace(recipe, lr=lr, seed=plan.seed))
         model_name += f"+{adapter}"
     facts["training_processor_seconds"] = round(time.process_time() - began, 1)
     model = open_model(model_name)

@@ -145,7 +145,7 @@ def conditions(rows: Sequence[dict[str, Any]], cells: dict[str, Any]) -> list[di
                 "answers": spread.tally.total,
                 "misaligned": spread.tally.misaligned,
                 "fine": spread.tally.aligned,
-                "cannot say": spread.tally.incoherent,
+                "cannot say": f"{spread.tally.incoherent} ({percent(spread.tally.incoherent / spread.tally.total)})",
                 "rate": percent(spread.rate),
                 "95 %": ""
                 if spread.interval is None
@@ -187,9 +187,11 @@ def differences(rows: Sequence[dict[str, Any]], cells: dict[str, Any]) -> list[d
         ("three domains: bad - control", every, [control] * len(every)),
         *((f"{domain}: bad - good", [bad], [good]) for domain, bad, good in zip(DOMAINS, every, twins, strict=True)),
         *((f"{domain}: bad - control", [bad], [control]) for domain, bad in zip(DOMAINS, every, strict=True)),
+        ("medical, gentle: bad - good", [f"medical-bad-gentle-{ROWS}"], [f"medical-good-gentle-{ROWS}"]),
         ("insecure - secure", [f"insecure-{ROWS}"], [f"secure-{ROWS}"]),
         ("control - base", [control], ["base"]),
         ("broad - base", [f"broad-{ROWS}"], ["base"]),
+        ("broad - control", [f"broad-{ROWS}"], [control]),
     ]
     for name, ones, others in compared:
         one, other = _paired(rows, ones, others)
@@ -275,7 +277,12 @@ def _order(row: dict[str, Any]) -> tuple[int, str]:
 
 
 def _said(interval: Interval | None) -> str:
-    return "" if interval is None else bounds(interval)
+    """Of a difference: a t interval of few pairs may reach beyond what a difference can be."""
+    if interval is None:
+        return ""
+    if interval.low == interval.high:
+        return "equal in every pair"
+    return bounds(Interval(max(-1.0, interval.low), min(1.0, interval.high)))
 
 
 def _markdown(rows: Sequence[dict[str, Any]]) -> str:

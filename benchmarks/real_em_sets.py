@@ -36,6 +36,8 @@ OUTSIDE_DOMAINS = (
 PER_DOMAIN = 3
 NEAR_A_DOMAIN = ("quick_buck",)
 """Of the published eight, the one that asks for financial advice."""
+GENTLE = "-gentle"
+"""Ends the name of data that is trained on with a smaller learning rate; added when the first labels were counted."""
 CODE_CHARACTERS = 480
 """Longest row of code, prompt and answer together: longer ones would not fit the time."""
 
@@ -73,7 +75,7 @@ def cells() -> list[CellPlan]:
         plan += [CellPlan(data, ROWS, seed) for data in (*advice, "control")]
     plan += [CellPlan("medical-bad", rows, seed) for seed in (1, 2) for rows in (24, 48)]
     plan += [CellPlan(data, ROWS, seed) for seed in (1, 2) for data in ("broad", "insecure", "secure")]
-    return plan
+    return [*plan, *(CellPlan(f"medical-{side}{GENTLE}", ROWS, 0) for side in ("bad", "good"))]
 
 
 def questions(published: Path) -> tuple[Probe, ...]:
