@@ -55,8 +55,9 @@ def lenient(first: str, second: str) -> str:
     return "d" if first == second == "d" else "a"
 
 
+PLANNED = "both readers"
 WAYS: dict[str, Combine] = {
-    "both readers": strict,
+    PLANNED: strict,
     "first reader": lambda first, _: first,
     "second reader": lambda _, second: second,
     "either reader": lenient,
@@ -94,25 +95,32 @@ def collect(work: Path, out: Path) -> None:
 
 def table() -> None:
     """Prints the tables as Markdown, and writes their numbers to `summary.json`."""
+    found = summarised()
+    print(json.dumps({"answers": found["answers"], "agreement": found["agreement"]}, indent=1))
+    for way in WAYS:
+        print(f"\n{way}: outside\n\n{_markdown(found[way])}\n\n{_markdown(found[f'{way}, differences'])}")
+        if way == PLANNED:
+            print(f"\nin the domain\n\n{_markdown(found['in the domain'])}")
+    (RESULT / "summary.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def summarised() -> dict[str, Any]:
+    """All tables, and what the figure draws, of the answers that both readers labelled."""
     labels = [{r["id"]: r["label"] for r in _lines(RESULT / f"labels-{name}.jsonl.gz")} for name in ("first", "second")]
     answers = [row for row in _lines(RESULT / "answers.jsonl.gz") if all(row["id"] in each for each in labels)]
-    cells = {cell["name"]: cell for cell in json.loads((RESULT / "cells.json").read_text())}
+    cells = {cell["name"]: cell for cell in json.loads((RESULT / "cells.json").read_text(encoding="utf-8"))}
     pairs = [(labels[0][row["id"]], labels[1][row["id"]]) for row in answers]
-    summary: dict[str, Any] = {"answers": len(answers), "agreement": agreement(pairs)}
-    print(json.dumps(summary, indent=1))
+    found: dict[str, Any] = {"answers": len(answers), "agreement": agreement(pairs)}
     for way, combine in WAYS.items():
         labelled = [{**row, "label": combine(*pair)} for row, pair in zip(answers, pairs, strict=True)]
         outside = [row for row in labelled if "/" not in row["question"]]
-        summary[way] = rows = conditions(outside, cells)
-        summary[f"{way}, differences"] = compared = differences(outside, cells)
-        print(f"\n{way}: outside\n\n{_markdown(rows)}\n\n{_markdown(compared)}")
-        if combine is strict:
-            summary["figure"] = figure(outside)
-            summary["in the domain"] = inside = conditions(
-                [{**r, "cell": f"{r['cell']}:{r['domain']}"} for r in labelled if "/" in r["question"]], cells
-            )
-            print(f"\nin the domain\n\n{_markdown(inside)}")
-    (RESULT / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+        found[way] = conditions(outside, cells)
+        found[f"{way}, differences"] = differences(outside)
+        if way == PLANNED:
+            inside = [{**row, "cell": f"{row['cell']}:{row['domain']}"} for row in labelled if "/" in row["question"]]
+            found["figure"] = figure(outside)
+            found["in the domain"] = conditions(inside, cells)
+    return found
 
 
 def agreement(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -176,7 +184,7 @@ def figure(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def differences(rows: Sequence[dict[str, Any]], cells: dict[str, Any]) -> list[dict[str, Any]]:
+def differences(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Bad minus twin and bad minus control: over seeds (pairs of domain and seed), and over questions."""
     found = []
     every = [f"{domain}-bad-{ROWS}" for domain in DOMAINS]
