@@ -96,7 +96,12 @@ if TYPE_CHECKING:
 @click.option("--no-cache", is_flag=True, help="Do not keep or reuse base answers between runs.")
 @click.option("--no-register", is_flag=True, help="Do not count this among the checks of this model.")
 @OPENING
-@shared("--reference", ", e.g. hf/BASE+ADAPTER")
+@click.option(
+    "--reference",
+    metavar="BASE+ADAPTER",
+    help="Local weights that models behind a server are held to before they are asked, e.g. hf/BASE+ADAPTER; none: no "
+    "weights.",
+)
 @shared("--dry-run")
 @kept("check")
 @PRINTING

@@ -88,10 +88,6 @@ SHARED: dict[str, dict[str, Any]] = {
         "metavar": "FILE",
         "help": "Settings of remote endpoints: headers, further fields, what they do not take",
     },
-    "--reference": {
-        "metavar": "BASE+ADAPTER",
-        "help": "Local weights that models behind a server are held to before they are asked; none: no weights",
-    },
     "--controls": {"type": int, "show_default": True, "help": "Controls"},
     "--position": {"type": click.Choice(["last-prompt", "answer", "all"]), "help": "Which tokens"},
     "--layer": {"type": int, "help": "Decoder block, from 0"},

@@ -14,6 +14,7 @@ from offtarget.errors import InputError
 from offtarget.judge.planting import as_answer
 from offtarget.judge.rubric_judge import RubricJudge
 from offtarget.judge.scoring import MISSING_MASS
+from offtarget.numbers import chosen
 from offtarget.records import KnownAnswer, Outcome, Verdict
 
 MOST = 6
@@ -61,7 +62,7 @@ def _useless(judge: RubricJudge, said: Sequence[Verdict], known: Sequence[KnownA
 def _no_verdict(judge: RubricJudge, last: Verdict, known: Sequence[KnownAnswer]) -> str:
     if not (judge.by_probability and (last.reason or "").endswith(MISSING_MASS)):
         return judge.why_none(last)
-    least = f"less than {judge.settings.ask.minimum_mass:.0%}"
+    least = f"less than {chosen(judge.settings.ask.minimum_mass)}"
     why = f"it gave no verdict on any, since its token probabilities carry no number ({least} on 0 to 100)."
     samples = replace(judge.settings, ask=replace(judge.settings.ask, mode="samples"))
     written = RubricJudge(judge.model, None, samples)
