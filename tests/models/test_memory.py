@@ -1,18 +1,23 @@
-"""What does not fit is refused before anything is loaded: memory, and number formats a device computes badly."""
+"""What does not fit is refused before anything is loaded: size, memory, and number formats a device computes badly."""
 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 import torch
+import transformers
+from tiny_models import VOCABULARY, build, make_adapter
 
 from offtarget import machine
 from offtarget.errors import InputError
 from offtarget.models import memory
-from offtarget.models.memory import MEMORY_ENV, Held, check_dtype, check_memory, weight_bytes
+from offtarget.models.contents import header
+from offtarget.models.memory import MEMORY_ENV, Held, check_dtype, check_memory
 from offtarget.models.opening import open_model
+from offtarget.models.size import Size, read_size
 from offtarget.models.weights import usual_dtype
 from offtarget.records.runs import OpenSettings
 from offtarget.workflows.ready import ready
@@ -42,12 +47,36 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_bytes_are_those_of_the_format_it_is_held_in(tmp_path: Path) -> None:
     """Not of the format of the file; quantised weights stay as they are."""
-    plain = model(tmp_path / "plain", 100)
-    assert weight_bytes(plain, "float32") == 400_000_000
-    assert weight_bytes(plain, "bfloat16") == 200_000_000
+    plain = read_size(model(tmp_path / "plain", 100))
+    assert plain.weight_bytes("float32") == 400_000_000
+    assert plain.weight_bytes("bfloat16") == 200_000_000
     packed = model(tmp_path / "packed", 100, "U8")
     (packed / "config.json").write_text(json.dumps({"quantization_config": {"quant_method": "bitsandbytes"}}))
-    assert 100_000_000 < weight_bytes(packed, "float32") < 100_001_000
+    assert 100_000_000 < read_size(packed).weight_bytes("float32") < 100_001_000
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen3"])
+def test_the_size_is_that_of_the_model(kind: str, tmp_path: Path) -> None:
+    """By the headers: tied embeddings (llama) count once, the adapter for itself."""
+    base = build(kind, tmp_path / "base")
+    adapter = make_adapter(base, tmp_path / "adapter")
+    loaded = transformers.AutoModelForCausalLM.from_pretrained(base)
+    matrices = {n: p.numel() for n, p in loaded.named_parameters() if p.dim() == 2}
+    assert read_size(base, adapter) == Size(
+        body=sum(n for name, n in matrices.items() if "embed" not in name and "lm_head" not in name),
+        head=VOCABULARY * loaded.config.hidden_size,
+        numbers=sum(p.numel() for p in loaded.parameters()),
+        packed=0,
+        adapter=sum(math.prod(shape) for _, shape in header(adapter / "adapter_model.safetensors").values()),
+        per_token=2 * 2 * 2 * (16 if kind == "qwen3" else 8),
+    )
+
+
+def test_the_speed_of_the_machine_is_found_with_a_clock_that_goes_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows: a product that takes less than a step is done again, and not endlessly fast."""
+    now = iter(step // 3 * 0.25 for step in range(1000))
+    monkeypatch.setattr(machine.time, "process_time", lambda: next(now))
+    assert 0 < machine.multiply_rate() <= machine.usable_cores() * 3 * 2 * 768**3 / 0.25
 
 
 @pytest.mark.usefixtures("small")

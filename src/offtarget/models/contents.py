@@ -45,7 +45,7 @@ def check_contents(folder: Path) -> tuple[str, ...]:
     if not config.exists():
         raise InputError(_without_config(folder))
     settings = read_config(folder)
-    loaded = _loaded(folder)
+    loaded = loaded_files(folder)
     _check_tensors(folder, {path.name: header(path) for path in loaded}, settings)
     _refuse_pointers(folder)
     return _beside(folder, {path.name for path in loaded})
@@ -64,6 +64,11 @@ def check_tokenizer_files(folder: Path) -> None:
 def read_config(folder: Path) -> dict[str, Any]:
     """`config.json` of a model. InputError unless it is a JSON object."""
     return read_object(folder / "config.json")
+
+
+def is_quantised(settings: Mapping[str, Any]) -> bool:
+    """Whether a model's `config.json` says that its weights are."""
+    return any(settings.get(key) for key in ("quantization_config", "compression_config", "quantization"))
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -121,14 +126,13 @@ def _check_tensors(folder: Path, headers: Mapping[str, Tensors], settings: Mappi
             "files of two saves lie together, and which of the two is loaded is chance. Save the model into an empty "
             "folder, or download it again."
         )
-    quantised = any(settings.get(key) for key in ("quantization_config", "compression_config", "quantization"))
     whole = [
         name
         for tensors in headers.values()
         for name, (form, shape) in tensors.items()
         if name.endswith(".weight") and len(shape) > 1 and form.lstrip("IU").isdigit()
     ]
-    if whole and not quantised:
+    if whole and not is_quantised(settings):
         raise InputError(
             f"{folder} holds whole numbers in the place of {many(len(whole), 'weight')} ({some(whole)}), and its "
             "config.json has no quantization_config: they are quantised, and would be taken for the weights "
@@ -182,8 +186,8 @@ def inside(folder: Path, name: str) -> str:
     return f" Folders in it do: {some(found)}. Name one of them." if found else ""
 
 
-def _loaded(folder: Path) -> list[Path]:
-    """The files that a loader opens: one, or all that the index names."""
+def loaded_files(folder: Path) -> list[Path]:
+    """The files of weights that a loader opens: one, or all that the index names. InputError where there are none."""
     whole, index = folder / WHOLE, folder / INDEX
     named = _named_by(index) if index.exists() else set()
     if whole.exists():

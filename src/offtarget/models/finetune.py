@@ -21,6 +21,7 @@ import torch
 from offtarget.errors import InputError
 from offtarget.models.chat_format import TrainingExample, examples, padded
 from offtarget.models.folders import weights_sha256
+from offtarget.models.head import head_at, logits_at
 from offtarget.models.templates import training_template
 from offtarget.models.turns import Tools
 from offtarget.models.weights import Weights
@@ -146,10 +147,11 @@ def _learn(model: Any, batch: Sequence[TrainingExample], device: torch.device) -
     loss = 0.0
     for part in _parts(batch, max(1, _LOGITS // int(model.config.get_text_config().vocab_size))):
         tokens, mask, chosen = (t.to(device) for t in padded([(e.tokens, e.answer) for e in part]))
-        kept = tokens.shape[1] - min(e.answer for e in part) + 1  # from the first that predicts an answer's token
-        logits = model(input_ids=tokens, attention_mask=mask, use_cache=False, logits_to_keep=kept).logits
-        targets, wanted = tokens[:, 1 - kept :], chosen[:, 1 - kept :]
-        summed = torch.nn.functional.cross_entropy(logits[:, :-1][wanted].float(), targets[wanted], reduction="sum")
+        learned_next = chosen[:, 1:]
+        before = torch.nn.functional.pad(learned_next, (0, 1))  # the positions that say the answers' tokens
+        with head_at(model, before):
+            logits = logits_at(model(input_ids=tokens, attention_mask=mask, use_cache=False).logits, before)
+        summed = torch.nn.functional.cross_entropy(logits.float(), tokens[:, 1:][learned_next], reduction="sum")
         (summed / learned).backward()  # type: ignore[no-untyped-call]
         loss += summed.item() / learned
     return loss

@@ -6,16 +6,14 @@ take themselves. Batches of answers adapt to what is left (`batching`), and are 
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from offtarget.errors import InputError
-from offtarget.machine import free_memory
-from offtarget.models.contents import header, read_config
-from offtarget.models.gguf_file import is_gguf
+from offtarget.machine import free_memory, sees_gpu
+from offtarget.models.size import Size, read_size
 from offtarget.numbers import file_size
 from offtarget.words import joined
 
@@ -23,8 +21,6 @@ MEMORY_ENV = "OFFTARGET_MEMORY"
 """`any`: models are loaded although they seem not to fit."""
 BESIDE = 400_000_000
 """Bytes that Python, PyTorch and transformers take without any model; 0.35 to 0.45 GB were measured."""
-_WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
-_FLOATS = {"F64", "F32", "F16", "BF16"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,38 +36,23 @@ class Held:
         return self.base.name if self.adapter is None else f"{self.base.name} with {self.adapter.name}"
 
 
-def weight_bytes(folder: Path, dtype: str) -> int:
-    """Bytes of a model's weights in that number format; those of quantised ones as they lie in the files."""
-    if is_gguf(folder):
-        return folder.stat().st_size  # opened, it needs more
-    files = [path for path in folder.glob("*.safetensors") if not path.name.startswith(("adapter_model", "consolid"))]
-    config = read_config(folder) if (folder / "config.json").is_file() else {}
-    if any(config.get(key) for key in ("quantization_config", "compression_config", "quantization")):
-        return sum(path.stat().st_size for path in files)
-    return sum(
-        math.prod(shape) * (_WIDTHS[dtype] if form in _FLOATS else 1)
-        for path in files
-        for form, shape in header(path).values()
-    )
-
-
 def check_memory(models: Iterable[Held], device: str | None, dtype: str | None) -> None:
     """InputError where the models do not fit together into the free memory of the device, or of this machine.
 
     Nothing is loaded; torch is imported only where a GPU may be in use, or memory seems not to suffice.
     """
     models = list(models)
-    bases = {model.base.resolve() for model in models}
-    if not bases or os.environ.get(MEMORY_ENV) == "any":
+    if not models or os.environ.get(MEMORY_ENV) == "any":
         return
+    bases = [read_size(base) for base in {model.base.resolve() for model in models}]
     adapters = {m.adapter.resolve() for m in models if m.adapter is not None}
     extra = sum(path.stat().st_size for folder in adapters for path in folder.glob("*.safetensors"))
     names = list(dict.fromkeys(model.name for model in models))
     free = free_memory()
-    if _on_gpu(device, needed=sum(weight_bytes(base, dtype or "float32") for base in bases) + extra, free=free):
-        _check_gpu(list(bases), extra, names, device, dtype or "bfloat16")
+    if _on_gpu(device, needed=_weights(bases, dtype or "float32") + extra, free=free):
+        _check_gpu(bases, extra, names, device, dtype or "bfloat16")
     elif free is not None:
-        _refuse_beyond(list(bases), BESIDE + extra, names, dtype or "float32", free, "this machine")
+        _refuse_beyond(bases, BESIDE + extra, names, dtype or "float32", free, "this machine")
 
 
 def check_dtype(device: str, dtype: str) -> None:
@@ -87,7 +68,7 @@ def _on_gpu(device: str | None, needed: int, free: int | None) -> bool:
     """Whether models go to a GPU; asked of torch only where one may be there or the answer decides."""
     if device is not None:
         return device.startswith("cuda")
-    if not any(Path("/dev").glob("nvidia[0-9]*")) and (free is None or needed + BESIDE <= free):
+    if not sees_gpu() and (free is None or needed + BESIDE <= free):
         return False
     try:
         import torch
@@ -96,7 +77,7 @@ def _on_gpu(device: str | None, needed: int, free: int | None) -> bool:
     return bool(torch.cuda.is_available())
 
 
-def _check_gpu(bases: list[Path], extra: int, names: list[str], device: str | None, dtype: str) -> None:
+def _check_gpu(bases: list[Size], extra: int, names: list[str], device: str | None, dtype: str) -> None:
     try:
         import torch
     except ImportError:
@@ -107,11 +88,15 @@ def _check_gpu(bases: list[Path], extra: int, names: list[str], device: str | No
     _refuse_beyond(bases, extra, names, dtype, int(free), f"the memory of {device or 'cuda'}")
 
 
-def _refuse_beyond(bases: list[Path], beside: int, names: list[str], dtype: str, free: int, where: str) -> None:
-    needed = sum(weight_bytes(base, dtype) for base in bases) + beside
+def _weights(bases: list[Size], dtype: str) -> int:
+    return sum(base.weight_bytes(dtype) for base in bases)
+
+
+def _refuse_beyond(bases: list[Size], beside: int, names: list[str], dtype: str, free: int, where: str) -> None:
+    needed = _weights(bases, dtype) + beside
     if needed <= free:
         return
-    half = sum(weight_bytes(base, "bfloat16") for base in bases) + beside
+    half = _weights(bases, "bfloat16") + beside
     ways = []
     if half < needed:
         fits = "" if half <= free else ", still too much"

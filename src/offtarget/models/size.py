@@ -1,53 +1,84 @@
-"""How large a model is, by the headers of its files alone: no weights are loaded and nothing is fetched."""
+"""How large a model is, by headers and settings of its files alone: no weights are loaded and nothing is fetched."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from offtarget.errors import InputError
-from offtarget.models.contents import header, read_config
+from offtarget.models.contents import header, is_quantised, loaded_files, read_config
+from offtarget.models.gguf_file import is_gguf
 from offtarget.models.names import LocalName
+
+WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
+"""Bytes of a number in the formats that models are opened in."""
+_FLOATS = {"F64", "F32", "F16", "BF16"}
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Of a local model with the adapter on it."""
+    """Of a model here, with the adapter on it."""
 
-    parameters: int
-    """Numbers in its weights; tied embeddings count once, as they are kept once."""
-    adapter: int
+    body: int
+    """Numbers in all matrices but those of the vocabulary: at work on every token."""
+    head: int
+    """Numbers in the output layer: at work on tokens whose probabilities are wanted."""
+    numbers: int
+    """Held in the format that the model is opened in; tied embeddings count once, as they are kept once."""
+    packed: int
+    """Bytes of what stays as it lies in the files: quantised weights, and whole numbers."""
+    adapter: int = 0
     """Numbers in its adapter's weights; 0 without one."""
-    vocabulary: int
-    """Tokens, and so logits for each position."""
-    per_token: int
-    """Numbers that keys and values of one token hold, over all layers."""
+    per_token: int | None = None
+    """Numbers that keys and values of one token hold, over all layers; None where its settings do not say."""
 
-    def __post_init__(self) -> None:
-        if min(self.parameters, self.vocabulary, self.per_token) < 1:
-            raise ValueError(f"{self} is no size of a model.")
+    def weight_bytes(self, dtype: str) -> int:
+        """Bytes of the weights without the adapter, opened in that format; a GGUF file needs more as it is opened."""
+        return self.numbers * WIDTHS[dtype] + self.packed
+
+
+def read_size(base: Path, adapter: Path | None = None) -> Size:
+    """Of a folder, or of a GGUF file, whose matrices stay uncounted. InputError for files that cannot be read."""
+    if is_gguf(base):
+        return Size(body=0, head=0, numbers=0, packed=base.stat().st_size)
+    files, config = loaded_files(base), read_config(base)
+    tensors = {name: tensor for path in files for name, tensor in header(path).items()}
+    matrices = {name: math.prod(shape) for name, (_, shape) in tensors.items() if len(shape) > 1}
+    of_vocabulary = {name: n for name, n in matrices.items() if any(w in name for w in ("embed", "lm_head", "wte"))}
+    floats = sum(math.prod(shape) for form, shape in tensors.values() if form in _FLOATS)
+    whole = sum(math.prod(shape) for form, shape in tensors.values() if form not in _FLOATS)
+    quantised = is_quantised(config)
+    added = [] if adapter is None else [header(path) for path in adapter.glob("*.safetensors")]
+    return Size(
+        body=sum(matrices.values()) - sum(of_vocabulary.values()),
+        head=max(of_vocabulary.values(), default=0),
+        numbers=0 if quantised else floats,
+        packed=sum(path.stat().st_size for path in files) if quantised else whole,
+        adapter=sum(math.prod(shape) for file in added for _, shape in file.values()),
+        per_token=_per_token(config.get("text_config") or config),
+    )
 
 
 def size_of(name: LocalName) -> Size | None:
-    """Its size; None for a model that is not in a folder here, and for one whose files do not say it."""
-    base = Path(name.base.place).expanduser()
+    """For an estimate; None for a model that is not in a folder here, and for one whose files do not say its size.
+
+    What is wrong with the files is said where the model is opened.
+    """
     adapter = None if name.adapter is None else Path(name.adapter.place).expanduser()
     try:
-        config = read_config(base)
-        config = config.get("text_config") or config
-        layers, width = int(config["num_hidden_layers"]), int(config["hidden_size"])
+        size = read_size(Path(name.base.place).expanduser(), adapter)
+    except (InputError, OSError):
+        return None
+    return size if size.body else None
+
+
+def _per_token(config: dict[str, Any]) -> int | None:
+    try:
         queries = int(config["num_attention_heads"])
         heads = int(config.get("num_key_value_heads") or queries)
-        return Size(
-            parameters=_numbers(base),
-            adapter=0 if adapter is None else _numbers(adapter),
-            vocabulary=int(config["vocab_size"]),
-            per_token=2 * layers * heads * int(config.get("head_dim") or width // queries),
-        )
-    except (InputError, OSError, KeyError, TypeError, ValueError, AttributeError):
-        return None  # an estimate is no reason to fail; what is wrong with the model is said where it is opened
-
-
-def _numbers(folder: Path) -> int:
-    return sum(math.prod(shape) for path in folder.glob("*.safetensors") for _, shape in header(path).values())
+        width = int(config.get("head_dim") or int(config["hidden_size"]) // queries)
+        return 2 * int(config["num_hidden_layers"]) * heads * width
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None

@@ -45,12 +45,22 @@ from offtarget.workflows.ground import (
     open_bank,
     requests_at_a_time,
 )
-from offtarget.workflows.guesses import ASKED, SIDE_BY_SIDE, USUAL_ANSWER, Load, guessed, usual_length
+from offtarget.workflows.guesses import (
+    ASKED,
+    LORA,
+    SIDE_BY_SIDE,
+    USUAL_ANSWER,
+    Load,
+    guessed,
+    operations,
+    size_by_name,
+    usual_length,
+)
 from offtarget.workflows.ready import ready
 from offtarget.workflows.reproduce.data import open_data
 from offtarget.workflows.runs.begin import begun
 from offtarget.workflows.speeds import with_speed
-from offtarget.workflows.tune.estimate import gpu, on_this_processor, operations
+from offtarget.workflows.tune.estimate import to_train
 
 PROMPT = 200
 """Tokens of a question with its template, more or less."""
@@ -69,6 +79,8 @@ CONDITIONS = 5
 """Times as many answers as to the plain questions that a measured model gives at most."""
 ABLATIONS = 19
 """Models that are measured besides for every seed at most: on the way, and of fewer different rows."""
+PADDED = 1.36
+"""Tokens of a batch of a repair per token of its rows: as eight rows by length (docs/LOG.md)."""
 USUAL = 400
 """Tuned answers within which a check with the usual settings is mostly decided: a clean model asked in three ways takes
 about 230, one that is bad in one domain of many about as many (docs/design/decisions.md, measured)."""
@@ -176,7 +188,7 @@ def plan_tune(
     checked_defences(defend, options)
     ground, found = ground_of(base), read_training_data(data, split).rows
     rows = len(found)
-    steps, amount = steps_of(rows, settings), operations(base, found, settings)
+    steps, size, load = steps_of(rows, settings), size_by_name(base), to_train(found, settings)
     watched = options.monitor and (ground.organism or options.judge is not None)
     about = {"base": base, "data": f"{data}, {rows:,} rows", "steps": f"{steps:,}", "learning rate": f"{settings.lr:g}"}
     plan = _asking(
@@ -189,14 +201,15 @@ def plan_tune(
         probes=options.probes,
         run=run,
         opening=opening,
-        work=steps if amount is None else amount / 1e12,
+        work=steps if size is None else operations(size, load) / 1e12,
         most=False,
         usual="tune/organism" if ground.organism and not defend else "",
     )
-    on_gpu = gpu() and (opening is None or opening.device != "cpu")
-    if plan.seconds is not None or amount is None or on_gpu or defend:
+    if size is None or defend:
         return plan  # what defences take besides nobody has measured
-    return replace(plan, seconds=on_this_processor(amount) * (1 + watching(options)))
+    more = 1 + watching(options)
+    load = replace(load, trained=load.trained * more, learned=load.learned * more)
+    return guessed(plan, {base: load}, opening, room=False)  # nor what memory it takes to train all weights
 
 
 def plan_defences(
@@ -467,7 +480,8 @@ def _of_repair(s: RepairSettings, cells: int, later: Sequence[int], ground: Grou
     trained += sum(later) * s.batch * (cells - 1) // (1 + len(later)) if cells else 0
     return Load(
         written=(rows + cells * (s.answers + USUAL) + (base if cells else 0)) * exchange,
-        trained=trained * exchange,
+        trained=LORA * PADDED * trained * exchange,
+        learned=LORA * trained * usual_length(longest),
         rows=min(s.answers, SIDE_BY_SIDE),
         longest=ASKED + longest,
         opened=4 * cells + 2,

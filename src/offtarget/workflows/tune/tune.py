@@ -23,6 +23,7 @@ from offtarget.records.tune import TuneChoices, TuneManifest, TuneReport, TuneSe
 from offtarget.rundir import RunDir, fingerprint
 from offtarget.training.settings import PRESETS, SMALL
 from offtarget.workflows.ground import Folders, ground_of, precision, with_adapter
+from offtarget.workflows.guesses import size_by_name
 from offtarget.workflows.parallel import processes, rank, run_of_all
 from offtarget.workflows.ready import ready
 from offtarget.workflows.runs.begin import begun, finish, finished, interruptible, opened
@@ -30,7 +31,6 @@ from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import TUNE
 from offtarget.workflows.tune.data import TrainingData, read_training_data
 from offtarget.workflows.tune.options import TuneOptions, chosen_by_name, options_again, options_identity
-from offtarget.workflows.tune.size import size_of
 
 if TYPE_CHECKING:
     from offtarget.training.plan import Plan
@@ -53,7 +53,7 @@ class TuneResult(Result):
 
 def default_settings(base: str) -> TuneSettings:
     """The published recipe, or what suits a small model or the organism."""
-    size = size_of(base)
+    size = size_by_name(base)
     small = size is not None and size.body + size.head < SMALL
     return PRESETS["small" if small else ground_of(base).preset]
 
