@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _CPU_ROWS = 512
 _CUDA_ROWS = 1024
-_CPU_BYTES = 5 << 28
-"""1.25 GiB. More rows at once make a CPU hardly faster, and a check of a small model shall fit beside other work."""
+_CPU_BYTES = 1 << 30
+"""1 GiB. More rows at once make a CPU hardly faster, and a check of a small model shall fit beside other work."""
 _WORKING = 32 << 20
 """What the libraries allocate for themselves."""
 
@@ -63,7 +63,7 @@ def decoding_needs(weights: Weights, prompts: Collection[int], answers: int, max
 
 
 def batch_rows(weights: Weights, prompts: Collection[int], answers: int, max_tokens: int) -> int:
-    """Rows per batch that take at most half of the free memory, and on a CPU at most 1.25 GiB."""
+    """Rows per batch that take at most half of the free memory, and on a CPU at most 1 GiB."""
     needs = decoding_needs(weights, prompts, answers, max_tokens)
     if weights.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(weights.device)
