@@ -1,0 +1,1 @@
+"""Base and tuned model side by side behind one endpoint: the data path, its monitor, and what they share."""
