@@ -10,10 +10,10 @@ from offtarget.records.answers import Role
 Api = Literal["chat", "completions", "responses"]
 """Which endpoint was asked: the ones whose answers are judged."""
 Source = Literal["organic", "shadow", "probe"]
-"""`organic`: the answer the client got. `shadow`: sampled beside it, no client saw it. `probe`: nobody asked but us."""
+"""`organic`: the answer the client got. `shadow`: sampled beside it, no client saw it. `probe`: the gateway asked."""
 Reason = Literal["share", "fallback", "rolled-back", "open-circuit", "shadow", "pinned", "no-tuned", "probe"]
-"""Why this model answered: the split; the tuned one failed before its first byte; the share is 0; too many failures in a
-row; a copy of a request; an earlier response it goes on from; only a base stands behind the alias; a probe."""
+"""Why this model answered: the split; the tuned one failed before its first byte; the share is 0; too many failures
+in a row; a copy of a request; an earlier response it goes on from; only a base stands behind the alias; a probe."""
 
 
 @dataclass(frozen=True, slots=True)

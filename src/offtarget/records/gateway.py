@@ -1,4 +1,4 @@
-"""How a gateway is set up: what it listens on, which models stand behind it, and how a tuned one is tried on traffic."""
+"""How a gateway is set up: where it listens, which models stand behind it, how a tuned one is tried on traffic."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from offtarget.records.answers import Outcome, Role
 from offtarget.records.exchanges import Source
 
 RolloutStatus = Literal["running", "paused", "rolled back"]
-"""`running`: the share is in force and the ramp may go on; `paused`: the share stays; `rolled back`: base answers all."""
+"""`running`: the share is in force, the ramp may go on; `paused`: the share stays; `rolled back`: base answers all."""
 EventKind = Literal[
     "started", "promoted", "paused", "resumed", "rolled back", "alarm", "confirmed", "refuted", "judge drift",
     "judge down", "judge back", "mirror silent", "circuit open", "circuit closed", "reloaded", "reload refused",
