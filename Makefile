@@ -33,11 +33,11 @@ $(VENV)/.torch: $(VENV)/bin/python constraints.txt
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.torch $(SOURCES)
-	$(PIP) -e '.[local,code]'
+	$(PIP) -e '.[local,code,serve]'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.torch $(SOURCES)
-	$(PIP) -e '.[local,remote,parquet,inspect,code,review,dev]'
+	$(PIP) -e '.[local,remote,parquet,inspect,code,review,serve,dev]'
 	@touch $@
 
 real-model: $(OFFTARGET_MODELS)/smollm2/config.json
