@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,7 +151,9 @@ class Fields:
         """InputError for a key outside `known`: a misspelt key would otherwise be ignored silently."""
         for key, node in self.values.items():
             if key not in known:
-                raise self.error(f"unknown key '{key}'. Known keys: {', '.join(known)}.", node)
+                near = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
+                meant = f" Did you mean '{near[0]}'?" if near else ""
+                raise self.error(f"unknown key '{key}'.{meant} Known keys: {', '.join(known)}.", node)
 
     def node(self, key: str) -> yaml.Node:
         """The value of a key that must be there."""

@@ -34,9 +34,11 @@ class Upstream:
     """One OpenAI-compatible server and the name that a model has there."""
 
     url: str
-    """With or without `/v1`; http or https."""
+    """With or without `/v1`; http or https. Empty: `model` is a name such as `hf/BASE+ADAPTER`, and what serves it is
+    found or started before the gateway is."""
     model: str
-    """What `model` is replaced with in requests; two models on one server differ in it alone."""
+    """What `model` is replaced with in requests; two models on one server differ in it alone. Empty: the one model
+    that the server has, which it is asked for before the gateway is started."""
     key: str = field(default="", repr=False)
     """Sent as a bearer token; never logged, stored or shown."""
     ca_file: str = ""
