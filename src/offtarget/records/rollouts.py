@@ -33,6 +33,10 @@ class Rollout:
     """Unix seconds when the share was set."""
     reason: str = ""
     """Why the status is what it is, as a sentence."""
+    models: str = ""
+    """Fingerprint of base and tuned model; another one is another trial."""
+    attempt: int = 1
+    """How often these models were tried: the k-th trial spends alpha/(k(k+1)) from the second on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,70 @@
+"""What was shut off by hand stays off, whatever the store says afterwards and whatever crashes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from offtarget.errors import InputError
+from offtarget.records.gateway import Alias, CanarySettings, Upstream
+from offtarget.records.rollouts import Rollout
+from offtarget.serve.cell import Cell
+from offtarget.serve.switchboard import KILLED, Switchboard
+
+ALIASES = (
+    Alias("a", Upstream("http://h", "b"), Upstream("http://h", "t"), CanarySettings(share=0.05)),
+    Alias("s", Upstream("http://h", "b"), Upstream("http://h", "t"), CanarySettings(share=0.05, mode="shadow")),
+    Alias("base alone", Upstream("http://h", "b")),
+)
+FIRST = Rollout("a", 1, "running", 0.05)
+
+
+def board(folder: Path) -> Switchboard:
+    return Switchboard(ALIASES, Cell.create(folder / "cell", len(ALIASES)), folder)
+
+
+def test_a_killed_rollout_stays_off_until_one_with_a_higher_number(tmp_path: Path) -> None:
+    switches = board(tmp_path)
+    assert switches.apply(FIRST).share == 0.05
+    kill = switches.kill("a", 1.0, "ada", "looks bad")
+    reader = Cell.open(tmp_path / "cell")
+    assert reader.read(0).share == 0
+    for stale in (FIRST, replace(FIRST, share=0.5), replace(FIRST, status="paused")):
+        assert switches.apply(stale).share == 0
+    again = board(tmp_path)  # a crash before the store knew of it
+    assert again.kills() == {"a": kill}
+    assert again.apply(FIRST).share == 0
+    again.forget(kill)
+    assert again.apply(FIRST).share == 0
+    assert again.apply(replace(FIRST, number=2)).share == 0.05
+    assert board(tmp_path).kills() == {}
+
+
+def test_a_rolled_back_rollout_is_not_opened_by_what_was_read_before(tmp_path: Path) -> None:
+    switches = board(tmp_path)
+    switches.apply(FIRST)
+    switches.apply(replace(FIRST, status="rolled back", share=0.0))
+    assert switches.apply(FIRST).share == 0
+
+
+def test_the_base_answers_that_are_scored_stand_beside_the_tuned_ones(tmp_path: Path) -> None:
+    switches = board(tmp_path)
+    for share in (0.001, 0.01, 0.04, 0.05):
+        switch = switches.apply(replace(FIRST, share=share))
+        assert (1 - share) * switch.base_sample == pytest.approx(19 * share)
+    assert switches.apply(replace(FIRST, share=0.5)).base_sample == 1
+    assert switches.apply(replace(FIRST, share=1.0)).base_sample == 1
+    shadow = switches.apply(replace(FIRST, alias="s", share=0.02))
+    assert shadow.shadow
+    assert shadow.base_sample == pytest.approx(0.38)
+    assert switches.apply(replace(FIRST, alias="base alone")).share == 0
+    assert switches.apply(replace(FIRST, alias="gone")).share == 0
+
+
+def test_a_damaged_note_of_kills_is_no_reason_to_go_on(tmp_path: Path) -> None:
+    for text in ("{", "[3]", '[{"alias": "a"}]', "3"):
+        (tmp_path / KILLED).write_text(text)
+        with pytest.raises(InputError, match=KILLED):
+            board(tmp_path)
