@@ -6,6 +6,7 @@ OfftargetError
 │   └── TemplateError     a model's chat template refuses a chat, or leaves out what a turn of it says
 ├── EvidenceError         nothing is wrong with the input, but evidence is missing; exit code 3
 │   └── NoDirectionError  nothing tells both sides of a contrast apart more surely than chance
+├── StoreError            what a gateway remembers cannot be read or written just now; whoever serves goes on without
 ├── VerdictError          a result that does not pass, where somebody asked for it to; exit code as on the command line
 └── RunInterrupted        stopped on request; what was computed is on disk; the message says what goes on; exit code 130
 """
@@ -49,6 +50,10 @@ class NoDirectionError(EvidenceError):
         """Why, and what to do, a sentence each."""
         super().__init__(f"No direction found. {sentence} {way_out}")
         self.sentence, self.way_out = sentence, way_out
+
+
+class StoreError(OfftargetError):
+    """The store of a gateway cannot be read or written just now: locked, full, gone. A later try may succeed."""
 
 
 class RunInterrupted(OfftargetError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from offtarget.records.answers import Outcome, Role
-from offtarget.records.exchanges import Source
+from offtarget.records.exchanges import Api, Source
 
 RolloutStatus = Literal["running", "paused", "rolled back"]
 """`running`: the share is in force, the ramp may go on; `paused`: the share stays; `rolled back`: base answers all."""
@@ -85,3 +85,21 @@ class ScoredAnswer:
     first_seconds: float = 0.0
     total_seconds: float = 0.0
     characters: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeptBodies:
+    """Request and answer of an exchange as they are kept: after redaction, and bounded."""
+
+    exchange: str
+    """Id of the exchange."""
+    alias: str
+    rollout: int
+    at: float
+    """Unix seconds when they were kept."""
+    api: Api
+    streamed: bool
+    request: bytes
+    response: bytes
+    note: str = ""
+    """What is missing of them and why, as a sentence; empty: nothing."""

@@ -1,0 +1,1 @@
+"""What a gateway remembers, and where: SQLite for one, Postgres for several that share it."""
