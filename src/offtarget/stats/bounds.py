@@ -39,16 +39,23 @@ class RunningBound:
     <= exp(-threshold), over all looks together (Ville). docs/design/decisions.md, theorem 7.
     """
 
-    def __init__(self, mixture: BlockMixture, threshold: float) -> None:
+    def __init__(self, mixture: BlockMixture, threshold: float, done: int = 0) -> None:
+        """`done`: nulls that were rejected before, as `done` said then."""
         upwards = [int(i) for i in np.flatnonzero(mixture.testable)]
         self._lower = mixture.side == "worse"
         self._order = upwards if self._lower else upwards[::-1]
-        self._differences, self._threshold, self._done = mixture.differences, threshold, 0
+        self._differences, self._threshold = mixture.differences, threshold
+        self._done = done
 
     def update(self, evidence: Callable[[int], float]) -> None:
         """Go on as far as the evidence reaches now. `evidence`: position in the grid -> log e-value."""
         while self._done < len(self._order) and evidence(self._order[self._done]) >= self._threshold:
             self._done += 1
+
+    @property
+    def done(self) -> int:
+        """How many nulls are rejected; with it the bound goes on elsewhere."""
+        return self._done
 
     @property
     def value(self) -> float:

@@ -170,12 +170,7 @@ def _mixture(side: Side, differences: tuple[float, ...], ratio: float, kinds: Ki
     d = np.array(differences)
     alone = side == "better" and all(kind.better == 0 for kind in kinds if kind.model == "base")
     tuned, base, weights = _alternatives_alone(d) if alone else _alternatives(side, d)
-    factors = _factors(side, tuned, base, d, ratio, kinds)
-    if not (factors[:, weights > 0] > 0).all():
-        # phi beyond 1 (an answer that stands for many) can make a factor negative: such an alternative is moved towards
-        # the null, as far as it must.
-        tuned = _moved(side, tuned, base, d, ratio, kinds)
-        factors = _factors(side, tuned, base, d, ratio, kinds)
+    factors = usable_factors(side, tuned, base, d, ratio, kinds, weights > 0)
     weights = np.where((factors > 0).all(axis=0), weights, 0.0)
     log_factors = np.log(np.where(weights > 0, factors, 1.0))
     testable = weights.sum(axis=1) > 0
@@ -184,6 +179,20 @@ def _mixture(side: Side, differences: tuple[float, ...], ratio: float, kinds: Ki
     with np.errstate(divide="ignore"):
         log_weights = np.log(weights / weights.sum(axis=1, keepdims=True))
     return BlockMixture(side, d, ratio, log_weights, log_factors, testable)
+
+
+def usable_factors(
+    side: Side, tuned: Array, base: Array, differences: Array, ratio: float, kinds: Kinds, wanted: NDArray[np.bool_]
+) -> Array:
+    """Factors of one answer of each kind, shape (kinds, D, K): alternative / projected null, positive where wanted.
+
+    `tuned`, `base` and `wanted` have shape (D, K), `differences` (D,). phi beyond 1 (an answer that stands for many)
+    can make a factor negative: then the alternatives are moved towards the null, as far as they must.
+    """
+    factors = _factors(side, tuned, base, differences, ratio, kinds)
+    if (factors[:, wanted] > 0).all():
+        return factors
+    return _factors(side, _moved(side, tuned, base, differences, ratio, kinds), base, differences, ratio, kinds)
 
 
 def _factors(side: Side, tuned: Array, base: Array, differences: Array, ratio: float, kinds: Kinds) -> Array:
