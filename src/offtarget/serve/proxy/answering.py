@@ -1,0 +1,254 @@
+"""From a request to an answer: which model, the base where the tuned one fails, and what the monitor is told."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+from offtarget.records.answers import Role
+from offtarget.records.exchanges import Exchange, Reason, Source
+from offtarget.serve.proxy.attempt import Attempt, Failed, arm_headers
+from offtarget.serve.proxy.call import Call
+from offtarget.serve.proxy.content import response_id
+from offtarget.serve.proxy.counters import Counters
+from offtarget.serve.proxy.errors import upstream_refusal
+from offtarget.serve.proxy.upstreams import Model
+from offtarget.serve.routing.circuit import Circuit
+from offtarget.serve.routing.keys import conversation_id
+from offtarget.serve.routing.pins import Pins
+from offtarget.serve.sink import ExchangeSink
+
+COPY = 1024 * 1024
+"""Bytes of an answer that the monitor gets; a longer one is marked as cut."""
+SHADOWS = 64
+"""Copies of requests that are under way at a time; beyond that none is made, and counted."""
+_CLIENTS_FAULT = frozenset(("status-400", "status-413", "status-422"))
+"""The tuned model says that the request is wrong. The base is asked too, and the circuit does not count it."""
+
+
+class Models:
+    """The models of one alias, as this worker sees them."""
+
+    def __init__(self, base: Model, tuned: Model | None) -> None:
+        self.base, self.tuned = base, tuned
+        self.circuit = Circuit()
+
+    @property
+    def one_server(self) -> bool:
+        """Whether both are on one server, which keeps the turns of a conversation for both."""
+        return self.tuned is not None and self.tuned.transport is self.base.transport
+
+
+class Answering:
+    """Answers calls, of all aliases."""
+
+    def __init__(self, sink: ExchangeSink, counters: Counters, pins: Pins) -> None:
+        self._sink, self._counters, self._pins = sink, counters, pins
+        self._shadows: set[asyncio.Task[None]] = set()
+
+    async def answer(self, call: Call, models: Models, *, show_arm: bool) -> None:
+        """Give the client an answer. Raises Refusal where no model has one."""
+        arm, reason = self._decide(call, models)
+        if self._mirrored(call, models):
+            self._mirror(call, models)
+        fault = ""
+        if arm == "tuned":
+            assert models.tuned is not None
+            attempt = Attempt(call, models.tuned, "tuned", reason, show_arm=show_arm, copy_bytes=COPY)
+            fault = await self._tuned(attempt, models)
+            if not fault or call.client.left:
+                return
+            if reason == "pinned" and not models.one_server:
+                # The base does not know what this goes on from, and would say so as if that were the client's mistake.
+                self._tell(attempt, source="organic", reason="fallback", arm="base", fault=fault)
+                self._refuse(call, "tuned", reason, fault, show_arm=show_arm)
+            reason = "fallback"
+        wanted = call.api is not None and (reason == "fallback" or call.place.sample < call.switch.base_sample)
+        copied = COPY if wanted else 0
+        attempt = Attempt(call, models.base, "base", reason, show_arm=show_arm, copy_bytes=copied)
+        try:
+            await attempt.answer_as_it_is()
+        except Failed as failed:
+            self._counters.faults[call.alias.name, "base", failed.fault] += 1
+            if call.client.left:
+                return
+            if wanted:
+                self._tell(attempt, source="organic", fault=fault or failed.fault)
+            self._refuse(call, "base", reason, failed.fault, show_arm=show_arm)
+        if attempt.fault and not call.client.left:
+            self._counters.faults[call.alias.name, "base", attempt.fault] += 1
+        self._pin(attempt)
+        self._count(attempt)
+        both_refuse = fault in _CLIENTS_FAULT and attempt.status >= 400
+        if wanted and not both_refuse:
+            self._tell(attempt, source="organic", fault=fault or attempt.fault)
+
+    def close(self) -> None:
+        """End copies of requests that are under way."""
+        for task in self._shadows:
+            task.cancel()
+
+    def _decide(self, call: Call, models: Models) -> tuple[Role, Reason]:
+        """Who answers, and why. Whatever cannot be known sends the request to the base."""
+        if models.tuned is None:
+            return "base", "no-tuned"
+        if call.api is None:
+            return "base", "share"
+        share = call.switch.share
+        if not (share > 0 and math.isfinite(share)):
+            return "base", "rolled-back"
+        if call.switch.shadow:
+            return "base", "share"
+        made = self._made(call)
+        if made == "base" or (made is None and not call.place.arm < share):
+            return "base", "share" if made is None else "pinned"
+        if not models.circuit.allows(asyncio.get_running_loop().time()):
+            return "base", "open-circuit"
+        return "tuned", "share" if made is None else "pinned"
+
+    def _made(self, call: Call) -> Role | None:
+        """Who made what this request goes on from; None: it begins anew."""
+        if call.api != "responses":
+            return None
+        previous = call.asked.fields.get("previous_response_id")
+        if isinstance(previous, str) and previous:
+            return self._pins.get(call.alias.name, previous) or "base"
+        kept = conversation_id(call.asked.fields)
+        return self._pins.get(call.alias.name, kept) if kept else None
+
+    def _pin(self, attempt: Attempt) -> None:
+        call = attempt.call
+        if call.api != "responses" or attempt.status != 200:
+            return
+        name = call.alias.name
+        if found := response_id(attempt.beginning):
+            self._pins.put(name, found, attempt.arm)
+        if kept := conversation_id(call.asked.fields):
+            self._pins.put(name, kept, attempt.arm)
+
+    async def _tuned(self, attempt: Attempt, models: Models) -> str:
+        """The fault for which the base has to answer; empty: the client has an answer, or is gone."""
+        call = attempt.call
+        fault = ""
+        try:
+            await attempt.answer_held()
+        except Failed as failed:
+            fault = failed.fault
+        except BaseException:
+            models.circuit.gave_up()
+            raise
+        if call.client.left:
+            attempt.fault = "client-left"
+        said = fault or attempt.fault
+        if said and not call.client.left:
+            self._counters.faults[call.alias.name, "tuned", said] += 1
+        if call.client.left or said in _CLIENTS_FAULT:
+            models.circuit.gave_up()
+        elif said:
+            models.circuit.failed(asyncio.get_running_loop().time())
+        else:
+            models.circuit.succeeded()
+        if not fault or call.client.left:
+            self._pin(attempt)
+            self._count(attempt)
+            self._tell(attempt, source="organic")
+        return fault
+
+    def _refuse(self, call: Call, arm: Role, reason: Reason, fault: str, *, show_arm: bool) -> None:
+        refusal = upstream_refusal(fault)
+        refusal.headers = tuple(arm_headers(arm, reason, call.client.request_id, show_arm=show_arm))
+        self._counters.answers[call.alias.name, arm, reason, refusal.status] += 1
+        raise refusal
+
+    # Copies of requests.
+
+    def _mirrored(self, call: Call, models: Models) -> bool:
+        switch = call.switch
+        return (
+            switch.shadow
+            and call.api is not None
+            and models.tuned is not None
+            and call.place.arm < switch.share
+            and not _goes_on(call)
+        )
+
+    def _mirror(self, call: Call, models: Models) -> None:
+        """Ask the tuned model too; nobody waits for it."""
+        assert models.tuned is not None
+        loop = asyncio.get_running_loop()
+        if len(self._shadows) >= SHADOWS or not models.circuit.allows(loop.time()):
+            self._counters.shadow_dropped += 1
+            return
+        self._counters.shadow_sent += 1
+        attempt = Attempt(call, models.tuned, "tuned", "shadow", show_arm=False, copy_bytes=COPY)
+        task = loop.create_task(self._shadow(attempt, models))
+        self._shadows.add(task)
+        task.add_done_callback(self._shadows.discard)
+
+    async def _shadow(self, attempt: Attempt, models: Models) -> None:
+        try:
+            await attempt.answer_nobody()
+        except BaseException:
+            models.circuit.gave_up()
+            attempt.abort()
+            raise
+        if not attempt.fault:
+            self._counters.shadow_answered += 1
+            models.circuit.succeeded()
+        else:
+            self._counters.faults[attempt.call.alias.name, "tuned", attempt.fault] += 1
+            if attempt.fault in _CLIENTS_FAULT:
+                models.circuit.gave_up()
+            else:
+                models.circuit.failed(asyncio.get_running_loop().time())
+        self._tell(attempt, source="shadow")
+
+    # What others are told.
+
+    def _count(self, attempt: Attempt) -> None:
+        call, counters = attempt.call, self._counters
+        name, now = call.alias.name, asyncio.get_running_loop().time()
+        counters.answers[name, attempt.arm, attempt.reason, attempt.status] += 1
+        counters.total[name, attempt.arm].add(now - call.started)
+        if attempt.first:
+            counters.first[name, attempt.arm].add(attempt.first - call.started)
+
+    def _tell(
+        self, attempt: Attempt, *, source: Source, fault: str | None = None, reason: Reason | None = None,
+        arm: Role | None = None,
+    ) -> None:  # fmt: skip
+        """Offer the exchange to the monitor; where there is no room it is gone, and counted."""
+        call = attempt.call
+        assert call.api is not None
+        now = asyncio.get_running_loop().time()
+        exchange = Exchange(
+            id=call.client.request_id,
+            alias=call.alias.name,
+            rollout=call.switch.rollout,
+            arm=arm or attempt.arm,
+            reason=reason or attempt.reason,
+            source=source,
+            conversation=call.place.digest,
+            api=call.api,
+            started=call.unix,
+            first_seconds=(attempt.first or now) - call.started,
+            total_seconds=now - call.started,
+            status=attempt.status,
+            streamed=call.asked.stream,
+            request=call.asked.body,
+            response=attempt.copy,
+            cut=attempt.cut,
+            fault=attempt.fault if fault is None else fault,
+        )
+        if self._sink.offer(exchange):
+            self._counters.offered += 1
+        else:
+            self._counters.dropped += 1
+
+
+def _goes_on(call: Call) -> bool:
+    """Whether a request needs what another model's server keeps; a copy of it would fail at the tuned one."""
+    fields = call.asked.fields
+    return call.api == "responses" and bool(
+        fields.get("previous_response_id") or conversation_id(fields) or fields.get("background")
+    )

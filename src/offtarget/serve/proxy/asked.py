@@ -1,0 +1,96 @@
+"""A request's JSON, read once: the few fields that routing needs, and the place of `model`, so that it can be replaced.
+
+Everything else passes as the bytes it came in: tools, images, fields that nobody here has heard of.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from offtarget.serve.proxy.errors import Refusal
+
+_DECODER = json.JSONDecoder()
+_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The body of a request."""
+
+    body: bytes
+    fields: dict[str, Any]
+    model: str
+    _text: str
+    _start: int
+    _end: int
+    """Where the value of `model` stands in the text."""
+
+    @property
+    def stream(self) -> bool:
+        """Whether the client wants server-sent events."""
+        return self.fields.get("stream") is True
+
+    def with_model(self, name: str) -> bytes:
+        """The body with another model's name; the same bytes but for that."""
+        if name == self.model:
+            return self.body
+        value = json.dumps(name)
+        if self._text.isascii():  # positions in the text are positions in the bytes
+            return b"%s%s%s" % (self.body[: self._start], value.encode(), self.body[self._end :])
+        return (self._text[: self._start] + value + self._text[self._end :]).encode()
+
+
+def read_asked(body: bytes) -> Asked:
+    """Read a request. Raises Refusal (400) for what is no JSON object, has a field twice, or names no model."""
+    try:
+        text = body.decode("utf-8")
+        fields, spans = _object(text)
+    except (ValueError, RecursionError):
+        raise Refusal(400, "invalid_json", "The body is no JSON object in UTF-8 that has each field once.") from None
+    model = fields.get("model")
+    if not isinstance(model, str) or not model:
+        raise Refusal(400, "missing_model", "The body names no `model`.", param="model")
+    return Asked(body, fields, model, text, *spans["model"])
+
+
+def _object(text: str) -> tuple[dict[str, Any], dict[str, tuple[int, int]]]:
+    """The fields of a JSON object, and where each value begins and ends. ValueError for anything else.
+
+    A field that is there twice is refused: the gateway might read one of them and the model the other.
+    """
+    space, read = _SPACE.match, _DECODER.raw_decode
+    fields: dict[str, Any] = {}
+    spans: dict[str, tuple[int, int]] = {}
+
+    def after_space(at: int) -> int:
+        found = space(text, at)
+        assert found is not None
+        return found.end()
+
+    at = after_space(0)
+    if text[at : at + 1] != "{":
+        raise ValueError
+    at = after_space(at + 1)
+    more = text[at : at + 1] != "}"
+    while more:
+        if text[at : at + 1] != '"':
+            raise ValueError
+        name, at = read(text, at)
+        if name in fields:
+            raise ValueError
+        at = after_space(at)
+        if text[at : at + 1] != ":":
+            raise ValueError
+        start = after_space(at + 1)
+        fields[name], end = read(text, start)
+        spans[name] = (start, end)
+        at = after_space(end)
+        more = text[at : at + 1] == ","
+        if more:
+            at = after_space(at + 1)
+    if text[at : at + 1] != "}" or after_space(at + 1) != len(text):
+        raise ValueError
+    return fields, spans

@@ -1,0 +1,93 @@
+"""One request under way: what the client asked, whether it is still there, and what it has got so far."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+from offtarget.records.exchanges import Api
+from offtarget.records.gateway import Alias
+from offtarget.serve.cell import Switch
+from offtarget.serve.proxy.asked import Asked
+from offtarget.serve.routing.split import Place
+from offtarget.serve.transport.protocol import Headers
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Abortable(Protocol):
+    """What ends when the client leaves."""
+
+    def abort(self) -> None:
+        """End now."""
+
+
+class Client:
+    """The other end. A task watches from the moment the request is whole whether it leaves."""
+
+    __slots__ = ("_receive", "_send", "_watch", "begun", "ended", "left", "request_id", "upstream")
+
+    def __init__(self, receive: Receive, send: Send, request_id: str) -> None:
+        self._receive, self._send = receive, send
+        self.request_id = request_id
+        self.begun = self.ended = self.left = False
+        """Whether the head was sent; whether everything was; whether the client went before that."""
+        self.upstream: Abortable | None = None
+        """What is aborted when it leaves."""
+        self._watch: asyncio.Task[None] | None = None
+
+    async def receive(self) -> Message:
+        """The next part of the request, before `watch` is called."""
+        return await self._receive()
+
+    def watch(self) -> None:
+        """Begin to look out for the client's leaving."""
+        self._watch = asyncio.get_running_loop().create_task(self._until_it_leaves())
+
+    def unwatch(self) -> None:
+        """Stop looking."""
+        if self._watch is not None:
+            self._watch.cancel()
+
+    async def begin(self, status: int, headers: Headers) -> None:
+        """Send the head."""
+        self.begun = True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def more(self, body: bytes) -> None:
+        """Send a piece; waits while the client reads slowly."""
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+    async def end(self, body: bytes = b"") -> None:
+        """Send the last piece."""
+        self.ended = True
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _until_it_leaves(self) -> None:
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                break
+        if not self.ended:
+            self.left = True
+            if self.upstream is not None:
+                self.upstream.abort()
+
+
+class Call:
+    """A request to one of the endpoints that a model answers."""
+
+    __slots__ = ("alias", "api", "asked", "client", "headers", "path", "place", "slot", "started", "switch", "unix")
+
+    def __init__(
+        self, client: Client, alias: Alias, slot: int, api: Api | None, path: bytes, headers: Headers, asked: Asked,
+        place: Place, switch: Switch, started: float, unix: float,
+    ) -> None:  # fmt: skip
+        self.client, self.alias, self.slot, self.api = client, alias, slot, api
+        """`api` None: embeddings, which only the base answers."""
+        self.path, self.headers, self.asked, self.place, self.switch = path, headers, asked, place, switch
+        self.started, self.unix = started, unix
+        """Clock of the event loop, and Unix seconds."""

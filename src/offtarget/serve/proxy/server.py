@@ -1,0 +1,118 @@
+"""The HTTP server of a worker: uvicorn with the bounds it does not have itself.
+
+uvicorn waits for ever for the rest of a request's head and takes a head of any length; what it refuses, it refuses in
+plain text. The parser (llhttp, not lenient) refuses what could be read in two ways.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from offtarget.records.gateway import GatewayLimits
+from offtarget.serve.proxy.app import GatewayApp
+from offtarget.serve.proxy.errors import Refusal
+
+HEAD_SECONDS = 20.0
+"""Seconds that the head of a request may take."""
+KEPT_OPEN = 75
+"""Seconds that a client's connection is kept: more than load balancers keep theirs, so that they close first."""
+
+
+def server_config(app: GatewayApp, limits: GatewayLimits, *, head_seconds: float = HEAD_SECONDS) -> uvicorn.Config:
+    """How uvicorn runs a worker; the caller gives it a socket."""
+
+    class Bounded(StrictProtocol):
+        longest_head = limits.header_bytes
+        slowest_head = head_seconds
+
+    return uvicorn.Config(
+        app,
+        http=Bounded,
+        loop="asyncio" if sys.platform == "win32" else "uvloop",
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEPT_OPEN,
+        timeout_graceful_shutdown=None,
+    )
+
+
+class StrictProtocol(HttpToolsProtocol):
+    """A connection of a client."""
+
+    longest_head = GatewayLimits().header_bytes
+    slowest_head = HEAD_SECONDS
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._head_bytes = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The first head may take so long; later ones begin with their first byte."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is waited for any more."""
+        self._head_came()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Counts what comes before the end of a head."""
+        before = self._head_bytes
+        self._head_bytes = before + len(data)
+        if self._head_timer is None and (self.cycle is None or not self.cycle.more_body):
+            self._expect_head()
+        super().data_received(data)
+        if self._head_timer is not None and self._head_bytes > self.longest_head:
+            self._refuse(Refusal(431, "headers_too_large", f"The headers are longer than {self.longest_head:,} bytes."))
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._head_came()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What the parser refused, in the shape that clients of OpenAI know."""
+        self._refuse(Refusal(400, "bad_request", "This is no HTTP/1.1 request that can be read in one way only."))
+
+    def _expect_head(self) -> None:
+        self._head_bytes = 0
+        self._head_timer = self.loop.call_later(self.slowest_head, self._head_too_late)
+
+    def _head_came(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_too_late(self) -> None:
+        self._head_timer = None
+        if self._head_bytes:
+            self._refuse(Refusal(408, "request_timeout", f"The headers took longer than {self.slowest_head:g} s."))
+        elif not self.transport.is_closing():
+            self.transport.close()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self._head_came()
+        if self.transport.is_closing():
+            return
+        if self.pipeline or (self.cycle and self.cycle.response_started and not self.cycle.response_complete):
+            # An answer is under way on this connection; another one in the middle of it would be taken for part of it.
+            self.transport.abort()
+            return
+        body = refusal.body()
+        head = f"HTTP/1.1 {refusal.status} {refusal.code}\r\ncontent-type: application/json\r\n"
+        head += f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        self.transport.write(head.encode() + body)
+        self.transport.close()
