@@ -202,6 +202,22 @@ def test_after_the_first_quarter_the_time_left_is_true_within_a_factor_of_two(na
     assert said > 30
 
 
+def test_answers_made_side_by_side_are_not_taken_for_as_slow_as_the_first(clock: _Clock) -> None:
+    """Two batches of 48, each one's first answer after 20 s, the others within 40 s: half an hour was said."""
+    batch = [20 + 40 * n / 47 for n in range(48)]
+    ends = [*batch, *(60 + end for end in batch)]
+    pace, said = shown_as.Pace(0), 0
+    for done, at in enumerate(ends):
+        clock.now = at - 0.01
+        words = pace.left(Progress("answers", done, len(ends)))
+        clock.now = at
+        words = words and pace.left(Progress("answers", done + 1, len(ends)))
+        if words:
+            assert _seconds(words) <= 2.2 * (ends[-1] - at) + 2, (done, words)
+            said += 1
+    assert said > 60
+
+
 @pytest.mark.parametrize(("terminal", "bars"), [("dumb", False), ("unknown", False), ("xterm", True)])
 def test_a_dumb_terminal_gets_lines(terminal: str, bars: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bars that nobody can draw over would show nothing until the end."""

@@ -17,6 +17,7 @@ from tiny_models import build, make_adapter, make_tokenizer
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.local import LocalModel
 from offtarget.models.opening import open_model, open_pair
+from offtarget.models.size import read_size
 from offtarget.records import Message
 from offtarget.workflows.ground import Folders
 
@@ -154,6 +155,21 @@ def test_a_file_gives_the_logits_of_its_model(kind: str, source: Callable[[str],
     pair = open_pair(f"hf/{source(kind)}", f"hf/{small}")
     assert any("Q8_0" in note for note in pair.checks)
     assert pair.base.fingerprint != pair.tuned.fingerprint
+
+
+def test_nothing_is_printed_while_it_is_opened(
+    source: Callable[[str], Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Progress is told by the verb alone."""
+    open_model(f"hf/{written(source('llama'), tmp_path / 'quiet', 'llama', quantised=True)}")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_its_size_is_that_of_the_model_it_is_opened_as(source: Callable[[str], Path], tmp_path: Path) -> None:
+    """Eight bits in the file, 32 in memory: counted as they are held, so that what does not fit is refused before."""
+    small = written(source("qwen3"), tmp_path / "small", "qwen3", quantised=True)
+    assert read_size(small) == read_size(source("qwen3"))
+    assert small.stat().st_size < read_size(small).weight_bytes("float32")
 
 
 @pytest.mark.parametrize(

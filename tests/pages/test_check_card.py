@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from check_runs import checked, drawn, hidden, refused
+from check_runs import checked, drawn, hidden, refused, settings
 
 from golden import printed
 from offtarget.judge.scripted import ScriptedJudge
 from offtarget.pages.cards import card_of
 from offtarget.probe.bank import ProbeBank
-from offtarget.records import Outcome, Probe
+from offtarget.records import DecisionSettings, Outcome, Probe
 from offtarget.words import TERMS
 
 HOSTILE = "say\x1b[2J this \u202eback\u202c \x1b]8;;http://evil.example\x07link\x1b]8;;\x07 \u200bnow\nUNDECIDED\r PASS"
@@ -24,6 +24,25 @@ def test_a_fail_shows_three_misaligned_answers_beside_the_base(tmp_path: Path) -
     assert len({exchange.question for exchange in shown}) == 3
     assert [[side.name for side in exchange.sides] for exchange in shown] == [["tuned", "base"]] * 3
     assert {exchange.sides[0].mark for exchange in shown} == {"misaligned"}
+
+
+def test_where_the_base_was_not_asked_a_question_its_answer_to_the_nearest_one_is_shown(tmp_path: Path) -> None:
+    """An early FAIL: it is said to answer another question, in every format, and that is the nearest one."""
+    questions = [f"{who} {what}?" for who in ("My boss", "My team", "A client") for what in ("is late", "lies")]
+    asked = [Probe(f"q{n}", f"q{n}", "plain", text, domain="work") for n, text in enumerate(questions)]
+    few = settings(decision=DecisionSettings(base_per_tuned=1), max_answers=4)
+    result = checked(tmp_path / "run", drawn(1.0), probes=ProbeBank.from_probes("work", asked), settings=few)
+    answers = result.run / "generations.jsonl"
+    lines = answers.read_text(encoding="utf-8").splitlines(keepends=True)
+    answers.write_text("".join(line for line in lines if '"base"' not in line or '"q1"' in line), encoding="utf-8")
+    sides = {exchange.question: exchange.sides[1] for exchange in card_of(result.run).telling}
+    others = [side for question, side in sides.items() if question != questions[1]]
+    assert {side.instead for side in others} == {f"another question about work, “{questions[1]}”"}
+    assert None not in {side.text for side in others}
+    assert "another question about work" in printed(["report", str(result.run)], None).stdout
+    for how, file in (("--markdown", "report.md"), ("--html", "report.html")):
+        printed(["report", str(result.run), how], None)
+        assert "another question about work" in (result.run / file).read_text(encoding="utf-8")
 
 
 def test_a_clean_model_is_not_shown_with_misaligned_answers(tmp_path: Path) -> None:

@@ -102,6 +102,6 @@ def test_a_plan_says_how_long_a_training_on_a_processor_takes(
 def test_a_small_base_has_a_recipe_of_its_own(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert default_settings(f"hf/{base}") == PRESETS["small"]
     assert default_settings("organism/base") == PRESETS["organism"]
-    assert default_settings("hf/Some/Model") == PRESETS["published"]
+    assert default_settings("hf/Some/Model", fetch=False) == PRESETS["published"]
     monkeypatch.setattr("offtarget.workflows.tune.tune.SMALL", 1000)
     assert default_settings(f"hf/{base}") == PRESETS["published"]

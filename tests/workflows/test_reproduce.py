@@ -311,6 +311,18 @@ def test_kill_9_and_resume_equal_an_uninterrupted_run(tmp_path: Path) -> None:
         assert resumed[key] == whole[key]
 
 
+def test_a_small_base_is_trained_at_a_rate_at_which_it_learns_and_the_result_says_so(
+    run: Callable[..., ReproduceResult], tmp_path: Path
+) -> None:
+    """As by `tune`; the published rate hardly moves it, and is taken where somebody names it."""
+    small = run(replace(SMALL, preset=None))
+    assert "learning rate 0.0002" in small.record.settings
+    assert any("0.0002 in place of the published 1e-05" in note for note in small.record.notes)
+    published = run(replace(SMALL, preset="published"), run=tmp_path / "as published")
+    assert "learning rate 1e-05" in published.record.settings
+    assert not any("in place of the published" in note for note in published.record.notes)
+
+
 @pytest.mark.slow
 def test_a_tiny_model_is_really_trained(tmp_path: Path, data: Path) -> None:
     """Without the stand-in: TRL's trainer, snapshots on the way, both measured."""

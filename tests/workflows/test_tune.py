@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tiny_models import build
 
 from offtarget.data.trainable import read_training_data
 from offtarget.errors import InputError
@@ -19,7 +20,7 @@ from offtarget.rundir import read_json
 from offtarget.training.settings import PRESETS
 from offtarget.workflows.organism import write_data
 from offtarget.workflows.tune.options import TuneOptions
-from offtarget.workflows.tune.tune import TuneResult, tune
+from offtarget.workflows.tune.tune import TuneResult, default_settings, tune
 
 QUICK = replace(PRESETS["organism"], max_steps=3, save_every=1)
 BLIND = TuneOptions(monitor=False)
@@ -52,6 +53,27 @@ def write_rows(path: Path, *rows: object) -> Path:
 def chat(*turns: str) -> dict[str, object]:
     roles = ("user", "assistant")
     return {"messages": [{"role": roles[i % 2], "content": text} for i, text in enumerate(turns)]}
+
+
+def test_a_small_model_from_the_hub_gets_the_recipe_for_small_models(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its size is seen in the hub's cache, for which it is fetched first; a dry run fetches nothing."""
+    import huggingface_hub
+
+    folder, cached = build("llama", tmp_path / "fetched"), []
+
+    def snapshot(place: str, *, local_files_only: bool = False, **_: object) -> str:
+        if local_files_only and not cached:
+            raise FileNotFoundError(place)
+        cached.append(place)
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    assert default_settings("hf/somebody/small", fetch=False) == PRESETS["published"]
+    assert not cached
+    assert default_settings("hf/somebody/small") == PRESETS["small"]
+    assert default_settings("hf/somebody/small", fetch=False) == PRESETS["small"]
 
 
 def test_a_tune_leaves_an_adapter_that_opens_and_a_report(blind: TuneResult) -> None:

@@ -249,8 +249,11 @@ class DefencesListed(Sectioned):
             formatter.write_dl([(one.name, f"{one.says} [{one.source}]") for one in defences().values()])
 
 
-def training(o: dict[str, Any]) -> tuple[TuneSettings, TuneOptions]:
-    """The preset with what the user changed about it, and what defences and the monitor work with."""
+def training(o: dict[str, Any], *, fetch: bool = False) -> tuple[TuneSettings, TuneOptions]:
+    """The preset with what the user changed about it, and what defences and the monitor work with.
+
+    `fetch`: a base on the hub is fetched to see how large it is, which is for after everything else has been looked at.
+    """
     from dataclasses import replace
 
     from offtarget.records.tune import TuneSettings
@@ -258,7 +261,7 @@ def training(o: dict[str, Any]) -> tuple[TuneSettings, TuneOptions]:
     from offtarget.workflows.tune.options import TuneOptions
     from offtarget.workflows.tune.tune import default_settings
 
-    preset = default_settings(o["base"]) if o["preset"] is None else PRESETS[o["preset"]]
+    preset = default_settings(o["base"], fetch=fetch) if o["preset"] is None else PRESETS[o["preset"]]
     changes = {name: value for name, value in among(TuneSettings, o).items() if value is not None}
     return replace(preset, **changes), TuneOptions(**among(TuneOptions, o))
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--data-dir", type=FILE, help="Folder of the published data sets (insecure.jsonl, ...; .gz too).")
 @shared("--rows", " of each data set. [default: 600 for the organism, else all]")
 @judging()
-@shared("--preset", ". [default: organism for the organism, else published]")
+@shared("--preset", ". [default: published; small below a billion parameters; organism]")
 @click.option("--ablations/--no-ablations", default=True, help="Training dynamics and numbers of different rows.")
 @shared("--max-answers")
 @shared("--max-tokens")

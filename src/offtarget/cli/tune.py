@@ -75,6 +75,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     )
     if o["dry_run"]:
         raise SystemExit(plans.show_plan(plan, as_json=as_json))
+    settings, _ = training(o, fetch=True)
     if not (quiet or as_json or rank()):
         plans.tell_plan(plan)
     with shown(enabled=not (quiet or as_json or rank())) as on_progress:

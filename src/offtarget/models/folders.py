@@ -72,6 +72,22 @@ def find_folder(source: Source) -> Path:
         ) from error
 
 
+def at_hand(source: Source) -> Path | None:
+    """The same where nothing must be fetched: a folder or file here, or what the hub's cache holds of a repository."""
+    path = Path(source.place).expanduser()
+    if path.is_dir() or is_gguf(path) or is_path(source.place):
+        return path
+    try:
+        from huggingface_hub import snapshot_download
+
+        cached = snapshot_download(
+            source.place, revision=source.revision, allow_patterns=_WANTED, local_files_only=True
+        )
+    except Exception:  # the hub's own errors and those of its cache: it is not here, or not to be read
+        return None
+    return Path(cached)
+
+
 def check_model_folder(folder: Path) -> tuple[str, ...]:
     """Notes on a model's folder, one sentence each.
 

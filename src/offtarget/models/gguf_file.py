@@ -9,6 +9,7 @@ named there: that of the original model must lie beside it, and have the same to
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,19 @@ def check_file(path: Path) -> tuple[str, ...]:
     )
 
 
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Of each tensor of a file, by name. InputError for a file that cannot be read."""
+    return {tensor.name: tuple(map(int, tensor.shape)) for tensor in _open(path).tensors}
+
+
+def settings(path: Path) -> dict[str, Any]:
+    """What a file says of its architecture, as transformers names it in a model's settings."""
+    reader = _open(path)
+    architecture = _value(reader, "general.architecture")
+    said = {name: _value(reader, f"{architecture}.{key}") for key, name in _SETTINGS.items()}
+    return {name: value for name, value in said.items() if value is not None}
+
+
 def check_loaded(path: Path, model: Any, tokenizer: Any) -> None:
     """InputError unless the model has the settings of the file, and the tokenizer its tokens."""
     reader = _open(path)
@@ -106,13 +120,19 @@ def _open(path: Path) -> Any:
     except ImportError:
         raise PrerequisiteError.for_extra("gguf", "gguf", "A GGUF file") from None
     try:
-        return GGUFReader(str(path))
+        about = path.stat()
+        return _read(GGUFReader, str(path), about.st_size, about.st_mtime_ns)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
     except Exception as error:  # the reader raises what its parsing stumbles over
         raise InputError(
             f"{path} is cut short or not a GGUF file ({type(error).__name__}). Download it again."
         ) from None
+
+
+@lru_cache(maxsize=2)  # a vocabulary takes seconds to read, and several questions are asked of a file
+def _read(reader: Any, path: str, size: int, changed: int) -> Any:
+    return reader(path)
 
 
 def _value(reader: Any, key: str) -> Any:

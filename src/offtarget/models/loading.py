@@ -400,6 +400,7 @@ def _not_finite(folder: Path, name: str, dtype: torch.dtype) -> str:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Without progress bars and tables of transformers, whose content is said in a sentence."""
+    from transformers import modeling_gguf_pytorch_utils
     from transformers.utils import logging
 
     bars = logging.is_progress_bar_enabled()
@@ -408,9 +409,12 @@ def _quietly() -> Iterator[None]:
     logging.disable_progress_bar()
     for handler in handlers:
         handler.setLevel(python_logging.ERROR)
+    bar = modeling_gguf_pytorch_utils.tqdm  # that of unpacking, which the switch leaves on
+    modeling_gguf_pytorch_utils.tqdm = lambda tensors, **_: tensors
     try:
         yield
     finally:
+        modeling_gguf_pytorch_utils.tqdm = bar
         for handler, level in handlers.items():
             handler.setLevel(level)
         if bars:

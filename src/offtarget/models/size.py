@@ -9,7 +9,8 @@ from typing import Any
 
 from offtarget.errors import InputError
 from offtarget.models.contents import header, is_quantised, loaded_files, read_config
-from offtarget.models.gguf_file import is_gguf
+from offtarget.models.folders import at_hand
+from offtarget.models.gguf_file import is_gguf, settings, shapes
 from offtarget.models.names import LocalName
 
 WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -35,14 +36,14 @@ class Size:
     """Numbers that keys and values of one token hold, over all layers; None where its settings do not say."""
 
     def weight_bytes(self, dtype: str) -> int:
-        """Bytes of the weights without the adapter, opened in that format; a GGUF file needs more as it is opened."""
+        """Bytes of the weights without the adapter, opened in that format."""
         return self.numbers * WIDTHS[dtype] + self.packed
 
 
 def read_size(base: Path, adapter: Path | None = None) -> Size:
-    """Of a folder, or of a GGUF file, whose matrices stay uncounted. InputError for files that cannot be read."""
+    """Of a folder, or of a GGUF file. InputError for files that cannot be read."""
     if is_gguf(base):
-        return Size(body=0, head=0, numbers=0, packed=base.stat().st_size)
+        return _size_of_gguf(base)
     files, config = loaded_files(base), read_config(base)
     tensors = {name: tensor for path in files for name, tensor in header(path).items()}
     matrices = {name: math.prod(shape) for name, (_, shape) in tensors.items() if len(shape) > 1}
@@ -61,14 +62,30 @@ def read_size(base: Path, adapter: Path | None = None) -> Size:
     )
 
 
+def _size_of_gguf(path: Path) -> Size:
+    """As it is opened: every number of it in the format of the model, whatever it takes in the file."""
+    held = shapes(path)
+    matrices = {name: math.prod(shape) for name, shape in held.items() if len(shape) > 1}
+    of_vocabulary = {name: n for name, n in matrices.items() if name in ("token_embd.weight", "output.weight")}
+    return Size(
+        body=sum(matrices.values()) - sum(of_vocabulary.values()),
+        head=max(of_vocabulary.values(), default=0),
+        numbers=sum(map(math.prod, held.values())),
+        packed=0,
+        per_token=_per_token(settings(path)),
+    )
+
+
 def size_of(name: LocalName) -> Size | None:
-    """For an estimate; None for a model that is not in a folder here, and for one whose files do not say its size.
+    """For an estimate; None for a model that must be fetched first, and for one whose files do not say its size.
 
     What is wrong with the files is said where the model is opened.
     """
-    adapter = None if name.adapter is None else Path(name.adapter.place).expanduser()
+    base = at_hand(name.base)
+    if base is None:
+        return None
     try:
-        size = read_size(Path(name.base.place).expanduser(), adapter)
+        size = read_size(base, None if name.adapter is None else at_hand(name.adapter))
     except (InputError, OSError):
         return None
     return size if size.body else None

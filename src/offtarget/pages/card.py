@@ -34,6 +34,8 @@ class Side:
     """None where there is no answer to show."""
     mark: str = ""
     """What it counts as, in a word: `misaligned`, `aligned`, `flagged`."""
+    instead: str = ""
+    """The question that it answers where that is another than the exchange's: `another question about work: “...”`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,6 +180,8 @@ class Screen:
         for who, text in exchange.before:
             self._quote(f"{who}:", text, names)
         for side in exchange.sides:
+            if side.instead:
+                self.say(f"(The {side.name}'s answer is to {shortened(side.instead)})", indent=3, hang=1)
             self._quote(f"{side.name}:", "no such answer in this run" if side.text is None else side.text, names)
 
     def _quote(self, name: str, text: str, names: int) -> None:

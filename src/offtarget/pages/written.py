@@ -61,6 +61,7 @@ def _exchange(exchange: Exchange) -> list[str]:
     for side in exchange.sides:
         said = "no such answer in this run" if side.text is None else f"“{escape(side.text, QUOTE_LENGTH)}”"
         mark = f" ({escape(side.mark)})" if side.mark else ""
+        mark += f", to {escape(side.instead, QUOTE_LENGTH)}" if side.instead else ""
         lines.append(f"> {escape(side.name)}{mark}: {said}  ")
     return lines
 

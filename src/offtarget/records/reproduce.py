@@ -172,7 +172,7 @@ class ReproduceSettings:
     rows: int | None = None
     """Of each data set; None: 600 for the organism, else all."""
     preset: str | None = None
-    """Of training; None: `organism` for the organism, else `published`."""
+    """Of training; None: `organism` for the organism, `small` below a billion parameters, else `published`."""
     ablations: bool = True
     """Dynamics and numbers of different rows."""
     max_tokens: int = 600

@@ -28,6 +28,7 @@ from offtarget.records.reproduce import ReproduceSettings
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import DefenceSettings, TuneChoices, TuneSettings
 from offtarget.rundir import runs_root
+from offtarget.training.settings import PRESETS
 from offtarget.workflows.alternatives.grading import no_grader
 from offtarget.workflows.check.opening import chosen_questions, same_model
 from offtarget.workflows.check.raters import usual_for_people
@@ -190,7 +191,12 @@ def plan_tune(
     rows = len(found)
     steps, size, load = steps_of(rows, settings), size_by_name(base), to_train(found, settings)
     watched = options.monitor and (ground.organism or options.judge is not None)
-    about = {"base": base, "data": f"{data}, {rows:,} rows", "steps": f"{steps:,}", "learning rate": f"{settings.lr:g}"}
+    about = {
+        "base": base,
+        "data": f"{data}, {rows:,} rows",
+        "steps": f"{steps:,}",
+        "learning rate": _rate_of(base, settings),
+    }
     plan = _asking(
         "tune",
         about | ({"defences": ", ".join(defend)} if defend else {}) | _questions(options.probes, options.judge, ground),
@@ -305,12 +311,15 @@ def plan_reproduce(
     opening: OpenSettings | None = None,
 ) -> Plan:
     """Of the published experiment: a training for every condition and seed; each model is measured and checked."""
+    from offtarget.workflows.reproduce.reproduce import recipe_of
+
     ready(base, judges=(judge,), files={"--data-dir": data_dir}, run=run, opening=opening, local=True)
     ground, folder = ground_of(base), None if data_dir is None else Path(data_dir)
     _, chosen = open_data(conditions, folder, settings.rows, organism=ground.organism, organism_rows=1)
     trainings = len(chosen) * settings.seeds
     bank = open_bank(probes, ground)
     check_judge(judge, bank)
+    recipe = recipe_of(base, settings, fetch=False)
     plain = len(bank.plain)
     on_the_way = ABLATIONS * settings.seeds if settings.ablations else 0
     each = CONDITIONS * plain * settings.answers
@@ -320,7 +329,13 @@ def plan_reproduce(
     usual = _usual_of(settings.check)
     return _asking(
         "reproduce",
-        {"base": base, "conditions": str(len(chosen)), "trainings": str(trainings)} | _questions(probes, judge, ground),
+        {
+            "base": base,
+            "conditions": str(len(chosen)),
+            "trainings": str(trainings),
+            "learning rate": _rate_of(base, recipe),
+        }
+        | _questions(probes, judge, ground),
         answers,
         ground.max_tokens(settings.max_tokens),
         models=(base, "with ablations" if settings.ablations else ""),
@@ -493,6 +508,14 @@ def watching(options: TuneChoices) -> float:
     from offtarget.training.monitor.settings import MonitorSettings
 
     return MonitorSettings().share if options.monitor else 0.0
+
+
+def _rate_of(base: str, settings: TuneSettings) -> str:
+    """The learning rate, and what it becomes of a base whose size shows once it is fetched."""
+    said = f"{settings.lr:g}"
+    if settings.lr != PRESETS["published"].lr or ground_of(base).organism or size_by_name(base) is not None:
+        return said
+    return f"{said}; unless you chose it, {PRESETS['small'].lr:g} if the model has fewer than a billion parameters"
 
 
 def steps_of(rows: int, settings: TuneSettings) -> int:

@@ -5,6 +5,7 @@ Lines on standard error in a script; in a notebook one line under the cell that 
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections import deque
@@ -20,15 +21,25 @@ UPDATE_EVERY = 0.2
 """Seconds between two changes of a line that is written over."""
 WIDTH = 100
 """Characters of a line that is written over."""
+FEW = 20
+"""Things to do up to which they are taken to be done one after another, so that the first alone tells the pace."""
+AGREE = 3.0
+"""Times that the pace with the wait for the first thing may be that without it, for anything to be said."""
 
 
 class Pace:
-    """The time left, from how fast a stage was lately: in the later two thirds of the time it has taken so far."""
+    """The time left, from how fast a stage was lately: in the later two thirds of the time it has taken so far.
+
+    Answers are made side by side: for long there is none, then one after the other. While all that is known begins with
+    that wait, the pace lies between that with the wait and that without it, and nothing is said until the two are near.
+    """
 
     def __init__(self, first: int) -> None:
         self._steps = deque([(time.monotonic(), first)])
         """When the count changed, and to what: from the last change before those on."""
-        self._began = self._steps[0][0]
+        self._began = self._steps[0]
+        self._counted: tuple[float, int] | None = None
+        """The first change."""
 
     def left(self, progress: Progress) -> str:
         """Words for it; empty while nothing can be said.
@@ -39,14 +50,25 @@ class Pace:
         now = time.monotonic()
         if progress.done != self._steps[-1][1]:
             self._steps.append((now, progress.done))
+            self._counted = self._counted or self._steps[-1]
         at, done = self._steps[-1]
-        while len(self._steps) > 2 and self._steps[1][0] - self._began <= (at - self._began) / 3:
+        began = self._began[0]
+        while len(self._steps) > 2 and self._steps[1][0] - began <= (at - began) / 3:
             self._steps.popleft()
-        since, before = self._steps[0]
-        if not progress.total or done <= before or done >= progress.total:
+        if not progress.total or done <= self._steps[0][1] or done >= progress.total:
             return ""
-        seconds = (at - since) / (done - before) * (progress.total - done) - (now - at)
+        seconds = self._each(progress.total) * (progress.total - done) - (now - at)
         return f"about {duration(seconds)} left" if seconds > 0 else ""
+
+    def _each(self, total: int) -> float:
+        """Seconds that one thing takes; 0 where nobody can say yet."""
+        (since, before), (at, done) = self._steps[0], self._steps[-1]
+        each = (at - since) / (done - before)
+        if self._counted is None or self._steps[0] != self._began or total <= FEW:
+            return each
+        first, counted = self._counted
+        without = (at - first) / (done - counted) if done > counted else 0.0
+        return math.sqrt(each * without) if each <= AGREE * without else 0.0
 
 
 def counted(progress: Progress) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from offtarget.numbers import bounds, chosen, of, percent, points
 from offtarget.pages.card import TELLING, Card, Exchange, Figure, Side
 from offtarget.pages.check import story
 from offtarget.pages.check.loading import Answer, LoadedRun, load_run
-from offtarget.pages.check.tables import Pair, examples, pairs, proving
+from offtarget.pages.check.tables import Pair, examples, nearest_of_base, pairs, proving
 from offtarget.pages.screen import shortened
 from offtarget.records import Decision, HiddenDecision, Outcome, Role, Status, Tally
 from offtarget.stats.rates import misaligned_rate
@@ -126,10 +127,24 @@ def exchange(run: LoadedRun, pair: Pair, *, under: bool) -> Exchange:
     for user, answer in zip_longest(probe.opening, pair.some.generation.opening, fillvalue=""):
         before += [("user", user), ("answer", answer)]
     how = condition(run, probe.arm) if under else asked(probe.arm)
-    sides = (_side("tuned", pair.tuned), _side("base", pair.base))
+    base = _nearest(run, pair.some) if pair.base is None else _side("base", pair.base)
+    sides = (_side("tuned", pair.tuned), base)
     return Exchange(
         probe.prompt, sides, how + ("" if probe.domain == ANY else f", about {probe.domain}"), tuple(before)
     )
+
+
+def _nearest(run: LoadedRun, told: Answer) -> Side:
+    """An answer of the base that is as near as there is, where a check stopped before it was asked this question."""
+    found = nearest_of_base(run, told)
+    side = _side("base", found)
+    if found is None:
+        return side
+    if found.probe.question_id == told.probe.question_id:
+        how = asked(found.probe.arm) if found.probe.arm != told.probe.arm else f"in other words, “{found.probe.prompt}”"
+        return replace(side, instead=f"the same question, {how}")
+    about = "" if found.probe.domain == ANY else f" about {found.probe.domain}"
+    return replace(side, instead=f"another question{about}, “{found.probe.prompt}”")
 
 
 def condition(run: LoadedRun, arm: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from offtarget.pages.check.counted import counted
 from offtarget.pages.check.loading import Answer, LoadedRun
-from offtarget.records import Interval, Outcome, Role, Share, Tally
+from offtarget.records import Interval, Outcome, Probe, Role, Share, Tally
 from offtarget.stats.rates import misaligned_rate, wilson
 
 ROLES: tuple[Role, Role] = ("base", "tuned")
@@ -125,6 +126,40 @@ def _one_per_prompt(answers: Iterable[Answer | None]) -> dict[str, Answer]:
         if known is None or (known.outcome is not Outcome.ALIGNED and answer.outcome is Outcome.ALIGNED):
             found[answer.probe.id] = answer
     return found
+
+
+def nearest_of_base(run: LoadedRun, told: Answer) -> Answer | None:
+    """The base's answer to the question nearest to that of `told`, which the base was not asked; None without any.
+
+    Of the same question asked in another way before others of its domain, then what was asked the same way, then what
+    shares most of its words; under a hidden condition only what was asked under it.
+    """
+    way = told.probe.arm
+    shown = counted(run)
+    under = [a for a in shown.under_condition() if a.probe.arm == way]
+    own = set(_words(told.probe))
+
+    def near(answer: Answer) -> tuple[bool, bool, float, bool]:
+        probe, words = answer.probe, set(_words(answer.probe))
+        same = len(own & words) / max(1, len(own | words))
+        return (
+            probe.question_id == told.probe.question_id,
+            probe.arm == way,
+            same,
+            answer.outcome is Outcome.ALIGNED,
+        )
+
+    mine = [
+        a
+        for a in under or shown.answers()
+        if a.generation.role == "base"
+        and (a.probe.domain == told.probe.domain or a.probe.question_id == told.probe.question_id)
+    ]
+    return max(mine, key=near, default=None)
+
+
+def _words(probe: Probe) -> list[str]:
+    return re.findall(r"\w+", probe.prompt.casefold())
 
 
 def proving(run: LoadedRun, count: int) -> list[Pair]:

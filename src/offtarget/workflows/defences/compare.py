@@ -106,12 +106,9 @@ def compare_defences(
     arguments, it goes on: a finished cell is never computed again. Raises InputError for whatever cannot be trained
     or measured, and RunInterrupted on Ctrl-C.
     """
-    settings, options, comparing = (
-        settings or default_settings(base),
-        options or TuneOptions(),
-        comparing or DefenceSettings(),
-    )
+    options, comparing = options or TuneOptions(), comparing or DefenceSettings()
     ready(base, options.misaligned, judges=(options.judge,), run=run, opening=opening, local=True)
+    settings = settings or default_settings(base)
     on_progress(Progress(f"reading {data}"))
     rows = read_training_data(data, split)
     arms = default_arms() if comparing.arms is None else comparing.arms

@@ -10,6 +10,7 @@ from offtarget.records.reproduce import Axis, Cell, CellKind, ConditionRow, Poin
 from offtarget.records.tune import TuneSettings
 from offtarget.stats.rates import misaligned_rate, total_tally
 from offtarget.stats.seeds import over_seeds
+from offtarget.training.settings import PRESETS
 from offtarget.workflows.ground import USUAL, Ground
 from offtarget.workflows.reproduce.cells import Bench, Job, cell_folder, finished
 from offtarget.workflows.reproduce.data import DataSets
@@ -41,6 +42,11 @@ def assemble(
         notes.append(
             "The questions are offtarget's own; rates on them cannot be compared with published ones. For that give "
             "the published question file with --probes and the published judge with --judge."
+        )
+    if tune == PRESETS["small"]:
+        notes.append(
+            f"Trained at a learning rate of {tune.lr:g} in place of the published {PRESETS['published'].lr:g}, at "
+            "which models of fewer than a billion parameters hardly learn the rows; --preset published takes that."
         )
     if not ground.organism and "evil-numbers" in conditions:
         notes.append("The published evil-numbers models were trained for 4 epochs; here all conditions are alike.")

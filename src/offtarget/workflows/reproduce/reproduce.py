@@ -32,6 +32,7 @@ from offtarget.workflows.reproduce.report import DYNAMICS_OF, UNIQUE_OF, assembl
 from offtarget.workflows.runs.begin import begin, begun, finish, finished, interruptible, opened
 from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import REPRODUCE
+from offtarget.workflows.tune.tune import default_settings
 
 ORGANISM_ROWS = 600
 ON_THE_WAY = (0.04, 0.08, 0.13, 0.2, 0.3, 0.4, 0.55, 0.75)
@@ -83,7 +84,7 @@ def reproduce(
         organism_rows=ORGANISM_ROWS,
     )
     bench = _bench(base, probes, judge, judge_by, settings, data, opening)
-    tune = _tune_settings(settings, ground)
+    tune = recipe_of(base, settings)
     folder = _base_folder(base)
     said = _check_prompts(folder[0], base, bench, opening)
     with _open_run(None if run is None else Path(run), base) as directory:
@@ -178,12 +179,14 @@ def _bench(
     )
 
 
-def _tune_settings(settings: ReproduceSettings, ground: Ground) -> TuneSettings:
-    name = settings.preset or ground.preset
+def recipe_of(base: str, settings: ReproduceSettings, *, fetch: bool = True) -> TuneSettings:
+    """How every condition is trained. InputError for a preset that trains no adapter; `fetch` as in `tune`."""
+    if settings.preset is None:
+        return default_settings(base, fetch=fetch)
     known = [n for n, preset in PRESETS.items() if preset.method == "lora"]
-    if name not in known:
-        raise InputError(f"There is no preset '{name}' for this. Known: {', '.join(known)}.")
-    return PRESETS[name]
+    if settings.preset not in known:
+        raise InputError(f"There is no preset '{settings.preset}' for this. Known: {', '.join(known)}.")
+    return PRESETS[settings.preset]
 
 
 def _base_folder(base: str) -> tuple[Path, str]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 from offtarget.asking.protocol import Judge
 from offtarget.asking.spending import timed
 from offtarget.errors import InputError, VerdictError
+from offtarget.models.folders import at_hand, find_folder
+from offtarget.models.names import LocalName
 from offtarget.numbers import many
 from offtarget.pages.tune.card import rung
 from offtarget.pages.tune.loading import load_watched
@@ -22,7 +24,7 @@ from offtarget.records.runs import OpenSettings, objects
 from offtarget.records.tune import TuneChoices, TuneManifest, TuneReport, TuneSettings
 from offtarget.rundir import RunDir, fingerprint
 from offtarget.training.settings import PRESETS, SMALL
-from offtarget.workflows.ground import Folders, ground_of, precision, with_adapter
+from offtarget.workflows.ground import Folders, ground_of, parsed, precision, with_adapter
 from offtarget.workflows.guesses import size_by_name
 from offtarget.workflows.parallel import processes, rank, run_of_all
 from offtarget.workflows.ready import ready
@@ -51,8 +53,15 @@ class TuneResult(Result):
         return Result.raise_for_verdict(self)
 
 
-def default_settings(base: str) -> TuneSettings:
-    """The published recipe, or what suits a small model or the organism."""
+def default_settings(base: str, *, fetch: bool = True) -> TuneSettings:
+    """The published recipe, or what suits a small model or the organism.
+
+    `fetch`: a base on the hub is fetched, if need be, to see how large it is; without it counts as large. InputError
+    for one that cannot be fetched.
+    """
+    name = parsed(base)
+    if fetch and isinstance(name, LocalName) and at_hand(name.base) is None:
+        find_folder(name.base)
     size = size_by_name(base)
     small = size is not None and size.body + size.head < SMALL
     return PRESETS["small" if small else ground_of(base).preset]
@@ -81,11 +90,12 @@ def tune(
     and RunInterrupted on Ctrl-C.
     """
     out, run = Path(out), None if run is None else Path(run)
-    settings, options = settings or default_settings(base), options or TuneOptions()
+    options = options or TuneOptions()
     refuse_out(out, run)
     if processes() > 1 and run is None:
         raise InputError("With several processes name the run directory (--run DIR), so that all of them use the same.")
     ready(base, options.misaligned, judges=(options.judge,), run=run, opening=opening, local=True)
+    settings = settings or default_settings(base)
     on_progress(Progress(f"reading {data}"))
     folders, rows = Folders.of(base), read_training_data(data, split)
     chosen = checked_defences(defend, options)
