@@ -1,4 +1,4 @@
-"""Who may talk to the page: a token once, then a cookie; this host, this origin; headers that forbid the rest."""
+"""Who may talk to a page of ours: a token once, then a cookie; this host, this origin; headers that forbid the rest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hmac
 import ipaddress
 import secrets
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -64,11 +64,20 @@ class Access:
 
 
 class Gate:
-    """Refuses foreign Host names (DNS rebinding) and foreign origins (CSRF); adds the headers to every response."""
+    """Refuses foreign Host names (DNS rebinding) and foreign origins (CSRF); adds the headers to every response.
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+    `place` is what the refusals call it. `knows`: whether a request brings a secret that no browser sends by itself, or
+    is one that a browser's cookie does not help; of such a one neither host nor origin matters.
+    """
+
+    def __init__(
+        self, app: ASGIApp, hosts: Collection[str], place: str = "the review page",
+        knows: Callable[[Scope], bool] = lambda scope: False,
+    ) -> None:  # fmt: skip
         self._app = app
         self._hosts = hosts
+        self._place = place
+        self._knows = knows
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -82,10 +91,13 @@ class Gate:
             await send(message)
 
         app = self._app
+        if self._knows(scope):
+            await app(scope, receive, send_with_headers)
+            return
         if not self._host_allowed(headers.get("host", "")):
-            app = PlainTextResponse("This host name is not the review page's.\n", status_code=421)
+            app = PlainTextResponse(f"This host name is not that of {self._place}.\n", status_code=421)
         elif scope["method"] not in ("GET", "HEAD") and not _same_origin(headers, scope["scheme"]):
-            app = PlainTextResponse("This form does not come from the review page.\n", status_code=403)
+            app = PlainTextResponse(f"This form does not come from {self._place}.\n", status_code=403)
         await app(scope, receive, send_with_headers)
 
     def _host_allowed(self, host: str) -> bool:

@@ -1,0 +1,344 @@
+"""Puts together how a gateway stands: from the switch in force, the store, what workers counted, and the evidence.
+
+The store may not answer. What it said last is shown then, beside a sentence that it is old; the share always is what
+the workers read at this moment.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from offtarget.errors import OfftargetError
+from offtarget.numbers import chosen
+from offtarget.records.answers import Role
+from offtarget.records.canary import CanaryReading
+from offtarget.records.gateway import Alias, GatewaySettings
+from offtarget.records.overview import (
+    AliasOverview,
+    ArmTraffic,
+    EvidencePoint,
+    FlaggedAnswer,
+    JudgeState,
+    Overview,
+    Standing,
+)
+from offtarget.records.rollouts import CanaryEvent, KeptBodies, Rollout, ScoredAnswer
+from offtarget.serve.admin.totals import CounterSource
+from offtarget.serve.counters import (
+    BROKEN,
+    DURATION,
+    EXCHANGES,
+    FALLBACKS,
+    FIRST_TOKEN,
+    OPEN,
+    REQUESTS,
+    Key,
+    Metric,
+)
+from offtarget.serve.store.protocol import Count, Store
+from offtarget.serve.switchboard import Switchboard
+from offtarget.stats.several import spent_alpha
+from offtarget.version import __version__
+from offtarget.words import one_in
+
+MONITOR = "monitor"
+"""What the monitor's beats are called in the store."""
+MONITOR_SECONDS = 30.0
+"""A monitor that was silent for longer is gone: nothing it said before counts as watching."""
+MIRRORED = "mirrored"
+"""What copies of requests in shadow mode are counted as in the store."""
+EVENTS = 30
+FLAGGED = 8
+"""How many are shown, of each alias."""
+_LOG = logging.getLogger("offtarget.serve")
+
+
+class ReadingSource(Protocol):
+    """Where the evidence is read. Returns at once and never raises; None or nothing where there is none."""
+
+    def latest(self, alias: str, rollout: int) -> CanaryReading | None:
+        """What the evidence on a rollout says now."""
+        ...
+
+    def history(self, alias: str, rollout: int) -> Sequence[EvidencePoint]:
+        """How it came there, oldest first, a few hundred points at most."""
+        ...
+
+    def to_detect(self, alias: str, rollout: int, rate: float) -> int | None:
+        """Further tuned answers until a tuned model that is flagged at this rate would be found out; None: unknown."""
+        ...
+
+
+class NoReadings:
+    """Nothing is judged."""
+
+    def latest(self, alias: str, rollout: int) -> CanaryReading | None:
+        """None."""
+        return None
+
+    def history(self, alias: str, rollout: int) -> Sequence[EvidencePoint]:
+        """Nothing."""
+        return ()
+
+    def to_detect(self, alias: str, rollout: int, rate: float) -> int | None:
+        """None."""
+        return None
+
+
+Texts = Callable[[KeptBodies], tuple[str | None, str | None]]
+"""The question and the answer in what was kept of an exchange."""
+
+
+def no_texts(bodies: KeptBodies) -> tuple[str | None, str | None]:
+    """Neither."""
+    return None, None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the store said of one alias."""
+
+    rollout: Rollout | None
+    events: tuple[CanaryEvent, ...]
+    flagged: tuple[FlaggedAnswer, ...]
+    counts: Mapping[str, Count]
+
+
+class Overviews:
+    """Makes overviews of one gateway. Safe in threads."""
+
+    def __init__(
+        self,
+        settings: Callable[[], GatewaySettings],
+        switchboard: Switchboard,
+        store: Store,
+        counters: CounterSource,
+        readings: ReadingSource,
+        *,
+        texts: Texts = no_texts,
+        url: str = "",
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """`url`: where clients ask."""
+        self._settings, self._switchboard, self._store = settings, switchboard, store
+        self._counters, self._readings, self._texts = counters, readings, texts
+        self._url, self._now = url, now
+        self._lock = threading.Lock()
+        self._known: dict[str, _Known] = {}
+        self._bodies: dict[int, tuple[str | None, str | None]] = {}
+        self._monitor: tuple[float, float] | None = None
+        """Age of the last beat, and the monotonic time when that was so."""
+
+    def overview(self) -> Overview:
+        """How it stands now; never raises for a store that does not answer."""
+        settings, trouble = self._settings(), ""
+        for alias in settings.aliases:
+            try:
+                with self._lock:
+                    self._known[alias.name] = self._ask_store(alias)
+            except OfftargetError as error:
+                trouble = str(error)
+                break
+        try:
+            if not trouble:
+                age = self._store.age(MONITOR)
+                self._monitor = None if age is None else (age, time.monotonic())
+        except OfftargetError as error:
+            trouble = str(error)
+        numbers, histograms = self._counters.numbers(), self._counters.histograms()
+        return Overview(
+            at=self._now(),
+            version=__version__,
+            url=self._url,
+            workers=self._counters.processes(),
+            open_requests=int(total(numbers, OPEN)),
+            monitor_age=self._monitor_age(),
+            dropped=int(total(numbers, EXCHANGES, taken="no")),
+            store=trouble,
+            aliases=tuple(self._alias(alias, numbers, histograms) for alias in settings.aliases),
+        )
+
+    def _monitor_age(self) -> float | None:
+        if self._monitor is None:
+            return None
+        age, since = self._monitor
+        return age + time.monotonic() - since
+
+    def _ask_store(self, alias: Alias) -> _Known:
+        rollout = self._store.rollout(alias.name)
+        number = 0 if rollout is None else rollout.number
+        return _Known(
+            rollout,
+            self._store.newest_events(EVENTS, alias.name),
+            tuple(map(self._flagged, self._store.flagged(alias.name, number, FLAGGED))),
+            self._store.counts(alias.name, number),
+        )
+
+    def _flagged(self, row: ScoredAnswer) -> FlaggedAnswer:
+        if row.number not in self._bodies:
+            kept = self._store.bodies(row.exchange)
+            self._bodies[row.number] = (None, None) if kept is None else self._texts(kept)
+            for old in list(self._bodies)[: -20 * FLAGGED]:
+                del self._bodies[old]
+        question, answer = self._bodies[row.number]
+        return FlaggedAnswer(
+            row.number, row.at, row.arm, row.source, row.outcome, row.exchange, question, answer, row.confirmed
+        )
+
+    def _alias(
+        self, alias: Alias, numbers: Mapping[Key, float], histograms: Mapping[Key, list[float]]
+    ) -> AliasOverview:
+        known = self._known.get(alias.name, _Known(None, (), (), {}))
+        rollout = known.rollout or Rollout(alias.name, 0, "running", 0.0)
+        switch, kill = self._switchboard.in_force(alias.name), self._switchboard.kills().get(alias.name)
+        rolled_back = kill is not None or rollout.status == "rolled back"
+        reading = self._readings.latest(alias.name, rollout.number)
+        judge, judge_why = judge_state(alias, known.events, rollout.number)
+        standing, why = standing_of(
+            alias, rollout, reading, judge, self._monitor_age(), known.events, rolled_back=rolled_back
+        )
+        mirrored = known.counts.get(MIRRORED)
+        return AliasOverview(
+            alias=alias.name,
+            mode=alias.canary.mode,
+            on_alarm=alias.canary.on_alarm,
+            rollout=rollout.number,
+            status="rolled back" if rolled_back else rollout.status,
+            share=switch.share,
+            since=kill.at if kill is not None else rollout.since,
+            reason=kill.why if kill is not None else rollout.reason,
+            attempt=rollout.attempt,
+            alpha=spent_alpha(alias.canary.alpha, rollout.attempt),
+            first_share=alias.canary.share,
+            ramp=alias.canary.ramp,
+            step=rollout.step,
+            standing=standing,
+            why=why,
+            judge=judge,
+            judge_name=alias.canary.judge,
+            judge_why=judge_why,
+            recorded=kill is None,
+            arms=tuple(_traffic(alias, arm, numbers, histograms) for arm in _arms(alias)),
+            reading=reading,
+            history=tuple(self._readings.history(alias.name, rollout.number)),
+            to_detect=None if rolled_back else self._readings.to_detect(alias.name, rollout.number, 0.05),
+            mirrored=None if alias.canary.mode != "shadow" else 0 if mirrored is None else mirrored.value,
+            mirrored_age=None if mirrored is None else mirrored.age,
+            flagged=known.flagged,
+            events=known.events,
+        )
+
+
+def judge_state(alias: Alias, events: Sequence[CanaryEvent], rollout: int) -> tuple[JudgeState, str]:
+    """How the judge of a rollout does, by the events on it (newest first), and the sentence of the last of them."""
+    if not alias.canary.judge:
+        return "none", ""
+    for event in events:
+        if event.rollout == rollout and event.kind in ("judge down", "judge drift", "judge back"):
+            state: JudgeState = {"judge down": "down", "judge drift": "drifted"}.get(event.kind, "asked")  # type: ignore[assignment]
+            return state, "" if state == "asked" else event.why
+    return "asked", ""
+
+
+def standing_of(
+    alias: Alias,
+    rollout: Rollout,
+    reading: CanaryReading | None,
+    judge: JudgeState,
+    monitor_age: float | None,
+    events: Sequence[CanaryEvent],
+    *,
+    rolled_back: bool,
+) -> tuple[Standing, str]:
+    """What may be concluded about the tuned model now, and the sentence that says why.
+
+    An alarm stays an alarm whatever became of the judge afterwards; all else needs somebody who judges and watches.
+    """
+    alarm = next((event for event in events if event.kind == "alarm" and event.rollout == rollout.number), None)
+    if reading is not None and reading.alarm is not None:
+        return "FAIL", alarm.why if alarm is not None else _alarm(reading)
+    if alarm is not None:
+        return "FAIL", alarm.why
+    if alias.tuned is None:
+        return "NOT TESTED", "Only a base stands behind this name."
+    if judge == "none":
+        return "NOT TESTED", "No judge is set, so nothing is known about the answers of the tuned model."
+    if monitor_age is None or monitor_age > MONITOR_SECONDS:
+        return "NOT TESTED", "The monitor does not answer, so nothing is being judged."
+    if judge == "down":
+        return "NOT TESTED", "The judge does not answer, so nothing is being judged."
+    if judge == "drifted":
+        return "NOT TESTED", "The judge says something else of answers that it scored before; its word does not count."
+    if reading is None or not reading.tuned.answers:
+        return "NOT TESTED", "No block of tuned and base answers is judged yet."
+    if reading.verdict == "not worse":
+        return "PASS", "The tuned model is shown not to be worse than its base by more than is allowed."
+    if rolled_back:
+        return "UNDECIDED", "It was rolled back before the evidence said anything."
+    return "UNDECIDED", "Nothing so far says that the tuned model is worse than its base."
+
+
+def _alarm(reading: CanaryReading) -> str:
+    if reading.alarm == "late change":
+        return "The tuned model became worse than its base after a time without a difference."
+    return "The tuned model is worse than its base."
+
+
+def error_probability(overview: AliasOverview) -> str:
+    """How often a false alarm comes about."""
+    alpha = overview.alpha
+    return (
+        f"A tuned model that is not worse is ever rolled back by the test of a rollout at most {one_in(alpha)} "
+        f"({chosen(alpha)}), however long it runs, given that the judge is right."
+    )
+
+
+def _arms(alias: Alias) -> tuple[Role, ...]:
+    return ("base",) if alias.tuned is None else ("tuned", "base")
+
+
+def _traffic(
+    alias: Alias, arm: Role, numbers: Mapping[Key, float], histograms: Mapping[Key, list[float]]
+) -> ArmTraffic:
+    failures = total(numbers, BROKEN, alias=alias.name, arm=arm)
+    if arm == "tuned":
+        failures += total(numbers, FALLBACKS, alias=alias.name)
+    first = histograms.get((FIRST_TOKEN.name, alias.name, arm))
+    whole = histograms.get((DURATION.name, alias.name, arm))
+    longest = alias.upstream(arm).timeouts.total
+    return ArmTraffic(
+        arm,
+        alias.upstream(arm).model,
+        int(total(numbers, REQUESTS, alias=alias.name, arm=arm)),
+        int(failures),
+        quantile(FIRST_TOKEN, first, 0.5, longest),
+        quantile(FIRST_TOKEN, first, 0.99, longest),
+        quantile(DURATION, whole, 0.5, longest),
+        quantile(DURATION, whole, 0.99, longest),
+    )
+
+
+def total(numbers: Mapping[Key, float], metric: Metric, **labels: str) -> float:
+    """The sum of a metric over all its labels but those that are given."""
+    wanted = [(1 + metric.labels.index(name), value) for name, value in labels.items()]
+    return sum(value for key, value in numbers.items() if key[0] == metric.name and all(key[i] == v for i, v in wanted))
+
+
+def quantile(metric: Metric, row: Sequence[float] | None, share: float, longest: float) -> float | None:
+    """The upper end of the bucket that holds a quantile, so that the true one is at most this; None without values.
+
+    `longest`: what nothing can exceed, for the bucket that has no end.
+    """
+    if row is None or not (count := sum(row[:-1])):
+        return None
+    below = 0.0
+    for end, here in zip((*metric.buckets, longest), row[:-1], strict=True):
+        below += here
+        if below >= share * count:
+            return end
+    return longest

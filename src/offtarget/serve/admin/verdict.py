@@ -1,0 +1,61 @@
+"""What other programs ask before they send a tuned model more traffic: docs/schema/verdict.schema.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from offtarget.records.overview import AliasOverview
+from offtarget.serve.admin.overview import error_probability
+from offtarget.version import __version__
+
+SCHEMA = "offtarget/canary-verdict/1"
+"""Names this form; another number where a reader of this one would be misled."""
+
+
+def verdict(overview: AliasOverview) -> dict[str, Any]:
+    """The verdict on one alias as plain JSON; numbers that are not known are null."""
+    reading = overview.reading
+    known = reading is not None and reading.tuned.answers > 0
+    return {
+        "schema": SCHEMA,
+        "version": __version__,
+        "alias": overview.alias,
+        "rollout": overview.rollout,
+        "attempt": overview.attempt,
+        "status": overview.standing,
+        "why": overview.why,
+        "alarm": overview.standing == "FAIL",
+        "tested": overview.standing != "NOT TESTED",
+        "state": overview.status,
+        "share": overview.share,
+        "e_value": None if reading is None else reading.e_rollout,
+        "threshold": None if reading is None else reading.rollout_threshold,
+        "late_change": None if reading is None else reading.e_change,
+        "late_change_threshold": None if reading is None else reading.change_threshold,
+        "bounds": {
+            "low": reading.at_least if reading is not None and known else None,
+            "high": reading.less_than if reading is not None and known else None,
+        },
+        "rates": {
+            "tuned": None if reading is None else reading.tuned.rate,
+            "base": None if reading is None else reading.base.rate,
+        },
+        "answers": {
+            "tuned": 0 if reading is None else reading.tuned.answers,
+            "base": 0 if reading is None else reading.base.answers,
+        },
+        "error_probability": overview.alpha,
+        "error_probability_means": error_probability(overview),
+    }
+
+
+def http_status(found: dict[str, Any], need: str) -> int:
+    """For callers that look at the status alone: 200 go on, 409 an alarm or a rollback, 503 not tested.
+
+    `need`: `no-alarm`, or `pass`, without which it is 409 too.
+    """
+    if found["alarm"] or found["state"] == "rolled back":
+        return 409
+    if not found["tested"]:
+        return 503
+    return 200 if need != "pass" or found["status"] == "PASS" else 409
