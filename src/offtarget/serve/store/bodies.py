@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,12 +50,16 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """The text with every match replaced. Raises NotRedacted."""
+        return self._redacted(text, self._end())
+
+    def _redacted(self, text: str, end: float) -> str:
         for pattern in self._patterns:
-            try:
-                text = pattern.sub(MARK, text, timeout=self._seconds / len(self._patterns), concurrent=True)
-            except TimeoutError:
-                raise NotRedacted from None
+            with _in_time(end) as left:
+                text = pattern.sub(MARK, text, timeout=left, concurrent=True)
         return text
+
+    def _end(self) -> float:
+        return time.monotonic() + self._seconds
 
     def body(self, body: bytes) -> bytes:
         """A JSON body or a stream of server-sent events, redacted inside its strings; anything else as text.
@@ -63,29 +69,28 @@ class Redactor:
         """
         if not self._patterns:
             return body
-        text = body.decode("utf-8", "replace")
+        text, end = body.decode("utf-8", "replace"), self._end()
         try:
-            return json.dumps(_mapped(json.loads(text), self.text), ensure_ascii=False).encode("utf-8", "replace")
+            redacted = json.dumps(_mapped(json.loads(text), lambda one: self._redacted(one, end)), ensure_ascii=False)
         except (ValueError, RecursionError):
-            pass
-        if re.search(r"^data:", text, re.MULTILINE):
-            return self._stream(text).encode("utf-8", "replace")
-        return self.text(text).encode("utf-8", "replace")
+            streamed = re.search(r"^data:", text, re.MULTILINE)
+            redacted = self._stream(text, end) if streamed else self._redacted(text, end)
+        return redacted.encode("utf-8", "replace")
 
-    def _stream(self, text: str) -> str:
+    def _stream(self, text: str, end: float) -> str:
         lines: list[str] = []
         events: list[tuple[int, Any]] = []
         for line in re.split(r"\r\n|\n|\r", text):
             value = _event(line)
             if value is not None:
                 events.append((len(lines), value))
-            lines.append(self.text(line) if value is None else "")
-        self._pieces([value for _, value in events])
+            lines.append(self._redacted(line, end) if value is None else "")
+        self._pieces([value for _, value in events], end)
         for at, value in events:
-            lines[at] = "data: " + json.dumps(_mapped(value, self.text), ensure_ascii=False)
+            lines[at] = "data: " + json.dumps(_mapped(value, lambda one: self._redacted(one, end)), ensure_ascii=False)
         return "\n".join(lines)
 
-    def _pieces(self, events: Sequence[Any]) -> None:
+    def _pieces(self, events: Sequence[Any], end: float) -> None:
         """Redact, in place, what only shows when the pieces of a string are put together."""
         strings: dict[tuple[Any, ...], list[tuple[Any, Any]]] = {}
         for event in events:
@@ -94,22 +99,17 @@ class Redactor:
             if len(places) < 2:
                 continue
             pieces = [holder[key] for holder, key in places]
-            whole = "".join(pieces)
-            if self.text(whole) == whole:
-                continue
-            for (holder, key), piece in zip(places, self._cut_out(pieces), strict=True):
+            for (holder, key), piece in zip(places, self._cut_out(pieces, end), strict=True):
                 holder[key] = piece
 
-    def _cut_out(self, pieces: Sequence[str]) -> list[str]:
+    def _cut_out(self, pieces: Sequence[str], end: float) -> list[str]:
         """The pieces without what matches in the whole; the mark stands in the piece where a match began."""
         whole = "".join(pieces)
         hidden: list[tuple[int, int]] = []
         for pattern in self._patterns:
-            try:
-                found = pattern.finditer(whole, timeout=self._seconds / len(self._patterns), concurrent=True)
+            with _in_time(end) as left:
+                found = pattern.finditer(whole, timeout=left, concurrent=True)
                 hidden += [match.span() for match in found if match.end() > match.start()]
-            except TimeoutError:
-                raise NotRedacted from None
         merged: list[list[int]] = []
         for start, end in sorted(hidden):
             if merged and start <= merged[-1][1]:
@@ -121,6 +121,18 @@ class Redactor:
             out.append(_without(piece, offset, merged))
             offset += len(piece)
         return out
+
+
+@contextmanager
+def _in_time(end: float) -> Iterator[float]:
+    """The seconds that are left until `end`, a time of `time.monotonic()`. Raises NotRedacted where they are over."""
+    left = end - time.monotonic()
+    if left <= 0:
+        raise NotRedacted
+    try:
+        yield left
+    except TimeoutError:
+        raise NotRedacted from None
 
 
 def _without(piece: str, offset: int, hidden: Sequence[Sequence[int]]) -> str:

@@ -160,26 +160,25 @@ class SqlStore(ABC):
             last = self._locked_number(writing, "scored")
             numbers = []
             for answer in answers:
-                there = writing.one(
-                    "SELECT number FROM offtarget_scored "
-                    "WHERE alias = ? AND rollout = ? AND source = ? AND arm = ? AND conversation = ?",
-                    *_unit(answer),
-                )
-                if there is None:
-                    last += 1
-                    writing.run(
-                        "INSERT INTO offtarget_scored "
-                        "(alias, rollout, source, arm, conversation, number, at, outcome, record) "
-                        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                        *_unit(answer),
-                        last,
-                        answer.at,
-                        answer.outcome.value,
-                        _text(dataclasses.replace(answer, number=last)),
-                    )
-                numbers.append(int(there[0]) if there else last)
+                number = self._add(writing, dataclasses.replace(answer, number=last + 1))
+                last = max(last, number)
+                numbers.append(number)
             self._set_number(writing, "scored", last)
         return tuple(numbers)
+
+    def _add(self, writing: Transaction, answer: ScoredAnswer) -> int:
+        """Its number; that of the answer which is there already, where there is one."""
+        unit = json.dumps([answer.alias, answer.rollout, answer.source, answer.arm, answer.conversation])
+        added = writing.run(
+            "INSERT INTO offtarget_scored (number, unit, alias, rollout, at, outcome, record) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (unit) DO NOTHING",
+            answer.number, unit, _key(answer.alias), answer.rollout, answer.at, answer.outcome.value, _text(answer),
+        )  # fmt: skip
+        if added:
+            return answer.number
+        there = writing.one("SELECT number FROM offtarget_scored WHERE unit = ?", unit)
+        assert there is not None
+        return int(there[0])
 
     def scored(self, alias: str, rollout: int, after: int = 0, limit: int = 1000) -> tuple[ScoredAnswer, ...]:  # noqa: D102
         sql = (
@@ -363,11 +362,6 @@ def _is_taken(row: Row, era: str, now: float) -> bool:
 def _age(then: str, at: float, era: str, now: float) -> float:
     """Seconds since; what is of an earlier era is older than all of this one."""
     return max(0.0, now - at) if then == era else max(0.0, now)
-
-
-def _unit(answer: ScoredAnswer) -> tuple[Any, ...]:
-    """What one score is given to."""
-    return _key(answer.alias), answer.rollout, answer.source, answer.arm, _key(answer.conversation)
 
 
 def _key(text: str) -> str:

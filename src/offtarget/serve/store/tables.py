@@ -9,9 +9,10 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE offtarget_rollouts (alias TEXT PRIMARY KEY, number BIGINT NOT NULL, record TEXT NOT NULL)",
         "CREATE TABLE offtarget_events (number BIGINT PRIMARY KEY, alias TEXT NOT NULL, record TEXT NOT NULL)",
         "CREATE INDEX offtarget_events_alias ON offtarget_events (alias, number)",
-        "CREATE TABLE offtarget_scored (number BIGINT PRIMARY KEY, alias TEXT NOT NULL, rollout BIGINT NOT NULL, "
-        "source TEXT NOT NULL, arm TEXT NOT NULL, conversation TEXT NOT NULL, at DOUBLE PRECISION NOT NULL, "
-        "outcome TEXT NOT NULL, record TEXT NOT NULL, UNIQUE (alias, rollout, source, arm, conversation))",
+        # `unit`: what has one score (alias, rollout, source, arm, conversation), in one column, since a planner without
+        # statistics would take the index of the first two and read every row of the rollout
+        "CREATE TABLE offtarget_scored (number BIGINT PRIMARY KEY, unit TEXT NOT NULL UNIQUE, alias TEXT NOT NULL, "
+        "rollout BIGINT NOT NULL, at DOUBLE PRECISION NOT NULL, outcome TEXT NOT NULL, record TEXT NOT NULL)",
         "CREATE INDEX offtarget_scored_order ON offtarget_scored (alias, rollout, number)",
         "CREATE INDEX offtarget_scored_outcome ON offtarget_scored (alias, rollout, outcome, number)",
         "CREATE TABLE offtarget_bodies (exchange TEXT PRIMARY KEY, alias TEXT NOT NULL, rollout BIGINT NOT NULL, "
