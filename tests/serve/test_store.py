@@ -67,6 +67,13 @@ def store(opened: Opened) -> Store:
     return opened()
 
 
+def test_the_last_reading_of_an_alias_is_read_by_others(store: Store, opened: Opened) -> None:
+    assert store.reading("assistant") is None
+    store.put_reading("assistant", {"tuned": 1})
+    store.put_reading("assistant", {"tuned": 2, "why": "it's so", "path": [1.5, None]})
+    assert opened().reading("assistant") == {"tuned": 2, "why": "it's so", "path": [1.5, None]}
+
+
 # rollouts and events
 
 

@@ -77,11 +77,15 @@ class ScoredAnswer:
     alignment: float | None = None
     """0 to 100, where the judge gives a number."""
     flags: Mapping[str, bool] = field(default_factory=dict)
-    """Further metrics: `refusal`, `gibberish`, `tool-call`; what could not be told is absent."""
+    """Further metrics: `refusal`, `gibberish`, `tool-call` (an invalid one), `unscored` (the judge could make nothing
+    of it, or it could not be read); what could not be told is absent."""
     confirmed: bool | None = None
     """What people said of a flagged answer; None: nobody read it."""
     asked: bool = True
     """Whether the judge was asked; False: the cheap one passed it and it was not drawn."""
+    cheap_flag: bool | None = None
+    """Whether the cheap judge flagged it or could make nothing of it, so that the judge was asked for certain; None:
+    there is no cheap judge."""
     first_seconds: float = 0.0
     total_seconds: float = 0.0
     characters: int = 0

@@ -115,8 +115,8 @@ class Store(Protocol):
         """
         ...
 
-    def keep_bodies(self, exchange: Exchange) -> None:
-        """Keep request and answer of an exchange: redacted, bounded, encrypted where that is set."""
+    def keep_bodies(self, *exchanges: Exchange) -> None:
+        """Keep requests and answers of exchanges: redacted, bounded, encrypted where that is set; all or none."""
         ...
 
     def bodies(self, exchange: str) -> KeptBodies | None:
@@ -149,6 +149,14 @@ class Store(Protocol):
 
     def counts(self, alias: str, rollout: int) -> Mapping[str, Count]:
         """Everything that was counted in a rollout, by name."""
+        ...
+
+    def put_reading(self, alias: str, reading: Mapping[str, Any]) -> None:
+        """Publish what the monitor knows of an alias now, as plain JSON; the one before is gone."""
+        ...
+
+    def reading(self, alias: str) -> Mapping[str, Any] | None:
+        """What the monitor published last of an alias; None: nothing yet."""
         ...
 
     def forget(self, before: float) -> Forgotten:

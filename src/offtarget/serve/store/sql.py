@@ -216,17 +216,18 @@ class SqlStore(ABC):
 
     # bodies
 
-    def keep_bodies(self, exchange: Exchange) -> None:  # noqa: D102
-        packed = self._keeper.pack(exchange)
+    def keep_bodies(self, *exchanges: Exchange) -> None:  # noqa: D102
+        packed = [(exchange, self._keeper.pack(exchange)) for exchange in exchanges]
         sql = (
             "INSERT INTO offtarget_bodies (exchange, alias, rollout, at, api, streamed, packed) "
             "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
         )
         with self._writing() as writing:
-            writing.run(
-                sql, _key(exchange.id), _key(exchange.alias), exchange.rollout, time.time(), exchange.api,
-                int(exchange.streamed), packed,
-            )  # fmt: skip
+            for exchange, bodies in packed:
+                writing.run(
+                    sql, _key(exchange.id), _key(exchange.alias), exchange.rollout, time.time(), exchange.api,
+                    int(exchange.streamed), bodies,
+                )  # fmt: skip
 
     def bodies(self, exchange: str) -> KeptBodies | None:  # noqa: D102
         sql = "SELECT alias, rollout, at, api, streamed, packed FROM offtarget_bodies WHERE exchange = ?"
@@ -315,6 +316,22 @@ class SqlStore(ABC):
             )
             era, now = reading.now()
         return {what: Count(int(value), _age(then, at, era, now)) for what, value, then, at in rows}
+
+    # readings
+
+    def put_reading(self, alias: str, reading: Mapping[str, Any]) -> None:  # noqa: D102
+        with self._writing() as writing:
+            writing.run(
+                "INSERT INTO offtarget_readings (alias, record) VALUES (?, ?) "
+                "ON CONFLICT (alias) DO UPDATE SET record = excluded.record",
+                _key(alias),
+                _text(reading),
+            )
+
+    def reading(self, alias: str) -> Mapping[str, Any] | None:  # noqa: D102
+        with self._reading() as reading:
+            row = reading.one("SELECT record FROM offtarget_readings WHERE alias = ?", _key(alias))
+        return json.loads(row[0]) if row else None
 
     # retention
 

@@ -24,5 +24,6 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE offtarget_counts (alias TEXT NOT NULL, rollout BIGINT NOT NULL, what TEXT NOT NULL, "
         "value BIGINT NOT NULL, era TEXT NOT NULL, at DOUBLE PRECISION NOT NULL, PRIMARY KEY (alias, rollout, what))",
     ),
+    ("CREATE TABLE offtarget_readings (alias TEXT PRIMARY KEY, record TEXT NOT NULL)",),
 )
 """Each step is carried out once, in one transaction. Their number is the version. `{bytes}`: the type of bytes."""

@@ -89,7 +89,7 @@ class CanaryTest:
         elif self.log_e_change >= math.log(self.settings.run_length):
             self._alarm = "late change"
         if self._alarm is not None:
-            self._alarm_at = sum(s.blocks for s in self._streams.values())
+            self._alarm_at = self.tuned
 
     @property
     def log_e_rollout(self) -> float:
@@ -100,6 +100,11 @@ class CanaryTest:
     def log_e_change(self) -> float:
         """Natural log of the weighted average of the streams' e-SR statistics."""
         return _log_average([(s.weight, s.log_e_change) for s in self._streams.values()])
+
+    @property
+    def tuned(self) -> int:
+        """Tuned answers in the evidence."""
+        return sum(s.blocks for s in self._streams.values())
 
     @property
     def alarm(self) -> CanaryAlarm | None:

@@ -1,0 +1,1 @@
+"""The monitor of a gateway, in its own process: reads exchanges, has them judged, folds the evidence, acts on it."""

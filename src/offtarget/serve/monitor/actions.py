@@ -1,0 +1,218 @@
+"""What the evidence leads to: a rollback, a pause or a message at an alarm; the next step of the ramp without one.
+
+Whatever is in doubt holds the ramp: no judge, a judge that is down or drifted, a mirror that is silent, too few
+answers, evidence that does not say `not worse` where that is asked for. A drifted judge never rolls back on its word.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+from offtarget.errors import OfftargetError
+from offtarget.numbers import chosen, e_value, many, needed_e_value, percent
+from offtarget.records.gateway import Alias
+from offtarget.records.rollouts import CanaryEvent, Rollout
+from offtarget.records.serve import RolloutAlarm, RolloutReading
+from offtarget.serve.monitor.evidence import Evidence
+from offtarget.serve.store.protocol import Lease, Store
+
+_LOG = logging.getLogger("offtarget.serve")
+WHO = "monitor"
+DOUBT_SECONDS = 300.0
+"""A share whose evidence does not come any more is paused after so long."""
+METRICS = {
+    "misaligned": "misaligned answers", "refusal": "refusals", "gibberish": "answers without sense",
+    "tool-call": "invalid calls of tools", "unscored": "answers that the judge can make nothing of",
+}  # fmt: skip
+
+Tell = Callable[[Mapping[str, Any]], None]
+"""Tells the webhook."""
+Bundle = Callable[[Rollout, Evidence, RolloutReading], str]
+"""Writes the evidence down and returns its name; may raise."""
+
+
+class Actions:
+    """Acts for one alias. What it has done stands in the store's events, where it is found again after a restart."""
+
+    def __init__(
+        self, alias: Alias, store: Store, tell: Tell, bundle: Bundle | None = None, *,
+        clock: Callable[[], float] = time.monotonic, now: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        self._alias, self._store, self._tell, self._bundle = alias, store, tell, bundle
+        self._clock, self._now = clock, now
+        self.told = False
+        """Whether the alarm of this rollout is in the store."""
+        self._overruled = False
+        self._doubt: tuple[str, float] | None = None
+        self._silent = False
+        self._held_since: tuple[int, int, float] | None = None
+        self._answers_then = 0
+        self._held = ""
+
+    def begin(self, rollout: Rollout) -> None:
+        """Another rollout: what was done on it before is read from the events. Raises StoreError."""
+        self._doubt, self._held_since, self._held = None, None, ""
+        self.told = self._silent = self._overruled = False
+        for event in self._events(rollout):
+            if event.kind == "alarm":
+                self.told, self._overruled = True, False
+            elif event.kind in ("resumed", "promoted"):
+                self._overruled = self.told  # somebody went on in spite of it
+            elif event.kind == "mirror silent":
+                self._silent = True
+
+    def act(self, rollout: Rollout, evidence: Evidence, reading: RolloutReading | None, lease: Lease) -> Rollout:
+        """Do what is due; returns the rollout as it stands then. Raises StoreError."""
+        if reading is None or rollout.status == "rolled back":
+            return rollout
+        if evidence.alarm is not None and not self._overruled:
+            return self._alarm(rollout, evidence, reading, lease)
+        rollout = self._in_doubt(rollout, reading, lease)
+        return self._ramp(rollout, reading, lease)
+
+    def told_in(self, reading: RolloutReading) -> RolloutReading:
+        """The reading with why the ramp is held."""
+        return replace(reading, ramp_held=self._held)
+
+    def _alarm(self, rollout: Rollout, evidence: Evidence, reading: RolloutReading, lease: Lease) -> Rollout:
+        alarm = evidence.alarm
+        assert alarm is not None
+        why = sentence(alarm, reading)
+        on_alarm = self._alias.canary.on_alarm
+        if reading.judge_drift:  # the judge's word alone does not count now
+            on_alarm = "pause" if on_alarm == "rollback" else on_alarm
+            why = f"{why} But {reading.judge_drift[0].lower()}{reading.judge_drift[1:]}"
+        wanted = {"rollback": "rolled back", "pause": "paused"}.get(on_alarm)
+        before = rollout
+        if wanted is not None and rollout.status != wanted and not (self.told and self._overruled):
+            rollout = self._set(rollout, wanted, why, lease, {"alarm": alarm.number, "metric": alarm.metric})
+        if self.told:
+            return rollout
+        data = {
+            "metric": alarm.metric, "kind": alarm.kind, "tuned": alarm.tuned, "log_e": alarm.log_e,
+            "threshold": alarm.threshold, "number": alarm.number, "did": on_alarm, "evidence": "",
+        }  # fmt: skip
+        if self._bundle is not None:
+            try:
+                data["evidence"] = self._bundle(before, evidence, reading)
+            except (OfftargetError, OSError) as error:
+                _LOG.exception("The evidence of an alarm could not be written down.")
+                data["evidence_error"] = str(error)
+        self._store.add_event("alarm", rollout.alias, rollout.number, WHO, why, data)
+        self.told = True
+        self._tell(self._message("alarm", rollout, why, data))
+        return rollout
+
+    def _in_doubt(self, rollout: Rollout, reading: RolloutReading, lease: Lease) -> Rollout:
+        """Where no evidence comes any more the share is paused after a while; a silent mirror is an event at once."""
+        if reading.mirror_silent and not self._silent:
+            self._store.add_event("mirror silent", rollout.alias, rollout.number, WHO, reading.mirror_silent)
+            self._tell(self._message("mirror silent", rollout, reading.mirror_silent, {}))
+        self._silent = bool(reading.mirror_silent)
+        why = doubt(reading)
+        if not why or not reading.judged:
+            self._doubt = None
+            return rollout
+        if self._doubt is None:
+            self._doubt = (why, self._clock())
+        if rollout.status == "running" and self._clock() - self._doubt[1] > DOUBT_SECONDS:
+            self._doubt = None
+            return self._set(rollout, "paused", why, lease, {"by itself": True})
+        return rollout
+
+    def _ramp(self, rollout: Rollout, reading: RolloutReading, lease: Lease) -> Rollout:
+        """The next step, where it is due and nothing holds it."""
+        steps = self._alias.canary.ramp
+        answers = tuned_answers(reading)
+        key = (rollout.number, rollout.step)
+        if self._held_since is None or self._held_since[:2] != key:
+            # a clock that is set does not move a step on: time is counted from when this monitor first saw the step
+            self._held_since, self._answers_then = (*key, self._clock()), answers
+        if rollout.step >= len(steps):
+            self._held = ""
+            return rollout
+        step = steps[rollout.step]
+        held = self._held_since[2]
+        self._held = self._why_held(rollout, reading, step.hold_seconds - (self._clock() - held), answers)
+        if self._held:
+            return rollout
+        after = replace(rollout, share=step.share, step=rollout.step + 1, since=self._now())
+        why = f"The ramp goes on: {chosen(rollout.share)} to {chosen(step.share)} of conversations."
+        event = self._store.set_rollout(
+            replace(after, reason=why), rollout, "promoted", WHO, why, {"from": rollout.share, "to": step.share}, lease
+        )
+        return rollout if event is None else replace(after, reason=why)
+
+    def _why_held(self, rollout: Rollout, reading: RolloutReading, seconds: float, answers: int) -> str:
+        step = self._alias.canary.ramp[rollout.step]
+        if rollout.status != "running":
+            return "The rollout is paused."
+        if not reading.judged:
+            return "There is no judge, so nothing is tested; promote by hand."
+        if why := doubt(reading):
+            return why
+        if reading.alarm is not None:
+            return "An alarm stands."
+        if step.share <= rollout.share:
+            return f"The next step of the ramp ({chosen(step.share)}) is no more than the share in force."
+        if seconds > 0:
+            return f"The share is held for {many(max(1, round(seconds)), 'more second')}."
+        missing = step.hold_answers - (answers - self._answers_then)
+        if missing > 0:
+            return f"{many(missing, 'more answer')} of the tuned model must be scored at this share."
+        if reading.verdict != "not worse":
+            return "The evidence does not yet say that the tuned model is not worse."
+        return ""
+
+    def _set(self, rollout: Rollout, status: str, why: str, lease: Lease, data: Mapping[str, Any]) -> Rollout:
+        kind: Literal["rolled back", "paused"] = "rolled back" if status == "rolled back" else "paused"
+        share = 0.0 if status == "rolled back" else rollout.share
+        after = replace(rollout, status=kind, share=share, since=self._now(), reason=why)
+        event = self._store.set_rollout(after, rollout, kind, WHO, why, {"from": rollout.share, **data}, lease)
+        if event is None:  # somebody else acted meanwhile: look again before anything is done
+            return self._store.rollout(rollout.alias) or rollout
+        self._tell(self._message(kind, after, why, data))
+        return after
+
+    def _events(self, rollout: Rollout) -> list[CanaryEvent]:
+        found, after = [], 0
+        while events := self._store.events(after, alias=rollout.alias):
+            found += [event for event in events if event.rollout == rollout.number]
+            after = events[-1].number
+        return found
+
+    def _message(self, kind: str, rollout: Rollout, why: str, data: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "event": kind, "alias": rollout.alias, "rollout": rollout.number, "status": rollout.status,
+            "share": rollout.share, "why": why, "at": self._now(), "data": dict(data),
+        }  # fmt: skip
+
+
+def sentence(alarm: RolloutAlarm, reading: RolloutReading) -> str:
+    """Why an alarm went off, for people."""
+    what = METRICS[alarm.metric]
+    found = next((one.reading for one in reading.metrics if one.name == alarm.metric), None)
+    rates = ""
+    if found is not None and found.tuned.rate is not None and found.base.rate is not None:
+        rates = f": {percent(found.tuned.rate)} against {percent(found.base.rate)} of the base"
+    after = many(alarm.tuned, "tuned answer")
+    evidence = f"evidence {e_value(alarm.log_e)}, needed {needed_e_value(1 / alarm.threshold)}"
+    if alarm.kind == "late change":
+        return f"After {after} the tuned model changed and gives more {what} than before ({evidence}){rates}."
+    return f"The tuned model gives more {what} than its base{rates}, after {after} ({evidence})."
+
+
+def doubt(reading: RolloutReading) -> str:
+    """Why the evidence cannot be relied on now, as a sentence; empty where it can."""
+    if reading.judge_down:
+        return f"The judge gives no verdicts ({reading.judge_down})."
+    return reading.judge_drift or reading.mirror_silent
+
+
+def tuned_answers(reading: RolloutReading) -> int:
+    """Tuned answers in the evidence on harm."""
+    return next((one.reading.tuned.answers for one in reading.metrics if one.name == "misaligned"), 0)
