@@ -64,6 +64,14 @@ def pass_errs(alpha: float, worse: str = "by that much") -> str:
     return f"a model that is worse {worse} passes this test at most {one_in(alpha)}"
 
 
+def alarm_errs(alpha: float) -> str:
+    """How often a canary's alarm is wrong, however long it runs."""
+    return (
+        f"A tuned model that is not worse is rolled back at most {one_in(alpha)}, however long this rollout runs, "
+        "given that the judge is right."
+    )
+
+
 def evidence(log_e: float | None, alpha: float) -> str:
     """How strong evidence is: `decisive (10^9; 20 needed)`, `not decisive (0.27; 20 needed)`, `none yet`."""
     if log_e is None or math.isnan(log_e):

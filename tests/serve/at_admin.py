@@ -8,13 +8,14 @@ from typing import Any
 
 from offtarget.records.canary import CanaryArm, CanaryReading, CanaryStreamReading
 from offtarget.records.gateway import Alias, CanarySettings, GatewaySettings, RampStep, StateSettings, Upstream
-from offtarget.records.overview import EvidencePoint
+from offtarget.records.serve import MetricReading, PathPoint, RolloutAlarm, RolloutReading
 from offtarget.review.security import Access, allowed_hosts
 from offtarget.serve.admin.app import AdminApp, Dashboard
 from offtarget.serve.admin.keys import Keys, sha256_of
 from offtarget.serve.admin.overview import MONITOR
 from offtarget.serve.admin.totals import Totals
 from offtarget.serve.cell import Cell
+from offtarget.serve.monitor.readings import Published
 from offtarget.serve.store.opening import open_store
 from offtarget.serve.store.protocol import Store
 from offtarget.serve.switchboard import Switchboard
@@ -32,31 +33,32 @@ def arm(answers: int, flagged: int, low: float = 0.0, high: float = 1.0) -> Cana
     return CanaryArm(answers, flagged, flagged / answers if answers else None, low, high, 0, 0)
 
 
-def reading(log_e: float = 0.5, *, alarm: bool = False, tuned: int = 200, flagged: int = 2) -> CanaryReading:
-    """Evidence of one stream."""
+def reading(log_e: float = 0.5, *, alarm: bool = False, tuned: int = 200, flagged: int = 2, **more: Any) -> Published:
+    """What a monitor says of the first rollout of `helper`."""
     of_tuned, of_base = arm(tuned, flagged, 0.001, 0.05), arm(19 * tuned, 19, 0.002, 0.01)
     stream = CanaryStreamReading("organic", 1.0, log_e, 1.0, of_tuned, of_base, 0.005, -0.01, 0.05)
-    return CanaryReading(
+    harm = CanaryReading(
         "rollout" if alarm else None, tuned if alarm else None, "worse" if alarm else "no verdict yet", log_e, 100.0,
         1.0, 1e6, of_tuned, of_base, 0.005, -0.01, 0.05, (stream,),
     )  # fmt: skip
+    began = 1_790_000_000.0
+    path = tuple(PathPoint(n, began + 30 * n, n, log_e * n / tuned, 1.0) for n in range(1, tuned + 1, 5))
+    went_off = RolloutAlarm("rollout", "misaligned", 20 * tuned, began, tuned, log_e, 100.0) if alarm else None
+    found = RolloutReading(
+        "helper", 1, began, 20 * tuned, 0.01, log_e, 100.0, 1.0, 1e6, harm.verdict, went_off,
+        metrics=(MetricReading("misaligned", 0.9, 0.0, harm), MetricReading("refusal", 0.1, 0.05, harm)), judged=True,
+    )  # fmt: skip
+    return Published(replace(found, **more), path)
 
 
 @dataclass
 class Readings:
     """Evidence as a test sets it."""
 
-    now: dict[tuple[str, int], CanaryReading] = field(default_factory=dict)
-    points: list[EvidencePoint] = field(default_factory=list)
+    now: dict[tuple[str, int], Published] = field(default_factory=dict)
 
-    def latest(self, alias: str, rollout: int) -> CanaryReading | None:
+    def published(self, alias: str, rollout: int) -> Published | None:
         return self.now.get((alias, rollout))
-
-    def history(self, alias: str, rollout: int) -> list[EvidencePoint]:
-        return self.points if (alias, rollout) in self.now else []
-
-    def to_detect(self, alias: str, rollout: int, rate: float) -> int | None:
-        return 120 if (alias, rollout) in self.now else None
 
 
 class At:

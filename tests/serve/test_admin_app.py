@@ -135,9 +135,9 @@ def test_the_verdict_is_what_its_schema_says_in_every_state(at: At) -> None:
     assert found["answers"] == {"tuned": 200, "base": 3800}
     assert found["bounds"] == {"low": -0.01, "high": 0.05}
     assert found["error_probability"] == 0.01
-    at.store.add_event("judge down", "helper", 1, "monitor", "The judge is down.")
-    look()
-    at.store.add_event("judge back", "helper", 1, "monitor", "It is back.")
+    for trouble in ("judge_down", "judge_drift", "mirror_silent"):
+        at.readings.now["helper", 1] = reading(**{trouble: "Something is wrong."})
+        look()
     at.readings.now["helper", 1] = reading(8.0, alarm=True)
     look()
     at.operations.rollback("helper", "ada", "x")
@@ -145,7 +145,7 @@ def test_the_verdict_is_what_its_schema_says_in_every_state(at: At) -> None:
     assert seen == [
         ("NOT TESTED", False, False, 503),
         ("UNDECIDED", False, True, 200),
-        ("NOT TESTED", False, False, 503),
+        *[("NOT TESTED", False, False, 503)] * 3,
         ("FAIL", True, True, 409),
         ("FAIL", True, True, 409),
     ]
@@ -172,7 +172,7 @@ def test_the_status_comes_back_as_the_record_it_was_and_holds_no_key(at: At) -> 
     text = at.client().get("/status").text
     overview = from_json(Overview, json.loads(text))
     helper, plain = overview.aliases
-    assert (helper.share, helper.standing, helper.to_detect) == (0.05, "UNDECIDED", 120)
+    assert (helper.share, helper.standing, len(helper.path)) == (0.05, "UNDECIDED", 40)
     assert plain.standing == "NOT TESTED"
     for secret in (KEY, READER, TOKEN, "sk-secret", at.access.session, at.access.form_token):
         assert secret not in text

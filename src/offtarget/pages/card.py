@@ -19,6 +19,7 @@ MOODS: dict[str, Mood] = {
     "ALARM": "bad",
     "UNDECIDED": "wait",
     "UNFINISHED": "wait",
+    "NOT TESTED": "wait",
 }
 TELLING = 3
 """Exchanges on a card at most."""

@@ -10,6 +10,7 @@ from offtarget.records.canary import CanaryReading
 from offtarget.records.exchanges import Source
 from offtarget.records.gateway import CanaryMode, OnAlarm, RampStep
 from offtarget.records.rollouts import CanaryEvent, RolloutStatus
+from offtarget.records.serve import PathPoint, RolloutReading
 
 Standing = Literal["PASS", "FAIL", "UNDECIDED", "NOT TESTED"]
 """`FAIL`: an alarm stands. `PASS`: shown not to be worse by the margin. `UNDECIDED`: neither yet. `NOT TESTED`: nothing
@@ -35,19 +36,7 @@ class ArmTraffic:
 
 
 @dataclass(frozen=True, slots=True)
-class EvidencePoint:
-    """The evidence at one moment."""
-
-    at: float
-    """Unix seconds."""
-    tuned: int
-    """Tuned answers in the evidence."""
-    log_e_rollout: float
-    log_e_change: float
-
-
-@dataclass(frozen=True, slots=True)
-class FlaggedAnswer:
+class FlaggedText:
     """An answer that the judge called misaligned. Texts are hostile."""
 
     number: int
@@ -94,18 +83,23 @@ class AliasOverview:
     recorded: bool
     """Whether the store knows of the rollback that is in force; True where there is none."""
     arms: tuple[ArmTraffic, ...]
-    reading: CanaryReading | None = None
-    history: tuple[EvidencePoint, ...] = ()
-    to_detect: int | None = None
-    """Further tuned answers until a rate of 5 % would be seen; None: unknown."""
+    reading: RolloutReading | None = None
+    path: tuple[PathPoint, ...] = ()
+    """How the evidence came there."""
     mirrored: int | None = None
     """Copies of requests that the tuned model answered in shadow mode; None outside it."""
     mirrored_age: float | None = None
     """Seconds since the last one."""
-    flagged: tuple[FlaggedAnswer, ...] = ()
+    flagged: tuple[FlaggedText, ...] = ()
     """Newest first."""
     events: tuple[CanaryEvent, ...] = ()
     """Newest first."""
+
+    @property
+    def harm(self) -> CanaryReading | None:
+        """The evidence of harm alone, with its rates and bounds."""
+        found = () if self.reading is None else self.reading.metrics
+        return next((one.reading for one in found if one.name == "misaligned"), None)
 
 
 @dataclass(frozen=True, slots=True)

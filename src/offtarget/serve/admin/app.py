@@ -96,7 +96,7 @@ class EvidenceSource(Protocol):
 
 
 class AdminApp:
-    """An ASGI application. `operations` is for the supervisor too: it begins rollouts with it."""
+    """An ASGI application. `operations`: those of the supervisor, which begins rollouts with them."""
 
     def __init__(
         self,
@@ -106,6 +106,7 @@ class AdminApp:
         counters: CounterSource,
         readings: ReadingSource | None = None,
         *,
+        operations: Operations | None = None,
         keys: Keys,
         access: Access,
         hosts: Collection[str],
@@ -121,7 +122,8 @@ class AdminApp:
         (`review.security.allowed_hosts`); `url`: where clients ask.
         """
         source = readings or NoReadings()
-        self.operations = Operations(settings, switchboard, store, _alarmed(source))
+        self.operations = operations or Operations(settings, switchboard, store)
+        self.operations.watch(_alarmed(source))
         self._overviews = Overviews(settings, switchboard, store, counters, source, texts=texts, url=url)
         self._store, self._counters, self._keys, self._access = store, counters, keys, access
         self._dashboard, self._evidence, self._ready = dashboard, evidence, ready
@@ -381,8 +383,8 @@ class AdminApp:
 
 def _alarmed(readings: ReadingSource) -> Callable[[str, int], bool]:
     def alarmed(alias: str, rollout: int) -> bool:
-        reading = readings.latest(alias, rollout)
-        return reading is not None and reading.alarm is not None
+        published = readings.published(alias, rollout)
+        return published is not None and published.reading.alarm is not None
 
     return alarmed
 

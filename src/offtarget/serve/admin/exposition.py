@@ -97,16 +97,19 @@ def _of_alias(one: AliasOverview) -> Iterator[Sample]:
     reading = one.reading
     if reading is None:
         return
-    yield LOG_E, name, reading.log_e_rollout
-    yield NEEDED, name, math.log(reading.rollout_threshold)
-    yield LOG_CHANGE, name, reading.log_e_change
+    yield LOG_E, name, reading.log_e
+    yield NEEDED, name, math.log(reading.threshold)
+    yield LOG_CHANGE, name, reading.log_change
     yield CHANGE_NEEDED, name, math.log(reading.change_threshold)
-    for arm, found in (("tuned", reading.tuned), ("base", reading.base)):
+    harm = one.harm
+    if harm is None:
+        return
+    for arm, found in (("tuned", harm.tuned), ("base", harm.base)):
         yield JUDGED, (*name, arm), found.answers
         yield FLAGGED, (*name, arm), found.flagged
-    if reading.tuned.answers:
-        yield LOW, name, reading.at_least
-        yield HIGH, name, reading.less_than
+    if harm.tuned.answers:
+        yield LOW, name, harm.at_least
+        yield HIGH, name, harm.less_than
 
 
 def _head(metric: Metric) -> list[str]:

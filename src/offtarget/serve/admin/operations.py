@@ -59,14 +59,17 @@ class Operations:
         settings: Callable[[], GatewaySettings],
         switchboard: Switchboard,
         store: Store,
-        alarmed: Callable[[str, int], bool] = lambda alias, rollout: False,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`settings` gives those in force; `alarmed`: whether the evidence on a rollout stands at an alarm."""
-        self._settings, self._switchboard, self._store = settings, switchboard, store
-        self._alarmed, self._now = alarmed, now
+        """`settings` gives those in force."""
+        self._settings, self._switchboard, self._store, self._now = settings, switchboard, store, now
+        self._alarmed: Callable[[str, int], bool] = lambda alias, rollout: False
         self._recorder: threading.Thread | None = None
         self._guard, self._ended = threading.Lock(), threading.Event()
+
+    def watch(self, alarmed: Callable[[str, int], bool]) -> None:
+        """From now on `alarmed` says whether the evidence on a rollout stands at an alarm."""
+        self._alarmed = alarmed
 
     def begin(self, alias: str, models: str = "", who: str = "gateway") -> Rollout | None:
         """Go on with the rollout of an alias, or start one where there is none or `models`, a fingerprint, changed.

@@ -14,20 +14,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from offtarget.errors import OfftargetError
-from offtarget.numbers import chosen
 from offtarget.records.answers import Role
-from offtarget.records.canary import CanaryReading
 from offtarget.records.gateway import Alias, GatewaySettings
 from offtarget.records.overview import (
     AliasOverview,
     ArmTraffic,
-    EvidencePoint,
-    FlaggedAnswer,
+    FlaggedText,
     JudgeState,
     Overview,
     Standing,
 )
 from offtarget.records.rollouts import CanaryEvent, KeptBodies, Rollout, ScoredAnswer
+from offtarget.records.serve import RolloutReading
 from offtarget.serve.admin.totals import CounterSource
 from offtarget.serve.counters import (
     BROKEN,
@@ -40,11 +38,11 @@ from offtarget.serve.counters import (
     Key,
     Metric,
 )
+from offtarget.serve.monitor.readings import Published
 from offtarget.serve.store.protocol import Count, Store
 from offtarget.serve.switchboard import Switchboard
 from offtarget.stats.several import spent_alpha
 from offtarget.version import __version__
-from offtarget.words import one_in
 
 MONITOR = "monitor"
 """What the monitor's beats are called in the store."""
@@ -59,33 +57,17 @@ _LOG = logging.getLogger("offtarget.serve")
 
 
 class ReadingSource(Protocol):
-    """Where the evidence is read. Returns at once and never raises; None or nothing where there is none."""
+    """Where the evidence is read, such as `monitor.readings.StoredReadings`. Returns soon and never raises."""
 
-    def latest(self, alias: str, rollout: int) -> CanaryReading | None:
-        """What the evidence on a rollout says now."""
-        ...
-
-    def history(self, alias: str, rollout: int) -> Sequence[EvidencePoint]:
-        """How it came there, oldest first, a few hundred points at most."""
-        ...
-
-    def to_detect(self, alias: str, rollout: int, rate: float) -> int | None:
-        """Further tuned answers until a tuned model that is flagged at this rate would be found out; None: unknown."""
+    def published(self, alias: str, rollout: int) -> Published | None:
+        """What the monitor says of a rollout; None where it said nothing yet."""
         ...
 
 
 class NoReadings:
     """Nothing is judged."""
 
-    def latest(self, alias: str, rollout: int) -> CanaryReading | None:
-        """None."""
-        return None
-
-    def history(self, alias: str, rollout: int) -> Sequence[EvidencePoint]:
-        """Nothing."""
-        return ()
-
-    def to_detect(self, alias: str, rollout: int, rate: float) -> int | None:
+    def published(self, alias: str, rollout: int) -> Published | None:
         """None."""
         return None
 
@@ -105,7 +87,7 @@ class _Known:
 
     rollout: Rollout | None
     events: tuple[CanaryEvent, ...]
-    flagged: tuple[FlaggedAnswer, ...]
+    flagged: tuple[FlaggedText, ...]
     counts: Mapping[str, Count]
 
 
@@ -179,14 +161,14 @@ class Overviews:
             self._store.counts(alias.name, number),
         )
 
-    def _flagged(self, row: ScoredAnswer) -> FlaggedAnswer:
+    def _flagged(self, row: ScoredAnswer) -> FlaggedText:
         if row.number not in self._bodies:
             kept = self._store.bodies(row.exchange)
             self._bodies[row.number] = (None, None) if kept is None else self._texts(kept)
             for old in list(self._bodies)[: -20 * FLAGGED]:
                 del self._bodies[old]
         question, answer = self._bodies[row.number]
-        return FlaggedAnswer(
+        return FlaggedText(
             row.number, row.at, row.arm, row.source, row.outcome, row.exchange, question, answer, row.confirmed
         )
 
@@ -197,8 +179,9 @@ class Overviews:
         rollout = known.rollout or Rollout(alias.name, 0, "running", 0.0)
         switch, kill = self._switchboard.in_force(alias.name), self._switchboard.kills().get(alias.name)
         rolled_back = kill is not None or rollout.status == "rolled back"
-        reading = self._readings.latest(alias.name, rollout.number)
-        judge, judge_why = judge_state(alias, known.events, rollout.number)
+        published = self._readings.published(alias.name, rollout.number)
+        reading = None if published is None else published.reading
+        judge, judge_why = judge_state(alias, reading)
         standing, why = standing_of(
             alias, rollout, reading, judge, self._monitor_age(), known.events, rolled_back=rolled_back
         )
@@ -225,8 +208,7 @@ class Overviews:
             recorded=kill is None,
             arms=tuple(_traffic(alias, arm, numbers, histograms) for arm in _arms(alias)),
             reading=reading,
-            history=tuple(self._readings.history(alias.name, rollout.number)),
-            to_detect=None if rolled_back else self._readings.to_detect(alias.name, rollout.number, 0.05),
+            path=() if published is None else published.path,
             mirrored=None if alias.canary.mode != "shadow" else 0 if mirrored is None else mirrored.value,
             mirrored_age=None if mirrored is None else mirrored.age,
             flagged=known.flagged,
@@ -234,21 +216,21 @@ class Overviews:
         )
 
 
-def judge_state(alias: Alias, events: Sequence[CanaryEvent], rollout: int) -> tuple[JudgeState, str]:
-    """How the judge of a rollout does, by the events on it (newest first), and the sentence of the last of them."""
-    if not alias.canary.judge:
+def judge_state(alias: Alias, reading: RolloutReading | None) -> tuple[JudgeState, str]:
+    """How the judge of an alias does, and a sentence where it does not do well."""
+    if not alias.canary.judge or (reading is not None and not reading.judged):
         return "none", ""
-    for event in events:
-        if event.rollout == rollout and event.kind in ("judge down", "judge drift", "judge back"):
-            state: JudgeState = {"judge down": "down", "judge drift": "drifted"}.get(event.kind, "asked")  # type: ignore[assignment]
-            return state, "" if state == "asked" else event.why
+    if reading is not None and reading.judge_down:
+        return "down", f"The judge gives no verdicts ({reading.judge_down})."
+    if reading is not None and reading.judge_drift:
+        return "drifted", reading.judge_drift
     return "asked", ""
 
 
 def standing_of(
     alias: Alias,
     rollout: Rollout,
-    reading: CanaryReading | None,
+    reading: RolloutReading | None,
     judge: JudgeState,
     monitor_age: float | None,
     events: Sequence[CanaryEvent],
@@ -274,7 +256,9 @@ def standing_of(
         return "NOT TESTED", "The judge does not answer, so nothing is being judged."
     if judge == "drifted":
         return "NOT TESTED", "The judge says something else of answers that it scored before; its word does not count."
-    if reading is None or not reading.tuned.answers:
+    if reading is not None and reading.mirror_silent:
+        return "NOT TESTED", reading.mirror_silent
+    if reading is None or not any(one.reading.tuned.answers for one in reading.metrics if one.name == "misaligned"):
         return "NOT TESTED", "No block of tuned and base answers is judged yet."
     if reading.verdict == "not worse":
         return "PASS", "The tuned model is shown not to be worse than its base by more than is allowed."
@@ -283,19 +267,10 @@ def standing_of(
     return "UNDECIDED", "Nothing so far says that the tuned model is worse than its base."
 
 
-def _alarm(reading: CanaryReading) -> str:
-    if reading.alarm == "late change":
+def _alarm(reading: RolloutReading) -> str:
+    if reading.alarm is not None and reading.alarm.kind == "late change":
         return "The tuned model became worse than its base after a time without a difference."
     return "The tuned model is worse than its base."
-
-
-def error_probability(overview: AliasOverview) -> str:
-    """How often a false alarm comes about."""
-    alpha = overview.alpha
-    return (
-        f"A tuned model that is not worse is ever rolled back by the test of a rollout at most {one_in(alpha)} "
-        f"({chosen(alpha)}), however long it runs, given that the judge is right."
-    )
 
 
 def _arms(alias: Alias) -> tuple[Role, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from offtarget.records.overview import AliasOverview
-from offtarget.serve.admin.overview import error_probability
 from offtarget.version import __version__
+from offtarget.words import alarm_errs
 
 SCHEMA = "offtarget/canary-verdict/1"
 """Names this form; another number where a reader of this one would be misled."""
@@ -14,8 +15,8 @@ SCHEMA = "offtarget/canary-verdict/1"
 
 def verdict(overview: AliasOverview) -> dict[str, Any]:
     """The verdict on one alias as plain JSON; numbers that are not known are null."""
-    reading = overview.reading
-    known = reading is not None and reading.tuned.answers > 0
+    reading, harm = overview.reading, overview.harm
+    known = harm is not None and harm.tuned.answers > 0
     return {
         "schema": SCHEMA,
         "version": __version__,
@@ -28,24 +29,24 @@ def verdict(overview: AliasOverview) -> dict[str, Any]:
         "tested": overview.standing != "NOT TESTED",
         "state": overview.status,
         "share": overview.share,
-        "e_value": None if reading is None else reading.e_rollout,
-        "threshold": None if reading is None else reading.rollout_threshold,
-        "late_change": None if reading is None else reading.e_change,
+        "e_value": None if reading is None else _from_log(reading.log_e),
+        "threshold": None if reading is None else reading.threshold,
+        "late_change": None if reading is None else _from_log(reading.log_change),
         "late_change_threshold": None if reading is None else reading.change_threshold,
         "bounds": {
-            "low": reading.at_least if reading is not None and known else None,
-            "high": reading.less_than if reading is not None and known else None,
+            "low": harm.at_least if harm is not None and known else None,
+            "high": harm.less_than if harm is not None and known else None,
         },
         "rates": {
-            "tuned": None if reading is None else reading.tuned.rate,
-            "base": None if reading is None else reading.base.rate,
+            "tuned": None if harm is None else harm.tuned.rate,
+            "base": None if harm is None else harm.base.rate,
         },
         "answers": {
-            "tuned": 0 if reading is None else reading.tuned.answers,
-            "base": 0 if reading is None else reading.base.answers,
+            "tuned": 0 if harm is None else harm.tuned.answers,
+            "base": 0 if harm is None else harm.base.answers,
         },
         "error_probability": overview.alpha,
-        "error_probability_means": error_probability(overview),
+        "error_probability_means": alarm_errs(overview.alpha),
     }
 
 
@@ -59,3 +60,8 @@ def http_status(found: dict[str, Any], need: str) -> int:
     if not found["tested"]:
         return 503
     return 200 if need != "pass" or found["status"] == "PASS" else 409
+
+
+def _from_log(log_e: float) -> float:
+    """Never infinite, which JSON cannot hold."""
+    return math.exp(min(log_e, 700.0))

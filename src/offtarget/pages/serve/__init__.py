@@ -1,0 +1,1 @@
+"""What people read about a gateway: how it stands now."""

@@ -1,0 +1,146 @@
+"""How one alias of a running gateway stands, as a card: the same in `offtarget canary status` and on the dashboard."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from offtarget.numbers import NO_DATA, at_most, bounds, chosen, duration, many, of, percent, whole
+from offtarget.pages.card import Card, Figure, Step
+from offtarget.records.answers import Interval
+from offtarget.records.overview import AliasOverview, Overview
+from offtarget.words import alarm_errs, evidence, sentence_start
+
+SILENT_SECONDS = 30.0
+"""A monitor that said nothing for longer is worth a caution."""
+
+
+def card_of(one: AliasOverview, gateway: Overview) -> Card:
+    """The card of an alias."""
+    return Card(
+        one.standing,
+        f"{one.alias}: {_models(one)}",
+        f"{in_force(one, gateway.at)} {one.why}",
+        headline=_headline(one),
+        certainty=alarm_errs(one.alpha) if one.standing in ("FAIL", "PASS", "UNDECIDED") else "",
+        figures=_figures(one),
+        cautions=tuple(_cautions(one, gateway)),
+        steps=tuple(_steps(one)),
+    )
+
+
+def in_force(one: AliasOverview, now: float) -> str:
+    """Who answers now, as a sentence: `5 % of conversations go to the tuned model, since 14:03 (12 min).`."""
+    since = f", since {clock(one.since)} ({duration(max(0.0, now - one.since))})" if one.since else ""
+    if len(one.arms) == 1:
+        return "All traffic goes to the base."
+    if one.status == "rolled back":
+        return f"All traffic goes to the base{since}."
+    if one.mode == "shadow":
+        return (
+            f"Clients get the base's answers; the tuned model answers a copy of {chosen(one.share)} of conversations."
+        )
+    paused = "; the ramp is paused" if one.status == "paused" else ""
+    return f"{chosen(one.share)} of conversations go to the tuned model{since}{paused}."
+
+
+def clock(at: float) -> str:
+    """A time of day by this machine's clock: `14:03`; of another day `20 Nov 14:03`."""
+    then, today = time.localtime(at), time.localtime()
+    day = "" if then[:3] == today[:3] else f"{then.tm_mday} {time.strftime('%b', then)} "
+    return f"{day}{time.strftime('%H:%M', then)}"
+
+
+def _models(one: AliasOverview) -> str:
+    names = {arm.arm: arm.model for arm in one.arms}
+    return f"{names['tuned']} against {names['base']}" if "tuned" in names else names.get("base", "")
+
+
+def _headline(one: AliasOverview) -> str:
+    if one.status == "rolled back":
+        return "ROLLED BACK" if one.standing != "FAIL" else "FAIL, rolled back"
+    return f"{one.standing}, paused" if one.status == "paused" else ""
+
+
+def _figures(one: AliasOverview) -> tuple[Figure, ...]:
+    if len(one.arms) == 1:
+        return ()
+    found = [Figure("share", chosen(one.share), ramp(one))]
+    reading, harm = one.reading, one.harm
+    if reading is None or harm is None:
+        return (*found, Figure("judged answers", "none yet"))
+    found.append(Figure("judged answers", f"{whole(harm.tuned.answers)} tuned, {whole(harm.base.answers)} base"))
+    if harm.tuned.answers:
+        rates = f"tuned {percent(harm.tuned.rate)}, base {percent(harm.base.rate)}"
+        worse = f"tuned is worse by {bounds(Interval(harm.at_least, harm.less_than))} points"
+        found.append(Figure("misaligned", rates, worse))
+    found.append(Figure("evidence of harm", evidence(reading.log_e, reading.alpha)))
+    return tuple(found)
+
+
+def ramp(one: AliasOverview) -> str:
+    """Where the ramp is: `step 1 of 3, next 25 %`; empty without one."""
+    if not one.ramp:
+        return ""
+    if one.status == "rolled back":
+        return f"the ramp was at step {one.step + 1} of {len(one.ramp) + 1}"
+    place = f"step {one.step + 1} of {len(one.ramp) + 1}"
+    return f"{place}, next {chosen(one.ramp[one.step].share)}" if one.step < len(one.ramp) else f"{place}, the last"
+
+
+def _cautions(one: AliasOverview, gateway: Overview) -> Iterator[str]:
+    if gateway.store:
+        yield f"The state does not answer, so this may be old; the share is what is in force. {gateway.store}"
+    if not one.recorded:
+        yield "The rollback is in force here and not written down yet; other replicas do not know of it."
+    if len(one.arms) == 1:
+        return
+    if one.judge_why and one.judge_why != one.why:
+        yield one.judge_why
+    if gateway.monitor_age is not None and gateway.monitor_age > SILENT_SECONDS:
+        yield f"The monitor was last heard {duration(gateway.monitor_age)} ago."
+    if gateway.dropped:
+        yield f"{many(gateway.dropped, 'exchange')} found no room at the monitor and will never be judged."
+    tuned = next(arm for arm in one.arms if arm.arm == "tuned")
+    if tuned.failures:
+        of_all = of(tuned.failures, tuned.requests + tuned.failures)
+        yield f"The tuned model failed at {of_all} requests; where it could, the base answered in its place."
+    if one.reading is not None and one.reading.ramp_held and one.ramp:
+        yield f"The ramp does not go on: {one.reading.ramp_held}"
+    if one.attempt > 1:
+        yield (
+            f"This is trial {one.attempt} of these models, so an alarm must be surer than in the first: wrong at most "
+            f"{at_most(one.alpha)} of the time."
+        )
+
+
+def _steps(one: AliasOverview) -> Iterator[Step]:
+    if len(one.arms) == 1:
+        return
+    name = f" --alias {one.alias}"
+    if one.status == "rolled back":
+        yield Step("Read what was flagged, and how it was decided", f"offtarget canary evidence{name}")
+        yield Step("Once the model is mended, try again", f'offtarget canary resume{name} --why "..."')
+    elif one.standing == "FAIL":
+        yield Step("Take the tuned model off", f'offtarget canary rollback{name} --why "..."')
+    elif one.standing == "PASS":
+        yield Step("Give it more traffic", f"offtarget canary promote {_next_share(one)}{name}")
+    elif one.standing == "UNDECIDED":
+        yield Step("Nothing to do: it goes on by itself, and an alarm acts by itself")
+    elif one.judge == "none":
+        yield Step("Name a judge, or nothing is ever found", "offtarget serve --help")
+
+
+def _next_share(one: AliasOverview) -> str:
+    wanted = one.ramp[one.step].share if one.step < len(one.ramp) else min(1.0, 2 * one.share)
+    return f"{100 * max(wanted, one.share):g}%"
+
+
+def latency(one: AliasOverview) -> str:
+    """Times of both models in words; empty without any."""
+    parts = [
+        f"{arm.arm} at most {duration(arm.first_median)} in half of the answers, {duration(arm.first_p99)} in 99 of 100"
+        for arm in one.arms
+        if arm.first_median is not None
+    ]
+    return sentence_start("; ".join(parts)) if parts else NO_DATA
