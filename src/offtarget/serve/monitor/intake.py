@@ -5,6 +5,7 @@ A judge learns neither which model answered nor whether the gateway compares any
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 from offtarget.records import Generation, Probe
 from offtarget.records.answers import Message, ToolCall
 from offtarget.records.exchanges import Api, Exchange
+from offtarget.records.rollouts import KeptBodies
 from offtarget.serve.monitor.events import loaded
 from offtarget.serve.monitor.spoken import Unreadable, spoken
 
@@ -75,6 +77,18 @@ def take(exchange: Exchange, redact: Redact = str) -> Taken:
         probe, generation, not text.strip(), answer.finish in ("refusal", "content_filter"),
         _bad_call(message.calls, request), len(text),
     )  # fmt: skip
+
+
+def texts_of(kept: KeptBodies) -> tuple[str | None, str | None]:
+    """The question and the answer in what was kept of an exchange, as a judge was shown them; None for what is gone."""
+    request = loaded(kept.request)
+    question = answer = None
+    with contextlib.suppress(Unreadable):
+        if isinstance(request, dict):
+            question = _sound(_shown(asked(kept.api, request)[1]))
+    with contextlib.suppress(Unreadable):
+        answer = _sound(spoken(kept.api, kept.response, kept.streamed).message.text)
+    return question, answer
 
 
 def probe_name(exchange: Exchange) -> str:

@@ -1,0 +1,1 @@
+"""Serving: models and judges opened, and the gateway over them."""
