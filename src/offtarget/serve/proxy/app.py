@@ -15,7 +15,7 @@ from offtarget.records.gateway import Alias, GatewaySettings
 from offtarget.serve.cell import Cell
 from offtarget.serve.proxy.answering import Answering, Models
 from offtarget.serve.proxy.asked import read_asked
-from offtarget.serve.proxy.call import Call, Client, Message, Receive, Send
+from offtarget.serve.proxy.call import LEAVING, Call, Client, Message, Receive, Send
 from offtarget.serve.proxy.clients import Clients
 from offtarget.serve.proxy.counters import Counters
 from offtarget.serve.proxy.errors import Refusal
@@ -101,7 +101,8 @@ class GatewayApp:
             return
         if scope["type"] != "http":
             return
-        client = Client(receive, send, "req_" + os.urandom(16).hex())
+        told = (scope.get("extensions") or {}).get(LEAVING, {})
+        client = Client(receive, send, "req_" + os.urandom(16).hex(), told.get("tell"))
         self._counters.open += 1
         try:
             await self._serve(scope, client)

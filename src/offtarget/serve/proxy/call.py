@@ -13,9 +13,18 @@ from offtarget.serve.proxy.asked import Asked
 from offtarget.serve.routing.split import Place
 from offtarget.serve.transport.protocol import Headers
 
+LEAVING = "offtarget.leaving"
+"""ASGI extension of our server; its `tell` takes whom to call when the client leaves."""
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+
+class Tell(Protocol):
+    """Takes whom to call when the client leaves."""
+
+    def __call__(self, leave: Callable[[], None], *, no_more: bool = False) -> None:
+        """`no_more`: it is not to be called any more."""
 
 
 class Abortable(Protocol):
@@ -26,12 +35,13 @@ class Abortable(Protocol):
 
 
 class Client:
-    """The other end. A task watches from the moment the request is whole whether it leaves."""
+    """The other end. From the moment the request is whole its leaving ends what is done for it."""
 
-    __slots__ = ("_receive", "_send", "_watch", "begun", "ended", "left", "request_id", "upstream")
+    __slots__ = ("_receive", "_send", "_tell", "_watch", "begun", "ended", "left", "request_id", "upstream")
 
-    def __init__(self, receive: Receive, send: Send, request_id: str) -> None:
-        self._receive, self._send = receive, send
+    def __init__(self, receive: Receive, send: Send, request_id: str, tell: Tell | None = None) -> None:
+        """Without `tell` a task looks out for the client's leaving."""
+        self._receive, self._send, self._tell = receive, send, tell
         self.request_id = request_id
         self.begun = self.ended = self.left = False
         """Whether the head was sent; whether everything was; whether the client went before that."""
@@ -45,10 +55,15 @@ class Client:
 
     def watch(self) -> None:
         """Begin to look out for the client's leaving."""
-        self._watch = asyncio.get_running_loop().create_task(self._until_it_leaves())
+        if self._tell is not None:
+            self._tell(self._gone)
+        else:
+            self._watch = asyncio.get_running_loop().create_task(self._until_it_leaves())
 
     def unwatch(self) -> None:
         """Stop looking."""
+        if self._tell is not None:
+            self._tell(self._gone, no_more=True)
         if self._watch is not None:
             self._watch.cancel()
 
@@ -71,6 +86,9 @@ class Client:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 break
+        self._gone()
+
+    def _gone(self) -> None:
         if not self.ended:
             self.left = True
             if self.upstream is not None:
