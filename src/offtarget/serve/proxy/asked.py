@@ -13,7 +13,11 @@ from typing import Any
 from offtarget.serve.proxy.errors import Refusal
 
 _DECODER = json.JSONDecoder()
-_SPACE = re.compile(r"[ \t\n\r]*")
+_SPACES = " \t\n\r"
+_BEGIN = re.compile(r"[ \t\n\r]*\{[ \t\n\r]*(?:\}|(?=\"))")
+_COLON = re.compile(r"[ \t\n\r]*:[ \t\n\r]*")
+_NEXT = re.compile(r"[ \t\n\r]*(?:\}|,[ \t\n\r]*(?=\"))")
+"""After a value: the end, or a comma and the name that follows. A `}` ends a match, or is not in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,36 +65,25 @@ def _object(text: str) -> tuple[dict[str, Any], dict[str, tuple[int, int]]]:
 
     A field that is there twice is refused: the gateway might read one of them and the model the other.
     """
-    space, read = _SPACE.match, _DECODER.raw_decode
+    read = _DECODER.raw_decode
     fields: dict[str, Any] = {}
     spans: dict[str, tuple[int, int]] = {}
-
-    def after_space(at: int) -> int:
-        found = space(text, at)
-        assert found is not None
-        return found.end()
-
-    at = after_space(0)
-    if text[at : at + 1] != "{":
-        raise ValueError
-    at = after_space(at + 1)
-    more = text[at : at + 1] != "}"
-    while more:
-        if text[at : at + 1] != '"':
-            raise ValueError
+    at = _matched(_BEGIN, text, 0)
+    while text[at - 1] != "}":
         name, at = read(text, at)
-        if name in fields:
+        if name in fields or not isinstance(name, str):
             raise ValueError
-        at = after_space(at)
-        if text[at : at + 1] != ":":
-            raise ValueError
-        start = after_space(at + 1)
+        start = _matched(_COLON, text, at)
         fields[name], end = read(text, start)
         spans[name] = (start, end)
-        at = after_space(end)
-        more = text[at : at + 1] == ","
-        if more:
-            at = after_space(at + 1)
-    if text[at : at + 1] != "}" or after_space(at + 1) != len(text):
+        at = _matched(_NEXT, text, end)
+    if text[at:].strip(_SPACES):
         raise ValueError
     return fields, spans
+
+
+def _matched(pattern: re.Pattern[str], text: str, at: int) -> int:
+    found = pattern.match(text, at)
+    if found is None:
+        raise ValueError
+    return found.end()

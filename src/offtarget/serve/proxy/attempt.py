@@ -165,7 +165,8 @@ class Attempt:
     def _check(self, sent: Sent, *, stream: bool) -> None:
         if self.status != 200:
             raise Failed(f"status-{self.status}")
-        if value_of(sent.headers, b"content-encoding") not in (None, b"identity") or _is_stream(sent) is not stream:
+        encoded = value_of(sent.headers, b"content-encoding") not in (None, b"identity")
+        if encoded or _is_stream(sent) is not stream:
             raise Failed("content-type")
 
     async def _held(self, sent: Sent) -> bytes:
@@ -273,5 +274,8 @@ def arm_headers(arm: Role, reason: Reason, request_id: str, *, show_arm: bool) -
 
 
 def _is_stream(sent: Sent) -> bool:
+    """Whether an answer is a stream of events that can be read and added to."""
+    if value_of(sent.headers, b"content-encoding") not in (None, b"identity"):
+        return False
     kind = value_of(sent.headers, b"content-type") or b""
     return kind.split(b";")[0].strip().lower() == b"text/event-stream"

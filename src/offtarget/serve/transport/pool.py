@@ -306,7 +306,7 @@ class Request:
             # A reader that takes nothing is not the upstream's silence.
             since = self._loop.time() if self.paused or self._pieces else self._touched
             due, kind = since + self._timeouts.idle, FaultKind.IDLE_TIMEOUT
-        return (total, FaultKind.TOTAL_TIMEOUT) if total < due else (due, kind)
+        return (total, FaultKind.TOTAL_TIMEOUT) if total <= due else (due, kind)
 
     def _arm(self) -> None:
         due, _ = self._deadline()
