@@ -12,6 +12,7 @@ from offtarget.serve.proxy.call import Call
 from offtarget.serve.proxy.content import response_id
 from offtarget.serve.proxy.counters import Counters
 from offtarget.serve.proxy.errors import upstream_refusal
+from offtarget.serve.proxy.thinning import Thinning
 from offtarget.serve.proxy.upstreams import Model
 from offtarget.serve.routing.circuit import Circuit
 from offtarget.serve.routing.keys import conversation_id
@@ -44,6 +45,7 @@ class Answering:
 
     def __init__(self, sink: ExchangeSink, counters: Counters, pins: Pins) -> None:
         self._sink, self._counters, self._pins = sink, counters, pins
+        self._thinning = Thinning()
         self._shadows: set[asyncio.Task[None]] = set()
 
     async def answer(self, call: Call, models: Models, *, show_arm: bool) -> None:
@@ -54,17 +56,21 @@ class Answering:
         fault = ""
         if arm == "tuned":
             assert models.tuned is not None
-            attempt = Attempt(call, models.tuned, "tuned", reason, show_arm=show_arm, copy_bytes=COPY)
+            call.told = self._thinning.keeps(call.place.sample, call.started)
+            copied = COPY if call.told else 0
+            attempt = Attempt(call, models.tuned, "tuned", reason, show_arm=show_arm, copy_bytes=copied)
             fault = await self._tuned(attempt, models)
             if not fault or call.client.left:
                 return
             if reason == "pinned" and not models.one_server:
                 # The base does not know what this goes on from, and would say so as if that were the client's mistake.
-                self._tell(attempt, source="organic", reason="fallback", arm="base", fault=fault)
+                if call.told:
+                    self._tell(attempt, source="organic", reason="fallback", arm="base", fault=fault)
                 self._refuse(call, "tuned", reason, fault, show_arm=show_arm)
             reason = "fallback"
-        wanted = call.api is not None and (reason == "fallback" or call.place.sample < call.switch.base_sample)
-        copied = COPY if wanted else 0
+        if reason != "fallback":
+            call.told = self._base_is_told(call)
+        copied = COPY if call.told else 0
         attempt = Attempt(call, models.base, "base", reason, show_arm=show_arm, copy_bytes=copied)
         try:
             await attempt.answer_as_it_is()
@@ -72,7 +78,7 @@ class Answering:
             self._counters.faults[call.alias.name, "base", failed.fault] += 1
             if call.client.left:
                 return
-            if wanted:
+            if call.told:
                 self._tell(attempt, source="organic", fault=fault or failed.fault)
             self._refuse(call, "base", reason, failed.fault, show_arm=show_arm)
         if attempt.fault and not call.client.left:
@@ -80,8 +86,12 @@ class Answering:
         self._pin(attempt)
         self._count(attempt)
         both_refuse = fault in _CLIENTS_FAULT and attempt.status >= 400
-        if wanted and not both_refuse:
+        if call.told and not both_refuse:
             self._tell(attempt, source="organic", fault=fault or attempt.fault)
+
+    def _base_is_told(self, call: Call) -> bool:
+        wanted, place = call.switch.base_sample, call.place.sample
+        return call.api is not None and place < wanted and self._thinning.keeps(place / wanted, call.started)
 
     def close(self) -> None:
         """End copies of requests that are under way."""
@@ -151,7 +161,8 @@ class Answering:
         if not fault or call.client.left:
             self._pin(attempt)
             self._count(attempt)
-            self._tell(attempt, source="organic")
+            if call.told:
+                self._tell(attempt, source="organic")
         return fault
 
     def _refuse(self, call: Call, arm: Role, reason: Reason, fault: str, *, show_arm: bool) -> None:
@@ -180,12 +191,13 @@ class Answering:
             self._counters.shadow_dropped += 1
             return
         self._counters.shadow_sent += 1
-        attempt = Attempt(call, models.tuned, "tuned", "shadow", show_arm=False, copy_bytes=COPY)
-        task = loop.create_task(self._shadow(attempt, models))
+        told = self._thinning.keeps(call.place.sample, call.started)
+        attempt = Attempt(call, models.tuned, "tuned", "shadow", show_arm=False, copy_bytes=COPY if told else 0)
+        task = loop.create_task(self._shadow(attempt, models, told))
         self._shadows.add(task)
         task.add_done_callback(self._shadows.discard)
 
-    async def _shadow(self, attempt: Attempt, models: Models) -> None:
+    async def _shadow(self, attempt: Attempt, models: Models, told: bool) -> None:
         try:
             await attempt.answer_nobody()
         except BaseException:
@@ -201,7 +213,8 @@ class Answering:
                 models.circuit.gave_up()
             else:
                 models.circuit.failed(asyncio.get_running_loop().time())
-        self._tell(attempt, source="shadow")
+        if told:
+            self._tell(attempt, source="shadow")
 
     # What others are told.
 

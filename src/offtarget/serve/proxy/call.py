@@ -98,7 +98,9 @@ class Client:
 class Call:
     """A request to one of the endpoints that a model answers."""
 
-    __slots__ = ("alias", "api", "asked", "client", "headers", "path", "place", "slot", "started", "switch", "unix")
+    __slots__ = (
+        "alias", "api", "asked", "client", "headers", "path", "place", "slot", "started", "switch", "told", "unix",
+    )  # fmt: skip
 
     def __init__(
         self, client: Client, alias: Alias, slot: int, api: Api | None, path: bytes, headers: Headers, asked: Asked,
@@ -109,3 +111,5 @@ class Call:
         self.path, self.headers, self.asked, self.place, self.switch = path, headers, asked, place, switch
         self.started, self.unix = started, unix
         """Clock of the event loop, and Unix seconds."""
+        self.told = False
+        """Whether the monitor is to hear of it; known before there is an answer."""
