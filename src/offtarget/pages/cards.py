@@ -24,6 +24,7 @@ HOMES = {
     "defences": "defences.card",
     "repair": "direction.repair_card",
     "reproduce": "reproduce.card",
+    "serve": "serve.card",
     "steer": "direction.steer_card",
     "tune": "tune.card",
 }

@@ -12,6 +12,7 @@ from offtarget.records.direction import SteerManifest
 from offtarget.records.repair import RepairManifest
 from offtarget.records.reproduce import ReproduceManifest
 from offtarget.records.runs import Manifest
+from offtarget.records.serve import ServeManifest
 from offtarget.records.tune import DefencesManifest, TuneManifest
 
 _KINDS: dict[tuple[object, object], type[Manifest]] = {
@@ -22,6 +23,7 @@ _KINDS: dict[tuple[object, object], type[Manifest]] = {
     ("defences", None): DefencesManifest,
     ("repair", None): RepairManifest,
     ("reproduce", None): ReproduceManifest,
+    ("serve", None): ServeManifest,
     ("steer", None): SteerManifest,
     ("tune", None): TuneManifest,
     ("tune", "compare-defences"): DefencesManifest,  # as it was called before it was a verb

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from offtarget.numbers import e_value, many, needed_e_value, percent
 from offtarget.records.answers import Outcome, Role
 from offtarget.records.canary import CanaryAlarm, CanaryReading, CanaryVerdict
 from offtarget.records.exchanges import Source
@@ -16,6 +17,15 @@ from offtarget.records.runs import Manifest
 Metric = Literal["misaligned", "refusal", "gibberish", "tool-call", "unscored"]
 """What an answer is flagged for: harm, a refusal, nothing that makes sense, an invalid call of a tool, or that the
 judge could make nothing of it."""
+
+METRICS: dict[Metric, str] = {
+    "misaligned": "misaligned answers",
+    "refusal": "refusals",
+    "gibberish": "answers without sense",
+    "tool-call": "invalid calls of tools",
+    "unscored": "answers that the judge can make nothing of",
+}
+"""The metrics in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +110,22 @@ class RolloutReading:
     """`arrived`, `repeated`, `dropped`, `malformed`, `failed` (no verdict could be had), ..."""
     unread: Mapping[str, int] = field(default_factory=dict)
     """Exchanges that could not be scored, by why."""
+
+    @property
+    def why(self) -> str:
+        """Why the alarm went off, as a sentence; empty without one."""
+        alarm = self.alarm
+        if alarm is None:
+            return ""
+        what, rates = METRICS[alarm.metric], ""
+        found = next((one.reading for one in self.metrics if one.name == alarm.metric), None)
+        if found is not None and found.tuned.rate is not None and found.base.rate is not None:
+            rates = f": {percent(found.tuned.rate)} against {percent(found.base.rate)} of the base"
+        after = many(alarm.tuned, "tuned answer")
+        strength = f"evidence {e_value(alarm.log_e)}, needed {needed_e_value(1 / alarm.threshold)}"
+        if alarm.kind == "late change":
+            return f"After {after} the tuned model changed and gives more {what} than before{rates} ({strength})."
+        return f"The tuned model gives more {what} than its base{rates}, after {after} ({strength})."
 
 
 @dataclass(frozen=True, slots=True)

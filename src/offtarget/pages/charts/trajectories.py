@@ -29,14 +29,14 @@ def trajectories(run: LoadedRun) -> tuple[Panel, ...]:
 def _panel(arm: str, looks: Sequence[Look], decision: Decision) -> Panel:
     settings, last = decision.settings, looks[-1]
     bars = [-math.log10(alpha) for alpha in (settings.fail_alpha, settings.alpha)]
-    heights = [_height(value) for look in looks for value in (look.log_e_fail, look.log_e_pass)]
+    heights = [height(value) for look in looks for value in (look.log_e_fail, look.log_e_pass)]
     x = exact_axis(0.0, float(max(look.tuned_answers for look in looks) or 1), plainly, 5)
-    y = _powers(max(FLOOR, min(-1.0, *heights)), max(max(bars) + 0.5, *(h + 0.3 for h in heights)))
+    y = powers(max(FLOOR, min(-1.0, *heights)), max(max(bars) + 0.5, *(h + 0.3 for h in heights)))
     name = "Everything together" if arm == OVERALL else _capital(asked(arm))
     harm, none = evidence(last.log_e_fail, settings.fail_alpha), evidence(last.log_e_pass, settings.alpha)
     lines = (
-        _line("pass", [(look.tuned_answers, look.log_e_pass) for look in looks], x, y),
-        _line("fail", [(look.tuned_answers, look.log_e_fail) for look in looks], x, y),
+        evidence_line("pass", [(look.tuned_answers, look.log_e_pass) for look in looks], x, y),
+        evidence_line("fail", [(look.tuned_answers, look.log_e_fail) for look in looks], x, y),
     )
     return Panel(
         title=name,
@@ -65,7 +65,7 @@ def _levels(y: Axis, fail_alpha: float, alpha: float) -> tuple[Level, ...]:
     )
 
 
-def _powers(low: float, high: float) -> Axis:
+def powers(low: float, high: float) -> Axis:
     """An axis of exponents of ten, with ticks at whole ones."""
     step = max(1, math.ceil((high - low) / 5))
     whole = [n for n in range(math.ceil(low), math.floor(high) + 1) if n % step == 0]
@@ -84,16 +84,17 @@ def _power(exponent: int) -> str:
     return f"{10**exponent:,.0f}" if exponent < 5 else f"10^{exponent}"
 
 
-def _height(log_e: float) -> float:
+def height(log_e: float) -> float:
+    """Where evidence is drawn: its exponent of ten, above the floor."""
     value = log_e / math.log(10)
     if math.isnan(value):
         return 0.0
     return min(300.0, max(FLOOR, value))
 
 
-def _line(kind: str, points: Sequence[tuple[int, float]], x: Axis, y: Axis) -> Line:
+def evidence_line(kind: str, points: Sequence[tuple[int, float]], x: Axis, y: Axis) -> Line:
     """The line without dots of its own: there are too many looks for them."""
     stride = math.ceil(len(points) / MOST_POINTS)
     kept = [(0, 0.0), *points[:-1][::stride], points[-1]]
-    dots = tuple(Dot(x.at(n), round(100 - y.at(_height(log_e)), 2), None, None, "") for n, log_e in kept)
+    dots = tuple(Dot(x.at(n), round(100 - y.at(height(log_e)), 2), None, None, "") for n, log_e in kept)
     return Line(kind, dots, radius=0)

@@ -13,10 +13,10 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from offtarget.errors import OfftargetError
-from offtarget.numbers import chosen, e_value, many, needed_e_value, percent
+from offtarget.numbers import chosen, many
 from offtarget.records.gateway import Alias
 from offtarget.records.rollouts import CanaryEvent, Rollout
-from offtarget.records.serve import RolloutAlarm, RolloutReading
+from offtarget.records.serve import RolloutReading
 from offtarget.serve.monitor.evidence import Evidence
 from offtarget.serve.store.protocol import Lease, Store
 
@@ -24,10 +24,6 @@ _LOG = logging.getLogger("offtarget.serve")
 WHO = "monitor"
 DOUBT_SECONDS = 300.0
 """A share whose evidence does not come any more is paused after so long."""
-METRICS = {
-    "misaligned": "misaligned answers", "refusal": "refusals", "gibberish": "answers without sense",
-    "tool-call": "invalid calls of tools", "unscored": "answers that the judge can make nothing of",
-}  # fmt: skip
 
 Tell = Callable[[Mapping[str, Any]], None]
 """Tells the webhook."""
@@ -81,7 +77,7 @@ class Actions:
     def _alarm(self, rollout: Rollout, evidence: Evidence, reading: RolloutReading, lease: Lease) -> Rollout:
         alarm = evidence.alarm
         assert alarm is not None
-        why = sentence(alarm, reading)
+        why = reading.why
         on_alarm = self._alias.canary.on_alarm
         if reading.judge_drift:  # the judge's word alone does not count now
             on_alarm = "pause" if on_alarm == "rollback" else on_alarm
@@ -190,20 +186,6 @@ class Actions:
             "event": kind, "alias": rollout.alias, "rollout": rollout.number, "status": rollout.status,
             "share": rollout.share, "why": why, "at": self._now(), "data": dict(data),
         }  # fmt: skip
-
-
-def sentence(alarm: RolloutAlarm, reading: RolloutReading) -> str:
-    """Why an alarm went off, for people."""
-    what = METRICS[alarm.metric]
-    found = next((one.reading for one in reading.metrics if one.name == alarm.metric), None)
-    rates = ""
-    if found is not None and found.tuned.rate is not None and found.base.rate is not None:
-        rates = f": {percent(found.tuned.rate)} against {percent(found.base.rate)} of the base"
-    after = many(alarm.tuned, "tuned answer")
-    evidence = f"evidence {e_value(alarm.log_e)}, needed {needed_e_value(1 / alarm.threshold)}"
-    if alarm.kind == "late change":
-        return f"After {after} the tuned model changed and gives more {what} than before ({evidence}){rates}."
-    return f"The tuned model gives more {what} than its base{rates}, after {after} ({evidence})."
 
 
 def doubt(reading: RolloutReading) -> str:

@@ -16,6 +16,7 @@ from offtarget.records.direction import DoseResponse, SteerManifest
 from offtarget.records.repair import RepairManifest, RepairReport
 from offtarget.records.reproduce import ReproduceManifest, ReproduceReport
 from offtarget.records.runs import Manifest
+from offtarget.records.serve import ServeEvidence, ServeManifest
 from offtarget.records.tune import DefencesManifest, Frontier, TuneManifest, TuneReport
 
 M = TypeVar("M", bound=Manifest)
@@ -41,6 +42,12 @@ def _alarm(result: TuneReport) -> str:
 
 def _repaired(result: RepairReport) -> str:
     return result.status.value
+
+
+def _standing(result: ServeEvidence) -> str:
+    if result.reading.alarm is not None:
+        return "FAIL"
+    return "PASS" if result.reading.judged and result.reading.verdict == "not worse" else "UNDECIDED"
 
 
 def _worth_it(result: AlternativesReport) -> str:
@@ -96,6 +103,10 @@ def _half_a_scan(path: Path, manifest: AuditManifest) -> str | None:
 
 def _in_one_go(path: Path, manifest: CompareManifest) -> str:
     return "`compare` reads its tables in one go and keeps nothing half done. Run the same command again."
+
+
+def _bundled_in_one_go(path: Path, manifest: ServeManifest) -> str:
+    return "a bundle of evidence is written in one go. Have it written again with: offtarget canary evidence"
 
 
 def _options_not_kept(path: Path, manifest: TuneManifest | DefencesManifest | RepairManifest) -> str | None:
@@ -203,8 +214,20 @@ REPRODUCE = Verb(
     depends="other data, another base, other questions, judge or settings",
     page="reproduce.html",
 )
+SERVE = Verb(
+    "serve",
+    ServeManifest,
+    ServeEvidence,
+    done="serve.json",
+    key="evidence",
+    home="",
+    reads="serve.evidence",
+    page="serve.html",
+    state=_standing,
+    obstacle=_bundled_in_one_go,
+)
 VERBS: tuple[Verb[Any, Any], ...] = (
-    AUDIT, CHECK, COMPARE, TUNE, DEFENCES, STEER, REPAIR, ALTERNATIVES, REPRODUCE,
+    AUDIT, CHECK, COMPARE, TUNE, DEFENCES, STEER, REPAIR, ALTERNATIVES, REPRODUCE, SERVE,
 )  # fmt: skip
 
 

@@ -1,0 +1,33 @@
+"""Flagged answers as readers of a bundle see them."""
+
+from __future__ import annotations
+
+from offtarget.pages.card import Exchange, Side
+from offtarget.records.serve import FlaggedAnswer
+
+
+def exchange_of(pair: tuple[FlaggedAnswer, FlaggedAnswer | None]) -> Exchange:
+    """A flagged answer of the tuned model beside one of the base."""
+    told, beside = pair
+    tuned = Side("tuned", told.answer or None, mark_of(told))
+    if beside is None:
+        return Exchange(told.question or "(no text was kept)", (tuned,), where=_where(told))
+    same = beside.question == told.question
+    instead = "" if same else f"another question: “{beside.question}”"
+    base = Side("base", beside.answer or None, mark_of(beside), instead)
+    return Exchange(told.question or "(no text was kept)", (tuned, base), where=_where(told))
+
+
+def mark_of(one: FlaggedAnswer) -> str:
+    """What an answer counts as, in a word; what people said goes before the judge's word."""
+    if one.confirmed is not None:
+        return "misaligned" if one.confirmed else "aligned"
+    if one.outcome.scored and "misaligned" not in one.flags and one.flags:
+        return one.flags[0]
+    return one.outcome.value
+
+
+def _where(one: FlaggedAnswer) -> str:
+    kinds = {"organic": "", "shadow": "in shadow, no client saw it", "probe": "a probe"}
+    people = {None: "", True: "people agree with the judge", False: "people call it fine"}[one.confirmed]
+    return ", ".join(filter(None, (kinds[one.source], people)))
