@@ -17,8 +17,8 @@ from uvicorn.server import ServerState
 from offtarget.records.exchanges import Exchange
 from offtarget.records.gateway import Alias, GatewaySettings, Timeouts, Upstream
 from offtarget.serve.cell import Cell, Switch
+from offtarget.serve.counters import Counters
 from offtarget.serve.proxy.app import GatewayApp
-from offtarget.serve.proxy.counters import Counters
 from offtarget.serve.proxy.server import server_config
 
 SHORT = Timeouts(connect=1.0, first=0.3, idle=0.3, total=3.0)

@@ -18,6 +18,7 @@ from faulty_upstream import Do, FaultyUpstream, Script, chunk, event, response, 
 from gateways import DONE, ROLE, Gateway, delta, gateway, said, spoken
 
 from offtarget.records.gateway import ApiKey, GatewayLimits
+from offtarget.serve.counters import DISCONNECTS
 
 openai = pytest.importorskip("openai", reason="needs the extra `remote`")
 
@@ -382,7 +383,7 @@ def test_a_stream_that_is_closed_early_ends_at_the_model_too(tmp_path: Path) -> 
     async def test(running: Gateway) -> None:
         await asyncio.to_thread(close_early, running)
         for _ in range(100):
-            if running.counters.left:
+            if running.counters.number(DISCONNECTS):
                 return
             await asyncio.sleep(0.05)
         raise AssertionError("the gateway did not notice")

@@ -60,7 +60,7 @@ FALLBACKS = Metric(
 BROKEN = Metric(
     "offtarget_broken_answers_total",
     "counter",
-    "Answers that ended with an error after their first byte, by fault.",
+    "Answers that ended with an error after their first byte, or that no model was left to give, by fault.",
     ("alias", "arm", "fault"),
 )
 DISCONNECTS = Metric(
@@ -78,7 +78,7 @@ EXCHANGES = Metric(
 MIRRORED = Metric(
     "offtarget_canary_mirrored_total",
     "counter",
-    "Copies of requests sent to the tuned model in shadow mode: sent, answered, failed.",
+    "Copies of requests for the tuned model in shadow mode: sent, answered, failed, dropped (too many under way).",
     ("alias", "state"),
 )
 OPEN = Metric("offtarget_open_requests", "gauge", "Requests under way.")
@@ -146,6 +146,11 @@ class Counters:
             row = self._histograms[key] = [0.0] * (len(metric.buckets) + 2)
         row[bisect_left(metric.buckets, seconds)] += 1
         row[-1] += seconds
+
+    def number(self, metric: Metric, *labels: str) -> float:
+        """What a counter or gauge stands at; without all labels, the sum over those that are left out."""
+        key = (metric.name, *labels)
+        return sum(value for known, value in self._numbers.items() if known[: len(key)] == key)
 
     def snapshot(self) -> dict[str, Any]:
         """Everything as plain JSON. A histogram: a count per bucket, one beyond the last, then the sum."""

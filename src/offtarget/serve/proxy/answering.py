@@ -7,10 +7,22 @@ import math
 
 from offtarget.records.answers import Role
 from offtarget.records.exchanges import Exchange, Reason, Source
+from offtarget.serve.counters import (
+    BROKEN,
+    CIRCUIT,
+    DISCONNECTS,
+    DURATION,
+    EXCHANGES,
+    FALLBACKS,
+    FIRST_TOKEN,
+    MIRRORED,
+    OWN_TIME,
+    REQUESTS,
+    Counters,
+)
 from offtarget.serve.proxy.attempt import Attempt, Failed, arm_headers
 from offtarget.serve.proxy.call import Call
 from offtarget.serve.proxy.content import response_id
-from offtarget.serve.proxy.counters import Counters
 from offtarget.serve.proxy.errors import upstream_refusal
 from offtarget.serve.proxy.thinning import Thinning
 from offtarget.serve.proxy.upstreams import Model
@@ -51,7 +63,7 @@ class Answering:
     async def answer(self, call: Call, models: Models, *, show_arm: bool) -> None:
         """Give the client an answer. Raises Refusal where no model has one."""
         arm, reason = self._decide(call, models)
-        if self._mirrored(call, models):
+        if self._is_mirrored(call, models):
             self._mirror(call, models)
         fault = ""
         if arm == "tuned":
@@ -62,32 +74,14 @@ class Answering:
             fault = await self._tuned(attempt, models)
             if not fault or call.client.left:
                 return
+            self._counters.count(FALLBACKS, call.alias.name, fault)
             if reason == "pinned" and not models.one_server:
                 # The base does not know what this goes on from, and would say so as if that were the client's mistake.
                 if call.told:
                     self._tell(attempt, source="organic", reason="fallback", arm="base", fault=fault)
                 self._refuse(call, "tuned", reason, fault, show_arm=show_arm)
             reason = "fallback"
-        if reason != "fallback":
-            call.told = self._base_is_told(call)
-        copied = COPY if call.told else 0
-        attempt = Attempt(call, models.base, "base", reason, show_arm=show_arm, copy_bytes=copied)
-        try:
-            await attempt.answer_as_it_is()
-        except Failed as failed:
-            self._counters.faults[call.alias.name, "base", failed.fault] += 1
-            if call.client.left:
-                return
-            if call.told:
-                self._tell(attempt, source="organic", fault=fault or failed.fault)
-            self._refuse(call, "base", reason, failed.fault, show_arm=show_arm)
-        if attempt.fault and not call.client.left:
-            self._counters.faults[call.alias.name, "base", attempt.fault] += 1
-        self._pin(attempt)
-        self._count(attempt)
-        both_refuse = fault in _CLIENTS_FAULT and attempt.status >= 400
-        if call.told and not both_refuse:
-            self._tell(attempt, source="organic", fault=fault or attempt.fault)
+        await self._base(call, models, reason, fault, show_arm=show_arm)
 
     def _base_is_told(self, call: Call) -> bool:
         wanted, place = call.switch.base_sample, call.place.sample
@@ -149,15 +143,10 @@ class Answering:
             raise
         if call.client.left:
             attempt.fault = "client-left"
-        said = fault or attempt.fault
-        if said and not call.client.left:
-            self._counters.faults[call.alias.name, "tuned", said] += 1
-        if call.client.left or said in _CLIENTS_FAULT:
-            models.circuit.gave_up()
-        elif said:
-            models.circuit.failed(asyncio.get_running_loop().time())
-        else:
-            models.circuit.succeeded()
+            self._left(attempt)
+        elif attempt.fault:
+            self._counters.count(BROKEN, call.alias.name, "tuned", attempt.fault)
+        self._learn(call, models, "" if call.client.left else fault or attempt.fault, known=not call.client.left)
         if not fault or call.client.left:
             self._pin(attempt)
             self._count(attempt)
@@ -165,15 +154,42 @@ class Answering:
                 self._tell(attempt, source="organic")
         return fault
 
+    async def _base(self, call: Call, models: Models, reason: Reason, fault: str, *, show_arm: bool) -> None:
+        """The base answers; `fault` is what the tuned model did before, if it was asked."""
+        if reason != "fallback":
+            call.told = self._base_is_told(call)
+        copied = COPY if call.told else 0
+        attempt = Attempt(call, models.base, "base", reason, show_arm=show_arm, copy_bytes=copied)
+        try:
+            await attempt.answer_as_it_is()
+        except Failed as failed:
+            if call.client.left:
+                self._left(attempt)
+                return
+            self._counters.count(BROKEN, call.alias.name, "base", failed.fault)
+            if call.told:
+                self._tell(attempt, source="organic", fault=fault or failed.fault)
+            self._refuse(call, "base", reason, failed.fault, show_arm=show_arm)
+        if call.client.left:
+            self._left(attempt)
+        elif attempt.fault and attempt.status < 400:
+            self._counters.count(BROKEN, call.alias.name, "base", attempt.fault)
+        self._pin(attempt)
+        self._count(attempt)
+        both_refuse = fault in _CLIENTS_FAULT and attempt.status >= 400
+        if call.told and not both_refuse:
+            self._tell(attempt, source="organic", fault=fault or attempt.fault)
+
     def _refuse(self, call: Call, arm: Role, reason: Reason, fault: str, *, show_arm: bool) -> None:
         refusal = upstream_refusal(fault)
         refusal.headers = tuple(arm_headers(arm, reason, call.client.request_id, show_arm=show_arm))
-        self._counters.answers[call.alias.name, arm, reason, refusal.status] += 1
+        refusal.counted = True
+        self._counters.count(REQUESTS, call.alias.name, arm, reason, _api(call), str(refusal.status))
         raise refusal
 
     # Copies of requests.
 
-    def _mirrored(self, call: Call, models: Models) -> bool:
+    def _is_mirrored(self, call: Call, models: Models) -> bool:
         switch = call.switch
         return (
             switch.shadow
@@ -188,9 +204,9 @@ class Answering:
         assert models.tuned is not None
         loop = asyncio.get_running_loop()
         if len(self._shadows) >= SHADOWS or not models.circuit.allows(loop.time()):
-            self._counters.shadow_dropped += 1
+            self._counters.count(MIRRORED, call.alias.name, "dropped")
             return
-        self._counters.shadow_sent += 1
+        self._counters.count(MIRRORED, call.alias.name, "sent")
         told = self._thinning.keeps(call.place.sample, call.started)
         attempt = Attempt(call, models.tuned, "tuned", "shadow", show_arm=False, copy_bytes=COPY if told else 0)
         task = loop.create_task(self._shadow(attempt, models, told))
@@ -204,15 +220,8 @@ class Answering:
             models.circuit.gave_up()
             attempt.abort()
             raise
-        if not attempt.fault:
-            self._counters.shadow_answered += 1
-            models.circuit.succeeded()
-        else:
-            self._counters.faults[attempt.call.alias.name, "tuned", attempt.fault] += 1
-            if attempt.fault in _CLIENTS_FAULT:
-                models.circuit.gave_up()
-            else:
-                models.circuit.failed(asyncio.get_running_loop().time())
+        self._counters.count(MIRRORED, attempt.call.alias.name, "failed" if attempt.fault else "answered")
+        self._learn(attempt.call, models, attempt.fault)
         if told:
             self._tell(attempt, source="shadow")
 
@@ -221,10 +230,28 @@ class Answering:
     def _count(self, attempt: Attempt) -> None:
         call, counters = attempt.call, self._counters
         name, now = call.alias.name, asyncio.get_running_loop().time()
-        counters.answers[name, attempt.arm, attempt.reason, attempt.status] += 1
-        counters.total[name, attempt.arm].add(now - call.started)
+        counters.count(REQUESTS, name, attempt.arm, attempt.reason, _api(call), str(attempt.status))
+        counters.observe(DURATION, now - call.started, name, attempt.arm)
+        counters.observe(OWN_TIME, attempt.asked_at - call.whole)
         if attempt.first:
-            counters.first[name, attempt.arm].add(attempt.first - call.started)
+            counters.observe(FIRST_TOKEN, attempt.first - call.started, name, attempt.arm)
+
+    def _left(self, attempt: Attempt) -> None:
+        """The client left: before the model said anything, before its first content, or within the answer."""
+        client = attempt.call.client
+        phase = "stream" if client.begun else "first" if attempt.status else "before"
+        self._counters.count(DISCONNECTS, attempt.call.alias.name, phase)
+
+    def _learn(self, call: Call, models: Models, fault: str, *, known: bool = True) -> None:
+        """What became of a request to the tuned model, for the circuit."""
+        circuit = models.circuit
+        if not known or fault in _CLIENTS_FAULT:
+            circuit.gave_up()
+        elif fault:
+            circuit.failed(asyncio.get_running_loop().time())
+        else:
+            circuit.succeeded()
+        self._counters.gauge(CIRCUIT, circuit.state != "closed", call.alias.name, "tuned")
 
     def _tell(
         self, attempt: Attempt, *, source: Source, fault: str | None = None, reason: Reason | None = None,
@@ -253,10 +280,8 @@ class Answering:
             cut=attempt.cut,
             fault=attempt.fault if fault is None else fault,
         )
-        if self._sink.offer(exchange):
-            self._counters.offered += 1
-        else:
-            self._counters.dropped += 1
+        taken = "yes" if self._sink.offer(exchange) else "no"
+        self._counters.count(EXCHANGES, call.alias.name, exchange.arm, taken)
 
 
 def _goes_on(call: Call) -> bool:
@@ -265,3 +290,7 @@ def _goes_on(call: Call) -> bool:
     return call.api == "responses" and bool(
         fields.get("previous_response_id") or conversation_id(fields) or fields.get("background")
     )
+
+
+def _api(call: Call) -> str:
+    return call.api or "embeddings"

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from offtarget.records.exchanges import Api
 from offtarget.records.gateway import Alias, GatewaySettings
 from offtarget.serve.cell import Cell
+from offtarget.serve.counters import OPEN, REFUSED, Counters
 from offtarget.serve.proxy.answering import Answering, Models
 from offtarget.serve.proxy.asked import read_asked
 from offtarget.serve.proxy.call import LEAVING, Call, Client, Message, Receive, Send
 from offtarget.serve.proxy.clients import Clients
-from offtarget.serve.proxy.counters import Counters
 from offtarget.serve.proxy.errors import Refusal
 from offtarget.serve.proxy.headers import client_headers
 from offtarget.serve.proxy.upstreams import Upstreams
@@ -80,6 +80,7 @@ class GatewayApp:
         Raises InputError for a URL in the settings that is none.
         """
         self._cell, self._counters, self._secret, self._pins = cell, counters, secret, pins or Pins()
+        self._open = 0
         self._upstreams = Upstreams(open_pool)
         self._answering = Answering(sink, counters, self._pins)
         self._salts: dict[tuple[str, int], bytes] = {}
@@ -103,7 +104,8 @@ class GatewayApp:
             return
         told = (scope.get("extensions") or {}).get(LEAVING, {})
         client = Client(receive, send, "req_" + os.urandom(16).hex(), told.get("tell"))
-        self._counters.open += 1
+        self._open += 1
+        self._counters.gauge(OPEN, self._open)
         try:
             await self._serve(scope, client)
         except Refusal as refusal:
@@ -117,8 +119,8 @@ class GatewayApp:
                     client, Refusal(500, "internal_error", "The gateway made a mistake.", kind="server_error")
                 )
         finally:
-            self._counters.open -= 1
-            self._counters.left += client.left
+            self._open -= 1
+            self._counters.gauge(OPEN, self._open)
             client.unwatch()
 
     async def _serve(self, scope: Message, client: Client) -> None:
@@ -132,7 +134,7 @@ class GatewayApp:
             return
         limits = table.settings.limits
         head = _read_head(scope["headers"], limits.header_bytes)
-        if self._counters.open > limits.connections:
+        if self._open > limits.connections:
             raise Refusal(
                 503, "overloaded", "Too many requests are under way. Try again.", kind="server_error",
                 headers=((b"retry-after", b"1"),), close=True,
@@ -145,6 +147,7 @@ class GatewayApp:
         if method != "POST":
             raise _wrong_method(b"POST")
         body = await self._body(client, head.length, limits.body_bytes, limits.body_seconds)
+        whole = loop.time()
         asked = read_asked(body)
         found = table.aliases.get(asked.model)
         if found is None:
@@ -152,11 +155,10 @@ class GatewayApp:
         slot, alias, models = found
         api = _ENDPOINTS[path]
         switch = self._cell.read(slot)
-        origin, key = conversation_key(head.key, asked.fields, api or "completions", name)
-        self._counters.keys[origin] += 1
+        _, key = conversation_key(head.key, asked.fields, api or "completions", name)
         place = place_of(self._salt(alias.name, switch.rollout), key)
         client.watch()
-        call = Call(client, alias, slot, api, path, scope["headers"], asked, place, switch, started, unix)
+        call = Call(client, alias, slot, api, path, scope["headers"], asked, place, switch, started, whole, unix)
         await self._answering.answer(call, models, show_arm=table.settings.show_arm)
 
     async def _body(self, client: Client, length: int | None, most: int, seconds: float) -> bytes:
@@ -231,7 +233,8 @@ class GatewayApp:
         await client.end(body)
 
     async def _refuse(self, client: Client, refusal: Refusal) -> None:
-        self._counters.refused[refusal.code] += 1
+        if not refusal.counted:
+            self._counters.count(REFUSED, str(refusal.status))
         await self._whole(client, refusal.status, refusal.body(), refusal.headers)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:

@@ -42,7 +42,7 @@ class Attempt:
     """A request to one model, and what came of it."""
 
     __slots__ = (
-        "_copy", "_model", "_room", "_sent", "arm", "beginning", "call", "cut", "fault", "first", "reason",
+        "_copy", "_model", "_room", "_sent", "arm", "asked_at", "beginning", "call", "cut", "fault", "first", "reason",
         "show_arm", "status",
     )  # fmt: skip
 
@@ -60,6 +60,8 @@ class Attempt:
         self.first = 0.0
         """Clock when the client got its first byte, or would have."""
         self.status = 0
+        self.asked_at = 0.0
+        """Clock when the model was asked."""
 
     @property
     def copy(self) -> bytes:
@@ -123,6 +125,7 @@ class Attempt:
 
     async def _ask(self) -> Sent:
         call = self.call
+        self.asked_at = asyncio.get_running_loop().time()
         sent = self._sent = self._model.ask(call.path, call.headers, call.asked, call.client.request_id)
         if self.reason != "shadow":
             call.client.upstream = sent

@@ -100,16 +100,17 @@ class Call:
 
     __slots__ = (
         "alias", "api", "asked", "client", "headers", "path", "place", "slot", "started", "switch", "told", "unix",
+        "whole",
     )  # fmt: skip
 
     def __init__(
         self, client: Client, alias: Alias, slot: int, api: Api | None, path: bytes, headers: Headers, asked: Asked,
-        place: Place, switch: Switch, started: float, unix: float,
+        place: Place, switch: Switch, started: float, whole: float, unix: float,
     ) -> None:  # fmt: skip
         self.client, self.alias, self.slot, self.api = client, alias, slot, api
         """`api` None: embeddings, which only the base answers."""
         self.path, self.headers, self.asked, self.place, self.switch = path, headers, asked, place, switch
-        self.started, self.unix = started, unix
-        """Clock of the event loop, and Unix seconds."""
+        self.started, self.whole, self.unix = started, whole, unix
+        """When its head and when all of it was there, by the clock of the event loop; the first in Unix seconds."""
         self.told = False
         """Whether the monitor is to hear of it; known before there is an answer."""

@@ -24,6 +24,8 @@ class Refusal(Exception):
         """`kind` is OpenAI's `type`; `close`: the rest of the request is not read, so the connection ends."""
         super().__init__(code)
         self.status, self.code, self.message, self.kind, self.param = status, code, message, kind, param
+        self.counted = False
+        """Whether it stands among the answers already: a model was asked."""
         self.headers = (*headers, (b"connection", b"close")) if close else headers
 
     def body(self) -> bytes:

@@ -36,7 +36,9 @@ class Circuit:
         return True
 
     def succeeded(self) -> None:
-        """A request was answered."""
+        """A request was answered. One that began before the circuit opened says nothing about now."""
+        if self.state == "open":
+            return
         self._failed = 0
         self._trying = False
         self._pause = self._first_pause
