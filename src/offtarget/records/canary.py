@@ -158,3 +158,134 @@ class CanaryReading:
     def waiting(self) -> int:
         """Scored conversations of both models that wait until their block is whole."""
         return self.tuned.waiting + self.base.waiting
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryTogether:
+    """What the canary knows now of all its metrics together."""
+
+    alarm: CanaryAlarm | None
+    """The first alarm; it stays."""
+    named: tuple[str, ...]
+    """Metrics that the alarm is about: those shown by themselves, or the one that holds most of the evidence."""
+    verdict: CanaryVerdict
+    """`not worse` only where every metric says so."""
+    log_e_rollout: float
+    """Natural log of the weighted average e-value."""
+    rollout_threshold: float
+    log_e_change: float
+    change_threshold: float
+    weights: Mapping[str, float]
+    metrics: Mapping[str, CanaryReading]
+
+
+Attribution = Literal["system", "judge", "neither yet"]
+"""What an alarm is about: the served model, the judge, or not told apart yet."""
+CanaryAction = Literal["go on", "freeze", "roll back"]
+"""`freeze`: no model gets more traffic and none is promoted, until somebody has looked at the judge."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeWatchSettings:
+    """When a judge counts as changed. Anchors are answers that it scored at the beginning and scores again later."""
+
+    alpha: Share = 0.01
+    """Bound on the probability that the watch ever goes off although the judge is as it was."""
+    run_length: float = 1e5
+    """Anchors scored again that pass on average, at least, before the detector of late changes goes off for nothing."""
+    strata: tuple[str, ...] = ("flagged", "not flagged")
+    """Kinds of anchors, by what the judge first said; a judge that became stricter disagrees on the second alone."""
+    calibrate: int = 200
+    """Scores of each kind, at the beginning, that say how often the judge disagrees with itself anyway."""
+    guard: int = 150
+    """Anchors of each kind to be scored again after an alarm of the canary before it is said to be the model's; more
+    where the judge often disagrees with itself, as many as show 20 points more of it."""
+
+    def __post_init__(self) -> None:
+        share(alpha=self.alpha)
+        at_least(1, run_length=self.run_length, calibrate=self.calibrate, guard=self.guard)
+        if not self.strata or len(set(self.strata)) < len(self.strata):
+            raise InputError(f"The kinds of anchors must be named, each once; got {list(self.strata)}.")
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorReading:
+    """Anchors of one kind."""
+
+    name: str
+    calibrated: int
+    """Scores that went into what the judge disagrees in anyway."""
+    calibrated_disagreed: int
+    allowed: float | None
+    """Upper bound of that share; None until there are enough scores."""
+    scored: int
+    """Scores since then."""
+    disagreed: int
+    log_e: float
+    log_e_change: float
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeReading:
+    """What the watch of the judge knows now."""
+
+    drifted: bool
+    """The judge no longer says what it said; it stays until the watch begins anew."""
+    drifted_at: int | None
+    """Anchors scored again at that moment."""
+    ready: bool
+    """Whether every kind of anchors has enough first scores, so that a change can be seen."""
+    log_e: float
+    """Natural log of the average e-value against `disagrees no more often than it did`."""
+    threshold: float
+    log_e_change: float
+    change_threshold: float
+    anchors: tuple[AnchorReading, ...]
+    guard_left: int | None
+    """Anchors of some kind still to be scored again before an alarm is attributed; None without an alarm."""
+    attribution: Attribution | None
+    """None without an alarm."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderTestSettings:
+    """When values (seconds to the first token, tokens of an answer) of tuned are larger than those of the base."""
+
+    alpha: Share = 0.01
+    """Bound on the probability that the test ever goes off although tuned is not larger."""
+    factor: float = 1.0
+    """Values of tuned may be this many times those of the base."""
+    direction: Literal["larger", "smaller"] = "larger"
+    """Which side of the base counts as worse."""
+    top_shares: tuple[float, ...] = (0.5, 0.1, 0.02)
+    """Shares of the base's values above the limits at which both models are compared."""
+    calibrate: int = 500
+    """First values of the base, which set the limits and are used for nothing else."""
+    base_per_tuned: int = 4
+    """Values of the base for each of tuned; they cost no judge."""
+    tolerance: Share = 0.0
+    """The share of values beyond a limit may be this much larger for tuned without an alarm."""
+    run_length: float = 1e6
+    """As in `CanaryTestSettings`."""
+
+    def __post_init__(self) -> None:
+        share(alpha=self.alpha)
+        at_least(1, calibrate=self.calibrate, base_per_tuned=self.base_per_tuned, run_length=self.run_length)
+        if not self.factor > 0:
+            raise InputError(f"--factor must be above 0, not {self.factor:g}.")
+        shares = self.top_shares
+        if not shares or len(set(shares)) < len(shares) or not all(0 < s < 1 for s in shares):
+            raise InputError(f"The shares above the limits must lie between 0 and 1, each once; got {list(shares)}.")
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReading:
+    """What a test of larger values knows now."""
+
+    alarm: CanaryAlarm | None
+    limits: tuple[float, ...]
+    """Values of the base above which `top_shares` of its first values lay; empty until they are known."""
+    log_e_rollout: float
+    log_e_change: float
+    beyond: tuple[CanaryReading, ...]
+    """For each limit: how often either model lies beyond it (tuned divided by the factor)."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from offtarget.stats.canary.judge_watch import JudgeWatch, action
 from offtarget.stats.canary.online import CanaryTest
+from offtarget.stats.canary.order import OrderTest
+from offtarget.stats.canary.several import CanaryTests
 
-__all__ = ["CanaryTest"]
+__all__ = ["CanaryTest", "CanaryTests", "JudgeWatch", "OrderTest", "action"]

@@ -39,6 +39,7 @@ class StreamEvidence:
         self._bets: dict[int, Bets] = {}
         self._mixtures: dict[tuple[Side, int], BlockMixture] = {}
         self._bounds = {side: self._bound(side, 0) for side in _SIDES}
+        self.blocks = 0
         self.log_e_rollout = 0.0
         self.log_e_change = -math.inf
 
@@ -53,14 +54,19 @@ class StreamEvidence:
         return sum(self._counts.values(), np.zeros(len(self._kinds)))
 
     @property
-    def blocks(self) -> int:
-        """Blocks so far: tuned answers in the evidence."""
-        return int(self.counts[self._columns["tuned"]].sum())
-
-    @property
     def log_wealth(self) -> Array:
         """Log e-value of each step, its weight included."""
         return self._log_wealth
+
+    @property
+    def log_change(self) -> Array:
+        """Log e-SR statistic of each step."""
+        return self._log_change
+
+    @property
+    def less_than(self) -> float:
+        """Upper bound of the true difference, at any time; 1 where nothing is known."""
+        return self._bounds["better"].value
 
     def add(self, role: Role, kind: int) -> bool:
         """One more answer; whether a block became whole by it."""
@@ -80,6 +86,7 @@ class StreamEvidence:
         self._log_change = np.logaddexp(self._log_change, self._log_weights) + worth
         self.log_e_rollout, self.log_e_change = _log_sum(self._log_wealth), _log_sum(self._log_change)
         self._counts[ratio] = self._counts.get(ratio, 0.0) + block
+        self.blocks += 1
         self._learn(ratio, float(block @ self._base_phi))
         for side, bound in self._bounds.items():
             bound.update(partial(self._log_e_of_difference, side))
@@ -123,7 +130,7 @@ class StreamEvidence:
             base=base,
             difference=tuned.rate - base.rate if known else None,  # type: ignore[operator]
             at_least=self._bounds["worse"].value,
-            less_than=self._bounds["better"].value,
+            less_than=self.less_than,
         )
 
     def _arm(self, role: Role) -> CanaryArm:
@@ -166,6 +173,7 @@ class StreamEvidence:
         self._log_wealth, self._log_change, self._counts = wealth, change, counts
         self._guess = [float(state["guess"][0]), float(state["guess"][1])]
         self._bounds = {side: self._bound(side, int(state["done"][side])) for side in _SIDES}
+        self.blocks = round(float(self.counts[self._columns["tuned"]].sum()))
         if counts:
             self.log_e_rollout, self.log_e_change = _log_sum(wealth), _log_sum(change)
 

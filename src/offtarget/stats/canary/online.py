@@ -14,13 +14,14 @@ from offtarget.records.canary import (
     CanaryAlarm,
     CanaryArm,
     CanaryReading,
-    CanaryStreamReading,
     CanaryTestSettings,
     CanaryVerdict,
 )
 from offtarget.records.from_json import from_json
 from offtarget.stats.canary.bets import kinds_of, scheme_of
 from offtarget.stats.canary.evidence import StreamEvidence
+from offtarget.stats.canary.planning import answers_to_detect
+from offtarget.stats.closed import log_mean
 from offtarget.stats.eprocess import JUDGED, columns_of
 from offtarget.stats.rated import Rating
 
@@ -94,12 +95,12 @@ class CanaryTest:
     @property
     def log_e_rollout(self) -> float:
         """Natural log of the weighted average of the streams' e-values: an e-value whatever the streams share."""
-        return _log_average([(s.weight, s.log_e_rollout) for s in self._streams.values()])
+        return log_average([(s.weight, s.log_e_rollout) for s in self._streams.values()])
 
     @property
     def log_e_change(self) -> float:
         """Natural log of the weighted average of the streams' e-SR statistics."""
-        return _log_average([(s.weight, s.log_e_change) for s in self._streams.values()])
+        return log_average([(s.weight, s.log_e_change) for s in self._streams.values()])
 
     @property
     def tuned(self) -> int:
@@ -124,7 +125,7 @@ class CanaryTest:
         return CanaryReading(
             alarm=self._alarm,
             alarm_at=self._alarm_at,
-            verdict=self._verdict(streams),
+            verdict="worse" if self._alarm else self.promotion(),
             log_e_rollout=self.log_e_rollout,
             rollout_threshold=1 / self.settings.alpha,
             log_e_change=self.log_e_change,
@@ -137,12 +138,28 @@ class CanaryTest:
             streams=streams,
         )
 
-    def _verdict(self, streams: tuple[CanaryStreamReading, ...]) -> CanaryVerdict:
-        """Promotion needs every stream: one that shows nothing yet may hide what is worse."""
-        if self._alarm is not None:
-            return "worse"
-        shown = all(s.less_than <= self.settings.margin and s.tuned.answers >= self.settings.fewest for s in streams)
+    def promotion(self) -> CanaryVerdict:
+        """Whether tuned is shown not to be worse, alarms aside, in every stream: one left out might hide something."""
+        shown = all(
+            s.less_than <= self.settings.margin and s.blocks >= self.settings.fewest for s in self._streams.values()
+        )
         return "not worse" if shown else "no verdict yet"
+
+    def answers_to_go(self, rate: float, base_rate: float | None = None, stream: str = ORGANIC) -> int | None:
+        """Tuned answers from now until an alarm, about, if tuned is flagged in `rate` of the answers of this stream.
+
+        `base_rate`: that of the base; by default what its answers look like so far. With several streams that of the
+        one stream alone counts, so it errs on the long side. None where an alarm would not come.
+        """
+        evidence = self._streams[stream]
+        return answers_to_detect(
+            self.settings,
+            rate,
+            evidence.base_rate if base_rate is None else base_rate,
+            ratio=evidence.waiting.ratio,
+            log_wealth=evidence.log_wealth + math.log(evidence.weight),
+            log_change=evidence.log_change + math.log(evidence.weight),
+        )
 
     def state(self) -> dict[str, Any]:
         """Plain JSON values from which `from_state` makes the same test, to the last bit."""
@@ -178,10 +195,12 @@ JUDGED_KIND: dict[Role, tuple[int, int]] = {
 """Role -> (not flagged, flagged): positions among the kinds where the judge's word is taken."""
 
 
-def _log_average(parts: list[tuple[float, float]]) -> float:
-    terms = [math.log(weight) + value for weight, value in parts]
-    top = max(terms)
-    return top if math.isinf(top) else top + math.log(sum(math.exp(t - top) for t in terms))
+def log_average(parts: list[tuple[float, float]]) -> float:
+    """Log of a weighted mean of values given by their logs, of which some or all may be 0."""
+    if len(parts) == 1:
+        return math.log(parts[0][0]) + parts[0][1]
+    told = [value for _, value in parts if not math.isinf(value)]
+    return log_mean([value for _, value in parts], [weight for weight, _ in parts]) if told else -math.inf
 
 
 def _together(arms: list[CanaryArm]) -> CanaryArm:
