@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import math
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -49,6 +52,26 @@ def _left_in_container() -> int | None:
             continue
         return max(0, most - now + files)
     return None
+
+
+def give_back_freed_memory() -> None:
+    """Have the C library give freed memory back to the system, where it is glibc; elsewhere nothing happens.
+
+    glibc keeps a store of freed memory for each of several threads and rarely gives any of it back: a check whose
+    batches are worked on by a few threads held 1.9 GB that way, of 4.3 in all.
+    """
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
+
+
+@functools.cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    try:
+        found: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    except (OSError, TypeError):  # TypeError: Windows has no library of the whole process
+        return None
+    return found
 
 
 def multiply_rate() -> float:

@@ -161,3 +161,14 @@ def test_a_container_leaves_less_than_its_machine(tmp_path: Path, monkeypatch: p
     for name, text in (("max", "10000"), ("current", "7000"), ("stat", "anon 5000\ninactive_file 1500\n")):
         (tmp_path / f"memory.{name}").write_text(text)
     assert machine.free_memory() == 4_500
+
+
+def test_freed_memory_is_given_back_or_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(machine, "_malloc_trim", lambda: lambda kept: asked.append(kept) or 1)
+    machine.give_back_freed_memory()
+    assert asked == [0]
+    monkeypatch.setattr(machine, "_malloc_trim", lambda: None)
+    machine.give_back_freed_memory()
+    monkeypatch.undo()
+    machine.give_back_freed_memory()  # whatever the C library of this machine is

@@ -10,11 +10,12 @@ from dataclasses import replace
 import torch
 
 from offtarget.errors import InputError
+from offtarget.machine import give_back_freed_memory
 from offtarget.models.batching import Job, run_batches
 from offtarget.models.chat import Answer, OnAnswer, SampleRequest
 from offtarget.models.chat_format import end_tokens, prompt_tokens
 from offtarget.models.decoding import Rules, StopStrings
-from offtarget.models.decoding_memory import batch_rows
+from offtarget.models.decoding_memory import batch_rows, decoding_needs
 from offtarget.models.engine import Engine
 from offtarget.models.folders import model_fingerprint
 from offtarget.models.fused import FusedEngine
@@ -26,6 +27,9 @@ from offtarget.models.scoring import reply_probabilities
 from offtarget.models.weights import Weights
 from offtarget.records import Message, SamplingSettings
 from offtarget.records.spent import Spent
+
+_WORTH_GIVING_BACK = 128 << 20
+"""Bytes of a batch from which on freed memory is given back after it; for less the call takes longer than it helps."""
 
 
 class LocalModel:
@@ -180,6 +184,8 @@ class LocalModel:
             # A small model's operations are too short to be worth splitting over cores; batches are.
             workers = min(8, torch.get_num_threads()) if isinstance(engine, FusedEngine) else 1
             run_batches(engine, jobs, rules, rows, weights.device, finish, workers, self._kept)
+        if on_cpu and decoding_needs(weights, lengths, len(jobs), settings.max_tokens).of(rows) > _WORTH_GIVING_BACK:
+            give_back_freed_memory()
         return [answer for answer in answers if answer is not None]
 
     def reply_probabilities(self, messages: Sequence[Message], replies: Sequence[str]) -> dict[str, float]:
