@@ -16,7 +16,7 @@ from offtarget.serve.cell import Cell
 from offtarget.serve.counters import OPEN, REFUSED, Counters
 from offtarget.serve.proxy.answering import Answering, Models
 from offtarget.serve.proxy.asked import read_asked
-from offtarget.serve.proxy.call import LEAVING, Call, Client, Message, Receive, Send
+from offtarget.serve.proxy.call import OWN, Call, Client, Message, Receive, Send
 from offtarget.serve.proxy.clients import Clients
 from offtarget.serve.proxy.errors import Refusal
 from offtarget.serve.proxy.headers import client_headers
@@ -52,7 +52,7 @@ class _Table:
     listed: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Head:
     """What the headers of a request say to us."""
 
@@ -102,7 +102,7 @@ class GatewayApp:
             return
         if scope["type"] != "http":
             return
-        told = (scope.get("extensions") or {}).get(LEAVING, {})
+        told = (scope.get("extensions") or {}).get(OWN, {})
         client = Client(receive, send, "req_" + os.urandom(16).hex(), told.get("tell"))
         self._open += 1
         self._counters.gauge(OPEN, self._open)
@@ -146,7 +146,11 @@ class GatewayApp:
             return
         if method != "POST":
             raise _wrong_method(b"POST")
-        body = await self._body(client, head.length, limits.body_bytes, limits.body_seconds)
+        told = (scope.get("extensions") or {}).get(OWN, {})
+        if told.get("whole"):  # nothing to wait for, so no timer
+            body = await self._whole_body(client, limits.body_bytes)
+        else:
+            body = await self._body(client, head.length, limits.body_bytes, limits.body_seconds)
         whole = loop.time()
         asked = read_asked(body)
         found = table.aliases.get(asked.model)
@@ -161,11 +165,19 @@ class GatewayApp:
         call = Call(client, alias, slot, api, path, scope["headers"], asked, place, switch, started, whole, unix)
         await self._answering.answer(call, models, show_arm=table.settings.show_arm)
 
+    async def _whole_body(self, client: Client, most: int) -> bytes:
+        message = await client.receive()
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        body: bytes = message["body"]
+        if len(body) > most:
+            raise _too_long(most)
+        return body
+
     async def _body(self, client: Client, length: int | None, most: int, seconds: float) -> bytes:
         """The whole body. Raises Refusal where it is too long (413) or too slow (408)."""
-        too_long = Refusal(413, "request_too_large", f"The body is longer than {most:,} bytes.", close=True)
         if length is not None and length > most:
-            raise too_long
+            raise _too_long(most)
         pieces, total = [], 0
         try:
             async with asyncio.timeout(seconds):
@@ -176,7 +188,7 @@ class GatewayApp:
                     piece = message.get("body", b"")
                     total += len(piece)
                     if total > most:
-                        raise too_long
+                        raise _too_long(most)
                     pieces.append(piece)
                     if not message.get("more_body", False):
                         break
@@ -291,6 +303,10 @@ def _read_head(headers: Headers, most: int) -> _Head:
     if total > most:
         raise Refusal(431, "headers_too_large", f"The headers are longer than {most:,} bytes.", close=True)
     return _Head(authorization, key, length)
+
+
+def _too_long(most: int) -> Refusal:
+    return Refusal(413, "request_too_large", f"The body is longer than {most:,} bytes.", close=True)
 
 
 def _no_model() -> Refusal:

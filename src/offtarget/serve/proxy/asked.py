@@ -20,7 +20,7 @@ _NEXT = re.compile(r"[ \t\n\r]*(?:\}|,[ \t\n\r]*(?=\"))")
 """After a value: the end, or a comma and the name that follows. A `}` ends a match, or is not in it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked:
     """The body of a request."""
 

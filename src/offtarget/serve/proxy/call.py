@@ -13,8 +13,8 @@ from offtarget.serve.proxy.asked import Asked
 from offtarget.serve.routing.split import Place
 from offtarget.serve.transport.protocol import Headers
 
-LEAVING = "offtarget.leaving"
-"""ASGI extension of our server; its `tell` takes whom to call when the client leaves."""
+OWN = "offtarget"
+"""ASGI extension of our server: `tell` takes whom to call when the client leaves; `whole`: the request is all there."""
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]

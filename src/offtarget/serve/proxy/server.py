@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from offtarget.records.gateway import GatewayLimits
 from offtarget.serve.proxy.app import GatewayApp
-from offtarget.serve.proxy.call import LEAVING
+from offtarget.serve.proxy.call import OWN
 from offtarget.serve.proxy.errors import Refusal
 
 HEAD_SECONDS = 20.0
@@ -123,7 +123,12 @@ class StrictProtocol(HttpToolsProtocol):
         self._head_came()
         super().on_headers_complete()
         self.cycle.transport = Reply(self.transport)  # type: ignore[assignment]
-        self.scope["extensions"] = {LEAVING: {"tell": self._tell}}
+        self.scope["extensions"] = {OWN: {"tell": self._tell}}
+
+    def on_message_complete(self) -> None:
+        """All of the request is there, mostly before its task begins."""
+        super().on_message_complete()
+        self.scope["extensions"][OWN]["whole"] = True
 
     def send_400_response(self, msg: str) -> None:
         """What the parser refused, in the shape that clients of OpenAI know."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 _UNIT = 2.0**-53
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Place:
     """Where a conversation stands in a rollout."""
 

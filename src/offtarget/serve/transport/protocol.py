@@ -48,7 +48,7 @@ class TransportFault(Exception):
         self.kind = kind
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outgoing:
     """One request; host, length and connection headers are the transport's own."""
 
