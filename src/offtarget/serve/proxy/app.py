@@ -133,7 +133,7 @@ class GatewayApp:
             await self._whole(client, 200, b'{"status":"ok"}')
             return
         limits = table.settings.limits
-        head = _read_head(scope["headers"], limits.header_bytes)
+        head = _read_head(scope["headers"], limits.header_bytes, scope["http_version"])
         if self._open > limits.connections:
             raise Refusal(
                 503, "overloaded", "Too many requests are under way. Try again.", kind="server_error",
@@ -282,7 +282,7 @@ class GatewayApp:
         return _Table(settings, aliases, clients, listed)
 
 
-def _read_head(headers: Headers, most: int) -> _Head:
+def _read_head(headers: Headers, most: int, version: str) -> _Head:
     """The headers that mean something to us. Raises Refusal for more than `most` bytes and what has two readings."""
     authorization = key = length = None
     hosts = total = 0
@@ -298,8 +298,8 @@ def _read_head(headers: Headers, most: int) -> _Head:
             length = int(value)
         elif name == b"content-encoding" and value.lower() != b"identity":
             raise Refusal(415, "unsupported_encoding", "Send the body without a content encoding.", close=True)
-    if hosts > 1:
-        raise Refusal(400, "bad_request", "The request names two hosts.", close=True)
+    if version not in ("1.0", "1.1") or hosts > 1 or (version == "1.1" and not hosts):
+        raise Refusal(400, "bad_request", "This is no HTTP/1.1 request that names one host.", close=True)
     if total > most:
         raise Refusal(431, "headers_too_large", f"The headers are longer than {most:,} bytes.", close=True)
     return _Head(authorization, key, length)

@@ -110,10 +110,9 @@ class StrictProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Counts what comes before the end of a head."""
-        before = self._head_bytes
-        self._head_bytes = before + len(data)
         if self._head_timer is None and (self.cycle is None or not self.cycle.more_body):
             self._expect_head()
+        self._head_bytes += len(data)
         super().data_received(data)
         if self._head_timer is not None and self._head_bytes > self.longest_head:
             self._refuse(Refusal(431, "headers_too_large", f"The headers are longer than {self.longest_head:,} bytes."))
