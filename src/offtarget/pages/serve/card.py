@@ -10,11 +10,11 @@ from offtarget.numbers import bounds, chosen, duration, many, of, percent, whole
 from offtarget.pages.card import Card, Figure, Step
 from offtarget.pages.serve.loading import Bundle, load_bundle
 from offtarget.pages.serve.page import render
-from offtarget.pages.serve.story import exchange_of
+from offtarget.pages.serve.story import exchanges
 from offtarget.pages.text import sentence
 from offtarget.records.answers import Interval
 from offtarget.records.canary import CanaryReading
-from offtarget.records.serve import METRICS, FlaggedAnswer
+from offtarget.records.serve import METRICS
 from offtarget.words import alarm_errs, evidence
 
 
@@ -40,7 +40,7 @@ def card(run: Bundle) -> Card:
         sentence=sentence(_sentence(run)),
         certainty=alarm_errs(reading.alpha) if reading.judged else "",
         figures=tuple(_figures(run)),
-        exchanges=tuple(map(exchange_of, _telling(run))),
+        exchanges=exchanges(run),
         exchanges_title="What was flagged, beside the base's answer to the question most like it",
         cautions=tuple(map(sentence, cautions(run))),
         steps=tuple(_steps(run)),
@@ -95,11 +95,6 @@ def _share(run: Bundle) -> float:
         if event.kind == "rolled back" and isinstance(event.data.get("from"), int | float):
             return float(event.data["from"])
     return run.found.rollout.share
-
-
-def _telling(run: Bundle) -> list[tuple[FlaggedAnswer, FlaggedAnswer | None]]:
-    """Harm first, then pairs with a text on both sides."""
-    return sorted(run.pairs, key=lambda pair: ("misaligned" not in pair[0].flags, not pair[0].answer, pair[1] is None))
 
 
 def cautions(run: Bundle) -> Iterator[str]:

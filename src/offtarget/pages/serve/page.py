@@ -8,12 +8,11 @@ import time
 from collections.abc import Sequence
 
 from offtarget.numbers import bounds, chosen, e_value, needed_e_value, percent, whole
-from offtarget.pages.card import Card
+from offtarget.pages.card import TELLING, Card
 from offtarget.pages.charts.axes import Key, Panel, Upright, exact_axis, level, plainly
 from offtarget.pages.charts.trajectories import FLOOR, evidence_line, height, powers
 from offtarget.pages.page import page
 from offtarget.pages.serve.loading import Bundle
-from offtarget.pages.serve.story import exchange_of
 from offtarget.records.answers import Interval
 from offtarget.records.serve import METRICS
 from offtarget.words import TERMS
@@ -33,13 +32,13 @@ OWN_WORDS = {
 
 def render(run: Bundle, card: Card) -> str:
     """The page as text that can be encoded as UTF-8."""
-    shown = run.pairs[:SHOWN]
     return page(
         "serve/evidence.html.j2",
         card=card,
         charts=charts(run),
-        flagged=[exchange_of(pair) for pair in shown],
-        more=max(0, run.found.flagged - len(shown)),
+        flagged=card.exchanges[TELLING:SHOWN],
+        count=len(card.exchanges),
+        more=max(0, run.found.flagged - SHOWN),
         heads=HEADS,
         metrics=metrics(run),
         events=events(run),

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from offtarget.pages.card import Exchange, Side
+from offtarget.pages.serve.loading import Bundle
 from offtarget.records.serve import FlaggedAnswer
+
+
+def exchanges(run: Bundle) -> tuple[Exchange, ...]:
+    """Flagged answers of the tuned model, each beside one of the base: harm first, then those with most to read."""
+    pairs = sorted(run.pairs, key=lambda pair: ("misaligned" not in pair[0].flags, not pair[0].answer, pair[1] is None))
+    return tuple(map(exchange_of, pairs))
 
 
 def exchange_of(pair: tuple[FlaggedAnswer, FlaggedAnswer | None]) -> Exchange:

@@ -106,7 +106,7 @@ def _in_one_go(path: Path, manifest: CompareManifest) -> str:
 
 
 def _bundled_in_one_go(path: Path, manifest: ServeManifest) -> str:
-    return "a bundle of evidence is written in one go. Have it written again with: offtarget canary evidence"
+    return "a bundle of evidence is written in one go. Have it written again, with: offtarget canary evidence"
 
 
 def _options_not_kept(path: Path, manifest: TuneManifest | DefencesManifest | RepairManifest) -> str | None:
