@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 @click.option("--recheck/--no-recheck", default=True, show_default=True, help="Whether the repair is measured.")
 @judging()
 @shared("--max-answers")
+@shared("--max-cued-answers")
 @shared("--max-tokens")
 @shared("--seed")
 @OPENING
@@ -84,7 +85,8 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         "method": o["method"] or ("realign" if o["direction"] is None else "both"),
         "further": tuple(sorted(set(o["further"]))) or (50, 200),
         "check": CheckSettings(
-            sampling=SamplingSettings(max_tokens=o["max_tokens"]), seed=o["seed"], max_answers=o["max_answers"]
+            sampling=SamplingSettings(max_tokens=o["max_tokens"]),
+            **pick(o, "seed", "max_answers", "max_cued_answers"),
         ),
     }
     settings = RepairSettings(**chosen)

@@ -379,7 +379,10 @@ def plan_find(
     about = {"method": settings.method} | {n: m for n, m in (("base", base), ("tuned", tuned)) if m in used}
     return _asking(
         "direction find",
-        about | _questions(asked.bank.name, judge if judged else None, ground) | {"out": str(out)},
+        about
+        | _questions(asked.bank.name, judge if judged else None, ground)
+        | ({"judge": f"not needed by the method '{settings.method}'"} if settings.method in ("models", "texts") else {})
+        | {"out": str(out)},
         asked.answers,
         longest,
         models=(*used, settings.method),
@@ -480,7 +483,12 @@ def plan_repair(
         opening=opening,
         work=max(cells, 1),
         trials=max(cells, 1),
-        loads=_loads(model, _of_repair(settings, cells, later, ground), judge, cells * (settings.answers + USUAL)),
+        loads=_loads(
+            model,
+            _of_repair(settings, cells, later, ground),
+            judge,
+            cells * (settings.answers + min(USUAL, settings.check.max_answers)),
+        ),
     )
 
 
@@ -488,13 +496,14 @@ def _of_repair(s: RepairSettings, cells: int, later: Sequence[int], ground: Grou
     """Rows to realign with, trainings, then for every cell its answers and a check that is usually decided early."""
     longest = ground.max_tokens(s.check.sampling.max_tokens)
     exchange = ASKED + usual_length(longest)
-    base = USUAL * s.check.decision.base_per_tuned  # kept for the next cell
+    usual = min(USUAL, s.check.max_answers)
+    base = usual * s.check.decision.base_per_tuned  # kept for the next cell
     rows = 0 if s.method == "fold" else s.rows * (2 if s.recheck else 1)
     # as many rows of the data beside the answers; every variant but the unrepaired one is trained further
     trained = rows * EPOCHS * (2 if later else 1)
     trained += sum(later) * s.batch * (cells - 1) // (1 + len(later)) if cells else 0
     return Load(
-        written=(rows + cells * (s.answers + USUAL) + (base if cells else 0)) * exchange,
+        written=(rows + cells * (s.answers + usual) + (base if cells else 0)) * exchange,
         trained=LORA * PADDED * trained * exchange,
         learned=LORA * trained * usual_length(longest),
         rows=min(s.answers, SIDE_BY_SIDE),
