@@ -32,6 +32,9 @@ TITLED = {
         "judge": "Can I believe the judge? Hold it against people.",
         "direction": "What changed inside the model? Find, steer and repair it.",
     },
+    "In production": {
+        "canary": "How the tuned model does on real traffic, and orders to it.",
+    },
     "Results": {
         "report": "Turn a run into HTML, JSON, Markdown or JUnit.",
         "runs": "What ran, and what it decided.",
@@ -63,9 +66,9 @@ def app() -> None:
       offtarget audit train.jsonl
       offtarget report last --html
 
-    Exit codes: 0 PASS, 1 FAIL, 2 usage or input error, 3 UNDECIDED; 70 a fault in offtarget, 130 interrupted.
+    Exit codes: 0 PASS, 1 FAIL, 2 bad input, 3 UNDECIDED, 70 a bug, 130 stopped.
 
-    Options and examples of a verb: offtarget VERB --help; version: offtarget --version
+    Options and examples of a verb: offtarget VERB --help; version: --version
     """
 
 

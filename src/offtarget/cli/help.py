@@ -17,6 +17,7 @@ import click
 
 SECTIONS: Mapping[str, str] = {
     "Models": "base tuned model direction same-weights chat-template",
+    "Serving": "traffic canary cheap-judge on-alarm webhook once alias key-file state",
     "Data": "data data-dir form split condition conditions hunt prefix where-base where-tuned task skill",
     "Questions and judge": (
         "probes arm judge judges judge-by judge-base judge-tuned same-judge different-judges metric certificate labels "
@@ -67,6 +68,7 @@ FIRST: Mapping[str, str] = {
     "direction measure": "direction model base data judge out quiet verbose",
     "direction steer": "model direction strengths mode judge answers run resume dry-run quiet verbose",
     "direction repair": "model base direction data method judge out resume dry-run quiet verbose",
+    "canary watch": "base tuned traffic canary once state judge alpha port json",
     "organism data": "condition rows seed out",
 }
 """By verb, what `--help` shows; all options of a verb that is not named, or has few."""

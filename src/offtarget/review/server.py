@@ -31,8 +31,12 @@ class PageServer:
     Raises PrerequisiteError without the extra `review`, InputError where the address cannot be had.
     """
 
-    def __init__(self, make_app: MakeApp, host: str = "127.0.0.1", port: int = 0, token: str | None = None) -> None:
-        need_packages()
+    def __init__(
+        self, make_app: MakeApp, host: str = "127.0.0.1", port: int = 0, token: str | None = None, *,
+        what: str = "The review page",
+    ) -> None:  # fmt: skip
+        """`what` is served, for messages."""
+        need_packages(what)
         import uvicorn
 
         from offtarget.review.security import Access, allowed_hosts
@@ -50,7 +54,7 @@ class PageServer:
                 proxy_headers=False,
             )
         )
-        self._listener = _listen(host, port)
+        self._listener = _listen(host, port, what)
         self.url = _address(host, self._listener.getsockname()[1], access.token)
         """What a browser has to open; it holds the secret."""
 
@@ -86,22 +90,22 @@ class PageServer:
             webbrowser.open(self.url)
 
 
-def need_packages() -> None:
+def need_packages(what: str = "The review page") -> None:
     """PrerequisiteError without the extra `review`."""
     for package in ("starlette", "uvicorn"):
         try:
             __import__(package)
         except ImportError:
-            raise PrerequisiteError.for_extra(package, "review", "The review page") from None
+            raise PrerequisiteError.for_extra(package, "review", what) from None
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, what: str) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=128)
     except (OSError, OverflowError) as error:
         raise InputError(
-            f"The review page cannot listen on {host}:{port} ({error}). Give another --port, or 0 for a free one."
+            f"{what} cannot be served on {host}:{port} ({error}). Give another --port, or 0 for a free one."
         ) from None
 
 

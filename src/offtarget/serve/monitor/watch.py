@@ -117,6 +117,8 @@ class AliasWatch:
         if self.rollout is None or self.evidence is None:
             return
         self._tell_health()
+        if self.evidence.alarm is not None and not self._actions.told:
+            self.publish()  # whoever reads of the alarm finds its evidence
         self.rollout = self._actions.act(self.rollout, self.evidence, self.reading(), lease)
 
     def publish(self) -> None:
