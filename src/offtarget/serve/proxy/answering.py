@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 
 from offtarget.records.answers import Role
 from offtarget.records.exchanges import Exchange, Reason, Source
@@ -98,8 +97,8 @@ class Answering:
             return "base", "no-tuned"
         if call.api is None:
             return "base", "share"
-        share = call.switch.share
-        if not (share > 0 and math.isfinite(share)):
+        share = _share(call)
+        if not share:
             return "base", "rolled-back"
         if call.switch.shadow:
             return "base", "share"
@@ -195,7 +194,7 @@ class Answering:
             switch.shadow
             and call.api is not None
             and models.tuned is not None
-            and call.place.arm < switch.share
+            and call.place.arm < _share(call)
             and not _goes_on(call)
         )
 
@@ -290,6 +289,12 @@ def _goes_on(call: Call) -> bool:
     return call.api == "responses" and bool(
         fields.get("previous_response_id") or conversation_id(fields) or fields.get("background")
     )
+
+
+def _share(call: Call) -> float:
+    """The share in force; 0 where it is none: whoever cannot know it sends everything to the base."""
+    share = call.switch.share
+    return share if 0 < share <= 1 else 0.0
 
 
 def _api(call: Call) -> str:
