@@ -64,7 +64,9 @@ class Readings:
 class At:
     """One gateway."""
 
-    def __init__(self, folder: Path, dashboard: Dashboard | None = None, settings: GatewaySettings = SETTINGS) -> None:
+    def __init__(
+        self, folder: Path, dashboard: Dashboard | None = None, settings: GatewaySettings = SETTINGS,
+    ) -> None:  # fmt: skip
         self.folder, self.file = folder, folder / "state.sqlite"
         state = StateSettings(f"sqlite:{self.file}")
         self.settings = replace(settings, state=state)

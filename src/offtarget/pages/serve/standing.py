@@ -11,6 +11,11 @@ from offtarget.records.answers import Interval
 from offtarget.records.overview import AliasOverview, Overview
 from offtarget.words import alarm_errs, evidence, sentence_start
 
+_ALARM = {
+    "rollback": "an alarm rolls it back by itself",
+    "pause": "an alarm stops the ramp, after which somebody has to act",
+    "notify": "an alarm is told and does nothing, so that somebody has to act",
+}
 SILENT_SECONDS = 30.0
 """A monitor that said nothing for longer is worth a caution."""
 
@@ -18,7 +23,7 @@ SILENT_SECONDS = 30.0
 def card_of(one: AliasOverview, gateway: Overview) -> Card:
     """The card of an alias."""
     return Card(
-        one.standing,
+        one.standing if len(one.arms) > 1 else "BASE ALONE",
         f"{one.alias}: {_models(one)}",
         f"{in_force(one, gateway.at)} {one.why}",
         headline=_headline(one),
@@ -34,6 +39,8 @@ def in_force(one: AliasOverview, now: float) -> str:
     since = f", since {clock(one.since)} ({duration(max(0.0, now - one.since))})" if one.since else ""
     if len(one.arms) == 1:
         return "All traffic goes to the base."
+    if not one.rollout:
+        return "No rollout has begun."
     if one.status == "rolled back":
         return f"All traffic goes to the base{since}."
     if one.mode == "shadow":
@@ -57,6 +64,8 @@ def _models(one: AliasOverview) -> str:
 
 
 def _headline(one: AliasOverview) -> str:
+    if len(one.arms) == 1:
+        return "BASE ALONE"
     if one.status == "rolled back":
         return "ROLLED BACK" if one.standing != "FAIL" else "FAIL, rolled back"
     return f"{one.standing}, paused" if one.status == "paused" else ""
@@ -126,7 +135,7 @@ def _steps(one: AliasOverview) -> Iterator[Step]:
     elif one.standing == "PASS":
         yield Step("Give it more traffic", f"offtarget canary promote {_next_share(one)}{name}")
     elif one.standing == "UNDECIDED":
-        yield Step("Nothing to do: it goes on by itself, and an alarm acts by itself")
+        yield Step(f"Nothing to do: it goes on by itself, and {_ALARM[one.on_alarm]}")
     elif one.judge == "none":
         yield Step("Name a judge, or nothing is ever found", "offtarget serve --help")
 

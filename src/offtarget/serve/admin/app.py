@@ -20,6 +20,7 @@ from urllib.parse import quote, unquote
 import anyio
 from anyio.to_thread import run_sync
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -37,7 +38,7 @@ from offtarget.rundir import to_jsonable
 from offtarget.serve.admin.exposition import TYPE, exposition
 from offtarget.serve.admin.keys import Keys, Level
 from offtarget.serve.admin.operations import Done, Operations, Refused
-from offtarget.serve.admin.overview import NoReadings, Overviews, ReadingSource, Texts, no_texts
+from offtarget.serve.admin.overview import NoReadings, Overviews, ReadingSource
 from offtarget.serve.admin.totals import CounterSource
 from offtarget.serve.admin.verdict import http_status, verdict
 from offtarget.serve.store.protocol import Store
@@ -91,7 +92,7 @@ class EvidenceSource(Protocol):
         ...
 
     def packed(self, identifier: str) -> Path | None:
-        """The bundle of an id as a `.tar.gz`; None where there is none."""
+        """The bundle of an id as a `.tar.gz` that the caller deletes; None where there is none."""
         ...
 
 
@@ -113,7 +114,6 @@ class AdminApp:
         dashboard: Dashboard | None = None,
         evidence: EvidenceSource | None = None,
         ready: Callable[[], str] = lambda: "",
-        texts: Texts = no_texts,
         url: str = "",
     ) -> None:
         """`settings` gives those in force; `ready`: why clients cannot be served now, empty: they can.
@@ -124,7 +124,7 @@ class AdminApp:
         source = readings or NoReadings()
         self.operations = operations or Operations(settings, switchboard, store)
         self.operations.watch(_alarmed(source))
-        self._overviews = Overviews(settings, switchboard, store, counters, source, texts=texts, url=url)
+        self._overviews = Overviews(settings, switchboard, store, counters, source, url=url)
         self._store, self._counters, self._keys, self._access = store, counters, keys, access
         self._dashboard, self._evidence, self._ready = dashboard, evidence, ready
         self._said: dict[str, DashboardForm] = {}
@@ -158,6 +158,7 @@ class AdminApp:
             Route("/login", self._login, methods=["POST"]),
             Route("/order", self._ordered, methods=["POST"]),
             Route("/static/{name}", self._static),
+            Route("/favicon.ico", lambda request: Response(status_code=204)),
         ]
 
     # Who asks.
@@ -246,7 +247,9 @@ class AdminApp:
         path = None if self._evidence is None else self._evidence.packed(identifier)
         if path is None:
             raise HTTPException(404, "There is no evidence with this id. `offtarget canary events` lists them.")
-        return FileResponse(path, media_type="application/gzip", filename=f"{identifier}.tar.gz")
+        return FileResponse(
+            path, media_type="application/gzip", filename=f"{identifier}.tar.gz", background=BackgroundTask(path.unlink)
+        )
 
     # What may be ordered.
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from offtarget.errors import OfftargetError
+from offtarget.errors import InputError, OfftargetError
 from offtarget.records.answers import Role
 from offtarget.records.gateway import Alias, GatewaySettings
 from offtarget.records.overview import (
@@ -24,7 +24,7 @@ from offtarget.records.overview import (
     Overview,
     Standing,
 )
-from offtarget.records.rollouts import CanaryEvent, KeptBodies, Rollout, ScoredAnswer
+from offtarget.records.rollouts import CanaryEvent, Rollout, ScoredAnswer
 from offtarget.records.serve import RolloutReading
 from offtarget.serve.admin.totals import CounterSource
 from offtarget.serve.counters import (
@@ -38,6 +38,7 @@ from offtarget.serve.counters import (
     Key,
     Metric,
 )
+from offtarget.serve.monitor.intake import texts_of
 from offtarget.serve.monitor.readings import Published
 from offtarget.serve.store.protocol import Count, Store
 from offtarget.serve.switchboard import Switchboard
@@ -72,15 +73,6 @@ class NoReadings:
         return None
 
 
-Texts = Callable[[KeptBodies], tuple[str | None, str | None]]
-"""The question and the answer in what was kept of an exchange."""
-
-
-def no_texts(bodies: KeptBodies) -> tuple[str | None, str | None]:
-    """Neither."""
-    return None, None
-
-
 @dataclass(frozen=True, slots=True)
 class _Known:
     """What the store said of one alias."""
@@ -102,13 +94,12 @@ class Overviews:
         counters: CounterSource,
         readings: ReadingSource,
         *,
-        texts: Texts = no_texts,
         url: str = "",
         now: Callable[[], float] = time.time,
     ) -> None:
         """`url`: where clients ask."""
         self._settings, self._switchboard, self._store = settings, switchboard, store
-        self._counters, self._readings, self._texts = counters, readings, texts
+        self._counters, self._readings = counters, readings
         self._url, self._now = url, now
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
@@ -163,14 +154,20 @@ class Overviews:
 
     def _flagged(self, row: ScoredAnswer) -> FlaggedText:
         if row.number not in self._bodies:
-            kept = self._store.bodies(row.exchange)
-            self._bodies[row.number] = (None, None) if kept is None else self._texts(kept)
+            self._bodies[row.number] = self._texts(row)
             for old in list(self._bodies)[: -20 * FLAGGED]:
                 del self._bodies[old]
         question, answer = self._bodies[row.number]
         return FlaggedText(
             row.number, row.at, row.arm, row.source, row.outcome, row.exchange, question, answer, row.confirmed
         )
+
+    def _texts(self, row: ScoredAnswer) -> tuple[str | None, str | None]:
+        try:
+            kept = self._store.bodies(row.exchange)
+        except InputError:  # encrypted with another key
+            return None, None
+        return (None, None) if kept is None else texts_of(kept)
 
     def _alias(
         self, alias: Alias, numbers: Mapping[Key, float], histograms: Mapping[Key, list[float]]
