@@ -18,7 +18,7 @@ from offtarget.pages.charts.axes import Line, Panel, axis, dot, level, plainly
 from offtarget.pages.charts.rates import Measured, Rates, rates
 from offtarget.pages.page import environment, template_file
 from offtarget.pages.screen import ABSENT
-from offtarget.pages.serve.standing import card_of, clock
+from offtarget.pages.serve.standing import card_of, clock, event_rows
 from offtarget.records import Tally
 from offtarget.records.answers import Interval
 from offtarget.records.canary import CanaryArm, CanaryReading, CanaryStreamReading
@@ -128,7 +128,7 @@ def _view(one: AliasOverview, gateway: Overview) -> View:
         _ramp(one),
         tuple(_health(one, gateway)),
         tuple(map(_exchange, one.flagged)),
-        tuple((clock(e.at), e.kind, e.who, e.why) for e in one.events),
+        tuple(event_rows(one.events)),
         f"{100 * _next(one):g}",
     )
 

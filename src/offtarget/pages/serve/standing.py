@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from offtarget.numbers import NO_DATA, at_most, bounds, chosen, duration, many, of, percent, whole
+from offtarget.numbers import at_most, bounds, chosen, duration, many, of, percent, whole
 from offtarget.pages.card import Card, Figure, Step
 from offtarget.records.answers import Interval
 from offtarget.records.overview import AliasOverview, Overview
-from offtarget.words import alarm_errs, evidence, sentence_start
+from offtarget.records.rollouts import CanaryEvent
+from offtarget.words import alarm_errs, evidence
 
 _ALARM = {
     "rollback": "an alarm rolls it back by itself",
@@ -56,6 +57,11 @@ def clock(at: float) -> str:
     then, today = time.localtime(at), time.localtime()
     day = "" if then[:3] == today[:3] else f"{then.tm_mday} {time.strftime('%b', then)} "
     return f"{day}{time.strftime('%H:%M', then)}"
+
+
+def event_rows(events: Iterable[CanaryEvent]) -> list[tuple[str, str, str, str]]:
+    """Events as rows: when, what, who, why."""
+    return [(clock(one.at), one.kind, one.who, one.why) for one in events]
 
 
 def _models(one: AliasOverview) -> str:
@@ -143,13 +149,3 @@ def _steps(one: AliasOverview) -> Iterator[Step]:
 def _next_share(one: AliasOverview) -> str:
     wanted = one.ramp[one.step].share if one.step < len(one.ramp) else min(1.0, 2 * one.share)
     return f"{100 * max(wanted, one.share):g}%"
-
-
-def latency(one: AliasOverview) -> str:
-    """Times of both models in words; empty without any."""
-    parts = [
-        f"{arm.arm} at most {duration(arm.first_median)} in half of the answers, {duration(arm.first_p99)} in 99 of 100"
-        for arm in one.arms
-        if arm.first_median is not None
-    ]
-    return sentence_start("; ".join(parts)) if parts else NO_DATA
