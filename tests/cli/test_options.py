@@ -36,16 +36,18 @@ OF_THE_SUBJECT = {"organism list", "organism data", "organism train", "organism 
 OF_PEOPLE = {"judge label", "judge confirm"}
 """People read what a run has already; the page shows how far they are."""
 OF_RUNS = {"runs", "runs diff", "runs clean"}
-OPEN_NO_MODEL = {"compare", "report", *OF_RUNS, *OF_THE_SUBJECT, *OF_PEOPLE}
+OF_A_GATEWAY = {f"canary {name}" for name in ("status", "promote", "pause", "rollback", "resume", "evidence", "events")}
+"""A gateway that runs is asked; it has the models."""
+OPEN_NO_MODEL = {"compare", "report", *OF_RUNS, *OF_THE_SUBJECT, *OF_PEOPLE, *OF_A_GATEWAY}
 PRINT_NO_RESULT = {"report", "runs clean", *OF_THE_SUBJECT}
-AT_ONCE = {"compare", "report", *OF_RUNS, "organism list", "organism data", *OF_PEOPLE}
+AT_ONCE = {"compare", "report", *OF_RUNS, "organism list", "organism data", *OF_PEOPLE, *OF_A_GATEWAY}
 """Nothing to show progress of."""
 READS_A_RUN = "judge calibrate"
 """Its --run names one that is there."""
 LEAVE_NO_RUN = {
     READS_A_RUN, "judge compare",
     "direction find", "direction measure", "direction explain", "report", "resume", *OF_RUNS, "organism evaluate",
-    *OF_THE_SUBJECT, *OF_PEOPLE,
+    *OF_THE_SUBJECT, *OF_PEOPLE, *OF_A_GATEWAY,
 }  # fmt: skip
 OF_THE_MODEL = {"compare": {"--base", "--tuned"}}
 """compare takes judged answers of the two models in place of their names."""

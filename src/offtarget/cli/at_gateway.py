@@ -21,7 +21,7 @@ WHICH = together(
 )
 """Which gateway, and which of its models."""
 ORDERED = together(
-    click.option("--why", metavar="TEXT", default="", help="The reason; it is kept with the event."),
+    click.option("--reason", metavar="TEXT", default="", help="The reason; it is kept with the event."),
     click.option("--who", metavar="NAME", help="Who orders it. [default: this user]"),
     WHICH,
     shared("--json", into="as_json"),
@@ -42,7 +42,7 @@ def order(name: Order, o: dict[str, Any], share: float | None = None, *, force: 
     alias = o["alias"]
     if alias is None:
         alias = at.alias(at.status(), None).alias
-    done = at.order(name, alias, o["who"] or _user(), o["why"] or "by hand", share, force=force)
+    done = at.order(name, alias, o["who"] or _user(), o["reason"] or "by hand", share, force=force)
     if o["as_json"]:
         print_json(done)
     else:

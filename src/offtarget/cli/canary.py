@@ -7,6 +7,13 @@ import click
 from offtarget.cli.lazy import LazyGroup
 
 COMMANDS = {
+    "status": "How it stands: share, judged answers, evidence, what to do.",
+    "promote": "Raise its share of conversations.",
+    "pause": "Stop the ramp; the share stays.",
+    "rollback": "Send all traffic to the base at once: the kill switch.",
+    "resume": "Go on with the ramp, or begin again after a rollback.",
+    "evidence": "Fetch what was judged, how it was decided, what was flagged.",
+    "events": "What happened, who did it, and why.",
     "watch": "Judge a log of another gateway's answers, without being in the path.",
 }
 
@@ -15,7 +22,12 @@ COMMANDS = {
 def command() -> None:
     """How does the tuned model do on real traffic? Its verdict, and what becomes of it.
 
+    The gateway is the one that `offtarget serve` runs on this machine, or that of --admin.
+
     \b
     Examples:
+      offtarget canary status
+      offtarget canary promote 10% --reason "a week without flags"
+      offtarget canary rollback --reason "rude answers in the logs"
       offtarget canary watch --traffic answers.jsonl --judge openai/gpt-4o
     """

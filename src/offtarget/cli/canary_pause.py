@@ -19,8 +19,8 @@ def command(**o: Any) -> None:
 
     \b
     Examples:
-      offtarget canary pause --why "stay at this share over the weekend"
-      offtarget canary pause --alias assistant --who ada --why "stay at this share over the weekend"
+      offtarget canary pause --reason "stay at this share over the weekend"
+      offtarget canary pause --alias assistant --who ada --reason "stay at this share over the weekend"
 
     Exit codes: 0 done, 2 refused or input error.
     """

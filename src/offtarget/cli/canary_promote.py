@@ -14,7 +14,7 @@ from offtarget.cli.shares import UP_TO_ONE
 @click.command("promote", cls=Sectioned)
 @click.argument("share", type=UP_TO_ONE, metavar="SHARE")
 @ORDERED
-@click.option("--force", is_flag=True, help="Although an alarm stands; needs --why.")
+@click.option("--force", is_flag=True, help="Although an alarm stands; needs --reason.")
 def command(share: float, force: bool, **o: Any) -> None:
     """Raise the tuned model's share of conversations to SHARE; no conversation moves back to the base.
 
@@ -22,12 +22,12 @@ def command(share: float, force: bool, **o: Any) -> None:
 
     \b
     Examples:
-      offtarget canary promote 10% --why "a week without flags"
+      offtarget canary promote 10% --reason "a week without flags"
       offtarget canary promote 0.25 --alias assistant
-      offtarget canary promote 10% --force --why "all 12 flags were read; the judge took jokes for advice"
+      offtarget canary promote 10% --force --reason "all 12 flags were read; the judge took jokes for advice"
 
     Exit codes: 0 done, 2 refused or input error.
     """
-    if force and not o["why"].strip():
-        raise click.UsageError("--force needs the reason: --why TEXT.")
+    if force and not o["reason"].strip():
+        raise click.UsageError("--force needs the reason: --reason TEXT.")
     order("promote", o, share, force=force)

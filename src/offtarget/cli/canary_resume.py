@@ -20,8 +20,8 @@ def command(**o: Any) -> None:
 
     \b
     Examples:
-      offtarget canary resume --why "mended in adapter 7"
-      offtarget canary resume --alias assistant --who ada --why "mended in adapter 7"
+      offtarget canary resume --reason "mended in adapter 7"
+      offtarget canary resume --alias assistant --who ada --reason "mended in adapter 7"
 
     Exit codes: 0 done, 2 refused or input error.
     """

@@ -19,8 +19,8 @@ def command(**o: Any) -> None:
 
     \b
     Examples:
-      offtarget canary rollback --why "rude answers in the logs"
-      offtarget canary rollback --alias assistant --who ada --why "rude answers in the logs"
+      offtarget canary rollback --reason "rude answers in the logs"
+      offtarget canary rollback --alias assistant --who ada --reason "rude answers in the logs"
 
     Exit codes: 0 done, 2 refused or input error.
     """

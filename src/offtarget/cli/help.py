@@ -17,7 +17,9 @@ import click
 
 SECTIONS: Mapping[str, str] = {
     "Models": "base tuned model direction same-weights chat-template",
-    "Serving": "traffic canary cheap-judge on-alarm webhook once alias key-file state",
+    "Serving": (
+        "traffic canary cheap-judge on-alarm webhook once alias reason who force last exit-code admin key-file state"
+    ),
     "Data": "data data-dir form split condition conditions hunt prefix where-base where-tuned task skill",
     "Questions and judge": (
         "probes arm judge judges judge-by judge-base judge-tuned same-judge different-judges metric certificate labels "

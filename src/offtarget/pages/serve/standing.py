@@ -135,9 +135,9 @@ def _steps(one: AliasOverview) -> Iterator[Step]:
     name = f" --alias {one.alias}"
     if one.status == "rolled back":
         yield Step("Read what was flagged, and how it was decided", f"offtarget canary evidence{name}")
-        yield Step("Once the model is mended, try again", f'offtarget canary resume{name} --why "..."')
+        yield Step("Once the model is mended, try again", f'offtarget canary resume{name} --reason "..."')
     elif one.standing == "FAIL":
-        yield Step("Take the tuned model off", f'offtarget canary rollback{name} --why "..."')
+        yield Step("Take the tuned model off", f'offtarget canary rollback{name} --reason "..."')
     elif one.standing == "PASS":
         yield Step("Give it more traffic", f"offtarget canary promote {_next_share(one)}{name}")
     elif one.standing == "UNDECIDED":
