@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Mapping
+import sys
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,18 @@ from offtarget.serve.proxy.server import server_config
 
 SHORT = Timeouts(connect=1.0, first=0.3, idle=0.3, total=3.0)
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+
+
+def run(test: Coroutine[Any, Any, None], seconds: float = 60.0) -> None:
+    """Run a test in the event loop that workers have: uvloop, where there is one."""
+    with asyncio.Runner(loop_factory=None if sys.platform == "win32" else _uvloop()) as runner:
+        runner.run(asyncio.wait_for(test, seconds))
+
+
+def _uvloop() -> Any:
+    import uvloop
+
+    return uvloop.new_event_loop
 
 
 def said(text: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import os
 import random
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from fault_table import ROWS, Row, events_of, page
 from faulty_upstream import FaultyUpstream, Script, response
-from gateways import CHAT, Answer, gateway, said, spoken
+from gateways import CHAT, Answer, gateway, run, said, spoken
 
 from offtarget.records.gateway import Timeouts
 from offtarget.serve.counters import BROKEN, FALLBACKS
@@ -32,10 +32,6 @@ CELLS = [
     for streamed in (True, False)
     if (row.stream if streamed else row.whole) is not None
 ]
-
-
-def _run(test: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(test, 60))
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +116,7 @@ def test_the_tuned_model_does_it(row: Row, streamed: bool, tmp_path: Path, unsig
                 if received.body and ends == "base" and _stalls(script):
                     await asyncio.wait_for(received.left.wait(), 5)
 
-    _run(test())
+    run(test())
 
 
 @pytest.mark.parametrize(("row", "streamed"), CELLS)
@@ -151,7 +147,7 @@ def test_the_base_does_it_and_nobody_stands_behind(
                 assert ("retry-after" in answer.headers) == (b"retry-after" in head)
             assert answer.headers["x-offtarget-arm"] == "base"
 
-    _run(test())
+    run(test())
 
 
 def _is_stream(answer: Answer, script: Script, ends: str) -> None:
@@ -204,7 +200,7 @@ def test_no_request_fails_while_the_tuned_model_does_all_of_it(streamed: bool, t
             again = sum(pool.resent for pool in running.app._upstreams._pools.values() if isinstance(pool, Pool))
             assert running.counters.number(FALLBACKS) + again == len(scripts)
 
-    _run(test())
+    run(test())
 
 
 def test_the_page_is_what_the_table_says() -> None:

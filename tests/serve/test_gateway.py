@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
 from faulty_upstream import FaultyUpstream, response
-from gateways import CHAT, gateway, said, spoken
-
-
-def _run(test: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(test, 60))
+from gateways import CHAT, gateway, run, said, spoken
 
 
 def test_a_request_is_answered_by_the_model_of_its_share(tmp_path: Path) -> None:
@@ -34,7 +27,7 @@ def test_a_request_is_answered_by_the_model_of_its_share(tmp_path: Path) -> None
             assert base.requests[0].json == {**CHAT, "model": "base-model"}
             assert base.requests[0].header("authorization") == "Bearer base-key"
 
-    _run(test())
+    run(test())
 
 
 def test_a_stream_passes_byte_for_byte(tmp_path: Path) -> None:
@@ -53,4 +46,4 @@ def test_a_stream_passes_byte_for_byte(tmp_path: Path) -> None:
             assert exchange.response == sent
             assert (exchange.arm, exchange.reason, exchange.fault) == ("tuned", "share", "")
 
-    _run(test())
+    run(test())

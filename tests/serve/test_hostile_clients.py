@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 from faulty_upstream import FaultyUpstream, response, stream_head
-from gateways import CHAT, Answer, gateway, read_answer, request, said
+from gateways import CHAT, Answer, gateway, read_answer, request, run, said
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,10 +29,6 @@ KEYS = tuple(
     ApiKey(name, hashlib.sha256(key.encode()).hexdigest(), limit)
     for name, key, limit in (("first", KEY, 3), ("second", OTHER, 0))
 )
-
-
-def _run(test: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(test, 60))
 
 
 AMBIGUOUS = {
@@ -74,7 +69,7 @@ def test_what_can_be_read_in_two_ways_is_refused_and_reaches_no_model(name: str,
             assert not base.requests
             writer.close()
 
-    _run(test())
+    run(test())
 
 
 def test_a_body_in_chunks_reaches_the_model_with_a_length(tmp_path: Path) -> None:
@@ -86,7 +81,7 @@ def test_a_body_in_chunks_reaches_the_model_with_a_length(tmp_path: Path) -> Non
             assert base.requests[0].header("transfer-encoding") is None
             assert base.requests[0].json == {**CHAT, "model": "base-model"}
 
-    _run(test())
+    run(test())
 
 
 def test_a_body_that_is_too_long_is_refused_before_it_is_read(tmp_path: Path) -> None:
@@ -101,7 +96,7 @@ def test_a_body_that_is_too_long_is_refused_before_it_is_read(tmp_path: Path) ->
             assert (answer.status, answer.error) == (413, "request_too_large")
             assert not base.requests
 
-    _run(test())
+    run(test())
 
 
 def test_slow_bodies_and_heads_end(tmp_path: Path) -> None:
@@ -126,7 +121,7 @@ def test_slow_bodies_and_heads_end(tmp_path: Path) -> None:
             assert answer.status == 408
             writer.close()
 
-    _run(test())
+    run(test())
 
 
 @pytest.mark.parametrize(
@@ -151,7 +146,7 @@ def test_a_head_without_end_is_refused(head: bytes, tmp_path: Path) -> None:
             assert (answer.status, answer.error) == (431, "headers_too_large")
             writer.close()
 
-    _run(test())
+    run(test())
 
 
 BODIES = {
@@ -178,7 +173,7 @@ def test_a_body_that_is_no_request_is_refused(name: str, tmp_path: Path) -> None
             assert answer.json["error"]["type"] == "invalid_request_error"
             assert not base.requests
 
-    _run(test())
+    run(test())
 
 
 def test_paths_and_methods(tmp_path: Path) -> None:
@@ -204,7 +199,7 @@ def test_paths_and_methods(tmp_path: Path) -> None:
             assert (await running.ask({**CHAT}, path="/v1/chat/completions?api-version=1")).status == 200
             assert base.requests[0].line == "POST /v1/chat/completions HTTP/1.1"
 
-    _run(test())
+    run(test())
 
 
 def test_keys_are_asked_for_and_never_go_on(tmp_path: Path) -> None:
@@ -229,7 +224,7 @@ def test_keys_are_asked_for_and_never_go_on(tmp_path: Path) -> None:
             assert sent.header("authorization") == "Bearer base-key"
             assert OTHER not in str(sent.headers)
 
-    _run(test())
+    run(test())
 
 
 def test_a_key_has_so_many_requests_a_minute(tmp_path: Path) -> None:
@@ -242,7 +237,7 @@ def test_a_key_has_so_many_requests_a_minute(tmp_path: Path) -> None:
             assert 1 <= int(answer.headers["retry-after"]) <= 21
             assert (await running.ask(authorization=f"Bearer {OTHER}")).status == 200
 
-    _run(test())
+    run(test())
 
 
 def test_more_requests_than_may_be_open_are_told_to_wait(tmp_path: Path) -> None:
@@ -257,7 +252,7 @@ def test_more_requests_than_may_be_open_are_told_to_wait(tmp_path: Path) -> None
             assert {answer.headers.get("retry-after") for answer in answers if answer.status == 503} == {"1"}
             assert (await running.ask()).status == 200
 
-    _run(test())
+    run(test())
 
 
 def test_what_models_say_of_themselves_stays_behind(tmp_path: Path) -> None:
@@ -276,7 +271,7 @@ def test_what_models_say_of_themselves_stays_behind(tmp_path: Path) -> None:
             assert answer.headers["x-request-id"].startswith("req_")
             assert answer.headers["x-upstream-request-id"] == "up"
 
-    _run(test())
+    run(test())
 
 
 def test_no_error_repeats_what_was_sent(tmp_path: Path) -> None:
@@ -294,7 +289,7 @@ def test_no_error_repeats_what_was_sent(tmp_path: Path) -> None:
                 assert b"SECRET" not in answer.body
                 assert str(base.port).encode() not in answer.body
 
-    _run(test())
+    run(test())
 
 
 ANYTHING = st.recursive(

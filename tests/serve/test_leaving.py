@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 from faulty_upstream import Do, FaultyUpstream, Script, chunk, response, stream_head
-from gateways import CHAT, ROLE, Gateway, delta, gateway, read_answer, read_head, request, said, spoken
+from gateways import CHAT, ROLE, Gateway, delta, gateway, read_answer, read_head, request, run, said, spoken
 
 from offtarget.records.gateway import Timeouts
 from offtarget.serve.counters import DISCONNECTS, FALLBACKS, OPEN
@@ -23,10 +22,6 @@ PHASES: dict[str, tuple[bool, Script]] = {
     "before, not streamed": (False, [Do.STALL]),
     "first, not streamed": (False, [b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{", Do.STALL]),
 }
-
-
-def _run(test: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(test, 60))
 
 
 async def _until(condition: Any) -> None:
@@ -79,7 +74,7 @@ def test_the_model_is_told_in_every_phase(phase: str, arm: str, reset: bool, tmp
             if arm == "tuned":
                 assert [each.fault for each in running.sink.exchanges] == ["client-left"]
 
-    _run(test())
+    run(test())
 
 
 def test_clients_that_leave_do_not_open_the_circuit(tmp_path: Path) -> None:
@@ -98,7 +93,7 @@ def test_clients_that_leave_do_not_open_the_circuit(tmp_path: Path) -> None:
                 await asyncio.wait_for(tuned.requests[number].left.wait(), 5)
             assert (await running.ask()).headers["x-offtarget-arm"] == "tuned"
 
-    _run(test())
+    run(test())
 
 
 def test_a_reader_that_stops_holds_the_model_back(tmp_path: Path) -> None:
@@ -133,7 +128,7 @@ def test_a_reader_that_stops_holds_the_model_back(tmp_path: Path) -> None:
                 writer.transport.abort()
             server.close()
 
-    _run(test())
+    run(test())
 
 
 def test_pipelined_requests_are_answered_one_after_the_other(tmp_path: Path) -> None:
@@ -150,7 +145,7 @@ def test_pipelined_requests_are_answered_one_after_the_other(tmp_path: Path) -> 
                 assert (await read_answer(reader)).json == said(str(number))
             writer.close()
 
-    _run(test())
+    run(test())
 
 
 def test_a_kept_connection_serves_many_requests_and_one_upstream_connection_is_enough(tmp_path: Path) -> None:
@@ -167,4 +162,4 @@ def test_a_kept_connection_serves_many_requests_and_one_upstream_connection_is_e
             assert tuned.connections == 1
             writer.close()
 
-    _run(test())
+    run(test())

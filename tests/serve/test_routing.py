@@ -6,13 +6,12 @@ import asyncio
 import json
 import os
 from collections import Counter
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 from faulty_upstream import Do, FaultyUpstream, Script, chunk, event, response, stream_head
-from gateways import CHAT, Gateway, gateway, request, said, spoken
+from gateways import CHAT, Gateway, gateway, request, run, said, spoken
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,10 +30,6 @@ CONVERSATION = {
         {"role": "user", "content": "hello"},
     ]
 }
-
-
-def _run(test: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(test, 60))
 
 
 async def _until(condition: Any) -> None:
@@ -142,7 +137,7 @@ def test_traffic_is_split_by_the_share_and_stays_with_its_conversation(tmp_path:
             counted = running.counters.number(REQUESTS, "m", "tuned", "share", "chat", "200")
             assert counted == 2 * few.count("tuned") + more.count("tuned") + 200
 
-    _run(test())
+    run(test())
 
 
 @pytest.mark.parametrize("share", [0.0, -1.0, float("nan"), float("inf"), 1.5])
@@ -158,7 +153,7 @@ def test_a_share_that_is_none_sends_everything_to_the_base(share: float, tmp_pat
                 assert (await running.ask()).headers["x-offtarget-reason"] == "rolled-back"
             assert not tuned.requests
 
-    _run(test())
+    run(test())
 
 
 def test_the_kill_switch_is_heard_by_the_next_request(tmp_path: Path) -> None:
@@ -172,7 +167,7 @@ def test_the_kill_switch_is_heard_by_the_next_request(tmp_path: Path) -> None:
             running.cell.write(0, CLOSED)
             assert (await running.ask()).headers["x-offtarget-arm"] == "base"
 
-    _run(test())
+    run(test())
 
 
 def test_the_monitor_hears_of_all_tuned_answers_and_of_the_share_of_the_base_s(tmp_path: Path) -> None:
@@ -198,7 +193,7 @@ def test_the_monitor_hears_of_all_tuned_answers_and_of_the_share_of_the_base_s(t
                 await running.ask({**CHAT, "user": str(number)})
             assert running.counters.number(EXCHANGES, "m", "tuned", "no") > 0
 
-    _run(test())
+    run(test())
 
 
 def test_a_long_answer_is_told_cut(tmp_path: Path) -> None:
@@ -210,7 +205,7 @@ def test_a_long_answer_is_told_cut(tmp_path: Path) -> None:
             assert exchange.cut
             assert len(exchange.response) == 1024 * 1024
 
-    _run(test())
+    run(test())
 
 
 def test_an_answer_that_is_too_long_to_be_held_passes_as_it_comes(tmp_path: Path) -> None:
@@ -230,7 +225,7 @@ def test_an_answer_that_is_too_long_to_be_held_passes_as_it_comes(tmp_path: Path
             answer = await running.ask()
             assert not answer.whole, "the client sees that it is not whole"
 
-    _run(test())
+    run(test())
 
 
 def test_an_alias_without_a_tuned_model(tmp_path: Path) -> None:
@@ -238,7 +233,7 @@ def test_an_alias_without_a_tuned_model(tmp_path: Path) -> None:
         async with FaultyUpstream([response(said("base"))]) as base, gateway(tmp_path, base) as running:
             assert (await running.ask()).headers["x-offtarget-reason"] == "no-tuned"
 
-    _run(test())
+    run(test())
 
 
 def test_embeddings_are_the_base_s(tmp_path: Path) -> None:
@@ -254,7 +249,7 @@ def test_embeddings_are_the_base_s(tmp_path: Path) -> None:
             assert not tuned.requests
             assert not running.sink.exchanges
 
-    _run(test())
+    run(test())
 
 
 # Copies of requests.
@@ -282,7 +277,7 @@ def test_copies_go_to_the_tuned_model_and_nobody_waits_for_them(tmp_path: Path) 
             assert running.counters.number(MIRRORED, "m", "sent") == 3
             assert running.counters.number(MIRRORED, "m", "answered") == 3
 
-    _run(test())
+    run(test())
 
 
 def test_a_copy_is_made_for_the_share_alone_and_of_streams_too(tmp_path: Path) -> None:
@@ -300,7 +295,7 @@ def test_a_copy_is_made_for_the_share_alone_and_of_streams_too(tmp_path: Path) -
             assert all(b"tuned" in exchange.response for exchange in running.sink.exchanges)
             assert len(base.requests) == 60
 
-    _run(test())
+    run(test())
 
 
 def test_copies_that_fail_are_counted_and_open_the_circuit(tmp_path: Path) -> None:
@@ -318,7 +313,7 @@ def test_copies_that_fail_are_counted_and_open_the_circuit(tmp_path: Path) -> No
             assert running.counters.number(MIRRORED, "m", "dropped") == 7
             assert {exchange.fault for exchange in running.sink.exchanges} == {"closed"}
 
-    _run(test())
+    run(test())
 
 
 def test_a_client_that_leaves_does_not_end_the_copy(tmp_path: Path) -> None:
@@ -337,7 +332,7 @@ def test_a_client_that_leaves_does_not_end_the_copy(tmp_path: Path) -> None:
             tuned.go.set()
             await _until(lambda: running.counters.number(MIRRORED, "m", "answered") == 1)
 
-    _run(test())
+    run(test())
 
 
 # The circuit.
@@ -386,7 +381,7 @@ def test_a_tuned_model_that_is_down_is_left_alone_and_tried_again(tmp_path: Path
             assert (await running.ask()).headers["x-offtarget-arm"] == "tuned"
             assert running.counters.number(CIRCUIT, "m", "tuned") == 0
 
-    _run(test())
+    run(test())
 
 
 def test_requests_that_both_models_refuse_do_not_open_the_circuit(tmp_path: Path) -> None:
@@ -403,7 +398,7 @@ def test_requests_that_both_models_refuse_do_not_open_the_circuit(tmp_path: Path
             assert len(tuned.requests) == 10
             assert not running.sink.exchanges, "it says nothing about the tuned model"
 
-    _run(test())
+    run(test())
 
 
 # Responses that go on from earlier ones.
@@ -459,7 +454,7 @@ def test_a_response_goes_on_where_it_was_made(streamed: bool, tmp_path: Path) ->
             assert tuned.requests[-1].line == "GET /v1/responses/resp_tuned?include[]=x HTTP/1.1"
             assert (await running.ask(b"", "/v1/responses/resp_other", "GET")).status == 404
 
-    _run(test())
+    run(test())
 
 
 def test_where_the_base_cannot_go_on_the_client_is_not_told_that_it_was_wrong(tmp_path: Path) -> None:
@@ -477,7 +472,7 @@ def test_where_the_base_cannot_go_on_the_client_is_not_told_that_it_was_wrong(tm
             (_, exchange) = running.sink.exchanges
             assert (exchange.reason, exchange.fault) == ("fallback", "closed")
 
-    _run(test())
+    run(test())
 
 
 def test_on_one_server_the_base_goes_on_in_place_of_the_tuned_model(tmp_path: Path) -> None:
@@ -490,7 +485,7 @@ def test_on_one_server_the_base_goes_on_in_place_of_the_tuned_model(tmp_path: Pa
                 assert answer.json == _made("b")
                 assert [each.json["model"] for each in server.requests] == ["adapter", "adapter", "base"]
 
-    _run(test())
+    run(test())
 
 
 def test_pins_are_shared_by_all_workers_and_bounded(tmp_path: Path) -> None:
@@ -523,4 +518,4 @@ def test_other_settings_hold_for_the_next_request(tmp_path: Path) -> None:
             running.app.reload(type(settings)(aliases=(alias,)))
             assert (await running.ask()).json == said("two")
 
-    _run(test())
+    run(test())

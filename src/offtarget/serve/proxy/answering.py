@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 
 from offtarget.records.answers import Role
 from offtarget.records.exchanges import Exchange, Reason, Source
@@ -105,7 +106,7 @@ class Answering:
         made = self._made(call)
         if made == "base" or (made is None and not call.place.arm < share):
             return "base", "share" if made is None else "pinned"
-        if not models.circuit.allows(asyncio.get_running_loop().time()):
+        if not models.circuit.allows(monotonic()):
             return "base", "open-circuit"
         return "tuned", "share" if made is None else "pinned"
 
@@ -202,7 +203,7 @@ class Answering:
         """Ask the tuned model too; nobody waits for it."""
         assert models.tuned is not None
         loop = asyncio.get_running_loop()
-        if len(self._shadows) >= SHADOWS or not models.circuit.allows(loop.time()):
+        if len(self._shadows) >= SHADOWS or not models.circuit.allows(monotonic()):
             self._counters.count(MIRRORED, call.alias.name, "dropped")
             return
         self._counters.count(MIRRORED, call.alias.name, "sent")
@@ -228,7 +229,7 @@ class Answering:
 
     def _count(self, attempt: Attempt) -> None:
         call, counters = attempt.call, self._counters
-        name, now = call.alias.name, asyncio.get_running_loop().time()
+        name, now = call.alias.name, monotonic()
         counters.count(REQUESTS, name, attempt.arm, attempt.reason, _api(call), str(attempt.status))
         counters.observe(DURATION, now - call.started, name, attempt.arm)
         counters.observe(OWN_TIME, attempt.asked_at - call.whole)
@@ -247,7 +248,7 @@ class Answering:
         if not known or fault in _CLIENTS_FAULT:
             circuit.gave_up()
         elif fault:
-            circuit.failed(asyncio.get_running_loop().time())
+            circuit.failed(monotonic())
         else:
             circuit.succeeded()
         self._counters.gauge(CIRCUIT, circuit.state != "closed", call.alias.name, "tuned")
@@ -259,7 +260,7 @@ class Answering:
         """Offer the exchange to the monitor; where there is no room it is gone, and counted."""
         call = attempt.call
         assert call.api is not None
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         exchange = Exchange(
             id=call.client.request_id,
             alias=call.alias.name,

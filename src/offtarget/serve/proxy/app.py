@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 
 from offtarget.records.exchanges import Api
 from offtarget.records.gateway import Alias, GatewaySettings
@@ -125,8 +126,7 @@ class GatewayApp:
 
     async def _serve(self, scope: Message, client: Client) -> None:
         table = self._table
-        loop = asyncio.get_running_loop()
-        started, unix = loop.time(), time.time()
+        started, unix = monotonic(), time.time()
         path: bytes = scope["raw_path"]
         method: str = scope["method"]
         if path == b"/healthz" and method == "GET":
@@ -151,7 +151,7 @@ class GatewayApp:
             body = await self._whole_body(client, limits.body_bytes)
         else:
             body = await self._body(client, head.length, limits.body_bytes, limits.body_seconds)
-        whole = loop.time()
+        whole = monotonic()
         asked = read_asked(body)
         found = table.aliases.get(asked.model)
         if found is None:

@@ -6,7 +6,7 @@ the stream ends with an error event and without `[DONE]`: two models are never s
 
 from __future__ import annotations
 
-import asyncio
+from time import monotonic
 
 from offtarget.records.answers import Role
 from offtarget.records.exchanges import Reason
@@ -125,7 +125,7 @@ class Attempt:
 
     async def _ask(self) -> Sent:
         call = self.call
-        self.asked_at = asyncio.get_running_loop().time()
+        self.asked_at = monotonic()
         sent = self._sent = self._model.ask(call.path, call.headers, call.asked, call.client.request_id)
         if self.reason != "shadow":
             call.client.upstream = sent
@@ -253,7 +253,7 @@ class Attempt:
 
     def _came(self) -> None:
         if not self.first:
-            self.first = asyncio.get_running_loop().time()
+            self.first = monotonic()
 
     def _keep(self, piece: bytes) -> None:
         """Copy a piece for the monitor as far as there is room."""

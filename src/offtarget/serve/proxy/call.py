@@ -111,6 +111,6 @@ class Call:
         """`api` None: embeddings, which only the base answers."""
         self.path, self.headers, self.asked, self.place, self.switch = path, headers, asked, place, switch
         self.started, self.whole, self.unix = started, whole, unix
-        """When its head and when all of it was there, by the clock of the event loop; the first in Unix seconds."""
+        """When its head and when all of it was there, by a clock that only runs forward; the first in Unix seconds."""
         self.told = False
         """Whether the monitor is to hear of it; known before there is an answer."""
