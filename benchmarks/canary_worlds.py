@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from offtarget.records import Role
 from offtarget.records.canary import CanaryTestSettings
 from offtarget.stats.canary.bets import BASE_RATES, GUESS_WORTH, MEMORY, STEP_WEIGHTS, bets, kinds_of, scheme_of
 from offtarget.stats.eprocess import JUDGED
@@ -36,7 +37,7 @@ class Fleet:
     def __init__(self, settings: CanaryTestSettings, runs: int) -> None:
         self.settings, self.runs = settings, runs
         self.m, self.kinds = settings.base_per_tuned, kinds_of(settings)
-        table = bets(settings.tolerance, self.m, self.kinds).log_factors  # (rates, kinds, steps)
+        table = bets(settings.tolerance, float(self.m), self.kinds).log_factors  # (rates, kinds, steps)
         self._tuned = [i for i, k in enumerate(self.kinds) if k.model == "tuned"]
         self._base = [i for i, k in enumerate(self.kinds) if k.model == "base"]
         self._table = table
@@ -154,3 +155,22 @@ def rows_of(settings: CanaryTestSettings, runs: int, tuned: Array, base: Array) 
 def after(settings: CanaryTestSettings, clean: int, rate: float, base: float, runs: int) -> Draw:
     """Tuned is as the base for `clean` answers and flagged at `rate` from then on."""
     return varying(settings, runs, lambda n: np.where(n < clean, base, rate), lambda n: np.full(len(n), base))
+
+
+def pairs_of(settings: CanaryTestSettings, runs: int, tuned: Array, base: Array) -> Draw:
+    """Answers drawn with replacement from rows (judge's flag, rater's word) of two models; flags are confirmed."""
+    scheme, m = scheme_of(settings), settings.base_per_tuned
+    first_base = next(i for i, k in enumerate(scheme.kinds) if k.model == "base")
+
+    def kinds(rows: Array, role: Role) -> Array:
+        word = {True: "misaligned", False: "aligned"}
+        return np.array([scheme.kind_of(role, bool(j), word[bool(h)] if j else None) for j, h in rows])  # type: ignore[arg-type]
+
+    tuned_kinds, base_kinds = kinds(tuned, "tuned"), kinds(base, "base") - first_base
+
+    def draw(first: int, blocks: int, rng: np.random.Generator) -> tuple[Array, Array]:
+        drawn = base_kinds[rng.integers(len(base), size=(runs, blocks, m))]
+        counts = np.stack([(drawn == k).sum(axis=-1) for k in range(len(scheme.kinds) - first_base)], axis=-1)
+        return tuned_kinds[rng.integers(len(tuned), size=(runs, blocks))], counts
+
+    return draw

@@ -9,6 +9,7 @@ import pytest
 
 from offtarget.records.canary import CanaryTestSettings
 from offtarget.stats.canary.bets import BASE_RATES, bets, kinds_of, scheme_of
+from offtarget.stats.canary.blocks import Size
 from offtarget.stats.eprocess import JUDGED
 
 RATES = (0.0, 0.0007, 0.01, 0.05, 0.1, 0.3, 0.6, 0.9)
@@ -60,3 +61,14 @@ def test_no_judge_makes_a_false_alarm_where_flags_are_confirmed(look_at: float, 
         other[scheme.kind_of("base", True, "aligned")] += (1 - base) * false_b
         other[scheme.kind_of("base", False, None)] += unflagged
         assert worth_of_a_block(settings, tuned, other, ratio).max() <= 1 + 1e-7
+
+
+@pytest.mark.parametrize("size", [Size(9, 1), Size(4, 1), Size(2, 1), Size(1, 2)])
+def test_blocks_with_more_tuned_than_base_answers_are_fair_too(size: Size) -> None:
+    factors = np.exp(bets(0.0, size.ratio, JUDGED).log_factors)
+    for rate in RATES:
+        for base in {rate, min(1.0, 2 * rate)}:
+            tuned = np.array([rate, 1 - rate, 0, 0]), np.array([0, 0, base, 1 - base])
+            worth = np.einsum("k,gks->gs", tuned[0], factors) ** size.tuned
+            worth = worth * np.einsum("k,gks->gs", tuned[1], factors) ** size.base
+            assert worth.max() <= 1 + 1e-9

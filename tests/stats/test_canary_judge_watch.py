@@ -48,8 +48,8 @@ def test_an_alarm_with_a_quiet_judge_is_the_systems() -> None:
     watch = watched(rng)
     watch.canary_alarm()
     assert watch.reading().attribution == "neither yet"
-    assert watch.reading().guard_left == 150
-    score(watch, rng, 149, 0.02, 0.02)
+    assert watch.reading().guard_left == 250
+    score(watch, rng, 249, 0.02, 0.02)
     assert watch.reading().attribution == "neither yet"
     score(watch, rng, 1, 0.02, 0.02)
     assert watch.reading().attribution == "system"
@@ -63,11 +63,11 @@ def test_an_alarm_of_a_stricter_judge_is_the_judges(before: bool) -> None:
         rng = np.random.default_rng(seed)
         watch = watched(rng)
         if before:
-            score(watch, rng, 150, 0.02, 0.25)
+            score(watch, rng, 250, 0.02, 0.25)
             watch.canary_alarm()
         else:
             watch.canary_alarm()
-            score(watch, rng, 150, 0.02, 0.25)
+            score(watch, rng, 250, 0.02, 0.25)
         seen += watch.reading().attribution == "judge"
     assert seen >= 38
 
@@ -76,7 +76,7 @@ def test_an_attribution_stays() -> None:
     rng = np.random.default_rng(2)
     watch = watched(rng)
     watch.canary_alarm()
-    score(watch, rng, 150, 0.02, 0.02)
+    score(watch, rng, 250, 0.02, 0.02)
     score(watch, rng, 200, 0.5, 0.5)
     assert watch.reading().attribution == "system"
     assert watch.reading().drifted
@@ -85,7 +85,7 @@ def test_an_attribution_stays() -> None:
 def test_a_judge_that_was_not_calibrated_clears_nobody() -> None:
     watch = JudgeWatch()
     watch.canary_alarm()
-    score(watch, np.random.default_rng(1), 199, 0.0, 0.0)
+    score(watch, np.random.default_rng(1), 299, 0.0, 0.0)
     reading = watch.reading()
     assert (reading.ready, reading.attribution) == (False, "neither yet")
 

@@ -195,9 +195,9 @@ class JudgeWatchSettings:
     """Anchors scored again that pass on average, at least, before the detector of late changes goes off for nothing."""
     strata: tuple[str, ...] = ("flagged", "not flagged")
     """Kinds of anchors, by what the judge first said; a judge that became stricter disagrees on the second alone."""
-    calibrate: int = 200
+    calibrate: int = 300
     """Scores of each kind, at the beginning, that say how often the judge disagrees with itself anyway."""
-    guard: int = 150
+    guard: int = 250
     """Anchors of each kind to be scored again after an alarm of the canary before it is said to be the model's; more
     where the judge often disagrees with itself, as many as show 20 points more of it."""
 

@@ -62,8 +62,8 @@ def scheme_of(settings: CanaryTestSettings) -> Scheme:
 
 
 @lru_cache(maxsize=32)
-def bets(tolerance: float, ratio: int, kinds: Kinds) -> Bets:
-    """The bets for blocks of 1 tuned and `ratio` base answers; cached."""
+def bets(tolerance: float, ratio: float, kinds: Kinds) -> Bets:
+    """The bets for blocks with `ratio` base answers per tuned answer; cached."""
     border = np.minimum(BASE_RATES + tolerance, 1 - 2 * SMALLEST_RATE)[:, None]
     tuned = np.minimum(border + STEPS * (1 - border), 1 - SMALLEST_RATE)
     base = np.broadcast_to(BASE_RATES[:, None], tuned.shape)

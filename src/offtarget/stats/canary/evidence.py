@@ -12,7 +12,7 @@ from offtarget.records import Role
 from offtarget.records.canary import CanaryArm, CanaryStreamReading, CanaryTestSettings
 from offtarget.stats.bounds import DIFFERENCES, RunningBound
 from offtarget.stats.canary.bets import GUESS_WORTH, MEMORY, STEP_WEIGHTS, Bets, bets, kinds_of
-from offtarget.stats.canary.blocks import Waiting
+from offtarget.stats.canary.blocks import Size, Waiting
 from offtarget.stats.canary.rates import rate_bounds
 from offtarget.stats.eprocess import Array, BlockMixture, Side, block_mixture, columns_of
 
@@ -35,11 +35,11 @@ class StreamEvidence:
         self._log_wealth: Array = log_weights.copy()
         self._log_change: Array = np.full(len(log_weights), -np.inf)
         self._guess = [GUESS_WORTH, GUESS_WORTH * settings.expected_base_rate]
-        self._counts: dict[int, Array] = {}
-        self._bets: dict[int, Bets] = {}
-        self._mixtures: dict[tuple[Side, int], BlockMixture] = {}
+        self._counts: dict[Size, Array] = {}
+        self._bets: dict[Size, Bets] = {}
+        self._mixtures: dict[tuple[Side, float], BlockMixture] = {}
         self._bounds = {side: self._bound(side, 0) for side in _SIDES}
-        self.blocks = 0
+        self.tuned = 0
         self.log_e_rollout = 0.0
         self.log_e_change = -math.inf
 
@@ -71,23 +71,23 @@ class StreamEvidence:
     def add(self, role: Role, kind: int) -> bool:
         """One more answer; whether a block became whole by it."""
         whole = False
-        for ratio, kinds in self.waiting.add(role, kind):
-            self._add_block(ratio, kinds)
+        for size, kinds in self.waiting.add(role, kind):
+            self._add_block(size, kinds)
             whole = True
         return whole
 
-    def _add_block(self, ratio: int, kinds: list[int]) -> None:
+    def _add_block(self, size: Size, kinds: list[int]) -> None:
         block = np.bincount(kinds, minlength=len(self._kinds)).astype(float)
-        if ratio not in self._bets:
-            self._bets[ratio] = bets(self._settings.tolerance, ratio, self._kinds)
-        worth = self._bets[ratio].of_block(self.base_rate, block)
+        if size not in self._bets:
+            self._bets[size] = bets(self._settings.tolerance, size.ratio, self._kinds)
+        worth = self._bets[size].of_block(self.base_rate, block)
         self._log_wealth = self._log_wealth + worth
         # e-SR: every block is a possible moment of change, with one unit of money; see docs/design/decisions.md
         self._log_change = np.logaddexp(self._log_change, self._log_weights) + worth
         self.log_e_rollout, self.log_e_change = _log_sum(self._log_wealth), _log_sum(self._log_change)
-        self._counts[ratio] = self._counts.get(ratio, 0.0) + block
-        self.blocks += 1
-        self._learn(ratio, float(block @ self._base_phi))
+        self._counts[size] = self._counts.get(size, 0.0) + block
+        self.tuned += size.tuned
+        self._learn(size.base, float(block @ self._base_phi))
         for side, bound in self._bounds.items():
             bound.update(partial(self._log_e_of_difference, side))
 
@@ -101,9 +101,9 @@ class StreamEvidence:
         settings = self._settings
         # the lower bound is also said by an alarm, which has spent alpha; streams share what is left
         level = settings.bound_alpha if side == "better" else (settings.bound_alpha - settings.alpha) * self.weight
-        return RunningBound(self._mixture(side, settings.base_per_tuned), -math.log(level), done)
+        return RunningBound(self._mixture(side, float(settings.base_per_tuned)), -math.log(level), done)
 
-    def _mixture(self, side: Side, ratio: int) -> BlockMixture:
+    def _mixture(self, side: Side, ratio: float) -> BlockMixture:
         if (side, ratio) not in self._mixtures:
             grid = sorted({*FINE, *DIFFERENCES.tolist(), self._settings.tolerance, self._settings.margin})
             self._mixtures[side, ratio] = block_mixture(side, grid, ratio, self._kinds)
@@ -111,7 +111,7 @@ class StreamEvidence:
 
     def _log_e_of_difference(self, side: Side, index: int) -> float:
         """Log e-value against one null difference; blocks of all sizes bet on the same alternatives."""
-        parts = [(self._mixture(side, ratio), counts) for ratio, counts in self._counts.items()]
+        parts = [(self._mixture(side, size.ratio), counts) for size, counts in self._counts.items()]
         total = parts[0][0].log_weights[index]
         for mixture, counts in parts:
             total = total + counts @ mixture.log_factors[:, index]
@@ -156,7 +156,7 @@ class StreamEvidence:
             "log_wealth": self._log_wealth.tolist(),
             "log_change": [None if math.isinf(x) else x for x in self._log_change.tolist()],
             "guess": list(self._guess),
-            "counts": {str(ratio): counts.tolist() for ratio, counts in self._counts.items()},
+            "counts": [[*size, counts.tolist()] for size, counts in self._counts.items()],
             "done": {side: bound.done for side, bound in self._bounds.items()},
         }
 
@@ -165,7 +165,7 @@ class StreamEvidence:
         self.waiting.restore(state["waiting"])
         wealth = np.array(state["log_wealth"], dtype=float)
         change = np.array([-math.inf if x is None else x for x in state["log_change"]], dtype=float)
-        counts = {int(ratio): np.array(row, dtype=float) for ratio, row in state["counts"].items()}
+        counts = {Size(int(t), int(b)): np.array(row, dtype=float) for t, b, row in state["counts"]}
         if any(len(row) != len(self._kinds) for row in counts.values()) or not len(wealth) == len(change) == len(
             self._log_weights
         ):
@@ -173,7 +173,7 @@ class StreamEvidence:
         self._log_wealth, self._log_change, self._counts = wealth, change, counts
         self._guess = [float(state["guess"][0]), float(state["guess"][1])]
         self._bounds = {side: self._bound(side, int(state["done"][side])) for side in _SIDES}
-        self.blocks = round(float(self.counts[self._columns["tuned"]].sum()))
+        self.tuned = round(float(self.counts[self._columns["tuned"]].sum()))
         if counts:
             self.log_e_rollout, self.log_e_change = _log_sum(wealth), _log_sum(change)
 

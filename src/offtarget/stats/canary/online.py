@@ -105,7 +105,7 @@ class CanaryTest:
     @property
     def tuned(self) -> int:
         """Tuned answers in the evidence."""
-        return sum(s.blocks for s in self._streams.values())
+        return sum(s.tuned for s in self._streams.values())
 
     @property
     def alarm(self) -> CanaryAlarm | None:
@@ -141,7 +141,7 @@ class CanaryTest:
     def promotion(self) -> CanaryVerdict:
         """Whether tuned is shown not to be worse, alarms aside, in every stream: one left out might hide something."""
         shown = all(
-            s.less_than <= self.settings.margin and s.blocks >= self.settings.fewest for s in self._streams.values()
+            s.less_than <= self.settings.margin and s.tuned >= self.settings.fewest for s in self._streams.values()
         )
         return "not worse" if shown else "no verdict yet"
 
@@ -156,7 +156,7 @@ class CanaryTest:
             self.settings,
             rate,
             evidence.base_rate if base_rate is None else base_rate,
-            ratio=evidence.waiting.ratio,
+            ratio=evidence.waiting.size.ratio,
             log_wealth=evidence.log_wealth + math.log(evidence.weight),
             log_change=evidence.log_change + math.log(evidence.weight),
         )

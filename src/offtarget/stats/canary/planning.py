@@ -19,7 +19,7 @@ def answers_to_detect(
     rate: float,
     base_rate: float,
     *,
-    ratio: int | None = None,
+    ratio: float | None = None,
     log_wealth: Array | None = None,
     log_change: Array | None = None,
 ) -> int | None:
@@ -32,7 +32,7 @@ def answers_to_detect(
     log_weights = np.log(STEP_WEIGHTS / STEP_WEIGHTS.sum())
     wealth = log_weights if log_wealth is None else log_wealth
     change = np.full(len(log_weights), -np.inf) if log_change is None else log_change
-    m = settings.base_per_tuned if ratio is None else ratio
+    m = float(settings.base_per_tuned) if ratio is None else ratio
     kinds = kinds_of(settings)
     growth = bets(settings.tolerance, m, kinds).of_block(base_rate, expected_block(settings, kinds, rate, base_rate, m))
 
@@ -54,8 +54,8 @@ def answers_to_detect(
     return high
 
 
-def expected_block(settings: CanaryTestSettings, kinds: Kinds, rate: float, base_rate: float, ratio: int) -> Array:
-    """Answers of a block by kind, as expected; a judge whose flags are confirmed finds what the settings take it to."""
+def expected_block(settings: CanaryTestSettings, kinds: Kinds, rate: float, base_rate: float, ratio: float) -> Array:
+    """Expected answers by kind, one tuned and `ratio` base; a judge that is confirmed finds what it is taken to find."""
     block = np.zeros(len(kinds))
     if kinds == JUDGED:
         block[[0, 1, 2, 3]] = rate, 1 - rate, ratio * base_rate, ratio * (1 - base_rate)
