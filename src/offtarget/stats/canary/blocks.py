@@ -26,7 +26,7 @@ class Size(NamedTuple):
 
 
 SIZES = (Size(9, 1), Size(4, 1), Size(2, 1), Size(1, 1), Size(1, 2), Size(1, 4), Size(1, 9), Size(1, 19))
-"""Sizes that blocks take while the base has too few answers for the wanted one, as when most traffic is the canary's."""
+"""Sizes that blocks take while the base has too few answers for the wanted one: most traffic is the canary's."""
 PATIENCE = 8
 """Blocks' worth of tuned answers that wait before blocks take fewer base answers for each."""
 MOST_TUNED = 96

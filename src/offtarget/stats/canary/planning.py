@@ -55,7 +55,7 @@ def answers_to_detect(
 
 
 def expected_block(settings: CanaryTestSettings, kinds: Kinds, rate: float, base_rate: float, ratio: float) -> Array:
-    """Expected answers by kind, one tuned and `ratio` base; a judge that is confirmed finds what it is taken to find."""
+    """Expected answers by kind, one tuned and `ratio` base; a confirmed judge finds what it is taken to find."""
     block = np.zeros(len(kinds))
     if kinds == JUDGED:
         block[[0, 1, 2, 3]] = rate, 1 - rate, ratio * base_rate, ratio * (1 - base_rate)
