@@ -36,7 +36,9 @@ OF_THE_SUBJECT = {"organism list", "organism data", "organism train", "organism 
 OF_PEOPLE = {"judge label", "judge confirm"}
 """People read what a run has already; the page shows how far they are."""
 OF_RUNS = {"runs", "runs diff", "runs clean"}
-OF_A_GATEWAY = {f"canary {name}" for name in ("status", "promote", "pause", "rollback", "resume", "evidence", "events")}
+OF_A_GATEWAY = {
+    f"canary {name}" for name in ("status", "dashboard", "promote", "pause", "rollback", "resume", "evidence", "events")
+}
 """A gateway that runs is asked; it has the models."""
 OPEN_NO_MODEL = {"compare", "report", *OF_RUNS, *OF_THE_SUBJECT, *OF_PEOPLE, *OF_A_GATEWAY}
 PRINT_NO_RESULT = {"report", "runs clean", *OF_THE_SUBJECT}

@@ -19,10 +19,11 @@ from click.testing import CliRunner, Result
 pytest.importorskip("uvicorn", reason="needs the extra 'review'")
 
 import uvicorn
-from at_admin import KEY, At, reading
+from at_admin import KEY, READER, At, reading
 
 from offtarget.cli.app import app
 from offtarget.errors import OfftargetError
+from offtarget.pages.serve.dashboard import DashboardPages
 from offtarget.register import state_root
 
 
@@ -160,6 +161,15 @@ def test_which_gateway(listening: At, tmp_path: Path, monkeypatch: pytest.Monkey
     assert "cannot be read" in mistake("status", "--key-file", str(tmp_path / "absent"), "--admin", listening.url)
     key.write_text("two words")
     assert "nothing else" in mistake("status", "--key-file", str(key), "--admin", listening.url)
+
+
+def test_the_dashboard_opens_by_an_address(listening: At) -> None:
+    assert "no dashboard" in mistake("dashboard", "--no-browser")
+    listening.app._dashboard = DashboardPages()
+    done = run("dashboard", "--no-browser")
+    assert done.output.strip() == f"{listening.url}/?token={listening.access.token}"
+    assert listening.client(READER).post("/session").status_code == 403
+    assert listening.client(None).post("/session").status_code == 401
 
 
 def test_no_gateway_at_all() -> None:

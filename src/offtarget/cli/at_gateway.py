@@ -14,10 +14,13 @@ from offtarget.cli.render import print_json, screen
 if TYPE_CHECKING:
     from offtarget.workflows.serve.operating import Gateway, Order
 
-WHICH = together(
-    click.option("--alias", metavar="NAME", help="The model name, where the gateway serves several."),
+PLACE = together(
     click.option("--admin", metavar="URL", help="The gateway's admin plane. [default: the one on this machine]"),
     click.option("--key-file", type=FILE, metavar="FILE", help="Holds its key. [default: OFFTARGET_ADMIN_KEY]"),
+)
+"""Which gateway."""
+WHICH = together(
+    click.option("--alias", metavar="NAME", help="The model name, where the gateway serves several."), PLACE
 )
 """Which gateway, and which of its models."""
 ORDERED = together(

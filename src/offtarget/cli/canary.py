@@ -8,6 +8,7 @@ from offtarget.cli.lazy import LazyGroup
 
 COMMANDS = {
     "status": "How it stands: share, judged answers, evidence, what to do.",
+    "dashboard": "The same in a browser, as it changes, with the orders.",
     "promote": "Raise its share of conversations.",
     "pause": "Stop the ramp; the share stays.",
     "rollback": "Send all traffic to the base at once: the kill switch.",

@@ -129,7 +129,7 @@ SHARED: dict[str, dict[str, Any]] = {
         "show_default": "a free one",
         "help": "Port of the review page",
     },
-    "--no-browser": {"is_flag": True, "help": "Print the address of the review page and open nothing"},
+    "--no-browser": {"is_flag": True, "help": "Print the address of the page and open nothing"},
     "--html": {"type": FILE, "metavar": "FILE", "help": "Write a page"},
     "--json": {"is_flag": True, "help": "Print the result as JSON"},
     "--quiet": {"is_flag": True, "help": "Show no progress"},

@@ -156,6 +156,7 @@ class AdminApp:
             Route("/rollouts/{alias:path}/{order}", self._order, methods=["POST"]),
             Route("/", self._page),
             Route("/login", self._login, methods=["POST"]),
+            Route("/session", self._session, methods=["POST"]),
             Route("/order", self._ordered, methods=["POST"]),
             Route("/static/{name}", self._static),
             Route("/favicon.ico", lambda request: Response(status_code=204)),
@@ -326,6 +327,12 @@ class AdminApp:
             _tell("wrong key", request)
             return HTMLResponse(dashboard.login("This is not the administrator's key of this gateway."), 401)
         return self._into_session()
+
+    def _session(self, request: Request) -> Response:
+        """What an administrator's browser opens in place of typing the key: `/?token=...`."""
+        self._need_admin(request)
+        self._need_dashboard()
+        return _json({"token": self._access.token})
 
     def _into_session(self) -> Response:
         response = RedirectResponse("/", 303)

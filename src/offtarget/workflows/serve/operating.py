@@ -112,6 +112,13 @@ class Gateway:
         found: Mapping[str, Any] = self._ask("GET", f"/verdict?alias={quote(alias, safe='')}")
         return found
 
+    def dashboard(self) -> str:
+        """The address that opens the dashboard in a browser; it holds a secret."""
+        token = self._ask("POST", "/session", {}).get("token")
+        if not isinstance(token, str):
+            raise self._strange()
+        return f"{self.url}/?token={quote(token, safe='')}"
+
     def make_evidence(self, alias: str) -> str:
         """Have the evidence on the present rollout written down; returns its id."""
         found = self._ask("POST", f"/rollouts/{quote(alias, safe='')}/evidence", {})
