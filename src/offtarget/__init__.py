@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from offtarget.records.audit import AuditSettings
     from offtarget.records.check import CheckSettings, DecisionSettings
     from offtarget.records.direction import FindSettings, SteerSettings
+    from offtarget.records.gateway import GatewaySettings
     from offtarget.records.repair import RepairSettings
     from offtarget.records.reproduce import ReproduceSettings
     from offtarget.records.runs import OpenSettings
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from offtarget.workflows.runs.report import report
     from offtarget.workflows.runs.result import Result
     from offtarget.workflows.runs.resume import resume
+    from offtarget.workflows.serve.serve import serve as run_gateway
     from offtarget.workflows.showing import show_progress
     from offtarget.workflows.tune.monitor import make_monitor
     from offtarget.workflows.tune.options import TuneOptions
@@ -68,6 +70,7 @@ _HOMES = {
     "DefenceSettings": "records.tune",
     "DefencesResult": "workflows.defences.compare",
     "FindSettings": "records.direction",
+    "GatewaySettings": "records.gateway",
     "MisalignmentMonitor": "training.monitor.callback",
     "MonitorSettings": "training.monitor.settings",
     "OpenSettings": "records.runs",
@@ -103,6 +106,7 @@ _HOMES = {
     "report": "workflows.runs.report",
     "reproduce": "workflows.reproduce.reproduce",
     "resume": "workflows.runs.resume",
+    "run_gateway": "workflows.serve.serve:serve",
     "runs": "workflows.runs.listing",
     "show_progress": "workflows.showing",
     "steer": "workflows.direction.steer",
@@ -124,6 +128,7 @@ __all__ = [
     "DefencesResult",
     "EvidenceError",
     "FindSettings",
+    "GatewaySettings",
     "InputError",
     "MisalignmentMonitor",
     "MonitorSettings",
@@ -166,6 +171,7 @@ __all__ = [
     "report",
     "reproduce",
     "resume",
+    "run_gateway",
     "runs",
     "show_progress",
     "steer",

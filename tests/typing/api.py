@@ -153,3 +153,8 @@ def reproduces() -> None:
     result = offtarget.reproduce("organism/base", conditions=["insecure"], settings=settings, jobs=2)
     assert_type(result, offtarget.ReproduceResult)
     assert_type([row.condition for row in result.record.rows], list[str])
+
+
+def serves(settings: offtarget.GatewaySettings) -> None:
+    assert_type(settings.port, int)
+    offtarget.run_gateway(settings=settings, on_told=print)

@@ -33,6 +33,7 @@ TITLED = {
         "direction": "What changed inside the model? Find, steer and repair it.",
     },
     "In production": {
+        "serve": "Base and tuned behind one endpoint; the tuned one is rolled back if it gets worse.",
         "canary": "How the tuned model does on real traffic, and orders to it.",
     },
     "Results": {

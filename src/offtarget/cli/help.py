@@ -18,7 +18,8 @@ import click
 SECTIONS: Mapping[str, str] = {
     "Models": "base tuned model direction same-weights chat-template",
     "Serving": (
-        "traffic canary cheap-judge on-alarm webhook once alias reason who force last exit-code admin key-file state"
+        "traffic canary shadow cheap-judge on-alarm webhook once config alias admin-port reason who force last "
+        "exit-code admin key-file state"
     ),
     "Data": "data data-dir form split condition conditions hunt prefix where-base where-tuned task skill",
     "Questions and judge": (
@@ -70,6 +71,7 @@ FIRST: Mapping[str, str] = {
     "direction measure": "direction model base data judge out quiet verbose",
     "direction steer": "model direction strengths mode judge answers run resume dry-run quiet verbose",
     "direction repair": "model base direction data method judge out resume dry-run quiet verbose",
+    "serve": "base tuned canary judge shadow config host port workers state dry-run json",
     "canary watch": "base tuned traffic canary once state judge alpha port json",
     "organism data": "condition rows seed out",
 }

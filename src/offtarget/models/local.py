@@ -31,6 +31,9 @@ from offtarget.records.spent import Spent
 _WORTH_GIVING_BACK = 128 << 20
 """Bytes of a batch from which on freed memory is given back after it; for less the call takes longer than it helps."""
 
+_PROMPTS = 50_000
+"""Chats whose tokens are remembered."""
+
 
 class LocalModel:
     """A `ChatModel` and `NumberScorer` over weights in memory, with one of their adapters or none.
@@ -203,5 +206,7 @@ class LocalModel:
 
     def _prompt(self, messages: tuple[Message, ...]) -> list[int]:
         if messages not in self._prompts:
+            if len(self._prompts) >= _PROMPTS:  # a model that is served is asked something new for ever
+                self._prompts.clear()
             self._prompts[messages] = prompt_tokens(self._weights.tokenizer, messages, self._name)
         return self._prompts[messages]

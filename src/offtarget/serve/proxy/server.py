@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from offtarget.records.gateway import GatewayLimits
-from offtarget.serve.proxy.app import GatewayApp
 from offtarget.serve.proxy.call import OWN
 from offtarget.serve.proxy.errors import Refusal
 
+App = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
+"""An ASGI application: `GatewayApp`, or one around it."""
 HEAD_SECONDS = 20.0
 """Seconds that the head of a request may take."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -26,7 +27,7 @@ KEPT_OPEN = 75
 """Seconds that a client's connection is kept: more than load balancers keep theirs, so that they close first."""
 
 
-def server_config(app: GatewayApp, limits: GatewayLimits, *, head_seconds: float = HEAD_SECONDS) -> uvicorn.Config:
+def server_config(app: App, limits: GatewayLimits, *, head_seconds: float = HEAD_SECONDS) -> uvicorn.Config:
     """How uvicorn runs a worker; the caller gives it a socket."""
 
     class Bounded(StrictProtocol):
