@@ -53,6 +53,7 @@ EXIT_CODES = {"PASS": 0, "FAIL": 1, "UNDECIDED": 3, "NOT TESTED": 3}
     "--port", type=click.IntRange(0, 65535), default=8081, show_default=True, help="Of the verdict; 0: a free one."
 )
 @click.option("--key-file", type=FILE, metavar="FILE", help="Holds the key that callers bring. [default: one is made]")
+@click.option("--reader-key-file", type=FILE, metavar="FILE", help="Holds a key that sees all and orders nothing.")
 @click.option("--state", metavar="URL", default="sqlite:watch.sqlite", show_default=True, help="Or postgresql://...")
 @OPENING_JUDGES
 @shared("--json", into="as_json", help="A JSON object per line, for logs")
@@ -99,19 +100,21 @@ def _settings(o: dict[str, Any]) -> WatchSettings:
         on_alarm=o["on_alarm"],
         probe_seconds=0.0,
     )
+    key, reader = ("" if o[name] is None else sha256_of(_key(o[name])) for name in ("key_file", "reader_key_file"))
     return WatchSettings(
-        o["traffic"],
-        o["base"] or ("base",),
-        o["tuned"] or ("tuned",),
-        o["alias"],
-        canary,
-        "share" in said(),
-        StateSettings(o["state"]),
-        o["host"],
-        o["port"],
-        "" if o["key_file"] is None else sha256_of(_key(o["key_file"])),
-        o["webhook"],
-        o["once"],
+        traffic=o["traffic"],
+        base=o["base"] or ("base",),
+        tuned=o["tuned"] or ("tuned",),
+        alias=o["alias"],
+        canary=canary,
+        sampled="share" in said(),
+        state=StateSettings(o["state"]),
+        host=o["host"],
+        port=o["port"],
+        key_sha256=key,
+        reader_key_sha256=reader,
+        webhook=o["webhook"],
+        once=o["once"],
     )
 
 
@@ -121,9 +124,9 @@ def _key(file: Path) -> str:
     try:
         key = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeError) as error:
-        raise InputError(f"--key-file {file} cannot be read: {error}.") from None
+        raise InputError(f"The key file {file} cannot be read: {error}.") from None
     if len(key) < 16:
-        raise InputError(f"--key-file {file} holds a key of {len(key)} characters; it needs 16 or more.")
+        raise InputError(f"The key file {file} holds a key of {len(key)} characters; it needs 16 or more.")
     return key
 
 

@@ -19,7 +19,7 @@ SECTIONS: Mapping[str, str] = {
     "Models": "base tuned model direction same-weights chat-template",
     "Serving": (
         "traffic canary shadow cheap-judge on-alarm webhook once config alias admin-port reason who force last "
-        "exit-code admin key-file state"
+        "exit-code admin key-file reader-key-file state"
     ),
     "Data": "data data-dir form split condition conditions hunt prefix where-base where-tuned task skill",
     "Questions and judge": (

@@ -213,8 +213,8 @@ class AdminApp:
         if level is None:
             raise self._unknown(request)
         need = str(asked.get("need", "no-alarm"))
-        if need not in ("no-alarm", "pass"):
-            raise HTTPException(400, "`need` is no-alarm or pass.")
+        if need not in ("no-alarm", "pass", "alarm"):
+            raise HTTPException(400, "`need` is no-alarm, pass or alarm.")
         overview = await run_sync(self._asked_alias, str(asked.get("alias", "")))
         found = verdict(overview)
         return _json(found, http_status(found, need))

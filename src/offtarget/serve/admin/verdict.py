@@ -53,9 +53,13 @@ def verdict(overview: AliasOverview) -> dict[str, Any]:
 def http_status(found: dict[str, Any], need: str) -> int:
     """For callers that look at the status alone: 200 go on, 409 an alarm or a rollback, 503 not tested.
 
-    `need`: `no-alarm`, or `pass`, without which it is 409 too.
+    `need`: `no-alarm`; `pass`, without which it is 409 too; or `alarm`, for callers that undo a rollout where they get
+    200: then 200 is an alarm or a rollback, and 409 everything else.
     """
-    if found["alarm"] or found["state"] == "rolled back":
+    stopped = found["alarm"] or found["state"] == "rolled back"
+    if need == "alarm":
+        return 200 if stopped else 409
+    if stopped:
         return 409
     if not found["tested"]:
         return 503

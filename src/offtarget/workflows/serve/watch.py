@@ -72,6 +72,8 @@ class WatchSettings:
     """Of the admin plane; 0: a free one."""
     key_sha256: str = ""
     """Of the admin key; empty: one is made at the start and told once."""
+    reader_key_sha256: str = ""
+    """Of a key that sees everything and orders nothing; empty: there is none."""
     webhook: str = ""
     once: bool = False
     """Whether it ends with the log, in place of waiting for more; then nothing is served."""
@@ -155,7 +157,7 @@ def _orders(
     made: list[AdminApp] = []
 
     def make(access: Access, hosts: Collection[str]) -> AdminApp:
-        keys = Keys(settings.key_sha256 or sha256_of(access.token))
+        keys = Keys(settings.key_sha256 or sha256_of(access.token), settings.reader_key_sha256)
         readings = StoredReadings(store)
         made.append(
             AdminApp(lambda: gateway, switchboard, store, Totals(), readings, keys=keys, access=access, hosts=hosts)
