@@ -59,7 +59,7 @@ VERBS = {name: said for under in TITLED.values() for name, said in under.items()
 )
 @click.version_option(__version__, prog_name="offtarget")
 def app() -> None:
-    """Find the off-target effects of fine-tuning: is the tuned model worse where nobody looked?
+    """What did fine-tuning change where nobody looked: is the tuned model worse?
 
     \b
     Examples:
