@@ -238,3 +238,12 @@ def test_readiness_tells_why_not(at: At) -> None:
     at.ready = "No worker runs."
     assert client.get("/readyz").status_code == 503
     assert client.get("/readyz").text == "No worker runs.\n"
+
+
+def test_every_metric_is_in_the_docs() -> None:
+    from offtarget.serve.admin.exposition import STANDING_METRICS
+    from offtarget.serve.counters import METRICS
+
+    page = (SCHEMAS.parent / "canary.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:offtarget|gen_ai)_[a-z_]+)", page))
+    assert named == {*METRICS, *(metric.name for metric in STANDING_METRICS)}
