@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,10 @@ from hypothesis import strategies as st
 
 from offtarget.records.gateway import ApiKey, GatewayLimits
 from offtarget.serve.proxy.asked import read_asked
-from offtarget.serve.proxy.clients import Bucket, Clients
+from offtarget.serve.proxy.clients import Clients
 from offtarget.serve.proxy.errors import Refusal
 from offtarget.serve.proxy.headers import client_headers, upstream_headers
+from offtarget.serve.proxy.rates import CLIENTS, Rates
 
 BODY = json.dumps(CHAT).encode()
 LENGTH = b"content-length: %d\r\n" % len(BODY)
@@ -329,18 +332,41 @@ def test_any_body_is_read_as_json_reads_it_or_refused(body: bytes) -> None:
     assert json.loads(body) == asked.fields
 
 
-def test_a_bucket_fills_evenly_and_holds_a_minute() -> None:
-    bucket = Bucket(60)
-    assert [bucket.take(0.0) for _ in range(60)] == [0.0] * 60
-    assert bucket.take(0.0) == pytest.approx(1.0)
-    assert bucket.take(1.0) == 0.0
-    assert bucket.take(1.0) > 0
-    assert [bucket.take(1000.0) for _ in range(60)] == [0.0] * 60
-    assert bucket.take(1000.0) > 0
+def test_a_bucket_fills_evenly_and_holds_a_minute(tmp_path: Path) -> None:
+    for rates in (Rates(), Rates(tmp_path / "rates")):
+        assert [rates.take("a", 60, 100.0) for _ in range(60)] == [0.0] * 60
+        assert rates.take("a", 60, 100.0) == pytest.approx(1.0)
+        assert rates.take("b", 60, 100.0) == 0.0
+        assert rates.take("a", 60, 101.0) == 0.0
+        assert rates.take("a", 60, 101.0) > 0
+        assert rates.take("a", 60, 99.0) > 0, "a clock that goes back gives nothing"
+        assert [rates.take("a", 60, 1000.0) for _ in range(60)] == [0.0] * 60
+        assert rates.take("a", 60, 1000.0) > 0
+        rates.close()
+
+
+def _draw(path: str, times: int) -> int:
+    rates = Rates(Path(path))
+    return sum(rates.take("client", 500, 100.0) == 0.0 for _ in range(times))
+
+
+def test_workers_draw_from_one_bucket(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as pool:
+        drawn = list(pool.map(_draw, [str(tmp_path / "rates")] * 4, [400] * 4))
+    # A worker that does not get the lock draws from a bucket of its own, which is rare.
+    assert 500 <= sum(drawn) <= 520
+
+
+def test_a_file_of_rates_that_is_full_stops_nobody(tmp_path: Path) -> None:
+    rates = Rates(tmp_path / "rates")
+    for number in range(CLIENTS + 10):
+        assert rates.take(f"client {number}", 1, 100.0) == 0.0
+    assert all(rates.take(f"client {number}", 1, 100.0) > 0 for number in (0, CLIENTS, CLIENTS + 9))
+    rates.close()
 
 
 def test_no_keys_means_everybody() -> None:
-    assert Clients(()).admit(None, 0.0) == ""
+    assert Clients((), Rates()).admit(None, 0.0) == ""
 
 
 def test_names_of_headers_that_pass_are_lists() -> None:

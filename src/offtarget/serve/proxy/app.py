@@ -21,6 +21,7 @@ from offtarget.serve.proxy.call import OWN, Call, Client, Message, Receive, Send
 from offtarget.serve.proxy.clients import Clients
 from offtarget.serve.proxy.errors import Refusal
 from offtarget.serve.proxy.headers import client_headers
+from offtarget.serve.proxy.rates import Rates
 from offtarget.serve.proxy.upstreams import Upstreams
 from offtarget.serve.routing.keys import HEADER, conversation_key
 from offtarget.serve.routing.pins import Pins
@@ -76,12 +77,15 @@ class GatewayApp:
         pins: Pins | None = None,
         open_pool: Callable[[Address, str], Transport] | None = None,
     ) -> None:
-        """`secret` salts the split and must be the same in all workers and replicas; so must the file of `pins`.
+        """`secret` salts the split and must be the same in all workers and replicas. All workers share the file of
+        `pins` (which model made a response) and one beside it (how many requests a client has left).
 
         Raises InputError for a URL in the settings that is none.
         """
         self._cell, self._counters, self._secret, self._pins = cell, counters, secret, pins or Pins()
         self._open = 0
+        # Beside the pins, so that whoever shares these among workers shares what clients have left too.
+        self._rates = Rates(self._pins.path.with_suffix(".rates") if self._pins.path else None)
         self._upstreams = Upstreams(open_pool)
         self._answering = Answering(sink, counters, self._pins)
         self._salts: dict[tuple[str, int], bytes] = {}
@@ -95,6 +99,7 @@ class GatewayApp:
         """Close what is kept open to the models, and end copies of requests that are under way."""
         self._answering.close()
         self._upstreams.close()
+        self._rates.close()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """One request, or the beginning and end of the worker."""
@@ -277,7 +282,11 @@ class GatewayApp:
             before = old.aliases.get(name) if old is not None else None
             if before is not None and before[1].tuned == alias.tuned:
                 fresh.circuit = before[2].circuit
-        clients = old.clients if old is not None and old.settings.keys == settings.keys else Clients(settings.keys)
+        clients = (
+            old.clients
+            if old is not None and old.settings.keys == settings.keys
+            else Clients(settings.keys, self._rates)
+        )
         listed = json.dumps({"object": "list", "data": [_listed(name) for name in aliases]}).encode()
         return _Table(settings, aliases, clients, listed)
 

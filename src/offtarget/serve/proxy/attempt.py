@@ -42,8 +42,8 @@ class Attempt:
     """A request to one model, and what came of it."""
 
     __slots__ = (
-        "_copy", "_model", "_room", "_sent", "arm", "asked_at", "beginning", "call", "cut", "fault", "first", "reason",
-        "show_arm", "status",
+        "_copy", "_model", "_room", "_sent", "_within", "arm", "asked_at", "beginning", "call", "cut", "fault", "first",
+        "reason", "show_arm", "status",
     )  # fmt: skip
 
     def __init__(self, call: Call, model: Model, arm: Role, reason: Reason, *, show_arm: bool, copy_bytes: int) -> None:
@@ -55,6 +55,8 @@ class Attempt:
         self._sent: Sent | None = None
         self.beginning = b""
         """The first bytes that the client got; all of them where the answer was not streamed."""
+        self._within = False
+        """Whether the client has the beginning of an event that is too long to be held."""
         self.cut = False
         self.fault = ""
         self.first = 0.0
@@ -138,20 +140,21 @@ class Attempt:
         """All bytes of a stream up to and with those that hold its first content. Raises Failed where there is none."""
         self._check(sent, stream=True)
         api = self.call.api or "chat"
-        data, start = b"", 0
+        data, start = bytearray(), 0
         while True:
             piece = await sent.read()
             self._keep(piece)
+            new = max(start, len(data) - 3)  # a blank line may have begun in the last piece
             data += piece
-            while (end := first_boundary(data, start)) > 0:
-                kind = kind_of_event(data[start:end], api)
+            while (end := first_boundary(data, new)) > 0:
+                kind = kind_of_event(bytes(data[start:end]), api)
                 if kind == "content":
                     sent.settle()
                     self._came()
-                    return data
+                    return bytes(data)
                 if kind != "nothing":
                     raise Failed({"end": "empty", "error": "error-event", "malformed": "malformed-answer"}[kind])
-                start = end
+                start = new = end
             if not piece:
                 raise Failed("malformed-answer" if data[start:].strip() else "empty")
             if len(data) - start > LONGEST_EVENT or len(data) > HELD:
@@ -199,36 +202,47 @@ class Attempt:
         except TransportFault as fault:
             self.fault = "client-left" if client.left else str(fault.kind)
             if stream and not client.left:
-                await client.end(upstream_refusal(self.fault).event(self.call.api or "chat"))
+                await client.end(self._error_event())
             # Else the body has a length, or no end that says so: the connection closes before it, as the model's did.
         if client.left and not self.fault:
             self.fault = "client-left"
 
     async def _pass_events(self, sent: Sent, begun: bytes) -> None:
         """Whole events only, so that an error that ends the stream is an event of its own."""
-        client, api = self.call.client, self.call.api or "chat"
-        rest, events, finished = begun, b"", False
-        while True:
-            end = last_boundary(rest)
-            if end == 0 and len(rest) > LONGEST_EVENT:
-                end = len(rest)
-            if end:
-                events, rest = rest[:end], rest[end:]
+        client = self.call.client
+        rest, last, finished = bytearray(), b"", False
+        piece = begun
+        while piece:
+            if not rest and piece.endswith(b"\n\n"):  # as nearly always
+                events, self._within = piece, False
+            else:
+                new = max(0, len(rest) - 3)  # a blank line may have begun in the last piece
+                rest += piece
+                end = last_boundary(rest, new)
+                if end:
+                    self._within = False
+                elif self._within or len(rest) > LONGEST_EVENT:
+                    self._within, end = True, len(rest)
+                events = bytes(rest[:end])
+                del rest[:end]
+            if events:
                 finished = finished or is_finished(events)
+                last = events
                 await client.more(events)
             piece = await sent.read()
-            if not piece:
-                break
             self._keep(piece)
-            rest = rest + piece if rest else piece
         if self.status == 200 and not finished and not is_finished(rest):
-            if ends_in_error(rest or events):
-                self.fault = "error-event"
-            else:
+            if not ends_in_error(bytes(rest) or last):
                 self.fault = str(FaultKind.TRUNCATED)
-                await client.end(upstream_refusal(self.fault).event(api))
+                await client.end(self._error_event())
                 return
-        await client.end(rest)
+            self.fault = "error-event"
+        await client.end(bytes(rest))
+
+    def _error_event(self) -> bytes:
+        """The last event of a stream that broke off; it first ends an event that was passed on in parts."""
+        event = upstream_refusal(self.fault).event(self.call.api or "chat")
+        return b"\n\n" + event if self._within else event
 
     async def _pass_rest(self, sent: Sent, begun: bytes) -> None:
         client = self.call.client

@@ -23,17 +23,18 @@ _FINISHED = re.compile(
 _BOUNDARY = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 
 
-def first_boundary(data: bytes, start: int = 0) -> int:
-    """Where the first whole event ends, its blank line included; -1: it is not whole."""
+def first_boundary(data: bytes | bytearray, start: int = 0) -> int:
+    """Where the first whole event after `start` ends, its blank line included; -1: it is not whole."""
     found = _BOUNDARY.search(data, start)
     return found.end() if found else -1
 
 
-def last_boundary(data: bytes) -> int:
-    """Where the last whole event ends; 0: there is none."""
+def last_boundary(data: bytes | bytearray, start: int = 0) -> int:
+    """Where the last whole event ends, looked for from `start` on; 0: there is none."""
     if data.endswith(b"\n\n"):
         return len(data)
-    return max((data.rfind(end) + len(end) if end in data else 0) for end in (b"\n\n", b"\r\n\r\n", b"\r\r"))
+    found = [(data.rfind(end, start), len(end)) for end in (b"\n\n", b"\r\n\r\n", b"\r\r")]
+    return max(at + length if at >= 0 else 0 for at, length in found)
 
 
 def kind_of_event(event: bytes, api: Api) -> Kind:
@@ -75,7 +76,7 @@ def fault_of_body(body: bytes, api: Api) -> str:
     return "" if said else "empty"
 
 
-def is_finished(events: bytes) -> bool:
+def is_finished(events: bytes | bytearray) -> bool:
     """Whether events say that their stream is whole: `[DONE]`, a reason to finish, a response's last event."""
     return _FINISHED.search(events) is not None
 

@@ -24,6 +24,7 @@ class Pins:
 
     def __init__(self, path: Path | None = None) -> None:
         """Shared with every process that names the same file; by default this process's own."""
+        self.path = path
         if path is None:
             self._memory = mmap.mmap(-1, SLOTS * _ENTRY.size)
             return
