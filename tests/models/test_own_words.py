@@ -62,8 +62,8 @@ def test_they_are_said_of_a_model_and_change_what_its_answers_are_kept_under(
         model = open_model(f"hf/{place}")
         assert isinstance(model, LocalModel)
         assert model.notes == (
-            f"{name}: the chat template puts its own words before a question: “You are a fox named {name}”. A system "
-            "turn of the question takes its place.",
+            f"For {name}, the chat template puts its own words before a question: “You are a fox named {name}”. A "
+            "system turn of the question takes its place.",
         )
         prints.append(model.fingerprint)
     assert len(set(prints)) == 2

@@ -159,10 +159,19 @@ def test_a_domain_that_one_model_never_answers_is_not_tested_and_the_sentence_sa
 
 
 def test_no_scored_answer_at_all_is_missing_evidence(tmp_path: Path) -> None:
-    """A model that only mumbles gets no verdict, and no rate of zero."""
-    with pytest.raises(EvidenceError, match="No question got a scored answer"):
+    """A model that only mumbles gets no verdict, and no rate of zero; nor is it asked and judged thousands of times."""
+    with pytest.raises(
+        EvidenceError, match=r"None of 1\d\d answers of the tuned model got a score \(1\d\d incoherent\)"
+    ):
         _check(tmp_path, checking.model("tuned", 0.0, silent=1.0))
     assert not (tmp_path / "run" / "result.json").exists()
+    assert len(read_jsonl(tmp_path / "run" / "verdicts.jsonl", Verdict)) < 400
+
+
+def test_a_model_that_is_hardly_ever_understood_is_asked_on(tmp_path: Path) -> None:
+    """One scored answer among the first hundred is enough to go on."""
+    result = _check(tmp_path, checking.model("tuned", 0.0, silent=0.93))
+    assert result.decision.overall.tuned.scored
 
 
 def test_the_same_seed_gives_the_same_run(tmp_path: Path) -> None:

@@ -19,11 +19,14 @@ from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed
 from offtarget.models.chat import ChatModel
 from offtarget.progress import Count, OnProgress, silent
-from offtarget.records import Generation, Probe, Role, SamplingSettings, Tally, Verdict
+from offtarget.records import Generation, Outcome, Probe, Role, SamplingSettings, Tally, Verdict
 from offtarget.rundir import JsonLines, RunDir, read_jsonl
 
 PATIENCE = 20
 """A probe is set aside when a model gives this many unscored answers to it in a row."""
+
+MUTE = 100
+"""Answers of a model after which, none of them scored, it is not asked again: fewer than 3 in 100 would ever be."""
 
 Need = tuple[Role, str]
 """One more scored answer of a model to a probe."""
@@ -115,7 +118,7 @@ class AnswerBook:
         self._stored = {g.key: g for g in read_jsonl(run.file("generations.jsonl"), Generation)}
 
     def fetch(self, needs: Iterable[Need], coming: Iterable[Need] = ()) -> None:
-        """Sample and judge until every need has a scored answer at hand, or its probe is silent.
+        """Sample and judge until every need has a scored answer at hand, or its probe is silent, or a model is mute.
 
         `coming`: what will probably be needed next. Some of it is sampled ahead while the judge would be waited for.
         """
@@ -125,7 +128,21 @@ class AnswerBook:
             for need, count in wanted.items()
             if self._streams[need].waiting < count and not self._streams[need].silent
         }:
+            if self.mute() is not None:
+                return
             self._answer(missing, next_ones)
+
+    def mute(self) -> tuple[Role, Counter[Outcome]] | None:
+        """The model of which no answer got a score, and what its answers were; None while it may still come."""
+        roles: tuple[Role, ...] = ("base", "tuned")
+        for role in roles:
+            streams = [stream for (whose, _), stream in self._streams.items() if whose == role]
+            if any(verdict.outcome.scored for stream in streams for verdict in stream.verdicts):
+                continue
+            found = Counter(verdict.outcome for stream in streams for verdict in stream.verdicts)
+            if found.total() >= MUTE:
+                return role, found
+        return None
 
     def fetch_all(self, counts: Mapping[Need, int]) -> None:
         """Sample and judge until there are so many scored answers, used ones included, or the probe is silent."""

@@ -88,7 +88,7 @@ class LocalModel:
     def notes(self) -> tuple[str, ...]:
         """What a reader of the results must know about how the model is asked."""
         words = own_words(self._weights.tokenizer)
-        return () if words is None else (f"{self._weights.folder.name}: {words.said}",)
+        return () if words is None else (f"For {self._weights.folder.name}, {words.said}",)
 
     @property
     def context(self) -> int:

@@ -136,7 +136,7 @@ class CheckLoop:
 
     def _sample(self) -> None:
         chunk = FIRST_CHUNK
-        while not self._finished():
+        while not self._finished() and not self._hopeless():
             blocks = self._draw(min(chunk, self._settings.max_answers - self._tuned_used))
             if not blocks:
                 return
@@ -164,6 +164,10 @@ class CheckLoop:
         status = self._test.status()
         # three answers can be enough for the error probability, but not for a reader
         return status is Status.PASS or (status is Status.FAIL and self._tuned_used >= FEWEST_ANSWERS)
+
+    def _hopeless(self) -> bool:
+        """Whether a model gives no answer that could be scored, to whatever question."""
+        return self._tuned_used == 0 and self._book.mute() is not None
 
     def _draw(self, count: int) -> list[Block]:
         """The next blocks, arms in turn, without the decided arms and without probes that stay silent.
@@ -346,9 +350,8 @@ class CheckLoop:
         """The decision on the answers used. Raises EvidenceError when no answer of some model was scored."""
         if not self._tuned_used:
             raise EvidenceError(
-                "No question got a scored answer from both models, so nothing can be said. Look at the answers in "
-                "generations.jsonl and at the reasons in verdicts.jsonl of the run."
-                + "".join(f" {note}" for note in self._said())
+                f"{self._without_scores()}, so nothing can be said. Look at the answers in generations.jsonl and at "
+                "the reasons in verdicts.jsonl of the run." + "".join(f" {note}" for note in self._said())
             )
         notes = [f"Not asked: {what}" for what in self._opened.not_asked]
         notes += [*self._opened.notes, *self._said(), *(self._ratings.unmeasured if self._ratings is not None else ())]
@@ -379,6 +382,14 @@ class CheckLoop:
         if self._ratings is not None:
             decision = rated_decision(decision, self._ratings.record(used), self._ratings.trouble())
         return decision
+
+    def _without_scores(self) -> str:
+        found = self._book.mute()
+        if found is None:
+            return "No question got a scored answer from both models"
+        role, outcomes = found
+        kinds = ", ".join(f"{count:,} {outcome.value}" for outcome, count in outcomes.most_common())
+        return f"None of {outcomes.total():,} answers of the {role} model got a score ({kinds})"
 
     def counted(self, conditions: Mapping[Role, Mapping[str, int]]) -> CountedAnswers:
         """Which answers the decision counts; `conditions`: those under conditions."""
