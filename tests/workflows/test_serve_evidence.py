@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from monitored import a_monitor, begun, fed, settings, traffic
 
 import offtarget
+from offtarget.cli.app import app
 from offtarget.errors import InputError
 from offtarget.pages.registry import format_names
 from offtarget.records.gateway import ApiKey, GatewaySettings, StateSettings, Upstream
@@ -102,3 +104,11 @@ def test_no_secret_is_written(tmp_path: Path) -> None:
     )  # fmt: skip
     assert "SECRET" not in json.dumps(without_secrets(told))
     assert Rollout("a", 1, "running", 0.1).attempt == 1
+
+
+def test_a_terminal_shows_what_the_evidence_comes_to(run: Path) -> None:
+    shown = CliRunner().invoke(app, ["report", str(run)])
+    assert shown.exit_code == 0, shown.output
+    assert "FAIL, rolled back" in shown.output
+    told = CliRunner().invoke(app, ["report", str(run), "-v"])
+    assert "What happened" in told.output and "scored answers (rows.jsonl)" in told.output

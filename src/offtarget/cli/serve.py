@@ -11,9 +11,13 @@ import click
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import FILE, OPENING_JUDGES, opening, said, shared
 from offtarget.cli.shares import ANY, BETWEEN
+from offtarget.numbers import many, whole
 
 if TYPE_CHECKING:
+    from offtarget.pages.screen import Screen
     from offtarget.records.gateway import GatewaySettings
+    from offtarget.records.serve import ServeEvidence
+    from offtarget.workflows.serve.evidence import ServeResult
     from offtarget.workflows.serve.serve import Told
 
 _WITH_CONFIG = frozenset(
@@ -86,6 +90,25 @@ def command(**o: Any) -> None:
         opening=chosen,
         on_told=lambda told: _told(told, as_json=o["as_json"]),
     )
+
+
+def show(result: ServeResult, *, as_json: bool) -> int:
+    """Print what a bundle of evidence comes to; the exit code."""
+    from offtarget.cli.render import print_json, show_run
+
+    if as_json:
+        print_json(result.record, result.run)
+    else:
+        show_run(result.run, lambda out: _rows(result.record, out))
+    return 0
+
+
+def _rows(evidence: ServeEvidence, out: Screen) -> None:
+    """What happened, and where the rows are from which the evidence can be worked out again."""
+    when = "%d %b %H:%M:%S"
+    rows = [(time.strftime(when, time.localtime(one.at)), one.kind, one.who, one.why) for one in evidence.events]
+    out.table(("when", "what", "who", "why"), rows, "What happened")
+    out.say(f"{many(evidence.rows, 'scored answer')} (rows.jsonl), {whole(evidence.flagged)} of them flagged.")
 
 
 def _settings(o: dict[str, Any], places: dict[str, Any]) -> GatewaySettings:
