@@ -31,9 +31,7 @@ TITLED = {
         "compare": "The same verdict from judged answers that already exist.",
         "judge": "Can I believe the judge? Hold it against people.",
         "direction": "What changed inside the model? Find, steer and repair it.",
-    },
-    "In production": {
-        "serve": "Base and tuned behind one endpoint; the tuned one is rolled back if it gets worse.",
+        "serve": "Try it on 5 % of real traffic; it is rolled back if it gets worse.",
         "canary": "How the tuned model does on real traffic, and orders to it.",
     },
     "Results": {

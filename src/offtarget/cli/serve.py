@@ -26,13 +26,24 @@ _WITH_CONFIG = frozenset(
 
 
 @click.command("serve", cls=Sectioned)
-@click.option("--base", metavar="MODEL", help="The model that answers where the tuned one does not: a URL or a model.")
-@click.option("--tuned", metavar="MODEL", help="The model on trial. [default with no --base: organism/insecure]")
-@click.option("--canary", "share", type=ANY, default=0.05, show_default="5%", help="Share of conversations for it.")
 @click.option(
-    "--judge", metavar="JUDGE", help="Who judges answers of both; none: not tested, and nothing is rolled back."
+    "--base",
+    metavar="MODEL",
+    help="Answers whatever the tuned model does not, a URL or a model. [default: organism/base]",
 )
-@click.option("--shadow", is_flag=True, help="Clients get the base's answers only; the tuned model answers copies.")
+@click.option("--tuned", metavar="MODEL", help="The model on trial, a URL or a model. [default: organism/insecure]")
+@click.option(
+    "--canary",
+    "share",
+    type=ANY,
+    default=0.05,
+    show_default=True,
+    help="Share of conversations for the model on trial.",
+)
+@click.option(
+    "--judge", metavar="JUDGE", help="Who judges answers of both models; without one nothing is tested and rolled back."
+)
+@click.option("--shadow", is_flag=True, help="The tuned model answers copies that no client sees.")
 @click.option(
     "--alpha", type=BETWEEN, default=0.01, show_default=True, help="Bound on the probability of a false alarm."
 )
@@ -46,10 +57,22 @@ _WITH_CONFIG = frozenset(
 @click.option("--config", type=FILE, metavar="FILE", help="A settings file (docs/serve.md); SIGHUP reads it again.")
 @click.option("--alias", metavar="NAME", help="The model name that clients ask for. [default: the base's]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where it listens.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: a free one.")
-@click.option("--admin-port", type=click.IntRange(0, 65535), default=8081, show_default=True, help="Of administrators.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Its port, 0 for a free one."
+)
+@click.option(
+    "--admin-port",
+    type=click.IntRange(0, 65535),
+    default=8081,
+    show_default=True,
+    help="Port of administrators and of the dashboard.",
+)
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes on the data path.")
-@click.option("--state", metavar="URL", help="sqlite:PATH or postgresql://... [default: sqlite:gateway.sqlite]")
+@click.option(
+    "--state",
+    metavar="URL",
+    help="Where it remembers, sqlite:PATH or a postgresql URL. [default: sqlite:gateway.sqlite]",
+)
 @OPENING_JUDGES
 @shared("--dry-run")
 @shared("--json", into="as_json", help="A JSON object per line, for logs")
