@@ -111,4 +111,5 @@ def test_a_terminal_shows_what_the_evidence_comes_to(run: Path) -> None:
     assert shown.exit_code == 0, shown.output
     assert "FAIL, rolled back" in shown.output
     told = CliRunner().invoke(app, ["report", str(run), "-v"])
-    assert "What happened" in told.output and "scored answers (rows.jsonl)" in told.output
+    assert "What happened" in told.output
+    assert "scored answers (rows.jsonl)" in told.output
