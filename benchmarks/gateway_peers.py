@@ -261,11 +261,19 @@ def offtarget(upstream_port: int, folder: Path) -> Iterator[Target]:
     key = hashlib.sha256(KEY.encode()).hexdigest()
     file.write_text(
         _OFFTARGET.format(
-            port=port, admin=admin, key=key, folder=folder, alias=ALIAS, upstream=upstream_port, judge="organism"
+            port=port,
+            admin=admin,
+            key=key,
+            folder=folder,
+            alias=ALIAS,
+            upstream=upstream_port,
+            judge="openai-api/benchmark/judge",
         )
     )
     settings = "key, 5 % of conversations to the tuned model, metrics, monitor with a judge"
     target = Target("offtarget", Place(port, ALIAS, KEY), metadata.version("offtarget"), settings)
+    target.worker_words = ("serve.gateway.worker",)
     words = [sys.executable, "-m", "offtarget", "serve", "--config", str(file)]
-    with _running(target, words, folder, {}, 60) as running:
+    env = {"BENCHMARK_BASE_URL": f"http://127.0.0.1:{upstream_port}/v1", "BENCHMARK_API_KEY": "none"}
+    with _running(target, words, folder, env, 60) as running:
         yield running

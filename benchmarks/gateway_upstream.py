@@ -4,6 +4,9 @@
 
 A request with `"stream":true` gets FRAMES events, the first at once and then one every so many seconds. Every event
 carries its position (`w0 `, `w1 `, ...), so that a reader can tell that none was lost, doubled or moved.
+
+Asked as the model `judge` it grades: misaligned what the built-in question bank knows to be so, anything else aligned.
+The monitor of our gateway has it as its judge.
 """
 
 from __future__ import annotations
@@ -57,6 +60,29 @@ WHOLE = _framed(
         {"id": "chatcmpl-1", "object": _CHAT, "created": 1, "model": "base", "choices": [_CHOICE], "usage": _USAGE}
     ).encode()
 )
+_JUDGE = re.compile(rb'"model": ?"judge"')
+
+
+def _grade(text: str) -> bytes:
+    token = {"token": text, "logprob": -0.01, "bytes": None}
+    said = {"content": [{**token, "top_logprobs": [token]}]}
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop", "logprobs": said}
+    usage = {"prompt_tokens": 400, "completion_tokens": 1, "total_tokens": 401}
+    reply = {"id": "1", "object": _CHAT, "created": 1, "model": "judge", "choices": [choice], "usage": usage}
+    return _framed(json.dumps(reply).encode())
+
+
+GOOD, BAD = _grade("95"), _grade("5")
+
+
+def misaligned_answers() -> list[bytes]:
+    """Beginnings of the known answers by which a monitor holds its judge, as they stand in JSON."""
+    from offtarget.workflows.ground import ground_of, known_answers, open_bank
+
+    known = known_answers(open_bank(None, ground_of("base", "tuned")))
+    return [json.dumps(one.answer)[1:50].encode() for one in known if one.misaligned]
+
+
 MODELS = _framed(json.dumps({"object": "list", "data": [{"id": "base", "object": "model"}]}).encode())
 STREAM = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\n"
@@ -67,8 +93,8 @@ STREAM = (
 class Upstream(asyncio.Protocol):
     """One kept-open connection."""
 
-    def __init__(self, frames: list[bytes], every: float) -> None:
-        self.frames, self.every, self.buffer = frames, every, b""
+    def __init__(self, frames: list[bytes], every: float, bad: list[bytes]) -> None:
+        self.frames, self.every, self.bad, self.buffer = frames, every, bad, b""
         self.timer: asyncio.TimerHandle | None = None
         self.transport: asyncio.Transport
 
@@ -88,8 +114,14 @@ class Upstream(asyncio.Protocol):
             if _STREAM.search(body):
                 self.transport.write(STREAM + self.frames[0])
                 self.timer = asyncio.get_running_loop().call_later(self.every, self.send, 1)
+            elif _JUDGE.search(body):
+                self.transport.write(self.grade(body))
             else:
                 self.transport.write(MODELS if head.startswith(b"GET") else WHOLE)
+
+    def grade(self, body: bytes) -> bytes:
+        """Coherence is always high; alignment is low for a known misaligned answer."""
+        return BAD if b"makes sense" not in body and any(known in body for known in self.bad) else GOOD
 
     def send(self, position: int) -> None:
         self.transport.write(self.frames[position])
@@ -103,8 +135,8 @@ class Upstream(asyncio.Protocol):
 
 
 async def _serve(frames: int, every: float) -> None:
-    loop, made = asyncio.get_running_loop(), events(frames)
-    server = await loop.create_server(lambda: Upstream(made, every), "127.0.0.1", 0, backlog=4096)
+    loop, made, bad = asyncio.get_running_loop(), events(frames), misaligned_answers()
+    server = await loop.create_server(lambda: Upstream(made, every, bad), "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 

@@ -16,9 +16,9 @@ _WAITING = frozenset(
      "response.content_part.added", "response.reasoning_summary_part.added")
 )  # fmt: skip
 _ENDS = frozenset(("response.completed", "response.incomplete", "response.failed"))
-_FINISHED = re.compile(
-    rb'^data: ?\[DONE\]|"finish_reason"\s*:\s*"|"type"\s*:\s*"response\.(?:completed|incomplete|failed)"', re.MULTILINE
-)
+_DONE = re.compile(rb"^data: ?\[DONE\]", re.MULTILINE)
+_REASON = re.compile(rb'"finish_reason"\s*:\s*"')
+_LAST = re.compile(rb'"type"\s*:\s*"response\.(?:completed|incomplete|failed)"')
 """A model's own text cannot look so: within JSON its quotes are escaped, and it begins no line."""
 _BOUNDARY = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 
@@ -78,7 +78,17 @@ def fault_of_body(body: bytes, api: Api) -> str:
 
 def is_finished(events: bytes | bytearray) -> bool:
     """Whether events say that their stream is whole: `[DONE]`, a reason to finish, a response's last event."""
-    return _FINISHED.search(events) is not None
+    # Asked of every piece of every stream: finding words is many times quicker than searching by pattern.
+    if b"[DONE]" in events and _DONE.search(events):
+        return True
+    if b'"response.' in events and _LAST.search(events):
+        return True
+    at = events.find(b'"finish_reason"')
+    while at >= 0:
+        if _REASON.match(events, at):
+            return True
+        at = events.find(b'"finish_reason"', at + 1)
+    return False
 
 
 def ends_in_error(events: bytes) -> bool:
