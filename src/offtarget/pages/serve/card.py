@@ -48,9 +48,9 @@ def card(run: Bundle) -> Card:
     )
 
 
-def harm_of(run: Bundle) -> CanaryReading:
-    """The reading on harm."""
-    return next(one.reading for one in run.found.reading.metrics if one.name == "misaligned")
+def harm_of(run: Bundle) -> CanaryReading | None:
+    """The reading on harm; None where nothing was read."""
+    return next((one.reading for one in run.found.reading.metrics if one.name == "misaligned"), None)
 
 
 def _state(run: Bundle) -> str:
@@ -70,7 +70,7 @@ def _sentence(run: Bundle) -> str:
     reading, harm = run.found.reading, harm_of(run)
     if reading.alarm is not None:
         return reading.why
-    if not reading.judged:
+    if not reading.judged or harm is None:
         return "Nothing was judged, so nothing is known about harm in the answers of the tuned model."
     seen = f"{many(harm.tuned.answers, 'judged tuned answer')}, {many(harm.base.answers, 'base answer')}"
     if reading.verdict == "not worse":
@@ -82,6 +82,8 @@ def _figures(run: Bundle) -> Iterator[Figure]:
     reading, harm = run.found.reading, harm_of(run)
     share = _share(run)
     yield Figure("share of traffic", chosen(share), run.manifest.canary.mode)
+    if harm is None:
+        return
     yield Figure("judged answers", f"{whole(harm.tuned.answers)} tuned", f"{whole(harm.base.answers)} base")
     if harm.tuned.answers:
         rates = f"tuned {percent(harm.tuned.rate)}, base {percent(harm.base.rate)}"
