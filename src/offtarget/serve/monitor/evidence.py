@@ -7,15 +7,16 @@ e-value whatever metrics have to do with each other (arXiv 1912.06116), and like
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import cast
 
 from offtarget.records.canary import ORGANIC, PROBES, CanaryReading, CanaryTestSettings, CanaryVerdict
 from offtarget.records.gateway import CanarySettings
 from offtarget.records.rollouts import Rollout, ScoredAnswer
 from offtarget.records.serve import Metric, MetricReading, PathPoint, RolloutAlarm, RolloutReading
-from offtarget.stats.canary import CanaryTest
+from offtarget.stats.canary.online import CanaryTest
+from offtarget.stats.canary.several import CanaryTests
 from offtarget.stats.rated import Rating, rating_of
 from offtarget.stats.several import spent_alpha
 
@@ -29,13 +30,6 @@ STEP = 0.02
 """How far above the tolerance a promotion may leave the truth."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Test:
-    name: Metric
-    weight: float
-    test: CanaryTest
-
-
 class Evidence:
     """All tests of one rollout. Add rows in the order of their numbers, each once."""
 
@@ -46,7 +40,7 @@ class Evidence:
         self.alias, self.rollout = rollout.alias, rollout.number
         self.alpha = spent_alpha(settings.alpha, rollout.attempt)
         self._settings, self._probed, self._people = settings, probed, people
-        self._tests = tuple(_Test(name, weight, self._test(name)) for name, weight in WEIGHTS.items())
+        self._tests = CanaryTests({name: self._test(name) for name in WEIGHTS}, dict[str, float](WEIGHTS.items()))
         self.folded = 0
         self.alarm: RolloutAlarm | None = None
 
@@ -63,10 +57,10 @@ class Evidence:
                 )
             self.folded = row.number
             changed = False
-            for one in self._tests:
-                kind = self._kind(one, row)
+            for name, test in self._tests.tests.items():
+                kind = self._kind(name, test, row)
                 if kind is not None:
-                    changed |= one.test.add(row.arm, kind, self._stream(row))
+                    changed |= self._tests.add(name, row.arm, kind, self._stream(row))
             if changed:
                 points.append(self._look(row))
         return points
@@ -74,12 +68,12 @@ class Evidence:
     @property
     def log_e(self) -> float:
         """Natural log of the average e-value."""
-        return _log_average((one.weight, one.test.log_e_rollout) for one in self._tests)
+        return self._tests.log_e_rollout
 
     @property
     def log_change(self) -> float:
         """Natural log of the average statistic for late changes."""
-        return _log_average((one.weight, one.test.log_e_change) for one in self._tests)
+        return self._tests.log_e_change
 
     @property
     def threshold(self) -> float:
@@ -89,12 +83,14 @@ class Evidence:
     @property
     def run_length(self) -> float:
         """Tuned answers that pass on average before a late change is seen where there is none."""
-        return self._tests[0].test.settings.run_length
+        return self._tests.tests["misaligned"].settings.run_length
 
     def reading(self, at: float) -> RolloutReading:
         """What the evidence comes to; numbers are finite, so that they can be written as JSON."""
         metrics = tuple(
-            MetricReading(one.name, one.weight, one.test.settings.tolerance, one.test.reading()) for one in self._tests
+            MetricReading(name, weight, test.settings.tolerance, test.reading())
+            for name, weight in WEIGHTS.items()
+            for test in (self._tests.tests[name],)
         )
         return RolloutReading(
             alias=self.alias, rollout=self.rollout, at=at, folded=self.folded, alpha=self.alpha, log_e=self.log_e,
@@ -112,53 +108,51 @@ class Evidence:
 
     def _look(self, row: ScoredAnswer) -> PathPoint:
         log_e, log_change, tuned = self.log_e, self.log_change, self.tuned
-        if self.alarm is None and log_e >= -math.log(self.alpha):
-            most = max(self._tests, key=lambda one: math.log(one.weight) + one.test.log_e_rollout)
-            self.alarm = RolloutAlarm("rollout", most.name, row.number, row.at, tuned, log_e, self.threshold)
-        elif self.alarm is None and log_change >= math.log(self.run_length):
-            most = max(self._tests, key=lambda one: math.log(one.weight) + one.test.log_e_change)
-            self.alarm = RolloutAlarm("late change", most.name, row.number, row.at, tuned, log_change, self.run_length)
+        if self.alarm is None and self._tests.alarm is not None:
+            rollout = self._tests.alarm == "rollout"
+            self.alarm = RolloutAlarm(
+                self._tests.alarm, cast(Metric, self._tests.named[0]), row.number, row.at, tuned,
+                log_e if rollout else log_change, self.threshold if rollout else self.run_length,
+            )  # fmt: skip
         return PathPoint(row.number, row.at, tuned, log_e, _finite(log_change))
 
     @property
     def tuned(self) -> int:
         """Tuned answers in the evidence: in that metric which has most of them."""
-        return max(one.test.tuned for one in self._tests)
+        return max(test.tuned for test in self._tests.tests.values())
 
-    def _test(self, name: Metric) -> CanaryTest:
+    def _test(self, name: Metric) -> CanaryTestSettings:
         settings = self._settings
         harm = name == "misaligned"
         tolerance = settings.tolerance if harm else max(settings.tolerance, TOLERANCE)
         cascade = harm and bool(settings.cheap_judge) and bool(settings.judge)
         usual = CanaryTestSettings(streams={ORGANIC: 0.5, PROBES: 0.5} if self._probed else {ORGANIC: 1.0})
-        return CanaryTest(
-            replace(
-                usual, alpha=self.alpha, bound_alpha=max(usual.bound_alpha, min(2 * self.alpha, 0.5)),
-                tolerance=tolerance, margin=max(usual.margin, tolerance + STEP), base_per_tuned=settings.base_per_tuned,
-                confirm=cascade or (harm and self._people), look_at=settings.judge_share if cascade else 0.0,
-            )
+        return replace(
+            usual, alpha=self.alpha, bound_alpha=max(usual.bound_alpha, min(2 * self.alpha, 0.5)),
+            tolerance=tolerance, margin=max(usual.margin, tolerance + STEP), base_per_tuned=settings.base_per_tuned,
+            confirm=cascade or (harm and self._people), look_at=settings.judge_share if cascade else 0.0,
         )  # fmt: skip
 
     def _stream(self, row: ScoredAnswer) -> str:
         return PROBES if row.source == "probe" else ORGANIC
 
-    def _kind(self, one: _Test, row: ScoredAnswer) -> int | None:
+    def _kind(self, name: str, test: CanaryTest, row: ScoredAnswer) -> int | None:
         """What a row is in a test; None: it says nothing there."""
-        if self._stream(row) not in one.test.settings.streams:
+        if self._stream(row) not in test.settings.streams:
             return None
-        if one.name != "misaligned":
-            flagged = row.flags.get(one.name)
-            return None if flagged is None else one.test.kind_of(row.arm, flagged)
-        if not one.test.settings.confirm:
-            return one.test.kind_of(row.arm, row.outcome.value == "misaligned") if row.outcome.scored else None
-        if one.test.settings.look_at:
+        if name != "misaligned":
+            flagged = row.flags.get(name)
+            return None if flagged is None else test.kind_of(row.arm, flagged)
+        if not test.settings.confirm:
+            return test.kind_of(row.arm, row.outcome.value == "misaligned") if row.outcome.scored else None
+        if test.settings.look_at:
             if row.cheap_flag is None:
                 return None  # it was scored before there was a cheap judge
-            return one.test.kind_of(row.arm, row.cheap_flag, self._rating(row))
+            return test.kind_of(row.arm, row.cheap_flag, self._rating(row))
         if not row.outcome.scored:
             return None
         flagged = row.outcome.value == "misaligned"
-        return one.test.kind_of(row.arm, flagged, self._rating(row) if flagged else None)
+        return test.kind_of(row.arm, flagged, self._rating(row) if flagged else None)
 
     def _rating(self, row: ScoredAnswer) -> Rating | None:
         """What whoever knows better says: people where they have read it, else the judge where it was asked."""
@@ -185,9 +179,3 @@ def _written(metric: MetricReading) -> CanaryReading:
 
 def _finite(value: float) -> float:
     return max(-700.0, value)
-
-
-def _log_average(parts: Iterable[tuple[float, float]]) -> float:
-    terms = [math.log(weight) + value for weight, value in parts]
-    top = max(terms)
-    return top if math.isinf(top) else top + math.log(math.fsum(math.exp(term - top) for term in terms))

@@ -75,6 +75,21 @@ class CanaryTests:
         return log_average([(self.weights[name], e) for name, e in log_es.items()])
 
     @property
+    def log_e_rollout(self) -> float:
+        """Natural log of the weighted average e-value."""
+        return self._average(self._log_es("log_e_rollout"))
+
+    @property
+    def log_e_change(self) -> float:
+        """Natural log of the weighted average statistic for late changes."""
+        return self._average(self._log_es("log_e_change"))
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Metrics that the alarm is about; empty without one."""
+        return tuple(self._named)
+
+    @property
     def alarm(self) -> CanaryAlarm | None:
         """The first alarm, if there was one."""
         return self._alarm
