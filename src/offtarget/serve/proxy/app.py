@@ -282,11 +282,7 @@ class GatewayApp:
             before = old.aliases.get(name) if old is not None else None
             if before is not None and before[1].tuned == alias.tuned:
                 fresh.circuit = before[2].circuit
-        clients = (
-            old.clients
-            if old is not None and old.settings.keys == settings.keys
-            else Clients(settings.keys, self._rates)
-        )
+        clients = Clients(settings.keys, self._rates)
         listed = json.dumps({"object": "list", "data": [_listed(name) for name in aliases]}).encode()
         return _Table(settings, aliases, clients, listed)
 
