@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
 from offtarget.numbers import bounds, chosen, duration, e_value, many, percent, whole
@@ -38,6 +39,8 @@ METRICS = {
 }  # fmt: skip
 """Besides harm: what an answer does."""
 STREAMS = {"organic": "conversations of users", "probes": "fixed questions, which no user sees"}
+_UNITS = ((1.0, "seconds", 180.0), (60.0, "minutes", 3 * 3600.0), (3600.0, "hours", math.inf))
+"""Unit of an axis of time, its name, and the seconds from which on the next is used."""
 _LOWEST = -3.0
 """Powers of ten below which evidence is not told apart in the chart."""
 
@@ -144,7 +147,7 @@ def _panels(one: AliasOverview) -> tuple[Panel, ...]:
         return ()
     whole_rollout = _panel(
         path, [point.log_e for point in path], reading.threshold, "Evidence of harm",
-        "Over the whole rollout. If the tuned model is not worse it ever comes to the upper line in at most "
+        "Over the whole rollout. If the tuned model is not worse it ever comes to the line in at most "
         f"{chosen(one.alpha)} of rollouts.",
     )  # fmt: skip
     late = _panel(
@@ -157,9 +160,11 @@ def _panels(one: AliasOverview) -> tuple[Panel, ...]:
 def _panel(path: Sequence[PathPoint], logs: Sequence[float], threshold: float, title: str, what: str) -> Panel:
     values = [max(_LOWEST, value / math.log(10)) for value in logs]
     needed = math.log10(threshold)
-    began = path[0].at
-    unit, name = (60.0, "minutes") if path[-1].at - began < 3 * 3600 else (3600.0, "hours")
-    times = [max(0.0, (point.at - began) / unit) for point in path]
+    # Answers count in the order in which they were scored, which need not be that in which they began.
+    moments = list(accumulate((point.at for point in path), max))
+    lasted = moments[-1] - moments[0]
+    unit, name = next((size, name) for size, name, most in _UNITS if lasted < most)
+    times = [(at - moments[0]) / unit for at in moments]
     x = axis(0.0, max(times[-1], 1e-3), plainly, 5)
     low = min(-1.0, *values)
     y = axis(low, max([needed * 1.08, *values]), lambda power: e_value(power * math.log(10)), 6)
@@ -172,9 +177,10 @@ def _panel(path: Sequence[PathPoint], logs: Sequence[float], threshold: float, t
 
 def _measured(harm: CanaryReading) -> list[Measured]:
     together = _scope("All together", "", harm)
-    if len(harm.streams) < 2:
+    told = [stream for stream in harm.streams if stream.tuned.answers]
+    if len(told) < 2:
         return [together]
-    return [together, *(_scope(STREAMS.get(s.name, s.name), "", s) for s in harm.streams if s.tuned.answers)]
+    return [together, *(_scope(STREAMS.get(stream.name, stream.name), "", stream) for stream in told)]
 
 
 def _scope(name: str, note: str, found: CanaryReading | CanaryStreamReading) -> Measured:

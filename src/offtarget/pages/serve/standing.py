@@ -31,7 +31,7 @@ def card_of(one: AliasOverview, gateway: Overview) -> Card:
         certainty=alarm_errs(one.alpha) if one.standing in ("FAIL", "PASS", "UNDECIDED") else "",
         figures=_figures(one),
         cautions=tuple(_cautions(one, gateway)),
-        steps=tuple(_steps(one)),
+        steps=tuple(_steps(one, gateway)),
     )
 
 
@@ -129,7 +129,7 @@ def _cautions(one: AliasOverview, gateway: Overview) -> Iterator[str]:
         )
 
 
-def _steps(one: AliasOverview) -> Iterator[Step]:
+def _steps(one: AliasOverview, gateway: Overview) -> Iterator[Step]:
     if len(one.arms) == 1:
         return
     name = f" --alias {one.alias}"
@@ -143,7 +143,15 @@ def _steps(one: AliasOverview) -> Iterator[Step]:
     elif one.standing == "UNDECIDED":
         yield Step(f"Nothing to do: it goes on by itself, and {_ALARM[one.on_alarm]}")
     elif one.judge == "none":
-        yield Step("Name a judge, or nothing is ever found", "offtarget serve --help")
+        yield Step("Name a judge (--judge); without one nothing is ever found")
+    elif gateway.monitor_age is None or gateway.monitor_age > SILENT_SECONDS:
+        yield Step("Look into the gateway's log: its monitor does not answer")
+    elif one.judge != "asked":
+        yield Step("Look after the judge; the share stays meanwhile, and the ramp waits")
+    elif one.reading is not None and one.reading.mirror_silent:
+        yield Step("Look at the server of the tuned model: its answers do not arrive")
+    else:
+        yield Step("Nothing to do while traffic comes: answers are judged as they come")
 
 
 def _next_share(one: AliasOverview) -> str:
