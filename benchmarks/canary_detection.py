@@ -35,7 +35,16 @@ HORIZON = 100_000
 """Tuned answers of a rollout without a change; the base's come on top."""
 CLEAN = 20_000
 ERRING = Judge(finds=0.8, false_base=0.02, false_tuned=0.05)
-CHANGES = ((0.01, 0.2), (0.01, 0.1), (0.01, 0.05), (0.001, 0.2), (0.001, 0.05), (0.0007, 0.0068))
+CHANGES = (
+    (0.01, 0.2),
+    (0.01, 0.1),
+    (0.01, 0.05),
+    (0.01, 0.02),
+    (0.001, 0.2),
+    (0.001, 0.05),
+    (0.0007, 0.0068),
+    (0.1, 0.2),
+)
 
 
 def false_alarms(runs: int, rng: np.random.Generator) -> list[Row]:
@@ -48,7 +57,7 @@ def false_alarms(runs: int, rng: np.random.Generator) -> list[Row]:
     settings = CanaryTestSettings()
     hours = lambda n: np.where(n // 500 % 2 == 0, 0.002, 0.03)  # noqa: E731
     rows.append(silent("both 0.002 by day, 0.03 by night", settings, varying(settings, runs, hours, hours), runs, rng))
-    for name, settings in confirming().items():
+    for name, settings in {"judge alone": CanaryTestSettings(), **confirming()}.items():
         draw = world(settings, runs, 0.01, 0.01, ERRING)
         rows.append(silent(f"both 0.01, judge errs more on tuned, {name}", settings, draw, runs, rng))
     return rows
@@ -110,7 +119,7 @@ def detection(runs: int, rng: np.random.Generator) -> list[Row]:
         settings = CanaryTestSettings(base_per_tuned=m)
         for base, tuned in CHANGES:
             draw = world(settings, runs, tuned, base)
-            row = delays(f"{base:g} -> {tuned:g}", settings, draw, runs, 6000, rng)
+            row = delays(f"{base:g} -> {tuned:g}", settings, draw, runs, 10_000, rng)
             rows.append({**row, "planned": answers_to_detect(settings, tuned, base)})
     return rows
 
@@ -122,6 +131,18 @@ def confirmed(runs: int, rng: np.random.Generator) -> list[Row]:
         for tuned in (0.2, 0.1, 0.05):
             draw = world(settings, runs, tuned, 0.01, ERRING)
             rows.append({**delays(f"0.01 -> {tuned:g}", settings, draw, runs, 6000, rng), "rule": name})
+    return rows
+
+
+def tolerances(runs: int, rng: np.random.Generator) -> list[Row]:
+    """What a tolerance costs; the base is flagged in 1 %."""
+    rows = []
+    for tolerance in (0.0, 0.002, 0.005, 0.01):
+        settings = CanaryTestSettings(tolerance=tolerance)
+        for tuned in (0.2, 0.1, 0.05):
+            draw = world(settings, runs, tuned, 0.01)
+            row = delays(f"0.01 -> {tuned:g}", settings, draw, runs, 6000, rng)
+            rows.append({**row, "tolerance": tolerance})
     return rows
 
 
@@ -308,10 +329,11 @@ def main() -> None:
     if chosen.again:
         chosen.page.write_text(page(json.loads(chosen.out.read_text(encoding="utf-8"))), encoding="utf-8")
         return
-    rngs = iter(np.random.default_rng(chosen.seed).spawn(8))
+    rngs = iter(np.random.default_rng(chosen.seed).spawn(9))
     started, runs = time.process_time(), chosen.runs
     found: dict[str, object] = {
         "detection": detection(7 * runs, next(rngs)),
+        "tolerances": tolerances(3 * runs, next(rngs)),
         "confirmed": confirmed(3 * runs, next(rngs)),
         "late": late(runs, next(rngs)),
         "judge": judge_changes(max(runs // 3, 1), next(rngs)),

@@ -17,6 +17,7 @@ def page(record: Mapping[str, Any]) -> str:
     parts = [
         _head(record),
         _detection(record["detection"]),
+        _tolerances(record["tolerances"]),
         _late(record["late"]),
         _confirmed(record["confirmed"]),
         _false_alarms(record["false_alarms"]),
@@ -51,7 +52,7 @@ def _detection(rows: Sequence[Row]) -> str:
     ]
     for world in dict.fromkeys(r["world"] for r in rows):
         here = [r for r in rows if r["world"] == world]
-        cells = [f"{_whole(r['median'])} ({_whole(r['ninety'])})" for r in here]
+        cells = [_cell(r) for r in here]
         judged = ", ".join(_whole(r["judged"]) for r in here)
         target = str(TARGETS.get(world, "-"))
         lines.append(f"| {_change(world)} | {target} | {' | '.join(cells)} | {judged} |")
@@ -72,6 +73,29 @@ def _detection(rows: Sequence[Row]) -> str:
     )
 
 
+def _tolerances(rows: Sequence[Row]) -> str:
+    worlds = list(dict.fromkeys(r["world"] for r in rows))
+    lines = [
+        "A tolerance lets tuned be flagged that much more often, and costs answers (19 base each):",
+        "",
+        "| tolerance | " + " | ".join(_change(w) for w in worlds) + " |",
+        "|" + "---|" * (len(worlds) + 1),
+    ]
+    for tolerance in dict.fromkeys(r["tolerance"] for r in rows):
+        here = {r["world"]: r for r in rows if r["tolerance"] == tolerance}
+        lines.append(f"| {_share(tolerance)} | " + " | ".join(_cell(here[w]) for w in worlds) + " |")
+    return "\n".join(lines)
+
+
+def _cell(row: Row) -> str:
+    """Median and 90 % of the tuned answers."""
+    return f"{_upto(row['median'], row)} ({_upto(row['ninety'], row)})"
+
+
+def _upto(value: float, row: Row) -> str:
+    return f"over {_whole(row['cap'])}" if value > row.get("cap", value) else _whole(value)
+
+
 def _late(rows: Sequence[Row]) -> str:
     lines = [
         "## Worse after 20,000 clean tuned answers",
@@ -84,7 +108,7 @@ def _late(rows: Sequence[Row]) -> str:
     for world in dict.fromkeys(r["world"] for r in rows):
         here = [r for r in rows if r["world"] == world]
         short = world.split(" after ")[0]
-        cells = [f"{_whole(r['median'])} ({_whole(r['ninety'])})" for r in here]
+        cells = [_cell(r) for r in here]
         lines.append(f"| {_change(short)} | {2 * TARGETS[short]} | {' | '.join(cells)} |")
     before = sum(r["before"] for r in rows[:: len(rows) // len(_ratios(rows))])
     total = rows[0]["runs"] * len(_ratios(rows))
@@ -112,11 +136,7 @@ def _confirmed(rows: Sequence[Row]) -> str:
     ]
     for rule in dict.fromkeys(r["rule"] for r in rows):
         here = {r["world"]: r for r in rows if r["rule"] == rule}
-        lines.append(
-            f"| {rule} | "
-            + " | ".join(f"{_whole(here[w]['median'])} ({_whole(here[w]['ninety'])})" for w in worlds)
-            + " |"
-        )
+        lines.append(f"| {rule} | " + " | ".join(_cell(here[w]) for w in worlds) + " |")
     return "\n".join(
         [
             *lines,
@@ -175,7 +195,7 @@ def _real(rows: Sequence[Row]) -> str:
     ]
     for r in rows:
         found = 1 - r["never"]
-        took = f"{_whole(r['median'])} ({_whole(r['ninety'])})" if found > 0.5 else "-"
+        took = _cell(r) if found > 0.5 else "-"
         name = (
             r["world"].replace("jacobcd52_qwen_coder32b_insecure_", "insecure code, rank ").replace("rank r", "rank ")
         )
