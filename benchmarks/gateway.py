@@ -225,7 +225,7 @@ def measured(chosen: argparse.Namespace) -> dict[str, Any]:
                     targets.append(stack.enter_context(getattr(gateway_peers, name)(direct.place.port, folder)))
             except (FileNotFoundError, RuntimeError, subprocess.CalledProcessError) as problem:
                 print(f"{name} is left out: {problem}", file=sys.stderr)
-                result["absent"][name] = str(problem).splitlines()[0]
+                result["absent"][name] = str(problem).splitlines()[0].rstrip(":.")
         for target in targets:
             said = {"version": target.version, "settings": target.settings, "started_seconds": target.started_seconds}
             result["gateways"][target.name] = said | {"memory_before_mb": _rounded(target.memory_mb())}

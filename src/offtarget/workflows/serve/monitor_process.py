@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from pathlib import Path
@@ -20,11 +21,15 @@ from offtarget.workflows.serve.evidence import Bundles
 from offtarget.workflows.serve.monitoring import monitor_parts
 
 BEAT_SECONDS = 1.0
+NICE = 5
+"""Where processors are short, requests of clients come before their scores."""
 
 
 def main() -> None:
     """Open what the supervisor names, watch, end with it."""
     line = ChildLine.inherited()
+    if hasattr(os, "nice"):
+        os.nice(NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     stop = threading.Event()
