@@ -82,7 +82,9 @@ class Monitor:
 
     def round(self) -> None:
         """Score, and ask the store where it is not known to be away."""
+        leads = self._lease is not None and self._lease.held()
         for watch in self.watches.values():
+            watch.probe(leads=leads)
             watch.score()
         if self._clock() < self._store_again:
             return

@@ -20,6 +20,7 @@ from offtarget.serve.monitor.evidence import Evidence
 from offtarget.serve.monitor.inbox import Inbox
 from offtarget.serve.monitor.intake import Redact
 from offtarget.serve.monitor.mirror import Mirror, arriving_share
+from offtarget.serve.monitor.probing import Probing
 from offtarget.serve.monitor.readings import Path, Published, put
 from offtarget.serve.monitor.scoring import MonitorParts, Scored, Scoring, kept_under
 from offtarget.serve.store.protocol import Lease, Store
@@ -47,6 +48,7 @@ class AliasWatch:
         self.inbox = Inbox()
         self.scoring = Scoring(alias.canary, parts, salt=salt, redact=redact, seconds=seconds, pause=pause, clock=clock)
         self._actions = actions
+        self._probing = Probing(alias, parts.probes, clock=clock, now=now)
         self._rows: deque[Scored] = deque()
         self.rollout: Rollout | None = None
         self.evidence: Evidence | None = None
@@ -75,6 +77,15 @@ class AliasWatch:
             self._saw(exchange)
             self.scoring.start(exchange)
         self._rows.extend(self.scoring.finished())
+
+    def probe(self, *, leads: bool) -> None:
+        """Put questions to both models, where this replica leads, a rollout is under way and there is room."""
+        if not self._parts.probes:
+            return
+        rollout = self.rollout
+        wanted = leads and rollout is not None and rollout.status != "rolled back" and not self.scoring.full
+        for exchange in self._probing.exchanges(0 if rollout is None else rollout.number, wanted=wanted):
+            self.put(exchange)
 
     def write(self) -> None:
         """Write scored answers down, oldest first. Raises StoreError; then they wait."""
@@ -141,13 +152,14 @@ class AliasWatch:
                 judge_down=health.why or "it does not answer" if health.down else "",
                 mirror_silent=self._silence(),
                 waiting=len(self.inbox),
-                counts={**self.inbox.counts, **self.counts, "failed": self.scoring.failed},
+                counts={**self.inbox.counts, **self.counts, **self._probing.counts, "failed": self.scoring.failed},
                 unread=dict(self.scoring.unread),
             )
         )
 
     def close(self) -> None:
         """End what is under way."""
+        self._probing.close()
         self.scoring.close()
 
     def _keeps(self, one: Scored) -> bool:

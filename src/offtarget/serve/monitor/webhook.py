@@ -7,13 +7,12 @@ import http.client
 import json
 import logging
 import queue
-import ssl
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from offtarget.errors import InputError
-from offtarget.serve.gateway.addresses import check_address, resolved, taken_apart
+from offtarget.serve.monitor.posting import post
 
 _LOG = logging.getLogger("offtarget.serve")
 TRIES = 5
@@ -31,8 +30,8 @@ Post = Callable[[str, bytes], int]
 class Webhook:
     """Sends messages in order from a thread of its own. Without an address it does nothing."""
 
-    def __init__(self, url: str, *, post: Post | None = None, pause: float = FIRST_PAUSE) -> None:
-        self._url, self._post, self._pause = url, post or _post, pause
+    def __init__(self, url: str, *, send: Post | None = None, pause: float = FIRST_PAUSE) -> None:
+        self._url, self._post, self._pause = url, send or _post, pause
         self._line: queue.Queue[Mapping[str, Any] | None] = queue.Queue(WAITING)
         self._closed = threading.Event()
         self.counts = dict.fromkeys(("sent", "failed", "dropped"), 0)
@@ -87,38 +86,4 @@ class Webhook:
 
 
 def _post(url: str, body: bytes) -> int:
-    """One POST. The name is resolved once and that address is asked, so that it cannot change between check and use."""
-    found: list[str] = []
-
-    def remember(host: str, port: int) -> list[str]:
-        found.extend(resolved(host, port))
-        return found
-
-    check_address(url, remember)
-    parts = taken_apart(url)
-    host, secure = str(parts.hostname), parts.scheme == "https"
-    port = parts.port or (443 if secure else 80)
-    connection = (_Secure if secure else http.client.HTTPConnection)(found[0], port, timeout=SECONDS)
-    if isinstance(connection, _Secure):
-        connection.named = host
-    try:
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        name = f"[{host}]" if ":" in host else host
-        headers = {"Host": f"{name}:{port}" if parts.port else name, "Content-Type": "application/json"}
-        connection.request("POST", target, body, headers)
-        response = connection.getresponse()  # a redirect is not followed: it could lead anywhere
-        response.read(65536)
-        return response.status
-    finally:
-        connection.close()
-
-
-class _Secure(http.client.HTTPSConnection):
-    """HTTPS to an address, with the certificate checked for a name."""
-
-    named = ""
-
-    def connect(self) -> None:
-        """Connect; the certificate must be the name's."""
-        http.client.HTTPConnection.connect(self)
-        self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.named)
+    return post(url, body, seconds=SECONDS, most=65536)[0]
