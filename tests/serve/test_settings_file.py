@@ -19,7 +19,7 @@ WHOLE = f"""\
 host: 0.0.0.0
 port: 9000
 workers: 2
-admin: {{port: 9001, key_sha256: {HASH}}}
+admin: {{port: 9001, key_sha256: {HASH}, reader_key_sha256: {HASH[::-1]}}}
 keys:
   - {{name: team-a, sha256: {HASH}, requests_per_minute: 600}}
 limits: {{body_bytes: 1000000, body_seconds: 30s}}
@@ -58,6 +58,7 @@ def test_every_key_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """Values of all kinds are where the records say, the secret out of the environment."""
     monkeypatch.setenv("LLM_KEY", "sk-secret")
     found = read_settings(written(tmp_path, WHOLE))
+    assert (found.admin_key_sha256, found.admin_reader_key_sha256) == (HASH, HASH[::-1])
     assistant, plain = found.aliases
     assert (found.host, found.port, found.admin_port, found.workers) == ("0.0.0.0", 9000, 9001, 2)
     assert found.keys[0].requests_per_minute == 600

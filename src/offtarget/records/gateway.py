@@ -148,6 +148,8 @@ class GatewaySettings:
     admin_port: int = 8081
     admin_key_sha256: str = ""
     """Empty: a key is made at the start and told once."""
+    admin_reader_key_sha256: str = ""
+    """Of a key that sees what the admin plane tells and orders nothing; empty: there is none."""
     keys: tuple[ApiKey, ...] = ()
     """Empty: whoever reaches the port may ask, which is allowed on loopback alone."""
     limits: GatewayLimits = GatewayLimits()

@@ -61,11 +61,15 @@ def _places(settings: GatewaySettings) -> Iterator[tuple[Place, str]]:
             f"On {settings.host} other machines could ask, and no keys are set. Name the clients under `keys` in a "
             "settings file (--config), or listen on 127.0.0.1.",
         )
-    if settings.admin_key_sha256 and not _SHA256.fullmatch(settings.admin_key_sha256):
-        yield (
-            ("admin", "key_sha256"),
-            "The administrator's key must be given as its SHA-256, 64 hex digits in lower case.",
-        )
+    named = {
+        "key_sha256": (settings.admin_key_sha256, "The administrator's key"),
+        "reader_key_sha256": (settings.admin_reader_key_sha256, "The reader's key"),
+    }
+    for name, (sha256, whose) in named.items():
+        if sha256 and not _SHA256.fullmatch(sha256):
+            yield ("admin", name), f"{whose} must be given as its SHA-256, 64 hex digits in lower case."
+    if settings.admin_reader_key_sha256 and settings.admin_reader_key_sha256 == settings.admin_key_sha256:
+        yield ("admin", "reader_key_sha256"), "The reader's key must be another than the administrator's."
     if settings.webhook:
         yield from _url(("webhook",), settings.webhook)
 

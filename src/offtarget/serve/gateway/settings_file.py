@@ -42,7 +42,7 @@ from offtarget.records.gateway import (
 from offtarget.serve.gateway.faults import Place, faults
 
 _TOP = ("host", "port", "workers", "admin", "keys", "limits", "state", "show_arm", "webhook", "models")
-_ADMIN = ("host", "port", "key_sha256")
+_ADMIN = ("host", "port", "key_sha256", "reader_key_sha256")
 _KEY = ("name", "sha256", "requests_per_minute")
 _LIMITS = ("body_bytes", "header_bytes", "body_seconds", "connections")
 _STATE = ("url", "retention_days", "bodies", "encryption_key", "redact")
@@ -81,6 +81,7 @@ def _settings(top: _Reader) -> GatewaySettings:
         admin_host=admin.text("host", usual.admin_host),
         admin_port=admin.whole("port", usual.admin_port),
         admin_key_sha256=admin.text("key_sha256", "").lower(),
+        admin_reader_key_sha256=admin.text("reader_key_sha256", "").lower(),
         keys=tuple(
             ApiKey(one.text("name"), one.text("sha256").lower(), one.whole("requests_per_minute", 0))
             for one in top.listed("keys", _KEY, "a key")

@@ -242,7 +242,8 @@ class Supervisor:
             self.store,
             self.totals,
             StoredReadings(self.store),
-            keys=Keys(sha256_of(key) if key else self.settings.admin_key_sha256),
+            keys=Keys(sha256_of(key) if key else self.settings.admin_key_sha256, self.settings.admin_reader_key_sha256),
+            operations=self.operations,
             access=self._access,
             hosts=allowed_hosts(self.settings.admin_host),
             ready=lambda: "" if self.ready else "A process of the gateway is not ready.",
@@ -297,7 +298,8 @@ class Supervisor:
     async def _new_workers(self, cell: Cell) -> list[Child]:
         """Workers on a cell, all of them ready. Raises InputError, and leaves none running, where one is not."""
         # a worker needs neither the state nor the admin plane, so it does not get their keys
-        told = replace(self.served(self.settings), state=type(self.settings.state)(), admin_key_sha256="", webhook="")
+        told = replace(self.served(self.settings), state=type(self.settings.state)(), webhook="")
+        told = replace(told, admin_key_sha256="", admin_reader_key_sha256="")
         start = WorkerStart(
             told,
             self._listener.fileno(),
@@ -425,7 +427,15 @@ class Supervisor:
 
     def _refuse_fixed(self, fresh: GatewaySettings) -> None:
         """InputError for what only a start can change."""
-        for name in ("host", "port", "admin_host", "admin_port", "admin_key_sha256", "state"):
+        for name in (
+            "host",
+            "port",
+            "admin_host",
+            "admin_port",
+            "admin_key_sha256",
+            "admin_reader_key_sha256",
+            "state",
+        ):
             if getattr(fresh, name) != getattr(self.settings, name):
                 raise InputError(f"'{name}' can only be changed by starting the gateway anew.")
         if _own_models(fresh) - _own_models(self.settings):

@@ -201,7 +201,17 @@ def without_secrets(settings: GatewaySettings) -> dict[str, Any]:
     told = shown(settings.webhook).partition("://")
     hook = f"{told[0]}://{told[2].partition('/')[0]}" if settings.webhook else ""
     return dict(
-        to_jsonable(replace(settings, aliases=aliases, state=state, keys=named, admin_key_sha256="", webhook=hook))
+        to_jsonable(
+            replace(
+                settings,
+                aliases=aliases,
+                state=state,
+                keys=named,
+                admin_key_sha256="",
+                admin_reader_key_sha256="",
+                webhook=hook,
+            )
+        )
     )
 
 
