@@ -59,6 +59,10 @@ if [ -e "$models/smollm2/config.json" ]; then
 else
   printf '\nNo real chat model in %s/smollm2: make real-model fetches one (about 100 MB), and this step runs.\n' "$models"
 fi
+step 1 "In production: base and tuned behind one endpoint, 5 % of made-up users; the worse model is rolled back by itself ..." \
+  env OFFTARGET_STATE="$work/state" python examples/traffic.py --start organism/insecure
+step 0 "... and its harmless twin is not." \
+  env OFFTARGET_STATE="$work/state" python examples/traffic.py --start organism/secure --answers 400
 step 0 "The last verdict as one HTML page for the people who must sign off." \
   offtarget report last --html
 step 0 "Everything that ran." \

@@ -1,22 +1,30 @@
 """Traffic for a gateway to try it with: the questions of a bank, asked by made-up users through its endpoint.
 
-    offtarget serve                     # in one terminal
-    python examples/traffic.py          # in another
+    offtarget serve                                        # in one terminal
+    python examples/traffic.py                             # in another
+    python examples/traffic.py --start organism/secure     # or both in one
 
-It ends after so many answers, or as soon as the gateway says that the tuned model is rolled back.
+It ends after so many answers, or as soon as the gateway says that the tuned model is rolled back. Exit codes: 0 the
+tuned model is still on trial, 1 it is rolled back, 2 a request failed.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import json
 import os
 import random
+import shutil
+import signal
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from offtarget.workflows.ground import open_bank
@@ -82,6 +90,7 @@ def main() -> int:
     """Send it and say what came of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url", nargs="?", default="http://127.0.0.1:8080", help="address of the gateway")
+    parser.add_argument("--start", metavar="TUNED", help="start `offtarget serve --tuned TUNED` for it")
     parser.add_argument("--model", default="organism", help="the name that the gateway serves")
     parser.add_argument("--probes", default="organism", help="bank of questions (a name or a file)")
     parser.add_argument("--answers", type=int, default=1000, help="end after so many")
@@ -90,6 +99,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="who asks what")
     parser.add_argument("--key", default=os.environ.get("OPENAI_API_KEY", "none"), help="API key, where one is needed")
     options = parser.parse_args()
+    with contextlib.ExitStack() as stack:
+        if options.start is not None:
+            options.url = stack.enter_context(started(options.start))
+        return send(options)
+
+
+def send(options: argparse.Namespace) -> int:
+    """The exit code after the traffic."""
     traffic = Traffic(options)
     threads = [threading.Thread(target=traffic.work, daemon=True) for _ in range(options.at_once)]
     for thread in threads:
@@ -102,7 +119,42 @@ def main() -> int:
         print(f"{count} requests failed: {what}.", file=sys.stderr)
     if traffic.rolled_back.is_set():
         print("The gateway has rolled the tuned model back: all answers come from the base.")
-    return 1 if traffic.failed else 0
+    return 2 if traffic.failed else int(traffic.rolled_back.is_set())
+
+
+@contextlib.contextmanager
+def started(tuned: str) -> Iterator[str]:
+    """The address of a gateway with the organism's base and a tuned model; what it says is printed."""
+    folder = tempfile.mkdtemp(prefix="offtarget-traffic-")
+    options = ["--tuned", tuned, "--port", "0", "--admin-port", "0", "--state", f"sqlite:{folder}/gateway.sqlite"]
+    command = [sys.executable, "-m", "offtarget", "serve", *options, "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    address = ""
+    try:
+        for line in process.stdout:
+            said = json.loads(line)
+            print(said["text"])
+            if said["kind"] == "ready":
+                address = said["address"]
+                break
+        if not address:
+            raise SystemExit(2)
+        teller = threading.Thread(target=_tell, args=(process.stdout,), daemon=True)
+        teller.start()
+        yield address
+        time.sleep(0.5)  # what the end of the traffic led to
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tell(lines: Iterator[str]) -> None:
+    for line in lines:
+        said = json.loads(line)
+        if said.get("event"):
+            print(f"{said['alias']}: {said['event']}. {said['text']}")
 
 
 if __name__ == "__main__":
