@@ -243,7 +243,6 @@ class Supervisor:
             self.totals,
             StoredReadings(self.store),
             keys=Keys(sha256_of(key) if key else self.settings.admin_key_sha256, self.settings.admin_reader_key_sha256),
-            operations=self.operations,
             access=self._access,
             hosts=allowed_hosts(self.settings.admin_host),
             ready=lambda: "" if self.ready else "A process of the gateway is not ready.",
