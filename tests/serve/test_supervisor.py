@@ -88,10 +88,15 @@ def test_a_killed_worker_is_replaced(models: Models, tmp_path: Path) -> None:
 
 
 def workers_of(served: Served) -> list[int]:
+    return processes("gateway.worker")
+
+
+def processes(module: str) -> list[int]:
+    """Children that run a module of this name."""
     found = []
     for pid in children():
         with contextlib.suppress(OSError):
-            if "gateway.worker" in Path(f"/proc/{pid}/cmdline").read_text():
+            if module in Path(f"/proc/{pid}/cmdline").read_text():
                 found.append(pid)
     return found
 
@@ -237,6 +242,37 @@ def test_a_bad_file_changes_nothing(models: Models, tmp_path: Path, text: str, s
         assert said in refused.text
         with httpx.Client(base_url=served.address) as client:
             assert {arm(ask(client, f"user-{number}")) for number in range(20)} == {"base", "tuned"}
+
+
+def test_a_judge_that_cannot_be_opened_is_refused(models: Models, tmp_path: Path) -> None:
+    """At the start nothing is served; at a reload the old settings stay, and with them their monitor."""
+    chosen = settings_for(models.address, tmp_path)
+    canary = replace(chosen.aliases[0].canary, judge="hf/./nowhere")
+    wrong = replace(chosen, aliases=(replace(chosen.aliases[0], canary=canary),))
+    with pytest.raises(InputError, match="nowhere"), gateway(wrong):
+        pass
+    with reloadable(models, tmp_path) as (served, config):
+        text = config.read_text(encoding="utf-8")
+        config.write_text(text.replace("share: 50%", "share: 50%, judge: hf/./nowhere"), encoding="utf-8")
+        reload(served)
+        served.until(lambda: "reload refused" in served.events(), 60)
+        assert served.admin("GET", "/readyz").status_code == 200
+
+
+def test_without_a_monitor_the_rollout_is_paused(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would see harm, and that is what the event says; traffic goes on."""
+    monkeypatch.setattr("offtarget.serve.gateway.supervisor.MONITOR_SECONDS", 0.3)
+    monkeypatch.setattr("offtarget.serve.gateway.supervisor.WATCH_SECONDS", 0.05)
+    with gateway(settings_for(models.address, tmp_path)) as served:
+        (monitor,) = processes("monitor_process")
+        os.kill(monitor, signal.SIGKILL)
+        served.until(lambda: "paused" in served.events())
+        assert any("no monitor" in one.text for one in served.told)
+        with httpx.Client(base_url=served.address) as client:
+            assert {arm(ask(client, f"user-{number}")) for number in range(20)} == {"base", "tuned"}
+        served.until(lambda: monitor not in processes("monitor_process") and bool(processes("monitor_process")), 30)
 
 
 def test_a_port_in_use_is_a_sentence(models: Models, tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ STOP_SECONDS = 30.0
 START_SECONDS = 60.0
 MONITOR_SECONDS = 60.0
 """Without a monitor for so long the share pauses."""
+WATCH_SECONDS = 1.0
+"""Between two looks at whether there is a monitor."""
 EVENT_SECONDS = 0.5
 """Longest wait for an event of the store before it is asked again."""
 _AGAIN = 0.5
@@ -196,8 +198,8 @@ class Supervisor:
             self._access = Access()
             if self._dashboard is not None:
                 self.running.dashboard = f"{self.running.admin_address}/?token={self._access.token}"
+            self.operations = Operations(lambda: self.settings, self.switchboard, self.store)
             self._admin = self._admin_app()
-            self.operations: Operations = self._admin.operations
             stack.callback(self.operations.close)
             follower = threading.Thread(target=self._follow, args=(self._last_event(),), name="events", daemon=True)
             try:
@@ -274,13 +276,20 @@ class Supervisor:
         return replace(settings, aliases=aliases)
 
     async def _start_extra(self, extra: Extra | None) -> None:
-        if extra is None:
-            return
+        if extra is not None:
+            self._extras[extra.name] = await self._ready_extra(extra)
+
+    async def _ready_extra(self, extra: Extra) -> Child:
+        """The process, at work. Raises InputError, and leaves none running, where it cannot be."""
         descriptors = (self._own.fileno(),) if extra is self._models else ()
         child = Child(extra.name, extra.module, self._start_of(extra), self._said, descriptors)
-        self._extras[extra.name] = child
         child.begin()
-        await child.until_ready(extra.patience)
+        try:
+            await child.until_ready(extra.patience)
+        except BaseException:
+            await child.end(0.0)
+            raise
+        return child
 
     def _start_of(self, extra: Extra) -> Mapping[str, Any]:
         return {
@@ -376,12 +385,11 @@ class Supervisor:
     async def _watch_monitor(self) -> None:
         if self._monitor is None:
             return
-        child, seen = self._extras[self._monitor.name], time.monotonic()
-        paused = False
+        seen, paused = time.monotonic(), False
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(WATCH_SECONDS)
             now = time.monotonic()
-            if child.ready:
+            if self._extras[self._monitor.name].ready:
                 seen, paused = now, False
             elif now - seen > MONITOR_SECONDS and not paused:
                 paused = await asyncio.to_thread(self._pause_all)
@@ -446,13 +454,17 @@ class Supervisor:
         same = [alias.name for alias in fresh.aliases] == [alias.name for alias in before.aliases]
         cell = old_cell if same else Cell.create(self._folder / f"cell-{self._started}", len(fresh.aliases))
         self.settings = fresh
+        monitor: Child | None = None
         try:
+            monitor = None if self._monitor is None else await self._ready_extra(self._monitor)
             workers = await self._new_workers(cell)
             self.switchboard.renew(fresh.aliases, cell)
             await asyncio.to_thread(self._begin_rollouts, fresh)
         except BaseException:
             self.settings = before
             self.switchboard.renew(before.aliases, old_cell)
+            if monitor is not None:
+                await monitor.end(0.0)
             raise
         self._cell, self._workers = cell, workers
         if not same:  # nobody writes there any more: what old workers still get goes to the base
@@ -460,13 +472,9 @@ class Supervisor:
         longest = max(a.upstream(role).timeouts.total for a in before.aliases for role in ("base", "tuned"))
         for child in old:
             self._keep(asyncio.create_task(child.end(longest, idle_too=True)))
-        await self._renew_monitor()
-
-    async def _renew_monitor(self) -> None:
-        if self._monitor is None:
-            return
-        await self._extras[self._monitor.name].end(5.0)
-        await self._start_extra(self._monitor)
+        if monitor is not None and self._monitor is not None:  # it has the socket already, and waits for the lease
+            earlier, self._extras[self._monitor.name] = self._extras[self._monitor.name], monitor
+            await earlier.end(5.0)
 
     # -- where it is
 
