@@ -84,7 +84,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "first-byte-timeout", "says nothing", "before the head", [Do.STALL], [Do.STALL],
-        base_stream="504", base_whole="504", whole_fault="total-timeout",
+        base_stream="504", base_whole="504",
     ),
     Row(
         "malformed", "speaks no HTTP", "before the head", [b"SSH-2.0-x\r\n"], [b"SSH-2.0-x\r\n"],

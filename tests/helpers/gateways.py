@@ -172,7 +172,7 @@ async def read_answer(reader: asyncio.StreamReader) -> Answer:
 @asynccontextmanager
 async def gateway(
     tmp_path: Path, base: FaultyUpstream, tuned: FaultyUpstream | None = None, *, timeouts: Timeouts = SHORT,
-    head_seconds: float = 20.0, **more: Any,
+    head_seconds: float = 20.0, reader_seconds: float = 60.0, **more: Any,
 ) -> AsyncIterator[Gateway]:  # fmt: skip
     """A gateway that sends everything to the tuned model until `switch` says otherwise."""
     alias = Alias(
@@ -184,7 +184,7 @@ async def gateway(
     cell = Cell.create(tmp_path / "cell", len(settings.aliases))
     sink, counters = Kept(), Counters()
     app = GatewayApp(settings, cell, sink, counters, secret=b"test")
-    config = server_config(app, settings.limits, head_seconds=head_seconds)
+    config = server_config(app, settings.limits, head_seconds=head_seconds, reader_seconds=reader_seconds)
     config.loop = "asyncio"
     config.load()
     config.loaded_app = app  # without uvicorn's own wrapper

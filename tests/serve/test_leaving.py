@@ -131,6 +131,24 @@ def test_a_reader_that_stops_holds_the_model_back(tmp_path: Path) -> None:
     run(test())
 
 
+def test_a_reader_that_takes_nothing_is_let_go(tmp_path: Path) -> None:
+    async def test() -> None:
+        endless: Script = [stream_head(), *[chunk(delta(content="a" * 100_000))] * 500, Do.STALL]
+        async with (
+            FaultyUpstream([response(said("x"))]) as base,
+            FaultyUpstream(endless) as tuned,
+            gateway(tmp_path, base, tuned, timeouts=LONG, reader_seconds=0.3) as running,
+        ):
+            reader, writer = await running.connect()
+            writer.write(request(json.dumps({**CHAT, "stream": True}).encode()))
+            await read_head(reader)
+            await asyncio.wait_for(tuned.requests[0].left.wait(), 10)
+            await _until(lambda: running.counters.number(OPEN) == 0)
+            writer.close()
+
+    run(test())
+
+
 def test_pipelined_requests_are_answered_one_after_the_other(tmp_path: Path) -> None:
     async def test() -> None:
         scripts: list[Script] = [[0.05, response(said(str(number)))] for number in range(3)]

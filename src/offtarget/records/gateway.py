@@ -23,7 +23,8 @@ class Timeouts:
 
     connect: float = 5.0
     first: float = 30.0
-    """From the request to the first byte of content (of a stream) or to the head of the response."""
+    """From the request to the first word of a stream. An answer that is not streamed begins when it is whole: a base
+    has `total` for it, a tuned model half of it, so that the base can still answer where it fails."""
     idle: float = 60.0
     """Between two chunks."""
     total: float = 600.0

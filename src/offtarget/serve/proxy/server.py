@@ -22,17 +22,22 @@ App = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 """An ASGI application: `GatewayApp`, or one around it."""
 HEAD_SECONDS = 20.0
 """Seconds that the head of a request may take."""
+READER_SECONDS = 60.0
+"""Seconds in which a client must take something of what waits for it."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 KEPT_OPEN = 75
 """Seconds that a client's connection is kept: more than load balancers keep theirs, so that they close first."""
 
 
-def server_config(app: App, limits: GatewayLimits, *, head_seconds: float = HEAD_SECONDS) -> uvicorn.Config:
+def server_config(
+    app: App, limits: GatewayLimits, *, head_seconds: float = HEAD_SECONDS, reader_seconds: float = READER_SECONDS
+) -> uvicorn.Config:
     """How uvicorn runs a worker; the caller gives it a socket."""
 
     class Bounded(StrictProtocol):
         longest_head = limits.header_bytes
         slowest_head = head_seconds
+        slowest_reader = reader_seconds
 
     return uvicorn.Config(
         app,
@@ -89,12 +94,15 @@ class StrictProtocol(HttpToolsProtocol):
 
     longest_head = GatewayLimits().header_bytes
     slowest_head = HEAD_SECONDS
+    slowest_reader = READER_SECONDS
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._leave: Callable[[], None] | None = None
+        self._reader_timer: asyncio.TimerHandle | None = None
+        self._unread = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The first head may take so long; later ones begin with their first byte."""
@@ -104,6 +112,7 @@ class StrictProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more; an answer under way is told at once."""
         self._head_came()
+        self._reader_goes_on()
         super().connection_lost(exc)
         leave, self._leave = self._leave, None
         if leave is not None:
@@ -129,6 +138,16 @@ class StrictProtocol(HttpToolsProtocol):
         """All of the request is there, mostly before its task begins."""
         super().on_message_complete()
         self.scope["extensions"][OWN]["whole"] = True
+
+    def pause_writing(self) -> None:
+        """The client takes less than there is; whoever takes nothing at all for too long is let go."""
+        super().pause_writing()
+        self._expect_reader()
+
+    def resume_writing(self) -> None:
+        """It took enough."""
+        self._reader_goes_on()
+        super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
         """What the parser refused, in the shape that clients of OpenAI know."""
@@ -156,6 +175,22 @@ class StrictProtocol(HttpToolsProtocol):
             self._refuse(Refusal(408, "request_timeout", f"The headers took longer than {self.slowest_head:g} s."))
         elif not self.transport.is_closing():
             self.transport.close()
+
+    def _expect_reader(self) -> None:
+        self._unread = self.transport.get_write_buffer_size()
+        self._reader_timer = self.loop.call_later(self.slowest_reader, self._look_at_reader)
+
+    def _reader_goes_on(self) -> None:
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
+            self._reader_timer = None
+
+    def _look_at_reader(self) -> None:
+        if self.transport.get_write_buffer_size() < self._unread:
+            self._expect_reader()
+        else:
+            self._reader_timer = None
+            self.transport.abort()
 
     def _refuse(self, refusal: Refusal) -> None:
         self._head_came()

@@ -6,7 +6,8 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from offtarget.records.gateway import GatewaySettings, Timeouts, Upstream
+from offtarget.errors import InputError
+from offtarget.records.gateway import Alias, GatewaySettings, Timeouts, Upstream
 from offtarget.serve.proxy.asked import Asked
 from offtarget.serve.proxy.headers import upstream_headers
 from offtarget.serve.transport.address import Address, address_of
@@ -36,7 +37,7 @@ class Model:
     headers: tuple[tuple[bytes, bytes], ...]
     """Sent with every request; the server's key is among them and nowhere else."""
     whole: Timeouts
-    """For an answer that is not streamed: its first byte comes with its last, so `total` holds for both."""
+    """For an answer that is not streamed: its first byte comes with its last, and late."""
 
     def ask(self, path: bytes, given: Headers, asked: Asked, request_id: str) -> Sent:
         """Send a client's request under this model's name."""
@@ -68,15 +69,17 @@ class Upstreams:
         """Base and tuned model of each alias. Raises InputError for a URL that is none."""
         pools: dict[tuple[Address, str], Transport] = {}
 
-        def model(upstream: Upstream) -> Model:
+        def model(alias: Alias, upstream: Upstream) -> Model:
             at = (upstream_address(upstream), upstream.ca_file)
             pools[at] = pools.get(at) or self._pools.get(at) or self._open_pool(*at)
-            key = ((b"authorization", b"Bearer " + upstream.key.encode()),) if upstream.key else ()
             timeouts = upstream.timeouts
-            whole = replace(timeouts, first=timeouts.total, idle=timeouts.idle)
-            return Model(upstream, pools[at], (*_PLAIN, *key), whole)
+            # Half of the time for the tuned model, so that a base that then answers still finds its client there.
+            first = max(timeouts.first, timeouts.total / 2) if upstream is alias.tuned else timeouts.total
+            return Model(upstream, pools[at], (*_PLAIN, *_key(upstream)), replace(timeouts, first=first))
 
-        models = [(model(alias.base), model(alias.tuned) if alias.tuned else None) for alias in settings.aliases]
+        models = [
+            (model(alias, alias.base), model(alias, alias.tuned) if alias.tuned else None) for alias in settings.aliases
+        ]
         for at, pool in self._pools.items():
             if at not in pools:
                 pool.close()
@@ -87,6 +90,14 @@ class Upstreams:
         """Close all connections that carry nothing."""
         for pool in self._pools.values():
             pool.close()
+
+
+def _key(upstream: Upstream) -> tuple[tuple[bytes, bytes], ...]:
+    if not upstream.key:
+        return ()
+    if not all("!" <= c <= "~" for c in upstream.key):
+        raise InputError(f"The key of the model '{upstream.model}' has characters that no HTTP header can have.")
+    return ((b"authorization", b"Bearer " + upstream.key.encode("ascii")),)
 
 
 def _pool(address: Address, ca_file: str) -> Pool:
