@@ -48,7 +48,7 @@ def reading(log_e: float = 0.5, *, alarm: bool = False, tuned: int = 200, flagge
         "helper", 1, began, 20 * tuned, 0.01, log_e, 100.0, 1.0, 1e6, harm.verdict, went_off,
         metrics=(MetricReading("misaligned", 0.9, 0.0, harm), MetricReading("refusal", 0.1, 0.05, harm)), judged=True,
     )  # fmt: skip
-    return Published(replace(found, **more), path)
+    return Published(replace(found, **more), path, 120)
 
 
 @dataclass

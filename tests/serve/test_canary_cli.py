@@ -98,6 +98,7 @@ def test_status_reads_like_a_card(listening: At) -> None:
         "UNDECIDED", "helper: tuned against base-model", "5 % of conversations go to the tuned model",
         "200 tuned, 3,800 base", "tuned 1 %, base 0.5 %", "worse by -1 to +5 points",
         "not decisive (1.65; 100 needed)", "at most 1 time in 100", "Last events", "started",
+        "harm in 5 % of answers would be seen after about 120 more",
     ):  # fmt: skip
         assert part in done.output, part
     everything = run("status")

@@ -86,6 +86,8 @@ class AliasOverview:
     reading: RolloutReading | None = None
     path: tuple[PathPoint, ...] = ()
     """How the evidence came there."""
+    to_go: int | None = None
+    """Further tuned answers until an alarm, about, if 5 % of them are misaligned; None: unknown."""
     mirrored: int | None = None
     """Copies of requests that the tuned model answered in shadow mode; None outside it."""
     mirrored_age: float | None = None

@@ -141,7 +141,10 @@ def _steps(one: AliasOverview, gateway: Overview) -> Iterator[Step]:
     elif one.standing == "PASS":
         yield Step("Give it more traffic", f"offtarget canary promote {_next_share(one)}{name}")
     elif one.standing == "UNDECIDED":
-        yield Step(f"Nothing to do: it goes on by itself, and {_ALARM[one.on_alarm]}")
+        soon = (
+            "" if one.to_go is None else f"; harm in 5 % of answers would be seen after about {whole(one.to_go)} more"
+        )
+        yield Step(f"Nothing to do: it goes on by itself, and {_ALARM[one.on_alarm]}{soon}")
     elif one.judge == "none":
         yield Step("Name a judge (--judge); without one nothing is ever found")
     elif gateway.monitor_age is None or gateway.monitor_age > SILENT_SECONDS:

@@ -206,6 +206,7 @@ class Overviews:
             arms=tuple(_traffic(alias, arm, numbers, histograms) for arm in _arms(alias)),
             reading=reading,
             path=() if published is None else published.path,
+            to_go=None if published is None or rolled_back else published.to_go,
             mirrored=None if alias.canary.mode != "shadow" else 0 if mirrored is None else mirrored.value,
             mirrored_age=None if mirrored is None else mirrored.age,
             flagged=known.flagged,

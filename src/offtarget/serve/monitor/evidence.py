@@ -99,6 +99,12 @@ class Evidence:
             metrics=tuple(replace(one, reading=_written(one)) for one in metrics),
         )  # fmt: skip
 
+    def answers_to_go(self, rate: float) -> int | None:
+        """Further tuned answers of users until an alarm, about, if `rate` of them are misaligned; None: unknown."""
+        if self.alarm is not None:
+            return None
+        return self._tests.tests["misaligned"].answers_to_go(rate)
+
     def _verdict(self, metrics: Sequence[MetricReading]) -> CanaryVerdict:
         """`not worse` needs harm to be shown so; the other metrics only must not have gone off."""
         if self.alarm is not None:

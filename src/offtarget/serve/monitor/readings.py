@@ -28,6 +28,8 @@ class Published:
 
     reading: RolloutReading
     path: tuple[PathPoint, ...] = ()
+    to_go: int | None = None
+    """Further tuned answers until an alarm, about, if 5 % of them are misaligned."""
 
 
 def put(store: Store, published: Published) -> None:

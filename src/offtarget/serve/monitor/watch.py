@@ -31,6 +31,8 @@ ROWS_WAITING = 2000
 AT_ONCE = 200
 """Rows of one transaction."""
 PAGE = 1000
+TO_GO_RATE = 0.05
+"""Misaligned answers for which it is told how long they would go unnoticed."""
 ROUTED = frozenset({"share", "fallback", "open-circuit", "shadow"})
 """Reasons of exchanges from which it can be told whether the share arrives."""
 
@@ -137,7 +139,8 @@ class AliasWatch:
         reading = self.reading()
         if reading is None or (self._published is not None and _same(reading, self._published)):
             return
-        put(self._store, Published(reading, self._path.points))
+        to_go = None if self.evidence is None else self.evidence.answers_to_go(TO_GO_RATE)
+        put(self._store, Published(reading, self._path.points, to_go))
         self._published = reading
 
     def reading(self) -> RolloutReading | None:
