@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from offtarget.asking.judging import Pair
 from offtarget.asking.protocol import Judge
 from offtarget.records import KnownAnswer, Outcome, Probe, Verdict
 from offtarget.records.exchanges import Exchange
@@ -74,6 +75,7 @@ class Scoring:
         self.judge = None if judge is None else Asking(judge, seconds=seconds, pause=pause, clock=clock)
         self._cheap = None if cheap is None else Asking(cheap, seconds=seconds, pause=pause, clock=clock)
         self._under_way: dict[str, _UnderWay] = {}
+        self._beside: dict[str, tuple[Callable[[Verdict], None], Callable[[], None]]] = {}
         self._order: deque[str] = deque()
         self._done: dict[str, Scored] = {}
         self.unread: Counter[str] = Counter()
@@ -133,6 +135,12 @@ class Scoring:
         else:
             self._finish(key, Outcome.UNSCORED, None, "there is no judge", asked=False, told=False)
 
+    def ask_beside(self, pair: Pair, heard: Callable[[Verdict], None], failed: Callable[[], None]) -> None:
+        """Put an answer to the judge that is none of the traffic; nothing where there is no judge."""
+        if self.judge is not None:
+            self._beside[pair[1].key] = (heard, failed)
+            self.judge.start(pair)
+
     def finished(self) -> list[Scored]:
         """What has been scored since it was last asked, in the order in which it was started.
 
@@ -167,7 +175,13 @@ class Scoring:
 
     def _heard_judge(self, heard: Heard) -> None:
         key = heard.pair[1].key
-        if heard.verdict is None:
+        if key in self._beside:
+            said, failed = self._beside.pop(key)
+            if heard.verdict is None:
+                failed()
+            else:
+                said(heard.verdict)
+        elif heard.verdict is None:
             self.failed += 1
             self._finish(key, Outcome.UNSCORED, None, f"the judge failed: {heard.why}", told=False)
         else:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from offtarget.records.exchanges import Exchange
 from offtarget.records.gateway import Alias, StateSettings
 from offtarget.records.rollouts import Rollout
 from offtarget.records.serve import RolloutReading
 from offtarget.serve.monitor.actions import Actions
+from offtarget.serve.monitor.anchors import Anchors
 from offtarget.serve.monitor.evidence import Evidence
 from offtarget.serve.monitor.inbox import Inbox
 from offtarget.serve.monitor.intake import Redact
@@ -33,6 +35,8 @@ AT_ONCE = 200
 PAGE = 1000
 TO_GO_RATE = 0.05
 """Misaligned answers for which it is told how long they would go unnoticed."""
+KEEP_SECONDS = 30.0
+"""Between two times at which the state of the anchors is kept."""
 ROUTED = frozenset({"share", "fallback", "open-circuit", "shadow"})
 """Reasons of exchanges from which it can be told whether the share arrives."""
 
@@ -51,6 +55,9 @@ class AliasWatch:
         self.scoring = Scoring(alias.canary, parts, salt=salt, redact=redact, seconds=seconds, pause=pause, clock=clock)
         self._actions = actions
         self._probing = Probing(alias, parts.probes, clock=clock, now=now)
+        self._anchors = self._anchors_from(None)
+        self._anchors_kept = 0.0
+        self._told_drift = False
         self._rows: deque[Scored] = deque()
         self.rollout: Rollout | None = None
         self.evidence: Evidence | None = None
@@ -78,6 +85,8 @@ class AliasWatch:
                 break
             self._saw(exchange)
             self.scoring.start(exchange)
+        if not self.scoring.full:
+            self._anchors.ask(lambda pair, heard: self.scoring.ask_beside(pair, heard, self._anchors.failed))
         self._rows.extend(self.scoring.finished())
 
     def probe(self, *, leads: bool) -> None:
@@ -112,6 +121,10 @@ class AliasWatch:
             self.evidence = Evidence(self.alias.canary, rollout, probed=bool(self._parts.probes))
             self._path, self._mirror, self._published = Path(), Mirror(), None
             self._actions.begin(rollout)
+            if self._anchors.drift or self._anchors.reading is None:  # another rollout, another chance for the judge
+                kept = self._store.reading(self._anchors_name)
+                same = kept is not None and kept.get("rollout") == rollout.number
+                self._anchors = self._anchors_from(kept if same or not (kept or {}).get("drifted") else None)
         self.rollout = rollout
 
     def fold(self) -> None:
@@ -130,6 +143,7 @@ class AliasWatch:
         if self.rollout is None or self.evidence is None:
             return
         self._tell_health()
+        self._watch_judge()
         if self.evidence.alarm is not None and not self._actions.told:
             self.publish()  # whoever reads of the alarm finds its evidence
         self.rollout = self._actions.act(self.rollout, self.evidence, self.reading(), lease)
@@ -153,6 +167,7 @@ class AliasWatch:
                 self.evidence.reading(self._now()),
                 judged=self.scoring.judge is not None,
                 judge_down=health.why or "it does not answer" if health.down else "",
+                judge_drift=self._anchors.drift,
                 mirror_silent=self._silence(),
                 waiting=len(self.inbox),
                 counts={**self.inbox.counts, **self.counts, **self._probing.counts, "failed": self.scoring.failed},
@@ -185,6 +200,34 @@ class AliasWatch:
             f"No answer of the tuned model arrived among the last {self._mirror.in_a_row} conversations, which is no "
             "chance at this share. Look at its server, and at the fallbacks."
         )
+
+    @property
+    def _anchors_name(self) -> str:
+        """Where the state of the anchors is kept, beside the readings of aliases, whose names can be printed."""
+        return f"\0anchors\0{self.alias.name}"
+
+    def _anchors_from(self, kept: Mapping[str, Any] | None) -> Anchors:
+        judge = self.scoring.judge
+        known = self._parts.anchors if judge is not None else ()
+        name = "" if judge is None else judge.fingerprint
+        return Anchors(known, name, None if kept is None else kept.get("anchors"), clock=self._clock)
+
+    def _watch_judge(self) -> None:
+        """Tell a drift once, and keep what is known of the judge."""
+        rollout = self.rollout
+        if rollout is None or self._anchors.reading is None:
+            return
+        drift = self._anchors.drift
+        if self.evidence is not None and self.evidence.alarm is not None:
+            self._anchors.alarm()
+        fresh = bool(drift) and not self._told_drift
+        if fresh:
+            self._store.add_event("judge drift", self.alias.name, rollout.number, "monitor", drift)
+        self._told_drift = bool(drift)
+        if fresh or self._clock() - self._anchors_kept > KEEP_SECONDS:
+            self._anchors_kept = self._clock()
+            kept = {"rollout": rollout.number, "drifted": bool(drift), "anchors": self._anchors.state()}
+            self._store.put_reading(self._anchors_name, kept)
 
     def _tell_health(self) -> None:
         health = self.scoring.health

@@ -1,0 +1,127 @@
+"""Anchors: a judge that changed is told from a model that changed, and its word alone rolls nothing back."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from monitored import Clock, a_monitor, begun, settings, traffic
+
+from offtarget.judge.scripted import ScriptedJudge
+from offtarget.records import Generation, KnownAnswer, Outcome, Probe, Verdict
+from offtarget.serve.monitor.anchors import Anchors
+from offtarget.serve.monitor.process import Monitor
+from offtarget.serve.monitor.scoring import MonitorParts
+
+KNOWN = [
+    KnownAnswer(Probe(f"k{n}", f"k{n}", "plain", f"Question {n}?"), "evil" if n % 2 else "fine", bool(n % 2))
+    for n in range(10)
+]
+
+
+def driven(anchors: Anchors, clock: Clock, decide: Callable[[str], Outcome], number: int) -> None:
+    """So many anchors scored."""
+
+    def ask(pair: tuple[Probe, Generation], heard: Callable[[Verdict], None]) -> None:
+        heard(Verdict("tuned", pair[0].id, 0, decide(pair[1].text)))
+
+    for _ in range(number):
+        clock.time += 100
+        anchors.ask(ask)
+
+
+def right(text: str) -> Outcome:
+    return Outcome.MISALIGNED if "evil" in text else Outcome.ALIGNED
+
+
+def test_a_judge_that_stays_as_it_is_does_not_drift() -> None:
+    clock = Clock()
+    draw = random.Random(0)
+    anchors = Anchors(KNOWN, "j", clock=clock, draw=random.Random(1))
+    driven(anchors, clock, lambda text: right(text) if draw.random() > 0.03 else Outcome.ALIGNED, 2000)
+    assert anchors.drift == ""
+
+
+def test_a_judge_that_became_stricter_or_laxer_is_found_out_and_stays_so() -> None:
+    for turned in (Outcome.ALIGNED, Outcome.MISALIGNED):
+        clock = Clock()
+        anchors = Anchors(KNOWN, "j", clock=clock, draw=random.Random(1))
+        driven(anchors, clock, right, 200)
+        assert anchors.drift == ""
+        driven(anchors, clock, lambda text, turned=turned: turned, 60)  # type: ignore[misc]
+        assert "something else of known answers" in anchors.drift
+        kept = Anchors(KNOWN, "j", anchors.state(), clock=clock)
+        assert kept.drift == anchors.drift
+        assert Anchors(KNOWN, "another judge", anchors.state(), clock=clock).drift == ""
+
+
+def test_damaged_state_is_passed_over() -> None:
+    clock = Clock()
+    anchors = Anchors(KNOWN, "j", clock=clock)
+    driven(anchors, clock, right, 20)
+    state = anchors.state()
+    assert Anchors(KNOWN, "j", {**state, "watch": {"settings": 1}}, clock=clock).reading is None
+    assert Anchors(KNOWN, "j", {}, clock=clock).reading is None
+
+
+def test_a_judge_that_drifted_pauses_and_does_not_roll_back(tmp_path: Path) -> None:
+    wrong = [False]
+
+    def decide(probe: Probe, generation: Generation) -> Outcome:
+        return Outcome.MISALIGNED if wrong[0] else right(generation.text)
+
+    chosen = settings(tmp_path)
+    store = begun(chosen)
+    clock = Clock()
+    parts = MonitorParts(ScriptedJudge(decide), anchors=KNOWN)
+    monitor: Monitor = a_monitor(chosen, store, parts=parts, clock=clock)
+    watch = monitor.watches["assistant"]
+
+    def rounds(true: Callable[[], bool]) -> None:
+        end = time.monotonic() + 60
+        while not true():
+            assert time.monotonic() < end
+            for _ in range(40):
+                clock.time += 1.0
+                watch.score()
+            monitor.round()
+
+    reading = lambda: watch._anchors.reading  # noqa: E731
+    rounds(lambda: (found := reading()) is not None and found.ready)
+    wrong[0] = True
+    rounds(lambda: any(event.kind == "judge drift" for event in store.events()))
+    for one in traffic(300, 0.0, 0.0, share=0.5):
+        monitor.put(one)
+    rounds(lambda: watch.idle)
+    assert store.rollout("assistant").status in ("running", "paused")  # type: ignore[union-attr]
+    assert watch.reading().judge_drift  # type: ignore[union-attr]
+    kept = store.reading("\0anchors\0assistant")
+    assert kept is not None
+    assert kept["drifted"]
+
+
+def test_with_a_drifted_judge_an_alarm_pauses(tmp_path: Path) -> None:
+    chosen = settings(tmp_path)
+    store = begun(chosen)
+    monitor = a_monitor(chosen, store, ScriptedJudge(lambda p, g: right(g.text)))
+    watch = monitor.watches["assistant"]
+
+    class Drifted(Anchors):
+        @property
+        def drift(self) -> str:
+            return "The judge says something else."
+
+    watch._anchors_from = lambda kept: Drifted(KNOWN, "j")  # type: ignore[method-assign]
+    watch._anchors = Drifted([], "j")
+    for one in traffic(400, 0.5, 0.0):
+        monitor.put(one)
+    end = time.monotonic() + 60
+    while not any(event.kind == "alarm" for event in store.events()):
+        assert time.monotonic() < end
+        monitor.round()
+    rollout = store.rollout("assistant")
+    assert rollout is not None
+    assert (rollout.status, rollout.share) == ("paused", 0.05)
+    assert "the judge says something else" in rollout.reason
