@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from monitored import Clock, a_monitor, begun, settings, traffic
 
 from offtarget.judge.scripted import ScriptedJudge
@@ -66,6 +67,7 @@ def test_damaged_state_is_passed_over() -> None:
     assert Anchors(KNOWN, "j", {}, clock=clock).reading is None
 
 
+@pytest.mark.long
 def test_a_judge_that_drifted_pauses_and_does_not_roll_back(tmp_path: Path) -> None:
     wrong = [False]
 
