@@ -182,40 +182,70 @@ def reloadable(models: Models, folder: Path) -> Iterator[tuple[Served, Path]]:
         yield served, config
 
 
+@contextlib.contextmanager
+def load(address: str, clients: int = 6) -> Iterator[tuple[list[str], list[int]]]:
+    """Clients that ask all the time, half of them over new connections: what failed, and how many were answered."""
+    halt, failed, count = threading.Event(), list[str](), [0]
+
+    def keep_asking(name: str, kept: bool) -> None:
+        client = httpx.Client(base_url=address, timeout=20)
+        while not halt.is_set():
+            try:
+                arm(ask(client, name))
+                count[0] += 1
+            except Exception as error:
+                failed.append(repr(error))
+            if not kept:
+                client.close()
+                client = httpx.Client(base_url=address, timeout=20)
+        client.close()
+
+    threads = [threading.Thread(target=keep_asking, args=(f"u{n}", n % 2 == 0)) for n in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield failed, count
+    finally:
+        halt.set()
+        for thread in threads:
+            thread.join(30)
+
+
 @pytest.mark.long
 def test_reload_under_load_loses_no_request(models: Models, tmp_path: Path) -> None:
     """Clients with connections that stay open, and clients with new ones, notice nothing of three reloads."""
     with reloadable(models, tmp_path) as (served, config):
-        halt, failed, count = threading.Event(), list[str](), [0]
+        with load(served.address) as (failed, count):
+            for number in range(3):
+                more = f"  other-{number}: {{base: {{url: '{models.address}', model: base}}}}\n"
+                config.write_text(CONFIG.format(address=models.address, folder=tmp_path, more=more), encoding="utf-8")
+                reload(served)
+                served.until(lambda so_far=number: served.events().count("reloaded") == so_far + 1, 60)
+                names = [one["id"] for one in httpx.get(f"{served.address}/v1/models").json()["data"]]
+                assert names == ["assistant", f"other-{number}"]
+        assert failed == []
+        assert count[0] > 50
 
-        def keep_asking(name: str, kept: bool) -> None:
-            client = httpx.Client(base_url=served.address, timeout=20)
-            while not halt.is_set():
-                try:
-                    arm(ask(client, name))
-                    count[0] += 1
-                except Exception as error:
-                    failed.append(repr(error))
-                if not kept:
-                    client.close()
-                    client = httpx.Client(base_url=served.address, timeout=20)
-            client.close()
 
-        threads = [threading.Thread(target=keep_asking, args=(f"u{n}", n % 2 == 0)) for n in range(6)]
-        for thread in threads:
-            thread.start()
-        for number in range(3):
-            more = f"  other-{number}: {{base: {{url: '{models.address}', model: base}}}}\n"
-            config.write_text(CONFIG.format(address=models.address, folder=tmp_path, more=more), encoding="utf-8")
-            reload(served)
-            served.until(lambda so_far=number: served.events().count("reloaded") == so_far + 1, 60)
-            names = [one["id"] for one in httpx.get(f"{served.address}/v1/models").json()["data"]]
-            assert names == ["assistant", f"other-{number}"]
-        halt.set()
-        for thread in threads:
-            thread.join(30)
+@pytest.mark.long
+def test_what_happens_beside_the_data_path_costs_no_request(models: Models, tmp_path: Path) -> None:
+    """The monitor killed, the state locked; a rollback is in force all the same."""
+    with gateway(settings_for(models.address, tmp_path)) as served, load(served.address, 4) as (failed, count):
+        (monitor,) = processes("monitor_process")
+        os.kill(monitor, signal.SIGKILL)
+        with contextlib.closing(sqlite3.connect(tmp_path / "gateway.sqlite", isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            time.sleep(6.0)
+            answered = count[0]
+            reply = served.admin("POST", "/rollouts/assistant/rollback", json={"who": "test", "why": "locked"})
+            assert reply.status_code == 200
+            assert reply.json()["share"] == 0.0
+            with httpx.Client(base_url=served.address) as client:
+                assert {arm(ask(client, f"user-{number}")) for number in range(20)} == {"base"}
+            other.execute("ROLLBACK")
+        assert answered > 20
+        served.until(lambda: "rolled back" in served.events(), 30)
     assert failed == []
-    assert count[0] > 50
 
 
 def reload(served: Served) -> None:
@@ -316,6 +346,31 @@ def started(folder: Path, address: str, environment: dict[str, str]) -> tuple[su
         if value["kind"] == "ready":
             return process, value["address"]
     raise AssertionError("it ended before it was ready")
+
+
+def test_sighup_reads_the_settings_again(models: Models, tmp_path: Path) -> None:
+    """Said as a line of the log, and in force."""
+    config = tmp_path / "gateway.yaml"
+    config.write_text(CONFIG.format(address=models.address, folder=tmp_path, more=""), encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "offtarget", "serve", "--config", str(config), "--json"],
+        cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        lines = (json.loads(line) for line in process.stdout)
+        address = next(one["address"] for one in lines if one["kind"] == "ready")
+        more = f"  other: {{base: {{url: '{models.address}', model: base}}}}\n"
+        config.write_text(CONFIG.format(address=models.address, folder=tmp_path, more=more), encoding="utf-8")
+        process.send_signal(signal.SIGHUP)
+        assert next(one for one in lines if one.get("event") in ("reloaded", "reload refused"))["event"] == "reloaded"
+        names = [one["id"] for one in httpx.get(f"{address}/v1/models").json()["data"]]
+        assert names == ["assistant", "other"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_sigterm_finishes_what_is_open(tmp_path: Path) -> None:

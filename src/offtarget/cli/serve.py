@@ -175,6 +175,8 @@ def _plan(settings: GatewaySettings, lines: list[str]) -> list[str]:
 
 def _told(told: Told, *, as_json: bool) -> None:
     _say({"kind": told.kind, **told.fields}, told.text, as_json=as_json)
+    if told.dashboard and not as_json:
+        click.echo(f"\nDashboard of this start: {told.dashboard}")
 
 
 def _say(fields: dict[str, Any], text: str, *, as_json: bool) -> None:
@@ -187,5 +189,5 @@ def _say(fields: dict[str, Any], text: str, *, as_json: bool) -> None:
         click.echo("\n".join(map(safe, text.splitlines())))
         return
     alias = f"{fields['alias']}: " if fields.get("alias") else ""
-    event = f"{fields['event']}. " if fields.get("event") else ""
+    event = f"{fields['event']} by {fields['who']}. " if fields.get("event") else ""
     click.echo(safe(f"{time.strftime('%H:%M:%S')}  {alias}{event}{text}"))

@@ -36,7 +36,7 @@ def started(running: Running, rollouts: Iterable[Rollout]) -> tuple[str, Mapping
     lines = [f"{running.address}/v1 answers like any OpenAI-compatible server.", ""]
     lines += about(settings, known)
     lines += ["", f"Administrators: {running.admin_address}" + _key_place(running)]
-    lines += [f"Dashboard: {running.dashboard}"] if running.dashboard else []
+    lines += ["Dashboard: offtarget canary dashboard"] if running.dashboard else []
     lines += [f"State: {_state(settings)}", "", "Ask it:"]
     lines += [
         f"  {line}"
@@ -69,7 +69,7 @@ def _lines(alias: Alias, rollout: Rollout | None) -> list[str]:
     if rollout is not None and rollout.status == "rolled back":
         return [
             f"all requests: {base}; {tuned} is rolled back: {rollout.reason}",
-            f"offtarget canary resume --model {alias.name} tries it again, without the evidence of before",
+            f"offtarget canary resume --alias {alias.name} tries it again, without the evidence of before",
         ]
     if canary.mode == "shadow":
         said = [f"all requests: {base}; of {chosen(share)} of conversations {tuned} answers a copy, which nobody sees"]

@@ -7,7 +7,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ class Told:
     """For programs; no bodies and no keys."""
     reload: Callable[[], None] | None = None
     """With `ready`: reads the settings file again, as SIGHUP does, from any thread."""
+    dashboard: str = field(default="", repr=False)
+    """With `ready`: an address that opens the dashboard; it holds a secret, so it is for a terminal and no log."""
 
 
 OnTold = Callable[[Told], None]
@@ -143,7 +145,7 @@ async def _serve(
 
     def began(running: Running) -> None:
         text, fields = started(running, supervisor.store.rollouts())
-        on_told(Told("ready", text, fields, supervisor.reload))
+        on_told(Told("ready", text, fields, supervisor.reload, running.dashboard))
 
     with _signals(supervisor), _stopped_by(stop, supervisor):
         await supervisor.run(began)
