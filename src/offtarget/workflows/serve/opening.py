@@ -87,8 +87,8 @@ def _check_judges(alias: Alias, placed: Alias, opening: OpenSettings | None) -> 
     names = [own.model for own in (alias.base, alias.tuned) if own is not None]
     bank = open_bank(alias.canary.probes or None, ground_of(*names))
     for judge in filter(None, (alias.canary.judge, alias.canary.cheap_judge)):
+        check_judge(judge, bank)
         if judge == EXACT_JUDGE:
-            check_judge(judge, bank)
             continue
         for role in ("tuned", "base") if placed.tuned is not None else ():
             model = placed.upstream(role)
@@ -96,7 +96,6 @@ def _check_judges(alias: Alias, placed: Alias, opening: OpenSettings | None) -> 
                 raise InputError(
                     f"The judge of '{alias.name}' is its {role} model, which would judge itself. Name another judge."
                 )
-        check_judge(judge, bank)
 
 
 def _is(judge: str, model: Upstream, opening: OpenSettings | None) -> bool:
