@@ -65,10 +65,10 @@ def pass_errs(alpha: float, worse: str = "by that much") -> str:
 
 
 def alarm_errs(alpha: float) -> str:
-    """How often a canary's alarm is wrong, however long it runs."""
+    """How often a canary's alarm is wrong: by the test of the rollout, and by the watch for late changes."""
     return (
-        f"A tuned model that is not worse is rolled back at most {one_in(alpha)}, however long this rollout runs, "
-        "given that the judge is right."
+        f"A tuned model that is not worse is rolled back at most {one_in(alpha)}, plus 1 in a million for each of its "
+        "judged answers (the watch for late changes), given that the judge is right."
     )
 
 

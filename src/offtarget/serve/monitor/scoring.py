@@ -23,8 +23,6 @@ from offtarget.serve.monitor.spoken import Unreadable
 
 IN_ORDER = 1000
 """Answers that may wait for an earlier one's verdict."""
-IN_ORDER = 1000
-"""Answers that may wait for an earlier one's verdict."""
 UNKNOWN = "the judge cannot judge answers to this question"
 Recognise = Callable[[Probe], Probe | None]
 """Gives a question of the traffic what a judge must know of it, such as its domain; None where it cannot judge it."""
