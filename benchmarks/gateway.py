@@ -274,7 +274,7 @@ def main() -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         try:
             result = measured(chosen)
-        except LoadError as problem:
+        except (LoadError, ConnectionError) as problem:
             print(f"error: a gateway answered otherwise than expected: {problem}", file=sys.stderr)
             return 2
         before = json.loads(chosen.out.read_text()) if chosen.out.exists() else {}
