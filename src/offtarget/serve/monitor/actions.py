@@ -18,6 +18,7 @@ from offtarget.records.gateway import Alias
 from offtarget.records.rollouts import CanaryEvent, Rollout
 from offtarget.records.serve import RolloutReading
 from offtarget.serve.monitor.evidence import Evidence
+from offtarget.serve.monitor.hearing import Hearing
 from offtarget.serve.store.protocol import Lease, Store
 
 _LOG = logging.getLogger("offtarget.serve")
@@ -61,12 +62,22 @@ class Actions:
             elif event.kind == "mirror silent":
                 self._silent = True
 
-    def act(self, rollout: Rollout, evidence: Evidence, reading: RolloutReading | None, lease: Lease) -> Rollout:
-        """Do what is due; returns the rollout as it stands then. Raises StoreError."""
+    def act(
+        self,
+        rollout: Rollout,
+        evidence: Evidence,
+        reading: RolloutReading | None,
+        lease: Lease,
+        people: Hearing | None = None,
+    ) -> Rollout:
+        """Do what is due; returns the rollout as it stands then. Raises StoreError.
+
+        `people`: what they make of an alarm, where they are asked.
+        """
         if reading is None or rollout.status == "rolled back":
             return rollout
         if evidence.alarm is not None and not self._overruled:
-            return self._alarm(rollout, evidence, reading, lease)
+            return self._alarm(rollout, evidence, reading, lease, people)
         rollout = self._in_doubt(rollout, reading, lease)
         return self._ramp(rollout, reading, lease)
 
@@ -74,12 +85,20 @@ class Actions:
         """The reading with why the ramp is held."""
         return replace(reading, ramp_held=self._held)
 
-    def _alarm(self, rollout: Rollout, evidence: Evidence, reading: RolloutReading, lease: Lease) -> Rollout:
+    def _alarm(
+        self, rollout: Rollout, evidence: Evidence, reading: RolloutReading, lease: Lease, people: Hearing | None
+    ) -> Rollout:
         alarm = evidence.alarm
         assert alarm is not None
         why = reading.why
         on_alarm = self._alias.canary.on_alarm
-        if reading.judge_drift:  # the judge's word alone does not count now
+        harm = alarm.metric == "misaligned"  # other metrics need nobody's opinion
+        if harm and people is not None and people.confirmed:
+            why = f"{why} {people.sentence}"
+        elif harm and self._alias.canary.confirm == "before" and on_alarm == "rollback":
+            on_alarm = "pause"
+            why = f"{why} People are asked before it is rolled back: offtarget canary confirm."
+        elif reading.judge_drift:  # the judge's word alone does not count now
             on_alarm = "pause" if on_alarm == "rollback" else on_alarm
             why = f"{why} But {reading.judge_drift[0].lower()}{reading.judge_drift[1:]}"
         wanted = {"rollback": "rolled back", "pause": "paused"}.get(on_alarm)

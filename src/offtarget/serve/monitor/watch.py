@@ -19,6 +19,7 @@ from offtarget.records.serve import RolloutReading
 from offtarget.serve.monitor.actions import Actions
 from offtarget.serve.monitor.anchors import Anchors
 from offtarget.serve.monitor.evidence import Evidence
+from offtarget.serve.monitor.hearing import Hearing
 from offtarget.serve.monitor.inbox import Inbox
 from offtarget.serve.monitor.intake import Redact
 from offtarget.serve.monitor.mirror import Mirror, arriving_share
@@ -55,6 +56,7 @@ class AliasWatch:
         self.scoring = Scoring(alias.canary, parts, salt=salt, redact=redact, seconds=seconds, pause=pause, clock=clock)
         self._actions = actions
         self._probing = Probing(alias, parts.probes, clock=clock, now=now)
+        self._hearing: Hearing | None = None
         self._anchors = self._anchors_from(None)
         self._anchors_kept = 0.0
         self._told_drift = False
@@ -121,6 +123,7 @@ class AliasWatch:
             self.evidence = Evidence(self.alias.canary, rollout, probed=bool(self._parts.probes))
             self._path, self._mirror, self._published = Path(), Mirror(), None
             self._actions.begin(rollout)
+            self._hearing = Hearing(self.alias.canary, rollout, self._store, probed=bool(self._parts.probes))
             if self._anchors.drift or self._anchors.reading is None:  # another rollout, another chance for the judge
                 kept = self._store.reading(self._anchors_name)
                 same = kept is not None and kept.get("rollout") == rollout.number
@@ -146,7 +149,10 @@ class AliasWatch:
         self._watch_judge()
         if self.evidence.alarm is not None and not self._actions.told:
             self.publish()  # whoever reads of the alarm finds its evidence
-        self.rollout = self._actions.act(self.rollout, self.evidence, self.reading(), lease)
+        people = self._hearing if self.alias.canary.confirm != "never" else None
+        if people is not None and self.evidence.alarm is not None:
+            people.listen(self.evidence.alarm.number)
+        self.rollout = self._actions.act(self.rollout, self.evidence, self.reading(), lease, people)
 
     def publish(self) -> None:
         """Put the reading where admin planes find it, if it changed. Raises StoreError."""
@@ -167,6 +173,7 @@ class AliasWatch:
                 self.evidence.reading(self._now()),
                 judged=self.scoring.judge is not None,
                 judge_down=health.why or "it does not answer" if health.down else "",
+                confirmed="" if self._hearing is None else self._hearing.sentence,
                 judge_drift=self._anchors.drift,
                 mirror_silent=self._silence(),
                 waiting=len(self.inbox),
