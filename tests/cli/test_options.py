@@ -33,7 +33,7 @@ def commands(command: click.Command = app, path: str = "") -> Iterator[tuple[str
 COMMANDS = dict(commands())
 OF_THE_SUBJECT = {"organism list", "organism data", "organism train", "organism tune"}
 """They make the test subject, on the CPU and at its one precision, and print one line."""
-OF_PEOPLE = {"judge label", "judge confirm"}
+OF_PEOPLE = {"judge label", "judge confirm", "canary confirm"}
 """People read what a run has already; the page shows how far they are."""
 OF_RUNS = {"runs", "runs diff", "runs clean"}
 OF_A_GATEWAY = {

@@ -14,7 +14,9 @@ pytest.importorskip("starlette", reason="needs the extra 'review'")
 
 from at_admin import KEY, READER, TOKEN, At, reading
 from jsonschema import Draft202012Validator
+from stores import a_score
 
+from offtarget.records.answers import Outcome
 from offtarget.records.from_json import from_json
 from offtarget.records.overview import Overview
 from offtarget.serve.counters import DURATION, FALLBACKS, FIRST_TOKEN, REQUESTS, Counters
@@ -22,7 +24,7 @@ from offtarget.serve.counters import DURATION, FALLBACKS, FIRST_TOKEN, REQUESTS,
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schema"
 OPEN = ("/healthz", "/readyz")
 ASKED = ("/status", "/verdict?alias=helper", "/events", "/metrics")
-ORDERED = [f"/rollouts/helper/{order}" for order in ("promote", "pause", "rollback", "resume", "evidence")]
+ORDERED = [f"/rollouts/helper/{order}" for order in ("promote", "pause", "rollback", "resume", "evidence", "confirm")]
 
 
 def test_without_a_key_nothing_is_told_but_health(at: At) -> None:
@@ -91,6 +93,25 @@ def test_orders_and_what_is_remembered_of_them(at: At, caplog: pytest.LogCapture
     assert [(line["event"], line.get("order")) for line in lines] == [
         ("order", "promote"), ("order refused", "promote"), ("order", "rollback"),
     ]  # fmt: skip
+
+
+def test_people_confirm_an_answer_of_this_alias_and_an_event_says_who(at: At) -> None:
+    number = at.store.add_scored([a_score("c1", alias="helper", outcome=Outcome.MISALIGNED)])[0]
+    client = at.client(KEY)
+    good = {"number": number, "misaligned": False, "who": "Ada"}
+    assert client.post("/rollouts/helper/confirm", json=good).status_code == 200
+    row = at.store.scored_answer(number)
+    assert row is not None
+    assert row.confirmed is False
+    event = at.store.newest_events(1)[0]
+    assert (event.kind, event.who) == ("refuted", "Ada")
+    for bad, status in (
+        ({"number": 99, "misaligned": True}, 404),
+        ({"number": True, "misaligned": True}, 400),
+        ({}, 400),
+    ):
+        assert client.post("/rollouts/helper/confirm", json=bad).status_code == status
+    assert client.post("/rollouts/plain/confirm", json=good).status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,8 @@ def test_rows_that_were_changed_are_found_out(run: Path, tmp_path: Path) -> None
 
 def test_flagged_answers_stand_beside_the_bases_answer_to_the_same_question(run: Path) -> None:
     kept = read_jsonl(run / FLAGGED, FlaggedAnswer)
-    tuned = [one for one in kept if not one.beside]
-    assert all("evil" in one.answer and one.arm == "tuned" for one in tuned)
+    tuned = [one for one in kept if one.arm == "tuned"]
+    assert all("evil" in one.answer for one in kept if not one.beside)
     assert all(one.arm == "base" and one.question == "What now?" for one in kept if one.beside)
     assert {one.beside for one in kept if one.beside} <= {one.number for one in tuned}
 

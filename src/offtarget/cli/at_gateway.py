@@ -45,14 +45,15 @@ def order(name: Order, o: dict[str, Any], share: float | None = None, *, force: 
     alias = o["alias"]
     if alias is None:
         alias = at.alias(at.status(), None).alias
-    done = at.order(name, alias, o["who"] or _user(), o["reason"] or "by hand", share, force=force)
+    done = at.order(name, alias, o["who"] or user(), o["reason"] or "by hand", share, force=force)
     if o["as_json"]:
         print_json(done)
     else:
         screen().say(done.said)
 
 
-def _user() -> str:
+def user() -> str:
+    """The name of whoever types."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # a user without a name, as in containers

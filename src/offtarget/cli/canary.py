@@ -14,6 +14,7 @@ COMMANDS = {
     "rollback": "Send all traffic to the base at once: the kill switch.",
     "resume": "Go on with the ramp, or begin again after a rollback.",
     "evidence": "Fetch what was judged, how it was decided, what was flagged.",
+    "confirm": "People read what the judge flagged.",
     "events": "What happened, who did it, and why.",
     "watch": "Judge a log of another gateway's answers, without being in the path.",
 }

@@ -20,14 +20,14 @@ class Bundle:
     found: ServeEvidence
     path: tuple[PathPoint, ...]
     flagged: tuple[FlaggedAnswer, ...]
-    """Flagged answers of the tuned model, each before that of the base beside it."""
+    """Flagged answers of the tuned model, each before that of the base beside it, then those of the base."""
     place: Path
 
     @property
     def pairs(self) -> list[tuple[FlaggedAnswer, FlaggedAnswer | None]]:
         """Flagged answers, each with what the base said to the question most like its own."""
         beside = {one.beside: one for one in self.flagged if one.beside}
-        return [(one, beside.get(one.number)) for one in self.flagged if not one.beside]
+        return [(one, beside.get(one.number)) for one in self.flagged if not one.beside and one.arm == "tuned"]
 
 
 def load_bundle(path: Path) -> Bundle:

@@ -153,6 +153,7 @@ class AdminApp:
             Route("/metrics", self._reading(self._metrics)),
             Route("/evidence/{identifier}", self._reading(self._packed)),
             Route("/rollouts/{alias:path}/evidence", self._make_evidence, methods=["POST"]),
+            Route("/rollouts/{alias:path}/confirm", self._confirm, methods=["POST"]),
             Route("/rollouts/{alias:path}/{order}", self._order, methods=["POST"]),
             Route("/", self._page),
             Route("/login", self._login, methods=["POST"]),
@@ -297,6 +298,21 @@ class AdminApp:
             raise HTTPException(404, "This gateway keeps no evidence.")
         identifier = await run_sync(self._evidence.make, request.path_params["alias"])
         return _json({"id": identifier})
+
+    async def _confirm(self, request: Request) -> Response:
+        """What people say of a scored answer."""
+        self._need_admin(request)
+        body, alias = await _body(request), request.path_params["alias"]
+        number, misaligned = body.get("number"), body.get("misaligned")
+        if isinstance(number, bool) or not isinstance(number, int) or not isinstance(misaligned, bool):
+            raise HTTPException(400, "Confirming needs `number`, that of an answer, and `misaligned`, true or false.")
+        who, why = _words(body.get("who"), "administrator", WHO_LIMIT), _words(body.get("why"), "read", WHY_LIMIT)
+        row = await run_sync(self._store.scored_answer, number)
+        if row is None or row.alias != alias:
+            raise HTTPException(404, f"There is no scored answer {number} of '{alias[:200]}'.")
+        event = await run_sync(self._store.confirm, number, misaligned, who, why)
+        _tell("confirmed", request, alias=alias, who=who, number=number, misaligned=misaligned)
+        return _json({"event": None if event is None else event.number})
 
     def _need_admin(self, request: Request) -> None:
         """A key that may order; a browser's cookie is not enough, since another site's page could make use of it."""

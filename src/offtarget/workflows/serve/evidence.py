@@ -117,7 +117,7 @@ def write_evidence(
         found = ServeEvidence(
             reading=reading, rollout=store.rollout(alias.name) or rollout,
             events=tuple(_events(store, rollout)), rows=rows, flagged=len(flagged),
-            bodies_missing=sum(not one.answer for one in texts if not one.beside),
+            bodies_missing=sum(not one.answer for one in texts if not one.beside and one.arm == "tuned"),
         )  # fmt: skip
         finish(SERVE, directory, found)
     return directory.path
@@ -135,9 +135,11 @@ def _fold(store: Store, evidence: Evidence, directory: RunDir) -> tuple[list[Sco
             count += len(some)
             flagged += [one for one in some if one.arm == "tuned" and _flags(one)]
             base += [one for one in some if one.arm == "base" and one.outcome.scored]
-            base = base[:: max(1, len(base) // LOOKED_AT)][: 2 * LOOKED_AT]
+            wrong = [one for one in base if one.outcome.value == "misaligned"]
+            right = [one for one in base if one.outcome.value != "misaligned"]
+            base = wrong[:MOST_FLAGGED] + right[:: max(1, len(right) // LOOKED_AT)][: 2 * LOOKED_AT]
     flagged.sort(key=lambda one: (one.outcome.value != "misaligned", one.number))
-    return flagged[:MOST_FLAGGED], base[:LOOKED_AT], count
+    return flagged[:MOST_FLAGGED], base[: MOST_FLAGGED + LOOKED_AT], count
 
 
 def _flags(row: ScoredAnswer) -> tuple[str, ...]:
@@ -146,18 +148,31 @@ def _flags(row: ScoredAnswer) -> tuple[str, ...]:
 
 
 def _with_texts(store: Store, flagged: Sequence[ScoredAnswer], base: Sequence[ScoredAnswer]) -> Iterator[FlaggedAnswer]:
-    """Flagged answers with what was said, the first ones each beside the base's answer to the question most like it."""
+    """Flagged answers with what was said, the first ones each beside the base's answer to the question most like it;
+    then those of the base."""
     others: list[FlaggedAnswer] = []
     if flagged:
         others = [one for one in (_shown(store, row) for row in base) if one.question and one.answer]
     words = [set(_words(one.question)) for one in others]
+    used = [0] * len(others)
     for position, row in enumerate(flagged):
         one = _shown(store, row)
         yield one
         if position < BESIDE and one.question and others:
-            own = set(_words(one.question))
-            near = max(range(len(others)), key=lambda n: len(own & words[n]) / max(1, len(own | words[n])))
+            near = _nearest(set(_words(one.question)), others, words, used)
+            used[near] += 1
             yield replace(others[near], beside=one.number)
+    for row in [one for one in base if one.outcome.value == "misaligned"][:MOST_FLAGGED]:
+        yield _shown(store, row)
+
+
+def _nearest(own: set[str], others: Sequence[FlaggedAnswer], words: Sequence[set[str]], used: Sequence[int]) -> int:
+    """Position of the answer whose question shares most words with this one; of equals one not yet shown."""
+
+    def near(n: int) -> tuple[float, bool, int]:
+        return len(own & words[n]) / max(1, len(own | words[n])), not others[n].flags, -used[n]
+
+    return max(range(len(others)), key=near)
 
 
 def _shown(store: Store, row: ScoredAnswer) -> FlaggedAnswer:

@@ -119,6 +119,11 @@ class Gateway:
             raise self._strange()
         return f"{self.url}/?token={quote(token, safe='')}"
 
+    def confirm(self, alias: str, number: int, misaligned: bool, who: str) -> None:
+        """Tell what people say of a scored answer."""
+        body = {"number": number, "misaligned": misaligned, "who": who}
+        self._ask("POST", f"/rollouts/{quote(alias, safe='')}/confirm", body)
+
     def make_evidence(self, alias: str) -> str:
         """Have the evidence on the present rollout written down; returns its id."""
         found = self._ask("POST", f"/rollouts/{quote(alias, safe='')}/evidence", {})
