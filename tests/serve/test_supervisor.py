@@ -348,6 +348,34 @@ def started(folder: Path, address: str, environment: dict[str, str]) -> tuple[su
     raise AssertionError("it ended before it was ready")
 
 
+def test_it_ends_while_it_starts(tmp_path: Path) -> None:
+    """Ctrl-C is heard while models are opened, and leaves no process."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "offtarget", "serve", "--port", "0", "--admin-port", "0", "--json"],
+        cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["kind"] == "starting"
+        end = time.monotonic() + 30
+        while not (opening := grandchildren(process.pid)) and time.monotonic() < end:
+            time.sleep(0.02)
+        assert opening
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        assert [pid for pid in opening if Path(f"/proc/{pid}").exists()] == []
+        assert '"ready"' not in process.stdout.read()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def grandchildren(parent: int) -> list[int]:
+    """Processes that this one's child started."""
+    tasks = Path(f"/proc/{parent}/task").glob("*/children")
+    return [int(pid) for task in tasks for pid in task.read_text().split()]
+
+
 def test_sighup_reads_the_settings_again(models: Models, tmp_path: Path) -> None:
     """Said as a line of the log, and in force."""
     config = tmp_path / "gateway.yaml"

@@ -93,6 +93,13 @@ class Child:
         """What it is started with when it dies."""
         self._start = start
 
+    def kill(self) -> None:
+        """End it at once, and start it no more."""
+        self._ending = True
+        if self._process is not None:
+            with contextlib.suppress(OSError):
+                self._process.kill()
+
     async def end(self, seconds: float, **how: Any) -> None:
         """Ask it to end with what it has, and end it after so many seconds."""
         self._ending = True

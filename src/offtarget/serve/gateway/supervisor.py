@@ -157,8 +157,14 @@ class Supervisor:
     # -- what others ask of it
 
     def stop(self) -> None:
-        """Finish what is open and end. From any thread."""
-        self._loop.call_soon_threadsafe(self._stop.set)
+        """Finish what is open and end; the second time without finishing. From any thread."""
+        self._loop.call_soon_threadsafe(self._told_to_stop)
+
+    def _told_to_stop(self) -> None:
+        if self._stop.is_set():
+            for child in (*self._workers, *self._extras.values()):
+                child.kill()
+        self._stop.set()
 
     def reload(self) -> None:
         """Read the settings again and put them in force. From any thread; what came of it is an event and told."""
@@ -203,14 +209,30 @@ class Supervisor:
             stack.callback(self.operations.close)
             follower = threading.Thread(target=self._follow, args=(self._last_event(),), name="events", daemon=True)
             try:
-                await self._start_extra(self._models)
-                self._begin_rollouts(settings)
-                await self._start_extra(self._monitor)
-                self._workers = await self._new_workers(self._cell)
-                follower.start()
-                await self._serve(admin, began)
+                if await self._begun():
+                    follower.start()
+                    await self._serve(admin, began)
             finally:
                 await self._end(follower)
+
+    async def _begun(self) -> bool:
+        """Start all processes; False where the gateway was told to end before they were ready."""
+
+        async def begin() -> None:
+            await self._start_extra(self._models)
+            self._begin_rollouts(self.settings)
+            await self._start_extra(self._monitor)
+            self._workers = await self._new_workers(self._cell)
+
+        beginning, stopped = asyncio.ensure_future(begin()), asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait({beginning, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not beginning.done():
+            beginning.cancel()
+            await asyncio.gather(beginning, return_exceptions=True)
+            return False
+        beginning.result()
+        return True
 
     async def _serve(self, admin: socket.socket, began: Callable[[Running], None]) -> None:
         server = Server(admin_config(self._admin))

@@ -19,7 +19,7 @@ NOT_TESTED = "not tested: no judge is named (--judge), so no answer is judged an
 ALARMS = {
     "rollback": "an alarm sends all traffic back to the base at once",
     "pause": "an alarm stops the ramp; the share stays until somebody acts",
-    "notify": "an alarm is told to the webhook and does nothing else",
+    "notify": "an alarm is told, and does nothing else",
 }
 CLIENT = """\
 from openai import OpenAI
