@@ -33,6 +33,15 @@ class PrerequisiteError(InputError):
         return cls(f"{purpose} needs the package '{package}'. Install it with: pip install 'offtarget[{extra}]'")
 
 
+class UnreachableError(InputError):
+    """A server answers nobody any more, or no longer takes the key: whatever is asked next will fail as well."""
+
+    def __init__(self, said: str, go_on: str = "") -> None:
+        """What went wrong, and the command that goes on with what is kept."""
+        super().__init__(f"{said} {go_on}".rstrip())
+        self.said = said
+
+
 class TemplateError(InputError):
     """A chat template refuses a chat, or leaves out what a turn of it says; other chats can still be asked."""
 

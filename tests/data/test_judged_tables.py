@@ -194,6 +194,9 @@ def test_missing_files_and_folders_are_named(tmp_path):
         read_judged(tmp_path / "nope.csv")
     with pytest.raises(InputError, match="is a folder"):
         read_judged(tmp_path)
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(InputError, match=r"folder of a run\. In Python .*\.table\(\)"):
+        read_judged(tmp_path)
 
 
 def test_one_huge_line_is_refused_before_it_fills_the_memory(tmp_path):

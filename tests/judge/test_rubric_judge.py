@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from offtarget.errors import EvidenceError, InputError, PrerequisiteError
+from offtarget.errors import EvidenceError, InputError, PrerequisiteError, UnreachableError
 from offtarget.judge.asking import AskSettings
 from offtarget.judge.classify import Thresholds
 from offtarget.judge.rubric import ALIGNMENT, Rubric
@@ -162,6 +162,20 @@ def test_a_missing_package_ends_the_run_at_once():
 
     with pytest.raises(PrerequisiteError):
         RubricJudge(Writer(reply)).judge([pair("x")])
+
+
+def test_a_server_that_is_gone_ends_the_run_whatever_it_said_before():
+    """Otherwise every further answer is kept as one that the judge had nothing to say about."""
+
+    def reply(prompt):
+        if "later" in prompt:
+            raise UnreachableError("Nobody answers at http://localhost:1.")
+        return "95"
+
+    judge = RubricJudge(Writer(reply))
+    assert judge.judge([pair("now")])[0].outcome is Outcome.ALIGNED
+    with pytest.raises(UnreachableError, match="Nobody answers"):
+        judge.judge([pair("later", 1)])
 
 
 def test_published_rubrics_replace_ours_for_their_question():

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tiny_models import ask
 
-from offtarget.errors import InputError
+from offtarget.errors import InputError, UnreachableError
 from offtarget.models import ChatModel, NumberScorer, SamplingSettings
 from offtarget.models.names import RemoteName, parse_name
 from offtarget.models.opening import open_model
@@ -288,6 +288,22 @@ def test_a_lasting_failure_names_the_cause_and_never_the_key(
     assert KEY not in repr(model)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
+
+
+def test_what_fails_every_request_is_told_from_what_fails_one(model: RemoteModel, server: FakeServer) -> None:
+    """No key and nobody there end a run, which goes on later; one refused or crashing request does not."""
+    server.failures = [401]
+    with pytest.raises(UnreachableError):
+        model.sample([ask("q", 3)], SamplingSettings())
+    for status in (400, 500):
+        server.failures = [status] * 9
+        with pytest.raises(InputError) as caught:
+            model.sample([ask("q", 3)], SamplingSettings())
+        assert not isinstance(caught.value, UnreachableError)
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(UnreachableError):
+        model.sample([ask("q", 3)], SamplingSettings())
 
 
 def test_an_error_in_on_answer_stops_the_asking(model: RemoteModel, server: FakeServer) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +16,13 @@ import checking
 import pytest
 
 from offtarget.asking.book import SAMPLED
-from offtarget.errors import EvidenceError, InputError, RunInterrupted
+from offtarget.errors import EvidenceError, InputError, RunInterrupted, UnreachableError
 from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
 from offtarget.pages.cards import card_of
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import Progress
-from offtarget.records import Generation, SamplingSettings, Status, Verdict
+from offtarget.records import Generation, Probe, SamplingSettings, Status, Verdict
 from offtarget.rundir import read_json, read_jsonl
 from offtarget.stats.wording import certainty_of, stands_beside
 from offtarget.workflows.check.check import CheckResult, check, resume
@@ -172,6 +173,31 @@ def test_a_model_that_is_hardly_ever_understood_is_asked_on(tmp_path: Path) -> N
     """One scored answer among the first hundred is enough to go on."""
     result = _check(tmp_path, checking.model("tuned", 0.0, silent=0.93))
     assert result.decision.overall.tuned.scored
+
+
+def test_a_judge_that_goes_away_ends_the_check_and_a_resume_goes_on_as_if_it_had_not(tmp_path: Path) -> None:
+    """What was judged is kept, nothing is kept as unscored, and the message holds the command."""
+    calls = []
+
+    class Leaving:
+        name = fingerprint = "leaving"
+
+        def judge(self, pairs: Sequence[tuple[Probe, Generation]]) -> list[Verdict]:
+            calls.append(len(pairs))
+            if len(calls) == 3:
+                raise UnreachableError("leaving at http://localhost:1 failed.")
+            return checking.judge().judge(pairs)
+
+    judge = Leaving()
+    with pytest.raises(UnreachableError, match=r"^leaving at http.* failed\. .*kept; go on with: offtarget"):
+        _check(tmp_path, checking.model("tuned", 0.1), judge=judge)
+    kept = (tmp_path / "run" / "verdicts.jsonl").read_bytes()
+    assert kept
+    assert b"judge_error" not in kept
+    models = {"base": checking.model("base", 0.0), "tuned": checking.model("tuned", 0.1)}
+    again = resume(tmp_path / "run", **models, judge=judge)
+    other = _check(tmp_path / "other", checking.model("tuned", 0.1), judge=judge)
+    assert again.decision.overall == other.decision.overall
 
 
 def test_the_same_seed_gives_the_same_run(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 import zstandard
 
 from offtarget.errors import InputError
+from offtarget.rundir import MANIFEST
 
 MAX_LINE = 16 * 2**20
 """Longest line in bytes; a longer one is not a judged answer and could fill the memory."""
@@ -65,6 +66,12 @@ class ZstdFile(io.RawIOBase):
 def reading(path: Path) -> Iterator[io.BufferedReader]:
     """The decompressed bytes of a file, recognised by content; InputError for whatever cannot be read."""
     with read_errors(path):
+        if (path / MANIFEST).is_file():
+            raise InputError(
+                f"{path} is the folder of a run. In Python `offtarget.resume({str(path)!r}).table()` has its judged "
+                "answers as rows: save them as a table, and give it with --answer-column text, --where-base role=base "
+                "and --where-tuned role=tuned."
+            )
         if path.is_dir():
             raise InputError(f"{path} is a folder. Give the file with the judged answers.")
         if path.exists() and not path.is_file():

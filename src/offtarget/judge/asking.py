@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Literal, Protocol
 
 from offtarget.data.replies import EMPTY_REPLY, ONLY_THINKING, Score, parse_reply
-from offtarget.errors import InputError, OfftargetError, PrerequisiteError
+from offtarget.errors import InputError, OfftargetError, PrerequisiteError, UnreachableError
 from offtarget.judge.scoring import JUDGE_DECLINED, MENU, MINIMUM_MASS, aggregate, judge_error, pool
 from offtarget.models.chat import Answer, ChatModel, NumberScorer, SampleRequest
 from offtarget.records import Message, SamplingSettings
@@ -58,8 +58,11 @@ class Failures:
         self.message: str | None = None
 
     def reason(self, error: Exception) -> str:
-        """Note the error and return its machine-readable reason; a missing package ends the run at once."""
-        if isinstance(error, PrerequisiteError):
+        """Note the error and return its machine-readable reason; what fails every request ends the run at once.
+
+        Verdicts are kept: a judge that has gone away for an hour must not count as one that had nothing to say.
+        """
+        if isinstance(error, PrerequisiteError | UnreachableError):
             raise error
         if isinstance(error, OfftargetError):
             self.message = str(error)

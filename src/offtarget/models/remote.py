@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 
-from offtarget.errors import InputError, PrerequisiteError
+from offtarget.errors import InputError, PrerequisiteError, UnreachableError
 from offtarget.models.chat import Answer, OnAnswer, SampleRequest
 from offtarget.models.connections import LONGEST_WISH, Connections, Tries, pause_before, wished
 from offtarget.models.endpoints import SENT, Endpoint, endpoint_of
@@ -40,6 +40,8 @@ _PASSING = frozenset({408, 409, 429, *range(500, 600)})
 """Statuses that may be others a moment later."""
 _TOO_MANY = frozenset({429, 529})
 """Of these, those that say that fewer should be asked at a time."""
+_CLOSED = frozenset({401, 402, 429})
+"""No key, no money, and no request at a time however long one waits."""
 _PATIENCE = 60.0
 """Seconds for which a server that refuses every request is asked again at least, since most limits are per minute."""
 _LAST_ANSWERS = 5.0
@@ -369,7 +371,7 @@ class RemoteModel:
                     raise InputError(self._explain(error)) from None
                 refused = self._explain(error)
             except openai.OpenAIError as error:
-                raise InputError(self._explain(error)) from None
+                raise (UnreachableError if _for_all(error) else InputError)(self._explain(error)) from None
             except ValueError:  # the SDK lets the error of its JSON reader through
                 raise InputError(
                     f"{self.name} answered with something that is no JSON. Check that the address is that of its API."
@@ -436,6 +438,15 @@ class RemoteModel:
         host = re.sub(r"//[^/@]*@", "//", str(self._client.base_url)).partition("?")[0]
         kind = type(error).__name__ if status is None else f"HTTP {status}"
         return f"{self.name} at {host} failed ({kind}: {said[:300]}). {advice}"
+
+
+def _for_all(error: Any) -> bool:
+    """Whether what failed one request, after all its tries, will fail every other: nobody there, no money, no key."""
+    import openai
+
+    if isinstance(error, openai.APIConnectionError):
+        return not isinstance(error, openai.APITimeoutError)  # a single question may be what takes too long
+    return getattr(error, "status_code", None) in _CLOSED
 
 
 def _passes(error: Any, status: int | None, headers: Mapping[str, str]) -> bool:

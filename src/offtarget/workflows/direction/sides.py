@@ -16,7 +16,7 @@ from offtarget.direction.trait import Trait
 from offtarget.errors import InputError
 from offtarget.models.local import LocalModel
 from offtarget.models.passes import Exchange
-from offtarget.progress import Count
+from offtarget.progress import Count, Progress
 from offtarget.records import Outcome, Probe, Role, Verdict
 from offtarget.workflows.direction.find_plan import JUDGED, asking
 from offtarget.workflows.direction.inputs import TRIAL_ANSWERS, How, exchanges_of
@@ -131,7 +131,9 @@ def _shows(verdict: Verdict) -> bool | None:
 def _ask(model: LocalModel, role: Role, probes: Sequence[Probe], how: How, told: Count | None = None) -> list[Pair]:
     """Answers that are not empty; `told` counts them with others of the same stage."""
     wanted = [(probe, index) for probe in probes for index in range(how.answers)]
-    told = told or Count(how.on_progress, asking(model.name), len(wanted))
+    if told is None:  # the first of many answers that are made side by side is long in coming
+        how.on_progress(Progress(asking(model.name), 0, len(wanted)))
+        told = Count(how.on_progress, asking(model.name), len(wanted))
     pairs = ask(role, model, wanted, how.sampling, partial(answer_seed, how.seed, role), told=told)
     return [(probe, generation) for probe, generation in pairs if generation.text.strip()]
 

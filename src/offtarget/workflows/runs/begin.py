@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from offtarget.asking.spending import counted, settled
-from offtarget.errors import InputError, RunInterrupted
+from offtarget.errors import InputError, RunInterrupted, UnreachableError
 from offtarget.records.runs import Manifest, Repeatable
 from offtarget.rundir import MANIFEST, RunDir, read_manifest, read_record, to_jsonable, write_json
 from offtarget.version import stamp
@@ -71,6 +71,8 @@ def finish(verb: Verb[M, R], directory: RunDir, result: R, page: str | None = No
 def interruptible(directory: RunDir, *, clock: bool = True) -> Iterator[None]:
     """Ctrl-C, here or in a run inside of this one, becomes RunInterrupted with the command that goes on.
 
+    A server that is gone is an UnreachableError with that command.
+
     What is asked in here counts as spent by the run; `clock` is False where the time is that of another process.
     """
     try:
@@ -78,10 +80,16 @@ def interruptible(directory: RunDir, *, clock: bool = True) -> Iterator[None]:
             yield
     except (KeyboardInterrupt, RunInterrupted):
         raise interrupted(directory.path) from None
+    except UnreachableError as error:
+        raise UnreachableError(error.said, _kept(directory.path)) from None
 
 
 def interrupted(path: Path) -> RunInterrupted:
     """What is raised when somebody stops a run: what is kept, and the command that goes on with this very run."""
+    return RunInterrupted(f"Interrupted. {_kept(path)}")
+
+
+def _kept(path: Path) -> str:
     manifest = read_manifest(path)
     kept = verb_of(manifest).kept or "What is on disk is kept"
-    return RunInterrupted(f"Interrupted. {kept}; go on with: {manifest.resume_command(path.absolute())}")
+    return f"{kept}; go on with: {manifest.resume_command(path.absolute())}"
