@@ -352,6 +352,24 @@ def test_clocks_of_callers_change_no_lease_and_no_age(
     assert other.age("nobody") is None
 
 
+def test_a_lease_of_before_a_restart_of_the_machine_or_of_a_clock_that_went_back_is_over(
+    url: str, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = opened(), opened()
+    kind = "sqlite._SqliteTransaction" if url.startswith("sqlite") else "postgres._PostgresTransaction"
+    clock: list[tuple[str, float]] = [("first", 5000.0)]
+    monkeypatch.setattr(f"offtarget.serve.store.{kind}.now", lambda transaction: clock[0])
+    assert one.lease("leader", "a", 30) is not None
+    one.beat("monitor")
+    clock[0] = ("first", 5029.0)
+    assert two.lease("leader", "b", 30) is None
+    clock[0] = ("first", 4000.0)  # whoever had it could not renew it for more than its 30 s
+    assert two.lease("leader", "b", 30) is not None
+    clock[0] = ("second", 10.0)
+    assert one.lease("leader", "a", 30) is not None
+    assert one.age("monitor") == 10.0
+
+
 # crashes and faults
 
 WRITER = textwrap.dedent("""

@@ -20,6 +20,7 @@ from offtarget.records.exchanges import Exchange
 from offtarget.records.gateway import GatewaySettings
 from offtarget.serve.monitor.actions import Actions, Bundle
 from offtarget.serve.monitor.intake import Redact
+from offtarget.serve.monitor.retention import Retention
 from offtarget.serve.monitor.scoring import MonitorParts
 from offtarget.serve.monitor.spoken import Unreadable
 from offtarget.serve.monitor.watch import AliasWatch
@@ -55,6 +56,7 @@ class Monitor:
         self._store, self._clock = store, clock
         self._holder = name or f"{socket.gethostname()}/{os.getpid()}"
         self._webhook = webhook or Webhook(settings.webhook)
+        self._retention = Retention(settings.state.retention_days, clock=clock, now=now)
         redact = _redaction(settings)
         self.watches: dict[str, AliasWatch] = {}
         for alias in settings.aliases:
@@ -135,6 +137,8 @@ class Monitor:
                 watch.decide(self._lease)
                 if beat:
                     watch.publish()
+        if self._lease is not None and self._lease.held():
+            self._retention.forget(self._store)
 
 
 def run_monitor(

@@ -116,9 +116,11 @@ class Redactor:
                 merged[-1][1] = max(merged[-1][1], end)
             else:
                 merged.append([start, end])
-        out, offset = [], 0
+        out, offset, first = [], 0, 0
         for piece in pieces:
-            out.append(_without(piece, offset, merged))
+            while first < len(merged) and merged[first][1] <= offset:
+                first += 1
+            out.append(_without(piece, offset, merged, first))
             offset += len(piece)
         return out
 
@@ -135,12 +137,13 @@ def _in_time(end: float) -> Iterator[float]:
         raise NotRedacted from None
 
 
-def _without(piece: str, offset: int, hidden: Sequence[Sequence[int]]) -> str:
-    """A piece that begins at `offset` of the whole, without the hidden spans."""
+def _without(piece: str, offset: int, hidden: Sequence[Sequence[int]], first: int) -> str:
+    """A piece that begins at `offset` of the whole, without the hidden spans; those before `first` end earlier."""
     parts, at, end = [], offset, offset + len(piece)
-    for start, stop in hidden:
-        if stop <= at or start >= end:
-            continue
+    for place in range(first, len(hidden)):
+        start, stop = hidden[place]
+        if start >= end:
+            break
         parts.append(piece[at - offset : max(start, at) - offset])
         if start >= offset:
             parts.append(MARK)

@@ -159,8 +159,10 @@ class Store(Protocol):
         """What the monitor published last of an alias; None: nothing yet."""
         ...
 
-    def forget(self, before: float) -> Forgotten:
+    def forget(self, before: float, most: int = 1_000_000) -> Forgotten:
         """Delete bodies written before a time (Unix seconds), and scored answers of earlier rollouts from before it.
+
+        At most `most` of each, so that others do not wait for long; call again where as many are gone.
 
         Answers of present rollouts stay, since their evidence is replayed from them; so do events, which hold no text
         of users.

@@ -335,13 +335,19 @@ class SqlStore(ABC):
 
     # retention
 
-    def forget(self, before: float) -> Forgotten:  # noqa: D102
+    def forget(self, before: float, most: int = 1_000_000) -> Forgotten:  # noqa: D102
         with self._writing() as writing:
-            bodies = writing.run("DELETE FROM offtarget_bodies WHERE at < ?", before)
-            scored = writing.run(
-                "DELETE FROM offtarget_scored WHERE at < ? AND EXISTS (SELECT 1 FROM offtarget_rollouts r "
-                "WHERE r.alias = offtarget_scored.alias AND r.number > offtarget_scored.rollout)",
+            bodies = writing.run(
+                "DELETE FROM offtarget_bodies WHERE exchange IN "
+                "(SELECT exchange FROM offtarget_bodies WHERE at < ? LIMIT ?)",
                 before,
+                most,
+            )
+            scored = writing.run(
+                "DELETE FROM offtarget_scored WHERE number IN (SELECT s.number FROM offtarget_scored s "
+                "JOIN offtarget_rollouts r ON r.alias = s.alias AND r.number > s.rollout WHERE s.at < ? LIMIT ?)",
+                before,
+                most,
             )
         return Forgotten(bodies, scored)
 

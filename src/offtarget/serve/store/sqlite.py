@@ -55,9 +55,9 @@ class SqliteStore(SqlStore):
                 return events
             time.sleep(min(POLL_SECONDS, left))
 
-    def forget(self, before: float) -> Forgotten:
+    def forget(self, before: float, most: int = 1_000_000) -> Forgotten:
         """See `Store`; what was deleted is overwritten in the file, and the log beside it is emptied."""
-        gone = super().forget(before)
+        gone = super().forget(before, most)
         if gone.bodies or gone.scored:
             with self._held() as connection, suppress(sqlite3.Error):
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
