@@ -71,6 +71,12 @@ def _targets(result: dict[str, Any]) -> list[str]:
             added = own[f"added_{label}_ms"]
             name = f"added latency, {label}, one at a time"
             rows.append([name, f"<= {most} ms", f"{added:.2f} ms", _met(added <= most)])
+    if own := _ours(result, "streams"):
+        met = own["whole"] == own["streams"] and own["most_at_once"] >= 2000
+        seen = f"{own['most_at_once']:,}; {own['frames_lost']:,} frames lost"
+        rows.append(["streams at the same time, no frame lost", ">= 2,000", seen, _met(met)])
+        added = own["added_first_p99_ms"]
+        rows.append(["added time to the first frame, p99", "<= 1 ms", f"{added:.2f} ms", _met(added <= 1)])
     memory = result["gateways"]["offtarget"]
     largest = max(memory["memory_before_mb"]["worker_rss"], memory.get("memory_after_mb", {}).get("worker_rss", 0))
     rows.append(["memory of a worker", "<= 120 MB", f"{largest:.0f} MB", _met(largest <= 120)])
