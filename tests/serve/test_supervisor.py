@@ -227,6 +227,20 @@ def test_reload_under_load_loses_no_request(models: Models, tmp_path: Path) -> N
         assert count[0] > 50
 
 
+def test_an_idle_client_does_not_hold_up_the_end(models: Models, tmp_path: Path) -> None:
+    """A worker that a reload has replaced waits for connections that are kept open, and ends with the gateway."""
+    with reloadable(models, tmp_path) as (served, _), httpx.Client(base_url=served.address) as client:
+        assert arm(ask(client))
+        reload(served)
+        served.until(lambda: "reloaded" in served.events(), 60)
+        assert len(workers_of(served)) > 2
+        began = time.monotonic()
+        served.stop.set()
+        assert served.ended.wait(60)
+        assert time.monotonic() - began < 25
+    assert processes("gateway.worker") == []
+
+
 @pytest.mark.long
 def test_what_happens_beside_the_data_path_costs_no_request(models: Models, tmp_path: Path) -> None:
     """The monitor killed, the state locked; a rollback is in force all the same."""

@@ -147,6 +147,8 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._workers: list[Child] = []
+        self._retired: list[Child] = []
+        """Workers that others have followed, until they have finished."""
         self._started = 0
         self._extras: dict[str, Child] = {}
         self._leaving: set[asyncio.Task[None]] = set()
@@ -162,7 +164,7 @@ class Supervisor:
 
     def _told_to_stop(self) -> None:
         if self._stop.is_set():
-            for child in (*self._workers, *self._extras.values()):
+            for child in (*self._workers, *self._retired, *self._extras.values()):
                 child.kill()
         self._stop.set()
 
@@ -253,7 +255,7 @@ class Supervisor:
         self._ended.set()
         for task in self._leaving:
             task.cancel()
-        await asyncio.gather(*(child.end(STOP_SECONDS) for child in self._workers))
+        await asyncio.gather(*(child.end(STOP_SECONDS) for child in (*self._workers, *self._retired)))
         await asyncio.gather(*(child.end(5.0) for child in self._extras.values()))
         if follower.is_alive():
             await asyncio.to_thread(follower.join, EVENT_SECONDS + 10)
@@ -493,10 +495,16 @@ class Supervisor:
             old_cell.write_all([CLOSED] * old_cell.slots)
         longest = max(a.upstream(role).timeouts.total for a in before.aliases for role in ("base", "tuned"))
         for child in old:
-            self._keep(asyncio.create_task(child.end(longest, idle_too=True)))
+            self._keep(asyncio.create_task(self._retire(child, longest)))
         if monitor is not None and self._monitor is not None:  # it has the socket already, and waits for the lease
             earlier, self._extras[self._monitor.name] = self._extras[self._monitor.name], monitor
             await earlier.end(5.0)
+
+    async def _retire(self, child: Child, seconds: float) -> None:
+        """Let a worker finish that others have followed."""
+        self._retired.append(child)
+        await child.end(seconds, idle_too=True)
+        self._retired.remove(child)
 
     # -- where it is
 

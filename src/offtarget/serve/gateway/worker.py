@@ -12,6 +12,7 @@ import contextlib
 import gc
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,6 +140,7 @@ class Worker:
         self.server = Server(server_config(self.app, self._start.settings.limits))
         self.server.config.timeout_graceful_shutdown = 5
         self._draining: asyncio.Task[None] | None = None
+        self._until, self._idle_too = float("inf"), True
 
     async def run(self) -> None:
         """Serve until it is told to end, and everything open is finished."""
@@ -173,19 +175,22 @@ class Worker:
         self._end(ORPHANED_SECONDS, False)
 
     def _end(self, seconds: float, idle_too: bool) -> None:
-        if self._draining is None:
-            self._draining = asyncio.get_running_loop().create_task(self._drain(seconds, idle_too))
+        """`idle_too`: connections without a request may send one more, which is answered, before they are closed.
 
-    async def _drain(self, seconds: float, idle_too: bool) -> None:
-        """`idle_too`: connections without a request may send one more, which is answered, before they are closed."""
+        Who is told a second time may get less time, not more.
+        """
+        self._until = min(self._until, time.monotonic() + seconds)
+        self._idle_too = self._idle_too and idle_too
+        if self._draining is None:
+            self._draining = asyncio.get_running_loop().create_task(self._drain())
+
+    async def _drain(self) -> None:
         self.app.draining = True
         self.server.stop_listening()
-        loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
         quiet = 0
-        while loop.time() < until and quiet < 3:
+        while time.monotonic() < self._until and quiet < 3:
             await asyncio.sleep(0.05)
-            waiting = self.server.open() if idle_too else self.server.busy()
+            waiting = self.server.open() if self._idle_too else self.server.busy()
             quiet = 0 if waiting else quiet + 1
         self.server.should_exit = True
 
