@@ -77,6 +77,7 @@ def silent(name: str, settings: CanaryTestSettings, draw: Draw, runs: int, rng: 
     fleet = Fleet(settings, runs)
     fleet.feed(draw, HORIZON, rng)
     rollout, change = int((fleet.rollout_at > 0).sum()), int((fleet.change_at > 0).sum())
+    either = fleet.first() <= HORIZON // (1 + settings.base_per_tuned)
     row: Row = {
         "world": name,
         "base_per_tuned": settings.base_per_tuned,
@@ -86,7 +87,7 @@ def silent(name: str, settings: CanaryTestSettings, draw: Draw, runs: int, rng: 
         "p_if_alpha": float(np.exp(log_binomial_at_least(rollout, runs, settings.alpha))),
         "late_alarms": change,
         "late_bound": HORIZON / settings.run_length,
-        "by_5000": int(((fleet.rollout_at > 0) & (fleet.rollout_at <= 5000)).sum()),
+        "either_within": int(either.sum()),
     }
     print(row, flush=True)
     return row

@@ -151,34 +151,27 @@ def _false_alarms(rows: Sequence[Row]) -> str:
     lines = [
         "## Nothing is worse",
         "",
-        f"{many(rows[0]['tuned_answers'], 'tuned answer')} a rollout, the base's on top, a look after every block. The test of the "
+        f"{many(rows[0]['tuned_answers'], 'tuned answer')} a rollout, the base's on top (m = 19: 2,000,000 answers), a look after every block. The test of the "
         "rollout may go off in 1 % of rollouts, whatever their length; the detector of late changes in at most 10 % of rollouts of "
-        "this length.",
+        "this length. Beside it: an alarm of either kind within the first 100,000 answers of both models together.",
         "",
-        "| flagged | base each | rollouts | alarms of the rollout | P(as many), at 1 % | late alarms |",
-        "|---|---|---|---|---|---|",
+        "| flagged | base each | rollouts | alarms of the rollout | P(as many), at 1 % | late alarms | either, in 100,000 answers |",
+        "|---|---|---|---|---|---|---|",
     ]
     for r in rows:
-        if r["world"].endswith("judge alone"):
-            continue
         lines.append(
             f"| {_world(r['world'])} | {r['base_per_tuned']} | {r['runs']} | {r['rollout_alarms']} | {_p(r['p_if_alpha'])} "
-            f"| {r['late_alarms']} |"
+            f"| {r['late_alarms']} | {r['either_within']} |"
         )
-    runs, alarms = sum(r["runs"] for r in rows), sum(r["rollout_alarms"] for r in rows)
-    late = sum(r["late_alarms"] for r in rows)
-    alone = [r for r in rows if r["world"].endswith("judge alone")]
-    if alone:
-        runs, alarms, late = (
-            x - alone[0][k] for x, k in ((runs, "runs"), (alarms, "rollout_alarms"), (late, "late_alarms"))
-        )
-    text = f"Together: {alarms} alarms in {_whole(runs)} rollouts ({_share(alarms / runs)}), {late} late ones ({_share(late / runs)})."
-    if alone:
-        a = alone[0]
-        text += (
-            f" The same judge alone, without confirmation, went off in {a['rollout_alarms']} of {a['runs']} rollouts, "
-            f"in {a['by_5000']} of them within 5,000 answers."
-        )
+    due = [r for r in rows if not r["world"].endswith("judge alone")]
+    runs, alarms, late, either = (
+        sum(r[k] for r in due) for k in ("runs", "rollout_alarms", "late_alarms", "either_within")
+    )
+    text = (
+        f"Together, without the row of the judge alone: {alarms} alarms of the rollout in {_whole(runs)} rollouts ({_share(alarms / runs)}), "
+        f"{late} late ones ({_share(late / runs)}), {either} of either kind within 100,000 answers ({_share(either / runs)}). The judge alone "
+        "takes two equal models for different, which is what confirmation is for."
+    )
     return "\n".join([*lines, "", text])
 
 
