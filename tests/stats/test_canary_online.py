@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offtarget.errors import InputError
-from offtarget.records.canary import CanaryTestSettings
+from offtarget.records.canary import CanaryReading, CanaryTestSettings
+from offtarget.records.from_json import from_json
 from offtarget.stats.canary import CanaryTest
 
 Row = tuple[str, bool]
@@ -89,6 +91,14 @@ def test_the_order_of_the_models_within_blocks_does_not_matter(rows: list[bool],
         for role, flagged in answers:
             other.add(role, other.kind_of(role, flagged))  # type: ignore[arg-type]
     assert one.state() == other.state()
+
+
+@pytest.mark.parametrize("rows", [[], [("tuned", True)], drawn(1.0, 0.0, 400)], ids=["nothing", "waiting", "all bad"])
+def test_a_reading_is_plain_json_and_comes_back(rows: list[Row]) -> None:
+    reading = fed(rows, base_per_tuned=4).reading()
+    written = json.dumps(dataclasses.asdict(reading), allow_nan=False)
+    assert from_json(CanaryReading, json.loads(written)) == reading
+    assert reading.e_rollout >= 0
 
 
 @settings(max_examples=60, deadline=None)

@@ -107,7 +107,8 @@ class CanaryStreamReading:
     log_e_rollout: float
     """Natural log of the e-value against `not worse by more than the tolerance`."""
     log_e_change: float
-    """Natural log of the statistic for late changes; it grows by 1 a block at most, on average, without one."""
+    """Natural log of the statistic for late changes, which grows by 1 a block at most, on average, without one; -700
+    before the first block, here and below."""
     tuned: CanaryArm
     base: CanaryArm
     difference: float | None

@@ -19,6 +19,8 @@ from offtarget.stats.eprocess import Array, BlockMixture, Side, block_mixture, c
 _SIDES: tuple[Side, ...] = ("worse", "better")
 FINE = np.round(np.arange(-0.01, 0.0201, 0.0005), 6).tolist()
 """Nulls besides those that every test has: rates in production are small."""
+LEAST = -700.0
+"""What readings say in place of the log of 0, so that they can be written as JSON."""
 
 
 class StreamEvidence:
@@ -125,7 +127,7 @@ class StreamEvidence:
             name=self.name,
             weight=self.weight,
             log_e_rollout=self.log_e_rollout,
-            log_e_change=self.log_e_change,
+            log_e_change=max(self.log_e_change, LEAST),
             tuned=tuned,
             base=base,
             difference=tuned.rate - base.rate if known else None,  # type: ignore[operator]

@@ -26,6 +26,7 @@ from offtarget.records.canary import (
 )
 from offtarget.records.from_json import from_json
 from offtarget.stats.binomial import upper_share
+from offtarget.stats.canary.evidence import LEAST
 from offtarget.stats.canary.online import log_average
 from offtarget.stats.eprocess import Array
 
@@ -135,7 +136,7 @@ class JudgeWatch:
             ready=all(a.allowed is not None for a in self._anchors.values()),
             log_e=self.log_e,
             threshold=1 / (self.settings.alpha * (1 - CALIBRATION_SHARE)),
-            log_e_change=self.log_e_change,
+            log_e_change=max(self.log_e_change, LEAST),
             change_threshold=self.settings.run_length,
             anchors=tuple(a.reading() for a in self._anchors.values()),
             guard_left=self._guard_left,
@@ -219,7 +220,7 @@ class _Anchors:
             scored=self.scored,
             disagreed=self.disagreed,
             log_e=self.log_e,
-            log_e_change=self.log_e_change,
+            log_e_change=max(self.log_e_change, LEAST),
         )
 
     def state(self) -> dict[str, Any]:

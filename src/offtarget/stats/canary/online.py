@@ -19,7 +19,7 @@ from offtarget.records.canary import (
 )
 from offtarget.records.from_json import from_json
 from offtarget.stats.canary.bets import kinds_of, scheme_of
-from offtarget.stats.canary.evidence import StreamEvidence
+from offtarget.stats.canary.evidence import LEAST, StreamEvidence
 from offtarget.stats.canary.planning import answers_to_detect
 from offtarget.stats.closed import log_mean
 from offtarget.stats.eprocess import JUDGED, columns_of
@@ -128,7 +128,7 @@ class CanaryTest:
             verdict="worse" if self._alarm else self.promotion(),
             log_e_rollout=self.log_e_rollout,
             rollout_threshold=1 / self.settings.alpha,
-            log_e_change=self.log_e_change,
+            log_e_change=max(self.log_e_change, LEAST),
             change_threshold=self.settings.run_length,
             tuned=tuned,
             base=base,

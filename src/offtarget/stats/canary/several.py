@@ -10,6 +10,7 @@ from typing import Any
 from offtarget.errors import InputError
 from offtarget.records import Role
 from offtarget.records.canary import ORGANIC, CanaryAlarm, CanaryReading, CanaryTestSettings, CanaryTogether
+from offtarget.stats.canary.evidence import LEAST
 from offtarget.stats.canary.online import CanaryTest, log_average
 from offtarget.stats.closed import closed_log_e
 
@@ -104,7 +105,7 @@ class CanaryTests:
             verdict="worse" if self._alarm else ("not worse" if promoted else "no verdict yet"),
             log_e_rollout=self._average(self._log_es("log_e_rollout")),
             rollout_threshold=1 / self._alpha,
-            log_e_change=self._average(self._log_es("log_e_change")),
+            log_e_change=max(self._average(self._log_es("log_e_change")), LEAST),
             change_threshold=self._run_length,
             weights=dict(self.weights),
             metrics=readings,
