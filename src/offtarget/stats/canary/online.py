@@ -56,7 +56,9 @@ class CanaryTest:
         """What a scored answer is called in `add`.
 
         `rating`: what the rater says of it, for every flagged answer, and for those unflagged ones that were picked
-        for a look before anybody had seen them. Raises InputError where a rating is missing or nobody is to rate.
+        for a look before anybody had seen them. Flags alone count too little on tuned and too much on the base, on the
+        side that holds alarms back; with a share of the rest looked at, tuned counts what it is, on average. Raises
+        InputError where a rating is missing or nobody is to rate.
         """
         if not self.settings.confirm:
             if rating is not None:
