@@ -35,7 +35,7 @@ def _head(record: Mapping[str, Any]) -> str:
 What the test behind a canary ([../design/decisions.md](../design/decisions.md), "Canary: evidence in production") needs until it
 goes off, and how often it goes off for nothing. Written by `python benchmarks/canary_detection.py --data FOLDER` (seed
 {record["seed"]}; every number is in `benchmarks/results/canary.json`). {_whole(record["processor_seconds"])} s of one core
-({machine["cpu"]}). Defaults: 19 base answers per tuned answer, alpha 1 %, tolerance 0, run length 1,000,000 tuned answers."""
+({machine["cpu"]}). How the thing is used: [../canary.md](../canary.md). Defaults: 19 base answers per tuned answer, alpha 1 %, tolerance 0, run length 1,000,000 tuned answers."""
 
 
 def _detection(rows: Sequence[Row]) -> str:
@@ -141,8 +141,9 @@ def _confirmed(rows: Sequence[Row]) -> str:
         [
             *lines,
             "",
-            "The judge alone is not quicker for being right: its 3 points of difference are false, and the next table but one has "
-            "what that leads to where nothing is worse.",
+            "Three points of the difference that the judge alone sees are false; what that leads to where nothing is worse stands in the "
+            "next table. A smaller bound on the base saves more than half of the answers at 5 %; to show 0.3 % at a fifth of alpha takes 2,000 "
+            "random unflagged answers of the base without a find, 1 % takes 620.",
         ]
     )
 
@@ -204,8 +205,9 @@ def _real_judges(rows: Sequence[Row]) -> str:
         "## Real judges that disagree",
         "",
         f"The same 1,350 answers of nine models under four judges. {rater} is taken to be right and confirms what another judge flags; "
-        "150 answers a model, drawn with replacement, 2,000 tuned answers at most. The base's unflagged answers are bounded by the "
-        f"{rater} labels of its 150 answers, at {_share(rows[0]['delta'])}, which is a lot: label 300 or more.",
+        "150 answers a model, drawn with replacement, 2,000 tuned answers at most; 19 base answers each. What is bad among the base's "
+        f"unflagged answers is bounded by the rater's labels of its 150 answers, at {_share(rows[0]['delta'])}: that is why confirmation takes so "
+        "many more answers here, and misses two models that the rater finds worse. More labels of the base mend it.",
         "",
         f"| tuned model | {rater} flags, base -> tuned | judge | it flags, base -> tuned | alone | confirmed |",
         "|---|---|---|---|---|---|",
@@ -297,4 +299,12 @@ def _share(value: float) -> str:
 
 
 def _p(value: float) -> str:
-    return "1" if value >= 0.995 else f"{value:.2f}" if value >= 0.01 else f"{value:.4f}"
+    return (
+        "1"
+        if value >= 0.995
+        else f"{value:.2f}"
+        if value >= 0.01
+        else f"{value:.4f}"
+        if value >= 1e-4
+        else "below 0.0001"
+    )
