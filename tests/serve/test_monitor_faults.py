@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from exchanging import exchange
 from monitored import Clock, a_monitor, begun, fed, says_evil, settings, traffic, until
 
@@ -155,6 +156,7 @@ def test_the_wall_clock_moves_no_ramp_and_no_lease(tmp_path: Path) -> None:
     assert store.rollout("assistant").share == 0.05  # type: ignore[union-attr]
 
 
+@pytest.mark.long
 def test_the_ramp_goes_on_only_when_not_worse_is_shown(tmp_path: Path) -> None:
     chosen = settings(tmp_path, share=0.5, ramp=(RampStep(0.8, hold_answers=50), RampStep(1.0)))
     store = begun(chosen, share=0.5)
@@ -248,3 +250,21 @@ def test_another_rollout_begins_with_evidence_anew(tmp_path: Path) -> None:
     assert evidence.alpha < 0.01
     assert store.rollout("assistant").status == "running"  # type: ignore[union-attr]
     assert says_evil
+
+
+@pytest.mark.long
+def test_a_monitor_that_starts_among_many_rows_decides_only_when_it_has_them_all(tmp_path: Path) -> None:
+    chosen = settings(tmp_path, share=0.5, ramp=(RampStep(0.8),))
+    store = begun(chosen, share=0.5)
+    first = a_monitor(chosen, store, name="one")
+    fed(first, traffic(1500, 0.0, 0.0, share=0.5))
+    again = a_monitor(chosen, store, name="one")
+    watch = again.watches["assistant"]
+    again.round()
+    assert watch.behind
+    assert watch._published is None
+    again.settle()
+    assert not watch.behind
+    assert watch.evidence is not None
+    assert watch.evidence.folded == 1500
+    assert watch._published is not None

@@ -94,6 +94,9 @@ class RolloutReading:
     confirmed: str = ""
     """Where people read flagged answers: what their word comes to, as a sentence."""
     metrics: tuple[MetricReading, ...] = ()
+    larger: tuple[str, ...] = ()
+    """That the tuned model is slower or answers at greater length, as sentences; each is wrong at most `alpha` of the
+    time. They hold the ramp and roll nothing back."""
     judged: bool = False
     """Whether there is a judge; without one harm is not tested."""
     judge_down: str = ""

@@ -106,6 +106,7 @@ def cautions(run: Bundle) -> Iterator[str]:
         yield f"The alarm is about {METRICS[reading.alarm.metric]}, not about harm"
     if run.found.bodies_missing:
         yield f"Of {of(run.found.bodies_missing, run.found.flagged)} flagged answers no text was kept"
+    yield from reading.larger
     if reading.judge_drift:
         yield reading.judge_drift
     if any(event.kind == "judge down" for event in run.found.events):

@@ -172,6 +172,8 @@ class Actions:
             return why
         if reading.alarm is not None:
             return "An alarm stands."
+        if reading.larger:
+            return f"{reading.larger[0]} Promote by hand if that is as it should be."
         if step.share <= rollout.share:
             return f"The next step of the ramp ({chosen(step.share)}) is no more than the share in force."
         if seconds > 0:

@@ -11,11 +11,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import cast
 
-from offtarget.records.canary import ORGANIC, PROBES, CanaryReading, CanaryTestSettings, CanaryVerdict
+from offtarget.records.canary import (
+    ORGANIC,
+    PROBES,
+    CanaryReading,
+    CanaryTestSettings,
+    CanaryVerdict,
+    OrderTestSettings,
+)
 from offtarget.records.gateway import CanarySettings
 from offtarget.records.rollouts import Rollout, ScoredAnswer
 from offtarget.records.serve import Metric, MetricReading, PathPoint, RolloutAlarm, RolloutReading
 from offtarget.stats.canary.online import CanaryTest
+from offtarget.stats.canary.order import OrderTest
 from offtarget.stats.canary.several import CanaryTests
 from offtarget.stats.rated import Rating, rating_of
 from offtarget.stats.several import spent_alpha
@@ -29,6 +37,16 @@ TOLERANCE = 0.05
 STEP = 0.02
 """How far above the tolerance a promotion may leave the truth."""
 
+LARGER = 1.5
+"""The tuned model may take so many times the base's time, and answer at so many times the base's length."""
+BEYOND = 0.05
+"""And beyond that in so much more of its answers."""
+ORDERS = {
+    "slower": f"The tuned model takes more than {LARGER:g} times as long to its first content as the base.",
+    "longer": f"Answers of the tuned model are more than {LARGER:g} times as long as the base's.",
+}
+"""What is told of times and lengths; it holds the ramp and rolls nothing back."""
+
 
 class Evidence:
     """All tests of one rollout. Add rows in the order of their numbers, each once."""
@@ -41,6 +59,8 @@ class Evidence:
         self.alpha = spent_alpha(settings.alpha, rollout.attempt)
         self._settings, self._probed, self._people = settings, probed, people
         self._tests = CanaryTests({name: self._test(name) for name in WEIGHTS}, dict[str, float](WEIGHTS.items()))
+        larger = OrderTestSettings(alpha=self.alpha, factor=LARGER, tolerance=BEYOND)
+        self._orders = {name: OrderTest(larger) for name in ORDERS}
         self.folded = 0
         self.alarm: RolloutAlarm | None = None
 
@@ -61,6 +81,10 @@ class Evidence:
                 kind = self._kind(name, test, row)
                 if kind is not None:
                     changed |= self._tests.add(name, row.arm, kind, self._stream(row))
+            if row.source != "probe":
+                for name, value in (("slower", row.first_seconds), ("longer", float(row.characters))):
+                    if value > 0:
+                        self._orders[name].add(row.arm, value)
             if changed:
                 points.append(self._look(row))
         return points
@@ -95,6 +119,7 @@ class Evidence:
         return RolloutReading(
             alias=self.alias, rollout=self.rollout, at=at, folded=self.folded, alpha=self.alpha, log_e=self.log_e,
             threshold=self.threshold, log_change=_finite(self.log_change), change_threshold=self.run_length,
+            larger=tuple(said for name, said in ORDERS.items() if self._orders[name].alarm is not None),
             verdict=self._verdict(metrics), alarm=self.alarm,
             metrics=tuple(replace(one, reading=_written(one)) for one in metrics),
         )  # fmt: skip

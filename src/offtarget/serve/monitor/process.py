@@ -98,6 +98,16 @@ class Monitor:
             self._store_again = self._clock() + STORE_PAUSE
             _LOG.warning("The monitor cannot use the store: %s", error)
 
+    def settle(self) -> None:
+        """Have all that is scored in the evidence, acted on and published, before it returns. Raises StoreError."""
+        self._with_store()
+        for watch in self.watches.values():
+            while watch.behind:
+                watch.fold()
+        self._with_store()
+        for watch in self.watches.values():
+            watch.publish()
+
     def run(self, stop: threading.Event) -> None:
         """Rounds until stopped; whatever is wrong in one, the next comes."""
         while not stop.is_set():

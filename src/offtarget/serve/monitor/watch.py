@@ -6,6 +6,7 @@ not answer, rows wait (bounded), nothing is decided, and nothing is taken for fi
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -29,6 +30,7 @@ from offtarget.serve.monitor.scoring import MonitorParts, Scored, Scoring, kept_
 from offtarget.serve.store.protocol import Lease, Store
 from offtarget.serve.switchboard import switch_of
 
+_LOG = logging.getLogger("offtarget.serve")
 ROWS_WAITING = 2000
 """Scored answers that wait for a store that does not answer; from then on none is begun."""
 AT_ONCE = 200
@@ -57,6 +59,8 @@ class AliasWatch:
         self._actions = actions
         self._probing = Probing(alias, parts.probes, clock=clock, now=now)
         self._hearing: Hearing | None = None
+        self.behind = False
+        """Whether rows in the store are not in the evidence yet."""
         self._anchors = self._anchors_from(None)
         self._anchors_kept = 0.0
         self._told_drift = False
@@ -134,12 +138,9 @@ class AliasWatch:
         """Fold rows that are new in the store. Raises StoreError."""
         if self.rollout is None or self.evidence is None:
             return
-        while rows := self._store.scored(self.alias.name, self.rollout.number, self.evidence.folded, PAGE):
-            self._path.add(self.evidence.add(rows))
-            if self.evidence.alarm is not None and not self._actions.told:
-                break  # act at once; the rest is folded afterwards
-            if len(rows) < PAGE:
-                break
+        rows = self._store.scored(self.alias.name, self.rollout.number, self.evidence.folded, PAGE)
+        self._path.add(self.evidence.add(rows))
+        self.behind = len(rows) == PAGE  # the next rounds fold the rest; scoring goes on in between
 
     def decide(self, lease: Lease) -> None:
         """Act on what is known. Raises StoreError."""
@@ -147,8 +148,13 @@ class AliasWatch:
             return
         self._tell_health()
         self._watch_judge()
+        if self.behind and self.evidence.alarm is None:
+            return  # half of the evidence may say what all of it does not; an alarm stays an alarm
         if self.evidence.alarm is not None and not self._actions.told:
-            self.publish()  # whoever reads of the alarm finds its evidence
+            try:
+                self.publish()  # whoever reads of the alarm finds its evidence
+            except Exception:  # nothing may stand between an alarm and what it does
+                _LOG.exception("The reading of an alarm could not be published.")
         people = self._hearing if self.alias.canary.confirm != "never" else None
         if people is not None and self.evidence.alarm is not None:
             people.listen(self.evidence.alarm.number)
@@ -156,7 +162,7 @@ class AliasWatch:
 
     def publish(self) -> None:
         """Put the reading where admin planes find it, if it changed. Raises StoreError."""
-        reading = self.reading()
+        reading = None if self.behind and (self.evidence is None or self.evidence.alarm is None) else self.reading()
         if reading is None or (self._published is not None and _same(reading, self._published)):
             return
         to_go = None if self.evidence is None else self.evidence.answers_to_go(TO_GO_RATE)

@@ -239,7 +239,7 @@ def replayed(run: str | Path) -> tuple[Evidence, list[PathPoint]]:
     evidence = Evidence(manifest.canary, found.rollout, probed=manifest.probed)
     points = evidence.add(iterate_jsonl(directory.file(ROWS), ScoredAnswer))
     again = evidence.reading(found.reading.at)
-    for name in ("folded", "alpha", "log_e", "log_change", "verdict", "alarm", "metrics"):
+    for name in ("folded", "alpha", "log_e", "log_change", "verdict", "alarm", "larger", "metrics"):
         if getattr(again, name) != getattr(found.reading, name):
             raise InputError(
                 f"The rows of {directory.path} do not lead to its evidence: {name} is {getattr(again, name)!r:.80} and "

@@ -257,12 +257,8 @@ class Reader:
 
     def settle(self) -> None:
         """Have all that is judged in the evidence, acted on and published, where the store answers."""
-        folded = -1
         with contextlib.suppress(StoreError):
-            while self._watch.evidence is not None and self._watch.evidence.folded != folded:
-                folded = self._watch.evidence.folded
-                self._monitor.round()
-            self._watch.publish()
+            self._monitor.settle()
             self.apply()
 
     def apply(self) -> None:
