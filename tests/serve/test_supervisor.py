@@ -296,11 +296,26 @@ def test_a_judge_that_cannot_be_opened_is_refused(models: Models, tmp_path: Path
     with pytest.raises(InputError, match="nowhere"), gateway(wrong):
         pass
     with reloadable(models, tmp_path) as (served, config):
-        text = config.read_text(encoding="utf-8")
-        config.write_text(text.replace("share: 50%", "share: 50%, judge: hf/./nowhere"), encoding="utf-8")
+        sides = "base: {url: 'ADDRESS', model: base}, tuned: {url: 'ADDRESS', model: tuned}"
+        more = "  other: {" + sides.replace("ADDRESS", models.address) + ", canary: {judge: hf/./nowhere}}\n"
+        config.write_text(CONFIG.format(address=models.address, folder=tmp_path, more=more), encoding="utf-8")
         reload(served)
         served.until(lambda: "reload refused" in served.events(), 60)
+        assert any("nowhere" in one.text for one in served.told if one.kind == "event")
         assert served.admin("GET", "/readyz").status_code == 200
+
+
+def test_a_running_rollout_keeps_what_it_is_judged_by(models: Models, tmp_path: Path) -> None:
+    """Another alpha is refused while it runs, and taken once it is rolled back."""
+    with reloadable(models, tmp_path) as (served, config):
+        text = config.read_text(encoding="utf-8").replace("share: 50%", "share: 50%, alpha: 0.2")
+        config.write_text(text, encoding="utf-8")
+        reload(served)
+        served.until(lambda: "reload refused" in served.events(), 60)
+        assert any("'alpha' of 'assistant'" in one.text for one in served.told)
+        assert served.admin("POST", "/rollouts/assistant/rollback", json={"who": "t", "why": "t"}).status_code == 200
+        reload(served)
+        served.until(lambda: "reloaded" in served.events(), 60)
 
 
 def test_without_a_monitor_the_rollout_is_paused(
