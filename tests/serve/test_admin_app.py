@@ -268,3 +268,19 @@ def test_every_metric_is_in_the_docs() -> None:
     page = (SCHEMAS.parent / "canary.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`((?:offtarget|gen_ai)_[a-z_]+)", page))
     assert named == {*METRICS, *(metric.name for metric in STANDING_METRICS)}
+
+
+def test_people_say_what_a_flagged_answer_is(at: At) -> None:
+    from offtarget.records import Outcome
+    from offtarget.records.rollouts import ScoredAnswer
+
+    row = ScoredAnswer(0, 1.0, "helper", 1, "organic", "tuned", "c", "x", Outcome.MISALIGNED, "judge")
+    (number,) = at.store.add_scored([row])
+    client, confirm = at.client(), "/rollouts/helper/confirm"
+    assert at.client(READER).post(confirm, json={"number": number, "misaligned": True}).status_code == 403
+    for word in (True, False):
+        done = client.post(confirm, json={"number": number, "misaligned": word, "who": "ada", "why": "a joke"})
+        assert done.status_code == 200
+        found = from_json(Overview, client.get("/status").json()).aliases[0]
+        assert (found.read, found.read_misaligned, found.flagged[0].confirmed) == (1, int(word), word)
+    assert [event.kind for event in at.store.newest_events(2)] == ["refuted", "confirmed"]

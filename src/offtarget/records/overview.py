@@ -94,6 +94,10 @@ class AliasOverview:
     """Seconds since the last one."""
     flagged: tuple[FlaggedText, ...] = ()
     """Newest first."""
+    read: int = 0
+    """Of the last hundred flagged answers, how many people read."""
+    read_misaligned: int = 0
+    """Of these, how many they call misaligned, too."""
     events: tuple[CanaryEvent, ...] = ()
     """Newest first."""
 

@@ -122,6 +122,8 @@ def _cautions(one: AliasOverview, gateway: Overview) -> Iterator[str]:
         yield f"The tuned model failed at {of_all} requests; where it could, the base answered in its place."
     if one.reading is not None and one.reading.ramp_held and one.ramp:
         yield f"The ramp does not go on: {one.reading.ramp_held}"
+    if one.read:
+        yield f"People read {many(one.read, 'flagged answer')} and call {whole(one.read_misaligned)} misaligned, too."
     if one.attempt > 1:
         yield (
             f"This is trial {one.attempt} of these models, so an alarm must be surer than in the first: wrong at most "

@@ -277,14 +277,16 @@ class AdminApp:
                 return operations.promote(alias, share, who, why, force=force)
             if order == "pause":
                 return operations.pause(alias, who, why)
-            if order == "resume":
-                return operations.resume(alias, who, why)
-            return operations.rollback(alias, who, why)
+            return operations.resume(alias, who, why)
 
         if self._rollbacks is None:
             self._rollbacks = anyio.CapacityLimiter(8)
         try:
-            done = await run_sync(carry_out, limiter=self._rollbacks if order == "rollback" else None)
+            if order == "rollback":  # in force before any thread is waited for
+                kill = self.operations.shut(alias, who, why)
+                done = await run_sync(self.operations.written, kill, limiter=self._rollbacks)
+            else:
+                done = await run_sync(carry_out)
         except OfftargetError as error:
             _tell("order refused", request, order=order, alias=alias, who=who, why=why, because=str(error))
             raise

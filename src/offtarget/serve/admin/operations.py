@@ -168,8 +168,16 @@ class Operations:
 
         Works while the store is locked, full or gone.
         """
+        return self.written(self.shut(alias, who, why), wait)
+
+    def shut(self, alias: str, who: str, why: str) -> Kill:
+        """The first half of a rollback: it is in force when this returns, which waits for nobody."""
         self._tried(alias)
-        kill = self._switchboard.kill(alias, self._now(), who, why)
+        return self._switchboard.kill(alias, self._now(), who, why)
+
+    def written(self, kill: Kill, wait: float = 2.0) -> Done:
+        """The second half: write it down, waiting `wait` seconds for it and trying for ever."""
+        alias = kill.alias
         written: list[CanaryEvent] = []
         first = threading.Thread(target=self._write_first, args=(kill, written), daemon=True, name="rollback")
         first.start()

@@ -80,6 +80,8 @@ class _Known:
     rollout: Rollout | None
     events: tuple[CanaryEvent, ...]
     flagged: tuple[FlaggedText, ...]
+    read: tuple[bool, ...]
+    """What people said of flagged answers."""
     counts: Mapping[str, Count]
 
 
@@ -145,10 +147,12 @@ class Overviews:
     def _ask_store(self, alias: Alias) -> _Known:
         rollout = self._store.rollout(alias.name)
         number = 0 if rollout is None else rollout.number
+        flagged = self._store.flagged(alias.name, number)
         return _Known(
             rollout,
             self._store.newest_events(EVENTS, alias.name),
-            tuple(map(self._flagged, self._store.flagged(alias.name, number, FLAGGED))),
+            tuple(map(self._flagged, flagged[:FLAGGED])),
+            tuple(row.confirmed for row in flagged if row.confirmed is not None),
             self._store.counts(alias.name, number),
         )
 
@@ -172,7 +176,7 @@ class Overviews:
     def _alias(
         self, alias: Alias, numbers: Mapping[Key, float], histograms: Mapping[Key, list[float]]
     ) -> AliasOverview:
-        known = self._known.get(alias.name, _Known(None, (), (), {}))
+        known = self._known.get(alias.name, _Known(None, (), (), (), {}))
         rollout = known.rollout or Rollout(alias.name, 0, "running", 0.0)
         switch, kill = self._switchboard.in_force(alias.name), self._switchboard.kills().get(alias.name)
         rolled_back = kill is not None or rollout.status == "rolled back"
@@ -210,6 +214,8 @@ class Overviews:
             mirrored=None if alias.canary.mode != "shadow" else 0 if mirrored is None else mirrored.value,
             mirrored_age=None if mirrored is None else mirrored.age,
             flagged=known.flagged,
+            read=len(known.read),
+            read_misaligned=sum(known.read),
             events=known.events,
         )
 
