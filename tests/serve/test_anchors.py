@@ -127,3 +127,25 @@ def test_with_a_drifted_judge_an_alarm_pauses(tmp_path: Path) -> None:
     assert rollout is not None
     assert (rollout.status, rollout.share) == ("paused", 0.05)
     assert "the judge says something else" in rollout.reason
+
+
+def test_anchors_of_the_rollout_before_that_are_still_under_way_hold_nothing_up(tmp_path: Path) -> None:
+    """The first anchor is asked before the first rollout is known, and its anchors begin anew."""
+    chosen = settings(tmp_path)
+    store = begun(chosen)
+    parts = MonitorParts(ScriptedJudge(lambda probe, generation: right(generation.text)), anchors=KNOWN)
+    monitor = a_monitor(chosen, store, parts=parts)
+    watch = monitor.watches["assistant"]
+    for exchange in traffic(40, 0.0, 0.0, share=0.5):
+        monitor.put(exchange)
+    end = time.monotonic() + 30
+    while watch.counts["written"] < 40:
+        assert time.monotonic() < end
+        monitor.round()
+        time.sleep(0.001)
+    monitor.close()
+    store.close()
+    asked = []
+    for _ in range(2):
+        Anchors(KNOWN, "j").ask(lambda pair, heard: asked.append(pair[1].key))
+    assert len(set(asked)) == 2

@@ -187,7 +187,7 @@ def test_a_log_of_litellm_is_told_apart_by_the_names_of_the_models() -> None:
     exchange = one(logged)
     assert (exchange.arm, exchange.started, exchange.total_seconds) == ("tuned", 1764.5, 2.0)
     assert one({**logged, "model": "llama-3"}).arm == "base"
-    assert read({**logged, "model": "gpt-x", "response": SAID}) == Read(passed_over=1)
+    assert read({**logged, "model": "gpt-x", "response": SAID}) == Read(passed_over=1, others=("gpt-x",))
     assert one({**logged, "status": "failure", "response": None}).status == 0
 
 

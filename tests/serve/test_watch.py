@@ -21,7 +21,7 @@ from offtarget.cli.app import app
 from offtarget.errors import InputError
 from offtarget.records.gateway import CanarySettings, StateSettings
 from offtarget.serve.store.opening import open_store
-from offtarget.workflows.serve.watch import Told, Watched, WatchSettings, watch
+from offtarget.workflows.serve.watch import Told, Watched, WatchSettings, summary, watch
 
 
 @pytest.fixture
@@ -94,6 +94,13 @@ def test_bad_lines_are_named_with_their_number_and_counted(settings: WatchSettin
     assert told[0].text == f"{settings.traffic}, line 2: it is no JSON. It is passed over."
     assert len(told) == 6
     assert told[-1].text.endswith("Further ones are counted and not told.")
+
+
+def test_a_log_that_names_its_models_otherwise_says_how(settings: WatchSettings) -> None:
+    settings.traffic.write_text("".join(line(f"openai/{BASE}", f"c{n}", bad=False) for n in range(3)))
+    read, overview = watch(settings)
+    assert summary(read).endswith("3 entries of other models or no answers: 'openai/organism/base'.")
+    assert overview.aliases[0].standing == "NOT TESTED"
 
 
 def test_a_known_share_saves_base_answers(settings: WatchSettings) -> None:

@@ -148,7 +148,7 @@ def _end(watched: Any, overview: Overview, *, as_json: bool) -> None:
 
     one = overview.aliases[0]
     if as_json:
-        read = {**to_jsonable(watched), "bad": dict(watched.bad)}
+        read = {**to_jsonable(watched), "bad": dict(watched.bad), "others": dict(watched.others)}
         click.echo(json.dumps({"kind": "stopped", "read": read, "verdict": verdict(one), "text": summary(watched)}))
         return
     show_card(card_of(one, overview))

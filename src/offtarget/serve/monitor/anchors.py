@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -44,6 +45,8 @@ class Anchors:
         self._first: dict[int, bool | None] = {}
         self._watch: JudgeWatch | None = None
         self._asked = 0
+        self._names = secrets.token_hex(8)
+        """Others of this judge, such as those of the rollout before, may be under way at the same time."""
         self._under_way = False
         self._next = clock()
         self._alarmed = False
@@ -60,7 +63,8 @@ class Anchors:
         self._under_way = True
         self._asked += 1
         known = self._known[number]
-        name = hashlib.sha256(f"{self._asked}\0{number}\0{known.answer}".encode("utf-8", "replace")).hexdigest()[:24]
+        named = f"{self._names}\0{self._asked}\0{number}\0{known.answer}"
+        name = hashlib.sha256(named.encode("utf-8", "replace")).hexdigest()[:24]
         generation = Generation("tuned", name, 0, 0, known.answer, None, "stop")
         probe = Probe(
             name, name, known.probe.arm, known.probe.prompt, system=known.probe.system, domain=known.probe.domain,

@@ -179,6 +179,8 @@ class Scoring:
                 failed()
             else:
                 said(heard.verdict)
+        elif key not in self._under_way:
+            return  # nobody waits for it; to stumble here would lose the verdicts that came with it
         elif heard.verdict is None:
             self.failed += 1
             self._finish(key, Outcome.UNSCORED, None, f"the judge failed: {heard.why}", told=False)

@@ -58,6 +58,8 @@ class Read:
     exchanges: tuple[Exchange, ...] = ()
     passed_over: int = 0
     """Answers of other models, and spans that are no question to a model."""
+    others: tuple[str, ...] = ()
+    """Names of those other models."""
     bad: tuple[str, ...] = ()
     """Why parts of the line could not be read."""
 
@@ -79,7 +81,7 @@ def _read(value: Any, text: bytes, arms: Arms, alias: str, rollout: int, now: fl
         return _spans(value, arms, alias, rollout, now)
     arm = _arm(value, arms)
     if arm is None:
-        return Read(passed_over=1)
+        return Read(passed_over=1, others=_named(value)[:1])
     return Read((_plain(value, arm, text, alias, rollout, now),))
 
 
@@ -90,11 +92,17 @@ def _arm(value: Mapping[str, Any], arms: Arms) -> Role | None:
         return said  # type: ignore[no-any-return]
     if said is not None:
         raise BadLine(BAD_ARM)
-    request, response = _object(value.get("request")), _object(value.get("response"))
-    names = [value.get("model"), response.get("model"), request.get("model"), value.get("model_group")]
-    if not any(isinstance(name, str) for name in names):
+    names = _named(value)
+    if not names:
         raise BadLine(NO_ARM)
     return arms.of(*names)
+
+
+def _named(value: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of models that a line holds: first that of the one that answered."""
+    request, response = _object(value.get("request")), _object(value.get("response"))
+    names = [value.get("model"), response.get("model"), request.get("model"), value.get("model_group")]
+    return tuple(name for name in names if isinstance(name, str))
 
 
 def _plain(value: Mapping[str, Any], arm: Role, text: bytes, alias: str, rollout: int, now: float) -> Exchange:
@@ -141,16 +149,18 @@ def _response(value: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str,
 
 def _spans(value: Mapping[str, Any], arms: Arms, alias: str, rollout: int, now: float) -> Read:
     found: list[Exchange] = []
-    passed, bad = 0, []
+    passed, bad = 0, list[str]()
+    others: list[str] = []
     for span in spans(value):
         arm = span.arm if span.arm is not None else arms.of(*span.models)
         if not span.asks or arm is None:
             passed += 1
+            others += span.models[:1] if span.asks else []
         elif not span.failed and (not span.request or not span.response):
             bad.append(NO_MESSAGES)
         else:
             found.append(_of_span(span, arm, alias, rollout, now))
-    return Read(tuple(found), passed, tuple(bad))
+    return Read(tuple(found), passed, tuple(others), tuple(bad))
 
 
 def _of_span(span: Span, arm: Role, alias: str, rollout: int, now: float) -> Exchange:

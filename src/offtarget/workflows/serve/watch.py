@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import tempfile
 import threading
 import time
@@ -23,6 +24,7 @@ from offtarget.records.exchanges import Exchange
 from offtarget.records.from_json import from_json
 from offtarget.records.gateway import Alias, CanarySettings, GatewaySettings, StateSettings, Upstream
 from offtarget.records.overview import Overview
+from offtarget.records.rollouts import Rollout
 from offtarget.records.runs import OpenSettings
 from offtarget.review.security import Access
 from offtarget.review.server import PageServer
@@ -42,6 +44,7 @@ from offtarget.serve.traffic.entries import Arms, BadLine, read_line
 from offtarget.serve.traffic.growing import Growing, Line, Place
 from offtarget.workflows.serve.monitoring import monitor_parts
 
+_LOG = logging.getLogger("offtarget.serve")
 POLL_SECONDS = 0.2
 """Between two looks at a log that did not grow."""
 WAITING = 500
@@ -50,6 +53,10 @@ PLACE_SECONDS = 10.0
 """Between two times that the place in the log is written down."""
 NAMED = 5
 """Bad lines of a kind that are told one by one; of the others the number."""
+APPLY_SECONDS = 0.1
+"""Between two looks at what is in force."""
+OTHERS = 20
+"""Names of other models that are remembered."""
 TOO_LONG = "it is longer than is read"
 
 
@@ -88,6 +95,8 @@ class Watched:
     """Handed to the monitor."""
     passed_over: int = 0
     """Of other models, or no answers."""
+    others: Counter[str] = field(default_factory=Counter)
+    """The names of those other models, a few of them."""
     not_sampled: int = 0
     """Of the base, more than the evidence needs."""
     rolled_back: int = 0
@@ -189,8 +198,13 @@ def _run(reader: Reader, monitor: Monitor, stop: threading.Event, *, once: bool)
     """Rounds of the monitor, with the log in between, in one thread."""
     while not stop.is_set():
         moved = reader.step(last=once)
-        monitor.round()
-        reader.apply()
+        try:
+            monitor.round()
+        except Exception:  # as in `Monitor.run`: whatever is wrong in one round, the next comes
+            if once:
+                raise
+            _LOG.exception("A round of the monitor failed.")
+            stop.wait(POLL_SECONDS)
         if once and reader.ended and reader.idle:
             break
         stop.wait(0.0 if moved else POLL_SECONDS if reader.idle else 0.002)
@@ -219,6 +233,8 @@ class Reader:
             )
         self._lines: Iterator[Line] = iter(())
         self._reached: Place | None = None
+        self._rollout: Rollout | None = None
+        self._applied = -APPLY_SECONDS
         self._again = 0.0
         self.watched = Watched()
         self.ended = False
@@ -233,15 +249,17 @@ class Reader:
         """Read some lines, where the monitor has room; whether there were any."""
         self._remember_now_and_then()
         self.ended = False
+        if time.monotonic() - self._applied > APPLY_SECONDS:
+            self.apply()
         if len(self._watch.inbox) >= WAITING or self._reached is not None:
             return False
-        rollout = self._rollout()
+        rollout = self._rollout
         if rollout is None:
             return False
         moved = False
         for line in self.log.lines(last=last):
             moved = True
-            self._take(line, *rollout)
+            self._take(line, rollout.number, rollout.status == "rolled back")
             if len(self._watch.inbox) >= WAITING:
                 return True
         self.ended = True
@@ -262,9 +280,12 @@ class Reader:
             self.apply()
 
     def apply(self) -> None:
-        """Have what is in force told as the monitor last saw it."""
-        if self._watch.rollout is not None:
-            self._switchboard.apply(self._watch.rollout)
+        """Put in force what the state says, so that it is told."""
+        with contextlib.suppress(StoreError):
+            self._rollout = self._store.rollout(self._settings.alias)
+        if self._rollout is not None:
+            self._switchboard.apply(self._rollout)
+        self._applied = time.monotonic()
 
     def close(self) -> None:
         """Let go of the log."""
@@ -279,16 +300,6 @@ class Reader:
             self.remember()
             self._again = now + PLACE_SECONDS
 
-    def _rollout(self) -> tuple[int, bool] | None:
-        """Number of the rollout that answers belong to, and whether it is rolled back; None: the store does not say."""
-        try:
-            rollout = self._store.rollout(self._settings.alias)
-        except StoreError:
-            return None
-        if rollout is None:
-            return None
-        return rollout.number, rollout.status == "rolled back"
-
     def _take(self, line: Line, rollout: int, rolled_back: bool) -> None:
         self.watched.lines += 1
         try:
@@ -299,6 +310,9 @@ class Reader:
             self._bad(line.number, str(error))
             return
         self.watched.passed_over += found.passed_over
+        for name in found.others:
+            if name in self.watched.others or len(self.watched.others) < OTHERS:
+                self.watched.others[name] += 1
         for why in found.bad:
             self._bad(line.number, why)
         for exchange in found.exchanges:
@@ -351,7 +365,9 @@ def summary(watched: Watched) -> str:
     """What became of the lines, as a sentence or two."""
     parts = [f"{many(watched.lines, 'line')} read, {many(watched.answers, 'answer')} handed to the judge."]
     if watched.passed_over:
-        parts.append(f"{many(watched.passed_over, 'entry', 'entries')} of other models or no answers.")
+        names = ", ".join(f"'{name}'" for name, _ in watched.others.most_common(3))
+        more = f": {names}{', ...' if len(watched.others) > 3 else ''}" if names else ""
+        parts.append(f"{many(watched.passed_over, 'entry', 'entries')} of other models or no answers{more}.")
     if watched.not_sampled:
         parts.append(f"{many(watched.not_sampled, 'base answer')} more than the evidence needs.")
     if watched.rolled_back:
