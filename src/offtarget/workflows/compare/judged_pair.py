@@ -276,8 +276,10 @@ def _same_questions(
     kept = [k for k in base if k in tuned]
     if not only_base and not only_tuned:
         return kept
-    sides = ((only_base, base_table), (only_tuned, tuned_table))
-    parts = [f"only in {t.path.name}: {shown(_names(keys), 8)}" for keys, t in sides if keys]
+    names = [table.path.name for table in (base_table, tuned_table)]
+    if names[0] == names[1]:  # two models in one file, or files of one name
+        names = ["the base's rows", "the tuned model's rows"]
+    parts = [f"only in {n}: {shown(_names(k), 8)}" for k, n in zip((only_base, only_tuned), names, strict=True) if k]
     if not kept:
         raise InputError(
             f"{base_table.path} and {tuned_table.path} have no question in common ({'; '.join(parts)}). "
