@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from offtarget.errors import OfftargetError
 from offtarget.numbers import chosen, many
 from offtarget.records.gateway import Alias
 from offtarget.records.rollouts import CanaryEvent, Rollout
@@ -114,7 +113,7 @@ class Actions:
         if self._bundle is not None:
             try:
                 data["evidence"] = self._bundle(before, evidence, reading)
-            except (OfftargetError, OSError) as error:
+            except Exception as error:  # the alarm is told with its evidence or without
                 _LOG.exception("The evidence of an alarm could not be written down.")
                 data["evidence_error"] = str(error)
         self._store.add_event("alarm", rollout.alias, rollout.number, WHO, why, data)
