@@ -23,6 +23,7 @@ from served import Models, Served, arm, ask, gateway, scripted_models, settings_
 
 from offtarget.errors import InputError
 from offtarget.records.gateway import Alias, GatewaySettings, Upstream
+from offtarget.serve.gateway.supervisor import models_of
 
 
 @pytest.fixture(autouse=True)
@@ -428,6 +429,13 @@ def test_sighup_reads_the_settings_again(models: Models, tmp_path: Path) -> None
     finally:
         process.kill()
         process.communicate()
+
+
+def test_other_weights_under_the_same_name_are_another_rollout() -> None:
+    """What an earlier model showed says nothing about them."""
+    settings = GatewaySettings((Alias("a", Upstream("", "hf/./base"), Upstream("", "hf/./base+./adapter")),))
+    found = {models_of(settings, "a", {"hf/./base+./adapter": print_}) for print_ in ("1", "2", "1")}
+    assert len(found) == 2
 
 
 def test_sigterm_finishes_what_is_open(tmp_path: Path) -> None:

@@ -178,12 +178,12 @@ class Child:
                 value = json.loads(line)
             except ValueError:
                 continue
+            self._said(self.name, value)
             if value.get("ready"):
                 self.fault = ""
                 self._ready.set()
             if isinstance(value.get("fault"), str):
                 self.fault = value["fault"]
-            self._said(self.name, value)
 
     async def _watch(self, process: subprocess.Popen[bytes]) -> None:
         while True:

@@ -97,11 +97,14 @@ def gateway_folder(settings: GatewaySettings) -> Path:
     return state_root() / "gateways" / f"{hashlib.sha256(place.encode()).hexdigest()[:12]}-{settings.port}"
 
 
-def models_of(settings: GatewaySettings, alias: str) -> str:
-    """Fingerprint of what stands behind an alias: another tuned model or base is another rollout."""
+def models_of(settings: GatewaySettings, alias: str, fingerprints: Mapping[str, str]) -> str:
+    """Fingerprint of what stands behind an alias: another tuned model or base is another rollout.
+
+    `fingerprints`: of own models by name, since other weights may come under the same name.
+    """
     found = next(one for one in settings.aliases if one.name == alias)
     sides = [found.base, found.tuned]
-    text = "|".join(f"{one.url}#{one.model}" for one in sides if one is not None)
+    text = "|".join(f"{one.url}#{one.model}#{fingerprints.get(one.model, '')}" for one in sides if one is not None)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -150,6 +153,7 @@ class Supervisor:
         self._own_key = secrets.token_urlsafe(24)
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._fingerprints: Mapping[str, str] = {}
         self._workers: list[Child] = []
         self._retired: list[Child] = []
         """Workers that others have followed, until they have finished."""
@@ -366,6 +370,8 @@ class Supervisor:
             why = f" {value['fault']}" if value["fault"] else ""
             said = f"The process {name} ended {how} and is started again in {value['again_in']:g} s.{why}"
             self._tell("process", said, {"process": name, "code": code})
+        elif isinstance(value.get("fingerprints"), dict):
+            self._fingerprints = value["fingerprints"]
         elif isinstance(value.get("tell"), str):
             self._tell("process", value["tell"], {"process": name})
 
@@ -377,7 +383,7 @@ class Supervisor:
 
     def _begin_rollouts(self, settings: GatewaySettings) -> None:
         for alias in settings.aliases:
-            rollout = self.operations.begin(alias.name, models_of(settings, alias.name))
+            rollout = self.operations.begin(alias.name, models_of(settings, alias.name, self._fingerprints))
             if rollout is not None:
                 self.switchboard.apply(rollout)
 

@@ -56,6 +56,7 @@ async def _serve(line: ChildLine, models: dict[str, ChatModel], longest: int) ->
             timeout_keep_alive=120, timeout_graceful_shutdown=2,
         )
     )  # fmt: skip
+    fingerprints = {name: model.fingerprint for name, model in models.items()}
     loop = asyncio.get_running_loop()
 
     def end(*told: Any) -> None:
@@ -67,7 +68,7 @@ async def _serve(line: ChildLine, models: dict[str, ChatModel], longest: int) ->
     async def beat() -> None:
         while not server.started:
             await asyncio.sleep(0.01)
-        line.say(ready=True)
+        line.say(ready=True, fingerprints=fingerprints)
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             line.say(beat=True)
