@@ -246,6 +246,8 @@ def standing_of(
     An alarm stays an alarm whatever became of the judge afterwards; all else needs somebody who judges and watches.
     """
     alarm = next((event for event in events if event.kind == "alarm" and event.rollout == rollout.number), None)
+    if reading is not None and reading.alarm is not None and reading.confirmed:
+        return "FAIL", f"{reading.why} {reading.confirmed}"
     if reading is not None and reading.alarm is not None:
         return "FAIL", alarm.why if alarm is not None else _alarm(reading)
     if alarm is not None:
