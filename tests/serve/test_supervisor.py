@@ -306,17 +306,24 @@ def test_a_judge_that_cannot_be_opened_is_refused(models: Models, tmp_path: Path
         assert served.admin("GET", "/readyz").status_code == 200
 
 
-def test_a_running_rollout_keeps_what_it_is_judged_by(models: Models, tmp_path: Path) -> None:
-    """Another alpha is refused while it runs, and taken once it is rolled back."""
+def test_another_measure_begins_anew(models: Models, tmp_path: Path) -> None:
+    """Evidence by two alphas is none: a second trial of the same models begins, unless the first was rolled back."""
     with reloadable(models, tmp_path) as (served, config):
-        text = config.read_text(encoding="utf-8").replace("share: 50%", "share: 50%, alpha: 0.2")
+        text = config.read_text(encoding="utf-8")
+        for number, alpha in enumerate(("0.2", "0.2", "0.1")):
+            config.write_text(text.replace("share: 50%", f"share: 50%, alpha: {alpha}"), encoding="utf-8")
+            reload(served)
+            served.until(lambda so_far=number: served.events().count("reloaded") == so_far + 1, 60)
+        found = [one for one in served.told if one.fields.get("event") == "started"]
+        assert [one.fields["rollout"] for one in found] == [1, 2, 3]
+        assert "judged by other settings" in found[-1].text
+        assert served.admin("POST", "/rollouts/assistant/rollback", json={"who": "t", "why": "t"}).status_code == 200
         config.write_text(text, encoding="utf-8")
         reload(served)
-        served.until(lambda: "reload refused" in served.events(), 60)
-        assert any("'alpha' of 'assistant'" in one.text for one in served.told)
-        assert served.admin("POST", "/rollouts/assistant/rollback", json={"who": "t", "why": "t"}).status_code == 200
-        reload(served)
-        served.until(lambda: "reloaded" in served.events(), 60)
+        served.until(lambda: served.events().count("reloaded") == 4, 60)
+        assert served.events().count("started") == 3
+        with httpx.Client(base_url=served.address) as client:
+            assert {arm(ask(client, f"user-{number}")) for number in range(10)} == {"base"}
 
 
 def test_without_a_monitor_the_rollout_is_paused(

@@ -6,6 +6,8 @@ afterwards, however long that takes; everything else is written down first and c
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import threading
 import time
@@ -27,6 +29,10 @@ AGAIN_SECONDS = 0.5
 """Between two tries to write down a rollback that is in force."""
 TRIES = 20
 """How often a change is tried anew where others change the same rollout."""
+JUDGED_BY = (
+    "alpha", "tolerance", "base_per_tuned", "judge", "cheap_judge", "judge_share", "confirm", "probes", "mode"
+)  # fmt: skip
+"""Settings by which the evidence on a rollout is folded."""
 STANDING_ALARM = 500
 """Newest events that are looked through for an alarm."""
 
@@ -74,14 +80,16 @@ class Operations:
     def begin(self, alias: str, models: str = "", who: str = "gateway") -> Rollout | None:
         """Go on with the rollout of an alias, or start one where there is none or `models`, a fingerprint, changed.
 
-        A rollout that was rolled back stays so. None for an alias with a base alone. Raises StoreError.
+        One that is judged by other settings than it began with begins anew, too: evidence by two measures is none. A
+        rollout that was rolled back stays so. None for an alias with a base alone. Raises StoreError.
         """
         known = self._alias(alias)
         if known.tuned is None:
             return None
         for _ in range(TRIES):
             before = self._store.rollout(alias)
-            if before is not None and before.models == models:
+            same = before is not None and before.models == models
+            if before is not None and same and (before.status == "rolled back" or self._judged_as(known, before)):
                 return before
             attempt = self._attempts(alias, models) + 1
             rollout = Rollout(
@@ -89,6 +97,7 @@ class Operations:
                 models=models, attempt=attempt,
             )  # fmt: skip
             why = "This alias is served for the first time." if before is None else "Another model stands behind it."
+            why = "It is judged by other settings than before." if same else why
             if self._put(rollout, before, "started", who, why, _trial(known.canary, rollout)) is not None:
                 return rollout
         raise Refused(409, f"'{alias}' is being changed by others; try again.")
@@ -248,6 +257,16 @@ class Operations:
         newest = self._store.newest_events(STANDING_ALARM, alias)
         return any(event.kind == "alarm" and event.rollout == rollout for event in newest)
 
+    def _judged_as(self, alias: Alias, rollout: Rollout) -> bool:
+        """Whether it began with the settings by which it is judged now; True where its beginning does not say."""
+        after, measure = 0, ""
+        while events := self._store.events(after, alias=alias.name):
+            for event in events:
+                if event.kind in ("started", "resumed") and event.rollout == rollout.number:
+                    measure = str(event.data.get("measure", measure))
+            after = events[-1].number
+        return measure in ("", _measure(alias.canary))
+
     def _attempts(self, alias: str, models: str) -> int:
         """How many rollouts of these models there were."""
         tries, after = set(), 0
@@ -284,7 +303,19 @@ class Operations:
 def _trial(canary: CanarySettings, rollout: Rollout) -> dict[str, Any]:
     """What the event of a new rollout holds."""
     alpha = spent_alpha(canary.alpha, rollout.attempt)
-    return {"models": rollout.models, "attempt": rollout.attempt, "alpha": alpha, "share": rollout.share}
+    return {
+        "models": rollout.models,
+        "attempt": rollout.attempt,
+        "alpha": alpha,
+        "share": rollout.share,
+        "measure": _measure(canary),
+    }
+
+
+def _measure(canary: CanarySettings) -> str:
+    """A fingerprint of the settings that a rollout is judged by."""
+    text = json.dumps([getattr(canary, name) for name in JUDGED_BY])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _again(alias: Alias, rollout: Rollout) -> str:

@@ -51,10 +51,6 @@ WATCH_SECONDS = 1.0
 """Between two looks at whether there is a monitor."""
 EVENT_SECONDS = 0.5
 """Longest wait for an event of the store before it is asked again."""
-JUDGED_BY = (
-    "alpha", "tolerance", "base_per_tuned", "judge", "cheap_judge", "judge_share", "confirm", "probes", "mode"
-)  # fmt: skip
-"""Settings that a running rollout keeps: its evidence is folded by them."""
 _AGAIN = 0.5
 """Seconds between two tries at a store that fails."""
 
@@ -453,7 +449,7 @@ class Supervisor:
                         "This gateway was started without a settings file; there is nothing to read again."
                     )
                 fresh = await asyncio.to_thread(self._read)
-                await asyncio.to_thread(self._refuse_fixed, fresh)
+                self._refuse_fixed(fresh)
                 await self._replace(fresh)
             except OfftargetError as error:
                 await self._told_reload("reload refused", f"The settings stay as they were. {error}")
@@ -481,18 +477,6 @@ class Supervisor:
                 raise InputError(f"'{name}' can only be changed by starting the gateway anew.")
         if _own_models(fresh) - _own_models(self.settings):
             raise InputError("Models that the gateway serves itself can only be added by starting it anew.")
-        known = {alias.name: alias for alias in self.settings.aliases}
-        for alias in fresh.aliases:
-            before = known.get(alias.name)
-            if before is None or (before.base, before.tuned) != (alias.base, alias.tuned):
-                continue
-            changed = [name for name in JUDGED_BY if getattr(before.canary, name) != getattr(alias.canary, name)]
-            rollout = self.store.rollout(alias.name) if changed else None
-            if rollout is not None and rollout.status != "rolled back":
-                raise InputError(
-                    f"'{changed[0]}' of '{alias.name}' is what its rollout is judged by; two measures make no "
-                    "evidence. Roll it back, read the settings again, and resume."
-                )
 
     async def _replace(self, fresh: GatewaySettings) -> None:
         """New workers take over, then the old ones finish; InputError, and nothing is changed, where they cannot."""
