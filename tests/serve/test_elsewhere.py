@@ -32,7 +32,8 @@ READER = "reader-key-0123456789"
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> WatchSettings:
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WatchSettings:
+    monkeypatch.setenv("OFFTARGET_RUNS", str(tmp_path / "runs"))
     return WatchSettings(
         tmp_path / "answers.jsonl", (BASE,), (TUNED,), canary=CanarySettings(judge="exact", probe_seconds=0.0),
         state=StateSettings(f"sqlite:{tmp_path / 'watch.sqlite'}"), port=0,

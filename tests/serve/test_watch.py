@@ -25,7 +25,8 @@ from offtarget.workflows.serve.watch import Told, Watched, WatchSettings, summar
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> WatchSettings:
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WatchSettings:
+    monkeypatch.setenv("OFFTARGET_RUNS", str(tmp_path / "runs"))
     return WatchSettings(
         tmp_path / "answers.jsonl", (BASE,), (TUNED,), canary=CanarySettings(judge="exact", probe_seconds=0.0),
         state=StateSettings(f"sqlite:{tmp_path / 'watch.sqlite'}"), port=0, once=True,
@@ -183,7 +184,7 @@ def serving(settings: WatchSettings) -> Iterator[Serving]:
     assert not thread.is_alive()
 
 
-def test_the_verdict_follows_the_log_as_it_grows(settings: WatchSettings) -> None:
+def test_the_verdict_follows_the_log_as_it_grows(settings: WatchSettings, tmp_path: Path) -> None:
     settings.traffic.write_text("".join(traffic(100, bad=0.0)))
     with serving(settings) as one:
         before = one.until(lambda found: found["answers"]["tuned"] > 0)
@@ -193,10 +194,19 @@ def test_the_verdict_follows_the_log_as_it_grows(settings: WatchSettings) -> Non
             for entry in traffic(1500, bad=0.5, name="later"):
                 file.write(entry)
         after = one.until(
-            lambda found: found["state"] == "rolled back" and max(found["e_value"], found["late_change"] / 1e4) >= 100
+            lambda found: (
+                found["state"] == "rolled back"
+                and found["share"] == 0
+                and max(found["e_value"], found["late_change"] / 1e4) >= 100
+            )
         )
         assert (after["status"], after["state"], after["share"]) == ("FAIL", "rolled back", 0.0)
         assert after["e_value"] >= after["threshold"] or after["late_change"] >= after["late_change_threshold"]
+        with urllib.request.urlopen(f"{one.told[0].fields['dashboard']}", timeout=10) as reply:
+            page = reply.read().decode()
+        assert "traffic" in page
+        (alarm,) = (event for event in one.get("/events")[1]["events"] if event["kind"] == "alarm")
+        assert (tmp_path / "runs" / alarm["data"]["evidence"]).is_dir()
         # an order goes into the state, and whoever asks for the share gets it
         status, _ = one.get("/rollouts/traffic/resume", body={"who": "ada", "why": "mended"})
         assert status == 200

@@ -20,6 +20,7 @@ from typing import Any
 
 from offtarget.errors import InputError, StoreError
 from offtarget.numbers import many
+from offtarget.pages.serve.dashboard import DashboardPages
 from offtarget.records.exchanges import Exchange
 from offtarget.records.from_json import from_json
 from offtarget.records.gateway import Alias, CanarySettings, GatewaySettings, StateSettings, Upstream
@@ -28,7 +29,7 @@ from offtarget.records.rollouts import Rollout
 from offtarget.records.runs import OpenSettings
 from offtarget.review.security import Access
 from offtarget.review.server import PageServer
-from offtarget.rundir import to_jsonable
+from offtarget.rundir import runs_root, to_jsonable
 from offtarget.serve.admin.app import AdminApp
 from offtarget.serve.admin.keys import Keys, sha256_of
 from offtarget.serve.admin.operations import Operations
@@ -42,6 +43,7 @@ from offtarget.serve.store.protocol import Store
 from offtarget.serve.switchboard import Switchboard
 from offtarget.serve.traffic.entries import Arms, BadLine, read_line
 from offtarget.serve.traffic.growing import Growing, Line, Place
+from offtarget.workflows.serve.evidence import Bundles
 from offtarget.workflows.serve.monitoring import monitor_parts
 
 _LOG = logging.getLogger("offtarget.serve")
@@ -140,9 +142,11 @@ def watch(
         cell = Cell.create(folder / "cell", 1)
         stack.callback(cell.close)
         switchboard = Switchboard(gateway.aliases, cell, folder)
-        monitor = Monitor(gateway, parts, store)
+        judges = {name: part.judge.fingerprint for name, part in parts.items() if part.judge is not None}
+        bundles = Bundles(lambda: gateway, store, {}, judges, runs_root())
+        monitor = Monitor(gateway, parts, store, bundle=bundles.of)
         stack.callback(monitor.close)
-        operations, server = _orders(settings, gateway, switchboard, store)
+        operations, server = _orders(settings, gateway, switchboard, store, bundles)
         stack.callback(operations.close)
         rollout = operations.begin(settings.alias, _models(settings))
         assert rollout is not None
@@ -158,7 +162,7 @@ def watch(
 
 
 def _orders(
-    settings: WatchSettings, gateway: GatewaySettings, switchboard: Switchboard, store: Store
+    settings: WatchSettings, gateway: GatewaySettings, switchboard: Switchboard, store: Store, bundles: Bundles
 ) -> tuple[Operations, PageServer | None]:
     """What carries out orders, and the admin plane that takes them; None where nothing is served."""
     if settings.once:
@@ -167,10 +171,12 @@ def _orders(
 
     def make(access: Access, hosts: Collection[str]) -> AdminApp:
         keys = Keys(settings.key_sha256 or sha256_of(access.token), settings.reader_key_sha256)
-        readings = StoredReadings(store)
         made.append(
-            AdminApp(lambda: gateway, switchboard, store, Totals(), readings, keys=keys, access=access, hosts=hosts)
-        )
+            AdminApp(
+                lambda: gateway, switchboard, store, Totals(), StoredReadings(store), keys=keys, access=access,
+                hosts=hosts, dashboard=DashboardPages(), evidence=bundles,
+            )
+        )  # fmt: skip
         return made[0]
 
     server = PageServer(make, settings.host, settings.port, what="The verdict")
@@ -205,6 +211,7 @@ def _run(reader: Reader, monitor: Monitor, stop: threading.Event, *, once: bool)
                 raise
             _LOG.exception("A round of the monitor failed.")
             stop.wait(POLL_SECONDS)
+        reader.follow()
         if once and reader.ended and reader.idle:
             break
         stop.wait(0.0 if moved else POLL_SECONDS if reader.idle else 0.002)
@@ -277,6 +284,11 @@ class Reader:
         """Have all that is judged in the evidence, acted on and published, where the store answers."""
         with contextlib.suppress(StoreError):
             self._monitor.settle()
+            self.apply()
+
+    def follow(self) -> None:
+        """Put in force what the monitor has just done."""
+        if self._watch.rollout != self._rollout:
             self.apply()
 
     def apply(self) -> None:
@@ -358,7 +370,9 @@ def _ready(settings: WatchSettings, url: str, reader: Reader) -> Told:
     ]
     if not settings.key_sha256:
         lines.append(f"Key:       {key}")
-    return Told("ready", "\n".join(lines), {"admin": address, "key": "" if settings.key_sha256 else key})
+    return Told(
+        "ready", "\n".join(lines), {"admin": address, "dashboard": url, "key": "" if settings.key_sha256 else key}
+    )
 
 
 def summary(watched: Watched) -> str:
