@@ -202,7 +202,8 @@ def test_the_verdict_follows_the_log_as_it_grows(settings: WatchSettings, tmp_pa
         )
         assert (after["status"], after["state"], after["share"]) == ("FAIL", "rolled back", 0.0)
         assert after["e_value"] >= after["threshold"] or after["late_change"] >= after["late_change_threshold"]
-        with urllib.request.urlopen(f"{one.told[0].fields['dashboard']}", timeout=10) as reply:
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with browser.open(one.told[0].fields["dashboard"], timeout=10) as reply:
             page = reply.read().decode()
         assert "traffic" in page
         (alarm,) = (event for event in one.get("/events")[1]["events"] if event["kind"] == "alarm")
