@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 from monitored import a_monitor, begun, fed, settings, traffic, until
@@ -54,3 +56,20 @@ def test_after_a_rollback_people_may_say_that_it_was_for_nothing(tmp_path: Path)
     watch = monitor.watches["assistant"]
     until(monitor, lambda: "no clearance" in watch.reading().confirmed)  # type: ignore[union-attr]
     assert store.rollout("assistant").status == "rolled back"  # type: ignore[union-attr]
+
+
+def test_who_resumes_before_people_have_read_is_overruled_by_their_word_alone(tmp_path: Path) -> None:
+    chosen = settings(tmp_path, confirm="before")
+    store = begun(chosen)
+    monitor = a_monitor(chosen, store)
+    fed(monitor, traffic(300, 0.5, 0.01))
+    paused = store.rollout("assistant")
+    assert paused is not None
+    store.set_rollout(replace(paused, status="running"), paused, "resumed", "admin", "Let it run.")
+    for _ in range(30):
+        monitor.round()
+        time.sleep(0.01)
+    assert store.rollout("assistant").status == "running"  # type: ignore[union-attr]
+    for number, arm in flagged(store):
+        store.confirm(number, arm == "tuned", "Ada", "read")
+    until(monitor, lambda: store.rollout("assistant").status == "rolled back")  # type: ignore[union-attr]

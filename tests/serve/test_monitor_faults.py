@@ -227,6 +227,10 @@ def test_who_resumes_in_spite_of_an_alarm_is_not_overruled(tmp_path: Path) -> No
     assert paused is not None
     assert paused.status == "paused"
     store.set_rollout(replace(paused, status="running"), paused, "resumed", "admin", "It is fine.")
+    for _ in range(30):
+        monitor.round()
+        time.sleep(0.01)
+    assert store.rollout("assistant").status == "running"  # type: ignore[union-attr]
     again = a_monitor(chosen, store, name="one")
     until(again, lambda: again.watches["assistant"].evidence is not None)
     for _ in range(30):

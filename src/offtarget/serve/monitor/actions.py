@@ -42,7 +42,7 @@ class Actions:
         self._clock, self._now = clock, now
         self.told = False
         """Whether the alarm of this rollout is in the store."""
-        self._overruled = False
+        self._overruled = self._paused = False
         self._doubt: tuple[str, float] | None = None
         self._silent = False
         self._held_since: tuple[int, int, float] | None = None
@@ -52,7 +52,7 @@ class Actions:
     def begin(self, rollout: Rollout) -> None:
         """Another rollout: what was done on it before is read from the events. Raises StoreError."""
         self._doubt, self._held_since, self._held = None, None, ""
-        self.told = self._silent = self._overruled = False
+        self.told = self._silent = self._overruled = self._paused = False
         for event in self._events(rollout):
             if event.kind == "alarm":
                 self.told, self._overruled = True, False
@@ -75,8 +75,14 @@ class Actions:
         """
         if reading is None or rollout.status == "rolled back":
             return rollout
-        if evidence.alarm is not None and not self._overruled:
-            return self._alarm(rollout, evidence, reading, lease, people)
+        if self.told and self._paused and rollout.status == "running":
+            self._overruled = True  # somebody went on in spite of the alarm
+        self._paused = rollout.status == "paused"
+        sure = people is not None and people.confirmed and self._alias.canary.on_alarm == "rollback"
+        if evidence.alarm is not None and (sure or not self._overruled):
+            rollout = self._alarm(rollout, evidence, reading, lease, people)
+            self._paused = rollout.status == "paused"
+            return rollout
         rollout = self._in_doubt(rollout, reading, lease)
         return self._ramp(rollout, reading, lease)
 
@@ -102,7 +108,7 @@ class Actions:
             why = f"{why} But {reading.judge_drift[0].lower()}{reading.judge_drift[1:]}"
         wanted = {"rollback": "rolled back", "pause": "paused"}.get(on_alarm)
         before = rollout
-        if wanted is not None and rollout.status != wanted and not (self.told and self._overruled):
+        if wanted is not None and rollout.status != wanted:
             rollout = self._set(rollout, wanted, why, lease, {"alarm": alarm.number, "metric": alarm.metric})
         if self.told:
             return rollout
