@@ -289,6 +289,7 @@ def test_a_bad_file_changes_nothing(models: Models, tmp_path: Path, text: str, s
             assert {arm(ask(client, f"user-{number}")) for number in range(20)} == {"base", "tuned"}
 
 
+@pytest.mark.long
 def test_a_judge_that_cannot_be_opened_is_refused(models: Models, tmp_path: Path) -> None:
     """At the start nothing is served; at a reload the old settings stay, and with them their monitor."""
     chosen = settings_for(models.address, tmp_path)
@@ -306,6 +307,7 @@ def test_a_judge_that_cannot_be_opened_is_refused(models: Models, tmp_path: Path
         assert served.admin("GET", "/readyz").status_code == 200
 
 
+@pytest.mark.long
 def test_another_measure_begins_anew(models: Models, tmp_path: Path) -> None:
     """Evidence by two alphas is none: a second trial of the same models begins, unless the first was rolled back."""
     with reloadable(models, tmp_path) as (served, config):
