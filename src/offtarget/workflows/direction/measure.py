@@ -91,11 +91,13 @@ def measure_model(
     outcomes: Sequence[Outcome | None] = [None] * len(own)
     if opened_judge is not None:
         outcomes = [v.outcome for v in judge_answers(opened_judge, own, told=Count(on_progress, "judging", len(own)))]
+    on_progress(Progress("reading the answers along the direction"))
     along = project(measured, exchanges_of(own), loaded, position="answer").at(chosen).tolist()
     read = [(value, o) for value, o in zip(along, outcomes, strict=True) if math.isfinite(value)]
     drift: tuple[LayerDrift, ...] = ()
     if reference is not None:
         fixed = [e for e in exchanges_of(_ask(reference, "base", bank.probes, how)) if e.answer]
+        on_progress(Progress("reading the base's answers with both models"))
         drift = drifts(measured, reference, fixed, loaded, position)
     return ModelMeasured(
         direction=in_words(loaded.info),
@@ -133,7 +135,9 @@ def drifts(
 def _ask(model: LocalModel, role: Role, probes: Sequence[Probe], how: How) -> list[Pair]:
     """Answers to all probes; base and tuned share their random streams."""
     wanted = [(probe, number) for number, probe in enumerate(p for p in probes for _ in range(how.answers))]
-    told = Count(how.on_progress, f"asking {model.name}", len(wanted))
+    stage = f"asking {model.name}"
+    how.on_progress(Progress(stage, 0, len(wanted)))
+    told = Count(how.on_progress, stage, len(wanted))
     return ask(role, model, wanted, how.sampling, lambda _, number: how.seed * 1_000_003 + number, told=told)
 
 
