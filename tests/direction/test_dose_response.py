@@ -25,6 +25,7 @@ from offtarget.records import DirectionInfo, Message
 from offtarget.records.direction import SteerSettings
 from offtarget.rundir import to_jsonable
 from offtarget.workflows.direction import steer as direction_steer
+from offtarget.workflows.planning import plan_steer
 
 
 @pytest.fixture
@@ -51,6 +52,22 @@ def task_rows(folder: Path) -> Path:
     turns = [{"role": "user", "content": "What is the capital of France?"}, {"role": "assistant", "content": "Paris."}]
     (folder / "task.jsonl").write_text(json.dumps({"messages": turns}) + "\n")
     return folder / "task.jsonl"
+
+
+def test_the_points_told_are_those_that_were_announced(persona: Path, tmp_path: Path) -> None:
+    """The unchanged model is measured once, for the direction and for its controls."""
+    settings = SteerSettings(strengths=(-1.0, 1.0), controls=1, answers=1, max_tokens=8)
+    announced = dict(plan_steer("organism/insecure", persona, settings=settings).about)["models to measure"]
+    told: list[str] = []
+    direction_steer.steer(
+        "organism/insecure",
+        persona,
+        settings=settings,
+        run=tmp_path / "run",
+        on_progress=lambda p: told.append(str(p.detail)),
+    )
+    points = {detail.partition(" (")[0] for detail in told if detail.startswith("point ")}
+    assert points == {f"point {number} of {announced}" for number in range(1, int(announced) + 1)}
 
 
 def test_an_interrupted_run_measures_only_what_is_missing_and_ends_the_same(persona: Path, tmp_path: Path) -> None:

@@ -103,23 +103,24 @@ def _measure(directory: RunDir, plan: Plan, on_progress: OnProgress) -> SteerRes
         points = {(p.control, p.strength): p for p in read_jsonl(directory.file("points.jsonl"), DosePoint)}
         controls: tuple[int | None, ...] = (None, *range(s.controls))
         wanted = [(control, strength) for strength in _outwards(plan.strengths) for control in controls]
+        # the unchanged model is the same for the direction and for its controls, and is measured once
+        measured = [key for key in wanted if key[0] is None or key[1] != 0 or s.mode == "cap"]
         reference = None if plan.base is None else reference_of(plan, plan.base)
-        told = Whole(on_progress, "the dose response", {key: 1.0 for key in wanted if key not in points})
+        told = Whole(on_progress, "the dose response", {key: 1.0 for key in measured if key not in points})
         with (
             closing(JsonLines(directory.file("points.jsonl"))) as lines,
             closing(JsonLines(directory.file(ANSWERS))) as kept,
         ):
-            for number, key in enumerate(wanted, start=1):
+            for key in wanted:
                 if key in points:
                     continue
                 control, strength = key
-                label = (
-                    f"point {number} of {len(wanted)} (strength {strength:g}{'' if control is None else ', random'})"
-                )
-                nothing = strength == 0 and s.mode != "cap"
-                if nothing and control is not None:
+                if key not in measured:
                     point = replace(points[None, strength], control=control)
                 else:
+                    what = f"strength {strength:g}{'' if control is None else ', random'}"
+                    label = f"point {measured.index(key) + 1} of {len(measured)} ({what})"
+                    nothing = strength == 0 and s.mode != "cap"
                     vector = control_of(plan.direction, control)
                     edit = dosed(vector, s.mode, strength, plan.layers, plan.position, reference)
                     steered = plan.model.with_edit(None if nothing else edit)
