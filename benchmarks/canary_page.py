@@ -3,10 +3,12 @@
 # ruff: noqa: E501 - lines are those of the page
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from offtarget.numbers import many
+from offtarget.stats.binomial import log_binomial_at_least
 
 Row = Mapping[str, Any]
 TARGETS = {"0.01 -> 0.2": 20, "0.01 -> 0.1": 45, "0.01 -> 0.05": 140}
@@ -156,13 +158,13 @@ def _false_alarms(rows: Sequence[Row]) -> str:
         "rollout may go off in 1 % of rollouts, whatever their length; the detector of late changes in at most 10 % of rollouts of "
         "this length. Beside it: an alarm of either kind within the first 100,000 answers of both models together.",
         "",
-        "| flagged | base each | rollouts | alarms of the rollout | P(as many), at 1 % | late alarms | either, in 100,000 answers |",
-        "|---|---|---|---|---|---|---|",
+        "| flagged | base each | rollouts | alarms of the rollout | P(as many), at 1 % | late alarms | P(as many), at 10 % | either, in 100,000 answers |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for r in rows:
         lines.append(
             f"| {_world(r['world'])} | {r['base_per_tuned']} | {r['runs']} | {r['rollout_alarms']} | {_p(r['p_if_alpha'])} "
-            f"| {r['late_alarms']} | {r['either_within']} |"
+            f"| {r['late_alarms']} | {_p(_tail(r['late_alarms'], r['runs'], r['late_bound']))} | {r['either_within']} |"
         )
     due = [r for r in rows if not r["world"].endswith("judge alone")]
     runs, alarms, late, either = (
@@ -287,6 +289,11 @@ def _shares_in(words: str) -> str:
     return " ".join(
         _share(float(w)) if w.replace(".", "").isdigit() and w.startswith("0.0") else w for w in words.split()
     )
+
+
+def _tail(count: int, runs: int, share: float) -> float:
+    """Probability of as many or more, exact binomial."""
+    return math.exp(log_binomial_at_least(count, runs, share))
 
 
 def _whole(value: float) -> str:
