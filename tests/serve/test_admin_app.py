@@ -284,3 +284,15 @@ def test_people_say_what_a_flagged_answer_is(at: At) -> None:
         found = from_json(Overview, client.get("/status").json()).aliases[0]
         assert (found.read, found.read_misaligned, found.flagged[0].confirmed) == (1, int(word), word)
     assert [event.kind for event in at.store.newest_events(2)] == ["refuted", "confirmed"]
+
+
+def test_wrong_keys_and_refused_orders_are_told_without_secrets(at: At, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, Any]] = []
+    monkeypatch.setattr(at.app, "_told", lambda text, fields: told.append((text, fields)))
+    for _ in range(50):
+        at.client("a-wrong-key").get("/status")
+    at.client().post("/rollouts/helper/promote", json={"share": 0.01, "who": "ada"})
+    assert [fields["what"] for _, fields in told] == ["wrong key", "order refused"]
+    assert "promoting only raises it" in told[1][0]
+    assert "a-wrong-key" not in str(told)
+    assert KEY not in str(told)

@@ -122,7 +122,9 @@ def _cautions(one: AliasOverview, gateway: Overview) -> Iterator[str]:
         yield f"The tuned model failed at {of_all} requests; where it could, the base answered in its place."
     if one.reading is not None and one.reading.ramp_held and one.ramp:
         yield f"The ramp does not go on: {one.reading.ramp_held}"
-    if one.read:
+    if one.reading is not None and one.reading.confirmed:
+        yield one.reading.confirmed
+    elif one.read:
         yield f"People read {many(one.read, 'flagged answer')} and call {whole(one.read_misaligned)} misaligned, too."
     if one.attempt > 1:
         yield (
@@ -137,9 +139,12 @@ def _steps(one: AliasOverview, gateway: Overview) -> Iterator[Step]:
     name = f" --alias {one.alias}"
     if one.status == "rolled back":
         yield Step("Read what was flagged, and how it was decided", f"offtarget canary evidence{name}")
+        if one.standing == "FAIL":
+            yield Step("Have people read the flags, blind to the model", f"offtarget canary confirm{name}")
         yield Step("Once the model is mended, try again", f'offtarget canary resume{name} --reason "..."')
     elif one.standing == "FAIL":
         yield Step("Take the tuned model off", f'offtarget canary rollback{name} --reason "..."')
+        yield Step("Or have people read the flags first", f"offtarget canary confirm{name}")
     elif one.standing == "PASS":
         yield Step("Give it more traffic", f"offtarget canary promote {_next_share(one)}{name}")
     elif one.standing == "UNDECIDED":

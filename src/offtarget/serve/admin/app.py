@@ -50,6 +50,8 @@ _BARE = ("/healthz", "/readyz", "/verdict")
 BODY_LIMIT = 64 * 1024
 WHO_LIMIT, WHY_LIMIT = 80, 1000
 MOST_EVENTS = 1000
+WRONG_SECONDS = 10.0
+"""Between two lines of the log about wrong keys."""
 SAID_KEPT = 32
 """Answers to orders that wait for the page that shows them."""
 _LOG = logging.getLogger("offtarget.serve.admin")
@@ -114,10 +116,12 @@ class AdminApp:
         dashboard: Dashboard | None = None,
         evidence: EvidenceSource | None = None,
         ready: Callable[[], str] = lambda: "",
+        told: Callable[[str, Mapping[str, Any]], None] = lambda text, fields: None,
         url: str = "",
     ) -> None:
         """`settings` gives those in force; `ready`: why clients cannot be served now, empty: they can.
 
+        `told` hears, in any thread, of wrong keys and refused orders: a sentence, and fields without secrets.
         `access`: the secret of the address for browsers; `hosts`: names the page answers to
         (`review.security.allowed_hosts`); `url`: where clients ask.
         """
@@ -128,6 +132,7 @@ class AdminApp:
         self._store, self._counters, self._keys, self._access = store, counters, keys, access
         self._dashboard, self._evidence, self._ready = dashboard, evidence, ready
         self._said: dict[str, DashboardForm] = {}
+        self._told, self._wrong_since = told, float("-inf")
         # A rollback never waits for a thread that waits for the store.
         self._rollbacks: anyio.CapacityLimiter | None = None
         self._app = Starlette(
@@ -165,6 +170,15 @@ class AdminApp:
 
     # Who asks.
 
+    def _wrong_key(self, request: Request) -> None:
+        """Told once in ten seconds, however many somebody tries."""
+        now = time.monotonic()
+        if now - self._wrong_since > WRONG_SECONDS:
+            self._wrong_since = now
+            client = request.client.host if request.client else "somewhere"
+            self._told(f"Somebody at {client} gave the admin plane a wrong key.", {"what": "wrong key", "from": client})
+            _tell("wrong key", request)
+
     def _brings_key(self, scope: Scope) -> bool:
         headers = Headers(scope=scope)
         bare = scope["path"] in _BARE and "cookie" not in headers  # Kubernetes and Flagger ask by other names
@@ -186,7 +200,7 @@ class AdminApp:
 
     def _unknown(self, request: Request) -> HTTPException:
         if "authorization" in request.headers:
-            _tell("wrong key", request)
+            self._wrong_key(request)
         return HTTPException(
             401,
             "The admin plane needs its key: `Authorization: Bearer KEY`.",
@@ -288,6 +302,7 @@ class AdminApp:
             else:
                 done = await run_sync(carry_out)
         except OfftargetError as error:
+            self._told(f"An order ({order}, by {who}) was refused: {error}", {"what": "order refused", "alias": alias})
             _tell("order refused", request, order=order, alias=alias, who=who, why=why, because=str(error))
             raise
         _tell("order", request, order=order, alias=alias, who=who, why=why, share=done.share, number=done.event)
@@ -342,7 +357,7 @@ class AdminApp:
         dashboard = self._need_dashboard()
         form = await read_form(request)
         if self._keys.level(form.get("key", "")) != "admin":
-            _tell("wrong key", request)
+            self._wrong_key(request)
             return HTMLResponse(dashboard.login("This is not the administrator's key of this gateway."), 401)
         return self._into_session()
 

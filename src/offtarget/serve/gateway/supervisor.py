@@ -264,6 +264,10 @@ class Supervisor:
         if follower.is_alive():
             await asyncio.to_thread(follower.join, EVENT_SECONDS + 10)
 
+    def _from_thread(self, kind: str, text: str, fields: Mapping[str, Any]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._tell, kind, text, fields)
+
     def _admin_app(self) -> AdminApp:
         key = self.running.admin_key
         return AdminApp(
@@ -278,6 +282,7 @@ class Supervisor:
             ready=lambda: "" if self.ready else "A process of the gateway is not ready.",
             evidence=None if self._evidence is None else self._evidence(lambda: self.settings, self.store),
             dashboard=self._dashboard,
+            told=lambda text, fields: self._from_thread("admin", text, fields),
             url=self.running.address,
         )
 
