@@ -194,6 +194,8 @@ def test_the_package_is_typed() -> None:
         "from offtarget import check, compare, report, runs",
         "import offtarget.workflows.compare.compare, offtarget.workflows.runs.report",
         "import offtarget.models, offtarget.judge.rubric_judge, offtarget.probe.reading, offtarget.probe.cues.sources",
+        "import offtarget.serve.gateway.worker, offtarget.serve.gateway.supervisor, offtarget.workflows.serve.serve",
+        "import offtarget.workflows.serve.monitor_process",
     ],
 )
 def test_no_torch_where_none_is_needed(code: str) -> None:
