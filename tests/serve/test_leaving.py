@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import socket
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from gateways import CHAT, ROLE, Gateway, delta, gateway, read_answer, read_head
 
 from offtarget.records.gateway import Timeouts
 from offtarget.serve.counters import DISCONNECTS, FALLBACKS, OPEN
+from offtarget.serve.proxy.server import StrictProtocol
 
 LONG = Timeouts()
 PHASES: dict[str, tuple[bool, Script]] = {
@@ -181,3 +185,29 @@ def test_a_kept_connection_serves_many_requests_and_one_upstream_connection_is_e
             writer.close()
 
     run(test())
+
+
+def test_nothing_stays_of_a_connection_that_was_reset_between_requests(tmp_path: Path) -> None:
+    """Its protocol is gone at once, not when the time is over for which it would have been kept open."""
+
+    async def test() -> None:
+        async with (
+            FaultyUpstream([response(said("x"))]) as base,
+            FaultyUpstream([response(said("y"))]) as tuned,
+            gateway(tmp_path, base, tuned, timeouts=LONG) as running,
+        ):
+            for _ in range(5):
+                reader, writer = await running.connect()
+                writer.write(request(json.dumps(CHAT).encode()))
+                assert (await read_answer(reader)).status == 200
+                sock = writer.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                writer.transport.abort()
+            await _until(lambda: not _connections())
+
+    run(test())
+
+
+def _connections() -> list[StrictProtocol]:
+    gc.collect()
+    return [one for one in gc.get_objects() if isinstance(one, StrictProtocol)]

@@ -114,6 +114,7 @@ class StrictProtocol(HttpToolsProtocol):
         self._head_came()
         self._reader_goes_on()
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # uvicorn forgets it after a reset, and the timer would keep all of this
         leave, self._leave = self._leave, None
         if leave is not None:
             leave()
