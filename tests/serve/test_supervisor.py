@@ -474,6 +474,7 @@ def test_sigterm_finishes_what_is_open(tmp_path: Path) -> None:
 def test_without_a_supervisor_nothing_goes_to_the_tuned_model(models: Models, tmp_path: Path) -> None:
     """Its workers close every switch, finish and end, so that the port is free again."""
     process, address = started(tmp_path, models.address, {})
+    shared = shared_folder(process.pid)
     with httpx.Client(base_url=address) as client:
         assert arm(ask(client)) == "tuned"
         process.kill()
@@ -493,6 +494,15 @@ def test_without_a_supervisor_nothing_goes_to_the_tuned_model(models: Models, tm
             except httpx.HTTPError:
                 listening = False
         assert not listening
+    while shared.exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not shared.exists()
+
+
+def shared_folder(gateway: int) -> Path:
+    """What the processes of a gateway share, by the memory that one of them has mapped."""
+    lines = Path(f"/proc/{gateway}/maps").read_text().splitlines()
+    return next(Path(line.split()[-1]).parent for line in lines if line.endswith("/cell-0"))
 
 
 def test_a_locked_state_is_a_sentence(models: Models, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import shutil
 import signal
 import socket
 import time
@@ -140,6 +141,7 @@ class Worker:
         self.server = Server(server_config(self.app, self._start.settings.limits))
         self.server.config.timeout_graceful_shutdown = 5
         self._draining: asyncio.Task[None] | None = None
+        self._orphan = False
         self._until, self._idle_too = float("inf"), True
 
     async def run(self) -> None:
@@ -164,12 +166,15 @@ class Worker:
                 task.cancel()
             if isinstance(self._sink, SocketSink):
                 self._sink.close()
+            if self._orphan:  # nobody else takes away what the processes shared
+                shutil.rmtree(self._cell.path.parent, ignore_errors=True)
 
     def _told(self, told: dict[str, Any]) -> None:
         if told.get("do") == "end":
             self._end(float(told.get("seconds", ORPHANED_SECONDS)), bool(told.get("idle_too", False)))
 
     def _orphaned(self) -> None:
+        self._orphan = True
         for slot in range(self._cell.slots):
             self._cell.write(slot, CLOSED)
         self._end(ORPHANED_SECONDS, False)
