@@ -397,14 +397,20 @@ def _acknowledged(url: str, names: list[str], each: int) -> dict[str, list[tuple
         for name in names
     }
     told: dict[str, list[tuple[int, int]]] = {}
-    for name, writer in writers.items():
-        assert writer.stdout is not None
-        lines = [writer.stdout.readline() for _ in range(each)]
-        writer.send_signal(signal.SIGKILL)
-        lines += writer.stdout.readlines()
-        writer.wait()
-        writer.stdout.close()
-        told[name] = [(int(number), int(position)) for number, position in map(str.split, lines) if position]
+    try:
+        for name, writer in writers.items():
+            assert writer.stdout is not None
+            lines = [writer.stdout.readline() for _ in range(each)]
+            writer.send_signal(signal.SIGKILL)
+            lines += writer.stdout.readlines()
+            whole = [line.split() for line in lines if line.endswith("\n")]
+            told[name] = [(int(number), int(position)) for number, position in whole]
+    finally:
+        for writer in writers.values():
+            writer.kill()
+            writer.wait()
+            assert writer.stdout is not None
+            writer.stdout.close()
     return told
 
 
