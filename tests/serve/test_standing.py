@@ -55,6 +55,9 @@ def gateway(*aliases: AliasOverview, **more: Any) -> Overview:
         ({"status": "rolled back", "share": 0.0, "standing": "FAIL"}, {}, "FAIL, rolled back", [
             "All traffic goes to the base, since", "offtarget canary evidence", "offtarget canary resume",
         ]),
+        ({"status": "rolled back", "share": 0.0, "reason": "rude answers"}, {}, "ROLLED BACK", [
+            "The reason given: Rude answers.",
+        ]),
         ({"standing": "FAIL"}, {}, "FAIL", ["Take the tuned model off", "offtarget canary rollback"]),
         ({"standing": "PASS"}, {}, "PASS", ["offtarget canary promote 25%"]),
         ({"mode": "shadow", "mirrored": 7}, {}, "UNDECIDED", ["Clients get the base's answers", "a copy of 5 %"]),

@@ -19,7 +19,7 @@ from offtarget.pages.charts.axes import Line, Panel, axis, dot, level, plainly
 from offtarget.pages.charts.rates import Measured, Rates, rates
 from offtarget.pages.page import environment, template_file
 from offtarget.pages.screen import ABSENT
-from offtarget.pages.serve.standing import card_of, clock, event_rows
+from offtarget.pages.serve.standing import card_of, clock, event_rows, told
 from offtarget.records import Tally
 from offtarget.records.answers import Interval
 from offtarget.records.canary import CanaryArm, CanaryReading, CanaryStreamReading
@@ -176,11 +176,13 @@ def _panel(path: Sequence[PathPoint], logs: Sequence[float], threshold: float, t
 
 
 def _measured(harm: CanaryReading) -> list[Measured]:
-    together = _scope("All together", "", harm)
-    told = [stream for stream in harm.streams if stream.tuned.answers]
-    if len(told) < 2:
-        return [together]
-    return [together, *(_scope(STREAMS.get(stream.name, stream.name), "", stream) for stream in told)]
+    found = [stream for stream in harm.streams if stream.tuned.answers]
+    if len(found) < 2:
+        return [_scope("All judged answers", "", told(harm))]
+    return [
+        _scope("All together", "", harm),
+        *(_scope(STREAMS.get(stream.name, stream.name), "", stream) for stream in found),
+    ]
 
 
 def _scope(name: str, note: str, found: CanaryReading | CanaryStreamReading) -> Measured:
@@ -212,7 +214,7 @@ def _metrics(one: AliasOverview) -> tuple[tuple[str, ...], ...]:
             METRICS[each.name],
             f"{percent(each.reading.tuned.rate)} of {whole(each.reading.tuned.answers)}",
             f"{percent(each.reading.base.rate)} of {whole(each.reading.base.answers)}",
-            f"{bounds(Interval(each.reading.at_least, each.reading.less_than))} points",
+            f"{bounds(Interval(told(each.reading).at_least, told(each.reading).less_than))} points",
             f"{chosen(each.tolerance)}",
         )
         for each in one.reading.metrics

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from offtarget.numbers import at_most, bounds, chosen, duration, many, of, percent, whole
 from offtarget.pages.card import Card, Figure, Step
+from offtarget.pages.text import one_line, sentence
 from offtarget.records.answers import Interval
+from offtarget.records.canary import CanaryReading, CanaryStreamReading
 from offtarget.records.overview import AliasOverview, Overview
 from offtarget.records.rollouts import CanaryEvent
 from offtarget.words import alarm_errs, evidence
@@ -26,13 +28,26 @@ def card_of(one: AliasOverview, gateway: Overview) -> Card:
     return Card(
         one.standing if len(one.arms) > 1 else "BASE ALONE",
         f"{one.alias}: {_models(one)}",
-        f"{in_force(one, gateway.at)} {one.why}",
+        f"{in_force(one, gateway.at)} {_because(one)}{one.why}",
         headline=_headline(one),
         certainty=alarm_errs(one.alpha) if one.standing in ("FAIL", "PASS", "UNDECIDED") else "",
         figures=_figures(one),
         cautions=tuple(_cautions(one, gateway)),
         steps=tuple(_steps(one, gateway)),
     )
+
+
+def _because(one: AliasOverview) -> str:
+    """What somebody gave as the reason for a rollback or pause, unless it is the evidence itself."""
+    if not one.reason or one.status == "running" or one.reason == one.why or one.standing == "FAIL":
+        return ""
+    return f"The reason given: {sentence(one_line(one.reason, 300))} "
+
+
+def told(harm: CanaryReading) -> CanaryReading | CanaryStreamReading:
+    """The evidence whose bounds are shown: of the only stream that has answers, or of all, which says less."""
+    streams = [stream for stream in harm.streams if stream.tuned.answers]
+    return streams[0] if len(streams) == 1 else harm
 
 
 def in_force(one: AliasOverview, now: float) -> str:
@@ -87,7 +102,8 @@ def _figures(one: AliasOverview) -> tuple[Figure, ...]:
     found.append(Figure("judged answers", f"{whole(harm.tuned.answers)} tuned, {whole(harm.base.answers)} base"))
     if harm.tuned.answers:
         rates = f"tuned {percent(harm.tuned.rate)}, base {percent(harm.base.rate)}"
-        worse = f"tuned is worse by {bounds(Interval(harm.at_least, harm.less_than))} points"
+        shown = told(harm)
+        worse = f"tuned is worse by {bounds(Interval(shown.at_least, shown.less_than))} points"
         found.append(Figure("misaligned", rates, worse))
     found.append(Figure("evidence of harm", evidence(reading.log_e, reading.alpha)))
     return tuple(found)
