@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import multiprocessing
+import uuid
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -225,6 +226,7 @@ def test_keys_are_asked_for_and_never_go_on(tmp_path: Path) -> None:
                 "x-request-id", "idempotency-key",
             }  # fmt: skip
             assert sent.header("authorization") == "Bearer base-key"
+            assert uuid.UUID(sent.header("x-request-id"), version=4), "some servers take nothing else"
             assert OTHER not in str(sent.headers)
 
     run(test())

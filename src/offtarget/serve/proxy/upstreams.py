@@ -42,14 +42,19 @@ class Model:
     def ask(self, path: bytes, given: Headers, asked: Asked, request_id: str) -> Sent:
         """Send a client's request under this model's name."""
         body = asked.with_model(self.upstream.model)
-        headers = [*self.headers, _JSON, (b"x-request-id", request_id.encode()), *upstream_headers(given)]
+        headers = [*self.headers, _JSON, _id(request_id), *upstream_headers(given)]
         request = Outgoing(b"POST", path, headers, body, resend=_without_effects(path, asked))
         return self.transport.start(request, self.upstream.timeouts if asked.stream else self.whole)
 
     def fetch(self, method: bytes, target: bytes, given: Headers, request_id: str) -> Sent:
         """Send a request without a body."""
-        headers = [*self.headers, (b"x-request-id", request_id.encode()), *upstream_headers(given)]
+        headers = [*self.headers, _id(request_id), *upstream_headers(given)]
         return self.transport.start(Outgoing(method, target, headers, b"", resend=method == b"GET"), self.whole)
+
+
+def _id(request_id: str) -> tuple[bytes, bytes]:
+    """Its digits alone, which can be read as a UUID: llama.cpp's Python server answers anything else with 400."""
+    return b"x-request-id", request_id.removeprefix("req_").encode()
 
 
 def _without_effects(path: bytes, asked: Asked) -> bool:
