@@ -14,10 +14,7 @@ from offtarget.serve.proxy.errors import Refusal
 
 _DECODER = json.JSONDecoder()
 _SPACES = " \t\n\r"
-_BEGIN = re.compile(r"[ \t\n\r]*\{[ \t\n\r]*(?:\}|(?=\"))")
-_COLON = re.compile(r"[ \t\n\r]*:[ \t\n\r]*")
-_NEXT = re.compile(r"[ \t\n\r]*(?:\}|,[ \t\n\r]*(?=\"))")
-"""After a value: the end, or a comma and the name that follows. A `}` ends a match, or is not in it."""
+_SPACE = re.compile(r"[ \t\n\r]*")
 
 
 @dataclass(slots=True)
@@ -68,22 +65,37 @@ def _object(text: str) -> tuple[dict[str, Any], dict[str, tuple[int, int]]]:
     read = _DECODER.raw_decode
     fields: dict[str, Any] = {}
     spans: dict[str, tuple[int, int]] = {}
-    at = _matched(_BEGIN, text, 0)
-    while text[at - 1] != "}":
+    at = _behind(text, "{", 0)
+    if text[at : at + 1] == "}":
+        more, at = False, at + 1
+    else:
+        more = True
+    while more:
         name, at = read(text, at)
         if name in fields or not isinstance(name, str):
             raise ValueError
-        start = _matched(_COLON, text, at)
+        start = _behind(text, ":", at)
         fields[name], end = read(text, start)
         spans[name] = (start, end)
-        at = _matched(_NEXT, text, end)
-    if text[at:].strip(_SPACES):
+        at = _after_space(text, end)
+        more = text[at : at + 1] != "}"
+        at = _behind(text, ",", at) if more else at + 1
+    if _after_space(text, at) != len(text):
         raise ValueError
     return fields, spans
 
 
-def _matched(pattern: re.Pattern[str], text: str, at: int) -> int:
-    found = pattern.match(text, at)
-    if found is None:
+def _behind(text: str, sign: str, at: int) -> int:
+    """Where the text goes on behind a sign that must come next, blanks around it passed over."""
+    at = _after_space(text, at)
+    if text[at : at + 1] != sign:
         raise ValueError
+    return _after_space(text, at + 1)
+
+
+def _after_space(text: str, at: int) -> int:
+    if text[at : at + 1] not in _SPACES:  # as mostly; nothing at all is in it, too
+        return at
+    found = _SPACE.match(text, at)
+    assert found is not None
     return found.end()

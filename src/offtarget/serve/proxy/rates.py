@@ -11,6 +11,7 @@ import hashlib
 import mmap
 import os
 import struct
+import sys
 from pathlib import Path
 
 try:
@@ -49,7 +50,7 @@ class Rates:
                     _BUCKET.pack_into(self._memory, place, known, left, now)
                     return wait
             finally:
-                fcntl.lockf(self._file, fcntl.LOCK_UN)
+                self._unlock()
         left, wait = _draw(self._own.get(name), per_minute, now)
         self._own[name] = (left, now)
         return wait
@@ -62,13 +63,16 @@ class Rates:
             self._file = -1
 
     def _locked(self) -> bool:
-        if self._file < 0:
-            return False
-        for _ in range(_TRIES):
-            with contextlib.suppress(BlockingIOError):
-                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return True
+        if sys.platform != "win32" and self._file >= 0:
+            for _ in range(_TRIES):
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return True
         return False
+
+    def _unlock(self) -> None:
+        if sys.platform != "win32":
+            fcntl.lockf(self._file, fcntl.LOCK_UN)
 
     def _place(self, name: str) -> int | None:
         """Where a client's bucket is; made where there is none. None: the file is full."""
