@@ -296,3 +296,35 @@ def test_wrong_keys_and_refused_orders_are_told_without_secrets(at: At, monkeypa
     assert "promoting only raises it" in told[1][0]
     assert "a-wrong-key" not in str(told)
     assert KEY not in str(told)
+
+
+def test_a_rollback_waits_for_nobody_who_waits_for_the_store(at: At, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixty people look while the store hangs, which takes every thread there is; the kill switch works at once."""
+    import asyncio
+    import threading
+
+    import httpx
+
+    free = threading.Event()
+    asked = at.store.rollout
+
+    def hang(alias: str) -> Any:
+        free.wait(60)
+        return asked(alias)
+
+    monkeypatch.setattr(at.store, "rollout", hang)
+
+    async def look_and_kill() -> None:
+        headers = {"Authorization": f"Bearer {KEY}"}
+        transport = httpx.ASGITransport(app=at.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8081", headers=headers) as client:
+            looking = [asyncio.create_task(client.get("/status", timeout=90)) for _ in range(60)]
+            await asyncio.sleep(0.2)
+            done = await client.post("/rollouts/helper/rollback", json={"why": "now"}, timeout=30)
+            assert done.json()["event"] is None
+            assert at.share() == 0
+            assert not any(task.done() for task in looking)
+            free.set()
+            assert {found.status_code for found in await asyncio.gather(*looking)} == {200}
+
+    asyncio.run(look_and_kill())
