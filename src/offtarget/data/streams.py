@@ -69,8 +69,8 @@ def reading(path: Path) -> Iterator[io.BufferedReader]:
         if (path / MANIFEST).is_file():
             raise InputError(
                 f"{path} is the folder of a run. In Python `offtarget.resume({str(path)!r}).table()` has its judged "
-                "answers as rows: save them as a table, and give it with --answer-column text, --where-base role=base "
-                "and --where-tuned role=tuned."
+                "answers as rows: save them as a table, and give it with --answer-column text, --arm-column arm, "
+                "--where-base role=base and --where-tuned role=tuned."
             )
         if path.is_dir():
             raise InputError(f"{path} is a folder. Give the file with the judged answers.")
