@@ -61,6 +61,7 @@ def gateway(*aliases: AliasOverview, **more: Any) -> Overview:
         ({"standing": "FAIL"}, {}, "FAIL", ["Take the tuned model off", "offtarget canary rollback"]),
         ({"standing": "PASS"}, {}, "PASS", ["offtarget canary promote 25%"]),
         ({"mode": "shadow", "mirrored": 7}, {}, "UNDECIDED", ["Clients get the base's answers", "a copy of 5 %"]),
+        ({"mode": "shadow", "status": "rolled back", "share": 0.0}, {}, "ROLLED BACK", ["No request is copied"]),
         ({"judge": "none", "standing": "NOT TESTED"}, {}, "NOT TESTED", ["Name a judge"]),
         ({"standing": "NOT TESTED"}, {"monitor_age": 60.0}, "NOT TESTED", ["last heard 60 s ago", "gateway's log"]),
         ({"judge": "down", "standing": "NOT TESTED"}, {}, "NOT TESTED", ["Look after the judge"]),

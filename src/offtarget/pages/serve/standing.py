@@ -57,6 +57,8 @@ def in_force(one: AliasOverview, now: float) -> str:
         return "All traffic goes to the base."
     if not one.rollout:
         return "No rollout has begun."
+    if one.status == "rolled back" and one.mode == "shadow":
+        return f"No request is copied to the tuned model{since}."
     if one.status == "rolled back":
         return f"All traffic goes to the base{since}."
     if one.mode == "shadow":
