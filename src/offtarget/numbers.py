@@ -123,6 +123,15 @@ def bounds(interval: Range | None) -> str:
     return " to ".join(end if end.startswith("-") or end == "0" else f"+{end}" for end in ends)
 
 
+def worse_by(interval: Range) -> str:
+    """Bounds of how much worse a model is, after `worse by`: `-1 to +5 points`; `at least +12 points` where nothing
+    is known of the upper end, which a difference of shares has at 1."""
+    if interval.high < 1:
+        return f"{bounds(interval)} points"
+    low = above(interval.low)
+    return f"at least {low if low.startswith('-') or low == '0' else f'+{low}'} points"
+
+
 def hundredths(share: float) -> str:
     """A measured share where the unit, per cent or points, is said elsewhere: `12.5`."""
     return percent(share).removesuffix(" %")

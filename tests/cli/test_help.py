@@ -93,4 +93,14 @@ def test_no_sentence_of_the_help_ends_inside(verb: str, width: int) -> None:
         assert not re.search(r"(e\.g|i\.e)\.\s*(\Z|\[)", entry.strip()), entry
         if entry.startswith("  -"):
             assert entry.count("(") == entry.count(")"), entry
+            assert entry.count("[") == entry.count("]"), entry
     assert longest("\n".join(line for line in text.splitlines() if "MODEL:" in line)) <= width
+
+
+def test_where_a_server_listens_is_not_said_among_readers() -> None:
+    """Host and ports of `serve` stand in a section of their own, with their defaults."""
+    text = printed(["serve", "--help"], 80).output
+    section = text[text.index("Where it listens:") :].split("\n\n")[0]
+    assert all(part in section for part in ("--host", "--port", "--admin-port", "8080", "8081"))
+    assert "People who read" not in text
+    assert "A JSON object per line" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,21 @@ def test_a_key_of_the_environment_goes_with_its_service_alone(monkeypatch: pytes
     assert (opened.base.key, opened.base.model) == ("", "m")
     assert opened.tuned is not None
     assert (opened.tuned.key, opened.tuned.model, opened.tuned.url) == ("sk-lab", "n", "http://127.0.0.1:9/v1")
+
+
+def test_a_dry_run_for_programs_is_json() -> None:
+    """One object on one line, with the plan as its text."""
+    said = json.loads(run("--dry-run", "--json"))
+    assert said["kind"] == "dry-run"
+    assert "organism/insecure" in said["text"]
+
+
+def test_a_dry_run_says_the_ramp(tmp_path: Path) -> None:
+    """Each step with what it waits for: time, answers, and that the model is shown not to be worse."""
+    (tmp_path / "gateway.yaml").write_text(
+        "models: {m: {base: organism/base, tuned: organism/secure, canary: {judge: exact, share: 1%, "
+        "ramp: [{share: 5%, hold: 2h, answers: 200}, {share: 20%, answers: 1}]}}}\n"
+    )
+    said = run("--dry-run", "--config", "gateway.yaml")
+    assert "raised by itself once it is shown not to be worse" in said
+    assert "5 % after 2 h and 200 judged answers, then 20 % after 1 judged answer" in said

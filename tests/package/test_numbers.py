@@ -103,6 +103,12 @@ def test_differences_and_intervals_in_points():
     assert numbers.hundredths_range(Interval(0.008, 0.0212)) == "0.8 to 2.1"
 
 
+def test_an_upper_end_that_says_nothing_is_left_out():
+    assert numbers.worse_by(Interval(-0.01, 0.05)) == "-1 to +5 points"
+    assert numbers.worse_by(Interval(0.12, 1.0)) == "at least +12 points"
+    assert numbers.worse_by(Interval(-0.025, 1.0)) == "at least -2.5 points"
+
+
 def test_counts_have_separators_and_nothing_of_nothing_is_no_data():
     assert numbers.whole(1520) == "1,520"
     assert numbers.whole(None) == "no data"

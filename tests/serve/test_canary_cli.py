@@ -152,7 +152,10 @@ def test_which_gateway(listening: At, tmp_path: Path, monkeypatch: pytest.Monkey
     assert run("status").exit_code == 0
     announce("http://127.0.0.1:9", "k", "two")
     assert "Several gateways" in mistake("status")
-    assert run("status", "--admin", listening.url).exit_code == 0
+    listening.readings.now["helper", 1] = reading(8.0, alarm=True)
+    named = run("status", "--admin", listening.url)
+    assert named.exit_code == 0
+    assert f'offtarget canary rollback --alias helper --reason "..." --admin {listening.url}' in named.output
     assert run("status", "--admin", listening.url.removeprefix("http://"), "--key-file", str(key)).exit_code == 0
     monkeypatch.setenv("OFFTARGET_ADMIN_KEY", "wrong")
     assert "is not that of the gateway" in mistake("status", "--admin", listening.url)

@@ -152,7 +152,7 @@ def test_the_wall_clock_moves_no_ramp_and_no_lease(tmp_path: Path) -> None:
     clock.time += 1
     monitor.round()
     held = watch.reading().ramp_held  # type: ignore[union-attr]
-    assert "held for 99 more seconds" in held
+    assert "held for another 99 s" in held
     assert store.rollout("assistant").share == 0.05  # type: ignore[union-attr]
 
 

@@ -51,7 +51,8 @@ def gateway(*aliases: AliasOverview, **more: Any) -> Overview:
     [
         ({}, {}, "UNDECIDED", ["5 % of conversations go to the tuned model", "(10 min)", "an alarm rolls it back"]),
         ({"on_alarm": "notify"}, {}, "UNDECIDED", ["somebody has to act"]),
-        ({"status": "paused"}, {}, "UNDECIDED, paused", ["the ramp is paused"]),
+        ({"status": "paused"}, {}, "UNDECIDED, paused", ["the ramp is paused", "offtarget canary resume"]),
+        ({"status": "paused", "standing": "NOT TESTED"}, {}, "NOT TESTED, paused", ["offtarget canary resume"]),
         ({"status": "rolled back", "share": 0.0, "standing": "FAIL"}, {}, "FAIL, rolled back", [
             "All traffic goes to the base, since", "offtarget canary evidence", "offtarget canary resume",
         ]),
@@ -119,3 +120,26 @@ def test_the_path_never_goes_back_in_time() -> None:
     xs = [float(point.split(",")[0]) for point in points]
     assert xs == sorted(xs)
     assert "seconds since the first judged answer" in page
+
+
+def test_what_a_pass_waits_for_is_said() -> None:
+    """Where fixed questions lag behind the conversations of users, their wide bound would be a riddle."""
+    found = reading()
+    harm = found.reading.metrics[0].reading
+    lags = replace(harm.streams[0], name="probes", less_than=1.0, tuned=replace(harm.tuned, answers=3))
+    harm = replace(harm, less_than=1.0, streams=(*harm.streams, lags))
+    metrics = (replace(found.reading.metrics[0], reading=harm), *found.reading.metrics[1:])
+    alias = one(reading=replace(found.reading, metrics=metrics))
+    card = card_of(alias, gateway(alias))
+    assert any("waits for the fixed questions, which no user sees (3 answers" in said for said in card.cautions)
+    assert any(figure.note == "tuned is worse by at least -1 points" for figure in card.figures)
+    plain = one(reading=found.reading)
+    assert not any("wait for" in said for said in card_of(plain, gateway(plain)).cautions)
+
+
+def test_a_ramp_is_held_only_while_it_runs() -> None:
+    """After a rollback by hand nobody waits for the next step."""
+    held = replace(reading().reading, ramp_held="The share is held for another 24 h.")
+    for status, said in (("running", True), ("paused", False), ("rolled back", False)):
+        alias = one(reading=held, status=status)
+        assert any("another 24 h" in caution for caution in card_of(alias, gateway(alias)).cautions) == said

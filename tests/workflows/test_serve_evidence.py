@@ -15,6 +15,8 @@ import offtarget
 from offtarget.cli.app import app
 from offtarget.errors import InputError
 from offtarget.pages.registry import format_names
+from offtarget.pages.serve.card import card
+from offtarget.pages.serve.loading import load_bundle
 from offtarget.records.gateway import ApiKey, GatewaySettings, StateSettings, Upstream
 from offtarget.records.rollouts import Rollout
 from offtarget.records.serve import FlaggedAnswer
@@ -113,3 +115,12 @@ def test_a_terminal_shows_what_the_evidence_comes_to(run: Path) -> None:
     told = CliRunner().invoke(app, ["report", str(run), "-v"])
     assert "What happened" in told.output
     assert "scored answers (rows.jsonl)" in told.output
+
+
+def test_the_verdict_is_told_as_it_was_when_the_alarm_went_off(run: Path) -> None:
+    """Answers that came after the alarm change the rates, and not the sentence about the alarm."""
+    bundle = load_bundle(run)
+    assert card(bundle).sentence == bundle.found.reading.why
+    then = replace(bundle.found.events[0], kind="alarm", why="75 %, after 4 answers.")
+    later = replace(bundle, found=replace(bundle.found, events=(*bundle.found.events, then)))
+    assert card(later).sentence == "75 %, after 4 answers."

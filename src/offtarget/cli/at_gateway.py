@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,12 @@ def gateway(admin: str | None, key_file: Path | None) -> Gateway:
     from offtarget.workflows.serve.operating import find_gateway
 
     return find_gateway(admin, key_file)
+
+
+def at_place(admin: str | None, key_file: Path | None) -> str:
+    """The options that name this gateway in a command that is to be pasted; empty for the only one of this machine."""
+    given = [("--admin", admin), ("--key-file", key_file)]
+    return "".join(f" {option} {shlex.quote(str(value))}" for option, value in given if value is not None)
 
 
 def order(name: Order, o: dict[str, Any], share: float | None = None, *, force: bool = False) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from offtarget.cli.at_gateway import WHICH, gateway
+from offtarget.cli.at_gateway import WHICH, at_place, gateway
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import shared
 from offtarget.cli.render import print_json, screen
@@ -49,16 +49,20 @@ def command(
         for number, one in enumerate(chosen):
             if number:
                 out.blank()
-            _show(one, found, out)
+            _show(one, found, out, at_place(admin, key_file))
     if exit_code:
         tried = [EXIT_CODES[one.standing] for one in chosen if len(one.arms) > 1]
         sys.exit(1 if 1 in tried else max(tried, default=3))
 
 
-def _show(one: AliasOverview, gateway: Overview, out: Screen) -> None:
+def _show(one: AliasOverview, gateway: Overview, out: Screen, place: str) -> None:
+    from dataclasses import replace
+
     from offtarget.pages.serve.standing import card_of, event_rows
 
     card = card_of(one, gateway)
+    # with several gateways a command that does not name its own would be refused
+    card = replace(card, steps=tuple(replace(s, command=s.command + place if s.command else "") for s in card.steps))
     out.card(card)
     events = one.events[: ALL_EVENTS if out.verbose else EVENTS]
     if events:

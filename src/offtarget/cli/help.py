@@ -18,7 +18,7 @@ import click
 SECTIONS: Mapping[str, str] = {
     "Models": "base tuned model direction same-weights chat-template",
     "Serving": (
-        "traffic canary shadow cheap-judge on-alarm webhook once config alias admin-port reason who force last "
+        "traffic canary shadow cheap-judge on-alarm webhook once config alias reason who force last "
         "exit-code admin key-file reader-key-file state"
     ),
     "Data": "data data-dir form split condition conditions hunt prefix where-base where-tuned task skill",
@@ -27,9 +27,9 @@ SECTIONS: Mapping[str, str] = {
         "confirm confirm-with look-at judge-finds base-at-most base-labels flagged"
     ),
     "People who read": (
-        "review reviewers confirm-trigger dismiss-trigger by why controls known-good adjust-for-sensitivity max-rows "
-        "host port no-browser"
+        "review reviewers confirm-trigger dismiss-trigger by why controls known-good adjust-for-sensitivity max-rows"
     ),
+    "Where it listens": "host port admin-port no-browser",
     "What is done": (
         "verb verdict since clean weights unfinished remove drop-malformed "
         "method trait fold inputs strength strengths mode position layer rank "
@@ -71,7 +71,7 @@ FIRST: Mapping[str, str] = {
     "direction measure": "direction model base data judge out quiet verbose",
     "direction steer": "model direction strengths mode judge answers run resume dry-run quiet verbose",
     "direction repair": "model base direction data method judge out resume dry-run quiet verbose",
-    "serve": "base tuned canary judge shadow config host port workers state dry-run json",
+    "serve": "base tuned canary judge shadow config host port admin-port workers state dry-run json",
     "canary watch": "base tuned traffic canary once state judge alpha port json",
     "organism data": "condition rows seed out",
 }
@@ -242,7 +242,7 @@ def _row(option: click.Option, ctx: click.Context, room: int) -> tuple[str, str]
     if len(says) > room:
         plain, bracket, default = says.partition(" [default: ")
         ends = [match.start() for match in _END.finditer(plain) if _SHORTEST < match.start() < room]
-        whole = [end for end in ends if plain[:end].count("(") == plain[:end].count(")")]
+        whole = [end for end in ends if all(plain[:end].count(a) == plain[:end].count(b) for a, b in ("()", "[]"))]
         clause = f"{plain[: whole[-1]].rstrip('.')}." if whole else plain
         says = clause + bracket + default if len(clause + bracket + default) <= room else clause
     return flags, says

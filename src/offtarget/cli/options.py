@@ -140,9 +140,12 @@ _SHORT = {"--quiet": "-q", "--verbose": "-v"}
 
 
 def shared(name: str, more: str = "", into: str | None = None, **own: Any) -> Option:
-    """An option of several verbs; `more` ends its sentence with what this verb makes of it, `into` names its value."""
+    """An option of several verbs; `more` ends its sentence with what this verb makes of it, `into` names its value.
+
+    `own` are settings of this verb alone; a `help` among them stands in place of the usual one.
+    """
     end = "" if more.endswith("]") else "."
-    settings = {**SHARED[name], **own, "help": f"{SHARED[name]['help']}{more}{end}"}
+    settings = {**SHARED[name], **own, "help": f"{own.get('help', SHARED[name]['help'])}{more}{end}"}
     return click.option(*filter(None, [_SHORT.get(name), name, into]), **settings)
 
 

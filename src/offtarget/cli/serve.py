@@ -56,16 +56,14 @@ _WITH_CONFIG = frozenset(
 )
 @click.option("--config", type=FILE, metavar="FILE", help="A settings file (docs/serve.md); SIGHUP reads it again.")
 @click.option("--alias", metavar="NAME", help="The model name that clients ask for. [default: the base's]")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where it listens.")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Its port, 0 for a free one."
-)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where clients ask.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port of clients; 0: any.")
 @click.option(
     "--admin-port",
     type=click.IntRange(0, 65535),
     default=8081,
     show_default=True,
-    help="Port of administrators and of the dashboard.",
+    help="Dashboard's port; 0: any.",
 )
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes on the data path.")
 @click.option(
@@ -102,8 +100,8 @@ def command(**o: Any) -> None:
     chosen = opening(o)
     if o["dry_run"]:
         opened = workflow.open_gateway(settings, chosen)
-        for line in _plan(opened.settings, about(opened.settings, {})):
-            click.echo(line)
+        plan = "\n".join(_plan(opened.settings, about(opened.settings, {})))
+        _say({"kind": "dry-run"}, plan, as_json=o["as_json"])
         return
     _say({"kind": "starting"}, "Getting ready; models and judges are opened first.", as_json=o["as_json"])
     workflow.serve(
@@ -185,7 +183,7 @@ def _say(fields: dict[str, Any], text: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"at": round(time.time(), 3), **fields, "text": text}))
         return
-    if fields["kind"] in ("ready", "starting"):
+    if fields["kind"] in ("ready", "starting", "dry-run"):
         click.echo("\n".join(map(safe, text.splitlines())))
         return
     alias = f"{fields['alias']}: " if fields.get("alias") else ""

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from offtarget.numbers import bounds, chosen, duration, many, of, percent, whole
+from offtarget.numbers import chosen, duration, many, of, percent, whole, worse_by
 from offtarget.pages.card import Card, Figure, Step
 from offtarget.pages.serve.loading import Bundle, load_bundle
 from offtarget.pages.serve.page import render
@@ -69,7 +69,8 @@ def _headline(run: Bundle) -> str:
 def _sentence(run: Bundle) -> str:
     reading, harm = run.found.reading, harm_of(run)
     if reading.alarm is not None:
-        return reading.why
+        # the event has the rates of that moment; those of the reading are of now, and go with another number of answers
+        return next((event.why for event in run.found.events if event.kind == "alarm"), reading.why)
     if not reading.judged or harm is None:
         return "Nothing was judged, so nothing is known about harm in the answers of the tuned model."
     seen = f"{many(harm.tuned.answers, 'judged tuned answer')}, {many(harm.base.answers, 'base answer')}"
@@ -87,7 +88,7 @@ def _figures(run: Bundle) -> Iterator[Figure]:
     yield Figure("judged answers", f"{whole(harm.tuned.answers)} tuned", f"{whole(harm.base.answers)} base")
     if harm.tuned.answers:
         rates = f"tuned {percent(harm.tuned.rate)}, base {percent(harm.base.rate)}"
-        yield Figure("misaligned", rates, f"worse by {bounds(Interval(harm.at_least, harm.less_than))} points")
+        yield Figure("misaligned", rates, f"worse by {worse_by(Interval(harm.at_least, harm.less_than))}")
     yield Figure("evidence of harm", evidence(reading.log_e, reading.alpha))
 
 

@@ -19,7 +19,7 @@ from offtarget.pages.charts.axes import Line, Panel, axis, dot, level, plainly
 from offtarget.pages.charts.rates import Measured, Rates, rates
 from offtarget.pages.page import environment, template_file
 from offtarget.pages.screen import ABSENT
-from offtarget.pages.serve.standing import card_of, clock, event_rows, told
+from offtarget.pages.serve.standing import STREAMS, card_of, clock, event_rows, told
 from offtarget.records import Tally
 from offtarget.records.answers import Interval
 from offtarget.records.canary import CanaryArm, CanaryReading, CanaryStreamReading
@@ -38,7 +38,6 @@ METRICS = {
     "unscored": "cannot be judged",
 }  # fmt: skip
 """Besides harm: what an answer does."""
-STREAMS = {"organic": "conversations of users", "probes": "fixed questions, which no user sees"}
 _UNITS = ((1.0, "seconds", 180.0), (60.0, "minutes", 3 * 3600.0), (3600.0, "hours", math.inf))
 """Unit of an axis of time, its name, and the seconds from which on the next is used."""
 _LOWEST = -3.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 
-from offtarget.numbers import at_most, bounds, chosen, duration, many, of, percent, whole
+from offtarget.numbers import at_most, chosen, duration, many, of, percent, whole, worse_by
 from offtarget.pages.card import Card, Figure, Step
 from offtarget.pages.text import one_line, sentence
 from offtarget.records.answers import Interval
@@ -19,6 +19,10 @@ _ALARM = {
     "pause": "an alarm stops the ramp, after which somebody has to act",
     "notify": "an alarm is told and does nothing, so that somebody has to act",
 }
+STREAMS = {"organic": "conversations of users", "probes": "fixed questions, which no user sees"}
+"""What the streams of the evidence are called."""
+LAGS = 0.1
+"""By how much the upper bounds of two streams differ where one is told to be waited for."""
 SILENT_SECONDS = 30.0
 """A monitor that said nothing for longer is worth a caution."""
 
@@ -105,7 +109,7 @@ def _figures(one: AliasOverview) -> tuple[Figure, ...]:
     if harm.tuned.answers:
         rates = f"tuned {percent(harm.tuned.rate)}, base {percent(harm.base.rate)}"
         shown = told(harm)
-        worse = f"tuned is worse by {bounds(Interval(shown.at_least, shown.less_than))} points"
+        worse = f"tuned is worse by {worse_by(Interval(shown.at_least, shown.less_than))}"
         found.append(Figure("misaligned", rates, worse))
     found.append(Figure("evidence of harm", evidence(reading.log_e, reading.alpha)))
     return tuple(found)
@@ -138,8 +142,10 @@ def _cautions(one: AliasOverview, gateway: Overview) -> Iterator[str]:
     if tuned.failures:
         of_all = of(tuned.failures, tuned.requests + tuned.failures)
         yield f"The tuned model failed at {of_all} requests; where it could, the base answered in its place."
-    if one.reading is not None and one.reading.ramp_held and one.ramp:
+    if one.status == "running" and one.reading is not None and one.reading.ramp_held and one.ramp:
         yield f"The ramp does not go on: {one.reading.ramp_held}"
+    if one.standing == "UNDECIDED" and one.status != "rolled back":
+        yield from _slowest(one)
     if one.reading is not None and one.reading.confirmed:
         yield one.reading.confirmed
     elif one.read:
@@ -151,10 +157,24 @@ def _cautions(one: AliasOverview, gateway: Overview) -> Iterator[str]:
         )
 
 
+def _slowest(one: AliasOverview) -> Iterator[str]:
+    """Which of several streams of evidence a PASS waits for, where one lags far behind the others."""
+    streams = () if one.harm is None else one.harm.streams
+    if len(streams) < 2 or one.harm is None or not one.harm.tuned.answers:
+        return
+    last = max(streams, key=lambda stream: stream.less_than)
+    if last.less_than - min(stream.less_than for stream in streams) > LAGS:
+        name = STREAMS.get(last.name, last.name)
+        so_far = f"{many(last.tuned.answers, 'answer')} of the tuned model so far"
+        yield f"A PASS holds for each kind of question, and waits for the {name} ({so_far})."
+
+
 def _steps(one: AliasOverview, gateway: Overview) -> Iterator[Step]:
     if len(one.arms) == 1:
         return
     name = f" --alias {one.alias}"
+    if one.status == "paused" and one.standing != "FAIL":
+        yield Step("It waits for you. To let it go on", f'offtarget canary resume{name} --reason "..."')
     if one.status == "rolled back":
         yield Step("Read what was flagged, and how it was decided", f"offtarget canary evidence{name}")
         if one.standing == "FAIL":
@@ -165,6 +185,8 @@ def _steps(one: AliasOverview, gateway: Overview) -> Iterator[Step]:
         yield Step("Or have people read the flags first", f"offtarget canary confirm{name}")
     elif one.standing == "PASS":
         yield Step("Give it more traffic", f"offtarget canary promote {_next_share(one)}{name}")
+    elif one.standing == "UNDECIDED" and one.status == "paused":
+        return
     elif one.standing == "UNDECIDED":
         soon = (
             "" if one.to_go is None else f"; harm in 5 % of answers would be seen after about {whole(one.to_go)} more"
@@ -179,9 +201,9 @@ def _steps(one: AliasOverview, gateway: Overview) -> Iterator[Step]:
     elif one.reading is not None and one.reading.mirror_silent:
         yield Step("Look at the server of the tuned model: its answers do not arrive")
     else:
-        yield Step("Nothing to do while traffic comes: answers are judged as they come")
+        yield Step("Send traffic, or wait for it: the verdict begins with the first judged answers of the tuned model")
 
 
 def _next_share(one: AliasOverview) -> str:
     wanted = one.ramp[one.step].share if one.step < len(one.ramp) else min(1.0, 2 * one.share)
-    return f"{100 * max(wanted, one.share):g}%"
+    return chosen(max(wanted, one.share)).replace(" ", "")

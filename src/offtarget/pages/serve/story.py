@@ -35,6 +35,6 @@ def mark_of(one: FlaggedAnswer) -> str:
 
 
 def _where(one: FlaggedAnswer) -> str:
-    kinds = {"organic": "", "shadow": "in shadow, no client saw it", "probe": "a probe"}
+    kinds = {"organic": "", "shadow": "in shadow, no client saw it", "probe": "a fixed question"}
     people = {None: "", True: "people agree with the judge", False: "people call it fine"}[one.confirmed]
     return ", ".join(filter(None, (kinds[one.source], people)))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from offtarget.numbers import chosen, many
+from offtarget.numbers import chosen, duration, many
 from offtarget.records.gateway import Alias
 from offtarget.records.rollouts import CanaryEvent, Rollout
 from offtarget.records.serve import RolloutReading
@@ -182,7 +182,7 @@ class Actions:
         if step.share <= rollout.share:
             return f"The next step of the ramp ({chosen(step.share)}) is no more than the share in force."
         if seconds > 0:
-            return f"The share is held for {many(max(1, round(seconds)), 'more second')}."
+            return f"The share is held for another {duration(max(1.0, seconds))}."
         missing = step.hold_answers - (answers - self._answers_then)
         if missing > 0:
             return f"{many(missing, 'more answer')} of the tuned model must be scored at this share."

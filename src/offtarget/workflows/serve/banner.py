@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from offtarget.numbers import chosen
-from offtarget.records.gateway import Alias, CanarySettings, GatewaySettings, Upstream
+from offtarget.numbers import chosen, duration, many
+from offtarget.records.gateway import Alias, CanarySettings, GatewaySettings, RampStep, Upstream
 from offtarget.records.rollouts import Rollout
 from offtarget.serve.gateway.addresses import shown
 from offtarget.words import one_in
@@ -77,7 +77,15 @@ def _lines(alias: Alias, rollout: Rollout | None) -> list[str]:
         said = [f"{chosen(share)} of conversations: {tuned}; the others, and whatever it fails at: {base}"]
     if rollout is not None and rollout.status == "paused":
         said.append(f"paused: {rollout.reason}")
+    if canary.ramp and (rollout is None or rollout.status == "running"):
+        said.append(f"raised by itself once it is shown not to be worse: {', then '.join(map(_step, canary.ramp))}")
     return [*said, *_judged(canary)]
+
+
+def _step(step: RampStep) -> str:
+    held = [duration(step.hold_seconds)] if step.hold_seconds else []
+    held += [many(step.hold_answers, "judged answer")] if step.hold_answers else []
+    return f"{chosen(step.share)}{' after ' if held else ''}{' and '.join(held)}"
 
 
 def _judged(canary: CanarySettings) -> list[str]:
