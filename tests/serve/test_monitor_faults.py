@@ -272,3 +272,26 @@ def test_a_monitor_that_starts_among_many_rows_decides_only_when_it_has_them_all
     assert watch.evidence is not None
     assert watch.evidence.folded == 1500
     assert watch._published is not None
+
+
+def test_a_monitor_that_lives_and_gets_nothing_done_does_not_look_like_one_that_watches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fails in every round, such as evidence that cannot be folded, ends the beats by which others know of it."""
+    chosen = settings(tmp_path)
+    store = begun(chosen)
+    monitor = a_monitor(chosen, store)
+
+    def broken(*_: object) -> None:
+        raise ValueError("row 7 does not follow 9")
+
+    monkeypatch.setattr(monitor.watches["assistant"], "fold", broken)
+    with pytest.raises(ValueError, match="does not follow"):
+        monitor.settle()
+    assert store.age("monitor") is None
+    monkeypatch.undo()
+    monitor._beat_again = 0.0
+    monitor.settle()
+    assert store.age("monitor") is not None
+    monitor.close()
+    store.close()

@@ -21,7 +21,7 @@ import httpx
 import pytest
 from served import Models, Served, arm, ask, gateway, scripted_models, settings_for
 
-from offtarget.errors import InputError
+from offtarget.errors import InputError, StoreError
 from offtarget.records.gateway import Alias, GatewaySettings, Upstream
 from offtarget.serve.gateway.supervisor import models_of
 
@@ -326,6 +326,45 @@ def test_another_measure_begins_anew(models: Models, tmp_path: Path) -> None:
         assert served.events().count("started") == 3
         with httpx.Client(base_url=served.address) as client:
             assert {arm(ask(client, f"user-{number}")) for number in range(10)} == {"base"}
+
+
+def test_a_reload_that_fails_late_leaves_no_worker_with_its_settings(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state takes no new rollout when the new workers are at work: they go, and nobody gets their model."""
+    with scripted_models(lambda who: f"other {who}") as others, reloadable(models, tmp_path) as (served, config):
+
+        def refuse(*_: Any) -> None:
+            raise StoreError("The state is locked.")
+
+        text = config.read_text(encoding="utf-8")
+        config.write_text(text.replace(f'tuned: {{url: "{models.address}"', f'tuned: {{url: "{others.address}"'))
+        before = set(workers_of(served))
+        monkeypatch.setattr("offtarget.serve.admin.operations.Operations.begin", refuse)
+        reload(served)
+        served.until(lambda: "reload refused" in served.events(), 60)
+        said = []
+        for number in range(40):
+            with httpx.Client(base_url=served.address) as client:
+                said.append(ask(client, f"user-{number}").json()["choices"][0]["message"]["content"])
+        assert not [one for one in said if "other" in one]
+        assert {"I am base.", "I am tuned."} == set(said)
+        served.until(lambda: set(workers_of(served)) == before)
+
+
+def test_a_rollout_of_other_models_on_the_same_state_opens_nothing_here(models: Models, tmp_path: Path) -> None:
+    """A rolled back model stays so when another gateway begins a rollout of another model on the same state."""
+    settings = settings_for(models.address, tmp_path, share=1.0)
+    with scripted_models(lambda who: f"other {who}") as others:
+        tuned = replace(settings.aliases[0].tuned or settings.aliases[0].base, url=others.address)
+        second = replace(settings, aliases=(replace(settings.aliases[0], tuned=tuned),))
+        with gateway(settings) as served, httpx.Client(base_url=served.address) as client:
+            assert arm(ask(client)) == "tuned"
+            assert served.admin("POST", "/rollouts/assistant/rollback", json={"who": "t", "why": "t"}).is_success
+            with gateway(second) as other, httpx.Client(base_url=other.address) as beside:
+                assert arm(ask(beside)) == "tuned"
+                served.until(lambda: any("other models" in one.text for one in served.told))
+                assert {arm(ask(client, f"user-{number}")) for number in range(10)} == {"base"}
 
 
 def test_without_a_monitor_the_rollout_is_paused(

@@ -44,15 +44,29 @@ class Switchboard:
         self._cell, self._file = cell, folder / KILLED
         self._aliases = {alias.name: alias for alias in aliases}
         self._slots = {alias.name: slot for slot, alias in enumerate(aliases)}
+        self._models: Mapping[str, str] = {}
         self._closed: dict[str, int] = {}
         self._kills = {kill.alias: kill for kill in self._read_kills()}
         for kill in self._kills.values():
             self._closed[kill.alias] = kill.rollout
 
-    def renew(self, aliases: Sequence[Alias], cell: Cell) -> None:
+    def serves(self, models: Mapping[str, str]) -> None:
+        """Fingerprint of the models behind each alias here: a rollout of others, which another gateway on this state
+        began, opens nothing. Nobody would watch what is behind the alias here."""
+        with self._lock:
+            self._models = dict(models)
+
+    def is_of_others(self, rollout: Rollout) -> bool:
+        """Whether a rollout is of other models than those that stand behind its alias here."""
+        with self._lock:
+            here = self._models.get(rollout.alias, "")
+            return bool(here and rollout.models) and here != rollout.models
+
+    def renew(self, aliases: Sequence[Alias], cell: Cell, models: Mapping[str, str] | None = None) -> None:
         """Other aliases, or the same with other settings, in a cell of their own; apply their rollouts next."""
         with self._lock:
             self._cell = cell
+            self._models = dict(models or {})
             self._aliases = {alias.name: alias for alias in aliases}
             self._slots = {alias.name: slot for slot, alias in enumerate(aliases)}
 
@@ -65,7 +79,7 @@ class Switchboard:
             closed = self._closed.get(rollout.alias, 0)
             if rollout.status == "rolled back":
                 self._closed[rollout.alias] = max(closed, rollout.number)
-            if rollout.status == "rolled back" or rollout.number <= closed:
+            if rollout.status == "rolled back" or rollout.number <= closed or self.is_of_others(rollout):
                 switch = replace(CLOSED, rollout=max(rollout.number, closed), shadow=alias.canary.mode == "shadow")
             else:
                 switch = switch_of(alias.canary, rollout)

@@ -53,6 +53,10 @@ EVENT_SECONDS = 0.5
 """Longest wait for an event of the store before it is asked again."""
 _AGAIN = 0.5
 """Seconds between two tries at a store that fails."""
+_OTHERS = (
+    "Another gateway on this state began rollout {1} of '{0}' with other models than stand behind it here. All its "
+    "traffic goes to the base here. Give both gateways the same models, or each a state of its own."
+)
 
 Tell = Callable[[str, str, Mapping[str, Any]], None]
 """Called with a kind (`ready`, `event`, `process`, `reload`, ...), a sentence, and fields; no bodies and no keys."""
@@ -382,10 +386,21 @@ class Supervisor:
 
     # -- rollouts
 
+    def _all_models(self, settings: GatewaySettings) -> dict[str, str]:
+        return {one.name: models_of(settings, one.name, self._fingerprints) for one in settings.aliases}
+
     def _begin_rollouts(self, settings: GatewaySettings) -> None:
+        models = self._all_models(settings)
+        self.switchboard.serves(models)
         for alias in settings.aliases:
-            rollout = self.operations.begin(alias.name, models_of(settings, alias.name, self._fingerprints))
+            rollout = self.operations.begin(alias.name, models[alias.name])
             if rollout is not None:
+                self.switchboard.apply(rollout)
+
+    def _apply_all(self) -> None:
+        """Put in force what the store says; where it does not answer, the follower does once it does."""
+        with contextlib.suppress(OfftargetError):
+            for rollout in self.store.rollouts():
                 self.switchboard.apply(rollout)
 
     def _last_event(self) -> int:
@@ -401,17 +416,20 @@ class Supervisor:
                     rollout = self.store.rollout(event.alias) if event.alias else None
                     if rollout is not None:
                         self.switchboard.apply(rollout)
+                        if self.switchboard.is_of_others(rollout):
+                            self._from_thread("state", _OTHERS.format(rollout.alias, rollout.number), {})
                     after = event.number
                     self._loop.call_soon_threadsafe(self._tell_event, event)
                 failed = False
-            except StoreError as error:
+            except Exception as error:  # whoever follows no longer hears of no rollback any more
+                if self._loop.is_closed():
+                    return
                 if not failed and not self._ended.is_set():
-                    said = f"The state cannot be read: {error} The switches stay as they are."
-                    self._loop.call_soon_threadsafe(self._tell, "state", said, {})
+                    why = str(error) if isinstance(error, OfftargetError) else type(error).__name__
+                    said = f"The state cannot be read: {why} The switches stay as they are."
+                    self._from_thread("state", said, {})
                 failed = True
                 self._ended.wait(_AGAIN)
-            except RuntimeError:  # the loop is closed
-                return
 
     def _tell_event(self, event: CanaryEvent) -> None:
         fields = {"event": event.kind, "alias": event.alias, "rollout": event.rollout, "who": event.who}
@@ -486,25 +504,35 @@ class Supervisor:
     async def _replace(self, fresh: GatewaySettings) -> None:
         """New workers take over, then the old ones finish; InputError, and nothing is changed, where they cannot."""
         before, old_cell, old = self.settings, self._cell, self._workers
-        same = [alias.name for alias in fresh.aliases] == [alias.name for alias in before.aliases]
+        # Other models get a cell of their own, which is closed: none of them is asked before its rollout has begun, and
+        # none of the old ones after it, where their answers would count as those of the new ones.
+        same = _behind(fresh) == _behind(before)
         cell = old_cell if same else Cell.create(self._folder / f"cell-{self._started}", len(fresh.aliases))
         self.settings = fresh
         monitor: Child | None = None
+        workers: list[Child] = []
+        longest = max(
+            a.upstream(role).timeouts.total for s in (before, fresh) for a in s.aliases for role in ("base", "tuned")
+        )
         try:
             monitor = None if self._monitor is None else await self._ready_extra(self._monitor)
             workers = await self._new_workers(cell)
-            self.switchboard.renew(fresh.aliases, cell)
+            self.switchboard.renew(fresh.aliases, cell, self._all_models(fresh))
             await asyncio.to_thread(self._begin_rollouts, fresh)
         except BaseException:
             self.settings = before
-            self.switchboard.renew(before.aliases, old_cell)
+            self.switchboard.renew(before.aliases, old_cell, self._all_models(before))
+            if not same:
+                cell.write_all([CLOSED] * cell.slots)
+            for child in workers:  # they are at work by now, with settings that are not in force
+                self._keep(asyncio.create_task(self._retire(child, longest)))
+            await asyncio.to_thread(self._apply_all)
             if monitor is not None:
                 await monitor.end(0.0)
             raise
         self._cell, self._workers = cell, workers
         if not same:  # nobody writes there any more: what old workers still get goes to the base
             old_cell.write_all([CLOSED] * old_cell.slots)
-        longest = max(a.upstream(role).timeouts.total for a in before.aliases for role in ("base", "tuned"))
         for child in old:
             self._keep(asyncio.create_task(self._retire(child, longest)))
         if monitor is not None and self._monitor is not None:  # it has the socket already, and waits for the lease
@@ -544,6 +572,11 @@ class Supervisor:
 def _own_models(settings: GatewaySettings) -> set[str]:
     sides = [side for alias in settings.aliases for side in (alias.base, alias.tuned) if side is not None]
     return {side.model for side in sides if not side.url}
+
+
+def _behind(settings: GatewaySettings) -> list[object]:
+    """The names in order, with the models behind each."""
+    return [(a.name, [(s.url, s.model) for s in (a.base, a.tuned) if s is not None]) for a in settings.aliases]
 
 
 def _memory_folder() -> Path:

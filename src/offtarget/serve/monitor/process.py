@@ -137,18 +137,30 @@ class Monitor:
         beat = now >= self._beat_again
         if beat:
             self._beat_again = now + BEAT_SECONDS
-            self._store.beat(BEAT)
             self._lease = self._store.lease(BEAT, self._holder, LEASE_SECONDS) or None
+        failed: Exception | None = None
         for watch in self.watches.values():
-            watch.write()
-            watch.follow()
-            watch.fold()
-            if self._lease is not None and self._lease.held():
-                watch.decide(self._lease)
-                if beat:
-                    watch.publish()
+            try:
+                self._round_of(watch, publish=beat)
+            except StoreError:
+                raise
+            except Exception as error:  # of one alias; the others are watched all the same
+                failed = failed or error
+        if failed is not None:
+            raise failed
+        if beat:  # behind everything: a monitor that lives and gets nothing done must not look like one that watches
+            self._store.beat(BEAT)
         if self._lease is not None and self._lease.held():
             self._retention.forget(self._store)
+
+    def _round_of(self, watch: AliasWatch, *, publish: bool) -> None:
+        watch.write()
+        watch.follow()
+        watch.fold()
+        if self._lease is not None and self._lease.held():
+            watch.decide(self._lease)
+            if publish:
+                watch.publish()
 
 
 def run_monitor(
