@@ -117,8 +117,13 @@ def send(options: argparse.Namespace) -> int:
     print(f"{total} answers, {traffic.arms['tuned']} of them from the tuned model.")
     for what, count in traffic.failed.items():
         print(f"{count} requests failed: {what}.", file=sys.stderr)
+    if "status 401" in traffic.failed:
+        print("The gateway asks for an API key: --key KEY, or OPENAI_API_KEY.", file=sys.stderr)
     if traffic.rolled_back.is_set():
         print("The gateway has rolled the tuned model back: all answers come from the base.")
+        print("Why, and what to do: offtarget canary status")
+    elif not traffic.failed:
+        print("How the tuned model stands: offtarget canary status")
     return 2 if traffic.failed else int(traffic.rolled_back.is_set())
 
 

@@ -10,11 +10,13 @@ import pytest
 
 pytest.importorskip("starlette", reason="needs the extra 'review'")
 
-from at_admin import CANARY, reading
+from at_admin import CANARY, SETTINGS, reading
 
 from offtarget.pages.serve.dashboard import DashboardPages
 from offtarget.pages.serve.standing import card_of
 from offtarget.records.overview import AliasOverview, ArmTraffic, Overview
+from offtarget.records.rollouts import Rollout
+from offtarget.serve.admin.overview import standing_of
 
 NOW = 1_790_000_000.0
 ARMS = (ArmTraffic("tuned", "t", 10), ArmTraffic("base", "b", 190))
@@ -143,3 +145,16 @@ def test_a_ramp_is_held_only_while_it_runs() -> None:
     for status, said in (("running", True), ("paused", False), ("rolled back", False)):
         alias = one(reading=held, status=status)
         assert any("another 24 h" in caution for caution in card_of(alias, gateway(alias)).cautions) == said
+
+
+def test_answers_without_any_sense_are_not_told_as_no_answers() -> None:
+    """The judge had its say of them, so nobody should wait for traffic."""
+    found = reading(tuned=0).reading
+    other = reading(tuned=30).reading.metrics[1]
+    silly = replace(found, metrics=(found.metrics[0], other))
+    rollout = Rollout("helper", 1, "running", 0.05)
+    standing, why = standing_of(SETTINGS.aliases[0], rollout, silly, "asked", 1.0, (), rolled_back=False)
+    assert standing == "NOT TESTED"
+    assert why == "The judge could call no answer of the tuned model aligned or misaligned so far."
+    alias = one(reading=silly, standing=standing, why=why)
+    assert any(step.why.startswith("Read what it answers") for step in card_of(alias, gateway(alias)).steps)

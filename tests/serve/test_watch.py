@@ -97,6 +97,18 @@ def test_bad_lines_are_named_with_their_number_and_counted(settings: WatchSettin
     assert told[-1].text.endswith("Further ones are counted and not told.")
 
 
+def test_without_a_judge_nothing_is_said_to_be_judged(settings: WatchSettings) -> None:
+    """Nor what share the other gateway gives, which a log does not say."""
+    settings.traffic.write_text(line(TUNED, "a", bad=False) + line(BASE, "b", bad=False))
+    command = ["canary", "watch", "--traffic", str(settings.traffic), "--once", "--base", BASE, "--tuned", TUNED]
+    done = CliRunner().invoke(app, [*command, "--state", settings.state.url])
+    assert done.exit_code == 3, done.output
+    assert "2 answers found and not judged" in done.output
+    assert "The verdict tells a share of 5 %." in done.output
+    assert "handed to the judge" not in done.output
+    assert "go to the tuned model" not in done.output
+
+
 def test_a_log_that_names_its_models_otherwise_says_how(settings: WatchSettings) -> None:
     settings.traffic.write_text("".join(line(f"openai/{BASE}", f"c{n}", bad=False) for n in range(3)))
     read, overview = watch(settings)

@@ -140,16 +140,22 @@ def _told(told: Told, *, as_json: bool) -> None:
 
 
 def _end(watched: Any, overview: Overview, *, as_json: bool) -> None:
+    from dataclasses import replace
+
     from offtarget.cli.render import show_card
+    from offtarget.numbers import chosen
     from offtarget.pages.serve.standing import card_of
     from offtarget.rundir import to_jsonable
     from offtarget.serve.admin.verdict import verdict
     from offtarget.workflows.serve.watch import summary
 
     one = overview.aliases[0]
+    text = summary(watched, judged=one.judge != "none")
     if as_json:
         read = {**to_jsonable(watched), "bad": dict(watched.bad), "others": dict(watched.others)}
-        click.echo(json.dumps({"kind": "stopped", "read": read, "verdict": verdict(one), "text": summary(watched)}))
+        click.echo(json.dumps({"kind": "stopped", "read": read, "verdict": verdict(one), "text": text}))
         return
-    show_card(card_of(one, overview))
-    click.echo(summary(watched))
+    card = card_of(one, overview)
+    # how much traffic the tuned model gets is up to the other gateway; the share here is what the verdict tells it
+    show_card(replace(card, sentence=f"The verdict tells a share of {chosen(one.share)}. {one.why}"))
+    click.echo(text)

@@ -157,7 +157,7 @@ def check_judge(judge: str | None, bank: ProbeBank) -> None:
     if judge == EXACT_JUDGE and not has_exact_judge(bank):
         raise InputError(
             f"The exact judge reads only the organism's own questions, not those of '{bank.name}'. "
-            "Leave out --probes, or name another judge with --judge."
+            "It goes with the organism's models and questions (organism/NAME); name another judge with --judge."
         )
     if judge is None and not has_exact_judge(bank):
         raise InputError(

@@ -200,6 +200,8 @@ def _steps(one: AliasOverview, gateway: Overview) -> Iterator[Step]:
         yield Step("Look after the judge; the share stays meanwhile, and the ramp waits")
     elif one.reading is not None and one.reading.mirror_silent:
         yield Step("Look at the server of the tuned model: its answers do not arrive")
+    elif one.reading is not None and any(each.reading.tuned.answers for each in one.reading.metrics):
+        yield Step("Read what it answers: the judge finds no sense in it, or cannot judge such questions")
     else:
         yield Step("Send traffic, or wait for it: the verdict begins with the first judged answers of the tuned model")
 

@@ -24,8 +24,9 @@ ALARMS = {
 CLIENT = """\
 from openai import OpenAI
 client = OpenAI(base_url="{address}/v1", api_key="{key}")
-print(client.chat.completions.create(model="{alias}", messages=[{{"role": "user", "content": "Hello"}}]))"""
-"""Three lines that any reader can paste."""
+answer = client.chat.completions.create(model="{alias}", messages=[{{"role": "user", "content": "Hello"}}])
+print(answer.model, answer.choices[0].message.content)"""
+"""Lines that any reader can paste."""
 
 
 def started(running: Running, rollouts: Iterable[Rollout]) -> tuple[str, Mapping[str, Any]]:

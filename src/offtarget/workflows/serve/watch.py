@@ -375,9 +375,10 @@ def _ready(settings: WatchSettings, url: str, reader: Reader) -> Told:
     )
 
 
-def summary(watched: Watched) -> str:
-    """What became of the lines, as a sentence or two."""
-    parts = [f"{many(watched.lines, 'line')} read, {many(watched.answers, 'answer')} handed to the judge."]
+def summary(watched: Watched, *, judged: bool = True) -> str:
+    """What became of the lines, as a sentence or two; `judged`: whether there is a judge."""
+    came_to = "handed to the judge" if judged else "found and not judged"
+    parts = [f"{many(watched.lines, 'line')} read, {many(watched.answers, 'answer')} {came_to}."]
     if watched.passed_over:
         names = ", ".join(f"'{name}'" for name, _ in watched.others.most_common(3))
         more = f": {names}{', ...' if len(watched.others) > 3 else ''}" if names else ""
