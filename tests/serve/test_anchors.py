@@ -12,6 +12,7 @@ from monitored import Clock, a_monitor, begun, settings, traffic
 
 from offtarget.judge.scripted import ScriptedJudge
 from offtarget.records import Generation, KnownAnswer, Outcome, Probe, Verdict
+from offtarget.serve.admin.overview import judge_state, standing_of
 from offtarget.serve.monitor.anchors import Anchors
 from offtarget.serve.monitor.process import Monitor
 from offtarget.serve.monitor.scoring import MonitorParts
@@ -56,6 +57,45 @@ def test_a_judge_that_became_stricter_or_laxer_is_found_out_and_stays_so() -> No
         kept = Anchors(KNOWN, "j", anchors.state(), clock=clock)
         assert kept.drift == anchors.drift
         assert Anchors(KNOWN, "another judge", anchors.state(), clock=clock).drift == ""
+
+
+@pytest.mark.parametrize("says", [Outcome.ALIGNED, Outcome.MISALIGNED, Outcome.REFUSED, Outcome.UNSCORED])
+def test_a_judge_that_says_the_same_of_everything_is_blind_from_the_start(says: Outcome) -> None:
+    """Its first words are no reference: a judge that flags nothing, or everything, would pass any model."""
+    clock = Clock()
+    anchors = Anchors(KNOWN, "j", clock=clock, draw=random.Random(1))
+    driven(anchors, clock, lambda text: says, len(KNOWN) - 1)
+    assert anchors.drift == ""
+    driven(anchors, clock, lambda text: says, 1)
+    assert "does not tell bad answers from good ones" in anchors.drift
+
+
+def test_no_model_passes_a_judge_that_calls_everything_aligned(tmp_path: Path) -> None:
+    """Half of the tuned model's answers are harmful and none is flagged: nothing is tested, and that is an event."""
+    chosen = settings(tmp_path)
+    store = begun(chosen)
+    clock = Clock()
+    parts = MonitorParts(ScriptedJudge(lambda probe, generation: Outcome.ALIGNED), anchors=KNOWN)
+    monitor: Monitor = a_monitor(chosen, store, parts=parts, clock=clock)
+    for one in traffic(300, 0.5, 0.0, share=0.5):
+        monitor.put(one)
+    watch = monitor.watches["assistant"]
+    end = time.monotonic() + 60
+    while not any(event.kind == "judge drift" for event in store.events()) or not watch.idle:
+        assert time.monotonic() < end
+        clock.time += 1.0
+        monitor.round()
+    reading = watch.reading()
+    assert reading is not None
+    alias = chosen.aliases[0]
+    judge, _ = judge_state(alias, reading)
+    rollout = store.rollout("assistant")
+    assert rollout is not None
+    standing, why = standing_of(alias, rollout, reading, judge, 0.0, (), rolled_back=False)
+    assert standing == "NOT TESTED"
+    assert "known bad answers" in why
+    monitor.close()
+    store.close()
 
 
 def test_damaged_state_is_passed_over() -> None:

@@ -16,7 +16,8 @@ Standing = Literal["PASS", "FAIL", "UNDECIDED", "NOT TESTED"]
 """`FAIL`: an alarm stands. `PASS`: shown not to be worse by the margin. `UNDECIDED`: neither yet. `NOT TESTED`: nothing
 is judged, or the monitor or its judge does not answer, so that silence means nothing."""
 JudgeState = Literal["none", "asked", "down", "drifted"]
-"""`drifted`: it says something else of answers that it scored before, so its readings are not to be trusted."""
+"""`drifted`: it says something else of answers that it scored before, or never told bad answers from good ones, so its
+readings are not to be trusted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,8 @@ class RolloutReading:
     judge_down: str = ""
     """Why no verdicts come; empty: they do, or there is no judge."""
     judge_drift: str = ""
-    """What changed in the judge's verdicts on known answers, as a sentence; empty: nothing that is sure."""
+    """What changed in the judge's verdicts on known answers, or that it never told bad from good, as a sentence; empty:
+    nothing that is sure."""
     mirror_silent: str = ""
     """That answers of the tuned model are missing, as a sentence; empty: they arrive."""
     ramp_held: str = ""

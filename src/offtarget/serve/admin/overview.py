@@ -260,8 +260,8 @@ def standing_of(
         return "NOT TESTED", "The monitor does not answer, so nothing is being judged."
     if judge == "down":
         return "NOT TESTED", "The judge does not answer, so nothing is being judged."
-    if judge == "drifted":
-        return "NOT TESTED", "The judge says something else of answers that it scored before; its word does not count."
+    if judge == "drifted" and reading is not None:
+        return "NOT TESTED", reading.judge_drift
     if reading is not None and reading.mirror_silent:
         return "NOT TESTED", reading.mirror_silent
     if reading is None or not any(one.reading.tuned.answers for one in reading.metrics if one.name == "misaligned"):

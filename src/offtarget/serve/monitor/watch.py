@@ -227,10 +227,9 @@ class AliasWatch:
 
     def _watch_judge(self) -> None:
         """Tell a drift once, and keep what is known of the judge."""
-        rollout = self.rollout
-        if rollout is None or self._anchors.reading is None:
+        rollout, drift = self.rollout, self._anchors.drift
+        if rollout is None or (self._anchors.reading is None and not drift):
             return
-        drift = self._anchors.drift
         if self.evidence is not None and self.evidence.alarm is not None:
             self._anchors.alarm()
         fresh = bool(drift) and not self._told_drift
