@@ -157,6 +157,7 @@ BODIES = {
     "no JSON": b"{",
     "no object": b"[1]",
     "two models": b'{"model": "m", "model": "other", "messages": []}',
+    "the model in a second spelling": b'{"model": "m", "Model": "tuned-model", "messages": []}',
     "a field twice": b'{"model": "m", "user": "a", "user": "b"}',
     "something behind": b'{"model": "m"} {"model": "n"}',
     "no UTF-8": b'{"model": "\xff"}',

@@ -453,6 +453,21 @@ def test_a_response_goes_on_where_it_was_made(streamed: bool, tmp_path: Path) ->
             await running.ask(b"", "/v1/responses/resp_tuned?include[]=x", "GET")
             assert tuned.requests[-1].line == "GET /v1/responses/resp_tuned?include[]=x HTTP/1.1"
             assert (await running.ask(b"", "/v1/responses/resp_other", "GET")).status == 404
+            count = len(tuned.requests)
+            for more in (
+                "/../../models",
+                "/%2e%2e/%2e%2e/admin",
+                "/x/../../../metrics",
+                "/",
+                "//models",
+                "%2f..%2fadmin",
+            ):
+                for method in ("GET", "POST", "DELETE"):
+                    answer = await running.ask(b"", f"/v1/responses/resp_tuned{more}", method)
+                    assert answer.status == 404, "no path of the model's server but that of the response"
+            assert len(tuned.requests) == count
+            await running.ask(b"", "/v1/responses/resp_tuned/cancel", "POST")
+            assert tuned.requests[-1].line == "POST /v1/responses/resp_tuned/cancel HTTP/1.1"
 
     run(test())
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,6 +38,9 @@ _ENDPOINTS: dict[bytes, Api | None] = {
     b"/responses": "responses",
     b"/embeddings": None,
 }
+_EARLIER = re.compile(rb"/responses/[A-Za-z0-9_:-]+(?:/cancel|/input_items)?")
+"""What may be asked about an earlier response. Nothing that another server could take for a path of its own: it would
+be asked with the model's key."""
 _JSON = (b"content-type", b"application/json")
 
 
@@ -207,7 +211,7 @@ class GatewayApp:
             if method != "GET":
                 raise _wrong_method(b"GET")
             await self._whole(client, 200, _models(table, path.removeprefix(b"/models").removeprefix(b"/")))
-        elif path.startswith(b"/responses/") and method in ("GET", "DELETE", "POST"):
+        elif _EARLIER.fullmatch(path) and method in ("GET", "DELETE", "POST"):
             await self._earlier(table, scope, path, method, client)
         else:
             raise Refusal(404, "unknown_url", "This gateway does not serve this address.", close=method == "POST")

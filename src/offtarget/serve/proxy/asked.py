@@ -52,6 +52,9 @@ def read_asked(body: bytes) -> Asked:
     except (ValueError, RecursionError):
         raise Refusal(400, "invalid_json", "The body is no JSON object in UTF-8 that has each field once.") from None
     model = fields.get("model")
+    if any(len(name) == 5 and name != "model" and name.lower() == "model" for name in fields):
+        # Servers in Go read names of fields in any case, the last one counts: the client would choose the model there.
+        raise Refusal(400, "invalid_json", "The body names the model in a second spelling of `model`.", param="model")
     if not isinstance(model, str) or not model:
         raise Refusal(400, "missing_model", "The body names no `model`.", param="model")
     return Asked(body, fields, model, text, *spans["model"])
