@@ -91,9 +91,21 @@ def test_another_model_is_another_trial_and_the_same_one_stays_rolled_back(at: A
     other = at.operations.begin("helper", "m2")
     assert other is not None
     assert (other.number, other.attempt, other.status) == (2, 1, "running")
-    again = at.operations.begin("helper", "m1")  # the first model once more: its second trial
+    back = at.operations.begin("helper", "m1")  # the settings are taken back, or a replica still has the old ones
+    assert back is not None
+    assert (back.number, back.attempt, back.status, back.share) == (3, 1, "rolled back", 0.0)
+    assert at.share() == 0
+    assert at.operations.begin("helper", "m1") == at.store.rollout("helper") == back
+    at.operations.resume("helper", "ada", "mended")  # the first model once more: its second trial
+    again = at.store.rollout("helper")
     assert again is not None
-    assert (again.number, again.attempt) == (3, 2)
+    assert (again.number, again.attempt, again.status) == (4, 2, "running")
+    third = at.operations.begin("helper", "m2")
+    assert third is not None
+    assert (third.attempt, third.status) == (2, "running")
+    once_more = at.operations.begin("helper", "m1")  # its last trial was not rolled back
+    assert once_more is not None
+    assert (once_more.attempt, once_more.status) == (3, "running")
     assert at.operations.begin("plain", "m1") is None
 
 

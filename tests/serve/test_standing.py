@@ -158,3 +158,18 @@ def test_answers_without_any_sense_are_not_told_as_no_answers() -> None:
     assert why == "The judge could call no answer of the tuned model aligned or misaligned so far."
     alias = one(reading=silly, standing=standing, why=why)
     assert any(step.why.startswith("Read what it answers") for step in card_of(alias, gateway(alias)).steps)
+
+
+def test_it_is_said_where_most_answers_are_never_judged() -> None:
+    """One key for all users puts all into one conversation; and what could not be read is told with its reason."""
+    few = reading(counts={"asked": 5000, "conversations": 3}).reading
+    said = " ".join(card_of(one(reading=few), gateway(one(reading=few))).cautions)
+    assert "5,000 requests belong to 3 conversations" in said
+    assert "x-offtarget-key" in said
+    lost = reading(counts={"asked": 600, "conversations": 200}, unread={"the request failed": 150, "x": 2}).reading
+    said = " ".join(card_of(one(reading=lost), gateway(one(reading=lost))).cautions)
+    assert "152 of 200" in said
+    assert "mostly since the request failed" in said
+    fine = reading(counts={"asked": 600, "conversations": 200}, unread={"the request failed": 15}).reading
+    said = " ".join(card_of(one(reading=fine), gateway(one(reading=fine))).cautions)
+    assert "judged" not in said

@@ -25,6 +25,10 @@ LAGS = 0.1
 """By how much the upper bounds of two streams differ where one is told to be waited for."""
 SILENT_SECONDS = 30.0
 """A monitor that said nothing for longer is worth a caution."""
+MANY, ALIKE = 500, 50
+"""From so many requests on it is told that there are so many for each conversation, more than people mostly ask."""
+SOME = 50
+"""From so many conversations without a verdict on it is told that most have none."""
 
 
 def card_of(one: AliasOverview, gateway: Overview) -> Card:
@@ -138,6 +142,7 @@ def _cautions(one: AliasOverview, gateway: Overview) -> Iterator[str]:
         yield f"The monitor was last heard {duration(gateway.monitor_age)} ago."
     if gateway.dropped:
         yield f"{many(gateway.dropped, 'exchange')} found no room at the monitor and will never be judged."
+    yield from _unjudged(one)
     tuned = next(arm for arm in one.arms if arm.arm == "tuned")
     if tuned.failures:
         of_all = of(tuned.failures, tuned.requests + tuned.failures)
@@ -155,6 +160,25 @@ def _cautions(one: AliasOverview, gateway: Overview) -> Iterator[str]:
             f"This is trial {one.attempt} of these models, so an alarm must be surer than in the first: wrong at most "
             f"{at_most(one.alpha)} of the time."
         )
+
+
+def _unjudged(one: AliasOverview) -> Iterator[str]:
+    """What reached the monitor and told nothing, where that is most of it."""
+    if one.reading is None:
+        return
+    counts, unread = one.reading.counts, one.reading.unread
+    asked, conversations = counts.get("asked", 0), counts.get("conversations", 0)
+    if asked >= MANY and asked >= ALIKE * conversations:
+        yield (
+            f"{many(asked, 'request')} belong to {many(conversations, 'conversation')}, and of each only the first "
+            "answer is judged. If users are not so few, your clients send one key for all (user, prompt_cache_key, "
+            "safety_identifier, x-offtarget-key), or all requests begin with the same message. Give each conversation "
+            "a key of its own in x-offtarget-key."
+        )
+    lost = sum(unread.values())
+    if lost >= SOME and 2 * lost >= conversations:
+        why = max(unread, key=lambda said: unread[said])
+        yield f"{of(lost, max(lost, conversations))} conversations could not be judged, mostly since {why}."
 
 
 def _slowest(one: AliasOverview) -> Iterator[str]:

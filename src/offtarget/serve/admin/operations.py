@@ -81,7 +81,9 @@ class Operations:
         """Go on with the rollout of an alias, or start one where there is none or `models`, a fingerprint, changed.
 
         One that is judged by other settings than it began with begins anew, too: evidence by two measures is none. A
-        rollout that was rolled back stays so. None for an alias with a base alone. Raises StoreError.
+        rollout that was rolled back stays so, also where other models were on trial since: settings that are taken
+        back, or a replica that still has the old ones, bring no bad model back. None for an alias with a base alone.
+        Raises StoreError.
         """
         known = self._alias(alias)
         if known.tuned is None:
@@ -98,6 +100,14 @@ class Operations:
             )  # fmt: skip
             why = "This alias is served for the first time." if before is None else "Another model stands behind it."
             why = "It is judged by other settings than before." if same else why
+            if not same and (ended := self._rolled_back(alias, models)):
+                why = f"These models were rolled back in rollout {ended}, and stay so until they are resumed."
+                rollout = replace(rollout, status="rolled back", share=0.0, attempt=attempt - 1, reason=why)
+                # It is no trial, so it is not counted as one of these models.
+                data = {**_trial(known.canary, rollout), "models": ""}
+                if self._put(rollout, before, "started", who, why, data) is not None:
+                    return rollout
+                continue
             if self._put(rollout, before, "started", who, why, _trial(known.canary, rollout)) is not None:
                 return rollout
         raise Refused(409, f"'{alias}' is being changed by others; try again.")
@@ -274,6 +284,18 @@ class Operations:
             tries |= {e.rollout for e in events if e.kind in ("started", "resumed") and e.data.get("models") == models}
             after = events[-1].number
         return len(tries)
+
+    def _rolled_back(self, alias: str, models: str) -> int:
+        """The last trial of these models, where it was rolled back; 0: it was not, or there was none."""
+        last, ended, after = 0, set[int](), 0
+        while events := self._store.events(after, alias=alias):
+            for event in events:
+                if event.kind in ("started", "resumed") and event.data.get("models") == models:
+                    last = event.rollout
+                elif event.kind == "rolled back":
+                    ended.add(event.rollout)
+            after = events[-1].number
+        return last if last in ended else 0
 
     def _alias(self, alias: str) -> Alias:
         known = {one.name: one for one in self._settings().aliases}

@@ -27,18 +27,21 @@ class Inbox:
         self._bytes = 0
         self._seen: dict[bytes, None] = {}
         self._lock = threading.Lock()
-        self.counts: dict[str, int] = dict.fromkeys(("arrived", "repeated", "dropped"), 0)
-        """`arrived` in all; `repeated`: of a conversation that has its score; `dropped`: there was no room."""
+        self.counts: dict[str, int] = dict.fromkeys(("arrived", "repeated", "dropped", "asked", "conversations"), 0)
+        """`arrived` in all; `repeated`: of a conversation that has its score; `dropped`: there was no room; `asked`:
+        requests of users, and of how many `conversations`."""
 
     def put(self, exchange: Exchange) -> bool:
         """Whether it waits now. A dropped exchange takes its conversation with it: only a first one ever counts."""
-        key = _key(exchange)
+        key, asked = _key(exchange), exchange.source != "probe"
         with self._lock:
             self.counts["arrived"] += 1
+            self.counts["asked"] += asked
             if key in self._seen:
                 self.counts["repeated"] += 1
                 return False
             self._seen[key] = None
+            self.counts["conversations"] += asked
             if len(self._seen) > self._remembered:
                 del self._seen[next(iter(self._seen))]
             if self._bytes >= self._most_bytes or len(self._line) >= self._most:
