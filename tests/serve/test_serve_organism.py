@@ -46,6 +46,9 @@ def test_the_worse_model_is_rolled_back(tmp_path: Path) -> None:
     """At the share that is usual; the answers that led there can be read as a run, and a new start changes nothing."""
     chosen = settings("organism/insecure", tmp_path, 0.05)
     with gateway(chosen) as served:
+        # opening takes a while, so each part of it is told
+        assert [one.fields["process"] for one in served.told if one.kind == "starting"] == ["models", "monitor"]
+        assert served.told[2].kind == "ready"
         said = traffic(served, "--answers", "3000")
         assert "has rolled the tuned model back" in said, said
         served.until(lambda: "rolled back" in served.events())

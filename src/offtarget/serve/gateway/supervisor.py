@@ -59,7 +59,7 @@ _OTHERS = (
 )
 
 Tell = Callable[[str, str, Mapping[str, Any]], None]
-"""Called with a kind (`ready`, `event`, `process`, `reload`, ...), a sentence, and fields; no bodies and no keys."""
+"""Called with a kind (`starting`, `ready`, `event`, ...), a sentence, and fields; no bodies and no keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +230,14 @@ class Supervisor:
 
         async def begin() -> None:
             await self._start_extra(self._models)
+            if self._models is not None:
+                self._tell("starting", "The models are open.", {"process": self._models.name})
             self._begin_rollouts(self.settings)
             await self._start_extra(self._monitor)
+            if self._monitor is not None:
+                self._tell(
+                    "starting", "The monitor is ready; the workers are started.", {"process": self._monitor.name}
+                )
             self._workers = await self._new_workers(self._cell)
 
         beginning, stopped = asyncio.ensure_future(begin()), asyncio.ensure_future(self._stop.wait())

@@ -31,7 +31,7 @@ class Told:
     """Something that a gateway says while it runs."""
 
     kind: str
-    """`ready`, `event`, `process`, `state`, `stopping` or `stopped`."""
+    """`starting`, `ready`, `event`, `process`, `state`, `stopping` or `stopped`."""
     text: str
     """For people."""
     fields: Mapping[str, Any]
