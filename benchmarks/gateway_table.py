@@ -35,6 +35,8 @@ def _head(result: dict[str, Any]) -> str:
     return f"""\
 # Gateway: what it costs
 
+What it is: [serve.md](../serve.md).
+
 Written by `python benchmarks/gateway.py`; figures in `benchmarks/results/gateway.json`. {result["when"]},
 {host["cores"]} cores of {host["processor"]}, {host["memory_gb"]} GB, {host["system"]}, Python {host["python"]},
 {packages}; load generator: {host["generator"]}. Load of the machine before the run: {host["load_before"][0]}.
