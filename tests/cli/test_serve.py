@@ -135,3 +135,11 @@ def test_a_dry_run_says_the_ramp(tmp_path: Path) -> None:
     said = run("--dry-run", "--config", "gateway.yaml")
     assert "raised by itself once it is shown not to be worse" in said
     assert "5 % after 2 h and 200 judged answers, then 20 % after 1 judged answer" in said
+
+
+def test_a_judge_without_its_key_is_told_before_anything_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run that says nothing of it would be no look at all settings."""
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(InputError, match="openai/gpt-4o needs a key: set OPENAI_API_KEY"):
+        run("--dry-run", "--judge", "openai/gpt-4o", "--tuned", "organism/secure")

@@ -90,6 +90,8 @@ def _check_judges(alias: Alias, placed: Alias, opening: OpenSettings | None) -> 
         check_judge(judge, bank)
         if judge == EXACT_JUDGE:
             continue
+        if isinstance(name := parsed(judge), RemoteName):  # a missing key is told before models are opened
+            address_and_key(name, endpoint_of(name, None if opening is None else opening.endpoints))
         for role in ("tuned", "base") if placed.tuned is not None else ():
             model = placed.upstream(role)
             if (judge == model.model and not model.url) or _is(judge, model, opening):
