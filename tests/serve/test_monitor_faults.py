@@ -190,10 +190,24 @@ def test_a_mirror_that_is_silent_is_an_event_and_holds_the_ramp(tmp_path: Path) 
     monitor = a_monitor(chosen, store)
     fed(monitor, traffic(400, 0.0, 0.0, share=0.0))
     until(monitor, lambda: any(event.kind == "mirror silent" for event in store.events()))
-    assert "No answer of the tuned model" in monitor.watches["assistant"].reading().ramp_held  # type: ignore[union-attr]
+    assert "No whole answer of the tuned model" in monitor.watches["assistant"].reading().ramp_held  # type: ignore[union-attr]
     assert [event.kind for event in store.events()].count("mirror silent") == 1
     fed(monitor, traffic(200, 0.0, 0.0, share=0.1, seed=1))
     assert monitor.watches["assistant"].reading().mirror_silent == ""  # type: ignore[union-attr]
+
+
+def test_answers_that_all_break_off_are_a_silent_mirror(tmp_path: Path) -> None:
+    """Clients get them, and nothing is ever known of them: what was shown before does not stand for them."""
+    chosen = settings(tmp_path)
+    store = begun(chosen)
+    monitor = a_monitor(chosen, store)
+    fed(
+        monitor,
+        (replace(one, fault="truncated") if one.arm == "tuned" else one for one in traffic(600, 0.0, 0.0, share=0.3)),
+    )
+    until(monitor, lambda: any(event.kind == "mirror silent" for event in store.events()))
+    monitor.close()
+    store.close()
 
 
 def test_an_alarm_pauses_or_only_tells_where_that_is_set_and_the_webhook_hears_it(tmp_path: Path) -> None:

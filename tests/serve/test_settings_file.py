@@ -93,6 +93,8 @@ MISTAKES = {
     "models:\n  a: {base: {url: 'http://me:pw@h/v1', model: m}}": "holds a name or password",
     "models:\n  a: {base: {url: 'http://h/v1?key=s3cret', model: m}}": "ends with ?...",
     "models:\n  a: {base: {url: 'http://h/v1', key: '${NOWHERE_SET}'}}": "environment variable NOWHERE_SET",
+    "models:\n  a: {base: {url: 'http://h/v1', key: '${LLM-KEY}'}}": "names no variable",
+    "models:\n  a: {base: {url: 'http://h/v1', key: '${LLM_KEY'}}": "names no variable",
     "models:\n  a: {base: {url: 'http://h', timeouts: {first: soon}}}": "a time such as 90s",
     "models:\n  a: {base: {}}": "A model needs a `url`",
     "port: 70000\nmodels: {a: {base: hf/x}}": "line 1: The port must be from 0 (a free one) to 65535, not 70000.",

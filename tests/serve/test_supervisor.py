@@ -383,6 +383,44 @@ def test_without_a_monitor_the_rollout_is_paused(
         served.until(lambda: monitor not in processes("monitor_process") and bool(processes("monitor_process")), 30)
 
 
+def test_with_a_monitor_that_lives_and_gets_nothing_done_the_rollout_is_paused(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process is no monitor: one that writes no sign of life into the state sees no harm."""
+    monkeypatch.setattr("offtarget.serve.gateway.supervisor.MONITOR_SECONDS", 0.3)
+    monkeypatch.setattr("offtarget.serve.gateway.supervisor.WATCH_SECONDS", 0.05)
+    monkeypatch.setattr("offtarget.serve.gateway.supervisor.BEAT_SECONDS", 0.0)
+    with gateway(settings_for(models.address, tmp_path)) as served:
+        served.until(lambda: "paused" in served.events())
+        assert len(processes("monitor_process")) == 1
+
+
+def test_what_fails_while_events_are_followed_does_not_end_the_following(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rollback that another process writes is in force although something else went wrong before."""
+    from offtarget.serve.store.opening import open_store
+    from offtarget.serve.switchboard import Switchboard
+
+    settings, apply, failed = settings_for(models.address, tmp_path, share=1.0), Switchboard.apply, list[bool]()
+
+    def broken(self: Switchboard, rollout: Any) -> Any:
+        if threading.current_thread().name == "events" and len(failed) < 2:
+            failed.append(True)
+            raise KeyError("what nobody thought of")
+        return apply(self, rollout)
+
+    monkeypatch.setattr(Switchboard, "apply", broken)
+    with gateway(settings) as served, httpx.Client(base_url=served.address) as client:
+        with contextlib.closing(open_store(settings.state)) as store:
+            before = store.rollout("assistant")
+            assert before is not None
+            after = replace(before, status="rolled back", share=0.0)
+            assert store.set_rollout(after, before, "rolled back", "monitor", "Harm was seen.") is not None
+        served.until(lambda: arm(ask(client)) == "base", 10)
+        assert failed == [True, True]
+
+
 def test_a_port_in_use_is_a_sentence(models: Models, tmp_path: Path) -> None:
     """Nothing is started."""
     before = children()

@@ -223,7 +223,10 @@ class _Reader:
                 raise self.fields.error(f"'{key}' needs the environment variable {match[1]}, which is not set.", node)
             return found
 
-        filled = _VARIABLE.sub(value, self.fields.text(key))
+        text = self.fields.text(key)
+        if "${" in _VARIABLE.sub("", text):
+            raise self.fields.error(f"'{key}' holds a `${{` that names no variable. Write it as ${{NAME}}.", node)
+        filled = _VARIABLE.sub(value, text)
         if re.search(r"[\r\n\x00]", filled):
             raise self.fields.error(f"'{key}' holds a line break. Write it on one line.", node)
         return filled

@@ -47,6 +47,8 @@ STOP_SECONDS = 30.0
 START_SECONDS = 60.0
 MONITOR_SECONDS = 60.0
 """Without a monitor for so long the share pauses."""
+BEAT_SECONDS = 30.0
+"""A monitor that wrote no sign of life into the state for so long does not count as one."""
 WATCH_SECONDS = 1.0
 """Between two looks at whether there is a monitor."""
 EVENT_SECONDS = 0.5
@@ -448,10 +450,18 @@ class Supervisor:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             now = time.monotonic()
-            if self._extras[self._monitor.name].ready:
+            if self._extras[self._monitor.name].ready and await asyncio.to_thread(self._monitor_beats):
                 seen, paused = now, False
             elif now - seen > MONITOR_SECONDS and not paused:
                 paused = await asyncio.to_thread(self._pause_all)
+
+    def _monitor_beats(self) -> bool:
+        """Whether a monitor gets something done, as the state knows; a process alone may live and do nothing."""
+        try:
+            age = self.store.age("monitor")
+        except OfftargetError:  # nobody can be told by a state that does not answer
+            return True
+        return age is not None and age < BEAT_SECONDS
 
     def _pause_all(self) -> bool:
         """Whether every rollout is paused, since nobody watches it."""

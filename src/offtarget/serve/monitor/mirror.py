@@ -26,6 +26,8 @@ class Mirror:
         """One more conversation. `tuned_share`: of the conversations that arrive, when it was routed."""
         if exchange.source == "probe":
             return
+        if exchange.arm == "tuned" and exchange.fault:
+            return  # half an answer, of which nothing will be known: it is none that arrived
         if exchange.arm == "tuned":
             self._log_chance, self.in_a_row = 0.0, 0
         elif 0 < tuned_share < 1:

@@ -210,8 +210,8 @@ class AliasWatch:
         if self.rollout is None or self.rollout.status == "rolled back" or not self._mirror.silent:
             return ""
         return (
-            f"No answer of the tuned model arrived among the last {self._mirror.in_a_row} conversations, which is no "
-            "chance at this share. Look at its server, and at the fallbacks."
+            f"No whole answer of the tuned model came among the last {self._mirror.in_a_row} conversations, which is "
+            "no chance at this share. Look at its server, and at the fallbacks."
         )
 
     @property
