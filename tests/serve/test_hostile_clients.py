@@ -207,6 +207,39 @@ def test_paths_and_methods(tmp_path: Path) -> None:
     run(test())
 
 
+@pytest.mark.parametrize("framing", ["length", "chunks", "none"])
+@pytest.mark.parametrize("piece", [1, 7, 1_000_000])
+def test_an_offer_of_another_protocol_costs_no_request(framing: str, piece: int, tmp_path: Path) -> None:
+    """Java's own client offers HTTP/2 with every request: it is answered as if it had not, again and again."""
+    offer = "host: x\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAEAAEAA\r\n"
+    if framing == "none":
+        one = f"GET /v1/models HTTP/1.1\r\n{offer}\r\n".encode()
+    elif framing == "length":
+        one = f"POST /v1/chat/completions HTTP/1.1\r\n{offer}content-length: {len(BODY)}\r\n\r\n".encode() + BODY
+    else:
+        head = f"POST /v1/chat/completions HTTP/1.1\r\n{offer}transfer-encoding: chunked\r\n\r\n".encode()
+        one = head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
+
+    async def test() -> None:
+        async with FaultyUpstream([response(said("x"))]) as base, gateway(tmp_path, base) as running:
+            reader, writer = await running.connect()
+            for _ in range(3):
+                for at in range(0, len(one), piece):
+                    writer.write(one[at : at + piece])
+                    await asyncio.sleep(0)
+                answer = await read_answer(reader)
+                assert answer.status == 200
+                assert answer.json["object"] == ("list" if framing == "none" else "chat.completion")
+            writer.write(one + one)  # one behind the other
+            assert [(await read_answer(reader)).status for _ in range(2)] == [200, 200]
+            writer.close()
+            assert len(base.requests) == (0 if framing == "none" else 5)
+            for request_ in base.requests:
+                assert b"Upgrade" not in str(request_.headers).encode()
+
+    run(test())
+
+
 def test_keys_are_asked_for_and_never_go_on(tmp_path: Path) -> None:
     async def test() -> None:
         async with FaultyUpstream([response(said("x"))]) as base, gateway(tmp_path, base, keys=KEYS) as running:

@@ -1,16 +1,19 @@
 """The HTTP server of a worker: uvicorn with the bounds it does not have itself.
 
 uvicorn waits for ever for the rest of a request's head and takes a head of any length; what it refuses, it refuses in
-plain text. The parser (llhttp, not lenient) refuses what could be read in two ways.
+plain text. The parser (llhttp, not lenient) refuses what could be read in two ways. Where a client offers another
+protocol (Java's own client offers HTTP/2 with every request) uvicorn loses the body; here the offer is passed over.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -103,6 +106,8 @@ class StrictProtocol(HttpToolsProtocol):
         self._leave: Callable[[], None] | None = None
         self._reader_timer: asyncio.TimerHandle | None = None
         self._unread = 0
+        self._again = False
+        """Whether the head that the parser reads is only said again for it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The first head may take so long; later ones begin with their first byte."""
@@ -124,12 +129,54 @@ class StrictProtocol(HttpToolsProtocol):
         if self._head_timer is None and (self.cycle is None or not self.cycle.more_body):
             self._expect_head()
         self._head_bytes += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._feed(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self.send_400_response("")
+            return
         if self._head_timer is not None and self._head_bytes > self.longest_head:
             self._refuse(Refusal(431, "headers_too_large", f"The headers are longer than {self.longest_head:,} bytes."))
 
+    def _feed(self, data: bytes) -> None:
+        """Have the parser read; an offer of another protocol is passed over, as RFC 9110 (7.8) allows."""
+        while data:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                if self.parser.get_method() == b"CONNECT":
+                    raise
+                data = data[upgrade.args[0] :]
+            # This parser has stopped behind the head: another one reads on, told how the body is framed.
+            framing = [(n, v) for n, v in self.headers if n in (b"content-length", b"transfer-encoding")]
+            lines = b"".join(b"%s: %s\r\n" % header for header in framing)
+            self.parser = httptools.HttpRequestParser(self)
+            with contextlib.suppress(AttributeError):  # as uvicorn has it, where httptools does
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self._again = True
+            self.parser.feed_data(b"POST / HTTP/1.1\r\nhost: x\r\n%s\r\n" % lines)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        if not self._again:
+            super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of its address."""
+        if not self._again:
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header."""
+        if not self._again:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """The head is whole. The request's task has not begun yet and finds in its scope how it is told of the end."""
+        if self._again:
+            self._again = False
+            return
         self._head_came()
         super().on_headers_complete()
         self.cycle.transport = Reply(self.transport)  # type: ignore[assignment]
@@ -137,6 +184,8 @@ class StrictProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """All of the request is there, mostly before its task begins."""
+        if self.parser.should_upgrade():
+            return  # the parser takes the body for another protocol; it comes yet
         super().on_message_complete()
         self.scope["extensions"][OWN]["whole"] = True
 
