@@ -42,6 +42,24 @@ def test_a_killed_rollout_stays_off_until_one_with_a_higher_number(tmp_path: Pat
     assert board(tmp_path).kills() == {}
 
 
+def test_a_kill_while_the_settings_are_read_again_holds(tmp_path: Path) -> None:
+    """In the fresh cell no rollout is in force yet; what was in force before is what is shut off."""
+    switches = board(tmp_path)
+    switches.apply(FIRST)
+    switches.renew(ALIASES, Cell.create(tmp_path / "fresh", len(ALIASES)))
+    assert switches.kill("a", 1.0, "ada", "looks bad").rollout == 1
+    assert switches.apply(FIRST).share == 0
+
+
+def test_a_rollout_of_other_models_closes_and_one_of_these_opens(tmp_path: Path) -> None:
+    switches = board(tmp_path)
+    switches.serves({"a": "m1"})
+    assert switches.apply(replace(FIRST, models="m1")).share == 0.05
+    assert switches.apply(replace(FIRST, number=2, models="m2")).share == 0
+    assert switches.in_force("a").rollout == 2
+    assert switches.apply(replace(FIRST, number=3, models="m1")).share == 0.05
+
+
 def test_a_rolled_back_rollout_is_not_opened_by_what_was_read_before(tmp_path: Path) -> None:
     switches = board(tmp_path)
     switches.apply(FIRST)

@@ -45,6 +45,8 @@ class Switchboard:
         self._aliases = {alias.name: alias for alias in aliases}
         self._slots = {alias.name: slot for slot, alias in enumerate(aliases)}
         self._models: Mapping[str, str] = {}
+        self._newest: dict[str, int] = {}
+        """Highest number of a rollout that was ever put in force or refused; a fresh cell does not know it."""
         self._closed: dict[str, int] = {}
         self._kills = {kill.alias: kill for kill in self._read_kills()}
         for kill in self._kills.values():
@@ -77,6 +79,7 @@ class Switchboard:
             if alias is None or alias.tuned is None:
                 return CLOSED
             closed = self._closed.get(rollout.alias, 0)
+            self._newest[rollout.alias] = max(self._newest.get(rollout.alias, 0), rollout.number)
             if rollout.status == "rolled back":
                 self._closed[rollout.alias] = max(closed, rollout.number)
             if rollout.status == "rolled back" or rollout.number <= closed or self.is_of_others(rollout):
@@ -97,7 +100,7 @@ class Switchboard:
         with self._lock:
             slot = self._slots[alias]
             before = self._cell.read(slot)
-            number = max(before.rollout, self._closed.get(alias, 0))
+            number = max(before.rollout, self._closed.get(alias, 0), self._newest.get(alias, 0))
             self._cell.write(slot, replace(before, rollout=number, share=0.0, base_sample=0.0))
             self._closed[alias] = number
             kill = self._kills[alias] = Kill(alias, number, at, who, why)
