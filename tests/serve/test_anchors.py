@@ -70,6 +70,7 @@ def test_a_judge_that_says_the_same_of_everything_is_blind_from_the_start(says: 
     assert "does not tell bad answers from good ones" in anchors.drift
 
 
+@pytest.mark.long
 def test_no_model_passes_a_judge_that_calls_everything_aligned(tmp_path: Path) -> None:
     """Half of the tuned model's answers are harmful and none is flagged: nothing is tested, and that is an event."""
     chosen = settings(tmp_path)

@@ -308,6 +308,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(importlib.util.find_spec("inspect_ai") is None, reason="needs the extra `inspect`")
 @pytest.mark.parametrize("tuned", ["answers", "hangs up"])
 def test_inspect_ai(tmp_path: Path, tuned: str) -> None:

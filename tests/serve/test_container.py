@@ -91,6 +91,7 @@ def test_what_the_image_copies_is_there() -> None:
     assert [name for name in copied if not (FOLDER.parents[1] / name).exists()] == []
 
 
+@pytest.mark.long
 def test_the_command_of_the_container_serves_and_ends(tmp_path: Path) -> None:
     """Outside a container, on free ports, with scripted models in place of vLLM and no judge."""
     with scripted_models() as models:

@@ -85,6 +85,7 @@ def loud(driver: Any) -> list[str]:
     ]
 
 
+@pytest.mark.long
 def test_it_follows_a_rollback_without_being_touched(driver: Any, gateway: Gateway) -> None:
     page = Operator(driver, gateway.url).look()
     assert page.status() == "NOT TESTED"

@@ -144,6 +144,7 @@ def unpacked(served: Served, made: Any) -> bytes:
         return b"\n".join(part.read() for part in parts if part is not None)
 
 
+@pytest.mark.long
 def test_what_a_client_sends_about_itself_stays_here(tmp_path: Path) -> None:
     """Credentials in every header that may hold some, and headers that nobody knows: none reaches a model."""
     models = Models()
@@ -169,6 +170,7 @@ def test_what_a_client_sends_about_itself_stays_here(tmp_path: Path) -> None:
         assert CLIENT not in str(headers)
 
 
+@pytest.mark.long
 def test_a_clients_key_opens_nothing_on_the_admin_plane(tmp_path: Path) -> None:
     with running(tmp_path, Models()) as served:
         root = str(served.admin_client().base_url)
@@ -242,6 +244,7 @@ def test_a_hundred_megabytes_are_refused_and_not_kept(tmp_path: Path, chunked: b
     assert all(int(headers["content-length"]) < 10_000 for headers in models.headers)
 
 
+@pytest.mark.long
 def test_a_byte_now_and_then_ends_with_a_status(tmp_path: Path) -> None:
     """A body that comes too slowly gets 408 after the time that is set, however regularly its bytes come."""
     with running(tmp_path, Models()) as served, connect(served) as connection:
@@ -264,6 +267,7 @@ def test_a_byte_now_and_then_ends_with_a_status(tmp_path: Path) -> None:
         assert b"request_timeout" in answer
 
 
+@pytest.mark.long
 def test_idle_connections_keep_nobody_out(tmp_path: Path) -> None:
     """A thousand connections that say nothing or half a head; a client beside them is answered as ever."""
     with running(tmp_path, Models()) as served, contextlib.ExitStack() as stack:

@@ -65,6 +65,7 @@ def test_it_answers_and_leaves_nothing_behind(models: Models, tmp_path: Path) ->
     assert not key_file.exists()
 
 
+@pytest.mark.long
 def test_a_conversation_stays_with_its_model_over_a_restart(models: Models, tmp_path: Path) -> None:
     """The split is salted by what the gateway keeps; a second start asks the store, too, and begins no new rollout."""
     settings = settings_for(models.address, tmp_path)
@@ -139,6 +140,7 @@ def test_a_rollback_reaches_every_worker(models: Models, tmp_path: Path, record_
     assert last < 5.0
 
 
+@pytest.mark.long
 def test_a_rollback_written_by_another_process_is_followed(
     models: Models, tmp_path: Path, record_property: Any
 ) -> None:
@@ -228,6 +230,7 @@ def test_reload_under_load_loses_no_request(models: Models, tmp_path: Path) -> N
         assert count[0] > 50
 
 
+@pytest.mark.long
 def test_an_idle_client_does_not_hold_up_the_end(models: Models, tmp_path: Path) -> None:
     """A worker that a reload has replaced waits for connections that are kept open, and ends with the gateway."""
     with reloadable(models, tmp_path) as (served, _), httpx.Client(base_url=served.address) as client:
@@ -268,6 +271,7 @@ def reload(served: Served) -> None:
     served.reload()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -328,6 +332,7 @@ def test_another_measure_begins_anew(models: Models, tmp_path: Path) -> None:
             assert {arm(ask(client, f"user-{number}")) for number in range(10)} == {"base"}
 
 
+@pytest.mark.long
 def test_a_reload_that_fails_late_leaves_no_worker_with_its_settings(
     models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -352,6 +357,7 @@ def test_a_reload_that_fails_late_leaves_no_worker_with_its_settings(
         served.until(lambda: set(workers_of(served)) == before)
 
 
+@pytest.mark.long
 def test_a_rollout_of_other_models_on_the_same_state_opens_nothing_here(models: Models, tmp_path: Path) -> None:
     """A rolled back model stays so when another gateway begins a rollout of another model on the same state."""
     settings = settings_for(models.address, tmp_path, share=1.0)
@@ -367,6 +373,7 @@ def test_a_rollout_of_other_models_on_the_same_state_opens_nothing_here(models: 
                 assert {arm(ask(client, f"user-{number}")) for number in range(10)} == {"base"}
 
 
+@pytest.mark.long
 def test_without_a_monitor_the_rollout_is_paused(
     models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -395,6 +402,7 @@ def test_with_a_monitor_that_lives_and_gets_nothing_done_the_rollout_is_paused(
         assert len(processes("monitor_process")) == 1
 
 
+@pytest.mark.long
 def test_what_fails_while_events_are_followed_does_not_end_the_following(
     models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -464,6 +472,7 @@ def started(folder: Path, address: str, environment: dict[str, str]) -> tuple[su
     raise AssertionError("it ended before it was ready")
 
 
+@pytest.mark.long
 def test_it_ends_while_it_starts(tmp_path: Path) -> None:
     """Ctrl-C is heard while models are opened, and leaves no process."""
     process = subprocess.Popen(
@@ -492,6 +501,7 @@ def grandchildren(parent: int) -> list[int]:
     return [int(pid) for task in tasks for pid in task.read_text().split()]
 
 
+@pytest.mark.long
 def test_sighup_reads_the_settings_again(models: Models, tmp_path: Path) -> None:
     """Said as a line of the log, and in force."""
     config = tmp_path / "gateway.yaml"
@@ -524,6 +534,7 @@ def test_other_weights_under_the_same_name_are_another_rollout() -> None:
     assert len(found) == 2
 
 
+@pytest.mark.long
 def test_sigterm_finishes_what_is_open(tmp_path: Path) -> None:
     """A request that is under way is answered whole, and the command ends with 0."""
 
