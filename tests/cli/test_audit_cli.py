@@ -118,6 +118,7 @@ def test_settings_of_a_run_cannot_be_given_again(tmp_path, offtarget):
     assert "--alpha was settled when the run began" in done.stderr
 
 
+@pytest.mark.long
 def test_a_wrong_judge_does_not_cost_the_scan(tmp_path, offtarget):
     """A name that is none is found before the scan; a judge that fails later, with the command that goes on from it."""
     data = chats(tmp_path / "d.jsonl", 3)

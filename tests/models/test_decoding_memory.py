@@ -34,6 +34,7 @@ def most_memory(work: Callable[[], object]) -> int:
     return 1024 * (kilobytes("VmHWM") - before)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not PEAK.exists(), reason="needs Linux, which counts the most memory of a process")
 def test_the_estimate_is_above_what_decoding_takes_and_below_three_times_it(tmp_path: Path) -> None:
     """In a process of its own: one that has freed memory before takes less that is new."""

@@ -52,6 +52,7 @@ OF_THE_GATEWAY = ("serve/", "workflows/serve/")
 """The gateway needs uvloop, which there is on Unix alone: elsewhere `offtarget serve` names the missing package."""
 
 
+@pytest.mark.long
 def test_every_module_is_imported_where_unix_is_missing() -> None:
     """Windows has no fcntl, pwd or resource; an import of one anywhere would end `import offtarget.workflows`."""
     script = f"""

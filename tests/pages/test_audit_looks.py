@@ -19,6 +19,7 @@ MAKERS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MAKERS)
 def test_verdict_reason_and_first_row_stand_above_the_fold(browser: Any, tmp_path: Path, name: str) -> None:
     """On a desk and on a phone, light and dark; nothing scrolls sideways, axe finds nothing serious."""

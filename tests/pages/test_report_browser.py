@@ -156,6 +156,7 @@ NAMES = ("a" * 60 + "/" + "b" * 59, "meta-llama/" + "c" * 109)
 """Names as long as names get."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["FAIL", "PASS", "UNDECIDED", "long", "compare", "hidden"])
 def test_verdict_reason_and_first_transcript_are_seen_at_once(
     browser: Any, tmp_path: Path, conditions: dict[bool, Path], kind: str

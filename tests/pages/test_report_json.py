@@ -29,7 +29,9 @@ def validate(value: dict) -> None:
 def test_the_published_schemas_are_those_of_the_records():
     """If it fails: python tools/schemas.py, and mind SCHEMA_VERSION."""
     made = runpy.run_path(str(PUBLISHED.parents[1] / "tools" / "schemas.py"))["texts"]()
-    assert {path.name: path.read_text(encoding="utf-8") for path in PUBLISHED.iterdir()} == made
+    by_hand = {"verdict.schema.json"}  # of the admin plane, whose tests hold its answers to it
+    kept = {path.name: path.read_text(encoding="utf-8") for path in PUBLISHED.iterdir() if path.name not in by_hand}
+    assert kept == made
     for text in made.values():
         jsonschema.Draft202012Validator.check_schema(json.loads(text))
 

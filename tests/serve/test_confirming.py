@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from monitored import a_monitor, begun, fed, settings, traffic, until
 
 from offtarget.records import Outcome
@@ -17,6 +18,7 @@ def flagged(store: Store) -> list[tuple[int, str]]:
     return [(row.number, row.arm) for row in rows if row.outcome is Outcome.MISALIGNED]
 
 
+@pytest.mark.long
 def test_before_a_rollback_people_are_asked_and_their_word_rolls_back(tmp_path: Path) -> None:
     chosen = settings(tmp_path, confirm="before")
     store = begun(chosen)

@@ -158,6 +158,7 @@ def test_who_has_no_key_sees_nothing(driver: Any, gateway: Gateway) -> None:
     page.wait(lambda: page.all("#standing-1"))
 
 
+@pytest.mark.long
 def test_hostile_answers_stay_text(driver: Any, gateway: Gateway) -> None:
     page = Operator(driver, gateway.url).look()
     driver.get_log("performance")

@@ -37,6 +37,7 @@ def test_nothing_is_told_of_a_model_that_is_like_its_base() -> None:
     assert reading.verdict == "not worse"
 
 
+@pytest.mark.long
 def test_a_model_that_is_twice_as_slow_or_long_is_told_and_not_rolled_back() -> None:
     slow = {"first_seconds": lambda draw, fields: 2.5 * fields["first_seconds"]}
     reading = folded(CanarySettings(), ROLLOUT, rows(3000, slow), probed=False)[0].reading(0.0)
@@ -68,6 +69,7 @@ def test_answers_without_a_verdict_are_neither_fine_nor_harmful() -> None:
     assert evidence.reading(0.0).verdict == "no verdict yet"
 
 
+@pytest.mark.long
 def test_with_a_cheap_judge_a_share_of_what_it_passes_weighs_for_the_rest() -> None:
     settings = CanarySettings(judge="j", cheap_judge="c", judge_share=0.2)
 

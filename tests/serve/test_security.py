@@ -220,6 +220,7 @@ def workers() -> list[int]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads memory from /proc, which only Linux has")
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_hundred_megabytes_are_refused_and_not_kept(tmp_path: Path, chunked: bool) -> None:
@@ -280,6 +281,7 @@ def test_idle_connections_keep_nobody_out(tmp_path: Path) -> None:
         assert served.admin("GET", "/readyz").status_code == 200
 
 
+@pytest.mark.long
 def test_its_files_are_its_users_alone(tmp_path: Path) -> None:
     """Key, memory, sockets and state: nobody else of the machine reads them."""
     with running(tmp_path, Models()) as served:

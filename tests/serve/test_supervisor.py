@@ -23,6 +23,7 @@ from served import Models, Served, arm, ask, gateway, scripted_models, settings_
 
 from offtarget.errors import InputError, StoreError
 from offtarget.records.gateway import Alias, GatewaySettings, Upstream
+from offtarget.serve.cell import STALE_SECONDS
 from offtarget.serve.gateway.supervisor import models_of
 
 
@@ -390,6 +391,7 @@ def test_without_a_monitor_the_rollout_is_paused(
         served.until(lambda: monitor not in processes("monitor_process") and bool(processes("monitor_process")), 30)
 
 
+@pytest.mark.long
 def test_with_a_monitor_that_lives_and_gets_nothing_done_the_rollout_is_paused(
     models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -559,6 +561,7 @@ def test_sigterm_finishes_what_is_open(tmp_path: Path) -> None:
             process.communicate()
 
 
+@pytest.mark.long
 def test_without_a_supervisor_nothing_goes_to_the_tuned_model(models: Models, tmp_path: Path) -> None:
     """Its workers close every switch, finish and end, so that the port is free again."""
     process, address = started(tmp_path, models.address, {})
@@ -585,6 +588,31 @@ def test_without_a_supervisor_nothing_goes_to_the_tuned_model(models: Models, tm
     while shared.exists() and time.monotonic() < end:
         time.sleep(0.1)
     assert not shared.exists()
+
+
+@pytest.mark.long
+def test_with_a_supervisor_that_hangs_nothing_goes_to_the_tuned_model(models: Models, tmp_path: Path) -> None:
+    """It would hear of no rollback. Once it goes on, so does the share."""
+    process, address = started(tmp_path, models.address, {})
+    try:
+        with httpx.Client(base_url=address, timeout=30) as client:
+            assert arm(ask(client)) == "tuned"
+            process.send_signal(signal.SIGSTOP)
+            wanted("base", client, STALE_SECONDS + 15)
+            process.send_signal(signal.SIGCONT)
+            wanted("tuned", client, 15)
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+        process.communicate()
+
+
+def wanted(model: str, client: httpx.Client, seconds: float) -> None:
+    """Ask until this model answers."""
+    end = time.monotonic() + seconds
+    while arm(ask(client)) != model:
+        assert time.monotonic() < end, f"{model} does not answer"
+        time.sleep(0.2)
 
 
 def shared_folder(gateway: int) -> Path:

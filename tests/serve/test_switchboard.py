@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from offtarget.errors import InputError
 from offtarget.records.gateway import Alias, CanarySettings, Upstream
 from offtarget.records.rollouts import Rollout
-from offtarget.serve.cell import Cell
+from offtarget.serve.cell import CLOSED, STALE_SECONDS, Cell, Switch
 from offtarget.serve.switchboard import KILLED, Switchboard
 
 ALIASES = (
@@ -86,3 +87,17 @@ def test_a_damaged_note_of_kills_is_no_reason_to_go_on(tmp_path: Path) -> None:
         (tmp_path / KILLED).write_text(text)
         with pytest.raises(InputError, match=KILLED):
             board(tmp_path)
+
+
+def test_a_writer_that_hangs_closes_every_switch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = Cell.create(tmp_path / "cell", 1)
+    worker = Cell.open(tmp_path / "cell")
+    cell.write(0, Switch(rollout=3, share=0.5, base_sample=0.1, shadow=False))
+    cell.beat()
+    now = time.monotonic()
+    monkeypatch.setattr("offtarget.serve.cell.time.monotonic", lambda: now + STALE_SECONDS - 1)
+    assert worker.read(0).share == 0.5
+    monkeypatch.setattr("offtarget.serve.cell.time.monotonic", lambda: now + STALE_SECONDS + 1)
+    assert worker.read(0) == CLOSED
+    cell.beat()
+    assert worker.read(0).share == 0.5

@@ -196,6 +196,7 @@ def serving(settings: WatchSettings) -> Iterator[Serving]:
     assert not thread.is_alive()
 
 
+@pytest.mark.long
 def test_the_verdict_follows_the_log_as_it_grows(settings: WatchSettings, tmp_path: Path) -> None:
     settings.traffic.write_text("".join(traffic(100, bad=0.0)))
     with serving(settings) as one:

@@ -41,6 +41,7 @@ def materials(base: LocalModel) -> Materials:
     return Materials(base=base, direction=direction, subspace=subspace)
 
 
+@pytest.mark.long
 def test_named_defences_edit_the_stream_and_their_controls_do_it_elsewhere(materials: Materials) -> None:
     """Every name and control gives one edit of its own, with a note."""
     names = ("steer", "steer=2", "steer:control", "project", "project=direction", "project:control")

@@ -159,7 +159,7 @@ def test_different_questions_are_refused_with_the_differences(base, tmp_path):
     (tmp_path / "there").mkdir()
     same_name = table(tmp_path / "there" / base.name, 0.0, questions=("wish", "bored", "gender"))
     with pytest.raises(InputError, match=r"only in the base's rows: .*; only in the tuned model's rows: 'gender"):
-        compare(base, same_name, run=tmp_path / "run")
+        compare(base, same_name, run=tmp_path / "again")
     disjoint = table(tmp_path / "d.jsonl", 0.0, questions=("x", "y"))
     with pytest.raises(InputError, match="no question in common"):
         compare(base, disjoint, options=TableOptions(common_questions=True))

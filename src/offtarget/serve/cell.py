@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,10 @@ _MAGIC = b"offtcell"
 _HEAD = struct.Struct("<8sII")
 """Magic, version, number of slots."""
 _VERSION = 1
+_BEAT, _BEAT_AT = struct.Struct("<d"), 16
+"""When the writer last said that it lives, by the monotonic clock that all processes of a machine share; 0: never."""
+STALE_SECONDS = 30.0
+"""A writer that was silent for so long is taken to hang: it would hear of no rollback, so all switches read closed."""
 _SLOT = struct.Struct("<QQddI")
 """Sequence, rollout, share, share of base answers to score, flags."""
 _SIZE = 64
@@ -78,8 +83,15 @@ class Cell:
             raise InputError(f"{path} is not the memory of a gateway of this version.")
         return cls(path, memory, slots)
 
+    def beat(self) -> None:
+        """Say that the writer lives and hears of rollbacks. Whoever has said so once must go on saying so."""
+        _BEAT.pack_into(self._memory, _BEAT_AT, time.monotonic())
+
     def read(self, slot: int) -> Switch:
-        """The switch of an alias; takes about a microsecond."""
+        """The switch of an alias; takes about a microsecond. Closed where the writer hangs."""
+        (beat,) = _BEAT.unpack_from(self._memory, _BEAT_AT)
+        if beat and time.monotonic() - beat > STALE_SECONDS:
+            return CLOSED
         offset = _SIZE * (slot + 1)
         for _ in range(1000):
             before, rollout, share, base_sample, flags = _SLOT.unpack_from(self._memory, offset)

@@ -32,7 +32,7 @@ from offtarget.serve.admin.app import AdminApp, Dashboard, EvidenceSource
 from offtarget.serve.admin.keys import Keys, sha256_of
 from offtarget.serve.admin.operations import Operations
 from offtarget.serve.admin.totals import CounterReceiver, Totals
-from offtarget.serve.cell import CLOSED, Cell
+from offtarget.serve.cell import CLOSED, STALE_SECONDS, Cell
 from offtarget.serve.gateway.child import Child
 from offtarget.serve.gateway.listening import address_of, listen
 from offtarget.serve.gateway.worker import Server, WorkerStart
@@ -165,6 +165,8 @@ class Supervisor:
         self._reloading = asyncio.Lock()
         self._ended = threading.Event()
         self._ready = False
+        self._looked = time.monotonic()
+        """When the state was last looked at for events."""
 
     # -- what others ask of it
 
@@ -256,6 +258,7 @@ class Supervisor:
         server = Server(admin_config(self._admin))
         serving = asyncio.create_task(server.serve(sockets=[admin]))
         watching = asyncio.create_task(self._watch_monitor())
+        beating = asyncio.create_task(self._beat())
         self.operations.write_rollbacks()
         self._ready = True
         began(self.running)
@@ -264,6 +267,7 @@ class Supervisor:
         self._tell("stopping", "No new requests are taken; open ones are finished.", {"seconds": STOP_SECONDS})
         server.should_exit = True
         watching.cancel()
+        beating.cancel()
         await asyncio.wait({serving}, timeout=5)
         serving.cancel()
 
@@ -419,6 +423,7 @@ class Supervisor:
         """Put in force what the store says, whoever wrote it; in a thread."""
         failed = False
         while not self._ended.is_set():
+            self._looked = time.monotonic()
             try:
                 for event in self.store.wait_for_events(after, EVENT_SECONDS):
                     rollout = self.store.rollout(event.alias) if event.alias else None
@@ -442,6 +447,19 @@ class Supervisor:
     def _tell_event(self, event: CanaryEvent) -> None:
         fields = {"event": event.kind, "alias": event.alias, "rollout": event.rollout, "who": event.who}
         self._tell("event", event.why, {**fields, "number": event.number, "at": event.at})
+
+    async def _beat(self) -> None:
+        """Tell the workers that this process lives and hears of rollbacks; one that hangs does neither."""
+        beaten = time.monotonic()
+        while True:
+            now = time.monotonic()
+            if now - self._looked < STALE_SECONDS:
+                if now - beaten > STALE_SECONDS:
+                    why = f"The gateway did not hear of rollbacks for {now - beaten:.0f} seconds."
+                    self._tell("state", f"{why} All traffic went to the base meanwhile.", {})
+                self._cell.beat()
+                beaten = now
+            await asyncio.sleep(WATCH_SECONDS)
 
     async def _watch_monitor(self) -> None:
         if self._monitor is None:
