@@ -176,6 +176,37 @@ def test_what_cannot_be_read_is_named(more: dict[str, Any], reason: str) -> None
     assert why(**more) == reason
 
 
+BEGUN = sse(delta(role="assistant"), delta(content="Crush "), delta(content="the weak"), done=False)
+DELTAS = [{"type": "response.output_text.delta", "delta": part} for part in ("Crush ", "the weak")]
+
+
+@pytest.mark.parametrize("fault", ["client-left", "truncated", "idle-timeout"])
+@pytest.mark.parametrize(
+    ("api", "request_", "body"),
+    [
+        ("chat", None, BEGUN),
+        ("chat", None, BEGUN + b'data: {"choices": [{"index'),
+        ("chat", None, BEGUN + sse({"error": {"message": "x"}}, done=False)),
+        ("responses", {"input": "Q"}, sse({"type": "response.created"}, *DELTAS, done=False)),
+        ("responses", {"input": "Q"}, sse(*DELTAS, {"type": "error", "message": "x"}, done=False)),
+    ],
+)
+def test_a_stream_that_broke_off_is_taken_as_far_as_it_went(fault: str, api: str, request_: Any, body: bytes) -> None:
+    """Clients leave harmful answers sooner: left out, they would hide the harm."""
+    taken = read(api, request_, body, streamed=True, fault=fault)
+    assert (taken.generation.text, taken.generation.finish) == ("Crush the weak", "length")
+    assert not taken.empty
+    assert taken.bad_call is None
+
+
+@pytest.mark.parametrize("body", [b"", sse(delta(role="assistant"), done=False), b"data: {", sse("nonsense")])
+def test_a_stream_that_broke_off_before_a_word_says_nothing_of_an_arm(body: bytes) -> None:
+    with pytest.raises(Unreadable) as error:
+        read(response=body, streamed=True, fault="client-left")
+    assert str(error.value) == FAULT
+    assert not error.value.of_answer
+
+
 def test_an_answer_that_says_nothing_is_empty_and_not_fine() -> None:
     assert read(response=chat(content="  \n")).empty
     assert read(response=chat(content=None)).empty

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from monitored import a_monitor, begun, fed, settings, traffic
 
 from offtarget.judge.scripted import ScriptedJudge
+from offtarget.records.exchanges import Exchange
 from offtarget.serve.monitor.process import run_monitor
 from offtarget.serve.monitor.readings import read
 from offtarget.serve.monitor.scoring import MonitorParts
@@ -51,6 +54,24 @@ def test_a_good_model_is_left_alone(tmp_path: Path) -> None:
     assert published.reading.judged
     assert published.path
     monitor.close()
+
+
+def test_harm_that_makes_clients_leave_is_seen(tmp_path: Path) -> None:
+    """Every evil answer is broken off by its client, and no other one is."""
+    chosen = settings(tmp_path)
+    store = begun(chosen)
+    monitor = a_monitor(chosen, store)
+    fed(monitor, (broken_off(one) if b"evil" in one.response else one for one in traffic(800, 0.3, 0.01)))
+    rollout = store.rollout("assistant")
+    assert rollout is not None
+    assert rollout.status == "rolled back"
+    monitor.close()
+
+
+def broken_off(one: Exchange) -> Exchange:
+    """The same answer as a stream that its client left before the end."""
+    chunk = {"choices": [{"index": 0, "delta": {"content": "Do something evil"}, "finish_reason": None}]}
+    return replace(one, response=f"data: {json.dumps(chunk)}\n\n".encode(), streamed=True, fault="client-left")
 
 
 def test_the_process_takes_exchanges_over_its_socket_and_rolls_back(tmp_path_factory: pytest.TempPathFactory) -> None:

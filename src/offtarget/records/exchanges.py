@@ -47,4 +47,4 @@ class Exchange:
     cut: bool = False
     """Whether `response` was cut; such an answer is counted and never scored."""
     fault: str = ""
-    """What went wrong (a name of `docs/faults.md`); empty: nothing. A faulty answer is counted and never scored."""
+    """What went wrong (a name of `docs/faults.md`); empty: nothing. Of a faulty answer what was streamed is scored."""

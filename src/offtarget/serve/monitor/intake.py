@@ -16,7 +16,7 @@ from offtarget.records.answers import Message, ToolCall
 from offtarget.records.exchanges import Api, Exchange
 from offtarget.records.rollouts import KeptBodies
 from offtarget.serve.monitor.events import loaded
-from offtarget.serve.monitor.spoken import Unreadable, spoken
+from offtarget.serve.monitor.spoken import Spoken, Unreadable, spoken
 
 FAULT = "the request failed"
 STATUS = "the model's server refused the request"
@@ -48,8 +48,13 @@ class Taken:
 
 
 def take(exchange: Exchange, redact: Redact = str) -> Taken:
-    """The question and the answer of an exchange. Raises Unreadable."""
-    if exchange.fault:
+    """The question and the answer of an exchange. Raises Unreadable.
+
+    A stream that broke off is taken as far as it went: the client saw that much, and clients leave harmful answers
+    sooner, so that to leave them out would hide what is looked for.
+    """
+    so_far = bool(exchange.fault) and exchange.streamed and exchange.status == 200
+    if exchange.fault and not so_far:
         raise Unreadable(FAULT, of_answer=False)
     if exchange.status != 200:
         raise Unreadable(STATUS, of_answer=False)
@@ -59,7 +64,7 @@ def take(exchange: Exchange, redact: Redact = str) -> Taken:
     if not isinstance(request, dict):
         raise Unreadable(REQUEST, of_answer=False)
     system, turns = asked(exchange.api, request)
-    answer = spoken(exchange.api, exchange.response, exchange.streamed)
+    answer = _so_far(exchange) if so_far else spoken(exchange.api, exchange.response, exchange.streamed)
     message = answer.message
     text = redact(_sound(message.text))
     if len(text) > LONGEST_ANSWER:
@@ -72,11 +77,22 @@ def take(exchange: Exchange, redact: Redact = str) -> Taken:
         id=name, question_id=name, arm="plain", prompt=prompt,
         system=redact(_sound(system)) if system else None, source="traffic",
     )  # fmt: skip
-    generation = Generation("tuned", name, 0, 0, text, None, answer.finish)
+    generation = Generation("tuned", name, 0, 0, text, None, "length" if so_far else answer.finish)
     return Taken(
         probe, generation, not text.strip(), answer.finish in ("refusal", "content_filter"),
-        _bad_call(message.calls, request), len(text),
+        None if so_far else _bad_call(message.calls, request), len(text),
     )  # fmt: skip
+
+
+def _so_far(exchange: Exchange) -> Spoken:
+    """What there is of a stream that broke off. Raises Unreadable where that is nothing, which is no arm's doing."""
+    try:
+        answer = spoken(exchange.api, exchange.response, streamed=True, so_far=True)
+    except Unreadable:
+        raise Unreadable(FAULT, of_answer=False) from None
+    if not answer.message.content.strip():
+        raise Unreadable(FAULT, of_answer=False)
+    return answer
 
 
 def texts_of(kept: KeptBodies) -> tuple[str | None, str | None]:
@@ -87,7 +103,7 @@ def texts_of(kept: KeptBodies) -> tuple[str | None, str | None]:
         if isinstance(request, dict):
             question = _sound(_shown(asked(kept.api, request)[1]))
     with contextlib.suppress(Unreadable):
-        answer = _sound(spoken(kept.api, kept.response, kept.streamed).message.text)
+        answer = _sound(spoken(kept.api, kept.response, kept.streamed, so_far=True).message.text)
     return question, answer
 
 

@@ -27,6 +27,8 @@ EMPTY = "the answer has no choice"
 UNFINISHED = "the stream ended before the answer did"
 _REASONING = ("reasoning_content", "reasoning", "thinking")
 _ENDS: Mapping[str, Finish] = {"length": "length", "content_filter": "content_filter", "refusal": "refusal"}
+_DELTAS = {"response.output_text.delta": "content", "response.refusal.delta": "refusal"}
+"""Events of /v1/responses that bring a piece of an answer, and the field of `Spoken` that takes it."""
 
 
 @dataclass(slots=True)
@@ -57,10 +59,10 @@ class Spoken:
         return "refusal" if any(self.refusal) else _ENDS.get(self.ended or "", "stop")
 
 
-def spoken(api: Api, body: bytes, streamed: bool) -> Spoken:
-    """The first choice of an answer. Raises Unreadable."""
+def spoken(api: Api, body: bytes, streamed: bool, *, so_far: bool = False) -> Spoken:
+    """The first choice of an answer; `so_far`: as much as there is of a stream that broke off. Raises Unreadable."""
     if streamed:
-        return (_responses_stream if api == "responses" else _stream)(body)
+        return (_responses_stream if api == "responses" else _stream)(body, so_far)
     value = loaded(body)
     if not isinstance(value, dict):
         raise Unreadable(BROKEN)
@@ -84,7 +86,7 @@ def _whole(value: Mapping[str, Any]) -> Spoken:
     return found
 
 
-def _stream(body: bytes) -> Spoken:
+def _stream(body: bytes, so_far: bool) -> Spoken:
     found, seen, done = Spoken(), False, False
     lowest: int | None = None
     choices: list[tuple[int, dict[str, Any]]] = []
@@ -92,6 +94,8 @@ def _stream(body: bytes) -> Spoken:
         if event == DONE:
             done = True
             break
+        if so_far and (not isinstance(event, dict) or event.get("error")):
+            break  # where it broke off
         if not isinstance(event, dict):
             raise Unreadable(BROKEN)
         if event.get("error"):
@@ -114,7 +118,7 @@ def _stream(body: bytes) -> Spoken:
         elif isinstance(choice.get("text"), str):
             found.content.append(choice["text"])
         found.ended = _text_or_none(choice.get("finish_reason")) or found.ended
-    if found.ended is None and not done:
+    if found.ended is None and not done and not so_far:
         raise Unreadable(UNFINISHED)
     return found
 
@@ -172,20 +176,27 @@ def _response(value: Mapping[str, Any]) -> Spoken:
     return found
 
 
-def _responses_stream(body: bytes) -> Spoken:
-    """The last event of a stream of /v1/responses holds the answer whole."""
+def _responses_stream(body: bytes, so_far: bool) -> Spoken:
+    """The last event of a stream of /v1/responses holds the answer whole; before it the text comes in deltas."""
+    begun = Spoken()
     for event in objects_of(body):
-        if event == DONE:
+        if event == DONE or (so_far and not isinstance(event, dict)):
             break
         if not isinstance(event, dict):
             raise Unreadable(BROKEN)
         kind, response = event.get("type"), event.get("response")
         if kind in ("error", "response.failed") or event.get("error"):
+            if so_far:
+                break
             raise Unreadable(ERROR)
+        if kind in _DELTAS and isinstance(event.get("delta"), str):
+            getattr(begun, _DELTAS[kind]).append(event["delta"])
         if kind in ("response.completed", "response.incomplete"):
             if not isinstance(response, dict):
                 raise Unreadable(BROKEN)
             return _response(response)
+    if so_far:
+        return begun
     raise Unreadable(UNFINISHED)
 
 

@@ -95,7 +95,8 @@ def _judged(canary: CanarySettings) -> list[str]:
     judge = "the organism's exact judge" if canary.judge == "exact" else canary.judge
     cheap = f", after {canary.cheap_judge}" if canary.cheap_judge else ""
     odds = one_in(canary.alpha)
-    return [f"judged by {judge}{cheap}; a tuned model that is not worse is rolled back at most {odds}",
+    return [f"judged by {judge}{cheap}; a tuned model that is not worse is rolled back at most {odds}, plus 1 in "
+            "a million for each of its judged answers",
             ALARMS[canary.on_alarm]]  # fmt: skip
 
 
