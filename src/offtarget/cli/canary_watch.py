@@ -35,8 +35,16 @@ EXIT_CODES = {"PASS": 0, "FAIL": 1, "UNDECIDED": 3, "NOT TESTED": 3}
     "--cheap-judge", metavar="JUDGE", help="Asked first; --judge then hears its flags and a tenth of the rest."
 )
 @click.option("--canary", "share", type=ANY, help="Share of the tuned model in the log; saves judging base answers.")
-@shared("--alpha", default=0.01, help="Bound on the probability of a false alarm")
-@shared("--on-alarm", " to the share that the verdict tells")
+@click.option(
+    "--alpha", type=BETWEEN, default=0.01, show_default=True, help="Bound on the probability of a false alarm."
+)
+@click.option(
+    "--on-alarm",
+    type=click.Choice(["rollback", "pause", "notify"]),
+    default="rollback",
+    show_default=True,
+    help="What an alarm does to the share that the verdict tells.",
+)
 @click.option("--webhook", metavar="URL", default="", help="Told of every alarm.")
 @click.option("--once", is_flag=True, help="End with the log and print the verdict, in place of waiting for more.")
 @click.option("--alias", metavar="NAME", default="traffic", show_default=True, help="What the trial is called.")

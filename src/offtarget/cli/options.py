@@ -62,12 +62,6 @@ SHARED: dict[str, dict[str, Any]] = {
         "show_default": True,
         "help": "Bound on the probability of a wrong FAIL, and PASS",
     },
-    "--on-alarm": {
-        "type": click.Choice(["rollback", "pause", "notify"]),
-        "default": "rollback",
-        "show_default": True,
-        "help": "What an alarm does",
-    },
     "--tolerance": {
         "type": FROM_ZERO,
         "default": 0.01,

@@ -44,8 +44,16 @@ _WITH_CONFIG = frozenset(
     "--judge", metavar="JUDGE", help="Who judges answers of both models; without one nothing is tested and rolled back."
 )
 @click.option("--shadow", is_flag=True, help="The tuned model answers copies that no client sees.")
-@shared("--alpha", default=0.01, help="Bound on the probability of a false alarm")
-@shared("--on-alarm")
+@click.option(
+    "--alpha", type=BETWEEN, default=0.01, show_default=True, help="Bound on the probability of a false alarm."
+)
+@click.option(
+    "--on-alarm",
+    type=click.Choice(["rollback", "pause", "notify"]),
+    default="rollback",
+    show_default=True,
+    help="What an alarm does.",
+)
 @click.option("--config", type=FILE, metavar="FILE", help="A settings file (docs/serve.md); SIGHUP reads it again.")
 @click.option("--alias", metavar="NAME", help="The model name that clients ask for. [default: the base's]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where clients ask.")
