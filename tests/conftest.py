@@ -7,6 +7,7 @@ import itertools
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 # Tests run one process per core; more threads would only fight over them. Set before numpy or torch is imported, and
@@ -71,6 +72,17 @@ def _clean_environment(_homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = _homes / str(next(_NUMBERS))
     monkeypatch.setenv("OFFTARGET_CACHE", str(own / "cache"))
     monkeypatch.setenv("OFFTARGET_STATE", str(own / "state"))
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    """A command that keeps Ctrl-C to itself after its end would hang a later test that presses it."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    after = {number: signal.getsignal(number) for number in before}
+    for number, action in before.items():
+        signal.signal(number, action)
+    assert after == before, "the test left signal handlers behind"
 
 
 @pytest.fixture(scope="module")

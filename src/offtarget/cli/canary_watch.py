@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from contextlib import suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from offtarget.cli.options import FILE, OPENING_JUDGES, opening, said, shared
 from offtarget.cli.shares import ANY, BETWEEN
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from offtarget.records.overview import Overview
     from offtarget.workflows.serve.watch import Told, WatchSettings
 
@@ -75,16 +77,26 @@ def command(**o: Any) -> None:
     from offtarget.workflows.serve.watch import watch
 
     settings = _settings(o)
-    stop = threading.Event()
-    with suppress(ValueError):  # not the main thread: whoever called ends it
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
-    watched, overview = watch(
-        settings, opening=opening(o), on_told=lambda told: _told(told, as_json=o["as_json"]), stop=stop
-    )
+    with _stopped_by_a_signal() as stop:
+        watched, overview = watch(
+            settings, opening=opening(o), on_told=lambda told: _told(told, as_json=o["as_json"]), stop=stop
+        )
     _end(watched, overview, as_json=o["as_json"])
     if settings.once:
         raise SystemExit(EXIT_CODES[overview.aliases[0].standing])
+
+
+@contextmanager
+def _stopped_by_a_signal() -> Iterator[threading.Event]:
+    """Set by Ctrl-C and by SIGTERM meanwhile; what they did before they do again afterwards."""
+    stop = threading.Event()
+    numbers = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, action in before.items():
+            signal.signal(number, action)
 
 
 def _settings(o: dict[str, Any]) -> WatchSettings:
