@@ -1,0 +1,1 @@
+"""Fixed benchmarks: which there are, how lm-eval is run on both models, and what its items say in pairs."""

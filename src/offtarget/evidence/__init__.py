@@ -1,0 +1,1 @@
+"""Evidence that others can check: statements over files, signatures, sealed packages, incident reports."""

@@ -1,0 +1,1 @@
+"""What other programs load when they find it installed: pytest and Inspect AI."""

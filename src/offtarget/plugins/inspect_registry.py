@@ -1,0 +1,1 @@
+"""What Inspect AI finds under `offtarget/`: imported by every `inspect` command where offtarget is installed."""

@@ -1,0 +1,1 @@
+"""The project file, `offtarget.yaml`: what it may hold, and how it is read."""
