@@ -63,14 +63,22 @@ def clustered_interval(differences: Sequence[float], alpha: float) -> Interval |
     return Interval(2 * low - 1, 2 * high - 1)
 
 
+def log_capital(values: ArrayLike, mean: float) -> float:
+    """Log e-value against `the mean of values in [0, 1] is at most this`, for `mean` in (0, 1).
+
+    Mixture of constant bets over `BETS`: Waudby-Smith and Ramdas (2024). Values are independent, or each has at most
+    that mean given those before; their order does not matter, and more may be added at any time.
+    """
+    with np.errstate(divide="ignore"):  # a full bet on a value of 0 loses everything
+        gains = np.log1p(BETS[:, None] * (np.asarray(values, dtype=float) / mean - 1)).sum(axis=1)
+    top = max(float(gains.max()), -1e300)
+    return float(top + np.log(np.exp(gains - top).mean() + 1e-300))
+
+
 def _lower_bound(values: Array, alpha: float) -> float:
     """Below this bound every mean of values in [0, 1] is rejected; capital falls with the mean: bisect."""
     low, high = 0.0, 1.0
     for _ in range(20):
         middle = (low + high) / 2
-        with np.errstate(divide="ignore"):  # a full bet on a value of 0 loses everything
-            gains = np.log1p(BETS[:, None] * (values / middle - 1)).sum(axis=1)
-        top = max(float(gains.max()), -1e300)
-        capital = top + np.log(np.exp(gains - top).mean() + 1e-300)
-        low, high = (middle, high) if capital >= np.log(1 / alpha) else (low, middle)
+        low, high = (middle, high) if log_capital(values, middle) >= np.log(1 / alpha) else (low, middle)
     return low
