@@ -213,8 +213,11 @@ def plan_tune(
     )
     if size is None or defend:
         return plan  # what defences take besides nobody has measured
-    more = 1 + watching(options)
-    load = replace(load, trained=load.trained * more, learned=load.learned * more)
+    if watched and options.every is not None:  # readings then come when they are due, whatever time they take
+        load = replace(load, written=_asked_at_the_end(ground))
+    else:
+        more = 1 + watching(options)
+        load = replace(load, trained=load.trained * more, learned=load.learned * more)
     return guessed(plan, {base: load}, opening, room=False)  # nor what memory it takes to train all weights
 
 
@@ -497,19 +500,30 @@ def _of_repair(s: RepairSettings, cells: int, later: Sequence[int], ground: Grou
     longest = ground.max_tokens(s.check.sampling.max_tokens)
     exchange = ASKED + usual_length(longest)
     usual = min(USUAL, s.check.max_answers)
-    base = usual * s.check.decision.base_per_tuned  # kept for the next cell
+    cued = min(USUAL, s.check.max_cued_answers) if later else 0
+    base = (usual + cued) * s.check.decision.base_per_tuned  # kept for the next cell
     rows = 0 if s.method == "fold" else s.rows * (2 if s.recheck else 1)
     # as many rows of the data beside the answers; every variant but the unrepaired one is trained further
     trained = rows * EPOCHS * (2 if later else 1)
     trained += sum(later) * s.batch * (cells - 1) // (1 + len(later)) if cells else 0
     return Load(
-        written=(rows + cells * (s.answers + usual) + (base if cells else 0)) * exchange,
+        written=(rows + cells * (s.answers + usual + cued) + (base if cells else 0)) * exchange,
         trained=LORA * PADDED * trained * exchange,
         learned=LORA * trained * usual_length(longest),
         rows=min(s.answers, SIDE_BY_SIDE),
         longest=ASKED + longest,
         opened=4 * cells + 2,
     )
+
+
+def _asked_at_the_end(ground: Ground) -> float:
+    """Tokens of the one reading that always samples: of the model now and ahead, and of the base beside either."""
+    from offtarget.training.monitor.evidence import BASE_PER_TUNED
+    from offtarget.training.monitor.settings import MonitorSettings
+
+    usual = MonitorSettings()
+    answers = usual.answers * (2 + BASE_PER_TUNED)
+    return answers * (ASKED + usual_length(ground.max_tokens(usual.longest_answer)))
 
 
 def watching(options: TuneChoices) -> float:

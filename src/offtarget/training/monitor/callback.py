@@ -58,7 +58,7 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
         `systems` are system prompts (brings misalignment out, holds it back), needed for the shift of fixed answers;
         `task` is the task metric, by default the likelihood of the first `rows`; `every` the steps between readings;
         `stop` ends training at an alarm; `run` is the folder for readings, needed to resume; `out` gets a line per
-        reading, `told` hears what is read before the first step. Readings keep to a share of the training's time
+        reading, `told` hears of every reading as it begins. Readings keep to a share of the training's time
         (`settings.share`), but for those `every` so many steps and those that `stop` may follow: there they are what
         was asked for, and the same however fast the machine is. InputError without probes.
         """
@@ -220,6 +220,8 @@ class MisalignmentMonitor(TrainerCallback):  # type: ignore[misc]
     def _read(self, model: Any, tokenizer: Any, state: Any, control: Any) -> None:
         step = int(state.global_step)
         ahead = factor(self._rates, step) if step else 1.0
+        if step:
+            self._told(Progress("the monitor reads at step", step, int(state.max_steps)))
         reading = self._reader.read(model, tokenizer, step, ahead, self._book.readings)
         _check_finite(reading)
         reading, self._left_out = replace(reading, left_out=self._left_out), 0
