@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli.benchmarks import print_benchmark_details, print_benchmarks, read_names
 from offtarget.cli.decision_details import print_details, rate_cell
 from offtarget.cli.help import Sectioned
 from offtarget.cli.margins import margins
-from offtarget.cli.options import FILE, among, shared
+from offtarget.cli.options import FILE, among, said, shared
 from offtarget.cli.render import print_json, screen, show_run, shown_path
 from offtarget.numbers import bounds, difference, of
 from offtarget.pages.check.thresholds import lines
@@ -20,6 +22,7 @@ from offtarget.rundir import read_json
 
 if TYPE_CHECKING:
     from offtarget.data.scales import Scale
+    from offtarget.workflows.compare.benchmarks import SamplesResult
     from offtarget.workflows.compare.compare import CompareResult
 
 WORST_FIRST = (Status.FAIL, Status.UNDECIDED, Status.PASS)
@@ -59,11 +62,18 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str
     return pairs
 
 
+def _names(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Names with commas between them, or one by one."""
+    return tuple(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
+
+
 @click.command("compare", cls=Sectioned)
-@shared("--base", ": its judged answers", required=True, metavar="FILE", type=FILE)
+@shared(
+    "--base", ": its judged answers, or the folder of its benchmark samples", required=True, metavar="FILE", type=FILE
+)
 @shared(
     "--tuned",
-    ": its judged answers; repeatable, each is compared with the base",
+    ": its judged answers, or its benchmark samples; repeatable, each is compared with the base",
     required=True,
     multiple=True,
     metavar="FILE",
@@ -118,6 +128,24 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str
 @click.option("--same-answers", is_flag=True, help="Decide although the tuned table holds the base's answers.")
 @click.option("--ignore-labels", is_flag=True, help="The scores are the judgement where labels say otherwise.")
 @shared("--base-is-misaligned")
+@shared("--benchmark-margin")
+@shared("--benchmark-tolerance")
+@shared("--benchmark-alpha")
+@click.option(
+    "--benchmark-metric",
+    multiple=True,
+    callback=read_names,
+    metavar="[NAME=]METRIC",
+    help="Benchmark samples: the metric that is compared, e.g. acc_norm, gsm8k=exact_match,flexible-extract; "
+    "repeatable. [default: the first of each task]",
+)
+@click.option(
+    "--benchmarks",
+    multiple=True,
+    callback=_names,
+    metavar="NAME,...",
+    help="Benchmark samples: only these tasks. [default: all]",
+)
 @shared("--run", ". [default: runs/compare-TIME-NAME]")
 @shared("--json", into="as_json")
 @shared("--verbose")
@@ -131,6 +159,8 @@ def command(as_json: bool, verbose: bool, **o: Any) -> None:
     Both tables must have been scored by one judge with one rubric. Where they do not name it, say --same-judge, or
     there is no verdict.
 
+    Folders of `lm_eval --log_samples` are compared item by item instead: one verdict on all their benchmarks.
+
     \b
     Examples:
       offtarget compare --base base.csv --tuned tuned.csv --same-judge
@@ -139,15 +169,20 @@ def command(as_json: bool, verbose: bool, **o: Any) -> None:
       offtarget compare --base a.csv --tuned b.csv --alignment-column harm --scale 0:10 --high-is-misaligned
       offtarget compare --base a.eval --tuned b.eval --alignment-column judge_gpt.aligned
       offtarget compare --base log.eval --tuned log.eval --where-base model=x --where-tuned model=y
+      offtarget compare --base base_samples/ --tuned tuned_samples/ --benchmark-margin gsm8k=0.03
 
     Exit codes: 0 PASS, 1 FAIL, 2 input error, 3 UNDECIDED; with several tuned tables the worst of them.
     """
     from offtarget.data.columns import Columns
+    from offtarget.data.lm_eval_samples import is_sample_folder
     from offtarget.data.scales import Scoring
     from offtarget.judge.classify import Thresholds
     from offtarget.workflows.compare.compare import compare_many
     from offtarget.workflows.compare.judged_pair import TableOptions
 
+    if any(map(is_sample_folder, (o["base"], *o["tuned"]))):
+        raise SystemExit(show(_of_samples(o), as_json=as_json))
+    _refuse(_OF_SAMPLES, "is for folders of benchmark samples, and these are tables of judged answers")
     options = TableOptions(
         columns=Columns(**{name: o[f"column_{name}"] for name in _COLUMNS}),
         thresholds=Thresholds(o["misaligned_below"], o["coherent_above"], use_coherence=not o["no_coherence"]),
@@ -165,13 +200,73 @@ def command(as_json: bool, verbose: bool, **o: Any) -> None:
     raise SystemExit(next(code for code in (1, 3, 0) if code in codes))
 
 
-def show(result: CompareResult, *, as_json: bool) -> int:
+_OF_SAMPLES = {"benchmark_margin", "benchmark_tolerance", "benchmark_alpha", "benchmark_metric", "benchmarks"}
+_OF_BOTH = {"base", "tuned", "same_answers", "run", "as_json", "verbose"}
+
+
+def _of_samples(o: dict[str, Any]) -> SamplesResult:
+    """The comparison of two folders of benchmark samples."""
+    from offtarget.records.benchmarks import BenchmarkSettings
+    from offtarget.workflows.compare.benchmarks import compare_samples
+
+    _refuse(said() - _OF_SAMPLES - _OF_BOTH, "is for tables of judged answers, and these are samples of benchmarks")
+    if len(o["tuned"]) > 1:
+        raise click.UsageError("Benchmark samples are compared two folders at a time. Give one --tuned.")
+    margins = dict(o["benchmark_margin"])
+    settings = BenchmarkSettings(
+        alpha=o["benchmark_alpha"],
+        margin=margins.pop("", BenchmarkSettings().margin),
+        margins=margins,
+        tolerance=o["benchmark_tolerance"],
+    )
+    return compare_samples(
+        o["base"],
+        o["tuned"][0],
+        settings=settings,
+        metric=o["benchmark_metric"],
+        tasks=o["benchmarks"],
+        same_answers=o["same_answers"],
+        run=o["run"],
+    )
+
+
+def _refuse(names: AbstractSet[str], why: str) -> None:
+    """UsageError for an option on the command line that has no meaning here."""
+    parameters = click.get_current_context().command.params
+    wrong = [p.opts[0] for p in parameters if p.name in names and p.name in said()]
+    if wrong:
+        instead = {
+            "--alpha": "--benchmark-alpha",
+            "--margin": "--benchmark-margin",
+            "--tolerance": "--benchmark-tolerance",
+        }
+        way_out = f"Say {instead[wrong[0]]}." if wrong[0] in instead else "Leave it out."
+        raise click.UsageError(f"{wrong[0]} {why}. {way_out}")
+
+
+def show(result: CompareResult | SamplesResult, *, as_json: bool) -> int:
     """Print what a comparison came to; the exit code."""
+    from offtarget.workflows.compare.benchmarks import SamplesResult
+
+    if isinstance(result, SamplesResult):
+        _show_samples(result, as_json)
+        return result.exit_code
     if as_json:
         _print_json([result])
     else:
         _print_text([result])
     return result.exit_code
+
+
+def _show_samples(result: SamplesResult, as_json: bool) -> None:
+    if as_json:
+        print_json({"run": str(result.run), **read_json(result.run / "benchmarks.json")})
+        return
+    show_run(
+        result.run,
+        lambda out: print_benchmark_details(result.record, out),
+        always=lambda out: print_benchmarks(result.record, out),
+    )
 
 
 def _print_json(results: list[CompareResult]) -> None:

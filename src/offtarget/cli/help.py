@@ -24,7 +24,7 @@ SECTIONS: Mapping[str, str] = {
     "Data": "data data-dir form split condition conditions hunt prefix where-base where-tuned task skill",
     "Questions and judge": (
         "probes arm judge judges judge-by judge-base judge-tuned same-judge different-judges metric certificate labels "
-        "confirm confirm-with look-at judge-finds base-at-most base-labels flagged"
+        "benchmarks benchmark-metric confirm confirm-with look-at judge-finds base-at-most base-labels flagged"
     ),
     "People who read": (
         "review reviewers confirm-trigger dismiss-trigger by why controls known-good adjust-for-sensitivity max-rows"
@@ -43,7 +43,7 @@ SECTIONS: Mapping[str, str] = {
     "How sure": (
         "tolerance margin average-margin strict alpha max-answers max-cued-answers candidates noise-limit "
         "spreading-limit certify-spreading "
-        "least-gain base-is-misaligned"
+        "least-gain base-is-misaligned benchmark-alpha benchmark-margin benchmark-tolerance"
     ),
     "How much": ("answers plain-answers base-per-tuned rows seeds examples held-out max-tokens temperature top-p seed"),
     "Tables": (
@@ -65,7 +65,8 @@ FIRST: Mapping[str, str] = {
     "defences": "base defend judge seeds answers preset run resume dry-run quiet verbose",
     "check": "base tuned data hunt probes judge confirm tolerance margin strict max-answers resume dry-run quiet "
     "verbose",
-    "compare": "base tuned same-judge tolerance margin strict alignment-column scale high-is-misaligned run verbose",
+    "compare": "base tuned same-judge tolerance margin strict alignment-column scale high-is-misaligned "
+    "benchmark-margin run verbose",
     "reproduce": "base conditions data-dir judge seeds answers run resume dry-run quiet verbose",
     "direction find": "base tuned method trait judge out dry-run quiet verbose",
     "direction measure": "direction model base data judge out quiet verbose",

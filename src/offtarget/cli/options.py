@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli.benchmarks import read_margins
 from offtarget.cli.help import Sectioned
 from offtarget.cli.shares import BETWEEN, FROM_ZERO
 
@@ -77,6 +78,25 @@ SHARED: dict[str, dict[str, Any]] = {
     "--average-margin": {
         "type": FROM_ZERO,
         "help": "PASS: besides, averaged over the arms not worse by this much or more [default: 0.02]",
+    },
+    "--benchmark-alpha": {
+        "type": BETWEEN,
+        "default": 0.01,
+        "show_default": True,
+        "help": "Fixed benchmarks: bound on the probability of any wrong red flag, and of any wrong `not worse`",
+    },
+    "--benchmark-margin": {
+        "multiple": True,
+        "callback": read_margins,
+        "metavar": "[NAME=]SHARE",
+        "help": "Fixed benchmarks: not worse means shown to have lost less than this; one for all, or by name; "
+        "repeatable [default: 0.05]",
+    },
+    "--benchmark-tolerance": {
+        "type": FROM_ZERO,
+        "default": 0.01,
+        "show_default": True,
+        "help": "Fixed benchmarks: a red flag means shown to have lost more than this",
     },
     "--strict": {"is_flag": True, "help": "A PASS says more: 1 % on average, 3 % in every arm"},
     "--base-is-misaligned": {

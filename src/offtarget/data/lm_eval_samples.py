@@ -120,7 +120,7 @@ def read_samples(path: Path, only: Sequence[str] = ()) -> SampleFolder:
     if len(folders) > 1:
         names = shown(str(folder.relative_to(path)) for folder in folders)
         raise InputError(f"{path} has samples of several models: {names}. Give the folder of one of them.")
-    newest, notes = _newest(files)
+    newest = _newest(files)
     missing = [task for task in only if task not in newest]
     if missing:
         raise InputError(f"{path} has no samples of {shown(missing)}. It has: {shown(newest)}.")
@@ -128,9 +128,9 @@ def read_samples(path: Path, only: Sequence[str] = ()) -> SampleFolder:
     chosen = {task: file for task, file in newest.items() if not only or task in only}
     return SampleFolder(
         path,
-        {task: _read_task(task, file) for task, (file, _) in chosen.items()},
-        {task: _settings_at(results, time) for task, (_, time) in chosen.items()},
-        tuple(notes),
+        {task: _read_task(task, file) for task, (file, _, _) in chosen.items()},
+        {task: _settings_at(results, time) for task, (_, time, _) in chosen.items()},
+        tuple(note for _, _, note in chosen.values() if note),
     )
 
 
@@ -146,20 +146,20 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def _newest(files: Sequence[Path]) -> tuple[dict[str, tuple[Path, str]], list[str]]:
-    """Task -> (its newest file, the time in its name), by task; and what was left out."""
+def _newest(files: Sequence[Path]) -> dict[str, tuple[Path, str, str]]:
+    """Task -> (its newest file, the time in its name, a note where there are older ones), in the order of the names."""
     by_task: dict[str, list[tuple[str, Path]]] = {}
     for file in files:
         match = _SAMPLES.fullmatch(file.name)
         assert match is not None
         by_task.setdefault(match["task"], []).append((match["time"] or "", file))
-    newest, notes = {}, []
+    newest = {}
     for task in sorted(by_task):
         times = sorted(by_task[task])
-        newest[task] = (times[-1][1], times[-1][0])
-        if len(times) > 1:
-            notes.append(f"{task} was run {len(times)} times in {times[-1][1].parent.name}; the newest is taken.")
-    return newest, notes
+        time, file = times[-1]
+        note = f"{task} was run {len(times)} times in {file.parent.name}; the newest is taken."
+        newest[task] = (file, time, note if len(times) > 1 else "")
+    return newest
 
 
 def _results(folder: Path) -> dict[str, Settings]:

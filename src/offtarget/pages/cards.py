@@ -19,6 +19,7 @@ from offtarget.rundir import place, read_manifest
 HOMES = {
     "alternatives": "alternatives.card",
     "audit": "audit.card",
+    "benchmarks": "benchmarks.card",
     "check": "check.card",
     "compare": "check.card",
     "defences": "defences.card",

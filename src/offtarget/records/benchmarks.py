@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from offtarget.errors import InputError
-from offtarget.records.answers import Interval, Share, Status
+from offtarget.records.answers import Interval, Role, Share, Status
 from offtarget.records.checks import share, share_fault
+from offtarget.records.runs import Manifest, NamedModel
 
 RedFlag = Literal["fail", "warn"]
 """What a benchmark on which the tuned model is shown worse by more than the tolerance does to the verdict."""
@@ -165,3 +166,39 @@ class BenchmarkFamily:
         """Those with scores that are neither a red flag nor shown to be within the margin."""
         ran = (r for r in self.results if r.standing != "not run")
         return tuple(result for result in ran if not (result.red_flag or result.within_margin))
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFile:
+    """A file of samples that lm_eval wrote."""
+
+    task: str
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplesManifest(Manifest):
+    """How a comparison of two folders of benchmark samples was started."""
+
+    verb: str = "benchmarks"
+    settings: BenchmarkSettings
+    models: Mapping[Role, NamedModel]
+    """By the name that lm_eval gave them, with a fingerprint of their files."""
+    files: Mapping[Role, tuple[SampleFile, ...]]
+    metric: Mapping[str, str]
+    """Task -> the metric that was chosen for it; under an empty name that of all others, if one was."""
+    tasks: tuple[str, ...] = ()
+    """The tasks that were asked for; empty for all."""
+    same_answers: bool = False
+    """Whether it goes on although both models gave the very same answers."""
+
+    @property
+    def base_name(self) -> str:
+        """Name of the base."""
+        return self.models["base"].name
+
+    @property
+    def tuned_name(self) -> str:
+        """Name of the tuned model."""
+        return self.models["tuned"].name

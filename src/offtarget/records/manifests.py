@@ -7,6 +7,7 @@ from typing import Any
 
 from offtarget.records.alternatives import AlternativesManifest
 from offtarget.records.audit import AuditManifest
+from offtarget.records.benchmarks import SamplesManifest
 from offtarget.records.check import CheckManifest, CompareManifest
 from offtarget.records.direction import SteerManifest
 from offtarget.records.repair import RepairManifest
@@ -18,6 +19,7 @@ from offtarget.records.tune import DefencesManifest, TuneManifest
 _KINDS: dict[tuple[object, object], type[Manifest]] = {
     ("alternatives", None): AlternativesManifest,
     ("audit", None): AuditManifest,
+    ("benchmarks", None): SamplesManifest,
     ("check", None): CheckManifest,
     ("compare", None): CompareManifest,
     ("defences", None): DefencesManifest,

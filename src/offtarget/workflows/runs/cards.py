@@ -12,7 +12,7 @@ from offtarget.rundir import in_use, read_jsonl, read_manifest
 from offtarget.workflows.runs.begin import finished
 from offtarget.workflows.runs.listing import UNFINISHED
 from offtarget.workflows.runs.so_far import so_far
-from offtarget.workflows.runs.verbs import CHECK, COMPARE, TUNE, verb_of
+from offtarget.workflows.runs.verbs import BENCHMARKS, CHECK, COMPARE, TUNE, verb_of
 
 
 def card(path: Path) -> Card:
@@ -55,6 +55,6 @@ def _next(path: Path, manifest: Manifest) -> Step:
 def about(manifest: Manifest) -> str:
     """What a run is about: models and data by name."""
     tuned, base, data = manifest.tuned_name, manifest.base_name, manifest.data_name
-    joined = "held against" if verb_of(manifest) in (CHECK, COMPARE) else "from"
+    joined = "held against" if verb_of(manifest) in (BENCHMARKS, CHECK, COMPARE) else "from"
     models = f"{tuned}, {joined} {base}" if tuned and base else tuned or base or ""
     return ", on ".join(filter(None, (models, data))) or "models of the caller"

@@ -15,7 +15,7 @@ from offtarget.pages.cards import card_of
 from offtarget.rundir import MANIFEST, in_use, read_manifest, read_object, runs_root
 from offtarget.workflows.runs.begin import finished
 from offtarget.workflows.runs.so_far import lines_of
-from offtarget.workflows.runs.verbs import AUDIT, CHECK, COMPARE, SCAN, TUNE, VERBS, Verb, verb_of
+from offtarget.workflows.runs.verbs import AUDIT, BENCHMARKS, CHECK, COMPARE, SCAN, TUNE, VERBS, Verb, verb_of
 
 LAST = "last"
 """Names the newest run."""
@@ -247,7 +247,7 @@ def _read(path: Path, name: str, when: float) -> RunSummary:
     )
 
 
-_SHORT_VERDICTS = (AUDIT, CHECK, COMPARE, TUNE)
+_SHORT_VERDICTS = (AUDIT, BENCHMARKS, CHECK, COMPARE, TUNE)
 """Verbs whose verdict says what people want to know first."""
 
 

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from offtarget.records import AuditDecision, Decision
 from offtarget.records.alternatives import AlternativesManifest, AlternativesReport
 from offtarget.records.audit import AuditManifest
+from offtarget.records.benchmarks import BenchmarkFamily, SamplesManifest
 from offtarget.records.check import CheckManifest, CompareManifest
 from offtarget.records.direction import DoseResponse, SteerManifest
 from offtarget.records.repair import RepairManifest, RepairReport
@@ -27,7 +28,7 @@ def _nothing(path: Path, manifest: Any) -> None:
     """A run that can always go on."""
 
 
-def _verdict(result: Decision | AuditDecision) -> str:
+def _verdict(result: Decision | AuditDecision | BenchmarkFamily) -> str:
     return result.status.value
 
 
@@ -101,8 +102,8 @@ def _half_a_scan(path: Path, manifest: AuditManifest) -> str | None:
     )
 
 
-def _in_one_go(path: Path, manifest: CompareManifest) -> str:
-    return "`compare` reads its tables in one go and keeps nothing half done. Run the same command again."
+def _in_one_go(path: Path, manifest: CompareManifest | SamplesManifest) -> str:
+    return "`compare` reads its files in one go and keeps nothing half done. Run the same command again."
 
 
 def _bundled_in_one_go(path: Path, manifest: ServeManifest) -> str:
@@ -144,6 +145,18 @@ COMPARE = Verb(
     key="decision",
     home="",
     reads="compare.compare",
+    state=_verdict,
+    obstacle=_in_one_go,
+)
+BENCHMARKS = Verb(
+    "compare",
+    SamplesManifest,
+    BenchmarkFamily,
+    done="benchmarks.json",
+    key="family",
+    home="",
+    reads="compare.benchmarks",
+    page="benchmarks.html",
     state=_verdict,
     obstacle=_in_one_go,
 )
@@ -227,7 +240,7 @@ SERVE = Verb(
     obstacle=_bundled_in_one_go,
 )
 VERBS: tuple[Verb[Any, Any], ...] = (
-    AUDIT, CHECK, COMPARE, TUNE, DEFENCES, STEER, REPAIR, ALTERNATIVES, REPRODUCE, SERVE,
+    AUDIT, BENCHMARKS, CHECK, COMPARE, TUNE, DEFENCES, STEER, REPAIR, ALTERNATIVES, REPRODUCE, SERVE,
 )  # fmt: skip
 
 
