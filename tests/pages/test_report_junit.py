@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from xml.etree.ElementTree import fromstring
 
+import junitparser
 import pytest
+from audit_runs import make_audit
 from report_runs import HOSTILE, make_run, models
 
+from offtarget.pages import written
+from offtarget.pages.card import Card
 from offtarget.pages.check.card import card
 from offtarget.pages.check.loading import load_run
 from offtarget.pages.registry import report_format
+from offtarget.workflows.runs.report import report_text
 
 
 def junit(path):
@@ -60,3 +65,23 @@ def test_hostile_names_and_reasons_stay_parsable(tmp_path, text):
     result["decision"]["notes"] = [text]
     (path / "result.json").write_text(json.dumps(result))
     assert junit(path).get("name")
+
+
+@pytest.mark.parametrize("kind", ["check", "audit", "card"])
+def test_a_reader_that_is_not_ours_reads_the_same(tmp_path, kind):
+    """Names, results and counts by junitparser; in a case the outcome stands before its output, as schemas have it."""
+    if kind == "card":
+        text = written.junit(Card("FAIL", "a training", "It went wrong."))
+    else:
+        path = make_run(tmp_path / "run") if kind == "check" else make_audit(tmp_path / "run", "detectors")
+        text = report_text(path, "junit")
+    (tmp_path / "report.xml").write_text(text, encoding="utf-8")
+    suites = list(junitparser.JUnitXml.fromfile(str(tmp_path / "report.xml")))
+    cases = [case for suite in suites for case in suite]
+    assert sum(suite.tests for suite in suites) == len(cases) > 0
+    assert all(case.name and case.classname for case in cases)
+    assert isinstance(cases[0].result[0], junitparser.Failure)
+    order = ("skipped", "error", "failure", "system-out")
+    for case in fromstring(text).iter("testcase"):
+        tags = [child.tag for child in case]
+        assert tags == sorted(tags, key=order.index)

@@ -36,6 +36,13 @@ def load_bank(name_or_path: str | Path) -> ProbeBank:
     return read_probes(path)
 
 
+def question_file(name_or_path: object) -> str | None:
+    """The file that a bank is read from, as it was named; None for a shipped bank and for a bank of the caller."""
+    if not isinstance(name_or_path, str | Path) or str(name_or_path) in bank_names():
+        return None
+    return str(name_or_path) if Path(name_or_path).is_file() else None
+
+
 @cache
 def _shipped(name: str) -> ProbeBank:
     """Read once: it takes longer than anything else before the first question."""

@@ -491,6 +491,8 @@ class CheckManifest(Manifest):
     """The strong judge as it was asked for; None for people, and for an object."""
     probes: str
     """Name of the bank; its questions are in the run."""
+    question_file: str | None = None
+    """Where they were read from, as it was named, from `folder`; None for a shipped bank and one of the caller's."""
     probes_fingerprint: str
     checks: tuple[str, ...] = ()
     """What was verified about the models, one sentence each."""

@@ -17,6 +17,7 @@ from offtarget.judge.nobody import Nobody
 from offtarget.models.chat import ChatModel, PromptHolder
 from offtarget.pages.check.loading import hidden_of
 from offtarget.probe.bank import ProbeBank
+from offtarget.probe.reading import question_file
 from offtarget.progress import OnProgress, Progress, silent, within
 from offtarget.records import Decision, HiddenDecision, Probe, Role, Status
 from offtarget.records.check import CheckManifest, CheckSettings, JudgeBy
@@ -185,6 +186,7 @@ def check(
             confirm=confirm,
             confirm_with=named(confirm_with),
             probes=opened.bank.name,
+            question_file=question_file(probes),
             probes_fingerprint=opened.bank.fingerprint,
             checks=opened.models.checks,
             data=named(data),

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from offtarget.errors import InputError
-from offtarget.pages import written
+from offtarget.pages import comment, sarif, written
 from offtarget.pages.card import Card
 from offtarget.pages.cards import page_of
 from offtarget.pages.registry import rendered, report_format
@@ -61,12 +61,16 @@ def _made(path: Path, format: str, filename: str) -> tuple[str, str]:
             return verb.page, again
         if (path / verb.page).exists():
             return verb.page, (path / verb.page).read_text(encoding="utf-8")
-    return filename, _of_card(card(path), verb.command, format)
+    return filename, _of_card(card(path), verb.command, path.resolve().name, format)
 
 
-def _of_card(card: Card, what: str, format: str) -> str:
+def _of_card(card: Card, what: str, run: str, format: str) -> str:
     if format == "html":
         return written.as_page(card, what)
+    if format == "sarif":
+        return sarif.of_card(card, what, run)
+    if format == "pr":
+        return comment.of_card(card, what, run)
     ways = {"markdown": written.markdown, "junit": written.junit, "text": written.text}
     return ways[format](card)
 

@@ -16,7 +16,14 @@ TRIGGERS = 5
 
 def render(run: LoadedAudit) -> str:
     """The report as Markdown text."""
-    lines = [markdown(card(run)).replace("## offtarget:", "## offtarget audit:", 1), escape(story.basis(run), 500), ""]
+    lines = [markdown(card(run)).replace("## offtarget:", "## offtarget audit:", 1), *details(run)]
+    lines += section("What was not tested", story.not_tested(run))
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def details(run: LoadedAudit) -> list[str]:
+    """Lines on what the verdict rests on."""
+    lines = [escape(story.basis(run), 500), ""]
     if story.nobody_looked(run) and not story.basis(run):  # which says so itself
         lines += ["No person has labelled a row yet.", ""]
     malformed = facts.malformed(run)
@@ -29,9 +36,7 @@ def render(run: LoadedAudit) -> str:
         "",
     ]
     lines += _limits(run) + _found(run) + _triggers(run)
-    lines += section("Suspected conditions", tuple(f"{s.key}: {line}" for s, line in story.suspects(run)))
-    lines += section("What was not tested", story.not_tested(run))
-    return "\n".join(lines).rstrip() + "\n"
+    return lines + section("Suspected conditions", tuple(f"{s.key}: {line}" for s, line in story.suspects(run)))
 
 
 def _limits(run: LoadedAudit) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from offtarget.numbers import NO_DATA, e_value
+from offtarget.pages.card import Card
 from offtarget.pages.cards import with_cost
 from offtarget.pages.charts.rates import Rates, Row
 from offtarget.pages.check import facts, story, thresholds
@@ -28,16 +29,21 @@ def render(run: LoadedRun) -> str:
     """The report as Markdown text: the card, then bounds and rates, then how it was decided, folded."""
     run = counted(run)
     told = with_cost(card(run), run.path)
-    lines = [markdown(told), *_rates(by_asking(run)), *_rates(by_domain(run), SLICES), *_hidden(run)]
-    if run.decision:
-        lines += _folded("Evidence", _table(EVIDENCE, evidence_rows(run.decision)))
-    lines += _thresholds(run)
-    lines += _folded("What became of the answers", _denominators(run))
-    lines += section("Notes", tuple(further_notes(run, told)))
+    lines = [markdown(told), *details(run, told)]
     lines += section("What was not tested", story.not_tested(run))
     about = {"Judge": run.manifest.judge, "When": facts.created(run) or "not recorded", "Run": run.name}
     lines += [f"{name}: {escape(value)}  " for name, value in about.items()]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def details(run: LoadedRun, told: Card) -> list[str]:
+    """Lines on what the verdict rests on, of a run without answers that do not count; `told` is its card."""
+    lines = [*_rates(by_asking(run)), *_rates(by_domain(run), SLICES), *_hidden(run)]
+    if run.decision:
+        lines += _folded("Evidence", _table(EVIDENCE, evidence_rows(run.decision)))
+    lines += _thresholds(run)
+    lines += _folded("What became of the answers", _denominators(run))
+    return lines + section("Notes", tuple(further_notes(run, told)))
 
 
 EVIDENCE = ("", "evidence of harm", "evidence of no harm", "if missing answers were best to worst, points", "shown")
