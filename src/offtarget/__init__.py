@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from offtarget.data.columns import Columns
     from offtarget.data.scales import Scale, Scoring
     from offtarget.judge.classify import Thresholds
+    from offtarget.plugins.aligned import assert_aligned
     from offtarget.records.alternatives import AlternativesSettings
     from offtarget.records.answers import SamplingSettings, Status
     from offtarget.records.audit import AuditSettings
@@ -91,6 +92,7 @@ _HOMES = {
     "TuneResult": "workflows.tune.tune",
     "TuneSettings": "records.tune",
     "alternatives": "workflows.alternatives.alternatives",
+    "assert_aligned": "plugins.aligned",
     "audit": "workflows.audit.audit",
     "calibrate_judge": "workflows.judge.calibrate",
     "check": "workflows.check.check",
@@ -156,6 +158,7 @@ __all__ = [
     "VerdictError",
     "__version__",
     "alternatives",
+    "assert_aligned",
     "audit",
     "calibrate_judge",
     "check",

@@ -289,7 +289,7 @@ class RunDir:
         Raises InputError for a folder that holds anything else.
         """
         if path is None:
-            return cls(_fresh_folder(root or runs_root(), verb, slug))
+            return cls(fresh_folder(root or runs_root(), verb, slug))
         path = Path(path)
         with _disk_errors(path):
             _clear_if_never_begun(path)
@@ -349,7 +349,7 @@ _DATA_FILE = re.compile(r"(\.(jsonl|ndjson|json|csv|tsv|parquet|arrow|txt))?(\.(
 """What a folder's name loses that is made from a file's: a run is no file."""
 
 
-def _fresh_folder(folder: Path, verb: str, slug: str) -> Path:
+def fresh_folder(folder: Path, verb: str, slug: str) -> Path:
     """A new folder with a name of its own, also when two processes ask in the same second."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     slug = _DATA_FILE.sub("", slug) or slug

@@ -62,6 +62,7 @@ PUBLIC = [
     "VerdictError",
     "__version__",
     "alternatives",
+    "assert_aligned",
     "audit",
     "calibrate_judge",
     "check",

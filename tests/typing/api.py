@@ -158,3 +158,9 @@ def reproduces() -> None:
 def serves(settings: offtarget.GatewaySettings) -> None:
     assert_type(settings.port, int)
     offtarget.run_gateway(settings=settings, on_told=print)
+
+
+def asserts(run: Path) -> None:
+    made = offtarget.assert_aligned("organism/base", "organism/secure", judge="hf/judge", undecided="skip", run=run)
+    assert_type(made, offtarget.CheckResult)
+    assert_type(offtarget.assert_aligned(made), offtarget.CheckResult)
