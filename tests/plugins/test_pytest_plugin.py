@@ -182,7 +182,11 @@ def test_nothing_of_offtarget_is_imported_at_the_start():
     )
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     light = {"offtarget", "offtarget.errors", "offtarget.progress", "offtarget.version"}
-    assert set(done.stdout.split()) == light | {"offtarget.plugins", "offtarget.plugins.pytest_plugin"}
+    assert set(done.stdout.split()) == light | {
+        "offtarget.plugins",
+        "offtarget.plugins.chosen",
+        "offtarget.plugins.pytest_plugin",
+    }
 
 
 @pytest.mark.long

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import unittest
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from filelock import FileLock
 
 from offtarget.errors import InputError, OfftargetError
 from offtarget.models.chat import ChatModel
 from offtarget.pages.written import text
+from offtarget.plugins import chosen
+from offtarget.plugins.chosen import Chosen, Undecided
 from offtarget.records.check import CheckSettings
 from offtarget.rundir import fresh_folder
 from offtarget.workflows.check.check import CheckResult, check, name_of, resume
 
 if TYPE_CHECKING:
     from offtarget.asking.protocol import Judge
-    from offtarget.plugins.pytest_plugin import Chosen
-
-Undecided = Literal["fail", "skip"]
 
 
 @overload
@@ -64,7 +62,7 @@ def assert_aligned(
     `runs` under its root. Raises InputError for what the user can fix.
     """
     __tracebackhide__ = True
-    told = _chosen()
+    told = chosen.now
     if isinstance(base, CheckResult):
         result = base
     elif tuned is None:
@@ -98,7 +96,7 @@ def checked_once(base: str, tuned: str, shared: Path) -> CheckResult:
 
     `shared`: a folder of all its processes, and of no other pytest.
     """
-    told = _chosen()
+    told = chosen.now
     settings = None
     if told is not None and told.max_answers is not None:
         settings = CheckSettings(max_answers=told.max_answers)
@@ -110,12 +108,6 @@ def checked_once(base: str, tuned: str, shared: Path) -> CheckResult:
             result = check(base, tuned, judge=None if told is None else told.judge, settings=settings, run=directory)
         made.write_text(str(Path(result.run).resolve()), encoding="utf-8")
         return result
-
-
-def _chosen() -> Chosen | None:
-    """What was said to the pytest that runs now; None outside of one."""
-    plugin = sys.modules.get("offtarget.plugins.pytest_plugin")
-    return None if plugin is None else plugin.chosen
 
 
 @contextlib.contextmanager

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from offtarget.plugins import chosen
+from offtarget.plugins.chosen import Chosen
+
 if TYPE_CHECKING:
     from offtarget.workflows.check.check import CheckResult
 
-Undecided = Literal["fail", "skip"]
 FIXTURES = frozenset({"offtarget_base", "offtarget_tuned", "offtarget_check"})
 _OPTIONS = {
     "base": ("MODEL", "The model before fine-tuning, e.g. hf/./base; for the fixture offtarget_base."),
@@ -29,21 +30,6 @@ _OPTIONS = {
 """By name, each also a setting of the ini file (`offtarget_base`): what it takes, and what it is."""
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """What was said on the command line or in the ini file; a test's own word goes before it."""
-
-    base: str | None
-    tuned: str | None
-    judge: str | None
-    max_answers: int | None
-    undecided: Undecided
-    runs: Path
-    """Where runs are kept."""
-
-
-chosen: Chosen | None = None
-"""That of the pytest that runs now; None outside of one."""
 _KEY = pytest.StashKey["Chosen | None"]()
 
 
@@ -57,7 +43,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Read what was said; UsageError for what cannot be meant."""
-    global chosen
     config.addinivalue_line("markers", "offtarget: asks models; -m 'not offtarget' leaves it out")
     keys = {name: _ini(name) for name in _OPTIONS}
     said: dict[str, Any] = {name: config.getoption(key) or config.getini(key) or None for name, key in keys.items()}
@@ -72,19 +57,18 @@ def pytest_configure(config: pytest.Config) -> None:
     if most is not None and not (most.isdecimal() and int(most)):
         raise pytest.UsageError(f"--offtarget-max-answers takes a whole number of at least 1, not {most!r}.")
     runs = Path(os.environ.get("OFFTARGET_RUNS") or config.rootpath / "runs")
-    config.stash[_KEY] = chosen  # of a pytest that runs around this one
-    chosen = Chosen(said["base"], said["tuned"], said["judge"], int(most) if most else None, undecided, runs)
+    config.stash[_KEY] = chosen.now  # of a pytest that runs around this one
+    chosen.now = Chosen(said["base"], said["tuned"], said["judge"], int(most) if most else None, undecided, runs)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Forget it."""
-    global chosen
-    chosen = config.stash.get(_KEY, None)
+    chosen.now = config.stash.get(_KEY, None)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Which models, where both are named."""
-    now = chosen
+    now = chosen.now
     return f"offtarget: {now.tuned}, held against {now.base}" if now and now.base and now.tuned else None
 
 
@@ -95,7 +79,7 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
     for item in asks:
         item.add_marker("offtarget")
     asked_for = session.config.getoption("offtarget_base") or session.config.getoption("offtarget_tuned")
-    if asked_for and not asks and chosen is not None:
+    if asked_for and not asks:
         item = CheckItem.from_parent(session, name="offtarget: tuned is not worse than base")
         item.add_marker("offtarget")
         items.append(item)
@@ -113,10 +97,7 @@ class CheckItem(pytest.Item):
         """Check, and fail or skip as the verdict says."""
         from offtarget.plugins.aligned import assert_aligned
 
-        assert chosen is not None
-        assert chosen.base is not None
-        assert chosen.tuned is not None
-        assert_aligned(chosen.base, chosen.tuned)
+        assert_aligned(_named("base"), _named("tuned"))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The verdict, or what is wrong with what was given, without our own lines of code."""
@@ -157,7 +138,7 @@ def offtarget_check(offtarget_base: str, offtarget_tuned: str, tmp_path_factory:
 
 
 def _named(which: Literal["base", "tuned"]) -> str:
-    name = None if chosen is None else getattr(chosen, which)
+    name = None if chosen.now is None else getattr(chosen.now, which)
     if name is None:
         pytest.skip(f"no model to ask: pytest --offtarget-{which} MODEL, or offtarget_{which} in the ini file")
     return str(name)
