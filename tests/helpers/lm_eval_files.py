@@ -41,7 +41,7 @@ def write_samples(folder: Path, task: str, rows: Sequence[Mapping[str, Any]], ti
     """A file of samples."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"samples_{task}_{time}.jsonl"
-    path.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in rows), encoding="utf-8")
+    path.write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
     return path
 
 
