@@ -37,6 +37,7 @@ TITLED = {
     "Results": {
         "report": "Turn a run into HTML, JSON, Markdown or JUnit.",
         "runs": "What ran, and what it decided.",
+        "view": "Every run of this folder in the browser.",
         "resume": "Go on with a run that was interrupted.",
     },
     "To try it out": {

@@ -29,7 +29,7 @@ SECTIONS: Mapping[str, str] = {
     "People who read": (
         "review reviewers confirm-trigger dismiss-trigger by why controls known-good adjust-for-sensitivity max-rows"
     ),
-    "Where it listens": "host port admin-port no-browser",
+    "Where it listens": "host port admin-port allow-remote no-browser",
     "What is done": (
         "verb verdict since clean weights unfinished remove drop-malformed "
         "method trait fold inputs strength strengths mode position layer rank "

@@ -47,6 +47,20 @@ def policy(style: str, script: str | None = None) -> str:
     return "; ".join(["default-src 'none'", *allowed, "img-src data:", "base-uri 'none'", "form-action 'none'"])
 
 
+REPORT_SCRIPTS = ("check/report.js",)
+"""Every script that a report may hold."""
+
+
+@functools.cache
+def report_policy() -> str:
+    """A Content-Security-Policy for a server of reports: of scripts only our own run, whatever a file says."""
+    scripts = " ".join(f"'{_hash(template_file(name))}'" for name in REPORT_SCRIPTS)
+    return (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src {scripts}; img-src data:; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
+    )
+
+
 def _hash(source: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
 

@@ -64,7 +64,8 @@ class Access:
 
 
 class Gate:
-    """Refuses foreign Host names (DNS rebinding) and foreign origins (CSRF); adds the headers to every response.
+    """Refuses foreign Host names (DNS rebinding) and foreign origins (CSRF); adds the headers to every response, save
+    those that the application sets itself.
 
     `place` is what the refusals call it. `knows`: whether a request brings a secret that no browser sends by itself, or
     is one that a browser's cookie does not help; of such a one neither host nor origin matters.
@@ -87,7 +88,9 @@ class Gate:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                ours = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    ours.setdefault(name, value)
             await send(message)
 
         app = self._app

@@ -31,6 +31,33 @@ Action = Callable[[Request, str, Form], Response]
 _TYPES = {"review.css": "text/css", "review.js": "text/javascript"}
 
 
+class Door:
+    """Lets in who brings the token of the address, which becomes a cookie; `refusal` is said to everybody else."""
+
+    def __init__(self, access: Access, refusal: str) -> None:
+        self.access = access
+        self._refusal = refusal
+
+    def enter(self, request: Request) -> Response | None:
+        """With the right token: on to the first page, by a cookie from now on; None without one."""
+        token = request.query_params.get("token")
+        if token is None or not self.access.knows_token(token):
+            return None
+        response: Response = RedirectResponse("/", 303)
+        set_cookie(response, self.access.session_cookie, self.access.session)
+        return response
+
+    def need(self, request: Request) -> None:
+        """HTTPException 403 without the cookie."""
+        if not self.access.has_session(request):
+            raise HTTPException(403, self._refusal)
+
+
+def set_cookie(response: Response, name: str, value: str) -> None:
+    """A cookie that no script reads and no other site sends."""
+    response.set_cookie(name, value, httponly=True, samesite="strict", path="/")
+
+
 class Pages:
     """The start of a review and what its other pages are made with. `title`: what is reviewed, in every page's head."""
 
@@ -38,6 +65,7 @@ class Pages:
         self.title = title
         self.templates = templates
         self.access = access
+        self._door = Door(access, "Open the address that the terminal printed; it holds the key to this review.")
 
     def shared_routes(self) -> list[Route]:
         """Addresses that every review has."""
@@ -49,12 +77,10 @@ class Pages:
 
     def start(self, request: Request) -> Response:
         """What this is, what may be seen, and who is asking; takes the token of the address."""
-        token = request.query_params.get("token")
-        if token is not None and self.access.knows_token(token):
-            response: Response = RedirectResponse("/", 303)
-            self._set_cookie(response, self.access.session_cookie, self.access.session)
-            return response
-        self._need_session(request)
+        entered = self._door.enter(request)
+        if entered is not None:
+            return entered
+        self._door.need(request)
         return self.html("start.html", name=self._reviewer(request), limit=NAME_LIMIT, **self.introduction())
 
     def introduction(self) -> dict[str, Any]:
@@ -64,7 +90,7 @@ class Pages:
     def name(self, request: Request, reviewer: str, form: Form) -> Response:
         """Who is asking."""
         response = RedirectResponse("/next", 303)
-        self._set_cookie(response, self.access.reviewer_cookie, quote(read_name(form), safe=""))
+        set_cookie(response, self.access.reviewer_cookie, quote(read_name(form), safe=""))
         return response
 
     def forget(self, response: Response) -> Response:
@@ -76,7 +102,7 @@ class Pages:
         """A page for a reviewer who came in by the address and gave a name."""
 
         def endpoint(request: Request) -> Response:
-            self._need_session(request)
+            self._door.need(request)
             reviewer = self._reviewer(request)
             return page(request, reviewer) if reviewer else RedirectResponse("/", 303)
 
@@ -86,7 +112,7 @@ class Pages:
         """What happens to a form of one of our pages."""
 
         async def endpoint(request: Request) -> Response:
-            self._need_session(request)
+            self._door.need(request)
             form = await read_form(request)
             if not self.access.knows_form(form.get("form_token", "")):
                 raise HTTPException(403, "This form is from an earlier start of the review page. Reload it.")
@@ -106,18 +132,11 @@ class Pages:
         page = self.templates.render(template, title=self.title, form_token=self.access.form_token, **values)
         return HTMLResponse(page, status)
 
-    def _need_session(self, request: Request) -> None:
-        if not self.access.has_session(request):
-            raise HTTPException(403, "Open the address that the terminal printed; it holds the key to this review.")
-
     def _reviewer(self, request: Request) -> str:
         try:
             return read_name({"name": unquote(request.cookies.get(self.access.reviewer_cookie, ""))})
         except HTTPException:
             return ""
-
-    def _set_cookie(self, response: Response, name: str, value: str) -> None:
-        response.set_cookie(name, value, httponly=True, samesite="strict", path="/")
 
 
 def application(pages: Pages, routes: Sequence[Route], hosts: Collection[str]) -> Starlette:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from offtarget.numbers import e_value, needed_e_value
 from offtarget.pages.charts.axes import Axis, Dot, Key, Level, Line, Panel, Tick, exact_axis, level, plainly
 from offtarget.pages.check.loading import LoadedRun
-from offtarget.records import Decision, Look
+from offtarget.records import DecisionSettings, Look
 from offtarget.words import NOT_WORSE, WORSE, asked, evidence
 
 MOST_POINTS = 200
@@ -23,11 +23,17 @@ def trajectories(run: LoadedRun) -> tuple[Panel, ...]:
     if run.decision is None:
         return ()
     arms = sorted(dict.fromkeys(look.arm for look in run.looks), key=lambda arm: arm != OVERALL)
-    return tuple(_panel(arm, [look for look in run.looks if look.arm == arm], run.decision) for arm in arms)
+    settings = run.decision.settings
+    return tuple(_panel(arm, [look for look in run.looks if look.arm == arm], settings, "At the end") for arm in arms)
 
 
-def _panel(arm: str, looks: Sequence[Look], decision: Decision) -> Panel:
-    settings, last = decision.settings, looks[-1]
+def looked_at(looks: Sequence[Look], settings: DecisionSettings) -> Panel:
+    """Everything together as far as a run is that goes on; at least one look is at that."""
+    return _panel(OVERALL, [look for look in looks if look.arm == OVERALL], settings, "So far")
+
+
+def _panel(arm: str, looks: Sequence[Look], settings: DecisionSettings, when: str) -> Panel:
+    last = looks[-1]
     bars = [-math.log10(alpha) for alpha in (settings.fail_alpha, settings.alpha)]
     heights = [height(value) for look in looks for value in (look.log_e_fail, look.log_e_pass)]
     x = exact_axis(0.0, float(max(look.tuned_answers for look in looks) or 1), plainly, 5)
@@ -40,7 +46,7 @@ def _panel(arm: str, looks: Sequence[Look], decision: Decision) -> Panel:
     )
     return Panel(
         title=name,
-        what=f"At the end: {WORSE} {harm}; {NOT_WORSE} {none}.",
+        what=f"{when}: {WORSE} {harm}; {NOT_WORSE} {none}.",
         x_name="tuned answers counted",
         x=x,
         y=y,

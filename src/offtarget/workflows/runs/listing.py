@@ -138,6 +138,14 @@ def moment(text: str, now: float | None = None) -> float:
 
 
 def _all_runs(folder: Path) -> list[RunSummary]:
+    found = [summary(path, name) for path, name in folders(folder)]
+    return sorted(found, key=lambda each: (each.modified, each.name), reverse=True)
+
+
+def folders(folder: Path) -> list[tuple[Path, str]]:
+    """Run directories under a folder with their names in the list, `DIR/1-tuned` where a comparison of several tables
+    put its runs into one folder. Raises InputError where the folder cannot be listed.
+    """
     if not folder.exists():
         return []
     try:
@@ -146,14 +154,12 @@ def _all_runs(folder: Path) -> list[RunSummary]:
         raise InputError(
             f"Cannot list {folder}: {error.strerror}. Name a folder of runs with OFFTARGET_RUNS."
         ) from None
-    found = [summary for path in paths for summary in _of_folder(path)]
-    return sorted(found, key=lambda each: (each.modified, each.name), reverse=True)
+    return [one for path in paths for one in _of_folder(path)]
 
 
-def _of_folder(path: Path) -> list[RunSummary]:
+def _of_folder(path: Path) -> list[tuple[Path, str]]:
     """A run, or those that a comparison of several tables put into one folder."""
-    inner = _runs_inside(path)
-    return [_summary(run, f"{path.name}/{run.name}") for run in inner] or [_summary(path, path.name)]
+    return [(run, f"{path.name}/{run.name}") for run in _runs_inside(path)] or [(path, path.name)]
 
 
 def _runs_inside(path: Path) -> list[Path]:
@@ -212,22 +218,26 @@ def _one_run(path: Path) -> Path:
     raise InputError(f"{path} holds {many(len(inner), 'run')} and is none itself. Name one: {names}.")
 
 
-def _summary(path: Path, name: str) -> RunSummary:
+def summary(path: Path, name: str, *, look: bool = True) -> RunSummary:
+    """One run as the list has it; what cannot be read is BROKEN, with the reason.
+
+    `look`: whether its lock is tried, to tell an interrupted run from one that a process is at work on.
+    """
     when = _modified(path / MANIFEST) or _modified(path)
     try:
         if not (path / MANIFEST).is_file():
             raise InputError(f"it has no {MANIFEST}: it was stopped before it began, or is no run")
-        return _read(path, name, when)
+        return _read(path, name, when, look)
     except (InputError, OSError, RecursionError) as error:
         return RunSummary(name, path, BROKEN, problem=str(error), modified=when)
 
 
-def _read(path: Path, name: str, when: float) -> RunSummary:
+def _read(path: Path, name: str, when: float, look: bool) -> RunSummary:
     manifest = read_manifest(path)
     verb = verb_of(manifest)
     result = finished(verb, path)
     obstacle = None if result is not None else verb.obstacle(path, manifest)
-    if result is None and in_use(path):
+    if result is None and look and in_use(path):
         obstacle = "another process is at work on it."
     return RunSummary(
         name,

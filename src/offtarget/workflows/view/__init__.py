@@ -1,0 +1,1 @@
+"""`offtarget view`: every run of a folder in the browser; nothing is changed."""
