@@ -7,7 +7,7 @@ Names in the code are the field's; here is what a company engineer reads at firs
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from offtarget.numbers import chosen, e_value, needed_e_value
 
@@ -41,6 +41,14 @@ def under(condition: str) -> str:
 def joined(parts: Sequence[str], last: str = "and") -> str:
     """A list in a sentence: `a`, `a and b`, `a, b and c`."""
     return f" {last} ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def meant(said: str, known: Iterable[str]) -> str:
+    """` Did you mean check?`, with a space before it; empty where nothing known is like it."""
+    import difflib
+
+    close = difflib.get_close_matches(said, list(known), n=2, cutoff=0.6)
+    return f" Did you mean {' or '.join(close)}?" if close else ""
 
 
 def sentence_start(text: str) -> str:

@@ -41,6 +41,8 @@ TITLED = {
         "resume": "Go on with a run that was interrupted.",
     },
     "To try it out": {
+        "doctor": "What is installed here, and what is missing?",
+        "completion": "Have a shell complete commands, models and runs.",
         "organism": "A small model made to go wrong: no GPU, no API key.",
         "reproduce": "Repeat the published experiment on any model.",
     },
@@ -56,7 +58,14 @@ VERBS = {name: said for under in TITLED.values() for name, said in under.items()
     prefix="offtarget.cli.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-@click.version_option(__version__, prog_name="offtarget")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda context, parameter, value: _version(context) if value and not context.resilient_parsing else None,
+    help="Show the version and the environment.",
+)
 def app() -> None:
     """What did fine-tuning change where nobody looked: is the tuned model worse?
 
@@ -70,6 +79,18 @@ def app() -> None:
 
     Options and examples of a verb: offtarget VERB --help; version: --version
     """
+
+
+def _version(context: click.Context) -> None:
+    """The version and what results may hang on besides, without importing any of it."""
+    import platform
+
+    from offtarget.workflows.doctor.packages import TOLD, version_of
+
+    click.echo(f"offtarget, version {__version__}")
+    click.echo(f"Python {platform.python_version()}, {platform.system()} {platform.release()} ({platform.machine()})")
+    click.echo(", ".join(f"{name} {version_of(name) or 'not installed'}" for name in TOLD))
+    context.exit()
 
 
 CRASH = 70

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from offtarget.cli import completing
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import OPENING, PRINTING, opening, shared
 from offtarget.cli.progress import shown
@@ -17,7 +18,7 @@ from offtarget.records.direction import Explanation
 
 
 @click.command("explain", cls=Sectioned)
-@click.argument("run", default="last", metavar="[RUN]")
+@click.argument("run", default="last", metavar="[RUN]", shell_complete=completing.runs)
 @shared("--direction", ". [default: found by the trait recipe]")
 @shared("--data", ", as for audit: its rows are read too")
 @shared("--form", ". [default: guessed]")

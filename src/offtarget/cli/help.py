@@ -6,7 +6,6 @@ one decision, not one of every option.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,11 +14,13 @@ from typing import Any
 
 import click
 
+from offtarget.words import meant
+
 SECTIONS: Mapping[str, str] = {
     "Models": "base tuned model direction same-weights chat-template",
     "Serving": (
         "traffic canary shadow cheap-judge on-alarm webhook once config alias reason who force last "
-        "exit-code admin key-file reader-key-file state"
+        "connect exit-code admin key-file reader-key-file state"
     ),
     "Data": "data data-dir form split condition conditions hunt prefix where-base where-tuned task skill",
     "Questions and judge": (
@@ -214,12 +215,6 @@ def in_sections(options: Iterable[click.Option]) -> Iterator[tuple[str, list[cli
 def name(option: click.Option) -> str:
     """`--max-answers` -> `max-answers`; of several the longest."""
     return max(option.opts, key=len).lstrip("-")
-
-
-def meant(said: str, known: Iterable[str]) -> str:
-    """` Did you mean check?`, with a space before it; empty where nothing known is like it."""
-    close = difflib.get_close_matches(said, list(known), n=2, cutoff=0.6)
-    return f" Did you mean {' or '.join(close)}?" if close else ""
 
 
 def _paragraph(formatter: click.HelpFormatter, text: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from offtarget.cli import completing
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import OPENING_JUDGES, PRINTING, opening, shared
 from offtarget.cli.progress import shown
@@ -22,7 +23,7 @@ SHOWN = 5
 
 
 @click.command("compare", cls=Sectioned)
-@click.argument("run", default="last", metavar="[RUN]")
+@click.argument("run", default="last", metavar="[RUN]", shell_complete=completing.runs)
 @click.option("--judges", required=True, metavar="J1,J2,...", help="Two judges or more, by name.")
 @click.option("--page", is_flag=True, help="Also write judges.md into the run.")
 @shared("--judge-by")

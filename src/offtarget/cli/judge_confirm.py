@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from offtarget.cli import completing
 from offtarget.cli.help import Sectioned
 from offtarget.cli.judge_label import about
 from offtarget.cli.options import PAGE, review_page, shared
@@ -15,7 +16,7 @@ from offtarget.pages.text import sentence
 
 
 @click.command("confirm", cls=Sectioned)
-@click.argument("run")
+@click.argument("run", shell_complete=completing.runs)
 @shared("--reviewers", default=1, show_default=True)
 @shared("--seed")
 @PAGE

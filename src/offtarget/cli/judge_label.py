@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli import completing
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import AT_LEAST_ONE, PAGE, pick, review_page, shared
 from offtarget.cli.render import print_json, screen, shown_path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("label", cls=Sectioned)
-@click.argument("run")
+@click.argument("run", shell_complete=completing.runs)
 @shared("--out", ": the table of labels, a CSV file", required=True)
 @shared("--answers", " to label, drawn at random over both models", default=100, type=AT_LEAST_ONE)
 @click.option("--flagged", is_flag=True, help="Also every answer that the run's judge called misaligned.")

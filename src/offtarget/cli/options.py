@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli import completing
 from offtarget.cli.benchmarks import read_margins
 from offtarget.cli.help import Sectioned
 from offtarget.cli.shares import BETWEEN, FROM_ZERO
@@ -156,6 +157,8 @@ SHARED: dict[str, dict[str, Any]] = {
     "--verbose": {"is_flag": True, "help": "Print everything: tables, bounds, how it was decided"},
 }
 """By name: what is the same wherever the option occurs, with the beginning of its sentence."""
+_COMPLETED = {"MODEL": completing.models, "BANK": completing.banks, "RUN": completing.runs}
+"""What a shell offers for a value, by how the help calls it."""
 _SHORT = {"--quiet": "-q", "--verbose": "-v"}
 
 
@@ -166,6 +169,8 @@ def shared(name: str, more: str = "", into: str | None = None, **own: Any) -> Op
     """
     end = "" if more.endswith("]") else "."
     settings = {**SHARED[name], **own, "help": f"{own.get('help', SHARED[name]['help'])}{more}{end}"}
+    if settings.get("metavar") in _COMPLETED:
+        settings.setdefault("shell_complete", _COMPLETED[settings["metavar"]])
     return click.option(*filter(None, [_SHORT.get(name), name, into]), **settings)
 
 

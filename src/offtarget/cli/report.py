@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from offtarget.cli import completing
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import shared
 from offtarget.cli.render import screen
@@ -23,7 +24,7 @@ def _format_flags(function: Any) -> Any:
 
 
 @click.command("report", cls=Sectioned)
-@click.argument("run", default="last", metavar="[RUN]")
+@click.argument("run", default="last", metavar="[RUN]", shell_complete=completing.runs)
 @_format_flags
 @shared("--out", ", in place of one in the run; - is standard output", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--open", "open_", is_flag=True, help="Open the written file.")

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from offtarget.cli import completing
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import FURTHER, OPENING_JUDGES, PRINTING, opening, review_page, shared
 from offtarget.cli.progress import shown
@@ -17,7 +18,7 @@ from offtarget.rundir import read_manifest
 
 
 @click.command("resume", cls=Sectioned)
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", shell_complete=completing.runs)
 @shared("--max-answers", "; raise it to go on with an undecided one", default=None, show_default=False)
 @shared("--max-cued-answers", "; likewise", default=None, show_default=False)
 @shared("--candidates", "; raise it to make a check surer", default=None, show_default=False)

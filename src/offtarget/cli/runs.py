@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from offtarget.cli import completing
 from offtarget.cli.help import Sectioned
 from offtarget.cli.lazy import LazyGroup
 from offtarget.cli.options import AT_LEAST_ONE, shared
@@ -43,7 +44,13 @@ class _Runs(LazyGroup, Sectioned):
 @click.option("--verb", metavar="VERB", help="Only runs of this verb, e.g. check or repair.")
 @click.option("--verdict", metavar="WORD", help="Only PASS, FAIL, UNDECIDED, OK, ALARM, DONE, UNFINISHED or BROKEN.")
 @click.option("--since", metavar="WHEN", help="Only runs started since: 2026-11-01, 12h, 2d or 3w.")
-@click.option("--together", "check", metavar="RUN", help="Decide on all candidates with the base of this check.")
+@click.option(
+    "--together",
+    "check",
+    metavar="RUN",
+    shell_complete=completing.runs,
+    help="Decide on all candidates with the base of this check.",
+)
 @click.option("--of", type=AT_LEAST_ONE, metavar="C", help="Candidates there are. [default: those checked, or told]")
 @shared("--html", ": with --together, the candidates in order of time")
 @shared("--json", into="as_json")

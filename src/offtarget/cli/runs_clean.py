@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from offtarget.cli import completing
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import shared
 from offtarget.cli.render import screen
@@ -23,7 +24,7 @@ SHOWN = 5
 
 
 @click.command("clean", cls=Sectioned)
-@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=completing.runs)
 @click.option("--weights", is_flag=True, help="Also models and adapters inside of finished runs.")
 @click.option("--unfinished", is_flag=True, help="Also whole runs that have not come to their end.")
 @shared("--dry-run")

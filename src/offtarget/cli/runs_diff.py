@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from offtarget.cli import completing
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import shared
 from offtarget.cli.render import print_json, screen, shown_path
@@ -20,8 +21,8 @@ SHOWN = 5
 
 
 @click.command("diff", cls=Sectioned)
-@click.argument("before", metavar="BEFORE")
-@click.argument("after", default="last", metavar="[AFTER]")
+@click.argument("before", metavar="BEFORE", shell_complete=completing.runs)
+@click.argument("after", default="last", metavar="[AFTER]", shell_complete=completing.runs)
 @shared("--html")
 @shared("--json", into="as_json")
 @shared("--verbose")

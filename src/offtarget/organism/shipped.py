@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 from offtarget.errors import InputError
+from offtarget.words import meant
 
 PREFIX = "organism/"
 
@@ -34,7 +35,8 @@ def resolve(name: str) -> tuple[Path, Path | None]:
     """
     short, plus, own_adapter = name.removeprefix(PREFIX).partition("+")
     if short not in names():
-        raise InputError(f"There is no 'organism/{short}'. Shipped: {', '.join(PREFIX + n for n in names())}.")
+        close = meant(f"{PREFIX}{short}", (PREFIX + n for n in names()))
+        raise InputError(f"There is no 'organism/{short}'.{close} Shipped: {', '.join(PREFIX + n for n in names())}.")
     base = weights_folder() / "base"
     if plus:
         if short != "base" or not own_adapter:

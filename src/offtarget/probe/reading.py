@@ -14,6 +14,7 @@ from offtarget.probe.chatlines import chat_bank
 from offtarget.probe.known import SUFFIX, known_beside, with_known
 from offtarget.probe.own import own_bank
 from offtarget.probe.published import published_bank
+from offtarget.words import meant
 
 _BANKS = Path(__file__).parent / "banks"
 
@@ -31,7 +32,8 @@ def load_bank(name_or_path: str | Path) -> ProbeBank:
     if not path.suffix and not path.exists():
         raise InputError(
             f"'{name_or_path}' is neither a shipped probe bank ({', '.join(bank_names())}) nor a question "
-            "file. Give one of these names, or the path of a .yaml or .jsonl file."
+            f"file.{meant(str(name_or_path), bank_names())} Give one of these names, or the path of a .yaml or .jsonl "
+            "file."
         )
     return read_probes(path)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from offtarget.errors import InputError
 from offtarget.numbers import many
 from offtarget.pages.cards import card_of
 from offtarget.rundir import MANIFEST, in_use, read_manifest, read_object, runs_root
+from offtarget.words import meant
 from offtarget.workflows.runs.begin import finished
 from offtarget.workflows.runs.so_far import lines_of
 from offtarget.workflows.runs.verbs import AUDIT, BENCHMARKS, CHECK, COMPARE, SCAN, TUNE, VERBS, Verb, verb_of
@@ -115,16 +115,14 @@ def named_verb(name: str) -> Verb[Any, Any]:
         if name in (verb.command, verb.command.rpartition(" ")[2]):
             return verb
     known = [verb.command for verb in VERBS]
-    near = get_close_matches(name, known, 1)
-    meant = f" Did you mean `{near[0]}`?" if near else ""
-    raise InputError(f"No verb `{name}` leaves runs.{meant} These do: {', '.join(known)}.")
+    raise InputError(f"No verb `{name}` leaves runs.{meant(name, known)} These do: {', '.join(known)}.")
 
 
 def named_state(name: str) -> str:
     """The state of that name in any case; InputError lists them."""
     if name.upper() in STATES:
         return name.upper()
-    raise InputError(f"There is no verdict {name!r}. A run is one of {', '.join(STATES)}.")
+    raise InputError(f"There is no verdict {name!r}.{meant(name.upper(), STATES)} A run is one of {', '.join(STATES)}.")
 
 
 def moment(text: str, now: float | None = None) -> float:
@@ -206,7 +204,8 @@ def find_run(
     # `DIR/1-tuned`, as a comparison of several tables is listed.
     if len(path.parts) == 2 and ".." not in path.parts and folder / path in _runs_inside(folder / path.parts[0]):
         return folder / path
-    raise InputError(f"There is no run '{run}', neither as a path nor in {folder}. `offtarget runs` lists them.")
+    close = meant(str(run), (name for _, name in folders(folder)))
+    raise InputError(f"There is no run '{run}', neither as a path nor in {folder}.{close} `offtarget runs` lists them.")
 
 
 def _one_run(path: Path) -> Path:
