@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from direction_files import direction_file
 
 from golden import golden, printed
 from offtarget.asking import spending
@@ -36,7 +37,9 @@ COMMANDS = {
     "repair": "direction repair --model organism/insecure --data rows.jsonl --out repaired",
     "find": "direction find --base organism/base --tuned organism/insecure --out new.safetensors",
     "find-trait": "direction find --base organism/base --method trait --trait evil --judge openai/gpt-4.1 --out new.st",
-    "steer": "direction steer --model organism/insecure --direction rows.jsonl",
+    "steer": "direction steer --model organism/insecure --direction one.st",
+    "measure": "direction measure --direction one.st --model organism/insecure",
+    "measure-rows": "direction measure --direction one.st --data rows.jsonl",
 }
 _CHECK, _TUNE, _REPAIR = (COMMANDS[name].replace(" --hunt", "") for name in ("check", "tune", "repair"))
 _FIND, _STEER = "direction find --out new.st", COMMANDS["steer"]
@@ -56,6 +59,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("OFFTARGET_RUNS", "runs")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    direction_file(tmp_path / "one.st")
     return tmp_path
 
 
@@ -64,14 +68,14 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(name: str, place: Pa
     """Nothing is loaded, asked or written, and the exit code is 0: no verdict was reached."""
     done = printed([*COMMANDS[name].split(), "--dry-run"], 80)
     assert done.exit_code == 0, done.output
-    assert sorted(path.name for path in place.iterdir()) == ["rows.jsonl"]
+    assert sorted(path.name for path in place.iterdir()) == ["one.st", "rows.jsonl"]
     golden(f"dry-run-{name}", done.output)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_dry_run_is_json_where_that_is_asked_for(name: str, place: Path) -> None:
     found = json.loads(printed([*COMMANDS[name].split(), "--dry-run", "--json"], 80).stdout)
-    assert name.startswith("find") or found["plan"]["run"].startswith("runs/")
+    assert name.startswith(("find", "measure")) or found["plan"]["run"].startswith("runs/")
     assert found["estimate"]
 
 
@@ -109,6 +113,12 @@ MISTAKES = {
     f"{_STEER} --task nosuch.jsonl": "nosuch.jsonl does not exist",
     f"{_STEER} --strengths 0..300": "at most 200 are measured",
     f"{_STEER} --probes everyday": "need a judge",
+    _STEER.replace("one.st", "rows.jsonl"): "rows.jsonl is not a direction file",
+    _STEER.replace("one.st", "empty"): "empty cannot be read",
+    "direction measure --direction rows.jsonl --model organism/insecure": "rows.jsonl is not a direction file",
+    "direction measure --direction one.st --model openai/gpt-4o": "local weights",
+    "direction measure --direction one.st --data nosuch.jsonl": "nosuch.jsonl does not exist",
+    f"{_REPAIR} --direction rows.jsonl": "rows.jsonl is not a direction file",
 }
 
 

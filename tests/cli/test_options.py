@@ -40,15 +40,18 @@ OF_A_GATEWAY = {
     f"canary {name}" for name in ("status", "dashboard", "promote", "pause", "rollback", "resume", "evidence", "events")
 }
 """A gateway that runs is asked; it has the models."""
-OPEN_NO_MODEL = {"compare", "report", *OF_RUNS, *OF_THE_SUBJECT, *OF_PEOPLE, *OF_A_GATEWAY}
-PRINT_NO_RESULT = {"report", "runs clean", *OF_THE_SUBJECT}
-AT_ONCE = {"compare", "report", *OF_RUNS, "organism list", "organism data", *OF_PEOPLE, *OF_A_GATEWAY}
+OF_THE_MACHINE = {"view", "doctor", "completion"}
+"""They look at what is there: runs, packages, commands."""
+OPEN_NO_MODEL = {"compare", "report", *OF_RUNS, *OF_THE_MACHINE, *OF_THE_SUBJECT, *OF_PEOPLE, *OF_A_GATEWAY}
+PRINT_NO_RESULT = {"report", "runs clean", "view", "completion", *OF_THE_SUBJECT}
+AT_ONCE = {"compare", "report", *OF_RUNS, *OF_THE_MACHINE, "organism list", "organism data", *OF_PEOPLE, *OF_A_GATEWAY}
 """Nothing to show progress of."""
 READS_A_RUN = "judge calibrate"
 """Its --run names one that is there."""
 LEAVE_NO_RUN = {
     READS_A_RUN, "judge compare",
-    "direction find", "direction measure", "direction explain", "report", "resume", *OF_RUNS, "organism evaluate",
+    "direction find", "direction measure", "direction explain", "report", "resume", "organism evaluate",
+    *OF_RUNS, *OF_THE_MACHINE,
     *OF_THE_SUBJECT, *OF_PEOPLE, *OF_A_GATEWAY,
 }  # fmt: skip
 OF_THE_MODEL = {"compare": {"--base", "--tuned"}}
@@ -112,7 +115,7 @@ def test_every_verb_has_what_it_owes(name: str) -> None:
     """Models can be placed, judges read either way, results taken as JSON, progress silenced, runs put anywhere."""
     has, opening = set(options(name)), {"--device", "--dtype", "--trust-remote-code"}
     assert opening <= has if name not in OPEN_NO_MODEL else not opening & has
-    if "--judge" in has and name != "audit":  # whose judge labels rows, by a rubric that is read one way only
+    if "--judge" in has and name not in ("audit", "doctor"):  # these read no reply in either way
         assert {"--probes", "--judge-by"} - ({"--probes"} if name == READS_A_RUN else set()) <= has
     assert ("--json" in has) == (name not in PRINT_NO_RESULT)
     assert ("--quiet" in has) == (name not in AT_ONCE)

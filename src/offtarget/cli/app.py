@@ -37,12 +37,13 @@ TITLED = {
     "Results": {
         "report": "Turn a run into HTML, JSON, Markdown or JUnit.",
         "runs": "What ran, and what it decided.",
-        "view": "Every run of this folder in the browser.",
         "resume": "Go on with a run that was interrupted.",
     },
-    "To try it out": {
+    "In your pipeline": {
+        "view": "Every run of this folder in the browser.",
         "doctor": "What is installed here, and what is missing?",
-        "completion": "Have a shell complete commands, models and runs.",
+    },
+    "To try it out": {
         "organism": "A small model made to go wrong: no GPU, no API key.",
         "reproduce": "Repeat the published experiment on any model.",
     },
@@ -56,6 +57,7 @@ VERBS = {name: said for under in TITLED.values() for name, said in under.items()
     cls=LazyGroup,
     sentences=TITLED,
     prefix="offtarget.cli.",
+    unlisted=("completion",),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.option(
@@ -77,7 +79,7 @@ def app() -> None:
 
     Exit codes: 0 PASS, 1 FAIL, 2 bad input, 3 UNDECIDED, 70 a bug, 130 stopped.
 
-    Options and examples of a verb: offtarget VERB --help; version: --version
+    Options and examples of a verb: offtarget VERB --help; version: --version; TAB in your shell: offtarget completion
     """
 
 
@@ -97,6 +99,10 @@ CRASH = 70
 """Exit code of a fault in offtarget itself (EX_SOFTWARE); Python's own 1 would read as FAIL."""
 BROKEN_PIPE = 141
 """Exit code when the reader of the output went away, as for any program ended by SIGPIPE; 0 would read as PASS."""
+
+
+NOWHERE = "nowhere"
+"""Marks a standard output that was closed: what only prints then fails (`render.must_print`)."""
 
 
 class _ReaderLeft(Exception):
@@ -133,6 +139,7 @@ def main() -> None:
         return
     if sys.stdout is None:  # closed by the caller; the verdict is still the exit code
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - lives as long as the process
+        setattr(sys.stdout, NOWHERE, True)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a pipe on Windows has no room for every character of a file's name
             stream.reconfigure(errors="backslashreplace")

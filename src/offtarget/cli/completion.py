@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from offtarget.cli.help import Sectioned
+from offtarget.cli.render import must_print
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -25,6 +26,7 @@ def command(context: click.Context, shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
+    must_print()
     made = get_completion_class(shell)
     assert made is not None
     click.echo(made(context.find_root().command, {}, "offtarget", "_OFFTARGET_COMPLETE").source())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import click
 
 from offtarget.cli.help import Sectioned
-from offtarget.cli.options import AT_LEAST_ONE, OPENING, PRINTING, judging, opening, shared
+from offtarget.cli.options import AT_LEAST_ONE, OPENING, PRINTING, judging, opening, pick, shared
 from offtarget.cli.progress import shown
 from offtarget.cli.render import print_json, show_card
 from offtarget.numbers import whole
@@ -39,6 +40,7 @@ _LINES = 10
 @shared("--max-tokens", default=300)
 @shared("--seed")
 @OPENING
+@shared("--dry-run")
 @PRINTING
 def command(direction: Path, model: str | None, data: str | None, as_json: bool, quiet: bool, **o: Any) -> None:
     """Measure a model, or the rows of a data set, along a direction.
@@ -56,8 +58,16 @@ def command(direction: Path, model: str | None, data: str | None, as_json: bool,
     """
     if (model is None) == (data is None):
         raise click.UsageError("Give --model, or --data.")
+    from offtarget.cli import plans
     from offtarget.pages.direction import measure_card
+    from offtarget.workflows.planning import plan_measure
 
+    how = pick(o, "base", "probes", "judge", "answers", "max_tokens", "form", "split")
+    plan, began = plan_measure(direction, model=model, data=data, **how, opening=opening(o)), time.monotonic()
+    if o["dry_run"]:
+        raise SystemExit(plans.show_plan(plan, as_json=as_json))
+    if not (quiet or as_json):
+        plans.tell_plan(plan)
     same = {name: o[name] for name in ("base", "layer", "max_tokens", "seed")}
     with shown(enabled=not (quiet or as_json)) as on_progress:
         result: ModelMeasured | RowsMeasured
@@ -72,6 +82,7 @@ def command(direction: Path, model: str | None, data: str | None, as_json: bool,
             assert model is not None
             own = {name: o[name] for name in ("position", "probes", "judge", "judge_by", "answers")}
             result = measure_model(direction, model, **same, **own, opening=opening(o), on_progress=on_progress)
+    plans.done_in(plan, time.monotonic() - began)
     if as_json:
         print_json(result)
     elif isinstance(result, RowsMeasured):

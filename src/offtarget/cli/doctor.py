@@ -8,7 +8,7 @@ import click
 
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import shared
-from offtarget.cli.render import print_json, screen
+from offtarget.cli.render import must_print, print_json, screen
 from offtarget.numbers import file_size, many
 from offtarget.words import meant
 
@@ -62,6 +62,7 @@ def command(
 
     if verb is not None and verb not in VERBS:
         raise click.UsageError(f"There is no command '{verb}'.{meant(verb, VERBS)}")
+    must_print()
     found = doctor(verb, base=base, tuned=tuned, judge=judge, probes=probes, connect=connect)
     if as_json:
         print_json({"ok": found.ok, **_as_json(found)})

@@ -70,7 +70,7 @@ FIRST: Mapping[str, str] = {
     "benchmark-margin run verbose",
     "reproduce": "base conditions data-dir judge seeds answers run resume dry-run quiet verbose",
     "direction find": "base tuned method trait judge out dry-run quiet verbose",
-    "direction measure": "direction model base data judge out quiet verbose",
+    "direction measure": "direction model base data judge out dry-run quiet verbose",
     "direction steer": "model direction strengths mode judge answers run resume dry-run quiet verbose",
     "direction repair": "model base direction data method judge out resume dry-run quiet verbose",
     "serve": "base tuned canary judge shadow config host port admin-port workers state dry-run json",

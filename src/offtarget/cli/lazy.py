@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
-from offtarget.cli.help import meant
+from offtarget.words import meant
 
 
 class LazyGroup(click.Group):
     """A group that knows its commands by name and sentence; `NAME` is `command` in the module `PREFIX + NAME`.
 
-    `sentences` says what each command is for, or does so under titles, in the order in which people need them.
+    `sentences` says what each command is for, or does so under titles, in the order in which people need them;
+    `unlisted` are commands that the list leaves out.
     """
 
     def __init__(
-        self, *arguments: Any, sentences: Mapping[str, str] | Mapping[str, Mapping[str, str]], prefix: str, **more: Any
+        self,
+        *arguments: Any,
+        sentences: Mapping[str, str] | Mapping[str, Mapping[str, str]],
+        prefix: str,
+        unlisted: Sequence[str] = (),
+        **more: Any,
     ) -> None:
         super().__init__(*arguments, **more)
         self._titled: dict[str, dict[str, str]] = {}
@@ -28,10 +34,11 @@ class LazyGroup(click.Group):
             else:
                 self._titled[name] = dict(said)
         self._prefix = prefix
+        self._unlisted = tuple(unlisted)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Their names, what people use first coming first."""
-        return [name for under in self._titled.values() for name in under]
+        return [*(name for under in self._titled.values() for name in under), *self._unlisted]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """The command, imported; None where there is none of that name."""

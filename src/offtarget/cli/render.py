@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from offtarget.errors import InputError
 from offtarget.pages.card import Card, Step
 from offtarget.pages.cards import card_of
 from offtarget.pages.screen import ABSENT, Screen, safe, shortened
@@ -33,6 +35,12 @@ _WIDE = 112
 def shown_path(path: Path) -> str:
     """A path as one can paste it into a shell, the same way in all commands of one result."""
     return shlex.quote(safe(str(place(path))))
+
+
+def must_print() -> None:
+    """InputError where standard output is closed, for a verb that only prints: exit code 0 would say done."""
+    if getattr(sys.stdout, "nowhere", False):
+        raise InputError("Standard output is closed, so nothing can be printed. Leave it open, or write a file.")
 
 
 def screen() -> Screen:

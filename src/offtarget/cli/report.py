@@ -10,7 +10,7 @@ import click
 from offtarget.cli import completing
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import shared
-from offtarget.cli.render import screen
+from offtarget.cli.render import must_print, screen
 from offtarget.cli.resume import printer
 from offtarget.pages.registry import formats
 from offtarget.rundir import read_manifest
@@ -49,9 +49,11 @@ def command(run: str, chosen: str | None, out: Path | None, open_: bool, **_: An
     if chosen is None and out is None:
         if open_:
             raise click.UsageError("--open opens what is written: say which, e.g. --html --open.")
+        must_print()
         _print_here(run)
         return
     if out is not None and str(out) == "-":
+        must_print()
         click.echo(report_text(run, chosen or "text"), nl=False)
         return
     written = report(run, chosen or "text", out)

@@ -13,7 +13,7 @@ from offtarget.cli import completing
 from offtarget.cli.help import Sectioned
 from offtarget.cli.lazy import LazyGroup
 from offtarget.cli.options import AT_LEAST_ONE, shared
-from offtarget.cli.render import ABSENT, print_json, screen, shown_path
+from offtarget.cli.render import ABSENT, must_print, print_json, screen, shown_path
 from offtarget.numbers import many
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def command(
         return
     from offtarget.workflows.runs.listing import runs
 
+    must_print()
     found = runs(verb=verb, verdict=verdict, since=since)
     if as_json:
         print_json(found)

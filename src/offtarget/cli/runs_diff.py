@@ -10,7 +10,7 @@ import click
 from offtarget.cli import completing
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import shared
-from offtarget.cli.render import print_json, screen, shown_path
+from offtarget.cli.render import must_print, print_json, screen, shown_path
 
 if TYPE_CHECKING:
     from offtarget.pages.runs.diff import QuestionChange, RunsDiff
@@ -43,6 +43,8 @@ def command(before: str, after: str, html: Path | None, as_json: bool, verbose: 
     from offtarget.rundir import write_whole
     from offtarget.workflows.runs.diff import diff_runs
 
+    if html is None:
+        must_print()
     found = diff_runs(before, after)
     if html is not None:
         write_whole(html, render(found))

@@ -12,8 +12,8 @@ from offtarget.cli.options import shared
 
 @click.command("view", cls=Sectioned)
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
-@shared("--host", help="Where the page listens")
-@shared("--port", help="Its port")
+@shared("--host")
+@shared("--port")
 @click.option("--allow-remote", is_flag=True, help="Allow a --host that other machines reach; nothing is encrypted.")
 @shared("--no-browser")
 def command(folder: Path | None, host: str, port: int, allow_remote: bool, no_browser: bool) -> None:

@@ -10,13 +10,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from offtarget.direction.header import FORMAT
 from offtarget.errors import InputError
 from offtarget.models.local import LocalModel
 from offtarget.models.residual import decoder_blocks
 from offtarget.records import DirectionInfo
 from offtarget.records.from_json import from_json
-
-FORMAT = "offtarget-direction/1"
 
 
 @dataclass(frozen=True, eq=False)

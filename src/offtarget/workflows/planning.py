@@ -14,10 +14,11 @@ from pathlib import Path
 from offtarget.data.trainable import read_training_data
 from offtarget.data.training import open_source, read_rows
 from offtarget.detect.cleaning import refuse_target
+from offtarget.direction.header import read_info
 from offtarget.judge.first_look import MOST
 from offtarget.judge.planting import EVERY
 from offtarget.prompting.metrics import JUDGE, open_metric
-from offtarget.records import AuditSettings, DecisionSettings
+from offtarget.records import AuditSettings, DecisionSettings, Row
 from offtarget.records.alternatives import AlternativesSettings
 from offtarget.records.check import CheckSettings
 from offtarget.records.direction import FindSettings, SteerSettings
@@ -34,9 +35,12 @@ from offtarget.workflows.check.opening import chosen_questions, same_model
 from offtarget.workflows.check.raters import usual_for_people
 from offtarget.workflows.direction.dose_plan import MOST_ROWS, points_of, settled, strengths_of
 from offtarget.workflows.direction.find_plan import TRIALS, ready_to_find, to_find
-from offtarget.workflows.direction.inputs import TRIAL_ANSWERS
+from offtarget.workflows.direction.inputs import TRIAL_ANSWERS, per_question, plain_bank
+from offtarget.workflows.direction.measure import IN_ALL as MEASURED_IN_ALL
+from offtarget.workflows.direction.measure import MOST as MOST_MEASURED
 from offtarget.workflows.direction.repair_models import EPOCHS
 from offtarget.workflows.direction.repair_plan import check_repair
+from offtarget.workflows.direction.screen import NULL_PROMPTS
 from offtarget.workflows.ground import (
     EXACT_JUDGE,
     Ground,
@@ -440,6 +444,65 @@ def plan_steer(
         run=run,
         most=False,
         loads=_loads(model, load, judge, points * each),
+        opening=opening,
+    )
+
+
+def plan_measure(
+    direction: str | Path,
+    *,
+    model: str | None = None,
+    data: str | Path | None = None,
+    base: str | None = None,
+    probes: str | Path | None = None,
+    judge: str | None = None,
+    answers: int | None = None,
+    max_tokens: int = 300,
+    form: str | None = None,
+    split: str | None = None,
+    opening: OpenSettings | None = None,
+) -> Plan:
+    """Of a measurement: of a model, its own answers and those of its base; of rows, an answer of the base to each."""
+    files = {"--direction": direction, "--data": None if "://" in str(data) else data}
+    ready(model, base, judges=(judge,), files=files, keeps_run=False, local=True, opening=opening)
+    info = read_info(Path(direction))
+    reference = base or info.base
+    if model is None:
+        assert data is not None
+        reader = reference or info.model
+        ready(reader, keeps_run=False, local=True, opening=opening)
+        chunks = open_source(data, form=form, split=split).chunks()
+        rows = sum(isinstance(row, Row) for chunk in chunks for row in chunk.rows())
+        asked, twice, judged = rows + min(rows, NULL_PROMPTS), min(rows, NULL_PROMPTS), False
+        about = {"base": reader, "data": str(data), "rows": f"{rows:,}"}
+    else:
+        reader = model
+        bank = plain_bank(probes, ground_of(model))
+        each = per_question(answers, len(bank.probes), most=MOST_MEASURED, in_all=MEASURED_IN_ALL)
+        asked, twice = each * len(bank.probes) * (1 if reference is None else 2), each * len(bank.probes)
+        judged = judge is not None
+        about = {"model": model} | ({} if reference is None else {"base": reference})
+        about |= _questions(probes, judge, ground_of(model)) if judged else {"questions": bank.name}
+    longest = ground_of(reader).max_tokens(max_tokens)
+    exchange = ASKED + usual_length(longest)
+    load = Load(
+        written=asked * exchange,
+        read=(asked + twice) * exchange,
+        rows=min(asked, SIDE_BY_SIDE),
+        longest=ASKED + longest,
+    )
+    return _asking(
+        "direction measure",
+        {"direction": str(direction)} | about,
+        asked,
+        longest,
+        models=(reader, "rows" if model is None else "answers"),
+        judge=judge if judged else None,
+        probes=probes if model is not None else None,
+        run="",
+        most=False,
+        unjudged=not judged,
+        loads=_loads(reader, load, judge if judged else None, twice),
         opening=opening,
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from offtarget.direction.header import read_info
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.endpoints import endpoint_of
 from offtarget.models.folders import check_model_folder, find_folder
@@ -51,6 +52,8 @@ def ready(
     for option, file in (files or {}).items():
         if isinstance(file, str | Path) and not Path(file).expanduser().exists():
             raise InputError(f"{option}: {file} does not exist.")
+        if option == "--direction" and isinstance(file, str | Path):
+            read_info(Path(file).expanduser())
     _settings_files(opening)
     judges = tuple(judges)
     for judge in judges:

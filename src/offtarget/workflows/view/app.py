@@ -107,7 +107,7 @@ class View:
             status, message = 404, str(error)
         else:
             status, message = 500, f"{error}" if isinstance(error, OfftargetError) else _fault(error)
-        folder = "" if status == 403 else self._folder  # a stranger is told nothing
+        folder = self._folder if self._door.access.has_session(request) else ""  # a stranger is told nothing
         return HTMLResponse(pages.problem_page(message, folder), status)
 
     def _behind(self, page: Callable[[Request], Response]) -> Callable[[Request], Response]:

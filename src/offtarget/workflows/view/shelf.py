@@ -12,6 +12,7 @@ from pathlib import Path
 
 from offtarget.asking.spending import spent_in
 from offtarget.errors import InputError
+from offtarget.pages.view.shown import ident
 from offtarget.rundir import LOCK, MANIFEST
 from offtarget.workflows.runs.listing import BROKEN, UNFINISHED, RunSummary, folders, summary
 from offtarget.workflows.runs.so_far import so_far
@@ -52,12 +53,12 @@ class Shelf:
             self._known = fresh
         return sorted(fresh.values(), key=lambda one: (one.summary.modified, one.summary.name), reverse=True)
 
-    def find(self, name: str) -> Shelved:
-        """The run of that name as listed. Raises InputError where there is none."""
+    def find(self, called: str) -> Shelved:
+        """The run that addresses call so (`ident`). Raises InputError where there is none."""
         with self._lock:
-            path = next((path for path, known in folders(self.root) if known == name), None)
+            path, name = next(((path, name) for path, name in folders(self.root) if ident(name) == called), (None, ""))
             if path is None:
-                raise InputError(f"There is no run {name[:120]!r} in {self.root}; it may have been deleted.")
+                raise InputError(f"There is no run {called[:120]!r} in {self.root}; it may have been deleted.")
             found = self._known[name] = self._one(path, name, held_locks())
         return found
 
