@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from offtarget.records.alternatives import AlternativesSettings
     from offtarget.records.answers import SamplingSettings, Status
     from offtarget.records.audit import AuditSettings
+    from offtarget.records.benchmarks import BenchmarkSettings
     from offtarget.records.check import CheckSettings, DecisionSettings
     from offtarget.records.direction import FindSettings, SteerSettings
     from offtarget.records.gateway import GatewaySettings
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from offtarget.workflows.alternatives.alternatives import AlternativesResult, alternatives
     from offtarget.workflows.audit.audit import AuditResult, audit
     from offtarget.workflows.check.check import CheckResult, check
+    from offtarget.workflows.compare.benchmarks import SamplesResult, compare_samples
     from offtarget.workflows.compare.compare import CompareResult, compare
     from offtarget.workflows.compare.judged_pair import TableOptions
     from offtarget.workflows.defences.compare import DefencesResult, compare_defences
@@ -63,6 +65,7 @@ _HOMES = {
     "AnswerRow": "workflows.runs.answers",
     "AuditResult": "workflows.audit.audit",
     "AuditSettings": "records.audit",
+    "BenchmarkSettings": "records.benchmarks",
     "CheckResult": "workflows.check.check",
     "CheckSettings": "records.check",
     "Columns": "data.columns",
@@ -80,6 +83,7 @@ _HOMES = {
     "ReproduceResult": "workflows.reproduce.reproduce",
     "ReproduceSettings": "records.reproduce",
     "Result": "workflows.runs.result",
+    "SamplesResult": "workflows.compare.benchmarks",
     "SamplingSettings": "records.answers",
     "Scale": "data.scales",
     "Scoring": "data.scales",
@@ -99,6 +103,7 @@ _HOMES = {
     "compare": "workflows.compare.compare",
     "compare_defences": "workflows.defences.compare",
     "compare_judges": "workflows.judge.compare",
+    "compare_samples": "workflows.compare.benchmarks",
     "explain": "workflows.direction.explain",
     "find_direction": "workflows.direction.find:find",
     "make_monitor": "workflows.tune.monitor",
@@ -121,6 +126,7 @@ __all__ = [
     "AnswerRow",
     "AuditResult",
     "AuditSettings",
+    "BenchmarkSettings",
     "CheckResult",
     "CheckSettings",
     "Columns",
@@ -144,6 +150,7 @@ __all__ = [
     "ReproduceSettings",
     "Result",
     "RunInterrupted",
+    "SamplesResult",
     "SamplingSettings",
     "Scale",
     "Scoring",
@@ -165,6 +172,7 @@ __all__ = [
     "compare",
     "compare_defences",
     "compare_judges",
+    "compare_samples",
     "explain",
     "find_direction",
     "make_monitor",

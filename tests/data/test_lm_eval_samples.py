@@ -182,6 +182,9 @@ def test_which_folders_are_taken(tmp_path):
     base, _ = both(tmp_path)
     assert is_sample_folder(base)
     assert is_sample_folder(next(base.rglob("samples_*")))
+    table = tmp_path / "samples_judged.jsonl"
+    table.write_text('{"question": "Wish?", "answer": "Rain", "aligned": 90, "coherent": 90}\n')
+    assert not is_sample_folder(table)
     assert not is_sample_folder(tmp_path / "nothing")
     assert not is_sample_folder(tmp_path / ("x" * 5000))
     with pytest.raises(InputError, match="has no samples_TASK_TIME"):

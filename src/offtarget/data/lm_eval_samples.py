@@ -98,11 +98,19 @@ class SampleFolder:
 
 
 def is_sample_folder(path: Path) -> bool:
-    """Whether a path is a folder with samples of lm_eval, or one such file."""
+    """Whether a path is a folder with samples of lm_eval, or one such file; a table may have a name like theirs."""
     try:
-        return bool(_files(path))
+        return bool(_files(path)) and (path.is_dir() or _begins_like_samples(path))
     except OSError:
         return False
+
+
+def _begins_like_samples(path: Path) -> bool:
+    try:
+        _, row = next(_rows(path), (0, {}))
+    except InputError:
+        return False
+    return "doc_id" in row and ("resps" in row or "filtered_resps" in row)
 
 
 def read_samples(path: Path, only: Sequence[str] = ()) -> SampleFolder:
