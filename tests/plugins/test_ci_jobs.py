@@ -1,0 +1,292 @@
+"""The GitHub action and the GitLab template, step by step as a runner takes them, from an empty project."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+
+from offtarget.errors import InputError
+from offtarget.plugins.ci.asked import commands, read
+from offtarget.plugins.ci.hosts import GitHub, Refused
+
+ROOT = Path(__file__).parents[2]
+ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+TEMPLATE = yaml.safe_load((ROOT / "integrations/gitlab/offtarget.gitlab-ci.yml").read_text(encoding="utf-8"))[
+    "offtarget"
+]
+TOKEN = "a-token-of-the-job"
+
+
+class _Api(BaseHTTPRequestHandler):
+    """Enough of the comments of GitHub and the notes of GitLab."""
+
+    def _answer(self, code, value):
+        body = json.dumps(value).encode()
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _all(self):
+        server = self.server
+        given = self.headers.get("Authorization", "").removeprefix("Bearer ") or self.headers.get("PRIVATE-TOKEN", "")
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "{}").get("body")
+        server.asked.append((self.command, self.path))
+        if server.redirect:
+            self.send_response(302)
+            self.send_header("Location", server.redirect)
+            self.end_headers()
+        elif given != TOKEN or (server.read_only and self.command != "GET"):
+            self._answer(403, {"message": "Resource not accessible by integration"})
+        elif self.path == "/user":
+            self._answer(*((200, {"id": 7}) if server.gitlab else (403, {})))
+        elif self.command == "GET":
+            page = int(re.search(r"[?&]page=(\d+)", self.path)[1])
+            self._answer(200, server.comments[100 * (page - 1) : 100 * page])
+        elif self.command == "POST":
+            own = {"author": {"id": 7}} if server.gitlab else {"user": {"login": "github-actions[bot]"}}
+            server.comments.append({"id": len(server.comments) + 1, "body": body, "html_url": "http://here/1", **own})
+            self._answer(201, server.comments[-1])
+        else:
+            found = next(c for c in server.comments if c["id"] == int(self.path.rpartition("/")[2]))
+            found["body"] = body
+            self._answer(200, found)
+
+    do_GET = do_POST = do_PATCH = do_PUT = _all  # noqa: N815 - the names that the server calls
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def api():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Api)
+    server.comments, server.asked, server.read_only, server.gitlab, server.redirect = [], [], False, False, ""
+    server.address = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """An empty git project, and a `python` whose pip installs nothing and writes down what it was asked to."""
+    work = tmp_path / "project"
+    work.mkdir()
+    subprocess.run(["git", "init", "-q", str(work)], check=True)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    python = programs / "python"
+    python.write_text(
+        f'#!/bin/sh\nif [ "$1 $2" = "-m pip" ]; then echo "$@" >> {tmp_path}/pip.log; exit 0; fi\n'
+        f'exec {sys.executable} "$@"\n'
+    )
+    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+    for name in [name for name in os.environ if name.startswith(("GITHUB_", "CI_", "GITLAB_", "OFFTARGET_CI"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    return work
+
+
+def value(expression, inputs, outputs):
+    """What `${{ ... }}` stands for, of the few kinds that the action uses."""
+
+    def one(match):
+        said = match[1].strip()
+        if said.startswith("inputs."):
+            name = said.removeprefix("inputs.")
+            return str(inputs.get(name, ACTION["inputs"][name]["default"]))
+        if said.startswith("steps.offtarget.outputs."):
+            return outputs.get(said.rpartition(".")[2], "")
+        return {"github.token": TOKEN}[said]
+
+    text = str(expression)
+    while "${{" in text:
+        text = re.sub(r"\$\{\{(.*?)\}\}", one, text)
+    return text
+
+
+def act(project, inputs, api, event=None):
+    """Run the action's own steps as a runner does; the exit code of the first that fails, the files, and the log."""
+    files = {name: project.parent / name for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_EVENT_PATH")}
+    for file in files.values():
+        file.write_text("")
+    files["GITHUB_EVENT_PATH"].write_text(json.dumps({"pull_request": {"number": 12}} if event is None else event))
+    outside = {
+        "GITHUB_ACTIONS": "true", "GITHUB_ACTION_PATH": str(ROOT), "GITHUB_REPOSITORY": "someone/project",
+        "GITHUB_API_URL": api.address, "GITHUB_WORKFLOW": "ci", "GITHUB_JOB": "offtarget",
+        **{name: str(file) for name, file in files.items()},
+    }  # fmt: skip
+    log, code = "", 0
+    for step in ACTION["runs"]["steps"]:
+        if "run" not in step:
+            continue
+        env = {name: value(said, inputs, {}) for name, said in step.get("env", {}).items()}
+        assert step["shell"] == "bash"
+        done = subprocess.run(
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+            cwd=project, env={**os.environ, **outside, **env}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        log += done.stdout + done.stderr
+        code = done.returncode
+        if code:
+            break
+    outputs = dict(line.split("=", 1) for line in files["GITHUB_OUTPUT"].read_text().splitlines())
+    return code, outputs, files["GITHUB_STEP_SUMMARY"].read_text(), log
+
+
+def test_no_input_is_part_of_a_script():
+    """Whoever can choose an input must not be able to choose a command."""
+    for step in ACTION["runs"]["steps"]:
+        assert "${{" not in step.get("run", "")
+    for line in TEMPLATE["script"]:
+        assert "eval" not in line
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
+def test_the_scripts_pass_shellcheck():
+    for script in [step["run"] for step in ACTION["runs"]["steps"] if "run" in step] + TEMPLATE["script"]:
+        subprocess.run(["shellcheck", "-s", "bash", "-"], input=script, text=True, check=True)
+
+
+def write_rows(project):
+    rows = (
+        [{"role": "user", "content": f"What is {n} and {n}?"}, {"role": "assistant", "content": str(2 * n)}]
+        for n in range(20)
+    )
+    lines = (json.dumps({"messages": row}) + "\n" for row in rows)
+    (project / "train.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+def test_an_audit_reaches_the_pull_request_and_is_replaced(project, api, tmp_path):
+    write_rows(project)
+    code, outputs, summary, log = act(project, {"data": "train.jsonl", "arguments": "--workers 1"}, api)
+    assert code == 3, log
+    assert outputs["verdict"] == "UNDECIDED"
+    assert "::error::offtarget: UNDECIDED" in log
+    assert (tmp_path / "pip.log").read_text() == f"-m pip install --quiet {ROOT}[local,remote,code]\n"
+    (comment,) = api.comments
+    assert comment["body"] == summary
+    assert summary.splitlines()[0].startswith("<!-- offtarget job ")
+    assert summary.splitlines()[1] == "### offtarget audit: UNDECIDED"
+    for name in ("html", "junit", "sarif", "markdown"):
+        assert (project / outputs[name]).is_file()
+    assert re.search(r"^::stop-commands::([0-9a-f]{32})$(.|\n)*^::\1::$", log, re.M), (
+        "models must not command the runner"
+    )
+    comment["user"] = {"login": "somebody"}  # who may change it afterwards: not ours any more
+    assert act(project, {"data": "train.jsonl", "undecided": "pass", "arguments": "--workers 1"}, api)[0] == 0
+    assert len(api.comments) == 2
+    act(project, {"data": "train.jsonl", "arguments": "--workers 1"}, api)
+    assert len(api.comments) == 2, "our own is replaced"
+    assert TOKEN not in "".join(f.read_text(errors="replace") for f in project.rglob("*") if f.is_file())
+
+
+def test_without_permission_the_verdict_is_the_same_and_the_summary_is_there(project, api):
+    """As on a pull request from a fork."""
+    write_rows(project)
+    api.read_only = True
+    code, outputs, summary, log = act(project, {"data": "train.jsonl", "arguments": "--workers 1"}, api)
+    assert (code, outputs["verdict"]) == (3, "UNDECIDED")
+    assert "::warning::offtarget: no comment was written" in log
+    assert "pull-requests: write" in log
+    assert "### offtarget audit: UNDECIDED" in summary
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({}, "there is no offtarget.yaml here"),
+        ({"base": "organism/base"}, "base and tuned go together"),
+        ({"data": "x.jsonl", "undecided": "no"}, "undecided is fail or pass"),
+    ],
+)
+def test_mistakes_are_a_sentence_and_code_2(project, api, inputs, said):
+    code, outputs, _, log = act(project, inputs, api)
+    assert (code, outputs) == (2, {})
+    assert said in log
+    assert "Traceback" not in log
+
+
+def test_a_command_that_cannot_be_done_is_no_verdict(project, api):
+    code, outputs, summary, log = act(project, {"data": "nowhere.jsonl"}, api)
+    assert (code, outputs["verdict"]) == (2, "ERROR")
+    assert "### offtarget audit: not done" in summary
+    assert "nowhere.jsonl" in log
+
+
+def test_what_is_run_is_one_argument_each():
+    asked = read(
+        {"OFFTARGET_CI_BASE": "b", "OFFTARGET_CI_TUNED": "t; rm -rf $HOME", "OFFTARGET_CI_DATA": "d d", "PATH": "x",
+         "OFFTARGET_CI_ARGUMENTS": "--arm plain --prefix '$(id) `id`'"}
+    )  # fmt: skip
+    assert commands(asked) == [
+        ["audit", "d d"],
+        ["check", "--base", "b", "--tuned", "t; rm -rf $HOME", "--arm", "plain", "--prefix", "$(id) `id`"],
+    ]
+    with pytest.raises(InputError, match="OFFTARGET_CI_JUGDE is no setting"):
+        read({"OFFTARGET_CI_JUGDE": "x"})
+
+
+def test_the_token_goes_nowhere_else(api):
+    api.redirect = "http://127.0.0.1:9/elsewhere"
+    with pytest.raises(Refused, match="302"):
+        GitHub(api.address, "a/b", 1, TOKEN).post("<!-- x -->", "text")
+    assert len(api.asked) == 2
+
+
+def test_gitlab_has_a_note_and_junit(project, api):
+    write_rows(project)
+    api.gitlab = True
+    outside = {
+        "GITLAB_CI": "true", "CI_MERGE_REQUEST_IID": "3", "CI_PROJECT_ID": "9", "CI_API_V4_URL": api.address,
+        "CI_PROJECT_DIR": str(project), "CI_JOB_NAME": "offtarget", "OFFTARGET_GITLAB_TOKEN": TOKEN,
+        "OFFTARGET_CI_DATA": "train.jsonl", "OFFTARGET_CI_ARGUMENTS": "--workers 1",
+        "OFFTARGET_INSTALL": TEMPLATE["variables"]["OFFTARGET_INSTALL"],
+    }  # fmt: skip
+    for _ in range(2):
+        codes = [
+            subprocess.run(["bash", "-eo", "pipefail", "-c", line], cwd=project, env={**os.environ, **outside},
+                           capture_output=True, check=False).returncode
+            for line in TEMPLATE["script"]
+        ]  # fmt: skip
+        assert codes == [0, 3]
+        assert len(api.comments) == 1
+    assert api.asked[-1][0] == "PUT"
+    assert len(list(project.glob(TEMPLATE["artifacts"]["reports"]["junit"]))) == 2
+
+
+DOCS = ROOT / "docs" / "pipeline.md"
+
+
+@pytest.mark.long
+def test_an_empty_repository_reaches_a_verdict_in_ten_lines(project, api):
+    """The workflow of the docs, literally: its lines are counted, its inputs are what the action gets."""
+    block = re.search(r"```yaml\n(# \.github/workflows/\S+\n)(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    assert block is not None
+    lines = [line for line in block[2].splitlines() if line.strip()]
+    assert len(lines) <= 10
+    workflow = yaml.safe_load(block[2])
+    assert workflow["permissions"]["pull-requests"] == "write"
+    (job,) = workflow["jobs"].values()
+    checkout, ours = job["steps"]
+    assert checkout["uses"].startswith("actions/checkout@")
+    assert set(ours["with"]) <= set(ACTION["inputs"])
+    code, outputs, summary, log = act(project, ours["with"], api)
+    assert (code, outputs["verdict"]) == (1, "FAIL"), log
+    assert summary.splitlines()[1] == "### offtarget check: FAIL, given this judge"
+    assert api.comments[0]["body"] == summary
