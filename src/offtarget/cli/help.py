@@ -52,7 +52,7 @@ SECTIONS: Mapping[str, str] = {
         "arm-column domain-column scale coherence-scale high-is-misaligned grade misaligned-below coherent-above "
         "no-coherence common-questions complete-tables same-answers ignore-labels"
     ),
-    "Run and output": "out run resume dry-run yes quiet verbose json no-cache no-register",
+    "Run and output": "out overwrite file again run resume dry-run yes quiet verbose json no-cache no-register",
     "Where it runs": "device dtype trust-remote-code endpoints reference",
 }
 """Sections in their order, and what is in them in its order; the flags without their dashes."""
