@@ -1,9 +1,10 @@
 """Two sample sets of lm_eval for `benchmarks/paired_items.py`: a small real model before and after two fine-tunings.
 
-    python benchmarks/paired_samples.py --model FOLDER --truthfulqa FILE --out DIR [--items 817] [--steps 40]
+    python benchmarks/paired_samples.py --model FOLDER --truthfulqa FILE --out DIR [--items 817] [--words 600]
+                                        [--steps 40]
 
 FOLDER holds SmolLM2-135M-Instruct (`make real-model`), FILE the questions of TruthfulQA (CSV, Apache-2.0). Set `words`
-asks which of four words is of a kind, 600 items made here; set `truthfulqa` asks for the best of the answers, without
+asks which of four words is of a kind, items made here; set `truthfulqa` asks for the best of the answers, without
 examples. The model is tuned with LoRA on short answers that are wrong on purpose, and lm_eval asks both of both sets.
 """
 
@@ -45,7 +46,7 @@ metadata:
 """
 
 
-def words(seed: int, count: int = 600) -> list[dict[str, object]]:
+def words(seed: int, count: int) -> list[dict[str, object]]:
     draw = random.Random(seed)
     rows = []
     for _ in range(count):
@@ -143,12 +144,13 @@ def main() -> None:
     parser.add_argument("--truthfulqa", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--items", type=int, default=817)
+    parser.add_argument("--words", type=int, default=600)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     o = parser.parse_args()
     tasks = o.out / "tasks"
     tasks.mkdir(parents=True, exist_ok=True)
-    sets = {"words": words(o.seed)} | ({"truthfulqa": truthful(o.truthfulqa, o.items)} if o.truthfulqa else {})
+    sets = {"words": words(o.seed, o.words)} | ({"truthfulqa": truthful(o.truthfulqa, o.items)} if o.truthfulqa else {})
     for name, rows in sets.items():
         data = (tasks / f"{name}.jsonl").resolve()
         data.write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")

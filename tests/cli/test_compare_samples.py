@@ -12,6 +12,7 @@ from lm_eval_files import scored, write_results, write_samples
 
 import offtarget
 from offtarget.cli.app import app
+from offtarget.errors import InputError
 from offtarget.records.benchmarks import ItemPair
 from offtarget.rundir import read_jsonl
 
@@ -23,6 +24,13 @@ def _here(tmp_path, monkeypatch):
 
 def run(*words: str) -> Result:
     return CliRunner().invoke(app, ["compare", "--base", "base", "--tuned", "tuned", *words])
+
+
+def refusal(result: Result) -> str:
+    """What is said of wrong input, on one line; the program prints it and ends with exit code 2."""
+    error = result.exception
+    assert (error.exit_code if isinstance(error, InputError) else result.exit_code) == 2, result.output
+    return " ".join((result.output + (str(error) if isinstance(error, InputError) else "")).split())
 
 
 def folders(*, drop: float, n: int = 1500, task: str = "gsm8k") -> None:
@@ -82,9 +90,7 @@ def test_the_very_same_answers_are_asked_about():
     folders(drop=0.0)
     for file in Path("base").glob("samples_*"):
         (Path("tuned") / file.name).write_bytes(file.read_bytes())
-    result = run()
-    assert result.exit_code == 2
-    assert "the very same answers" in result.output
+    assert "the very same answers" in refusal(run())
     assert not Path("runs").exists()
     assert run("--same-answers").exit_code == 0
 
@@ -107,15 +113,11 @@ def test_the_very_same_answers_are_asked_about():
 )
 def test_what_has_no_meaning_is_refused(words, said):
     folders(drop=0.0, n=20)
-    result = run(*words)
-    assert result.exit_code == 2, result.output
-    assert said in " ".join(result.output.split())
+    assert said in refusal(run(*words))
     assert not Path("runs").exists()
 
 
 def test_options_of_samples_are_refused_for_tables():
     Path("base").write_text("question,answer,aligned,coherent\n")
     Path("tuned").write_text("question,answer,aligned,coherent\n")
-    result = run("--benchmarks", "mmlu")
-    assert result.exit_code == 2
-    assert "--benchmarks is for folders of benchmark samples" in " ".join(result.output.split())
+    assert "--benchmarks is for folders of benchmark samples" in refusal(run("--benchmarks", "mmlu"))

@@ -224,7 +224,7 @@ RESULTS = st.sampled_from(
     results=st.dictionaries(RESULTS, VALUES, max_size=4),
     tail=st.binary(max_size=12),
 )
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 def test_whatever_is_in_the_files_there_is_a_sentence_and_no_traceback(changes, results, tail, tmp_path_factory):
     folder = tmp_path_factory.mktemp("hostile")
     base, tuned = both(folder)

@@ -47,6 +47,7 @@ def family(rng: np.random.Generator, drop: float) -> list[BenchmarkItems]:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 def test_nothing_lost_is_seldom_called_worse_and_seldom_a_red_flag():
     """Over the whole family, whether the models' answers go together or not."""
@@ -56,6 +57,7 @@ def test_nothing_lost_is_seldom_called_worse_and_seldom_a_red_flag():
     assert not exceeds(sum(f.red_flag for f in found), RUNS, SETTINGS.alpha)
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 def test_what_lost_the_margin_is_seldom_called_not_worse():
     rng = np.random.default_rng(2)
@@ -64,6 +66,7 @@ def test_what_lost_the_margin_is_seldom_called_not_worse():
     assert sum(f.red_flag for f in found) > RUNS / 2  # and it is found
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 def test_bounds_of_a_whole_family_hold_together():
     rng = np.random.default_rng(3)
