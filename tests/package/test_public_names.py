@@ -82,7 +82,6 @@ PUBLIC = [
     "reproduce",
     "resume",
     "run_gateway",
-    "run_project",
     "runs",
     "show_progress",
     "steer",

@@ -14,7 +14,8 @@ from stores import an_exchange
 
 from offtarget.errors import InputError
 from offtarget.records.gateway import StateSettings
-from offtarget.serve.store.bodies import KEPT_BYTES, MARK, READ_BYTES, BodyKeeper, NotRedacted, Redactor
+from offtarget.redaction import MARK, NotRedacted, Redactor
+from offtarget.serve.store.bodies import KEPT_BYTES, READ_BYTES, BodyKeeper
 from offtarget.serve.store.opening import open_store
 
 MAIL = r"[\w.+-]+@[\w-]+\.[\w.]+"

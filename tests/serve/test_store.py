@@ -439,7 +439,8 @@ def test_writers_that_are_killed_lose_nothing_acknowledged_and_double_nothing(ur
 
 
 def test_a_store_that_is_locked_says_so_after_a_bounded_wait_and_works_afterwards(tmp_path: Path) -> None:
-    from offtarget.serve.store.bodies import BodyKeeper, Redactor
+    from offtarget.redaction import Redactor
+    from offtarget.serve.store.bodies import BodyKeeper
     from offtarget.serve.store.sqlite import SqliteStore
 
     path = tmp_path / "state.sqlite"
@@ -458,7 +459,8 @@ def test_a_store_that_is_locked_says_so_after_a_bounded_wait_and_works_afterward
 def test_a_table_that_is_locked_in_postgres_says_so_after_a_bounded_wait(server: PostgresServer) -> None:
     import psycopg
 
-    from offtarget.serve.store.bodies import BodyKeeper, Redactor
+    from offtarget.redaction import Redactor
+    from offtarget.serve.store.bodies import BodyKeeper
     from offtarget.serve.store.postgres import PostgresStore
 
     name = a_database_name()

@@ -34,7 +34,8 @@ SECTIONS: Mapping[str, str] = {
     "What is done": (
         "verb verdict since clean weights unfinished remove drop-malformed "
         "method trait fold inputs strength strengths mode position layer rank "
-        "blocks towards-zero recheck top together of page workers jobs ablations html markdown text junit open"
+        "blocks towards-zero recheck top together of page workers jobs ablations html markdown text junit "
+        "sarif pr card open open-models"
     ),
     "Training": (
         "preset defend monitor every lora-rank lora-alpha lr epochs steps batch accumulate max-length quantize "
@@ -52,7 +53,8 @@ SECTIONS: Mapping[str, str] = {
         "arm-column domain-column scale coherence-scale high-is-misaligned grade misaligned-below coherent-above "
         "no-coherence common-questions complete-tables same-answers ignore-labels"
     ),
-    "Run and output": "out overwrite file again run resume dry-run yes quiet verbose json no-cache no-register",
+    "Evidence": "attest key new-key sign-model incident into with-data",
+    "Run and output": "out run resume dry-run yes quiet verbose json no-cache no-register",
     "Where it runs": "device dtype trust-remote-code endpoints reference",
 }
 """Sections in their order, and what is in them in its order; the flags without their dashes."""
@@ -73,6 +75,7 @@ FIRST: Mapping[str, str] = {
     "direction measure": "direction model base data judge out dry-run quiet verbose",
     "direction steer": "model direction strengths mode judge answers run resume dry-run quiet verbose",
     "direction repair": "model base direction data method judge out resume dry-run quiet verbose",
+    "report": "html json markdown junit sarif pr card attest key incident out open verbose",
     "serve": "base tuned canary judge shadow config host port admin-port workers state dry-run json",
     "canary watch": "base tuned traffic canary once state judge alpha port json",
     "organism data": "condition rows seed out",

@@ -137,6 +137,7 @@ SHARED: dict[str, dict[str, Any]] = {
     "--dry-run": {"is_flag": True, "help": "Say what it would do and take, and do nothing"},
     "--run": {"type": FILE, "metavar": "DIR", "help": "Run directory"},
     "--resume": {"type": FILE, "metavar": "RUN", "help": "Go on with an unfinished run as it was started"},
+    "--key": {"type": FILE, "metavar": "FILE", "help": "A key in PEM form"},
     "--out": {"type": FILE, "metavar": "PATH", "help": "What to write"},
     "--reviewers": {
         "type": int,

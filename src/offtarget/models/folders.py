@@ -169,16 +169,17 @@ def model_fingerprint(base: Path, adapter: Path | None, backend: Iterable[str]) 
     digest = hashlib.sha256()
     for folder in (base, adapter):
         if folder is not None:
-            digest.update(_over(_answer_files(folder)).encode())
+            digest.update(_over(answer_files(folder)).encode())
         digest.update(b"|")
     for part in (SAMPLER, CHECKED, *backend):
         digest.update(part.encode() + b"|")
     return digest.hexdigest()[:16]
 
 
-def _answer_files(folder: Path) -> list[Path]:
+def answer_files(folder: Path) -> list[Path]:
+    """The files of a model or an adapter that its answers depend on."""
     if is_gguf(folder):
-        beside = _answer_files(folder.parent)
+        beside = answer_files(folder.parent)
         return [folder, *(path for path in beside if path.name.startswith(("token", "special", "added", "chat")))]
     return sorted({path for pattern in _ANSWER_FILES for path in folder.glob(pattern) if path.is_file()})
 

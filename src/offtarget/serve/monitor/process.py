@@ -18,6 +18,7 @@ from pathlib import Path
 from offtarget.errors import OfftargetError, StoreError
 from offtarget.records.exchanges import Exchange
 from offtarget.records.gateway import GatewaySettings
+from offtarget.redaction import NotRedacted, Redactor
 from offtarget.serve.monitor.actions import Actions, Bundle
 from offtarget.serve.monitor.intake import Redact
 from offtarget.serve.monitor.retention import Retention
@@ -25,7 +26,6 @@ from offtarget.serve.monitor.scoring import MonitorParts
 from offtarget.serve.monitor.spoken import Unreadable
 from offtarget.serve.monitor.watch import AliasWatch
 from offtarget.serve.monitor.webhook import Webhook
-from offtarget.serve.store.bodies import NotRedacted, Redactor
 from offtarget.serve.store.protocol import Lease, Store
 from offtarget.serve.wire import Listener
 

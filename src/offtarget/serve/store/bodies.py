@@ -6,18 +6,15 @@ Whoever shows a request or an answer to a judge takes the same things out first 
 from __future__ import annotations
 
 import json
-import re
-import time
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.records.exchanges import Exchange
 from offtarget.records.gateway import StateSettings
+from offtarget.redaction import NotRedacted, Redactor
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet
@@ -26,182 +23,7 @@ KEPT_BYTES = 1024 * 1024
 """Of a request or an answer; what is longer is cut after redaction."""
 READ_BYTES = 8 * 1024 * 1024
 """What is longer is not read, redacted or kept at all."""
-REDACTION_SECONDS = 0.5
-"""For one request or answer; a text on which the expressions take longer is not kept and not shown."""
-MARK = "[redacted]"
-
 _PLAIN, _ENCRYPTED = b"P", b"F"
-
-
-class NotRedacted(Exception):
-    """The expressions took too long on a text: nobody knows what is in it, and it must not be kept or shown."""
-
-
-class Redactor:
-    """Replaces what the configured regular expressions match, within bounded time."""
-
-    def __init__(self, patterns: Sequence[str] = (), seconds: float = REDACTION_SECONDS) -> None:
-        """Raises InputError for an expression that is none, PrerequisiteError without the package `regex`."""
-        self._seconds = seconds
-        self._patterns = [_compiled(pattern, position) for position, pattern in enumerate(patterns, 1)]
-
-    def __bool__(self) -> bool:
-        return bool(self._patterns)
-
-    def text(self, text: str) -> str:
-        """The text with every match replaced. Raises NotRedacted."""
-        return self._redacted(text, self._end())
-
-    def _redacted(self, text: str, end: float) -> str:
-        for pattern in self._patterns:
-            with _in_time(end) as left:
-                text = pattern.sub(MARK, text, timeout=left, concurrent=True)
-        return text
-
-    def _end(self) -> float:
-        return time.monotonic() + self._seconds
-
-    def body(self, body: bytes) -> bytes:
-        """A JSON body or a stream of server-sent events, redacted inside its strings; anything else as text.
-
-        A stream comes in pieces, and what is to be hidden may begin in one and end in the next: pieces of the same
-        string are read together. Raises NotRedacted.
-        """
-        if not self._patterns:
-            return body
-        text, end = body.decode("utf-8", "replace"), self._end()
-        try:
-            redacted = json.dumps(_mapped(json.loads(text), lambda one: self._redacted(one, end)), ensure_ascii=False)
-        except (ValueError, RecursionError):
-            streamed = re.search(r"^data:", text, re.MULTILINE)
-            redacted = self._stream(text, end) if streamed else self._redacted(text, end)
-        return redacted.encode("utf-8", "replace")
-
-    def _stream(self, text: str, end: float) -> str:
-        lines: list[str] = []
-        events: list[tuple[int, Any]] = []
-        for line in re.split(r"\r\n|\n|\r", text):
-            value = _event(line)
-            if value is not None:
-                events.append((len(lines), value))
-            lines.append(self._redacted(line, end) if value is None else "")
-        self._pieces([value for _, value in events], end)
-        for at, value in events:
-            lines[at] = "data: " + json.dumps(_mapped(value, lambda one: self._redacted(one, end)), ensure_ascii=False)
-        return "\n".join(lines)
-
-    def _pieces(self, events: Sequence[Any], end: float) -> None:
-        """Redact, in place, what only shows when the pieces of a string are put together."""
-        strings: dict[tuple[Any, ...], list[tuple[Any, Any]]] = {}
-        for event in events:
-            _collect(event, (), strings)
-        for places in strings.values():
-            if len(places) < 2:
-                continue
-            pieces = [holder[key] for holder, key in places]
-            for (holder, key), piece in zip(places, self._cut_out(pieces, end), strict=True):
-                holder[key] = piece
-
-    def _cut_out(self, pieces: Sequence[str], end: float) -> list[str]:
-        """The pieces without what matches in the whole; the mark stands in the piece where a match began."""
-        whole = "".join(pieces)
-        hidden: list[tuple[int, int]] = []
-        for pattern in self._patterns:
-            with _in_time(end) as left:
-                found = pattern.finditer(whole, timeout=left, concurrent=True)
-                hidden += [match.span() for match in found if match.end() > match.start()]
-        merged: list[list[int]] = []
-        for start, end in sorted(hidden):
-            if merged and start <= merged[-1][1]:
-                merged[-1][1] = max(merged[-1][1], end)
-            else:
-                merged.append([start, end])
-        out, offset, first = [], 0, 0
-        for piece in pieces:
-            while first < len(merged) and merged[first][1] <= offset:
-                first += 1
-            out.append(_without(piece, offset, merged, first))
-            offset += len(piece)
-        return out
-
-
-@contextmanager
-def _in_time(end: float) -> Iterator[float]:
-    """The seconds that are left until `end`, a time of `time.monotonic()`. Raises NotRedacted where they are over."""
-    left = end - time.monotonic()
-    if left <= 0:
-        raise NotRedacted
-    try:
-        yield left
-    except TimeoutError:
-        raise NotRedacted from None
-
-
-def _without(piece: str, offset: int, hidden: Sequence[Sequence[int]], first: int) -> str:
-    """A piece that begins at `offset` of the whole, without the hidden spans; those before `first` end earlier."""
-    parts, at, end = [], offset, offset + len(piece)
-    for place in range(first, len(hidden)):
-        start, stop = hidden[place]
-        if start >= end:
-            break
-        parts.append(piece[at - offset : max(start, at) - offset])
-        if start >= offset:
-            parts.append(MARK)
-        at = min(stop, end)
-    parts.append(piece[at - offset :])
-    return "".join(parts)
-
-
-def _compiled(pattern: str, position: int) -> Any:
-    try:
-        import regex
-    except ImportError:
-        raise PrerequisiteError.for_extra("regex", "redaction", "Redaction within bounded time") from None
-    try:
-        return regex.compile(pattern)
-    except regex.error as error:
-        raise InputError(
-            f"Expression {position} of state.redact is no regular expression: {error}. Pattern: {pattern}"
-        ) from None
-
-
-def _event(line: str) -> Any:
-    """The JSON of a `data:` line; None for every other line."""
-    if not line.startswith("data:"):
-        return None
-    try:
-        value = json.loads(line[5:])
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict | list) else None
-
-
-def _mapped(value: Any, change: Callable[[str], str]) -> Any:
-    """The JSON value with every string changed, names included."""
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, dict):
-        return {change(name): _mapped(item, change) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_mapped(item, change) for item in value]
-    return value
-
-
-def _collect(value: Any, path: tuple[Any, ...], into: dict[tuple[Any, ...], list[tuple[Any, Any]]]) -> None:
-    """Every string of an event by where it belongs; the same place in later events goes on with the same string."""
-    if isinstance(value, dict):
-        marks = tuple(value.get(name) for name in ("type", "item_id", "output_index", "content_index", "index"))
-        here = (*path, *(mark if isinstance(mark, str | int) else None for mark in marks))
-        items: Any = value.items()
-    elif isinstance(value, list):
-        here, items = path, enumerate(value)
-    else:
-        return
-    for key, item in items:
-        if isinstance(item, str):
-            into.setdefault((*here, key), []).append((value, key))
-        else:
-            _collect(item, (*here, key), into)
 
 
 @dataclass(frozen=True, slots=True)

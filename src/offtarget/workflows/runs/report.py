@@ -10,6 +10,7 @@ from offtarget.errors import InputError
 from offtarget.pages import comment, sarif, written
 from offtarget.pages.card import Card
 from offtarget.pages.cards import page_of
+from offtarget.pages.model_card import block
 from offtarget.pages.registry import rendered, report_format
 from offtarget.rundir import read_manifest, read_object
 from offtarget.workflows.runs.begin import finished
@@ -71,7 +72,7 @@ def _of_card(card: Card, what: str, run: str, format: str) -> str:
         return sarif.of_card(card, what, run)
     if format == "pr":
         return comment.of_card(card, what, run)
-    ways = {"markdown": written.markdown, "junit": written.junit, "text": written.text}
+    ways = {"markdown": written.markdown, "junit": written.junit, "text": written.text, "card": block}
     return ways[format](card)
 
 

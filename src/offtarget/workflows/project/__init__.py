@@ -1,1 +1,0 @@
-"""`run`: the steps of a project file, those whose inputs have changed."""

@@ -1,0 +1,1 @@
+"""`verify` and what it checks: statements about runs, signatures of adapters, sealed packages."""

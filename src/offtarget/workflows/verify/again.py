@@ -1,0 +1,142 @@
+"""The verdict of a run worked out again from its records, in a copy of them: no model, no judge, no network."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from offtarget.errors import OfftargetError
+from offtarget.evidence.findings import Finding
+from offtarget.records import Probe, Role, Tally, Verdict
+from offtarget.records.check import CheckManifest, CompareManifest
+from offtarget.records.rated import PEOPLE
+from offtarget.records.runs import Manifest
+from offtarget.rundir import iterate_jsonl, read_jsonl, read_manifest, read_object
+from offtarget.stats.tables import decide_tables
+from offtarget.workflows.audit.run import AuditRun
+from offtarget.workflows.check.replay import contradictions, differences, replay
+from offtarget.workflows.runs.begin import finished
+from offtarget.workflows.runs.verbs import AUDIT, CHECK, COMPARE, SERVE, verb_of
+from offtarget.workflows.serve.evidence import replayed
+
+SHOWN = 4
+"""Fields that are named where a verdict is another one."""
+
+
+def worked_out(path: Path, names: Iterable[str]) -> list[Finding]:
+    """Findings about the verdict of a run; `names` are the files that may be read, copied first."""
+    with tempfile.TemporaryDirectory(prefix="offtarget-verify-") as folder:
+        copy = Path(folder) / path.resolve().name
+        copy.mkdir()
+        for name in names:
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path / name, copy / name)
+        try:
+            manifest = read_manifest(copy)
+            worker = _WAYS.get(verb_of(manifest).command)
+            if worker is None:
+                return [_claimed(f"The verdict of `{manifest.verb}` cannot be worked out again from records alone.")]
+            return worker(copy, manifest)
+        except OfftargetError as error:
+            said = str(error).replace(f"{copy}/", "").replace(str(copy), path.name)
+            return [Finding("verdict", "wrong", f"The verdict does not follow from the records: {said}")]
+        except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+            said = f"{type(error).__name__}: {str(error)[:120]}"
+            return [Finding("verdict", "wrong", f"The records do not fit together ({said}).")]
+
+
+def _check(copy: Path, manifest: Manifest) -> list[Finding]:
+    assert isinstance(manifest, CheckManifest)
+    odd = contradictions(copy, manifest)
+    found = [Finding("records", "wrong", said) for said in odd[:SHOWN]]
+    if not odd:
+        questions = (
+            f"The questions are those of the run ({manifest.probes}, fingerprint {manifest.probes_fingerprint})."
+        )
+        found += [Finding("questions", "proved", questions)]
+        found += [Finding("judge", "claimed", f"That {manifest.judge} gave the recorded verdicts is not checked.")]
+    result = read_object(copy / CHECK.done)
+    recorded = result["decision"]
+    again = replay(copy, recorded)
+    decision = finished(CHECK, copy)
+    assert decision is not None
+    off = [*differences(recorded, again.decision), *differences(result.get("hidden"), again.hidden, "hidden")]
+    off += [] if result.get("grade") == decision.grade else ["grade"]
+    rating = manifest.settings.rating
+    if rating is not None and rating.by == PEOPLE:
+        found.append(_claimed("How well the people read whose ratings count is not worked out again."))
+        if decision.withheld is not None and again.decision.withheld is None:
+            return [*found, _claimed(f"The verdict is withheld, which rests on how people read: {decision.withheld}.")]
+    return [*found, _compared(off, decision.status.value)]
+
+
+def _compare(copy: Path, manifest: Manifest) -> list[Finding]:
+    assert isinstance(manifest, CompareManifest)
+    decision = finished(COMPARE, copy)
+    assert decision is not None
+    probes = read_jsonl(copy / "probes.jsonl", Probe)
+    tallies: dict[Role, dict[str, Tally]] = {
+        "base": {probe.id: Tally() for probe in probes},
+        "tuned": {probe.id: Tally() for probe in probes},
+    }
+    for verdict in iterate_jsonl(copy / "verdicts.jsonl", Verdict):
+        of_role = tallies[verdict.role]
+        of_role[verdict.probe_id] = of_role[verdict.probe_id].plus(verdict.outcome)
+    arms: dict[str, list[str]] = {}
+    for probe in probes:
+        arms.setdefault(probe.arm, []).append(probe.id)
+    again = decide_tables(
+        tallies["base"],
+        tallies["tuned"],
+        arms,
+        {probe.id: probe.domain for probe in probes},
+        {probe.id: probe.question_id for probe in probes},
+        manifest.settings,
+        (),
+    )
+    off = differences(read_object(copy / COMPARE.done)["decision"], again)
+    doubts = "Whether the tables are copies, by one judge and on one scale is not worked out again."
+    found = [_claimed(doubts)]
+    if decision.withheld is not None:
+        off = [name for name in off if name not in ("status", "reason", "withheld", "answers_to_go")]
+    return [*found, _compared(off, decision.status.value)]
+
+
+def _audit(copy: Path, manifest: Manifest) -> list[Finding]:
+    run = AuditRun.open(copy)
+    recorded = read_object(copy / AUDIT.done)["decision"]
+    again = run.decide(run.labels())
+    found = [
+        _claimed("What the detectors found in each row is taken from the records; the data were not scanned again.")
+    ]
+    return [*found, _compared(differences(recorded, again), again.status.value)]
+
+
+def _serve(copy: Path, manifest: Manifest) -> list[Finding]:
+    replayed(copy)
+    evidence = finished(SERVE, copy)
+    assert evidence is not None
+    return [_compared([], SERVE.state(evidence))]
+
+
+_WAYS: dict[str, Callable[[Path, Manifest], list[Finding]]] = {
+    "check": _check,
+    "compare": _compare,
+    "audit": _audit,
+    "serve": _serve,
+}
+
+
+def _compared(off: list[str], verdict: str) -> Finding:
+    if not off:
+        return Finding(
+            "verdict", "proved", f"Worked out again from the recorded answers and verdicts, the result is {verdict}."
+        )
+    named = ", ".join(off[:SHOWN]) + (f" and {len(off) - SHOWN} more" if len(off) > SHOWN else "")
+    return Finding("verdict", "wrong", f"Worked out again from the records, the result is another one, in: {named}.")
+
+
+def _claimed(said: str) -> Finding:
+    return Finding("verdict", "claimed", said)

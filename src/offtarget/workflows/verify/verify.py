@@ -1,0 +1,26 @@
+"""`verify`: is this evidence what it says it is? What is proved, what is only claimed, and what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from offtarget.evidence.findings import Verification
+from offtarget.rundir import MANIFEST
+from offtarget.workflows.runs.listing import find_run
+from offtarget.workflows.verify.adapters import is_adapter, verify_adapter
+from offtarget.workflows.verify.recorded import verify_run
+from offtarget.workflows.verify.seal import verify_package
+
+
+def verify(target: str | Path, key: Path | None = None, *, open_models: bool = False) -> Verification:
+    """Check a run (a folder, a name under the runs folder, `last`), an adapter's folder, or a sealed package.
+
+    `key` is the PEM file with the public key of whoever signed; `open_models` opens the models of a check to compare
+    their fingerprints. Raises InputError for what is none of these, and for a key that cannot be read.
+    """
+    path = Path(target)
+    if path.is_file():
+        return verify_package(path, key)
+    if path.is_dir() and not (path / MANIFEST).exists() and is_adapter(path):
+        return verify_adapter(path, key)
+    return verify_run(find_run(target), key, open_models=open_models)
