@@ -86,6 +86,8 @@ class Gathered:
                 answers = _answers(self.indexes.of(path), outcome, page, at)
         except (OfftargetError, OSError) as error:
             fault = _sentence(str(error))
+        if told is not None:
+            told = _on_a_page(told, live=found.live)
         others = () if told is None else self._others(found)
         going = _going(found) if found.live else None
         reports = () if told is None else _reports(shown)
@@ -246,10 +248,17 @@ def _diff(before: Shelved, after: Shelved) -> tuple[RunsDiff | None, str]:
         return None, _sentence(str(error))
 
 
+def _on_a_page(card: Card, *, live: bool) -> Card:
+    """Without the command for the page that a link leads to; of a run that goes on, without the answers that follow."""
+    steps = tuple(Step(step.why, "" if step.command.endswith(" --html") else step.command) for step in card.steps)
+    return replace(card, steps=steps, exchanges=() if live else card.exchanges)
+
+
 def _without_command(card: Card) -> Card:
     return replace(card, steps=())
 
 
 def _sentence(text: str) -> str:
     text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    named = "." in text.partition(" ")[0]  # a file keeps its name
+    return (text if named else text[:1].upper() + text[1:]) + ("" if text.endswith((".", "!", "?")) else ".")
