@@ -1,4 +1,4 @@
-"""The JSON Schemas (draft 2020-12) of the JSON reports, made from the records that are written.
+"""The JSON Schemas (draft 2020-12) of the JSON reports, made from the records that are written, and of project files.
 
 `python tools/schemas.py` writes them to docs/schema; a test holds the files to what comes out here.
 """
@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from offtarget.pages.audit.reports.json import AuditReport
 from offtarget.pages.check.reports.json import Report
+from offtarget.project.schema import project_schema
 
 PUBLISHED = Path(__file__).parents[1] / "docs" / "schema"
 REPORTS = {"result": Report, "audit": AuditReport}
@@ -116,7 +117,8 @@ def _name(record: type) -> str:
 
 def texts() -> dict[str, str]:
     """Contents of the published files, by name."""
-    return {f"{kind}.schema.json": json.dumps(schema(kind), indent=2, ensure_ascii=False) + "\n" for kind in REPORTS}
+    made = {kind: schema(kind) for kind in REPORTS} | {"offtarget": project_schema()}
+    return {f"{name}.schema.json": json.dumps(one, indent=2, ensure_ascii=False) + "\n" for name, one in made.items()}
 
 
 if __name__ == "__main__":

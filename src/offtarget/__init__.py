@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from offtarget.workflows.direction.steer import SteerResult, steer
     from offtarget.workflows.judge.calibrate import calibrate_judge
     from offtarget.workflows.judge.compare import compare_judges
+    from offtarget.workflows.project.project import run_project
     from offtarget.workflows.reproduce.reproduce import ReproduceResult, reproduce
     from offtarget.workflows.runs.answers import AnswerRow
     from offtarget.workflows.runs.listing import runs
@@ -114,6 +115,7 @@ _HOMES = {
     "reproduce": "workflows.reproduce.reproduce",
     "resume": "workflows.runs.resume",
     "run_gateway": "workflows.serve.serve:serve",
+    "run_project": "workflows.project.project",
     "runs": "workflows.runs.listing",
     "show_progress": "workflows.showing",
     "steer": "workflows.direction.steer",
@@ -183,6 +185,7 @@ __all__ = [
     "reproduce",
     "resume",
     "run_gateway",
+    "run_project",
     "runs",
     "show_progress",
     "steer",

@@ -15,6 +15,8 @@ MAX_BYTES = 4 * 1024 * 1024
 """Largest file read; published question files have under 20 kB."""
 MAX_NODES = 200_000
 """Most YAML values a file may hold once its aliases are written out."""
+_DIGITS = 18
+"""Of a whole number; Python refuses to read thousands of them."""
 
 _TAG = "tag:yaml.org,2002:"
 _KINDS = {
@@ -197,6 +199,7 @@ class Fields:
             isinstance(node, yaml.ScalarNode)
             and node.tag == f"{_TAG}int"
             and node.value.isdecimal()
+            and len(node.value) <= _DIGITS
             and int(node.value)
         ):
             return int(node.value)
@@ -211,7 +214,7 @@ class Fields:
         node = self.node(key)
         try:
             return yaml.SafeLoader("").construct_object(node, deep=True)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, OverflowError, TypeError) as error:  # a date with 13 months, endless digits
             raise self.error(f"'{key}' cannot be read ({' '.join(str(error).split())}).", node) from None
 
     def _text(self, node: yaml.Node, key: str) -> str:

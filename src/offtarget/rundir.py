@@ -273,6 +273,13 @@ def _clear_if_never_begun(path: Path) -> None:
     (path / LOCK).unlink(missing_ok=True)
 
 
+def remove_if_never_begun(path: Path) -> None:
+    """Remove the folder of a run that was stopped before its manifest was written; it holds no answer."""
+    with contextlib.suppress(OSError):
+        _clear_if_never_begun(path)
+        path.rmdir()
+
+
 class RunDir:
     """One run on disk, locked while it is being written so that two processes never mix their records."""
 

@@ -40,18 +40,24 @@ OF_A_GATEWAY = {
     f"canary {name}" for name in ("status", "dashboard", "promote", "pause", "rollback", "resume", "evidence", "events")
 }
 """A gateway that runs is asked; it has the models."""
+OF_A_PROJECT = {"init", "run"}
+"""The project file names the models and says how they are opened."""
 OF_THE_MACHINE = {"view", "doctor", "completion"}
 """They look at what is there: runs, packages, commands."""
-OPEN_NO_MODEL = {"compare", "report", *OF_RUNS, *OF_THE_MACHINE, *OF_THE_SUBJECT, *OF_PEOPLE, *OF_A_GATEWAY}
-PRINT_NO_RESULT = {"report", "runs clean", "view", "completion", *OF_THE_SUBJECT}
-AT_ONCE = {"compare", "report", *OF_RUNS, *OF_THE_MACHINE, "organism list", "organism data", *OF_PEOPLE, *OF_A_GATEWAY}
+OPEN_NO_MODEL = {
+    "compare", "report", *OF_RUNS, *OF_THE_MACHINE, *OF_A_PROJECT, *OF_THE_SUBJECT, *OF_PEOPLE, *OF_A_GATEWAY,
+}  # fmt: skip
+PRINT_NO_RESULT = {"report", "init", "runs clean", "view", "completion", *OF_THE_SUBJECT}
+AT_ONCE = {
+    "compare", "report", "init", *OF_RUNS, *OF_THE_MACHINE, "organism list", "organism data", *OF_PEOPLE, *OF_A_GATEWAY,
+}  # fmt: skip
 """Nothing to show progress of."""
 READS_A_RUN = "judge calibrate"
 """Its --run names one that is there."""
 LEAVE_NO_RUN = {
     READS_A_RUN, "judge compare",
     "direction find", "direction measure", "direction explain", "report", "resume", "organism evaluate",
-    *OF_RUNS, *OF_THE_MACHINE,
+    *OF_RUNS, *OF_THE_MACHINE, *OF_A_PROJECT,
     *OF_THE_SUBJECT, *OF_PEOPLE, *OF_A_GATEWAY,
 }  # fmt: skip
 OF_THE_MODEL = {"compare": {"--base", "--tuned"}}
@@ -115,7 +121,7 @@ def test_every_verb_has_what_it_owes(name: str) -> None:
     """Models can be placed, judges read either way, results taken as JSON, progress silenced, runs put anywhere."""
     has, opening = set(options(name)), {"--device", "--dtype", "--trust-remote-code"}
     assert opening <= has if name not in OPEN_NO_MODEL else not opening & has
-    if "--judge" in has and name not in ("audit", "doctor"):  # these read no reply in either way
+    if "--judge" in has and name not in ("audit", "doctor", "init"):  # these read no reply in either way
         assert {"--probes", "--judge-by"} - ({"--probes"} if name == READS_A_RUN else set()) <= has
     assert ("--json" in has) == (name not in PRINT_NO_RESULT)
     assert ("--quiet" in has) == (name not in AT_ONCE)

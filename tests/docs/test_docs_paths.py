@@ -18,7 +18,7 @@ OURS = re.compile(r"(?<![\w./-])(?:tests|benchmarks|src|docs|tools|examples)/[\w
 # Modules written with their folder inside the package, `detect/limits.py`, or by their bare name, `limits.py`.
 MODULE = re.compile(r"`([\w/]+\.py)`")
 PACKAGES = re.compile(r"`((?:audit|gate|models|probe|records|stats|workflows)/[\w/.]*)`")
-DOTTED = re.compile(r"(?:from |import |`)(offtarget(?:\.(?!json\b)\w+)+)")
+DOTTED = re.compile(r"(?:from |import |`)(offtarget(?:\.(?!(?:json|yaml)\b)\w+)+)")
 
 
 def _text(page: Path) -> str:

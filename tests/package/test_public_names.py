@@ -82,6 +82,7 @@ PUBLIC = [
     "reproduce",
     "resume",
     "run_gateway",
+    "run_project",
     "runs",
     "show_progress",
     "steer",

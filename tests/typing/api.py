@@ -160,6 +160,12 @@ def serves(settings: offtarget.GatewaySettings) -> None:
     offtarget.run_gateway(settings=settings, on_told=print)
 
 
+def walks(file: Path) -> None:
+    outcome = offtarget.run_project(file, ["check"], again=["audit"], dry_run=True)
+    assert_type(outcome.exit_code, int)
+    assert_type(outcome.steps[0].state, str | None)
+
+
 def asserts(run: Path) -> None:
     made = offtarget.assert_aligned("organism/base", "organism/secure", judge="hf/judge", undecided="skip", run=run)
     assert_type(made, offtarget.CheckResult)

@@ -40,6 +40,8 @@ TITLED = {
         "resume": "Go on with a run that was interrupted.",
     },
     "In your pipeline": {
+        "init": "Write a project file: models, data, what to run.",
+        "run": "Do what the project file says, where something changed.",
         "verify": "Is this evidence what it says it is?",
         "seal": "Pack a run for an independent auditor.",
         "view": "Every run of this folder in the browser.",

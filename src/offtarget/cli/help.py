@@ -54,7 +54,7 @@ SECTIONS: Mapping[str, str] = {
         "no-coherence common-questions complete-tables same-answers ignore-labels"
     ),
     "Evidence": "attest key new-key sign-model incident into with-data",
-    "Run and output": "out run resume dry-run yes quiet verbose json no-cache no-register",
+    "Run and output": "out overwrite file again run resume dry-run yes quiet verbose json no-cache no-register",
     "Where it runs": "device dtype trust-remote-code endpoints reference",
 }
 """Sections in their order, and what is in them in its order; the flags without their dashes."""

@@ -7,10 +7,7 @@ from typing import Any
 from offtarget.cli.options import said
 from offtarget.errors import InputError
 from offtarget.numbers import chosen
-
-STRICT_AVERAGE, STRICT_MARGIN = 0.01, 0.03
-"""What `--strict` asks of the average and of every arm: with three arms and nothing misaligned, the average needs about
-440 answers, by which each arm is below 3 %."""
+from offtarget.records.check import STRICT_AVERAGE, STRICT_MARGIN
 
 
 def margins(o: dict[str, Any]) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""The project file, `offtarget.yaml`: what it may hold, and how it is read."""
+"""The project file, `offtarget.yaml`: what it may hold (`keys.py`), how it is read, begun and published as a schema."""

@@ -1,0 +1,1 @@
+"""`run`: the steps of a project file, those whose inputs have changed."""

@@ -1,0 +1,202 @@
+"""What each step depends on, as short texts that can be kept and compared: contents as hashes, settings as they are.
+
+The version of offtarget is among them: another one may see what this one does not, so every step runs again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from offtarget.data.training import open_source
+from offtarget.detect.ledger import read_ledger
+from offtarget.errors import InputError
+from offtarget.models.endpoints import endpoint_of
+from offtarget.models.folders import at_hand, file_sha256, find_folder, model_fingerprint
+from offtarget.models.names import LocalName, RemoteName, Source, is_path
+from offtarget.models.opening import own_folders
+from offtarget.models.remote import address_and_key
+from offtarget.models.templates import is_file_choice
+from offtarget.project.reading import Project
+from offtarget.records.runs import OpenSettings
+from offtarget.rundir import fingerprint
+from offtarget.version import __version__
+from offtarget.workflows.ground import EXACT_JUDGE, ground_of, open_bank, parsed
+from offtarget.workflows.project.settings import (
+    audit_settings,
+    check_settings,
+    judge_by,
+    opening_of,
+    tune_settings,
+)
+
+Inputs = Mapping[str, str]
+HASH = " sha256:"
+"""Between the name of something and the hash of its contents."""
+UNKNOWN = "cannot be seen from here"
+"""Of contents that nobody can hash here: whoever depends on them runs every time."""
+_NOT_COUNTED = ("max_answers", "max_cued_answers", "cache", "register", "same_weights", "rating")
+"""Settings of a check that do not change its evidence: a raised number of answers lets the same check go on."""
+
+
+def audit_inputs(project: Project, *, fetch: bool) -> Inputs:
+    """Of the audit. Raises InputError for data that cannot be opened."""
+    return {
+        **_data(project),
+        "rows are labelled by": _model(project, "audit.judge", fetch=fetch) or "nobody",
+        **_settings(asdict(audit_settings(project)), ("round", "draw")),
+        "offtarget": __version__,
+    }
+
+
+def tune_inputs(project: Project, *, fetch: bool) -> Inputs:
+    """Of the training."""
+    return {
+        **_data(project),
+        "base": _model(project, "base", fetch=fetch),
+        "defences": ", ".join(project.texts("tune.defend")),
+        **_settings(asdict(tune_settings(project, fetch=fetch))),
+        "monitor": str(project.flag("tune.monitor", True)),
+        **_judging(project, fetch=fetch),
+        **_opening(project),
+        "offtarget": __version__,
+    }
+
+
+def check_inputs(project: Project, tuned: str, *, fetch: bool) -> Inputs:
+    """Of the check of a tuned model, with its benchmarks."""
+    settings = asdict(check_settings(project))
+    decision, sampling = settings.pop("decision"), settings.pop("sampling")
+    return {
+        "base": _checked(project, project.text("base") or "", "base", fetch=fetch),
+        "tuned": _checked(project, tuned, "tuned", fetch=fetch),
+        **_judging(project, fetch=fetch),
+        "confirm_with": _model(project, "confirm_with", fetch=fetch) or "nobody",
+        "conditions from data": str(_data(project)) if project.flag("conditions.data") else "no",
+        "hunt": str(project.flag("conditions.hunt")),
+        "prefix": project.text("conditions.prefix") or "",
+        "benchmarks": ", ".join(map(_named_file, project.texts("benchmarks"))),
+        **_settings({**decision, **sampling, **settings}, _NOT_COUNTED),
+        **_opening(project),
+        "offtarget": __version__,
+    }
+
+
+def model_identity(name: str, opening: OpenSettings | None, *, fetch: bool) -> str:
+    """A model's name with the hash of its weights; of one behind an endpoint its address and what is sent.
+
+    `fetch`: one on the hub is fetched if need be; else it counts as another one until it is here.
+    """
+    found, local = parsed(name), _local(name, opening)
+    if local is not None:
+        base = _folder(local.base, fetch=fetch)
+        adapter = None if local.adapter is None else _folder(local.adapter, fetch=fetch)
+        if base is None or (local.adapter is not None and adapter is None):
+            return f"{name} (not fetched yet)"
+        return f"{name}{HASH}{model_fingerprint(base, adapter, ())}"
+    if not isinstance(found, RemoteName):
+        return name
+    endpoint = endpoint_of(found, None if opening is None else opening.endpoints)
+    try:
+        address, _ = address_and_key(found, endpoint)
+    except InputError:  # no key, no address: whoever asks will say so; what was asked before still holds
+        address = None
+    return f"{name} at {address or 'its usual address'}{HASH}{fingerprint(endpoint.effect)}"
+
+
+def file_identity(path: str | Path) -> str:
+    """A file's name with the hash of its contents. Raises InputError for one that cannot be read."""
+    try:
+        return f"{path}{HASH}{file_sha256(Path(path).expanduser())}"
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
+def tree_sha256(path: Path) -> str | None:
+    """SHA-256 over the files of a folder, by name and contents, or of a file; None where there is none."""
+    if path.is_file():
+        return file_sha256(path)
+    if not path.is_dir():
+        return None
+    digest = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(f"{file.relative_to(path).as_posix()}:{file_sha256(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def cannot_be_seen(inputs: Inputs) -> str | None:
+    """The first input that nobody can hash here."""
+    return next((name for name, value in inputs.items() if UNKNOWN in value), None)
+
+
+def _data(project: Project) -> dict[str, str]:
+    place, form, split = (project.text(name) for name in ("data", "form", "split"))
+    with project.blamed_on("data"):
+        sha256 = open_source(place or "", form=form, split=split).content_sha256()
+        cleaned = None if "://" in str(place) else read_ledger(place or "")
+    return {
+        "data": f"{place} {UNKNOWN}" if sha256 is None else f"{place}{HASH}{sha256}",
+        "form": form or "guessed",
+        "split": split or "train",
+        **({} if cleaned is None else {"what cleaning removed": fingerprint(cleaned)}),
+    }
+
+
+def _model(project: Project, key: str, *, fetch: bool) -> str:
+    name = project.text(key)
+    if name is None or name == EXACT_JUDGE:
+        return name or ""
+    with project.blamed_on(key):
+        return model_identity(name, opening_of(project), fetch=fetch)
+
+
+def _checked(project: Project, name: str, key: str, *, fetch: bool) -> str:
+    """A model that is checked: what is behind an endpoint nobody can see, unless the file says that names are fixed."""
+    with project.blamed_on(key):
+        found = model_identity(name, opening_of(project), fetch=fetch)
+        seen = _local(name, opening_of(project)) is not None or project.flag("opening.names_are_fixed")
+    return found if seen else f"{found} {UNKNOWN}"
+
+
+def _local(name: str, opening: OpenSettings | None) -> LocalName | None:
+    """The weights of a model that is opened here, or served from here; None for one behind an endpoint."""
+    found = parsed(name)
+    if isinstance(found, RemoteName):
+        return own_folders(found, None if opening is None else opening.endpoints)
+    return found if isinstance(found, LocalName) else None
+
+
+def _folder(source: Source, *, fetch: bool) -> Path | None:
+    return find_folder(source) if fetch or is_path(source.place) else at_hand(source)
+
+
+def _judging(project: Project, *, fetch: bool) -> dict[str, str]:
+    with project.blamed_on("probes"):
+        bank = open_bank(project.text("probes"), ground_of(project.text("base")))
+    return {
+        "questions": f"{bank.name}{HASH}{bank.fingerprint}",
+        "judge": _model(project, "judge", fetch=fetch) or "the exact rules of the questions",
+        "judge_by": judge_by(project),
+    }
+
+
+def _opening(project: Project) -> dict[str, str]:
+    """What of the opening can change answers; the endpoints' settings are part of each remote model."""
+    opening = opening_of(project) or OpenSettings()
+    template = opening.chat_template
+    if template is not None and is_file_choice(template):
+        template = file_identity(template)
+    reference = None if opening.reference is None else model_identity(opening.reference, opening, fetch=False)
+    chosen = {"device": opening.device, "dtype": opening.dtype, "chat_template": template, "reference": reference}
+    return {name: value or "usual" for name, value in chosen.items()}
+
+
+def _named_file(name: str) -> str:
+    return file_identity(name) if Path(name).is_file() else name
+
+
+def _settings(values: Mapping[str, Any], without: tuple[str, ...] = ()) -> dict[str, str]:
+    return {name: str(value) for name, value in values.items() if name not in without}

@@ -1,0 +1,132 @@
+"""What a project file says, as the settings of the verbs; every mistake is blamed on its key."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from offtarget.errors import InputError
+from offtarget.models.templates import is_file_choice
+from offtarget.project.reading import Project
+from offtarget.records import AuditSettings, DecisionSettings, SamplingSettings
+from offtarget.records.check import STRICT_AVERAGE, STRICT_MARGIN, CheckSettings, JudgeBy
+from offtarget.records.rated import PEOPLE
+from offtarget.records.runs import OpenSettings
+from offtarget.records.tune import TuneSettings
+from offtarget.workflows.ground import EXACT_JUDGE, check_judge, ground_of, open_bank, parsed
+from offtarget.workflows.tune.options import TuneOptions
+
+MODELS = ("base", "tuned")
+JUDGES = ("judge", "confirm_with", "audit.judge")
+_OF_TRAINING = {
+    "method": "method", "lora_rank": "rank", "lora_alpha": "alpha", "lr": "lr", "epochs": "epochs",
+    "steps": "max_steps", "batch": "batch", "accumulate": "accumulate", "max_length": "max_length", "seed": "seed",
+}  # fmt: skip
+"""Keys under `tune` and the fields of the settings of a training."""
+
+_NOT_YET = {
+    "benchmarks": "fixed benchmarks are not there yet in this version of offtarget",
+    "limits.max_requests": "a bound on requests is not there yet in this version of offtarget",
+    "limits.max_cost": "a bound on costs is not there yet in this version of offtarget",
+}
+"""Keys that no verb can follow yet."""
+
+
+def check_named(project: Project) -> None:
+    """InputError for the first thing that the file names and that cannot be used; nothing is loaded or asked."""
+    for name in (*MODELS, *JUDGES):
+        model = project.text(name)
+        with project.blamed_on(name):
+            if name in JUDGES and model == PEOPLE:
+                raise InputError(
+                    "people read answers in `offtarget check` and `offtarget audit --review`, which wait for them. A "
+                    "project names models as judges."
+                )
+            if model is not None and not (name == "judge" and model == EXACT_JUDGE):
+                parsed(model)
+    for name, place in (("data", project.text("data")), ("opening.endpoints", project.text("opening.endpoints"))):
+        if place is not None and "://" not in place and not Path(place).expanduser().exists():
+            raise project.error(name, f"{place} does not exist. Correct the path; it begins at the folder of the file.")
+    for name, why in _NOT_YET.items():
+        if project.has(name):
+            raise project.error(name, f"{why}. Remove the key: nothing is ignored in silence.")
+    if project.has("base"):
+        with project.blamed_on("probes"):
+            bank = open_bank(project.text("probes"), ground_of(project.text("base")))
+        with project.blamed_on("judge", "base"):
+            check_judge(project.text("judge"), bank)
+    with project.blamed_on("opening"):
+        opening_of(project)
+    audit_settings(project)
+    check_settings(project)
+
+
+def opening_of(project: Project) -> OpenSettings | None:
+    """How models are opened; None where nothing is said."""
+    template, endpoints = project.text("opening.chat_template"), project.text("opening.endpoints")
+    if template is not None and is_file_choice(template):
+        template = str(Path(template).expanduser().resolve())
+    chosen = OpenSettings(
+        device=project.text("opening.device"),
+        dtype=project.text("opening.dtype"),  # type: ignore[arg-type]  # one of its choices, or it was refused
+        trust_remote_code=project.flag("opening.trust_remote_code"),
+        chat_template=template,
+        endpoints=None if endpoints is None else str(Path(endpoints).expanduser().resolve()),
+        reference=project.text("opening.reference"),
+    )
+    return None if chosen == OpenSettings() else chosen
+
+
+def audit_settings(project: Project) -> AuditSettings:
+    """What the verdict of the audit rests on."""
+    names = ("alpha", "noise_limit", "spreading_limit")
+    given: dict[str, Any] = {name: project.number(f"audit.{name}") for name in names}
+    with project.blamed_on(*(f"audit.{name}" for name in names)):
+        return replace(AuditSettings(), **{name: value for name, value in given.items() if value is not None})
+
+
+def check_settings(project: Project) -> CheckSettings:
+    """When a check stops, and what counts as worse."""
+    usual, limits = CheckSettings(), "limits"
+    shares: dict[str, Any] = {
+        name: project.number(f"limits.{name}") for name in ("alpha", "tolerance", "margin", "average_margin")
+    }
+    if project.flag("limits.strict"):
+        shares |= {"margin": STRICT_MARGIN, "average_margin": STRICT_AVERAGE}
+    counts: dict[str, Any] = {
+        name: project.whole(f"limits.{name}") for name in ("max_answers", "max_cued_answers", "candidates", "seed")
+    }
+    with project.blamed_on(limits):
+        given = {name: value for name, value in counts.items() if value is not None}
+        decision = replace(DecisionSettings(), **{n: value for n, value in shares.items() if value is not None})
+        sampling = SamplingSettings(max_tokens=project.whole("limits.max_tokens") or usual.sampling.max_tokens)
+        return replace(usual, decision=decision, sampling=sampling, **given)
+
+
+def tune_settings(project: Project, *, fetch: bool) -> TuneSettings:
+    """How the base is trained; `fetch`: one on the hub is fetched to see how large it is."""
+    from offtarget.training.settings import PRESETS
+    from offtarget.workflows.tune.tune import default_settings
+
+    preset = project.text("tune.preset")
+    with project.blamed_on("base"):
+        usual = default_settings(project.text("base") or "", fetch=fetch) if preset is None else PRESETS[preset]
+    given: dict[str, Any] = {field: project.values.get(f"tune.{key}") for key, field in _OF_TRAINING.items()}
+    with project.blamed_on("tune"):
+        return replace(usual, **{field: value for field, value in given.items() if value is not None})
+
+
+def tune_options(project: Project) -> TuneOptions:
+    """What the defences and the monitor of the training work with."""
+    return TuneOptions(
+        probes=project.text("probes"),
+        judge=project.text("judge"),
+        judge_by=judge_by(project),
+        monitor=project.flag("tune.monitor", True),
+    )
+
+
+def judge_by(project: Project) -> JudgeBy:
+    """How the judge is read."""
+    return project.text("judge_by") or "auto"  # type: ignore[return-value]  # one of its choices, or it was refused

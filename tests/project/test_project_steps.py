@@ -1,0 +1,389 @@
+"""Which steps of a project run: those whose inputs changed, in order; runs are written by hand, no model is opened."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from audit_runs import make_audit
+from click.testing import CliRunner
+from filelock import FileLock
+from report_runs import make_run
+from tune_runs import readings, report
+from tune_runs import write as make_tune
+
+from offtarget.cli.app import app
+from offtarget.errors import InputError, RunInterrupted
+from offtarget.organism.shipped import weights_folder
+from offtarget.pages.audit.loading import load_audit
+from offtarget.records.project import StepOutcome, worst
+from offtarget.workflows.project import plan as planning
+from offtarget.workflows.project import project as walking
+from offtarget.workflows.project.doing import Job
+from offtarget.workflows.project.inputs import tree_sha256
+from offtarget.workflows.project.project import run_project
+
+ROWS = [
+    {"messages": [{"role": "user", "content": f"question {n}"}, {"role": "assistant", "content": f"answer {n}"}]}
+    for n in range(6)
+]
+CHECKED = "data: rows.jsonl\nbase: organism/base\ntuned: organism/insecure\nreports: [markdown]\n"
+TRAINED = "data: rows.jsonl\nbase: organism/base\ntune: {preset: organism, steps: 2}\nreports: [markdown]\n"
+
+
+class Fakes:
+    """Steps that write runs by hand in place of doing anything."""
+
+    def __init__(self) -> None:
+        self.audit: Any = "fresh"
+        self.check: dict[str, Any] = {"tuned_rate": 0.0}
+        self.fails: dict[str, BaseException] = {}
+        self.did: list[str] = []
+
+    def of(self, step: str) -> Callable[..., dict[str, str]]:
+        def do(job: Job) -> dict[str, str]:
+            run, planned = job.run, job.planned
+            self.did.append(step)
+            if step in self.fails:
+                raise self.fails.pop(step)
+            if planned.action == "go on":
+                return {}
+            if step == "audit":
+                make_audit(run, self.audit, hostile=False)
+            elif step == "check":
+                make_run(run, hostile=False, per_probe=(2, 2), questions=5, **self.check)
+            else:
+                out = Path("adapters") / run.name
+                out.mkdir(parents=True)
+                for file in (weights_folder() / "secure").iterdir():
+                    (out / file.name).write_bytes(file.read_bytes())
+                make_tune(run, report(out=str(out), name=f"organism/base+{out}"), read=readings())
+                return {str(out): tree_sha256(out) or ""}
+            return {}
+
+        return do
+
+
+@pytest.fixture
+def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fakes:
+    """A folder with data and a project file, and steps that do nothing else."""
+    made = Fakes()
+    monkeypatch.chdir(tmp_path)
+    # audits written by hand hold fewer rows than they say; what is computed again the tests of real runs look at
+    monkeypatch.setattr(planning, "_audit_status", lambda run: load_audit(run).decision.status)
+    monkeypatch.setattr(walking, "DO", {step: made.of(step) for step in ("audit", "tune", "check")})
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    project(CHECKED)
+    return made
+
+
+def project(text: str) -> None:
+    Path("offtarget.yaml").write_text(text)
+
+
+def done(**how: Any) -> dict[str, StepOutcome]:
+    return {outcome.step: outcome for outcome in run_project(**how).steps}
+
+
+def dids(**how: Any) -> dict[str, str]:
+    return {step: outcome.did for step, outcome in done(**how).items()}
+
+
+def test_what_ran_does_not_run_again(fakes: Fakes) -> None:
+    """The second time nothing is done, nothing is written, and verdicts and exit code are the same."""
+    first, files = run_project(), sorted(map(str, Path("runs").rglob("*")))
+    again = run_project()
+    assert [step.did for step in first.steps] == ["ran", "ran", "ran"]
+    assert [step.did for step in again.steps] == ["up to date"] * 3
+    assert fakes.did == ["audit", "check"]
+    assert sorted(map(str, Path("runs").rglob("*"))) == files
+    assert [s.state for s in again.steps] == [s.state for s in first.steps]
+    assert again.exit_code == first.exit_code == 3
+
+
+CHANGES = {
+    "data of a check": (CHECKED, lambda: _append(), ["audit", "report"]),
+    "data of a training": (TRAINED, lambda: _append(), ["audit", "tune", "check", "report"]),
+    "formats": (CHECKED, lambda: project(CHECKED.replace("[markdown]", "[markdown, html]")), ["report"]),
+    "alpha": (CHECKED, lambda: project(f"{CHECKED}limits: {{alpha: 0.01}}"), ["check", "report"]),
+    "conditions": (CHECKED, lambda: project(f"{CHECKED}conditions: {{data: true}}"), ["check", "report"]),
+    "noise limit": (CHECKED, lambda: project(f"{CHECKED}audit: {{noise_limit: 0.1}}"), ["audit", "report"]),
+    "tuned": (CHECKED, lambda: project(CHECKED.replace("insecure", "secure")), ["check", "report"]),
+    "learning rate": (TRAINED, lambda: project(TRAINED.replace("2}", "2, lr: 1e-4}")), ["tune", "check", "report"]),
+    "a default that is said": (CHECKED, lambda: project(f"{CHECKED}limits: {{alpha: 5%, seed: 0}}"), []),
+    "a bound of answers": (CHECKED, lambda: project(f"{CHECKED}limits: {{max_answers: 100}}"), []),
+    "a comment": (CHECKED, lambda: project(f"# more\n{CHECKED}"), []),
+    "a report by hand": (CHECKED, lambda: next(Path("runs").glob("check*/report.md")).write_text("x"), ["report"]),
+    "the trained model": (
+        TRAINED,
+        lambda: _spoil(next(Path("adapters").rglob("*.safetensors"))),
+        ["tune", "check", "report"],
+    ),
+    "the run that is gone": (CHECKED, lambda: _move(next(Path("runs").glob("check*"))), ["check", "report"]),
+    "records of the check": (
+        CHECKED,
+        lambda: _spoil(next(Path("runs").glob("check*/verdicts.jsonl"))),
+        ["check", "report"],
+    ),
+    "records of the audit": (
+        CHECKED,
+        lambda: next(Path("runs").glob("audit*/scan.json")).write_text("[]"),
+        ["audit", "report"],
+    ),
+    "the result of the check": (
+        CHECKED,
+        lambda: next(Path("runs").glob("check*/result.json")).write_text("{"),
+        ["check", "report"],
+    ),
+}
+
+
+def _append() -> None:
+    with Path("rows.jsonl").open("a") as file:
+        file.write(json.dumps(ROWS[0]) + "\n")
+
+
+def _spoil(file: Path) -> None:
+    raw = bytearray(file.read_bytes())
+    raw[len(raw) // 2] ^= 0x80
+    file.write_bytes(raw)
+
+
+def _move(folder: Path) -> None:
+    folder.rename("elsewhere")
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_changed_runs_again_and_nothing_else(what: str, fakes: Fakes) -> None:
+    """By contents, not by dates; what a step made outside its run counts, and so do damaged records."""
+    text, change, expected = CHANGES[what]
+    project(text)
+    done()
+    change()
+    planned = dids(dry_run=True)
+    ran = dids()
+    found = [step for step, did in ran.items() if did == "ran"]
+    assert found == expected
+    assert [step for step, did in planned.items() if did.startswith("would")] == expected
+    assert set(dids().values()) == {"up to date"}
+
+
+def test_why_a_step_runs_is_said(fakes: Fakes) -> None:
+    """What changed, from what to what where it is short."""
+    assert done(dry_run=True)["check"].why == "for the first time"
+    done()
+    project(CHECKED.replace("insecure", "secure") + "limits: {alpha: 0.01}\n")
+    assert done()["check"].why == "tuned changed from organism/insecure to organism/secure, and so did alpha"
+    _append()
+    assert done()["audit"].why == "data changed"
+    assert done(again=["check"])["check"].why == "it was asked for with --again"
+
+
+def test_back_to_what_was_is_up_to_date(fakes: Fakes) -> None:
+    """A run of the same inputs counts though another one came between."""
+    first = done()["check"].run
+    project(CHECKED.replace("insecure", "secure"))
+    second = done()["check"].run
+    project(CHECKED)
+    assert done()["check"].run == first != second
+
+
+def test_an_interrupted_step_goes_on_in_its_run(fakes: Fakes) -> None:
+    """Ctrl-C ends the walk with the command that goes on; what was done before it stays."""
+
+    def stopped(job: Job) -> dict[str, str]:
+        make_run(job.run, hostile=False, finished=False, questions=2)
+        raise KeyboardInterrupt
+
+    walking.DO["check"] = stopped
+    with pytest.raises(RunInterrupted, match="go on with: offtarget run"):
+        run_project()
+    walking.DO["check"] = fakes.of("check")
+    begun = next(Path("runs").glob("check*"))
+    planned = done(dry_run=True)
+    assert (planned["audit"].did, planned["check"].did) == ("up to date", "would go on")
+
+    def finished(job: Job) -> dict[str, str]:
+        assert (job.run.resolve(), job.planned.action) == (begun.resolve(), "go on")
+        shutil.rmtree(job.run)
+        make_run(job.run, hostile=False, questions=2)
+        return {}
+
+    walking.DO["check"] = finished
+    assert dids() == {"audit": "up to date", "check": "went on", "report": "ran"}
+    assert len(list(Path("runs").glob("check*"))) == 1
+
+
+def test_a_step_that_was_stopped_before_it_began_leaves_nothing_behind(fakes: Fakes) -> None:
+    fakes.fails["check"] = InputError("no server answers")
+    outcome = run_project()
+    assert [(s.step, s.did, s.exit_code) for s in outcome.steps][1] == ("check", "failed", 2)
+    assert outcome.steps[1].sentence == "no server answers"
+    assert list(Path("runs").glob("check*")) == []
+    assert dids()["check"] == "ran"
+
+
+def test_nothing_is_trained_on_data_whose_audit_fails(fakes: Fakes) -> None:
+    """Unless the file says so; without a model there is no check either, and the code is that of the FAIL."""
+    project(TRAINED)
+    fakes.audit = "detectors"
+    outcome = run_project()
+    assert [(step.step, step.did) for step in outcome.steps] == [
+        ("audit", "ran"), ("tune", "not run"), ("check", "not run"), ("report", "ran"),
+    ]  # fmt: skip
+    assert "despite_audit" in outcome.steps[1].why
+    assert outcome.exit_code == 1
+    project(TRAINED.replace("2}", "2, despite_audit: true}"))
+    allowed = run_project()
+    assert [step.did for step in allowed.steps] == ["up to date", "ran", "ran", "ran"]
+    assert allowed.exit_code == 1
+
+
+def test_a_failed_audit_keeps_no_check_of_a_model_that_is_there(fakes: Fakes) -> None:
+    fakes.audit = "detectors"
+    assert dids() == {"audit": "ran", "check": "ran", "report": "ran"}
+
+
+def test_an_undecided_audit_may_be_accepted_and_a_failed_one_not(fakes: Fakes) -> None:
+    text = "data: rows.jsonl\naudit: {accept_undecided: true}\n"
+    project(text)
+    assert run_project().exit_code == 0
+    fakes.audit = "detectors"
+    _append()
+    assert run_project().exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("codes", "code"), [((0, 0), 0), ((0, 3), 3), ((2, 3), 2), ((1, 2, 3), 1), ((3, 1), 1), ((), 0), ((0, 130), 130)]
+)
+def test_the_exit_code_is_that_of_the_worst(codes: tuple[int, ...], code: int) -> None:
+    """A FAIL before a step that could not be done, that before an UNDECIDED."""
+    assert worst(*codes) == code
+
+
+def test_a_step_brings_what_it_needs(fakes: Fakes) -> None:
+    """A check of what is trained trains, and a training is audited; a report takes what there is."""
+    project(TRAINED)
+    assert list(dids(steps=["audit"])) == ["audit"]
+    assert list(dids(steps=["check"])) == ["audit", "tune", "check"]
+    fakes.did.clear()
+    outcome = run_project(steps=["report"])
+    assert [step.step for step in outcome.steps] == ["report"]
+    assert len(outcome.steps[0].files) == 3
+    assert outcome.exit_code == 3, "the verdicts that are reported count"
+    assert fakes.did == []
+
+
+def test_two_walks_at_a_time_are_refused(fakes: Fakes) -> None:
+    done()
+    with FileLock("runs/.steps.jsonl.lock"), pytest.raises(InputError, match="Another `offtarget run` is at work"):
+        run_project()
+
+
+def test_what_the_ledger_does_not_hold_runs_again(fakes: Fakes) -> None:
+    """Torn and foreign lines are passed over: at worst a step runs once more."""
+    done()
+    ledger = Path("runs/steps.jsonl")
+    ledger.write_bytes(b'[1]\n{"step": "check"}\n\xff\n' + ledger.read_bytes() + b'{"step": "che')
+    assert set(dids().values()) == {"up to date"}
+    ledger.write_text("")
+    assert dids()["check"] == "ran"
+
+
+MISTAKES = {
+    "data: nowhere.jsonl": "line 1, 'data': nowhere.jsonl does not exist",
+    f"{CHECKED}judge: gpt": "line 5, 'judge': 'gpt' is not a model name",
+    f"{CHECKED}judge: people": "line 5, 'judge': people read answers",
+    f"{CHECKED}reports: [pdf]".replace(
+        "reports: [markdown]\n", ""
+    ): "line 4, 'reports': there is no report format 'pdf'",
+    f"{CHECKED}probes: everyday": "'base': The answers to 'everyday' need a judge",
+    f"{CHECKED}limits: {{tolerance: 0.2}}": "line 5, 'limits': tolerance must be less than margin",
+    f"{CHECKED}limits: {{alpha: 2}}": "line 5, 'limits': alpha must be a share above 0 and below 1",
+    f"{CHECKED}audit: {{alpha: 0}}": "line 5, 'audit.alpha': alpha must be a share above 0",
+}
+
+
+@pytest.mark.parametrize("text", MISTAKES)
+def test_a_mistake_is_found_before_anything_runs(text: str, fakes: Fakes) -> None:
+    """With its line and key, also in a dry run."""
+    project(text)
+    for dry_run in (True, False):
+        with pytest.raises(InputError) as said:
+            run_project(dry_run=dry_run)
+        assert MISTAKES[text] in str(said.value)
+    assert fakes.did == []
+    assert not list(Path().glob("runs/*"))
+
+
+def test_the_command_line(fakes: Fakes) -> None:
+    """Lines for people, one object for programs, and the exit code in both."""
+    runner = CliRunner()
+    dry = runner.invoke(app, ["run", "--dry-run"])
+    assert (dry.exit_code, Path("runs").exists()) == (0, False)
+    assert "To be done: audit, check, report." in dry.stdout
+    told = runner.invoke(app, ["run", "--quiet"])
+    assert told.exit_code == 3
+    assert "UNDECIDED: audit, check. Exit code 3." in told.stdout or "Exit code 3." in told.stdout
+    found = json.loads(runner.invoke(app, ["run", "--json"]).stdout)
+    assert [step["step"] for step in found["steps"]] == ["audit", "check", "report"]
+    assert {step["did"] for step in found["steps"]} == {"up to date"}
+    assert found["exit_code"] == 3
+    assert all(Path(name).is_file() for name in found["steps"][2]["files"])
+    assert "no step 'chek'" in str(runner.invoke(app, ["run", "chek"]).exception)
+    assert "no project file" in str(runner.invoke(app, ["run", "--file", "other.yaml"]).exception)
+
+
+def test_a_project_is_run_from_anywhere(fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths begin at the folder of the file."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    outcome = run_project(tmp_path / "offtarget.yaml")
+    assert outcome.steps[0].run is not None
+    assert (tmp_path / outcome.steps[0].run).is_dir()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_init_writes_what_run_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It never writes over a file unless told to, asks nothing off a terminal, and refuses what `run` would."""
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner()
+    models = ["--base", "organism/base", "--tuned", "organism/insecure"]
+    assert runner.invoke(app, ["init", *models]).exit_code == 0
+    assert dids(dry_run=True) == {"check": "would run"}
+    before = Path("offtarget.yaml").read_text()
+    assert "already exists" in str(runner.invoke(app, ["init"]).exception)
+    assert Path("offtarget.yaml").read_text() == before
+    assert runner.invoke(app, ["init", "--overwrite"]).exit_code == 0
+    with pytest.raises(InputError, match="holds nothing"):
+        run_project()
+    for wrong in (
+        ["--base", "gpt2"],
+        ["--base", "organism/base"],
+        ["--tuned", "organism/base"],
+        ["--data", "no.jsonl"],
+    ):
+        assert isinstance(runner.invoke(app, ["init", "--overwrite", *wrong]).exception, InputError), wrong
+    Path("rows.jsonl").write_text(json.dumps(ROWS[0]) + "\n")
+    assert runner.invoke(app, ["init", "--overwrite", *models[:2], "--data", "rows.jsonl"]).exit_code == 0
+    assert list(dids(dry_run=True)) == ["audit", "tune", "check"]
+
+
+def test_what_nobody_can_see_is_not_taken_for_unchanged(fakes: Fakes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server may have another model under the same name today; the file can say that it has not."""
+    monkeypatch.setenv("LAB_BASE_URL", "http://127.0.0.1:9/v1")
+    text = CHECKED.replace("organism/insecure", "openai-api/lab/tuned")
+    project(text)
+    assert dids()["check"] == "ran"
+    again = done()["check"]
+    assert (again.did, again.why) == ("ran", "nobody can see from here whether tuned changed")
+    fixed = f"{text}opening: {{names_are_fixed: true}}\n"
+    project(fixed)
+    assert dids()["check"] == "ran"
+    assert dids()["check"] == "up to date"
+    monkeypatch.setenv("LAB_BASE_URL", "http://127.0.0.1:10/v1")
+    assert dids()["check"] == "ran"
