@@ -6,6 +6,7 @@ OfftargetError
 │   └── TemplateError     a model's chat template refuses a chat, or leaves out what a turn of it says
 ├── EvidenceError         nothing is wrong with the input, but evidence is missing; exit code 3
 │   └── NoDirectionError  nothing tells both sides of a contrast apart more surely than chance
+├── LimitReached          what may be spent is spent: kept as with an interruption, no verdict; exit code 3
 ├── StoreError            what a gateway remembers cannot be read or written just now; whoever serves goes on without
 ├── VerdictError          a result that does not pass, where somebody asked for it to; exit code as on the command line
 └── RunInterrupted        stopped on request; what was computed is on disk; the message says what goes on; exit code 130
@@ -59,6 +60,17 @@ class NoDirectionError(EvidenceError):
         """Why, and what to do, a sentence each."""
         super().__init__(f"No direction found. {sentence} {way_out}")
         self.sentence, self.way_out = sentence, way_out
+
+
+class LimitReached(OfftargetError):
+    """A limit on requests or money is reached; what was computed is kept, and nothing follows from it."""
+
+    exit_code = 3
+
+    def __init__(self, said: str, more: str = "", go_on: str = "") -> None:
+        """What is reached, the option that allows more, and the command that goes on with what is kept."""
+        super().__init__(f"{said} {go_on} {more}".rstrip() if go_on else said)
+        self.said, self.more = said, more
 
 
 class StoreError(OfftargetError):

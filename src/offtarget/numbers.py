@@ -233,6 +233,16 @@ def duration(seconds: float | None) -> str:
     return f"{text} {unit}"
 
 
+def money(amount: float | None, currency: str) -> str:
+    """An amount: `12.40 USD`, `0.0031 USD`; two digits where it is less than a tenth, so that little is not none."""
+    if amount is None or not math.isfinite(amount):
+        return NO_DATA
+    if 0 < amount < 0.0995:
+        text = f"{amount:.2g}" if amount >= 0.00095 else "<0.001"
+        return f"{text} {currency}"
+    return f"{amount:,.2f} {currency}"
+
+
 def file_size(size: int) -> str:
     """Room on a disk: `0.1 MB`, `7.8 MB`, `120 MB`, `1.4 GB`; never less than a tenth where there is any."""
     value, unit = size / 1e6, "MB"

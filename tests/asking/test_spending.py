@@ -74,7 +74,7 @@ def test_judge_calls_are_requests_to_a_model(tmp_path: Path) -> None:
         judge_answers(judge, pairs)
     found = spent_in(tmp_path)
     assert found is not None
-    assert replace(found, seconds=0) == Spent(judge_calls=6, tokens_in=42, tokens_out=6)
+    assert replace(found, seconds=0) == Spent(judge_calls=6, tokens_in=42, tokens_out=6, requests=6, cost=None)
 
 
 def test_a_judge_of_the_caller_counts_calls_and_leaves_tokens_open(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from offtarget.asking.protocol import Judge
-from offtarget.asking.spending import add
+from offtarget.asking.spending import add, leave
 from offtarget.errors import InputError, OfftargetError
 from offtarget.models.chat import Answer, ChatModel, SampleRequest
 from offtarget.records import Generation, Outcome, Probe, Role, SamplingSettings, Verdict
@@ -56,12 +56,15 @@ def sample_checked(
             ours.append(error)
             raise
 
-    before = metered(model)
+    before, wanted = metered(model), len(requests)
+    requests = requests[: leave(model, model.name, wanted)]
     try:
         with _faults_of(who, "answering", ours, kept):
             answers = list(model.sample(requests, settings, on_answer))
     finally:
         add(_tokens(before, metered(model), reported.values()))
+    if len(requests) < wanted:  # those that were allowed are kept, then it is said that no more are
+        leave(model, model.name, wanted - len(requests))
     if ours:
         raise ours[0]  # swallowed by the model, yet the answer is not kept
     if len(answers) != len(requests):

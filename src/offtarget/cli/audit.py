@@ -19,6 +19,7 @@ from offtarget.cli.options import (
     OPENING_JUDGES,
     PAGE,
     PRINTING,
+    SPENDING,
     among,
     expect,
     kept,
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
 @click.option("--workers", type=AT_LEAST_ONE, help="Processes. [default: one per core]")
 @PAGE
 @OPENING_JUDGES
+@SPENDING
 @shared("--dry-run")
 @kept("audit")
 @PRINTING

@@ -15,6 +15,7 @@ from offtarget.cli.options import (
     OPENING,
     PAGE,
     PRINTING,
+    SPENDING,
     expect,
     judging,
     kept,
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
 @click.option("--no-cache", is_flag=True, help="Do not keep or reuse base answers between runs.")
 @click.option("--no-register", is_flag=True, help="Do not count this among the checks of this model.")
 @OPENING
+@SPENDING
 @click.option(
     "--reference",
     metavar="BASE+ADAPTER",

@@ -9,6 +9,7 @@ import click
 
 from offtarget.cli.options import (
     PRINTING,
+    SPENDING,
     TRAINING,
     DefencesListed,
     expect,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 @shared("--split", ". [default: train]")
 @judging()
 @TRAINING
+@SPENDING
 @shared("--dry-run")
 @kept("defences")
 @PRINTING

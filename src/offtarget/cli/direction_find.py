@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from offtarget.cli.help import Sectioned
-from offtarget.cli.options import OPENING, PRINTING, among, judging, opening, pick, shared
+from offtarget.cli.options import OPENING, PRINTING, SPENDING, among, judging, opening, pick, shared
 from offtarget.cli.progress import shown
 from offtarget.cli.render import print_json, show_card
 from offtarget.errors import NoDirectionError
@@ -41,6 +41,7 @@ from offtarget.rundir import to_jsonable
 @shared("--seed")
 @shared("--blocks")
 @OPENING
+@SPENDING
 @shared("--dry-run")
 @PRINTING
 def command(out: Path, as_json: bool, quiet: bool, **o: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from offtarget.cli.help import Sectioned
-from offtarget.cli.options import AT_LEAST_ONE, OPENING, PRINTING, judging, opening, pick, shared
+from offtarget.cli.options import AT_LEAST_ONE, OPENING, PRINTING, SPENDING, judging, opening, pick, shared
 from offtarget.cli.progress import shown
 from offtarget.cli.render import print_json, show_card
 from offtarget.numbers import whole
@@ -40,6 +40,7 @@ _LINES = 10
 @shared("--max-tokens", default=300)
 @shared("--seed")
 @OPENING
+@SPENDING
 @shared("--dry-run")
 @PRINTING
 def command(direction: Path, model: str | None, data: str | None, as_json: bool, quiet: bool, **o: Any) -> None:

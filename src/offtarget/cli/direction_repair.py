@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from offtarget.cli.help import Sectioned
-from offtarget.cli.options import OPENING, PRINTING, among, expect, judging, kept, opening, pick, shared
+from offtarget.cli.options import OPENING, PRINTING, SPENDING, among, expect, judging, kept, opening, pick, shared
 from offtarget.cli.progress import shown
 from offtarget.cli.render import print_json, show_run
 from offtarget.cli.resume import go_on
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 @shared("--max-tokens")
 @shared("--seed")
 @OPENING
+@SPENDING
 @shared("--dry-run")
 @kept("repair")
 @PRINTING

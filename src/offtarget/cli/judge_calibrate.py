@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from offtarget.cli.help import Sectioned
-from offtarget.cli.options import OPENING_JUDGES, PRINTING, opening, shared
+from offtarget.cli.options import OPENING_JUDGES, PRINTING, SPENDING, opening, shared
 from offtarget.cli.progress import shown
 from offtarget.cli.render import ABSENT, print_json, screen, shown_path
 from offtarget.numbers import many, of, percent, share_range
@@ -33,6 +33,7 @@ from offtarget.words import asked
 @shared("--reviewers", default=1, show_default=True)
 @shared("--judge-by")
 @OPENING_JUDGES
+@SPENDING
 @PRINTING
 def command(as_json: bool, quiet: bool, **o: Any) -> None:
     """Measure a judge by people's labels and write a certificate for `check --certificate`.

@@ -9,7 +9,7 @@ import click
 
 from offtarget.cli import completing
 from offtarget.cli.help import Sectioned
-from offtarget.cli.options import OPENING_JUDGES, PRINTING, opening, shared
+from offtarget.cli.options import OPENING_JUDGES, PRINTING, SPENDING, opening, shared
 from offtarget.cli.progress import shown
 from offtarget.cli.render import ABSENT, print_json, screen, shown_path
 from offtarget.numbers import many, of, percent
@@ -28,6 +28,7 @@ SHOWN = 5
 @click.option("--page", is_flag=True, help="Also write judges.md into the run.")
 @shared("--judge-by")
 @OPENING_JUDGES
+@SPENDING
 @PRINTING
 def command(run: str, judges: str, page: bool, as_json: bool, quiet: bool, **o: Any) -> None:
     """Have several judges judge the same answers of a finished run, and show on which they differ.

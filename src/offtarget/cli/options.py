@@ -23,6 +23,7 @@ Option = Callable[[Any], Any]
 """Adds an option, or several, to a command."""
 FILE = click.Path(path_type=Path)
 AT_LEAST_ONE = click.IntRange(min=1)
+ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 PRESET_NAMES = "published", "small", "rank-1", "organism", "full"
 """As in the settings of training, which are not imported for `--help`."""
 
@@ -109,6 +110,13 @@ SHARED: dict[str, dict[str, Any]] = {
         "metavar": "FILE",
         "help": "Settings of remote endpoints: headers, further fields, what they do not take",
     },
+    "--prices": {"type": FILE, "metavar": "FILE", "help": "Prices of models, money per million tokens (docs/costs.md)"},
+    "--max-cost": {"type": ABOVE_ZERO, "metavar": "MONEY", "help": "Stop before all requests together cost more"},
+    "--max-requests": {
+        "type": AT_LEAST_ONE,
+        "metavar": "COUNT",
+        "help": "Stop after so many requests to models and judges",
+    },
     "--controls": {"type": int, "show_default": True, "help": "Controls"},
     "--position": {"type": click.Choice(["last-prompt", "answer", "all"]), "help": "Which tokens"},
     "--layer": {"type": int, "help": "Decoder block, from 0"},
@@ -194,6 +202,9 @@ OPENING_JUDGES = together(
 )
 """How models are opened that are asked with no template but their own."""
 
+SPENDING = together(shared("--prices", ". [default: OFFTARGET_PRICES]"), shared("--max-cost"), shared("--max-requests"))
+"""What may be spent."""
+
 OPENING = together(OPENING_JUDGES, shared("--chat-template", ". [default: their own; an adapter's: its base's]"))
 """How models are opened."""
 
@@ -207,6 +218,7 @@ def opening(o: dict[str, Any]) -> OpenSettings | None:
     if is_file_choice(template):
         template = str(Path(template).expanduser().resolve())  # a resumed run may start elsewhere
     endpoints = None if o["endpoints"] is None else str(o["endpoints"].expanduser().resolve())
+    prices = None if o.get("prices") is None else str(o["prices"].expanduser().resolve())
     chosen = OpenSettings(
         o["device"],
         o["dtype"],
@@ -214,6 +226,9 @@ def opening(o: dict[str, Any]) -> OpenSettings | None:
         chat_template=template,
         endpoints=endpoints,
         reference=o.get("reference"),
+        prices=prices,
+        max_cost=o.get("max_cost"),
+        max_requests=o.get("max_requests"),
     )
     return None if chosen == OpenSettings() else chosen
 
@@ -327,6 +342,9 @@ def expect(resumed: Path | None, *needed: str, still: tuple[str, ...] = ()) -> N
         "trust_remote_code",
         "endpoints",
         "reference",
+        "prices",
+        "max_cost",
+        "max_requests",
         *still,
     }
     given = [p for p in context.command.params if _said(context, p) and p.name not in free]

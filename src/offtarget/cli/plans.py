@@ -29,7 +29,8 @@ def show_plan(plan: Plan, *, as_json: bool) -> int:
     usual = [("usually", plan.usual)] if plan.usual else []
     room = [("memory", plan.room)] if plan.room else []
     place = [("run", plan.run)] if plan.run else []
-    rows = [*plan.about, ("asked", plan.amounts or "nobody"), *usual, ("time", plan.time), *room, *place]
+    cost = [(name, said) for name, said in (("cost", plan.expense), ("limits", plan.limits)) if said]
+    rows = [*plan.about, ("asked", plan.amounts or "nobody"), *usual, *cost, ("time", plan.time), *room, *place]
     width = max(len(name) for name, _ in rows) + 2
     for name, value in rows:
         out.say(safe(f"{name:<{width}}{value}"), hang=width)

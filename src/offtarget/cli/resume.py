@@ -11,7 +11,7 @@ import click
 
 from offtarget.cli import completing
 from offtarget.cli.help import Sectioned
-from offtarget.cli.options import FURTHER, OPENING_JUDGES, PRINTING, opening, review_page, shared
+from offtarget.cli.options import FURTHER, OPENING_JUDGES, PRINTING, SPENDING, opening, review_page, shared
 from offtarget.cli.progress import shown
 from offtarget.errors import InputError
 from offtarget.rundir import read_manifest
@@ -23,6 +23,7 @@ from offtarget.rundir import read_manifest
 @shared("--max-cued-answers", "; likewise", default=None, show_default=False)
 @shared("--candidates", "; raise it to make a check surer", default=None, show_default=False)
 @OPENING_JUDGES
+@SPENDING
 @PRINTING
 def command(run: str, as_json: bool, quiet: bool, **o: Any) -> None:
     """Go on with a run of any verb where it stopped, as it was started.

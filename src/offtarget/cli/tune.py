@@ -9,6 +9,7 @@ import click
 
 from offtarget.cli.options import (
     PRINTING,
+    SPENDING,
     TRAINING,
     DefencesListed,
     expect,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 @shared("--split", ". [default: train]")
 @click.option("--report-to", default="none", show_default=True, help="tensorboard, wandb, ...: as in transformers.")
 @TRAINING
+@SPENDING
 @shared("--dry-run")
 @kept("tune")
 @PRINTING

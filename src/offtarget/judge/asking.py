@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Literal, Protocol
 
 from offtarget.data.replies import EMPTY_REPLY, ONLY_THINKING, Score, parse_reply
-from offtarget.errors import InputError, OfftargetError, PrerequisiteError, UnreachableError
+from offtarget.errors import InputError, LimitReached, OfftargetError, PrerequisiteError, UnreachableError
 from offtarget.judge.scoring import JUDGE_DECLINED, MENU, MINIMUM_MASS, aggregate, judge_error, pool
 from offtarget.models.chat import Answer, ChatModel, NumberScorer, SampleRequest
 from offtarget.records import Message, SamplingSettings
@@ -62,7 +62,7 @@ class Failures:
 
         Verdicts are kept: a judge that has gone away for an hour must not count as one that had nothing to say.
         """
-        if isinstance(error, PrerequisiteError | UnreachableError):
+        if isinstance(error, PrerequisiteError | UnreachableError | LimitReached):
             raise error
         if isinstance(error, OfftargetError):
             self.message = str(error)
@@ -79,13 +79,17 @@ class ProbabilityAsker:
 
     def scores(self, prompts: Sequence[Prompt]) -> list[Score]:
         """One score per prompt; a failing request is an unscored one."""
-        with self._counting:
-            self.calls += len(prompts)
         return [self._one(prompt) for prompt in prompts]
 
     def _one(self, prompt: Prompt) -> Score:
+        with self._counting:
+            self.calls += 1
         try:
             return aggregate(self._scorer.reply_probabilities(prompt, MENU), self._settings.minimum_mass)
+        except LimitReached:
+            with self._counting:
+                self.calls -= 1  # it was not sent
+            raise
         except Exception as error:  # one failing item must not end a run of thousands
             return Score(reason=self._failures.reason(error))
 
@@ -130,7 +134,12 @@ class ReplyAsker:
         with self._counting:
             self.calls += len(requests)
         sampling = self._sampling  # another thread may give more room meanwhile
-        answers = self._model.sample(requests, sampling)
+        try:
+            answers = self._model.sample(requests, sampling)
+        except LimitReached:
+            with self._counting:
+                self.calls -= len(requests)  # they were not sent
+            raise
         if len(answers) != len(requests):  # never let an answer slide to another question
             raise RuntimeError("the judge returned another number of replies than it was asked for")
         room = self._settings.thinking_tokens

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from offtarget.asking.checks import sample_checked
 from offtarget.data.replies import without_thinking
-from offtarget.errors import InputError, OfftargetError, PrerequisiteError
+from offtarget.errors import InputError, LimitReached, OfftargetError, PrerequisiteError, UnreachableError
 from offtarget.judge.asking import AskSettings, thought_only
 from offtarget.judge.rubric import quotable
 from offtarget.models.chat import Answer, ChatModel, SampleRequest
@@ -84,7 +84,7 @@ class RowJudge:
             answers: list[Answer | OfftargetError] = [
                 *sample_checked(None, self._model, requests, settings, judging=True)
             ]
-        except PrerequisiteError:
+        except (PrerequisiteError, UnreachableError, LimitReached):
             raise
         except OfftargetError:  # which request failed is unknown, so each is tried alone
             answers = self._one_by_one(requests, settings)
@@ -122,6 +122,8 @@ class RowJudge:
     def _alone(self, request: SampleRequest, settings: SamplingSettings) -> Answer | OfftargetError:
         try:
             return sample_checked(None, self._model, [request], settings, judging=True)[0]
+        except (PrerequisiteError, UnreachableError, LimitReached):
+            raise
         except OfftargetError as error:
             return error
 

@@ -11,11 +11,14 @@ import email.utils
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
-from offtarget.threads import GivenUp, given_up
+from offtarget.threads import GivenUp, given_up, pause
+
+T = TypeVar("T")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
 """Seconds before a second try, doubled from try to try up to the other, less up to a quarter by chance."""
@@ -25,6 +28,8 @@ _ROUNDS = 8
 """Rounds without a refusal after which one more request at a time is tried."""
 _LOOK = 0.2
 """Seconds between two looks at whether a request is still wanted."""
+PATIENCE = 60.0
+"""Seconds for which a server that refuses every request is asked again at least, since most limits are per minute."""
 
 
 @dataclass(slots=True)
@@ -37,6 +42,20 @@ class Tries:
     """Requests of all that had got through when it last failed."""
     since: float | None = None
     """When it began to be refused without anything getting through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Why a request failed, as far as it matters for whether it is tried again."""
+
+    passes: bool
+    """The same request may succeed a moment later."""
+    crowded: bool = False
+    """The server said, or showed, that requests are too many."""
+    wish: float | None = None
+    """Seconds that it wants nobody to ask again."""
+    patience: float = 0.0
+    """Seconds for which it is tried again at least, however many tries that takes."""
 
 
 class Connections:
@@ -67,6 +86,30 @@ class Connections:
             with self._free:
                 self._busy -= 1
                 self._free.notify()
+
+    def until_through(self, call: Callable[[], T], retries: int, look: Callable[[Exception], Failed | None]) -> T:
+        """What `call` returns, made again while it fails for a passing reason and is worth another try.
+
+        `look` says of an error why the request failed; None for one that is no failure of a request. Raises the last
+        error, and GivenUp where nobody waits for the request any more.
+        """
+        tries = Tries()
+        while True:
+            with self.place() as begun:
+                try:
+                    found = call()
+                    self.passed()
+                    return found
+                except Exception as error:
+                    seen, failed = look(error), error
+            if seen is None or not seen.passes or (seen.wish or 0.0) > LONGEST_WISH:
+                raise failed
+            if not self.worth_another(tries, retries, seen.patience):
+                raise failed
+            if seen.crowded:
+                self.too_many(begun, seen.wish)
+            if not (seen.crowded and seen.wish):  # then nobody is asked for so long anyway
+                pause(seen.wish or pause_before(tries.failed - 1))
 
     def passed(self) -> None:
         """A request got through."""

@@ -29,7 +29,7 @@ from pathlib import Path
 
 from offtarget.errors import InputError
 from offtarget.located import Fields, compose
-from offtarget.models.names import RemoteName
+from offtarget.models.names import LocalName, RemoteName, folders_of
 
 ENDPOINTS_ENV = "OFFTARGET_ENDPOINTS"
 """Environment variable naming the file where no other is given."""
@@ -99,6 +99,14 @@ def endpoint_of(name: RemoteName, file: str | Path | None = None) -> Endpoint:
         if key in listed.values:
             found = _over(found, Fields.of(listed.values[key], path, f"endpoint '{key}'"))
     return found
+
+
+def own_folders(name: RemoteName, endpoints: str | Path | None = None) -> LocalName | None:
+    """The folders that a server of our own is started with; None where a server is named, and its own the model."""
+    local = folders_of(name)
+    if local is None or os.environ.get("VLLM_BASE_URL") or endpoint_of(name, endpoints).address:
+        return None
+    return local
 
 
 def _shape(entry: Fields) -> None:

@@ -22,6 +22,7 @@ from offtarget.models.fused import FusedEngine
 from offtarget.models.kept_prefixes import KeptPrefixes
 from offtarget.models.named_templates import stops_of
 from offtarget.models.own_words import own_words
+from offtarget.models.paying import Payer, some
 from offtarget.models.residual import ResidualEdit, check_layers, decoder_blocks, edited
 from offtarget.models.scoring import reply_probabilities
 from offtarget.models.weights import Weights
@@ -80,6 +81,11 @@ class LocalModel:
         return self._name
 
     @property
+    def payer(self) -> Payer | None:
+        """Is asked before every answer; that of the weights."""
+        return self._weights.payer
+
+    @property
     def spent(self) -> Spent:
         """Tokens read and written so far."""
         return Spent(tokens_in=self._read, tokens_out=self._wrote)
@@ -131,10 +137,14 @@ class LocalModel:
 
         InputError when a prompt does not fit the model, the template refuses it, or memory does not suffice.
         """
-        prompts = [(self._prompt(request.messages), request.seed) for request in requests]
+        asked = requests[: some(self._weights.payer, self._name, len(requests))]
+        prompts = [(self._prompt(request.messages), request.seed) for request in asked]
         if more := stops_of(self._weights.tokenizer.chat_template):
             settings = replace(settings, stop=(*settings.stop, *more))
-        return self.continue_tokens(prompts, settings, on_answer)
+        answers = self.continue_tokens(prompts, settings, on_answer)
+        if len(asked) < len(requests):  # those that were allowed are kept, then it is said that no more are
+            some(self._weights.payer, self._name, len(requests) - len(asked))
+        return answers
 
     def continue_tokens(
         self,
@@ -194,6 +204,7 @@ class LocalModel:
     def reply_probabilities(self, messages: Sequence[Message], replies: Sequence[str]) -> dict[str, float]:
         """Probability of each reply as the whole first word of the answer; see `scoring.reply_probabilities`."""
         weights, prompt = self._weights, self._prompt(tuple(messages))
+        some(weights.payer, self._name, 1)
         self._read += len(prompt)
         with weights.using(self._adapter) as engine, edited(weights.model, self.edit, self.blocks):
             return reply_probabilities(engine, weights.tokenizer, prompt, replies, weights.device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +19,36 @@ FORMS = """\
   openai/MODEL                   OpenAI, or any compatible server named by OPENAI_BASE_URL
   openai-api/SERVICE/MODEL       a compatible server, from SERVICE_BASE_URL and SERVICE_API_KEY
   vllm/MODEL                     a vLLM server, from VLLM_BASE_URL
-  vllm/FOLDER or BASE+ADAPTER    a vLLM server of our own, started for the command: vllm/./base+./adapter"""
+  vllm/FOLDER or BASE+ADAPTER    a vLLM server of our own, started for the command: vllm/./base+./adapter
+  PROVIDER/MODEL                 a provider that Inspect AI knows, e.g. anthropic/..., google/..., ollama/...
+  inspect/PROVIDER/MODEL         the same of any provider of Inspect, e.g. inspect/openai/gpt-4.1"""
 """The forms a model name can take, for messages and help pages."""
+INSPECT_PROVIDERS = (
+    "anthropic",
+    "azureai",
+    "bedrock",
+    "cloudflare",
+    "deepseek",
+    "fireworks",
+    "google",
+    "grok",
+    "groq",
+    "hf-inference-providers",
+    "litellm-proxy",
+    "llama-cpp-python",
+    "meta",
+    "mistral",
+    "mockllm",
+    "moonshot",
+    "ollama",
+    "openrouter",
+    "perplexity",
+    "sagemaker",
+    "sambanova",
+    "sglang",
+    "together",
+)
+"""Providers of Inspect 0.3.285 whose names are no form of ours; `inspect/PROVIDER/MODEL` takes any, also later ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +83,16 @@ class RemoteName:
     """The name the server knows it by."""
 
 
+@dataclass(frozen=True, slots=True)
+class InspectName(RemoteName):
+    """A model that is asked through Inspect AI; its service is the provider, behind `inspect/` where that was said."""
+
+    @property
+    def provider(self) -> str:
+        """Inspect's name of the provider."""
+        return self.service.removeprefix("inspect/")
+
+
 Resolve = Callable[[str], tuple[str | Path, str | Path | None]]
 """Maps `organism/NAME` to the folders of its base and its adapter (or None)."""
 
@@ -74,6 +113,12 @@ def parse_name(text: str, resolve: Resolve | None = None) -> LocalName | RemoteN
         service, _, model = rest.partition("/")
         if service and model:
             return RemoteName(text, service, model)
+    if kind in INSPECT_PROVIDERS and rest:
+        return InspectName(text, kind, rest)
+    if kind == "inspect":
+        provider, _, model = rest.partition("/")
+        if provider and model:
+            return InspectName(text, f"inspect/{provider}", model)
     raise InputError(f"'{text}' is not a model name{_meant(text, resolve)}. Model names look like:\n{FORMS}")
 
 
@@ -89,6 +134,10 @@ def _meant(text: str, resolve: Resolve | None) -> str:
         with contextlib.suppress(InputError):
             resolve(f"organism/{short}")
             return f"; try organism/{short}"
+    kind, slash, rest = text.partition("/")
+    known = ("organism", "hf", "openai", "openai-api", "vllm", "inspect", *INSPECT_PROVIDERS)
+    if slash and rest and (near := difflib.get_close_matches(kind, known, n=1, cutoff=0.8)):
+        return f"; try {near[0]}/{rest}, or hf/{text} for a model of the Hugging Face hub"
     if re.match(r"(gpt-[345]|o[1-9](-|$)|chatgpt)", text):
         return f"; try openai/{text}"
     if re.fullmatch(r"[\w.-]+(/[\w.-]+)?(@[\w.-]+)?(\+\S+)?", text):
@@ -98,7 +147,7 @@ def _meant(text: str, resolve: Resolve | None) -> str:
 
 def folders_of(name: RemoteName) -> LocalName | None:
     """The folders that a name of a vLLM model spells, where they are here; None for a name that only a server knows."""
-    if name.service != "vllm":
+    if name.service != "vllm" or isinstance(name, InspectName):
         return None
     local = _local(name.text, name.model)
     places = [local.base, *([] if local.adapter is None else [local.adapter])]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.chat import ChatModel, ModelPair
-from offtarget.models.endpoints import endpoint_of
+from offtarget.models.endpoints import own_folders
 from offtarget.models.folders import find_folder, weights_sha256
 from offtarget.models.generation_defaults import unused_defaults
 from offtarget.models.gguf_file import refuse_training
 from offtarget.models.memory import check_dtype
-from offtarget.models.names import LocalName, RemoteName, Resolve, Source, folders_of, parse_name
+from offtarget.models.names import InspectName, LocalName, RemoteName, Resolve, Source, folders_of, parse_name
+from offtarget.models.paying import Payer
 from offtarget.models.templates import adapter_notes, chosen_template, dated
 from offtarget.records import Message
 from offtarget.records.runs import OpenSettings
@@ -38,15 +38,17 @@ def open_pair(
     resolve: Resolve | None = None,
     settings: OpenSettings | None = None,
     same_weights: bool = False,
+    payer: Payer | None = None,
 ) -> ModelPair:
     """Open base and tuned model by name; weights they have in common are loaded once.
 
     `resolve` maps `organism/NAME` to folders; with `same_weights` the tuned model may be a copy of the
     base. An adapter is compared with base + scale * B A worked out from its
     files, and served models with local ones (`settings.reference`) or with each other; the result is in `checks` and
-    `unseen`. InputError on names, folders, adapters and servers that cannot be used.
+    `unseen`. `payer` is asked before every request. InputError on names, folders, adapters and servers that cannot be
+    used.
     """
-    opener = _Opener(resolve, settings or OpenSettings())
+    opener = _Opener(resolve, settings or OpenSettings(), payer)
     opener.choose_template(base, tuned)
     opener.expect_served(base, tuned)
     pair = opener.open(base), opener.open(tuned)
@@ -57,9 +59,15 @@ def open_pair(
     return ModelPair(*pair, tuple(dict.fromkeys((*opener.checks, *served.checks))), served.unseen)
 
 
-def open_model(name: str, *, resolve: Resolve | None = None, settings: OpenSettings | None = None) -> ChatModel:
-    """Open one model by name; local and remote models are `NumberScorer`s too."""
-    opener = _Opener(resolve, settings or OpenSettings())
+def open_model(
+    name: str,
+    *,
+    resolve: Resolve | None = None,
+    settings: OpenSettings | None = None,
+    payer: Payer | None = None,
+) -> ChatModel:
+    """Open one model by name; local and remote ones are `NumberScorer`s too. `payer` is asked before every request."""
+    opener = _Opener(resolve, settings or OpenSettings(), payer)
     opener.choose_template(name, name)
     opener.expect_served(name)
     return opener.open(name)
@@ -68,9 +76,10 @@ def open_model(name: str, *, resolve: Resolve | None = None, settings: OpenSetti
 class _Opener:
     """Remembers the weights it has loaded, so that models opened together share them."""
 
-    def __init__(self, resolve: Resolve | None, settings: OpenSettings) -> None:
+    def __init__(self, resolve: Resolve | None, settings: OpenSettings, payer: Payer | None = None) -> None:
         self._resolve = resolve
         self._settings = settings
+        self._payer = payer
         self._weights: dict[Source, Weights] = {}
         self._template: str | None = None
         self._served: list[LocalName] = []
@@ -150,12 +159,20 @@ class _Opener:
         return self.open_local(name)
 
     def _open_remote(self, name: RemoteName) -> ChatModel:
+        s = self._settings
+        if isinstance(name, InspectName):
+            from offtarget.models.inspect_model import InspectModel
+
+            asked = InspectModel.open(name, s.connections, s.timeout_seconds, s.retries, s.endpoints)
+            asked.payer = self._payer
+            return asked
         from offtarget.models.remote import RemoteModel
 
-        s = self._settings
         own = own_folders(name, s.endpoints)
         model = None if own is None else self._own_model(own)
-        return RemoteModel.open(name, s.connections, s.timeout_seconds, s.retries, s.endpoints, model)
+        opened = RemoteModel.open(name, s.connections, s.timeout_seconds, s.retries, s.endpoints, model)
+        opened.payer = self._payer
+        return opened
 
     def _own_model(self, name: LocalName) -> OwnModel:
         """A model of a server of our own, which is started for the first of its base."""
@@ -189,6 +206,7 @@ class _Opener:
             weights = self._weights.get(key)
         if weights is None:
             weights = Weights(folder, s.device, s.dtype, s.trust_remote_code, self._template)
+            weights.payer = self._payer
             self._weights[key] = weights
             notes = (*weights.notes, *self._asking_notes(name, weights))
             self.checks += [note for note in notes if note not in self.checks]
@@ -219,14 +237,6 @@ class _Opener:
                 f"The chat template of {name.text} writes the day of asking into every prompt; base answers that were "
                 "kept from another day were asked under another date."
             )
-
-
-def own_folders(name: RemoteName, endpoints: str | Path | None = None) -> LocalName | None:
-    """The folders that a server of our own is started with; None where a server is named, and its own the model."""
-    local = folders_of(name)
-    if local is None or os.environ.get("VLLM_BASE_URL") or endpoint_of(name, endpoints).address:
-        return None
-    return local
 
 
 def as_reference(name: LocalName | RemoteName) -> LocalName:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
 import weakref
@@ -18,21 +17,20 @@ from typing import Any, Literal
 
 from offtarget.errors import InputError, PrerequisiteError, UnreachableError
 from offtarget.models.chat import Answer, OnAnswer, SampleRequest
-from offtarget.models.connections import LONGEST_WISH, Connections, Tries, pause_before, wished
+from offtarget.models.connections import PATIENCE, Connections, Failed, wished
 from offtarget.models.endpoints import SENT, Endpoint, endpoint_of
+from offtarget.models.first_tokens import FIRST_TOKENS, TOP_LOGPROBS, is_verdict, offered, probabilities
 from offtarget.models.names import RemoteName
 from offtarget.models.negotiation import Negotiation
+from offtarget.models.paying import Payer, paying
+from offtarget.models.remote_notes import WITHOUT, left_out_note
+from offtarget.models.sampled import sampled
 from offtarget.records import Message, SamplingSettings
 from offtarget.records.runs import CONNECTIONS
 from offtarget.records.spent import Spent
-from offtarget.threads import Calls, pause
 
-TOP_LOGPROBS = 20
-"""Most first-token alternatives the API gives."""
 NO_KEY = "none"
 """In place of a key where a server wants none."""
-_FIRST_TOKENS = 3
-"""Tokens asked for with probabilities: the first, and enough to see that it is a whole number."""
 _TRIAL_TOKENS = 16
 _MOST_REFUSALS = 8
 """Tries of one request, each without what the last was refused for."""
@@ -40,22 +38,12 @@ _PASSING = frozenset({408, 409, 429, *range(500, 600)})
 """Statuses that may be others a moment later."""
 _TOO_MANY = frozenset({429, 529})
 """Of these, those that say that fewer should be asked at a time."""
-_CLOSED = frozenset({401, 402, 429})
-"""No key, no money, and no request at a time however long one waits."""
-_PATIENCE = 60.0
-"""Seconds for which a server that refuses every request is asked again at least, since most limits are per minute."""
-_LAST_ANSWERS = 5.0
-"""Seconds in which answers that are under way may still come when another request has failed for good."""
+_CLOSED = frozenset({401, 402, 404, 429})
+"""No key, no money, no such model (any more), and no request at a time however long one waits."""
 _LONGEST_ERROR = 4000
 """Characters of a server's error that are looked at."""
 _SHORTEST_SECRET = 6
 """Shorter values are not cut out of messages: they hide nothing and would tear words."""
-_WITHOUT = {
-    "content_filter": "were held back by a filter of the server and hold no text",
-    "only_thinking": "hold no text, since all tokens went into thinking; give more room (--max-tokens)",
-    "refusal": "came as refusals in a field of their own, which are taken as what it said",
-}
-"""What a note says of replies without text, by the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +95,8 @@ class RemoteModel:
         self._fingerprint: str | None = None
         self._own: OwnModel | None = None
         self._spent = Spent()
+        self.payer: Payer | None = None
+        """Is asked before every request; None: nobody counts them."""
         # The client refers to itself, so its open connections would otherwise stay until some later collection, which
         # may close the sockets before their owner and warn of it.
         weakref.finalize(self, client.close)
@@ -167,11 +157,9 @@ class RemoteModel:
         return self._spent
 
     def _count(self, response: Any) -> None:
-        usage = getattr(response, "usage", None)
-        read, wrote = (getattr(usage, f"{name}_tokens", None) for name in ("prompt", "completion"))
-        known = [count if type(count) is int else None for count in (read, wrote)]
+        read, wrote = _usage(response)
         with self._counting:
-            self._spent = self._spent.plus(Spent(tokens_in=known[0], tokens_out=known[1]))
+            self._spent = self._spent.plus(Spent(tokens_in=read, tokens_out=wrote))
 
     @property
     def fingerprint(self) -> str:
@@ -202,15 +190,14 @@ class RemoteModel:
         for settings in self._sampled:
             out = self.left_out(settings)
             if out:
-                said = " and ".join(f"{name} {getattr(settings, name):g}" for name in out)
-                notes.append(f"{self.name} does not take {said}: it answers at its server's own {' and '.join(out)}.")
+                notes.append(left_out_note(self.name, out, settings))
         if not self._logprobs_offered and self._sampled:
             notes.append(
                 f"{self.name} offers no token probabilities of whole numbers, so its written replies are read."
             )
         if self._negotiation.dropped("seed") and self._sampled:
             notes.append(f"{self.name} takes no seed: asked again, it gives other answers.")
-        notes += [f"{count} replies of {self.name} {_WITHOUT[why]}." for why, count in sorted(self._without.items())]
+        notes += [f"{count} replies of {self.name} {WITHOUT[why]}." for why, count in sorted(self._without.items())]
         return tuple(notes)
 
     def left_out(self, settings: SamplingSettings) -> tuple[str, ...]:
@@ -232,28 +219,7 @@ class RemoteModel:
 
         InputError when the endpoint refuses, cannot be reached after all retries, or answers without text.
         """
-        answers: list[Answer | None] = [None] * len(requests)
-
-        def take(index: int, answer: Answer) -> None:
-            answers[index] = answer
-            if on_answer is not None:
-                on_answer(index, answer)
-
-        if len(requests) == 1:
-            take(0, self._ask(requests[0], settings))
-        with Calls[int, Answer](self.connections) as calls:
-            for index, request in enumerate(requests if len(requests) > 1 else ()):
-                calls.start(index, partial(self._ask, request, settings))
-            while calls.waiting:
-                ended = calls.ended()
-                for one in (one for one in ended if one.error is None):
-                    take(one.key, one.result())
-                if failed := [one for one in ended if one.error is not None]:
-                    calls.close()
-                    for one in calls.rest(_LAST_ANSWERS):  # paid for as well
-                        take(one.key, one.result())
-                    failed[0].result()
-        return [answer for answer in answers if answer is not None]
+        return sampled([partial(self._ask, one, settings) for one in requests], self.connections, on_answer)
 
     def reply_probabilities(self, messages: Sequence[Message], replies: Sequence[str]) -> dict[str, float]:
         """Probability of each reply as the first token of the answer, from the 20 most probable ones.
@@ -261,14 +227,7 @@ class RemoteModel:
         Replies of several tokens and replies beyond the first 20 are absent, and everything is where the server
         offers no log probabilities. Tokens that differ only in surrounding blanks count together.
         """
-        tokens = self._first_tokens(messages)
-        wanted = set(replies)
-        found: dict[str, float] = {}
-        for top in tokens[0].top_logprobs or [] if tokens else []:
-            text = top.token.strip()
-            if text in wanted:
-                found[text] = found.get(text, 0.0) + math.exp(top.logprob)
-        return found
+        return probabilities(self._first_tokens(messages), replies)
 
     def greedy(self, messages: Sequence[Message], longest: int, alternatives: int) -> tuple[Any, str]:
         """The server's reply at temperature 0 with log probabilities where it gives them, and its text.
@@ -294,7 +253,7 @@ class RemoteModel:
             return []
         response = self._request(
             messages=_turns(messages),
-            max_tokens=_FIRST_TOKENS,
+            max_tokens=FIRST_TOKENS,
             temperature=1.0,
             seed=0,
             logprobs=True,
@@ -302,18 +261,10 @@ class RemoteModel:
         )
         given = getattr(self._choice(response), "logprobs", None)
         tokens: Sequence[Any] = getattr(given, "content", None) or []
-        top = getattr(tokens[0], "top_logprobs", None) if tokens else None
-        if not top or any(t.logprob is None for t in top) or not self._negotiation.offers_logprobs:
+        if not offered(tokens) or not self._negotiation.offers_logprobs:
             self._logprobs_offered = False
             return []
-        first, second = (str(getattr(t, "token", "")) for t in (*tokens[:2], *tokens[:1])[:2])
-        if len(tokens) > 1 and first.strip().isdigit() and second[:1].isdigit():
-            # A tokenizer that writes 95 as 9 and 5 gives the probability of 9, which is no score.
-            self._logprobs_offered = False
-            return []
-        if first.strip().isdigit() and second.lstrip()[:1] in ("/", ".", ","):
-            return []  # 8/10, 0.95: the first token is not the verdict
-        return tokens
+        return tokens if is_verdict(tokens) else []
 
     def _ask(self, request: SampleRequest, settings: SamplingSettings) -> Answer:
         extra: dict[str, Any] = {"stop": list(settings.stop)} if settings.stop else {}
@@ -382,29 +333,33 @@ class RemoteModel:
         """One completion, asked for again where it failed for a passing reason. Raises the last error of the SDK."""
         import openai
 
-        tries, places = Tries(), self._connections
-        patience = max(_PATIENCE, float(self._client.timeout)) if isinstance(self._client.timeout, int | float) else 0.0
-        while True:
-            with places.place() as begun:
+        patience = max(PATIENCE, float(self._client.timeout)) if isinstance(self._client.timeout, int | float) else 0.0
+        body = _for_sdk(sent, self._endpoint.body)
+
+        def once() -> Any:
+            with paying(self.payer, self.name, messages, _longest(sent)) as ticket:
                 try:
-                    body = _for_sdk(sent, self._endpoint.body)
                     response = self._client.chat.completions.create(model=self._name.model, messages=messages, **body)
-                    places.passed()
-                    return response
                 except (openai.APIStatusError, openai.APIConnectionError) as error:
-                    failed = error
-            status = getattr(failed, "status_code", None)
-            headers = failed.response.headers if isinstance(failed, openai.APIStatusError) else {}
-            wish = wished(headers)
-            crowded = status in _TOO_MANY or isinstance(failed, openai.APITimeoutError)
-            if not _passes(failed, status, headers) or (wish or 0.0) > LONGEST_WISH:
-                raise failed
-            if not places.worth_another(tries, self._retries, patience if status in _TOO_MANY else 0.0):
-                raise failed
-            if crowded:
-                places.too_many(begun, wish)
-            if not (crowded and wish):  # then nobody is asked for so long anyway
-                pause(wish or pause_before(tries.failed - 1))
+                    if _served_nothing(error):
+                        ticket.free()
+                    raise
+                ticket.took(*_usage(response))
+                return response
+
+        def look(error: Exception) -> Failed | None:
+            if not isinstance(error, openai.APIStatusError | openai.APIConnectionError):
+                return None
+            status = getattr(error, "status_code", None)
+            headers = error.response.headers if isinstance(error, openai.APIStatusError) else {}
+            return Failed(
+                _passes(error, status, headers),
+                crowded=status in _TOO_MANY or isinstance(error, openai.APITimeoutError),
+                wish=wished(headers),
+                patience=patience if status in _TOO_MANY else 0.0,
+            )
+
+        return self._connections.until_through(once, self._retries, look)
 
     def _without_secrets(self, said: str) -> str:
         key = self._client.api_key
@@ -438,6 +393,28 @@ class RemoteModel:
         host = re.sub(r"//[^/@]*@", "//", str(self._client.base_url)).partition("?")[0]
         kind = type(error).__name__ if status is None else f"HTTP {status}"
         return f"{self.name} at {host} failed ({kind}: {said[:300]}). {advice}"
+
+
+def _usage(response: Any) -> tuple[int | None, int | None]:
+    """Tokens read and written, as the server counts them; None where it does not."""
+    usage = getattr(response, "usage", None)
+    read, wrote = (getattr(usage, f"{name}_tokens", None) for name in ("prompt", "completion"))
+    return read if type(read) is int else None, wrote if type(wrote) is int else None
+
+
+def _longest(sent: Mapping[str, Any]) -> int:
+    """Most tokens that a request lets be written, under whichever name that is sent."""
+    other = ("seed", "top_logprobs")
+    return max((value for name, value in sent.items() if name not in other and type(value) is int), default=0)
+
+
+def _served_nothing(error: Exception) -> bool:
+    """Whether a request that failed cannot have been served: the server said so, or it was never reached."""
+    import openai
+
+    if isinstance(error, openai.APIStatusError):
+        return True
+    return type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout")
 
 
 def _for_all(error: Any) -> bool:

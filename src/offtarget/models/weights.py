@@ -18,6 +18,7 @@ from offtarget.models.fused import FusedEngine, fuse
 from offtarget.models.gguf_file import check_loaded, is_gguf
 from offtarget.models.loading import Dtype, check_vocabulary, load_model, load_tokenizer
 from offtarget.models.lora import read_config, weight_changes
+from offtarget.models.paying import Payer
 from offtarget.models.untouched import Untouched
 
 
@@ -53,6 +54,8 @@ class Weights:
         self.untouched: Untouched | None = None
         """The base before the first adapter was put beside it; None as long as there is none."""
         self._spoilt: str | None = None
+        self.payer: Payer | None = None
+        """Is asked before every answer; None: nobody counts them."""
         self._lock = threading.RLock()
 
     @property

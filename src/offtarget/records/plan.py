@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from offtarget.numbers import duration, file_size, many, whole
+from offtarget.numbers import duration, file_size, many, money, whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,19 @@ class Plan:
     """Where no run was like it: what the time goes by instead, as the end of a sentence."""
     memory: int | None = None
     """Bytes at the worst moment, more or less; None where nobody knows."""
+    cost: float | None = None
+    """Money at most, with the longest answers there may be; None where nobody gave prices."""
+    usual_cost: float | None = None
+    """The same within `usual_answers`."""
+    currency: str = ""
+    prices_of: str = ""
+    """When the prices were looked up."""
+    unpriced: tuple[str, ...] = ()
+    """Models that have none; what they cost is not in `cost`."""
+    max_cost: float | None = None
+    """It stops before it costs more."""
+    max_requests: int | None = None
+    """It stops after so many requests."""
     run: str
     """Where the run would be; empty for a command that leaves none."""
 
@@ -82,6 +95,23 @@ class Plan:
         return f"{bound} {', '.join(parts[:-1])}{' and ' if parts[1:] else ''}{parts[-1]}" if parts else ""
 
     @property
+    def expense(self) -> str:
+        """`usually under 2.10 USD, at most about 12.30 USD, by prices of 2026-11-30`; empty without prices."""
+        if self.cost is None:
+            return ""
+        bound = "at most about" if self.most else "about"
+        usual = "" if self.usual_cost is None else f"usually under {money(self.usual_cost, self.currency)}, "
+        said = f"{usual}{bound} {money(self.cost, self.currency)}, by prices of {self.prices_of}"
+        return said if not self.unpriced else f"{said}; without {' and '.join(self.unpriced)}, of which none is given"
+
+    @property
+    def limits(self) -> str:
+        """What may be spent; empty where nothing was said."""
+        parts = [] if self.max_cost is None else [money(self.max_cost, self.currency).strip()]
+        parts += [] if self.max_requests is None else [many(self.max_requests, "request")]
+        return f"stops before it takes more than {' or '.join(parts)}" if parts else ""
+
+    @property
     def usual(self) -> str:
         """`under 2,000 answers`; empty where that is not known."""
         return "" if self.usual_answers is None else f"under {many(self.usual_answers, 'answer')}"
@@ -91,7 +121,12 @@ class Plan:
         """Time, amounts and memory in a line."""
         early = "; it stops as soon as the evidence decides, usually long before" if self.stops_early else ""
         room = self.room and f"{self.room} of memory"
-        return "; ".join(filter(None, [self.time, self.usual and f"usually {self.usual}", self.amounts, room])) + early
+        return (
+            "; ".join(
+                filter(None, [self.time, self.usual and f"usually {self.usual}", self.amounts, self.expense, room])
+            )
+            + early
+        )
 
     @property
     def room(self) -> str:

@@ -36,6 +36,12 @@ class OpenSettings:
     name (`chatml`, `plain`, ...), or a file. None: each model's own, an adapter's being that of its base."""
     reference: str | None = None
     """Local weights, as `hf/BASE+ADAPTER`, that served models are held to before they are asked."""
+    prices: str | None = None
+    """The file of prices; None takes the one that OFFTARGET_PRICES names, if any."""
+    max_cost: float | None = None
+    """Most money that all requests together may cost, in the currency of the prices."""
+    max_requests: int | None = None
+    """Most requests to base, tuned model and judges together."""
 
     def over(self, earlier: OpenSettings | None) -> OpenSettings:
         """What was chosen here, and for the rest what was chosen earlier."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from offtarget.numbers import duration, many
+from offtarget.numbers import duration, many, money
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,12 @@ class Spent:
     """Read by models and judges; None where one of them does not say."""
     tokens_out: int | None = 0
     """Written by them; None likewise."""
+    requests: int = 0
+    """Sent to models, those included that failed where prices or limits were given; else answers and judge calls."""
+    cost: float | None = 0.0
+    """Of these, by the prices that were given; None where one of them had no price."""
+    currency: str = ""
+    """Of the cost; empty where no prices were given."""
 
     def plus(self, other: Spent) -> Spent:
         """Both together."""
@@ -29,6 +35,9 @@ class Spent:
             self.judge_calls + other.judge_calls,
             _sum(self.tokens_in, other.tokens_in),
             _sum(self.tokens_out, other.tokens_out),
+            self.requests + other.requests,
+            None if self.cost is None or other.cost is None else self.cost + other.cost,
+            self.currency or other.currency,
         )
 
     def since(self, earlier: Spent) -> Spent:
@@ -52,6 +61,7 @@ class Spent:
         parts = [many(self.answers, "new answer")] if self.answers else []
         parts += [many(self.judge_calls, "judge call")] if self.judge_calls else []
         parts += [many(self.tokens, "token")] if self.tokens else []
+        parts += [money(self.cost, self.currency)] if self.currency and self.cost is not None else []
         return ", ".join([*parts, duration(self.seconds)])
 
 

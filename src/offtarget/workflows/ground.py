@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offtarget.asking.protocol import Judge
+from offtarget.asking.spending import purse_of
 from offtarget.errors import InputError
 from offtarget.judge.asking import AskSettings
 from offtarget.judge.first_look import refuse_useless
@@ -201,7 +202,10 @@ def parsed(model: str) -> LocalName | RemoteName:
 
 def open_named(model: str | ChatModel, opening: OpenSettings | None = None) -> ChatModel:
     """A model by name, or as it is."""
-    return open_model(model, resolve=resolve, settings=opening) if isinstance(model, str) else model
+    payer = purse_of(opening)
+    if not isinstance(model, str):
+        return model
+    return open_model(model, resolve=resolve, settings=opening, payer=payer)
 
 
 def open_two(
@@ -216,7 +220,8 @@ def open_two(
     InputError where the tuned model holds the weights of its base, unless `same_weights` says that this is meant.
     """
     if isinstance(base, str) and isinstance(tuned, str):
-        return open_pair(base, tuned, resolve=resolve, settings=opening, same_weights=same_weights)
+        payer = purse_of(opening)
+        return open_pair(base, tuned, resolve=resolve, settings=opening, same_weights=same_weights, payer=payer)
     return ModelPair(open_named(base, opening), open_named(tuned, opening))
 
 

@@ -15,6 +15,7 @@ from offtarget.data.trainable import read_training_data
 from offtarget.data.training import open_source, read_rows
 from offtarget.detect.cleaning import refuse_target
 from offtarget.direction.header import read_info
+from offtarget.judge.asking import AskSettings
 from offtarget.judge.first_look import MOST
 from offtarget.judge.planting import EVERY
 from offtarget.prompting.metrics import JUDGE, open_metric
@@ -33,6 +34,7 @@ from offtarget.training.settings import PRESETS
 from offtarget.workflows.alternatives.grading import no_grader
 from offtarget.workflows.check.opening import chosen_questions, same_model
 from offtarget.workflows.check.raters import usual_for_people
+from offtarget.workflows.costs import with_cost
 from offtarget.workflows.direction.dose_plan import MOST_ROWS, points_of, settled, strengths_of
 from offtarget.workflows.direction.find_plan import TRIALS, ready_to_find, to_find
 from offtarget.workflows.direction.inputs import TRIAL_ANSWERS, per_question, plain_bank
@@ -132,6 +134,8 @@ def plan_check(
         answers,
         ground.max_tokens(settings.sampling.max_tokens),
         models=(base,),
+        asked=(base, tuned),
+        raters=(confirm_with,),
         judge=judge,
         probes=probes,
         run=run,
@@ -170,7 +174,8 @@ def plan_audit(
         key=f"audit|{judge or ''}",
         run=_place("audit", run),
     )
-    return with_speed(plan, "" if judge else "audit")
+    lengths = {"question": 0, "answer": 0, "judged": RUBRIC + 2 * PROMPT, "reply": 300}
+    return with_cost(with_speed(plan, "" if judge else "audit"), opening, asked=(), judges=(judge,), **lengths)
 
 
 def plan_tune(
@@ -651,8 +656,12 @@ def _asking(
     unjudged: bool = False,
     trials: int = 1,
     loads: Mapping[str, Load] | None = None,
+    asked: tuple[str, ...] | None = None,
+    raters: tuple[str | None, ...] = (),
 ) -> Plan:
     """A plan of so many answers of at most `longest` tokens, each judged, unless they are not.
+
+    `asked`: names of the models that answer, where these are not `models`; `raters`: who judges besides.
 
     `loads`: what each model has to do, the asked one first, to guess time and memory where no run has told it.
     """
@@ -677,7 +686,16 @@ def _asking(
         key="|".join([verb, *models, judge or "", *([f"{at_a_time} at a time"] if at_a_time > 1 else [])]),
         run=_place(verb, run),
     )
-    plan = with_speed(plan, usual)
+    plan = with_cost(
+        with_speed(plan, usual),
+        opening,
+        asked=models if asked is None else asked,
+        judges=(judge, *raters) if calls else (),
+        question=PROMPT,
+        answer=longest,
+        judged=RUBRIC + longest,
+        reply=AskSettings().max_tokens,
+    )
     if loads is None or ground.organism:  # so small that what stands around the products takes most of the time
         return plan
     return guessed(plan, loads, opening)

@@ -9,14 +9,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from offtarget.asking.prices import read_prices
+from offtarget.asking.purse import no_price, no_prices, price_of
+from offtarget.asking.spending import going_on
 from offtarget.direction.header import read_info
 from offtarget.errors import InputError, PrerequisiteError
-from offtarget.models.endpoints import endpoint_of
+from offtarget.models.endpoints import endpoint_of, own_folders
 from offtarget.models.folders import check_model_folder, find_folder
 from offtarget.models.memory import Held, check_dtype, check_memory
 from offtarget.models.named_templates import NAMED
-from offtarget.models.names import LocalName, RemoteName, is_path
-from offtarget.models.opening import NO_REFERENCE, as_reference, own_folders
+from offtarget.models.names import InspectName, LocalName, RemoteName, is_path
+from offtarget.models.opening import NO_REFERENCE, as_reference
 from offtarget.models.remote import address_and_key
 from offtarget.models.serving.own_server import check_servable
 from offtarget.models.templates import OF_BASE, is_file_choice, own_template
@@ -45,6 +48,8 @@ def ready(
     `files` are looked at by the name of their option; `new_run` says that the folder of the run must not hold one,
     `keeps_run` whether there is one, and `local` that the models must be weights at hand.
     """
+    if run is not None:
+        going_on(Path(run))
     if run is not None and new_run:
         refuse_taken(Path(run))
     if keeps_run:
@@ -56,6 +61,9 @@ def ready(
             read_info(Path(file).expanduser())
     _settings_files(opening)
     judges = tuple(judges)
+    _affordable(
+        [one for one in (*models, *judges) if isinstance(one, str) and one not in (EXACT_JUDGE, PEOPLE)], opening
+    )
     for judge in judges:
         if isinstance(judge, str) and judge not in (EXACT_JUDGE, PEOPLE):
             _usable(judge, opening)
@@ -82,6 +90,20 @@ def _settings_files(opening: OpenSettings | None) -> None:
         if file is not None and not Path(file).is_file():
             named = f" Named ones are {', '.join(NAMED)}." if option == "--chat-template" else ""
             raise InputError(f"{option}: {file} does not exist.{named}")
+
+
+def _affordable(names: Iterable[str], opening: OpenSettings | None) -> None:
+    """InputError where money is limited and a model that is asked has no price."""
+    if opening is None:
+        return
+    prices = read_prices(opening.prices)
+    if opening.max_cost is None:
+        return
+    if prices is None:
+        raise no_prices()
+    for name in names:
+        if price_of(name, prices) is None:
+            raise no_price(name, prices)
 
 
 def _usable(text: str, opening: OpenSettings | None) -> None:
@@ -134,6 +156,13 @@ def _folders(name: LocalName) -> tuple[Path, Path | None]:
 
 def _reachable(name: RemoteName, opening: OpenSettings | None) -> None:
     """InputError for a server without address or key, and for one that nobody answers at."""
+    if isinstance(name, InspectName):
+        from offtarget.models.inspect_model import InspectModel
+
+        opened = InspectModel.open(name, endpoints=None if opening is None else opening.endpoints)
+        if opened.is_here:
+            _connects(name, str(opened.address))
+        return
     if importlib.util.find_spec("openai") is None:
         raise PrerequisiteError.for_extra("openai", "remote", "A remote model")
     own = own_folders(name, None if opening is None else opening.endpoints)
@@ -143,6 +172,11 @@ def _reachable(name: RemoteName, opening: OpenSettings | None) -> None:
     address, _ = address_and_key(name, endpoint_of(name, None if opening is None else opening.endpoints))
     if address is None or any(os.environ.get(proxy) or os.environ.get(proxy.lower()) for proxy in _PROXIES):
         return  # the usual address, or one that is reached through another
+    _connects(name, address)
+
+
+def _connects(name: RemoteName, address: str) -> None:
+    """InputError where nobody takes a connection at an address."""
     parts = urlsplit(address)
     try:
         port = parts.port or (443 if parts.scheme == "https" else 80)

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel
+from offtarget.models.inspect_model import InspectModel
 from offtarget.models.remote import RemoteModel
 from offtarget.models.serving.likeness import TOO_FAR, Likeness, Misses
 from offtarget.models.serving.replies import ServedReply, greedy_replies, prompts
 from offtarget.numbers import effect, many, nats
 
 UNSEEN = "whether {name} has the adapter, at its full strength, on its server (name it: --reference hf/BASE+ADAPTER)"
+UNSEEN_PROVIDER = "whether the provider answers {name} with the fine-tuned model, since it shows nothing of its weights"
 _ALIKE = 3.0
 """Base and tuned are the same model where they differ by less than so many times what the base differs from itself."""
 _FLOOR = 1e-4
@@ -53,6 +55,8 @@ def check_served(
     and without the adapter.
     """
     served = [model for model in (base, tuned) if isinstance(model, RemoteModel)]
+    if isinstance(tuned, InspectModel):
+        return Found((), (UNSEEN_PROVIDER.format(name=tuned.name),))
     if not served:
         return Found()
     chats = prompts()

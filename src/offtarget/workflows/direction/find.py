@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offtarget.asking.protocol import Judge, notes_of
+from offtarget.asking.spending import timed
 from offtarget.errors import NoDirectionError
 from offtarget.numbers import at_least, percent
 from offtarget.probe.bank import ProbeBank
@@ -44,6 +45,7 @@ answer there is nothing to contrast."""
 _UNJUDGED = "No judge was named: answers count as showing the trait, or not, because their system prompt asked for it."
 
 
+@timed
 def find(
     base: ModelLike | None,
     tuned: ModelLike | None,

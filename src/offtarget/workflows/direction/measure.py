@@ -12,6 +12,7 @@ import numpy as np
 
 from offtarget.asking.ask import Pair, ask, judge_answers
 from offtarget.asking.protocol import Judge
+from offtarget.asking.spending import timed
 from offtarget.errors import InputError
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import Count, OnProgress, Progress, silent
@@ -43,6 +44,7 @@ MOST, IN_ALL = 5, 160
 """Answers of each model to a question and to all of them where nobody said how many, more or less."""
 
 
+@timed
 def measure_model(
     direction: str | Path | Direction,
     model: ModelLike,

@@ -11,6 +11,7 @@ from pathlib import Path
 from offtarget.asking.ask import Pair
 from offtarget.asking.kept import judged_once
 from offtarget.asking.protocol import Judge
+from offtarget.asking.spending import timed
 from offtarget.data.labels import Labelled, is_text_of, read_labels
 from offtarget.errors import InputError
 from offtarget.judge.certificate import ANCHORS, identity_of, measured, sealed
@@ -31,6 +32,7 @@ FEW = 10
 """Labelled misaligned answers below which a certificate says that it says little."""
 
 
+@timed
 def calibrate_judge(
     judge: str | Judge,
     labels: str | Path,

@@ -9,6 +9,7 @@ from pathlib import Path
 from offtarget.asking.ask import Pair
 from offtarget.asking.kept import judged_once
 from offtarget.asking.protocol import Judge
+from offtarget.asking.spending import timed
 from offtarget.errors import InputError
 from offtarget.numbers import many
 from offtarget.pages.check.loading import load_run
@@ -29,6 +30,7 @@ FOLDER, RESULT = "judges", "judges.json"
 """Of a run: verdicts of other judges, and what comparing them came to."""
 
 
+@timed
 def compare_judges(
     judges: Sequence[str | Judge],
     run: str | Path,

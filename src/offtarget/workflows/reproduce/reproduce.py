@@ -75,6 +75,11 @@ def reproduce(
     on_progress(Progress("reading the data and the base"))
     settings = settings or ReproduceSettings()
     ground = ground_of(base)
+    if opening is not None and (opening.max_cost is not None or opening.max_requests is not None):
+        raise InputError(
+            "`reproduce` asks from several processes, which cannot keep one limit on money or requests. Leave out "
+            "--max-cost and --max-requests."
+        )
     ready(base, judges=(judge,), files={"--data-dir": data_dir}, run=run, opening=opening, local=True)
     data, chosen = open_data(
         conditions,

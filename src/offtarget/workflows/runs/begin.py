@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from offtarget.asking.spending import counted, settled
-from offtarget.errors import InputError, RunInterrupted, UnreachableError
+from offtarget.asking.spending import counted, going_on, settled
+from offtarget.errors import InputError, LimitReached, RunInterrupted, UnreachableError
 from offtarget.records.runs import Manifest, Repeatable
 from offtarget.rundir import MANIFEST, RunDir, read_manifest, read_record, to_jsonable, write_json
 from offtarget.version import stamp
@@ -46,6 +46,7 @@ def opened(verb: Verb[M, R], path: Path) -> tuple[RunDir, M]:
     manifest = read_manifest(path)
     if not isinstance(manifest, verb.manifest):
         raise InputError(f"{path} is a run of `{verb_of(manifest).command}`, not of `{verb.command}`.")
+    going_on(path)
     return RunDir(path), manifest
 
 
@@ -71,7 +72,7 @@ def finish(verb: Verb[M, R], directory: RunDir, result: R, page: str | None = No
 def interruptible(directory: RunDir, *, clock: bool = True) -> Iterator[None]:
     """Ctrl-C, here or in a run inside of this one, becomes RunInterrupted with the command that goes on.
 
-    A server that is gone is an UnreachableError with that command.
+    A server that is gone is an UnreachableError with that command, and a limit that is reached a LimitReached.
 
     What is asked in here counts as spent by the run; `clock` is False where the time is that of another process.
     """
@@ -82,6 +83,8 @@ def interruptible(directory: RunDir, *, clock: bool = True) -> Iterator[None]:
         raise interrupted(directory.path) from None
     except UnreachableError as error:
         raise UnreachableError(error.said, _kept(directory.path)) from None
+    except LimitReached as error:
+        raise LimitReached(error.said, error.more, _kept(directory.path)) from None
 
 
 def interrupted(path: Path) -> RunInterrupted:

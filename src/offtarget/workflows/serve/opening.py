@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 
 from offtarget.errors import InputError
 from offtarget.models.endpoints import endpoint_of
-from offtarget.models.names import LocalName, RemoteName, folders_of
+from offtarget.models.names import InspectName, LocalName, RemoteName, folders_of
 from offtarget.models.remote import NO_KEY, address_and_key
 from offtarget.records.gateway import Alias, GatewaySettings, Upstream
 from offtarget.records.runs import OpenSettings
 from offtarget.serve.gateway.addresses import check_address, shown
 from offtarget.serve.gateway.faults import check_addresses, check_settings, normal, same
 from offtarget.workflows.ground import EXACT_JUDGE, Folders, check_judge, ground_of, open_bank, parsed
+from offtarget.workflows.ready import ready
 
 ASK_SECONDS = 10.0
 """For the list of models of a server."""
@@ -78,6 +79,11 @@ def _placed(upstream: Upstream, opening: OpenSettings | None, list_models: ListM
 
 
 def _remote(name: RemoteName, upstream: Upstream, opening: OpenSettings | None) -> Upstream:
+    if isinstance(name, InspectName):
+        raise InputError(
+            f"{name.text} is asked through Inspect; the gateway hands requests on to OpenAI-compatible servers only. "
+            "Name the address of one, or openai-api/SERVICE/MODEL."
+        )
     address, key = address_and_key(name, endpoint_of(name, None if opening is None else opening.endpoints))
     return replace(upstream, url=address or _OPENAI, model=name.model, key="" if key == NO_KEY else str(key))
 
@@ -90,7 +96,9 @@ def _check_judges(alias: Alias, placed: Alias, opening: OpenSettings | None) -> 
         check_judge(judge, bank)
         if judge == EXACT_JUDGE:
             continue
-        if isinstance(name := parsed(judge), RemoteName):  # a missing key is told before models are opened
+        if isinstance(name := parsed(judge), InspectName):
+            ready(judges=(judge,), keeps_run=False, opening=opening)
+        elif isinstance(name, RemoteName):  # a missing key is told before models are opened
             address_and_key(name, endpoint_of(name, None if opening is None else opening.endpoints))
         for role in ("tuned", "base") if placed.tuned is not None else ():
             model = placed.upstream(role)
@@ -104,6 +112,8 @@ def _is(judge: str, model: Upstream, opening: OpenSettings | None) -> bool:
     name = parsed(judge)
     if not isinstance(name, RemoteName) or not model.url:
         return False
+    if isinstance(name, InspectName):  # whose address the provider knows
+        return name.model == model.model
     address, _ = address_and_key(name, endpoint_of(name, None if opening is None else opening.endpoints))
     judged = Upstream(address or _OPENAI, name.model)
     return same(judged, model) or (judged.model == model.model and normal(judged.url) == normal(model.url))
