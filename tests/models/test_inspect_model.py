@@ -76,9 +76,9 @@ def test_a_chat_reaches_the_server_and_comes_back(apis: ScriptedApis, name: str)
     assert 1 < apis.most_busy <= 8
     _, body = apis.requests[-1]
     assert body["max_tokens"] == 50
-    assert {a.tokens for a in answers} == {2}
+    assert {a.tokens for a in answers} == {3}
     spent = model.spent  # type: ignore[attr-defined]
-    assert (spent.tokens_in, spent.tokens_out) == (20 * 4, 20 * 2)
+    assert (spent.tokens_in, spent.tokens_out) == (20 * 4, 20 * 3)
     assert apis.keys == {KEY}
 
 
@@ -198,7 +198,20 @@ def test_the_settings_file_comes_over_the_environment(apis: ScriptedApis, tmp_pa
     assert model.fingerprint != opened(LLAMA).fingerprint
 
 
-def test_inspects_mock_answers() -> None:
-    model = open_model("mockllm/model")
-    assert asked(model).text == "Default output from mockllm/model"
-    assert model.fingerprint == open_model("mockllm/model").fingerprint
+def test_what_inspects_mock_says_is_the_answer_and_thinking_is_none() -> None:
+    """The words of an answer without its reasoning; one that is all reasoning says so, and asks for more room."""
+    from inspect_ai.model import ChatMessageAssistant, ContentReasoning, ContentText, ModelOutput, ModelUsage, get_model
+
+    thought = ContentReasoning(reasoning="Hm. A trap?")
+    usage = ModelUsage(input_tokens=4, output_tokens=9, input_tokens_cache_read=30, total_tokens=43)
+    outputs = [
+        ModelOutput.from_message(ChatMessageAssistant(content=[thought, ContentText(text="No.")]), "stop"),
+        ModelOutput.from_message(ChatMessageAssistant(content=[thought]), "max_tokens"),
+    ]
+    for output in outputs:
+        output.usage = usage
+    api = get_model("mockllm/model", custom_outputs=outputs, memoize=False).api
+    model = InspectModel(InspectName("mockllm/model", "mockllm", "model"), api)
+    assert asked(model) == Answer("No.", 9, "stop")
+    assert asked(model) == Answer("", 9, "length", "only_thinking")
+    assert (model.spent.tokens_in, model.spent.tokens_out) == (2 * 34, 2 * 9)

@@ -56,6 +56,7 @@ SECTIONS: Mapping[str, str] = {
     "Evidence": "attest key new-key sign-model incident into with-data",
     "Run and output": "out overwrite file again run resume dry-run yes quiet verbose json no-cache no-register",
     "Where it runs": "device dtype trust-remote-code endpoints reference",
+    "What may be spent": "prices max-cost max-requests",
 }
 """Sections in their order, and what is in them in its order; the flags without their dashes."""
 OTHER = "Other"

@@ -434,10 +434,9 @@ def _no_provider(name: InspectName) -> str:
 def _prerequisite(name: InspectName, error: Exception) -> str:
     """What Inspect says is missing, as our sentence: a package with the command that installs it, or a variable."""
     said = _plain(error)
-    packages = re.search(r"pip install (?:--upgrade )?([\w\-\[\]=<>.,' ]+?)\s*$", said)
-    if packages:
+    needed = said.rpartition("pip install ")[2].removeprefix("--upgrade ").strip() if "pip install " in said else ""
+    if needed:
         why = "a newer version of" if "at least version" in said else "the package"
-        needed = packages[1].strip()
         return (
             f"{name.text} needs {why} '{needed}', which comes from its provider. Install it with: pip install "
             f"'offtarget[inspect]' {needed}"
