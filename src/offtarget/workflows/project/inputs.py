@@ -14,10 +14,9 @@ from typing import Any
 from offtarget.data.training import open_source
 from offtarget.detect.ledger import read_ledger
 from offtarget.errors import InputError
-from offtarget.models.endpoints import endpoint_of
+from offtarget.models.endpoints import endpoint_of, own_folders
 from offtarget.models.folders import at_hand, file_sha256, find_folder, model_fingerprint
 from offtarget.models.names import LocalName, RemoteName, Source, is_path
-from offtarget.models.opening import own_folders
 from offtarget.models.remote import address_and_key
 from offtarget.models.templates import is_file_choice
 from offtarget.project.reading import Project
