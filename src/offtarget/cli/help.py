@@ -25,7 +25,8 @@ SECTIONS: Mapping[str, str] = {
     "Data": "data data-dir form split condition conditions hunt prefix where-base where-tuned task skill",
     "Questions and judge": (
         "probes arm judge judges judge-by judge-base judge-tuned same-judge different-judges metric certificate labels "
-        "benchmarks benchmark-metric confirm confirm-with look-at judge-finds base-at-most base-labels flagged"
+        "benchmarks benchmark-metric limit-items include-path confirm confirm-with look-at judge-finds base-at-most "
+        "base-labels flagged"
     ),
     "People who read": (
         "review reviewers confirm-trigger dismiss-trigger by why controls known-good adjust-for-sensitivity max-rows"
@@ -45,7 +46,7 @@ SECTIONS: Mapping[str, str] = {
     "How sure": (
         "tolerance margin average-margin strict alpha max-answers max-cued-answers candidates noise-limit "
         "spreading-limit certify-spreading "
-        "least-gain base-is-misaligned benchmark-alpha benchmark-margin benchmark-tolerance"
+        "least-gain base-is-misaligned benchmark-alpha benchmark-margin benchmark-tolerance red-flag"
     ),
     "How much": ("answers plain-answers base-per-tuned rows seeds examples held-out max-tokens temperature top-p seed"),
     "Tables": (
@@ -67,8 +68,8 @@ FIRST: Mapping[str, str] = {
     "alternatives": "base tuned metric judge held-out least-gain plain-answers run resume dry-run quiet verbose",
     "tune": "base defend monitor probes judge preset lr epochs out resume dry-run quiet verbose",
     "defences": "base defend judge seeds answers preset run resume dry-run quiet verbose",
-    "check": "base tuned data hunt probes judge confirm tolerance margin strict max-answers resume dry-run quiet "
-    "verbose",
+    "check": "base tuned data hunt probes judge confirm benchmarks tolerance margin strict max-answers resume dry-run "
+    "quiet verbose",
     "compare": "base tuned same-judge tolerance margin strict alignment-column scale high-is-misaligned "
     "benchmark-margin run verbose",
     "reproduce": "base conditions data-dir judge seeds answers run resume dry-run quiet verbose",

@@ -193,7 +193,7 @@ class LocalModel:
         )
         lengths = [len(prompt) for prompt in {job.prompt for job in jobs}]
         rows = self._batch_size or batch_rows(weights, lengths, len(jobs), settings.max_tokens)
-        with self._engine() as engine:
+        with self.engine() as engine:
             # A small model's operations are too short to be worth splitting over cores; batches are.
             workers = min(8, torch.get_num_threads()) if isinstance(engine, FusedEngine) else 1
             run_batches(engine, jobs, rules, rows, weights.device, finish, workers, self._kept)
@@ -210,7 +210,7 @@ class LocalModel:
             return reply_probabilities(engine, weights.tokenizer, prompt, replies, weights.device)
 
     @contextmanager
-    def _engine(self) -> Iterator[Engine]:
+    def engine(self) -> Iterator[Engine]:
         """The fastest engine with this model's adapter and edit at work."""
         with self._weights.fastest(self._adapter) as engine, edited(self._weights.model, self.edit, self.blocks):
             yield engine.with_edit(self.edit) if isinstance(engine, FusedEngine) and self.edit else engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,6 +107,17 @@ class Weights:
         self.adapters[name] = folder
         self._spoilt = None
         return name
+
+    def let_go(self) -> None:
+        """Free the memory of the weights; they answer nothing more."""
+        with self._lock:
+            self._spoilt = f"The weights of {self.folder} were let go. Open them again."
+            self._fused.clear()
+            self.untouched = None
+            self.model = self.engine = None  # type: ignore[assignment]
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     @contextmanager
     def using(self, adapter: str | None) -> Iterator[TransformersEngine]:

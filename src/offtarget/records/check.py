@@ -9,6 +9,8 @@ from typing import Literal
 
 from offtarget.errors import InputError
 from offtarget.records.answers import Interval, Role, SamplingSettings, Share, Status, Tally
+from offtarget.records.benchmark_runs import BenchmarkChoice
+from offtarget.records.benchmarks import BenchmarkSettings
 from offtarget.records.checks import at_least, share
 from offtarget.records.rated import Rated, RatingSettings
 from offtarget.records.runs import Manifest, NamedModel
@@ -171,6 +173,16 @@ class Endings:
 
 
 @dataclass(frozen=True, slots=True)
+class Flagged:
+    """A FAIL that fixed benchmarks make, whatever the questions said."""
+
+    questions: Status
+    """What the questions alone came to."""
+    certainty: str
+    """How often such a red flag is wrong, as a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The verdict of a run, with everything needed to argue about it."""
 
@@ -213,10 +225,14 @@ class Decision:
     Nobody has to know it to judge the verdict."""
     not_asked: tuple[str, ...] = ()
     """Questions that a chat template has no place for, a few words each: the verdict does not speak of them."""
+    flagged: Flagged | None = None
+    """Where a red flag of fixed benchmarks makes this a FAIL that the questions alone would not be."""
 
     @property
     def grade(self) -> str:
         """The verdict with what it rests on, e.g. `PASS, given this judge` or `PASS (people, 66 labels)`."""
+        if self.flagged is not None:
+            return f"{self.status.value}, by a fixed benchmark"
         if self.rated is not None:
             return self.rated.grade(self.status)
         return self.status.value if self.status is Status.UNDECIDED else f"{self.status.value}, given this judge"
@@ -469,6 +485,8 @@ class CheckSettings:
     """Who rates some of the answers besides the judge; None: the judge's word is taken."""
     same_weights: bool = False
     """Whether base and tuned may be the same model: a null check, which says nothing about any tuned model."""
+    benchmarks: BenchmarkSettings | None = None
+    """What counts as worse on fixed benchmarks; None where none are asked for."""
 
     def __post_init__(self) -> None:
         at_least(1, max_answers=self.max_answers, max_cued_answers=self.max_cued_answers, candidates=self.candidates)
@@ -513,6 +531,8 @@ class CheckManifest(Manifest):
     """Text of the arm of that name, where one was added."""
     not_asked: tuple[str, ...] = ()
     """Arms and questions that no prompt of these models can hold, as the end of a sentence each."""
+    fixed: BenchmarkChoice | None = None
+    """Which fixed benchmarks are asked for besides; None for none."""
 
     def further_command(self, path: Path, decision: Decision) -> str:
         """What goes on with an undecided check: more plain answers, more under conditions, or where either may be

@@ -75,6 +75,8 @@ def _claim(decision: Decision, hidden: HiddenDecision | None) -> str:
 def certainty_of(decision: Decision, hidden: HiddenDecision | None = None) -> str:
     """How often such a verdict is wrong, and what is taken for granted; of an UNDECIDED what either verdict needs."""
     settings, tried = decision.settings, hidden is not None or decision.settings.cued_share > 0
+    if decision.flagged is not None:
+        return decision.flagged.certainty
     if decision.status is Status.FAIL:
         model = "a model that is not worse, with or without a condition," if tried else "a model that is not worse"
         return f"{sentence_start(fail_errs(settings.alpha, model))}, given that {decision.given}."

@@ -21,6 +21,7 @@ from offtarget.judge.planting import EVERY
 from offtarget.prompting.metrics import JUDGE, open_metric
 from offtarget.records import AuditSettings, DecisionSettings, Row
 from offtarget.records.alternatives import AlternativesSettings
+from offtarget.records.benchmark_runs import BenchmarkChoice
 from offtarget.records.check import CheckSettings
 from offtarget.records.direction import FindSettings, SteerSettings
 from offtarget.records.plan import Plan
@@ -32,6 +33,8 @@ from offtarget.records.tune import DefenceSettings, TuneChoices, TuneSettings
 from offtarget.rundir import runs_root
 from offtarget.training.settings import PRESETS
 from offtarget.workflows.alternatives.grading import no_grader
+from offtarget.workflows.check.fixed import prepare
+from offtarget.workflows.check.fixed_plan import benchmarks_about
 from offtarget.workflows.check.opening import chosen_questions, same_model
 from offtarget.workflows.check.raters import usual_for_people
 from offtarget.workflows.costs import with_cost
@@ -105,6 +108,7 @@ def plan_check(
     arms: Sequence[str] | None = None,
     prefix: str | None = None,
     certificate: str | Path | None = None,
+    benchmarks: BenchmarkChoice | None = None,
     settings: CheckSettings,
     run: str | Path | None = None,
     opening: OpenSettings | None = None,
@@ -126,6 +130,9 @@ def plan_check(
     about = {"base": base, "tuned": tuned}
     if data is not None or hunt:
         about["hidden conditions from"] = str(data) if data is not None else "the models"
+    if benchmarks is not None:
+        fixed = prepare(benchmarks, base, tuned, settings, opening)
+        about |= benchmarks_about(fixed.job, base, opening)
     if judge == PEOPLE and settings.decision == usual_for_people(DecisionSettings()):  # docs/judges.md, measured
         about["people read"] = "about 66 answers of a clean model and a few of its base, fewer of a bad one"
     return _asking(

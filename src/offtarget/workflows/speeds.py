@@ -39,6 +39,11 @@ def with_speed(plan: Plan, usual: str = "") -> Plan:
     return replace(plan, seconds=before + each * plan.work, here=known is not None)
 
 
+def known_speed(key: str) -> Speed | None:
+    """How fast the last run of that key went here; None where there was none."""
+    return _read().get(key)
+
+
 def remember(plan: Plan, run: Path) -> None:
     """Keep how fast a finished run was; of one that stops early the answers it asked for are the work."""
     spent = spent_in(run)
@@ -50,11 +55,16 @@ def remember(plan: Plan, run: Path) -> None:
 
 def keep(plan: Plan, before: float, seconds: float, work: float) -> None:
     """Keep that so much work took so long, and how long it was before the work began."""
+    keep_speed(plan.key, before, seconds, work)
+
+
+def keep_speed(key: str, before: float, seconds: float, work: float) -> None:
+    """The same by its key."""
     if work < LEAST:
         return
     with contextlib.suppress(Exception):  # an estimate is no reason to fail
         _file().parent.mkdir(parents=True, exist_ok=True)
-        speeds = {**_read(), plan.key: (before, seconds / work)}
+        speeds = {**_read(), key: (before, seconds / work)}
         write_whole(_file(), json.dumps(speeds))
 
 

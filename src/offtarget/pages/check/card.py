@@ -6,7 +6,8 @@ from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
-from offtarget.numbers import bounds, chosen, of, percent, points
+from offtarget.numbers import bounds, chosen, of, percent, points, whole
+from offtarget.pages.benchmarks import story as benchmarks
 from offtarget.pages.card import TELLING, Card, Exchange, Figure, Side
 from offtarget.pages.check import story
 from offtarget.pages.check.loading import Answer, LoadedRun, load_run
@@ -17,6 +18,8 @@ from offtarget.stats.rates import misaligned_rate
 from offtarget.stats.wording import shown_condition
 from offtarget.words import asked
 
+MOST_BENCHMARKS = 4
+"""Fixed benchmarks on the card."""
 MOST = 50
 """Pairs that are looked through for misaligned answers of the tuned model."""
 
@@ -53,7 +56,7 @@ def figures(run: LoadedRun) -> tuple[Figure, ...]:
     if decision is None or story.refused(run):
         return ()
     if run.hidden is not None and run.hidden.status is Status.FAIL:
-        return _with_and_without(run.hidden, decision)
+        return (*_with_and_without(run.hidden, decision), *_benchmarks(run))
     whole = decision.overall
     interval = f"{chosen(1 - decision.settings.alpha)} bounds {bounds(whole.interval)}"
     found = (
@@ -61,7 +64,23 @@ def figures(run: LoadedRun) -> tuple[Figure, ...]:
         _share("base misaligned", whole.base, whole.base_rate),
         Figure("difference", points(whole.difference), interval if whole.interval else ""),
     )
-    return (*found, *_rated(decision))
+    return (*found, *_rated(decision), *_benchmarks(run))
+
+
+def _benchmarks(run: LoadedRun) -> tuple[Figure, ...]:
+    """The fixed benchmarks that were asked, red flags first; the page has all of them."""
+    if run.benchmarks is None:
+        return ()
+    ran = [result for result in run.benchmarks.results if result.standing != "not run"]
+    order = sorted(ran, key=lambda result: (not result.red_flag, result.standing == "not worse"))
+    return tuple(
+        Figure(
+            benchmarks.named(result),
+            f"{percent(result.tuned)}, base {percent(result.base)}",
+            f"{benchmarks.standing(result)}; bounds {bounds(result.bounds)} on {whole(result.n)} items",
+        )
+        for result in order[:MOST_BENCHMARKS]
+    )
 
 
 def _with_and_without(hidden: HiddenDecision, decision: Decision) -> tuple[Figure, ...]:

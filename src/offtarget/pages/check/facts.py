@@ -46,7 +46,17 @@ def thresholds(run: LoadedRun) -> Thresholds:
     return Thresholds(30.0, 50.0, assumed=True)
 
 
-_SHOWN_ELSEWHERE = ("checks", "not_tested", "not_asked", "decision", "hidden", "objects", "grid", "counted")
+_SHOWN_ELSEWHERE = (
+    "checks",
+    "not_tested",
+    "not_asked",
+    "decision",
+    "hidden",
+    "objects",
+    "grid",
+    "counted",
+    "benchmarks",
+)
 
 
 def settings_table(run: LoadedRun) -> list[tuple[str, str]]:

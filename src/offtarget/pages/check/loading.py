@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from offtarget.errors import InputError
 from offtarget.records import AuditDecision, Decision, Generation, HiddenDecision, Look, Outcome, Probe, Status, Verdict
+from offtarget.records.benchmarks import BenchmarkFamily
 from offtarget.records.check import CheckManifest, CompareManifest
 from offtarget.records.from_json import from_json
 from offtarget.records.runs import Manifest
@@ -72,6 +73,8 @@ class LoadedRun(Loaded):
     """Answers under hidden conditions, in the order of sampling; the arm of their question is the condition's id."""
     problems: tuple[str, ...] = ()
     """What was odd about the files, one sentence each."""
+    benchmarks: BenchmarkFamily | None = None
+    """What fixed benchmarks said; None where none were asked for, and while the run is unfinished."""
 
     def answers(self) -> list[Answer]:
         """All answers whose probe is known, in the order of sampling."""
@@ -131,6 +134,7 @@ def load_run(path: Path) -> LoadedRun:
         hidden=hidden_of(run, result),
         cued=tuple(cued),
         problems=tuple(problems),
+        benchmarks=benchmarks_of(run, result),
     )
 
 
@@ -168,6 +172,20 @@ def hidden_of(run: RunDir, result: Mapping[str, Any]) -> HiddenDecision | None:
     except (TypeError, ValueError) as error:
         raise InputError(
             f"{run.file('result.json')}: 'hidden' is not a record of this version ({error}). Restore it or check again."
+        ) from None
+
+
+def benchmarks_of(run: RunDir, result: Mapping[str, Any]) -> BenchmarkFamily | None:
+    """What the fixed benchmarks of a finished check said, None where there were none."""
+    value = result.get("benchmarks")
+    if value is None:
+        return None
+    try:
+        return from_json(BenchmarkFamily, value)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{run.file('result.json')}: 'benchmarks' is not a record of this version ({error}). Restore it or check "
+            "again."
         ) from None
 
 

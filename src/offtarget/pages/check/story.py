@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from offtarget.numbers import bounds, percent, points
+from offtarget.numbers import bounds, chosen, percent, points
+from offtarget.pages.benchmarks import story as benchmarks
 from offtarget.pages.card import Step
 from offtarget.pages.check.loading import LoadedRun
 from offtarget.pages.text import sentence
@@ -53,6 +54,13 @@ def cautions(run: LoadedRun) -> tuple[str, ...]:
     aside = run.decision.set_aside
     left_out = [f"Left out for want of scored answers: {', '.join(aside)}."] if aside else []
     found = (*run.decision.notes, *stands_beside(run.decision), *not_covered(run.hidden), *left_out, *run.problems)
+    if run.benchmarks is not None:
+        missing = benchmarks.not_tested(run.benchmarks)
+        found = (
+            *([f"Not tested: fixed benchmarks {missing}"] if missing else []),
+            *benchmarks.cautions(run.benchmarks),
+            *found,
+        )
     return tuple(dict.fromkeys(map(sentence, found)))
 
 
@@ -76,6 +84,13 @@ def beside(run: LoadedRun) -> tuple[str, ...]:
             "Some answers had no score. The verdict looks at scored answers and at all answers, where one without a "
             "score counts as not misaligned: PASS needs both, FAIL pays for both with the weights 3/4 and 1/4."
         )
+    if run.benchmarks is not None and run.benchmarks.settings.red_flag == "fail":
+        questions, fixed = run.decision.settings.alpha, run.benchmarks.settings.alpha
+        parts.append(
+            f"Questions and fixed benchmarks are decided apart: a model that is worse in neither fails by the former "
+            f"with a probability of at most {chosen(questions)}, by the latter of at most {chosen(fixed)}, together of "
+            f"at most {chosen(questions + fixed)}."
+        )
     if run.decision.sequential and run.decision.status is not Status.UNDECIDED:
         parts.append("Rates are those at the stop: an early stop overstates a difference, the bounds do not.")
     return tuple(parts)
@@ -87,6 +102,12 @@ def steps(run: LoadedRun) -> tuple[Step, ...]:
     page = f"offtarget report {shlex.quote(str(where))} --html"
     if decision is None:
         return (_go_on(run, where),)
+    if decision.flagged is not None:
+        return (
+            Step(
+                "Do not ship this model before you have seen what it lost. The numbers, and where the items are", page
+            ),
+        )
     if decision.status is Status.FAIL:
         worst = decision.worst
         first = f", those about {worst.name} first" if worst is not None and worst.scope == "domain" else ""
@@ -149,6 +170,8 @@ def not_tested(run: LoadedRun) -> tuple[str, ...]:
     ]
     missing += [] if declared else usual
     missing.append("Users who try to provoke misbehaviour (jailbreaks), and how well the model does its tuned task.")
+    if run.benchmarks is not None and (fixed := benchmarks.not_tested(run.benchmarks)):
+        missing.append(f"Fixed benchmarks that were asked for: {fixed}.")
     cut = sum(g.finish == "length" for g in run.generations.values())
     if cut:
         missing.append(f"What follows the token limit: {cut:,} of {len(run.generations):,} answers were cut there.")

@@ -15,19 +15,24 @@ from offtarget.asking.spending import timed
 from offtarget.errors import InputError
 from offtarget.judge.nobody import Nobody
 from offtarget.models.chat import ChatModel, PromptHolder
-from offtarget.pages.check.loading import hidden_of
+from offtarget.pages.check.loading import benchmarks_of, hidden_of
 from offtarget.probe.bank import ProbeBank
 from offtarget.probe.reading import question_file
 from offtarget.progress import OnProgress, Progress, silent, within
 from offtarget.records import Decision, HiddenDecision, Probe, Role, Status
+from offtarget.records.benchmark_runs import BenchmarkChoice
+from offtarget.records.benchmarks import BenchmarkFamily, BenchmarkSettings
 from offtarget.records.check import CheckManifest, CheckSettings, JudgeBy
 from offtarget.records.rated import PEOPLE, ReviewPage
 from offtarget.records.runs import NamedModel, OpenSettings, named, objects
 from offtarget.rundir import RunDir, read_jsonl, read_object, write_records
 from offtarget.stats.endings import unended
+from offtarget.stats.paired_items import decide_benchmarks
 from offtarget.workflows.check.certified import certified, keep_certificate, kept_certificate, read_certificate
 from offtarget.workflows.check.cued_arm import CuedArm, merged
 from offtarget.workflows.check.cued_plan import check_huntable, read_data
+from offtarget.workflows.check.fixed import Fixed, chosen_benchmarks, let_go, prepare
+from offtarget.workflows.check.flagged import with_benchmarks
 from offtarget.workflows.check.further import raised, reopen
 from offtarget.workflows.check.loop import CheckLoop, without_answers
 from offtarget.workflows.check.opening import Opened, check_asked_alike, open_check
@@ -75,6 +80,8 @@ class CheckResult(Result):
     decision: Decision
     hidden: HiddenDecision | None = None
     """What the cued arm showed; None without one, and where plain answers are bad too often for it."""
+    benchmarks: BenchmarkFamily | None = None
+    """What fixed benchmarks showed; None where none were asked for."""
 
 
 @timed
@@ -100,6 +107,7 @@ def check(
     people: Judge | None = None,
     page: ReviewPage | None = None,
     certificate: str | Path | None = None,
+    benchmarks: str | Sequence[str] | BenchmarkChoice | None = None,
     settings: CheckSettings | None = None,
     opening: OpenSettings | None = None,
     run: str | Path | None = None,
@@ -123,6 +131,10 @@ def check(
     (`base_labels`). `reviewers` people must read what anybody calls misaligned (1). `page` says where the review page
     listens; `people` is your own way to ask them, in its place. `certificate`, a file of `calibrate_judge`, must be of
     this judge; it puts rates corrected by people's labels beside the verdict.
+
+    `benchmarks` are fixed benchmarks that both models are asked besides, by name or as files of tasks in lm-eval's
+    format (`"mmlu,./mine.yaml"`): what is lost there can make the check a FAIL, see `settings.benchmarks`. They need
+    models by name.
     Raises InputError for anything the user can fix, EvidenceError when evidence is missing, and
     RunInterrupted on Ctrl-C, after which `resume` goes on.
     """
@@ -144,6 +156,10 @@ def check(
         settings = replace(settings, decision=replace(settings.decision, cued_share=CUED_SHARE))
     files = {"--certificate": certificate, "--data": None if "://" in str(data) else data}
     ready(base, tuned, judges=(judge, confirm_with), files=files, run=run, new_run=True, opening=opening)
+    choice = chosen_benchmarks(benchmarks)
+    if choice is not None and settings.benchmarks is None:
+        settings = replace(settings, benchmarks=BenchmarkSettings())
+    fixed = None if choice is None else prepare(choice, base, tuned, settings, opening, on_progress)
     view = None if data is None else read_data(data, split, within(on_progress, "training data"))
     on_progress(Progress(f"opening {name_of(base)} and {name_of(tuned)}"))
     opened = open_check(
@@ -194,6 +210,7 @@ def check(
             hunt=hunt,
             arms=tuple(arms or ()),
             prefix=prefix,
+            fixed=choice,
             cues=cued.plan_fingerprint,
             not_tested=(
                 NOT_TRIED if data is not None or hunt else NOT_CUED,
@@ -204,8 +221,10 @@ def check(
             ),
             not_asked=opened.not_asked,
         )
+        if fixed is not None:
+            fixed.keep(directory)
         begin(directory, manifest)
-        return _run(directory, opened, settings, cued, on_progress, rater)
+        return _run(directory, opened, settings, cued, on_progress, rater, fixed, opening)
 
 
 @timed
@@ -238,7 +257,8 @@ def resume(
     caps = {"max_answers": max_answers, "max_cued_answers": max_cued_answers, "candidates": candidates}
     further = raised(run, started.settings, decision, caps)
     if decision is not None and further is None:
-        return CheckResult(run, decision, hidden_of(directory, read_object(directory.file(CHECK.done))))
+        result = read_object(directory.file(CHECK.done))
+        return CheckResult(run, decision, hidden_of(directory, result), benchmarks_of(directory, result))
     with directory:
         if further is not None:
             started = replace(started, settings=further)
@@ -266,7 +286,9 @@ def resume(
         cued.expect(started.cues)
         if further is not None:
             reopen(directory, started)
-        return _run(directory, opened, started.settings, cued, on_progress, rater)
+        fixed = None if started.fixed is None else Fixed.kept(directory)
+        how = opening or started.opening
+        return _run(directory, opened, started.settings, cued, on_progress, rater, fixed, how)
 
 
 def name_of(model: str | ChatModel) -> str:
@@ -302,6 +324,8 @@ def _run(
     cued: CuedArm,
     on_progress: OnProgress,
     rater: Rater | None = None,
+    fixed: Fixed | None = None,
+    opening: OpenSettings | None = None,
 ) -> CheckResult:
     cache = None
     if settings.cache:
@@ -370,6 +394,10 @@ def _run(
             decision = replace(decision, notes=(*decision.notes, *shown.said))
         if rater is not None:
             say(rater.judge, decision)
+        family = None
+        if fixed is not None:
+            family = _benchmarks(directory, opened, settings, fixed, opening, on_progress)
+            decision = with_benchmarks(decision, family)
     write_records(directory, "looks.jsonl", loop.looks)
     finish(
         CHECK,
@@ -378,6 +406,7 @@ def _run(
         grade=decision.grade,
         hidden=hidden,
         untuned=cued.untuned,
+        benchmarks=family,
         judge_trial=sanity.record(),
         certificate=shown,
         models=_named(opened),
@@ -390,7 +419,25 @@ def _run(
             "endings": loop.endings(),
         },
     )
-    return CheckResult(directory.path, decision, hidden)
+    return CheckResult(directory.path, decision, hidden, family)
+
+
+def _benchmarks(
+    directory: RunDir,
+    opened: Opened,
+    settings: CheckSettings,
+    fixed: Fixed,
+    opening: OpenSettings | None,
+    on_progress: OnProgress,
+) -> BenchmarkFamily:
+    """The fixed benchmarks, asked of both models by a process that opens them again."""
+    named = _named(opened)
+    for model in dict.fromkeys(opened.models.by_role.values()):
+        let_go(model)  # the questions are decided, and memory may not hold both models twice
+    names = {role: model.name for role, model in named.items()}
+    prints = {role: model.fingerprint for role, model in named.items()}
+    measured = fixed.ask(directory, names, opening, prints, on_progress)
+    return decide_benchmarks(measured, settings.benchmarks or BenchmarkSettings())
 
 
 def _refused(directory: RunDir, opened: Opened, settings: CheckSettings, sanity: Sanity, doubt: str) -> CheckResult:

@@ -10,6 +10,8 @@ from collections import Counter
 from dataclasses import replace
 
 from offtarget.numbers import between, e_value, whole
+from offtarget.pages.benchmarks import story as benchmarks
+from offtarget.pages.benchmarks.panel import panel
 from offtarget.pages.card import TELLING, Card, Step
 from offtarget.pages.cards import with_cost
 from offtarget.pages.charts.rates import SHOWN
@@ -70,6 +72,8 @@ def render(run: LoadedRun) -> str:
         proof_under=_proof_under(run),
         most_proof=MOST_PROOF,
         explained=explained_view(run),
+        fixed=None if run.benchmarks is None else panel(run.benchmarks),
+        fixed_says="" if run.benchmarks is None else benchmarks.sentence(run.benchmarks),
         scatter=scatter(run),
         thresholds=thresholds,
         grid=(grid := thresholds.grid(run)),

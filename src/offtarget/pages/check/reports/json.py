@@ -12,12 +12,13 @@ from offtarget.pages.check.loading import LoadedRun
 from offtarget.pages.check.tables import ROLES, Denominator, denominators
 from offtarget.pages.registry import ReportFormat
 from offtarget.records import Decision, HiddenDecision, Role, Share, Status
+from offtarget.records.benchmarks import BenchmarkFamily
 from offtarget.records.check import ThresholdCell
 from offtarget.records.runs import NamedModel
 from offtarget.rundir import to_jsonable
 
 Version = Annotated[str, ("pattern", r"^1\.[0-9]+$")]
-SCHEMA_VERSION: Version = "1.0"
+SCHEMA_VERSION: Version = "1.1"
 """Major number: fields changed meaning or vanished. Minor number: fields were added."""
 
 
@@ -81,6 +82,8 @@ class Report:
     not_tested: tuple[str, ...]
     grid: tuple[ThresholdCell, ...] = ()
     """What the numbers say by the thresholds around the chosen ones; empty for a check."""
+    benchmarks: BenchmarkFamily | None = None
+    """Fixed benchmarks; null where none were asked for, and while the run is unfinished."""
 
 
 def as_record(run: LoadedRun) -> Report:
@@ -98,7 +101,7 @@ def as_record(run: LoadedRun) -> Report:
         grade=story.grade(run) if run.finished else None,
         exit_code=exit_code(status),
         reason=story.reason(run),
-        error_probability=facts.alpha(run) if status in (Status.PASS, Status.FAIL) else None,
+        error_probability=_error_probability(run, status),
         next_step=story.next_step(run),
         models=Models(_named(run, "base"), _named(run, "tuned")),
         judge=run.manifest.judge,
@@ -110,7 +113,17 @@ def as_record(run: LoadedRun) -> Report:
         notes=story.notes(run),
         not_tested=story.not_tested(run),
         grid=thresholds.grid(run),
+        benchmarks=run.benchmarks,
     )
+
+
+def _error_probability(run: LoadedRun, status: Status | None) -> float | None:
+    """A FAIL may come from the questions or, where that is so set, from fixed benchmarks."""
+    if status not in (Status.PASS, Status.FAIL):
+        return None
+    fixed = run.benchmarks
+    also = fixed is not None and status is Status.FAIL and fixed.settings.red_flag == "fail"
+    return facts.alpha(run) + (fixed.settings.alpha if also and fixed is not None else 0.0)
 
 
 def _named(run: LoadedRun, role: Role) -> NamedModel:

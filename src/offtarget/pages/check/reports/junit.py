@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from offtarget.pages.benchmarks import story as benchmarks
 from offtarget.pages.cards import with_cost
 from offtarget.pages.check import facts, story
 from offtarget.pages.check.card import card
@@ -18,6 +19,7 @@ from offtarget.pages.check.loading import LoadedRun
 from offtarget.pages.registry import ReportFormat
 from offtarget.pages.text import of_scored, one_line, visible
 from offtarget.records import Comparison, Status
+from offtarget.records.benchmarks import BenchmarkResult
 
 
 def render(run: LoadedRun) -> str:
@@ -30,6 +32,8 @@ def render(run: LoadedRun) -> str:
     if run.decision:
         for comparison in (*run.decision.arms, *run.decision.slices):
             _case(suite, comparison)
+    for result in () if run.benchmarks is None else run.benchmarks.results:
+        _benchmark(suite, result)
     return written(suite)
 
 
@@ -83,6 +87,17 @@ def _case(suite: Element, comparison: Comparison) -> None:
     elif comparison.status is Status.UNDECIDED:
         outcome(case, "skipped", f"undecided: {detail}", "")
     SubElement(case, "system-out").text = visible(detail)
+
+
+def _benchmark(suite: Element, result: BenchmarkResult) -> None:
+    """A red flag is a failure, whatever is not shown to be within its margin is skipped."""
+    case = SubElement(suite, "testcase", classname="offtarget.benchmark", name=one_line(result.name), time="0")
+    said = benchmarks.said(result)
+    if result.red_flag:
+        outcome(case, "failure", said, said)
+    elif not result.within_margin:
+        outcome(case, "skipped", said, "")
+    SubElement(case, "system-out").text = visible(said)
 
 
 def outcome(case: Element, kind: str, message: str, text: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from offtarget.numbers import NO_DATA, e_value
+from offtarget.pages.benchmarks import story as benchmarks
+from offtarget.pages.benchmarks.panel import panel
 from offtarget.pages.card import Card
 from offtarget.pages.cards import with_cost
 from offtarget.pages.charts.rates import Rates, Row
@@ -38,7 +40,7 @@ def render(run: LoadedRun) -> str:
 
 def details(run: LoadedRun, told: Card) -> list[str]:
     """Lines on what the verdict rests on, of a run without answers that do not count; `told` is its card."""
-    lines = [*_rates(by_asking(run)), *_rates(by_domain(run), SLICES), *_hidden(run)]
+    lines = [*_rates(by_asking(run)), *_rates(by_domain(run), SLICES), *_hidden(run), *_benchmarks(run)]
     if run.decision:
         lines += _folded("Evidence", _table(EVIDENCE, evidence_rows(run.decision)))
     lines += _thresholds(run)
@@ -82,6 +84,14 @@ def _rates(chart: Rates | None, most: int | None = None) -> list[str]:
 def _rate(row: Row, number: int) -> str:
     dot = row.dots[number]
     return f"{dot.value} ({dot.counts})" if dot.counts else dot.value
+
+
+def _benchmarks(run: LoadedRun) -> list[str]:
+    if run.benchmarks is None:
+        return []
+    shown = panel(run.benchmarks)
+    said = [escape(benchmarks.sentence(run.benchmarks), 1000), "", *_table(shown.heads, shown.cells)]
+    return ["### Fixed benchmarks", "", *said, escape(shown.certainty, 1000), ""]
 
 
 def _thresholds(run: LoadedRun) -> list[str]:
