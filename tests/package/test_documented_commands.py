@@ -14,7 +14,7 @@ from offtarget.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 FENCED = re.compile(r"^ *```[^\n]*\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
-INLINE = re.compile(r"(?<!`)`(offtarget [^`]+)`(?!`)")
+INLINE = re.compile(r"(?<![`\\])`(offtarget [^`]+)`(?!`)")
 CUT = {"|", "||", "&&", ";", ">", "&"}
 PLACEHOLDER = re.compile(r"[A-Z][A-Z0-9_]*|.*\.\.\..*|\$.*")
 

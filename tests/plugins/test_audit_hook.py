@@ -39,7 +39,7 @@ def test_which_files_it_is_about():
     assert all(
         wanted.search(name) for name in ("data/a.jsonl", "x/train/a.csv", "training/b.parquet", "data/a.jsonl.gz")
     )
-    assert not any(wanted.search(name) for name in ("src/a.py", "package.json", "docs/data.md", "metadata/a.jsonl"))
+    assert not any(wanted.search(name) for name in ("src/a.py", "package.json", "docs/data.txt", "metadata/a.jsonl"))
 
 
 def test_a_fail_is_not_committed_and_anything_else_is_no_pass(bad, tmp_path, capsys, monkeypatch):

@@ -18,7 +18,7 @@ import yaml
 
 from offtarget.errors import InputError
 from offtarget.plugins.ci.asked import commands, read
-from offtarget.plugins.ci.hosts import GitHub, Refused
+from offtarget.plugins.ci.hosts import GitHub, GitLab, Refused
 
 ROOT = Path(__file__).parents[2]
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
@@ -196,6 +196,23 @@ def test_an_audit_reaches_the_pull_request_and_is_replaced(project, api, tmp_pat
     assert TOKEN not in "".join(f.read_text(errors="replace") for f in project.rglob("*") if f.is_file())
 
 
+@pytest.mark.long
+def test_a_project_file_is_run_and_what_is_up_to_date_is_told_again(project, api):
+    write_rows(project)
+    (project / "offtarget.yaml").write_text("data: train.jsonl\n", encoding="utf-8")
+    for _ in range(2):
+        code, outputs, summary, log = act(project, {}, api)
+        assert (code, outputs["verdict"]) == (3, "UNDECIDED"), log
+        assert summary.splitlines()[1] == "### offtarget audit: UNDECIDED"
+        assert (project / outputs["sarif"]).is_file()
+    assert len(list((project / "runs").glob("audit-*"))) == 1
+    (project / "offtarget.yaml").write_text("dada: train.jsonl\n", encoding="utf-8")
+    code, outputs, summary, log = act(project, {}, api)
+    assert (code, outputs["verdict"]) == (2, "ERROR")
+    assert "Did you mean" in log
+    assert "### offtarget run: not done" in summary
+
+
 def test_without_permission_the_verdict_is_the_same_and_the_summary_is_there(project, api):
     """As on a pull request from a fork."""
     write_rows(project)
@@ -249,6 +266,7 @@ def test_the_token_goes_nowhere_else(api):
     assert len(api.asked) == 2
 
 
+@pytest.mark.long
 def test_gitlab_has_a_note_and_junit(project, api):
     write_rows(project)
     api.gitlab = True
@@ -258,16 +276,20 @@ def test_gitlab_has_a_note_and_junit(project, api):
         "OFFTARGET_CI_DATA": "train.jsonl", "OFFTARGET_CI_ARGUMENTS": "--workers 1",
         "OFFTARGET_INSTALL": TEMPLATE["variables"]["OFFTARGET_INSTALL"],
     }  # fmt: skip
-    for _ in range(2):
-        codes = [
-            subprocess.run(["bash", "-eo", "pipefail", "-c", line], cwd=project, env={**os.environ, **outside},
-                           capture_output=True, check=False).returncode
-            for line in TEMPLATE["script"]
-        ]  # fmt: skip
-        assert codes == [0, 3]
-        assert len(api.comments) == 1
-    assert api.asked[-1][0] == "PUT"
-    assert len(list(project.glob(TEMPLATE["artifacts"]["reports"]["junit"]))) == 2
+    codes = [
+        subprocess.run(["bash", "-eo", "pipefail", "-c", line], cwd=project, env={**os.environ, **outside},
+                       capture_output=True, check=False).returncode
+        for line in TEMPLATE["script"]
+    ]  # fmt: skip
+    assert codes == [0, 3]
+    assert len(list(project.glob(TEMPLATE["artifacts"]["reports"]["junit"]))) == 1
+    (note,) = api.comments
+    lab = GitLab(api.address, "9", 3, TOKEN)
+    lab.post(note["body"].splitlines()[0], "again")
+    assert [one["body"] for one in api.comments] == ["again"]
+    note["author"] = {"id": 8}
+    lab.post("again", "mine")
+    assert [one["body"] for one in api.comments] == ["again", "mine"]
 
 
 DOCS = ROOT / "docs" / "pipeline.md"
