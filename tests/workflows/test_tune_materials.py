@@ -38,7 +38,9 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make(rows: tuple[Row, ...], names: list[str], run: Path, options: TuneOptions | None = None) -> Materials:
-    return make_materials(BASE, rows, names, run, seed=0, options=options or TuneOptions(), on_progress=silent)
+    return make_materials(
+        BASE, rows, names, run, seed=0, steps=100, options=options or TuneOptions(), on_progress=silent
+    )
 
 
 def test_only_what_is_needed_is_made(rows: tuple[Row, ...], tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ from offtarget.workflows.ready import ready
 from offtarget.workflows.reproduce.data import open_data
 from offtarget.workflows.runs.begin import begun
 from offtarget.workflows.speeds import with_speed
-from offtarget.workflows.tune.estimate import to_train
+from offtarget.workflows.tune.estimate import steps_of, to_train
 
 PROMPT = 200
 """Tokens of a question with its template, more or less."""
@@ -614,13 +614,6 @@ def _rate_of(base: str, settings: TuneSettings) -> str:
     if settings.lr != PRESETS["published"].lr or ground_of(base).organism or size_by_name(base) is not None:
         return said
     return f"{said}; unless you chose it, {PRESETS['small'].lr:g} if the model has fewer than a billion parameters"
-
-
-def steps_of(rows: int, settings: TuneSettings) -> int:
-    """Optimiser steps of a training on one device."""
-    if settings.max_steps is not None:
-        return settings.max_steps
-    return max(1, math.ceil(math.ceil(rows / (settings.batch * settings.accumulate)) * settings.epochs))
 
 
 def _usual_of(settings: CheckSettings) -> int | None:

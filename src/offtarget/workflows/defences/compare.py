@@ -320,7 +320,7 @@ def _trained(bench: _Bench, arm: Arm, seed: int) -> DefenceCell:
     folder, label = _folder(bench, arm, seed), f"{' + '.join(arm) or 'none'}, seed {seed}"
     settings = replace(bench.settings, seed=seed)
     shared = bench.directory.path.resolve() / f"seed-{seed}"
-    plan = defended_plan(bench.base, bench.rows, arm, shared, seed, bench.options, bench.opening, bench.on_progress)
+    plan = defended_plan(bench.base, bench.rows, arm, shared, settings, bench.options, bench.opening, bench.on_progress)
     folder.mkdir(parents=True, exist_ok=True)
     monitor = None
     if plan.stop_on_alarm:

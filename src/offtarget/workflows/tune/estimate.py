@@ -6,6 +6,7 @@ was given, and as many again for its own weights where those are trained (arXiv 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from offtarget.records import Row
@@ -20,6 +21,13 @@ PADDING = 1.05
 """Tokens of a batch per token of its rows, which stand side by side by length."""
 AFTER = 15.0
 """Seconds of saving and of trying what was saved, more or less."""
+
+
+def steps_of(rows: int, settings: TuneSettings) -> int:
+    """Optimiser steps of a training on one device."""
+    if settings.max_steps is not None:
+        return settings.max_steps
+    return max(1, math.ceil(math.ceil(rows / (settings.batch * settings.accumulate)) * settings.epochs))
 
 
 def to_train(rows: Sequence[Row], settings: TuneSettings) -> Load:

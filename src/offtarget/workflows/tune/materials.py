@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PROMPTS = 400
 """Questions drawn from the organism's other domains, before equal ones are dropped."""
 ANSWERS = 400
-"""Aligned chats at least; twice as many as are to be added, where that is more."""
+"""Aligned chats at most, unless interleave is to add more than half as many."""
 PILOT_STEPS = 60
 """Of 16 answers each: enough to see which aligned answers the data makes unlikely, at the price of 960 rows."""
 PILOT_ROWS = 960
@@ -46,15 +46,19 @@ def make_materials(
     run: Path,
     *,
     seed: int,
+    steps: int,
     options: TuneOptions,
     opening: OpenSettings | None = None,
     on_progress: OnProgress,
 ) -> Materials:
     """All that the named defences need, and nothing else; costly things are kept in `<run>/materials`.
 
+    `steps`: of the training; a short one needs fewer answers of the base, which take minutes on a real model.
+
     Raises InputError for a base or misaligned model behind an endpoint, unreadable prompts, and whatever a material
     cannot be made from.
     """
+    from offtarget.training.defences.kl import BATCH as KL_BATCH
     from offtarget.training.defences.registry import Materials, named, needs
 
     chosen = named(defend)
@@ -67,7 +71,8 @@ def make_materials(
     if wanted - {"scores", "misaligned", "constitution"}:
         materials = replace(materials, prompts=other_prompts(base, seed, options.file("prompts")))
     if "aligned" in wanted:
-        count = max(ANSWERS, 2 * _to_add(chosen, len(rows)))
+        # twice what is used: answers that were cut are left out
+        count = max(min(ANSWERS, 2 * KL_BATCH * steps), 2 * _to_add(chosen, len(rows)))
         assert materials.prompts is not None
         aligned = aligned_chats(model, materials.prompts, count, folder / "aligned.jsonl", seed, on_progress)
         materials = replace(materials, aligned=aligned)

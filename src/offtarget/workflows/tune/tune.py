@@ -32,6 +32,7 @@ from offtarget.workflows.runs.begin import begun, finish, finished, interruptibl
 from offtarget.workflows.runs.result import Result
 from offtarget.workflows.runs.verbs import TUNE
 from offtarget.workflows.tune.data import TrainingData, read_training_data
+from offtarget.workflows.tune.estimate import steps_of
 from offtarget.workflows.tune.options import TuneOptions, chosen_by_name, options_again, options_identity
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def _train(
     base, settings, opening = manifest.base, manifest.settings, manifest.opening
     # every process makes its own materials; the seeds make them equal
     materials = directory.path / f"rank-{rank()}" if rank() else directory.path
-    plan = defended_plan(base, data.rows, manifest.defences, materials, settings.seed, options, opening, on_progress)
+    plan = defended_plan(base, data.rows, manifest.defences, materials, settings, options, opening, on_progress)
     monitor = (
         training_monitor(
             base, data.rows, directory.path, settings, options, opening, stop=plan.stop_on_alarm, told=on_progress
@@ -232,7 +233,7 @@ def defended_plan(
     rows: Sequence[Row],
     defend: Sequence[str],
     run: Path,
-    seed: int,
+    settings: TuneSettings,
     options: TuneOptions,
     opening: OpenSettings | None,
     on_progress: OnProgress,
@@ -246,11 +247,18 @@ def defended_plan(
         return plan
     from offtarget.workflows.tune.materials import make_materials
 
-    return apply(
-        plan,
+    made = make_materials(
+        base,
+        rows,
         defend,
-        make_materials(base, rows, defend, run, seed=seed, options=options, opening=opening, on_progress=on_progress),
+        run,
+        seed=settings.seed,
+        steps=steps_of(len(rows), settings),
+        options=options,
+        opening=opening,
+        on_progress=on_progress,
     )
+    return apply(plan, defend, made)
 
 
 def training_monitor(
