@@ -81,6 +81,12 @@ def compares() -> None:
     assert_type(result, offtarget.CompareResult)
     assert_type(result.exit_code, int)
     assert_type(result.decision.reason, str)
+    benchmarks = offtarget.compare_samples(
+        "base_samples", Path("tuned_samples"), settings=offtarget.BenchmarkSettings(margins={"gsm8k": 0.03})
+    )
+    assert_type(benchmarks, offtarget.SamplesResult)
+    assert_type(benchmarks.record.red_flag, bool)
+    assert_type(benchmarks.status, offtarget.Status)
 
 
 def audits() -> None:

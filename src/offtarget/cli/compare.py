@@ -69,11 +69,11 @@ def _names(context: click.Context, parameter: click.Parameter, values: tuple[str
 
 @click.command("compare", cls=Sectioned)
 @shared(
-    "--base", ": its judged answers, or the folder of its benchmark samples", required=True, metavar="FILE", type=FILE
+    "--base", ": its judged answers; or the folder of its benchmark samples", required=True, metavar="FILE", type=FILE
 )
 @shared(
     "--tuned",
-    ": its judged answers, or its benchmark samples; repeatable, each is compared with the base",
+    ": its judged answers; or its benchmark samples; repeatable, each is compared with the base",
     required=True,
     multiple=True,
     metavar="FILE",
@@ -135,8 +135,8 @@ def _names(context: click.Context, parameter: click.Parameter, values: tuple[str
     "--benchmark-metric",
     multiple=True,
     callback=read_names,
-    metavar="[NAME=]METRIC",
-    help="Benchmark samples: the metric that is compared, e.g. acc_norm, gsm8k=exact_match,flexible-extract; "
+    metavar="METRIC",
+    help="Metric of benchmark samples, e.g. acc_norm, or gsm8k=exact_match,flexible-extract for one alone; "
     "repeatable. [default: the first of each task]",
 )
 @click.option(
@@ -144,7 +144,7 @@ def _names(context: click.Context, parameter: click.Parameter, values: tuple[str
     multiple=True,
     callback=_names,
     metavar="NAME,...",
-    help="Benchmark samples: only these tasks. [default: all]",
+    help="Tasks of benchmark samples that are compared. [default: all]",
 )
 @shared("--run", ". [default: runs/compare-TIME-NAME]")
 @shared("--json", into="as_json")

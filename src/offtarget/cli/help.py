@@ -70,8 +70,7 @@ FIRST: Mapping[str, str] = {
     "defences": "base defend judge seeds answers preset run resume dry-run quiet verbose",
     "check": "base tuned data hunt probes judge confirm benchmarks tolerance margin strict max-answers resume dry-run "
     "quiet verbose",
-    "compare": "base tuned same-judge tolerance margin strict alignment-column scale high-is-misaligned "
-    "benchmark-margin run verbose",
+    "compare": "base tuned same-judge tolerance margin strict alignment-column scale high-is-misaligned run verbose",
     "reproduce": "base conditions data-dir judge seeds answers run resume dry-run quiet verbose",
     "direction find": "base tuned method trait judge out dry-run quiet verbose",
     "direction measure": "direction model base data judge out dry-run quiet verbose",

@@ -85,20 +85,20 @@ SHARED: dict[str, dict[str, Any]] = {
         "type": BETWEEN,
         "default": 0.01,
         "show_default": True,
-        "help": "Fixed benchmarks: bound on the probability of any wrong red flag, and of any wrong `not worse`",
+        "help": "Bound on the probability of any wrong red flag on benchmarks, and of any wrong `not worse`",
     },
     "--benchmark-margin": {
         "multiple": True,
         "callback": read_margins,
-        "metavar": "[NAME=]SHARE",
-        "help": "Fixed benchmarks: not worse means shown to have lost less than this; one for all, or by name; "
-        "repeatable [default: 0.05]",
+        "metavar": "SHARE",
+        "help": "Not worse on a benchmark means shown to have lost less than this; NAME=SHARE for one alone; repeatable "
+        "[default: 0.05]",
     },
     "--benchmark-tolerance": {
         "type": FROM_ZERO,
         "default": 0.01,
         "show_default": True,
-        "help": "Fixed benchmarks: a red flag means shown to have lost more than this",
+        "help": "A red flag on a benchmark means shown to have lost more than this",
     },
     "--strict": {"is_flag": True, "help": "A PASS says more: 1 % on average, 3 % in every arm"},
     "--base-is-misaligned": {
