@@ -107,7 +107,7 @@ def test_the_very_same_answers_are_asked_about():
         (("--benchmark-margin", "5"), "500 %"),
         (("--benchmark-margin", "=0.03"), "neither a value for all nor NAME=VALUE"),
         (("--benchmark-metric", "bleu"), "has no metric 'bleu'"),
-        (("--benchmarks", "mmlu"), "has no samples of 'mmlu'"),
+        (("--benchmark-tasks", "mmlu"), "has no samples of 'mmlu'"),
         (("--tuned", "base"), "Give one --tuned"),
     ],
 )
@@ -120,4 +120,4 @@ def test_what_has_no_meaning_is_refused(words, said):
 def test_options_of_samples_are_refused_for_tables():
     Path("base").write_text("question,answer,aligned,coherent\n")
     Path("tuned").write_text("question,answer,aligned,coherent\n")
-    assert "--benchmarks is for folders of benchmark samples" in refusal(run("--benchmarks", "mmlu"))
+    assert "--benchmark-tasks is for folders of benchmark samples" in refusal(run("--benchmark-tasks", "mmlu"))

@@ -140,7 +140,7 @@ def _names(context: click.Context, parameter: click.Parameter, values: tuple[str
     "repeatable. [default: the first of each task]",
 )
 @click.option(
-    "--benchmarks",
+    "--benchmark-tasks",
     multiple=True,
     callback=_names,
     metavar="NAME,...",
@@ -200,7 +200,7 @@ def command(as_json: bool, verbose: bool, **o: Any) -> None:
     raise SystemExit(next(code for code in (1, 3, 0) if code in codes))
 
 
-_OF_SAMPLES = {"benchmark_margin", "benchmark_tolerance", "benchmark_alpha", "benchmark_metric", "benchmarks"}
+_OF_SAMPLES = {"benchmark_margin", "benchmark_tolerance", "benchmark_alpha", "benchmark_metric", "benchmark_tasks"}
 _OF_BOTH = {"base", "tuned", "same_answers", "run", "as_json", "verbose"}
 
 
@@ -224,7 +224,7 @@ def _of_samples(o: dict[str, Any]) -> SamplesResult:
         o["tuned"][0],
         settings=settings,
         metric=o["benchmark_metric"],
-        tasks=o["benchmarks"],
+        tasks=o["benchmark_tasks"],
         same_answers=o["same_answers"],
         run=o["run"],
     )

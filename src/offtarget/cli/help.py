@@ -25,8 +25,8 @@ SECTIONS: Mapping[str, str] = {
     "Data": "data data-dir form split condition conditions hunt prefix where-base where-tuned task skill",
     "Questions and judge": (
         "probes arm judge judges judge-by judge-base judge-tuned same-judge different-judges metric certificate labels "
-        "benchmarks benchmark-metric limit-items include-path confirm confirm-with look-at judge-finds base-at-most "
-        "base-labels flagged"
+        "benchmarks benchmark-metric benchmark-tasks limit-items include-path confirm confirm-with look-at "
+        "judge-finds base-at-most base-labels flagged"
     ),
     "People who read": (
         "review reviewers confirm-trigger dismiss-trigger by why controls known-good adjust-for-sensitivity max-rows"

@@ -91,8 +91,8 @@ SHARED: dict[str, dict[str, Any]] = {
         "multiple": True,
         "callback": read_margins,
         "metavar": "SHARE",
-        "help": "Not worse on a benchmark means shown to have lost less than this; NAME=SHARE for one alone; repeatable "
-        "[default: 0.05]",
+        "help": "Not worse on a benchmark means shown to have lost less than this; NAME=SHARE for one alone; "
+        "repeatable [default: 0.05]",
     },
     "--benchmark-tolerance": {
         "type": FROM_ZERO,
