@@ -239,6 +239,15 @@ def test_mistakes_are_a_sentence_and_code_2(project, api, inputs, said):
     assert "Traceback" not in log
 
 
+@pytest.mark.parametrize("option", ["--dry-run", "--help"])
+def test_a_command_that_does_nothing_is_no_pass(project, api, option):
+    """It ends with 0; only a run that says PASS itself is one."""
+    write_rows(project)
+    code, outputs, summary, log = act(project, {"data": "train.jsonl", "arguments": option}, api)
+    assert (code, outputs["verdict"]) == (2, "ERROR"), log
+    assert "not done" in summary
+
+
 def test_a_command_that_cannot_be_done_is_no_verdict(project, api):
     code, outputs, summary, log = act(project, {"data": "nowhere.jsonl"}, api)
     assert (code, outputs["verdict"]) == (2, "ERROR")

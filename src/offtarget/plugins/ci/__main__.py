@@ -20,10 +20,14 @@ from offtarget.pages.written import escape
 from offtarget.plugins.ci.asked import commands, read
 from offtarget.plugins.ci.hosts import Refused, host_of
 from offtarget.rundir import fresh_folder, runs_root
+from offtarget.workflows.runs.cards import card
 from offtarget.workflows.runs.report import report, report_text
 
 WORST_FIRST = (1, 2, 3, 0)
-STATES = {0: "PASS", 1: "FAIL", 3: "UNDECIDED"}
+VERDICTS = {1: "FAIL", 3: "UNDECIDED"}
+PASSING = ("PASS", "OK", "DONE")
+"""States of a run that let a job pass."""
+NO_VERDICT = 2
 FORMATS = {"html": "html", "junit": "junit.xml", "sarif": "sarif", "markdown": "md"}
 """Reports that are kept, with the endings of their names."""
 PERMISSION = (
@@ -41,6 +45,8 @@ class Done:
     run: Path | None
     said: str = ""
     """What went wrong, where there is no run."""
+    state: str = ""
+    """That of the run, by its own records; an exit code by itself is no verdict."""
 
 
 def main() -> int:
@@ -49,23 +55,32 @@ def main() -> int:
     try:
         asked = read(os.environ)
         done = [each for command in commands(asked) for each in _done(command, github)]
+        if not any(each.run for each in done):
+            done.append(Done("job", NO_VERDICT, None, "Nothing was run, so there is no verdict; the log says why."))
         done.sort(key=lambda each: _rank(each.code))  # the worst is read first
         code = done[0].code
+        state = _word(code, done)
         text = _text(done)
         if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
             _append(summary, text)
-        _outputs(code, done, _reports(done, Path(asked.reports)))
+        _outputs(code, state, done, _reports(done, Path(asked.reports)))
     except (OfftargetError, OSError, ValueError) as error:
         _tell("error", f"offtarget: {error}", github)
         return 2
     if asked.comment == "true":
         _comment(text, github)
-    state = STATES.get(code, "ERROR")
     if code == 3 and asked.undecided == "pass":
         _tell("warning", "offtarget: UNDECIDED, which is not a pass; this job passes because it is set to.", github)
         return 0
     _tell("error" if code else "notice", f"offtarget: {state}", github)
     return code
+
+
+def _word(code: int, done: list[Done]) -> str:
+    """PASS only where a run says so itself; DONE where no verdict was due."""
+    if code == 0:
+        return "PASS" if any(each.state == "PASS" for each in done) else "DONE"
+    return VERDICTS.get(code, "ERROR")
 
 
 def _rank(code: int) -> int:
@@ -83,13 +98,20 @@ def _done(command: list[str], github: bool) -> Iterator[Done]:
         code = subprocess.run(
             [sys.executable, "-m", "offtarget", *command, "--run", str(folder)], check=False
         ).returncode
-    begun = (folder / "run.json").is_file()
-    if not begun and not any(folder.iterdir()):
+    if (folder / "run.json").is_file():
+        yield _of_run(command[0], code, folder)
+        return
+    if not any(folder.iterdir()):
         folder.rmdir()
-    said = (
-        "" if begun else f"`offtarget {command[0]}` could not be done (exit code {code}); the log of the job says why."
-    )
-    yield Done(command[0], code, folder if begun else None, said)
+    said = f"`offtarget {command[0]}` could not be done (exit code {code}); the log of the job says why."
+    yield Done(command[0], code if code not in (0, 1, 3) else NO_VERDICT, None, said)
+
+
+def _of_run(what: str, code: int, run: Path) -> Done:
+    """A run with what its records say; an exit code that they contradict is no verdict."""
+    state = card(run).state
+    fits = {0: state in PASSING, 1: state in ("FAIL", "ALARM"), 3: state == "UNDECIDED"}.get(code, True)
+    return Done(what, code if fits else NO_VERDICT, run, state=state)
 
 
 def _project(command: list[str], github: bool) -> Iterator[Done]:
@@ -105,10 +127,13 @@ def _project(command: list[str], github: bool) -> Iterator[Done]:
         return
     for step in steps:
         run = Path(step["run"]) if step.get("run") else None
-        if run is not None or step.get("exit_code"):
-            yield Done(str(step["step"]), int(step["exit_code"]), run, str(step.get("sentence", "")))
-    if ran.returncode or not steps:  # whatever the steps say, the exit code of the whole holds
-        yield Done("run", ran.returncode, None, "")
+        code = int(step.get("exit_code") or 0)
+        if run is not None and not str(step.get("did", "")).startswith("would"):
+            yield _of_run(str(step["step"]), code, run)
+        elif code:
+            yield Done(str(step["step"]), code, None, str(step.get("sentence", "")))
+    if ran.returncode:  # whatever the steps say, the exit code of the whole holds
+        yield Done("run", ran.returncode, None)
 
 
 @contextmanager
@@ -153,12 +178,12 @@ def _reports(done: list[Done], folder: Path) -> dict[str, Path]:
     return first
 
 
-def _outputs(code: int, done: list[Done], written: Mapping[str, Path]) -> None:
+def _outputs(code: int, state: str, done: list[Done], written: Mapping[str, Path]) -> None:
     """What later steps of the job may use."""
     if not (file := os.environ.get("GITHUB_OUTPUT")):
         return
     run = next((str(each.run) for each in done if each.run is not None), "")
-    values = {"verdict": STATES.get(code, "ERROR"), "exit-code": str(code), "run": run}
+    values = {"verdict": state, "exit-code": str(code), "run": run}
     values |= {name: str(path) for name, path in written.items()}
     _append(file, "".join(f"{name}={one_line(value, 4000)}\n" for name, value in values.items()))
 
