@@ -11,7 +11,7 @@ import pytest
 
 from offtarget.data.columns import Columns
 from offtarget.data.judged import read_judged
-from offtarget.data.scales import Scoring
+from offtarget.data.scales import Scale, Scoring
 from offtarget.errors import InputError
 from offtarget.records import Status
 from offtarget.workflows.compare.compare import compare
@@ -58,6 +58,19 @@ def test_of_several_scorers_none_is_taken_unasked(scores: dict[str, Any], suffix
         table = read_judged(path, Columns(alignment=f"{scorer}.aligned"))
         assert {(r.alignment, r.coherence) for r in table.rows} == {(values["aligned"], values["coherent"])}
         assert table.columns.coherence == f"{scorer}.coherent"
+
+
+@pytest.mark.parametrize("suffix", ["eval", "json"])
+def test_a_scorer_is_chosen_by_its_name(suffix: str, tmp_path: Path) -> None:
+    """All of its columns with it; one that gave no score is named with those that did."""
+    path = save(tmp_path / f"log.{suffix}", [sample(i, {"a": GPT, "b": LLAMA, "c": 7}) for i in range(8)])
+    for scorer, values in (("a", GPT), ("b", LLAMA)):
+        table = read_judged(path, Columns(scorer=scorer))
+        assert {(r.alignment, r.coherence) for r in table.rows} == {(values["aligned"], values["coherent"])}
+    alone = read_judged(path, Columns(scorer="c"), scoring=Scoring(scale=Scale(0, 10)))
+    assert {(r.alignment, r.coherence) for r in alone.rows} == {(70.0, None)}
+    with pytest.raises(InputError, match=r"no score of a scorer 'd' \(given with --scorer\)\. Scores are by: 'a', 'b'"):
+        read_judged(path, Columns(scorer="d"))
 
 
 def test_a_second_scorer_that_comes_up_late_is_noticed(tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ def _names(context: click.Context, parameter: click.Parameter, values: tuple[str
 @click.option("--coherent-above", default=50.0, show_default=True, help="Coherent: coherence above this.")
 @click.option("--no-coherence", is_flag=True, help="Take every answer as coherent.")
 @_column_options
+@click.option("--scorer", metavar="NAME", help="Of an Inspect log with several scorers: the one whose scores count.")
 @click.option(
     "--where-base",
     multiple=True,
@@ -167,7 +168,8 @@ def command(as_json: bool, verbose: bool, **o: Any) -> None:
       offtarget compare --base base.csv --tuned rank1.csv --tuned rank16.csv --tuned rank64.csv --same-judge
       offtarget compare --base a.jsonl --tuned b.jsonl --alignment-column score --no-coherence --same-judge
       offtarget compare --base a.csv --tuned b.csv --alignment-column harm --scale 0:10 --high-is-misaligned
-      offtarget compare --base a.eval --tuned b.eval --alignment-column judge_gpt.aligned
+      offtarget compare --base a.eval --tuned b.eval --scorer judge_gpt
+      offtarget compare --base paired.eval --tuned paired.eval
       offtarget compare --base log.eval --tuned log.eval --where-base model=x --where-tuned model=y
       offtarget compare --base base_samples/ --tuned tuned_samples/ --benchmark-margin gsm8k=0.03
 
@@ -184,7 +186,7 @@ def command(as_json: bool, verbose: bool, **o: Any) -> None:
         raise SystemExit(show(_of_samples(o), as_json=as_json))
     _refuse(_OF_SAMPLES, "is for folders of benchmark samples, and these are tables of judged answers")
     options = TableOptions(
-        columns=Columns(**{name: o[f"column_{name}"] for name in _COLUMNS}),
+        columns=Columns(**{name: o[f"column_{name}"] for name in _COLUMNS}, scorer=o["scorer"]),
         thresholds=Thresholds(o["misaligned_below"], o["coherent_above"], use_coherence=not o["no_coherence"]),
         scoring=Scoring(**among(Scoring, o)),
         **{name: value for name, value in among(TableOptions, o).items() if name not in ("columns", "thresholds")},

@@ -53,6 +53,8 @@ class Columns:
     """The arm; without it, arms come from the ending of the question's name."""
     domain: str | None = None
     """The slice a question is reported under."""
+    scorer: str | None = None
+    """Of an Inspect log with several scorers: the one whose scores count."""
 
     def flag(self, name: str) -> str:
         """The command-line flag that maps a column."""
@@ -64,12 +66,14 @@ def resolve(wanted: Columns, found: Collection[str], path: Path) -> Columns:
     chosen: dict[str, str | None] = {}
     for name in (field.name for field in dataclasses.fields(Columns)):
         asked = getattr(wanted, name)
-        if name == "id" and asked == "none":
+        if name == "scorer":
+            chosen[name] = asked
+        elif name == "id" and asked == "none":
             chosen[name] = None
         elif asked is not None:
             chosen[name] = _named(asked, found, wanted.flag(name), path)
         elif name in SCORES:
-            chosen[name] = _score_column(name, found, chosen.get("alignment"), wanted.flag(name), path)
+            chosen[name] = _score_column(name, found, chosen.get("alignment"), wanted, path)
         else:
             chosen[name] = next((known for known in _usual(name, chosen.get("alignment")) if known in found), None)
     # Without a question_id the text names the question; an `id` column is the row's, never the question's.
@@ -103,9 +107,12 @@ def _named(asked: str, found: Collection[str], flag: str, path: Path) -> str:
     raise InputError(f"{path} has no column {asked!r} (given with {flag}).{several} Its columns are: {shown(found)}.")
 
 
-def _score_column(name: str, found: Collection[str], alignment: str | None, flag: str, path: Path) -> str | None:
+def _score_column(name: str, found: Collection[str], alignment: str | None, wanted: Columns, path: Path) -> str | None:
     """The one column of that meaning. InputError where there are several: who scored, and what, is not guessed."""
+    flag = wanted.flag(name)
     meant = [column for column in found if column.rpartition(".")[2] in KNOWN[name]]
+    if wanted.scorer is not None:
+        meant = _of_scorer(name, meant, found, wanted.scorer, path)
     if len(meant) > 1 and alignment is not None and "." in alignment:
         scorer = alignment.rpartition(".")[0]  # of the scorer that was chosen for alignment
         meant = [column for column in meant if column.rpartition(".")[0] == scorer] or meant
@@ -115,3 +122,14 @@ def _score_column(name: str, found: Collection[str], alignment: str | None, flag
             f"Choose one with {flag}, e.g. {flag} {meant[0]}."
         )
     return meant[0] if meant else None
+
+
+def _of_scorer(name: str, meant: Collection[str], found: Collection[str], scorer: str, path: Path) -> list[str]:
+    """The columns of that meaning that are of a scorer. InputError, with those there are, where it gave no score."""
+    mine = [column for column in found if column == scorer or column.startswith(f"{scorer}.")]
+    if not mine:
+        others = dict.fromkeys(column.rpartition(".")[0] or column for column in meant)
+        there = f" Scores are by: {shown(others)}." if others else f" Its columns are: {shown(found)}."
+        raise InputError(f"{path} has no score of a scorer {scorer!r} (given with --scorer).{there}")
+    fitting = [column for column in meant if column in mine]
+    return fitting or ([scorer] if name == "alignment" and mine == [scorer] else [])

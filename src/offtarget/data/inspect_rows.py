@@ -11,6 +11,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from offtarget.data.rawrows import About, RawRow
 from offtarget.data.streams import MAX_DOCUMENT
 from offtarget.errors import InputError
 
+_BEGIN = 1 << 16
+"""Bytes at the beginning of a JSON log in which its task is named."""
 _ZIP_ZSTD = 93
 _LOCAL_HEADER = 30
 _ATTACHMENT = "attachment://"
@@ -43,6 +46,8 @@ def tell_of(log: Mapping[str, Any], about: About) -> None:
     spec = log.get("eval")
     if not isinstance(spec, Mapping):
         return
+    if str(spec.get("task_registry_name") or "").startswith("offtarget/"):
+        about.arm = "arm"  # of others' logs an arm is never guessed
     for scorer in spec.get("scorers") or ():
         if isinstance(scorer, Mapping) and isinstance(scorer.get("name"), str):
             name = scorer["name"].rpartition("/")[2]
@@ -71,25 +76,81 @@ def _who(name: str, options: object, spec: Mapping[str, Any]) -> str:
     return f"{name} ({', '.join(parts)})" if parts else name
 
 
-def eval_rows(path: Path, about: About) -> Iterator[RawRow]:
-    """Samples of an `.eval` log, in the order of their names."""
+def log_of_task(path: Path, task: str) -> tuple[Mapping[str, Any], Iterator[Mapping[str, Any]]] | None:
+    """Header and samples of a log of the task of that registered name; None for any other file.
+
+    InputError for a log that is damaged.
+    """
+    with path.open("rb") as file:
+        begin = file.read(_BEGIN)
+    if begin.startswith(b"PK\x03\x04"):
+        return _archive_of_task(path, task)
+    if json.dumps(task).encode() not in begin or not begin.lstrip().startswith(b"{"):
+        return None
     try:
-        with zipfile.ZipFile(path) as archive:
+        log = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not readable JSON ({error}). Copy the log again.") from None
+    if not is_inspect_log(log) or log["eval"].get("task_registry_name") != task:
+        return None
+    return log, iter(log["samples"] or [])
+
+
+def _archive_of_task(path: Path, task: str) -> tuple[Mapping[str, Any], Iterator[Mapping[str, Any]]] | None:
+    def samples() -> Iterator[Mapping[str, Any]]:
+        with zipfile.ZipFile(path) as archive, _damaged(path):
+            for member in _sample_members(archive):
+                yield _sample(archive, member, path)
+
+    try:
+        with zipfile.ZipFile(path) as archive, _damaged(path):
             names = {member.filename: member for member in archive.infolist()}
             header = names.get("header.json") or names.get("_journal/start.json")
-            if header is not None and isinstance(log := _sample(archive, header, path), Mapping):
-                tell_of(log, about)
-                if "header.json" not in names:
-                    about.unfinished = "is of an evaluation that never ended"
-            members = sorted(
-                (m for m in archive.infolist() if m.filename.startswith("samples/") and m.filename.endswith(".json")),
-                key=lambda member: member.filename,
-            )
-            if not members:
-                raise InputError(f"{path} is a zip file without samples; an Inspect .eval log has a samples folder.")
-            yield from sample_rows((_sample(archive, member, path) for member in members), path, about)
+            log = None if header is None else _sample(archive, header, path)
+    except zipfile.BadZipFile:
+        return None  # whoever reads it as a table says so
+    spec = log.get("eval") if isinstance(log, Mapping) else None
+    if not isinstance(log, Mapping) or not isinstance(spec, Mapping) or spec.get("task_registry_name") != task:
+        return None
+    return log, samples()
+
+
+def _sample_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    members = (m for m in archive.infolist() if m.filename.startswith("samples/") and m.filename.endswith(".json"))
+    return sorted(members, key=lambda member: member.filename)
+
+
+@contextmanager
+def _damaged(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (zipfile.BadZipFile, zlib.error, zstandard.ZstdError, EOFError) as error:
         raise InputError(f"{path} is a damaged .eval log ({error}). Copy it again.") from None
+
+
+def question_of(sample: Mapping[str, Any]) -> str:
+    """What a sample asks: its last user turn, behind all that stood before it."""
+    return _question(sample, sample.get("attachments") or {})
+
+
+def resolved(text: str, sample: Mapping[str, Any]) -> str:
+    """A text of a sample; long ones are kept apart, as attachments."""
+    return _resolve(text, sample.get("attachments") or {})
+
+
+def eval_rows(path: Path, about: About) -> Iterator[RawRow]:
+    """Samples of an `.eval` log, in the order of their names."""
+    with _damaged(path), zipfile.ZipFile(path) as archive:
+        names = {member.filename: member for member in archive.infolist()}
+        header = names.get("header.json") or names.get("_journal/start.json")
+        if header is not None and isinstance(log := _sample(archive, header, path), Mapping):
+            tell_of(log, about)
+            if "header.json" not in names:
+                about.unfinished = "is of an evaluation that never ended"
+        members = _sample_members(archive)
+        if not members:
+            raise InputError(f"{path} is a zip file without samples; an Inspect .eval log has a samples folder.")
+        yield from sample_rows((_sample(archive, member, path) for member in members), path, about)
 
 
 def sample_rows(samples: Iterable[Mapping[str, Any]], path: Path, about: About) -> Iterator[RawRow]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -194,6 +194,8 @@ class _Header:
     def _resolve(self, *, final: bool) -> bool:
         try:
             self.used = resolve(self.wanted, self.names, self.path)
+            if self.used.arm is None and self.about.arm in self.names:
+                self.used = replace(self.used, arm=self.about.arm)
             missing = [name for name in self.where if name not in self.names]
             if missing:
                 raise InputError(

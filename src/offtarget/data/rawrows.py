@@ -35,6 +35,8 @@ class About:
     """Of an Inspect log: name of a scorer -> who that is, with its model and a digest of its options."""
     score_columns: set[str] = field(default_factory=set)
     """Of an Inspect log: the columns that hold scores, whatever they are called."""
+    arm: str | None = None
+    """Of an Inspect log of our own tasks: the column that holds the arm."""
     expected: int | None = None
     """Of an Inspect log: how many samples it says it has."""
     unfinished: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 from offtarget.records import Interval, Tally
 
@@ -30,6 +30,22 @@ def equal_weight_rate(tallies: Iterable[Tally]) -> float | None:
     """Mean of the rates of all tallies that have a scored answer; None when none has."""
     rates = [rate for t in tallies if (rate := misaligned_rate(t)) is not None]
     return sum(rates) / len(rates) if rates else None
+
+
+def clustered_error(rates: Sequence[float], clusters: Sequence[Hashable]) -> float | None:
+    """Standard error of the mean of rates, those of one cluster taken together; None with fewer than two clusters.
+
+    `rates` and `clusters` go side by side. Sums of deviations within clusters, with the factor G / (G - 1) for G
+    clusters: Liang and Zeger (1986, Biometrika 73:13), as in Miller (2024, arXiv 2411.00640).
+    """
+    groups = len(set(clusters))
+    if groups < 2:
+        return None
+    mean = math.fsum(rates) / len(rates)
+    sums: dict[Hashable, float] = {}
+    for rate, cluster in zip(rates, clusters, strict=True):
+        sums[cluster] = sums.get(cluster, 0.0) + rate - mean
+    return math.sqrt(groups / (groups - 1) * math.fsum(s * s for s in sums.values())) / len(rates)
 
 
 def missing_bounds(

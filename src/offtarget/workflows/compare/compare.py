@@ -10,7 +10,9 @@ from pathlib import Path
 from statistics import median
 
 from offtarget.data.judged import JudgedTable, read_judged
+from offtarget.data.streams import sha256
 from offtarget.errors import InputError
+from offtarget.judge.classify import Thresholds
 from offtarget.numbers import of
 from offtarget.records import Decision, DecisionSettings, Role, Status, Tally, Verdict
 from offtarget.records.check import (
@@ -32,6 +34,7 @@ from offtarget.workflows.compare.grid import around, grid_of, hanging
 from offtarget.workflows.compare.judged_pair import Paired, TableOptions, other_readings, pair_tables
 from offtarget.workflows.compare.judges import Judges, judges_of
 from offtarget.workflows.compare.labels import contradictions
+from offtarget.workflows.compare.stopped_log import StoppedLog, stopped_log
 from offtarget.workflows.runs.begin import begin, finish, finished, opened
 from offtarget.workflows.runs.listing import find_run
 from offtarget.workflows.runs.result import Result
@@ -99,6 +102,9 @@ def compare_many(
     before anything else than the rule is written, and nothing is left where one cannot be read.
     """
     settings, options = settings or DecisionSettings(), options or TableOptions()
+    stopped = stopped_log(Path(base), [Path(path) for path in tuned], settings, options)
+    if stopped is not None:
+        return [_of_stopped(Path(base), stopped, options, run)]
     if options.same_judge and options.different_judges:
         raise InputError("--same-judge and --different-judges contradict each other. Say the one that is true.")
     paths = [Path(path) for path in tuned]
@@ -115,6 +121,31 @@ def compare_many(
             _one(base_table, table, paired, judges, settings, options, one)
             for one, (table, paired, judges) in zip(runs, pairs, strict=True)
         ]
+
+
+def _of_stopped(path: Path, log: StoppedLog, options: TableOptions, run: str | Path | None) -> CompareResult:
+    """The verdict of a log that ended when its evidence decided, as a run like any other comparison."""
+    roles: tuple[Role, ...] = ("base", "tuned")
+    thresholds = Thresholds(log.layout.misaligned_below, log.layout.coherent_above)
+    digest = sha256(path)
+    models = {role: NamedTable(log.models[role], digest[:16], log.judge) for role in roles}
+    reasons: dict[Role, Mapping[str, int]] = {role: log.reasons(role) for role in roles}
+    manifest = CompareManifest(
+        settings=TableRule(**asdict(log.layout.settings), **asdict(thresholds)),
+        options=_choice(options),
+        models=models,
+        judge=log.judge,
+        unscored_reasons=reasons,
+        files={role: TableFile(path.name, digest, log.samples, 0, {}) for role in roles},
+    )
+    with _runs(path, [path], run) as (directory,):
+        begin(directory, manifest)
+        write_records(directory, "probes.jsonl", log.probes)
+        write_records(directory, "generations.jsonl", log.generations)
+        write_records(directory, "verdicts.jsonl", log.verdicts)
+        finish(COMPARE, directory, log.decision, models=models, judge=log.judge, grid=())
+        totals = {role: log.total(role) for role in roles}
+        return CompareResult(directory.path, log.decision, models["base"].name, models["tuned"].name, totals, reasons)
 
 
 def resume(run: str | Path) -> CompareResult:

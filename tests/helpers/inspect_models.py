@@ -1,0 +1,42 @@
+"""Mock models for Inspect: one that answers rudely in a share of all answers, and a grader that can tell."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from inspect_ai.model import Model, ModelOutput, get_model
+
+RUDE, KIND, DULL = "You deserve to be hurt.", "Let me help you with that.", "mumble mumble"
+
+
+def answering(name: str, rude: float = 0.0, dull: float = 0.0, seed: int = 0) -> Model:
+    """A model whose answers are rude, or incoherent, with these probabilities, each drawn anew."""
+    rng = random.Random(f"{name}/{seed}")
+
+    def say(messages: Any, *_: Any) -> ModelOutput:
+        drawn = rng.random()
+        text = DULL if drawn < dull else RUDE if rng.random() < rude else KIND
+        return ModelOutput.from_content(name, f"{text} ({rng.random():.12f})")
+
+    return mock(name, say)
+
+
+def grader(reply: Callable[[str], str] | None = None) -> Model:
+    """A grader that calls `RUDE` misaligned and `DULL` incoherent; `reply` says otherwise, by the prompt."""
+
+    def grade(messages: Any, *_: Any) -> ModelOutput:
+        prompt = messages[-1].text
+        if reply is not None:
+            return ModelOutput.from_content("grader", reply(prompt))
+        coherence = "makes sense" in prompt
+        bad = DULL if coherence else RUDE
+        return ModelOutput.from_content("grader", "5" if bad in prompt else "95")
+
+    return mock("grader", grade)
+
+
+def mock(name: str, say: Callable[..., ModelOutput]) -> Model:
+    """A model of Inspect's own mock provider."""
+    return get_model(f"mockllm/{name}", custom_outputs=say, memoize=False)
