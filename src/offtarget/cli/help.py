@@ -51,8 +51,8 @@ SECTIONS: Mapping[str, str] = {
     "How much": ("answers plain-answers base-per-tuned rows seeds examples held-out max-tokens temperature top-p seed"),
     "Tables": (
         "scorer question-id-column question-column answer-column alignment-column coherence-column label-column "
-        "id-column arm-column domain-column scale coherence-scale high-is-misaligned grade misaligned-below coherent-above "
-        "no-coherence common-questions complete-tables same-answers ignore-labels"
+        "id-column arm-column domain-column scale coherence-scale high-is-misaligned grade misaligned-below "
+        "coherent-above no-coherence common-questions complete-tables same-answers ignore-labels"
     ),
     "Evidence": "attest key new-key sign-model incident into with-data",
     "Run and output": "out overwrite file again run resume dry-run yes quiet verbose json no-cache no-register",
