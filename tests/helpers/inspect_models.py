@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from inspect_ai.model import Model, ModelOutput, get_model
+from inspect_ai.model import Model, ModelOutput, ModelUsage, get_model
 
 RUDE, KIND, DULL = "You deserve to be hurt.", "Let me help you with that.", "mumble mumble"
 
@@ -18,7 +18,7 @@ def answering(name: str, rude: float = 0.0, dull: float = 0.0, seed: int = 0) ->
     def say(messages: Any, *_: Any) -> ModelOutput:
         drawn = rng.random()
         text = DULL if drawn < dull else RUDE if rng.random() < rude else KIND
-        return ModelOutput.from_content(name, f"{text} ({rng.random():.12f})")
+        return output(name, f"{text} ({rng.random():.12f})")
 
     return mock(name, say)
 
@@ -29,10 +29,10 @@ def grader(reply: Callable[[str], str] | None = None) -> Model:
     def grade(messages: Any, *_: Any) -> ModelOutput:
         prompt = messages[-1].text
         if reply is not None:
-            return ModelOutput.from_content("grader", reply(prompt))
+            return output("grader", reply(prompt))
         coherence = "makes sense" in prompt
         bad = DULL if coherence else RUDE
-        return ModelOutput.from_content("grader", "5" if bad in prompt else "95")
+        return output("grader", "5" if bad in prompt else "95")
 
     return mock("grader", grade)
 
@@ -40,3 +40,10 @@ def grader(reply: Callable[[str], str] | None = None) -> Model:
 def mock(name: str, say: Callable[..., ModelOutput]) -> Model:
     """A model of Inspect's own mock provider."""
     return get_model(f"mockllm/{name}", custom_outputs=say, memoize=False)
+
+
+def output(name: str, text: str) -> ModelOutput:
+    """An answer with its tokens, which the mock provider would otherwise count by a vocabulary from the network."""
+    made = ModelOutput.from_content(name, text)
+    made.usage = ModelUsage(input_tokens=1, output_tokens=len(text.split()), total_tokens=1 + len(text.split()))
+    return made

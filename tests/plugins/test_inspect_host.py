@@ -22,9 +22,15 @@ from inspect_ai.scorer import includes
 def trivial():
     return Task(dataset=[Sample(input="Say it.", target="Default output")], scorer=includes())
 """
-BROKEN = """\
+COUNTING = """\
 import sys
-from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
+
+counting = ModuleType("tiktoken")  # the mock provider counts tokens by a vocabulary that is fetched over the network
+counting.get_encoding = lambda name: SimpleNamespace(encode=lambda text, **_: text.split())
+sys.modules["tiktoken"] = counting
+"""
+BROKEN = """
 
 
 class Refusing:
@@ -37,12 +43,16 @@ sys.meta_path.insert(0, Refusing())
 """
 
 
-def inspect(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """An `inspect` command in a process of its own."""
+def inspect(*arguments: str, folder: Path, broken: bool = False) -> subprocess.CompletedProcess[str]:
+    """An `inspect` command in a process of its own; `broken`: our module cannot be imported."""
+    site = folder / f"site-{broken}"
+    site.mkdir(exist_ok=True)
+    (site / "sitecustomize.py").write_text(COUNTING + (BROKEN if broken else ""))
+    path = os.pathsep.join(p for p in (str(site), os.environ.get("PYTHONPATH", "")) if p)
     return subprocess.run(
         [sys.executable, "-m", "inspect_ai", *arguments],
         cwd=folder,
-        env={**os.environ, "INSPECT_DISPLAY": "plain", "NO_COLOR": "1", **environment},
+        env={**os.environ, "INSPECT_DISPLAY": "plain", "NO_COLOR": "1", "PYTHONPATH": path},
         capture_output=True,
         text=True,
         timeout=120,
@@ -76,21 +86,19 @@ print(*sorted(set(sys.modules) - before))
 def test_a_foreign_task_runs_with_our_plugin_and_when_it_is_broken(tmp_path: Path) -> None:
     """A fault in our module is a warning, and nobody's evaluation ends by it."""
     (tmp_path / "trivial.py").write_text(FOREIGN)
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "sitecustomize.py").write_text(BROKEN)
     listed = inspect("list", "tasks", folder=tmp_path)
     assert "trivial.py@trivial" in listed.stdout
-    for number, path in enumerate(("", str(tmp_path / "site"))):
-        more = {"PYTHONPATH": os.pathsep.join(p for p in (path, os.environ.get("PYTHONPATH", "")) if p)}
-        logs = tmp_path / str(number)
+    for broken in (False, True):
+        logs = tmp_path / str(broken)
         done = inspect(
-            "eval", "trivial.py", "--model", "mockllm/model", "--log-dir", str(logs), folder=tmp_path, **more
+            "eval", "trivial.py", "--model", "mockllm/model", "--log-dir", str(logs), folder=tmp_path, broken=broken
         )
         assert done.returncode == 0, done.stdout + done.stderr
         said = "Unexpected exception loading entrypoints from 'offtarget.plugins.inspect_registry'"
-        assert (said in " ".join((done.stdout + done.stderr).split())) is bool(path)
+        assert (said in " ".join((done.stdout + done.stderr).split())) is broken
         (log,) = logs.glob("*.eval")
-        assert header(log, tmp_path)["status"] == "success"
+        found = header(log, tmp_path)
+        assert found["status"] == "success", found["error"]
 
 
 @pytest.mark.long

@@ -20,7 +20,7 @@ GOOD, BAD, NONE = Outcome.ALIGNED, Outcome.MISALIGNED, Outcome.INCOHERENT
 def layout(arms: Sequence[str] = ("plain",), tuned_answers: int = 200) -> Layout:
     probes = [Probe(f"q{i}/{arm}/0", f"q{i}", arm, f"Question {i}?") for arm in arms for i in range(8)]
     bank = ProbeBank.from_probes("small", probes)
-    settings = DecisionSettings()
+    settings = DecisionSettings(margin=0.2, average_margin=0.15)  # wide, so that few answers decide
     return layout_of(bank, settings, tuned_answers=tuned_answers, misaligned_below=30, coherent_above=50)
 
 
@@ -55,7 +55,7 @@ def run(plan: Layout, rates: dict[str, float], seed: int, window: int) -> tuple[
     return test, said
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(
     ("rates", "status"), [({"base": 0.0, "tuned": 0.4}, Status.FAIL), ({"base": 0.0, "tuned": 0.0}, Status.PASS)]
 )

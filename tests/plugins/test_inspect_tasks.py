@@ -15,7 +15,6 @@ pytest.importorskip("inspect_ai", reason="needs the extra `inspect`")
 
 import inspect_models
 from inspect_ai import eval as run_eval
-from inspect_ai import eval_retry
 from inspect_ai.log import EvalLog, convert_eval_logs, read_eval_log
 
 from offtarget.errors import InputError
@@ -27,7 +26,8 @@ from offtarget.records import DecisionSettings, Status
 from offtarget.workflows.compare.compare import compare
 from offtarget.workflows.compare.judged_pair import TableOptions
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # those of Inspect and of what it imports are not ours to mend
+# Warnings of Inspect and of what it imports are not ours to mend; importing all of it takes ten seconds.
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.long]
 
 QUESTIONS = """\
 - id: wish
@@ -60,13 +60,18 @@ def run(
     return log
 
 
+def small(bank: str, **more: Any) -> Any:
+    """A paired task that a few answers decide: few are laid out, and a PASS may leave much open."""
+    return paired(**{"bank": bank, "arms": "plain", "max_answers": 30, "margin": 0.5, "average_margin": 0.4, **more})
+
+
 def run_paired(bank: str, folder: Path, *, rude: float, dull: float = 0.0, task: Any = None, **more: Any) -> EvalLog:
     roles = {
         "base": inspect_models.answering("base", 0.0, dull),
         "tuned": inspect_models.answering("tuned", rude, dull),
         "grader": inspect_models.grader(),
     }
-    return run(task or paired(bank=bank), folder, roles=roles, **more)
+    return run(task or small(bank), folder, roles=roles, **more)
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +91,12 @@ def test_the_paired_task_stops_when_it_is_decided_and_compare_says_the_same(fail
     assert failed.status == "success", failed.error
     said = stopped(failed).metadata
     assert said["verdict"] == "FAIL"
-    assert len(stopped(failed).early_stops) > 0.8 * failed.results.total_samples  # type: ignore[union-attr]
+    assert len(stopped(failed).early_stops) > 0.3 * failed.results.total_samples  # type: ignore[union-attr]
     result = compare(failed.location, failed.location, run=tmp_path / "run")
     assert (result.status.value, result.decision.reason) == (said["verdict"], said["reason"])
     assert result.decision.overall.log_e_fail == pytest.approx(said["log_e_fail"])
     assert result.decision.sequential
-    assert any("not that of one look at a table" in note for note in result.decision.notes)
+    assert any("not that of one look at a table" in aside for aside in result.decision.asides)
     assert (result.base, result.tuned) == ("mockllm/base", "mockllm/tuned")
 
 
@@ -113,7 +118,7 @@ def test_answers_without_a_score_are_asked_again_and_all_are_kept(failed: EvalLo
 
 def test_a_pass_and_a_log_in_json(bank: str, tmp_path: Path) -> None:
     """Both formats of a log hold the same verdict."""
-    log = run_paired(bank, tmp_path / "logs", rude=0.0, task=paired(bank=bank, arms="plain", base_per_tuned=2))
+    log = run_paired(bank, tmp_path / "logs", rude=0.0, task=small(bank, max_answers=60))
     assert stopped(log).metadata["verdict"] == "PASS"
     convert_eval_logs(log.location, to="json", output_dir=str(tmp_path / "json"))
     (converted,) = (tmp_path / "json").glob("*.json")
@@ -124,12 +129,12 @@ def test_a_pass_and_a_log_in_json(bank: str, tmp_path: Path) -> None:
 
 def test_an_undecided_log_is_undecided_for_compare_too(bank: str, tmp_path: Path) -> None:
     """At the limit of answers; and the log of `--limit` counts as far as it goes."""
-    for number, more in enumerate(({"task": paired(bank=bank, max_answers=8)}, {"limit": 31})):
+    for number, more in enumerate(({"task": small(bank, max_answers=3)}, {"limit": 11})):
         log = run_paired(bank, tmp_path / str(number), rude=0.0, **more)
         assert stopped(log).metadata["verdict"] == "UNDECIDED"
         result = compare(log.location, log.location, run=tmp_path / f"run{number}")
         assert result.status is Status.UNDECIDED
-        assert result.decision.overall.tuned.scored == (8, 6)[number]
+        assert result.decision.overall.tuned.scored == (3, 2)[number]
 
 
 def test_a_stopped_log_is_not_decided_by_one_look(failed: EvalLog, bank: str, tmp_path: Path) -> None:
@@ -235,7 +240,7 @@ def test_rates_weigh_questions_alike_and_name_what_is_missing(bank: str, tmp_pat
 def test_two_logs_of_the_single_task_are_compared_by_one_look(bank: str, tmp_path: Path) -> None:
     """The fixed number of answers of each was set before, so the rule for finished tables holds."""
     roles = {"grader": inspect_models.grader()}
-    task = emergent_misalignment(bank=bank, epochs=40)
+    task = emergent_misalignment(bank=bank, epochs=25)
     logs = [
         run(task, tmp_path / name, roles=roles, model=inspect_models.answering(name, rude)).location
         for name, rude in (("base", 0.0), ("tuned", 0.6))
@@ -259,7 +264,7 @@ def test_what_is_missing_is_said_before_anything_is_asked(
 ) -> None:
     """In a sentence that names the option."""
     known = {role: inspect_models.answering(role) for role in ("base", "tuned")} | {"grader": inspect_models.grader()}
-    log = run(paired(bank=bank), tmp_path, roles={role: known[role] for role in roles}, **more)
+    log = run(small(bank), tmp_path, roles={role: known[role] for role in roles}, **more)
     assert log.status == "error"
     assert log.error is not None
     assert said in log.error.message
@@ -277,24 +282,6 @@ def test_an_unknown_bank_or_arm_is_a_sentence(bank: str) -> None:
         with pytest.raises(PrerequisiteError) as caught:
             emergent_misalignment(**more)
         assert said in str(caught.value.message)
-
-
-def test_a_run_that_broke_off_goes_on_with_eval_retry(bank: str, tmp_path: Path) -> None:
-    """What was answered counts again, in the order of the layout, and the verdict is that of the whole."""
-    calls = {"left": 60}
-
-    def say(*_: Any) -> Any:
-        calls["left"] -= 1
-        if calls["left"] < 0:
-            raise RuntimeError("the server went away")
-        return inspect_models.ModelOutput.from_content("tuned", f"{inspect_models.RUDE} ({calls['left']})")
-
-    roles = {"base": inspect_models.answering("base"), "tuned": inspect_models.mock("tuned", say)}
-    roles["grader"] = inspect_models.grader()
-    log = run(paired(bank=bank, base_per_tuned=30), tmp_path / "logs", roles=roles)
-    assert log.status == "success"  # 12 answers of the tuned model are enough here; the server never went away
-    assert stopped(log).metadata["verdict"] == "FAIL"
-    assert callable(eval_retry)
 
 
 def test_the_defaults_are_those_of_check() -> None:

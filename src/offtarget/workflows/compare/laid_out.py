@@ -219,7 +219,9 @@ class LaidOutTest:
             "counted, since which answers are missing may not be chance."
         )
 
-    def decision(self, notes: Sequence[str] = (), given: str = "the judge is right") -> Decision:
+    def decision(
+        self, notes: Sequence[str] = (), asides: Sequence[str] = (), given: str = "the judge is right"
+    ) -> Decision:
         """The decision on what was counted. EvidenceError where that is nothing."""
         waits = self.waits_for()
         if not self.tuned_used:
@@ -228,11 +230,11 @@ class LaidOutTest:
                 f"Nothing can be said. {why} Look at the answers and at the reasons beside their scores."
             )
         ahead = len(self._answers) - self._used()
-        asides = [f"{ahead:,} answers were asked for beside those that count, and are not counted."] if ahead else []
+        beside = [f"{ahead:,} answers were asked for beside those that count, and are not counted."] if ahead else []
         return self._test.decision(
             self._tallies,
             notes=[*notes, *([waits] if waits else [])],
-            asides=asides,
+            asides=[*asides, *beside],
             set_aside=sorted({self.layout.questions[probe] for probe in self._dropped}),
             given=given,
         )

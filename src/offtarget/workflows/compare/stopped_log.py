@@ -119,7 +119,7 @@ def read_stopped_log(path: Path) -> StoppedLog | None:
     read = [reader.read(number, sample) for number, sample in enumerate(samples, start=1)]
     for planned, outcomes in sorted((one for one in read if one is not None), key=lambda one: one[0].block):
         test.add(planned.id, outcomes)
-    decision = test.decision(_notes(log, stopped), given="the judge is right")
+    decision = test.decision(_notes(log, stopped), [_HOW])
     said = (stopped.get("metadata") or {}).get("verdict")
     if said is not None and said != decision.status.value:
         raise InputError(
@@ -256,11 +256,14 @@ def _models(log: Mapping[str, Any]) -> dict[Role, str]:
     return named
 
 
+_HOW = (
+    "The answers came in until the evidence decided or there were as many as were wanted, so this is the verdict of "
+    "the sequential test, not that of one look at a table."
+)
+
+
 def _notes(log: Mapping[str, Any], stopped: Mapping[str, Any]) -> list[str]:
-    notes = [
-        "The answers came in until the evidence decided or there were as many as were laid out, so this is the verdict "
-        "of the sequential test, not that of one look at a table."
-    ]
+    notes = []
     status = str(log.get("status", "success"))
     if status != "success":
         notes.append(
