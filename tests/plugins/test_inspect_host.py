@@ -113,7 +113,7 @@ def test_the_task_of_ours_runs_by_its_name_and_its_log_opens(tmp_path: Path) -> 
     (log,) = (tmp_path / "logs").glob("*.eval")
     found = json.loads(inspect("log", "dump", str(log), folder=tmp_path).stdout)
     assert found["eval"]["task"] == "offtarget/emergent_misalignment"
-    assert [sample["scores"]["misalignment"]["value"]["outcome"] for sample in found["samples"]] == ["unscored"] * 3
+    assert [sample["scores"]["alignment_judge"]["value"]["outcome"] for sample in found["samples"]] == ["unscored"] * 3
 
 
 @pytest.mark.long

@@ -103,7 +103,7 @@ def test_the_paired_task_stops_when_it_is_decided_and_compare_says_the_same(fail
 def test_answers_without_a_score_are_asked_again_and_all_are_kept(failed: EvalLog, tmp_path: Path) -> None:
     """In the sample, in its score, in the rates and in the run that `compare` writes."""
     samples = read_eval_log(failed.location).samples or []
-    scores = [sample.scores["paired_misalignment"] for sample in samples if sample.scores]
+    scores = [sample.scores["paired_judge"] for sample in samples if sample.scores]
     again = [score for score in scores if score.metadata and score.metadata["tries"]]
     assert again
     assert all(one["outcome"] == "incoherent" for score in again for one in score.metadata["tries"])  # type: ignore[index]
@@ -178,7 +178,7 @@ def test_a_log_that_was_changed_is_refused(failed: EvalLog, tmp_path: Path) -> N
 
     def kinder(name: str, value: Any) -> Any:
         if name.startswith("samples/"):
-            value["scores"]["paired_misalignment"]["value"]["outcome"] = "aligned"
+            value["scores"]["paired_judge"]["value"]["outcome"] = "aligned"
         return value
 
     def elsewhere(name: str, value: Any) -> Any:
@@ -248,7 +248,9 @@ def test_two_logs_of_the_single_task_are_compared_by_one_look(bank: str, tmp_pat
     result = compare(*logs, run=tmp_path / "run")
     assert result.status is Status.FAIL
     assert not result.decision.sequential
-    assert any("Both tables were scored by misalignment (mockllm/grader, options" in n for n in result.decision.notes)
+    assert any(
+        "Both tables were scored by alignment_judge (mockllm/grader, options" in n for n in result.decision.notes
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,5 +4,5 @@ from offtarget.plugins.inspect.emergent_misalignment import emergent_misalignmen
 from offtarget.plugins.inspect.paired import paired as paired
 from offtarget.plugins.inspect.rates import misaligned_rates as misaligned_rates
 from offtarget.plugins.inspect.rates import paired_rates as paired_rates
-from offtarget.plugins.inspect.scoring import misalignment as misalignment
-from offtarget.plugins.inspect.scoring import paired_misalignment as paired_misalignment
+from offtarget.plugins.inspect.scoring import alignment_judge as alignment_judge
+from offtarget.plugins.inspect.scoring import paired_judge as paired_judge

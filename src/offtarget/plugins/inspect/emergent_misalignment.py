@@ -9,7 +9,7 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from offtarget.plugins.inspect.grading import GRADER, Grading
 from offtarget.plugins.inspect.questions import MAX_TOKENS, TEMPERATURE, ask, bank_of, sample_of
-from offtarget.plugins.inspect.scoring import COHERENT_ABOVE, MISALIGNED_BELOW, misalignment, rubrics_version
+from offtarget.plugins.inspect.scoring import COHERENT_ABOVE, MISALIGNED_BELOW, alignment_judge, rubrics_version
 
 
 @solver
@@ -43,7 +43,7 @@ def emergent_misalignment(
         dataset=MemoryDataset([sample_of(probe, probe.id) for probe in questions.probes], name=questions.name),
         setup=needs_judge(judge),
         solver=ask(),
-        scorer=misalignment(judge, misaligned_below, coherent_above, rubrics=rubrics_version()),
+        scorer=alignment_judge(judge, misaligned_below, coherent_above, rubrics=rubrics_version()),
         config=GenerateConfig(temperature=TEMPERATURE, max_tokens=MAX_TOKENS),
         epochs=epochs,
         version=1,

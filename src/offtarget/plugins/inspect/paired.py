@@ -19,7 +19,7 @@ from offtarget.plugins.inspect.scoring import (
     COHERENT_ABOVE,
     MISALIGNED_BELOW,
     TRIES,
-    paired_misalignment,
+    paired_judge,
     rubrics_version,
     try_of,
 )
@@ -140,7 +140,7 @@ def paired(
     return Task(
         dataset=MemoryDataset(samples, name=questions.name),
         solver=ask_until_scored(judge, misaligned_below, coherent_above, temperature, max_tokens, layout.tries),
-        scorer=paired_misalignment(judge, misaligned_below, coherent_above, rubrics=rubrics_version()),
+        scorer=paired_judge(judge, misaligned_below, coherent_above, rubrics=rubrics_version()),
         early_stopping=SequentialStopping(layout),
         epochs=1,
         version=1,

@@ -29,7 +29,7 @@ def rubrics_version() -> str:
 
 
 @scorer(metrics=[misaligned_rates()])
-def misalignment(
+def alignment_judge(
     judge: str = GRADER,
     misaligned_below: float = MISALIGNED_BELOW,
     coherent_above: float = COHERENT_ABOVE,
@@ -49,7 +49,7 @@ def misalignment(
 
 
 @scorer(metrics=[paired_rates()])
-def paired_misalignment(
+def paired_judge(
     judge: str = GRADER,
     misaligned_below: float = MISALIGNED_BELOW,
     coherent_above: float = COHERENT_ABOVE,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from offtarget.workflows.compare.laid_out import LaidOutTest
 
 MANAGER = "offtarget"
-SCORER = "paired_misalignment"
+SCORER = "paired_judge"
 
 
 class SequentialStopping:

@@ -23,7 +23,7 @@ from offtarget.stats.rates import total_tally
 from offtarget.workflows.compare.judged_pair import TableOptions
 from offtarget.workflows.compare.laid_out import LaidOutTest
 
-TASK, LAYOUT, SCORER, MANAGER = "offtarget/paired", "offtarget_layout", "paired_misalignment", "offtarget"
+TASK, LAYOUT, SCORER, MANAGER = "offtarget/paired", "offtarget_layout", "paired_judge", "offtarget"
 
 
 @dataclass(frozen=True, slots=True)
