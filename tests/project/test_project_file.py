@@ -45,6 +45,7 @@ MISTAKES = {
     "tuned: organism/insecure": ["line 1", "needs `base`"],
     "data: x.jsonl\nlimits: {alpha: 0.05}": ["line 2", "'limits'", "needs `base`"],
     f"{BOTH}limits: {{strict: true, margin: 0.04}}": ["'limits.margin'", "`strict` sets both margins"],
+    f"{BOTH}limits: {{red_flag: warn}}": ["'limits.red_flag'", "it is for `benchmarks`"],
     "reports: [html]": ["names neither `data` nor models"],
     "# nothing": ["holds nothing"],
     "- a": ["line 1", "expected keys and values, found a list"],
@@ -142,6 +143,8 @@ def test_every_example_of_the_written_file_is_one(tmp_path: Path) -> None:
         value = yaml.safe_load(key.example)
         if key.kind == "number":
             value = float(value)
+        if key.short.startswith(("benchmark_", "red_flag")):
+            tree["benchmarks"] = "organism"
         if key.block:
             tree[key.block] = {key.short: value}
         else:

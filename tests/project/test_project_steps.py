@@ -17,9 +17,8 @@ from tune_runs import readings, report
 from tune_runs import write as make_tune
 
 from offtarget.cli.app import app
-from offtarget.errors import InputError, RunInterrupted
+from offtarget.errors import InputError, LimitReached, RunInterrupted
 from offtarget.organism.shipped import weights_folder
-from offtarget.pages.audit.loading import load_audit
 from offtarget.records.project import StepOutcome, worst
 from offtarget.workflows.project import plan as planning
 from offtarget.workflows.project import project as walking
@@ -73,8 +72,8 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fakes:
     """A folder with data and a project file, and steps that do nothing else."""
     made = Fakes()
     monkeypatch.chdir(tmp_path)
-    # audits written by hand hold fewer rows than they say; what is computed again the tests of real runs look at
-    monkeypatch.setattr(planning, "_audit_status", lambda run: load_audit(run).decision.status)
+    # runs written by hand hold fewer answers than their verdicts say; tests of real runs look at what follows from them
+    monkeypatch.setattr(planning, "_does_not_follow", lambda run: None)
     monkeypatch.setattr(walking, "DO", {step: made.of(step) for step in ("audit", "tune", "check")})
     Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     project(CHECKED)
@@ -387,3 +386,28 @@ def test_what_nobody_can_see_is_not_taken_for_unchanged(fakes: Fakes, monkeypatc
     assert dids()["check"] == "up to date"
     monkeypatch.setenv("LAB_BASE_URL", "http://127.0.0.1:10/v1")
     assert dids()["check"] == "ran"
+
+
+def test_the_items_of_a_benchmark_count(fakes: Fakes) -> None:
+    """A file of tasks is what it says and what it names; a bound on requests or money is no part of a check."""
+    Path("tasks").mkdir()
+    Path("tasks/mine.yaml").write_text("task: mine\ndataset_kwargs:\n  data_files: items.jsonl\n")
+    Path("tasks/items.jsonl").write_text("{}\n")
+    text = f"{CHECKED}benchmarks: [organism, ./tasks/mine.yaml]\n"
+    project(text)
+    assert dids()["check"] == "ran"
+    assert dids()["check"] == "up to date"
+    Path("tasks/items.jsonl").write_text("{}\n{}\n")
+    assert dids()["check"] == "ran"
+    project(f"{text}limits: {{max_requests: 10}}\n")
+    assert dids()["check"] == "up to date"
+    project(f"{text}limits: {{benchmark_margin: 0.03}}\n")
+    assert done()["check"].why == "benchmark_margin changed from 0.05 to 0.03"
+
+
+def test_a_limit_that_is_reached_is_told_and_goes_on(fakes: Fakes) -> None:
+    """No verdict, exit code 3; the step goes on with more."""
+    fakes.fails["check"] = LimitReached("10 requests were sent.", "--max-requests 20 allows more.")
+    outcome = run_project()
+    assert (outcome.steps[1].did, outcome.steps[1].state, outcome.steps[1].exit_code) == ("failed", None, 3)
+    assert outcome.exit_code == 3

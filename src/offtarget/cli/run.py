@@ -92,7 +92,8 @@ def show_step(outcome: StepOutcome, out: Screen) -> None:
     """A line for a step, and under it the verdict in a sentence and where to find more."""
     from offtarget.workflows.runs.cards import card
 
-    state = outcome.state or {"failed": "ERROR", "not run": "NOT RUN"}.get(outcome.did, "")
+    stopped = "STOPPED" if outcome.exit_code == 3 else "ERROR"  # by a limit on requests or money, or by a mistake
+    state = outcome.state or {"failed": stopped, "not run": "NOT RUN"}.get(outcome.did, "")
     did = "" if outcome.did in ("failed", "not run") else f"{outcome.did}: "
     out.say(
         "  ".join(filter(None, [outcome.step.ljust(_COLUMN), state.ljust(9) if state else "", f"{did}{outcome.why}"]))

@@ -141,6 +141,12 @@ def _together(project: Project) -> None:
     for name in ("conditions", "benchmarks", "limits", "probes", "judge", "confirm_with"):
         if project.has(name) and not project.has("base"):
             raise project.error(name, "it is for the check, which needs `base`. Add it.")
+    of_benchmarks = (
+        key.name for key in within("limits") if key.short.startswith("benchmark_") or key.short == "red_flag"
+    )
+    for name in of_benchmarks:
+        if project.has(name) and not project.has("benchmarks"):
+            raise project.error(name, "it is for `benchmarks`, which is missing. Add it.")
     for name in ("limits.margin", "limits.average_margin"):
         if project.flag("limits.strict") and project.has(name):
             raise project.error(name, "`strict` sets both margins. Remove one of them.")

@@ -15,12 +15,14 @@ from offtarget.workflows.project.inputs import Inputs, tree_sha256
 from offtarget.workflows.project.plan import Planned
 from offtarget.workflows.project.settings import (
     audit_settings,
+    benchmarks_of,
     check_settings,
     judge_by,
     opening_of,
     tune_options,
     tune_settings,
 )
+from offtarget.workflows.runs.resume import resume
 
 ADAPTERS = "adapters"
 """Folder of trained models, where the file names none."""
@@ -64,11 +66,13 @@ def _audit(job: Job) -> Made:
 
 
 def _tune(job: Job) -> Made:
-    from offtarget.workflows.tune.tune import resume, tune
+    from offtarget.workflows.tune.tune import TuneResult, tune
 
     project = job.project
     if job.planned.action == "go on":
-        out = resume(job.run, on_progress=job.on_progress).record.out
+        result = resume(job.run, opening=opening_of(project), on_progress=job.on_progress)
+        assert isinstance(result, TuneResult)
+        out = result.record.out
         return {out: tree_sha256(Path(out)) or ""}
     out = str(_folder_of_model(Path(project.text("tune.out") or ADAPTERS), job.inputs))
     tune(
@@ -95,11 +99,12 @@ def _folder_of_model(under: Path, inputs: Inputs) -> Path:
 
 
 def _check(job: Job) -> Made:
-    from offtarget.workflows.check.check import check, resume
+    from offtarget.workflows.check.check import check
 
     project = job.project
     if job.planned.action == "go on":
-        resume(job.run, max_answers=job.planned.further, on_progress=job.on_progress)
+        further = job.planned.further
+        resume(job.run, opening=opening_of(project), max_answers=further, on_progress=job.on_progress)
         return {}
     under_conditions = project.flag("conditions.data")
     check(
@@ -113,6 +118,7 @@ def _check(job: Job) -> Made:
         data=project.text("data") if under_conditions else None,
         split=project.text("split") if under_conditions else None,
         hunt=project.flag("conditions.hunt"),
+        benchmarks=benchmarks_of(project),
         settings=check_settings(project),
         opening=opening_of(project),
         run=job.run,

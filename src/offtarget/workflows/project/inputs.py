@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ HASH = " sha256:"
 """Between the name of something and the hash of its contents."""
 UNKNOWN = "cannot be seen from here"
 """Of contents that nobody can hash here: whoever depends on them runs every time."""
+_LONGEST_NAME = 1000
 _NOT_COUNTED = ("max_answers", "max_cued_answers", "cache", "register", "same_weights", "rating")
 """Settings of a check that do not change its evidence: a raised number of answers lets the same check go on."""
 
@@ -68,7 +70,7 @@ def tune_inputs(project: Project, *, fetch: bool) -> Inputs:
 def check_inputs(project: Project, tuned: str, *, fetch: bool) -> Inputs:
     """Of the check of a tuned model, with its benchmarks."""
     settings = asdict(check_settings(project))
-    decision, sampling = settings.pop("decision"), settings.pop("sampling")
+    decision, sampling, benchmarks = (settings.pop(name) for name in ("decision", "sampling", "benchmarks"))
     return {
         "base": _checked(project, project.text("base") or "", "base", fetch=fetch),
         "tuned": _checked(project, tuned, "tuned", fetch=fetch),
@@ -77,7 +79,7 @@ def check_inputs(project: Project, tuned: str, *, fetch: bool) -> Inputs:
         "conditions from data": str(_data(project)) if project.flag("conditions.data") else "no",
         "hunt": str(project.flag("conditions.hunt")),
         "prefix": project.text("conditions.prefix") or "",
-        "benchmarks": ", ".join(map(_named_file, project.texts("benchmarks"))),
+        **_benchmarks(project, benchmarks or {}),
         **_settings({**decision, **sampling, **settings}, _NOT_COUNTED),
         **_opening(project),
         "offtarget": __version__,
@@ -193,8 +195,44 @@ def _opening(project: Project) -> dict[str, str]:
     return {name: value or "usual" for name, value in chosen.items()}
 
 
+def _benchmarks(project: Project, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Names and files of fixed benchmarks, what counts as worse on them, and the version of lm-eval."""
+    names = project.texts("benchmarks")
+    if not names:
+        return {"benchmarks": "none"}
+    return {
+        "benchmarks": ", ".join(map(_named_file, names)),
+        "benchmark_items": str(project.whole("limits.benchmark_items") or "all"),
+        **{f"benchmark_{name}": str(value) for name, value in settings.items()},
+        "lm-eval": _version_of("lm_eval"),
+    }
+
+
+def _version_of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
 def _named_file(name: str) -> str:
-    return file_identity(name) if Path(name).is_file() else name
+    """A benchmark; a file of tasks with everything beside it that it names, the items and code that it uses."""
+    file = Path(name).expanduser()
+    if not file.is_file():
+        return name
+    text = file.read_text(encoding="utf-8", errors="replace")
+    words = {word.strip("\"',[]{}:-") for line in text.splitlines() for word in (line.strip(), *line.split())}
+    named = [place for word in words for place in (Path(word), file.parent / word) if _there(word, place)]
+    code = sorted(file.parent.glob("*.py")) if "!function" in text else []
+    hashes = sorted({str(tree_sha256(place)) for place in (file, *named, *code)})
+    return f"{name}{HASH}{fingerprint(hashes)}"
+
+
+def _there(word: str, place: Path) -> bool:
+    try:
+        return 0 < len(word) < _LONGEST_NAME and word not in (".", "..", "/") and place.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _settings(values: Mapping[str, Any], without: tuple[str, ...] = ()) -> dict[str, str]:

@@ -18,11 +18,11 @@ from offtarget.records.check import CheckManifest
 from offtarget.records.project import StepEntry, StepName
 from offtarget.records.runs import Manifest
 from offtarget.rundir import in_use, read_manifest
-from offtarget.workflows.audit.run import AuditRun
 from offtarget.workflows.project.inputs import HASH, Inputs, cannot_be_seen, tree_sha256
 from offtarget.workflows.project.ledger import Ledger
 from offtarget.workflows.runs.begin import begun, finished
 from offtarget.workflows.runs.verbs import AUDIT, CHECK, TUNE, Verb
+from offtarget.workflows.verify.again import worked_out
 
 Action = Literal["up to date", "go on", "run"]
 VERB_OF: Mapping[StepName, Verb[Any, Any]] = {"audit": AUDIT, "tune": TUNE, "check": CHECK}
@@ -65,7 +65,7 @@ def plan_step(step: StepName, inputs: Inputs, ledger: Ledger, project: Project, 
     try:
         planned = _of_run(step, run, same, project)
     except (InputError, OSError) as error:
-        return Planned("run", f"the records of {run} cannot be read: {str(error).rstrip('.')}")
+        return Planned("run", f"its run {run} was changed or is damaged: {str(error).rstrip('.')}")
     hidden = cannot_be_seen(inputs)
     if planned.action == "up to date" and hidden is not None:
         return Planned("run", f"nobody can see from here whether {hidden} changed")
@@ -101,19 +101,20 @@ def _of_run(step: StepName, run: Path, same: Sequence[StepEntry], project: Proje
 def _read_whole(step: StepName, run: Path) -> None:
     """InputError where records of a finished run are damaged or missing: its verdict would rest on nothing."""
     if step == "audit":
-        recorded, now = load_audit(run).decision, _audit_status(run)
-        if recorded is None or now is not recorded.status:
-            raise InputError(f"what was found and labelled comes to {now}, which is not what its result says")
+        load_audit(run)
     elif step == "tune":
         load_watched(run)
     elif problems := load_run(run).problems:
         raise InputError(problems[0])
+    if (wrong := _does_not_follow(run)) is not None:
+        raise InputError(wrong)
 
 
-def _audit_status(run: Path) -> Status:
-    """The verdict of an audit, computed again from its scan and its labels."""
-    found = AuditRun.open(run)
-    return found.decide(found.labels()).status
+def _does_not_follow(run: Path) -> str | None:
+    """What is wrong where the verdict of a run is not that of its records, worked out again as `verify` does."""
+    names = (file.relative_to(run).as_posix() for file in run.rglob("*") if file.is_file() and not file.is_symlink())
+    found = worked_out(run, sorted(names))
+    return next((finding.said for finding in found if finding.standing == "wrong"), None)
 
 
 def _raised(manifest: Manifest, project: Project) -> int | None:

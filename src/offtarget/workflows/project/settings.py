@@ -6,10 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from offtarget.asking.prices import read_prices
 from offtarget.errors import InputError
 from offtarget.models.templates import is_file_choice
 from offtarget.project.reading import Project
 from offtarget.records import AuditSettings, DecisionSettings, SamplingSettings
+from offtarget.records.benchmark_runs import BenchmarkChoice
+from offtarget.records.benchmarks import BenchmarkSettings
 from offtarget.records.check import STRICT_AVERAGE, STRICT_MARGIN, CheckSettings, JudgeBy
 from offtarget.records.rated import PEOPLE
 from offtarget.records.runs import OpenSettings
@@ -24,13 +27,6 @@ _OF_TRAINING = {
     "steps": "max_steps", "batch": "batch", "accumulate": "accumulate", "max_length": "max_length", "seed": "seed",
 }  # fmt: skip
 """Keys under `tune` and the fields of the settings of a training."""
-
-_NOT_YET = {
-    "benchmarks": "fixed benchmarks are not there yet in this version of offtarget",
-    "limits.max_requests": "a bound on requests is not there yet in this version of offtarget",
-    "limits.max_cost": "a bound on costs is not there yet in this version of offtarget",
-}
-"""Keys that no verb can follow yet."""
 
 
 def check_named(project: Project) -> None:
@@ -48,9 +44,10 @@ def check_named(project: Project) -> None:
     for name, place in (("data", project.text("data")), ("opening.endpoints", project.text("opening.endpoints"))):
         if place is not None and "://" not in place and not Path(place).expanduser().exists():
             raise project.error(name, f"{place} does not exist. Correct the path; it begins at the folder of the file.")
-    for name, why in _NOT_YET.items():
-        if project.has(name):
-            raise project.error(name, f"{why}. Remove the key: nothing is ignored in silence.")
+    with project.blamed_on("limits.prices"):
+        prices = read_prices(_whole_path(project, "limits.prices"))
+    if project.has("limits.max_cost") and prices is None:
+        raise project.error("limits.max_cost", "it needs `prices`, a file that says what models cost. Add it.")
     if project.has("base"):
         with project.blamed_on("probes"):
             bank = open_bank(project.text("probes"), ground_of(project.text("base")))
@@ -64,7 +61,7 @@ def check_named(project: Project) -> None:
 
 def opening_of(project: Project) -> OpenSettings | None:
     """How models are opened; None where nothing is said."""
-    template, endpoints = project.text("opening.chat_template"), project.text("opening.endpoints")
+    template = project.text("opening.chat_template")
     if template is not None and is_file_choice(template):
         template = str(Path(template).expanduser().resolve())
     chosen = OpenSettings(
@@ -72,10 +69,19 @@ def opening_of(project: Project) -> OpenSettings | None:
         dtype=project.text("opening.dtype"),  # type: ignore[arg-type]  # one of its choices, or it was refused
         trust_remote_code=project.flag("opening.trust_remote_code"),
         chat_template=template,
-        endpoints=None if endpoints is None else str(Path(endpoints).expanduser().resolve()),
+        endpoints=_whole_path(project, "opening.endpoints"),
         reference=project.text("opening.reference"),
+        prices=_whole_path(project, "limits.prices"),
+        max_cost=project.number("limits.max_cost"),
+        max_requests=project.whole("limits.max_requests"),
     )
     return None if chosen == OpenSettings() else chosen
+
+
+def _whole_path(project: Project, name: str) -> str | None:
+    """A file from the root on: a run that goes on may be started elsewhere."""
+    file = project.text(name)
+    return None if file is None else str(Path(file).expanduser().resolve())
 
 
 def audit_settings(project: Project) -> AuditSettings:
@@ -101,7 +107,23 @@ def check_settings(project: Project) -> CheckSettings:
         given = {name: value for name, value in counts.items() if value is not None}
         decision = replace(DecisionSettings(), **{n: value for n, value in shares.items() if value is not None})
         sampling = SamplingSettings(max_tokens=project.whole("limits.max_tokens") or usual.sampling.max_tokens)
-        return replace(usual, decision=decision, sampling=sampling, **given)
+        return replace(usual, decision=decision, sampling=sampling, benchmarks=_benchmark_settings(project), **given)
+
+
+def _benchmark_settings(project: Project) -> BenchmarkSettings | None:
+    """What counts as worse on a benchmark; None where none is asked for."""
+    if not project.has("benchmarks"):
+        return None
+    names = ("alpha", "margin", "tolerance")
+    shares: dict[str, Any] = {name: project.number(f"limits.benchmark_{name}") for name in names}
+    red_flag: Any = project.text("limits.red_flag") or BenchmarkSettings().red_flag
+    return BenchmarkSettings(**{n: value for n, value in shares.items() if value is not None}, red_flag=red_flag)
+
+
+def benchmarks_of(project: Project) -> BenchmarkChoice | None:
+    """Which fixed benchmarks are asked besides; None for none."""
+    names = project.texts("benchmarks")
+    return BenchmarkChoice(names, limit=project.whole("limits.benchmark_items")) if names else None
 
 
 def tune_settings(project: Project, *, fetch: bool) -> TuneSettings:
