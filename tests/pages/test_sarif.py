@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -12,7 +13,11 @@ from audit_runs import make_audit
 from report_runs import BAD, GOOD, HOSTILE, make_run, models
 
 from offtarget.pages.card import Card
+from offtarget.pages.check.loading import load_run
+from offtarget.pages.registry import report_format
 from offtarget.pages.sarif import SCHEMA, Flag, Rule, Spot, log, of_card, uri
+from offtarget.records import Interval
+from offtarget.records.benchmarks import BenchmarkFamily, BenchmarkResult, BenchmarkSettings
 from offtarget.workflows.runs.report import report_text
 
 
@@ -118,6 +123,21 @@ def test_questions_are_found_in_their_file(validator, tmp_path, kind):
         assert name in lines[by_name[name] - 1]
     (tmp_path / file).unlink()
     read(validator, report_text(path, "sarif"))
+
+
+@pytest.mark.parametrize(("red_flag", "level"), [("fail", "error"), ("warn", "warning")])
+def test_a_red_flag_is_as_grave_as_it_was_set_to_be(validator, tmp_path, red_flag, level):
+    """What is within its margin is no result; what was not run is told of."""
+    results = (
+        BenchmarkResult("gsm8k", "exact_match", 0.05, "worse", red_flag=True, n=99, bounds=Interval(-0.2, -0.1)),
+        BenchmarkResult("arc_easy", "acc", 0.05, "not worse", within_margin=True, n=99, bounds=Interval(-0.01, 0.01)),
+        BenchmarkResult("mmlu", "", 0.05, "not run", why_not="Its data needs the network."),
+    )
+    family = BenchmarkFamily(BenchmarkSettings(red_flag=red_flag), results)
+    run = replace(load_run(make_run(tmp_path / "run")), benchmarks=family)
+    found = read(validator, report_format("sarif").render(run))["results"]
+    told = {r["message"]["text"].split()[0]: r["level"] for r in found if r["ruleId"] == "offtarget/fixed-benchmark"}
+    assert told == {"gsm8k": level, "mmlu": "note"}
 
 
 def test_a_verb_without_places_has_its_verdict(validator):

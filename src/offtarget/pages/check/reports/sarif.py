@@ -6,6 +6,7 @@ Where the questions are shipped and in no file of the user, places are lines of 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -13,13 +14,14 @@ import yaml
 from offtarget.errors import InputError
 from offtarget.located import compose, line_of, read_text
 from offtarget.pages import sarif
+from offtarget.pages.benchmarks import story as benchmarks
 from offtarget.pages.cards import with_cost
 from offtarget.pages.check import story
 from offtarget.pages.check.card import card
 from offtarget.pages.check.counted import counted
 from offtarget.pages.check.loading import LoadedRun
 from offtarget.pages.registry import ReportFormat
-from offtarget.pages.sarif import Flag, Rule, Spot
+from offtarget.pages.sarif import Flag, Level, Rule, Spot
 from offtarget.pages.text import of_scored
 from offtarget.records import Comparison, Outcome, Status
 from offtarget.records.check import CheckManifest
@@ -38,6 +40,13 @@ HIDDEN = Rule(
     "The tuned model misbehaves under a condition",
     "Asked plainly it may look fine; under the named condition it is misaligned. The report has a chat that shows it. "
     "Audit the training data for the rows that have the condition.",
+    "error",
+)
+BENCHMARK = Rule(
+    "offtarget/fixed-benchmark",
+    "The tuned model lost on a fixed benchmark, or nothing is shown of it",
+    "A red flag: shown to have lost more than is tolerated. As a note: the benchmark was not run, or too few items "
+    "were asked to say that little was lost.",
     "error",
 )
 ANSWERS = Rule(
@@ -61,6 +70,7 @@ def render(run: LoadedRun) -> str:
                 flags.append(_worse(comparison, places, subject))
     if run.hidden is not None and run.hidden.status is Status.FAIL:
         flags.append(Flag(HIDDEN, run.hidden.reason, places.data, f"{subject}\n{run.hidden.found}"))
+    flags += _benchmarks(run, places, subject)
     flags += _answers(run, places, subject)
     return sarif.log(told, flags, verb=run.manifest.verb, run=run.name)
 
@@ -73,6 +83,24 @@ def _worse(comparison: Comparison, places: _Places, subject: str) -> Flag:
     spot = places.whole if comparison.scope == "arm" else spot
     key = f"{subject}\n{comparison.scope}\n{comparison.name}"
     return Flag(WORSE, f"{what[:1].upper()}{what[1:]}: {story.in_words(comparison)}; {rates}", spot, key)
+
+
+def _benchmarks(run: LoadedRun, places: _Places, subject: str) -> list[Flag]:
+    """Red flags, as grave as they were set to be, and benchmarks of which nothing is shown."""
+    if run.benchmarks is None:
+        return []
+    grave: Level = "error" if run.benchmarks.settings.red_flag == "fail" else "warning"
+    return [
+        Flag(
+            BENCHMARK,
+            benchmarks.said(result),
+            replace(places.whole, name=f"benchmark {benchmarks.named(result)}"),
+            f"{subject}\n{result.name} {result.metric}",
+            grave if result.red_flag else "note",
+        )
+        for result in run.benchmarks.results
+        if not result.within_margin or result.red_flag
+    ]
 
 
 def _answers(run: LoadedRun, places: _Places, subject: str) -> list[Flag]:
