@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from tune_runs import write as make_tune
 from offtarget.cli.app import app
 from offtarget.errors import InputError, LimitReached, RunInterrupted
 from offtarget.organism.shipped import weights_folder
+from offtarget.plugins.ci import __main__ as ci
 from offtarget.records.project import StepOutcome, worst
 from offtarget.workflows.project import plan as planning
 from offtarget.workflows.project import project as walking
@@ -411,3 +414,17 @@ def test_a_limit_that_is_reached_is_told_and_goes_on(fakes: Fakes) -> None:
     outcome = run_project()
     assert (outcome.steps[1].did, outcome.steps[1].state, outcome.steps[1].exit_code) == ("failed", None, 3)
     assert outcome.exit_code == 3
+
+
+def test_a_job_takes_an_accepted_audit_and_no_other_undecided(fakes: Fakes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The action reads the steps: an UNDECIDED with exit code 0 counts only where the project file says so."""
+    project("data: rows.jsonl\naudit: {accept_undecided: true}\n")
+    said = CliRunner().invoke(app, ["run", "--json"])
+    assert said.exit_code == 0
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(stdout=said.stdout, returncode=0))
+    (job,) = ci._project(["run", "--json"], github=False)
+    assert (job.code, job.state) == (0, "UNDECIDED")
+    forged = said.stdout.replace('"accepted": true', '"accepted": false')
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(stdout=forged, returncode=0))
+    (job,) = ci._project(["run", "--json"], github=False)
+    assert job.code == ci.NO_VERDICT

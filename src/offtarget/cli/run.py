@@ -47,8 +47,11 @@ def command(steps: tuple[str, ...], file: Path, as_json: bool, quiet: bool, **o:
       offtarget run --again audit
       offtarget run --json > offtarget.json
 
-    Exit codes: that of the worst step, up to date or not: 1 FAIL or ALARM, then 2 a step that could not be done, then 3
-    UNDECIDED, then 0. A dry run: 0.
+    Of all steps the worst counts, whether it ran or is up to date: FAIL, then a step that could not be done, then
+    UNDECIDED.
+
+    Exit codes: 0 every step PASS, OK or without a verdict; 1 a step is FAIL or ALARM; 2 input error, or a step could
+    not be done; 3 a step is UNDECIDED, or a limit stopped it; 130 interrupted.
     """
     from offtarget.workflows.project.project import run_project
 

@@ -45,6 +45,8 @@ class StepOutcome:
     """What it adds to the exit code of the whole."""
     files: tuple[str, ...] = ()
     """Reports that were written, or are there already."""
+    accepted: bool = False
+    """It is UNDECIDED, and the project file says that this counts as fine."""
     model: str | None = None
     """The tuned model that a training made, as `check` takes it."""
 

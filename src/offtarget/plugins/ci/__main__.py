@@ -128,7 +128,9 @@ def _project(command: list[str], github: bool) -> Iterator[Done]:
     for step in steps:
         run = Path(step["run"]) if step.get("run") else None
         code = int(step.get("exit_code") or 0)
-        if run is not None and not str(step.get("did", "")).startswith("would"):
+        if run is not None and code == 0 and step.get("accepted"):  # an UNDECIDED that the project file takes as fine
+            yield Done(str(step["step"]), code, run, state=card(run).state)
+        elif run is not None and not str(step.get("did", "")).startswith("would"):
             yield _of_run(str(step["step"]), code, run)
         elif code:
             yield Done(str(step["step"]), code, None, str(step.get("sentence", "")))

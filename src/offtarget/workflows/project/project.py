@@ -204,7 +204,7 @@ class _Walk:
             step, did, why, state, card_of(run).sentence, str(run), CODES[state], model=getattr(result, "name", None)
         )
         if step == "audit" and state == "UNDECIDED" and self.project.flag("audit.accept_undecided"):
-            return replace(outcome, exit_code=0, why=f"{why}; accept_undecided is set")
+            return replace(outcome, exit_code=0, accepted=True, why=f"{why}; accept_undecided is set")
         return outcome
 
     def _report(self, chosen: Sequence[StepName]) -> StepOutcome:
