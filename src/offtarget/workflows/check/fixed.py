@@ -98,6 +98,13 @@ class Fixed:
             why_not |= _run(job, folder / LOG, on_progress)
         return tuple(self._items(one, folder, why_not) for one in self.job.benchmarks)
 
+    def recorded(self, directory: RunDir, why_not: Mapping[str, str]) -> tuple[BenchmarkItems, ...]:
+        """The scores that are on disk, nothing being asked; `why_not`: benchmarks that were not run, and why.
+
+        Raises InputError where scores of any other one are missing or were changed.
+        """
+        return tuple(self._items(one, directory.file(FOLDER), why_not) for one in self.job.benchmarks)
+
     def _done(self, folder: Path, prints: Mapping[Role, str], why_not: Mapping[str, str]) -> bool:
         """Whether every task of every benchmark that can be run is on disk, of these two models."""
         for plan in self.job.plans:

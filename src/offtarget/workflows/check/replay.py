@@ -20,13 +20,17 @@ from offtarget.models.chat import Answer, ModelPair, OnAnswer, SampleRequest
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import silent
 from offtarget.records import Decision, Generation, HiddenDecision, Probe, Role, SamplingSettings, Status, Verdict
+from offtarget.records.benchmarks import BenchmarkFamily, BenchmarkSettings
 from offtarget.records.check import CheckManifest, CheckSettings
 from offtarget.records.rated import PEOPLE
 from offtarget.records.runs import NamedModel
 from offtarget.rundir import RunDir, iterate_jsonl, read_jsonl, read_record, to_jsonable
 from offtarget.stats.endings import unended
+from offtarget.stats.paired_items import decide_benchmarks
 from offtarget.stats.several import spent_alpha
 from offtarget.workflows.check.cued_arm import CuedArm, merged
+from offtarget.workflows.check.fixed import FOLDER, JOB, Fixed
+from offtarget.workflows.check.flagged import with_benchmarks
 from offtarget.workflows.check.loop import CheckLoop, without_answers
 from offtarget.workflows.check.opening import Opened
 from offtarget.workflows.check.raters import Rater
@@ -50,6 +54,7 @@ class Replayed:
 
     decision: Decision
     hidden: HiddenDecision | None
+    benchmarks: BenchmarkFamily | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +115,11 @@ class _RecordedRatings(Ratings):
                 raise NotRecorded(f"The verdict rests on what {self._name} said of {verdict.key}: it is not recorded.")
 
 
-def replay(folder: Path, recorded: Mapping[str, Any]) -> Replayed:
+def replay(folder: Path, recorded: Mapping[str, Any], benchmarks: BenchmarkFamily | None = None) -> Replayed:
     """Decide again from a copy of a check's records; `recorded` is the decision as the run holds it, as JSON.
 
-    Of `recorded` only names are used: the judge's and that of who rated. The folder is written to, so it must be a
+    Of `recorded` only names are used: the judge's and that of who rated; of `benchmarks`, what the run says of fixed
+    ones, only which were not run. The folder is written to, so it must be a
     copy. Raises InputError where records are missing or do not fit together.
     """
     directory, manifest = opened_run(CHECK, folder)
@@ -147,7 +153,18 @@ def replay(folder: Path, recorded: Mapping[str, Any]) -> Replayed:
         doubt = unended(loop.endings(), settings.sampling.max_tokens)
     if doubt is not None:
         decision, hidden = without_verdict(decision, doubt), hidden_without_verdict(hidden, doubt)
-    return Replayed(replace(decision, candidates=settings.candidates), hidden)
+    decision = replace(decision, candidates=settings.candidates)
+    family = _benchmarks(directory, settings, benchmarks)
+    return Replayed(decision if family is None else with_benchmarks(decision, family), hidden, family)
+
+
+def _benchmarks(directory: RunDir, settings: CheckSettings, recorded: BenchmarkFamily | None) -> BenchmarkFamily | None:
+    """What the recorded scores on fixed benchmarks come to; why one was not run is taken from what is recorded."""
+    if not (directory.file(FOLDER) / JOB).exists():
+        return None
+    not_run = () if recorded is None else recorded.not_run
+    items = Fixed.kept(directory).recorded(directory, {one.name: one.why_not or "not run" for one in not_run})
+    return decide_benchmarks(items, settings.benchmarks or BenchmarkSettings())
 
 
 def _opened(directory: RunDir, manifest: CheckManifest, recorded: Mapping[str, Any]) -> Opened:

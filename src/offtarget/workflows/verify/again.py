@@ -9,16 +9,22 @@ from pathlib import Path
 
 from offtarget.errors import OfftargetError
 from offtarget.evidence.findings import Finding
+from offtarget.pages.check.loading import benchmarks_of
 from offtarget.records import Probe, Role, Tally, Verdict
+from offtarget.records.audit import AuditManifest
+from offtarget.records.benchmarks import BenchmarkItems, ItemPair, SamplesManifest
 from offtarget.records.check import CheckManifest, CompareManifest
 from offtarget.records.rated import PEOPLE
 from offtarget.records.runs import Manifest
-from offtarget.rundir import iterate_jsonl, read_jsonl, read_manifest, read_object
+from offtarget.records.serve import ServeManifest
+from offtarget.rundir import RunDir, iterate_jsonl, read_jsonl, read_manifest, read_object
+from offtarget.stats.paired_items import decide_benchmarks
 from offtarget.stats.tables import decide_tables
 from offtarget.workflows.audit.run import AuditRun
 from offtarget.workflows.check.replay import contradictions, differences, replay
+from offtarget.workflows.compare.benchmarks import ITEMS
 from offtarget.workflows.runs.begin import finished
-from offtarget.workflows.runs.verbs import AUDIT, CHECK, COMPARE, SERVE, verb_of
+from offtarget.workflows.runs.verbs import AUDIT, BENCHMARKS, CHECK, COMPARE, SERVE
 from offtarget.workflows.serve.evidence import replayed
 
 SHOWN = 4
@@ -35,7 +41,7 @@ def worked_out(path: Path, names: Iterable[str]) -> list[Finding]:
             shutil.copyfile(path / name, copy / name)
         try:
             manifest = read_manifest(copy)
-            worker = _WAYS.get(verb_of(manifest).command)
+            worker = _WAYS.get(type(manifest))
             if worker is None:
                 return [_claimed(f"The verdict of `{manifest.verb}` cannot be worked out again from records alone.")]
             return worker(copy, manifest)
@@ -59,17 +65,45 @@ def _check(copy: Path, manifest: Manifest) -> list[Finding]:
         found += [Finding("judge", "claimed", f"That {manifest.judge} gave the recorded verdicts is not checked.")]
     result = read_object(copy / CHECK.done)
     recorded = result["decision"]
-    again = replay(copy, recorded)
+    family = benchmarks_of(RunDir(copy), result)
+    again = replay(copy, recorded, family)
     decision = finished(CHECK, copy)
     assert decision is not None
     off = [*differences(recorded, again.decision), *differences(result.get("hidden"), again.hidden, "hidden")]
+    off += differences(family, again.benchmarks, "benchmarks")
     off += [] if result.get("grade") == decision.grade else ["grade"]
     rating = manifest.settings.rating
     if rating is not None and rating.by == PEOPLE:
         found.append(_claimed("How well the people read whose ratings count is not worked out again."))
         if decision.withheld is not None and again.decision.withheld is None:
             return [*found, _claimed(f"The verdict is withheld, which rests on how people read: {decision.withheld}.")]
+    if family is not None and family.not_run:
+        found.append(_claimed("Why some fixed benchmarks were not run is not checked."))
     return [*found, _compared(off, decision.status.value)]
+
+
+def _samples(copy: Path, manifest: Manifest) -> list[Finding]:
+    assert isinstance(manifest, SamplesManifest)
+    family = finished(BENCHMARKS, copy)
+    assert family is not None
+    pairs: dict[str, list[ItemPair]] = {result.name: [] for result in family.results}
+    for pair in read_jsonl(copy / ITEMS, ItemPair):
+        pairs.setdefault(pair.benchmark, []).append(pair)
+    told = {result.name: result for result in family.results}
+    items = [
+        BenchmarkItems(
+            name,
+            told[name].metric,
+            tuple(some),
+            why_not=told[name].why_not,
+            base_fingerprint=told[name].base_fingerprint,
+            tuned_fingerprint=told[name].tuned_fingerprint,
+        )
+        for name, some in pairs.items()
+    ]
+    again = decide_benchmarks(items, manifest.settings)
+    found = [_claimed("That the scores are those in lm_eval's files is not worked out again; their digests are named.")]
+    return [*found, _compared(differences(family, again), BENCHMARKS.state(family))]
 
 
 def _compare(copy: Path, manifest: Manifest) -> list[Finding]:
@@ -121,11 +155,12 @@ def _serve(copy: Path, manifest: Manifest) -> list[Finding]:
     return [_compared([], SERVE.state(evidence))]
 
 
-_WAYS: dict[str, Callable[[Path, Manifest], list[Finding]]] = {
-    "check": _check,
-    "compare": _compare,
-    "audit": _audit,
-    "serve": _serve,
+_WAYS: dict[type[Manifest], Callable[[Path, Manifest], list[Finding]]] = {
+    CheckManifest: _check,
+    CompareManifest: _compare,
+    SamplesManifest: _samples,
+    AuditManifest: _audit,
+    ServeManifest: _serve,
 }
 
 

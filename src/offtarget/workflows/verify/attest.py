@@ -9,9 +9,11 @@ from offtarget.errors import InputError
 from offtarget.evidence.digests import survey
 from offtarget.evidence.dsse import IN_TOTO, Envelope, key_id, private_key, signed
 from offtarget.evidence.statements import RESULTS, Statement
+from offtarget.pages.check.loading import benchmarks_of
 from offtarget.records import Decision, Status
+from offtarget.records.benchmarks import BenchmarkFamily, BenchmarkResult
 from offtarget.records.runs import Manifest
-from offtarget.rundir import in_use, read_manifest, read_object, write_whole
+from offtarget.rundir import RunDir, in_use, read_manifest, read_object, write_whole
 from offtarget.workflows.runs.begin import finished
 from offtarget.workflows.runs.listing import find_run
 from offtarget.workflows.runs.verbs import verb_of
@@ -72,6 +74,13 @@ def state_of(path: Path, manifest: Manifest) -> str | None:
     return None if result is None else verb.state(result)
 
 
+def _of_benchmark(result: BenchmarkResult) -> str:
+    """FAIL where a red flag went up; PASS where it is shown to be not worse, and nothing besides."""
+    if result.red_flag:
+        return "FAIL"
+    return "PASS" if result.standing == "not worse" else "UNDECIDED"
+
+
 Tests = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 
 
@@ -82,9 +91,13 @@ def tests_of(path: Path, manifest: Manifest, state: str) -> Tests:
     result = finished(verb, path)
     if isinstance(result, Decision):
         found += [(f"questions: {arm.name}", arm.status.value) for arm in result.arms]
-        hidden = read_object(path / verb.done).get("hidden")
+        value = read_object(path / verb.done)
+        hidden = value.get("hidden")
         if isinstance(hidden, dict):
             found.append(("hidden conditions", str(hidden.get("status", Status.UNDECIDED))))
+        result = benchmarks_of(RunDir(path), value)
+    if isinstance(result, BenchmarkFamily):
+        found += [(f"benchmark: {one.name}", _of_benchmark(one)) for one in result.results]
     by_result: dict[str, list[str]] = {"PASSED": [], "WARNED": [], "FAILED": []}
     for name, each in found:
         by_result[RESULTS.get(each, "WARNED")].append(name)

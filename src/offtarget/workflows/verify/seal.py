@@ -18,7 +18,7 @@ from offtarget.records.check import CheckManifest
 from offtarget.records.runs import Manifest
 from offtarget.rundir import MANIFEST, read_manifest, read_object
 from offtarget.workflows.runs.listing import find_run
-from offtarget.workflows.runs.verbs import AUDIT, CHECK, COMPARE, SERVE, verb_of
+from offtarget.workflows.runs.verbs import AUDIT, BENCHMARKS, CHECK, COMPARE, SERVE, verb_of
 from offtarget.workflows.verify.attest import ATTESTATION, attest, state_of
 from offtarget.workflows.verify.later import written_later
 from offtarget.workflows.verify.recorded import verify_run
@@ -60,7 +60,7 @@ def seal(run: str | Path, out: Path, *, key: Path | None = None, with_data: bool
     path = find_run(run)
     manifest = read_manifest(path)
     verb = verb_of(manifest)
-    if verb not in (CHECK, COMPARE, AUDIT, SERVE):
+    if verb not in (CHECK, COMPARE, BENCHMARKS, AUDIT, SERVE):
         raise InputError(f"{path} is a run of `{verb.command}`; packages hold runs of check, compare, audit and serve.")
     if key is not None or not (path / ATTESTATION).exists():
         attest(path, key)

@@ -14,6 +14,7 @@ from offtarget.evidence.statements import FINGERPRINT, Thing
 from offtarget.models.folders import answer_files, at_hand
 from offtarget.models.names import LocalName, parse_name
 from offtarget.records.audit import AuditManifest
+from offtarget.records.benchmarks import SamplesManifest
 from offtarget.records.check import CheckManifest, CompareManifest
 from offtarget.records.runs import Manifest
 from offtarget.records.serve import ServeManifest
@@ -52,6 +53,10 @@ def _of_verb(manifest: Manifest) -> Iterator[Thing]:
     if isinstance(manifest, CompareManifest):
         for role, table in manifest.files.items():
             yield Thing(f"table: {role}", {"sha256": table.sha256}, annotations={"file": table.name})
+    if isinstance(manifest, SamplesManifest):
+        for role, files in manifest.files.items():
+            for file in files:
+                yield Thing(f"samples: {role}: {file.task}", {"sha256": file.sha256}, annotations={"file": file.name})
     if isinstance(manifest, ServeManifest):
         yield judge_thing("judge", manifest.judge, None)
     named: Mapping[str, str | None] = {"base": manifest.base_name, "tuned": manifest.tuned_name}
