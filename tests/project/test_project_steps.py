@@ -22,11 +22,13 @@ from offtarget.cli.app import app
 from offtarget.errors import InputError, LimitReached, RunInterrupted
 from offtarget.organism.shipped import weights_folder
 from offtarget.plugins.ci import __main__ as ci
+from offtarget.records.check import CheckManifest
 from offtarget.records.project import StepOutcome, worst
+from offtarget.rundir import read_manifest
 from offtarget.workflows.project import plan as planning
 from offtarget.workflows.project import project as walking
 from offtarget.workflows.project.doing import Job
-from offtarget.workflows.project.inputs import tree_sha256
+from offtarget.workflows.project.inputs import HASH, tree_sha256
 from offtarget.workflows.project.project import run_project
 
 ROWS = [
@@ -75,7 +77,8 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fakes:
     """A folder with data and a project file, and steps that do nothing else."""
     made = Fakes()
     monkeypatch.chdir(tmp_path)
-    # runs written by hand hold fewer answers than their verdicts say; tests of real runs look at what follows from them
+    # runs written by hand are of other models and hold fewer answers than their verdicts say; tests of real runs do not
+    monkeypatch.setattr(planning, "_is_of", lambda manifest, inputs: True)
     monkeypatch.setattr(planning, "_does_not_follow", lambda run: None)
     monkeypatch.setattr(walking, "DO", {step: made.of(step) for step in ("audit", "tune", "check")})
     Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
@@ -428,3 +431,37 @@ def test_a_job_takes_an_accepted_audit_and_no_other_undecided(fakes: Fakes, monk
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(stdout=forged, returncode=0))
     (job,) = ci._project(["run", "--json"], github=False)
     assert job.code == ci.NO_VERDICT
+
+
+def test_what_changes_while_a_step_runs_leaves_no_verdict(fakes: Fakes) -> None:
+    """Nobody knows which bytes were looked at; the next walk looks at those that are there."""
+    inner = fakes.of("audit")
+
+    def audit(job: Job) -> dict[str, str]:
+        _append()
+        return inner(job)
+
+    walking.DO["audit"] = audit
+    outcome = done()["audit"]
+    assert (outcome.did, outcome.exit_code, outcome.state) == ("failed", 2, None)
+    assert "While the step audit ran, data changed" in outcome.sentence
+    walking.DO["audit"] = inner
+    assert dids(dry_run=True)["audit"] == "would run"
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    back = done()["audit"]
+    assert (back.did, back.why) == ("ran", "what it reads changed while it ran")
+    assert dids()["audit"] == "up to date"
+
+
+def test_a_run_of_another_model_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    """Whatever the ledger says, the run says itself what it was started with."""
+    manifest = read_manifest(make_run(tmp_path / "run", hostile=False, per_probe=(1, 1), questions=2))
+    assert isinstance(manifest, CheckManifest)
+    questions = f"{manifest.probes}{HASH}{manifest.probes_fingerprint}"
+    inputs = {"base": f"{manifest.base_name}{HASH}0", "tuned": f"{manifest.tuned_name}{HASH}1", "questions": questions}
+    assert planning._is_of(manifest, inputs)
+    for name in inputs:
+        assert not planning._is_of(manifest, {**inputs, name: f"other{HASH}1"})
+    audit = read_manifest(make_audit(tmp_path / "audit", hostile=False, manifest={"data_sha256": "ab"}))
+    assert planning._is_of(audit, {"data": f"rows.jsonl{HASH}ab"})
+    assert not planning._is_of(audit, {"data": f"rows.jsonl{HASH}cd"})

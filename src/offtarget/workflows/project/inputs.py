@@ -97,7 +97,9 @@ def model_identity(name: str, opening: OpenSettings | None, *, fetch: bool) -> s
         adapter = None if local.adapter is None else _folder(local.adapter, fetch=fetch)
         if base is None or (local.adapter is not None and adapter is None):
             return f"{name} (not fetched yet)"
-        return f"{name}{HASH}{model_fingerprint(base, adapter, ())}"
+        trusted = opening is not None and opening.trust_remote_code
+        code = [str(file_sha256(file)) for file in sorted(base.glob("*.py"))] if trusted and base.is_dir() else []
+        return f"{name}{HASH}{model_fingerprint(base, adapter, code)}"
     if not isinstance(found, RemoteName):
         return name
     endpoint = endpoint_of(found, None if opening is None else opening.endpoints)

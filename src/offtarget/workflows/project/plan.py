@@ -14,6 +14,7 @@ from offtarget.pages.check.loading import load_run
 from offtarget.pages.tune.loading import load_watched
 from offtarget.project.reading import Project
 from offtarget.records import Decision, Status
+from offtarget.records.audit import AuditManifest
 from offtarget.records.check import CheckManifest
 from offtarget.records.project import StepEntry, StepName
 from offtarget.records.runs import Manifest
@@ -55,6 +56,8 @@ def plan_step(step: StepName, inputs: Inputs, ledger: Ledger, project: Project, 
     if not same:
         return Planned("run", differences(known[0].inputs, inputs) if known else "for the first time")
     newest = same[0]
+    if next(entry for entry in known if entry.run == newest.run).inputs != inputs:
+        return Planned("run", "what it reads changed while it ran")
     run = ledger.root / newest.run
     if not run.is_dir():
         return Planned("run", f"its run {run} is gone")
@@ -63,7 +66,7 @@ def plan_step(step: StepName, inputs: Inputs, ledger: Ledger, project: Project, 
     if in_use(run):
         raise InputError(f"{run} is in use by another offtarget process. Wait for it, or stop it.")
     try:
-        planned = _of_run(step, run, same, project)
+        planned = _of_run(step, run, inputs, same, project)
     except (InputError, OSError) as error:
         return Planned("run", f"its run {run} was changed or is damaged: {str(error).rstrip('.')}")
     hidden = cannot_be_seen(inputs)
@@ -72,11 +75,11 @@ def plan_step(step: StepName, inputs: Inputs, ledger: Ledger, project: Project, 
     return planned
 
 
-def _of_run(step: StepName, run: Path, same: Sequence[StepEntry], project: Project) -> Planned:
+def _of_run(step: StepName, run: Path, inputs: Inputs, same: Sequence[StepEntry], project: Project) -> Planned:
     verb = VERB_OF[step]
     manifest = read_manifest(run)
-    if not isinstance(manifest, verb.manifest):
-        raise InputError(f"it is no run of `{verb.command}`")
+    if not isinstance(manifest, verb.manifest) or not _is_of(manifest, inputs):
+        raise InputError("it is a run of something else")
     result = finished(verb, run)
     end = next((entry for entry in same if entry.ended and entry.run == run.name), None)
     if result is None:
@@ -96,6 +99,16 @@ def _of_run(step: StepName, run: Path, same: Sequence[StepEntry], project: Proje
         why = f"it is undecided, and max_answers was raised from {manifest.settings.max_answers:,} to {further:,}"
         return Planned("go on", why, run, further=further)
     return Planned("up to date", "nothing that it depends on has changed", run, made)
+
+
+def _is_of(manifest: Manifest, inputs: Inputs) -> bool:
+    """Whether a run was started with the data or the models that are said to be behind it, as far as it tells."""
+    if isinstance(manifest, AuditManifest):
+        return manifest.data_sha256 is None or inputs["data"].endswith(f"{HASH}{manifest.data_sha256}")
+    said = [(manifest.base_name, "base")]
+    if isinstance(manifest, CheckManifest):
+        said += [(manifest.tuned_name, "tuned"), (f"{manifest.probes}{HASH}{manifest.probes_fingerprint}", "questions")]
+    return all(name is not None and inputs[key].startswith(name) for name, key in said)
 
 
 def _read_whole(step: StepName, run: Path) -> None:

@@ -19,7 +19,7 @@ from offtarget.words import joined
 from offtarget.workflows.project.doing import DO, Job
 from offtarget.workflows.project.inputs import Inputs, audit_inputs, check_inputs, tune_inputs
 from offtarget.workflows.project.ledger import Ledger
-from offtarget.workflows.project.plan import VERB_OF, Planned, plan_step
+from offtarget.workflows.project.plan import VERB_OF, Planned, differences, plan_step
 from offtarget.workflows.project.reports import check_formats, report_step
 from offtarget.workflows.project.settings import check_named
 from offtarget.workflows.runs.begin import begun, finished
@@ -189,6 +189,12 @@ class _Walk:
         finally:
             if not begun(run):
                 remove_if_never_begun(run)
+        if (after := self._inputs(step, fetch=False)) != inputs:
+            self.ledger.begin(step, run.name, {"changed while it ran": differences(inputs, after)})
+            raise InputError(
+                f"While the step {step} ran, {differences(inputs, after)}: nobody knows what its result is about. Run "
+                "again when nothing writes to what it reads."
+            )
         self.ledger.end(step, run.name, inputs, made)
         return self._outcome(step, run, "went on" if planned.action == "go on" else "ran", planned.why)
 
