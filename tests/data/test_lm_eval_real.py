@@ -63,35 +63,39 @@ def make_tasks(folder: Path, *, text: str = "") -> Path:
     return folder
 
 
-def run_lm_eval(tasks: Path, out: Path, seed: int) -> Path:
-    """The program, in a process of its own, away from any network."""
+PROGRAM = """
+import json, sys
+from lm_eval.__main__ import cli_evaluate
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["lm_eval", *words]
+    cli_evaluate()
+"""
+
+
+def run_lm_eval(root: Path, *runs: tuple[Path, str]) -> list[Path]:
+    """The program, once for each (tasks, name), in a process of its own, away from any network."""
     words = [
-        "--model",
-        "dummy",
-        "--tasks",
-        "both_parts,written",
-        "--include_path",
-        str(tasks),
-        "--output_path",
-        str(out),
-    ]
+        ["--model", "dummy", "--tasks", "both_parts,written", "--include_path", str(tasks), "--output_path",
+         str(root / name), "--log_samples", "--seed", str(number)]
+        for number, (tasks, name) in enumerate(runs)
+    ]  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "lm_eval", *words, "--log_samples", "--seed", str(seed)],
-        env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_DATASETS_CACHE": str(out / "cache")},
+        [sys.executable, "-c", PROGRAM, json.dumps(words)],
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_DATASETS_CACHE": str(root / "cache")},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return out
+    return [root / name for _, name in runs]
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> tuple[Path, Path, Path]:
+def runs(tmp_path_factory) -> list[Path]:
     """Of two guessing models on the same tasks, and of one on the same questions with other words before them."""
     root = tmp_path_factory.mktemp("lm_eval")
     tasks, others = make_tasks(root / "tasks"), make_tasks(root / "others", text="Think. ")
-    return run_lm_eval(tasks, root / "a", 1), run_lm_eval(tasks, root / "b", 2), run_lm_eval(others, root / "c", 3)
+    return run_lm_eval(root, (tasks, "a"), (tasks, "b"), (others, "c"))
 
 
 def test_scores_are_those_that_lm_eval_reports(runs):
