@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from offtarget.numbers import bounds, many, percent, points
@@ -82,11 +83,16 @@ def render(manifest: SamplesManifest, family: BenchmarkFamily, told: Card) -> st
     """The comparison as one self-contained HTML page."""
     return page(
         "benchmarks/benchmarks.html.j2",
-        card=told,
+        card=replace(told, steps=tuple(_without_itself(step) for step in told.steps)),
         panel=panel(family),
         words=explained("points", "bounds", "error probability"),
         settings=_facts(manifest, family),
     )
+
+
+def _without_itself(step: Step) -> Step:
+    """The step without the command that writes this page."""
+    return Step(step.why, "" if step.command.endswith(" --html") else step.command)
 
 
 def _facts(manifest: SamplesManifest, family: BenchmarkFamily) -> list[tuple[str, str]]:
