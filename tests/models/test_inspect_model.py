@@ -107,6 +107,22 @@ def test_how_an_answer_ended(apis: ScriptedApis, name: str) -> None:
     assert any("2 replies" in note and "held back by a filter" in note for note in model.notes)  # type: ignore[attr-defined]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of aiohttp, in Google's package
+def test_google_speaks_its_own_protocol(apis: ScriptedApis, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("google.genai", reason="needs Google's package, google-genai")
+    monkeypatch.setenv("GOOGLE_BASE_URL", apis.url)
+    monkeypatch.setenv("GOOGLE_API_KEY", KEY)
+    apis.script = lambda model, system, turns, body: f"{model}|{system}|{turns[-1]}"
+    model = opened("google/gemini-2.5-flash")
+    assert asked(model, system="Be brief.").text == "gemini-2.5-flash|Be brief.|Hello"
+    apis.stop, apis.script = "filter", lambda *_: ""
+    assert asked(model).without == "content_filter"
+    apis.fail = lambda path, body, n: (400, {}, f"API key not valid: {KEY}")
+    with pytest.raises(UnreachableError, match="Check the API key") as raised:
+        asked(model)
+    assert KEY not in str(raised.value)
+
+
 def test_a_prompt_that_is_too_long_is_no_answer(apis: ScriptedApis) -> None:
     """Inspect puts the words of that error in the place of an answer, which must not be judged."""
     apis.fail = lambda path, body, n: (400, {}, "prompt is too long: 300000 tokens > 200000 maximum")

@@ -125,3 +125,12 @@ def test_a_run_with_limits_writes_no_key(lab: ScriptedApis, tmp_path: Path) -> N
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 4
     assert not [path for path in files if KEY.encode() in path.read_bytes()]
+
+
+def test_limits_do_not_go_with_benchmarks_of_served_models(lab: ScriptedApis) -> None:
+    """Their requests are sent by another process, where nobody would count them."""
+    pytest.importorskip("lm_eval", reason="needs the extra 'bench'")
+    done = printed([*CHECK.split(), "--benchmarks", "gsm8k", "--max-requests", "5"], 100)
+    assert isinstance(done.exception, InputError)
+    assert "are sent by a process of their own" in str(done.exception)
+    assert lab.requests == []

@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from offtarget.asking.cache import cache_root
+from offtarget.asking.purse import is_free
 from offtarget.asking.spending import add
 from offtarget.benchmarks.chosen import chosen, split_names
 from offtarget.benchmarks.known import ORGANISM
@@ -91,6 +92,9 @@ class Fixed:
         `prints` are the fingerprints of the models. What is on disk is not asked again. InputError for whatever
         changed, OfftargetError where the process ends before it is done.
         """
+        refuse_limits(list(models.values()), opening)
+        if opening is not None:  # what is left are limits on weights at hand, which cost nothing
+            opening = replace(opening, prices=None, max_cost=None, max_requests=None)
         folder = directory.file(FOLDER)
         why_not = dict(self.job.skip)
         if not self._done(folder, prints, why_not):
@@ -157,6 +161,7 @@ def prepare(
     """
     if not isinstance(base, str) or not isinstance(tuned, str):
         raise InputError("Fixed benchmarks are run in a process of their own: name both models (hf/..., openai/...).")
+    refuse_limits((base, tuned), opening)
     trusted = opening is not None and opening.trust_remote_code
     made = _of_organism() if any(name.partition("_")[0] == ORGANISM for name in choice.names) else ()
     benchmarks = chosen(choice, trusted=trusted, made=made)
@@ -174,6 +179,18 @@ def prepare(
     if obstacles:
         raise _refusal(obstacles)
     return Fixed(replace(job, plans=plans, skip=_cannot((base, tuned), plans)))
+
+
+def refuse_limits(models: Sequence[str], opening: OpenSettings | None) -> None:
+    """InputError where requests to a served model are limited: those of benchmarks are sent by another process."""
+    limited = opening is not None and (opening.max_cost is not None or opening.max_requests is not None)
+    paid = [name for name in models if not is_free(name)]
+    if limited and paid:
+        raise InputError(
+            f"Requests of fixed benchmarks to {joined(list(dict.fromkeys(paid)))} are sent by a process of their own, where "
+            "--max-cost and --max-requests do not hold. Leave out --benchmarks or these limits; benchmarks can be a "
+            "check of their own."
+        )
 
 
 def _names(benchmarks: Sequence[Benchmark]) -> list[str]:
