@@ -187,7 +187,7 @@ def test_what_is_missing_is_said_before_anything_is_asked(monkeypatch: pytest.Mo
     """A key, a provider's package, Inspect itself: a sentence that says what to do, as Inspect knows it."""
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "TOGETHER_API_KEY"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(InputError, match="needs a key or an address: set ANTHROPIC_API_KEY"):
+    with pytest.raises(InputError, match="needs a key: set ANTHROPIC_API_KEY"):
         opened(CLAUDE)
     with pytest.raises(InputError, match="set TOGETHER_API_KEY"):
         opened(LLAMA)

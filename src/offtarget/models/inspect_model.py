@@ -443,9 +443,8 @@ def _prerequisite(name: InspectName, error: Exception) -> str:
         )
     variables = list(dict.fromkeys(re.findall(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b", said)))
     if variables:
-        return (
-            f"{name.text} needs a key or an address: set {' or '.join(variables)}{_hub(name)}. (Inspect: {said[:200]})"
-        )
+        what = "a key" if all(one.endswith("_KEY") for one in variables) else "settings"
+        return f"{name.text} needs {what}: set {' or '.join(variables)}{_hub(name)}."
     return f"{name.text} cannot be opened ({said[:300]})."
 
 

@@ -188,8 +188,7 @@ def refuse_limits(models: Sequence[str], opening: OpenSettings | None) -> None:
     if limited and paid:
         raise InputError(
             f"Requests of fixed benchmarks to {joined(list(dict.fromkeys(paid)))} are sent by a process of their own, "
-            "where --max-cost and --max-requests do not hold. Leave out --benchmarks or these limits; benchmarks can be a "
-            "check of their own."
+            "where --max-cost and --max-requests do not hold. Leave out --benchmarks or these limits."
         )
 
 
