@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -342,6 +343,8 @@ def in_use(path: Path) -> bool:
     """Whether another process holds a run open; False for a folder whose lock cannot be tried."""
     if not (path / LOCK).is_file():
         return False
+    if sys.platform != "win32":
+        return _held(path / LOCK)
     lock = FileLock(path / LOCK)
     try:
         with lock.acquire(timeout=0):
@@ -350,6 +353,20 @@ def in_use(path: Path) -> bool:
         return True
     except OSError:
         return False
+
+
+def _held(file: Path) -> bool:
+    """Whether a process has locked a file; it is opened for reading alone, so that looking leaves no trace."""
+    import fcntl
+
+    try:
+        with file.open("rb") as opened:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 _DATA_FILE = re.compile(r"(\.(jsonl|ndjson|json|csv|tsv|parquet|arrow|txt))?(\.(gz|zst|bz2|xz))?$", re.IGNORECASE)

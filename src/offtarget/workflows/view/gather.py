@@ -34,6 +34,8 @@ ROWS = 100
 """Runs on a page of the list."""
 OTHERS = 100
 """Runs that one can be held against, at most."""
+KEPT = 4
+"""Pairs of runs whose difference is kept."""
 LARGE = 30_000_000
 """Bytes of answers from which on a run is not read whole for its page: that would take seconds at every look."""
 ASKED_TWO = (CHECK.command, COMPARE.command)
@@ -46,6 +48,8 @@ class Gathered:
     root: Path
     shelf: Shelf = field(init=False)
     indexes: Indexes = field(default_factory=Indexes)
+    _changes: dict[object, tuple[RunsDiff | None, str]] = field(default_factory=dict)
+    """What changed between the pairs that were looked at last: turning a page does not work it out again."""
 
     def __post_init__(self) -> None:
         self.shelf = Shelf(self.root)
@@ -104,7 +108,7 @@ class Gathered:
         same_kind = before.summary.verb in ASKED_TWO and after.summary.verb in ASKED_TWO
         if before.summary.verb != after.summary.verb and not same_kind:
             return Compared(rows, None, "These are runs of two kinds. Choose two of one kind.")
-        changed, why = _diff(before, after)
+        changed, why = self._changed(before, after)
         aligned = said = None
         if same_kind:
             indexes = self.indexes.of(before.summary.path), self.indexes.of(after.summary.path)
@@ -121,7 +125,15 @@ class Gathered:
     def _card(self, found: Shelved) -> Card:
         if found.summary.verb in ASKED_TWO and _answers_size(found.summary.path) > LARGE:
             return _short_card(found)
-        return card(found.summary.path)
+        return card(found.summary.path, live=found.live)
+
+    def _changed(self, before: Shelved, after: Shelved) -> tuple[RunsDiff | None, str]:
+        pair = (before.summary.path, before.stamp, after.summary.path, after.stamp)
+        known = self._changes.pop(pair, None) or _diff(before, after)
+        self._changes[pair] = known
+        while len(self._changes) > KEPT:
+            del self._changes[next(iter(self._changes))]
+        return known
 
     def _others(self, found: Shelved) -> tuple[Row, ...]:
         kinds = ASKED_TWO if found.summary.verb in ASKED_TWO else (found.summary.verb,)
@@ -243,7 +255,7 @@ def _diff(before: Shelved, after: Shelved) -> tuple[RunsDiff | None, str]:
             "answers are below."
         )
     try:
-        return diffs.compared(paths, (card(paths[0]), card(paths[1]))), ""
+        return diffs.compared(paths, (card(paths[0], live=before.live), card(paths[1], live=after.live))), ""
     except (OfftargetError, OSError) as error:
         return None, _sentence(str(error))
 
