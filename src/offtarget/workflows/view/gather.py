@@ -20,7 +20,7 @@ from offtarget.pages.view.pages import Compared
 from offtarget.pages.view.shown import Answers, Found, Going, Listed, Row, RunPage, Wanted
 from offtarget.records import Look
 from offtarget.records.check import CheckManifest
-from offtarget.rundir import read_jsonl, read_manifest
+from offtarget.rundir import place, read_jsonl, read_manifest
 from offtarget.words import asked
 from offtarget.workflows.runs.cards import about, card
 from offtarget.workflows.runs.listing import BROKEN, UNFINISHED
@@ -62,7 +62,7 @@ class Gathered:
         page = min(max(1, wanted.page), pages)
         here = chosen[(page - 1) * ROWS : page * ROWS]
         return Listed(
-            folder=str(self.root),
+            folder=str(place(self.root)),
             wanted=Wanted(wanted.verb, wanted.verdict, wanted.model, wanted.text, page),
             rows=tuple(map(row, here)),
             found=len(chosen),
@@ -80,7 +80,7 @@ class Gathered:
         found = self.shelf.find(name)
         shown, path = row(found), found.summary.path
         if found.summary.state == BROKEN:
-            return RunPage(shown, str(path), None, _sentence(found.summary.problem or "It cannot be read."))
+            return RunPage(shown, str(place(path)), None, _sentence(found.summary.problem or "It cannot be read."))
         told: Card | None = None
         answers: Answers | None = None
         fault = ""
@@ -97,7 +97,7 @@ class Gathered:
         reports = () if told is None else _reports(shown)
         if fault and told is not None:
             told = Card(told.state, told.subject, told.sentence, cautions=(fault,))
-        return RunPage(shown, str(path), told, fault, going, answers, reports, others)
+        return RunPage(shown, str(place(path)), told, fault, going, answers, reports, others)
 
     def compared(self, names: Sequence[str], show: str, who: str, page: int) -> Compared:
         """Two runs side by side. InputError for a run that there is not."""
