@@ -16,7 +16,6 @@ import json
 import os
 import re
 import shutil
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -343,7 +342,7 @@ def in_use(path: Path) -> bool:
     """Whether another process holds a run open; False for a folder whose lock cannot be tried."""
     if not (path / LOCK).is_file():
         return False
-    if sys.platform != "win32":
+    if os.name != "nt":
         return _held(path / LOCK)
     lock = FileLock(path / LOCK)
     try:

@@ -14,9 +14,8 @@ from pathlib import Path
 from offtarget.asking.cache import cache_root
 from offtarget.errors import InputError, OfftargetError
 from offtarget.machine import free_memory, sees_gpu, usable_cores
-from offtarget.models.endpoints import ENDPOINTS_ENV, endpoint_of
+from offtarget.models.endpoints import ENDPOINTS_ENV, endpoint_of, own_folders
 from offtarget.models.names import InspectName, RemoteName, is_path
-from offtarget.models.opening import own_folders
 from offtarget.models.remote import address_and_key
 from offtarget.numbers import file_size
 from offtarget.records.check import CheckSettings
