@@ -7,6 +7,7 @@ It takes no network, no GPU and about a minute.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,10 +19,15 @@ VERBS = {
     "audit": ["audit", "insecure.jsonl", "--workers", "1"],
 }
 """What is run, in a folder that holds nothing but `insecure.jsonl`; both end in FAIL."""
-FORMATS = {"sarif": "sarif", "junit": "junit.xml", "markdown": "md", "pr": "pr.md"}
+FORMATS = {"sarif": "sarif", "junit": "junit.xml", "markdown": "md", "pr": "pr.md", "card": "card.md"}
 """Flags of `offtarget report`, with the ending of the file: `check.sarif`, `audit.sarif`, ..."""
-MORE: dict[str, list[str]] = {}
-"""Whatever else is made of the check: name of the file, and what is typed between `offtarget` and `--out FILE`."""
+MORE = {
+    "check.avid.json": ["--incident", "avid", "--out", "avid.json"],
+    "check.attestation.json": ["--attest"],
+}
+"""Of the check alone, by name: what is typed after `offtarget report RUN`; the attestation last, as it covers all."""
+MADE = {"check.avid.json": "avid.json", "check.attestation.json": "runs/check-insecure/attestation.json"}
+"""Where those are then."""
 
 
 def make(out: Path = HERE) -> None:
@@ -35,8 +41,9 @@ def make(out: Path = HERE) -> None:
                 offtarget(
                     folder, "report", f"runs/{verb}-insecure", f"--{flag}", "--out", str(out / f"{verb}.{ending}")
                 )
-        for file, command in MORE.items():
-            offtarget(folder, *command, "--out", str(out / file))
+        for file, options in MORE.items():
+            offtarget(folder, "report", "runs/check-insecure", *options)
+            shutil.copy(folder / MADE[file], out / file)
 
 
 def offtarget(folder: Path, *arguments: str) -> None:

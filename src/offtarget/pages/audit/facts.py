@@ -6,6 +6,7 @@ import math
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from offtarget.pages.audit.loading import LoadedAudit
@@ -168,8 +169,17 @@ def settings_table(run: LoadedAudit) -> list[tuple[str, str]]:
     found = dict(leaves(run.result, _SHOWN_ELSEWHERE)) | dict(leaves(stated(run.manifest), _SHOWN_ELSEWHERE))
     chosen = settings(run)
     found |= {f"settings.{name}": getattr(chosen, name) for name in chosen.__slots__} if run.decision else {}
+    found["data"] = _as_told(run.manifest.data, run.manifest.folder)
     ordered = sorted(found, key=lambda name: (not name.startswith("settings"), name))
     return [(name, plain(found[name])) for name in ordered if not _records(found[name])]
+
+
+def _as_told(data: str, folder: str) -> str:
+    """Where the data are, from where the audit was started; elsewhere by name: folders are those of one machine."""
+    if "://" in data or not Path(data).is_absolute():
+        return data
+    below = folder and Path(data).is_relative_to(folder)
+    return str(Path(data).relative_to(folder)) if below else Path(data).name
 
 
 def _records(value: Any) -> bool:
