@@ -24,6 +24,7 @@ from lm_eval.evaluator import evaluate
 from lm_eval.loggers import EvaluationTracker
 
 from offtarget.asking.cache import cache_root
+from offtarget.asking.spending import add
 from offtarget.benchmarks.asked import Asked
 from offtarget.benchmarks.harness import Harnessed
 from offtarget.benchmarks.scores import kept_scores, scores_file
@@ -103,7 +104,8 @@ def _ask(job: Job, one: Loaded, role: Role, asked: Asked, teller: Teller) -> Non
     write_json(scores_file(folder, *mine), scores)
     if role == "base" and job.cache:
         _keep(cache, folder, scores)
-    teller.tell("done", **where, new=True, spent=asked.spent.since(before))
+    add(asked.spent.since(before))
+    teller.tell("done", **where, new=True)
 
 
 def _asked(job: Job, one: Loaded, asked: Asked, folder: Path, on_done: Any) -> Scores:

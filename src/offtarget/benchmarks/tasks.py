@@ -149,6 +149,7 @@ class Tasks:
         loaded = [Loaded(benchmark, name, task, chosen[name]) for name, task in found.items() if chosen[name]]
         for one in loaded:
             _check(one)
+            one.ready()  # which settles how many examples there are, a part of the fingerprint
         return loaded
 
     def _found(self, benchmark: Benchmark) -> Iterator[tuple[str, Any]]:

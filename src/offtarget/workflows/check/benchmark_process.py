@@ -11,6 +11,7 @@ import sys
 import threading
 from pathlib import Path
 
+from offtarget.asking.spending import counted, going_on, timed
 from offtarget.benchmarks.wire import Teller, read_job
 from offtarget.errors import OfftargetError
 from offtarget.records.benchmark_runs import Job
@@ -25,7 +26,8 @@ def main(arguments: list[str]) -> int:
         try:
             _do(read_job(job_file), teller)
         except OfftargetError as error:
-            teller.tell("refused", said=str(error))
+            why: object = getattr(error, "said", str(error))
+            teller.tell("refused", error=type(error).__name__, said=why, more=getattr(error, "more", ""))
             return 2
         except BrokenPipeError:
             return 1
@@ -39,6 +41,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
+@timed
 def _do(job: Job, teller: Teller) -> None:
     from offtarget.benchmarks.running import look, run
 
@@ -48,9 +51,12 @@ def _do(job: Job, teller: Teller) -> None:
     from offtarget.workflows.check.benchmark_models import as_asked
     from offtarget.workflows.ground import open_two
 
-    models = open_two(job.models["base"], job.models["tuned"], job.opening, same_weights=True)
-    teller.tell("said", said="both models are open")
-    run(job, {role: as_asked(model) for role, model in models.by_role.items()}, teller)
+    of_check = Path(job.folder).parent
+    going_on(of_check)  # limits on requests and money are those of the whole check
+    with counted(of_check, clock=False):
+        models = open_two(job.models["base"], job.models["tuned"], job.opening, same_weights=True)
+        teller.tell("said", said="both models are open")
+        run(job, {role: as_asked(model) for role, model in models.by_role.items()}, teller)
 
 
 if __name__ == "__main__":

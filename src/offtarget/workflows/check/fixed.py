@@ -18,18 +18,18 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from offtarget.asking.cache import cache_root
 from offtarget.asking.purse import is_free
-from offtarget.asking.spending import add
 from offtarget.benchmarks.chosen import chosen, split_names
-from offtarget.benchmarks.known import ORGANISM
+from offtarget.benchmarks.known import ORGANISM, known_by
 from offtarget.benchmarks.scores import kept_scores, paired
 from offtarget.benchmarks.wire import heard, read_job
-from offtarget.errors import InputError, OfftargetError, PrerequisiteError
+from offtarget.errors import InputError, LimitReached, OfftargetError, PrerequisiteError, UnreachableError
 from offtarget.models.chat import ChatModel
 from offtarget.models.names import RemoteName
 from offtarget.organism.benchmark import LONGEST_FACT, skill_items, skills
@@ -40,7 +40,6 @@ from offtarget.records.benchmarks import BenchmarkItems, BenchmarkSettings
 from offtarget.records.check import CheckSettings
 from offtarget.records.from_json import from_json
 from offtarget.records.runs import OpenSettings
-from offtarget.records.spent import Spent
 from offtarget.rundir import RunDir, fingerprint, write_json, write_whole
 from offtarget.words import joined
 from offtarget.workflows.check.fixed_plan import speed_key, work
@@ -172,6 +171,8 @@ def prepare(
         )
     job = Job(benchmarks, choice.limit, settings.seed, cache=settings.cache)
     key = fingerprint([*map(str, benchmarks), choice.limit, settings.seed])
+    if absent := _absent(benchmarks):
+        raise _refusal(absent)
     if key not in _looked:
         on_progress(Progress(f"looking at the fixed benchmarks {joined(_names(benchmarks))}"))
         _looked[key] = _look(job)
@@ -265,6 +266,24 @@ def _look(job: Job) -> tuple[tuple[TaskPlan, ...], tuple[Obstacle, ...]]:
     return tuple(plans), tuple(obstacles)
 
 
+def _absent(benchmarks: Sequence[Benchmark]) -> list[Obstacle]:
+    """Known benchmarks whose data is neither in the cache nor within reach: seen without waiting for lm-eval."""
+    home = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser()
+    hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    ready = Path(os.environ.get("HF_DATASETS_CACHE") or home / "datasets")
+    found = []
+    for one in benchmarks:
+        known = known_by(one.name)
+        places = (
+            [(hub / f"datasets--{d.replace('/', '--')}", ready / d.replace("/", "___")) for d in known.data]
+            if known
+            else []
+        )
+        if known is not None and not all(any(place.is_dir() for place in pair) for pair in places):
+            found.append(Obstacle(one.name, "data", "its data is not here", known.data))
+    return found if found and not _online(os.environ) else []
+
+
 def _run(job: Job, log: Path, on_progress: OnProgress) -> dict[str, str]:
     """Have everything asked that is not on disk; benchmark -> why it was not run after all."""
     why_not: dict[str, str] = {}
@@ -290,7 +309,6 @@ def _run(job: Job, log: Path, on_progress: OnProgress) -> dict[str, str]:
                 at[key] = plan.requests
                 if said["new"]:
                     new.append(plan)
-                    add(from_json(Spent, said["spent"]))
             on_progress(Progress(STAGE, sum(at.values()), total, f"{plan.task}, {said['role']}"))
     if new:
         keep_speed(speed_key(job.models["base"]), first - began, time.monotonic() - first, work(new))
@@ -306,13 +324,22 @@ def _process(job: Job, file: Path, log: Path) -> Generator[Mapping[str, Any], No
             if said is None:
                 continue
             if said["kind"] == "refused":
-                raise InputError(said["said"])
+                raise _of_process(said)
             if said["kind"] == "end":
                 file.unlink(missing_ok=True)
                 return
             yield said
         code = process.wait()
     raise OfftargetError(_ended(code, log))
+
+
+def _of_process(said: Mapping[str, Any]) -> OfftargetError:
+    """Why it refuses, as the same kind of error: a limit or a server that is gone is no mistake of the user."""
+    if said["error"] == LimitReached.__name__:
+        return LimitReached(said["said"], said["more"])
+    if said["error"] == UnreachableError.__name__:
+        return UnreachableError(said["said"])
+    return InputError(said["said"])
 
 
 @contextmanager
@@ -355,11 +382,19 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _environment() -> dict[str, str]:
     """Of the process: without the hub where nobody answers there, so that it does not wait for it."""
     found = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    if "HF_HUB_OFFLINE" not in found and not _reachable(found.get("HF_ENDPOINT", _HUB)):
+    if not _online(found):
         found["HF_HUB_OFFLINE"] = "1"
     return found
 
 
+def _online(environment: Mapping[str, str]) -> bool:
+    """Whether the hub is within reach, and not to be left alone."""
+    if "HF_HUB_OFFLINE" in environment:
+        return environment["HF_HUB_OFFLINE"].lower() in ("", "0", "false", "no", "off")
+    return _reachable(environment.get("HF_ENDPOINT", _HUB))
+
+
+@cache
 def _reachable(address: str) -> bool:
     if any(os.environ.get(proxy) for proxy in _PROXIES):
         return True  # it is reached through another
