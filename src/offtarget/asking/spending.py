@@ -132,7 +132,8 @@ def leave(asked: object, name: str, wanted: int) -> int:
     Raises LimitReached for none.
     """
     purse = _purse_at_work()
-    return wanted if purse is None or not wanted or hasattr(asked, "payer") else purse.some(name, wanted)
+    itself = getattr(asked, "payer", None) is not None
+    return wanted if purse is None or not wanted or itself else purse.some(name, wanted)
 
 
 def add(spent: Spent) -> None:
