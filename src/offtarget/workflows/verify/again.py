@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from pathlib import Path
 
 from offtarget.errors import OfftargetError
 from offtarget.evidence.findings import Finding
 from offtarget.pages.check.loading import benchmarks_of
-from offtarget.records import Probe, Role, Tally, Verdict
+from offtarget.records import DecisionSettings, Probe, Role, Tally, Verdict
 from offtarget.records.audit import AuditManifest
 from offtarget.records.benchmarks import BenchmarkItems, ItemPair, SamplesManifest
 from offtarget.records.check import CheckManifest, CompareManifest
@@ -127,7 +128,7 @@ def _compare(copy: Path, manifest: Manifest) -> list[Finding]:
         arms,
         {probe.id: probe.domain for probe in probes},
         {probe.id: probe.question_id for probe in probes},
-        manifest.settings,
+        DecisionSettings(**{one.name: getattr(manifest.settings, one.name) for one in fields(DecisionSettings)}),
         (),
     )
     off = differences(read_object(copy / COMPARE.done)["decision"], again)
