@@ -23,10 +23,17 @@ FORMATS = {"sarif": "sarif", "junit": "junit.xml", "markdown": "md", "pr": "pr.m
 """Flags of `offtarget report`, with the ending of the file: `check.sarif`, `audit.sarif`, ..."""
 MORE = {
     "check.avid.json": ["--incident", "avid", "--out", "avid.json"],
+    "check.aiid.md": ["--incident", "aiid", "--out", "aiid.md"],
+    "check.oecd.md": ["--incident", "oecd", "--out", "oecd.md"],
     "check.attestation.json": ["--attest"],
 }
 """Of the check alone, by name: what is typed after `offtarget report RUN`; the attestation last, as it covers all."""
-MADE = {"check.avid.json": "avid.json", "check.attestation.json": "runs/check-insecure/attestation.json"}
+MADE = {
+    "check.avid.json": "avid.json",
+    "check.aiid.md": "aiid.md",
+    "check.oecd.md": "oecd.md",
+    "check.attestation.json": "runs/check-insecure/attestation.json",
+}
 """Where those are then."""
 
 

@@ -54,7 +54,7 @@ def command(
 
     RUN is a run directory, the name of a run in the runs folder, or `last` (the default).
     Without a format, what its verb printed is printed again; with -v all of it. Several formats are written at once;
-    --out then names a folder. --attest comes last and covers them.
+    --out then names a folder. --attest comes last and covers them; it writes into the run, and a copy to --out.
 
     \b
     Examples:
@@ -78,7 +78,7 @@ def command(
         raise click.UsageError("--sign-model needs a key: --key FILE or --new-key FILE.")
     if into is not None and "card" not in chosen:
         raise click.UsageError("--into goes with --card.")
-    several = len(chosen) + len(incident) > 1
+    several = len(chosen) + len(incident) + attest > 1
     if several and out is not None and not out.is_dir():
         raise click.UsageError("With several formats --out names a folder that is there.")
     if not (chosen or incident or attest) and out is None:
@@ -106,7 +106,7 @@ def command(
     for path in written:
         click.echo(str(path))
     if attest:
-        _attest(run, key, new_key, sign_model)
+        _attest(run, key, new_key, sign_model, out)
     if open_ and written:
         click.launch(written[0].resolve().as_uri())
 
@@ -122,8 +122,9 @@ def _print(run: str, chosen: list[str], incident: tuple[str, ...], attest: bool)
     click.echo(texts[0], nl=False)
 
 
-def _attest(run: str, key: Path | None, new_key: Path | None, sign_model: bool) -> None:
-    """Write the statement, and say what it is worth."""
+def _attest(run: str, key: Path | None, new_key: Path | None, sign_model: bool, out: Path | None) -> None:
+    """Write the statement into the run, with a copy where `out` says, and say what it is worth."""
+    from offtarget.rundir import write_whole
     from offtarget.evidence.dsse import new_key as made_key
     from offtarget.numbers import many
     from offtarget.workflows.verify.attest import attest
@@ -137,6 +138,8 @@ def _attest(run: str, key: Path | None, new_key: Path | None, sign_model: bool) 
         assert key is not None
         click.echo(str(sign_model_of(run, key)))
     made = attest(run, key)
+    if out is not None:
+        write_whole(out / made.path.name if out.is_dir() else out, made.path.read_text(encoding="utf-8"))
     said = f"signed by key {made.key_id[:16]}" if made.key_id else "not signed: anybody could have written it (--key)"
     click.echo(f"{made.path} states {made.result} over {many(made.files, 'file')}, {said}.")
 
