@@ -124,9 +124,9 @@ def _print(run: str, chosen: list[str], incident: tuple[str, ...], attest: bool)
 
 def _attest(run: str, key: Path | None, new_key: Path | None, sign_model: bool, out: Path | None) -> None:
     """Write the statement into the run, with a copy where `out` says, and say what it is worth."""
-    from offtarget.rundir import write_whole
     from offtarget.evidence.dsse import new_key as made_key
     from offtarget.numbers import many
+    from offtarget.rundir import write_whole
     from offtarget.workflows.verify.attest import attest
     from offtarget.workflows.verify.sign import sign_model_of
 
