@@ -342,6 +342,8 @@ def in_use(path: Path) -> bool:
     """Whether another process holds a run open; False for a folder whose lock cannot be tried."""
     if not (path / LOCK).is_file():
         return False
+    if os.name != "nt":
+        return _held(path / LOCK)
     lock = FileLock(path / LOCK)
     try:
         with lock.acquire(timeout=0):
@@ -350,6 +352,20 @@ def in_use(path: Path) -> bool:
         return True
     except OSError:
         return False
+
+
+def _held(file: Path) -> bool:
+    """Whether a process has locked a file; it is opened for reading alone, so that looking leaves no trace."""
+    import fcntl
+
+    try:
+        with file.open("rb") as opened:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 _DATA_FILE = re.compile(r"(\.(jsonl|ndjson|json|csv|tsv|parquet|arrow|txt))?(\.(gz|zst|bz2|xz))?$", re.IGNORECASE)

@@ -44,6 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         both["tuned"]["fingerprint"] = name
         make_run(root / name, tuned_rate=rate, per_probe=(2, 3), manifest={"models": both})
     make_run(root / "check-3-going", per_probe=(1, 1), finished=False)
+    (root / "check-3-going" / ".lock").touch()
     tune_runs.write(root / "tune-1", None)
     (root / "empty").mkdir()
     (root / "torn").mkdir()

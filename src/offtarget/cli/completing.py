@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-_KINDS = ("organism/", "hf/", "openai/", "openai-api/", "vllm/")
+_KINDS = ("organism/", "hf/", "openai/", "openai-api/", "vllm/", "inspect/", "anthropic/", "google/", "ollama/")
 _MOST = 50
 
 

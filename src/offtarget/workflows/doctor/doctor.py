@@ -14,8 +14,8 @@ from pathlib import Path
 from offtarget.asking.cache import cache_root
 from offtarget.errors import InputError, OfftargetError
 from offtarget.machine import free_memory, sees_gpu, usable_cores
-from offtarget.models.endpoints import ENDPOINTS_ENV, endpoint_of
-from offtarget.models.names import RemoteName, is_path
+from offtarget.models.endpoints import ENDPOINTS_ENV, endpoint_of, own_folders
+from offtarget.models.names import InspectName, RemoteName, is_path
 from offtarget.models.remote import address_and_key
 from offtarget.numbers import file_size
 from offtarget.records.check import CheckSettings
@@ -202,7 +202,7 @@ def _extras_of(model: str) -> tuple[str, ...]:
         return ("review",) if model == PEOPLE else ()
     name = parsed(model)
     if isinstance(name, RemoteName):
-        return ("remote",)
+        return ("inspect",) if isinstance(name, InspectName) else ("remote",)
     return ("local", "gguf") if name.base.place.endswith(".gguf") else ("local",)
 
 
@@ -213,7 +213,9 @@ def _model(option: str, model: str, connect: bool) -> Finding:
         return Finding(what, True, "needs no model")
     try:
         name = parsed(model)
-        if isinstance(name, RemoteName) and not connect:
+        if isinstance(name, InspectName) and not connect:
+            return Finding(what, True, "is asked through Inspect AI; not tried: say --connect")
+        if isinstance(name, RemoteName) and not connect and own_folders(name, None) is None:
             address, _ = address_and_key(name, endpoint_of(name))
             return Finding(what, True, f"address {'set' if address else 'the usual one'}; not tried: say --connect")
         if option == "judge":

@@ -15,18 +15,21 @@ from offtarget.workflows.runs.so_far import so_far
 from offtarget.workflows.runs.verbs import BENCHMARKS, CHECK, COMPARE, TUNE, verb_of
 
 
-def card(path: Path) -> Card:
-    """What a run came to, or how far it is. Raises InputError for what is no run, and for damaged records."""
+def card(path: Path, *, live: bool | None = None) -> Card:
+    """What a run came to, or how far it is. Raises InputError for what is no run, and for damaged records.
+
+    `live`: whether a process is at work on it; None where that has to be found out by its lock.
+    """
     manifest = read_manifest(path)
     verb = verb_of(manifest)
     if finished(verb, path) is not None:
         return card_of(path)
     if verb is TUNE and any(reading.alarm for reading in read_jsonl(path / "readings.jsonl", Reading)):
         return card_of(path)  # an alarm is not to wait until the training has ended
-    return _unfinished(path, manifest)
+    return _unfinished(path, manifest, in_use(path) if live is None else live)
 
 
-def _unfinished(path: Path, manifest: Manifest) -> Card:
+def _unfinished(path: Path, manifest: Manifest, live: bool) -> Card:
     verb = verb_of(manifest)
     sentence = f"This run of `{verb.command}` has not come to its end. So far: {so_far(path)}."
     exchanges = card_of(path).exchanges if verb in (CHECK, COMPARE) else ()
@@ -37,12 +40,12 @@ def _unfinished(path: Path, manifest: Manifest) -> Card:
         certainty="Nothing is claimed, so there is nothing to be wrong about yet.",
         exchanges=exchanges,
         exchanges_title="Misaligned answers so far; they are no verdict",
-        steps=(_next(path, manifest),),
+        steps=(_next(path, manifest, live),),
     )
 
 
-def _next(path: Path, manifest: Manifest) -> Step:
-    if in_use(path):
+def _next(path: Path, manifest: Manifest, live: bool) -> Step:
+    if live:
         return Step("Wait: another process is at work on it")
     obstacle = verb_of(manifest).obstacle(path, manifest)
     if obstacle is None:

@@ -18,6 +18,7 @@ from offtarget.pages.view import pages
 from offtarget.pages.view.shown import Wanted
 from offtarget.review.security import Access, Gate
 from offtarget.review.web import Door
+from offtarget.rundir import place
 from offtarget.workflows.runs.report import report_text
 from offtarget.workflows.view.aligned import SHOW
 from offtarget.workflows.view.gather import Gathered
@@ -33,7 +34,7 @@ class View:
 
     def __init__(self, root: Path, access: Access) -> None:
         self._runs = Gathered(root)
-        self._folder = str(root)
+        self._folder = str(place(root))
         self._door = Door(access, "Open the address that `offtarget view` printed; it holds the key to this page.")
 
     def routes(self) -> list[Route]:

@@ -20,7 +20,7 @@ from offtarget.pages.view.pages import Compared
 from offtarget.pages.view.shown import Answers, Found, Going, Listed, Row, RunPage, Wanted
 from offtarget.records import Look
 from offtarget.records.check import CheckManifest
-from offtarget.rundir import read_jsonl, read_manifest
+from offtarget.rundir import place, read_jsonl, read_manifest
 from offtarget.words import asked
 from offtarget.workflows.runs.cards import about, card
 from offtarget.workflows.runs.listing import BROKEN, UNFINISHED
@@ -34,6 +34,8 @@ ROWS = 100
 """Runs on a page of the list."""
 OTHERS = 100
 """Runs that one can be held against, at most."""
+KEPT = 4
+"""Pairs of runs whose difference is kept."""
 LARGE = 30_000_000
 """Bytes of answers from which on a run is not read whole for its page: that would take seconds at every look."""
 ASKED_TWO = (CHECK.command, COMPARE.command)
@@ -46,6 +48,8 @@ class Gathered:
     root: Path
     shelf: Shelf = field(init=False)
     indexes: Indexes = field(default_factory=Indexes)
+    _changes: dict[object, tuple[RunsDiff | None, str]] = field(default_factory=dict)
+    """What changed between the pairs that were looked at last: turning a page does not work it out again."""
 
     def __post_init__(self) -> None:
         self.shelf = Shelf(self.root)
@@ -58,7 +62,7 @@ class Gathered:
         page = min(max(1, wanted.page), pages)
         here = chosen[(page - 1) * ROWS : page * ROWS]
         return Listed(
-            folder=str(self.root),
+            folder=str(place(self.root)),
             wanted=Wanted(wanted.verb, wanted.verdict, wanted.model, wanted.text, page),
             rows=tuple(map(row, here)),
             found=len(chosen),
@@ -76,7 +80,7 @@ class Gathered:
         found = self.shelf.find(name)
         shown, path = row(found), found.summary.path
         if found.summary.state == BROKEN:
-            return RunPage(shown, str(path), None, _sentence(found.summary.problem or "It cannot be read."))
+            return RunPage(shown, str(place(path)), None, _sentence(found.summary.problem or "It cannot be read."))
         told: Card | None = None
         answers: Answers | None = None
         fault = ""
@@ -93,7 +97,7 @@ class Gathered:
         reports = () if told is None else _reports(shown)
         if fault and told is not None:
             told = Card(told.state, told.subject, told.sentence, cautions=(fault,))
-        return RunPage(shown, str(path), told, fault, going, answers, reports, others)
+        return RunPage(shown, str(place(path)), told, fault, going, answers, reports, others)
 
     def compared(self, names: Sequence[str], show: str, who: str, page: int) -> Compared:
         """Two runs side by side. InputError for a run that there is not."""
@@ -104,7 +108,7 @@ class Gathered:
         same_kind = before.summary.verb in ASKED_TWO and after.summary.verb in ASKED_TWO
         if before.summary.verb != after.summary.verb and not same_kind:
             return Compared(rows, None, "These are runs of two kinds. Choose two of one kind.")
-        changed, why = _diff(before, after)
+        changed, why = self._changed(before, after)
         aligned = said = None
         if same_kind:
             indexes = self.indexes.of(before.summary.path), self.indexes.of(after.summary.path)
@@ -121,7 +125,15 @@ class Gathered:
     def _card(self, found: Shelved) -> Card:
         if found.summary.verb in ASKED_TWO and _answers_size(found.summary.path) > LARGE:
             return _short_card(found)
-        return card(found.summary.path)
+        return card(found.summary.path, live=found.live)
+
+    def _changed(self, before: Shelved, after: Shelved) -> tuple[RunsDiff | None, str]:
+        pair = (before.summary.path, before.stamp, after.summary.path, after.stamp)
+        known = self._changes.pop(pair, None) or _diff(before, after)
+        self._changes[pair] = known
+        while len(self._changes) > KEPT:
+            del self._changes[next(iter(self._changes))]
+        return known
 
     def _others(self, found: Shelved) -> tuple[Row, ...]:
         kinds = ASKED_TWO if found.summary.verb in ASKED_TWO else (found.summary.verb,)
@@ -243,7 +255,7 @@ def _diff(before: Shelved, after: Shelved) -> tuple[RunsDiff | None, str]:
             "answers are below."
         )
     try:
-        return diffs.compared(paths, (card(paths[0]), card(paths[1]))), ""
+        return diffs.compared(paths, (card(paths[0], live=before.live), card(paths[1], live=after.live))), ""
     except (OfftargetError, OSError) as error:
         return None, _sentence(str(error))
 
