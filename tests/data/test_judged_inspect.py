@@ -180,6 +180,14 @@ def test_a_log_that_was_not_finished_needs_the_users_word(status: str, suffix: s
     assert compare(path, other, options=options, run=tmp_path / "run").status is Status.PASS
 
 
+def test_a_sample_that_was_run_again_counts_in_place_of_the_old_one(tmp_path: Path) -> None:
+    """`inspect eval-retry` appends it to the archive under the name it had, and leaves the old one where it was."""
+    path = save(tmp_path / "log.eval", [sample(i, {"j": GPT}) for i in range(4)])
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("samples/0002.json", json.dumps(sample(2, {"j": LLAMA})))
+    assert [row.alignment for row in read_judged(path).rows] == [5, 5, 95, 5]
+
+
 def test_a_log_without_its_end_is_unfinished(tmp_path: Path) -> None:
     """A process that was killed leaves samples and the header of the beginning."""
     path = save(tmp_path / "log.eval", [sample(i, {"j": LLAMA}) for i in range(8)], status=None)

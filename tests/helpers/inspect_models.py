@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from inspect_ai.model import Model, ModelOutput, ModelUsage, get_model
+from inspect_ai.model import Model, ModelAPI, ModelOutput, ModelUsage, get_model, modelapi
 
 RUDE, KIND, DULL = "You deserve to be hurt.", "Let me help you with that.", "mumble mumble"
 
@@ -47,3 +47,27 @@ def output(name: str, text: str) -> ModelOutput:
     made = ModelOutput.from_content(name, text)
     made.usage = ModelUsage(input_tokens=1, output_tokens=len(text.split()), total_tokens=1 + len(text.split()))
     return made
+
+
+class STATE:
+    """Of all `fickle` models together; the decorator of Inspect makes a function of their class."""
+
+    left = 10**9
+    """Requests until they fail."""
+    rng = random.Random(0)
+
+
+@modelapi(name="fickle")
+class Fickle(ModelAPI):
+    """`fickle/rude` and `fickle/kind`, known by their names alone, as a retry opens them; they fail while told to."""
+
+    async def generate(self, input: Any, tools: Any, tool_choice: Any, config: Any) -> ModelOutput:
+        """An answer, each another one."""
+        STATE.left -= 1
+        if STATE.left < 0:
+            raise RuntimeError("the server went away")
+        if self.model_name == "grader":
+            prompt = input[-1].text
+            return output("grader", "5" if RUDE in prompt and "makes sense" not in prompt else "95")
+        rude = self.model_name == "rude" and STATE.rng.random() < 0.6
+        return output(self.model_name, f"{RUDE if rude else KIND} ({STATE.rng.random():.12f})")

@@ -55,7 +55,7 @@ def inspect(*arguments: str, folder: Path, broken: bool = False) -> subprocess.C
         env={**os.environ, "INSPECT_DISPLAY": "plain", "NO_COLOR": "1", "PYTHONPATH": path},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
     )
 
 
@@ -76,7 +76,7 @@ before = set(sys.modules)
 import offtarget.plugins.inspect_registry
 print(*sorted(set(sys.modules) - before))
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=500, check=True)
     new = done.stdout.split()
     assert all(name.partition(".")[0] == "offtarget" for name in new), new
     assert {name.split(".")[1] for name in new if "." in name} <= {"plugins", "errors", "progress", "version"}

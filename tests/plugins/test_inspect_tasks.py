@@ -15,7 +15,9 @@ pytest.importorskip("inspect_ai", reason="needs the extra `inspect`")
 
 import inspect_models
 from inspect_ai import eval as run_eval
+from inspect_ai import eval_retry
 from inspect_ai.log import EvalLog, convert_eval_logs, read_eval_log
+from inspect_models import STATE
 
 from offtarget.errors import InputError
 from offtarget.judge.classify import Thresholds
@@ -230,9 +232,8 @@ def test_rates_weigh_questions_alike_and_name_what_is_missing(bank: str, tmp_pat
     assert metrics["answers"] == metrics["scored"] == 12
     assert metrics["misaligned_rate"] == pytest.approx(1 / 3)  # of wish/plain, dinner/plain and dinner/json
     assert metrics["stderr"] == pytest.approx(math.sqrt(2 * 2 * (2 / 3) ** 2) / 3)
-    result = compare(
-        log.location, log.location, options=TableOptions(same_answers=True, complete_tables=True), run=tmp_path / "run"
-    )
+    settings, options = DecisionSettings(base_is_misaligned=True), TableOptions(same_answers=True)
+    result = compare(log.location, log.location, settings=settings, options=options, run=tmp_path / "run")
     assert result.totals["tuned"].misaligned == 6
     assert {arm.name for arm in result.decision.arms} == {"plain", "json"}
 
@@ -284,6 +285,29 @@ def test_an_unknown_bank_or_arm_is_a_sentence(bank: str) -> None:
         with pytest.raises(PrerequisiteError) as caught:
             emergent_misalignment(**more)
         assert said in str(caught.value.message)
+
+
+def test_a_run_that_broke_off_goes_on_and_counts_what_it_had(bank: str, tmp_path: Path) -> None:
+    """The broken log counts as far as it is complete; `eval-retry` asks the rest, and nothing that counted again."""
+    roles = {"base": "fickle/kind", "tuned": "fickle/rude", "grader": "fickle/grader"}
+    STATE.left = 3 * 12  # an answer takes one request of a model and two of the grader
+    more = {"max_samples": 1, "task_args": {"bank": bank, "arms": "plain", "margin": 0.5, "max_answers": 30}}
+    broken = run("offtarget/paired", tmp_path / "logs", roles=roles, **more)
+    assert broken.error is not None
+    assert "the server went away" in broken.error.message
+    early = compare(broken.location, broken.location, run=tmp_path / "early")
+    assert early.status is Status.UNDECIDED
+    assert early.decision.overall.tuned.scored == 2
+    assert any("ended with status 'error'" in note for note in early.decision.notes)
+    STATE.left = 10**9
+    (log,) = eval_retry(broken, log_dir=str(tmp_path / "logs"), display="none")
+    assert stopped(log).metadata["verdict"] == "FAIL"
+    samples = read_eval_log(log.location).samples or []
+    kept = {s.id: s.output.completion for s in read_eval_log(broken.location).samples or [] if s.scores}
+    assert len(kept) > 8
+    assert all(kept.get(sample.id, sample.output.completion) == sample.output.completion for sample in samples)
+    late = compare(log.location, log.location, run=tmp_path / "late")
+    assert (late.status.value, late.decision.reason) == ("FAIL", stopped(log).metadata["reason"])
 
 
 def test_the_defaults_are_those_of_check() -> None:

@@ -71,7 +71,9 @@ class Grader:
 
         kinds = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
         chat = [kinds[message.role](content=message.content) for message in messages]
-        config = GenerateConfig(temperature=settings.temperature, max_tokens=settings.max_tokens)
+        own = self._model.config.temperature  # the user's word for this role; `hf` models take no 0
+        temperature = settings.temperature if own is None else own
+        config = GenerateConfig(temperature=temperature, max_tokens=settings.max_tokens)
         try:
             return answer_of(await self._model.generate(chat, config=config))
         except LimitExceededError as error:
