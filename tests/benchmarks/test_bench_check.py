@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -19,7 +20,7 @@ from offtarget.errors import InputError
 from offtarget.models.local import LocalModel
 from offtarget.models.opening import open_pair
 from offtarget.organism.shipped import resolve
-from offtarget.records import Status
+from offtarget.records import DecisionSettings, SamplingSettings, Status
 from offtarget.records.answers import Role
 from offtarget.records.benchmark_runs import BenchmarkChoice
 from offtarget.records.benchmarks import BenchmarkSettings
@@ -240,12 +241,16 @@ def test_a_served_model_is_asked_what_it_can_answer(tmp_path: Path, monkeypatch:
     chosen = task(tmp_path, "chosen")
     pair = open_pair(BASE, TUNED, resolve=resolve)
     models = {role: model for role, model in pair.by_role.items() if isinstance(model, LocalModel)}
+    little = replace(
+        FEW, max_answers=1, sampling=SamplingSettings(max_tokens=8), decision=DecisionSettings(base_per_tuned=1)
+    )
     with served(models) as server:
         monkeypatch.setenv("HERE_BASE_URL", server.address)
         monkeypatch.setenv("HERE_API_KEY", "sk-secret-of-this-test")
         names = (f"openai-api/here/{role}" for role in ROLES)
         asked = f"{written},{chosen}"
-        result = check(*names, probes="organism", benchmarks=asked, settings=FEW, run=tmp_path / "run")
+        plain = {"probes": "organism", "arms": ["plain"]}
+        result = check(*names, **plain, benchmarks=asked, settings=little, run=tmp_path / "run")
         prompts = [body["messages"][-1]["content"] for body in server.asked]
     assert result.benchmarks is not None
     first, second = result.benchmarks.results
