@@ -1,6 +1,7 @@
 """Fixed benchmarks: what drop is found at the same number of items, paired (ours) and unpaired, and how often wrongly.
 
-    python benchmarks/paired_items.py [--runs 4000] [--seed 1] [--samples NAME=BASE,TUNED ...]
+    python benchmarks/paired_items.py [--runs 2000] [--seed 1] [--samples NAME=BASE,TUNED ...]
+                                      [--simulated FILE]
                                       [--out benchmarks/results/paired_items.json]
 
 The unpaired test is the z-test of two independent means that lm-eval's script for comparing two models makes of their
@@ -36,6 +37,8 @@ ITEMS = (541, 817, 1319, 14042)
 """As many as IFEval, TruthfulQA, GSM8K and MMLU have."""
 CHURN = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
 """Share of items that change between two models of the same mean score."""
+MORE = 10
+"""Times the items of a sample set, at which the same is asked of models that disagree as often."""
 RATE = 0.6
 """Of the base."""
 
@@ -147,6 +150,8 @@ def measured(name: str, base: Path, tuned: Path, runs: int, seed: int) -> list[d
         lost, gained = sum(a > b for a, b in pairs), sum(a < b for a, b in pairs)
         rate, churn = sum(a for a, _ in pairs) / n, 2 * min(lost, gained) / n
         counts = np.array([[sum(a == b == 1 for a, b in pairs), lost, gained, sum(a == b == 0 for a, b in pairs)]])
+        many = MORE * n
+        paired, unpaired = detected(rate, churn, many, runs, seed)
         rows.append(
             {
                 "set": name,
@@ -156,6 +161,7 @@ def measured(name: str, base: Path, tuned: Path, runs: int, seed: int) -> list[d
                 "p_ours": mcnemar_worse(lost, gained),
                 "p_unpaired": 0.5 * math.erfc(float(unpaired_z(counts)[0]) / math.sqrt(2)),
                 **row(rate, churn, n, runs, seed),
+                "with_more_items": {"items": many, "drop_found": paired, "drop_found_unpaired": unpaired},
             }
         )
     return rows
@@ -180,15 +186,19 @@ def show(rows: list[dict[str, object]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=4000)
+    parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--samples", action="append", default=[], metavar="NAME=BASE,TUNED")
+    parser.add_argument("--simulated", type=Path, metavar="FILE", help="take the simulated rows of an earlier result")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "paired_items.json")
     o = parser.parse_args()
     began = time.perf_counter()
-    simulated = [
-        row(RATE, churn, n, o.runs, o.seed) for n in ITEMS for churn in (*CHURN, independent(RATE))
-    ]  # fmt: skip
+    earlier = json.loads(o.simulated.read_text(encoding="utf-8")) if o.simulated else None
+    simulated = (
+        earlier["simulated"]
+        if earlier
+        else [row(RATE, churn, n, o.runs, o.seed) for n in ITEMS for churn in (*CHURN, independent(RATE))]
+    )
     show(simulated)
     sets = []
     for given in o.samples:
@@ -199,7 +209,7 @@ def main() -> None:
     report = {
         "settings": {"alpha": ALPHA, "margin": MARGIN, "power": POWER, "rate": RATE},
         "seed": o.seed,
-        "seconds": round(time.perf_counter() - began, 1),
+        "seconds": round(time.perf_counter() - began + (earlier["seconds"] if earlier else 0), 1),
         "machine": machine(),
         "simulated": simulated,
         "sample_sets": sets,
