@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from offtarget.errors import EvidenceError, InputError, OfftargetError, RunInterrupted, VerdictError
+from offtarget.errors import EvidenceError, InputError, LimitReached, OfftargetError, RunInterrupted, VerdictError
 from offtarget.progress import OnProgress, Progress
 from offtarget.version import __version__
 
@@ -140,6 +140,7 @@ __all__ = [
     "FindSettings",
     "GatewaySettings",
     "InputError",
+    "LimitReached",
     "MisalignmentMonitor",
     "MonitorSettings",
     "OfftargetError",

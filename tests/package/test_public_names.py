@@ -37,6 +37,7 @@ PUBLIC = [
     "FindSettings",
     "GatewaySettings",
     "InputError",
+    "LimitReached",
     "MisalignmentMonitor",
     "MonitorSettings",
     "OfftargetError",

@@ -62,7 +62,7 @@ def says_what_went_wrong() -> None:
         offtarget.check("organism/base", "organism/insecure")
     except offtarget.InputError as error:
         assert_type(str(error), str)
-    except (offtarget.EvidenceError, offtarget.RunInterrupted):
+    except (offtarget.EvidenceError, offtarget.RunInterrupted, offtarget.LimitReached):
         raise
     except offtarget.VerdictError as error:
         assert_type((error.state, error.sentence), tuple[str, str])

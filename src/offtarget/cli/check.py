@@ -126,7 +126,8 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
       offtarget check --base hf/./base --tuned hf/./base+./adapter --probes questions.yaml --judge hf/./judge
       offtarget check --resume runs/check-20261121-101500-insecure
 
-    MODEL is organism/NAME, hf/REPO-or-PATH[@REVISION], hf/BASE+ADAPTER, openai/NAME or openai-api/SERVICE/NAME.
+    MODEL is organism/NAME, hf/REPO-or-PATH[@REVISION], hf/BASE+ADAPTER, openai/NAME, openai-api/SERVICE/NAME, or a
+    provider of Inspect: anthropic/NAME, google/NAME, ollama/NAME, ...
 
     Exit codes: 0 PASS, 1 FAIL, 2 input error, 3 UNDECIDED.
     """
