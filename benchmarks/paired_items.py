@@ -150,6 +150,9 @@ def measured(name: str, base: Path, tuned: Path, runs: int, seed: int) -> list[d
         lost, gained = sum(a > b for a, b in pairs), sum(a < b for a, b in pairs)
         rate, churn = sum(a for a, _ in pairs) / n, 2 * min(lost, gained) / n
         counts = np.array([[sum(a == b == 1 for a, b in pairs), lost, gained, sum(a == b == 0 for a, b in pairs)]])
+        if not 0 < rate < 1:
+            print(f"{one.name}: the base has all items right, or none; nothing to ask about a drop")
+            continue
         many = MORE * n
         paired, unpaired = detected(rate, churn, many, runs, seed)
         rows.append(
