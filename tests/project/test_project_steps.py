@@ -416,6 +416,7 @@ def test_a_limit_that_is_reached_is_told_and_goes_on(fakes: Fakes) -> None:
     fakes.fails["check"] = LimitReached("10 requests were sent.", "--max-requests 20 allows more.")
     outcome = run_project()
     assert (outcome.steps[1].did, outcome.steps[1].state, outcome.steps[1].exit_code) == ("failed", None, 3)
+    assert "Raise it under limits in offtarget.yaml and run again" in outcome.steps[1].sentence
     assert outcome.exit_code == 3
 
 

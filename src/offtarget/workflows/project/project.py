@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from offtarget.errors import InputError, OfftargetError, RunInterrupted
+from offtarget.errors import InputError, LimitReached, OfftargetError, RunInterrupted
 from offtarget.pages.cards import card_of
 from offtarget.progress import OnProgress, silent
 from offtarget.project.keys import FILE_NAME, STEPS
@@ -123,6 +123,11 @@ class _Walk:
                     f"Interrupted in the step {step}. What was computed is kept; go on with: offtarget run"
                     f"{'' if self.project.path.name == FILE_NAME else f' --file {self.project.path}'}"
                 ) from None
+            except LimitReached as error:
+                more = (
+                    f"{error.said} Raise it under limits in {self.project.path.name} and run again: the step goes on."
+                )
+                outcome = StepOutcome(step, "failed", "a limit is reached", sentence=more, exit_code=error.exit_code)
             except OfftargetError as error:
                 outcome = StepOutcome(step, "failed", "it stopped", sentence=str(error), exit_code=error.exit_code)
             self.done[step] = outcome
