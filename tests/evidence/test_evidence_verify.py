@@ -17,10 +17,11 @@ from offtarget.errors import InputError
 from offtarget.evidence.digests import survey
 from offtarget.evidence.dsse import new_key, private_key, public_key, read_envelope, signed, signed_by
 from offtarget.evidence.findings import Verification
+from offtarget.evidence.keyless import Identity
 from offtarget.evidence.statements import read_statement
 from offtarget.rundir import write_json
 from offtarget.workflows.verify.adapters import SIGNATURE, sign_adapter, verify_adapter
-from offtarget.workflows.verify.attest import ATTESTATION, attest
+from offtarget.workflows.verify.attest import ATTESTATION, BUNDLE, attest
 from offtarget.workflows.verify.verify import verify
 
 pytest.importorskip("cryptography")
@@ -291,3 +292,39 @@ def test_an_adapter_is_checked_by_the_tools_of_its_format(adapter: Path, keys: t
     verifying.Config().use_elliptic_key_verifier(public_key=keys[1]).verify(adapter, adapter / SIGNATURE)
     payload = json.loads(base64.b64decode(json.loads((adapter / SIGNATURE).read_text())["dsseEnvelope"]["payload"]))
     assert payload["predicateType"] == "https://model_signing/signature/v1.0"
+
+
+def test_what_sigstore_says_is_told_as_it_is(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service itself was never asked: this holds what is made of its answers."""
+    dsse = pytest.importorskip("sigstore.dsse")
+    whole = tmp_path / "run"
+    shutil.copytree(run, whole)
+    dsse.Statement(read_envelope((whole / ATTESTATION).read_bytes()).payload)  # it takes what we state
+    who = Identity("anna@example.org", "https://accounts.example.org")
+    assert f"there is no {BUNDLE}" in said(verify(whole, identity=who))
+    monkeypatch.setattr("offtarget.workflows.verify.attest.sign_keyless", lambda payload: f"bundle of {len(payload)}")
+    attest(whole, sigstore=True)
+    assert verify(whole).exit_code == 3
+    assert "--identity" in said(verify(whole), "claimed")
+    assert "is no bundle of Sigstore" in said(verify(whole, identity=who))
+    asked = []
+
+    def answers(value: bool | InputError) -> None:
+        def check(bundle: bytes, payload: bytes, identity: Identity) -> bool:
+            asked.append((bundle, payload, identity))
+            if isinstance(value, InputError):
+                raise value
+            return value
+
+        monkeypatch.setattr("offtarget.workflows.verify.recorded.check_keyless", check)
+
+    answers(True)
+    assert verify(whole, identity=who).exit_code == 0
+    payload = read_envelope((whole / ATTESTATION).read_bytes()).payload
+    assert asked == [(f"bundle of {len(payload)}".encode(), payload, who)]
+    answers(False)
+    assert verify(whole, identity=who).exit_code == 1
+    answers(InputError("no network"))
+    assert verify(whole, identity=who).exit_code == 3
+    attest(whole)
+    assert not (whole / BUNDLE).exists(), "a signature of an earlier statement must not stay"

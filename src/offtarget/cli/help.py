@@ -54,7 +54,7 @@ SECTIONS: Mapping[str, str] = {
         "id-column arm-column domain-column scale coherence-scale high-is-misaligned grade misaligned-below "
         "coherent-above no-coherence common-questions complete-tables same-answers ignore-labels"
     ),
-    "Evidence": "attest key new-key sign-model incident into with-data",
+    "Evidence": "attest key new-key sigstore identity issuer sign-model incident into with-data",
     "Run and output": "out overwrite file again run resume dry-run yes quiet verbose json no-cache no-register",
     "Where it runs": "device dtype trust-remote-code endpoints reference",
     "What may be spent": "prices max-cost max-requests",

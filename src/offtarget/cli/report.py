@@ -34,6 +34,7 @@ def _format_flags(function: Any) -> Any:
 @click.option("--attest", is_flag=True, help="State what the run holds and came to [attestation.json in the run].")
 @shared("--key", ": the private one that signs the statement")
 @click.option("--new-key", type=FILE, metavar="FILE", help="The same with a new key, made here.")
+@click.option("--sigstore", is_flag=True, help="Sign as whoever Sigstore says you are; needs the network.")
 @click.option("--sign-model", is_flag=True, help="Sign the folder of the tuned model as well [model.sig in it].")
 @shared("--out", ", in place of one in the run; - is standard output", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--open", "open_", is_flag=True, help="Open the written file.")
@@ -45,6 +46,7 @@ def command(
     attest: bool,
     key: Path | None,
     new_key: Path | None,
+    sigstore: bool,
     sign_model: bool,
     out: Path | None,
     open_: bool,
@@ -70,8 +72,8 @@ def command(
     from offtarget.workflows.runs.report import report
 
     chosen = [name for name in formats() if o.get(f"format_{name}")]
-    if (key or new_key or sign_model) and not attest:
-        raise click.UsageError("--key, --new-key and --sign-model go with --attest.")
+    if (key or new_key or sigstore or sign_model) and not attest:
+        raise click.UsageError("--key, --new-key, --sigstore and --sign-model go with --attest.")
     if key and new_key:
         raise click.UsageError("--key and --new-key name two keys. Give one of them.")
     if sign_model and not (key or new_key):
@@ -106,7 +108,7 @@ def command(
     for path in written:
         click.echo(str(path))
     if attest:
-        _attest(run, key, new_key, sign_model, out)
+        _attest(run, key, new_key, out, sigstore=sigstore, sign_model=sign_model)
     if open_ and written:
         click.launch(written[0].resolve().as_uri())
 
@@ -122,7 +124,9 @@ def _print(run: str, chosen: list[str], incident: tuple[str, ...], attest: bool)
     click.echo(texts[0], nl=False)
 
 
-def _attest(run: str, key: Path | None, new_key: Path | None, sign_model: bool, out: Path | None) -> None:
+def _attest(
+    run: str, key: Path | None, new_key: Path | None, out: Path | None, *, sigstore: bool, sign_model: bool
+) -> None:
     """Write the statement into the run, with a copy where `out` says, and say what it is worth."""
     from offtarget.evidence.dsse import new_key as made_key
     from offtarget.numbers import many
@@ -137,10 +141,12 @@ def _attest(run: str, key: Path | None, new_key: Path | None, sign_model: bool, 
     if sign_model:
         assert key is not None
         click.echo(str(sign_model_of(run, key)))
-    made = attest(run, key)
+    made = attest(run, key, sigstore=sigstore)
     if out is not None:
         write_whole(out / made.path.name if out.is_dir() else out, made.path.read_text(encoding="utf-8"))
     said = f"signed by key {made.key_id[:16]}" if made.key_id else "not signed: anybody could have written it (--key)"
+    if sigstore:
+        said = "signed through Sigstore" + (f" and by key {made.key_id[:16]}" if made.key_id else "")
     click.echo(f"{made.path} states {made.result} over {many(made.files, 'file')}, {said}.")
 
 

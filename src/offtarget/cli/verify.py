@@ -23,9 +23,13 @@ TITLES: dict[Standing, str] = {"wrong": "Wrong", "proved": "Proved", "claimed": 
 @click.command("verify", cls=Sectioned)
 @click.argument("evidence", metavar="RUN|ADAPTER|PACKAGE", shell_complete=completing.runs)
 @shared("--key", ": the public one of who signed")
+@click.option("--identity", metavar="NAME", help="Who signed through Sigstore: an e-mail address, a workflow.")
+@click.option("--issuer", metavar="URL", help="Who vouches for that name, with --identity.")
 @click.option("--open-models", is_flag=True, help="Open the models of a check and compare their fingerprints, too.")
 @shared("--json", into="as_json")
-def command(evidence: str, key: Path | None, open_models: bool, as_json: bool) -> None:
+def command(
+    evidence: str, key: Path | None, identity: str | None, issuer: str | None, open_models: bool, as_json: bool
+) -> None:
     """Check a run, an adapter or a sealed package: what is proved, what is only claimed, what is wrong.
 
     Every file is held against the signed statement, and the verdict is worked out again from the recorded answers and
@@ -40,10 +44,14 @@ def command(evidence: str, key: Path | None, open_models: bool, as_json: bool) -
     Exit codes: 0 proved, 1 something is wrong, 2 input error, 3 only claimed (no signature, or no verdict to work out).
     The verdict itself does not change the exit code: a FAIL that is proved is 0.
     """
+    from offtarget.evidence.keyless import Identity
     from offtarget.workflows.verify.verify import verify
 
+    if (identity is None) != (issuer is None):
+        raise click.UsageError("--identity and --issuer go together: a name, and who vouches for it.")
+    who = None if identity is None or issuer is None else Identity(identity, issuer)
     must_print()
-    found = verify(evidence, key, open_models=open_models)
+    found = verify(evidence, key, identity=who, open_models=open_models)
     if as_json:
         print_json(as_value(found))
     else:

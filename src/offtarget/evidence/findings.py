@@ -57,6 +57,11 @@ class Verification:
         return {"proved": 0, "wrong": 1, "claimed": 3}[self.state]
 
     @property
+    def _who(self) -> str:
+        by_sigstore = any(one.about == "sigstore" for one in self.of("proved"))
+        return "this identity" if by_sigstore else "the owner of this key"
+
+    @property
     def sentence(self) -> str:
         """What is proved, in one sentence."""
         wrong = self.of("wrong")
@@ -68,10 +73,10 @@ class Verification:
             return "Nothing is proved about this adapter: no signature was checked."
         verdict = f"the verdict {self.verdict} follows from its records" if self.verdict else "its records are whole"
         if self.signed and self.recomputed:
-            return f"Proved: this {self.kind} is as the owner of this key signed it, and {verdict}."
+            return f"Proved: this {self.kind} is as {self._who} signed it, and {verdict}."
         if self.signed:
             return (
-                f"Proved: this {self.kind} is as the owner of this key signed it. That {verdict} is only claimed: it "
+                f"Proved: this {self.kind} is as {self._who} signed it. That {verdict} is only claimed: it "
                 "was not worked out again."
             )
         if self.recomputed:

@@ -8,6 +8,7 @@ from pathlib import Path
 from offtarget.errors import InputError
 from offtarget.evidence.digests import survey
 from offtarget.evidence.dsse import IN_TOTO, Envelope, key_id, private_key, signed
+from offtarget.evidence.keyless import sign_keyless
 from offtarget.evidence.statements import RESULTS, Statement
 from offtarget.pages.check.loading import benchmarks_of
 from offtarget.records import Decision, Status
@@ -21,6 +22,8 @@ from offtarget.workflows.verify.things import things_of
 
 ATTESTATION = "attestation.json"
 """In a run: the envelope that holds the statement about all its other files."""
+BUNDLE = "attestation.sigstore.json"
+"""In a run: the signature of the same statement by an identity that Sigstore vouches for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,10 @@ class Attested:
     """Of the key that signed; empty where nobody did."""
 
 
-def attest(run: str | Path, key: Path | None = None) -> Attested:
+def attest(run: str | Path, key: Path | None = None, *, sigstore: bool = False) -> Attested:
     """Write the statement about a finished run into it, signed by the key in a PEM file if one is given.
+
+    With `sigstore` it is signed by the identity of whoever runs this as well, which needs the network.
 
     It speaks of every file that the run holds now; an earlier statement is replaced. Raises InputError for a run that
     is unfinished or being written, for links in it, and for a key that cannot sign.
@@ -47,7 +52,11 @@ def attest(run: str | Path, key: Path | None = None) -> Attested:
     statement = statement_of(path)
     payload = statement.payload()
     envelope = Envelope(payload, IN_TOTO) if signer is None else signed(payload, IN_TOTO, signer)
+    bundle = sign_keyless(payload) if sigstore else None
     write_whole(path / ATTESTATION, envelope.text())
+    (path / BUNDLE).unlink(missing_ok=True)
+    if bundle is not None:
+        write_whole(path / BUNDLE, bundle)
     named = "" if signer is None else key_id(signer.public_key())
     return Attested(path / ATTESTATION, len(statement.files), statement.result, named)
 
@@ -58,7 +67,7 @@ def statement_of(path: Path) -> Statement:
     state = state_of(path, manifest)
     if state is None:
         raise InputError(f"{path} is unfinished, so there is no result to state. Go on with it first.")
-    found = survey(path, without=(ATTESTATION,))
+    found = survey(path, without=(ATTESTATION, BUNDLE))
     if found.strange:
         name, what = next(iter(found.strange.items()))
         raise InputError(f"{path / name} is {what}; a statement speaks of regular files only. Remove it.")

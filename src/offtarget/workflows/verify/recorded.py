@@ -9,13 +9,14 @@ from offtarget.errors import InputError, OfftargetError
 from offtarget.evidence.digests import Survey, sha256_of, survey
 from offtarget.evidence.dsse import Envelope, Malformed, public_key, read_envelope, signed_by
 from offtarget.evidence.findings import Finding, Kind, Verification
+from offtarget.evidence.keyless import Identity, check_keyless
 from offtarget.evidence.statements import RESULTS, Statement, Thing, read_statement
 from offtarget.numbers import many
 from offtarget.records.check import CheckManifest
 from offtarget.records.runs import Manifest
 from offtarget.rundir import MANIFEST, read_manifest
 from offtarget.workflows.verify.again import worked_out
-from offtarget.workflows.verify.attest import ATTESTATION, state_of, tests_of
+from offtarget.workflows.verify.attest import ATTESTATION, BUNDLE, state_of, tests_of
 from offtarget.workflows.verify.later import written_later
 from offtarget.workflows.verify.things import files_at_hand, named_things
 
@@ -24,11 +25,17 @@ SHOWN = 5
 
 
 def verify_run(
-    path: Path, key: Path | None, *, kind: Kind = "run", may_lack: Collection[str] = (), open_models: bool = False
+    path: Path,
+    key: Path | None,
+    *,
+    identity: Identity | None = None,
+    kind: Kind = "run",
+    may_lack: Collection[str] = (),
+    open_models: bool = False,
 ) -> Verification:
     """Check a run directory; `may_lack` are files that a package leaves out on purpose."""
     known = None if key is None else public_key(key)
-    lying = survey(path, without=(ATTESTATION,))
+    lying = survey(path, without=(ATTESTATION, BUNDLE))
     findings = [
         Finding("files", "wrong", f"{name} is {what}; evidence holds regular files only.")
         for name, what in lying.strange.items()
@@ -44,6 +51,9 @@ def verify_run(
         findings.append(
             Finding("signature", "wrong", f"A key was given, but there is no {ATTESTATION} to check by it.")
         )
+    by_sigstore = _keyless(path, envelope, identity)
+    findings += by_sigstore
+    signed = signed or any(one.standing == "proved" for one in by_sigstore)
     manifest, unread = _manifest(path)
     findings += unread
     covered: Collection[str] = lying.files
@@ -101,6 +111,28 @@ def _signature(envelope: Envelope, key: Path | None, signed: bool) -> Finding:
     if signed:
         return Finding("signature", "proved", f"The attestation is signed by the key in {key} ({whose}).")
     return Finding("signature", "wrong", f"The attestation is not signed by the key in {key}, or was changed since.")
+
+
+def _keyless(path: Path, envelope: Envelope | None, identity: Identity | None) -> list[Finding]:
+    """What Sigstore vouches for; nothing where nobody signed so and nobody asks."""
+    file = path / BUNDLE
+    if identity is None or envelope is None or not file.is_file() or file.is_symlink():
+        if identity is not None:
+            said = f"An identity was given, but there is no {BUNDLE} of a statement."
+            return [Finding("sigstore", "wrong", said)]
+        if file.is_symlink():
+            return [Finding("sigstore", "wrong", f"{BUNDLE} is a symbolic link.")]
+        said = f"{BUNDLE} was not checked. Say who should have signed: --identity NAME --issuer URL"
+        return [Finding("sigstore", "claimed", said)] if file.exists() else []
+    try:
+        holds = check_keyless(file.read_bytes(), envelope.payload, identity)
+    except Malformed as error:
+        return [Finding("sigstore", "wrong", f"{BUNDLE} cannot be believed: {error}.")]
+    except InputError as error:
+        return [Finding("sigstore", "claimed", f"{BUNDLE} could not be checked: {error}")]
+    if holds:
+        return [Finding("sigstore", "proved", f"Sigstore vouches that {identity.name} signed the statement.")]
+    return [Finding("sigstore", "wrong", f"{BUNDLE} is no signature of the statement by {identity.name}.")]
 
 
 def _manifest(path: Path) -> tuple[Manifest | None, list[Finding]]:

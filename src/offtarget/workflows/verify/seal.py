@@ -11,6 +11,7 @@ from offtarget.errors import InputError
 from offtarget.evidence.digests import survey
 from offtarget.evidence.dsse import Malformed, read_envelope
 from offtarget.evidence.findings import Finding, Verification
+from offtarget.evidence.keyless import Identity
 from offtarget.evidence.packages import unpack, write_package
 from offtarget.evidence.statements import Statement, read_statement
 from offtarget.numbers import many
@@ -90,7 +91,7 @@ def rows_of(manifest: Manifest) -> tuple[str, ...]:
     return (*named, *sorted(written_later(manifest))) if named else ()
 
 
-def verify_package(package: Path, key: Path | None) -> Verification:
+def verify_package(package: Path, key: Path | None, identity: Identity | None = None) -> Verification:
     """Check a sealed package. Raises InputError for any other file, and for one that holds what no package does."""
     with tempfile.TemporaryDirectory(prefix="offtarget-package-") as temporary:
         folder = Path(temporary) / "package"
@@ -101,7 +102,7 @@ def verify_package(package: Path, key: Path | None) -> Verification:
             raise InputError(f"{package} is a zip file without a run in it; `offtarget seal` writes packages.")
         manifest = _manifest(run)
         may_lack = () if manifest is None else rows_of(manifest)
-        found = verify_run(run, key, kind="package", may_lack=may_lack)
+        found = verify_run(run, key, identity=identity, kind="package", may_lack=may_lack)
         statement = _statement(run)
         more = list(_beside(folder, statement))
         if not exact:
