@@ -312,6 +312,12 @@ def test_damage_is_listed_and_never_a_crash(damage: bytes, file: str, tmp_path: 
         shown = gathered.run("run", "", 1)
         assert shown.card is not None or shown.fault
         gathered.found("a", "", "")
+        client = TestClient(make_app(root, Access(SECRET), {"testserver"}))
+        client.get(f"/?token={SECRET}")
+        for address in ("/", "/run/run", "/report/run", "/search?q=a", "/compare?run=run&run=run"):
+            answer = client.get(address)
+            assert "<main" in answer.text
+            assert answer.status_code == 200 or "That did not work" in answer.text
     finally:
         (run / file).unlink() if kept is None else (run / file).write_bytes(kept)
 

@@ -40,7 +40,7 @@ class View:
     def routes(self) -> list[Route]:
         """Every address."""
         return [
-            Route("/", self.list),
+            Route("/", self.start),
             Route("/run/{name:path}", self._behind(self.run)),
             Route("/report/{name:path}", self._behind(self.report)),
             Route("/compare", self._behind(self.compare)),
@@ -48,12 +48,12 @@ class View:
             Route("/static/{name}", self.static),
         ]
 
-    def list(self, request: Request) -> Response:
+    def start(self, request: Request) -> Response:
         """The list; takes the token of the address."""
-        entered = self._door.enter(request)
-        if entered is not None:
-            return entered
-        self._door.need(request)
+        return self._door.enter(request) or self._behind(self.list)(request)
+
+    def list(self, request: Request) -> Response:
+        """A page of the list."""
         said = request.query_params
         verb, verdict, model, text = (said.get(name, "")[:_TYPED] for name in ("verb", "verdict", "model", "q"))
         wanted = Wanted(verb, verdict, model, text, _number(said.get("page")))
@@ -114,7 +114,12 @@ class View:
     def _behind(self, page: Callable[[Request], Response]) -> Callable[[Request], Response]:
         def endpoint(request: Request) -> Response:
             self._door.need(request)
-            return page(request)
+            try:
+                return page(request)
+            except (HTTPException, OfftargetError):
+                raise
+            except Exception as error:  # damage that no reader foresaw must not end the page of all other runs
+                return self.refuse(request, error)
 
         return endpoint
 

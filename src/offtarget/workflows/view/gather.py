@@ -83,17 +83,18 @@ class Gathered:
             return RunPage(shown, str(place(path)), None, _sentence(found.summary.problem or "It cannot be read."))
         told: Card | None = None
         answers: Answers | None = None
+        going: Going | None = None
         fault = ""
         try:
             told = self._card(found)
             if found.summary.verb in ASKED_TWO:
                 answers = _answers(self.indexes.of(path), outcome, page, at)
+            going = _going(found) if found.live else None
         except (OfftargetError, OSError) as error:
             fault = _sentence(str(error))
         if told is not None:
             told = _on_a_page(told, live=found.live)
         others = () if told is None else self._others(found)
-        going = _going(found) if found.live else None
         reports = () if told is None else _reports(shown)
         if fault and told is not None:
             told = Card(told.state, told.subject, told.sentence, cautions=(fault,))
