@@ -43,12 +43,15 @@ def joined(parts: Sequence[str], last: str = "and") -> str:
     return f" {last} ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
-def meant(said: str, known: Iterable[str]) -> str:
-    """` Did you mean check?`, with a space before it; empty where nothing known is like it."""
+def meant(said: str, known: Iterable[str], before: str = "") -> str:
+    """` Did you mean check?`, with a space before it; empty where nothing known is like it.
+
+    `before`: what stands before each that is named.
+    """
     import difflib
 
     close = difflib.get_close_matches(said, list(known), n=2, cutoff=0.6)
-    return f" Did you mean {' or '.join(close)}?" if close else ""
+    return f" Did you mean {' or '.join(before + one for one in close)}?" if close else ""
 
 
 def sentence_start(text: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from direction_files import direction_file
 from direction_runs import (
     HOSTILE,
     direction_info,
@@ -99,7 +100,11 @@ def test_a_layer_chosen_by_hand_at_chance_is_marked(monkeypatch: pytest.MonkeyPa
         ("measure-rows", ["--data", "train.jsonl"], rows_measured()),
     ],
 )
-def test_measure(name: str, rest: list[str], result: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measure(name: str, rest: list[str], result: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    direction_file(tmp_path / MEASURE[MEASURE.index("--direction") + 1])
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    (tmp_path / "train.jsonl").write_text(json.dumps({"messages": turns}))
     instead(monkeypatch, "direction.measure.measure_model", result)
     instead(monkeypatch, "direction.screen.measure_rows", result)
     at_every_width(f"direction-{name}", [*MEASURE, *rest])

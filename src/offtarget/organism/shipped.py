@@ -35,7 +35,7 @@ def resolve(name: str) -> tuple[Path, Path | None]:
     """
     short, plus, own_adapter = name.removeprefix(PREFIX).partition("+")
     if short not in names():
-        close = meant(f"{PREFIX}{short}", (PREFIX + n for n in names()))
+        close = meant(short, names(), PREFIX)
         raise InputError(f"There is no 'organism/{short}'.{close} Shipped: {', '.join(PREFIX + n for n in names())}.")
     base = weights_folder() / "base"
     if plus:

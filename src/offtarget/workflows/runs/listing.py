@@ -114,7 +114,7 @@ def named_verb(name: str) -> Verb[Any, Any]:
     for verb in VERBS:
         if name in (verb.command, verb.command.rpartition(" ")[2]):
             return verb
-    known = [verb.command for verb in VERBS]
+    known = list(dict.fromkeys(verb.command for verb in VERBS))
     raise InputError(f"No verb `{name}` leaves runs.{meant(name, known)} These do: {', '.join(known)}.")
 
 
