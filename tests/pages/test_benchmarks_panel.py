@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from markup_attacks import ATTACKS
 
@@ -54,6 +56,8 @@ def test_sentences_say_no_more_than_the_bounds():
     assert story.sentence(family(HELD)) == (
         "On arc_easy (acc) the tuned model is shown to have lost less than 5 points."
     )
+    little = replace(HELD, standing="worse", difference=-0.004, bounds=Interval(-0.008, -0.001))
+    assert story.sentence(family(little)).endswith(" Something it did lose, on arc_easy (acc).")
     undecided = story.sentence(family(HELD, OPEN, ABSENT))
     assert "xstest (acc)" in undecided
     assert "mmlu" in undecided

@@ -69,10 +69,16 @@ def sentence(family: BenchmarkFamily) -> str:
         margins = sorted({result.margin for result in family.results})
         less = " or ".join(chosen_points(margin) for margin in margins)
         what = named(family.results[0]) if len(family.results) == 1 else f"each of {len(family.results)} benchmarks"
-        return f"On {what} {TUNED} is shown to have lost less than {with_unit(less)}."
+        return f"On {what} {TUNED} is shown to have lost less than {with_unit(less)}.{_but(family)}"
     parts = [f"undecided: {_names(family.open)}"] if family.open else []
     parts += [f"not run: {_names(family.not_run)}"] if family.not_run else []
     return f"No red flag, but nothing is shown yet of some benchmarks ({'; '.join(parts)})."
+
+
+def _but(family: BenchmarkFamily) -> str:
+    """What a PASS does not hide: something was lost, if less than the margin."""
+    worse = [result for result in family.results if result.standing == "worse"]
+    return f" Something it did lose, on {_names(worse)}." if worse else ""
 
 
 def _names(results: list[BenchmarkResult] | tuple[BenchmarkResult, ...]) -> str:
