@@ -79,6 +79,12 @@ def test_every_format_says_the_same():
     assert "Evidence against each statement" in again.output
 
 
+def test_folders_that_name_one_model_are_doubted():
+    folders(drop=0.0)
+    write_results(Path("tuned"), "org/base", ["gsm8k"])
+    assert "Both folders name the same model, org/base." in run().output.replace("\n", " ")
+
+
 def test_json_on_the_command_line():
     folders(drop=0.0)
     value = json.loads(run("--json").output)

@@ -71,8 +71,7 @@ def compare_samples(
             "loaded, or a folder was copied. If they really are those of the tuned model, say --same-answers."
         )
     family = decide_benchmarks(paired.benchmarks, settings)
-    same = ("Both models gave the very same answers to every item of every task.",) if paired.same_answers else ()
-    family = replace(family, notes=(*same, *paired.notes, *_left_out(folders, tasks)))
+    family = replace(family, notes=(*_doubts(folders, paired), *paired.notes, *_left_out(folders, tasks)))
     manifest = SamplesManifest(
         settings=settings,
         models={role: NamedModel(folder.model, folder.digest) for role, folder in folders.items()},
@@ -118,6 +117,15 @@ def _known(settings: BenchmarkSettings, paired: PairedFolders) -> None:
     unknown = [name for name in settings.margins if name not in names]
     if unknown:
         raise InputError(f"--benchmark-margin names {unknown[0]!r}, but the benchmarks are {', '.join(names)}.")
+
+
+def _doubts(folders: Mapping[Role, SampleFolder], paired: PairedFolders) -> list[str]:
+    """What may be wrong with the folders though they fit together."""
+    base, tuned = folders["base"].model, folders["tuned"].model
+    doubts = ["Both models gave the very same answers to every item of every task."] if paired.same_answers else []
+    if base == tuned:
+        doubts.append(f"Both folders name the same model, {base}. See that one of them is the tuned one.")
+    return doubts
 
 
 def _left_out(folders: Mapping[Role, SampleFolder], tasks: Sequence[str]) -> list[str]:
