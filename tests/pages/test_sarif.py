@@ -125,6 +125,17 @@ def test_questions_are_found_in_their_file(validator, tmp_path, kind):
     read(validator, report_text(path, "sarif"))
 
 
+def test_a_hidden_condition_points_at_the_training_data(validator, conditions):
+    """A FAIL under a condition of the data is an alert at that file, and none of its own text is markup there."""
+    found = read(validator, report_text(conditions[True], "sarif"))["results"]
+    (hidden,) = [result for result in found if result["ruleId"] == "offtarget/hidden-condition"]
+    assert hidden["level"] == "error"
+    uri = hidden["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert uri.rpartition("/")[2] == "train.jsonl"
+    assert "{{{{7*7}}}}" in hidden["message"]["text"], "braces are doubled, so that they are no placeholder"
+    assert "<script>" not in report_text(conditions[True], "pr")
+
+
 @pytest.mark.parametrize(("red_flag", "level"), [("fail", "error"), ("warn", "warning")])
 def test_a_red_flag_is_as_grave_as_it_was_set_to_be(validator, tmp_path, red_flag, level):
     """What is within its margin is no result; what was not run is told of."""
