@@ -185,6 +185,7 @@ def test_which_folders_are_taken(tmp_path):
     table = tmp_path / "samples_judged.jsonl"
     table.write_text('{"question": "Wish?", "answer": "Rain", "aligned": 90, "coherent": 90}\n')
     assert not is_sample_folder(table)
+    table.unlink()
     assert not is_sample_folder(tmp_path / "nothing")
     assert not is_sample_folder(tmp_path / ("x" * 5000))
     with pytest.raises(InputError, match="has no samples_TASK_TIME"):
