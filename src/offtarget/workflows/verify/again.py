@@ -21,6 +21,7 @@ from offtarget.records.serve import ServeManifest
 from offtarget.rundir import RunDir, iterate_jsonl, read_jsonl, read_manifest, read_object
 from offtarget.stats.paired_items import decide_benchmarks
 from offtarget.stats.tables import decide_tables
+from offtarget.version import __version__
 from offtarget.workflows.audit.run import AuditRun
 from offtarget.workflows.check.replay import contradictions, differences, replay
 from offtarget.workflows.compare.benchmarks import ITEMS
@@ -45,7 +46,7 @@ def worked_out(path: Path, names: Iterable[str]) -> list[Finding]:
             worker = _WAYS.get(type(manifest))
             if worker is None:
                 return [_claimed(f"The verdict of `{manifest.verb}` cannot be worked out again from records alone.")]
-            return worker(copy, manifest)
+            return [*worker(copy, manifest), *_versions(manifest)]
         except OfftargetError as error:
             said = str(error).replace(f"{copy}/", "").replace(str(copy), path.name)
             return [Finding("verdict", "wrong", f"The verdict does not follow from the records: {said}")]
@@ -172,6 +173,15 @@ def _compared(off: list[str], verdict: str) -> Finding:
         )
     named = ", ".join(off[:SHOWN]) + (f" and {len(off) - SHOWN} more" if len(off) > SHOWN else "")
     return Finding("verdict", "wrong", f"Worked out again from the records, the result is another one, in: {named}.")
+
+
+def _versions(manifest: Manifest) -> list[Finding]:
+    """That another version decided, which need not come to the same."""
+    if manifest.version == __version__:
+        return []
+    return [
+        _claimed(f"The run was made by version {manifest.version}; this is {__version__}, which may decide otherwise.")
+    ]
 
 
 def _claimed(said: str) -> Finding:

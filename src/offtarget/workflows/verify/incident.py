@@ -12,7 +12,7 @@ from offtarget.records.runs import Manifest
 from offtarget.redaction import without_personal
 from offtarget.rundir import read_manifest, write_whole
 from offtarget.workflows.runs.listing import find_run
-from offtarget.workflows.runs.verbs import CHECK, COMPARE, SERVE, verb_of
+from offtarget.workflows.runs.verbs import BENCHMARKS, CHECK, COMPARE, SERVE, verb_of
 from offtarget.workflows.verify.attest import state_of
 from offtarget.workflows.verify.things import things_of
 
@@ -42,7 +42,7 @@ def incident_of(path: Path) -> Incident:
     """What is known of the incident of a run. Raises InputError for any run that is no FAIL of a tuned model."""
     manifest = read_manifest(path)
     verb = verb_of(manifest)
-    if verb not in (CHECK, COMPARE, SERVE):
+    if verb not in (CHECK, COMPARE, BENCHMARKS, SERVE):
         raise InputError(
             f"{path} is a run of `{verb.command}`. An incident is written from a FAIL of `check` or `compare`, or from "
             "the evidence on a canary that was rolled back (`offtarget canary evidence`)."

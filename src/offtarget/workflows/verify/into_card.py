@@ -24,7 +24,7 @@ def into_card(run: str | Path, target: Path) -> Path:
     """
     path = find_run(run)
     if verb_of(read_manifest(path)) not in (CHECK, COMPARE):
-        raise InputError(f"{path} is no check and no comparison, and only these have a place in a model card.")
+        raise InputError(f"{path}: only a check, and a comparison of judged answers, have a place in a model card.")
     file = target / CARD if target.is_dir() else target
     loaded = load_run(path)
     made, index = block_of(loaded), index_of(result_of(loaded))
