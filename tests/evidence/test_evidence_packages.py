@@ -75,7 +75,7 @@ def test_any_changed_byte_of_a_package_is_found(sealed: tuple[Path, Path], tmp_p
     good = package.read_bytes()
     bad = tmp_path_factory.mktemp("bad") / "package.zip"
 
-    @settings(max_examples=40)
+    @settings(max_examples=30)
     @given(st.integers(0, len(good) - 1), st.integers(1, 255))
     def tampered(at: int, other: int) -> None:
         bad.write_bytes(good[:at] + bytes([good[at] ^ other]) + good[at + 1 :])

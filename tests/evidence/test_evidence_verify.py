@@ -86,7 +86,7 @@ def test_any_changed_byte_of_a_run_is_found(run: Path, keys: tuple[Path, Path], 
     whole = tmp_path_factory.mktemp("tampered") / "run"
     shutil.copytree(run, whole)
 
-    @settings(max_examples=60)
+    @settings(max_examples=40)
     @given(st.data())
     def tampered(data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(names))
@@ -264,7 +264,7 @@ def test_any_changed_byte_of_an_adapter_is_found(adapter: Path, keys: tuple[Path
     assert verify(whole, keys[1]).not_covered == (".gitattributes",)
     assert SIGNATURE in names
 
-    @settings(max_examples=60)
+    @settings(max_examples=40)
     @given(st.data())
     def tampered(data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(names))
