@@ -127,6 +127,15 @@ def test_a_run_with_limits_writes_no_key(lab: ScriptedApis, tmp_path: Path) -> N
     assert not [path for path in files if KEY.encode() in path.read_bytes()]
 
 
+def test_several_processes_keep_no_limit(lab: ScriptedApis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would keep its own: of eight that train together the bill would be eight times the limit."""
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    done = printed([*CHECK.split(), "--max-requests", "5"], 100)
+    assert isinstance(done.exception, InputError)
+    assert "Several processes" in str(done.exception)
+    assert lab.requests == []
+
+
 def test_limits_do_not_go_with_benchmarks_of_served_models(lab: ScriptedApis) -> None:
     """Their requests are sent by another process, where nobody would count them."""
     pytest.importorskip("lm_eval", reason="needs the extra 'bench'")

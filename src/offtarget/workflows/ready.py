@@ -27,6 +27,7 @@ from offtarget.records.rated import PEOPLE
 from offtarget.records.runs import OpenSettings
 from offtarget.rundir import RUNS_ENV, refuse_taken, runs_root
 from offtarget.workflows.ground import EXACT_JUDGE, ground_of, not_local, parsed
+from offtarget.workflows.parallel import processes
 
 PATIENCE = 3.0
 """Seconds in which a server must take a connection."""
@@ -93,10 +94,16 @@ def _settings_files(opening: OpenSettings | None) -> None:
 
 
 def _affordable(names: Iterable[str], opening: OpenSettings | None) -> None:
-    """InputError where money is limited and a model that is asked has no price."""
+    """InputError where money is limited and a model that is asked has no price, and where no limit can be kept."""
     if opening is None:
         return
     prices = read_prices(opening.prices)
+    limited = opening.max_cost is not None or opening.max_requests is not None
+    if limited and processes() > 1:
+        raise InputError(
+            "Several processes that train together cannot keep one limit on money or requests. Leave out --max-cost and "
+            "--max-requests."
+        )
     if opening.max_cost is None:
         return
     if prices is None:
