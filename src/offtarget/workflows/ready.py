@@ -101,8 +101,8 @@ def _affordable(names: Iterable[str], opening: OpenSettings | None) -> None:
     limited = opening.max_cost is not None or opening.max_requests is not None
     if limited and processes() > 1:
         raise InputError(
-            "Several processes that train together cannot keep one limit on money or requests. Leave out --max-cost and "
-            "--max-requests."
+            "Several processes that train together cannot keep one limit on money or requests. Leave out --max-cost "
+            "and --max-requests."
         )
     if opening.max_cost is None:
         return
