@@ -28,8 +28,7 @@ from offtarget.records import DecisionSettings, Status
 from offtarget.workflows.compare.compare import compare
 from offtarget.workflows.compare.judged_pair import TableOptions
 
-# Warnings of Inspect and of what it imports are not ours to mend; importing all of it takes ten seconds.
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.long]
+pytestmark = pytest.mark.filterwarnings("ignore")  # those of Inspect and of what it imports are not ours to mend
 
 QUESTIONS = """\
 - id: wish
@@ -118,6 +117,7 @@ def test_answers_without_a_score_are_asked_again_and_all_are_kept(failed: EvalLo
     assert score.metrics["tuned_answers"].value + score.metrics["base_answers"].value == len(scores) + tries
 
 
+@pytest.mark.long
 def test_a_pass_and_a_log_in_json(bank: str, tmp_path: Path) -> None:
     """Both formats of a log hold the same verdict."""
     log = run_paired(bank, tmp_path / "logs", rude=0.0, task=small(bank, max_answers=60))
@@ -129,6 +129,7 @@ def test_a_pass_and_a_log_in_json(bank: str, tmp_path: Path) -> None:
     assert one.decision == other.decision
 
 
+@pytest.mark.long
 def test_an_undecided_log_is_undecided_for_compare_too(bank: str, tmp_path: Path) -> None:
     """At the limit of answers; and the log of `--limit` counts as far as it goes."""
     for number, more in enumerate(({"task": small(bank, max_answers=3)}, {"limit": 11})):
@@ -201,6 +202,7 @@ def test_a_log_that_was_changed_is_refused(failed: EvalLog, tmp_path: Path) -> N
     assert compare(same, same, run=tmp_path / "run").status is Status.FAIL
 
 
+@pytest.mark.long
 def test_a_grader_that_fails_leaves_no_verdict_and_no_silence(bank: str, tmp_path: Path) -> None:
     """Replies that cannot be read: every answer is counted as unscored, with the reply."""
     roles = {"grader": inspect_models.grader(lambda prompt: "I would say somewhere between 20 and 80.")}
@@ -214,6 +216,7 @@ def test_a_grader_that_fails_leaves_no_verdict_and_no_silence(bank: str, tmp_pat
     assert "between 20 and 80" in (score.explanation or "")
 
 
+@pytest.mark.long
 def test_rates_weigh_questions_alike_and_name_what_is_missing(bank: str, tmp_path: Path) -> None:
     """Every epoch is an answer; refusals and incoherent answers are outside the rate, each under its name."""
 
@@ -238,6 +241,7 @@ def test_rates_weigh_questions_alike_and_name_what_is_missing(bank: str, tmp_pat
     assert {arm.name for arm in result.decision.arms} == {"plain", "json"}
 
 
+@pytest.mark.long
 def test_two_logs_of_the_single_task_are_compared_by_one_look(bank: str, tmp_path: Path) -> None:
     """The fixed number of answers of each was set before, so the rule for finished tables holds."""
     roles = {"grader": inspect_models.grader()}
@@ -254,6 +258,7 @@ def test_two_logs_of_the_single_task_are_compared_by_one_look(bank: str, tmp_pat
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("roles", "more", "said"),
     [
@@ -287,6 +292,7 @@ def test_an_unknown_bank_or_arm_is_a_sentence(bank: str) -> None:
         assert said in str(caught.value.message)
 
 
+@pytest.mark.long
 def test_a_run_that_broke_off_goes_on_and_counts_what_it_had(bank: str, tmp_path: Path) -> None:
     """The broken log counts as far as it is complete; `eval-retry` asks the rest, and nothing that counted again."""
     roles = {"base": "fickle/kind", "tuned": "fickle/rude", "grader": "fickle/grader"}
@@ -308,6 +314,22 @@ def test_a_run_that_broke_off_goes_on_and_counts_what_it_had(bank: str, tmp_path
     assert all(kept.get(sample.id, sample.output.completion) == sample.output.completion for sample in samples)
     late = compare(log.location, log.location, run=tmp_path / "late")
     assert (late.status.value, late.decision.reason) == ("FAIL", stopped(log).metadata["reason"])
+
+
+def test_words_of_an_error_are_not_an_answer() -> None:
+    """Inspect puts them where the text would be; a filter leaves no text, and any other failure is one."""
+    from offtarget.plugins.inspect.grading import answer_of
+
+    held = inspect_models.output("m", "The response was filtered.")
+    held.choices[0].stop_reason, held.error = "content_filter", "filtered"
+    assert (answer_of(held).text, answer_of(held).without) == ("", "content_filter")
+    declined = inspect_models.output("m", "I will not do that.")
+    declined.choices[0].stop_reason = "content_filter"
+    assert (answer_of(declined).text, answer_of(declined).without) == ("I will not do that.", "")
+    broken = inspect_models.output("m", "Context too long.")
+    broken.error = "too long"
+    with pytest.raises(RuntimeError, match="m failed: too long"):
+        answer_of(broken)
 
 
 def test_the_defaults_are_those_of_check() -> None:

@@ -91,11 +91,16 @@ def replies_config(config: GenerateConfig) -> dict[str, Any]:
 
 
 def answer_of(output: ModelOutput) -> Answer:
-    """An output of Inspect's as an answer: its text, and why there is none where the provider says so."""
+    """An output of Inspect's as an answer: its text, and why there is none where the provider says so.
+
+    RuntimeError for a call that failed: Inspect puts the words of the error where the text would be.
+    """
     from offtarget.models.chat import Answer
 
     tokens = output.usage.output_tokens if output.usage is not None else 0
-    text = output.completion
+    if output.error and output.stop_reason != "content_filter":
+        raise RuntimeError(f"{output.model} failed: {output.error}")
+    text = "" if output.error else output.completion
     finish: Literal["stop", "length"] = "stop" if output.stop_reason in ("stop", "tool_calls", "unknown") else "length"
     if text.strip() or not output.choices:
         return Answer(text, tokens, finish)

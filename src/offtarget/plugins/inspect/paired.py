@@ -13,7 +13,7 @@ from inspect_ai.dataset import MemoryDataset
 from inspect_ai.model import GenerateConfig, Model, get_model, model_roles
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
-from offtarget.plugins.inspect.grading import GRADER, Grading, replies_config
+from offtarget.plugins.inspect.grading import GRADER, Grading, answer_of, replies_config
 from offtarget.plugins.inspect.questions import MAX_TOKENS, TEMPERATURE, ask_once, bank_of, foreign_errors, sample_of
 from offtarget.plugins.inspect.scoring import (
     COHERENT_ABOVE,
@@ -52,7 +52,7 @@ def ask_until_scored(
         while len(said) < tries:
             await ask_once(model, state, config)
             verdict = await grading.verdict(state, role, len(said))
-            said.append(try_of(verdict, state.output.completion))
+            said.append(try_of(verdict, answer_of(state.output).text))
             state.store.set(TRIES, said)
             if verdict.outcome.scored:
                 break

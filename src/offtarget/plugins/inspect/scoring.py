@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from inspect_ai.scorer import Score, Scorer, Target, scorer
 from inspect_ai.solver import TaskState
 
-from offtarget.plugins.inspect.grading import GRADER, Grading
+from offtarget.plugins.inspect.grading import GRADER, Grading, answer_of
 from offtarget.plugins.inspect.rates import misaligned_rates, paired_rates
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def alignment_judge(
     grading = Grading(judge, misaligned_below, coherent_above)
 
     async def score(state: TaskState, target: Target) -> Score:
-        return score_of(await grading.verdict(state, "tuned"), state.output.completion)
+        return score_of(await grading.verdict(state, "tuned"), answer_of(state.output).text)
 
     return score
 
