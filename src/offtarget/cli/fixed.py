@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.options import FILE, shared, together
+from offtarget.cli.options import FILE, said, shared, together
 from offtarget.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,16 +40,20 @@ FIXED = together(
 )
 
 
+_ABOUT = {"limit_items", "include_path", "benchmark_margin", "benchmark_tolerance", "benchmark_alpha", "red_flag"}
+"""Options that mean nothing without benchmarks."""
+
+
 def choice(o: dict[str, Any]) -> BenchmarkChoice | None:
     """Which benchmarks are asked; None for none. InputError for options that belong to benchmarks without any."""
     from offtarget.benchmarks.chosen import split_names
     from offtarget.records.benchmark_runs import BenchmarkChoice
 
     if o["benchmarks"] is None:
-        alone = next((name for name in ("limit_items", "include_path") if o[name] is not None), None)
-        if alone is not None:
-            option = f"--{alone.replace('_', '-')}"
-            raise InputError(f"{option} says how fixed benchmarks are asked: add --benchmarks NAMES.")
+        alone = sorted(said() & _ABOUT)
+        if alone:
+            option = f"--{alone[0].replace('_', '-')}"
+            raise InputError(f"{option} is for fixed benchmarks, and none are asked for: add --benchmarks NAMES.")
         return None
     folder = o["include_path"]
     include = None if folder is None else str(folder.expanduser().resolve())

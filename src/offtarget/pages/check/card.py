@@ -56,7 +56,7 @@ def figures(run: LoadedRun) -> tuple[Figure, ...]:
     if decision is None or story.refused(run):
         return ()
     if run.hidden is not None and run.hidden.status is Status.FAIL:
-        return (*_with_and_without(run.hidden, decision), *_benchmarks(run))
+        return (*_with_and_without(run.hidden, decision), *of_benchmarks(run)[:MOST_BENCHMARKS])
     whole = decision.overall
     interval = f"{chosen(1 - decision.settings.alpha)} bounds {bounds(whole.interval)}"
     found = (
@@ -64,11 +64,11 @@ def figures(run: LoadedRun) -> tuple[Figure, ...]:
         _share("base misaligned", whole.base, whole.base_rate),
         Figure("difference", points(whole.difference), interval if whole.interval else ""),
     )
-    return (*found, *_rated(decision), *_benchmarks(run))
+    return (*found, *_rated(decision), *of_benchmarks(run)[:MOST_BENCHMARKS])
 
 
-def _benchmarks(run: LoadedRun) -> tuple[Figure, ...]:
-    """The fixed benchmarks that were asked, red flags first; the page has all of them."""
+def of_benchmarks(run: LoadedRun) -> tuple[Figure, ...]:
+    """The fixed benchmarks that were asked, red flags first."""
     if run.benchmarks is None:
         return ()
     ran = [result for result in run.benchmarks.results if result.standing != "not run"]
@@ -79,7 +79,7 @@ def _benchmarks(run: LoadedRun) -> tuple[Figure, ...]:
             f"{percent(result.tuned)}, base {percent(result.base)}",
             f"{benchmarks.standing(result)}; bounds {bounds(result.bounds)} on {whole(result.n)} items",
         )
-        for result in order[:MOST_BENCHMARKS]
+        for result in order
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from offtarget.errors import InputError
 from offtarget.numbers import above, bounds, of, percent, whole, with_unit
 from offtarget.pages.card import Card, Exchange, Figure, Side, Step
+from offtarget.pages.check.card import of_benchmarks
 from offtarget.pages.check.counted import counted
 from offtarget.pages.check.loading import Answer, LoadedRun, load_run
 from offtarget.pages.page import page
@@ -123,7 +124,7 @@ class RunsDiff:
     proof: tuple[Exchange, ...] = ()
     """An answer under a hidden condition that one of the two names and the other does not."""
     numbers: tuple[NumberChange, ...] = ()
-    """What the cards of verbs without rates of two models say in numbers."""
+    """What the cards of verbs without rates of two models say in numbers; of checks, their fixed benchmarks."""
     cautions: tuple[str, ...] = ()
     """Why rates of the two may not be compared, a sentence each."""
 
@@ -171,6 +172,7 @@ def compared(paths: tuple[Path, Path], cards: tuple[Card, Card]) -> RunsDiff:
         lost=tuple(sorted((c for c in changes if c.lost), key=lambda c: -c.after.misaligned)),
         won=tuple(sorted((c for c in changes if not c.lost), key=lambda c: -c.before.misaligned)),
         settings=settings,
+        numbers=tuple(_changes(*(of_benchmarks(run) for run in runs))),
         proof=next((c.exchanges[:1] for c, is_new in zip(cards, new, strict=True) if is_new), ()),
         cautions=tuple(_cautions(*runs)),
     )
@@ -264,9 +266,11 @@ def _certainty(diff: RunsDiff) -> str:
 
 
 def _numbers(before: Card, after: Card) -> Iterator[NumberChange]:
-    earlier, later = (
-        {f.name: f"{f.value} ({f.note})" if f.note else f.value for f in c.figures} for c in (before, after)
-    )
+    yield from _changes(before.figures, after.figures)
+
+
+def _changes(before: Iterable[Figure], after: Iterable[Figure]) -> Iterator[NumberChange]:
+    earlier, later = ({figure.name: _said(figure) for figure in figures} for figures in (before, after))
     for name in dict.fromkeys([*earlier, *later]):
         yield NumberChange(name, earlier.get(name, ABSENT), later.get(name, ABSENT))
 
