@@ -242,7 +242,7 @@ def test_a_served_model_is_asked_what_it_can_answer(tmp_path: Path, monkeypatch:
     pair = open_pair(BASE, TUNED, resolve=resolve)
     models = {role: model for role, model in pair.by_role.items() if isinstance(model, LocalModel)}
     little = replace(
-        FEW, max_answers=1, sampling=SamplingSettings(max_tokens=8), decision=DecisionSettings(base_per_tuned=1)
+        FEW, max_answers=2, sampling=SamplingSettings(max_tokens=60), decision=DecisionSettings(base_per_tuned=1)
     )
     with served(models) as server:
         monkeypatch.setenv("HERE_BASE_URL", server.address)

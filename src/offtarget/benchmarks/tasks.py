@@ -103,10 +103,11 @@ class Loaded:
         docs = self.task.eval_docs
         few = self.items[:20]
         for i in few:
-            text = str(self.task.doc_to_text(docs[i]))
+            # the whole of what is asked, so that a template at fault shows now
+            text = self.task.fewshot_context(docs[i], num_fewshot=self.task.get_config("num_fewshot"))
             each = len(self.task.doc_to_choice(docs[i])) if self.task.OUTPUT_TYPE == "multiple_choice" else 1
             requests += each
-            characters += each * len(text) * (1 + (self.task.get_config("num_fewshot") or 0))
+            characters += each * len(text) if isinstance(text, str) else sum(map(len, text))
         scale = len(self.items) / max(1, len(few))
         kwargs = self.task.get_config("generation_kwargs") or {}
         longest = 0 if self.needs == "log-likelihoods" else int(kwargs.get("max_gen_toks", 256))
