@@ -176,3 +176,19 @@ def test_answers_of_a_model_of_the_caller_count(tmp_path: Path) -> None:
         outer()
     assert kept == [0, 1, 2]
     assert [(spent_in(f) or Spent()).requests for f in (tmp_path, tmp_path / "inner")] == [3, 3]
+
+
+def test_a_request_stands_in_the_run_before_it_is_sent(tmp_path: Path) -> None:
+    """As if it took the most it can: whoever is killed while it is under way, and goes on, has not forgotten it."""
+    limited = purse(cost=1000.0)
+    with counted_by(limited, tmp_path):
+        with limited.request(MODEL, 10, 26) as ticket:
+            killed = (tmp_path / "spent.jsonl").read_bytes()
+            ticket.took(2, 3)
+        after = spent_in(tmp_path) or Spent()
+        assert (after.requests, after.cost) == (1, 5.0)
+    (tmp_path / "spent.jsonl").write_bytes(killed)
+    found = spent_in(tmp_path) or Spent()
+    assert (found.requests, found.cost) == (1, 100.0)
+    with pytest.raises(LimitReached):
+        taken(purse(requests=1), tmp_path)

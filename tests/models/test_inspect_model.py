@@ -175,6 +175,19 @@ def test_passing_failures_are_tried_again_and_the_answer_is_the_same(apis: Scrip
     assert len(apis.requests) == 3
 
 
+@pytest.mark.parametrize("name", [CLAUDE, LLAMA])
+def test_a_limit_that_does_not_end_ends_the_request(
+    apis: ScriptedApis, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again as often as was said and as long as limits per minute last, not for ever as Inspect would."""
+    monkeypatch.setattr("offtarget.models.inspect_model.PATIENCE", 0.0)
+    apis.fail = lambda path, body, n: (429, {}, "rate limit")
+    model = open_model(name, settings=OpenSettings(retries=2, timeout_seconds=0.5))
+    with pytest.raises(UnreachableError, match="Try again later"):
+        asked(model)
+    assert len(apis.requests) >= 3
+
+
 def test_a_refused_parameter_is_left_out_and_said(apis: ScriptedApis) -> None:
     said = "Unsupported parameter: seed"
     apis.fail = lambda path, body, n: (400, {}, said) if "seed" in body else None
