@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from markup_attacks import ATTACKS
 from report_runs import make_run, models
 
+import offtarget.pages
 from offtarget.errors import InputError
+from offtarget.pages.page import REPORT_SCRIPTS
 from offtarget.pages.view.shown import Wanted, ident
 from offtarget.records import Generation, Probe
 from offtarget.rundir import JsonLines, RunDir, read_jsonl
@@ -137,6 +139,13 @@ def test_a_report_runs_no_script_but_ours(page: TestClient, folder: Path) -> Non
     assert not re.search(r"script-src[^;]*('unsafe-inline'|'self'|\*)", policy)
     assert "connect-src" not in policy  # falls back to default-src 'none'
     assert policy.startswith("default-src 'none'")
+
+
+def test_every_script_of_a_report_may_run() -> None:
+    """A report that gains a script is named where the policy is made."""
+    sources = Path(offtarget.pages.__file__).parent.rglob("*.py")
+    named = {name for source in sources for name in re.findall(r'script="([^"]+)"', source.read_text(encoding="utf-8"))}
+    assert named == set(REPORT_SCRIPTS)
 
 
 def test_nothing_is_changed(page: TestClient, folder: Path) -> None:
