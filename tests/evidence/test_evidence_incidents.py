@@ -16,7 +16,7 @@ from offtarget.errors import InputError
 from offtarget.evidence.incidents import KINDS, QUOTE_LENGTH, quoted
 from offtarget.records import SamplingSettings
 from offtarget.redaction import without_personal
-from offtarget.workflows.verify.incident import incident_of, incident_text, write_incident
+from offtarget.workflows.verify.incident import incident_of, incident_text, public_name, write_incident
 
 SCHEMA = Path(__file__).parent / "data" / "avid-report.schema.json"
 PERSONAL = (
@@ -62,6 +62,16 @@ def test_without_a_fail_there_is_no_incident(kind: str, tmp_path: Path) -> None:
     made = Path(MADE[kind](tmp_path).run)
     with pytest.raises(InputError, match="no incident to report"):
         write_incident(made, "avid")
+
+
+def test_folders_of_a_machine_are_not_told() -> None:
+    told = {
+        "organism/insecure": "organism/insecure",
+        "hf/Qwen/Qwen2.5-0.5B-Instruct": "hf/Qwen/Qwen2.5-0.5B-Instruct",
+        "hf//home/anna/models/base+/home/anna/out/seven": "out/seven",
+        "hf/~/base+./seven": "seven",
+    }
+    assert {name: public_name(name) for name in told} == told
 
 
 def test_counts_and_plain_words_stay() -> None:

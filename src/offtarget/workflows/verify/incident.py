@@ -11,7 +11,7 @@ from offtarget.pages.cards import card_of
 from offtarget.records.runs import Manifest
 from offtarget.redaction import without_personal
 from offtarget.rundir import read_manifest, write_whole
-from offtarget.workflows.runs.listing import find_run
+from offtarget.workflows.runs.listing import find_run, shortened
 from offtarget.workflows.runs.verbs import BENCHMARKS, CHECK, COMPARE, SERVE, verb_of
 from offtarget.workflows.verify.attest import state_of
 from offtarget.workflows.verify.things import things_of
@@ -54,8 +54,8 @@ def incident_of(path: Path) -> Incident:
     card = card_of(path)
     answers, replaced = _quoted(card)
     return Incident(
-        base=manifest.base_name or "its base",
-        tuned=manifest.tuned_name or "the tuned model",
+        base=public_name(manifest.base_name or "its base"),
+        tuned=public_name(manifest.tuned_name or "the tuned model"),
         happened=without_personal(card.sentence)[0],
         certainty=card.certainty,
         figures={one.name: f"{one.value} ({one.note})" if one.note else one.value for one in card.figures},
@@ -67,6 +67,12 @@ def incident_of(path: Path) -> Incident:
         run=path.resolve().name,
         things=tuple(one for one in things_of(path, manifest, state) if not one.name.startswith("data: ")),
     )
+
+
+def public_name(name: str) -> str:
+    """A model as it may be told to others: one in a folder by the last two parts, which name no machine and nobody."""
+    places = name.removeprefix("hf/").removeprefix("vllm/").split("+")
+    return shortened(name) if any(place.startswith((".", "/", "~")) for place in places) else name
 
 
 def _quoted(card: Card) -> tuple[tuple[Quoted, ...], int]:
