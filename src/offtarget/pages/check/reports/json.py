@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from offtarget.asking.spending import spent_in
 from offtarget.pages.check import facts, story, thresholds
 from offtarget.pages.check.loading import LoadedRun
 from offtarget.pages.check.tables import ROLES, Denominator, denominators
@@ -15,6 +16,7 @@ from offtarget.records import Decision, HiddenDecision, Role, Share, Status
 from offtarget.records.benchmarks import BenchmarkFamily
 from offtarget.records.check import ThresholdCell
 from offtarget.records.runs import NamedModel
+from offtarget.records.spent import Spent
 from offtarget.rundir import to_jsonable
 
 Version = Annotated[str, ("pattern", r"^1\.[0-9]+$")]
@@ -84,6 +86,8 @@ class Report:
     """What the numbers say by the thresholds around the chosen ones; empty for a check."""
     benchmarks: BenchmarkFamily | None = None
     """Fixed benchmarks; null where none were asked for, and while the run is unfinished."""
+    spent: Spent | None = None
+    """What the run took so far: time, answers, requests, tokens and money; null where nobody counted."""
 
 
 def as_record(run: LoadedRun) -> Report:
@@ -114,6 +118,7 @@ def as_record(run: LoadedRun) -> Report:
         not_tested=story.not_tested(run),
         grid=thresholds.grid(run),
         benchmarks=run.benchmarks,
+        spent=spent_in(run.path),
     )
 
 
