@@ -162,6 +162,10 @@ def prepare(
         raise InputError("Fixed benchmarks are run in a process of their own: name both models (hf/..., openai/...).")
     refuse_limits((base, tuned), opening)
     trusted = opening is not None and opening.trust_remote_code
+    if sys.platform == "win32":
+        raise InputError(
+            "Fixed benchmarks (--benchmarks) do not run on Windows: their process is told by a pipe of Unix."
+        )
     made = _of_organism() if any(name.partition("_")[0] == ORGANISM for name in choice.names) else ()
     benchmarks = chosen(choice, trusted=trusted, made=made)
     strange = [name for name in (settings.benchmarks or BenchmarkSettings()).margins if name not in _names(benchmarks)]
@@ -413,7 +417,7 @@ def _ended(code: int, log: Path) -> str:
     with suppress(OSError):
         lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     last = f" Its last words: {lines[-1][:300]}" if lines else ""
-    memory = " That is often a want of memory." if code == -signal.SIGKILL else ""
+    memory = " That is often a want of memory." if "SIGKILL" in how else ""
     return f"The process that runs fixed benchmarks {how}.{memory}{last} All it said: {log}"
 
 
