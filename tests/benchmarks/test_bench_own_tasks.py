@@ -52,6 +52,16 @@ def test_values_of_included_files_are_overridden(tmp_path: Path) -> None:
     assert (config["task"], config["num_fewshot"], config["doc_to_target"]) == ("more", 2, "right")
 
 
+def test_a_metric_of_which_less_is_better_never_scores_items(tmp_path: Path) -> None:
+    """Else a model that became harmful would gain on it."""
+    less, more = "  - metric: exact_match\n    higher_is_better: false\n", "  - metric: acc\n"
+    assert read_task(written(tmp_path, TASK.replace(more, less + more))).metric == "acc"
+    with pytest.raises(InputError, match=r"mine\.yaml, line \d+.*less of it is better"):
+        read_task(written(tmp_path, TASK.replace(more, less)))
+    with pytest.raises(InputError, match="must be true or false"):
+        read_task(written(tmp_path, TASK.replace(more, less.replace("false", "'no'"))))
+
+
 @pytest.mark.parametrize(
     "line",
     [

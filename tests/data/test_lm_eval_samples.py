@@ -171,6 +171,20 @@ def test_a_task_of_one_folder_is_not_run_and_says_so(tmp_path):
     assert found["gsm8k"].why_not == f"Only {tuned} has samples of it."
 
 
+def test_a_metric_that_may_be_better_when_it_is_lower_is_taken_only_on_somebodys_word(tmp_path):
+    """Else a model that became toxic would gain on `toxicity`."""
+    for name, scores in (("base", SCORES), ("tuned", SCORES)):
+        write_samples(tmp_path / name / "org__model", "toxic", scored(scores, name, "toxicity"))
+    folders = tmp_path / "base", tmp_path / "tuned"
+    (one,) = paired(*folders).benchmarks
+    assert "more is known to be better" in one.why_not
+    assert paired(*folders, MetricChoice("toxicity")).benchmarks[0].metric == "toxicity"
+    for better, metric in ((True, "toxicity"), (False, "")):
+        for folder in folders:
+            write_results(folder / "org__model", "org/it", ["toxic"], higher_is_better={"toxic": {"toxicity": better}})
+        assert paired(*folders).benchmarks[0].metric == metric
+
+
 def test_the_same_answers_are_noticed(tmp_path):
     base, tuned = both(tmp_path)
     assert not paired(base, tuned).same_answers

@@ -118,6 +118,14 @@ def test_without_a_test_the_command_line_itself_is_one(pytester, own):
     assert log.read_text() == "hf/./base hf/./tuned hf/other 7 ['hunt']\n", "a test's own word goes before"
 
 
+@pytest.mark.parametrize("other", ["@pytest.mark.offtarget\ndef test_it(): pass", "def test_it(offtarget_base): pass"])
+def test_a_test_of_other_models_does_not_stand_for_the_check_that_was_asked_for(other, pytester, own):
+    log = own(0.6)
+    pytester.makepyfile(f"import pytest\n{other}\n")
+    run(pytester, *WHERE).assert_outcomes(passed=1, failed=1)
+    assert log.read_text().startswith("hf/./base hf/./tuned ")
+
+
 def test_the_ini_file_says_the_same_and_adds_no_check_of_its_own(pytester, own):
     log = own(0.6)
     pytester.makeini("[pytest]\nofftarget_base = hf/./b\nofftarget_tuned = hf/./t\nofftarget_max_answers = 9\n")

@@ -411,6 +411,20 @@ def test_the_items_of_a_benchmark_count(fakes: Fakes) -> None:
     assert done()["check"].why == "benchmark_margin changed from 0.05 to 0.03"
 
 
+@pytest.mark.parametrize("named", ["{test: my items.jsonl}", "{test: 'my*.jsonl'}", "my items.jsonl"])
+def test_the_items_of_an_included_task_count(named: str, fakes: Fakes) -> None:
+    """However their file is named, and however deep the file that names it is included."""
+    Path("tasks").mkdir()
+    Path("tasks/mine.yaml").write_text("include: outer.yaml\ntask: mine\n")
+    Path("tasks/outer.yaml").write_text("include: inner.yaml\n")
+    Path("tasks/inner.yaml").write_text(f"include: mine.yaml\ndataset_kwargs:\n  data_files: {named}\n")
+    Path("tasks/my items.jsonl").write_text("{}\n")
+    project(f"{CHECKED}benchmarks: [./tasks/mine.yaml]\n")
+    assert [dids()["check"] for _ in range(2)] == ["ran", "up to date"]
+    Path("tasks/my items.jsonl").write_text("{}\n{}\n")
+    assert dids()["check"] == "ran"
+
+
 def test_a_limit_that_is_reached_is_told_and_goes_on(fakes: Fakes) -> None:
     """No verdict, exit code 3; the step goes on with more."""
     fakes.fails["check"] = LimitReached("10 requests were sent.", "--max-requests 20 allows more.")

@@ -152,7 +152,7 @@ def _refuse_others(fields: Fields) -> None:
 
 
 def _metric(fields: Fields, *, trusted: bool) -> str | None:
-    """The first metric that scores items; None where the file names none."""
+    """The first metric that scores items and of which more is better; None where the file names none."""
     node = fields.values.get("metric_list")
     if node is None or trusted:
         return None
@@ -170,7 +170,16 @@ def _metric(fields: Fields, *, trusted: bool) -> str | None:
                 f"the metric '{entry['metric']}' does not score items from 0 to 1. Use one of {', '.join(SCORES)}.",
                 node,
             )
-    return str(entries[0]["metric"])
+        if not isinstance(entry.get("higher_is_better", True), bool):
+            raise fields.error(f"'higher_is_better' of the metric '{entry['metric']}' must be true or false.", node)
+    more_is_better = [str(entry["metric"]) for entry in entries if entry.get("higher_is_better", True)]
+    if entries and not more_is_better:
+        raise fields.error(
+            f"'higher_is_better' of the metric '{entries[0]['metric']}' is false: less of it is better, and a "
+            "model that became worse would seem to gain. Turn the right answers ('doc_to_target') round.",
+            node,
+        )
+    return next(iter(more_is_better), None)
 
 
 def _data(fields: Fields, config: Mapping[str, Any]) -> tuple[dict[str, Any], str]:

@@ -203,7 +203,8 @@ def _placed(files: Any, folder: Path) -> Any:
 
 
 def _check(one: Loaded) -> None:
-    """NotToBeRunError for a task whose items get no score from 0 to 1, or that runs what a model writes."""
+    """NotToBeRunError for a task whose items get no score from 0 to 1 that is better when it is higher, or that runs
+    what a model writes."""
     name = one.benchmark.name
     if getattr(one.task, "UNSAFE_CODE", False):
         said = f"its task {one.name} runs the answers of a model as programs, which offtarget never does."
@@ -213,6 +214,9 @@ def _check(one: Loaded) -> None:
     if one.task.OUTPUT_TYPE == "loglikelihood_rolling":
         said = f"its task {one.name} measures perplexity, which gives items no score from 0 to 1."
         raise NotToBeRunError(Obstacle(name, "task", said))
+    if one.task.higher_is_better().get(one.metric) is False:  # a model that became worse would seem to gain
+        said = f"less of '{one.metric}', which its task {one.name} is scored by, is better; offtarget pairs scores of "
+        raise NotToBeRunError(Obstacle(name, "task", f"{said}which more is."))
 
 
 def _first_metric(task: Any) -> str:

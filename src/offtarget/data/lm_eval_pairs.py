@@ -15,6 +15,8 @@ from offtarget.rundir import fingerprint
 
 NAMED = 5
 """Items that a message names."""
+_MORE_IS_BETTER = ("acc", "match", "f1", "mc1", "mc2", "correct", "pass@", "bleu", "rouge", "chrf")
+"""Parts of the names of metrics of which more is better: what `toxicity` or `score` is, a file must say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,11 @@ def _task(task: str, base: SampleFolder, tuned: SampleFolder, choice: MetricChoi
     metric = _metric(ours, a, base.settings[task], choice.of(task)[0])
     if metric is None:
         names = shown(ours.metrics) if ours.metrics else "none at all"
-        return BenchmarkItems(task, "", why_not=f"None of its metrics ({names}) is a number from 0 to 1 per item.")
+        why = (
+            f"None of its metrics ({names}) is a number from 0 to 1 per item of which more is known to be better. "
+            f"Where more is better all the same, say so: --metric {task}=NAME."
+        )
+        return BenchmarkItems(task, "", why_not=why)
     pairs = (ItemPair(item, _score(ours, a[item], metric), _score(theirs, b[item], metric), task) for item in a)
     versions = [said.versions.get(task) for said in (base.settings[task], tuned.settings[task])]
     other = None not in versions and versions[0] != versions[1]
@@ -152,7 +158,10 @@ def _why(task: str, base: Settings, tuned: Settings) -> str:
 
 
 def _metric(samples: TaskSamples, items: Mapping[str, Sample], said: Settings, chosen: str) -> str | None:
-    """The metric that is compared: the chosen one, else the first whose scores are numbers from 0 to 1."""
+    """The metric that is compared: the chosen one, else the first whose scores are numbers from 0 to 1.
+
+    Of one that nobody chose it must be known that more is better, by the results file or by its name.
+    """
     better = said.more_is_better.get(samples.task)
     better = better if isinstance(better, dict) else {}
     if chosen:
@@ -164,8 +173,14 @@ def _metric(samples: TaskSamples, items: Mapping[str, Sample], said: Settings, c
             raise InputError(f"Less of {chosen} is better in task {samples.task}. Choose a metric of which more is.")
         return chosen
     first = next(iter(items.values()))
-    usable = (m for m in samples.metrics if better.get(m) is not False and _number(first.scores.get(m)) is not None)
+    usable = (m for m in samples.metrics if _more_is_better(m, better) and _number(first.scores.get(m)) is not None)
     return next(usable, None)
+
+
+def _more_is_better(metric: str, said: Mapping[str, Any]) -> bool:
+    """What the results file says; where it says nothing, what the name is known for."""
+    known = any(part in metric.lower() for part in _MORE_IS_BETTER)
+    return said.get(metric) is True or (known and said.get(metric) is not False)
 
 
 def _score(samples: TaskSamples, sample: Sample, metric: str) -> float:

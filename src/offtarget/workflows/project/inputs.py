@@ -6,11 +6,14 @@ The version of offtarget is among them: another one may see what this one does n
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from offtarget.data.training import open_source
 from offtarget.detect.ledger import read_ledger
@@ -222,19 +225,32 @@ def _named_file(name: str) -> str:
     file = Path(name).expanduser()
     if not file.is_file():
         return name
-    text = file.read_text(encoding="utf-8", errors="replace")
-    words = {word.strip("\"',[]{}:-") for line in text.splitlines() for word in (line.strip(), *line.split())}
-    named = [place for word in words for place in (Path(word), file.parent / word) if _there(word, place)]
-    code = sorted(file.parent.glob("*.py")) if "!function" in text else []
-    hashes = sorted({str(tree_sha256(place)) for place in (file, *named, *code)})
+    hashes = sorted({str(tree_sha256(place)) for place in _mentioned(file, set())})
     return f"{name}{HASH}{fingerprint(hashes)}"
 
 
-def _there(word: str, place: Path) -> bool:
-    try:
-        return 0 < len(word) < _LONGEST_NAME and word not in (".", "..", "/") and place.exists()
-    except (OSError, ValueError):
-        return False
+def _mentioned(file: Path, seen: set[Path]) -> set[Path]:
+    """A file of tasks, what its words name beside it or from here, and the same of the files that it includes."""
+    if file.resolve() in seen:
+        return set()
+    seen.add(file.resolve())
+    text = file.read_text(encoding="utf-8", errors="replace")
+    words = {word.strip("\"',[]{}:-") for line in text.splitlines() for word in (line.strip(), *line.split())}
+    with suppress(yaml.YAMLError):  # names with blanks in them; who reads the task will say what is wrong with it
+        words |= {str(token.value) for token in yaml.scan(text) if isinstance(token, yaml.ScalarToken)}
+    found = {file, *(place for word in words for place in _places(word, file.parent))}
+    found |= set(file.parent.glob("*.py")) if "!function" in text else set()
+    inner = [place for place in found if place.suffix in (".yaml", ".yml") and place.is_file()]
+    return found.union(*(_mentioned(place, seen) for place in inner))
+
+
+def _places(word: str, folder: Path) -> Iterator[Path]:
+    """The files and folders that a word names, all of them where it holds a star."""
+    if not 0 < len(word) < _LONGEST_NAME or word in (".", "..", "/"):
+        return
+    for place in (Path(word).expanduser(), folder / Path(word).expanduser()):
+        with suppress(OSError, ValueError):
+            yield from place.parent.glob(place.name) if "*" in place.name else (place,) if place.exists() else ()
 
 
 def _settings(values: Mapping[str, Any], without: tuple[str, ...] = ()) -> dict[str, str]:
