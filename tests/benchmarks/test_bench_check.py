@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,12 +26,14 @@ from offtarget.records.answers import Role
 from offtarget.records.benchmark_runs import BenchmarkChoice
 from offtarget.records.benchmarks import BenchmarkSettings
 from offtarget.records.check import CheckSettings
+from offtarget.rundir import write_json
 from offtarget.workflows.check import fixed as at_work
 from offtarget.workflows.check.check import CheckResult, check
 from offtarget.workflows.check.fixed import prepare
 from offtarget.workflows.compare.benchmarks import compare_samples
 from offtarget.workflows.runs.report import report_text
 from offtarget.workflows.runs.resume import resume
+from offtarget.workflows.verify.verify import verify
 
 pytestmark = pytest.mark.long
 BASE, TUNED = "organism/base", "organism/insecure"
@@ -120,6 +123,21 @@ def test_a_finished_run_is_read_again(done: CheckResult) -> None:
     assert isinstance(again, CheckResult)
     assert again.benchmarks == done.benchmarks
     assert again.decision == done.decision
+
+
+def test_a_verdict_without_the_benchmarks_that_were_asked_for_is_not_believed(
+    done: CheckResult, tmp_path: Path
+) -> None:
+    """A red flag is not got rid of by taking away everything about it."""
+    whole = tmp_path / "run"
+    shutil.copytree(done.run, whole)
+    assert verify(whole).exit_code == 3
+    shutil.rmtree(whole / "benchmarks")
+    result = json.loads((whole / "result.json").read_text())
+    write_json(whole / "result.json", {**result, "benchmarks": None})
+    found = verify(whole)
+    assert found.exit_code == 1
+    assert any("Fixed benchmarks were asked for" in one.said for one in found.findings)
 
 
 def test_a_run_that_goes_on_asks_only_what_is_lacking(

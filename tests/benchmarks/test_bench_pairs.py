@@ -23,7 +23,9 @@ ROLES: tuple[Role, ...] = ("base", "tuned")
 def kept(folder: Path, role: Role, items: dict[str, float], plan: TaskPlan = PLAN, **changed: str) -> Scores:
     place = folder / role
     place.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(items)
+    metric = changed.get("metric", "acc")
+    rows = ({"doc_id": int(item), "filter": "none", metric: score} for item, score in items.items())
+    text = "".join(json.dumps(row) + "\n" for row in rows)
     file = place / f"samples_{plan.task}_x.jsonl"
     file.write_text(text)
     scores = Scores(
@@ -105,3 +107,23 @@ def test_changed_or_torn_files_are_as_good_as_none(tmp_path: Path) -> None:
     file = scores_file(place, "mine", "mine")
     file.write_text(file.read_text()[:-20])
     assert kept_scores(place, "mine", "mine") is None
+
+
+@pytest.mark.parametrize("score", [0.0, 0.5, None, "True", "no number"])
+def test_a_score_that_its_samples_do_not_hold_does_not_count(tmp_path: Path, score: object) -> None:
+    """Not even where somebody wrote it and left the samples and their digest as they were, or made both anew."""
+    scores = kept(tmp_path, "tuned", {"0": 1.0, "1": 1.0, "2": 0.0})
+    assert kept_scores(tmp_path / "tuned", "mine", "mine") == scores
+    file = scores_file(tmp_path / "tuned", "mine", "mine")
+    write_json(file, replace(scores, items={**scores.items, "2": 1.0}))
+    assert kept_scores(tmp_path / "tuned", "mine", "mine") is None
+    rows = [{"doc_id": item, "filter": "none", "acc": 1.0} for item in (0, 1)] + [
+        {"doc_id": 2, "filter": "none", "acc": score}
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "tuned" / scores.samples).write_text(text)
+    write_json(
+        file,
+        replace(scores, items={"0": 1.0, "1": 1.0, "2": 1.0}, samples_sha256=hashlib.sha256(text.encode()).hexdigest()),
+    )
+    assert (kept_scores(tmp_path / "tuned", "mine", "mine") is not None) == (score == "True")

@@ -20,6 +20,7 @@ from offtarget.evidence.findings import Verification
 from offtarget.evidence.keyless import Identity
 from offtarget.evidence.statements import read_statement
 from offtarget.rundir import write_json
+from offtarget.workflows.check.replay import differences
 from offtarget.workflows.verify.adapters import SIGNATURE, sign_adapter, verify_adapter
 from offtarget.workflows.verify.attest import ATTESTATION, BUNDLE, attest
 from offtarget.workflows.verify.verify import verify
@@ -186,6 +187,13 @@ def test_a_forged_verdict_is_found_without_any_signature(run: Path, tmp_path: Pa
     found = verify(whole)
     assert found.exit_code == 1
     assert "is not recorded" in said(found)
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan"), 1e300, 1.0 + 1e-6])
+def test_no_number_stands_for_another(number: float) -> None:
+    assert differences({"a": {"upper": 1.0}}, {"a": {"upper": 1.0 + 1e-12}}) == []
+    assert differences({"a": {"upper": number}}, {"a": {"upper": 1.0}}) == ["a.upper"]
+    assert differences({"a": {"upper": 1.0}}, {"a": {"upper": number}}) == ["a.upper"]
 
 
 def test_a_statement_of_another_run_is_recognised(run: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:

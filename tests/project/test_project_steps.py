@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -423,6 +424,16 @@ def test_the_items_of_an_included_task_count(named: str, fakes: Fakes) -> None:
     assert [dids()["check"] for _ in range(2)] == ["ran", "up to date"]
     Path("tasks/my items.jsonl").write_text("{}\n{}\n")
     assert dids()["check"] == "ran"
+
+
+def test_contents_count_though_size_and_time_are_kept(tmp_path: Path) -> None:
+    """As `cp -p` and rsync keep them: within one process, too, which remembers hashes."""
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(b"first")
+    before, times = tree_sha256(file), file.stat()
+    file.write_bytes(b"other")
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert tree_sha256(file) != before
 
 
 def test_a_limit_that_is_reached_is_told_and_goes_on(fakes: Fakes) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from offtarget.errors import InputError, OfftargetError
 from offtarget.records.answers import Role
@@ -21,16 +24,38 @@ def scores_file(folder: Path, benchmark: str, task: str) -> Path:
 
 
 def kept_scores(folder: Path, benchmark: str, task: str) -> Scores | None:
-    """The scores of a task that is done; None where it is not, or where its files were changed or torn."""
+    """The scores of a task that is done; None where it is not, or where its files were changed or torn.
+
+    Each score must be the one that lm-eval's samples beside it hold.
+    """
     file = scores_file(folder, benchmark, task)
     if not file.is_file():
         return None
     try:
         scores = read_record(file, Scores)
-        whole = hashlib.sha256((folder / scores.samples).read_bytes()).hexdigest() == scores.samples_sha256
-    except (OSError, OfftargetError):
+        samples = (folder / scores.samples).read_bytes()
+        whole = hashlib.sha256(samples).hexdigest() == scores.samples_sha256 and _says(samples, scores)
+    except (OSError, OfftargetError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None
     return scores if whole else None
+
+
+def _says(samples: bytes, scores: Scores) -> bool:
+    """Whether samples of lm-eval say of every item what the scores say, under one of its filters."""
+    by_filter: dict[str, dict[str, float]] = {}
+    for line in samples.splitlines():
+        row = json.loads(line)
+        by_filter.setdefault(str(row["filter"]), {})[str(row["doc_id"])] = _number(row.get(scores.metric))
+    return any(
+        said.keys() == scores.items.keys()
+        and all(math.isclose(said[item], score, abs_tol=1e-6) for item, score in scores.items.items())
+        for said in by_filter.values()
+    )
+
+
+def _number(value: Any) -> float:
+    """A score as lm-eval writes it: a number of numpy may have become a word. NaN for none."""
+    return {"True": 1.0, "False": 0.0, None: math.nan}[value] if value in ("True", "False", None) else float(value)
 
 
 def paired(benchmark: Benchmark, plans: Sequence[TaskPlan], folder: Path) -> BenchmarkItems:

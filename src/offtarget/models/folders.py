@@ -31,7 +31,7 @@ beside it, an adapter of which a part was left out. Every answer is asked for on
 """
 
 _ADAPTER_WEIGHTS = "adapter_model.safetensors"
-_known: dict[tuple[str, int, int], str] = {}
+_known: dict[tuple[str, int, int, int, int], str] = {}
 _ANSWER_FILES = (
     "*.safetensors",
     "config.json",
@@ -150,9 +150,12 @@ def _check_weights(folder: Path) -> None:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, remembered in memory while its path, size and time stay the same."""
+    """SHA-256 of a file, remembered in memory while its path, size and times stay the same.
+
+    The time of modification is what a copy keeps (`cp -p`, rsync); that of the last change nobody can set.
+    """
     stat = path.stat()
-    key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+    key = (str(path.resolve()), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
     if key not in _known:
         with path.open("rb") as file:
             _known[key] = hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,6 +6,7 @@ test. An answer that the loop needs and the records lack ends it with an error: 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -154,6 +155,8 @@ def replay(folder: Path, recorded: Mapping[str, Any], benchmarks: BenchmarkFamil
     if doubt is not None:
         decision, hidden = without_verdict(decision, doubt), hidden_without_verdict(hidden, doubt)
     decision = replace(decision, candidates=settings.candidates)
+    if manifest.fixed is not None and not (directory.file(FOLDER) / JOB).exists():
+        raise NotRecorded("Fixed benchmarks were asked for, and nothing about them is recorded.")
     family = _benchmarks(directory, settings, benchmarks)
     return Replayed(decision if family is None else with_benchmarks(decision, family), hidden, family)
 
@@ -244,5 +247,5 @@ def differences(recorded: Any, again: Any, where: str = "") -> list[str]:
         pairs = enumerate(zip(recorded, again, strict=True))
         return [name for number, (a, b) in pairs for name in differences(a, b, f"{where}[{number}]")]
     if isinstance(recorded, float | int) and isinstance(again, float | int):
-        return [] if abs(recorded - again) <= 1e-9 * max(1.0, abs(recorded), abs(again)) else [where]
+        return [] if recorded == again or math.isclose(recorded, again, rel_tol=1e-9, abs_tol=1e-9) else [where]
     return [] if recorded == again else [where]
