@@ -18,7 +18,7 @@ from offtarget.located import Fields, compose, describe, line_of
 from offtarget.project.keys import BY_NAME, RESERVED, Key, within
 
 Value = str | int | float | bool | tuple[str, ...]
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?")
+_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?")
 _LONGEST = 40
 """Characters of a number; no setting needs more, and endless ones take long to read."""
 
