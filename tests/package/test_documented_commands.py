@@ -22,7 +22,7 @@ PLACEHOLDER = re.compile(r"[A-Z][A-Z0-9_]*|.*\.\.\..*|\$.*")
 def lines(text: str) -> Iterator[str]:
     """The commands of a shell's lines, also behind a prompt or a step of the demo, continued lines joined."""
     for line in re.sub(r"\\\n\s*", " ", text).splitlines():
-        found = re.fullmatch(r'\s*(?:\$ |step \d ".*?" +)?(offtarget .*)', line)
+        found = re.fullmatch(r'\s*(?:\$ |step \d ".*?" +)?(offtarget (?!\d).*)', line)
         if found and " would do this; " not in line:  # what a dry run prints
             yield found[1]
 
