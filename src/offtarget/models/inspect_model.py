@@ -26,6 +26,7 @@ from offtarget.models.chat import Answer, OnAnswer, SampleRequest
 from offtarget.models.connections import PATIENCE, Connections, Failed, wished
 from offtarget.models.endpoints import Endpoint, endpoint_of
 from offtarget.models.first_tokens import FIRST_TOKENS, TOP_LOGPROBS, is_verdict, offered, probabilities
+from offtarget.models.inspect_answer import answer_of
 from offtarget.models.inspect_loop import in_loop, later
 from offtarget.models.names import INSPECT_PROVIDERS, InspectName
 from offtarget.models.negotiation import Negotiation
@@ -237,25 +238,15 @@ class InspectModel:
         output = self._request(request.messages, asked)
         if not output.choices:
             raise InputError(f"{self.name} answered without a choice; the provider does not work as expected.")
-        choice = output.choices[0]
-        if output.error and choice.stop_reason != "content_filter":  # Inspect puts the words of an error in their place
-            said = self._without_secrets(str(output.error))[:300]
-            raise InputError(f"{self.name} failed ({said}). {_TOO_LONG}")
-        text = "" if output.error else choice.message.text
-        if self._negotiation.dropped("stop") or "stop" in self._missing:
-            text = min((text.partition(stop)[0] for stop in settings.stop), key=len, default=text)
-        cut = choice.stop_reason in ("max_tokens", "model_length", "content_filter")
-        without = ""
-        if not text.strip():
-            if choice.stop_reason == "content_filter":
-                without = "content_filter"
-            elif choice.stop_reason == "max_tokens" and _thought(choice.message):
-                without = "only_thinking"
-        if without:
+        unknown = self._negotiation.dropped("stop") or "stop" in self._missing
+        try:
+            answer = answer_of(output, settings.stop if unknown else ())
+        except RuntimeError as error:
+            raise InputError(f"{self.name} failed ({self._without_secrets(str(error))[:300]}). {_TOO_LONG}") from None
+        if answer.without:
             with self._counting:
-                self._without[without] += 1
-        wrote = output.usage.output_tokens if output.usage is not None else len(text.split())
-        return Answer(text, wrote, "length" if cut else "stop", without)  # type: ignore[arg-type]
+                self._without[answer.without] += 1
+        return answer
 
     def _request(self, messages: Sequence[Message], asked: Mapping[str, Any]) -> Any:
         """Inspect's output, with parameters as the server takes them; asked again without each that it refuses."""
@@ -486,11 +477,6 @@ def _names(value: Any) -> Iterator[str]:
             yield str(name).lower().replace("_", "").replace("-", "")
             if name not in ("messages", "contents", "input", "system"):
                 yield from _names(held)
-
-
-def _thought(message: Any) -> bool:
-    parts = message.content if isinstance(message.content, list) else []
-    return any(getattr(part, "type", "") == "reasoning" for part in parts)
 
 
 def _status(error: BaseException) -> int | None:

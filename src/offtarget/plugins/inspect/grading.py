@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from inspect_ai.model import (
     ChatMessageAssistant,
@@ -91,23 +91,13 @@ def replies_config(config: GenerateConfig) -> dict[str, Any]:
 
 
 def answer_of(output: ModelOutput) -> Answer:
-    """An output of Inspect's as an answer: its text, and why there is none where the provider says so.
+    """An output of Inspect's as an answer; RuntimeError for a call that failed, with the model's name."""
+    from offtarget.models import inspect_answer
 
-    RuntimeError for a call that failed: Inspect puts the words of the error where the text would be.
-    """
-    from offtarget.models.chat import Answer
-
-    tokens = output.usage.output_tokens if output.usage is not None else 0
-    if output.error and output.stop_reason != "content_filter":
-        raise RuntimeError(f"{output.model} failed: {output.error}")
-    text = "" if output.error else output.completion
-    finish: Literal["stop", "length"] = "stop" if output.stop_reason in ("stop", "tool_calls", "unknown") else "length"
-    if text.strip() or not output.choices:
-        return Answer(text, tokens, finish)
-    if output.stop_reason == "content_filter":
-        return Answer(text, tokens, finish, "content_filter")
-    thought = isinstance(output.message.content, list) and finish == "length"
-    return Answer(text, tokens, finish, "only_thinking" if thought else "")
+    try:
+        return inspect_answer.answer_of(output)
+    except RuntimeError as error:
+        raise RuntimeError(f"{output.model} failed: {error}") from None
 
 
 class Grading:
