@@ -12,11 +12,13 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from offtarget.errors import InputError
+from offtarget.plugins.ci import __main__ as ci
 from offtarget.plugins.ci.asked import commands, read
 from offtarget.plugins.ci.hosts import GitHub, GitLab, Refused
 
@@ -246,6 +248,40 @@ def test_a_command_that_does_nothing_is_no_pass(project, api, option):
     code, outputs, summary, log = act(project, {"data": "train.jsonl", "arguments": option}, api)
     assert (code, outputs["verdict"]) == (2, "ERROR"), log
     assert "not done" in summary
+
+
+def test_a_project_of_which_something_is_due_is_no_pass(project, api):
+    """Also where the rest is up to date."""
+    write_rows(project)
+    (project / "offtarget.yaml").write_text("data: train.jsonl\naudit: {accept_undecided: true}\n", encoding="utf-8")
+    assert act(project, {}, api)[0] == 0
+    both = "data: train.jsonl\naudit: {accept_undecided: true}\nbase: organism/base\ntuned: organism/secure\n"
+    (project / "offtarget.yaml").write_text(both, encoding="utf-8")
+    code, outputs, summary, log = act(project, {"arguments": "--dry-run"}, api)
+    assert (code, outputs["verdict"]) == (2, "ERROR"), log
+    assert "leave out" in summary
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_verdict_that_comes_with_the_pull_request_is_not_taken(project, api, link):
+    write_rows(project)
+    (project / "offtarget.yaml").write_text("data: train.jsonl\naudit: {accept_undecided: true}\n", encoding="utf-8")
+    assert act(project, {}, api)[0] == 0
+    if link:
+        (project / "runs").rename(project / "elsewhere")
+        (project / "runs").symlink_to("elsewhere")
+    subprocess.run(["git", "-C", str(project), "add", "-f", "runs"], check=True)
+    code, outputs, _, log = act(project, {}, api)
+    assert (code, outputs) == (2, {})
+    assert "bring its own verdict along" in log
+
+
+def test_a_step_that_a_limit_ended_is_no_undecided_verdict(monkeypatch):
+    """So that `undecided: pass` lets no job pass in which nothing was found out."""
+    step = {"step": "check", "did": "failed", "exit_code": 3, "sentence": "The limit is reached.", "run": None}
+    said = json.dumps({"steps": [step]})
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(stdout=said, returncode=3))
+    assert [done.code for done in ci._project(["run"], github=False)] == [ci.NO_VERDICT, 3]
 
 
 def test_a_command_that_cannot_be_done_is_no_verdict(project, api):

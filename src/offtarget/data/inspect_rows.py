@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import zstandard
 
@@ -22,8 +23,8 @@ from offtarget.data.rawrows import About, RawRow
 from offtarget.data.streams import MAX_DOCUMENT
 from offtarget.errors import InputError
 
-_BEGIN = 1 << 16
-"""Bytes at the beginning of a JSON log in which its task is named."""
+_BEGIN = 1 << 10
+"""Bytes at the beginning of a file that tell what kind it is."""
 _ZIP_ZSTD = 93
 _LOCAL_HEADER = 30
 _ATTACHMENT = "attachment://"
@@ -83,10 +84,10 @@ def log_of_task(path: Path, task: str) -> tuple[Mapping[str, Any], Iterator[Mapp
     """
     with path.open("rb") as file:
         begin = file.read(_BEGIN)
-    if begin.startswith(b"PK\x03\x04"):
-        return _archive_of_task(path, task)
-    if json.dumps(task).encode() not in begin or not begin.lstrip().startswith(b"{"):
-        return None
+        if begin.startswith(b"PK\x03\x04"):
+            return _archive_of_task(path, task)
+        if not begin.lstrip().startswith(b"{") or not _names(file, task):
+            return None
     try:
         log = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -94,6 +95,13 @@ def log_of_task(path: Path, task: str) -> tuple[Mapping[str, Any], Iterator[Mapp
     if not is_inspect_log(log) or log["eval"].get("task_registry_name") != task:
         return None
     return log, iter(log["samples"] or [])
+
+
+def _names(file: BinaryIO, task: str) -> bool:
+    """Whether the name of a task is anywhere in a file: whoever sorts the keys of a log moves it behind much else."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        names = (json.dumps(task), json.dumps(task).replace("/", "\\/"))
+        return any(text.find(name.encode()) >= 0 for name in names)
 
 
 def _archive_of_task(path: Path, task: str) -> tuple[Mapping[str, Any], Iterator[Mapping[str, Any]]] | None:

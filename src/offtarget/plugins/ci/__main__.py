@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from offtarget.errors import OfftargetError
+from offtarget.errors import InputError, OfftargetError
 from offtarget.pages.comment import LONGEST, marker
 from offtarget.pages.text import one_line
 from offtarget.pages.written import escape
 from offtarget.plugins.ci.asked import commands, read
 from offtarget.plugins.ci.hosts import Refused, host_of
 from offtarget.rundir import fresh_folder, runs_root
+from offtarget.workflows.project.ledger import LEDGER
 from offtarget.workflows.runs.cards import card
 from offtarget.workflows.runs.report import report, report_text
 
@@ -54,6 +55,7 @@ def main() -> int:
     github = os.environ.get("GITHUB_ACTIONS") == "true"
     try:
         asked = read(os.environ)
+        _refuse_brought(Path(asked.file).parent / runs_root())
         done = [each for command in commands(asked) for each in _done(command, github)]
         if not any(each.run for each in done):
             done.append(Done("job", NO_VERDICT, None, "Nothing was run, so there is no verdict; the log says why."))
@@ -74,6 +76,24 @@ def main() -> int:
         return 0
     _tell("error" if code else "notice", f"offtarget: {state}", github)
     return code
+
+
+def _refuse_brought(runs: Path) -> None:
+    """InputError where the repository itself says which steps were done: a pull request could bring a verdict along."""
+    names = (runs / LEDGER, runs)  # the folder itself is a file of the repository where it is a link
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--full-name", "--", *map(str, names)]
+    try:
+        known = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False
+        ).stdout
+    except OSError:  # no git: nothing was checked out by it here
+        return
+    ends = tuple(f"/{name.as_posix()}" for name in (Path(runs.name) / LEDGER, Path(runs.name)))
+    if any(f"/{name}".endswith(ends) for name in asked.stdout.split("\0")):
+        raise InputError(
+            f"{runs / LEDGER} is part of the repository, so a pull request could bring its own verdict along. Take it "
+            f"out (git rm -r --cached {runs}), and add {runs}/ to .gitignore; the cache of the job keeps runs."
+        )
 
 
 def _word(code: int, done: list[Done]) -> str:
@@ -128,12 +148,14 @@ def _project(command: list[str], github: bool) -> Iterator[Done]:
     for step in steps:
         run = Path(step["run"]) if step.get("run") else None
         code = int(step.get("exit_code") or 0)
-        if run is not None and code == 0 and step.get("accepted"):  # an UNDECIDED that the project file takes as fine
+        if str(step.get("did", "")).startswith("would"):  # what is due was not done, whatever else is up to date
+            yield Done(str(step["step"]), NO_VERDICT, None, "It is to be done, and was not; leave out --dry-run.")
+        elif run is not None and code == 0 and step.get("accepted"):  # an UNDECIDED that the project file takes as fine
             yield Done(str(step["step"]), code, run, state=card(run).state)
-        elif run is not None and not str(step.get("did", "")).startswith("would"):
+        elif run is not None:
             yield _of_run(str(step["step"]), code, run)
-        elif code:
-            yield Done(str(step["step"]), code, None, str(step.get("sentence", "")))
+        elif code:  # without a run there is nothing undecided: a limit ended it before there was a verdict
+            yield Done(str(step["step"]), code if code != 3 else NO_VERDICT, None, str(step.get("sentence", "")))
     if ran.returncode:  # whatever the steps say, the exit code of the whole holds
         yield Done("run", ran.returncode, None)
 
