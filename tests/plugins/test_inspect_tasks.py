@@ -127,6 +127,9 @@ def test_a_pass_and_a_log_in_json(bank: str, tmp_path: Path) -> None:
     one, other = (compare(path, path, run=tmp_path / path.suffix) for path in (Path(log.location), converted))
     assert one.status is other.status is Status.PASS
     assert one.decision == other.decision
+    turned = tmp_path / "turned.json"  # its task is named behind all samples
+    turned.write_text(json.dumps(dict(reversed(json.loads(converted.read_text()).items()))).replace("/", "\\/"))
+    assert compare(turned, turned, run=tmp_path / "turned").decision == one.decision
 
 
 @pytest.mark.long

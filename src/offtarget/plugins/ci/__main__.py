@@ -83,13 +83,11 @@ def _refuse_brought(runs: Path) -> None:
     names = (runs / LEDGER, runs)  # the folder itself is a file of the repository where it is a link
     command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--full-name", "--", *map(str, names)]
     try:
-        known = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False
-        ).stdout
+        said = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
     except OSError:  # no git: nothing was checked out by it here
         return
     ends = tuple(f"/{name.as_posix()}" for name in (Path(runs.name) / LEDGER, Path(runs.name)))
-    if any(f"/{name}".endswith(ends) for name in asked.stdout.split("\0")):
+    if any(f"/{name}".endswith(ends) for name in said.stdout.split("\0")):
         raise InputError(
             f"{runs / LEDGER} is part of the repository, so a pull request could bring its own verdict along. Take it "
             f"out (git rm -r --cached {runs}), and add {runs}/ to .gitignore; the cache of the job keeps runs."
