@@ -18,7 +18,7 @@ from offtarget.evidence.digests import survey
 from offtarget.evidence.dsse import new_key, private_key, public_key, read_envelope, signed, signed_by
 from offtarget.evidence.findings import Verification
 from offtarget.evidence.keyless import Identity
-from offtarget.evidence.statements import read_statement
+from offtarget.evidence.statements import read_statement, result_of
 from offtarget.rundir import write_json
 from offtarget.workflows.check.replay import differences
 from offtarget.workflows.verify.adapters import SIGNATURE, sign_adapter, verify_adapter
@@ -187,6 +187,17 @@ def test_a_forged_verdict_is_found_without_any_signature(run: Path, tmp_path: Pa
     found = verify(whole)
     assert found.exit_code == 1
     assert "is not recorded" in said(found)
+
+
+def test_what_was_not_worked_out_is_not_said_to_follow() -> None:
+    for signed_ in (True, False):
+        found = Verification("run", "runs/tune-1", "tune-1", (), signed_, recomputed=True, verdict="DONE")
+        assert "follows from its records was not checked" in found.sentence
+
+
+def test_a_pass_beside_a_red_flag_that_only_warns_is_not_stated_as_passed() -> None:
+    assert [result_of(verdict, ()) for verdict in ("PASS", "FAIL", "UNDECIDED")] == ["PASSED", "FAILED", "WARNED"]
+    assert result_of("PASS", ("benchmark: mmlu",)) == "WARNED"
 
 
 @pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan"), 1e300, 1.0 + 1e-6])

@@ -71,6 +71,11 @@ class Verification:
             if self.signed:
                 return "Proved: every file of this adapter is as it was when the owner of this key signed it."
             return "Nothing is proved about this adapter: no signature was checked."
+        if self.verdict == "DONE":
+            without = "A run like this one has no verdict; that what it says follows from its records was not checked."
+            if self.signed:
+                return f"Proved: this {self.kind} is as {self._who} signed it. {without}"
+            return f"Nothing is proved about this {self.kind}: no signature was checked. {without}"
         verdict = f"the verdict {self.verdict} follows from its records" if self.verdict else "its records are whole"
         if self.signed and self.recomputed:
             return f"Proved: this {self.kind} is as {self._who} signed it, and {verdict}."

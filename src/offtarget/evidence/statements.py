@@ -24,6 +24,12 @@ RESULTS: Mapping[str, Result] = {"PASS": "PASSED", "OK": "PASSED", "FAIL": "FAIL
 that has no verdict."""
 
 
+def result_of(verdict: str, failed: Sequence[str]) -> Result:
+    """What a verdict is called where these tests failed: a PASS beside a red flag that only warns is WARNED."""
+    result = RESULTS.get(verdict, "WARNED")
+    return "WARNED" if result == "PASSED" and failed else result
+
+
 @dataclass(frozen=True, slots=True)
 class Thing:
     """Something that a run worked with."""

@@ -9,7 +9,7 @@ from offtarget.errors import InputError
 from offtarget.evidence.digests import survey
 from offtarget.evidence.dsse import IN_TOTO, Envelope, key_id, private_key, signed
 from offtarget.evidence.keyless import sign_keyless
-from offtarget.evidence.statements import RESULTS, Statement
+from offtarget.evidence.statements import RESULTS, Statement, result_of
 from offtarget.pages.check.loading import benchmarks_of
 from offtarget.records import Decision, Status
 from offtarget.records.benchmarks import BenchmarkFamily, BenchmarkResult
@@ -71,9 +71,8 @@ def statement_of(path: Path) -> Statement:
     if found.strange:
         name, what = next(iter(found.strange.items()))
         raise InputError(f"{path / name} is {what}; a statement speaks of regular files only. Remove it.")
-    result = RESULTS.get(state, "WARNED")
     passed, warned, failed = tests_of(path, manifest, state)
-    return Statement(found.files, result, things_of(path, manifest, state), passed, warned, failed)
+    return Statement(found.files, result_of(state, failed), things_of(path, manifest, state), passed, warned, failed)
 
 
 def state_of(path: Path, manifest: Manifest) -> str | None:

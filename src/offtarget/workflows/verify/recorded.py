@@ -10,7 +10,7 @@ from offtarget.evidence.digests import Survey, sha256_of, survey
 from offtarget.evidence.dsse import Envelope, Malformed, public_key, read_envelope, signed_by
 from offtarget.evidence.findings import Finding, Kind, Verification
 from offtarget.evidence.keyless import Identity, check_keyless
-from offtarget.evidence.statements import RESULTS, Statement, Thing, read_statement
+from offtarget.evidence.statements import Statement, Thing, read_statement, result_of
 from offtarget.numbers import many
 from offtarget.records.check import CheckManifest
 from offtarget.records.runs import Manifest
@@ -200,7 +200,7 @@ def _verdict(
     found = []
     if statement is not None:
         stated = (statement.result, statement.passed, statement.warned, statement.failed)
-        if stated != (RESULTS.get(state, "WARNED"), *tests):
+        if stated != (result_of(state, tests[2]), *tests):
             said = f"The statement calls the result {statement.result}; the run holds {state}, or other tests."
             found.append(Finding("verdict", "wrong", said))
         found += _named(path, manifest, statement, state)
