@@ -142,6 +142,19 @@ def test_a_request_that_broke_off_may_have_been_paid_and_one_that_was_refused_wa
     assert (found.requests, found.cost) == (3, 200.0)
 
 
+@pytest.mark.parametrize("said", [(0, 0), (0, 3), (-1_000_000, 3), (2, -1_000_000)])
+def test_a_server_that_counts_nothing_or_less_gives_no_money_back(said: tuple[int, int], tmp_path: Path) -> None:
+    limited = purse(cost=150.0)
+    with counted_by(limited, tmp_path):
+        with limited.request(MODEL, 10, 26) as ticket:
+            ticket.took(*said)
+        with pytest.raises(LimitReached), limited.request(MODEL, 10, 26):
+            pass
+    found = spent_in(tmp_path)
+    assert found is not None
+    assert found.cost == 100.0
+
+
 def test_weights_that_are_here_cost_nothing_and_what_has_no_price_is_not_asked() -> None:
     limited = purse(cost=1.0)
     for name in ("organism/base", "hf/./model", "mockllm/model", "an object of the caller"):

@@ -180,7 +180,11 @@ class _Ticket:
         self.cost = most
 
     def took(self, tokens_in: int | None, tokens_out: int | None) -> None:
-        if self._price is not None and tokens_in is not None and tokens_out is not None:
+        if self._price is None or tokens_in is None or tokens_out is None:
+            return
+        if (
+            tokens_in > 0 <= tokens_out
+        ):  # nothing is read without a token: a server that says 0, or less, does not count
             self.cost = self._price.of(tokens_in, tokens_out)
 
     def free(self) -> None:
