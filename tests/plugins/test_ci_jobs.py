@@ -284,6 +284,15 @@ def test_a_step_that_a_limit_ended_is_no_undecided_verdict(monkeypatch):
     assert [done.code for done in ci._project(["run"], github=False)] == [ci.NO_VERDICT, 3]
 
 
+def test_a_fail_is_remembered_by_both_hosts():
+    """Else a job that is started again until it passes would find no earlier check."""
+    kept = next(step for step in ACTION["runs"]["steps"] if step.get("uses", "").startswith("actions/cache/save"))
+    assert "always()" in kept["if"]
+    job = yaml.safe_load((ROOT / "integrations" / "gitlab" / "offtarget.gitlab-ci.yml").read_text())["offtarget"]
+    assert job["cache"]["when"] == "always"
+    assert job["variables"]["OFFTARGET_STATE"].removeprefix("$CI_PROJECT_DIR/").split("/")[0] in job["cache"]["paths"]
+
+
 def test_a_command_that_cannot_be_done_is_no_verdict(project, api):
     code, outputs, summary, log = act(project, {"data": "nowhere.jsonl"}, api)
     assert (code, outputs["verdict"]) == (2, "ERROR")

@@ -31,6 +31,7 @@ _OPTIONS = {
 
 
 _KEY = pytest.StashKey["Chosen | None"]()
+_LEFT_OUT = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -84,6 +85,21 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
         item = CheckItem.from_parent(session, name="offtarget: tuned is not worse than base")
         item.add_marker("offtarget")
         items.append(item)
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Remember where the check that was asked for is not made."""
+    for item in items:
+        if isinstance(item, CheckItem):
+            item.config.stash[_LEFT_OUT] = True
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say that it was not."""
+    if config.stash.get(_LEFT_OUT, False):
+        terminalreporter.write_line(
+            "offtarget: -k or -m left out the check of the two models: nothing is known of them."
+        )
 
 
 def _asks(item: pytest.Item) -> bool:
