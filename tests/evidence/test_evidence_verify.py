@@ -200,6 +200,26 @@ def test_a_pass_beside_a_red_flag_that_only_warns_is_not_stated_as_passed() -> N
     assert result_of("PASS", ("benchmark: mmlu",)) == "WARNED"
 
 
+@pytest.mark.parametrize("part", ["models", "judge", "counted"])
+def test_what_pages_show_beside_the_decision_is_held_to_the_records(part: str, run: Path, tmp_path: Path) -> None:
+    """Whose answers these are, and which of them counted: an answer that is said not to count is shown to nobody."""
+    whole = tmp_path / "run"
+    shutil.copytree(run, whole)
+    result = json.loads((whole / "result.json").read_text())
+    if part == "models":
+        result["models"]["tuned"]["name"] = "hf/./another"
+    elif part == "judge":
+        result["judge"] = "another"
+    else:
+        arms = result["counted"]["arms"]["tuned"]
+        arms.pop(next(iter(arms)))
+    write_json(whole / "result.json", result)
+    attest(whole)
+    found = verify(whole)
+    assert found.exit_code == 1
+    assert part in said(found)
+
+
 @pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan"), 1e300, 1.0 + 1e-6])
 def test_no_number_stands_for_another(number: float) -> None:
     assert differences({"a": {"upper": 1.0}}, {"a": {"upper": 1.0 + 1e-12}}) == []

@@ -22,7 +22,7 @@ from offtarget.probe.bank import ProbeBank
 from offtarget.progress import silent
 from offtarget.records import Decision, Generation, HiddenDecision, Probe, Role, SamplingSettings, Status, Verdict
 from offtarget.records.benchmarks import BenchmarkFamily, BenchmarkSettings
-from offtarget.records.check import CheckManifest, CheckSettings
+from offtarget.records.check import CheckManifest, CheckSettings, CountedAnswers
 from offtarget.records.rated import PEOPLE
 from offtarget.records.runs import NamedModel
 from offtarget.rundir import RunDir, iterate_jsonl, read_jsonl, read_record, to_jsonable
@@ -56,6 +56,8 @@ class Replayed:
     decision: Decision
     hidden: HiddenDecision | None
     benchmarks: BenchmarkFamily | None = None
+    counted: CountedAnswers | None = None
+    """Which answers the verdict rests on; None where nothing was sampled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,8 @@ def replay(folder: Path, recorded: Mapping[str, Any], benchmarks: BenchmarkFamil
     if manifest.fixed is not None and not (directory.file(FOLDER) / JOB).exists():
         raise NotRecorded("Fixed benchmarks were asked for, and nothing about them is recorded.")
     family = _benchmarks(directory, settings, benchmarks)
-    return Replayed(decision if family is None else with_benchmarks(decision, family), hidden, family)
+    decision = decision if family is None else with_benchmarks(decision, family)
+    return Replayed(decision, hidden, family, loop.counted(cued.used))
 
 
 def _benchmarks(directory: RunDir, settings: CheckSettings, recorded: BenchmarkFamily | None) -> BenchmarkFamily | None:

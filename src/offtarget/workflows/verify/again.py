@@ -74,6 +74,10 @@ def _check(copy: Path, manifest: Manifest) -> list[Finding]:
     off = [*differences(recorded, again.decision), *differences(result.get("hidden"), again.hidden, "hidden")]
     off += differences(family, again.benchmarks, "benchmarks")
     off += [] if result.get("grade") == decision.grade else ["grade"]
+    # what pages show of the run beside its decision: whose answers these are, and which of them counted
+    off += differences(result.get("models"), manifest.models, "models")
+    off += [] if result.get("judge") == manifest.judge else ["judge"]
+    off += differences(result["counted"], again.counted, "counted") if "counted" in result else []
     rating = manifest.settings.rating
     if rating is not None and rating.by == PEOPLE:
         found.append(_claimed("How well the people read whose ratings count is not worked out again."))
