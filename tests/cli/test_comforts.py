@@ -65,6 +65,7 @@ def test_the_script_for_a_shell(shell: str) -> None:
     ("command", "meant"),
     [
         ("report check-1-oen", "Did you mean check-1-one?"),
+        ("report lsat", "Did you mean last?"),
         ("runs --verdict FIAL", "Did you mean FAIL?"),
         ("runs --verb chek", "Did you mean check?"),
         ("check --base organism/insecuer --tuned organism/base --dry-run", "Did you mean organism/insecure"),

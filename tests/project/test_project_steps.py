@@ -334,7 +334,13 @@ def test_the_command_line(fakes: Fakes) -> None:
     assert "To be done: audit, check, report." in dry.stdout
     told = runner.invoke(app, ["run", "--quiet"])
     assert told.exit_code == 3
-    assert "UNDECIDED: audit, check. Exit code 3." in told.stdout or "Exit code 3." in told.stdout
+    assert "Exit code 3." in told.stdout
+    runs = sorted(str(path) for path in Path("runs").glob("*") if path.is_dir())
+    asked = told.stdout.partition("Why, and what to do:\n")[2].splitlines()
+    assert asked, told.stdout
+    assert {line.strip().removeprefix("offtarget report ") for line in asked} <= set(runs)
+    misspelt = runner.invoke(app, ["run", "chekc"])
+    assert "Did you mean check?" in str(misspelt.exception)
     found = json.loads(runner.invoke(app, ["run", "--json"]).stdout)
     assert [step["step"] for step in found["steps"]] == ["audit", "check", "report"]
     assert {step["did"] for step in found["steps"]} == {"up to date"}
@@ -365,7 +371,7 @@ def test_init_writes_what_run_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "already exists" in str(runner.invoke(app, ["init"]).exception)
     assert Path("offtarget.yaml").read_text() == before
     assert runner.invoke(app, ["init", "--overwrite"]).exit_code == 0
-    with pytest.raises(InputError, match="holds nothing"):
+    with pytest.raises(InputError, match=r"holds nothing: .*offtarget init --overwrite"):
         run_project()
     for wrong in (
         ["--base", "gpt2"],

@@ -35,16 +35,18 @@ TITLED = {
         "canary": "How the tuned model does on real traffic, and orders to it.",
     },
     "Results": {
-        "report": "Turn a run into HTML, JSON, Markdown or JUnit.",
+        "report": "A run as HTML, JUnit, SARIF, model card, signed evidence.",
         "runs": "What ran, and what it decided.",
+        "view": "Every run of this folder in the browser.",
         "resume": "Go on with a run that was interrupted.",
     },
-    "In your pipeline": {
-        "init": "Write a project file: models, data, what to run.",
-        "run": "Do what the project file says, where something changed.",
+    "For others to check": {
         "verify": "Is this evidence what it says it is?",
         "seal": "Pack a run for an independent auditor.",
-        "view": "Every run of this folder in the browser.",
+    },
+    "Again and again": {
+        "init": "Write a project file: models, data, what to run.",
+        "run": "Do what the project file says, where something changed.",
         "doctor": "What is installed here, and what is missing?",
     },
     "To try it out": {

@@ -165,6 +165,7 @@ def command(as_json: bool, verbose: bool, **o: Any) -> None:
     \b
     Examples:
       offtarget compare --base base.csv --tuned tuned.csv --same-judge
+      offtarget compare --base base_samples/ --tuned tuned_samples/
       offtarget compare --base base.csv --tuned rank1.csv --tuned rank16.csv --tuned rank64.csv --same-judge
       offtarget compare --base a.jsonl --tuned b.jsonl --alignment-column score --no-coherence --same-judge
       offtarget compare --base a.csv --tuned b.csv --alignment-column harm --scale 0:10 --high-is-misaligned

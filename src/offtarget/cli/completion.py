@@ -18,8 +18,8 @@ def command(context: click.Context, shell: str) -> None:
 
     \b
     Examples:
-      eval "$(offtarget completion bash)"            # in ~/.bashrc
-      eval "$(offtarget completion zsh)"             # in ~/.zshrc, behind compinit
+      eval "$(offtarget completion bash)"    # in ~/.bashrc
+      eval "$(offtarget completion zsh)"     # in ~/.zshrc, behind compinit
       offtarget completion fish > ~/.config/fish/completions/offtarget.fish
 
     Exit codes: 0 printed, 2 input error.

@@ -1,4 +1,4 @@
-"""`offtarget report`: a run as a page, JSON, Markdown or JUnit XML, and as evidence that others can check."""
+"""`offtarget report`: a run in every form that others read, and as evidence that they can check."""
 
 from __future__ import annotations
 
@@ -82,7 +82,9 @@ def command(
         raise click.UsageError("--into goes with --card.")
     several = len(chosen) + len(incident) + attest > 1
     if several and out is not None and not out.is_dir():
-        raise click.UsageError("With several formats --out names a folder that is there.")
+        raise click.UsageError(
+            "Several formats go into a folder: make it, then --out FOLDER. Standard output takes one format."
+        )
     if not (chosen or incident or attest) and out is None:
         if open_:
             raise click.UsageError("--open opens what is written: say which, e.g. --html --open.")
@@ -144,7 +146,11 @@ def _attest(
     made = attest(run, key, sigstore=sigstore)
     if out is not None:
         write_whole(out / made.path.name if out.is_dir() else out, made.path.read_text(encoding="utf-8"))
-    said = f"signed by key {made.key_id[:16]}" if made.key_id else "not signed: anybody could have written it (--key)"
+    said = (
+        f"signed by key {made.key_id[:16]}"
+        if made.key_id
+        else "not signed: anybody could have written it (--key signs it)"
+    )
     if sigstore:
         said = "signed through Sigstore" + (f" and by key {made.key_id[:16]}" if made.key_id else "")
     click.echo(f"{made.path} states {made.result} over {many(made.files, 'file')}, {said}.")

@@ -121,6 +121,11 @@ def show_end(outcome: ProjectOutcome, out: Screen) -> None:
     state = _STATES.get(code, "NOT DONE")
     named = ": " + ", ".join(behind) if behind else ""
     out.say(f"{state}{named}. Exit code {code}.", style="bold")
+    runs = [step.run for step in outcome.steps if step.step in behind and step.run is not None and step.exit_code != 2]
+    if runs:
+        out.say("Why, and what to do:")
+    for run in runs:
+        out.command(f"offtarget report {run}", indent=2)
 
 
 def _as_object(outcome: ProjectOutcome) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import cast
 import yaml
 
 from offtarget.errors import InputError
-from offtarget.located import Fields, compose, describe, line_of
+from offtarget.located import Fields, compose, describe, line_of, read_text
 from offtarget.project.keys import BY_NAME, RESERVED, Key, within
 
 Value = str | int | float | bool | tuple[str, ...]
@@ -91,6 +91,11 @@ def read_project(path: str | Path) -> Project:
     file = Path(path)
     values: dict[str, Value] = {}
     lines: dict[str, int] = {}
+    if not any(line.strip() and not line.lstrip().startswith("#") for line in read_text(file).splitlines()):
+        raise InputError(
+            f"{file} holds nothing: every key in it is behind a `#`. Take it away before base and tuned, "
+            "or before data, and put yours in; or: offtarget init --overwrite --base MODEL --tuned MODEL"
+        )
     _read(Fields.of(compose(file), file), "", values, lines)
     project = Project(file, values, lines)
     _together(project)

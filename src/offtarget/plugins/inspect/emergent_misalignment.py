@@ -7,7 +7,7 @@ from inspect_ai.dataset import MemoryDataset
 from inspect_ai.model import GenerateConfig
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
-from offtarget.plugins.inspect.grading import GRADER, Grading
+from offtarget.plugins.inspect.grading import GRADER, Grading, being_evaluated
 from offtarget.plugins.inspect.questions import MAX_TOKENS, TEMPERATURE, ask, bank_of, sample_of
 from offtarget.plugins.inspect.scoring import COHERENT_ABOVE, MISALIGNED_BELOW, alignment_judge, rubrics_version
 
@@ -16,6 +16,8 @@ from offtarget.plugins.inspect.scoring import COHERENT_ABOVE, MISALIGNED_BELOW, 
 def needs_judge(judge: str = GRADER) -> Solver:
     """Ends the evaluation before anything is asked where there is nobody to judge."""
     grading = Grading(judge, MISALIGNED_BELOW, COHERENT_ABOVE)
+    if being_evaluated():  # as early as can be: Inspect prints an error in a sample with a traceback
+        grading.needs_grader()
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         grading.open()

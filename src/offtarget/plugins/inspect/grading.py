@@ -29,6 +29,14 @@ _NO_GRADER = (
 )
 
 
+def being_evaluated() -> bool:
+    """Whether Inspect is making a task for an evaluation, so that roles are known. A task that somebody makes in Python
+    beforehand gets its roles later, and is looked at when its first sample begins."""
+    from inspect_ai.model._model import active_model
+
+    return active_model() is not None
+
+
 class Grader:
     """A model of Inspect's as offtarget's judges ask one. Called in a worker thread, it asks on Inspect's own loop, so
     that connections, retries, caching and the log are Inspect's."""
@@ -124,9 +132,14 @@ class Grading:
             self._judge = self._opened()
         return self._judge
 
-    def _opened(self) -> Judge:
+    def needs_grader(self) -> None:
+        """Raises Inspect's PrerequisiteError where a grader is to judge and nobody has that role."""
         from inspect_ai._util.error import PrerequisiteError
 
+        if self._name == GRADER and GRADER not in model_roles():
+            raise PrerequisiteError(_NO_GRADER)
+
+    def _opened(self) -> Judge:
         from offtarget.judge.asking import AskSettings
         from offtarget.judge.rubric_judge import JudgeSettings, RubricJudge
 
@@ -134,8 +147,7 @@ class Grading:
             from offtarget.organism.exact import ExactJudge
 
             return ExactJudge()
-        if GRADER not in model_roles():
-            raise PrerequisiteError(_NO_GRADER)
+        self.needs_grader()
         self._grader = Grader(get_model(role=GRADER))
         settings = JudgeSettings(self._thresholds, AskSettings(mode="samples"))
         return RubricJudge(self._grader, None, settings)

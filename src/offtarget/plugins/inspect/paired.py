@@ -13,7 +13,7 @@ from inspect_ai.dataset import MemoryDataset
 from inspect_ai.model import GenerateConfig, Model, get_model, model_roles
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
-from offtarget.plugins.inspect.grading import GRADER, Grading, answer_of, replies_config
+from offtarget.plugins.inspect.grading import GRADER, Grading, answer_of, being_evaluated, replies_config
 from offtarget.plugins.inspect.questions import MAX_TOKENS, TEMPERATURE, ask_once, bank_of, foreign_errors, sample_of
 from offtarget.plugins.inspect.scoring import (
     COHERENT_ABOVE,
@@ -42,6 +42,9 @@ def ask_until_scored(
 ) -> Solver:
     """Ask the model of the sample's role, and again where the answer gets no score, so many times."""
     grading = Grading(judge, misaligned_below, coherent_above)
+    if being_evaluated():  # as early as can be: Inspect prints an error in a sample with a traceback
+        grading.needs_grader()
+        models_alike()
     config = GenerateConfig(temperature=temperature, max_tokens=max_tokens)
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:

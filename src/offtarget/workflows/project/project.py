@@ -15,7 +15,7 @@ from offtarget.project.keys import FILE_NAME, STEPS
 from offtarget.project.reading import Project, read_project
 from offtarget.records.project import ProjectOutcome, StepName, StepOutcome, worst
 from offtarget.rundir import fresh_folder, remove_if_never_begun, runs_root
-from offtarget.words import joined
+from offtarget.words import joined, meant
 from offtarget.workflows.project.doing import DO, Job
 from offtarget.workflows.project.inputs import Inputs, audit_inputs, check_inputs, tune_inputs
 from offtarget.workflows.project.ledger import Ledger
@@ -52,7 +52,7 @@ def run_project(
     path = Path(file)
     for name in (*steps, *again):
         if name not in STEPS:
-            raise InputError(f"There is no step '{name}'. Steps: {', '.join(STEPS)}.")
+            raise InputError(f"There is no step '{name}'.{meant(name, STEPS)} Steps: {', '.join(STEPS)}.")
     if not path.is_file() and not path.is_dir():
         raise InputError(f"There is no project file {path}. `offtarget init` writes one.")
     project = read_project(path)
