@@ -193,7 +193,7 @@ def _records(run: RunDir, name: str, record: type[T], problems: list[str]) -> li
     path = run.file(name)
     records = read_jsonl(path, record)
     if torn(path):
-        problems.append(f"{name} ends in an incomplete line (an interrupted write); that line is left out.")
+        problems.append(f"The file {name} ends in an incomplete line (an interrupted write); that line is left out.")
     return records
 
 
