@@ -27,7 +27,7 @@ def test_a_torn_last_line_is_left_out_and_named(tmp_path):
         (path / name).write_bytes(data[:-25])
     run = load_run(path)
     assert len(run.generations) == 839
-    assert [p.split()[0] for p in run.problems] == ["generations.jsonl", "verdicts.jsonl"]
+    assert [p.split()[2] for p in run.problems] == ["generations.jsonl", "verdicts.jsonl"]
     assert "incomplete line" in formats()["html"].render(run)
 
 

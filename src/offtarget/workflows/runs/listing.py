@@ -204,7 +204,7 @@ def find_run(
     # `DIR/1-tuned`, as a comparison of several tables is listed.
     if len(path.parts) == 2 and ".." not in path.parts and folder / path in _runs_inside(folder / path.parts[0]):
         return folder / path
-    close = meant(str(run), ["last", *(name for _, name in folders(folder))])
+    close = meant(str(run), [LAST, *(name for _, name in folders(folder))])
     raise InputError(f"There is no run '{run}', neither as a path nor in {folder}.{close} `offtarget runs` lists them.")
 
 
