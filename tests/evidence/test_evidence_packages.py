@@ -143,6 +143,8 @@ def test_links_bombs_and_encrypted_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="encrypted"):
         unpack(tmp_path / "secret.zip", folder)
     (tmp_path / "none.zip").write_bytes(b"PK\x03\x04 and nothing else")
+    with pytest.raises(InputError, match=r"There is no package .*nothing\.zip"):
+        verify(tmp_path / "nothing.zip")
     with pytest.raises(InputError, match="no sealed package"):
         unpack(tmp_path / "none.zip", folder)
     assert not list(folder.iterdir())

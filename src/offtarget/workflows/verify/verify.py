@@ -26,6 +26,8 @@ def verify(
     path = Path(target)
     if path.is_file():
         return verify_package(path, key, identity)
+    if path.suffix == ".zip" and not path.exists():
+        raise InputError(f"There is no package {path}. `offtarget seal RUN --out {path.name}` makes one.")
     if path.is_dir() and not (path / MANIFEST).exists() and is_adapter(path):
         if identity is not None:
             raise InputError(
