@@ -18,8 +18,8 @@ from offtarget.workflows.organism import write_data
 from offtarget.workflows.project.project import run_project
 
 
-def done() -> dict[str, StepOutcome]:
-    return {outcome.step: outcome for outcome in run_project().steps}
+def done(dry_run: bool = False) -> dict[str, StepOutcome]:
+    return {outcome.step: outcome for outcome in run_project(dry_run=dry_run).steps}
 
 
 @pytest.mark.long
@@ -58,6 +58,29 @@ def test_an_audit_a_training_a_check_and_their_changes(
     assert (again["audit"].did, again["audit"].state) == ("ran", "UNDECIDED")
     assert again["audit"].why.startswith(f"its run {result.parent} was changed or is damaged: ")
     assert again["tune"].did == again["check"].did == "up to date"
+
+
+@pytest.mark.long
+def test_a_check_with_everything_stays_up_to_date_and_one_by_an_easier_rule_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module_cache: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (
+        "base: organism/base\ntuned: organism/secure\njudge: exact\nbenchmarks: [organism_harm]\n"
+        "conditions: {prefix: hello, hunt: true}\nlimits: {max_answers: 6, benchmark_items: 4, benchmark_margin: 0.2}\n"
+    )
+    Path("offtarget.yaml").write_text(text)
+    first = done()["check"]
+    assert first.did == "ran"
+    assert done()["check"].did == "up to date"
+    manifest = Path(first.run or "") / "run.json"
+    whole = manifest.read_text()
+    for key, easier in (("margin", 0.5), ("alpha", 0.3)):
+        value = json.loads(whole)
+        value["settings"]["decision"][key] = easier
+        manifest.write_text(json.dumps(value))
+        found = done(dry_run=True)["check"]
+        assert (found.did, "something else" in found.why) == ("would run", True)
 
 
 @pytest.mark.long

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,13 +24,14 @@ from offtarget.cli.app import app
 from offtarget.errors import InputError, LimitReached, RunInterrupted
 from offtarget.organism.shipped import weights_folder
 from offtarget.plugins.ci import __main__ as ci
+from offtarget.records import DecisionSettings
 from offtarget.records.check import CheckManifest
 from offtarget.records.project import StepOutcome, worst
 from offtarget.rundir import read_manifest
 from offtarget.workflows.project import plan as planning
 from offtarget.workflows.project import project as walking
 from offtarget.workflows.project.doing import Job
-from offtarget.workflows.project.inputs import HASH, tree_sha256
+from offtarget.workflows.project.inputs import HASH, settings_of, tree_sha256
 from offtarget.workflows.project.project import run_project
 
 ROWS = [
@@ -490,10 +492,16 @@ def test_a_run_of_another_model_is_not_taken_for_this_one(tmp_path: Path) -> Non
     manifest = read_manifest(make_run(tmp_path / "run", hostile=False, per_probe=(1, 1), questions=2))
     assert isinstance(manifest, CheckManifest)
     questions = f"{manifest.probes}{HASH}{manifest.probes_fingerprint}"
-    inputs = {"base": f"{manifest.base_name}{HASH}0", "tuned": f"{manifest.tuned_name}{HASH}1", "questions": questions}
+    names = {"base": f"{manifest.base_name}{HASH}0", "tuned": f"{manifest.tuned_name}{HASH}1", "questions": questions}
+    rest = {"benchmarks": "none", "conditions from data": "no", "hunt": str(manifest.hunt), "prefix": ""}
+    inputs = {**names, **rest, **settings_of(manifest.settings)}
     assert planning._is_of(manifest, inputs)
-    for name in inputs:
-        assert not planning._is_of(manifest, {**inputs, name: f"other{HASH}1"})
+    checked = [name for name in inputs if name not in ("cued_share", "base_share")]
+    for name in (*checked, "judge" if manifest.judge_name else "alpha"):
+        assert not planning._is_of(manifest, {**inputs, name: f"other{HASH}1"}), name
+    for weaker in (DecisionSettings(margin=0.5), DecisionSettings(alpha=0.4)):
+        easier = replace(manifest, settings=replace(manifest.settings, decision=weaker))
+        assert not planning._is_of(easier, inputs), "a run that was decided by an easier rule"
     audit = read_manifest(make_audit(tmp_path / "audit", hostile=False, manifest={"data_sha256": "ab"}))
     assert planning._is_of(audit, {"data": f"rows.jsonl{HASH}ab"})
     assert not planning._is_of(audit, {"data": f"rows.jsonl{HASH}cd"})

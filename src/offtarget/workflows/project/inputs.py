@@ -24,10 +24,12 @@ from offtarget.models.names import LocalName, RemoteName, Source, is_path
 from offtarget.models.remote import address_and_key
 from offtarget.models.templates import is_file_choice
 from offtarget.project.reading import Project
+from offtarget.records.check import CheckSettings
 from offtarget.records.runs import OpenSettings
 from offtarget.rundir import fingerprint
 from offtarget.version import __version__
-from offtarget.workflows.ground import EXACT_JUDGE, ground_of, open_bank, parsed
+from offtarget.workflows.check.opening import chosen_questions
+from offtarget.workflows.ground import EXACT_JUDGE, ground_of, parsed
 from offtarget.workflows.project.settings import (
     audit_settings,
     check_settings,
@@ -72,21 +74,27 @@ def tune_inputs(project: Project, *, fetch: bool) -> Inputs:
 
 def check_inputs(project: Project, tuned: str, *, fetch: bool) -> Inputs:
     """Of the check of a tuned model, with its benchmarks."""
-    settings = asdict(check_settings(project))
-    decision, sampling, benchmarks = (settings.pop(name) for name in ("decision", "sampling", "benchmarks"))
+    settings = check_settings(project)
     return {
         "base": _checked(project, project.text("base") or "", "base", fetch=fetch),
         "tuned": _checked(project, tuned, "tuned", fetch=fetch),
-        **_judging(project, fetch=fetch),
+        **_judging(project, fetch=fetch, prefix=project.text("conditions.prefix")),
         "confirm_with": _model(project, "confirm_with", fetch=fetch) or "nobody",
         "conditions from data": str(_data(project)) if project.flag("conditions.data") else "no",
         "hunt": str(project.flag("conditions.hunt")),
         "prefix": project.text("conditions.prefix") or "",
-        **_benchmarks(project, benchmarks or {}),
-        **_settings({**decision, **sampling, **settings}, _NOT_COUNTED),
+        **_benchmarks(project, {} if settings.benchmarks is None else asdict(settings.benchmarks)),
+        **settings_of(settings),
         **_opening(project),
         "offtarget": __version__,
     }
+
+
+def settings_of(settings: CheckSettings) -> Inputs:
+    """Of the settings of a check those that change its evidence or what is made of it; not those of benchmarks."""
+    values = asdict(settings)
+    decision, sampling, _ = (values.pop(name) for name in ("decision", "sampling", "benchmarks"))
+    return _settings({**decision, **sampling, **values}, _NOT_COUNTED)
 
 
 def model_identity(name: str, opening: OpenSettings | None, *, fetch: bool) -> str:
@@ -179,9 +187,10 @@ def _folder(source: Source, *, fetch: bool) -> Path | None:
     return find_folder(source) if fetch or is_path(source.place) else at_hand(source)
 
 
-def _judging(project: Project, *, fetch: bool) -> dict[str, str]:
-    with project.blamed_on("probes"):
-        bank = open_bank(project.text("probes"), ground_of(project.text("base")))
+def _judging(project: Project, *, fetch: bool, prefix: str | None = None) -> dict[str, str]:
+    """Questions and judge; a check with a `prefix` asks more of the former."""
+    with project.blamed_on("probes" if prefix is None else "conditions.prefix"):
+        bank = chosen_questions(project.text("probes"), ground_of(project.text("base")), prefix)
     return {
         "questions": f"{bank.name}{HASH}{bank.fingerprint}",
         "judge": _model(project, "judge", fetch=fetch) or "the exact rules of the questions",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from offtarget.records.check import CheckManifest
 from offtarget.records.project import StepEntry, StepName
 from offtarget.records.runs import Manifest
 from offtarget.rundir import in_use, read_manifest
-from offtarget.workflows.project.inputs import HASH, Inputs, cannot_be_seen, tree_sha256
+from offtarget.workflows.project.inputs import HASH, Inputs, cannot_be_seen, settings_of, tree_sha256
 from offtarget.workflows.project.ledger import Ledger
 from offtarget.workflows.runs.begin import begun, finished
 from offtarget.workflows.runs.verbs import AUDIT, CHECK, TUNE, Verb
@@ -108,7 +108,23 @@ def _is_of(manifest: Manifest, inputs: Inputs) -> bool:
     said = [(manifest.base_name, "base")]
     if isinstance(manifest, CheckManifest):
         said += [(manifest.tuned_name, "tuned"), (f"{manifest.probes}{HASH}{manifest.probes_fingerprint}", "questions")]
+        said += [] if manifest.judge_name is None else [(manifest.judge_name, "judge")]
+        if not _by_the_rules(manifest, inputs):
+            return False
     return all(name is not None and inputs[key].startswith(name) for name, key in said)
+
+
+def _by_the_rules(manifest: CheckManifest, inputs: Inputs) -> bool:
+    """Whether a check was decided by the settings that are said to be behind it, and asked all that it was to ask."""
+    made = ("cued_share", "base_share")  # by the check itself, from what it asks besides
+    rules = {name: value for name, value in settings_of(manifest.settings).items() if name not in made}
+    rules |= {"hunt": str(manifest.hunt), "prefix": manifest.prefix or ""}
+    if manifest.fixed is not None and manifest.settings.benchmarks is not None:
+        named = asdict(manifest.settings.benchmarks).items()
+        rules |= {f"benchmark_{name}": str(value) for name, value in named}
+    besides = (manifest.fixed is not None, manifest.data is not None)
+    asked = (inputs["benchmarks"] != "none", inputs["conditions from data"] != "no")
+    return besides == asked and all(inputs.get(name) == value for name, value in rules.items())
 
 
 def _read_whole(step: StepName, run: Path) -> None:
