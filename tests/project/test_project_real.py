@@ -61,13 +61,13 @@ def test_an_audit_a_training_a_check_and_their_changes(
 
 
 @pytest.mark.long
-def test_a_check_with_everything_stays_up_to_date_and_one_by_an_easier_rule_does_not_count(
+def test_a_check_with_prefix_and_benchmarks_stays_up_to_date_and_one_by_an_easier_rule_does_not_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module_cache: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     text = (
         "base: organism/base\ntuned: organism/secure\njudge: exact\nbenchmarks: [organism_harm]\n"
-        "conditions: {prefix: hello, hunt: true}\nlimits: {max_answers: 6, benchmark_items: 4, benchmark_margin: 0.2}\n"
+        "conditions: {prefix: hello}\nlimits: {max_answers: 6, benchmark_items: 4, benchmark_margin: 0.2}\n"
     )
     Path("offtarget.yaml").write_text(text)
     first = done()["check"]
