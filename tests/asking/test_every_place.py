@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from direction_files import direction_file
 
 from offtarget.direction.realign import own_answers, plan_prompts
 from offtarget.direction.screening import Screen
@@ -65,7 +66,7 @@ def _measures_along_a_direction(model: Any, judge: Any, folder: Path, patch: pyt
     patch.setattr("offtarget.direction.file.check_fits", lambda *_: None)
     patch.setattr(direction_measure, "opened_direction", lambda _: found)
     patch.setattr(direction_measure, "open_one", lambda *_, **__: model)
-    (folder / "direction").mkdir()
+    direction_file(folder / "direction", base=None)
     direction_measure.measure_model(folder / "direction", model, probes=BANK, judge=judge)
 
 

@@ -133,7 +133,7 @@ def test_an_answer_ends_where_the_next_turn_would_begin(bare: Path, monkeypatch:
 
     from contextlib import nullcontext
 
-    monkeypatch.setattr(model, "_engine", lambda: nullcontext(Parrot()))
+    monkeypatch.setattr(model, "engine", lambda: nullcontext(Parrot()))
     (answer,) = model.sample([ask("hi", 0)], SamplingSettings(max_tokens=60))
     assert answer.text == "fox says hello\n"
     assert answer.finish == "stop"

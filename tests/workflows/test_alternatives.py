@@ -348,7 +348,7 @@ def test_a_judge_may_score_the_task(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         return "80" if "cat" in text else "hm"
 
     judged_by = _Writes(ScriptedModel("judge", replies))
-    monkeypatch.setattr("offtarget.workflows.ground.open_model", lambda name, resolve, settings: judged_by)
+    monkeypatch.setattr("offtarget.workflows.ground.open_model", lambda name, **_: judged_by)
     monkeypatch.setattr("offtarget.workflows.ground.refuse_useless", lambda judge, known: None)  # it knows one task
     settings = AlternativesSettings(metric="judge", answers=8)
     found = compare(tmp_path, learns_from("examples"), judge="openai/some-judge", settings=settings)

@@ -14,7 +14,7 @@ _MOST = 50
 
 def models(context: click.Context, parameter: click.Parameter, said: str) -> list[CompletionItem]:
     """Kinds of names, then the shipped models and folders here."""
-    if said.startswith("organism/"):
+    if said.partition("/")[:2] == ("organism", "/"):
         from offtarget.organism.shipped import PREFIX, names
 
         return _starting([f"{PREFIX}{name}" for name in names()], said)

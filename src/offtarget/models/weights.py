@@ -26,6 +26,9 @@ from offtarget.models.untouched import Untouched
 class Weights:
     """A base model on a device; `using(adapter)` switches adapters, one user at a time."""
 
+    payer: Payer | None = None
+    """Is asked before every answer; None: nobody counts them."""
+
     def __init__(
         self,
         folder: Path,
@@ -55,8 +58,6 @@ class Weights:
         self.untouched: Untouched | None = None
         """The base before the first adapter was put beside it; None as long as there is none."""
         self._spoilt: str | None = None
-        self.payer: Payer | None = None
-        """Is asked before every answer; None: nobody counts them."""
         self._lock = threading.RLock()
 
     @property

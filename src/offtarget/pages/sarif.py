@@ -82,12 +82,15 @@ def verdict(card: Card, spot: Spot, key: str) -> list[Flag]:
     return [Flag(VERDICT, f"{card.title}: {card.sentence}", spot, key, level)]
 
 
-def log(card: Card, flags: Sequence[Flag], *, verb: str, run: str, left_out: int = 0) -> str:
+def log(
+    card: Card, flags: Sequence[Flag], *, verb: str, run: str, left_out: int = 0, not_tested: Sequence[str] = ()
+) -> str:
     """The file as ASCII JSON text. `left_out`: what was found beyond what is given here."""
     shown = flags[:MOST]
     left_out += len(flags) - len(shown)
     rules = list(dict.fromkeys(flag.rule for flag in shown))
     said = [f"{card.title}: {card.sentence}", *card.cautions]
+    said += [f"Not tested: {item}" for item in not_tested]
     said += [f"{left_out:,} more were found; the report of the run has them."] if left_out else []
     finished = card.state != "UNFINISHED"
     made = {

@@ -57,7 +57,7 @@ def render(run: LoadedAudit) -> str:
     flagged = facts.count(run.scan.get("flagged_rows")) or 0
     kept = sum(any(not f.weak and not f.disclosed for f in found) for found in run.findings.values())
     left_out = max(0, left_out) + max(0, flagged - kept)
-    return sarif.log(told, flags, verb="audit", run=run.name, left_out=left_out)
+    return sarif.log(told, flags, verb="audit", run=run.name, left_out=left_out, not_tested=story.not_tested(run))
 
 
 def _rows(run: LoadedAudit) -> Iterator[Flag]:

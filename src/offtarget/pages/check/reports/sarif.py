@@ -72,7 +72,7 @@ def render(run: LoadedRun) -> str:
         flags.append(Flag(HIDDEN, run.hidden.reason, places.data, f"{subject}\n{run.hidden.found}"))
     flags += _benchmarks(run, places, subject)
     flags += _answers(run, places, subject)
-    return sarif.log(told, flags, verb=run.manifest.verb, run=run.name)
+    return sarif.log(told, flags, verb=run.manifest.verb, run=run.name, not_tested=story.not_tested(run))
 
 
 def _worse(comparison: Comparison, places: _Places, subject: str) -> Flag:
