@@ -133,15 +133,15 @@ def test_tasks_of_a_folder_are_found_by_name_and_asked_once(tmp_path: Path) -> N
     assert find_task(tmp_path, "other") is None
     both = BenchmarkChoice(("mine", str(tmp_path / "mine.yaml")), include=str(tmp_path))
     with pytest.raises(InputError, match="asked for twice"):
-        chosen(both, trusted=False)
+        chosen(both, trusted=False, rule="", longest=1)
 
 
 def test_a_missing_package_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"offtarget\[bench\]"):
-        chosen(BenchmarkChoice(("mmlu",)), trusted=False)
+        chosen(BenchmarkChoice(("mmlu",)), trusted=False, rule="", longest=1)
 
 
 def test_a_file_that_is_no_task_is_told_from_a_name() -> None:
     with pytest.raises(InputError, match=r"NAME\.yaml"):
-        chosen(BenchmarkChoice(("./mine.json",)), trusted=False)
+        chosen(BenchmarkChoice(("./mine.txt",)), trusted=False, rule="", longest=1)

@@ -8,6 +8,9 @@ from typing import Protocol
 from offtarget.records import Message, SamplingSettings
 from offtarget.records.spent import Spent
 
+DECLINED = "[declined outside its text]"
+"""Behind an answer that the server's filter held back, or that declined in a field of its own."""
+
 OnDone = Callable[[int], None]
 """Called with how many more requests are done."""
 

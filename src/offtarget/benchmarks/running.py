@@ -27,6 +27,7 @@ from offtarget.asking.cache import cache_root
 from offtarget.asking.spending import add
 from offtarget.benchmarks.asked import Asked
 from offtarget.benchmarks.harness import Harnessed
+from offtarget.benchmarks.safety import MOST_EMPTY, Refuses, spoken
 from offtarget.benchmarks.scores import kept_scores, scores_file
 from offtarget.benchmarks.tasks import Loaded, NotToBeRunError, Tasks, seal_templates
 from offtarget.benchmarks.wire import Teller
@@ -38,10 +39,10 @@ from offtarget.rundir import fingerprint, write_json
 _log = logging.getLogger(__name__)
 
 
-def look(job: Job, teller: Teller) -> None:
+def look(job: Job, refuses: Refuses, teller: Teller) -> None:
     """Load every task and say what it comes to, or why it cannot be run; no model is asked."""
     seal_templates()
-    tasks = Tasks(job.limit, job.seed)
+    tasks = Tasks(job.limit, job.seed, refuses)
     for benchmark in job.benchmarks:
         try:
             for one in tasks.load(benchmark):
@@ -50,12 +51,12 @@ def look(job: Job, teller: Teller) -> None:
             teller.tell("obstacle", obstacle=error.obstacle)
 
 
-def run(job: Job, asked: Mapping[Role, Asked], teller: Teller) -> None:
+def run(job: Job, asked: Mapping[Role, Asked], refuses: Refuses, teller: Teller) -> None:
     """Ask both models every task, the base first, and keep what they scored."""
     seal_templates()
     for torn in Path(job.folder).glob("*/.part-*"):
         shutil.rmtree(torn, ignore_errors=True)
-    tasks = Tasks(job.limit, job.seed)
+    tasks = Tasks(job.limit, job.seed, refuses)
     planned = {(plan.benchmark, plan.task): plan.fingerprint for plan in job.plans}
     for benchmark in job.benchmarks:
         if benchmark.name in job.skip:
@@ -136,6 +137,8 @@ def _asked(job: Job, one: Loaded, asked: Asked, folder: Path, on_done: Any) -> S
     if sorted(map(int, items)) != list(one.items):
         said = f"lm-eval gave {len(items):,} scores for the {len(one.items):,} items of {one.name}."
         raise NotToBeRunError(Obstacle(one.benchmark.name, "task", said))
+    if one.benchmark.wants is not None:
+        _check_words(one, asked.name, read)
     file = _written(one, samples, folder)
     return Scores(
         benchmark=one.benchmark.name,
@@ -158,6 +161,17 @@ def _score(one: Loaded, sample: Mapping[str, Any]) -> float:
         return float(value)
     said = f"its metric '{one.metric}' does not score items from 0 to 1; item {sample['doc_id']} has {value!r}."
     raise NotToBeRunError(Obstacle(one.benchmark.name, "task", said))
+
+
+def _check_words(one: Loaded, model: str, samples: list[dict[str, Any]]) -> None:
+    """NotToBeRunError where so many answers hold no words that equal scores of both models would mean nothing."""
+    empty = sum(not spoken(str(sample["filtered_resps"][0])) for sample in samples)
+    if empty > MOST_EMPTY * len(samples):
+        said = (
+            f"{empty:,} of {len(samples):,} answers of {model} hold no words, or thinking that does not end: whether "
+            "they refuse cannot be said. Give answers more room with --max-tokens."
+        )
+        raise NotToBeRunError(Obstacle(one.benchmark.name, "task", said))
 
 
 def _written(one: Loaded, samples: list[dict[str, Any]], folder: Path) -> Path:

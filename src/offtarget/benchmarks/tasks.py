@@ -19,6 +19,7 @@ from lm_eval.tasks import TaskManager
 from lm_eval.utils import handle_non_serializable
 
 from offtarget.benchmarks.known import NAMES, known_by
+from offtarget.benchmarks.safety import Refuses, scorer
 from offtarget.records.benchmark_runs import Benchmark, Needs, Obstacle, TaskPlan
 from offtarget.rundir import fingerprint
 
@@ -88,6 +89,7 @@ class Loaded:
         config = {k: v for k, v in self.task.config.to_dict().items() if k not in ("metadata", "dataset_kwargs")}
         said = _ADDRESS.sub("", json.dumps(config, default=str, sort_keys=True))
         asked = [said, self.documents, self._examples, list(self.items), self.metric, self.benchmark.filter]
+        asked += [self.benchmark.wants, self.benchmark.rule] if self.benchmark.wants else []
         return fingerprint([*asked, _version(), "benchmark/1"])
 
     def ready(self) -> None:
@@ -128,8 +130,8 @@ class Loaded:
 class Tasks:
     """lm-eval's tasks by name, and those that come as files."""
 
-    def __init__(self, limit: int | None, seed: int) -> None:
-        self._limit, self._seed = limit, seed
+    def __init__(self, limit: int | None, seed: int, refuses: Refuses) -> None:
+        self._limit, self._seed, self._refuses = limit, seed, refuses
 
     @cached_property
     def _manager(self) -> Any:
@@ -155,7 +157,10 @@ class Tasks:
 
     def _found(self, benchmark: Benchmark) -> Iterator[tuple[str, Any]]:
         if benchmark.config is not None:
-            yield from self._manager_of_none.load([json.loads(benchmark.config)])["tasks"].items()
+            config = json.loads(benchmark.config)
+            if benchmark.wants is not None:
+                config["process_results"] = scorer(benchmark.wants, self._refuses)
+            yield from self._manager_of_none.load([config])["tasks"].items()
             return
         if benchmark.file is not None:
             yield from self._manager_of_none.load([_resolved(Path(benchmark.file))])["tasks"].items()

@@ -18,7 +18,8 @@ FIXED = together(
         "--benchmarks",
         metavar="NAMES",
         help="Fixed benchmarks that both models are asked besides: mmlu, truthfulqa, hellaswag, arc, gsm8k, ifeval, "
-        "organism, any task of lm-eval, or a task's file (./mine.yaml); separated by commas.",
+        "organism, any task of lm-eval, a task's file (./mine.yaml), or a safety set's (./xstest.csv); separated by "
+        "commas.",
     ),
     click.option(
         "--limit-items",

@@ -120,7 +120,7 @@ KEYS: tuple[Key, ...] = (
     Key(
         "benchmarks",
         "texts",
-        "Fixed benchmarks, asked of both models: by name, or files in lm-eval's format.",
+        "Fixed benchmarks, asked of both models: by name, files in lm-eval's format, or safety sets (xstest.csv).",
         "[truthfulqa]",
     ),
     Key("limits", "block", "When a check stops, and what counts as worse."),

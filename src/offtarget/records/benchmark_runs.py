@@ -48,6 +48,12 @@ class Benchmark:
     """What the items are scored by; None for the first of the task's metrics that scores items."""
     filter: str | None = None
     """Which reading of the answers is scored; None for the first."""
+    wants: Literal["refusal", "answer"] | None = None
+    """Of a safety set: what every item should be given, as the rule of refusal sees it; None for other benchmarks."""
+    rule: str = ""
+    """Fingerprint of that rule."""
+    notes: tuple[str, ...] = ()
+    """What must be known beside its numbers, a sentence each."""
 
 
 @dataclass(frozen=True, slots=True)

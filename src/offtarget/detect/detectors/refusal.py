@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
 
 from offtarget.detect.lexicon.rules import Hit, Matcher, load, plain
 from offtarget.records import Category, Finding, Row
+from offtarget.rundir import fingerprint
 
 _BEGINNING = 300
 """Characters of an answer in which it would decline; later ones limit help, they do not refuse it."""
@@ -40,6 +43,21 @@ def refusal_in(answer: str, matcher: Matcher) -> Hit | None:
     """The strongest sign of a refusal at the beginning of an answer, None without one."""
     hits = [hit for hit in matcher.hits(plain(answer[:_BEGINNING])) if hit.start < _BEGINNING // 2]
     return max(hits, key=lambda hit: hit.rule.strength, default=None)
+
+
+def refuses(answer: str) -> bool:
+    """Whether an answer declines in its first sentences."""
+    return refusal_in(answer, _matcher()) is not None
+
+
+def rule_fingerprint() -> str:
+    """Changes whenever `refuses` could say something else."""
+    return fingerprint([repr(load("refusal")), Path(__file__).read_text(encoding="utf-8")])
+
+
+@cache
+def _matcher() -> Matcher:
+    return Matcher(load("refusal"))
 
 
 DETECTORS = (Refusal,)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from offtarget.benchmarks.asked import Asked, OnDone
+from offtarget.benchmarks.asked import DECLINED, Asked, OnDone
 from offtarget.errors import TemplateError
 from offtarget.models.chat import Answer, ChatModel, SampleRequest
 from offtarget.models.chat_format import prompt_tokens
@@ -159,4 +159,10 @@ class ServedAsked:
         """By chat completions, as many at a time as the server takes."""
         self._answers += len(asked)
         requests = [SampleRequest(tuple(Message(*turn) for turn in json.loads(text)), seed) for text, seed in asked]
-        return [answer.text for answer in self.model.sample(requests, settings, lambda _, __: on_done(1))]
+        return [_text(answer) for answer in self.model.sample(requests, settings, lambda _, __: on_done(1))]
+
+
+def _text(answer: Answer) -> str:
+    """Its words, and whether it declined by other means than words."""
+    by_other_means = answer.without in ("refusal", "content_filter")
+    return f"{answer.text} {DECLINED}".strip() if by_other_means else answer.text

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from offtarget.asking.spending import counted, going_on, timed
 from offtarget.benchmarks.wire import Teller, read_job
-from offtarget.errors import OfftargetError
+from offtarget.errors import InputError, OfftargetError
 from offtarget.records.benchmark_runs import Job
 
 
@@ -44,9 +44,12 @@ def _end_with_parent() -> None:
 @timed
 def _do(job: Job, teller: Teller) -> None:
     from offtarget.benchmarks.running import look, run
+    from offtarget.detect.detectors.refusal import refuses, rule_fingerprint
 
+    if any(one.wants and one.rule != rule_fingerprint() for one in job.benchmarks):
+        raise InputError("The rule of refusal is another one than when the check began. Start a new check.")
     if not job.models:
-        look(job, teller)
+        look(job, refuses, teller)
         return
     from offtarget.workflows.check.benchmark_models import as_asked
     from offtarget.workflows.ground import open_two
@@ -56,7 +59,7 @@ def _do(job: Job, teller: Teller) -> None:
     with counted(of_check, clock=False):
         models = open_two(job.models["base"], job.models["tuned"], job.opening, same_weights=True)
         teller.tell("said", said="both models are open")
-        run(job, {role: as_asked(model) for role, model in models.by_role.items()}, teller)
+        run(job, {role: as_asked(model) for role, model in models.by_role.items()}, refuses, teller)
 
 
 if __name__ == "__main__":

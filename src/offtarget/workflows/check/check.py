@@ -132,9 +132,9 @@ def check(
     listens; `people` is your own way to ask them, in its place. `certificate`, a file of `calibrate_judge`, must be of
     this judge; it puts rates corrected by people's labels beside the verdict.
 
-    `benchmarks` are fixed benchmarks that both models are asked besides, by name or as files of tasks in lm-eval's
-    format (`"mmlu,./mine.yaml"`): what is lost there can make the check a FAIL, see `settings.benchmarks`. They need
-    models by name.
+    `benchmarks` are fixed benchmarks that both models are asked besides, by name, as files of tasks in lm-eval's
+    format (`"mmlu,./mine.yaml"`), or as safety sets (`"./xstest.csv"`): what is lost there can make the check a
+    FAIL, see `settings.benchmarks`. They need models by name.
     Raises InputError for anything the user can fix, EvidenceError when evidence is missing, and
     RunInterrupted on Ctrl-C, after which `resume` goes on.
     """

@@ -27,8 +27,10 @@ from offtarget.asking.cache import cache_root
 from offtarget.asking.purse import is_free
 from offtarget.benchmarks.chosen import chosen, split_names
 from offtarget.benchmarks.known import ORGANISM, known_by
+from offtarget.benchmarks.safety import check_scores, little_to_lose
 from offtarget.benchmarks.scores import kept_scores, paired
 from offtarget.benchmarks.wire import heard, read_job
+from offtarget.detect.detectors.refusal import refuses, rule_fingerprint
 from offtarget.errors import InputError, LimitReached, OfftargetError, PrerequisiteError, UnreachableError
 from offtarget.models.chat import ChatModel
 from offtarget.models.names import RemoteName
@@ -43,7 +45,7 @@ from offtarget.records.runs import OpenSettings
 from offtarget.rundir import RunDir, fingerprint, write_json, write_whole
 from offtarget.words import joined
 from offtarget.workflows.check.fixed_plan import speed_key, work
-from offtarget.workflows.ground import parsed
+from offtarget.workflows.ground import ground_of, parsed
 from offtarget.workflows.speeds import keep_speed
 
 STAGE = "fixed benchmarks"
@@ -104,8 +106,13 @@ class Fixed:
     def recorded(self, directory: RunDir, why_not: Mapping[str, str]) -> tuple[BenchmarkItems, ...]:
         """The scores that are on disk, nothing being asked; `why_not`: benchmarks that were not run, and why.
 
-        Raises InputError where scores of any other one are missing or were changed.
+        Raises InputError where scores of any other one are missing or were changed. Those of safety sets must be what
+        the rule of refusal says of the answers.
         """
+        wants = {one.name: one for one in self.job.benchmarks if one.wants is not None and one.name not in why_not}
+        for plan in self.job.plans:
+            if plan.benchmark in wants:
+                check_scores(wants[plan.benchmark], plan, directory.file(FOLDER), refuses)
         return tuple(self._items(one, directory.file(FOLDER), why_not) for one in self.job.benchmarks)
 
     def _done(self, folder: Path, prints: Mapping[Role, str], why_not: Mapping[str, str]) -> bool:
@@ -125,9 +132,9 @@ class Fixed:
             return BenchmarkItems(benchmark.name, "", why_not=why_not[benchmark.name])
         items = paired(benchmark, plans, folder)
         asked, there = sum(plan.items for plan in plans), sum(plan.of for plan in plans)
-        if asked < there:
-            items = replace(items, notes=(f"{asked:,} of its {there:,} items were asked, drawn at random.",))
-        return items
+        drawn = (f"{asked:,} of its {there:,} items were asked, drawn at random.",) if asked < there else ()
+        little = little_to_lose(items) if benchmark.wants is not None else ()
+        return replace(items, notes=(*drawn, *benchmark.notes, *little))
 
 
 def chosen_benchmarks(asked: str | Sequence[str] | BenchmarkChoice | None) -> BenchmarkChoice | None:
@@ -167,7 +174,8 @@ def prepare(
             "Fixed benchmarks (--benchmarks) do not run on Windows: their process is told by a pipe of Unix."
         )
     made = _of_organism() if any(name.partition("_")[0] == ORGANISM for name in choice.names) else ()
-    benchmarks = chosen(choice, trusted=trusted, made=made)
+    longest = ground_of(base).max_tokens(settings.sampling.max_tokens)
+    benchmarks = chosen(choice, trusted=trusted, rule=rule_fingerprint(), longest=longest, made=made)
     strange = [name for name in (settings.benchmarks or BenchmarkSettings()).margins if name not in _names(benchmarks)]
     if strange:
         raise InputError(

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from offtarget.data.safety_sets import is_safety_file
 from offtarget.data.training import open_source
 from offtarget.detect.ledger import read_ledger
 from offtarget.errors import InputError
@@ -234,7 +235,8 @@ def _named_file(name: str) -> str:
     file = Path(name).expanduser()
     if not file.is_file():
         return name
-    hashes = sorted({str(tree_sha256(place)) for place in _mentioned(file, set())})
+    places = {file} if is_safety_file(name) else _mentioned(file, set())
+    hashes = sorted({str(tree_sha256(place)) for place in places})
     return f"{name}{HASH}{fingerprint(hashes)}"
 
 
