@@ -16,7 +16,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 MAKER = EXAMPLES / "make.py"
 CHANGES = re.compile(
-    r"\d{4}-\d\d-\d\d(T[\d:.]+(Z|\+00:00))?|\d[\d.,]* (ms|s|min|h)\b|(?<=[Tt]ook )[^.]*"
+    r"\d{4}-\d\d-\d\d(T[\d:.]+(Z|\+00:00))?|\d[\d.,]* (ms|s|min|h)\b|(?<=[Tt]ook )[^\n]*"
     r"|(?<=seconds. value=.)[\d.]+|[0-9a-f]{64}|\b[0-9a-f]{32}\b"
 )
 """Times, days, durations, and hashes of files that hold them."""

@@ -113,7 +113,7 @@ def test_without_a_test_the_command_line_itself_is_one(pytester, own):
     assert log.read_text() == "hf/./base hf/./tuned hf/judge 40 []\n"
     left_out = run(pytester, *WHERE, "-m", "not offtarget")
     assert left_out.ret == 0
-    left_out.stdout.fnmatch_lines(["*left out the check of both models: nothing is known of them."])
+    left_out.stdout.fnmatch_lines(["*left out the check of the two models: nothing is known of them."])
     pytester.makepyfile(USES.format(", judge='hf/other', max_answers=7, hunt=True"))
     log.unlink()
     run(pytester, *WHERE, "--offtarget-judge", "hf/judge").assert_outcomes(failed=1)
