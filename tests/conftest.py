@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gc
 import itertools
 import os
@@ -9,6 +11,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # Tests run one process per core; more threads would only fight over them. Set before numpy or torch is imported, and
 # in the environment, so that child processes follow.
@@ -20,6 +23,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 import pytest
 from hypothesis import settings
+
+# Inspect patches `asyncio.run` for the whole process as it opens a model, and the patched one leaves loops open, for
+# which a later test would be blamed. Here it does so within a running loop alone, where there is no other way.
+with contextlib.suppress(ImportError):
+    import nest_asyncio2
+
+    def _nest(*given: Any, _apply: Any = nest_asyncio2.apply, _run: Any = asyncio.run, **named: Any) -> None:
+        _apply(*given, **named)
+        nested = asyncio.run
+        asyncio.run = lambda *a, **k: (_run if asyncio._get_running_loop() is None else nested)(*a, **k)
+
+    nest_asyncio2.apply = _nest
 
 # Without its compiled modules the package takes a third longer to start, and tests start it many times.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
