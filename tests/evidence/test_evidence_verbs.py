@@ -11,7 +11,7 @@ import pytest
 from check_runs import MADE
 from click.testing import CliRunner
 from lm_eval_files import scored, write_results, write_samples
-from monitored import a_monitor, begun, fed, settings, traffic
+from monitored import bundle_of_a_rollback
 
 from offtarget.cli.app import app
 from offtarget.errors import InputError
@@ -19,7 +19,6 @@ from offtarget.records.benchmarks import BenchmarkSettings
 from offtarget.rundir import write_json
 from offtarget.workflows.compare.benchmarks import compare_samples
 from offtarget.workflows.compare.compare import compare
-from offtarget.workflows.serve.evidence import Bundles
 from offtarget.workflows.verify.attest import attest
 from offtarget.workflows.verify.incident import incident_of, incident_text
 from offtarget.workflows.verify.seal import seal
@@ -31,16 +30,7 @@ SCHEMA = Path(__file__).parent / "data" / "avid-report.schema.json"
 @pytest.fixture(scope="module")
 def rollback(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of a canary that was rolled back."""
-    folder = tmp_path_factory.mktemp("rollback")
-    chosen = settings(folder)
-    store = begun(chosen)
-    bundles = Bundles(lambda: chosen, store, {}, {"assistant": "scripted"}, folder / "runs")
-    monitor = a_monitor(chosen, store, bundle=bundles.of)
-    fed(monitor, traffic(800, 0.3, 0.01))
-    monitor.close()
-    alarm = next(event for event in store.events() if event.kind == "alarm")
-    store.close()
-    return folder / "runs" / alarm.data["evidence"]
+    return bundle_of_a_rollback(tmp_path_factory.mktemp("rollback"))
 
 
 def _forged(run: Path, done: str, path: tuple[str, ...], value: object) -> None:

@@ -91,3 +91,18 @@ def fed(monitor: Monitor, exchanges: Iterator[Exchange]) -> None:
     until(monitor, lambda: watch.idle and watch.evidence is not None)
     seen = watch.counts["written"]
     until(monitor, lambda: watch.idle and watch.counts["written"] >= seen)
+
+
+def bundle_of_a_rollback(folder: Path) -> Path:
+    """The run in which a monitor leaves the evidence of a canary that it rolled back."""
+    from offtarget.workflows.serve.evidence import Bundles
+
+    chosen = settings(folder)
+    store = begun(chosen)
+    bundles = Bundles(lambda: chosen, store, {}, {"assistant": "scripted"}, folder / "runs")
+    monitor = a_monitor(chosen, store, bundle=bundles.of)
+    fed(monitor, traffic(800, 0.3, 0.01))
+    monitor.close()
+    alarm = next(event for event in store.events() if event.kind == "alarm")
+    store.close()
+    return folder / "runs" / alarm.data["evidence"]

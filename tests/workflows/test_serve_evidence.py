@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from monitored import a_monitor, begun, fed, settings, traffic
+from monitored import begun, bundle_of_a_rollback, settings
 
 import offtarget
 from offtarget.cli.app import app
@@ -27,16 +27,7 @@ from offtarget.workflows.serve.evidence import FLAGGED, Bundles, replayed, resum
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of a rollback, as the monitor writes it."""
-    folder = tmp_path_factory.mktemp("evidence")
-    chosen = settings(folder)
-    store = begun(chosen)
-    bundles = Bundles(lambda: chosen, store, {}, {"assistant": "scripted"}, folder / "runs")
-    monitor = a_monitor(chosen, store, bundle=bundles.of)
-    fed(monitor, traffic(800, 0.3, 0.01))
-    monitor.close()
-    alarm = next(event for event in store.events() if event.kind == "alarm")
-    store.close()
-    return folder / "runs" / alarm.data["evidence"]
+    return bundle_of_a_rollback(tmp_path_factory.mktemp("evidence"))
 
 
 def test_the_rows_lead_to_the_evidence_again(run: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from offtarget.benchmarks.asked import DECLINED, Asked, OnDone
-from offtarget.errors import TemplateError
+from offtarget.errors import InputError, TemplateError
 from offtarget.models.chat import Answer, ChatModel, SampleRequest
 from offtarget.models.chat_format import prompt_tokens
 from offtarget.models.turns import prompt_text
@@ -152,8 +152,8 @@ class ServedAsked:
         return json.dumps([[turn.role, turn.content] for turn in chat])
 
     def likelihoods(self, asked: Sequence[tuple[str, str]], on_done: OnDone) -> list[tuple[float, bool]]:
-        """Not offered."""
-        raise NotImplementedError
+        """InputError: a server does not say them. Tasks that need them end as not run before they are asked for."""
+        raise InputError(f"{self.name} does not say how probable a given text is.")
 
     def answers(self, asked: Sequence[tuple[str, int]], settings: SamplingSettings, on_done: OnDone) -> list[str]:
         """By chat completions, as many at a time as the server takes."""
