@@ -182,7 +182,11 @@ class InspectModel:
         return tuple(notes)
 
     def left_out(self, settings: SamplingSettings) -> tuple[str, ...]:
-        """Which of temperature and top_p do not reach the server at these settings; it may be asked to find out."""
+        """Which of temperature and top_p do not reach the server at these settings; it may be asked to find out.
+
+        `notes` tell of them from now on: a run that goes on may hold all its answers already, from an earlier process.
+        """
+        self._sampled[settings] = None
         if settings.top_p != 1.0 and (settings.temperature, settings.top_p) not in self._tried:
             self._try(settings.temperature, settings.top_p)
         return self._known_out(settings)

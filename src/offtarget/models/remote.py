@@ -201,7 +201,11 @@ class RemoteModel:
         return tuple(notes)
 
     def left_out(self, settings: SamplingSettings) -> tuple[str, ...]:
-        """Which of temperature and top_p the server is known not to take at these settings."""
+        """Which of temperature and top_p the server is known not to take at these settings.
+
+        `notes` tell of them from now on: a run that goes on may hold all its answers already, from an earlier process.
+        """
+        self._sampled[settings] = None
         return self._negotiation.left_out(settings)
 
     def offers_probabilities(self) -> bool:
