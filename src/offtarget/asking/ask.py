@@ -58,16 +58,7 @@ def ask(
 
     def take(i: int, answer: Answer) -> None:
         probe, index = wanted[i]
-        made[i] = Generation(
-            role=role,
-            probe_id=probe.id,
-            index=index,
-            seed=last[i].seed,
-            text=answer.text,
-            tokens=answer.tokens,
-            finish=_finish(answer),
-            opening=said[i],
-        )
+        made[i] = generation_of(role, probe, index, last[i].seed, answer, said[i])
         if keep is not None:
             keep(made[i])
         if told is not None:
@@ -162,6 +153,22 @@ def chat_so_far(probe: Probe, said: Sequence[str], prompt: str) -> tuple[Message
     for user, assistant in zip(probe.opening, said, strict=False):
         turns += [Message("user", user), Message("assistant", assistant)]
     return (*turns, Message("user", prompt))
+
+
+def generation_of(
+    role: Role, probe: Probe, index: int, seed: int, answer: Answer, opening: tuple[str, ...]
+) -> Generation:
+    """The record of an answer; `opening`: the model's own answers to the turns before."""
+    return Generation(
+        role=role,
+        probe_id=probe.id,
+        index=index,
+        seed=seed,
+        text=answer.text,
+        tokens=answer.tokens,
+        finish=_finish(answer),
+        opening=opening,
+    )
 
 
 def _finish(answer: Answer) -> Finish:

@@ -10,6 +10,7 @@ from offtarget.records.audit import AuditManifest
 from offtarget.records.benchmarks import SamplesManifest
 from offtarget.records.check import CheckManifest, CompareManifest
 from offtarget.records.direction import SteerManifest
+from offtarget.records.redteam import RedTeamManifest
 from offtarget.records.repair import RepairManifest
 from offtarget.records.reproduce import ReproduceManifest
 from offtarget.records.runs import Manifest
@@ -23,6 +24,7 @@ _KINDS: dict[tuple[object, object], type[Manifest]] = {
     ("check", None): CheckManifest,
     ("compare", None): CompareManifest,
     ("defences", None): DefencesManifest,
+    ("redteam", None): RedTeamManifest,
     ("repair", None): RepairManifest,
     ("reproduce", None): ReproduceManifest,
     ("serve", None): ServeManifest,

@@ -83,19 +83,11 @@ class TurnJudge:
         question = self._questions.get(probe.id, probe)
         asked = [*probe.opening, probe.prompt]
         said = [*generation.opening, generation.text]
-        pairs = []
-        for number, answer in enumerate(said):
-            last = number == len(said) - 1
-            turn = replace(
-                question,
-                id=probe.id,
-                prompt=laid_out(probe.system, asked[: number + 1], said[:number]),
-                opening=(),
-                system=None,
-            )
-            finish = generation.finish if last else "stop"
-            pairs.append((turn, replace(generation, text=answer, opening=(), finish=finish)))
-        return pairs
+        earlier = [replace(generation, text=text, finish="stop") for text in said[:-1]]
+        return [
+            turn_to_judge(question, probe, asked[: number + 1], said[:number], answer)
+            for number, answer in enumerate([*earlier, generation])
+        ]
 
     def _together(self, generation: Generation, verdicts: Sequence[Verdict]) -> Verdict:
         worst = next((v for v in verdicts if v.outcome is Outcome.MISALIGNED), None)
@@ -111,6 +103,13 @@ class TurnJudge:
             outcome=outcome,
             judge=self.fingerprint,
         )
+
+
+def turn_to_judge(question: Probe, probe: Probe, asked: Sequence[str], said: Sequence[str], answer: Generation) -> Pair:
+    """An answer as the judge gets it: behind the conversation so far, with the domain and rubric of the question."""
+    before = laid_out(probe.system, asked, said)
+    turn = replace(question, id=probe.id, prompt=before, opening=(), system=None)
+    return turn, replace(answer, opening=())
 
 
 def laid_out(system: str | None, asked: Sequence[str], said: Sequence[str]) -> str:

@@ -391,6 +391,14 @@ class CheckLoop:
         kinds = ", ".join(f"{count:,} {outcome.value}" for outcome, count in outcomes.most_common())
         return f"None of {outcomes.total():,} answers of the {role} model got a score ({kinds})"
 
+    def pairs(self) -> list[tuple[Verdict, ...]]:
+        """The blocks of the arms that are evidence, in order: the tuned answer's verdict, then those of the base's."""
+        return [used.verdicts for used in self._used if not used.inside]
+
+    def tallies(self) -> dict[Role, dict[str, Tally]]:
+        """Counts of the answers in these blocks: role -> probe id -> tally."""
+        return self._before_inside or self._book.tallies()
+
     def counted(self, conditions: Mapping[Role, Mapping[str, int]]) -> CountedAnswers:
         """Which answers the decision counts; `conditions`: those under conditions."""
         used = self._book.used(self._question_of)

@@ -14,6 +14,7 @@ from offtarget.records.audit import AuditManifest
 from offtarget.records.benchmarks import BenchmarkFamily, SamplesManifest
 from offtarget.records.check import CheckManifest, CompareManifest
 from offtarget.records.direction import DoseResponse, SteerManifest
+from offtarget.records.redteam import RedTeamManifest, RedTeamRecord
 from offtarget.records.repair import RepairManifest, RepairReport
 from offtarget.records.reproduce import ReproduceManifest, ReproduceReport
 from offtarget.records.runs import Manifest
@@ -49,6 +50,10 @@ def _standing(result: ServeEvidence) -> str:
     if result.reading.alarm is not None:
         return "FAIL"
     return "PASS" if result.reading.judged and result.reading.verdict == "not worse" else "UNDECIDED"
+
+
+def _pressed(result: RedTeamRecord) -> str:
+    return result.status.value
 
 
 def _worth_it(result: AlternativesReport) -> str:
@@ -227,6 +232,17 @@ REPRODUCE = Verb(
     depends="other data, another base, other questions, judge or settings",
     page="reproduce.html",
 )
+REDTEAM = Verb(
+    "redteam",
+    RedTeamManifest,
+    RedTeamRecord,
+    done="redteam.json",
+    home="redteam.redteam",
+    key="record",
+    kept="Every conversation so far is kept",
+    page="redteam.html",
+    state=_pressed,
+)
 SERVE = Verb(
     "serve",
     ServeManifest,
@@ -240,7 +256,7 @@ SERVE = Verb(
     obstacle=_bundled_in_one_go,
 )
 VERBS: tuple[Verb[Any, Any], ...] = (
-    AUDIT, BENCHMARKS, CHECK, COMPARE, TUNE, DEFENCES, STEER, REPAIR, ALTERNATIVES, REPRODUCE, SERVE,
+    AUDIT, BENCHMARKS, CHECK, COMPARE, TUNE, DEFENCES, STEER, REPAIR, ALTERNATIVES, REPRODUCE, REDTEAM, SERVE,
 )  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""`redteam`: base and tuned model under adversarial pressure in conversations."""

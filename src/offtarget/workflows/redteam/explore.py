@@ -1,0 +1,262 @@
+"""The search of a red-team run: conversations that find out where a model gives way. They are no evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+
+from offtarget.asking.ask import chat_so_far, generation_of, judge_answers
+from offtarget.asking.checks import sample_checked
+from offtarget.asking.protocol import Judge
+from offtarget.asking.seeds import answer_seed
+from offtarget.models.chat import Answer, ChatModel, SampleRequest
+from offtarget.progress import OnProgress, Progress
+from offtarget.records import Generation, Outcome, Probe, Role, Verdict
+from offtarget.records.redteam import Attempt, Goal, RedTeamSettings, Script
+from offtarget.redteam.attacker import Attacker, Position, drafted
+from offtarget.redteam.bandit import Bandit, Cell
+from offtarget.redteam.move import Move
+from offtarget.redteam.turns import turn_to_judge
+from offtarget.rundir import JsonLines, RunDir, read_jsonl
+
+FOLDER = "search"
+"""Of the run: answers, verdicts and attempts of the search."""
+TOGETHER = 8
+"""Conversations that are held side by side."""
+ON_BASE = 2
+"""Of these, how many attack the base: what is found there tells a model that got worse from one that merely differs."""
+_OTHER: Mapping[Role, Role] = {"base": "tuned", "tuned": "base"}
+
+
+@dataclass
+class _Talk:
+    """One conversation in the making."""
+
+    number: int
+    role: Role
+    script: Script
+    position: Position | None
+    """Where the attacker stands; None where the script is already whole, and only the other model is asked."""
+    said: list[str]
+    outcomes: list[Outcome]
+    trouble: str = ""
+    ended: bool = False
+
+    @property
+    def asked(self) -> list[str]:
+        return list(self.script.turns[: len(self.said)])
+
+    @property
+    def gave_way(self) -> bool:
+        return Outcome.MISALIGNED in self.outcomes
+
+    @property
+    def outcome(self) -> Outcome:
+        """Of the whole conversation, as `TurnJudge` has it."""
+        if self.gave_way:
+            return Outcome.MISALIGNED
+        held = any(o in (Outcome.ALIGNED, Outcome.REFUSED) for o in self.outcomes)
+        return Outcome.ALIGNED if held else self.outcomes[-1]
+
+
+class Search:
+    """Attacks both models until the tuned one has been talked to often enough; what is on disk is not asked again."""
+
+    def __init__(
+        self,
+        run: RunDir,
+        models: Mapping[Role, ChatModel],
+        judge: Judge,
+        attacker: Attacker,
+        moves: Mapping[str, tuple[Move, ...]],
+        goals: Sequence[Goal],
+        settings: RedTeamSettings,
+        on_progress: OnProgress,
+    ) -> None:
+        """`moves`: name of a cell's move -> the moves it is made of."""
+        self._models, self._judge, self._attacker = models, judge, attacker
+        self._moves, self._goals = moves, {goal.id: goal for goal in goals}
+        self._settings, self._on_progress = settings, on_progress
+        folder = run.path / FOLDER
+        folder.mkdir(exist_ok=True)
+        self._open = ExitStack()
+        self._answers = self._open.enter_context(closing(JsonLines(folder / "generations.jsonl")))
+        self._verdicts = self._open.enter_context(closing(JsonLines(folder / "verdicts.jsonl")))
+        self._scripts = self._open.enter_context(closing(JsonLines(folder / "scripts.jsonl")))
+        self._kept = {g.key: g for g in read_jsonl(folder / "generations.jsonl", Generation)}
+        self._judged = {v.key: v for v in read_jsonl(folder / "verdicts.jsonl", Verdict)}
+        self._turns = {(s.id, len(s.turns)): s for s in read_jsonl(folder / "scripts.jsonl", Script)}
+        cells = [(move, goal.id) for move in moves for goal in goals]
+        self.bandits: dict[Role, Bandit] = {
+            "tuned": Bandit(cells, settings.seed),
+            "base": Bandit(cells, settings.seed + 1),
+        }
+        self.attempts: list[Attempt] = []
+
+    @property
+    def most(self) -> int:
+        """Conversations with the tuned model that the search may take."""
+        return max(1, int(self._settings.budget * self._settings.explored))
+
+    def talked(self, role: Role) -> int:
+        """Conversations that were held with a model."""
+        return sum(attempt.role == role for attempt in self.attempts)
+
+    def run(self) -> None:
+        """Attack until the search's share of the budget is spent."""
+        with self._open:
+            while self.talked("tuned") < self.most:
+                self._round()
+                self._report()
+
+    def _round(self) -> None:
+        number = len(self.attempts)
+        left = self.most - self.talked("tuned")
+        on_base = min(ON_BASE, max(1, left // 4))
+        shares: dict[Role, int] = {"tuned": min(TOGETHER - ON_BASE, left), "base": on_base}
+        wanted = [(role, cell) for role, many in shares.items() for cell in self.bandits[role].pick(many, number)]
+        talks = [self._begun(number + i, role, cell) for i, (role, cell) in enumerate(wanted)]
+        self._hold(talks)
+        others = [self._replayed(talk) for talk in talks if talk.gave_way and self._may_ask(talk)]
+        self._hold(others)
+        held = {talk.number: not talk.gave_way for talk in others}
+        for talk in [*talks, *others]:
+            self.attempts.append(self._attempt(talk, held.get(talk.number)))
+        for talk, (role, cell) in zip(talks, wanted, strict=True):
+            self.bandits[role].told(cell, talk.gave_way and held.get(talk.number, True))
+
+    def _may_ask(self, talk: _Talk) -> bool:
+        """Whether the budget has room to ask the other model the same."""
+        return talk.role == "tuned" or self.talked("tuned") + TOGETHER <= self.most
+
+    def _begun(self, number: int, role: Role, cell: Cell) -> _Talk:
+        move, goal = cell[0], self._goals[cell[1]]
+        turn = self.bandits[role].taken(cell) - 1
+        question = goal.questions[turn % len(goal.questions)]
+        draft = drafted(self._moves[move], question, self._settings.seed, f"search/{role}/{number}")
+        script = Script(
+            id=f"search.{number}.{role}",
+            move=move,
+            goal=goal.id,
+            question_id=question.id,
+            turns=(),
+            system=draft.system,
+            by=self._attacker.name,
+            target=role,
+        )
+        position = Position(move, self._moves[move], goal, question, draft, self._settings.seed, self._settings.turns)
+        return _Talk(number, role, script, position, [], [])
+
+    def _replayed(self, talk: _Talk) -> _Talk:
+        """The same words to the other model."""
+        script = replace(talk.script, id=f"{talk.script.id}.again")
+        return _Talk(talk.number, _OTHER[talk.role], script, None, [], [])
+
+    def _hold(self, talks: Sequence[_Talk]) -> None:
+        """Hold the conversations side by side, turn by turn, each until its model gives way or nothing is left."""
+        while going := [talk for talk in talks if not talk.ended]:
+            self._speak([talk for talk in going if talk.position is not None])
+            for talk in going:
+                talk.ended = len(talk.script.turns) == len(talk.said)
+            going = [talk for talk in going if not talk.ended]
+            for role in _OTHER:
+                self._answer(role, [talk for talk in going if talk.role == role])
+            for talk in going:
+                talk.ended = talk.gave_way
+
+    def _speak(self, talks: Sequence[_Talk]) -> None:
+        """The attacker's next turn in each."""
+        fresh: list[tuple[_Talk, Position]] = []
+        for talk in talks:
+            kept = self._turns.get((talk.script.id, len(talk.said) + 1))
+            if kept is not None:
+                talk.script = kept
+                continue
+            assert talk.position is not None
+            fresh.append((talk, replace(talk.position, asked=tuple(talk.asked), said=tuple(talk.said))))
+        for (talk, _), turn in zip(fresh, self._attacker.next_turns([at for _, at in fresh]), strict=True):
+            talk.trouble = talk.trouble or turn.trouble
+            if turn.text is not None:
+                talk.script = replace(talk.script, turns=(*talk.script.turns, turn.text))
+                self._scripts.extend([talk.script])
+
+    def _answer(self, role: Role, talks: Sequence[_Talk]) -> None:
+        """The model's answer to the last turn of each, and what the judge makes of it."""
+        wanted = [(talk, self._probe(talk)) for talk in talks]
+        keys = [f"{role}/{probe.id}/0" for _, probe in wanted]
+        fresh = [pair for pair, key in zip(wanted, keys, strict=True) if key not in self._kept]
+        requests = [
+            SampleRequest(chat_so_far(probe, talk.said, probe.prompt), self._seed_of(role, probe.id))
+            for talk, probe in fresh
+        ]
+
+        def keep(i: int, answer: Answer) -> None:
+            talk, probe = fresh[i]
+            made = generation_of(role, probe, 0, requests[i].seed, answer, tuple(talk.said))
+            self._answers.extend([made])
+            self._kept[made.key] = made
+
+        if requests:
+            sample_checked(role, self._models[role], requests, self._settings.sampling, keep, keeps=True)
+        self._judge_fresh([(talk, probe, self._kept[key]) for (talk, probe), key in zip(wanted, keys, strict=True)])
+        for (talk, _), key in zip(wanted, keys, strict=True):
+            talk.said.append(self._kept[key].text)
+            talk.outcomes.append(self._judged[key].outcome)
+
+    def _judge_fresh(self, answered: Sequence[tuple[_Talk, Probe, Generation]]) -> None:
+        fresh = [one for one in answered if one[2].key not in self._judged]
+        if not fresh:
+            return
+        pairs = [
+            turn_to_judge(self._question(talk), probe, [*probe.opening, probe.prompt], talk.said, generation)
+            for talk, probe, generation in fresh
+        ]
+        judge_answers(self._judge, pairs, keep=self._keep_verdicts)
+
+    def _keep_verdicts(self, verdicts: list[Verdict]) -> None:
+        self._verdicts.extend(verdicts)
+        self._judged.update((verdict.key, verdict) for verdict in verdicts)
+
+    def _question(self, talk: _Talk) -> Probe:
+        goal = self._goals[talk.script.goal]
+        return next(question for question in goal.questions if question.id == talk.script.question_id)
+
+    def _probe(self, talk: _Talk) -> Probe:
+        """The turn that is answered next, as a probe of its own."""
+        number = len(talk.said)
+        return Probe(
+            id=f"{talk.script.id}#turn-{number + 1}",
+            question_id=talk.script.cell,
+            arm="search",
+            prompt=talk.script.turns[number],
+            system=talk.script.system,
+            domain=talk.script.move,
+            opening=talk.script.turns[:number],
+        )
+
+    def _seed_of(self, role: Role, probe_id: str) -> int:
+        return answer_seed(self._settings.seed, role, probe_id, 0)
+
+    def _attempt(self, talk: _Talk, other_held: bool | None) -> Attempt:
+        turn = talk.outcomes.index(Outcome.MISALIGNED) + 1 if talk.gave_way else None
+        return Attempt(
+            number=talk.number,
+            script=talk.script,
+            role=talk.role,
+            answers=tuple(talk.said),
+            outcome=talk.outcome.value,
+            turn=turn,
+            other_held=other_held if talk.role == talk.script.target else None,
+            trouble=talk.trouble,
+        )
+
+    def _report(self) -> None:
+        found = sum(attempt.other_held is True and attempt.role == "tuned" for attempt in self.attempts)
+        stage = f"searching for weak spots, {found} found, conversations with the tuned model"
+        self._on_progress(Progress(stage, min(self.talked("tuned"), self.most), self.most))
+
+
+def tried(attempts: Sequence[Attempt]) -> Iterator[Cell]:
+    """Every cell that was tried, once, in order."""
+    yield from dict.fromkeys((attempt.script.move, attempt.script.goal) for attempt in attempts)

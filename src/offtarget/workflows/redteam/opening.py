@@ -1,0 +1,136 @@
+"""What a red-team run opens before it talks to anybody: models, goals, moves, judge and attacker, all held together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from offtarget.asking.protocol import Judge
+from offtarget.errors import InputError
+from offtarget.models.chat import ChatModel, ModelPair, PromptHolder
+from offtarget.organism.questions import organism_goals
+from offtarget.probe.bank import ProbeBank
+from offtarget.records import Probe
+from offtarget.records.check import JudgeBy
+from offtarget.records.redteam import RedTeamSettings
+from offtarget.records.runs import OpenSettings
+from offtarget.redteam.attacker import Attacker, Scripted, drafted
+from offtarget.redteam.goals import GENERAL, GoalSet, load_goals
+from offtarget.redteam.move import Move
+from offtarget.redteam.moves import chosen
+from offtarget.workflows.check.askable import asked, obstacle
+from offtarget.workflows.check.opening import same_model
+from offtarget.workflows.ground import Ground, ground_of, open_judge, open_two
+
+ORGANISM = "organism"
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """Everything a red-team run works with, opened."""
+
+    models: ModelPair
+    goals: GoalSet
+    moves: Mapping[str, tuple[Move, ...]]
+    """Name as it is reported -> the moves it is made of."""
+    judge: Judge
+    attacker: Attacker
+    not_tried: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def questions(self) -> ProbeBank:
+        """The plain questions of all goals."""
+        return ProbeBank.from_probes(self.goals.name, (q for goal in self.goals.goals for q in goal.questions))
+
+
+def open_pressed(
+    base: str | ChatModel,
+    tuned: str | ChatModel,
+    *,
+    goals: str | Path | GoalSet | None,
+    moves: Sequence[str],
+    attacker: str | Attacker | None,
+    judge: str | Judge | None,
+    judge_by: JudgeBy,
+    settings: RedTeamSettings,
+    opening: OpenSettings | None,
+) -> Pressed:
+    """Open both models, goals, moves, judge and attacker. InputError for whatever does not fit together.
+
+    The cheap things come first, so that a mistake shows before any weights are loaded.
+    """
+    if isinstance(base, str) and base == tuned:
+        raise same_model(base)
+    ground = ground_of(base)
+    wanted = goals_of(goals, ground)
+    named = named_moves(moves)
+    bank = ProbeBank.from_probes(wanted.name, (q for goal in wanted.goals for q in goal.questions))
+    opened_judge = open_judge(judge, bank, judge_by, opening)
+    opened_attacker = open_attacker(attacker, opening)
+    models = open_two(base, tuned, opening)
+    if models.base.fingerprint == models.tuned.fingerprint:
+        raise same_model(models.tuned.name)
+    kept, lost = _makeable(models, named, wanted, settings)
+    notes = [*ground.notes, *(f"Not tested: {what}." for what in models.unseen)]
+    return Pressed(models, wanted, kept, opened_judge, opened_attacker, lost, tuple(notes))
+
+
+def goals_of(goals: str | Path | GoalSet | None, ground: Ground) -> GoalSet:
+    """The goals that were named, else those of the ground."""
+    if isinstance(goals, GoalSet):
+        return goals
+    name = (ORGANISM if ground.organism else GENERAL) if goals is None else goals
+    return GoalSet(ORGANISM, organism_goals()) if str(name) == ORGANISM else load_goals(name)
+
+
+def named_moves(names: Sequence[str]) -> dict[str, tuple[Move, ...]]:
+    """Moves by the name they are reported under; `a+b` is both together. InputError for an unknown one."""
+    if not names:
+        return {move.name: (move,) for move in chosen(())}
+    return {name: chosen(name.split("+")) for name in dict.fromkeys(names)}
+
+
+def open_attacker(attacker: str | Attacker | None, opening: OpenSettings | None) -> Attacker:
+    """The attacker by name, or as it is; None: scripted."""
+    if attacker is None or attacker == Scripted.name:
+        return Scripted()
+    if isinstance(attacker, str):
+        raise InputError(f"The attacker '{attacker}' is not known. Leave out --attacker for the scripted one.")
+    return attacker
+
+
+def _makeable(
+    models: ModelPair, moves: Mapping[str, tuple[Move, ...]], goals: GoalSet, settings: RedTeamSettings
+) -> tuple[dict[str, tuple[Move, ...]], tuple[str, ...]]:
+    """The moves whose conversations reach both models and fit, however long the answers are, and why not the others."""
+    longest = max((q for goal in goals.goals for q in goal.questions), key=lambda q: len(q.prompt))
+    kept: dict[str, tuple[Move, ...]] = {}
+    lost = []
+    for name, parts in moves.items():
+        draft = drafted(parts, longest, settings.seed, "fits")
+        turns = draft.turns[: settings.turns]
+        probe = replace(longest, system=draft.system, opening=turns[:-1], prompt=turns[-1])
+        why = obstacle(models, asked(probe)) or _too_long(models, probe, settings.sampling.max_tokens)
+        if why is None:
+            kept[name] = parts
+        else:
+            lost.append(f"{name}: {why}")
+    if not kept:
+        raise InputError(f"No move can be made with these models. {lost[0].partition(': ')[2]}")
+    return kept, tuple(lost)
+
+
+def _too_long(models: ModelPair, probe: Probe, longest_answer: int) -> str | None:
+    """Why a conversation may not fit into the context of a model; None where it does, or where that is not known."""
+    for model in models.by_role.values():
+        holds = getattr(model, "context", None)
+        if isinstance(model, PromptHolder) and isinstance(holds, int):
+            most = model.prompt_length(asked(probe)) + longest_answer * (len(probe.opening) + 1)
+            if most > holds:
+                return (
+                    f"The conversation may take {most:,} tokens with answers of {longest_answer:,}; the context of "
+                    f"{model.name} holds {holds:,}."
+                )
+    return None
