@@ -82,7 +82,7 @@ def _won(search: Search, cell: Cell) -> list[Script]:
 def _fresh(
     cell: Cell, number: int, moves: dict[str, tuple[Move, ...]], goals: dict[str, Goal], settings: RedTeamSettings
 ) -> Script:
-    """The conversation `number` of a cell, with the last questions of the goal first: the search began with the first."""
+    """The conversation `number` of a cell; the last questions come first, since the search began with the first."""
     move, goal = cell[0], goals[cell[1]]
     question = goal.questions[-1 - number % len(goal.questions)]
     draft = drafted(moves[move], question, settings.seed, f"verdict/{number}")
