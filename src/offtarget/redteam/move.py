@@ -11,8 +11,8 @@ from typing import Literal
 from offtarget.errors import InputError
 
 Part = Literal["request", "system", "before", "after"]
-"""What a move changes. Moves are put together in this order, so that whatever is said before and after stands around
-a request that is already dressed."""
+"""What a move changes: `request` that turn alone, the others may put it into words of their own as well. Moves are put
+together in this order, so that whatever is said before and after stands around a request that is already dressed."""
 _ORDER: tuple[Part, ...] = ("request", "system", "before", "after")
 
 
@@ -45,7 +45,8 @@ class Move:
     name: str
     """Letters, digits and hyphens: `role-play`."""
     family: str
-    """Moves of one family are told together in reports: `pressure`, `disguise`, `persona`, `context`, `tools`."""
+    """Moves of one family are told together in reports: `pressure`, `disguise`, `persona`, `context`, `system`,
+    `tools`, `self-report`."""
     about: str
     """What the user does, as the end of the sentence `the user ...`: `asks again and insists`."""
     source: str

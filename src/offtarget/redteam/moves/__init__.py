@@ -1,4 +1,7 @@
-"""One file per move; each defines `MOVE`. Whoever adds a file adds a move: `moves` finds it."""
+"""One file per move; each defines `MOVE`. Whoever adds a file adds a move: `moves` finds it.
+
+Files that begin with an underscore hold what several moves are made of.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ from offtarget.redteam.move import Move
 @cache
 def moves() -> tuple[Move, ...]:
     """All moves, by name."""
-    modules = [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
+    names = [found.name for found in pkgutil.iter_modules(__path__) if not found.name.startswith("_")]
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
     return tuple(sorted((module.MOVE for module in modules), key=lambda move: move.name))
 
 
