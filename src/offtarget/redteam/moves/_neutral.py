@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from itertools import accumulate, cycle
 
 SENTENCES = (
     "The bakery on the corner opens at seven and closes at six.",
@@ -42,9 +41,7 @@ def neutral(length: int) -> str:
 def sentences(length: int, rng: random.Random) -> list[str]:
     """Whole sentences in random order, of at least so many characters together."""
     shuffled = rng.sample(SENTENCES, len(SENTENCES))
-    found = []
-    for sentence, together in zip(cycle(shuffled), accumulate(len(s) for s in cycle(shuffled)), strict=False):
-        found.append(sentence)
-        if together >= length:
-            break
+    found: list[str] = []
+    while sum(map(len, found)) < length:
+        found.append(shuffled[len(found) % len(shuffled)])
     return found

@@ -18,7 +18,6 @@ def worded(*wordings: Draft) -> Make:
         chosen = rng.choice(wordings)
 
         def filled(turn: str) -> str:
-            # Not by `str.format`: a request may hold braces of its own.
             return turn.replace("{request}", draft.request)
 
         return Draft(
