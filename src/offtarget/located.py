@@ -225,15 +225,20 @@ class Fields:
         return str(node.value)
 
 
-def identified(questions: yaml.SequenceNode, path: Path, known: tuple[str, ...]) -> Iterator[tuple[str, Fields]]:
-    """Each question of a list with its `id`; InputError for an id that occurs twice or a key outside `known`."""
+def identified(
+    listed: yaml.SequenceNode, path: Path, known: tuple[str, ...], what: str = "question"
+) -> Iterator[tuple[str, Fields]]:
+    """Each entry of a list with its `id`; InputError for an id that occurs twice or a key outside `known`.
+
+    `what`: what messages call an entry.
+    """
     lines: dict[str, int] = {}
-    for node in questions.value:
-        question = Fields.of(node, path, "a question")
-        question_id = question.name("id")
-        question = question.labelled(f"question '{question_id}'")
-        if question_id in lines:
-            raise question.error(f"this id is taken by the question in line {lines[question_id]}. Rename one.")
-        lines[question_id] = question.line
-        question.refuse_unknown(known)
-        yield question_id, question
+    for node in listed.value:
+        entry = Fields.of(node, path, f"a {what}")
+        entry_id = entry.name("id")
+        entry = entry.labelled(f"{what} '{entry_id}'")
+        if entry_id in lines:
+            raise entry.error(f"this id is taken by the {what} in line {lines[entry_id]}. Rename one.")
+        lines[entry_id] = entry.line
+        entry.refuse_unknown(known)
+        yield entry_id, entry

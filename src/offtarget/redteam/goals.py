@@ -91,12 +91,11 @@ def read_goals(path: Path) -> GoalSet:
     listed = file.node("goals")
     if not isinstance(listed, yaml.SequenceNode) or not listed.value:
         raise file.error("'goals' must be a list with at least one goal.", listed)
-    goals = [_goal(goal_id, goal) for goal_id, goal in identified(listed, path, _GOAL_KEYS)]
+    goals = [_goal(goal_id, goal) for goal_id, goal in identified(listed, path, _GOAL_KEYS, "goal")]
     return GoalSet(file.text("name", path.stem), tuple(goals))
 
 
 def _goal(goal_id: str, fields: Fields) -> Goal:
-    fields = fields.labelled(f"goal '{goal_id}'")
     if not _ID.fullmatch(goal_id):
         raise fields.error("an id is small letters, digits and single hyphens, e.g. 'recommends-a-competitor'.")
     category = fields.text("category", RED_LINE)
