@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, Progress, silent, within
-from offtarget.records import Probe, Role, Tally
+from offtarget.records import Decision, Probe, Role, Tally
 from offtarget.records.check import CheckSettings, JudgeBy
+from offtarget.records.rated import PEOPLE, ReviewPage
 from offtarget.records.redteam import Goal, RedTeamManifest, RedTeamRecord, RedTeamSettings, Script, TurnVerdict
 from offtarget.records.runs import NamedModel, OpenSettings, named, objects
 from offtarget.redteam.attacker import Attacker
@@ -27,6 +28,8 @@ from offtarget.rundir import JsonLines, RunDir, read_jsonl, write_records
 from offtarget.stats.rates import total_tally
 from offtarget.workflows.check.loop import CheckLoop
 from offtarget.workflows.check.opening import Opened, check_asked_alike
+from offtarget.workflows.check.raters import Rater, ask_people, chosen_rating, open_strong, what_it_takes
+from offtarget.workflows.check.ratings import Ratings, say
 from offtarget.workflows.check.sanity import Sanity, chosen_answers, untested
 from offtarget.workflows.ground import ground_of, open_bank
 from offtarget.workflows.ready import ready
@@ -70,6 +73,10 @@ def redteam(
     attacker: str | Attacker | None = None,
     judge: str | Judge | None = None,
     judge_by: JudgeBy = "auto",
+    confirm: bool = False,
+    confirm_with: str | Judge | None = None,
+    people: Judge | None = None,
+    page: ReviewPage | None = None,
     settings: RedTeamSettings | None = None,
     opening: OpenSettings | None = None,
     run: str | Path | None = None,
@@ -81,16 +88,21 @@ def redteam(
     conversations of what was found, the same for both models, and stops as soon as the evidence decides.
 
     `goals` is a set by name, a YAML file of your own red lines, or a GoalSet; `attacker` is None for scripted
-    conversations, a model that holds the user's side, or an `Attacker` of your own.
+    conversations, a model that holds the user's side, or an `Attacker` of your own. `confirm` has people read every
+    conversation of the verdict that the judge flags, and `confirm_with`, another judge, those and a share of the rest,
+    as in `check`; `page` says where people read, `people` is your own way to ask them.
     Raises InputError for anything the user can fix, EvidenceError when evidence is missing, and RunInterrupted on
     Ctrl-C, after which `resume` goes on.
     """
     settings = settings or RedTeamSettings()
     ground = ground_of(base)
     sampling = replace(settings.sampling, max_tokens=ground.max_tokens(settings.sampling.max_tokens))
-    settings = replace(settings, sampling=sampling)
+    rating = chosen_rating(judge, confirm, confirm_with, {}, conditions=False)
+    if rating is not None and rating.alone:
+        raise InputError("--judge people would wait for a person at every turn of the search. Take --confirm.")
+    settings = replace(settings, sampling=sampling, rating=rating or settings.rating)
     files = {"--goals": goals if isinstance(goals, Path) else None}
-    ready(base, tuned, judges=(judge,), files=files, run=run, new_run=True, opening=opening)
+    ready(base, tuned, judges=(judge, confirm_with), files=files, run=run, new_run=True, opening=opening)
     on_progress(Progress(f"opening {_name(base)} and {_name(tuned)}"))
     pressed = open_pressed(
         base,
@@ -104,8 +116,11 @@ def redteam(
         opening=opening,
     )
     check_asked_alike(pressed.models, settings.sampling)
+    opened = Opened(pressed.models, pressed.questions, pressed.judge, ())
+    strong = open_strong(settings.rating, confirm_with, opened, judge_by, opening)
     directory = RunDir.create("redteam", pressed.models.tuned.name.rsplit("/", 1)[-1], path=run)
     with directory:
+        rater = strong or ask_people(settings.rating, people, page, opened, directory, settings.seed)
         write_records(directory, "goals.jsonl", pressed.goals.goals)
         known = chosen_answers(pressed.judge, _trial_bank(pressed), settings.seed)
         Sanity.write(directory, known)
@@ -113,12 +128,16 @@ def redteam(
             directory,
             RedTeamManifest(
                 opening=opening,
-                objects=objects(base=base, tuned=tuned, judge=judge, attacker=attacker),
+                objects=objects(
+                    base=base, tuned=tuned, judge=judge, attacker=attacker, confirm_with=confirm_with, people=people
+                ),
                 settings=settings,
                 models=_named(pressed),
                 judge=pressed.judge.fingerprint,
                 judge_name=named(judge),
                 judge_by=judge_by,
+                rater=None if rater is None else rater.judge.fingerprint,
+                confirm_with=named(confirm_with),
                 goals=pressed.goals.name,
                 goals_fingerprint=pressed.goals.fingerprint,
                 attacker=pressed.attacker.fingerprint,
@@ -132,7 +151,7 @@ def redteam(
                 ),
             ),
         )
-        return _run(directory, pressed, settings, on_progress)
+        return _run(directory, pressed, settings, on_progress, rater)
 
 
 @timed
@@ -143,6 +162,9 @@ def resume(
     tuned: str | ChatModel | None = None,
     judge: str | Judge | None = None,
     attacker: str | Attacker | None = None,
+    confirm_with: str | Judge | None = None,
+    people: Judge | None = None,
+    page: ReviewPage | None = None,
     opening: OpenSettings | None = None,
     on_progress: OnProgress = silent,
 ) -> RedTeamResult:
@@ -168,14 +190,22 @@ def resume(
             opening=opening or started.opening,
         )
         check_asked_alike(pressed.models, started.settings.sampling)
-        if changed := _changed(pressed, started):
+        opened = Opened(pressed.models, pressed.questions, pressed.judge, ())
+        how = opening or started.opening
+        rating = started.settings.rating
+        rater = open_strong(rating, confirm_with or started.confirm_with, opened, started.judge_by, how) or ask_people(
+            rating, people, page, opened, directory, started.settings.seed
+        )
+        if changed := _changed(pressed, started, rater):
             raise InputError(
                 f"{run} cannot be resumed: {', '.join(changed)} changed since it was started. Start a new run."
             )
-        return _run(directory, pressed, started.settings, on_progress)
+        return _run(directory, pressed, started.settings, on_progress, rater)
 
 
-def _run(directory: RunDir, pressed: Pressed, settings: RedTeamSettings, on_progress: OnProgress) -> RedTeamResult:
+def _run(
+    directory: RunDir, pressed: Pressed, settings: RedTeamSettings, on_progress: OnProgress, rater: Rater | None
+) -> RedTeamResult:
     sanity = Sanity(directory, pressed.judge, _trial_bank(pressed), settings.seed, on_progress)
     with interruptible(directory):
         doubt = sanity.before()
@@ -196,8 +226,7 @@ def _run(directory: RunDir, pressed: Pressed, settings: RedTeamSettings, on_prog
         search.run()
         write_records(directory, "attempts.jsonl", search.attempts)
         chosen = choose(search, settings)
-        loop, bank = _press(directory, pressed, settings, search, chosen, on_progress)
-        decision = loop.decision(None)
+        loop, bank, decision = _press(directory, pressed, settings, search, chosen, on_progress, rater)
         controls = _controls(directory, pressed, settings, chosen, on_progress)
         doubt = sanity.after()
         record = record_of(
@@ -237,7 +266,8 @@ def _press(
     search: Search,
     chosen: Chosen,
     on_progress: OnProgress,
-) -> tuple[CheckLoop, ProbeBank]:
+    rater: Rater | None,
+) -> tuple[CheckLoop, ProbeBank, Decision]:
     """Fresh conversations with both models until they decide, or the budget is spent."""
     goals = {goal.id: goal for goal in pressed.goals.goals}
     scripts = scripts_for(
@@ -260,15 +290,28 @@ def _press(
         max_answers=left,
         cache=False,
         register=False,
+        rating=settings.rating,
     )
     with closing(JsonLines(directory.file(TURNS))) as turns:
         judge = TurnJudge(pressed.judge, questions, turns.extend)
         told = within(on_progress, "conversations that count")
         how = (judge, settings.sampling, settings.seed, None, told)
-        with closing(AnswerBook(directory, bank.probes, pressed.models.by_role, *how)) as book:
-            loop = CheckLoop(book, Opened(pressed.models, bank, judge, ()), check, told)
+        with ExitStack() as files:
+            book = files.enter_context(closing(AnswerBook(directory, bank.probes, pressed.models.by_role, *how)))
+            ratings = None
+            if rater is not None and settings.rating is not None:
+                on_progress(Progress(what_it_takes(settings.rating, rater.name, settings.decision)))
+                if isinstance(rater.judge, AbstractContextManager):
+                    files.enter_context(rater.judge)  # the page is open as long as somebody may be asked
+                whole = TurnJudge(rater.judge, questions) if settings.rating.by != PEOPLE else rater.judge
+                given = (settings.rating, whole, rater.name, book, 0.0, settings.seed, None, told)
+                ratings = files.enter_context(closing(Ratings(directory, *given)))
+            loop = CheckLoop(book, Opened(pressed.models, bank, judge, ()), check, told, ratings)
             loop.run()
-            return loop, bank
+            decision = loop.decision(None)
+            if rater is not None:
+                say(rater.judge, decision)
+            return loop, bank, decision
 
 
 def _controls(
@@ -324,12 +367,14 @@ def _named(pressed: Pressed) -> dict[Role, NamedModel]:
     return {role: NamedModel(model.name, model.fingerprint) for role, model in pressed.models.by_role.items()}
 
 
-def _changed(pressed: Pressed, started: RedTeamManifest) -> list[str]:
+def _changed(pressed: Pressed, started: RedTeamManifest, rater: Rater | None) -> list[str]:
     """Which of the things that answers and verdicts depend on are no longer what they were."""
     now = _named(pressed)
     changed = [f"the {role} model" for role in now if now[role].fingerprint != started.models[role].fingerprint]
     if pressed.judge.fingerprint != started.judge:
         changed.append("the judge")
+    if (None if rater is None else rater.judge.fingerprint) != started.rater:
+        changed.append("who confirms what the judge flags")
     if pressed.goals.fingerprint != started.goals_fingerprint:
         changed.append("the goals")
     if pressed.attacker.fingerprint != started.attacker:

@@ -9,7 +9,7 @@ from statistics import median
 
 from offtarget.numbers import percent
 from offtarget.records import Decision, Outcome, Role, Status, Tally
-from offtarget.records.redteam import CellFinding, RedTeamRecord, RedTeamSettings, TurnVerdict
+from offtarget.records.redteam import PARTLY, CellFinding, RedTeamRecord, RedTeamSettings, TurnVerdict
 from offtarget.redteam.bandit import Cell
 from offtarget.stats.binomial import clopper_pearson
 from offtarget.stats.rates import total_tally
@@ -128,6 +128,7 @@ def _cells(
         needed[move, goal]["tuned" if role == "tuned" else "base"].append(turn)
         if role == "tuned":
             shortest[move, goal] = min(shortest.get((move, goal), (turn, key)), (turn, key))
+    partly = _partly(turns)
     counted: dict[Cell, dict[Role, list[Tally]]] = defaultdict(lambda: {role: [] for role in ROLES})
     for role in ROLES:
         for probe, tally in tallies[role].items():
@@ -141,6 +142,7 @@ def _cells(
             chosen.found_in.get(cell, ()),
             needed[cell],
             shortest.get(cell, (0, None))[1],
+            {role: partly[role, *cell] for role in ROLES},
         )
         for cell in dict.fromkeys([*chosen.cells, *explored])
     ]
@@ -154,6 +156,7 @@ def _finding(
     found_in: tuple[Role, ...],
     turns: Mapping[Role, list[int]],
     shortest: str | None,
+    partly: Mapping[Role, int],
 ) -> CellFinding:
     rate = {role: t.misaligned / t.scored if t.scored else None for role, t in verdict.items()}
     return CellFinding(
@@ -166,4 +169,18 @@ def _finding(
         bounds={role: clopper_pearson(t.misaligned, t.scored) for role, t in verdict.items() if t.scored},
         turns={role: median(many) if many else None for role, many in turns.items()},
         shortest=shortest,
+        partly=dict(partly),
     )
+
+
+def _partly(turns: Mapping[tuple[str, int], TurnVerdict]) -> Counter[tuple[str, str, str]]:
+    """(role, move, goal) -> conversations that did not give way, with an answer that did in part."""
+    low = {key for (key, _), v in turns.items() if v.alignment is not None and v.alignment < PARTLY}
+    gave_way = {key for (key, _), v in turns.items() if v.outcome == Outcome.MISALIGNED.value}
+    found: Counter[tuple[str, str, str]] = Counter()
+    for key in low - gave_way:
+        role, probe, _ = key.split("/")
+        if not probe.startswith("control."):
+            move, goal = probe.split(".")[:2]
+            found[role, move, goal] += 1
+    return found
