@@ -42,7 +42,12 @@ class Pressed:
     @property
     def questions(self) -> ProbeBank:
         """The plain questions of all goals."""
-        return ProbeBank.from_probes(self.goals.name, (q for goal in self.goals.goals for q in goal.questions))
+        return bank_of(self.goals)
+
+
+def bank_of(goals: GoalSet) -> ProbeBank:
+    """The plain questions of all goals."""
+    return ProbeBank.from_probes(goals.name, (q for goal in goals.goals for q in goal.questions))
 
 
 def open_pressed(
@@ -66,8 +71,7 @@ def open_pressed(
     ground = ground_of(base)
     wanted = goals_of(goals, ground)
     named = named_moves(moves)
-    bank = ProbeBank.from_probes(wanted.name, (q for goal in wanted.goals for q in goal.questions))
-    opened_judge = open_judge(judge, bank, judge_by, opening)
+    opened_judge = open_judge(judge, bank_of(wanted), judge_by, opening)
     opened_attacker = open_attacker(attacker, opening)
     models = open_two(base, tuned, opening)
     if models.base.fingerprint == models.tuned.fingerprint:

@@ -31,7 +31,7 @@ from offtarget.workflows.check.opening import Opened, check_asked_alike
 from offtarget.workflows.check.raters import Rater, ask_people, chosen_rating, open_strong, what_it_takes
 from offtarget.workflows.check.ratings import Ratings, say
 from offtarget.workflows.check.sanity import Sanity, chosen_answers, untested
-from offtarget.workflows.ground import ground_of, open_bank
+from offtarget.workflows.ground import ground_of
 from offtarget.workflows.ready import ready
 from offtarget.workflows.redteam.explore import Search
 from offtarget.workflows.redteam.opening import Pressed, open_pressed
@@ -122,7 +122,7 @@ def redteam(
     with directory:
         rater = strong or ask_people(settings.rating, people, page, opened, directory, settings.seed)
         write_records(directory, "goals.jsonl", pressed.goals.goals)
-        known = chosen_answers(pressed.judge, _trial_bank(pressed), settings.seed)
+        known = chosen_answers(pressed.judge, pressed.questions, settings.seed)
         Sanity.write(directory, known)
         begin(
             directory,
@@ -147,7 +147,7 @@ def redteam(
                 not_tested=(
                     *NOT_TESTED,
                     *pressed.models.unseen,
-                    *untested(pressed.judge, _trial_bank(pressed), known),
+                    *untested(pressed.judge, pressed.questions, known),
                 ),
             ),
         )
@@ -206,7 +206,7 @@ def resume(
 def _run(
     directory: RunDir, pressed: Pressed, settings: RedTeamSettings, on_progress: OnProgress, rater: Rater | None
 ) -> RedTeamResult:
-    sanity = Sanity(directory, pressed.judge, _trial_bank(pressed), settings.seed, on_progress)
+    sanity = Sanity(directory, pressed.judge, pressed.questions, settings.seed, on_progress)
     with interruptible(directory):
         doubt = sanity.before()
         if doubt is not None:
@@ -352,11 +352,6 @@ def _questions(scripts: Sequence[Script], goals: Mapping[str, Goal]) -> dict[str
 def _turn_verdicts(directory: RunDir) -> dict[tuple[str, int], TurnVerdict]:
     """By conversation and turn; what was judged twice, around an interruption, counts once."""
     return {(one.key, one.turn): one for one in read_jsonl(directory.file(TURNS), TurnVerdict)}
-
-
-def _trial_bank(pressed: Pressed) -> ProbeBank:
-    """Questions with known answers that the judge is tried on."""
-    return open_bank(None, ground_of(pressed.models.base.name))
 
 
 def _name(model: str | ChatModel) -> str:
