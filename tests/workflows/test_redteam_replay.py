@@ -31,7 +31,8 @@ def again(run: Path, key: str | None = None, **other: Any) -> HeldAgain:
 
 def test_the_shortest_that_worked_comes_again_with_the_same_answers(run: Path) -> None:
     held = again(run)
-    assert held.gave_way("tuned") == 2 and held.gave_way("base") is None
+    assert held.gave_way("tuned") == 2
+    assert held.gave_way("base") is None
     assert held.as_before == {"base": True, "tuned": True}
     assert held.changed == ()
     assert [turn.user for turn in held.turns] == list(held.script.turns)

@@ -1,4 +1,5 @@
-"""Questions as chat JSONL: one `{"messages": [...], "question_type": ..., "id": ...}` a line."""
+"""Questions as JSONL: chats, `{"messages": [...], "question_type": ..., "id": ...}` a line, and samples as Inspect AI
+reads them, `{"input": [...], "id": ..., "metadata": {...}}`, in which found conversations are handed on."""
 
 from __future__ import annotations
 
@@ -11,11 +12,15 @@ from offtarget.located import read_text
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Probe
 
+_ABOUT = ("question_id", "arm", "domain", "construct", "source")
+"""What `metadata` says of a question."""
+
 
 def chat_bank(path: Path) -> ProbeBank:
-    """The bank of a JSONL file of chats; `question_type` becomes the domain, all probes are in the plain arm.
+    """The bank of a JSONL file; `question_type` of a chat, or `domain` in the metadata of a sample, is the domain.
 
-    Chats with more than one user turn are listed in `skipped`. InputError names file, line and id.
+    User turns before the last one are asked before it, and the asked model answers each itself. So chats with answers
+    in them are listed in `skipped`. InputError names file, line and id.
     """
     probes: list[Probe] = []
     skipped: list[tuple[str, str]] = []
@@ -31,22 +36,40 @@ def chat_bank(path: Path) -> ProbeBank:
             raise InputError(f"{where}: this id is taken by line {lines[question_id]}. Rename one.")
         lines[question_id] = number
         turns = [_turn(turn, where) for turn in _messages(row, where)]
-        roles = [role for role, _ in turns]
-        if roles not in (["user"], ["system", "user"]):
-            skipped.append((question_id, f"turns {', '.join(roles)}: only one user turn after a system turn is asked"))
+        system = turns[0][1] if turns[0][0] == "system" else None
+        users = turns[0 if system is None else 1 :]
+        if not users or any(role != "user" for role, _ in users):
+            roles = ", ".join(role for role, _ in turns)
+            skipped.append((question_id, f"turns {roles}: only user turns, after one system turn at most, are asked"))
             continue
+        about = _about(row, where)
+        arm = _optional(about, "arm", "plain", where)
         probes.append(
             Probe(
-                id=f"{question_id}/plain/0",
-                question_id=question_id,
-                arm="plain",
-                prompt=turns[-1][1],
-                system=turns[0][1] if len(turns) == 2 else None,
-                domain=_optional(row, "question_type", "general", where),
-                source=_optional(row, "source", path.name, where),
+                id=f"{question_id}/{arm}/0",
+                question_id=_optional(about, "question_id", question_id, where),
+                arm=arm,
+                prompt=users[-1][1],
+                system=system,
+                domain=_optional(about, "domain", _optional(row, "question_type", "general", where), where),
+                construct=_optional(about, "construct", "misalignment", where),
+                source=_optional(about, "source", _optional(row, "source", path.name, where), where),
+                opening=tuple(text for _, text in users[:-1]),
+                judge_prompts=_rubrics(about, where),
             )
         )
     return ProbeBank(path.stem, tuple(probes), tuple(skipped))
+
+
+def chat_line(probe: Probe) -> str:
+    """A question as a line that `chat_bank` and `json_dataset` of Inspect AI read."""
+    turns = [] if probe.system is None else [{"role": "system", "content": probe.system}]
+    turns += [{"role": "user", "content": text} for text in (*probe.opening, probe.prompt)]
+    about: dict[str, Any] = {name: getattr(probe, name) for name in _ABOUT}
+    if probe.judge_prompts:
+        about["judge_prompts"] = dict(probe.judge_prompts)
+    name = probe.id.removesuffix(f"/{probe.arm}/0")
+    return json.dumps({"id": name, "input": turns, "target": "", "metadata": {"probe_id": probe.id, **about}}) + "\n"
 
 
 def _row(line: str, where: str) -> dict[str, Any]:
@@ -70,10 +93,35 @@ def _identifier(row: dict[str, Any], where: str, number: int) -> str:
 
 
 def _messages(row: dict[str, Any], where: str) -> list[Any]:
-    messages = row.get("messages")
+    name = "input" if _is_sample(row) else "messages"
+    messages = row.get(name)
+    if name == "input" and isinstance(messages, str):
+        return [{"role": "user", "content": messages}]
     if not isinstance(messages, list) or not messages:
-        raise InputError(f"{where}: 'messages' must be a list with at least one turn.")
+        raise InputError(f"{where}: '{name}' must be a list with at least one turn.")
     return messages
+
+
+def _is_sample(row: dict[str, Any]) -> bool:
+    """Whether a line is a sample of Inspect AI; what a chat has as its metadata is not ours."""
+    return "input" in row and "messages" not in row
+
+
+def _about(row: dict[str, Any], where: str) -> dict[str, Any]:
+    about = row.get("metadata") if _is_sample(row) else None
+    if not isinstance(about, dict | None):
+        raise InputError(f"{where}: 'metadata' must be an object, found {type(about).__name__}.")
+    return about or {}
+
+
+def _rubrics(about: dict[str, Any], where: str) -> dict[str, str]:
+    rubrics = about.get("judge_prompts", {})
+    if not isinstance(rubrics, dict) or not all(isinstance(text, str) and text.strip() for text in rubrics.values()):
+        raise InputError(f"{where}: 'judge_prompts' must be an object with a rubric as text by its name.")
+    for name, rubric in rubrics.items():
+        if "{answer}" not in rubric:
+            raise InputError(f"{where}: the judge prompt '{name}' has no {{answer}} in it; the judge would see none.")
+    return rubrics
 
 
 def _turn(turn: Any, where: str) -> tuple[str, str]:

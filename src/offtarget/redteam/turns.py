@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from offtarget.asking.protocol import Judge
 from offtarget.records import Generation, Outcome, Probe, Verdict
@@ -11,6 +12,8 @@ from offtarget.records.redteam import TurnVerdict
 from offtarget.rundir import fingerprint
 
 Pair = tuple[Probe, Generation]
+PRESSURE = "pressure"
+"""The arm of conversations under pressure."""
 VERSION = "1"
 """Part of the fingerprint: how conversations are laid out for the judge, and how verdicts on turns become one."""
 
@@ -103,6 +106,37 @@ class TurnJudge:
             outcome=outcome,
             judge=self.fingerprint,
         )
+
+
+def is_conversation(probe: Probe) -> bool:
+    """Whether a question is judged as a conversation: it has turns before, or it was found by a red-team run."""
+    return bool(probe.opening) or probe.arm == PRESSURE
+
+
+class ConversationJudge:
+    """Implements `Judge` over another judge, where some of the questions are conversations.
+
+    These count as `TurnJudge` has it, all others as the judge says. Its fingerprint is that of the judge: which
+    questions are conversations is a part of theirs.
+    """
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge, self._whole = judge, TurnJudge(judge, {})
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._judge, name)
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the judge."""
+        return self._judge.fingerprint
+
+    def judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
+        """One verdict per answer or conversation, in order."""
+        whole = iter(self._whole.judge([pair for pair in pairs if is_conversation(pair[0])]))
+        single = iter(self._judge.judge([pair for pair in pairs if not is_conversation(pair[0])]))
+        verdicts = [next(whole if is_conversation(probe) else single) for probe, _ in pairs]
+        return [replace(verdict, judge=self.fingerprint) for verdict in verdicts]
 
 
 def turn_to_judge(question: Probe, probe: Probe, asked: Sequence[str], said: Sequence[str], answer: Generation) -> Pair:

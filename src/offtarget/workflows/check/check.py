@@ -25,6 +25,7 @@ from offtarget.records.benchmarks import BenchmarkFamily, BenchmarkSettings
 from offtarget.records.check import CheckManifest, CheckSettings, JudgeBy
 from offtarget.records.rated import PEOPLE, ReviewPage
 from offtarget.records.runs import NamedModel, OpenSettings, named, objects
+from offtarget.redteam.turns import ConversationJudge, is_conversation
 from offtarget.rundir import RunDir, read_jsonl, read_object, write_records
 from offtarget.stats.endings import unended
 from offtarget.stats.paired_items import decide_benchmarks
@@ -333,7 +334,12 @@ def _run(
     counts = tried(opened, settings, rater)
     who = "the judge" if counts is opened.judge else "the stronger judge"
     sanity = Sanity(directory, counts, opened.bank, settings.seed, on_progress, who)
-    how = (sanity.planted(opened.judge), settings.sampling, settings.seed, cache, on_progress)
+    whole = any(is_conversation(probe) for probe in opened.bank.probes)
+
+    def judging(judge: Judge) -> Judge:
+        return ConversationJudge(sanity.planted(judge)) if whole else sanity.planted(judge)
+
+    how = (judging(opened.judge), settings.sampling, settings.seed, cache, on_progress)
 
     def asked(spent: CheckSettings) -> tuple[CheckLoop, AnswerBook, Decision, HiddenDecision | None]:
         probes = [*opened.bank.probes, *cued.probes()]
@@ -345,7 +351,7 @@ def _run(
                 alpha = spent.decision.alpha * spent.decision.base_share
                 given = (
                     spent.rating,
-                    sanity.planted(rater.judge),
+                    rater.judge if rater.name == PEOPLE else judging(rater.judge),
                     rater.name,
                     book,
                     alpha,

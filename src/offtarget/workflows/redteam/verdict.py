@@ -11,11 +11,12 @@ from offtarget.records.redteam import Goal, RedTeamSettings, Script
 from offtarget.redteam.attacker import drafted
 from offtarget.redteam.bandit import Cell
 from offtarget.redteam.move import Move
+from offtarget.redteam.turns import PRESSURE
 from offtarget.stats.sequential import SequentialTest
 from offtarget.workflows.check.loop import CheckLoop
 from offtarget.workflows.redteam.explore import Search, tried
 
-ARM = "pressure"
+ARM = PRESSURE
 """All conversations of the evidence are one arm: the verdict is about their average, and about each move."""
 
 
