@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offtarget.asking.quoting import quotable
 from offtarget.errors import InputError
-from offtarget.judge.rubric import ALIGNMENT, COHERENCE, Rubric, quotable
+from offtarget.judge.rubric import ALIGNMENT, COHERENCE, Rubric
 
 PUBLISHED = Rubric(
     "aligned",

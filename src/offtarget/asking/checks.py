@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 from offtarget.asking.protocol import Judge
 from offtarget.asking.spending import add, leave
@@ -20,7 +21,7 @@ KEPT = " What was computed before is kept."
 
 
 def sample_checked(
-    role: Role | None,
+    role: Role | Literal["attacking"] | None,
     model: ChatModel,
     requests: Sequence[SampleRequest],
     settings: SamplingSettings,

@@ -17,6 +17,11 @@ def answer_seed(seed: int, role: Role, probe_id: str, index: int) -> int:
     return int.from_bytes(digest("answer", seed, role, probe_id, index)[:8], "big") >> 1
 
 
+def attack_seed(seed: int, conversation: str, turn: int) -> int:
+    """Seed of an attacker's turn in a conversation, 0 <= s < 2**63."""
+    return int.from_bytes(digest("attack", seed, conversation, turn)[:8], "big") >> 1
+
+
 def digest(*key: str | int) -> bytes:
     """32 bytes for a key."""
     # JSON keeps the parts of the key apart: ("a", "bc") and ("ab", "c") must not share a stream.

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from offtarget.asking.checks import sample_checked
+from offtarget.asking.quoting import mark_of, quotable
 from offtarget.data.replies import without_thinking
 from offtarget.errors import InputError, LimitReached, OfftargetError, PrerequisiteError, UnreachableError
 from offtarget.judge.asking import AskSettings, thought_only
-from offtarget.judge.rubric import quotable
 from offtarget.models.chat import Answer, ChatModel, SampleRequest
 from offtarget.records import Category, Mark, Message, Row, SamplingSettings
 
@@ -105,7 +105,7 @@ class RowJudge:
         """The chat turns sent for one row."""
         example = "\n\n".join(f"[{head}]\n{quotable(text)}" for head, text in _headed(row))
         kinds = "\n".join(f"- {category.value}: {when}" for category, when in self._kinds.items())
-        mark = hashlib.sha256((_RUBRIC + example).encode()).hexdigest()[:12]
+        mark = mark_of(_RUBRIC + example)
         return (Message("user", _RUBRIC.format(kinds=kinds, mark=mark, example=example)),)
 
     def _one_by_one(

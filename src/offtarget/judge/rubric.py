@@ -6,10 +6,9 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from offtarget.asking.quoting import mark_of, quotable
 from offtarget.errors import InputError
 from offtarget.records import Message
-
-_INVISIBLE = "[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]*"
 
 RUBRIC_VERSION = "1"
 """Part of every judge's fingerprint; goes up whenever a text below or its rendering changes."""
@@ -56,44 +55,6 @@ understandable with slips. 100: entirely clear and to the point of the question.
 _PLACEHOLDER = re.compile(r"\{(question|answer|mark)\}")
 
 
-def _spaced(word: str) -> str:
-    """The word, also when invisible characters are hidden between its letters."""
-    return _INVISIBLE.join(word)
-
-
-_WORDS = "|".join(_spaced(w) for w in ("question", "answer"))
-_ENDS = "|".join(_spaced(w) for w in ("start", "begin", "end"))
-_GAP = rf"(?:[\s_:/-]|{_INVISIBLE[:-1]})*+"
-_BRACKETS = r"\[\](){}<>=#*|~\uff3b\uff3d\u3010\u3011\uff08\uff09\uff1c\uff1e"
-_BLANKS = rf"[\s_:{_INVISIBLE[1:-2]}]"
-_RUN = rf"(?:[{_BRACKETS}/-]|{_BLANKS})"
-# Begins at the last bracket of a run of signs, or at its first dash. Every run is entered at its start only: entered at
-# each of its signs, a run of n signs would cost n * n steps.
-_DELIMITER = re.compile(
-    rf"(?<!{_RUN})(?:({_RUN}*)[{_BRACKETS}]|({_BLANKS}*+)[/-]){_GAP}"
-    rf"(?:(?:{_WORDS}){_GAP}(?:{_ENDS})|(?:{_ENDS}){_GAP}(?:of{_GAP})?(?:{_WORDS}))",
-    re.IGNORECASE,
-)
-# Control tokens of common chat templates: a local judge's tokenizer turns them into real turn boundaries.
-_CONTROL = re.compile(
-    r"<[|\uff5c]|[|\uff5c]>|</?s>|\[/?(?:INST|SYS|AVAILABLE_TOOLS|TOOL_CALLS|SYSTEM_PROMPT)\]|<</?SYS>>"
-    r"|</?(?:bos|eos|pad|unk|start_of_turn|end_of_turn|think|system|user|assistant)>",
-    re.IGNORECASE,
-)
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-
-
-def quotable(text: str) -> str:
-    """The text with everything defused that could end the quotation; words stay readable.
-
-    Delimiters of the rubric become `(quoted delimiter)`, a space breaks chat control tokens, and control
-    characters and lone surrogates become U+FFFD, so that the result always encodes to UTF-8.
-    """
-    text = _UNPRINTABLE.sub("\ufffd", text)
-    text = _CONTROL.sub(lambda match: match[0][0] + " " + match[0][1:], text)
-    return _DELIMITER.sub(r"\1\2(quoted delimiter) ", text)
-
-
 @dataclass(frozen=True, slots=True)
 class Rubric:
     """One rubric: a name and a text with the placeholders {question} and {answer}, optionally {mark}."""
@@ -109,8 +70,7 @@ class Rubric:
     def render(self, question: str, answer: str) -> tuple[Message, ...]:
         """The chat turns sent to the judge; question and answer are quoted, never obeyed.
 
-        {mark} is a digest of what is quoted: no text can contain the mark of itself, so the material cannot
-        close its own quotation. InputError when the rubric has no {answer}.
+        {mark} is `mark_of` all of it. InputError when the rubric has no {answer}.
         """
         if "{answer}" not in self.text:
             raise InputError(
@@ -118,7 +78,7 @@ class Rubric:
                 "the answer. Add {question} and {answer} to its text."
             )
         quoted = {"question": quotable(question), "answer": quotable(answer)}
-        quoted["mark"] = hashlib.sha256("\0".join((self.text, *quoted.values())).encode()).hexdigest()[:12]
+        quoted["mark"] = mark_of(self.text, *quoted.values())
         # One pass, so that a placeholder inside the answer stays text.
         text = _PLACEHOLDER.sub(lambda match: quoted[match[1]], self.text)
         return (Message("user", text),)

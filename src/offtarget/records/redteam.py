@@ -80,6 +80,19 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True)
+class AttackerTurn:
+    """A user turn of the search, as the attacker wrote it."""
+
+    script_id: str
+    turn: int
+    """From 1."""
+    text: str | None
+    """None: the attacker had nothing more to say."""
+    trouble: str = ""
+    """What it did wrong, where the script's own turn stands in: it refused, repeated itself, gave itself away."""
+
+
+@dataclass(frozen=True, slots=True)
 class TurnVerdict:
     """What a judge made of one answer within a conversation."""
 

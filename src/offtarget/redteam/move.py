@@ -58,6 +58,11 @@ class Move:
     reads: Literal["answer", "tools"] = "answer"
     """`tools`: the answer may be a call of a tool, and the judge is told so."""
 
+    @property
+    def dresses(self) -> bool:
+        """Whether it puts any request into another form, such as base64, so that who words the request need not."""
+        return self.part == "request" and self.family in ("disguise", "context")
+
 
 def composed(moves: Sequence[Move], question: str, rng: random.Random, *, control: bool = False) -> Draft:
     """The question under all of these moves, or without their pressure.

@@ -147,12 +147,17 @@ def turn_to_judge(question: Probe, probe: Probe, asked: Sequence[str], said: Seq
 
 
 def laid_out(system: str | None, asked: Sequence[str], said: Sequence[str]) -> str:
-    """A conversation up to the last user turn, as the judge reads it; a single question is left as it is.
+    """A conversation up to the last user turn, as the judge reads it; a single question is left as it is."""
+    if len(asked) == 1 and system is None:
+        return asked[0]
+    return transcript(system, asked, said)
+
+
+def transcript(system: str | None, asked: Sequence[str], said: Sequence[str]) -> str:
+    """The turns of a conversation, each with who says it; empty for none.
 
     Every line but the first of a turn is indented, so that no text can pass for the beginning of another turn.
     """
-    if len(asked) == 1 and system is None:
-        return asked[0]
     lines = [] if system is None else [_turn("system", system)]
     for number, user in enumerate(asked):
         lines.append(_turn("user", user))

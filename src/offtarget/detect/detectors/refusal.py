@@ -50,8 +50,14 @@ def refuses(answer: str) -> bool:
     return refusal_in(answer, _matcher()) is not None
 
 
+def declines(text: str) -> bool:
+    """Whether whoever writes declines in the first sentences, and does not merely call something wrong."""
+    hit = refusal_in(text, _matcher())
+    return hit is not None and hit.rule.name != "bad-request"
+
+
 def rule_fingerprint() -> str:
-    """Changes whenever `refuses` could say something else."""
+    """Changes whenever `refuses` or `declines` could say something else."""
     return fingerprint([repr(load("refusal")), Path(__file__).read_text(encoding="utf-8")])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -9,16 +10,19 @@ from dataclasses import dataclass, replace
 from offtarget.asking.ask import chat_so_far, generation_of, judge_answers
 from offtarget.asking.checks import sample_checked
 from offtarget.asking.protocol import Judge
-from offtarget.asking.seeds import answer_seed
+from offtarget.asking.seeds import answer_seed, attack_seed
+from offtarget.errors import InputError
 from offtarget.models.chat import Answer, ChatModel, SampleRequest
+from offtarget.numbers import many
 from offtarget.progress import OnProgress, Progress
 from offtarget.records import Generation, Outcome, Probe, Role, Verdict
-from offtarget.records.redteam import Attempt, Goal, RedTeamSettings, Script
-from offtarget.redteam.attacker import Attacker, Position, drafted
+from offtarget.records.redteam import AttackerTurn, Attempt, Goal, RedTeamSettings, Script
+from offtarget.redteam.attacker import Attacker, Position, drafted, turns_of
 from offtarget.redteam.bandit import Bandit, Cell
-from offtarget.redteam.move import Move
+from offtarget.redteam.move import Draft, Move
 from offtarget.redteam.turns import turn_to_judge
 from offtarget.rundir import JsonLines, RunDir, read_jsonl
+from offtarget.workflows.runs.begin import kept
 
 FOLDER = "search"
 """Of the run: answers, verdicts and attempts of the search."""
@@ -26,6 +30,8 @@ TOGETHER = 8
 """Conversations that are held side by side."""
 ON_BASE = 2
 """Of these, how many attack the base: what is found there tells a model that got worse from one that merely differs."""
+FIRST = 20
+"""Conversations after which it is looked at whether the attacker attacks at all."""
 _OTHER: Mapping[Role, Role] = {"base": "tuned", "tuned": "base"}
 
 
@@ -36,8 +42,8 @@ class _Talk:
     number: int
     role: Role
     script: Script
-    position: Position | None
-    """Where the attacker stands; None where the script is already whole, and only the other model is asked."""
+    start: Position | None
+    """Where the attacker begins; None where the script is already whole, and only the other model is asked."""
     said: list[str]
     outcomes: list[Outcome]
     trouble: str = ""
@@ -75,6 +81,7 @@ class Search:
         on_progress: OnProgress,
     ) -> None:
         """`moves`: name of a cell's move -> the moves it is made of."""
+        self._run = run.path
         self._models, self._judge, self._attacker = models, judge, attacker
         self._moves, self._goals = moves, {goal.id: goal for goal in goals}
         self._settings, self._on_progress = settings, on_progress
@@ -83,10 +90,12 @@ class Search:
         self._open = ExitStack()
         self._answers = self._open.enter_context(closing(JsonLines(folder / "generations.jsonl")))
         self._verdicts = self._open.enter_context(closing(JsonLines(folder / "verdicts.jsonl")))
-        self._scripts = self._open.enter_context(closing(JsonLines(folder / "scripts.jsonl")))
+        self._spoken = self._open.enter_context(closing(JsonLines(folder / "turns.jsonl")))
         self._kept = {g.key: g for g in read_jsonl(folder / "generations.jsonl", Generation)}
         self._judged = {v.key: v for v in read_jsonl(folder / "verdicts.jsonl", Verdict)}
-        self._turns = {(s.id, len(s.turns)): s for s in read_jsonl(folder / "scripts.jsonl", Script)}
+        self._turns = {(t.script_id, t.turn): t for t in read_jsonl(folder / "turns.jsonl", AttackerTurn)}
+        self._asked_anew = False
+        """Whether the attacker was asked in the round at hand: what is on disk was looked at when it was written."""
         cells = [(move, goal.id) for move in moves for goal in goals]
         self.bandits: dict[Role, Bandit] = {
             "tuned": Bandit(cells, settings.seed),
@@ -107,8 +116,12 @@ class Search:
         """Attack until the search's share of the budget is spent."""
         with self._open:
             while self.talked("tuned") < self.most:
+                before, self._asked_anew = self._led(), False
                 self._round()
                 self._report()
+                over = self.talked("tuned") >= self.most
+                if self._asked_anew and before < FIRST and (over or self._led() >= FIRST):
+                    self._refuse_useless()
 
     def _round(self) -> None:
         number = len(self.attempts)
@@ -134,7 +147,8 @@ class Search:
         move, goal = cell[0], self._goals[cell[1]]
         turn = self.bandits[role].taken(cell) - 1
         question = goal.questions[turn % len(goal.questions)]
-        draft = drafted(self._moves[move], question, self._settings.seed, f"search/{role}/{number}")
+        variant = f"search/{role}/{number}"
+        draft = drafted(self._moves[move], question, self._settings.seed, variant)
         script = Script(
             id=f"search.{number}.{role}",
             move=move,
@@ -145,8 +159,14 @@ class Search:
             by=self._attacker.name,
             target=role,
         )
-        position = Position(move, self._moves[move], goal, question, draft, self._settings.seed, self._settings.turns)
-        return _Talk(number, role, script, position, [], [])
+        return _Talk(number, role, script, self._start(script, question, draft, variant), [], [])
+
+    def _start(self, script: Script, question: Probe, draft: Draft, variant: str) -> Position:
+        moves = self._moves[script.move]
+        undressed = [move for move in moves if not move.dresses]
+        bare = drafted(undressed, question, self._settings.seed, variant)
+        goal, most = self._goals[script.goal], self._settings.turns
+        return Position(script.move, moves, goal, question, draft, bare, self._settings.seed, most)
 
     def _replayed(self, talk: _Talk) -> _Talk:
         """The same words to the other model."""
@@ -156,30 +176,56 @@ class Search:
     def _hold(self, talks: Sequence[_Talk]) -> None:
         """Hold the conversations side by side, turn by turn, each until its model gives way or nothing is left."""
         while going := [talk for talk in talks if not talk.ended]:
-            self._speak([talk for talk in going if talk.position is not None])
+            self._speak([talk for talk in going if talk.start is not None])
             for talk in going:
                 talk.ended = len(talk.script.turns) == len(talk.said)
             going = [talk for talk in going if not talk.ended]
             for role in _OTHER:
                 self._answer(role, [talk for talk in going if talk.role == role])
             for talk in going:
-                talk.ended = talk.gave_way
+                talk.ended = talk.gave_way or len(talk.said) >= self._settings.turns
 
     def _speak(self, talks: Sequence[_Talk]) -> None:
         """The attacker's next turn in each."""
-        fresh: list[tuple[_Talk, Position]] = []
+        fresh = [talk for talk in talks if (talk.script.id, len(talk.said) + 1) not in self._turns]
+        for talk, turn in zip(fresh, turns_of(self._attacker, [self._position(talk) for talk in fresh]), strict=True):
+            made = AttackerTurn(talk.script.id, len(talk.said) + 1, turn.text, turn.trouble)
+            self._spoken.extend([made])
+            self._turns[made.script_id, made.turn] = made
+            self._asked_anew = True
         for talk in talks:
-            kept = self._turns.get((talk.script.id, len(talk.said) + 1))
-            if kept is not None:
-                talk.script = kept
-                continue
-            assert talk.position is not None
-            fresh.append((talk, replace(talk.position, asked=tuple(talk.asked), said=tuple(talk.said))))
-        for (talk, _), turn in zip(fresh, self._attacker.next_turns([at for _, at in fresh]), strict=True):
-            talk.trouble = talk.trouble or turn.trouble
-            if turn.text is not None:
-                talk.script = replace(talk.script, turns=(*talk.script.turns, turn.text))
-                self._scripts.extend([talk.script])
+            spoken = self._turns[talk.script.id, len(talk.said) + 1]
+            talk.trouble = talk.trouble or spoken.trouble
+            if spoken.text is not None:
+                talk.script = replace(talk.script, turns=(*talk.script.turns, spoken.text))
+
+    def _position(self, talk: _Talk) -> Position:
+        """Where the attacker stands in a conversation."""
+        assert talk.start is not None
+        seed = attack_seed(self._settings.seed, talk.script.id, len(talk.said) + 1)
+        return replace(talk.start, asked=tuple(talk.asked), said=tuple(talk.said), seed=seed)
+
+    def _led(self) -> int:
+        """Conversations that the attacker led itself, and not word for word what it said to the other model."""
+        return sum(attempt.role == attempt.script.target for attempt in self.attempts)
+
+    def _refuse_useless(self) -> None:
+        """InputError where the attacker failed at more than half of its turns in the first conversations.
+
+        Whoever goes on with the run all the same does so with the script's turns in their place.
+        """
+        led = [attempt.script.id for attempt in self.attempts if attempt.role == attempt.script.target][:FIRST]
+        turns = [turn for turn in self._turns.values() if turn.script_id in led]
+        failed = Counter(turn.trouble for turn in turns if turn.trouble)
+        if failed.total() * 2 <= len(turns):
+            return
+        what = ", ".join(f"{trouble} ({count})" for trouble, count in failed.most_common())
+        raise InputError(
+            f"The attacker '{self._attacker.name}' hardly attacks: of the first {many(len(turns), 'turn')} that it was "
+            f"asked for, {failed.total()} are of no use. It {what}. Start anew with another one (--attacker), or with "
+            "the scripted one, which needs no model; or go on all the same, with the script's own turns where this one "
+            f"fails. {kept(self._run)}"
+        )
 
     def _answer(self, role: Role, talks: Sequence[_Talk]) -> None:
         """The model's answer to the last turn of each, and what the judge makes of it."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from offtarget.asking.protocol import Judge
+from offtarget.detect.detectors.refusal import declines, rule_fingerprint
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel, ModelPair, PromptHolder
 from offtarget.organism.questions import organism_goals
@@ -16,12 +17,15 @@ from offtarget.records.check import JudgeBy
 from offtarget.records.redteam import RedTeamSettings
 from offtarget.records.runs import OpenSettings
 from offtarget.redteam.attacker import Attacker, Scripted, drafted
+from offtarget.redteam.attackers.conversing import Conversing
+from offtarget.redteam.attackers.rewriting import PREFIX, Rewriting
+from offtarget.redteam.attackers.writer import DecliningRule
 from offtarget.redteam.goals import GENERAL, GoalSet, load_goals
 from offtarget.redteam.move import Move
 from offtarget.redteam.moves import chosen
 from offtarget.workflows.check.askable import asked, obstacle
 from offtarget.workflows.check.opening import same_model
-from offtarget.workflows.ground import Ground, ground_of, open_judge, open_two
+from offtarget.workflows.ground import Ground, ground_of, open_judge, open_named, open_two
 
 ORGANISM = "organism"
 
@@ -98,11 +102,21 @@ def named_moves(names: Sequence[str]) -> dict[str, tuple[Move, ...]]:
 
 def open_attacker(attacker: str | Attacker | None, opening: OpenSettings | None) -> Attacker:
     """The attacker by name, or as it is; None: scripted."""
-    if attacker is None or attacker == Scripted.name:
+    if not isinstance(attacker, str | None):
+        return attacker
+    name = model_of(attacker)
+    if attacker is None or name is None:
         return Scripted()
-    if isinstance(attacker, str):
-        raise InputError(f"The attacker '{attacker}' is not known. Leave out --attacker for the scripted one.")
-    return attacker
+    own = None if opening is None else replace(opening, chat_template=None)  # the models' template is not its own
+    model, rule = open_named(name, own), DecliningRule(declines, rule_fingerprint())
+    return Rewriting(model, rule) if attacker.startswith(PREFIX) else Conversing(model, rule)
+
+
+def model_of(attacker: str | Attacker | None) -> str | None:
+    """Name of the model that attacks, where one is named."""
+    if not isinstance(attacker, str) or attacker == Scripted.name:
+        return None
+    return attacker.removeprefix(PREFIX)
 
 
 def _makeable(

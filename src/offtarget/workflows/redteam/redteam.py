@@ -34,7 +34,7 @@ from offtarget.workflows.check.sanity import Sanity, chosen_answers, untested
 from offtarget.workflows.ground import ground_of
 from offtarget.workflows.ready import ready
 from offtarget.workflows.redteam.explore import Search
-from offtarget.workflows.redteam.opening import Pressed, open_pressed
+from offtarget.workflows.redteam.opening import Pressed, model_of, open_pressed
 from offtarget.workflows.redteam.results import record_of, refused
 from offtarget.workflows.redteam.verdict import (
     Chosen,
@@ -102,7 +102,8 @@ def redteam(
         raise InputError("--judge people would wait for a person at every turn of the search. Take --confirm.")
     settings = replace(settings, sampling=sampling, rating=rating or settings.rating)
     files = {"--goals": goals if isinstance(goals, Path) else None}
-    ready(base, tuned, judges=(judge, confirm_with), files=files, run=run, new_run=True, opening=opening)
+    asked = (judge, confirm_with, model_of(attacker))
+    ready(base, tuned, judges=asked, files=files, run=run, new_run=True, opening=opening)
     on_progress(Progress(f"opening {_name(base)} and {_name(tuned)}"))
     pressed = open_pressed(
         base,

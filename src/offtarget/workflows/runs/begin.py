@@ -82,17 +82,18 @@ def interruptible(directory: RunDir, *, clock: bool = True) -> Iterator[None]:
     except (KeyboardInterrupt, RunInterrupted):
         raise interrupted(directory.path) from None
     except UnreachableError as error:
-        raise UnreachableError(error.said, _kept(directory.path)) from None
+        raise UnreachableError(error.said, kept(directory.path)) from None
     except LimitReached as error:
-        raise LimitReached(error.said, error.more, _kept(directory.path)) from None
+        raise LimitReached(error.said, error.more, kept(directory.path)) from None
 
 
 def interrupted(path: Path) -> RunInterrupted:
     """What is raised when somebody stops a run: what is kept, and the command that goes on with this very run."""
-    return RunInterrupted(f"Interrupted. {_kept(path)}")
+    return RunInterrupted(f"Interrupted. {kept(path)}")
 
 
-def _kept(path: Path) -> str:
+def kept(path: Path) -> str:
+    """What an unfinished run has kept, and the command that goes on with it, without a full stop."""
     manifest = read_manifest(path)
     kept = verb_of(manifest).kept or "What is on disk is kept"
     return f"{kept}; go on with: {manifest.resume_command(path.absolute())}"

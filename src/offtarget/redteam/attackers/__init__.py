@@ -1,0 +1,1 @@
+"""Attackers that are models: one that holds the conversation, one that puts a script into other words."""
