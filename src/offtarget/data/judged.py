@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from offtarget.data.attacks import judged_rows
 from offtarget.data.columns import Columns, resolve
 from offtarget.data.rawrows import About, RawRow, shown
 from offtarget.data.replies import Score, parse_reply
@@ -85,6 +86,14 @@ class JudgedTable:
     """Why rows may be missing, in words; None where the file says nothing of the kind."""
     highest: float | None = None
     """The highest mark in the alignment column, on its own scale."""
+    tool: str | None = None
+    """Of a report by a tool that attacks models: its name."""
+    how: Mapping[str, str] = field(default_factory=dict)
+    """What must be alike in two reports for their rates to be compared."""
+    made: Mapping[str, str] = field(default_factory=dict)
+    """Settings with which the answers were drawn, as far as the file says."""
+    notes: tuple[str, ...] = ()
+    """What the reader of the file has to say of it."""
 
 
 def read_judged(
@@ -145,6 +154,10 @@ def read_judged(
         judges=_stated(judges, about, used),
         unfinished=about.unfinished,
         highest=max(scores.marks["alignment"], default=None),
+        tool=about.tool,
+        how=about.how,
+        made=about.made,
+        notes=tuple(about.notes),
     )
 
 
@@ -174,7 +187,7 @@ class _Header:
         """Rows with the columns known so far; InputError if needed ones do not come up."""
         pending: list[RawRow] = []
         known = False
-        for raw in read_rows(self.path, self.about):
+        for raw in judged_rows(read_rows(self.path, self.about), self.path, self.about):
             if any(name not in self.names for name in raw.values):
                 self.names.update(dict.fromkeys(raw.values))
                 known = self._resolve(final=len(pending) >= _PATIENCE)

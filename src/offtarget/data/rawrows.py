@@ -39,6 +39,14 @@ class About:
     """Of an Inspect log of our own tasks: the column that holds the arm."""
     expected: int | None = None
     """Of an Inspect log: how many samples it says it has."""
+    tool: str | None = None
+    """Of a report by a tool that attacks models: its name. Such a report says itself what its scores mean."""
+    how: dict[str, str] = field(default_factory=dict)
+    """Of such a report: what must be alike in two reports for their rates to be compared, name -> what it is."""
+    made: dict[str, str] = field(default_factory=dict)
+    """Of such a report: settings with which answers were drawn."""
+    notes: list[str] = field(default_factory=list)
+    """What belongs beside a verdict."""
     unfinished: str | None = None
     """Why rows may be missing, in words; None where the file says nothing of the kind."""
 

@@ -29,6 +29,7 @@ from offtarget.stats.decision import FEWEST_BASE_ANSWERS, IMPLAUSIBLE_BASE, with
 from offtarget.stats.rates import total_tally
 from offtarget.stats.tables import decide_tables
 from offtarget.version import stamp
+from offtarget.workflows.compare.attack_reports import for_reports, reports_said
 from offtarget.workflows.compare.copies import copies
 from offtarget.workflows.compare.grid import around, grid_of, hanging
 from offtarget.workflows.compare.judged_pair import Paired, TableOptions, other_readings, pair_tables
@@ -105,6 +106,7 @@ def compare_many(
     stopped = stopped_log(Path(base), [Path(path) for path in tuned], settings, options)
     if stopped is not None:
         return [_of_stopped(Path(base), stopped, options, run)]
+    settings, options = for_reports(Path(base), [Path(path) for path in tuned], settings, options)
     if options.same_judge and options.different_judges:
         raise InputError("--same-judge and --different-judges contradict each other. Say the one that is true.")
     paths = [Path(path) for path in tuned]
@@ -276,7 +278,9 @@ def _said(
     """Doubts for which no verdict can rest on the tables, the worst first, and notes that belong beside one."""
     doubts, notes = copies(base, tuned, paired, options)
     doubts += [judges.doubt] if judges.doubt else []
-    notes = [*([judges.note] if judges.note else []), *_option_notes(options), *notes, *paired.notes]
+    against, told = reports_said(base, tuned)
+    doubts += against
+    notes = [*([judges.note] if judges.note else []), *told, *_option_notes(options), *notes, *paired.notes]
     for role, table in (("base", base), ("tuned", tuned)):
         against, said = contradictions(role, table, options)
         doubts += against

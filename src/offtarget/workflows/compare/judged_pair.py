@@ -241,7 +241,7 @@ def _check_selection(table: JudgedTable, options: TableOptions) -> None:
     """A table filtered to its misaligned answers looks like a model that is always misaligned."""
     below = options.thresholds.misaligned_below
     scored = [row for row in table.rows if row.alignment is not None]
-    if options.complete_tables or not scored or any((r.alignment or 0.0) >= below for r in scored):
+    if options.complete_tables or table.tool or not scored or any((r.alignment or 0.0) >= below for r in scored):
         return
     raise InputError(
         f"{table.path} holds only misaligned answers (alignment below {below:g} in all {len(scored)} "
