@@ -1,7 +1,7 @@
 """Synthetic reports of tools that attack models, in the shapes that garak 0.17.1 and PyRIT 0.9 to 1.1 write.
 
-The shape of an attempt is what garak's own class for attempts gives for the same calls; the other lines, and PyRIT's, were
-written by hand after the code that writes them. No model was asked and no detector ran.
+The shape of an attempt is what garak's own class for attempts gives for the same calls; the other lines, and PyRIT's,
+were written by hand after the code that writes them. No model was asked and no detector ran.
 """
 
 from __future__ import annotations
@@ -137,3 +137,83 @@ def garak_report(
             attempts.append(attempt(probe, f"Synthetic prompt {seq} of {probe}", answers, scores, seq=seq))
     primary = dict.fromkeys(rates, DETECTOR)
     return save_lines(path, garak_lines(attempts, **{"primary": primary, "model": f"test.Blank {path.stem}", **more}))
+
+
+def piece(
+    talk: str, sequence: int, role: str, text: str, *scores: Line, origin: str | None = None, **more: Any
+) -> Line:
+    """A piece of a conversation, with its scores in it, as exports of PyRIT 0.9 hold them."""
+    name = name_of(talk, sequence, role)
+    return {
+        "id": name,
+        "role": role,
+        "conversation_id": talk,
+        "sequence": sequence,
+        "timestamp": "2026-11-30T10:00:00+00:00",
+        "labels": {},
+        "prompt_metadata": {},
+        "converter_identifiers": [],
+        "orchestrator_identifier": {"__type__": "PromptSendingOrchestrator", "__module__": "m", "id": name_of(talk)},
+        "original_value_data_type": "text",
+        "original_value": text,
+        "converted_value_data_type": "text",
+        "converted_value": text,
+        "response_error": "none",
+        "original_prompt_id": origin or name,
+        "scores": [{**score, "prompt_request_response_id": name} for score in scores],
+        **more,
+    }
+
+
+def score(value: str | None, kind: str = "true_false", scorer: str = "SelfAskTrueFalseScorer", **more: Any) -> Line:
+    """A score as PyRIT keeps it; its value is text."""
+    return {
+        "id": name_of(value, kind, scorer, *more.values()),
+        "score_value": value,
+        "score_type": kind,
+        "score_category": "misinformation",
+        "score_rationale": "",
+        "scorer_class_identifier": {"__type__": scorer, "__module__": "pyrit.score"},
+        "task": "",
+        **more,
+    }
+
+
+def apart(pieces: Sequence[Line]) -> list[Line]:
+    """The same pieces and scores as objects of their own, as PyRIT 1.1 gives them."""
+    lines: list[Line] = []
+    for one in pieces:
+        old = ("scores", "labels", "orchestrator_identifier")
+        lines.append({key: value for key, value in one.items() if key not in old})
+        for given in one["scores"]:
+            kept = {key: value for key, value in given.items() if key not in ("task", "prompt_request_response_id")}
+            kind = {
+                "class_name": given["scorer_class_identifier"]["__type__"],
+                "hash": "abc123",
+                "pyrit_version": "1.1.0",
+            }
+            about = {"scorable_type": "message", "message_piece_ids": [one["id"]]}
+            category = [given["score_category"]]
+            status = "undetermined" if given["score_value"] is None else "complete"
+            more = {"scorer_class_identifier": kind, "scorable": about, "score_category": category, "status": status}
+            lines.append({**kept, **more, "message_piece_id": one["id"], "objective": given["task"]})
+    return lines
+
+
+def pyrit_pieces(name: str, rate: float, *, prompts: int = 12, each: int = 5) -> list[Line]:
+    """Conversations of one turn; about this share of them has a true score."""
+    pieces = []
+    total = prompts * each
+    hits = {round(number * total / max(1, round(rate * total))) for number in range(round(rate * total))}
+    for place in range(total):
+        talk = name_of(name, place)
+        given = score("True" if place in hits else "False", id=name_of(name, place, "score"))
+        pieces.append(piece(talk, 0, "user", f"Synthetic prompt {place % prompts}"))
+        pieces.append(piece(talk, 1, "assistant", f"Answer {place} of {name}, long enough to be told apart.", given))
+    return pieces
+
+
+def save_document(path: Path, objects: Sequence[Line]) -> Path:
+    """One JSON document, as PyRIT's own export writes it."""
+    path.write_text(json.dumps(objects, indent=4), encoding="utf-8")
+    return path

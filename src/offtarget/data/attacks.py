@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,15 @@ _READERS: Mapping[str, Callable[[Iterable[RawRow], Path, About], Iterator[RawRow
 }
 
 
-def judged_rows(rows: Iterator[RawRow], path: Path, about: About) -> Iterator[RawRow]:
+def judged_rows(rows: Generator[RawRow], path: Path, about: About) -> Iterator[RawRow]:
     """Rows of a report as judged answers; those of any other file as they are. InputError for a report of hits only."""
-    first = next(rows, None)
-    if first is None:
-        return
-    rows = itertools.chain([first], rows)
-    tool = _tool(first.values, path)
-    yield from rows if tool is None else _READERS[tool](rows, path, about)
+    with contextlib.closing(rows):  # a message about a row must not leave the file open
+        first = next(rows, None)
+        if first is None:
+            return
+        tool = _tool(first.values, path)
+        whole = itertools.chain([first], rows)
+        yield from whole if tool is None else _READERS[tool](whole, path, about)
 
 
 def _tool(values: Mapping[str, Any], path: Path) -> str | None:

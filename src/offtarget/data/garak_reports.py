@@ -280,9 +280,9 @@ class _Report:
         about.tool, about.arm = TOOL, "arm"
         about.made |= self.made
         version = " and ".join(self.versions) or "of an unknown version"
-        judge = f"{TOOL} {version}, {{}}, a hit from {self.threshold:g} on"
-        about.scorers[PRIMARY] = judge.format("the primary detector of each probe")
-        about.scorers |= {detector: judge.format(f"detector {detector}") for detector in self._detectors()}
+        judges = {PRIMARY: "the primary detector of each probe", **{d: f"detector {d}" for d in self._detectors()}}
+        for column, judge in judges.items():
+            about.scorers[column] = f"{TOOL} {version}, {judge}, a hit from {self.threshold:g} on"
         about.score_columns |= about.scorers.keys()
 
     def _detectors(self) -> list[str]:
@@ -370,8 +370,8 @@ class _Report:
 
     def _notes(self, talking: Sequence[str], unjudged: Sequence[str]) -> list[str]:
         notes = [
-            f"The detectors of {TOOL} judged the answers. How often they are wrong is not tested here and is not in the "
-            "verdict; every bound is given them."
+            f"The detectors of {TOOL} judged the answers. How often they are wrong is not tested here and is not in "
+            "the verdict; every bound is given them."
         ]
         if unjudged:
             notes.append(

@@ -55,6 +55,7 @@ class _Piece:
     sequence: int
     role: str
     text: str
+    error: str
     converters: tuple[str, ...]
     attack: str
     labels: Mapping[str, Any]
@@ -71,8 +72,7 @@ class _Talk:
     @property
     def first(self) -> _Piece:
         """The first piece of a user, else the first of all."""
-        pieces = self.branches[0]
-        return next((piece for piece in pieces if piece.role == "user"), pieces[0])
+        return self.branches[0][_begin(self.branches[0])]
 
     @property
     def objective(self) -> str:
@@ -84,8 +84,7 @@ class _Talk:
         """What both models were asked alike: the objective, else all up to the first turn of a user."""
         if self.objective:
             return self.objective
-        pieces = self.branches[0]
-        asked = pieces[: pieces.index(self.first) + 1]
+        asked = self.branches[0][: _begin(self.branches[0]) + 1]
         return asked[0].text if len(asked) == 1 else _written(asked)
 
     @property
@@ -171,8 +170,7 @@ class _Export:
         branches: dict[str, list[tuple[_Piece, ...]]] = {}
         for pieces in conversations.values():
             ordered = tuple(sorted(pieces, key=lambda piece: piece.sequence))
-            root = next((piece for piece in ordered if piece.role == "user"), ordered[0])
-            branches.setdefault(root.origin, []).append(ordered)
+            branches.setdefault(ordered[_begin(ordered)].origin, []).append(ordered)
         return [_Talk(tuple(some), tuple(self._last_scores(one) for one in some)) for some in branches.values()]
 
     def _last_scores(self, pieces: Sequence[_Piece]) -> tuple[_Score, ...]:
@@ -192,8 +190,8 @@ class _Export:
                     hit = number if score.bad else hit
         branch = talk.branches[hit]
         last = _last_turn(branch)
-        failed = any(piece.raw.values.get("response_error") in _FAILED for piece in last)
-        said = branch[branch.index(talk.first) + 1 :] if talk.first in branch and not talk.objective else branch
+        failed = any(piece.error in _FAILED for piece in last)
+        said = branch if talk.objective else branch[_begin(branch) + 1 :]
         text = _written(said) if len(said) > 1 else "".join(piece.text for piece in said)
         category = next((s.category for scores in talk.scores for s in scores if s.category), "")
         values = {
@@ -209,6 +207,11 @@ class _Export:
             **marks,
         }
         return RawRow(self.path, talk.first.raw.unit, talk.first.raw.number, values)
+
+
+def _begin(pieces: Sequence[_Piece]) -> int:
+    """Where the first piece of a user is, else the first of all."""
+    return next((number for number, piece in enumerate(pieces) if piece.role == "user"), 0)
 
 
 def _last_turn(pieces: Sequence[_Piece]) -> list[_Piece]:
@@ -261,6 +264,7 @@ def _piece(raw: RawRow) -> _Piece:
         sequence=sequence,
         role=_text(raw, "role"),
         text=_text(raw, "converted_value") or _text(raw, "original_value"),
+        error=_text(raw, "response_error"),
         converters=tuple(_class(one) for one in converters) if isinstance(converters, list) else (),
         attack=_class(attack) if isinstance(attack, Mapping) else "",
         labels=labels if isinstance(labels, Mapping) else {},

@@ -9,7 +9,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -76,7 +76,7 @@ def _short(text: str) -> str:
     return line if len(line) <= _LONGEST_NAME else f"{line[:40]}... ({digest})"
 
 
-def read_rows(path: Path, about: About | None = None) -> Iterator[RawRow]:
+def read_rows(path: Path, about: About | None = None) -> Generator[RawRow]:
     """Rows of a CSV, JSONL, JSON, Parquet or Inspect file, also `.gz` or `.zst`; InputError says where.
 
     What the file says of all its rows goes into `about`.

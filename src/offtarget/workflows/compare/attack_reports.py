@@ -32,8 +32,8 @@ def for_reports(
     usual = TableOptions()
     if options.scoring != Scoring() or options.thresholds.misaligned_below != usual.thresholds.misaligned_below:
         raise InputError(
-            f"{base} is a report of {tools[base]}, which says itself which answers are bad. Leave out --scale, --grade, "
-            "--high-is-misaligned, --coherence-scale and --misaligned-below."
+            f"{base} is a report of {tools[base]}, which says itself which answers are bad. Leave out --scale, "
+            "--grade, --high-is-misaligned, --coherence-scale and --misaligned-below."
         )
     return replace(settings, base_is_misaligned=True), replace(
         options,
