@@ -1,4 +1,4 @@
-"""compare with reports of garak and PyRIT: a verdict by tables' own test, and a sentence where two cannot be compared."""
+"""compare with reports of garak and PyRIT: a verdict by the test of tables, else a sentence that says what is wrong."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from attack_reports import attempt, garak_lines, garak_report, pyrit_pieces, sav
 from offtarget.data.columns import Columns
 from offtarget.data.scales import Scale, Scoring
 from offtarget.errors import InputError
+from offtarget.judge.classify import Thresholds
 from offtarget.records import Status
-from offtarget.rundir import read_json
+from offtarget.rundir import MANIFEST, read_json
 from offtarget.workflows.compare.compare import CompareResult, compare, resume
 from offtarget.workflows.compare.judged_pair import TableOptions
 from offtarget.workflows.runs.report import report
@@ -165,7 +166,7 @@ def test_a_run_can_be_read_again_and_reported(tmp_path):
     """The page and the record say what the terminal says."""
     result = verdict(tmp_path, garak(tmp_path))
     assert resume(result.run).decision == result.decision
-    assert read_json(result.run / "manifest.json")["settings"]["use_coherence"] is False
+    assert read_json(result.run / MANIFEST)["settings"]["use_coherence"] is False
     page = Path(report(result.run, "html")).read_text(encoding="utf-8")
     assert "encoding" in page
     assert "not tested here" in page
@@ -186,23 +187,26 @@ def test_hostile_text_stays_text(tmp_path):
         assert raw not in page
 
 
-def test_false_alarms_are_as_rare_as_for_tables(tmp_path):
-    """Two reports of one and the same model, 100 times: about 1 in 20 fail at most, as stated."""
+def test_a_report_is_decided_as_the_same_answers_in_a_table_are(tmp_path):
+    """One test, and so one rate of false alarms: the same hits in a plain table give the same decision."""
     rng = np.random.default_rng(5)
-    failed = 0
-    for number in range(100):
-        paths = []
-        for name in ("a", "b"):
-            hits = rng.random((24, 5)) < 0.3
-            asked = [
-                attempt(
-                    f"m{seq % 3}.P",
-                    f"Prompt {seq}",
-                    [f"{name} {seq} {i}" for i in range(5)],
-                    {DETECTOR: [float(hit) for hit in row]},
-                )
-                for seq, row in enumerate(hits)
-            ]
-            paths.append(save_lines(tmp_path / f"{name}.report.jsonl", garak_lines(asked)))
-        failed += compare(*paths, run=tmp_path / f"run{number}").status is Status.FAIL
-    assert failed <= 10  # of 100 at 5 %: more has a probability of about 1 %
+    reports, tables = [], []
+    for name, rate in (("a", 0.2), ("b", 0.35)):
+        hits = rng.random((24, 5)) < rate
+        asked, rows = [], []
+        for seq, row in enumerate(hits):
+            answers = [f"{name} {seq} {number}" for number in range(5)]
+            asked.append(attempt(f"m{seq % 3}.P", f"Prompt {seq}", answers, {DETECTOR: [float(hit) for hit in row]}))
+            for hit, answer in zip(row, answers, strict=True):
+                told = {"question": f"Prompt {seq}", "answer": answer, "domain": f"m{seq % 3}", "judge": "j"}
+                rows.append({**told, "aligned": 0 if hit else 100})
+        reports.append(save_lines(tmp_path / f"{name}.report.jsonl", garak_lines(asked)))
+        tables.append(save_lines(tmp_path / f"{name}.jsonl", rows))
+    plain = TableOptions(thresholds=Thresholds(use_coherence=False))
+    one = verdict(tmp_path, reports).decision
+    other = compare(*tables, options=plain, run=tmp_path / "plain").decision
+    numbers = [
+        [(s.base, s.tuned, s.interval) for s in (d.overall, *d.slices) if s.scope != "question"] for d in (one, other)
+    ]
+    assert numbers[0] == numbers[1]
+    assert one.status is other.status

@@ -79,7 +79,8 @@ def weigh(base: Sequence[Tally], tuned: Sequence[Tally]) -> Weighed:
 
 
 def _average(tallies: Sequence[Tally], weights: Array) -> float:
-    return float(sum(w * t.misaligned / t.scored for w, t in zip(weights, tallies, strict=True)))
+    average = sum(w * t.misaligned / t.scored for w, t in zip(weights, tallies, strict=True))
+    return min(1.0, float(average))  # weights that sum to 1 up to rounding
 
 
 def _check_same_probes(base: Tallies, tuned: Tallies, arms: Mapping[str, Sequence[str]]) -> None:
