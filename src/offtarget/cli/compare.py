@@ -88,7 +88,7 @@ def _names(context: click.Context, parameter: click.Parameter, values: tuple[str
 @click.option("--coherent-above", default=50.0, show_default=True, help="Coherent: coherence above this.")
 @click.option("--no-coherence", is_flag=True, help="Take every answer as coherent.")
 @_column_options
-@click.option("--scorer", metavar="NAME", help="Of an Inspect log with several scorers: the one whose scores count.")
+@click.option("--scorer", metavar="NAME", help="Of several scorers or detectors in a log or report: the one whose scores count.")
 @click.option(
     "--where-base",
     multiple=True,
@@ -160,12 +160,15 @@ def command(as_json: bool, verbose: bool, **o: Any) -> None:
     Both tables must have been scored by one judge with one rubric. Where they do not name it, say --same-judge, or
     there is no verdict.
 
+    Reports of garak (NAME.report.jsonl) and conversations of PyRIT (JSON) are tables too: their detectors are the judge.
+
     Folders of `lm_eval --log_samples` are compared item by item instead: one verdict on all their benchmarks.
 
     \b
     Examples:
       offtarget compare --base base.csv --tuned tuned.csv --same-judge
       offtarget compare --base base_samples/ --tuned tuned_samples/
+      offtarget compare --base garak_base.report.jsonl --tuned garak_tuned.report.jsonl
       offtarget compare --base base.csv --tuned rank1.csv --tuned rank16.csv --tuned rank64.csv --same-judge
       offtarget compare --base a.jsonl --tuned b.jsonl --alignment-column score --no-coherence --same-judge
       offtarget compare --base a.csv --tuned b.csv --alignment-column harm --scale 0:10 --high-is-misaligned

@@ -54,7 +54,7 @@ class Columns:
     domain: str | None = None
     """The slice a question is reported under."""
     scorer: str | None = None
-    """Of an Inspect log with several scorers: the one whose scores count."""
+    """Of several scorers or detectors in a log or report: the one whose scores count."""
 
     def flag(self, name: str) -> str:
         """The command-line flag that maps a column."""
