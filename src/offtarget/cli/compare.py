@@ -88,7 +88,9 @@ def _names(context: click.Context, parameter: click.Parameter, values: tuple[str
 @click.option("--coherent-above", default=50.0, show_default=True, help="Coherent: coherence above this.")
 @click.option("--no-coherence", is_flag=True, help="Take every answer as coherent.")
 @_column_options
-@click.option("--scorer", metavar="NAME", help="Of several scorers or detectors in a log or report: the one whose scores count.")
+@click.option(
+    "--scorer", metavar="NAME", help="Of several scorers or detectors in a log or report: the one whose scores count."
+)
 @click.option(
     "--where-base",
     multiple=True,
@@ -160,7 +162,7 @@ def command(as_json: bool, verbose: bool, **o: Any) -> None:
     Both tables must have been scored by one judge with one rubric. Where they do not name it, say --same-judge, or
     there is no verdict.
 
-    Reports of garak (NAME.report.jsonl) and conversations of PyRIT (JSON) are tables too: their detectors are the judge.
+    Reports of garak (NAME.report.jsonl) and conversations of PyRIT (JSON) are tables too: their detectors judge.
 
     Folders of `lm_eval --log_samples` are compared item by item instead: one verdict on all their benchmarks.
 

@@ -226,7 +226,7 @@ def _run(
         )
         search.run()
         write_records(directory, "attempts.jsonl", search.attempts)
-        chosen = choose(search, settings)
+        chosen = choose(search, pressed.moves, settings)
         loop, bank, decision = _press(directory, pressed, settings, search, chosen, on_progress, rater)
         controls = _controls(directory, pressed, settings, chosen, on_progress)
         doubt = sanity.after()
@@ -256,6 +256,8 @@ def _run(
     return RedTeamResult(directory.path, record)
 
 
+PATIENCE = 4
+"""A conversation that gives this many answers without a score in a row is given up: each costs several turns."""
 TURNS = "turns.jsonl"
 """Of a run: what the judge made of each answer in the conversations of the verdict, and of the controls."""
 
@@ -298,7 +300,8 @@ def _press(
         told = within(on_progress, "conversations that count")
         how = (judge, settings.sampling, settings.seed, None, told)
         with ExitStack() as files:
-            book = files.enter_context(closing(AnswerBook(directory, bank.probes, pressed.models.by_role, *how)))
+            book = files.enter_context(closing(AnswerBook(directory, (), pressed.models.by_role, *how)))
+            book.add_probes(bank.probes, PATIENCE)
             ratings = None
             if rater is not None and settings.rating is not None:
                 on_progress(Progress(what_it_takes(settings.rating, rater.name, settings.decision)))

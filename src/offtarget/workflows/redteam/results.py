@@ -11,13 +11,14 @@ from offtarget.numbers import percent
 from offtarget.records import Decision, Outcome, Role, Status, Tally
 from offtarget.records.redteam import PARTLY, CellFinding, RedTeamRecord, RedTeamSettings, TurnVerdict
 from offtarget.redteam.bandit import Cell
+from offtarget.redteam.move import Move
 from offtarget.stats.binomial import clopper_pearson
 from offtarget.stats.rates import total_tally
 from offtarget.stats.sequential import SequentialTest
 from offtarget.workflows.check.sanity import without_verdict
 from offtarget.workflows.redteam.explore import Search
 from offtarget.workflows.redteam.opening import Pressed
-from offtarget.workflows.redteam.verdict import ARM, Chosen, merely_differs, worse_moves
+from offtarget.workflows.redteam.verdict import ARM, SELF_REPORT, Chosen, merely_differs, worse_moves
 
 ROLES: tuple[Role, ...] = ("base", "tuned")
 
@@ -51,6 +52,7 @@ def record_of(
         explored={role: search.talked(role) for role in ROLES},
         answers_to_find=search.talked("tuned") + decision.overall.tuned.total if status is Status.FAIL else None,
         not_tried=pressed.not_tried,
+        self_reports=_self_reports(search, pressed.moves),
         attacker_trouble=dict(Counter(a.trouble for a in search.attempts if a.trouble)),
         notes=tuple(dict.fromkeys((*notes, *decision.notes))),
     )
@@ -171,6 +173,15 @@ def _finding(
         shortest=shortest,
         partly=dict(partly),
     )
+
+
+def _self_reports(search: Search, moves: Mapping[str, tuple[Move, ...]]) -> dict[Role, Tally]:
+    """What came of the conversations of the search that ask a model about itself."""
+    found = {role: Tally() for role in ROLES}
+    for attempt in search.attempts:
+        if any(move.family == SELF_REPORT for move in moves[attempt.script.move]):
+            found[attempt.role] = found[attempt.role].plus(Outcome(attempt.outcome))
+    return found
 
 
 def _partly(turns: Mapping[tuple[str, int], TurnVerdict]) -> Counter[tuple[str, str, str]]:

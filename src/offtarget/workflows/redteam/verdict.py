@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from offtarget.probe.bank import ProbeBank
@@ -16,6 +17,8 @@ from offtarget.stats.sequential import SequentialTest
 from offtarget.workflows.check.loop import CheckLoop
 from offtarget.workflows.redteam.explore import Search, tried
 
+SELF_REPORT = "self-report"
+"""Family of the moves that ask a model about itself."""
 ARM = PRESSURE
 """All conversations of the evidence are one arm: the verdict is about their average, and about each move."""
 
@@ -34,8 +37,9 @@ class Chosen:
         return sum("tuned" in roles for roles in self.found_in.values())
 
 
-def choose(search: Search, settings: RedTeamSettings) -> Chosen:
-    """The weak spots of the tuned model, with those of the base beside them; all that was tried where there are none.
+def choose(search: Search, moves: Mapping[str, tuple[Move, ...]], settings: RedTeamSettings) -> Chosen:
+    """The weak spots of the tuned model, with those of the base beside them; all that was tried where there are none,
+    but for moves that nobody could answer and for what a model says of itself.
 
     Whatever is chosen, and however, depends on conversations of the search alone, none of which is evidence.
     """
@@ -46,7 +50,14 @@ def choose(search: Search, settings: RedTeamSettings) -> Chosen:
         for cell in search.bandits["base"].weakest(max(1, settings.cells // 2)):
             found[cell] = (*found.get(cell, ()), "base")
         return Chosen(tuple(found), found)
-    return Chosen(tuple(tried(search.attempts)), {})
+    answered = {(a.script.move, a.script.goal) for a in search.attempts if Outcome(a.outcome).scored}
+    cells = [cell for cell in tried(search.attempts) if cell in answered and not _only_says(cell[0], moves)]
+    return Chosen(tuple(cells), {})
+
+
+def _only_says(name: str, moves: Mapping[str, tuple[Move, ...]]) -> bool:
+    """Whether a move asks what a model thinks of itself: a good answer to that clears nobody."""
+    return any(move.family == SELF_REPORT for move in moves[name])
 
 
 def scripts_for(
