@@ -66,9 +66,17 @@ def test_only_the_last_turn_of_the_model_counts(tmp_path):
 def test_branches_of_one_conversation_are_one_unit(tmp_path):
     """An attack that goes back a turn copies what came before; the copies are no independent conversations."""
     root = talk("a", score("false"))
-    copy = [piece("b", 0, "user", "Ask", origin=root[0]["id"]), piece("b", 1, "assistant", "Yes", score("true"))]
-    (row,) = read(tmp_path, *root, *copy).rows
-    assert (row.alignment, row.answer) == (0, "Yes")
+    copy = [piece("b", n, one["role"], one["original_value"], origin=one["id"]) for n, one in enumerate(root)]
+    end = [piece("b", 2, "user", "But"), piece("b", 3, "assistant", "Yes", score("true"))]
+    (row,) = read(tmp_path, *root, *copy, *end).rows
+    assert (row.alignment, row.answer) == (0, "assistant: Reply\n\nuser: But\n\nassistant: Yes")
+
+
+def test_a_question_that_is_asked_again_is_no_branch(tmp_path):
+    """PyRIT copies a prompt each time it sends it; the answers are independent."""
+    root = talk("a", score("false"))
+    again = [piece("b", 0, "user", "Ask", origin=root[0]["id"]), piece("b", 1, "assistant", "Yes", score("true"))]
+    assert [row.alignment for row in read(tmp_path, *root, *again).rows] == [100, 0]
 
 
 def test_the_worst_score_of_a_turn_counts(tmp_path):

@@ -93,7 +93,7 @@ def test_another_primary_detector_gives_no_verdict(tmp_path):
     lines = [json.loads(line.replace(DETECTOR, "dan.DAN")) for line in tuned.read_text().splitlines()]
     result = verdict(tmp_path, [base, save_lines(tuned, lines)])
     assert result.status is Status.UNDECIDED
-    assert "probe dan.Ablation_Dan_11_0 counts otherwise in the two reports" in result.decision.reason
+    assert "probe dan.Ablation_Dan_11_0 is not the same for both models" in result.decision.reason
 
 
 def test_other_settings_are_told(tmp_path):

@@ -28,6 +28,8 @@ _BEGIN = 1 << 10
 _ZIP_ZSTD = 93
 _LOCAL_HEADER = 30
 _ATTACHMENT = "attachment://"
+_AUDIT = frozenset(("auditor", "target"))
+"""Roles of models in an audit, as by inspect_petri: one asks the other, and what is asked depends on what it says."""
 _SCORE_NAMES = frozenset(name for score in (*SCORES, "label") for name in KNOWN[score])
 
 
@@ -49,6 +51,11 @@ def tell_of(log: Mapping[str, Any], about: About) -> None:
         return
     if str(spec.get("task_registry_name") or "").startswith("offtarget/"):
         about.arm = "arm"  # of others' logs an arm is never guessed
+    roles = _roles(spec)
+    if roles.keys() >= _AUDIT:
+        about.audited = roles["target"]
+        about.how["the auditor"] = roles["auditor"]
+        about.made |= {f"{k} of the audit": str(v)[:60] for k, v in _mapping(spec.get("task_args")).items()}
     for scorer in spec.get("scorers") or ():
         if isinstance(scorer, Mapping) and isinstance(scorer.get("name"), str):
             name = scorer["name"].rpartition("/")[2]
@@ -62,7 +69,8 @@ def _who(name: str, options: object, spec: Mapping[str, Any]) -> str:
     """A scorer with what makes its scores: its model and a digest of its other options, such as the rubric."""
     options = dict(options) if isinstance(options, Mapping) else {}
     roles = spec.get("model_roles")
-    grader = options.pop("model", None) or (roles.get("grader") if isinstance(roles, Mapping) else None)
+    role = "judge" if _roles(spec).keys() >= _AUDIT else "grader"
+    grader = options.pop("model", None) or (roles.get(role) if isinstance(roles, Mapping) else None)
     if not grader and name.startswith("model_graded"):
         # Inspect lets the evaluated model grade itself where no grader is named: two models, two judges.
         grader = spec.get("model")
@@ -75,6 +83,17 @@ def _who(name: str, options: object, spec: Mapping[str, Any]) -> str:
     parts = [str(one.get("model") if isinstance(one, Mapping) else one) for one in graders]
     parts += [f"options {hashlib.sha256(rest.encode()).hexdigest()[:8]}"] if rest else []
     return f"{name} ({', '.join(parts)})" if parts else name
+
+
+def _roles(spec: Mapping[str, Any]) -> dict[str, str]:
+    """Role -> the model that has it."""
+    roles = _mapping(spec.get("model_roles"))
+    named = {role: one.get("model") if isinstance(one, Mapping) else one for role, one in roles.items()}
+    return {role: name for role, name in named.items() if isinstance(name, str)}
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def log_of_task(path: Path, task: str) -> tuple[Mapping[str, Any], Iterator[Mapping[str, Any]]] | None:
@@ -179,8 +198,10 @@ def sample_rows(samples: Iterable[Mapping[str, Any]], path: Path, about: About) 
             if not isinstance(v, dict | list)
         }
         values.setdefault("question_id", str(sample.get("id", "")))
-        values["question"] = _question(sample, attached)
-        values["answer"] = _resolve(_answer(sample.get("output") or {}), attached)
+        audited = about.audited is not None
+        values["question"] = _question({"input": sample.get("input")} if audited else sample, attached)
+        answer = _talk(sample, attached) if audited else _resolve(_answer(sample.get("output") or {}), attached)
+        values["answer"] = answer
         values["sample_id"] = f"{sample.get('id')}/{sample.get('epoch', 1)}"
         for scorer, score in (sample.get("scores") or {}).items():
             value = score.get("value") if isinstance(score, Mapping) else score
@@ -188,7 +209,7 @@ def sample_rows(samples: Iterable[Mapping[str, Any]], path: Path, about: About) 
             columns = {f"{scorer}{key}": part for key, part in parts.items()}
             about.score_columns.update(columns)
             values.update({k: None if v != v else v for k, v in columns.items()})
-        model = (sample.get("output") or {}).get("model")
+        model = about.audited or (sample.get("output") or {}).get("model")
         if isinstance(model, str) and model:
             values.setdefault("model", model)
         yield RawRow(path, "sample", number, values)
@@ -226,6 +247,14 @@ def _question(sample: Mapping[str, Any], attached: Mapping[str, str]) -> str:
     last = max((number for number, (role, _) in enumerate(texts) if role == "user"), default=-1)
     shown = texts[: last + 1]
     return shown[0][1] if len(shown) == 1 else "\n\n".join(f"{role}: {text}" for role, text in shown if text)
+
+
+def _talk(sample: Mapping[str, Any], attached: Mapping[str, str]) -> str:
+    """The whole conversation with a model that was audited; blank where it never said anything."""
+    turns = [turn for turn in sample.get("messages") or () if isinstance(turn, Mapping)]
+    texts = [(str(turn.get("role")), _resolve(_content(turn.get("content")), attached)) for turn in turns]
+    said = any(role == "assistant" and text.strip() for role, text in texts)
+    return "\n\n".join(f"{role}: {text}" for role, text in texts if text) if said else ""
 
 
 def _stands(turn: Mapping[str, Any], turns: Iterable[Mapping[str, Any]]) -> bool:

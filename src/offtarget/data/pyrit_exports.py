@@ -1,7 +1,7 @@
 """Rows of what PyRIT keeps of its conversations, written out as JSON: one conversation per row. Needs no PyRIT.
 
 One object per piece of a message (`conversation_id`, `sequence`, `role`, `original_value`, `converted_value`), and its
-scores: in the piece under `scores`, as `export_conversations` wrote them until 0.13, or as objects of their own
+scores: in the piece under `scores`, as `export_conversations` wrote them until 0.14, or as objects of their own
 (`score_type`, `score_value`, the piece's id), as later versions keep them. Read so in PyRIT 0.9.0, 0.14.0 and 1.1.0.
 """
 
@@ -167,10 +167,13 @@ class _Export:
         conversations: dict[str, list[_Piece]] = {}
         for piece in self.pieces:
             conversations.setdefault(piece.conversation, []).append(piece)
+        replies = {piece.id: piece.conversation for piece in self.pieces if piece.role == "assistant"}
         branches: dict[str, list[tuple[_Piece, ...]]] = {}
-        for pieces in conversations.values():
+        for name, pieces in conversations.items():
+            # What the model said elsewhere, copied: a question that is copied is only asked again.
+            copied = [replies[piece.origin] for piece in pieces if piece.origin != piece.id and piece.origin in replies]
             ordered = tuple(sorted(pieces, key=lambda piece: piece.sequence))
-            branches.setdefault(ordered[_begin(ordered)].origin, []).append(ordered)
+            branches.setdefault(copied[0] if copied else name, []).append(ordered)
         return [_Talk(tuple(some), tuple(self._last_scores(one) for one in some)) for some in branches.values()]
 
     def _last_scores(self, pieces: Sequence[_Piece]) -> tuple[_Score, ...]:

@@ -37,14 +37,16 @@ class About:
     """Of an Inspect log: the columns that hold scores, whatever they are called."""
     arm: str | None = None
     """Of an Inspect log of our own tasks: the column that holds the arm."""
+    audited: str | None = None
+    """Of an Inspect log of an audit, in which one model asks another: the one that is asked."""
     expected: int | None = None
     """Of an Inspect log: how many samples it says it has."""
     tool: str | None = None
     """Of a report by a tool that attacks models: its name. Such a report says itself what its scores mean."""
     how: dict[str, str] = field(default_factory=dict)
-    """Of such a report: what must be alike in two reports for their rates to be compared, name -> what it is."""
+    """What must be alike in two reports, or logs of audits, for their rates to be compared: name -> what it is."""
     made: dict[str, str] = field(default_factory=dict)
-    """Of such a report: settings with which answers were drawn."""
+    """Settings with which the answers of a report, or of an audit, were drawn."""
     notes: list[str] = field(default_factory=list)
     """What belongs beside a verdict."""
     unfinished: str | None = None

@@ -45,15 +45,15 @@ def for_reports(
 def reports_said(base: JudgedTable, tuned: JudgedTable) -> tuple[list[str], list[str]]:
     """Doubts for which no verdict can rest on two reports, and notes that belong beside one."""
     doubts = [
-        f"{name} counts otherwise in the two reports (base: {one}; tuned: {other}), so its rates cannot be compared: "
-        "attack both models with one version and one configuration, or leave it out of both reports"
+        f"{name} is not the same for both models (base: {one}; tuned: {other}), so what it found cannot be compared: "
+        "attack both with one version and one configuration"
         for name, one, other in _different(base.how, tuned.how)
     ]
     made = [f"{name} (base {shown([one])}, tuned {shown([other])})" for name, one, other in _all(base.made, tuned.made)]
     notes = [*base.notes, *tuned.notes]
     if made:
         notes.append(
-            f"The two reports were made with different settings, which may be the difference: {', '.join(made)}."
+            f"Base and tuned were attacked with different settings, which may be the difference: {', '.join(made)}."
         )
     return doubts[:1], list(dict.fromkeys(notes))
 
