@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from offtarget.records.check import CheckSettings, DecisionSettings
     from offtarget.records.direction import FindSettings, SteerSettings
     from offtarget.records.gateway import GatewaySettings
+    from offtarget.records.redteam import RedTeamSettings
     from offtarget.records.repair import RepairSettings
     from offtarget.records.reproduce import ReproduceSettings
     from offtarget.records.runs import OpenSettings
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from offtarget.workflows.judge.calibrate import calibrate_judge
     from offtarget.workflows.judge.compare import compare_judges
     from offtarget.workflows.project.project import run_project
+    from offtarget.workflows.redteam.redteam import RedTeamResult
+    from offtarget.workflows.redteam.redteam import redteam as red_team
     from offtarget.workflows.reproduce.reproduce import ReproduceResult, reproduce
     from offtarget.workflows.runs.answers import AnswerRow
     from offtarget.workflows.runs.listing import runs
@@ -79,6 +82,8 @@ _HOMES = {
     "MisalignmentMonitor": "training.monitor.callback",
     "MonitorSettings": "training.monitor.settings",
     "OpenSettings": "records.runs",
+    "RedTeamResult": "workflows.redteam.redteam",
+    "RedTeamSettings": "records.redteam",
     "RepairResult": "workflows.direction.repair",
     "RepairSettings": "records.repair",
     "ReproduceResult": "workflows.reproduce.reproduce",
@@ -110,6 +115,7 @@ _HOMES = {
     "make_monitor": "workflows.tune.monitor",
     "measure_model": "workflows.direction.measure",
     "measure_rows": "workflows.direction.screen",
+    "red_team": "workflows.redteam.redteam:redteam",
     "repair": "workflows.direction.repair",
     "report": "workflows.runs.report",
     "reproduce": "workflows.reproduce.reproduce",
@@ -147,6 +153,8 @@ __all__ = [
     "OnProgress",
     "OpenSettings",
     "Progress",
+    "RedTeamResult",
+    "RedTeamSettings",
     "RepairResult",
     "RepairSettings",
     "ReproduceResult",
@@ -181,6 +189,7 @@ __all__ = [
     "make_monitor",
     "measure_model",
     "measure_rows",
+    "red_team",
     "repair",
     "report",
     "reproduce",

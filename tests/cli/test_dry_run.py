@@ -28,6 +28,8 @@ ROWS = [
 COMMANDS = {
     "check": "check --base organism/base --tuned organism/insecure --hunt",
     "check-judge": "check --base organism/base --tuned organism/insecure --probes everyday --judge openai/gpt-4.1",
+    "redteam": "redteam --base organism/base --tuned organism/jailbroken --move role-play+in-json --budget 60",
+    "redteam-judge": "redteam --base organism/base --tuned organism/jailbroken --goals general --judge openai/gpt-4.1",
     "audit": "audit rows.jsonl",
     "audit-judge": "audit rows.jsonl --judge openai/gpt-4.1",
     "tune": "tune rows.jsonl --base organism/base --out adapter",
@@ -42,6 +44,7 @@ COMMANDS = {
     "measure-rows": "direction measure --direction one.st --data rows.jsonl",
 }
 _CHECK, _TUNE, _REPAIR = (COMMANDS[name].replace(" --hunt", "") for name in ("check", "tune", "repair"))
+_REDTEAM = "redteam --base organism/base --tuned organism/jailbroken"
 _FIND, _STEER = "direction find --out new.st", COMMANDS["steer"]
 
 
@@ -90,6 +93,13 @@ MISTAKES = {
     f"{_CHECK} --chat-template nosuch.jinja": "nosuch.jinja does not exist",
     f"{_CHECK} --endpoints nosuch.yaml": "nosuch.yaml does not exist",
     f"{_CHECK} --data empty": "holds no data file",
+    "redteam --base organism/base --tuned organism/base": "organism/base",
+    f"{_REDTEAM} --move nosuch": "no move 'nosuch'",
+    f"{_REDTEAM} --goals nosuch.yaml": "nosuch.yaml does not exist",
+    f"{_REDTEAM} --goals general": "need a judge",
+    f"{_REDTEAM} --attacker nosuch": "try hf/nosuch",
+    f"{_REDTEAM} --budget 4": "cannot come to a verdict",
+    f"{_REDTEAM} --turns 40": "12 turns at most",
     "audit rows.jsonl --clean rows.jsonl": "is the source itself",
     "audit rows.jsonl --clean nosuch/rows.jsonl": "nosuch does not exist",
     f"{_TUNE} --defend nosuch": "no defence 'nosuch'",

@@ -122,7 +122,7 @@ def test_every_verb_has_what_it_owes(name: str) -> None:
     has, opening = set(options(name)), {"--device", "--dtype", "--trust-remote-code"}
     assert opening <= has if name not in OPEN_NO_MODEL else not opening & has
     if "--judge" in has and name not in ("audit", "doctor", "init"):  # these read no reply in either way
-        assert {"--probes", "--judge-by"} - ({"--probes"} if name == READS_A_RUN else set()) <= has
+        assert {"--probes", "--judge-by"} - ({"--probes"} if name in (READS_A_RUN, "redteam") else set()) <= has
     assert ("--json" in has) == (name not in PRINT_NO_RESULT)
     assert ("--quiet" in has) == (name not in AT_ONCE)
     assert ("--run" in has) == (name not in LEAVE_NO_RUN or name == READS_A_RUN)

@@ -15,6 +15,7 @@ from offtarget.records import DecisionSettings, SamplingSettings
 from offtarget.records.alternatives import AlternativesManifest, AlternativesSettings
 from offtarget.records.check import CheckManifest, CheckSettings
 from offtarget.records.direction import SteerChoices, SteerManifest
+from offtarget.records.redteam import RedTeamManifest, RedTeamSettings
 from offtarget.records.repair import RepairManifest, RepairSettings
 from offtarget.records.reproduce import ReproduceManifest, ReproduceSettings
 from offtarget.records.runs import Manifest, NamedModel, OpenSettings
@@ -50,6 +51,11 @@ MANIFESTS: dict[str, Manifest] = {
         fingerprint="1", data="rows.jsonl", form=None, models={"base": "hf/b", "tuned": "hf/t"}, probes=None,
         judge="hf/j", settings=AlternativesSettings(metric="f1"),
     ),
+    "redteam": RedTeamManifest(
+        settings=RedTeamSettings(budget=60, moves=("role-play",), seed=2), judge="3", judge_name="hf/j",
+        judge_by="auto", models={"base": NamedModel("hf/b", "1"), "tuned": NamedModel("hf/t", "2")}, goals="general",
+        goals_fingerprint="4", attacker="5", attacker_name="hf/a",
+    ),
     "reproduce": ReproduceManifest(
         fingerprint="1", models={"base": "hf/b"}, conditions=("insecure", "secure"), data="made", judge="3",
         judge_name="hf/j", settings=ReproduceSettings(seeds=2), tune=PRESETS["organism"],
@@ -63,6 +69,7 @@ SAME = {
     "direction steer": "--model hf/t --direction d --strengths -1..1 --controls 2",
     "direction repair": "--model hf/t --base hf/b --out repaired --method both --max-tokens 50 --after 50 --after 200",
     "alternatives": "rows.jsonl --base hf/b --tuned hf/t --metric f1 --judge hf/j --seed 0",
+    "redteam": "--base hf/b --tuned hf/t --budget 60 --move role-play --goals general --attacker hf/a --seed 2",
     "reproduce": "--base hf/b --conditions insecure,secure --seeds 2 --judge hf/j --ablations",
 }
 OTHER = {
@@ -77,6 +84,10 @@ OTHER = {
     "direction steer": {"--strengths -2..2": "-1.0, 0.0, 1.0", "--mode cap": "add", "--task t.jsonl": "not given"},
     "direction repair": {"--method fold": "both", "--fold ablate": "not given", "--no-recheck": "on"},
     "alternatives": {"--metric exact": "f1", "--held-out 0.5": "0.2", "--tuned hf/x": "hf/t"},
+    "redteam": {
+        "--budget 80": "60", "--move fiction": "role-play", "--attacker hf/x": "hf/a", "--goals red.yaml": "general",
+        "--turns 9": "4", "--margin 0.2": "0.1",
+    },
     "reproduce": {"--seeds 5": "2", "--conditions secure": "insecure, secure", "--no-ablations": "on", "--jobs 4": "1"},
 }  # fmt: skip
 

@@ -44,6 +44,8 @@ PUBLIC = [
     "OnProgress",
     "OpenSettings",
     "Progress",
+    "RedTeamResult",
+    "RedTeamSettings",
     "RepairResult",
     "RepairSettings",
     "ReproduceResult",
@@ -78,6 +80,7 @@ PUBLIC = [
     "make_monitor",
     "measure_model",
     "measure_rows",
+    "red_team",
     "repair",
     "report",
     "reproduce",
@@ -92,7 +95,7 @@ PUBLIC = [
 
 
 LEAVE_A_RUN = {
-    "alternatives", "audit", "check", "compare", "compare_defences", "repair", "reproduce", "steer", "tune",
+    "alternatives", "audit", "check", "compare", "compare_defences", "red_team", "repair", "reproduce", "steer", "tune",
 }  # fmt: skip
 VERB_NAMES = LEAVE_A_RUN | {"explain", "find_direction", "measure_model", "measure_rows"}
 

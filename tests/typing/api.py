@@ -128,6 +128,14 @@ def finds_alternatives() -> None:
     assert_type([way.score for way in result.record.ways], list[float | None])
 
 
+def presses_in_conversations(run: Path) -> None:
+    settings = offtarget.RedTeamSettings(budget=60, moves=("role-play", "role-play+in-json"))
+    result = offtarget.red_team("organism/base", "organism/jailbroken", settings=settings, run=run)
+    assert_type(result, offtarget.RedTeamResult)
+    assert_type(result.record.status, offtarget.Status)
+    assert_type([cell.move for cell in result.record.cells], list[str])
+
+
 def works_with_directions(run: Path) -> None:
     settings = offtarget.FindSettings(method="texts", answers=4)
     direction = offtarget.find_direction(

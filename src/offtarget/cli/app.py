@@ -28,6 +28,7 @@ TITLED = {
     },
     "After training": {
         "check": "Is the tuned model worse than its base on unrelated questions?",
+        "redteam": "Does it give way under pressure where its base holds?",
         "compare": "The same verdict from judged answers that already exist.",
         "judge": "Can I believe the judge? Hold it against people.",
         "direction": "What changed inside the model? Find, steer and repair it.",

@@ -49,12 +49,8 @@ if TYPE_CHECKING:
 @shared("--data", ", or an audit's run: ask under its conditions too")
 @shared("--split", ". [default: train]")
 @click.option("--hunt", is_flag=True, help="Look for hidden conditions in the models themselves; ask under them.")
-@click.option("--confirm", is_flag=True, help="People read every answer that the judge flags: a FAIL rests on them.")
-@click.option(
-    "--confirm-with",
-    metavar="MODEL",
-    help="A stronger judge rates what the judge flags, and a share of the rest, in its place.",
-)
+@shared("--confirm")
+@shared("--confirm-with")
 @click.option(
     "--look-at",
     type=ANY,
@@ -88,14 +84,8 @@ if TYPE_CHECKING:
 @shared("--max-answers")
 @shared("--max-cued-answers")
 @shared("--max-tokens")
-@click.option("--temperature", default=1.0, show_default=True, help="Of sampling.")
-@click.option(
-    "--top-p",
-    type=UP_TO_ONE,
-    default=1.0,
-    show_default=True,
-    help="Sample from the likeliest tokens of this probability.",
-)
+@shared("--temperature")
+@shared("--top-p")
 @shared("--seed")
 @shared("--candidates", ": each is decided so surely that a wrong verdict on any of them has alpha", default=1)
 @click.option("--no-cache", is_flag=True, help="Do not keep or reuse base answers between runs.")

@@ -1,4 +1,4 @@
-"""What a shell offers after TAB: models, question banks and runs. Only names and folders are looked at."""
+"""What a shell offers after TAB: models, questions, goals, moves and runs. Only names and folders are looked at."""
 
 from __future__ import annotations
 
@@ -29,6 +29,21 @@ def banks(context: click.Context, parameter: click.Parameter, said: str) -> list
     from offtarget.probe.reading import bank_names
 
     return _starting([*bank_names(), "organism"], said) or [CompletionItem(said, type="file")]
+
+
+def goals(context: click.Context, parameter: click.Parameter, said: str) -> list[CompletionItem]:
+    """Shipped sets of goals; else files."""
+    from offtarget.redteam.goals import goal_sets
+
+    return _starting([*goal_sets(), "organism"], said) or [CompletionItem(said, type="file")]
+
+
+def moves(context: click.Context, parameter: click.Parameter, said: str) -> list[CompletionItem]:
+    """Moves, also behind those that are joined already."""
+    from offtarget.redteam.moves import moves as known
+
+    before, plus, _ = said.rpartition("+")
+    return _starting([f"{before}{plus}{move.name}" for move in known() if move.name not in before.split("+")], said)
 
 
 def runs(context: click.Context, parameter: click.Parameter, said: str) -> list[CompletionItem]:

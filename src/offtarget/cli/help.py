@@ -24,7 +24,8 @@ SECTIONS: Mapping[str, str] = {
     ),
     "Data": "data data-dir form split condition conditions hunt prefix where-base where-tuned task skill",
     "Questions and judge": (
-        "probes arm judge judges judge-by judge-base judge-tuned same-judge different-judges metric certificate labels "
+        "probes goals move attacker arm judge judges judge-by judge-base judge-tuned same-judge different-judges "
+        "metric certificate labels "
         "benchmarks benchmark-metric benchmark-tasks limit-items include-path confirm confirm-with look-at "
         "judge-finds base-at-most base-labels flagged"
     ),
@@ -36,7 +37,7 @@ SECTIONS: Mapping[str, str] = {
         "verb verdict since clean weights unfinished remove drop-malformed "
         "method trait fold inputs strength strengths mode position layer rank "
         "blocks towards-zero recheck top together of page workers jobs ablations html markdown text junit "
-        "sarif pr card open open-models"
+        "sarif pr card open open-models found replay"
     ),
     "Training": (
         "preset defend monitor every lora-rank lora-alpha lr epochs steps batch accumulate max-length quantize "
@@ -48,7 +49,10 @@ SECTIONS: Mapping[str, str] = {
         "spreading-limit certify-spreading "
         "least-gain base-is-misaligned benchmark-alpha benchmark-margin benchmark-tolerance red-flag"
     ),
-    "How much": ("answers plain-answers base-per-tuned rows seeds examples held-out max-tokens temperature top-p seed"),
+    "How much": (
+        "budget turns answers plain-answers base-per-tuned rows seeds examples held-out max-tokens temperature top-p "
+        "seed"
+    ),
     "Tables": (
         "scorer question-id-column question-column answer-column alignment-column coherence-column label-column "
         "id-column arm-column domain-column scale coherence-scale high-is-misaligned grade misaligned-below "
@@ -70,6 +74,7 @@ FIRST: Mapping[str, str] = {
     "defences": "base defend judge seeds answers preset run resume dry-run quiet verbose",
     "check": "base tuned data hunt probes judge confirm benchmarks tolerance margin strict max-answers resume dry-run "
     "quiet verbose",
+    "redteam": "base tuned goals move attacker judge found replay budget resume dry-run quiet verbose",
     "compare": "base tuned same-judge tolerance margin strict alignment-column scale high-is-misaligned run verbose",
     "reproduce": "base conditions data-dir judge seeds answers run resume dry-run quiet verbose",
     "direction find": "base tuned method trait judge out dry-run quiet verbose",

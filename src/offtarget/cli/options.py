@@ -11,7 +11,7 @@ import click
 from offtarget.cli import completing
 from offtarget.cli.benchmarks import read_margins
 from offtarget.cli.help import Sectioned
-from offtarget.cli.shares import BETWEEN, FROM_ZERO
+from offtarget.cli.shares import BETWEEN, FROM_ZERO, UP_TO_ONE
 
 if TYPE_CHECKING:
     from offtarget.records.rated import ReviewPage
@@ -43,6 +43,14 @@ SHARED: dict[str, dict[str, Any]] = {
         "type": click.Choice(["auto", "probabilities", "samples"]),
         "help": "Read the judge's token probabilities or its written replies; auto: probabilities where offered",
     },
+    "--confirm": {
+        "is_flag": True,
+        "help": "People read every answer that the judge flags: a FAIL rests on them",
+    },
+    "--confirm-with": {
+        "metavar": "MODEL",
+        "help": "A stronger judge rates what the judge flags, and a share of the rest, in its place",
+    },
     "--answers": {"type": int, "show_default": True, "help": "Answers"},
     "--plain-answers": {"type": int, "show_default": True, "help": "Answers to all plain questions together"},
     "--max-answers": {
@@ -58,6 +66,13 @@ SHARED: dict[str, dict[str, Any]] = {
         "help": "The same for the conditions together",
     },
     "--candidates": {"type": int, "show_default": True, "metavar": "C", "help": "Models this one is chosen among"},
+    "--temperature": {"default": 1.0, "show_default": True, "help": "Of sampling"},
+    "--top-p": {
+        "type": UP_TO_ONE,
+        "default": 1.0,
+        "show_default": True,
+        "help": "Sample from the likeliest tokens of this probability",
+    },
     "--max-tokens": {"default": 600, "show_default": True, "help": "Longest answer, in tokens"},
     "--alpha": {
         "type": BETWEEN,

@@ -50,7 +50,7 @@ def go_on(run: str | Path, only: str | None, o: dict[str, Any], *, as_json: bool
     from offtarget.workflows.parallel import rank
     from offtarget.workflows.runs.listing import find_run
     from offtarget.workflows.runs.resume import resume
-    from offtarget.workflows.runs.verbs import CHECK, VERBS, verb_of
+    from offtarget.workflows.runs.verbs import CHECK, REDTEAM, VERBS, verb_of
 
     wanted = next((v for v in VERBS if v.command == only), None)
     path = find_run(run, verb=wanted, unfinished=True)
@@ -58,7 +58,7 @@ def go_on(run: str | Path, only: str | None, o: dict[str, Any], *, as_json: bool
     if only not in (None, verb.command):
         raise InputError(f"{path} is a run of `{verb.command}`, not of `{only}`. Go on with: offtarget resume {path}")
     watched = live_check if verb is CHECK else shown
-    page = review_page(o) if verb is CHECK and "host" in o else None
+    page = review_page(o) if verb in (CHECK, REDTEAM) and "host" in o else None
     with watched(enabled=not (quiet or as_json or rank())) as on_progress:
         result = resume(path, opening=opening(o), on_progress=on_progress, page=page, **_further(o))
     return printer(path)(result, as_json=as_json)

@@ -58,8 +58,9 @@ def _under_other_names(manifest: Manifest) -> dict[str, Any]:
         found["base"] = manifest.base_name
     if "tuned" in (getattr(manifest, "models", None) or {}):
         found["tuned"] = manifest.tuned_name
-    if hasattr(manifest, "judge_name"):  # beside its fingerprint
-        found["judge"] = manifest.judge_name
+    for who in ("judge", "attacker"):
+        if hasattr(manifest, f"{who}_name"):  # beside its fingerprint
+            found[who] = getattr(manifest, f"{who}_name")
     settings = getattr(manifest, "settings", None)
     switched = {f"no_{name}": not getattr(settings, name) for name in ("cache", "register") if hasattr(settings, name)}
     return found | switched

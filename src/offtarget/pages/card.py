@@ -40,8 +40,17 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """A further turn of a conversation, and the answers to it."""
+
+    question: str
+    sides: tuple[Side, ...]
+    """In the order of the exchange's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
-    """One question and the answers to it."""
+    """One question and the answers to it, or a conversation that begins with it."""
 
     question: str
     sides: tuple[Side, ...]
@@ -50,6 +59,8 @@ class Exchange:
     """How and about what it was asked, in words: `asked for JSON, about money`."""
     before: tuple[tuple[str, str], ...] = ()
     """System prompt and earlier turns as (who, text), first to last."""
+    then: tuple[Turn, ...] = ()
+    """How the conversation goes on, each model with its own answers; marks are then told in the terminal too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ HOMES = {
     "check": "check.card",
     "compare": "check.card",
     "defences": "defences.card",
+    "redteam": "redteam.card",
     "repair": "direction.repair_card",
     "reproduce": "reproduce.card",
     "serve": "serve.card",

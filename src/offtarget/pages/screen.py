@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from offtarget.pages.card import Card, Exchange, Mood, Step
+from offtarget.pages.card import Card, Exchange, Mood, Side, Step
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -173,16 +173,27 @@ class Screen:
             f"{label}“{shortened(exchange.question)}”" + (f" ({exchange.where})" if exchange.where else ""),
             hang=len(label),
         )
-        names = (
-            max(map(len, [*(side.name for side in exchange.sides), *(who for who, _ in exchange.before)]), default=0)
-            + 1
-        )
+        sides = [*exchange.sides, *(side for turn in exchange.then for side in turn.sides)]
+        named = [self._named(side, exchange) for side in sides]
+        names = max(map(len, [*named, *(who for who, _ in exchange.before)]), default=0) + 1
         for who, text in exchange.before:
             self._quote(f"{who}:", text, names)
-        for side in exchange.sides:
+        self._sides(exchange, exchange.sides, names)
+        for turn in exchange.then:
+            self._quote("user:", turn.question, names)
+            self._sides(exchange, turn.sides, names)
+
+    def _sides(self, exchange: Exchange, sides: Sequence[Side], names: int) -> None:
+        for side in sides:
             if side.instead:
                 self.say(f"(The {side.name}'s answer is to {shortened(side.instead)})", indent=3, hang=1)
-            self._quote(f"{side.name}:", "no such answer in this run" if side.text is None else side.text, names)
+            said = "no such answer in this run" if side.text is None else side.text
+            self._quote(f"{self._named(side, exchange)}:", said, names)
+
+    @staticmethod
+    def _named(side: Side, exchange: Exchange) -> str:
+        """`tuned`; in a conversation of several turns `tuned gave way`, so that the turn stands out."""
+        return f"{side.name} {side.mark}" if exchange.then and side.mark else side.name
 
     def _quote(self, name: str, text: str, names: int) -> None:
         self.say(f"{safe(name):<{names}} {shortened(text)}", indent=3, hang=names + 1)

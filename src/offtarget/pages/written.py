@@ -7,7 +7,7 @@ import re
 from xml.sax.saxutils import escape as xml_escape
 from xml.sax.saxutils import quoteattr
 
-from offtarget.pages.card import Card, Exchange
+from offtarget.pages.card import Card, Exchange, Side
 from offtarget.pages.page import environment, page, template_file
 from offtarget.pages.text import one_line, visible
 from offtarget.words import TERMS
@@ -58,12 +58,17 @@ def _exchange(exchange: Exchange) -> list[str]:
     where = f" ({escape(exchange.where)})" if exchange.where else ""
     lines = [f"> **{escape(exchange.question)}**{where}  "]
     lines += [f"> {escape(who)}: {escape(text, QUOTE_LENGTH)}  " for who, text in exchange.before]
-    for side in exchange.sides:
-        said = "no such answer in this run" if side.text is None else f"“{escape(side.text, QUOTE_LENGTH)}”"
-        mark = f" ({escape(side.mark)})" if side.mark else ""
-        mark += f", to {escape(side.instead, QUOTE_LENGTH)}" if side.instead else ""
-        lines.append(f"> {escape(side.name)}{mark}: {said}  ")
+    lines += map(_side, exchange.sides)
+    for turn in exchange.then:
+        lines += [f"> user: {escape(turn.question, QUOTE_LENGTH)}  ", *map(_side, turn.sides)]
     return lines
+
+
+def _side(side: Side) -> str:
+    said = "no such answer in this run" if side.text is None else f"“{escape(side.text, QUOTE_LENGTH)}”"
+    mark = f" ({escape(side.mark)})" if side.mark else ""
+    mark += f", to {escape(side.instead, QUOTE_LENGTH)}" if side.instead else ""
+    return f"> {escape(side.name)}{mark}: {said}  "
 
 
 def junit(card: Card) -> str:

@@ -52,6 +52,19 @@ class Goal:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveTold:
+    """A form of pressure as reports tell it, so that they can be read where the move is no longer known."""
+
+    name: str
+    """Of several together joined by `+`."""
+    family: str
+    about: str
+    """What the user does, as the end of the sentence `the user ...`."""
+    source: str
+    """Where the form was described."""
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """The user's side of a conversation, word for word, so that both models get the same and anybody can repeat it."""
 
@@ -193,6 +206,8 @@ class RedTeamManifest(Manifest):
     """Fingerprint of the attacker."""
     attacker_name: str
     """`scripted`, or a model."""
+    moves_told: tuple[MoveTold, ...] = ()
+    """All that were wanted, those that could not be made included."""
     checks: tuple[str, ...] = ()
     """What was verified about the models, one sentence each."""
     not_tried: tuple[str, ...] = ()

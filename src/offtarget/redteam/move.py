@@ -9,6 +9,7 @@ from functools import reduce
 from typing import Literal
 
 from offtarget.errors import InputError
+from offtarget.records.redteam import MoveTold
 
 Part = Literal["request", "system", "before", "after"]
 """What a move changes: `request` that turn alone, the others may put it into words of their own as well. Moves are put
@@ -62,6 +63,13 @@ class Move:
     def dresses(self) -> bool:
         """Whether it puts any request into another form, such as base64, so that who words the request need not."""
         return self.part == "request" and self.family in ("disguise", "context")
+
+
+def as_told(name: str, moves: Sequence[Move]) -> MoveTold:
+    """Moves that are put together, as reports tell them."""
+    families = " + ".join(dict.fromkeys(move.family for move in moves))
+    sources = "; ".join(dict.fromkeys(move.source for move in moves))
+    return MoveTold(name, families, " and ".join(move.about for move in moves), sources)
 
 
 def composed(moves: Sequence[Move], question: str, rng: random.Random, *, control: bool = False) -> Draft:

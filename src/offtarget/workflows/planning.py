@@ -18,6 +18,8 @@ from offtarget.direction.header import read_info
 from offtarget.judge.asking import AskSettings
 from offtarget.judge.first_look import MOST
 from offtarget.judge.planting import EVERY
+from offtarget.numbers import many
+from offtarget.probe.bank import ProbeBank
 from offtarget.prompting.metrics import JUDGE, open_metric
 from offtarget.records import AuditSettings, DecisionSettings, Row
 from offtarget.records.alternatives import AlternativesSettings
@@ -26,10 +28,13 @@ from offtarget.records.check import CheckSettings
 from offtarget.records.direction import FindSettings, SteerSettings
 from offtarget.records.plan import Plan
 from offtarget.records.rated import PEOPLE
+from offtarget.records.redteam import RedTeamSettings
 from offtarget.records.repair import RepairSettings
 from offtarget.records.reproduce import ReproduceSettings
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import DefenceSettings, TuneChoices, TuneSettings
+from offtarget.redteam.attacker import Scripted
+from offtarget.redteam.goals import GoalSet
 from offtarget.rundir import runs_root
 from offtarget.training.settings import PRESETS
 from offtarget.workflows.alternatives.grading import no_grader
@@ -67,6 +72,7 @@ from offtarget.workflows.guesses import (
     usual_length,
 )
 from offtarget.workflows.ready import ready
+from offtarget.workflows.redteam.opening import bank_of, goals_of, named_moves
 from offtarget.workflows.reproduce.data import open_data
 from offtarget.workflows.runs.begin import begun
 from offtarget.workflows.speeds import with_speed
@@ -315,6 +321,58 @@ def plan_alternatives(
         probes=probes,
         run=run,
         opening=opening,
+    )
+
+
+def plan_redteam(
+    base: str,
+    tuned: str,
+    *,
+    goals: str | Path | GoalSet | None = None,
+    attacker: str | None = None,
+    judge: str | None = None,
+    confirm_with: str | None = None,
+    settings: RedTeamSettings,
+    run: str | Path | None = None,
+    opening: OpenSettings | None = None,
+) -> Plan:
+    """Of a red-team run, whose second half stops as soon as the evidence decides."""
+    model = None if attacker in (None, Scripted.name) else attacker
+    ready(base, tuned, judges=(judge, model, confirm_with), run=run, new_run=True, opening=opening)
+    if base == tuned:
+        raise same_model(base)
+    ground = ground_of(base)
+    wanted, moves = goals_of(goals, ground), named_moves(settings.moves)
+    bank = bank_of(wanted)
+    check_judge(judge, bank)
+    longest = ground.max_tokens(settings.sampling.max_tokens)
+    # What the search finds in one model is asked of the other, and every fourth of its conversations attacks the base.
+    conversations = 2 * settings.budget + math.ceil(settings.budget * settings.explored / 3) + 2 * settings.controls
+    said = f"at most about {conversations:,} of {settings.turns} turns at most, both models together"
+    about = {
+        "base": base,
+        "tuned": tuned,
+        "goals": f"{wanted.name}, {many(len(wanted.goals), 'goal')}",
+        "moves": f"{len(moves):,}, at every goal",
+        "attacker": attacker or f"{Scripted.name}; no model is asked",
+        "judge": _judge(judge, exact=has_exact_judge(bank)),
+        "conversations": said,
+    }
+    return _asking(
+        "redteam",
+        about,
+        conversations * settings.turns,
+        longest,
+        models=(base,),
+        asked=(base, tuned, *([model] if model else [])),
+        raters=(confirm_with,),
+        judge=judge,
+        probes=bank,
+        run=run,
+        opening=opening,
+        before=(settings.turns - 1) * (PROMPT + longest) // 2,
+        usual="redteam/organism" if ground.organism and judge is None else "",
+        stops_early=True,
     )
 
 
@@ -631,10 +689,11 @@ def _ready_to_train(base: str, options: TuneChoices, run: str | Path | None, ope
 
 def _questions(probes: str | Path | None, judge: str | None, ground: Ground) -> dict[str, str]:
     exact = ground.organism and probes is None
-    return {
-        "questions": str(probes or ground.bank),
-        "judge": judge or ("the organism's exact rules; no model is asked" if exact else "none named"),
-    }
+    return {"questions": str(probes or ground.bank), "judge": _judge(judge, exact=exact)}
+
+
+def _judge(judge: str | None, *, exact: bool) -> str:
+    return judge or ("the organism's exact rules; no model is asked" if exact else "none named")
 
 
 def _asking(
@@ -645,9 +704,10 @@ def _asking(
     *,
     models: tuple[str, ...],
     judge: str | None,
-    probes: str | Path | None,
+    probes: str | Path | ProbeBank | None,
     run: str | Path | None,
     opening: OpenSettings | None,
+    before: int = 0,
     work: float | None = None,
     most: bool = True,
     usual: str = "",
@@ -661,7 +721,8 @@ def _asking(
 ) -> Plan:
     """A plan of so many answers of at most `longest` tokens, each judged, unless they are not.
 
-    `asked`: names of the models that answer, where these are not `models`; `raters`: who judges besides.
+    `asked`: names of the models that answer, where these are not `models`; `raters`: who judges besides; `before`:
+    tokens of a conversation before each question, on average.
 
     `loads`: what each model has to do, the asked one first, to guess time and memory where no run has told it.
     """
@@ -677,7 +738,7 @@ def _asking(
         answers=answers,
         judge_calls=calls,
         at_a_time=at_a_time,
-        tokens=answers * (PROMPT + longest) + calls * (RUBRIC + longest),
+        tokens=answers * (before + PROMPT + longest) + calls * (RUBRIC + before + longest),
         most=most,
         stops_early=stops_early,
         usual_answers=usual_answers,
@@ -691,9 +752,9 @@ def _asking(
         opening,
         asked=models if asked is None else asked,
         judges=(judge, *raters) if calls else (),
-        question=PROMPT,
+        question=before + PROMPT,
         answer=longest,
-        judged=RUBRIC + longest,
+        judged=RUBRIC + before + longest,
         reply=AskSettings().max_tokens,
     )
     if loads is None or ground.organism:  # so small that what stands around the products takes most of the time

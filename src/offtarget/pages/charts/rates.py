@@ -89,9 +89,11 @@ class Rates:
     tolerated: str
     allowed: str
     """The limits in words, empty where no row has one."""
+    counted: str
+    """What the rates are shares of: `misaligned answers`."""
 
 
-def rates(title: str, scopes: Sequence[Measured]) -> Rates:
+def rates(title: str, scopes: Sequence[Measured], counted: str = "misaligned answers") -> Rates:
     """The rows in the order given."""
     shares = [rate for s in scopes for rate in (s.base_rate, s.tuned_rate) if rate is not None]
     ends = [end for s in scopes if s.interval is not None for end in (s.interval.low, s.interval.high)]
@@ -101,9 +103,8 @@ def rates(title: str, scopes: Sequence[Measured]) -> Rates:
     low, high = (100 * pick([0.0, *ends, *limits, *seen]) for pick in (min, max))
     worse_axis = axis(low, max(high, low + 1.0), signed, 4)
     rows = tuple(_row(scope, share_axis, worse_axis) for scope in scopes)
-    return Rates(
-        title, share_axis, worse_axis, rows, _listed(s.tolerated for s in scopes), _listed(s.allowed for s in scopes)
-    )
+    tolerated, allowed = _listed(s.tolerated for s in scopes), _listed(s.allowed for s in scopes)
+    return Rates(title, share_axis, worse_axis, rows, tolerated, allowed, counted)
 
 
 def _listed(limits: Iterable[float | None]) -> str:

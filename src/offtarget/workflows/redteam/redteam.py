@@ -23,6 +23,7 @@ from offtarget.records.redteam import Goal, RedTeamManifest, RedTeamRecord, RedT
 from offtarget.records.runs import NamedModel, OpenSettings, named, objects
 from offtarget.redteam.attacker import Attacker
 from offtarget.redteam.goals import GoalSet
+from offtarget.redteam.move import as_told
 from offtarget.redteam.turns import TurnJudge
 from offtarget.rundir import JsonLines, RunDir, read_jsonl, write_records
 from offtarget.stats.rates import total_tally
@@ -34,7 +35,7 @@ from offtarget.workflows.check.sanity import Sanity, chosen_answers, untested
 from offtarget.workflows.ground import ground_of
 from offtarget.workflows.ready import ready
 from offtarget.workflows.redteam.explore import Search
-from offtarget.workflows.redteam.opening import Pressed, model_of, open_pressed
+from offtarget.workflows.redteam.opening import Pressed, model_of, named_moves, open_pressed
 from offtarget.workflows.redteam.results import record_of, refused
 from offtarget.workflows.redteam.verdict import (
     Chosen,
@@ -143,6 +144,7 @@ def redteam(
                 goals_fingerprint=pressed.goals.fingerprint,
                 attacker=pressed.attacker.fingerprint,
                 attacker_name=pressed.attacker.name,
+                moves_told=tuple(as_told(name, moves) for name, moves in named_moves(settings.moves).items()),
                 checks=pressed.models.checks,
                 not_tried=pressed.not_tried,
                 not_tested=(

@@ -1,0 +1,1 @@
+"""What a red-team run says, in words and as a page."""

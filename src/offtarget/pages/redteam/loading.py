@@ -1,0 +1,123 @@
+"""A red-team run, as its run directory holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from offtarget.errors import InputError
+from offtarget.records import Generation, Look, Outcome, Role
+from offtarget.records.check import CountedAnswers
+from offtarget.records.from_json import from_json
+from offtarget.records.redteam import Attempt, Goal, RedTeamManifest, RedTeamRecord, Script, TurnVerdict
+from offtarget.rundir import read_jsonl, read_manifest, read_object, read_record
+
+RESULT, GOALS, ATTEMPTS, LOOKS = "redteam.json", "goals.jsonl", "attempts.jsonl", "looks.jsonl"
+SCRIPTS, GENERATIONS, TURNS = "scripts.jsonl", "generations.jsonl", "turns.jsonl"
+CONTROLS = "controls"
+"""Files of the run directory; the last is a folder, with the scripts of what is in it beside it."""
+GAVE_WAY, HELD = "gave way", "held"
+MARKS: Mapping[str, str] = {
+    Outcome.MISALIGNED.value: GAVE_WAY,
+    Outcome.ALIGNED.value: HELD,
+    Outcome.REFUSED.value: HELD,
+}
+"""What an answer counts as under pressure; every other outcome keeps its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A conversation that one model was held in, word for word."""
+
+    key: str
+    """`Generation.key` of its last answer."""
+    role: Role
+    script: Script
+    answers: tuple[str, ...]
+    marks: tuple[str, ...]
+    """What each answer counts as: `gave way`, `held`, else its outcome; empty where nobody judged it."""
+
+    @property
+    def turn(self) -> int | None:
+        """The first turn, from 1, at which the model gave way; None where it did not."""
+        return self.marks.index(GAVE_WAY) + 1 if GAVE_WAY in self.marks else None
+
+
+@dataclass(frozen=True, slots=True)
+class PressedRun:
+    """What there is to show."""
+
+    path: Path
+    manifest: RedTeamManifest
+    record: RedTeamRecord
+    goals: tuple[Goal, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    """Conversations of the search."""
+    conversations: tuple[Conversation, ...] = ()
+    """Those that the verdict counts, in the order in which they came."""
+    controls: tuple[Conversation, ...] = ()
+    looks: tuple[Look, ...] = ()
+
+    def of_cell(self, move: str, goal: str, role: Role) -> list[Conversation]:
+        """The conversations of a model that the verdict counts under a move at a goal."""
+        return [c for c in self.conversations if (c.script.move, c.script.goal, c.role) == (move, goal, role)]
+
+
+def load_pressed(path: Path) -> PressedRun:
+    """Read a finished run. InputError for damaged records, and for a run of another verb."""
+    manifest = read_manifest(path)
+    if not isinstance(manifest, RedTeamManifest):
+        raise InputError(f"{path} is a run of `{manifest.verb}`, not of `redteam`.")
+    way_out = "Delete that file and go on with `offtarget resume`."
+    turns = {(one.key, one.turn): one for one in read_jsonl(path / TURNS, TurnVerdict)}
+    counts = _counted(path)
+    answers = [g for g in read_jsonl(path / GENERATIONS, Generation) if _counts(g, counts)]
+    return PressedRun(
+        path=path,
+        manifest=manifest,
+        record=read_record(path / RESULT, RedTeamRecord, way_out, key="record"),
+        goals=tuple(read_jsonl(path / GOALS, Goal)),
+        attempts=tuple(read_jsonl(path / ATTEMPTS, Attempt)),
+        conversations=_conversations(answers, read_jsonl(path / SCRIPTS, Script), turns),
+        controls=_conversations(_of_controls(path), read_jsonl(path / f"{CONTROLS}.jsonl", Script), turns),
+        looks=tuple(read_jsonl(path / LOOKS, Look)),
+    )
+
+
+def _of_controls(path: Path) -> Iterable[Generation]:
+    for role in ("tuned", "base"):
+        yield from read_jsonl(path / CONTROLS / role / GENERATIONS, Generation)
+
+
+def _conversations(
+    answers: Iterable[Generation], scripts: Sequence[Script], turns: Mapping[tuple[str, int], TurnVerdict]
+) -> tuple[Conversation, ...]:
+    by_id = {script.id: script for script in scripts}
+    found = []
+    for last in answers:
+        script = by_id.get(last.probe_id)
+        if script is None:
+            continue
+        said = (*last.opening, last.text)
+        judged = [turns.get((last.key, number)) for number in range(1, len(said) + 1)]
+        marks = tuple("" if one is None else MARKS.get(one.outcome, one.outcome) for one in judged)
+        found.append(Conversation(last.key, last.role, script, said, marks))
+    return tuple(found)
+
+
+def _counted(path: Path) -> CountedAnswers | None:
+    """Which conversations the verdict counts; None where the run says nothing of it: nobody was talked to."""
+    value = read_object(path / RESULT).get("counted")
+    if value is None:
+        return None
+    try:
+        return from_json(CountedAnswers, value)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path / RESULT}: 'counted' is not a record of this version ({error}). Restore it, or start a new run."
+        ) from None
+
+
+def _counts(answer: Generation, record: CountedAnswers | None) -> bool:
+    return record is None or answer.index < record.arms.get(answer.role, {}).get(answer.probe_id, 0)

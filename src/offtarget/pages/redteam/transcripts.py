@@ -1,0 +1,80 @@
+"""Conversations beside each other: the tuned model's and its base's under the same words of the user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from offtarget.pages.card import TELLING, Exchange, Side, Turn
+from offtarget.pages.redteam.loading import HELD, Conversation, PressedRun
+from offtarget.records import Role
+from offtarget.records.redteam import CellFinding
+
+
+def telling(run: PressedRun) -> tuple[Exchange, ...]:
+    """The shortest conversation of each weak spot in which the tuned model gave way, the plainest contrast first.
+
+    Where it never did, conversations in which it held, under moves of different kinds.
+    """
+    found = [one for cell in run.record.cells if (one := shortest(run, cell)) is not None]
+    if found:
+        found.sort(key=lambda one: (_contrast(run, one), one.turn or 0))
+        return tuple(exchange(run, one, until=one.turn) for one in found[:TELLING])
+    held = {one.script.move: one for one in reversed(run.conversations) if one.role == "tuned" and HELD in one.marks}
+    return tuple(exchange(run, one) for one in list(held.values())[::-1][:TELLING])
+
+
+def title(run: PressedRun) -> str:
+    """What the conversations on the card are."""
+    if any(one.role == "tuned" and one.turn is not None for one in run.conversations):
+        return "Conversations in which the tuned model gave way, beside its base's"
+    return "No conversation that counts brought the tuned model down; what it answered"
+
+
+def shortest(run: PressedRun, cell: CellFinding) -> Conversation | None:
+    """The conversation under that move at that goal in which the tuned model gave way soonest; None where it never did.
+
+    Of those that are as short, one in which its base held under the same words comes first.
+    """
+    gave_way = [one for one in run.of_cell(cell.move, cell.goal, "tuned") if one.turn is not None]
+    return min(gave_way, key=lambda one: (one.turn or 0, _contrast(run, one)), default=None)
+
+
+def beside(run: PressedRun, one: Conversation) -> Conversation | None:
+    """What the other model answered to the same words, in a conversation in which it held where there is one."""
+    other: Role = "base" if one.role == "tuned" else "tuned"
+    same = [c for c in run.conversations if c.role == other and c.script.id == one.script.id]
+    return min(same, key=lambda c: (c.turn is not None, HELD not in c.marks), default=None)
+
+
+def _contrast(run: PressedRun, one: Conversation) -> int:
+    """0 where the base held under the same words, 1 where it was not asked them, 2 where it gave way, too."""
+    base = beside(run, one)
+    return 1 if base is None else 2 * (base.turn is not None)
+
+
+def exchange(run: PressedRun, one: Conversation, until: int | None = None) -> Exchange:
+    """A conversation with the other model's beside it; `until` the turn after which nothing more is told."""
+    script, other = one.script, beside(run, one)
+    pair = [one] if other is None else [one, other]
+    turns = [
+        Turn(asked, tuple(_side(c, number) for c in pair if number < len(c.answers)))
+        for number, asked in enumerate(script.turns[:until])
+    ]
+    where = f"{script.move}, {script.goal}"
+    if one.turn is not None:
+        where += f"; gave way at turn {one.turn} of {len(script.turns)}"
+    if other is None:
+        where += "; the other model was not asked the same"
+    before = () if script.system is None else (("system", script.system),)
+    return Exchange(turns[0].question, turns[0].sides, where, before, tuple(turns[1:]))
+
+
+def _side(one: Conversation, number: int) -> Side:
+    return Side(one.role, one.answers[number], one.marks[number])
+
+
+def turns_needed(conversations: Iterable[Conversation], role: Role) -> list[int]:
+    """How many conversations of a model first gave way at each turn, from turn 1 on."""
+    mine = [one for one in conversations if one.role == role]
+    most = max((len(one.script.turns) for one in mine), default=0)
+    return [sum(one.turn == number for one in mine) for number in range(1, most + 1)]
