@@ -31,6 +31,9 @@ START = 15.0
 """Seconds until a model of any size is open, for imports and checks; 7 were measured on SmolLM2 without the checks."""
 OPENED = 5.0
 """Seconds for a billion numbers of weights: they are read, hashed and checked."""
+OPENED_AGAIN = 4.0
+"""Seconds besides, whatever the size, each time but the first: an adapter is held to itself merged, a template tried.
+5 to 8 were seen of SmolLM2 with one on a machine that little else ran on."""
 BUFFERS = 400e6
 """Bytes for what stands beside the weights while a model reads: a batch of activations and logits."""
 TRAINED = 1.2e9
@@ -101,7 +104,7 @@ def operations(size: Size, load: Load) -> float:
 def seconds(size: Size, load: Load) -> float:
     """Seconds on the usable cores of this machine, with nothing else on it."""
     asked = 2 * (size.body + size.head + size.adapter) * (load.written / WRITING + load.read / READING)
-    opening = load.opened * OPENED * size.numbers / 1e9
+    opening = load.opened * OPENED * size.numbers / 1e9 + max(0, load.opened - 1) * OPENED_AGAIN
     return load.aside + opening + (asked + operations(size, load) / TRAINING) / _rate()
 
 
