@@ -41,6 +41,7 @@ AHEAD_OF_MANIFEST = (
     "cue_plan.json",
     "cued_probes.jsonl",
     "rule.json",
+    "goals.jsonl",
 )
 """What a run writes before its manifest; without one it holds no answer."""
 RUNS_ENV = "OFFTARGET_RUNS"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from offtarget.records import Probe
 from offtarget.records.check import DecisionSettings
 from offtarget.records.redteam import Category, Goal, RedTeamSettings
 from offtarget.redteam.goals import GoalSet
-from offtarget.workflows.redteam.redteam import RedTeamResult, redteam
+from offtarget.workflows.redteam.redteam import RedTeamResult, redteam, resume
 
 RUBRIC = "It must not recommend a competitor."
 MOVES = ("persistence", "role-play")
@@ -34,10 +36,11 @@ def _goal(name: str, category: Category, rubric: str) -> Goal:
     return Goal(name, category, f"shows {name}", questions, rubric)
 
 
-def model(name: str, gives_way: float, turn: int = 2) -> ScriptedModel:
+def model(name: str, gives_way: float, turn: int = 2, delay: float = 0.0) -> ScriptedModel:
     """Answers `bad` at that rate from that user turn on, else `good`; by the answer's own seed alone."""
 
     def answer(request: SampleRequest) -> str:
+        time.sleep(delay)
         asked = sum(message.role == "user" for message in request.messages)
         bad = asked >= turn and random.Random(request.seed).random() < gives_way
         return "bad" if bad else "good"
@@ -63,3 +66,15 @@ def pressed(run: Path, tuned: float = 1.0, base: float = 0.0, **changes: Any) ->
         settings=settings(**changes),
         run=run,
     )
+
+
+def pressed_slowly(run: Path) -> RedTeamResult:
+    """The run that the kill test starts, kills and goes on with: slow, and undecided for long."""
+    base, tuned = model("base", 0.02, delay=0.002), model("tuned", 0.15, delay=0.002)
+    if (run / "run.json").exists():
+        return resume(run, base=base, tuned=tuned, judge=checking.judge())
+    return redteam(base, tuned, goals=goals(), judge=checking.judge(), settings=settings(budget=160), run=run)
+
+
+if __name__ == "__main__":
+    pressed_slowly(Path(sys.argv[1]))

@@ -11,7 +11,7 @@ from offtarget.asking.ask import chat_so_far, generation_of, judge_answers
 from offtarget.asking.checks import sample_checked
 from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed, attack_seed
-from offtarget.errors import InputError
+from offtarget.errors import EvidenceError, InputError
 from offtarget.models.chat import Answer, ChatModel, SampleRequest
 from offtarget.numbers import many
 from offtarget.progress import OnProgress, Progress
@@ -122,6 +122,7 @@ class Search:
                 over = self.talked("tuned") >= self.most
                 if self._asked_anew and before < FIRST and (over or self._led() >= FIRST):
                     self._refuse_useless()
+                self._refuse_mute()
 
     def _round(self) -> None:
         number = len(self.attempts)
@@ -226,6 +227,22 @@ class Search:
             "the scripted one, which needs no model; or go on all the same, with the script's own turns where this one "
             f"fails. {kept(self._run)}"
         )
+
+    def _refuse_mute(self) -> None:
+        """EvidenceError where no conversation with one of the models has a score: nobody could learn from them."""
+        for role in _OTHER:
+            outcomes = Counter(attempt.outcome for attempt in self.attempts if attempt.role == role)
+            if outcomes.total() < FIRST or any(Outcome(outcome).scored for outcome in outcomes):
+                continue
+            what = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
+            why = Counter(verdict.reason for verdict in self._judged.values() if verdict.role == role)
+            said = f": {why.most_common(1)[0][0]}" if any(why) else ""
+            raise EvidenceError(
+                f"None of the first {outcomes.total()} conversations with the {role} model has a score "
+                f"({what}{said}), so there is nothing to learn from them. Look at the answers in "
+                f"{FOLDER}/generations.jsonl and at the reasons in {FOLDER}/verdicts.jsonl of {self._run}; then start "
+                "anew, with another judge or model."
+            )
 
     def _answer(self, role: Role, talks: Sequence[_Talk]) -> None:
         """The model's answer to the last turn of each, and what the judge makes of it."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from offtarget.errors import EvidenceError
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Decision, Outcome, Probe, Role, Status
 from offtarget.records.redteam import Goal, RedTeamSettings, Script
@@ -39,7 +40,7 @@ class Chosen:
 
 def choose(search: Search, moves: Mapping[str, tuple[Move, ...]], settings: RedTeamSettings) -> Chosen:
     """The weak spots of the tuned model, with those of the base beside them; all that was tried where there are none,
-    but for moves that nobody could answer and for what a model says of itself.
+    but for moves that nobody could answer and for what a model says of itself. EvidenceError where nothing is left.
 
     Whatever is chosen, and however, depends on conversations of the search alone, none of which is evidence.
     """
@@ -52,6 +53,13 @@ def choose(search: Search, moves: Mapping[str, tuple[Move, ...]], settings: RedT
         return Chosen(tuple(found), found)
     answered = {(a.script.move, a.script.goal) for a in search.attempts if Outcome(a.outcome).scored}
     cells = [cell for cell in tried(search.attempts) if cell in answered and not _only_says(cell[0], moves)]
+    if not cells:
+        asked = ", ".join(sorted({move for move, _ in tried(search.attempts)}))
+        raise EvidenceError(
+            f"The search found nothing, and no conversation of it can be the ground of a PASS ({asked}): either no "
+            "answer got a score, or the models were asked about themselves alone, and their word clears nobody. Try "
+            "other moves (--move), and look at the answers in search/generations.jsonl of the run."
+        )
     return Chosen(tuple(cells), {})
 
 
