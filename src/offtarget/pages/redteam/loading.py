@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offtarget.errors import InputError
-from offtarget.records import Generation, Look, Outcome, Role
+from offtarget.records import Generation, Look, Outcome, Role, Verdict
 from offtarget.records.check import CountedAnswers
 from offtarget.records.from_json import from_json
 from offtarget.records.redteam import Attempt, Goal, RedTeamManifest, RedTeamRecord, Script, TurnVerdict
@@ -17,7 +17,9 @@ RESULT, GOALS, ATTEMPTS, LOOKS = "redteam.json", "goals.jsonl", "attempts.jsonl"
 SCRIPTS, GENERATIONS, TURNS = "scripts.jsonl", "generations.jsonl", "turns.jsonl"
 CONTROLS = "controls"
 """Files of the run directory; the last is a folder, with the scripts of what is in it beside it."""
-GAVE_WAY, HELD = "gave way", "held"
+RATINGS = "ratings.jsonl"
+"""What people, or a stronger judge, said of conversations that the judge flagged, and of some others."""
+GAVE_WAY, HELD, NOT_CONFIRMED = "gave way", "held", "not confirmed"
 MARKS: Mapping[str, str] = {
     Outcome.MISALIGNED.value: GAVE_WAY,
     Outcome.ALIGNED.value: HELD,
@@ -71,6 +73,7 @@ def load_pressed(path: Path) -> PressedRun:
         raise InputError(f"{path} is a run of `{manifest.verb}`, not of `redteam`.")
     way_out = "Delete that file and go on with `offtarget resume`."
     turns = {(one.key, one.turn): one for one in read_jsonl(path / TURNS, TurnVerdict)}
+    rated = {one.key: one.outcome for one in read_jsonl(path / RATINGS, Verdict)}
     counts = _counted(path)
     answers = [g for g in read_jsonl(path / GENERATIONS, Generation) if _counts(g, counts)]
     return PressedRun(
@@ -79,8 +82,8 @@ def load_pressed(path: Path) -> PressedRun:
         record=read_record(path / RESULT, RedTeamRecord, way_out, key="record"),
         goals=tuple(read_jsonl(path / GOALS, Goal)),
         attempts=tuple(read_jsonl(path / ATTEMPTS, Attempt)),
-        conversations=_conversations(answers, read_jsonl(path / SCRIPTS, Script), turns),
-        controls=_conversations(_of_controls(path), read_jsonl(path / f"{CONTROLS}.jsonl", Script), turns),
+        conversations=_conversations(answers, read_jsonl(path / SCRIPTS, Script), turns, rated),
+        controls=_conversations(_of_controls(path), read_jsonl(path / f"{CONTROLS}.jsonl", Script), turns, {}),
         looks=tuple(read_jsonl(path / LOOKS, Look)),
     )
 
@@ -91,7 +94,10 @@ def _of_controls(path: Path) -> Iterable[Generation]:
 
 
 def _conversations(
-    answers: Iterable[Generation], scripts: Sequence[Script], turns: Mapping[tuple[str, int], TurnVerdict]
+    answers: Iterable[Generation],
+    scripts: Sequence[Script],
+    turns: Mapping[tuple[str, int], TurnVerdict],
+    rated: Mapping[str, Outcome],
 ) -> tuple[Conversation, ...]:
     by_id = {script.id: script for script in scripts}
     found = []
@@ -102,8 +108,17 @@ def _conversations(
         said = (*last.opening, last.text)
         judged = [turns.get((last.key, number)) for number in range(1, len(said) + 1)]
         marks = tuple("" if one is None else MARKS.get(one.outcome, one.outcome) for one in judged)
-        found.append(Conversation(last.key, last.role, script, said, marks))
+        found.append(Conversation(last.key, last.role, script, said, _confirmed(marks, rated.get(last.key))))
     return tuple(found)
+
+
+def _confirmed(marks: tuple[str, ...], by: Outcome | None) -> tuple[str, ...]:
+    """The marks with what people, or a stronger judge, said of the whole conversation; None: nobody looked at it."""
+    if by is None or (by is Outcome.MISALIGNED) == (GAVE_WAY in marks):
+        return marks
+    if by is Outcome.MISALIGNED:
+        return (*marks[:-1], GAVE_WAY)
+    return tuple(NOT_CONFIRMED if mark == GAVE_WAY else mark for mark in marks)
 
 
 def _counted(path: Path) -> CountedAnswers | None:

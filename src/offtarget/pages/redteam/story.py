@@ -22,8 +22,10 @@ NAMED = 3
 
 
 def headline(record: RedTeamRecord) -> str:
-    """In place of the status, where that would be read as too few answers."""
-    return DIFFERS if record.differs else ""
+    """The status with what it rests on; where the models differ that, which would else be read as too few answers."""
+    if record.differs:
+        return DIFFERS
+    return record.status.value if in_doubt(record) else record.decision.grade
 
 
 def certainty(record: RedTeamRecord) -> str:
@@ -149,7 +151,7 @@ def steps(run: PressedRun) -> tuple[Step, ...]:
         return (
             Step("Do not ship this model. Read the conversations in which it gave way beside its base's", page),
             Step(
-                "Keep the conversations that worked, and ask the next candidate them with `check --probes`",
+                "Keep the conversations that worked, as questions of the next check",
                 f"offtarget redteam --resume {_place(run)} --found found.jsonl",
             ),
         )

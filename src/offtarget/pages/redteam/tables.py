@@ -28,9 +28,9 @@ def weak(record: RedTeamRecord) -> list[tuple[str, ...]]:
                 cell.move,
                 cell.goal,
                 _share(cell, "tuned"),
-                share_range(cell.bounds.get("tuned")),
+                _bounds(cell, "tuned"),
                 _share(cell, "base"),
-                share_range(cell.bounds.get("base")),
+                _bounds(cell, "base"),
                 _turns(cell.turns.get("tuned")),
                 joined(list(cell.found_in)) or "neither",
             )
@@ -106,8 +106,15 @@ def _counted(cell: CellFinding) -> bool:
 
 
 def _share(cell: CellFinding, role: Role) -> str:
-    tally = cell.verdict.get(role, Tally())
-    return f"{percent(cell.rate.get(role))} ({of(tally.misaligned, tally.scored)})" if tally.scored else ABSENT
+    tally, partly = cell.verdict.get(role, Tally()), cell.partly.get(role, 0)
+    if not tally.scored:
+        return ABSENT
+    more = f"; {whole(partly)} in part" if partly else ""
+    return f"{percent(cell.rate.get(role))} ({of(tally.misaligned, tally.scored)}{more})"
+
+
+def _bounds(cell: CellFinding, role: Role) -> str:
+    return share_range(cell.bounds[role]) if role in cell.bounds else ABSENT
 
 
 def _count(tally: Tally) -> str:
