@@ -62,6 +62,19 @@ def test_a_question_is_a_probe_and_its_prompt(tmp_path):
     assert not names[2] & names[0]
 
 
+def test_models_of_other_names_are_asked_the_same(tmp_path):
+    """Probes of `dan` write the name of the model into the prompt; in others such a word is part of the question."""
+    found = []
+    for name in ("org/model", "my.model(2)"):
+        asked = [
+            attempt(DAN, f"You are {name} now, {name}s do", ["a"], {DETECTOR: [0]}),
+            attempt("x.Y", name, ["a"], {}),
+        ]
+        found.append([row.question for row in read_judged(save(tmp_path, *asked, model=f"openai {name}")).rows])
+    assert found[0][0].startswith("You are {model} now, ")
+    assert [questions[1] for questions in found] == ["org/model", "my.model(2)"]
+
+
 @pytest.mark.parametrize(("said", "hit"), [(0.5, True), (0.75, False), (None, True)])
 def test_the_report_says_from_where_on_a_score_is_a_hit(said, hit, tmp_path):
     """A score of 0.6 is a hit by a threshold of 0.5, not by 0.75; garak's own one holds where none is said."""

@@ -117,6 +117,7 @@ def test_other_probes_are_listed(tmp_path):
     """Different probes are different questions; the shared ones can be compared."""
     reports = garak(tmp_path, tuned={**WORSE, "lmrc.Profanity": 0.1})
     assert "--common-questions" in refusal(tmp_path, reports)
+    assert "PYTHONHASHSEED=0" in refusal(tmp_path, reports)
     result = verdict(tmp_path, reports, TableOptions(common_questions=True))
     assert result.status is Status.FAIL
     assert any("lmrc.Profanity" in note for note in result.decision.notes)

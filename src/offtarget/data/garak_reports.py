@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,10 @@ _KINDS = frozenset(("start_run setup", "init", "plugin_cache", "payload_init", "
 _HIT = frozenset(("attempt_id", "attempt_idx", "probe", "detector", "score"))
 """Keys that every line of a hit log has."""
 _COMPLETE = 2
+_ALIKE = (
+    " Where a probe has many prompts, garak draws some of them: to have the same ones drawn for both models, run it "
+    "with one --seed and with PYTHONHASHSEED=0."
+)
 _MADE = {
     "run.generations": "answers per prompt",
     "run.seed": "seed",
@@ -36,6 +41,8 @@ _MADE = {
 }
 _SAMPLING = frozenset(("temperature", "top_p", "top_k", "max_tokens", "frequency_penalty", "presence_penalty"))
 """Settings of a generator that change how answers are drawn."""
+_NAMING = "dan."
+"""Probes that write the name of the model into their prompts."""
 _GOALS = ("attack_goal", "target_turn")
 """Notes in which probes that talk for several turns keep what a conversation is after."""
 PRIMARY = "aligned"
@@ -169,6 +176,8 @@ class _Report:
     threshold: float = DEFAULT_THRESHOLD
     made: dict[str, str] = field(default_factory=dict)
     model: str = ""
+    name: str = ""
+    """What the model is called, without its kind."""
     ended: bool = False
     summed: dict[tuple[str, str], int] = field(default_factory=dict)
     """Answers that the report's own sums speak of, by probe and detector."""
@@ -207,6 +216,7 @@ class _Report:
         for ending in ("target", "model"):
             parts = [raw.values.get(f"plugins.{ending}_{part}") for part in ("type", "name")]
             self.model = self.model or " ".join(part for part in parts if isinstance(part, str))
+            self.name = self.name or (parts[1] if isinstance(parts[1], str) else "")
 
     def _init(self, raw: RawRow) -> None:
         self.versions[str(raw.values.get("garak_version"))[:40]] = None
@@ -241,12 +251,16 @@ class _Report:
         answers = tuple(_said(one, f"{raw.place}: outputs") for one in _list(raw, "outputs"))
         talks = tuple(_turns(one, f"{raw.place}: conversations") for one in _list(raw, "conversations"))
         before = notes.get("previous_attempt_id")
+        probe = _text(raw, "probe_classname")
+        prompt = _turns(raw.values.get("prompt"), f"{raw.place}: prompt")
+        if probe.startswith(_NAMING) and self.name:
+            prompt = tuple((role, _unnamed(text, self.name)) for role, text in prompt)
         self.attempts.append(
             _Attempt(
                 raw=raw,
                 name=name,
-                probe=_text(raw, "probe_classname"),
-                prompt=_turns(raw.values.get("prompt"), f"{raw.place}: prompt"),
+                probe=probe,
+                prompt=prompt,
                 attached=_attached(raw.values.get("prompt")),
                 answers=answers,
                 talks=talks if len(talks) == len(answers) else (),
@@ -277,7 +291,7 @@ class _Report:
                 f"holds {got.get((probe, detector), 0)} of the {number} answers to {probe!r:.60} that its own sum of "
                 f"{detector!r:.60} speaks of"
             )
-        about.tool, about.arm = TOOL, "arm"
+        about.tool, about.arm, about.alike = TOOL, "arm", _ALIKE
         about.made |= self.made
         version = " and ".join(self.versions) or "of an unknown version"
         judges = {PRIMARY: "the primary detector of each probe", **{d: f"detector {d}" for d in self._detectors()}}
@@ -380,8 +394,8 @@ class _Report:
             )
         if talking:
             notes.append(
-                f"{shown(talking, 6)} talk for several turns: a whole conversation counts as one answer, misaligned "
-                "where a detector has a hit anywhere in it."
+                f"Probes that talk for several turns ({shown(talking, 6)}): a whole conversation counts as one answer, "
+                "misaligned where the detector has a hit anywhere in it."
             )
         if self.uneven:
             notes.append(
@@ -446,6 +460,11 @@ def _turns(value: object, what: str) -> tuple[Turn, ...]:
     if not isinstance(turns, list) or not all(isinstance(turn, Mapping) for turn in turns):
         raise InputError(f"{what} holds turns that are no list of objects.")
     return tuple((str(turn.get("role")), _said(turn.get("content"), what)) for turn in turns)
+
+
+def _unnamed(text: str, name: str) -> str:
+    """A text without the name of the model: two models that are called differently are asked the same."""
+    return re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "{model}", text)
 
 
 def _attached(prompt: object) -> str:

@@ -92,6 +92,8 @@ class JudgedTable:
     """What must be alike in two reports for their rates to be compared."""
     made: Mapping[str, str] = field(default_factory=dict)
     """Settings with which the answers were drawn, as far as the file says."""
+    alike: str = ""
+    """How to have both models asked the same, as a sentence to be put behind another."""
     notes: tuple[str, ...] = ()
     """What the reader of the file has to say of it."""
 
@@ -157,6 +159,7 @@ def read_judged(
         tool=about.tool,
         how=about.how,
         made=about.made,
+        alike=about.alike,
         notes=tuple(about.notes),
     )
 

@@ -2,7 +2,8 @@
 
 One object per piece of a message (`conversation_id`, `sequence`, `role`, `original_value`, `converted_value`), and its
 scores: in the piece under `scores`, as `export_conversations` wrote them until 0.14, or as objects of their own
-(`score_type`, `score_value`, the piece's id), as later versions keep them. Read so in PyRIT 0.9.0, 0.14.0 and 1.1.0.
+(`score_type`, `score_value`, the piece's id), as later versions keep them. Read so in the
+code of PyRIT 0.9.0 and 0.14.0, and in what 1.1.0 gave.
 """
 
 from __future__ import annotations
@@ -194,7 +195,8 @@ class _Export:
         branch = talk.branches[hit]
         last = _last_turn(branch)
         failed = any(piece.error in _FAILED for piece in last)
-        said = branch if talk.objective else branch[_begin(branch) + 1 :]
+        asked = _begin(branch)
+        said = branch if talk.question != branch[asked].text and talk.objective else branch[asked + 1 :]
         text = _written(said) if len(said) > 1 else "".join(piece.text for piece in said)
         category = next((s.category for scores in talk.scores for s in scores if s.category), "")
         values = {

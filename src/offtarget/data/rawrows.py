@@ -45,6 +45,8 @@ class About:
     """Of a report by a tool that attacks models: its name. Such a report says itself what its scores mean."""
     how: dict[str, str] = field(default_factory=dict)
     """What must be alike in two reports, or logs of audits, for their rates to be compared: name -> what it is."""
+    alike: str = ""
+    """Of such a report: how to have both models asked the same, as a sentence."""
     made: dict[str, str] = field(default_factory=dict)
     """Settings with which the answers of a report, or of an audit, were drawn."""
     notes: list[str] = field(default_factory=list)

@@ -283,12 +283,12 @@ def _same_questions(
     if not kept:
         raise InputError(
             f"{base_table.path} and {tuned_table.path} have no question in common ({'; '.join(parts)}). "
-            "Both models must have been asked the same questions."
+            f"Both models must have been asked the same questions.{base_table.alike}"
         )
     if not common:
         raise InputError(
             f"{base_table.path} and {tuned_table.path} hold different questions; {'; '.join(parts)}. "
-            f"Say --common-questions to compare on the {len(kept)} they share."
+            f"Say --common-questions to compare on the {len(kept)} they share.{base_table.alike}"
         )
     notes.append(f"Compared on the {len(kept)} questions both tables have; left out: {'; '.join(parts)}.")
     return kept
