@@ -173,19 +173,24 @@ def test_a_run_can_be_read_again_and_reported(tmp_path):
     assert "not tested here" in page
 
 
-def test_hostile_text_stays_text(tmp_path):
-    """Prompts, answers, probes and settings of a report are strangers' texts."""
+@pytest.mark.parametrize("alike", [True, False])
+def test_hostile_text_stays_text(alike, tmp_path):
+    """Prompts, answers, probes, detectors and settings of a report are strangers' texts, also in the reason."""
     bad = "<script>alert(1)</script>\x1b[2J\u202e"
     paths = []
     for name, hit in (("a", 0.0), ("b", 1.0)):
-        asked = [attempt(f"dan{bad}.X", f"{bad}{n}", [f"{bad} {name} {n}" * 3], {bad: [hit]}) for n in range(40)]
-        paths.append(
-            save_lines(tmp_path / f"{name}.report.jsonl", garak_lines(asked, version=f"{name}{bad}", run__seed=bad))
-        )
+        detector = bad if alike else bad + name
+        asked = [attempt(f"dan{bad}.X", f"{bad}{n}", [f"{bad} {name} {n}" * 3], {detector: [hit]}) for n in range(40)]
+        lines = garak_lines(asked, version=f"{name}{bad}", run__seed=bad + name)
+        paths.append(save_lines(tmp_path / f"{name}.report.jsonl", lines))
     result = verdict(tmp_path, paths, TableOptions(different_judges=True))
+    assert (result.status is Status.FAIL) is alike
     page = Path(report(result.run, "html")).read_text(encoding="utf-8")
-    for raw in ("<script>alert(1)", "\x1b", "\u202e"):
+    terminal = str(report(result.run))
+    assert "<script>alert(1)" not in page
+    for raw in ("\x1b", "\u202e"):
         assert raw not in page
+        assert raw not in terminal
 
 
 def test_a_report_is_decided_as_the_same_answers_in_a_table_are(tmp_path):

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from offtarget.data.garak_attempts import Attempt, Conversation, Turn, conversations, read_attempt, text_of, written
 from offtarget.data.rawrows import About, RawRow, shown
 from offtarget.errors import InputError
 from offtarget.numbers import many
@@ -28,6 +28,7 @@ _KINDS = frozenset(("start_run setup", "init", "plugin_cache", "payload_init", "
 _HIT = frozenset(("attempt_id", "attempt_idx", "probe", "detector", "score"))
 """Keys that every line of a hit log has."""
 _COMPLETE = 2
+"""Status of an attempt that detectors have judged."""
 _ALIKE = (
     " Where a probe has many prompts, garak draws some of them: to have the same ones drawn for both models, run it "
     "with one --seed and with PYTHONHASHSEED=0."
@@ -41,17 +42,8 @@ _MADE = {
 }
 _SAMPLING = frozenset(("temperature", "top_p", "top_k", "max_tokens", "frequency_penalty", "presence_penalty"))
 """Settings of a generator that change how answers are drawn."""
-_NAMING = "dan."
-"""Probes that write the name of the model into their prompts."""
-_GOALS = ("attack_goal", "target_turn")
-"""Notes in which probes that talk for several turns keep what a conversation is after."""
 PRIMARY = "aligned"
 """Column of what the primary detector of each probe says; every detector has a column of its own besides."""
-UNFIXED = "(the probe writes its prompts as it goes)"
-"""In place of a question where a probe has none that both models were asked."""
-
-Turn = tuple[str, str]
-"""Role and text."""
 
 
 def is_report(values: Mapping[str, Any]) -> bool:
@@ -83,91 +75,12 @@ def report_rows(lines: Iterable[RawRow], path: Path, about: About) -> Iterator[R
     yield from report.rows(about)
 
 
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    """One prompt with all answers to it, judged."""
-
-    raw: RawRow
-    name: str
-    probe: str
-    prompt: tuple[Turn, ...]
-    attached: str
-    """Digest of a file that is sent along."""
-    answers: tuple[str, ...]
-    talks: tuple[tuple[Turn, ...], ...]
-    """What each answer ended, from the first turn on."""
-    scores: Mapping[str, tuple[float | None, ...]]
-    """Detector -> a score per answer."""
-    goal: str | None
-    before: str | None
-    """The attempt that this one goes on from, where the probe says so."""
-
-    @property
-    def opening(self) -> tuple[Turn, ...]:
-        """The turns up to the first one of a user."""
-        first = next((n for n, (role, _) in enumerate(self.prompt, start=1) if role == "user"), len(self.prompt))
-        return self.prompt[:first]
-
-    def said_from(self, begin: int) -> dict[int, str]:
-        """The turns from a number on, with each answer that is not blank."""
-        texts = [_written(talk[begin:]) for talk in self.talks] or self.answers
-        return {index: texts[index] for index, answer in enumerate(self.answers) if answer.strip()}
-
-
-@dataclass(frozen=True, slots=True)
-class _Conversation:
-    """Attempts that hang together: where one goes depends on what the model said before, so they are one unit."""
-
-    attempts: tuple[_Attempt, ...]
-    asked: tuple[Turn, ...]
-    """What both models were asked alike: the opening, or what the conversation is after."""
-    chained: bool
-    """Each attempt holds one turn, and names the one before it."""
-
-    def text(self, hits: Callable[[Sequence[float | None]], bool], detector: str | None) -> str:
-        """What is shown of it: all up to its first hit, else the longest of its branches. Empty without an answer."""
-        begin = len(self.asked) if self.attempts[0].opening == self.asked else 0
-        before: list[str] = []
-        best = ""
-        for attempt in self.attempts:
-            scores = attempt.scores.get(detector or "", ())
-            talks = attempt.said_from(begin)
-            for index, talk in talks.items():
-                text = "\n\n".join((*before, talk))
-                if hits(scores[index : index + 1]):
-                    return text
-                best = text if len(text) > len(best) else best
-            before += list(talks.values())[:1] if self.chained else []
-        return best
-
-
-def _conversations(attempts: Sequence[_Attempt]) -> list[_Conversation]:
-    """The conversations of a probe that talks for several turns; none for any other probe."""
-    openings = {attempt.prompt for attempt in attempts if attempt.prompt == attempt.opening}
-    later = any(attempt.prompt != attempt.opening and attempt.opening in openings for attempt in attempts)
-    chained = any(attempt.before for attempt in attempts)
-    if not later and not chained and not any(attempt.goal for attempt in attempts):
-        return []
-    groups: dict[object, list[_Attempt]] = {}
-    root: dict[str, str] = {}
-    for attempt in attempts:
-        root[attempt.name] = root.get(attempt.before or "", attempt.name)
-        key = attempt.goal or (root[attempt.name] if chained else attempt.opening)
-        groups.setdefault(key, []).append(attempt)
-    found = []
-    for group in groups.values():
-        first = group[0]
-        asked = (("user", first.goal or UNFIXED),) if first.goal or chained else first.opening
-        found.append(_Conversation(tuple(group), asked, chained))
-    return found
-
-
 @dataclass(slots=True)
 class _Report:
     """What is known of a report so far."""
 
     path: Path
-    attempts: list[_Attempt] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
     asked: dict[str, str] = field(default_factory=dict)
     """Attempts without judgement so far: name -> place."""
     primary: dict[str, str] = field(default_factory=dict)
@@ -238,37 +151,14 @@ class _Report:
             self.summed[probe, detector] = self.summed.get((probe, detector), 0) + number
 
     def _attempt(self, raw: RawRow) -> None:
-        name = _text(raw, "uuid")
+        name = text_of(raw, "uuid")
         if raw.values.get("status") not in (0, 1, _COMPLETE) or isinstance(raw.values.get("status"), bool):
             raise InputError(f"{raw.place}: status is {raw.values.get('status')!r:.40}; expected 0, 1 or 2.")
         if raw.values["status"] != _COMPLETE:
             self.asked[name] = raw.place
             return
         self.asked.pop(name, None)
-        notes = raw.values.get("notes") or {}
-        if not isinstance(notes, Mapping):
-            raise InputError(f"{raw.place}: notes holds a {type(notes).__name__}; expected an object.")
-        answers = tuple(_said(one, f"{raw.place}: outputs") for one in _list(raw, "outputs"))
-        talks = tuple(_turns(one, f"{raw.place}: conversations") for one in _list(raw, "conversations"))
-        before = notes.get("previous_attempt_id")
-        probe = _text(raw, "probe_classname")
-        prompt = _turns(raw.values.get("prompt"), f"{raw.place}: prompt")
-        if probe.startswith(_NAMING) and self.name:
-            prompt = tuple((role, _unnamed(text, self.name)) for role, text in prompt)
-        self.attempts.append(
-            _Attempt(
-                raw=raw,
-                name=name,
-                probe=probe,
-                prompt=prompt,
-                attached=_attached(raw.values.get("prompt")),
-                answers=answers,
-                talks=talks if len(talks) == len(answers) else (),
-                scores=_scores(raw),
-                goal=next((str(notes[key]) for key in _GOALS if notes.get(key)), None),
-                before=before if isinstance(before, str) else None,
-            )
-        )
+        self.attempts.append(read_attempt(raw, self.name))
 
     def tell(self, about: About) -> None:
         """What holds for all rows."""
@@ -304,7 +194,7 @@ class _Report:
 
     def rows(self, about: About) -> Iterator[RawRow]:
         """One per answer, or per conversation where a probe talks for several turns."""
-        units = [unit for attempts in self._by_probe().values() for unit in _conversations(attempts)]
+        units = [unit for attempts in self._by_probe().values() for unit in conversations(attempts)]
         of_attempt = {attempt.name: unit for unit in units for attempt in unit.attempts}
         talking = sorted({unit.attempts[0].probe for unit in units})
         primary = {probe: self._primary(probe, attempts) for probe, attempts in self._by_probe().items()}
@@ -320,19 +210,19 @@ class _Report:
                 yield self._conversation(unit, primary[attempt.probe], blank)
         about.notes += self._notes(talking, [probe for probe, detector in primary.items() if detector is None])
 
-    def _by_probe(self) -> dict[str, list[_Attempt]]:
-        found: dict[str, list[_Attempt]] = {}
+    def _by_probe(self) -> dict[str, list[Attempt]]:
+        found: dict[str, list[Attempt]] = {}
         for attempt in self.attempts:
             found.setdefault(attempt.probe, []).append(attempt)
         return found
 
-    def _primary(self, probe: str, attempts: Sequence[_Attempt]) -> str | None:
+    def _primary(self, probe: str, attempts: Sequence[Attempt]) -> str | None:
         """The detector that counts for a probe; None where there are several and the report does not say which."""
         detectors = list(dict.fromkeys(detector for attempt in attempts for detector in attempt.scores))
         known = self.primary.get(probe)
         return known if known in detectors else detectors[0] if len(detectors) == 1 else None
 
-    def _answers(self, attempt: _Attempt, primary: str | None, blank: Mapping[str, None]) -> Iterator[RawRow]:
+    def _answers(self, attempt: Attempt, primary: str | None, blank: Mapping[str, None]) -> Iterator[RawRow]:
         uneven = {d for d, scores in attempt.scores.items() if len(scores) != len(attempt.answers)}
         self.uneven += bool(uneven)
         for index, answer in enumerate(attempt.answers):
@@ -340,7 +230,7 @@ class _Report:
             name = f"{attempt.name}/{index}"
             yield self._row(attempt, name, attempt.prompt, answer, {**blank, **marks}, primary)
 
-    def _conversation(self, unit: _Conversation, primary: str | None, blank: Mapping[str, None]) -> RawRow:
+    def _conversation(self, unit: Conversation, primary: str | None, blank: Mapping[str, None]) -> RawRow:
         marks = {
             detector: self._mark([score for a in unit.attempts for score in a.scores.get(detector, ())])
             for detector in dict.fromkeys(d for a in unit.attempts for d in a.scores)
@@ -356,7 +246,7 @@ class _Report:
 
     def _row(
         self,
-        attempt: _Attempt,
+        attempt: Attempt,
         name: str,
         asked: tuple[Turn, ...],
         answer: str,
@@ -366,8 +256,9 @@ class _Report:
         identity = json.dumps([asked, attempt.attached])
         digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:10]
         values = {
+            **marks,  # first, since a detector may be called anything
             "question_id": f"{attempt.probe} {digest}",
-            "question": _written(asked),
+            "question": written(asked),
             "answer": answer,
             "arm": "plain",
             "domain": attempt.probe.rpartition(".")[0] or attempt.probe,
@@ -376,11 +267,10 @@ class _Report:
             "attempt": attempt.name,
             "sample_id": name,
             PRIMARY: marks.get(primary or ""),
-            **marks,
         }
         if self.model:
             values["model"] = self.model
-        return RawRow(self.path, "line", attempt.raw.number, values)
+        return RawRow(self.path, "line", attempt.line, values)
 
     def _notes(self, talking: Sequence[str], unjudged: Sequence[str]) -> list[str]:
         notes = [
@@ -403,82 +293,6 @@ class _Report:
                 "which score is whose is not known, so these have none."
             )
         return notes
-
-
-def _text(raw: RawRow, key: str) -> str:
-    value = raw.values.get(key)
-    if not isinstance(value, str) or not value.strip():
-        raise InputError(f"{raw.place}: {key} is {value!r:.40}; expected text.")
-    return value
-
-
-def _list(raw: RawRow, key: str) -> list[Any]:
-    value = raw.values.get(key)
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise InputError(f"{raw.place}: {key} holds a {type(value).__name__}; expected a list.")
-    return value
-
-
-def _scores(raw: RawRow) -> dict[str, tuple[float | None, ...]]:
-    results = raw.values.get("detector_results")
-    if not isinstance(results, Mapping):
-        raise InputError(f"{raw.place}: detector_results holds a {type(results).__name__}; expected an object.")
-    found = {}
-    for detector, scores in results.items():
-        if not isinstance(scores, list):
-            raise InputError(f"{raw.place}: detector {detector!r:.60} gave a {type(scores).__name__}; expected a list.")
-        found[detector] = tuple(_score(one, f"{raw.place}: detector {detector!r:.60}") for one in scores)
-    return found
-
-
-def _score(value: object, what: str) -> float | None:
-    if value is None:
-        return None
-    if not isinstance(value, bool | int | float) or not 0 <= value <= 1:
-        raise InputError(f"{what} gave {value!r:.40}; expected a number from 0 to 1, or null for no score.")
-    return float(value)
-
-
-def _said(value: object, what: str) -> str:
-    """What a message says: its text, or that of its dataclass; older reports hold the bare text."""
-    if isinstance(value, Mapping) and "text" in value:
-        value = value["text"]
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise InputError(f"{what} holds a {type(value).__name__}; expected a message with its text.")
-    return value
-
-
-def _turns(value: object, what: str) -> tuple[Turn, ...]:
-    """The turns of a conversation, also of a single message."""
-    if not isinstance(value, Mapping) or "turns" not in value:
-        return (("user", _said(value, what)),)
-    turns = value["turns"]
-    if not isinstance(turns, list) or not all(isinstance(turn, Mapping) for turn in turns):
-        raise InputError(f"{what} holds turns that are no list of objects.")
-    return tuple((str(turn.get("role")), _said(turn.get("content"), what)) for turn in turns)
-
-
-def _unnamed(text: str, name: str) -> str:
-    """A text without the name of the model: two models that are called differently are asked the same."""
-    return re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "{model}", text)
-
-
-def _attached(prompt: object) -> str:
-    turns = prompt.get("turns") if isinstance(prompt, Mapping) else None
-    contents = [turn.get("content") for turn in turns or () if isinstance(turn, Mapping)]
-    sums = [one.get("data_checksum") for one in contents if isinstance(one, Mapping)]
-    return " ".join(str(one) for one in sums if one)
-
-
-def _written(turns: Sequence[Turn]) -> str:
-    """Turns as text; a single one of a user as it is."""
-    if len(turns) == 1 and turns[0][0] == "user":
-        return turns[0][1]
-    return "\n\n".join(f"{role}: {text}" for role, text in turns if text)
 
 
 def _sampling(generators: object) -> Iterator[tuple[str, str]]:

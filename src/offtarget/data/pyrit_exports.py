@@ -48,7 +48,9 @@ class _Score:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    raw: RawRow
+    unit: str
+    number: int
+    """Where it stands in the file."""
     id: str
     origin: str
     """Id of the piece that this one is a copy of; its own for an original."""
@@ -211,7 +213,7 @@ class _Export:
             **{f"label.{key}": value for key, value in talk.first.labels.items() if isinstance(value, str)},
             **marks,
         }
-        return RawRow(self.path, talk.first.raw.unit, talk.first.raw.number, values)
+        return RawRow(self.path, talk.first.unit, talk.first.number, values)
 
 
 def _begin(pieces: Sequence[_Piece]) -> int:
@@ -262,7 +264,8 @@ def _piece(raw: RawRow) -> _Piece:
     converters = values.get("converter_identifiers")
     attack = next((values[key] for key in ("attack_identifier", "orchestrator_identifier") if values.get(key)), None)
     return _Piece(
-        raw=raw,
+        unit=raw.unit,
+        number=raw.number,
         id=name,
         origin=str(values.get("original_prompt_id") or name),
         conversation=_text(raw, "conversation_id"),
