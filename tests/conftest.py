@@ -7,6 +7,7 @@ import contextlib
 import gc
 import itertools
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -47,10 +48,38 @@ settings.register_profile("explore", deadline=None, max_examples=1000)
 settings.load_profile("offtarget")
 
 
+# Marks that few files carry, with the words by which a file that carries one is known, its imports not yet done.
+RARE = {"long": r"mark\.long\b", "architectures": r"\barchitectures\b", "real": r"mark\.real\b|\breal_model\b"}
+ONLY = {"(architectures or long) and not real": ("architectures", "long"), "real": ("real",)}
+"""Selections of the Makefile that choose nothing without such a mark."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where rare marks alone are chosen, files without them are not imported: that takes each process half a minute."""
+    rare = ONLY.get(config.option.markexpr)
+    if rare is None or not collection_path.match("test_*.py"):
+        return None
+    return True if not re.search("|".join(RARE[mark] for mark in rare), collection_path.read_text("utf-8")) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[Any]:
+    """What is imported stays, so nothing of it is sought to be freed: a tenth of the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Under `-n`: a file stays on one worker with its fixtures, and all browser tests on one, longest groups first."""
     browser = {item.path for item in items if item.get_closest_marker("browser")}
     slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("long")}
+    for item in items:
+        for mark, words in RARE.items():
+            if item.get_closest_marker(mark) and not re.search(words, item.path.read_text("utf-8")):
+                raise pytest.UsageError(f"{item.path} must name the mark {mark} itself, or `make` leaves its tests out")
     items.sort(key=lambda item: (item.path not in browser, item.path not in slow))
     for item in items:
         if item.get_closest_marker("slow") or item.get_closest_marker("long"):
