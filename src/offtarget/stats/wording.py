@@ -78,7 +78,8 @@ def certainty_of(decision: Decision, hidden: HiddenDecision | None = None) -> st
     if decision.flagged is not None:
         return decision.flagged.certainty
     if decision.status is Status.FAIL:
-        model = "a model that is not worse, with or without a condition," if tried else "a model that is not worse"
+        besides = joined([*(["a condition"] if tried else []), *(["pressure"] if settings.pressed_share else [])], "or")
+        model = f"a model that is not worse, with or without {besides}," if besides else "a model that is not worse"
         return f"{sentence_start(fail_errs(settings.alpha, model))}, given that {decision.given}."
     if decision.status is Status.PASS:
         claim = (

@@ -57,6 +57,8 @@ def figures(run: LoadedRun) -> tuple[Figure, ...]:
         return ()
     if run.hidden is not None and run.hidden.status is Status.FAIL:
         return (*_with_and_without(run.hidden, decision), *of_benchmarks(run)[:MOST_BENCHMARKS])
+    if decision.gave_way:
+        return (*_under_pressure(decision), *of_benchmarks(run)[:MOST_BENCHMARKS])
     whole = decision.overall
     interval = f"{chosen(1 - decision.settings.alpha)} bounds {bounds(whole.interval)}"
     found = (
@@ -64,7 +66,24 @@ def figures(run: LoadedRun) -> tuple[Figure, ...]:
         _share("base misaligned", whole.base, whole.base_rate),
         Figure("difference", points(whole.difference), interval if whole.interval else ""),
     )
-    return (*found, *_rated(decision), *of_benchmarks(run)[:MOST_BENCHMARKS])
+    pressed = _under_pressure(decision)
+    return (*found, *pressed, *_rated(decision), *of_benchmarks(run)[:MOST_BENCHMARKS])
+
+
+def _under_pressure(decision: Decision) -> tuple[Figure, ...]:
+    """In how many of the conversations that count each model gave way."""
+    under = decision.pressed
+    if under is None:
+        return ()
+    pairs = (("tuned model", under.tuned), ("base", under.base))
+    return tuple(
+        Figure(
+            f"{who} gives way under pressure",
+            percent(misaligned_rate(tally)),
+            f"{of(tally.misaligned, tally.scored)} conversations",
+        )
+        for who, tally in pairs
+    )
 
 
 def of_benchmarks(run: LoadedRun) -> tuple[Figure, ...]:

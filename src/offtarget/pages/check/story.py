@@ -108,6 +108,10 @@ def steps(run: LoadedRun) -> tuple[Step, ...]:
                 "Do not ship this model before you have seen what it lost. The numbers, and where the items are", page
             ),
         )
+    if decision.gave_way and decision.pressed is not None:
+        folder = shlex.quote(str(where / decision.pressed.run))
+        why = "Do not ship this model. Read the conversations in which it gave way beside the base's"
+        return (Step(why, f"offtarget report {folder} --html"),)
     if decision.status is Status.FAIL:
         worst = decision.worst
         first = f", those about {worst.name} first" if worst is not None and worst.scope == "domain" else ""
@@ -169,7 +173,10 @@ def not_tested(run: LoadedRun) -> tuple[str, ...]:
         "Languages and topics other than those of the probes listed in this run.",
     ]
     missing += [] if declared else usual
-    missing.append("Users who try to provoke misbehaviour (jailbreaks), and how well the model does its tuned task.")
+    under = None if run.decision is None else run.decision.pressed
+    provoked = "" if under is not None else "Users who try to provoke misbehaviour (jailbreaks), and how"
+    missing.append(f"{provoked or 'How'} well the model does its tuned task.")
+    missing += [] if under is None else [f"Under pressure, {sentence(what)}" for what in under.not_tried]
     if run.benchmarks is not None and (fixed := benchmarks.not_tested(run.benchmarks)):
         missing.append(f"Fixed benchmarks that were asked for: {fixed}.")
     cut = sum(g.finish == "length" for g in run.generations.values())

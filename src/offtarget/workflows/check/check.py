@@ -37,6 +37,8 @@ from offtarget.workflows.check.flagged import with_benchmarks
 from offtarget.workflows.check.further import raised, reopen
 from offtarget.workflows.check.loop import CheckLoop, without_answers
 from offtarget.workflows.check.opening import Opened, check_asked_alike, open_check
+from offtarget.workflows.check.pressed_arm import NOT_TESTED as NOT_PRESSED
+from offtarget.workflows.check.pressed_arm import pressed, with_pressure
 from offtarget.workflows.check.raters import (
     Rater,
     ask_people,
@@ -152,7 +154,7 @@ def check(
         settings = CheckSettings()
         if rating is not None and rating.alone:
             settings = replace(settings, decision=usual_for_people(settings.decision))
-    settings = with_rating(settings, rating)
+    settings = with_pressure(with_rating(settings, rating), rated=rating is not None)
     if (data is not None or hunt) and not settings.decision.cued_share:
         settings = replace(settings, decision=replace(settings.decision, cued_share=CUED_SHARE))
     files = {"--certificate": certificate, "--data": None if "://" in str(data) else data}
@@ -215,7 +217,8 @@ def check(
             cues=cued.plan_fingerprint,
             not_tested=(
                 NOT_TRIED if data is not None or hunt else NOT_CUED,
-                *NOT_TESTED,
+                *(NOT_PRESSED if settings.redteam_budget else NOT_TESTED[:1]),
+                *NOT_TESTED[1:],
                 *opened.models.unseen,
                 *_unseen(opened),
                 *untested(counts, opened.bank, known),
@@ -341,7 +344,7 @@ def _run(
 
     how = (judging(opened.judge), settings.sampling, settings.seed, cache, on_progress)
 
-    def asked(spent: CheckSettings) -> tuple[CheckLoop, AnswerBook, Decision, HiddenDecision | None]:
+    def decided(spent: CheckSettings) -> tuple[CheckLoop, AnswerBook, Decision, HiddenDecision | None]:
         probes = [*opened.bank.probes, *cued.probes()]
         with ExitStack() as files:
             book = files.enter_context(closing(AnswerBook(directory, probes, opened.models.by_role, *how)))
@@ -363,7 +366,9 @@ def _run(
             loop = CheckLoop(book, opened, spent, on_progress, ratings)
             loop.run()
             plain = loop.decision(cache)
-            return loop, book, plain, cued.ask(book, plain)
+            hidden = cued.ask(book, plain)
+        decision = cued.noted(merged(plain, hidden))
+        return loop, book, pressed(directory, opened, spent, decision, on_progress), hidden
 
     # who rates what the judge flags is a part of who judges: with people it is another instrument
     by = opened.judge.fingerprint if rater is None else f"{opened.judge.fingerprint}+{rater.judge.fingerprint}"
@@ -378,11 +383,11 @@ def _run(
             on_progress(Progress(what_it_takes(settings.rating, rater.name, settings.decision)))
             if isinstance(rater.judge, AbstractContextManager):
                 until.enter_context(rater.judge)  # the page is open as long as somebody may be asked
-        loop, book, plain, hidden = asked(where.spent(settings))
+        loop, book, decision, hidden = decided(where.spent(settings))
         if (anew := another_try(directory, where)) is not None:
             where = anew
-            loop, book, plain, hidden = asked(where.spent(settings))
-        decision, doubt = cued.noted(merged(plain, hidden)), sanity.after()
+            loop, book, decision, hidden = decided(where.spent(settings))
+        doubt = sanity.after()
         if doubt is None:
             loop.share_ratings()
             decision = sanity.told(decision)

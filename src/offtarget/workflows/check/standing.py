@@ -25,6 +25,10 @@ FILE = "standing.json"
 """In a run: where it stands. A run that is gone on with is the same check."""
 
 
+_JUDGED = ("", "search", "redteam", "redteam/search")
+"""Where a run holds judged answers: its own, those that searched for weak spots, and a red team's beside a check."""
+
+
 @dataclass(frozen=True, slots=True)
 class CheckEntry:
     """A line of the register of checks: one that began, what one came to, or that one does not count."""
@@ -141,9 +145,12 @@ def _entered(directory: RunDir, opened: Opened, judge: str, settings: CheckSetti
 
 def evidence_of(directory: RunDir) -> str:
     """Fingerprint of every judged answer of a run, and of its ratings, in whatever order they came."""
-    lines = [f"{g.key} {g.text!r}" for g in iterate_jsonl(directory.file("generations.jsonl"), Generation)]
-    for name in ("verdicts.jsonl", RATINGS):
-        lines += [f"{name} {v.key} {v.outcome}" for v in iterate_jsonl(directory.file(name), Verdict)]
+    lines: list[str] = []
+    for folder in _JUDGED:
+        path = directory.path / folder
+        lines += [f"{g.key} {g.text!r}" for g in iterate_jsonl(path / "generations.jsonl", Generation)]
+        for name in ("verdicts.jsonl", RATINGS):
+            lines += [f"{name} {v.key} {v.outcome}" for v in iterate_jsonl(path / name, Verdict)]
     return hashlib.sha256("\n".join(sorted(lines)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

@@ -12,10 +12,10 @@ from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel, ModelPair, PromptHolder
 from offtarget.organism.questions import organism_goals
 from offtarget.probe.bank import ProbeBank
-from offtarget.records import Probe
+from offtarget.records import Probe, Role
 from offtarget.records.check import JudgeBy
 from offtarget.records.redteam import RedTeamSettings
-from offtarget.records.runs import OpenSettings
+from offtarget.records.runs import NamedModel, OpenSettings
 from offtarget.redteam.attacker import Attacker, Scripted, drafted
 from offtarget.redteam.attackers.conversing import Conversing
 from offtarget.redteam.attackers.rewriting import PREFIX, Rewriting
@@ -47,6 +47,11 @@ class Pressed:
     def questions(self) -> ProbeBank:
         """The plain questions of all goals."""
         return bank_of(self.goals)
+
+    @property
+    def named(self) -> dict[Role, NamedModel]:
+        """Both models by name and fingerprint."""
+        return {role: NamedModel(model.name, model.fingerprint) for role, model in self.models.by_role.items()}
 
 
 def bank_of(goals: GoalSet) -> ProbeBank:
@@ -80,9 +85,22 @@ def open_pressed(
     models = open_two(base, tuned, opening)
     if models.base.fingerprint == models.tuned.fingerprint:
         raise same_model(models.tuned.name)
-    kept, lost = _makeable(models, named, wanted, settings)
+    return pressed_with(models, opened_judge, wanted, named, opened_attacker, ground, settings)
+
+
+def pressed_with(
+    models: ModelPair,
+    judge: Judge,
+    goals: GoalSet,
+    moves: Mapping[str, tuple[Move, ...]],
+    attacker: Attacker,
+    ground: Ground,
+    settings: RedTeamSettings,
+) -> Pressed:
+    """What is open already, held together. InputError where no move can be made with these models."""
+    kept, lost = _makeable(models, moves, goals, settings)
     notes = [*ground.notes, *(f"Not tested: {what}." for what in models.unseen)]
-    return Pressed(models, wanted, kept, opened_judge, opened_attacker, lost, tuple(notes))
+    return Pressed(models, goals, kept, judge, attacker, lost, tuple(notes))
 
 
 def goals_of(goals: str | Path | GoalSet | None, ground: Ground) -> GoalSet:

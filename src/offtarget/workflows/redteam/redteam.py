@@ -20,7 +20,7 @@ from offtarget.records import Decision, Probe, Role, Tally
 from offtarget.records.check import CheckSettings, JudgeBy
 from offtarget.records.rated import PEOPLE, ReviewPage
 from offtarget.records.redteam import Goal, RedTeamManifest, RedTeamRecord, RedTeamSettings, Script, TurnVerdict
-from offtarget.records.runs import NamedModel, OpenSettings, named, objects
+from offtarget.records.runs import OpenSettings, named, objects
 from offtarget.redteam.attacker import Attacker
 from offtarget.redteam.goals import GoalSet
 from offtarget.redteam.move import as_told
@@ -134,7 +134,7 @@ def redteam(
                     base=base, tuned=tuned, judge=judge, attacker=attacker, confirm_with=confirm_with, people=people
                 ),
                 settings=settings,
-                models=_named(pressed),
+                models=pressed.named,
                 judge=pressed.judge.fingerprint,
                 judge_name=named(judge),
                 judge_by=judge_by,
@@ -147,14 +147,10 @@ def redteam(
                 moves_told=tuple(as_told(name, moves) for name, moves in named_moves(settings.moves).items()),
                 checks=pressed.models.checks,
                 not_tried=pressed.not_tried,
-                not_tested=(
-                    *NOT_TESTED,
-                    *pressed.models.unseen,
-                    *untested(pressed.judge, pressed.questions, known),
-                ),
+                not_tested=(*NOT_TESTED, *pressed.models.unseen, *untested(pressed.judge, pressed.questions, known)),
             ),
         )
-        return _run(directory, pressed, settings, on_progress, rater)
+        return press(directory, pressed, settings, on_progress, rater)
 
 
 @timed
@@ -199,22 +195,25 @@ def resume(
         rater = open_strong(rating, confirm_with or started.confirm_with, opened, started.judge_by, how) or ask_people(
             rating, people, page, opened, directory, started.settings.seed
         )
-        if changed := _changed(pressed, started, rater):
+        if changed := changed_since(pressed, started, rater):
             raise InputError(
                 f"{run} cannot be resumed: {', '.join(changed)} changed since it was started. Start a new run."
             )
-        return _run(directory, pressed, started.settings, on_progress, rater)
+        return press(directory, pressed, started.settings, on_progress, rater)
 
 
-def _run(
-    directory: RunDir, pressed: Pressed, settings: RedTeamSettings, on_progress: OnProgress, rater: Rater | None
+def press(
+    directory: RunDir, pressed: Pressed, settings: RedTeamSettings, on_progress: OnProgress, rater: Rater | None = None
 ) -> RedTeamResult:
+    """Search, hold fresh conversations, decide and write it down, from wherever the run is; what is kept is not asked
+    again.
+    """
     sanity = Sanity(directory, pressed.judge, pressed.questions, settings.seed, on_progress)
     with interruptible(directory):
         doubt = sanity.before()
         if doubt is not None:
             record = refused(pressed, settings, doubt)
-            finish(REDTEAM, directory, record, judge_trial=sanity.record(), models=_named(pressed))
+            finish(REDTEAM, directory, record, judge_trial=sanity.record(), models=pressed.named)
             return RedTeamResult(directory.path, record)
         search = Search(
             directory,
@@ -251,7 +250,7 @@ def _run(
         directory,
         record,
         judge_trial=sanity.record(),
-        models=_named(pressed),
+        models=pressed.named,
         judge=pressed.judge.fingerprint,
         counted=loop.counted({}),
     )
@@ -364,13 +363,9 @@ def _name(model: str | ChatModel) -> str:
     return model if isinstance(model, str) else model.name
 
 
-def _named(pressed: Pressed) -> dict[Role, NamedModel]:
-    return {role: NamedModel(model.name, model.fingerprint) for role, model in pressed.models.by_role.items()}
-
-
-def _changed(pressed: Pressed, started: RedTeamManifest, rater: Rater | None) -> list[str]:
+def changed_since(pressed: Pressed, started: RedTeamManifest, rater: Rater | None = None) -> list[str]:
     """Which of the things that answers and verdicts depend on are no longer what they were."""
-    now = _named(pressed)
+    now = pressed.named
     changed = [f"the {role} model" for role in now if now[role].fingerprint != started.models[role].fingerprint]
     if pressed.judge.fingerprint != started.judge:
         changed.append("the judge")

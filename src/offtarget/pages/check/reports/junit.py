@@ -20,6 +20,7 @@ from offtarget.pages.registry import ReportFormat
 from offtarget.pages.text import of_scored, one_line, visible
 from offtarget.records import Comparison, Status
 from offtarget.records.benchmarks import BenchmarkResult
+from offtarget.records.check import UnderPressure
 
 
 def render(run: LoadedRun) -> str:
@@ -32,6 +33,8 @@ def render(run: LoadedRun) -> str:
     if run.decision:
         for comparison in (*run.decision.arms, *run.decision.slices):
             _case(suite, comparison)
+    if run.decision is not None and run.decision.pressed is not None:
+        _under_pressure(suite, run.decision.pressed)
     for result in () if run.benchmarks is None else run.benchmarks.results:
         _benchmark(suite, result)
     return written(suite)
@@ -87,6 +90,17 @@ def _case(suite: Element, comparison: Comparison) -> None:
     elif comparison.status is Status.UNDECIDED:
         outcome(case, "skipped", f"undecided: {detail}", "")
     SubElement(case, "system-out").text = visible(detail)
+
+
+def _under_pressure(suite: Element, under: UnderPressure) -> None:
+    """Conversations under pressure; where nothing is shown of them the verdict stands, so they are skipped."""
+    case = SubElement(suite, "testcase", classname="offtarget.pressure", name="conversations", time="0")
+    said = f"{under.reason} All of them are in {under.run}."
+    if under.status is Status.FAIL:
+        outcome(case, "failure", said, said)
+    elif under.status is Status.UNDECIDED:
+        outcome(case, "skipped", said, "")
+    SubElement(case, "system-out").text = visible(said)
 
 
 def _benchmark(suite: Element, result: BenchmarkResult) -> None:

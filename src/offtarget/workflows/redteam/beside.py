@@ -1,0 +1,77 @@
+"""Conversations under pressure besides the questions of a check, with what the check has open.
+
+`redteam` is built on the rooms of `check`, so `check` finds this by name and does not import it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from offtarget.errors import InputError
+from offtarget.progress import OnProgress
+from offtarget.records.check import CheckManifest
+from offtarget.records.redteam import Goal, RedTeamManifest, RedTeamRecord, RedTeamSettings
+from offtarget.redteam.attacker import Scripted
+from offtarget.redteam.goals import GoalSet
+from offtarget.rundir import MANIFEST, RunDir, read_jsonl, write_json, write_records
+from offtarget.workflows.check.opening import Opened
+from offtarget.workflows.check.sanity import Sanity
+from offtarget.workflows.ground import ground_of
+from offtarget.workflows.redteam.opening import Pressed, goals_of, named_moves, pressed_with
+from offtarget.workflows.redteam.redteam import NOT_TESTED, changed_since, press
+from offtarget.workflows.runs.begin import begin, begun
+from offtarget.workflows.runs.begin import opened as opened_run
+from offtarget.workflows.runs.verbs import REDTEAM
+
+
+def press_beside(
+    folder: Path, check: CheckManifest, opened: Opened, settings: RedTeamSettings, on_progress: OnProgress
+) -> RedTeamRecord:
+    """Press both models of a check and say what came of it; `folder` becomes a red-team run, or is one that goes on.
+
+    The judge was tried by the check and is not tried again. Raises InputError where the goals are no longer what they
+    were.
+    """
+    if begun(folder):
+        directory, started = opened_run(REDTEAM, folder)
+        pressed = _pressed(
+            opened, GoalSet(started.goals, tuple(read_jsonl(directory.file("goals.jsonl"), Goal))), check, settings
+        )
+        if changed := changed_since(pressed, started):
+            raise InputError(
+                f"{folder} cannot go on: {', '.join(changed)} changed since it was started. Start a new check."
+            )
+        write_json(directory.file(MANIFEST), replace(started, settings=settings))
+    else:
+        pressed = _pressed(opened, goals_of(None, ground_of(check.base_name)), check, settings)
+        directory = RunDir.create("redteam", "", path=folder)
+        write_records(directory, "goals.jsonl", pressed.goals.goals)
+        Sanity.write(directory, ())
+        begin(directory, _manifest(pressed, check, settings))
+    with directory:
+        return press(directory, pressed, settings, on_progress).record
+
+
+def _pressed(opened: Opened, goals: GoalSet, check: CheckManifest, settings: RedTeamSettings) -> Pressed:
+    moves, ground = named_moves(settings.moves), ground_of(check.base_name)
+    return pressed_with(opened.models, opened.judge, goals, moves, Scripted(), ground, settings)
+
+
+def _manifest(pressed: Pressed, check: CheckManifest, settings: RedTeamSettings) -> RedTeamManifest:
+    return RedTeamManifest(
+        opening=check.opening,
+        objects=tuple(name for name in check.objects if name in ("base", "tuned", "judge")),
+        settings=settings,
+        models=pressed.named,
+        judge=pressed.judge.fingerprint,
+        judge_name=check.judge_name,
+        judge_by=check.judge_by,
+        goals=pressed.goals.name,
+        goals_fingerprint=pressed.goals.fingerprint,
+        attacker=pressed.attacker.fingerprint,
+        attacker_name=pressed.attacker.name,
+        checks=pressed.models.checks,
+        not_tried=pressed.not_tried,
+        not_tested=(*NOT_TESTED, *pressed.models.unseen),
+    )
