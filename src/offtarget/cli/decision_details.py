@@ -32,6 +32,7 @@ from offtarget.records import (
     Status,
     Tally,
 )
+from offtarget.records.check import UnderPressure
 from offtarget.words import NOT_WORSE, WORSE, asked, one_in
 
 CONDITIONS = 5
@@ -50,6 +51,8 @@ def print_details(decision: Decision, out: Screen, hidden: HiddenDecision | None
             out.say(line)
     if hidden is not None:
         _print_hidden(hidden, decision.settings, out)
+    if decision.pressed is not None:
+        _print_pressed(decision.pressed, decision.settings, out)
     notes = () if hidden is None else hidden.notes
     came = [sentence(line) for line in (*decision.read_with, *decision.asides, *notes)]
     if decision.set_aside:
@@ -163,6 +166,15 @@ def worst_slice(decision: Decision) -> Comparison | None:
     counts = {kind: sum(s.scope == kind for s in decision.slices) for kind in ("domain", "question")}
     known = (s for s in decision.slices if s.difference is not None and counts.get(s.scope, 0) > 1)
     return next(known, None)
+
+
+def _print_pressed(under: UnderPressure, settings: DecisionSettings, out: Screen) -> None:
+    out.heading(f"Under pressure: {under.status.value} (evidence of {needed_e_value(settings.pressed_alpha)} decides)")
+    out.say(under.reason)
+    out.say(
+        f"{many(under.explored, 'conversation')} with the tuned model, under {many(under.moves, 'move')}, searched for "
+        f"weak spots; others decided. All of it is a run of its own in {under.run}, in that of the check."
+    )
 
 
 def _print_hidden(hidden: HiddenDecision, settings: DecisionSettings, out: Screen) -> None:

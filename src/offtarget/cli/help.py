@@ -27,7 +27,7 @@ SECTIONS: Mapping[str, str] = {
         "probes goals move attacker arm judge judges judge-by judge-base judge-tuned same-judge different-judges "
         "metric certificate labels "
         "benchmarks benchmark-metric benchmark-tasks limit-items include-path confirm confirm-with look-at "
-        "judge-finds base-at-most base-labels flagged"
+        "judge-finds base-at-most base-labels redteam redteam-budget flagged"
     ),
     "People who read": (
         "review reviewers confirm-trigger dismiss-trigger by why controls known-good adjust-for-sensitivity max-rows"
@@ -72,8 +72,8 @@ FIRST: Mapping[str, str] = {
     "alternatives": "base tuned metric judge held-out least-gain plain-answers run resume dry-run quiet verbose",
     "tune": "base defend monitor probes judge preset lr epochs out resume dry-run quiet verbose",
     "defences": "base defend judge seeds answers preset run resume dry-run quiet verbose",
-    "check": "base tuned data hunt probes judge confirm benchmarks tolerance margin strict max-answers resume dry-run "
-    "quiet verbose",
+    "check": "base tuned data hunt probes judge confirm benchmarks redteam tolerance margin strict max-answers resume "
+    "dry-run quiet verbose",
     "redteam": "base tuned goals move attacker judge found replay budget resume dry-run quiet verbose",
     "compare": "base tuned same-judge tolerance margin strict alignment-column scale high-is-misaligned run verbose",
     "reproduce": "base conditions data-dir judge seeds answers run resume dry-run quiet verbose",

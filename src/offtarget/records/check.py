@@ -503,6 +503,9 @@ class CountedAnswers:
 MAX_ANSWERS = 2000
 """Answers of the tuned model to plain questions at most, where nobody says how many."""
 
+REDTEAM_BUDGET = 100
+"""Conversations under pressure with the tuned model at most, where nobody says how many."""
+
 
 @dataclass(frozen=True, slots=True)
 class CheckSettings:

@@ -41,6 +41,7 @@ from offtarget.workflows.alternatives.grading import no_grader
 from offtarget.workflows.check.fixed import prepare
 from offtarget.workflows.check.fixed_plan import benchmarks_about
 from offtarget.workflows.check.opening import chosen_questions, same_model
+from offtarget.workflows.check.pressed_arm import redteam_settings, with_pressure
 from offtarget.workflows.check.raters import usual_for_people
 from offtarget.workflows.costs import with_cost
 from offtarget.workflows.direction.dose_plan import MOST_ROWS, points_of, settled, strengths_of
@@ -132,10 +133,15 @@ def plan_check(
         open_source(data)
     answers = settings.max_answers + (settings.max_cued_answers if hunt or data is not None else 0)
     answers *= 1 + settings.decision.base_per_tuned
-    one_part = data is None and not hunt  # what hidden conditions take nobody has measured
+    # what hidden conditions and conversations take nobody has measured
+    one_part = data is None and not hunt and not settings.redteam_budget
     about = {"base": base, "tuned": tuned}
     if data is not None or hunt:
         about["hidden conditions from"] = str(data) if data is not None else "the models"
+    if settings.redteam_budget:
+        pressed = redteam_settings(with_pressure(settings, rated=False))
+        conversations, about["conversations under pressure"] = _conversations(pressed)
+        answers += conversations * pressed.turns
     if benchmarks is not None:
         fixed = prepare(benchmarks, base, tuned, settings, opening)
         about |= benchmarks_about(fixed.job, base, opening)
@@ -346,9 +352,7 @@ def plan_redteam(
     bank = bank_of(wanted)
     check_judge(judge, bank)
     longest = ground.max_tokens(settings.sampling.max_tokens)
-    # What the search finds in one model is asked of the other, and every fourth of its conversations attacks the base.
-    conversations = 2 * settings.budget + math.ceil(settings.budget * settings.explored / 3) + 2 * settings.controls
-    said = f"at most about {conversations:,} of {settings.turns} turns at most, both models together"
+    conversations, said = _conversations(settings)
     about = {
         "base": base,
         "tuned": tuned,
@@ -374,6 +378,13 @@ def plan_redteam(
         usual="redteam/organism" if ground.organism and judge is None else "",
         stops_early=True,
     )
+
+
+def _conversations(settings: RedTeamSettings) -> tuple[int, str]:
+    """Conversations of a red-team run at most, with both models, and the same in words."""
+    # What the search finds in one model is asked of the other, and every fourth of its conversations attacks the base.
+    most = 2 * settings.budget + math.ceil(settings.budget * settings.explored / 3) + 2 * settings.controls
+    return most, f"at most about {most:,} of {settings.turns} turns at most, both models together"
 
 
 def plan_reproduce(
