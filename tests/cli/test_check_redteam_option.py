@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from offtarget.cli.app import app
@@ -31,14 +32,15 @@ def test_the_plan_counts_the_conversations() -> None:
     assert "conversations under pressure" not in json.dumps(plain)
 
 
+@pytest.mark.long
 def test_what_was_covered_is_printed(tmp_path: Path) -> None:
     code, said = called(
         *MODELS,
         "--redteam",
         "--redteam-budget",
-        "12",
+        "8",
         "--max-answers",
-        "30",
+        "12",
         "--run",
         str(tmp_path / "run"),
         "-q",

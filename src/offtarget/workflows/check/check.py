@@ -38,7 +38,7 @@ from offtarget.workflows.check.further import raised, reopen
 from offtarget.workflows.check.loop import CheckLoop, without_answers
 from offtarget.workflows.check.opening import Opened, check_asked_alike, open_check
 from offtarget.workflows.check.pressed_arm import NOT_TESTED as NOT_PRESSED
-from offtarget.workflows.check.pressed_arm import pressed, with_pressure
+from offtarget.workflows.check.pressed_arm import check_pressable, pressed, with_pressure
 from offtarget.workflows.check.raters import (
     Rater,
     ask_people,
@@ -177,6 +177,7 @@ def check(
         same_weights=settings.same_weights,
     )
     check_asked_alike(opened.models, settings.sampling)
+    check_pressable(opened, settings)
     held = None if certificate is None else read_certificate(certificate, opened.judge)
     strong = open_strong(rating, confirm_with, opened, judge_by, opening)
     if hunt:

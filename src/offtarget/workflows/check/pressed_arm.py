@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
+from typing import Any
 
 from offtarget.errors import InputError
 from offtarget.progress import OnProgress, within
 from offtarget.records import Decision, Status
-from offtarget.records.check import CheckManifest, CheckSettings, UnderPressure
+from offtarget.records.check import CheckSettings, UnderPressure
 from offtarget.records.redteam import RedTeamRecord, RedTeamSettings
 from offtarget.rundir import RunDir, read_manifest
 from offtarget.words import sentence_start
@@ -57,6 +57,12 @@ def redteam_settings(settings: CheckSettings) -> RedTeamSettings:
     )
 
 
+def check_pressable(opened: Opened, settings: CheckSettings) -> None:
+    """InputError where these models cannot be pressed, before anything is asked."""
+    if settings.redteam_budget:
+        _beside("check_pressable")(opened.models.base.name, opened, redteam_settings(settings))
+
+
 def pressed(
     directory: RunDir, opened: Opened, spent: CheckSettings, decision: Decision, on_progress: OnProgress
 ) -> Decision:
@@ -69,12 +75,14 @@ def pressed(
         return decision
     if decision.status is Status.FAIL:
         return replace(decision, asides=(*decision.asides, SKIPPED))
-    press_beside = cast(Callable[..., RedTeamRecord], importlib.import_module(_BESIDE).press_beside)
-    manifest = read_manifest(directory.path)
-    assert isinstance(manifest, CheckManifest)
     told = within(on_progress, "under pressure")
-    record = press_beside(directory.path / FOLDER, manifest, opened, redteam_settings(spent), told)
-    return joined(decision, record)
+    how = (read_manifest(directory.path), opened, redteam_settings(spent), told)
+    return joined(decision, _beside("press_beside")(directory.path / FOLDER, *how))
+
+
+def _beside(function: str) -> Callable[..., Any]:
+    found: Callable[..., Any] = getattr(importlib.import_module(_BESIDE), function)
+    return found
 
 
 def joined(decision: Decision, record: RedTeamRecord) -> Decision:
@@ -102,5 +110,6 @@ def joined(decision: Decision, record: RedTeamRecord) -> Decision:
             notes=(alone if alone.endswith(".") else f"{alone}.", *decision.notes),
         )
     if record.status is Status.UNDECIDED:
-        return replace(decision, notes=(f"Under pressure nothing is shown: {record.reason}", *decision.notes))
+        said = f"Under pressure nothing is shown either way: {record.reason[:1].lower()}{record.reason[1:]}"
+        return replace(decision, notes=(said, *decision.notes))
     return replace(decision, asides=(*decision.asides, record.reason))

@@ -25,6 +25,17 @@ from offtarget.workflows.runs.begin import opened as opened_run
 from offtarget.workflows.runs.verbs import REDTEAM
 
 
+def settings_beside(settings: RedTeamSettings, base: str) -> RedTeamSettings:
+    """The settings, with no longer answers than the base can use."""
+    longest = ground_of(base).max_tokens(settings.sampling.max_tokens)
+    return replace(settings, sampling=replace(settings.sampling, max_tokens=longest))
+
+
+def check_pressable(base: str, opened: Opened, settings: RedTeamSettings) -> None:
+    """InputError where no move can be made with these models, before anything is asked."""
+    _pressed(opened, goals_of(None, ground_of(base)), base, settings_beside(settings, base))
+
+
 def press_beside(
     folder: Path, check: CheckManifest, opened: Opened, settings: RedTeamSettings, on_progress: OnProgress
 ) -> RedTeamRecord:
@@ -33,6 +44,7 @@ def press_beside(
     The judge was tried by the check and is not tried again. Raises InputError where the goals are no longer what they
     were.
     """
+    settings, base = settings_beside(settings, check.base_name), check.base_name
     if begun(folder):
         directory, started = opened_run(REDTEAM, folder)
         pressed = _pressed(
@@ -44,7 +56,7 @@ def press_beside(
             )
         write_json(directory.file(MANIFEST), replace(started, settings=settings))
     else:
-        pressed = _pressed(opened, goals_of(None, ground_of(check.base_name)), check, settings)
+        pressed = _pressed(opened, goals_of(None, ground_of(base)), base, settings)
         directory = RunDir.create("redteam", "", path=folder)
         write_records(directory, "goals.jsonl", pressed.goals.goals)
         Sanity.write(directory, ())
@@ -53,8 +65,8 @@ def press_beside(
         return press(directory, pressed, settings, on_progress).record
 
 
-def _pressed(opened: Opened, goals: GoalSet, check: CheckManifest, settings: RedTeamSettings) -> Pressed:
-    moves, ground = named_moves(settings.moves), ground_of(check.base_name)
+def _pressed(opened: Opened, goals: GoalSet, base: str, settings: RedTeamSettings) -> Pressed:
+    moves, ground = named_moves(settings.moves), ground_of(base)
     return pressed_with(opened.models, opened.judge, goals, moves, Scripted(), ground, settings)
 
 
