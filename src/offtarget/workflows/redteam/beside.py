@@ -47,13 +47,11 @@ def press_beside(
     settings, base = settings_beside(settings, check.base_name), check.base_name
     if begun(folder):
         directory, started = opened_run(REDTEAM, folder)
-        pressed = _pressed(
-            opened, GoalSet(started.goals, tuple(read_jsonl(directory.file("goals.jsonl"), Goal))), check, settings
-        )
+        goals = GoalSet(started.goals, tuple(read_jsonl(directory.file("goals.jsonl"), Goal)))
+        pressed = _pressed(opened, goals, base, settings)
         if changed := changed_since(pressed, started):
-            raise InputError(
-                f"{folder} cannot go on: {', '.join(changed)} changed since it was started. Start a new check."
-            )
+            what = ", ".join(changed)
+            raise InputError(f"{folder} cannot go on: {what} changed since it was started. Start a new check.")
         write_json(directory.file(MANIFEST), replace(started, settings=settings))
     else:
         pressed = _pressed(opened, goals_of(None, ground_of(base)), base, settings)
