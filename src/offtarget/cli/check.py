@@ -75,7 +75,7 @@ if TYPE_CHECKING:
 @PAGE
 @click.option("--certificate", metavar="FILE", help="Of `judge calibrate`: show rates corrected by people's labels.")
 @fixed.FIXED
-@click.option("--redteam", is_flag=True, help="Press both models in conversations, too, where the questions pass.")
+@click.option("--redteam", is_flag=True, help="Press both models in conversations, too; not after a FAIL.")
 @click.option(
     "--redteam-budget",
     type=AT_LEAST_ONE,

@@ -72,8 +72,8 @@ FIRST: Mapping[str, str] = {
     "alternatives": "base tuned metric judge held-out least-gain plain-answers run resume dry-run quiet verbose",
     "tune": "base defend monitor probes judge preset lr epochs out resume dry-run quiet verbose",
     "defences": "base defend judge seeds answers preset run resume dry-run quiet verbose",
-    "check": "base tuned data hunt probes judge confirm benchmarks redteam tolerance margin strict max-answers resume "
-    "dry-run quiet verbose",
+    "check": "base tuned data hunt probes judge confirm benchmarks redteam tolerance margin max-answers resume dry-run "
+    "quiet verbose",
     "redteam": "base tuned goals move attacker judge found replay budget resume dry-run quiet verbose",
     "compare": "base tuned same-judge tolerance margin strict alignment-column scale high-is-misaligned run verbose",
     "reproduce": "base conditions data-dir judge seeds answers run resume dry-run quiet verbose",
