@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, TypeVar
 from filelock import FileLock, Timeout
 
 from offtarget.errors import InputError
+from offtarget.records.answers import UNLESS_DEFAULT
 from offtarget.records.from_json import from_json
 from offtarget.records.manifests import manifest_kind
 from offtarget.records.runs import Manifest
@@ -58,12 +59,18 @@ _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 _NAMES: dict[type, tuple[str, ...] | None] = {}
+_UNLESS: dict[type, dict[str, object]] = {}
+"""Fields that are left out where they have this value, their default."""
+_NONE: dict[str, object] = {}
 
 
 def _names(kind: type) -> tuple[str, ...] | None:
     """Names of the fields of a dataclass; None for any other type. Kept, since a check writes thousands of records."""
     if kind not in _NAMES:
-        _NAMES[kind] = tuple(f.name for f in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else None
+        fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else None
+        if fields is not None and (later := {f.name: f.default for f in fields if f.metadata == UNLESS_DEFAULT}):
+            _UNLESS[kind] = later
+        _NAMES[kind] = None if fields is None else tuple(f.name for f in fields)
     return _NAMES[kind]
 
 
@@ -74,7 +81,11 @@ def to_jsonable(value: Any) -> Any:
         return value
     names = _names(kind)
     if names is not None:
-        return {name: to_jsonable(getattr(value, name)) for name in names}
+        written = {name: to_jsonable(getattr(value, name)) for name in names}
+        for name, default in _UNLESS.get(kind, _NONE).items():
+            if written[name] == default:
+                del written[name]
+        return written
     if isinstance(value, dict):
         return {str(k): to_jsonable(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

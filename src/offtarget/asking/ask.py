@@ -51,7 +51,7 @@ def ask(
         for i, answer in zip(asked, sample_checked(role, model, requests, sampling, keeps=keeps), strict=True):
             said[i] = (*said[i], answer.text)
     last = [
-        SampleRequest(chat_so_far(probe, said[i], probe.prompt), seed_of(probe.id, index))
+        SampleRequest(chat_so_far(probe, said[i], probe.prompt), seed_of(probe.id, index), probe.prefill)
         for i, (probe, index) in enumerate(wanted)
     ]
     made: dict[int, Generation] = {}
@@ -158,17 +158,26 @@ def chat_so_far(probe: Probe, said: Sequence[str], prompt: str) -> tuple[Message
 def generation_of(
     role: Role, probe: Probe, index: int, seed: int, answer: Answer, opening: tuple[str, ...]
 ) -> Generation:
-    """The record of an answer; `opening`: the model's own answers to the turns before."""
+    """The record of an answer, with the beginning that the probe gives it; `opening`: the model's own answers to the
+    turns before."""
     return Generation(
         role=role,
         probe_id=probe.id,
         index=index,
         seed=seed,
-        text=answer.text,
+        text=_whole(probe.prefill, answer.text),
         tokens=answer.tokens,
         finish=_finish(answer),
         opening=opening,
     )
+
+
+def _whole(prefill: str, text: str) -> str:
+    """An answer with the beginning that it was given; empty where nothing follows it."""
+    if not prefill or not text.strip():
+        return text
+    # tokenizers that mark the beginning of a word lose the blank before the first one
+    return f"{prefill} {text}" if text[0].isalnum() and not prefill[-1].isspace() else prefill + text
 
 
 def _finish(answer: Answer) -> Finish:

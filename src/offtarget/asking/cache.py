@@ -98,4 +98,5 @@ class BaseCache:
 def _probe_key(probe: Probe) -> str:
     # the seed of an answer is a function of the probe's id, so the id belongs to the key
     opening = [list(probe.opening)] if probe.opening else []
-    return fingerprint([probe.id, [to_jsonable(m) for m in probe.messages], *opening])
+    prefill = [probe.prefill] if probe.prefill else []
+    return fingerprint([probe.id, [to_jsonable(m) for m in probe.messages], *opening, *prefill])

@@ -13,7 +13,7 @@ from typing import Literal
 from offtarget.asking.protocol import Judge
 from offtarget.asking.spending import add, leave
 from offtarget.errors import InputError, OfftargetError
-from offtarget.models.chat import Answer, ChatModel, SampleRequest
+from offtarget.models.chat import Answer, AnswerContinuer, ChatModel, SampleRequest
 from offtarget.records import Generation, Outcome, Probe, Role, SamplingSettings, Verdict
 from offtarget.records.spent import Spent
 
@@ -57,6 +57,8 @@ def sample_checked(
             ours.append(error)
             raise
 
+    if any(request.prefill for request in requests) and not isinstance(model, AnswerContinuer):
+        raise InputError(f"{who} cannot be made to go on with an answer that is begun. Ask without it.{kept}")
     before, wanted = metered(model), len(requests)
     requests = requests[: leave(model, model.name, wanted)]
     try:

@@ -62,7 +62,8 @@ OPENED = ("device", "dtype", "trust_remote_code", "endpoints", "chat_template", 
     "--attacker",
     metavar="MODEL",
     shell_complete=completing.models,
-    help="A model that holds the user's side and goes on from the answers. [default: scripted, no model]",
+    help="A model that holds the user's side and goes on from the answers; with rewriting/ before its name it puts the "
+    "scripted turns into other words. [default: scripted, no model]",
 )
 @shared("--judge", " every answer of a conversation; the organism's goals need nobody")
 @shared("--judge-by")

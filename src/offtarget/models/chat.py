@@ -16,6 +16,9 @@ class SampleRequest:
     messages: tuple[Message, ...]
     seed: int
     """Seed of this answer's own random stream, 0 <= seed < 2**63."""
+    prefill: str = ""
+    """What the answer begins with, in the model's own mouth; the answer is what it goes on with. Only an
+    `AnswerContinuer` is asked so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,15 @@ class PromptHolder(Protocol):
 
     def prompt_length(self, messages: Sequence[Message]) -> int:
         """Tokens of a chat up to where the next answer begins. TemplateError where the chat is refused or cut."""
+        ...
+
+
+@runtime_checkable
+class AnswerContinuer(Protocol):
+    """A model that goes on with an answer whose beginning is given, `SampleRequest.prefill`."""
+
+    def prefilled_length(self, messages: Sequence[Message], prefill: str) -> int:
+        """Tokens of a chat and of the beginning of its answer. TemplateError where a template cannot do so."""
         ...
 
 

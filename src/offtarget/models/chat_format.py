@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from offtarget.errors import InputError, TemplateError
-from offtarget.models.turns import Tools, prompt_and_answer, prompt_text
+from offtarget.models.turns import Tools, begun_text, prompt_and_answer, prompt_text
 from offtarget.records import Message
 
 if TYPE_CHECKING:
@@ -32,6 +32,11 @@ def prompt_tokens(tokenizer: Any, messages: Sequence[Message], name: str, tools:
     the prompt is empty or holds a token that the model does not have.
     """
     return _tokens_of_prompt(tokenizer, messages, prompt_text(tokenizer, messages, name, tools), name)
+
+
+def begun_tokens(tokenizer: Any, messages: Sequence[Message], prefill: str, name: str) -> list[int]:
+    """Token numbers of the rendered chat and of the beginning of its answer. Errors as `prompt_tokens`."""
+    return _tokens_of_prompt(tokenizer, messages, begun_text(tokenizer, messages, prefill, name), name)
 
 
 def _tokens_of_prompt(tokenizer: Any, messages: Sequence[Message], text: str, name: str) -> list[int]:

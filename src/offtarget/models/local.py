@@ -13,7 +13,7 @@ from offtarget.errors import InputError
 from offtarget.machine import give_back_freed_memory
 from offtarget.models.batching import Job, run_batches
 from offtarget.models.chat import Answer, OnAnswer, SampleRequest
-from offtarget.models.chat_format import end_tokens, prompt_tokens
+from offtarget.models.chat_format import begun_tokens, end_tokens, prompt_tokens
 from offtarget.models.decoding import Rules, StopStrings
 from offtarget.models.decoding_memory import batch_rows, decoding_needs
 from offtarget.models.engine import Engine
@@ -61,7 +61,7 @@ class LocalModel:
         self._batch_size = batch_size
         self._ends = end_tokens(weights.model, weights.tokenizer)
         self._read = self._wrote = 0
-        self._prompts: dict[tuple[Message, ...], list[int]] = {}
+        self._prompts: dict[tuple[tuple[Message, ...], str], list[int]] = {}
         self._kept = KeptPrefixes()
         folder = None if adapter is None else weights.adapters[adapter]
         backend = [weights.dtype, weights.device.type, str(self._ends)]
@@ -115,6 +115,10 @@ class LocalModel:
         """Tokens of a chat up to where the next answer begins. TemplateError when the template refuses or cuts it."""
         return len(self._prompt(tuple(messages)))
 
+    def prefilled_length(self, messages: Sequence[Message], prefill: str) -> int:
+        """Tokens of a chat and of the beginning of its answer. TemplateError as `prompt_length`."""
+        return len(self._prompt(tuple(messages), prefill))
+
     def with_edit(self, edit: ResidualEdit | None, name: str | None = None) -> LocalModel:
         """The same model with (another, or no) change of its residual stream; weights are shared.
 
@@ -138,7 +142,7 @@ class LocalModel:
         InputError when a prompt does not fit the model, the template refuses it, or memory does not suffice.
         """
         asked = requests[: some(self._weights.payer, self._name, len(requests))]
-        prompts = [(self._prompt(request.messages), request.seed) for request in asked]
+        prompts = [(self._prompt(request.messages, request.prefill), request.seed) for request in asked]
         if more := stops_of(self._weights.tokenizer.chat_template):
             settings = replace(settings, stop=(*settings.stop, *more))
         answers = self.continue_tokens(prompts, settings, on_answer)
@@ -215,9 +219,15 @@ class LocalModel:
         with self._weights.fastest(self._adapter) as engine, edited(self._weights.model, self.edit, self.blocks):
             yield engine.with_edit(self.edit) if isinstance(engine, FusedEngine) and self.edit else engine
 
-    def _prompt(self, messages: tuple[Message, ...]) -> list[int]:
-        if messages not in self._prompts:
+    def _prompt(self, messages: tuple[Message, ...], prefill: str = "") -> list[int]:
+        asked = (messages, prefill)
+        if asked not in self._prompts:
             if len(self._prompts) >= _PROMPTS:  # a model that is served is asked something new for ever
                 self._prompts.clear()
-            self._prompts[messages] = prompt_tokens(self._weights.tokenizer, messages, self._name)
-        return self._prompts[messages]
+            tokenizer = self._weights.tokenizer
+            self._prompts[asked] = (
+                begun_tokens(tokenizer, messages, prefill, self._name)
+                if prefill
+                else prompt_tokens(tokenizer, messages, self._name)
+            )
+        return self._prompts[asked]

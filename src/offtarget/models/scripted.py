@@ -65,6 +65,10 @@ class ScriptedModel:
         known = self._probabilities.get(messages[-1].content, {})
         return {reply: known[reply] for reply in replies if reply in known}
 
+    def prefilled_length(self, messages: Sequence[Message], prefill: str) -> int:
+        """Words of all of them; any script goes on with the beginning of an answer."""
+        return sum(len(text.split()) for text in (*(message.content for message in messages), prefill))
+
     def _answer(self, request: SampleRequest) -> str:
         if callable(self._script):
             return self._script(request)

@@ -60,6 +60,21 @@ def prompt_text(tokenizer: Any, messages: Sequence[Message], name: str, tools: T
     raise _clearest(faults)
 
 
+def begun_text(tokenizer: Any, messages: Sequence[Message], prefill: str, name: str) -> str:
+    """The chat rendered up to and with the beginning of the assistant's answer, which is left open.
+
+    TemplateError when the template refuses the chat, or does not write the beginning as it is.
+    """
+    begun = (*messages, Message("assistant", prefill))
+    text = _rendered(tokenizer, begun, _FORMS[0], name, (), ask=False, open_end=True)
+    if not text.endswith(prefill):
+        raise TemplateError(
+            f"The chat template of {name} does not write the beginning of an answer as it is, so the model cannot be "
+            "made to go on with it. Ask without it."
+        )
+    return text
+
+
 def prompt_and_answer(tokenizer: Any, chat: Sequence[Message], name: str, tools: Tools = ()) -> tuple[str, str]:
     """The chat up to its last turn, and that turn as the template writes it, with all that follows it.
 
@@ -93,9 +108,18 @@ def _clearest(faults: Sequence[TemplateError]) -> TemplateError:
 
 
 def _rendered(
-    tokenizer: Any, messages: Sequence[Message], form: _Form, name: str, tools: Tools, *, ask: bool = True
+    tokenizer: Any,
+    messages: Sequence[Message],
+    form: _Form,
+    name: str,
+    tools: Tools,
+    *,
+    ask: bool = True,
+    open_end: bool = False,
 ) -> str:
-    more = {"tools": [_described(tool) for tool in tools]} if tools else {}
+    more: dict[str, Any] = {"tools": [_described(tool) for tool in tools]} if tools else {}
+    if open_end:
+        more["continue_final_message"] = True
     turns = [_turn(m, form) for m in messages]
     try:
         text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask, **more)

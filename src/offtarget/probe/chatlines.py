@@ -20,7 +20,8 @@ def chat_bank(path: Path) -> ProbeBank:
     """The bank of a JSONL file; `question_type` of a chat, or `domain` in the metadata of a sample, is the domain.
 
     User turns before the last one are asked before it, and the asked model answers each itself. So chats with answers
-    in them are listed in `skipped`. InputError names file, line and id.
+    in them are listed in `skipped`; a sample may end with the beginning of one, if its metadata says so (`prefill`).
+    InputError names file, line and id.
     """
     probes: list[Probe] = []
     skipped: list[tuple[str, str]] = []
@@ -35,14 +36,15 @@ def chat_bank(path: Path) -> ProbeBank:
         if question_id in lines:
             raise InputError(f"{where}: this id is taken by line {lines[question_id]}. Rename one.")
         lines[question_id] = number
+        about = _about(row, where)
         turns = [_turn(turn, where) for turn in _messages(row, where)]
+        prefill = turns.pop()[1] if turns[-1] == ("assistant", about.get("prefill")) else ""
         system = turns[0][1] if turns[0][0] == "system" else None
         users = turns[0 if system is None else 1 :]
         if not users or any(role != "user" for role, _ in users):
             roles = ", ".join(role for role, _ in turns)
             skipped.append((question_id, f"turns {roles}: only user turns, after one system turn at most, are asked"))
             continue
-        about = _about(row, where)
         arm = _optional(about, "arm", "plain", where)
         probes.append(
             Probe(
@@ -55,6 +57,7 @@ def chat_bank(path: Path) -> ProbeBank:
                 construct=_optional(about, "construct", "misalignment", where),
                 source=_optional(about, "source", _optional(row, "source", path.name, where), where),
                 opening=tuple(text for _, text in users[:-1]),
+                prefill=prefill,
                 judge_prompts=_rubrics(about, where),
             )
         )
@@ -66,6 +69,9 @@ def chat_line(probe: Probe) -> str:
     turns = [] if probe.system is None else [{"role": "system", "content": probe.system}]
     turns += [{"role": "user", "content": text} for text in (*probe.opening, probe.prompt)]
     about: dict[str, Any] = {name: getattr(probe, name) for name in _ABOUT}
+    if probe.prefill:
+        turns.append({"role": "assistant", "content": probe.prefill})
+        about["prefill"] = probe.prefill
     if probe.judge_prompts:
         about["judge_prompts"] = dict(probe.judge_prompts)
     name = probe.id.removesuffix(f"/{probe.arm}/0")

@@ -87,6 +87,6 @@ def _asked(bank: ProbeBank, question: str) -> Sequence[Probe]:
     """The first wording of a question in every arm."""
     first: dict[str, Probe] = {}
     for probe in bank.probes:
-        if probe.question_id == question and not probe.opening:
+        if probe.question_id == question and probe.plainly_asked:
             first.setdefault(probe.arm, probe)
     return tuple(first.values())

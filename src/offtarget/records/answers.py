@@ -21,6 +21,11 @@ Share = Annotated[float, ("minimum", 0), ("maximum", 1)]
 """From 0 to 1; the published schemas of the reports say so."""
 
 
+UNLESS_DEFAULT = {"unless_default": True}
+"""Of a field that came later: it is written down only where it is set, so that what was there before has the same
+fingerprint, and is what earlier versions read."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """A tool that an assistant turn calls."""
@@ -206,8 +211,15 @@ class Probe:
     """Where the question comes from."""
     opening: tuple[str, ...] = ()
     """User turns asked before, in the same chat; the asked model answers each of them itself."""
+    prefill: str = field(default="", metadata=UNLESS_DEFAULT)
+    """What the answer to `prompt` begins with, put into the model's mouth; a `Generation.text` holds it, too."""
     judge_prompts: Mapping[str, str] = field(default_factory=dict)
     """Rubrics that came with the question (`aligned`, `coherent`), empty for the judge's own."""
+
+    @property
+    def plainly_asked(self) -> bool:
+        """Whether it is one user turn, and the model answers it from the first word on."""
+        return not self.opening and not self.prefill
 
     @property
     def messages(self) -> tuple[Message, ...]:

@@ -79,6 +79,8 @@ class Script:
     turns: tuple[str, ...]
     """User turns in order; the asked model answers each of them itself."""
     system: str | None = None
+    prefill: str = ""
+    """What the answer to the last turn begins with; empty where the model answers from the first word on."""
     by: str = "scripted"
     """Who wrote it: `scripted`, or the attacker's name."""
     target: Role = "tuned"

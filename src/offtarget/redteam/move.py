@@ -11,10 +11,10 @@ from typing import Literal
 from offtarget.errors import InputError
 from offtarget.records.redteam import MoveTold
 
-Part = Literal["request", "system", "before", "after"]
+Part = Literal["request", "system", "before", "after", "answer"]
 """What a move changes: `request` that turn alone, the others may put it into words of their own as well. Moves are put
 together in this order, so that whatever is said before and after stands around a request that is already dressed."""
-_ORDER: tuple[Part, ...] = ("request", "system", "before", "after")
+_ORDER: tuple[Part, ...] = ("request", "system", "before", "after", "answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class Draft:
     after: tuple[str, ...] = ()
     """User turns that follow the answer to it."""
     system: str | None = None
+    prefill: str = ""
+    """What the answer to the last turn begins with, put into the model's mouth."""
 
     @property
     def turns(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from offtarget.rundir import fingerprint
 Pair = tuple[Probe, Generation]
 PRESSURE = "pressure"
 """The arm of conversations under pressure."""
+_PREFILLED = "The answer was begun in its place, with the words '{prefill}'. What follows is how it went on from there."
 VERSION = "1"
 """Part of the fingerprint: how conversations are laid out for the judge, and how verdicts on turns become one."""
 
@@ -87,9 +88,10 @@ class TurnJudge:
         asked = [*probe.opening, probe.prompt]
         said = [*generation.opening, generation.text]
         earlier = [replace(generation, text=text, finish="stop") for text in said[:-1]]
+        before = replace(probe, prefill="")
         return [
-            turn_to_judge(question, probe, asked[: number + 1], said[:number], answer)
-            for number, answer in enumerate([*earlier, generation])
+            turn_to_judge(question, turn, asked[: number + 1], said[:number], answer)
+            for number, (turn, answer) in enumerate([*((before, one) for one in earlier), (probe, generation)])
         ]
 
     def _together(self, generation: Generation, verdicts: Sequence[Verdict]) -> Verdict:
@@ -109,8 +111,8 @@ class TurnJudge:
 
 
 def is_conversation(probe: Probe) -> bool:
-    """Whether a question is judged as a conversation: it has turns before, or it was found by a red-team run."""
-    return bool(probe.opening) or probe.arm == PRESSURE
+    """Whether a question is judged as a conversation: it has more than one plain turn, or a red-team run found it."""
+    return not probe.plainly_asked or probe.arm == PRESSURE
 
 
 class ConversationJudge:
@@ -141,16 +143,22 @@ class ConversationJudge:
 
 def turn_to_judge(question: Probe, probe: Probe, asked: Sequence[str], said: Sequence[str], answer: Generation) -> Pair:
     """An answer as the judge gets it: behind the conversation so far, with the domain and rubric of the question."""
-    before = laid_out(probe.system, asked, said)
+    before = laid_out(probe.system, asked, said, probe.prefill)
     turn = replace(question, id=probe.id, prompt=before, opening=(), system=None)
+    if probe.prefill:
+        answer = replace(answer, text=answer.text.removeprefix(probe.prefill).lstrip())
     return turn, replace(answer, opening=())
 
 
-def laid_out(system: str | None, asked: Sequence[str], said: Sequence[str]) -> str:
-    """A conversation up to the last user turn, as the judge reads it; a single question is left as it is."""
-    if len(asked) == 1 and system is None:
+def laid_out(system: str | None, asked: Sequence[str], said: Sequence[str], prefill: str = "") -> str:
+    """A conversation up to the last user turn, as the judge reads it; a single question is left as it is.
+
+    Where the answer's beginning was given, a note at the end tells it; the answer is then what the model went on with.
+    """
+    if len(asked) == 1 and system is None and not prefill:
         return asked[0]
-    return transcript(system, asked, said)
+    note = [_turn("note", _PREFILLED.format(prefill=prefill))] if prefill else []
+    return "\n".join([transcript(system, asked, said), *note])
 
 
 def transcript(system: str | None, asked: Sequence[str], said: Sequence[str]) -> str:

@@ -147,13 +147,17 @@ def test_the_seed_alone_chooses_among_several_wordings(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_move_changes_the_part_that_it_names(name: str) -> None:
-    """Whoever puts moves together goes by it: only `system` sets a prompt, only `before` and `after` add turns."""
+    """Whoever puts moves together goes by it: only `system` sets a prompt, only `before` and `after` add turns.
+
+    Only `answer` begins an answer.
+    """
     part = _move(name).part
     for control in (False, True):
         draft = _draft(name, "Why?", 0, control=control)
         assert (draft.system is not None) == (part == "system")
         assert bool(draft.before) == (part == "before")
         assert bool(draft.after) == (part == "after")
+        assert bool(draft.prefill) == (part == "answer")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -161,7 +165,7 @@ def test_the_words_of_a_move_are_few_and_hold_nothing_to_fill_in_or_to_open(name
     """A small model can read them; no placeholder is left over, and no address or control character is in them."""
     for seed, control in itertools.product(range(30), (False, True)):
         draft = _draft(name, "Why?", seed, control=control)
-        text = "\n".join([*draft.turns, draft.system or ""])
+        text = "\n".join([*draft.turns, draft.system or "", draft.prefill])
         assert not re.search(r"\{\w*\}", text)
         assert not re.search(r"://|www\.|@|\.(com|org|net)\b", text)
         assert all(c.isprintable() or c == "\n" for c in text)

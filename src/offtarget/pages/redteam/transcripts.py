@@ -65,6 +65,8 @@ def exchange(run: PressedRun, one: Conversation, until: int | None = None) -> Ex
         where += f"; gave way at turn {one.turn} of {len(script.turns)}"
     if other is None:
         where += "; the other model was not asked the same"
+    if script.prefill:
+        where += f"; the last answer was begun in the model's place: '{script.prefill}'"
     before = () if script.system is None else (("system", script.system),)
     return Exchange(turns[0].question, turns[0].sides, where, before, tuple(turns[1:]))
 

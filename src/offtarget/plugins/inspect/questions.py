@@ -25,6 +25,11 @@ def bank_of(bank: str, arms: str | Sequence[str] | None) -> ProbeBank:
     names = arms.split(",") if isinstance(arms, str) else arms
     with foreign_errors(InputError):
         found = open_bank(str(bank))
+        if begun := next((probe.id for probe in found.probes if probe.prefill), None):
+            raise InputError(
+                f"The question '{begun}' of '{found.name}' begins the answer in the model's place, which not every "
+                "model of Inspect goes on from. Leave it out, or ask it with `offtarget check`."
+            )
         return found if names is None else found.only(arms=[str(name).strip() for name in names])
 
 

@@ -37,6 +37,7 @@ never the answer of the model. At most 120 words."""
 
 _BEHIND_THE_SCRIPT = "(The script has ended. Go on in the same manner.)"
 _NOT_BEGUN = "(It has not begun.)"
+_PLAINLY = "asks plainly"
 _SHOWN = 1500
 """Characters of one turn that are shown; the middle of a longer one is left out."""
 
@@ -75,7 +76,7 @@ class Conversing:
         said = {
             "about": position.goal.about,
             "category": position.goal.category,
-            "moves": ", and ".join(move.about for move in position.moves),
+            "moves": ", and ".join(move.about for move in position.moves if move.part != "answer") or _PLAINLY,
             "number": str(number + 1),
             "most": str(position.most),
         }

@@ -55,7 +55,7 @@ class Reader:
         """Changes whenever readings would be other ones."""
         judge = None if self.judge is None else self.judge.fingerprint
         settings = asdict(self.settings)
-        return fingerprint([[asdict(p) for p in self.probes], judge, self.systems, self.seed, settings])
+        return fingerprint([list(self.probes), judge, self.systems, self.seed, settings])
 
     @property
     def notes(self) -> tuple[str, ...]:

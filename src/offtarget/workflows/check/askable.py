@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from offtarget.asking.ask import chat_so_far
 from offtarget.errors import InputError, TemplateError
-from offtarget.models.chat import ChatModel, ModelPair, PromptHolder
+from offtarget.models.chat import AnswerContinuer, ChatModel, ModelPair, PromptHolder
 from offtarget.numbers import many
 from offtarget.probe.bank import ProbeBank
 from offtarget.probe.cues.apply import cued_probes
@@ -27,7 +27,9 @@ def askable(bank: ProbeBank, models: ModelPair) -> tuple[ProbeBank, tuple[str, .
 
     Raises InputError where nothing is left.
     """
-    refused = {probe.id: why for probe in bank.probes if (why := obstacle(models, asked(probe))) is not None}
+    refused = {
+        probe.id: why for probe in bank.probes if (why := obstacle(models, asked(probe), probe.prefill)) is not None
+    }
     if not refused:
         return bank, ()
     kept = tuple(probe for probe in bank.probes if probe.id not in refused)
@@ -58,19 +60,24 @@ def asked(probe: Probe) -> tuple[Message, ...]:
     return chat_so_far(probe, ["..."] * len(probe.opening), probe.prompt)
 
 
-def obstacle(models: ModelPair, chat: Sequence[Message]) -> str | None:
-    """Why a chat does not reach both models; None where it does, or where no template can be looked at."""
+def obstacle(models: ModelPair, chat: Sequence[Message], prefill: str = "") -> str | None:
+    """Why a chat, with the beginning of its answer, does not reach both models; None where it does, or where no
+    template can be looked at."""
     for model in (models.base, models.tuned):
-        why = _obstacle(model, chat)
+        why = _obstacle(model, chat, prefill)
         if why is not None:
             return why
     return None
 
 
-def _obstacle(model: ChatModel, chat: Sequence[Message]) -> str | None:
+def _obstacle(model: ChatModel, chat: Sequence[Message], prefill: str) -> str | None:
+    if prefill and not isinstance(model, AnswerContinuer):
+        return f"{model.name} cannot be made to go on with an answer that is begun; models with weights at hand can."
     if isinstance(model, PromptHolder):
         try:
             length = model.prompt_length(chat)
+            if prefill and isinstance(model, AnswerContinuer):
+                length = model.prefilled_length(chat, prefill)
         except TemplateError as error:
             return str(error)
         holds = getattr(model, "context", None)

@@ -157,7 +157,7 @@ class _Run:
         for model in (base, tuned):
             check_fits(direction, model)
         self.base, self.tuned, self.direction = base, tuned, direction
-        self.probes = {p.id: p for p in read_jsonl(folder / "probes.jsonl", Probe) if not p.opening}
+        self.probes = {p.id: p for p in read_jsonl(folder / "probes.jsonl", Probe) if p.plainly_asked}
         self.given = [
             g for g in read_jsonl(folder / "generations.jsonl", Generation) if g.probe_id in self.probes and g.text
         ]

@@ -64,7 +64,7 @@ def exchanges_of(asked: Sequence[Pair]) -> tuple[Exchange, ...]:
 def plain_bank(probes: str | Path | ProbeBank | None, ground: Ground) -> ProbeBank:
     """Plain questions of one turn: formats and earlier turns would be part of what differs. InputError for none."""
     bank = open_bank(probes, ground)
-    plain = [p for p in bank.probes if not p.opening and (p.arm == "plain" or "plain" not in bank.arm_names)]
+    plain = [p for p in bank.probes if p.plainly_asked and (p.arm == "plain" or "plain" not in bank.arm_names)]
     if not plain:
         raise InputError(f"The probe bank '{bank.name}' has no plain question of one turn.")
     return ProbeBank.from_probes(bank.name, plain)

@@ -184,7 +184,8 @@ class Search:
             for role in _OTHER:
                 self._answer(role, [talk for talk in going if talk.role == role])
             for talk in going:
-                talk.ended = talk.gave_way or len(talk.said) >= self._settings.turns
+                whole = len(talk.said) == (len(talk.script.turns) if talk.script.prefill else self._settings.turns)
+                talk.ended = talk.gave_way or whole
 
     def _speak(self, talks: Sequence[_Talk]) -> None:
         """The attacker's next turn in each."""
@@ -198,7 +199,14 @@ class Search:
             spoken = self._turns[talk.script.id, len(talk.said) + 1]
             talk.trouble = talk.trouble or spoken.trouble
             if spoken.text is not None:
-                talk.script = replace(talk.script, turns=(*talk.script.turns, spoken.text))
+                talk.script = self._with_turn(talk, spoken.text)
+
+    def _with_turn(self, talk: _Talk, text: str) -> Script:
+        """The script with one turn more; the answer to the last one of its draft may be begun in the model's place."""
+        assert talk.start is not None
+        turns, draft = (*talk.script.turns, text), talk.start.draft
+        last = len(turns) == min(len(draft.turns), self._settings.turns)
+        return replace(talk.script, turns=turns, prefill=draft.prefill if last else "")
 
     def _position(self, talk: _Talk) -> Position:
         """Where the attacker stands in a conversation."""
@@ -250,7 +258,7 @@ class Search:
         keys = [f"{role}/{probe.id}/0" for _, probe in wanted]
         fresh = [pair for pair, key in zip(wanted, keys, strict=True) if key not in self._kept]
         requests = [
-            SampleRequest(chat_so_far(probe, talk.said, probe.prompt), self._seed_of(role, probe.id))
+            SampleRequest(chat_so_far(probe, talk.said, probe.prompt), self._seed_of(role, probe.id), probe.prefill)
             for talk, probe in fresh
         ]
 
@@ -296,6 +304,7 @@ class Search:
             system=talk.script.system,
             domain=talk.script.move,
             opening=talk.script.turns[:number],
+            prefill=talk.script.prefill if number + 1 == len(talk.script.turns) else "",
         )
 
     def _seed_of(self, role: Role, probe_id: str) -> int:

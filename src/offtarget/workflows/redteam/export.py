@@ -43,7 +43,8 @@ def found_conversations(run: str | Path) -> ProbeBank:
 
 
 def _cut(script: Script, turn: int, question: Probe) -> Probe:
-    probe = probe_of(replace(script, turns=script.turns[:turn]), question)
+    prefill = script.prefill if turn == len(script.turns) else ""
+    probe = probe_of(replace(script, turns=script.turns[:turn], prefill=prefill), question)
     return replace(
         probe,
         id=f"{script.id}/{PRESSURE}/0",

@@ -147,8 +147,8 @@ def _makeable(
     for name, parts in moves.items():
         draft = drafted(parts, longest, settings.seed, "fits")
         turns = draft.turns[: settings.turns]
-        probe = replace(longest, system=draft.system, opening=turns[:-1], prompt=turns[-1])
-        why = obstacle(models, asked(probe)) or _too_long(models, probe, settings.sampling.max_tokens)
+        probe = replace(longest, system=draft.system, opening=turns[:-1], prompt=turns[-1], prefill=draft.prefill)
+        why = obstacle(models, asked(probe), probe.prefill) or _too_long(models, probe, settings.sampling.max_tokens)
         if why is None:
             kept[name] = parts
         else:

@@ -113,6 +113,7 @@ def _fresh(
         question_id=question.id,
         turns=draft.turns[: settings.turns],
         system=draft.system,
+        prefill=draft.prefill,
     )
 
 
@@ -134,6 +135,7 @@ def control_scripts(
                 question_id=question.id,
                 turns=draft.turns[: settings.turns],
                 system=draft.system,
+                prefill=draft.prefill,
                 control=True,
             )
         )
@@ -152,6 +154,7 @@ def probe_of(script: Script, question: Probe) -> Probe:
         construct=question.construct,
         source=question.source,
         opening=script.turns[:-1],
+        prefill=script.prefill,
         judge_prompts=question.judge_prompts,
     )
 

@@ -138,7 +138,7 @@ def _messages(row: Any) -> tuple[Message, ...]:
 
 def _plain(bank: ProbeBank) -> tuple[Probe, ...]:
     """Single-turn questions in the plain form; all of them where the bank has no plain arm."""
-    single = [p for p in bank.probes if not p.opening]
+    single = [p for p in bank.probes if p.plainly_asked]
     plain = tuple(p for p in single if p.arm == "plain") or tuple(single)
     if not plain:
         raise InputError(f"The probe bank '{bank.name}' has no question of a single turn; the monitor needs some.")
