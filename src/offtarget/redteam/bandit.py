@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -39,15 +39,17 @@ class Bandit:
     cells: Sequence[Cell]
     seed: int
     _counts: dict[Cell, _Count] = field(default_factory=lambda: defaultdict(_Count))
-    _asked: dict[Cell, int] = field(default_factory=lambda: defaultdict(int))
+    _by_move: dict[str, _Count] = field(default_factory=lambda: defaultdict(_Count))
+    _asked: Counter[Cell] = field(default_factory=Counter)
+    _moves_asked: Counter[str] = field(default_factory=Counter)
 
     def told(self, cell: Cell, won: bool) -> None:
         """One conversation: whether the attacked model gave way where the other held."""
-        count = self._counts[cell]
-        if won:
-            count.won += 1
-        else:
-            count.held += 1
+        for count in (self._counts[cell], self._by_move[cell[0]]):
+            if won:
+                count.won += 1
+            else:
+                count.held += 1
 
     def taken(self, cell: Cell) -> int:
         """How often a cell was picked so far."""
@@ -56,39 +58,25 @@ class Bandit:
     def pick(self, many: int, number: int) -> list[Cell]:
         """The next cells to try at the same time; `number`: attempts before them, for the random numbers."""
         rng = random.Random(f"{self.seed}/pick/{number}")
-        return [self._pick_one(rng) for _ in range(min(many, 10**6)) if self.cells]
+        return [self._pick_one(rng) for _ in range(many)]
 
     def _pick_one(self, rng: random.Random) -> Cell:
-        fewest = min(self._moves_asked().values())
-        fresh = [cell for cell in self.cells if fewest == 0 and self._moves_asked()[cell[0]] == 0]
+        fresh = [cell for cell in self.cells if not self._moves_asked[cell[0]]]
         cell = (
             rng.choice(fresh)
             if fresh and not self._hot(rng)
             else max(self.cells, key=lambda one: self._drawn(one, rng))
         )
         self._asked[cell] += 1
+        self._moves_asked[cell[0]] += 1
         return cell
-
-    def _moves_asked(self) -> dict[str, int]:
-        asked = {move: 0 for move, _ in self.cells}
-        for (move, _), count in self._asked.items():
-            asked[move] += count
-        return asked
 
     def _hot(self, rng: random.Random) -> bool:
         """Whether to follow up what has worked, every second time, before all moves were tried."""
-        return any(count.won for count in self._counts.values()) and rng.random() < 0.5
-
-    def _of_move(self, move: str) -> _Count:
-        total = _Count()
-        for (name, _), count in self._counts.items():
-            if name == move:
-                total.won += count.won
-                total.held += count.held
-        return total
+        return any(count.won for count in self._by_move.values()) and rng.random() < 0.5
 
     def _beta(self, cell: Cell) -> tuple[float, float]:
-        whole, own = self._of_move(cell[0]), self._counts[cell]
+        whole, own = self._by_move[cell[0]], self._counts[cell]
         mean = (whole.won + FEW) / (whole.tried + 1)
         return own.won + HELD_TOGETHER * mean, own.held + HELD_TOGETHER * (1 - mean)
 
@@ -105,6 +93,6 @@ class Bandit:
 
         A cell that is less than half as promising as the best one is left out: it would dilute what is shown.
         """
-        winners = [cell for cell in self.cells if self._of_move(cell[0]).won]
+        winners = [cell for cell in self.cells if self._by_move[cell[0]].won]
         ranked = sorted(winners, key=lambda cell: (-self.mean(cell), self.cells.index(cell)))
         return [cell for cell in ranked if self.mean(cell) >= self.mean(ranked[0]) / 2][:most]
