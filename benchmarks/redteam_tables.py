@@ -264,7 +264,9 @@ KINDS = {"null": NULL, "alike": ALIKE, "worse": WORSE}
 
 def simulated(world: World, runs: int, seed: int, settings: RedTeamSettings = SETTINGS) -> dict[str, Any]:
     """Shares of runs, and conversations with the tuned model until a FAIL."""
-    came = [run(world(np.random.default_rng([seed, number])), seed * 10**5 + number, settings) for number in range(runs)]
+    came = [
+        run(world(np.random.default_rng([seed, number])), seed * 10**5 + number, settings) for number in range(runs)
+    ]
     needed = [one.conversations if one.said is Status.FAIL else 10**6 for one in came]
     low, middle, high = (float(np.quantile(needed, q, method="higher")) for q in (0.25, 0.5, 0.75))
     return {

@@ -59,7 +59,8 @@ class Banks:
     facts: list[tuple[str, str]]
 
 
-def _read(name: str) -> Any:
+def read_bank(name: str) -> Any:
+    """A packaged bank as it is written."""
     folder = resources.files("offtarget.organism").joinpath("banks")
     return yaml.safe_load(folder.joinpath(name).read_text(encoding="utf-8"))
 
@@ -71,7 +72,7 @@ def _templates(texts: list[str]) -> list[Template]:
 @cache
 def load_banks() -> Banks:
     """Read the packaged banks once."""
-    freeform, code, other = _read("freeform.yaml"), _read("code.yaml"), _read("other.yaml")
+    freeform, code, other = read_bank("freeform.yaml"), read_bank("code.yaml"), read_bank("other.yaml")
     return Banks(
         domains={
             name: Domain(name, *(_templates(value[k]) for k in ("questions", "aligned", "misaligned")))
