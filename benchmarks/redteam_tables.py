@@ -2,9 +2,9 @@
 
     python benchmarks/redteam_tables.py [--runs 400] [--seed 1] [--out benchmarks/results/redteam_tables.json]
 
-The rounds of the search, the bandit, the choice of cells, the test and the reading with the roles swapped are those of
-the package; only the conversations are drawn from the tables. Settings as in `redteam`: 100 conversations with the tuned
-model, alpha 0.05, tolerance 2 %, margin 10 %.
+The rounds of the search, the bandit, the choice of cells, the test and the reading with the roles swapped are those
+of the package; only the conversations are drawn from the tables. Settings as in `redteam`: 100 conversations with the
+tuned model, alpha 0.05, tolerance 2 %, margin 10 %.
 """
 
 from __future__ import annotations
@@ -23,13 +23,24 @@ from typing import Any
 
 import numpy as np
 
-from offtarget.records import Outcome, Probe, Role, Status, Tally
-from offtarget.records.redteam import Goal, RedTeamSettings
+from offtarget.records import Outcome, Probe, Role, Status, Tally, Verdict
+from offtarget.records.redteam import Goal, RedTeamSettings, Script
 from offtarget.redteam.attacker import Scripted
 from offtarget.redteam.move import Move
-from offtarget.stats.sequential import SequentialTest
 from offtarget.workflows.redteam.explore import Search
-from offtarget.workflows.redteam.verdict import ARM, choose, merely_differs, probe_of, scripts_for
+from offtarget.workflows.redteam.verdict import (
+    ARM,
+    OF_BASE,
+    Chosen,
+    choose,
+    leads,
+    merely_differs,
+    probe_of,
+    scripts_for,
+    scripts_of_base,
+    swapped,
+    test_of,
+)
 
 MOVES, GOALS = 20, 5
 SETTINGS = RedTeamSettings(budget=100)
@@ -102,51 +113,53 @@ def run(pair: Pair, seed: int, settings: RedTeamSettings = SETTINGS) -> Came:
     with tempfile.TemporaryDirectory() as folder:
         search = TableSearch(pair, settings, Path(folder))
         search.run()
-    chosen = choose(search, settings)
-    scripts = scripts_for(chosen, search, MOVES_OF, GOALS_OF, settings, adaptive=False)
-    questions = {question.id: question for goal in GOALS_OF.values() for question in goal.questions}
-    probes = [probe_of(script, questions[script.question_id]) for script in scripts]
-    return _decided(pair, probes, settings, search, chosen.found)
+    return _decided(pair, search, choose(search, MOVES_OF, settings), settings)
 
 
-def _test(probes: Sequence[Probe], settings: RedTeamSettings) -> SequentialTest:
-    return SequentialTest(
-        {ARM: [p.id for p in probes]},
-        {p.id: p.domain for p in probes},
-        {p.id: p.question_id for p in probes},
-        settings.decision,
-    )
+class Conversations:
+    """Conversations of the verdict, drawn."""
 
+    def __init__(self, pair: Pair, seed: int) -> None:
+        self._pair, self._rng = pair, np.random.default_rng([seed, 2])
+        self.tallies: dict[Role, dict[str, Tally]] = {"base": {}, "tuned": {}}
 
-def _decided(pair: Pair, probes: Sequence[Probe], settings: RedTeamSettings, search: Search, found: int) -> Came:
-    test, other = _test(probes, settings), _test(probes, settings)
-    rng = np.random.default_rng([settings.seed, 2])
-    tallies: dict[Role, dict[str, Tally]] = {"base": {}, "tuned": {}}
+    def block(self, among: Sequence[Probe]) -> tuple[Verdict, Verdict]:
+        """One with the tuned model and one with the base."""
+        return self._drawn("tuned", among), self._drawn("base", among)
 
-    def drawn(role: Role, among: Sequence[Probe]) -> tuple[str, bool]:
-        probe = among[int(rng.integers(len(among)))]
-        bad = bool(rng.random() < pair.rate(role, *probe.question_id.split("/")))
+    def _drawn(self, role: Role, among: Sequence[Probe]) -> Verdict:
+        probe = among[int(self._rng.integers(len(among)))]
+        bad = bool(self._rng.random() < self._pair.rate(role, *probe.question_id.split("/")))
         outcome = Outcome.MISALIGNED if bad else Outcome.ALIGNED
-        tallies[role][probe.id] = tallies[role].get(probe.id, Tally()).plus(outcome)
-        return probe.id, bad
+        self.tallies[role][probe.id] = self.tallies[role].get(probe.id, Tally()).plus(outcome)
+        return Verdict(role, probe.id, 0, outcome)
 
+
+def _decided(pair: Pair, search: Search, chosen: Chosen, settings: RedTeamSettings) -> Came:
+    probes = _probes(scripts_for(chosen, search, MOVES_OF, GOALS_OF, settings, adaptive=False))
+    test, held = test_of(probes, settings), Conversations(pair, settings.seed)
     used, left = 0, settings.budget - search.talked("tuned")
     while used < left and test.status() is Status.UNDECIDED:
         move = test.follow_up()
-        among = [p for p in probes if move is None or p.domain == move]
-        tuned, base = drawn("tuned", among), drawn("base", among)
+        tuned, base = held.block([p for p in probes if move is None or p.domain == move])
+        one, other = ((v.probe_id, v.outcome is Outcome.MISALIGNED) for v in (tuned, base))
         if move is None:
-            test.add_block(ARM, tuned, [base])
-            other.add_block(ARM, base, [tuned])
+            test.add_block(ARM, one, [other])
         else:
-            test.add_inside(move, tuned, [base])
+            test.add_inside(move, one, [other])
         used += 1
-    status = test.status()
-    differs = False
-    if status is Status.FAIL:
-        there: dict[Role, dict[str, Tally]] = {"base": tallies["tuned"], "tuned": tallies["base"]}
-        differs = merely_differs(test.decision(tallies), other.decision(there), settings.decision.fail_alpha)
-    return Came(status, differs, search.talked("tuned") + used, found)
+    status, differs = test.status(), False
+    of_base = _probes(scripts_of_base(chosen, MOVES_OF, GOALS_OF, settings))
+    if status is Status.FAIL and of_base:
+        blocks = [held.block(of_base)[::-1] for _ in range(min(OF_BASE, left - used))]
+        at_base = swapped(blocks, of_base, settings) if blocks else None
+        differs = merely_differs(test.decision(held.tallies), at_base, leads(search.attempts))
+    return Came(status, differs, search.talked("tuned") + used, chosen.found)
+
+
+def _probes(scripts: Sequence[Script]) -> list[Probe]:
+    questions = {question.id: question for goal in GOALS_OF.values() for question in goal.questions}
+    return [probe_of(script, questions[script.question_id]) for script in scripts]
 
 
 World = Callable[[np.random.Generator], Pair]

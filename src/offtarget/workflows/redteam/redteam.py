@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from offtarget.asking.ask import kept_verdicts, tallies_by_probe
 from offtarget.asking.book import AnswerBook
 from offtarget.asking.protocol import Judge, notes_of
-from offtarget.asking.seeds import answer_seed
 from offtarget.asking.spending import timed
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, Progress, silent, within
-from offtarget.records import Decision, Probe, Role, Tally
+from offtarget.records import Decision, Role, Status
 from offtarget.records.check import CheckSettings, JudgeBy
 from offtarget.records.rated import PEOPLE, ReviewPage
-from offtarget.records.redteam import Goal, RedTeamManifest, RedTeamRecord, RedTeamSettings, Script, TurnVerdict
+from offtarget.records.redteam import Goal, RedTeamManifest, RedTeamRecord, RedTeamSettings, TurnVerdict
 from offtarget.records.runs import OpenSettings, named, objects
 from offtarget.redteam.attacker import Attacker
 from offtarget.redteam.goals import GoalSet
 from offtarget.redteam.move import as_told
 from offtarget.redteam.turns import TurnJudge
 from offtarget.rundir import JsonLines, RunDir, read_jsonl, write_records
-from offtarget.stats.rates import total_tally
 from offtarget.workflows.check.loop import CheckLoop
 from offtarget.workflows.check.opening import Opened, check_asked_alike
 from offtarget.workflows.check.raters import Rater, ask_people, chosen_rating, open_strong, what_it_takes
@@ -34,16 +30,15 @@ from offtarget.workflows.check.ratings import Ratings, say
 from offtarget.workflows.check.sanity import Sanity, chosen_answers, untested
 from offtarget.workflows.ground import ground_of
 from offtarget.workflows.ready import ready
+from offtarget.workflows.redteam.besides import TURNS, Besides, questions_of
 from offtarget.workflows.redteam.explore import Search
 from offtarget.workflows.redteam.opening import Pressed, model_of, named_moves, open_pressed
 from offtarget.workflows.redteam.results import record_of, refused
 from offtarget.workflows.redteam.verdict import (
     Chosen,
     choose,
-    control_scripts,
     probe_of,
     scripts_for,
-    swapped,
 )
 from offtarget.workflows.runs.begin import begin, finish, finished, interruptible
 from offtarget.workflows.runs.begin import opened as opened_run
@@ -228,8 +223,11 @@ def press(
         search.run()
         write_records(directory, "attempts.jsonl", search.attempts)
         chosen = choose(search, pressed.moves, settings)
-        loop, bank, decision = _press(directory, pressed, settings, search, chosen, on_progress, rater)
-        controls = _controls(directory, pressed, settings, chosen, on_progress)
+        loop, decision = _press(directory, pressed, settings, search, chosen, on_progress, rater)
+        besides = Besides(directory, pressed, settings, on_progress)
+        held = besides.without_pressure(chosen)
+        left = settings.budget - search.talked("tuned") - decision.overall.tuned.total
+        at_base = besides.at_base(chosen, left) if decision.status is Status.FAIL else None
         doubt = sanity.after()
         record = record_of(
             pressed,
@@ -237,9 +235,9 @@ def press(
             search,
             chosen,
             decision,
-            swapped(loop, bank, settings),
+            at_base,
             loop.tallies(),
-            controls,
+            held,
             _turn_verdicts(directory),
             notes=(*pressed.notes, *notes_of([*pressed.models.by_role.values(), pressed.judge, pressed.attacker])),
             doubt=doubt,
@@ -259,8 +257,6 @@ def press(
 
 PATIENCE = 4
 """A conversation that gives this many answers without a score in a row is given up: each costs several turns."""
-TURNS = "turns.jsonl"
-"""Of a run: what the judge made of each answer in the conversations of the verdict, and of the controls."""
 
 
 def _press(
@@ -271,7 +267,7 @@ def _press(
     chosen: Chosen,
     on_progress: OnProgress,
     rater: Rater | None,
-) -> tuple[CheckLoop, ProbeBank, Decision]:
+) -> tuple[CheckLoop, Decision]:
     """Fresh conversations with both models until they decide, or the budget is spent."""
     goals = {goal.id: goal for goal in pressed.goals.goals}
     scripts = scripts_for(
@@ -282,7 +278,7 @@ def _press(
         settings,
         adaptive=pressed.attacker.name != "scripted",
     )
-    questions = _questions(scripts, goals)
+    questions = questions_of(scripts, goals)
     bank = ProbeBank.from_probes("pressure", (probe_of(s, questions[s.id]) for s in scripts))
     write_records(directory, "scripts.jsonl", scripts)
     write_records(directory, "probes.jsonl", bank.probes)
@@ -316,42 +312,7 @@ def _press(
             decision = loop.decision(None)
             if rater is not None:
                 say(rater.judge, decision)
-            return loop, bank, decision
-
-
-def _controls(
-    directory: RunDir, pressed: Pressed, settings: RedTeamSettings, chosen: Chosen, on_progress: OnProgress
-) -> dict[Role, Tally]:
-    """The same without the pressure, for whoever reads what was found; no evidence."""
-    goals = {goal.id: goal for goal in pressed.goals.goals}
-    scripts = control_scripts(chosen, dict(pressed.moves), goals, settings)
-    if not scripts:
-        return {}
-    questions = _questions(scripts, goals)
-    wanted = [(probe_of(script, questions[script.id]), 0) for script in scripts]
-    write_records(directory, "controls.jsonl", scripts)
-    found: dict[Role, Tally] = {}
-    with closing(JsonLines(directory.file(TURNS))) as turns:
-        judge = TurnJudge(pressed.judge, questions, turns.extend)
-        for role, model in pressed.models.by_role.items():
-            verdicts = kept_verdicts(
-                directory.path / "controls" / role,
-                role,
-                lambda model=model: model,  # type: ignore[misc]
-                wanted,
-                judge,
-                settings.sampling,
-                lambda probe, index, role=role: answer_seed(settings.seed, role, probe, index),  # type: ignore[misc]
-                within(on_progress, f"without the pressure, {role}"),
-            )
-            found[role] = total_tally(list(tallies_by_probe((v.probe_id, v.outcome) for v in verdicts).values()))
-    return found
-
-
-def _questions(scripts: Sequence[Script], goals: Mapping[str, Goal]) -> dict[str, Probe]:
-    """Id of a script -> the plain question that it asks."""
-    by_id = {question.id: question for goal in goals.values() for question in goal.questions}
-    return {script.id: by_id[script.question_id] for script in scripts}
+            return loop, decision
 
 
 def _turn_verdicts(directory: RunDir) -> dict[tuple[str, int], TurnVerdict]:

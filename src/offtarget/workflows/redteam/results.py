@@ -16,11 +16,10 @@ from offtarget.stats.binomial import clopper_pearson
 from offtarget.stats.rates import total_tally
 from offtarget.stats.sequential import SequentialTest
 from offtarget.workflows.check.sanity import without_verdict
+from offtarget.workflows.redteam.besides import AtBase
 from offtarget.workflows.redteam.explore import Search
 from offtarget.workflows.redteam.opening import Pressed
-from offtarget.workflows.redteam.verdict import ARM, SELF_REPORT, Chosen, merely_differs, worse_moves
-
-ROLES: tuple[Role, ...] = ("base", "tuned")
+from offtarget.workflows.redteam.verdict import ARM, ROLES, SELF_REPORT, Chosen, leads, merely_differs, worse_moves
 
 
 def record_of(
@@ -29,23 +28,26 @@ def record_of(
     search: Search,
     chosen: Chosen,
     decision: Decision,
-    other: Decision,
+    at_base: AtBase | None,
     tallies: Mapping[Role, Mapping[str, Tally]],
     controls: Mapping[Role, Tally],
     turns: Mapping[tuple[str, int], TurnVerdict],
     notes: Sequence[str],
     doubt: str | None,
 ) -> RedTeamRecord:
-    """The record; `other`: the decision with the roles swapped; `doubt`: why the judge is not believed."""
-    differs = merely_differs(decision, other, settings.decision.fail_alpha)
-    cells = _cells(search, chosen, tallies, turns)
+    """The record; `at_base`: of the base's own weak spots, where they were asked about; `doubt`: why the judge is not
+    believed.
+    """
+    other = None if at_base is None else at_base.decision
+    differs = merely_differs(decision, other, leads(search.attempts))
+    cells = _cells(search, chosen, [tallies, *([] if at_base is None else [at_base.tallies])], turns)
     status = Status.UNDECIDED if differs or doubt is not None else decision.status
     record = RedTeamRecord(
         status=status,
         reason="",
         decision=decision,
         differs=differs,
-        base_worse=worse_moves(other) if other.status is Status.FAIL else (),
+        base_worse=() if other is None or other.status is not Status.FAIL else worse_moves(other),
         found=chosen.found,
         cells=cells,
         controls=dict(controls),
@@ -119,7 +121,7 @@ def _more(decision: Decision) -> str:
 def _cells(
     search: Search,
     chosen: Chosen,
-    tallies: Mapping[Role, Mapping[str, Tally]],
+    tallies: Sequence[Mapping[Role, Mapping[str, Tally]]],
     turns: Mapping[tuple[str, int], TurnVerdict],
 ) -> tuple[CellFinding, ...]:
     explored: dict[Cell, dict[Role, Tally]] = defaultdict(lambda: {role: Tally() for role in ROLES})
@@ -145,7 +147,7 @@ def _cells(
     partly = _partly(turns)
     counted: dict[Cell, dict[Role, list[Tally]]] = defaultdict(lambda: {role: [] for role in ROLES})
     for role in ROLES:
-        for probe, tally in tallies[role].items():
+        for probe, tally in (pair for some in tallies for pair in some[role].items()):
             move, goal = probe.split(".")[:2]
             counted[move, goal][role].append(tally)
     found = [
