@@ -13,7 +13,7 @@ from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, Progress, silent, within
-from offtarget.records import Decision, Role, Status
+from offtarget.records import Decision, Status
 from offtarget.records.check import CheckSettings, JudgeBy
 from offtarget.records.rated import PEOPLE, ReviewPage
 from offtarget.records.redteam import Goal, RedTeamManifest, RedTeamRecord, RedTeamSettings, TurnVerdict
