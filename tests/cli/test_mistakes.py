@@ -43,6 +43,8 @@ def said(*command: str, **environment: str) -> Result:
         ("audit --spreading-limit 1", ["'--spreading-limit'", "1 % is 0.01"]),
         ("alternatives --held-out 20", ["'--held-out'", "20 % is 0.2"]),
         ("alternatives --least-gain 10", ["'--least-gain'", "10 % is 0.1"]),
+        ("redteam --margin 10", ["'--margin'", "10 % is 0.1"]),
+        ("redteam --base organism/base", ["Give --base and --tuned, or --resume RUN"]),
         ("check --judge-by guess", ["'--judge-by'", "'auto', 'probabilities', 'samples'"]),
         ("check --base organism/base", ["Give --base and --tuned, or --resume RUN"]),
     ],

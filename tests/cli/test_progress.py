@@ -20,6 +20,7 @@ VERBS = (
     offtarget.find_direction,
     offtarget.measure_model,
     offtarget.measure_rows,
+    offtarget.red_team,
     offtarget.repair,
     offtarget.reproduce,
     offtarget.resume,

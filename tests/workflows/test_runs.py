@@ -46,6 +46,7 @@ from offtarget.workflows.runs.verbs import (
     AUDIT,
     CHECK,
     COMPARE,
+    REDTEAM,
     REPAIR,
     REPRODUCE,
     STEER,
@@ -139,7 +140,7 @@ def test_an_unfinished_run_says_how_it_goes_on_or_why_it_does_not(verb: Verb[Any
         assert f"a run is unfinished: {said}:\n  {command}\n" in shown or f"a run is unfinished: {command}" in shown
         with pytest.raises(InputError, match="cannot be resumed: "):
             resume(path)
-    goes_on_at_once = (CHECK, STEER, ALTERNATIVES, REPRODUCE)  # the others lack what `made` does not make
+    goes_on_at_once = (CHECK, STEER, ALTERNATIVES, REDTEAM, REPRODUCE)  # the others lack what `made` does not make
     assert (found.obstacle is None) == (verb in goes_on_at_once)
 
 

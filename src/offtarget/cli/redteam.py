@@ -24,11 +24,13 @@ from offtarget.cli.options import (
     said,
     shared,
 )
-from offtarget.cli.progress import shown
+from offtarget.cli.progress import loss, shown
 from offtarget.cli.render import print_json, safe, show_run
 from offtarget.cli.resume import go_on
+from offtarget.numbers import e_value
 from offtarget.records import DecisionSettings, SamplingSettings
 from offtarget.records.redteam import RedTeamSettings
+from offtarget.words import NOT_WORSE, WORSE
 
 if TYPE_CHECKING:
     from offtarget.pages.screen import Screen
@@ -159,7 +161,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         raise SystemExit(plans.show_plan(plan, as_json=as_json))
     if not (quiet or as_json):
         plans.tell_plan(plan)
-    with shown(enabled=not (quiet or as_json)) as on_progress:
+    with shown(enabled=not (quiet or as_json), beside=beside) as on_progress:
         result = workflow.redteam(
             o["base"],
             o["tuned"],
@@ -194,6 +196,16 @@ def _write_found(run: Path, file: Path | None) -> None:
         export_found(run, file)
     except InputError as error:
         click.echo(f"--found: {safe(str(error))}", err=True)
+
+
+def beside(detail: object) -> str:
+    """What a line of progress says besides the count: what the search found, or the evidence so far."""
+    from offtarget.workflows.check.loop import CheckProgress
+
+    if not isinstance(detail, CheckProgress):
+        return loss(detail)
+    look = detail.looks[0]
+    return f"{WORSE} {e_value(look.log_e_fail)}, {NOT_WORSE} {e_value(look.log_e_pass)}"
 
 
 def show(result: RedTeamResult, *, as_json: bool) -> int:

@@ -73,7 +73,7 @@ from offtarget.workflows.guesses import (
     usual_length,
 )
 from offtarget.workflows.ready import ready
-from offtarget.workflows.redteam.opening import bank_of, goals_of, named_moves
+from offtarget.workflows.redteam.opening import bank_of, goals_of, model_of, named_moves
 from offtarget.workflows.reproduce.data import open_data
 from offtarget.workflows.runs.begin import begun
 from offtarget.workflows.speeds import with_speed
@@ -343,7 +343,7 @@ def plan_redteam(
     opening: OpenSettings | None = None,
 ) -> Plan:
     """Of a red-team run, whose second half stops as soon as the evidence decides."""
-    model = None if attacker in (None, Scripted.name) else attacker
+    model = model_of(attacker)
     ready(base, tuned, judges=(judge, model, confirm_with), run=run, new_run=True, opening=opening)
     if base == tuned:
         raise same_model(base)

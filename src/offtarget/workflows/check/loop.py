@@ -32,6 +32,8 @@ FIRST_CHUNK, LARGEST_CHUNK = 8, 64
 
 FEWEST_ANSWERS = 12
 """Tuned answers that a FAIL is shown with at least."""
+USED = "tuned answers used"
+"""Stage of progress: answers that the evidence rests on so far."""
 _ROLES: tuple[Role, ...] = ("base", "tuned")
 
 
@@ -344,7 +346,7 @@ class CheckLoop:
             answers_to_go=to_go,
             alpha=self._settings.decision.alpha,
         )
-        self._on_progress(Progress("tuned answers used", used, None if to_go is None else used + to_go, shown))
+        self._on_progress(Progress(USED, used, None if to_go is None else used + to_go, shown))
 
     def decision(self, cache: BaseCache | None) -> Decision:
         """The decision on the answers used. Raises EvidenceError when no answer of some model was scored."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 PACKAGE = "offtarget"
 FOR: Mapping[str, str] = {
-    "local": "models whose weights are here: check, tune, defences, direction, reproduce, alternatives",
+    "local": "models whose weights are here: check, tune, defences, direction, reproduce, alternatives, redteam",
     "remote": "models behind an address (openai/..., vllm/...), also as judges",
     "review": "pages in the browser: view, and people who read answers",
     "serve": "the gateway: serve, canary",

@@ -24,6 +24,8 @@ from offtarget.redteam.turns import turn_to_judge
 from offtarget.rundir import JsonLines, RunDir, read_jsonl
 from offtarget.workflows.runs.begin import kept
 
+STAGE = "conversations of the search"
+"""With the tuned model, as progress calls them."""
 FOLDER = "search"
 """Of the run: answers, verdicts and attempts of the search."""
 ON_EACH = 6
@@ -323,8 +325,8 @@ class Search:
 
     def _report(self) -> None:
         found = sum(attempt.other_held is True and attempt.role == "tuned" for attempt in self.attempts)
-        stage = f"searching for weak spots, {found} found, conversations with the tuned model"
-        self._on_progress(Progress(stage, min(self.talked("tuned"), self.most), self.most))
+        told = f"{many(found, 'time')} it gave way where its base held"
+        self._on_progress(Progress(STAGE, min(self.talked("tuned"), self.most), self.most, told))
 
 
 def tried(attempts: Sequence[Attempt]) -> Iterator[Cell]:

@@ -12,7 +12,7 @@ from offtarget.asking.spending import timed
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel
 from offtarget.probe.bank import ProbeBank
-from offtarget.progress import OnProgress, Progress, silent, within
+from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Decision, Status
 from offtarget.records.check import CheckSettings, JudgeBy
 from offtarget.records.rated import PEOPLE, ReviewPage
@@ -23,7 +23,7 @@ from offtarget.redteam.goals import GoalSet
 from offtarget.redteam.move import as_told
 from offtarget.redteam.turns import TurnJudge
 from offtarget.rundir import JsonLines, RunDir, read_jsonl, write_records
-from offtarget.workflows.check.loop import CheckLoop
+from offtarget.workflows.check.loop import USED, CheckLoop
 from offtarget.workflows.check.opening import Opened, check_asked_alike
 from offtarget.workflows.check.raters import Rater, ask_people, chosen_rating, open_strong, what_it_takes
 from offtarget.workflows.check.ratings import Ratings, say
@@ -294,7 +294,7 @@ def _press(
     )
     with closing(JsonLines(directory.file(TURNS))) as turns:
         judge = TurnJudge(pressed.judge, questions, turns.extend)
-        told = within(on_progress, "conversations that count")
+        told = _in_conversations(on_progress)
         how = (judge, settings.sampling, settings.seed, None, told)
         with ExitStack() as files:
             book = files.enter_context(closing(AnswerBook(directory, (), pressed.models.by_role, *how)))
@@ -313,6 +313,12 @@ def _press(
             if rater is not None:
                 say(rater.judge, decision)
             return loop, decision
+
+
+def _in_conversations(on_progress: OnProgress) -> OnProgress:
+    """What a check tells of answers, told of conversations."""
+    names = {USED: "conversations that count"}
+    return lambda one: on_progress(replace(one, stage=names.get(one.stage, f"of the verdict, {one.stage}")))
 
 
 def _turn_verdicts(directory: RunDir) -> dict[tuple[str, int], TurnVerdict]:

@@ -17,6 +17,7 @@ LINES = {
     "cells.jsonl": ("finished cell", "finished cells"),
     "rows-base.jsonl": ("answer to train on", "answers to train on"),
     "findings.jsonl": ("finding", "findings"),
+    "search/generations.jsonl": ("answer of the search", "answers of the search"),
 }
 """What a line of a growing file is."""
 
