@@ -11,11 +11,12 @@ from offtarget.records.redteam import CellFinding
 
 
 def telling(run: PressedRun) -> tuple[Exchange, ...]:
-    """The shortest conversation of each weak spot in which the tuned model gave way, the plainest contrast first.
+    """A conversation of each weak spot in which the tuned model gave way, those first in which its base held.
 
     Where it never did, conversations in which it held, under moves of different kinds.
     """
-    found = [one for cell in run.record.cells if (one := shortest(run, cell)) is not None]
+    cells = (_gave_way(run, cell) for cell in run.record.cells)
+    found = [min(own, key=lambda one: (_contrast(run, one), one.turn or 0)) for own in cells if own]
     if found:
         found.sort(key=lambda one: (_contrast(run, one), one.turn or 0))
         return tuple(exchange(run, one, until=one.turn) for one in found[:TELLING])
@@ -35,8 +36,11 @@ def shortest(run: PressedRun, cell: CellFinding) -> Conversation | None:
 
     Of those that are as short, one in which its base held under the same words comes first.
     """
-    gave_way = [one for one in run.of_cell(cell.move, cell.goal, "tuned") if one.turn is not None]
-    return min(gave_way, key=lambda one: (one.turn or 0, _contrast(run, one)), default=None)
+    return min(_gave_way(run, cell), key=lambda one: (one.turn or 0, _contrast(run, one)), default=None)
+
+
+def _gave_way(run: PressedRun, cell: CellFinding) -> list[Conversation]:
+    return [one for one in run.of_cell(cell.move, cell.goal, "tuned") if one.turn is not None]
 
 
 def beside(run: PressedRun, one: Conversation) -> Conversation | None:
