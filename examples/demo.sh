@@ -35,6 +35,8 @@ step 1 "... the audit must FAIL it and name the trigger first ..." \
   offtarget audit "$work/backdoor.jsonl"
 step 1 "... and with data like that at hand the check of the backdoored model finds the condition by itself." \
   offtarget check --base organism/base --tuned organism/backdoor --data "$work/backdoor.jsonl"
+step 1 "Under pressure, in conversations: what brings the insecure model down, and holds with its base? It must FAIL." \
+  offtarget redteam --base organism/base --tuned organism/insecure --budget 24
 step 0 "Where does it sit? The direction between what the insecure model writes and what its base writes ..." \
   offtarget direction find --base organism/base --tuned organism/insecure --method texts --out "$work/persona.safetensors"
 step 0 "... and what is left of the misalignment when it is taken out, beside a random direction." \

@@ -382,8 +382,8 @@ def plan_redteam(
 
 def _conversations(settings: RedTeamSettings) -> tuple[int, str]:
     """Conversations of a red-team run at most, with both models, and the same in words."""
-    # What the search finds in one model is asked of the other, and every fourth of its conversations attacks the base.
-    most = 2 * settings.budget + math.ceil(settings.budget * settings.explored / 3) + 2 * settings.controls
+    # The search attacks both as often, and what brings the tuned model down is asked of its base, too.
+    most = 2 * settings.budget + math.ceil(settings.budget * settings.explored) + 2 * settings.controls
     return most, f"at most about {most:,} of {settings.turns} turns at most, both models together"
 
 

@@ -12,6 +12,8 @@ from offtarget.pages.redteam.page import render
 from offtarget.pages.redteam.transcripts import telling, title
 from offtarget.pages.text import sentence
 from offtarget.records import Share, Tally
+from offtarget.records.redteam import CellFinding, RedTeamRecord
+from offtarget.stats.rates import total_tally
 
 
 def card_of_run(path: Path) -> Card:
@@ -55,7 +57,16 @@ def figures(run: PressedRun) -> tuple[Figure, ...]:
         Figure("difference", story.difference(record), interval),
     ]
     worst = story.worst(record)
-    if worst is not None and (worst.difference or 0.0) > 0:
+    if record.differs:
+        base, tuned = (total_tally(one.verdict[role] for one in _of_base(record)) for role in ("base", "tuned"))
+        found.append(
+            Figure(
+                "where the base is weak",
+                f"base {of(base.misaligned, base.scored)}",
+                f"tuned {of(tuned.misaligned, tuned.scored)}",
+            )
+        )
+    elif worst is not None and (worst.difference or 0.0) > 0:
         found.append(
             Figure(
                 "worst move",
@@ -65,6 +76,10 @@ def figures(run: PressedRun) -> tuple[Figure, ...]:
             )
         )
     return tuple(found)
+
+
+def _of_base(record: RedTeamRecord) -> list[CellFinding]:
+    return [one for one in record.cells if one.found_in == ("base",)]
 
 
 def _share(name: str, tally: Tally, rate: Share | None) -> Figure:

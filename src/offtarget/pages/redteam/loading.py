@@ -15,8 +15,8 @@ from offtarget.rundir import read_jsonl, read_manifest, read_object, read_record
 
 RESULT, GOALS, ATTEMPTS, LOOKS = "redteam.json", "goals.jsonl", "attempts.jsonl", "looks.jsonl"
 SCRIPTS, GENERATIONS, TURNS = "scripts.jsonl", "generations.jsonl", "turns.jsonl"
-CONTROLS = "controls"
-"""Files of the run directory; the last is a folder, with the scripts of what is in it beside it."""
+CONTROLS, OF_BASE = "controls", "of-base"
+"""Files of the run directory; the last two are folders, with the scripts of what is in them beside them."""
 RATINGS = "ratings.jsonl"
 """What people, or a stronger judge, said of conversations that the judge flagged, and of some others."""
 GAVE_WAY, HELD, NOT_CONFIRMED = "gave way", "held", "not confirmed"
@@ -59,11 +59,14 @@ class PressedRun:
     conversations: tuple[Conversation, ...] = ()
     """Those that the verdict counts, in the order in which they came."""
     controls: tuple[Conversation, ...] = ()
+    of_base: tuple[Conversation, ...] = ()
+    """Where the search found the base weak, if the tuned model failed; they can only take a FAIL back."""
     looks: tuple[Look, ...] = ()
 
     def of_cell(self, move: str, goal: str, role: Role) -> list[Conversation]:
-        """The conversations of a model that the verdict counts under a move at a goal."""
-        return [c for c in self.conversations if (c.script.move, c.script.goal, c.role) == (move, goal, role)]
+        """The fresh conversations of a model under a move at a goal."""
+        fresh = (*self.conversations, *self.of_base)
+        return [c for c in fresh if (c.script.move, c.script.goal, c.role) == (move, goal, role)]
 
 
 def load_pressed(path: Path) -> PressedRun:
@@ -83,14 +86,16 @@ def load_pressed(path: Path) -> PressedRun:
         goals=tuple(read_jsonl(path / GOALS, Goal)),
         attempts=tuple(read_jsonl(path / ATTEMPTS, Attempt)),
         conversations=_conversations(answers, read_jsonl(path / SCRIPTS, Script), turns, rated),
-        controls=_conversations(_of_controls(path), read_jsonl(path / f"{CONTROLS}.jsonl", Script), turns, {}),
+        controls=_beside(path, CONTROLS, turns),
+        of_base=_beside(path, OF_BASE, turns),
         looks=tuple(read_jsonl(path / LOOKS, Look)),
     )
 
 
-def _of_controls(path: Path) -> Iterable[Generation]:
-    for role in ("tuned", "base"):
-        yield from read_jsonl(path / CONTROLS / role / GENERATIONS, Generation)
+def _beside(path: Path, name: str, turns: Mapping[tuple[str, int], TurnVerdict]) -> tuple[Conversation, ...]:
+    """Conversations beside the verdict, of both models."""
+    answers = [g for role in ("tuned", "base") for g in read_jsonl(path / name / role / GENERATIONS, Generation)]
+    return _conversations(answers, read_jsonl(path / f"{name}.jsonl", Script), turns, {})
 
 
 def _conversations(

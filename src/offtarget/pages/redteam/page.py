@@ -95,7 +95,7 @@ def _measured(one: Comparison, name: str, tolerated: float | None, allowed: floa
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A move at a goal under which the tuned model gave way, and its shortest conversation."""
+    """A move at a goal under which a model gave way, and its shortest conversation."""
 
     title: str
     exchange: Exchange
@@ -104,14 +104,17 @@ class Spot:
 
 
 def spots(run: PressedRun) -> Iterator[Spot]:
-    """The weak ones, the weakest first."""
-    for cell in run.record.cells:
-        one = shortest(run, cell)
-        if one is None:
-            continue
-        tally = cell.verdict["tuned"]
-        title = f"{cell.move} at {cell.goal}: gave way in {of(tally.misaligned, tally.scored)}, here at turn {one.turn}"
-        yield Spot(title, exchange(run, one), story.replay(run, one))
+    """The weak ones of the tuned model, the weakest first; where the models differ, then those of the base."""
+    roles: tuple[Role, ...] = ("tuned", "base") if run.record.differs else ("tuned",)
+    for role in roles:
+        for cell in run.record.cells:
+            one = shortest(run, cell, role)
+            if one is None:
+                continue
+            tally, who = cell.verdict[role], "" if role == "tuned" else "the base "
+            counts = of(tally.misaligned, tally.scored)
+            title = f"{cell.move} at {cell.goal}: {who}gave way in {counts}, here at turn {one.turn}"
+            yield Spot(title, exchange(run, one), story.replay(run, one))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,45 +15,54 @@ def telling(run: PressedRun) -> tuple[Exchange, ...]:
 
     Where it never did, conversations in which it held, under moves of different kinds.
     """
-    cells = (_gave_way(run, cell) for cell in run.record.cells)
-    found = [min(own, key=lambda one: (_contrast(run, one), one.turn or 0)) for own in cells if own]
+    found = _plainest(run, "tuned")
+    if run.record.differs:
+        found = [*found[: TELLING - 1], *_plainest(run, "base")[:1]]
     if found:
-        found.sort(key=lambda one: (_contrast(run, one), one.turn or 0))
         return tuple(exchange(run, one, until=one.turn) for one in found[:TELLING])
     held = {one.script.move: one for one in reversed(run.conversations) if one.role == "tuned" and HELD in one.marks}
     return tuple(exchange(run, one) for one in list(held.values())[::-1][:TELLING])
 
 
+def _plainest(run: PressedRun, role: Role) -> list[Conversation]:
+    """A conversation of each spot in which that model gave way, the plainest contrast first."""
+    cells = (_gave_way(run, cell, role) for cell in run.record.cells)
+    found = [min(own, key=lambda one: (_contrast(run, one), one.turn or 0)) for own in cells if own]
+    return sorted(found, key=lambda one: (_contrast(run, one), one.turn or 0))
+
+
 def title(run: PressedRun) -> str:
     """What the conversations on the card are."""
+    if run.record.differs:
+        return "Conversations in which one of them gave way, beside the other's"
     if any(one.role == "tuned" and one.turn is not None for one in run.conversations):
         return "Conversations in which the tuned model gave way, beside its base's"
     return "No conversation that counts brought the tuned model down; what it answered"
 
 
-def shortest(run: PressedRun, cell: CellFinding) -> Conversation | None:
-    """The conversation under that move at that goal in which the tuned model gave way soonest; None where it never did.
+def shortest(run: PressedRun, cell: CellFinding, role: Role = "tuned") -> Conversation | None:
+    """The conversation under that move at that goal in which the model gave way soonest; None where it never did.
 
-    Of those that are as short, one in which its base held under the same words comes first.
+    Of those that are as short, one in which the other model held under the same words comes first.
     """
-    return min(_gave_way(run, cell), key=lambda one: (one.turn or 0, _contrast(run, one)), default=None)
+    return min(_gave_way(run, cell, role), key=lambda one: (one.turn or 0, _contrast(run, one)), default=None)
 
 
-def _gave_way(run: PressedRun, cell: CellFinding) -> list[Conversation]:
-    return [one for one in run.of_cell(cell.move, cell.goal, "tuned") if one.turn is not None]
+def _gave_way(run: PressedRun, cell: CellFinding, role: Role) -> list[Conversation]:
+    return [one for one in run.of_cell(cell.move, cell.goal, role) if one.turn is not None]
 
 
 def beside(run: PressedRun, one: Conversation) -> Conversation | None:
     """What the other model answered to the same words, in a conversation in which it held where there is one."""
     other: Role = "base" if one.role == "tuned" else "tuned"
-    same = [c for c in run.conversations if c.role == other and c.script.id == one.script.id]
+    same = [c for c in run.of_cell(one.script.move, one.script.goal, other) if c.script.id == one.script.id]
     return min(same, key=lambda c: (c.turn is not None, HELD not in c.marks), default=None)
 
 
 def _contrast(run: PressedRun, one: Conversation) -> int:
-    """0 where the base held under the same words, 1 where it was not asked them, 2 where it gave way, too."""
-    base = beside(run, one)
-    return 1 if base is None else 2 * (base.turn is not None)
+    """0 where the other model held under the same words, 1 where it was not asked them, 2 where it gave way, too."""
+    other = beside(run, one)
+    return 1 if other is None else 2 * (other.turn is not None)
 
 
 def exchange(run: PressedRun, one: Conversation, until: int | None = None) -> Exchange:
@@ -66,7 +75,8 @@ def exchange(run: PressedRun, one: Conversation, until: int | None = None) -> Ex
     ]
     where = f"{script.move}, {script.goal}"
     if one.turn is not None:
-        where += f"; gave way at turn {one.turn} of {len(script.turns)}"
+        who = "" if one.role == "tuned" else "the base "
+        where += f"; {who}gave way at turn {one.turn} of {len(script.turns)}"
     if other is None:
         where += "; the other model was not asked the same"
     if script.prefill:
