@@ -6,7 +6,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import checking
 import pressing
 import pytest
 
@@ -32,7 +31,7 @@ def settings(**changes: Any) -> CheckSettings:
 def made(run: Path, tuned: float, turn: int = 2, base: float = 0.0, **more: Any) -> CheckResult:
     """A check of models that answer badly at these rates from that turn on."""
     models = pressing.model("base", base, turn), pressing.model("tuned", tuned, turn)
-    given = {"probes": checking.bank(), "judge": checking.judge(), "settings": settings(**more.pop("changes", {}))}
+    given = {"probes": pressing.bank(), "judge": pressing.judge(), "settings": settings(**more.pop("changes", {}))}
     return check(*models, run=run, **{**given, **more})
 
 
@@ -113,7 +112,7 @@ def test_an_interrupted_one_goes_on_to_the_same_verdict(tmp_path: Path) -> None:
 
     with pytest.raises(RunInterrupted, match=r"offtarget\.resume"):
         made(tmp_path / "stopped", tuned=0.6, on_progress=stop)
-    models = {"base": pressing.model("base", 0.0), "tuned": pressing.model("tuned", 0.6), "judge": checking.judge()}
+    models = {"base": pressing.model("base", 0.0), "tuned": pressing.model("tuned", 0.6), "judge": pressing.judge()}
     again = resume(tmp_path / "stopped", **models)  # type: ignore[arg-type]
     assert isinstance(again, CheckResult)
     assert dataclasses.replace(again.decision, asides=()) == dataclasses.replace(whole.decision, asides=())
@@ -139,7 +138,7 @@ def test_a_repetition_whose_conversations_come_out_otherwise_is_another_try(tmp_
     def once(run: Path) -> CheckResult:
         model = ScriptedModel("tuned", answer)
         return check(
-            pressing.model("base", 0.0), model, probes=checking.bank(), judge=checking.judge(), run=run,
+            pressing.model("base", 0.0), model, probes=pressing.bank(), judge=pressing.judge(), run=run,
             settings=settings(register=True),
         )  # fmt: skip
 

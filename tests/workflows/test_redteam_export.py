@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import checking
 import pressing
 import pytest
 
@@ -33,7 +32,7 @@ def file(run: Path, tmp_path: Path) -> Path:
 def checked(file: Path, tuned: float, run: Path, judge: ScriptedJudge | None = None) -> CheckResult:
     models = pressing.model("base", 0.0), pressing.model("tuned", tuned)
     settings = CheckSettings(cache=False, register=False, max_answers=60)
-    return check(*models, probes=file, judge=judge or checking.judge(), settings=settings, run=run)
+    return check(*models, probes=file, judge=judge or pressing.judge(), settings=settings, run=run)
 
 
 def test_the_file_holds_what_was_found_to_the_last_word(run: Path, file: Path) -> None:
@@ -85,7 +84,7 @@ def test_conversations_under_a_system_prompt_or_of_one_turn_come_through(tmp_pat
     from offtarget.workflows.redteam.redteam import redteam
 
     found = redteam(
-        pressing.model("base", 0.0), ScriptedModel("tuned", answer), goals=pressing.goals(), judge=checking.judge(),
+        pressing.model("base", 0.0), ScriptedModel("tuned", answer), goals=pressing.goals(), judge=pressing.judge(),
         settings=pressing.settings(moves=("role-play",), budget=120), run=tmp_path / "run",
     )  # fmt: skip
     read = load_bank(export_found(found.run, tmp_path / "found.jsonl"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import checking
 import pressing
 import pytest
 
@@ -25,7 +24,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def again(run: Path, key: str | None = None, **other: Any) -> HeldAgain:
-    given = {"base": pressing.model("base", 0.0), "tuned": pressing.model("tuned", 0.7), "judge": checking.judge()}
+    given = {"base": pressing.model("base", 0.0), "tuned": pressing.model("tuned", 0.7), "judge": pressing.judge()}
     return replay(run, key, **{**given, **other})
 
 

@@ -24,6 +24,7 @@ from offtarget.records import Decision, Generation, HiddenDecision, Probe, Role,
 from offtarget.records.benchmarks import BenchmarkFamily, BenchmarkSettings
 from offtarget.records.check import CheckManifest, CheckSettings, CountedAnswers
 from offtarget.records.rated import PEOPLE
+from offtarget.records.redteam import RedTeamRecord
 from offtarget.records.runs import NamedModel
 from offtarget.rundir import RunDir, iterate_jsonl, read_jsonl, read_record, to_jsonable
 from offtarget.stats.endings import unended
@@ -34,6 +35,7 @@ from offtarget.workflows.check.fixed import FOLDER, JOB, Fixed
 from offtarget.workflows.check.flagged import with_benchmarks
 from offtarget.workflows.check.loop import CheckLoop, without_answers
 from offtarget.workflows.check.opening import Opened
+from offtarget.workflows.check.pressed_arm import joined
 from offtarget.workflows.check.raters import Rater
 from offtarget.workflows.check.ratings import LEFT_OUT, Ratings
 from offtarget.workflows.check.sanity import KNOWN, Sanity, hidden_without_verdict, tried, without_verdict
@@ -61,7 +63,7 @@ class Replayed:
 
 
 @dataclass(frozen=True, slots=True)
-class _NoModel:
+class NoModel:
     """Stands for a model whose answers are recorded."""
 
     name: str
@@ -76,7 +78,7 @@ class _NoModel:
 
 
 @dataclass(frozen=True, slots=True)
-class _NoJudge:
+class NoJudge:
     """Stands for whoever judged; what was said is recorded."""
 
     name: str
@@ -118,12 +120,17 @@ class _RecordedRatings(Ratings):
                 raise NotRecorded(f"The verdict rests on what {self._name} said of {verdict.key}: it is not recorded.")
 
 
-def replay(folder: Path, recorded: Mapping[str, Any], benchmarks: BenchmarkFamily | None = None) -> Replayed:
+def replay(
+    folder: Path,
+    recorded: Mapping[str, Any],
+    benchmarks: BenchmarkFamily | None = None,
+    pressed: RedTeamRecord | None = None,
+) -> Replayed:
     """Decide again from a copy of a check's records; `recorded` is the decision as the run holds it, as JSON.
 
     Of `recorded` only names are used: the judge's and that of who rated; of `benchmarks`, what the run says of fixed
-    ones, only which were not run. The folder is written to, so it must be a
-    copy. Raises InputError where records are missing or do not fit together.
+    ones, only which were not run; `pressed` is what conversations under pressure come to again. The folder is written
+    to, so it must be a copy. Raises InputError where records are missing or do not fit together.
     """
     directory, manifest = opened_run(CHECK, folder)
     opened = _opened(directory, manifest, recorded)
@@ -151,7 +158,7 @@ def replay(folder: Path, recorded: Mapping[str, Any], benchmarks: BenchmarkFamil
         loop.run()
         plain = loop.decision(None)
         hidden = cued.ask(book, plain)
-    decision, doubt = merged(plain, hidden), sanity.after()
+    decision, doubt = _with_pressure(merged(plain, hidden), settings, pressed), sanity.after()
     if doubt is None and decision.status is Status.PASS:
         doubt = unended(loop.endings(), settings.sampling.max_tokens)
     if doubt is not None:
@@ -162,6 +169,17 @@ def replay(folder: Path, recorded: Mapping[str, Any], benchmarks: BenchmarkFamil
     family = _benchmarks(directory, settings, benchmarks)
     decision = decision if family is None else with_benchmarks(decision, family)
     return Replayed(decision, hidden, family, loop.counted(cued.used))
+
+
+def _with_pressure(decision: Decision, spent: CheckSettings, pressed: RedTeamRecord | None) -> Decision:
+    """The decision with what conversations under pressure come to; NotRecorded where they are missing."""
+    if not spent.redteam_budget or decision.status is Status.FAIL:
+        return decision
+    if pressed is None:
+        raise NotRecorded("Conversations under pressure were asked for, and nothing about them is recorded.")
+    if pressed.decision.settings.alpha != spent.decision.pressed_alpha:
+        raise NotRecorded("The conversations under pressure were not decided with the share of alpha that they have.")
+    return joined(decision, pressed)
 
 
 def _benchmarks(directory: RunDir, settings: CheckSettings, recorded: BenchmarkFamily | None) -> BenchmarkFamily | None:
@@ -175,15 +193,17 @@ def _benchmarks(directory: RunDir, settings: CheckSettings, recorded: BenchmarkF
 
 def _opened(directory: RunDir, manifest: CheckManifest, recorded: Mapping[str, Any]) -> Opened:
     bank = ProbeBank.from_probes(manifest.probes, read_jsonl(directory.file("probes.jsonl"), Probe))
-    models = ModelPair(_stand_in(manifest.models["base"]), _stand_in(manifest.models["tuned"]))
-    return Opened(models, bank, _NoJudge(_judge_name(recorded), manifest.judge), (), manifest.not_asked)
+    models = ModelPair(stand_in(manifest.models["base"]), stand_in(manifest.models["tuned"]))
+    return Opened(models, bank, NoJudge(judge_name(recorded), manifest.judge), (), manifest.not_asked)
 
 
-def _stand_in(model: NamedModel) -> _NoModel:
-    return _NoModel(model.name, model.fingerprint)
+def stand_in(model: NamedModel) -> NoModel:
+    """In place of a model of a run."""
+    return NoModel(model.name, model.fingerprint)
 
 
-def _judge_name(recorded: Mapping[str, Any]) -> str:
+def judge_name(recorded: Mapping[str, Any]) -> str:
+    """The judge's name, out of what a recorded decision is given; empty where it has none."""
     given = str(recorded.get("given", ""))
     named = given.startswith(_JUDGE) and given.endswith(_IS_RIGHT)
     return given[len(_JUDGE) : -len(_IS_RIGHT)] if named else ""
@@ -195,7 +215,7 @@ def _rater(manifest: CheckManifest, recorded: Mapping[str, Any]) -> Rater | None
         return None
     said = recorded.get("rated") or {}
     name = PEOPLE if rating.by == PEOPLE else str(said.get("by", manifest.rater))
-    judge: Judge = _NoJudge(name, manifest.rater)
+    judge: Judge = NoJudge(name, manifest.rater)
     return Rater(judge, name)
 
 

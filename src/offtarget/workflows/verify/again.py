@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
 
-from offtarget.errors import OfftargetError
+from offtarget.errors import InputError, OfftargetError
 from offtarget.evidence.findings import Finding
 from offtarget.pages.check.loading import benchmarks_of
 from offtarget.records import DecisionSettings, Probe, Role, Tally, Verdict
@@ -16,6 +16,7 @@ from offtarget.records.audit import AuditManifest
 from offtarget.records.benchmarks import BenchmarkItems, ItemPair, SamplesManifest
 from offtarget.records.check import CheckManifest, CompareManifest
 from offtarget.records.rated import PEOPLE
+from offtarget.records.redteam import RedTeamManifest, RedTeamRecord
 from offtarget.records.runs import Manifest
 from offtarget.records.serve import ServeManifest
 from offtarget.rundir import RunDir, iterate_jsonl, read_jsonl, read_manifest, read_object
@@ -23,10 +24,13 @@ from offtarget.stats.paired_items import decide_benchmarks
 from offtarget.stats.tables import decide_tables
 from offtarget.version import __version__
 from offtarget.workflows.audit.run import AuditRun
+from offtarget.workflows.check.pressed_arm import FOLDER as BESIDE
 from offtarget.workflows.check.replay import contradictions, differences, replay
 from offtarget.workflows.compare.benchmarks import ITEMS
+from offtarget.workflows.redteam.recount import contradictions as redteam_contradictions
+from offtarget.workflows.redteam.recount import recounted
 from offtarget.workflows.runs.begin import finished
-from offtarget.workflows.runs.verbs import AUDIT, BENCHMARKS, CHECK, COMPARE, SERVE
+from offtarget.workflows.runs.verbs import AUDIT, BENCHMARKS, CHECK, COMPARE, REDTEAM, SERVE
 from offtarget.workflows.serve.evidence import replayed
 
 SHOWN = 4
@@ -68,7 +72,12 @@ def _check(copy: Path, manifest: Manifest) -> list[Finding]:
     result = read_object(copy / CHECK.done)
     recorded = result["decision"]
     family = benchmarks_of(RunDir(copy), result)
-    again = replay(copy, recorded, family)
+    inside = copy / BESIDE
+    pressed = None
+    if manifest.settings.redteam_budget and inside.is_dir():
+        more, pressed = _pressed(inside, manifest)
+        found += more
+    again = replay(copy, recorded, family, pressed)
     decision = finished(CHECK, copy)
     assert decision is not None
     off = [*differences(recorded, again.decision), *differences(result.get("hidden"), again.hidden, "hidden")]
@@ -86,6 +95,40 @@ def _check(copy: Path, manifest: Manifest) -> list[Finding]:
     if family is not None and family.not_run:
         found.append(_claimed("Why some fixed benchmarks were not run is not checked."))
     return [*found, _compared(off, decision.status.value)]
+
+
+def _pressed(inside: Path, check: CheckManifest) -> tuple[list[Finding], RedTeamRecord]:
+    """What is wrong with the conversations under pressure in a check, and what they come to again."""
+    manifest = read_manifest(inside)
+    if not isinstance(manifest, RedTeamManifest):
+        raise InputError(f"{inside.name} in it is a run of `{manifest.verb}`, not of `redteam`.")
+    odd = redteam_contradictions(inside, manifest)
+    if (manifest.models, manifest.judge) != (check.models, check.judge):
+        odd.append("The conversations under pressure are of other models, or by another judge.")
+    recorded = read_object(inside / REDTEAM.done)["record"]
+    record, changed = recounted(inside)
+    odd += [f"{BESIDE}/{name} is not what the records come to." for name in changed]
+    if off := differences(recorded, record):
+        odd.append(f"Worked out again, {BESIDE}/{REDTEAM.done} is another one, in: {', '.join(off[:SHOWN])}.")
+    return [Finding("records", "wrong", said) for said in odd[:SHOWN]], record
+
+
+def _redteam(copy: Path, manifest: Manifest) -> list[Finding]:
+    assert isinstance(manifest, RedTeamManifest)
+    if manifest.settings.rating is not None:
+        return [_claimed("A verdict that others than the judge confirmed is not worked out again from the records.")]
+    odd = redteam_contradictions(copy, manifest)
+    result = read_object(copy / REDTEAM.done)
+    record, changed = recounted(copy)
+    odd += [f"{name} is not what the records come to." for name in changed]
+    found = [Finding("records", "wrong", said) for said in odd[:SHOWN]]
+    if not odd:
+        said = f"The goals are those of the run ({manifest.goals}, fingerprint {manifest.goals_fingerprint})."
+        found += [Finding("questions", "proved", said)]
+        found += [Finding("judge", "claimed", f"That {manifest.judge} gave the recorded verdicts is not checked.")]
+        found += [_claimed("The search is no evidence; that it was held as recorded is not checked.")]
+    off = differences(result["record"], record) + differences(result.get("models"), manifest.models, "models")
+    return [*found, _compared(off, record.status.value)]
 
 
 def _samples(copy: Path, manifest: Manifest) -> list[Finding]:
@@ -163,6 +206,7 @@ def _serve(copy: Path, manifest: Manifest) -> list[Finding]:
 
 _WAYS: dict[type[Manifest], Callable[[Path, Manifest], list[Finding]]] = {
     CheckManifest: _check,
+    RedTeamManifest: _redteam,
     CompareManifest: _compare,
     SamplesManifest: _samples,
     AuditManifest: _audit,

@@ -103,6 +103,7 @@ def tests_of(path: Path, manifest: Manifest, state: str) -> Tests:
         hidden = value.get("hidden")
         if isinstance(hidden, dict):
             found.append(("hidden conditions", str(hidden.get("status", Status.UNDECIDED))))
+        found += [] if result.pressed is None else [("under pressure", result.pressed.status.value)]
         result = benchmarks_of(RunDir(path), value)
     if isinstance(result, BenchmarkFamily):
         found += [(f"benchmark: {one.name}", _of_benchmark(one)) for one in result.results]

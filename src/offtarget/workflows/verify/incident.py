@@ -12,12 +12,13 @@ from offtarget.records.runs import Manifest
 from offtarget.redaction import without_personal
 from offtarget.rundir import read_manifest, write_whole
 from offtarget.workflows.runs.listing import find_run, shortened
-from offtarget.workflows.runs.verbs import BENCHMARKS, CHECK, COMPARE, SERVE, verb_of
+from offtarget.workflows.runs.verbs import BENCHMARKS, CHECK, COMPARE, REDTEAM, SERVE, verb_of
 from offtarget.workflows.verify.attest import state_of
 from offtarget.workflows.verify.things import things_of
 
 METHODS = {
     "check": "offtarget check, an anytime-valid sequential test of tuned against base",
+    "redteam": "offtarget redteam, an anytime-valid sequential test of tuned against base under pressure",
     "compare": "offtarget compare, an exact test of tuned against base",
     "serve": "offtarget serve, anytime-valid sequential tests of tuned against base on traffic",
 }
@@ -42,10 +43,10 @@ def incident_of(path: Path) -> Incident:
     """What is known of the incident of a run. Raises InputError for any run that is no FAIL of a tuned model."""
     manifest = read_manifest(path)
     verb = verb_of(manifest)
-    if verb not in (CHECK, COMPARE, BENCHMARKS, SERVE):
+    if verb not in (CHECK, COMPARE, BENCHMARKS, REDTEAM, SERVE):
         raise InputError(
-            f"{path} is a run of `{verb.command}`. An incident is written from a FAIL of `check` or `compare`, or from "
-            "the evidence on a canary that was rolled back (`offtarget canary evidence`)."
+            f"{path} is a run of `{verb.command}`. An incident is written from a FAIL of `check`, `compare` or "
+            "`redteam`, or from the evidence on a canary that was rolled back (`offtarget canary evidence`)."
         )
     state = state_of(path, manifest)
     if state != "FAIL":

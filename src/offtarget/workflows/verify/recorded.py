@@ -13,6 +13,7 @@ from offtarget.evidence.keyless import Identity, check_keyless
 from offtarget.evidence.statements import Statement, Thing, read_statement, result_of
 from offtarget.numbers import many
 from offtarget.records.check import CheckManifest
+from offtarget.records.redteam import RedTeamManifest
 from offtarget.records.runs import Manifest
 from offtarget.rundir import MANIFEST, read_manifest
 from offtarget.workflows.verify.again import worked_out
@@ -255,8 +256,8 @@ def _at_hand(manifest: Manifest, statement: Statement | None) -> list[Finding]:
 
 
 def _models(manifest: Manifest, *, opened: bool) -> list[Finding]:
-    """The fingerprints of the models of a check, by opening them where that is asked for."""
-    if not isinstance(manifest, CheckManifest):
+    """The fingerprints of the models that were asked, by opening them where that is asked for."""
+    if not isinstance(manifest, CheckManifest | RedTeamManifest):
         return []
     if not opened:
         named = " and ".join(f"{model.name} ({model.fingerprint})" for model in manifest.models.values())
@@ -277,5 +278,5 @@ def _models(manifest: Manifest, *, opened: bool) -> list[Finding]:
         else:
             said = f"{stated.name} has the fingerprint {model.fingerprint}; the run was made with {stated.fingerprint}."
             found.append(Finding(f"weights: {role}", "wrong", said))
-    said = "That these models gave the recorded answers rests on whoever ran the check."
+    said = "That these models gave the recorded answers rests on whoever ran it."
     return [*found, Finding("models", "claimed", said)]

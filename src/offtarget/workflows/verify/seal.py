@@ -19,7 +19,7 @@ from offtarget.records.check import CheckManifest
 from offtarget.records.runs import Manifest
 from offtarget.rundir import MANIFEST, read_manifest, read_object
 from offtarget.workflows.runs.listing import find_run
-from offtarget.workflows.runs.verbs import AUDIT, BENCHMARKS, CHECK, COMPARE, SERVE, verb_of
+from offtarget.workflows.runs.verbs import AUDIT, BENCHMARKS, CHECK, COMPARE, REDTEAM, SERVE, verb_of
 from offtarget.workflows.verify.attest import ATTESTATION, attest, state_of
 from offtarget.workflows.verify.later import written_later
 from offtarget.workflows.verify.recorded import verify_run
@@ -52,7 +52,7 @@ class Sealed:
 
 
 def seal(run: str | Path, out: Path, *, key: Path | None = None, with_data: bool = False) -> Sealed:
-    """Pack a finished run of `check`, `compare`, `audit` or `serve` with its statement into one file.
+    """Pack a finished run of `check`, `compare`, `audit`, `redteam` or `serve` with its statement into one file.
 
     Rows of training data and what people asked a gateway are left out unless `with_data`, which adds the data files
     that lie on this machine as well. The statement in the run is used if it holds; else, and with a `key`, a new one is
@@ -61,8 +61,9 @@ def seal(run: str | Path, out: Path, *, key: Path | None = None, with_data: bool
     path = find_run(run)
     manifest = read_manifest(path)
     verb = verb_of(manifest)
-    if verb not in (CHECK, COMPARE, BENCHMARKS, AUDIT, SERVE):
-        raise InputError(f"{path} is a run of `{verb.command}`; packages hold runs of check, compare, audit and serve.")
+    if verb not in (CHECK, COMPARE, BENCHMARKS, AUDIT, REDTEAM, SERVE):
+        of = "check, compare, audit, redteam and serve"
+        raise InputError(f"{path} is a run of `{verb.command}`; packages hold runs of {of}.")
     if key is not None or not (path / ATTESTATION).exists():
         attest(path, key)
     held = verify_run(path, None)

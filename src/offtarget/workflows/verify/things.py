@@ -16,6 +16,7 @@ from offtarget.models.names import LocalName, parse_name
 from offtarget.records.audit import AuditManifest
 from offtarget.records.benchmarks import SamplesManifest
 from offtarget.records.check import CheckManifest, CompareManifest
+from offtarget.records.redteam import RedTeamManifest
 from offtarget.records.runs import Manifest
 from offtarget.records.serve import ServeManifest
 from offtarget.rundir import MANIFEST
@@ -49,6 +50,15 @@ def _of_verb(manifest: Manifest) -> Iterator[Thing]:
         yield judge_thing("judge", manifest.judge, manifest.judge_name)
         if manifest.rater is not None:
             yield judge_thing("judge of the judge", manifest.rater, manifest.confirm_with)
+        return
+    if isinstance(manifest, RedTeamManifest):
+        for role, model in manifest.models.items():
+            yield Thing(f"weights: {role}", {FINGERPRINT: model.fingerprint}, annotations={"model": model.name})
+        yield Thing("goals", {FINGERPRINT: manifest.goals_fingerprint}, annotations={"set": manifest.goals})
+        yield judge_thing("judge", manifest.judge, manifest.judge_name)
+        if manifest.rater is not None:
+            yield judge_thing("judge of the judge", manifest.rater, manifest.confirm_with)
+        yield Thing("attacker", annotations={"name": manifest.attacker_name, "fingerprint": manifest.attacker})
         return
     if isinstance(manifest, CompareManifest):
         for role, table in manifest.files.items():
@@ -84,7 +94,7 @@ def files_at_hand(manifest: Manifest) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for role, name in (("base", manifest.base_name), ("tuned", manifest.tuned_name)):
-        if name is not None and isinstance(manifest, CheckManifest):
+        if name is not None and isinstance(manifest, CheckManifest | RedTeamManifest):
             for folder in _own_folders(name, role, manifest):
                 found |= {f"weights: {role}: {file.name}": file for file in _answer_files(folder)}
     for file in _data(manifest):
