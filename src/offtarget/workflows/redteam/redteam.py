@@ -30,10 +30,10 @@ from offtarget.workflows.check.ratings import Ratings, say
 from offtarget.workflows.check.sanity import Sanity, chosen_answers, untested
 from offtarget.workflows.ground import ground_of
 from offtarget.workflows.ready import ready
-from offtarget.workflows.redteam.besides import TURNS, Besides, questions_of
 from offtarget.workflows.redteam.explore import Search
 from offtarget.workflows.redteam.opening import Pressed, model_of, named_moves, open_pressed
 from offtarget.workflows.redteam.results import record_of, refused
+from offtarget.workflows.redteam.uncounted import TURNS, Uncounted, questions_of
 from offtarget.workflows.redteam.verdict import (
     Chosen,
     choose,
@@ -224,10 +224,10 @@ def press(
         write_records(directory, "attempts.jsonl", search.attempts)
         chosen = choose(search, pressed.moves, settings)
         loop, decision = _press(directory, pressed, settings, search, chosen, on_progress, rater)
-        besides = Besides(directory, pressed, settings, on_progress)
-        held = besides.without_pressure(chosen)
+        uncounted = Uncounted(directory, pressed, settings, on_progress)
+        held = uncounted.without_pressure(chosen)
         left = settings.budget - search.talked("tuned") - decision.overall.tuned.total
-        at_base = besides.at_base(chosen, left) if decision.status is Status.FAIL else None
+        at_base = uncounted.at_base(chosen, left) if decision.status is Status.FAIL else None
         doubt = sanity.after()
         record = record_of(
             pressed,

@@ -19,8 +19,8 @@ from offtarget.redteam.turns import TurnJudge
 from offtarget.rundir import RunDir, iterate_jsonl, read_jsonl
 from offtarget.words import meant
 from offtarget.workflows.ground import open_judge, open_two
-from offtarget.workflows.redteam.besides import BESIDE
 from offtarget.workflows.redteam.opening import bank_of
+from offtarget.workflows.redteam.uncounted import UNCOUNTED
 from offtarget.workflows.redteam.verdict import ROLES, probe_of
 from offtarget.workflows.runs.begin import finished, opened
 from offtarget.workflows.runs.listing import find_run
@@ -179,10 +179,10 @@ def _conversations(directory: RunDir, started: RedTeamManifest) -> Iterator[_Kep
     """All conversations that a run keeps: those that count, those without the pressure, those of the search."""
     seed = started.settings.seed
     answers = _answers(directory.file("generations.jsonl"))
-    for name in BESIDE:
+    for name in UNCOUNTED:
         for role in ROLES:
             answers |= _answers(directory.path / name / role / "generations.jsonl")
-    for name in ("scripts.jsonl", *(f"{beside}.jsonl" for beside in BESIDE)):
+    for name in ("scripts.jsonl", *(f"{folder}.jsonl" for folder in UNCOUNTED)):
         for script in read_jsonl(directory.file(name), Script):
             held = {index for role, probe, index in answers if probe == script.id}
             for index in sorted(held | {0}):

@@ -16,9 +16,9 @@ from offtarget.stats.binomial import clopper_pearson
 from offtarget.stats.rates import total_tally
 from offtarget.stats.sequential import SequentialTest
 from offtarget.workflows.check.sanity import without_verdict
-from offtarget.workflows.redteam.besides import AtBase
 from offtarget.workflows.redteam.explore import Search
 from offtarget.workflows.redteam.opening import Pressed
+from offtarget.workflows.redteam.uncounted import AtBase
 from offtarget.workflows.redteam.verdict import ARM, ROLES, SELF_REPORT, Chosen, leads, merely_differs, worse_moves
 
 

@@ -1,4 +1,4 @@
-"""Conversations beside the evidence, a fixed number with both models: without pressure, and where the base is weak."""
+"""Conversations that do not count, a fixed number with both models: without pressure, and where the base is weak."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from offtarget.workflows.redteam.verdict import (
 
 TURNS = "turns.jsonl"
 """Of a run: what the judge made of each answer in the conversations of the verdict, and of those beside it."""
-BESIDE = ("controls", "of-base")
+UNCOUNTED = ("controls", "of-base")
 """Names of the folders that hold such conversations by model, and of the files of their scripts."""
 
 
@@ -43,7 +43,7 @@ class AtBase:
     tallies: Mapping[Role, Mapping[str, Tally]]
 
 
-class Besides:
+class Uncounted:
     """Holds conversations that are no evidence for a FAIL; those that a run has kept are not held again."""
 
     def __init__(self, directory: RunDir, pressed: Pressed, settings: RedTeamSettings, on_progress: OnProgress) -> None:
@@ -58,7 +58,7 @@ class Besides:
             return {}
         probes = self._probes(scripts)
         wanted = [(probe, 0) for probe in probes]
-        found = self._held(BESIDE[0], "without the pressure", scripts, dict.fromkeys(ROLES, wanted))
+        found = self._held(UNCOUNTED[0], "without the pressure", scripts, dict.fromkeys(ROLES, wanted))
         return {role: total_tally(list(_tallied(verdicts).values())) for role, verdicts in found.items()}
 
     def at_base(self, chosen: Chosen, most: int) -> AtBase | None:
@@ -77,7 +77,7 @@ class Besides:
             "base": _numbered([block.tuned_probe_id for block in drawn], probes),
             "tuned": _numbered([block.base_probe_ids[0] for block in drawn], probes),
         }
-        found = self._held(BESIDE[1], "where the base is weak", scripts, wanted)
+        found = self._held(UNCOUNTED[1], "where the base is weak", scripts, wanted)
         blocks = list(zip(found["base"], found["tuned"], strict=True))
         tallies = {role: _tallied(verdicts) for role, verdicts in found.items()}
         return AtBase(swapped(blocks, probes, self._settings), tallies)
