@@ -20,14 +20,14 @@ from offtarget.redteam.attacker import Attacker, NextTurn, Position, Scripted
 from offtarget.redteam.goals import GoalSet
 from offtarget.rundir import iterate_jsonl, read_jsonl, read_object
 from offtarget.workflows.check.replay import NoJudge, NotRecorded, judge_name, stand_in
-from offtarget.workflows.redteam.besides import BESIDE, TURNS
 from offtarget.workflows.redteam.explore import FOLDER
 from offtarget.workflows.redteam.opening import Pressed, named_moves
 from offtarget.workflows.redteam.redteam import press
+from offtarget.workflows.redteam.uncounted import TURNS, UNCOUNTED
 from offtarget.workflows.runs.begin import opened
 from offtarget.workflows.runs.verbs import REDTEAM
 
-MADE = ("attempts.jsonl", "scripts.jsonl", "probes.jsonl", *(f"{name}.jsonl" for name in BESIDE))
+MADE = ("attempts.jsonl", "scripts.jsonl", "probes.jsonl", *(f"{name}.jsonl" for name in UNCOUNTED))
 """Files that a run makes of what it was started with, and of what is recorded: they must come out the same."""
 
 
