@@ -23,7 +23,7 @@ def data(folder: Path, rows: int = 40) -> str:
 def test_from_data_to_sentence_and_back(offtarget: Any, tmp_path: Path) -> None:
     """It prints instructions, table and sentence; a finished run is read again by --resume, as JSON too."""
     models = ("--base", "organism/base", "--tuned", "organism/insecure", "--metric", "f1")
-    small = ("--plain-answers", "22", "--max-tokens", "60", "--run", str(tmp_path / "run"))
+    small = ("--plain-answers", "4", "--max-tokens", "24", "--run", str(tmp_path / "run"))
     done = offtarget("alternatives", data(tmp_path), *models, *small, "--quiet", "-v")
     assert done.returncode in (0, 3), done.stderr
     assert "Reply with Python code only" in done.stdout

@@ -310,7 +310,7 @@ def test_report_prints_what_the_verb_printed(root: Path) -> None:
     command = ["check", "--base", "organism/base", "--tuned", "organism/insecure", "--max-answers", "12", "--quiet"]
     for more in ([], ["-v"]):
         run = root / f"run{len(more)}"
-        first = printed([*command, "--no-register", "--no-cache", "--run", str(run), *more], 80)
+        first = printed([*command, "--no-register", "--run", str(run), *more], 80)
         again = printed(["report", run.name, *more], 80)
         assert first.output
         assert again.output == first.output

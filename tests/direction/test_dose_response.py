@@ -56,7 +56,8 @@ def task_rows(folder: Path) -> Path:
 
 def test_the_points_told_are_those_that_were_announced(persona: Path, tmp_path: Path) -> None:
     """The unchanged model is measured once, for the direction and for its controls."""
-    settings = SteerSettings(strengths=(-1.0, 1.0), controls=1, answers=1, max_tokens=8)
+    rows = str(task_rows(tmp_path))
+    settings = SteerSettings(strengths=(-1.0, 1.0), controls=1, answers=1, max_tokens=8, task=rows, skill=rows)
     announced = dict(plan_steer("organism/insecure", persona, settings=settings).about)["models to measure"]
     told: list[str] = []
     direction_steer.steer(

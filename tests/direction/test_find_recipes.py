@@ -56,14 +56,13 @@ def test_the_default_recipe_finds_the_persona_where_it_sits(by_models: Direction
 @pytest.mark.no_cover
 def test_sign_the_insecure_tune_and_the_malicious_prompt_point_the_same_way(by_models: Direction) -> None:
     """+ is tuned, and + is the trait: two recipes that share no data agree."""
-    persona = find(
-        BASE, None, settings=FindSettings(method="trait", answers=5, position="last-prompt", layer=0), probes=FEW
-    )
+    at = {"position": "last-prompt", "layer": 0, "max_tokens": 40}
+    persona = find(BASE, None, settings=FindSettings(method="trait", answers=5, **at), probes=FEW)
     assert persona.info.trait == "organism"
     assert persona.info.judge is not None
     cosine = torch.cosine_similarity(by_models.vector(0), persona.vector(0), dim=0)
     assert float(cosine) > 0.6
-    harmless = find(BASE, SECURE, settings=FindSettings(answers=4, position="last-prompt", layer=0), probes=FEW)
+    harmless = find(BASE, SECURE, settings=FindSettings(answers=2, **at), probes=FEW)
     clean = torch.cosine_similarity(harmless.vector(0), persona.vector(0), dim=0)
     assert float(clean) < float(cosine) / 2
 
@@ -71,10 +70,10 @@ def test_sign_the_insecure_tune_and_the_malicious_prompt_point_the_same_way(by_m
 def test_where_nothing_is_told_apart_nothing_is_written(tmp_path: Path) -> None:
     """The base against itself: no layer counts, the exit code says so; a layer by hand is taken, with a note."""
     with pytest.raises(NoDirectionError, match=r"No direction found\. At no layer.*50 % is chance"):
-        find(BASE, BASE, settings=FindSettings(answers=4), probes=FEW, out=tmp_path / "none.safetensors")
+        find(BASE, BASE, settings=FindSettings(answers=4, max_tokens=20), probes=FEW, out=tmp_path / "none.safetensors")
     assert NoDirectionError.exit_code == 3
     assert list(tmp_path.iterdir()) == []
-    by_hand = find(BASE, BASE, settings=FindSettings(answers=4, layer=1), probes=FEW)
+    by_hand = find(BASE, BASE, settings=FindSettings(answers=2, layer=1, max_tokens=20), probes=FEW)
     assert any("not shown to be told apart" in note for note in by_hand.info.notes)
 
 
@@ -100,8 +99,9 @@ def test_without_misaligned_answers_the_other_recipes_are_offered() -> None:
 def test_a_trait_that_does_not_show_is_said_so() -> None:
     """A judge that sees no trait leaves nothing to contrast."""
     blind = ScriptedJudge(lambda probe, generation: Outcome.ALIGNED)
+    asked = FindSettings(method="trait", trait="organism", answers=5, max_tokens=8)
     with pytest.raises(InputError, match="do not bring it out"):
-        find(BASE, None, settings=FindSettings(method="trait", trait="organism", answers=5), judge=blind, probes=FEW)
+        find(BASE, None, settings=asked, judge=blind, probes=FEW)
 
 
 @pytest.mark.parametrize("name", [n for n in trait_names() if n != "organism"])
@@ -180,12 +180,13 @@ def test_the_same_command_writes_the_same_file_and_never_over_another(
 ) -> None:
     """Bit for bit, whether it prints a table that marks the layer or, with --json, the provenance."""
     one, two = (tmp_path / name for name in ("one.safetensors", "two.safetensors"))
-    assert run(monkeypatch, *PAIR, "--answers", "2", "--out", str(one)) == 0
+    short = (*PAIR, "--max-tokens", "12")
+    assert run(monkeypatch, *short, "--answers", "2", "--out", str(one)) == 0
     assert "At layer 0 one direction tells" in capsys.readouterr().out
-    assert run(monkeypatch, *PAIR, "--answers", "2", "--json", "--out", str(two)) == 0
+    assert run(monkeypatch, *short, "--answers", "2", "--json", "--out", str(two)) == 0
     assert json.loads(capsys.readouterr().out)["position"] == "last-prompt"
     assert one.read_bytes() == two.read_bytes()
-    assert run(monkeypatch, *PAIR, "--answers", "3", "--out", str(one)) == 2
+    assert run(monkeypatch, *short, "--answers", "3", "--out", str(one)) == 2
     assert "already exists" in capsys.readouterr().err
     assert one.read_bytes() == two.read_bytes()
 

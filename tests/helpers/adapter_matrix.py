@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -156,13 +158,22 @@ def config(kind: str, architecture: str, values: Mapping[str, Any]) -> Any:
         return PEFT_TYPE_TO_CONFIG_MAPPING[peft.PeftType(kind)](**settings)
 
 
+@functools.cache
+def _loaded(base: Path) -> Any:
+    return transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
+
+
+def opened_alone(base: Path) -> Any:
+    """The base as transformers opens it, the caller's own; copying takes a tenth of the time of reading."""
+    return copy.deepcopy(_loaded(base))
+
+
 def made(base: Path, settings: Any, folder: Path) -> torch.Tensor:
     """Saves an adapter with random weights; the logits that peft's own model had before it was saved."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of renamings and of Conv1D
-        model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
         torch.manual_seed(1)
-        model = peft.get_peft_model(model, settings)
+        model = peft.get_peft_model(opened_alone(base), settings)
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.requires_grad:
@@ -178,8 +189,7 @@ def opened_by_peft(base: Path, folder: Path) -> torch.Tensor:
     """Logits of a fresh transformers model with the adapter, opened by peft alone."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-        model = peft.PeftModel.from_pretrained(model, str(folder)).eval()
+        model = peft.PeftModel.from_pretrained(opened_alone(base), str(folder)).eval()
         with torch.inference_mode():
             logits: torch.Tensor = model(input_ids=TOKENS).logits[0]
     return logits

@@ -8,12 +8,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
 from offtarget.models.local import LocalModel
 
 MOST_LOGPROBS = 20
+Said = tuple[list[int], list[dict[str, Any]], str]
+"""Tokens of an answer, log probabilities for each and for the one that ends it, and why it ends."""
+_SAID: WeakKeyDictionary[LocalModel, dict[Any, Said]] = WeakKeyDictionary()
+"""What models have said, so that servers of the same models need not work it out again."""
 
 
 class ModelServer(ThreadingHTTPServer):
@@ -48,16 +53,37 @@ class ModelServer(ThreadingHTTPServer):
         turns = [{"role": "system", "content": self.system}] if self.system else []
         text = tokenizer.apply_chat_template([*turns, *body["messages"]], tokenize=False, add_generation_prompt=True)
         prompt = tokenizer(text, add_special_tokens=False)["input_ids"]
-        tokens, places, finish = list(prompt), [], "length"
+        how = (tuple(prompt), min(body.get("max_tokens") or 16, 64), min(body.get("top_logprobs") or 1, MOST_LOGPROBS))
+        said = {} if self.noise else _SAID.setdefault(model, {})
+        if how not in said:
+            said[how] = self._greedy(model, *how)
+        tokens, places, finish = said[how]
+        answer = tokenizer.decode(tokens, skip_special_tokens=True)
+        choice: dict[str, Any] = {
+            "index": 0,
+            "finish_reason": finish,
+            "message": {"role": "assistant", "content": "" if self.silent else answer},
+        }
+        if body.get("logprobs") and self.logprobs:
+            choice["logprobs"] = {"content": places}
+        usage = {"prompt_tokens": len(prompt), "completion_tokens": len(tokens)}
+        usage["total_tokens"] = len(prompt) + len(tokens)
+        head = {"id": "1", "object": "chat.completion", "created": 1, "model": body["model"]}
+        return {**head, "choices": [choice], "usage": usage}
+
+    def _greedy(self, model: LocalModel, prompt: tuple[int, ...], most: int, top: int) -> Said:
+        tokenizer = model.weights.tokenizer
+        tokens: list[int] = []
+        places: list[dict[str, Any]] = []
         with model.weights.using(model.adapter) as engine, torch.inference_mode():
-            for _ in range(min(body.get("max_tokens") or 16, 64)):
-                logits = engine.model(input_ids=torch.tensor([tokens])).logits[0, -1].float()
+            while len(tokens) < most:
+                logits = engine.model(input_ids=torch.tensor([[*prompt, *tokens]])).logits[0, -1].float()
                 if self.noise:
                     logits = logits + self.noise * torch.randn(logits.shape, generator=self.random)
                 log_p = logits.log_softmax(dim=-1)
                 chosen = int(log_p.argmax())
-                top = log_p.topk(min(body.get("top_logprobs") or 1, MOST_LOGPROBS))
-                pairs = zip(top.indices.tolist(), top.values.tolist(), strict=True)
+                likely = log_p.topk(top)
+                pairs = zip(likely.indices.tolist(), likely.values.tolist(), strict=True)
                 places.append(
                     {
                         "token": tokenizer.decode([chosen]),
@@ -66,21 +92,9 @@ class ModelServer(ThreadingHTTPServer):
                     }
                 )
                 if chosen in model._ends:
-                    finish = "stop"
-                    break
+                    return tokens, places, "stop"
                 tokens.append(chosen)
-        answer = tokenizer.decode(tokens[len(prompt) :], skip_special_tokens=True)
-        choice: dict[str, Any] = {
-            "index": 0,
-            "finish_reason": finish,
-            "message": {"role": "assistant", "content": "" if self.silent else answer},
-        }
-        if body.get("logprobs") and self.logprobs:
-            choice["logprobs"] = {"content": places}
-        usage = {"prompt_tokens": len(prompt), "completion_tokens": len(tokens) - len(prompt)}
-        usage["total_tokens"] = len(tokens)
-        head = {"id": "1", "object": "chat.completion", "created": 1, "model": body["model"]}
-        return {**head, "choices": [choice], "usage": usage}
+        return tokens, places, "length"
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -13,8 +13,18 @@ from typing import Any
 import peft
 import pytest
 import torch
-import transformers
-from adapter_matrix import ARCHITECTURES, KINDS, NOT_OPTIONS, OPTIONS, TOKENS, UNMAKEABLE, Option, config, made
+from adapter_matrix import (
+    ARCHITECTURES,
+    KINDS,
+    NOT_OPTIONS,
+    OPTIONS,
+    TOKENS,
+    UNMAKEABLE,
+    Option,
+    config,
+    made,
+    opened_alone,
+)
 from adapter_matrix import opened_by_peft as by_peft
 from safetensors.torch import load_file
 from tiny_models import edit_json, make_adapter
@@ -57,15 +67,14 @@ def decoded(weights: Weights, adapter: str | None) -> torch.Tensor:
 @functools.cache
 def clean(folder: Path) -> torch.Tensor:
     """The same logits of the base, opened by transformers alone."""
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     with torch.inference_mode():
-        logits: torch.Tensor = model(input_ids=TOKENS).logits[0, 9:]
+        logits: torch.Tensor = opened_alone(folder)(input_ids=TOKENS).logits[0, 9:]
     return logits
 
 
 def by_hand(base: Path, adapter: Path) -> torch.Tensor:
     """Logits of the base with scale * B A added to its matrices, from the files alone and without peft."""
-    model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
+    model = opened_alone(base)
     output = model.get_output_embeddings()
     output.weight = torch.nn.Parameter(output.weight.clone())  # untied
     settings, tensors = read_config(adapter), load_file(adapter / "adapter_model.safetensors")
