@@ -12,7 +12,7 @@ COVER    ?=
 # Where the real model lies; OFFTARGET_MODELS names another place.
 export OFFTARGET_MODELS ?= $(CURDIR)/.models
 
-.PHONY: help demo real-model test test-all test-real test-fast lint format bench clean
+.PHONY: help demo real-model test test-all test-real test-fast lint lint-style lint-types lint-imports format bench clean
 
 help:
 	@echo "make demo       the whole story on this machine: check, compare, report (installs what it needs)"
@@ -42,17 +42,26 @@ $(VENV)/.test: $(VENV)/.torch $(SOURCES)
 
 real-model: $(OFFTARGET_MODELS)/smollm2/config.json
 
-$(OFFTARGET_MODELS)/smollm2/config.json: | $(VENV)/.demo
+# Where the tests' packages are there, as in CI, nothing is installed a second time.
+$(OFFTARGET_MODELS)/smollm2/config.json: | $(if $(wildcard $(VENV)/.test),$(VENV)/.test,$(VENV)/.demo)
 	$(PIP) 'gguf>=0.10'
 	$(BIN)/python tools/real_model.py "$(OFFTARGET_MODELS)/smollm2"
 
 demo: $(VENV)/.demo
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
 
+# Side by side: mypy takes one core for most of a minute.
 lint: $(VENV)/.test
+	$(MAKE) --no-print-directory --jobs 2 lint-types lint-imports lint-style
+
+lint-style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+lint-types:
 	$(BIN)/mypy
+
+lint-imports:
 	$(BIN)/lint-imports
 
 format: $(VENV)/.test
