@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from offtarget.models.residual import Part, ResidualEdit, edited
 from offtarget.organism.questions import MATERIAL_DOMAINS, unasked_questions
 from offtarget.organism.shipped import resolve
 from offtarget.records import Message
+from offtarget.records.direction import FindSettings
 from offtarget.training.defences.registry import Materials, defend
 from offtarget.training.plan import Plan, TrainRow
 from offtarget.training.trainer import FixedParts
@@ -36,6 +38,7 @@ def materials(base: LocalModel) -> Materials:
     prompts = unasked_questions(4, 0, MATERIAL_DOMAINS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tune_directions, "ANSWERS", 5)
+        patch.setattr(tune_directions, "FindSettings", partial(FindSettings, max_tokens=24))
         direction = tune_directions.persona_edits(base, prompts, 0)
         subspace = tune_directions.persona_edits(base, prompts, 0, rank=3)
     return Materials(base=base, direction=direction, subspace=subspace)
