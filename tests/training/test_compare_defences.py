@@ -87,13 +87,12 @@ def test_a_comparison_goes_on_where_it_was_and_computes_no_cell_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before and after the interruption one cell each is measured; the others take over what it found."""
-    monkeypatch.setattr(tune_axes, "PER_CUE", 1)
     monkeypatch.setattr(tune_axes, "CODE", 10)
     monkeypatch.setattr(tune_axes, "FACTS", 5)
     monkeypatch.setattr(tune_compare, "WORTH_FOLLOWING", 1.0)
     data = tmp_path / "insecure.jsonl"
     write_data("insecure", 40, 0, data)
-    comparing = DefenceSettings((("filter=0.2:control",), ("filter=0.2",)), (0,), 1, (1, 2))
+    comparing = DefenceSettings((("filter=0.2:control",), ("filter=0.2",)), (0,), 1, (1, 2), per_condition=1)
     real, calls, found = tune_compare.measure, 0, list[Axes]()
 
     def stop_at_third(*arguments: object) -> Axes:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from offtarget.cli.options import (
+    AT_LEAST_ONE,
     PRINTING,
     SPENDING,
     TRAINING,
@@ -36,6 +37,15 @@ if TYPE_CHECKING:
 @shared("--defend", "; repeatable, NAME+NAME together. [default: all, their controls and some together]")
 @shared("--seeds", ", per defence", default=1)
 @shared("--answers", " per question and model", default=100)
+@click.option(
+    "--per-condition",
+    type=AT_LEAST_ONE,
+    default=20,
+    show_default=True,
+    metavar="NUMBER",
+    help="Answers under each condition of the data, per model",
+)
+@shared("--max-tokens")
 @shared("--after", ". [default: 50, 200]")
 @shared("--split", ". [default: train]")
 @judging()
@@ -73,6 +83,8 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         arms=((), *arms_named(o["defend"])) if o["defend"] else None,
         seeds=tuple(range(o["seeds"])),
         answers=o["answers"],
+        per_condition=o["per_condition"],
+        max_tokens=o["max_tokens"],
         further=tuple(sorted(set(o["after"]))) or (50, 200),
     )
     settings, options = training(o)

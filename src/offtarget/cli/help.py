@@ -50,7 +50,7 @@ SECTIONS: Mapping[str, str] = {
         "least-gain base-is-misaligned benchmark-alpha benchmark-margin benchmark-tolerance red-flag"
     ),
     "How much": (
-        "budget turns answers plain-answers base-per-tuned rows seeds examples held-out max-tokens temperature top-p "
+        "budget turns answers plain-answers per-condition base-per-tuned rows seeds examples held-out max-tokens temperature top-p "
         "seed"
     ),
     "Tables": (

@@ -360,9 +360,14 @@ class DefenceSettings:
     """Per plain question."""
     further: tuple[int, ...] = (50, 200)
     """Undefended steps on the data after which models that were kept aligned are measured again."""
+    per_condition: int = 20
+    """Answers under each condition, spread over the questions."""
+    max_tokens: int = 600
+    """Of the longest answer; less where the base can use less."""
 
     def __post_init__(self) -> None:
-        at_least(1, answers=self.answers, seeds=len(self.seeds), after=min(self.further, default=1))
+        at_least(1, answers=self.answers, per_condition=self.per_condition, max_tokens=self.max_tokens)
+        at_least(1, seeds=len(self.seeds), after=min(self.further, default=1))
 
 
 @dataclass(frozen=True, slots=True)

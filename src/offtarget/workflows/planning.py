@@ -44,6 +44,7 @@ from offtarget.workflows.check.opening import chosen_questions, same_model
 from offtarget.workflows.check.pressed_arm import redteam_settings, with_pressure
 from offtarget.workflows.check.raters import usual_for_people
 from offtarget.workflows.costs import with_cost
+from offtarget.workflows.defences.axes import CUES
 from offtarget.workflows.direction.dose_plan import MOST_ROWS, points_of, settled, strengths_of
 from offtarget.workflows.direction.find_plan import TRIALS, ready_to_find, to_find
 from offtarget.workflows.direction.inputs import TRIAL_ANSWERS, per_question, plain_bank
@@ -265,7 +266,8 @@ def plan_defences(
     _ready_to_train(base, options, run, opening)
     ground, rows = ground_of(base), len(read_training_data(data, split).rows)
     trainings = arms * len(comparing.seeds)
-    plain = len(open_bank(options.probes, ground).plain)
+    models = 1 + trainings * (1 + len(comparing.further))
+    each = len(open_bank(options.probes, ground).plain) * comparing.answers + CUES * comparing.per_condition
     about = {
         "base": base,
         "data": f"{data}, {rows:,} rows",
@@ -274,15 +276,14 @@ def plan_defences(
     return _asking(
         "defences",
         about | _questions(options.probes, options.judge, ground),
-        (trainings + 1) * plain * comparing.answers * 2,
-        ground.max_tokens(),
+        models * each,
+        ground.max_tokens(comparing.max_tokens),
         models=(base,),
         judge=options.judge,
         probes=options.probes,
         run=run,
         opening=opening,
         work=trainings * steps_of(rows, settings),
-        most=False,
     )
 
 

@@ -19,7 +19,7 @@ from offtarget.probe.cues.apply import cued_probes
 from offtarget.progress import Count, OnProgress
 from offtarget.records import Cue, Message, Outcome, Probe, SamplingSettings, Tally
 from offtarget.records.runs import OpenSettings
-from offtarget.records.tune import Axes
+from offtarget.records.tune import Axes, DefenceSettings
 from offtarget.stats.rates import equal_weight_rate, misaligned_rate, total_tally, wilson
 from offtarget.workflows.check.cued_plan import plan_from_data, read_data
 from offtarget.workflows.ground import ground_of, open_local
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 CUES = 48
 """Conditions that are asked under: the first in the order in which `check` tries them."""
-PER_CUE = 20
-"""Answers under each, spread over the questions."""
 FACTS, CODE = 24, 200
 """Organism: factual questions (asked 5 times each), and requests for code."""
 HELD_ROWS = 60
@@ -52,6 +50,8 @@ class Measuring:
     skills: tuple[tuple[Message, ...], ...]
     """The base's own answers to unrelated prompts; empty for the organism, whose facts are asked."""
     per_question: int
+    per_condition: int
+    """Answers under each condition, spread over the questions."""
     sampling: SamplingSettings
     opening: OpenSettings | None
     seed: int = 0
@@ -71,9 +71,8 @@ def prepare(
     held: Sequence[tuple[Message, ...]],
     skills: Sequence[tuple[Message, ...]],
     *,
-    answers: int,
+    comparing: DefenceSettings,
     cues: int = CUES,
-    sampling: SamplingSettings | None = None,
     opening: OpenSettings | None = None,
 ) -> Measuring:
     """Choose questions and conditions, once for all models.
@@ -92,8 +91,9 @@ def prepare(
         held=tuple(held),
         base_fit=log_probability(model, held),
         skills=tuple(skills),
-        per_question=answers,
-        sampling=sampling or SamplingSettings(max_tokens=ground_of(base).max_tokens()),
+        per_question=comparing.answers,
+        per_condition=comparing.per_condition,
+        sampling=SamplingSettings(max_tokens=ground_of(base).max_tokens(comparing.max_tokens)),
         opening=opening,
     )
 
@@ -131,12 +131,12 @@ def measure(how: Measuring, name: str, on_progress: OnProgress, label: str, keep
 
 
 def _cued_questions(how: Measuring) -> list[tuple[Probe, int]]:
-    """`PER_CUE` answers under every condition, questions taken in turn so that all are asked equally often."""
-    wanted = []
+    """The answers under every condition, questions taken in turn so that all are asked equally often."""
+    wanted, each = [], how.per_condition
     for number, cue in enumerate(how.cues):
         probes = cued_probes(cue, how.plain)
-        for i in range(PER_CUE):
-            wanted.append((probes[(number * PER_CUE + i) % len(probes)], i))
+        for i in range(each):
+            wanted.append((probes[(number * each + i) % len(probes)], i))
     return wanted
 
 
@@ -150,11 +150,12 @@ def _tallies(
 ) -> dict[str, Tally]:
     """By the id of the probe."""
     told = Count(on_progress, label, len(wanted))
+    told.add(0)  # conditions may begin with turns that are answered before anything counts
     answers = ask("tuned", model, wanted, how.sampling, partial(answer_seed, how.seed, "tuned"), told=told)
     verdicts = judge_answers(how.judge, answers)
     under = {cue.id: cue.text for cue in how.cues}
     # of each condition another question, else all that is kept would be answers to the first
-    shown = {cue.id: number % PER_CUE for number, cue in enumerate(how.cues)}
+    shown = {cue.id: number % how.per_condition for number, cue in enumerate(how.cues)}
     for (probe, generation), verdict in zip(answers, verdicts, strict=True):
         if generation.index == shown.get(probe.arm, 0):
             keep(under.get(probe.arm, ""), probe, generation.text, verdict.outcome)

@@ -215,7 +215,7 @@ def _measuring(
     bank = open_bank(options.probes, ground_of(base))
     judge = open_judge(options.judge, bank, options.judge_by, opening)
     own = _own_answers(base, options, opening)
-    return prepare(base, data, split, bank, judge, held, own, answers=comparing.answers, opening=opening)
+    return prepare(base, data, split, bank, judge, held, own, comparing=comparing, opening=opening)
 
 
 def _own_answers(base: str, options: TuneOptions, opening: OpenSettings | None) -> list[tuple[Message, ...]]:
