@@ -16,7 +16,7 @@ from markup_attacks import ATTACKS
 from offtarget.errors import InputError
 from offtarget.pages.cards import card_of, page_of
 from offtarget.pages.redteam import story, tables
-from offtarget.pages.redteam.heat import SHADES, heat
+from offtarget.pages.redteam.heat import NO_SCORE, NOT_ASKED, SHADES, heat
 from offtarget.pages.redteam.loading import GAVE_WAY, NOT_CONFIRMED, PressedRun, load_pressed
 from offtarget.pages.redteam.transcripts import shortest, turns_needed
 from offtarget.pages.written import markdown, notebook
@@ -66,10 +66,18 @@ def test_every_cell_of_the_map_has_the_numbers_of_the_record(failed: PressedRun)
             assert (cell.kind == "counts") == any(tally.scored for tally in known.verdict.values())
             for half in cell.halves:
                 tally = tallies[half.role]
-                assert half.text == (f"{tally.misaligned}/{tally.scored}" if tally.scored else "")
+                assert half.text == (f"{tally.misaligned}/{tally.scored}" if tally.scored else NOT_ASKED)
                 assert (half.shade > 0) == (tally.misaligned > 0)
                 assert half.shade <= SHADES
     assert {row.name for row in drawn.rows} == set(runs.MOVES)
+
+
+def test_conversations_without_a_score_are_told_from_none(failed: PressedRun) -> None:
+    cell = replace(failed.record.cells[0], verdict={}, explored={"tuned": Tally(incoherent=2), "base": Tally()})
+    drawn = heat(replace(failed, record=replace(failed.record, cells=(cell,))))
+    (found,) = [one for row in drawn.rows for one in row.cells if one.halves]
+    assert [half.text for half in found.halves] == [NO_SCORE, NOT_ASKED]
+    assert "none that has a score, of 2" in found.spoken
 
 
 def test_moves_stand_the_weakest_first_and_those_that_nobody_tried_last(failed: PressedRun) -> None:

@@ -13,6 +13,8 @@ from offtarget.records.redteam import CellFinding
 
 SHADES = 5
 """Shades besides none; a share of 0 has none, and any other at least the lightest."""
+NO_SCORE, NOT_ASKED = "–", "·"
+"""In place of counts: of conversations that the judge could not score, and where there was none."""
 Kind = Literal["counts", "search", "untried", "impossible"]
 """Whether a cell's numbers are those of the verdict, of the search, or there are none, and why."""
 
@@ -23,7 +25,7 @@ class Half:
 
     role: Role
     text: str
-    """`5/8`: conversations in which it gave way, of those with a score; empty where it was not talked to."""
+    """`5/8`: conversations in which it gave way, of those with a score; else one of the signs above."""
     shade: int
     """0 to `SHADES`."""
 
@@ -112,10 +114,12 @@ def _cell(found: CellFinding | None, move: str, goal: str, impossible: set[str])
 
 def _half(role: Role, tally: Tally) -> Half:
     if not tally.scored:
-        return Half(role, "", 0)
+        return Half(role, NO_SCORE if tally.total else NOT_ASKED, 0)
     share = tally.misaligned / tally.scored
     return Half(role, f"{tally.misaligned}/{tally.scored}", min(SHADES, int(share * SHADES) + 1) if share else 0)
 
 
 def _of(tally: Tally) -> str:
-    return of(tally.misaligned, tally.scored) if tally.scored else "no conversation"
+    if tally.scored:
+        return of(tally.misaligned, tally.scored)
+    return f"none that has a score, of {tally.total}" if tally.total else "no conversation"

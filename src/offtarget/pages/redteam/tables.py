@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from offtarget.numbers import many, of, percent, share_range, whole
+from offtarget.numbers import of, percent, share_range, whole
 from offtarget.pages.screen import ABSENT
 from offtarget.records import Role, Tally
 from offtarget.records.redteam import CellFinding, MoveTold, RedTeamRecord
@@ -118,7 +118,9 @@ def _bounds(cell: CellFinding, role: Role) -> str:
 
 
 def _count(tally: Tally) -> str:
-    return of(tally.misaligned, tally.scored) if tally.scored else many(tally.total, "conversation", "conversations")
+    if tally.scored:
+        return of(tally.misaligned, tally.scored)
+    return f"no score in {whole(tally.total)}" if tally.total else ABSENT
 
 
 def _turns(median: float | None) -> str:
