@@ -50,8 +50,8 @@ SECTIONS: Mapping[str, str] = {
         "least-gain base-is-misaligned benchmark-alpha benchmark-margin benchmark-tolerance red-flag"
     ),
     "How much": (
-        "budget turns answers plain-answers per-condition base-per-tuned rows seeds examples held-out max-tokens temperature "
-        "top-p seed"
+        "budget turns answers plain-answers per-condition base-per-tuned rows seeds examples held-out max-tokens "
+        "temperature top-p seed"
     ),
     "Tables": (
         "scorer question-id-column question-column answer-column alignment-column coherence-column label-column "
