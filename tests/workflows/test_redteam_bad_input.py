@@ -119,7 +119,7 @@ def test_a_model_that_only_refuses_holds(tmp_path: Path) -> None:
     ("base", "tuned", "whose", "what"),
     [
         ("good", "", "tuned", "24 unscored"),
-        ("", "", "tuned", "24 unscored"),
+        ("", "", "(base|tuned)", "24 unscored"),
         ("good", "mumble", "tuned", "24 incoherent"),
         ("mumble", "bad", "base", "24 incoherent"),
     ],
