@@ -87,6 +87,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group("browser" if item.path in browser else str(item.path)))
 
 
+def pytest_sessionfinish() -> None:
+    """Browsers go from file to file and end here."""
+    if "browsing" in sys.modules:
+        sys.modules["browsing"].end_browsers()
+
+
 _frozen = 0
 """Modules there were when the garbage collector was last told to leave them alone."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import BROWSER_TEST, OVERLAPS, Browser, Server, headless, serious_findings
+from browsing import BROWSER_TEST, OVERLAPS, Browser, Server, give_back, headless, serious_findings
 
 from offtarget.records import Category
 from offtarget.review.store import LabelStore
@@ -47,7 +47,7 @@ def drivers() -> Iterator[Callable[[int], Any]]:
 
     yield driver
     for started in made.values():
-        started.quit()
+        give_back(started)
 
 
 @pytest.fixture

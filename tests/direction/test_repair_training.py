@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_models import build, make_adapter
+from tiny_models import architectures, build, make_adapter
 
 from offtarget.errors import InputError
 from offtarget.models import finetune, passes
@@ -29,7 +29,7 @@ def mean_log_probability(base: Path, adapter: Path | None) -> float:
     return sum(map(sum, values)) / sum(map(len, values))
 
 
-@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "gemma", "mistral", "gpt2"])
+@pytest.mark.parametrize("kind", architectures("llama", "qwen2", "qwen3", "gemma", "gemma3", "mistral", "gpt2"))
 def test_training_makes_the_answers_likelier_on_every_architecture(kind: str, tmp_path: Path) -> None:
     base = build(kind, tmp_path / "base")
     further_train(base, None, CHATS, tmp_path / "adapter", TrainSettings(steps=12, batch=4, rank=4, lr=1e-2))

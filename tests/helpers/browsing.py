@@ -23,6 +23,7 @@ DRIVER = shutil.which("chromedriver")
 PATIENCE = 120.0
 """Seconds a condition may take: milliseconds on an idle machine, many seconds beside eight busy processes."""
 
+_WINDOW = (1280, 900)
 _BEING_REPLACED = {"StaleElementReferenceException", "NoSuchElementException", "JavascriptException"}
 
 BROWSER_TEST = [
@@ -44,8 +45,41 @@ XMLHttpRequest.prototype.send = function (...given) {
 """
 
 
+_IDLE: list[Any] = []
+"""Browsers that were given back: the next file takes them, since each takes seconds to start."""
+
+
 def headless() -> Any:
-    """A headless Chromium that logs what it prints and what it requests."""
+    """A headless Chromium that logs what it prints and what it requests; to be given back with `give_back`."""
+    driver = _IDLE.pop() if _IDLE else _started()
+    # of this window alone
+    driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _COUNT_REQUESTS})
+    return driver
+
+
+def give_back(driver: Any) -> None:
+    """Nothing stays of the user before: another window, without the sizes, colours and scripts of the old one."""
+    driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    used = driver.window_handles
+    driver.switch_to.new_window("window")
+    fresh = driver.current_window_handle
+    for handle in used:
+        driver.switch_to.window(handle)
+        driver.close()
+    driver.switch_to.window(fresh)
+    driver.set_window_size(*_WINDOW)
+    for kind in ("browser", "performance"):
+        driver.get_log(kind)
+    _IDLE.append(driver)
+
+
+def end_browsers() -> None:
+    """End all that were given back, as a run of tests does."""
+    while _IDLE:
+        _IDLE.pop().quit()
+
+
+def _started() -> Any:
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -56,14 +90,13 @@ def headless() -> Any:
         "--disable-gpu",
         "--disable-background-networking",
         "--disable-dev-shm-usage",
-        "--window-size=1280,900",
+        "--window-size={},{}".format(*_WINDOW),
     ):
         options.add_argument(flag)
     options.binary_location = CHROMIUM
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(DRIVER))
     driver.set_script_timeout(PATIENCE)
-    driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _COUNT_REQUESTS})
     return driver
 
 

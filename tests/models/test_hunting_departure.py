@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_models import CONFIGS, build
+from tiny_models import architectures, build
 
 from offtarget.errors import InputError
 from offtarget.models.hunting import hunt
@@ -91,7 +91,7 @@ def test_moves_and_gap_vanish_without_a_tune(pair: tuple[LocalModel, LocalModel]
     assert all(value == 0 for _, value in gap_tokens(base, base, [[40, 41, 42]], range(40, 60)))
 
 
-@pytest.mark.parametrize("kind", sorted(CONFIGS))
+@pytest.mark.parametrize("kind", architectures())
 def test_two_full_models_of_any_architecture(
     kind: str, folders: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

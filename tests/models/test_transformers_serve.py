@@ -16,7 +16,7 @@ from offtarget.records.runs import OpenSettings
 
 pytest.importorskip("fastapi", reason="transformers serve needs fastapi")
 pytest.importorskip("uvicorn", reason="transformers serve needs uvicorn")
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def _free_port() -> int:

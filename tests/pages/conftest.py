@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import headless
+from browsing import give_back, headless
 from condition_runs import make_condition_run
 
 
@@ -16,7 +16,7 @@ def browser() -> Iterator[Any]:
     """Headless Chromium that logs what it prints and what it requests."""
     driver = headless()
     yield driver
-    driver.quit()
+    give_back(driver)
 
 
 class _Conditions(dict[bool, Path]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from browsing import BROWSER_TEST, headless
+from browsing import BROWSER_TEST, give_back, headless
 from looking import assert_seen_at_once
 from monitored import a_monitor, begun, fed, settings, traffic
 
@@ -26,4 +26,4 @@ def test_the_verdict_and_what_was_flagged_are_seen_at_once(tmp_path: Path) -> No
     try:
         assert_seen_at_once(driver, Path(offtarget.report(run, "html")))
     finally:
-        driver.quit()
+        give_back(driver)

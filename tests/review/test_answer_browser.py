@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from answer_cards import BAD
-from browsing import BROWSER_TEST, OVERLAPS, Browser, Server, headless, serious_findings
+from browsing import BROWSER_TEST, OVERLAPS, Browser, Server, give_back, headless, serious_findings
 from markup_attacks import ATTACKS
 
 from offtarget.review.store import LabelStore
@@ -62,7 +62,7 @@ def drivers() -> Iterator[Callable[[int], Any]]:
 
     yield driver
     for started in made.values():
-        started.quit()
+        give_back(started)
 
 
 @pytest.fixture

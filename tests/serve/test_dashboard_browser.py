@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import BROWSER_TEST, Browser, headless, serious_findings, with_helpers
+from browsing import BROWSER_TEST, Browser, give_back, headless, serious_findings, with_helpers
 from looking import DESK, PHONE, back_to_normal
 from markup_attacks import ATTACKS
 
@@ -21,7 +21,7 @@ pytestmark = BROWSER_TEST
 def driver() -> Iterator[Any]:
     made = headless()
     yield made
-    made.quit()
+    give_back(made)
 
 
 class Gateway:

@@ -201,7 +201,7 @@ def killed(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.no_cover
+@pytest.mark.long
 @pytest.mark.parametrize(("step", "kept"), [(3, [2]), (4, [2]), (5, [2, 4])])
 def test_a_killed_training_goes_on_to_the_same_weights(
     llama: Path, whole: Path, killed: Path, step: int, kept: list[int]
