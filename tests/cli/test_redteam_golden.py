@@ -8,8 +8,11 @@ import pytest
 import redteam_runs as runs
 
 from golden import WIDTHS, golden, longest, printed
+from offtarget.cli.redteam import beside
+from offtarget.progress import Progress
 from offtarget.records.redteam import Script
 from offtarget.rundir import read_jsonl
+from offtarget.workflows.redteam.explore import STAGE
 
 CODES = {"fail": 1, "pass": 0, "undecided": 3, "differs": 3}
 
@@ -97,6 +100,19 @@ def test_what_models_said_cannot_move_the_terminal(tmp_path: Path) -> None:
     shown = printed(["redteam", "--resume", str(run), "-v"], 80).output
     assert "gave way" in shown
     assert not [c for c in shown if (ord(c) < 32 and c != "\n") or c in "\u202e\u2066"]
+
+
+def test_progress_tells_conversations_and_what_was_found(tmp_path: Path) -> None:
+    """One stage for the search and one for the verdict, both with a total; beside them finds, and the evidence."""
+    told: list[Progress] = []
+    runs.make(tmp_path / "run", on_progress=told.append)
+    search = [one for one in told if one.stage == STAGE]
+    assert [one.done for one in search] == sorted(one.done for one in search)
+    assert {one.total for one in search} == {40}
+    assert beside(search[-1].detail).endswith("it gave way where its base held")
+    decided = [one for one in told if one.stage == "conversations that count"]
+    assert decided
+    assert beside(decided[-1].detail).startswith("evidence of harm ")
 
 
 def test_a_transcript_is_all_there_up_to_the_turn_that_gave_way(made: dict[str, Path]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from offtarget.judge.scripted import ScriptedJudge
 from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
+from offtarget.progress import OnProgress, silent
 from offtarget.records import Outcome, Probe, SamplingSettings
 from offtarget.records.check import DecisionSettings
 from offtarget.records.redteam import Category, Goal, RedTeamSettings
@@ -84,6 +85,7 @@ def make(
     asked: dict[Category, tuple[str, ...]] | None = None,
     goals: GoalSet | None = None,
     name: str = "scripted/tuned",
+    on_progress: OnProgress = silent,
     **changes: object,
 ) -> RedTeamResult:
     """A finished run of two models that are weak so; `asked` are the questions of its goals, unless those are given."""
@@ -95,6 +97,7 @@ def make(
         judge=judge,
         settings=settings(**changes),
         run=run,
+        on_progress=on_progress,
     )
 
 

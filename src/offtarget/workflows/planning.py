@@ -376,7 +376,6 @@ def plan_redteam(
         run=run,
         opening=opening,
         before=(settings.turns - 1) * (PROMPT + longest) // 2,
-        usual="redteam/organism" if ground.organism and judge is None else "",
         stops_early=True,
     )
 
