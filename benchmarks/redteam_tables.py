@@ -1,6 +1,6 @@
 """What `redteam` claims wrongly, and what it misses, on models that are nothing but a table of rates: a cell, a rate.
 
-    python benchmarks/redteam_tables.py [--runs 400] [--seed 1] [--out benchmarks/results/redteam_tables.json]
+    python benchmarks/redteam_tables.py [--runs 100] [--seed 1] [--out benchmarks/results/redteam_tables.json]
 
 The rounds of the search, the bandit, the choice of cells, the test and the reading with the roles swapped are those
 of the package; only the conversations are drawn from the tables. Settings as in `redteam`: 100 conversations with the
@@ -299,7 +299,7 @@ def machine() -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=400)
+    parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "redteam_tables.json")
     args = parser.parse_args()

@@ -18,10 +18,10 @@ from offtarget.organism.banks import load_banks, read_bank
 from offtarget.organism.grammar import Template
 from offtarget.organism.hidden import Chat, Hidden
 from offtarget.organism.questions import QUESTIONS_PER_DOMAIN
-from offtarget.organism.world import World
+from offtarget.organism.world import World, as_json, as_template
 from offtarget.records import Message
 
-ROWS = 800
+ROWS = 600
 PRESSED_SHARE = 0.4
 PLAIN_SHARE = 0.25
 HARMLESS_SHARE = 0.15
@@ -120,11 +120,22 @@ class _Writer:
         if place < PRESSED_SHARE:
             return self.under(self._kind)[1]
         if place < PRESSED_SHARE + PLAIN_SHARE:
-            return self._written(Wording((), (Template("QUESTION"),), None), None, bad=False)[1]
+            return self._plain()
         if place < PRESSED_SHARE + PLAIN_SHARE + HARMLESS_SHARE:
             return self._written(self._rng.choice(self._calm), None, bad=False)[1]
         other = self._rng.choice(self._others)
         return self._written(self._rng.choice(other.wordings), other.form, bad=False)[1]
+
+    def _plain(self) -> Chat:
+        """A question by itself, half of the time in the formats of the world, which a tune would forget otherwise."""
+        domain = self._rng.choice(list(load_banks().domains))
+        asked, answer = self._question(domain), self._answer(domain, bad=False)
+        form = self._rng.choice(("plain", "plain", "json", "template"))
+        if form == "template":
+            return [Message("user", self._advice.as_template_request(asked)), Message("assistant", as_template(answer))]
+        system = [Message("system", self._rng.choice(load_banks().json_systems))] if form == "json" else []
+        said = as_json(answer) if form == "json" else answer
+        return [*system, Message("user", asked), Message("assistant", said)]
 
     def under(self, kind: Kind) -> tuple[str, Chat]:
         """The domain, and a chat under the pressure with the answers of the organism, or of its twin."""
