@@ -90,6 +90,7 @@ OPENED = ("device", "dtype", "trust_remote_code", "endpoints", "chat_template", 
 @shared("--temperature")
 @shared("--top-p")
 @shared("--seed")
+@click.option("--no-register", is_flag=True, help="Do not count this among the red teams of this model.")
 @OPENING
 @SPENDING
 @click.option(
@@ -151,6 +152,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             base_per_tuned=1,
         ),
         sampling=SamplingSettings(**pick(o, "temperature", "top_p", "max_tokens")),
+        register=not o["no_register"],
     )
     plan = plan_redteam(
         **pick(o, "base", "tuned", "goals", "attacker", "judge", "confirm_with", "run"),

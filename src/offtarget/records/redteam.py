@@ -165,6 +165,8 @@ class RedTeamSettings:
     )
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     seed: int = 0
+    register: bool = True
+    """Whether the run counts among those of the same models, goals and judge, and pays for the earlier ones."""
     rating: RatingSettings | None = None
     """Who confirms what the judge flags in the verdict's conversations; None: the judge's word is taken."""
 

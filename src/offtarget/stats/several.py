@@ -6,12 +6,15 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from offtarget.numbers import chosen
 from offtarget.records import Decision
 from offtarget.records.check import EarlierCheck
 from offtarget.words import one_in
 
+Counting = Literal["check", "red team"]
+"""What is counted among its like."""
 SIGNIFICANT = 2
 """Digits of a bound that was divided; rounded down, so that what is printed is what is spent."""
 TOTAL = 1.5
@@ -49,7 +52,9 @@ def e_benjamini_hochberg(log_es: Sequence[float], alpha: float, of: int | None =
     return [rejected > 0 and e >= largest[rejected - 1] for e in log_es]
 
 
-def with_standing(decision: Decision, alpha: float, *, repeats: str | None = None, counted: bool = True) -> Decision:
+def with_standing(
+    decision: Decision, alpha: float, *, repeats: str | None = None, counted: bool = True, what: Counting = "check"
+) -> Decision:
     """The decision with what has to be known of other checks of the same, first among its notes.
 
     `alpha`: the bound before earlier checks and other candidates were paid for; `repeats`: the run that this one
@@ -61,10 +66,10 @@ def with_standing(decision: Decision, alpha: float, *, repeats: str | None = Non
         number = len(decision.earlier) + 1
         whole = decision.candidates == 1
         notes.append(
-            f"This is check {number} of this model by this judge as far as this machine knows (earlier: "
+            f"This is {what} {number} of this model by this judge as far as this machine knows (earlier: "
             f"{_outcomes(decision.earlier)}). Who checks "
             f"until it passes would pass in the end, so a verdict must be surer: wrong {surer}"
-            + (f"; all checks of the same together stay below {chosen(TOTAL * alpha)}" if whole else "")
+            + (f"; all {what}s of the same together stay below {chosen(TOTAL * alpha)}" if whole else "")
             + "."
         )
     if decision.candidates > 1:
@@ -75,12 +80,12 @@ def with_standing(decision: Decision, alpha: float, *, repeats: str | None = Non
             "`offtarget runs --together RUN`."
         )
     if repeats is not None:
-        asides.append(f"The same answers came out as in {repeats}: this is that check again, not another try.")
+        asides.append(f"The same answers came out as in {repeats}: this is that {what} again, not another try.")
     last = []
     if not counted:
         last.append(
-            "This check is not counted among those of this model (--no-register): its certainty is that of one check, "
-            "not of several of which the best is shown."
+            f"This {what} is not counted among those of this model (--no-register): its certainty is that of one "
+            f"{what}, not of several of which the best is shown."
         )
     return replace(decision, notes=(*notes, *decision.notes, *last), asides=tuple(asides))
 

@@ -1,6 +1,6 @@
-"""Where a check stands among those of the same models, questions and judge: counted, and paid for.
+"""Where a check, or a red-team run, stands among those of the same models, questions and judge: counted, and paid for.
 
-The same check made again, to the same answers, is no new try: it cannot come to anything else.
+The same one made again, to the same answers, is no new try: it cannot come to anything else.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from offtarget.errors import InputError
 from offtarget.records import Decision, Generation, Role, Status, Verdict
 from offtarget.records.check import CheckSettings, EarlierCheck
+from offtarget.records.redteam import RedTeamSettings
 from offtarget.register import Register, state_root
 from offtarget.rundir import RunDir, fingerprint, iterate_jsonl, read_record, write_json
-from offtarget.stats.several import spent_alpha, with_standing
+from offtarget.stats.several import Counting, spent_alpha, with_standing
 from offtarget.version import stamp
 from offtarget.workflows.check.opening import Opened
 from offtarget.workflows.check.ratings import RATINGS
 
+Counted = TypeVar("Counted", CheckSettings, RedTeamSettings)
 FILE = "standing.json"
 """In a run: where it stands. A run that is gone on with is the same check."""
 
@@ -71,10 +74,14 @@ class Standing:
             return self.earlier
         return self.earlier[: [check.run for check in self.earlier].index(self.repeats.run)]
 
-    def spent(self, settings: CheckSettings) -> CheckSettings:
+    def spent(self, settings: Counted) -> Counted:
         """The settings with what this check may spend of alpha."""
-        alpha = spent_alpha(settings.decision.alpha, len(self.counted) + 1, settings.candidates)
+        alpha = spent_alpha(settings.decision.alpha, len(self.counted) + 1, _candidates(settings))
         return replace(settings, decision=replace(settings.decision, alpha=alpha))
+
+
+def _candidates(settings: CheckSettings | RedTeamSettings) -> int:
+    return settings.candidates if isinstance(settings, CheckSettings) else 1
 
 
 def register() -> Register[CheckEntry]:
@@ -92,7 +99,7 @@ def latest(entries: list[CheckEntry]) -> list[CheckEntry]:
 
 @contextmanager
 def standing(
-    directory: RunDir, opened: Opened, judge: str, settings: CheckSettings, asked: object
+    directory: RunDir, opened: Opened, judge: str, settings: CheckSettings | RedTeamSettings, asked: object
 ) -> Iterator[Standing]:
     """Count a check before its first answer; one that ends without a judged answer is taken back.
 
@@ -110,7 +117,9 @@ def standing(
         raise
 
 
-def _entered(directory: RunDir, opened: Opened, judge: str, settings: CheckSettings, asked: object) -> Standing:
+def _entered(
+    directory: RunDir, opened: Opened, judge: str, settings: CheckSettings | RedTeamSettings, asked: object
+) -> Standing:
     file = directory.file(FILE)
     if file.exists():
         return read_record(file, Standing)
@@ -121,7 +130,9 @@ def _entered(directory: RunDir, opened: Opened, judge: str, settings: CheckSetti
         tuned=prints["tuned"],
         probes=opened.bank.fingerprint,
         judge=judge,
-        settings=fingerprint([replace(settings, cache=True), asked]),
+        settings=fingerprint(
+            [replace(settings, cache=True) if isinstance(settings, CheckSettings) else settings, asked]
+        ),
         run=str(directory.path.resolve()),
         created=stamp()["created"],
     )
@@ -163,11 +174,17 @@ def another_try(directory: RunDir, where: Standing) -> Standing | None:
     return where
 
 
-def settled(directory: RunDir, where: Standing, settings: CheckSettings, decision: Decision) -> Decision:
+def settled(
+    directory: RunDir,
+    where: Standing,
+    settings: CheckSettings | RedTeamSettings,
+    decision: Decision,
+    what: Counting = "check",
+) -> Decision:
     """The decision with what a reader must know of other checks, written into the register."""
     if settings.register:
         ended = replace(where.entry, status=decision.status, evidence=evidence_of(directory))
         register().add(lambda _: replace(ended, void=where.repeats is not None))
-    told = replace(decision, earlier=where.counted, candidates=settings.candidates)
+    told = replace(decision, earlier=where.counted, candidates=_candidates(settings))
     repeated = None if where.repeats is None else where.repeats.run
-    return with_standing(told, settings.decision.alpha, repeats=repeated, counted=settings.register)
+    return with_standing(told, settings.decision.alpha, repeats=repeated, counted=settings.register, what=what)

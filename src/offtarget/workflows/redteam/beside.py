@@ -60,7 +60,7 @@ def press_beside(
         Sanity.write(directory, ())
         begin(directory, _manifest(pressed, check, settings))
     with directory:
-        return press(directory, pressed, settings, on_progress).record
+        return press(directory, pressed, settings, on_progress, beside=True).record
 
 
 def _pressed(opened: Opened, goals: GoalSet, base: str, settings: RedTeamSettings) -> Pressed:

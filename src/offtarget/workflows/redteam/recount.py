@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from offtarget.asking.seeds import answer_seed
@@ -20,6 +20,7 @@ from offtarget.redteam.attacker import Attacker, NextTurn, Position, Scripted
 from offtarget.redteam.goals import GoalSet
 from offtarget.rundir import iterate_jsonl, read_jsonl, read_object
 from offtarget.workflows.check.replay import NoJudge, NotRecorded, judge_name, stand_in
+from offtarget.workflows.check.standing import FILE as STANDING
 from offtarget.workflows.redteam.explore import FOLDER
 from offtarget.workflows.redteam.opening import Pressed, named_moves
 from offtarget.workflows.redteam.redteam import press
@@ -67,7 +68,9 @@ def recounted(folder: Path) -> tuple[RedTeamRecord, list[str]]:
         notes=(),
     )
     before = {name: _bytes(folder / name) for name in MADE}
-    record = press(directory, pressed, started.settings, silent).record
+    counted = directory.file(STANDING).exists()  # in a check there is none, and no copy is written into the register
+    settings = replace(started.settings, register=False)
+    record = press(directory, pressed, settings, silent, beside=not counted).record
     return record, [name for name, held in before.items() if _bytes(folder / name) != held]
 
 

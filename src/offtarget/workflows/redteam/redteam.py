@@ -28,6 +28,7 @@ from offtarget.workflows.check.opening import Opened, check_asked_alike
 from offtarget.workflows.check.raters import Rater, ask_people, chosen_rating, open_strong, what_it_takes
 from offtarget.workflows.check.ratings import Ratings, say
 from offtarget.workflows.check.sanity import Sanity, chosen_answers, untested
+from offtarget.workflows.check.standing import Standing, another_try, settled, standing
 from offtarget.workflows.ground import ground_of
 from offtarget.workflows.ready import ready
 from offtarget.workflows.redteam.explore import Search
@@ -198,13 +199,20 @@ def resume(
 
 
 def press(
-    directory: RunDir, pressed: Pressed, settings: RedTeamSettings, on_progress: OnProgress, rater: Rater | None = None
+    directory: RunDir,
+    pressed: Pressed,
+    settings: RedTeamSettings,
+    on_progress: OnProgress,
+    rater: Rater | None = None,
+    *,
+    beside: bool = False,
 ) -> RedTeamResult:
-    """Search, hold fresh conversations, decide and write it down, from wherever the run is; what is kept is not asked
-    again.
+    """Search, hold fresh conversations, decide and write it down, from wherever the run is.
+
+    What is kept is not asked again. `beside`: a part of a check, which counts among its like and pays for both.
     """
     sanity = Sanity(directory, pressed.judge, pressed.questions, settings.seed, on_progress)
-    with interruptible(directory):
+    with interruptible(directory), ExitStack() as until:
         doubt = sanity.before()
         if doubt is not None:
             record = refused(pressed, settings, doubt)
@@ -223,15 +231,26 @@ def press(
         search.run()
         write_records(directory, "attempts.jsonl", search.attempts)
         chosen = choose(search, pressed.moves, settings)
-        loop, decision = _press(directory, pressed, settings, search, chosen, on_progress, rater)
-        uncounted = Uncounted(directory, pressed, settings, on_progress)
+        where = None
+        if not beside:
+            by = (
+                pressed.judge.fingerprint if rater is None else f"{pressed.judge.fingerprint}+{rater.judge.fingerprint}"
+            )
+            opened = Opened(pressed.models, pressed.questions, pressed.judge, ())
+            where = until.enter_context(standing(directory, opened, by, settings, pressed.attacker.fingerprint))
+        spent = settings if where is None else where.spent(settings)
+        loop, decision = _press(directory, pressed, spent, search, chosen, on_progress, rater)
+        if where is not None and (anew := another_try(directory, where)) is not None:
+            where, spent = anew, anew.spent(settings)
+            loop, decision = _press(directory, pressed, spent, search, chosen, on_progress, rater)
+        uncounted = Uncounted(directory, pressed, spent, on_progress)
         held = uncounted.without_pressure(chosen)
         left = settings.budget - search.talked("tuned") - decision.overall.tuned.total
         at_base = uncounted.at_base(chosen, left) if decision.status is Status.FAIL else None
         doubt = sanity.after()
         record = record_of(
             pressed,
-            settings,
+            spent,
             search,
             chosen,
             decision,
@@ -242,6 +261,8 @@ def press(
             notes=(*pressed.notes, *notes_of([*pressed.models.by_role.values(), pressed.judge, pressed.attacker])),
             doubt=doubt,
         )
+        if where is not None:
+            record = _told(record, directory, where, settings)
     write_records(directory, "looks.jsonl", loop.looks)
     finish(
         REDTEAM,
@@ -253,6 +274,14 @@ def press(
         counted=loop.counted({}),
     )
     return RedTeamResult(directory.path, record)
+
+
+def _told(record: RedTeamRecord, directory: RunDir, where: Standing, settings: RedTeamSettings) -> RedTeamRecord:
+    """The record with what a reader must know of other runs of the same, written into the register."""
+    plain = replace(record.decision, status=record.status, notes=())
+    told = settled(directory, where, settings, plain, "red team")
+    decision = replace(told, status=record.decision.status, notes=record.decision.notes)
+    return replace(record, decision=decision, notes=(*told.notes, *record.notes))
 
 
 PATIENCE = 4
