@@ -32,7 +32,7 @@ _COLUMN = 8
 @shared("--dry-run", "; each step with why it would run")
 @PRINTING
 def command(steps: tuple[str, ...], file: Path, as_json: bool, quiet: bool, **o: Any) -> None:
-    """Do what a project file says: audit, tune, check, report; only what has changed since the last run.
+    """Do what a project file says: audit, tune, check, redteam, report; only what has changed since the last run.
 
     A step is up to date when its data, models, questions, judge and settings are those of its last finished run, by
     their contents, and that run can still be read. An interrupted step goes on where it stopped. STEP names the steps

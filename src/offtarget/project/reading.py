@@ -15,7 +15,7 @@ import yaml
 
 from offtarget.errors import InputError
 from offtarget.located import Fields, compose, describe, line_of, read_text
-from offtarget.project.keys import BY_NAME, RESERVED, Key, within
+from offtarget.project.keys import BY_NAME, Key, within
 
 Value = str | int | float | bool | tuple[str, ...]
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?")
@@ -104,9 +104,6 @@ def read_project(path: str | Path) -> Project:
 
 def _read(fields: Fields, block: str, values: dict[str, Value], lines: dict[str, int]) -> None:
     keys = within(block)
-    for name, why in RESERVED.items():
-        if not block and name in fields.values:
-            raise fields.error(f"'{name}': {why}", fields.values[name])
     fields.refuse_unknown(tuple(key.short for key in keys))
     for key in keys:
         node = fields.values.get(key.short)
@@ -146,6 +143,8 @@ def _together(project: Project) -> None:
     for name in ("conditions", "benchmarks", "limits", "probes", "judge", "confirm_with"):
         if project.has(name) and not project.has("base"):
             raise project.error(name, "it is for the check, which needs `base`. Add it.")
+    if project.has("red_team") and not project.has("base"):
+        raise project.error("red_team", "it presses a model and its base, and needs `base`. Add it.")
     of_benchmarks = (
         key.name for key in within("limits") if key.short.startswith("benchmark_") or key.short == "red_flag"
     )

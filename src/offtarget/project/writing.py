@@ -14,7 +14,7 @@ from offtarget.rundir import write_whole
 
 WIDTH = 100
 HEAD = """\
-# What `offtarget run` does: audit the data, train, check the tuned model, write reports.
+# What `offtarget run` does: audit the data, train, check the tuned model, press it, write reports.
 # A step runs again only when something that it depends on has changed.
 # Keys behind a `#` are left out; the value shown is the default, or an example. For a key in a block, take the `#` away
 # before the block, too. Paths begin at the folder of this file.

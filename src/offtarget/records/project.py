@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-StepName = Literal["audit", "tune", "check", "report"]
+StepName = Literal["audit", "tune", "check", "redteam", "report"]
 Did = Literal["up to date", "ran", "went on", "would run", "would go on", "not run", "failed"]
 """What was done about a step. `failed`: it could not be brought to its end. `would ...`: in a dry run."""
 

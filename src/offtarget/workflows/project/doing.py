@@ -17,8 +17,10 @@ from offtarget.workflows.project.settings import (
     audit_settings,
     benchmarks_of,
     check_settings,
+    goals_of_project,
     judge_by,
     opening_of,
+    redteam_settings,
     tune_options,
     tune_settings,
 )
@@ -34,7 +36,7 @@ class Job:
 
     project: Project
     tuned: str
-    """The tuned model, for the check."""
+    """The tuned model, for the check and the red team."""
     run: Path
     planned: Planned
     """Whether it begins or goes on."""
@@ -127,4 +129,27 @@ def _check(job: Job) -> Made:
     return {}
 
 
-DO: Mapping[StepName, Callable[[Job], Made]] = {"audit": _audit, "tune": _tune, "check": _check}
+def _redteam(job: Job) -> Made:
+    from offtarget.workflows.redteam.redteam import redteam
+
+    project = job.project
+    if job.planned.action == "go on":
+        resume(job.run, opening=opening_of(project), on_progress=job.on_progress)
+        return {}
+    redteam(
+        project.text("base") or "",
+        job.tuned,
+        goals=goals_of_project(project),
+        attacker=project.text("red_team.attacker"),
+        judge=project.text("judge"),
+        judge_by=judge_by(project),
+        confirm_with=project.text("confirm_with"),
+        settings=redteam_settings(project),
+        opening=opening_of(project),
+        run=job.run,
+        on_progress=job.on_progress,
+    )
+    return {}
+
+
+DO: Mapping[StepName, Callable[[Job], Made]] = {"audit": _audit, "tune": _tune, "check": _check, "redteam": _redteam}

@@ -34,10 +34,13 @@ from offtarget.workflows.ground import EXACT_JUDGE, ground_of, parsed
 from offtarget.workflows.project.settings import (
     audit_settings,
     check_settings,
+    goals_of_project,
     judge_by,
     opening_of,
+    redteam_settings,
     tune_settings,
 )
+from offtarget.workflows.redteam.opening import model_of
 
 Inputs = Mapping[str, str]
 HASH = " sha256:"
@@ -86,6 +89,29 @@ def check_inputs(project: Project, tuned: str, *, fetch: bool) -> Inputs:
         "prefix": project.text("conditions.prefix") or "",
         **_benchmarks(project, {} if settings.benchmarks is None else asdict(settings.benchmarks)),
         **settings_of(settings),
+        **_opening(project),
+        "offtarget": __version__,
+    }
+
+
+def redteam_inputs(project: Project, tuned: str, *, fetch: bool) -> Inputs:
+    """Of the red team of a tuned model."""
+    settings, goals = redteam_settings(project), goals_of_project(project)
+    values = asdict(settings)
+    decision, sampling, moves = (values.pop(name) for name in ("decision", "sampling", "moves"))
+    with project.blamed_on("red_team.attacker"):
+        attacker = model_of(project.text("red_team.attacker"))
+        model = "no model" if attacker is None else model_identity(attacker, opening_of(project), fetch=fetch)
+    return {
+        "base": _checked(project, project.text("base") or "", "base", fetch=fetch),
+        "tuned": _checked(project, tuned, "tuned", fetch=fetch),
+        "goals": f"{goals.name}{HASH}{goals.fingerprint}",
+        "moves": ", ".join(moves) or "all",
+        "attacker": f"{project.text('red_team.attacker') or 'scripted'}, {model}",
+        "judge": _model(project, "judge", fetch=fetch) or "the exact rules of the questions",
+        "judge_by": judge_by(project),
+        "confirm_with": _model(project, "confirm_with", fetch=fetch) or "nobody",
+        **_settings({**decision, **sampling, **values}, ("register", "rating")),
         **_opening(project),
         "offtarget": __version__,
     }

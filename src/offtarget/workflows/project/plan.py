@@ -11,22 +11,24 @@ from offtarget.errors import InputError
 from offtarget.numbers import many
 from offtarget.pages.audit.loading import load_audit
 from offtarget.pages.check.loading import load_run
+from offtarget.pages.redteam.loading import load_pressed
 from offtarget.pages.tune.loading import load_watched
 from offtarget.project.reading import Project
 from offtarget.records import Decision, Status
 from offtarget.records.audit import AuditManifest
 from offtarget.records.check import CheckManifest
 from offtarget.records.project import StepEntry, StepName
+from offtarget.records.redteam import RedTeamManifest
 from offtarget.records.runs import Manifest
 from offtarget.rundir import in_use, read_manifest
 from offtarget.workflows.project.inputs import HASH, Inputs, cannot_be_seen, settings_of, tree_sha256
 from offtarget.workflows.project.ledger import Ledger
 from offtarget.workflows.runs.begin import begun, finished
-from offtarget.workflows.runs.verbs import AUDIT, CHECK, TUNE, Verb
+from offtarget.workflows.runs.verbs import AUDIT, CHECK, REDTEAM, TUNE, Verb
 from offtarget.workflows.verify.again import worked_out
 
 Action = Literal["up to date", "go on", "run"]
-VERB_OF: Mapping[StepName, Verb[Any, Any]] = {"audit": AUDIT, "tune": TUNE, "check": CHECK}
+VERB_OF: Mapping[StepName, Verb[Any, Any]] = {"audit": AUDIT, "tune": TUNE, "check": CHECK, "redteam": REDTEAM}
 """What each step with a run leaves."""
 LONGEST = 60
 """Characters of a value up to which a change is told with what it was and is."""
@@ -111,12 +113,17 @@ def _is_of(manifest: Manifest, inputs: Inputs) -> bool:
         said += [] if manifest.judge_name is None else [(manifest.judge_name, "judge")]
         if not _by_the_rules(manifest, inputs):
             return False
+    if isinstance(manifest, RedTeamManifest):
+        said += [(manifest.tuned_name, "tuned"), (f"{manifest.goals}{HASH}{manifest.goals_fingerprint}", "goals")]
+        said += [] if manifest.judge_name is None else [(manifest.judge_name, "judge")]
+        if any(inputs[name] != str(value) for name, value in asdict(manifest.settings.decision).items()):
+            return False
     return all(name is not None and inputs[key].startswith(name) for name, key in said)
 
 
 def _by_the_rules(manifest: CheckManifest, inputs: Inputs) -> bool:
     """Whether a check was decided by the settings that are said to be behind it, and asked all that it was to ask."""
-    made = ("cued_share", "base_share")  # by the check itself, from what it asks besides
+    made = ("cued_share", "base_share", "pressed_share")  # by the check itself, from what it asks besides
     rules = {name: value for name, value in settings_of(manifest.settings).items() if name not in made}
     rules |= {"hunt": str(manifest.hunt), "prefix": manifest.prefix or ""}
     if manifest.fixed is not None and manifest.settings.benchmarks is not None:
@@ -133,6 +140,8 @@ def _read_whole(step: StepName, run: Path) -> None:
         load_audit(run)
     elif step == "tune":
         load_watched(run)
+    elif step == "redteam":
+        load_pressed(run)
     elif problems := load_run(run).problems:
         raise InputError(problems[0])
     if (wrong := _does_not_follow(run)) is not None:

@@ -17,7 +17,7 @@ from offtarget.records.project import ProjectOutcome, StepName, StepOutcome, wor
 from offtarget.rundir import fresh_folder, remove_if_never_begun, runs_root
 from offtarget.words import joined, meant
 from offtarget.workflows.project.doing import DO, Job
-from offtarget.workflows.project.inputs import Inputs, audit_inputs, check_inputs, tune_inputs
+from offtarget.workflows.project.inputs import Inputs, audit_inputs, check_inputs, redteam_inputs, tune_inputs
 from offtarget.workflows.project.ledger import Ledger
 from offtarget.workflows.project.plan import VERB_OF, Planned, differences, plan_step
 from offtarget.workflows.project.reports import check_formats, report_step
@@ -29,6 +29,12 @@ Watch = Callable[[StepName], AbstractContextManager[OnProgress]]
 Tell = Callable[[StepOutcome], None]
 CODES = {"PASS": 0, "OK": 0, "DONE": 0, "FAIL": 1, "ALARM": 1, "UNDECIDED": 3}
 """Exit code of each state."""
+
+
+_NEEDS = {"audit": "data", "tune": "tune", "check": "base", "redteam": "red_team", "report": "reports"}
+"""The key that asks for a step."""
+OF_THE_TUNED: tuple[StepName, ...] = ("check", "redteam")
+"""Steps that ask the tuned model."""
 
 
 def run_project(
@@ -72,6 +78,7 @@ def set_up(project: Project) -> tuple[StepName, ...]:
         "audit": project.has("data"),
         "tune": project.has("tune"),
         "check": project.has("base"),
+        "redteam": project.has("red_team"),
         "report": bool(project.texts("reports")),
     }
     return tuple(step for step in STEPS if asked[step])  # type: ignore[misc]  # STEPS are the names
@@ -81,12 +88,12 @@ def _chosen(project: Project, steps: Sequence[str]) -> tuple[StepName, ...]:
     there = set_up(project)
     for step in steps:
         if step not in there:
-            needs = {"audit": "data", "tune": "tune", "check": "base", "report": "reports"}[step]
+            needs = _NEEDS[step]
             raise InputError(f"{project.path} has no `{needs}`, so there is no step '{step}'. Add it.")
     if not steps:
         return there
     needed = set(steps)
-    if "check" in needed and "tune" in there:
+    if needed & {"check", "redteam"} and "tune" in there:
         needed.add("tune")
     if "tune" in needed:  # nothing is trained on data that nobody has looked at
         needed.add("audit")
@@ -140,7 +147,7 @@ class _Walk:
         if (missing := self._missing(step)) is not None:
             return StepOutcome(step, "not run", missing)
         before = self.done.get("tune")
-        if step == "check" and before is not None and before.did.startswith("would"):
+        if step in OF_THE_TUNED and before is not None and before.did.startswith("would"):
             return StepOutcome(step, "would run", "the training before it runs")
         inputs = self._inputs(step, fetch=do)
         planned = plan_step(step, inputs, self.ledger, self.project, forced=step in self.again)
@@ -156,7 +163,7 @@ class _Walk:
 
     def _missing(self, step: StepName) -> str | None:
         """Why a step cannot run; None where it can."""
-        if step != "check" or not self.project.has("tune"):
+        if step not in OF_THE_TUNED or not self.project.has("tune"):
             return None
         if self.done["tune"].did in ("not run", "failed"):
             return "there is no tuned model: the training was not brought to its end"
@@ -178,7 +185,8 @@ class _Walk:
             return audit_inputs(self.project, fetch=fetch)
         if step == "tune":
             return tune_inputs(self.project, fetch=fetch)
-        return check_inputs(self.project, self._tuned(), fetch=fetch)
+        inputs = redteam_inputs if step == "redteam" else check_inputs
+        return inputs(self.project, self._tuned(), fetch=fetch)
 
     def _tuned(self) -> str:
         """The tuned model: as named, or as the training made it."""

@@ -15,13 +15,16 @@ from offtarget.records.benchmark_runs import BenchmarkChoice
 from offtarget.records.benchmarks import BenchmarkSettings
 from offtarget.records.check import STRICT_AVERAGE, STRICT_MARGIN, CheckSettings, JudgeBy
 from offtarget.records.rated import PEOPLE
+from offtarget.records.redteam import RedTeamSettings
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import TuneSettings
+from offtarget.redteam.goals import GoalSet
 from offtarget.workflows.ground import EXACT_JUDGE, check_judge, ground_of, open_bank, parsed
+from offtarget.workflows.redteam.opening import goals_of, model_of, named_moves
 from offtarget.workflows.tune.options import TuneOptions
 
 MODELS = ("base", "tuned")
-JUDGES = ("judge", "confirm_with", "audit.judge")
+JUDGES = ("judge", "confirm_with", "audit.judge", "red_team.attacker")
 _OF_TRAINING = {
     "method": "method", "lora_rank": "rank", "lora_alpha": "alpha", "lr": "lr", "epochs": "epochs",
     "steps": "max_steps", "batch": "batch", "accumulate": "accumulate", "max_length": "max_length", "seed": "seed",
@@ -39,6 +42,8 @@ def check_named(project: Project) -> None:
                     "people read answers in `offtarget check` and `offtarget audit --review`, which wait for them. A "
                     "project names models as judges."
                 )
+            if name == "red_team.attacker":
+                model = model_of(model)
             if model is not None and not (name == "judge" and model == EXACT_JUDGE):
                 parsed(model)
     for name, place in (("data", project.text("data")), ("opening.endpoints", project.text("opening.endpoints"))):
@@ -57,6 +62,9 @@ def check_named(project: Project) -> None:
         opening_of(project)
     audit_settings(project)
     check_settings(project)
+    if project.has("red_team"):
+        redteam_settings(project)
+        goals_of_project(project)
 
 
 def opening_of(project: Project) -> OpenSettings | None:
@@ -108,6 +116,29 @@ def check_settings(project: Project) -> CheckSettings:
         decision = replace(DecisionSettings(), **{n: value for n, value in shares.items() if value is not None})
         sampling = SamplingSettings(max_tokens=project.whole("limits.max_tokens") or usual.sampling.max_tokens)
         return replace(usual, decision=decision, sampling=sampling, benchmarks=_benchmark_settings(project), **given)
+
+
+def redteam_settings(project: Project) -> RedTeamSettings:
+    """How both models are pressed, and what counts as giving way oftener."""
+    usual = RedTeamSettings()
+    shares = {name: project.number(f"red_team.{name}") for name in ("alpha", "tolerance", "margin")}
+    counts: dict[str, Any] = {name: project.whole(f"red_team.{name}") for name in ("budget", "turns")}
+    counts["seed"] = project.whole("limits.seed")
+    moves = project.texts("red_team.moves")
+    with project.blamed_on("red_team.moves"):
+        named_moves(moves)
+    with project.blamed_on("red_team"):
+        rule: dict[str, Any] = {name: value for name, value in shares.items() if value is not None}
+        decision = replace(usual.decision, **rule, average_margin=rule.get("margin", usual.decision.margin))
+        sampling = SamplingSettings(max_tokens=project.whole("limits.max_tokens") or usual.sampling.max_tokens)
+        given = {name: value for name, value in counts.items() if value is not None}
+        return replace(usual, decision=decision, sampling=sampling, moves=moves, **given)
+
+
+def goals_of_project(project: Project) -> GoalSet:
+    """What the red team is after. InputError for a file that cannot be read."""
+    with project.blamed_on("red_team.goals"):
+        return goals_of(project.text("red_team.goals"), ground_of(project.text("base")))
 
 
 def _benchmark_settings(project: Project) -> BenchmarkSettings | None:
