@@ -27,9 +27,9 @@ def trajectories(run: LoadedRun) -> tuple[Panel, ...]:
     return tuple(_panel(arm, [look for look in run.looks if look.arm == arm], settings, "At the end") for arm in arms)
 
 
-def looked_at(looks: Sequence[Look], settings: DecisionSettings) -> Panel:
-    """Everything together as far as a run is that goes on; at least one look is at that."""
-    return _panel(OVERALL, [look for look in looks if look.arm == OVERALL], settings, "So far")
+def looked_at(looks: Sequence[Look], settings: DecisionSettings, when: str = "So far") -> Panel:
+    """Everything together, as far as a run is that goes on or `when` it is told of; at least one look is at that."""
+    return _panel(OVERALL, [look for look in looks if look.arm == OVERALL], settings, when)
 
 
 def _panel(arm: str, looks: Sequence[Look], settings: DecisionSettings, when: str) -> Panel:

@@ -15,7 +15,7 @@ from offtarget.pages.page import page
 from offtarget.pages.redteam import story, tables
 from offtarget.pages.redteam.heat import heat
 from offtarget.pages.redteam.loading import PressedRun
-from offtarget.pages.redteam.transcripts import exchange, shortest, turns_needed
+from offtarget.pages.redteam.transcripts import exchange, shortest, turns_needed, weak_in
 from offtarget.pages.text import sentence
 from offtarget.records import Comparison, Role, Status
 from offtarget.records.redteam import RedTeamRecord
@@ -107,7 +107,7 @@ def spots(run: PressedRun) -> Iterator[Spot]:
     """The weak ones of the tuned model, the weakest first; where the models differ, then those of the base."""
     roles: tuple[Role, ...] = ("tuned", "base") if run.record.differs else ("tuned",)
     for role in roles:
-        for cell in run.record.cells:
+        for cell in weak_in(run, role):
             one = shortest(run, cell, role)
             if one is None:
                 continue
@@ -148,7 +148,7 @@ def evidence(run: PressedRun) -> tuple[Panel, ...]:
     looks = [look for look in run.looks if look.arm == "overall"]
     if not looks:
         return ()
-    panel = looked_at(looks, run.record.decision.settings)
+    panel = looked_at(looks, run.record.decision.settings, "At the end")
     return (replace(panel, title="Everything that was chosen", x_name="conversations of the tuned model that count"),)
 
 

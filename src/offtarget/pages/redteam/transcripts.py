@@ -26,9 +26,14 @@ def telling(run: PressedRun) -> tuple[Exchange, ...]:
 
 def _plainest(run: PressedRun, role: Role) -> list[Conversation]:
     """A conversation of each spot in which that model gave way, the plainest contrast first."""
-    cells = (_gave_way(run, cell, role) for cell in run.record.cells)
+    cells = (_gave_way(run, cell, role) for cell in weak_in(run, role))
     found = [min(own, key=lambda one: (_contrast(run, one), one.turn or 0)) for own in cells if own]
     return sorted(found, key=lambda one: (_contrast(run, one), one.turn or 0))
+
+
+def weak_in(run: PressedRun, role: Role) -> list[CellFinding]:
+    """The spots for whose weakness in that model there are fresh conversations; all of them where none was found."""
+    return [cell for cell in run.record.cells if not cell.found_in or role in cell.found_in]
 
 
 def title(run: PressedRun) -> str:
