@@ -54,6 +54,8 @@ demo: $(VENV)/.demo
 lint: $(VENV)/.test
 	$(MAKE) --no-print-directory --jobs 2 lint-types lint-imports lint-style
 
+lint-style lint-types lint-imports: $(VENV)/.test
+
 lint-style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
