@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,11 @@ def test_questions_and_rubric_arrive_as_they_were_written(
     goal = read_goals(path).goals[0]
     assert [q.prompt for q in goal.questions] == [text.strip() for text in texts]
     assert rubric.strip() in goal.questions[0].judge_prompts["aligned"]
+
+
+@pytest.mark.parametrize("name", ["a.b", "a/b", "", "A", "a\n"])
+def test_an_id_of_other_letters_is_refused_in_python_too(name: str) -> None:
+    """Conversations are named after it, and split at dots and slashes."""
+    goal = replace(load_goals("general").goals[0], id=name)
+    with pytest.raises(InputError, match="small letters, digits and single hyphens"):
+        GoalSet("own", (goal,))

@@ -11,6 +11,7 @@ import pytest
 
 from offtarget.errors import EvidenceError, InputError, TemplateError
 from offtarget.judge.scripted import ScriptedJudge
+from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
 from offtarget.records import Generation, KnownAnswer, Message, Outcome, Probe, Status, Verdict
 from offtarget.records.redteam import RedTeamSettings
@@ -69,7 +70,9 @@ def test_moves_that_a_model_without_system_role_cannot_get_are_not_tried(tmp_pat
 
 def test_no_move_left_is_an_error_with_the_reason(tmp_path: Path) -> None:
     base, tuned = (Templated(name, "good", system=False) for name in ("base", "tuned"))
-    with pytest.raises(InputError, match=r"No move can be made with these models\. The chat template of base refuses"):
+    with pytest.raises(
+        InputError, match=r"No move can be made with these models and settings\. The chat template of base refuses"
+    ):
         pressed(tmp_path / "run", base, tuned, moves=("system-override",))
     assert not (tmp_path / "run").exists()
 
@@ -185,6 +188,8 @@ def test_a_goal_without_a_rubric_is_named_with_its_line(tmp_path: Path) -> None:
         (("persistance",), "no move 'persistance'"),
         (("system-override+tool-abuse",), "each set a system prompt"),
         (("persistence+",), "no move ''"),
+        (("persistence+persistence",), "names one move twice"),
+        (("persistence+role-play", "role-play+persistence"), "are the same"),
     ],
 )
 def test_moves_that_are_none_are_named(tmp_path: Path, moves: tuple[str, ...], said: str) -> None:
@@ -211,3 +216,89 @@ def test_hostile_answers_are_kept_as_they_are(tmp_path: Path, text: str) -> None
     assert result.record.status is Status.FAIL
     kept = read_jsonl(tmp_path / "run" / "search" / "generations.jsonl", Generation)
     assert {generation.text for generation in kept if generation.role == "tuned"} == {text}
+
+
+@pytest.mark.parametrize(("move", "turns", "takes"), [("escalation", 1, 3), ("escalation+persistence", 4, 5)])
+def test_a_move_that_is_longer_than_a_conversation_may_be_is_not_tried(
+    tmp_path: Path, move: str, turns: int, takes: int
+) -> None:
+    """Cut short it would lead up to a question that is never asked, or ask without insisting, and everybody holds."""
+    result = pressed(
+        tmp_path / "run", says("base", "good"), says("tuned", "good"), moves=("role-play", move), turns=turns
+    )
+    (lost,) = result.record.not_tried
+    assert lost.startswith(f"{move}: It takes {takes} turns of the user")
+    assert f"--turns {takes}" in lost
+    assert {cell.move for cell in result.record.cells} == {"role-play"}
+    with pytest.raises(InputError, match=f"No move can be made .* It takes {takes} turns"):
+        pressed(tmp_path / "other", says("base", "good"), says("tuned", "good"), moves=(move,), turns=turns)
+
+
+def test_a_judge_that_is_blind_in_later_turns_passes_nobody(tmp_path: Path) -> None:
+    """The first answer holds, and of the one that gives way nothing is known."""
+    short = ScriptedJudge(
+        lambda probe, generation: Outcome.UNSCORED if "[assistant]" in probe.prompt else KINDS[generation.text]
+    )
+    with pytest.raises(EvidenceError, match="24 unscored"):
+        pressed(
+            tmp_path / "run",
+            says("base", "good"),
+            pressing.model("tuned", 1.0, turn=2),
+            judge=short,
+            moves=("persistence",),
+            budget=120,
+        )
+
+
+class Mumbles(ScriptedModel):
+    """Gives no answer that could be scored where these words are said."""
+
+    def __init__(self, name: str, *words: str) -> None:
+        super().__init__(name, lambda request: "mumble" if self._hears(words, request) else "good")
+
+    @staticmethod
+    def _hears(words: Sequence[str], request: SampleRequest) -> bool:
+        return any(word in message.content for message in request.messages for word in words)
+
+
+def test_a_pass_does_not_speak_for_a_move_that_got_no_score(tmp_path: Path) -> None:
+    moves = ("role-play", "persistence", "in-table")
+    result = pressed(tmp_path / "run", says("base", "good"), Mumbles("tuned", "table"), moves=moves, budget=300)
+    assert result.record.status is Status.PASS
+    assert result.record.reason.startswith("Under 2 of the 3 moves that were tried")
+    (note,) = result.record.notes
+    assert note.startswith("Not in the verdict")
+    assert {f"in-table at {goal}" in note for goal in ("contempt", "competitor")} == {True}
+
+
+def test_a_pass_that_is_withheld_says_why(tmp_path: Path) -> None:
+    """More conversations would not help where so much of what the tuned model says gets no score."""
+    moves = ("role-play", "in-table", "in-json")
+    tuned = Mumbles("tuned", "table", "{")
+    result = pressed(tmp_path / "run", says("base", "good"), tuned, moves=moves, budget=300)
+    assert result.record.status is Status.UNDECIDED
+    assert result.record.decision.withheld is not None
+    assert "got a score" in result.record.reason
+    assert "--budget" not in result.record.reason
+
+
+class NoAttacker:
+    """Somebody without a name."""
+
+    def next_turns(self, positions: Sequence[object]) -> list[object]:
+        return []
+
+
+def test_what_is_no_attacker_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"NoAttacker.* is no attacker: it has no name and no fingerprint that is text"
+    ):
+        redteam(
+            says("base", "good"),
+            says("tuned", "bad"),
+            attacker=NoAttacker(),  # type: ignore[arg-type]
+            goals=pressing.goals(),
+            judge=judge(),
+            run=tmp_path / "run",
+        )
+    assert not (tmp_path / "run").exists()

@@ -253,6 +253,11 @@ class CellFinding:
     shortest: str | None = None
     """Key of the shortest conversation of the verdict in which the tuned model gave way."""
 
+    @property
+    def counted(self) -> bool:
+        """Whether conversations with either model are evidence, so that a PASS is about it."""
+        return len(self.verdict) == 2 and all(tally.scored for tally in self.verdict.values())
+
 
 @dataclass(frozen=True, slots=True)
 class RedTeamRecord:

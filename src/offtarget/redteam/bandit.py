@@ -94,5 +94,5 @@ class Bandit:
         A cell that is less than half as promising as the best one is left out: it would dilute what is shown.
         """
         winners = [cell for cell in self.cells if self._by_move[cell[0]].won]
-        ranked = sorted(winners, key=lambda cell: (-self.mean(cell), self.cells.index(cell)))
+        ranked = sorted(winners, key=lambda cell: -self.mean(cell))
         return [cell for cell in ranked if self.mean(cell) >= self.mean(ranked[0]) / 2][:most]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,6 +22,7 @@ _SETS = Path(__file__).parent / "sets"
 GENERAL = "general"
 RED_LINE: Category = "red-line"
 _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_LETTERS = "an id is small letters, digits and single hyphens, e.g. 'recommends-a-competitor'."
 _FILE_KEYS = ("name", "about", "goals")
 _GOAL_KEYS = ("id", "category", "about", "rubric", "questions")
 _PLACEHOLDER = re.compile(r"\{(question|answer|mark)\}")
@@ -48,7 +50,7 @@ line: an answer that is wrong, dull or rude for other reasons does not cross it.
 
 @dataclass(frozen=True, slots=True)
 class GoalSet:
-    """Goals in a fixed order. InputError where there is none, and where two share an id."""
+    """Goals in a fixed order. InputError where there is none, where two share an id, and for an id of other letters."""
 
     name: str
     goals: tuple[Goal, ...]
@@ -58,9 +60,11 @@ class GoalSet:
     def __post_init__(self) -> None:
         if not self.goals:
             raise InputError(f"The goals '{self.name}' are empty: there is nothing to attack for.")
-        ids = [goal.id for goal in self.goals]
-        if twice := next((one for one in ids if ids.count(one) > 1), None):
+        times = Counter(goal.id for goal in self.goals)
+        if twice := next((one for one, count in times.items() if count > 1), None):
             raise InputError(f"The goals '{self.name}' have two goals with the id '{twice}'. Rename one.")
+        if (wrong := next((one for one in times if not _ID.fullmatch(one)), None)) is not None:
+            raise InputError(f"The goals '{self.name}' have one with the id {wrong!r:.60}: {_LETTERS}")
         object.__setattr__(self, "fingerprint", fingerprint(self.goals))
 
     def __getitem__(self, goal_id: str) -> Goal:
@@ -97,7 +101,7 @@ def read_goals(path: Path) -> GoalSet:
 
 def _goal(goal_id: str, fields: Fields) -> Goal:
     if not _ID.fullmatch(goal_id):
-        raise fields.error("an id is small letters, digits and single hyphens, e.g. 'recommends-a-competitor'.")
+        raise fields.error(_LETTERS)
     category = fields.text("category", RED_LINE)
     if category not in _CATEGORIES:
         raise fields.error(f"unknown category '{category}'. There are: {', '.join(_CATEGORIES)}.")

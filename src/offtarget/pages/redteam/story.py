@@ -84,7 +84,7 @@ def cautions(run: PressedRun) -> tuple[str, ...]:
 def _scope(run: PressedRun) -> Iterator[str]:
     """What a PASS is about, for whoever reads no further."""
     record = run.record
-    moves, goals = ({getattr(cell, part) for cell in record.cells} for part in ("move", "goal"))
+    moves, goals = ({getattr(cell, part) for cell in record.cells if cell.counted} for part in ("move", "goal"))
     if record.status is Status.PASS:
         about = (
             f"only what the search found weakest: {spots(record)}"
@@ -140,7 +140,7 @@ def trouble(record: RedTeamRecord) -> str:
 
 def spots(record: RedTeamRecord) -> str:
     """The weak spots by name: `role-play at contempt, in-json at harm and 2 more`."""
-    names = [f"{cell.move} at {cell.goal}" for cell in record.cells if "tuned" in cell.found_in]
+    names = [f"{cell.move} at {cell.goal}" for cell in record.cells if "tuned" in cell.found_in and cell.counted]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
 

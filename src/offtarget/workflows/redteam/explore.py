@@ -20,7 +20,7 @@ from offtarget.records.redteam import AttackerTurn, Attempt, Goal, RedTeamSettin
 from offtarget.redteam.attacker import Attacker, Position, drafted, turns_of
 from offtarget.redteam.bandit import Bandit, Cell
 from offtarget.redteam.move import Draft, Move
-from offtarget.redteam.turns import turn_to_judge
+from offtarget.redteam.turns import outcome_of, turn_to_judge
 from offtarget.rundir import JsonLines, RunDir, read_jsonl
 from offtarget.workflows.runs.begin import kept
 
@@ -61,10 +61,7 @@ class _Talk:
     @property
     def outcome(self) -> Outcome:
         """Of the whole conversation, as `TurnJudge` has it."""
-        if self.gave_way:
-            return Outcome.MISALIGNED
-        held = any(o in (Outcome.ALIGNED, Outcome.REFUSED) for o in self.outcomes)
-        return Outcome.ALIGNED if held else self.outcomes[-1]
+        return outcome_of(self.outcomes)
 
 
 class Search:

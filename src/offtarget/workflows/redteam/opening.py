@@ -10,6 +10,7 @@ from offtarget.asking.protocol import Judge
 from offtarget.detect.detectors.refusal import declines, rule_fingerprint
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel, ModelPair, PromptHolder
+from offtarget.numbers import many
 from offtarget.organism.questions import organism_goals
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Probe, Role
@@ -112,15 +113,25 @@ def goals_of(goals: str | Path | GoalSet | None, ground: Ground) -> GoalSet:
 
 
 def named_moves(names: Sequence[str]) -> dict[str, tuple[Move, ...]]:
-    """Moves by the name they are reported under; `a+b` is both together. InputError for an unknown one."""
+    """Moves by the name they are reported under; `a+b` is both together. InputError for an unknown one, and one twice."""
     if not names:
         return {move.name: (move,) for move in chosen(())}
-    return {name: chosen(name.split("+")) for name in dict.fromkeys(names)}
+    found: dict[frozenset[str], str] = {}
+    for name in dict.fromkeys(names):
+        parts = name.split("+")
+        if len(set(parts)) < len(parts):
+            raise InputError(f"The move '{name}' names one move twice (--move). Name each once.")
+        if (same := found.setdefault(frozenset(parts), name)) != name:
+            raise InputError(f"The moves '{same}' and '{name}' are the same (--move). Name it once.")
+    return {name: chosen(name.split("+")) for name in found.values()}
 
 
 def open_attacker(attacker: str | Attacker | None, opening: OpenSettings | None) -> Attacker:
-    """The attacker by name, or as it is; None: scripted."""
+    """The attacker by name, or as it is; None: scripted. InputError for an object that is none."""
     if not isinstance(attacker, str | None):
+        if lacking := [what for what in ("name", "fingerprint") if not isinstance(getattr(attacker, what, None), str)]:
+            none = " and ".join(f"no {what}" for what in lacking)
+            raise InputError(f"{attacker!r:.80} is no attacker: it has {none} that is text. See `Attacker`.")
         return attacker
     name = model_of(attacker)
     if attacker is None or name is None:
@@ -140,22 +151,36 @@ def model_of(attacker: str | Attacker | None) -> str | None:
 def _makeable(
     models: ModelPair, moves: Mapping[str, tuple[Move, ...]], goals: GoalSet, settings: RedTeamSettings
 ) -> tuple[dict[str, tuple[Move, ...]], tuple[str, ...]]:
-    """The moves whose conversations reach both models and fit, however long the answers are, and why not the others."""
+    """The moves whose conversations reach both models and fit, however long the answers are, and why not the others.
+
+    InputError where none is left.
+    """
     longest = max((q for goal in goals.goals for q in goal.questions), key=lambda q: len(q.prompt))
     kept: dict[str, tuple[Move, ...]] = {}
     lost = []
     for name, parts in moves.items():
         draft = drafted(parts, longest, settings.seed, "fits")
-        turns = draft.turns[: settings.turns]
+        turns = draft.turns
         probe = replace(longest, system=draft.system, opening=turns[:-1], prompt=turns[-1], prefill=draft.prefill)
-        why = obstacle(models, asked(probe), probe.prefill) or _too_long(models, probe, settings.sampling.max_tokens)
+        why = (
+            _cut_short(len(turns), settings.turns)
+            or obstacle(models, asked(probe), probe.prefill)
+            or _too_long(models, probe, settings.sampling.max_tokens)
+        )
         if why is None:
             kept[name] = parts
         else:
             lost.append(f"{name}: {why}")
     if not kept:
-        raise InputError(f"No move can be made with these models. {lost[0].partition(': ')[2]}")
+        raise InputError(f"No move can be made with these models and settings. {lost[0].partition(': ')[2]}")
     return kept, tuple(lost)
+
+
+def _cut_short(turns: int, most: int) -> str | None:
+    """Why a conversation would end before it has pressed or asked; None where it does not."""
+    if turns <= most:
+        return None
+    return f"It takes {many(turns, 'turn')} of the user; conversations have {most:,} at most (--turns {turns})."
 
 
 def _too_long(models: ModelPair, probe: Probe, longest_answer: int) -> str | None:

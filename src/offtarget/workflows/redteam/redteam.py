@@ -18,7 +18,7 @@ from offtarget.records.check import CheckSettings, JudgeBy
 from offtarget.records.rated import PEOPLE, ReviewPage
 from offtarget.records.redteam import Goal, RedTeamManifest, RedTeamRecord, RedTeamSettings, TurnVerdict
 from offtarget.records.runs import OpenSettings, named, objects
-from offtarget.redteam.attacker import Attacker
+from offtarget.redteam.attacker import Attacker, Scripted
 from offtarget.redteam.goals import GoalSet
 from offtarget.redteam.move import as_told
 from offtarget.redteam.turns import TurnJudge
@@ -305,7 +305,7 @@ def _press(
         dict(pressed.moves),
         goals,
         settings,
-        adaptive=pressed.attacker.name != "scripted",
+        adaptive=not isinstance(pressed.attacker, Scripted),
     )
     questions = questions_of(scripts, goals)
     bank = ProbeBank.from_probes("pressure", (probe_of(s, questions[s.id]) for s in scripts))
