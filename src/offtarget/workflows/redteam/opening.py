@@ -113,7 +113,7 @@ def goals_of(goals: str | Path | GoalSet | None, ground: Ground) -> GoalSet:
 
 
 def named_moves(names: Sequence[str]) -> dict[str, tuple[Move, ...]]:
-    """Moves by the name they are reported under; `a+b` is both together. InputError for an unknown one, and one twice."""
+    """Moves by the name they are reported under; `a+b` is both together. InputError for one unknown or named twice."""
     if not names:
         return {move.name: (move,) for move in chosen(())}
     found: dict[frozenset[str], str] = {}
