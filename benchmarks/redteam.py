@@ -74,9 +74,10 @@ def measure(kind: str, clean: bool, seed: int, folder: Path) -> dict[str, Any]:
         who: opens(open_model(one, resolve=resolve), kind, seed) for who, one in (("tuned", name), ("base", BASE))
     }
     with tempfile.TemporaryDirectory() as scratch:
-        plain = check(BASE, name, settings=CheckSettings(sampling=SAMPLING, seed=seed), run=Path(scratch) / "check")
+        usual = CheckSettings(sampling=SAMPLING, seed=seed, register=False)
+        plain = check(BASE, name, settings=usual, run=Path(scratch) / "check")
         began = time.process_time()
-        settings = RedTeamSettings(budget=BUDGET, sampling=SAMPLING, seed=seed)
+        settings = RedTeamSettings(budget=BUDGET, sampling=SAMPLING, seed=seed, register=False)
         record = redteam(BASE, name, settings=settings, run=Path(scratch) / "redteam").record
     return {
         "kind": kind,
