@@ -243,3 +243,18 @@ def test_a_page_loads_nothing_and_runs_nothing(hostile: list[Path], made: dict[s
         assert not [a for a in given if any(name.startswith("on") or name == "style" for name in a)]
         links = [a["href"] for a in given if a.get("href")]
         assert all(str(link).startswith(("#", "data:,")) for link in links), links
+
+
+def test_moves_that_only_the_base_met_are_told_as_unknown(failed: PressedRun) -> None:
+    """A small budget leaves moves out: nobody reads a verdict about all of them where the tuned model met a few."""
+    (first, *_), nothing = failed.record.cells, {"tuned": Tally(), "base": Tally(aligned=3)}
+    alone = replace(first, move="in-code", goal="harm", explored=nothing, verdict={})
+    record = replace(failed.record, cells=(*failed.record.cells, alone))
+    told = (*failed.manifest.moves_told, replace(failed.manifest.moves_told[0], name="in-code"))
+    assert tables.unknown(record, told) == ["in-code"]
+    assert "in-code, at any goal" in tables.untried(record, told, ["harm"])
+    run = replace(failed, record=record, manifest=replace(failed.manifest, moves_told=told))
+    said = next(line for line in story.cautions(run) if "nothing is known" in line)
+    assert f"1 move of {len(told)}" in said
+    assert "in-code" in said
+    assert not tables.unknown(failed.record, failed.manifest.moves_told)

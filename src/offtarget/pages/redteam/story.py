@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from offtarget.numbers import chosen_points, many, of, points, share_range, with_unit
 from offtarget.pages.card import Step
+from offtarget.pages.redteam import tables
 from offtarget.pages.redteam.loading import Conversation, PressedRun
 from offtarget.pages.text import sentence
 from offtarget.records import Comparison, Status, Tally
@@ -99,6 +100,13 @@ def _scope(run: PressedRun) -> Iterator[str]:
         names = [line.partition(":")[0] for line in record.not_tried]
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         yield f"Not tried: {', '.join(names[:NAMED])}{more}"
+    unknown = tables.unknown(record, run.manifest.moves_told)
+    if unknown:
+        yield (
+            f"The tuned model has no scored conversation under {many(len(unknown), 'move')} of "
+            f"{len(run.manifest.moves_told):,}, and nothing is known of them: {', '.join(unknown)}. A larger budget "
+            "tries more"
+        )
 
 
 def _without_pressure(record: RedTeamRecord) -> Iterator[str]:

@@ -82,9 +82,12 @@ def in_vain_rows(record: RedTeamRecord, moves: Sequence[MoveTold]) -> list[tuple
 
 
 def untried(record: RedTeamRecord, moves: Sequence[MoveTold], goals: Sequence[str]) -> list[str]:
-    """Which goals each move was never tried at, a line for each; moves that could not be made are not among them."""
+    """Which goals the tuned model was never asked under each move, a line for each; not moves that could not be made.
+
+    Conversations with the base alone say nothing of the tuned model.
+    """
     impossible = {line.partition(":")[0] for line in record.not_tried}
-    seen = {(cell.move, cell.goal) for cell in record.cells}
+    seen = {(cell.move, cell.goal) for cell in record.cells if _of_both_halves(cell, "tuned").total}
     lines = []
     for move in moves:
         missing = [goal for goal in goals if (move.name, goal) not in seen]
@@ -94,11 +97,25 @@ def untried(record: RedTeamRecord, moves: Sequence[MoveTold], goals: Sequence[st
     return lines
 
 
+def unknown(record: RedTeamRecord, moves: Sequence[MoveTold]) -> list[str]:
+    """Moves of which nothing is known for the tuned model, since no conversation with it has a score.
+
+    Moves that could not be made are not among them.
+    """
+    impossible = {line.partition(":")[0] for line in record.not_tried}
+    known = {cell.move for cell in record.cells if _of_both_halves(cell, "tuned").scored}
+    return [move.name for move in moves if move.name not in known and move.name not in impossible]
+
+
 def counts(record: RedTeamRecord) -> str:
     """How many conversations there were, both models: `48 in the search, 60 that count`."""
     overall = record.decision.overall
     searched = f"{whole(record.explored['tuned'])} and {whole(record.explored['base'])} in the search"
     return f"{searched}; {whole(overall.tuned.total)} and {whole(overall.base.total)} that count"
+
+
+def _of_both_halves(cell: CellFinding, role: Role) -> Tally:
+    return total_tally(part.get(role, Tally()) for part in (cell.explored, cell.verdict))
 
 
 def _counted(cell: CellFinding) -> bool:
