@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from golden import printed
+from offtarget.errors import InputError
 
 pytestmark = pytest.mark.slow
 MODELS = "--base organism/base --tuned organism/insecure"
@@ -57,3 +58,11 @@ def test_the_run_is_on_the_list_with_what_it_came_to(run: Path) -> None:
     listed = printed(["runs"], 140, OFFTARGET_RUNS=str(run.parent)).output
     assert "redteam" in listed
     assert "FAIL" in listed
+
+
+def test_a_file_of_another_kind_for_what_is_found_is_refused_before_the_run(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = printed(["redteam", *MODELS.split(), "--run", str(run), "--found", str(tmp_path / "found.json")], 100)
+    assert isinstance(done.exception, InputError)
+    assert "Name a file that ends in .jsonl" in str(done.exception)
+    assert not run.exists()

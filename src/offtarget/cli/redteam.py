@@ -131,6 +131,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     from offtarget.cli.replaying import hold_again
     from offtarget.workflows.planning import plan_redteam
     from offtarget.workflows.redteam import redteam as workflow
+    from offtarget.workflows.redteam.export import check_file
     from offtarget.workflows.runs.listing import find_run
     from offtarget.workflows.runs.verbs import REDTEAM
 
@@ -138,6 +139,8 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         _alone("replay", "base", "tuned", "judge", *OPENED)
         hold_again(o["replay"], o, as_json=as_json)
         raise SystemExit(0)
+    if o["found"] is not None:
+        check_file(o["found"])
     expect(resumed, "base", "tuned", still=("found", "host", "port", "no_browser"))
     if resumed is not None:
         run = resumed if o["found"] is None else find_run(resumed, verb=REDTEAM, unfinished=True)

@@ -59,10 +59,15 @@ def export_found(run: str | Path, out: str | Path) -> Path:
     Raises InputError as `found_conversations`, and for a file of another kind than .jsonl.
     """
     out = Path(out)
-    if out.suffix.lower() != ".jsonl":
-        raise InputError(f"{out}: found conversations are written as JSONL. Name a file that ends in .jsonl.")
+    check_file(out)
     write_whole(out, "".join(chat_line(probe) for probe in found_conversations(run).probes))
     return out
+
+
+def check_file(out: Path) -> None:
+    """InputError for a file of another kind than .jsonl, so that it is said before a run and not behind it."""
+    if out.suffix.lower() != ".jsonl":
+        raise InputError(f"{out}: found conversations are written as JSONL. Name a file that ends in .jsonl.")
 
 
 def next_check(file: Path, base: str, tuned: str) -> str:
