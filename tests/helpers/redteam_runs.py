@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 from offtarget.judge.scripted import ScriptedJudge
 from offtarget.models.chat import SampleRequest
@@ -90,15 +93,17 @@ def make(
 ) -> RedTeamResult:
     """A finished run of two models that are weak so; `asked` are the questions of its goals, unless those are given."""
     judge = ScriptedJudge(lambda _, g: Outcome.MISALIGNED if g.text == bad else Outcome.ALIGNED)
-    return redteam(
-        model("scripted/base", *base, bad=bad, good=good),
-        model(name, *tuned, bad=bad, good=good),
-        goals=goals or three_goals(asked),
-        judge=judge,
-        settings=settings(**changes),
-        run=run,
-        on_progress=on_progress,
-    )
+    # each on a machine of its own, or models of one name would be counted as pressed again
+    with tempfile.TemporaryDirectory() as state, patch.dict(os.environ, {"OFFTARGET_STATE": state}):
+        return redteam(
+            model("scripted/base", *base, bad=bad, good=good),
+            model(name, *tuned, bad=bad, good=good),
+            goals=goals or three_goals(asked),
+            judge=judge,
+            settings=settings(**changes),
+            run=run,
+            on_progress=on_progress,
+        )
 
 
 OUTCOMES: dict[str, Callable[[Path], RedTeamResult]] = {
