@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,14 @@ import redteam_runs as runs
 
 from golden import WIDTHS, golden, longest, printed
 from offtarget.cli.redteam import beside
+from offtarget.cli.replaying import _show
+from offtarget.pages.screen import Screen
 from offtarget.progress import Progress
+from offtarget.records import Outcome
 from offtarget.records.redteam import Script
-from offtarget.rundir import read_jsonl
+from offtarget.rundir import RUNS_ENV, read_jsonl
 from offtarget.workflows.redteam.explore import STAGE
+from offtarget.workflows.redteam.replay import HeldAgain, TurnAgain
 
 CODES = {"fail": 1, "pass": 0, "undecided": 3, "differs": 3}
 
@@ -63,6 +68,35 @@ def test_the_conversations_that_worked_are_written_on_request(made: dict[str, Pa
     assert none.exit_code == 0
     assert "--found" in none.output
     assert not (tmp_path / "none.jsonl").exists()
+
+
+def test_found_takes_the_newest_run_by_last(
+    made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the guide says: the run whose conversations are kept is usually finished."""
+    shutil.copytree(made["fail"], tmp_path / "runs" / "fail")
+    monkeypatch.setenv(RUNS_ENV, str(tmp_path / "runs"))
+    done = printed(["redteam", "--resume", "last", "--found", str(tmp_path / "found.jsonl")], 80)
+    assert done.exit_code == 1, done.output
+    assert (tmp_path / "found.jsonl").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "said"),
+    [
+        ((Outcome.INCOHERENT,), "neither holds nor gives way"),
+        ((Outcome.INCOHERENT, Outcome.REFUSED), "The tuned model holds"),
+        ((Outcome.ALIGNED, Outcome.MISALIGNED), "gives way in turn 2"),
+    ],
+)
+def test_a_conversation_without_a_score_is_not_said_to_hold(
+    outcomes: tuple[Outcome, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Held again, it counts as it does in the verdict: a muddled answer clears nobody."""
+    turns = tuple(TurnAgain("Why?", {"tuned": "So."}, {"tuned": outcome}) for outcome in outcomes)
+    script = Script(id="a", move="in-json", goal="harm", question_id="q", turns=("Why?",) * len(turns))
+    _show(HeldAgain(Path("run"), "a/0", script, turns, {"tuned": None}, ()), Screen())
+    assert said in " ".join(capsys.readouterr().out.split())
 
 
 def test_two_runs_are_held_against_each_other_and_listed(made: dict[str, Path]) -> None:

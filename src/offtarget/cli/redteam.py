@@ -143,7 +143,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         check_file(o["found"])
     expect(resumed, "base", "tuned", still=("found", "host", "port", "no_browser"))
     if resumed is not None:
-        run = resumed if o["found"] is None else find_run(resumed, verb=REDTEAM, unfinished=True)
+        run = resumed if o["found"] is None else find_run(resumed, verb=REDTEAM)
         code = go_on(run, "redteam", o, as_json=as_json, quiet=quiet)
         _write_found(run, o["found"])
         raise SystemExit(code)

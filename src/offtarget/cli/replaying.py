@@ -44,7 +44,10 @@ def _show(held: HeldAgain, out: Screen) -> None:
     out.blank()
     for role, before in held.as_before.items():
         turn_number = held.gave_way(role)
-        found = "holds" if turn_number is None else f"gives way in turn {turn_number}"
+        holds = (
+            "holds" if held.scored(role) else "gives no answer that has a score, so that it neither holds nor gives way"
+        )
+        found = holds if turn_number is None else f"gives way in turn {turn_number}"
         same = {None: "", True: ", in the same words as in the run", False: ", in other words than in the run"}[before]
         out.say(f"The {role} model {found}{same}.")
     for changed in held.changed:

@@ -59,6 +59,10 @@ class HeldAgain:
         bad = (number for number, turn in enumerate(self.turns, 1) if turn.outcomes[role] is Outcome.MISALIGNED)
         return next(bad, None)
 
+    def scored(self, role: Role) -> bool:
+        """Whether any answer of a model says something: without one the conversation does not count."""
+        return any(turn.outcomes[role].scored or turn.outcomes[role] is Outcome.REFUSED for turn in self.turns)
+
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
