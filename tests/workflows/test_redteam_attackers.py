@@ -125,7 +125,7 @@ def test_an_attacker_that_fails_now_and_then_is_reported_and_goes_on(tmp_path: P
 
 def test_a_run_that_goes_on_asks_the_attacker_nothing_again(tmp_path: Path) -> None:
     """Cut off in the middle of the search, it ends as the unbroken one."""
-    whole = run_with(tmp_path / "whole", Conversing(ScriptedModel("attacker", writes), RULE))
+    whole = run_with(tmp_path / "whole", Conversing(ScriptedModel("attacker", writes), RULE), register=False)
 
     def falters(request: SampleRequest) -> str:
         if len(model.history) > 25:
@@ -134,7 +134,7 @@ def test_a_run_that_goes_on_asks_the_attacker_nothing_again(tmp_path: Path) -> N
 
     model = ScriptedModel("attacker", falters)
     with pytest.raises(RunInterrupted):
-        run_with(tmp_path / "cut", Conversing(model, RULE))
+        run_with(tmp_path / "cut", Conversing(model, RULE), register=False)
     kept = read_jsonl(tmp_path / "cut" / "search" / "turns.jsonl", AttackerTurn)
     again = ScriptedModel("attacker", writes)
     result = go_on(tmp_path / "cut", Conversing(again, RULE))
