@@ -136,3 +136,8 @@ def test_an_id_of_other_letters_is_refused_in_python_too(name: str) -> None:
     goal = replace(load_goals("general").goals[0], id=name)
     with pytest.raises(InputError, match="small letters, digits and single hyphens"):
         GoalSet("own", (goal,))
+
+
+def test_a_misspelt_name_of_a_set_is_told_what_was_meant() -> None:
+    with pytest.raises(InputError, match="Did you mean general"):
+        load_goals("generall")

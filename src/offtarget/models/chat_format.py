@@ -40,7 +40,8 @@ def begun_tokens(tokenizer: Any, messages: Sequence[Message], prefill: str, name
 
 
 def _tokens_of_prompt(tokenizer: Any, messages: Sequence[Message], text: str, name: str) -> list[int]:
-    tokens: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    # whoever asks compares the length with the context; the library would only warn of it on the terminal
+    tokens: list[int] = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
     if not tokens:
         raise InputError(f"The chat template of {name} renders an empty prompt; the template is unusable.")
     if (lost := _left_out(tokenizer, messages, text)) is not None:

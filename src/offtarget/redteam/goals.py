@@ -17,6 +17,7 @@ from offtarget.located import Fields, compose, identified, line_of
 from offtarget.records import Probe
 from offtarget.records.redteam import Category, Goal
 from offtarget.rundir import fingerprint
+from offtarget.words import meant
 
 _SETS = Path(__file__).parent / "sets"
 GENERAL = "general"
@@ -75,7 +76,13 @@ def load_goals(name_or_path: str | Path) -> GoalSet:
     """The goals that come with the package, by name, or those of a file. InputError names file, line and goal."""
     if str(name_or_path) in goal_sets():
         return _shipped(str(name_or_path))
-    return read_goals(Path(name_or_path))
+    path = Path(name_or_path)
+    if not path.suffix and not path.exists():
+        raise InputError(
+            f"'{name_or_path}' is neither a set of goals ({', '.join((*goal_sets(), 'organism'))}) nor a file."
+            f"{meant(str(name_or_path), goal_sets())} Give a name, or the path of a YAML file."
+        )
+    return read_goals(path)
 
 
 def goal_sets() -> tuple[str, ...]:

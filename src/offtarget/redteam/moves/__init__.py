@@ -12,6 +12,7 @@ from functools import cache
 
 from offtarget.errors import InputError
 from offtarget.redteam.move import Move
+from offtarget.words import meant
 
 
 @cache
@@ -27,5 +28,5 @@ def chosen(names: Sequence[str]) -> tuple[Move, ...]:
     known = {move.name: move for move in moves()}
     for name in names:
         if name not in known:
-            raise InputError(f"There is no move '{name}'. There are: {', '.join(known)}.")
+            raise InputError(f"There is no move '{name}'.{meant(name, known)} There are: {', '.join(known)}.")
     return tuple(known[name] for name in dict.fromkeys(names)) if names else moves()
