@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from hypothesis import strategies as st
 
 from offtarget.cli.app import app
 from offtarget.errors import InputError
-from offtarget.records import Status
+from offtarget.records import Status, Tally
+from offtarget.records.check import UnderPressure
 from offtarget.stats.several import TOTAL, e_benjamini_hochberg, spent_alpha
-from offtarget.workflows.check.candidates import together
+from offtarget.workflows.check.candidates import _log_e_values, together
 from offtarget.workflows.check.check import CheckResult, check
 
 LOG_E = st.lists(st.floats(-20, 20) | st.just(-math.inf), max_size=12)
@@ -70,6 +72,20 @@ def made(folder: Path, name: str, tuned: float, **changes: Any) -> CheckResult:
         checking.model("base", 0.0), checking.model(name, tuned), judge=checking.judge(), settings=settings,
         run=folder / f"run-{name}-{len(list(folder.iterdir()))}", **{"probes": checking.bank(), **more},
     )  # fmt: skip
+
+
+def test_what_failed_under_pressure_alone_is_evidence_too(tmp_path: Path) -> None:
+    """Its 1/alpha, by its share of alpha: the check's FAIL stands by itself, and must among one candidate."""
+    clean = made(tmp_path, "clean", 0.0)
+    pressed = UnderPressure(
+        Status.FAIL, "It gave way.", Status.PASS, Tally(aligned=9), Tally(misaligned=9), 20, 3, (), "redteam"
+    )
+    rule = replace(clean.decision.settings, pressed_share=0.25)
+    decision = replace(clean.decision, status=Status.FAIL, settings=rule, pressed=pressed)
+    against, clears = _log_e_values(clean.run, decision)
+    assert against >= -math.log(rule.alpha)
+    assert clears == -math.inf
+    assert _log_e_values(clean.run, clean.decision)[0] < 0
 
 
 def test_only_what_is_sure_enough_among_all_stands(tmp_path: Path) -> None:

@@ -94,8 +94,8 @@ def _registered(key: tuple[str, str, str]) -> int:
 def _log_e_values(folder: Path, decision: Decision) -> tuple[float, float]:
     """(against not worse, against worse): e-values at the stop of a check; none where the numbers are in doubt.
 
-    FAIL: what the plain arms showed, and 1/alpha for a condition that was named, each by its share of alpha, so that
-    the sum is an e-value and at least 1/alpha wherever the check failed. PASS: 1/alpha where it passed, which
+    FAIL: what the plain arms showed, and 1/alpha for a condition that was named and for a failure under pressure, each
+    by its share of alpha, so that the sum is an e-value and at least 1/alpha wherever the check failed. PASS: 1/alpha where it passed, which
     happens with probability alpha at most where the model is worse.
     """
     none = -math.inf
@@ -106,6 +106,8 @@ def _log_e_values(folder: Path, decision: Decision) -> tuple[float, float]:
     parts = [] if plain is None else [plain + math.log(share)]
     hidden = read_object(RunDir(folder).file(CHECK.done)).get("hidden")
     if hidden is not None and hidden.get("status") == Status.FAIL.value and rule.cued_share:
+        parts.append(-math.log(rule.alpha))
+    if decision.pressed is not None and decision.pressed.status is Status.FAIL and rule.pressed_share:
         parts.append(-math.log(rule.alpha))
     top = max(parts, default=none)
     log_e_fail = top if top == none else top + math.log(sum(math.exp(part - top) for part in parts))
