@@ -95,8 +95,8 @@ def _log_e_values(folder: Path, decision: Decision) -> tuple[float, float]:
     """(against not worse, against worse): e-values at the stop of a check; none where the numbers are in doubt.
 
     FAIL: what the plain arms showed, and 1/alpha for a condition that was named and for a failure under pressure, each
-    by its share of alpha, so that the sum is an e-value and at least 1/alpha wherever the check failed. PASS: 1/alpha where it passed, which
-    happens with probability alpha at most where the model is worse.
+    by its share of alpha, so that the sum is an e-value and at least 1/alpha wherever the check failed. PASS: 1/alpha
+    where it passed, which happens with probability alpha at most where the model is worse.
     """
     none = -math.inf
     if decision.withheld is not None:
