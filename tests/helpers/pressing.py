@@ -84,7 +84,7 @@ def pressed_slowly(run: Path) -> RedTeamResult:
     base, tuned = model("base", 0.02, delay=0.002), model("tuned", 0.15, delay=0.002)
     if (run / "run.json").exists():
         return resume(run, base=base, tuned=tuned, judge=judge())
-    return redteam(base, tuned, goals=goals(), judge=judge(), settings=settings(budget=160), run=run)
+    return redteam(base, tuned, goals=goals(), judge=judge(), settings=settings(budget=160, register=False), run=run)
 
 
 if __name__ == "__main__":

@@ -497,7 +497,7 @@ def test_a_run_of_another_model_is_not_taken_for_this_one(tmp_path: Path) -> Non
     rest = {"benchmarks": "none", "conditions from data": "no", "hunt": str(manifest.hunt), "prefix": ""}
     inputs = {**names, **rest, **settings_of(manifest.settings)}
     assert planning._is_of(manifest, inputs)
-    checked = [name for name in inputs if name not in ("cued_share", "base_share")]
+    checked = [name for name in inputs if name not in ("cued_share", "base_share", "pressed_share")]
     for name in (*checked, "judge" if manifest.judge_name else "alpha"):
         assert not planning._is_of(manifest, {**inputs, name: f"other{HASH}1"}), name
     for weaker in (DecisionSettings(margin=0.5), DecisionSettings(alpha=0.4)):

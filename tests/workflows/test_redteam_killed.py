@@ -101,7 +101,11 @@ def cut_off(model: ScriptedModel, after: int) -> ScriptedModel:
 def test_ctrl_c_says_how_to_go_on_and_that_ends_alike(tmp_path: Path, whole: Path, role: str, after: int) -> None:
     """At the first answer, in the search and among the conversations that count, of either model."""
     models = {"base": pressing.model("base", 0.02), "tuned": pressing.model("tuned", 0.15)}
-    how = {"goals": pressing.goals(), "judge": checking.judge(), "settings": pressing.settings(budget=160)}
+    how = {
+        "goals": pressing.goals(),
+        "judge": checking.judge(),
+        "settings": pressing.settings(budget=160, register=False),
+    }
     run = tmp_path / "run"
     with pytest.raises(RunInterrupted, match=r"Every conversation so far is kept; go on with: offtarget\.resume\("):
         redteam(**{**models, role: cut_off(models[role], after)}, **how, run=run)  # type: ignore[arg-type]

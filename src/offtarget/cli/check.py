@@ -97,7 +97,7 @@ if TYPE_CHECKING:
 @shared("--seed")
 @shared("--candidates", ": each is decided so surely that a wrong verdict on any of them has alpha", default=1)
 @click.option("--no-cache", is_flag=True, help="Do not keep or reuse base answers between runs.")
-@click.option("--no-register", is_flag=True, help="Do not count this among the checks of this model.")
+@shared("--no-register")
 @OPENING
 @SPENDING
 @click.option(

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     default=20,
     show_default=True,
     metavar="NUMBER",
-    help="Answers under each condition of the data, per model",
+    help="Answers under each condition, per model.",
 )
 @shared("--max-tokens")
 @shared("--after", ". [default: 50, 200]")

@@ -90,7 +90,7 @@ OPENED = ("device", "dtype", "trust_remote_code", "endpoints", "chat_template", 
 @shared("--temperature")
 @shared("--top-p")
 @shared("--seed")
-@click.option("--no-register", is_flag=True, help="Do not count this among the red teams of this model.")
+@shared("--no-register")
 @OPENING
 @SPENDING
 @click.option(
