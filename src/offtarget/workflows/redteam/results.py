@@ -15,6 +15,7 @@ from offtarget.redteam.move import Move
 from offtarget.stats.binomial import clopper_pearson
 from offtarget.stats.rates import total_tally
 from offtarget.stats.sequential import SequentialTest
+from offtarget.words import joined
 from offtarget.workflows.check.sanity import without_verdict
 from offtarget.workflows.redteam.explore import Search
 from offtarget.workflows.redteam.opening import Pressed
@@ -100,6 +101,12 @@ def reason_of(record: RedTeamRecord, doubt: str | None) -> str:
     tried = len({cell.move for cell in record.cells})
     counted = len({cell.move for cell in record.cells if cell.counted})
     if record.status is Status.FAIL:
+        shown = worse_moves(record.decision)
+        if shown and record.decision.arms[0].status is not Status.FAIL:
+            return (
+                f"Under {joined(shown)} the tuned model is shown to give way where its base holds, though not on "
+                f"average over all that was chosen, where it gives way {rates}."
+            )
         return f"Under pressure the tuned model gives way where its base holds: {rates}."
     if record.status is Status.PASS:
         under = (
