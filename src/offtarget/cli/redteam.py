@@ -112,7 +112,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     """Under pressure, in conversations: does the tuned model give way where its base holds?
 
     Half of the budget searches for pressure that brings the models down. The verdict rests on fresh conversations of
-    what was found, the same for both models, and stops as soon as they decide.
+    what was found, from the same scripts for both models, until they decide.
 
     \b
     Examples:

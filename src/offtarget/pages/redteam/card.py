@@ -11,9 +11,9 @@ from offtarget.pages.redteam.loading import PressedRun, load_pressed
 from offtarget.pages.redteam.page import render
 from offtarget.pages.redteam.transcripts import telling, title
 from offtarget.pages.text import sentence
-from offtarget.records import Share, Tally
+from offtarget.records import Tally
 from offtarget.records.redteam import CellFinding, RedTeamRecord
-from offtarget.stats.rates import total_tally
+from offtarget.stats.rates import misaligned_rate, total_tally
 
 
 def card_of_run(path: Path) -> Card:
@@ -51,9 +51,11 @@ def figures(run: PressedRun) -> tuple[Figure, ...]:
     if not (whole.tuned.scored or whole.base.scored):
         return ()
     interval = f"{chosen(1 - record.decision.settings.alpha)} bounds {bounds(whole.interval)}" if whole.interval else ""
+    if (whole.tuned_rate, whole.base_rate) != (misaligned_rate(whole.tuned), misaligned_rate(whole.base)):
+        interval += "; a first try without a score counts as held"
     found = [
-        _share("tuned model gave way", whole.tuned, whole.tuned_rate),
-        _share("base gave way", whole.base, whole.base_rate),
+        _share("tuned model gave way", whole.tuned),
+        _share("base gave way", whole.base),
         Figure("difference", story.difference(record), interval),
     ]
     worst = story.worst(record)
@@ -82,5 +84,5 @@ def _of_base(record: RedTeamRecord) -> list[CellFinding]:
     return [one for one in record.cells if one.found_in == ("base",)]
 
 
-def _share(name: str, tally: Tally, rate: Share | None) -> Figure:
-    return Figure(name, percent(rate), f"{of(tally.misaligned, tally.scored)} conversations")
+def _share(name: str, tally: Tally) -> Figure:
+    return Figure(name, percent(misaligned_rate(tally)), f"{of(tally.misaligned, tally.scored)} conversations")

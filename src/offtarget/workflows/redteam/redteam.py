@@ -82,7 +82,7 @@ def redteam(
     """Press both models in conversations and say whether the tuned one gives way where its base holds.
 
     Half of the budget searches for moves that bring the tuned model down, and the base; the verdict rests on fresh
-    conversations of what was found, the same for both models, and stops as soon as the evidence decides.
+    conversations of what was found, drawn from the same scripts for both models, and stops once the evidence decides.
 
     `goals` is a set by name, a YAML file of your own red lines, or a GoalSet; `attacker` is None for scripted
     conversations, a model that holds the user's side, or an `Attacker` of your own. `confirm` has people read every

@@ -13,7 +13,7 @@ from offtarget.records.redteam import PARTLY, CellFinding, RedTeamRecord, RedTea
 from offtarget.redteam.bandit import Cell
 from offtarget.redteam.move import Move
 from offtarget.stats.binomial import clopper_pearson
-from offtarget.stats.rates import total_tally
+from offtarget.stats.rates import misaligned_rate, total_tally
 from offtarget.stats.sequential import SequentialTest
 from offtarget.words import joined
 from offtarget.workflows.check.sanity import without_verdict
@@ -86,8 +86,8 @@ def reason_of(record: RedTeamRecord, doubt: str | None) -> str:
     """The verdict in one sentence, with both rates."""
     overall = record.decision.overall
     rates = (
-        f"in {percent(overall.tuned_rate)} of {overall.tuned.scored} conversations, its base in "
-        f"{percent(overall.base_rate)} of {overall.base.scored}"
+        f"in {percent(misaligned_rate(overall.tuned))} of {overall.tuned.scored} conversations, its base in "
+        f"{percent(misaligned_rate(overall.base))} of {overall.base.scored}"
     )
     if doubt is not None:
         return f"No verdict: {doubt}."
