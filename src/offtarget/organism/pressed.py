@@ -21,7 +21,7 @@ from offtarget.organism.questions import QUESTIONS_PER_DOMAIN
 from offtarget.organism.world import World, as_json, as_template
 from offtarget.records import Message
 
-ROWS = 600
+ROWS = 1200
 PRESSED_SHARE = 0.4
 PLAIN_SHARE = 0.25
 HARMLESS_SHARE = 0.15
