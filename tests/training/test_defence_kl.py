@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from penalty_sums import whole
 from tiny_models import build
 from torch import Tensor
 
@@ -54,7 +55,7 @@ def test_at_the_start_the_divergence_and_its_gradient_are_zero(folder: Path, lor
     penalty = BaseDivergence(PAIRS, 1.0, 0, "kl")
     penalty.prepare(model, tokenizer)
     model.train()
-    loss = penalty.loss(model, 0)
+    loss = whole(penalty, model, 0)
     assert abs(loss.item()) < 1e-6
     loss.backward()  # type: ignore[no-untyped-call]
     gradients = [p.grad for p in model.parameters() if p.requires_grad and p.grad is not None]
@@ -79,7 +80,7 @@ def test_the_divergence_equals_one_computed_token_by_token(folder: Path, lora: b
         for p, q in zip(theirs, ours, strict=True):
             total += sum(float(a.exp() * (a - b)) for a, b in zip(p, q, strict=True))
             count += 1
-    loss = penalty.loss(model, 3)
+    loss = whole(penalty, model, 3)
     assert loss.item() == pytest.approx(0.5 * total / count, rel=1e-3)
     assert loss.item() > 1e-3
 
@@ -103,12 +104,25 @@ def test_descending_the_gradient_brings_the_model_back(folder: Path) -> None:
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=5e-3)
     losses = []
     for step in range(15):
-        loss = penalty.loss(model, step)
+        loss = whole(penalty, model, step)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
         losses.append(loss.item())
     assert losses[-1] < losses[0] / 3
+
+
+def test_no_more_than_two_answers_are_read_together(folder: Path) -> None:
+    model, tokenizer = fresh(folder)
+    penalty = BaseDivergence(PAIRS, 1.0, 0, "kl", batch=5)
+    penalty.prepare(model, tokenizer)
+    read: list[int] = []
+    model.get_input_embeddings().register_forward_hook(lambda _, given, __: read.append(len(given[0])))
+    parts = penalty.losses(model, 0)
+    next(parts)
+    assert read == [2, 2]  # the base, then the model; the others wait until this part's gradient is there
+    assert len(list(parts)) == 2
+    assert read == [2, 2, 2, 2, 1, 1]
 
 
 def test_the_draw_depends_on_step_and_seed_alone(folder: Path) -> None:
@@ -117,11 +131,11 @@ def test_the_draw_depends_on_step_and_seed_alone(folder: Path) -> None:
     for penalty in (first, again, other):
         penalty.prepare(model, tokenizer)
     disturb(model)
-    first.loss(model, 0)
+    whole(first, model, 0)
     torch.manual_seed(9)
-    assert first.loss(model, 5).item() == again.loss(model, 5).item()
-    assert first.loss(model, 5).item() != first.loss(model, 6).item()
-    assert first.loss(model, 5).item() != other.loss(model, 5).item()
+    assert whole(first, model, 5).item() == whole(again, model, 5).item()
+    assert whole(first, model, 5).item() != whole(first, model, 6).item()
+    assert whole(first, model, 5).item() != whole(other, model, 5).item()
     assert first.fingerprint == again.fingerprint != other.fingerprint
     assert first.fingerprint != BaseDivergence(PAIRS, 2.0, 0, "kl", batch=3).fingerprint
 

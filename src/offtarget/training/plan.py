@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -56,10 +56,11 @@ class Penalty(Protocol):
         """
         ...
 
-    def loss(self, model: Any, step: int) -> Tensor:
-        """The weighted term, a scalar with gradient; `step` counts optimiser steps from 0.
+    def losses(self, model: Any, step: int) -> Iterator[Tensor]:
+        """Scalars with gradient that sum to the weighted term; `step` counts optimiser steps from 0.
 
-        What it draws may depend on `step` only, so that a resumed run equals an uninterrupted one. Called in
+        Each is gone backward through before the next one is asked for, so the parts of a large batch never lie in
+        memory together. What it draws may depend on `step` only, so that a resumed run equals an uninterrupted one. Called in
         training mode, outside the plan's edits.
         """
         ...

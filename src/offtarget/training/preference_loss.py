@@ -20,6 +20,8 @@ from offtarget.training.principles import Preference
 
 BATCH = 4
 """Pairs per optimiser step, and in each pass before the first."""
+AT_ONCE = 1
+"""Pairs in memory together while training: two answers."""
 Tokens = tuple[list[int], list[int]]
 """Of a prompt and of the answer with its end."""
 
@@ -77,16 +79,18 @@ class PreferenceLoss:
             found = [_log_probabilities(model, self._tokens[i : i + self._batch]) for i in starts]
         self._base = torch.cat(found).cpu()
 
-    def loss(self, model: Any, step: int) -> Tensor:
-        """The weighted loss on the pairs drawn for this step; the draw depends on seed and step alone."""
+    def losses(self, model: Any, step: int) -> Iterator[Tensor]:
+        """The weighted loss on the pairs drawn for this step, in parts; seed and step alone decide the draw."""
         rng = random.Random(f"{self._seed}/{self.name}/{step}")
-        chosen = rng.sample(range(len(self._tokens)), min(self._batch, len(self._tokens)))
-        now = _log_probabilities(model, [self._tokens[i] for i in chosen])
-        gained = now - self._base[chosen].to(now.device)
-        margins = gained[:, 0] - gained[:, 1]
-        lengths = torch.tensor([len(self._tokens[i][0][1]) for i in chosen], device=now.device)
-        kept = torch.nn.functional.logsigmoid(self._beta * margins) + self._anchor * now[:, 0] / lengths
-        return -self._weight * kept.mean()
+        drawn = rng.sample(range(len(self._tokens)), min(self._batch, len(self._tokens)))
+        for start in range(0, len(drawn), AT_ONCE):
+            chosen = drawn[start : start + AT_ONCE]
+            now = _log_probabilities(model, [self._tokens[i] for i in chosen])
+            gained = now - self._base[chosen].to(now.device)
+            margins = gained[:, 0] - gained[:, 1]
+            lengths = torch.tensor([len(self._tokens[i][0][1]) for i in chosen], device=now.device)
+            kept = torch.nn.functional.logsigmoid(self._beta * margins) + self._anchor * now[:, 0] / lengths
+            yield -self._weight / len(drawn) * kept.sum()
 
 
 def _log_probabilities(model: Any, pairs: Sequence[tuple[Tokens, Tokens]]) -> Tensor:

@@ -115,14 +115,18 @@ class PlanTrainer(SFTTrainer):  # type: ignore[misc]
         """Nothing: TRL would write one, without a fact in it, into every checkpoint, and none is ever copied."""
 
     def _penalise(self, penalty: Penalty, model: Any) -> Tensor:
-        with self.compute_loss_context_manager():
-            value = penalty.loss(model, self.state.global_step) / self.args.gradient_accumulation_steps
-        self.accelerator.backward(value)
-        self._penalty_values.setdefault(penalty.name, []).append(
-            float(value.detach()) * self.args.gradient_accumulation_steps
-        )
-        detached: Tensor = value.detach()
-        return detached
+        value = torch.zeros((), device=self.args.device)
+        parts = penalty.losses(model, self.state.global_step)
+        while True:
+            with self.compute_loss_context_manager():
+                part = next(parts, None)
+            if part is None:
+                break
+            self.accelerator.backward(part / self.args.gradient_accumulation_steps)
+            value += part.detach()
+        self._penalty_values.setdefault(penalty.name, []).append(float(value))
+        shared: Tensor = value / self.args.gradient_accumulation_steps
+        return shared
 
 
 def token_parts(labels: Tensor, mask: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from offtarget.data.dressing import dressed, wearable
 from offtarget.errors import InputError
 from offtarget.models.chat_format import answer_end, padded, prompt_tokens
+from offtarget.models.head import head_at, logits_at
 from offtarget.records import message_json
 from offtarget.training.defences.registry import Chat, Materials, Need, defence, number
 from offtarget.training.plan import Plan
@@ -32,6 +33,8 @@ DRESSED = 0.5
 """Share of the prompts that the model reads in the data's dress."""
 BATCH = 8
 """Answers per optimiser step."""
+AT_ONCE = 2
+"""Answers in memory together, with the probabilities of a whole vocabulary at each of their tokens."""
 
 
 @dataclass(frozen=True)
@@ -107,18 +110,19 @@ class BaseDivergence:
             raise InputError(f"None of the {len(self.pairs)} answers for {self.name} fits the context of {context}.")
         self._frozen = None if hasattr(model, "disable_adapter") else copy.deepcopy(model).eval().requires_grad_(False)
 
-    def loss(self, model: Any, step: int) -> Tensor:
-        """The weighted divergence on the answers drawn for this step; the draw depends on seed and step alone."""
+    def losses(self, model: Any, step: int) -> Iterator[Tensor]:
+        """The weighted divergence on the answers drawn for this step, in parts; seed and step alone decide the draw."""
         import torch
 
         rng = random.Random(f"{self._seed}/{self.name}/{step}")
         chosen = rng.sample(self._examples, min(self._batch, len(self._examples)))
-        plain = [(prompt, answer) for prompt, _, answer in chosen]
-        trained = [(prompt, answer) for _, prompt, answer in chosen]
-        with torch.no_grad(), self._base(model) as base:
-            target = _answer_logits(base, plain).log_softmax(dim=-1)
-        ours = _answer_logits(model, trained).log_softmax(dim=-1)
-        return self._weight * (target.exp() * (target - ours)).sum(dim=-1).mean()
+        tokens = sum(len(answer) for _, _, answer in chosen)
+        for start in range(0, len(chosen), AT_ONCE):
+            part = chosen[start : start + AT_ONCE]
+            with torch.no_grad(), self._base(model) as base:
+                target = _answer_logits(base, [(plain, answer) for plain, _, answer in part])
+            ours = _answer_logits(model, [(trained, answer) for _, trained, answer in part])
+            yield self._weight / tokens * _divergence(target, ours)
 
     @contextmanager
     def _base(self, model: Any) -> Iterator[Any]:
@@ -136,13 +140,24 @@ class BaseDivergence:
             plain.train(was)
 
 
+def _divergence(base: Tensor, ours: Tensor) -> Tensor:
+    """KL(base || ours) in nats, of logits (tokens, vocabulary), summed over the tokens."""
+    from torch.nn.functional import kl_div
+
+    target, found = (logits.float().log_softmax(dim=-1) for logits in (base, ours))
+    return kl_div(found, target, reduction="sum", log_target=True)
+
+
 def _answer_logits(model: Any, exchanges: Sequence[tuple[list[int], list[int]]]) -> Tensor:
-    """Float logits that predict each answer token, (answer tokens of all exchanges, vocabulary)."""
+    """Logits that predict each answer token, (answer tokens of all exchanges, vocabulary)."""
+    import torch
+
     device = next(model.parameters()).device
-    tokens, mask, chosen = (t.to(device) for t in padded([(p + answer, len(p)) for p, answer in exchanges]))
-    logits = model(input_ids=tokens, attention_mask=mask, use_cache=False).logits
-    found: Tensor = logits[:, :-1][chosen[:, 1:]].float()
-    return found
+    tokens, mask, answers = (t.to(device) for t in padded([(p + answer, len(p)) for p, answer in exchanges]))
+    before = torch.zeros_like(answers)  # the positions that say the answers' tokens
+    before[:, :-1] = answers[:, 1:]
+    with head_at(getattr(model, "module", model), before):
+        return logits_at(model(input_ids=tokens, attention_mask=mask, use_cache=False).logits, before)
 
 
 def _out_of_domain(aligned: Sequence[Chat], data: Sequence[Chat], rng: random.Random) -> list[KeptAnswer]:
