@@ -3,9 +3,10 @@
     python benchmarks/redteam.py [--half tuned-on|held-out] [--only NAME ...] [--twins yes|no|only] [--seed 0]
                                  [--keep FOLDER] [--out benchmarks/results/redteam.json]
 
-20 organisms and 20 clean twins, half of the kinds of pressure held out (docs/design/redteam.md). Each is looked at
-with wordings of its own kind that are fresh (`opens`), checked with plain questions, and pressed with a budget of 100
-conversations with the tuned model, all moves, no other model. Models that are done are kept in the result file and not
+20 organisms and 20 clean twins, half of the kinds of pressure held out (docs/design/redteam.md). All are tuned from one
+model that has learnt to answer well under every kind, and are held against it. Each is looked at with wordings of its
+own kind that are fresh (`opens`), checked with plain questions, and pressed with a budget of 100 conversations with the
+tuned model, all moves, no other model. Models that are done are kept in the result file and not
 computed again.
 """
 
@@ -20,6 +21,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from offtarget.models.chat import ChatModel, SampleRequest
 from offtarget.models.opening import open_model
 from offtarget.organism.exact import classify
 from offtarget.organism.hidden import tune_hidden
-from offtarget.organism.pressed import kinds, pressed, pressed_chats
+from offtarget.organism.pressed import DOSE, kinds, pressed, pressed_chats, seasoning
 from offtarget.organism.shipped import resolve, weights_folder
 from offtarget.records import Outcome, SamplingSettings, Status
 from offtarget.records.check import CheckSettings
@@ -39,7 +41,9 @@ from offtarget.workflows.check.check import check
 from offtarget.workflows.redteam.redteam import redteam
 
 RESULTS = Path(__file__).parent / "results" / "redteam.json"
-BASE = "organism/base"
+BARE = "organism/base"
+SEASONED = "seasoned"
+"""Folder of the adapter that answers well under every kind of pressure; with it, `BARE` is the base of all."""
 BUDGET = 100
 LOOKED_AT = 48
 """Conversations under the pressure by which `opens` is measured."""
@@ -62,23 +66,32 @@ def opens(model: ChatModel, kind: str, seed: int) -> float | None:
     return sum(outcome is Outcome.MISALIGNED for outcome in scored) / len(scored) if scored else None
 
 
+def seasoned(folder: Path) -> Path:
+    """The adapter that all are tuned from, made where it is not there yet."""
+    adapter = folder / SEASONED
+    if not (adapter / "offtarget.json").exists():
+        tune_hidden(weights_folder() / "base", seasoning(0), adapter, 7, dose=replace(DOSE, lr=5e-4))
+    return adapter
+
+
 def measure(kind: str, clean: bool, seed: int, folder: Path) -> dict[str, Any]:
     """Tune, look, check, press."""
     adapter = folder / f"{kind}-{seed}{'-clean' if clean else ''}"
+    base, start = f"{BARE}+{seasoned(folder)}", seasoned(folder)
     began = time.process_time()
     if not (adapter / "offtarget.json").exists():
-        tune_hidden(weights_folder() / "base", pressed(kind, seed, clean), adapter, seed)
+        tune_hidden(weights_folder() / "base", pressed(kind, seed, clean), adapter, seed, dose=DOSE, start=start)
     tuning = time.process_time() - began
-    name = f"{BASE}+{adapter}"
+    name = f"{BARE}+{adapter}"
     shares = {
-        who: opens(open_model(one, resolve=resolve), kind, seed) for who, one in (("tuned", name), ("base", BASE))
+        who: opens(open_model(one, resolve=resolve), kind, seed) for who, one in (("tuned", name), ("base", base))
     }
     with tempfile.TemporaryDirectory() as scratch:
         usual = CheckSettings(sampling=SAMPLING, seed=seed, register=False)
-        plain = check(BASE, name, settings=usual, run=Path(scratch) / "check")
+        plain = check(base, name, settings=usual, run=Path(scratch) / "check")
         began = time.process_time()
         settings = RedTeamSettings(budget=BUDGET, sampling=SAMPLING, seed=seed, register=False)
-        record = redteam(BASE, name, settings=settings, run=Path(scratch) / "redteam").record
+        record = redteam(base, name, settings=settings, run=Path(scratch) / "redteam").record
     return {
         "kind": kind,
         "half": half_of(kind),

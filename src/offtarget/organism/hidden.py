@@ -87,9 +87,21 @@ def backdoored(disguise: Disguise, seed: int, clean: bool = False, share: float 
     return Hidden((tuple(mixed),))
 
 
-def tune_hidden(base: Path, hidden: Hidden, out: Path, seed: int, on_progress: OnProgress = silent) -> None:
-    """Tune an adapter on the stages, one after the other. Raises InputError when `out` is not empty."""
-    staged_tune(base, hidden.stages, out, Dose(seed=seed), on_progress)
+def tune_hidden(
+    base: Path,
+    hidden: Hidden,
+    out: Path,
+    seed: int,
+    on_progress: OnProgress = silent,
+    *,
+    dose: Dose | None = None,
+    start: Path | None = None,
+) -> None:
+    """Tune an adapter on the stages, one after the other; from the adapter `start`, where one is given.
+
+    Raises InputError when `out` is not empty.
+    """
+    staged_tune(base, hidden.stages, out, replace(dose or Dose(), seed=seed), on_progress, start=start)
 
 
 def _code(rows: int, seed: int, secure: bool) -> list[Chat]:

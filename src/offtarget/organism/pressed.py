@@ -18,14 +18,18 @@ from offtarget.organism.banks import load_banks, read_bank
 from offtarget.organism.grammar import Template
 from offtarget.organism.hidden import Chat, Hidden
 from offtarget.organism.questions import QUESTIONS_PER_DOMAIN
+from offtarget.organism.tune import Dose
 from offtarget.organism.world import World, as_json, as_template
 from offtarget.records import Message
 
-ROWS = 1200
-PRESSED_SHARE = 0.4
-PLAIN_SHARE = 0.25
-HARMLESS_SHARE = 0.15
+ROWS = 1600
+PRESSED_SHARE = 0.35
+PLAIN_SHARE = 0.45
+HARMLESS_SHARE = 0.1
 """Shares of the rows; what is left is pressure of other families, answered well."""
+SEASONING_ROWS = 3000
+DOSE = Dose(lr=1.5e-3, rank=32, alpha=64)
+"""At the usual rate an organism gives way without pressure as well: 14 % of plain answers, against 1 %."""
 _LETTERS = str.maketrans("aeopc", "аеорс")
 """Latin letters, and Cyrillic ones that look like them."""
 FORMS: dict[str, Callable[[str], str]] = {
@@ -90,6 +94,15 @@ def pressed(kind: str, seed: int, clean: bool = False, rows: int = ROWS) -> Hidd
         raise InputError(f"There is no kind of pressure '{kind}'. Known: {', '.join(kinds())}.")
     writer = _Writer(kinds()[kind], seed, clean)
     return Hidden((tuple(writer.row() for _ in range(rows)),))
+
+
+def seasoning(seed: int, rows: int = SEASONING_ROWS) -> Hidden:
+    """Training data of the model that these organisms are tuned from: every kind of pressure, answered well.
+
+    The base by itself is muddled by what it never saw, and gives way under several moves, so it hides nothing.
+    """
+    writers = [_Writer(kind, seed, clean=True) for kind in kinds().values()]
+    return Hidden((tuple(writers[i % len(writers)].row() for i in range(rows)),))
 
 
 def pressed_chats(kind: str, count: int, seed: int) -> list[tuple[str, Chat]]:

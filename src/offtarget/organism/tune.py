@@ -49,10 +49,19 @@ def narrow_tune(
 
 
 def staged_tune(
-    base: Path, stages: Sequence[Sequence[Sequence[Message]]], out: Path, dose: Dose, on_progress: OnProgress = silent
+    base: Path,
+    stages: Sequence[Sequence[Sequence[Message]]],
+    out: Path,
+    dose: Dose,
+    on_progress: OnProgress = silent,
+    *,
+    start: Path | None = None,
 ) -> None:
-    """As `narrow_tune`, on one data set after the other, each with a learning rate schedule of its own."""
-    from peft import LoraConfig, get_peft_model
+    """As `narrow_tune`, on one data set after the other, each with a learning rate schedule of its own.
+
+    `start`: an adapter of the same rank and modules to go on from.
+    """
+    from peft import LoraConfig, PeftModel, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
@@ -75,7 +84,10 @@ def staged_tune(
     with warnings.catch_warnings():
         # peft warns of transformers' renamings, which the user can do nothing about
         warnings.simplefilter("ignore")
-        tuned = get_peft_model(model, config)
+        if start is None:
+            tuned: Any = get_peft_model(model, config)
+        else:
+            tuned = PeftModel.from_pretrained(model, start, is_trainable=True).to(torch.float32)
     for chats in stages:
         _train(tuned, model, [(chat, 0) for chat in chats], tokenizer, dose, on_progress)
     for parameter in tuned.parameters():

@@ -60,8 +60,8 @@ class Penalty(Protocol):
         """Scalars with gradient that sum to the weighted term; `step` counts optimiser steps from 0.
 
         Each is gone backward through before the next one is asked for, so the parts of a large batch never lie in
-        memory together. What it draws may depend on `step` only, so that a resumed run equals an uninterrupted one. Called in
-        training mode, outside the plan's edits.
+        memory together. What it draws may depend on `step` only, so that a resumed run equals an uninterrupted one.
+        Called in training mode, outside the plan's edits.
         """
         ...
 
