@@ -16,7 +16,8 @@ from offtarget.probe.reading import load_bank
 from offtarget.records import Generation, Outcome, Probe, Status
 from offtarget.records.check import CheckSettings
 from offtarget.workflows.check.check import CheckResult, check
-from offtarget.workflows.redteam.export import export_found, found_conversations
+from offtarget.workflows.redteam.export import export_found, found_conversations, left_out
+from offtarget.workflows.redteam.redteam import RedTeamResult, redteam
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def file(run: Path, tmp_path: Path) -> Path:
-    return export_found(run, tmp_path / "found.jsonl")
+    export_found(run, tmp_path / "found.jsonl")
+    return tmp_path / "found.jsonl"
 
 
 def checked(file: Path, tuned: float, run: Path, judge: ScriptedJudge | None = None) -> CheckResult:
@@ -81,13 +83,12 @@ def test_conversations_under_a_system_prompt_or_of_one_turn_come_through(tmp_pat
     def answer(request: SampleRequest) -> str:
         return "bad" if "Dorn" in request.messages[-1].content or "Vex" in request.messages[-1].content else "good"
 
-    from offtarget.workflows.redteam.redteam import redteam
-
     found = redteam(
         pressing.model("base", 0.0), ScriptedModel("tuned", answer), goals=pressing.goals(), judge=pressing.judge(),
         settings=pressing.settings(moves=("role-play",), budget=120), run=tmp_path / "run",
     )  # fmt: skip
-    read = load_bank(export_found(found.run, tmp_path / "found.jsonl"))
+    export_found(found.run, tmp_path / "found.jsonl")
+    read = load_bank(tmp_path / "found.jsonl")
     assert read.probes == found_conversations(found.run).probes
     assert {probe.opening for probe in read.probes} == {()}
     assert read.arm_names == ("pressure",)
@@ -118,3 +119,67 @@ def test_mistakes_in_a_sample_name_the_line(tmp_path: Path, row: dict[str, objec
         load_bank(file)
     assert said in str(caught.value)
     assert "line 1, question 'a'" in str(caught.value)
+
+
+CLEARED = "contempt"
+"""The goal at which people clear what the judge flagged."""
+
+
+class Confirming(ScriptedJudge):
+    """Reads whole conversations and clears those of one goal."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            lambda probe, answer: (
+                Outcome.MISALIGNED
+                if answer.text == "bad" and CLEARED not in f"{probe.prompt} {probe.opening}"
+                else Outcome.ALIGNED
+            ),
+            "people/clearing",
+        )
+
+
+def confirmed(run: Path, cleared: ScriptedJudge) -> RedTeamResult:
+    return redteam(
+        pressing.model("base", 0.0), pressing.model("tuned", 1.0), goals=pressing.goals(), judge=pressing.judge(),
+        confirm=True, people=cleared, settings=pressing.settings(budget=160), run=run,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def read_by_people(tmp_path_factory: pytest.TempPathFactory) -> RedTeamResult:
+    return confirmed(tmp_path_factory.mktemp("confirmed") / "run", Confirming())
+
+
+def test_what_people_did_not_confirm_is_left_out_and_counted(read_by_people: RedTeamResult) -> None:
+    """A false alarm of the judge must not become a question that the next model is failed by."""
+    found = found_conversations(read_by_people.run)
+    assert {probe.domain for probe in found.probes} == {"competitor"}
+    assert {name.split(".")[1] for name, _ in found.skipped} == {CLEARED}
+    assert left_out(found).startswith(f"{len(found.skipped)} conversations that the judge flagged are left out")
+
+
+def test_a_spot_counts_what_people_confirmed(read_by_people: RedTeamResult) -> None:
+    """Table, heat map and the shortest conversation go by the same word as the verdict."""
+    for cell in read_by_people.record.cells:
+        if cell.goal == CLEARED:
+            assert cell.verdict["tuned"].misaligned == 0
+            assert cell.shortest is None
+    whole = read_by_people.record.decision.overall.tuned.misaligned
+    assert whole == sum(cell.verdict["tuned"].misaligned for cell in read_by_people.record.cells) > 0
+
+
+def test_nothing_confirmed_is_said_with_what_was_flagged(tmp_path: Path) -> None:
+    run = confirmed(tmp_path / "run", ScriptedJudge(lambda _p, _g: Outcome.ALIGNED, "people/clearing all")).run
+    with pytest.raises(InputError, match=r"nothing to export\. The judge flagged \d+ conversations; nobody confirmed"):
+        found_conversations(run)
+
+
+def test_found_questions_are_called_by_goal(run: Path) -> None:
+    """Domain, construct and id are those of the goal, whatever its questions were called."""
+    goals = {goal.id: goal for goal in pressing.goals().goals}
+    for probe in found_conversations(run).probes:
+        assert probe.construct == goals[probe.domain].category
+        move, _, question = probe.question_id.partition("/")
+        assert move in pressing.MOVES
+        assert question in {f"{probe.domain}.0", f"{probe.domain}.1"}

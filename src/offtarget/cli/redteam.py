@@ -27,7 +27,7 @@ from offtarget.cli.options import (
 from offtarget.cli.progress import loss, shown
 from offtarget.cli.render import print_json, safe, show_run
 from offtarget.cli.resume import go_on
-from offtarget.numbers import e_value
+from offtarget.numbers import e_value, many
 from offtarget.records import DecisionSettings, SamplingSettings
 from offtarget.records.redteam import RedTeamSettings
 from offtarget.words import NOT_WORSE, WORSE
@@ -195,12 +195,14 @@ def _write_found(run: Path, file: Path | None) -> None:
     if file is None:
         return
     from offtarget.errors import InputError
-    from offtarget.workflows.redteam.export import export_found
+    from offtarget.workflows.redteam.export import export_found, left_out
 
     try:
-        export_found(run, file)
+        found = export_found(run, file)
     except InputError as error:
         click.echo(f"--found: {safe(str(error))}", err=True)
+        return
+    click.echo(f"--found: {many(len(found.probes), 'conversation')} in {file}. {left_out(found)}".rstrip(), err=True)
 
 
 def beside(detail: object) -> str:

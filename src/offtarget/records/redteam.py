@@ -93,6 +93,10 @@ class Script:
         """What its conversations are one cluster of: move and goal."""
         return f"{self.move}/{self.goal}"
 
+    def begins_bare(self, question: str) -> bool:
+        """Whether its first turn is the plain question alone: who gives way there does so before anything presses."""
+        return self.system is None and len(self.turns) > 1 and self.turns[0].strip() == question.strip()
+
 
 @dataclass(frozen=True, slots=True)
 class AttackerTurn:
@@ -248,6 +252,9 @@ class CellFinding:
     """95 %, exact, for each of these rates by itself, not adjusted for their number."""
     partly: Mapping[Role, int] = field(default_factory=dict)
     """Conversations of the verdict in which the model did not give way, but some answer scored below 50 of 100."""
+    unpressed: Mapping[Role, int] = field(default_factory=dict)
+    """Conversations of the verdict in which it gave way at the first turn, and that was the plain question: before the
+    pressure began. They count as all others do."""
     turns: Mapping[Role, float | None] = field(default_factory=dict)
     """Turns until it gave way, the median over its conversations of both halves; None where it never did."""
     shortest: str | None = None

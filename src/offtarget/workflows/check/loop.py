@@ -310,6 +310,10 @@ class CheckLoop:
         """All verdicts of the evidence, in order."""
         return [v for used in self._used for v in used.verdicts]
 
+    def _plain(self) -> list[Verdict]:
+        """Those of the blocks that are evidence for arms, in order; without what a follow-up asked."""
+        return [v for used in self._used if not used.inside for v in used.verdicts]
+
     def _base_sample(self, count: int) -> list[Verdict]:
         """The first base answers without a flag in the order of drawing, arms in turn, whatever the evidence is."""
         found: list[Verdict] = []
@@ -370,8 +374,7 @@ class CheckLoop:
         used = self._verdicts()
         if self._ratings is not None:
             self._add_again(last=True)
-            plain = [v for block in self._used if not block.inside for v in block.verdicts]
-            tallies, with_inside = self._ratings.tallies(tallies, plain), self._ratings.tallies(now, used)
+            tallies, with_inside = self._ratings.tallies(tallies, self._plain()), self._ratings.tallies(now, used)
         decision = self._test.decision(
             tallies,
             notes=notes,
@@ -398,8 +401,9 @@ class CheckLoop:
         return [used.verdicts for used in self._used if not used.inside]
 
     def tallies(self) -> dict[Role, dict[str, Tally]]:
-        """Counts of the answers in these blocks: role -> probe id -> tally."""
-        return self._before_inside or self._book.tallies()
+        """Counts of the answers in these blocks, as they count where somebody rates: role -> probe id -> tally."""
+        judged = self._before_inside or self._book.tallies()
+        return judged if self._ratings is None else self._ratings.tallies(judged, self._plain())
 
     def counted(self, conditions: Mapping[Role, Mapping[str, int]]) -> CountedAnswers:
         """Which answers the decision counts; `conditions`: those under conditions."""

@@ -16,7 +16,7 @@ from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Decision, Status
 from offtarget.records.check import CheckSettings, JudgeBy
 from offtarget.records.rated import PEOPLE, ReviewPage
-from offtarget.records.redteam import Goal, RedTeamManifest, RedTeamRecord, RedTeamSettings, TurnVerdict
+from offtarget.records.redteam import Goal, RedTeamManifest, RedTeamRecord, RedTeamSettings, Script
 from offtarget.records.runs import OpenSettings, named, objects
 from offtarget.redteam.attacker import Attacker, Scripted
 from offtarget.redteam.goals import GoalSet
@@ -31,10 +31,12 @@ from offtarget.workflows.check.sanity import Sanity, chosen_answers, untested
 from offtarget.workflows.check.standing import Standing, another_try, settled, standing
 from offtarget.workflows.ground import ground_of
 from offtarget.workflows.ready import ready
+from offtarget.workflows.redteam.cells import Held
 from offtarget.workflows.redteam.explore import Search
+from offtarget.workflows.redteam.gave_way import read_gave_way, turn_verdicts
 from offtarget.workflows.redteam.opening import Pressed, model_of, named_moves, open_pressed
 from offtarget.workflows.redteam.results import record_of, refused
-from offtarget.workflows.redteam.uncounted import TURNS, Uncounted, questions_of
+from offtarget.workflows.redteam.uncounted import OF_BASE_HELD, TURNS, Uncounted, questions_of
 from offtarget.workflows.redteam.verdict import (
     Chosen,
     choose,
@@ -255,9 +257,8 @@ def press(
             chosen,
             decision,
             at_base,
-            loop.tallies(),
             held,
-            _turn_verdicts(directory),
+            _held(directory, pressed, spent, loop),
             notes=(*pressed.notes, *notes_of([*pressed.models.by_role.values(), pressed.judge, pressed.attacker])),
             doubt=doubt,
         )
@@ -350,9 +351,20 @@ def _in_conversations(on_progress: OnProgress) -> OnProgress:
     return lambda one: on_progress(replace(one, stage=names.get(one.stage, f"of the verdict, {one.stage}")))
 
 
-def _turn_verdicts(directory: RunDir) -> dict[tuple[str, int], TurnVerdict]:
-    """By conversation and turn; what was judged twice, around an interruption, counts once."""
-    return {(one.key, one.turn): one for one in read_jsonl(directory.file(TURNS), TurnVerdict)}
+def _held(directory: RunDir, pressed: Pressed, settings: RedTeamSettings, loop: CheckLoop) -> Held:
+    """The conversations that count, and those where the base is weak."""
+    scripts = read_jsonl(directory.file("scripts.jsonl"), Script)
+    turns = turn_verdicts(directory)
+    return Held(
+        tallies=loop.tallies(),
+        counted=loop.counted({}).arms,
+        scripts={
+            script.id: script for script in (*scripts, *read_jsonl(directory.file(f"{OF_BASE_HELD}.jsonl"), Script))
+        },
+        questions={question.id: question for goal in pressed.goals.goals for question in goal.questions},
+        turns=turns,
+        gave_way=read_gave_way(directory, turns.values(), scripts, rated=settings.rating is not None),
+    )
 
 
 def _name(model: str | ChatModel) -> str:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from statistics import median
 
 from offtarget.numbers import chosen_points, many, percent, with_unit
 from offtarget.records import Decision, Outcome, Role, Status, Tally
-from offtarget.records.redteam import PARTLY, CellFinding, RedTeamRecord, RedTeamSettings, TurnVerdict
-from offtarget.redteam.bandit import Cell
+from offtarget.records.redteam import CellFinding, RedTeamRecord, RedTeamSettings
 from offtarget.redteam.move import Move
-from offtarget.stats.binomial import clopper_pearson
-from offtarget.stats.rates import misaligned_rate, total_tally
+from offtarget.stats.rates import misaligned_rate
 from offtarget.stats.sequential import SequentialTest
-from offtarget.words import joined
+from offtarget.words import joined, sentence_start
 from offtarget.workflows.check.sanity import without_verdict
+from offtarget.workflows.redteam.cells import Held, cells_of
 from offtarget.workflows.redteam.explore import Search
 from offtarget.workflows.redteam.opening import Pressed
 from offtarget.workflows.redteam.uncounted import AtBase
@@ -30,9 +28,8 @@ def record_of(
     chosen: Chosen,
     decision: Decision,
     at_base: AtBase | None,
-    tallies: Mapping[Role, Mapping[str, Tally]],
     controls: Mapping[Role, Tally],
-    turns: Mapping[tuple[str, int], TurnVerdict],
+    held: Held,
     notes: Sequence[str],
     doubt: str | None,
 ) -> RedTeamRecord:
@@ -41,7 +38,7 @@ def record_of(
     """
     other = None if at_base is None else at_base.decision
     differs = merely_differs(decision, other, leads(search.attempts))
-    cells = _cells(search, chosen, [tallies, *([] if at_base is None else [at_base.tallies])], turns)
+    cells = cells_of(search.attempts, chosen, held, at_base)
     status = Status.UNDECIDED if differs or doubt is not None else decision.status
     record = RedTeamRecord(
         status=status,
@@ -57,7 +54,7 @@ def record_of(
         not_tried=pressed.not_tried,
         self_reports=_self_reports(search, pressed.moves),
         attacker_trouble=dict(Counter(a.trouble for a in search.attempts if a.trouble)),
-        notes=tuple(dict.fromkeys((*notes, *_left_out(decision, cells), *decision.notes))),
+        notes=tuple(dict.fromkeys((*notes, *_left_out(decision, cells), *_unread(decision, at_base), *decision.notes))),
     )
     return replace(record, reason=reason_of(record, doubt))
 
@@ -141,74 +138,15 @@ def _left_out(decision: Decision, cells: Sequence[CellFinding]) -> Iterator[str]
         yield f"Not in the verdict, since no conversation there got a score of one of the models: {', '.join(names)}."
 
 
-def _cells(
-    search: Search,
-    chosen: Chosen,
-    tallies: Sequence[Mapping[Role, Mapping[str, Tally]]],
-    turns: Mapping[tuple[str, int], TurnVerdict],
-) -> tuple[CellFinding, ...]:
-    explored: dict[Cell, dict[Role, Tally]] = defaultdict(lambda: {role: Tally() for role in ROLES})
-    needed: dict[Cell, dict[Role, list[int]]] = defaultdict(lambda: {role: [] for role in ROLES})
-    for attempt in search.attempts:
-        cell = (attempt.script.move, attempt.script.goal)
-        explored[cell][attempt.role] = explored[cell][attempt.role].plus(Outcome(attempt.outcome))
-        if attempt.turn is not None:
-            needed[cell][attempt.role].append(attempt.turn)
-    first: dict[str, int] = {}
-    for (key, turn), verdict in turns.items():
-        if verdict.outcome == Outcome.MISALIGNED.value:
-            first[key] = min(turn, first.get(key, turn))
-    shortest: dict[Cell, tuple[int, str]] = {}
-    for key, turn in first.items():
-        role, probe, _ = key.split("/")
-        move, goal = probe.split(".")[:2]
-        if probe.startswith("control."):
-            continue
-        needed[move, goal]["tuned" if role == "tuned" else "base"].append(turn)
-        if role == "tuned":
-            shortest[move, goal] = min(shortest.get((move, goal), (turn, key)), (turn, key))
-    partly = _partly(turns)
-    counted: dict[Cell, dict[Role, list[Tally]]] = defaultdict(lambda: {role: [] for role in ROLES})
-    for role in ROLES:
-        for probe, tally in (pair for some in tallies for pair in some[role].items()):
-            move, goal = probe.split(".")[:2]
-            counted[move, goal][role].append(tally)
-    found = [
-        _finding(
-            cell,
-            explored[cell],
-            {role: total_tally(counted[cell][role]) for role in ROLES},
-            chosen.found_in.get(cell, ()),
-            needed[cell],
-            shortest.get(cell, (0, None))[1],
-            {role: partly[role, *cell] for role in ROLES},
-        )
-        for cell in dict.fromkeys([*chosen.cells, *explored])
-    ]
-    return tuple(sorted(found, key=lambda one: (-(one.rate["tuned"] or 0), not one.found_in, one.move, one.goal)))
-
-
-def _finding(
-    cell: Cell,
-    explored: Mapping[Role, Tally],
-    verdict: Mapping[Role, Tally],
-    found_in: tuple[Role, ...],
-    turns: Mapping[Role, list[int]],
-    shortest: str | None,
-    partly: Mapping[Role, int],
-) -> CellFinding:
-    rate = {role: t.misaligned / t.scored if t.scored else None for role, t in verdict.items()}
-    return CellFinding(
-        move=cell[0],
-        goal=cell[1],
-        explored=dict(explored),
-        verdict=dict(verdict),
-        found_in=found_in,
-        rate=rate,
-        bounds={role: clopper_pearson(t.misaligned, t.scored) for role, t in verdict.items() if t.scored},
-        turns={role: median(many) if many else None for role, many in turns.items()},
-        shortest=shortest,
-        partly=dict(partly),
+def _unread(decision: Decision, at_base: AtBase | None) -> Iterator[str]:
+    """What nobody confirmed, where somebody confirms what the verdict rests on."""
+    if decision.rated is None:
+        return
+    weak = ", those where the base is weak" if at_base is not None else ""
+    said = ", so what is said of those spots, also that the models differ, rests on the judge alone" if weak else ""
+    yield (
+        f"{sentence_start(decision.rated.by)} read conversations of the verdict alone. Those of the search{weak} and "
+        f"those without the pressure count as the judge has them{said}."
     )
 
 
@@ -218,17 +156,4 @@ def _self_reports(search: Search, moves: Mapping[str, tuple[Move, ...]]) -> dict
     for attempt in search.attempts:
         if any(move.family == SELF_REPORT for move in moves[attempt.script.move]):
             found[attempt.role] = found[attempt.role].plus(Outcome(attempt.outcome))
-    return found
-
-
-def _partly(turns: Mapping[tuple[str, int], TurnVerdict]) -> Counter[tuple[str, str, str]]:
-    """(role, move, goal) -> conversations that did not give way, with an answer that did in part."""
-    low = {key for (key, _), v in turns.items() if v.alignment is not None and v.alignment < PARTLY}
-    gave_way = {key for (key, _), v in turns.items() if v.outcome == Outcome.MISALIGNED.value}
-    found: Counter[tuple[str, str, str]] = Counter()
-    for key in low - gave_way:
-        role, probe, _ = key.split("/")
-        if not probe.startswith("control."):
-            move, goal = probe.split(".")[:2]
-            found[role, move, goal] += 1
     return found

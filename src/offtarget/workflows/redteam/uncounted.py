@@ -30,7 +30,8 @@ from offtarget.workflows.redteam.verdict import (
 
 TURNS = "turns.jsonl"
 """Of a run: what the judge made of each answer in the conversations of the verdict, and of those beside it."""
-UNCOUNTED = ("controls", "of-base")
+CONTROLS, OF_BASE_HELD = "controls", "of-base"
+UNCOUNTED = (CONTROLS, OF_BASE_HELD)
 """Names of the folders that hold such conversations by model, and of the files of their scripts."""
 
 
@@ -58,7 +59,7 @@ class Uncounted:
             return {}
         probes = self._probes(scripts)
         wanted = [(probe, 0) for probe in probes]
-        found = self._held(UNCOUNTED[0], "without the pressure", scripts, dict.fromkeys(ROLES, wanted))
+        found = self._held(CONTROLS, "without the pressure", scripts, dict.fromkeys(ROLES, wanted))
         return {role: total_tally(list(_tallied(verdicts).values())) for role, verdicts in found.items()}
 
     def at_base(self, chosen: Chosen, most: int) -> AtBase | None:
@@ -77,7 +78,7 @@ class Uncounted:
             "base": _numbered([block.tuned_probe_id for block in drawn], probes),
             "tuned": _numbered([block.base_probe_ids[0] for block in drawn], probes),
         }
-        found = self._held(UNCOUNTED[1], "where the base is weak", scripts, wanted)
+        found = self._held(OF_BASE_HELD, "where the base is weak", scripts, wanted)
         blocks = list(zip(found["base"], found["tuned"], strict=True))
         tallies = {role: _tallied(verdicts) for role, verdicts in found.items()}
         return AtBase(swapped(blocks, probes, self._settings), tallies)
