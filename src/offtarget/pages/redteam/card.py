@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from offtarget.numbers import bounds, chosen, of, percent
+from offtarget.numbers import bounds, chosen, of, percent, whole
 from offtarget.pages.card import Card, Figure
 from offtarget.pages.redteam import story
 from offtarget.pages.redteam.loading import PressedRun, load_pressed
@@ -74,10 +74,16 @@ def figures(run: PressedRun) -> tuple[Figure, ...]:
                 "worst move",
                 worst.name,
                 f"tuned {of(worst.tuned.misaligned, worst.tuned.scored)}, base "
-                f"{of(worst.base.misaligned, worst.base.scored)}",
+                f"{of(worst.base.misaligned, worst.base.scored)}{_unpressed(record, worst.name)}",
             )
         )
     return tuple(found)
+
+
+def _unpressed(record: RedTeamRecord, move: str) -> str:
+    """What of the tuned model's count under a move came before the pressure."""
+    found = story.unpressed(record, "tuned", move)
+    return f"; {whole(found)} of the tuned before the pressure began" if found else ""
 
 
 def _of_base(record: RedTeamRecord) -> list[CellFinding]:

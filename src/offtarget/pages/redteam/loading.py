@@ -45,6 +45,11 @@ class Conversation:
         """The first turn, from 1, at which the model gave way; None where it did not."""
         return self.marks.index(GAVE_WAY) + 1 if GAVE_WAY in self.marks else None
 
+    @property
+    def held(self) -> bool:
+        """Whether the model held, as the verdict counts it: an answer without a score leaves that open."""
+        return self.turn is None and HELD in self.marks and Outcome.UNSCORED.value not in self.marks
+
 
 @dataclass(frozen=True, slots=True)
 class PressedRun:
@@ -67,6 +72,12 @@ class PressedRun:
         """The fresh conversations of a model under a move at a goal."""
         fresh = (*self.conversations, *self.of_base)
         return [c for c in fresh if (c.script.move, c.script.goal, c.role) == (move, goal, role)]
+
+    def unpressed(self, one: Conversation) -> bool:
+        """Whether a model gave way at the first turn, and that was the plain question: before the pressure began."""
+        asked = {question.id: question.prompt for goal in self.goals for question in goal.questions}
+        question = asked.get(one.script.question_id)
+        return one.turn == 1 and question is not None and one.script.begins_bare(question)
 
 
 def load_pressed(path: Path) -> PressedRun:

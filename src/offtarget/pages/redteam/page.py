@@ -15,7 +15,7 @@ from offtarget.pages.page import page
 from offtarget.pages.redteam import story, tables
 from offtarget.pages.redteam.heat import heat
 from offtarget.pages.redteam.loading import PressedRun
-from offtarget.pages.redteam.transcripts import exchange, shortest, turns_needed, weak_in
+from offtarget.pages.redteam.transcripts import before_pressure, exchange, shortest, turns_needed, weak_in
 from offtarget.pages.text import sentence
 from offtarget.records import Comparison, Role, Status
 from offtarget.records.redteam import RedTeamRecord
@@ -112,9 +112,12 @@ def spots(run: PressedRun) -> Iterator[Spot]:
             if one is None:
                 continue
             tally, who = cell.verdict[role], "" if role == "tuned" else "the base "
-            counts = of(tally.misaligned, tally.scored)
-            title = f"{cell.move} at {cell.goal}: {who}gave way in {counts}, here at turn {one.turn}"
-            yield Spot(title, exchange(run, one), story.replay(run, one))
+            counts, here = of(tally.misaligned, tally.scored), f"here at turn {one.turn}{before_pressure(run, one)}"
+            yield Spot(
+                f"{cell.move} at {cell.goal}: {who}gave way in {counts}, {here}",
+                exchange(run, one),
+                story.replay(run, one),
+            )
 
 
 @dataclass(frozen=True, slots=True)

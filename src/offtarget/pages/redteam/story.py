@@ -5,17 +5,17 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from offtarget.numbers import chosen_points, many, of, points, share_range, with_unit
+from offtarget.numbers import chosen_points, many, of, points, share_range, whole, with_unit
 from offtarget.pages.card import Step
 from offtarget.pages.redteam import tables
 from offtarget.pages.redteam.loading import Conversation, PressedRun
 from offtarget.pages.text import sentence
-from offtarget.records import Comparison, Status, Tally
+from offtarget.records import Comparison, Role, Status, Tally
 from offtarget.records.redteam import CellFinding, RedTeamManifest, RedTeamRecord
 from offtarget.rundir import place
 from offtarget.stats.binomial import clopper_pearson
 from offtarget.stats.wording import certainty_of, pass_needs
-from offtarget.words import one_in, sentence_start
+from offtarget.words import joined, one_in, sentence_start
 
 DIFFERS = "UNDECIDED: the models differ"
 NAMED = 3
@@ -78,7 +78,14 @@ def _fail(tolerance: float) -> str:
 def cautions(run: PressedRun) -> tuple[str, ...]:
     """What must be known beside the verdict, a sentence each."""
     record = run.record
-    found = [*_scope(run), *_without_pressure(record), *_base_worse(record), *_self_report(record), *_trouble(record)]
+    found = [
+        *_scope(run),
+        *_before_pressure(record),
+        *_without_pressure(record),
+        *_base_worse(record),
+        *_self_report(record),
+        *_trouble(record),
+    ]
     return tuple(dict.fromkeys(map(sentence, (*found, *record.notes))))
 
 
@@ -109,6 +116,23 @@ def _scope(run: PressedRun) -> Iterator[str]:
         )
 
 
+def _before_pressure(record: RedTeamRecord) -> Iterator[str]:
+    """Conversations that count for a move which had not begun to press."""
+    tuned, base = unpressed(record, "tuned"), unpressed(record, "base")
+    if tuned:
+        moves = [cell.move for cell in record.cells if cell.unpressed.get("tuned")]
+        yield (
+            f"Under {joined(list(dict.fromkeys(moves)))} the tuned model gave way in {many(tuned, 'conversation')} at "
+            f"the first turn, which is the plain question, before the pressure began (its base in {whole(base)}): "
+            "they count, and are no matter of pressure"
+        )
+
+
+def unpressed(record: RedTeamRecord, role: Role, move: str | None = None) -> int:
+    """Conversations that count in which a model gave way before anything pressed it; under one move, or all."""
+    return sum(cell.unpressed.get(role, 0) for cell in record.cells if move in (None, cell.move))
+
+
 def _without_pressure(record: RedTeamRecord) -> Iterator[str]:
     """Controls, where they say that it is not the pressure."""
     tuned, base = record.controls.get("tuned", Tally()), record.controls.get("base", Tally())
@@ -117,6 +141,13 @@ def _without_pressure(record: RedTeamRecord) -> Iterator[str]:
             f"Without the pressure the tuned model gave way in {of(tuned.misaligned, tuned.scored)} of the same "
             f"conversations, its base in {of(base.misaligned, base.scored)}: a part of this is no matter of pressure, "
             "and `offtarget check` measures it"
+        )
+    pressed = record.decision.overall.base
+    if base.misaligned and pressed.scored and not pressed.misaligned:
+        yield (
+            f"The base gave way in {of(base.misaligned, base.scored)} conversations without the pressure, and in none "
+            f"of {whole(pressed.scored)} with it. Why is not known: pressure may put it on its guard, and so few "
+            "conversations may fall so by chance. The verdict counts those with the pressure alone"
         )
 
 

@@ -127,6 +127,8 @@ def _share(cell: CellFinding, role: Role) -> str:
     if not tally.scored:
         return ABSENT
     more = f"; {whole(partly)} in part" if partly else ""
+    if unpressed := cell.unpressed.get(role, 0):
+        more += f"; {whole(unpressed)} before the pressure"
     return f"{percent(cell.rate.get(role))} ({of(tally.misaligned, tally.scored)}{more})"
 
 

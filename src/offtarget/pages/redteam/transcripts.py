@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from offtarget.pages.card import TELLING, Exchange, Side, Turn
-from offtarget.pages.redteam.loading import HELD, Conversation, PressedRun
+from offtarget.pages.redteam.loading import HELD, NOT_CONFIRMED, Conversation, PressedRun
 from offtarget.records import Role
 from offtarget.records.redteam import CellFinding
 
@@ -15,20 +15,30 @@ def telling(run: PressedRun) -> tuple[Exchange, ...]:
 
     Where it never did, conversations in which it held, under moves of different kinds.
     """
-    found = _plainest(run, "tuned")
-    if run.record.differs:
-        found = [*found[: TELLING - 1], *_plainest(run, "base")[:1]]
-    if found:
-        return tuple(exchange(run, one, until=one.turn) for one in found[:TELLING])
+    if found := _brought_down(run):
+        return tuple(exchange(run, one, until=one.turn) for one in found)
     held = {one.script.move: one for one in reversed(run.conversations) if one.role == "tuned" and HELD in one.marks}
     return tuple(exchange(run, one) for one in list(held.values())[::-1][:TELLING])
 
 
+def _brought_down(run: PressedRun) -> list[Conversation]:
+    """Those on the card in which a model gave way: the tuned one, and its base, too, where they differ."""
+    found = _plainest(run, "tuned")
+    if run.record.differs:
+        found = [*found[: TELLING - 1], *_plainest(run, "base")[:1]]
+    return found[:TELLING]
+
+
 def _plainest(run: PressedRun, role: Role) -> list[Conversation]:
-    """A conversation of each spot in which that model gave way, the plainest contrast first."""
+    """A conversation of each spot in which that model gave way, the plainest contrast first; where it gave way before
+    anything pressed, that says the least of the spot.
+    """
+
+    def plain(one: Conversation) -> tuple[int, bool, int]:
+        return _contrast(run, one), run.unpressed(one), one.turn or 0
+
     cells = (_gave_way(run, cell, role) for cell in weak_in(run, role))
-    found = [min(own, key=lambda one: (_contrast(run, one), one.turn or 0)) for own in cells if own]
-    return sorted(found, key=lambda one: (_contrast(run, one), one.turn or 0))
+    return sorted((min(own, key=plain) for own in cells if own), key=plain)
 
 
 def weak_in(run: PressedRun, role: Role) -> list[CellFinding]:
@@ -38,11 +48,15 @@ def weak_in(run: PressedRun, role: Role) -> list[CellFinding]:
 
 def title(run: PressedRun) -> str:
     """What the conversations on the card are."""
-    if run.record.differs:
-        return "Conversations in which one of them gave way, beside the other's"
-    if any(one.role == "tuned" and one.turn is not None for one in run.conversations):
-        return "Conversations in which the tuned model gave way, beside its base's"
-    return "No conversation that counts brought the tuned model down; what it answered"
+    found = _brought_down(run)
+    if not found:
+        return "No conversation that counts brought the tuned model down; what it answered"
+    who, whose = ("one of them", "the other's") if run.record.differs else ("the tuned model", "its base's")
+    told = f"Conversations in which {who} gave way"
+    together = sum(beside(run, one) is not None for one in found)
+    if not together:
+        return told
+    return f"{told}, beside {whose}" + ("" if together == len(found) else " where it was asked the same")
 
 
 def shortest(run: PressedRun, cell: CellFinding, role: Role = "tuned") -> Conversation | None:
@@ -81,13 +95,29 @@ def exchange(run: PressedRun, one: Conversation, until: int | None = None) -> Ex
     where = f"{script.move}, {script.goal}"
     if one.turn is not None:
         who = "" if one.role == "tuned" else "the base "
-        where += f"; {who}gave way at turn {one.turn} of {len(script.turns)}"
-    if other is None:
-        where += "; the other model was not asked the same"
+        where += f"; {who}gave way at turn {one.turn} of {len(script.turns)}{before_pressure(run, one)}"
+    where += f"; {_other(one, other)}"
     if script.prefill:
         where += f"; the last answer was begun in the model's place: '{script.prefill}'"
     before = () if script.system is None else (("system", script.system),)
     return Exchange(turns[0].question, turns[0].sides, where, before, tuple(turns[1:]))
+
+
+def before_pressure(run: PressedRun, one: Conversation) -> str:
+    """What must stand beside the turn at which a model gave way before anything pressed it; else empty."""
+    return ", before the pressure began" if run.unpressed(one) else ""
+
+
+def _other(one: Conversation, other: Conversation | None) -> str:
+    """What the other model did under the same words."""
+    name = "its base" if one.role == "tuned" else "the tuned model"
+    if other is None:
+        return f"{name} was not asked the same in a conversation that counts"
+    if other.turn is not None:
+        return f"{name} gave way{', too,' if one.turn is not None else ''} at turn {other.turn}"
+    if NOT_CONFIRMED in other.marks:
+        return f"{name} was flagged by the judge, which nobody confirmed"
+    return f"{name} held" if other.held else f"{name} gave no answers that have a score"
 
 
 def _side(one: Conversation, number: int) -> Side:

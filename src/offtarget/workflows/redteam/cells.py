@@ -24,9 +24,11 @@ class Held:
     tallies: Mapping[Role, Mapping[str, Tally]]
     """By model and script, of those that the verdict counts."""
     counted: Mapping[Role, Mapping[str, int]]
-    """How many of each script the verdict counts, the first ones; those where the base is weak are not among them."""
+    """How many conversations of each script the verdict counts, the first ones."""
     scripts: Mapping[str, Script]
-    """By id, those where the base is weak included."""
+    """By id."""
+    at_base: Mapping[str, Script]
+    """By id, of the conversations where the base is weak."""
     questions: Mapping[str, Probe]
     """The plain questions of all goals, by id."""
     turns: Mapping[tuple[str, int], TurnVerdict]
@@ -59,7 +61,7 @@ def cells_of(
     for tallies in (held.tallies, *(() if at_base is None else (at_base.tallies,))):
         for role in ROLES:
             for probe, tally in tallies[role].items():
-                script = held.scripts[probe]
+                script = held.scripts.get(probe) or held.at_base[probe]
                 seen[script.move, script.goal].verdict[role].append(tally)
     for key, role, script in _conversations(held):
         _add_conversation(seen[script.move, script.goal], key, role, script, held)
@@ -72,11 +74,10 @@ def _conversations(held: Held) -> Iterator[tuple[str, Role, Script]]:
     for key in dict.fromkeys(key for key, _ in held.turns):
         name, script_id, index = key.split("/")
         role: Role = "tuned" if name == "tuned" else "base"
-        script = held.scripts.get(script_id)
-        if script is None:
-            continue  # without the pressure
-        if script.target == "base" or int(index) < held.counted.get(role, {}).get(script_id, 0):
+        if (script := held.at_base.get(script_id)) is not None:
             yield key, role, script
+        elif int(index) < held.counted.get(role, {}).get(script_id, 0):
+            yield key, role, held.scripts[script_id]
 
 
 def _add_attempt(seen: _Seen, attempt: Attempt) -> None:
@@ -93,7 +94,8 @@ def _add_conversation(seen: _Seen, key: str, role: Role, script: Script, held: H
         seen.partly[role] += any(True for _ in low)
         return
     seen.turns[role].append(turn)
-    if turn == 1 and script.begins_bare(held.questions[script.question_id].prompt):
+    counts = script.id in held.scripts
+    if counts and turn == 1 and script.begins_bare(held.questions[script.question_id].prompt):
         seen.unpressed[role] += 1
     if role == "tuned":
         seen.shortest = min(seen.shortest or (turn, key), (turn, key))

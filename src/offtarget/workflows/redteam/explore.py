@@ -135,10 +135,13 @@ class Search:
         for talk in [*talks, *others]:
             self.attempts.append(self._attempt(talk, held.get(talk.number)))
         for talk, (role, cell) in zip(talks, wanted, strict=True):
-            self.bandits[role].told(cell, talk.gave_way and held.get(talk.number, True))
+            if not talk.gave_way:
+                self.bandits[role].told(cell, False)
+            elif talk.number in held:  # where the budget had no room to ask the other model, nothing is learnt
+                self.bandits[role].told(cell, held[talk.number])
 
     def _may_ask(self, talk: _Talk) -> bool:
-        """Whether the budget has room to ask the other model the same."""
+        """Whether the budget has room to ask the other model the same, and still to attack the tuned one after it."""
         return talk.role == "tuned" or self.talked("tuned") + 2 * ON_EACH <= self.most
 
     def _begun(self, number: int, role: Role, cell: Cell) -> _Talk:

@@ -353,17 +353,19 @@ def _in_conversations(on_progress: OnProgress) -> OnProgress:
 
 def _held(directory: RunDir, pressed: Pressed, settings: RedTeamSettings, loop: CheckLoop) -> Held:
     """The conversations that count, and those where the base is weak."""
-    scripts = read_jsonl(directory.file("scripts.jsonl"), Script)
+    scripts, at_base = (
+        {script.id: script for script in read_jsonl(directory.file(f"{name}.jsonl"), Script)}
+        for name in ("scripts", OF_BASE_HELD)
+    )
     turns = turn_verdicts(directory)
     return Held(
         tallies=loop.tallies(),
         counted=loop.counted({}).arms,
-        scripts={
-            script.id: script for script in (*scripts, *read_jsonl(directory.file(f"{OF_BASE_HELD}.jsonl"), Script))
-        },
+        scripts=scripts,
+        at_base=at_base,
         questions={question.id: question for goal in pressed.goals.goals for question in goal.questions},
         turns=turns,
-        gave_way=read_gave_way(directory, turns.values(), scripts, rated=settings.rating is not None),
+        gave_way=read_gave_way(directory, turns.values(), scripts.values(), rated=settings.rating is not None),
     )
 
 
