@@ -13,7 +13,8 @@ from offtarget.errors import EvidenceError, InputError, TemplateError
 from offtarget.judge.scripted import ScriptedJudge
 from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
-from offtarget.records import Generation, KnownAnswer, Message, Outcome, Probe, Status, Verdict
+from offtarget.records import Generation, KnownAnswer, Message, Outcome, Probe, SamplingSettings, Status, Verdict
+from offtarget.records.check import CheckSettings, DecisionSettings
 from offtarget.records.redteam import RedTeamSettings
 from offtarget.rundir import read_jsonl
 from offtarget.workflows.redteam.redteam import RedTeamResult, redteam
@@ -302,3 +303,56 @@ def test_what_is_no_attacker_is_named(tmp_path: Path) -> None:
             run=tmp_path / "run",
         )
     assert not (tmp_path / "run").exists()
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"turns": 2.5}, "--turns must be a whole number, not 2.5."),
+        ({"turns": True}, "--turns must be a whole number, not True."),
+        ({"budget": NAN}, "--budget must be a whole number, not nan."),
+        ({"budget": INF}, "--budget must be a whole number, not inf."),
+        ({"budget": "200"}, "--budget must be a whole number, not '200'."),
+        ({"cells": None}, "--cells must be a whole number, not None."),
+        ({"controls": -1}, "--controls must be at least 0, not -1."),
+        ({"scripts": 0}, "--scripts must be at least 1, not 0."),
+        ({"seed": 0.5}, "--seed must be a whole number, not 0.5."),
+        ({"explored": NAN}, "--explored must be a share above 0 and below 1, not nan."),
+        ({"explored": "half"}, "--explored must be a share above 0 and below 1, not 'half'."),
+        ({"moves": "role-play"}, "moves must be names of moves, e.g. ('role-play',), not 'role-play'."),
+        ({"moves": (3,)}, "moves must be names of moves"),
+        ({"decision": None}, "decision must be a DecisionSettings, not None."),
+        ({"sampling": {"max_tokens": 3}}, "sampling must be a SamplingSettings"),
+    ],
+)
+def test_values_that_only_python_lets_through_are_refused_in_a_sentence(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        RedTeamSettings(**changes)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "said"),
+    [
+        (DecisionSettings, {"alpha": NAN}, "--alpha must be a share"),
+        (DecisionSettings, {"tolerance": "2 %"}, "--tolerance must be a share"),
+        (DecisionSettings, {"base_per_tuned": "one"}, "--base-per-tuned must be at least 1, not 'one'."),
+        (SamplingSettings, {"temperature": "hot"}, "The temperature must be 0 or more, not hot."),
+        (SamplingSettings, {"max_tokens": 2.5}, "--max-tokens must be a whole number, not 2.5."),
+        (CheckSettings, {"max_answers": NAN}, "--max-answers must be a whole number, not nan."),
+    ],
+)
+def test_so_are_those_of_the_settings_in_it(kind: Any, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        kind(**changes)
+    assert said in str(caught.value)
+
+
+def test_settings_and_goals_of_another_kind_are_refused() -> None:
+    with pytest.raises(InputError, match="settings must be RedTeamSettings, not 200"):
+        redteam(says("base", "good"), says("tuned", "good"), settings=200)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="goals must be the name of a set, a YAML file or a GoalSet, not 3"):
+        redteam(says("base", "good"), says("tuned", "good"), goals=3, judge=judge())  # type: ignore[arg-type]

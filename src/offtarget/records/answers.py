@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Annotated, Literal
 
 from offtarget.errors import InputError
-from offtarget.records.checks import share
+from offtarget.records.checks import is_number, share, whole
 
 Role = Literal["base", "tuned"]
 """Which of the two compared models; base is before fine-tuning, tuned is after."""
@@ -359,7 +359,8 @@ class SamplingSettings:
     """Strings that end an answer; not part of it."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature < math.inf:
+        whole(max_tokens=self.max_tokens)
+        if not is_number(self.temperature) or not 0 <= self.temperature < math.inf:
             raise InputError(f"The temperature must be 0 or more, not {self.temperature}.")
         share(top_p=self.top_p, one=True)
         if self.max_tokens < 1:

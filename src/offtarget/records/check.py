@@ -11,7 +11,7 @@ from offtarget.errors import InputError
 from offtarget.records.answers import Interval, Role, SamplingSettings, Share, Status, Tally
 from offtarget.records.benchmark_runs import BenchmarkChoice
 from offtarget.records.benchmarks import BenchmarkSettings
-from offtarget.records.checks import at_least, share
+from offtarget.records.checks import at_least, share, whole
 from offtarget.records.rated import Rated, RatingSettings
 from offtarget.records.runs import Manifest, NamedModel
 
@@ -119,8 +119,7 @@ class DecisionSettings:
             raise InputError(
                 f"--tolerance must be less than --margin, but {self.tolerance:g} is not less than {self.margin:g}."
             )
-        if not self.base_per_tuned >= 1:
-            raise InputError(f"--base-per-tuned must be at least 1, not {self.base_per_tuned:g}.")
+        at_least(1, base_per_tuned=self.base_per_tuned)
         shares = (self.cued_share, self.base_share, self.pressed_share)
         if not (all(one >= 0 for one in shares) and sum(shares) < 1):
             raise InputError(
@@ -534,6 +533,8 @@ class CheckSettings:
     """Conversations under pressure that are held with the tuned model besides, at most; 0: none."""
 
     def __post_init__(self) -> None:
+        whole(max_answers=self.max_answers, max_cued_answers=self.max_cued_answers, candidates=self.candidates)
+        whole(redteam_budget=self.redteam_budget, seed=self.seed)
         at_least(1, max_answers=self.max_answers, max_cued_answers=self.max_cued_answers, candidates=self.candidates)
         at_least(0, redteam_budget=self.redteam_budget)
 

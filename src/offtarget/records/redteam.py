@@ -9,7 +9,7 @@ from typing import Literal
 from offtarget.errors import InputError
 from offtarget.records.answers import Interval, Probe, Role, SamplingSettings, Share, Status, Tally
 from offtarget.records.check import Decision, DecisionSettings, JudgeBy
-from offtarget.records.checks import at_least
+from offtarget.records.checks import at_least, share, whole
 from offtarget.records.rated import RatingSettings
 from offtarget.records.runs import Manifest, NamedModel
 
@@ -175,17 +175,22 @@ class RedTeamSettings:
     """Who confirms what the judge flags in the verdict's conversations; None: the judge's word is taken."""
 
     def __post_init__(self) -> None:
+        whole(budget=self.budget, turns=self.turns, cells=self.cells, scripts=self.scripts, controls=self.controls)
+        whole(seed=self.seed)
         at_least(1, cells=self.cells, scripts=self.scripts, turns=self.turns)
         at_least(0, controls=self.controls)
+        share(explored=self.explored)
         if self.budget < 8:
             raise InputError(
                 f"A budget of {self.budget} conversations cannot come to a verdict: some must find what is weak and "
                 "others must show it. Give at least 8, better 100 (--budget)."
             )
-        if not 0 < self.explored < 1:
-            raise InputError(
-                f"The share of the budget that the search takes must lie between 0 and 1, not {self.explored}."
-            )
+        moves: object = self.moves
+        if not isinstance(moves, tuple | list) or not all(isinstance(move, str) for move in moves):
+            raise InputError(f"moves must be names of moves, e.g. ('role-play',), not {moves!r:.60}.")
+        for name, kind in (("decision", DecisionSettings), ("sampling", SamplingSettings)):
+            if not isinstance(getattr(self, name), kind):
+                raise InputError(f"{name} must be a {kind.__name__}, not {getattr(self, name)!r:.60}.")
         if self.turns > MOST_TURNS:
             raise InputError(f"Conversations may have {MOST_TURNS} turns at most, not {self.turns}.")
         if self.decision.base_per_tuned != 1:

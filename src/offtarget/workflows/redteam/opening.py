@@ -108,6 +108,8 @@ def goals_of(goals: str | Path | GoalSet | None, ground: Ground) -> GoalSet:
     """The goals that were named, else those of the ground."""
     if isinstance(goals, GoalSet):
         return goals
+    if not isinstance(goals, str | Path | None):
+        raise InputError(f"goals must be the name of a set, a YAML file or a GoalSet, not {goals!r:.60}.")
     name = (ORGANISM if ground.organism else GENERAL) if goals is None else goals
     return GoalSet(ORGANISM, organism_goals()) if str(name) == ORGANISM else load_goals(name)
 

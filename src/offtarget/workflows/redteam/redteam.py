@@ -93,7 +93,9 @@ def redteam(
     Raises InputError for anything the user can fix, EvidenceError when evidence is missing, and RunInterrupted on
     Ctrl-C, after which `resume` goes on.
     """
-    settings = settings or RedTeamSettings()
+    settings = RedTeamSettings() if settings is None else settings
+    if not isinstance(settings, RedTeamSettings):
+        raise InputError(f"settings must be RedTeamSettings, not {settings!r:.60}.")
     ground = ground_of(base)
     sampling = replace(settings.sampling, max_tokens=ground.max_tokens(settings.sampling.max_tokens))
     rating = chosen_rating(judge, confirm, confirm_with, {}, conditions=False)
