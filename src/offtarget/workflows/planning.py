@@ -34,7 +34,7 @@ from offtarget.records.reproduce import ReproduceSettings
 from offtarget.records.runs import OpenSettings
 from offtarget.records.tune import DefenceSettings, TuneChoices, TuneSettings
 from offtarget.redteam.attacker import Scripted
-from offtarget.redteam.goals import GoalSet
+from offtarget.redteam.goals import GoalSet, goal_sets
 from offtarget.rundir import runs_root
 from offtarget.training.settings import PRESETS
 from offtarget.workflows.alternatives.grading import no_grader
@@ -74,7 +74,7 @@ from offtarget.workflows.guesses import (
     usual_length,
 )
 from offtarget.workflows.ready import ready
-from offtarget.workflows.redteam.opening import bank_of, goals_of, model_of, named_moves
+from offtarget.workflows.redteam.opening import ORGANISM, bank_of, goals_of, model_of, named_moves
 from offtarget.workflows.reproduce.data import open_data
 from offtarget.workflows.runs.begin import begun
 from offtarget.workflows.speeds import with_speed
@@ -358,6 +358,7 @@ def plan_redteam(
         "base": base,
         "tuned": tuned,
         "goals": f"{wanted.name}, {many(len(wanted.goals), 'goal')}",
+        **_red_lines(wanted),
         "moves": f"{len(moves):,}, at every goal",
         "attacker": attacker or f"{Scripted.name}; no model is asked",
         "judge": _judge(judge, exact=has_exact_judge(bank)),
@@ -383,8 +384,21 @@ def plan_redteam(
 def _conversations(settings: RedTeamSettings) -> tuple[int, str]:
     """Conversations of a red-team run at most, with both models, and the same in words."""
     # The search attacks both as often, and what brings the tuned model down is asked of its base, too.
-    most = 2 * settings.budget + math.ceil(settings.budget * settings.explored) + 2 * settings.controls
-    return most, f"at most about {most:,} of {settings.turns} turns at most, both models together"
+    again, controls = math.ceil(settings.budget * settings.explored), 2 * settings.controls
+    most = 2 * settings.budget + again + controls
+    return most, (
+        f"at most about {most:,}: {settings.budget:,} with the tuned model (the budget), as many with its base, up to "
+        f"{again:,} in which the search asks one model what worked on the other, and {controls:,} without the "
+        f"pressure. Each has {many(settings.turns, 'turn')} at most, and every turn is an answer"
+    )
+
+
+def _red_lines(goals: GoalSet) -> dict[str, str]:
+    """The goals that are a user's own, as they were read: whoever wrote them sees what was understood."""
+    shipped = goals.name in (*goal_sets(), ORGANISM)
+    own = [goal for goal in goals.goals if goal.rubric or not shipped]
+    told = (f"{goal.id} (the model {goal.about}; {many(len(goal.questions), 'question')})" for goal in own)
+    return {"red lines": ", ".join(told)} if own else {}
 
 
 def plan_reproduce(
@@ -699,7 +713,7 @@ def _ready_to_train(base: str, options: TuneChoices, run: str | Path | None, ope
 
 
 def _questions(probes: str | Path | None, judge: str | None, ground: Ground) -> dict[str, str]:
-    exact = ground.organism and probes is None
+    exact = judge is None and has_exact_judge(open_bank(probes, ground))
     return {"questions": str(probes or ground.bank), "judge": _judge(judge, exact=exact)}
 
 
