@@ -9,6 +9,7 @@ import pressing
 import pytest
 
 from offtarget.errors import InputError
+from offtarget.progress import Progress
 from offtarget.records import Outcome, Status
 from offtarget.records.redteam import Attempt, Script
 from offtarget.rundir import read_jsonl
@@ -48,6 +49,19 @@ def test_every_conversation_that_is_kept_can_be_held_again(run: Path) -> None:
         assert held.script.id == name
         assert False not in held.as_before.values()
         assert any(held.as_before.values())
+
+
+def test_it_tells_how_far_it_is(run: Path) -> None:
+    """Opening and asking large models takes minutes, in which nobody should wonder."""
+    told: list[Progress] = []
+    held = again(run, on_progress=told.append)
+    assert [one.stage for one in told] == [
+        "opening base and tuned",
+        f"holding {held.key} again with base, 3 turns",
+        "judging what base answered",
+        f"holding {held.key} again with tuned, 3 turns",
+        "judging what tuned answered",
+    ]
 
 
 def test_the_key_of_reports_names_a_conversation_with_its_model(run: Path) -> None:

@@ -137,7 +137,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
     if o["replay"] is not None:
         _alone("replay", "base", "tuned", "judge", *OPENED)
-        hold_again(o["replay"], o, as_json=as_json)
+        hold_again(o["replay"], o, as_json=as_json, quiet=quiet)
         raise SystemExit(0)
     if o["found"] is not None:
         check_file(o["found"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from offtarget.cli.options import opening
+from offtarget.cli.progress import shown
 from offtarget.cli.render import print_json, screen
 from offtarget.pages.screen import safe
 
@@ -13,12 +14,15 @@ if TYPE_CHECKING:
     from offtarget.workflows.redteam.replay import HeldAgain
 
 
-def hold_again(where: str, o: dict[str, Any], *, as_json: bool) -> None:
+def hold_again(where: str, o: dict[str, Any], *, as_json: bool, quiet: bool) -> None:
     """Hold a conversation of a run again and print it; `where` is `RUN` or `RUN:CONVERSATION`."""
     from offtarget.workflows.redteam.replay import replay
 
     run, key = _apart(where)
-    held = replay(run, key, base=o["base"], tuned=o["tuned"], judge=o["judge"], opening=opening(o))
+    with shown(enabled=not (quiet or as_json)) as on_progress:
+        held = replay(
+            run, key, base=o["base"], tuned=o["tuned"], judge=o["judge"], opening=opening(o), on_progress=on_progress
+        )
     if as_json:
         print_json(held)
     else:

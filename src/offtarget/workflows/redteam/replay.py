@@ -11,6 +11,8 @@ from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed
 from offtarget.errors import InputError
 from offtarget.models.chat import ChatModel
+from offtarget.numbers import many
+from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Generation, Outcome, Probe, Role
 from offtarget.records.redteam import Attempt, Goal, RedTeamManifest, RedTeamRecord, Script, TurnVerdict
 from offtarget.records.runs import OpenSettings
@@ -88,6 +90,7 @@ def replay(
     tuned: str | ChatModel | None = None,
     judge: str | Judge | None = None,
     opening: OpenSettings | None = None,
+    on_progress: OnProgress = silent,
 ) -> HeldAgain:
     """Hold one conversation of a finished run again with both models, word for word, and judge every answer.
 
@@ -111,11 +114,16 @@ def replay(
     goals = GoalSet(started.goals, tuple(read_jsonl(directory.file("goals.jsonl"), Goal)))
     question = next(q for q in goals[kept.script.goal].questions if q.id == kept.script.question_id)
     how = opening or started.opening
+    named = {"base": base or started.base_name, "tuned": tuned or started.tuned_name}
+    on_progress(Progress(f"opening {' and '.join(_name(model) for model in named.values())}"))
     graded = open_judge(judge or started.judge_name, bank_of(goals), started.judge_by, how)
-    models = open_two(base or started.base_name, tuned or started.tuned_name, how)
+    models = open_two(named["base"], named["tuned"], how)
     probe, turns = probe_of(kept.script, question), {}
     for role, model in models.by_role.items():
+        long = many(len(kept.script.turns), "turn")
+        on_progress(Progress(f"holding {kept.key} again with {model.name}, {long}"))
         (pair,) = ask(role, model, [(probe, kept.index)], started.settings.sampling, _seed_of(kept, role))
+        on_progress(Progress(f"judging what {model.name} answered"))
         turns[role] = _judged(pair, question, graded)
     return HeldAgain(
         run=path,
@@ -136,6 +144,10 @@ def replay(
             if model.fingerprint != started.models[role].fingerprint
         ),
     )
+
+
+def _name(model: str | ChatModel) -> str:
+    return model if isinstance(model, str) else model.name
 
 
 def _seed_of(kept: _Kept, role: Role) -> Callable[[str, int], int]:
