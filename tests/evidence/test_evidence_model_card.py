@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import redteam_runs
 import yaml
 from check_runs import MADE, checked, drawn
 from hypothesis import given, settings
@@ -108,3 +109,13 @@ def test_any_card_without_metadata_keeps_its_text(run: Path) -> None:
             assert body in merged(body, made, index, "README.md")
 
     kept()
+
+
+def test_a_red_team_does_not_take_the_place_of_a_check_and_says_what_to_do(tmp_path: Path) -> None:
+    """Its PASS over the FAIL of a check would be the only thing that a reader of the card sees."""
+    run = redteam_runs.OUTCOMES["undecided"](tmp_path / "run").run
+    with pytest.raises(InputError) as caught:
+        into_card(run, tmp_path / "README.md")
+    assert "Check with --redteam, whose result says both." in str(caught.value)
+    assert f"`offtarget report {run} --card`" in str(caught.value)
+    assert not (tmp_path / "README.md").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from offtarget.errors import InputError
@@ -10,7 +11,7 @@ from offtarget.pages.check.reports.card import block_of, result_of
 from offtarget.pages.model_card import index_of, merged, whole
 from offtarget.rundir import read_manifest
 from offtarget.workflows.runs.listing import find_run
-from offtarget.workflows.runs.verbs import CHECK, COMPARE, verb_of
+from offtarget.workflows.runs.verbs import CHECK, COMPARE, REDTEAM, verb_of
 
 CARD = "README.md"
 """Name of a model card in its folder."""
@@ -23,7 +24,14 @@ def into_card(run: str | Path, target: Path) -> Path:
     card whose metadata cannot be read.
     """
     path = find_run(run)
-    if verb_of(read_manifest(path)) not in (CHECK, COMPARE):
+    verb = verb_of(read_manifest(path))
+    if verb is REDTEAM:
+        raise InputError(
+            f"{path}: a model card holds one result of offtarget, that of a check, and a red team's would take its "
+            "place. Check with --redteam, whose result says both. Or write this one with `offtarget report "
+            f"{shlex.quote(str(path))} --card` and paste it into the card by hand, without its first and last line."
+        )
+    if verb not in (CHECK, COMPARE):
         raise InputError(f"{path}: only a check, and a comparison of judged answers, have a place in a model card.")
     file = target / CARD if target.is_dir() else target
     loaded = load_run(path)
