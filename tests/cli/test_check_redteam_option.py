@@ -26,6 +26,22 @@ def test_the_budget_goes_with_the_option_and_must_do() -> None:
     assert code != 0
 
 
+def test_own_red_lines_go_with_the_option_and_are_in_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    file = tmp_path / "lines.yaml"
+    file.write_text("goals:\n  - id: names-a-rival\n    rubric: It names a rival.\n    questions: ['Who is better?']\n")
+    code, said = called(*MODELS, "--goals", str(file))
+    assert code == 2
+    assert "it goes with --redteam" in said
+    more = ("--redteam", "--goals", str(file), "--judge", "openai/gpt-4.1", "--dry-run")
+    code, said = called(*MODELS, "--probes", "everyday", *more)
+    assert code == 0, said
+    assert "red lines" in said
+    assert "names-a-rival" in said
+    exact = CliRunner().invoke(app, ["check", *MODELS, "--redteam", "--goals", str(file), "--dry-run"])
+    assert "need a judge" in str(exact.exception)
+
+
 def test_the_plan_counts_the_conversations() -> None:
     plain, pressed = (json.loads(called(*MODELS, "--dry-run", "--json", *more)[1]) for more in ((), ("--redteam",)))
     assert "conversations under pressure" in json.dumps(pressed)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli import fixed
+from offtarget.cli import completing, fixed
 from offtarget.cli.benchmarks import print_benchmark_details, print_benchmarks
 from offtarget.cli.decision_details import print_details
 from offtarget.cli.help import Sectioned
@@ -81,6 +81,12 @@ if TYPE_CHECKING:
     type=AT_LEAST_ONE,
     metavar="COUNT",
     help="With --redteam: conversations with the tuned model at most. [default: 100]",
+)
+@click.option(
+    "--goals",
+    metavar="GOALS",
+    shell_complete=completing.goals,
+    help="With --redteam: your own red lines besides, a YAML file as in `redteam`. [default: general alone]",
 )
 @shared("--tolerance")
 @shared("--margin", "; in any arm")
@@ -164,6 +170,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         **pick(o, "base", "tuned", "probes", "judge", "confirm_with", "data", "hunt", "prefix", "certificate", "run"),
         arms=o["arms"] or None,
         benchmarks=asked,
+        goals=o["goals"],
         settings=settings,
         opening=opening(o),
     )
@@ -181,6 +188,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             **pick(o, "base_at_most", "base_labels", "reviewers"),
             page=review_page(o),
             benchmarks=asked,
+            goals=o["goals"],
             settings=settings,
             opening=opening(o),
             run=o["run"],
@@ -194,6 +202,8 @@ def _redteam_budget(o: dict[str, Any]) -> int:
     """Conversations under pressure; 0 for none."""
     if o["redteam_budget"] is not None and not o["redteam"]:
         raise click.UsageError("--redteam-budget goes with --redteam.")
+    if o["goals"] is not None and not o["redteam"]:
+        raise click.UsageError("--goals says what the models are pressed for, so it goes with --redteam.")
     return (o["redteam_budget"] or REDTEAM_BUDGET) if o["redteam"] else 0
 
 

@@ -580,6 +580,8 @@ class CheckManifest(Manifest):
     """Arms and questions that no prompt of these models can hold, as the end of a sentence each."""
     fixed: BenchmarkChoice | None = None
     """Which fixed benchmarks are asked for besides; None for none."""
+    redteam_goals: str | None = None
+    """Name of the goals of the conversations under pressure, those of the user's own among them; None: the usual."""
 
     def further_command(self, path: Path, decision: Decision) -> str:
         """What goes on with an undecided check: more plain answers, more under conditions, or where either may be

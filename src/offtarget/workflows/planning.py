@@ -41,7 +41,7 @@ from offtarget.workflows.alternatives.grading import no_grader
 from offtarget.workflows.check.fixed import prepare
 from offtarget.workflows.check.fixed_plan import benchmarks_about
 from offtarget.workflows.check.opening import chosen_questions, same_model
-from offtarget.workflows.check.pressed_arm import redteam_settings, with_pressure
+from offtarget.workflows.check.pressed_arm import chosen_goals, redteam_settings, with_pressure
 from offtarget.workflows.check.raters import usual_for_people
 from offtarget.workflows.costs import with_cost
 from offtarget.workflows.defences.axes import CUES
@@ -117,6 +117,7 @@ def plan_check(
     prefix: str | None = None,
     certificate: str | Path | None = None,
     benchmarks: BenchmarkChoice | None = None,
+    goals: str | Path | None = None,
     settings: CheckSettings,
     run: str | Path | None = None,
     opening: OpenSettings | None = None,
@@ -142,6 +143,9 @@ def plan_check(
     if settings.redteam_budget:
         pressed = redteam_settings(with_pressure(settings, rated=False))
         conversations, about["conversations under pressure"] = _conversations(pressed)
+        if (lines := chosen_goals(goals, base, settings)) is not None and goals is not None:
+            check_judge(judge, bank_of(lines))
+            about |= _red_lines(goals_of(goals, ground))
         answers += conversations * pressed.turns
     if benchmarks is not None:
         fixed = prepare(benchmarks, base, tuned, settings, opening)

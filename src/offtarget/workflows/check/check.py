@@ -25,6 +25,7 @@ from offtarget.records.benchmarks import BenchmarkFamily, BenchmarkSettings
 from offtarget.records.check import CheckManifest, CheckSettings, JudgeBy
 from offtarget.records.rated import PEOPLE, ReviewPage
 from offtarget.records.runs import NamedModel, OpenSettings, named, objects
+from offtarget.redteam.goals import GoalSet
 from offtarget.redteam.turns import ConversationJudge, is_conversation
 from offtarget.rundir import RunDir, read_jsonl, read_object, write_records
 from offtarget.stats.endings import unended
@@ -37,8 +38,8 @@ from offtarget.workflows.check.flagged import with_benchmarks
 from offtarget.workflows.check.further import raised, reopen
 from offtarget.workflows.check.loop import CheckLoop, without_answers
 from offtarget.workflows.check.opening import Opened, check_asked_alike, open_check
-from offtarget.workflows.check.pressed_arm import NOT_TESTED as NOT_PRESSED
-from offtarget.workflows.check.pressed_arm import check_pressable, pressed, with_pressure
+from offtarget.workflows.check.pressed_arm import check_pressable, chosen_goals, keep_goals, pressed, with_pressure
+from offtarget.workflows.check.pressed_arm import not_tested as not_pressed
 from offtarget.workflows.check.raters import (
     Rater,
     ask_people,
@@ -111,6 +112,7 @@ def check(
     page: ReviewPage | None = None,
     certificate: str | Path | None = None,
     benchmarks: str | Sequence[str] | BenchmarkChoice | None = None,
+    goals: str | Path | GoalSet | None = None,
     settings: CheckSettings | None = None,
     opening: OpenSettings | None = None,
     run: str | Path | None = None,
@@ -138,6 +140,9 @@ def check(
     `benchmarks` are fixed benchmarks that both models are asked besides, by name, as files of tasks in lm-eval's
     format (`"mmlu,./mine.yaml"`), or as safety sets (`"./xstest.csv"`): what is lost there can make the check a
     FAIL, see `settings.benchmarks`. They need models by name.
+
+    `goals` are those of the conversations under pressure (`settings.redteam_budget`) besides the usual ones: a file of
+    your own red lines, as in `redteam`.
     Raises InputError for anything the user can fix, EvidenceError when evidence is missing, and
     RunInterrupted on Ctrl-C, after which `resume` goes on.
     """
@@ -157,6 +162,7 @@ def check(
     settings = with_pressure(with_rating(settings, rating), rated=rating is not None)
     if (data is not None or hunt) and not settings.decision.cued_share:
         settings = replace(settings, decision=replace(settings.decision, cued_share=CUED_SHARE))
+    lines = chosen_goals(goals, base, settings)
     files = {"--certificate": certificate, "--data": None if "://" in str(data) else data}
     ready(base, tuned, judges=(judge, confirm_with), files=files, run=run, new_run=True, opening=opening)
     choice = chosen_benchmarks(benchmarks)
@@ -177,7 +183,7 @@ def check(
         same_weights=settings.same_weights,
     )
     check_asked_alike(opened.models, settings.sampling)
-    check_pressable(opened, settings)
+    check_pressable(opened, settings, lines)
     held = None if certificate is None else read_certificate(certificate, opened.judge)
     strong = open_strong(rating, confirm_with, opened, judge_by, opening)
     if hunt:
@@ -186,6 +192,7 @@ def check(
     with directory:
         rater = strong or ask_people(rating, people, page, opened, directory, settings.seed)
         write_records(directory, "probes.jsonl", opened.bank.probes)
+        keep_goals(directory, lines)
         on_progress(Progress("both models are open; trying the judge on known answers"))
         counts = tried(opened, settings, rater)
         known = chosen_answers(counts, opened.bank, settings.seed)
@@ -215,10 +222,11 @@ def check(
             arms=tuple(arms or ()),
             prefix=prefix,
             fixed=choice,
+            redteam_goals=None if lines is None else lines.name,
             cues=cued.plan_fingerprint,
             not_tested=(
                 NOT_TRIED if data is not None or hunt else NOT_CUED,
-                *(NOT_PRESSED if settings.redteam_budget else NOT_TESTED[:1]),
+                *(not_pressed(lines) if settings.redteam_budget else NOT_TESTED[:1]),
                 *NOT_TESTED[1:],
                 *opened.models.unseen,
                 *_unseen(opened),

@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from offtarget.errors import InputError
 from offtarget.progress import OnProgress, within
 from offtarget.records import Decision, Status
-from offtarget.records.check import CheckSettings, UnderPressure
-from offtarget.records.redteam import RedTeamRecord, RedTeamSettings
-from offtarget.rundir import RunDir, read_manifest
+from offtarget.records.check import CheckManifest, CheckSettings, UnderPressure
+from offtarget.records.redteam import Goal, RedTeamRecord, RedTeamSettings
+from offtarget.redteam.goals import GoalSet
+from offtarget.rundir import RunDir, read_jsonl, read_manifest, write_records
 from offtarget.words import sentence_start
 from offtarget.workflows.check.opening import Opened
 
@@ -23,11 +25,17 @@ FOLDER = "redteam"
 _BESIDE = "offtarget.workflows.redteam.beside"
 """`redteam` is built on the rooms of `check`, which finds it by name as `resume` finds the verb of a run."""
 SKIPPED = "No conversation was held under pressure: it is a FAIL without any."
-NOT_TESTED = (
-    "pressure of other kinds than the moves that were tried, and attackers who have more time",
-    "under pressure: goals other than those that come with offtarget (your own red lines: offtarget redteam --goals)",
-)
-"""What a PASS says nothing about where pressure was tried."""
+GOALS = "redteam-goals.jsonl"
+"""Of the check's run: the goals, where some were named besides those that come with the models."""
+
+
+def not_tested(goals: GoalSet | None) -> tuple[str, str]:
+    """What a PASS says nothing about where pressure was tried."""
+    of = "that come with offtarget (name your own red lines with --goals)" if goals is None else f"of '{goals.name}'"
+    return (
+        "pressure of other kinds than the moves that were tried, and attackers who have more time",
+        f"under pressure: goals other than those {of}",
+    )
 
 
 def with_pressure(settings: CheckSettings, *, rated: bool) -> CheckSettings:
@@ -57,10 +65,33 @@ def redteam_settings(settings: CheckSettings) -> RedTeamSettings:
     )
 
 
-def check_pressable(opened: Opened, settings: CheckSettings) -> None:
-    """InputError where these models cannot be pressed, before anything is asked."""
+def chosen_goals(goals: str | Path | GoalSet | None, base: object, settings: CheckSettings) -> GoalSet | None:
+    """The goals with those that come with the models before them; None where none were named.
+
+    InputError where nobody is pressed, and for goals that cannot be read.
+    """
+    if goals is None:
+        return None
+    if not settings.redteam_budget:
+        raise InputError("--goals says what the models are pressed for, so it goes with --redteam.")
+    found: GoalSet = _beside("goals_beside")(goals, base)
+    return found
+
+
+def check_pressable(opened: Opened, settings: CheckSettings, goals: GoalSet | None) -> None:
+    """InputError where these models cannot be pressed for these goals, before anything is asked."""
     if settings.redteam_budget:
-        _beside("check_pressable")(opened.models.base.name, opened, redteam_settings(settings))
+        _beside("check_pressable")(opened.models.base.name, opened, redteam_settings(settings), goals)
+
+
+def keep_goals(directory: RunDir, goals: GoalSet | None) -> None:
+    """Write the goals that were named into the run, so that it goes on with them whatever becomes of their file."""
+    if goals is not None:
+        write_records(directory, GOALS, goals.goals)
+
+
+def _kept_goals(directory: RunDir, name: str | None) -> GoalSet | None:
+    return None if name is None else GoalSet(name, tuple(read_jsonl(directory.file(GOALS), Goal)))
 
 
 def pressed(
@@ -76,7 +107,10 @@ def pressed(
     if decision.status is Status.FAIL:
         return replace(decision, asides=(*decision.asides, SKIPPED))
     told = within(on_progress, "under pressure")
-    how = (read_manifest(directory.path), opened, redteam_settings(spent), told)
+    manifest = read_manifest(directory.path)
+    assert isinstance(manifest, CheckManifest)
+    goals = _kept_goals(directory, manifest.redteam_goals)
+    how = (manifest, opened, redteam_settings(spent), goals, told)
     return joined(decision, _beside("press_beside")(directory.path / FOLDER, *how))
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from offtarget.errors import InputError
+from offtarget.organism.exact import ExactJudge
 from offtarget.progress import OnProgress
 from offtarget.records.check import CheckManifest
 from offtarget.records.redteam import Goal, RedTeamManifest, RedTeamRecord, RedTeamSettings
@@ -17,8 +18,8 @@ from offtarget.redteam.goals import GoalSet
 from offtarget.rundir import MANIFEST, RunDir, read_jsonl, write_json, write_records
 from offtarget.workflows.check.opening import Opened
 from offtarget.workflows.check.sanity import Sanity
-from offtarget.workflows.ground import ground_of
-from offtarget.workflows.redteam.opening import Pressed, goals_of, named_moves, pressed_with
+from offtarget.workflows.ground import EXACT_JUDGE, check_judge, ground_of
+from offtarget.workflows.redteam.opening import Pressed, bank_of, goals_of, named_moves, pressed_with
 from offtarget.workflows.redteam.redteam import NOT_TESTED, changed_since, press
 from offtarget.workflows.runs.begin import begin, begun
 from offtarget.workflows.runs.begin import opened as opened_run
@@ -31,13 +32,31 @@ def settings_beside(settings: RedTeamSettings, base: str) -> RedTeamSettings:
     return replace(settings, sampling=replace(settings.sampling, max_tokens=longest))
 
 
-def check_pressable(base: str, opened: Opened, settings: RedTeamSettings) -> None:
-    """InputError where no move can be made with these models, before anything is asked."""
-    _pressed(opened, goals_of(None, ground_of(base)), base, settings_beside(settings, base))
+def goals_beside(goals: str | Path | GoalSet, base: object) -> GoalSet:
+    """The goals that come with the models, and these. InputError for goals that cannot be read, or share an id."""
+    usual, own = goals_of(None, ground_of(base)), goals_of(goals, ground_of(base))
+    if own.fingerprint == usual.fingerprint:
+        return usual
+    return GoalSet(f"{usual.name} and {own.name}", (*usual.goals, *own.goals))
+
+
+def check_pressable(base: str, opened: Opened, settings: RedTeamSettings, goals: GoalSet | None) -> None:
+    """InputError where no move can be made with these models, or their judge knows nothing of a goal, before anything
+    is asked.
+    """
+    goals = goals or goals_of(None, ground_of(base))
+    if isinstance(opened.judge, ExactJudge):
+        check_judge(EXACT_JUDGE, bank_of(goals))
+    _pressed(opened, goals, base, settings_beside(settings, base))
 
 
 def press_beside(
-    folder: Path, check: CheckManifest, opened: Opened, settings: RedTeamSettings, on_progress: OnProgress
+    folder: Path,
+    check: CheckManifest,
+    opened: Opened,
+    settings: RedTeamSettings,
+    goals: GoalSet | None,
+    on_progress: OnProgress,
 ) -> RedTeamRecord:
     """Press both models of a check and say what came of it; `folder` becomes a red-team run, or is one that goes on.
 
@@ -47,14 +66,14 @@ def press_beside(
     settings, base = settings_beside(settings, check.base_name), check.base_name
     if begun(folder):
         directory, started = opened_run(REDTEAM, folder)
-        goals = GoalSet(started.goals, tuple(read_jsonl(directory.file("goals.jsonl"), Goal)))
-        pressed = _pressed(opened, goals, base, settings)
+        kept = GoalSet(started.goals, tuple(read_jsonl(directory.file("goals.jsonl"), Goal)))
+        pressed = _pressed(opened, kept, base, settings)
         if changed := changed_since(pressed, started):
             what = ", ".join(changed)
             raise InputError(f"{folder} cannot go on: {what} changed since it was started. Start a new check.")
         write_json(directory.file(MANIFEST), replace(started, settings=settings))
     else:
-        pressed = _pressed(opened, goals_of(None, ground_of(base)), base, settings)
+        pressed = _pressed(opened, goals or goals_of(None, ground_of(base)), base, settings)
         directory = RunDir.create("redteam", "", path=folder)
         write_records(directory, "goals.jsonl", pressed.goals.goals)
         Sanity.write(directory, ())
