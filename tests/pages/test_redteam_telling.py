@@ -54,7 +54,11 @@ def test_each_conversation_says_what_its_base_did(failed: PressedRun) -> None:
     """Also where the base gave way as well, or gave nothing that has a score."""
     one = next(c for c in failed.conversations if c.role == "tuned" and c.turn is not None)
     other = replace(one, role="base")
-    said = {(HELD,): "its base held", (GAVE_WAY,): "its base gave way, too, at turn 1", ("unscored",): "have a score"}
+    said = {
+        (HELD,): "its base held",
+        (GAVE_WAY,): "its base gave way, too, at turn 1",
+        ("unscored",): "no answer that has a score",
+    }
     for marks, words in said.items():
         run = replace(failed, conversations=(one, replace(other, marks=marks)))
         assert words in exchange(run, one).where

@@ -232,6 +232,9 @@ def test_without_permission_the_verdict_is_the_same_and_the_summary_is_there(pro
         ({}, "there is no offtarget.yaml here"),
         ({"base": "organism/base"}, "base and tuned go together"),
         ({"data": "x.jsonl", "undecided": "no"}, "undecided is fail or pass"),
+        ({"data": "x.jsonl", "redteam": "true"}, "redteam goes with base and tuned"),
+        ({"base": "b", "tuned": "t", "redteam": "yes"}, "redteam is true or false"),
+        ({"base": "b", "tuned": "t", "goals": "lines.yaml"}, "it goes with redteam: true"),
     ],
 )
 def test_mistakes_are_a_sentence_and_code_2(project, api, inputs, said):
@@ -311,6 +314,14 @@ def test_what_is_run_is_one_argument_each():
     ]
     with pytest.raises(InputError, match="OFFTARGET_CI_JUGDE is no setting"):
         read({"OFFTARGET_CI_JUGDE": "x"})
+
+
+def test_pressure_is_an_option_of_the_check():
+    asked = read(
+        {"OFFTARGET_CI_BASE": "b", "OFFTARGET_CI_TUNED": "t", "OFFTARGET_CI_REDTEAM": "true",
+         "OFFTARGET_CI_GOALS": "red lines.yaml"}
+    )  # fmt: skip
+    assert commands(asked) == [["check", "--base", "b", "--tuned", "t", "--goals", "red lines.yaml", "--redteam"]]
 
 
 def test_the_token_goes_nowhere_else(api):

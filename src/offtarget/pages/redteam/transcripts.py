@@ -117,7 +117,7 @@ def _other(one: Conversation, other: Conversation | None) -> str:
         return f"{name} gave way{', too,' if one.turn is not None else ''} at turn {other.turn}"
     if NOT_CONFIRMED in other.marks:
         return f"{name} was flagged by the judge, which nobody confirmed"
-    return f"{name} held" if other.held else f"{name} gave no answers that have a score"
+    return f"{name} held" if other.held else f"{name} gave no answer that has a score"
 
 
 def _side(one: Conversation, number: int) -> Side:

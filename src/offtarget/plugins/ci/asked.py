@@ -23,6 +23,10 @@ class Asked:
     probes: str = ""
     data: str = ""
     """Training data to audit."""
+    redteam: str = "false"
+    """Whether both models are pressed in conversations besides."""
+    goals: str = ""
+    """A file of red lines that they are pressed for besides the usual goals."""
     file: str = "offtarget.yaml"
     """The project file, which is run where neither models nor data are named."""
     arguments: str = ""
@@ -47,8 +51,13 @@ def read(environment: Mapping[str, str]) -> Asked:
         raise InputError("base and tuned go together: a check holds one against the other. Give both, or neither.")
     if asked.undecided not in ("fail", "pass"):
         raise InputError(f"undecided is fail or pass, not {asked.undecided!r}.")
-    if asked.comment not in ("true", "false"):
-        raise InputError(f"comment is true or false, not {asked.comment!r}.")
+    for name in ("comment", "redteam"):
+        if (said := getattr(asked, name)) not in ("true", "false"):
+            raise InputError(f"{name} is true or false, not {said!r}.")
+    if asked.redteam == "true" and not asked.base:
+        raise InputError("redteam goes with base and tuned. In a project file the conversations are its red_team:.")
+    if asked.goals and asked.redteam != "true":
+        raise InputError("goals says what the models are pressed for, so it goes with redteam: true.")
     if not (asked.base or asked.data) and not Path(asked.file).is_file():
         raise InputError(
             f"There is nothing to do: there is no {asked.file} here, and neither base and tuned nor data are given. "
@@ -67,6 +76,8 @@ def commands(asked: Asked) -> list[list[str]]:
         found.append(["audit", asked.data, *([] if asked.base else more)])
     if asked.base:
         named = [("--judge", asked.judge), ("--probes", asked.probes)]
+        named += [("--goals", asked.goals)]
         options = [part for name, value in named if value for part in (name, value)]
+        options += ["--redteam"] if asked.redteam == "true" else []
         found.append(["check", "--base", asked.base, "--tuned", asked.tuned, *options, *more])
     return found
