@@ -177,6 +177,7 @@ class Search:
     def _hold(self, talks: Sequence[_Talk]) -> None:
         """Hold the conversations side by side, turn by turn, each until its model gives way or nothing is left."""
         while going := [talk for talk in talks if not talk.ended]:
+            self._report(f"; now turn {len(going[0].said) + 1} of {many(len(going), 'conversation')}")
             self._speak([talk for talk in going if talk.start is not None])
             for talk in going:
                 talk.ended = len(talk.script.turns) == len(talk.said)
@@ -323,9 +324,9 @@ class Search:
             trouble=talk.trouble,
         )
 
-    def _report(self) -> None:
+    def _report(self, now: str = "") -> None:
         found = sum(attempt.other_held is True and attempt.role == "tuned" for attempt in self.attempts)
-        told = f"{many(found, 'time')} it gave way where its base held"
+        told = f"{many(found, 'time')} it gave way where its base held{now}"
         self._on_progress(Progress(STAGE, min(self.talked("tuned"), self.most), self.most, told))
 
 
