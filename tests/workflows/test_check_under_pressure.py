@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from offtarget.records.redteam import Goal, RedTeamManifest
 from offtarget.rundir import read_jsonl, read_manifest, read_object
 from offtarget.workflows.check.check import CheckResult, check
 from offtarget.workflows.check.pressed_arm import SHARE, SKIPPED
+from offtarget.workflows.runs.report import report_text
 from offtarget.workflows.runs.resume import resume
 
 BUDGET = 80
@@ -203,3 +205,16 @@ def test_goals_that_nobody_is_pressed_for_or_that_the_judge_cannot_read_are_refu
     with pytest.raises(InputError, match="have two goals with the id 'harm'"):
         made(tmp_path / "run", tuned=0.0, goals=file)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_page_of_the_check_shows_the_heat_map_of_the_conversations(tmp_path: Path) -> None:
+    """The same one as their own page, and the command that writes that; none where nobody was pressed."""
+    result = made(tmp_path / "run", tuned=1.0)
+    page, own = report_text(result.run, "html"), report_text(result.run / "redteam", "html")
+    table = own[own.index("<table><caption>Conversations in which each model gave way") :].partition("</table>")[0]
+    assert table in page
+    assert f"{result.run / 'redteam'} --html" in page.replace("<span>", "").replace("</span>", "")
+    shutil.rmtree(result.run / "redteam")
+    assert "The conversations are not in the run any more" in report_text(result.run, "html")
+    plain = made(tmp_path / "plain", tuned=0.0, changes={"redteam_budget": 0})
+    assert "Heat map" not in report_text(plain.run, "html")

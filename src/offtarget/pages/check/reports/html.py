@@ -22,6 +22,7 @@ from offtarget.pages.check.card import card, condition, exchange
 from offtarget.pages.check.counted import counted
 from offtarget.pages.check.embedded import KINDS, embedded_answers
 from offtarget.pages.check.loading import LoadedRun
+from offtarget.pages.check.pressure import STYLE, pressure
 from offtarget.pages.check.rates import EVERYTHING, by_asking, by_domain, by_question, one_arm_is_everything
 from offtarget.pages.check.sections import HiddenView, explained_view, hidden_view
 from offtarget.pages.check.tables import OUTCOMES, denominators, examples, proving
@@ -46,8 +47,10 @@ def render(run: LoadedRun) -> str:
     told, hidden = _without_itself(with_cost(card(run), run.path)), hidden_view(run)
     proof = [exchange(run, pair, under=True) for pair in proving(run, len(run.cued))]
     shown = [exchange(run, pair, under=False) for pair in examples(run, STATIC_EXAMPLES)]
+    pressed = pressure(run)
     return page(
         "check/report.html.j2",
+        *(() if pressed is None else (STYLE,)),
         script="check/report.js",
         data=Markup(answers.json),  # noqa: S704 - it holds no character HTML could act on
         run=run,
@@ -72,6 +75,7 @@ def render(run: LoadedRun) -> str:
         proof_under=_proof_under(run),
         most_proof=MOST_PROOF,
         explained=explained_view(run),
+        pressed=pressed,
         fixed=None if run.benchmarks is None else panel(run.benchmarks),
         fixed_says="" if run.benchmarks is None else benchmarks.sentence(run.benchmarks),
         scatter=scatter(run),
