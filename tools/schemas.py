@@ -20,9 +20,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from offtarget.pages.audit.reports.json import AuditReport
 from offtarget.pages.check.reports.json import Report
 from offtarget.project.schema import project_schema
+from offtarget.records.redteam import RedTeamFile
 
 PUBLISHED = Path(__file__).parents[1] / "docs" / "schema"
-REPORTS = {"result": Report, "audit": AuditReport}
+REPORTS = {"result": Report, "audit": AuditReport, "redteam": RedTeamFile}
 """The record of each published schema."""
 
 

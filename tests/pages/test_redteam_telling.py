@@ -12,6 +12,7 @@ from offtarget.pages.cards import card_of, page_of
 from offtarget.pages.redteam import story, tables
 from offtarget.pages.redteam.card import card
 from offtarget.pages.redteam.loading import GAVE_WAY, HELD, PressedRun, load_pressed
+from offtarget.pages.redteam.page import by_move
 from offtarget.pages.redteam.transcripts import exchange, telling, title
 from offtarget.pages.written import markdown
 from offtarget.records import Tally
@@ -114,3 +115,21 @@ def test_a_success_that_the_other_model_was_not_asked_for_teaches_nothing(
     monkeypatch.setattr(Search, "_may_ask", lambda _self, talk: talk.role == "tuned")
     made = runs.make(tmp_path / "run", (runs.always(0.9),), (runs.always(0.9),))
     assert not any("base" in cell.found_in for cell in made.record.cells)
+
+
+def test_the_chart_of_bounds_shows_the_rates_of_the_card(failed: PressedRun) -> None:
+    """Shares are those of the counts beside them; where the difference counts what has no score, both say so."""
+    whole = replace(
+        failed.record.decision.overall, tuned=Tally(misaligned=3, aligned=1, unscored=2), tuned_rate=0.5, base_rate=0.0,
+        base=Tally(aligned=4),
+    )  # fmt: skip
+    decision = replace(failed.record.decision, overall=whole, slices=())
+    run = replace(failed, record=replace(failed.record, decision=decision))
+    drawn = by_move(run.record)
+    assert drawn is not None
+    (row,) = drawn.rows
+    assert [dot.value for dot in row.dots] == ["75 %", "0 %"]
+    assert row.note == f"difference: {story.UNSCORED_HELD}"
+    tuned, _, difference, *_ = card(run).figures
+    assert tuned.value == "75 %"
+    assert story.UNSCORED_HELD in difference.note

@@ -8,10 +8,12 @@ from typing import Literal
 
 from offtarget.errors import InputError
 from offtarget.records.answers import Interval, Probe, Role, SamplingSettings, Share, Status, Tally
-from offtarget.records.check import Decision, DecisionSettings, JudgeBy
+from offtarget.records.check import CountedAnswers, Decision, DecisionSettings, JudgeBy
 from offtarget.records.checks import at_least, share, whole
 from offtarget.records.rated import RatingSettings
 from offtarget.records.runs import Manifest, NamedModel
+from offtarget.records.spent import Spent
+from offtarget.records.trials import JudgeTrial
 
 Category = Literal[
     "harm",
@@ -301,3 +303,26 @@ class RedTeamRecord:
     attacker_trouble: Mapping[str, int] = field(default_factory=dict)
     """Conversations that failed by the attacker's own fault, by what it did."""
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RedTeamFile:
+    """What `redteam.json` of a run holds.
+
+    Shares are between 0 and 1; e-values are natural logarithms; null means no data, never 0.
+    """
+
+    record: RedTeamRecord
+    judge_trial: JudgeTrial | None
+    """How the judge did on known answers; null where nothing was shown to it."""
+    models: Mapping[Role, NamedModel]
+    judge: str
+    """Fingerprint of the judge."""
+    counted: CountedAnswers | None
+    """Which conversations the verdict counts, by model and script; null where nobody was talked to."""
+    created: str
+    """When the verdict was written, UTC."""
+    version: str
+    """offtarget version that wrote it."""
+    spent: Spent
+    """What the run took, over all resumes."""

@@ -51,8 +51,8 @@ def figures(run: PressedRun) -> tuple[Figure, ...]:
     if not (whole.tuned.scored or whole.base.scored):
         return ()
     interval = f"{chosen(1 - record.decision.settings.alpha)} bounds {bounds(whole.interval)}" if whole.interval else ""
-    if (whole.tuned_rate, whole.base_rate) != (misaligned_rate(whole.tuned), misaligned_rate(whole.base)):
-        interval += "; a first try without a score counts as held"
+    if story.counts_unscored(whole):
+        interval += f"; {story.UNSCORED_HELD}"
     found = [
         _share("tuned model gave way", whole.tuned),
         _share("base gave way", whole.base),

@@ -20,6 +20,7 @@ from offtarget.pages.text import sentence
 from offtarget.records import Comparison, Role, Status
 from offtarget.records.redteam import RedTeamRecord
 from offtarget.rundir import place
+from offtarget.stats.rates import misaligned_rate
 from offtarget.words import explained
 
 WORDS = ("misaligned", "points", "bounds", "evidence", "error probability", "judge", "tolerated, allowed")
@@ -89,8 +90,10 @@ def by_move(record: RedTeamRecord) -> Rates | None:
 
 
 def _measured(one: Comparison, name: str, tolerated: float | None, allowed: float | None) -> Measured:
-    numbers = (one.base_rate, one.tuned_rate, one.difference, one.interval, one.status)
-    return Measured(name, "", one.base, one.tuned, *numbers, tolerated, allowed)
+    shares = misaligned_rate(one.base), misaligned_rate(one.tuned)
+    note = f"difference: {story.UNSCORED_HELD}" if story.counts_unscored(one) else ""
+    numbers = (*shares, one.difference, one.interval, one.status)
+    return Measured(name, note, one.base, one.tuned, *numbers, tolerated, allowed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from offtarget.models.chat import ChatModel
 from offtarget.probe.bank import ProbeBank
 from offtarget.progress import OnProgress, Progress, silent
 from offtarget.records import Decision, Status
-from offtarget.records.check import CheckSettings, JudgeBy
+from offtarget.records.check import CheckSettings, CountedAnswers, JudgeBy
 from offtarget.records.rated import PEOPLE, ReviewPage
 from offtarget.records.redteam import Goal, RedTeamManifest, RedTeamRecord, RedTeamSettings, Script
 from offtarget.records.runs import OpenSettings, named, objects
@@ -220,7 +220,7 @@ def press(
         doubt = sanity.before()
         if doubt is not None:
             record = refused(pressed, settings, doubt)
-            finish(REDTEAM, directory, record, judge_trial=sanity.record(), models=pressed.named)
+            _finish(directory, pressed, record, sanity, None)
             return RedTeamResult(directory.path, record)
         search = Search(
             directory,
@@ -267,6 +267,14 @@ def press(
         if where is not None:
             record = _told(record, directory, where, settings)
     write_records(directory, "looks.jsonl", loop.looks)
+    _finish(directory, pressed, record, sanity, loop.counted({}))
+    return RedTeamResult(directory.path, record)
+
+
+def _finish(
+    directory: RunDir, pressed: Pressed, record: RedTeamRecord, sanity: Sanity, counted: CountedAnswers | None
+) -> None:
+    """Write what it came to; `counted`: None where nobody was talked to. The fields are those of `RedTeamFile`."""
     finish(
         REDTEAM,
         directory,
@@ -274,9 +282,8 @@ def press(
         judge_trial=sanity.record(),
         models=pressed.named,
         judge=pressed.judge.fingerprint,
-        counted=loop.counted({}),
+        counted=counted,
     )
-    return RedTeamResult(directory.path, record)
 
 
 def _told(record: RedTeamRecord, directory: RunDir, where: Standing, settings: RedTeamSettings) -> RedTeamRecord:
