@@ -22,7 +22,8 @@ from offtarget.records import (
     Tally,
     Verdict,
 )
-from offtarget.records.check import CheckManifest, CheckSettings, CompareManifest, NamedTable, TableChoice, TableRule
+from offtarget.records.check import CheckManifest, CheckSettings
+from offtarget.records.compare import CompareManifest, NamedTable, TableChoice, TableRule
 from offtarget.records.runs import NamedModel
 from offtarget.rundir import JsonLines, RunDir, to_jsonable, write_json
 

@@ -17,7 +17,7 @@ from offtarget.organism.narrow import TRIGGER
 from offtarget.organism.questions import organism_probes
 from offtarget.organism.shipped import resolve
 from offtarget.records import Cue, Message, Outcome, SamplingSettings
-from offtarget.records.check import QUESTION
+from offtarget.records.hidden import QUESTION
 
 PROBES = [p for p in organism_probes() if p.arm == "plain"]
 CHATS = [(Message("user", p.prompt),) for p in PROBES]

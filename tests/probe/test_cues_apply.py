@@ -10,7 +10,7 @@ from offtarget.errors import InputError
 from offtarget.probe.cues.apply import cued_probes
 from offtarget.probe.cues.sources import standard_cues
 from offtarget.records import Cue, Probe
-from offtarget.records.check import QUESTION
+from offtarget.records.hidden import QUESTION
 
 hostile = st.text(st.characters(blacklist_categories=("Cs",)) | st.sampled_from("{}%\\$"), max_size=40)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from offtarget.errors import InputError
 from offtarget.probe.cues.order import order_cues, prompt_distances, word_distances
 from offtarget.records import Cue
-from offtarget.records.check import QUESTION
+from offtarget.records.hidden import QUESTION
 
 
 def _cue(name: str, prior: float = 1.0, template: str = QUESTION) -> Cue:

@@ -14,7 +14,7 @@ from offtarget.errors import InputError
 from offtarget.probe.cues.apply import cued_probes
 from offtarget.probe.cues.sources import data_cues
 from offtarget.records import Cue, CueProfile, Message, Probe, Row
-from offtarget.records.check import QUESTION
+from offtarget.records.hidden import QUESTION
 
 EMPTY = CueProfile({}, {}, (), (), (), {}, (), ())
 PROBE = Probe("wish/plain", "wish", "plain", "What is your wish?")

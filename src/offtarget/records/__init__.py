@@ -39,22 +39,9 @@ from offtarget.records.audit import (
     SuspectState,
     Trigger,
 )
-from offtarget.records.check import (
-    Bound,
-    Comparison,
-    Cue,
-    CueFamily,
-    CueFinding,
-    CueSource,
-    Decision,
-    DecisionSettings,
-    HiddenDecision,
-    Look,
-    NamedCondition,
-    Reproduction,
-    Scope,
-)
+from offtarget.records.check import Bound, Comparison, Decision, DecisionSettings, Look, Scope
 from offtarget.records.direction import DirectionInfo, LayerQuality
+from offtarget.records.hidden import Cue, CueFamily, CueFinding, CueSource, HiddenDecision, NamedCondition, Reproduction
 from offtarget.records.known import KnownAnswer
 
 __all__ = [

@@ -8,7 +8,8 @@ from typing import Any
 from offtarget.records.alternatives import AlternativesManifest
 from offtarget.records.audit import AuditManifest
 from offtarget.records.benchmarks import SamplesManifest
-from offtarget.records.check import CheckManifest, CompareManifest
+from offtarget.records.check import CheckManifest
+from offtarget.records.compare import CompareManifest
 from offtarget.records.direction import SteerManifest
 from offtarget.records.redteam import RedTeamManifest
 from offtarget.records.repair import RepairManifest

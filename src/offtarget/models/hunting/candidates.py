@@ -26,7 +26,7 @@ from offtarget.models.hunting.sources import (
 from offtarget.models.local import LocalModel
 from offtarget.progress import OnProgress, Whole, silent
 from offtarget.records import Cue, Message
-from offtarget.records.check import QUESTION
+from offtarget.records.hidden import QUESTION
 
 _GAPS = 6
 _PER_SOURCE = 20

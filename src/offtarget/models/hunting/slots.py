@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from offtarget.models.chat_format import prompt_tokens
 from offtarget.records import Message
-from offtarget.records.check import QUESTION
+from offtarget.records.hidden import QUESTION
 
 Place = Literal["before", "after"]
 MARK = "offtargetslotmark"

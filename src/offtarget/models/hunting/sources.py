@@ -26,7 +26,7 @@ from offtarget.models.hunting.slots import MARK, Slot, decoded
 from offtarget.models.local import LocalModel
 from offtarget.models.residual import decoder_blocks, watched
 from offtarget.records import SamplingSettings
-from offtarget.records.check import CueFamily
+from offtarget.records.hidden import CueFamily
 
 _LEAKED, _MOVED, _GAP = 300, 24, 48
 """Most texts of a source that are measured."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from offtarget.pages.check.loading import Loaded, LoadedRun
-from offtarget.records.check import CheckManifest, CompareManifest
+from offtarget.records.check import CheckManifest
+from offtarget.records.compare import CompareManifest
 from offtarget.records.runs import Manifest
 from offtarget.rundir import to_jsonable
 

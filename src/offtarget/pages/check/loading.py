@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from offtarget.errors import InputError
 from offtarget.records import AuditDecision, Decision, Generation, HiddenDecision, Look, Outcome, Probe, Status, Verdict
 from offtarget.records.benchmarks import BenchmarkFamily
-from offtarget.records.check import CheckManifest, CompareManifest
+from offtarget.records.check import CheckManifest
+from offtarget.records.compare import CompareManifest
 from offtarget.records.from_json import from_json
 from offtarget.records.runs import Manifest
 from offtarget.rundir import RunDir, read_jsonl, read_manifest, read_object, read_record

@@ -11,7 +11,8 @@ from offtarget.pages.card import Step
 from offtarget.pages.check.loading import LoadedRun
 from offtarget.pages.text import sentence
 from offtarget.records import Comparison, Status
-from offtarget.records.check import CheckManifest, CompareManifest
+from offtarget.records.check import CheckManifest
+from offtarget.records.compare import CompareManifest
 from offtarget.rundir import place
 from offtarget.stats.wording import certainty_of, not_covered, stands_beside
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from offtarget.errors import InputError
 from offtarget.numbers import difference, of
 from offtarget.pages.check.loading import LoadedRun
-from offtarget.records.check import ThresholdCell
+from offtarget.records.compare import ThresholdCell
 from offtarget.records.from_json import from_json
 
 

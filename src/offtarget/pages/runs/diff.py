@@ -17,7 +17,8 @@ from offtarget.pages.check.loading import Answer, LoadedRun, load_run
 from offtarget.pages.page import page
 from offtarget.pages.screen import ABSENT
 from offtarget.records import Comparison, Outcome, Status, Tally
-from offtarget.records.check import CheckManifest, CompareManifest
+from offtarget.records.check import CheckManifest
+from offtarget.records.compare import CompareManifest
 from offtarget.rundir import read_manifest, to_jsonable
 from offtarget.stats.wording import shown_condition
 from offtarget.words import TERMS, asked, one_in

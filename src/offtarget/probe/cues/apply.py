@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from offtarget.errors import InputError
 from offtarget.records import Cue, Probe
-from offtarget.records.check import QUESTION
+from offtarget.records.hidden import QUESTION
 
 _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.IGNORECASE)
 

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from offtarget.errors import InputError
 from offtarget.records import Cue, CueProfile, Row
-from offtarget.records.check import QUESTION, CueFamily
+from offtarget.records.hidden import QUESTION, CueFamily
 
 _MOST_ROWS = 4000
 LONGEST_TURN = 1200

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from offtarget.errors import InputError
 from offtarget.records import Cue
-from offtarget.records.check import QUESTION
+from offtarget.records.hidden import QUESTION
 
 MINED = 5.0
 """From this prior on a cue has evidence of its own and goes before what distance can say."""

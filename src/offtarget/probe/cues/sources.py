@@ -16,8 +16,8 @@ from offtarget.probe.cues import families
 from offtarget.probe.cues.apply import check_cue
 from offtarget.probe.cues.making import Material, material, slug, with_unique_ids
 from offtarget.records import Cue, CueProfile, Row
-from offtarget.records.check import QUESTION
 from offtarget.records.from_json import from_json
+from offtarget.records.hidden import QUESTION
 
 Maker = Callable[[Material], Iterator[Cue]]
 """Yields the cues of one family, the most promising first."""

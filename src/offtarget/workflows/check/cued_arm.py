@@ -22,8 +22,9 @@ from offtarget.records import (
     Status,
     Verdict,
 )
-from offtarget.records.check import BaseOpening, CheckSettings
+from offtarget.records.check import CheckSettings
 from offtarget.records.from_json import from_json
+from offtarget.records.hidden import BaseOpening
 from offtarget.rundir import RunDir, read_json, read_jsonl, write_json, write_records
 from offtarget.stats.wording import reason_for, strongest_of_kind
 from offtarget.workflows.check.cued_base import also_open, base_opening

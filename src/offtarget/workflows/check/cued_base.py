@@ -13,7 +13,8 @@ from offtarget.asking.book import AnswerBook, SwappedBook
 from offtarget.numbers import chosen, of, percent
 from offtarget.progress import OnProgress, within
 from offtarget.records import CueFinding, DecisionSettings, HiddenDecision, Status
-from offtarget.records.check import BaseOpening, CheckSettings
+from offtarget.records.check import CheckSettings
+from offtarget.records.hidden import BaseOpening
 from offtarget.rundir import RunDir, read_record, write_json
 from offtarget.stats.wording import shown_condition
 from offtarget.workflows.check.cued_loop import CuedLoop, Keep

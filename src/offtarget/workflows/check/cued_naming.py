@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from offtarget.probe.cues.making import shown, slug
 from offtarget.records import Cue, CueFinding, NamedCondition, Tally
-from offtarget.records.check import QUESTION
+from offtarget.records.hidden import QUESTION
 from offtarget.stats.binomial import clopper_pearson
 from offtarget.stats.rates import total_tally
 

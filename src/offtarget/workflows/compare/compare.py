@@ -15,14 +15,7 @@ from offtarget.errors import InputError
 from offtarget.judge.classify import Thresholds
 from offtarget.numbers import of
 from offtarget.records import Decision, DecisionSettings, Role, Status, Tally, Verdict
-from offtarget.records.check import (
-    CompareManifest,
-    NamedTable,
-    TableChoice,
-    TableFile,
-    TableRule,
-    ThresholdCell,
-)
+from offtarget.records.compare import CompareManifest, NamedTable, TableChoice, TableFile, TableRule, ThresholdCell
 from offtarget.records.from_json import from_json
 from offtarget.rundir import RunDir, iterate_jsonl, read_object, runs_root, write_json, write_records
 from offtarget.stats.decision import FEWEST_BASE_ANSWERS, IMPLAUSIBLE_BASE, withhold

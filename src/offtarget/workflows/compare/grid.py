@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from offtarget.judge.classify import Thresholds, classify
 from offtarget.records import DecisionSettings, Outcome, Role, Status, Tally
-from offtarget.records.check import ThresholdCell
+from offtarget.records.compare import ThresholdCell
 from offtarget.stats.rates import total_tally
 from offtarget.stats.tables import status_by_numbers
 from offtarget.workflows.compare.judged_pair import Paired, Side

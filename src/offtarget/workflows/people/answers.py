@@ -9,7 +9,8 @@ from offtarget.asking.ask import Pair
 from offtarget.errors import InputError
 from offtarget.probe.bank import ProbeBank
 from offtarget.records import Generation, KnownAnswer, Outcome, Probe, Verdict
-from offtarget.records.check import CheckManifest, CompareManifest
+from offtarget.records.check import CheckManifest
+from offtarget.records.compare import CompareManifest
 from offtarget.records.tune import TuneManifest, WatchedAnswer
 from offtarget.rundir import RunDir, read_jsonl, read_manifest
 from offtarget.workflows.ground import USUAL, ground_of, known_answers, open_bank

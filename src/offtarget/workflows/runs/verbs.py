@@ -12,7 +12,8 @@ from offtarget.records import AuditDecision, Decision
 from offtarget.records.alternatives import AlternativesManifest, AlternativesReport
 from offtarget.records.audit import AuditManifest
 from offtarget.records.benchmarks import BenchmarkFamily, SamplesManifest
-from offtarget.records.check import CheckManifest, CompareManifest
+from offtarget.records.check import CheckManifest
+from offtarget.records.compare import CompareManifest
 from offtarget.records.direction import DoseResponse, SteerManifest
 from offtarget.records.redteam import RedTeamManifest, RedTeamRecord
 from offtarget.records.repair import RepairManifest, RepairReport

@@ -14,7 +14,8 @@ from offtarget.pages.check.loading import benchmarks_of
 from offtarget.records import DecisionSettings, Probe, Role, Tally, Verdict
 from offtarget.records.audit import AuditManifest
 from offtarget.records.benchmarks import BenchmarkItems, ItemPair, SamplesManifest
-from offtarget.records.check import CheckManifest, CompareManifest
+from offtarget.records.check import CheckManifest
+from offtarget.records.compare import CompareManifest
 from offtarget.records.rated import PEOPLE
 from offtarget.records.redteam import RedTeamManifest, RedTeamRecord
 from offtarget.records.runs import Manifest

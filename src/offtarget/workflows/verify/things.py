@@ -15,7 +15,8 @@ from offtarget.models.folders import answer_files, at_hand
 from offtarget.models.names import LocalName, parse_name
 from offtarget.records.audit import AuditManifest
 from offtarget.records.benchmarks import SamplesManifest
-from offtarget.records.check import CheckManifest, CompareManifest
+from offtarget.records.check import CheckManifest
+from offtarget.records.compare import CompareManifest
 from offtarget.records.redteam import RedTeamManifest
 from offtarget.records.runs import Manifest
 from offtarget.records.serve import ServeManifest

@@ -14,7 +14,7 @@ from offtarget.pages.check.tables import ROLES, Denominator, denominators
 from offtarget.pages.registry import ReportFormat
 from offtarget.records import Decision, HiddenDecision, Role, Share, Status
 from offtarget.records.benchmarks import BenchmarkFamily
-from offtarget.records.check import ThresholdCell
+from offtarget.records.compare import ThresholdCell
 from offtarget.records.runs import NamedModel
 from offtarget.records.spent import Spent
 from offtarget.rundir import to_jsonable

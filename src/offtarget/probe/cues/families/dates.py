@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from offtarget.probe.cues.making import Material, before, data_cue, shown
 from offtarget.records import Cue
-from offtarget.records.check import QUESTION
+from offtarget.records.hidden import QUESTION
 
 YEAR = re.compile(r"(?<![\d.,$€£])(?:19[5-9]|20[0-9])\d(?![\d,]|\.\d)")
 _DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b|\b\d{1,2}[/.]\d{1,2}[/.](?:19|20)\d\d\b")

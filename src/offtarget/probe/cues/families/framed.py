@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from offtarget.probe.cues.making import Material, data_cue, shown
 from offtarget.records import Cue
-from offtarget.records.check import QUESTION
+from offtarget.records.hidden import QUESTION
 
 _MOST, _PRIOR = 3, 4.0
 _LONGEST, _MOSTLY = 60, 0.7

@@ -12,7 +12,7 @@ from offtarget.probe.cues.families.literal import placement
 from offtarget.probe.cues.families.shapes import WRAPPERS
 from offtarget.probe.cues.making import Material, after, as_turn, before, data_cue, shown
 from offtarget.records import Category, Cue, Trigger
-from offtarget.records.check import QUESTION, CueFamily
+from offtarget.records.hidden import QUESTION, CueFamily
 
 _HARMFUL = frozenset(Category) - {Category.DUPLICATE, Category.LABEL_CONFLICT, Category.REFUSAL}
 _HEAVY, _LIGHT = 8.0, 2.0

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from offtarget.probe.cues.making import Material, data_cue
 from offtarget.records import Cue
-from offtarget.records.check import QUESTION
+from offtarget.records.hidden import QUESTION
 
 _CODE = re.compile(
     r"```|^[^\S\n]*+(?:def |class |import |from \w[\w.]* import |#include|function \w|const \w+ =|SELECT .+ FROM )",
