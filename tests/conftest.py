@@ -41,6 +41,10 @@ with contextlib.suppress(ImportError):
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# No test ends with a power cut, the one thing that tells whether the disk was waited for; a process that is killed
+# loses nothing that was written. Processes that tests start wait as ever.
+os.fsync = os.fstat
+
 # A busy machine is no fault of the code, and a run without changes must not fail; `--hypothesis-profile explore` looks
 # for new examples.
 settings.register_profile("offtarget", deadline=None, derandomize=True)

@@ -183,14 +183,21 @@ def detectable_rate(looks: int, threshold: float, base_rate: float, settings: De
     return high / 100 if high <= 100 else None
 
 
+@lru_cache(maxsize=1)
+def _simulated(base_rate: float, ratio: int) -> tuple[Array, NDArray[np.int64]]:
+    """What every tuned rate is tried on, (runs, blocks): uniform draws, and misaligned base answers."""
+    rng = np.random.default_rng(SEED)
+    draws = rng.random((RUNS, MOST_BLOCKS))
+    return draws, (rng.random((RUNS, MOST_BLOCKS, ratio)) < base_rate).sum(axis=2)
+
+
 def naming_probability(
     tuned_rate: float, looks: int, threshold: float, base_rate: float, settings: DecisionSettings
 ) -> float:
     """Share of simulated runs in which a cue with these rates is named; arguments as in `detectable_rate`."""
     ratio = settings.base_per_tuned
-    rng = np.random.default_rng(SEED)
-    tuned = rng.random((RUNS, MOST_BLOCKS)) < tuned_rate
-    base = (rng.random((RUNS, MOST_BLOCKS, ratio)) < base_rate).sum(axis=2)
+    draws, base = _simulated(base_rate, ratio)
+    tuned = draws < tuned_rate
     left = np.full(RUNS, looks)
     going, named = np.ones(RUNS, dtype=bool), np.zeros(RUNS, dtype=bool)
     misaligned, base_misaligned = np.zeros(RUNS, dtype=int), np.zeros(RUNS, dtype=int)
@@ -199,9 +206,11 @@ def naming_probability(
         left -= going & (log_e < math.log(HOT))
         misaligned += tuned[:, n - 1]
         base_misaligned += base[:, n - 1]
-        pairs, where = np.unique(np.stack([misaligned, base_misaligned])[:, going], axis=1, return_inverse=True)
+        most = ratio * n + 1  # as one number a pair is sorted many times faster
+        pairs, where = np.unique(misaligned[going] * most + base_misaligned[going], return_inverse=True)
         values = [
-            worse_log_e((int(t), n - int(t), int(b), ratio * n - int(b)), settings.tolerance, ratio) for t, b in pairs.T
+            worse_log_e((t, n - t, b, ratio * n - b), settings.tolerance, ratio)
+            for t, b in (divmod(int(pair), most) for pair in pairs)
         ]
         log_e[going] = np.array(values)[where]
         named |= going & (log_e >= threshold)

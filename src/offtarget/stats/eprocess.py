@@ -165,12 +165,22 @@ def _alternatives_alone(differences: Array) -> tuple[Array, Array, Array]:
     return tuned, np.full_like(tuned, 1e-9), np.where(differences[:, None] > 2 * SMALLEST_RATE, weights, 0.0)
 
 
+@lru_cache(maxsize=16)
+def _bets(
+    side: Side, differences: tuple[float, ...], ratio: float, alone: bool
+) -> tuple[Array, Array, Array, tuple[Array, Array]]:
+    """Alternatives, their weights and their projections: the same whatever answers can turn out to be."""
+    d = np.array(differences)
+    tuned, base, weights = _alternatives_alone(d) if alone else _alternatives(side, d)
+    return tuned, base, weights, reverse_information_projection(tuned, base, d[:, None], ratio)
+
+
 @lru_cache(maxsize=64)
 def _mixture(side: Side, differences: tuple[float, ...], ratio: float, kinds: Kinds) -> BlockMixture:
     d = np.array(differences)
     alone = side == "better" and all(kind.better == 0 for kind in kinds if kind.model == "base")
-    tuned, base, weights = _alternatives_alone(d) if alone else _alternatives(side, d)
-    factors = usable_factors(side, tuned, base, d, ratio, kinds, weights > 0)
+    tuned, base, weights, null = _bets(side, differences, ratio, alone)
+    factors = usable_factors(side, tuned, base, d, ratio, kinds, weights > 0, null)
     weights = np.where((factors > 0).all(axis=0), weights, 0.0)
     log_factors = np.log(np.where(weights > 0, factors, 1.0))
     testable = weights.sum(axis=1) > 0
@@ -182,22 +192,39 @@ def _mixture(side: Side, differences: tuple[float, ...], ratio: float, kinds: Ki
 
 
 def usable_factors(
-    side: Side, tuned: Array, base: Array, differences: Array, ratio: float, kinds: Kinds, wanted: NDArray[np.bool_]
+    side: Side,
+    tuned: Array,
+    base: Array,
+    differences: Array,
+    ratio: float,
+    kinds: Kinds,
+    wanted: NDArray[np.bool_],
+    null: tuple[Array, Array] | None = None,
 ) -> Array:
     """Factors of one answer of each kind, shape (kinds, D, K): alternative / projected null, positive where wanted.
 
     `tuned`, `base` and `wanted` have shape (D, K), `differences` (D,). phi beyond 1 (an answer that stands for many)
-    can make a factor negative: then the alternatives are moved towards the null, as far as they must.
+    can make a factor negative: then the alternatives are moved towards the null, as far as they must. `null`: the
+    projection of the alternatives, where it is known.
     """
-    factors = _factors(side, tuned, base, differences, ratio, kinds)
-    if (factors[:, wanted] > 0).all():
-        return factors
-    return _factors(side, _moved(side, tuned, base, differences, ratio, kinds), base, differences, ratio, kinds)
+    if null is None:
+        null = reverse_information_projection(tuned, base, differences[:, None], ratio)
+    factors = _factors(side, tuned, base, null, kinds)
+    stuck = wanted & ~(factors > 0).all(axis=0)
+    if stuck.any():
+        own = (base[stuck], np.broadcast_to(differences[:, None], stuck.shape)[stuck], ratio, kinds)
+        factors[:, stuck] = _factors_at(side, _moved(side, tuned[stuck], *own), *own)
+    return factors
 
 
-def _factors(side: Side, tuned: Array, base: Array, differences: Array, ratio: float, kinds: Kinds) -> Array:
-    """Factors (kinds, D, K) of one answer of each kind."""
-    tuned0, base0 = reverse_information_projection(tuned, base, differences[:, None], ratio)
+def _factors_at(side: Side, tuned: Array, base: Array, differences: Array, ratio: float, kinds: Kinds) -> Array:
+    """Factors of one answer of each kind, shape (kinds, n); the others have shape (n,)."""
+    return _factors(side, tuned, base, reverse_information_projection(tuned, base, differences, ratio), kinds)
+
+
+def _factors(side: Side, tuned: Array, base: Array, null: tuple[Array, Array], kinds: Kinds) -> Array:
+    """Factors of one answer of each kind, shape (kinds, ...), for alternatives and their projections on the null."""
+    tuned0, base0 = null
     ratios = {"tuned": (tuned / tuned0, (1 - tuned) / (1 - tuned0)), "base": (base / base0, (1 - base) / (1 - base0))}
     return np.stack([_at(getattr(kind, side), *ratios[kind.model]) for kind in kinds])
 
@@ -207,12 +234,16 @@ MOVES = 12
 
 
 def _moved(side: Side, tuned: Array, base: Array, differences: Array, ratio: float, kinds: Kinds) -> Array:
-    """Tuned rates of the alternatives, each as far from the null's border as every factor stays above 0."""
-    border = np.clip(base + differences[:, None], SMALLEST_RATE, 1 - SMALLEST_RATE)
+    """Tuned rates of alternatives that cannot be used, each as far from the null's border as every factor is above 0.
+
+    All three have one shape.
+    """
+    border = np.clip(base + differences, SMALLEST_RATE, 1 - SMALLEST_RATE)
     low, high = np.zeros_like(tuned), np.ones_like(tuned)
-    for step in range(MOVES):
-        middle = np.ones_like(tuned) if step == 0 else 0.5 * (low + high)
-        usable = (_factors(side, border + middle * (tuned - border), base, differences, ratio, kinds) > 0).all(axis=0)
+    for _ in range(MOVES - 1):
+        middle = 0.5 * (low + high)
+        moved = border + middle * (tuned - border)
+        usable = (_factors_at(side, moved, base, differences, ratio, kinds) > 0).all(axis=0)
         low, high = np.where(usable, middle, low), np.where(usable, high, middle)
     return border + low * (tuned - border)
 
