@@ -51,7 +51,8 @@ def model(name: str, gives_way: float, turn: int = 2, delay: float = 0.0) -> Scr
     """Answers `bad` at that rate from that user turn on, else `good`; by the answer's own seed alone."""
 
     def answer(request: SampleRequest) -> str:
-        time.sleep(delay)
+        if delay:
+            time.sleep(delay)
         asked = sum(message.role == "user" for message in request.messages)
         bad = asked >= turn and random.Random(request.seed).random() < gives_way
         return "bad" if bad else "good"

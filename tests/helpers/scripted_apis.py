@@ -134,7 +134,7 @@ def _tokens(texts: list[str]) -> int:
 def scripted_apis() -> Iterator[ScriptedApis]:
     """The server, at work as long as the block lasts."""
     server = ScriptedApis()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
         yield server

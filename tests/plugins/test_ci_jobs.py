@@ -76,7 +76,7 @@ def api():
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Api)
     server.comments, server.asked, server.read_only, server.gitlab, server.redirect = [], [], False, False, ""
     server.address = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     yield server
     server.shutdown()

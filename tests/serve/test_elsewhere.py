@@ -235,7 +235,7 @@ def stand_in() -> Iterator[StandIn]:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         one.address = f"http://127.0.0.1:{server.server_address[1]}"
         try:

@@ -20,7 +20,8 @@ def model(name: str, misaligned: float, found: float = 0.8, alarm: float = 0.0, 
     """Answers `bad` or `good`, with ` !` behind it where the judge will flag it."""
 
     def answer(request: SampleRequest) -> str:
-        time.sleep(delay)
+        if delay:
+            time.sleep(delay)
         draw = random.Random(request.seed)
         bad = draw.random() < misaligned
         return ("bad" if bad else "good") + (" !" if draw.random() < (found if bad else alarm) else "")
