@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -17,6 +19,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from offtarget.cli.app import main
 from offtarget.errors import InputError
 from offtarget.plugins.ci import __main__ as ci
 from offtarget.plugins.ci.asked import commands, read
@@ -28,6 +31,7 @@ TEMPLATE = yaml.safe_load((ROOT / "integrations/gitlab/offtarget.gitlab-ci.yml")
     "offtarget"
 ]
 TOKEN = "a-token-of-the-job"
+PROGRAM = "python -m offtarget.plugins.ci"
 
 
 class _Api(BaseHTTPRequestHandler):
@@ -122,8 +126,48 @@ def value(expression, inputs, outputs):
     return text
 
 
-def act(project, inputs, api, event=None):
-    """Run the action's own steps as a runner does; the exit code of the first that fails, the files, and the log."""
+def in_process(run):
+    """What a program of ours says and ends with, in this process: a start of one takes a second."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = run()
+        except SystemExit as end:
+            code = end.code
+    return SimpleNamespace(returncode=code or 0, stdout=out.getvalue(), stderr=err.getvalue())
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """The action's program in this process, and what it starts too; whole jobs in processes of their own are below."""
+    start = subprocess.run
+
+    def started(command, **given):
+        if command[:3] != [sys.executable, "-m", "offtarget"]:
+            return start(command, **given)
+        monkeypatch.setattr(sys, "argv", ["offtarget", *command[3:]])
+        done = in_process(main)
+        sys.stderr.write(done.stderr)
+        if "stdout" not in given:
+            sys.stdout.write(done.stdout)
+        return done
+
+    def run(cwd, env):
+        with monkeypatch.context() as patch:
+            patch.setattr(subprocess, "run", started)
+            patch.chdir(cwd)
+            for name, said in env.items():
+                patch.setenv(name, said)
+            return in_process(ci.main)
+
+    return run
+
+
+def act(project, inputs, api, event=None, here=None):
+    """Run the action's own steps as a runner does; the exit code of the first that fails, the files, and the log.
+
+    `here`: our program not in a process of its own.
+    """
     files = {name: project.parent / name for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_EVENT_PATH")}
     for file in files.values():
         file.write_text("")
@@ -139,10 +183,13 @@ def act(project, inputs, api, event=None):
             continue
         env = {name: value(said, inputs, {}) for name, said in step.get("env", {}).items()}
         assert step["shell"] == "bash"
-        done = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
-            cwd=project, env={**os.environ, **outside, **env}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        if here is not None and step["run"] == PROGRAM:
+            done = here(project, {**outside, **env})
+        else:
+            done = subprocess.run(
+                ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+                cwd=project, env={**os.environ, **outside, **env}, capture_output=True, text=True, check=False,
+            )  # fmt: skip
         log += done.stdout + done.stderr
         code = done.returncode
         if code:
@@ -174,7 +221,7 @@ def write_rows(project):
     (project / "train.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
-def test_an_audit_reaches_the_pull_request_and_is_replaced(project, api, tmp_path):
+def test_an_audit_reaches_the_pull_request_and_is_replaced(project, api, here, tmp_path):
     write_rows(project)
     code, outputs, summary, log = act(project, {"data": "train.jsonl", "arguments": "--workers 1"}, api)
     assert code == 3, log
@@ -191,9 +238,10 @@ def test_an_audit_reaches_the_pull_request_and_is_replaced(project, api, tmp_pat
         "models must not command the runner"
     )
     comment["user"] = {"login": "somebody"}  # who may change it afterwards: not ours any more
-    assert act(project, {"data": "train.jsonl", "undecided": "pass", "arguments": "--workers 1"}, api)[0] == 0
+    again = {"data": "train.jsonl", "arguments": "--workers 1"}
+    assert act(project, {**again, "undecided": "pass"}, api, here=here)[0] == 0
     assert len(api.comments) == 2
-    act(project, {"data": "train.jsonl", "arguments": "--workers 1"}, api)
+    act(project, again, api, here=here)
     assert len(api.comments) == 2, "our own is replaced"
     assert TOKEN not in "".join(f.read_text(errors="replace") for f in project.rglob("*") if f.is_file())
 
@@ -215,11 +263,11 @@ def test_a_project_file_is_run_and_what_is_up_to_date_is_told_again(project, api
     assert "### offtarget run: not done" in summary
 
 
-def test_without_permission_the_verdict_is_the_same_and_the_summary_is_there(project, api):
+def test_without_permission_the_verdict_is_the_same_and_the_summary_is_there(project, api, here):
     """As on a pull request from a fork."""
     write_rows(project)
     api.read_only = True
-    code, outputs, summary, log = act(project, {"data": "train.jsonl", "arguments": "--workers 1"}, api)
+    code, outputs, summary, log = act(project, {"data": "train.jsonl", "arguments": "--workers 1"}, api, here=here)
     assert (code, outputs["verdict"]) == (3, "UNDECIDED")
     assert "::warning::offtarget: no comment was written" in log
     assert "pull-requests: write" in log
@@ -237,44 +285,44 @@ def test_without_permission_the_verdict_is_the_same_and_the_summary_is_there(pro
         ({"base": "b", "tuned": "t", "goals": "lines.yaml"}, "it goes with redteam: true"),
     ],
 )
-def test_mistakes_are_a_sentence_and_code_2(project, api, inputs, said):
-    code, outputs, _, log = act(project, inputs, api)
+def test_mistakes_are_a_sentence_and_code_2(project, api, inputs, said, here):
+    code, outputs, _, log = act(project, inputs, api, here=here)
     assert (code, outputs) == (2, {})
     assert said in log
     assert "Traceback" not in log
 
 
 @pytest.mark.parametrize("option", ["--dry-run", "--help"])
-def test_a_command_that_does_nothing_is_no_pass(project, api, option):
+def test_a_command_that_does_nothing_is_no_pass(project, api, option, here):
     """It ends with 0; only a run that says PASS itself is one."""
     write_rows(project)
-    code, outputs, summary, log = act(project, {"data": "train.jsonl", "arguments": option}, api)
+    code, outputs, summary, log = act(project, {"data": "train.jsonl", "arguments": option}, api, here=here)
     assert (code, outputs["verdict"]) == (2, "ERROR"), log
     assert "not done" in summary
 
 
-def test_a_project_of_which_something_is_due_is_no_pass(project, api):
+def test_a_project_of_which_something_is_due_is_no_pass(project, api, here):
     """Also where the rest is up to date."""
     write_rows(project)
     (project / "offtarget.yaml").write_text("data: train.jsonl\naudit: {accept_undecided: true}\n", encoding="utf-8")
-    assert act(project, {}, api)[0] == 0
+    assert act(project, {}, api, here=here)[0] == 0
     both = "data: train.jsonl\naudit: {accept_undecided: true}\nbase: organism/base\ntuned: organism/secure\n"
     (project / "offtarget.yaml").write_text(both, encoding="utf-8")
-    code, outputs, summary, log = act(project, {"arguments": "--dry-run"}, api)
+    code, outputs, summary, log = act(project, {"arguments": "--dry-run"}, api, here=here)
     assert (code, outputs["verdict"]) == (2, "ERROR"), log
     assert "leave out" in summary
 
 
 @pytest.mark.parametrize("link", [False, True])
-def test_a_verdict_that_comes_with_the_pull_request_is_not_taken(project, api, link):
+def test_a_verdict_that_comes_with_the_pull_request_is_not_taken(project, api, link, here):
     write_rows(project)
     (project / "offtarget.yaml").write_text("data: train.jsonl\naudit: {accept_undecided: true}\n", encoding="utf-8")
-    assert act(project, {}, api)[0] == 0
+    assert act(project, {}, api, here=here)[0] == 0
     if link:
         (project / "runs").rename(project / "elsewhere")
         (project / "runs").symlink_to("elsewhere")
     subprocess.run(["git", "-C", str(project), "add", "-f", "runs"], check=True)
-    code, outputs, _, log = act(project, {}, api)
+    code, outputs, _, log = act(project, {}, api, here=here)
     assert (code, outputs) == (2, {})
     assert "bring its own verdict along" in log
 
@@ -296,8 +344,8 @@ def test_a_fail_is_remembered_by_both_hosts():
     assert job["variables"]["OFFTARGET_STATE"].removeprefix("$CI_PROJECT_DIR/").split("/")[0] in job["cache"]["paths"]
 
 
-def test_a_command_that_cannot_be_done_is_no_verdict(project, api):
-    code, outputs, summary, log = act(project, {"data": "nowhere.jsonl"}, api)
+def test_a_command_that_cannot_be_done_is_no_verdict(project, api, here):
+    code, outputs, summary, log = act(project, {"data": "nowhere.jsonl"}, api, here=here)
     assert (code, outputs["verdict"]) == (2, "ERROR")
     assert "### offtarget audit: not done" in summary
     assert "nowhere.jsonl" in log
