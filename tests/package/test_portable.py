@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import subprocess
 import sys
@@ -136,8 +137,9 @@ def test_output_that_cannot_hold_a_character_is_no_fault(tmp_path: Path) -> None
     assert b"run-\\u2265 is broken" in done.stdout
 
 
-def test_files_and_folders_are_brought_to_the_disk(tmp_path: Path) -> None:
+def test_files_and_folders_are_brought_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a folder cannot be opened (Windows) it is left to the system; a file is flushed everywhere."""
+    monkeypatch.setattr(os, "fsync", importlib.import_module(os.name).fsync)  # other tests do not wait for the disk
     (tmp_path / "a").write_text("x")
     flush_to_disk(tmp_path / "a")
     flush_to_disk(tmp_path)
