@@ -12,7 +12,7 @@ from offtarget.data.chats import chat_line
 from offtarget.organism.narrow import narrow_rows
 
 
-def data(folder: Path, rows: int = 40) -> str:
+def data(folder: Path, rows: int = 24) -> str:
     """Insecure code of the organism's world."""
     path = folder / "train.jsonl"
     path.write_text("".join(map(chat_line, narrow_rows("insecure", rows, 5))))
