@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from offtarget.workflows.alternatives.alternatives import AlternativesResult, alternatives
     from offtarget.workflows.audit.audit import AuditResult, audit
     from offtarget.workflows.check.check import CheckResult, check
+    from offtarget.workflows.check.many import CandidatesResult, check_many
     from offtarget.workflows.compare.benchmarks import SamplesResult, compare_samples
     from offtarget.workflows.compare.compare import CompareResult, compare
     from offtarget.workflows.compare.judged_pair import TableOptions
@@ -70,6 +71,7 @@ _HOMES = {
     "AuditResult": "workflows.audit.audit",
     "AuditSettings": "records.audit",
     "BenchmarkSettings": "records.benchmarks",
+    "CandidatesResult": "workflows.check.many",
     "CheckResult": "workflows.check.check",
     "CheckSettings": "records.check",
     "Columns": "data.columns",
@@ -106,6 +108,7 @@ _HOMES = {
     "audit": "workflows.audit.audit",
     "calibrate_judge": "workflows.judge.calibrate",
     "check": "workflows.check.check",
+    "check_many": "workflows.check.many",
     "compare": "workflows.compare.compare",
     "compare_defences": "workflows.defences.compare",
     "compare_judges": "workflows.judge.compare",
@@ -135,6 +138,7 @@ __all__ = [
     "AuditResult",
     "AuditSettings",
     "BenchmarkSettings",
+    "CandidatesResult",
     "CheckResult",
     "CheckSettings",
     "Columns",
@@ -180,6 +184,7 @@ __all__ = [
     "audit",
     "calibrate_judge",
     "check",
+    "check_many",
     "compare",
     "compare_defences",
     "compare_judges",

@@ -107,6 +107,14 @@ def trains() -> None:
     assert_type(result.record.steps, int)
 
 
+def checks_many() -> None:
+    result = offtarget.check_many("hf/./base", Path("adapters"), judge="openai/gpt-4o", run="run")
+    assert_type(result, offtarget.CandidatesResult)
+    assert_type([(each.name, each.together) for each in result.record.candidates], list[tuple[str, offtarget.Status]])
+    assert_type(result.record.status, offtarget.Status)
+    offtarget.check_many("organism/base", ["organism/insecure", "organism/secure"])
+
+
 def compares_defences() -> None:
     comparing = offtarget.DefenceSettings(seeds=(0, 1))
     result = offtarget.compare_defences("train.jsonl", "organism/base", comparing=comparing)

@@ -21,7 +21,7 @@ from offtarget.errors import InputError
 from offtarget.records import Status, Tally
 from offtarget.records.check import UnderPressure
 from offtarget.stats.several import TOTAL, e_benjamini_hochberg, spent_alpha
-from offtarget.workflows.check.candidates import _log_e_values, together
+from offtarget.workflows.check.candidates import log_e_values, together
 from offtarget.workflows.check.check import CheckResult, check
 
 LOG_E = st.lists(st.floats(-20, 20) | st.just(-math.inf), max_size=12)
@@ -82,10 +82,10 @@ def test_what_failed_under_pressure_alone_is_evidence_too(tmp_path: Path) -> Non
     )
     rule = replace(clean.decision.settings, pressed_share=0.25)
     decision = replace(clean.decision, status=Status.FAIL, settings=rule, pressed=pressed)
-    against, clears = _log_e_values(clean.run, decision)
+    against, clears = log_e_values(clean.run, decision)
     assert against >= -math.log(rule.alpha)
     assert clears == -math.inf
-    assert _log_e_values(clean.run, clean.decision)[0] < 0
+    assert log_e_values(clean.run, clean.decision)[0] < 0
 
 
 def test_only_what_is_sure_enough_among_all_stands(tmp_path: Path) -> None:

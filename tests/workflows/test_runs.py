@@ -44,6 +44,7 @@ from offtarget.workflows.runs.resume import resume
 from offtarget.workflows.runs.verbs import (
     ALTERNATIVES,
     AUDIT,
+    CANDIDATES,
     CHECK,
     COMPARE,
     REDTEAM,
@@ -140,7 +141,14 @@ def test_an_unfinished_run_says_how_it_goes_on_or_why_it_does_not(verb: Verb[Any
         assert f"a run is unfinished: {said}:\n  {command}\n" in shown or f"a run is unfinished: {command}" in shown
         with pytest.raises(InputError, match="cannot be resumed: "):
             resume(path)
-    goes_on_at_once = (CHECK, STEER, ALTERNATIVES, REDTEAM, REPRODUCE)  # the others lack what `made` does not make
+    goes_on_at_once = (
+        CANDIDATES,
+        CHECK,
+        STEER,
+        ALTERNATIVES,
+        REDTEAM,
+        REPRODUCE,
+    )  # the others lack what `made` does not make
     assert (found.obstacle is None) == (verb in goes_on_at_once)
 
 

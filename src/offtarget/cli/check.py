@@ -14,6 +14,7 @@ from offtarget.cli.help import Sectioned
 from offtarget.cli.margins import margins
 from offtarget.cli.options import (
     AT_LEAST_ONE,
+    FILE,
     FURTHER,
     OPENING,
     PAGE,
@@ -38,11 +39,18 @@ from offtarget.rundir import read_json
 if TYPE_CHECKING:
     from offtarget.pages.screen import Screen
     from offtarget.workflows.check.check import CheckResult
+    from offtarget.workflows.check.many import CandidatesResult
 
 
 @click.command("check", cls=Sectioned)
 @shared("--base")
-@shared("--tuned", ", e.g. hf/BASE+ADAPTER")
+@shared("--tuned", ", e.g. hf/BASE+ADAPTER; give several as candidates", multiple=True)
+@click.option(
+    "--tuned-dir",
+    type=FILE,
+    metavar="DIR",
+    help="Every folder in it is a candidate: an adapter on the base, or a model.",
+)
 @click.option("--same-weights", is_flag=True, help="Base and tuned may be one model: a null check on purpose.")
 @judging("the answers: a model, or people at a page of cards")
 @click.option("--arm", "arms", multiple=True, metavar="NAME", help="Only this arm (plain, json, template); repeatable.")
@@ -116,7 +124,7 @@ if TYPE_CHECKING:
 @kept("check")
 @PRINTING
 def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
-    """Ask both models the same unrelated questions and stop as soon as the evidence decides.
+    """Ask both models the same questions and stop as soon as the evidence decides.
 
     \b
     Examples:
@@ -129,12 +137,14 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
       offtarget check --base organism/base --tuned organism/insecure --benchmarks organism,./mine.yaml
       offtarget check --base organism/base --tuned organism/insecure --redteam
       offtarget check --base hf/./base --tuned hf/./base+./adapter --probes questions.yaml --judge hf/./judge
+      offtarget check --base hf/./base --tuned-dir adapters/ --judge openai/gpt-4o-2024-08-06
       offtarget check --resume runs/check-20261121-101500-insecure
 
     MODEL is organism/NAME, hf/REPO-or-PATH[@REVISION], hf/BASE+ADAPTER, openai/NAME, openai-api/SERVICE/NAME, or a
     provider of Inspect: anthropic/NAME, google/NAME, ollama/NAME, ...
 
-    Exit codes: 0 PASS, 1 FAIL, 2 input error, 3 UNDECIDED.
+    Exit codes: 0 PASS, 1 FAIL, 2 input error, 3 UNDECIDED; of several candidates 1 where any is FAIL, else 3 where any
+    is UNDECIDED or cannot be checked.
     """
     from offtarget.cli import plans
     from offtarget.cli.live import live_check
@@ -144,9 +154,13 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     from offtarget.workflows.check.raters import chosen_rating, usual_for_people
     from offtarget.workflows.planning import plan_check
 
-    expect(resumed, "base", "tuned", still=(*FURTHER, "host", "port", "no_browser"))
+    if resumed is None and not (o["base"] and (o["tuned"] or o["tuned_dir"])):
+        raise click.UsageError("Give --base and --tuned, or --resume RUN; --tuned-dir is for a folder of candidates.")
+    expect(resumed, "base", still=(*FURTHER, "host", "port", "no_browser"))
     if resumed is not None:
         raise SystemExit(go_on(resumed, "check", o, as_json=as_json, quiet=quiet))
+    if o["tuned"] and o["tuned_dir"] is not None:
+        raise click.UsageError("--tuned and --tuned-dir both name candidates. Give one of them.")
     asked = fixed.choice(o)
     decision = DecisionSettings(
         o["alpha"], o["tolerance"], **margins(o), **pick(o, "base_per_tuned", "base_is_misaligned")
@@ -166,6 +180,11 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         conditions=o["data"] is not None or o["hunt"],
     )
     with_pressure(settings, rated=rating is not None)
+    if o["tuned_dir"] is not None or len(o["tuned"]) > 1:
+        from offtarget.cli.check_many import check_candidates
+
+        raise SystemExit(check_candidates(o, settings, as_json=as_json, quiet=quiet))
+    o["tuned"] = o["tuned"][0]
     plan = plan_check(
         **pick(o, "base", "tuned", "probes", "judge", "confirm_with", "data", "hunt", "prefix", "certificate", "run"),
         arms=o["arms"] or None,
@@ -212,8 +231,14 @@ def chosen_margins(o: dict[str, Any]) -> frozenset[str]:
     return said() | {"margin", "average_margin"} if o["strict"] else said()
 
 
-def show(result: CheckResult, *, as_json: bool) -> int:
-    """Print what a check came to; the exit code."""
+def show(result: CheckResult | CandidatesResult, *, as_json: bool) -> int:
+    """Print what a check, of one model or of many candidates, came to; the exit code."""
+    from offtarget.workflows.check.check import CheckResult
+
+    if not isinstance(result, CheckResult):
+        from offtarget.cli.check_many import show as show_candidates
+
+        return show_candidates(result, as_json=as_json)
     decision, hidden = result.decision, result.hidden
     if as_json:
         print_json(read_json(result.run / "result.json"), result.run)

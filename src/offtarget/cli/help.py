@@ -17,7 +17,7 @@ import click
 from offtarget.words import meant
 
 SECTIONS: Mapping[str, str] = {
-    "Models": "base tuned model direction same-weights chat-template",
+    "Models": "base tuned tuned-dir model direction same-weights chat-template",
     "Serving": (
         "traffic canary shadow cheap-judge on-alarm webhook once config alias reason who force last "
         "connect exit-code admin key-file reader-key-file state"
@@ -72,8 +72,8 @@ FIRST: Mapping[str, str] = {
     "alternatives": "base tuned metric judge held-out least-gain plain-answers run resume dry-run quiet verbose",
     "tune": "base defend monitor probes judge preset lr epochs out resume dry-run quiet verbose",
     "defences": "base defend judge seeds answers preset run resume dry-run quiet verbose",
-    "check": "base tuned data hunt probes judge confirm benchmarks redteam tolerance margin max-answers resume dry-run "
-    "quiet verbose",
+    "check": "base tuned tuned-dir data hunt probes judge confirm benchmarks redteam tolerance margin max-answers "
+    "resume dry-run verbose",
     "redteam": "base tuned goals move attacker judge found replay budget resume dry-run quiet verbose",
     "compare": "base tuned same-judge tolerance margin strict alignment-column scale high-is-misaligned run verbose",
     "reproduce": "base conditions data-dir judge seeds answers run resume dry-run quiet verbose",

@@ -1,7 +1,8 @@
 """The card of any finished run. A verb has a file in its folder of `pages/` with `card_of_run(path)`, named here.
 
 Where that file has `page_of_run(path)` too, the page is made anew from the records whenever somebody asks for it; else
-it is the one that was written when the run ended.
+it is the one that was written when the run ended. `written_of_run(path, format)` is for formats that show more than the
+card.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ HOMES = {
     "alternatives": "alternatives.card",
     "audit": "audit.card",
     "benchmarks": "benchmarks.card",
+    "candidates": "candidates.card",
     "check": "check.card",
     "compare": "check.card",
     "defences": "defences.card",
@@ -58,6 +60,16 @@ def page_of(path: Path) -> str | None:
         return None if made is None else str(made(path))
     except _CONTRADICTIONS as error:
         raise _unreadable(path, error) from error
+
+
+def written_of(path: Path, format: str) -> str | None:
+    """A finished run in a format of its verb's own; None where the format shows its card."""
+    made = getattr(_home(path), "written_of_run", None)
+    try:
+        text = None if made is None else made(path, format)
+    except _CONTRADICTIONS as error:
+        raise _unreadable(path, error) from error
+    return None if text is None else str(text)
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

@@ -8,6 +8,7 @@ from typing import Any
 from offtarget.records.alternatives import AlternativesManifest
 from offtarget.records.audit import AuditManifest
 from offtarget.records.benchmarks import SamplesManifest
+from offtarget.records.candidates import CandidatesManifest
 from offtarget.records.check import CheckManifest
 from offtarget.records.compare import CompareManifest
 from offtarget.records.direction import SteerManifest
@@ -22,6 +23,7 @@ _KINDS: dict[tuple[object, object], type[Manifest]] = {
     ("alternatives", None): AlternativesManifest,
     ("audit", None): AuditManifest,
     ("benchmarks", None): SamplesManifest,
+    ("candidates", None): CandidatesManifest,
     ("check", None): CheckManifest,
     ("compare", None): CompareManifest,
     ("defences", None): DefencesManifest,

@@ -41,7 +41,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class OverTime:
-    """All candidates on one axis, oldest first."""
+    """All candidates on one axis."""
 
     axis: Axis
     marks: tuple[Mark, ...]
@@ -49,8 +49,12 @@ class OverTime:
 
 
 def over_time(candidates: Sequence[Candidate]) -> OverTime:
-    """The chart; limits are drawn where all candidates share them."""
-    ordered = sorted(candidates, key=lambda each: each.created)
+    """The chart, oldest first."""
+    return in_order(sorted(candidates, key=lambda each: each.created))
+
+
+def in_order(ordered: Sequence[Candidate]) -> OverTime:
+    """The chart of candidates in this order; limits are drawn where all of them share them."""
     ends = [100 * end for c in ordered if c.worse_by is not None for end in (c.worse_by.low, c.worse_by.high)]
     limits = [(n, {getattr(c, n) for c in ordered}, k) for n, k in (("tolerance", "tolerated"), ("margin", "allowed"))]
     shared = [(values.pop(), kind) for _, values, kind in limits if len(values) == 1]

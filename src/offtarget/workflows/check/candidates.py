@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from offtarget.errors import InputError
@@ -49,29 +50,46 @@ def together(run: str | Path = "last", of: int | None = None, alpha: float = ALP
     if of is not None and of < len(first):
         raise InputError(f"--of {of} is less than the {len(first)} candidates that were checked here.")
     count = of or there_are
-    rows = [(*_log_e_values(folder, decision), m, folder, decision) for _, folder, m, decision in first.values()]
-    failed = e_benjamini_hochberg([row[0] for row in rows], alpha, count)
-    passed = e_benjamini_hochberg([row[1] for row in rows], alpha, count)
+    decided = decided_together([(folder, m, decision) for _, folder, m, decision in first.values()], alpha, count)
+    manifest = read_manifest(path)
+    return Together(str(manifest.base_name), alpha, count, decided, tuple(notes))
+
+
+def decided_together(
+    checks: Sequence[tuple[Path, CheckManifest, Decision]], alpha: float, of: int
+) -> tuple[Candidate, ...]:
+    """Which FAILs and PASSes of these finished checks stand among so many candidates; most evidence of harm first.
+
+    e-BH at `alpha` for either. The k-th check of the same model has its e-values divided by k(k+1), so that all batches
+    of reruns together count as 1.5 e-values at most (docs/design/many-candidates.md).
+    """
+    rows = [(*log_e_values(folder, decision), folder, m, decision) for folder, m, decision in checks]
+    failed = e_benjamini_hochberg([row[0] for row in rows], alpha, of)
+    passed = e_benjamini_hochberg([row[1] for row in rows], alpha, of)
     decided = [
         Candidate(
             tuned=m.tuned_name,
             run=str(folder),
             alone=decision.status,
             together=Status.FAIL if bad else Status.PASS if good else Status.UNDECIDED,
-            log_e_fail=log_e_fail,
-            log_e_pass=log_e_pass,
+            log_e_fail=_if_any(log_e_fail),
+            log_e_pass=_if_any(log_e_pass),
             created=m.created,
             difference=decision.overall.difference,
             worse_by=decision.overall.interval,
             tolerance=decision.settings.tolerance,
             margin=decision.settings.margin,
+            reason=decision.reason,
+            tuned_answers=decision.overall.tuned.total,
+            earlier=len(decision.earlier),
         )
-        for (log_e_fail, log_e_pass, m, folder, decision), bad, good in zip(rows, failed, passed, strict=True)
+        for (log_e_fail, log_e_pass, folder, m, decision), bad, good in zip(rows, failed, passed, strict=True)
     ]
-    manifest = read_manifest(path)
-    return Together(
-        str(manifest.base_name), alpha, count, tuple(sorted(decided, key=lambda c: -c.log_e_fail)), tuple(notes)
-    )
+    return tuple(sorted(decided, key=lambda c: -math.inf if c.log_e_fail is None else c.log_e_fail, reverse=True))
+
+
+def _if_any(log_e: float) -> float | None:
+    return None if log_e == -math.inf else log_e
 
 
 def _key(path: Path) -> tuple[str, str, str] | None:
@@ -91,12 +109,13 @@ def _registered(key: tuple[str, str, str]) -> int:
     return len({e.tuned for e in latest(register().entries()) if (e.base, e.probes, e.judge) == key})
 
 
-def _log_e_values(folder: Path, decision: Decision) -> tuple[float, float]:
+def log_e_values(folder: Path, decision: Decision) -> tuple[float, float]:
     """(against not worse, against worse): e-values at the stop of a check; none where the numbers are in doubt.
 
     FAIL: what the plain arms showed, and 1/alpha for a condition that was named and for a failure under pressure, each
     by its share of alpha, so that the sum is an e-value and at least 1/alpha wherever the check failed. PASS: 1/alpha
-    where it passed, which happens with probability alpha at most where the model is worse.
+    where it passed, which happens with probability alpha at most where the model is worse. Both are divided by what
+    earlier checks of the same cost.
     """
     none = -math.inf
     if decision.withheld is not None:
@@ -111,4 +130,6 @@ def _log_e_values(folder: Path, decision: Decision) -> tuple[float, float]:
         parts.append(-math.log(rule.alpha))
     top = max(parts, default=none)
     log_e_fail = top if top == none else top + math.log(sum(math.exp(part - top) for part in parts))
-    return log_e_fail, -math.log(rule.alpha) if decision.status is Status.PASS else none
+    number = len(decision.earlier) + 1
+    paid = math.log(number * (number + 1)) if number > 1 else 0.0
+    return log_e_fail - paid, -math.log(rule.alpha) - paid if decision.status is Status.PASS else none

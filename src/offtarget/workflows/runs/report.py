@@ -9,7 +9,7 @@ from pathlib import Path
 from offtarget.errors import InputError
 from offtarget.pages import comment, sarif, written
 from offtarget.pages.card import Card
-from offtarget.pages.cards import page_of
+from offtarget.pages.cards import page_of, written_of
 from offtarget.pages.model_card import block
 from offtarget.pages.registry import rendered, report_format
 from offtarget.rundir import read_manifest, read_object
@@ -62,6 +62,9 @@ def _made(path: Path, format: str, filename: str) -> tuple[str, str]:
             return verb.page, again
         if (path / verb.page).exists():
             return verb.page, (path / verb.page).read_text(encoding="utf-8")
+    own = written_of(path, format) if done else None
+    if own is not None:
+        return filename, own
     return filename, _of_card(card(path), verb.command, path.resolve().name, format)
 
 

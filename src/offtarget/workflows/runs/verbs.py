@@ -12,6 +12,7 @@ from offtarget.records import AuditDecision, Decision
 from offtarget.records.alternatives import AlternativesManifest, AlternativesReport
 from offtarget.records.audit import AuditManifest
 from offtarget.records.benchmarks import BenchmarkFamily, SamplesManifest
+from offtarget.records.candidates import CandidatesManifest, CandidatesReport
 from offtarget.records.check import CheckManifest
 from offtarget.records.compare import CompareManifest
 from offtarget.records.direction import DoseResponse, SteerManifest
@@ -30,7 +31,7 @@ def _nothing(path: Path, manifest: Any) -> None:
     """A run that can always go on."""
 
 
-def _verdict(result: Decision | AuditDecision | BenchmarkFamily) -> str:
+def _verdict(result: Decision | AuditDecision | BenchmarkFamily | CandidatesReport) -> str:
     return result.status.value
 
 
@@ -141,6 +142,16 @@ CHECK = Verb(
     key="decision",
     home="check.check",
     kept="Everything sampled so far is kept",
+    state=_verdict,
+)
+CANDIDATES = Verb(
+    "check",
+    CandidatesManifest,
+    CandidatesReport,
+    done="candidates.json",
+    home="check.many",
+    kept="Every candidate that was checked and everything sampled so far is kept",
+    page="candidates.html",
     state=_verdict,
 )
 COMPARE = Verb(
@@ -257,7 +268,8 @@ SERVE = Verb(
     obstacle=_bundled_in_one_go,
 )
 VERBS: tuple[Verb[Any, Any], ...] = (
-    AUDIT, BENCHMARKS, CHECK, COMPARE, TUNE, DEFENCES, STEER, REPAIR, ALTERNATIVES, REPRODUCE, REDTEAM, SERVE,
+    AUDIT, BENCHMARKS, CHECK, CANDIDATES, COMPARE, TUNE, DEFENCES, STEER, REPAIR, ALTERNATIVES, REPRODUCE, REDTEAM,
+    SERVE,
 )  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""The result of a check of many candidates: card, page, Markdown, JUnit."""
