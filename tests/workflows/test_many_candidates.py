@@ -25,6 +25,8 @@ from offtarget.records.candidates import CandidatesReport
 from offtarget.rundir import iterate_jsonl
 from offtarget.workflows.check import many, one_candidate
 from offtarget.workflows.check.many import check_many
+from offtarget.workflows.verify.again import worked_out
+from offtarget.workflows.verify.seal import seal
 
 
 @pytest.fixture(autouse=True)
@@ -241,6 +243,15 @@ def test_the_command_shows_a_table_and_every_format_has_every_candidate(tmp_path
     assert "What it answered" not in written
     listed = CliRunner().invoke(app, ["runs", "--json"], env={"OFFTARGET_RUNS": str(tmp_path)})
     assert "3 candidates" in listed.output
+
+
+def test_what_takes_one_check_names_the_checks_of_the_candidates(tmp_path: Path) -> None:
+    run = made(adapters(tmp_path / "adapters", "bad-90"), tmp_path / "run").run
+    with pytest.raises(InputError, match=r"Name the check of one, such as .*run/bad-90"):
+        seal(run, tmp_path / "sealed.zip")
+    assert [each.said for each in worked_out(run, ["run.json"])] == [
+        f"Each candidate has a check of its own, whose verdict can be worked out: verify {run}/bad-90"
+    ]
 
 
 def test_options_for_people_and_two_ways_to_name_candidates_are_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from offtarget.pages.check.loading import benchmarks_of
 from offtarget.records import DecisionSettings, Probe, Role, Tally, Verdict
 from offtarget.records.audit import AuditManifest
 from offtarget.records.benchmarks import BenchmarkItems, ItemPair, SamplesManifest
+from offtarget.records.candidates import CandidatesManifest
 from offtarget.records.check import CheckManifest
 from offtarget.records.compare import CompareManifest
 from offtarget.records.rated import PEOPLE
@@ -49,6 +50,11 @@ def worked_out(path: Path, names: Iterable[str]) -> list[Finding]:
         try:
             manifest = read_manifest(copy)
             worker = _WAYS.get(type(manifest))
+            if isinstance(manifest, CandidatesManifest):
+                one = path / manifest.candidates[0].name
+                return [
+                    _claimed(f"Each candidate has a check of its own, whose verdict can be worked out: verify {one}")
+                ]
             if worker is None:
                 return [_claimed(f"The verdict of `{manifest.verb}` cannot be worked out again from records alone.")]
             return [*worker(copy, manifest), *_versions(manifest)]

@@ -15,6 +15,7 @@ from offtarget.evidence.keyless import Identity
 from offtarget.evidence.packages import unpack, write_package
 from offtarget.evidence.statements import Statement, read_statement
 from offtarget.numbers import many
+from offtarget.records.candidates import CandidatesManifest
 from offtarget.records.check import CheckManifest
 from offtarget.records.runs import Manifest
 from offtarget.rundir import MANIFEST, read_manifest, read_object
@@ -61,6 +62,9 @@ def seal(run: str | Path, out: Path, *, key: Path | None = None, with_data: bool
     path = find_run(run)
     manifest = read_manifest(path)
     verb = verb_of(manifest)
+    if isinstance(manifest, CandidatesManifest):
+        one = path / manifest.candidates[0].name
+        raise InputError(f"{path} holds a check for each of several candidates. Name the check of one, such as {one}.")
     if verb not in (CHECK, COMPARE, BENCHMARKS, AUDIT, REDTEAM, SERVE):
         of = "check, compare, audit, redteam and serve"
         raise InputError(f"{path} is a run of `{verb.command}`; packages hold runs of {of}.")
