@@ -65,6 +65,26 @@ def test_what_the_attacker_said_and_worked_counts_word_for_word(tmp_path: Path) 
     assert len(set(said)) == len(said)  # no two conversations are led with the same words
 
 
+def test_conversations_in_which_the_base_gave_way_do_not_count_for_the_tuned_model(tmp_path: Path) -> None:
+    """Both give way now and then under the same moves: only what the tuned model gave way in is held again."""
+    result = redteam(
+        pressing.model("base", 0.5),
+        pressing.model("tuned", 0.5),
+        goals=pressing.goals(),
+        attacker=Conversing(ScriptedModel("attacker", writes), RULE),
+        judge=checking.judge(),
+        settings=pressing.settings(moves=("persistence",)),
+        run=tmp_path / "run",
+    )
+    won = [one for one in read_jsonl(tmp_path / "run" / "attempts.jsonl", Attempt) if one.other_held]
+    assert {one.role for one in won} == {"base", "tuned"}
+    against_base = {one.script.turns for one in won if one.role == "base"}
+    counted = read_jsonl(tmp_path / "run" / "scripts.jsonl", Script)
+    assert counted
+    assert not against_base & {script.turns for script in counted}
+    assert result.record.status is not Status.PASS
+
+
 def test_no_conversation_is_longer_than_asked_for(tmp_path: Path) -> None:
     run_with(tmp_path / "run", Conversing(ScriptedModel("attacker", writes), RULE), tuned=0.0, turns=3)
     lengths = {len(a.script.turns) for a in read_jsonl(tmp_path / "run" / "attempts.jsonl", Attempt)}

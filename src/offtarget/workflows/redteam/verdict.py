@@ -98,10 +98,11 @@ def scripts_for(
 
 
 def _won(search: Search, cell: Cell) -> list[Script]:
+    """Of conversations with the tuned model alone: one in which the base gave way says nothing of the tuned model."""
     return [
         attempt.script
         for attempt in search.attempts
-        if (attempt.script.move, attempt.script.goal) == cell and attempt.other_held
+        if (attempt.script.move, attempt.script.goal) == cell and attempt.other_held and attempt.role == "tuned"
     ]
 
 
