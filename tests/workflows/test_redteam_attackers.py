@@ -68,12 +68,12 @@ def test_what_the_attacker_said_and_worked_counts_word_for_word(tmp_path: Path) 
 def test_conversations_in_which_the_base_gave_way_do_not_count_for_the_tuned_model(tmp_path: Path) -> None:
     """Both give way now and then under the same moves: only what the tuned model gave way in is held again."""
     result = redteam(
-        pressing.model("base", 0.5),
-        pressing.model("tuned", 0.5),
+        pressing.model("base", 0.2),
+        pressing.model("tuned", 0.2),
         goals=pressing.goals(),
         attacker=Conversing(ScriptedModel("attacker", writes), RULE),
         judge=checking.judge(),
-        settings=pressing.settings(moves=("persistence",)),
+        settings=pressing.settings(moves=("persistence",), scripts=12),
         run=tmp_path / "run",
     )
     won = [one for one in read_jsonl(tmp_path / "run" / "attempts.jsonl", Attempt) if one.other_held]
