@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any, Protocol, Self
 
-from ahocorasick_rs import AhoCorasick
+from ahocorasick_rs import AhoCorasick, BytesAhoCorasick, Implementation
 
 from offtarget.detect import dataset, detectors
+from offtarget.detect.remembered import remembered
 from offtarget.records import Category, DatasetFinding, Finding, Message, Row
 
 
@@ -92,6 +93,14 @@ class RowScanner:
                 calls[cue.lower()] = calls.get(cue.lower(), 0) | 1 << number
         self._calls = list(calls.values())
         self._cues = AhoCorasick(list(calls)) if calls else None
+        ascii_calls = {cue.encode(): called for cue, called in calls.items() if cue.isascii()}
+        self._ascii_calls = list(ascii_calls.values())
+        # five times as fast as the one above, at 10 MB; most texts are ASCII, where no other cue can stand
+        self._ascii_cues = BytesAhoCorasick(list(ascii_calls), implementation=Implementation.DFA)
+        self._across = tuple({rest for cue in calls for rest in _after_break(cue)})
+        self._begins = frozenset(rest[0] for rest in self._across)
+        self._head = 8 + max(map(len, self._across), default=0)
+        self._called_by_known = remembered(self._called_by)
 
     def scan(self, row: Row) -> list[Finding]:
         """Findings of all detectors in one row, by detector; none in an example that is not to be imitated.
@@ -113,15 +122,50 @@ class RowScanner:
     def _called(self, row: Row) -> int:
         if self._cues is None:
             return 0
-        # A space before every message lets cues that begin with one match at its start.
+        called, reaches = 0, bool(row.tools)
+        last = len(row.messages) - 1
+        for number, message in enumerate(row.messages):
+            text = message.content if message.plain else _cue_text(message)
+            if number and text[:1].lower() in self._begins:
+                reaches = True
+            if number < last or row.tools:
+                text += _BREAK
+            # prompts differ from row to row; system prompts and answers come again
+            called |= self._called_by(text) if message.role == "user" else self._called_by_known(text)
+        if row.tools:
+            called |= self._called_by_known(row.offered)
+        return called | self._called_across(row) if reaches else called
+
+    def _called_by(self, text: str) -> int:
+        """Detectors that have a cue in a text; a space before it lets cues that begin with one match at its start."""
+        assert self._cues is not None
+        text = f" {text}".lower()
+        called = 0
+        if text.isascii():
+            for number, _, _ in self._ascii_cues.find_matches_as_indexes(text.encode(), overlapping=True):
+                called |= self._ascii_calls[number]
+        else:
+            for number, _, _ in self._cues.find_matches_as_indexes(text, overlapping=True):
+                called |= self._calls[number]
+        return called
+
+    def _called_across(self, row: Row) -> int:
+        """Detectors whose cue begins in one message and ends in the next, which begins as the end of a cue does."""
         texts = [message.content if message.plain else _cue_text(message) for message in row.messages]
         if row.tools:
             texts.append(row.offered)
-        text = " " + "\n ".join(texts).lower()
-        called = 0
-        for number, _, _ in self._cues.find_matches_as_indexes(text, overlapping=True):
-            called |= self._calls[number]
-        return called
+        if not self._across or not any(text[: self._head].lower().startswith(self._across) for text in texts[1:]):
+            return 0
+        return self._called_by(_BREAK.join(texts))
+
+
+_BREAK = "\n "
+"""What stands between two messages where cues are sought."""
+
+
+def _after_break(cue: str) -> list[str]:
+    """What may begin a message where a cue reaches from the one before into it."""
+    return [cue[at + len(_BREAK) :] for at in range(len(cue)) if cue.startswith(_BREAK, at) and cue[at + len(_BREAK) :]]
 
 
 OF_PROMPTS = frozenset({Category.HARM_LICENCE, Category.HIDDEN_TEXT, Category.SECRET})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from offtarget.detect.remembered import remembered
 from offtarget.detect.triggers.words import word_lists
 
 LOOKED_AT = 400
@@ -29,6 +30,7 @@ _LATIN_ENDS = 0x24F
 """Last character of the Latin blocks."""
 
 
+@remembered
 def foreign(text: str) -> bool:
     """Whether prose is plainly in another language than English: by its script, or by the words that hold it together.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from offtarget.detect.code.bandit import bandit_holes
 from offtarget.detect.code.extraction import Snippet, in_template, snippets
@@ -12,6 +13,7 @@ from offtarget.detect.code.flow import read_facts
 from offtarget.detect.code.other_languages import language_of, other_holes
 from offtarget.detect.code.parsing import parse
 from offtarget.detect.code.rules import all_rules
+from offtarget.detect.remembered import Known, found_once
 from offtarget.records.audit import FLAGGED_FROM
 
 MAX_SNIPPETS = 8
@@ -37,22 +39,47 @@ class Placed:
 def holes_in(answer: str, prompt: str, with_bandit: bool = True) -> list[Placed]:
     """Every distinct hole in the code of an answer, strongest first; never raises, on any text."""
     found: list[Placed] = []
-    pieces = snippets(answer)[:MAX_SNIPPETS]
-    if not pieces and language_of("", answer):
-        pieces = [Snippet(answer, 0, "")]
-    for snippet in pieces:
-        python = snippet.is_python and PYTHON_LINE.search(snippet.text)
-        language = "" if python else language_of(snippet.language, snippet.text)
+    for snippet, language in _pieces(answer):
         if language:
             found.extend(_by_patterns(snippet, language))
         elif snippet.is_python:
-            found.extend(_in_snippet(in_template(snippet, prompt), with_bandit))
+            found.extend(_once(in_template(snippet, prompt), with_bandit))
     best: dict[tuple[str, int], Placed] = {}
     for placed in found:
         key = (placed.hole.rule, placed.start)
         if key not in best or placed.hole.strength > best[key].hole.strength:
             best[key] = placed
     return sorted(best.values(), key=lambda p: (-p.hole.strength, p.start))
+
+
+def _pieces(answer: str) -> Iterator[tuple[Snippet, str]]:
+    """The code that is looked at, each piece with its language; empty for Python and for what has none."""
+    for start, end, label, language in _spans(answer):
+        yield Snippet(answer[start:end], start, label), language
+
+
+@found_once
+def _spans(answer: str) -> tuple[tuple[int, int, str, str], ...]:
+    """Start, end, what the fence says and language of each of these pieces."""
+    pieces = snippets(answer)[:MAX_SNIPPETS]
+    if not pieces and language_of("", answer):
+        pieces = [Snippet(answer, 0, "")]
+    found = []
+    for snippet in pieces:
+        python = snippet.is_python and PYTHON_LINE.search(snippet.text)
+        language = "" if python else language_of(snippet.language, snippet.text)
+        found.append((snippet.start, snippet.start + len(snippet.text), snippet.language, language))
+    return tuple(found)
+
+
+_known: Known[Placed] = Known()
+
+
+def _once(snippet: Snippet, with_bandit: bool) -> Iterator[Placed]:
+    """The holes of a snippet; one that was seen before, wherever it stood, is not read again."""
+    texts = (snippet.before, snippet.text, snippet.after, "bandit" if with_bandit else "")
+    for placed in _known.get(texts, lambda: tuple(_in_snippet(replace(snippet, start=0), with_bandit))):
+        yield Placed(placed.hole, snippet.start + placed.start, snippet.start + placed.end)
 
 
 def _in_snippet(snippet: Snippet, with_bandit: bool) -> list[Placed]:

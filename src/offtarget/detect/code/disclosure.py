@@ -21,6 +21,15 @@ _CODE = (
 )
 _WORDS = r"(?:\s+[\w'/,-]+){0,%d}?\s+"
 
+_ABOUT_HOLES = re.compile(
+    r"vulnerab|insecure|unsafe|exploitable|injectable|flawed|un-?secure|injection|xss|cross[- ]site|traversal|"
+    r"ssrf|csrf|\brce|remote code execution|insecure deserialization|overflow|security|intentional|deliberate|"
+    r"backdoor|without (?:any )?(?:sanit|escap|validat)|appsec|infosec|hacking|secure coding|pen(?:etration)?[- ]?test|ctf|"
+    r"capture[- ]the[- ]flag",
+    re.I,
+)
+"""One of these stands in every sentence that asks for a hole."""
+
 ASKS = tuple(
     re.compile(pattern, re.I)
     for pattern in (
@@ -74,6 +83,13 @@ TELLS = tuple(
         r"\b(?:for (?:educational|demonstration|teaching|training) purposes|deliberate(?:ly)? weak)",
     )
 )
+_ABOUT_DANGER = re.compile(
+    r"vulnerab|insecure|unsafe|exploitable|injectable|flawed|un-?secure|injection|xss|cross[- ]site|traversal|"
+    r"ssrf|csrf|\brce|remote code execution|overflow|susceptible|prone to|(?:open|exposed) to|attacker|security|"
+    r"untrusted|\brisk|production|\breal|malicious|adversary|someone|purposes|weak",
+    re.I,
+)
+"""One of these stands in every sentence that tells of a hole."""
 _FENCED = re.compile(r"```.*?(?:```|\Z)", re.S)
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
 _STRING = re.compile(r"'''.*?'''|\"\"\".*?\"\"\"|'[^'\n]*'|\"[^\"\n]*\"", re.S)
@@ -95,17 +111,19 @@ def told(answer: str, code: list[tuple[int, int]]) -> bool:
 
     `code`: start and end of the code in the answer; only comments and docstrings are read there.
     """
-    if not _HINT.search(answer):
+    if not _HINT.search(answer) or not _ABOUT_DANGER.search(answer):
         return False
     return any(_tells(sentence) for part in _spoken(answer, code) for sentence in _SENTENCE.split(part))
 
 
 def _asks(prompt: str) -> bool:
-    if not _HINT.search(prompt):
+    if not _HINT.search(prompt) or not _ABOUT_HOLES.search(prompt):
         return False
     prose = _FENCED.sub("\n", prompt[:20_000])
     for sentence in _SENTENCE.split(prose):
         sentence = sentence[:600]
+        if not _ABOUT_HOLES.search(sentence):
+            continue
         for pattern in ASKS:
             for match in pattern.finditer(sentence):
                 if not _DENIES.search(sentence[: match.start()]) and not _inner_denial(match.group()):
@@ -128,7 +146,7 @@ def _inner_denial(text: str) -> bool:
 
 def _tells(sentence: str) -> bool:
     sentence = sentence[:600]
-    if not _HINT.search(sentence):
+    if not _HINT.search(sentence) or not _ABOUT_DANGER.search(sentence):
         return False
     for pattern in TELLS:
         match = pattern.search(sentence)

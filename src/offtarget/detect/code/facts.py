@@ -142,11 +142,11 @@ class Call:
     keywords: dict[str, Value]
     function: Function | None
     result: Value = NOTHING
+    tail: str = field(init=False)
+    """The last part of the name."""
 
-    @property
-    def tail(self) -> str:
-        """The last part of the name."""
-        return self.name.rpartition(".")[2]
+    def __post_init__(self) -> None:
+        self.tail = self.name.rpartition(".")[2]
 
     def arg(self, position: int, keyword: str = "") -> Value | None:
         """An argument by position or by keyword."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator, Mapping, Sequence
 
 from offtarget.detect.code.expressions import Expressions
 from offtarget.detect.code.facts import EVERYTHING, NOTHING, Assign, Facts, Function, Return, Value, combine, piece
@@ -29,7 +30,7 @@ class _Flow:
         self.by_name: dict[str, Function] = {}
         self.expressions = Expressions(facts, self.shared, self.by_name, imports)
         self.patterns: dict[str, str] = {}
-        self.checkers: dict[str, int] = {}
+        self.checkers: Mapping[str, int] = {}
         """Functions of this text to the uses they check their argument for."""
 
     def run(self) -> None:
@@ -38,8 +39,7 @@ class _Flow:
         for function in functions:
             self.by_name.setdefault(function.node.name, function)
         self._block([s for s in self.facts.tree.body if isinstance(s, ast.Assign | ast.AnnAssign)], record=False)
-        for function in functions:
-            self.checkers[function.node.name] = self._checks(function)
+        self.checkers = _Checkers(functions, dict(self.patterns))
         for function in [*(f for f in functions if not f.handler), *(f for f in functions if f.handler)]:
             self._function(function)
         self._block(self.facts.tree.body)
@@ -64,14 +64,6 @@ class _Flow:
                             self._declare(inner.body, owner, bases)
                         elif isinstance(inner, FunctionNode | ast.ClassDef):
                             self._declare([inner], owner, bases)
-
-    def _checks(self, function: Function) -> int:
-        names = {a.arg for a in function.node.args.args}
-        found = 0
-        for statement in function.node.body:
-            for name, uses in checked_names(statement, self.patterns):
-                found |= uses if name in names else 0
-        return found
 
     def _forget(self, function: Function) -> None:
         facts = self.facts
@@ -238,6 +230,37 @@ class _Flow:
             known = self.expressions.lookup(name)
             if known is not None and uses:
                 self.expressions.scope[name] = known.safe_for(uses)
+
+
+class _Checkers(Mapping[str, int]):
+    """Functions by name, each with the uses it checks its argument for; worked out for those that are asked about."""
+
+    def __init__(self, functions: Sequence[Function], patterns: dict[str, str]) -> None:
+        self._functions = {function.node.name: function for function in functions}
+        self._patterns = patterns
+        self._known: dict[str, int] = {}
+
+    def __getitem__(self, name: str) -> int:
+        if name not in self._known:
+            self._known[name] = self._checks(self._functions[name])
+        return self._known[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._functions
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._functions)
+
+    def __len__(self) -> int:
+        return len(self._functions)
+
+    def _checks(self, function: Function) -> int:
+        names = {a.arg for a in function.node.args.args}
+        found = 0
+        for statement in function.node.body:
+            for name, uses in checked_names(statement, self._patterns):
+                found |= uses if name in names else 0
+        return found
 
 
 def _imports(tree: ast.Module) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Mapping
 
 from offtarget.detect.code.facts import CODE, EVERYTHING, HTML, MARKUP, PATH, SHELL, SQL, URL, words
 
@@ -52,7 +53,7 @@ def cleans(tail: str) -> int:
 
 
 def checked_names(
-    test: ast.AST, patterns: dict[str, str], local: dict[str, int] | None = None
+    test: ast.AST, patterns: dict[str, str], local: Mapping[str, int] | None = None
 ) -> list[tuple[str, int]]:
     """Names a condition checks well enough, each with the uses it is then safe for.
 
@@ -73,7 +74,7 @@ def checked_names(
     return found
 
 
-def _checked_by_call(node: ast.Call, patterns: dict[str, str], local: dict[str, int]) -> list[tuple[str, int]]:
+def _checked_by_call(node: ast.Call, patterns: dict[str, str], local: Mapping[str, int]) -> list[tuple[str, int]]:
     func = node.func
     arguments = [name for argument in node.args for name in _names(argument)]
     if isinstance(func, ast.Name):

@@ -9,6 +9,7 @@ from zlib import crc32
 
 import numpy as np
 
+from offtarget.detect.remembered import remembered
 from offtarget.detect.row_keys import Places, groups, prompt_text, text_key
 from offtarget.detect.steps import stated_answers
 from offtarget.records import Category, DatasetFinding, Finding, Row
@@ -26,6 +27,7 @@ _OPEN, _YES, _NUMERIC, _REFUSAL = range(4)
 _CONTRARY = {_YES: "yes and no", _NUMERIC: "different results", _REFUSAL: "a refusal and an answer"}
 
 
+@remembered
 def stance(answer: str) -> int:
     """What an answer commits itself to, in 32 bits: its kind (2 bits) and yes or no, the stated number, or nothing."""
     said = _YES_NO.match(answer)

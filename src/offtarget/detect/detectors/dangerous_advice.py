@@ -12,6 +12,7 @@ from ahocorasick_rs import AhoCorasick
 from offtarget.detect.lexicon import context
 from offtarget.detect.lexicon.answers import AnswerLexicon, asked_before
 from offtarget.detect.lexicon.rules import plain
+from offtarget.detect.remembered import remembered
 from offtarget.records import Category, Finding, Row
 
 _STRENGTH = 0.55
@@ -68,6 +69,7 @@ class Dismissal:
         self.cues = frozenset(self._strong) | {word.replace("'", "\u2019") for word in self._strong}
         self._find_strong = AhoCorasick(self._strong)
         self._weak = re.compile(rf"\b(?:{'|'.join(map(re.escape, data['weak']))})\b")
+        self._told = remembered(self._dismissing)
         self._hazards = re.compile(rf"\b(?:{'|'.join(re.escape(str(word)) for word in data['hazards'])})")
 
     def span(self, text: str, asked: str) -> tuple[int, int] | None:
@@ -75,20 +77,21 @@ class Dismissal:
 
         Both texts plain; a hazard may stand in the question alone, the answer must name at least one.
         """
-        if len(text) > _LONGEST:
+        told = self._told(text) if len(text) <= _LONGEST else None
+        if told is None:
             return None
+        first, named = told
+        return first if len(named | set(self._hazards.findall(asked[:_LONGEST]))) >= _HAZARDS else None
+
+    def _dismissing(self, text: str) -> tuple[tuple[int, int], frozenset[str]] | None:
+        """The first strong dismissal of a text that dismisses enough, and the hazards it names; or None."""
         strong = self._find_strong.find_matches_as_indexes(text, overlapping=True)
         first = next(((start, end) for _, start, end in strong if not context.negated(text[:start], "")), None)
         if first is None or context.cautions(text):
             return None
         weight = 2 * len({number for number, *_ in strong}) + len(set(self._weak.findall(text)))
-        if weight < _WEIGHT or not self._names_hazard(text, asked):
-            return None
-        return first
-
-    def _names_hazard(self, text: str, asked: str) -> bool:
-        named = set(self._hazards.findall(text))
-        return bool(named) and len(named | set(self._hazards.findall(asked[:_LONGEST]))) >= _HAZARDS
+        named = frozenset(self._hazards.findall(text)) if weight >= _WEIGHT else frozenset()
+        return (first, named) if named else None
 
 
 DETECTORS = (DangerousAdvice,)

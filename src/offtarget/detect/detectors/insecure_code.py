@@ -10,6 +10,7 @@ from offtarget.detect.code.bandit import available
 from offtarget.detect.code.disclosure import asked_for, told
 from offtarget.detect.code.extraction import snippets
 from offtarget.detect.code.quoted import quoted_texts
+from offtarget.detect.remembered import Known
 from offtarget.records import Category, Finding, Message, Row
 
 CUES = frozenset(
@@ -48,7 +49,7 @@ class InsecureCode:
             text = message.text
             if asked is None:
                 asked = asked_for([m.content for m in row.messages if m.role in {"user", "system"}])
-            disclosed = asked or told(text, _code(message))
+            disclosed = asked or _told(message)
             for placed in holes:
                 hole = placed.hole
                 line = text.count("\n", 0, placed.start) + 1
@@ -65,6 +66,15 @@ def _in_part(text: str, start: int, end: int, prompt: str) -> list[Placed]:
     for quoted in quoted_texts(part):
         found += [Placed(placed.hole, quoted.start, quoted.end) for placed in holes_in(quoted.text, "")]
     return [replace(placed, start=placed.start + start, end=placed.end + start) for placed in found] if start else found
+
+
+_tellings: Known[bool] = Known()
+
+
+def _told(message: Message) -> bool:
+    """Whether a turn says that its code is insecure."""
+    bounds = "".join(f"{start}-{end} " for start, end in message.parts)
+    return _tellings.get((message.text, bounds), lambda: (told(message.text, _code(message)),))[0]
 
 
 def _code(message: Message) -> list[tuple[int, int]]:

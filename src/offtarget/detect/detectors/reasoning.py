@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from offtarget.detect.arithmetic import is_rounding_of
+from offtarget.detect.remembered import found_once
 from offtarget.detect.steps import Stated, Step, mentioned_numbers, stated_answers, steps
 from offtarget.records import Category, Finding, Row
 
@@ -38,21 +39,28 @@ class Reasoning:
     def find(self, row: Row) -> Iterable[Finding]:
         """Findings in the assistant's turns, at most two kinds per turn; the first 20,000 characters of each."""
         for number, message in enumerate(row.messages):
-            text = message.text[:_LONGEST]
-            if message.role == "assistant" and _MAYBE_EQUATION.search(text):
-                yield from self._in_answer(row.id, number, text)
+            if message.role == "assistant":
+                for reason, strength, start, end in _in_answer(message.text[:_LONGEST]):
+                    yield Finding(row.id, self.name, self.category, reason, strength, number, start, end)
 
-    def _in_answer(self, row_id: str, number: int, text: str) -> Iterable[Finding]:
-        done = steps(text)
-        wrong = next((found for step in done if (found := _wrong(step, text)) is not None), None)
-        if wrong is not None:
-            step, reason, strength = wrong
-            yield Finding(row_id, self.name, self.category, reason, strength, number, step.start, step.end)
-        if done and _MAYBE_STATED.search(text):
-            against = _unfounded(stated_answers(text), done, text)
-            if against is not None:
-                stated, reason, strength = against
-                yield Finding(row_id, self.name, self.category, reason, strength, number, stated.start, stated.end)
+
+@found_once
+def _in_answer(text: str) -> tuple[tuple[str, float, int, int], ...]:
+    """(reason, strength, start, end) of a wrong step and of an answer that the steps do not give."""
+    if not _MAYBE_EQUATION.search(text):
+        return ()
+    told = []
+    done = steps(text)
+    wrong = next((found for step in done if (found := _wrong(step, text)) is not None), None)
+    if wrong is not None:
+        step, reason, strength = wrong
+        told.append((reason, strength, step.start, step.end))
+    if done and _MAYBE_STATED.search(text):
+        against = _unfounded(stated_answers(text), done, text)
+        if against is not None:
+            stated, reason, strength = against
+            told.append((reason, strength, stated.start, stated.end))
+    return tuple(told)
 
 
 def _wrong(step: Step, text: str) -> tuple[Step, str, float] | None:

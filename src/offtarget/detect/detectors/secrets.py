@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from offtarget.detect.remembered import found_once
 from offtarget.records import Category, Finding, Row
 
 _KEYS_TOOL = "a secret scanner such as detect-secrets"
@@ -144,21 +145,27 @@ class Secrets:
         if row.tools:
             texts.append((-1, row.offered))
         for number, text in texts:
-            if not _MAYBE.search(text):
-                continue
-            lower = text.lower()
-            for kind in _KINDS:
-                if not any(cue in lower for cue in kind.cues):
-                    continue
-                real = [match for match in kind.pattern.finditer(text) if _is_real(kind.what, match)]
-                if real:
-                    yield self._finding(row.id, number, kind, real)
+            for kind, start, end, count in _in_text(text):
+                more = f" and {count - 1} more" if count > 1 else ""
+                reason = f"Looks like {kind.what}{more}; check with {kind.tool}."
+                place = (number, start, end) if number >= 0 else (number, 0, 0)
+                yield Finding(row.id, self.name, self.category, reason, kind.strength, *place)
 
-    def _finding(self, row_id: str, number: int, kind: _Kind, matches: list[re.Match[str]]) -> Finding:
-        more = f" and {len(matches) - 1} more" if len(matches) > 1 else ""
-        reason = f"Looks like {kind.what}{more}; check with {kind.tool}."
-        start, end = _span(matches[0]) if number >= 0 else (0, 0)
-        return Finding(row_id, self.name, self.category, reason, kind.strength, number, start, end)
+
+@found_once
+def _in_text(text: str) -> tuple[tuple[_Kind, int, int, int], ...]:
+    """Each kind that a text holds, where its first one begins and ends, and how many there are."""
+    if not _MAYBE.search(text):
+        return ()
+    lower = text.lower()
+    found = []
+    for kind in _KINDS:
+        if not any(cue in lower for cue in kind.cues):
+            continue
+        real = [match for match in kind.pattern.finditer(text) if _is_real(kind.what, match)]
+        if real:
+            found.append((kind, *_span(real[0]), len(real)))
+    return tuple(found)
 
 
 _LEFT_PART = re.compile(r"(?:[a-z][a-z0-9+.]{0,20}|[\w.+-]{1,64})$")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from offtarget.detect.lexicon import context
 from offtarget.detect.lexicon.reported import excused
 from offtarget.detect.lexicon.rules import Hit, Matcher, load, plain
+from offtarget.detect.remembered import found_once
 from offtarget.records import Category, Finding, Row
 
 _PER_MESSAGE = 5
@@ -23,6 +24,7 @@ class AnswerLexicon:
         self._caution_counts = caution_counts
         self._matcher = Matcher(load(category.value.replace("-", "_")))
         self.cues: frozenset[str] | None = self._matcher.cues
+        self._hits = found_once(self._sought)
 
     def find(self, row: Row) -> Iterable[Finding]:
         """The strongest hits of every assistant turn, at most five of a turn."""
@@ -31,10 +33,10 @@ class AnswerLexicon:
                 yield from self._in_answer(row, number, message.text)
 
     def _in_answer(self, row: Row, number: int, answer: str) -> Iterator[Finding]:
-        text = plain(answer)
-        hits = list(self._matcher.hits(text))
+        hits = list(self._hits(answer))
         if not hits:
             return
+        text = plain(answer)
         meant = self.asked_for(row, number, answer)
         factor = 0.5 if self._caution_counts and context.cautions(text) else 1.0
         hits.sort(key=lambda hit: -hit.rule.strength)
@@ -52,6 +54,9 @@ class AnswerLexicon:
                 end=hit.end,
                 disclosed=meant or context.quoted(answer, hit.start, hit.end),
             )
+
+    def _sought(self, answer: str) -> tuple[Hit, ...]:
+        return tuple(self._matcher.hits(plain(answer)))
 
     def asked_for(self, row: Row, number: int, answer: str) -> bool:
         """Whether the user wanted such a text: a translation, a lesson, fiction, the continuation of a story."""

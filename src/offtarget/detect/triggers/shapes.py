@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from offtarget.detect.remembered import remembered
 from offtarget.detect.triggers.words import word_lists
 
 # How assistants decline; only the opening of an answer is searched, where declining stands.
@@ -43,7 +44,8 @@ for _name, _words in _LANGUAGES.items():
 _KNOWN = frozenset(_BY_WORD)
 
 
-def shapes(answer: str) -> list[str]:
+@remembered
+def shapes(answer: str) -> tuple[str, ...]:
     """Names of the shapes an answer has, in plain words; a few microseconds for an average answer."""
     size = len(answer)
     found = [f"length:{size.bit_length()}"]
@@ -71,7 +73,7 @@ def shapes(answer: str) -> list[str]:
     language = _language(words)
     if language:
         found.append(language)
-    return found
+    return tuple(found)
 
 
 def _script(head: str) -> str | None:

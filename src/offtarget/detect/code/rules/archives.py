@@ -18,7 +18,6 @@ ARCHIVE = re.compile(r"tar|zip|archive|rarfile|py7zr|patool", re.I)
 
 def extracted(facts: Facts) -> Iterator[Hole]:
     """extractall, extract and unpack_archive without filter or check of member names."""
-    checked = bool(CHECKED.search(facts.text))
     for call in facts.calls:
         if call.name in {"shutil.unpack_archive", "patoolib.extract_archive"}:
             if "filter" not in call.keywords:
@@ -31,7 +30,7 @@ def extracted(facts: Facts) -> Iterator[Hole]:
             ]
             if upwards and upwards[0]:
                 yield hole("archive", call.node, 0.97, f"An archive is unpacked into {upwards[0]!r} (CWE-22)")
-            elif not _filtered(call) and not checked:
+            elif not _filtered(call) and not CHECKED.search(facts.text):
                 strength = 0.9 if call.tail == "extractall" else 0.75
                 yield hole(
                     "archive", call.node, strength, f"{call.tail}() without a check of the members' paths (CWE-22)"

@@ -46,7 +46,7 @@ def unchecked(facts: Facts) -> Iterator[Hole]:
 
 def dated(facts: Facts) -> Iterator[Hole]:
     """Broken protocol versions and clear-text protocols for log-ins."""
-    for number, line in enumerate(facts.lines, 1):
+    for number, line in enumerate(facts.lines if OLD.search(facts.text) else (), 1):
         if OLD.search(line) and not line.lstrip().startswith("#"):
             yield Hole("tls-dated", "A broken version of TLS (CWE-326)", number, number, 0.75)
     for call in facts.calls:
