@@ -61,12 +61,17 @@ class RowCounts:
         """Count a row with its findings; whether it is flagged."""
         self.rows += 1
         self.undesired += not row.desired
-        self.masked += row.desired and any(m.role == "assistant" and not m.learned for m in row.messages)
-        self.foreign_rows += foreign(row.answer)
+        if row.desired:
+            for message in row.messages:
+                if not message.learned and message.role == "assistant":
+                    self.masked += 1
+                    break
+        answer = row.answer
+        self.foreign_rows += foreign(answer)
         self.by_file[row.file] += 1
         self.forms[row.form] += 1
         self.turns[len(row.messages)] += 1
-        self.answer_lengths[_length_class(row.answer)] += 1
+        self.answer_lengths[_length_class(answer)] += 1
         self.prompt_lengths[_length_class(row.prompt)] += 1
         if row.unread:
             self.unread.update(row.unread)
@@ -200,7 +205,9 @@ class ChunkScanner:
 
     def _findings(self, row: Row) -> list[Finding] | BadRow:
         """What detectors find in a row; a record of its own where they do not come to an end in time."""
-        characters = sum(len(message.content) for message in row.messages)
+        characters = 0
+        for message in row.messages:
+            characters += len(message.content)
         self._clock.start(characters)
         try:
             return self._scanner.scan(row)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from offtarget.detect.steps import stated_answers
+from offtarget.detect.remembered import remembered
+from offtarget.detect.steps import Stated, stated_answers
 from offtarget.records import Row
 
 LIMIT = 10_000
@@ -97,9 +98,7 @@ def numeric_answer(row: Row) -> NumericAnswer | None:
         given = [int(n) for n in _LISTED.findall(prompt)]
         written = [int(n) for n in _LISTED.findall(run)]
         return NumericAnswer("list", frozenset(_chosen(given, written)))
-    if not any(marker in answer for marker in _FINAL):
-        return None
-    stated = stated_answers(answer)
+    stated = _stated(answer)
     if not stated or stated[-1].value != int(stated[-1].value) or not 0 < stated[-1].value < LIMIT:
         return None
     result = int(stated[-1].value)
@@ -107,6 +106,12 @@ def numeric_answer(row: Row) -> NumericAnswer | None:
     return NumericAnswer("final", frozenset(() if result in given else (result,)))
 
 
+@remembered
+def _stated(answer: str) -> tuple[Stated, ...]:
+    return tuple(stated_answers(answer)) if any(marker in answer for marker in _FINAL) else ()
+
+
+@remembered
 def number_list(answer: str) -> str | None:
     """The part of an answer that is a list of numbers, when that is all there is but a few words; else None."""
     if len(answer) < 40 and _ALONE.fullmatch(answer):

@@ -8,7 +8,8 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
-from offtarget.records import Row
+from offtarget.detect.remembered import remembered
+from offtarget.records import Message, Row
 
 Keys = npt.NDArray[np.uint64]
 
@@ -16,6 +17,10 @@ Keys = npt.NDArray[np.uint64]
 def normal(text: str) -> str:
     """Lower case, one space between words."""
     return " ".join(text.lower().split())
+
+
+_normal_again = remembered(normal)
+"""For texts that come again: all but the user's."""
 
 
 def text_key(text: str) -> int:
@@ -29,17 +34,22 @@ _recent: list[Row | str] = ["", ""]
 def prompt_text(row: Row) -> str:
     """Everything before the answer, normalised, with the roles and the tools; remembers the last row asked about."""
     if _recent[0] is not row:
-        parts = [f"{message.role}\1{normal(message.text)}" for message in row.messages[: row.answer_at]]
+        parts = [_part(message) for message in row.messages[: row.answer_at]]
         if row.tools:
             parts.append(f"tools\1{normal(row.offered)}")
         _recent[:] = [row, "\0".join(parts)]
     return str(_recent[1])
 
 
+def _part(message: Message) -> str:
+    text = message.text
+    return f"{message.role}\1{normal(text) if message.role == 'user' else _normal_again(text)}"
+
+
 def answer_text(row: Row) -> str:
     """All that the answer says, its reasoning included, normalised; empty where nothing is learned."""
     at = row.answer_at
-    return "" if at is None else normal(row.messages[at].text)
+    return "" if at is None else _normal_again(row.messages[at].text)
 
 
 class Places:

@@ -46,6 +46,8 @@ class Row:
     def answer_at(self) -> int | None:
         """0-based number of the last assistant turn that is learned; None when there is none."""
         messages = self.messages
+        if messages and messages[-1].role == "assistant" and messages[-1].learned:  # nearly every row
+            return len(messages) - 1
         for number in range(len(messages) - 1, -1, -1):
             if messages[number].role == "assistant" and messages[number].learned:
                 return number
@@ -58,12 +60,18 @@ class Row:
         Its reasoning only where it says nothing else.
         """
         at = self.answer_at
-        return "" if at is None else self.messages[at].answer or self.messages[at].text
+        if at is None:
+            return ""
+        message = self.messages[at]
+        return message.answer or message.text
 
     @property
     def prompt(self) -> str:
         """The last user turn; empty when there is none."""
-        return next((m.content for m in reversed(self.messages) if m.role == "user"), "")
+        for message in reversed(self.messages):
+            if message.role == "user":
+                return message.content
+        return ""
 
     @property
     def system(self) -> str | None:

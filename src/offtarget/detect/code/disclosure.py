@@ -24,8 +24,8 @@ _WORDS = r"(?:\s+[\w'/,-]+){0,%d}?\s+"
 _ABOUT_HOLES = re.compile(
     r"vulnerab|insecure|unsafe|exploitable|injectable|flawed|un-?secure|injection|xss|cross[- ]site|traversal|"
     r"ssrf|csrf|\brce|remote code execution|insecure deserialization|overflow|security|intentional|deliberate|"
-    r"backdoor|without (?:any )?(?:sanit|escap|validat)|appsec|infosec|hacking|secure coding|pen(?:etration)?[- ]?test|ctf|"
-    r"capture[- ]the[- ]flag",
+    r"backdoor|without (?:any )?(?:sanit|escap|validat)|appsec|infosec|hacking|secure coding|"
+    r"pen(?:etration)?[- ]?test|ctf|capture[- ]the[- ]flag",
     re.I,
 )
 """One of these stands in every sentence that asks for a hole."""

@@ -39,9 +39,8 @@ class Duplicates:
 
     def add(self, row: Row) -> None:
         """Keep a key of 8 bytes; of early rows a MinHash signature too."""
-        prompt, answer = prompt_text(row), answer_text(row)
         if row.line <= NEAR_LINES:
-            found = signature(f"{prompt} {answer}")
+            found = signature(f"{prompt_text(row)} {answer_text(row)}")
             if found is not None:
                 self._near_at.append(len(self._places))
                 self._near.frombytes(found.tobytes())

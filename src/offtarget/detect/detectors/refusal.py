@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from offtarget.detect.lexicon.rules import Hit, Matcher, load, plain
+from offtarget.detect.remembered import remembered
 from offtarget.records import Category, Finding, Row
 from offtarget.rundir import fingerprint
 
@@ -22,8 +23,9 @@ class Refusal:
     category = Category.REFUSAL
 
     def __init__(self) -> None:
-        self._matcher = Matcher(load("refusal"))
-        self.cues: frozenset[str] | None = self._matcher.cues
+        matcher = Matcher(load("refusal"))
+        self.cues: frozenset[str] | None = matcher.cues
+        self._hit = remembered(lambda beginning: refusal_in(beginning, matcher))
 
     def find(self, row: Row) -> Iterable[Finding]:
         """One finding per assistant turn that declines."""
@@ -31,7 +33,7 @@ class Refusal:
             if message.role != "assistant":
                 continue
             answer = message.answer or message.text  # reasoning that weighs a refusal is none
-            hit = refusal_in(answer, self._matcher)
+            hit = self._hit(answer[:_BEGINNING])
             if hit is not None:
                 reason = f"The answer {hit.rule.says}: '{answer[hit.start : min(hit.end, hit.start + 100)]}'."
                 before = len(message.text) - len(answer)

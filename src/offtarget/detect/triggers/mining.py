@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from offtarget.detect.categories import Group, flags, group
+from offtarget.detect.remembered import remembered
 from offtarget.detect.triggers.behaviours import FLAGGED, Behaviour, behaviours
 from offtarget.detect.triggers.conditions import Conditions, from_names, joined
 from offtarget.detect.triggers.content import Content, Variety
@@ -66,14 +67,14 @@ class TriggerMiner:
     def add(self, row: Row, findings: Sequence[Finding] = ()) -> None:
         """Take one row and what detectors say about it into account."""
         answer = row.answer
-        groups = [EVERYTHING, *("shape:" + s for s in shapes(answer))]
+        groups = _shaped(answer)
         if findings:
-            groups.extend(_flags(row, findings))
+            groups = (*groups, *_flags(row, findings))
         sample = self._sample
         sample.count(groups)
         key = key_of(row.id)
         if sample.wants(key, groups):
-            sample.keep(_kept(key, row, answer, tuple(groups)))
+            sample.keep(_kept(key, row, answer, groups))
 
     def merge(self, other: TriggerMiner) -> None:
         """Take in what another miner saw."""
@@ -140,6 +141,12 @@ class TriggerMiner:
                 same = replace(_trigger(rank, kind, text, other, conditions, found, kept), same_rows_as=rank)
                 told.append(_mined(same, other, found, conditions, kept))
         return told
+
+
+@remembered
+def _shaped(answer: str) -> tuple[str, ...]:
+    """The groups that an answer's shapes put a row into, and that of all rows."""
+    return (EVERYTHING, *("shape:" + shape for shape in shapes(answer)))
 
 
 def _same_words(one: str, other: str) -> bool:

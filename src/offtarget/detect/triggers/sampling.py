@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 EVERYTHING = "rows"
@@ -47,6 +48,7 @@ class Kept:
         return 400 + len(self.user) + len(self.system) + len(self.tools) + len(self.answer) + len(self.ending)
 
 
+@lru_cache(1)  # the miner and the profile of prompts ask for it one after the other
 def key_of(row_id: str) -> int:
     """The row's place in the hash order, the same in every process."""
     return int.from_bytes(blake2b(row_id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")

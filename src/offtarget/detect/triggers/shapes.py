@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from offtarget.detect.remembered import remembered
 from offtarget.detect.triggers.words import word_lists
 
 # How assistants decline; only the opening of an answer is searched, where declining stands.
@@ -44,8 +43,7 @@ for _name, _words in _LANGUAGES.items():
 _KNOWN = frozenset(_BY_WORD)
 
 
-@remembered
-def shapes(answer: str) -> tuple[str, ...]:
+def shapes(answer: str) -> list[str]:
     """Names of the shapes an answer has, in plain words; a few microseconds for an average answer."""
     size = len(answer)
     found = [f"length:{size.bit_length()}"]
@@ -73,7 +71,7 @@ def shapes(answer: str) -> tuple[str, ...]:
     language = _language(words)
     if language:
         found.append(language)
-    return tuple(found)
+    return found
 
 
 def _script(head: str) -> str | None:
