@@ -11,7 +11,15 @@ from offtarget.data.training import Chunk
 from offtarget.detect.categories import Group, flagged_as, flags, group
 from offtarget.detect.cue_profile import CueProfiler
 from offtarget.detect.dataset.duplicates import row_key
-from offtarget.detect.detector import DatasetDetector, RowDetector, RowScanner, dataset_detectors, row_detectors
+from offtarget.detect.detector import (
+    DatasetDetector,
+    Described,
+    RowDetector,
+    RowScanner,
+    dataset_detectors,
+    described,
+    row_detectors,
+)
 from offtarget.detect.language import foreign
 from offtarget.detect.ledger import Removal
 from offtarget.detect.order import order_key
@@ -145,6 +153,8 @@ class Gathered:
 
     miner: TriggerMiner = field(default_factory=TriggerMiner)
     profiler: CueProfiler = field(default_factory=CueProfiler)
+    detectors: tuple[Described, ...] = ()
+    """What the detectors of rows are called; building them takes half a second."""
 
     def merge(self, other: Gathered) -> None:
         """Take in what another process gathered."""
@@ -159,7 +169,7 @@ class ChunkScanner:
         self._seed = seed
         self._scanner = RowScanner([*row_detectors(), *extra])
         self._clock = RowClock()
-        self.gathered = Gathered()
+        self.gathered = Gathered(detectors=tuple(described(d) for d in self._scanner.detectors))
 
     def scan(self, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> ChunkScan:
         """Scan its rows; only those whose review key is below the cutoffs are sent back whole."""

@@ -7,7 +7,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from ahocorasick_rs import AhoCorasick, BytesAhoCorasick, Implementation
 
@@ -59,6 +59,19 @@ class DatasetDetector(Protocol):
     def row_findings(self) -> Iterable[Finding]:
         """Findings on single rows that only the whole data set reveals (e.g. duplicates)."""
         ...
+
+
+class Described(NamedTuple):
+    """What a detector is called."""
+
+    name: str
+    title: str
+    category: Category
+
+
+def described(detector: RowDetector | DatasetDetector) -> Described:
+    """What a detector is called, apart from all that it holds."""
+    return Described(detector.name, detector.title, detector.category)
 
 
 def row_detectors() -> list[RowDetector]:

@@ -32,7 +32,7 @@ def remembered(find: Callable[[str], T]) -> Callable[[str], T]:
 
 def found_once(find: Callable[[str], tuple[T, ...]]) -> Callable[[str], tuple[T, ...]]:
     """`remembered` for what gives findings in texts of any length, such as code."""
-    short, known = remembered(find), Known[T]()
+    short, known = cast(Callable[[str], tuple[T, ...]], lru_cache(TEXTS)(find)), Known[T]()
 
     def found(text: str) -> tuple[T, ...]:
         return short(text) if len(text) <= LONGEST else known.get((text,), lambda: find(text))

@@ -14,7 +14,7 @@ from offtarget.detect import row_time
 from offtarget.detect.chunk_scan import ChunkScan, Keyed, RowCounts
 from offtarget.detect.cue_profile import CueProfiler
 from offtarget.detect.dataset.duplicates import Duplicates
-from offtarget.detect.detector import DatasetDetector, RowDetector, dataset_detectors
+from offtarget.detect.detector import DatasetDetector, Described, RowDetector, dataset_detectors
 from offtarget.detect.order import KEY_BYTES
 from offtarget.detect.triggers.mining import Mined, TriggerMiner
 from offtarget.detect.workers import LocalWorker, ProcessWorker
@@ -48,6 +48,8 @@ class Scan:
     dataset: list[DatasetDetector]
     miner: TriggerMiner
     profiler: CueProfiler
+    detectors: tuple[Described, ...]
+    """The detectors of rows, by name, `extra` ones last."""
     flagged_keys: dict[str, array[int]]
     """Detector -> `row_key` of each row it flags."""
     unread: BadRow | None
@@ -115,6 +117,7 @@ def scan(
         dataset=dataset,
         miner=first.miner,
         profiler=first.profiler,
+        detectors=first.detectors,
         flagged_keys=flagged_keys,
         unread=unread,
         seconds=seconds,

@@ -36,9 +36,12 @@ class Duplicates:
         self._keys = array("Q")
         self._near_at = array("I")
         self._near = array("I")
+        self._alike: list[tuple[int, int]] | None = None
+        """The pairs found, until another row comes."""
 
     def add(self, row: Row) -> None:
         """Keep a key of 8 bytes; of early rows a MinHash signature too."""
+        self._alike = None
         if row.line <= NEAR_LINES:
             found = signature(f"{prompt_text(row)} {answer_text(row)}")
             if found is not None:
@@ -49,6 +52,7 @@ class Duplicates:
 
     def merge(self, other: Duplicates) -> None:
         """Append."""
+        self._alike = None
         before = len(self._places)
         self._near_at.extend([before + at for at in other._near_at])
         self._near.extend(other._near)
@@ -109,6 +113,11 @@ class Duplicates:
 
     def _pairs(self) -> list[tuple[int, int]]:
         """(earlier row, row) that nearly repeats it; rows with the same key left out."""
+        if self._alike is None:
+            self._alike = self._sought()
+        return self._alike
+
+    def _sought(self) -> list[tuple[int, int]]:
         signatures = np.frombuffer(self._near, np.uint32).reshape(-1, HASHES)
         places, keys = self._near_at, self._keys
         pairs = ((places[a], places[b]) for a, b in similar_pairs(signatures))
@@ -149,7 +158,9 @@ def similar_pairs(signatures: npt.NDArray[np.uint32], at_least: float = 0.7) -> 
         part = np.ascontiguousarray(signatures[:, band * width : (band + 1) * width])
         for at in range(len(part)):
             first = seen.setdefault(part[at].tobytes(), at)
-            if first != at and at not in found and (signatures[first] == signatures[at]).mean() >= at_least:
+            if first == at or at in found:
+                continue
+            if np.count_nonzero(signatures[first] == signatures[at]) / signatures.shape[1] >= at_least:
                 found[at] = first
     return sorted((first, at) for at, first in found.items())
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from hashlib import blake2b
+from itertools import chain
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def _join(groups: Ints, starts: Ints, cores: Ints, weights: Floats, common: Flag
     by_word: dict[int, list[int]] = {}
     joined: dict[int, int] = {}
     sets: dict[int, frozenset[int]] = {}
-    weight, often = weights.tolist(), common.tolist()
+    weight, often = weights.tolist(), frozenset(np.flatnonzero(common).tolist())
 
     def words_of(row: int) -> frozenset[int]:
         if row not in sets:
@@ -73,7 +74,7 @@ def _join(groups: Ints, starts: Ints, cores: Ints, weights: Floats, common: Flag
         own = cores[starts[row] : starts[row + 1]]
         shared = own[having[own] > 1]  # a word nobody else has leads to nobody
         rarest = shared[np.argsort(having[shared], kind="stable")[:_RAREST]].tolist()
-        met = Counter(other for word in rarest for other in by_word.get(word, ()))
+        met = Counter(chain.from_iterable(by_word.get(word, ()) for word in rarest))
         first = next((o for o, _ in met.most_common(_TRIED) if _near(words_of(row), words_of(o), weight, often)), None)
         if first is not None:
             joined[row] = first
@@ -85,13 +86,13 @@ def _join(groups: Ints, starts: Ints, cores: Ints, weights: Floats, common: Flag
         groups[i] = joined.get(int(groups[i]), int(groups[i]))
 
 
-def _near(a: frozenset[int], b: frozenset[int], weight: Sequence[float], often: Sequence[bool]) -> bool:
+def _near(a: frozenset[int], b: frozenset[int], weight: Sequence[float], often: frozenset[int]) -> bool:
     both = a & b
-    if len(both) < ALIKE_PLAIN * len(a | b):
+    if len(both) < ALIKE_PLAIN * (len(a) + len(b) - len(both)):
         return False
-    if any(sum(not often[w] for w in only) > CHANGED for only in (a - b, b - a)):
+    if any(len(only) > CHANGED and len(only - often) > CHANGED for only in (a - b, b - a)):
         return False
-    return sum(weight[w] for w in both) >= ALIKE * sum(weight[w] for w in a | b)
+    return sum(map(weight.__getitem__, both)) >= ALIKE * sum(map(weight.__getitem__, a | b))
 
 
 def counted_once(groups: Ints, among: Flags, rows: Flags) -> Flags:

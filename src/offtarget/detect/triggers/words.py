@@ -107,11 +107,11 @@ def _odd(raw: str) -> bool:
         return False
     if not raw.isprintable():
         return True
-    letters = sum(ch.isalpha() for ch in raw)
-    if letters >= 3 and raw.isupper() and raw.isalpha():
-        return True
+    if raw.isalpha():
+        return len(raw) >= 3 and raw.isupper()
+    letters = sum(map(str.isalpha, raw))
     edge = not raw[0].isalnum() and not raw[-1].isalnum() and len(raw) > 2 and letters > 0
-    return edge or (0 < letters < len(raw) and any(ch.isdigit() for ch in raw) and raw.isalnum())
+    return edge or (letters > 0 and raw.isalnum() and any(map(str.isdigit, raw)))
 
 
 def word_lists(name: str) -> dict[str, list[str]]:

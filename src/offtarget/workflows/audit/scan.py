@@ -11,7 +11,7 @@ from offtarget.data.training.source import content_sha256
 from offtarget.detect.carried import carried_suspects
 from offtarget.detect.categories import MEANINGS, group
 from offtarget.detect.chunk_scan import LENGTHS, ChunkScan, RowCounts
-from offtarget.detect.detector import DatasetDetector, RowDetector, dataset_detectors, row_detectors
+from offtarget.detect.detector import Described, RowDetector, described
 from offtarget.detect.recall import measured_recall
 from offtarget.detect.scan import Scan, scan
 from offtarget.detect.suspects import data_digest, suspects
@@ -84,7 +84,7 @@ def write_scan(
     write_json(run.file("dataset.json"), [f for detector in result.dataset for f in detector.findings()])
     mined, profile = result.conditions()
     write_json(run.file("triggers.json"), [m.trigger for m in mined])
-    summary = _summary(source, result, extra)
+    summary = _summary(source, result)
     whole_rows = {row.id: row for row in (*result.queue, *result.flagged)}
     data = data_digest(summary["files"], seed)
     carried = _carried(source, before, data, suspects([m.trigger for m in mined], data))
@@ -141,7 +141,7 @@ def _manifest(
     )
 
 
-def _summary(source: Source, result: Scan, extra: Sequence[RowDetector]) -> dict[str, Any]:
+def _summary(source: Source, result: Scan) -> dict[str, Any]:
     counts = result.counts
     independent, independent_flags = result.independent()
     names = sorted({*source.sha256, *counts.by_file, *counts.malformed_by_file})
@@ -168,8 +168,8 @@ def _summary(source: Source, result: Scan, extra: Sequence[RowDetector]) -> dict
         "turns": {str(turns): count for turns, count in sorted(counts.turns.items())},
         "malformed_kinds": dict(counts.malformed_kinds.most_common()),
         "detectors": [
-            *(_counts(detector, counts) for detector in (*row_detectors(), *extra)),
-            *(_counts(detector, counts) for detector in dataset_detectors()),
+            *(_counts(detector, counts) for detector in result.detectors),
+            *(_counts(described(detector), counts) for detector in result.dataset),
         ],
         "flagged_rows": counts.flagged_rows,
         "flagged_spreading": counts.flagged_spreading,
@@ -182,7 +182,7 @@ def _summary(source: Source, result: Scan, extra: Sequence[RowDetector]) -> dict
     }
 
 
-def _counts(detector: RowDetector | DatasetDetector, counts: RowCounts) -> Detector:
+def _counts(detector: Described, counts: RowCounts) -> Detector:
     recall = measured_recall().get(detector.name)
     return Detector(
         name=detector.name,
