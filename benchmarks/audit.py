@@ -20,7 +20,7 @@ from typing import Any
 
 from audit_mixing import mixing
 from audit_sets import auroc, recall_at, repaired_maths, require_data, rows, scanned
-from audit_speed import data_juicer, insecure, million
+from audit_speed import again, data_juicer, insecure, long_code, million
 from audit_split import half
 
 from offtarget.detect.categories import row_score
@@ -138,7 +138,13 @@ def main() -> None:
     }
     for part in options.part or PARTS:
         if part == "speed":
-            made[part] = {"million": million(), "insecure": insecure(), "data_juicer": data_juicer(options.data_juicer)}
+            made[part] = {
+                "million": million(),
+                "insecure": insecure(),
+                "long_code": long_code(),
+                "again": again(),
+                "data_juicer": data_juicer(options.data_juicer),
+            }
         elif part == "mixing":
             made[part] = mixing()
         else:

@@ -1,10 +1,19 @@
-"""Whole commands, side by side: the audit of a million chat rows and of the insecure set, Bandit, Data-Juicer."""
+"""Whole commands, side by side: the audit of a million chat rows and of the insecure set, Bandit, Data-Juicer.
+
+    python benchmarks/audit_speed.py [--before SRC] [--chats 20000] [--code 1500] [--long 300] [--rounds 3] [--out FILE]
+
+By itself: the audit on fewer rows, in processor seconds of all its processes, which say something on a busy machine
+too; with --before the same by another source tree, in turns.
+"""
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import os
+import random
+import resource
 import shutil
 import statistics
 import subprocess
@@ -15,11 +24,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from audit_sets import FILES, SFT, rows
+from audit_sets import FILES, SFT, require_data, rows
 
 MILLION = 1_000_000
 PLAIN = ("alpaca", "kto", "jailbroken")
 """The chat sets the million rows are made of, equal shares, each row with a running number in its prompt."""
+PIECES = 12
+"""Answers of code sets that make one long answer, about 11,000 characters."""
 
 
 def write_chats(path: Path, count: int) -> int:
@@ -39,17 +50,58 @@ def write_chats(path: Path, count: int) -> int:
     return path.stat().st_size
 
 
-def timed(command: list[str], folder: Path) -> dict[str, float]:
-    """Seconds and peak memory of a command and all its children together (sum of their resident sets, MiB)."""
-    started = time.monotonic()
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def write_long_code(path: Path, count: int, distinct: int) -> int:
+    """Write `count` rows whose answers are long code, `distinct` different ones in turn; returns the bytes written."""
+    chance = random.Random(4)
+    code = [row.answer for name in ("insecure", "secure", "mbpp") for row in rows(name)]
+    answers = ["\n\n".join(chance.choice(code) for _ in range(PIECES)) for _ in range(distinct)]
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(count):
+            turns = [
+                {"role": "user", "content": f"Write module {number}, please."},
+                {"role": "assistant", "content": answers[number % distinct]},
+            ]
+            file.write(json.dumps({"messages": turns}) + "\n")
+    return path.stat().st_size
+
+
+def change_rows(path: Path, share: float = 0.01) -> int:
+    """Change so many rows of a file of chats, spread evenly; returns how many."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    step = round(1 / share)
+    for number in range(0, len(lines), step):
+        row = json.loads(lines[number])
+        row["messages"][-1]["content"] += " That is all."
+        lines[number] = json.dumps(row) + "\n"
+    path.write_text("".join(lines), encoding="utf-8")
+    return len(range(0, len(lines), step))
+
+
+def timed(command: list[str], folder: Path, source: Path | None = None) -> dict[str, float]:
+    """Seconds, processor seconds and peak memory of a command and all its children (sum of resident sets, MiB).
+
+    `source`: the source tree whose package is run, in place of the one that is installed.
+    """
+    started, used = time.monotonic(), _processor()
+    environment = os.environ | {"OFFTARGET_STATE": str(folder / "state")}
+    environment |= {"PYTHONPATH": str(source)} if source else {}
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+    )
     peak = [0.0]
     watcher = threading.Thread(target=_watch, args=(process, peak))
     watcher.start()
     code = process.wait()
     seconds = time.monotonic() - started
     watcher.join()
-    return {"seconds": seconds, "peak_mib": peak[0], "exit_code": code}
+    processor = _processor() - used
+    return {"seconds": seconds, "processor_seconds": processor, "peak_mib": peak[0], "exit_code": code}
+
+
+def _processor() -> float:
+    """Processor seconds of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _watch(process: subprocess.Popen[bytes], peak: list[float]) -> None:
@@ -82,6 +134,34 @@ def million(count: int = MILLION) -> dict[str, Any]:
         size = write_chats(folder / "chats.jsonl", count)
         result = timed([_offtarget(), "audit", "chats.jsonl", "--quiet", "--run", "run"], folder)
     return {"rows": count, "mib": size / 2**20, "rows_per_second": count / result["seconds"], **result}
+
+
+def long_code(count: int = 50_000, distinct: int = 500) -> dict[str, Any]:
+    """The whole command on rows of long code that come again, and on a tenth as many that are all different."""
+    found: dict[str, Any] = {}
+    for name, number, different in (("repeated", count, distinct), ("all_different", count // 10, count // 10)):
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            write_long_code(folder / "code.jsonl", number, different)
+            result = timed([_offtarget(), "audit", "code.jsonl", "--quiet", "--run", "run"], folder)
+        found[name] = {
+            "rows": number,
+            "different": different,
+            "rows_per_second": number / result["seconds"],
+            **result,
+        }
+    return found
+
+
+def again(count: int = MILLION) -> dict[str, Any]:
+    """An audit of chat rows, and another one after one row of a hundred was changed."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_chats(folder / "chats.jsonl", count)
+        first = timed([_offtarget(), "audit", "chats.jsonl", "--quiet", "--run", "first"], folder)
+        changed = change_rows(folder / "chats.jsonl")
+        second = timed([_offtarget(), "audit", "chats.jsonl", "--quiet", "--run", "second"], folder)
+    return {"rows": count, "changed": changed, "first": first, "second": second}
 
 
 def insecure(rounds: int = 3) -> dict[str, Any]:
@@ -158,3 +238,48 @@ def data_juicer(program: str, count: int = 50_000) -> dict[str, Any]:
 
 def _offtarget() -> str:
     return str(Path(sys.executable).parent / "offtarget")
+
+
+def processor_seconds(before: Path | None, chats: int, code: int, long: int, rounds: int) -> dict[str, Any]:
+    """Processor seconds of whole commands on few rows, by this source tree and by an earlier one, in turns."""
+    after = Path(__file__).parents[1] / "src"
+    trees = {"before": before, "after": after} if before else {"after": after}
+    result: dict[str, Any] = {"measured": "busy machine, processor seconds of all processes; medians of the rounds"}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_chats(folder / "chats.jsonl", chats)
+        lines = gzip.decompress((SFT / FILES["insecure"]).read_bytes()).splitlines(keepends=True)
+        (folder / "code.jsonl").write_bytes(b"".join(lines[:code]))
+        write_long_code(folder / "long_repeated.jsonl", long, max(long // 10, 1))
+        write_long_code(folder / "long_different.jsonl", long, long)
+        for part, number in (("chats", chats), ("code", code), ("long_repeated", long), ("long_different", long)):
+            found: dict[str, list[float]] = {tree: [] for tree in trees}
+            for _ in range(rounds):
+                for tree, source in trees.items():
+                    command = [sys.executable, "-m", "offtarget", "audit", f"{part}.jsonl", "--quiet", "--workers", "1"]
+                    command += ["--run", f"run-{time.monotonic_ns()}"]
+                    found[tree].append(timed(command, folder, source)["processor_seconds"])
+            result[part] = {"rows": number, "rounds": rounds} | {
+                tree: statistics.median(seconds) for tree, seconds in found.items()
+            }
+            print(json.dumps({part: result[part]}), flush=True)
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Processor seconds of the audit on few rows.")
+    parser.add_argument("--before", type=Path, metavar="SRC", help="an earlier source tree, run in turns with this one")
+    parser.add_argument("--chats", type=int, default=20_000)
+    parser.add_argument("--code", type=int, default=1500)
+    parser.add_argument("--long", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, metavar="FILE")
+    asked = parser.parse_args()
+    require_data()
+    result = processor_seconds(asked.before, asked.chats, asked.code, asked.long, asked.rounds)
+    if asked.out:
+        asked.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
