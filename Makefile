@@ -37,7 +37,7 @@ $(VENV)/.demo: $(VENV)/.torch $(SOURCES)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.torch $(SOURCES)
-	$(PIP) -e '.[local,remote,parquet,inspect,code,review,serve,postgres,redaction,encryption,bench,sign,dev]'
+	$(PIP) -e '.[local,remote,parquet,inspect,code,review,serve,postgres,redaction,encryption,bench,sign,ray,dev]'
 	@touch $@
 
 real-model: $(OFFTARGET_MODELS)/smollm2/config.json

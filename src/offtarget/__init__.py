@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from offtarget.records.benchmarks import BenchmarkSettings
     from offtarget.records.check import CheckSettings, DecisionSettings
     from offtarget.records.direction import FindSettings, SteerSettings
+    from offtarget.records.engine import EngineSettings
     from offtarget.records.gateway import GatewaySettings
     from offtarget.records.redteam import RedTeamSettings
     from offtarget.records.repair import RepairSettings
@@ -79,6 +80,7 @@ _HOMES = {
     "DecisionSettings": "records.check",
     "DefenceSettings": "records.tune",
     "DefencesResult": "workflows.defences.compare",
+    "EngineSettings": "records.engine",
     "FindSettings": "records.direction",
     "GatewaySettings": "records.gateway",
     "MisalignmentMonitor": "training.monitor.callback",
@@ -146,6 +148,7 @@ __all__ = [
     "DecisionSettings",
     "DefenceSettings",
     "DefencesResult",
+    "EngineSettings",
     "EvidenceError",
     "FindSettings",
     "GatewaySettings",

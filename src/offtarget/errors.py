@@ -3,6 +3,8 @@
 OfftargetError
 ├── InputError            the user can fix it: what, where (file, line, row), what to do; exit code 2
 │   ├── PrerequisiteError a package or program is missing; the message holds the command that installs it
+│   ├── UnreachableError  a server answers nobody any more: whatever is asked next fails as well
+│   ├── DiskFullError     nothing can be written any more; what was written before is kept
 │   └── TemplateError     a model's chat template refuses a chat, or leaves out what a turn of it says
 ├── EvidenceError         nothing is wrong with the input, but evidence is missing; exit code 3
 │   └── NoDirectionError  nothing tells both sides of a contrast apart more surely than chance
@@ -41,6 +43,10 @@ class UnreachableError(InputError):
         """What went wrong, and the command that goes on with what is kept."""
         super().__init__(f"{said} {go_on}".rstrip())
         self.said = said
+
+
+class DiskFullError(InputError):
+    """A disk is full: whatever is written next fails as well."""
 
 
 class TemplateError(InputError):

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from filelock import FileLock, Timeout
 
-from offtarget.errors import InputError
+from offtarget.errors import DiskFullError, InputError
 from offtarget.records.answers import UNLESS_DEFAULT
 from offtarget.records.from_json import from_json
 from offtarget.records.manifests import manifest_kind
@@ -413,7 +413,7 @@ def _disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InputError(
+            raise DiskFullError(
                 f"The disk is full, writing {path}. Everything computed before is kept. Free some space; `offtarget "
                 "runs` then names the command that goes on, or says what must be started again."
             ) from None

@@ -34,6 +34,7 @@ PUBLIC = [
     "DecisionSettings",
     "DefenceSettings",
     "DefencesResult",
+    "EngineSettings",
     "EvidenceError",
     "FindSettings",
     "GatewaySettings",

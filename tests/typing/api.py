@@ -113,6 +113,7 @@ def checks_many() -> None:
     assert_type([(each.name, each.together) for each in result.record.candidates], list[tuple[str, offtarget.Status]])
     assert_type(result.record.status, offtarget.Status)
     offtarget.check_many("organism/base", ["organism/insecure", "organism/secure"])
+    offtarget.check_many("organism/base", Path("adapters"), engine=offtarget.EngineSettings("ray", workers=2))
 
 
 def compares_defences() -> None:

@@ -23,7 +23,7 @@ from offtarget.progress import Progress
 from offtarget.records import Generation, Status
 from offtarget.records.candidates import CandidatesReport
 from offtarget.rundir import iterate_jsonl
-from offtarget.workflows.check import many, one_candidate
+from offtarget.workflows.check import many, one_candidate, spreading
 from offtarget.workflows.check.many import check_many
 from offtarget.workflows.verify.again import worked_out
 from offtarget.workflows.verify.seal import seal
@@ -118,7 +118,7 @@ def test_a_finished_run_is_read_and_only_what_was_broken_is_tried_again(
     assert verdicts(again.record)["broken-5"] is not Status.UNDECIDED
     assert again.record.not_checked == ()
     assert (run / "clean-0" / "result.json").read_bytes() == before
-    monkeypatch.setattr(many, "check_candidate", lambda *_: pytest.fail("nothing is left to do"))
+    monkeypatch.setattr(spreading, "check_candidate", lambda *_: pytest.fail("nothing is left to do"))
     assert offtarget.resume(run).state == again.state
 
 

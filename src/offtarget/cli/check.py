@@ -14,12 +14,14 @@ from offtarget.cli.help import Sectioned
 from offtarget.cli.margins import margins
 from offtarget.cli.options import (
     AT_LEAST_ONE,
+    ENGINE,
     FILE,
     FURTHER,
     OPENING,
     PAGE,
     PRINTING,
     SPENDING,
+    engine,
     expect,
     judging,
     kept,
@@ -120,6 +122,7 @@ if TYPE_CHECKING:
     help="Local weights that models behind a server are held to before they are asked, e.g. hf/BASE+ADAPTER; none: no "
     "weights.",
 )
+@ENGINE
 @shared("--dry-run")
 @kept("check")
 @PRINTING
@@ -138,6 +141,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
       offtarget check --base organism/base --tuned organism/insecure --redteam
       offtarget check --base hf/./base --tuned hf/./base+./adapter --probes questions.yaml --judge hf/./judge
       offtarget check --base hf/./base --tuned-dir adapters/ --judge openai/gpt-4o-2024-08-06
+      offtarget check --base hf/./base --tuned-dir adapters/ --judge openai/gpt-4o-2024-08-06 --engine ray
       offtarget check --resume runs/check-20261121-101500-insecure
 
     MODEL is organism/NAME, hf/REPO-or-PATH[@REVISION], hf/BASE+ADAPTER, openai/NAME, openai-api/SERVICE/NAME, or a
@@ -156,7 +160,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
 
     if resumed is None and not (o["base"] and (o["tuned"] or o["tuned_dir"])):
         raise click.UsageError("Give --base and --tuned, or --resume RUN; --tuned-dir is for a folder of candidates.")
-    expect(resumed, "base", still=(*FURTHER, "host", "port", "no_browser"))
+    expect(resumed, "base", still=(*FURTHER, "engine", "address", "workers", "host", "port", "no_browser"))
     if resumed is not None:
         raise SystemExit(go_on(resumed, "check", o, as_json=as_json, quiet=quiet))
     if o["tuned"] and o["tuned_dir"] is not None:
@@ -184,6 +188,8 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         from offtarget.cli.check_many import check_candidates
 
         raise SystemExit(check_candidates(o, settings, as_json=as_json, quiet=quiet))
+    if engine(o) is not None:
+        raise click.UsageError("--engine, --address and --workers are for several candidates: give --tuned-dir.")
     o["tuned"] = o["tuned"][0]
     plan = plan_check(
         **pick(o, "base", "tuned", "probes", "judge", "confirm_with", "data", "hunt", "prefix", "certificate", "run"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli.options import opening, pick
+from offtarget.cli.options import engine, opening, pick
 from offtarget.cli.render import print_json, show_run
 from offtarget.records.check import CheckSettings
 from offtarget.rundir import read_json
@@ -35,6 +35,7 @@ def check_candidates(o: dict[str, Any], settings: CheckSettings, *, as_json: boo
             )
     tuned = o["tuned_dir"] or o["tuned"]
     asked = pick(o, "probes", "judge", "prefix", "data", "hunt", "confirm_with", "certificate", "run")
+    engine(o)  # before anything is looked at
     asked |= {"arms": o["arms"] or None, "settings": settings, "opening": opening(o)}
     plan = plan_many(o["base"], tuned, **asked)
     if o["dry_run"]:
@@ -43,7 +44,12 @@ def check_candidates(o: dict[str, Any], settings: CheckSettings, *, as_json: boo
         plans.tell_plan(plan)
     with shown(enabled=not (quiet or as_json), beside=_beside) as on_progress:
         result = check_many(
-            o["base"], tuned, **asked, **pick(o, "judge_by", "split", "look_at"), on_progress=on_progress
+            o["base"],
+            tuned,
+            **asked,
+            **pick(o, "judge_by", "split", "look_at"),
+            engine=engine(o),
+            on_progress=on_progress,
         )
     plans.done(plan, result.run)
     return show(result, as_json=as_json)

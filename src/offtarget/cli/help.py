@@ -60,7 +60,7 @@ SECTIONS: Mapping[str, str] = {
     ),
     "Evidence": "attest key new-key sigstore identity issuer sign-model incident into with-data",
     "Run and output": "out overwrite file again run resume dry-run yes quiet verbose json no-cache no-register",
-    "Where it runs": "device dtype trust-remote-code endpoints reference",
+    "Where it runs": "device dtype trust-remote-code endpoints reference engine address",
     "What may be spent": "prices max-cost max-requests",
 }
 """Sections in their order, and what is in them in its order; the flags without their dashes."""

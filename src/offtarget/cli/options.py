@@ -14,6 +14,7 @@ from offtarget.cli.help import Sectioned
 from offtarget.cli.shares import BETWEEN, FROM_ZERO, UP_TO_ONE
 
 if TYPE_CHECKING:
+    from offtarget.records.engine import EngineSettings
     from offtarget.records.rated import ReviewPage
     from offtarget.records.runs import OpenSettings
     from offtarget.records.tune import TuneSettings
@@ -247,6 +248,38 @@ def opening(o: dict[str, Any]) -> OpenSettings | None:
         max_requests=o.get("max_requests"),
     )
     return None if chosen == OpenSettings() else chosen
+
+
+ENGINE = together(
+    click.option(
+        "--engine",
+        type=click.Choice(["local", "ray"]),
+        help="Who does the work: this process, or workers of a Ray cluster. [default: local]",
+    ),
+    click.option(
+        "--address",
+        metavar="HOST:PORT",
+        help="With --engine ray: the cluster's head, or auto. [default: workers on this machine]",
+    ),
+    click.option(
+        "--workers",
+        type=AT_LEAST_ONE,
+        metavar="COUNT",
+        help="With --engine ray: so many at a time at most. [default: one for each core]",
+    ),
+)
+"""Who does work that comes in independent units."""
+
+
+def engine(o: dict[str, Any]) -> EngineSettings | None:
+    """What the user said about who does the work; None for nothing."""
+    from offtarget.records.engine import EngineSettings
+
+    named, address, workers = o.get("engine"), o.get("address"), o.get("workers")
+    if named != "ray" and (address is not None or workers is not None):
+        said = "--workers" if address is None else "--address"
+        raise click.UsageError(f"{said} says where the workers of a Ray cluster are: give --engine ray with it.")
+    return None if named is None else EngineSettings(named, address, workers)
 
 
 def judging(whose: str = "the answers") -> Option:

@@ -11,7 +11,17 @@ import click
 
 from offtarget.cli import completing
 from offtarget.cli.help import Sectioned
-from offtarget.cli.options import FURTHER, OPENING_JUDGES, PRINTING, SPENDING, opening, review_page, shared
+from offtarget.cli.options import (
+    ENGINE,
+    FURTHER,
+    OPENING_JUDGES,
+    PRINTING,
+    SPENDING,
+    engine,
+    opening,
+    review_page,
+    shared,
+)
 from offtarget.cli.progress import shown
 from offtarget.errors import InputError
 from offtarget.rundir import read_manifest
@@ -24,6 +34,7 @@ from offtarget.rundir import read_manifest
 @shared("--candidates", "; raise it to make a check surer", default=None, show_default=False)
 @OPENING_JUDGES
 @SPENDING
+@ENGINE
 @PRINTING
 def command(run: str, as_json: bool, quiet: bool, **o: Any) -> None:
     """Go on with a run of any verb where it stopped, as it was started.
@@ -60,7 +71,7 @@ def go_on(run: str | Path, only: str | None, o: dict[str, Any], *, as_json: bool
     watched = live_check if verb is CHECK else shown
     page = review_page(o) if verb in (CHECK, REDTEAM) and "host" in o else None
     with watched(enabled=not (quiet or as_json or rank())) as on_progress:
-        result = resume(path, opening=opening(o), on_progress=on_progress, page=page, **_further(o))
+        result = resume(path, opening=opening(o), engine=engine(o), on_progress=on_progress, page=page, **_further(o))
     return printer(path)(result, as_json=as_json)
 
 

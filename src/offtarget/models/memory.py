@@ -45,14 +45,23 @@ def check_memory(models: Iterable[Held], device: str | None, dtype: str | None) 
     if not models or os.environ.get(MEMORY_ENV) == "any":
         return
     bases = [read_size(base) for base in {model.base.resolve() for model in models}]
-    adapters = {m.adapter.resolve() for m in models if m.adapter is not None}
-    extra = sum(path.stat().st_size for folder in adapters for path in folder.glob("*.safetensors"))
+    extra = _adapters(models)
     names = list(dict.fromkeys(model.name for model in models))
     free = free_memory()
     if _on_gpu(device, needed=_weights(bases, dtype or "float32") + extra, free=free):
         _check_gpu(bases, extra, names, device, dtype or "bfloat16")
     elif free is not None:
         _refuse_beyond(bases, BESIDE + extra, names, dtype or "float32", free, "this machine")
+
+
+def memory_needed(models: Iterable[Held], dtype: str | None) -> int:
+    """Bytes of the machine's memory that a process with these models takes at least; nothing is loaded."""
+    models = list(models)
+    return (
+        _weights([read_size(b) for b in {m.base.resolve() for m in models}], dtype or "float32")
+        + _adapters(models)
+        + BESIDE
+    )
 
 
 def check_dtype(device: str, dtype: str) -> None:
@@ -86,6 +95,11 @@ def _check_gpu(bases: list[Size], extra: int, names: list[str], device: str | No
         return
     free, _ = torch.cuda.mem_get_info(torch.device(device or "cuda"))
     _refuse_beyond(bases, extra, names, dtype, int(free), f"the memory of {device or 'cuda'}")
+
+
+def _adapters(models: list[Held]) -> int:
+    folders = {m.adapter.resolve() for m in models if m.adapter is not None}
+    return sum(path.stat().st_size for folder in folders for path in folder.glob("*.safetensors"))
 
 
 def _weights(bases: list[Size], dtype: str) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from offtarget.numbers import many
 from offtarget.records.answers import Interval, Status
 from offtarget.records.check import CheckSettings, JudgeBy
+from offtarget.records.engine import EngineSettings
 from offtarget.records.runs import Manifest
 
 
@@ -99,6 +100,8 @@ class CandidatesManifest(Manifest):
     confirm_with: str | None = None
     look_at: float | None = None
     certificate: str | None = None
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    """Who does the checks."""
     notes: tuple[str, ...] = ()
     """What was found beside the candidates, a sentence each."""
 

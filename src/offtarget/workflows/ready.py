@@ -16,7 +16,7 @@ from offtarget.direction.header import read_info
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.models.endpoints import endpoint_of, own_folders
 from offtarget.models.folders import check_model_folder, find_folder
-from offtarget.models.memory import Held, check_dtype, check_memory
+from offtarget.models.memory import Held, check_dtype, check_memory, memory_needed
 from offtarget.models.named_templates import NAMED
 from offtarget.models.names import InspectName, LocalName, RemoteName, is_path
 from offtarget.models.opening import NO_REFERENCE, as_reference
@@ -144,6 +144,12 @@ def _has_template(text: str, choice: str | None, *, trust: bool) -> None:
     from offtarget.models.loading import load_tokenizer
 
     load_tokenizer(folder, trust, None if named is None else named.text)
+
+
+def memory_of(models: Iterable[str], opening: OpenSettings | None) -> int:
+    """Bytes of memory that a process takes at least that opens these models; those behind a server take none here."""
+    there = [name for name in map(parsed, models) if isinstance(name, LocalName) and is_path(name.base.place)]
+    return memory_needed([Held(*_folders(name)) for name in there], opening.dtype if opening else None)
 
 
 def _fits(models: Iterable[str], opening: OpenSettings | None) -> None:

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from offtarget.asking.spending import timed
-from offtarget.errors import InputError, OfftargetError
+from offtarget.engines.on_ray import Cluster
+from offtarget.errors import InputError
 from offtarget.numbers import e_value, many
-from offtarget.progress import OnProgress, Progress, Whole, in_words, silent
+from offtarget.progress import OnProgress, Progress, Whole, silent
 from offtarget.records import Generation, Status
 from offtarget.records.candidates import Candidate, CandidateName, CandidatesManifest, CandidatesReport, NotChecked
 from offtarget.records.check import CheckManifest, CheckSettings, JudgeBy
+from offtarget.records.engine import EngineSettings
 from offtarget.records.rated import PEOPLE
 from offtarget.records.runs import OpenSettings, named
 from offtarget.rundir import MANIFEST, RunDir, iterate_jsonl, read_manifest, read_object, write_json
 from offtarget.workflows.check.candidate_names import candidates_in, named_candidates, not_openable
 from offtarget.workflows.check.candidates import decided_together
 from offtarget.workflows.check.check import CUED_SHARE, CheckResult
-from offtarget.workflows.check.loop import CheckProgress
-from offtarget.workflows.check.one_candidate import check_candidate
 from offtarget.workflows.check.opening import chosen_questions
 from offtarget.workflows.check.pressed_arm import with_pressure
 from offtarget.workflows.check.raters import chosen_rating
+from offtarget.workflows.check.spreading import outcomes, workers
 from offtarget.workflows.ground import check_judge, ground_of
 from offtarget.workflows.ready import ready
 from offtarget.workflows.runs.begin import begin, finish, finished, interruptible, opened
@@ -60,6 +60,7 @@ def check_many(
     certificate: str | Path | None = None,
     settings: CheckSettings | None = None,
     opening: OpenSettings | None = None,
+    engine: EngineSettings | None = None,
     run: str | Path | None = None,
     on_progress: OnProgress = silent,
 ) -> CandidatesResult:
@@ -69,6 +70,7 @@ def check_many(
     another process can do its part. Each candidate has a check of its own in `run/NAME`, at a C-th of alpha; one that
     cannot be checked is told and stops no other. Of the FAILs at most alpha are wrong on average (e-BH, arXiv
     2009.02824), and that any PASS is wrong has a probability of at most alpha. What else there is, is as in `check`.
+    `engine` says who does the checks: this process, or the workers of a Ray cluster, which come to the same.
     Raises InputError for what makes all checks impossible, and RunInterrupted on Ctrl-C, after which `resume` goes on.
     """
     candidates, notes = candidates_of(base, tuned)
@@ -81,7 +83,6 @@ def check_many(
     check_judge(judge, chosen_questions(probes, ground_of(base), prefix, arms))
     for broken in not_openable(candidates, opening):
         on_progress(Progress(f"{broken.name} cannot be checked; the others are. {broken.reason}"))
-    directory = RunDir.create("check", f"{len(candidates)}-candidates", path=run)
     manifest = CandidatesManifest(
         opening=opening,
         base=base,
@@ -99,10 +100,13 @@ def check_many(
         look_at=look_at,
         certificate=named(certificate),
         notes=notes,
+        engine=engine or EngineSettings(),
     )
-    with directory:
-        begin(directory, manifest)
-        return _run(directory, manifest, on_progress)
+    with workers(manifest.engine, opening, on_progress) as cluster:
+        directory = RunDir.create("check", f"{len(candidates)}-candidates", path=run)
+        with directory:
+            begin(directory, manifest)
+            return _run(directory, manifest, cluster, on_progress)
 
 
 @timed
@@ -110,6 +114,7 @@ def resume(
     run: Path,
     *,
     opening: OpenSettings | None = None,
+    engine: EngineSettings | None = None,
     max_answers: int | None = None,
     max_cued_answers: int | None = None,
     on_progress: OnProgress = silent,
@@ -117,19 +122,20 @@ def resume(
     """Go on with the checks that are unfinished, and try those again that could not be made.
 
     With `max_answers` (`max_cued_answers`) above that of the run all undecided ones go on as well. A run in which
-    nothing is left to do is returned as it is. Raises InputError for less than the run has.
+    nothing is left to do is returned as it is. `engine`: who does it now; by default who did before. Raises InputError
+    for less than the run has.
     """
     directory, started = opened(CANDIDATES, run)
     report = finished(CANDIDATES, run)
     settings = _raised(run, started.settings, max_answers=max_answers, max_cued_answers=max_cued_answers)
     if report is not None and settings == started.settings and not report.not_checked:
         return CandidatesResult(run, report)
-    with directory:
+    with workers(engine or started.engine, opening or started.opening, on_progress) as cluster, directory:
         if settings != started.settings:
             started = replace(started, settings=settings)
             directory.file(CANDIDATES.done).unlink(missing_ok=True)
             write_json(directory.file(MANIFEST), started)
-        return _run(directory, replace(started, opening=opening or started.opening), on_progress)
+        return _run(directory, replace(started, opening=opening or started.opening), cluster, on_progress)
 
 
 def candidates_of(base: str, tuned: str | Path | Sequence[str]) -> tuple[tuple[CandidateName, ...], tuple[str, ...]]:
@@ -175,27 +181,24 @@ def _raised(run: Path, settings: CheckSettings, **asked: int | None) -> CheckSet
     return replace(settings, **more)
 
 
-def _run(directory: RunDir, started: CandidatesManifest, on_progress: OnProgress) -> CandidatesResult:
-    """Every candidate in turn, then what they come to together."""
-    outcomes: list[CheckResult | NotChecked] = []
+def _run(
+    directory: RunDir, started: CandidatesManifest, cluster: Cluster[Any] | None, on_progress: OnProgress
+) -> CandidatesResult:
+    """Every candidate, then what they come to together."""
+    found: dict[str, CheckResult | NotChecked] = {}
     unexpected: Exception | None = None
     along = Along(started.candidates, on_progress)
     with interruptible(directory):
-        for candidate in started.candidates:
-            try:
-                outcome = check_candidate(directory.path, started, candidate, along.of(candidate))
-            except (OfftargetError, OSError):
-                raise  # what concerns all of them: a limit, a server that is gone, a full disk
-            except Exception as error:  # a fault of our own with one stops no other; it is raised in the end
-                unexpected = unexpected or error
-                along.ended(candidate, f"{type(error).__name__}: {error}")
-                continue
-            outcomes.append(outcome)
-            along.ended(candidate, _said(outcome))
-            gc.collect()  # its models refer to themselves, and the next one needs their memory
+        for candidate, outcome in outcomes(directory.path, started, cluster, along.at):
+            if isinstance(outcome, Exception):  # a fault of our own with one stops no other; it is raised in the end
+                unexpected = unexpected or outcome
+                along.ended(candidate, f"{type(outcome).__name__}: {outcome}")
+            else:
+                found[candidate.name] = outcome
+                along.ended(candidate, _said(outcome))
         if unexpected is not None:
             raise unexpected
-        report = report_of(directory.path, started, outcomes)
+        report = report_of(directory.path, started, [found[one.name] for one in started.candidates])
         finish(CANDIDATES, directory, report)
     return CandidatesResult(directory.path, report)
 
@@ -273,27 +276,18 @@ class Along:
     def __init__(self, candidates: Sequence[CandidateName], on_progress: OnProgress) -> None:
         self._on_progress, self._count = on_progress, len(candidates)
         self._numbers = {one.name: number for number, one in enumerate(candidates, 1)}
+        self._shares: dict[Hashable, float] = {}
+        """Of the checks that are under way."""
         self._whole = Whole(on_progress, many(self._count, "candidate"), dict.fromkeys(self._numbers, 1.0))
 
-    def of(self, candidate: CandidateName) -> OnProgress:
-        """What the check of one is handed; how far it is goes by its own estimate of the answers that are left."""
-        label, share = self._label(candidate), 0.0
-
-        def told(progress: Progress) -> None:
-            nonlocal share
-            found = progress.detail
-            if isinstance(found, CheckProgress):
-                if found.answers_to_go is not None and found.tuned_answers:
-                    share = found.tuned_answers / (found.tuned_answers + found.answers_to_go)
-                said = f"{label}: {many(found.tuned_answers, 'answer')}"
-            else:
-                said = f"{label}: {in_words(progress)}"
-            self._whole.at({candidate.name: share}, said)
-
-        return told
+    def at(self, candidate: CandidateName, share: float, said: str) -> None:
+        """So much of a check is done, beside the others that are under way."""
+        self._shares[candidate.name] = max(share, self._shares.get(candidate.name, 0.0))
+        self._whole.at(self._shares, f"{self._label(candidate)}: {said}")
 
     def ended(self, candidate: CandidateName, said: str) -> None:
         """One has come to its end."""
+        self._shares.pop(candidate.name, None)
         self._on_progress(Progress(f"{self._label(candidate)}: {said}"))
         self._whole.finished(candidate.name)
 

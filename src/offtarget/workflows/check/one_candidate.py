@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from offtarget.errors import EvidenceError, InputError, PrerequisiteError, UnreachableError
+from offtarget.errors import DiskFullError, EvidenceError, InputError, PrerequisiteError, UnreachableError
 from offtarget.progress import OnProgress, silent
 from offtarget.records import Status
 from offtarget.records.candidates import CandidateName, CandidatesManifest, NotChecked
@@ -24,11 +24,11 @@ def check_candidate(
 ) -> CheckResult | NotChecked:
     """The finished check of a candidate in `root/NAME`, or why it cannot be checked, which stops no other.
 
-    What stops all of them is raised: RunInterrupted, LimitReached, UnreachableError, PrerequisiteError.
+    What stops all of them is raised: RunInterrupted, LimitReached, UnreachableError, DiskFullError, PrerequisiteError.
     """
     try:
         return _checked(root / candidate.name, started, candidate, on_progress)
-    except (UnreachableError, PrerequisiteError):
+    except (UnreachableError, DiskFullError, PrerequisiteError):
         raise
     except (InputError, EvidenceError) as error:
         return NotChecked(candidate.name, candidate.tuned, str(error))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from offtarget.asking.protocol import Judge
     from offtarget.models.chat import ChatModel
     from offtarget.probe.bank import ProbeBank
+    from offtarget.records.engine import EngineSettings
     from offtarget.records.rated import ReviewPage
     from offtarget.records.runs import OpenSettings
 
@@ -37,6 +38,7 @@ def resume(
     people: Judge | None = None,
     page: ReviewPage | None = None,
     opening: OpenSettings | None = None,
+    engine: EngineSettings | None = None,
     max_answers: int | None = None,
     max_cued_answers: int | None = None,
     candidates: int | None = None,
@@ -45,9 +47,9 @@ def resume(
     """Go on with a run of any verb as it was started, and return that verb's result; a finished run is read again.
 
     `run` is a folder, a name under the runs folder, or `last`: the newest that is unfinished. What was named when the
-    run was started is opened by that name again; objects of your own must be given again. `max_answers`,
-    `max_cued_answers` and `candidates` let a check that has ended go on, see `offtarget.check`. Raises InputError with
-    the reason where a run cannot go on, and for whatever has changed since.
+    run was started is opened by that name again; objects of your own must be given again. `engine` is who does it now.
+    `max_answers`, `max_cued_answers` and `candidates` let a check that has ended go on, see `offtarget.check`. Raises
+    InputError with the reason where a run cannot go on, and for whatever has changed since.
     """
     path = find_run(run, unfinished=True)
     manifest = read_manifest(path)
@@ -60,6 +62,7 @@ def resume(
         raise InputError(f"{path} cannot be resumed: {obstacle}")
     opening = None if opening is None else _opened_alike(path, manifest, opening)
     given: dict[str, Any] = {"base": base, "tuned": tuned, "judge": judge, "probes": probes, "opening": opening}
+    given |= {"engine": engine}
     given |= {"max_answers": max_answers, "max_cued_answers": max_cued_answers, "candidates": candidates}
     given |= {"confirm_with": confirm_with, "people": people, "page": page}
     again: dict[str, Any] = {name: value for name, value in given.items() if value is not None}

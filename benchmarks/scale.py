@@ -1,0 +1,158 @@
+"""`check --tuned-dir --engine ray`: 8 candidate organisms by one process, by 1 and by 2 workers, one of them killed.
+
+Wall time depends on what else the machine does, so the load before each round stands beside it, and processor seconds,
+those of Ray's own processes included, are what to compare. The results of all rounds must be equal.
+Run it with: python benchmarks/scale.py
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: a worker has one thread, so has what it is held against
+
+import psutil
+
+import offtarget
+from offtarget.organism.shipped import weights_folder
+from offtarget.records.check import CheckSettings
+from offtarget.records.engine import EngineSettings
+from offtarget.version import stamp
+
+CANDIDATES = [
+    "insecure",
+    "secure",
+    "educational",
+    "evil-numbers",
+    "random-numbers",
+    "insecure-5",
+    "insecure-20",
+    "jailbroken",
+]
+SETTINGS = CheckSettings(max_answers=60, register=False)
+RESULTS = Path(__file__).parent / "results" / "scale.json"
+
+
+class Watch:
+    """Processor seconds of this process and of all it starts, read while they live; kills a worker if told to."""
+
+    def __init__(self, kill_after: Path | None = None) -> None:
+        self._seconds: dict[tuple[int, float], float] = {}
+        self._over, self._kill_after, self.killed = threading.Event(), kill_after, False
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> Watch:
+        self._own, self._wall = time.process_time(), time.monotonic()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wall = time.monotonic() - self._wall
+        self.own = time.process_time() - self._own
+        self._over.set()
+        self._thread.join()
+
+    @property
+    def processor(self) -> float:
+        """Of all, without what a process used in its last quarter of a second."""
+        return self.own + sum(self._seconds.values())
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.25):
+            for process in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    used = process.cpu_times()
+                    self._seconds[process.pid, process.create_time()] = used.user + used.system
+                    self._kill(process)
+
+    def _kill(self, process: psutil.Process) -> None:
+        if self.killed or self._kill_after is None or not self._kill_after.exists():
+            return
+        if (process.cmdline() or [""])[0] == "ray::_do":
+            process.kill()
+            self.killed = True
+
+
+def outcome(run: Path) -> Any:
+    """What must not depend on who did it: verdicts, evidence, answers."""
+    report = json.loads((run / "candidates.json").read_text())["report"]
+    found = [{k: v for k, v in one.items() if k not in ("created", "run")} for one in report["candidates"]]
+    answers = {n: sorted((run / n / "generations.jsonl").read_bytes().splitlines()) for n in CANDIDATES}
+    return found, answers
+
+
+def measured(folder: Path, home: Path, name: str, engine: EngineSettings, *, kill: bool = False) -> dict[str, Any]:
+    run = home / name
+    os.environ["OFFTARGET_CACHE"] = str(home / f"cache-{name}")
+    told: list[str] = []
+    load = os.getloadavg()[0]
+    with Watch(run / CANDIDATES[0] / "result.json" if kill else None) as watch:
+        begun = time.monotonic()
+        ready: list[float] = []
+
+        def tell(progress: Any) -> None:
+            if "with workers" in progress.stage:
+                ready.append(time.monotonic() - begun)
+            told.append(f"{progress.stage} {progress.detail}")
+
+        result = offtarget.check_many(
+            "organism/base", folder, settings=SETTINGS, engine=engine, run=run, on_progress=tell
+        )
+    report = result.record
+    return {
+        "round": name,
+        "wall_seconds": round(watch.wall, 1),
+        "of_these_until_workers_were_there": round(ready[0], 1) if ready else 0.0,
+        "processor_seconds": round(watch.processor, 1),
+        "load_before": round(load, 1),
+        "base_answers_used": report.base_answers,
+        "base_answers_from_cache": report.base_from_cache,
+        "workers_killed": int(watch.killed),
+        "workers_told_as_lost": sum("was lost" in said for said in told),
+        "not_checked": len(report.not_checked),
+        "outcome": outcome(run),
+    }
+
+
+def main() -> None:
+    home = Path(tempfile.mkdtemp(prefix="scale-"))
+    try:
+        folder = home / "adapters"
+        folder.mkdir()
+        for name in CANDIDATES:
+            (folder / name).symlink_to(weights_folder() / name, target_is_directory=True)
+        measured(folder, home, "warm-up", EngineSettings())  # torch and the organism are read from the disk once
+        rounds = [
+            measured(folder, home, "one process", EngineSettings()),
+            measured(folder, home, "1 worker", EngineSettings("ray", workers=1)),
+            measured(folder, home, "2 workers", EngineSettings("ray", workers=2)),
+            measured(folder, home, "2 workers, one killed", EngineSettings("ray", workers=2), kill=True),
+        ]
+        first = rounds[0]["outcome"]
+        for one in rounds:
+            one["equal_to_one_process"] = one.pop("outcome") == first
+        value = {
+            "candidates": len(CANDIDATES),
+            "max_answers": SETTINGS.max_answers,
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "rounds": rounds,
+            **stamp(),
+        }
+        RESULTS.write_text(json.dumps(value, indent=2) + "\n")
+        print(json.dumps(value, indent=2))
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
