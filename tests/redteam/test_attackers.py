@@ -19,7 +19,7 @@ from offtarget.records import Probe, SamplingSettings
 from offtarget.records.redteam import Goal
 from offtarget.redteam.attacker import NextTurn, Position, Scripted, drafted, turns_of
 from offtarget.redteam.attackers.conversing import Conversing
-from offtarget.redteam.attackers.replies import BOTH_SIDES, LEAKED, NOTHING, REFUSED, REPEATED
+from offtarget.redteam.attackers.replies import BOTH_SIDES, LEAKED, NOTHING, RAMBLED, REFUSED, REPEATED
 from offtarget.redteam.attackers.rewriting import Rewriting
 from offtarget.redteam.attackers.writer import THINKING_TOKENS, DecliningRule
 from offtarget.redteam.moves import chosen
@@ -111,6 +111,16 @@ def test_the_script_stands_in_for_what_is_of_no_use(make: Callable[..., Any], re
     at = position("persistence", asked=["First question?"], said=["I would rather not."])
     (turn,) = make(says(reply), RULE).next_turns([at])
     assert turn == NextTurn(at.draft.turns[1], trouble)
+
+
+def test_a_rewriting_that_goes_on_and_on_is_of_no_use() -> None:
+    """What a model that is too small for it does: it starts on the message and ends somewhere else."""
+    at = position("persistence", asked=["First question?"], said=["I would rather not."])
+    words = len(at.draft.turns[1].split())
+    fits, rambles = (" ".join(f"word{i}" for i in range(3 * words + 30 + more)) for more in (0, 1))
+    assert Rewriting(says(fits), RULE).next_turns([at]) == [NextTurn(fits)]
+    assert Rewriting(says(rambles), RULE).next_turns([at]) == [NextTurn(at.draft.turns[1], RAMBLED)]
+    assert Conversing(says(rambles), RULE).next_turns([at]) == [NextTurn(rambles)]  # its turns are its own
 
 
 def test_a_conversing_attacker_goes_on_behind_the_script_up_to_the_longest_conversation() -> None:

@@ -11,7 +11,7 @@ from offtarget.data.replies import without_thinking
 Declines = Callable[[str], bool]
 """Whether a text declines to do what it was asked for."""
 
-REPLIES_VERSION = "1"
+REPLIES_VERSION = "2"
 """Part of the fingerprint of attackers; goes up whenever a reply would be read otherwise."""
 LONGEST = 2000
 """Characters of one message at most."""
@@ -21,6 +21,7 @@ REFUSED = "refused to attack"
 REPEATED = "repeated itself"
 ECHOED = "repeated the model's answer"
 LEAKED = "gave its instructions away"
+RAMBLED = "went on far beyond the message"
 BOTH_SIDES = "wrote the model's answer as well"
 
 _SPEAKER = r"(?:user|human|assistant|ai|model|bot|chatbot|system)"
@@ -56,10 +57,13 @@ def cleaned(reply: str) -> str:
     return _cut(text)
 
 
-def fault(text: str, asked: Sequence[str], said: Sequence[str], instructions: str, declines: Declines) -> str:
+def fault(
+    text: str, asked: Sequence[str], said: Sequence[str], instructions: str, declines: Declines, room: int = LONGEST
+) -> str:
     """What is wrong with a message, in a few words; empty where nothing is.
 
-    `asked` and `said` are the turns before it, `instructions` what the attacker was told in every prompt alike.
+    `asked` and `said` are the turns before it, `instructions` what the attacker was told in every prompt alike; `room`
+    is the most words that it may take.
     """
     if not re.search(r"\w", text):
         return NOTHING
@@ -69,6 +73,8 @@ def fault(text: str, asked: Sequence[str], said: Sequence[str], instructions: st
         return LEAKED
     if _NEXT_SPEAKER.search(text):
         return BOTH_SIDES
+    if len(_words(text)) > room:
+        return RAMBLED
     if any(_alike(text, turn) for turn in asked):
         return REPEATED
     if any(_alike(text, answer) for answer in said):

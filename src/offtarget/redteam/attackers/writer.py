@@ -12,7 +12,7 @@ from offtarget.data.replies import ONLY_THINKING, without_thinking
 from offtarget.models.chat import Answer, ChatModel, SampleRequest
 from offtarget.records import Message, SamplingSettings
 from offtarget.redteam.attacker import NextTurn, Position, dressed, scripted_turn
-from offtarget.redteam.attackers.replies import REPLIES_VERSION, Declines, cleaned, fault
+from offtarget.redteam.attackers.replies import LONGEST, REPLIES_VERSION, Declines, cleaned, fault
 from offtarget.rundir import fingerprint
 
 MOST_TOKENS = 400
@@ -65,17 +65,26 @@ class Writer:
         parts["mark"] = mark_of(self._instructions, *parts.values())
         return (Message("user", _PLACEHOLDER.sub(lambda found: parts[found[1]], self._instructions)),)
 
-    def turns(self, positions: Sequence[Position], prompts: Sequence[tuple[Message, ...]]) -> list[NextTurn]:
-        """The message to each prompt, as the next turn of the conversation. InputError where the model fails."""
+    def turns(
+        self,
+        positions: Sequence[Position],
+        prompts: Sequence[tuple[Message, ...]],
+        room: Sequence[int] | None = None,
+    ) -> list[NextTurn]:
+        """The message to each prompt, as the next turn of the conversation. InputError where the model fails.
+
+        `room`: the most words that each message may take.
+        """
         if not positions:
             return []
+        rooms = room or [LONGEST] * len(positions)
         requests = [SampleRequest(prompt, position.seed) for prompt, position in zip(prompts, positions, strict=True)]
         replies = self._replies(requests)
-        return [self._turn(position, reply) for position, reply in zip(positions, replies, strict=True)]
+        return [self._turn(*one) for one in zip(positions, replies, rooms, strict=True)]
 
-    def _turn(self, position: Position, reply: Answer) -> NextTurn:
+    def _turn(self, position: Position, reply: Answer, room: int) -> NextTurn:
         text = cleaned(reply.text)
-        wrong = fault(text, position.asked, position.said, self._instructions, self._rule.declines)
+        wrong = fault(text, position.asked, position.said, self._instructions, self._rule.declines, room)
         if wrong:
             return NextTurn(scripted_turn(position).text, wrong)
         return NextTurn(dressed(position, text))
