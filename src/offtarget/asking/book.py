@@ -284,6 +284,8 @@ class AnswerBook:
         """Answers of a model, from disk, from the cache or asked for; the judge gets them at once if it can."""
         fresh: list[tuple[Probe, int]] = []
         mine = {need: indices for need, indices in wanted.items() if need[0] == role}
+        if role == "base" and self._cache is not None:
+            self._cache.refresh()
         for key, (need, index) in {_key(n, i): (n, i) for n, indices in mine.items() for i in indices}.items():
             probe = self._probes[need[1]]
             if key not in self._stored:

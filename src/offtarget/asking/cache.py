@@ -36,14 +36,21 @@ class BaseCache:
         """By probe key and index; probe and seed are filled in when asked for."""
         self.hits = 0
         """Answers that needed no sampling."""
-        self._read()
+        self._read_to = 0
+        """Bytes of the file that are known: whole lines."""
+        self.refresh()
 
-    def _read(self) -> None:
+    def refresh(self) -> None:
+        """Take in what was kept since, by this process or by another one that checks a candidate of the same base."""
         try:
-            lines = self._path.read_bytes().splitlines()
+            with self._path.open("rb") as file:
+                file.seek(self._read_to)
+                data = file.read()
         except OSError:
             return  # no cache yet, or none that can be read
-        for line in lines:
+        whole = data.rfind(b"\n") + 1
+        self._read_to += whole
+        for line in data[:whole].splitlines():
             try:
                 value = json.loads(line)
                 text, tokens, opening = value["text"], value["tokens"], tuple(value.get("opening", ()))
