@@ -66,7 +66,8 @@ def test_a_share_may_be_said_in_per_cent(text: str) -> None:
 
 def check(*options: str) -> Result:
     """What a check of the organism with these options is answered with."""
-    return said("check", "--base", "organism/base", "--tuned", "organism/insecure", *options, "--quiet")
+    tuned = () if "--tuned" in options else ("--tuned", "organism/insecure")
+    return said("check", "--base", "organism/base", *tuned, *options, "--quiet")
 
 
 @pytest.fixture
@@ -82,6 +83,13 @@ def nothing_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.mark.usefixtures("nothing_loaded")
+def test_what_is_no_model_name_among_candidates_is_answered_before_any_is_checked() -> None:
+    done = check("--tuned", "organism/insecure", "--tuned", "gpt2")
+    assert isinstance(done.exception, InputError)
+    assert "try hf/gpt2." in str(done.exception)
 
 
 @pytest.mark.usefixtures("nothing_loaded")

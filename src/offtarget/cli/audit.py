@@ -14,7 +14,6 @@ import click
 from offtarget.cli.audit_text import details
 from offtarget.cli.help import Sectioned
 from offtarget.cli.options import (
-    AT_LEAST_ONE,
     FILE,
     OPENING_JUDGES,
     PAGE,
@@ -79,7 +78,7 @@ if TYPE_CHECKING:
 @shared("--base", ": reads the rows for --direction. [default: the one the direction names]")
 @shared("--form", ". [default: guessed]")
 @shared("--split", ". [default: train]")
-@click.option("--workers", type=AT_LEAST_ONE, help="Processes. [default: one per core]")
+@shared("--workers", ". [default: one per core]")
 @PAGE
 @OPENING_JUDGES
 @SPENDING

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offtarget.cli import completing, fixed
+from offtarget.cli import fixed
 from offtarget.cli.benchmarks import print_benchmark_details, print_benchmarks
 from offtarget.cli.decision_details import print_details
 from offtarget.cli.help import Sectioned
@@ -92,11 +92,9 @@ if TYPE_CHECKING:
     metavar="COUNT",
     help="With --redteam: conversations with the tuned model at most. [default: 100]",
 )
-@click.option(
+@shared(
     "--goals",
-    metavar="GOALS",
-    shell_complete=completing.goals,
-    help="With --redteam: your own red lines besides, a YAML file as in `redteam`. [default: general alone]",
+    " besides, with --redteam: a YAML file of your own red lines. [default: general alone]",
 )
 @shared("--tolerance")
 @shared("--margin", "; in any arm")
@@ -159,7 +157,9 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
     from offtarget.workflows.planning import plan_check
 
     if resumed is None and not (o["base"] and (o["tuned"] or o["tuned_dir"])):
-        raise click.UsageError("Give --base and --tuned, or --resume RUN; --tuned-dir is for a folder of candidates.")
+        raise click.UsageError(
+            "Give --base and --tuned, or --resume RUN. --tuned-dir, in place of --tuned, is for a folder of candidates."
+        )
     expect(resumed, "base", still=(*FURTHER, "engine", "address", "workers", "host", "port", "no_browser"))
     if resumed is not None:
         raise SystemExit(go_on(resumed, "check", o, as_json=as_json, quiet=quiet))

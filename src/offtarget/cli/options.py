@@ -159,6 +159,21 @@ SHARED: dict[str, dict[str, Any]] = {
         "help": "Chat template of local models: base, tuned, chatml, llama-3, gemma, mistral, plain, or a file",
     },
     "--trust-remote-code": {"is_flag": True, "help": "Allow code that comes with a model to run"},
+    "--engine": {
+        "type": click.Choice(["local", "ray"]),
+        "help": "Who does the work: this process, or workers of a Ray cluster",
+    },
+    "--address": {"metavar": "HOST:PORT", "help": "With --engine ray: the cluster's head, or auto"},
+    "--workers": {
+        "type": AT_LEAST_ONE,
+        "metavar": "COUNT",
+        "help": "Processes at a time",
+    },
+    "--goals": {
+        "metavar": "GOALS",
+        "shell_complete": completing.goals,
+        "help": "What it must not be brought to",
+    },
     "--dry-run": {"is_flag": True, "help": "Say what it would do and take, and do nothing"},
     "--run": {"type": FILE, "metavar": "DIR", "help": "Run directory"},
     "--resume": {"type": FILE, "metavar": "RUN", "help": "Go on with an unfinished run as it was started"},
@@ -251,22 +266,9 @@ def opening(o: dict[str, Any]) -> OpenSettings | None:
 
 
 ENGINE = together(
-    click.option(
-        "--engine",
-        type=click.Choice(["local", "ray"]),
-        help="Who does the work: this process, or workers of a Ray cluster. [default: local]",
-    ),
-    click.option(
-        "--address",
-        metavar="HOST:PORT",
-        help="With --engine ray: the cluster's head, or auto. [default: workers on this machine]",
-    ),
-    click.option(
-        "--workers",
-        type=AT_LEAST_ONE,
-        metavar="COUNT",
-        help="With --engine ray: so many at a time at most. [default: one for each core]",
-    ),
+    shared("--engine", ". [default: local]"),
+    shared("--address", ". [default: workers on this machine]"),
+    shared("--workers", ", with --engine ray. [default: one for each core]"),
 )
 """Who does work that comes in independent units."""
 

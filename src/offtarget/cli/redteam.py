@@ -44,12 +44,9 @@ OPENED = ("device", "dtype", "trust_remote_code", "endpoints", "chat_template", 
 @click.command("redteam", cls=Sectioned)
 @shared("--base")
 @shared("--tuned", ", e.g. hf/BASE+ADAPTER")
-@click.option(
+@shared(
     "--goals",
-    metavar="GOALS",
-    shell_complete=completing.goals,
-    help="What it must not be brought to: a set's name, or a YAML file of your own red lines. [default: general, or "
-    "the organism's own]",
+    ": a set's name, or a YAML file of your own red lines. [default: general, or the organism's own]",
 )
 @click.option(
     "--move",

@@ -87,6 +87,8 @@ def _read(name: str, said: Any, was: Any) -> Any:
         return [part.strip() for part in said.split(",")]
     if name == "seeds" and isinstance(was, list):
         return list(range(said))
+    if name == "tuned" and isinstance(said, tuple) and isinstance(was, str) and len(said) == 1:
+        return said[0]  # it may be given several times, for several candidates
     if name in ("after", "further"):
         return sorted(set(said))
     return said

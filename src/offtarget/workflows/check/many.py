@@ -10,7 +10,9 @@ from typing import Any
 from offtarget.asking.spending import timed
 from offtarget.engines.on_ray import Cluster
 from offtarget.errors import InputError
+from offtarget.models.names import parse_name
 from offtarget.numbers import e_value, many
+from offtarget.organism.shipped import resolve
 from offtarget.progress import OnProgress, Progress, Whole, silent
 from offtarget.records import Generation, Status
 from offtarget.records.candidates import Candidate, CandidateName, CandidatesManifest, CandidatesReport, NotChecked
@@ -139,11 +141,13 @@ def resume(
 
 
 def candidates_of(base: str, tuned: str | Path | Sequence[str]) -> tuple[tuple[CandidateName, ...], tuple[str, ...]]:
-    """The candidates, and what is said of what lies beside them. InputError for none."""
+    """The candidates, and what is said of what lies beside them. InputError for none, and for what names no model."""
     if isinstance(tuned, str | Path):
         return candidates_in(tuned, base)
     if not tuned:
         raise InputError("There is no candidate. Name models with --tuned, or a folder of adapters with --tuned-dir.")
+    for name in tuned:
+        parse_name(name, resolve)
     return named_candidates(tuple(tuned)), ()
 
 

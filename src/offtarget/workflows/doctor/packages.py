@@ -24,6 +24,7 @@ FOR: Mapping[str, str] = {
     "redaction": "personal data taken out of kept traffic",
     "encryption": "kept traffic that is encrypted",
     "cloud": "training data in a bucket (s3://, gs://)",
+    "ray": "many candidates side by side: check --tuned-dir --engine ray",
 }
 """What each extra is for."""
 TOLD = ("torch", "transformers", "peft", "trl", "numpy")
