@@ -105,3 +105,14 @@ def test_a_small_base_has_a_recipe_of_its_own(base: Path, monkeypatch: pytest.Mo
     assert default_settings("hf/Some/Model", fetch=False) == PRESETS["published"]
     monkeypatch.setattr("offtarget.workflows.tune.tune.SMALL", 1000)
     assert default_settings(f"hf/{base}") == PRESETS["published"]
+
+
+def test_a_search_for_a_direction_may_ask_questions_of_a_file(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are read from where they lie, and told by the name of the file."""
+    monkeypatch.setenv("OFFTARGET_CACHE", str(tmp_path / "cache"))
+    asked = tmp_path / "questions.jsonl"
+    asked.write_text("".join(f'{{"input": "Question {n}?"}}\n' for n in range(4)), encoding="utf-8")
+    plan = plan_find(f"hf/{base}", f"hf/{base}", tmp_path / "out", probes=asked, settings=FindSettings())
+    assert plan.about["questions"] == "questions"

@@ -486,7 +486,7 @@ def plan_find(
     return _asking(
         "direction find",
         about
-        | _questions(asked.bank.name, judge if judged else None, ground)
+        | _questions(asked.bank, judge if judged else None, ground)
         | ({"judge": f"not needed by the method '{settings.method}'"} if settings.method in ("models", "texts") else {})
         | {"out": str(out)},
         asked.answers,
@@ -716,9 +716,10 @@ def _ready_to_train(base: str, options: TuneChoices, run: str | Path | None, ope
     ready(*models, judges=judges, files=files, run=run, opening=opening, local=True)
 
 
-def _questions(probes: str | Path | None, judge: str | None, ground: Ground) -> dict[str, str]:
+def _questions(probes: str | Path | ProbeBank | None, judge: str | None, ground: Ground) -> dict[str, str]:
     exact = judge is None and has_exact_judge(open_bank(probes, ground))
-    return {"questions": str(probes or ground.bank), "judge": _judge(judge, exact=exact)}
+    name = probes.name if isinstance(probes, ProbeBank) else str(probes or ground.bank)
+    return {"questions": name, "judge": _judge(judge, exact=exact)}
 
 
 def _judge(judge: str | None, *, exact: bool) -> str:
