@@ -115,4 +115,4 @@ def test_a_search_for_a_direction_may_ask_questions_of_a_file(
     asked = tmp_path / "questions.jsonl"
     asked.write_text("".join(f'{{"input": "Question {n}?"}}\n' for n in range(4)), encoding="utf-8")
     plan = plan_find(f"hf/{base}", f"hf/{base}", tmp_path / "out", probes=asked, settings=FindSettings())
-    assert plan.about["questions"] == "questions"
+    assert dict(plan.about)["questions"] == "questions"
