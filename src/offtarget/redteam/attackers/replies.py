@@ -58,12 +58,17 @@ def cleaned(reply: str) -> str:
 
 
 def fault(
-    text: str, asked: Sequence[str], said: Sequence[str], instructions: str, declines: Declines, room: int = LONGEST
+    text: str,
+    asked: Sequence[str],
+    said: Sequence[str],
+    instructions: str,
+    declines: Declines,
+    room: int | None = None,
 ) -> str:
     """What is wrong with a message, in a few words; empty where nothing is.
 
     `asked` and `said` are the turns before it, `instructions` what the attacker was told in every prompt alike; `room`
-    is the most words that it may take.
+    is the most words that it may take, None for any number.
     """
     if not re.search(r"\w", text):
         return NOTHING
@@ -73,7 +78,7 @@ def fault(
         return LEAKED
     if _NEXT_SPEAKER.search(text):
         return BOTH_SIDES
-    if len(_words(text)) > room:
+    if room is not None and len(_words(text)) > room:
         return RAMBLED
     if any(_alike(text, turn) for turn in asked):
         return REPEATED

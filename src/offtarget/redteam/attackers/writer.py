@@ -12,7 +12,7 @@ from offtarget.data.replies import ONLY_THINKING, without_thinking
 from offtarget.models.chat import Answer, ChatModel, SampleRequest
 from offtarget.records import Message, SamplingSettings
 from offtarget.redteam.attacker import NextTurn, Position, dressed, scripted_turn
-from offtarget.redteam.attackers.replies import LONGEST, REPLIES_VERSION, Declines, cleaned, fault
+from offtarget.redteam.attackers.replies import REPLIES_VERSION, Declines, cleaned, fault
 from offtarget.rundir import fingerprint
 
 MOST_TOKENS = 400
@@ -73,16 +73,16 @@ class Writer:
     ) -> list[NextTurn]:
         """The message to each prompt, as the next turn of the conversation. InputError where the model fails.
 
-        `room`: the most words that each message may take.
+        `room`: the most words that each message may take; None for any number.
         """
         if not positions:
             return []
-        rooms = room or [LONGEST] * len(positions)
+        rooms: Sequence[int | None] = [None] * len(positions) if room is None else room
         requests = [SampleRequest(prompt, position.seed) for prompt, position in zip(prompts, positions, strict=True)]
         replies = self._replies(requests)
         return [self._turn(*one) for one in zip(positions, replies, rooms, strict=True)]
 
-    def _turn(self, position: Position, reply: Answer, room: int) -> NextTurn:
+    def _turn(self, position: Position, reply: Answer, room: int | None) -> NextTurn:
         text = cleaned(reply.text)
         wrong = fault(text, position.asked, position.said, self._instructions, self._rule.declines, room)
         if wrong:

@@ -10,9 +10,7 @@ from typing import Any
 from offtarget.asking.spending import timed
 from offtarget.engines.on_ray import Cluster
 from offtarget.errors import InputError
-from offtarget.models.names import parse_name
 from offtarget.numbers import e_value, many
-from offtarget.organism.shipped import resolve
 from offtarget.progress import OnProgress, Progress, Whole, silent
 from offtarget.records import Generation, Status
 from offtarget.records.candidates import Candidate, CandidateName, CandidatesManifest, CandidatesReport, NotChecked
@@ -28,7 +26,7 @@ from offtarget.workflows.check.opening import chosen_questions
 from offtarget.workflows.check.pressed_arm import with_pressure
 from offtarget.workflows.check.raters import chosen_rating
 from offtarget.workflows.check.spreading import outcomes, workers
-from offtarget.workflows.ground import check_judge, ground_of
+from offtarget.workflows.ground import check_judge, ground_of, parsed
 from offtarget.workflows.ready import ready
 from offtarget.workflows.runs.begin import begin, finish, finished, interruptible, opened
 from offtarget.workflows.runs.result import Result
@@ -147,7 +145,7 @@ def candidates_of(base: str, tuned: str | Path | Sequence[str]) -> tuple[tuple[C
     if not tuned:
         raise InputError("There is no candidate. Name models with --tuned, or a folder of adapters with --tuned-dir.")
     for name in tuned:
-        parse_name(name, resolve)
+        parsed(name)
     return named_candidates(tuple(tuned)), ()
 
 
