@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from exchanging import exchange
@@ -56,6 +58,65 @@ def test_a_monitor_killed_between_alarm_and_rollback_rolls_back_at_its_next_star
         third.round()
         time.sleep(0.01)
     assert [event.kind for event in store.events()].count("alarm") == 1
+
+
+@pytest.mark.parametrize("cause", ["killed", "the store is locked"])
+def test_an_alarm_is_told_with_its_evidence_though_the_rollback_came_first(cause: str, tmp_path: Path) -> None:
+    """The rollback stands before the evidence is written down: what happens in between loses neither."""
+    from offtarget.errors import StoreError
+
+    chosen, bundles, told = settings(tmp_path), [], []
+    store = begun(chosen)
+
+    def bundle(*_: object) -> str:
+        bundles.append(1)
+        return "a-run"
+
+    class Heard(Webhook):
+        def tell(self, message: Mapping[str, Any]) -> None:
+            told.append(message["event"])
+
+    first = a_monitor(chosen, store, name="one", bundle=lambda alias: bundle, webhook=Heard(""))
+    writes, failed = store.add_event, []
+
+    def locked(kind: str, *rest: Any) -> Any:
+        if kind == "alarm" and not failed:
+            failed.append(kind)
+            raise StoreError("state.sqlite is locked")
+        return writes(kind, *rest)  # type: ignore[arg-type]
+
+    store.add_event = locked  # type: ignore[method-assign, assignment]
+    sent = list(traffic(400, 0.5, 0.0))
+    for one in sent:
+        first.put(one)
+    until(first, lambda: bool(failed))
+    assert store.rollout("assistant").status == "rolled back"  # type: ignore[union-attr]
+    goes_on = (
+        first
+        if cause != "killed"
+        else a_monitor(chosen, store, name="one", bundle=lambda alias: bundle, webhook=Heard(""))
+    )
+    until(goes_on, lambda: any(event.kind == "alarm" for event in store.events()))
+    for _ in range(20):
+        goes_on.round()
+    events = store.events()
+    assert [event.kind for event in events if event.kind in ("alarm", "rolled back")] == ["rolled back", "alarm"]
+    alarm = next(event for event in events if event.kind == "alarm")
+    assert (alarm.data["evidence"], alarm.data["did"]) == ("a-run", "rollback")
+    assert alarm.why == next(event.why for event in events if event.kind == "rolled back")
+    assert told == ["rolled back", "alarm"]
+    assert store.rollout("assistant").status == "rolled back"  # type: ignore[union-attr]
+
+
+def test_a_rollback_by_a_person_is_no_alarm_that_was_lost(tmp_path: Path) -> None:
+    chosen = settings(tmp_path)
+    store = begun(chosen)
+    before = store.rollout("assistant")
+    assert before is not None
+    store.set_rollout(replace(before, status="rolled back", share=0.0), before, "rolled back", "ann", "enough")
+    monitor = a_monitor(chosen, store, name="one")
+    fed(monitor, traffic(400, 0.5, 0.0))
+    assert not [event for event in store.events() if event.kind == "alarm"]
 
 
 def test_only_who_holds_the_lease_decides(tmp_path: Path) -> None:

@@ -90,6 +90,8 @@ def test_a_worse_model_is_rolled_back_once_and_on_all_replicas(url: str, store: 
             until(lambda: all_three[0].verdict()["state"] == "rolled back")
             for one in all_three:
                 until(lambda one=one: one.verdict()["share"] == 0.0, 20)  # type: ignore[misc]
+            # the evidence is written down after the rollback, and then the alarm
+            until(lambda: any(event.kind == "alarm" for event in store.events(limit=10_000)))
         assert users.failed == []
         after = Counter(one.ask(organism.questions[0], f"later{n}") for n in range(10) for one in all_three)
         assert after == {"base": 30}

@@ -374,6 +374,7 @@ def test_a_lease_of_before_a_restart_of_the_machine_or_of_a_clock_that_went_back
 
 WRITER = textwrap.dedent("""
     import sys
+    import time
     from stores import a_score
     from offtarget.records.gateway import StateSettings
     from offtarget.serve.store.opening import open_store
@@ -383,6 +384,7 @@ WRITER = textwrap.dedent("""
         (number,) = store.add_scored([a_score(f"{name}-{position}")])
         store.add_event("alarm", "assistant", 1, name, str(position))
         print(number, position, flush=True)
+    time.sleep(0.002)  # SQLite has no queue: of writers that never pause, one may wait for ever
 """)
 
 

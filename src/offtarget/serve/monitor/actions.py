@@ -15,7 +15,7 @@ from typing import Any, Literal
 from offtarget.numbers import chosen, duration, many
 from offtarget.records.gateway import Alias
 from offtarget.records.rollouts import CanaryEvent, Rollout
-from offtarget.records.serve import RolloutReading
+from offtarget.records.serve import RolloutAlarm, RolloutReading
 from offtarget.serve.monitor.evidence import Evidence
 from offtarget.serve.monitor.hearing import Hearing
 from offtarget.serve.store.protocol import Lease, Store
@@ -42,6 +42,8 @@ class Actions:
         self._clock, self._now = clock, now
         self.told = False
         """Whether the alarm of this rollout is in the store."""
+        self._owed = False
+        """Whether the rollout ended by an alarm that is not in the store yet: whoever rolled it back was killed."""
         self._overruled = self._paused = False
         self._doubt: tuple[str, float] | None = None
         self._silent = False
@@ -52,10 +54,12 @@ class Actions:
     def begin(self, rollout: Rollout) -> None:
         """Another rollout: what was done on it before is read from the events. Raises StoreError."""
         self._doubt, self._held_since, self._held = None, None, ""
-        self.told = self._silent = self._overruled = self._paused = False
+        self.told = self._silent = self._overruled = self._paused = self._owed = False
         for event in self._events(rollout):
             if event.kind == "alarm":
-                self.told, self._overruled = True, False
+                self.told, self._overruled, self._owed = True, False, False
+            elif event.kind == "rolled back":
+                self._owed = event.who == WHO and not self.told
             elif event.kind in ("resumed", "promoted"):
                 self._overruled = self.told  # somebody went on in spite of it
             elif event.kind == "mirror silent":
@@ -73,7 +77,11 @@ class Actions:
 
         `people`: what they make of an alarm, where they are asked.
         """
-        if reading is None or rollout.status == "rolled back":
+        if reading is None:
+            return rollout
+        if rollout.status == "rolled back":
+            if self._owed and evidence.alarm is not None:
+                self._record(rollout, evidence, reading, evidence.alarm, rollout.reason, "rollback")
             return rollout
         if self.told and self._paused and rollout.status == "running":
             self._overruled = True  # somebody went on in spite of the alarm
@@ -107,25 +115,36 @@ class Actions:
             on_alarm = "pause" if on_alarm == "rollback" else on_alarm
             why = f"{why} But {reading.judge_drift[0].lower()}{reading.judge_drift[1:]}"
         wanted = {"rollback": "rolled back", "pause": "paused"}.get(on_alarm)
-        before = rollout
         if wanted is not None and rollout.status != wanted:
             rollout = self._set(rollout, wanted, why, lease, {"alarm": alarm.number, "metric": alarm.metric})
-        if self.told:
-            return rollout
+        if not self.told:
+            self._owed = rollout.status == "rolled back"  # until the alarm is in the store, too
+            self._record(rollout, evidence, reading, alarm, why, on_alarm)
+        return rollout
+
+    def _record(
+        self,
+        rollout: Rollout,
+        evidence: Evidence,
+        reading: RolloutReading,
+        alarm: RolloutAlarm,
+        why: str,
+        on_alarm: str,
+    ) -> None:
+        """Write the evidence of an alarm down, then the alarm, and tell the webhook. Raises StoreError."""
         data = {
             "metric": alarm.metric, "kind": alarm.kind, "tuned": alarm.tuned, "log_e": alarm.log_e,
             "threshold": alarm.threshold, "number": alarm.number, "did": on_alarm, "evidence": "",
         }  # fmt: skip
         if self._bundle is not None:
             try:
-                data["evidence"] = self._bundle(before, evidence, reading)
+                data["evidence"] = self._bundle(rollout, evidence, reading)
             except Exception as error:  # the alarm is told with its evidence or without
                 _LOG.exception("The evidence of an alarm could not be written down.")
                 data["evidence_error"] = str(error)
         self._store.add_event("alarm", rollout.alias, rollout.number, WHO, why, data)
-        self.told = True
+        self.told, self._owed = True, False
         self._tell(self._message("alarm", rollout, why, data))
-        return rollout
 
     def _in_doubt(self, rollout: Rollout, reading: RolloutReading, lease: Lease) -> Rollout:
         """Where no evidence comes any more the share is paused after a while; a silent mirror is an event at once."""
