@@ -106,12 +106,15 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text so that a crash or a full disk leaves the old file or the new one. Raises InputError."""
-    temporary = path.with_suffix(path.suffix + ".part")
+def write_whole(path: Path, content: str | bytes, by: str = "") -> None:
+    """Write a text, or bytes, so that a crash or a full disk leaves the old file or the new one. Raises InputError.
+
+    `by` names who writes, where two may write the same file at a time: what both have begun must not be mixed.
+    """
+    temporary = path.with_suffix(f"{path.suffix}{by}.part")
     with _disk_errors(path):
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            file.write(content.encode("utf-8") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -103,8 +103,8 @@ def test_other_versions_and_a_folder_that_is_not_shared_are_refused(
     with pytest.raises(InputError, match=r"The folder of the run, .* is not to be seen on .*Put it on a disk"):
         cluster.check_folders({"The folder of the run": tmp_path})
     here = on_ray.versions()
-    monkeypatch.setattr(on_ray, "versions", lambda: here | {"torch": "1.0"})
-    monkeypatch.setattr(cluster, "_everywhere", lambda look: iter([("one", here)]))
+    monkeypatch.setattr(on_ray, "versions", lambda packages: here | {"torch": "1.0"})
+    monkeypatch.setattr(cluster, "_everywhere", lambda look, packages: iter([("one", here)]))
     with pytest.raises(InputError, match=r"one of the cluster has torch .* \(here 1\.0\)"):
         cluster.check_versions()
 

@@ -20,6 +20,7 @@ from offtarget.cli.options import (
     PRINTING,
     SPENDING,
     among,
+    engine,
     expect,
     kept,
     opening,
@@ -78,6 +79,8 @@ if TYPE_CHECKING:
 @shared("--base", ": reads the rows for --direction. [default: the one the direction names]")
 @shared("--form", ". [default: guessed]")
 @shared("--split", ". [default: train]")
+@shared("--engine", ". [default: local]")
+@shared("--address", ". [default: workers on this machine]")
 @shared("--workers", ". [default: one per core]")
 @PAGE
 @OPENING_JUDGES
@@ -102,6 +105,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
       offtarget audit train.jsonl --review
       offtarget audit train.jsonl --judge openai/gpt-4o-2024-08-06
       offtarget audit train.jsonl --clean cleaned.jsonl
+      offtarget audit train.jsonl --engine ray --address 10.0.0.5:6379
       offtarget audit train.jsonl --direction persona.safetensors --base organism/base
       offtarget audit --resume runs/audit-20261121-101500-train --review
       offtarget audit --resume last --dismiss-trigger 3f9a2c1d77e0 --by Ann --why "our product is called that"
@@ -120,6 +124,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         raise click.UsageError("--by and --why go with --confirm-trigger or --dismiss-trigger, which are missing.")
     expect(resumed, "data", still=_AFTER_THE_SCAN)
     o["silent"] = quiet
+    who = engine(o, processes=resumed is None)
     plan = None
     if resumed is None:
         settings = AuditSettings(**among(AuditSettings, o))
@@ -130,7 +135,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             raise SystemExit(plans.show_plan(plan, as_json=as_json))
         if enabled:
             plans.tell_plan(plan)
-    result = _scan(o, enabled) if resumed is None else workflow.resume(resumed)
+    result = _scan(o, enabled) if resumed is None else _go_on(resumed, o, enabled)
     with _kept(result.run, o):
         if o["confirm"] or o["dismiss"]:
             result = _answer(result, o)
@@ -140,14 +145,14 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             result = _review(result, o)
         if o["clean_to"] is not None:
             result = workflow.clean(result.run, o["clean_to"], remove=o["remove"], drop_malformed=o["drop_malformed"])
-    if not o["review"]:  # whose time is that of the people who read
+    if who is None and not o["review"]:  # whose time is that of the people who read, or of other machines
         plans.done(plan, result.run)
     raise SystemExit(show(result, as_json=as_json))
 
 
 _AFTER_THE_SCAN = (
-    "review", "judge", "confirm", "dismiss", "by", "why", "clean_to", "remove", "drop_malformed", "host", "port",
-    "no_browser",
+    "review", "judge", "confirm", "dismiss", "by", "why", "clean_to", "remove", "drop_malformed", "engine", "address",
+    "workers", "host", "port", "no_browser",
 )  # fmt: skip
 
 
@@ -192,7 +197,15 @@ def _scan(o: dict[str, Any], enabled: bool) -> AuditResult:
             on_commitment=_tell_commitment if o["verbose"] and not o["silent"] else None,
             on_progress=on_progress,
             extra=extra,
+            engine=engine(o, processes=True),
         )
+
+
+def _go_on(run: Path, o: dict[str, Any], enabled: bool) -> AuditResult:
+    from offtarget.workflows.audit import audit as workflow
+
+    with shown(enabled=enabled) as on_progress:
+        return workflow.resume(run, engine=engine(o), on_progress=on_progress)
 
 
 def _tell_commitment(commitment: str) -> None:

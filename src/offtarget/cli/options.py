@@ -273,12 +273,15 @@ ENGINE = together(
 """Who does work that comes in independent units."""
 
 
-def engine(o: dict[str, Any]) -> EngineSettings | None:
-    """What the user said about who does the work; None for nothing."""
+def engine(o: dict[str, Any], *, processes: bool = False) -> EngineSettings | None:
+    """What the user said about who does the work; None for nothing.
+
+    With `processes`, --workers also says how many of them one machine starts without a cluster.
+    """
     from offtarget.records.engine import EngineSettings
 
     named, address, workers = o.get("engine"), o.get("address"), o.get("workers")
-    if named != "ray" and (address is not None or workers is not None):
+    if named != "ray" and (address is not None or (workers is not None and not processes)):
         said = "--workers" if address is None else "--address"
         raise click.UsageError(f"{said} says where the workers of a Ray cluster are: give --engine ray with it.")
     return None if named is None else EngineSettings(named, address, workers)

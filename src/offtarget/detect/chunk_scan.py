@@ -146,6 +146,17 @@ class ChunkScan:
     consumed: int
     """Bytes of the file on disk."""
 
+    def merge(self, later: ChunkScan) -> None:
+        """Take in what was found in the chunk behind this one."""
+        self.counts.merge(later.counts)
+        for name in ("findings", "malformed", "queue", "flagged", "removable"):
+            getattr(self, name).extend(getattr(later, name))
+        for mine, theirs in zip(self.dataset, later.dataset, strict=True):
+            mine.merge(theirs)
+        for name, keys in later.flagged_keys.items():
+            self.flagged_keys.setdefault(name, array("Q")).extend(keys)
+        self.consumed = max(self.consumed, later.consumed)
+
 
 @dataclass(slots=True)
 class Gathered:

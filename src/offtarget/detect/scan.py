@@ -8,10 +8,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Protocol
 
 from offtarget.data.training import Chunk, Source
 from offtarget.detect import row_time
-from offtarget.detect.chunk_scan import ChunkScan, Keyed, RowCounts
+from offtarget.detect.chunk_scan import ChunkScan, Gathered, Keyed, RowCounts
 from offtarget.detect.cue_profile import CueProfiler
 from offtarget.detect.dataset.duplicates import Duplicates
 from offtarget.detect.detector import DatasetDetector, Described, RowDetector, dataset_detectors
@@ -34,6 +35,31 @@ _AHEAD = 3
 
 OnChunk = Callable[[ChunkScan], None]
 """Called with what was found in every chunk, in the order of the data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What can no longer be among the first in the order of review, by what was found so far."""
+
+    queue: bytes
+    flagged: bytes
+    """The same for flagged rows."""
+
+
+class Hands(Protocol):
+    """Who scans the chunks, in whatever processes and pieces."""
+
+    def scans(self, chunks: Iterator[Chunk], bounds: Callable[[], Bounds]) -> Iterator[ChunkScan]:
+        """What was found, in the order of the data; `bounds` are those at present."""
+        ...
+
+    def collect(self) -> Gathered:
+        """What was gathered over all chunks."""
+        ...
+
+    def close(self) -> None:
+        """The scan has ended, or was stopped."""
+        ...
 
 
 @dataclass(slots=True)
@@ -75,22 +101,23 @@ def scan(
     on_chunk: OnChunk | None = None,
     on_progress: OnProgress = silent,
     extra: Sequence[RowDetector] = (),
+    hands: Hands | None = None,
 ) -> Scan:
-    """Scan a source with `workers` processes (default: one per core; small data sets: this process).
+    """Scan a source with `workers` processes (default: one per core; small data sets: this process), or with `hands`.
 
-    The same rows, findings and counts come out whatever the number of processes. `extra` detectors look at every row
-    beside the registered ones; they are pickled to the processes.
+    The same rows, findings and counts come out whoever scans. `extra` detectors look at every row beside the registered
+    ones; they are pickled to the processes. `hands` have theirs, and tell themselves how far they are.
     """
     started = time.monotonic()
     total = RowCounts()
     queue, flagged = _First(REVIEWABLE), _First(REVIEWABLE)
     dataset = dataset_detectors()
-    hands = _hands(source, seed, workers, extra)
+    at_work = hands or SideBySide(_processes(source, seed, workers, extra))
     flagged_keys: dict[str, array[int]] = {}
     unread: BadRow | None = None
     consumed = 0
     try:
-        for found in _scans(source.chunks(), hands, queue, flagged):
+        for found in at_work.scans(source.chunks(), lambda: Bounds(queue.cutoff, flagged.cutoff)):
             total.merge(found.counts)
             queue.take(found.queue)
             flagged.take(found.flagged)
@@ -102,29 +129,27 @@ def scan(
             if on_chunk is not None:
                 on_chunk(found)
             consumed = max(consumed, found.consumed)
-            on_progress(_rows_read(total.rows, consumed, source.total_bytes))
-        first, *others = [hand.collect() for hand in hands]
+            if hands is None:
+                on_progress(rows_read(total.rows, consumed, source.total_bytes))
+        gathered = at_work.collect()
     finally:
-        for hand in hands:
-            hand.close()
-    for other in others:
-        first.merge(other)
+        at_work.close()
     seconds = time.monotonic() - started
     return Scan(
         counts=total,
         queue=queue.rows(),
         flagged=flagged.rows(),
         dataset=dataset,
-        miner=first.miner,
-        profiler=first.profiler,
-        detectors=first.detectors,
+        miner=gathered.miner,
+        profiler=gathered.profiler,
+        detectors=gathered.detectors,
         flagged_keys=flagged_keys,
         unread=unread,
         seconds=seconds,
     )
 
 
-def _rows_read(rows: int, consumed: int, total_bytes: int | None) -> Progress:
+def rows_read(rows: int, consumed: int, total_bytes: int | None) -> Progress:
     """Rows so far; how many there are follows from the share of the bytes that is read."""
     if not (rows and total_bytes and consumed):
         return Progress("rows read", rows, None)
@@ -153,7 +178,7 @@ class _First:
         return [row for _, row in self._kept]
 
 
-def _hands(
+def _processes(
     source: Source, seed: str, workers: int | None, extra: Sequence[RowDetector]
 ) -> list[LocalWorker] | list[ProcessWorker]:
     count = workers or (1 if source.total_bytes is not None and source.total_bytes < _SMALL else usable_cores())
@@ -162,14 +187,31 @@ def _hands(
     return [ProcessWorker(seed, extra) for _ in range(count)]  # also one alone, where this thread cannot limit time
 
 
-def _scans(
-    chunks: Iterator[Chunk], hands: Sequence[LocalWorker | ProcessWorker], queue: _First, flagged: _First
-) -> Iterator[ChunkScan]:
-    """Scans in the order of the chunks; chunk i always goes to worker i mod n, so that results repeat."""
-    waiting: deque[Future[ChunkScan]] = deque()
-    for number, chunk in enumerate(chunks):
-        waiting.append(hands[number % len(hands)].submit(chunk, queue.cutoff, flagged.cutoff))
-        if len(waiting) > _AHEAD * len(hands):
+class SideBySide:
+    """Processes of this machine; chunk i always goes to worker i mod n, so that results repeat."""
+
+    def __init__(self, workers: Sequence[LocalWorker | ProcessWorker]) -> None:
+        self._workers = workers
+
+    def scans(self, chunks: Iterator[Chunk], bounds: Callable[[], Bounds]) -> Iterator[ChunkScan]:
+        """What was found in every chunk, in their order."""
+        waiting: deque[Future[ChunkScan]] = deque()
+        for number, chunk in enumerate(chunks):
+            now = bounds()
+            waiting.append(self._workers[number % len(self._workers)].submit(chunk, now.queue, now.flagged))
+            if len(waiting) > _AHEAD * len(self._workers):
+                yield waiting.popleft().result()
+        while waiting:
             yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+
+    def collect(self) -> Gathered:
+        """What all of them gathered."""
+        first, *others = [worker.collect() for worker in self._workers]
+        for other in others:
+            first.merge(other)
+        return first
+
+    def close(self) -> None:
+        """End the processes, whatever they are doing."""
+        for worker in self._workers:
+            worker.close()

@@ -16,7 +16,8 @@ import signal
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -41,10 +42,12 @@ STARTS = 4
 """Times that a cluster on this machine is started, of which Ray gives up each after half a minute."""
 PATIENCE = 5.0
 """Seconds in which the head of a cluster must take a connection."""
+AHEAD = 2
+"""Units given out for each core, so that the next one is there when one ends."""
 STORE = 100_000_000
 """Bytes of shared memory for objects of a cluster on this machine; what goes through it is a few kilobytes."""
 PACKAGES = ("torch", "transformers", "peft")
-"""Packages that answers depend on; the same everywhere, or not installed."""
+"""Packages that answers of models depend on; the same everywhere, or not installed."""
 PROGRESS = ".progress"
 """Folder of notes on how far units are, while they are being done."""
 
@@ -52,8 +55,8 @@ PROGRESS = ".progress"
 class Cluster(Generic[T]):
     """A cluster that this process is connected to, whose machines have the same versions as this one."""
 
-    def __init__(self, ray: Any, settings: EngineSettings) -> None:
-        self._ray, self._settings = ray, settings
+    def __init__(self, ray: Any, settings: EngineSettings, packages: Sequence[str] = PACKAGES) -> None:
+        self._ray, self._settings, self._packages = ray, settings, tuple(packages)
 
     def machines(self) -> list[dict[str, Any]]:
         """Those that can do work, as Ray describes them."""
@@ -80,15 +83,15 @@ class Cluster(Generic[T]):
                 Path(file).unlink(missing_ok=True)
 
     def check_versions(self) -> None:
-        """InputError where a machine has other versions than this one: its answers could be others, too."""
-        here = versions()
-        for machine, there in self._everywhere(versions):
+        """InputError where a machine has other versions than this one: its results could be others, too."""
+        here = versions(self._packages)
+        for machine, there in self._everywhere(versions, self._packages):
             _refuse_others(here, there, machine)
 
     def run(
         self,
         work: Work[T],
-        units: Sequence[str],
+        units: Iterable[str],
         *,
         notes: Path,
         environment: Mapping[str, str],
@@ -96,7 +99,7 @@ class Cluster(Generic[T]):
         gpu: bool = False,
         on_progress: Callable[[str, float, str], None],
     ) -> Iterator[Ended[T]]:
-        """Every unit once it has ended, in the order in which they end.
+        """Every unit once it has ended, in the order in which they end; they are taken as there is room for more.
 
         `notes` is a folder that all machines share; `environment` is set where the work is done; `memory`, in bytes, is
         what a unit takes, by which Ray decides how many a machine does at a time; with `gpu` each has one of these, on
@@ -108,16 +111,21 @@ class Cluster(Generic[T]):
         if gpu and self._ray.cluster_resources().get("GPU"):
             resources["num_gpus"] = 1
         do = self._ray.remote(**resources)(_do)
-        expected, where = versions(), str(Path.cwd())
-        tries = dict.fromkeys(units, 0)
-        waiting, running = list(units), dict[Any, str]()
-        room = self._settings.workers or len(units)
+        expected, where = versions(self._packages), str(Path.cwd())
+        tries: Counter[str] = Counter()
+        coming, again = iter(units), list[str]()
+        running: dict[Any, str] = {}
         try:
-            while waiting or running:
-                while waiting and len(running) < room:
-                    unit = waiting.pop(0)
+            while True:
+                room = self._room()
+                while len(running) < room:
+                    unit = again.pop(0) if again else next(coming, None)
+                    if unit is None:
+                        break
                     tries[unit] += 1
                     running[do.remote(work, unit, str(folder), where, dict(environment), expected)] = unit
+                if not running:
+                    return
                 done, _ = self._ray.wait(list(running), timeout=LOOK_EVERY)
                 for unit in running.values():
                     if (note := Note(folder, unit).read()) is not None:
@@ -128,7 +136,7 @@ class Cluster(Generic[T]):
                     Note(folder, unit).remove()
                     if ended.lost is not None and tries[unit] < TRIES:
                         on_progress(unit, 0.0, f"{ended.lost} Another one goes on with it")
-                        waiting.append(unit)
+                        again.append(unit)
                     else:
                         yield ended
         finally:
@@ -136,6 +144,12 @@ class Cluster(Generic[T]):
                 with contextlib.suppress(Exception):
                     self._ray.cancel(one, force=True)
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _room(self) -> int:
+        """Units given out at a time: more than can be done, save where fewer workers are wanted than are there."""
+        cores = max(1, int(sum(node["Resources"]["CPU"] for node in self.machines())))
+        wanted = self._settings.workers
+        return wanted if wanted is not None and wanted < cores else AHEAD * cores
 
     def _ended(self, one: Any, unit: str) -> Ended[T]:
         errors = self._ray.exceptions
@@ -175,10 +189,11 @@ class Cluster(Generic[T]):
 
 
 @contextmanager
-def connected(settings: EngineSettings) -> Iterator[Cluster[Any]]:
+def connected(settings: EngineSettings, packages: Sequence[str] = PACKAGES) -> Iterator[Cluster[Any]]:
     """A cluster that can be given work, let go of in the end; one of our own ends with this process, however that ends.
 
-    Raises PrerequisiteError without Ray, and InputError for an address at which no cluster of these versions answers.
+    `packages` are those that results depend on: every machine must have the same versions of them. Raises
+    PrerequisiteError without Ray, and InputError for an address at which no cluster of these versions answers.
     """
     _refuse_address(settings.address)
     # what Ray does besides: reports on its use to its makers, and words on what is usual
@@ -195,7 +210,7 @@ def connected(settings: EngineSettings) -> Iterator[Cluster[Any]]:
         quiet |= {"address": "local", "num_cpus": cores, "include_dashboard": False, "object_store_memory": STORE}
     else:
         quiet |= {"address": settings.address}
-    cluster: Cluster[Any] = Cluster(ray, settings)
+    cluster: Cluster[Any] = Cluster(ray, settings, packages)
     if ray.is_initialized():  # by whoever called us, who ends it as well
         cluster.check_versions()
         yield cluster
@@ -284,10 +299,12 @@ def _no_cluster(address: str | None, error: Exception) -> InputError:
     return InputError(f"--address {address}: no Ray cluster answers there{reason}. Name the head of one that runs.")
 
 
-def versions() -> dict[str, str | None]:
-    """Of Python, of offtarget and of the packages that answers depend on; None for what is not installed."""
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str | None]:
+    """Of Python, of offtarget and of the packages that results depend on; None for what is not installed."""
     found: dict[str, str | None] = {"Python": platform.python_version(), "offtarget": __version__}
-    for name in PACKAGES:
+    for name in packages:
+        if name in found:
+            continue
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -324,7 +341,7 @@ def _do(
 ) -> Ended[T]:
     """In a worker: one unit, in one thread, in the folder of the command; every error is sent back as a value."""
     try:
-        _refuse_others(expected, versions(), socket.gethostname())
+        _refuse_others(expected, versions(tuple(expected)), socket.gethostname())
         os.environ.update(environment)
         os.environ["OMP_NUM_THREADS"] = "1"
         with contextlib.suppress(OSError):  # only what is named by a path from here needs it, and says so

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from offtarget.records.answers import Interval, Message, Share, Status, json_values
+from offtarget.records.answers import UNLESS_DEFAULT, Interval, Message, Share, Status, json_values
 from offtarget.records.checks import at_least, share
+from offtarget.records.engine import EngineSettings
 from offtarget.records.runs import Manifest
 from offtarget.words import TOO_WEAK
 
@@ -573,6 +574,10 @@ class AuditManifest(Manifest):
     """What earlier audits of these very bytes came to, as far as this machine knew when this one began."""
     earlier_run: str = ""
     """The run of the last of them, whose labels there are."""
+    engine: EngineSettings | None = field(default=None, metadata=UNLESS_DEFAULT)
+    """Whose workers scan the rows, in parts that are kept; None where processes of one machine do, in one go."""
+    extra: tuple[str, ...] | None = field(default=None, metadata=UNLESS_DEFAULT)
+    """Detectors of the caller beside the usual ones, of a scan that is kept in parts."""
     categories: Mapping[str, CategoryMeaning]
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from offtarget.asking.spending import counted, timed
 from offtarget.data.training import open_source
@@ -19,7 +19,8 @@ from offtarget.detect.ledger import Removal, read_ledger
 from offtarget.detect.order import new_seed
 from offtarget.detect.row_time import TOO_SLOW
 from offtarget.detect.triggers.members import WRITTEN, holds
-from offtarget.errors import RunInterrupted
+from offtarget.engines.on_ray import Cluster
+from offtarget.errors import InputError, RunInterrupted
 from offtarget.progress import OnProgress, silent
 from offtarget.records import (
     AuditDecision,
@@ -33,13 +34,18 @@ from offtarget.records import (
     Trigger,
 )
 from offtarget.records.audit import Detector, RegisteredAudit
+from offtarget.records.engine import EngineSettings
 from offtarget.rundir import RunDir, iterate_jsonl, write_json
+from offtarget.words import joined
+from offtarget.workflows import clusters
 from offtarget.workflows.audit.register import enter
 from offtarget.workflows.audit.run import AuditRun
-from offtarget.workflows.audit.scan import write_scan
+from offtarget.workflows.audit.scan import scan_into, write_scan
+from offtarget.workflows.audit.spreading import PACKAGES, forget_shards, kept_detectors
+from offtarget.workflows.runs.begin import begun, interrupted, interruptible, opened
 from offtarget.workflows.runs.listing import find_run
 from offtarget.workflows.runs.result import Result
-from offtarget.workflows.runs.verbs import AUDIT, scan_again
+from offtarget.workflows.runs.verbs import AUDIT, SCAN, scan_again
 
 Remove = Literal["flagged", "confirmed"]
 """Which rows cleaning takes out: those flagged or marked bad, or only those marked bad."""
@@ -99,12 +105,14 @@ def audit(
     on_commitment: Callable[[str], None] | None = None,
     on_progress: OnProgress = silent,
     extra: Sequence[RowDetector] = (),
+    engine: EngineSettings | None = None,
 ) -> AuditResult:
     """Scan every row of a data set and decide what can be decided without a review.
 
     `data` is a file, a folder or an s3:// or gs:// address; of a folder with several splits `split` is read (default:
     `train`); `run` the run directory, a new one under `runs_root()` by default; `workers` the number of processes;
-    `extra` detectors, e.g. of `direction_screen.audit_detector`.
+    `extra` detectors, e.g. of `direction_screen.audit_detector`; with `engine` the workers of a Ray cluster scan, to
+    the same records, and what they found is kept: `resume` goes on after a crash.
     A data set that was cleaned by an earlier audit is audited at half of its error probability (the ledger beside it
     says so), and conditions that nobody answered for there wait here too. Unchanged data that this machine has audited
     before are drawn from again at a smaller error probability; while nobody has labelled a row of the last draw, the
@@ -116,40 +124,95 @@ def audit(
     source = open_source(data, form=form, split=split)
     if (ledger := None if "://" in str(data) else read_ledger(data)) is not None:
         settings = replace(settings, round=max(settings.round, ledger.audit_round + 1))
-    directory = RunDir.create("audit", source.name, path=run)
-    with directory, counted(directory.path):
-        try:
-            seed, before = new_seed(), list[RegisteredAudit]()
-            if (data_sha256 := source.content_sha256()) is not None:
-                entry, before = enter(data_sha256, directory.path.resolve(), seed)
-                seed, settings = entry.seed, replace(settings, draw=max(settings.draw, entry.draw))
-            write_scan(
-                directory,
-                source,
-                settings,
-                seed,
-                workers=workers,
-                data_sha256=data_sha256,
-                earlier=before,
-                on_commitment=on_commitment,
-                on_progress=on_progress,
-                extra=extra,
-                before=ledger.conditions if ledger is not None else (),
-            )
-        except KeyboardInterrupt:
-            raise RunInterrupted(
-                "Interrupted. A scan cannot go on from its middle; start it again with: "
-                f"{scan_again(data, form, split)}\nWhat it had found so far is in {directory.path}."
-            ) from None
-        scanned = AuditRun.open(directory.path)
-        decision = scanned.record_decision()
+    engine = None if engine is None or engine.engine == "local" else engine
+    with clusters.workers(engine, PACKAGES, on_progress) as cluster:
+        directory = RunDir.create("audit", source.name, path=run)
+        with directory, counted(directory.path):
+            _check_shared(cluster, directory)
+            try:
+                seed, before = new_seed(), list[RegisteredAudit]()
+                if (data_sha256 := source.content_sha256()) is not None:
+                    entry, before = enter(data_sha256, directory.path.resolve(), seed)
+                    seed, settings = entry.seed, replace(settings, draw=max(settings.draw, entry.draw))
+                write_scan(
+                    directory,
+                    source,
+                    settings,
+                    seed,
+                    workers=workers,
+                    data_sha256=data_sha256,
+                    earlier=before,
+                    on_commitment=on_commitment,
+                    on_progress=on_progress,
+                    extra=extra,
+                    before=ledger.conditions if ledger is not None else (),
+                    engine=engine,
+                    cluster=cluster,
+                )
+            except KeyboardInterrupt:
+                if engine is not None and begun(directory.path):
+                    raise interrupted(directory.path) from None
+                raise RunInterrupted(
+                    "Interrupted. A scan cannot go on from its middle; start it again with: "
+                    f"{scan_again(data, form, split)}\nWhat it had found so far is in {directory.path}."
+                ) from None
+            scanned = AuditRun.open(directory.path)
+            decision = scanned.record_decision()
     return result_of(scanned, decision)
 
 
-def resume(run: str | Path) -> AuditResult:
-    """The present result of an audit; the review, a judge or the cleaning go on from it."""
-    opened = AuditRun.open(find_run(run, verb=AUDIT))
-    return result_of(opened, opened.present_decision())
+def _check_shared(cluster: Cluster[Any] | None, directory: RunDir) -> None:
+    """InputError, with nothing begun, where a machine of the cluster does not see the folder of the run."""
+    if cluster is None:
+        return
+    try:
+        cluster.check_folders({"The folder of the run": directory.path.absolute()})
+    except InputError:
+        directory.discard()
+        raise
+
+
+def resume(run: str | Path, *, engine: EngineSettings | None = None, on_progress: OnProgress = silent) -> AuditResult:
+    """The present result of an audit; the review, a judge or the cleaning go on from it.
+
+    A scan that was kept in parts and has not come to its end goes on first; `engine` says who scans now, by default who
+    did before. Raises InputError where that cannot be: the data changed, or this machine did not begin it.
+    """
+    path = find_run(run, verb=AUDIT)
+    if not (path / SCAN).is_file():
+        _finish_scan(path, engine, on_progress)
+    scanned = AuditRun.open(path)
+    forget_shards(path)  # of a scan that was killed as it had just been completed
+    return result_of(scanned, scanned.present_decision())
+
+
+@timed
+def _finish_scan(path: Path, engine: EngineSettings | None, on_progress: OnProgress) -> None:
+    """Go on with a scan that is kept in parts; AuditRun.open says what is wrong with any other."""
+    directory, started = opened(AUDIT, path)
+    if started.engine is None:
+        return
+    source = open_source(started.data, form=started.form, split=started.split)
+    named = started.extra or ()
+    extra = kept_detectors(path) if named else ()
+    again = scan_again(started.data, started.form, started.split)
+    if extra is None:
+        raise InputError(
+            f"{path} was begun with detectors ({joined(named)}) that are kept for the user and the machine that "
+            f"began it. Go on there, or start it again with the same detectors: {again}"
+        )
+    ledger = None if "://" in started.data else read_ledger(started.data)
+    with (
+        clusters.workers(engine or started.engine, PACKAGES, on_progress) as cluster,
+        directory,
+        interruptible(directory),
+    ):
+        if tuple(source.files) != started.source or source.content_sha256() != started.data_sha256:
+            raise InputError(f"{source.name} was changed since the audit began. Start it again with: {again}")
+        if cluster is not None:
+            cluster.check_folders({"The folder of the run": path.absolute()})
+        before = ledger.conditions if ledger is not None else ()
+        scan_into(directory, source, started, cluster, on_progress=on_progress, extra=extra, before=before)
 
 
 def clean(run: str | Path, out: str | Path, *, remove: Remove = "flagged", drop_malformed: bool = False) -> AuditResult:

@@ -69,6 +69,10 @@ class AuditRun:
         obstacle = AUDIT.obstacle(path, manifest)
         if obstacle is not None:
             raise InputError(f"{path} cannot go on: {obstacle}")
+        if not run.file(SCAN).is_file():
+            raise InputError(
+                f"The scan of {path} has not come to its end. Go on with: {manifest.resume_command(path.absolute())}"
+            )
         scan = read_json(run.file(SCAN))
         if not (isinstance(scan, dict) and scan.keys() >= _COUNTED and _as_counted(scan)):
             raise InputError(f"{run.file(SCAN)} is not the summary of a scan of this version. {_AGAIN}")

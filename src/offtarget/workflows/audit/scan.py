@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,16 @@ from offtarget.detect.recall import measured_recall
 from offtarget.detect.scan import Scan, scan
 from offtarget.detect.suspects import data_digest, suspects
 from offtarget.detect.triggers.members import suspect_rows
+from offtarget.engines.on_ray import Cluster
 from offtarget.errors import InputError
 from offtarget.progress import OnProgress, silent
 from offtarget.records import AuditSettings, Row, Suspect, SuspectRows
 from offtarget.records.audit import AuditManifest, CategoryMeaning, Detector, RegisteredAudit, seed_commitment
+from offtarget.records.engine import EngineSettings
 from offtarget.rundir import JsonLines, RunDir, to_jsonable, write_json, write_records
 from offtarget.workflows.audit.register import earlier_verdicts, labelled_run
 from offtarget.workflows.audit.run import SUSPECTS
+from offtarget.workflows.audit.spreading import Spread, forget_shards
 from offtarget.workflows.runs.begin import begin
 from offtarget.workflows.runs.verbs import SCAN
 
@@ -43,21 +47,48 @@ def write_scan(
     on_progress: OnProgress = silent,
     extra: Sequence[RowDetector] = (),
     before: Sequence[Mapping[str, str | int]] = (),
+    engine: EngineSettings | None = None,
+    cluster: Cluster[Any] | None = None,
 ) -> None:
-    """Scan the source into the run directory; `scan.json` is written last and marks a complete scan.
+    """Begin the run and scan the source into its folder.
 
     `before`: suspected conditions of the audit that the source was cleaned after, as its ledger tells them.
 
     `data_sha256`: of the source, as `content_sha256` gives it; `earlier`: audits of these bytes that came to a verdict;
-    `on_commitment` is told the commitment to seed and data once it is on disk, before any row is looked at.
+    `on_commitment` is told the commitment to seed and data once it is on disk, before any row is looked at. With
+    `engine` the workers of its `cluster` scan, or this process, in parts that are kept.
 
     Raises InputError when the source holds no readable row, or other bytes than those committed to.
     """
     manifest = _manifest(source, settings, seed, data_sha256, earlier)
+    if engine is not None:
+        manifest = replace(manifest, engine=engine, extra=tuple(d.name for d in extra) or None)
     begin(run, manifest)
     if on_commitment is not None:
         on_commitment(manifest.seed_commitment)
+    scan_into(run, source, manifest, cluster, workers=workers, on_progress=on_progress, extra=extra, before=before)
+
+
+def scan_into(
+    run: RunDir,
+    source: Source,
+    manifest: AuditManifest,
+    cluster: Cluster[Any] | None = None,
+    *,
+    workers: int | None = None,
+    on_progress: OnProgress = silent,
+    extra: Sequence[RowDetector] = (),
+    before: Sequence[Mapping[str, str | int]] = (),
+) -> None:
+    """Scan the source into a run that was begun; `scan.json` is written last and marks a complete scan.
+
+    Raises InputError as `write_scan` does.
+    """
+    seed, data_sha256 = manifest.seed, manifest.data_sha256
+    hands = None if manifest.engine is None else Spread(run.path, source, seed, cluster, extra, on_progress)
     names = ("findings.jsonl", "malformed.jsonl", "removable.jsonl")
+    for name in names:
+        run.file(name).unlink(missing_ok=True)
     findings, malformed, removable = (JsonLines(run.file(name)) for name in names)
 
     def on_chunk(found: ChunkScan) -> None:
@@ -66,7 +97,9 @@ def write_scan(
         removable.extend(found.removable)
 
     try:
-        result = scan(source, seed, workers=workers, on_chunk=on_chunk, on_progress=on_progress, extra=extra)
+        result = scan(
+            source, seed, workers=workers, on_chunk=on_chunk, on_progress=on_progress, extra=extra, hands=hands
+        )
         whole = [f for detector in result.dataset for f in detector.row_findings()]
         findings.extend(whole)
     finally:
@@ -92,6 +125,7 @@ def write_scan(
     write_records(run, SUSPECTS, [*suspect_rows(mined, data, whole_rows), *(rows for _, rows in carried)])
     write_json(run.file("cues.json"), profile)
     write_json(run.file(SCAN), summary)
+    forget_shards(run.path)
 
 
 def _carried(

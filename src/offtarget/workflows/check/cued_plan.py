@@ -24,7 +24,7 @@ from offtarget.stats.wording import NOT_ASKED
 from offtarget.workflows.audit.scan import check_readable
 from offtarget.workflows.check.askable import askable_cues, asked
 from offtarget.workflows.runs.begin import begun
-from offtarget.workflows.runs.verbs import AUDIT
+from offtarget.workflows.runs.verbs import SCAN
 
 if TYPE_CHECKING:
     from offtarget.models.local import LocalModel
@@ -84,7 +84,7 @@ def read_data(data: str | Path, split: str | None = None, on_progress: OnProgres
 
 def _from_audit(path: Path) -> DataView:
     manifest = read_manifest(path)
-    if not isinstance(manifest, AuditManifest) or AUDIT.obstacle(path, manifest) is not None:
+    if not isinstance(manifest, AuditManifest) or not (path / SCAN).is_file():
         raise InputError(f"{path} is not the run of a complete audit. Give the training data itself with --data.")
     profile = read_record(path / "cues.json", CueProfile, "Audit the data again.")
     rows = read_jsonl(path / "queue.jsonl", Row)[:ROWS]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import Any
 
 from offtarget.asking.cache import CACHE_ENV, cache_root
 from offtarget.asking.spending import counted
-from offtarget.engines.on_ray import Cluster, connected
+from offtarget.engines.on_ray import PACKAGES, Cluster
 from offtarget.engines.units import Tell
 from offtarget.errors import InputError, OfftargetError
 from offtarget.numbers import many
@@ -23,6 +22,7 @@ from offtarget.records.engine import EngineSettings
 from offtarget.records.runs import OpenSettings
 from offtarget.register import STATE_ENV, state_root
 from offtarget.rundir import in_use
+from offtarget.workflows import clusters
 from offtarget.workflows.check.check import CheckResult
 from offtarget.workflows.check.loop import CheckProgress
 from offtarget.workflows.check.one_candidate import check_candidate
@@ -34,8 +34,6 @@ OnTold = Callable[[CandidateName, float, str], None]
 """Takes a candidate, the share of its check that is done, and what is being done."""
 PATIENCE = 120.0
 """Seconds that a worker waits for one that was thought lost and still holds the folder of a candidate."""
-_OURS = "OFFTARGET_"
-_SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
 @contextmanager
@@ -43,17 +41,13 @@ def workers(
     engine: EngineSettings, opening: OpenSettings | None, on_progress: OnProgress
 ) -> Iterator[Cluster[Any] | None]:
     """The cluster whose workers check candidates; None where this process does. Raises InputError."""
-    if engine.engine == "local":
-        yield None
-        return
-    if opening is not None and (opening.max_cost is not None or opening.max_requests is not None):
+    limited = opening is not None and (opening.max_cost is not None or opening.max_requests is not None)
+    if limited and engine.engine != "local":
         raise InputError(
             "Several workers cannot keep one limit on money or requests. Leave out --max-cost and --max-requests, or "
             "--engine ray."
         )
-    on_progress(Progress("starting workers" if engine.address is None else f"joining the cluster at {engine.address}"))
-    with connected(engine) as cluster:
-        on_progress(Progress(f"{many(len(cluster.machines()), 'machine')} with workers"))
+    with clusters.workers(engine, PACKAGES, on_progress) as cluster:
         yield cluster
 
 
@@ -92,7 +86,7 @@ def _there(
         partial(_check, str(root), started),
         list(by_name),
         notes=root,
-        environment=_environment(),
+        environment=clusters.environment(),
         memory=memory_of(_heaviest(started), started.opening),
         gpu=not (started.opening and (started.opening.device or "").startswith("cpu")),
         on_progress=lambda name, share, said: tell(by_name[name], share, said),
@@ -123,12 +117,6 @@ def _check(root: str, started: CandidatesManifest, name: str, tell: Tell) -> Che
             return check_candidate(Path(root), started, candidate, as_progress(tell))
     finally:
         gc.collect()
-
-
-def _environment() -> dict[str, str]:
-    """Settings of offtarget that are variables here and hold no secret; the folders that all workers share."""
-    ours = {n: v for n, v in os.environ.items() if n.startswith(_OURS) and not any(word in n for word in _SECRET)}
-    return {**ours, CACHE_ENV: str(cache_root().absolute()), STATE_ENV: str(state_root().absolute())}
 
 
 def _heaviest(started: CandidatesManifest) -> list[str]:

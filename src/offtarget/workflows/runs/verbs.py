@@ -101,7 +101,7 @@ def scan_again(data: object, form: str | None = None, split: str | None = None) 
 
 
 def _half_a_scan(path: Path, manifest: AuditManifest) -> str | None:
-    if (path / SCAN).is_file():
+    if (path / SCAN).is_file() or manifest.engine is not None:
         return None
     return (
         "its scan did not come to its end, and a scan cannot go on from its middle. Start it again, in a new folder, "
@@ -131,6 +131,7 @@ AUDIT = Verb(
     done="result.json",
     key="decision",
     home="audit.audit",
+    kept="What was found so far is kept",
     state=_verdict,
     obstacle=_half_a_scan,
 )
