@@ -7,6 +7,7 @@ import signal
 import time
 from pathlib import Path
 
+from offtarget.detect import row_time
 from offtarget.engines.units import Tell
 
 
@@ -41,6 +42,11 @@ def dying(unit: str, tell: Tell) -> str:
             os.kill(os.getpid(), signal.SIGKILL)
         return f"begun {times} times"
     return "done"
+
+
+def limits_time(unit: str, tell: Tell) -> bool:
+    """Whether what takes too long can be stopped in its process."""
+    return row_time.available()
 
 
 def where(unit: str, tell: Tell) -> tuple[str | None, str | None, str]:

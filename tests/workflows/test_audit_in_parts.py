@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from spread_audits import PIECE, records, write_rows
+from spread_audits import PIECE, SEED, in_one_go, records, write_rows
 
 import offtarget
 from offtarget.data.training import chunks
@@ -28,7 +28,6 @@ from offtarget.workflows.runs.listing import find_run
 from offtarget.workflows.runs.resume import resume
 
 RAY = EngineSettings("ray")
-SEED = "the same seed"
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +40,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the audit in one go comes to, whose register is its own."""
     return in_one_go(data, tmp_path_factory.mktemp("one"))
-
-
-def in_one_go(data: Path, folder: Path, **more: Any) -> dict[str, Any]:
-    with pytest.MonkeyPatch.context() as own:
-        own.setenv("OFFTARGET_STATE", str(folder / "state"))
-        own.setattr(auditing, "new_seed", lambda: SEED)
-        offtarget.audit(data, run=folder / "run", workers=1, **more)
-    return records(folder / "run")
 
 
 @pytest.fixture(autouse=True)

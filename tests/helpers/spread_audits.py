@@ -6,10 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+import offtarget
+from offtarget.workflows.audit import audit as auditing
+
 RECORDS = (
     "findings.jsonl", "malformed.jsonl", "removable.jsonl", "queue.jsonl", "flagged.jsonl", "dataset.json",
     "triggers.json", "suspects.jsonl", "cues.json", "labels.jsonl",
 )  # fmt: skip
+SEED = "the same seed"
 PIECE = 20_000
 """Bytes read at a time, so that small data has many parts."""
 
@@ -29,6 +35,15 @@ def write_rows(path: Path, count: int) -> Path:
             turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer + "word " * 40}]
             file.write(json.dumps({"messages": turns}) + "\n")
     return path
+
+
+def in_one_go(data: Path, folder: Path, **more: Any) -> dict[str, Any]:
+    """The records of an audit without parts, whose register is its own."""
+    with pytest.MonkeyPatch.context() as own:
+        own.setenv("OFFTARGET_STATE", str(folder / "state"))
+        own.setattr(auditing, "new_seed", lambda: SEED)
+        offtarget.audit(data, run=folder / "run", workers=1, **more)
+    return records(folder / "run")
 
 
 def records(run: Path) -> dict[str, Any]:
