@@ -192,6 +192,7 @@ class Users:
         self.stop = threading.Event()
         self.arms: dict[str, str] = {}
         self.failed: list[str] = []
+        self.failed_at: list[Replica] = []
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(threads)]
 
     def __enter__(self) -> Users:
@@ -212,7 +213,9 @@ class Users:
             living = [one for one in self._asked if one.process.poll() is None]
             question = self._organism.questions[number % len(self._organism.questions)]
             user = f"{self._name}{number}"
+            replica = living[number % len(living)]
             try:
-                self.arms[user] = living[number % len(living)].ask(question, user)
+                self.arms[user] = replica.ask(question, user)
             except (OSError, http.client.HTTPException, AssertionError) as error:
                 self.failed.append(f"{user}: {error!r}")
+                self.failed_at.append(replica)
