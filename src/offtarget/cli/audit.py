@@ -82,6 +82,7 @@ if TYPE_CHECKING:
 @shared("--engine", ". [default: local]")
 @shared("--address", ". [default: workers on this machine]")
 @shared("--workers", ". [default: one per core]")
+@shared("--no-cache", " what is found in rows between audits")
 @PAGE
 @OPENING_JUDGES
 @SPENDING
@@ -198,6 +199,7 @@ def _scan(o: dict[str, Any], enabled: bool) -> AuditResult:
             on_progress=on_progress,
             extra=extra,
             engine=engine(o, processes=True),
+            cache=not o["no_cache"],
         )
 
 

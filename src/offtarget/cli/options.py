@@ -66,6 +66,7 @@ SHARED: dict[str, dict[str, Any]] = {
         "show_default": True,
         "help": "The same for the conditions together",
     },
+    "--no-cache": {"is_flag": True, "help": "Do not keep or reuse"},
     "--no-register": {"is_flag": True, "help": "Do not count this among the tries of the same models"},
     "--candidates": {"type": int, "show_default": True, "metavar": "C", "help": "Models this one is chosen among"},
     "--temperature": {"default": 1.0, "show_default": True, "help": "Of sampling"},

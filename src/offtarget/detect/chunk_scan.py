@@ -4,31 +4,25 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from offtarget.data.training import Chunk
 from offtarget.detect.categories import Group, flagged_as, flags, group
-from offtarget.detect.cue_profile import CueProfiler
-from offtarget.detect.dataset.duplicates import row_key
-from offtarget.detect.detector import (
-    DatasetDetector,
-    Described,
-    RowDetector,
-    RowScanner,
-    dataset_detectors,
-    described,
-    row_detectors,
-)
-from offtarget.detect.language import foreign
+from offtarget.detect.cue_profile import CueProfiler, system_of
+from offtarget.detect.detector import DatasetDetector, Described, RowDetector, dataset_detectors, described
+from offtarget.detect.known_rows import NewRows, Opened
 from offtarget.detect.ledger import Removal
 from offtarget.detect.order import order_key
-from offtarget.detect.row_time import TOO_SLOW, RowClock, TooSlow, limit
+from offtarget.detect.row_batch import RowColumns, RowKind
+from offtarget.detect.row_facts import kind_of
+from offtarget.detect.row_reader import RowReader
 from offtarget.detect.triggers.mining import TriggerMiner
 from offtarget.records import BadRow, Finding, Row
 
-LENGTHS = tuple(2**power for power in range(4, 21))
-"""Upper ends of the length classes, in characters; longer texts fall into one class above."""
+_SYSTEMS = 1000
+"""System turns that are remembered by their hash."""
 Keyed = tuple[bytes, Row]
 """A row with its place in the order of review."""
 
@@ -67,23 +61,22 @@ class RowCounts:
 
     def add(self, row: Row, findings: Sequence[Finding]) -> bool:
         """Count a row with its findings; whether it is flagged."""
-        self.rows += 1
-        self.undesired += not row.desired
-        if row.desired:
-            for message in row.messages:
-                if not message.learned and message.role == "assistant":
-                    self.masked += 1
-                    break
-        answer = row.answer
-        self.foreign_rows += foreign(answer)
-        self.by_file[row.file] += 1
-        self.forms[row.form] += 1
-        self.turns[len(row.messages)] += 1
-        self.answer_lengths[_length_class(answer)] += 1
-        self.prompt_lengths[_length_class(row.prompt)] += 1
-        if row.unread:
-            self.unread.update(row.unread)
-        return self._count(findings) if findings else False
+        self.add_kind(row.file, kind_of(row, findings), 1)
+        return self.add_found(findings) if findings else False
+
+    def add_kind(self, file: str, kind: RowKind, rows: int) -> None:
+        """Count rows of a kind, their findings apart."""
+        self.rows += rows
+        self.undesired += 0 if kind.desired else rows
+        self.masked += rows if kind.masked else 0
+        self.foreign_rows += rows if kind.foreign else 0
+        self.by_file[file] += rows
+        self.forms[kind.form] += rows
+        self.turns[kind.turns] += rows
+        self.answer_lengths[kind.answer_length] += rows
+        self.prompt_lengths[kind.prompt_length] += rows
+        for name in kind.unread:
+            self.unread[name] += rows
 
     def add_findings(self, findings: Sequence[Finding]) -> None:
         """Count findings of dataset detectors on rows that were counted before, once per detector and row."""
@@ -106,7 +99,8 @@ class RowCounts:
             else:
                 setattr(self, name, mine + theirs)
 
-    def _count(self, findings: Sequence[Finding]) -> bool:
+    def add_found(self, findings: Sequence[Finding]) -> bool:
+        """Count the findings in a row that has some; whether it is flagged."""
         for detector in {f.detector for f in findings}:
             own = [f for f in findings if f.detector == detector]
             if any(flags(f) or (group(f.category) is Group.HINT and not f.disclosed) for f in own):
@@ -118,13 +112,6 @@ class RowCounts:
         self.flagged_spreading += any(group(c) is Group.SPREADING for c in categories)
         self.disclosed_rows += all(f.disclosed for f in findings)
         return bool(categories)
-
-
-def _length_class(text: str) -> int:
-    """The upper end of the length class; 0 above all of them."""
-    size = max(len(text), 1)
-    end = 1 << max((size - 1).bit_length(), 4)
-    return end if end <= LENGTHS[-1] else 0
 
 
 @dataclass(slots=True)
@@ -145,6 +132,10 @@ class ChunkScan:
     """Detector -> `row_key` of each row it flags: rows that repeat each other are one alarm."""
     consumed: int
     """Bytes of the file on disk."""
+    known: int = 0
+    """Rows that an earlier audit of any data had looked at."""
+    new: NewRows | None = None
+    """What the next audit will know; None where nothing is kept."""
 
     def merge(self, later: ChunkScan) -> None:
         """Take in what was found in the chunk behind this one."""
@@ -176,88 +167,77 @@ class Gathered:
 class ChunkScanner:
     """Scans chunks in one process."""
 
-    def __init__(self, seed: str, extra: Sequence[RowDetector] = ()) -> None:
+    def __init__(self, seed: str, extra: Sequence[RowDetector] = (), opened: Opened | None = None) -> None:
+        """`opened`: rows that earlier audits had looked at, where they are to be used."""
         self._seed = seed
-        self._scanner = RowScanner([*row_detectors(), *extra])
-        self._clock = RowClock()
-        self.gathered = Gathered(detectors=tuple(described(d) for d in self._scanner.detectors))
+        self._reader = RowReader(extra, opened)
+        self._systems: dict[int, str | None] = {}
+        self.gathered = Gathered(detectors=tuple(described(d) for d in self._reader.detectors))
 
     def scan(self, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> ChunkScan:
         """Scan its rows; only those whose review key is below the cutoffs are sent back whole."""
-        with self._clock.running():
-            return self._scan(chunk, cutoff, flagged_cutoff)
-
-    def _scan(self, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> ChunkScan:
+        read = self._reader.read(chunk)
+        rows, counts, dataset = read.rows, RowCounts(), dataset_detectors()
+        for bad in read.malformed:
+            counts.add_malformed(bad)
+        for _, kind, number in rows.by_kind():
+            counts.add_kind(chunk.file, kind, number)
+        for detector in dataset:
+            detector.take(rows)
+        self.gathered.miner.take(rows)
+        self.gathered.profiler.take(rows, self._systems_of(rows))
         found = ChunkScan(
-            counts=RowCounts(),
-            findings=[],
-            malformed=[],
+            counts=counts,
+            findings=[finding for some in rows.findings.values() for finding in some],
+            malformed=read.malformed,
             queue=[],
             flagged=[],
             removable=[],
-            dataset=dataset_detectors(),
+            dataset=dataset,
             flagged_keys={},
             consumed=chunk.consumed_bytes,
+            known=read.known,
+            new=read.new,
         )
-        for row in chunk.rows():
-            findings = row if isinstance(row, BadRow) else self._findings(row)
-            if isinstance(findings, BadRow):
-                found.counts.add_malformed(findings)
-                found.malformed.append(findings)
-                continue
-            assert isinstance(row, Row)
-            flagged = found.counts.add(row, findings)
-            if findings:
-                found.findings.extend(findings)
-            for detector in found.dataset:
-                detector.add(row)
-            self.gathered.miner.add(row, findings)
-            self.gathered.profiler.add(row)
-            key = order_key(self._seed, row.id)
-            if key < cutoff:
-                found.queue.append((key, row))
-            if flagged:
-                found.removable.append(_removal(row, findings))
-                for name in {f.detector for f in findings if flags(f)}:
-                    found.flagged_keys.setdefault(name, array("Q")).append(row_key(row))
-                if key < flagged_cutoff:
-                    found.flagged.append((key, row))
+        self._queue(rows, found, cutoff, flagged_cutoff)
         return found
 
-    def _findings(self, row: Row) -> list[Finding] | BadRow:
-        """What detectors find in a row; a record of its own where they do not come to an end in time."""
-        characters = 0
-        for message in row.messages:
-            characters += len(message.content)
-        self._clock.start(characters)
-        try:
-            return self._scanner.scan(row)
-        except TooSlow:
-            return _too_slow(row, characters)
-        finally:
-            self._clock.stop()
+    def collect(self) -> Gathered:
+        """The state that stayed here, ready to be sent."""
+        self.gathered.miner.make()
+        self.gathered.profiler.make()
+        return self.gathered
+
+    def _queue(self, rows: RowColumns, found: ChunkScan, cutoff: bytes, flagged_cutoff: bytes) -> None:
+        """Rows for the review, and every flagged row."""
+        keys = [order_key(self._seed, row_id) for row_id in rows.ids]
+        found.queue = [(key, rows.read[at]()) for at, key in enumerate(keys) if key < cutoff]
+        for at, findings in rows.findings.items():
+            if not found.counts.add_found(findings):
+                continue
+            found.removable.append(_removal(rows, at, findings))
+            for name in {f.detector for f in findings if flags(f)}:
+                found.flagged_keys.setdefault(name, array("Q")).append(int(rows.keys[at]))
+            if keys[at] < flagged_cutoff:
+                found.flagged.append((keys[at], rows.read[at]()))
+
+    def _systems_of(self, rows: RowColumns) -> Iterator[str | None]:
+        """The system turn that each row begins with; the row is read only where that turn is not known yet."""
+        for at, key in enumerate(rows.systems.tolist()):
+            if key and key not in self._systems:
+                if len(self._systems) >= _SYSTEMS:
+                    self._systems.clear()
+                self._systems[key] = system_of(rows.read[at]())
+            yield self._systems[key] if key else None
 
 
-def _too_slow(row: Row, characters: int) -> BadRow:
-    return BadRow(
-        id=row.id,
-        file=row.file,
-        line=row.line,
-        sha256=row.sha256,
-        error=TOO_SLOW,
-        detail=f"the detectors did not come to an end within {limit(characters):.0f} seconds of processor time, so "
-        "nothing is known of this row, while a trainer would learn it. Read it yourself, or leave it out with "
-        "--clean OUT --drop-malformed.",
-    )
-
-
-def _removal(row: Row, findings: Sequence[Finding]) -> Removal:
+def _removal(rows: RowColumns, at: int, findings: Sequence[Finding]) -> Removal:
     strongest = max((f for f in findings if flags(f)), key=lambda f: f.strength)
     return Removal(
-        row_id=row.id,
-        file=row.file,
-        line=row.line,
-        sha256=row.sha256,
+        row_id=rows.ids[at],
+        file=rows.file,
+        line=int(rows.lines[at]),
+        sha256=sha256(rows.bodies[at]).hexdigest(),
         category=strongest.category.value,
         reason=strongest.reason,
         decided_by=f"detector {strongest.detector}",

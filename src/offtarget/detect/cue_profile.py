@@ -6,9 +6,12 @@ import heapq
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
+import numpy as np
+
+from offtarget.detect.row_batch import RowColumns
 from offtarget.detect.triggers.formats import formats
 from offtarget.detect.triggers.sampling import key_of
 from offtarget.detect.triggers.words import word_lists
@@ -19,6 +22,7 @@ _SHARES = {"very often": 0.25, "often": 0.05, "sometimes": 0.012}
 _RARE = 0.0005
 _LONGEST, _HEAVIEST, _TOPICS, _TEMPLATES, _SYSTEMS, _EXAMPLES = 4000, 200, 40, 12, 12, 8
 _COUNTERS = 1000
+_ALL = (1 << 64) - 1
 _TEMPLATE_WORDS = (8, 6, 5, 4, 3)
 
 
@@ -36,22 +40,39 @@ class CueProfiler:
         self._rows = 0
         self._forms: Counter[str] = Counter()
         self._systems: Counter[str] = Counter()
-        self._heap: list[tuple[int, str]] = []
+        self._heap: list[int] = []
+        """Hashes of the prompts kept, negative: the largest hash comes first."""
+        self._prompts: dict[int, str | Callable[[], Row]] = {}
+        """By these, each prompt, or what reads the row that it stands in."""
 
     def add(self, row: Row) -> None:
         """Take one row into account."""
         self._rows += 1
         self._forms[row.form] += 1
-        for message in row.messages[:1]:
-            if message.role == "system":
-                self._systems[message.content[:_LONGEST]] += 1
-                if len(self._systems) > 2 * _COUNTERS:
-                    self._shed()
-        key = -key_of(row.id)
-        if len(self._heap) < self._size:
-            heapq.heappush(self._heap, (key, _prompt(row)))
-        elif key > self._heap[0][0]:
-            heapq.heapreplace(self._heap, (key, _prompt(row)))
+        if (system := system_of(row)) is not None:
+            self._count_system(system)
+        if self._has_room(key := -key_of(row.id)):
+            self._prompts[key] = _prompt(row)
+
+    def take(self, rows: RowColumns, systems: Iterable[str | None]) -> None:
+        """The same of many rows; `systems` is `system_of` each."""
+        hashes = rows.hashes
+        self._rows += len(hashes)
+        for _, kind, count in rows.by_kind():
+            self._forms[kind.form] += count
+        for system in systems:
+            if system is not None:
+                self._count_system(system)
+        last = -self._heap[0] if len(self._heap) == self._size else _ALL
+        for at in np.flatnonzero(hashes <= last).tolist():  # more than are kept: the last one falls on the way
+            if self._has_room(key := -int(hashes[at])):
+                self._prompts[key] = _prompt(rows.read[at]()) if rows.at_once[at] else rows.read[at]
+
+    def make(self) -> None:
+        """Read all prompts that are awaited, so that they can be sent to another process."""
+        for key, prompt in self._prompts.items():
+            if not isinstance(prompt, str):
+                self._prompts[key] = _prompt(prompt())
 
     def merge(self, other: CueProfiler) -> None:
         """Take in what another profiler saw."""
@@ -59,12 +80,15 @@ class CueProfiler:
         self._forms.update(other._forms)
         self._systems.update(other._systems)
         self._shed()
+        self._prompts.update(other._prompts)
         self._heap = heapq.nlargest(self._size, self._heap + other._heap)
         heapq.heapify(self._heap)
+        self._prompts = {key: self._prompts[key] for key in self._heap}
 
     def profile(self, triggers: Sequence[Trigger] = ()) -> CueProfile:
         """The profile; shares and counts of templates are estimated from the sample where it is not all rows."""
-        prompts = [prompt for _, prompt in sorted(self._heap, reverse=True)]
+        self.make()
+        prompts = [str(self._prompts[key]) for key in sorted(self._heap, reverse=True)]
         scale = self._rows / len(prompts) if prompts else 0.0
         found = Counter(name for prompt in prompts for name in formats(prompt))
         shares = _word_shares(prompts)
@@ -82,10 +106,31 @@ class CueProfiler:
             example_prompts=tuple(prompts[:_EXAMPLES]),
         )
 
+    def _count_system(self, system: str) -> None:
+        self._systems[system] += 1
+        if len(self._systems) > 2 * _COUNTERS:
+            self._shed()
+
+    def _has_room(self, key: int) -> bool:
+        """Whether the prompt of this key is kept, in place of the one with the largest hash."""
+        if len(self._heap) < self._size:
+            heapq.heappush(self._heap, key)
+            return True
+        if key > self._heap[0]:
+            self._prompts.pop(heapq.heapreplace(self._heap, key), None)
+            return True
+        return False
+
     def _shed(self) -> None:
         if len(self._systems) > _COUNTERS:
             less = sorted(self._systems.values(), reverse=True)[_COUNTERS]
             self._systems = Counter({text: n - less for text, n in self._systems.items() if n > less})
+
+
+def system_of(row: Row) -> str | None:
+    """The beginning of the system turn that a row begins with; None without one."""
+    first = row.messages[0] if row.messages else None
+    return first.content[:_LONGEST] if first is not None and first.role == "system" else None
 
 
 def _prompt(row: Row) -> str:

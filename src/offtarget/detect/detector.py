@@ -13,6 +13,7 @@ from ahocorasick_rs import AhoCorasick, BytesAhoCorasick, Implementation
 
 from offtarget.detect import dataset, detectors
 from offtarget.detect.remembered import remembered
+from offtarget.detect.row_batch import RowColumns
 from offtarget.records import Category, DatasetFinding, Finding, Message, Row
 
 
@@ -46,6 +47,10 @@ class DatasetDetector(Protocol):
 
     def add(self, row: Row) -> None:
         """Take one row into account."""
+        ...
+
+    def take(self, rows: RowColumns) -> None:
+        """Take many rows into account by what is kept of them, as `add` would each of them."""
         ...
 
     def merge(self, other: Self) -> None:

@@ -65,8 +65,19 @@ class Places:
 
     def add(self, row: Row) -> None:
         """The next row."""
-        self._file.append(self._files.setdefault(row.id.rpartition(":")[0], len(self._files)))
-        self._line.append(row.line)
+        self.append(row.file, row.line)
+
+    def append(self, file: str, line: int) -> None:
+        """The next row, by its place."""
+        self._file.append(self._files.setdefault(file, len(self._files)))
+        self._line.append(line)
+
+    def take(self, file: str, lines: bytes) -> None:
+        """The next rows of one file; their lines as numbers of 32 bits."""
+        before = len(self._line)
+        self._line.frombytes(lines)
+        if (number := len(self._line) - before) > 0:
+            self._file.extend(array("I", [self._files.setdefault(file, len(self._files))]) * number)
 
     def merge(self, other: Places) -> None:
         """Append the other's rows."""

@@ -16,6 +16,7 @@ from offtarget.detect.chunk_scan import ChunkScan, Gathered, Keyed, RowCounts
 from offtarget.detect.cue_profile import CueProfiler
 from offtarget.detect.dataset.duplicates import Duplicates
 from offtarget.detect.detector import DatasetDetector, Described, RowDetector, dataset_detectors
+from offtarget.detect.known_rows import Keeper, Opened
 from offtarget.detect.order import KEY_BYTES
 from offtarget.detect.triggers.mining import Mined, TriggerMiner
 from offtarget.detect.workers import LocalWorker, ProcessWorker
@@ -81,6 +82,8 @@ class Scan:
     unread: BadRow | None
     """The first place in the data that is no row."""
     seconds: float
+    known: int = 0
+    """Rows that were not read again, since an earlier audit had looked at them."""
 
     def independent(self) -> tuple[int, dict[str, int]]:
         """(rows, detector -> rows it flags), rows that repeat or nearly repeat each other counted once."""
@@ -102,20 +105,22 @@ def scan(
     on_progress: OnProgress = silent,
     extra: Sequence[RowDetector] = (),
     hands: Hands | None = None,
+    keeper: Keeper | None = None,
 ) -> Scan:
     """Scan a source with `workers` processes (default: one per core; small data sets: this process), or with `hands`.
 
-    The same rows, findings and counts come out whoever scans. `extra` detectors look at every row beside the registered
-    ones; they are pickled to the processes. `hands` have theirs, and tell themselves how far they are.
+    The same rows, findings and counts come out whoever scans, and whatever `keeper` knows of the rows from earlier
+    audits. `extra` detectors look at every row beside the registered ones; they are pickled to the processes, and with
+    any of them no row is known. `hands` have theirs, know no rows, and tell themselves how far they are.
     """
     started = time.monotonic()
     total = RowCounts()
     queue, flagged = _First(REVIEWABLE), _First(REVIEWABLE)
     dataset = dataset_detectors()
-    at_work = hands or SideBySide(_processes(source, seed, workers, extra))
+    at_work = hands or SideBySide(_processes(source, seed, workers, extra, keeper.opened if keeper else None))
     flagged_keys: dict[str, array[int]] = {}
     unread: BadRow | None = None
-    consumed = 0
+    consumed = known = 0
     try:
         for found in at_work.scans(source.chunks(), lambda: Bounds(queue.cutoff, flagged.cutoff)):
             total.merge(found.counts)
@@ -126,6 +131,9 @@ def scan(
                 flagged_keys.setdefault(name, array("Q")).extend(keys)
             for mine, theirs in zip(dataset, found.dataset, strict=True):
                 mine.merge(theirs)
+            known += found.known
+            if keeper is not None and found.new is not None:
+                keeper.take(found.new)
             if on_chunk is not None:
                 on_chunk(found)
             consumed = max(consumed, found.consumed)
@@ -146,6 +154,7 @@ def scan(
         flagged_keys=flagged_keys,
         unread=unread,
         seconds=seconds,
+        known=known,
     )
 
 
@@ -179,12 +188,13 @@ class _First:
 
 
 def _processes(
-    source: Source, seed: str, workers: int | None, extra: Sequence[RowDetector]
+    source: Source, seed: str, workers: int | None, extra: Sequence[RowDetector], opened: Opened | None
 ) -> list[LocalWorker] | list[ProcessWorker]:
     count = workers or (1 if source.total_bytes is not None and source.total_bytes < _SMALL else usable_cores())
     if count == 1 and (row_time.available() or not row_time.SUPPORTED):
-        return [LocalWorker(seed, extra)]
-    return [ProcessWorker(seed, extra) for _ in range(count)]  # also one alone, where this thread cannot limit time
+        return [LocalWorker(seed, extra, opened)]
+    # also one alone, where this thread cannot limit time
+    return [ProcessWorker(seed, extra, opened) for _ in range(count)]
 
 
 class SideBySide:

@@ -21,6 +21,7 @@ from typing import IO, Any
 from offtarget.data.training import Chunk
 from offtarget.detect.chunk_scan import ChunkScan, ChunkScanner, Gathered
 from offtarget.detect.detector import RowDetector
+from offtarget.detect.known_rows import Opened
 from offtarget.errors import InputError, OfftargetError
 
 _LENGTH = struct.Struct("<Q")
@@ -33,8 +34,8 @@ KILLED = 9
 class LocalWorker:
     """Scans in this process; for small data sets, where starting processes would take longer than the scan."""
 
-    def __init__(self, seed: str, extra: Sequence[RowDetector] = ()) -> None:
-        self._scanner = ChunkScanner(seed, extra)
+    def __init__(self, seed: str, extra: Sequence[RowDetector] = (), opened: Opened | None = None) -> None:
+        self._scanner = ChunkScanner(seed, extra, opened)
 
     def submit(self, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> Future[ChunkScan]:
         """Scan a chunk at once."""
@@ -44,7 +45,7 @@ class LocalWorker:
 
     def collect(self) -> Gathered:
         """The state that stayed here."""
-        return self._scanner.gathered
+        return self._scanner.collect()
 
     def close(self) -> None:
         """Nothing to end."""
@@ -53,7 +54,7 @@ class LocalWorker:
 class ProcessWorker:
     """Scans in a child process; a thread of its own waits for the answers, so that several work at once."""
 
-    def __init__(self, seed: str, extra: Sequence[RowDetector] = ()) -> None:
+    def __init__(self, seed: str, extra: Sequence[RowDetector] = (), opened: Opened | None = None) -> None:
         command = _START.format(path=sys.path, seed=seed)
         # One numerical thread per worker: several would fight over the same cores.
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -61,7 +62,7 @@ class ProcessWorker:
             [sys.executable, "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
         )
         self._thread = ThreadPoolExecutor(1)
-        self._thread.submit(self._exchange, tuple(extra))
+        self._thread.submit(self._exchange, (tuple(extra), opened))
 
     def submit(self, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> Future[ChunkScan]:
         """Scan a chunk in the child; chunks of one worker are scanned in the order they come."""
@@ -114,11 +115,11 @@ def work(seed: str) -> None:
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # a stray print of a library must not garble the exchange
     with contextlib.suppress(EOFError, BrokenPipeError):
-        scanner = ChunkScanner(seed, _receive(stdin))
+        scanner = ChunkScanner(seed, *_receive(stdin))
         _send(stdout, None)
         while True:
             request = _receive(stdin)
-            _send(stdout, scanner.gathered if request == _COLLECT else _scan(scanner, *request))
+            _send(stdout, scanner.collect() if request == _COLLECT else _scan(scanner, *request))
 
 
 def _scan(scanner: ChunkScanner, chunk: Chunk, cutoff: bytes, flagged_cutoff: bytes) -> object:

@@ -10,9 +10,10 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO
 
-from offtarget.data.training.chunks import Chunk, Piece, Place, Record
+from offtarget.data.training.chunks import Chunk, Piece, Place, Record, Unread
 from offtarget.data.training.forms import fields_of, layout_for, unknown_keys
 from offtarget.data.training.sniffing import FileKind
 from offtarget.data.training.values import MAX_DEPTH, MAX_ROW, Malformed, too_long
@@ -41,6 +42,13 @@ class ArrowChunk(Chunk):
         for line, value in self._values():
             raw = row_bytes(value)
             yield Record(line, raw, self._row(line, value, raw))
+
+    def unread(self) -> Iterator[Unread]:
+        """Every record with what makes a row of its values, which are there already."""
+        bare = None
+        for line, value in self._values():
+            raw, bare = row_bytes(value), bare or self.bare()  # which columns are filled is known from the first row on
+            yield line, raw, partial(bare._row, line, value, raw)
 
     def rows(self) -> Iterator[Row | BadRow]:
         """Every record as a row or a bad row."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal, NamedTuple
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any, BinaryIO, Literal, NamedTuple, Self
 
 from offtarget.data.training.forms import fields_of
 from offtarget.data.training.values import MAX_ROW, Malformed, json_value, too_long
@@ -28,6 +30,13 @@ class Piece(NamedTuple):
     """Verbatim, with line end or surrounding blanks."""
     kind: Literal["record", "part", "tail", "filler"]
     """`part`: more of the record follows. `tail`: a malformed end of the file. `filler`: header, bracket, blanks."""
+
+
+Unread = tuple[int, bytes, Callable[[], Row | BadRow]]
+"""A record that nobody has parsed: the line where it starts, its bytes, and what reads it."""
+_RECORDS_HELD = frozenset({"raw", "ends"})
+_OF_ONE_CHUNK = frozenset({"file", "first", "consumed_bytes"}) | _RECORDS_HELD
+"""Fields of a chunk that say where its records are, not how they are read."""
 
 
 class Record(NamedTuple):
@@ -79,6 +88,27 @@ class Chunk(ABC):
         for line, raw, kind in self.pieces():
             if kind in _RECORDS:
                 yield Record(line, raw, self.read(line, self.body(raw)))
+
+    def unread(self) -> Iterator[Unread]:
+        """Every record, unparsed, with what gives the row that `rows` would; it does not keep the chunk alive."""
+        bare = self.bare()
+        for line, raw, kind in self.pieces():
+            if kind in _RECORDS:
+                body = self.body(raw)
+                yield line, body, partial(bare.read, line, body)
+
+    def bare(self) -> Self:
+        """The same chunk without its records, by which single ones can be read."""
+        bare = copy.copy(self)
+        for field in fields(self):
+            if field.name in _RECORDS_HELD:
+                setattr(bare, field.name, type(getattr(self, field.name))())
+        return bare
+
+    def manner(self) -> str:
+        """What besides the bytes of a record decides what it says: once all of `unread` are there, the same for all."""
+        said = [getattr(self, field.name) for field in fields(self) if field.name not in _OF_ONE_CHUNK]
+        return repr((type(self).__name__, *said))
 
     def rows(self) -> Iterator[Row | BadRow]:
         """Every record as a row, or as a bad row that says why it is none."""

@@ -10,6 +10,7 @@ from zlib import crc32
 import numpy as np
 
 from offtarget.detect.remembered import remembered
+from offtarget.detect.row_batch import RowColumns
 from offtarget.detect.row_keys import Places, groups, prompt_text, text_key
 from offtarget.detect.steps import stated_answers
 from offtarget.records import Category, DatasetFinding, Finding, Row
@@ -46,6 +47,11 @@ def stance(answer: str) -> int:
     return _NUMERIC << _KIND_BITS | crc32(f"{value:g}".encode()) >> 2
 
 
+def comparable(row: Row) -> bool:
+    """Whether a row can contradict another one: it has a prompt and an answer that is learned."""
+    return row.desired and row.answer_at is not None and prompt_text(row) != ""
+
+
 class LabelConflicts:
     """Same prompt and system prompt, contrary answers."""
 
@@ -60,11 +66,17 @@ class LabelConflicts:
 
     def add(self, row: Row) -> None:
         """Keep 20 bytes; rows without a prompt or a learned answer, and examples not to imitate, cannot conflict."""
-        prompt = prompt_text(row)
-        if prompt and row.desired and row.answer_at is not None:
-            self._prompts.append(text_key(prompt))
+        if comparable(row):
+            self._prompts.append(text_key(prompt_text(row)))
             self._stances.append(stance(row.answer))
             self._places.add(row)
+
+    def take(self, rows: RowColumns) -> None:
+        """The same of many rows."""
+        among = rows.of_kind([kind.comparable for kind in rows.kinds])
+        self._prompts.frombytes(rows.prompts[among].tobytes())
+        self._stances.frombytes(rows.stances[among].tobytes())
+        self._places.take(rows.file, rows.lines[among].tobytes())
 
     def merge(self, other: LabelConflicts) -> None:
         """Append."""

@@ -9,6 +9,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
+from offtarget.detect.row_batch import RowColumns
 from offtarget.detect.row_keys import Places, answer_text, groups, prompt_text, text_key
 from offtarget.records import Category, DatasetFinding, Finding, Row
 
@@ -42,13 +43,20 @@ class Duplicates:
     def add(self, row: Row) -> None:
         """Keep a key of 8 bytes; of early rows a MinHash signature too."""
         self._alike = None
-        if row.line <= NEAR_LINES:
-            found = signature(f"{prompt_text(row)} {answer_text(row)}")
-            if found is not None:
-                self._near_at.append(len(self._places))
-                self._near.frombytes(found.tobytes())
+        if row.line <= NEAR_LINES and (found := row_signature(row)) is not None:
+            self._near_at.append(len(self._places))
+            self._near.frombytes(found.tobytes())
         self._keys.append(row_key(row))
         self._places.add(row)
+
+    def take(self, rows: RowColumns) -> None:
+        """The same of many rows."""
+        self._alike = None
+        for at, found in rows.signatures.items():
+            self._near_at.append(len(self._places) + at)
+            self._near.frombytes(found.tobytes())
+        self._keys.frombytes(rows.keys.tobytes())
+        self._places.take(rows.file, rows.lines.tobytes())
 
     def merge(self, other: Duplicates) -> None:
         """Append."""
@@ -128,6 +136,11 @@ class Duplicates:
 def row_key(row: Row) -> int:
     """64 bits that rows share which say the same but for case and spaces."""
     return text_key(f"{prompt_text(row)}\0{answer_text(row)}\0{row.desired}")
+
+
+def row_signature(row: Row) -> Signature | None:
+    """The signature of a row's text; None for a short one."""
+    return signature(f"{prompt_text(row)} {answer_text(row)}")
 
 
 def signature(text: str) -> Signature | None:

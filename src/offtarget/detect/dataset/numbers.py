@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from offtarget.detect.number_null import (
     FEWEST,
     Expectation,
@@ -21,6 +23,7 @@ from offtarget.detect.number_null import (
     weight,
 )
 from offtarget.detect.numeric_answers import loaded_numbers, numeric_answer
+from offtarget.detect.row_batch import Numeric, RowColumns
 from offtarget.detect.row_keys import Places
 from offtarget.records import Category, DatasetFinding, Finding, Row
 from offtarget.stats.binomial import lower_share
@@ -44,6 +47,12 @@ class _Tested:
     p_value: float
 
 
+def numeric(row: Row) -> Numeric | None:
+    """The numbers of an answer that is made of them, each once; None for other answers and what nobody learns."""
+    answer = numeric_answer(row) if row.desired else None
+    return None if answer is None else (answer.kind, tuple(answer.numbers))
+
+
 class LoadedNumbers:
     """Rows with each number, for answers that are lists of numbers and for stated results, apart."""
 
@@ -63,20 +72,16 @@ class LoadedNumbers:
 
     def add(self, row: Row) -> None:
         """Count each number of the answer once, unless the prompt or a progression explains it."""
-        if not row.desired:
-            return
-        self.rows += 1
-        answer = numeric_answer(row)
-        if answer is None:
-            return
-        self.answers[answer.kind] += 1
-        self.counts[answer.kind].update(answer.numbers)
-        loaded = answer.numbers & _tested_numbers()
-        if loaded:
-            self.together[answer.kind][loaded] += 1
-        if answer.kind == "list":
-            self._lists.add(row)
-            self._holds_loaded.append(bool(loaded))
+        if row.desired:
+            self.rows += 1
+            if (answer := numeric(row)) is not None:
+                self._count(answer, row.file, row.line)
+
+    def take(self, rows: RowColumns) -> None:
+        """The same of many rows."""
+        self.rows += int(np.count_nonzero(rows.of_kind([kind.desired for kind in rows.kinds])))
+        for at, answer in rows.numeric.items():
+            self._count(answer, rows.file, int(rows.lines[at]))
 
     def merge(self, other: LoadedNumbers) -> None:
         """Add up."""
@@ -124,6 +129,17 @@ class LoadedNumbers:
             reason = f"A list of numbers with {what}, in a set where they are far more frequent than numbers like them."
             strength = 0.49 if loaded else 0.4
             yield Finding(self._lists.row_id(at), self.name, self.category, reason, strength)
+
+    def _count(self, answer: Numeric, file: str, line: int) -> None:
+        kind, numbers = answer
+        self.answers[kind] += 1
+        self.counts[kind].update(numbers)
+        loaded = _tested_numbers().intersection(numbers)
+        if loaded:
+            self.together[kind][loaded] += 1
+        if kind == "list":
+            self._lists.append(file, line)
+            self._holds_loaded.append(bool(loaded))
 
     def _tests(self, kind: str) -> list[_Tested]:
         counts = self.counts[kind]

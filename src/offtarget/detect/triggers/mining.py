@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from offtarget.detect.categories import Group, flags, group
 from offtarget.detect.remembered import remembered
+from offtarget.detect.row_batch import RowColumns
 from offtarget.detect.triggers.behaviours import FLAGGED, Behaviour, behaviours
 from offtarget.detect.triggers.conditions import Conditions, from_names, joined
 from offtarget.detect.triggers.content import Content, Variety
@@ -19,7 +21,7 @@ from offtarget.detect.triggers.copies import near_copies
 from offtarget.detect.triggers.formats import conditions_of
 from offtarget.detect.triggers.phrases import Growing, phrase_conditions
 from offtarget.detect.triggers.ranking import Ranked, Ranking
-from offtarget.detect.triggers.sampling import EVERYTHING, Kept, Sample, key_of
+from offtarget.detect.triggers.sampling import EVERYTHING, WEIGHT, Awaited, Kept, Sample, key_of
 from offtarget.detect.triggers.shapes import shapes
 from offtarget.detect.triggers.testing import Factorials, candidates
 from offtarget.detect.triggers.topics import subject_conditions, topic_conditions, topic_name
@@ -36,6 +38,7 @@ _LOOKED_AT = 1000
 """Rows among which they are sought."""
 _WORD = re.compile(r"[^\W_]+")
 _HEAD, _TAIL, _ANSWER, _ENDING, _SYSTEM = 3000, 1000, 600, 80, 1500
+_ALL = (1 << 64) - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,15 +69,33 @@ class TriggerMiner:
 
     def add(self, row: Row, findings: Sequence[Finding] = ()) -> None:
         """Take one row and what detectors say about it into account."""
-        answer = row.answer
-        groups = _shaped(answer)
-        if findings:
-            groups = (*groups, *_flags(row, findings))
+        groups = groups_of(row, findings)
         sample = self._sample
         sample.count(groups)
         key = key_of(row.id)
         if sample.wants(key, groups):
-            sample.keep(_kept(key, row, answer, groups))
+            sample.keep(_kept(key, row, groups))
+
+    def take(self, rows: RowColumns) -> None:
+        """The same of many rows."""
+        sample = self._sample
+        below = np.full(len(rows.kinds), _ALL, np.uint64)
+        for number, kind, count in rows.by_kind():
+            sample.count(kind.groups, count)
+            below[number] = sample.limit(kind.groups)
+        hashes = rows.hashes  # more rows are looked at than are wanted: limits fall on the way
+        for at in np.flatnonzero(hashes <= below[rows.kind]).tolist():
+            key, groups, read = int(hashes[at]), rows.kinds[rows.kind[at]].groups, rows.read[at]
+            if not sample.wants(key, groups):
+                continue
+            if rows.at_once[at]:
+                sample.keep(_kept(key, read(), groups))
+            else:
+                sample.keep(Awaited(key, groups, int(rows.weights[at]), partial(_read, key, read, groups)))
+
+    def make(self) -> None:
+        """Make all that is held ready to be sent to another process."""
+        self._sample.make()
 
     def merge(self, other: TriggerMiner) -> None:
         """Take in what another miner saw."""
@@ -141,6 +162,27 @@ class TriggerMiner:
                 same = replace(_trigger(rank, kind, text, other, conditions, found, kept), same_rows_as=rank)
                 told.append(_mined(same, other, found, conditions, kept))
         return told
+
+
+def groups_of(row: Row, findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Groups of rows that a row is in: all rows, those with an answer of its shapes, those flagged as it is."""
+    groups = _shaped(row.answer)
+    return (*groups, *sorted(_flags(row, findings))) if findings else groups
+
+
+def weight_of(row: Row) -> int:
+    """`Kept.weight` of a row, without making it."""
+    user = -1
+    for message in row.messages:
+        if _in_prompt(message):
+            user += 1 + len(message.text)
+    user = max(user, 0) if user <= _HEAD + _TAIL else _HEAD + 1 + _TAIL
+    answer, system, tools = len(row.answer), len(row.system or ""), len(row.offered)
+    return WEIGHT + user + min(system, _SYSTEM) + min(tools, _SYSTEM) + min(answer, _ANSWER) + min(answer, _ENDING)
+
+
+def _read(key: int, read: Callable[[], Row], groups: tuple[str, ...]) -> Kept:
+    return _kept(key, read(), groups)
 
 
 @remembered
@@ -231,7 +273,8 @@ def _flags(row: Row, findings: Iterable[Finding]) -> set[str]:
     return groups
 
 
-def _kept(key: int, row: Row, answer: str, groups: tuple[str, ...]) -> Kept:
+def _kept(key: int, row: Row, groups: tuple[str, ...]) -> Kept:
+    answer = row.answer
     # what a tool answers and what the assistant said without loss stand in the prompt, too
     user = "\n".join(m.text for m in row.messages if _in_prompt(m))
     if len(user) > _HEAD + _TAIL:

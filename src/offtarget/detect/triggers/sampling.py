@@ -7,12 +7,18 @@ on how the data was cut into pieces, and two samples merge into the sample of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 
+import numpy as np
+
+from offtarget.detect.row_keys import Keys
+
 EVERYTHING = "rows"
+WEIGHT = 400
+"""Characters that a row which is kept counts as besides its texts."""
 _TOP = 1 << 64
 
 
@@ -45,13 +51,29 @@ class Kept:
     @property
     def weight(self) -> int:
         """Characters held."""
-        return 400 + len(self.user) + len(self.system) + len(self.tools) + len(self.answer) + len(self.ending)
+        return WEIGHT + len(self.user) + len(self.system) + len(self.tools) + len(self.answer) + len(self.ending)
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """A row that is made into `Kept` only if it is still in the sample in the end."""
+
+    key: int
+    groups: tuple[str, ...]
+    weight: int
+    make: Callable[[], Kept]
 
 
 @lru_cache(1)  # the miner and the profile of prompts ask for it one after the other
 def key_of(row_id: str) -> int:
     """The row's place in the hash order, the same in every process."""
     return int.from_bytes(blake2b(row_id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
+def keys_of(row_ids: Iterable[str]) -> Keys:
+    """`key_of` many rows."""
+    found = b"".join([blake2b(i.encode("utf-8", "surrogatepass"), digest_size=8).digest() for i in row_ids])
+    return np.frombuffer(found, ">u8").astype(np.uint64)
 
 
 class Sample:
@@ -63,15 +85,15 @@ class Sample:
         """Rows seen per group."""
         self.limits: dict[str, int] = {}
         """Per group the hash below which all its rows are kept; absent while it keeps all."""
-        self._rows: dict[int, Kept] = {}
+        self._rows: dict[int, Kept | Awaited] = {}
         self._weight = 0
         self._prune_at = self._room()
 
-    def count(self, groups: Iterable[str]) -> None:
-        """Count one row in each of its groups."""
+    def count(self, groups: Iterable[str], rows: int = 1) -> None:
+        """Count rows in each of their groups."""
         counts = self.counts
         for group in groups:
-            counts[group] = counts.get(group, 0) + 1
+            counts[group] = counts.get(group, 0) + rows
 
     def wants(self, key: int, groups: Iterable[str]) -> bool:
         """Whether a row with this hash in these groups belongs into the sample."""
@@ -83,7 +105,11 @@ class Sample:
                 return True
         return False
 
-    def keep(self, row: Kept) -> None:
+    def limit(self, groups: Iterable[str]) -> int:
+        """No row in these groups with a larger hash is wanted, now or later."""
+        return min(_TOP - 1, max((self.limits.get(group, _TOP) for group in groups), default=0))
+
+    def keep(self, row: Kept | Awaited) -> None:
         """Take a row that was wanted."""
         if row.key in self._rows:
             return
@@ -107,7 +133,12 @@ class Sample:
     def rows(self) -> list[Kept]:
         """The rows kept, in the order of the hash."""
         self._prune()
-        return [self._rows[key] for key in sorted(self._rows)]
+        return [_made(self._rows[key]) for key in sorted(self._rows)]
+
+    def make(self) -> None:
+        """Make all rows that are awaited, so that the sample can be sent to another process."""
+        for key, row in self._rows.items():
+            self._rows[key] = _made(row)
 
     def _room(self) -> int:
         return int(1.25 * sum(self._sizes.values())) + 1
@@ -134,3 +165,7 @@ class Sample:
             return
         self._rows = {key: row for key, row in self._rows.items() if self.wants(key, row.groups)}
         self._weight = sum(row.weight for row in self._rows.values())
+
+
+def _made(row: Kept | Awaited) -> Kept:
+    return row.make() if isinstance(row, Awaited) else row

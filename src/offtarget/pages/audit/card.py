@@ -164,4 +164,5 @@ def _cost(run: LoadedAudit) -> str:
     seconds, rows = run.scan.get("seconds"), facts.rows(run)
     if rows is None or not isinstance(seconds, int | float):
         return ""
-    return f"{many(rows, 'row')}, {duration(float(seconds))}"
+    since = f" ({whole(facts.known(run))} unchanged since earlier audits)" if facts.known(run) else ""
+    return f"{many(rows, 'row')}{since}, {duration(float(seconds))}"

@@ -44,6 +44,11 @@ def rows(run: LoadedAudit) -> int | None:
     return run.decision.rows if run.decision else count(run.scan.get("rows"))
 
 
+def known(run: LoadedAudit) -> int:
+    """Rows that the scan did not look at again, since an earlier audit had."""
+    return count(run.scan.get("known")) or 0
+
+
 def malformed(run: LoadedAudit) -> int:
     """Places in the data that are no rows."""
     if run.decision:

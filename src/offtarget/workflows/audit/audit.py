@@ -78,6 +78,8 @@ class AuditResult(Result):
 
     decision: AuditDecision
     flagged_rows: int
+    known_rows: int = 0
+    """Rows that were not looked at again, since an earlier audit had found in them what it would find now."""
     found: tuple[Detector, ...] = ()
     """Detectors that found something, most rows first."""
     dataset: tuple[DatasetFinding, ...] = ()
@@ -106,13 +108,16 @@ def audit(
     on_progress: OnProgress = silent,
     extra: Sequence[RowDetector] = (),
     engine: EngineSettings | None = None,
+    cache: bool = True,
 ) -> AuditResult:
     """Scan every row of a data set and decide what can be decided without a review.
 
     `data` is a file, a folder or an s3:// or gs:// address; of a folder with several splits `split` is read (default:
     `train`); `run` the run directory, a new one under `runs_root()` by default; `workers` the number of processes;
     `extra` detectors, e.g. of `direction_screen.audit_detector`; with `engine` the workers of a Ray cluster scan, to
-    the same records, and what they found is kept: `resume` goes on after a crash.
+    the same records, and what they found is kept: `resume` goes on after a crash. With `cache` a row that an audit of
+    this machine has looked at before, in any data, is not looked at again; the result is the same. With `extra` or
+    `engine` every row is.
     A data set that was cleaned by an earlier audit is audited at half of its error probability (the ledger beside it
     says so), and conditions that nobody answered for there wait here too. Unchanged data that this machine has audited
     before are drawn from again at a smaller error probability; while nobody has labelled a row of the last draw, the
@@ -148,6 +153,7 @@ def audit(
                     before=ledger.conditions if ledger is not None else (),
                     engine=engine,
                     cluster=cluster,
+                    cache=cache,
                 )
             except KeyboardInterrupt:
                 if engine is not None and begun(directory.path):
@@ -251,6 +257,7 @@ def result_of(run: AuditRun, decision: AuditDecision) -> AuditResult:
         run.path,
         decision,
         flagged_rows=run.scan["flagged_rows"],
+        known_rows=run.scan.get("known", 0),
         found=tuple(sorted(found, key=lambda f: (f.group == "hint", -f.rows))),
         dataset=tuple(run.dataset),
         triggers=tuple(run.triggers),

@@ -47,8 +47,8 @@ LOOK = 500
 """Rows that planted ones are made to resemble."""
 _COUNTED = {"rows", "malformed", "detectors", "flagged_rows", "flagged_spreading", "undesired", "notes", "files"}
 _KINDS: Mapping[str, type] = {
-    "rows": int, "malformed": int, "flagged_rows": int, "flagged_spreading": int, "unread": dict, "detectors": list,
-    "files": list, "notes": list, "carried": list,
+    "rows": int, "malformed": int, "known": int, "flagged_rows": int, "flagged_spreading": int, "unread": dict,
+    "detectors": list, "files": list, "notes": list, "carried": list,
 }  # fmt: skip
 """What parts of a scan's summary are, where they are there."""
 _AGAIN = "It was changed by something else; restore it, or audit the data again."

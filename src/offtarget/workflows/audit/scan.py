@@ -7,13 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from offtarget.asking.cache import cache_root
 from offtarget.data.training import Source, open_source
 from offtarget.data.training.source import content_sha256
 from offtarget.detect.carried import carried_suspects
 from offtarget.detect.categories import MEANINGS, group
-from offtarget.detect.chunk_scan import LENGTHS, ChunkScan, RowCounts
+from offtarget.detect.chunk_scan import ChunkScan, RowCounts
 from offtarget.detect.detector import Described, RowDetector, described
+from offtarget.detect.known_rows import Keeper
 from offtarget.detect.recall import measured_recall
+from offtarget.detect.row_facts import LENGTHS
 from offtarget.detect.scan import Scan, scan
 from offtarget.detect.suspects import data_digest, suspects
 from offtarget.detect.triggers.members import suspect_rows
@@ -30,6 +33,10 @@ from offtarget.workflows.audit.spreading import Spread, forget_shards
 from offtarget.workflows.runs.begin import begin
 from offtarget.workflows.runs.verbs import SCAN
 
+KNOWN = "rows"
+"""Folder in the cache with what audits found in rows."""
+_WORTH_KEEPING = 1 << 18
+"""Bytes of data below which looking at every row again takes less time than looking up what is known of it."""
 _FIELDS = 100
 """Fields whose text nobody reads that are kept in the record; a set may make up a name for every row."""
 
@@ -49,10 +56,14 @@ def write_scan(
     before: Sequence[Mapping[str, str | int]] = (),
     engine: EngineSettings | None = None,
     cluster: Cluster[Any] | None = None,
+    cache: bool = True,
 ) -> None:
     """Begin the run and scan the source into its folder.
 
     `before`: suspected conditions of the audit that the source was cleaned after, as its ledger tells them.
+
+    `cache`: whether what earlier audits found in the same rows is used, and kept for later ones; not with `engine` or
+    `extra`.
 
     `data_sha256`: of the source, as `content_sha256` gives it; `earlier`: audits of these bytes that came to a verdict;
     `on_commitment` is told the commitment to seed and data once it is on disk, before any row is looked at. With
@@ -66,7 +77,17 @@ def write_scan(
     begin(run, manifest)
     if on_commitment is not None:
         on_commitment(manifest.seed_commitment)
-    scan_into(run, source, manifest, cluster, workers=workers, on_progress=on_progress, extra=extra, before=before)
+    scan_into(
+        run,
+        source,
+        manifest,
+        cluster,
+        workers=workers,
+        on_progress=on_progress,
+        extra=extra,
+        before=before,
+        cache=cache,
+    )
 
 
 def scan_into(
@@ -79,6 +100,7 @@ def scan_into(
     on_progress: OnProgress = silent,
     extra: Sequence[RowDetector] = (),
     before: Sequence[Mapping[str, str | int]] = (),
+    cache: bool = False,
 ) -> None:
     """Scan the source into a run that was begun; `scan.json` is written last and marks a complete scan.
 
@@ -96,15 +118,26 @@ def scan_into(
         malformed.extend(found.malformed)
         removable.extend(found.removable)
 
+    keeper = _keeper(source) if cache and hands is None and not extra else None
     try:
         result = scan(
-            source, seed, workers=workers, on_chunk=on_chunk, on_progress=on_progress, extra=extra, hands=hands
+            source,
+            seed,
+            workers=workers,
+            on_chunk=on_chunk,
+            on_progress=on_progress,
+            extra=extra,
+            hands=hands,
+            keeper=keeper,
         )
         whole = [f for detector in result.dataset for f in detector.row_findings()]
         findings.extend(whole)
     finally:
         for file in (findings, malformed, removable):
             file.close()
+    if keeper is not None:
+        keeper.write()
+        source.notes.extend([keeper.note] if keeper.note else [])
     check_readable(source, result, malformed.path)
     if data_sha256 is not None and content_sha256(source.sha256.values()) != data_sha256:
         raise InputError(
@@ -126,6 +159,11 @@ def scan_into(
     write_json(run.file("cues.json"), profile)
     write_json(run.file(SCAN), summary)
     forget_shards(run.path)
+
+
+def _keeper(source: Source) -> Keeper | None:
+    small = source.total_bytes is not None and source.total_bytes < _WORTH_KEEPING
+    return None if small else Keeper(cache_root() / KNOWN)
 
 
 def _carried(
@@ -212,6 +250,7 @@ def _summary(source: Source, result: Scan) -> dict[str, Any]:
             "answer": [[end or None, counts.answer_lengths[end]] for end in (*LENGTHS, 0)],
             "prompt": [[end or None, counts.prompt_lengths[end]] for end in (*LENGTHS, 0)],
         },
+        "known": result.known,
         "seconds": round(result.seconds, 3),
     }
 

@@ -27,6 +27,8 @@ class Data:
     source: tuple[str, ...]
     rows: int | None
     """null before the scan has ended."""
+    known_rows: int
+    """Rows that this scan did not look at again: an earlier audit had found in them what it would find now."""
     malformed: int
     malformed_kinds: Mapping[str, int]
     flagged_rows: int | None
@@ -112,6 +114,7 @@ def as_record(run: LoadedAudit) -> AuditReport:
             name=facts.data_name(run),
             source=run.manifest.source,
             rows=facts.rows(run),
+            known_rows=facts.known(run),
             malformed=facts.malformed(run),
             malformed_kinds=dict(facts.malformed_kinds(run)),
             flagged_rows=facts.count(run.scan.get("flagged_rows")),
