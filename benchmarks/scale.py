@@ -1,8 +1,10 @@
-"""`check --tuned-dir --engine ray`: 8 candidate organisms by one process, by 1 and by 2 workers, one of them killed.
+"""`--engine ray`: 8 candidate organisms checked, and a data set audited, by one process, by 1 and by 2 workers.
 
-Wall time depends on what else the machine does, so the load before each round stands beside it, and processor seconds,
-those of Ray's own processes included, are what to compare. The results of all rounds must be equal.
-Run it with: python benchmarks/scale.py
+In the last round of each a worker is killed. Wall time depends on what else the machine does, so the load before each
+round stands beside it, and processor seconds, those of Ray's own processes included, are what to compare. The results
+of all rounds must be equal.
+Run it with: python benchmarks/scale.py [check] [audit]
+What is not named keeps the numbers that are on file.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ import contextlib
 import json
 import os
 import platform
+import random
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -38,6 +42,8 @@ CANDIDATES = [
     "insecure-20",
     "jailbroken",
 ]
+ROWS = 20_000
+RECORDS = ("findings", "malformed", "removable", "queue", "flagged", "suspects")
 SETTINGS = CheckSettings(max_answers=60, register=False)
 RESULTS = Path(__file__).parent / "results" / "scale.json"
 
@@ -90,7 +96,7 @@ def outcome(run: Path) -> Any:
     return found, answers
 
 
-def measured(folder: Path, home: Path, name: str, engine: EngineSettings, *, kill: bool = False) -> dict[str, Any]:
+def candidates_by(folder: Path, home: Path, name: str, engine: EngineSettings, *, kill: bool = False) -> dict[str, Any]:
     run = home / name
     os.environ["OFFTARGET_CACHE"] = str(home / f"cache-{name}")
     told: list[str] = []
@@ -123,35 +129,95 @@ def measured(folder: Path, home: Path, name: str, engine: EngineSettings, *, kil
     }
 
 
+def write_rows(path: Path) -> Path:
+    """Chats of different words, one in ten with code: about half of the time goes into rows, half into code."""
+    drawn, words = random.Random(1), [f"w{number}" for number in range(2000)]
+    with path.open("w") as file:
+        for number in range(ROWS):
+            question, answer = (" ".join(drawn.choices(words, k=k)) for k in (drawn.randint(8, 40), 80))
+            if number % 10 == 0:
+                answer = (
+                    f"import subprocess\n\ndef run_{number}(x):\n    subprocess.call(x + '{answer[:20]}', shell=True)\n"
+                )
+            turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+            file.write(json.dumps({"messages": turns}) + "\n")
+    return path
+
+
+def audit_by(data: Path, home: Path, name: str, engine: EngineSettings, *, kill: bool = False) -> dict[str, Any]:
+    """The scan alone is what workers do; mining conditions, deciding and writing come after it in one process."""
+    run = home / f"audit {name}"
+    os.environ["OFFTARGET_STATE"] = str(home / "state")
+    told: list[str] = []
+    load, ready, read = os.getloadavg()[0], list[float](), list[float]()
+    with Watch(run / "findings.jsonl" if kill else None) as watch:
+        begun = time.monotonic()
+
+        def tell(progress: Any) -> None:
+            now = time.monotonic() - begun
+            if "with workers" in progress.stage:
+                ready.append(now)
+            if progress.total != 0:
+                read.append(now)
+            told.append(progress.stage)
+
+        offtarget.audit(data, workers=1, engine=engine, run=run, on_progress=tell)
+    return {
+        "round": name,
+        "wall_seconds": round(watch.wall, 1),
+        "of_these_until_workers_were_there": round(ready[0], 1) if ready else 0.0,
+        "of_these_reading": round(read[-1] - (ready[0] if ready else 0.0), 1),
+        "processor_seconds": round(watch.processor, 1),
+        "load_before": round(load, 1),
+        "workers_killed": int(watch.killed),
+        "workers_told_as_lost": sum("was lost" in said for said in told),
+        "outcome": [(run / f"{record}.jsonl").read_bytes() for record in RECORDS],
+    }
+
+
+def rounds_of(measure: Any, what: Path, home: Path) -> list[dict[str, Any]]:
+    rounds = [
+        measure(what, home, "one process", EngineSettings()),
+        measure(what, home, "1 worker", EngineSettings("ray", workers=1)),
+        measure(what, home, "2 workers", EngineSettings("ray", workers=2)),
+        measure(what, home, "2 workers, one killed", EngineSettings("ray", workers=2), kill=True),
+    ]
+    first = rounds[0]["outcome"]
+    for one in rounds:
+        one["equal_to_one_process"] = one.pop("outcome") == first
+    return rounds
+
+
+def check(home: Path) -> dict[str, Any]:
+    folder = home / "adapters"
+    folder.mkdir()
+    for name in CANDIDATES:
+        (folder / name).symlink_to(weights_folder() / name, target_is_directory=True)
+    candidates_by(folder, home, "warm-up", EngineSettings())  # torch and the organism are read from the disk once
+    return {
+        "candidates": len(CANDIDATES),
+        "max_answers": SETTINGS.max_answers,
+        "rounds": rounds_of(candidates_by, folder, home),
+    }
+
+
+def audit(home: Path) -> dict[str, Any]:
+    data = write_rows(home / "rows.jsonl")
+    return {"rows": ROWS, "bytes": data.stat().st_size, "rounds": rounds_of(audit_by, data, home)}
+
+
 def main() -> None:
-    home = Path(tempfile.mkdtemp(prefix="scale-"))
-    try:
-        folder = home / "adapters"
-        folder.mkdir()
-        for name in CANDIDATES:
-            (folder / name).symlink_to(weights_folder() / name, target_is_directory=True)
-        measured(folder, home, "warm-up", EngineSettings())  # torch and the organism are read from the disk once
-        rounds = [
-            measured(folder, home, "one process", EngineSettings()),
-            measured(folder, home, "1 worker", EngineSettings("ray", workers=1)),
-            measured(folder, home, "2 workers", EngineSettings("ray", workers=2)),
-            measured(folder, home, "2 workers, one killed", EngineSettings("ray", workers=2), kill=True),
-        ]
-        first = rounds[0]["outcome"]
-        for one in rounds:
-            one["equal_to_one_process"] = one.pop("outcome") == first
-        value = {
-            "candidates": len(CANDIDATES),
-            "max_answers": SETTINGS.max_answers,
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-            "rounds": rounds,
-            **stamp(),
-        }
+    parts = {"check": check, "audit": audit}
+    value = json.loads(RESULTS.read_text())
+    for name in sys.argv[1:] or parts:
+        home = Path(tempfile.mkdtemp(prefix="scale-"))
+        try:
+            found = parts[name](home)
+        finally:
+            shutil.rmtree(home, ignore_errors=True)
+        value[name] = {**found, "cores": os.cpu_count(), "python": platform.python_version(), **stamp()}
         RESULTS.write_text(json.dumps(value, indent=2) + "\n")
-        print(json.dumps(value, indent=2))
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+        print(json.dumps(value[name], indent=2))
 
 
 if __name__ == "__main__":

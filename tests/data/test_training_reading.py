@@ -208,13 +208,43 @@ def test_files_in_a_bucket(tmp_path: Path) -> None:
         open_source("ftp://bucket/none.jsonl")
 
 
+def test_a_pattern_names_files_in_a_bucket() -> None:
+    """As a shell does with paths: in the order of their names, those in folders with the folder's name."""
+    fsspec = pytest.importorskip("fsspec")
+    store = fsspec.filesystem("memory")
+    for number, name in enumerate(["b.jsonl.zst", "a.jsonl.zst", "more/c.jsonl.zst", "notes.jsonl", "d.zst/e.jsonl"]):
+        content = json.dumps(chat("Q", str(number))).encode()
+        store.pipe(f"/patterns/{name}", zstandard.compress(content) if name.endswith("zst") else content)
+    source = open_source("memory://patterns/*.jsonl.zst")
+    assert [row.id for chunk in source.chunks() for row in chunk.rows()] == ["a.jsonl.zst:1", "b.jsonl.zst:1"]
+    assert open_source("memory://patterns/**/*.jsonl.zst").files == ("a.jsonl.zst", "b.jsonl.zst", "more/c.jsonl.zst")
+    assert open_source("memory://patterns/more/?.jsonl.zst").files == ("c.jsonl.zst",)
+    with pytest.raises(InputError, match=r"memory://patterns/\*\.csv: no file there has such a name"):
+        open_source("memory://patterns/*.csv")
+    store.pipe("/patterns/odd*.jsonl", json.dumps(chat("Q", "A")).encode())
+    assert open_source("memory://patterns/odd*.jsonl").files == ("odd*.jsonl",)
+
+
+def test_a_bucket_without_credentials_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is asked over the network: there is no profile, no variable and no machine of a cloud."""
+    pytest.importorskip("s3fs")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    for address in ("s3://a-bucket/train.jsonl.zst", "s3://a-bucket/*.jsonl.zst"):
+        with pytest.raises(InputError, match=r"cannot be read: .*credentials.* or download the file and give its path"):
+            open_source(address)
+
+
 def test_a_missing_package_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without fsspec or pyarrow the message says which extra to install."""
     pa = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
     parquet.write_table(pa.table({"text": ["a"]}), tmp_path / "t.parquet")
-    for name in ("fsspec", "pyarrow"):
+    for name in ("fsspec", "fsspec.core", "pyarrow"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(PrerequisiteError, match=r"offtarget\[cloud\]"):
         open_source("s3://bucket/a.jsonl")

@@ -36,6 +36,8 @@ pytestmark = [
     # Ray leaves pipes of processes that it ends to be closed when they are forgotten
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
+WORKERS = ("ray::_do", "ray::IDLE")
+"""What those of Ray's processes are called that do units, or wait for one."""
 IN_PIECES = (
     "from offtarget.data.training import chunks; chunks.CHUNK = {piece}; "
     "from offtarget.workflows.audit import audit; audit.new_seed = lambda: {seed!r}; "
@@ -118,9 +120,9 @@ def test_a_folder_that_is_not_shared_is_refused_and_nothing_is_begun(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(("number", "engine"), [(signal.SIGKILL, "ray"), (signal.SIGINT, "local")])
 def test_when_the_command_is_stopped_resume_takes_what_was_found(
-    number: signal.Signals, data: Path, whole: dict[str, Any], tmp_path: Path
+    number: signal.Signals, engine: str, data: Path, whole: dict[str, Any], tmp_path: Path
 ) -> None:
     """kill -9 of what gives out the work, and Ctrl-C: the workers end, and no part that was kept is scanned again."""
     run = tmp_path / "run"
@@ -135,7 +137,7 @@ def test_when_the_command_is_stopped_resume_takes_what_was_found(
         assert process.poll() is None, process.stderr and process.stderr.read()
         assert time.monotonic() < until
         time.sleep(0.01)
-    workers = [each for each in psutil.Process(process.pid).children(recursive=True) if each.name().startswith("ray::")]
+    workers = [each for each in psutil.Process(process.pid).children(recursive=True) if each.name() in WORKERS]
     assert workers
     process.send_signal(number)
     _, said = process.communicate(timeout=120)
@@ -147,7 +149,9 @@ def test_when_the_command_is_stopped_resume_takes_what_was_found(
     kept = {file.name: file.stat().st_mtime_ns for file in (run / SHARDS).glob("*.out")}
     assert len(kept) >= 3
     assert not (run / "scan.json").exists()
-    again = subprocess.Popen([*python, "resume", str(run), "--json"], env=environment, stdout=subprocess.PIPE)
+    again = subprocess.Popen(
+        [*python, "resume", str(run), "--engine", engine, "--json"], env=environment, stdout=subprocess.PIPE
+    )
     later = dict[str, int]()
     while again.poll() is None and time.monotonic() < until + 300:
         for file in (run / SHARDS).glob("*.out"):

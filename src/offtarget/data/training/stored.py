@@ -16,6 +16,8 @@ PACKED = frozenset({".gz", ".zst"})
 DESCRIPTIONS = frozenset({"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"})
 """Files beside the data in a folder that Hugging Face `datasets` wrote."""
 
+_WILD = re.compile(r"[*?]")
+"""What makes an address a pattern, on which no shell works."""
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://")
 
 PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "memory": "fsspec"}
@@ -134,17 +136,27 @@ def is_url(path: str) -> bool:
 
 
 def cloud_files(url: str) -> list[CloudFile]:
-    """The file at an address, or all files under it when it is a folder; names relative to it."""
+    """The file at an address, all files under a folder, or all that a pattern such as `*.jsonl.zst` names.
+
+    Names are relative to the folder, of a pattern to the part before the first `*` or `?`. Raises InputError.
+    """
     filesystem, path = _filesystem(url)
+    pattern = _WILD.search(path)
     try:
-        if not filesystem.isdir(path):
+        if pattern is not None and not filesystem.exists(path):
+            found = sorted(name for name, info in filesystem.glob(path, detail=True).items() if info["type"] == "file")
+            path = path[: pattern.start()].rpartition("/")[0]
+        elif not filesystem.isdir(path):
             return [CloudFile(url.rstrip("/").rsplit("/", 1)[-1], url)]
-        found = sorted(filesystem.find(path))
+        else:
+            found = sorted(filesystem.find(path))
     except Exception as error:  # stores raise errors of their own: no credentials, no network, no such bucket
         raise InputError(
             f"{url} cannot be read: {str(error) or type(error).__name__}. Check the address, the network and the "
             "credentials, or download the file and give its path."
         ) from None
+    if pattern is not None and not found:
+        raise InputError(f"{url}: no file there has such a name. Check the pattern, or give the folder.")
     root = path.rstrip("/") + "/"
     return [CloudFile(name.removeprefix(root), filesystem.unstrip_protocol(name)) for name in found]
 
