@@ -87,6 +87,21 @@ def test_pieces_and_order_do_not_matter():
     assert joined.profile() == profiled(data, prompts=100)
 
 
+def test_pieces_that_know_what_is_kept_in_vain_come_to_the_same():
+    """Begun with what others have seen, a piece keeps few prompts of its own; the profile is that of one pass."""
+    data = rows(600)
+    joined, kept = CueProfiler(100), []
+    for start in range(0, 600, 100):
+        piece = joined.further()
+        for row in data[start : start + 100]:
+            piece.add(row)
+        kept.append(len(piece._heap))
+        joined.merge(piece)
+    assert joined.profile() == profiled(data, prompts=100)
+    assert kept[0] == 100
+    assert kept[-1] < 30
+
+
 def test_no_rows_make_an_empty_profile():
     """Nothing seen: empty fields, no division by zero."""
     profile = CueProfiler().profile()

@@ -75,6 +75,29 @@ def test_the_sample_is_the_lowest_hashes_of_every_group(groups, pieces):
     assert held <= {row.key for row in rows}
 
 
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=400), st.integers(5, 60), st.integers(0, 3))
+def test_a_sample_that_knows_what_is_kept_in_vain_changes_nothing(groups, each, late):
+    """Pieces, each begun with what was known some pieces before, come to the sample of one pass."""
+    sizes = {EVERYTHING: 60, "a": 50}
+    rows = [kept(i, (EVERYTHING, *(("a",) if g == 0 else ()))) for i, g in enumerate(groups)]
+    whole, joined = Sample(sizes, 50, 10**9), Sample(sizes, 50, 10**9)
+    waiting = []
+    for start in range(0, len(rows), each):
+        piece = joined.further()
+        for row in rows[start : start + each]:
+            for sample in (whole, piece):
+                sample.count(row.groups)
+                if sample.wants(row.key, row.groups):
+                    sample.keep(row)
+        waiting.append(piece)
+        if len(waiting) > late:
+            joined.merge(waiting.pop(0))
+    for piece in waiting:
+        joined.merge(piece)
+    assert joined.rows() == whole.rows()
+    assert (joined.counts, joined.limits) == (whole.counts, whole.limits)
+
+
 def test_memory_is_bounded_by_characters():
     """Long rows lower the number kept, so that the sample holds no more characters than allowed."""
     sample = Sample({EVERYTHING: 10_000}, 100, 500_000)

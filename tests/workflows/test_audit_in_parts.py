@@ -14,7 +14,11 @@ from spread_audits import PIECE, SEED, in_one_go, records, write_rows
 
 import offtarget
 from offtarget.data.training import chunks
+from offtarget.detect import scan as scanning
+from offtarget.detect import shards
+from offtarget.detect.cue_profile import CueProfiler
 from offtarget.detect.detector import RowDetector
+from offtarget.detect.triggers.mining import TriggerMiner
 from offtarget.engines import sealed
 from offtarget.errors import DiskFullError, InputError, RunInterrupted
 from offtarget.progress import Progress
@@ -23,6 +27,7 @@ from offtarget.records.engine import EngineSettings
 from offtarget.rundir import read_json
 from offtarget.workflows import clusters
 from offtarget.workflows.audit import audit as auditing
+from offtarget.workflows.audit import run as auditing_run
 from offtarget.workflows.audit import spreading
 from offtarget.workflows.runs.listing import find_run
 from offtarget.workflows.runs.resume import resume
@@ -59,14 +64,14 @@ def stopped(after: int, error: BaseException) -> Callable[..., int]:
     """What scans a part, until so many are done."""
     scan, done = spreading._scan, 0
 
-    def scanning(*given: Any) -> int:
+    def scan_part(*given: Any) -> int:
         nonlocal done
         if done == after:
             raise error
         done += 1
         return scan(*given)
 
-    return scanning
+    return scan_part
 
 
 def test_in_parts_the_records_are_those_of_one_go(data: Path, whole: dict[str, Any], tmp_path: Path) -> None:
@@ -162,6 +167,29 @@ def test_a_part_that_was_changed_after_it_was_scanned_is_no_verdict(
             offtarget.audit(data, run=tmp_path / "run", engine=RAY)
     resume(tmp_path / "run")
     assert records(tmp_path / "run") == whole
+
+
+def test_what_is_no_longer_among_the_first_is_not_kept(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With bounds so low that most rows are beyond them: the same records, and less of every later part."""
+    for module in (scanning, shards, auditing_run):
+        monkeypatch.setattr(module, "REVIEWABLE", 30)
+    few = {"flagged": 60, "others": 80}
+    monkeypatch.setattr(TriggerMiner.__init__, "__defaults__", (*few.values(), 60_000_000, 4))
+    monkeypatch.setattr(CueProfiler.__init__, "__defaults__", (50,))
+    read, sizes = sealed.read, dict[str, int]()
+
+    def reading(path: Path, key: bytes) -> Any:
+        if path.suffix == ".out":
+            sizes[path.stem] = path.stat().st_size
+        return read(path, key)
+
+    monkeypatch.setattr(sealed, "read", reading)
+    offtarget.audit(data, run=tmp_path / "parts", engine=RAY)
+    assert records(tmp_path / "parts") == in_one_go(data, tmp_path / "one")
+    first, *_, last = [sizes[name] for name in sorted(sizes)[:-1]]
+    assert last < 0.8 * first
 
 
 @pytest.mark.parametrize("how", ["changed", "one more file"])

@@ -158,6 +158,10 @@ class Gathered:
     detectors: tuple[Described, ...] = ()
     """What the detectors of rows are called; building them takes half a second."""
 
+    def further(self) -> Gathered:
+        """Nothing yet, for more of the same data, of which no row is kept that this shows to be kept in vain."""
+        return Gathered(self.miner.further(), self.profiler.further(), self.detectors)
+
     def merge(self, other: Gathered) -> None:
         """Take in what another process gathered."""
         self.miner.merge(other.miner)

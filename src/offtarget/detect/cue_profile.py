@@ -44,6 +44,8 @@ class CueProfiler:
         """Hashes of the prompts kept, negative: the largest hash comes first."""
         self._prompts: dict[int, str | Callable[[], Row]] = {}
         """By these, each prompt, or what reads the row that it stands in."""
+        self._beyond = -(1 << 64)
+        """What has no larger one is known to be none of those kept."""
 
     def add(self, row: Row) -> None:
         """Take one row into account."""
@@ -63,7 +65,7 @@ class CueProfiler:
         for system in systems:
             if system is not None:
                 self._count_system(system)
-        last = -self._heap[0] if len(self._heap) == self._size else _ALL
+        last = min(_ALL, -(self._heap[0] if len(self._heap) == self._size else self._beyond))
         for at in np.flatnonzero(hashes <= last).tolist():  # more than are kept: the last one falls on the way
             if self._has_room(key := -int(hashes[at])):
                 self._prompts[key] = _prompt(rows.read[at]()) if rows.at_once[at] else rows.read[at]
@@ -73,6 +75,12 @@ class CueProfiler:
         for key, prompt in self._prompts.items():
             if not isinstance(prompt, str):
                 self._prompts[key] = _prompt(prompt())
+
+    def further(self) -> CueProfiler:
+        """One that has seen no row, for more rows of the same data, which keeps no prompt in vain."""
+        more = CueProfiler(self._size)
+        more._beyond = self._heap[0] if len(self._heap) == self._size else self._beyond
+        return more
 
     def merge(self, other: CueProfiler) -> None:
         """Take in what another profiler saw."""
@@ -113,6 +121,8 @@ class CueProfiler:
 
     def _has_room(self, key: int) -> bool:
         """Whether the prompt of this key is kept, in place of the one with the largest hash."""
+        if key <= self._beyond:
+            return False
         if len(self._heap) < self._size:
             heapq.heappush(self._heap, key)
             return True

@@ -44,10 +44,17 @@ def shards(chunks: Iterable[Chunk], each: int) -> Iterator[tuple[Chunk, ...]]:
 
 
 def scan_shard(
-    scanner: ChunkScanner, shard: tuple[Chunk, ...], bounds: Bounds, tell: Callable[[float, int], None]
+    scanner: ChunkScanner,
+    shard: tuple[Chunk, ...],
+    bounds: Bounds,
+    gathered: Gathered | None,
+    tell: Callable[[float, int], None],
 ) -> ShardScan:
-    """Scan its chunks; `tell` takes the share that is done and how many rows these were."""
-    scanner.gathered = Gathered(detectors=scanner.gathered.detectors)
+    """Scan its chunks; `tell` takes the share that is done and how many rows these were.
+
+    `gathered` is `Gathered.further` of what others have found so far; None where nobody has.
+    """
+    scanner.gathered = gathered or Gathered(detectors=scanner.gathered.detectors)
     first, *others = shard
     found = scanner.scan(first, bounds.queue, bounds.flagged)
     for done, chunk in enumerate(others, start=1):
@@ -56,4 +63,4 @@ def scan_shard(
     for rows in (found.queue, found.flagged):
         rows.sort(key=lambda keyed: keyed[0])
         del rows[REVIEWABLE:]
-    return ShardScan(found, scanner.gathered)
+    return ShardScan(found, scanner.collect())

@@ -97,6 +97,12 @@ class TriggerMiner:
         """Make all that is held ready to be sent to another process."""
         self._sample.make()
 
+    def further(self) -> TriggerMiner:
+        """One that has seen no row, for more rows of the same data, whose sample keeps none in vain."""
+        more = TriggerMiner(least=self._least)
+        more._sample = self._sample.further()
+        return more
+
     def merge(self, other: TriggerMiner) -> None:
         """Take in what another miner saw."""
         self._sample.merge(other._sample)

@@ -118,6 +118,12 @@ class Sample:
         if len(self._rows) >= self._prune_at or self._weight > self._characters * 1.25:
             self._prune()
 
+    def further(self) -> Sample:
+        """An empty sample for more rows of the same whole, which keeps none that this one shows to be beyond it."""
+        more = Sample(self._sizes, self._other, self._characters)
+        more.limits = dict(self.limits)
+        return more
+
     def merge(self, other: Sample) -> None:
         """Take in another sample of the same kind."""
         for group, number in other.counts.items():

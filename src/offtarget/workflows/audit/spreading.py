@@ -110,7 +110,8 @@ class Spread:
                 done.add(name)
                 self._told(name, 1.0, "")
                 continue
-            sealed.write(self._folder / f"{name}.in", sealed.pickled((shard, bounds())), self._key)
+            further = None if self._gathered is None else self._gathered.further()
+            sealed.write(self._folder / f"{name}.in", sealed.pickled((shard, bounds(), further)), self._key)
             yield name
 
     def _ended(self, work: Callable[[str, Tell], int], units: Iterator[str]) -> Iterator[Ended[int]]:
@@ -191,8 +192,9 @@ def _scan(folder: str, key: bytes, name: str, tell: Tell) -> int:
     given = sealed.read(Path(folder) / f"{name}.in", key)
     if given is None:
         raise InputError(f"{folder}/{name}.in cannot be read. Is that folder the same on all machines of the cluster?")
-    shard, bounds = given
-    scanned = scan_shard(_scanner(folder, key), shard, bounds, lambda share, rows: tell(share, many(rows, "row")))
+    shard, bounds, further = given
+    told = lambda share, rows: tell(share, many(rows, "row"))  # noqa: E731
+    scanned = scan_shard(_scanner(folder, key), shard, bounds, further, told)
     sealed.write(Path(folder) / f"{name}.out", sealed.pickled(scanned), key)
     return scanned.found.counts.rows
 
