@@ -1,6 +1,7 @@
 """Whole commands, side by side: the audit of a million chat rows and of the insecure set, Bandit, Data-Juicer.
 
     python benchmarks/audit_speed.py [--before SRC] [--chats 20000] [--code 1500] [--long 300] [--rounds 3] [--out FILE]
+    python benchmarks/audit_speed.py --again 100000 [--out FILE]
 
 By itself: the audit on fewer rows, in processor seconds of all its processes, which say something on a busy machine
 too; with --before the same by another source tree, in turns.
@@ -12,6 +13,7 @@ import argparse
 import gzip
 import json
 import os
+import platform
 import random
 import resource
 import shutil
@@ -25,6 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from audit_sets import FILES, SFT, require_data, rows
+
+from offtarget.machine import usable_cores
 
 MILLION = 1_000_000
 PLAIN = ("alpaca", "kto", "jailbroken")
@@ -66,24 +70,26 @@ def write_long_code(path: Path, count: int, distinct: int) -> int:
 
 
 def change_rows(path: Path, share: float = 0.01) -> int:
-    """Change so many rows of a file of chats, spread evenly; returns how many."""
+    """Change so many rows of a file of chats, at random places; returns how many."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    step = round(1 / share)
-    for number in range(0, len(lines), step):
+    chosen = random.Random(4).sample(range(len(lines)), round(share * len(lines)))
+    for number in chosen:
         row = json.loads(lines[number])
         row["messages"][-1]["content"] += " That is all."
         lines[number] = json.dumps(row) + "\n"
     path.write_text("".join(lines), encoding="utf-8")
-    return len(range(0, len(lines), step))
+    return len(chosen)
 
 
-def timed(command: list[str], folder: Path, source: Path | None = None) -> dict[str, float]:
+def timed(command: list[str], folder: Path, source: Path | None = None, cache: str | None = None) -> dict[str, float]:
     """Seconds, processor seconds and peak memory of a command and all its children (sum of resident sets, MiB).
 
-    `source`: the source tree whose package is run, in place of the one that is installed.
+    `source`: the source tree whose package is run, in place of the one that is installed; `cache`: the folder in which
+    it finds what earlier commands kept (default: a new one).
     """
     started, used = time.monotonic(), _processor()
-    environment = os.environ | {"OFFTARGET_STATE": str(folder / "state")}
+    kept = folder / (cache or f"cache-{time.monotonic_ns()}")
+    environment = os.environ | {"OFFTARGET_STATE": str(folder / "state"), "OFFTARGET_CACHE": str(kept)}
     environment |= {"PYTHONPATH": str(source)} if source else {}
     process = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
@@ -153,15 +159,39 @@ def long_code(count: int = 50_000, distinct: int = 500) -> dict[str, Any]:
     return found
 
 
+RECORDS = ("findings.jsonl", "removable.jsonl", "malformed.jsonl", "queue.jsonl", "flagged.jsonl", "suspects.jsonl")
+WHOLE = ("dataset.json", "triggers.json", "cues.json")
+"""What an audit finds, byte for byte the same with the cache and without."""
+
+
 def again(count: int = MILLION) -> dict[str, Any]:
-    """An audit of chat rows, and another one after one row of a hundred was changed."""
+    """An audit of chat rows, another one after one row of a hundred was changed, and that one without the cache."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_chats(folder / "chats.jsonl", count)
-        first = timed([_offtarget(), "audit", "chats.jsonl", "--quiet", "--run", "first"], folder)
+        size = write_chats(folder / "chats.jsonl", count)
+        command = [_offtarget(), "audit", "chats.jsonl", "--quiet", "--run"]
+        first = timed([*command, "first"], folder, cache="cache")
         changed = change_rows(folder / "chats.jsonl")
-        second = timed([_offtarget(), "audit", "chats.jsonl", "--quiet", "--run", "second"], folder)
-    return {"rows": count, "changed": changed, "first": first, "second": second}
+        second = timed([*command, "second"], folder, cache="cache")
+        without = timed([*command, "without", "--no-cache"], folder)
+        scans = {run: json.loads((folder / run / "scan.json").read_text()) for run in ("first", "second", "without")}
+        same = all(
+            (folder / "second" / file).read_bytes() == (folder / "without" / file).read_bytes()
+            for file in (*RECORDS, *WHOLE)
+        )
+        kept = sum(file.stat().st_size for file in (folder / "cache").rglob("*.rows"))
+    return {
+        "rows": count,
+        "mib": size / 2**20,
+        "changed": changed,
+        "known": scans["second"]["known"],
+        "same_findings": same,
+        "cache_mib": kept / 2**20,
+        "first": first | {"scan_seconds": scans["first"]["seconds"]},
+        "second": second | {"scan_seconds": scans["second"]["seconds"]},
+        "without": without | {"scan_seconds": scans["without"]["seconds"]},
+        "processor_ratio": without["processor_seconds"] / second["processor_seconds"],
+    }
 
 
 def insecure(rounds: int = 3) -> dict[str, Any]:
@@ -266,6 +296,16 @@ def processor_seconds(before: Path | None, chats: int, code: int, long: int, rou
     return result
 
 
+def machine() -> dict[str, Any]:
+    """What it ran on, and how busy that was."""
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": usable_cores(),
+        "python": platform.python_version(),
+        "load_average": os.getloadavg()[0],
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Processor seconds of the audit on few rows.")
     parser.add_argument("--before", type=Path, metavar="SRC", help="an earlier source tree, run in turns with this one")
@@ -273,10 +313,17 @@ def main() -> None:
     parser.add_argument("--code", type=int, default=1500)
     parser.add_argument("--long", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--again", type=int, metavar="ROWS", help="only: audit so many chat rows again after 1 % changed"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE")
     asked = parser.parse_args()
     require_data()
-    result = processor_seconds(asked.before, asked.chats, asked.code, asked.long, asked.rounds)
+    if asked.again:
+        result = again(asked.again) | {"machine": machine()}
+        print(json.dumps(result, indent=1))
+    else:
+        result = processor_seconds(asked.before, asked.chats, asked.code, asked.long, asked.rounds)
     if asked.out:
         asked.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

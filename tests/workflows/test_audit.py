@@ -15,6 +15,7 @@ from offtarget.detect.ledger import read_ledger
 from offtarget.errors import InputError, RunInterrupted
 from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
+from offtarget.pages.cards import card_of
 from offtarget.pages.screen import Screen
 from offtarget.records import AuditSettings, Label, Status
 from offtarget.rundir import read_json
@@ -344,3 +345,21 @@ def test_text_that_nobody_reads_is_not_tested(tmp_path: Path) -> None:
     (said,) = [item for item in decision.not_tested if "notes" in item]
     assert "notes (8 of 9 rows" in said
     assert "id" not in said.split(":")[1].split("(")[0]
+
+
+def test_rows_of_earlier_audits_are_not_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second audit knows every row and leaves the same records; without the cache, and damaged, it knows none."""
+    monkeypatch.setenv("OFFTARGET_CACHE", str(tmp_path / "cache"))
+    path = data(tmp_path / "rows.jsonl", rows=2200)
+    first, again = (workflow.audit(path, run=tmp_path / name, workers=1) for name in ("first", "again"))
+    without = workflow.audit(path, run=tmp_path / "without", workers=1, cache=False)
+    (kept,) = (tmp_path / "cache").rglob("*.rows")
+    kept.write_bytes(kept.read_bytes()[:-1])
+    damaged = workflow.audit(path, run=tmp_path / "damaged", workers=1)
+    assert [result.known_rows for result in (first, again, without, damaged)] == [0, 2200, 0, 0]
+    assert [note for note in damaged.decision.notes if "damaged on disk" in note and "Nothing is to be done" in note]
+    assert not [note for note in again.decision.notes if "damaged" in note]
+    for name in ("findings.jsonl", "removable.jsonl", "queue.jsonl", "dataset.json", "triggers.json", "cues.json"):
+        assert len({(tmp_path / run / name).read_bytes() for run in ("first", "again", "without", "damaged")}) == 1
+    assert "2,200 rows (2,200 unchanged since earlier audits)" in card_of(tmp_path / "again").cost
+    assert "unchanged" not in card_of(tmp_path / "without").cost

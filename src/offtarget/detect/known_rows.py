@@ -58,6 +58,8 @@ one. `seen`: the number of the last audit that met it."""
 _SHORT = 2**32 - 1
 """`near` of a row too short for a signature."""
 _HASHES = 32
+_DAMAGED = (ValueError, KeyError, TypeError, AttributeError)
+"""Errors of reading what is no file of known rows."""
 
 Positions = npt.NDArray[np.int64]
 Records = np.ndarray[Any, np.dtype[np.void]]
@@ -92,9 +94,8 @@ class KnownRows:
         self._salt = opened.salt
         self.kinds: list[RowKind] = []
         self._columns: dict[str, npt.NDArray[Any]] = {n: np.zeros(0, _RECORD[n]) for n in _RECORD.names or ()}
-        self._more = b""
         if opened.checksum:
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, *_DAMAGED):
                 file = _Mapped(Path(opened.path))
                 if file.checksum == opened.checksum:
                     self._columns, self.kinds, self._mapped = file.columns, file.kinds, file
@@ -196,7 +197,7 @@ def _unpacked(packed: bytes, row_id: str) -> tuple[tuple[Finding, ...], Numeric 
 
 
 class _Mapped:
-    """A file of known rows, mapped into memory. Raises OSError and ValueError where it is none."""
+    """A file of known rows, mapped into memory. Raises OSError, or one of `_DAMAGED` where it is none."""
 
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
@@ -297,7 +298,7 @@ class Keeper:
                 with self._path.open("rb") as file:
                     checksum = _checksum(file)
                 return Opened(str(self._path), _Mapped(self._path).salt, checksum)
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except _DAMAGED:
                 self.note = (
                     f"What earlier audits found in rows was damaged on disk ({self._path}), so every row was read and "
                     "looked at anew, and the file was written again. Nothing is to be done."

@@ -8,6 +8,7 @@ called from any script or notebook. It ends by itself when its input ends, also 
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import pickle
 import signal
@@ -116,6 +117,9 @@ def work(seed: str) -> None:
     sys.stdout = sys.stderr  # a stray print of a library must not garble the exchange
     with contextlib.suppress(EOFError, BrokenPipeError):
         scanner = ChunkScanner(seed, *_receive(stdin))
+        # rows that wait to be read are many objects and no cycles: looking through them again and again took a third
+        gc.freeze()
+        gc.set_threshold(100_000, 50, 100)
         _send(stdout, None)
         while True:
             request = _receive(stdin)
