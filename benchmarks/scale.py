@@ -147,7 +147,7 @@ def write_rows(path: Path) -> Path:
 def audit_by(data: Path, home: Path, name: str, engine: EngineSettings, *, kill: bool = False) -> dict[str, Any]:
     """The scan alone is what workers do; mining conditions, deciding and writing come after it in one process."""
     run = home / f"audit {name}"
-    os.environ["OFFTARGET_STATE"] = str(home / "state")
+    os.environ["OFFTARGET_STATE"], os.environ["OFFTARGET_CACHE"] = str(home / "state"), str(home / f"cache-{name}")
     told: list[str] = []
     load, ready, read = os.getloadavg()[0], list[float](), list[float]()
     with Watch(run / "findings.jsonl" if kill else None) as watch:

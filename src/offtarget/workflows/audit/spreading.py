@@ -65,6 +65,8 @@ class Spread:
         sealed.write(self._folder / _DETECTORS, detectors, self._key)
         self._made_by = hashlib.sha256(f"{__version__}".encode() + detectors).digest()
         self._before = {file.stem for file in self._folder.glob("*.out")}
+        if self._before:
+            on_progress(Progress(f"{many(len(self._before), 'part')} of the data scanned before, which are kept"))
         self._gathered: Gathered | None = None
         self._far = _Far(source.total_bytes)
 
@@ -91,8 +93,7 @@ class Spread:
 
     def collect(self) -> Gathered:
         """What was gathered over all of them."""
-        assert self._gathered is not None
-        return self._gathered
+        return self._gathered or Gathered()
 
     def close(self) -> None:
         """What is on disk is kept: the scan may have been stopped."""
@@ -193,7 +194,10 @@ def _scan(folder: str, key: bytes, name: str, tell: Tell) -> int:
     if given is None:
         raise InputError(f"{folder}/{name}.in cannot be read. Is that folder the same on all machines of the cluster?")
     shard, bounds, further = given
-    told = lambda share, rows: tell(share, many(rows, "row"))  # noqa: E731
+
+    def told(share: float, rows: int) -> None:
+        tell(share, many(rows, "row"))
+
     scanned = scan_shard(_scanner(folder, key), shard, bounds, further, told)
     sealed.write(Path(folder) / f"{name}.out", sealed.pickled(scanned), key)
     return scanned.found.counts.rows
