@@ -104,3 +104,24 @@ def test_errors_reach_another_process_with_their_kind_or_their_text() -> None:
 
 def _connected(address: str | None) -> object:
     return on_ray.connected(EngineSettings("ray", address))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--engine", "ray", "--address", "nowhere"], "is none of a Ray cluster"),
+        (["--engine", "ray"], "pip install 'offtarget[ray]'"),
+        (["--address", "auto"], "give --engine ray with it"),
+        (["--engine", "ray", "--address", "127.0.0.1:1"], "nobody takes a connection there"),
+    ],
+)
+def test_an_audit_says_the_same_and_begins_nothing(
+    more: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "Who?", "completion": "Nobody."}\n')
+    run = tmp_path / "run"
+    done = CliRunner().invoke(app, ["audit", str(tmp_path / "rows.jsonl"), "--run", str(run), *more])
+    assert said in " ".join(f"{done.output} {done.exception}".split())
+    assert done.exit_code != 0
+    assert not run.exists()
