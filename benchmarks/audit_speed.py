@@ -1,7 +1,7 @@
 """Whole commands, side by side: the audit of a million chat rows and of the insecure set, Bandit, Data-Juicer.
 
     python benchmarks/audit_speed.py [--before SRC] [--chats 20000] [--code 1500] [--long 300] [--rounds 3] [--out FILE]
-    python benchmarks/audit_speed.py --again 100000 [--out FILE]
+    python benchmarks/audit_speed.py --again 30000 [--out FILE]
 
 By itself: the audit on fewer rows, in processor seconds of all its processes, which say something on a busy machine
 too; with --before the same by another source tree, in turns.
