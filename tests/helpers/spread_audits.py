@@ -38,9 +38,10 @@ def write_rows(path: Path, count: int) -> Path:
 
 
 def in_one_go(data: Path, folder: Path, **more: Any) -> dict[str, Any]:
-    """The records of an audit without parts, whose register is its own."""
+    """The records of an audit without parts, whose register and cache are its own."""
     with pytest.MonkeyPatch.context() as own:
         own.setenv("OFFTARGET_STATE", str(folder / "state"))
+        own.setenv("OFFTARGET_CACHE", str(folder / "cache"))
         own.setattr(auditing, "new_seed", lambda: SEED)
         offtarget.audit(data, run=folder / "run", workers=1, **more)
     return records(folder / "run")
