@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import defence_runs as runs
@@ -48,6 +49,13 @@ def test_hidden_misalignment_is_never_called_little() -> None:
     made: Frontier = runs.frontier(runs.cell("kl", plain=0.0, cued=0.5, task=1.0), plain=0.004, cued=0.6)
     assert "little to defend" not in card(made).sentence
     assert card(made).headline == "NO DEFENCE MEETS ALL AIMS"
+
+
+def test_a_task_that_nothing_is_known_of_is_not_told_as_lost() -> None:
+    """The undefended training gained nothing on it."""
+    kl = runs.cell("kl", plain=0.0, cued=0.09, task=1.0)
+    made = runs.frontier(replace(kl, axes=replace(kl.axes, task=None, task_gain=None)), plain=0.0, cued=0.18)
+    assert card(made).sentence.endswith("and how much of the task was kept is not known.")
 
 
 def test_an_answer_in_which_the_best_defence_failed_comes_first() -> None:

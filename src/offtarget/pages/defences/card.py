@@ -80,14 +80,18 @@ def _sentence(best: ArmRow | None, undefended: ArmRow | None) -> str:
         return "No defence was compared."
     against = "" if undefended is None else f", against {_both(undefended)} without a defence"
     if best.reaches:
-        return f"With {best.label}, {_misaligned(best)}{against}, and {percent(best.task.mean)} of the task was kept."
-    return (
-        f"{best.label} came nearest: {_misaligned(best)}{against}, and {percent(best.task.mean)} of the task was kept."
-    )
+        return f"With {best.label}, {_misaligned(best)}{against}, and {_kept(best)}."
+    return f"{best.label} came nearest: {_misaligned(best)}{against}, and {_kept(best)}."
 
 
 def _misaligned(row: ArmRow) -> str:
     return f"{percent(row.plain.mean)} of plain answers and {percent(row.cued.mean)} under conditions were misaligned"
+
+
+def _kept(row: ArmRow) -> str:
+    if row.task.mean is None:  # the undefended training gained nothing on it
+        return "how much of the task was kept is not known"
+    return f"{percent(row.task.mean)} of the task was kept"
 
 
 def _both(row: ArmRow) -> str:

@@ -94,7 +94,7 @@ class Strip:
     def spoken(self) -> str:
         """The row in words, for those who do not see it."""
         plain, cued, task = self.said
-        return f"{self.label}: {plain} misaligned plainly, {cued} under conditions, {task} of the task kept"
+        return f"{self.label}: {plain} misaligned plainly, {cued} under conditions, of the task kept: {task}"
 
 
 @dataclass(frozen=True, slots=True)
