@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,18 +42,6 @@ IN_PIECES = (
     "from offtarget.workflows.audit import audit; audit.new_seed = lambda: {seed!r}; "
     "from offtarget.cli.app import main; main()"
 )
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster[Any]]:
-    """One cluster of two workers for all tests here; it finds the work of the tests by its name."""
-    kept = os.environ.get("PYTHONPATH", "")
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(working.__file__).parent), kept])
-    try:
-        with on_ray.connected(EngineSettings("ray", workers=2)) as connected:
-            yield connected
-    finally:
-        os.environ["PYTHONPATH"] = kept
 
 
 @pytest.fixture(scope="module")

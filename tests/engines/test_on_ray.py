@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +35,6 @@ pytestmark = [
     # Ray leaves pipes of processes that it ends to be closed when they are forgotten
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster[Any]]:
-    """One cluster of two workers for all tests here; it finds the work of the tests by its name."""
-    kept = os.environ.get("PYTHONPATH", "")
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(working.__file__).parent), kept])
-    try:
-        with on_ray.connected(EngineSettings("ray", workers=2)) as connected:
-            yield connected
-    finally:
-        os.environ["PYTHONPATH"] = kept
 
 
 def ended(cluster: Cluster[Any], work: Any, units: list[str], notes: Path, **more: Any) -> dict[str, Ended[Any]]:
