@@ -15,6 +15,7 @@ from functools import partial
 from offtarget.asking.ask import Pair, ask
 from offtarget.asking.cache import BaseCache
 from offtarget.asking.judging import Judging, at_once
+from offtarget.asking.kept_verdicts import KeptVerdicts
 from offtarget.asking.protocol import Judge
 from offtarget.asking.seeds import answer_seed
 from offtarget.models.chat import ChatModel
@@ -82,10 +83,12 @@ class AnswerBook:
         seed: int,
         cache: BaseCache | None = None,
         on_progress: OnProgress = silent,
+        kept: KeptVerdicts | None = None,
     ) -> None:
+        """`cache`, `kept`: answers of the base and the judge's verdicts on them that need not be asked for again."""
         self._probes = {p.id: p for p in probes}
         self._models, self._judge, self._sampling, self._seed = models, judge, sampling, seed
-        self._cache, self._count = cache, Count(on_progress, SAMPLED, None)
+        self._cache, self._kept_verdicts, self._count = cache, kept, Count(on_progress, SAMPLED, None)
         self._told_judged = Count(on_progress, JUDGED, None) if at_once(judge) > 1 else None
         self._streams: dict[Need, _Stream] = defaultdict(_Stream)
         self._stored: dict[str, Generation] = {}
@@ -229,6 +232,12 @@ class AnswerBook:
         for stream in self._streams.values():
             yield from stream.verdicts
 
+    def judged(self, role: Role) -> Iterator[tuple[Pair, Verdict]]:
+        """All answers of a model that have a verdict, with it."""
+        for (whose, _), stream in self._streams.items():
+            if whose == role:
+                yield from ((self.pair(verdict), verdict) for verdict in stream.verdicts)
+
     def passed_over(self, role: Role, probes: Collection[str]) -> list[Verdict]:
         """Answers of a model to these probes that got no score and were redrawn, or stand for a silent probe."""
         streams = (self._streams[role, probe] for probe in probes if (role, probe) in self._streams)
@@ -277,8 +286,17 @@ class AnswerBook:
         return [_key(need, index) for need in streams for index in wanted[need]]
 
     def _unjudged(self, key: str) -> Pair | None:
+        """An answer for the judge; None where its verdict is on disk, or kept from an earlier run and now on disk."""
         generation = self._stored[key]
-        return None if key in self._judged else (self._probes[generation.probe_id], generation)
+        if key in self._judged:
+            return None
+        pair = (self._probes[generation.probe_id], generation)
+        if generation.role == "base" and self._kept_verdicts is not None:
+            known = self._kept_verdicts.get(pair)
+            if known is not None:
+                self._keep_verdicts([(0, known)])
+                return None
+        return pair
 
     def _sample(self, role: Role, wanted: Mapping[Need, range], judging: Judging) -> None:
         """Answers of a model, from disk, from the cache or asked for; the judge gets them at once if it can."""

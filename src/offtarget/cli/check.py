@@ -110,7 +110,7 @@ if TYPE_CHECKING:
 @shared("--top-p")
 @shared("--seed")
 @shared("--candidates", ": each is decided so surely that a wrong verdict on any of them has alpha", default=1)
-@shared("--no-cache", " base answers between runs")
+@shared("--no-cache", " base answers and verdicts on them")
 @shared("--no-register")
 @OPENING
 @SPENDING

@@ -9,17 +9,18 @@ from pathlib import Path
 
 from offtarget.asking.book import AnswerBook
 from offtarget.asking.cache import BaseCache
+from offtarget.asking.kept_verdicts import KeptVerdicts, kept_ratings, kept_verdicts
 from offtarget.asking.protocol import Judge
-from offtarget.asking.ratings import KeptRatings
 from offtarget.asking.spending import timed
 from offtarget.errors import InputError
 from offtarget.judge.nobody import Nobody
+from offtarget.judge.rubric_judge import RubricJudge
 from offtarget.models.chat import ChatModel, PromptHolder
 from offtarget.pages.check.loading import benchmarks_of, hidden_of
 from offtarget.probe.bank import ProbeBank
 from offtarget.probe.reading import question_file
 from offtarget.progress import OnProgress, Progress, silent, within
-from offtarget.records import Decision, HiddenDecision, Probe, Role, Status
+from offtarget.records import Decision, HiddenDecision, Outcome, Probe, Role, Status
 from offtarget.records.benchmark_runs import BenchmarkChoice
 from offtarget.records.benchmarks import BenchmarkFamily, BenchmarkSettings
 from offtarget.records.check import CheckManifest, CheckSettings, JudgeBy
@@ -340,9 +341,8 @@ def _run(
     fixed: Fixed | None = None,
     opening: OpenSettings | None = None,
 ) -> CheckResult:
-    cache = None
-    if settings.cache:
-        cache = BaseCache(opened.models.base.fingerprint, settings.sampling, settings.seed)
+    base = opened.models.base.fingerprint
+    cache = BaseCache(base, settings.sampling, settings.seed) if settings.cache else None
     counts = tried(opened, settings, rater)
     who = "the judge" if counts is opened.judge else "the stronger judge"
     sanity = Sanity(directory, counts, opened.bank, settings.seed, on_progress, who)
@@ -351,15 +351,25 @@ def _run(
     def judging(judge: Judge) -> Judge:
         return ConversationJudge(sanity.planted(judge)) if whole else sanity.planted(judge)
 
+    def earlier_verdicts() -> KeptVerdicts | None:
+        outcomes = sanity.outcomes()
+        # what is tried may be the stronger judge; that a fingerprint says all is known of rubric judges alone
+        tried_itself = counts is opened.judge and isinstance(opened.judge, RubricJudge)
+        if not settings.cache or not tried_itself or outcomes is None:
+            return None
+        return kept_verdicts(base, opened.judge.fingerprint, outcomes)
+
     how = (judging(opened.judge), settings.sampling, settings.seed, cache, on_progress)
 
-    def decided(spent: CheckSettings) -> tuple[CheckLoop, AnswerBook, Decision, HiddenDecision | None]:
+    def decided(
+        spent: CheckSettings, kept: KeptVerdicts | None
+    ) -> tuple[CheckLoop, AnswerBook, Decision, HiddenDecision | None]:
         probes = [*opened.bank.probes, *cued.probes()]
         with ExitStack() as files:
-            book = files.enter_context(closing(AnswerBook(directory, probes, opened.models.by_role, *how)))
+            book = files.enter_context(closing(AnswerBook(directory, probes, opened.models.by_role, *how, kept)))
             ratings = None
             if rater is not None and spent.rating is not None:
-                kept = KeptRatings(opened.models.base.fingerprint, rater.judge.fingerprint) if spent.cache else None
+                earlier = kept_ratings(base, rater.judge.fingerprint) if spent.cache else None
                 alpha = spent.decision.alpha * spent.decision.base_share
                 given = (
                     spent.rating,
@@ -368,13 +378,13 @@ def _run(
                     book,
                     alpha,
                     spent.seed,
-                    kept,
+                    earlier,
                     on_progress,
                 )
                 ratings = files.enter_context(closing(Ratings(directory, *given)))
             loop = CheckLoop(book, opened, spent, on_progress, ratings)
             loop.run()
-            plain = loop.decision(cache)
+            plain = loop.decision(cache, kept)
             hidden = cued.ask(book, plain)
         decision = cued.noted(merged(plain, hidden))
         return loop, book, pressed(directory, opened, spent, decision, on_progress), hidden
@@ -392,13 +402,16 @@ def _run(
             on_progress(Progress(what_it_takes(settings.rating, rater.name, settings.decision)))
             if isinstance(rater.judge, AbstractContextManager):
                 until.enter_context(rater.judge)  # the page is open as long as somebody may be asked
-        loop, book, decision, hidden = decided(where.spent(settings))
+        kept = earlier_verdicts()
+        loop, book, decision, hidden = decided(where.spent(settings), kept)
         if (anew := another_try(directory, where)) is not None:
             where = anew
-            loop, book, decision, hidden = decided(where.spent(settings))
+            loop, book, decision, hidden = decided(where.spent(settings), kept)
         doubt = sanity.after()
         if doubt is None:
             loop.share_ratings()
+            if kept is not None:  # only now: what a judge said that cannot be relied on is not taken again
+                kept.put((pair, v) for pair, v in book.judged("base") if v.outcome is not Outcome.UNSCORED)
             decision = sanity.told(decision)
             if decision.status is Status.PASS:
                 doubt = unended(loop.endings(), settings.sampling.max_tokens)
@@ -436,6 +449,7 @@ def _run(
             "sampled_now": book.sampled,
             "sampled_ahead": book.unused() + book.unjudged,
             "base_from_cache": cache.hits if cache else 0,
+            "base_verdicts_kept": kept.hits if kept else 0,
             "endings": loop.endings(),
         },
     )
@@ -473,6 +487,11 @@ def _refused(directory: RunDir, opened: Opened, settings: CheckSettings, sanity:
         judge_trial=sanity.record(),
         models=_named(opened),
         judge=opened.judge.fingerprint,
-        answers={"sampled_now": {"base": 0, "tuned": 0}, "sampled_ahead": 0, "base_from_cache": 0},
+        answers={
+            "sampled_now": {"base": 0, "tuned": 0},
+            "sampled_ahead": 0,
+            "base_from_cache": 0,
+            "base_verdicts_kept": 0,
+        },
     )
     return CheckResult(directory.path, decision)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from offtarget.asking.book import AnswerBook, Need
 from offtarget.asking.cache import BaseCache
 from offtarget.asking.endings import endings
+from offtarget.asking.kept_verdicts import KeptVerdicts
 from offtarget.asking.protocol import Judge, notes_of
 from offtarget.errors import EvidenceError
 from offtarget.judge.unread import unread_notes
@@ -352,7 +353,7 @@ class CheckLoop:
         )
         self._on_progress(Progress(USED, used, None if to_go is None else used + to_go, shown))
 
-    def decision(self, cache: BaseCache | None) -> Decision:
+    def decision(self, cache: BaseCache | None, kept: KeptVerdicts | None = None) -> Decision:
         """The decision on the answers used. Raises EvidenceError when no answer of some model was scored."""
         if not self._tuned_used:
             raise EvidenceError(
@@ -366,6 +367,8 @@ class CheckLoop:
         asides = [*self._opened.models.checks, *besides]
         if cache is not None and cache.hits:
             asides.append(f"{cache.hits:,} base answers were kept from earlier runs with the same base.")
+        if kept is not None and kept.hits:
+            asides.append(f"{kept.hits:,} verdicts on base answers were given by the same judge within the last day.")
         if ahead := self._book.unused(self._question_of):
             asides.append(f"{ahead:,} answers were sampled ahead of the stop; they are on disk but not counted.")
         set_aside = sorted({self._question_of[probe] for probe in self._dropped})

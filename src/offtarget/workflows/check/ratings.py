@@ -8,8 +8,8 @@ from typing import Protocol, runtime_checkable
 
 from offtarget.asking.ask import judge_answers
 from offtarget.asking.book import AnswerBook
+from offtarget.asking.kept_verdicts import KeptVerdicts
 from offtarget.asking.protocol import Judge
-from offtarget.asking.ratings import KeptRatings
 from offtarget.asking.seeds import digest
 from offtarget.errors import InputError
 from offtarget.numbers import many
@@ -51,7 +51,7 @@ class Ratings:
         book: AnswerBook,
         alpha: float,
         seed: int,
-        kept: KeptRatings | None,
+        kept: KeptVerdicts | None,
         on_progress: OnProgress,
     ) -> None:
         """`alpha`: what a bound on the base's unrated answers may spend. Raises InputError for ratings of others."""

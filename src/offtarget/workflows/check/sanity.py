@@ -19,7 +19,7 @@ from offtarget.records import Decision, HiddenDecision, KnownAnswer, Status, Ver
 from offtarget.records.check import CheckSettings
 from offtarget.records.rated import PEOPLE
 from offtarget.records.trials import JudgeTrial, Stage, TrialVerdict
-from offtarget.rundir import JsonLines, RunDir, iterate_jsonl, read_jsonl, write_records
+from offtarget.rundir import JsonLines, RunDir, fingerprint, iterate_jsonl, read_jsonl, write_records
 from offtarget.stats.decision import withhold
 from offtarget.workflows.check.opening import Opened
 from offtarget.workflows.check.raters import Rater
@@ -121,6 +121,14 @@ class Sanity:
         self._show("before", range(len(self._known)), "trying the judge on known answers:")
         doubt = doubt_before(self._of("before")) if self._tried else None
         return None if doubt is None else f"no answer was sampled, since {self._who} cannot be relied on: {doubt}"
+
+    def outcomes(self) -> str | None:
+        """Which known answers were shown at first, a slash, and a letter for what each counted as; None for none."""
+        if not self._tried:
+            return None
+        said = {v.known: v.outcome.value[0] for v in self._said if v.stage == "before"}
+        which = fingerprint([[one.probe.id, one.answer] for one in self._known])
+        return f"{which}/{''.join(said.get(number, '-') for number in range(len(self._known)))}"
 
     def planted(self, judge: Judge) -> Judge:
         """The judge, which gets a known answer among those of the run now and then if it is the one that is tried."""
